@@ -1,0 +1,60 @@
+-- API keys: digest and facts, never the key.
+
+-- name: insert(id, account_id, digest, hint, name, description, capabilities, life, predecessor_id)
+insert into api_key
+    (id, account_id, digest, hint, name, description, capabilities, created_at, expires_at, predecessor_id)
+select $1, $2, $3, $4, $5, $6, $7, moment.at, moment.at + $8::interval, $9
+from (select clock_timestamp() as at) moment;
+
+-- name: find(id)
+select k.id, k.account_id, k.hint, k.name, k.description, k.capabilities, k.created_at, k.expires_at, k.disabled_at, k.revoked_at,
+    k.last_used_at, k.predecessor_id, s.id as successor_id, clock_timestamp() as at
+from api_key k join account a on a.id = k.account_id left join api_key s on s.predecessor_id = k.id
+where k.id = $1 and k.deleted_at is null and a.deleted_at is null;
+
+-- name: list(account_id)
+select k.id, k.account_id, k.hint, k.name, k.description, k.capabilities, k.created_at, k.expires_at, k.disabled_at, k.revoked_at,
+    k.last_used_at, k.predecessor_id, s.id as successor_id, clock_timestamp() as at
+from api_key k join account a on a.id = k.account_id left join api_key s on s.predecessor_id = k.id
+where ($1::text is null or k.account_id = $1) and k.deleted_at is null and a.deleted_at is null
+order by k.created_at, k.id;
+
+-- name: lock(id)
+-- The same row that an exchange holds: whoever changes the state of a key waits for exchanges in flight, and they for the change.
+select id from api_key where id = $1 and deleted_at is null for no key update;
+
+-- name: find_id_by_digest(digest)
+select k.id from api_key k join account a on a.id = k.account_id
+where k.digest = $1 and k.deleted_at is null and a.deleted_at is null;
+
+-- name: update(id, name, description, capabilities)
+update api_key set name = $2, description = $3, capabilities = $4 where id = $1;
+
+-- name: set_expiry(id, life)
+update api_key set expires_at = clock_timestamp() + $2::interval where id = $1;
+
+-- name: limit_life(id, life)
+-- The old key of a rotation ends after its grace, unless it ends sooner by itself.
+update api_key set expires_at = least(expires_at, clock_timestamp() + $2::interval) where id = $1;
+
+-- name: disable(id)
+with moment as materialized (select clock_timestamp() as at)
+update api_key set disabled_at = coalesce(disabled_at, moment.at), denied_up_to = moment.at
+from moment where id = $1 returning moment.at as moment;
+
+-- name: enable(id)
+update api_key set disabled_at = null where id = $1;
+
+-- name: revoke(id)
+with moment as materialized (select clock_timestamp() as at)
+update api_key set revoked_at = coalesce(revoked_at, moment.at), denied_up_to = moment.at
+from moment where id = $1 returning moment.at as moment;
+
+-- name: delete(id)
+with moment as materialized (select clock_timestamp() as at)
+update api_key set deleted_at = moment.at, revoked_at = coalesce(revoked_at, moment.at), denied_up_to = moment.at
+from moment where id = $1 returning moment.at as moment;
+
+-- name: count_with_capability(capability)
+select count(*) from api_key k join account a on a.id = k.account_id
+where $1 = any (k.capabilities) and k.deleted_at is null and k.revoked_at is null and a.deleted_at is null;

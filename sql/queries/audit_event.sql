@@ -1,0 +1,8 @@
+-- Who did what, written in the transaction of the act itself.
+
+-- name: append(actor, action, subject, detail)
+insert into audit_event (at, actor, action, subject, detail) values (clock_timestamp(), $1, $2, $3, $4);
+
+-- name: list(subject, most)
+select id, at, actor, action, subject, detail from audit_event
+where $1::text is null or subject = $1 order by id desc limit $2;

@@ -1,0 +1,23 @@
+-- The denylist. Nothing is ever changed in it: appended by revocations, collected by the cleaner.
+
+-- name: append(tag, kind, value, upto, expires_at, reason)
+-- The counter is bumped in the same statement: its row is held until commit, so numbers are gapless in commit order.
+with head as (
+    update feed_head set seq = seq + 1, tag = $1 where topic = 'denylist' returning seq
+)
+insert into denylist (seq, tag, kind, value, upto, created_at, expires_at, reason)
+select head.seq, $1, $2, $3, $4, clock_timestamp(), $5, $6 from head
+returning seq, tag;
+
+-- name: list_after(seq, now)
+select seq, tag, kind, value, upto, created_at, expires_at, reason from denylist
+where seq > $1 and expires_at > $2 order by seq;
+
+-- name: find_tag(seq)
+select tag from denylist where seq = $1;
+
+-- name: is_denied(kind, value)
+select exists (select from denylist where kind = $1 and value = $2) as denied;
+
+-- name: delete_expired(now, most)
+delete from denylist where seq in (select seq from denylist where expires_at <= $1 order by expires_at limit $2) returning seq;

@@ -1,0 +1,11 @@
+-- Heads of what every process keeps a copy of.
+
+-- name: list()
+select topic, seq, tag, clock_timestamp() as at from feed_head;
+
+-- name: bump(topic, tag)
+update feed_head set seq = seq + 1, tag = $2 where topic = $1;
+
+-- name: wake()
+-- NOTIFY only wakes; the tables are the truth. Sent at commit.
+select pg_notify('tokensvc', '');

@@ -1,0 +1,7 @@
+-- What watermarks must outlive.
+
+-- name: raise_longest_life(life)
+update issuance set longest_life = $1 where longest_life < $1;
+
+-- name: load_longest_life()
+select longest_life from issuance;

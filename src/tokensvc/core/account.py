@@ -1,0 +1,51 @@
+"""The account: owner of API keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from tokensvc.core.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from tokensvc.core.identifier import AccountId
+
+AccountState = Literal["active", "suspended"]
+
+NAME_LENGTH = 200
+DESCRIPTION_LENGTH = 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """An account: facts with their times. Deleted accounts are not loaded at all."""
+
+    id: AccountId
+    name: str
+    created_at: datetime
+    suspended_at: datetime | None
+
+    @property
+    def state(self) -> AccountState:
+        """Active or suspended."""
+        return "active" if self.suspended_at is None else "suspended"
+
+
+def parse_name(text: str) -> str:
+    """Return a name for people (of an account or a key): trimmed, 1 to 200 printable characters."""
+    name = text.strip()
+    if not 1 <= len(name) <= NAME_LENGTH or not name.isprintable():
+        msg = f"a name must have 1 to {NAME_LENGTH} printable characters"
+        raise InvalidInputError(msg)
+    return name
+
+
+def parse_description(text: str) -> str:
+    """Return a description: trimmed, at most 2000 characters, line breaks allowed, no other control characters."""
+    description = text.strip()
+    if len(description) > DESCRIPTION_LENGTH or not all(c.isprintable() or c in "\n\t" for c in description):
+        msg = f"a description must have at most {DESCRIPTION_LENGTH} printable characters"
+        raise InvalidInputError(msg)
+    return description

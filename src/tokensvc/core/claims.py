@@ -1,0 +1,105 @@
+"""The claims of a token (RFC 9068 section 2.2, RFC 7519 section 4) and the rules that judge them.
+
+Signature and header are judged before, in `token`; revocation after, in `denylist`. Times are NumericDate: whole seconds since 1970.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tokensvc.core.errors import InvalidTokenError
+from tokensvc.core.identifier import AccountId, Jti, KeyId
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claims:
+    """What a token says. Made only by issuing or by verifying, so whoever holds one may trust it.
+
+    `sub` is the account, `client_id` the API key, `origin_jti` the id of the token that this one was narrowed from.
+    """
+
+    iss: str
+    sub: AccountId
+    aud: str
+    iat: int
+    exp: int
+    jti: Jti
+    client_id: KeyId
+    scope: tuple[str, ...]
+    origin_jti: Jti | None = None
+
+    def has(self, *capabilities: str) -> bool:
+        """Tell whether the token carries all of `capabilities`."""
+        return all(capability in self.scope for capability in capabilities)
+
+
+def build_payload(claims: Claims) -> dict[str, Any]:
+    """Return the JSON object that is signed."""
+    payload: dict[str, Any] = {
+        "iss": claims.iss,
+        "sub": claims.sub,
+        "aud": claims.aud,
+        "iat": claims.iat,
+        "exp": claims.exp,
+        "jti": claims.jti,
+        "client_id": claims.client_id,
+        "scope": " ".join(claims.scope),
+    }
+    if claims.origin_jti is not None:
+        payload["origin_jti"] = claims.origin_jti
+    return payload
+
+
+def check_claims(payload: Mapping[str, Any], *, issuer: str, audience: str | None, now: float, leeway: float) -> Claims:
+    """Return the claims of a payload whose signature has been verified.
+
+    `audience` None is for the issuer alone, who takes its own tokens whatever they are for. `now` and `leeway` are seconds.
+    Raises InvalidTokenError. The audience is one string compared exactly: tokensvc never signs a list, so a list is not its token.
+    """
+    if payload.get("iss") != issuer:
+        raise InvalidTokenError("wrong_issuer")
+    aud = _text(payload, "aud")
+    if audience is not None and aud != audience:
+        raise InvalidTokenError("wrong_audience")
+    if "cnf" in payload:  # bound to a key that we cannot check: not a bearer token (RFC 7800)
+        raise InvalidTokenError("unknown_confirmation")
+    iat, exp = _seconds(payload, "iat"), _seconds(payload, "exp")
+    check_validity(iat=iat, exp=exp, not_before=_seconds(payload, "nbf") if "nbf" in payload else iat, now=now, leeway=leeway)
+    return Claims(
+        iss=issuer,
+        sub=AccountId(_text(payload, "sub")),
+        aud=aud,
+        iat=iat,
+        exp=exp,
+        jti=Jti(_text(payload, "jti")),
+        client_id=KeyId(_text(payload, "client_id")),
+        scope=tuple(_text(payload, "scope").split()),
+        origin_jti=Jti(_text(payload, "origin_jti")) if "origin_jti" in payload else None,
+    )
+
+
+def check_validity(*, iat: int, exp: int, not_before: int, now: float, leeway: float) -> None:
+    """Raise InvalidTokenError unless `now` lies between issue and expiry, give or take `leeway` seconds."""
+    if exp + leeway <= now:
+        raise InvalidTokenError("expired")
+    if max(iat, not_before) - leeway > now:
+        raise InvalidTokenError("not_yet_valid")
+
+
+def _text(payload: Mapping[str, Any], name: str) -> str:
+    value = payload.get(name)
+    if not isinstance(value, str) or not value:
+        raise InvalidTokenError(f"bad_claim_{name}")
+    return value
+
+
+def _seconds(payload: Mapping[str, Any], name: str) -> int:
+    value = payload.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InvalidTokenError(f"bad_claim_{name}")
+    return int(value)

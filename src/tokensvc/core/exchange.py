@@ -1,0 +1,140 @@
+"""The whole issuing policy on one page: who asks, what Postgres says of them, what they get.
+
+    ExchangeRequest (what was asked)  +  Verdict (what Postgres says at `at`)  +  Audience  ->  Claims, or a refusal
+
+A token only ever narrows: a subset of the key's capabilities, one known audience, a life that may be shortened and never lengthened.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+from tokensvc.core.apikey import ApiKey
+from tokensvc.core.capability import narrow_scope
+from tokensvc.core.claims import Claims
+from tokensvc.core.errors import InvalidClientError, InvalidScopeError, InvalidSubjectTokenError, InvalidTargetError
+from tokensvc.core.identifier import AccountId, Jti, KeyId
+
+Refusal = Literal["unknown_key", "disabled", "revoked", "expired", "suspended"]
+
+MAX_AUDIENCE_LENGTH: Final = 255
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audience:
+    """A relying party, or a group of them, that tokens are made for. `token_life` None: the default of the settings."""
+
+    name: str
+    description: str
+    token_life: timedelta | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExchangeRequest:
+    """One parsed request: a credential, and what is wanted. None means that the client left it to us."""
+
+    credential: ApiKey | Claims
+    client_id: str | None = None
+    scope: frozenset[str] | None = None
+    audience: str | None = None
+    expires_in: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What Postgres says of a credential, with its clock. `denied_up_to`: no token issued up to that moment is good any more."""
+
+    key_id: KeyId
+    account_id: AccountId
+    capabilities: tuple[str, ...]
+    refusal: Refusal | None
+    denied_up_to: datetime | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuingPolicy:
+    """Settings that every exchange obeys."""
+
+    issuer: str
+    default_audience: str
+    token_life: timedelta
+    max_token_life: timedelta
+
+
+def check_verdict(request: ExchangeRequest, verdict: Verdict | None) -> Verdict:
+    """Return the verdict if it lets the credential through.
+
+    Raises InvalidClientError, or InvalidSubjectTokenError if a token was shown (RFC 8693 section 2.2.2), with the reason inside.
+    """
+    if isinstance(request.credential, Claims):
+        if verdict is None or verdict.refusal is not None:
+            raise InvalidSubjectTokenError("unknown_key" if verdict is None else str(verdict.refusal))
+        if verdict.account_id != request.credential.sub or _is_denied(request.credential, verdict):
+            raise InvalidSubjectTokenError("revoked")
+        return verdict
+    if verdict is None:
+        raise InvalidClientError("unknown_key")
+    if request.client_id is not None and request.client_id != verdict.key_id:
+        raise InvalidClientError("wrong_client_id")
+    if verdict.refusal is not None:
+        raise InvalidClientError(verdict.refusal)
+    return verdict
+
+
+def wait_for_clear_second(verdict: Verdict) -> timedelta | None:
+    """Return how long to wait so that the new token's `iat` lies beyond the watermark; None if it does already.
+
+    A watermark covers whole seconds, so a key that is enabled again within that very second would get tokens that are born dead.
+    """
+    if verdict.denied_up_to is None or int(verdict.at.timestamp()) > int(verdict.denied_up_to.timestamp()):
+        return None
+    return timedelta(seconds=int(verdict.denied_up_to.timestamp()) + 1 - verdict.at.timestamp())
+
+
+def decide_claims(request: ExchangeRequest, verdict: Verdict, audience: Audience | None, policy: IssuingPolicy, jti: Jti) -> Claims:
+    """Return the claims of the new token. Raises InvalidTargetError or InvalidScopeError."""
+    if audience is None:
+        msg = "audience or resource names no audience of this service"
+        raise InvalidTargetError(msg)
+    subject = request.credential if isinstance(request.credential, Claims) else None
+    iat = int(verdict.at.timestamp())
+    exp = iat + int(_life(request, audience, policy).total_seconds())
+    return Claims(
+        iss=policy.issuer,
+        sub=verdict.account_id,
+        aud=audience.name,
+        iat=iat,
+        exp=exp if subject is None else min(exp, subject.exp),
+        jti=jti,
+        client_id=verdict.key_id,
+        scope=_scope(request, verdict, subject),
+        origin_jti=None if subject is None else subject.jti,
+    )
+
+
+def longest_life(audience: Audience, policy: IssuingPolicy) -> timedelta:
+    """Return the longest life that a token for `audience` can have."""
+    return min(audience.token_life or policy.token_life, policy.max_token_life)
+
+
+def _life(request: ExchangeRequest, audience: Audience, policy: IssuingPolicy) -> timedelta:
+    life = longest_life(audience, policy)
+    return life if request.expires_in is None else min(life, timedelta(seconds=request.expires_in))
+
+
+def _scope(request: ExchangeRequest, verdict: Verdict, subject: Claims | None) -> tuple[str, ...]:
+    if subject is None:
+        return narrow_scope(request.scope, verdict.capabilities)
+    still_granted = set(subject.scope) & set(verdict.capabilities)  # the key may have been narrowed since
+    if not still_granted:
+        msg = "no capability of the subject_token is granted any more"
+        raise InvalidScopeError(msg)
+    return narrow_scope(request.scope, still_granted)
+
+
+def _is_denied(subject: Claims, verdict: Verdict) -> bool:
+    return verdict.denied_up_to is not None and subject.iat <= int(verdict.denied_up_to.timestamp())

@@ -1,0 +1,121 @@
+"""JSON Web Keys: the algorithms we know, thumbprints, and the published set (RFC 7517, 7518, 7638, 8037)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+from tokensvc.core.identifier import Kid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+PublicKey = EllipticCurvePublicKey | Ed25519PublicKey | RSAPublicKey
+
+ALGORITHMS: Final = ("ES256", "EdDSA", "RS256")
+MIN_RSA_BITS: Final = 2048
+MAX_KEYS: Final = 100
+
+_KID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_THUMBPRINT_MEMBERS: Final = {"EC": ("crv", "kty", "x", "y"), "OKP": ("crv", "kty", "x"), "RSA": ("e", "kty", "n")}
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyingKey:
+    """A public key bound to exactly one algorithm (RFC 8725 section 3.1)."""
+
+    kid: Kid
+    alg: str
+    key: PublicKey
+
+
+def is_kid(value: object) -> bool:
+    """Tell whether `value` has the shape of a key id; anything else in a header is an attacker's text."""
+    return isinstance(value, str) and _KID.fullmatch(value) is not None
+
+
+def thumbprint(jwk: dict[str, str]) -> Kid:
+    """Return the SHA-256 thumbprint of a JWK, base64url (RFC 7638 section 3)."""
+    members = {name: jwk[name] for name in _THUMBPRINT_MEMBERS[jwk["kty"]]}
+    canonical = json.dumps(members, sort_keys=True, separators=(",", ":")).encode("ascii")
+    return Kid(base64.urlsafe_b64encode(hashlib.sha256(canonical).digest()).rstrip(b"=").decode("ascii"))
+
+
+def build_public_jwk(alg: str, key: PublicKey) -> dict[str, str]:
+    """Return the public JWK of `key`, with `alg`, `use` and the thumbprint as `kid`."""
+    full = jwt.get_algorithm_by_name(alg).to_jwk(key, as_dict=True)
+    members = {name: str(full[name]) for name in _THUMBPRINT_MEMBERS[str(full["kty"])]}
+    return {**members, "alg": alg, "use": "sig", "kid": thumbprint(members)}
+
+
+def build_jwks(jwks: Iterable[dict[str, str]]) -> bytes:
+    """Return the JWKS document. EC keys stand first: one widespread library fails if an RSA key does."""
+    order = {"EC": 0, "OKP": 1, "RSA": 2}
+    ordered = sorted(jwks, key=lambda jwk: order[jwk["kty"]])
+    return json.dumps({"keys": ordered}, separators=(",", ":")).encode("ascii")
+
+
+def parse_jwks(document: bytes) -> dict[Kid, VerifyingKey]:
+    """Return the usable keys of a JWKS by kid. A key that is unknown, weak or broken is left out, the rest is kept (RFC 7517, 5).
+
+    Raises ValueError if the document is no JWKS at all, holds a kid twice, or more than 100 keys.
+    """
+    parsed = json.loads(document)
+    entries = parsed.get("keys") if isinstance(parsed, dict) else None
+    if not isinstance(entries, list) or len(entries) > MAX_KEYS:
+        msg = "not a JWKS: it must be an object with a list `keys` of at most 100 entries"
+        raise ValueError(msg)
+    keys: dict[Kid, VerifyingKey] = {}
+    for entry in entries:
+        key = _parse_jwk(entry)
+        if key is None:
+            continue
+        if key.kid in keys:
+            msg = "a JWKS must not hold one kid twice"
+            raise ValueError(msg)
+        keys[key.kid] = key
+    return keys
+
+
+def parse_public_jwk(jwk: dict[str, str]) -> VerifyingKey:
+    """Return the key of one of our own published JWKs. Raises ValueError if it is not usable."""
+    key = _parse_jwk(jwk)
+    if key is None:
+        msg = "not a usable public JWK"
+        raise ValueError(msg)
+    return key
+
+
+def _parse_jwk(jwk: Any) -> VerifyingKey | None:  # noqa: ANN401 - whatever JSON held
+    if not isinstance(jwk, dict) or not is_kid(jwk.get("kid")) or jwk.get("use", "sig") != "sig" or "d" in jwk:
+        return None
+    alg = jwk.get("alg")
+    if alg not in ALGORITHMS:
+        return None
+    try:
+        key = jwt.PyJWK.from_dict(jwk).key
+    except (jwt.PyJWTError, ValueError, TypeError, KeyError):
+        return None
+    return VerifyingKey(Kid(jwk["kid"]), alg, key) if fits(alg, key) else None
+
+
+def fits(alg: str, key: object) -> bool:
+    """Tell whether `key` is a public key of the one kind that `alg` works with, and strong enough."""
+    match key:
+        case EllipticCurvePublicKey():
+            return alg == "ES256" and isinstance(key.curve, SECP256R1)
+        case Ed25519PublicKey():
+            return alg == "EdDSA"
+        case RSAPublicKey():
+            return alg == "RS256" and key.key_size >= MIN_RSA_BITS
+        case _:
+            return False

@@ -1,0 +1,163 @@
+"""The keyring: our signing keys as facts, their phases as functions of (facts, now), and the plan of rotation.
+
+    standby (pending) -> active -> retiring -> expired          revoked cuts in anywhere and is final
+
+- A key signs from `active_at` until the next key of its algorithm does. The row of a revoked key keeps its place in that order, or an
+  older key would come back as the signer.
+- One standby is always published, so that the successor is in every cache before it signs.
+- A retired key stays published until its last token has expired, plus 120 s for verifiers that grant leeway.
+
+Nothing is stored as a state, so replicas agree without a job that flips anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final, Literal
+
+from tokensvc.core.errors import ConflictError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from tokensvc.core.identifier import Kid
+
+LEEWAY: Final = timedelta(seconds=120)  # twice what verifiers grant after `exp`: entries and keys outlive the last token by it
+
+Phase = Literal["pending", "active", "retiring", "expired", "revoked"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningKeyRecord:
+    """One signing key as stored. `active_at` None: the standby, not planned yet."""
+
+    kid: Kid
+    alg: str
+    public_jwk: dict[str, str]
+    sealed_private_key: bytes = field(repr=False)
+    created_at: datetime
+    active_at: datetime | None
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RotationPolicy:
+    """Durations that decide when a key may sign and how long it stays published."""
+
+    jwks_max_age: timedelta
+    verifier_cache: timedelta
+    margin: timedelta
+    token_life: timedelta
+    period: timedelta
+
+    @property
+    def lead(self) -> timedelta:
+        """How long a key is published before it signs: every cache that lacked it has been refreshed by then."""
+        return self.jwks_max_age + self.verifier_cache + self.margin
+
+    @property
+    def retirement(self) -> timedelta:
+        """How long a key stays published after it stopped signing."""
+        return self.token_life + LEEWAY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RotationPlan:
+    """What to do now: let `kid` sign from `active_at` on; make new keys, the first of them signing at once if there is no signer."""
+
+    kid: Kid | None = None
+    active_at: datetime | None = None
+    new_signer: bool = False
+    new_standby: bool = False
+
+
+def superseded_at(record: SigningKeyRecord, records: Iterable[SigningKeyRecord]) -> datetime | None:
+    """Return when the next key of the same algorithm takes (or took) over from `record`; None if nothing is planned."""
+    order = _order(record)
+    return None if order is None else min((at for at, _ in _orders(records, record.alg) if (at, _) > order), default=None)
+
+
+def phase_of(record: SigningKeyRecord, records: Sequence[SigningKeyRecord], policy: RotationPolicy, now: datetime) -> Phase:
+    """Return the phase of `record` among all `records` at `now`."""
+    if record.revoked_at is not None:
+        return "revoked"
+    if record.active_at is None or record.active_at > now:
+        return "pending"
+    end = superseded_at(record, records)
+    if end is None or end > now:
+        return "active"
+    return "retiring" if now < end + policy.retirement else "expired"
+
+
+def find_active(records: Sequence[SigningKeyRecord], alg: str, now: datetime) -> SigningKeyRecord | None:
+    """Return the key that signs at `now`: the last one that began, if it has not been revoked."""
+    begun = [record for record in records if record.alg == alg and record.active_at is not None and record.active_at <= now]
+    last = max(begun, key=lambda record: (record.active_at, record.kid), default=None)
+    return None if last is None or last.revoked_at is not None else last
+
+
+def find_standby(records: Iterable[SigningKeyRecord], alg: str, now: datetime) -> SigningKeyRecord | None:
+    """Return the next signer: the key planned to begin, else the one waiting without a plan."""
+    waiting = [r for r in records if r.alg == alg and r.revoked_at is None and (r.active_at is None or r.active_at > now)]
+    return min(waiting, key=lambda r: (r.active_at is None, r.active_at or r.created_at, r.kid), default=None)
+
+
+def published(records: Sequence[SigningKeyRecord], policy: RotationPolicy, now: datetime) -> tuple[SigningKeyRecord, ...]:
+    """Return the keys that belong into the JWKS at `now`, oldest first."""
+    shown = [r for r in records if phase_of(r, records, policy, now) in {"pending", "active", "retiring"}]
+    return tuple(sorted(shown, key=lambda r: (r.created_at, r.kid)))
+
+
+def safe_to_activate_at(record: SigningKeyRecord, records: Iterable[SigningKeyRecord], policy: RotationPolicy) -> datetime:
+    """Return when no cache can lack `record` any more.
+
+    A key that was made together with the very first one is safe at once: no JWKS was ever served without it.
+    """
+    first = min((r.created_at for r in records), default=record.created_at)
+    return record.created_at if record.created_at <= first else record.created_at + policy.lead
+
+
+def safe_to_remove_at(record: SigningKeyRecord, records: Iterable[SigningKeyRecord], policy: RotationPolicy) -> datetime | None:
+    """Return when the last token of `record` is beyond all leeway; None while nothing is planned to replace it."""
+    end = superseded_at(record, records)
+    return None if end is None else end + policy.retirement
+
+
+def plan_rotation(
+    records: Sequence[SigningKeyRecord], alg: str, policy: RotationPolicy, now: datetime, *, asked: bool = False
+) -> RotationPlan | None:
+    """Return what to do for `alg` at `now`, None if nothing. `asked`: somebody wants a rotation whether or not the period is over.
+
+    The next signer begins when every cache has it, and when the key before the present one has left the JWKS, so that never more
+    than three keys are published. Raises ConflictError if a rotation is asked for and one is already planned.
+    """
+    active, standby = find_active(records, alg, now), find_standby(records, alg, now)
+    if active is None:
+        if standby is None:
+            return RotationPlan(new_signer=True, new_standby=True)
+        return RotationPlan(kid=standby.kid, active_at=now, new_standby=True)  # no signer at all is worse than a cold cache
+    if standby is None:
+        return RotationPlan(new_standby=True)
+    if standby.active_at is not None:
+        if asked:
+            msg = f"a rotation is already planned: {standby.kid} signs from {standby.active_at:%Y-%m-%d %H:%M:%S} UTC"
+            raise ConflictError(msg)
+        return None
+    if not asked and active.active_at is not None and now < active.active_at + policy.period:
+        return None
+    active_at = max(now, safe_to_activate_at(standby, records, policy), _room_from(records, alg, policy, now))
+    return RotationPlan(kid=standby.kid, active_at=active_at, new_standby=active_at <= now)
+
+
+def _room_from(records: Sequence[SigningKeyRecord], alg: str, policy: RotationPolicy, now: datetime) -> datetime:
+    retiring = [r for r in records if r.alg == alg and phase_of(r, records, policy, now) == "retiring"]
+    return max((end for r in retiring if (end := safe_to_remove_at(r, records, policy)) is not None), default=now)
+
+
+def _order(record: SigningKeyRecord) -> tuple[datetime, Kid] | None:
+    return None if record.active_at is None else (record.active_at, record.kid)
+
+
+def _orders(records: Iterable[SigningKeyRecord], alg: str) -> list[tuple[datetime, Kid]]:
+    return [order for record in records if record.alg == alg and (order := _order(record)) is not None]

@@ -1,0 +1,119 @@
+"""Compact JWS (RFC 7515): signing, and judging header and signature of a text that is not yet trusted.
+
+What is read from the header: `typ`, `alg`, `kid`, and `crit` only to refuse it. `jku`, `x5u`, `jwk`, `x5c` are never looked at
+(RFC 8725 section 3.10). What is *not* judged here: claims (`claims`), revocation (`denylist`).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import jwt
+
+from tokensvc.core.errors import InvalidTokenError
+from tokensvc.core.jwks import PublicKey, is_kid
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+    from tokensvc.core.identifier import Kid
+    from tokensvc.core.jwks import VerifyingKey
+
+    PrivateKey = EllipticCurvePrivateKey | Ed25519PrivateKey | RSAPrivateKey
+
+ACCESS_TOKEN: Final = ("at+jwt", "application/at+jwt")
+DENYLIST_PAGE: Final = ("denylist+jwt", "application/denylist+jwt")
+MAX_TOKEN_LENGTH: Final = 16 * 1024
+
+_COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)  # RFC 8725bis section 3.14
+_JWS = jwt.PyJWS()
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A private key with its kid and its one algorithm. The key never shows in `repr`."""
+
+    kid: Kid
+    alg: str
+    private_key: PrivateKey = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class UnverifiedToken:
+    """A well-formed compact JWS of which nothing has been proved."""
+
+    text: str = field(repr=False)
+    typ: str
+    alg: str
+    kid: Kid
+
+
+def sign_jws(payload: Mapping[str, Any], *, typ: str, key: SigningKey) -> str:
+    """Return the compact JWS of `payload` as JSON, with `typ`, `alg` and `kid` in its header."""
+    body = json.dumps(payload, separators=(",", ":"), allow_nan=False).encode("utf-8")
+    return _JWS.encode(body, key.private_key, algorithm=key.alg, headers={"typ": typ, "kid": key.kid})
+
+
+def parse_unverified(text: str, *, max_length: int = MAX_TOKEN_LENGTH) -> UnverifiedToken:
+    """Return the parts of a compact JWS. Raises InvalidTokenError for every other form, before anything is decoded."""
+    if len(text) > max_length or not _COMPACT.fullmatch(text):
+        raise InvalidTokenError("malformed_token")
+    header = _decode_json(text[: text.index(".")])
+    typ, alg, kid = header.get("typ"), header.get("alg"), header.get("kid")
+    if not isinstance(typ, str) or not isinstance(alg, str) or not is_kid(kid):
+        raise InvalidTokenError("bad_header")
+    if "crit" in header or "b64" in header or "zip" in header:
+        raise InvalidTokenError("unknown_critical_header")
+    return UnverifiedToken(text=text, typ=typ.lower(), alg=alg, kid=kid)
+
+
+def check_signature(
+    unverified_token: UnverifiedToken, *, typ: Collection[str], algorithms: Collection[str], key: VerifyingKey | None
+) -> dict[str, Any]:
+    """Return the payload of a token whose type, algorithm and signature are right; `key` is the one that its kid names, if any.
+
+    The algorithm must be on our list *and* be the key's own (RFC 8725 section 3.1). Raises InvalidTokenError.
+    """
+    if unverified_token.typ not in typ:
+        raise InvalidTokenError("wrong_type")
+    if unverified_token.alg not in algorithms:
+        raise InvalidTokenError("algorithm_not_allowed")
+    if key is None:
+        raise InvalidTokenError("unknown_kid")
+    if unverified_token.alg != key.alg:
+        raise InvalidTokenError("algorithm_not_allowed")
+    verify_bytes(unverified_token.text, alg=key.alg, key=key.key)
+    return _decode_json(unverified_token.text.split(".")[1])
+
+
+def verify_bytes(text: str, *, alg: str, key: PublicKey) -> None:
+    """Raise InvalidTokenError unless the last part of `text` signs the two before it."""
+    signed, _, signature = text.rpartition(".")
+    try:
+        good = jwt.get_algorithm_by_name(alg).verify(signed.encode("ascii"), key, _decode(signature))
+    except (jwt.PyJWTError, ValueError) as error:
+        raise InvalidTokenError("bad_signature") from error
+    if not good:
+        raise InvalidTokenError("bad_signature")
+
+
+def _decode(part: str) -> bytes:
+    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+
+
+def _decode_json(part: str) -> dict[str, Any]:
+    try:
+        value = json.loads(_decode(part).decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InvalidTokenError("malformed_token") from error
+    if not isinstance(value, dict):
+        raise InvalidTokenError("malformed_token")
+    return value

@@ -1,0 +1,164 @@
+"""Settings: `TOKENSVC_*` environment variables, checked against each other at start. Secrets also as `*_FILE`."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from tokensvc.core.apikey import DEFAULT_PREFIX, check_prefix
+from tokensvc.core.errors import InvalidInputError, StartRefusedError
+from tokensvc.core.exchange import IssuingPolicy
+from tokensvc.core.keyring import RotationPolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_PREFIX: Final = "TOKENSVC_"
+_LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
+
+
+class Settings(BaseSettings):
+    """All settings. Durations are whole seconds."""
+
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65535)
+    issuer: str = ""
+    database_url: SecretStr | None = None
+    data_dir: Path = Path(".tokensvc")
+    keys_dir: Path = Path("keys")
+    master_key_file: Path | None = None
+    postgres_bin_dir: Path | None = None
+    database_wait: int = Field(30, ge=0, description="how long the start waits for Postgres")
+    pool_size: int = Field(10, ge=2, le=200)
+
+    default_audience: str = Field("api", min_length=1, max_length=255)
+    token_ttl: int = Field(600, ge=10)
+    max_token_ttl: int = Field(3600, ge=10)
+    key_prefix: str = DEFAULT_PREFIX
+
+    jwks_max_age: int = Field(300, ge=0)
+    verifier_cache: int = Field(330, ge=0, description="how long verifiers may keep a JWKS whatever max-age says")
+    rotation_margin: int = Field(60, ge=0)
+    rotation_period: int = Field(30 * 86400, ge=60)
+
+    feed_page_ttl: int = Field(60, ge=5)
+    feed_max_wait: int = Field(30, ge=1, le=30)
+    drain_seconds: int = Field(10, ge=0)
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
+
+    @field_validator("key_prefix")
+    @classmethod
+    def _prefix(cls, value: str) -> str:
+        try:
+            return check_prefix(value)
+        except InvalidInputError as error:
+            raise ValueError(error.message) from error
+
+    @field_validator("issuer")
+    @classmethod
+    def _issuer(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment):
+            msg = "must be an http(s) URL without query and fragment (RFC 8414 section 2)"
+            raise ValueError(msg)
+        return value.removesuffix("/")
+
+    @model_validator(mode="after")
+    def _durations(self) -> Self:
+        if self.token_ttl > self.max_token_ttl:
+            msg = f"TOKENSVC_TOKEN_TTL ({self.token_ttl}) must not exceed TOKENSVC_MAX_TOKEN_TTL ({self.max_token_ttl})"
+            raise ValueError(msg)
+        lead = self.jwks_max_age + self.verifier_cache + self.rotation_margin
+        if self.rotation_period <= lead:
+            msg = (
+                f"TOKENSVC_ROTATION_PERIOD ({self.rotation_period}) must exceed the time that a new key is published before it signs: "
+                f"TOKENSVC_JWKS_MAX_AGE + TOKENSVC_VERIFIER_CACHE + TOKENSVC_ROTATION_MARGIN = {lead}"
+            )
+            raise ValueError(msg)
+        if self.feed_page_ttl <= self.feed_max_wait // 2:
+            msg = "TOKENSVC_FEED_PAGE_TTL must exceed half of TOKENSVC_FEED_MAX_WAIT, or followers see only expired pages"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def issuer_url(self) -> str:
+        """The issuer: the setting, or the address that the service listens on."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.issuer or f"http://{host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the service directly."""
+        return self.host in _LOOPBACK
+
+    @property
+    def master_key_path(self) -> Path:
+        """Where the master key lies."""
+        return self.master_key_file or self.keys_dir / "master.key"
+
+    @property
+    def issuing_policy(self) -> IssuingPolicy:
+        """What every exchange obeys."""
+        return IssuingPolicy(
+            issuer=self.issuer_url,
+            default_audience=self.default_audience,
+            token_life=timedelta(seconds=self.token_ttl),
+            max_token_life=timedelta(seconds=self.max_token_ttl),
+        )
+
+    def rotation_policy(self, longest_life: timedelta) -> RotationPolicy:
+        """When signing keys begin and end, given the longest life that a token may have."""
+        return RotationPolicy(
+            jwks_max_age=timedelta(seconds=self.jwks_max_age),
+            verifier_cache=timedelta(seconds=self.verifier_cache),
+            margin=timedelta(seconds=self.rotation_margin),
+            token_life=longest_life,
+            period=timedelta(seconds=self.rotation_period),
+        )
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings of the environment. Raises StartRefusedError that names the setting, never its value if it is secret."""
+    values = _values(os.environ if environment is None else environment)
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise StartRefusedError("; ".join(_explain(dict(e)) for e in error.errors(include_input=False))) from error
+
+
+def _values(environment: Mapping[str, str]) -> dict[str, str]:
+    values = {}
+    for name in Settings.model_fields:
+        variable = (_PREFIX + name).upper()
+        path = environment.get(variable + "_FILE")
+        if name == "database_url" and path:
+            if variable in environment:
+                msg = f"{variable} and {variable}_FILE contradict each other: set one of them"
+                raise StartRefusedError(msg)
+            values[name] = _read(variable + "_FILE", path)
+        elif environment.get(variable):
+            values[name] = environment[variable]
+    return values
+
+
+def _read(variable: str, path: str) -> str:
+    try:
+        return Path(path).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"{variable}: cannot read {path}"
+        raise StartRefusedError(msg) from error
+
+
+def _explain(error: dict[str, object]) -> str:
+    location = error["loc"]
+    name = f"{_PREFIX}{location[0]}".upper() if isinstance(location, tuple) and location else ""
+    text = str(error["msg"]).removeprefix("Value error, ")
+    return f"{name}: {text}" if name else text

@@ -1,0 +1,63 @@
+"""Accounts (`sql/queries/account.sql`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tokensvc.core.account import Account
+from tokensvc.core.errors import NotFoundError
+from tokensvc.core.identifier import AccountId
+from tokensvc.store.queries import load_queries
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import asyncpg
+
+_SQL = load_queries("account")
+
+
+async def insert_account(connection: asyncpg.Connection, account_id: AccountId, name: str) -> Account:
+    """Store a new account."""
+    return _account(await connection.fetchrow(_SQL["insert"], account_id, name))
+
+
+async def load_account(connection: asyncpg.Connection, account_id: str) -> Account:
+    """Return an account. Raises NotFoundError."""
+    return _account(await connection.fetchrow(_SQL["find"], account_id), account_id)
+
+
+async def lock_account(connection: asyncpg.Connection, account_id: str) -> Account:
+    """Return an account, holding its row against exchanges until the transaction ends. Raises NotFoundError."""
+    return _account(await connection.fetchrow(_SQL["lock"], account_id), account_id)
+
+
+async def list_accounts(connection: asyncpg.Connection) -> list[Account]:
+    """Return all accounts that are not deleted, oldest first."""
+    return [_account(row) for row in await connection.fetch(_SQL["list"])]
+
+
+async def suspend_account(connection: asyncpg.Connection, account_id: str) -> datetime:
+    """Suspend; return the moment up to which tokens are dead. The row must be locked."""
+    moment: datetime = await connection.fetchval(_SQL["suspend"], account_id)
+    return moment
+
+
+async def resume_account(connection: asyncpg.Connection, account_id: str) -> None:
+    """End a suspension."""
+    await connection.execute(_SQL["resume"], account_id)
+
+
+async def delete_account(connection: asyncpg.Connection, account_id: str) -> datetime:
+    """Delete (the row stays); return the moment up to which tokens are dead. The row must be locked."""
+    moment: datetime = await connection.fetchval(_SQL["delete"], account_id)
+    return moment
+
+
+def _account(row: asyncpg.Record | None, account_id: str = "") -> Account:
+    if row is None:
+        msg = f"there is no account {account_id[:40]!r}"
+        raise NotFoundError(msg)
+    return Account(
+        id=AccountId(row["id"]), name=row["name"], created_at=row["created_at"], suspended_at=row["suspended_at"]
+    )

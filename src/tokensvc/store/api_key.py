@@ -1,0 +1,147 @@
+"""API keys (`sql/queries/api_key.sql`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from tokensvc.core.apikey import ApiKey, ApiKeyRecord
+from tokensvc.core.errors import ConflictError, NotFoundError
+from tokensvc.core.identifier import AccountId, KeyId
+from tokensvc.store.queries import load_queries
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime, timedelta
+
+_SQL = load_queries("api_key")
+
+
+async def insert_api_key(
+    connection: asyncpg.Connection,
+    key: ApiKey,
+    *,
+    key_id: KeyId,
+    account_id: str,
+    name: str,
+    description: str,
+    capabilities: Collection[str],
+    life: timedelta | None,
+    predecessor_id: KeyId | None = None,
+) -> None:
+    """Store digest and facts of a new key. Raises ConflictError if `predecessor_id` has a successor already."""
+    try:
+        await connection.execute(
+            _SQL["insert"],
+            key_id,
+            account_id,
+            key.digest,
+            key.hint,
+            name,
+            description,
+            sorted(capabilities),
+            life,
+            predecessor_id,
+        )
+    except asyncpg.UniqueViolationError as error:
+        if error.constraint_name != "api_key_predecessor_unique":
+            raise
+        msg = f"key {predecessor_id} has been rotated already"
+        raise ConflictError(msg) from error
+
+
+async def load_api_key(connection: asyncpg.Connection, key_id: str) -> tuple[ApiKeyRecord, datetime]:
+    """Return a key and Postgres's clock. Raises NotFoundError."""
+    row = await connection.fetchrow(_SQL["find"], key_id)
+    if row is None:
+        raise _no_such_key(key_id)
+    return _record(row), row["at"]
+
+
+async def lock_api_key(connection: asyncpg.Connection, key_id: str) -> tuple[ApiKeyRecord, datetime]:
+    """As `load_api_key`, holding the row against exchanges until the transaction ends."""
+    if await connection.fetchval(_SQL["lock"], key_id) is None:
+        raise _no_such_key(key_id)
+    return await load_api_key(connection, key_id)
+
+
+async def list_api_keys(connection: asyncpg.Connection, account_id: str | None) -> list[tuple[ApiKeyRecord, datetime]]:
+    """Return the keys of an account, or of all, oldest first, each with Postgres's clock."""
+    return [(_record(row), row["at"]) for row in await connection.fetch(_SQL["list"], account_id)]
+
+
+async def find_id_by_digest(connection: asyncpg.Connection, digest: bytes) -> KeyId | None:
+    """Return the id of the key with this digest, None if there is none."""
+    found: KeyId | None = await connection.fetchval(_SQL["find_id_by_digest"], digest)
+    return found
+
+
+async def update_api_key(
+    connection: asyncpg.Connection, key_id: KeyId, *, name: str, description: str, capabilities: Collection[str]
+) -> None:
+    """Change what may change of a key."""
+    await connection.execute(_SQL["update"], key_id, name, description, sorted(capabilities))
+
+
+async def set_expiry(connection: asyncpg.Connection, key_id: KeyId, life: timedelta | None) -> None:
+    """Let a key end `life` from now, or never."""
+    await connection.execute(_SQL["set_expiry"], key_id, life)
+
+
+async def limit_life(connection: asyncpg.Connection, key_id: KeyId, life: timedelta) -> None:
+    """Let a key end `life` from now, or sooner if it does so already."""
+    await connection.execute(_SQL["limit_life"], key_id, life)
+
+
+async def enable_api_key(connection: asyncpg.Connection, key_id: KeyId) -> None:
+    """Make a disabled key usable again."""
+    await connection.execute(_SQL["enable"], key_id)
+
+
+async def disable_api_key(connection: asyncpg.Connection, key_id: KeyId) -> datetime:
+    """Disable; return the moment up to which tokens are dead. The row must be locked."""
+    return await _end(connection, "disable", key_id)
+
+
+async def revoke_api_key(connection: asyncpg.Connection, key_id: KeyId) -> datetime:
+    """Revoke for good; return the moment up to which tokens are dead. The row must be locked."""
+    return await _end(connection, "revoke", key_id)
+
+
+async def delete_api_key(connection: asyncpg.Connection, key_id: KeyId) -> datetime:
+    """Revoke and hide (the row stays); return the moment up to which tokens are dead. The row must be locked."""
+    return await _end(connection, "delete", key_id)
+
+
+async def count_with_capability(connection: asyncpg.Connection, capability: str) -> int:
+    """Return how many usable keys hold a capability."""
+    count: int = await connection.fetchval(_SQL["count_with_capability"], capability)
+    return count
+
+
+async def _end(connection: asyncpg.Connection, verb: str, key_id: KeyId) -> datetime:
+    moment: datetime = await connection.fetchval(_SQL[verb], key_id)
+    return moment
+
+
+def _no_such_key(key_id: str) -> NotFoundError:
+    return NotFoundError(f"there is no key {key_id[:40]!r}; `tokensvc key list` shows their ids")
+
+
+def _record(row: asyncpg.Record) -> ApiKeyRecord:
+    return ApiKeyRecord(
+        id=KeyId(row["id"]),
+        account_id=AccountId(row["account_id"]),
+        hint=row["hint"],
+        name=row["name"],
+        description=row["description"],
+        capabilities=tuple(row["capabilities"]),
+        created_at=row["created_at"],
+        expires_at=row["expires_at"],
+        disabled_at=row["disabled_at"],
+        revoked_at=row["revoked_at"],
+        last_used_at=row["last_used_at"],
+        predecessor_id=row["predecessor_id"],
+        successor_id=row["successor_id"],
+    )

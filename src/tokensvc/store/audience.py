@@ -1,0 +1,58 @@
+"""Audiences (`sql/queries/audience.sql`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from tokensvc.core.errors import ConflictError, NotFoundError
+from tokensvc.core.exchange import Audience
+from tokensvc.store.queries import load_queries
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+_SQL = load_queries("audience")
+
+
+async def insert_audience(connection: asyncpg.Connection, name: str, description: str, token_life: timedelta | None) -> Audience:
+    """Store a new audience. Raises ConflictError if it exists."""
+    try:
+        return _audience(await connection.fetchrow(_SQL["insert"], name, description, token_life), name)
+    except asyncpg.UniqueViolationError as error:
+        msg = f"the audience {name!r} exists already"
+        raise ConflictError(msg) from error
+
+
+async def load_audience(connection: asyncpg.Connection, name: str) -> Audience:
+    """Return an audience. Raises NotFoundError."""
+    return _audience(await connection.fetchrow(_SQL["find"], name), name)
+
+
+async def list_audiences(connection: asyncpg.Connection) -> list[Audience]:
+    """Return all audiences by name."""
+    return [_audience(row) for row in await connection.fetch(_SQL["list"])]
+
+
+async def update_audience(connection: asyncpg.Connection, name: str, description: str, token_life: timedelta | None) -> Audience:
+    """Change an audience. Raises NotFoundError."""
+    return _audience(await connection.fetchrow(_SQL["update"], name, description, token_life), name)
+
+
+async def delete_audience(connection: asyncpg.Connection, name: str) -> None:
+    """Remove an audience. Raises NotFoundError."""
+    if await connection.fetchval(_SQL["delete"], name) is None:
+        raise _no_such_audience(name)
+
+
+def _audience(row: asyncpg.Record | None, name: str = "") -> Audience:
+    if row is None:
+        raise _no_such_audience(name)
+    return Audience(
+        name=row["name"], description=row["description"], token_life=row["token_life"], created_at=row["created_at"]
+    )
+
+
+def _no_such_audience(name: str) -> NotFoundError:
+    return NotFoundError(f"there is no audience {name[:80]!r}")

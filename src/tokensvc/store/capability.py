@@ -1,0 +1,43 @@
+"""Capabilities (`sql/queries/capability.sql`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from tokensvc.core.capability import Capability
+from tokensvc.core.errors import ConflictError, NotFoundError
+from tokensvc.store.queries import load_queries
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+_SQL = load_queries("capability")
+
+
+async def insert_capability(connection: asyncpg.Connection, name: str, description: str) -> Capability:
+    """Store a new capability. Raises ConflictError if it exists."""
+    try:
+        row = await connection.fetchrow(_SQL["insert"], name, description)
+    except asyncpg.UniqueViolationError as error:
+        msg = f"the capability {name!r} exists already"
+        raise ConflictError(msg) from error
+    return Capability(**dict(row))
+
+
+async def list_capabilities(connection: asyncpg.Connection) -> list[Capability]:
+    """Return all capabilities by name."""
+    return [Capability(**dict(row)) for row in await connection.fetch(_SQL["list"])]
+
+
+async def lock_known(connection: asyncpg.Connection, names: Collection[str]) -> frozenset[str]:
+    """Return those of `names` that exist, held so that they cannot be removed before the transaction ends."""
+    return frozenset(row["name"] for row in await connection.fetch(_SQL["find_known"], list(names)))
+
+
+async def delete_capability(connection: asyncpg.Connection, name: str) -> None:
+    """Remove a capability. Raises NotFoundError."""
+    if await connection.fetchval(_SQL["delete"], name) is None:
+        msg = f"there is no capability {name[:80]!r}"
+        raise NotFoundError(msg)

@@ -1,0 +1,77 @@
+"""The denylist table (`sql/queries/denylist.sql`)."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tokensvc.core.denylist import Position, Revocation
+from tokensvc.store.queries import load_queries
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import asyncpg
+
+    from tokensvc.core.denylist import Kind
+
+_SQL = load_queries("denylist")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DenylistRow:
+    """A revocation as stored: what followers get, and what only operators see."""
+
+    position: Position
+    revocation: Revocation
+    created_at: datetime
+    reason: str
+
+
+def new_tag() -> str:
+    """Return a fresh tag: 64 random bits, so that a number that is given out again never has the same one."""
+    return secrets.token_hex(8)
+
+
+async def append_revocation(
+    connection: asyncpg.Connection, kind: Kind, value: str, *, upto: datetime | None, expires_at: datetime, reason: str
+) -> Position:
+    """Append a revocation and return its position. Others that append wait until this transaction ends."""
+    row = await connection.fetchrow(_SQL["append"], new_tag(), kind, value, upto, expires_at, reason)
+    return Position(row["seq"], row["tag"])
+
+
+async def list_after(connection: asyncpg.Connection, seq: int, now: datetime) -> list[DenylistRow]:
+    """Return what is alive at `now` and stands after `seq`, in order."""
+    return [
+        DenylistRow(
+            position=Position(row["seq"], row["tag"]),
+            revocation=Revocation(
+                kind=row["kind"],
+                value=row["value"],
+                exp=int(row["expires_at"].timestamp()),
+                upto=None if row["upto"] is None else int(row["upto"].timestamp()),
+            ),
+            created_at=row["created_at"],
+            reason=row["reason"],
+        )
+        for row in await connection.fetch(_SQL["list_after"], seq, now)
+    ]
+
+
+async def find_tag(connection: asyncpg.Connection, seq: int) -> str | None:
+    """Return the tag of the entry `seq`, None if it is not (or no longer) there."""
+    tag: str | None = await connection.fetchval(_SQL["find_tag"], seq)
+    return tag
+
+
+async def is_denied(connection: asyncpg.Connection, kind: Kind, value: str) -> bool:
+    """Tell whether an entry for just this value exists."""
+    denied: bool = await connection.fetchval(_SQL["is_denied"], kind, value)
+    return denied
+
+
+async def delete_expired(connection: asyncpg.Connection, now: datetime, most: int) -> int:
+    """Collect at most `most` dead entries; return how many."""
+    return len(await connection.fetch(_SQL["delete_expired"], now, most))

@@ -1,0 +1,213 @@
+"""The zero-setup Postgres: a private cluster under the data folder, for trying things out, for tests, and for one small machine.
+
+    <data folder>/postgres/data      the cluster                    <data folder>/postgres.log       what it said
+    <data folder>/postgres/socket    0700; it listens nowhere else  <data folder>/postgres-password  0600
+
+Several processes may use it at once (the service and the CLI): each holds a shared lock, and the last one out stops the server. One that
+was left behind by `kill -9` is taken over by the next. As root, Postgres runs as an unprivileged user; if that user cannot
+enter the data folder (a checkout below root's 0700 home), the cluster is kept under /var/lib/tokensvc instead.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from tokensvc.core.errors import StartRefusedError
+from tokensvc.store.postgres_binaries import can_reach, copy_readable, find_binaries, unprivileged_user
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_USER: Final = "tokensvc"
+_DATABASE: Final = "postgres"
+_PATIENCE: Final = 30.0
+_POLL: Final = 0.02
+_SOCKET_PATH_LIMIT: Final = 107
+_ELSEWHERE: Final = Path("/var/lib/tokensvc")
+_PORT: Final = 5432  # names the socket file; no port is opened
+
+
+class EmbeddedPostgres:
+    """One private cluster. `start` and `stop` block for about a second at most; call them before and after the event loop."""
+
+    def __init__(self, data_dir: Path, *, bin_dir: Path | None = None, options: Sequence[str] = ()) -> None:
+        self._data_dir = data_dir.absolute()
+        self._bin_dir = None if bin_dir is None else bin_dir.absolute()
+        self._options = tuple(options)
+        self._child: subprocess.Popen[bytes] | None = None
+        self._user_lock: IO[bytes] | None = None
+        self._uid, self._gid = unprivileged_user(None)
+        self._home = self._data_dir / "postgres"
+
+    @property
+    def process_id(self) -> int | None:
+        """The process id of the server that runs on this data, None if none does."""
+        return _running(self._home / "data")
+
+    def start(self) -> str:
+        """Start the server, or join the one that runs; return its URL. Raises StartRefusedError."""
+        self._data_dir.mkdir(parents=True, exist_ok=True)
+        with _locked(self._data_dir / "postgres-start.lock"):
+            self._home = self._find_home()
+            if self.process_id is None:
+                self._launch(self._prepare())
+            lock = (self._data_dir / "postgres-users.lock").open("ab")
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            self._user_lock = lock
+        password = (self._data_dir / "postgres-password").read_text("ascii").strip()
+        return f"postgresql://{_USER}:{password}@/{_DATABASE}?host={quote(str(self._home / 'socket'))}&port={_PORT}"
+
+    def stop(self) -> None:
+        """Leave; stop the server if nobody else uses it."""
+        if self._user_lock is None:
+            return
+        lock, self._user_lock = self._user_lock, None
+        with _locked(self._data_dir / "postgres-start.lock"), lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return
+            self._shut_down()
+
+    def _find_home(self) -> Path:
+        """Return where the cluster lives, making the folder; decides who runs it."""
+        pointer = self._data_dir / "postgres-elsewhere"
+        home = Path(pointer.read_text().strip()) if pointer.exists() else self._data_dir / "postgres"
+        owner = home.stat().st_uid if home.exists() else None
+        self._uid, self._gid = unprivileged_user(owner)
+        if not home.exists():
+            if not can_reach(self._data_dir, self._uid) or len(os.fsencode(home)) + 30 > _SOCKET_PATH_LIMIT:
+                home = self._make_elsewhere(pointer)
+            home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.chown(home, self._uid, self._gid)
+        return home
+
+    def _make_elsewhere(self, pointer: Path) -> Path:
+        if os.geteuid() != 0:
+            msg = f"the path {self._data_dir} is too long for a Postgres socket; set TOKENSVC_DATA_DIR to a shorter one"
+            raise StartRefusedError(msg)
+        _ELSEWHERE.mkdir(mode=0o755, parents=True, exist_ok=True)
+        home = _ELSEWHERE / secrets.token_hex(6)
+        pointer.write_text(f"{home}\n")
+        return home
+
+    def _prepare(self) -> Path:
+        """Make the cluster if there is none; return the folder of programs."""
+        version = self._home / "data" / "PG_VERSION"
+        exists = version.exists()
+        binaries = find_binaries(self._bin_dir, version.read_text().strip() if exists else None)
+        if not can_reach(binaries / "postgres", self._uid):
+            binaries = copy_readable(binaries, self._home.with_name(self._home.name + "-binaries"))
+        if not exists:
+            self._initialise(binaries)
+        socket_folder = self._home / "socket"
+        socket_folder.mkdir(mode=0o700, exist_ok=True)
+        os.chown(socket_folder, self._uid, self._gid)
+        return binaries
+
+    def _initialise(self, binaries: Path) -> None:
+        draft = self._home / "data.new"  # renamed when whole: a start that was killed here leaves no half cluster
+        shutil.rmtree(draft, ignore_errors=True)
+        password = secrets.token_urlsafe(24)
+        note = self._home / "password.new"  # the folder is 0700, the file gone when initdb has read it
+        note.write_text(f"{password}\n")
+        os.chown(note, self._uid, self._gid)
+        command = [binaries / "initdb", "-D", draft, "-U", _USER, "-A", "scram-sha-256", f"--pwfile={note}"]
+        made = subprocess.run(
+            [*command, "-E", "UTF8", "--locale=C"], capture_output=True, check=False, **self._as_user()
+        )
+        note.unlink()
+        if made.returncode != 0:
+            msg = f"initdb failed: {made.stderr.decode(errors='replace').strip()[-500:]}"
+            raise StartRefusedError(msg)
+        secret = self._data_dir / "postgres-password"
+        secret.unlink(missing_ok=True)
+        with os.fdopen(os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(password)
+        draft.rename(self._home / "data")
+
+    def _launch(self, binaries: Path) -> None:
+        command: list[str | Path] = [binaries / "postgres", "-D", self._home / "data", "-k", self._home / "socket"]
+        for option in ("listen_addresses=", f"port={_PORT}", "log_parameter_max_length_on_error=0", *self._options):
+            command += ["-c", option]
+        with (self._data_dir / "postgres.log").open("ab") as log:
+            self._child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C in the terminal is for us; we stop it when the last request is answered
+                **self._as_user(),
+            )
+        self._wait_until_ready(self._child)
+
+    def _wait_until_ready(self, child: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + _PATIENCE
+        while time.monotonic() < deadline:
+            if child.poll() is not None:
+                break
+            if _status(self._home / "data")[-1:] == ["ready"]:
+                return
+            time.sleep(_POLL)
+        msg = f"Postgres did not start; see {self._data_dir / 'postgres.log'}"
+        raise StartRefusedError(msg)
+
+    def _shut_down(self) -> None:
+        process_id = self.process_id
+        if process_id is None:
+            return
+        os.kill(process_id, signal.SIGINT)  # fast shutdown: ends sessions, writes a checkpoint
+        deadline = time.monotonic() + _PATIENCE
+        while (self._home / "data" / "postmaster.pid").exists() and time.monotonic() < deadline:
+            time.sleep(_POLL)
+        if self._child is not None:
+            self._child.wait(timeout=_PATIENCE)
+
+    def _as_user(self) -> dict[str, object]:
+        options: dict[str, object] = {"cwd": "/", "env": {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}}
+        if os.geteuid() == 0:
+            options |= {"user": self._uid, "group": self._gid, "extra_groups": []}
+        return options
+
+
+class _locked:  # noqa: N801 - reads as a statement
+    """Hold an exclusive lock on a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        self._file = self._path.open("ab")
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def _status(data: Path) -> list[str]:
+    """Return the lines of postmaster.pid: the first is the process id, the last `ready` once it takes connections."""
+    try:
+        return [line.strip() for line in (data / "postmaster.pid").read_text().splitlines()]
+    except FileNotFoundError:
+        return []
+
+
+def _running(data: Path) -> int | None:
+    status = _status(data)
+    if not status or not status[0].isdigit():
+        return None
+    process_id = int(status[0])
+    try:
+        cwd = os.readlink(f"/proc/{process_id}/cwd")  # a server stands in its data folder; the number may be another's by now
+    except OSError:
+        return None
+    return process_id if cwd == str(data.resolve()) else None

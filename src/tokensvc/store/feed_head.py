@@ -1,0 +1,36 @@
+"""Heads of what every process keeps a copy of (`sql/queries/feed_head.sql`), and the wake-up call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal
+
+from tokensvc.core.denylist import Position
+from tokensvc.store.denylist import new_tag
+from tokensvc.store.queries import load_queries
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import asyncpg
+
+Topic = Literal["denylist", "signing_key", "audience"]
+CHANNEL: Final = "tokensvc"
+
+_SQL = load_queries("feed_head")
+
+
+async def list_heads(connection: asyncpg.Connection) -> tuple[dict[Topic, Position], datetime]:
+    """Return the head of each topic, and Postgres's clock."""
+    rows = await connection.fetch(_SQL["list"])
+    return {row["topic"]: Position(row["seq"], row["tag"]) for row in rows}, rows[0]["at"]
+
+
+async def bump_head(connection: asyncpg.Connection, topic: Topic) -> None:
+    """Say that `topic` has changed, and wake every process when the transaction commits."""
+    await connection.execute(_SQL["bump"], topic, new_tag())
+    await wake(connection)
+
+
+async def wake(connection: asyncpg.Connection) -> None:
+    """Wake every process when the transaction commits. Only a hint: whoever misses it polls."""
+    await connection.execute(_SQL["wake"])

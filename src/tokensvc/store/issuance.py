@@ -1,0 +1,24 @@
+"""What watermarks must outlive (`sql/queries/issuance.sql`)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from tokensvc.store.queries import load_queries
+
+if TYPE_CHECKING:
+    import asyncpg
+
+_SQL = load_queries("issuance")
+
+
+async def raise_longest_life(connection: asyncpg.Connection, life: timedelta) -> None:
+    """Remember that tokens may live this long from now on. Must be committed before the first such token."""
+    await connection.execute(_SQL["raise_longest_life"], life)
+
+
+async def load_longest_life(connection: asyncpg.Connection) -> timedelta:
+    """Return the longest life that any token may have."""
+    life: timedelta = await connection.fetchval(_SQL["load_longest_life"])
+    return life

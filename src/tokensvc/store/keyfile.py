@@ -1,0 +1,74 @@
+"""The only reader and writer of the master key file."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import secrets
+import stat
+from typing import TYPE_CHECKING, Final
+
+from tokensvc.core.errors import StartRefusedError
+from tokensvc.core.sealing import MasterKey, new_master_key
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_LENGTH: Final = 32
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+
+
+def find_master_key(path: Path) -> MasterKey | None:
+    """Return the master key, None if there is no file. Raises StartRefusedError for a file that is unsafe or unreadable."""
+    try:
+        mode = path.stat().st_mode
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        msg = f"the master key file {path} cannot be read: {error.strerror}"
+        raise StartRefusedError(msg) from error
+    if mode & _OTHERS:
+        msg = f"the master key file {path} can be read by others (mode {stat.S_IMODE(mode):04o}); run: chmod 600 {path}"
+        raise StartRefusedError(msg)
+    try:
+        secret = base64.b64decode(text.strip(), validate=True)
+    except binascii.Error:
+        secret = b""
+    if len(secret) != _LENGTH:
+        msg = f"the master key file {path} does not hold a master key: 32 bytes in base64 on one line"
+        raise StartRefusedError(msg)
+    return MasterKey(secret)
+
+
+def create_master_key(path: Path) -> MasterKey:
+    """Make a master key file, mode 0600, durable; if another process was faster, return that one's key."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(base64.b64encode(new_master_key().secret) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(draft, path)  # whole or not at all, and never over an existing one
+        except FileExistsError:
+            pass
+    finally:
+        draft.unlink()
+    _sync_folder(path.parent)
+    made = find_master_key(path)
+    if made is None:
+        msg = f"the master key file {path} vanished while it was made"
+        raise StartRefusedError(msg)
+    return made
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

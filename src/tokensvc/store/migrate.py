@@ -1,0 +1,99 @@
+"""Forward-only migrations: `sql/migrations/NNNN_noun.sql` in dbmate's format (`-- migrate:up`), one transaction each.
+
+What has been applied is remembered with a checksum: a file that was edited after its release is refused. Two starters at once are safe:
+an advisory lock is *polled*, because a blocking wait for it deadlocks with concurrent index builds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from tokensvc.core.errors import StartRefusedError
+from tokensvc.store.queries import sql_root
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import asyncpg
+
+_LOCK: Final = 7_265_309_611  # any number, ours alone
+_POLL_SECONDS: Final = 0.1
+_STATEMENT_TIMEOUT: Final = 600.0
+_FILE = re.compile(r"(\d{4})_\w+\.sql")
+_UP: Final = "-- migrate:up\n"
+
+_LEDGER: Final = """
+create table if not exists schema_migrations (
+    version text constraint schema_migrations_pkey primary key,
+    checksum text not null,
+    applied_at timestamptz not null
+)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One file."""
+
+    version: str
+    name: str
+    statements: str
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the file's statements."""
+        return hashlib.sha256(self.statements.encode("utf-8")).hexdigest()
+
+
+def load_migrations(folder: Path | None = None) -> list[Migration]:
+    """Return all migrations in order. Raises StartRefusedError for a file that is none."""
+    migrations = []
+    for path in sorted((folder or sql_root() / "migrations").glob("*.sql")):
+        match, text = _FILE.fullmatch(path.name), path.read_text("utf-8")
+        if match is None or not text.startswith(_UP):
+            msg = f"{path.name} is no migration: it must be named NNNN_noun.sql and begin with '-- migrate:up'"
+            raise StartRefusedError(msg)
+        migrations.append(Migration(match[1], path.name, text.removeprefix(_UP)))
+    return migrations
+
+
+async def migrate(connection: asyncpg.Connection, migrations: list[Migration]) -> list[str]:
+    """Apply what is missing; return the names of what was applied. Raises StartRefusedError if an applied one was edited."""
+    while not await connection.fetchval("select pg_try_advisory_lock($1)", _LOCK):
+        await asyncio.sleep(_POLL_SECONDS)
+    try:
+        await connection.execute(_LEDGER)
+        return [m.name for m in await find_missing(connection, migrations) if await _apply(connection, m)]
+    finally:
+        await connection.execute("select pg_advisory_unlock($1)", _LOCK)
+
+
+async def find_missing(connection: asyncpg.Connection, migrations: list[Migration]) -> list[Migration]:
+    """Return the migrations that this database has not seen, checking those that it has."""
+    if await connection.fetchval("select to_regclass('schema_migrations') is null"):
+        return migrations
+    applied = {r["version"]: r["checksum"] for r in await connection.fetch("select version, checksum from schema_migrations")}
+    for migration in migrations:
+        if applied.get(migration.version, migration.checksum) != migration.checksum:
+            msg = (
+                f"migration {migration.name} was edited after it had been applied to this database. "
+                "Restore the released file and put the change into a new migration"
+            )
+            raise StartRefusedError(msg)
+    return [m for m in migrations if m.version not in applied]
+
+
+async def _apply(connection: asyncpg.Connection, migration: Migration) -> bool:
+    async with connection.transaction():
+        await connection.execute("set local statement_timeout = 0", timeout=_STATEMENT_TIMEOUT)
+        await connection.execute(migration.statements, timeout=_STATEMENT_TIMEOUT)
+        await connection.execute(
+            "insert into schema_migrations (version, checksum, applied_at) values ($1, $2, clock_timestamp())",
+            migration.version,
+            migration.checksum,
+        )
+    return True

