@@ -10,6 +10,9 @@ select id, name, created_at, suspended_at from account where id = $1 and deleted
 -- name: list()
 select id, name, created_at, suspended_at from account where deleted_at is null order by created_at, id;
 
+-- name: any()
+select exists (select from account) as some;
+
 -- name: lock(id)
 -- Taken before the clock is read: an exchange that held the row has its `iat` before our moment, one that comes later sees our change.
 select id, name, created_at, suspended_at from account where id = $1 and deleted_at is null for no key update;

@@ -75,6 +75,8 @@ def check_verdict(request: ExchangeRequest, verdict: Verdict | None) -> Verdict:
             raise InvalidSubjectTokenError("unknown_key" if verdict is None else str(verdict.refusal))
         if verdict.account_id != request.credential.sub or _is_denied(request.credential, verdict):
             raise InvalidSubjectTokenError("revoked")
+        if request.credential.exp <= int(verdict.at.timestamp()):
+            raise InvalidSubjectTokenError("expired")
         return verdict
     if verdict is None:
         raise InvalidClientError("unknown_key")

@@ -13,21 +13,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import jwt
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from tokensvc.core.errors import InvalidTokenError
-from tokensvc.core.jwks import PublicKey, is_kid
+from tokensvc.core.jwks import is_kid
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-
     from tokensvc.core.identifier import Kid
-    from tokensvc.core.jwks import VerifyingKey
+    from tokensvc.core.jwks import PublicKey, VerifyingKey
 
-    PrivateKey = EllipticCurvePrivateKey | Ed25519PrivateKey | RSAPrivateKey
+PrivateKey = EllipticCurvePrivateKey | Ed25519PrivateKey | RSAPrivateKey
 
 ACCESS_TOKEN: Final = ("at+jwt", "application/at+jwt")
 DENYLIST_PAGE: Final = ("denylist+jwt", "application/denylist+jwt")

@@ -37,6 +37,12 @@ async def list_accounts(connection: asyncpg.Connection) -> list[Account]:
     return [_account(row) for row in await connection.fetch(_SQL["list"])]
 
 
+async def has_accounts(connection: asyncpg.Connection) -> bool:
+    """Tell whether there ever was an account, deleted ones included."""
+    some: bool = await connection.fetchval(_SQL["any"])
+    return some
+
+
 async def suspend_account(connection: asyncpg.Connection, account_id: str) -> datetime:
     """Suspend; return the moment up to which tokens are dead. The row must be locked."""
     moment: datetime = await connection.fetchval(_SQL["suspend"], account_id)

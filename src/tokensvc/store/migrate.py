@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,7 @@ from tokensvc.core.errors import StartRefusedError
 from tokensvc.store.queries import sql_root
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     import asyncpg
@@ -61,15 +63,27 @@ def load_migrations(folder: Path | None = None) -> list[Migration]:
     return migrations
 
 
-async def migrate(connection: asyncpg.Connection, migrations: list[Migration]) -> list[str]:
-    """Apply what is missing; return the names of what was applied. Raises StartRefusedError if an applied one was edited."""
+@asynccontextmanager
+async def one_at_a_time(connection: asyncpg.Connection) -> AsyncIterator[None]:
+    """Hold the start lock: of several starters, one migrates and sets up, the others wait and find it done."""
     while not await connection.fetchval("select pg_try_advisory_lock($1)", _LOCK):
         await asyncio.sleep(_POLL_SECONDS)
     try:
-        await connection.execute(_LEDGER)
-        return [m.name for m in await find_missing(connection, migrations) if await _apply(connection, m)]
+        yield
     finally:
         await connection.execute("select pg_advisory_unlock($1)", _LOCK)
+
+
+async def migrate(connection: asyncpg.Connection, migrations: list[Migration]) -> list[str]:
+    """Apply what is missing; return the names of what was applied. Hold `one_at_a_time` around it.
+
+    Raises StartRefusedError if one that has been applied was edited since.
+    """
+    await connection.execute(_LEDGER)
+    missing = await find_missing(connection, migrations)
+    for migration in missing:
+        await _apply(connection, migration)
+    return [migration.name for migration in missing]
 
 
 async def find_missing(connection: asyncpg.Connection, migrations: list[Migration]) -> list[Migration]:
@@ -87,7 +101,7 @@ async def find_missing(connection: asyncpg.Connection, migrations: list[Migratio
     return [m for m in migrations if m.version not in applied]
 
 
-async def _apply(connection: asyncpg.Connection, migration: Migration) -> bool:
+async def _apply(connection: asyncpg.Connection, migration: Migration) -> None:
     async with connection.transaction():
         await connection.execute("set local statement_timeout = 0", timeout=_STATEMENT_TIMEOUT)
         await connection.execute(migration.statements, timeout=_STATEMENT_TIMEOUT)
@@ -96,4 +110,3 @@ async def _apply(connection: asyncpg.Connection, migration: Migration) -> bool:
             migration.version,
             migration.checksum,
         )
-    return True

@@ -28,6 +28,7 @@ _SERVER_SETTINGS: Final = {
     "lock_timeout": "1000",
     "statement_timeout": "2500",
     "idle_in_transaction_session_timeout": "5000",
+    "synchronous_commit": "on",  # an acknowledged revocation is durable whatever the server's default is
     "timezone": "UTC",
 }
 _LIBPQ_ONLY: Final = {"connect_timeout", "target_session_attrs", "keepalives", "keepalives_idle", "keepalives_interval"}

@@ -1,0 +1,72 @@
+"""Accounts: create, list, show, suspend, resume, delete."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tokensvc.core.account import parse_name
+from tokensvc.core.identifier import new_account_id
+from tokensvc.issuer.audit import record
+from tokensvc.issuer.watermark import append_watermark
+from tokensvc.store import account as table
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    from tokensvc.core.account import Account
+    from tokensvc.store.pool import Database
+
+
+async def create_account(database: Database, name: str, *, actor: str) -> Account:
+    """Create an account."""
+    async with database.transaction() as connection:
+        return await insert_account(connection, name, actor=actor)
+
+
+async def insert_account(connection: asyncpg.Connection, name: str, *, actor: str) -> Account:
+    """As `create_account`, inside a transaction that is open already."""
+    account = await table.insert_account(connection, new_account_id(), parse_name(name))
+    await record(connection, actor, "account.create", account.id, name=account.name)
+    return account
+
+
+async def list_accounts(database: Database) -> list[Account]:
+    """Return all accounts, oldest first."""
+    async with database.connection() as connection:
+        return await table.list_accounts(connection)
+
+
+async def load_account(database: Database, account_id: str) -> Account:
+    """Return an account. Raises NotFoundError."""
+    async with database.connection() as connection:
+        return await table.load_account(connection, account_id)
+
+
+async def suspend_account(database: Database, account_id: str, *, actor: str) -> Account:
+    """Suspend: no key of the account gets a token, and all tokens that they have got are dead. Reversible."""
+    async with database.transaction() as connection:
+        account = await table.lock_account(connection, account_id)
+        if account.suspended_at is None:
+            moment = await table.suspend_account(connection, account.id)
+            await append_watermark(connection, "account", account.id, upto=moment, reason="account suspended")
+            await record(connection, actor, "account.suspend", account.id)
+        return await table.load_account(connection, account.id)
+
+
+async def resume_account(database: Database, account_id: str, *, actor: str) -> Account:
+    """End a suspension. Tokens from before stay dead."""
+    async with database.transaction() as connection:
+        account = await table.lock_account(connection, account_id)
+        if account.suspended_at is not None:
+            await table.resume_account(connection, account.id)
+            await record(connection, actor, "account.resume", account.id)
+        return await table.load_account(connection, account.id)
+
+
+async def delete_account(database: Database, account_id: str, *, actor: str) -> None:
+    """Delete an account with its keys and their tokens, for good. The audit trail stays."""
+    async with database.transaction() as connection:
+        account = await table.lock_account(connection, account_id)
+        moment = await table.delete_account(connection, account.id)
+        await append_watermark(connection, "account", account.id, upto=moment, reason="account deleted")
+        await record(connection, actor, "account.delete", account.id, name=account.name)

@@ -1,0 +1,102 @@
+"""Audiences: add, list, update, remove."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from tokensvc.core.account import parse_description
+from tokensvc.core.errors import ConflictError, InvalidInputError
+from tokensvc.core.exchange import MAX_AUDIENCE_LENGTH, Audience, longest_life
+from tokensvc.issuer.audit import record
+from tokensvc.store import audience as table
+from tokensvc.store.feed_head import bump_head
+from tokensvc.store.issuance import raise_longest_life
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    from tokensvc.settings import Settings
+    from tokensvc.store.pool import Database
+
+
+def parse_audience(text: str) -> str:
+    """Return `text` if it can name an audience: 1 to 255 visible ASCII characters, often a URL."""
+    if not 1 <= len(text) <= MAX_AUDIENCE_LENGTH or not all("!" <= c <= "~" for c in text) or '"' in text or "\\" in text:
+        msg = f"an audience is 1 to {MAX_AUDIENCE_LENGTH} visible ASCII characters without quotes, backslash and spaces"
+        raise InvalidInputError(msg)
+    return text
+
+
+async def add_audience(
+    database: Database, settings: Settings, name: str, *, description: str = "", token_life: timedelta | None = None, actor: str
+) -> Audience:
+    """Add an audience; `token_life` None means the default of the settings."""
+    async with database.transaction() as connection:
+        return await insert_audience(connection, settings, name, description=description, token_life=token_life, actor=actor)
+
+
+async def insert_audience(
+    connection: asyncpg.Connection,
+    settings: Settings,
+    name: str,
+    *,
+    description: str = "",
+    token_life: timedelta | None = None,
+    actor: str,
+) -> Audience:
+    """As `add_audience`, inside a transaction that is open already."""
+    _check_life(settings, token_life)
+    audience = await table.insert_audience(connection, parse_audience(name), parse_description(description), token_life)
+    await _changed(connection, settings, audience, "audience.add", actor)
+    return audience
+
+
+async def list_audiences(database: Database) -> list[Audience]:
+    """Return all audiences by name."""
+    async with database.connection() as connection:
+        return await table.list_audiences(connection)
+
+
+async def update_audience(
+    database: Database,
+    settings: Settings,
+    name: str,
+    *,
+    description: str | None,
+    token_life: timedelta | None,
+    actor: str,
+) -> Audience:
+    """Change an audience; None leaves a value, a `token_life` of zero goes back to the default of the settings."""
+    async with database.transaction() as connection:
+        before = await table.load_audience(connection, name)
+        life = before.token_life if token_life is None else (token_life or None)
+        _check_life(settings, life)
+        text = before.description if description is None else parse_description(description)
+        audience = await table.update_audience(connection, name, text, life)
+        await _changed(connection, settings, audience, "audience.update", actor)
+        return audience
+
+
+async def remove_audience(database: Database, settings: Settings, name: str, *, actor: str) -> None:
+    """Remove an audience. Its live tokens stay good until they expire. Raises NotFoundError, ConflictError for the default one."""
+    if name == settings.default_audience:
+        msg = f"{name!r} is the default audience; set TOKENSVC_DEFAULT_AUDIENCE to another one first"
+        raise ConflictError(msg)
+    async with database.transaction() as connection:
+        await table.delete_audience(connection, name)
+        await bump_head(connection, "audience")
+        await record(connection, actor, "audience.remove", name)
+
+
+def _check_life(settings: Settings, token_life: timedelta | None) -> None:
+    if token_life is not None and not timedelta() < token_life <= settings.issuing_policy.max_token_life:
+        msg = f"the token life must be between 1 s and TOKENSVC_MAX_TOKEN_TTL ({settings.max_token_ttl} s)"
+        raise InvalidInputError(msg)
+
+
+async def _changed(connection: asyncpg.Connection, settings: Settings, audience: Audience, action: str, actor: str) -> None:
+    await raise_longest_life(connection, longest_life(audience, settings.issuing_policy))
+    await bump_head(connection, "audience")
+    life = None if audience.token_life is None else int(audience.token_life.total_seconds())
+    await record(connection, actor, action, audience.name, description=audience.description, token_life=life)

@@ -1,0 +1,73 @@
+"""Capabilities: add, list, remove, and the check of what a key is granted."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+from tokensvc.core.account import parse_description
+from tokensvc.core.capability import parse_capability
+from tokensvc.core.errors import ConflictError, InvalidInputError
+from tokensvc.issuer.audit import record
+from tokensvc.store import capability as table
+from tokensvc.store.api_key import count_with_capability
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    import asyncpg
+
+    from tokensvc.core.capability import Capability
+    from tokensvc.store.pool import Database
+
+_ALIKE = 0.85
+
+
+async def add_capability(database: Database, name: str, description: str, *, actor: str) -> Capability:
+    """Add a capability. Raises ConflictError if it exists."""
+    async with database.transaction() as connection:
+        return await _add(connection, parse_capability(name), parse_description(description), actor)
+
+
+async def list_capabilities(database: Database) -> list[Capability]:
+    """Return all capabilities by name."""
+    async with database.connection() as connection:
+        return await table.list_capabilities(connection)
+
+
+async def remove_capability(database: Database, name: str, *, actor: str) -> None:
+    """Remove a capability that no usable key holds. Raises ConflictError, NotFoundError."""
+    async with database.transaction() as connection:
+        await table.delete_capability(connection, name)  # first: holds the row against keys being made with it
+        holders = await count_with_capability(connection, name)
+        if holders:
+            msg = f"the capability {name!r} is held by {holders} key(s); take it from them first (tokensvc key update)"
+            raise ConflictError(msg)
+        await record(connection, actor, "capability.remove", name)
+
+
+async def check_granted(connection: asyncpg.Connection, names: Collection[str], *, actor: str) -> frozenset[str]:
+    """Return the capabilities of a key, adding names that are new.
+
+    A name that looks like a slip of a known one is refused: it would make a key that quietly lacks what was meant.
+    Raises InvalidInputError.
+    """
+    wanted = frozenset(parse_capability(name) for name in names)
+    if not wanted:
+        msg = "a key needs at least one capability"
+        raise InvalidInputError(msg)
+    unknown = sorted(wanted - await table.lock_known(connection, wanted))
+    known = [capability.name for capability in await table.list_capabilities(connection)] if unknown else []
+    for name in unknown:
+        alike = difflib.get_close_matches(name, known, n=1, cutoff=_ALIKE)
+        if alike:
+            msg = f"there is no capability {name!r}: did you mean {alike[0]!r}? If not: tokensvc capability add {name}"
+            raise InvalidInputError(msg)
+        await _add(connection, name, "", actor)
+    return wanted
+
+
+async def _add(connection: asyncpg.Connection, name: str, description: str, actor: str) -> Capability:
+    capability = await table.insert_capability(connection, name, description)
+    await record(connection, actor, "capability.add", name, description=description)
+    return capability

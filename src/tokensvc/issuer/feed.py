@@ -1,0 +1,66 @@
+"""The feed: signed pages of the denylist, each signed once and shared by all followers that ask for the same."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from tokensvc.core.denylist import Page, Position, build_page_payload
+from tokensvc.core.errors import UnavailableError
+from tokensvc.core.token import DENYLIST_PAGE, sign_jws
+from tokensvc.issuer.rotation import ALGORITHM
+
+if TYPE_CHECKING:
+    from tokensvc.issuer.mirror import Mirror
+    from tokensvc.settings import Settings
+
+_SHARED_SECONDS: Final = 0.25  # how long a signed page is handed to further followers
+_MAX_AGE_SECONDS: Final = 3.0  # a copy older than that proves no freshness
+
+
+class Feed:
+    """Cuts pages out of the mirror, waits for news, signs."""
+
+    def __init__(self, mirror: Mirror, settings: Settings) -> None:
+        self._mirror = mirror
+        self._issuer = settings.issuer_url
+        self._page_ttl = settings.feed_page_ttl
+        self._signed: dict[tuple[Position | None, Position], tuple[float, str]] = {}
+
+    async def next_page(self, after: Position | None, *, wait: float) -> str:
+        """Return the signed page after `after`. If there is no news, wait up to `wait` seconds for some.
+
+        Raises UnavailableError if the copy is too old to prove anything.
+        """
+        if after is not None and after == self._mirror.log.head and wait > 0:
+            await self._mirror.wait_for_change(wait)
+        return self._sign(after)
+
+    def _sign(self, after: Position | None) -> str:
+        mirror, head = self._mirror, self._mirror.log.head
+        if head is None or mirror.age_seconds > _MAX_AGE_SECONDS:
+            msg = "the denylist cannot be confirmed right now; try again"
+            raise UnavailableError(msg, reason="mirror_stale")
+        now = time.monotonic()
+        signed_on, text = self._signed.get((after, head), (-_SHARED_SECONDS, ""))
+        if now - signed_on < _SHARED_SECONDS:
+            return text
+        text = self._build(after, head)
+        self._signed = {place: kept for place, kept in self._signed.items() if now - kept[0] < _SHARED_SECONDS}
+        self._signed[after, head] = (now, text)
+        return text
+
+    def _build(self, after: Position | None, head: Position) -> str:
+        full, entries = self._mirror.log.cut(after)
+        issued_at = int(self._mirror.confirmed_at.timestamp())
+        page = Page(
+            issuer=self._issuer,
+            issued_at=issued_at,
+            expires_at=issued_at + self._page_ttl,
+            cursor=head,
+            after=None if full else after,
+            full=full,
+            entries=entries,
+        )
+        key = self._mirror.signing_key(self._mirror.now, ALGORITHM)
+        return sign_jws(build_page_payload(page), typ=DENYLIST_PAGE[0], key=key)

@@ -1,0 +1,194 @@
+"""This process's copy of the three small tables that are asked for all the time: signing keys, denylist, audiences.
+
+The tables are the truth. Their heads (`feed_head`) are polled twice a second and after every wake-up; what has changed is read again. So
+JWKS, metadata and feed are answered from memory, and a process that lost its listener is late by half a second, no more.
+
+The copy knows when Postgres confirmed it last. A feed page claims no fresher time than that, and nothing is signed with keys that have
+not been confirmed for ten seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from tokensvc.core.denylist import DenylistLog, Position
+from tokensvc.core.errors import TokensvcError, UnavailableError
+from tokensvc.core.jwks import build_jwks
+from tokensvc.core.keyring import find_active, published
+from tokensvc.core.sealing import unseal
+from tokensvc.store.audience import list_audiences
+from tokensvc.store.denylist import find_tag, list_after
+from tokensvc.store.feed_head import list_heads
+from tokensvc.store.issuance import load_longest_life
+from tokensvc.store.listen import listen
+from tokensvc.store.signing_key import list_signing_keys
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    from tokensvc.core.exchange import Audience
+    from tokensvc.core.identifier import Kid
+    from tokensvc.core.keyring import RotationPolicy, SigningKeyRecord
+    from tokensvc.core.sealing import MasterKey
+    from tokensvc.core.token import SigningKey
+    from tokensvc.settings import Settings
+    from tokensvc.store.feed_head import Topic
+    from tokensvc.store.pool import Database
+
+POLL_SECONDS: Final = 0.5
+MAX_AGE_SECONDS: Final = 10.0
+_RECONNECT_SECONDS: Final = 1.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Mirror:
+    """Copies of signing keys, denylist and audiences, kept up by `run`."""
+
+    def __init__(self, database: Database, settings: Settings, master_key: MasterKey) -> None:
+        self._database = database
+        self._settings = settings
+        self._master_key = master_key
+        self._heads: dict[Topic, Position] = {}
+        self._confirmed_at: datetime | None = None
+        self._confirmed_on = 0.0  # the monotonic clock at that moment
+        self._opened: dict[Kid, SigningKey] = {}
+        self._policy: RotationPolicy | None = None
+        self._wake = asyncio.Event()
+        self._changed = asyncio.Event()
+        self.records: tuple[SigningKeyRecord, ...] = ()
+        self.audiences: dict[str, Audience] = {}
+        self.log = DenylistLog()
+        self.jwks = b""
+        self.jwks_etag = ""
+
+    # --- what the rest of the process reads --------------------------------------------------------------------------------
+
+    @property
+    def age_seconds(self) -> float:
+        """Seconds since Postgres confirmed this copy."""
+        return time.monotonic() - self._confirmed_on if self._confirmed_at is not None else float("inf")
+
+    @property
+    def confirmed_at(self) -> datetime:
+        """Postgres's clock when it confirmed this copy. Raises UnavailableError if it never did."""
+        if self._confirmed_at is None:
+            raise _stale()
+        return self._confirmed_at
+
+    @property
+    def now(self) -> datetime:
+        """Postgres's clock by our reckoning: the last confirmation and the time since."""
+        return self.confirmed_at + timedelta(seconds=self.age_seconds)
+
+    def signing_key(self, now: datetime, alg: str) -> SigningKey:
+        """Return the key that signs at `now`. Raises UnavailableError if there is none, or the copy is too old to tell."""
+        if self.age_seconds > MAX_AGE_SECONDS:
+            raise _stale()
+        record = find_active(self.records, alg, now)
+        if record is None:
+            msg = "there is no signing key in force"
+            raise UnavailableError(msg, reason="no_signing_key", retry_after=5)
+        return self._opened[record.kid]
+
+    async def wait_for_change(self, seconds: float) -> None:
+        """Return when the denylist has changed, `release` was called, or after `seconds`."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            pass
+
+    def release(self) -> None:
+        """Let everybody go who waits for a change: the process is draining."""
+        self._changed.set()
+
+    # --- keeping it up -----------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Keep the copy fresh until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._listen())
+            while True:
+                try:
+                    await self.refresh_once()
+                except TokensvcError as error:
+                    _log.warning("mirror_not_refreshed", reason=error.reason, age_seconds=round(self.age_seconds, 1))
+                except Exception:  # a fault of ours must not stop the loop; the age of the copy shows it outside
+                    _log.exception("mirror_not_refreshed")
+                try:
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await self._wake.wait()
+                except TimeoutError:
+                    pass
+
+    async def refresh_once(self) -> None:
+        """Ask for the heads and read again what has changed. Raises UnavailableError, and then the copy is as old as before."""
+        self._wake.clear()
+        asked_on = time.monotonic()
+        async with self._database.connection() as connection:
+            heads, now = await list_heads(connection)
+            if heads["audience"] != self._heads.get("audience"):
+                self.audiences = {audience.name: audience for audience in await list_audiences(connection)}
+            if heads["signing_key"] != self._heads.get("signing_key"):
+                await self._load_signing_keys(connection)
+            if heads["denylist"] != self._heads.get("denylist"):
+                heads["denylist"] = await self._load_denylist(connection, heads["denylist"], now)
+        self._publish(now)
+        self.log.forget_expired(now.timestamp())
+        denylist_changed = heads["denylist"] != self._heads.get("denylist")
+        self._heads, self._confirmed_at, self._confirmed_on = heads, now, asked_on
+        if denylist_changed:
+            self._changed.set()
+            self._changed = asyncio.Event()
+
+    async def _load_signing_keys(self, connection: asyncpg.Connection) -> None:
+        records = tuple(await list_signing_keys(connection))
+        self._policy = self._settings.rotation_policy(await load_longest_life(connection))
+        self._opened = {
+            r.kid: self._opened.get(r.kid)
+            or unseal(r.sealed_private_key, kid=r.kid, alg=r.alg, master_key=self._master_key)
+            for r in records
+            if r.revoked_at is None
+        }
+        self.records = records
+
+    async def _load_denylist(self, connection: asyncpg.Connection, head: Position, now: datetime) -> Position:
+        held = self.log.head
+        known = held is not None and await find_tag(connection, held.seq) == held.tag
+        rows = await list_after(connection, held.seq if held is not None and known else -1, now)
+        if rows and rows[-1].position.seq > head.seq:
+            head = rows[-1].position  # committed since the heads were read
+        entries = [(row.position, row.revocation) for row in rows]
+        if known:
+            self.log.append(entries, head)
+        else:
+            self.log.reset(entries, head)
+        return head
+
+    def _publish(self, now: datetime) -> None:
+        """Build the JWKS again if time or a change has altered it."""
+        if self._policy is None:
+            return
+        document = build_jwks(record.public_jwk for record in published(self.records, self._policy, now))
+        if document != self.jwks:
+            self.jwks, self.jwks_etag = document, hashlib.sha256(document).hexdigest()[:32]
+
+    async def _listen(self) -> None:
+        """Be woken by NOTIFY, for ever. Whatever goes wrong here costs half a second of lateness."""
+        while True:
+            try:
+                await listen(self._database, self._wake.set)
+            except UnavailableError as error:
+                _log.debug("listener_lost", reason=error.reason)
+            await asyncio.sleep(_RECONNECT_SECONDS)
+
+
+def _stale() -> UnavailableError:
+    return UnavailableError("the database does not answer right now; try again", reason="mirror_stale")

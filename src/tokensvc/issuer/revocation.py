@@ -1,0 +1,98 @@
+"""Revocation: writing what followers must refuse.
+
+A watermark is written in the very transaction that ends a key or an account, while its row is held, so nothing slips between.
+What is acknowledged is durable; if the outcome is unknown the caller gets OutcomeUnknownError and may repeat the act safely.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+import structlog
+
+from tokensvc.core.apikey import parse_api_key
+from tokensvc.core.errors import InvalidClientError, InvalidTokenError
+from tokensvc.core.keyring import LEEWAY
+from tokensvc.issuer.api_keys import revoke_key
+from tokensvc.issuer.audit import record
+from tokensvc.issuer.own_token import check_own_token
+from tokensvc.store.api_key import find_id_by_digest
+from tokensvc.store.denylist import append_revocation, delete_expired, is_denied, list_after
+from tokensvc.store.feed_head import wake
+from tokensvc.store.signing_key import list_signing_keys
+
+if TYPE_CHECKING:
+    from tokensvc.core.claims import Claims
+    from tokensvc.settings import Settings
+    from tokensvc.store.denylist import DenylistRow
+    from tokensvc.store.pool import Database
+
+Revoked = Literal["token", "key", "nothing"]
+
+_log = structlog.get_logger(__name__)
+_CLEANING_BATCH = 1000
+
+
+async def revoke_credential(
+    database: Database, settings: Settings, text: str, *, actor: str, now: datetime
+) -> tuple[Revoked, str | None]:
+    """Revoke the token or API key that `text` is (RFC 7009): holding it is enough. Returns what it was, and its public id.
+
+    Unknown, foreign and dead credentials are "nothing": the caller learns no more (RFC 7009 section 2.2).
+    """
+    try:
+        key = parse_api_key(text, settings.key_prefix)
+    except InvalidClientError:
+        return await _revoke_token(database, settings, text, actor=actor, now=now)
+    async with database.connection() as connection:
+        key_id = await find_id_by_digest(connection, key.digest)
+    if key_id is None:
+        return "nothing", None
+    await revoke_key(database, key_id, actor=actor, reason="holder")
+    return "key", key_id
+
+
+async def deny_token(database: Database, claims: Claims, *, actor: str) -> None:
+    """Deny one token until it and all leeway are over. Repeating it changes nothing."""
+    async with database.transaction() as connection:
+        if await is_denied(connection, "jti", claims.jti):
+            return
+        expires_at = datetime.fromtimestamp(claims.exp, UTC) + LEEWAY
+        await append_revocation(connection, "jti", claims.jti, upto=None, expires_at=expires_at, reason="token revoked")
+        await record(connection, actor, "token.revoke", claims.jti, key=claims.client_id, account=claims.sub)
+        await wake(connection)
+
+
+async def list_denylist(database: Database, now: datetime) -> list[DenylistRow]:
+    """Return the entries in force, oldest first."""
+    async with database.connection() as connection:
+        return await list_after(connection, 0, now)
+
+
+async def clean_denylist_once(database: Database, now: datetime) -> int:
+    """Collect entries whose last token is beyond all leeway; return how many."""
+    total = 0
+    while True:
+        async with database.connection() as connection:
+            collected = await delete_expired(connection, now, _CLEANING_BATCH)
+        total += collected
+        if collected < _CLEANING_BATCH:
+            break
+    if total:
+        _log.info("denylist_cleaned", entries=total)
+    return total
+
+
+async def _revoke_token(
+    database: Database, settings: Settings, text: str, *, actor: str, now: datetime
+) -> tuple[Revoked, str | None]:
+    async with database.connection() as connection:
+        records = await list_signing_keys(connection)
+    try:
+        claims = check_own_token(text, records, settings.issuer_url, now.timestamp())
+    except InvalidTokenError as error:
+        _log.debug("revocation_of_no_token_of_ours", reason=error.reason)
+        return "nothing", None
+    await deny_token(database, claims, actor=actor)
+    return "token", claims.jti

@@ -1,0 +1,136 @@
+"""The first start and every start: schema, master key, signing keys, default audience, first admin.
+
+Safe to run by several processes at once and to be killed anywhere: each step is whole or not done, and repeating it changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from tokensvc.core.capability import ADMIN
+from tokensvc.core.errors import StartRefusedError, UnavailableError
+from tokensvc.core.sealing import unseal
+from tokensvc.issuer.accounts import insert_account
+from tokensvc.issuer.api_keys import KeyWish, insert_key
+from tokensvc.issuer.audiences import insert_audience
+from tokensvc.issuer.rotation import rotate_once
+from tokensvc.store.account import has_accounts
+from tokensvc.store.audience import list_audiences
+from tokensvc.store.issuance import raise_longest_life
+from tokensvc.store.keyfile import create_master_key, find_master_key
+from tokensvc.store.migrate import find_missing, load_migrations, migrate, one_at_a_time
+from tokensvc.store.signing_key import list_signing_keys
+
+if TYPE_CHECKING:
+    from tokensvc.core.sealing import MasterKey
+    from tokensvc.issuer.api_keys import NewKey
+    from tokensvc.settings import Settings
+    from tokensvc.store.pool import Database
+
+ACTOR: Final = "start"
+_RETRY_SECONDS: Final = 1.0
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What a start has made; `admin` only on the very first one."""
+
+    master_key: MasterKey
+    admin: NewKey | None
+
+
+async def initialise(database: Database, settings: Settings) -> Started:
+    """Bring database and keys to where the service can serve. Raises StartRefusedError, UnavailableError."""
+    await wait_for_database(database, settings.database_wait)
+    connection = await database.connect_apart()
+    try:
+        async with one_at_a_time(connection):
+            for name in await migrate(connection, load_migrations()):
+                _log.info("migration_applied", name=name)
+            master_key = await _open_master_key(database, settings)
+            await _prepare(database, settings)
+            await rotate_once(database, settings, master_key, actor=ACTOR)
+            admin = await _create_first_admin(database, settings)
+    finally:
+        await connection.close()
+    return Started(master_key, admin)
+
+
+async def wait_for_database(database: Database, seconds: float) -> None:
+    """Wait until Postgres answers, saying so; give up after `seconds`. Raises StartRefusedError."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            async with database.connection() as connection:
+                await connection.fetchval("select 1")
+        except UnavailableError as error:
+            if time.monotonic() >= deadline:
+                msg = (
+                    f"the database did not answer within {seconds:g} s ({error.reason}). "
+                    "Check TOKENSVC_DATABASE_URL and that Postgres runs; TOKENSVC_DATABASE_WAIT is how long to wait"
+                )
+                raise StartRefusedError(msg) from error
+            _log.warning("waiting_for_database", reason=error.reason, seconds_left=round(deadline - time.monotonic()))
+            await asyncio.sleep(_RETRY_SECONDS)
+        else:
+            return
+
+
+async def check_schema(database: Database) -> None:
+    """Raise StartRefusedError unless every migration has been applied."""
+    async with database.connection() as connection:
+        missing = await find_missing(connection, load_migrations())
+    if missing:
+        msg = f"the database lacks {len(missing)} migration(s), first {missing[0].name}; run: tokensvc init"
+        raise StartRefusedError(msg)
+
+
+async def load_master_key(database: Database, settings: Settings) -> MasterKey:
+    """Return the master key, proved on every usable signing key. Raises StartRefusedError if it is missing or the wrong one."""
+    master_key = find_master_key(settings.master_key_path)
+    async with database.connection() as connection:
+        sealed = [record for record in await list_signing_keys(connection) if record.revoked_at is None]
+    if master_key is None:
+        msg = (
+            f"the master key file {settings.master_key_path} is missing"
+            + (", and the database holds signing keys that it sealed. Restore it from your backup" if sealed else "")
+            + ", or point TOKENSVC_MASTER_KEY_FILE or TOKENSVC_KEYS_DIR at it"
+        )
+        raise StartRefusedError(msg)
+    for record in sealed:
+        unseal(record.sealed_private_key, kid=record.kid, alg=record.alg, master_key=master_key)
+    return master_key
+
+
+async def _open_master_key(database: Database, settings: Settings) -> MasterKey:
+    async with database.connection() as connection:
+        empty = not await list_signing_keys(connection)
+    if empty and settings.master_key_file is None and find_master_key(settings.master_key_path) is None:
+        create_master_key(settings.master_key_path)
+        _log.info("master_key_created", path=str(settings.master_key_path))
+    return await load_master_key(database, settings)
+
+
+async def _prepare(database: Database, settings: Settings) -> None:
+    """Make the default audience if it is missing, and remember how long tokens may live."""
+    async with database.transaction() as connection:
+        await raise_longest_life(connection, settings.issuing_policy.token_life)
+        if settings.default_audience not in {audience.name for audience in await list_audiences(connection)}:
+            await insert_audience(connection, settings, settings.default_audience, description="the default", actor=ACTOR)
+
+
+async def _create_first_admin(database: Database, settings: Settings) -> NewKey | None:
+    """Make the first account with an admin key, in a database that never had an account."""
+    async with database.transaction() as connection:
+        if await has_accounts(connection):
+            return None
+        account = await insert_account(connection, "admin", actor=ACTOR)
+        wish = KeyWish(name="first admin", capabilities=[ADMIN], description="made by the first start")
+        return await insert_key(connection, account.id, wish, prefix=settings.key_prefix, actor=ACTOR)

@@ -1,0 +1,51 @@
+"""What runs in the background of every process. The loops only tick; what they do is a function that tests call."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from tokensvc.core.errors import TokensvcError
+from tokensvc.issuer.revocation import clean_denylist_once
+from tokensvc.issuer.rotation import rotate_once
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tokensvc.core.sealing import MasterKey
+    from tokensvc.issuer.mirror import Mirror
+    from tokensvc.settings import Settings
+    from tokensvc.store.pool import Database
+
+ROTATION_TICK: Final = 10.0
+CLEANING_TICK: Final = 30.0
+
+_log = structlog.get_logger(__name__)
+
+
+async def run_tasks(database: Database, settings: Settings, master_key: MasterKey, mirror: Mirror) -> None:
+    """Run everything until cancelled."""
+
+    async def rotate() -> None:
+        await rotate_once(database, settings, master_key, actor="rotation")
+
+    async def clean() -> None:
+        await clean_denylist_once(database, mirror.now)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(mirror.run())
+        group.create_task(_every(ROTATION_TICK, rotate))
+        group.create_task(_every(CLEANING_TICK, clean))
+
+
+async def _every(seconds: float, act: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await act()
+        except TokensvcError as error:
+            _log.warning("background_task_failed", task=act.__name__, reason=error.reason)
+        except Exception:  # a fault of ours: seen in the log, tried again at the next tick
+            _log.exception("background_task_failed", task=act.__name__)
