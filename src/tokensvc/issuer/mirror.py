@@ -62,6 +62,7 @@ class Mirror:
         self._policy: RotationPolicy | None = None
         self._wake = asyncio.Event()
         self._changed = asyncio.Event()
+        self._released = False
         self.records: tuple[SigningKeyRecord, ...] = ()
         self.audiences: dict[str, Audience] = {}
         self.log = DenylistLog()
@@ -99,6 +100,8 @@ class Mirror:
 
     async def wait_for_change(self, seconds: float) -> None:
         """Return when the denylist has changed, `release` was called, or after `seconds`."""
+        if self._released:
+            return
         try:
             async with asyncio.timeout(seconds):
                 await self._changed.wait()
@@ -106,7 +109,8 @@ class Mirror:
             pass
 
     def release(self) -> None:
-        """Let everybody go who waits for a change: the process is draining."""
+        """Let everybody go who waits for a change, now and later: the process is draining."""
+        self._released = True
         self._changed.set()
 
     # --- keeping it up -----------------------------------------------------------------------------------------------------

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tokensvc.core.claims import check_claims
 from tokensvc.core.jwks import ALGORITHMS, parse_public_jwk
-from tokensvc.core.token import ACCESS_TOKEN, check_signature, parse_unverified
+from tokensvc.core.token import parse_unverified
+from tokensvc.core.verification import check_token
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,5 +23,6 @@ def check_own_token(text: str, records: Iterable[SigningKeyRecord], issuer: str,
     unverified_token = parse_unverified(text)
     record = next((r for r in records if r.kid == unverified_token.kid and r.revoked_at is None), None)
     key = None if record is None else parse_public_jwk(record.public_jwk)
-    payload = check_signature(unverified_token, typ=ACCESS_TOKEN, algorithms=ALGORITHMS, key=key)
-    return check_claims(payload, issuer=issuer, audience=None, now=now, leeway=0)
+    return check_token(
+        unverified_token, key=key, algorithms=ALGORITHMS, issuer=issuer, audience=None, now=now, leeway=0
+    )

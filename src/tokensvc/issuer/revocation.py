@@ -19,7 +19,7 @@ from tokensvc.issuer.audit import record
 from tokensvc.issuer.own_token import check_own_token
 from tokensvc.store.api_key import find_id_by_digest
 from tokensvc.store.denylist import append_revocation, delete_expired, is_denied, list_after
-from tokensvc.store.feed_head import wake
+from tokensvc.store.feed_head import list_heads, wake
 from tokensvc.store.signing_key import list_signing_keys
 
 if TYPE_CHECKING:
@@ -53,6 +53,14 @@ async def revoke_credential(
     return "key", key_id
 
 
+async def revoke_one_token(database: Database, settings: Settings, text: str, *, actor: str) -> str | None:
+    """Revoke the live token that `text` is, by Postgres's clock; return its `jti`, None if it is none of ours."""
+    async with database.connection() as connection:
+        _, now = await list_heads(connection)
+    _, jti = await _revoke_token(database, settings, text, actor=actor, now=now)
+    return jti
+
+
 async def deny_token(database: Database, claims: Claims, *, actor: str) -> None:
     """Deny one token until it and all leeway are over. Repeating it changes nothing."""
     async with database.transaction() as connection:
@@ -64,9 +72,10 @@ async def deny_token(database: Database, claims: Claims, *, actor: str) -> None:
         await wake(connection)
 
 
-async def list_denylist(database: Database, now: datetime) -> list[DenylistRow]:
+async def list_denylist(database: Database) -> list[DenylistRow]:
     """Return the entries in force, oldest first."""
     async with database.connection() as connection:
+        _, now = await list_heads(connection)
         return await list_after(connection, 0, now)
 
 

@@ -63,6 +63,16 @@ async def initialise(database: Database, settings: Settings) -> Started:
     return Started(master_key, admin)
 
 
+async def apply_migrations(database: Database) -> list[str]:
+    """Apply the migrations that are missing; return their names. Raises StartRefusedError, UnavailableError."""
+    connection = await database.connect_apart()
+    try:
+        async with one_at_a_time(connection):
+            return await migrate(connection, load_migrations())
+    finally:
+        await connection.close()
+
+
 async def wait_for_database(database: Database, seconds: float) -> None:
     """Wait until Postgres answers, saying so; give up after `seconds`. Raises StartRefusedError."""
     deadline = time.monotonic() + seconds

@@ -47,6 +47,7 @@ class EmbeddedPostgres:
         self._user_lock: IO[bytes] | None = None
         self._uid, self._gid = unprivileged_user(None)
         self._home = self._data_dir / "postgres"
+        self._owner = os.getpid()
 
     @property
     def process_id(self) -> int | None:
@@ -67,8 +68,8 @@ class EmbeddedPostgres:
         return f"postgresql://{_USER}:{password}@/{_DATABASE}?host={quote(str(self._home / 'socket'))}&port={_PORT}"
 
     def stop(self) -> None:
-        """Leave; stop the server if nobody else uses it."""
-        if self._user_lock is None:
+        """Leave; stop the server if nobody else uses it. A forked child that passes here leaves it alone."""
+        if self._user_lock is None or self._owner != os.getpid():
             return
         lock, self._user_lock = self._user_lock, None
         with _locked(self._data_dir / "postgres-start.lock"), lock:

@@ -1,0 +1,44 @@
+"""`tokensvc capability`."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import click
+
+from tokensvc.cli.output import output_option, print_row, print_rows
+from tokensvc.cli.session import actor, operate
+from tokensvc.issuer import capabilities
+
+
+@click.group("capability")
+def command() -> None:
+    """Names that may stand in a scope."""
+
+
+@command.command("add")
+@click.argument("name")
+@click.option("--description", default="", help="What it allows.")
+@output_option
+def add(name: str, description: str, output: str) -> None:
+    """Add a capability, like orders:read."""
+    added = operate(lambda database, _: capabilities.add_capability(database, name, description, actor=actor()))
+    print_row(dataclasses.asdict(added), output)
+
+
+@command.command("list")
+@output_option
+def list_(output: str) -> None:
+    """List all capabilities."""
+    found = operate(lambda database, _: capabilities.list_capabilities(database))
+    rows = [dataclasses.asdict(capability) for capability in found]
+    print_rows(rows, output, columns=["name", "description", "created_at"], empty="no capabilities yet")
+
+
+@command.command("remove")
+@click.argument("name")
+@output_option
+def remove(name: str, output: str) -> None:
+    """Remove a capability that no usable key holds."""
+    operate(lambda database, _: capabilities.remove_capability(database, name, actor=actor()))
+    print_row({"name": name, "state": "removed"}, output)

@@ -1,0 +1,201 @@
+"""`tokensvc key`."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tokensvc.cli.output import Duration, Row, confirm, output_option, print_row, print_rows, say, yes_option
+from tokensvc.cli.session import actor, operate
+from tokensvc.core.errors import InvalidInputError
+from tokensvc.issuer import api_keys
+
+if TYPE_CHECKING:
+    from tokensvc.issuer.api_keys import ListedKey, NewKey
+
+_capabilities = click.option("--capability", "capabilities", multiple=True, help="What tokens may do; give it several times.")
+_write_env = click.option(
+    "--write-env", type=click.Path(path_type=Path), help="Also write TOKENSVC_API_KEY=... to this new file, mode 0600."
+)
+
+
+@click.group("key")
+def command() -> None:
+    """API keys. The key itself is shown once, when it is made; only its digest is stored."""
+
+
+@command.command("create")
+@click.option("--account", "account_id", required=True, help="Who owns it (acct_...).")
+@click.option("--name", required=True, help="What it is for.")
+@click.option("--description", default="", help="More words.")
+@_capabilities
+@click.option("--expires-in", type=Duration("never"), help="90d, 24h, never. Never is the default.")
+@_write_env
+@output_option
+def create(
+    account_id: str,
+    name: str,
+    description: str,
+    capabilities: tuple[str, ...],
+    expires_in: timedelta | None,
+    write_env: Path | None,
+    output: str,
+) -> None:
+    """Create an API key. A capability that is new is added, unless it looks like a slip of a known one.
+
+    \b
+    tokensvc key create --account acct_... --name ci --capability orders:read --capability orders:write
+    tokensvc key create --account acct_... --name ci --capability orders:read --expires-in 90d -o json
+    """
+    wish = api_keys.KeyWish(name=name, description=description, capabilities=capabilities, life=expires_in or None)
+    _check_free(write_env)
+    made = operate(
+        lambda database, settings: api_keys.create_key(
+            database, account_id, wish, prefix=settings.key_prefix, actor=actor()
+        )
+    )
+    _print_new(made, output, write_env)
+
+
+@command.command("list")
+@click.option("--account", "account_id", help="Only keys of this account.")
+@output_option
+def list_(account_id: str | None, output: str) -> None:
+    """List API keys."""
+    found = operate(lambda database, _: api_keys.list_keys(database, account_id))
+    rows = [_row(listed) for listed in found]
+    columns = ["id", "name", "hint", "state", "capabilities", "expires_at", "account"]
+    print_rows(rows, output, columns=columns, empty="no keys yet: tokensvc key create --help")
+
+
+@command.command("show")
+@click.argument("key_id")
+@output_option
+def show(key_id: str, output: str) -> None:
+    """Show one API key: all but the key itself, which nobody has stored."""
+    print_row(_row(operate(lambda database, _: api_keys.load_key(database, key_id))), output)
+
+
+@command.command("update")
+@click.argument("key_id")
+@click.option("--name", help="A new name.")
+@click.option("--description", help="A new description.")
+@_capabilities
+@click.option("--expires-in", type=Duration("never"), help="Counted from now: 90d, 24h; or never.")
+@click.option("--end-tokens", is_flag=True, help="Also refuse the tokens that it has got so far.")
+@output_option
+def update(
+    key_id: str,
+    name: str | None,
+    description: str | None,
+    capabilities: tuple[str, ...],
+    expires_in: timedelta | None,
+    output: str,
+    *,
+    end_tokens: bool,
+) -> None:
+    """Change a key. Capabilities are replaced as a whole. Live tokens keep what they have, unless --end-tokens."""
+    changes = api_keys.KeyChanges(
+        name=name, description=description, capabilities=capabilities or None, life=expires_in
+    )
+    changed = operate(
+        lambda database, _: api_keys.update_key(database, key_id, changes, actor=actor(), end_tokens=end_tokens)
+    )
+    print_row(_row(changed), output)
+
+
+@command.command("disable")
+@click.argument("key_id")
+@output_option
+def disable(key_id: str, output: str) -> None:
+    """Disable a key: no new tokens, live ones are refused within a second. Reversible: enable."""
+    print_row(_row(operate(lambda database, _: api_keys.disable_key(database, key_id, actor=actor()))), output)
+
+
+@command.command("enable")
+@click.argument("key_id")
+@output_option
+def enable(key_id: str, output: str) -> None:
+    """Enable a disabled key. Tokens from before stay dead; it gets new ones."""
+    print_row(_row(operate(lambda database, _: api_keys.enable_key(database, key_id, actor=actor()))), output)
+
+
+@command.command("rotate")
+@click.argument("key_id")
+@click.option("--grace", type=Duration("now"), default="24h", show_default=True, help="How long the old key works: now, 1h, 7d.")
+@_write_env
+@output_option
+def rotate(key_id: str, grace: timedelta, write_env: Path | None, output: str) -> None:
+    """Make a successor with the same rights; the old key works on for the grace period. Happens once per key.
+
+    \b
+    tokensvc key rotate key_... --grace 7d
+    """
+    _check_free(write_env)
+    made = operate(
+        lambda database, settings: api_keys.rotate_key(
+            database, key_id, grace=grace, prefix=settings.key_prefix, actor=actor()
+        )
+    )
+    _print_new(made, output, write_env)
+
+
+@command.command("revoke")
+@click.argument("key_id")
+@yes_option
+@output_option
+def revoke(key_id: str, output: str, *, yes: bool) -> None:
+    """Revoke a key for good: no token any more, and all its live tokens are refused within a second."""
+    confirm(f"Revoke {key_id}? This cannot be undone; `disable` can.", yes=yes)
+    print_row(_row(operate(lambda database, _: api_keys.revoke_key(database, key_id, actor=actor()))), output)
+
+
+@command.command("delete")
+@click.argument("key_id")
+@yes_option
+@output_option
+def delete(key_id: str, output: str, *, yes: bool) -> None:
+    """Revoke a key and take it off the lists. The audit trail stays."""
+    confirm(f"Delete {key_id}? This cannot be undone.", yes=yes)
+    operate(lambda database, _: api_keys.delete_key(database, key_id, actor=actor()))
+    print_row({"id": key_id, "state": "deleted"}, output)
+
+
+def _check_free(path: Path | None) -> None:
+    if path is not None and path.exists():
+        msg = f"{path} exists already; name a new file"
+        raise InvalidInputError(msg)
+
+
+def _print_new(made: NewKey, output: str, write_env: Path | None) -> None:
+    if write_env is not None:
+        descriptor = os.open(write_env, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(f"TOKENSVC_API_KEY={made.key.text}\n")
+    row = _row(made.listed)
+    print_row({"id": row.pop("id"), "key": made.key.text, **row}, output)
+    if output == "text":
+        say("the key is shown this once: store it now")
+
+
+def _row(listed: ListedKey) -> Row:
+    key = listed.record
+    return {
+        "id": key.id,
+        "account": key.account_id,
+        "name": key.name,
+        "description": key.description,
+        "hint": key.hint,
+        "state": listed.state,
+        "capabilities": list(key.capabilities),
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
+        "disabled_at": key.disabled_at,
+        "revoked_at": key.revoked_at,
+        "predecessor": key.predecessor_id,
+        "successor": key.successor_id,
+    }

@@ -1,0 +1,78 @@
+"""`tokensvc serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from tokensvc import __version__
+from tokensvc.cli.session import database_url
+from tokensvc.issuer.database import open_database
+from tokensvc.issuer.start import initialise
+from tokensvc.settings import Settings, load_settings
+from tokensvc.web.logs import configure_logs
+from tokensvc.web.server import bind_socket, serve_many, serve_one
+
+if TYPE_CHECKING:
+    from tokensvc.issuer.start import Started
+
+
+@click.command("serve")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that answer requests.")
+def command(workers: int) -> None:
+    """Run the service until Ctrl-C or SIGTERM; requests in flight are answered first.
+
+    The first start prepares everything: schema, master key, signing keys, default audience, and an admin API key that is shown once.
+    Logs are JSON lines on stderr.
+    """
+    settings = load_settings()
+    configure_logs(settings.log_level)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    listener = bind_socket(settings)
+    with database_url(settings) as url:
+        started = asyncio.run(_initialise(settings, url))
+
+        def ready() -> None:
+            click.echo(_greet(settings, started))
+            sys.stdout.flush()
+
+        if workers == 1:
+            serve_one(settings, url, listener, ready)
+        else:
+            serve_many(settings, url, listener, ready, workers)
+
+
+async def _initialise(settings: Settings, url: str) -> Started:
+    database = await open_database(url, max_size=2)
+    try:
+        return await initialise(database, settings)
+    finally:
+        await database.close()
+
+
+def _greet(settings: Settings, started: Started) -> str:
+    url = settings.issuer_url
+    lines = [f"tokensvc {__version__} serves {url} (process {os.getpid()}); Ctrl-C stops it."]
+    if started.admin is not None:
+        key, listed = started.admin.key, started.admin.listed
+        lines += [
+            "",
+            "This is the first start. An admin API key was made; it is shown this once, so store it now:",
+            "",
+            f"    {key.text}",
+            "",
+            "Try it in another terminal:",
+            "",
+            f"    curl -s -X POST {url}/v1/token -H 'Authorization: Bearer {key.text}'",
+            f"    curl -s -X POST {url}/v1/token -u '{listed.record.id}:{key.text}' -d grant_type=client_credentials",
+            f"    curl -s {url}/.well-known/jwks.json",
+            f"    curl -s '{url}/v1/denylist'",
+            "",
+            "Next: tokensvc account create NAME, then tokensvc key create (`--help` shows examples).",
+        ]
+    return "\n".join(lines)

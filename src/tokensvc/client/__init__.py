@@ -1,0 +1,1 @@
+"""For key holders: get tokens with an API key."""

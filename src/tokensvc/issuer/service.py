@@ -1,0 +1,90 @@
+"""A running service: everything a process holds while it serves, opened and closed in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tokensvc.issuer.exchange import IssuedToken, check_subject_token, exchange
+from tokensvc.issuer.feed import Feed
+from tokensvc.issuer.ledger import Ledger
+from tokensvc.issuer.mirror import MAX_AGE_SECONDS, Mirror
+from tokensvc.issuer.revocation import Revoked, revoke_credential
+from tokensvc.issuer.rotation import ALGORITHM
+from tokensvc.issuer.start import check_schema, load_master_key
+from tokensvc.issuer.tasks import run_tasks
+from tokensvc.core.errors import UnavailableError
+from tokensvc.store.pool import open_database
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tokensvc.core.claims import Claims
+    from tokensvc.core.exchange import ExchangeRequest
+    from tokensvc.settings import Settings
+    from tokensvc.store.pool import Database
+
+
+@dataclass(slots=True)
+class Service:
+    """What the HTTP handlers call."""
+
+    settings: Settings
+    database: Database
+    mirror: Mirror
+    ledger: Ledger
+    feed: Feed
+    draining: bool = False
+
+    async def exchange(self, request: ExchangeRequest) -> IssuedToken:
+        """Return a token for a credential, or raise the refusal."""
+        return await exchange(request, ledger=self.ledger, mirror=self.mirror, policy=self.settings.issuing_policy)
+
+    def check_subject_token(self, text: str) -> Claims:
+        """Return the claims of one of our tokens that is to be narrowed. Raises InvalidSubjectTokenError."""
+        return check_subject_token(text, mirror=self.mirror, policy=self.settings.issuing_policy)
+
+    async def revoke(self, text: str) -> tuple[Revoked, str | None]:
+        """Revoke the token or API key that its holder shows."""
+        return await revoke_credential(self.database, self.settings, text, actor="holder", now=self.mirror.now)
+
+    def check_ready(self) -> dict[str, bool]:
+        """Return what must hold for traffic to be sent here."""
+        try:
+            self.mirror.signing_key(self.mirror.now, ALGORITHM)
+            signing = True
+        except UnavailableError:
+            signing = False
+        return {
+            "serving": not self.draining,
+            "database": self.mirror.age_seconds < MAX_AGE_SECONDS / 2,
+            "signing_key": signing,
+        }
+
+    def drain(self) -> None:
+        """Say that this process is leaving, and answer the long polls."""
+        self.draining = True
+        self.mirror.release()
+
+
+@asynccontextmanager
+async def open_service(settings: Settings, database_url: str) -> AsyncIterator[Service]:
+    """Open a service on an initialised database; its background tasks run until the end of the block."""
+    database = await open_database(database_url, max_size=settings.pool_size)
+    try:
+        await check_schema(database)
+        master_key = await load_master_key(database, settings)
+        mirror = Mirror(database, settings, master_key)
+        await mirror.refresh_once()
+        tasks = asyncio.create_task(run_tasks(database, settings, master_key, mirror))
+        try:
+            yield Service(settings, database, mirror, Ledger(database), Feed(mirror, settings))
+        finally:
+            tasks.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await tasks
+    finally:
+        await database.close()

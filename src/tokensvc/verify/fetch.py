@@ -1,0 +1,115 @@
+"""Fetching from the issuer: https unless on loopback, no redirects, bounded in time and size."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode, urlsplit
+
+import aiohttp
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+    from typing import Self
+
+MAX_JWKS_BYTES: Final = 256 * 1024
+MAX_PAGE_BYTES: Final = 32 * 1024 * 1024
+DEFAULT_MAX_AGE: Final = 300.0
+
+_LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
+_MAX_AGE = re.compile(r"(?:^|[\s,])max-age=(\d{1,9})")
+_OK, _NOT_MODIFIED = 200, 304
+
+
+class FetchError(Exception):
+    """The issuer did not give a usable answer; the text says why and holds nothing secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class JwksAnswer:
+    """A JWKS as fetched; `document` None means that the one we have is still the right one."""
+
+    document: bytes | None
+    etag: str | None
+    max_age: float
+
+
+def check_url(url: str) -> str:
+    """Return `url` if keys and revocations may be fetched from it. Raises ValueError."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        msg = f"{url!r} is no http(s) URL"
+        raise ValueError(msg)
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        msg = f"{url!r} must be https: whoever can change the answer could sign tokens. Plain http is for loopback only"
+        raise ValueError(msg)
+    return url
+
+
+class Fetcher:
+    """One HTTP session to one issuer."""
+
+    def __init__(self, *, timeout: float) -> None:
+        self._timeout = timeout
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open the session."""
+        self._session = aiohttp.ClientSession()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the session."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def fetch_jwks(self, url: str, etag: str | None) -> JwksAnswer:
+        """Fetch the JWKS, or learn that it has not changed since `etag`. Raises FetchError."""
+        headers = {} if etag is None else {"If-None-Match": etag}
+        status, received, body = await self._get(url, headers, MAX_JWKS_BYTES, self._timeout)
+        max_age = _MAX_AGE.search(received.get("Cache-Control", ""))
+        age = DEFAULT_MAX_AGE if max_age is None else float(max_age[1])
+        if status == _NOT_MODIFIED and etag is not None:
+            return JwksAnswer(None, etag, age)
+        if status != _OK:
+            msg = f"the issuer answered {status} to the request for its JWKS"
+            raise FetchError(msg)
+        return JwksAnswer(body, received.get("ETag"), age)
+
+    async def fetch_page(self, url: str, after: str | None, wait: int) -> str:
+        """Fetch the denylist page after a cursor, waiting up to `wait` seconds for one. Raises FetchError."""
+        query = {} if after is None else {"after": after, "wait": str(wait)}
+        target = f"{url}?{urlencode(query)}" if query else url
+        status, _, body = await self._get(target, {}, MAX_PAGE_BYTES, self._timeout + (wait if query else 0))
+        if status != _OK:
+            msg = f"the issuer answered {status} to the request for its denylist"
+            raise FetchError(msg)
+        return body.decode("ascii", "replace")
+
+    async def _get(
+        self, url: str, headers: dict[str, str], most: int, seconds: float
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        if self._session is None:
+            msg = "the verifier has not been started"
+            raise FetchError(msg)
+        try:
+            async with (
+                asyncio.timeout(seconds),
+                self._session.get(url, headers=headers, allow_redirects=False) as response,
+            ):
+                body = bytearray()
+                async for chunk in response.content.iter_any():
+                    body += chunk
+                    if len(body) > most:
+                        msg = f"the answer is larger than {most} bytes"
+                        raise FetchError(msg)
+                return response.status, response.headers, bytes(body)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            msg = f"the issuer cannot be reached: {type(error).__name__}"
+            raise FetchError(msg) from error

@@ -1,0 +1,51 @@
+"""The aiohttp application: which path calls which handler."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from tokensvc.issuer.service import open_service
+from tokensvc.web.denylist import get_denylist
+from tokensvc.web.forms import MAX_BODY
+from tokensvc.web.health import get_livez, get_readyz
+from tokensvc.web.keys import SERVICE
+from tokensvc.web.middleware import handle_errors, set_headers
+from tokensvc.web.token import post_revoke, post_token
+from tokensvc.web.well_known import get_jwks, get_metadata
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tokensvc.settings import Settings
+
+
+def build_app(settings: Settings, database_url: str) -> web.Application:
+    """Return the application; it opens its service on startup and closes it on cleanup."""
+
+    async def hold_service(app: web.Application) -> AsyncIterator[None]:
+        async with open_service(settings, database_url) as service:
+            app[SERVICE] = service
+            yield
+
+    app = web.Application(middlewares=[handle_errors], client_max_size=MAX_BODY)
+    app.cleanup_ctx.append(hold_service)
+    app.on_shutdown.append(_drain)
+    app.on_response_prepare.append(set_headers)
+    app.router.add_get("/livez", get_livez)
+    app.router.add_get("/readyz", get_readyz)
+    path = urlsplit(settings.issuer_url).path
+    for prefix in dict.fromkeys(("", path)):  # a proxy may or may not strip the path of the issuer
+        app.router.add_post(f"{prefix}/v1/token", post_token)
+        app.router.add_post(f"{prefix}/v1/revoke", post_revoke)
+        app.router.add_get(f"{prefix}/v1/denylist", get_denylist)
+        app.router.add_get(f"{prefix}/.well-known/jwks.json", get_jwks)
+        app.router.add_get(f"{prefix}/.well-known/openid-configuration", get_metadata)
+        app.router.add_get(f"/.well-known/oauth-authorization-server{prefix}", get_metadata)  # RFC 8414 section 3
+    return app
+
+
+async def _drain(app: web.Application) -> None:
+    app[SERVICE].drain()

@@ -1,0 +1,30 @@
+"""`GET /v1/denylist`: the feed of revocations, as signed pages, by long poll."""
+
+from __future__ import annotations
+
+import re
+
+from aiohttp import web
+
+from tokensvc.core.denylist import parse_cursor
+from tokensvc.core.errors import InvalidRequestError
+from tokensvc.web.keys import SERVICE
+
+MEDIA_TYPE = "application/denylist+jwt"
+_WAIT = re.compile(r"[0-9]{1,2}", re.ASCII)
+
+
+async def get_denylist(request: web.Request) -> web.Response:
+    """Answer the page after a cursor, waiting for news if asked to; without a cursor everything in force."""
+    service = request.app[SERVICE]
+    after = request.query.get("after")
+    wait = _parse_wait(request.query.get("wait", "0"), service.settings.feed_max_wait)
+    page = await service.feed.next_page(None if after is None else parse_cursor(after), wait=wait)
+    return web.Response(text=page, content_type=MEDIA_TYPE, headers={"Cache-Control": "no-store"})
+
+
+def _parse_wait(text: str, most: int) -> int:
+    if not _WAIT.fullmatch(text) or int(text) > most:
+        msg = f"wait must be a whole number of seconds, {most} at most"
+        raise InvalidRequestError(msg)
+    return int(text)

@@ -1,0 +1,22 @@
+"""`/livez`: the process runs. `/readyz`: traffic may be sent here."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from tokensvc.web.keys import SERVICE
+
+_NO_STORE = {"Cache-Control": "no-store"}
+
+
+async def get_livez(_request: web.Request) -> web.Response:
+    """Answer 200. Never asks Postgres: restarting us would not mend it."""
+    return web.json_response({"status": "alive"}, headers=_NO_STORE)
+
+
+async def get_readyz(request: web.Request) -> web.Response:
+    """Answer 200 if every check holds, else 503; names each check."""
+    checks = request.app[SERVICE].check_ready()
+    ready = all(checks.values())
+    body = {"status": "ready" if ready else "not ready", "checks": checks}
+    return web.json_response(body, status=200 if ready else 503, headers=_NO_STORE)

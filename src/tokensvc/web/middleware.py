@@ -1,0 +1,66 @@
+"""Around every request: an id, one log line, and the error map."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from aiohttp import web
+
+from tokensvc.core.errors import TokensvcError
+from tokensvc.web.problems import build_answer
+
+if TYPE_CHECKING:
+    from aiohttp.typedefs import Handler
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+_QUIET: Final = frozenset({"/livez", "/readyz"})
+
+_log = structlog.get_logger(__name__)
+
+
+def note(request: web.Request, **facts: object) -> None:
+    """Add facts to the log line of this request. Never a secret: ids, reasons, counts."""
+    request["facts"].update(facts)
+
+
+@web.middleware
+async def handle_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn every error into its answer, and write the one log line of the request."""
+    started = time.perf_counter()
+    given = request.headers.get("X-Request-Id", "")
+    request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+    request["facts"] = facts = {}
+    try:
+        response = await handler(request)
+    except (web.HTTPException, TokensvcError) as error:
+        response, facts["reason"] = _answer(error, request, request_id)
+    except Exception as error:
+        _log.exception("request_failed", request_id=request_id)
+        response, facts["reason"] = _answer(error, request, request_id)
+    response.headers["X-Request-Id"] = request_id
+    resource = request.match_info.route.resource
+    route = resource.canonical if resource is not None else "unmatched"
+    (_log.debug if route in _QUIET else _log.info)(
+        "request",
+        request_id=request_id,
+        method=request.method,
+        route=route,
+        status=response.status,
+        milliseconds=round((time.perf_counter() - started) * 1000, 2),
+        **facts,
+    )
+    return response
+
+
+async def set_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    """Say nothing about what we run on, and let no browser guess types."""
+    response.headers["Server"] = "tokensvc"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+
+
+def _answer(error: Exception, request: web.Request, request_id: str) -> tuple[web.StreamResponse, str]:
+    return build_answer(error, path=request.path, request_id=request_id, challenge=request.get("challenge", "Bearer"))

@@ -1,0 +1,88 @@
+"""The one map from errors to answers.
+
+OAuth endpoints answer in the shape of RFC 6749 section 5.2, everything else as problem documents (RFC 9457). What is not in the map is a
+fault of ours: a generic 500 outside, the traceback in the log.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from tokensvc.core import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+OAUTH_PATHS: Final = ("/v1/token", "/v1/revoke")
+NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+
+_STATUS: Final[tuple[tuple[type[errors.TokensvcError], int], ...]] = (
+    (errors.InvalidClientError, 401),
+    (errors.OAuthError, 400),
+    (errors.InvalidInputError, 400),
+    (errors.NotFoundError, 404),
+    (errors.ConflictError, 409),
+    (errors.UnavailableError, 503),
+)
+_HTTP_CODES: Final = {
+    400: "invalid_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "request_timeout",
+    413: "content_too_large",
+    415: "unsupported_media_type",
+}
+_TITLES: Final = {
+    "server_error": "The service failed",
+    "temporarily_unavailable": "Not available right now",
+    "revocation_pending": "The revocation may or may not have happened",
+    "not_found": "There is no such thing",
+    "invalid_request": "The request is malformed",
+    "invalid_input": "A value cannot be accepted",
+    "conflict": "The state of the thing forbids it",
+    "method_not_allowed": "This method does not exist here",
+    "content_too_large": "The body is too large",
+    "request_timeout": "The body did not arrive in time",
+}
+
+
+def build_answer(error: Exception, *, path: str, request_id: str, challenge: str) -> tuple[web.Response, str]:
+    """Return the answer that `error` becomes, and the reason for the log. `challenge`: the authentication scheme that was tried."""
+    status, code, message, headers = _judge(error)
+    reason = error.reason if isinstance(error, errors.TokensvcError) else code
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = f'{challenge} realm="tokensvc", error="{code}"'
+    headers |= NO_STORE
+    if path.endswith(OAUTH_PATHS):
+        body: dict[str, object] = {"error": code, "error_description": message}
+        return web.json_response(body, status=status, headers=headers), reason
+    body = {
+        "type": f"urn:tokensvc:problem:{code}",
+        "title": _TITLES.get(code, code),
+        "status": status,
+        "detail": message,
+        "code": code,
+        "request_id": request_id,
+    }
+    return web.json_response(body, status=status, headers=headers, content_type="application/problem+json"), reason
+
+
+def _judge(error: Exception) -> tuple[int, str, str, dict[str, str]]:
+    if isinstance(error, web.HTTPException):
+        return _judge_http(error.status, error.headers)
+    if isinstance(error, errors.TokensvcError):
+        status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+        if status != HTTPStatus.INTERNAL_SERVER_ERROR:
+            retry = {"Retry-After": str(error.retry_after)} if isinstance(error, errors.UnavailableError) else {}
+            return status, error.code, error.message, retry
+    return 500, "server_error", "the service failed; the request id finds the cause in its log", {}
+
+
+def _judge_http(status: int, headers: Mapping[str, str]) -> tuple[int, str, str, dict[str, str]]:
+    code = _HTTP_CODES.get(status, "invalid_request")
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        return status, code, f"use {headers['Allow']}", {"Allow": headers["Allow"]}
+    return status, code, _TITLES[code][0].lower() + _TITLES[code][1:], {}

@@ -1,0 +1,100 @@
+"""Serving: one process by itself, or several under gunicorn. SIGTERM and SIGINT drain: requests in flight are answered."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+import uvloop
+from aiohttp import web
+from gunicorn.app.base import BaseApplication
+
+from tokensvc.core.errors import StartRefusedError
+from tokensvc.web.app import build_app
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tokensvc.settings import Settings
+
+KEEPALIVE_SECONDS: Final = 15  # also what a client gets to send its headers
+_BACKLOG: Final = 1024
+
+_log = structlog.get_logger(__name__)
+
+
+def bind_socket(settings: Settings) -> socket.socket:
+    """Bind host and port. Raises StartRefusedError if that is not possible, before anything else has been started."""
+    try:
+        family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        msg = (
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}. "
+            "Stop what uses it, or set TOKENSVC_HOST and TOKENSVC_PORT"
+        )
+        raise StartRefusedError(msg) from error
+
+
+def serve_one(settings: Settings, database_url: str, listener: socket.socket, ready: Callable[[], None]) -> None:
+    """Serve in this process until SIGTERM or SIGINT; call `ready` when requests are taken."""
+    uvloop.run(_serve(settings, database_url, listener, ready))
+
+
+async def _serve(settings: Settings, database_url: str, listener: socket.socket, ready: Callable[[], None]) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    runner = _build_runner(settings, database_url)
+    try:
+        await runner.setup()
+        await web.SockSite(runner, listener).start()
+        ready()
+        await stop.wait()
+        _log.info("draining")
+    finally:
+        await runner.cleanup()
+
+
+def serve_many(settings: Settings, database_url: str, listener: socket.socket, ready: Callable[[], None], workers: int) -> None:
+    """Serve with `workers` processes under gunicorn until SIGTERM or SIGINT; call `ready` when the workers are being started."""
+    options = {
+        "bind": [f"fd://{listener.fileno()}"],
+        "workers": workers,
+        "worker_class": "aiohttp.GunicornUVLoopWebWorker",
+        "graceful_timeout": settings.drain_seconds + 5,
+        "control_socket_disable": True,
+        "loglevel": settings.log_level,
+        "when_ready": lambda _arbiter: ready(),
+    }
+
+    async def build_runner() -> web.AppRunner:
+        return _build_runner(settings, database_url)
+
+    _Workers(options, build_runner).run()
+
+
+class _Workers(BaseApplication):  # type: ignore[misc] - gunicorn has no types
+    def __init__(self, options: dict[str, Any], factory: Callable[[], Any]) -> None:
+        self._options = options
+        self._factory = factory
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in self._options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Callable[[], Any]:
+        return self._factory
+
+
+def _build_runner(settings: Settings, database_url: str) -> web.AppRunner:
+    return web.AppRunner(
+        build_app(settings, database_url),
+        access_log=None,
+        keepalive_timeout=KEEPALIVE_SECONDS,
+        shutdown_timeout=settings.drain_seconds,
+    )
