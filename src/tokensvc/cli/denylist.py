@@ -11,7 +11,7 @@ from tokensvc.cli.session import operate
 from tokensvc.issuer.revocation import list_denylist
 
 if TYPE_CHECKING:
-    from tokensvc.issuer.revocation import DenylistRow
+    from tokensvc.core.denylist import DenylistRow
 
 
 @click.group("denylist")

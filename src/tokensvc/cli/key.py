@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,8 @@ from tokensvc.core.errors import InvalidInputError
 from tokensvc.issuer import api_keys
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from tokensvc.issuer.api_keys import ListedKey, NewKey
 
 _capabilities = click.option("--capability", "capabilities", multiple=True, help="What tokens may do; give it several times.")
@@ -53,11 +54,7 @@ def create(
     """
     wish = api_keys.KeyWish(name=name, description=description, capabilities=capabilities, life=expires_in or None)
     _check_free(write_env)
-    made = operate(
-        lambda database, settings: api_keys.create_key(
-            database, account_id, wish, prefix=settings.key_prefix, actor=actor()
-        )
-    )
+    made = operate(lambda database, settings: api_keys.create_key(database, account_id, wish, prefix=settings.key_prefix, actor=actor()))
     _print_new(made, output, write_env)
 
 
@@ -99,12 +96,8 @@ def update(
     end_tokens: bool,
 ) -> None:
     """Change a key. Capabilities are replaced as a whole. Live tokens keep what they have, unless --end-tokens."""
-    changes = api_keys.KeyChanges(
-        name=name, description=description, capabilities=capabilities or None, life=expires_in
-    )
-    changed = operate(
-        lambda database, _: api_keys.update_key(database, key_id, changes, actor=actor(), end_tokens=end_tokens)
-    )
+    changes = api_keys.KeyChanges(name=name, description=description, capabilities=capabilities or None, life=expires_in)
+    changed = operate(lambda database, _: api_keys.update_key(database, key_id, changes, actor=actor(), end_tokens=end_tokens))
     print_row(_row(changed), output)
 
 
@@ -136,11 +129,7 @@ def rotate(key_id: str, grace: timedelta, write_env: Path | None, output: str) -
     tokensvc key rotate key_... --grace 7d
     """
     _check_free(write_env)
-    made = operate(
-        lambda database, settings: api_keys.rotate_key(
-            database, key_id, grace=grace, prefix=settings.key_prefix, actor=actor()
-        )
-    )
+    made = operate(lambda database, settings: api_keys.rotate_key(database, key_id, grace=grace, prefix=settings.key_prefix, actor=actor()))
     _print_new(made, output, write_env)
 
 

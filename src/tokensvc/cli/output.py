@@ -19,7 +19,7 @@ _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _DURATION = re.compile(r"(\d{1,6})([smhdw])")
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[timedelta]):
     """A duration: 30s, 10m, 24h, 90d, 2w; `now` or `never` where zero has such a meaning."""
 
     name = "duration"
@@ -42,9 +42,7 @@ class Duration(click.ParamType):
 
 def output_option(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command `-o text|json`; it arrives as the argument `output`."""
-    return click.option(
-        "-o", "--output", type=click.Choice(["text", "json"]), default="text", help="For people, or for programs."
-    )(command)
+    return click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="For people, or for programs.")(command)
 
 
 def yes_option(command: Callable[..., None]) -> Callable[..., None]:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 import click
 
 from tokensvc import __version__
 from tokensvc.core import errors
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 # command -> (module, one line of help); the module has an attribute `command`
 _COMMANDS: Final = {
@@ -58,13 +54,13 @@ class _Root(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
 
-    def main(self, args: Sequence[str] | None = None, **extra: Any) -> Any:  # noqa: ANN401 - click's signature
+    def invoke(self, ctx: click.Context) -> object:
         try:
-            return super().main(args, **extra)
+            return super().invoke(ctx)
         except errors.TokensvcError as error:
             reason = f" ({error.reason})" if isinstance(error, errors.BearerError) else ""
             click.echo(f"tokensvc: {error.message}{reason}", err=True)
-            sys.exit(next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), 1))
+            ctx.exit(next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), 1))
 
 
 @click.group(cls=_Root, context_settings={"help_option_names": ["-h", "--help"]})

@@ -42,9 +42,7 @@ def command() -> None:
 @click.option("--scope", help="Some of the key's capabilities, separated by spaces; all by default.")
 @click.option("--audience", help="Whom the token is for.")
 @click.option("--expires-in", type=Duration(), help="A shorter life: 60s, 5m.")
-def get(
-    key_file: Path | None, issuer: str | None, scope: str | None, audience: str | None, expires_in: timedelta | None
-) -> None:
+def get(key_file: Path | None, issuer: str | None, scope: str | None, audience: str | None, expires_in: timedelta | None) -> None:
     """Exchange an API key for a token and print the token.
 
     The key comes from --key-file, or TOKENSVC_API_KEY, or is asked for.

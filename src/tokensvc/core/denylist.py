@@ -29,6 +29,7 @@ from tokensvc.core.errors import InvalidPageError, InvalidRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from datetime import datetime
 
     from tokensvc.core.claims import Claims
     from tokensvc.core.identifier import Kid
@@ -64,6 +65,16 @@ class Revocation:
     value: str
     exp: int
     upto: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DenylistRow:
+    """A revocation as stored: what followers get, and what only operators see."""
+
+    position: Position
+    revocation: Revocation
+    created_at: datetime
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

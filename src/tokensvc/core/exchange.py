@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-from tokensvc.core.apikey import ApiKey
 from tokensvc.core.capability import narrow_scope
 from tokensvc.core.claims import Claims
 from tokensvc.core.errors import InvalidClientError, InvalidScopeError, InvalidSubjectTokenError, InvalidTargetError
-from tokensvc.core.identifier import AccountId, Jti, KeyId
+
+if TYPE_CHECKING:
+    from tokensvc.core.apikey import ApiKey
+    from tokensvc.core.identifier import AccountId, Jti, KeyId
 
 Refusal = Literal["unknown_key", "disabled", "revoked", "expired", "suspended"]
 

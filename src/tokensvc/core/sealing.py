@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import serialization
@@ -14,7 +14,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from tokensvc.core.errors import StartRefusedError
 from tokensvc.core.jwks import build_public_jwk
 from tokensvc.core.token import PrivateKey, SigningKey
-from tokensvc.core.identifier import Kid
+
+if TYPE_CHECKING:
+    from tokensvc.core.identifier import Kid
 
 _NONCE_LENGTH: Final = 12
 _NEW_RSA_BITS: Final = 3072
@@ -44,9 +46,7 @@ def new_private_key(alg: str) -> PrivateKey:
 def seal(private_key: PrivateKey, alg: str, master_key: MasterKey) -> tuple[dict[str, str], bytes]:
     """Return (public JWK, sealed private key): a nonce of 12 bytes, then the ciphertext of the PKCS#8 DER."""
     public_jwk = build_public_jwk(alg, private_key.public_key())
-    der = private_key.private_bytes(
-        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    der = private_key.private_bytes(serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     nonce = secrets.token_bytes(_NONCE_LENGTH)
     return public_jwk, nonce + AESGCM(master_key.secret).encrypt(nonce, der, public_jwk["kid"].encode("ascii"))
 

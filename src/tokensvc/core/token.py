@@ -18,12 +18,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from tokensvc.core.errors import InvalidTokenError
+from tokensvc.core.identifier import Kid
 from tokensvc.core.jwks import is_kid
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from tokensvc.core.identifier import Kid
     from tokensvc.core.jwks import PublicKey, VerifyingKey
 
 PrivateKey = EllipticCurvePrivateKey | Ed25519PrivateKey | RSAPrivateKey
@@ -67,11 +67,11 @@ def parse_unverified(text: str, *, max_length: int = MAX_TOKEN_LENGTH) -> Unveri
         raise InvalidTokenError("malformed_token")
     header = _decode_json(text[: text.index(".")])
     typ, alg, kid = header.get("typ"), header.get("alg"), header.get("kid")
-    if not isinstance(typ, str) or not isinstance(alg, str) or not is_kid(kid):
+    if not isinstance(typ, str) or not isinstance(alg, str) or not isinstance(kid, str) or not is_kid(kid):
         raise InvalidTokenError("bad_header")
     if "crit" in header or "b64" in header or "zip" in header:
         raise InvalidTokenError("unknown_critical_header")
-    return UnverifiedToken(text=text, typ=typ.lower(), alg=alg, kid=kid)
+    return UnverifiedToken(text=text, typ=typ.lower(), alg=alg, kid=Kid(kid))
 
 
 def check_signature(

@@ -11,10 +11,8 @@ from tokensvc.issuer.watermark import append_watermark
 from tokensvc.store import account as table
 
 if TYPE_CHECKING:
-    import asyncpg
-
     from tokensvc.core.account import Account
-    from tokensvc.store.pool import Database
+    from tokensvc.store.pool import Connection, Database
 
 
 async def create_account(database: Database, name: str, *, actor: str) -> Account:
@@ -23,7 +21,7 @@ async def create_account(database: Database, name: str, *, actor: str) -> Accoun
         return await insert_account(connection, name, actor=actor)
 
 
-async def insert_account(connection: asyncpg.Connection, name: str, *, actor: str) -> Account:
+async def insert_account(connection: Connection, name: str, *, actor: str) -> Account:
     """As `create_account`, inside a transaction that is open already."""
     account = await table.insert_account(connection, new_account_id(), parse_name(name))
     await record(connection, actor, "account.create", account.id, name=account.name)

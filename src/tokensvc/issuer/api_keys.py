@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from tokensvc.core.account import parse_description, parse_name
 from tokensvc.core.apikey import ApiKey, ApiKeyRecord, KeyState, new_api_key, state_of
 from tokensvc.core.errors import ConflictError, InvalidInputError
-from tokensvc.core.identifier import KeyId, new_key_id
+from tokensvc.core.identifier import new_key_id
 from tokensvc.issuer.audit import record
 from tokensvc.issuer.capabilities import check_granted
 from tokensvc.issuer.watermark import append_watermark
@@ -19,9 +19,7 @@ from tokensvc.store.account import load_account
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    import asyncpg
-
-    from tokensvc.store.pool import Database
+    from tokensvc.store.pool import Connection, Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,7 @@ async def create_key(database: Database, account_id: str, wish: KeyWish, *, pref
         return await insert_key(connection, account_id, wish, prefix=prefix, actor=actor)
 
 
-async def insert_key(connection: asyncpg.Connection, account_id: str, wish: KeyWish, *, prefix: str, actor: str) -> NewKey:
+async def insert_key(connection: Connection, account_id: str, wish: KeyWish, *, prefix: str, actor: str) -> NewKey:
     """As `create_key`, inside a transaction that is open already."""
     account = await load_account(connection, account_id)
     key, key_id = new_api_key(prefix), new_key_id()
@@ -99,9 +97,7 @@ async def load_key(database: Database, key_id: str) -> ListedKey:
         return await _load(connection, key_id)
 
 
-async def update_key(
-    database: Database, key_id: str, changes: KeyChanges, *, actor: str, end_tokens: bool = False
-) -> ListedKey:
+async def update_key(database: Database, key_id: str, changes: KeyChanges, *, actor: str, end_tokens: bool = False) -> ListedKey:
     """Change name, description, capabilities or expiry. Live tokens keep what they have, unless `end_tokens`."""
     async with database.transaction() as connection:
         before = await _lock(connection, key_id, "changed", allowed={"active", "disabled", "expired"})
@@ -195,7 +191,7 @@ async def delete_key(database: Database, key_id: str, *, actor: str) -> None:
         await record(connection, actor, "key.delete", key.id, **_facts(key))
 
 
-async def _end_tokens(connection: asyncpg.Connection, key: ApiKeyRecord, actor: str) -> None:
+async def _end_tokens(connection: Connection, key: ApiKeyRecord, actor: str) -> None:
     """Kill the live tokens of a key and leave the key as it is."""
     moment = await table.disable_api_key(connection, key.id)
     if key.disabled_at is None:
@@ -204,12 +200,12 @@ async def _end_tokens(connection: asyncpg.Connection, key: ApiKeyRecord, actor: 
     await record(connection, actor, "key.end_tokens", key.id)
 
 
-async def _load(connection: asyncpg.Connection, key_id: str) -> ListedKey:
+async def _load(connection: Connection, key_id: str) -> ListedKey:
     key, at = await table.load_api_key(connection, key_id)
     return ListedKey(key, state_of(key, at))
 
 
-async def _lock(connection: asyncpg.Connection, key_id: str, verb: str, *, allowed: set[KeyState]) -> ApiKeyRecord:
+async def _lock(connection: Connection, key_id: str, verb: str, *, allowed: set[KeyState]) -> ApiKeyRecord:
     key, at = await table.lock_api_key(connection, key_id)
     state = state_of(key, at)
     if state not in allowed:

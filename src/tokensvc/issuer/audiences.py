@@ -14,10 +14,8 @@ from tokensvc.store.feed_head import bump_head
 from tokensvc.store.issuance import raise_longest_life
 
 if TYPE_CHECKING:
-    import asyncpg
-
     from tokensvc.settings import Settings
-    from tokensvc.store.pool import Database
+    from tokensvc.store.pool import Connection, Database
 
 
 def parse_audience(text: str) -> str:
@@ -37,7 +35,7 @@ async def add_audience(
 
 
 async def insert_audience(
-    connection: asyncpg.Connection,
+    connection: Connection,
     settings: Settings,
     name: str,
     *,
@@ -95,7 +93,7 @@ def _check_life(settings: Settings, token_life: timedelta | None) -> None:
         raise InvalidInputError(msg)
 
 
-async def _changed(connection: asyncpg.Connection, settings: Settings, audience: Audience, action: str, actor: str) -> None:
+async def _changed(connection: Connection, settings: Settings, audience: Audience, action: str, actor: str) -> None:
     await raise_longest_life(connection, longest_life(audience, settings.issuing_policy))
     await bump_head(connection, "audience")
     life = None if audience.token_life is None else int(audience.token_life.total_seconds())

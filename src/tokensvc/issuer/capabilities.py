@@ -15,10 +15,8 @@ from tokensvc.store.api_key import count_with_capability
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    import asyncpg
-
     from tokensvc.core.capability import Capability
-    from tokensvc.store.pool import Database
+    from tokensvc.store.pool import Connection, Database
 
 _ALIKE = 0.85
 
@@ -46,7 +44,7 @@ async def remove_capability(database: Database, name: str, *, actor: str) -> Non
         await record(connection, actor, "capability.remove", name)
 
 
-async def check_granted(connection: asyncpg.Connection, names: Collection[str], *, actor: str) -> frozenset[str]:
+async def check_granted(connection: Connection, names: Collection[str], *, actor: str) -> frozenset[str]:
     """Return the capabilities of a key, adding names that are new.
 
     A name that looks like a slip of a known one is refused: it would make a key that quietly lacks what was meant.
@@ -67,7 +65,7 @@ async def check_granted(connection: asyncpg.Connection, names: Collection[str], 
     return wanted
 
 
-async def _add(connection: asyncpg.Connection, name: str, description: str, actor: str) -> Capability:
+async def _add(connection: Connection, name: str, description: str, actor: str) -> Capability:
     capability = await table.insert_capability(connection, name, description)
     await record(connection, actor, "capability.add", name, description=description)
     return capability

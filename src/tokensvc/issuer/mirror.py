@@ -30,8 +30,6 @@ from tokensvc.store.listen import listen
 from tokensvc.store.signing_key import list_signing_keys
 
 if TYPE_CHECKING:
-    import asyncpg
-
     from tokensvc.core.exchange import Audience
     from tokensvc.core.identifier import Kid
     from tokensvc.core.keyring import RotationPolicy, SigningKeyRecord
@@ -39,7 +37,7 @@ if TYPE_CHECKING:
     from tokensvc.core.token import SigningKey
     from tokensvc.settings import Settings
     from tokensvc.store.feed_head import Topic
-    from tokensvc.store.pool import Database
+    from tokensvc.store.pool import Connection, Database
 
 POLL_SECONDS: Final = 0.5
 MAX_AGE_SECONDS: Final = 10.0
@@ -124,7 +122,7 @@ class Mirror:
                     await self.refresh_once()
                 except TokensvcError as error:
                     _log.warning("mirror_not_refreshed", reason=error.reason, age_seconds=round(self.age_seconds, 1))
-                except Exception:  # a fault of ours must not stop the loop; the age of the copy shows it outside
+                except Exception:  # noqa: BLE001 - a fault of ours must not stop the loop; the age of the copy shows it outside
                     _log.exception("mirror_not_refreshed")
                 try:
                     async with asyncio.timeout(POLL_SECONDS):
@@ -152,18 +150,17 @@ class Mirror:
             self._changed.set()
             self._changed = asyncio.Event()
 
-    async def _load_signing_keys(self, connection: asyncpg.Connection) -> None:
+    async def _load_signing_keys(self, connection: Connection) -> None:
         records = tuple(await list_signing_keys(connection))
         self._policy = self._settings.rotation_policy(await load_longest_life(connection))
         self._opened = {
-            r.kid: self._opened.get(r.kid)
-            or unseal(r.sealed_private_key, kid=r.kid, alg=r.alg, master_key=self._master_key)
+            r.kid: self._opened.get(r.kid) or unseal(r.sealed_private_key, kid=r.kid, alg=r.alg, master_key=self._master_key)
             for r in records
             if r.revoked_at is None
         }
         self.records = records
 
-    async def _load_denylist(self, connection: asyncpg.Connection, head: Position, now: datetime) -> Position:
+    async def _load_denylist(self, connection: Connection, head: Position, now: datetime) -> Position:
         held = self.log.head
         known = held is not None and await find_tag(connection, held.seq) == held.tag
         rows = await list_after(connection, held.seq if held is not None and known else -1, now)

@@ -23,6 +23,4 @@ def check_own_token(text: str, records: Iterable[SigningKeyRecord], issuer: str,
     unverified_token = parse_unverified(text)
     record = next((r for r in records if r.kid == unverified_token.kid and r.revoked_at is None), None)
     key = None if record is None else parse_public_jwk(record.public_jwk)
-    return check_token(
-        unverified_token, key=key, algorithms=ALGORITHMS, issuer=issuer, audience=None, now=now, leeway=0
-    )
+    return check_token(unverified_token, key=key, algorithms=ALGORITHMS, issuer=issuer, audience=None, now=now, leeway=0)

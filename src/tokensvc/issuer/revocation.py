@@ -24,8 +24,8 @@ from tokensvc.store.signing_key import list_signing_keys
 
 if TYPE_CHECKING:
     from tokensvc.core.claims import Claims
+    from tokensvc.core.denylist import DenylistRow
     from tokensvc.settings import Settings
-    from tokensvc.store.denylist import DenylistRow
     from tokensvc.store.pool import Database
 
 Revoked = Literal["token", "key", "nothing"]
@@ -34,9 +34,7 @@ _log = structlog.get_logger(__name__)
 _CLEANING_BATCH = 1000
 
 
-async def revoke_credential(
-    database: Database, settings: Settings, text: str, *, actor: str, now: datetime
-) -> tuple[Revoked, str | None]:
+async def revoke_credential(database: Database, settings: Settings, text: str, *, actor: str, now: datetime) -> tuple[Revoked, str | None]:
     """Revoke the token or API key that `text` is (RFC 7009): holding it is enough. Returns what it was, and its public id.
 
     Unknown, foreign and dead credentials are "nothing": the caller learns no more (RFC 7009 section 2.2).
@@ -93,9 +91,7 @@ async def clean_denylist_once(database: Database, now: datetime) -> int:
     return total
 
 
-async def _revoke_token(
-    database: Database, settings: Settings, text: str, *, actor: str, now: datetime
-) -> tuple[Revoked, str | None]:
+async def _revoke_token(database: Database, settings: Settings, text: str, *, actor: str, now: datetime) -> tuple[Revoked, str | None]:
     async with database.connection() as connection:
         records = await list_signing_keys(connection)
     try:

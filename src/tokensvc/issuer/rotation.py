@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from tokensvc.core.identifier import Kid
 from tokensvc.core.keyring import (
     SigningKeyRecord,
     phase_of,
@@ -19,7 +20,6 @@ from tokensvc.core.keyring import (
     safe_to_activate_at,
     safe_to_remove_at,
 )
-from tokensvc.core.identifier import Kid
 from tokensvc.core.sealing import new_private_key, seal
 from tokensvc.issuer.audit import record
 from tokensvc.store.feed_head import bump_head, list_heads
@@ -30,12 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    import asyncpg
-
     from tokensvc.core.keyring import Phase, RotationPlan
     from tokensvc.core.sealing import MasterKey
     from tokensvc.settings import Settings
-    from tokensvc.store.pool import Database
+    from tokensvc.store.pool import Connection, Database
 
     _Draft = tuple[dict[str, str], bytes]
 
@@ -95,17 +93,13 @@ async def list_signing_keys_with_phase(database: Database, settings: Settings) -
     ]
 
 
-async def _plan(
-    connection: asyncpg.Connection, settings: Settings, *, asked: bool
-) -> tuple[RotationPlan | None, datetime]:
+async def _plan(connection: Connection, settings: Settings, *, asked: bool) -> tuple[RotationPlan | None, datetime]:
     records, now = await list_signing_keys(connection), await _now(connection)
     policy = settings.rotation_policy(await load_longest_life(connection))
     return plan_rotation(records, ALGORITHM, policy, now, asked=asked), now
 
 
-async def _carry_out(
-    connection: asyncpg.Connection, plan: RotationPlan, now: datetime, drafts: Sequence[_Draft], actor: str
-) -> None:
+async def _carry_out(connection: Connection, plan: RotationPlan, now: datetime, drafts: Sequence[_Draft], actor: str) -> None:
     if plan.kid is not None and plan.active_at is not None:
         await activate_signing_key(connection, plan.kid, plan.active_at)
         await record(connection, actor, "signing_key.rotate", plan.kid, active_at=plan.active_at.isoformat())
@@ -116,9 +110,7 @@ async def _carry_out(
         await _insert(connection, drafts[1], now, active_at=None, actor=actor)
 
 
-async def _insert(
-    connection: asyncpg.Connection, draft: _Draft, now: datetime, *, active_at: datetime | None, actor: str
-) -> None:
+async def _insert(connection: Connection, draft: _Draft, now: datetime, *, active_at: datetime | None, actor: str) -> None:
     public_jwk, sealed = draft
     new = SigningKeyRecord(
         kid=Kid(public_jwk["kid"]),
@@ -138,6 +130,6 @@ def _draft(master_key: MasterKey) -> _Draft:
     return seal(new_private_key(ALGORITHM), ALGORITHM, master_key)
 
 
-async def _now(connection: asyncpg.Connection) -> datetime:
+async def _now(connection: Connection) -> datetime:
     _, now = await list_heads(connection)
     return now

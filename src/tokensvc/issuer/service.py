@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tokensvc.core.errors import UnavailableError
 from tokensvc.issuer.exchange import IssuedToken, check_subject_token, exchange
 from tokensvc.issuer.feed import Feed
 from tokensvc.issuer.ledger import Ledger
@@ -16,7 +17,6 @@ from tokensvc.issuer.revocation import Revoked, revoke_credential
 from tokensvc.issuer.rotation import ALGORITHM
 from tokensvc.issuer.start import check_schema, load_master_key
 from tokensvc.issuer.tasks import run_tasks
-from tokensvc.core.errors import UnavailableError
 from tokensvc.store.pool import open_database
 
 if TYPE_CHECKING:

@@ -47,5 +47,5 @@ async def _every(seconds: float, act: Callable[[], Awaitable[None]]) -> None:
             await act()
         except TokensvcError as error:
             _log.warning("background_task_failed", task=act.__name__, reason=error.reason)
-        except Exception:  # a fault of ours: seen in the log, tried again at the next tick
+        except Exception:  # noqa: BLE001 - a fault of ours: seen in the log, tried again at the next tick
             _log.exception("background_task_failed", task=act.__name__)

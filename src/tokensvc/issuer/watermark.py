@@ -12,12 +12,10 @@ from tokensvc.store.issuance import load_longest_life
 if TYPE_CHECKING:
     from datetime import datetime
 
-    import asyncpg
+    from tokensvc.store.pool import Connection
 
 
-async def append_watermark(
-    connection: asyncpg.Connection, kind: Literal["key", "account"], value: str, *, upto: datetime, reason: str
-) -> None:
+async def append_watermark(connection: Connection, kind: Literal["key", "account"], value: str, *, upto: datetime, reason: str) -> None:
     """Deny every token of `value` issued up to `upto`, for as long as one can live."""
     expires_at = upto + await load_longest_life(connection) + LEEWAY
     await append_revocation(connection, kind, value, upto=upto, expires_at=expires_at, reason=reason)

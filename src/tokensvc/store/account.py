@@ -64,6 +64,4 @@ def _account(row: asyncpg.Record | None, account_id: str = "") -> Account:
     if row is None:
         msg = f"there is no account {account_id[:40]!r}"
         raise NotFoundError(msg)
-    return Account(
-        id=AccountId(row["id"]), name=row["name"], created_at=row["created_at"], suspended_at=row["suspended_at"]
-    )
+    return Account(id=AccountId(row["id"]), name=row["name"], created_at=row["created_at"], suspended_at=row["suspended_at"])

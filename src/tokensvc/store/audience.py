@@ -49,9 +49,7 @@ async def delete_audience(connection: asyncpg.Connection, name: str) -> None:
 def _audience(row: asyncpg.Record | None, name: str = "") -> Audience:
     if row is None:
         raise _no_such_audience(name)
-    return Audience(
-        name=row["name"], description=row["description"], token_life=row["token_life"], created_at=row["created_at"]
-    )
+    return Audience(name=row["name"], description=row["description"], token_life=row["token_life"], created_at=row["created_at"])
 
 
 def _no_such_audience(name: str) -> NotFoundError:

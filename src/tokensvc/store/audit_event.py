@@ -27,9 +27,7 @@ class AuditEvent:
     detail: dict[str, Any]
 
 
-async def append_audit_event(
-    connection: asyncpg.Connection, *, actor: str, action: str, subject: str, detail: dict[str, Any]
-) -> None:
+async def append_audit_event(connection: asyncpg.Connection, *, actor: str, action: str, subject: str, detail: dict[str, Any]) -> None:
     """Write one event, in the transaction of the act itself."""
     await connection.execute(_SQL["append"], actor, action, subject, detail)
 

@@ -19,11 +19,11 @@ _SQL = load_queries("capability")
 async def insert_capability(connection: asyncpg.Connection, name: str, description: str) -> Capability:
     """Store a new capability. Raises ConflictError if it exists."""
     try:
-        row = await connection.fetchrow(_SQL["insert"], name, description)
+        rows = await connection.fetch(_SQL["insert"], name, description)
     except asyncpg.UniqueViolationError as error:
         msg = f"the capability {name!r} exists already"
         raise ConflictError(msg) from error
-    return Capability(**dict(row))
+    return Capability(**dict(rows[0]))
 
 
 async def list_capabilities(connection: asyncpg.Connection) -> list[Capability]:

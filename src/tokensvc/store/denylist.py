@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tokensvc.core.denylist import Position, Revocation
+from tokensvc.core.denylist import DenylistRow, Position, Revocation
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
@@ -19,16 +18,6 @@ if TYPE_CHECKING:
 _SQL = load_queries("denylist")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DenylistRow:
-    """A revocation as stored: what followers get, and what only operators see."""
-
-    position: Position
-    revocation: Revocation
-    created_at: datetime
-    reason: str
-
-
 def new_tag() -> str:
     """Return a fresh tag: 64 random bits, so that a number that is given out again never has the same one."""
     return secrets.token_hex(8)
@@ -38,7 +27,7 @@ async def append_revocation(
     connection: asyncpg.Connection, kind: Kind, value: str, *, upto: datetime | None, expires_at: datetime, reason: str
 ) -> Position:
     """Append a revocation and return its position. Others that append wait until this transaction ends."""
-    row = await connection.fetchrow(_SQL["append"], new_tag(), kind, value, upto, expires_at, reason)
+    (row,) = await connection.fetch(_SQL["append"], new_tag(), kind, value, upto, expires_at, reason)
     return Position(row["seq"], row["tag"])
 
 

@@ -18,7 +18,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from tokensvc.core.errors import StartRefusedError
@@ -122,10 +122,8 @@ class EmbeddedPostgres:
         note = self._home / "password.new"  # the folder is 0700, the file gone when initdb has read it
         note.write_text(f"{password}\n")
         os.chown(note, self._uid, self._gid)
-        command = [binaries / "initdb", "-D", draft, "-U", _USER, "-A", "scram-sha-256", f"--pwfile={note}"]
-        made = subprocess.run(
-            [*command, "-E", "UTF8", "--locale=C"], capture_output=True, check=False, **self._as_user()
-        )
+        command: list[str | Path] = [binaries / "initdb", "-D", draft, "-U", _USER, "-A", "scram-sha-256", f"--pwfile={note}"]
+        made = subprocess.run([*command, "-E", "UTF8", "--locale=C"], capture_output=True, check=False, **self._as_user())
         note.unlink()
         if made.returncode != 0:
             msg = f"initdb failed: {made.stderr.decode(errors='replace').strip()[-500:]}"
@@ -173,8 +171,8 @@ class EmbeddedPostgres:
         if self._child is not None:
             self._child.wait(timeout=_PATIENCE)
 
-    def _as_user(self) -> dict[str, object]:
-        options: dict[str, object] = {"cwd": "/", "env": {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}}
+    def _as_user(self) -> dict[str, Any]:
+        options: dict[str, Any] = {"cwd": "/", "env": {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}}
         if os.geteuid() == 0:
             options |= {"user": self._uid, "group": self._gid, "extra_groups": []}
         return options
@@ -208,7 +206,7 @@ def _running(data: Path) -> int | None:
         return None
     process_id = int(status[0])
     try:
-        cwd = os.readlink(f"/proc/{process_id}/cwd")  # a server stands in its data folder; the number may be another's by now
+        cwd = Path(f"/proc/{process_id}/cwd").readlink()  # a server stands in its data folder; the number may be another's by now
     except OSError:
         return None
-    return process_id if cwd == str(data.resolve()) else None
+    return process_id if cwd == data.resolve() else None

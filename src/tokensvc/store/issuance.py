@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     import asyncpg
 
 _SQL = load_queries("issuance")

@@ -66,7 +66,7 @@ def load_migrations(folder: Path | None = None) -> list[Migration]:
 @asynccontextmanager
 async def one_at_a_time(connection: asyncpg.Connection) -> AsyncIterator[None]:
     """Hold the start lock: of several starters, one migrates and sets up, the others wait and find it done."""
-    while not await connection.fetchval("select pg_try_advisory_lock($1)", _LOCK):
+    while not await connection.fetchval("select pg_try_advisory_lock($1)", _LOCK):  # noqa: ASYNC110 - polled on purpose
         await asyncio.sleep(_POLL_SECONDS)
     try:
         yield

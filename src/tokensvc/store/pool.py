@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 import asyncpg
@@ -19,6 +19,8 @@ from tokensvc.core.errors import OutcomeUnknownError, StartRefusedError, Unavail
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
+
+Connection: TypeAlias = asyncpg.Connection  # so that the rooms above can name it without the driver
 
 CONNECT_TIMEOUT: Final = 2.0
 ACQUIRE_TIMEOUT: Final = 1.0
@@ -60,7 +62,7 @@ class Database:
         """Lend a connection for single statements. Raises UnavailableError."""
         try:
             async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT) as borrowed:
-                connection: asyncpg.Connection = borrowed  # type: ignore[assignment] - the proxy forwards everything
+                connection = cast("asyncpg.Connection", borrowed)  # the proxy forwards everything
                 try:
                     yield connection
                 except asyncpg.ReadOnlySQLTransactionError:

@@ -1,15 +1,15 @@
 """Guarding an aiohttp application: every handler needs a token unless it says otherwise.
 
-    verifier = Verifier(issuer="https://auth.example.com", audience="orders-api")
-    app = web.Application(middlewares=[auth_middleware(verifier)])
-    app.cleanup_ctx.append(follow(verifier))
+verifier = Verifier(issuer="https://auth.example.com", audience="orders-api")
+app = web.Application(middlewares=[auth_middleware(verifier)])
+app.cleanup_ctx.append(follow(verifier))
 
-    @requires("orders:read")
-    async def list_orders(request):
-        return web.json_response({"for": request[CLAIMS].sub})
+@requires("orders:read")
+async def list_orders(request):
+    return web.json_response({"for": request[CLAIMS].sub})
 
-    @public
-    async def health(request): ...
+@public
+async def health(request): ...
 """
 
 from __future__ import annotations
@@ -107,6 +107,4 @@ def _answer(error: BearerError) -> web.Response:
         "status": error.status,
         "code": error.code,
     }
-    return web.json_response(
-        body, status=error.status, headers=error.headers, content_type="application/problem+json"
-    )
+    return web.json_response(body, status=error.status, headers=error.headers, content_type="application/problem+json")

@@ -61,9 +61,7 @@ class Fetcher:
         self._session = aiohttp.ClientSession()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Close the session."""
         if self._session is not None:
             await self._session.close()
@@ -92,9 +90,7 @@ class Fetcher:
             raise FetchError(msg)
         return body.decode("ascii", "replace")
 
-    async def _get(
-        self, url: str, headers: dict[str, str], most: int, seconds: float
-    ) -> tuple[int, Mapping[str, str], bytes]:
+    async def _get(self, url: str, headers: dict[str, str], most: int, seconds: float) -> tuple[int, Mapping[str, str], bytes]:
         if self._session is None:
             msg = "the verifier has not been started"
             raise FetchError(msg)

@@ -116,9 +116,7 @@ class JwksFollower:
 class DenylistFollower:
     """The issuer's denylist, by long poll. Knows how fresh it is; what a stale one means is for the verifier to say."""
 
-    def __init__(
-        self, fetcher: Fetcher, url: str, clock: Clock, jwks: JwksFollower, *, issuer: str, wait: int, leeway: float
-    ) -> None:
+    def __init__(self, fetcher: Fetcher, url: str, clock: Clock, jwks: JwksFollower, *, issuer: str, wait: int, leeway: float) -> None:
         self._fetcher = fetcher
         self._url = url
         self._clock = clock

@@ -70,6 +70,7 @@ class Verifier:
         remember: int = 10_000,
         jwks_url: str | None = None,
         denylist_url: str | None = None,
+        fetcher: Fetcher | None = None,
         clock: Clock = _SYSTEM_CLOCK,
     ) -> None:
         if not issuer or not audience:
@@ -92,14 +93,12 @@ class Verifier:
         self._remember = remember
         self._clock = clock
         self._remembered: OrderedDict[str, tuple[Claims, Kid]] = OrderedDict()
-        self._fetcher = Fetcher(timeout=http_timeout)
+        self._fetcher = fetcher or Fetcher(timeout=http_timeout)
         base = issuer.removesuffix("/")
         jwks_at = check_url(jwks_url or f"{base}/.well-known/jwks.json")
         feed_at = check_url(denylist_url or f"{base}/v1/denylist")
         self._jwks = JwksFollower(self._fetcher, jwks_at, clock, cooldown=jwks_cooldown)
-        self._feed = DenylistFollower(
-            self._fetcher, feed_at, clock, self._jwks, issuer=issuer, wait=feed_wait, leeway=leeway
-        )
+        self._feed = DenylistFollower(self._fetcher, feed_at, clock, self._jwks, issuer=issuer, wait=feed_wait, leeway=leeway)
         self._tasks: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -107,9 +106,7 @@ class Verifier:
         await self.start()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Stop following."""
         await self.close()
 

@@ -1,4 +1,4 @@
-"""Typed keys of what the application carries."""
+"""Typed keys of what application and request carry."""
 
 from __future__ import annotations
 
@@ -7,3 +7,5 @@ from aiohttp import web
 from tokensvc.issuer.service import Service
 
 SERVICE = web.AppKey("service", Service)
+FACTS: web.RequestKey[dict[str, object]] = web.RequestKey("facts", dict)  # for the log line
+CHALLENGE = web.RequestKey("challenge", str)  # the authentication scheme that was tried

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import structlog
 
@@ -27,8 +27,8 @@ def mask_secrets(text: str) -> str:
     return _SECRETS.sub(_MASK, text)
 
 
-def configure_logs(level: str) -> None:
-    """Send all logging, ours and the libraries', through one chain to stderr."""
+def configure_logs(level: str, stream: TextIO | None = None) -> None:
+    """Send all logging, ours and the libraries', through one chain to `stream`, stderr if none is given."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -46,14 +46,14 @@ def configure_logs(level: str) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.EventRenamer("event"),
                 _mask,
+                _put_first,
                 structlog.processors.JSONRenderer(),
             ],
         )
@@ -61,6 +61,11 @@ def configure_logs(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+
+
+def _put_first(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Begin every line with what eyes look for."""
+    return {name: event.pop(name) for name in ("timestamp", "level", "event") if name in event} | event
 
 
 def _mask(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

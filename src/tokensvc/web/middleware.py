@@ -11,6 +11,7 @@ import structlog
 from aiohttp import web
 
 from tokensvc.core.errors import TokensvcError
+from tokensvc.web.keys import CHALLENGE, FACTS
 from tokensvc.web.problems import build_answer
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _log = structlog.get_logger(__name__)
 
 def note(request: web.Request, **facts: object) -> None:
     """Add facts to the log line of this request. Never a secret: ids, reasons, counts."""
-    request["facts"].update(facts)
+    request[FACTS].update(facts)
 
 
 @web.middleware
@@ -33,12 +34,13 @@ async def handle_errors(request: web.Request, handler: Handler) -> web.StreamRes
     started = time.perf_counter()
     given = request.headers.get("X-Request-Id", "")
     request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
-    request["facts"] = facts = {}
+    facts: dict[str, object] = {}
+    request[FACTS] = facts
     try:
         response = await handler(request)
     except (web.HTTPException, TokensvcError) as error:
         response, facts["reason"] = _answer(error, request, request_id)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the last resort
         _log.exception("request_failed", request_id=request_id)
         response, facts["reason"] = _answer(error, request, request_id)
     response.headers["X-Request-Id"] = request_id
@@ -63,4 +65,4 @@ async def set_headers(_request: web.Request, response: web.StreamResponse) -> No
 
 
 def _answer(error: Exception, request: web.Request, request_id: str) -> tuple[web.StreamResponse, str]:
-    return build_answer(error, path=request.path, request_id=request_id, challenge=request.get("challenge", "Bearer"))
+    return build_answer(error, path=request.path, request_id=request_id, challenge=request.get(CHALLENGE, "Bearer"))

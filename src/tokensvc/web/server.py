@@ -33,8 +33,7 @@ def bind_socket(settings: Settings) -> socket.socket:
         return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
     except OSError as error:
         msg = (
-            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}. "
-            "Stop what uses it, or set TOKENSVC_HOST and TOKENSVC_PORT"
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}. Stop what uses it, or set TOKENSVC_HOST and TOKENSVC_PORT"
         )
         raise StartRefusedError(msg) from error
 
@@ -77,7 +76,7 @@ def serve_many(settings: Settings, database_url: str, listener: socket.socket, r
     _Workers(options, build_runner).run()
 
 
-class _Workers(BaseApplication):  # type: ignore[misc] - gunicorn has no types
+class _Workers(BaseApplication):  # type: ignore[misc]
     def __init__(self, options: dict[str, Any], factory: Callable[[], Any]) -> None:
         self._options = options
         self._factory = factory

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from tokensvc.core.errors import InvalidClientError, InvalidRequestError, InvalidSubjectTokenError
 from tokensvc.web.forms import read_form
-from tokensvc.web.keys import SERVICE
+from tokensvc.web.keys import CHALLENGE, SERVICE
 from tokensvc.web.middleware import note
 from tokensvc.web.problems import NO_STORE
 from tokensvc.web.token_request import (
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 async def post_token(request: web.Request) -> web.Response:
     """Exchange a credential for a token."""
     service, headers = request.app[SERVICE], request.headers.getall("Authorization", [])
-    request["challenge"] = find_scheme(headers, {})
+    request[CHALLENGE] = find_scheme(headers, {})
     form = await read_form(request)
-    request["challenge"] = find_scheme(headers, form)
+    request[CHALLENGE] = find_scheme(headers, form)
     wanted = parse_token_request(
         form,
         parse_authorization(headers),

@@ -28,6 +28,7 @@ from tokensvc.core.exchange import ExchangeRequest
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from tokensvc.core.apikey import ApiKey
     from tokensvc.core.claims import Claims
 
 CLIENT_CREDENTIALS: Final = "client_credentials"
@@ -80,25 +81,31 @@ def parse_token_request(
     check_subject_token: Callable[[str], Claims],
 ) -> ExchangeRequest:
     """Return what a token request asks for. Raises the OAuthError that answers a malformed one."""
-    wanted = {
-        "scope": parse_scope(form["scope"]) if "scope" in form else None,
-        "audience": _parse_target(form),
-        "expires_in": _parse_expires_in(form),
-    }
     grant_type = form.get("grant_type")
+    client_id = None
+    credential: ApiKey | Claims
     if grant_type == TOKEN_EXCHANGE:
-        return _parse_token_exchange(form, authorization, prefix, check_subject_token, wanted)
-    if grant_type not in {None, CLIENT_CREDENTIALS}:
+        credential = _parse_subject(form, authorization, prefix, check_subject_token)
+    elif grant_type in {None, CLIENT_CREDENTIALS}:
+        secret, client_id = _parse_client(form, authorization)
+        credential = parse_api_key(secret, prefix)
+    else:
         msg = "grant_type must be client_credentials or the token-exchange grant"
         raise UnsupportedGrantTypeError(msg)
-    if grant_type is None and (form.get("client_secret") or (authorization and authorization.scheme == "Basic")):
-        msg = "grant_type is required with Basic authentication and with client_secret"
-        raise InvalidRequestError(msg)
-    secret, client_id = _parse_client(form, authorization)
-    return ExchangeRequest(credential=parse_api_key(secret, prefix), client_id=client_id, **wanted)
+    return ExchangeRequest(
+        credential=credential,
+        client_id=client_id,
+        scope=parse_scope(form["scope"]) if "scope" in form else None,
+        audience=_parse_target(form),
+        expires_in=_parse_expires_in(form),
+    )
 
 
 def _parse_client(form: Mapping[str, str], authorization: Authorization | None) -> tuple[str, str | None]:
+    is_basic = authorization is not None and authorization.scheme == "Basic"
+    if "grant_type" not in form and ("client_secret" in form or is_basic):
+        msg = "grant_type is required with Basic authentication and with client_secret"
+        raise InvalidRequestError(msg)
     if authorization is None:
         if "client_secret" not in form:
             raise InvalidClientError("no_credentials")
@@ -113,13 +120,12 @@ def _parse_client(form: Mapping[str, str], authorization: Authorization | None) 
     return authorization.secret, client_id
 
 
-def _parse_token_exchange(
+def _parse_subject(
     form: Mapping[str, str],
     authorization: Authorization | None,
     prefix: str,
     check_subject_token: Callable[[str], Claims],
-    wanted: dict[str, object],
-) -> ExchangeRequest:
+) -> ApiKey | Claims:
     if authorization is not None or "client_secret" in form:
         msg = "two credentials: the subject_token is the only one that a token exchange takes"
         raise InvalidRequestError(msg)
@@ -135,11 +141,11 @@ def _parse_token_exchange(
     text, kind = form["subject_token"], form["subject_token_type"]
     if kind == API_KEY_TYPE:
         try:
-            return ExchangeRequest(credential=parse_api_key(text, prefix), **wanted)  # type: ignore[arg-type]
+            return parse_api_key(text, prefix)
         except InvalidClientError as error:
             raise InvalidSubjectTokenError(error.reason) from error
     if kind == ACCESS_TOKEN_TYPE:
-        return ExchangeRequest(credential=check_subject_token(text), **wanted)  # type: ignore[arg-type]
+        return check_subject_token(text)
     msg = f"subject_token_type must be {API_KEY_TYPE} or {ACCESS_TOKEN_TYPE}"
     raise InvalidRequestError(msg)
 

@@ -1,0 +1,208 @@
+"""Fixtures: a real Postgres for the whole run, a fresh database per test, a service in this process or in one of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import itertools
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+import structlog
+from aiohttp.test_utils import TestClient, TestServer
+
+from tests.factories import make_settings
+from tests.processes import ServiceProcess, find_secrets
+from tokensvc.issuer.start import Started, initialise
+from tokensvc.store.embedded import EmbeddedPostgres
+from tokensvc.store.migrate import load_migrations, migrate
+from tokensvc.store.pool import Database, connect, open_database
+from tokensvc.web.app import build_app
+from tokensvc.web.keys import SERVICE
+from tokensvc.web.logs import configure_logs
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+    import asyncpg
+    from aiohttp import web
+
+    from tokensvc.issuer.service import Service
+    from tokensvc.settings import Settings
+
+UNSAFE_AND_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200")
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in [name for name in os.environ if name.startswith("TOKENSVC_") and name != "TOKENSVC_POSTGRES_BIN_DIR"]:
+        monkeypatch.delenv(variable)
+
+
+@pytest.fixture(scope="session")
+def session_folder() -> Iterator[Path]:
+    """A short path that an unprivileged Postgres may enter, gone at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="tokensvc-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres(session_folder: Path) -> Iterator[str]:
+    """The URL of a real Postgres, one for the whole run."""
+    explicit = os.environ.get("TOKENSVC_POSTGRES_BIN_DIR")
+    server = EmbeddedPostgres(session_folder / "pg", bin_dir=Path(explicit) if explicit else None, options=UNSAFE_AND_FAST)
+    url = server.start()
+    try:
+        asyncio.run(_make_template(url))
+        yield url
+    finally:
+        server.stop()
+
+
+async def _make_template(url: str) -> None:
+    connection = await connect(url)
+    await connection.execute("create database template_tokensvc")
+    await connection.close()
+    connection = await connect(_at(url, "template_tokensvc"))
+    await migrate(connection, load_migrations())
+    await connection.close()
+
+
+def _at(url: str, database: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
+
+
+@pytest.fixture
+def new_database_url(postgres: str) -> Iterator[Callable[[bool], str]]:
+    """Makes fresh databases: `new_database_url(True)` migrated, `(False)` empty. Dropped at the end."""
+    made: list[str] = []
+
+    def make(migrated: bool) -> str:  # noqa: FBT001
+        made.append(f"test_{next(_numbers)}")
+        template = "template_tokensvc" if migrated else "template0"
+        asyncio.run(_execute(postgres, f'create database "{made[-1]}" template {template}'))
+        return _at(postgres, made[-1])
+
+    yield make
+    for name in made:
+        asyncio.run(_execute(postgres, f'drop database "{name}" with (force)'))
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await connect(url)
+    await connection.execute(statement, timeout=30)
+    await connection.close()
+
+
+@pytest.fixture
+def database_url(new_database_url: Callable[[bool], str]) -> str:
+    """A fresh, migrated, otherwise empty database."""
+    return new_database_url(True)
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    opened = await open_database(database_url, max_size=10)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection of the test's own, for looking and for meddling."""
+    opened = await connect(database_url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def settings(tmp_path: Path, unused_tcp_port: int) -> Settings:
+    return make_settings(port=unused_tcp_port, keys_dir=tmp_path / "keys", data_dir=tmp_path / "data", database_wait=5)
+
+
+@pytest.fixture
+async def started(database: Database, settings: Settings) -> Started:
+    """The database as after the first start."""
+    return await initialise(database, settings)
+
+
+class Logs:
+    """What was logged in this process, line by line."""
+
+    def __init__(self) -> None:
+        self.stream = io.StringIO()
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.stream.getvalue().splitlines()]
+
+    def find(self, event: str) -> list[dict[str, Any]]:
+        return [line for line in self.lines if line["event"] == event]
+
+
+@pytest.fixture
+def logs() -> Iterator[Logs]:
+    """Capture all logging as it would be printed; fails the test if a secret is in it."""
+    captured = Logs()
+    configure_logs("debug", captured.stream)
+    yield captured
+    structlog.reset_defaults()
+    assert find_secrets(captured.stream.getvalue()) == []
+
+
+@pytest.fixture
+async def new_client(database_url: str) -> AsyncIterator[Callable[[Settings], Awaitable[TestClient[web.Request, web.Application]]]]:
+    """Serves the application in this process, on the port of the settings; the database must be initialised."""
+    clients: list[TestClient[web.Request, web.Application]] = []
+
+    async def make(settings: Settings) -> TestClient[web.Request, web.Application]:
+        server = TestServer(build_app(settings, database_url), port=settings.port)
+        clients.append(TestClient(server))
+        await clients[-1].start_server()
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        await client.close()
+
+
+@pytest.fixture
+async def client(
+    logs: Logs, started: Started, settings: Settings, new_client: Callable[[Settings], Awaitable[TestClient[Any, Any]]]
+) -> TestClient[Any, Any]:
+    """A client of a service that runs in this process."""
+    del logs, started
+    return await new_client(settings)
+
+
+@pytest.fixture
+def service(client: TestClient[Any, web.Application]) -> Service:
+    """The service behind `client`."""
+    assert client.app is not None
+    return client.app[SERVICE]
+
+
+@pytest.fixture
+def new_process(session_folder: Path) -> Iterator[Callable[..., ServiceProcess]]:
+    """Starts `tokensvc serve` as processes of their own; stops them at the end and looks for secrets in what they logged."""
+    processes: list[ServiceProcess] = []
+
+    def make(*arguments: str, **environment: str) -> ServiceProcess:
+        folder = Path(tempfile.mkdtemp(dir=session_folder))
+        folder.chmod(0o755)
+        processes.append(ServiceProcess(folder, arguments, environment))
+        return processes[-1]
+
+    yield make
+    for process in processes:
+        process.stop()
+        assert find_secrets(process.errors) == []

@@ -1,0 +1,121 @@
+"""Made-up values for tests. The clock stands still at NOW."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tokensvc.core.apikey import ApiKeyRecord
+from tokensvc.core.claims import Claims
+from tokensvc.core.exchange import Audience, IssuingPolicy, Verdict
+from tokensvc.core.identifier import AccountId, Jti, KeyId, Kid
+from tokensvc.core.jwks import VerifyingKey, build_public_jwk, parse_public_jwk
+from tokensvc.core.keyring import RotationPolicy, SigningKeyRecord
+from tokensvc.core.sealing import new_private_key
+from tokensvc.core.token import SigningKey
+from tokensvc.settings import Settings, load_settings
+
+NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
+ISSUER = "http://127.0.0.1:8080"
+ACCOUNT_ID = AccountId("acct_0123456789abcdef")
+KEY_ID = KeyId("key_0123456789abcdef")
+
+
+def seconds(moment: datetime) -> int:
+    return int(moment.timestamp())
+
+
+def make_settings(**values: Any) -> Settings:
+    """Settings from nothing but `values` (names as in Settings)."""
+    return load_settings({f"TOKENSVC_{name}".upper(): str(value) for name, value in values.items()})
+
+
+def make_claims(**changes: Any) -> Claims:
+    values: dict[str, Any] = {
+        "iss": ISSUER,
+        "sub": ACCOUNT_ID,
+        "aud": "api",
+        "iat": seconds(NOW),
+        "exp": seconds(NOW) + 600,
+        "jti": Jti("jti00000000000000001"),
+        "client_id": KEY_ID,
+        "scope": ("orders:read", "orders:write"),
+    }
+    return Claims(**values | changes)
+
+
+def make_key_record(**changes: Any) -> ApiKeyRecord:
+    values: dict[str, Any] = {
+        "id": KEY_ID,
+        "account_id": ACCOUNT_ID,
+        "hint": "tsk-...abcd",
+        "name": "ci",
+        "description": "",
+        "capabilities": ("orders:read",),
+        "created_at": NOW,
+        "expires_at": None,
+        "disabled_at": None,
+        "revoked_at": None,
+        "last_used_at": None,
+        "predecessor_id": None,
+        "successor_id": None,
+    }
+    return ApiKeyRecord(**values | changes)
+
+
+def make_verdict(**changes: Any) -> Verdict:
+    values: dict[str, Any] = {
+        "key_id": KEY_ID,
+        "account_id": ACCOUNT_ID,
+        "capabilities": ("orders:read", "orders:write"),
+        "refusal": None,
+        "denied_up_to": None,
+        "at": NOW,
+    }
+    return Verdict(**values | changes)
+
+
+def make_audience(**changes: Any) -> Audience:
+    values: dict[str, Any] = {"name": "api", "description": "", "token_life": None, "created_at": NOW}
+    return Audience(**values | changes)
+
+
+def make_issuing_policy(**changes: Any) -> IssuingPolicy:
+    values: dict[str, Any] = {
+        "issuer": ISSUER,
+        "default_audience": "api",
+        "token_life": timedelta(seconds=600),
+        "max_token_life": timedelta(seconds=3600),
+    }
+    return IssuingPolicy(**values | changes)
+
+
+def make_rotation_policy(**changes: Any) -> RotationPolicy:
+    values: dict[str, Any] = {
+        "jwks_max_age": timedelta(seconds=300),
+        "verifier_cache": timedelta(seconds=330),
+        "margin": timedelta(seconds=60),
+        "token_life": timedelta(seconds=600),
+        "period": timedelta(days=30),
+    }
+    return RotationPolicy(**values | changes)
+
+
+def make_signing_key_record(kid: str = "kid-1", **changes: Any) -> SigningKeyRecord:
+    values: dict[str, Any] = {
+        "kid": Kid(kid),
+        "alg": "ES256",
+        "public_jwk": {"kid": kid, "kty": "EC"},
+        "sealed_private_key": b"",
+        "created_at": NOW,
+        "active_at": None,
+        "revoked_at": None,
+    }
+    return SigningKeyRecord(**values | changes)
+
+
+def make_signing_key(alg: str = "ES256") -> tuple[SigningKey, VerifyingKey, dict[str, str]]:
+    """A fresh key: private, public, and its public JWK."""
+    private_key = new_private_key(alg)
+    jwk = build_public_jwk(alg, private_key.public_key())
+    return SigningKey(Kid(jwk["kid"]), alg, private_key), parse_public_jwk(jwk), jwk
