@@ -71,7 +71,7 @@ class ServiceProcess:
     @property
     def admin_key(self) -> str:
         """The key of the first start."""
-        return re.findall(_KEY, self.output)[0]
+        return str(re.findall(_KEY, self.output)[0])
 
     @property
     def pid(self) -> int:

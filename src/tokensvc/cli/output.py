@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_FIELD: Final = "tokensvc.field"
 _DURATION = re.compile(r"(\d{1,6})([smhdw])")
 
 
@@ -41,8 +42,15 @@ class Duration(click.ParamType[timedelta]):
 
 
 def output_option(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command `-o text|json`; it arrives as the argument `output`."""
-    return click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="For people, or for programs.")(command)
+    """Give a command `-o text|json`, which arrives as `output`, and `--field NAME`, which the printing functions obey."""
+    field = click.option(
+        "--field",
+        expose_value=False,
+        callback=lambda ctx, _, value: ctx.meta.__setitem__(_FIELD, value),
+        help="Print only this value, bare: id, key, ...",
+    )
+    choice = click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="For people, or for programs.")
+    return choice(field(command))
 
 
 def yes_option(command: Callable[..., None]) -> Callable[..., None]:
@@ -62,7 +70,9 @@ def say(message: str) -> None:
 
 
 def print_row(row: Row, output: str) -> None:
-    """Print one thing."""
+    """Print one thing, or one value of it."""
+    if _print_field([row]):
+        return
     if output == "json":
         click.echo(json.dumps(row, default=_plain))
         return
@@ -72,7 +82,9 @@ def print_row(row: Row, output: str) -> None:
 
 
 def print_rows(rows: Sequence[Row], output: str, *, columns: Sequence[str], empty: str) -> None:
-    """Print many things: a JSON array, or a table of some columns."""
+    """Print many things: a JSON array, or a table of some columns; or one value of each, a line each."""
+    if _print_field(rows):
+        return
     if output == "json":
         click.echo(json.dumps(list(rows), default=_plain))
         return
@@ -95,6 +107,16 @@ def print_rows(rows: Sequence[Row], output: str, *, columns: Sequence[str], empt
 def seconds(life: timedelta | None) -> int | None:
     """Return a duration as whole seconds."""
     return None if life is None else int(life.total_seconds())
+
+
+def _print_field(rows: Sequence[Row]) -> bool:
+    field = click.get_current_context().meta.get(_FIELD)
+    for row in rows if field is not None else ():
+        if field not in row:
+            msg = f"there is no field {field!r}; there are {', '.join(row)}"
+            raise click.UsageError(msg)
+        click.echo(_text(row[field]))
+    return field is not None
 
 
 def _text(value: object) -> str:

@@ -65,7 +65,8 @@ def configure_logs(level: str, stream: TextIO | None = None) -> None:
 
 def _put_first(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Begin every line with what eyes look for."""
-    return {name: event.pop(name) for name in ("timestamp", "level", "event") if name in event} | event
+    first = {name: event.pop(name) for name in ("timestamp", "level", "event") if name in event}
+    return {**first, **event}
 
 
 def _mask(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
