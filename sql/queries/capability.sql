@@ -4,6 +4,10 @@
 insert into capability (name, description, created_at) values ($1, $2, clock_timestamp())
 returning name, description, created_at;
 
+-- name: insert_missing(name)
+insert into capability (name, description, created_at) values ($1, '', clock_timestamp())
+on conflict (name) do nothing returning name;
+
 -- name: list()
 select name, description, created_at from capability order by name;
 

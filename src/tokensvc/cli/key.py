@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,9 @@ from tokensvc.core.errors import InvalidInputError
 from tokensvc.issuer import api_keys
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import timedelta
+    from typing import TextIO
 
     from tokensvc.issuer.api_keys import ListedKey, NewKey
 
@@ -53,9 +56,11 @@ def create(
     tokensvc key create --account acct_... --name ci --capability orders:read --expires-in 90d -o json
     """
     wish = api_keys.KeyWish(name=name, description=description, capabilities=capabilities, life=expires_in or None)
-    _check_free(write_env)
-    made = operate(lambda database, settings: api_keys.create_key(database, account_id, wish, prefix=settings.key_prefix, actor=actor()))
-    _print_new(made, output, write_env)
+    with _reserved(write_env) as file:
+        made = operate(
+            lambda database, settings: api_keys.create_key(database, account_id, wish, prefix=settings.key_prefix, actor=actor())
+        )
+        _print_new(made, output, file)
 
 
 @command.command("list")
@@ -128,9 +133,11 @@ def rotate(key_id: str, grace: timedelta, write_env: Path | None, output: str) -
     \b
     tokensvc key rotate key_... --grace 7d
     """
-    _check_free(write_env)
-    made = operate(lambda database, settings: api_keys.rotate_key(database, key_id, grace=grace, prefix=settings.key_prefix, actor=actor()))
-    _print_new(made, output, write_env)
+    with _reserved(write_env) as file:
+        made = operate(
+            lambda database, settings: api_keys.rotate_key(database, key_id, grace=grace, prefix=settings.key_prefix, actor=actor())
+        )
+        _print_new(made, output, file)
 
 
 @command.command("revoke")
@@ -154,21 +161,32 @@ def delete(key_id: str, output: str, *, yes: bool) -> None:
     print_row({"id": key_id, "state": "deleted"}, output)
 
 
-def _check_free(path: Path | None) -> None:
-    if path is not None and path.exists():
-        msg = f"{path} exists already; name a new file"
-        raise InvalidInputError(msg)
-
-
-def _print_new(made: NewKey, output: str, write_env: Path | None) -> None:
-    if write_env is not None:
-        descriptor = os.open(write_env, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+@contextmanager
+def _reserved(path: Path | None) -> Iterator[TextIO | None]:
+    """Open the file that the key shall go to, before the key is made; remove it if it is not made."""
+    if path is None:
+        yield None
+        return
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        msg = f"{path} cannot be made ({error.strerror}); name a new file in a folder that exists"
+        raise InvalidInputError(msg) from error
+    try:
         with os.fdopen(descriptor, "w") as file:
-            file.write(f"TOKENSVC_API_KEY={made.key.text}\n")
+            yield file
+    except BaseException:
+        path.unlink()
+        raise
+
+
+def _print_new(made: NewKey, output: str, env_file: TextIO | None) -> None:
     row = _row(made.listed)
     print_row({"id": row.pop("id"), "key": made.key.text, **row}, output)
     if output == "text":
         say("the key is shown this once: store it now")
+    if env_file is not None:
+        env_file.write(f"TOKENSVC_API_KEY={made.key.text}\n")
 
 
 def _row(listed: ListedKey) -> Row:

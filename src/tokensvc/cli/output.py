@@ -17,6 +17,7 @@ Row = dict[str, Any]
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _FIELD: Final = "tokensvc.field"
+_MOST_SECONDS: Final = 100 * 366 * 86400
 _DURATION = re.compile(r"(\d{1,6})([smhdw])")
 
 
@@ -38,7 +39,10 @@ class Duration(click.ParamType[timedelta]):
         if match is None:
             other = f" or {self._zero}" if self._zero else ""
             self.fail(f"{value!r} is no duration: write 30s, 10m, 24h, 90d, 2w{other}", param, ctx)
-        return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+        seconds = int(match[1]) * _UNITS[match[2]]
+        if seconds > _MOST_SECONDS:
+            self.fail(f"{value!r} is longer than a hundred years", param, ctx)
+        return timedelta(seconds=seconds)
 
 
 def output_option(command: Callable[..., None]) -> Callable[..., None]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
 import os
 import sys
 import time
@@ -18,7 +16,7 @@ from tokensvc.cli.session import actor, operate
 from tokensvc.core.claims import build_payload
 from tokensvc.core.errors import InvalidInputError, NotFoundError
 from tokensvc.core.jwks import ALGORITHMS, parse_jwks
-from tokensvc.core.token import parse_unverified
+from tokensvc.core.token import parse_unverified, read_unverified
 from tokensvc.core.verification import check_token
 from tokensvc.settings import load_settings
 
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
 
 _source = click.argument("source", default="-")
 _LEEWAY = 30.0
+_LONGEST_PATH = 255
 
 
 @click.group("token")
@@ -84,8 +83,7 @@ def verify(source: str, audience: str | None, issuer: str | None, jwks: Path | N
 def inspect(source: str, output: str) -> None:
     """Show what a token says, without verifying it."""
     text = _read_token(source)
-    parse_unverified(text)
-    header, payload = (json.loads(base64.urlsafe_b64decode(part + "==")) for part in text.split(".")[:2])
+    header, payload = read_unverified(text)
     say("not verified: anybody can write this")
     print_row({"header": header, "payload": payload}, output)
 
@@ -135,20 +133,25 @@ def _verify_offline(text: str, issuer: str, audience: str, jwks: Path) -> Claims
 
 
 def _read_token(source: str) -> str:
-    if source == "-":
-        return sys.stdin.read().strip()
-    path = Path(source)
-    if not path.is_file():
+    if source != "-" and (len(source) > _LONGEST_PATH or not Path(source).is_file()):
         msg = "name a file that holds the token, or - for stdin; a token on the command line is seen by everybody on this machine"
         raise InvalidInputError(msg)
-    return path.read_text().strip()
+    return _read_text(source)
 
 
 def _read_key(path: Path | None) -> str:
     if path is not None:
-        return sys.stdin.read().strip() if str(path) == "-" else path.read_text().strip()
+        return _read_text(str(path))
     from_environment = os.environ.get("TOKENSVC_API_KEY")
     if from_environment:
         return from_environment
     text: str = click.prompt("API key", hide_input=True, err=True)
     return text.strip()
+
+
+def _read_text(source: str) -> str:
+    try:
+        return sys.stdin.read().strip() if source == "-" else Path(source).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"{source} cannot be read as text"
+        raise InvalidInputError(msg) from error

@@ -5,15 +5,16 @@ Signature and header are judged before, in `token`; revocation after, in `denyli
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.core.errors import InvalidTokenError
 from tokensvc.core.identifier import AccountId, Jti, KeyId
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+_FAR: Final = 2**53  # beyond it, and not between these (NaN): no moment that anybody means
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +101,6 @@ def _text(payload: Mapping[str, Any], name: str) -> str:
 
 def _seconds(payload: Mapping[str, Any], name: str) -> int:
     value = payload.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -_FAR < value < _FAR:
         raise InvalidTokenError(f"bad_claim_{name}")
     return int(value)

@@ -42,6 +42,7 @@ _T = TypeVar("_T")
 _CURSOR = re.compile(r"(0|[1-9][0-9]{0,17})-([A-Za-z0-9]{1,32})", re.ASCII)
 _MAX_ID_LENGTH: Final = 255
 _SWEEP_INTERVAL: Final = 10.0
+_FAR: Final = 2**53
 _REPLICA_SKEW: Final = 5  # replicas confirm their copy at different moments, so `iat` may step back a little between them
 
 
@@ -201,8 +202,8 @@ def parse_page(payload: Mapping[str, Any]) -> Page:
         after = payload["after"]
         return Page(
             issuer=_typed(payload["iss"], str),
-            issued_at=_typed(payload["iat"], int),
-            expires_at=_typed(payload["exp"], int),
+            issued_at=_moment(payload["iat"]),
+            expires_at=_moment(payload["exp"]),
             cursor=parse_cursor(_typed(payload["cursor"], str)),
             after=None if after is None else parse_cursor(_typed(after, str)),
             full=_typed(payload["full"], bool),
@@ -229,7 +230,7 @@ class Follower:
         reset = page.full and self.position is not None and _contradicts(page.cursor, self.position)
         self.denylist.add(page.entries)
         self.denylist.forget_expired(now)
-        self.position, self.page_issued_at = page.cursor, page.issued_at
+        self.position, self.page_issued_at = page.cursor, max(self.page_issued_at, page.issued_at)
         self.resets += reset
         return reset
 
@@ -245,7 +246,7 @@ class Follower:
             raise _refused("page_replayed")
         if not page.full and (page.after is None or page.after != self.position):
             raise _refused("page_not_contiguous")
-        if not page.full and page.after is not None and page.cursor.seq < page.after.seq:
+        if not page.full and page.after is not None and _contradicts(page.cursor, page.after):
             raise _refused("page_goes_backwards")
 
 
@@ -279,8 +280,16 @@ def _parse_entry(entry: Any) -> Revocation:  # noqa: ANN401 - whatever JSON held
     if not 0 < len(value) <= _MAX_ID_LENGTH:
         msg = "an entry names something"
         raise TypeError(msg)
-    upto = _typed(entry["upto"], int) if kind in {"key", "account"} else None
-    return Revocation(kind=kind, value=value, exp=_typed(entry["exp"], int), upto=upto)
+    upto = _moment(entry["upto"]) if kind in {"key", "account"} else None
+    return Revocation(kind=kind, value=value, exp=_moment(entry["exp"]), upto=upto)
+
+
+def _moment(value: object) -> int:
+    seconds = _typed(value, int)
+    if not 0 <= seconds < _FAR:
+        msg = "expected seconds since 1970"
+        raise TypeError(msg)
+    return seconds
 
 
 def _typed(value: object, wanted: type[_T]) -> _T:

@@ -69,7 +69,11 @@ def parse_jwks(document: bytes) -> dict[Kid, VerifyingKey]:
 
     Raises ValueError if the document is no JWKS at all, holds a kid twice, or more than 100 keys.
     """
-    parsed = json.loads(document)
+    try:
+        parsed = json.loads(document)
+    except RecursionError as error:
+        msg = "not a JWKS: nested too deeply"
+        raise ValueError(msg) from error
     entries = parsed.get("keys") if isinstance(parsed, dict) else None
     if not isinstance(entries, list) or len(entries) > MAX_KEYS:
         msg = "not a JWKS: it must be an object with a list `keys` of at most 100 entries"

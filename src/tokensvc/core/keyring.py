@@ -92,8 +92,8 @@ def phase_of(record: SigningKeyRecord, records: Sequence[SigningKeyRecord], poli
 
 def find_active(records: Sequence[SigningKeyRecord], alg: str, now: datetime) -> SigningKeyRecord | None:
     """Return the key that signs at `now`: the last one that began, if it has not been revoked."""
-    begun = [record for record in records if record.alg == alg and record.active_at is not None and record.active_at <= now]
-    last = max(begun, key=lambda record: (record.active_at, record.kid), default=None)
+    begun = [(order, r) for r in records if r.alg == alg and (order := _order(r)) is not None and order[0] <= now]
+    _, last = max(begun, key=lambda pair: pair[0], default=(None, None))
     return None if last is None or last.revoked_at is not None else last
 
 
@@ -156,7 +156,10 @@ def _room_from(records: Sequence[SigningKeyRecord], alg: str, policy: RotationPo
 
 
 def _order(record: SigningKeyRecord) -> tuple[datetime, Kid] | None:
-    return None if record.active_at is None else (record.active_at, record.kid)
+    """Return the place of a key in the order of signers; None if it never signed: not planned, or revoked before its time came."""
+    if record.active_at is None or (record.revoked_at is not None and record.revoked_at < record.active_at):
+        return None
+    return record.active_at, record.kid
 
 
 def _orders(records: Iterable[SigningKeyRecord], alg: str) -> list[tuple[datetime, Kid]]:

@@ -74,6 +74,13 @@ def parse_unverified(text: str, *, max_length: int = MAX_TOKEN_LENGTH) -> Unveri
     return UnverifiedToken(text=text, typ=typ.lower(), alg=alg, kid=Kid(kid))
 
 
+def read_unverified(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return header and payload of a token of which nothing has been proved, to be looked at by people. Raises InvalidTokenError."""
+    parse_unverified(text)
+    header, payload, _ = text.split(".")
+    return _decode_json(header), _decode_json(payload)
+
+
 def check_signature(
     unverified_token: UnverifiedToken, *, typ: Collection[str], algorithms: Collection[str], key: VerifyingKey | None
 ) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.account import parse_description, parse_name
 from tokensvc.core.apikey import ApiKey, ApiKeyRecord, KeyState, new_api_key, state_of
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from tokensvc.store.pool import Connection, Database
+
+
+_LONGEST: Final = timedelta(days=36_600)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +146,8 @@ async def enable_key(database: Database, key_id: str, *, actor: str) -> ListedKe
 
 async def rotate_key(database: Database, key_id: str, *, grace: timedelta, prefix: str, actor: str) -> NewKey:
     """Make a successor with the same rights; the old key ends after `grace`. Raises ConflictError if that has happened already."""
-    if grace < timedelta():
-        msg = "the grace period must not be negative"
+    if not timedelta() <= grace <= _LONGEST:
+        msg = "the grace period must lie between nothing and a hundred years"
         raise InvalidInputError(msg)
     async with database.transaction() as connection:
         old = await _lock(connection, key_id, "rotated", allowed={"active"})
@@ -215,8 +218,8 @@ async def _lock(connection: Connection, key_id: str, verb: str, *, allowed: set[
 
 
 def _positive(life: timedelta | None) -> timedelta | None:
-    if life is not None and life <= timedelta():
-        msg = "a key must live for at least one second"
+    if life is not None and not timedelta() < life <= _LONGEST:
+        msg = "a key must live for at least one second, and for a hundred years at most, or have no end at all"
         raise InvalidInputError(msg)
     return life
 

@@ -24,7 +24,9 @@ _ALIKE = 0.85
 async def add_capability(database: Database, name: str, description: str, *, actor: str) -> Capability:
     """Add a capability. Raises ConflictError if it exists."""
     async with database.transaction() as connection:
-        return await _add(connection, parse_capability(name), parse_description(description), actor)
+        capability = await table.insert_capability(connection, parse_capability(name), parse_description(description))
+        await record(connection, actor, "capability.add", name, description=capability.description)
+    return capability
 
 
 async def list_capabilities(database: Database) -> list[Capability]:
@@ -56,16 +58,11 @@ async def check_granted(connection: Connection, names: Collection[str], *, actor
         raise InvalidInputError(msg)
     unknown = sorted(wanted - await table.lock_known(connection, wanted))
     known = [capability.name for capability in await table.list_capabilities(connection)] if unknown else []
-    for name in unknown:
+    for name in (name for name in unknown if name not in known):  # one that another process has just added is fine
         alike = difflib.get_close_matches(name, known, n=1, cutoff=_ALIKE)
         if alike:
             msg = f"there is no capability {name!r}: did you mean {alike[0]!r}? If not: tokensvc capability add {name}"
             raise InvalidInputError(msg)
-        await _add(connection, name, "", actor)
+        if await table.insert_missing_capability(connection, name):
+            await record(connection, actor, "capability.add", name, description="")
     return wanted
-
-
-async def _add(connection: Connection, name: str, description: str, actor: str) -> Capability:
-    capability = await table.insert_capability(connection, name, description)
-    await record(connection, actor, "capability.add", name, description=description)
-    return capability

@@ -32,11 +32,11 @@ class IssuedToken:
 
 async def exchange(request: ExchangeRequest, *, ledger: Ledger, mirror: Mirror, policy: IssuingPolicy) -> IssuedToken:
     """Return a token for the credential in `request`, or raise the OAuthError that refuses it, or UnavailableError."""
+    audience = await _find_audience(request, mirror, policy)  # first: its token life must not be newer than the verdict
     verdict = await _judge(request, ledger)
     while (wait := wait_for_clear_second(verdict)) is not None:  # only within the second of a disable and enable
         await asyncio.sleep(wait.total_seconds() + _JUST_AFTER)
         verdict = await _judge(request, ledger)
-    audience = await _find_audience(request, mirror, policy)
     claims = decide_claims(request, verdict, audience, policy, new_jti())
     key = mirror.signing_key(verdict.at, ALGORITHM)
     return IssuedToken(sign_jws(build_payload(claims), typ=ACCESS_TOKEN[0], key=key), claims)

@@ -58,6 +58,7 @@ class Mirror:
         self._confirmed_on = 0.0  # the monotonic clock at that moment
         self._opened: dict[Kid, SigningKey] = {}
         self._policy: RotationPolicy | None = None
+        self._refreshing = asyncio.Lock()
         self._wake = asyncio.Event()
         self._changed = asyncio.Event()
         self._released = False
@@ -132,6 +133,10 @@ class Mirror:
 
     async def refresh_once(self) -> None:
         """Ask for the heads and read again what has changed. Raises UnavailableError, and then the copy is as old as before."""
+        async with self._refreshing:
+            await self._refresh()
+
+    async def _refresh(self) -> None:
         self._wake.clear()
         asked_on = time.monotonic()
         async with self._database.connection() as connection:
@@ -188,6 +193,8 @@ class Mirror:
                 await listen(self._database, self._wake.set)
             except UnavailableError as error:
                 _log.debug("listener_lost", reason=error.reason)
+            except Exception:  # noqa: BLE001 - as above; polling goes on meanwhile
+                _log.exception("listener_lost")
             await asyncio.sleep(_RECONNECT_SECONDS)
 
 

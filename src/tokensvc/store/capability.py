@@ -26,6 +26,11 @@ async def insert_capability(connection: asyncpg.Connection, name: str, descripti
     return Capability(**dict(rows[0]))
 
 
+async def insert_missing_capability(connection: asyncpg.Connection, name: str) -> bool:
+    """Store a capability unless it exists; return whether it was new."""
+    return await connection.fetchval(_SQL["insert_missing"], name) is not None
+
+
 async def list_capabilities(connection: asyncpg.Connection) -> list[Capability]:
     """Return all capabilities by name."""
     return [Capability(**dict(row)) for row in await connection.fetch(_SQL["list"])]

@@ -31,6 +31,8 @@ _USER: Final = "tokensvc"
 _DATABASE: Final = "postgres"
 _PATIENCE: Final = 30.0
 _POLL: Final = 0.02
+_TRIES: Final = 10
+_BETWEEN_TRIES: Final = 0.5
 _SOCKET_PATH_LIMIT: Final = 107
 _ELSEWHERE: Final = Path("/var/lib/tokensvc")
 _PORT: Final = 5432  # names the socket file; no port is opened
@@ -56,7 +58,11 @@ class EmbeddedPostgres:
 
     def start(self) -> str:
         """Start the server, or join the one that runs; return its URL. Raises StartRefusedError."""
-        self._data_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            self._data_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            msg = f"the data folder {self._data_dir} cannot be made ({error.strerror}); set TOKENSVC_DATA_DIR"
+            raise StartRefusedError(msg) from error
         with _locked(self._data_dir / "postgres-start.lock"):
             self._home = self._find_home()
             if self.process_id is None:
@@ -86,6 +92,7 @@ class EmbeddedPostgres:
         owner = home.stat().st_uid if home.exists() else None
         self._uid, self._gid = unprivileged_user(owner)
         if not home.exists():
+            find_binaries(self._bin_dir, None)  # before anything is made
             if not can_reach(self._data_dir, self._uid) or len(os.fsencode(home)) + 30 > _SOCKET_PATH_LIMIT:
                 home = self._make_elsewhere(pointer)
             home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -135,11 +142,21 @@ class EmbeddedPostgres:
         draft.rename(self._home / "data")
 
     def _launch(self, binaries: Path) -> None:
+        """Start the server; once more if the remains of one that was killed are just going away."""
+        for _ in range(_TRIES):
+            self._child = self._spawn(binaries)
+            if self._is_ready_in_time(self._child):
+                return
+            time.sleep(_BETWEEN_TRIES)
+        msg = f"Postgres did not start; see {self._data_dir / 'postgres.log'}"
+        raise StartRefusedError(msg)
+
+    def _spawn(self, binaries: Path) -> subprocess.Popen[bytes]:
         command: list[str | Path] = [binaries / "postgres", "-D", self._home / "data", "-k", self._home / "socket"]
         for option in ("listen_addresses=", f"port={_PORT}", "log_parameter_max_length_on_error=0", *self._options):
             command += ["-c", option]
         with (self._data_dir / "postgres.log").open("ab") as log:
-            self._child = subprocess.Popen(
+            return subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -147,18 +164,17 @@ class EmbeddedPostgres:
                 start_new_session=True,  # Ctrl-C in the terminal is for us; we stop it when the last request is answered
                 **self._as_user(),
             )
-        self._wait_until_ready(self._child)
 
-    def _wait_until_ready(self, child: subprocess.Popen[bytes]) -> None:
+    def _is_ready_in_time(self, child: subprocess.Popen[bytes]) -> bool:
         deadline = time.monotonic() + _PATIENCE
-        while time.monotonic() < deadline:
-            if child.poll() is not None:
-                break
-            if _status(self._home / "data")[-1:] == ["ready"]:
-                return
+        while child.poll() is None and time.monotonic() < deadline:
+            status = _status(self._home / "data")  # one that a crash left behind may say "ready" as well
+            if status[:1] == [str(child.pid)] and status[-1] == "ready":
+                return True
             time.sleep(_POLL)
-        msg = f"Postgres did not start; see {self._data_dir / 'postgres.log'}"
-        raise StartRefusedError(msg)
+        child.kill()
+        child.wait()
+        return False
 
     def _shut_down(self) -> None:
         process_id = self.process_id

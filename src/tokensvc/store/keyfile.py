@@ -44,9 +44,13 @@ def find_master_key(path: Path) -> MasterKey | None:
 
 def create_master_key(path: Path) -> MasterKey:
     """Make a master key file, mode 0600, durable; if another process was faster, return that one's key."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        msg = f"the master key file {path} cannot be made ({error.strerror}); set TOKENSVC_KEYS_DIR to a folder that can be written"
+        raise StartRefusedError(msg) from error
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(base64.b64encode(new_master_key().secret) + b"\n")

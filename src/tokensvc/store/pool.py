@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
@@ -19,6 +20,10 @@ from tokensvc.core.errors import OutcomeUnknownError, StartRefusedError, Unavail
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
+
+    from asyncpg.transaction import Transaction
+
+_PORT = re.compile(r":([^:\]]*)$")  # after a name or a bracketed IPv6 address
 
 Connection: TypeAlias = asyncpg.Connection  # so that the rooms above can name it without the driver
 
@@ -36,7 +41,7 @@ _SERVER_SETTINGS: Final = {
 _LIBPQ_ONLY: Final = {"connect_timeout", "target_session_attrs", "keepalives", "keepalives_idle", "keepalives_interval"}
 
 # What means "Postgres cannot do it now"; everything else is a fault of ours and must be seen as one.
-_AWAY = (
+AWAY = (
     OSError,
     TimeoutError,
     asyncpg.PostgresConnectionError,
@@ -47,6 +52,10 @@ _AWAY = (
     asyncpg.DeadlockDetectedError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.InvalidAuthorizationSpecificationError,  # a rotated password: wait for it to be mended, as for Postgres itself
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.ObjectNotInPrerequisiteStateError,
+    asyncpg.InternalClientError,  # what asyncpg says when the connection breaks in the middle of its protocol
 )
 
 
@@ -68,7 +77,7 @@ class Database:
                 except asyncpg.ReadOnlySQLTransactionError:
                     connection.terminate()
                     raise
-        except _AWAY as error:
+        except AWAY as error:
             raise unavailable(error) from error
 
     @asynccontextmanager
@@ -83,12 +92,11 @@ class Database:
             try:
                 yield connection
             except BaseException:
-                if not connection.is_closed():
-                    await transaction.rollback()
+                await _roll_back(connection, transaction)
                 raise
             try:
                 await transaction.commit()
-            except _AWAY as error:
+            except AWAY as error:
                 msg = "the database did not confirm the change; it may have happened. Repeat the request: that is safe"
                 raise OutcomeUnknownError(msg, reason=type(error).__name__) from error
 
@@ -96,7 +104,7 @@ class Database:
         """Open a connection outside the pool, for LISTEN. Raises UnavailableError."""
         try:
             return await connect(self._url)
-        except _AWAY as error:
+        except AWAY as error:
             raise unavailable(error) from error
 
     async def close(self) -> None:
@@ -106,6 +114,15 @@ class Database:
                 await self._pool.close()
         except TimeoutError:
             self._pool.terminate()
+
+
+async def _roll_back(connection: asyncpg.Connection, transaction: Transaction) -> None:
+    """Roll back, or if that is not possible cut the connection, which does the same."""
+    try:
+        if not connection.is_closed():
+            await transaction.rollback()
+    except AWAY:
+        connection.terminate()
 
 
 async def open_database(url: str, *, max_size: int) -> Database:
@@ -142,19 +159,24 @@ async def connect(url: str, **options: Any) -> asyncpg.Connection:  # noqa: ANN4
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             failure = error
             continue
-        if await connection.fetchval("select pg_is_in_recovery()"):
+        try:
+            if not await connection.fetchval("select pg_is_in_recovery()"):
+                await connection.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
+                return connection
+        except BaseException:
             connection.terminate()
-            failure = OSError("the host is a standby")
-            continue
-        await connection.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
-        return connection
+            raise
+        connection.terminate()
+        failure = OSError("the host is a standby")
     raise failure
 
 
 def check_url(url: str) -> None:
     """Raise StartRefusedError unless `url` is a Postgres URL; the message never repeats it, it may hold a password."""
     parts = urlsplit(url)
-    if parts.scheme not in {"postgresql", "postgres"} or not parts.path.strip("/"):
+    ports = [port for host in parts.netloc.rpartition("@")[2].split(",") if (port := _PORT.search(host))]
+    named = parts.scheme in {"postgresql", "postgres"} and parts.path.strip("/")
+    if not named or not all(port[1].isdecimal() for port in ports):
         msg = "TOKENSVC_DATABASE_URL must look like postgresql://user:password@host:5432/database"
         raise StartRefusedError(msg)
 

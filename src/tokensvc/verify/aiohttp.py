@@ -45,10 +45,10 @@ def public(handler: _H) -> _H:
 
 
 def requires(*capabilities: str) -> Callable[[_H], _H]:
-    """Let only tokens with all these capabilities call this handler (or view class)."""
+    """Let only tokens with all these capabilities call this handler (view class, or method of one); several add up."""
 
     def mark(handler: _H) -> _H:
-        setattr(handler, _REQUIRES, capabilities)
+        setattr(handler, _REQUIRES, (*getattr(handler, _REQUIRES, ()), *capabilities))
         return handler
 
     return mark
@@ -70,15 +70,16 @@ def auth_middleware(verifier: Verifier) -> Middleware:
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         called = request.match_info.handler
+        method = getattr(called, request.method.lower(), None)  # of a view class
         if getattr(called, _PUBLIC, False):
             return await handler(request)
         try:
             claims = verifier.verify(read_bearer(request.headers.getall("Authorization", [])))
-            needed: tuple[str, ...] = getattr(called, _REQUIRES, ())
+            needed: tuple[str, ...] = (*getattr(called, _REQUIRES, ()), *getattr(method, _REQUIRES, ()))
             if not claims.has(*needed):
                 raise InsufficientScopeError(" ".join(needed))
         except BearerError as error:
-            _log.info("request refused: %s %s: %s", request.method, request.path, error.reason)
+            _log.info("request refused: %s %s: %s", request.method, request.rel_url.raw_path, error.reason)
             return _answer(error)
         request[CLAIMS] = claims
         return await handler(request)

@@ -20,7 +20,7 @@ MAX_PAGE_BYTES: Final = 32 * 1024 * 1024
 DEFAULT_MAX_AGE: Final = 300.0
 
 _LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
-_MAX_AGE = re.compile(r"(?:^|[\s,])max-age=(\d{1,9})")
+_MAX_AGE = re.compile(r"(?:^|[\s,])max-age=(\d{1,9})", re.IGNORECASE)
 _OK, _NOT_MODIFIED = 200, 304
 
 

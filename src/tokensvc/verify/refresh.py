@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _AHEAD: Final = 0.8  # of max-age: refreshed before it runs out
 _SHORTEST: Final = 1.0
 _LONGEST_BACKOFF: Final = 30.0
+_LONGEST_FEED_BACKOFF: Final = 2.0  # silence makes tokens unusable: be back soon after the issuer is
 
 _log = logging.getLogger(__name__)
 
@@ -39,9 +40,9 @@ class Clock:
     monotonic: Callable[[], float]
 
 
-def backoff(failures: int) -> float:
-    """Return how long to wait after so many failures in a row: doubling, half of it at random, 30 s at most."""
-    longest = min(_LONGEST_BACKOFF, 2.0 ** min(failures - 1, 10))
+def backoff(failures: int, most: float = _LONGEST_BACKOFF) -> float:
+    """Return how long to wait after so many failures in a row: doubling, half of it at random, `most` seconds at most."""
+    longest = min(most, 2.0 ** min(failures - 1, 10))
     return longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
 
 
@@ -153,15 +154,19 @@ class DenylistFollower:
     async def run(self) -> None:
         """Follow until cancelled."""
         while True:
+            asked_on, stood = self._clock.monotonic(), self.cursor
             await self.poll_once()
             if self._failures:
-                await asyncio.sleep(backoff(self._failures))
+                await asyncio.sleep(backoff(self._failures, _LONGEST_FEED_BACKOFF))
+            elif self.cursor == stood and self._clock.monotonic() - asked_on < _SHORTEST:
+                await asyncio.sleep(_SHORTEST)  # whoever answers "nothing new" without waiting must not be asked in a tight loop
 
     async def poll_once(self) -> None:
         """Fetch one page and take it in if it is good; else keep what we have, and ask for everything next time."""
         after = None if self._from_start else self.cursor
+        wait = 0 if self._failures else self._wait  # after an outage: first learn at once what was missed
         try:
-            self._take(await self._fetcher.fetch_page(self._url, after, self._wait))
+            self._take(await self._fetcher.fetch_page(self._url, after, wait))
         except (FetchError, InvalidTokenError, InvalidPageError) as error:
             self._failures += 1
             self._from_start = self._from_start or isinstance(error, InvalidPageError)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tokensvc.core.claims import Claims
     from tokensvc.core.identifier import Kid
 
+_MOST_LEEWAY: Final = 60.0
 _SYSTEM_CLOCK: Final = Clock(time.time, time.monotonic)
 
 
@@ -78,6 +79,9 @@ class Verifier:
             raise ValueError(msg)
         if not algorithms or not set(algorithms) <= set(ALGORITHMS):
             msg = f"algorithms must be some of {', '.join(ALGORITHMS)}"
+            raise ValueError(msg)
+        if not 0 <= leeway <= _MOST_LEEWAY:
+            msg = "leeway must be between 0 and 60 s: revocations are kept for 120 s after their tokens have expired, no longer"
             raise ValueError(msg)
         if max_staleness <= feed_wait + http_timeout:
             msg = "max_staleness must exceed feed_wait + http_timeout, or a quiet feed looks stale"

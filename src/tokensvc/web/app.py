@@ -11,7 +11,7 @@ from tokensvc.issuer.service import open_service
 from tokensvc.web.denylist import get_denylist
 from tokensvc.web.forms import MAX_BODY
 from tokensvc.web.health import get_livez, get_readyz
-from tokensvc.web.keys import SERVICE
+from tokensvc.web.keys import IN_FLIGHT, SERVICE, InFlight
 from tokensvc.web.middleware import handle_errors, set_headers
 from tokensvc.web.token import post_revoke, post_token
 from tokensvc.web.well_known import get_jwks, get_metadata
@@ -31,6 +31,7 @@ def build_app(settings: Settings, database_url: str) -> web.Application:
             yield
 
     app = web.Application(middlewares=[handle_errors], client_max_size=MAX_BODY)
+    app[IN_FLIGHT] = InFlight()
     app.cleanup_ctx.append(hold_service)
     app.on_shutdown.append(_drain)
     app.on_response_prepare.append(set_headers)

@@ -1,11 +1,45 @@
-"""Typed keys of what application and request carry."""
+"""What application and request carry, under typed keys."""
 
 from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from tokensvc.issuer.service import Service
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class InFlight:
+    """Counts the requests that are being answered, from their headers on."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._none = asyncio.Event()
+        self._none.set()
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Count one request for the length of the block."""
+        self._count += 1
+        self._none.clear()
+        try:
+            yield
+        finally:
+            self._count -= 1
+            if self._count == 0:
+                self._none.set()
+
+    async def wait_until_none(self) -> None:
+        """Return when no request is being answered."""
+        await self._none.wait()
+
+
 SERVICE = web.AppKey("service", Service)
+IN_FLIGHT = web.AppKey("in_flight", InFlight)
 FACTS: web.RequestKey[dict[str, object]] = web.RequestKey("facts", dict)  # for the log line
 CHALLENGE = web.RequestKey("challenge", str)  # the authentication scheme that was tried

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import structlog
+from aiohttp.http_exceptions import HttpProcessingError
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
@@ -58,9 +59,18 @@ def configure_logs(level: str, stream: TextIO | None = None) -> None:
             ],
         )
     )
+    logging.getLogger("aiohttp.server").addFilter(_hide_malformed)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+
+
+def _hide_malformed(record: logging.LogRecord) -> bool:
+    """Cut down what aiohttp says of a request that it could not parse: it would quote the header, credentials and all."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, HttpProcessingError):
+        record.msg, record.args, record.exc_info = "malformed request: %s", (type(error).__name__,), None
+    return True
 
 
 def _put_first(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

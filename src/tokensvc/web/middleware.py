@@ -11,7 +11,7 @@ import structlog
 from aiohttp import web
 
 from tokensvc.core.errors import TokensvcError
-from tokensvc.web.keys import CHALLENGE, FACTS
+from tokensvc.web.keys import CHALLENGE, FACTS, IN_FLIGHT
 from tokensvc.web.problems import build_answer
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ async def handle_errors(request: web.Request, handler: Handler) -> web.StreamRes
     facts: dict[str, object] = {}
     request[FACTS] = facts
     try:
-        response = await handler(request)
+        with request.app[IN_FLIGHT].counted():
+            response = await handler(request)
     except (web.HTTPException, TokensvcError) as error:
         response, facts["reason"] = _answer(error, request, request_id)
     except Exception as error:  # noqa: BLE001 - the last resort

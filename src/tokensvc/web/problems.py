@@ -45,6 +45,7 @@ _TITLES: Final = {
     "conflict": "The state of the thing forbids it",
     "method_not_allowed": "This method does not exist here",
     "content_too_large": "The body is too large",
+    "unsupported_media_type": "This content type is not understood",
     "request_timeout": "The body did not arrive in time",
 }
 
@@ -85,4 +86,5 @@ def _judge_http(status: int, headers: Mapping[str, str]) -> tuple[int, str, str,
     code = _HTTP_CODES.get(status, "invalid_request")
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         return status, code, f"use {headers['Allow']}", {"Allow": headers["Allow"]}
-    return status, code, _TITLES[code][0].lower() + _TITLES[code][1:], {}
+    title = _TITLES.get(code, code)
+    return status, code, title[0].lower() + title[1:], {}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import signal
 import socket
 from typing import TYPE_CHECKING, Any, Final
@@ -10,13 +12,17 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 import uvloop
 from aiohttp import web
+from aiohttp.worker import GunicornUVLoopWebWorker
 from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
 
 from tokensvc.core.errors import StartRefusedError
 from tokensvc.web.app import build_app
+from tokensvc.web.keys import IN_FLIGHT, SERVICE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
     from tokensvc.settings import Settings
 
@@ -36,6 +42,11 @@ def bind_socket(settings: Settings) -> socket.socket:
             f"cannot listen on {settings.host}:{settings.port}: {error.strerror}. Stop what uses it, or set TOKENSVC_HOST and TOKENSVC_PORT"
         )
         raise StartRefusedError(msg) from error
+
+
+def _explain(error: OSError) -> str:
+    """Return the plain reason; Python adds the address once more, and names that cannot be resolved have numbers of their own."""
+    return str(error.strerror) if isinstance(error, socket.gaierror) or not error.errno else os.strerror(error.errno)
 
 
 def serve_one(settings: Settings, database_url: str, listener: socket.socket, ready: Callable[[], None]) -> None:
@@ -63,7 +74,8 @@ def serve_many(settings: Settings, database_url: str, listener: socket.socket, r
     options = {
         "bind": [f"fd://{listener.fileno()}"],
         "workers": workers,
-        "worker_class": "aiohttp.GunicornUVLoopWebWorker",
+        "worker_class": "tokensvc.web.server.Worker",
+        "logger_class": "tokensvc.web.server.WorkersLog",
         "graceful_timeout": settings.drain_seconds + 5,
         "control_socket_disable": True,
         "loglevel": settings.log_level,
@@ -90,10 +102,47 @@ class _Workers(BaseApplication):  # type: ignore[misc]
         return self._factory
 
 
+class Worker(GunicornUVLoopWebWorker):
+    """aiohttp's worker, which looks at a signal at once and not when it next looks up."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop serving."""
+        super().handle_exit(sig, frame)
+        self._notify_waiter_done()
+
+
+class WorkersLog(Logger):  # type: ignore[misc]
+    """gunicorn's log, through the same chain as all others."""
+
+    def setup(self, cfg: object) -> None:
+        """Leave formatting and writing to the root logger."""
+        del cfg
+        self.error_log.handlers[:] = []
+        self.error_log.propagate = True
+
+
+class _DrainingRunner(web.AppRunner):
+    """Waits for requests whose body is still arriving: aiohttp by itself would stop listening to them."""
+
+    def __init__(self, app: web.Application, *, drain_seconds: float, **options: Any) -> None:  # noqa: ANN401 - aiohttp's own
+        super().__init__(app, shutdown_timeout=drain_seconds, **options)
+        self._drain_seconds = drain_seconds
+
+    async def cleanup(self) -> None:
+        for site in list(self.sites):
+            await site.stop()
+        if SERVICE in self.app:
+            self.app[SERVICE].drain()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._drain_seconds):
+                    await self.app[IN_FLIGHT].wait_until_none()
+        await super().cleanup()
+
+
 def _build_runner(settings: Settings, database_url: str) -> web.AppRunner:
-    return web.AppRunner(
+    return _DrainingRunner(
         build_app(settings, database_url),
         access_log=None,
         keepalive_timeout=KEEPALIVE_SECONDS,
-        shutdown_timeout=settings.drain_seconds,
+        drain_seconds=settings.drain_seconds,
     )

@@ -1,0 +1,3 @@
+"""The service as its users meet it: real processes, a real Postgres, unchanged third-party libraries."""
+
+from __future__ import annotations

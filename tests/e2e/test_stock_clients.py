@@ -1,0 +1,137 @@
+"""Libraries that know nothing of us get tokens and verify them, unchanged."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tempfile
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jwt
+import pytest
+from authlib.integrations.requests_client import OAuth2Session as AuthlibSession
+from joserfc import jwk as joserfc_jwk
+from joserfc import jwt as joserfc_jwt
+from oauthlib.oauth2 import BackendApplicationClient
+from requests.auth import HTTPBasicAuth
+from requests_oauthlib import OAuth2Session
+
+from tests.e2e.calls import AUDIENCE, Key, call, exchange, new_key
+from tests.processes import ServiceProcess, find_secrets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NODE = Path(__file__).parent / "node"
+
+
+@pytest.fixture(autouse=True)
+def _plain_http_on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OAUTHLIB_INSECURE_TRANSPORT", "1")
+    monkeypatch.setenv("AUTHLIB_INSECURE_TRANSPORT", "1")
+
+
+@pytest.fixture(scope="module")
+def process(session_folder: Path) -> Iterator[ServiceProcess]:
+    folder = Path(tempfile.mkdtemp(dir=session_folder))
+    folder.chmod(0o755)
+    started = ServiceProcess(folder, (), {})
+    started.wait_until_ready()
+    yield started
+    started.stop()
+    assert find_secrets(started.errors) == []
+
+
+@pytest.fixture(scope="module")
+def key(process: ServiceProcess) -> Key:
+    return new_key(process)
+
+
+def check(claims: dict[str, Any], process: ServiceProcess, key: Key) -> None:
+    assert (claims["iss"], claims["aud"], claims["client_id"], claims["scope"]) == (process.url, AUDIENCE, key.id, "orders:read")
+
+
+def check_with_pyjwt(token: str, process: ServiceProcess, key: Key) -> None:
+    signing_key = jwt.PyJWKClient(f"{process.url}/.well-known/jwks.json").get_signing_key_from_jwt(token)
+    check(jwt.decode(token, signing_key.key, algorithms=["ES256"], audience=AUDIENCE, issuer=process.url), process, key)
+
+
+@pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])
+def test_authlib_gets_a_token_that_pyjwt_verifies(process, key, method):
+    with AuthlibSession(key.id, key.text, token_endpoint_auth_method=method, scope="orders:read") as session:
+        token = session.fetch_token(f"{process.url}/v1/token", grant_type="client_credentials")
+    assert (token["token_type"], token["expires_in"], token["scope"]) == ("Bearer", 600, "orders:read")
+    check_with_pyjwt(token["access_token"], process, key)
+
+
+@pytest.mark.parametrize("in_body", [False, True])
+def test_requests_oauthlib_gets_a_token_that_pyjwt_verifies(process, key, in_body):
+    with OAuth2Session(client=BackendApplicationClient(client_id=key.id, scope=["orders:read"])) as session:
+        url = f"{process.url}/v1/token"
+        if in_body:
+            token = session.fetch_token(url, client_secret=key.text, include_client_id=True)
+        else:
+            token = session.fetch_token(url, auth=HTTPBasicAuth(key.id, key.text))
+    check_with_pyjwt(token["access_token"], process, key)
+
+
+def test_a_client_finds_everything_in_the_metadata(process, key):
+    metadata = call(f"{process.url}/.well-known/oauth-authorization-server").json
+    assert metadata["issuer"] == process.url
+    with AuthlibSession(key.id, key.text, token_endpoint_auth_method="client_secret_basic") as session:
+        token = session.fetch_token(metadata["token_endpoint"], grant_type="client_credentials")["access_token"]
+    signing_key = jwt.PyJWKClient(metadata["jwks_uri"]).get_signing_key_from_jwt(token)
+    check(jwt.decode(token, signing_key.key, algorithms=["ES256"], audience=AUDIENCE, issuer=process.url), process, key)
+
+
+def test_joserfc_verifies(process, key):
+    keys = joserfc_jwk.KeySet.import_key_set(call(f"{process.url}/.well-known/jwks.json").json)
+    token = joserfc_jwt.decode(exchange(process.url, key.text), keys, algorithms=["ES256"])
+    rules = joserfc_jwt.JWTClaimsRegistry(iss={"essential": True, "value": process.url}, aud={"essential": True, "value": AUDIENCE})
+    rules.validate(token.claims)
+    assert token.header["typ"] == "at+jwt"
+    check(token.claims, process, key)
+
+
+def test_authlib_verifies(process, key):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "authlib.jose module is deprecated", DeprecationWarning)
+        from authlib.jose import JsonWebKey, JsonWebToken  # noqa: PLC0415 - warns when it is imported
+    document = call(f"{process.url}/.well-known/jwks.json").json
+    options = {"iss": {"essential": True, "value": process.url}, "aud": {"essential": True, "value": AUDIENCE}}
+    claims = JsonWebToken(["ES256"]).decode(exchange(process.url, key.text), JsonWebKey.import_key_set(document), claims_options=options)
+    claims.validate()
+    check(claims, process, key)
+
+
+def test_jose_for_node_verifies(process, key, tmp_path):
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        pytest.skip("node and npm are not installed")
+    folder = tmp_path / "node"
+    shutil.copytree(NODE, folder)
+    installed = subprocess.run([npm, "ci", "--ignore-scripts"], cwd=folder, capture_output=True, text=True, check=False, timeout=60)
+    if installed.returncode != 0 and "network" in installed.stderr:
+        pytest.skip("npm cannot reach a registry")
+    assert installed.returncode == 0, installed.stderr
+    verified = subprocess.run(
+        [node, "verify.mjs", f"{process.url}/.well-known/jwks.json", process.url, AUDIENCE],
+        cwd=folder,
+        input=exchange(process.url, key.text),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert verified.returncode == 0, verified.stderr
+    check(json.loads(verified.stdout), process, key)
+
+
+def test_the_lock_file_pins_exactly_and_names_no_address():
+    package, lock = (NODE / "package.json").read_text(), (NODE / "package-lock.json").read_text()
+    for name, version in json.loads(package)["dependencies"].items():
+        assert json.loads(lock)["packages"][f"node_modules/{name}"]["version"] == version
+    assert "://" not in package + lock

@@ -1,0 +1,192 @@
+"""Postgres goes away under a running service, and comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+from tests.factories import make_settings
+from tests.integration.things import make_key
+from tests.integration.waiting import until
+
+from tokensvc.core.errors import StartRefusedError, UnavailableError
+from tokensvc.issuer.start import initialise
+from tokensvc.issuer.tasks import _every
+from tokensvc.store.embedded import EmbeddedPostgres
+from tokensvc.store.pool import check_url, connect, open_database, split_hosts
+from tokensvc.web.app import build_app
+from tokensvc.web.keys import SERVICE
+
+
+@pytest.fixture
+def own_postgres():
+    """A Postgres of this test alone, that may be stopped and started."""
+    folder = Path(tempfile.mkdtemp(prefix="tokensvc-away-"))
+    folder.chmod(0o755)
+    server = EmbeddedPostgres(folder, options=("fsync=off",))
+    yield server
+    server.stop()
+    shutil.rmtree(folder)
+
+
+async def test_while_postgres_is_away_everything_says_so_and_heals_by_itself(own_postgres, unused_tcp_port, tmp_path, logs):
+    url = own_postgres.start()
+    settings = make_settings(port=unused_tcp_port, keys_dir=tmp_path / "keys")
+    database = await open_database(url, max_size=3)
+    await initialise(database, settings)
+    key = await make_key(database)
+    bearer = {"Authorization": f"Bearer {key.key.text}"}
+    async with TestClient(TestServer(build_app(settings, url), port=settings.port)) as client:
+        service = client.app[SERVICE]
+        assert (await client.post("/v1/token", headers=bearer)).status == 200
+        revoked = await client.post("/v1/revoke", data={"token": (await make_key(database)).key.text})
+        assert revoked.status == 200
+        await until(lambda: service.mirror.log.head is not None and service.mirror.log.head.seq == 1)
+        await asyncio.to_thread(own_postgres.stop)
+
+        for path, data, headers in (("/v1/token", {}, bearer), ("/v1/revoke", {"token": key.key.text}, {})):
+            started = time.monotonic()
+            answer = await client.post(path, data=data, headers=headers)
+            assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+            assert (await answer.json())["error"] == "temporarily_unavailable"
+            assert time.monotonic() - started < 3
+        assert (await client.get("/livez")).status == 200
+        assert (await client.get("/.well-known/jwks.json")).status == 200
+
+        await until(lambda: service.mirror.age_seconds > 3, 6)
+        feed = await client.get("/v1/denylist")
+        assert (feed.status, feed.content_type, feed.headers["Retry-After"]) == (503, "application/problem+json", "1")
+        assert (await feed.json())["code"] == "temporarily_unavailable"
+        await until(lambda: service.mirror.age_seconds > 5, 6)
+        ready = await client.get("/readyz")
+        assert (ready.status, (await ready.json())["checks"]["database"]) == (503, False)
+
+        await asyncio.to_thread(own_postgres.start)
+        assert await until(lambda: _is_served(client, bearer), 5) < 3
+        await until(lambda: _is_ready(client), 5)
+        assert (await client.get("/v1/denylist")).status == 200
+    await database.close()
+    reasons = {line["reason"] for line in logs.find("request") if line["status"] == 503 and line["route"] != "/readyz"}
+    assert reasons >= {"mirror_stale"}
+    assert all(reason.startswith(("database_", "mirror_stale", "temporarily", "service")) for reason in reasons)
+    assert logs.find("mirror_not_refreshed")
+    assert not logs.find("request_failed"), "an outage is no fault of ours"
+
+
+async def _is_served(client, bearer):
+    return (await client.post("/v1/token", headers=bearer)).status == 200
+
+
+async def _is_ready(client):
+    return (await client.get("/readyz")).status == 200
+
+
+async def test_a_transaction_that_loses_its_connection_is_unavailable(database):
+    async def lose():
+        async with database.transaction() as mine:
+            await mine.execute("select pg_terminate_backend(pg_backend_pid())")
+
+    with pytest.raises(UnavailableError):
+        await lose()
+    async with database.connection() as mine:
+        assert await mine.fetchval("select 1") == 1
+
+
+async def test_a_connection_that_became_read_only_is_thrown_away(database):
+    async with database.connection() as mine:
+        pid = mine.get_server_pid()
+
+    async def write():
+        async with database.connection() as mine:
+            assert mine.get_server_pid() == pid
+            await mine.execute("set default_transaction_read_only = on")
+            await mine.execute("update feed_head set tag = 'x'")
+
+    with pytest.raises(UnavailableError) as caught:
+        await write()
+    assert caught.value.reason == "database_ReadOnlySQLTransactionError"
+    async with database.connection() as mine:
+        assert mine.get_server_pid() != pid
+        await mine.execute("update feed_head set tag = 'x'")
+
+
+async def test_every_call_is_bounded(database):
+    started = time.monotonic()
+    with pytest.raises(UnavailableError) as caught:
+        async with database.connection() as mine:
+            await mine.execute("select pg_sleep(20)")
+    assert caught.value.reason == "database_QueryCanceledError"
+    assert time.monotonic() - started < 3.2
+
+
+async def test_a_pool_that_is_used_up_is_unavailable_after_a_second(database_url):
+    small = await open_database(database_url, max_size=1)
+    async with small.connection():
+        started = time.monotonic()
+        with pytest.raises(UnavailableError) as caught:
+            async with small.connection():
+                pass
+        assert 0.9 < time.monotonic() - started < 2
+    assert caught.value.reason == "database_TimeoutError"
+    await small.close()
+
+
+async def test_connections_that_stay_busy_are_cut_at_the_end(database_url, monkeypatch):
+    database = await open_database(database_url, max_size=1)
+    held = database.connection()
+    await held.__aenter__()
+    closing = asyncio.timeout
+    monkeypatch.setattr("tokensvc.store.pool.asyncio.timeout", lambda seconds: closing(min(seconds, 0.2)))
+    started = time.monotonic()
+    await database.close()
+    assert time.monotonic() - started < 2
+    with contextlib.suppress(UnavailableError):
+        await held.__aexit__(None, None, None)
+
+
+@pytest.mark.parametrize("url", ["", "postgres", "mysql://h/d", "postgresql://host", "postgresql://u:secret@host/", "http://h/d"])
+def test_a_url_that_is_none_of_postgres_is_refused_without_being_shown(url):
+    with pytest.raises(StartRefusedError, match="must look like postgresql://user:password@host:5432/database") as caught:
+        check_url(url)
+    assert "secret" not in caught.value.message
+
+
+def test_a_url_of_several_hosts_is_tried_host_by_host():
+    url = "postgresql://u:p@one:5432,two:5433/d?target_session_attrs=primary&connect_timeout=1&sslmode=require"
+    assert list(split_hosts(url)) == ["postgresql://u:p@one:5432/d?sslmode=require", "postgresql://u:p@two:5433/d?sslmode=require"]
+
+
+async def test_a_host_that_is_down_is_passed_over(own_postgres, unused_tcp_port_factory):
+    dead, port = unused_tcp_port_factory(), unused_tcp_port_factory()
+    own_postgres._options = ("fsync=off", "listen_addresses=127.0.0.1", f"port={port}")
+    user, _, _ = own_postgres.start().partition("@")
+    opened = await connect(f"{user}@127.0.0.1:{dead},127.0.0.1:{port}/postgres")
+    assert await opened.fetchval("select inet_server_port()") == port
+    await opened.close()
+    with pytest.raises(OSError, match="onnect"):
+        await connect(f"{user}@127.0.0.1:{dead}/postgres")
+
+
+async def test_a_background_task_that_fails_is_logged_and_tried_again(logs):
+    ticks = []
+
+    async def work():
+        ticks.append(1)
+        if len(ticks) == 1:
+            raise UnavailableError("away", reason="database_away")
+        if len(ticks) == 2:
+            raise ValueError("a slip of ours")
+
+    task = asyncio.create_task(_every(0.01, work))
+    await until(lambda: len(ticks) > 2)
+    task.cancel()
+    await asyncio.wait([task])
+    first, second = logs.find("background_task_failed")
+    assert (first["level"], first["reason"], first["task"]) == ("warning", "database_away", "work")
+    assert (second["level"], "a slip of ours" in second["exception"]) == ("error", True)

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from tests.integration.things import ACTOR, make_key
+
+from tokensvc.core.errors import OutcomeUnknownError, UnavailableError
+from tokensvc.issuer import accounts, api_keys, audiences, revocation
+from tokensvc.store.denylist import append_revocation, find_tag, is_denied, list_after
+from tokensvc.store.feed_head import list_heads
+from tokensvc.store.pool import connect
+
+SOON = timedelta(minutes=10)
+
+
+async def append(connection, value, *, expires_in=SOON):
+    now = await connection.fetchval("select clock_timestamp()")
+    return await append_revocation(connection, "jti", value, upto=None, expires_at=now + expires_in, reason="test")
+
+
+async def test_numbers_are_gapless_in_the_order_of_commits_even_beside_a_slow_transaction(connection, database_url):
+    slow, quick = await connect(database_url), await connect(database_url)
+    transaction = slow.transaction()
+    await transaction.start()
+    first = await append(slow, "slow")
+    behind = asyncio.create_task(append(quick, "quick"))
+    await asyncio.sleep(0.1)
+    assert not behind.done(), "it must wait, or a reader would go past the slow one"
+    now = await connection.fetchval("select clock_timestamp()")
+    assert await list_after(connection, 0, now) == []
+    await transaction.commit()
+    assert [first.seq, (await behind).seq] == [1, 2]
+    assert [row.revocation.value for row in await list_after(connection, 0, now)] == ["slow", "quick"]
+    for opened in (slow, quick):
+        await opened.close()
+
+
+async def test_a_revocation_that_is_rolled_back_leaves_no_gap(connection):
+    with pytest.raises(RuntimeError):
+        await _append_and_fail(connection)
+    assert (await append(connection, "kept")).seq == 1
+
+
+async def _append_and_fail(connection):
+    async with connection.transaction():
+        await append(connection, "lost")
+        raise RuntimeError
+
+
+async def test_a_hundred_revocations_at_once_get_a_hundred_numbers_in_a_row(database):
+    async def one(number):
+        async with database.transaction() as connection:
+            return await append(connection, f"jti-{number}")
+
+    positions = await asyncio.gather(*(one(number) for number in range(100)))
+    assert sorted(position.seq for position in positions) == list(range(1, 101))
+    assert len({position.tag for position in positions}) == 100
+    async with database.connection() as connection:
+        heads, now = await list_heads(connection)
+        assert heads["denylist"] == max(positions, key=lambda position: position.seq)
+        rows = await list_after(connection, 40, now)
+        assert [row.position.seq for row in rows] == list(range(41, 101))
+        assert await find_tag(connection, 1) == next(position.tag for position in positions if position.seq == 1)
+        assert await find_tag(connection, 101) is None
+        assert await is_denied(connection, "jti", "jti-5")
+        assert not await is_denied(connection, "key", "jti-5")
+
+
+async def test_cleaning_keeps_every_entry_that_has_not_expired(database, connection):
+    for number in range(5):
+        await append(connection, f"dead-{number}", expires_in=timedelta(seconds=-1))
+        await append(connection, f"live-{number}", expires_in=timedelta(seconds=5))
+    now = await connection.fetchval("select clock_timestamp()")
+    assert await revocation.clean_denylist_once(database, now) == 5
+    assert await revocation.clean_denylist_once(database, now) == 0
+    left = [row["value"] for row in await connection.fetch("select value from denylist order by seq")]
+    assert left == [f"live-{number}" for number in range(5)]
+    assert [row.revocation.value for row in await revocation.list_denylist(database)] == left
+
+
+async def test_cleaning_goes_in_batches_until_nothing_is_left(database, connection, monkeypatch):
+    monkeypatch.setattr(revocation, "_CLEANING_BATCH", 10)
+    await connection.execute(
+        "insert into denylist (seq, tag, kind, value, created_at, expires_at, reason)"
+        " select n, n::text, 'jti', n::text, clock_timestamp(), clock_timestamp() - interval '1 s', '' from generate_series(1, 35) n"
+    )
+    assert await revocation.clean_denylist_once(database, datetime.now(UTC) + timedelta(seconds=5)) == 35
+    assert await connection.fetchval("select count(*) from denylist") == 0
+
+
+async def test_a_watermark_lives_as_long_as_any_token_that_it_covers(database, settings, started):
+    del started
+    await audiences.add_audience(database, settings, "long", token_life=timedelta(seconds=3000), actor=ACTOR)
+    await audiences.remove_audience(database, settings, "long", actor=ACTOR)  # its tokens live on
+    key = (await make_key(database)).listed.record
+    await api_keys.revoke_key(database, key.id, actor=ACTOR)
+    await accounts.suspend_account(database, key.account_id, actor=ACTOR)
+    for row in await revocation.list_denylist(database):
+        assert row.revocation.upto is not None
+        assert row.revocation.exp >= row.revocation.upto + 3000 + 120
+
+
+async def test_who_must_wait_for_a_lock_gives_up_after_a_second_and_changes_nothing(database, connection):
+    key = (await make_key(database)).listed.record
+    async with connection.transaction():
+        await connection.execute("select from feed_head where topic = 'denylist' for update")
+        with pytest.raises(UnavailableError) as caught:
+            await asyncio.wait_for(api_keys.revoke_key(database, key.id, actor=ACTOR), 2)
+        assert caught.value.reason == "database_LockNotAvailableError"
+        assert not isinstance(caught.value, OutcomeUnknownError)
+    assert (await api_keys.load_key(database, key.id)).state == "active"
+    assert (await api_keys.revoke_key(database, key.id, actor=ACTOR)).state == "revoked"
+
+
+CUT_AT_COMMIT = """
+create function cut() returns trigger language plpgsql as $$ begin perform pg_terminate_backend(pg_backend_pid()); return null; end $$;
+create constraint trigger cut after insert on denylist deferrable initially deferred for each row execute function cut();
+"""
+
+
+async def test_a_commit_whose_answer_was_lost_is_told_apart_and_can_be_repeated(database, connection):
+    key = (await make_key(database)).listed.record
+    await connection.execute(CUT_AT_COMMIT)
+    with pytest.raises(OutcomeUnknownError, match=r"it may have happened\. Repeat the request: that is safe") as caught:
+        await api_keys.revoke_key(database, key.id, actor=ACTOR)
+    assert caught.value.code == "revocation_pending"
+    await connection.execute("drop trigger cut on denylist")
+    assert (await api_keys.revoke_key(database, key.id, actor=ACTOR)).state == "revoked"
+    assert len(await revocation.list_denylist(database)) == 1
+
+
+async def test_a_commit_whose_answer_was_lost_is_503_revocation_pending(client, started, connection):
+    await connection.execute(CUT_AT_COMMIT)
+    answer = await client.post("/v1/revoke", data={"token": started.admin.key.text})
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+    assert (await answer.json())["error"] == "revocation_pending"
+
+
+@pytest.mark.parametrize(
+    ("statement", "constraint"),
+    [
+        ("insert into account values ('acct_short', 'x', clock_timestamp())", "account_id_form"),
+        ("insert into denylist values (1, 't', 'jti', 'v', clock_timestamp(), clock_timestamp(), clock_timestamp(), '')", "watermark"),
+        ("insert into denylist values (1, 't', 'key', 'v', null, clock_timestamp(), clock_timestamp(), '')", "denylist_watermark"),
+        ("insert into denylist values (1, 't', 'thing', 'v', null, clock_timestamp(), clock_timestamp(), '')", "denylist_kind_known"),
+        ("insert into feed_head values ('other', 0, 't')", "feed_head_topic_known"),
+        ("insert into issuance values ('1 s', false)", "issuance_only_row"),
+        ("insert into issuance values ('1 s', true)", "issuance_pkey"),
+        ("insert into audience values ('x', '', interval '0', clock_timestamp())", "audience_token_life_positive"),
+        ("insert into signing_key values ('k', 'HS256', '{}', '', clock_timestamp())", "signing_key_alg_known"),
+        (
+            (
+                "insert into api_key (id, account_id, digest, hint, name, description, capabilities, created_at) values "
+                "('key_0000000000000000', 'acct_0000000000000000', sha256('x'), '', '', '', '{a}', clock_timestamp())"
+            ),
+            "api_key_account_fkey",
+        ),
+    ],
+)
+async def test_the_schema_itself_refuses_rows_that_make_no_sense(statement, constraint, connection):
+    with pytest.raises(Exception, match=constraint):
+        await connection.execute(statement)

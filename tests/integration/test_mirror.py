@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+from tests.integration.things import ACTOR, make_key
+from tests.integration.waiting import until
+
+from tokensvc.core.errors import UnavailableError
+from tokensvc.issuer import accounts, audiences
+from tokensvc.issuer.mirror import MAX_AGE_SECONDS, POLL_SECONDS, Mirror
+from tokensvc.issuer.service import open_service
+from tokensvc.store.pool import connect, open_database
+
+LISTENERS = "select pid from pg_stat_activity where datname = current_database() and query ilike 'listen%'"
+
+
+@asynccontextmanager
+async def running(mirror):
+    """Run a mirror for a while."""
+    await mirror.refresh_once()
+    task = asyncio.create_task(mirror.run())
+    yield task
+    assert not task.done(), "the mirror must never give up"
+    task.cancel()
+    await asyncio.wait([task])
+
+
+@pytest.fixture
+def mirror(database, settings, started):
+    return Mirror(database, settings, started.master_key)
+
+
+async def test_before_its_first_look_a_mirror_knows_nothing_and_says_so(mirror):
+    assert mirror.age_seconds == float("inf")
+    for ask in (lambda: mirror.now, lambda: mirror.confirmed_at, lambda: mirror.signing_key(None, "ES256")):
+        with pytest.raises(UnavailableError) as caught:
+            ask()
+        assert caught.value.reason == "mirror_stale"
+
+
+async def test_a_change_is_seen_by_notify_well_before_the_next_poll(mirror, database, settings, connection):
+    async with running(mirror):
+        await until(lambda: connection.fetchval(f"select exists ({LISTENERS})"))
+        waits = []
+        for number in range(5):
+            await audiences.add_audience(database, settings, f"audience-{number}", actor=ACTOR)
+            waits.append(await until(lambda number=number: f"audience-{number}" in mirror.audiences))
+        assert sorted(waits)[2] < POLL_SECONDS / 4
+
+
+async def test_without_its_listener_a_change_is_seen_by_poll_and_the_listener_comes_back(mirror, database, connection):
+    async with running(mirror):
+        await until(lambda: connection.fetchval(f"select exists ({LISTENERS})"))
+        lost = await connection.fetchval(LISTENERS)
+        await connection.execute("select pg_terminate_backend($1)", lost)
+        account = await accounts.create_account(database, "Orders", actor=ACTOR)
+        await accounts.suspend_account(database, account.id, actor=ACTOR)
+        assert await until(lambda: mirror.log.head.seq == 1) < POLL_SECONDS + 0.4
+        await until(lambda: connection.fetchval(f"select exists ({LISTENERS} and pid <> $1)", lost))
+
+
+async def test_every_change_is_seen_though_nobody_notifies(mirror, connection):
+    async with running(mirror):
+        await connection.execute("insert into audience (name, description, created_at) values ('quiet', '', clock_timestamp())")
+        await connection.execute("update feed_head set seq = seq + 1, tag = 'quiet' where topic = 'audience'")
+        assert await until(lambda: "quiet" in mirror.audiences) < POLL_SECONDS + 0.4
+
+
+async def test_a_copy_that_is_too_old_signs_nothing(mirror):
+    await mirror.refresh_once()
+    assert mirror.signing_key(mirror.now, "ES256").alg == "ES256"
+    with pytest.raises(UnavailableError) as caught:
+        mirror.signing_key(mirror.now, "RS256")
+    assert caught.value.reason == "no_signing_key"
+    mirror._confirmed_on -= MAX_AGE_SECONDS + 1
+    with pytest.raises(UnavailableError) as caught:
+        mirror.signing_key(mirror.now, "ES256")
+    assert caught.value.reason == "mirror_stale"
+
+
+async def test_the_clock_of_a_mirror_is_that_of_postgres_and_runs_on(mirror, connection):
+    await mirror.refresh_once()
+    for pause in (0, 0.05, 0.2):
+        await asyncio.sleep(pause)
+        truth = await connection.fetchval("select clock_timestamp()")
+        assert abs((mirror.now - truth).total_seconds()) < 0.1
+
+
+async def test_a_wait_for_a_change_ends_with_the_change_the_time_or_the_release(mirror, database):
+    key = await make_key(database)
+    await mirror.refresh_once()
+    started = time.monotonic()
+    await mirror.wait_for_change(0.05)
+    assert 0.04 < time.monotonic() - started < 1
+    waiting = asyncio.create_task(mirror.wait_for_change(20))
+    await asyncio.sleep(0)
+    await accounts.suspend_account(database, key.listed.record.account_id, actor=ACTOR)
+    await mirror.refresh_once()
+    await asyncio.wait_for(waiting, 1)
+    waiting = asyncio.create_task(mirror.wait_for_change(20))
+    await asyncio.sleep(0)
+    mirror.release()
+    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait_for(mirror.wait_for_change(20), 1)
+
+
+async def test_an_entry_that_commits_between_two_looks_is_never_lost_or_doubled(mirror, database):
+    async with running(mirror):
+        ids = []
+        for _ in range(30):
+            account = await accounts.create_account(database, "Orders", actor=ACTOR)
+            await accounts.suspend_account(database, account.id, actor=ACTOR)
+            ids.append(account.id)
+        await until(lambda: mirror.log.head.seq == 30)
+        _, entries = mirror.log.cut(None)
+        assert [entry.value for entry in entries] == ids
+
+
+async def test_many_who_refresh_one_copy_at_once_do_not_turn_it_back(mirror, database):
+    await mirror.refresh_once()
+    account = await accounts.create_account(database, "Orders", actor=ACTOR)
+    seen = []
+
+    async def refresh():
+        for _ in range(20):
+            await mirror.refresh_once()
+            seen.append((mirror.log.head.seq, mirror.confirmed_at))
+
+    async def revoke():
+        for _ in range(20):
+            await accounts.suspend_account(database, account.id, actor=ACTOR)
+            await accounts.resume_account(database, account.id, actor=ACTOR)
+
+    await asyncio.gather(revoke(), *(refresh() for _ in range(6)))
+    await mirror.refresh_once()
+    rows = [position.seq for position, _ in mirror.log._rows]
+    assert rows == list(range(1, 21)), "each entry once, in order"
+    assert [head for head, _ in seen] == sorted(head for head, _ in seen)
+    assert [at for _, at in seen] == sorted(at for _, at in seen)
+
+
+@pytest.fixture
+async def role(connection, database_url):
+    """A role of its own that may do all the service needs; yields its name and the URL with it."""
+    name = "role_" + urlsplit(database_url).path.strip("/")
+    await connection.execute(f"create role {name} superuser login password 'first'")
+    parts = urlsplit(database_url)
+    url = urlunsplit(parts._replace(netloc=f"{name}:first@{parts.hostname or ''}"))
+    yield name, url
+    await connection.execute(f"select pg_terminate_backend(pid) from pg_stat_activity where usename = '{name}'")
+    await connection.execute(f"drop role {name}")
+
+
+async def test_a_login_that_is_refused_for_a_while_is_an_outage_and_heals(role, settings, started, connection):
+    name, url = role
+    del started
+    async with open_service(settings, url) as service:
+        await until(lambda: connection.fetchval(f"select exists ({LISTENERS})"))
+        await connection.execute(f"alter role {name} nologin")
+        await connection.execute(f"select pg_terminate_backend(pid) from pg_stat_activity where usename = '{name}'")
+        await until(lambda: service.mirror.age_seconds > POLL_SECONDS + 0.2)
+        with pytest.raises(UnavailableError):
+            await service.mirror.refresh_once()
+        await asyncio.sleep(1.2)  # the listener tries again after a second
+        await connection.execute(f"alter role {name} login")
+        await until(lambda: service.mirror.age_seconds < POLL_SECONDS)
+
+
+@pytest.mark.parametrize("spoilt", ["password", "database", "user"])
+async def test_a_url_that_postgres_refuses_is_told_as_unavailable(spoilt, role, connection):
+    del connection
+    name, url = role
+    parts = urlsplit(url)
+    bad = {
+        "password": parts._replace(netloc=f"{name}:wrong@"),
+        "database": parts._replace(path="/nowhere"),
+        "user": parts._replace(netloc="nobody:first@"),
+    }[spoilt]
+    database = await open_database(urlunsplit(bad), max_size=2)
+    with pytest.raises(UnavailableError) as caught:
+        async with database.connection() as connected:
+            await connected.fetchval("select 1")
+    assert "wrong" not in caught.value.message
+    with pytest.raises(UnavailableError):
+        await database.connect_apart()
+    await database.close()
+
+
+async def test_a_connection_whose_making_is_cancelled_is_closed(database_url, connection):
+    """A service that stops while its listener connects must not leave a session behind."""
+    mine = "select count(*) from pg_stat_activity where datname = current_database()"
+    before = await connection.fetchval(mine)
+    for pause in range(12):
+        task = asyncio.create_task(connect(database_url))
+        await asyncio.wait([task], timeout=pause * 0.0004)
+        task.cancel()
+        (result,) = await asyncio.gather(task, return_exceptions=True)
+        if not isinstance(result, BaseException):
+            await result.close()
+    del task, result
+    await until(lambda: _equals(connection, mine, before), 2)
+
+
+async def _equals(connection, statement, value):
+    return await connection.fetchval(statement) == value

@@ -1,0 +1,108 @@
+"""DenylistLog and Follower end to end: whatever is asked in whatever order, the follower ends with what the issuer holds."""
+
+from __future__ import annotations
+
+import copy
+
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.factories import ISSUER, NOW, seconds
+
+from tokensvc.core.denylist import Denylist, DenylistLog, Follower, Page, Position, Revocation
+from tokensvc.core.errors import InvalidPageError
+
+T = seconds(NOW)
+steps = st.lists(
+    st.sampled_from(["revoke", "revoke", "poll", "poll", "snapshot", "old cursor", "time", "restart", "replay", "fail over"]), max_size=60
+)
+
+
+class Issuer:
+    def __init__(self) -> None:
+        self.log = DenylistLog()
+        self.log.reset([], Position(0, "t0"))
+        self.now, self.made = T, 0
+        self.live: dict[str, Revocation] = {}
+
+    def revoke(self, life: int) -> None:
+        self.made += 1
+        entry = Revocation(kind="jti", value=f"j{self.made}", exp=self.now + life)
+        assert self.log.head is not None
+        head = Position(self.log.head.seq + 1, f"t{self.made}")
+        self.log.append([(head, entry)], head)
+        self.live[entry.value] = entry
+
+    def page(self, after: Position | None) -> Page:
+        full, entries = self.log.cut(after)
+        assert self.log.head is not None
+        return Page(
+            issuer=ISSUER,
+            issued_at=self.now,
+            expires_at=self.now + 60,
+            cursor=self.log.head,
+            after=None if full else after,
+            full=full,
+            entries=entries,
+        )
+
+    def rows(self):
+        return [(position, entry) for position, entry in self.log._rows if entry.exp > self.now]
+
+
+def held(follower: Follower) -> dict[str, Revocation]:
+    return {entry.value: entry for entry in follower.denylist._entries.values()}
+
+
+def take(follower: Follower, page: Page, now: int) -> bool:
+    before = copy.deepcopy((follower.denylist._entries, follower.position, follower.page_issued_at, follower.resets))
+    try:
+        follower.apply(page, now=float(now), leeway=0.0)
+    except InvalidPageError:
+        assert (follower.denylist._entries, follower.position, follower.page_issued_at, follower.resets) == before
+        return False
+    return True
+
+
+@given(steps, st.data())
+def test_a_follower_ends_with_all_that_is_in_force(walk, data):
+    issuer, follower = Issuer(), Follower(ISSUER, Denylist())
+    cursors: list[Position | None] = [None]
+    pages: list[Page] = []
+    for step in walk:
+        if step == "revoke":
+            issuer.revoke(data.draw(st.sampled_from([15, 100, 720])))
+        elif step == "time":
+            issuer.now += data.draw(st.integers(1, 40))
+            issuer.log.forget_expired(issuer.now)
+        elif step == "restart":  # another process of the issuer, from the table
+            assert issuer.log.head is not None
+            issuer.log.reset(issuer.rows(), issuer.log.head)
+        elif step == "fail over":
+            rows = issuer.rows()
+            kept = rows[: data.draw(st.integers(0, len(rows)))]
+            issuer.log.reset(kept, kept[-1][0] if kept else Position(0, "t0"))
+            issuer.now += 1
+        elif step == "replay" and pages:
+            take(follower, data.draw(st.sampled_from(pages)), issuer.now)
+        elif step != "replay":
+            places = {"poll": follower.position, "snapshot": None, "old cursor": data.draw(st.sampled_from(cursors))}
+            pages.append(issuer.page(places[step]))
+            take(follower, pages[-1], issuer.now)
+            cursors.append(follower.position)
+    issuer.now += 1
+    if not take(follower, issuer.page(follower.position), issuer.now):
+        assert take(follower, issuer.page(None), issuer.now)
+    wanted = {entry.value for _, entry in issuer.rows()}
+    assert wanted <= set(held(follower))
+    assert follower.position == issuer.log.head
+
+
+@given(st.integers(0, 12), st.integers(0, 12), st.booleans())
+def test_a_cut_from_any_cursor_gives_exactly_what_the_follower_lacks(count, seq, right_tag):
+    issuer = Issuer()
+    for _ in range(count):
+        issuer.revoke(720)
+    full, entries = issuer.log.cut(Position(seq, f"t{seq}" if right_tag else "other"))
+    known = right_tag and seq <= count
+    assert full is not known
+    assert [entry.value for entry in entries] == [f"j{number}" for number in range(seq + 1 if known else 1, count + 1)]

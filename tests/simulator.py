@@ -1,0 +1,233 @@
+"""An issuer in memory and a loop whose clock jumps: verifiers live through hours in milliseconds, without sockets.
+
+`SimulatedIssuer` stands where `verify.fetch.Fetcher` does. It rotates, revokes, goes down, fails over and lies. `simulated` runs a test in
+a loop that never waits: when nothing is ready, its clock moves to the next timer, so every duration in a test is exact.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import functools
+import itertools
+import json
+import selectors
+from typing import TYPE_CHECKING, Any, Self
+
+from tests.factories import ISSUER, NOW, make_claims, make_signing_key, seconds
+from tokensvc.core.claims import build_payload
+from tokensvc.core.denylist import DenylistLog, Page, Position, Revocation, build_page_payload, parse_cursor
+from tokensvc.core.identifier import Jti
+from tokensvc.core.jwks import build_jwks
+from tokensvc.core.token import sign_jws
+from tokensvc.verify import Verifier
+from tokensvc.verify.fetch import FetchError, JwksAnswer
+from tokensvc.verify.refresh import Clock
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tokensvc.core.claims import Claims
+    from tokensvc.core.denylist import Kind
+    from tokensvc.core.token import SigningKey
+
+START = seconds(NOW)
+
+
+class _JumpingSelector(selectors.SelectSelector):
+    """Never blocks; tells the loop how long it would have blocked."""
+
+    moment = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None:
+            msg = "the test waits for something that can never happen"
+            raise RuntimeError(msg)
+        ready = super().select(0)
+        if not ready:
+            self.moment += max(0.0, timeout)
+        return ready
+
+
+class SimulatedLoop(asyncio.SelectorEventLoop):
+    """An event loop whose time is that of its timers."""
+
+    def __init__(self) -> None:
+        self._jumping = _JumpingSelector()
+        super().__init__(self._jumping)
+
+    def time(self) -> float:
+        return self._jumping.moment
+
+
+def simulated(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+    """Run an async test in a `SimulatedLoop` of its own."""
+
+    @functools.wraps(test)
+    def run(*args: Any, **kwargs: Any) -> None:
+        async def scenario() -> None:
+            await test(*args, **kwargs)
+
+        with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
+            runner.run(scenario())
+
+    return run
+
+
+def simulated_clock(*, skew: float = 0.0) -> Clock:
+    """The clock of the running loop; `skew`: seconds that the wall clock is ahead of the issuer's."""
+    loop = asyncio.get_running_loop()
+    return Clock(lambda: START + loop.time() + skew, loop.time)
+
+
+class SimulatedIssuer:
+    """Issues, rotates, revokes, publishes; answers as `Fetcher` would. `page_lie` and `jwks_lie` replace an answer when set."""
+
+    def __init__(self, *, max_age: float = 300.0, wait_is_kept: bool = True) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._tags = itertools.count(1)
+        self._changed = asyncio.Event()
+        self._wait_is_kept = wait_is_kept
+        self.max_age = max_age
+        self.down = False
+        self.log = DenylistLog()
+        self.log.reset((), Position(0, "t0"))
+        self.keys: list[SigningKey] = []
+        self.published: list[dict[str, str]] = []
+        self.jwks_lie: bytes | None = None
+        self.page_lie: Callable[[str | None], str] | None = None
+        self.jwks_asked_at: list[float] = []
+        self.etags_asked: list[str | None] = []
+        self.pages_asked: list[str | None] = []
+        self.is_open = False
+        self.rotate()
+
+    # --- what Fetcher offers -------------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        self.is_open = True
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.is_open = False
+
+    async def fetch_jwks(self, url: str, etag: str | None) -> JwksAnswer:
+        assert url == f"{ISSUER}/.well-known/jwks.json"
+        self.jwks_asked_at.append(self._loop.time())
+        await asyncio.sleep(0)
+        self.etags_asked.append(etag)
+        self._check_up()
+        document = self.jwks_lie if self.jwks_lie is not None else build_jwks(self.published)
+        current = f'"{hash(document)}"'
+        return JwksAnswer(None if etag == current else document, current, self.max_age)
+
+    async def fetch_page(self, url: str, after: str | None, wait: int) -> str:
+        assert url == f"{ISSUER}/v1/denylist"
+        self.pages_asked.append(after)
+        await asyncio.sleep(0)  # as every network does
+        self._check_up()
+        if self.page_lie is not None:
+            return self.page_lie(after)
+        position = None if after is None else parse_cursor(after)
+        if position is not None and position == self.log.head and self._wait_is_kept:
+            try:
+                async with asyncio.timeout(wait):
+                    await self._changed.wait()
+            except TimeoutError:
+                pass
+            self._check_up()
+        return self.sign_page(self.build_page(position))
+
+    def _check_up(self) -> None:
+        if self.down:
+            msg = "the issuer cannot be reached: simulated"
+            raise FetchError(msg)
+
+    # --- what it does --------------------------------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> int:
+        return START + int(self._loop.time())
+
+    @property
+    def signer(self) -> SigningKey:
+        return self.keys[-1]
+
+    def rotate(self, alg: str = "ES256") -> SigningKey:
+        """A new key signs at once; the ones before stay published."""
+        key, _, jwk = make_signing_key(alg)
+        self.keys.append(key)
+        self.published.append(jwk)
+        return key
+
+    def withdraw(self, key: SigningKey) -> None:
+        """Take a key out of the JWKS."""
+        self.published = [jwk for jwk in self.published if jwk["kid"] != key.kid]
+
+    def issue(self, **changes: Any) -> tuple[str, Claims]:
+        """A token made now, with its claims."""
+        fresh = {"iat": self.now, "exp": self.now + 600, "jti": Jti(f"jti{next(self._tags):017}")}
+        claims = make_claims(**fresh | changes)
+        return self.sign_token(build_payload(claims)), claims
+
+    def sign_token(self, payload: dict[str, Any], *, typ: str = "at+jwt", key: SigningKey | None = None) -> str:
+        return sign_jws(payload, typ=typ, key=key or self.signer)
+
+    def revoke(self, kind: Kind, value: str, *, upto: int | None = None, life: int = 720) -> Revocation:
+        """Append an entry and wake all who wait."""
+        assert self.log.head is not None
+        entry = Revocation(kind=kind, value=value, exp=self.now + life, upto=upto)
+        head = self._next_position(self.log.head.seq + 1)
+        self.log.append([(head, entry)], head)
+        self.wake()
+        return entry
+
+    def fail_over(self, to_seq: int) -> None:
+        """Lose everything after `to_seq`: the numbers after it will be given out again."""
+        kept = [(position, entry) for position, entry in self.log._rows if position.seq <= to_seq]
+        self.log.reset(kept, kept[-1][0] if kept else Position(0, "t0"))
+        self.wake()
+
+    def go_down(self) -> None:
+        self.down = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Let everybody go who waits for news."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def build_page(self, after: Position | None, **changes: Any) -> Page:
+        assert self.log.head is not None
+        full, entries = self.log.cut(after)
+        values: dict[str, Any] = {
+            "issuer": ISSUER,
+            "issued_at": self.now,
+            "expires_at": self.now + 60,
+            "cursor": self.log.head,
+            "after": None if full else after,
+            "full": full,
+            "entries": entries,
+        }
+        return Page(**values | changes)
+
+    def sign_page(self, page: Page | dict[str, Any], *, typ: str = "denylist+jwt", key: SigningKey | None = None) -> str:
+        payload = build_page_payload(page) if isinstance(page, Page) else page
+        return sign_jws(payload, typ=typ, key=key or self.signer)
+
+    def make_verifier(self, *, skew: float = 0.0, **options: Any) -> Verifier:
+        """A verifier of this issuer, not started."""
+        values: dict[str, Any] = {"issuer": ISSUER, "audience": "api", "fetcher": self, "clock": simulated_clock(skew=skew)}
+        return Verifier(**values | options)
+
+    def _next_position(self, seq: int) -> Position:
+        return Position(seq, f"t{next(self._tags)}")
+
+
+def unsigned_part(value: object) -> str:
+    """One part of a compact JWS: base64url of JSON."""
+    return encode_part(json.dumps(value, separators=(",", ":")).encode())
+
+
+def encode_part(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from tests.factories import ACCOUNT_ID, ISSUER, KEY_ID, NOW, make_audience, make_claims, make_issuing_policy, make_verdict, seconds
+
+from tokensvc.core.apikey import new_api_key
+from tokensvc.core.errors import InvalidClientError, InvalidScopeError, InvalidSubjectTokenError, InvalidTargetError
+from tokensvc.core.exchange import ExchangeRequest, check_verdict, decide_claims, longest_life, wait_for_clear_second
+from tokensvc.core.identifier import AccountId, Jti
+
+KEY = new_api_key()
+JTI = Jti("new-token")
+REFUSALS = ["unknown_key", "disabled", "revoked", "expired", "suspended"]
+
+
+def ask(**changes):
+    return ExchangeRequest(**{"credential": KEY} | changes)
+
+
+def narrow(**changes):
+    return ask(credential=make_claims(**changes))
+
+
+@pytest.mark.parametrize("request_", [ask(), ask(client_id=KEY_ID), narrow()], ids=["key", "key and its id", "token"])
+def test_a_good_credential_passes_with_its_verdict(request_):
+    verdict = make_verdict()
+    assert check_verdict(request_, verdict) is verdict
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_a_refused_key_looks_like_any_other_and_keeps_its_reason_inside(refusal):
+    with pytest.raises(InvalidClientError) as error:
+        check_verdict(ask(), make_verdict(refusal=refusal))
+    assert error.value.reason == refusal
+    assert error.value.message == InvalidClientError("other").message
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_a_token_of_a_refused_key_is_refused_as_rfc_8693_demands(refusal):
+    with pytest.raises(InvalidSubjectTokenError) as error:
+        check_verdict(narrow(), make_verdict(refusal=refusal))
+    assert (error.value.reason, error.value.code) == (refusal, "invalid_request")
+
+
+def test_a_key_that_postgres_does_not_know_is_refused():
+    with pytest.raises(InvalidClientError) as error:
+        check_verdict(ask(), None)
+    assert error.value.reason == "unknown_key"
+    with pytest.raises(InvalidSubjectTokenError) as other:
+        check_verdict(narrow(), None)
+    assert other.value.reason == "unknown_key"
+
+
+@pytest.mark.parametrize("refusal", [None, "revoked"])
+def test_a_key_shown_under_the_id_of_another_is_refused(refusal):
+    with pytest.raises(InvalidClientError) as error:
+        check_verdict(ask(client_id="key_other"), make_verdict(refusal=refusal))
+    assert error.value.reason == "wrong_client_id"
+
+
+@pytest.mark.parametrize(
+    ("claims", "verdict", "reason"),
+    [
+        ({"sub": AccountId("acct_other")}, {}, "revoked"),
+        ({}, {"denied_up_to": NOW}, "revoked"),
+        ({}, {"denied_up_to": NOW + timedelta(milliseconds=1)}, "revoked"),
+        ({}, {"denied_up_to": NOW - timedelta(milliseconds=1)}, None),
+        ({"exp": seconds(NOW)}, {}, "expired"),
+        ({"exp": seconds(NOW) + 1}, {}, None),
+        ({"exp": seconds(NOW) + 1}, {"at": NOW + timedelta(seconds=1)}, "expired"),
+    ],
+    ids=["other account", "watermark", "within its second", "watermark before", "over", "one second left", "just over"],
+)
+def test_a_token_shown_must_live_by_postgres_clock_and_lie_beyond_the_watermark(claims, verdict, reason):
+    request, facts = narrow(**claims), make_verdict(**verdict)
+    if reason is None:
+        assert check_verdict(request, facts) is facts
+        return
+    with pytest.raises(InvalidSubjectTokenError) as error:
+        check_verdict(request, facts)
+    assert error.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("denied_after", "wait"),
+    [
+        (None, None),
+        (timedelta(seconds=-1), None),
+        (timedelta(milliseconds=-1), None),
+        (timedelta(0), timedelta(seconds=1)),
+        (timedelta(milliseconds=250), timedelta(seconds=1)),
+        (timedelta(milliseconds=999), timedelta(seconds=1)),
+        (timedelta(seconds=1), timedelta(seconds=2)),
+    ],
+    ids=str,
+)
+def test_a_token_waits_out_the_second_of_the_watermark(denied_after, wait):
+    denied_up_to = None if denied_after is None else NOW + denied_after
+    assert wait_for_clear_second(make_verdict(denied_up_to=denied_up_to)) == wait
+
+
+def test_the_wait_is_only_the_rest_of_the_second():
+    verdict = make_verdict(at=NOW + timedelta(milliseconds=750), denied_up_to=NOW + timedelta(milliseconds=250))
+    assert wait_for_clear_second(verdict) == timedelta(milliseconds=250)
+
+
+def decide(request=None, verdict=None, audience=None, **policy):
+    return decide_claims(request or ask(), verdict or make_verdict(), audience or make_audience(), make_issuing_policy(**policy), JTI)
+
+
+def test_a_plain_exchange_gives_all_that_the_key_has_for_the_usual_life():
+    claims = decide()
+    assert claims == make_claims(jti=JTI, scope=("orders:read", "orders:write"))
+    assert (claims.iss, claims.sub, claims.client_id, claims.origin_jti) == (ISSUER, ACCOUNT_ID, KEY_ID, None)
+
+
+def test_iat_is_postgres_clock_rounded_down():
+    claims = decide(verdict=make_verdict(at=NOW + timedelta(milliseconds=999)))
+    assert (claims.iat, claims.exp) == (seconds(NOW), seconds(NOW) + 600)
+
+
+def test_an_unknown_audience_is_refused():
+    with pytest.raises(InvalidTargetError):
+        decide_claims(ask(), make_verdict(), None, make_issuing_policy(), JTI)
+
+
+@pytest.mark.parametrize(
+    ("audience_life", "token_life", "longest", "asked", "life"),
+    [
+        (None, 600, 3600, None, 600),
+        (None, 600, 3600, 60, 60),
+        (None, 600, 3600, 7200, 600),
+        (60, 600, 3600, None, 60),
+        (60, 600, 3600, 600, 60),
+        (1200, 600, 3600, None, 1200),
+        (7200, 600, 3600, None, 3600),
+        (7200, 600, 3600, 7200, 3600),
+        (None, 7200, 3600, None, 3600),
+    ],
+)
+def test_a_life_may_be_shortened_and_never_lengthened(audience_life, token_life, longest, asked, life):
+    audience = make_audience(token_life=None if audience_life is None else timedelta(seconds=audience_life))
+    policy = {"token_life": timedelta(seconds=token_life), "max_token_life": timedelta(seconds=longest)}
+    claims = decide(ask(expires_in=asked), audience=audience, **policy)
+    assert claims.exp - claims.iat == life
+    assert claims.exp - claims.iat <= longest_life(audience, make_issuing_policy(**policy)).total_seconds()
+
+
+def test_a_narrowed_token_ends_with_its_original_and_names_it():
+    original = make_claims(exp=seconds(NOW) + 100)
+    claims = decide(ask(credential=original))
+    assert (claims.exp, claims.origin_jti, claims.jti) == (original.exp, original.jti, JTI)
+    assert decide(ask(credential=original, expires_in=10)).exp == seconds(NOW) + 10
+
+
+@pytest.mark.parametrize(
+    ("in_token", "in_key", "asked", "given"),
+    [
+        (("a", "b"), ("a", "b"), None, ("a", "b")),
+        (("a",), ("a", "b"), None, ("a",)),
+        (("a", "b"), ("b", "c"), None, ("b",)),
+        (("a", "b"), ("a", "b"), {"b"}, ("b",)),
+        (("a",), ("a", "b"), {"b"}, None),
+        (("a", "b"), ("b",), {"a"}, None),
+        (("a",), ("b",), None, None),
+        (("a",), (), None, None),
+    ],
+)
+def test_a_token_is_narrowed_to_what_it_and_its_key_both_have(in_token, in_key, asked, given):
+    request = ask(credential=make_claims(scope=in_token), scope=None if asked is None else frozenset(asked))
+    verdict = make_verdict(capabilities=in_key)
+    if given is None:
+        with pytest.raises(InvalidScopeError):
+            decide(request, verdict)
+    else:
+        assert decide(request, verdict).scope == given
+
+
+def test_a_key_never_gets_what_it_was_not_granted():
+    assert decide(ask(scope=frozenset({"orders:read"}))).scope == ("orders:read",)
+    with pytest.raises(InvalidScopeError):
+        decide(ask(scope=frozenset({"orders:read", "orders:delete"})))

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tokensvc.core.identifier import BASE62, new_account_id, new_base62, new_jti, new_key_id
+
+
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [(new_account_id, r"acct_[0-9A-Za-z]{16}"), (new_key_id, r"key_[0-9A-Za-z]{16}"), (new_jti, r"[0-9A-Za-z]{20}")],
+    ids=["account", "key", "token"],
+)
+def test_an_identifier_shows_what_it_names_and_does_not_repeat(make, shape):
+    made = {make() for _ in range(500)}
+    assert len(made) == 500
+    assert all(re.fullmatch(shape, identifier) for identifier in made)
+
+
+def test_all_62_characters_turn_up():
+    assert set(new_base62(10_000)) == set(BASE62)
+    assert len(set(BASE62)) == 62

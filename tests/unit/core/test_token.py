@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from tests.factories import ISSUER, NOW, make_claims, make_signing_key, seconds
+from tests.simulator import encode_part, unsigned_part
+
+from tokensvc.core.claims import build_payload
+from tokensvc.core.errors import InvalidTokenError
+from tokensvc.core.jwks import ALGORITHMS, VerifyingKey
+from tokensvc.core.token import ACCESS_TOKEN, DENYLIST_PAGE, check_signature, parse_unverified, sign_jws, verify_bytes
+from tokensvc.core.verification import check_token
+
+KEYS = {alg: make_signing_key(alg) for alg in ALGORITHMS}
+SIGNING, VERIFYING, JWK = KEYS["ES256"]
+PAYLOAD = {"a": "ü"}
+TOKEN = sign_jws(PAYLOAD, typ="at+jwt", key=SIGNING)
+
+
+def reason_of(call, *args, **kwargs):
+    with pytest.raises(InvalidTokenError) as refusal:
+        call(*args, **kwargs)
+    return refusal.value.reason
+
+
+def check(text, *, key=VERIFYING, typ=ACCESS_TOKEN, algorithms=("ES256",)):
+    return check_signature(parse_unverified(text), typ=typ, algorithms=algorithms, key=key)
+
+
+@pytest.mark.parametrize("alg", ALGORITHMS)
+def test_what_was_signed_verifies_and_comes_back(alg):
+    signing, verifying, _ = KEYS[alg]
+    text = sign_jws(PAYLOAD, typ="at+jwt", key=signing)
+    unverified_token = parse_unverified(text)
+    assert (unverified_token.typ, unverified_token.alg, unverified_token.kid) == ("at+jwt", alg, signing.kid)
+    assert check(text, key=verifying, algorithms=(alg,)) == PAYLOAD
+
+
+def test_a_header_holds_type_algorithm_and_kid_and_nothing_else():
+    header = json.loads(_decoded(TOKEN, 0))
+    assert header == {"typ": "at+jwt", "alg": "ES256", "kid": SIGNING.kid}
+
+
+def test_an_es256_signature_is_64_bytes_and_no_der():
+    signature = _decoded(TOKEN, 2)
+    assert len(signature) == 64
+    with pytest.raises(ValueError):  # noqa: PT011 - cryptography's own text
+        decode_dss_signature(signature)
+
+
+def test_a_payload_that_json_cannot_say_is_never_signed():
+    with pytest.raises(ValueError, match="JSON compliant"):
+        sign_jws({"exp": float("nan")}, typ="at+jwt", key=SIGNING)
+
+
+def _decoded(text: str, part: int) -> bytes:
+    return base64.urlsafe_b64decode(text.split(".")[part] + "==")
+
+
+HEADER, BODY, SIGNATURE = TOKEN.split(".")
+REST = f".{BODY}.{SIGNATURE}"
+GOOD_HEADER = {"typ": "at+jwt", "alg": "ES256", "kid": "k"}
+
+
+def with_header(**changes):
+    return f"{unsigned_part({k: v for k, v in (GOOD_HEADER | changes).items() if v is not ...})}.{BODY}.{SIGNATURE}"
+
+
+MALFORMED = {
+    "nothing": "",
+    "no dots": "abc",
+    "two parts": f"{HEADER}.{BODY}",
+    "four parts": f"{TOKEN}.{SIGNATURE}",
+    "five parts": f"{TOKEN}.{SIGNATURE}.{SIGNATURE}",
+    "detached": f"{HEADER}..{SIGNATURE}",
+    "no signature": f"{HEADER}.{BODY}.",
+    "padding": TOKEN + "==",
+    "padded header": f"{HEADER}=.{BODY}.{SIGNATURE}",
+    "space before": " " + TOKEN,
+    "space after": TOKEN + " ",
+    "line break after": TOKEN + "\n",
+    "space inside": f"{HEADER}. {BODY}.{SIGNATURE}",
+    "standard base64": f"{HEADER}.{BODY}.+/{SIGNATURE[2:]}",
+    "JSON form": json.dumps({"protected": HEADER, "payload": BODY, "signature": SIGNATURE}),
+    "NUL": TOKEN + "\x00",
+    "not ASCII": TOKEN + "\u00e9",
+    "lone surrogate": TOKEN + "\ud800",
+    "16 KiB and one": "a" * 16_000 + "." + "a" * 300 + "." + "a" * 83,
+    "header of one letter": f"a.{BODY}.{SIGNATURE}",
+    "header no JSON": f"{encode_part(b'{')}.{BODY}.{SIGNATURE}",
+    "header list": f"{unsigned_part([])}.{BODY}.{SIGNATURE}",
+    "header bad UTF-8": encode_part(b'{"typ":"\xff"}') + REST,
+    "header with BOM": encode_part(b"\xef\xbb\xbf" + json.dumps(GOOD_HEADER).encode()) + REST,
+    "header in UTF-16": encode_part(json.dumps(GOOD_HEADER).encode("utf-16")) + REST,
+    "header 10,000 deep": f"{encode_part(b'[' * 10_000)}.{BODY}.{SIGNATURE}",
+    "header with a number of 5,000 digits": encode_part(b'{"a":' + b"9" * 5000 + b"}") + REST,
+}
+BAD_HEADERS = {
+    "typ missing": with_header(typ=...),
+    "typ null": with_header(typ=None),
+    "alg missing": with_header(alg=...),
+    "alg list": with_header(alg=["ES256"]),
+    "kid missing": with_header(kid=...),
+    "kid list": with_header(kid=["k"]),
+    "kid null": with_header(kid=None),
+    "kid number": with_header(kid=1),
+    "kid path": with_header(kid="../../dev/null"),
+    "kid SQL": with_header(kid="' or 1=1 --"),
+    "kid pipe": with_header(kid="|sleep 10"),
+    "kid NUL": with_header(kid="k\x00"),
+    "kid too long": with_header(kid="k" * 65),
+    "kid surrogate": with_header(kid="\ud800"),
+}
+CRITICAL = {
+    "crit": with_header(crit=["exp"]),
+    "crit empty": with_header(crit=[]),
+    "crit null": with_header(crit=None),
+    "b64 false": with_header(b64=False),
+    "zip": with_header(zip="DEF"),
+}
+FORMS = [
+    *((text, "malformed_token", name) for name, text in MALFORMED.items()),
+    *((text, "bad_header", name) for name, text in BAD_HEADERS.items()),
+    *((text, "unknown_critical_header", name) for name, text in CRITICAL.items()),
+]
+
+
+@pytest.mark.parametrize(("text", "reason"), [case[:2] for case in FORMS], ids=[case[2] for case in FORMS])
+def test_every_other_form_is_refused_before_anything_is_believed(text, reason):
+    assert reason_of(parse_unverified, text) == reason
+
+
+def test_a_text_of_exactly_the_greatest_length_is_looked_at():
+    assert parse_unverified(TOKEN, max_length=len(TOKEN)).text == TOKEN
+    assert reason_of(parse_unverified, TOKEN, max_length=len(TOKEN) - 1) == "malformed_token"
+
+
+@pytest.mark.parametrize("typ", ["at+jwt", "AT+JWT", "application/at+jwt", "Application/AT+jwt"])
+def test_a_type_is_compared_as_a_media_type(typ):
+    assert check(sign_jws(PAYLOAD, typ=typ, key=SIGNING)) == PAYLOAD
+
+
+@pytest.mark.parametrize("typ", ["JWT", "jwt", "at+jwt ", "text/at+jwt", *DENYLIST_PAGE])
+def test_another_type_is_refused(typ):
+    assert reason_of(check, sign_jws(PAYLOAD, typ=typ, key=SIGNING)) == "wrong_type"
+
+
+def test_an_algorithm_must_be_on_the_list_and_be_the_keys_own():
+    eddsa_signing, eddsa_verifying, _ = KEYS["EdDSA"]
+    text = sign_jws(PAYLOAD, typ="at+jwt", key=eddsa_signing)
+    assert reason_of(check, text, key=eddsa_verifying, algorithms=("ES256",)) == "algorithm_not_allowed"
+    assert reason_of(check, text, key=VERIFYING, algorithms=("ES256", "EdDSA")) == "algorithm_not_allowed"
+    assert check(text, key=eddsa_verifying, algorithms=("EdDSA",)) == PAYLOAD
+
+
+def test_without_a_key_nothing_is_good():
+    assert reason_of(check, TOKEN, key=None) == "unknown_kid"
+
+
+def test_a_signature_of_another_key_is_refused():
+    _, stranger, _ = make_signing_key()
+    assert reason_of(check, TOKEN, key=VerifyingKey(VERIFYING.kid, "ES256", stranger.key)) == "bad_signature"
+
+
+@pytest.mark.parametrize("alg", ALGORITHMS)
+def test_every_changed_part_spoils_the_signature(alg):
+    signing, verifying, _ = KEYS[alg]
+    header, body, signature = sign_jws(PAYLOAD, typ="at+jwt", key=signing).split(".")
+    other = unsigned_part({"a": "other"})
+    flipped = ("B" if signature[0] != "B" else "C") + signature[1:]
+    for text in (f"{header}.{other}.{signature}", f"{header}.{body}.{flipped}", f"{header}.{body}.{signature[:-4]}", f"{header}.{body}.a"):
+        assert reason_of(verify_bytes, text, alg=alg, key=verifying.key) == "bad_signature"
+
+
+@pytest.mark.parametrize("body", [b"[]", b"1", b"null", b'"text"', b"", b"\xff", b"[" * 10_000], ids=lambda body: repr(body[:8]))
+def test_a_signed_payload_must_be_a_json_object(body):
+    text = _sign_raw(body or b" ")
+    assert reason_of(check, text) == "malformed_token"
+
+
+def _sign_raw(body: bytes) -> str:
+    return jwt.PyJWS().encode(body, SIGNING.private_key, algorithm="ES256", headers={"typ": "at+jwt", "kid": SIGNING.kid})
+
+
+def test_a_token_never_shows_in_a_traceback():
+    assert TOKEN not in repr(parse_unverified(TOKEN))
+
+
+def test_the_whole_check_gives_the_claims():
+    claims = make_claims()
+    unverified_token = parse_unverified(sign_jws(build_payload(claims), typ="at+jwt", key=SIGNING))
+    values: dict[str, Any] = {"key": VERIFYING, "algorithms": {"ES256"}, "issuer": ISSUER, "now": float(seconds(NOW)), "leeway": 0.0}
+    assert check_token(unverified_token, audience="api", **values) == claims
+    assert check_token(unverified_token, audience=None, **values) == claims
+    assert reason_of(check_token, unverified_token, audience="billing", **values) == "wrong_audience"
+    assert reason_of(check_token, unverified_token, audience="api", **values | {"key": None}) == "unknown_kid"

@@ -1,0 +1,165 @@
+"""The aiohttp adapter on a real server: default deny, and the answers of RFC 6750."""
+
+from __future__ import annotations
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from tests.factories import ACCOUNT_ID
+from tests.simulator import START, SimulatedIssuer
+
+from tokensvc.verify.aiohttp import CLAIMS, auth_middleware, follow, public, requires
+from tokensvc.verify.refresh import Clock
+
+
+@public
+async def health(_request):
+    return web.Response(text="well")
+
+
+async def whoami(request):
+    return web.json_response({"sub": request[CLAIMS].sub})
+
+
+@requires("orders:read")
+async def read(_request):
+    return web.Response(text="orders")
+
+
+@requires("orders:read", "orders:delete")
+async def delete(_request):
+    return web.Response(text="gone")
+
+
+@requires("orders:read")
+@requires("orders:delete")
+async def stacked(_request):
+    return web.Response(text="gone")
+
+
+@requires("orders:delete")
+class Orders(web.View):
+    async def get(self):
+        return web.Response(text="orders")
+
+
+class Methods(web.View):
+    @requires("orders:delete")
+    async def get(self):
+        return web.Response(text="orders")
+
+
+@public
+class Open(web.View):
+    async def get(self):
+        return web.Response(text="open")
+
+
+@pytest.fixture
+async def issuer():
+    return SimulatedIssuer()
+
+
+@pytest.fixture
+async def client(issuer):
+    verifier = issuer.make_verifier(clock=Clock(lambda: float(issuer.now), issuer._loop.time))
+    app = web.Application(middlewares=[auth_middleware(verifier)])
+    app.cleanup_ctx.append(follow(verifier))
+    for path, handler in {"/health": health, "/me": whoami, "/read": read, "/delete": delete, "/stacked": stacked}.items():
+        app.router.add_get(path, handler)
+    for path, view in {"/orders": Orders, "/methods": Methods, "/open": Open}.items():
+        app.router.add_view(path, view)
+    async with TestClient(TestServer(app)) as made:
+        yield made
+
+
+def bearer(token):
+    return {"Authorization": f"Bearer {token}"}
+
+
+@pytest.mark.parametrize("path", ["/health", "/open"])
+async def test_a_public_handler_needs_no_token(client, path):
+    assert (await client.get(path)).status == 200
+
+
+@pytest.mark.parametrize("path", ["/me", "/read", "/orders", "/nowhere"])
+async def test_everything_else_needs_one(client, path):
+    answer = await client.get(path)
+    assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+    assert answer.content_type == "application/problem+json"
+    assert (await answer.json())["code"] == "missing_token"
+
+
+async def test_a_good_token_opens_and_its_claims_are_at_hand(client, issuer):
+    answer = await client.get("/me", headers=bearer(issuer.issue()[0]))
+    assert await answer.json() == {"sub": ACCOUNT_ID}
+    assert (await client.get("/read", headers=bearer(issuer.issue()[0]))).status == 200
+
+
+@pytest.mark.parametrize("path", ["/delete", "/orders", "/stacked", "/methods"])
+async def test_a_token_that_lacks_a_capability_is_told_which(client, issuer, path):
+    answer = await client.get(path, headers=bearer(issuer.issue()[0]))
+    assert answer.status == 403
+    assert 'error="insufficient_scope"' in answer.headers["WWW-Authenticate"]
+    assert "orders:delete" in answer.headers["WWW-Authenticate"]
+
+
+@pytest.mark.parametrize(
+    ("value", "status", "challenge"),
+    [
+        ("", 401, "Bearer"),
+        ("Basic dXNlcjpwYXNz", 401, "Bearer"),
+        ("Bearer", 400, 'Bearer error="invalid_request"'),
+        ("Bearer ", 400, 'Bearer error="invalid_request"'),
+        ("Bearer junk", 401, 'Bearer error="invalid_token"'),
+        ("Bearer a.b.c", 401, 'Bearer error="invalid_token"'),
+        ("Bearer one two", 401, 'Bearer error="invalid_token"'),
+    ],
+)
+async def test_other_headers_get_the_answer_of_rfc_6750(client, value, status, challenge):
+    answer = await client.get("/me", headers={"Authorization": value})
+    assert answer.status == status
+    assert answer.headers["WWW-Authenticate"].startswith(challenge)
+
+
+@pytest.mark.parametrize("write", ["Bearer {}", "bearer {}", "BEARER   {} "])
+async def test_the_scheme_is_compared_without_case(client, issuer, write):
+    headers = {"Authorization": write.format(issuer.issue()[0])}
+    assert (await client.get("/me", headers=headers)).status == 200
+
+
+async def test_two_authorization_headers_are_refused(client, issuer):
+    header = ("Authorization", f"Bearer {issuer.issue()[0]}")
+    answer = await client.get("/me", headers=[header, header])
+    assert answer.status == 400
+    assert (await answer.json())["code"] == "invalid_request"
+
+
+async def test_a_token_in_the_query_is_no_token(client, issuer):
+    assert (await client.get("/me", params={"access_token": issuer.issue()[0]})).status == 401
+
+
+async def test_why_a_token_was_refused_is_only_logged(client, issuer, caplog):
+    caplog.set_level("INFO", logger="tokensvc.verify.aiohttp")
+    token, _ = issuer.issue(aud="billing", iat=START)
+    answer = await client.get("/me", headers=bearer(token))
+    assert "wrong_audience" not in await answer.text()
+    assert "wrong_audience" in caplog.text
+    assert token not in caplog.text
+
+
+async def test_a_path_cannot_write_lines_into_the_log(client, caplog):
+    caplog.set_level("INFO", logger="tokensvc.verify.aiohttp")
+    await client.get("/nowhere%0A2026 root: all is well")
+    (message,) = [record.getMessage() for record in caplog.records if record.name == "tokensvc.verify.aiohttp"]
+    assert "\n" not in message
+
+
+async def test_a_verifier_that_cannot_tell_answers_503(issuer):
+    verifier = issuer.make_verifier()
+    app = web.Application(middlewares=[auth_middleware(verifier)])
+    app.router.add_get("/me", whoami)
+    async with TestClient(TestServer(app)) as made:
+        answer = await made.get("/me", headers=bearer(issuer.issue()[0]))
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+        assert "WWW-Authenticate" not in answer.headers

@@ -1,0 +1,400 @@
+"""How a verifier lives: started, followed, rotated, cut off and healed, in simulated time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from tests.factories import ACCOUNT_ID, ISSUER, KEY_ID, make_signing_key
+from tests.simulator import SimulatedIssuer, simulated
+
+from tokensvc.core.identifier import Jti
+from tokensvc.verify import InvalidTokenError, Verifier, VerifierUnavailableError
+
+
+def reason_of(verifier: Verifier, token: str) -> str | None:
+    try:
+        verifier.verify(token)
+    except (InvalidTokenError, VerifierUnavailableError) as error:
+        return error.reason
+    return None
+
+
+@simulated
+async def test_a_started_verifier_is_ready_and_verifies():
+    issuer = SimulatedIssuer()
+    async with issuer.make_verifier() as verifier:
+        token, claims = issuer.issue()
+        assert verifier.verify(token) == verifier.verify(token) == claims
+        status = verifier.status()
+        assert (status.ready, status.kids, status.jwks_age, status.jwks_error) == (True, (issuer.signer.kid,), 0.0, None)
+        assert issuer.is_open
+    assert not issuer.is_open
+
+
+@simulated
+async def test_a_verifier_that_was_never_started_can_be_closed_and_verifies_nothing():
+    issuer = SimulatedIssuer()
+    verifier = issuer.make_verifier()
+    token, _ = issuer.issue()
+    assert reason_of(verifier, token) == "no_keys"
+    assert verifier.status().jwks_age == float("inf")
+    await verifier.close()
+
+
+@simulated
+async def test_keys_without_a_denylist_are_not_enough():
+    issuer = SimulatedIssuer()
+    verifier = issuer.make_verifier()
+    await verifier._jwks.fetch_once()
+    assert reason_of(verifier, issuer.issue()[0]) == "no_denylist"
+    assert not verifier.status().ready
+
+
+@simulated
+async def test_a_start_without_the_issuer_returns_and_heals_by_itself():
+    issuer = SimulatedIssuer()
+    issuer.down = True
+    loop = asyncio.get_running_loop()
+    async with issuer.make_verifier() as verifier:
+        assert loop.time() == pytest.approx(5)
+        assert reason_of(verifier, issuer.issue()[0]) == "no_keys"
+        assert verifier.status().jwks_error == "the issuer cannot be reached: simulated"
+        issuer.down = False
+        await asyncio.sleep(8)
+        assert reason_of(verifier, issuer.issue()[0]) is None
+
+
+@simulated
+async def test_a_rotation_costs_no_refusal():
+    issuer = SimulatedIssuer()
+    async with issuer.make_verifier() as verifier:
+        before, _ = issuer.issue()
+        old = issuer.signer
+        standby, _, jwk = make_signing_key()
+        issuer.published.append(jwk)
+        await asyncio.sleep(300)
+        issuer.keys.append(standby)
+        after, _ = issuer.issue()
+        assert (reason_of(verifier, before), reason_of(verifier, after)) == (None, None)
+        issuer.withdraw(old)
+        await asyncio.sleep(270)  # the token would live another half minute
+        assert reason_of(verifier, before) == "unknown_kid"
+        assert reason_of(verifier, after) is None
+
+
+@simulated
+async def test_keys_are_refreshed_before_their_age_runs_out():
+    issuer = SimulatedIssuer(max_age=300)
+    async with issuer.make_verifier():
+        await asyncio.sleep(3600)
+    gaps = [after - before for before, after in zip(issuer.jwks_asked_at, issuer.jwks_asked_at[1:], strict=False)]
+    assert len(gaps) >= 14
+    assert all(216 <= gap <= 240 for gap in gaps)
+
+
+@simulated
+async def test_an_issuer_that_allows_no_age_is_asked_once_a_second():
+    issuer = SimulatedIssuer(max_age=0)
+    async with issuer.make_verifier():
+        await asyncio.sleep(10.5)
+    assert len(issuer.jwks_asked_at) == 11
+
+
+@simulated
+async def test_an_unchanged_jwks_is_only_confirmed():
+    issuer = SimulatedIssuer()
+    async with issuer.make_verifier() as verifier:
+        await asyncio.sleep(241)
+        assert issuer.etags_asked[0] is None
+        assert issuer.etags_asked[1] is not None
+        assert verifier.status().jwks_age < 30
+        assert verifier.status().kids == (issuer.signer.kid,)
+
+
+@simulated
+async def test_a_key_nobody_announced_is_found_once_the_cooldown_is_over():
+    issuer = SimulatedIssuer()
+    async with issuer.make_verifier() as verifier:
+        issuer.rotate()
+        token, _ = issuer.issue()
+        assert reason_of(verifier, token) == "unknown_kid"
+        await asyncio.sleep(29)
+        assert reason_of(verifier, token) == "unknown_kid"
+        await asyncio.sleep(1)
+        assert reason_of(verifier, token) == "unknown_kid"
+        await asyncio.sleep(0.1)
+        assert reason_of(verifier, token) is None
+
+
+@simulated
+async def test_ten_thousand_unknown_kids_cost_one_fetch_per_cooldown():
+    issuer = SimulatedIssuer(max_age=100_000)
+    async with issuer.make_verifier() as verifier:
+        stranger, _, _ = make_signing_key()
+        token = issuer.sign_token({}, key=stranger)
+        loop, until = asyncio.get_running_loop(), 300.0
+        for number in range(10_000):
+            assert reason_of(verifier, token) == "unknown_kid"
+            await asyncio.sleep(until / 10_000)
+            assert len(issuer.jwks_asked_at) <= 1 + loop.time() // 30, number
+        assert len(issuer.jwks_asked_at) >= 9
+
+
+@pytest.mark.parametrize(("ceiling", "ends"), [(600, 900), (0, 300)])
+@simulated
+async def test_keys_outlive_an_outage_up_to_the_ceiling(ceiling, ends):
+    issuer = SimulatedIssuer(max_age=300)
+    verifier = issuer.make_verifier(when_stale="accept", jwks_stale_if_error=ceiling)
+    async with verifier:
+        issuer.go_down()
+        await asyncio.sleep(ends)
+        token, _ = issuer.issue()
+        assert reason_of(verifier, token) is None
+        assert verifier.status().jwks_error is not None
+        await asyncio.sleep(1)
+        assert reason_of(verifier, token) == "no_keys"
+        issuer.down = False
+        await asyncio.sleep(31)
+        assert reason_of(verifier, token) is None
+
+
+@pytest.mark.parametrize(
+    "document",
+    [b"", b"<html>", b'{"keys":[]}', b'{"keys":[{"kty":"oct","k":"AAAA","kid":"k","alg":"HS256"}]}', b'{"keys":' + b"[" * 100_000],
+    ids=["nothing", "a web page", "no keys", "no usable key", "nested too deep"],
+)
+@simulated
+async def test_a_broken_jwks_does_not_displace_the_good_one_and_is_got_over(document):
+    issuer = SimulatedIssuer(max_age=300)
+    async with issuer.make_verifier() as verifier:
+        issuer.jwks_lie = document
+        await asyncio.sleep(250)
+        token, _ = issuer.issue()
+        assert reason_of(verifier, token) is None
+        assert verifier.status().jwks_error is not None
+        issuer.jwks_lie = None
+        await asyncio.sleep(31)
+        assert verifier.status().jwks_error is None
+        issuer.revoke("jti", "one more")
+        await asyncio.sleep(0.1)
+        assert verifier.status().denylist_entries == 1
+
+
+# --- revocation ------------------------------------------------------------------------------------------------------------
+
+DENIALS: dict[str, Any] = {
+    "jti": lambda issuer, claims: issuer.revoke("jti", claims.jti),
+    "origin_jti": lambda issuer, _claims: issuer.revoke("jti", "origin"),
+    "key": lambda issuer, claims: issuer.revoke("key", KEY_ID, upto=claims.iat),
+    "account": lambda issuer, claims: issuer.revoke("account", ACCOUNT_ID, upto=claims.iat),
+    "kid": lambda issuer, _claims: issuer.revoke("kid", issuer.signer.kid),
+}
+
+
+@pytest.mark.parametrize("seen", [True, False], ids=["remembered", "new"])
+@pytest.mark.parametrize(("kind", "deny"), DENIALS.items(), ids=DENIALS)
+@simulated
+async def test_a_revocation_reaches_a_waiting_verifier_at_once(kind, deny, seen):
+    issuer = SimulatedIssuer()
+    async with issuer.make_verifier() as verifier:
+        token, claims = issuer.issue(origin_jti=Jti("origin"))
+        other, _ = issuer.issue(iat=claims.iat + 1, origin_jti=Jti("another"))
+        if seen:
+            assert reason_of(verifier, token) is None
+        issuer.rotate()
+        issuer.keys.reverse()
+        deny(issuer, claims)
+        await asyncio.sleep(0.01)
+        assert reason_of(verifier, token) == f"revoked_{kind.removeprefix('origin_')}"
+        assert reason_of(verifier, other) == ("revoked_kid" if kind == "kid" else None)
+
+
+@simulated
+async def test_revocations_in_a_row_are_followed_by_deltas():
+    issuer = SimulatedIssuer()
+    async with issuer.make_verifier() as verifier:
+        for number in range(20):
+            _, claims = issuer.issue()
+            issuer.revoke("jti", claims.jti)
+            await asyncio.sleep(0.01)
+            assert verifier.status().denylist_entries == number + 1
+        assert issuer.pages_asked.count(None) == 1
+
+
+@pytest.mark.parametrize("leeway", [0.0, 30.0, 60.0, 150.0])
+@simulated
+async def test_a_revoked_token_never_comes_back_whatever_leeway_is_allowed(leeway):
+    issuer = SimulatedIssuer()
+    try:
+        verifier = issuer.make_verifier(leeway=leeway)
+    except ValueError:
+        return  # a leeway that outlives the entries may well be refused
+    async with verifier:
+        token, claims = issuer.issue()
+        issuer.revoke("jti", claims.jti, life=600 + 120)
+        for _ in range(1000):
+            await asyncio.sleep(1)
+            assert reason_of(verifier, token) is not None
+
+
+@simulated
+async def test_a_clock_that_is_off_by_less_than_the_leeway_refuses_nothing():
+    issuer = SimulatedIssuer()
+    for skew in (-29.0, -5.0, 5.0, 29.0):
+        async with issuer.make_verifier(skew=skew) as verifier:
+            for _ in range(20):
+                await asyncio.sleep(7)
+                assert reason_of(verifier, issuer.issue()[0]) is None
+
+
+@simulated
+async def test_a_remembered_token_expires_on_time():
+    issuer = SimulatedIssuer()
+    async with issuer.make_verifier(leeway=10) as verifier:
+        token, _ = issuer.issue()
+        for _ in range(609):
+            assert reason_of(verifier, token) is None
+            await asyncio.sleep(1)
+        await asyncio.sleep(1)
+        assert reason_of(verifier, token) == "expired"
+
+
+# --- staleness -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("when_stale", "after"), [("reject", "denylist_stale"), ("accept", None)])
+@simulated
+async def test_a_verifier_that_is_cut_off_switches_at_max_staleness(when_stale, after):
+    issuer = SimulatedIssuer()
+    async with issuer.make_verifier(when_stale=when_stale) as verifier:
+        await asyncio.sleep(100)
+        issuer.go_down()
+        age = verifier.status().denylist_age
+        await asyncio.sleep(59.9 - age)
+        token, _ = issuer.issue()
+        assert reason_of(verifier, token) is None
+        assert verifier.status().denylist_age == pytest.approx(59.9)
+        await asyncio.sleep(0.2)
+        assert reason_of(verifier, token) == after
+        assert verifier.status().ready is (after is None)
+        assert verifier.status().denylist_error == "the issuer cannot be reached: simulated"
+        await asyncio.sleep(60)
+        issuer.down = False
+        await asyncio.sleep(61)
+        assert reason_of(verifier, token) is None
+
+
+@simulated
+async def test_a_healed_feed_that_has_no_news_is_believed_at_its_first_answer():
+    issuer = SimulatedIssuer()
+    async with issuer.make_verifier() as verifier:
+        issuer.go_down()
+        await asyncio.sleep(100)
+        issuer.down = False
+        asked = len(issuer.pages_asked)
+        while len(issuer.pages_asked) == asked:
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(2)
+        assert verifier.status().ready
+
+
+@simulated
+async def test_a_stale_verifier_that_accepts_still_refuses_what_it_knows():
+    issuer = SimulatedIssuer()
+    async with issuer.make_verifier(when_stale="accept") as verifier:
+        token, claims = issuer.issue()
+        issuer.revoke("jti", claims.jti)
+        await asyncio.sleep(1)
+        issuer.go_down()
+        await asyncio.sleep(500)
+        assert reason_of(verifier, token) == "revoked_jti"
+
+
+@simulated
+async def test_an_issuer_that_is_away_is_asked_every_one_to_two_seconds_so_that_recovery_is_quick():
+    issuer = SimulatedIssuer()
+    async with issuer.make_verifier():
+        await asyncio.sleep(1)
+        issuer.go_down()
+        await asyncio.sleep(0)
+        asked = len(issuer.pages_asked)
+        await asyncio.sleep(600)
+        assert 600 / 2 <= len(issuer.pages_asked) - asked <= 600 + 3
+
+
+@simulated
+async def test_a_quiet_feed_is_no_stale_feed():
+    issuer = SimulatedIssuer()
+    async with issuer.make_verifier() as verifier:
+        for _ in range(300):
+            await asyncio.sleep(1)
+            assert verifier.status().denylist_age <= 30.1
+        assert len(issuer.pages_asked) <= 13
+
+
+@simulated
+async def test_an_issuer_that_does_not_wait_is_not_asked_in_a_tight_loop():
+    issuer = SimulatedIssuer()
+    async with issuer.make_verifier():
+        issuer._wait_is_kept = False
+        issuer.wake()
+        for _ in range(1000):
+            await asyncio.sleep(0)
+    assert len(issuer.pages_asked) < 20
+
+
+# --- memory and set-up -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("most", [0, 1, 10])
+@simulated
+async def test_the_memory_of_tokens_is_bounded_and_keeps_the_latest(most):
+    issuer = SimulatedIssuer()
+    async with issuer.make_verifier(remember=most) as verifier:
+        favourite, _ = issuer.issue()
+        for _ in range(50):
+            assert reason_of(verifier, favourite) is None
+            assert reason_of(verifier, issuer.issue()[0]) is None
+            assert len(verifier._remembered) <= most
+        assert (favourite in verifier._remembered) is (most > 1)
+
+
+@simulated
+async def test_a_refused_token_is_not_remembered():
+    issuer = SimulatedIssuer()
+    async with issuer.make_verifier() as verifier:
+        assert reason_of(verifier, issuer.issue(aud="billing")[0]) == "wrong_audience"
+        assert not verifier._remembered
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"issuer": ""},
+        {"audience": ""},
+        {"algorithms": ()},
+        {"algorithms": ("none",)},
+        {"algorithms": ("ES256", "HS256")},
+        {"max_staleness": 35},
+        {"feed_wait": 60},
+        {"issuer": "http://auth.example.com"},
+        {"issuer": "auth.example.com"},
+        {"jwks_url": "http://auth.example.com/jwks.json"},
+        {"denylist_url": "ftp://127.0.0.1/denylist"},
+    ],
+    ids=lambda options: "{}={}".format(*next(iter(options.items()))),
+)
+def test_a_contradictory_setup_is_refused(options):
+    with pytest.raises(ValueError):  # noqa: PT011 - each says its own
+        Verifier(**{"issuer": ISSUER, "audience": "api"} | options)
+
+
+def test_a_verifier_can_be_made_outside_a_loop_with_the_clock_of_the_system():
+    verifier = Verifier(issuer="https://auth.example.com/", audience="api")
+    assert verifier._jwks._url == "https://auth.example.com/.well-known/jwks.json"
+    assert verifier._feed._url == "https://auth.example.com/v1/denylist"
+    assert verifier._clock.wall is time.time
+    assert not verifier.status().ready

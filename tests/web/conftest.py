@@ -1,0 +1,20 @@
+"""What the tests of the HTTP service start from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.integration.things import make_key
+
+if TYPE_CHECKING:
+    from tokensvc.issuer.api_keys import NewKey
+    from tokensvc.issuer.start import Started
+    from tokensvc.store.pool import Database
+
+
+@pytest.fixture
+async def key(database: Database, started: Started) -> NewKey:
+    """A key that may orders:read and orders:write."""
+    del started
+    return await make_key(database)

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from tests.integration.things import ACTOR, make_key, read_header, read_payload
+from tests.web.asking import get_token
+
+from tokensvc.issuer import accounts, api_keys
+from tokensvc.issuer.revocation import clean_denylist_once
+from tokensvc.store.denylist import new_tag
+
+
+async def fetch(client, **query):
+    """Return the text and the payload of a page."""
+    answer = await client.get("/v1/denylist", params=query)
+    assert answer.status == 200, await answer.text()
+    assert (answer.content_type, answer.headers["Cache-Control"]) == ("application/denylist+jwt", "no-store")
+    text = await answer.text()
+    return text, read_payload(text)
+
+
+async def revoke(client, key):
+    """Revoke a fresh token; return its id."""
+    token = (await get_token(client, key))["access_token"]
+    assert (await client.post("/v1/revoke", data={"token": token})).status == 200
+    return read_payload(token)["jti"]
+
+
+async def fetch_after(client, cursor, *, count):
+    """Return the page after `cursor` as soon as it holds `count` entries."""
+    async with asyncio.timeout(5):
+        while True:
+            _, page = await fetch(client, after=cursor, wait="1")
+            if len(page["entries"]) >= count:
+                return page
+
+
+async def test_without_a_cursor_the_page_is_a_snapshot_of_what_is_in_force(client, key, database, settings, service):
+    account = (await make_key(database)).listed.record
+    jti = await revoke(client, key)
+    await api_keys.revoke_key(database, key.listed.record.id, actor=ACTOR)
+    await accounts.suspend_account(database, account.account_id, actor=ACTOR)
+    await service.mirror.refresh_once()
+    text, page = await fetch(client)
+    assert read_header(text) == {"typ": "denylist+jwt", "alg": "ES256", "kid": read_header(text)["kid"]}
+    assert set(page) == {"iss", "iat", "exp", "cursor", "after", "full", "entries"}, "never aud or sub"
+    assert (page["iss"], page["after"], page["full"]) == (settings.issuer_url, None, True)
+    assert page["exp"] == page["iat"] + 60
+    assert page["iat"] <= time.time()
+    assert page["cursor"].startswith("3-")
+    token, key_mark, account_mark = page["entries"]
+    assert token == {"jti": jti, "exp": token["exp"]}
+    assert key_mark == {"key": key.listed.record.id, "exp": key_mark["upto"] + 720, "upto": key_mark["upto"]}
+    assert account_mark == {"account": account.account_id, "exp": account_mark["exp"], "upto": account_mark["upto"]}
+
+
+async def test_after_a_cursor_the_page_holds_only_what_is_new(client, key):
+    first = await revoke(client, key)
+    page = await fetch_after(client, "0-none", count=1)
+    assert (page["full"], [entry["jti"] for entry in page["entries"]]) == (True, [first])
+    second, third = await revoke(client, key), await revoke(client, key)
+    delta = await fetch_after(client, page["cursor"], count=2)
+    assert (delta["full"], delta["after"]) == (False, page["cursor"])
+    assert [entry["jti"] for entry in delta["entries"]] == [second, third]
+    _, empty = await fetch(client, after=delta["cursor"])
+    assert (empty["full"], empty["after"], empty["cursor"], empty["entries"]) == (False, delta["cursor"], delta["cursor"], [])
+
+
+@pytest.mark.parametrize("round_", range(3))
+async def test_a_long_poll_wakes_when_something_is_revoked(round_, client, key):
+    jti = await revoke(client, key)
+    page = await fetch_after(client, "0-none", count=1)
+    poll = asyncio.create_task(fetch(client, after=page["cursor"], wait="20"))
+    await asyncio.sleep(0.05 * round_)
+    started = time.monotonic()
+    news = await revoke(client, key)
+    _, delta = await asyncio.wait_for(poll, 5)
+    assert time.monotonic() - started < 1
+    assert [entry["jti"] for entry in delta["entries"]] == [news] != [jti]
+
+
+async def test_a_long_poll_without_news_ends_with_a_fresh_empty_page(client, key):
+    await revoke(client, key)
+    page = await fetch_after(client, "0-none", count=1)
+    started = time.monotonic()
+    _, empty = await fetch(client, after=page["cursor"], wait="1")
+    assert 0.9 < time.monotonic() - started < 3
+    assert (empty["entries"], empty["cursor"], empty["full"]) == ([], page["cursor"], False)
+    assert empty["iat"] >= page["iat"]
+
+
+async def test_a_poll_that_has_news_or_no_cursor_does_not_wait(client, key, service):
+    await revoke(client, key)
+    await service.mirror.refresh_once()
+    started = time.monotonic()
+    for query in ({}, {"after": "0-none"}, {"after": "99-none"}):
+        await fetch(client, wait="20", **query)
+    assert time.monotonic() - started < 2
+
+
+async def test_who_stands_where_we_never_were_gets_everything(client, key, service):
+    jtis = [await revoke(client, key) for _ in range(3)]
+    await service.mirror.refresh_once()
+    _, page = await fetch(client)
+    seq = int(page["cursor"].partition("-")[0])
+    assert seq == 3
+    for cursor in ("0-never", "2-wrong", "3-wrong", "4-beyond", "999999999-beyond"):
+        _, full = await fetch(client, after=cursor)
+        assert (full["full"], full["after"], full["cursor"]) == (True, None, page["cursor"])
+        assert [entry["jti"] for entry in full["entries"]] == jtis
+
+
+BAD_CURSORS = ["", "x", "1", "1-", "-1-abc", "01-abc", "1-ä", "1-" + "a" * 33, "1" * 19 + "-abc", "1-abc\n", "1-abc,2-abc", "1 -abc"]
+BAD_WAITS = ["", "x", "-1", "31", "100", "1.5", "٣", "1s"]
+
+
+async def test_a_cursor_or_wait_that_is_none_is_a_problem_document(client, subtests):
+    queries = [{"after": cursor} for cursor in BAD_CURSORS] + [{"wait": wait} for wait in BAD_WAITS]
+    for query in queries:
+        with subtests.test(msg=str(query)):
+            answer = await client.get("/v1/denylist", params=query, headers={"X-Request-Id": "bad-query"})
+            assert (answer.status, answer.content_type) == (400, "application/problem+json")
+            problem = await answer.json()
+            detail = problem.pop("detail")
+            assert detail.startswith("after must be a cursor" if "after" in query else "wait must be a whole number of seconds, 30")
+            assert problem == {
+                "type": "urn:tokensvc:problem:invalid_request",
+                "title": "The request is malformed",
+                "status": 400,
+                "code": "invalid_request",
+                "request_id": "bad-query",
+            }
+
+
+async def test_a_page_is_signed_once_for_all_who_ask_for_it_at_once(client, key, service):
+    await revoke(client, key)
+    await service.mirror.refresh_once()
+    texts = {text for text, _ in await asyncio.gather(*(fetch(client) for _ in range(20)))}
+    assert len(texts) == 1
+    at_another_place = {text for text, _ in await asyncio.gather(*(fetch(client, after="0-none") for _ in range(5)))}
+    assert len(at_another_place) == 1
+    assert at_another_place != texts
+
+
+async def test_all_waiting_followers_get_one_page(client, key, service):
+    await revoke(client, key)
+    await service.mirror.refresh_once()
+    _, page = await fetch(client)
+    polls = [asyncio.create_task(fetch(client, after=page["cursor"], wait="20")) for _ in range(30)]
+    await asyncio.sleep(0)
+    await revoke(client, key)
+    pages = await asyncio.gather(*polls)
+    assert len({text for text, _ in pages}) == 1
+    assert {len(payload["entries"]) for _, payload in pages} == {1}
+
+
+async def test_draining_answers_the_long_polls_at_once(client, key, service):
+    await revoke(client, key)
+    await service.mirror.refresh_once()
+    _, page = await fetch(client)
+    poll = asyncio.create_task(fetch(client, after=page["cursor"], wait="30"))
+    while not service.mirror._changed._waiters:
+        await asyncio.sleep(0.01)
+    service.drain()
+    _, empty = await asyncio.wait_for(poll, 2)
+    assert empty["entries"] == []
+    started = time.monotonic()
+    await fetch(client, after=page["cursor"], wait="30")
+    assert time.monotonic() - started < 1
+
+
+async def test_a_restored_backup_is_answered_with_a_snapshot(client, key, service, connection):
+    """Rows are lost and their numbers given out again: the tag tells."""
+    await revoke(client, key)
+    lost = await revoke(client, key)
+    await service.mirror.refresh_once()
+    _, page = await fetch(client)
+    async with connection.transaction():
+        await connection.execute("delete from denylist where seq = 2")
+        await connection.execute("update feed_head set seq = 1, tag = (select tag from denylist where seq = 1) where topic = 'denylist'")
+    again = await revoke(client, key)
+    await service.mirror.refresh_once()
+    _, full = await fetch(client, after=page["cursor"])
+    assert (full["full"], full["cursor"].partition("-")[0]) == (True, "2")
+    assert full["cursor"] != page["cursor"]
+    assert lost not in {entry.get("jti") for entry in full["entries"]}
+    assert again in {entry.get("jti") for entry in full["entries"]}
+
+
+async def test_expired_entries_are_in_no_page(client, key, service, connection, database):
+    await revoke(client, key)
+    await connection.execute("update denylist set expires_at = clock_timestamp() - interval '1 s'")
+    await connection.execute("update feed_head set tag = $1 where topic = 'denylist'", new_tag())
+    await service.mirror.refresh_once()
+    assert (await fetch(client))[1]["entries"] == []
+    assert await clean_denylist_once(database, service.mirror.now) == 1
+    jti = await revoke(client, key)
+    await service.mirror.refresh_once()
+    assert [entry["jti"] for entry in (await fetch(client))[1]["entries"]] == [jti]

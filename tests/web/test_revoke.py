@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from tests.factories import make_claims, make_signing_key
+from tests.integration.things import ACTOR, make_key, read_payload
+from tests.web.asking import get_token, try_token
+
+from tokensvc.core.apikey import new_api_key
+from tokensvc.core.claims import build_payload
+from tokensvc.core.token import sign_jws
+from tokensvc.issuer import api_keys
+from tokensvc.issuer.audit import list_events
+from tokensvc.issuer.revocation import list_denylist
+
+
+async def test_a_token_is_revoked_by_showing_it(client, key, database, logs):
+    token = read_payload(text := (await get_token(client, key))["access_token"])
+    answer = await client.post("/v1/revoke", data={"token": text, "token_type_hint": "access_token"})
+    assert (answer.status, await answer.text()) == (200, "")
+    assert (answer.headers["Cache-Control"], answer.headers["Pragma"]) == ("no-store", "no-cache")
+    (row,) = await list_denylist(database)
+    assert (row.revocation.kind, row.revocation.value, row.revocation.upto) == ("jti", token["jti"], None)
+    assert row.revocation.exp == token["exp"] + 120
+    (line,) = [line for line in logs.find("request") if line["route"] == "/v1/revoke"]
+    assert (line["revoked"], line["id"]) == ("token", token["jti"])
+    (event, *_) = await list_events(database, subject=token["jti"], most=10)
+    assert (event.actor, event.action, event.detail) == (
+        "holder",
+        "token.revoke",
+        {"key": token["client_id"], "account": token["sub"]},
+    )
+
+
+async def test_an_api_key_is_revoked_by_showing_it_with_all_its_tokens(client, key, database):
+    token = read_payload((await get_token(client, key))["access_token"])
+    assert (await client.post("/v1/revoke", data={"token": key.key.text})).status == 200
+    assert (await try_token(client, key)).status == 401
+    (row,) = await list_denylist(database)
+    assert (row.revocation.kind, row.revocation.value) == ("key", key.listed.record.id)
+    assert row.revocation.upto >= token["iat"]
+    assert row.revocation.exp >= token["exp"] + 120
+    (event, *_) = await list_events(database, subject=key.listed.record.id, most=1)
+    assert (event.actor, event.action, event.detail) == ("holder", "key.revoke", {"reason": "holder"})
+
+
+@pytest.mark.parametrize("what", ["token", "key"])
+async def test_revoking_twice_changes_nothing(what, client, key, database):
+    text = key.key.text if what == "key" else (await get_token(client, key))["access_token"]
+    statuses = [(await client.post("/v1/revoke", data={"token": text})).status for _ in range(3)]
+    assert statuses == [200, 200, 200]
+    assert len(await list_denylist(database)) == 1
+    revocations = [event for event in await list_events(database, subject=None, most=50) if event.action.endswith(".revoke")]
+    assert len(revocations) == 1
+
+
+async def test_revoking_one_token_many_times_at_once_is_safe(client, key, database):
+    text = (await get_token(client, key))["access_token"]
+    answers = await asyncio.gather(*(client.post("/v1/revoke", data={"token": text}) for _ in range(8)))
+    assert [answer.status for answer in answers] == [200] * 8
+    assert {row.revocation.value for row in await list_denylist(database)} == {read_payload(text)["jti"]}
+
+
+async def test_a_narrowed_token_can_be_revoked_by_itself(client, key, database):
+    original = (await get_token(client, key))["access_token"]
+    narrowed = (await get_token(client, original))["access_token"]
+    assert (await client.post("/v1/revoke", data={"token": narrowed})).status == 200
+    assert [row.revocation.value for row in await list_denylist(database)] == [read_payload(narrowed)["jti"]]
+    assert (await get_token(client, original))["token_type"] == "Bearer"
+
+
+async def test_what_is_not_ours_is_answered_as_if_it_had_been_revoked(client, database, logs, subtests):
+    forger, _, _ = make_signing_key()
+    gone = await make_key(database)
+    await api_keys.delete_key(database, gone.listed.record.id, actor=ACTOR)
+    before = await list_denylist(database)
+    for name, text in {
+        "an unknown key": new_api_key().text,
+        "a mistyped key": "tsk-" + "0" * 32,
+        "a deleted key": gone.key.text,
+        "a foreign token": sign_jws(build_payload(make_claims()), typ="at+jwt", key=forger),
+        "junk": "no token at all",
+    }.items():
+        with subtests.test(msg=name):
+            answer = await client.post("/v1/revoke", data={"token": text})
+            assert (answer.status, await answer.text()) == (200, "")
+            assert logs.find("request")[-1]["revoked"] == "nothing"
+    assert await list_denylist(database) == before
+
+
+async def test_revoking_nothing_is_a_malformed_request(client, subtests):
+    for name, data in {"no parameter": None, "without a value": {"token": ""}, "another parameter": {"tokens": "x"}}.items():
+        with subtests.test(msg=name):
+            answer = await client.post("/v1/revoke", data=data)
+            assert (answer.status, await answer.json()) == (
+                400,
+                {"error": "invalid_request", "error_description": "token is required: the access token or API key to revoke"},
+            )
+
+
+async def test_a_revocation_that_must_wait_too_long_is_refused_and_can_be_repeated(client, key, connection, database):
+    text = (await get_token(client, key))["access_token"]
+    async with connection.transaction():
+        await connection.execute("select from feed_head where topic = 'denylist' for update")
+        answer = await client.post("/v1/revoke", data={"token": text})
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+        assert (await answer.json())["error"] == "temporarily_unavailable"
+    assert await list_denylist(database) == []
+    assert (await client.post("/v1/revoke", data={"token": text})).status == 200
+    assert len(await list_denylist(database)) == 1
