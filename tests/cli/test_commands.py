@@ -96,8 +96,8 @@ def test_a_key_can_be_written_to_a_new_file_that_only_we_can_read(cli, account, 
     made = cli.json("key", "create", *arguments)
     assert path.read_text() == f"TOKENSVC_API_KEY={made['key']}\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert "exists already; name a new file" in cli("key", "create", *arguments, code=5).stderr
-    assert "exists already" in cli("key", "rotate", made["id"], "--write-env", str(path), code=5).stderr
+    assert "(File exists); name a new file" in cli("key", "create", *arguments, code=5).stderr
+    assert "(File exists)" in cli("key", "rotate", made["id"], "--write-env", str(path), code=5).stderr
     assert len(cli.json("key", "list")) == 1, "nothing was made that nobody has seen"
     rotated = cli.json("key", "rotate", made["id"], "--write-env", str(tmp_path / "next.env"))
     assert (tmp_path / "next.env").read_text() == f"TOKENSVC_API_KEY={rotated['key']}\n"
@@ -137,13 +137,12 @@ def test_keys_are_updated_disabled_enabled_rotated_revoked_and_deleted(cli, key)
 
 def test_a_life_beyond_the_calendar_is_refused(cli, account, key):
     arguments = ("--account", account, "--name", "x", "--capability", "orders:read", "--expires-in", "999999w")
-    assert cli("key", "create", *arguments, code=5).stderr.startswith("tokensvc: ")
-    assert cli("key", "update", key["id"], "--expires-in", "999999w", code=5).stderr.startswith("tokensvc: ")
+    assert "longer than a hundred years" in cli("key", "create", *arguments, code=2).stderr
+    assert "longer than a hundred years" in cli("key", "update", key["id"], "--expires-in", "999999w", code=2).stderr
 
 
 def test_a_grace_beyond_the_calendar_is_refused_and_keys_can_still_be_listed(cli, key):
-    result = cli("key", "rotate", key["id"], "--grace", "999999w", code=5)
-    assert result.stderr.startswith("tokensvc: ")
+    assert "longer than a hundred years" in cli("key", "rotate", key["id"], "--grace", "999999w", code=2).stderr
     assert [row["id"] for row in cli.json("key", "list")] == [key["id"]]
 
 

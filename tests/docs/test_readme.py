@@ -8,7 +8,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
 from tests.processes import EXECUTABLE, clean_environment, find_free_port
 
 ROOT = Path(__file__).parent.parent.parent
@@ -47,7 +46,7 @@ def test_the_walkthrough_does_what_it_says(new_process):
     assert service.output.count("This is the first start") == 1
 
 
-@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")) + [ROOT / "README.md"], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"], ids=lambda page: page.name)
 def test_every_link_to_a_file_leads_somewhere(page):
     targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
     assert [target for target in targets if not (page.parent / target).exists()] == []
@@ -72,7 +71,7 @@ class Shell:
         assert self._bash.stdout is not None
         self._bash.stdin.write(f"{commands}\necho; echo {END}\n")
         self._bash.stdin.flush()
-        lines = []
+        lines: list[str] = []
         for line in self._bash.stdout:
             if line.strip() == END:
                 return "".join(lines[:-1]) if lines and lines[-1] == "\n" else "".join(lines)

