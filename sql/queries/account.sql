@@ -20,13 +20,13 @@ select id, name, created_at, suspended_at from account where id = $1 and deleted
 -- name: suspend(id)
 -- One moment, taken while the row is held: nothing is issued after it, everything before lies under the watermark.
 with moment as materialized (select clock_timestamp() as at)
-update account set suspended_at = coalesce(suspended_at, moment.at), denied_up_to = moment.at
-from moment where id = $1 returning moment.at as moment;
+update account set suspended_at = coalesce(suspended_at, moment.at), denied_up_to = greatest(denied_up_to, moment.at)
+from moment where id = $1 returning denied_up_to as moment;
 
 -- name: resume(id)
 update account set suspended_at = null where id = $1;
 
 -- name: delete(id)
 with moment as materialized (select clock_timestamp() as at)
-update account set deleted_at = moment.at, denied_up_to = moment.at
-from moment where id = $1 returning moment.at as moment;
+update account set deleted_at = moment.at, denied_up_to = greatest(denied_up_to, moment.at)
+from moment where id = $1 returning denied_up_to as moment;

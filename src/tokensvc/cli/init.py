@@ -13,7 +13,7 @@ from tokensvc.issuer.start import initialise
 @output_option
 def command(output: str) -> None:
     """Prepare database, master key, signing keys and a first admin key (shown once). Doing it again changes nothing."""
-    started = operate(initialise, check=False)
+    started = operate(lambda database, settings: initialise(database, settings), check=False)
     if started.admin is None:
         print_row({"status": "ready"}, output)
         return

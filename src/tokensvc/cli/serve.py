@@ -19,7 +19,7 @@ from tokensvc.web.logs import configure_logs
 from tokensvc.web.server import bind_socket, serve_many, serve_one
 
 if TYPE_CHECKING:
-    from tokensvc.issuer.start import Started
+    from tokensvc.issuer.api_keys import NewKey
 
 
 @click.command("serve")
@@ -35,10 +35,10 @@ def command(workers: int) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     listener = bind_socket(settings)
     with database_url(settings) as url:
-        started = asyncio.run(_initialise(settings, url))
+        asyncio.run(_initialise(settings, url))
 
         def ready() -> None:
-            click.echo(_greet(settings, started))
+            click.echo(f"tokensvc {__version__} serves {settings.issuer_url} (process {os.getpid()}); Ctrl-C stops it.")
             sys.stdout.flush()
 
         if workers == 1:
@@ -47,21 +47,22 @@ def command(workers: int) -> None:
             serve_many(settings, url, listener, ready, workers)
 
 
-async def _initialise(settings: Settings, url: str) -> Started:
+async def _initialise(settings: Settings, url: str) -> None:
+    def announce(admin: NewKey) -> None:
+        click.echo(_greet(settings, admin))
+        sys.stdout.flush()
+
     database = await open_database(url, max_size=2)
     try:
-        return await initialise(database, settings)
+        await initialise(database, settings, announce)
     finally:
         await database.close()
 
 
-def _greet(settings: Settings, started: Started) -> str:
-    url = settings.issuer_url
-    lines = [f"tokensvc {__version__} serves {url} (process {os.getpid()}); Ctrl-C stops it."]
-    if started.admin is not None:
-        key, listed = started.admin.key, started.admin.listed
-        lines += [
-            "",
+def _greet(settings: Settings, admin: NewKey) -> str:
+    url, key, listed = settings.issuer_url, admin.key, admin.listed
+    return "\n".join(
+        [
             "This is the first start. An admin API key was made; it is shown this once, so store it now:",
             "",
             f"    {key.text}",
@@ -74,5 +75,6 @@ def _greet(settings: Settings, started: Started) -> str:
             f"    curl -s '{url}/v1/denylist'",
             "",
             "Next: tokensvc account create NAME, then tokensvc key create (`--help` shows examples).",
+            "",
         ]
-    return "\n".join(lines)
+    )

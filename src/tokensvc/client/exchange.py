@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
+from tokensvc.core.address import check_url
 from tokensvc.core.errors import InvalidClientError, InvalidRequestError, UnavailableError
 
 if TYPE_CHECKING:
@@ -18,6 +19,10 @@ _OK, _UNAUTHORIZED, _BUSY, _FAILED = 200, 401, 429, 500
 
 async def request_token(issuer: str, api_key: str, form: Mapping[str, str]) -> str:
     """Return a token for an API key. Raises InvalidClientError, InvalidRequestError, UnavailableError."""
+    try:
+        check_url(issuer)
+    except ValueError as error:
+        raise InvalidRequestError(str(error)) from error
     headers = {"Authorization": f"Bearer {api_key}"}
     try:
         async with (

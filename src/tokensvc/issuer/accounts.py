@@ -47,7 +47,7 @@ async def suspend_account(database: Database, account_id: str, *, actor: str) ->
         if account.suspended_at is None:
             moment = await table.suspend_account(connection, account.id)
             await append_watermark(connection, "account", account.id, upto=moment, reason="account suspended")
-            await record(connection, actor, "account.suspend", account.id)
+        await record(connection, actor, "account.suspend", account.id)
         return await table.load_account(connection, account.id)
 
 

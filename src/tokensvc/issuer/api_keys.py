@@ -130,7 +130,7 @@ async def disable_key(database: Database, key_id: str, *, actor: str) -> ListedK
         if key.disabled_at is None:
             moment = await table.disable_api_key(connection, key.id)
             await append_watermark(connection, "key", key.id, upto=moment, reason="key disabled")
-            await record(connection, actor, "key.disable", key.id)
+        await record(connection, actor, "key.disable", key.id)
         return await _load(connection, key.id)
 
 
@@ -174,13 +174,16 @@ async def rotate_key(database: Database, key_id: str, *, grace: timedelta, prefi
 
 
 async def revoke_key(database: Database, key_id: str, *, actor: str, reason: str = "") -> ListedKey:
-    """Revoke for good: no token any more, and all tokens of the key are dead. Repeating it changes nothing."""
+    """Revoke for good: no token any more, and all tokens of the key are dead.
+
+    Repeating it adds nothing but an audit row, whose commit proves that the first one is durable too.
+    """
     async with database.transaction() as connection:
         key, _ = await table.lock_api_key(connection, key_id)
         if key.revoked_at is None:
             moment = await table.revoke_api_key(connection, key.id)
             await append_watermark(connection, "key", key.id, upto=moment, reason="key revoked")
-            await record(connection, actor, "key.revoke", key.id, reason=reason)
+        await record(connection, actor, "key.revoke", key.id, reason=reason)
         return await _load(connection, key.id)
 
 

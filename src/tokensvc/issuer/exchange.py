@@ -60,5 +60,5 @@ async def _judge(request: ExchangeRequest, ledger: Ledger) -> Verdict:
 async def _find_audience(request: ExchangeRequest, mirror: Mirror, policy: IssuingPolicy) -> Audience | None:
     name = request.audience or policy.default_audience
     if name not in mirror.audiences:
-        await mirror.refresh_once()  # it may have been added a moment ago
+        await mirror.refresh_for_a_miss()  # it may have been added a moment ago
     return mirror.audiences.get(name)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from tokensvc.core.denylist import Page, Position, build_page_payload
+from tokensvc.core.denylist import Page, Position, Revocation, build_page_payload
 from tokensvc.core.errors import UnavailableError
 from tokensvc.core.token import DENYLIST_PAGE, sign_jws
+from tokensvc.issuer.mirror import FRESH_SECONDS
 from tokensvc.issuer.rotation import ALGORITHM
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from tokensvc.settings import Settings
 
 _SHARED_SECONDS: Final = 0.25  # how long a signed page is handed to further followers
-_MAX_AGE_SECONDS: Final = 3.0  # a copy older than that proves no freshness
 
 
 class Feed:
@@ -38,28 +38,29 @@ class Feed:
 
     def _sign(self, after: Position | None) -> str:
         mirror, head = self._mirror, self._mirror.log.head
-        if head is None or mirror.age_seconds > _MAX_AGE_SECONDS:
+        if head is None or mirror.age_seconds > FRESH_SECONDS:
             msg = "the denylist cannot be confirmed right now; try again"
             raise UnavailableError(msg, reason="mirror_stale")
+        full, entries = mirror.log.cut(after)
+        place = (None if full else after, head)
         now = time.monotonic()
-        signed_on, text = self._signed.get((after, head), (-_SHARED_SECONDS, ""))
+        signed_on, text = self._signed.get(place, (-_SHARED_SECONDS, ""))
         if now - signed_on < _SHARED_SECONDS:
             return text
-        text = self._build(after, head)
-        self._signed = {place: kept for place, kept in self._signed.items() if now - kept[0] < _SHARED_SECONDS}
-        self._signed[after, head] = (now, text)
+        text = self._build(place[0], head, entries)
+        self._signed = {at: kept for at, kept in self._signed.items() if now - kept[0] < _SHARED_SECONDS}
+        self._signed[place] = (now, text)
         return text
 
-    def _build(self, after: Position | None, head: Position) -> str:
-        full, entries = self._mirror.log.cut(after)
+    def _build(self, after: Position | None, head: Position, entries: tuple[Revocation, ...]) -> str:
         issued_at = int(self._mirror.confirmed_at.timestamp())
         page = Page(
             issuer=self._issuer,
             issued_at=issued_at,
             expires_at=issued_at + self._page_ttl,
             cursor=head,
-            after=None if full else after,
-            full=full,
+            after=after,
+            full=after is None,
             entries=entries,
         )
         key = self._mirror.signing_key(self._mirror.now, ALGORITHM)

@@ -40,8 +40,10 @@ if TYPE_CHECKING:
     from tokensvc.store.pool import Connection, Database
 
 POLL_SECONDS: Final = 0.5
+FRESH_SECONDS: Final = 3.0  # a copy older than that proves no freshness to anybody outside
 MAX_AGE_SECONDS: Final = 10.0
 _RECONNECT_SECONDS: Final = 1.0
+_MISS_SECONDS: Final = 0.1
 
 _log = structlog.get_logger(__name__)
 
@@ -136,12 +138,19 @@ class Mirror:
         async with self._refreshing:
             await self._refresh()
 
+    async def refresh_for_a_miss(self) -> None:
+        """As `refresh_once`, for somebody who misses something that may be new; ten times a second at most, whoever asks."""
+        async with self._refreshing:
+            if self.age_seconds > _MISS_SECONDS:
+                await self._refresh()
+
     async def _refresh(self) -> None:
         self._wake.clear()
         asked_on = time.monotonic()
         async with self._database.connection() as connection:
             heads, now = await list_heads(connection)
             if heads["audience"] != self._heads.get("audience"):
+                self._policy = self._settings.rotation_policy(await load_longest_life(connection))  # it may grant a longer life
                 self.audiences = {audience.name: audience for audience in await list_audiences(connection)}
             if heads["signing_key"] != self._heads.get("signing_key"):
                 await self._load_signing_keys(connection)

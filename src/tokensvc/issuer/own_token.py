@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from tokensvc.core.keyring import SigningKeyRecord
 
 
-def check_own_token(text: str, records: Iterable[SigningKeyRecord], issuer: str, now: float) -> Claims:
+def check_own_token(text: str, records: Iterable[SigningKeyRecord], issuer: str, now: float, *, leeway: float = 0) -> Claims:
     """Return the claims of one of our live tokens, whatever its audience. Raises InvalidTokenError.
 
-    Our own clock judges our own tokens, so there is no leeway. A revoked signing key vouches for nothing.
+    Our own clock judges our own tokens, so there is no leeway, unless what matters is whether somebody else may still accept it. A
+    revoked signing key vouches for nothing.
     """
     unverified_token = parse_unverified(text)
     record = next((r for r in records if r.kid == unverified_token.kid and r.revoked_at is None), None)
     key = None if record is None else parse_public_jwk(record.public_jwk)
-    return check_token(unverified_token, key=key, algorithms=ALGORITHMS, issuer=issuer, audience=None, now=now, leeway=0)
+    return check_token(unverified_token, key=key, algorithms=ALGORITHMS, issuer=issuer, audience=None, now=now, leeway=leeway)

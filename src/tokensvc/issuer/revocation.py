@@ -60,12 +60,15 @@ async def revoke_one_token(database: Database, settings: Settings, text: str, *,
 
 
 async def deny_token(database: Database, claims: Claims, *, actor: str) -> None:
-    """Deny one token until it and all leeway are over. Repeating it changes nothing."""
+    """Deny one token until it and all leeway are over.
+
+    Repeating it adds nothing but an audit row, whose commit proves that the first one is durable too: a repeat is how a client learns
+    that, after an answer that left it open.
+    """
     async with database.transaction() as connection:
-        if await is_denied(connection, "jti", claims.jti):
-            return
-        expires_at = datetime.fromtimestamp(claims.exp, UTC) + LEEWAY
-        await append_revocation(connection, "jti", claims.jti, upto=None, expires_at=expires_at, reason="token revoked")
+        if not await is_denied(connection, "jti", claims.jti):
+            expires_at = datetime.fromtimestamp(claims.exp, UTC) + LEEWAY
+            await append_revocation(connection, "jti", claims.jti, upto=None, expires_at=expires_at, reason="token revoked")
         await record(connection, actor, "token.revoke", claims.jti, key=claims.client_id, account=claims.sub)
         await wake(connection)
 
@@ -95,7 +98,8 @@ async def _revoke_token(database: Database, settings: Settings, text: str, *, ac
     async with database.connection() as connection:
         records = await list_signing_keys(connection)
     try:
-        claims = check_own_token(text, records, settings.issuer_url, now.timestamp())
+        # with the leeway of the most patient verifier: what is accepted anywhere can be revoked
+        claims = check_own_token(text, records, settings.issuer_url, now.timestamp(), leeway=LEEWAY.total_seconds())
     except InvalidTokenError as error:
         _log.debug("revocation_of_no_token_of_ours", reason=error.reason)
         return "nothing", None

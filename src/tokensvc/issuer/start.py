@@ -27,6 +27,8 @@ from tokensvc.store.migrate import find_missing, load_migrations, migrate, one_a
 from tokensvc.store.signing_key import list_signing_keys
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tokensvc.core.sealing import MasterKey
     from tokensvc.issuer.api_keys import NewKey
     from tokensvc.settings import Settings
@@ -46,8 +48,12 @@ class Started:
     admin: NewKey | None
 
 
-async def initialise(database: Database, settings: Settings) -> Started:
-    """Bring database and keys to where the service can serve. Raises StartRefusedError, UnavailableError."""
+async def initialise(database: Database, settings: Settings, announce: Callable[[NewKey], None] | None = None) -> Started:
+    """Bring database and keys to where the service can serve. Raises StartRefusedError, UnavailableError.
+
+    `announce` shows the first admin key. It is called just before the key becomes real, so a start that is killed there leaves no key that
+    nobody has seen: the next one makes and shows another.
+    """
     await wait_for_database(database, settings.database_wait)
     connection = await database.connect_apart()
     try:
@@ -57,7 +63,7 @@ async def initialise(database: Database, settings: Settings) -> Started:
             master_key = await _open_master_key(database, settings)
             await _prepare(database, settings)
             await rotate_once(database, settings, master_key, actor=ACTOR)
-            admin = await _create_first_admin(database, settings)
+            admin = await _create_first_admin(database, settings, announce)
     finally:
         await connection.close()
     return Started(master_key, admin)
@@ -136,11 +142,14 @@ async def _prepare(database: Database, settings: Settings) -> None:
             await insert_audience(connection, settings, settings.default_audience, description="the default", actor=ACTOR)
 
 
-async def _create_first_admin(database: Database, settings: Settings) -> NewKey | None:
+async def _create_first_admin(database: Database, settings: Settings, announce: Callable[[NewKey], None] | None) -> NewKey | None:
     """Make the first account with an admin key, in a database that never had an account."""
     async with database.transaction() as connection:
         if await has_accounts(connection):
             return None
         account = await insert_account(connection, "admin", actor=ACTOR)
         wish = KeyWish(name="first admin", capabilities=[ADMIN], description="made by the first start")
-        return await insert_key(connection, account.id, wish, prefix=settings.key_prefix, actor=ACTOR)
+        admin = await insert_key(connection, account.id, wish, prefix=settings.key_prefix, actor=ACTOR)
+        if announce is not None:
+            announce(admin)
+        return admin

@@ -15,6 +15,7 @@ import os
 import secrets
 import shutil
 import signal
+import stat
 import subprocess
 import time
 from pathlib import Path
@@ -54,7 +55,7 @@ class EmbeddedPostgres:
     @property
     def process_id(self) -> int | None:
         """The process id of the server that runs on this data, None if none does."""
-        return _running(self._home / "data")
+        return _running(self._home / "data", self._uid)
 
     def start(self) -> str:
         """Start the server, or join the one that runs; return its URL. Raises StartRefusedError."""
@@ -86,17 +87,20 @@ class EmbeddedPostgres:
             self._shut_down()
 
     def _find_home(self) -> Path:
-        """Return where the cluster lives, making the folder; decides who runs it."""
+        """Return where the cluster lives, making the folder; decides who runs it.
+
+        The folder stays ours even if Postgres runs as somebody else: only `data` and `socket` in it are theirs, so whoever is Postgres
+        cannot put a link in the place of something that root is going to touch.
+        """
         pointer = self._data_dir / "postgres-elsewhere"
         home = Path(pointer.read_text().strip()) if pointer.exists() else self._data_dir / "postgres"
-        owner = home.stat().st_uid if home.exists() else None
-        self._uid, self._gid = unprivileged_user(owner)
+        data = home / "data"
+        self._uid, self._gid = unprivileged_user(data.lstat().st_uid if data.exists() else None)
         if not home.exists():
             find_binaries(self._bin_dir, None)  # before anything is made
             if not can_reach(self._data_dir, self._uid) or len(os.fsencode(home)) + 30 > _SOCKET_PATH_LIMIT:
                 home = self._make_elsewhere(pointer)
-            home.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.chown(home, self._uid, self._gid)
+            home.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
         return home
 
     def _make_elsewhere(self, pointer: Path) -> Path:
@@ -105,30 +109,41 @@ class EmbeddedPostgres:
             raise StartRefusedError(msg)
         _ELSEWHERE.mkdir(mode=0o755, parents=True, exist_ok=True)
         home = _ELSEWHERE / secrets.token_hex(6)
-        pointer.write_text(f"{home}\n")
+        draft = pointer.with_suffix(".new")
+        draft.write_text(f"{home}\n")
+        draft.rename(pointer)
         return home
 
     def _prepare(self) -> Path:
         """Make the cluster if there is none; return the folder of programs."""
         version = self._home / "data" / "PG_VERSION"
         exists = version.exists()
-        binaries = find_binaries(self._bin_dir, version.read_text().strip() if exists else None)
+        binaries = find_binaries(self._bin_dir, _read_version(version) if exists else None)
         if not can_reach(binaries / "postgres", self._uid):
             binaries = copy_readable(binaries, self._home.with_name(self._home.name + "-binaries"))
         if not exists:
             self._initialise(binaries)
-        socket_folder = self._home / "socket"
-        socket_folder.mkdir(mode=0o700, exist_ok=True)
-        os.chown(socket_folder, self._uid, self._gid)
+        self._give(self._home / "socket")
         return binaries
+
+    def _give(self, folder: Path) -> None:
+        """Make a folder that belongs to whoever runs Postgres. Never follows a link."""
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if not stat.S_ISDIR(folder.lstat().st_mode):
+            msg = f"{folder} is a link; remove it"
+            raise StartRefusedError(msg)
+        os.chown(folder, self._uid, self._gid, follow_symlinks=False)
 
     def _initialise(self, binaries: Path) -> None:
         draft = self._home / "data.new"  # renamed when whole: a start that was killed here leaves no half cluster
         shutil.rmtree(draft, ignore_errors=True)
+        self._give(draft)
         password = secrets.token_urlsafe(24)
-        note = self._home / "password.new"  # the folder is 0700, the file gone when initdb has read it
-        note.write_text(f"{password}\n")
-        os.chown(note, self._uid, self._gid)
+        note = self._home / "password.new"  # for initdb alone, gone when it has read it
+        note.unlink(missing_ok=True)
+        with os.fdopen(os.open(note, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w") as file:
+            file.write(f"{password}\n")
+            os.fchown(file.fileno(), self._uid, self._gid)
         command: list[str | Path] = [binaries / "initdb", "-D", draft, "-U", _USER, "-A", "scram-sha-256", f"--pwfile={note}"]
         made = subprocess.run([*command, "-E", "UTF8", "--locale=C"], capture_output=True, check=False, **self._as_user())
         note.unlink()
@@ -216,13 +231,21 @@ def _status(data: Path) -> list[str]:
         return []
 
 
-def _running(data: Path) -> int | None:
+def _read_version(path: Path) -> str:
+    """Return the major version that made a cluster; the file is Postgres's, so nothing but a number is taken from it."""
+    version = path.read_text("ascii", "replace").strip()
+    return version if version.isdecimal() else "unknown"
+
+
+def _running(data: Path, uid: int) -> int | None:
     status = _status(data)
-    if not status or not status[0].isdigit():
+    if not status or not status[0].isdecimal():
         return None
     process_id = int(status[0])
+    process = Path(f"/proc/{process_id}")
     try:
-        cwd = Path(f"/proc/{process_id}/cwd").readlink()  # a server stands in its data folder; the number may be another's by now
+        # a server stands in its data folder and runs as its user; the number may be another process's by now
+        is_ours = process.stat().st_uid == uid and (process / "cwd").readlink() == data.resolve() and not data.is_symlink()
     except OSError:
         return None
-    return process_id if cwd == data.resolve() else None
+    return process_id if is_ours else None

@@ -16,19 +16,25 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LENGTH: Final = 32
+_MOST_BYTES: Final = 4096
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
 def find_master_key(path: Path) -> MasterKey | None:
     """Return the master key, None if there is no file. Raises StartRefusedError for a file that is unsafe or unreadable."""
     try:
-        mode = path.stat().st_mode
-        text = path.read_bytes()
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            text = file.read(_MOST_BYTES)
     except FileNotFoundError:
         return None
     except OSError as error:
         msg = f"the master key file {path} cannot be read: {error.strerror}"
         raise StartRefusedError(msg) from error
+    if status.st_uid not in {0, os.geteuid()}:
+        msg = f"the master key file {path} belongs to another user, who can read and change it; run: chown {os.geteuid()} {path}"
+        raise StartRefusedError(msg)
+    mode = status.st_mode
     if mode & _OTHERS:
         msg = f"the master key file {path} can be read by others (mode {stat.S_IMODE(mode):04o}); run: chmod 600 {path}"
         raise StartRefusedError(msg)

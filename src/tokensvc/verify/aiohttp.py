@@ -14,6 +14,7 @@ async def health(request): ...
 
 from __future__ import annotations
 
+import functools
 import logging
 from typing import TYPE_CHECKING, TypeVar
 
@@ -69,9 +70,9 @@ def auth_middleware(verifier: Verifier) -> Middleware:
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        called = request.match_info.handler
+        called = _unwrap(request.match_info.handler)
         method = getattr(called, request.method.lower(), None)  # of a view class
-        if getattr(called, _PUBLIC, False):
+        if vars(called).get(_PUBLIC, False):  # its own mark: a view does not inherit openness
             return await handler(request)
         try:
             claims = verifier.verify(read_bearer(request.headers.getall("Authorization", [])))
@@ -85,6 +86,15 @@ def auth_middleware(verifier: Verifier) -> Middleware:
         return await handler(request)
 
     return guard
+
+
+def _unwrap(handler: object) -> object:
+    """Return the function or class that was marked, below partial() and decorators that used functools.wraps."""
+    while True:
+        inner = handler.func if isinstance(handler, functools.partial) else getattr(handler, "__wrapped__", None)
+        if inner is None or _REQUIRES in vars(handler) or _PUBLIC in vars(handler):
+            return handler
+        handler = inner
 
 
 def read_bearer(headers: Sequence[str]) -> str:

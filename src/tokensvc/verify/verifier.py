@@ -13,12 +13,13 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, Self
 
+from tokensvc.core.address import check_url
 from tokensvc.core.claims import check_validity
 from tokensvc.core.errors import InvalidTokenError, VerifierUnavailableError
 from tokensvc.core.jwks import ALGORITHMS
 from tokensvc.core.token import parse_unverified
 from tokensvc.core.verification import check_token
-from tokensvc.verify.fetch import Fetcher, check_url
+from tokensvc.verify.fetch import Fetcher
 from tokensvc.verify.refresh import Clock, DenylistFollower, JwksFollower
 
 if TYPE_CHECKING:

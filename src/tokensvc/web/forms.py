@@ -28,6 +28,8 @@ async def read_form(request: web.Request) -> dict[str, str]:
     if request.query_string:
         msg = "send parameters in the body, not in the URL: URLs end up in logs"
         raise InvalidRequestError(msg)
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise web.HTTPUnsupportedMediaType
     body = await _read(request)
     if not body:
         return {}
@@ -68,3 +70,6 @@ async def _read(request: web.Request) -> bytes:
             return await request.read()
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
+    except web.RequestPayloadError as error:
+        msg = "the body is not what its headers say"
+        raise InvalidRequestError(msg) from error

@@ -19,6 +19,7 @@ from gunicorn.glogging import Logger
 from tokensvc.core.errors import StartRefusedError
 from tokensvc.web.app import build_app
 from tokensvc.web.keys import IN_FLIGHT, SERVICE
+from tokensvc.web.protocol import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,9 +39,8 @@ def bind_socket(settings: Settings) -> socket.socket:
         family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        msg = (
-            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}. Stop what uses it, or set TOKENSVC_HOST and TOKENSVC_PORT"
-        )
+        used = f"cannot listen on {settings.host}:{settings.port}: {_explain(error)}"
+        msg = f"{used}. Stop what uses it, or set TOKENSVC_HOST and TOKENSVC_PORT"
         raise StartRefusedError(msg) from error
 
 
@@ -127,6 +127,9 @@ class _DrainingRunner(web.AppRunner):
     def __init__(self, app: web.Application, *, drain_seconds: float, **options: Any) -> None:  # noqa: ANN401 - aiohttp's own
         super().__init__(app, shutdown_timeout=drain_seconds, **options)
         self._drain_seconds = drain_seconds
+
+    async def _make_server(self) -> Server:
+        return Server.like(await super()._make_server())
 
     async def cleanup(self) -> None:
         for site in list(self.sites):

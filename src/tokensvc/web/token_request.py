@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
@@ -153,7 +152,7 @@ def _parse_subject(
 def _parse_basic(value: str) -> Authorization:
     try:
         text = base64.b64decode(value, validate=True).decode("utf-8")
-    except (binascii.Error, UnicodeDecodeError) as error:
+    except ValueError as error:  # not base64, not ASCII, not UTF-8
         raise InvalidClientError("malformed_basic") from error
     user, colon, password = text.partition(":")
     if not colon:

@@ -9,7 +9,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from tokensvc.verify.fetch import DEFAULT_MAX_AGE, MAX_JWKS_BYTES, Fetcher, FetchError, check_url
+from tokensvc.core.address import check_url
+from tokensvc.verify.fetch import DEFAULT_MAX_AGE, MAX_JWKS_BYTES, Fetcher, FetchError
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
@@ -55,6 +57,18 @@ class Open(web.View):
         return web.Response(text="open")
 
 
+class InheritsOpen(Open):
+    pass
+
+
+def logged(handler):
+    @functools.wraps(handler)
+    async def wrapper(request):
+        return await handler(request)
+
+    return wrapper
+
+
 @pytest.fixture
 async def issuer():
     return SimulatedIssuer()
@@ -67,7 +81,9 @@ async def client(issuer):
     app.cleanup_ctx.append(follow(verifier))
     for path, handler in {"/health": health, "/me": whoami, "/read": read, "/delete": delete, "/stacked": stacked}.items():
         app.router.add_get(path, handler)
-    for path, view in {"/orders": Orders, "/methods": Methods, "/open": Open}.items():
+    for path, handler in {"/partial": functools.partial(delete), "/wrapped": logged(delete), "/wrapped-open": logged(health)}.items():
+        app.router.add_get(path, handler)
+    for path, view in {"/orders": Orders, "/methods": Methods, "/open": Open, "/inherits": InheritsOpen}.items():
         app.router.add_view(path, view)
     async with TestClient(TestServer(app)) as made:
         yield made
@@ -163,3 +179,13 @@ async def test_a_verifier_that_cannot_tell_answers_503(issuer):
         answer = await made.get("/me", headers=bearer(issuer.issue()[0]))
         assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
         assert "WWW-Authenticate" not in answer.headers
+
+
+@pytest.mark.parametrize("path", ["/partial", "/wrapped"])
+async def test_what_wraps_a_handler_does_not_lose_its_requirement(client, issuer, path):
+    assert (await client.get(path, headers=bearer(issuer.issue()[0]))).status == 403
+
+
+async def test_openness_shines_through_wrappers_and_is_not_inherited(client):
+    assert (await client.get("/wrapped-open")).status == 200
+    assert (await client.get("/inherits")).status == 401

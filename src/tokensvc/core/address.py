@@ -1,0 +1,20 @@
+"""Where it is safe to fetch keys and revocations from, and to send an API key to."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import urlsplit
+
+_LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
+
+
+def check_url(url: str) -> str:
+    """Return `url` if it is https, or on loopback. Raises ValueError."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        msg = f"{url!r} is no http(s) URL"
+        raise ValueError(msg)
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        msg = f"{url!r} must be https: whoever sits between could read keys or sign tokens. Plain http is for loopback only"
+        raise ValueError(msg)
+    return url

@@ -1,0 +1,41 @@
+"""Requests that are no HTTP: answered before there is a request, an application or a middleware.
+
+aiohttp would quote the malformed line, credentials and all, and name itself and its version.
+"""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from tokensvc.web.problems import NO_STORE
+
+
+class Server(web.Server):
+    """aiohttp's server, with our protocol."""
+
+    def __call__(self) -> web.RequestHandler:
+        """Return the protocol of one connection."""
+        return _Protocol(self, loop=self._loop, **self._kwargs)
+
+    @classmethod
+    def like(cls, server: web.Server) -> Server:
+        """Return a server that does what `server` does."""
+        return cls(server.request_handler, request_factory=server.request_factory, loop=server._loop, **server._kwargs)  # noqa: SLF001
+
+
+class _Protocol(web.RequestHandler):
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer with a constant; what was sent is told to nobody."""
+        super().handle_error(request, status, exc, message)  # for its log line, and its check whether anything was sent already
+        body = {"error": "invalid_request", "error_description": "the request is malformed"}
+        response = web.json_response(body, status=status, headers=NO_STORE | {"Server": "tokensvc"})
+        response.force_close()
+        return response

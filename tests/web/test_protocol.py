@@ -1,0 +1,45 @@
+"""What is no HTTP is answered before there is a request: with a constant, by a server that does not name what it runs on."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from aiohttp import web
+
+from tokensvc.web.server import _build_runner, bind_socket
+
+KEY = "tsk-" + "a" * 32
+
+MALFORMED = {
+    "space before the colon": f"POST /v1/token HTTP/1.1\r\nHost: x\r\nAuthorization : Bearer {KEY}\r\n\r\n",
+    "control character in a name": f"POST /v1/token HTTP/1.1\r\nHost: x\r\nA\x01: Bearer {KEY}\r\n\r\n",
+    "NUL in the path": f"POST /v1/token?{KEY}\0 HTTP/1.1\r\nHost: x\r\n\r\n",
+    "two lengths": f"POST /v1/token HTTP/1.1\r\nHost: {KEY}\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "a long header": f"POST /v1/token HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY * 3000}\r\n\r\n",
+    "no HTTP at all": f"{KEY}\r\n\r\n",
+}
+
+
+@pytest.fixture
+async def port(settings, database_url, started, logs):
+    del started, logs
+    runner = _build_runner(settings, database_url)
+    await runner.setup()
+    await web.SockSite(runner, bind_socket(settings)).start()
+    yield settings.port
+    await runner.cleanup()
+
+
+@pytest.mark.parametrize("request_text", MALFORMED.values(), ids=MALFORMED)
+async def test_a_malformed_request_gets_a_constant_answer(port, logs, request_text):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request_text.encode("latin-1"))
+    answer = (await asyncio.wait_for(reader.read(), 5)).decode()
+    writer.close()
+    await writer.wait_closed()
+    head, _, body = answer.partition("\r\n\r\n")
+    assert head.startswith(("HTTP/1.1 400", "HTTP/1.0 400"))
+    assert body == '{"error": "invalid_request", "error_description": "the request is malformed"}'
+    assert "Server: tokensvc" in head
+    assert "aaaa" not in logs.stream.getvalue()
