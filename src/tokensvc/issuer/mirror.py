@@ -43,7 +43,6 @@ POLL_SECONDS: Final = 0.5
 FRESH_SECONDS: Final = 3.0  # a copy older than that proves no freshness to anybody outside
 MAX_AGE_SECONDS: Final = 10.0
 _RECONNECT_SECONDS: Final = 1.0
-_MISS_SECONDS: Final = 0.1
 
 _log = structlog.get_logger(__name__)
 
@@ -139,9 +138,10 @@ class Mirror:
             await self._refresh()
 
     async def refresh_for_a_miss(self) -> None:
-        """As `refresh_once`, for somebody who misses something that may be new; ten times a second at most, whoever asks."""
+        """As `refresh_once`, for somebody who misses something that may be new; all who miss at once share one look."""
+        missed_on = time.monotonic()
         async with self._refreshing:
-            if self.age_seconds > _MISS_SECONDS:
+            if self._confirmed_on < missed_on:
                 await self._refresh()
 
     async def _refresh(self) -> None:
