@@ -138,7 +138,8 @@ def test_root_starts_it_below_a_home_that_nobody_else_may_enter(launch, folder, 
         assert Path(f"/proc/{postmaster}").stat().st_uid != 0
         check_serves(process)
         assert not is_alive(postmaster)
-        assert elsewhere.stat().st_mode & 0o777 == 0o700
+        assert elsewhere.stat().st_mode & 0o777 == 0o711
+        assert (elsewhere / "data").stat().st_mode & 0o777 == 0o700
         assert home.stat().st_mode == before
     finally:
         process.stop()
