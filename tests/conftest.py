@@ -25,7 +25,7 @@ from tokensvc.store.migrate import load_migrations, migrate
 from tokensvc.store.pool import Database, connect, open_database
 from tokensvc.web.app import build_app
 from tokensvc.web.keys import SERVICE
-from tokensvc.web.logs import configure_logs
+from tokensvc.web.logs import configure_logs, flush_logs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -143,6 +143,7 @@ class Logs:
 
     @property
     def lines(self) -> list[dict[str, Any]]:
+        flush_logs()
         return [json.loads(line) for line in self.stream.getvalue().splitlines()]
 
     def find(self, event: str) -> list[dict[str, Any]]:
@@ -155,6 +156,7 @@ def logs() -> Iterator[Logs]:
     captured = Logs()
     configure_logs("debug", captured.stream)
     yield captured
+    flush_logs()
     structlog.reset_defaults()
     assert find_secrets(captured.stream.getvalue()) == []
 

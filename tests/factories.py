@@ -11,6 +11,7 @@ from tokensvc.core.exchange import Audience, IssuingPolicy, Verdict
 from tokensvc.core.identifier import AccountId, Jti, KeyId, Kid
 from tokensvc.core.jwks import VerifyingKey, build_public_jwk, parse_public_jwk
 from tokensvc.core.keyring import RotationPolicy, SigningKeyRecord
+from tokensvc.core.limit import Limits, Quota
 from tokensvc.core.sealing import new_private_key
 from tokensvc.core.token import SigningKey
 from tokensvc.settings import Settings, load_settings
@@ -57,6 +58,11 @@ def make_key_record(**changes: Any) -> ApiKeyRecord:
         "disabled_at": None,
         "revoked_at": None,
         "last_used_at": None,
+        "last_used_network": None,
+        "last_used_audience": None,
+        "limits": Limits(),
+        "minute_limit": 60,
+        "day_limit": 5000,
         "predecessor_id": None,
         "successor_id": None,
     }
@@ -71,6 +77,7 @@ def make_verdict(**changes: Any) -> Verdict:
         "refusal": None,
         "denied_up_to": None,
         "at": NOW,
+        "quota": Quota(60, 5000, 600, 50_000, 59, 4999, 599, 49_999),
     }
     return Verdict(**values | changes)
 

@@ -44,6 +44,11 @@ class Settings(BaseSettings):
     max_token_ttl: int = Field(3600, ge=10)
     key_prefix: str = DEFAULT_PREFIX
 
+    ledger_queue: int = Field(2000, ge=1, description="how many exchanges may wait for Postgres; more are turned away at once")
+    unknown_keys_per_minute: int = Field(100, ge=1, description="per client network and process, before unknown keys are slowed down")
+    trusted_proxy_hops: int = Field(0, ge=0, le=10, description="how many proxies in front write X-Forwarded-For")
+    usage_days: int = Field(90, ge=1, description="how long usage is kept")
+
     jwks_max_age: int = Field(300, ge=0)
     verifier_cache: int = Field(330, ge=0, description="how long verifiers may keep a JWKS whatever max-age says")
     rotation_margin: int = Field(60, ge=0)

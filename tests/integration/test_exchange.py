@@ -7,6 +7,7 @@ import time
 
 import pytest
 from tests.integration.things import ACTOR, make_key
+from tokensvc.store.exchange import judge_exchange
 
 from tokensvc.core.errors import InvalidClientError, OAuthError
 from tokensvc.core.exchange import ExchangeRequest, Verdict
@@ -15,7 +16,6 @@ from tokensvc.issuer.exchange import exchange
 from tokensvc.issuer.ledger import Ledger
 from tokensvc.issuer.mirror import Mirror
 from tokensvc.issuer.revocation import list_denylist
-from tokensvc.store.exchange import judge_exchange
 from tokensvc.store.pool import connect
 
 WAITING = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"

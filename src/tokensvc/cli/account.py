@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tokensvc.cli.limits import limit_changes, limit_options
 from tokensvc.cli.output import Row, confirm, output_option, print_row, print_rows, say, yes_option
 from tokensvc.cli.session import actor, operate
 from tokensvc.issuer import accounts
@@ -40,7 +41,7 @@ def list_(output: str) -> None:
     """List all accounts."""
     found = operate(lambda database, _: accounts.list_accounts(database))
     rows = [_row(account) for account in found]
-    print_rows(rows, output, columns=["id", "name", "state", "created_at"], empty="no accounts yet: tokensvc account create NAME")
+    print_rows(rows, output, columns=["id", "name", "state", "tier", "created_at"], empty="no accounts yet: tokensvc account create NAME")
 
 
 @command.command("show")
@@ -49,6 +50,24 @@ def list_(output: str) -> None:
 def show(account_id: str, output: str) -> None:
     """Show one account."""
     print_row(_row(operate(lambda database, _: accounts.load_account(database, account_id))), output)
+
+
+@command.command("update")
+@click.argument("account_id")
+@click.option("--name", help="A new name.")
+@limit_options
+@output_option
+def update(account_id: str, name: str | None, tier: str | None, per_minute: int | None, per_day: int | None, output: str) -> None:
+    """Change an account: its name, and how many tokens all its keys together may get.
+
+    \b
+    tokensvc account update acct_... --tier pro
+    tokensvc account update acct_... --per-day 200000
+    """
+    changes = limit_changes(tier, per_minute, per_day)
+    print_row(
+        _row(operate(lambda database, _: accounts.update_account(database, account_id, name=name, limits=changes, actor=actor()))), output
+    )
 
 
 @command.command("suspend")
@@ -87,4 +106,7 @@ def _row(account: Account) -> Row:
         "state": account.state,
         "created_at": account.created_at,
         "suspended_at": account.suspended_at,
+        "tier": account.limits.tier,
+        "per_minute": account.minute_limit,
+        "per_day": account.day_limit,
     }

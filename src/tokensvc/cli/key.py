@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from tokensvc.cli.limits import limit_changes, limit_options
 from tokensvc.cli.output import Duration, Row, confirm, output_option, print_row, print_rows, say, yes_option
 from tokensvc.cli.session import actor, operate
+from tokensvc.cli.usage import build_usage, draw_usage
 from tokensvc.core.errors import InvalidInputError
 from tokensvc.issuer import api_keys
+from tokensvc.issuer.usage import list_usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +43,7 @@ def command() -> None:
 @click.option("--description", default="", help="More words.")
 @_capabilities
 @click.option("--expires-in", type=Duration("never"), help="90d, 24h, never. Never is the default.")
+@limit_options
 @_write_env
 @output_option
 def create(
@@ -46,6 +52,9 @@ def create(
     description: str,
     capabilities: tuple[str, ...],
     expires_in: timedelta | None,
+    tier: str | None,
+    per_minute: int | None,
+    per_day: int | None,
     write_env: Path | None,
     output: str,
 ) -> None:
@@ -55,7 +64,13 @@ def create(
     tokensvc key create --account acct_... --name ci --capability orders:read --capability orders:write
     tokensvc key create --account acct_... --name ci --capability orders:read --expires-in 90d -o json
     """
-    wish = api_keys.KeyWish(name=name, description=description, capabilities=capabilities, life=expires_in or None)
+    wish = api_keys.KeyWish(
+        name=name,
+        description=description,
+        capabilities=capabilities,
+        life=expires_in or None,
+        limits=limit_changes(tier, per_minute, per_day),
+    )
     with _reserved(write_env) as file:
         made = operate(
             lambda database, settings: api_keys.create_key(database, account_id, wish, prefix=settings.key_prefix, actor=actor())
@@ -70,7 +85,7 @@ def list_(account_id: str | None, output: str) -> None:
     """List API keys."""
     found = operate(lambda database, _: api_keys.list_keys(database, account_id))
     rows = [_row(listed) for listed in found]
-    columns = ["id", "name", "hint", "state", "capabilities", "expires_at", "account"]
+    columns = ["id", "name", "hint", "state", "capabilities", "expires_at", "last_used_at", "account"]
     print_rows(rows, output, columns=columns, empty="no keys yet: tokensvc key create --help")
 
 
@@ -88,6 +103,7 @@ def show(key_id: str, output: str) -> None:
 @click.option("--description", help="A new description.")
 @_capabilities
 @click.option("--expires-in", type=Duration("never"), help="Counted from now: 90d, 24h; or never.")
+@limit_options
 @click.option("--end-tokens", is_flag=True, help="Also refuse the tokens that it has got so far.")
 @output_option
 def update(
@@ -96,14 +112,36 @@ def update(
     description: str | None,
     capabilities: tuple[str, ...],
     expires_in: timedelta | None,
+    tier: str | None,
+    per_minute: int | None,
+    per_day: int | None,
     output: str,
     *,
     end_tokens: bool,
 ) -> None:
     """Change a key. Capabilities are replaced as a whole. Live tokens keep what they have, unless --end-tokens."""
-    changes = api_keys.KeyChanges(name=name, description=description, capabilities=capabilities or None, life=expires_in)
+    changes = api_keys.KeyChanges(
+        name=name,
+        description=description,
+        capabilities=capabilities or None,
+        life=expires_in,
+        limits=limit_changes(tier, per_minute, per_day),
+    )
     changed = operate(lambda database, _: api_keys.update_key(database, key_id, changes, actor=actor(), end_tokens=end_tokens))
     print_row(_row(changed), output)
+
+
+@command.command("usage")
+@click.argument("key_id")
+@click.option("--since", type=Duration(), default="48h", show_default=True, help="How far back: 48h, 7d, 90d.")
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), help="Text on a terminal, JSON otherwise.")
+def usage(key_id: str, since: timedelta, output: str | None) -> None:
+    """Show how many tokens a key got, and what was refused, hour by hour (UTC). Some seconds late."""
+    hours, last, now = operate(lambda database, _: list_usage(database, key_id, since=since))
+    if (output or ("text" if sys.stdout.isatty() else "json")) == "json":
+        click.echo(json.dumps(build_usage(key_id, hours, last)))
+    else:
+        click.echo(draw_usage(hours, last, since=now - since, until=now))
 
 
 @command.command("disable")
@@ -203,6 +241,12 @@ def _row(listed: ListedKey) -> Row:
         "expires_at": key.expires_at,
         "disabled_at": key.disabled_at,
         "revoked_at": key.revoked_at,
+        "tier": key.limits.tier,
+        "per_minute": key.minute_limit,
+        "per_day": key.day_limit,
+        "last_used_at": key.last_used_at,
+        "last_used_network": key.last_used_network,
+        "last_used_audience": key.last_used_audience,
         "predecessor": key.predecessor_id,
         "successor": key.successor_id,
     }

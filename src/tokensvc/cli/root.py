@@ -17,6 +17,7 @@ _COMMANDS: Final = {
     "migrate": ("migrate", "Bring the database's schema up to date."),
     "account": ("account", "Owners of API keys."),
     "key": ("key", "API keys."),
+    "tier": ("tier", "Limits by name."),
     "capability": ("capability", "Names that may stand in a scope."),
     "audience": ("audience", "Whom tokens are for."),
     "token": ("token", "Get, verify, inspect and revoke tokens."),

@@ -6,6 +6,8 @@ import asyncio
 import os
 import signal
 import sys
+import tempfile
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import click
@@ -16,9 +18,10 @@ from tokensvc.issuer.database import open_database
 from tokensvc.issuer.start import initialise
 from tokensvc.settings import Settings, load_settings
 from tokensvc.web.logs import configure_logs
-from tokensvc.web.server import bind_socket, serve_many, serve_one
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tokensvc.issuer.api_keys import NewKey
 
 
@@ -31,6 +34,13 @@ def command(workers: int) -> None:
     Logs are JSON lines on stderr.
     """
     settings = load_settings()
+    with shared_metrics() if workers > 1 else nullcontext():
+        _serve(settings, workers)
+
+
+def _serve(settings: Settings, workers: int) -> None:
+    from tokensvc.web.server import bind_socket, serve_many, serve_one  # noqa: PLC0415 - after it is settled where metrics are kept
+
     configure_logs(settings.log_level)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     listener = bind_socket(settings)
@@ -45,6 +55,14 @@ def command(workers: int) -> None:
             serve_one(settings, url, listener, ready)
         else:
             serve_many(settings, url, listener, ready, workers)
+
+
+@contextmanager
+def shared_metrics() -> Iterator[None]:
+    """Let several processes count together: prometheus_client wants to be told of a folder before it is imported."""
+    with tempfile.TemporaryDirectory(prefix="tokensvc-metrics-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        yield
 
 
 async def _initialise(settings: Settings, url: str) -> None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tokensvc.core.identifier import AccountId
+    from tokensvc.core.limit import Limits
 
 AccountState = Literal["active", "suspended"]
 
@@ -20,12 +21,18 @@ DESCRIPTION_LENGTH = 2000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """An account: facts with their times. Deleted accounts are not loaded at all."""
+    """An account: facts with their times. Deleted accounts are not loaded at all.
+
+    `limits` is what was set for it, `minute_limit` and `day_limit` what follows: tokens for all its keys together.
+    """
 
     id: AccountId
     name: str
     created_at: datetime
     suspended_at: datetime | None
+    limits: Limits
+    minute_limit: int
+    day_limit: int
 
     @property
     def state(self) -> AccountState:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tokensvc.core.identifier import AccountId, KeyId
+    from tokensvc.core.limit import Limits
 
 KEY_LENGTH: Final = 36
 DEFAULT_PREFIX: Final = "tsk-"
@@ -50,7 +51,10 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKeyRecord:
-    """What is kept of an API key: facts with their times, no secret. States are computed from them."""
+    """What is kept of an API key: facts with their times, no secret. States are computed from them.
+
+    `limits` is what was set for it, `minute_limit` and `day_limit` what follows from that and from tiers. The last use is seconds late.
+    """
 
     id: KeyId
     account_id: AccountId
@@ -63,6 +67,11 @@ class ApiKeyRecord:
     disabled_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
+    last_used_network: str | None
+    last_used_audience: str | None
+    limits: Limits
+    minute_limit: int
+    day_limit: int
     predecessor_id: KeyId | None
     successor_id: KeyId | None
 

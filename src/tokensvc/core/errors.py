@@ -108,6 +108,19 @@ class InvalidSubjectTokenError(OAuthError):
         super().__init__("the subject_token is not accepted", reason=reason)
 
 
+class RateLimitedError(OAuthError):
+    """Over a limit: `policy` names it, `limit` tokens are allowed in `window` seconds, and `retry_after` is when it starts anew."""
+
+    code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, *, policy: str, limit: int, window: int, retry_after: int) -> None:
+        super().__init__(message, reason=policy.replace("-", "_") + "_limited")
+        self.policy = policy
+        self.limit = limit
+        self.window = window
+        self.retry_after = retry_after
+
+
 # --- relying parties (RFC 6750 section 3) ----------------------------------------------------------------------------------
 
 

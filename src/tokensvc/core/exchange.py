@@ -2,6 +2,9 @@
 
     ExchangeRequest (what was asked)  +  Verdict (what Postgres says at `at`)  +  Audience  ->  Claims, or a refusal
 
+Whatever can be refused for what Postgres knows is refused by it, in the statement that counts, so that a refused request is never counted.
+What is checked here again is what the claims are built from.
+
 A token only ever narrows: a subset of the key's capabilities, one known audience, a life that may be shortened and never lengthened.
 """
 
@@ -9,17 +12,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from tokensvc.core.capability import narrow_scope
 from tokensvc.core.claims import Claims
-from tokensvc.core.errors import InvalidClientError, InvalidScopeError, InvalidSubjectTokenError, InvalidTargetError
+from tokensvc.core.errors import (
+    InvalidClientError,
+    InvalidScopeError,
+    InvalidSubjectTokenError,
+    InvalidTargetError,
+    OAuthError,
+    RateLimitedError,
+)
+from tokensvc.core.limit import find_tightest
 
 if TYPE_CHECKING:
     from tokensvc.core.apikey import ApiKey
     from tokensvc.core.identifier import AccountId, Jti, KeyId
+    from tokensvc.core.limit import Quota
 
-Refusal = Literal["unknown_key", "disabled", "revoked", "expired", "suspended"]
+Refusal = Literal["disabled", "revoked", "expired", "suspended", "wrong_client_id", "invalid_scope"]
 
 MAX_AUDIENCE_LENGTH: Final = 255
 
@@ -45,9 +57,11 @@ class ExchangeRequest:
     expires_in: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What Postgres says of a credential, with its clock. `denied_up_to`: no token issued up to that moment is good any more."""
+class Verdict(NamedTuple):
+    """What Postgres says of a credential, with its clock. A tuple, because one is made for each exchange.
+
+    `denied_up_to`: no token issued up to that moment is good any more. `quota` is what is left after the whole batch.
+    """
 
     key_id: KeyId
     account_id: AccountId
@@ -55,6 +69,7 @@ class Verdict:
     refusal: Refusal | None
     denied_up_to: datetime | None
     at: datetime
+    quota: Quota
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,26 +82,36 @@ class IssuingPolicy:
     max_token_life: timedelta
 
 
-def check_verdict(request: ExchangeRequest, verdict: Verdict | None) -> Verdict:
-    """Return the verdict if it lets the credential through.
+def check_verdict(request: ExchangeRequest, verdict: Verdict) -> None:
+    """Raise what refuses the credential, if its verdict does.
 
-    Raises InvalidClientError, or InvalidSubjectTokenError if a token was shown (RFC 8693 section 2.2.2), with the reason inside.
+    InvalidClientError, or InvalidSubjectTokenError if a token was shown (RFC 8693 section 2.2.2), with the reason inside;
+    InvalidScopeError for a capability that the key does not have.
     """
-    if isinstance(request.credential, Claims):
-        if verdict is None or verdict.refusal is not None:
-            raise InvalidSubjectTokenError("unknown_key" if verdict is None else str(verdict.refusal))
-        if verdict.account_id != request.credential.sub or _is_denied(request.credential, verdict):
-            raise InvalidSubjectTokenError("revoked")
-        if request.credential.exp <= int(verdict.at.timestamp()):
-            raise InvalidSubjectTokenError("expired")
-        return verdict
-    if verdict is None:
-        raise InvalidClientError("unknown_key")
-    if request.client_id is not None and request.client_id != verdict.key_id:
-        raise InvalidClientError("wrong_client_id")
+    if verdict.refusal == "invalid_scope":
+        msg = "scope asks for a capability that this key does not have"
+        raise InvalidScopeError(msg)
     if verdict.refusal is not None:
-        raise InvalidClientError(verdict.refusal)
-    return verdict
+        raise _refuse(request, verdict.refusal)
+
+
+def refuse_unknown(request: ExchangeRequest) -> OAuthError:
+    """Return the refusal of a credential whose key does not exist."""
+    return _refuse(request, "unknown_key")
+
+
+def refuse_over_limit(verdict: Verdict) -> RateLimitedError:
+    """Return the refusal of a request that was not admitted: it names the limit, and when that starts anew."""
+    hit = find_tightest(verdict.quota, verdict.at)
+    owner, _, length = hit.name.partition("-")
+    resets_at = verdict.at + timedelta(seconds=hit.resets_in)
+    return RateLimitedError(
+        f"the limit of {hit.limit} tokens per {length} for this {owner} is used up; it starts anew at {resets_at:%Y-%m-%dT%H:%M:%SZ}",
+        policy=hit.name,
+        limit=hit.limit,
+        window=hit.window,
+        retry_after=hit.resets_in,
+    )
 
 
 def wait_for_clear_second(verdict: Verdict) -> timedelta | None:
@@ -125,6 +150,10 @@ def longest_life(audience: Audience, policy: IssuingPolicy) -> timedelta:
     return min(audience.token_life or policy.token_life, policy.max_token_life)
 
 
+def _refuse(request: ExchangeRequest, reason: str) -> OAuthError:
+    return InvalidSubjectTokenError(reason) if isinstance(request.credential, Claims) else InvalidClientError(reason)
+
+
 def _life(request: ExchangeRequest, audience: Audience, policy: IssuingPolicy) -> timedelta:
     life = longest_life(audience, policy)
     return life if request.expires_in is None else min(life, timedelta(seconds=request.expires_in))
@@ -138,7 +167,3 @@ def _scope(request: ExchangeRequest, verdict: Verdict, subject: Claims | None) -
         msg = "no capability of the subject_token is granted any more"
         raise InvalidScopeError(msg)
     return narrow_scope(request.scope, still_granted)
-
-
-def _is_denied(subject: Claims, verdict: Verdict) -> bool:
-    return verdict.denied_up_to is not None and subject.iat <= int(verdict.denied_up_to.timestamp())

@@ -1,11 +1,13 @@
-"""Accounts: create, list, show, suspend, resume, delete."""
+"""Accounts: create, list, show, update, suspend, resume, delete."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.account import parse_name
 from tokensvc.core.identifier import new_account_id
+from tokensvc.core.limit import DEFAULT_TIER, LimitChanges, change_limits
 from tokensvc.issuer.audit import record
 from tokensvc.issuer.watermark import append_watermark
 from tokensvc.store import account as table
@@ -13,6 +15,8 @@ from tokensvc.store import account as table
 if TYPE_CHECKING:
     from tokensvc.core.account import Account
     from tokensvc.store.pool import Connection, Database
+
+_NO_CHANGES: Final = LimitChanges()
 
 
 async def create_account(database: Database, name: str, *, actor: str) -> Account:
@@ -38,6 +42,21 @@ async def load_account(database: Database, account_id: str) -> Account:
     """Return an account. Raises NotFoundError."""
     async with database.connection() as connection:
         return await table.load_account(connection, account_id)
+
+
+async def update_account(
+    database: Database, account_id: str, *, name: str | None = None, limits: LimitChanges = _NO_CHANGES, actor: str
+) -> Account:
+    """Change name and limits; what holds for its keys together. Counts go on. Raises NotFoundError, InvalidInputError."""
+    async with database.transaction() as connection:
+        before = await table.lock_account(connection, account_id)
+        changed = change_limits(before.limits, limits)
+        if changed.tier is None:
+            changed = replace(changed, tier=DEFAULT_TIER)
+        await table.update_account(connection, before.id, before.name if name is None else parse_name(name), changed)
+        after = await table.load_account(connection, before.id)
+        await record(connection, actor, "account.update", before.id, before=_facts(before), after=_facts(after))
+        return after
 
 
 async def suspend_account(database: Database, account_id: str, *, actor: str) -> Account:
@@ -68,3 +87,7 @@ async def delete_account(database: Database, account_id: str, *, actor: str) -> 
         moment = await table.delete_account(connection, account.id)
         await append_watermark(connection, "account", account.id, upto=moment, reason="account deleted")
         await record(connection, actor, "account.delete", account.id, name=account.name)
+
+
+def _facts(account: Account) -> dict[str, object]:
+    return {"name": account.name, "limits": asdict(account.limits)}

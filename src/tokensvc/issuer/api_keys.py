@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +10,7 @@ from tokensvc.core.account import parse_description, parse_name
 from tokensvc.core.apikey import ApiKey, ApiKeyRecord, KeyState, new_api_key, state_of
 from tokensvc.core.errors import ConflictError, InvalidInputError
 from tokensvc.core.identifier import new_key_id
+from tokensvc.core.limit import LimitChanges, Limits, change_limits
 from tokensvc.issuer.audit import record
 from tokensvc.issuer.capabilities import check_granted
 from tokensvc.issuer.watermark import append_watermark
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 
 _LONGEST: Final = timedelta(days=36_600)
+_NO_CHANGES: Final = LimitChanges()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class KeyChanges:
     description: str | None = None
     capabilities: Collection[str] | None = None
     life: timedelta | None = None
+    limits: LimitChanges = _NO_CHANGES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +62,7 @@ class KeyWish:
     capabilities: Collection[str]
     description: str = ""
     life: timedelta | None = None
+    limits: LimitChanges = _NO_CHANGES
 
 
 async def create_key(database: Database, account_id: str, wish: KeyWish, *, prefix: str, actor: str) -> NewKey:
@@ -80,6 +84,7 @@ async def insert_key(connection: Connection, account_id: str, wish: KeyWish, *, 
         description=parse_description(wish.description),
         capabilities=await check_granted(connection, wish.capabilities, actor=actor),
         life=_positive(wish.life),
+        limits=change_limits(Limits(), wish.limits),
     )
     listed = await _load(connection, key_id)
     await record(connection, actor, "key.create", key_id, **_facts(listed.record))
@@ -101,7 +106,7 @@ async def load_key(database: Database, key_id: str) -> ListedKey:
 
 
 async def update_key(database: Database, key_id: str, changes: KeyChanges, *, actor: str, end_tokens: bool = False) -> ListedKey:
-    """Change name, description, capabilities or expiry. Live tokens keep what they have, unless `end_tokens`."""
+    """Change name, description, capabilities, expiry or limits. Live tokens keep what they have, unless `end_tokens`."""
     async with database.transaction() as connection:
         before = await _lock(connection, key_id, "changed", allowed={"active", "disabled", "expired"})
         capabilities = before.capabilities
@@ -113,6 +118,7 @@ async def update_key(database: Database, key_id: str, changes: KeyChanges, *, ac
             name=before.name if changes.name is None else parse_name(changes.name),
             description=before.description if changes.description is None else parse_description(changes.description),
             capabilities=capabilities,
+            limits=change_limits(before.limits, changes.limits),
         )
         if changes.life is not None:
             await table.set_expiry(connection, before.id, _positive(changes.life or None))
@@ -164,6 +170,7 @@ async def rotate_key(database: Database, key_id: str, *, grace: timedelta, prefi
             description=old.description,
             capabilities=old.capabilities,
             life=None if old.expires_at is None else old.expires_at - old.created_at,
+            limits=old.limits,
             predecessor_id=old.id,
         )
         await table.limit_life(connection, old.id, grace)
@@ -235,4 +242,5 @@ def _facts(key: ApiKeyRecord) -> dict[str, object]:
         "capabilities": list(key.capabilities),
         "expires_at": None if key.expires_at is None else key.expires_at.isoformat(),
         "hint": key.hint,
+        "limits": asdict(key.limits),
     }

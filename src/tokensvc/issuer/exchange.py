@@ -7,58 +7,98 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.claims import Claims, build_payload
-from tokensvc.core.errors import InvalidSubjectTokenError, InvalidTokenError
-from tokensvc.core.exchange import check_verdict, decide_claims, wait_for_clear_second
+from tokensvc.core.errors import InvalidSubjectTokenError, InvalidTokenError, OAuthError
+from tokensvc.core.exchange import check_verdict, decide_claims, refuse_over_limit, refuse_unknown, wait_for_clear_second
 from tokensvc.core.identifier import new_jti
+from tokensvc.core.ledger import build_entry
 from tokensvc.core.token import ACCESS_TOKEN, sign_jws
+from tokensvc.core.usage import LastUse
 from tokensvc.issuer.own_token import check_own_token
 from tokensvc.issuer.rotation import ALGORITHM
 
 if TYPE_CHECKING:
-    from tokensvc.core.exchange import Audience, ExchangeRequest, IssuingPolicy, Verdict
+    from tokensvc.core.exchange import Audience, ExchangeRequest, IssuingPolicy
+    from tokensvc.core.ledger import Decision, Entry
+    from tokensvc.issuer.guessing import GuessGuard
     from tokensvc.issuer.ledger import Ledger
     from tokensvc.issuer.mirror import Mirror
+    from tokensvc.issuer.usage import UsageRecorder
 
 _JUST_AFTER: Final = 0.005
 
 
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
-    """A signed token and what it says."""
+    """A signed token, what it says, and the decision that let it through."""
 
     text: str = field(repr=False)
     claims: Claims
+    decision: Decision
 
 
-async def exchange(request: ExchangeRequest, *, ledger: Ledger, mirror: Mirror, policy: IssuingPolicy) -> IssuedToken:
-    """Return a token for the credential in `request`, or raise the OAuthError that refuses it, or UnavailableError."""
-    audience = await _find_audience(request, mirror, policy)  # first: its token life must not be newer than the verdict
-    verdict = await _judge(request, ledger)
-    while (wait := wait_for_clear_second(verdict)) is not None:  # only within the second of a disable and enable
-        await asyncio.sleep(wait.total_seconds() + _JUST_AFTER)
-        verdict = await _judge(request, ledger)
-    claims = decide_claims(request, verdict, audience, policy, new_jti())
-    key = mirror.signing_key(verdict.at, ALGORITHM)
-    return IssuedToken(sign_jws(build_payload(claims), typ=ACCESS_TOKEN[0], key=key), claims)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """The exchange and all that takes part in it."""
 
+    ledger: Ledger
+    mirror: Mirror
+    usage: UsageRecorder
+    guard: GuessGuard
+    policy: IssuingPolicy
 
-def check_subject_token(text: str, *, mirror: Mirror, policy: IssuingPolicy) -> Claims:
-    """Return the claims of one of our live tokens that may be narrowed. Raises InvalidSubjectTokenError."""
-    try:
-        claims = check_own_token(text, mirror.records, policy.issuer, mirror.now.timestamp())
-    except InvalidTokenError as error:
-        raise InvalidSubjectTokenError(error.reason) from error
-    if claims.origin_jti is not None:
-        raise InvalidSubjectTokenError("narrowed_already")
-    return claims
+    async def issue(self, request: ExchangeRequest, network: str) -> IssuedToken:
+        """Return a token for the credential in `request`, or raise the OAuthError that refuses it, or UnavailableError.
 
+        `network`: where the client is, /24 or /48.
+        """
+        self.mirror.signing_key(self.mirror.now, ALGORITHM)  # whoever cannot sign must not count
+        audience = await self._find_audience(request)  # first: its token life must not be newer than the verdict
+        entry = build_entry(request, audience)
+        decision = await self._judge(request, entry, network)
+        verdict = decision.verdict
+        try:
+            check_verdict(request, verdict)
+            claims = decide_claims(request, verdict, audience, self.policy, new_jti())
+            if not decision.admitted:
+                raise refuse_over_limit(verdict)
+        except OAuthError as error:
+            self.usage.add(verdict.key_id, error.reason, verdict.at)
+            raise
+        key = self.mirror.signing_key(verdict.at, ALGORITHM)
+        text = sign_jws(build_payload(claims), typ=ACCESS_TOKEN[0], key=key)
+        self.usage.add_issued(claims.client_id, LastUse(claims.iat, network, claims.aud))
+        return IssuedToken(text, claims, decision)
 
-async def _judge(request: ExchangeRequest, ledger: Ledger) -> Verdict:
-    return check_verdict(request, await ledger.judge(request.credential))
+    def check_subject_token(self, text: str) -> Claims:
+        """Return the claims of one of our live tokens that may be narrowed. Raises InvalidSubjectTokenError."""
+        try:
+            claims = check_own_token(text, self.mirror.records, self.policy.issuer, self.mirror.now.timestamp())
+        except InvalidTokenError as error:
+            raise InvalidSubjectTokenError(error.reason) from error
+        if claims.origin_jti is not None:
+            raise InvalidSubjectTokenError("narrowed_already")
+        return claims
 
+    async def _judge(self, request: ExchangeRequest, entry: Entry, network: str) -> Decision:
+        if entry.digest is not None:
+            self.guard.check(entry.digest, network)
+        while True:
+            decision = await self.ledger.judge(entry)
+            if decision is None:
+                if entry.digest is not None:
+                    self.guard.note_unknown(network)
+                raise refuse_unknown(request)
+            if entry.digest is not None:
+                self.guard.note_known(entry.digest)
+            wait = None if decision.verdict.refusal else wait_for_clear_second(decision.verdict)
+            if wait is None:
+                return decision
+            await asyncio.sleep(wait.total_seconds() + _JUST_AFTER)  # only within the second of a disable and enable
 
-async def _find_audience(request: ExchangeRequest, mirror: Mirror, policy: IssuingPolicy) -> Audience | None:
-    name = request.audience or policy.default_audience
-    if name not in mirror.audiences:
-        await mirror.refresh_for_a_miss()  # it may have been added a moment ago
-    return mirror.audiences.get(name)
+    async def _find_audience(self, request: ExchangeRequest) -> Audience | None:
+        name = request.audience or self.policy.default_audience
+        audience = self.mirror.audiences.get(name)
+        if audience is None:
+            await self.mirror.refresh_for_a_miss()  # it may have been added a moment ago
+            audience = self.mirror.audiences.get(name)
+        return audience

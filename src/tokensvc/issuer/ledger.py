@@ -1,27 +1,115 @@
-"""The ledger: what decides an exchange. Each one is put to Postgres; nothing is decided from a cache."""
+"""The ledger: every exchange is put to Postgres, in batches, and nothing is decided from a cache.
+
+Group commit without a timer: while one batch is under way, requests gather; when it is back, all that have gathered are the next one. So
+an idle service adds no wait, and a busy one asks once for many.
+
+A request whose client has gone is left out of the next batch; if its batch is under way it is counted and forgotten. A batch that fails
+fails its own requests, and the next one is asked as if nothing had been.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+import contextlib
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Final
 
-from tokensvc.core.apikey import ApiKey
-from tokensvc.store.exchange import judge_exchange
+import structlog
+
+from tokensvc.core.errors import TokensvcError, UnavailableError
+from tokensvc.core.ledger import Decision, count_entries, hand_out
+from tokensvc.issuer.metrics import BATCH_SECONDS, BATCH_SIZE
+from tokensvc.store.ledger import LedgerConnection
 
 if TYPE_CHECKING:
-    from tokensvc.core.claims import Claims
-    from tokensvc.core.exchange import Verdict
+    from collections.abc import Sequence
+
+    from tokensvc.core.ledger import Entry
     from tokensvc.store.pool import Database
+
+MAX_BATCH: Final = 256
+
+_log = structlog.get_logger(__name__)
+
+_Waiter = tuple["Entry", "asyncio.Future[Decision | None]"]
 
 
 class Ledger:
-    """Asks Postgres for verdicts."""
+    """Gathers requests into batches; `most_waiting` of them may wait, more are turned away at once."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, *, most_waiting: int) -> None:
+        self._connection = LedgerConnection(database)
+        self._most_waiting = most_waiting
+        self._waiting: deque[_Waiter] = deque()
+        self._work: asyncio.Task[None] | None = None
 
-    async def judge(self, credential: ApiKey | Claims) -> Verdict | None:
-        """Return what Postgres says of a key, or of the key behind a token; None if there is no such key. Raises UnavailableError."""
-        async with self._database.connection() as connection:
-            if isinstance(credential, ApiKey):
-                return await judge_exchange(connection, digest=credential.digest)
-            return await judge_exchange(connection, key_id=credential.client_id, jtis=[credential.jti])
+    async def judge(self, entry: Entry) -> Decision | None:
+        """Return the decision on one request; None if there is no such key. Raises UnavailableError."""
+        if len(self._waiting) >= self._most_waiting:
+            msg = "too many requests are waiting; try again"
+            raise UnavailableError(msg, reason="ledger_full")
+        future: asyncio.Future[Decision | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((entry, future))
+        if self._work is None:
+            self._work = asyncio.create_task(self._ask_until_nobody_waits())
+        return await future
+
+    async def close(self) -> None:
+        """Stop; whoever still waits is told to try elsewhere."""
+        if self._work is not None:
+            self._work.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._work
+        self._connection.close()
+
+    async def _ask_until_nobody_waits(self) -> None:
+        batch: list[_Waiter] = []
+        try:
+            while batch := self._next_batch():
+                await self._ask(batch)
+        finally:
+            self._work = None
+            _fail([*batch, *self._waiting], UnavailableError("the service is stopping; try again", reason="stopping"))
+            self._waiting.clear()
+
+    def _next_batch(self) -> list[_Waiter]:
+        batch: list[_Waiter] = []
+        while self._waiting and len(batch) < MAX_BATCH:
+            waiter = self._waiting.popleft()
+            if not waiter[1].done():  # its client has gone
+                batch.append(waiter)
+        return batch
+
+    async def _ask(self, batch: Sequence[_Waiter]) -> None:
+        asked = [entry for entry, _ in batch]
+        started = time.perf_counter()
+        try:
+            verdicts, admitted = await self._connection.judge(count_entries(asked))
+        except TokensvcError as error:
+            _log.warning("batch_failed", requests=len(batch), reason=error.reason)
+            _fail(batch, error)
+        except Exception as error:  # noqa: BLE001 - a fault of ours: seen in the log, and the next batch is asked all the same
+            _log.exception("batch_failed", requests=len(batch))
+            _fail(batch, error)
+        else:
+            BATCH_SIZE.observe(len(batch))
+            BATCH_SECONDS.observe(time.perf_counter() - started)
+            for (_, future), decision in zip(batch, hand_out(asked, verdicts, admitted), strict=True):
+                if not future.done():
+                    future.set_result(decision)
+
+
+def _fail(batch: Sequence[_Waiter], error: Exception) -> None:
+    """Fail every request of a batch with an error of its own, since each gets its own traceback."""
+    for _, future in batch:
+        if not future.done():
+            future.set_exception(_again(error))
+
+
+def _again(error: Exception) -> Exception:
+    if isinstance(error, UnavailableError):
+        return UnavailableError(error.message, reason=error.reason, retry_after=error.retry_after)
+    failure = RuntimeError("the batch failed")
+    failure.__cause__ = error
+    return failure

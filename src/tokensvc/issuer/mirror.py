@@ -20,7 +20,7 @@ import structlog
 from tokensvc.core.denylist import DenylistLog, Position
 from tokensvc.core.errors import TokensvcError, UnavailableError
 from tokensvc.core.jwks import build_jwks
-from tokensvc.core.keyring import find_active, published
+from tokensvc.core.keyring import find_active, published, superseded_at
 from tokensvc.core.sealing import unseal
 from tokensvc.store.audience import list_audiences
 from tokensvc.store.denylist import find_tag, list_after
@@ -58,6 +58,7 @@ class Mirror:
         self._confirmed_at: datetime | None = None
         self._confirmed_on = 0.0  # the monotonic clock at that moment
         self._opened: dict[Kid, SigningKey] = {}
+        self._signers: dict[str, tuple[datetime | None, datetime | None, SigningKey]] = {}  # by algorithm: from, until, which
         self._policy: RotationPolicy | None = None
         self._refreshing = asyncio.Lock()
         self._wake = asyncio.Event()
@@ -92,11 +93,16 @@ class Mirror:
         """Return the key that signs at `now`. Raises UnavailableError if there is none, or the copy is too old to tell."""
         if self.age_seconds > MAX_AGE_SECONDS:
             raise _stale()
+        begin, end, key = self._signers.get(alg, (None, None, None))
+        if key is not None and begin is not None and begin <= now and (end is None or now < end):
+            return key
         record = find_active(self.records, alg, now)
         if record is None:
             msg = "there is no signing key in force"
             raise UnavailableError(msg, reason="no_signing_key", retry_after=5)
-        return self._opened[record.kid]
+        key = self._opened[record.kid]
+        self._signers[alg] = record.active_at, superseded_at(record, self.records), key
+        return key
 
     async def wait_for_change(self, seconds: float) -> None:
         """Return when the denylist has changed, `release` was called, or after `seconds`."""
@@ -173,6 +179,7 @@ class Mirror:
             if r.revoked_at is None
         }
         self.records = records
+        self._signers = {}
 
     async def _load_denylist(self, connection: Connection, head: Position, now: datetime) -> Position:
         held = self.log.head

@@ -9,21 +9,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tokensvc.core.errors import UnavailableError
-from tokensvc.issuer.exchange import IssuedToken, check_subject_token, exchange
+from tokensvc.issuer.exchange import Exchange
 from tokensvc.issuer.feed import Feed
+from tokensvc.issuer.guessing import GuessGuard
 from tokensvc.issuer.ledger import Ledger
 from tokensvc.issuer.mirror import MAX_AGE_SECONDS, Mirror
 from tokensvc.issuer.revocation import Revoked, revoke_credential
 from tokensvc.issuer.rotation import ALGORITHM
 from tokensvc.issuer.start import check_schema, load_master_key
 from tokensvc.issuer.tasks import run_tasks
+from tokensvc.issuer.usage import UsageRecorder
 from tokensvc.store.pool import open_database
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tokensvc.core.claims import Claims
-    from tokensvc.core.exchange import ExchangeRequest
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Database
 
@@ -35,17 +35,9 @@ class Service:
     settings: Settings
     database: Database
     mirror: Mirror
-    ledger: Ledger
+    exchange: Exchange
     feed: Feed
     draining: bool = False
-
-    async def exchange(self, request: ExchangeRequest) -> IssuedToken:
-        """Return a token for a credential, or raise the refusal."""
-        return await exchange(request, ledger=self.ledger, mirror=self.mirror, policy=self.settings.issuing_policy)
-
-    def check_subject_token(self, text: str) -> Claims:
-        """Return the claims of one of our tokens that is to be narrowed. Raises InvalidSubjectTokenError."""
-        return check_subject_token(text, mirror=self.mirror, policy=self.settings.issuing_policy)
 
     async def revoke(self, text: str) -> tuple[Revoked, str | None]:
         """Revoke the token or API key that its holder shows."""
@@ -79,12 +71,21 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
         master_key = await load_master_key(database, settings)
         mirror = Mirror(database, settings, master_key)
         await mirror.refresh_once()
-        tasks = asyncio.create_task(run_tasks(database, settings, master_key, mirror))
+        exchange = Exchange(
+            ledger=Ledger(database, most_waiting=settings.ledger_queue),
+            mirror=mirror,
+            usage=UsageRecorder(database),
+            guard=GuessGuard(allowed=settings.unknown_keys_per_minute),
+            policy=settings.issuing_policy,
+        )
+        tasks = asyncio.create_task(run_tasks(database, settings, master_key, mirror, exchange.usage))
         try:
-            yield Service(settings, database, mirror, Ledger(database), Feed(mirror, settings))
+            yield Service(settings, database, mirror, exchange, Feed(mirror, settings))
         finally:
             tasks.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await tasks
+            await exchange.ledger.close()
+            await exchange.usage.close()
     finally:
         await database.close()

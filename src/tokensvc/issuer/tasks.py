@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -10,22 +11,26 @@ import structlog
 from tokensvc.core.errors import TokensvcError
 from tokensvc.issuer.revocation import clean_denylist_once
 from tokensvc.issuer.rotation import rotate_once
+from tokensvc.issuer.usage import clean_usage_once
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from tokensvc.core.sealing import MasterKey
     from tokensvc.issuer.mirror import Mirror
+    from tokensvc.issuer.usage import UsageRecorder
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Database
 
 ROTATION_TICK: Final = 10.0
 CLEANING_TICK: Final = 30.0
+USAGE_TICK: Final = 5.0
+USAGE_CLEANING_TICK: Final = 600.0
 
 _log = structlog.get_logger(__name__)
 
 
-async def run_tasks(database: Database, settings: Settings, master_key: MasterKey, mirror: Mirror) -> None:
+async def run_tasks(database: Database, settings: Settings, master_key: MasterKey, mirror: Mirror, usage: UsageRecorder) -> None:
     """Run everything until cancelled."""
 
     async def rotate() -> None:
@@ -34,10 +39,15 @@ async def run_tasks(database: Database, settings: Settings, master_key: MasterKe
     async def clean() -> None:
         await clean_denylist_once(database, mirror.now)
 
+    async def clean_usage() -> None:
+        await clean_usage_once(database, mirror.now, keep=timedelta(days=settings.usage_days))
+
     async with asyncio.TaskGroup() as group:
         group.create_task(mirror.run())
         group.create_task(_every(ROTATION_TICK, rotate))
         group.create_task(_every(CLEANING_TICK, clean))
+        group.create_task(_every(USAGE_TICK, usage.flush_once))
+        group.create_task(_every(USAGE_CLEANING_TICK, clean_usage))
 
 
 async def _every(seconds: float, act: Callable[[], Awaitable[None]]) -> None:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import asyncpg
+
 from tokensvc.core.account import Account
 from tokensvc.core.errors import NotFoundError
 from tokensvc.core.identifier import AccountId
+from tokensvc.core.limit import Limits
 from tokensvc.store.queries import load_queries
+from tokensvc.store.tier import no_such_tier
 
 if TYPE_CHECKING:
     from datetime import datetime
-
-    import asyncpg
 
 _SQL = load_queries("account")
 
 
 async def insert_account(connection: asyncpg.Connection, account_id: AccountId, name: str) -> Account:
     """Store a new account."""
-    return _account(await connection.fetchrow(_SQL["insert"], account_id, name))
+    await connection.execute(_SQL["insert"], account_id, name)
+    return await load_account(connection, account_id)
 
 
 async def load_account(connection: asyncpg.Connection, account_id: str) -> Account:
@@ -29,7 +32,8 @@ async def load_account(connection: asyncpg.Connection, account_id: str) -> Accou
 
 async def lock_account(connection: asyncpg.Connection, account_id: str) -> Account:
     """Return an account, holding its row against exchanges until the transaction ends. Raises NotFoundError."""
-    return _account(await connection.fetchrow(_SQL["lock"], account_id), account_id)
+    await connection.execute(_SQL["lock"], account_id)
+    return await load_account(connection, account_id)
 
 
 async def list_accounts(connection: asyncpg.Connection) -> list[Account]:
@@ -41,6 +45,14 @@ async def has_accounts(connection: asyncpg.Connection) -> bool:
     """Tell whether there ever was an account, deleted ones included."""
     some: bool = await connection.fetchval(_SQL["any"])
     return some
+
+
+async def update_account(connection: asyncpg.Connection, account_id: str, name: str, limits: Limits) -> None:
+    """Change name and limits. Raises NotFoundError for a tier that does not exist."""
+    try:
+        await connection.execute(_SQL["update"], account_id, name, limits.tier, limits.per_minute, limits.per_day)
+    except asyncpg.ForeignKeyViolationError as error:
+        raise no_such_tier(str(limits.tier)) from error
 
 
 async def suspend_account(connection: asyncpg.Connection, account_id: str) -> datetime:
@@ -64,4 +76,12 @@ def _account(row: asyncpg.Record | None, account_id: str = "") -> Account:
     if row is None:
         msg = f"there is no account {account_id[:40]!r}"
         raise NotFoundError(msg)
-    return Account(id=AccountId(row["id"]), name=row["name"], created_at=row["created_at"], suspended_at=row["suspended_at"])
+    return Account(
+        id=AccountId(row["id"]),
+        name=row["name"],
+        created_at=row["created_at"],
+        suspended_at=row["suspended_at"],
+        limits=Limits(tier=row["tier"], per_minute=row["per_minute"], per_day=row["per_day"]),
+        minute_limit=row["minute_limit"],
+        day_limit=row["day_limit"],
+    )

@@ -9,7 +9,9 @@ import asyncpg
 from tokensvc.core.apikey import ApiKey, ApiKeyRecord
 from tokensvc.core.errors import ConflictError, NotFoundError
 from tokensvc.core.identifier import AccountId, KeyId
+from tokensvc.core.limit import Limits
 from tokensvc.store.queries import load_queries
+from tokensvc.store.tier import no_such_tier
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -28,9 +30,13 @@ async def insert_api_key(
     description: str,
     capabilities: Collection[str],
     life: timedelta | None,
+    limits: Limits,
     predecessor_id: KeyId | None = None,
 ) -> None:
-    """Store digest and facts of a new key. Raises ConflictError if `predecessor_id` has a successor already."""
+    """Store digest and facts of a new key.
+
+    Raises ConflictError if `predecessor_id` has a successor already, NotFoundError for a tier that does not exist.
+    """
     try:
         await connection.execute(
             _SQL["insert"],
@@ -43,7 +49,14 @@ async def insert_api_key(
             sorted(capabilities),
             life,
             predecessor_id,
+            limits.tier,
+            limits.per_minute,
+            limits.per_day,
         )
+    except asyncpg.ForeignKeyViolationError as error:
+        if error.constraint_name != "api_key_tier_fkey":
+            raise
+        raise no_such_tier(str(limits.tier)) from error
     except asyncpg.UniqueViolationError as error:
         if error.constraint_name != "api_key_predecessor_unique":
             raise
@@ -78,10 +91,14 @@ async def find_id_by_digest(connection: asyncpg.Connection, digest: bytes) -> Ke
 
 
 async def update_api_key(
-    connection: asyncpg.Connection, key_id: KeyId, *, name: str, description: str, capabilities: Collection[str]
+    connection: asyncpg.Connection, key_id: KeyId, *, name: str, description: str, capabilities: Collection[str], limits: Limits
 ) -> None:
-    """Change what may change of a key."""
-    await connection.execute(_SQL["update"], key_id, name, description, sorted(capabilities))
+    """Change what may change of a key. Raises NotFoundError for a tier that does not exist."""
+    numbers = limits.per_minute, limits.per_day
+    try:
+        await connection.execute(_SQL["update"], key_id, name, description, sorted(capabilities), limits.tier, *numbers)
+    except asyncpg.ForeignKeyViolationError as error:
+        raise no_such_tier(str(limits.tier)) from error
 
 
 async def set_expiry(connection: asyncpg.Connection, key_id: KeyId, life: timedelta | None) -> None:
@@ -142,6 +159,11 @@ def _record(row: asyncpg.Record) -> ApiKeyRecord:
         disabled_at=row["disabled_at"],
         revoked_at=row["revoked_at"],
         last_used_at=row["last_used_at"],
+        last_used_network=row["last_used_network"],
+        last_used_audience=row["last_used_audience"],
+        limits=Limits(tier=row["tier"], per_minute=row["per_minute"], per_day=row["per_day"]),
+        minute_limit=row["minute_limit"],
+        day_limit=row["day_limit"],
         predecessor_id=row["predecessor_id"],
         successor_id=row["successor_id"],
     )

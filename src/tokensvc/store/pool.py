@@ -19,7 +19,7 @@ import asyncpg
 from tokensvc.core.errors import OutcomeUnknownError, StartRefusedError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from asyncpg.transaction import Transaction
 
@@ -100,10 +100,10 @@ class Database:
                 msg = "the database did not confirm the change; it may have happened. Repeat the request: that is safe"
                 raise OutcomeUnknownError(msg, reason=type(error).__name__) from error
 
-    async def connect_apart(self) -> asyncpg.Connection:
-        """Open a connection outside the pool, for LISTEN. Raises UnavailableError."""
+    async def connect_apart(self, **server_settings: str) -> asyncpg.Connection:
+        """Open a connection outside the pool, for LISTEN or with settings of its own. Raises UnavailableError."""
         try:
-            return await connect(self._url)
+            return await connect(self._url, server_settings=server_settings)
         except AWAY as error:
             raise unavailable(error) from error
 
@@ -129,7 +129,7 @@ async def open_database(url: str, *, max_size: int) -> Database:
     """Return a pool that connects on demand, so that it can be made while Postgres is away."""
 
     async def connect_any(*_: object, **options: Any) -> asyncpg.Connection:  # noqa: ANN401 - asyncpg's own options
-        return await connect(url, **options)
+        return await connect(url, **options)  # the pool has no settings of its own
 
     check_url(url)
     pool = asyncpg.create_pool(
@@ -143,7 +143,7 @@ async def open_database(url: str, *, max_size: int) -> Database:
     return Database(pool, url)
 
 
-async def connect(url: str, **options: Any) -> asyncpg.Connection:  # noqa: ANN401 - asyncpg's own options
+async def connect(url: str, *, server_settings: Mapping[str, str] | None = None, **options: Any) -> asyncpg.Connection:  # noqa: ANN401
     """Connect to the first host of `url` that answers and is a primary. Raises what the last host raised."""
     passed = {name: options[name] for name in ("loop", "connection_class", "record_class") if name in options}
     failure: Exception = OSError("the database URL names no host")
@@ -153,7 +153,7 @@ async def connect(url: str, **options: Any) -> asyncpg.Connection:  # noqa: ANN4
                 single,
                 timeout=CONNECT_TIMEOUT,
                 command_timeout=COMMAND_TIMEOUT,
-                server_settings=_SERVER_SETTINGS,
+                server_settings={**_SERVER_SETTINGS, **(server_settings or {})},
                 **passed,
             )
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:

@@ -12,6 +12,7 @@ from tokensvc.web.denylist import get_denylist
 from tokensvc.web.forms import MAX_BODY
 from tokensvc.web.health import get_livez, get_readyz
 from tokensvc.web.keys import IN_FLIGHT, SERVICE, InFlight
+from tokensvc.web.metrics import get_metrics
 from tokensvc.web.middleware import handle_errors, set_headers
 from tokensvc.web.token import post_revoke, post_token
 from tokensvc.web.well_known import get_jwks, get_metadata
@@ -37,6 +38,7 @@ def build_app(settings: Settings, database_url: str) -> web.Application:
     app.on_response_prepare.append(set_headers)
     app.router.add_get("/livez", get_livez)
     app.router.add_get("/readyz", get_readyz)
+    app.router.add_get("/metrics", get_metrics)
     path = urlsplit(settings.issuer_url).path
     for prefix in dict.fromkeys(("", path)):  # a proxy may or may not strip the path of the issuer
         app.router.add_post(f"{prefix}/v1/token", post_token)

@@ -1,14 +1,21 @@
-"""Structured logs: one JSON object a line on stderr, whoever wrote it, with everything that looks like a secret masked."""
+"""Structured logs: one JSON object a line on stderr, whoever wrote it, with everything that looks like a secret masked.
+
+The line of a request is written on a short path of its own: there is one for every exchange.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import structlog
 from aiohttp.http_exceptions import HttpProcessingError
+
+from tokensvc.web.line_writer import LineWriter
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
@@ -21,6 +28,13 @@ _SECRETS: Final = re.compile(
 )
 _MASK: Final = "[masked]"
 _MAX_LENGTH: Final = 8192
+
+
+class _Sink:
+    """Where lines go, and from which level on."""
+
+    writer: LineWriter | None = None
+    level: int = logging.INFO
 
 
 def mask_secrets(text: str) -> str:
@@ -47,7 +61,9 @@ def configure_logs(level: str, stream: TextIO | None = None) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(stream or sys.stderr)
+    flush_logs()
+    _Sink.writer, _Sink.level = LineWriter(stream or sys.stderr), logging.getLevelNamesMapping()[level.upper()]
+    handler = _Handler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
@@ -63,6 +79,29 @@ def configure_logs(level: str, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+
+
+def flush_logs() -> None:
+    """Write now what has been logged."""
+    if _Sink.writer is not None:
+        _Sink.writer.flush()
+
+
+def log_request(facts: dict[str, object], *, quiet: bool) -> None:
+    """Write the line of a request, if `quiet` only at debug. `facts` are ids, numbers and codes of ours; a client's text must be masked."""
+    level = "debug" if quiet else "info"
+    if _Sink.writer is not None and _Sink.level <= (logging.DEBUG if quiet else logging.INFO):
+        moment = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        _Sink.writer.write(json.dumps({"timestamp": moment, "level": level, "event": "request", **facts}, default=str))
+
+
+class _Handler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        if _Sink.writer is not None:
+            try:
+                _Sink.writer.write(self.format(record))
+            except Exception:  # noqa: BLE001 - as every handler of logging
+                self.handleError(record)
 
 
 def _hide_malformed(record: logging.LogRecord) -> bool:

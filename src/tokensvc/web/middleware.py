@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import secrets
 import time
@@ -11,11 +12,14 @@ import structlog
 from aiohttp import web
 
 from tokensvc.core.errors import TokensvcError
+from tokensvc.issuer.metrics import REQUEST_SECONDS
 from tokensvc.web.keys import CHALLENGE, FACTS, IN_FLIGHT
+from tokensvc.web.logs import log_request, mask_secrets
 from tokensvc.web.problems import build_answer
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
+    from prometheus_client import Histogram
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _QUIET: Final = frozenset({"/livez", "/readyz"})
@@ -33,7 +37,7 @@ async def handle_errors(request: web.Request, handler: Handler) -> web.StreamRes
     """Turn every error into its answer, and write the one log line of the request."""
     started = time.perf_counter()
     given = request.headers.get("X-Request-Id", "")
-    request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+    request_id = mask_secrets(given) if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
     facts: dict[str, object] = {}
     request[FACTS] = facts
     try:
@@ -47,16 +51,16 @@ async def handle_errors(request: web.Request, handler: Handler) -> web.StreamRes
     response.headers["X-Request-Id"] = request_id
     resource = request.match_info.route.resource
     route = resource.canonical if resource is not None else "unmatched"
-    (_log.debug if route in _QUIET else _log.info)(
-        "request",
-        request_id=request_id,
-        method=request.method,
-        route=route,
-        status=response.status,
-        milliseconds=round((time.perf_counter() - started) * 1000, 2),
-        **facts,
-    )
+    seconds = time.perf_counter() - started
+    _duration(route, response.status).observe(seconds)
+    line = {"request_id": request_id, "method": request.method, "route": route, "status": response.status}
+    log_request({**line, "milliseconds": round(seconds * 1000, 2), **facts}, quiet=route in _QUIET)
     return response
+
+
+@functools.cache  # routes and statuses are few
+def _duration(route: str, status: int) -> Histogram:
+    return REQUEST_SECONDS.labels(route, str(status))
 
 
 async def set_headers(_request: web.Request, response: web.StreamResponse) -> None:

@@ -21,6 +21,7 @@ NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 _STATUS: Final[tuple[tuple[type[errors.TokensvcError], int], ...]] = (
     (errors.InvalidClientError, 401),
+    (errors.RateLimitedError, 429),
     (errors.OAuthError, 400),
     (errors.InvalidInputError, 400),
     (errors.NotFoundError, 404),
@@ -77,9 +78,18 @@ def _judge(error: Exception) -> tuple[int, str, str, dict[str, str]]:
     if isinstance(error, errors.TokensvcError):
         status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
         if status != HTTPStatus.INTERNAL_SERVER_ERROR:
-            retry = {"Retry-After": str(error.retry_after)} if isinstance(error, errors.UnavailableError) else {}
-            return status, error.code, error.message, retry
+            return status, error.code, error.message, _when_to_retry(error)
     return 500, "server_error", "the service failed; the request id finds the cause in its log", {}
+
+
+def _when_to_retry(error: errors.TokensvcError) -> dict[str, str]:
+    if isinstance(error, errors.RateLimitedError):
+        return {
+            "Retry-After": str(error.retry_after),
+            "RateLimit-Policy": f'"{error.policy}";q={error.limit};w={error.window}',
+            "RateLimit": f'"{error.policy}";r=0;t={error.retry_after}',
+        }
+    return {"Retry-After": str(error.retry_after)} if isinstance(error, errors.UnavailableError) else {}
 
 
 def _judge_http(status: int, headers: Mapping[str, str]) -> tuple[int, str, str, dict[str, str]]:

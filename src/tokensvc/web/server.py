@@ -15,6 +15,7 @@ from aiohttp import web
 from aiohttp.worker import GunicornUVLoopWebWorker
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
+from prometheus_client.multiprocess import mark_process_dead
 
 from tokensvc.core.errors import StartRefusedError
 from tokensvc.web.app import build_app
@@ -80,6 +81,7 @@ def serve_many(settings: Settings, database_url: str, listener: socket.socket, r
         "control_socket_disable": True,
         "loglevel": settings.log_level,
         "when_ready": lambda _arbiter: ready(),
+        "child_exit": lambda _arbiter, worker: mark_process_dead(worker.pid),  # type: ignore[no-untyped-call]
     }
 
     async def build_runner() -> web.AppRunner:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+import json
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from tokensvc.core.errors import InvalidClientError, InvalidRequestError, InvalidSubjectTokenError
+from tokensvc.core.errors import InvalidClientError, InvalidRequestError, InvalidSubjectTokenError, RateLimitedError, TokensvcError
+from tokensvc.core.limit import DAY, MINUTE, seconds_left
+from tokensvc.core.usage import ISSUED
+from tokensvc.issuer.metrics import EXCHANGES, RATE_LIMITED
 from tokensvc.web.forms import read_form
 from tokensvc.web.keys import CHALLENGE, SERVICE
 from tokensvc.web.middleware import note
+from tokensvc.web.network import find_network
 from tokensvc.web.problems import NO_STORE
 from tokensvc.web.token_request import (
     ACCESS_TOKEN_TYPE,
@@ -20,11 +26,28 @@ from tokensvc.web.token_request import (
 )
 
 if TYPE_CHECKING:
+    from tokensvc.core.ledger import Decision
     from tokensvc.issuer.exchange import IssuedToken
+
+_ISSUED = EXCHANGES.labels(ISSUED)
 
 
 async def post_token(request: web.Request) -> web.Response:
     """Exchange a credential for a token."""
+    try:
+        response = await _exchange(request)
+    except RateLimitedError as error:
+        RATE_LIMITED.labels(error.policy).inc()
+        EXCHANGES.labels(error.reason).inc()
+        raise
+    except TokensvcError as error:
+        EXCHANGES.labels(error.reason).inc()
+        raise
+    _ISSUED.inc()
+    return response
+
+
+async def _exchange(request: web.Request) -> web.Response:
     service, headers = request.app[SERVICE], request.headers.getall("Authorization", [])
     request[CHALLENGE] = find_scheme(headers, {})
     form = await read_form(request)
@@ -33,17 +56,19 @@ async def post_token(request: web.Request) -> web.Response:
         form,
         parse_authorization(headers),
         prefix=service.settings.key_prefix,
-        check_subject_token=service.check_subject_token,
+        check_subject_token=service.exchange.check_subject_token,
     )
     is_token_exchange = form.get("grant_type") == TOKEN_EXCHANGE
     try:
-        issued = await service.exchange(wanted)
+        issued = await service.exchange.issue(wanted, find_network(request, service.settings.trusted_proxy_hops))
     except InvalidClientError as error:
         if is_token_exchange:  # RFC 8693 section 2.2.2
             raise InvalidSubjectTokenError(error.reason) from error
         raise
     note(request, key_id=issued.claims.client_id, jti=issued.claims.jti, aud=issued.claims.aud)
-    return web.json_response(_build_body(issued, is_token_exchange=is_token_exchange), headers=NO_STORE)
+    body = json.dumps(_build_body(issued, is_token_exchange=is_token_exchange)).encode("ascii")
+    answered = {**NO_STORE, **_build_limits(issued.decision), "Content-Type": "application/json; charset=utf-8"}
+    return web.Response(body=body, headers=answered)
 
 
 async def post_revoke(request: web.Request) -> web.Response:
@@ -55,6 +80,25 @@ async def post_revoke(request: web.Request) -> web.Response:
     kind, public_id = await request.app[SERVICE].revoke(form["token"])
     note(request, revoked=kind, id=public_id)
     return web.Response(headers=NO_STORE)
+
+
+def _build_limits(decision: Decision) -> dict[str, str]:
+    """Return the fields of draft-ietf-httpapi-ratelimit-headers-11: the key's two limits, and how it stands with the tighter one.
+
+    The account's limits are named in a refusal only: they would tell one key what its neighbours do.
+    """
+    quota, at, unspent = decision.verdict.quota, decision.verdict.at, decision.unspent
+    minute, day = quota.key_minute_left + unspent, quota.key_day_left + unspent
+    name, left, window = ("key-minute", minute, MINUTE) if minute <= day else ("key-day", day, DAY)
+    return {
+        "RateLimit-Policy": _policies(quota.key_per_minute, quota.key_per_day),
+        "RateLimit": f'"{name}";r={left};t={seconds_left(window, at)}',
+    }
+
+
+@functools.lru_cache(maxsize=1024)
+def _policies(per_minute: int, per_day: int) -> str:
+    return f'"key-minute";q={per_minute};w={MINUTE}, "key-day";q={per_day};w={DAY}'
 
 
 def _build_body(issued: IssuedToken, *, is_token_exchange: bool) -> dict[str, object]:

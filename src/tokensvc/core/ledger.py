@@ -1,0 +1,88 @@
+"""What the ledger is asked, and how its admissions are handed out. Postgres decides how many (`judge_exchanges`); the order is ours.
+
+requests, in order of arrival  ->  entries (requests that are alike, with their number)  ->  Postgres  ->  a verdict per entry
+hand_out  ->  a decision per request
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, NamedTuple
+
+from tokensvc.core.apikey import ApiKey
+from tokensvc.core.exchange import wait_for_clear_second
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from tokensvc.core.exchange import Audience, ExchangeRequest, Verdict
+
+
+class Entry(NamedTuple):
+    """What Postgres must know of a request to judge it: requests with equal entries are judged as one.
+
+    `digest` of an API key, or None and the `key_id` behind a token that is to be narrowed; beside a digest `key_id` is what the client
+    claims. `demand`: JSON of what few requests ask for. `counts` False: it will be refused whatever Postgres says, but not before.
+    """
+
+    digest: bytes | None
+    key_id: str | None
+    demand: str | None
+    counts: bool
+
+
+class Decision(NamedTuple):
+    """The verdict on a request, whether it was admitted, and how many admissions its batch still had for that key after it."""
+
+    verdict: Verdict
+    admitted: bool
+    unspent: int = 0
+
+
+def build_entry(request: ExchangeRequest, audience: Audience | None) -> Entry:
+    """Return the entry of a request; `audience` None: it asks for one that does not exist."""
+    credential = request.credential
+    scope = None if request.scope is None else " ".join(sorted(request.scope))
+    if isinstance(credential, ApiKey):
+        demand = None if scope is None else json.dumps({"scope": scope})
+        return Entry(credential.digest, request.client_id, demand, audience is not None)
+    subject = {
+        "account_id": credential.sub,
+        "iat": credential.iat,
+        "exp": credential.exp,
+        "jti": credential.jti,
+        "held": " ".join(credential.scope),
+        "scope": scope,
+    }
+    within = request.scope is None or request.scope.issubset(credential.scope)
+    return Entry(None, credential.client_id, json.dumps(subject), audience is not None and within)
+
+
+def count_entries(entries: Iterable[Entry]) -> dict[Entry, int]:
+    """Return how often each entry is asked, in order of first arrival."""
+    counts: dict[Entry, int] = {}
+    for entry in entries:
+        counts[entry] = counts.get(entry, 0) + 1
+    return counts
+
+
+def hand_out(asked: Sequence[Entry], verdicts: Mapping[Entry, Verdict], admitted: Mapping[str, int]) -> list[Decision | None]:
+    """Return the decision on each request, in the order in which they were asked; None: there is no such key.
+
+    `admitted`: how many each key may get. They go to the first that ask, whatever entry they belong to; requests that are refused for
+    another reason take none.
+    """
+    left = dict(admitted)
+    decisions: list[Decision | None] = []
+    for entry in asked:
+        verdict = verdicts.get(entry)
+        if verdict is None:
+            decisions.append(None)
+        elif not entry.counts or verdict.refusal is not None or wait_for_clear_second(verdict) is not None:
+            decisions.append(Decision(verdict, admitted=False))
+        else:
+            unspent = left[verdict.key_id] - 1
+            if unspent >= 0:
+                left[verdict.key_id] = unspent
+            decisions.append(Decision(verdict, unspent >= 0, max(unspent, 0)))
+    return decisions

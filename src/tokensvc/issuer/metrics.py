@@ -1,0 +1,21 @@
+"""What this process counts and times, for Prometheus. Labels are few and closed: never a key id, an account or a path."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+EXCHANGES: Final = Counter("tokensvc_exchanges", "Exchanges by how they ended; finer than what callers are told.", ["outcome"])
+RATE_LIMITED: Final = Counter("tokensvc_rate_limited", "Refusals for a limit, by the limit.", ["policy"])
+REQUEST_SECONDS: Final = Histogram(
+    "tokensvc_http_request_duration_seconds", "From the headers of a request to its answer.", ["route", "status"], buckets=_SECONDS
+)
+BATCH_SIZE: Final = Histogram(
+    "tokensvc_ledger_batch_size", "Requests that were judged by one statement.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
+)
+BATCH_SECONDS: Final = Histogram("tokensvc_ledger_batch_duration_seconds", "Time that Postgres took for a batch.", buckets=_SECONDS)
+USAGE_WAITING: Final = Gauge("tokensvc_usage_queue_length", "Sums that wait to be written.", multiprocess_mode="livesum")
+USAGE_DROPPED: Final = Counter("tokensvc_usage_dropped", "Uses that were not written because too many waited.")

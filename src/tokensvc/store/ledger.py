@@ -1,0 +1,81 @@
+"""The ledger's one connection and its one question (`sql/queries/ledger.sql`).
+
+A connection of its own: a pooled one would cost a second round trip to be given back. `synchronous_commit=off` on it alone: a crash of
+Postgres may forget the last moments of counting, never a revocation.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tokensvc.core.exchange import Verdict
+from tokensvc.core.limit import Quota
+from tokensvc.store.pool import AWAY, unavailable
+from tokensvc.store.queries import load_queries
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import asyncpg
+    from asyncpg.prepared_stmt import PreparedStatement
+
+    from tokensvc.core.ledger import Entry
+    from tokensvc.store.pool import Database
+
+_SQL = load_queries("ledger")
+_SETTINGS: Final = {
+    "synchronous_commit": "off",
+    "plan_cache_mode": "force_generic_plan",  # planning anew for each batch would cost more than carrying it out
+    "jit": "off",
+    "lock_timeout": "500",  # others wait behind a batch: not for long
+}
+_TIMEOUT: Final = 2.0
+
+
+class LedgerConnection:
+    """Asks Postgres about batches, one at a time; connects when it must."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._connection: asyncpg.Connection | None = None
+        self._statement: PreparedStatement | None = None
+
+    async def judge(self, counts: Mapping[Entry, int]) -> tuple[dict[Entry, Verdict], dict[str, int]]:
+        """Return the verdict on each entry whose key exists, and how many requests of each key are admitted and have been counted.
+
+        `counts`: how often each entry is asked. Raises UnavailableError; whether the batch has been counted is then unknown.
+        """
+        asked = list(counts)
+        try:
+            statement = self._statement or await self._prepare()
+            rows = await statement.fetch(
+                [entry.digest for entry in asked],
+                [entry.key_id for entry in asked],
+                [number if entry.counts else 0 for entry, number in counts.items()],
+                [entry.demand for entry in asked],
+                timeout=_TIMEOUT,
+            )
+        except AWAY as error:
+            self.close()
+            raise unavailable(error) from error
+        except BaseException:
+            self.close()
+            raise
+        verdicts: dict[Entry, Verdict] = {}
+        admitted: dict[str, int] = {}
+        for row in rows:
+            entry, key_id, account_id, capabilities, refusal, denied_up_to, at, number, *quota = row
+            verdicts[asked[entry - 1]] = Verdict(key_id, account_id, tuple(capabilities), refusal, denied_up_to, at, Quota._make(quota))
+            admitted[key_id] = number
+        return verdicts, admitted
+
+    def close(self) -> None:
+        """Cut the connection; the next question opens another."""
+        connection, self._connection, self._statement = self._connection, None, None
+        if connection is not None:
+            connection.terminate()
+
+    async def _prepare(self) -> PreparedStatement:
+        self._connection = await self._database.connect_apart(**_SETTINGS)
+        self._statement = await self._connection.prepare(_SQL["judge"], timeout=_TIMEOUT)
+        return self._statement

@@ -1,0 +1,63 @@
+"""Tiers (`sql/queries/tier.sql`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from tokensvc.core.errors import ConflictError, NotFoundError
+from tokensvc.core.limit import Tier
+from tokensvc.store.queries import load_queries
+
+if TYPE_CHECKING:
+    from tokensvc.core.limit import TierLimits
+
+_SQL = load_queries("tier")
+
+
+async def insert_tier(connection: asyncpg.Connection, name: str, description: str, limits: TierLimits) -> Tier:
+    """Store a new tier. Raises ConflictError if it exists."""
+    try:
+        return _tier(await connection.fetchrow(_SQL["insert"], name, description, *limits), name)
+    except asyncpg.UniqueViolationError as error:
+        msg = f"the tier {name!r} exists already"
+        raise ConflictError(msg) from error
+
+
+async def lock_tier(connection: asyncpg.Connection, name: str) -> Tier:
+    """Return a tier, held against other changes until the transaction ends. Raises NotFoundError."""
+    return _tier(await connection.fetchrow(_SQL["find"], name), name)
+
+
+async def list_tiers(connection: asyncpg.Connection) -> list[Tier]:
+    """Return all tiers by name."""
+    return [_tier(row) for row in await connection.fetch(_SQL["list"])]
+
+
+async def update_tier(connection: asyncpg.Connection, name: str, description: str, limits: TierLimits) -> Tier:
+    """Change a tier. Raises NotFoundError."""
+    return _tier(await connection.fetchrow(_SQL["update"], name, description, *limits), name)
+
+
+async def delete_tier(connection: asyncpg.Connection, name: str) -> None:
+    """Remove a tier. Raises NotFoundError, ConflictError if an account or key has it."""
+    try:
+        found = await connection.fetchval(_SQL["delete"], name)
+    except asyncpg.ForeignKeyViolationError as error:
+        owner = "an account" if error.constraint_name == "account_tier_fkey" else "a key"
+        msg = f"{owner} has the tier {name!r}; give it another one first"
+        raise ConflictError(msg) from error
+    if found is None:
+        raise no_such_tier(name)
+
+
+def no_such_tier(name: str) -> NotFoundError:
+    """Return the error for a tier that does not exist."""
+    return NotFoundError(f"there is no tier {name[:80]!r}; `tokensvc tier list` shows them")
+
+
+def _tier(row: asyncpg.Record | None, name: str = "") -> Tier:
+    if row is None:
+        raise no_such_tier(name)
+    return Tier(**dict(row))

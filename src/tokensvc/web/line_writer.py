@@ -1,0 +1,86 @@
+"""Writing log lines without ever waiting for whoever reads them.
+
+Lines gather in memory and a thread writes them, many at once. If the reader is slow or stuck, lines are dropped, and how many is said as
+soon as it reads again; an exchange never waits for a log. After a fork the child begins with nothing of its parent's.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import threading
+import weakref
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+MOST_WAITING: Final = 20_000
+_PAUSE: Final = 0.05
+_PATIENCE_AT_EXIT: Final = 2.0
+
+
+class LineWriter:
+    """Writes lines to `stream` in the background."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.begin()
+        itself = weakref.ref(self)
+
+        def begin_in_child() -> None:
+            writer = itself()
+            if writer is not None:
+                writer.begin()
+
+        os.register_at_fork(after_in_child=begin_in_child)
+        atexit.register(self.close)
+
+    def begin(self) -> None:
+        """Start with nothing."""
+        self._lines: list[str] = []
+        self._dropped = 0
+        self._writing = threading.Lock()
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def write(self, line: str) -> None:
+        """Write a line, without its end, soon."""
+        if len(self._lines) >= MOST_WAITING:
+            self._dropped += 1
+            return
+        self._lines.append(line)
+        if not self._wake.is_set():
+            self._wake.set()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
+                self._thread.start()
+
+    def flush(self, patience: float = -1) -> None:
+        """Write all lines now; give up after `patience` seconds if somebody else is stuck in writing."""
+        if not self._writing.acquire(timeout=patience):
+            return
+        try:
+            lines, self._lines = self._lines, []
+            dropped, self._dropped = self._dropped, 0
+            if dropped:
+                lines.append(json.dumps({"level": "error", "event": "log_lines_dropped", "lines": dropped}))
+            if lines:
+                self._stream.write("\n".join(lines) + "\n")
+                self._stream.flush()
+        except (OSError, ValueError):
+            pass  # nobody can be told
+        finally:
+            self._writing.release()
+
+    def close(self) -> None:
+        """Write what is left, if the reader reads."""
+        self.flush(_PATIENCE_AT_EXIT)
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait()
+            threading.Event().wait(_PAUSE)
+            self._wake.clear()
+            self.flush()
