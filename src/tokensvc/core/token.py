@@ -33,6 +33,7 @@ ACCESS_TOKEN: Final = ("at+jwt", "application/at+jwt")
 DENYLIST_PAGE: Final = ("denylist+jwt", "application/denylist+jwt")
 MAX_TOKEN_LENGTH: Final = 16 * 1024
 
+_JSON: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)  # RFC 8725bis section 3.14
 
 
@@ -118,7 +119,7 @@ def _encode_header(typ: str, alg: str, kid: Kid) -> bytes:
 
 
 def _dump(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("utf-8")
+    return _JSON.encode(value).encode("ascii")
 
 
 def _encode(part: bytes) -> bytes:

@@ -51,7 +51,7 @@ class Exchange:
 
         `network`: where the client is, /24 or /48.
         """
-        self.mirror.signing_key(self.mirror.now, ALGORITHM)  # whoever cannot sign must not count
+        self.mirror.check_signer(ALGORITHM)  # whoever cannot sign must not count
         audience = await self._find_audience(request)  # first: its token life must not be newer than the verdict
         entry = build_entry(request, audience)
         decision = await self._judge(request, entry, network)

@@ -104,6 +104,11 @@ class Mirror:
         self._signers[alg] = record.active_at, superseded_at(record, self.records), key
         return key
 
+    def check_signer(self, alg: str) -> None:
+        """Raise UnavailableError if nothing could be signed now."""
+        if alg not in self._signers or self.age_seconds > MAX_AGE_SECONDS:
+            self.signing_key(self.now, alg)
+
     async def wait_for_change(self, seconds: float) -> None:
         """Return when the denylist has changed, `release` was called, or after `seconds`."""
         if self._released:

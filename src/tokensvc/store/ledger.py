@@ -32,6 +32,9 @@ _SETTINGS: Final = {
 _TIMEOUT: Final = 2.0
 
 
+_NO_DIGEST: Final = bytes(32)
+
+
 class LedgerConnection:
     """Asks Postgres about batches, one at a time; connects when it must."""
 
@@ -49,10 +52,10 @@ class LedgerConnection:
         try:
             statement = self._statement or await self._prepare()
             rows = await statement.fetch(
-                [entry.digest for entry in asked],
-                [entry.key_id for entry in asked],
+                b"".join([entry.digest or _NO_DIGEST for entry in asked]),
                 [number if entry.counts else 0 for entry, number in counts.items()],
-                [entry.demand for entry in asked],
+                _none_if_empty([entry.key_id for entry in asked]),
+                _none_if_empty([entry.demand for entry in asked]),
                 timeout=_TIMEOUT,
             )
         except AWAY as error:
@@ -79,3 +82,7 @@ class LedgerConnection:
         self._connection = await self._database.connect_apart(**_SETTINGS)
         self._statement = await self._connection.prepare(_SQL["judge"], timeout=_TIMEOUT)
         return self._statement
+
+
+def _none_if_empty(values: list[str | None]) -> list[str | None] | None:
+    return values if any(values) else None

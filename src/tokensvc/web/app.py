@@ -13,7 +13,7 @@ from tokensvc.web.forms import MAX_BODY
 from tokensvc.web.health import get_livez, get_readyz
 from tokensvc.web.keys import IN_FLIGHT, SERVICE, InFlight
 from tokensvc.web.metrics import get_metrics
-from tokensvc.web.middleware import handle_errors, set_headers
+from tokensvc.web.middleware import handle_errors
 from tokensvc.web.token import post_revoke, post_token
 from tokensvc.web.well_known import get_jwks, get_metadata
 
@@ -35,7 +35,6 @@ def build_app(settings: Settings, database_url: str) -> web.Application:
     app[IN_FLIGHT] = InFlight()
     app.cleanup_ctx.append(hold_service)
     app.on_shutdown.append(_drain)
-    app.on_response_prepare.append(set_headers)
     app.router.add_get("/livez", get_livez)
     app.router.add_get("/readyz", get_readyz)
     app.router.add_get("/metrics", get_metrics)

@@ -28,7 +28,8 @@ async def read_form(request: web.Request) -> dict[str, str]:
     if request.query_string:
         msg = "send parameters in the body, not in the URL: URLs end up in logs"
         raise InvalidRequestError(msg)
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+    encoding = request.headers.get("Content-Encoding")
+    if encoding is not None and encoding.lower() != "identity":
         raise web.HTTPUnsupportedMediaType
     body = await _read(request)
     if not body:
@@ -66,6 +67,8 @@ def _check_repeated(pairs: Sequence[tuple[str, str]]) -> None:
 
 async def _read(request: web.Request) -> bytes:
     try:
+        if request.content.is_eof():  # all of it has come: nothing to wait for
+            return await request.read()
         async with asyncio.timeout(_BODY_SECONDS):
             return await request.read()
     except TimeoutError:

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from tokensvc.issuer.service import Service
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 class InFlight:
@@ -22,17 +17,16 @@ class InFlight:
         self._none = asyncio.Event()
         self._none.set()
 
-    @contextmanager
-    def counted(self) -> Iterator[None]:
+    def __enter__(self) -> None:
         """Count one request for the length of the block."""
         self._count += 1
         self._none.clear()
-        try:
-            yield
-        finally:
-            self._count -= 1
-            if self._count == 0:
-                self._none.set()
+
+    def __exit__(self, *_: object) -> None:
+        """The request has been answered."""
+        self._count -= 1
+        if self._count == 0:
+            self._none.set()
 
     async def wait_until_none(self) -> None:
         """Return when no request is being answered."""

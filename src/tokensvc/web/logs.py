@@ -28,6 +28,8 @@ _SECRETS: Final = re.compile(
 )
 _MASK: Final = "[masked]"
 _MAX_LENGTH: Final = 8192
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})  # others are text of the client
+_encode: Final = json.JSONEncoder(default=str).encode
 
 
 class _Sink:
@@ -87,12 +89,18 @@ def flush_logs() -> None:
         _Sink.writer.flush()
 
 
-def log_request(facts: dict[str, object], *, quiet: bool) -> None:
-    """Write the line of a request, if `quiet` only at debug. `facts` are ids, numbers and codes of ours; a client's text must be masked."""
-    level = "debug" if quiet else "info"
-    if _Sink.writer is not None and _Sink.level <= (logging.DEBUG if quiet else logging.INFO):
-        moment = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-        _Sink.writer.write(json.dumps({"timestamp": moment, "level": level, "event": "request", **facts}, default=str))
+def log_request(request_id: str, method: str, route: str, status: int, seconds: float, facts: dict[str, object], *, quiet: bool) -> None:
+    """Write the line of a request, if `quiet` only at debug. What a client wrote must have been masked; `facts` are ours."""
+    writer = _Sink.writer
+    if writer is None or _Sink.level > (logging.DEBUG if quiet else logging.INFO):
+        return
+    moment = datetime.now(UTC).isoformat(timespec="microseconds")[:-6]
+    more = _encode(facts)[1:-1]
+    writer.write(
+        f'{{"timestamp": "{moment}Z", "level": "{"debug" if quiet else "info"}", "event": "request", "request_id": "{request_id}", '
+        f'"method": "{method if method in _METHODS else "OTHER"}", "route": "{route}", "status": {status}, '
+        f'"milliseconds": {seconds * 1000:.2f}{", " if more else ""}{more}}}'
+    )
 
 
 class _Handler(logging.Handler):

@@ -41,32 +41,28 @@ async def handle_errors(request: web.Request, handler: Handler) -> web.StreamRes
     facts: dict[str, object] = {}
     request[FACTS] = facts
     try:
-        with request.app[IN_FLIGHT].counted():
+        with request.app[IN_FLIGHT]:
             response = await handler(request)
     except (web.HTTPException, TokensvcError) as error:
         response, facts["reason"] = _answer(error, request, request_id)
     except Exception as error:  # noqa: BLE001 - the last resort
         _log.exception("request_failed", request_id=request_id)
         response, facts["reason"] = _answer(error, request, request_id)
-    response.headers["X-Request-Id"] = request_id
+    answered = response.headers
+    answered["X-Request-Id"] = request_id
+    answered["Server"] = "tokensvc"  # nothing about what we run on
+    answered["X-Content-Type-Options"] = "nosniff"
     resource = request.match_info.route.resource
     route = resource.canonical if resource is not None else "unmatched"
     seconds = time.perf_counter() - started
     _duration(route, response.status).observe(seconds)
-    line = {"request_id": request_id, "method": request.method, "route": route, "status": response.status}
-    log_request({**line, "milliseconds": round(seconds * 1000, 2), **facts}, quiet=route in _QUIET)
+    log_request(request_id, request.method, route, response.status, seconds, facts, quiet=route in _QUIET)
     return response
 
 
 @functools.cache  # routes and statuses are few
 def _duration(route: str, status: int) -> Histogram:
     return REQUEST_SECONDS.labels(route, str(status))
-
-
-async def set_headers(_request: web.Request, response: web.StreamResponse) -> None:
-    """Say nothing about what we run on, and let no browser guess types."""
-    response.headers["Server"] = "tokensvc"
-    response.headers["X-Content-Type-Options"] = "nosniff"
 
 
 def _answer(error: Exception, request: web.Request, request_id: str) -> tuple[web.StreamResponse, str]:
