@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from tokensvc.core.errors import InvalidTokenError
 from tokensvc.core.identifier import Kid
@@ -33,6 +35,8 @@ ACCESS_TOKEN: Final = ("at+jwt", "application/at+jwt")
 DENYLIST_PAGE: Final = ("denylist+jwt", "application/denylist+jwt")
 MAX_TOKEN_LENGTH: Final = 16 * 1024
 
+_ES256: Final = ECDSA(SHA256())
+_ES256_BYTES: Final = 32
 _JSON: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)  # RFC 8725bis section 3.14
 
@@ -59,8 +63,16 @@ class UnverifiedToken:
 def sign_jws(payload: Mapping[str, Any], *, typ: str, key: SigningKey) -> str:
     """Return the compact JWS of `payload` as JSON, with `typ`, `alg` and `kid` in its header (RFC 7515 section 5.1)."""
     signed = _encode_header(typ, key.alg, key.kid) + b"." + _encode(_dump(payload))
-    signature = jwt.get_algorithm_by_name(key.alg).sign(signed, key.private_key)
-    return (signed + b"." + _encode(signature)).decode("ascii")
+    return (signed + b"." + _encode(_sign(signed, key))).decode("ascii")
+
+
+def _sign(signed: bytes, key: SigningKey) -> bytes:
+    if isinstance(
+        key.private_key, EllipticCurvePrivateKey
+    ):  # as PyJWT does it, without going through its text forms: r || s (RFC 7518, 3.4)
+        r, s = decode_dss_signature(key.private_key.sign(signed, _ES256))
+        return r.to_bytes(_ES256_BYTES, "big") + s.to_bytes(_ES256_BYTES, "big")
+    return jwt.get_algorithm_by_name(key.alg).sign(signed, key.private_key)
 
 
 def parse_unverified(text: str, *, max_length: int = MAX_TOKEN_LENGTH) -> UnverifiedToken:

@@ -17,6 +17,8 @@ from tokensvc.issuer.own_token import check_own_token
 from tokensvc.issuer.rotation import ALGORITHM
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from tokensvc.core.exchange import Audience, ExchangeRequest, IssuingPolicy
     from tokensvc.core.ledger import Decision, Entry
     from tokensvc.issuer.guessing import GuessGuard
@@ -54,18 +56,41 @@ class Exchange:
         self.mirror.check_signer(ALGORITHM)  # whoever cannot sign must not count
         audience = await self._find_audience(request)  # first: its token life must not be newer than the verdict
         entry = build_entry(request, audience)
-        decision = await self._judge(request, entry, network)
+        if entry.digest is not None:
+            self.guard.check(entry.digest, network)
+
+        def act(decision: Decision | None) -> IssuedToken | timedelta:
+            return self._act(request, entry, audience, network, decision)
+
+        while True:
+            result = await self.ledger.judge(entry, act)
+            if isinstance(result, IssuedToken):
+                return result
+            await asyncio.sleep(result.total_seconds() + _JUST_AFTER)
+
+    def _act(
+        self, request: ExchangeRequest, entry: Entry, audience: Audience | None, network: str, decision: Decision | None
+    ) -> IssuedToken | timedelta:
+        """Return the token, or how long to wait before asking again: only within the second of a disable and enable."""
+        if decision is None:
+            if entry.digest is not None:
+                self.guard.note_unknown(network)
+            raise refuse_unknown(request)
         verdict = decision.verdict
+        if entry.digest is not None:
+            self.guard.note_known(entry.digest)
         try:
             check_verdict(request, verdict)
+            wait = wait_for_clear_second(verdict)
+            if wait is not None:
+                return wait
             claims = decide_claims(request, verdict, audience, self.policy, new_jti())
             if not decision.admitted:
                 raise refuse_over_limit(verdict)
         except OAuthError as error:
             self.usage.add(verdict.key_id, error.reason, verdict.at)
             raise
-        key = self.mirror.signing_key(verdict.at, ALGORITHM)
-        text = sign_jws(build_payload(claims), typ=ACCESS_TOKEN[0], key=key)
+        text = sign_jws(build_payload(claims), typ=ACCESS_TOKEN[0], key=self.mirror.signing_key(verdict.at, ALGORITHM))
         self.usage.add_issued(claims.client_id, LastUse(claims.iat, network, claims.aud))
         return IssuedToken(text, claims, decision)
 
@@ -78,22 +103,6 @@ class Exchange:
         if claims.origin_jti is not None:
             raise InvalidSubjectTokenError("narrowed_already")
         return claims
-
-    async def _judge(self, request: ExchangeRequest, entry: Entry, network: str) -> Decision:
-        if entry.digest is not None:
-            self.guard.check(entry.digest, network)
-        while True:
-            decision = await self.ledger.judge(entry)
-            if decision is None:
-                if entry.digest is not None:
-                    self.guard.note_unknown(network)
-                raise refuse_unknown(request)
-            if entry.digest is not None:
-                self.guard.note_known(entry.digest)
-            wait = None if decision.verdict.refusal else wait_for_clear_second(decision.verdict)
-            if wait is None:
-                return decision
-            await asyncio.sleep(wait.total_seconds() + _JUST_AFTER)  # only within the second of a disable and enable
 
     async def _find_audience(self, request: ExchangeRequest) -> Audience | None:
         name = request.audience or self.policy.default_audience

@@ -29,7 +29,7 @@ _SECRETS: Final = re.compile(
 _MASK: Final = "[masked]"
 _MAX_LENGTH: Final = 8192
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})  # others are text of the client
-_encode: Final = json.JSONEncoder(default=str).encode
+_quote: Final = json.encoder.encode_basestring_ascii
 
 
 class _Sink:
@@ -95,11 +95,11 @@ def log_request(request_id: str, method: str, route: str, status: int, seconds: 
     if writer is None or _Sink.level > (logging.DEBUG if quiet else logging.INFO):
         return
     moment = datetime.now(UTC).isoformat(timespec="microseconds")[:-6]
-    more = _encode(facts)[1:-1]
+    more = "".join(f', "{name}": {_quote(value) if isinstance(value, str) else json.dumps(value)}' for name, value in facts.items())
     writer.write(
         f'{{"timestamp": "{moment}Z", "level": "{"debug" if quiet else "info"}", "event": "request", "request_id": "{request_id}", '
         f'"method": "{method if method in _METHODS else "OTHER"}", "route": "{route}", "status": {status}, '
-        f'"milliseconds": {seconds * 1000:.2f}{", " if more else ""}{more}}}'
+        f'"milliseconds": {seconds * 1000:.2f}{more}}}'
     )
 
 

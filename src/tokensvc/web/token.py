@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-import json
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from tokensvc.core.capability import build_scope
 from tokensvc.core.errors import InvalidClientError, InvalidRequestError, InvalidSubjectTokenError, RateLimitedError, TokensvcError
 from tokensvc.core.limit import DAY, MINUTE, seconds_left
 from tokensvc.core.usage import ISSUED
@@ -66,7 +66,7 @@ async def _exchange(request: web.Request) -> web.Response:
             raise InvalidSubjectTokenError(error.reason) from error
         raise
     note(request, key_id=issued.claims.client_id, jti=issued.claims.jti, aud=issued.claims.aud)
-    body = json.dumps(_build_body(issued, is_token_exchange=is_token_exchange)).encode("ascii")
+    body = _build_body(issued, is_token_exchange=is_token_exchange)
     answered = {**NO_STORE, **_build_limits(issued.decision), "Content-Type": "application/json; charset=utf-8"}
     return web.Response(body=body, headers=answered)
 
@@ -101,14 +101,11 @@ def _policies(per_minute: int, per_day: int) -> str:
     return f'"key-minute";q={per_minute};w={MINUTE}, "key-day";q={per_day};w={DAY}'
 
 
-def _build_body(issued: IssuedToken, *, is_token_exchange: bool) -> dict[str, object]:
+def _build_body(issued: IssuedToken, *, is_token_exchange: bool) -> bytes:
+    """Return the answer of RFC 6749 section 5.1. Neither a token nor a capability can hold a character that JSON would have to escape."""
     claims = issued.claims
-    body: dict[str, object] = {
-        "access_token": issued.text,
-        "token_type": "Bearer",
-        "expires_in": claims.exp - claims.iat,
-        "scope": " ".join(claims.scope),
-    }
-    if is_token_exchange:
-        body["issued_token_type"] = ACCESS_TOKEN_TYPE
-    return body
+    kind = f', "issued_token_type": "{ACCESS_TOKEN_TYPE}"' if is_token_exchange else ""
+    return (
+        f'{{"access_token": "{issued.text}", "token_type": "Bearer", "expires_in": {claims.exp - claims.iat}, '
+        f'"scope": "{build_scope(claims.scope)}"{kind}}}'
+    ).encode("ascii")
