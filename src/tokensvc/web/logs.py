@@ -5,10 +5,12 @@ The line of a request is written on a short path of its own: there is one for ev
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import re
 import sys
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
@@ -94,13 +96,22 @@ def log_request(request_id: str, method: str, route: str, status: int, seconds: 
     writer = _Sink.writer
     if writer is None or _Sink.level > (logging.DEBUG if quiet else logging.INFO):
         return
-    moment = datetime.now(UTC).isoformat(timespec="microseconds")[:-6]
-    more = "".join(f', "{name}": {_quote(value) if isinstance(value, str) else json.dumps(value)}' for name, value in facts.items())
+    more = "".join([f', "{name}": {_quote(value) if type(value) is str else json.dumps(value)}' for name, value in facts.items()])
     writer.write(
-        f'{{"timestamp": "{moment}Z", "level": "{"debug" if quiet else "info"}", "event": "request", "request_id": "{request_id}", '
+        f'{{"timestamp": "{_stamp()}", "level": "{"debug" if quiet else "info"}", "event": "request", "request_id": "{request_id}", '
         f'"method": "{method if method in _METHODS else "OTHER"}", "route": "{route}", "status": {status}, '
         f'"milliseconds": {seconds * 1000:.2f}{more}}}'
     )
+
+
+def _stamp() -> str:
+    now = time.time()
+    return f"{_stamp_of_second(int(now))}.{int(now % 1 * 1_000_000):06d}Z"
+
+
+@functools.lru_cache(maxsize=2)
+def _stamp_of_second(second: int) -> str:
+    return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 class _Handler(logging.Handler):

@@ -6,6 +6,7 @@ import functools
 from typing import TYPE_CHECKING
 
 from aiohttp import web
+from multidict import CIMultiDict
 
 from tokensvc.core.capability import build_scope
 from tokensvc.core.errors import InvalidClientError, InvalidRequestError, InvalidSubjectTokenError, RateLimitedError, TokensvcError
@@ -67,8 +68,7 @@ async def _exchange(request: web.Request) -> web.Response:
         raise
     note(request, key_id=issued.claims.client_id, jti=issued.claims.jti, aud=issued.claims.aud)
     body = _build_body(issued, is_token_exchange=is_token_exchange)
-    answered = {**NO_STORE, **_build_limits(issued.decision), "Content-Type": "application/json; charset=utf-8"}
-    return web.Response(body=body, headers=answered)
+    return web.Response(body=body, headers=_build_headers(issued.decision))
 
 
 async def post_revoke(request: web.Request) -> web.Response:
@@ -82,18 +82,22 @@ async def post_revoke(request: web.Request) -> web.Response:
     return web.Response(headers=NO_STORE)
 
 
-def _build_limits(decision: Decision) -> dict[str, str]:
-    """Return the fields of draft-ietf-httpapi-ratelimit-headers-11: the key's two limits, and how it stands with the tighter one.
+def _build_headers(decision: Decision) -> CIMultiDict[str]:
+    """Return the headers of an answer with a token, among them the fields of draft-ietf-httpapi-ratelimit-headers-11: the key's two limits, and how it stands with the tighter one.
 
     The account's limits are named in a refusal only: they would tell one key what its neighbours do.
     """
     quota, at, unspent = decision.verdict.quota, decision.verdict.at, decision.unspent
     minute, day = quota.key_minute_left + unspent, quota.key_day_left + unspent
     name, left, window = ("key-minute", minute, MINUTE) if minute <= day else ("key-day", day, DAY)
-    return {
-        "RateLimit-Policy": _policies(quota.key_per_minute, quota.key_per_day),
-        "RateLimit": f'"{name}";r={left};t={seconds_left(window, at)}',
-    }
+    return CIMultiDict(
+        NO_STORE,
+        **{
+            "Content-Type": "application/json; charset=utf-8",
+            "RateLimit-Policy": _policies(quota.key_per_minute, quota.key_per_day),
+            "RateLimit": f'"{name}";r={left};t={seconds_left(window, at)}',
+        },
+    )
 
 
 @functools.lru_cache(maxsize=1024)
