@@ -83,7 +83,9 @@ async def post_revoke(request: web.Request) -> web.Response:
 
 
 def _build_headers(decision: Decision) -> CIMultiDict[str]:
-    """Return the headers of an answer with a token, among them the fields of draft-ietf-httpapi-ratelimit-headers-11: the key's two limits, and how it stands with the tighter one.
+    """Return the headers of an answer with a token, among them the fields of draft-ietf-httpapi-ratelimit-headers-11.
+
+    They tell the two limits of the key, and how it stands with the tighter one.
 
     The account's limits are named in a refusal only: they would tell one key what its neighbours do.
     """
