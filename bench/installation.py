@@ -82,7 +82,7 @@ async def _add_keys(url: str, count: int, accounts: int, per_minute: int, accoun
         await connection.close()
 
 
-async def _copy(connection: asyncpg.Connection, table: str, columns: Sequence[str], rows: list[tuple[object, ...]]) -> None:
+async def _copy(connection: asyncpg.Connection, table: str, columns: Sequence[str], rows: Sequence[tuple[object, ...]]) -> None:
     await connection.copy_records_to_table(table, columns=columns, records=rows, timeout=600)
 
 

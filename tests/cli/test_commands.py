@@ -35,6 +35,11 @@ WRONG_USAGE = [
     ("audit", "list", "--most", "0"),
     ("token", "get", "--expires-in", "never"),
     ("serve", "--workers", "0"),
+    ("tier", "add", "x", "--per-minute", "0", "--per-day", "1"),
+    ("tier", "add", "x", "--per-minute", "1"),
+    ("key", "update", "x", "--per-minute", "many"),
+    ("key", "update", "x", "--per-day", "0"),
+    ("key", "usage", "x", "--since", "yesterday"),
 ]
 
 
@@ -49,7 +54,7 @@ def test_accounts_are_created_listed_shown_suspended_resumed_and_deleted(cli):
     assert cli("account", "list").stderr == "no accounts yet: tokensvc account create NAME\n"
     assert cli.json("account", "list") == []
     created = cli.json("account", "create", "Orders team")
-    assert set(created) == {"id", "name", "state", "created_at", "suspended_at"}
+    assert set(created) == {"id", "name", "state", "created_at", "suspended_at", "tier", "per_minute", "per_day"}
     assert (created["name"], created["state"], created["suspended_at"]) == ("Orders team", "active", None)
     assert created["created_at"].endswith("Z")
     text = cli("account", "create", "Second")
@@ -71,6 +76,7 @@ def test_a_key_is_created_and_shown_once(cli, key, account):
     assert set(key) == {
         *("id", "key", "account", "name", "description", "hint", "state", "capabilities"),
         *("created_at", "expires_at", "disabled_at", "revoked_at", "predecessor", "successor"),
+        *("tier", "per_minute", "per_day", "last_used_at", "last_used_network", "last_used_audience"),
     }
     assert (key["account"], key["capabilities"], key["state"]) == (account, ["orders:read", "orders:write"], "active")
     later = [cli("key", "list"), cli("key", "show", key["id"]), cli("key", "list", "--account", account, "-o", "json")]

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 
 import pytest
-from tests.integration.things import ACTOR, make_key
-from tokensvc.store.exchange import judge_exchange
+from tests.integration.things import ACTOR, make_key, open_exchange
 
 from tokensvc.core.errors import InvalidClientError, OAuthError
-from tokensvc.core.exchange import ExchangeRequest, Verdict
+from tokensvc.core.exchange import ExchangeRequest
+from tokensvc.core.ledger import Entry
 from tokensvc.issuer import accounts, api_keys, audiences
-from tokensvc.issuer.exchange import exchange
 from tokensvc.issuer.ledger import Ledger
-from tokensvc.issuer.mirror import Mirror
 from tokensvc.issuer.revocation import list_denylist
+from tokensvc.store.ledger import LedgerConnection
 from tokensvc.store.pool import connect
 
 WAITING = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
@@ -24,15 +24,13 @@ WAITING = "select count(*) from pg_stat_activity where datname = current_databas
 @pytest.fixture
 async def issue(database, settings, started):
     """Exchange a key in this process: no HTTP."""
-    mirror = Mirror(database, settings, started.master_key)
-    await mirror.refresh_once()
-    ledger = Ledger(database)
+    exchange = await open_exchange(database, settings, started)
 
     async def act(key, **wanted):
-        request = ExchangeRequest(credential=key.key, **wanted)
-        return (await exchange(request, ledger=ledger, mirror=mirror, policy=settings.issuing_policy)).claims
+        return (await exchange.issue(ExchangeRequest(credential=key.key, **wanted), "test")).claims
 
-    return act
+    yield act
+    await exchange.ledger.close()
 
 
 async def wait_for_waiters(connection, count=1):
@@ -41,12 +39,17 @@ async def wait_for_waiters(connection, count=1):
             await asyncio.sleep(0.01)
 
 
+HOLD = "select from api_key_window where key_id = $1 for no key update"
+HOLD_ACCOUNT = "select from account_window where account_id = (select account_id from api_key where id = $1) for no key update"
 ENDINGS = {
-    "revoked": "update api_key set revoked_at = clock_timestamp(), denied_up_to = clock_timestamp() where id = $1",
-    "disabled": "update api_key set disabled_at = clock_timestamp(), denied_up_to = clock_timestamp() where id = $1",
-    "expired": "update api_key set expires_at = clock_timestamp() where id = $1",
-    "unknown_key": "update api_key set deleted_at = clock_timestamp(), denied_up_to = clock_timestamp() where id = $1",
-    "suspended": "update account set suspended_at = clock_timestamp() where id = (select account_id from api_key where id = $1)",
+    "revoked": (HOLD, "update api_key set revoked_at = clock_timestamp(), denied_up_to = clock_timestamp() where id = $1"),
+    "disabled": (HOLD, "update api_key set disabled_at = clock_timestamp(), denied_up_to = clock_timestamp() where id = $1"),
+    "expired": (HOLD, "update api_key set expires_at = clock_timestamp() where id = $1"),
+    "unknown_key": (HOLD, "update api_key set deleted_at = clock_timestamp(), denied_up_to = clock_timestamp() where id = $1"),
+    "suspended": (
+        HOLD_ACCOUNT,
+        "update account set suspended_at = clock_timestamp() where id = (select account_id from api_key where id = $1)",
+    ),
 }
 
 
@@ -57,12 +60,30 @@ async def test_an_exchange_that_waited_for_a_revocation_sees_it(reason, issue, d
     other = await connect(database_url)
     transaction = other.transaction()
     await transaction.start()
-    await other.execute(ENDINGS[reason], key.listed.record.id)
+    hold, end = ENDINGS[reason]
+    await other.execute(hold, key.listed.record.id)
     waiting = [asyncio.create_task(issue(key)) for _ in range(3)]
-    await wait_for_waiters(connection, 3)
+    await wait_for_waiters(connection)
+    await other.execute(end, key.listed.record.id)
     await transaction.commit()
     results = await asyncio.gather(*waiting, return_exceptions=True)
     assert [error.reason for error in results if isinstance(error, InvalidClientError)] == [reason] * 3
+    await other.close()
+
+
+async def test_the_trap_is_one_for_a_batch_that_waits_for_another_key(issue, database, database_url, connection):
+    """A batch waits for a key of somebody else; meanwhile one of its own keys is revoked, whole and acknowledged."""
+    held, mine = sorted([await make_key(database), await make_key(database)], key=lambda key: key.listed.record.id)
+    other = await connect(database_url)
+    async with other.transaction():
+        await other.execute(HOLD, held.listed.record.id)
+        waiting = [asyncio.create_task(issue(key)) for key in (held, mine)]
+        await wait_for_waiters(connection)
+        await api_keys.revoke_key(database, mine.listed.record.id, actor=ACTOR)
+    first, second = await asyncio.gather(*waiting, return_exceptions=True)
+    assert not isinstance(first, BaseException)
+    assert first.client_id == held.listed.record.id
+    assert isinstance(second, InvalidClientError)
     await other.close()
 
 
@@ -71,7 +92,9 @@ async def test_an_exchange_that_waited_for_a_change_that_was_rolled_back_gets_it
     other = await connect(database_url)
     transaction = other.transaction()
     await transaction.start()
-    await other.execute(ENDINGS["revoked"], key.listed.record.id)
+    hold, end = ENDINGS["revoked"]
+    await other.execute(hold, key.listed.record.id)
+    await other.execute(end, key.listed.record.id)
     waiting = asyncio.create_task(issue(key))
     await wait_for_waiters(connection)
     await transaction.rollback()
@@ -79,30 +102,20 @@ async def test_an_exchange_that_waited_for_a_change_that_was_rolled_back_gets_it
     await other.close()
 
 
-async def test_an_exchange_that_waited_takes_its_clock_after_the_wait(started, database, database_url, connection):
-    del started
+async def test_an_exchange_that_waited_takes_its_clock_after_the_wait(database, database_url, connection):
     key = await make_key(database)
     other = await connect(database_url)
-    transaction = other.transaction()
-    await transaction.start()
-    await other.execute("select from api_key where id = $1 for no key update", key.listed.record.id)
-    async with database.connection() as mine:
-        waiting = asyncio.create_task(judge_exchange(mine, digest=key.key.digest))
+    ledger = LedgerConnection(database)
+    entry = Entry(key.key.digest, None, None, True)
+    async with other.transaction():
+        await other.execute(HOLD, key.listed.record.id)
+        waiting = asyncio.create_task(ledger.judge({entry: 1}))
         await wait_for_waiters(connection)
         released = await connection.fetchval("select clock_timestamp()")
-        await transaction.commit()
-        verdict = await waiting
-    assert verdict is not None
-    assert verdict.at >= released
-    await other.close()
-
-
-async def test_exchanges_of_one_key_do_not_wait_for_each_other(issue, database, database_url):
-    key = await make_key(database)
-    other = await connect(database_url)
-    async with other.transaction():
-        assert await judge_exchange(other, digest=key.key.digest) is not None
-        assert (await asyncio.wait_for(issue(key), 0.9)).client_id == key.listed.record.id
+    verdicts, admitted = await waiting
+    assert verdicts[entry].at >= released
+    assert admitted == {key.listed.record.id: 1}
+    ledger.close()
     await other.close()
 
 
@@ -111,7 +124,7 @@ async def test_every_token_lies_under_the_watermark_of_a_revocation_that_raced_i
     stops = [api_keys.revoke_key, api_keys.disable_key, api_keys.delete_key]
 
     async def race(number: int) -> int:
-        key = await make_key(database)
+        key = await make_key(database, per_minute=1_000_000)
         record = key.listed.record
         issued: list[int] = []
 
@@ -146,7 +159,7 @@ async def test_every_token_lies_under_the_watermark_of_a_revocation_that_raced_i
 
 
 async def test_a_key_that_is_exchanged_all_the_time_can_still_be_revoked(issue, database):
-    key = await make_key(database)
+    key = await make_key(database, per_minute=1_000_000)
     done = asyncio.Event()
 
     async def hammer() -> None:
@@ -188,22 +201,23 @@ async def test_a_token_after_a_stop_and_go_within_one_second_is_not_born_dead(wh
 
 async def test_a_token_judged_before_a_revocation_does_not_outlive_its_watermark(database, settings, started):
     """An audience with a longer life that appears between the verdict and the claims must not stretch the token."""
-    mirror = Mirror(database, settings, started.master_key)
-    await mirror.refresh_once()
+    exchange = await open_exchange(database, settings, started)
     key = await make_key(database)
 
     class Slow(Ledger):
-        async def judge(self, credential) -> Verdict | None:
-            verdict = await super().judge(credential)
+        async def judge(self, entry, act):
+            decision = await super().judge(entry, lambda decision: decision)
             await api_keys.revoke_key(database, key.listed.record.id, actor=ACTOR)
             life = settings.issuing_policy.max_token_life
             await audiences.add_audience(database, settings, "late", token_life=life, actor=ACTOR)
-            return verdict
+            return act(decision)
 
-    request = ExchangeRequest(credential=key.key, audience="late")
+    slow = Slow(database, most_waiting=10)
     try:
-        claims = (await exchange(request, ledger=Slow(database), mirror=mirror, policy=settings.issuing_policy)).claims
+        claims = (await replace(exchange, ledger=slow).issue(ExchangeRequest(credential=key.key, audience="late"), "test")).claims
     except OAuthError:
         return
+    finally:
+        await slow.close()
     (row,) = await list_denylist(database)
     assert claims.exp <= row.revocation.exp

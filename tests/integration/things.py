@@ -7,13 +7,21 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from tokensvc.core.apikey import DEFAULT_PREFIX
+from tokensvc.core.limit import LimitChanges
 from tokensvc.issuer import accounts, api_keys
+from tokensvc.issuer.exchange import Exchange
+from tokensvc.issuer.guessing import GuessGuard
+from tokensvc.issuer.ledger import Ledger
+from tokensvc.issuer.mirror import Mirror
+from tokensvc.issuer.usage import UsageRecorder
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import timedelta
 
     from tokensvc.issuer.api_keys import NewKey
+    from tokensvc.issuer.start import Started
+    from tokensvc.settings import Settings
     from tokensvc.store.pool import Database
 
 ACTOR = "test"
@@ -27,11 +35,30 @@ async def make_key(
     capabilities: Collection[str] = READ_WRITE,
     name: str = "ci",
     life: timedelta | None = None,
+    per_minute: int | None = None,
 ) -> NewKey:
-    """Make a key, with an account of its own unless one is given."""
-    owner = account or (await accounts.create_account(database, "Orders", actor=ACTOR)).id
-    wish = api_keys.KeyWish(name=name, capabilities=capabilities, life=life)
-    return await api_keys.create_key(database, owner, wish, prefix=DEFAULT_PREFIX, actor=ACTOR)
+    """Make a key, with an account of its own unless one is given; `per_minute`: a limit that both shall have."""
+    if account is None:
+        account = (await accounts.create_account(database, "Orders", actor=ACTOR)).id
+        if per_minute is not None:
+            limits = LimitChanges(per_minute=per_minute, per_day=1_000_000_000)
+            await accounts.update_account(database, account, limits=limits, actor=ACTOR)
+    limits = LimitChanges() if per_minute is None else LimitChanges(per_minute=per_minute, per_day=1_000_000_000)
+    wish = api_keys.KeyWish(name=name, capabilities=capabilities, life=life, limits=limits)
+    return await api_keys.create_key(database, account, wish, prefix=DEFAULT_PREFIX, actor=ACTOR)
+
+
+async def open_exchange(database: Database, settings: Settings, started: Started) -> Exchange:
+    """The exchange in this process, without HTTP; whoever opens it closes its ledger."""
+    mirror = Mirror(database, settings, started.master_key)
+    await mirror.refresh_once()
+    return Exchange(
+        ledger=Ledger(database, most_waiting=settings.ledger_queue),
+        mirror=mirror,
+        usage=UsageRecorder(database),
+        guard=GuessGuard(allowed=1_000_000),
+        policy=settings.issuing_policy,
+    )
 
 
 async def make_refused_keys(database: Database, connection: Any) -> dict[str, NewKey]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tokensvc.store.pool import Connection, Database
 
 MOST_WAITING: Final = 200_000
-_AT_ONCE: Final = 2000
+_AT_ONCE: Final = 200
 _DELETED_AT_ONCE: Final = 5000
 
 _K = TypeVar("_K", bound=Any)

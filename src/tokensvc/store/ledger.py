@@ -85,4 +85,4 @@ class LedgerConnection:
 
 
 def _none_if_empty(values: list[str | None]) -> list[str | None] | None:
-    return values if any(values) else None
+    return values if any(value is not None for value in values) else None

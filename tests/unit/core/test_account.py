@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from tests.factories import ACCOUNT_ID, NOW
 
 from tokensvc.core.account import Account, parse_description, parse_name
 from tokensvc.core.errors import InvalidInputError
+from tokensvc.core.limit import Limits
 
 
 def test_an_account_is_active_until_it_is_suspended():
-    assert Account(id=ACCOUNT_ID, name="a", created_at=NOW, suspended_at=None).state == "active"
-    assert Account(id=ACCOUNT_ID, name="a", created_at=NOW, suspended_at=NOW).state == "suspended"
+    active = Account(
+        id=ACCOUNT_ID, name="a", created_at=NOW, suspended_at=None, limits=Limits(tier="default"), minute_limit=600, day_limit=50_000
+    )
+    assert active.state == "active"
+    assert replace(active, suspended_at=NOW).state == "suspended"
 
 
 @pytest.mark.parametrize(

@@ -61,4 +61,5 @@ def test_every_error_has_a_code_and_one_root():
         "invalid_scope",
         "invalid_target",
         "invalid_client",
+        "rate_limit_exceeded",
     }

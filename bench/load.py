@@ -1,0 +1,149 @@
+"""A load generator that keeps its own time: so many requests a second, whatever the answers take.
+
+    python -m bench.load HOST PORT REQUESTS --rate 3000 --seconds 8 --connections 64
+
+REQUESTS is a file of whole HTTP requests, separated by a NUL character, sent in turn. A request's latency counts from the moment at which
+it was due, so one slow answer is not hidden by the requests that were not sent meanwhile. `--rate 0` sends as fast as answers come. Prints
+one line of JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import json
+import random
+import time
+from collections import Counter, deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import uvloop
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_TICK: Final = 0.001
+_PATIENCE: Final = 10.0
+
+
+class Load:
+    """Requests that are due, connections that are free, and what came of it."""
+
+    def __init__(self, requests: list[bytes]) -> None:
+        self.requests: Iterator[bytes] = itertools.cycle(random.sample(requests, len(requests)))
+        self.due: deque[float] = deque()
+        self.free: deque[Connection] = deque()
+        self.latencies: list[float] = []
+        self.statuses: Counter[int] = Counter()
+        self.endless = False
+
+    def send(self) -> None:
+        """Give what is due to connections that are free."""
+        while self.due and self.free:
+            self.free.popleft().request(self.due.popleft(), next(self.requests))
+
+    def answered(self, connection: Connection, status: int, due: float) -> None:
+        """Note an answer; the connection is free again."""
+        now = time.perf_counter()
+        self.latencies.append(now - due)
+        self.statuses[status] += 1
+        if self.endless:
+            connection.request(now, next(self.requests))
+            return
+        self.free.append(connection)
+        self.send()
+
+
+class Connection(asyncio.Protocol):
+    """One connection that is kept alive: one request at a time."""
+
+    def __init__(self, load: Load) -> None:
+        self._load = load
+        self._received = b""
+        self._due = 0.0
+        self._transport: asyncio.WriteTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take part."""
+        self._transport = transport  # type: ignore[assignment]
+        self._load.free.append(self)
+
+    def request(self, due: float, request: bytes) -> None:
+        """Send a request that was due at `due`."""
+        self._due = due
+        if self._transport is not None:
+            self._transport.write(request)
+
+    def data_received(self, data: bytes) -> None:
+        """Read until the answer is whole."""
+        self._received += data
+        head = self._received.find(b"\r\n\r\n")
+        if head < 0:
+            return
+        length = self._received.lower().find(b"content-length:", 0, head)
+        end = head + 4 + (int(self._received[length + 15 : self._received.index(b"\r", length)]) if length >= 0 else 0)
+        if len(self._received) >= end:
+            status, self._received = int(self._received[9:12]), self._received[end:]
+            self._load.answered(self, status, self._due)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Count it as an answer of its own kind."""
+        del exc
+        self._load.statuses[0] += 1
+
+
+async def run(host: str, port: int, requests: list[bytes], *, rate: float, seconds: float, connections: int) -> Load:
+    """Send for so many seconds; return what came of it."""
+    loop, load = asyncio.get_running_loop(), Load(requests)
+    for _ in range(connections):
+        await loop.create_connection(lambda: Connection(load), host, port)
+    started = time.perf_counter()
+    if rate == 0:
+        load.endless = True
+        load.due.extend([started] * connections)
+        load.send()
+        await asyncio.sleep(seconds)
+        return load
+    sent = 0
+    while (passed := time.perf_counter() - started) < seconds:
+        while sent < passed * rate:
+            load.due.append(started + sent / rate)
+            sent += 1
+        load.send()
+        await asyncio.sleep(_TICK)
+    deadline = time.perf_counter() + _PATIENCE
+    while len(load.latencies) < sent and time.perf_counter() < deadline:  # noqa: ASYNC110 - the last answers
+        await asyncio.sleep(_TICK)
+    return load
+
+
+def summarise(load: Load, seconds: float) -> dict[str, object]:
+    """Return the figures: requests a second, latencies in milliseconds, answers by status."""
+    times = sorted(load.latencies)
+
+    def at(share: float) -> float:
+        return round(1000 * times[min(len(times) - 1, int(share * len(times)))], 2) if times else 0.0
+
+    return {"per_second": len(times) / seconds, "p50": at(0.5), "p95": at(0.95), "p99": at(0.99), "statuses": dict(load.statuses)}
+
+
+def main() -> None:
+    """Run, and print the figures."""
+    parser = argparse.ArgumentParser(prog="python -m bench.load")
+    parser.add_argument("host")
+    parser.add_argument("port", type=int)
+    parser.add_argument("requests", type=Path)
+    parser.add_argument("--rate", type=float, default=0)
+    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--connections", type=int, default=64)
+    options = parser.parse_args()
+    requests = options.requests.read_bytes().split(b"\0")
+    limits = {"rate": options.rate, "seconds": options.seconds, "connections": options.connections}
+    load = uvloop.run(run(options.host, options.port, requests, **limits))
+    print(json.dumps(summarise(load, options.seconds)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from tokensvc.cli.usage import build_usage, draw_usage
+from tokensvc.core.usage import HourOfUse, LastUse
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+LAST = LastUse(int(NOON.timestamp()) + 61, "10.1.2.0/24", "api")
+HOURS = [
+    HourOfUse(hour=NOON - timedelta(hours=2), outcome="issued", count=10),
+    HourOfUse(hour=NOON, outcome="disabled", count=3),
+    HourOfUse(hour=NOON, outcome="issued", count=40),
+    HourOfUse(hour=NOON, outcome="key_minute_limited", count=2),
+]
+
+
+def test_programs_get_the_hours_in_which_something_happened():
+    assert build_usage("key_x", HOURS, LAST) == {
+        "id": "key_x",
+        "last_used": {"at": "2026-11-23T12:01:01Z", "network": "10.1.2.0/24", "audience": "api"},
+        "hours": [
+            {"hour": "2026-11-23T10:00:00Z", "issued": 10, "refused": {}},
+            {"hour": "2026-11-23T12:00:00Z", "issued": 40, "refused": {"disabled": 3, "key_minute_limited": 2}},
+        ],
+    }
+
+
+def test_people_get_a_bar_an_hour():
+    until = NOON + timedelta(minutes=20)
+    lines = draw_usage(HOURS, LAST, since=until - timedelta(hours=3), until=until).splitlines()
+    assert lines[:3] == ["last used  2026-11-23 12:01:01 UTC from 10.1.2.0/24 for api", "tokens     50", ""]
+    assert [line.split()[:2] for line in lines[3:]] == [["11-23", "10:00"], ["11-23", "11:00"], ["11-23", "12:00"]]
+    assert [line.count("\u2588") for line in lines[3:]] == [10, 0, 40]
+    assert lines[5].endswith("40  refused: 3 disabled, 2 key_minute_limited")
+
+
+def test_over_a_long_time_a_bar_is_a_day():
+    lines = draw_usage(HOURS, None, since=NOON - timedelta(days=7), until=NOON).splitlines()
+    assert lines[0] == "last used  never"
+    assert [line[:10] for line in lines[3:]] == [f"2026-11-{day}" for day in range(16, 24)]
+    assert (lines[-1].count("\u2588"), lines[-1].split()[2]) == (40, "50")

@@ -1,0 +1,113 @@
+"""Usage is written in batches, survives an outage, and is forgotten after its time."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from tests.integration.things import ACTOR, make_key
+
+from tokensvc.core.errors import NotFoundError, OutcomeUnknownError, UnavailableError
+from tokensvc.core.usage import LastUse
+from tokensvc.issuer import api_keys
+from tokensvc.issuer.usage import UsageRecorder, clean_usage_once, list_usage
+from tokensvc.store import usage as table
+
+DAY = timedelta(days=1)
+
+
+def use(at, audience="api"):
+    return LastUse(int(at.timestamp()), "10.0.0.0/24", audience)
+
+
+@pytest.fixture
+async def now(connection):
+    return await connection.fetchval("select clock_timestamp()")
+
+
+async def test_sums_of_several_processes_add_up_and_the_last_use_is_the_newest(database, now):
+    key = await make_key(database)
+    key_id = key.listed.record.id
+    one, two = UsageRecorder(database), UsageRecorder(database)
+    for _ in range(3):
+        one.add_issued(key_id, use(now, "newer"))
+        two.add_issued(key_id, use(now - timedelta(seconds=1), "older"))
+    two.add(key_id, "disabled", now)
+    for recorder in (one, two, one):
+        await recorder.flush_once()
+    hours, last, _ = await list_usage(database, key_id, since=DAY)
+    assert sum(hour.count for hour in hours if hour.outcome == "issued") == 6
+    assert last == use(now, "newer")
+    record = (await api_keys.load_key(database, key_id)).record
+    assert (record.last_used_network, record.last_used_audience) == ("10.0.0.0/24", "newer")
+    assert record.last_used_at == now.replace(microsecond=0)
+
+
+async def test_there_is_no_usage_of_a_key_that_does_not_exist(database):
+    with pytest.raises(NotFoundError):
+        await list_usage(database, "key_none", since=DAY)
+
+
+async def test_what_cannot_be_written_is_written_the_next_time(database, connection, now):
+    key = await make_key(database)
+    recorder = UsageRecorder(database)
+    recorder.add_issued(key.listed.record.id, use(now))
+    blocker = connection.transaction()
+    await blocker.start()
+    await connection.execute("lock table api_key_usage in exclusive mode")
+    with pytest.raises(UnavailableError):
+        await recorder.flush_once()
+    await blocker.rollback()
+    recorder.add_issued(key.listed.record.id, use(now))
+    await recorder.close()
+    hours, _, _ = await list_usage(database, key.listed.record.id, since=DAY)
+    assert sum(hour.count for hour in hours) == 2
+
+
+async def test_a_batch_whose_fate_is_unknown_is_not_counted_twice(database, now, monkeypatch):
+    key = await make_key(database)
+    recorder = UsageRecorder(database)
+    recorder.add_issued(key.listed.record.id, use(now))
+    written = table.add_usage
+
+    async def write_and_lose(connection, sums):
+        await written(connection, sums)
+        raise OutcomeUnknownError("lost")
+
+    monkeypatch.setattr(table, "add_usage", write_and_lose)
+    with pytest.raises(OutcomeUnknownError):
+        await recorder.flush_once()
+    monkeypatch.setattr(table, "add_usage", written)
+    await recorder.flush_once()
+    hours, last, _ = await list_usage(database, key.listed.record.id, since=DAY)
+    assert (hours, last) == ([], use(now)), "here it was rolled back; it might as well have been committed"
+
+
+async def test_the_rest_is_lost_with_a_word_when_postgres_is_away_at_the_end(database, now, logs):
+    recorder = UsageRecorder(database)
+    recorder.add("key_x", "disabled", now)
+    await database.close()
+    await recorder.close()
+    assert [line["sums"] for line in logs.find("usage_lost")] == [1]
+
+
+async def test_old_hours_are_forgotten_in_batches(database, now, connection, monkeypatch, logs):
+    monkeypatch.setattr("tokensvc.issuer.usage._DELETED_AT_ONCE", 10)
+    await connection.execute(
+        "insert into api_key_usage (key_id, hour, outcome, count) "
+        "select 'key_x', date_trunc('hour', $1::timestamptz) - n * interval '1 hour', 'issued', 1 from generate_series(0, 99) n",
+        now,
+    )
+    assert await clean_usage_once(database, now, keep=timedelta(hours=50)) in {49, 50}
+    assert await clean_usage_once(database, now, keep=timedelta(hours=50)) == 0
+    assert len(logs.find("usage_cleaned")) == 1
+
+
+async def test_usage_of_a_deleted_key_stays_out_of_sight(database, now):
+    key = await make_key(database)
+    recorder = UsageRecorder(database)
+    recorder.add_issued(key.listed.record.id, use(now))
+    await recorder.flush_once()
+    await api_keys.delete_key(database, key.listed.record.id, actor=ACTOR)
+    with pytest.raises(NotFoundError):
+        await list_usage(database, key.listed.record.id, since=DAY)

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+from tests.factories import NOW, make_audience, make_claims, make_verdict
+
+from tokensvc.core.apikey import new_api_key
+from tokensvc.core.exchange import ExchangeRequest
+from tokensvc.core.ledger import Decision, Entry, build_entry, count_entries, hand_out
+
+KEY = new_api_key()
+ONE, TWO = Entry(b"1" * 32, None, None, True), Entry(b"2" * 32, None, None, True)
+
+
+def test_most_requests_say_no_more_than_which_key():
+    assert build_entry(ExchangeRequest(credential=KEY), make_audience()) == (KEY.digest, None, None, True)
+
+
+def test_what_a_client_claims_and_wants_is_put_to_postgres():
+    request = ExchangeRequest(credential=KEY, client_id="key_x", scope=frozenset({"b", "a"}))
+    assert build_entry(request, make_audience()) == (KEY.digest, "key_x", '{"scope": "a b"}', True)
+
+
+def test_a_token_that_is_to_be_narrowed_is_put_to_postgres_as_its_key_and_its_facts():
+    claims = make_claims()
+    entry = build_entry(ExchangeRequest(credential=claims, scope=frozenset({"orders:read"})), make_audience())
+    assert (entry.digest, entry.key_id, entry.counts) == (None, claims.client_id, True)
+    assert json.loads(entry.demand or "") == {
+        "account_id": claims.sub,
+        "iat": claims.iat,
+        "exp": claims.exp,
+        "jti": claims.jti,
+        "held": "orders:read orders:write",
+        "scope": "orders:read",
+    }
+
+
+def test_what_will_be_refused_anyway_is_judged_and_not_counted():
+    assert not build_entry(ExchangeRequest(credential=KEY), None).counts
+    assert not build_entry(ExchangeRequest(credential=make_claims(), scope=frozenset({"more"})), make_audience()).counts
+
+
+def test_requests_that_are_alike_are_one_entry():
+    assert list(count_entries([TWO, ONE, TWO]).items()) == [(TWO, 2), (ONE, 1)]
+
+
+def test_admissions_go_to_those_who_came_first_whatever_entry_of_the_key_they_belong_to():
+    verdict, other = make_verdict(key_id="k"), ONE._replace(key_id="k")
+    decisions = hand_out([ONE, other, ONE, other], {ONE: verdict, other: verdict}, {"k": 3})
+    assert decisions == [
+        Decision(verdict, admitted=True, unspent=2),
+        Decision(verdict, admitted=True, unspent=1),
+        Decision(verdict, admitted=True, unspent=0),
+        Decision(verdict, admitted=False, unspent=0),
+    ]
+
+
+def test_a_refused_request_takes_no_admission_of_another():
+    verdict = make_verdict(key_id="k")
+    refused, uncounted, early = (ONE._replace(demand=name) for name in ("refused", "uncounted", "early"))
+    uncounted = uncounted._replace(counts=False)
+    verdicts = {
+        ONE: verdict,
+        refused: make_verdict(key_id="k", refusal="invalid_scope"),
+        uncounted: verdict,
+        early: make_verdict(key_id="k", denied_up_to=NOW + timedelta(seconds=1)),
+    }
+    decisions = hand_out([refused, uncounted, early, ONE], verdicts, {"k": 1})
+    assert [decision is not None and decision.admitted for decision in decisions] == [False, False, False, True]
+
+
+def test_an_entry_without_a_verdict_is_an_unknown_key():
+    assert hand_out([ONE, TWO], {TWO: make_verdict(key_id="k")}, {"k": 1})[0] is None

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from unittest.mock import Mock
+
+import pytest
+from aiohttp.test_utils import make_mocked_request
+from multidict import CIMultiDict
+
+from tokensvc.web.network import find_network, network_of
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.77", "192.0.2.0/24"),
+        ("2001:db8:1:2::3", "2001:db8:1::/48"),
+        ("::ffff:192.0.2.77", "192.0.2.0/24"),
+        ("::1", "::/48"),
+        ("", "unknown"),
+        ("unix:", "unknown"),
+        ("192.0.2.77:8080", "unknown"),
+        ("fe80::1%eth0", "fe80::/48"),
+    ],
+)
+def test_an_address_stands_for_its_network(address, network):
+    assert network_of(address) == network
+
+
+@pytest.mark.parametrize(
+    ("hops", "forwarded", "network"),
+    [
+        (0, ["198.51.100.9"], "127.0.0.0/24"),
+        (1, ["198.51.100.9"], "198.51.100.0/24"),
+        (1, ["203.0.113.1, 198.51.100.9"], "198.51.100.0/24"),
+        (2, ["203.0.113.1, 198.51.100.9"], "203.0.113.0/24"),
+        (2, ["203.0.113.1", "198.51.100.9"], "203.0.113.0/24"),
+        (2, ["198.51.100.9"], "unknown"),
+        (1, [], "unknown"),
+        (1, ["junk"], "unknown"),
+    ],
+    ids=["off", "one proxy", "a client that writes its own", "two proxies", "two headers", "too few", "none", "junk"],
+)
+def test_only_what_our_own_proxies_wrote_is_believed(hops, forwarded, network):
+    transport = Mock(get_extra_info=lambda name, default=None: ("127.0.0.1", 1) if name == "peername" else default)
+    headers = CIMultiDict([("X-Forwarded-For", line) for line in forwarded])
+    assert find_network(make_mocked_request("POST", "/v1/token", headers=headers, transport=transport), hops) == network
