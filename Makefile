@@ -28,8 +28,11 @@ fmt: $(VENV)/.dev ## Format the code and mend what the linter can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.dev ## Measure: revocation latency and exchanges per second, on this machine
+bench: $(VENV)/.dev ## Measure on this machine: exchanges per second and what they cost, latency of revocation
 	@$(BIN)/python -m bench
+
+bench-ledger: $(VENV)/.dev ## Prove the ledger: exact limits, no row per token, a million keys, a flood, memory (15 minutes)
+	@$(BIN)/python -m bench.ledger
 
 build: $(VENV)/.dev ## Build the source distribution, and the wheel from it
 	$(BIN)/python -m hatchling build -t sdist -t wheel
@@ -45,9 +48,9 @@ clean: ## Remove what was built and installed; data (.tokensvc) and keys stay
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 help: ## Show this
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: run test setup check fmt bench build lock clean help
+.PHONY: run test setup check fmt bench bench-ledger build lock clean help
 
 ##@
 

@@ -128,18 +128,18 @@ def _judge(tally: dict[str, Counter[Any]], capped: Sequence[str], plain: Sequenc
 
 def rows(exchanges: int = 200_000) -> bool:
     """Exchange, and see whether anything has grown."""
-    size = "select sum(pg_total_relation_size(oid)) from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace"
+    size = "select sum(pg_total_relation_size(oid))::bigint from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace"
     with running_service() as service, database_of(service) as (url, _), tempfile.TemporaryDirectory(prefix="tokensvc-bench-") as name:
         requests = write_requests(Path(name) / "exchange", "/v1/token", add_keys(url, 1000))
         full_load(service.port, requests, seconds=5)
         time.sleep(6)  # the sums of usage are written
-        query(url, "vacuum full")
-        before, counted = query(url, size), query(url, "select sum(day_count) from account_window")
-        while query(url, "select sum(day_count) from account_window") < counted + exchanges:
+        query(url, "vacuum")
+        before, counted = query(url, size), query(url, "select sum(day_count)::bigint from account_window")
+        while query(url, "select sum(day_count)::bigint from account_window") < counted + exchanges:
             full_load(service.port, requests, seconds=10)
         time.sleep(6)
-        done = query(url, "select sum(day_count) from account_window") - counted
-        query(url, "vacuum full")
+        done = query(url, "select sum(day_count)::bigint from account_window") - counted
+        query(url, "vacuum")
         grown = query(url, size) - before
     print(f"{done} exchanges; tables and indexes grew by {grown / 1e6:.3f} MB after vacuum (of {before / 1e6:.1f} MB)")
     return bool(grown < 1_000_000)
@@ -186,7 +186,7 @@ def memory(exchanges: int = 500_000) -> bool:
     with running_service() as service, database_of(service) as (url, _), tempfile.TemporaryDirectory(prefix="tokensvc-bench-") as name:
         requests = write_requests(Path(name) / "exchange", "/v1/token", add_keys(url, 10_000))
         seen = []
-        while (done := query(url, "select coalesce(sum(day_count), 0) from account_window")) < exchanges:
+        while (done := query(url, "select coalesce(sum(day_count), 0)::bigint from account_window")) < exchanges:
             full_load(service.port, requests, seconds=15)
             seen.append(round(memory_bytes(service.pid) / 1e6, 1))
             print(f"{done:>8} exchanges: {seen[-1]} MB", flush=True)

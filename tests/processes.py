@@ -74,6 +74,11 @@ class ServiceProcess:
         return str(re.findall(_KEY, self.output)[0])
 
     @property
+    def database_url(self) -> str:
+        """The database that it was told to use."""
+        return self._environment["TOKENSVC_DATABASE_URL"]
+
+    @property
     def pid(self) -> int:
         assert self._child is not None
         return self._child.pid

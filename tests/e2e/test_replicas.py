@@ -6,8 +6,10 @@ import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
 
+import aiohttp
 import jwt
 import pytest
+from bench.installation import add_keys
 
 from tests.e2e.calls import AUDIENCE, call, exchange, is_ready, jwks, new_account, new_key, revoke, try_exchange, wait_until
 from tests.processes import find_free_port
@@ -57,6 +59,24 @@ def test_a_key_revoked_at_one_never_gets_a_token_at_the_other(replicas):
         assert {(answer.status, answer.json["error"]) for answer in after} == {(401, "invalid_client")}
     for token in [exchange(second.url, new_key(first, account).text)]:  # and a token, at the other one's feed
         assert revoke(second.url, token) == 200
+
+
+async def test_a_thousand_times_no_token_at_the_other_once_a_revocation_has_been_acknowledged(replicas):
+    first, second = replicas
+    keys = await asyncio.to_thread(add_keys, first.database_url, 1000)
+    tokens = []
+
+    async def trial(session, key):
+        async with session.post(f"{first.url}/v1/revoke", data={"token": key}) as revoked:
+            assert revoked.status == 200
+        async with session.post(f"{second.url}/v1/token", headers={"Authorization": f"Bearer {key}"}) as answer:
+            if answer.status != 401:
+                tokens.append(key)
+
+    async with aiohttp.ClientSession() as session:
+        for start in range(0, len(keys), 4):
+            await asyncio.gather(*(trial(session, key) for key in keys[start : start + 4]))
+    assert tokens == []
 
 
 async def test_a_revocation_at_one_reaches_a_follower_of_the_other(replicas):
