@@ -163,7 +163,7 @@ def scale(many: int = 1_000_000, few: int = 10_000) -> bool:
     return sorted(ratios)[2] >= 0.9
 
 
-def flood(rate: int = 5000, honest: int = 500) -> bool:
+def flood(rate: int = 5000, honest: int = 500, connections: int = 1000) -> bool:
     """Measure honest latency without and with a flood of unknown keys."""
     with running_service(2) as service, database_of(service) as (url, _), tempfile.TemporaryDirectory(prefix="tokensvc-bench-") as name:
         good = write_requests(Path(name) / "good", "/v1/token", add_keys(url, 1000))
@@ -171,7 +171,7 @@ def flood(rate: int = 5000, honest: int = 500) -> bool:
         at_rate(service.port, good, rate=honest, seconds=6)  # warm: every key is known to both workers
         quiet = [at_rate(service.port, good, rate=honest, seconds=6) for _ in range(3)]
         command = [sys.executable, "-m", "bench.load", "127.0.0.1", str(service.port), str(bad), "--rate", str(rate), "--seconds", "30"]
-        with subprocess.Popen([*command, "--connections", "200"], cwd=ROOT, stdout=subprocess.PIPE, text=True) as attacker:
+        with subprocess.Popen([*command, "--connections", str(connections)], cwd=ROOT, stdout=subprocess.PIPE, text=True) as attacker:
             time.sleep(2)
             loud = [at_rate(service.port, good, rate=honest, seconds=6) for _ in range(3)]
             output, _ = attacker.communicate()

@@ -57,7 +57,7 @@ class Exchange:
         audience = await self._find_audience(request)  # first: its token life must not be newer than the verdict
         entry = build_entry(request, audience)
         if entry.digest is not None:
-            self.guard.check(entry.digest, network)
+            await self.guard.check(entry.digest, network)
 
         def act(decision: Decision | None) -> IssuedToken | timedelta:
             return self._act(request, entry, audience, network, decision)

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import asyncio
+import time
+
 import pytest
 
 from tokensvc.core.errors import RateLimitedError
@@ -22,29 +25,29 @@ def clock():
 
 
 @pytest.fixture
-def guard(clock):
-    made = GuessGuard(allowed=3, clock=clock)
+async def guard(clock):
+    made = GuessGuard(allowed=3, pause=0.01, clock=clock)
     made.note_known(KNOWN)
     for _ in range(3):
-        made.check(NEW, "net")
+        await made.check(NEW, "net")
         made.note_unknown("net")
     return made
 
 
-def test_who_has_tried_too_many_unknown_keys_waits_for_the_next_minute(guard, clock):
+async def test_who_has_tried_too_many_unknown_keys_waits_for_the_next_minute(guard, clock):
     clock.now = 130.5
     with pytest.raises(RateLimitedError) as caught:
-        guard.check(NEW, "net")
+        await guard.check(NEW, "net")
     assert (caught.value.policy, caught.value.limit, caught.value.window, caught.value.retry_after) == ("unknown-keys", 3, 60, 50)
     clock.now = 180.0
-    guard.check(NEW, "net")
+    await guard.check(NEW, "net")
     guard.note_unknown("net")
-    guard.check(NEW, "net")
+    await guard.check(NEW, "net")
 
 
-def test_keys_that_are_known_to_exist_and_other_networks_do_not_suffer(guard):
-    guard.check(KNOWN, "net")
-    guard.check(NEW, "other")
+async def test_keys_that_are_known_to_exist_and_other_networks_do_not_suffer(guard):
+    await guard.check(KNOWN, "net")
+    await guard.check(NEW, "other")
 
 
 def test_memory_is_bounded(guard, monkeypatch):
@@ -57,3 +60,20 @@ def test_memory_is_bounded(guard, monkeypatch):
     assert len(guard._unknown) <= 2
     guard.note_known(bytes([9]) * 32)
     assert len(guard._known) == 2
+
+
+async def test_a_refusal_comes_late_and_only_so_many_are_held(guard, monkeypatch):
+    guard._pause = 0.3
+    monkeypatch.setattr(guessing, "_MOST_HELD", 2)
+    started = time.monotonic()
+    ended = []
+
+    async def guess():
+        with pytest.raises(RateLimitedError):
+            await guard.check(NEW, "net")
+        ended.append(time.monotonic() - started)
+
+    await asyncio.gather(*(guess() for _ in range(3)))
+    assert ended[0] < 0.1
+    assert 0.3 <= ended[1] <= ended[2] < 1
+    assert guard._held == 0
