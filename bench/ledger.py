@@ -163,7 +163,7 @@ def scale(many: int = 1_000_000, few: int = 10_000) -> bool:
     return sorted(ratios)[2] >= 0.9
 
 
-def flood(rate: int = 5000, honest: int = 500, connections: int = 1000) -> bool:
+def flood(rate: int = 5000, honest: int = 500, connections: int = 200) -> bool:
     """Measure honest latency without and with a flood of unknown keys."""
     with running_service(2) as service, database_of(service) as (url, _), tempfile.TemporaryDirectory(prefix="tokensvc-bench-") as name:
         good = write_requests(Path(name) / "good", "/v1/token", add_keys(url, 1000))
