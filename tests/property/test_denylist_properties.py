@@ -50,15 +50,15 @@ class Issuer:
 
 
 def held(follower: Follower) -> dict[str, Revocation]:
-    return {entry.value: entry for entry in follower.denylist._entries.values()}
+    return {entry.value: entry for entry in follower.denylist}
 
 
 def take(follower: Follower, page: Page, now: int) -> bool:
-    before = copy.deepcopy((follower.denylist._entries, follower.position, follower.page_issued_at, follower.resets))
+    before = copy.deepcopy((set(follower.denylist), follower.position, follower.page_issued_at, follower.resets))
     try:
         follower.apply(page, now=float(now), leeway=0.0)
     except InvalidPageError:
-        assert (follower.denylist._entries, follower.position, follower.page_issued_at, follower.resets) == before
+        assert (set(follower.denylist), follower.position, follower.page_issued_at, follower.resets) == before
         return False
     return True
 
