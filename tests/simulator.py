@@ -12,7 +12,7 @@ import functools
 import itertools
 import json
 import selectors
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from tests.factories import ISSUER, NOW, make_claims, make_signing_key, seconds
 from tokensvc.core.claims import build_payload
@@ -20,16 +20,19 @@ from tokensvc.core.denylist import DenylistLog, Page, Position, Revocation, buil
 from tokensvc.core.identifier import Jti
 from tokensvc.core.jwks import build_jwks
 from tokensvc.core.token import sign_jws
-from tokensvc.verify import Verifier
+from tokensvc.verify import BearerError, Verifier
 from tokensvc.verify.fetch import FetchError, JwksAnswer
 from tokensvc.verify.refresh import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from concurrent.futures import Executor
 
     from tokensvc.core.claims import Claims
     from tokensvc.core.denylist import Kind
     from tokensvc.core.token import SigningKey
+
+_T = TypeVar("_T")
 
 START = seconds(NOW)
 
@@ -58,6 +61,16 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._jumping.moment
+
+    def run_in_executor(self, executor: Executor | None, func: Callable[..., _T], *args: Any) -> asyncio.Future[_T]:  # type: ignore[override]
+        """Work of a thread takes no time here."""
+        del executor
+        done: asyncio.Future[_T] = self.create_future()
+        try:
+            done.set_result(func(*args))
+        except Exception as error:  # noqa: BLE001 - whatever a thread would have passed on
+            done.set_exception(error)
+        return done
 
 
 def simulated(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
@@ -94,6 +107,9 @@ class SimulatedIssuer:
         self.log.reset((), Position(0, "t0"))
         self.keys: list[SigningKey] = []
         self.published: list[dict[str, str]] = []
+        self.latency = 0.0
+        self.answering = False
+        self.cached_for = 0.0
         self.jwks_lie: bytes | None = None
         self.page_lie: Callable[[str | None], str] | None = None
         self.jwks_asked_at: list[float] = []
@@ -113,13 +129,16 @@ class SimulatedIssuer:
 
     async def fetch_jwks(self, url: str, etag: str | None) -> JwksAnswer:
         assert url == f"{ISSUER}/.well-known/jwks.json"
+        assert not self.answering, "two fetches at once"
+        self.answering = True
         self.jwks_asked_at.append(self._loop.time())
-        await asyncio.sleep(0)
         self.etags_asked.append(etag)
+        await asyncio.sleep(self.latency)
+        self.answering = False
         self._check_up()
         document = self.jwks_lie if self.jwks_lie is not None else build_jwks(self.published)
         current = f'"{hash(document)}"'
-        return JwksAnswer(None if etag == current else document, current, self.max_age)
+        return JwksAnswer(None if etag == current else document, current, self.max_age, self.cached_for)
 
     async def fetch_page(self, url: str, after: str | None, wait: int) -> str:
         assert url == f"{ISSUER}/v1/denylist"
@@ -222,6 +241,15 @@ class SimulatedIssuer:
 
     def _next_position(self, seq: int) -> Position:
         return Position(seq, f"t{next(self._tags)}")
+
+
+def reason_of(verifier: Verifier, token: str) -> str | None:
+    """Why a token is refused; None if it is taken."""
+    try:
+        verifier.verify(token)
+    except BearerError as error:
+        return error.reason
+    return None
 
 
 def unsigned_part(value: object) -> str:
