@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tokensvc.verify.fetch import Fetches, JwksAnswer
 
 _MOST_LEEWAY: Final = 60.0
-_SYSTEM_CLOCK: Final = Clock(time.time, time.monotonic)
+SYSTEM_CLOCK: Final = Clock(time.time, time.monotonic)
 
 _log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class Verifier:
         jwks_url: str | None = None,
         denylist_url: str | None = None,
         fetcher: Fetches | None = None,
-        clock: Clock = _SYSTEM_CLOCK,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         if not issuer or not audience:
             msg = "issuer and audience are required"

@@ -94,7 +94,7 @@ async def test_a_broken_jwks_does_not_displace_the_good_one_and_is_got_over(docu
         issuer.jwks_lie = None
         await asyncio.sleep(31)
         assert verifier.status().jwks_error is None
-        issuer.revoke("jti", "one more")
+        issuer.deny("jti", "one more")
         await asyncio.sleep(0.1)
         assert verifier.status().denylist_entries == 1
 
@@ -146,7 +146,7 @@ async def test_one_unknown_kid_that_is_sent_for_ever_is_asked_for_ever_more_rare
     issuer = SimulatedIssuer(max_age=100_000)
     async with issuer.make_verifier() as verifier:
         stranger, _, _ = make_signing_key()
-        token = issuer.sign_token({}, key=stranger)
+        token = issuer.sign({}, key=stranger)
         for _ in range(3600):
             assert reason_of(verifier, token) == "unknown_kid"
             await asyncio.sleep(1)
@@ -212,7 +212,7 @@ async def test_a_removed_key_is_refused_within_max_age():
         fresh, _ = issuer.issue(exp=START + 3600)
         assert reason_of(verifier, remembered) is None
         issuer.rotate()
-        issuer.withdraw(old)
+        issuer.withdraw(old.kid)
         await asyncio.sleep(300)
         assert (reason_of(verifier, remembered), reason_of(verifier, fresh)) == ("unknown_kid", "unknown_kid")
 

@@ -76,7 +76,7 @@ async def issuer():
 
 @pytest.fixture
 async def client(issuer):
-    verifier = issuer.make_verifier(clock=Clock(lambda: float(issuer.now), issuer._loop.time))
+    verifier = issuer.make_verifier(clock=Clock(issuer.now, issuer._loop.time))
     app = web.Application(middlewares=[auth_middleware(verifier)])
     app.cleanup_ctx.append(follow(verifier))
     for path, handler in {"/health": health, "/me": whoami, "/read": read, "/delete": delete, "/stacked": stacked}.items():
@@ -156,7 +156,7 @@ async def test_a_token_in_the_query_is_no_token(client, issuer):
 
 
 async def test_why_a_token_was_refused_is_only_logged(client, issuer, caplog):
-    caplog.set_level("INFO", logger="tokensvc.verify.aiohttp")
+    caplog.set_level("INFO", logger="tokensvc.verify.bearer")
     token, _ = issuer.issue(aud="billing", iat=START)
     answer = await client.get("/me", headers=bearer(token))
     assert "wrong_audience" not in await answer.text()
@@ -165,9 +165,9 @@ async def test_why_a_token_was_refused_is_only_logged(client, issuer, caplog):
 
 
 async def test_a_path_cannot_write_lines_into_the_log(client, caplog):
-    caplog.set_level("INFO", logger="tokensvc.verify.aiohttp")
+    caplog.set_level("INFO", logger="tokensvc.verify.bearer")
     await client.get("/nowhere%0A2026 root: all is well")
-    (message,) = [record.getMessage() for record in caplog.records if record.name == "tokensvc.verify.aiohttp"]
+    (message,) = [record.getMessage() for record in caplog.records if record.name == "tokensvc.verify.bearer"]
     assert "\n" not in message
 
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import stat
+from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ async def live_once(issuer: SimulatedIssuer, path: Path) -> str:
     """A verifier lives for a moment; returns a token that it refused as revoked."""
     async with issuer.make_verifier(snapshot_path=path) as verifier:
         token, claims = issuer.issue(exp=START + 7200)
-        issuer.revoke("jti", claims.jti, life=7320)
+        issuer.deny("jti", claims.jti, life=7320)
         await asyncio.sleep(1)
         assert reason_of(verifier, token) == "revoked_jti"
     return token
@@ -90,7 +91,7 @@ async def test_after_a_restart_only_what_is_new_is_asked_for(path):
     issuer = SimulatedIssuer()
     await live_once(issuer, path)
     cursor = str(issuer.log.head)
-    issuer.revoke("jti", "meanwhile")
+    issuer.deny("jti", "meanwhile")
     asked = len(issuer.pages_asked)
     async with issuer.make_verifier(snapshot_path=path) as verifier:
         assert issuer.pages_asked[asked:][0] == cursor
@@ -113,7 +114,7 @@ async def test_after_a_restart_without_news_the_start_does_not_wait_for_any(path
 @simulated
 async def test_a_page_from_before_the_restart_is_still_refused_after_it(path):
     issuer = SimulatedIssuer(wait_is_kept=False)
-    old = issuer.sign_page(issuer.build_page(None, expires_at=START + 100_000))
+    old = issuer.sign_page(replace(issuer.build_page(None), expires_at=START + 100_000))
     await asyncio.sleep(20)
     await live_once(issuer, path)
     issuer.page_lie = lambda _after: old
@@ -127,7 +128,7 @@ async def test_an_issuer_restored_from_a_backup_during_the_restart_loses_no_revo
     issuer = SimulatedIssuer()
     revoked = await live_once(issuer, path)
     issuer.fail_over(0)
-    issuer.revoke("jti", "other")
+    issuer.deny("jti", "other")
     await asyncio.sleep(1)
     async with issuer.make_verifier(snapshot_path=path) as verifier:
         assert reason_of(verifier, revoked) == "revoked_jti"
@@ -152,7 +153,7 @@ async def test_news_is_written_every_few_seconds_and_nothing_without_news(path):
     async with issuer.make_verifier(snapshot_path=path) as verifier:
         written = set()
         for number in range(600):
-            issuer.revoke("jti", f"j{number}")
+            issuer.deny("jti", f"j{number}")
             await asyncio.sleep(0.1)
             if path.exists():
                 written.add(path.stat().st_mtime_ns)

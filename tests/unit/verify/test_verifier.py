@@ -71,7 +71,7 @@ async def test_a_rotation_costs_no_refusal():
         issuer.keys.append(standby)
         after, _ = issuer.issue()
         assert (reason_of(verifier, before), reason_of(verifier, after)) == (None, None)
-        issuer.withdraw(old)
+        issuer.withdraw(old.kid)
         await asyncio.sleep(270)  # the token would live another half minute
         assert reason_of(verifier, before) == "unknown_kid"
         assert reason_of(verifier, after) is None
@@ -80,11 +80,11 @@ async def test_a_rotation_costs_no_refusal():
 # --- revocation ------------------------------------------------------------------------------------------------------------
 
 DENIALS: dict[str, Any] = {
-    "jti": lambda issuer, claims: issuer.revoke("jti", claims.jti),
-    "origin_jti": lambda issuer, _claims: issuer.revoke("jti", "origin"),
-    "key": lambda issuer, claims: issuer.revoke("key", KEY_ID, upto=claims.iat),
-    "account": lambda issuer, claims: issuer.revoke("account", ACCOUNT_ID, upto=claims.iat),
-    "kid": lambda issuer, _claims: issuer.revoke("kid", issuer.signer.kid),
+    "jti": lambda issuer, claims: issuer.deny("jti", claims.jti),
+    "origin_jti": lambda issuer, _claims: issuer.deny("jti", "origin"),
+    "key": lambda issuer, claims: issuer.deny("key", KEY_ID, upto=claims.iat),
+    "account": lambda issuer, claims: issuer.deny("account", ACCOUNT_ID, upto=claims.iat),
+    "kid": lambda issuer, _claims: issuer.deny("kid", issuer.signer.kid),
 }
 
 
@@ -112,7 +112,7 @@ async def test_revocations_in_a_row_are_followed_by_deltas():
     async with issuer.make_verifier() as verifier:
         for number in range(20):
             _, claims = issuer.issue()
-            issuer.revoke("jti", claims.jti)
+            issuer.deny("jti", claims.jti)
             await asyncio.sleep(0.01)
             assert verifier.status().denylist_entries == number + 1
         assert issuer.pages_asked.count(None) == 1
@@ -128,7 +128,7 @@ async def test_a_revoked_token_never_comes_back_whatever_leeway_is_allowed(leewa
         return  # a leeway that outlives the entries may well be refused
     async with verifier:
         token, claims = issuer.issue()
-        issuer.revoke("jti", claims.jti, life=600 + 120)
+        issuer.deny("jti", claims.jti, life=600 + 120)
         for _ in range(1000):
             await asyncio.sleep(1)
             assert reason_of(verifier, token) is not None
@@ -200,7 +200,7 @@ async def test_a_stale_verifier_that_accepts_still_refuses_what_it_knows():
     issuer = SimulatedIssuer()
     async with issuer.make_verifier(when_stale="accept") as verifier:
         token, claims = issuer.issue()
-        issuer.revoke("jti", claims.jti)
+        issuer.deny("jti", claims.jti)
         await asyncio.sleep(1)
         issuer.go_down()
         await asyncio.sleep(500)
