@@ -5,8 +5,8 @@ app = BearerAuthMiddleware(app, verifier, public={"/health"})
 async def app(scope, receive, send):
     claims = require(scope, "orders:read")      # or claims_of(scope); Starlette: request.state.tokensvc_claims
 
-The verifier runs as long as the application: the lifespan events start and close it. Put CORS in front of this: browsers ask beforehand
-without a token.
+Starlette answers 500 to whatever reaches its outside, so there it belongs inside: Middleware(BearerAuthMiddleware, verifier). The verifier
+runs as long as the application: the lifespan events start and close it. Put CORS in front of this: browsers ask beforehand without a token.
 """
 
 from __future__ import annotations

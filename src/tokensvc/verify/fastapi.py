@@ -7,14 +7,15 @@ app = FastAPI(lifespan=bearer.lifespan, exception_handlers=bearer.exception_hand
 @app.get("/orders")
 async def list_orders(claims: Annotated[Claims, Security(bearer, scopes=["orders:read"])]): ...
 
-Only what depends on it is guarded: FastAPI(dependencies=[Security(bearer)]) guards all routes, `asgi.BearerAuthMiddleware` whatever there is.
-Without the exception handlers status and headers are the same, and the body is FastAPI's own. Needs FastAPI, which tokensvc does not bring.
+Only what depends on it is guarded: FastAPI(dependencies=[Security(bearer)]) guards all routes, `asgi.BearerAuthMiddleware` also WebSockets,
+mounts, and what nobody thought of. Without the exception handlers status and headers are the same, and the body is FastAPI's own.
+Needs FastAPI, which tokensvc does not bring.
 """
 
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import HTTPException, Request, Response
 from fastapi.openapi.models import HTTPBearer
@@ -26,7 +27,7 @@ from tokensvc.core.errors import BearerError
 from tokensvc.verify.bearer import authorize, build_answer, log_refusal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Callable, Coroutine
 
     from fastapi import FastAPI
 
@@ -64,13 +65,11 @@ class TokensvcBearer(SecurityBase):
             yield
 
     @property
-    def exception_handlers(self) -> dict[int | type[Exception], Callable[[Request, Exception], Awaitable[Response]]]:
+    def exception_handlers(self) -> dict[Any, Callable[[Request, Any], Coroutine[Any, Any, Response]]]:
         """Handlers that answer refusals with problem documents."""
         return {BearerProblem: _answer}
 
 
-async def _answer(_request: Request, problem: Exception) -> Response:
-    if not isinstance(problem, BearerProblem):
-        raise problem
+async def _answer(_request: Request, problem: BearerProblem) -> Response:
     answer = build_answer(problem.error)
     return Response(answer.body, answer.status, answer.headers)

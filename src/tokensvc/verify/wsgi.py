@@ -11,6 +11,7 @@ Not here: starting it.
 
 from __future__ import annotations
 
+import sys
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -64,5 +65,5 @@ class BearerAuthMiddleware:
         except BearerError as error:  # also one that the application raises
             log_refusal(error, environ["REQUEST_METHOD"], path)
             answer = build_answer(error)
-            start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", list(answer.headers.items()))
+            start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", list(answer.headers.items()), sys.exc_info())
             return [answer.body]
