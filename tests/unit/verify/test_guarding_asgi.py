@@ -196,6 +196,11 @@ async def test_the_verifier_runs_as_long_as_an_application_that_knows_no_lifespa
     assert verifier._tasks is None
 
 
+async def test_the_lifespan_of_an_application_is_passed_on(app):
+    sent = await call(app, {"type": "lifespan", "app": app, "state": {}}, STARTUP, SHUTDOWN)
+    assert [message["type"] for message in sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
 async def test_an_application_that_ignores_lifespan_is_answered_for(issuer):
     async def app(_scope, _receive, _send):
         await asyncio.sleep(0)

@@ -85,6 +85,10 @@ def test_a_token_that_lacks_a_capability_is_told_which(get, issuer, path, scope)
     assert f'scope="{scope}"' in headers["WWW-Authenticate"]
 
 
+def test_a_token_with_the_capability_passes(get, issuer):
+    assert get("/delete", f"Bearer {issuer.token(scope='orders:delete')}")[0] == "200 OK"
+
+
 def test_a_bad_token_is_refused_and_the_log_says_why(get, issuer, caplog):
     caplog.set_level("INFO", logger="tokensvc.verify.bearer")
     token = issuer.expired_token()

@@ -12,6 +12,7 @@ from tests.simulator import reason_of
 from tokensvc.core.token import read_unverified
 from tokensvc.verify import Verifier
 from tokensvc.verify.testing import ACCOUNT, AUDIENCE, ISSUER, KEY, FakeIssuer
+from tokensvc.verify.testing_transport import InMemory
 
 pytest_plugins = ["tokensvc.verify.testing_pytest"]
 
@@ -105,6 +106,13 @@ async def test_a_started_verifier_hears_of_everything_as_well():
         issuer.recover()
         issuer.revoke(token=token)
         assert reason_of(verifier, token) == "revoked_jti"
+
+
+async def test_what_is_asked_for_within_the_process_is_answered_in_full():
+    issuer = FakeIssuer()
+    issuer.revoke(jti="j")
+    page = read_unverified(await InMemory(issuer).fetch_page("", None, 0))[1]
+    assert (page["full"], len(page["entries"])) == (True, 1)
 
 
 async def test_it_serves_followers_over_http():

@@ -150,6 +150,14 @@ def test_in_a_process_that_was_forked_it_refuses_and_another_one_works():
     assert (done.stdout, done.returncode) == ("good\n", 0), done.stderr
 
 
+def test_what_it_says_in_a_process_that_was_forked(monkeypatch):
+    verifier = ThreadedVerifier(issuer="https://auth.example.com", audience="api")
+    monkeypatch.setattr(verifier, "_process_id", 1)
+    for refused in (verifier.start, lambda: verifier.verify("t")):
+        with pytest.raises(RuntimeError, match="make one in each process"):
+            refused()
+
+
 def test_it_takes_every_option_of_the_verifier():
     parameters = inspect.signature(Verifier.__init__).parameters
     assert set(VerifierOptions.__annotations__) == set(parameters) - {"self"}

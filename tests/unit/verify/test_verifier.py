@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from tests.factories import ACCOUNT_ID, ISSUER, KEY_ID, make_signing_key
 from tests.simulator import SimulatedIssuer, reason_of, simulated
 
+from tokensvc.core.errors import InvalidPageError
 from tokensvc.core.identifier import Jti
-from tokensvc.verify import Verifier
+from tokensvc.verify import InvalidTokenError, Verifier, VerifierUnavailableError
+from tokensvc.verify.fetch import JwksAnswer
 
 
 @simulated
@@ -240,6 +243,94 @@ async def test_an_issuer_that_does_not_wait_is_not_asked_in_a_tight_loop():
     assert len(issuer.pages_asked) < 20
 
 
+# --- what comes by another road -------------------------------------------------------------------------------------------
+
+
+@simulated
+async def test_keys_and_pages_may_come_by_another_road_and_are_judged_all_the_same():
+    issuer = SimulatedIssuer()
+    verifier = issuer.make_verifier()
+    with pytest.raises(InvalidTokenError):
+        verifier.take(page=issuer.page())  # no key for it yet
+    with pytest.raises(ValueError, match="no usable key"):
+        verifier.take(jwks=JwksAnswer(b'{"keys":[]}', None, 300.0))
+    assert verifier._jwks.snapshot() is None
+    verifier.take(jwks=issuer.answer_jwks(), page=issuer.page())
+    token, _ = issuer.issue()
+    assert reason_of(verifier, token) is None
+    issuer.revoke(token=token)
+    verifier.take(page=issuer.page(verifier.status().denylist_cursor))
+    assert reason_of(verifier, token) == "revoked_jti"
+    with pytest.raises(InvalidPageError):
+        verifier.take(page=issuer.sign_page(replace(issuer.build_page(None), full=False)))
+
+
+# --- the hook for metrics, and faults of our own ---------------------------------------------------------------------------
+
+
+@simulated
+async def test_every_verification_is_told_to_the_hook():
+    issuer = SimulatedIssuer()
+    outcomes: list[str] = []
+    verifier = issuer.make_verifier(on_verify=outcomes.append)
+    token, _ = issuer.issue()
+    with pytest.raises(VerifierUnavailableError):
+        verifier.verify(token)
+    async with verifier:
+        verifier.verify(token)
+        verifier.verify(token)
+        for bad in (issuer.tampered(), "junk"):
+            with pytest.raises(InvalidTokenError):
+                verifier.verify(bad)
+        issuer.revoke(token=token)
+        await asyncio.sleep(1)
+        with pytest.raises(InvalidTokenError):
+            verifier.verify(token)
+    assert outcomes == ["no_keys", "ok", "ok", "bad_signature", "malformed_token", "revoked_jti"]
+
+
+def break_down(_after: str | None) -> str:
+    msg = "a fault of our own"
+    raise AssertionError(msg)
+
+
+@simulated
+async def test_a_verifier_that_follows_no_more_says_so_and_refuses_once_it_is_stale(caplog):
+    issuer = SimulatedIssuer()
+    async with issuer.make_verifier() as verifier:
+        issuer.page_lie = break_down
+        issuer.wake()
+        await asyncio.sleep(1)
+        assert "follows no more" in caplog.text
+        token, _ = issuer.issue()
+        assert reason_of(verifier, token) is None
+        await asyncio.sleep(60)
+        assert reason_of(verifier, token) == "denylist_stale"
+
+
+@simulated
+async def test_a_verifier_is_started_once():
+    issuer = SimulatedIssuer()
+    async with issuer.make_verifier() as verifier:
+        with pytest.raises(RuntimeError, match="started already"):
+            await verifier.start()
+
+
+@simulated
+async def test_a_start_that_is_given_up_leaves_nothing_behind():
+    issuer = SimulatedIssuer()
+    issuer.down = True
+    verifier = issuer.make_verifier()
+    starting = asyncio.create_task(verifier.start())
+    await asyncio.sleep(1)
+    was_open = issuer.is_open
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert (was_open, issuer.is_open) == (True, False)
+    assert len(asyncio.all_tasks()) == 1
+
+
 # --- memory and set-up -----------------------------------------------------------------------------------------------------
 
 
@@ -272,6 +363,8 @@ async def test_a_refused_token_is_not_remembered():
         {"algorithms": ()},
         {"algorithms": ("none",)},
         {"algorithms": ("ES256", "HS256")},
+        {"algorithms": "ES256"},
+        {"when_stale": "ignore"},
         {"max_staleness": 35},
         {"feed_wait": 60},
         {"issuer": "http://auth.example.com"},
