@@ -1,7 +1,7 @@
 """The verifier for programs without an event loop: the same one, whose followers run in a thread of their own.
 
 `verify` runs in the thread that calls it and waits for nobody. Not here: verifying after fork(). The thread does not live on in the child,
-so there nothing would be followed; a server that forks starts one verifier in each of its processes.
+so there nothing would be followed. A server that forks starts it in each of its processes; it may be made before.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class ThreadedVerifier:
 
     def __init__(self, **options: Unpack[VerifierOptions]) -> None:
         self._verifier = Verifier(**options)
-        self._process_id = os.getpid()
+        self._process_id: int | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
@@ -49,6 +49,7 @@ class ThreadedVerifier:
         if self._thread is not None:
             msg = "the verifier has been started already"
             raise RuntimeError(msg)
+        self._process_id = os.getpid()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=_run, args=(self._loop,), name="tokensvc-verify", daemon=True)
         self._thread.start()
@@ -79,8 +80,8 @@ class ThreadedVerifier:
         return self._verifier.status()
 
     def _check_process(self) -> None:
-        if os.getpid() != self._process_id:
-            msg = "this process was forked after the ThreadedVerifier had been made: make one in each process"
+        if self._process_id is not None and self._process_id != os.getpid():
+            msg = "this process was forked after the ThreadedVerifier had been started: start one in each process"
             raise RuntimeError(msg)
 
 

@@ -123,6 +123,7 @@ FORKED = """
 import os, sys, warnings
 from tokensvc.verify import ThreadedVerifier
 warnings.simplefilter("ignore", DeprecationWarning)  # later Pythons warn of fork() beside threads, and that is the point here
+early = ThreadedVerifier(issuer=sys.argv[1], audience="api")
 with ThreadedVerifier(issuer=sys.argv[1], audience="api") as verifier:
     verifier.verify(sys.argv[2])
     child = os.fork()
@@ -132,9 +133,9 @@ with ThreadedVerifier(issuer=sys.argv[1], audience="api") as verifier:
             verifier.verify(sys.argv[2])
         except RuntimeError as error:
             verifier.close()
-            with ThreadedVerifier(issuer=sys.argv[1], audience="api") as own:
-                own.verify(sys.argv[2])
-            code = 7 if "make one in each process" in str(error) else 2
+            with early:  # made before the fork, started after it
+                early.verify(sys.argv[2])
+            code = 7 if "start one in each process" in str(error) else 2
         os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
     verifier.verify(sys.argv[2])
@@ -154,7 +155,7 @@ def test_what_it_says_in_a_process_that_was_forked(monkeypatch):
     verifier = ThreadedVerifier(issuer="https://auth.example.com", audience="api")
     monkeypatch.setattr(verifier, "_process_id", 1)
     for refused in (verifier.start, lambda: verifier.verify("t")):
-        with pytest.raises(RuntimeError, match="make one in each process"):
+        with pytest.raises(RuntimeError, match="start one in each process"):
             refused()
 
 
