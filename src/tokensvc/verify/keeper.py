@@ -6,7 +6,9 @@ Nothing here can fail a verification: a snapshot that cannot be read or written 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -37,10 +39,15 @@ class SnapshotKeeper:
         self._issuer = issuer
         self._leeway = leeway
         self._kept = self._known()
+        self._numbers = itertools.count(1)
+        self._written = 0
+        self._writing = threading.Lock()
         self.last_error: str | None = None
 
     async def restore(self, *, jwks_stale_if_error: float) -> None:
         """Give the followers what the file holds. Keys that are too old to be used are left out; a denylist never is: it only refuses."""
+        if self._feed.position is not None or self._jwks.keys:
+            return  # this is no first start: what is known is as new or newer
         try:
             kept = await asyncio.to_thread(load_snapshot, self._path, issuer=self._issuer, now=self._clock.wall(), leeway=self._leeway)
             if kept is None:
@@ -67,12 +74,18 @@ class SnapshotKeeper:
             return
         snapshot = Snapshot(issuer=self._issuer, jwks=self._jwks.snapshot(), feed=self._feed.snapshot())
         try:
-            await asyncio.to_thread(save_snapshot, self._path, snapshot)
+            await asyncio.to_thread(self._save, next(self._numbers), snapshot)
         except SnapshotError as error:
             self.last_error = str(error)
             _log.warning("snapshot %s not written: %s", self._path, error)
             return
         self._kept, self.last_error = known, None
+
+    def _save(self, number: int, snapshot: Snapshot) -> None:
+        with self._writing:  # a thread whose waiting task was cancelled goes on, and must not overwrite what came after it
+            if number > self._written:
+                save_snapshot(self._path, snapshot)
+                self._written = number
 
     def _known(self) -> tuple[float, float, Position | None]:
         return self._jwks.confirmed_on, self._feed.confirmed_on, self._feed.position

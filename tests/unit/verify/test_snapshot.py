@@ -210,6 +210,37 @@ async def test_what_is_known_in_part_is_kept_in_part(path):
         assert (len(verifier.status().kids), verifier.status().denylist_cursor) == (1, None)
 
 
+@simulated
+async def test_a_verifier_that_is_started_again_does_not_fall_back_to_what_it_has_kept(path):
+    issuer = SimulatedIssuer()
+    verifier = issuer.make_verifier(snapshot_path=path)
+    async with verifier:
+        await asyncio.sleep(1)
+    kept = path.read_bytes()
+    path.unlink()
+    path.mkdir()  # so that the next one cannot be written
+    async with verifier:
+        issuer.deny("jti", "news")
+        await asyncio.sleep(1)
+    path.rmdir()
+    path.write_bytes(kept)
+    issuer.go_down()
+    async with verifier:
+        assert verifier.status().denylist_entries == 1
+
+
+@simulated
+async def test_a_write_that_was_overtaken_is_left_out(path):
+    issuer = SimulatedIssuer()
+    async with issuer.make_verifier(snapshot_path=path) as verifier:
+        keeper = verifier._keeper
+        assert keeper is not None
+        await keeper.save_once()
+        newest = path.read_bytes()
+        keeper._save(0, Snapshot(issuer="http://127.0.0.1:8080", jwks=None, feed=None))
+        assert path.read_bytes() == newest
+
+
 # --- reading ---------------------------------------------------------------------------------------------------------------
 
 
