@@ -15,7 +15,7 @@ from tokensvc.core.errors import InvalidPageError, InvalidTokenError
 from tokensvc.core.jwks import ALGORITHMS
 from tokensvc.core.token import DENYLIST_PAGE, check_signature, parse_unverified
 from tokensvc.verify.fetch import MAX_PAGE_BYTES, FetchError
-from tokensvc.verify.refresh import backoff, is_worth_a_line
+from tokensvc.verify.refresh import backoff, is_worth_a_line, renew
 from tokensvc.verify.snapshot import FeedSnapshot
 
 if TYPE_CHECKING:
@@ -70,6 +70,10 @@ class DenylistFollower:
     def resets(self) -> int:
         """How often the issuer's history was found to contradict ours: a failover or a restored backup."""
         return self._follower.resets
+
+    def begin(self) -> None:
+        """Make ready for the running loop, which may be another one than the last time."""
+        self.loaded = renew(self.loaded)
 
     async def run(self) -> None:
         """Follow until cancelled."""

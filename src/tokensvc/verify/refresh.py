@@ -48,6 +48,14 @@ def backoff(failures: int, most: float = _LONGEST_BACKOFF) -> float:
     return longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
 
 
+def renew(event: asyncio.Event) -> asyncio.Event:
+    """Return an event in the same state that no loop has claimed yet."""
+    made = asyncio.Event()
+    if event.is_set():
+        made.set()
+    return made
+
+
 def is_worth_a_line(failures: int) -> bool:
     """Tell whether to log a failure: the first, second, fourth, eighth ... in a row, so that an outage fills no disk."""
     return failures & (failures - 1) == 0
@@ -91,9 +99,13 @@ class JwksFollower:
                 self._loop.call_soon_threadsafe(self._wake.set)
         return key
 
+    def begin(self) -> None:
+        """Make ready for the running loop, which may be another one than the last time."""
+        self._loop = asyncio.get_running_loop()
+        self._wake, self.loaded = asyncio.Event(), renew(self.loaded)
+
     async def run(self) -> None:
         """Keep the keys fresh until cancelled."""
-        self._loop = asyncio.get_running_loop()
         while True:
             await self.fetch_once()
             try:

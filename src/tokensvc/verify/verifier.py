@@ -146,6 +146,8 @@ class Verifier:
         if self._keeper is not None:
             await self._keeper.restore(jwks_stale_if_error=self._jwks_stale_if_error)
         await self._fetcher.__aenter__()
+        self._jwks.begin()
+        self._feed.begin()
         self._tasks = asyncio.create_task(self._follow())
         self._tasks.add_done_callback(_report)
         try:

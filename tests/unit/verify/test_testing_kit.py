@@ -115,6 +115,19 @@ async def test_what_is_asked_for_within_the_process_is_answered_in_full():
     assert (page["full"], len(page["entries"])) == (True, 1)
 
 
+def test_one_verifier_serves_tests_that_have_a_loop_each(fake_issuer, fake_verifier, caplog):
+    async def use(*, silent: bool) -> None:
+        async with fake_verifier:
+            await asyncio.sleep(0.01)
+            assert reason_of(fake_verifier, fake_issuer.token()) == ("denylist_stale" if silent else None)
+
+    asyncio.run(use(silent=False))
+    asyncio.run(use(silent=False))
+    fake_issuer.go_stale()
+    asyncio.run(use(silent=True))
+    assert caplog.text == ""
+
+
 async def test_it_serves_followers_over_http():
     issuer = FakeIssuer()
     assert issuer.issuer == ISSUER

@@ -316,6 +316,22 @@ async def test_a_verifier_is_started_once():
             await verifier.start()
 
 
+def test_a_verifier_may_be_started_again_in_another_loop(caplog):
+    verifier: list[Verifier] = []
+
+    @simulated
+    async def live(*, down: bool) -> None:
+        issuer = SimulatedIssuer()
+        issuer.down = down
+        verifier[:] = verifier or [issuer.make_verifier()]
+        async with verifier[0]:
+            await asyncio.sleep(100)
+
+    live(down=True)
+    live(down=True)
+    assert "follows no more" not in caplog.text
+
+
 @simulated
 async def test_a_start_that_is_given_up_leaves_nothing_behind():
     issuer = SimulatedIssuer()
