@@ -34,6 +34,9 @@ bench: $(VENV)/.dev ## Measure on this machine: exchanges per second and what th
 bench-ledger: $(VENV)/.dev ## Prove the ledger: exact limits, no row per token, a million keys, a flood, memory (15 minutes)
 	@$(BIN)/python -m bench.ledger
 
+bench-verify: $(VENV)/.dev ## Measure: what a verification costs, beside other libraries, and a large denylist
+	@$(BIN)/python -m bench.verify
+
 build: $(VENV)/.dev ## Build the source distribution, and the wheel from it
 	$(BIN)/python -m hatchling build -t sdist -t wheel
 
@@ -48,9 +51,9 @@ clean: ## Remove what was built and installed; data (.tokensvc) and keys stay
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 help: ## Show this
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: run test setup check fmt bench bench-ledger build lock clean help
+.PHONY: run test setup check fmt bench bench-ledger bench-verify build lock clean help
 
 ##@
 

@@ -1,7 +1,7 @@
-"""An issuer in memory and a loop whose clock jumps: verifiers live through hours in milliseconds, without sockets.
+"""A loop whose clock jumps, and the issuer of the testing kit turned bad: verifiers live through hours in milliseconds, without sockets.
 
-`SimulatedIssuer` stands where `verify.fetch.Fetcher` does. It rotates, revokes, goes down, fails over and lies. `simulated` runs a test in
-a loop that never waits: when nothing is ready, its clock moves to the next timer, so every duration in a test is exact.
+`SimulatedIssuer` stands where `verify.fetch.Fetcher` does. It goes down, fails over and lies. `simulated` runs a test in a loop that never
+waits: when nothing is ready, its clock moves to the next timer, so every duration in a test is exact.
 """
 
 from __future__ import annotations
@@ -9,27 +9,29 @@ from __future__ import annotations
 import asyncio
 import base64
 import functools
-import itertools
 import json
 import selectors
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from tests.factories import ISSUER, NOW, make_claims, make_signing_key, seconds
+from tests.factories import ISSUER, NOW, make_claims, seconds
 from tokensvc.core.claims import build_payload
-from tokensvc.core.denylist import DenylistLog, Page, Position, Revocation, build_page_payload, parse_cursor
-from tokensvc.core.identifier import Jti
-from tokensvc.core.jwks import build_jwks
-from tokensvc.core.token import sign_jws
-from tokensvc.verify import Verifier
+from tokensvc.core.denylist import Page, Position, Revocation, build_page_payload
+from tokensvc.core.identifier import new_jti
+from tokensvc.verify import BearerError, Verifier
 from tokensvc.verify.fetch import FetchError, JwksAnswer
 from tokensvc.verify.refresh import Clock
+from tokensvc.verify.testing import FakeIssuer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from concurrent.futures import Executor
 
     from tokensvc.core.claims import Claims
     from tokensvc.core.denylist import Kind
     from tokensvc.core.token import SigningKey
+    from tokensvc.verify.bearer import VerifiesTokens
+
+_T = TypeVar("_T")
 
 START = seconds(NOW)
 
@@ -59,6 +61,16 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._jumping.moment
 
+    def run_in_executor(self, executor: Executor | None, func: Callable[..., _T], *args: Any) -> asyncio.Future[_T]:  # type: ignore[override]
+        """Work of a thread takes no time here."""
+        del executor
+        done: asyncio.Future[_T] = self.create_future()
+        try:
+            done.set_result(func(*args))
+        except Exception as error:  # noqa: BLE001 - whatever a thread would have passed on
+            done.set_exception(error)
+        return done
+
 
 def simulated(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
     """Run an async test in a `SimulatedLoop` of its own."""
@@ -80,27 +92,25 @@ def simulated_clock(*, skew: float = 0.0) -> Clock:
     return Clock(lambda: START + loop.time() + skew, loop.time)
 
 
-class SimulatedIssuer:
-    """Issues, rotates, revokes, publishes; answers as `Fetcher` would. `page_lie` and `jwks_lie` replace an answer when set."""
+class SimulatedIssuer(FakeIssuer):
+    """A `FakeIssuer` that stands where `Fetcher` does, goes down, fails over, and lies: `page_lie`, `jwks_lie` replace an answer."""
 
     def __init__(self, *, max_age: float = 300.0, wait_is_kept: bool = True) -> None:
         self._loop = asyncio.get_running_loop()
-        self._tags = itertools.count(1)
+        super().__init__(issuer=ISSUER, now=lambda: START + self._loop.time(), max_age=max_age)
         self._changed = asyncio.Event()
+        self._listeners.append(self.wake)
         self._wait_is_kept = wait_is_kept
-        self.max_age = max_age
         self.down = False
-        self.log = DenylistLog()
-        self.log.reset((), Position(0, "t0"))
-        self.keys: list[SigningKey] = []
-        self.published: list[dict[str, str]] = []
+        self.latency = 0.0
+        self.answering = False
+        self.cached_for = 0.0
         self.jwks_lie: bytes | None = None
         self.page_lie: Callable[[str | None], str] | None = None
         self.jwks_asked_at: list[float] = []
         self.etags_asked: list[str | None] = []
         self.pages_asked: list[str | None] = []
         self.is_open = False
-        self.rotate()
 
     # --- what Fetcher offers -------------------------------------------------------------------------------------------------
 
@@ -113,13 +123,16 @@ class SimulatedIssuer:
 
     async def fetch_jwks(self, url: str, etag: str | None) -> JwksAnswer:
         assert url == f"{ISSUER}/.well-known/jwks.json"
+        assert not self.answering, "two fetches at once"
+        self.answering = True
         self.jwks_asked_at.append(self._loop.time())
-        await asyncio.sleep(0)
         self.etags_asked.append(etag)
+        await asyncio.sleep(self.latency)
+        self.answering = False
         self._check_up()
-        document = self.jwks_lie if self.jwks_lie is not None else build_jwks(self.published)
+        document = self.jwks_lie if self.jwks_lie is not None else self.jwks
         current = f'"{hash(document)}"'
-        return JwksAnswer(None if etag == current else document, current, self.max_age)
+        return JwksAnswer(None if etag == current else document, current, self.max_age, self.cached_for)
 
     async def fetch_page(self, url: str, after: str | None, wait: int) -> str:
         assert url == f"{ISSUER}/v1/denylist"
@@ -128,15 +141,14 @@ class SimulatedIssuer:
         self._check_up()
         if self.page_lie is not None:
             return self.page_lie(after)
-        position = None if after is None else parse_cursor(after)
-        if position is not None and position == self.log.head and self._wait_is_kept:
+        if after is not None and after == str(self.log.head) and self._wait_is_kept:
             try:
                 async with asyncio.timeout(wait):
                     await self._changed.wait()
             except TimeoutError:
                 pass
             self._check_up()
-        return self.sign_page(self.build_page(position))
+        return self.page(after)
 
     def _check_up(self) -> None:
         if self.down:
@@ -145,42 +157,15 @@ class SimulatedIssuer:
 
     # --- what it does --------------------------------------------------------------------------------------------------------
 
-    @property
-    def now(self) -> int:
-        return START + int(self._loop.time())
-
-    @property
-    def signer(self) -> SigningKey:
-        return self.keys[-1]
-
-    def rotate(self, alg: str = "ES256") -> SigningKey:
-        """A new key signs at once; the ones before stay published."""
-        key, _, jwk = make_signing_key(alg)
-        self.keys.append(key)
-        self.published.append(jwk)
-        return key
-
-    def withdraw(self, key: SigningKey) -> None:
-        """Take a key out of the JWKS."""
-        self.published = [jwk for jwk in self.published if jwk["kid"] != key.kid]
-
     def issue(self, **changes: Any) -> tuple[str, Claims]:
         """A token made now, with its claims."""
-        fresh = {"iat": self.now, "exp": self.now + 600, "jti": Jti(f"jti{next(self._tags):017}")}
+        fresh = {"iat": int(self.now()), "exp": int(self.now()) + 600, "jti": new_jti()}
         claims = make_claims(**fresh | changes)
-        return self.sign_token(build_payload(claims)), claims
+        return self.sign(build_payload(claims)), claims
 
-    def sign_token(self, payload: dict[str, Any], *, typ: str = "at+jwt", key: SigningKey | None = None) -> str:
-        return sign_jws(payload, typ=typ, key=key or self.signer)
-
-    def revoke(self, kind: Kind, value: str, *, upto: int | None = None, life: int = 720) -> Revocation:
-        """Append an entry and wake all who wait."""
-        assert self.log.head is not None
-        entry = Revocation(kind=kind, value=value, exp=self.now + life, upto=upto)
-        head = self._next_position(self.log.head.seq + 1)
-        self.log.append([(head, entry)], head)
-        self.wake()
-        return entry
+    def deny(self, kind: Kind, value: str, *, upto: int | None = None, life: int = 720) -> None:
+        """Append an entry of whatever kind, also one that a sound issuer would not append like that."""
+        self.append(Revocation(kind=kind, value=value, exp=int(self.now()) + life, upto=upto))
 
     def fail_over(self, to_seq: int) -> None:
         """Lose everything after `to_seq`: the numbers after it will be given out again."""
@@ -197,31 +182,23 @@ class SimulatedIssuer:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    def build_page(self, after: Position | None, **changes: Any) -> Page:
-        assert self.log.head is not None
-        full, entries = self.log.cut(after)
-        values: dict[str, Any] = {
-            "issuer": ISSUER,
-            "issued_at": self.now,
-            "expires_at": self.now + 60,
-            "cursor": self.log.head,
-            "after": None if full else after,
-            "full": full,
-            "entries": entries,
-        }
-        return Page(**values | changes)
-
     def sign_page(self, page: Page | dict[str, Any], *, typ: str = "denylist+jwt", key: SigningKey | None = None) -> str:
         payload = build_page_payload(page) if isinstance(page, Page) else page
-        return sign_jws(payload, typ=typ, key=key or self.signer)
+        return self.sign(payload, typ=typ, key=key)
 
     def make_verifier(self, *, skew: float = 0.0, **options: Any) -> Verifier:
         """A verifier of this issuer, not started."""
         values: dict[str, Any] = {"issuer": ISSUER, "audience": "api", "fetcher": self, "clock": simulated_clock(skew=skew)}
         return Verifier(**values | options)
 
-    def _next_position(self, seq: int) -> Position:
-        return Position(seq, f"t{next(self._tags)}")
+
+def reason_of(verifier: VerifiesTokens, token: str) -> str | None:
+    """Why a token is refused; None if it is taken."""
+    try:
+        verifier.verify(token)
+    except BearerError as error:
+        return error.reason
+    return None
 
 
 def unsigned_part(value: object) -> str:

@@ -10,11 +10,11 @@ from tests.factories import ISSUER, NOW, seconds
 
 from tokensvc.core.denylist import Denylist, DenylistLog, Follower, Page, Position, Revocation
 from tokensvc.core.errors import InvalidPageError
+from tokensvc.verify.snapshot import FeedSnapshot, Snapshot, build_snapshot, parse_snapshot
 
 T = seconds(NOW)
-steps = st.lists(
-    st.sampled_from(["revoke", "revoke", "poll", "poll", "snapshot", "old cursor", "time", "restart", "replay", "fail over"]), max_size=60
-)
+STEPS = ["revoke", "revoke", "poll", "poll", "snapshot", "old cursor", "time", "restart", "reload", "replay", "fail over"]
+steps = st.lists(st.sampled_from(STEPS), max_size=60)
 
 
 class Issuer:
@@ -50,15 +50,32 @@ class Issuer:
 
 
 def held(follower: Follower) -> dict[str, Revocation]:
-    return {entry.value: entry for entry in follower.denylist._entries.values()}
+    return {entry.value: entry for entry in follower.denylist}
+
+
+def reload(follower: Follower) -> Follower:
+    """The follower after a restart, from what its predecessor wrote to disk."""
+    if follower.position is None:
+        return follower
+    feed = FeedSnapshot(
+        position=follower.position,
+        page_issued_at=follower.page_issued_at,
+        resets=follower.resets,
+        confirmed_at=float(T),
+        denylist=follower.denylist.copy(),
+    )
+    text = b"".join(build_snapshot(Snapshot(issuer=ISSUER, jwks=None, feed=feed)))
+    kept = parse_snapshot(text, issuer=ISSUER, now=T, leeway=0).feed
+    assert kept is not None
+    return Follower(ISSUER, kept.denylist, kept.position, kept.page_issued_at, kept.resets)
 
 
 def take(follower: Follower, page: Page, now: int) -> bool:
-    before = copy.deepcopy((follower.denylist._entries, follower.position, follower.page_issued_at, follower.resets))
+    before = copy.deepcopy((set(follower.denylist), follower.position, follower.page_issued_at, follower.resets))
     try:
         follower.apply(page, now=float(now), leeway=0.0)
     except InvalidPageError:
-        assert (follower.denylist._entries, follower.position, follower.page_issued_at, follower.resets) == before
+        assert (set(follower.denylist), follower.position, follower.page_issued_at, follower.resets) == before
         return False
     return True
 
@@ -77,6 +94,8 @@ def test_a_follower_ends_with_all_that_is_in_force(walk, data):
         elif step == "restart":  # another process of the issuer, from the table
             assert issuer.log.head is not None
             issuer.log.reset(issuer.rows(), issuer.log.head)
+        elif step == "reload":
+            follower = reload(follower)
         elif step == "fail over":
             rows = issuer.rows()
             kept = rows[: data.draw(st.integers(0, len(rows)))]

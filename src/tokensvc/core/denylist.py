@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, get_args
 from tokensvc.core.errors import InvalidPageError, InvalidRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
     from tokensvc.core.claims import Claims
@@ -92,46 +92,73 @@ class Page:
 
 
 class Denylist:
-    """The revocations in force, for a lookup in constant time."""
+    """The revocations in force, for a lookup in constant time. Small: a relying party may hold a hundred thousand (under 20 MB).
+
+    Lookups may come from any thread while one other adds and forgets.
+    """
 
     def __init__(self) -> None:
-        self._entries: dict[tuple[Kind, str], Revocation] = {}
+        self._ends: dict[Kind, dict[str, int]] = {"jti": {}, "kid": {}}  # exp by value
+        self._marks: dict[Kind, dict[str, tuple[int, int]]] = {"key": {}, "account": {}}  # (exp, upto) by value
         self._next_sweep = 0.0
 
     def __len__(self) -> int:
         """Return the number of entries held."""
-        return len(self._entries)
+        return sum(map(len, self._ends.values())) + sum(map(len, self._marks.values()))
+
+    def __iter__(self) -> Iterator[Revocation]:
+        """Go through the entries held, in no order that means anything."""
+        for kind, ends in self._ends.items():
+            for value, exp in ends.items():
+                yield Revocation(kind=kind, value=value, exp=exp)
+        for kind, marks in self._marks.items():
+            for value, (exp, upto) in marks.items():
+                yield Revocation(kind=kind, value=value, exp=exp, upto=upto)
+
+    def copy(self) -> Denylist:
+        """Return a list of its own with the same entries."""
+        made = Denylist()
+        made._ends = {kind: ends.copy() for kind, ends in self._ends.items()}
+        made._marks = {kind: marks.copy() for kind, marks in self._marks.items()}
+        return made
 
     def add(self, entries: Iterable[Revocation]) -> None:
         """Take entries in; of two for the same thing the stricter and longer holds."""
         for entry in entries:
-            held = self._entries.get((entry.kind, entry.value))
-            self._entries[entry.kind, entry.value] = entry if held is None else _stricter(held, entry)
+            if entry.upto is None:
+                ends = self._ends[entry.kind]
+                ends[entry.value] = max(entry.exp, ends.get(entry.value, 0))
+            else:
+                marks = self._marks[entry.kind]
+                exp, upto = marks.get(entry.value, (0, 0))
+                marks[entry.value] = (max(entry.exp, exp), max(entry.upto, upto))
 
     def forget_expired(self, now: float) -> None:
         """Drop what covers no token that could still be alive. Looks at most every ten seconds: a dead entry does no harm."""
         if now < self._next_sweep:
             return
         self._next_sweep = now + _SWEEP_INTERVAL
-        self._entries = {place: entry for place, entry in self._entries.items() if entry.exp > now}
+        self._ends = {kind: {value: exp for value, exp in ends.items() if exp > now} for kind, ends in self._ends.items()}
+        self._marks = {kind: {value: mark for value, mark in marks.items() if mark[0] > now} for kind, marks in self._marks.items()}
 
     def denies_kid(self, kid: str) -> bool:
         """Tell whether a signing key is denied."""
-        return ("kid", kid) in self._entries
+        return kid in self._ends["kid"]
 
     def find_denial(self, claims: Claims, kid: Kid) -> Revocation | None:
         """Return an entry that covers the token, None if there is none."""
-        entries = self._entries
-        if not entries:
-            return None
-        denial = entries.get(("jti", claims.jti)) or entries.get(("kid", kid))
+        denial = self._end("jti", claims.jti) or self._end("kid", kid)
         if denial is None and claims.origin_jti is not None:
-            denial = entries.get(("jti", claims.origin_jti))
-        return denial or self._watermark("key", claims.client_id, claims) or self._watermark("account", claims.sub, claims)
+            denial = self._end("jti", claims.origin_jti)
+        return denial or self._mark("key", claims.client_id, claims.iat) or self._mark("account", claims.sub, claims.iat)
 
-    def _watermark(self, kind: Kind, value: str, claims: Claims) -> Revocation | None:
-        entry = self._entries.get((kind, value))
-        return entry if entry is not None and entry.upto is not None and claims.iat <= entry.upto else None
+    def _end(self, kind: Kind, value: str) -> Revocation | None:
+        exp = self._ends[kind].get(value)
+        return None if exp is None else Revocation(kind=kind, value=value, exp=exp)
+
+    def _mark(self, kind: Kind, value: str, iat: int) -> Revocation | None:
+        mark = self._marks[kind].get(value)
+        return None if mark is None or iat > mark[1] else Revocation(kind=kind, value=value, exp=mark[0], upto=mark[1])
 
 
 class DenylistLog:
@@ -192,7 +219,7 @@ def build_page_payload(page: Page) -> dict[str, Any]:
         "cursor": str(page.cursor),
         "after": None if page.after is None else str(page.after),
         "full": page.full,
-        "entries": [_build_entry(entry) for entry in page.entries],
+        "entries": [build_entry(entry) for entry in page.entries],
     }
 
 
@@ -207,7 +234,7 @@ def parse_page(payload: Mapping[str, Any]) -> Page:
             cursor=parse_cursor(_typed(payload["cursor"], str)),
             after=None if after is None else parse_cursor(_typed(after, str)),
             full=_typed(payload["full"], bool),
-            entries=tuple(_parse_entry(entry) for entry in _typed(payload["entries"], list)),
+            entries=tuple(parse_entry(entry) for entry in _typed(payload["entries"], list)),
         )
     except (KeyError, TypeError, InvalidRequestError) as error:
         msg = f"the denylist page is malformed: {type(error).__name__}"
@@ -258,19 +285,16 @@ def _refused(reason: str) -> InvalidPageError:
     return InvalidPageError("the denylist page is refused: " + reason.replace("_", " "), reason=reason)
 
 
-def _stricter(one: Revocation, other: Revocation) -> Revocation:
-    upto = None if one.upto is None or other.upto is None else max(one.upto, other.upto)
-    return Revocation(kind=one.kind, value=one.value, exp=max(one.exp, other.exp), upto=upto)
-
-
-def _build_entry(entry: Revocation) -> dict[str, Any]:
+def build_entry(entry: Revocation) -> dict[str, Any]:
+    """Return the JSON object of an entry."""
     built: dict[str, Any] = {entry.kind: entry.value, "exp": entry.exp}
     if entry.upto is not None:
         built["upto"] = entry.upto
     return built
 
 
-def _parse_entry(entry: Any) -> Revocation:  # noqa: ANN401 - whatever JSON held
+def parse_entry(entry: Any) -> Revocation:  # noqa: ANN401 - whatever JSON held
+    """Return the entry that a JSON object holds. Raises KeyError or TypeError."""
     kinds = [kind for kind in KINDS if kind in _typed(entry, dict)]
     if len(kinds) != 1:
         msg = "an entry names exactly one thing"

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import jwt
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from tokensvc.core.errors import InvalidTokenError
@@ -26,6 +27,8 @@ from tokensvc.core.jwks import is_kid
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
     from tokensvc.core.jwks import PublicKey, VerifyingKey
 
@@ -77,13 +80,19 @@ def parse_unverified(text: str, *, max_length: int = MAX_TOKEN_LENGTH) -> Unveri
     """Return the parts of a compact JWS. Raises InvalidTokenError for every other form, before anything is decoded."""
     if len(text) > max_length or not _COMPACT.fullmatch(text):
         raise InvalidTokenError("malformed_token")
-    header = _decode_json(text[: text.index(".")])
+    typ, alg, kid = _parse_header(text[: text.index(".")])
+    return UnverifiedToken(text=text, typ=typ, alg=alg, kid=kid)
+
+
+@functools.lru_cache(maxsize=64)  # the same for every token of a key
+def _parse_header(part: str) -> tuple[str, str, Kid]:
+    header = _decode_json(part)
     typ, alg, kid = header.get("typ"), header.get("alg"), header.get("kid")
     if not isinstance(typ, str) or not isinstance(alg, str) or not isinstance(kid, str) or not is_kid(kid):
         raise InvalidTokenError("bad_header")
     if "crit" in header or "b64" in header or "zip" in header:
         raise InvalidTokenError("unknown_critical_header")
-    return UnverifiedToken(text=text, typ=typ.lower(), alg=alg, kid=Kid(kid))
+    return typ.lower(), alg, Kid(kid)
 
 
 def read_unverified(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -116,11 +125,26 @@ def verify_bytes(text: str, *, alg: str, key: PublicKey) -> None:
     """Raise InvalidTokenError unless the last part of `text` signs the two before it."""
     signed, _, signature = text.rpartition(".")
     try:
-        good = jwt.get_algorithm_by_name(alg).verify(signed.encode("ascii"), key, _decode(signature))
+        if alg == "ES256":
+            good = _verify_es256(signed.encode("ascii"), cast("EllipticCurvePublicKey", key), _decode(signature))
+        else:
+            good = jwt.get_algorithm_by_name(alg).verify(signed.encode("ascii"), key, _decode(signature))
     except (jwt.PyJWTError, ValueError) as error:
         raise InvalidTokenError("bad_signature") from error
     if not good:
         raise InvalidTokenError("bad_signature")
+
+
+def _verify_es256(signed: bytes, key: EllipticCurvePublicKey, signature: bytes) -> bool:
+    """Tell whether `signature`, r || s (RFC 7518 section 3.4), is right; without PyJWT's detour through text, as in `_sign`."""
+    if len(signature) != 2 * _ES256_BYTES:
+        return False
+    r, s = int.from_bytes(signature[:_ES256_BYTES], "big"), int.from_bytes(signature[_ES256_BYTES:], "big")
+    try:
+        key.verify(encode_dss_signature(r, s), signed, _ES256)
+    except InvalidSignature:
+        return False
+    return True
 
 
 @functools.lru_cache(maxsize=64)  # the same for every token of a key

@@ -3,7 +3,8 @@
     async with Verifier(issuer="https://auth.example.com", audience="orders-api") as verifier:
         claims = verifier.verify(token)      # synchronous; raises BearerError
 
-Needs none of the service's dependencies. `tokensvc.verify.aiohttp` guards an aiohttp application.
+`ThreadedVerifier` is the same for programs without an event loop. Needs none of the service's dependencies. The adapters `aiohttp`, `asgi`,
+`fastapi` and `wsgi` guard applications; `testing` is an issuer for your tests.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from tokensvc.core.errors import (
     MissingTokenError,
     VerifierUnavailableError,
 )
+from tokensvc.verify.threaded import ThreadedVerifier
 from tokensvc.verify.verifier import Status, Verifier
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "MalformedAuthorizationError",
     "MissingTokenError",
     "Status",
+    "ThreadedVerifier",
     "Verifier",
     "VerifierUnavailableError",
 ]

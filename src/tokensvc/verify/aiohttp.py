@@ -15,19 +15,20 @@ async def health(request): ...
 from __future__ import annotations
 
 import functools
-import logging
 from typing import TYPE_CHECKING, TypeVar
 
 from aiohttp import web
 
 from tokensvc.core.claims import Claims
-from tokensvc.core.errors import BearerError, InsufficientScopeError, MalformedAuthorizationError, MissingTokenError
+from tokensvc.core.errors import BearerError
+from tokensvc.verify.bearer import authorize, build_answer, log_refusal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable
 
     from aiohttp.typedefs import Handler, Middleware
 
+    from tokensvc.verify.bearer import VerifiesTokens
     from tokensvc.verify.verifier import Verifier
 
 CLAIMS = web.RequestKey("tokensvc_claims", Claims)
@@ -35,7 +36,6 @@ CLAIMS = web.RequestKey("tokensvc_claims", Claims)
 _PUBLIC = "__tokensvc_public__"
 _REQUIRES = "__tokensvc_requires__"
 
-_log = logging.getLogger(__name__)
 _H = TypeVar("_H")
 
 
@@ -65,7 +65,7 @@ def follow(verifier: Verifier) -> Callable[[web.Application], AsyncIterator[None
     return run
 
 
-def auth_middleware(verifier: Verifier) -> Middleware:
+def auth_middleware(verifier: VerifiesTokens) -> Middleware:
     """Return the middleware. Refusals are answered as RFC 6750 section 3 says, with a problem document (RFC 9457)."""
 
     @web.middleware
@@ -74,15 +74,13 @@ def auth_middleware(verifier: Verifier) -> Middleware:
         method = getattr(called, request.method.lower(), None)  # of a view class
         if vars(called).get(_PUBLIC, False):  # its own mark: a view does not inherit openness
             return await handler(request)
+        needed: tuple[str, ...] = (*getattr(called, _REQUIRES, ()), *getattr(method, _REQUIRES, ()))
         try:
-            claims = verifier.verify(read_bearer(request.headers.getall("Authorization", [])))
-            needed: tuple[str, ...] = (*getattr(called, _REQUIRES, ()), *getattr(method, _REQUIRES, ()))
-            if not claims.has(*needed):
-                raise InsufficientScopeError(" ".join(needed))
+            request[CLAIMS] = authorize(verifier, request.headers.getall("Authorization", []), needed)
         except BearerError as error:
-            _log.info("request refused: %s %s: %s", request.method, request.rel_url.raw_path, error.reason)
-            return _answer(error)
-        request[CLAIMS] = claims
+            log_refusal(error, request.method, request.rel_url.raw_path)
+            answer = build_answer(error)
+            return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
         return await handler(request)
 
     return guard
@@ -95,27 +93,3 @@ def _unwrap(handler: object) -> object:
         if inner is None or _REQUIRES in vars(handler) or _PUBLIC in vars(handler):
             return handler
         handler = inner
-
-
-def read_bearer(headers: Sequence[str]) -> str:
-    """Return the token of the Authorization headers. Raises MissingTokenError, MalformedAuthorizationError."""
-    if not headers:
-        raise MissingTokenError
-    if len(headers) > 1:
-        raise MalformedAuthorizationError("two_authorization_headers")
-    scheme, _, token = headers[0].partition(" ")
-    if scheme.lower() != "bearer":
-        raise MissingTokenError
-    if not token.strip():
-        raise MalformedAuthorizationError("empty_bearer")
-    return token.strip()
-
-
-def _answer(error: BearerError) -> web.Response:
-    body = {
-        "type": f"urn:tokensvc:problem:{error.code}",
-        "title": error.public_message,
-        "status": error.status,
-        "code": error.code,
-    }
-    return web.json_response(body, status=error.status, headers=error.headers, content_type="application/problem+json")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import urlencode
 
 import aiohttp
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 MAX_JWKS_BYTES: Final = 256 * 1024
 MAX_PAGE_BYTES: Final = 32 * 1024 * 1024
 DEFAULT_MAX_AGE: Final = 300.0
+LONGEST_MAX_AGE: Final = 86_400.0  # however long an answer may be kept: a key that was removed must not be trusted for ever
 
+_AGE = re.compile(r"\d{1,9}", re.ASCII)
 _MAX_AGE = re.compile(r"(?:^|[\s,])max-age=(\d{1,9})", re.IGNORECASE)
 _OK, _NOT_MODIFIED = 200, 304
 
@@ -29,11 +31,28 @@ class FetchError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class JwksAnswer:
-    """A JWKS as fetched; `document` None means that the one we have is still the right one."""
+    """A JWKS as fetched; `document` None means that the one we have is still the right one. `age`: seconds that caches have held it."""
 
     document: bytes | None
     etag: str | None
     max_age: float
+    age: float = 0.0
+
+
+class Fetches(Protocol):
+    """What followers need: `Fetcher`, or a stand-in that has no network."""
+
+    async def __aenter__(self) -> Self:
+        """Make ready."""
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Give everything back."""
+
+    async def fetch_jwks(self, url: str, etag: str | None) -> JwksAnswer:
+        """Fetch the JWKS, or learn that it has not changed since `etag`. Raises FetchError."""
+
+    async def fetch_page(self, url: str, after: str | None, wait: int) -> str:
+        """Fetch the denylist page after a cursor, waiting up to `wait` seconds for one. Raises FetchError."""
 
 
 class Fetcher:
@@ -58,14 +77,12 @@ class Fetcher:
         """Fetch the JWKS, or learn that it has not changed since `etag`. Raises FetchError."""
         headers = {} if etag is None else {"If-None-Match": etag}
         status, received, body = await self._get(url, headers, MAX_JWKS_BYTES, self._timeout)
-        max_age = _MAX_AGE.search(received.get("Cache-Control", ""))
-        age = DEFAULT_MAX_AGE if max_age is None else float(max_age[1])
-        if status == _NOT_MODIFIED and etag is not None:
-            return JwksAnswer(None, etag, age)
-        if status != _OK:
+        unchanged = status == _NOT_MODIFIED and etag is not None
+        if status != _OK and not unchanged:
             msg = f"the issuer answered {status} to the request for its JWKS"
             raise FetchError(msg)
-        return JwksAnswer(body, received.get("ETag"), age)
+        max_age, age = _read_ages(received)
+        return JwksAnswer(None if unchanged else body, received.get("ETag", etag if unchanged else None), max_age, age)
 
     async def fetch_page(self, url: str, after: str | None, wait: int) -> str:
         """Fetch the denylist page after a cursor, waiting up to `wait` seconds for one. Raises FetchError."""
@@ -96,3 +113,10 @@ class Fetcher:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             msg = f"the issuer cannot be reached: {type(error).__name__}"
             raise FetchError(msg) from error
+
+
+def _read_ages(headers: Mapping[str, str]) -> tuple[float, float]:
+    """Return for how long an answer may be kept, and for how long caches have kept it already (RFC 9111 sections 4.2.1, 5.1)."""
+    max_age, age = _MAX_AGE.search(headers.get("Cache-Control", "")), headers.get("Age", "")
+    kept = float(age) if _AGE.fullmatch(age) else 0.0
+    return DEFAULT_MAX_AGE if max_age is None else min(LONGEST_MAX_AGE, float(max_age[1])), kept

@@ -1,4 +1,4 @@
-"""The verifier: synchronous, in memory, never awaits. Fetching goes on in the background (`refresh`, `fetch`).
+"""The verifier: synchronous, in memory, never awaits. Fetching goes on in the background (`refresh`, `feed`, `fetch`).
 
 Always checked: form, `typ`, algorithm against our list and the key's own, signature, `iss`, `aud`, `iat`, `exp`, required claims, denylist.
 A token that was verified before is remembered by all of its bytes; its expiry, its key and the denylist are checked every time.
@@ -8,29 +8,36 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, Self
 
 from tokensvc.core.address import check_url
 from tokensvc.core.claims import check_validity
-from tokensvc.core.errors import InvalidTokenError, VerifierUnavailableError
+from tokensvc.core.errors import BearerError, InvalidTokenError, VerifierUnavailableError
 from tokensvc.core.jwks import ALGORITHMS
 from tokensvc.core.token import parse_unverified
 from tokensvc.core.verification import check_token
+from tokensvc.verify.feed import DenylistFollower
 from tokensvc.verify.fetch import Fetcher
-from tokensvc.verify.refresh import Clock, DenylistFollower, JwksFollower
+from tokensvc.verify.keeper import SnapshotKeeper
+from tokensvc.verify.memory import Memory
+from tokensvc.verify.refresh import Clock, JwksFollower
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import os
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from tokensvc.core.claims import Claims
-    from tokensvc.core.identifier import Kid
+    from tokensvc.core.jwks import VerifyingKey
+    from tokensvc.verify.fetch import Fetches, JwksAnswer
 
 _MOST_LEEWAY: Final = 60.0
-_SYSTEM_CLOCK: Final = Clock(time.time, time.monotonic)
+SYSTEM_CLOCK: Final = Clock(time.time, time.monotonic)
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +53,7 @@ class Status:
     denylist_age: float
     denylist_error: str | None
     denylist_resets: int
+    snapshot_error: str | None
 
 
 class Verifier:
@@ -54,6 +62,9 @@ class Verifier:
     `leeway`: seconds of clock difference that are forgiven. `max_staleness`: seconds without a word from the feed after which the denylist
     is stale; then `when_stale` decides: "reject" raises VerifierUnavailableError, "accept" goes on with what is known.
     `jwks_stale_if_error`: seconds that keys are used beyond their max-age while the issuer is away. `remember`: verified tokens kept.
+    `snapshot_path`: a file that keeps what is known for the next start. `on_verify`: called with "ok", or the reason of the refusal.
+
+    `verify` and `status` may be called from any thread; everything else belongs to the event loop that `start` was called in.
     """
 
     def __init__(
@@ -70,22 +81,27 @@ class Verifier:
         http_timeout: float = 5.0,
         feed_wait: int = 30,
         remember: int = 10_000,
+        snapshot_path: str | os.PathLike[str] | None = None,
+        on_verify: Callable[[str], None] | None = None,
         jwks_url: str | None = None,
         denylist_url: str | None = None,
-        fetcher: Fetcher | None = None,
-        clock: Clock = _SYSTEM_CLOCK,
+        fetcher: Fetches | None = None,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         if not issuer or not audience:
             msg = "issuer and audience are required"
             raise ValueError(msg)
-        if not algorithms or not set(algorithms) <= set(ALGORITHMS):
-            msg = f"algorithms must be some of {', '.join(ALGORITHMS)}"
+        if isinstance(algorithms, str) or not algorithms or not set(algorithms) <= set(ALGORITHMS):
+            msg = f"algorithms must be a list of some of {', '.join(ALGORITHMS)}"
             raise ValueError(msg)
         if not 0 <= leeway <= _MOST_LEEWAY:
             msg = "leeway must be between 0 and 60 s: revocations are kept for 120 s after their tokens have expired, no longer"
             raise ValueError(msg)
         if max_staleness <= feed_wait + http_timeout:
             msg = "max_staleness must exceed feed_wait + http_timeout, or a quiet feed looks stale"
+            raise ValueError(msg)
+        if when_stale not in {"reject", "accept"}:
+            msg = 'when_stale must be "reject" or "accept"'
             raise ValueError(msg)
         self._issuer = issuer
         self._audience = audience
@@ -95,15 +111,18 @@ class Verifier:
         self._rejects_when_stale = when_stale == "reject"
         self._jwks_stale_if_error = jwks_stale_if_error
         self._start_wait = http_timeout
-        self._remember = remember
+        self._on_verify = on_verify
         self._clock = clock
-        self._remembered: OrderedDict[str, tuple[Claims, Kid]] = OrderedDict()
+        self._memory = Memory(remember)
         self._fetcher = fetcher or Fetcher(timeout=http_timeout)
         base = issuer.removesuffix("/")
         jwks_at = check_url(jwks_url or f"{base}/.well-known/jwks.json")
         feed_at = check_url(denylist_url or f"{base}/v1/denylist")
         self._jwks = JwksFollower(self._fetcher, jwks_at, clock, cooldown=jwks_cooldown)
         self._feed = DenylistFollower(self._fetcher, feed_at, clock, self._jwks, issuer=issuer, wait=feed_wait, leeway=leeway)
+        self._keeper: SnapshotKeeper | None = None
+        if snapshot_path is not None:
+            self._keeper = SnapshotKeeper(snapshot_path, clock, self._jwks, self._feed, issuer=issuer, leeway=leeway)
         self._tasks: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -118,40 +137,49 @@ class Verifier:
     async def start(self) -> None:
         """Start following, and wait for keys and denylist, `http_timeout` seconds at most.
 
-        Returns also if the issuer is away: then `verify` raises VerifierUnavailableError until it is back.
+        Returns also if the issuer is away: then `verify` raises VerifierUnavailableError until it is back, unless a snapshot is fresh
+        enough to verify with.
         """
+        if self._tasks is not None:
+            msg = "the verifier has been started already"
+            raise RuntimeError(msg)
+        if self._keeper is not None:
+            await self._keeper.restore(jwks_stale_if_error=self._jwks_stale_if_error)
         await self._fetcher.__aenter__()
+        self._jwks.begin()
+        self._feed.begin()
         self._tasks = asyncio.create_task(self._follow())
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._start_wait):
-                await self._jwks.loaded.wait()
-                await self._feed.loaded.wait()
+        self._tasks.add_done_callback(_report)
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._start_wait):
+                    await self._jwks.loaded.wait()
+                    await self._feed.loaded.wait()
+        except asyncio.CancelledError:
+            await self.close()
+            raise
 
     async def close(self) -> None:
-        """Stop following and close the connections."""
-        if self._tasks is not None:
-            self._tasks.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._tasks
-            self._tasks = None
+        """Stop following, close the connections, and keep a snapshot if one is wanted."""
+        if self._tasks is None:
+            return
+        self._tasks.cancel()
+        await asyncio.wait([self._tasks])
+        self._tasks = None
         await self._fetcher.__aexit__(None, None, None)
+        if self._keeper is not None:
+            await self._keeper.save_once()
 
     def verify(self, token: str) -> Claims:
         """Return the claims of a good token. Raises InvalidTokenError, or VerifierUnavailableError while nothing can be verified."""
-        self._check_available()
-        now = self._clock.wall()
-        remembered = self._remembered.get(token)
-        if remembered is None:
-            claims, kid = self._verify_new(token, now)
-        else:
-            claims, kid = remembered
-            self._remembered.move_to_end(token)
-            check_validity(iat=claims.iat, exp=claims.exp, not_before=claims.iat, now=now, leeway=self._leeway)
-            if kid not in self._jwks.keys:
-                raise InvalidTokenError("unknown_kid")
-        denial = self._feed.denylist.find_denial(claims, kid)
-        if denial is not None:
-            raise InvalidTokenError(f"revoked_{denial.kind}")
+        if self._on_verify is None:
+            return self._verify(token)
+        try:
+            claims = self._verify(token)
+        except BearerError as error:
+            self._on_verify(error.reason)
+            raise
+        self._on_verify("ok")
         return claims
 
     def status(self) -> Status:
@@ -166,33 +194,62 @@ class Verifier:
             denylist_age=self._feed.age,
             denylist_error=self._feed.last_error,
             denylist_resets=self._feed.resets,
+            snapshot_error=None if self._keeper is None else self._keeper.last_error,
         )
 
-    def _verify_new(self, token: str, now: float) -> tuple[Claims, Kid]:
+    def take(self, *, jwks: JwksAnswer | None = None, page: str | None = None) -> None:
+        """Take in a JWKS, then a page, that came by another road than ours; they are judged as if they had been fetched.
+
+        Raises ValueError for what is no JWKS, InvalidTokenError or InvalidPageError for a page, and then changes nothing by it.
+        """
+        if jwks is not None:
+            self._jwks.take(jwks, self._clock.monotonic())
+        if page is not None:
+            self._feed.take(page)
+
+    def _verify(self, token: str) -> Claims:
+        fault = self._find_fault()
+        if fault is not None:
+            raise VerifierUnavailableError(fault)
+        now = self._clock.wall()
+        claims, key = self._verify_again(token, now) or self._verify_new(token, now)
+        denial = self._feed.denylist.find_denial(claims, key.kid)
+        if denial is not None:
+            raise InvalidTokenError(f"revoked_{denial.kind}")
+        return claims
+
+    def _verify_again(self, token: str, now: float) -> tuple[Claims, VerifyingKey] | None:
+        known = self._memory.find(token)
+        if known is None:
+            return None
+        claims, key = known
+        if self._jwks.keys.get(key.kid) is not key:  # gone, or the kid names another key now
+            self._memory.forget(token)
+            return None
+        check_validity(iat=claims.iat, exp=claims.exp, not_before=claims.iat, now=now, leeway=self._leeway)
+        return known
+
+    def _verify_new(self, token: str, now: float) -> tuple[Claims, VerifyingKey]:
         unverified_token = parse_unverified(token)
+        key = self._jwks.find(unverified_token.kid)
+        if key is None:
+            raise InvalidTokenError("unknown_kid")
         claims = check_token(
             unverified_token,
-            key=self._jwks.find(unverified_token.kid),
+            key=key,
             algorithms=self._algorithms,
             issuer=self._issuer,
             audience=self._audience,
             now=now,
             leeway=self._leeway,
         )
-        self._remembered[token] = (claims, unverified_token.kid)
-        if len(self._remembered) > self._remember:
-            self._remembered.popitem(last=False)
-        return claims, unverified_token.kid
-
-    def _check_available(self) -> None:
-        fault = self._find_fault()
-        if fault is not None:
-            raise VerifierUnavailableError(fault)
+        self._memory.keep(token, claims, key)
+        return claims, key
 
     def _find_fault(self) -> str | None:
         if not self._jwks.keys or self._jwks.overdue > self._jwks_stale_if_error:
             return "no_keys"
-        if not self._feed.loaded.is_set():
+        if self._feed.position is None:
             return "no_denylist"
         if self._rejects_when_stale and self._feed.age > self._max_staleness:
             return "denylist_stale"
@@ -200,6 +257,13 @@ class Verifier:
 
     async def _follow(self) -> None:
         async with asyncio.TaskGroup() as group:
+            if self._keeper is not None:
+                group.create_task(self._keeper.run())
             group.create_task(self._jwks.run())
             await self._jwks.loaded.wait()  # pages cannot be judged without keys
             group.create_task(self._feed.run())
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        _log.critical("the verifier follows no more, and refuses once it is stale", exc_info=task.exception())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import jwt
@@ -42,7 +43,7 @@ def by_stranger_under_our_kid(issuer: SimulatedIssuer) -> str:
 
 
 def replayed(issuer: SimulatedIssuer) -> str:
-    return issuer.sign_page(issuer.build_page(None, issued_at=issuer.now - 8, entries=()))
+    return issuer.sign_page(replace(issuer.build_page(None), issued_at=int(issuer.now()) - 8, entries=()))
 
 
 def gapped(issuer: SimulatedIssuer) -> str:
@@ -68,7 +69,7 @@ def a_token(issuer: SimulatedIssuer) -> str:
 
 
 def token_under_our_typ(issuer: SimulatedIssuer) -> str:
-    return issuer.sign_token(build_payload(make_claims()), typ=DENYLIST_PAGE[0])
+    return issuer.sign(build_payload(make_claims()), typ=DENYLIST_PAGE[0])
 
 
 LIES: dict[str, tuple[Callable[[SimulatedIssuer], str], str, bool]] = {
@@ -104,7 +105,7 @@ def _signed_bytes(issuer: SimulatedIssuer, body: bytes) -> str:
 @simulated
 async def test_a_lie_changes_nothing_and_the_next_good_page_mends_it(lie, reason, asks_for_all):
     issuer = SimulatedIssuer(wait_is_kept=False)
-    issuer.revoke("jti", "known")
+    issuer.deny("jti", "known")
     verifier = issuer.make_verifier()
     await verifier._jwks.fetch_once()
     await verifier._feed.poll_once()
@@ -121,7 +122,7 @@ async def test_a_lie_changes_nothing_and_the_next_good_page_mends_it(lie, reason
     assert after.denylist_age == before.denylist_age + 2
 
     issuer.page_lie = None
-    issuer.revoke("jti", "news")
+    issuer.deny("jti", "news")
     await verifier._feed.poll_once()
     assert issuer.pages_asked[-1] == (None if asks_for_all else before.denylist_cursor)
     mended = verifier.status()
@@ -136,7 +137,7 @@ async def test_a_page_signed_by_a_denied_key_is_refused_even_if_the_key_is_publi
     issuer.rotate()
     verifier = issuer.make_verifier()
     await verifier._jwks.fetch_once()
-    issuer.revoke("kid", stolen.kid)
+    issuer.deny("kid", stolen.kid)
     await verifier._feed.poll_once()
     issuer.page_lie = lambda _after: issuer.sign_page(issuer.build_page(None), key=stolen)
     await verifier._feed.poll_once()
@@ -160,13 +161,13 @@ async def test_after_a_failover_own_entries_are_kept_and_the_reset_is_reported(c
     await verifier._jwks.fetch_once()
     _, kept = issuer.issue()
     lost_token, lost = issuer.issue()
-    issuer.revoke("jti", kept.jti)
-    issuer.revoke("jti", lost.jti)
+    issuer.deny("jti", kept.jti)
+    issuer.deny("jti", lost.jti)
     await verifier._feed.poll_once()
 
     issuer.fail_over(1)
     new_token, new = issuer.issue()
-    issuer.revoke("jti", new.jti)  # under the number that was lost
+    issuer.deny("jti", new.jti)  # under the number that was lost
     await asyncio.sleep(1)
     await verifier._feed.poll_once()
     status = verifier.status()

@@ -56,6 +56,19 @@ async def test_a_jwks_comes_with_its_etag_and_age(serve, cache_control, age):
     assert (got.document, got.etag, got.max_age) == (b'{"keys":[]}', '"e"', age)
 
 
+@pytest.mark.parametrize(("age", "seconds"), [("70", 70), ("0", 0), ("", 0), ("-1", 0), ("1e9", 0), ("soon", 0)])
+async def test_a_jwks_from_a_cache_says_how_long_it_lay_there(serve, age, seconds):
+    url = await serve(answer(Age=age))
+    async with Fetcher(timeout=5) as fetcher:
+        assert (await fetcher.fetch_jwks(url, None)).age == seconds
+
+
+async def test_no_answer_may_be_kept_for_longer_than_a_day(serve):
+    url = await serve(answer(Cache_Control="max-age=999999999"))
+    async with Fetcher(timeout=5) as fetcher:
+        assert (await fetcher.fetch_jwks(url, None)).max_age == 86_400
+
+
 async def test_an_unchanged_jwks_is_not_sent_again(serve):
     asked = []
 

@@ -8,10 +8,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from tests.factories import ACCOUNT_ID
-from tests.simulator import START, SimulatedIssuer
 
+from tokensvc.verify import Verifier
 from tokensvc.verify.aiohttp import CLAIMS, auth_middleware, follow, public, requires
-from tokensvc.verify.refresh import Clock
+from tokensvc.verify.testing import FakeIssuer
 
 
 @public
@@ -70,13 +70,13 @@ def logged(handler):
 
 
 @pytest.fixture
-async def issuer():
-    return SimulatedIssuer()
+def issuer():
+    return FakeIssuer()
 
 
 @pytest.fixture
 async def client(issuer):
-    verifier = issuer.make_verifier(clock=Clock(lambda: float(issuer.now), issuer._loop.time))
+    verifier = issuer.verifier()
     app = web.Application(middlewares=[auth_middleware(verifier)])
     app.cleanup_ctx.append(follow(verifier))
     for path, handler in {"/health": health, "/me": whoami, "/read": read, "/delete": delete, "/stacked": stacked}.items():
@@ -107,14 +107,14 @@ async def test_everything_else_needs_one(client, path):
 
 
 async def test_a_good_token_opens_and_its_claims_are_at_hand(client, issuer):
-    answer = await client.get("/me", headers=bearer(issuer.issue()[0]))
+    answer = await client.get("/me", headers=bearer(issuer.token()))
     assert await answer.json() == {"sub": ACCOUNT_ID}
-    assert (await client.get("/read", headers=bearer(issuer.issue()[0]))).status == 200
+    assert (await client.get("/read", headers=bearer(issuer.token()))).status == 200
 
 
 @pytest.mark.parametrize("path", ["/delete", "/orders", "/stacked", "/methods"])
 async def test_a_token_that_lacks_a_capability_is_told_which(client, issuer, path):
-    answer = await client.get(path, headers=bearer(issuer.issue()[0]))
+    answer = await client.get(path, headers=bearer(issuer.token()))
     assert answer.status == 403
     assert 'error="insufficient_scope"' in answer.headers["WWW-Authenticate"]
     assert "orders:delete" in answer.headers["WWW-Authenticate"]
@@ -140,24 +140,24 @@ async def test_other_headers_get_the_answer_of_rfc_6750(client, value, status, c
 
 @pytest.mark.parametrize("write", ["Bearer {}", "bearer {}", "BEARER   {} "])
 async def test_the_scheme_is_compared_without_case(client, issuer, write):
-    headers = {"Authorization": write.format(issuer.issue()[0])}
+    headers = {"Authorization": write.format(issuer.token())}
     assert (await client.get("/me", headers=headers)).status == 200
 
 
 async def test_two_authorization_headers_are_refused(client, issuer):
-    header = ("Authorization", f"Bearer {issuer.issue()[0]}")
+    header = ("Authorization", f"Bearer {issuer.token()}")
     answer = await client.get("/me", headers=[header, header])
     assert answer.status == 400
     assert (await answer.json())["code"] == "invalid_request"
 
 
 async def test_a_token_in_the_query_is_no_token(client, issuer):
-    assert (await client.get("/me", params={"access_token": issuer.issue()[0]})).status == 401
+    assert (await client.get("/me", params={"access_token": issuer.token()})).status == 401
 
 
 async def test_why_a_token_was_refused_is_only_logged(client, issuer, caplog):
-    caplog.set_level("INFO", logger="tokensvc.verify.aiohttp")
-    token, _ = issuer.issue(aud="billing", iat=START)
+    caplog.set_level("INFO", logger="tokensvc.verify.bearer")
+    token = issuer.wrong_audience()
     answer = await client.get("/me", headers=bearer(token))
     assert "wrong_audience" not in await answer.text()
     assert "wrong_audience" in caplog.text
@@ -165,25 +165,25 @@ async def test_why_a_token_was_refused_is_only_logged(client, issuer, caplog):
 
 
 async def test_a_path_cannot_write_lines_into_the_log(client, caplog):
-    caplog.set_level("INFO", logger="tokensvc.verify.aiohttp")
+    caplog.set_level("INFO", logger="tokensvc.verify.bearer")
     await client.get("/nowhere%0A2026 root: all is well")
-    (message,) = [record.getMessage() for record in caplog.records if record.name == "tokensvc.verify.aiohttp"]
+    (message,) = [record.getMessage() for record in caplog.records if record.name == "tokensvc.verify.bearer"]
     assert "\n" not in message
 
 
 async def test_a_verifier_that_cannot_tell_answers_503(issuer):
-    verifier = issuer.make_verifier()
+    verifier = Verifier(issuer=issuer.issuer, audience="api")  # never started
     app = web.Application(middlewares=[auth_middleware(verifier)])
     app.router.add_get("/me", whoami)
     async with TestClient(TestServer(app)) as made:
-        answer = await made.get("/me", headers=bearer(issuer.issue()[0]))
+        answer = await made.get("/me", headers=bearer(issuer.token()))
         assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
         assert "WWW-Authenticate" not in answer.headers
 
 
 @pytest.mark.parametrize("path", ["/partial", "/wrapped"])
 async def test_what_wraps_a_handler_does_not_lose_its_requirement(client, issuer, path):
-    assert (await client.get(path, headers=bearer(issuer.issue()[0]))).status == 403
+    assert (await client.get(path, headers=bearer(issuer.token()))).status == 403
 
 
 async def test_openness_shines_through_wrappers_and_is_not_inherited(client):

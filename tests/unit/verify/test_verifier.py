@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from tests.factories import ACCOUNT_ID, ISSUER, KEY_ID, make_signing_key
-from tests.simulator import SimulatedIssuer, simulated
+from tests.simulator import SimulatedIssuer, reason_of, simulated
 
+from tokensvc.core.errors import InvalidPageError
 from tokensvc.core.identifier import Jti
 from tokensvc.verify import InvalidTokenError, Verifier, VerifierUnavailableError
-
-
-def reason_of(verifier: Verifier, token: str) -> str | None:
-    try:
-        verifier.verify(token)
-    except (InvalidTokenError, VerifierUnavailableError) as error:
-        return error.reason
-    return None
+from tokensvc.verify.fetch import JwksAnswer
 
 
 @simulated
@@ -79,118 +74,20 @@ async def test_a_rotation_costs_no_refusal():
         issuer.keys.append(standby)
         after, _ = issuer.issue()
         assert (reason_of(verifier, before), reason_of(verifier, after)) == (None, None)
-        issuer.withdraw(old)
+        issuer.withdraw(old.kid)
         await asyncio.sleep(270)  # the token would live another half minute
         assert reason_of(verifier, before) == "unknown_kid"
         assert reason_of(verifier, after) is None
 
 
-@simulated
-async def test_keys_are_refreshed_before_their_age_runs_out():
-    issuer = SimulatedIssuer(max_age=300)
-    async with issuer.make_verifier():
-        await asyncio.sleep(3600)
-    gaps = [after - before for before, after in zip(issuer.jwks_asked_at, issuer.jwks_asked_at[1:], strict=False)]
-    assert len(gaps) >= 14
-    assert all(216 <= gap <= 240 for gap in gaps)
-
-
-@simulated
-async def test_an_issuer_that_allows_no_age_is_asked_once_a_second():
-    issuer = SimulatedIssuer(max_age=0)
-    async with issuer.make_verifier():
-        await asyncio.sleep(10.5)
-    assert len(issuer.jwks_asked_at) == 11
-
-
-@simulated
-async def test_an_unchanged_jwks_is_only_confirmed():
-    issuer = SimulatedIssuer()
-    async with issuer.make_verifier() as verifier:
-        await asyncio.sleep(241)
-        assert issuer.etags_asked[0] is None
-        assert issuer.etags_asked[1] is not None
-        assert verifier.status().jwks_age < 30
-        assert verifier.status().kids == (issuer.signer.kid,)
-
-
-@simulated
-async def test_a_key_nobody_announced_is_found_once_the_cooldown_is_over():
-    issuer = SimulatedIssuer()
-    async with issuer.make_verifier() as verifier:
-        issuer.rotate()
-        token, _ = issuer.issue()
-        assert reason_of(verifier, token) == "unknown_kid"
-        await asyncio.sleep(29)
-        assert reason_of(verifier, token) == "unknown_kid"
-        await asyncio.sleep(1)
-        assert reason_of(verifier, token) == "unknown_kid"
-        await asyncio.sleep(0.1)
-        assert reason_of(verifier, token) is None
-
-
-@simulated
-async def test_ten_thousand_unknown_kids_cost_one_fetch_per_cooldown():
-    issuer = SimulatedIssuer(max_age=100_000)
-    async with issuer.make_verifier() as verifier:
-        stranger, _, _ = make_signing_key()
-        token = issuer.sign_token({}, key=stranger)
-        loop, until = asyncio.get_running_loop(), 300.0
-        for number in range(10_000):
-            assert reason_of(verifier, token) == "unknown_kid"
-            await asyncio.sleep(until / 10_000)
-            assert len(issuer.jwks_asked_at) <= 1 + loop.time() // 30, number
-        assert len(issuer.jwks_asked_at) >= 9
-
-
-@pytest.mark.parametrize(("ceiling", "ends"), [(600, 900), (0, 300)])
-@simulated
-async def test_keys_outlive_an_outage_up_to_the_ceiling(ceiling, ends):
-    issuer = SimulatedIssuer(max_age=300)
-    verifier = issuer.make_verifier(when_stale="accept", jwks_stale_if_error=ceiling)
-    async with verifier:
-        issuer.go_down()
-        await asyncio.sleep(ends)
-        token, _ = issuer.issue()
-        assert reason_of(verifier, token) is None
-        assert verifier.status().jwks_error is not None
-        await asyncio.sleep(1)
-        assert reason_of(verifier, token) == "no_keys"
-        issuer.down = False
-        await asyncio.sleep(31)
-        assert reason_of(verifier, token) is None
-
-
-@pytest.mark.parametrize(
-    "document",
-    [b"", b"<html>", b'{"keys":[]}', b'{"keys":[{"kty":"oct","k":"AAAA","kid":"k","alg":"HS256"}]}', b'{"keys":' + b"[" * 100_000],
-    ids=["nothing", "a web page", "no keys", "no usable key", "nested too deep"],
-)
-@simulated
-async def test_a_broken_jwks_does_not_displace_the_good_one_and_is_got_over(document):
-    issuer = SimulatedIssuer(max_age=300)
-    async with issuer.make_verifier() as verifier:
-        issuer.jwks_lie = document
-        await asyncio.sleep(250)
-        token, _ = issuer.issue()
-        assert reason_of(verifier, token) is None
-        assert verifier.status().jwks_error is not None
-        issuer.jwks_lie = None
-        await asyncio.sleep(31)
-        assert verifier.status().jwks_error is None
-        issuer.revoke("jti", "one more")
-        await asyncio.sleep(0.1)
-        assert verifier.status().denylist_entries == 1
-
-
 # --- revocation ------------------------------------------------------------------------------------------------------------
 
 DENIALS: dict[str, Any] = {
-    "jti": lambda issuer, claims: issuer.revoke("jti", claims.jti),
-    "origin_jti": lambda issuer, _claims: issuer.revoke("jti", "origin"),
-    "key": lambda issuer, claims: issuer.revoke("key", KEY_ID, upto=claims.iat),
-    "account": lambda issuer, claims: issuer.revoke("account", ACCOUNT_ID, upto=claims.iat),
-    "kid": lambda issuer, _claims: issuer.revoke("kid", issuer.signer.kid),
+    "jti": lambda issuer, claims: issuer.deny("jti", claims.jti),
+    "origin_jti": lambda issuer, _claims: issuer.deny("jti", "origin"),
+    "key": lambda issuer, claims: issuer.deny("key", KEY_ID, upto=claims.iat),
+    "account": lambda issuer, claims: issuer.deny("account", ACCOUNT_ID, upto=claims.iat),
+    "kid": lambda issuer, _claims: issuer.deny("kid", issuer.signer.kid),
 }
 
 
@@ -218,7 +115,7 @@ async def test_revocations_in_a_row_are_followed_by_deltas():
     async with issuer.make_verifier() as verifier:
         for number in range(20):
             _, claims = issuer.issue()
-            issuer.revoke("jti", claims.jti)
+            issuer.deny("jti", claims.jti)
             await asyncio.sleep(0.01)
             assert verifier.status().denylist_entries == number + 1
         assert issuer.pages_asked.count(None) == 1
@@ -234,7 +131,7 @@ async def test_a_revoked_token_never_comes_back_whatever_leeway_is_allowed(leewa
         return  # a leeway that outlives the entries may well be refused
     async with verifier:
         token, claims = issuer.issue()
-        issuer.revoke("jti", claims.jti, life=600 + 120)
+        issuer.deny("jti", claims.jti, life=600 + 120)
         for _ in range(1000):
             await asyncio.sleep(1)
             assert reason_of(verifier, token) is not None
@@ -306,7 +203,7 @@ async def test_a_stale_verifier_that_accepts_still_refuses_what_it_knows():
     issuer = SimulatedIssuer()
     async with issuer.make_verifier(when_stale="accept") as verifier:
         token, claims = issuer.issue()
-        issuer.revoke("jti", claims.jti)
+        issuer.deny("jti", claims.jti)
         await asyncio.sleep(1)
         issuer.go_down()
         await asyncio.sleep(500)
@@ -346,6 +243,110 @@ async def test_an_issuer_that_does_not_wait_is_not_asked_in_a_tight_loop():
     assert len(issuer.pages_asked) < 20
 
 
+# --- what comes by another road -------------------------------------------------------------------------------------------
+
+
+@simulated
+async def test_keys_and_pages_may_come_by_another_road_and_are_judged_all_the_same():
+    issuer = SimulatedIssuer()
+    verifier = issuer.make_verifier()
+    with pytest.raises(InvalidTokenError):
+        verifier.take(page=issuer.page())  # no key for it yet
+    with pytest.raises(ValueError, match="no usable key"):
+        verifier.take(jwks=JwksAnswer(b'{"keys":[]}', None, 300.0))
+    assert verifier._jwks.snapshot() is None
+    verifier.take(jwks=issuer.answer_jwks(), page=issuer.page())
+    token, _ = issuer.issue()
+    assert reason_of(verifier, token) is None
+    issuer.revoke(token=token)
+    verifier.take(page=issuer.page(verifier.status().denylist_cursor))
+    assert reason_of(verifier, token) == "revoked_jti"
+    with pytest.raises(InvalidPageError):
+        verifier.take(page=issuer.sign_page(replace(issuer.build_page(None), full=False)))
+
+
+# --- the hook for metrics, and faults of our own ---------------------------------------------------------------------------
+
+
+@simulated
+async def test_every_verification_is_told_to_the_hook():
+    issuer = SimulatedIssuer()
+    outcomes: list[str] = []
+    verifier = issuer.make_verifier(on_verify=outcomes.append)
+    token, _ = issuer.issue()
+    with pytest.raises(VerifierUnavailableError):
+        verifier.verify(token)
+    async with verifier:
+        verifier.verify(token)
+        verifier.verify(token)
+        for bad in (issuer.tampered(), "junk"):
+            with pytest.raises(InvalidTokenError):
+                verifier.verify(bad)
+        issuer.revoke(token=token)
+        await asyncio.sleep(1)
+        with pytest.raises(InvalidTokenError):
+            verifier.verify(token)
+    assert outcomes == ["no_keys", "ok", "ok", "bad_signature", "malformed_token", "revoked_jti"]
+
+
+def break_down(_after: str | None) -> str:
+    msg = "a fault of our own"
+    raise AssertionError(msg)
+
+
+@simulated
+async def test_a_verifier_that_follows_no_more_says_so_and_refuses_once_it_is_stale(caplog):
+    issuer = SimulatedIssuer()
+    async with issuer.make_verifier() as verifier:
+        issuer.page_lie = break_down
+        issuer.wake()
+        await asyncio.sleep(1)
+        assert "follows no more" in caplog.text
+        token, _ = issuer.issue()
+        assert reason_of(verifier, token) is None
+        await asyncio.sleep(60)
+        assert reason_of(verifier, token) == "denylist_stale"
+
+
+@simulated
+async def test_a_verifier_is_started_once():
+    issuer = SimulatedIssuer()
+    async with issuer.make_verifier() as verifier:
+        with pytest.raises(RuntimeError, match="started already"):
+            await verifier.start()
+
+
+def test_a_verifier_may_be_started_again_in_another_loop(caplog):
+    verifier: list[Verifier] = []
+
+    @simulated
+    async def live(*, down: bool) -> None:
+        issuer = SimulatedIssuer()
+        issuer.down = down
+        verifier[:] = verifier or [issuer.make_verifier()]
+        async with verifier[0]:
+            await asyncio.sleep(100)
+
+    live(down=True)
+    live(down=True)
+    assert "follows no more" not in caplog.text
+
+
+@simulated
+async def test_a_start_that_is_given_up_leaves_nothing_behind():
+    issuer = SimulatedIssuer()
+    issuer.down = True
+    verifier = issuer.make_verifier()
+    starting = asyncio.create_task(verifier.start())
+    await asyncio.sleep(1)
+    was_open = issuer.is_open
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert (was_open, issuer.is_open) == (True, False)
+    assert len(asyncio.all_tasks()) == 1
+
+
 # --- memory and set-up -----------------------------------------------------------------------------------------------------
 
 
@@ -358,8 +359,8 @@ async def test_the_memory_of_tokens_is_bounded_and_keeps_the_latest(most):
         for _ in range(50):
             assert reason_of(verifier, favourite) is None
             assert reason_of(verifier, issuer.issue()[0]) is None
-            assert len(verifier._remembered) <= most
-        assert (favourite in verifier._remembered) is (most > 1)
+            assert len(verifier._memory) <= most
+        assert (favourite in verifier._memory) is (most > 1)
 
 
 @simulated
@@ -367,7 +368,7 @@ async def test_a_refused_token_is_not_remembered():
     issuer = SimulatedIssuer()
     async with issuer.make_verifier() as verifier:
         assert reason_of(verifier, issuer.issue(aud="billing")[0]) == "wrong_audience"
-        assert not verifier._remembered
+        assert len(verifier._memory) == 0
 
 
 @pytest.mark.parametrize(
@@ -378,6 +379,8 @@ async def test_a_refused_token_is_not_remembered():
         {"algorithms": ()},
         {"algorithms": ("none",)},
         {"algorithms": ("ES256", "HS256")},
+        {"algorithms": "ES256"},
+        {"when_stale": "ignore"},
         {"max_staleness": 35},
         {"feed_wait": 60},
         {"issuer": "http://auth.example.com"},

@@ -1,0 +1,38 @@
+"""Fixtures for pytest: put `pytest_plugins = ["tokensvc.verify.testing_pytest"]` into your topmost conftest.py.
+
+    def test_orders_need_a_capability(client, fake_token):
+        assert client.get("/orders", headers={"Authorization": f"Bearer {fake_token(scope='other')}"}).status_code == 403
+
+with an application that was given `fake_verifier`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tokensvc.verify.testing import FakeIssuer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tokensvc.verify.verifier import Verifier
+
+
+@pytest.fixture
+def fake_issuer() -> FakeIssuer:
+    """An issuer of this test alone."""
+    return FakeIssuer()
+
+
+@pytest.fixture
+def fake_token(fake_issuer: FakeIssuer) -> Callable[..., str]:
+    """Makes tokens: `fake_token(scope="orders:read")`."""
+    return fake_issuer.token
+
+
+@pytest.fixture
+def fake_verifier(fake_issuer: FakeIssuer) -> Verifier:
+    """A verifier of those tokens, ready."""
+    return fake_issuer.verifier()

@@ -1,0 +1,166 @@
+"""The verifier of programs without an event loop, against an issuer on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.simulator import reason_of
+
+from tokensvc.verify import ThreadedVerifier, Verifier
+from tokensvc.verify.options import VerifierOptions
+from tokensvc.verify.testing import FakeIssuer
+from tokensvc.verify.testing_transport import InMemory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@contextmanager
+def served(issuer: FakeIssuer) -> Iterator[str]:
+    """Serve from a thread of its own, as the test itself has no loop."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    serving = issuer.serve()
+
+    def run(coroutine: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
+
+    try:
+        yield run(serving.__aenter__())
+        run(serving.__aexit__(None, None, None))
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < give_up
+        time.sleep(0.005)
+
+
+def test_it_verifies_and_learns_of_revocations_and_new_keys():
+    issuer = FakeIssuer()
+    with served(issuer) as url, ThreadedVerifier(issuer=url, audience="api", jwks_cooldown=0.05) as verifier:
+        assert verifier.status().ready
+        token = issuer.token(scope="orders:read")
+        assert verifier.verify(token).scope == ("orders:read",)
+        issuer.revoke(token=token)
+        until(lambda: reason_of(verifier, token) == "revoked_jti")
+        issuer.rotate()
+        fresh = issuer.token()
+        until(lambda: reason_of(verifier, fresh) is None)  # an unknown kid wakes the thread that fetches
+
+
+def test_it_may_be_asked_from_many_threads_at_once():
+    issuer = FakeIssuer()
+    with (
+        served(issuer) as url,
+        ThreadedVerifier(issuer=url, audience="api", remember=8, jwks_cooldown=0.01) as verifier,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        tokens = [issuer.token() for _ in range(20)]
+        bad = [issuer.tampered(), issuer.expired_token(), issuer.wrong_audience(), FakeIssuer().token()]
+        asked = [(tokens + bad)[number % 24] for number in range(2400)]
+        answers = list(pool.map(lambda token: (token, reason_of(verifier, token)), asked))
+    assert {reason for token, reason in answers if token in tokens} == {None}
+    assert {reason for token, reason in answers if token in bad} == {"bad_signature", "expired", "wrong_audience", "unknown_kid"}
+
+
+def test_it_ends_with_its_thread_and_cannot_be_started_again():
+    issuer = FakeIssuer()
+    with served(issuer) as url:
+        verifier = ThreadedVerifier(issuer=url, audience="api")
+        verifier.close()  # nothing to close yet
+        assert reason_of(verifier, issuer.token()) == "no_keys"
+        with verifier:
+            assert "tokensvc-verify" in {thread.name for thread in threading.enumerate()}
+            with pytest.raises(RuntimeError, match="started already"):
+                verifier.start()
+        verifier.close()
+        assert "tokensvc-verify" not in {thread.name for thread in threading.enumerate()}
+        with pytest.raises(RuntimeError, match="started already"):
+            verifier.start()
+
+
+def test_it_keeps_a_snapshot_when_it_is_closed(tmp_path):
+    issuer = FakeIssuer()
+    path = tmp_path / "snapshot"
+    with served(issuer) as url:
+        with ThreadedVerifier(issuer=url, audience="api", snapshot_path=path):
+            pass
+        assert path.exists()
+    with ThreadedVerifier(issuer=url, audience="api", snapshot_path=path) as verifier:  # nobody answers any more
+        assert reason_of(verifier, issuer.token()) is None
+
+
+def test_a_start_that_fails_leaves_no_thread_behind(unused_tcp_port):
+    class Broken(InMemory):
+        async def __aenter__(self):
+            msg = "no network at all"
+            raise OSError(msg)
+
+    url = f"http://127.0.0.1:{unused_tcp_port}"
+    verifier = ThreadedVerifier(issuer=url, audience="api", fetcher=Broken(FakeIssuer()))
+    with pytest.raises(OSError, match="no network at all"):
+        verifier.start()
+    assert "tokensvc-verify" not in {thread.name for thread in threading.enumerate()}
+
+
+FORKED = """
+import os, sys, warnings
+from tokensvc.verify import ThreadedVerifier
+warnings.simplefilter("ignore", DeprecationWarning)  # later Pythons warn of fork() beside threads, and that is the point here
+early = ThreadedVerifier(issuer=sys.argv[1], audience="api")
+with ThreadedVerifier(issuer=sys.argv[1], audience="api") as verifier:
+    verifier.verify(sys.argv[2])
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            verifier.verify(sys.argv[2])
+        except RuntimeError as error:
+            verifier.close()
+            with early:  # made before the fork, started after it
+                early.verify(sys.argv[2])
+            code = 7 if "start one in each process" in str(error) else 2
+        os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    verifier.verify(sys.argv[2])
+print("good")
+"""
+
+
+def test_in_a_process_that_was_forked_it_refuses_and_another_one_works():
+    issuer = FakeIssuer()
+    with served(issuer) as url:
+        command = [sys.executable, "-c", FORKED, url, issuer.token()]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.stdout, done.returncode) == ("good\n", 0), done.stderr
+
+
+def test_what_it_says_in_a_process_that_was_forked(monkeypatch):
+    verifier = ThreadedVerifier(issuer="https://auth.example.com", audience="api")
+    monkeypatch.setattr(verifier, "_process_id", 1)
+    for refused in (verifier.start, lambda: verifier.verify("t")):
+        with pytest.raises(RuntimeError, match="start one in each process"):
+            refused()
+
+
+def test_it_takes_every_option_of_the_verifier():
+    parameters = inspect.signature(Verifier.__init__).parameters
+    assert set(VerifierOptions.__annotations__) == set(parameters) - {"self"}
+    required = {name for name, parameter in parameters.items() if parameter.default is inspect.Parameter.empty}
+    assert {name for name, kind in VerifierOptions.__annotations__.items() if "Required" in str(kind)} == required - {"self"}
