@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _TRIES: Final = 4
 _FIRST_JITTER: Final = 0.5  # seconds, doubling
-_MOST_JITTER: Final = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ def plan_pause(failure: Failure, *, tries: int, now: float, deadline: float, cha
     if tries >= _TRIES:
         return None
     asked_for = max(0.0, failure.until - now)
-    pause = asked_for + chance * min(_MOST_JITTER, _FIRST_JITTER * 2.0 ** (tries - 1))
+    pause = asked_for + chance * _FIRST_JITTER * 2.0 ** (tries - 1)
     return pause if now + pause < deadline else None
 
 

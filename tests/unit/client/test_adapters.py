@@ -106,6 +106,19 @@ def test_a_file_is_rewound_before_it_is_sent_again(kind, issuer, clock, party):
     assert library.send("POST", party.url, file) == [(200, "token-2 a file")]
 
 
+async def test_aiohttp_repeats_a_form_with_a_file(issuer, clock, party):
+    party.refused.add("token-1")
+    form = aiohttp.FormData({"name": "orders"})
+    form.add_field("file", io.BytesIO(b"a file"), filename="orders.txt")
+    source = TokenSource(issuer=issuer.url, api_key=KEY, clock=clock)
+    auth = BearerMiddleware(source, allowed_hosts={party.host})
+    async with source, aiohttp.ClientSession(middlewares=[auth]) as session, session.post(party.url, data=form) as response:
+        assert response.status == 200
+    first, second = party.received
+    assert first.body == second.body
+    assert b"a file" in second.body
+
+
 def test_requests_does_not_repeat_what_comes_from_a_pipe(issuer, clock, party):
     party.refused.add("token-1")
     with pytest.raises(BodyNotRepeatableError):

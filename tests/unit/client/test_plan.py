@@ -98,7 +98,7 @@ def test_a_pause_is_never_shorter_than_asked_for_nor_beyond_the_deadline(tries, 
     pause = plan_pause(failure, tries=tries, now=now, deadline=now + patience, chance=chance)
     if pause is not None:
         assert tries < 4
-        assert max(0.0, failure.until - now) <= pause <= failure.until - now + 8
+        assert max(0.0, failure.until - now) <= pause <= failure.until - now + 2
         assert now + pause < now + patience
 
 
