@@ -36,11 +36,12 @@ class GuessGuard:
         self._clock = clock
         self._minute = 0
         self._unknown: dict[str, int] = {}
-        self._known: dict[bytes, None] = {}
+        self._known: set[bytes] = set()
+        self._known_before: set[bytes] = set()
 
     async def check(self, digest: bytes, network: str) -> None:
         """Raise RateLimitedError, after a while, if `network` has tried too many unknown keys and this one is not known to exist."""
-        if self._unknown.get(network, 0) < self._allowed or digest in self._known:
+        if self._unknown.get(network, 0) < self._allowed or self._is_known(digest):
             return
         now = self._clock()
         if int(now) // _MINUTE != self._minute:
@@ -72,8 +73,11 @@ class GuessGuard:
         self._unknown[network] = self._unknown.get(network, 0) + 1
 
     def note_known(self, digest: bytes) -> None:
-        """Remember a key that exists."""
+        """Remember a key that exists; in two generations, the elder of which is forgotten when the younger one is full."""
         if digest not in self._known:
             if len(self._known) >= _MOST_KNOWN:
-                del self._known[next(iter(self._known))]
-            self._known[digest] = None
+                self._known_before, self._known = self._known, set()
+            self._known.add(digest)
+
+    def _is_known(self, digest: bytes) -> bool:
+        return digest in self._known or digest in self._known_before
