@@ -56,11 +56,11 @@ def test_memory_is_bounded(guard, monkeypatch):
     for number in range(10):
         guard.note_known(bytes([number]) * 32)
         guard.note_unknown(f"net {number}")
-    assert len(guard._known) + len(guard._known_before) == 4
-    assert [guard._is_known(bytes([number]) * 32) for number in range(10)] == [False] * 6 + [True] * 4
+    assert len(guard._known) + len(guard._known_before) == 3
+    assert [guard._is_known(bytes([number]) * 32) for number in range(10)] == [False] * 7 + [True] * 3
     assert len(guard._unknown) <= 2
     guard.note_known(bytes([9]) * 32)
-    assert len(guard._known) == 2
+    assert len(guard._known) == 1
 
 
 async def test_a_refusal_comes_late_and_only_so_many_are_held(guard, monkeypatch):
