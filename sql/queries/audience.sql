@@ -1,17 +1,20 @@
 -- Audiences: whom tokens are for.
 
--- name: insert(name, description, token_life)
-insert into audience (name, description, token_life, created_at) values ($1, $2, $3, clock_timestamp())
-returning name, description, token_life, created_at;
+-- name: insert(name, description, token_life, alg)
+insert into audience (name, description, token_life, alg, created_at) values ($1, $2, $3, $4, clock_timestamp())
+returning name, description, token_life, alg, created_at;
 
 -- name: list()
-select name, description, token_life, created_at from audience order by name;
+select name, description, token_life, alg, created_at from audience order by name;
 
 -- name: find(name)
-select name, description, token_life, created_at from audience where name = $1;
+select name, description, token_life, alg, created_at from audience where name = $1;
 
--- name: update(name, description, token_life)
-update audience set description = $2, token_life = $3 where name = $1 returning name, description, token_life, created_at;
+-- name: update(name, description, token_life, alg)
+update audience set description = $2, token_life = $3, alg = $4 where name = $1 returning name, description, token_life, alg, created_at;
 
 -- name: delete(name)
 delete from audience where name = $1 returning name;
+
+-- name: list_algorithms()
+select distinct alg from audience order by alg;

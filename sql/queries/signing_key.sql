@@ -7,4 +7,11 @@ select kid, alg, public_jwk, sealed_private_key, created_at, active_at, revoked_
 insert into signing_key (kid, alg, public_jwk, sealed_private_key, created_at, active_at) values ($1, $2, $3, $4, $5, $6);
 
 -- name: activate(kid, active_at)
-update signing_key set active_at = $2 where kid = $1 and active_at is null and revoked_at is null;
+-- Also one that was planned for later; never one that has begun.
+update signing_key set active_at = $2 where kid = $1 and revoked_at is null and (active_at is null or active_at > $2);
+
+-- name: revoke(kid, revoked_at)
+update signing_key set revoked_at = $2 where kid = $1 and revoked_at is null;
+
+-- name: reseal(kid, sealed_private_key)
+update signing_key set sealed_private_key = $2 where kid = $1;

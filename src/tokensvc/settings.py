@@ -14,12 +14,14 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from tokensvc.core.apikey import DEFAULT_PREFIX, check_prefix
 from tokensvc.core.errors import InvalidInputError, StartRefusedError
 from tokensvc.core.exchange import IssuingPolicy
-from tokensvc.core.keyring import RotationPolicy
+from tokensvc.core.keyring import LEEWAY, RotationPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _PREFIX: Final = "TOKENSVC_"
+_SECRETS: Final = {"database_url"}  # the master key has a file of its own, read where it is needed
+_CREDENTIAL: Final = "tokensvc-master-key"
 _LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
 
 
@@ -34,14 +36,16 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = None
     data_dir: Path = Path(".tokensvc")
     keys_dir: Path = Path("keys")
+    master_key: SecretStr | None = Field(None, description="32 bytes in base64")
     master_key_file: Path | None = None
+    is_credential: bool = Field(default=False, description="the master key file lies in systemd's credential folder")
     postgres_bin_dir: Path | None = None
     database_wait: int = Field(30, ge=0, description="how long the start waits for Postgres")
     pool_size: int = Field(10, ge=2, le=200)
 
     default_audience: str = Field("api", min_length=1, max_length=255)
-    token_ttl: int = Field(600, ge=10)
-    max_token_ttl: int = Field(3600, ge=10)
+    token_ttl: int = Field(600, ge=1)
+    max_token_ttl: int = Field(3600, ge=1)
     key_prefix: str = DEFAULT_PREFIX
 
     ledger_queue: int = Field(2000, ge=1, description="how many exchanges may wait for Postgres; more are turned away at once")
@@ -52,7 +56,7 @@ class Settings(BaseSettings):
     jwks_max_age: int = Field(300, ge=0)
     verifier_cache: int = Field(330, ge=0, description="how long verifiers may keep a JWKS whatever max-age says")
     rotation_margin: int = Field(60, ge=0)
-    rotation_period: int = Field(30 * 86400, ge=60)
+    rotation_period: int = Field(30 * 86400, ge=1)
 
     feed_page_ttl: int = Field(60, ge=5)
     feed_max_wait: int = Field(30, ge=1, le=30)
@@ -99,6 +103,13 @@ class Settings(BaseSettings):
             msg = (
                 f"TOKENSVC_ROTATION_PERIOD ({self.rotation_period}) must exceed the time that a new key is published before it signs: "
                 f"TOKENSVC_JWKS_MAX_AGE + TOKENSVC_VERIFIER_CACHE + TOKENSVC_ROTATION_MARGIN = {lead}"
+            )
+            raise ValueError(msg)
+        shown = self.max_token_ttl + int(LEEWAY.total_seconds())
+        if self.rotation_period <= shown:
+            msg = (
+                f"TOKENSVC_ROTATION_PERIOD ({self.rotation_period}) must exceed the time that a key is published after it signed last: "
+                f"TOKENSVC_MAX_TOKEN_TTL + {int(LEEWAY.total_seconds())} = {shown}"
             )
             raise ValueError(msg)
         if self.feed_page_ttl <= self.feed_max_wait // 2:
@@ -157,13 +168,27 @@ def _values(environment: Mapping[str, str]) -> dict[str, str]:
     for name in Settings.model_fields:
         variable = (_PREFIX + name).upper()
         path = environment.get(variable + "_FILE")
-        if name == "database_url" and path:
+        if name in _SECRETS and path:
             if variable in environment:
                 msg = f"{variable} and {variable}_FILE contradict each other: set one of them"
                 raise StartRefusedError(msg)
             values[name] = _read(variable + "_FILE", path)
         elif environment.get(variable):
             values[name] = environment[variable]
+    return _add_credential(values, environment)
+
+
+def _add_credential(values: dict[str, str], environment: Mapping[str, str]) -> dict[str, str]:
+    """Take the master key from systemd's credential folder (`LoadCredential=tokensvc-master-key:...`) if nothing else names one."""
+    if "master_key" in values and "master_key_file" in values:
+        msg = "TOKENSVC_MASTER_KEY and TOKENSVC_MASTER_KEY_FILE contradict each other: set one of them"
+        raise StartRefusedError(msg)
+    values.pop("is_credential", None)
+    folder = environment.get("CREDENTIALS_DIRECTORY")
+    if folder and not {"master_key", "master_key_file"} & values.keys():
+        path = Path(folder) / _CREDENTIAL
+        if path.is_file():
+            return {**values, "master_key_file": str(path), "is_credential": "true"}
     return values
 
 

@@ -8,7 +8,7 @@ from tests.integration.things import ACTOR
 
 from tokensvc.core.errors import ConflictError
 from tokensvc.issuer.audit import list_events
-from tokensvc.issuer.rotation import list_signing_keys_with_phase, rotate_once
+from tokensvc.issuer.rotation import Urgency, list_signing_keys_with_phase, rotate_once
 from tokensvc.store.pool import open_database
 
 AGE = "update signing_key set created_at = created_at - $1::interval, active_at = active_at - $1::interval"
@@ -40,13 +40,13 @@ async def test_after_its_period_the_standby_takes_over_and_a_new_one_is_publishe
 
 
 async def test_asking_twice_for_a_rotation_that_is_planned_is_refused(database, settings, started):
-    first = await rotate_once(database, settings, started.master_key, actor=ACTOR, asked=True)
+    first = await rotate_once(database, settings, started.master_key, actor=ACTOR, urgency=Urgency(asked=True))
     assert first is not None
-    second = await rotate_once(database, settings, started.master_key, actor=ACTOR, asked=True)
+    second = await rotate_once(database, settings, started.master_key, actor=ACTOR, urgency=Urgency(asked=True))
     assert second is not None
     assert not second.new_standby, "the new standby must be in every cache before it signs"
     with pytest.raises(ConflictError, match="a rotation is already planned"):
-        await rotate_once(database, settings, started.master_key, actor=ACTOR, asked=True)
+        await rotate_once(database, settings, started.master_key, actor=ACTOR, urgency=Urgency(asked=True))
     listed = {entry.record.kid: entry for entry in await list_signing_keys_with_phase(database, settings)}
     assert second.kid is not None
     assert listed[second.kid].record.active_at == second.active_at

@@ -16,8 +16,9 @@ from tokensvc.issuer.accounts import delete_account, list_accounts
 from tokensvc.issuer.api_keys import list_keys
 from tokensvc.issuer.audiences import list_audiences
 from tokensvc.issuer.audit import list_events
+from tokensvc.issuer.master_key import load_master_key
 from tokensvc.issuer.service import open_service
-from tokensvc.issuer.start import initialise, load_master_key
+from tokensvc.issuer.start import initialise
 from tokensvc.store.keyfile import create_master_key, find_master_key
 from tokensvc.store.pool import connect, open_database
 from tokensvc.store.signing_key import list_signing_keys

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from tokensvc.cli.files import reserved
 from tokensvc.cli.limits import limit_changes, limit_options
 from tokensvc.cli.output import Duration, Row, confirm, output_option, print_row, print_rows, say, yes_option
 from tokensvc.cli.session import actor, operate
 from tokensvc.cli.usage import build_usage, draw_usage
-from tokensvc.core.errors import InvalidInputError
 from tokensvc.issuer import api_keys
 from tokensvc.issuer.usage import list_usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from datetime import timedelta
     from typing import TextIO
 
@@ -71,7 +68,7 @@ def create(
         life=expires_in or None,
         limits=limit_changes(tier, per_minute, per_day),
     )
-    with _reserved(write_env) as file:
+    with reserved(write_env) as file:
         made = operate(
             lambda database, settings: api_keys.create_key(database, account_id, wish, prefix=settings.key_prefix, actor=actor())
         )
@@ -171,7 +168,7 @@ def rotate(key_id: str, grace: timedelta, write_env: Path | None, output: str) -
     \b
     tokensvc key rotate key_... --grace 7d
     """
-    with _reserved(write_env) as file:
+    with reserved(write_env) as file:
         made = operate(
             lambda database, settings: api_keys.rotate_key(database, key_id, grace=grace, prefix=settings.key_prefix, actor=actor())
         )
@@ -197,25 +194,6 @@ def delete(key_id: str, output: str, *, yes: bool) -> None:
     confirm(f"Delete {key_id}? This cannot be undone.", yes=yes)
     operate(lambda database, _: api_keys.delete_key(database, key_id, actor=actor()))
     print_row({"id": key_id, "state": "deleted"}, output)
-
-
-@contextmanager
-def _reserved(path: Path | None) -> Iterator[TextIO | None]:
-    """Open the file that the key shall go to, before the key is made; remove it if it is not made."""
-    if path is None:
-        yield None
-        return
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
-        msg = f"{path} cannot be made ({error.strerror}); name a new file in a folder that exists"
-        raise InvalidInputError(msg) from error
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            yield file
-    except BaseException:
-        path.unlink()
-        raise
 
 
 def _print_new(made: NewKey, output: str, env_file: TextIO | None) -> None:

@@ -22,6 +22,7 @@ _COMMANDS: Final = {
     "audience": ("audience", "Whom tokens are for."),
     "token": ("token", "Get, verify, inspect and revoke tokens."),
     "signing-key": ("signing_key", "The keys that sign tokens."),
+    "master-key": ("master_key", "What seals the signing keys."),
     "denylist": ("denylist", "What has been revoked."),
     "audit": ("audit", "Who did what, when."),
 }

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import click
 
-from tokensvc.cli.output import output_option, print_row, print_rows, say
+from tokensvc.cli.files import read_file, reserved
+from tokensvc.cli.output import confirm, output_option, print_row, print_rows, say, yes_option
 from tokensvc.cli.session import actor, operate
-from tokensvc.issuer.rotation import list_signing_keys_with_phase, rotate_once
-from tokensvc.issuer.start import load_master_key
+from tokensvc.core.jwks import ALGORITHMS
+from tokensvc.core.keyring import DEFAULT_ALGORITHM
+from tokensvc.issuer.master_key import load_master_key
+from tokensvc.issuer.rotation import Urgency, list_signing_keys_with_phase, revoke_signing_key_now, rotate_once
+from tokensvc.issuer.signing_keys import export_private_key, import_signing_key, load_public_key
 
 if TYPE_CHECKING:
-    from tokensvc.core.keyring import RotationPlan
+    from collections.abc import Awaitable, Callable
+    from typing import TextIO
+
+    from tokensvc.core.sealing import MasterKey
     from tokensvc.issuer.database import Database
     from tokensvc.settings import Settings
+
+T = TypeVar("T")
 
 
 @click.group("signing-key")
@@ -46,19 +57,81 @@ def list_(output: str) -> None:
 
 
 @command.command("rotate")
+@click.option("--now", "at_once", is_flag=True, help="At once, if every cache has the next key already.")
+@click.option("--force", is_flag=True, help="With --now: also if verifiers will refuse good tokens for a while.")
+@click.option("--alg", type=click.Choice(ALGORITHMS), default=DEFAULT_ALGORITHM, show_default=True, help="Whose keyring.")
 @output_option
-def rotate(output: str) -> None:
+def rotate(alg: str, output: str, *, at_once: bool, force: bool) -> None:
     """Let the standby take over as soon as every cache has it, and publish a new standby. The old key's tokens stay good."""
-
-    async def act(database: Database, settings: Settings) -> RotationPlan | None:
-        master_key = await load_master_key(database, settings)
-        return await rotate_once(database, settings, master_key, actor=actor(), asked=True)
-
-    plan = operate(act)
+    if force and not at_once:
+        msg = "--force goes with --now: a rotation without --now is never unsafe"
+        raise click.UsageError(msg)
+    urgency = Urgency(asked=True, at_once=at_once, force=force)
+    plan = _operate(lambda database, settings, master: rotate_once(database, settings, master, alg=alg, urgency=urgency, actor=actor()))
     if plan is None:
         say("another process has rotated just now; see: tokensvc signing-key list")
-        print_row({"kid": None, "active_at": None}, output)
+        print_row({"kid": None, "active_at": None, "unsafe_for_seconds": None}, output)
         return
-    print_row({"kid": plan.kid, "active_at": plan.active_at}, output)
-    if output == "text" and not plan.new_standby:
+    unsafe = int(plan.unsafe_for.total_seconds())
+    print_row({"kid": plan.kid, "active_at": plan.active_at, "unsafe_for_seconds": unsafe}, output)
+    if unsafe:
+        say(f"forced: verifiers that have not fetched it may refuse good tokens for up to {unsafe} s")
+    elif output == "text" and not plan.new_standby:
         say("it is published already and signs from then on, when no cache can lack it any more")
+
+
+@command.command("revoke")
+@click.argument("kid")
+@click.option("--reason", default="", help="For the audit trail.")
+@yes_option
+@output_option
+def revoke(kid: str, reason: str, output: str, *, yes: bool) -> None:
+    """Withdraw trust in a signing key that may be in wrong hands. Its successor signs at once.
+
+    Every token that it signed is refused by followers within a second; verifiers that only know the JWKS trust it until their cache ends.
+    """
+    confirm(f"Revoke {kid}? Every token that it signed dies, and this cannot be undone.", yes=yes)
+    plan = _operate(
+        lambda database, settings, master: revoke_signing_key_now(database, settings, master, kid, actor=actor(), reason=reason)
+    )
+    print_row({"kid": kid, "state": "revoked", "successor": None if plan is None else plan.kid}, output)
+
+
+@command.command("export")
+@click.argument("kid")
+@click.option("--pem", is_flag=True, help="The public key as PEM, for what reads no JWKS.")
+@click.option("--private", "private_file", type=click.Path(path_type=Path), help="The private key, as PEM, to this new file (mode 0600).")
+def export(kid: str, private_file: Path | None, *, pem: bool) -> None:
+    """Print the public key as a JWK or PEM; the private one leaves only with --private, and that is audited."""
+    if private_file is None:
+        jwk, public_pem = operate(lambda database, _: load_public_key(database, kid))
+        click.echo(public_pem.decode("ascii").strip() if pem else json.dumps(jwk))
+        return
+    with reserved(private_file) as file:
+        exported = _operate(lambda database, _, master: export_private_key(database, master, kid, actor=actor()))
+        cast("TextIO", file).write(exported.decode("ascii"))
+    say(f"the private key is in {private_file}: whoever reads it can sign tokens")
+
+
+@command.command("import")
+@click.argument("source", type=click.Path(path_type=Path), default="-")
+@output_option
+def import_(source: Path, output: str) -> None:
+    """Take in a private key, PEM or JWK, from a file or stdin: RSA (2048 bits or more), P-256 or Ed25519.
+
+    It becomes the standby: published now, it signs after the next rotation.
+    """
+    text = read_file(source)
+    imported = _operate(lambda database, settings, master: import_signing_key(database, settings, master, text, actor=actor()))
+    print_row({"kid": imported.kid, "alg": imported.alg, "phase": "pending"}, output)
+    if output == "text":
+        say(f"next: tokensvc signing-key rotate --alg {imported.alg}")
+
+
+def _operate(act: Callable[[Database, Settings, MasterKey], Awaitable[T]]) -> T:
+    """As `operate`, with the master key."""
+
+    async def with_key(database: Database, settings: Settings) -> T:
+        return await act(database, settings, await load_master_key(database, settings))
+
+    return operate(with_key)

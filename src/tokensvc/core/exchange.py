@@ -38,11 +38,15 @@ MAX_AUDIENCE_LENGTH: Final = 255
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audience:
-    """A relying party, or a group of them, that tokens are made for. `token_life` None: the default of the settings."""
+    """A relying party, or a group of them, that tokens are made for. `token_life` None: the default of the settings.
+
+    `alg` signs its tokens, as soon as there is a key of it that every cache has.
+    """
 
     name: str
     description: str
     token_life: timedelta | None
+    alg: str
     created_at: datetime
 
 

@@ -8,11 +8,14 @@
 - A retired key stays published until its last token has expired, plus 120 s for verifiers that grant leeway.
 
 Nothing is stored as a state, so replicas agree without a job that flips anything.
+
+Each algorithm has a keyring of its own. The default one is never without a signer, whatever that costs; another one begins when every
+cache has its first key, and until then the default one stands in.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from tokensvc.core.identifier import Kid
 
 LEEWAY: Final = timedelta(seconds=120)  # twice what verifiers grant after `exp`: entries and keys outlive the last token by it
+
+DEFAULT_ALGORITHM: Final = "ES256"
 
 Phase = Literal["pending", "active", "retiring", "expired", "revoked"]
 
@@ -64,12 +69,16 @@ class RotationPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RotationPlan:
-    """What to do now: let `kid` sign from `active_at` on; make new keys, the first of them signing at once if there is no signer."""
+    """What to do now: let `kid` sign from `active_at` on, or without one a new signer; make a new standby.
+
+    `unsafe_for`: how long caches may lack the key that begins to sign; zero in every plan that was not forced.
+    """
 
     kid: Kid | None = None
     active_at: datetime | None = None
     new_signer: bool = False
     new_standby: bool = False
+    unsafe_for: timedelta = timedelta()
 
 
 def superseded_at(record: SigningKeyRecord, records: Iterable[SigningKeyRecord]) -> datetime | None:
@@ -134,9 +143,7 @@ def plan_rotation(
     """
     active, standby = find_active(records, alg, now), find_standby(records, alg, now)
     if active is None:
-        if standby is None:
-            return RotationPlan(new_signer=True, new_standby=True)
-        return RotationPlan(kid=standby.kid, active_at=now, new_standby=True)  # no signer at all is worse than a cold cache
+        return _plan_signer(records, alg, policy, now)
     if standby is None:
         return RotationPlan(new_standby=True)
     if standby.active_at is not None:
@@ -146,8 +153,56 @@ def plan_rotation(
         return None
     if not asked and active.active_at is not None and now < active.active_at + policy.period:
         return None
-    active_at = max(now, safe_to_activate_at(standby, records, policy), _room_from(records, alg, policy, now))
+    active_at = max(now, _safe_from(standby, records, policy, now))
     return RotationPlan(kid=standby.kid, active_at=active_at, new_standby=active_at <= now)
+
+
+def plan_rotation_now(
+    records: Sequence[SigningKeyRecord], alg: str, policy: RotationPolicy, now: datetime, *, force: bool = False
+) -> RotationPlan:
+    """Return how the next signer begins at once, also one that was planned for later.
+
+    Raises ConflictError if that is unsafe and not forced: it says for how many seconds verifiers would refuse good tokens.
+    """
+    standby = find_standby(records, alg, now)
+    if standby is None:
+        msg = f"there is no {alg} key to take over; see: tokensvc signing-key list"
+        raise ConflictError(msg)
+    safe_at = _safe_from(standby, records, policy, now)
+    unsafe_for = max(timedelta(), safe_at - now)
+    if unsafe_for and not force:
+        seconds = int(unsafe_for.total_seconds()) + 1
+        msg = (
+            f"{standby.kid} is safe to sign from {safe_at:%Y-%m-%d %H:%M:%S} UTC: until then verifiers that have not fetched it may refuse "
+            f"good tokens for up to {seconds} s. Leave out --now, or add --force"
+        )
+        raise ConflictError(msg)
+    others = [r for r in records if r.kid != standby.kid]
+    return RotationPlan(kid=standby.kid, active_at=now, new_standby=find_standby(others, alg, now) is None, unsafe_for=unsafe_for)
+
+
+def revoke_record(records: Sequence[SigningKeyRecord], kid: Kid, now: datetime) -> list[SigningKeyRecord]:
+    """Return the records as they are when `kid` is revoked; `plan_rotation` then says what must be done in the same transaction."""
+    return [replace(r, revoked_at=now) if r.kid == kid and r.revoked_at is None else r for r in records]
+
+
+def _plan_signer(records: Sequence[SigningKeyRecord], alg: str, policy: RotationPolicy, now: datetime) -> RotationPlan | None:
+    """Return how `alg` gets a signer: it has none, never had one, or its last one was revoked."""
+    standby = find_standby(records, alg, now)
+    has_signed = any(order[0] <= now for order in _orders(records, alg))
+    if has_signed or alg == DEFAULT_ALGORITHM or find_active(records, DEFAULT_ALGORITHM, now) is None:
+        if standby is None:
+            return RotationPlan(active_at=now, new_signer=True, new_standby=True)
+        return RotationPlan(kid=standby.kid, active_at=now, new_standby=True)  # no signer at all is worse than a cold cache
+    if standby is None:
+        return RotationPlan(active_at=now + policy.lead, new_signer=True, new_standby=True)
+    if standby.active_at is None:  # imported
+        return RotationPlan(kid=standby.kid, active_at=safe_to_activate_at(standby, records, policy), new_standby=True)
+    return None
+
+
+def _safe_from(standby: SigningKeyRecord, records: Sequence[SigningKeyRecord], policy: RotationPolicy, now: datetime) -> datetime:
+    return max(safe_to_activate_at(standby, records, policy), _room_from(records, standby.alg, policy, now))
 
 
 def _room_from(records: Sequence[SigningKeyRecord], alg: str, policy: RotationPolicy, now: datetime) -> datetime:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tokensvc.core.account import parse_description
 from tokensvc.core.errors import ConflictError, InvalidInputError
 from tokensvc.core.exchange import MAX_AUDIENCE_LENGTH, Audience, longest_life
+from tokensvc.core.keyring import DEFAULT_ALGORITHM
 from tokensvc.issuer.audit import record
 from tokensvc.store import audience as table
 from tokensvc.store.feed_head import bump_head
@@ -27,11 +28,18 @@ def parse_audience(text: str) -> str:
 
 
 async def add_audience(
-    database: Database, settings: Settings, name: str, *, description: str = "", token_life: timedelta | None = None, actor: str
+    database: Database,
+    settings: Settings,
+    name: str,
+    *,
+    description: str = "",
+    token_life: timedelta | None = None,
+    alg: str = DEFAULT_ALGORITHM,
+    actor: str,
 ) -> Audience:
-    """Add an audience; `token_life` None means the default of the settings."""
+    """Add an audience; `token_life` None means the default of the settings. `alg`: one of `core.jwks.ALGORITHMS`."""
     async with database.transaction() as connection:
-        return await insert_audience(connection, settings, name, description=description, token_life=token_life, actor=actor)
+        return await insert_audience(connection, settings, name, description=description, token_life=token_life, alg=alg, actor=actor)
 
 
 async def insert_audience(
@@ -41,11 +49,12 @@ async def insert_audience(
     *,
     description: str = "",
     token_life: timedelta | None = None,
+    alg: str = DEFAULT_ALGORITHM,
     actor: str,
 ) -> Audience:
     """As `add_audience`, inside a transaction that is open already."""
     _check_life(settings, token_life)
-    audience = await table.insert_audience(connection, parse_audience(name), parse_description(description), token_life)
+    audience = await table.insert_audience(connection, parse_audience(name), parse_description(description), token_life, alg)
     await _changed(connection, settings, audience, "audience.add", actor)
     return audience
 
@@ -63,6 +72,7 @@ async def update_audience(
     *,
     description: str | None,
     token_life: timedelta | None,
+    alg: str | None = None,
     actor: str,
 ) -> Audience:
     """Change an audience; None leaves a value, a `token_life` of zero goes back to the default of the settings."""
@@ -71,7 +81,7 @@ async def update_audience(
         life = before.token_life if token_life is None else (token_life or None)
         _check_life(settings, life)
         text = before.description if description is None else parse_description(description)
-        audience = await table.update_audience(connection, name, text, life)
+        audience = await table.update_audience(connection, name, text, life, alg or before.alg)
         await _changed(connection, settings, audience, "audience.update", actor)
         return audience
 
@@ -97,4 +107,4 @@ async def _changed(connection: Connection, settings: Settings, audience: Audienc
     await raise_longest_life(connection, longest_life(audience, settings.issuing_policy))
     await bump_head(connection, "audience")
     life = None if audience.token_life is None else int(audience.token_life.total_seconds())
-    await record(connection, actor, action, audience.name, description=audience.description, token_life=life)
+    await record(connection, actor, action, audience.name, description=audience.description, token_life=life, alg=audience.alg)

@@ -4,29 +4,31 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from tokensvc.core.claims import Claims, build_payload
 from tokensvc.core.errors import InvalidSubjectTokenError, InvalidTokenError, OAuthError
 from tokensvc.core.exchange import check_verdict, decide_claims, refuse_over_limit, refuse_unknown, wait_for_clear_second
 from tokensvc.core.identifier import new_jti
+from tokensvc.core.keyring import DEFAULT_ALGORITHM
 from tokensvc.core.ledger import build_entry
 from tokensvc.core.token import ACCESS_TOKEN, sign_jws
 from tokensvc.core.usage import LastUse
 from tokensvc.issuer.own_token import check_own_token
-from tokensvc.issuer.rotation import ALGORITHM
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
     from tokensvc.core.exchange import Audience, ExchangeRequest, IssuingPolicy
     from tokensvc.core.ledger import Decision, Entry
+    from tokensvc.core.token import SigningKey
     from tokensvc.issuer.guessing import GuessGuard
     from tokensvc.issuer.ledger import Ledger
     from tokensvc.issuer.mirror import Mirror
     from tokensvc.issuer.usage import UsageRecorder
 
 _JUST_AFTER: Final = 0.005
+_SLOW_ALGORITHMS: Final = {"RS256"}  # near a millisecond a signature: in a thread, or everybody else would wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,16 @@ class IssuedToken:
     text: str = field(repr=False)
     claims: Claims
     decision: Decision
+
+
+class _Unsigned(NamedTuple):
+    claims: Claims
+    decision: Decision
+    key: SigningKey
+
+    def sign(self) -> IssuedToken:
+        text = sign_jws(build_payload(self.claims), typ=ACCESS_TOKEN[0], key=self.key)
+        return IssuedToken(text, self.claims, self.decision)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,25 +65,27 @@ class Exchange:
 
         `network`: where the client is, /24 or /48.
         """
-        self.mirror.check_signer(ALGORITHM)  # whoever cannot sign must not count
+        self.mirror.check_signer(DEFAULT_ALGORITHM)  # whoever cannot sign must not count
         audience = await self._find_audience(request)  # first: its token life must not be newer than the verdict
         entry = build_entry(request, audience)
         if entry.digest is not None:
             await self.guard.check(entry.digest, network)
 
-        def act(decision: Decision | None) -> IssuedToken | timedelta:
+        def act(decision: Decision | None) -> IssuedToken | _Unsigned | timedelta:
             return self._act(request, entry, audience, network, decision)
 
         while True:
             result = await self.ledger.judge(entry, act)
             if isinstance(result, IssuedToken):
                 return result
+            if isinstance(result, _Unsigned):
+                return await asyncio.to_thread(result.sign)
             await asyncio.sleep(result.total_seconds() + _JUST_AFTER)
 
     def _act(
         self, request: ExchangeRequest, entry: Entry, audience: Audience | None, network: str, decision: Decision | None
-    ) -> IssuedToken | timedelta:
-        """Return the token, or how long to wait before asking again: only within the second of a disable and enable."""
+    ) -> IssuedToken | _Unsigned | timedelta:
+        """Return the token, or one that shall be signed elsewhere, or how long to wait: only within the second of a disable and enable."""
         if decision is None:
             if entry.digest is not None:
                 self.guard.note_unknown(network)
@@ -90,9 +104,9 @@ class Exchange:
         except OAuthError as error:
             self.usage.add(verdict.key_id, error.reason, verdict.at)
             raise
-        text = sign_jws(build_payload(claims), typ=ACCESS_TOKEN[0], key=self.mirror.signing_key(verdict.at, ALGORITHM))
+        unsigned = _Unsigned(claims, decision, self.mirror.signer_for(cast("Audience", audience), verdict.at))
         self.usage.add_issued(claims.client_id, LastUse(claims.iat, network, claims.aud))
-        return IssuedToken(text, claims, decision)
+        return unsigned if unsigned.key.alg in _SLOW_ALGORITHMS else unsigned.sign()
 
     def check_subject_token(self, text: str) -> Claims:
         """Return the claims of one of our live tokens that may be narrowed. Raises InvalidSubjectTokenError."""

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.denylist import Page, Position, Revocation, build_page_payload
 from tokensvc.core.errors import UnavailableError
+from tokensvc.core.keyring import DEFAULT_ALGORITHM
 from tokensvc.core.token import DENYLIST_PAGE, sign_jws
 from tokensvc.issuer.mirror import FRESH_SECONDS
-from tokensvc.issuer.rotation import ALGORITHM
 
 if TYPE_CHECKING:
     from tokensvc.issuer.mirror import Mirror
@@ -63,5 +63,5 @@ class Feed:
             full=after is None,
             entries=entries,
         )
-        key = self._mirror.signing_key(self._mirror.now, ALGORITHM)
+        key = self._mirror.signing_key(self._mirror.now, DEFAULT_ALGORITHM)
         return sign_jws(build_page_payload(page), typ=DENYLIST_PAGE[0], key=key)

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from tokensvc.core.denylist import DenylistLog, Position
-from tokensvc.core.errors import TokensvcError, UnavailableError
+from tokensvc.core.errors import StartRefusedError, TokensvcError, UnavailableError
 from tokensvc.core.jwks import build_jwks
-from tokensvc.core.keyring import find_active, published, superseded_at
+from tokensvc.core.keyring import DEFAULT_ALGORITHM, find_active, published, superseded_at
 from tokensvc.core.sealing import unseal
+from tokensvc.issuer.master_key import read_master_key
 from tokensvc.store.audience import list_audiences
 from tokensvc.store.denylist import find_tag, list_after
 from tokensvc.store.feed_head import list_heads
@@ -30,6 +31,8 @@ from tokensvc.store.listen import listen
 from tokensvc.store.signing_key import list_signing_keys
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tokensvc.core.exchange import Audience
     from tokensvc.core.identifier import Kid
     from tokensvc.core.keyring import RotationPolicy, SigningKeyRecord
@@ -109,6 +112,12 @@ class Mirror:
         if alg not in self._signers or self.age_seconds > MAX_AGE_SECONDS:
             self.signing_key(self.now, alg)
 
+    def signer_for(self, audience: Audience, now: datetime) -> SigningKey:
+        """Return the key that signs tokens for `audience`: of its algorithm, or the default one until that has a key that may sign."""
+        if audience.alg != DEFAULT_ALGORITHM and find_active(self.records, audience.alg, now) is None:
+            return self.signing_key(now, DEFAULT_ALGORITHM)
+        return self.signing_key(now, audience.alg)
+
     async def wait_for_change(self, seconds: float) -> None:
         """Return when the denylist has changed, `release` was called, or after `seconds`."""
         if self._released:
@@ -178,13 +187,20 @@ class Mirror:
     async def _load_signing_keys(self, connection: Connection) -> None:
         records = tuple(await list_signing_keys(connection))
         self._policy = self._settings.rotation_policy(await load_longest_life(connection))
-        self._opened = {
-            r.kid: self._opened.get(r.kid) or unseal(r.sealed_private_key, kid=r.kid, alg=r.alg, master_key=self._master_key)
-            for r in records
-            if r.revoked_at is None
-        }
+        sealed = [r for r in records if r.revoked_at is None]
+        try:
+            self._opened = self._open(sealed)
+        except StartRefusedError:
+            self._master_key = read_master_key(self._settings)  # it has been rotated meanwhile
+            self._opened = self._open(sealed)
         self.records = records
         self._signers = {}
+
+    def _open(self, sealed: Iterable[SigningKeyRecord]) -> dict[Kid, SigningKey]:
+        return {
+            r.kid: self._opened.get(r.kid) or unseal(r.sealed_private_key, kid=r.kid, alg=r.alg, master_key=self._master_key)
+            for r in sealed
+        }
 
     async def _load_denylist(self, connection: Connection, head: Position, now: datetime) -> Position:
         held = self.log.head

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tokensvc.core.errors import UnavailableError
+from tokensvc.core.keyring import DEFAULT_ALGORITHM
 from tokensvc.issuer.exchange import Exchange
 from tokensvc.issuer.feed import Feed
 from tokensvc.issuer.guessing import GuessGuard
 from tokensvc.issuer.ledger import Ledger
+from tokensvc.issuer.master_key import load_master_key
 from tokensvc.issuer.mirror import MAX_AGE_SECONDS, Mirror
 from tokensvc.issuer.revocation import Revoked, revoke_credential
-from tokensvc.issuer.rotation import ALGORITHM
-from tokensvc.issuer.start import check_schema, load_master_key
+from tokensvc.issuer.start import check_schema
 from tokensvc.issuer.tasks import run_tasks
 from tokensvc.issuer.usage import UsageRecorder
 from tokensvc.store.pool import open_database
@@ -46,7 +47,7 @@ class Service:
     def check_ready(self) -> dict[str, bool]:
         """Return what must hold for traffic to be sent here."""
         try:
-            self.mirror.signing_key(self.mirror.now, ALGORITHM)
+            self.mirror.signing_key(self.mirror.now, DEFAULT_ALGORITHM)
             signing = True
         except UnavailableError:
             signing = False

@@ -14,15 +14,15 @@ import structlog
 
 from tokensvc.core.capability import ADMIN
 from tokensvc.core.errors import StartRefusedError, UnavailableError
-from tokensvc.core.sealing import unseal
 from tokensvc.issuer.accounts import insert_account
 from tokensvc.issuer.api_keys import KeyWish, insert_key
 from tokensvc.issuer.audiences import insert_audience
-from tokensvc.issuer.rotation import rotate_once
+from tokensvc.issuer.master_key import find_configured, load_master_key
+from tokensvc.issuer.rotation import rotate_all_once
 from tokensvc.store.account import has_accounts
 from tokensvc.store.audience import list_audiences
 from tokensvc.store.issuance import raise_longest_life
-from tokensvc.store.keyfile import create_master_key, find_master_key
+from tokensvc.store.keyfile import create_master_key
 from tokensvc.store.migrate import find_missing, load_migrations, migrate, one_at_a_time
 from tokensvc.store.signing_key import list_signing_keys
 
@@ -62,7 +62,7 @@ async def initialise(database: Database, settings: Settings, announce: Callable[
                 _log.info("migration_applied", name=name)
             master_key = await _open_master_key(database, settings)
             await _prepare(database, settings)
-            await rotate_once(database, settings, master_key, actor=ACTOR)
+            await rotate_all_once(database, settings, master_key, actor=ACTOR)
             admin = await _create_first_admin(database, settings, announce)
     finally:
         await connection.close()
@@ -108,27 +108,11 @@ async def check_schema(database: Database) -> None:
         raise StartRefusedError(msg)
 
 
-async def load_master_key(database: Database, settings: Settings) -> MasterKey:
-    """Return the master key, proved on every usable signing key. Raises StartRefusedError if it is missing or the wrong one."""
-    master_key = find_master_key(settings.master_key_path)
-    async with database.connection() as connection:
-        sealed = [record for record in await list_signing_keys(connection) if record.revoked_at is None]
-    if master_key is None:
-        msg = (
-            f"the master key file {settings.master_key_path} is missing"
-            + (", and the database holds signing keys that it sealed. Restore it from your backup" if sealed else "")
-            + ", or point TOKENSVC_MASTER_KEY_FILE or TOKENSVC_KEYS_DIR at it"
-        )
-        raise StartRefusedError(msg)
-    for record in sealed:
-        unseal(record.sealed_private_key, kid=record.kid, alg=record.alg, master_key=master_key)
-    return master_key
-
-
 async def _open_master_key(database: Database, settings: Settings) -> MasterKey:
     async with database.connection() as connection:
         empty = not await list_signing_keys(connection)
-    if empty and settings.master_key_file is None and find_master_key(settings.master_key_path) is None:
+    from_here = settings.master_key is None and settings.master_key_file is None
+    if empty and from_here and find_configured(settings) is None:
         create_master_key(settings.master_key_path)
         _log.info("master_key_created", path=str(settings.master_key_path))
     return await load_master_key(database, settings)

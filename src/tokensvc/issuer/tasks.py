@@ -10,7 +10,7 @@ import structlog
 
 from tokensvc.core.errors import TokensvcError
 from tokensvc.issuer.revocation import clean_denylist_once
-from tokensvc.issuer.rotation import rotate_once
+from tokensvc.issuer.rotation import rotate_all_once
 from tokensvc.issuer.usage import clean_usage_once
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ async def run_tasks(database: Database, settings: Settings, master_key: MasterKe
     """Run everything until cancelled."""
 
     async def rotate() -> None:
-        await rotate_once(database, settings, master_key, actor="rotation")
+        await rotate_all_once(database, settings, master_key, actor="rotation")
 
     async def clean() -> None:
         await clean_denylist_once(database, mirror.now)

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 _SQL = load_queries("audience")
 
 
-async def insert_audience(connection: asyncpg.Connection, name: str, description: str, token_life: timedelta | None) -> Audience:
+async def insert_audience(connection: asyncpg.Connection, name: str, description: str, token_life: timedelta | None, alg: str) -> Audience:
     """Store a new audience. Raises ConflictError if it exists."""
     try:
-        return _audience(await connection.fetchrow(_SQL["insert"], name, description, token_life), name)
+        return _audience(await connection.fetchrow(_SQL["insert"], name, description, token_life, alg), name)
     except asyncpg.UniqueViolationError as error:
         msg = f"the audience {name!r} exists already"
         raise ConflictError(msg) from error
@@ -35,9 +35,14 @@ async def list_audiences(connection: asyncpg.Connection) -> list[Audience]:
     return [_audience(row) for row in await connection.fetch(_SQL["list"])]
 
 
-async def update_audience(connection: asyncpg.Connection, name: str, description: str, token_life: timedelta | None) -> Audience:
+async def update_audience(connection: asyncpg.Connection, name: str, description: str, token_life: timedelta | None, alg: str) -> Audience:
     """Change an audience. Raises NotFoundError."""
-    return _audience(await connection.fetchrow(_SQL["update"], name, description, token_life), name)
+    return _audience(await connection.fetchrow(_SQL["update"], name, description, token_life, alg), name)
+
+
+async def list_algorithms(connection: asyncpg.Connection) -> list[str]:
+    """Return the algorithms that audiences want."""
+    return [row["alg"] for row in await connection.fetch(_SQL["list_algorithms"])]
 
 
 async def delete_audience(connection: asyncpg.Connection, name: str) -> None:
@@ -49,7 +54,7 @@ async def delete_audience(connection: asyncpg.Connection, name: str) -> None:
 def _audience(row: asyncpg.Record | None, name: str = "") -> Audience:
     if row is None:
         raise _no_such_audience(name)
-    return Audience(name=row["name"], description=row["description"], token_life=row["token_life"], created_at=row["created_at"])
+    return Audience(**dict(row))
 
 
 def _no_such_audience(name: str) -> NotFoundError:

@@ -20,8 +20,11 @@ _MOST_BYTES: Final = 4096
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
-def find_master_key(path: Path) -> MasterKey | None:
-    """Return the master key, None if there is no file. Raises StartRefusedError for a file that is unsafe or unreadable."""
+def find_master_key(path: Path, *, is_credential: bool = False) -> MasterKey | None:
+    """Return the master key, None if there is no file. Raises StartRefusedError for a file that is unsafe or unreadable.
+
+    `is_credential`: it lies in a credential folder, whose owner and mode are the service manager's business.
+    """
     try:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
@@ -31,6 +34,24 @@ def find_master_key(path: Path) -> MasterKey | None:
     except OSError as error:
         msg = f"the master key file {path} cannot be read: {error.strerror}"
         raise StartRefusedError(msg) from error
+    if not is_credential:
+        _check_mode(path, status)
+    return parse_master_key(text, f"the master key file {path}")
+
+
+def parse_master_key(text: bytes, where: str) -> MasterKey:
+    """Return the master key that stands in `where`. Raises StartRefusedError."""
+    try:
+        secret = base64.b64decode(text.strip(), validate=True)
+    except binascii.Error:
+        secret = b""
+    if len(secret) != _LENGTH:
+        msg = f"{where} does not hold a master key: 32 bytes in base64 on one line"
+        raise StartRefusedError(msg)
+    return MasterKey(secret)
+
+
+def _check_mode(path: Path, status: os.stat_result) -> None:
     if status.st_uid not in {0, os.geteuid()}:
         msg = f"the master key file {path} belongs to another user, who can read and change it; run: chown {os.geteuid()} {path}"
         raise StartRefusedError(msg)
@@ -38,14 +59,35 @@ def find_master_key(path: Path) -> MasterKey | None:
     if mode & _OTHERS:
         msg = f"the master key file {path} can be read by others (mode {stat.S_IMODE(mode):04o}); run: chmod 600 {path}"
         raise StartRefusedError(msg)
+
+
+def next_path(path: Path) -> Path:
+    """Return where the next master key waits while signing keys are being sealed under it."""
+    return path.with_name(f"{path.name}.next")
+
+
+def write_master_key(path: Path, master_key: MasterKey, *, replace: bool) -> None:
+    """Write a master key file, mode 0600, durable. Raises StartRefusedError if there is one already, unless it may be replaced."""
+    if replace:
+        path.unlink(missing_ok=True)
     try:
-        secret = base64.b64decode(text.strip(), validate=True)
-    except binascii.Error:
-        secret = b""
-    if len(secret) != _LENGTH:
-        msg = f"the master key file {path} does not hold a master key: 32 bytes in base64 on one line"
-        raise StartRefusedError(msg)
-    return MasterKey(secret)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        msg = f"the master key file {path} cannot be made ({error.strerror}); name a new file in a folder that can be written"
+        raise StartRefusedError(msg) from error
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(base64.b64encode(master_key.secret) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    _sync_folder(path.parent)
+
+
+def promote_next_master_key(path: Path) -> None:
+    """Put the next master key in the place of the present one, which stays as `.old`."""
+    if path.exists():
+        path.replace(path.with_name(f"{path.name}.old"))
+    next_path(path).replace(path)
+    _sync_folder(path.parent)
 
 
 def create_master_key(path: Path) -> MasterKey:
@@ -53,15 +95,11 @@ def create_master_key(path: Path) -> MasterKey:
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
         msg = f"the master key file {path} cannot be made ({error.strerror}); set TOKENSVC_KEYS_DIR to a folder that can be written"
         raise StartRefusedError(msg) from error
+    write_master_key(draft, new_master_key(), replace=False)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(base64.b64encode(new_master_key().secret) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
         try:
             os.link(draft, path)  # whole or not at all, and never over an existing one
         except FileExistsError:

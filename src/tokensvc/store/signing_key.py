@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import asyncpg
+
+from tokensvc.core.errors import ConflictError, NotFoundError
 from tokensvc.core.identifier import Kid
 from tokensvc.core.keyring import SigningKeyRecord
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
     from datetime import datetime
-
-    import asyncpg
 
 _SQL = load_queries("signing_key")
 _ROTATION_LOCK: Final = 7_265_309_612
@@ -33,21 +34,44 @@ async def list_signing_keys(connection: asyncpg.Connection) -> list[SigningKeyRe
     ]
 
 
+async def load_signing_key(connection: asyncpg.Connection, kid: str) -> SigningKeyRecord:
+    """Return one signing key. Raises NotFoundError."""
+    for record in await list_signing_keys(connection):
+        if record.kid == kid:
+            return record
+    msg = f"there is no signing key {kid[:64]!r}; `tokensvc signing-key list` shows them"
+    raise NotFoundError(msg)
+
+
 async def insert_signing_key(connection: asyncpg.Connection, record: SigningKeyRecord) -> None:
-    """Store a new signing key."""
-    await connection.execute(
-        _SQL["insert"],
-        record.kid,
-        record.alg,
-        record.public_jwk,
-        record.sealed_private_key,
-        record.created_at,
-        record.active_at,
-    )
+    """Store a new signing key. Raises ConflictError if it is there already."""
+    try:
+        await connection.execute(
+            _SQL["insert"],
+            record.kid,
+            record.alg,
+            record.public_jwk,
+            record.sealed_private_key,
+            record.created_at,
+            record.active_at,
+        )
+    except asyncpg.UniqueViolationError as error:
+        msg = f"the signing key {record.kid} is there already"
+        raise ConflictError(msg) from error
+
+
+async def revoke_signing_key(connection: asyncpg.Connection, kid: Kid, revoked_at: datetime) -> None:
+    """Withdraw trust in a key, unless that has happened already."""
+    await connection.execute(_SQL["revoke"], kid, revoked_at)
+
+
+async def reseal_signing_key(connection: asyncpg.Connection, kid: Kid, sealed_private_key: bytes) -> None:
+    """Replace the sealed private half by the same one under another master key."""
+    await connection.execute(_SQL["reseal"], kid, sealed_private_key)
 
 
 async def activate_signing_key(connection: asyncpg.Connection, kid: Kid, active_at: datetime) -> None:
-    """Let the standby sign from `active_at` on."""
+    """Let a key that has not begun yet sign from `active_at` on."""
     await connection.execute(_SQL["activate"], kid, active_at)
 
 

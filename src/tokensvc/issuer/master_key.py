@@ -1,0 +1,119 @@
+"""The master key: read from where the settings say, proved on the signing keys, replaced.
+
+It comes from a file (`keys/master.key` by default), from the environment (TOKENSVC_MASTER_KEY), or from systemd's credential folder.
+Rotating writes the new key beside the old one, re-seals every signing key in one transaction, and only then puts the new one in the old
+one's place. A rotation that was killed between these two steps is finished by the next start: whichever of the two opens the rows is right.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from tokensvc.core.errors import InvalidInputError, StartRefusedError
+from tokensvc.core.sealing import new_master_key, seal, unseal
+from tokensvc.issuer.audit import record
+from tokensvc.store.feed_head import bump_head
+from tokensvc.store.keyfile import (
+    find_master_key,
+    next_path,
+    parse_master_key,
+    promote_next_master_key,
+    write_master_key,
+)
+from tokensvc.store.signing_key import list_signing_keys, lock_rotation, reseal_signing_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from tokensvc.core.keyring import SigningKeyRecord
+    from tokensvc.core.sealing import MasterKey
+    from tokensvc.settings import Settings
+    from tokensvc.store.pool import Database
+
+_log = structlog.get_logger(__name__)
+
+
+def find_configured(settings: Settings) -> MasterKey | None:
+    """Return the master key that the settings name, None if it is a file that is not there. Raises StartRefusedError."""
+    if settings.master_key is not None:
+        return parse_master_key(settings.master_key.get_secret_value().encode(), "TOKENSVC_MASTER_KEY")
+    return find_master_key(settings.master_key_path, is_credential=settings.is_credential)
+
+
+def read_master_key(settings: Settings) -> MasterKey:
+    """Return the master key as it is now. Raises StartRefusedError."""
+    master_key = find_configured(settings)
+    if master_key is None:
+        raise _missing(settings, is_needed=True)
+    return master_key
+
+
+async def load_master_key(database: Database, settings: Settings) -> MasterKey:
+    """Return the master key, proved on every usable signing key. Raises StartRefusedError if it is missing or the wrong one."""
+    async with database.connection() as connection:
+        sealed = [r for r in await list_signing_keys(connection) if r.revoked_at is None]
+    master_key = find_configured(settings)
+    if settings.master_key is None and (master_key is None or not _opens(master_key, sealed)):
+        following = find_master_key(next_path(settings.master_key_path))
+        if following is not None and sealed and _opens(following, sealed):
+            promote_next_master_key(settings.master_key_path)
+            _log.warning("master_key_rotation_finished", path=str(settings.master_key_path))
+            return following
+    if master_key is None:
+        raise _missing(settings, is_needed=bool(sealed))
+    for sealed_record in sealed:
+        unseal(sealed_record.sealed_private_key, kid=sealed_record.kid, alg=sealed_record.alg, master_key=master_key)
+    return master_key
+
+
+async def rotate_master_key(database: Database, settings: Settings, *, to: Path | None, actor: str) -> Path:
+    """Replace the master key and re-seal every signing key under the new one, all in one transaction; return the file of the new key.
+
+    `to`: a new file for it. Left out, it takes the place of the old file, which stays beside it as `.old`: backups of the database from
+    before need it. Raises InvalidInputError if there is no file to replace, StartRefusedError if the old key is not the right one.
+    """
+    if to is None and (settings.master_key is not None or settings.is_credential):
+        msg = "the master key does not come from a file that can be replaced: name a new file with --to, and hand that over"
+        raise InvalidInputError(msg)
+    old, new = await load_master_key(database, settings), new_master_key()
+    path = next_path(settings.master_key_path) if to is None else to
+    write_master_key(path, new, replace=to is None)
+    async with database.transaction() as connection:
+        await lock_rotation(connection)
+        resealed = 0
+        for sealed_record in await list_signing_keys(connection):
+            try:
+                key = unseal(sealed_record.sealed_private_key, kid=sealed_record.kid, alg=sealed_record.alg, master_key=old)
+            except StartRefusedError:
+                if sealed_record.revoked_at is None:
+                    raise
+                continue  # of an earlier master key, and never used again
+            _, sealed = seal(key.private_key, key.alg, new)
+            await reseal_signing_key(connection, sealed_record.kid, sealed)
+            resealed += 1
+        await bump_head(connection, "signing_key")
+        await record(connection, actor, "master_key.rotate", "master_key", signing_keys=resealed)
+    if to is None:
+        promote_next_master_key(settings.master_key_path)
+        return settings.master_key_path
+    return path
+
+
+def _opens(master_key: MasterKey, sealed: Iterable[SigningKeyRecord]) -> bool:
+    try:
+        for r in sealed:
+            unseal(r.sealed_private_key, kid=r.kid, alg=r.alg, master_key=master_key)
+    except StartRefusedError:
+        return False
+    return True
+
+
+def _missing(settings: Settings, *, is_needed: bool) -> StartRefusedError:
+    return StartRefusedError(
+        f"the master key file {settings.master_key_path} is missing"
+        + (", and the database holds signing keys that it sealed. Restore it from your backup" if is_needed else "")
+        + ", or point TOKENSVC_MASTER_KEY_FILE or TOKENSVC_KEYS_DIR at it"
+    )
