@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 LEEWAY: Final = timedelta(seconds=120)  # twice what verifiers grant after `exp`: entries and keys outlive the last token by it
 
+_CLOCK_SKEW: Final = timedelta(seconds=180)
+
 DEFAULT_ALGORITHM: Final = "ES256"
 
 Phase = Literal["pending", "active", "retiring", "expired", "revoked"]
@@ -100,10 +102,16 @@ def phase_of(record: SigningKeyRecord, records: Sequence[SigningKeyRecord], poli
 
 
 def find_active(records: Sequence[SigningKeyRecord], alg: str, now: datetime) -> SigningKeyRecord | None:
-    """Return the key that signs at `now`: the last one that began, if it has not been revoked."""
-    begun = [(order, r) for r in records if r.alg == alg and (order := _order(r)) is not None and order[0] <= now]
-    _, last = max(begun, key=lambda pair: pair[0], default=(None, None))
-    return None if last is None or last.revoked_at is not None else last
+    """Return the key that signs at `now`: the last one that began, if it has not been revoked.
+
+    If there is none, the next one if it begins within three minutes: whoever let it begin at once may have had a clock ahead of this one.
+    """
+    orders = [(order, r) for r in records if r.alg == alg and (order := _order(r)) is not None]
+    _, last = max((pair for pair in orders if pair[0][0] <= now), key=lambda pair: pair[0], default=(None, None))
+    if last is not None and last.revoked_at is None:
+        return last
+    soon = [pair for pair in orders if now < pair[0][0] <= now + _CLOCK_SKEW and pair[1].revoked_at is None]
+    return min(soon, key=lambda pair: pair[0], default=(None, None))[1]
 
 
 def find_standby(records: Iterable[SigningKeyRecord], alg: str, now: datetime) -> SigningKeyRecord | None:
@@ -121,10 +129,12 @@ def published(records: Sequence[SigningKeyRecord], policy: RotationPolicy, now: 
 def safe_to_activate_at(record: SigningKeyRecord, records: Iterable[SigningKeyRecord], policy: RotationPolicy) -> datetime:
     """Return when no cache can lack `record` any more.
 
-    A key that was made together with the very first one is safe at once: no JWKS was ever served without it.
+    A key that was made together with the very first one is safe at once: no JWKS was ever served without it. The very first one is told by
+    when it began to sign, since the clock that dates a key may be behind.
     """
-    first = min((r.created_at for r in records), default=record.created_at)
-    return record.created_at if record.created_at <= first else record.created_at + policy.lead
+    begun = [(order, r.created_at) for r in records if r.alg == DEFAULT_ALGORITHM and (order := _order(r)) is not None]
+    first = min(begun)[1] if begun else min((r.created_at for r in records), default=record.created_at)
+    return record.created_at if record.created_at == first else record.created_at + policy.lead
 
 
 def safe_to_remove_at(record: SigningKeyRecord, records: Iterable[SigningKeyRecord], policy: RotationPolicy) -> datetime | None:
@@ -153,7 +163,7 @@ def plan_rotation(
         return None
     if not asked and active.active_at is not None and now < active.active_at + policy.period:
         return None
-    active_at = max(now, _safe_from(standby, records, policy, now))
+    active_at = max(_soonest(records, alg, now), _safe_from(standby, records, policy, now))
     return RotationPlan(kid=standby.kid, active_at=active_at, new_standby=active_at <= now)
 
 
@@ -178,7 +188,9 @@ def plan_rotation_now(
         )
         raise ConflictError(msg)
     others = [r for r in records if r.kid != standby.kid]
-    return RotationPlan(kid=standby.kid, active_at=now, new_standby=find_standby(others, alg, now) is None, unsafe_for=unsafe_for)
+    soonest = _soonest(others, alg, now)
+    active_at = soonest if standby.active_at is None else min(soonest, standby.active_at)
+    return RotationPlan(kid=standby.kid, active_at=active_at, new_standby=find_standby(others, alg, now) is None, unsafe_for=unsafe_for)
 
 
 def revoke_record(records: Sequence[SigningKeyRecord], kid: Kid, now: datetime) -> list[SigningKeyRecord]:
@@ -189,16 +201,24 @@ def revoke_record(records: Sequence[SigningKeyRecord], kid: Kid, now: datetime) 
 def _plan_signer(records: Sequence[SigningKeyRecord], alg: str, policy: RotationPolicy, now: datetime) -> RotationPlan | None:
     """Return how `alg` gets a signer: it has none, never had one, or its last one was revoked."""
     standby = find_standby(records, alg, now)
+    soonest = _soonest(records, alg, now)
     has_signed = any(order[0] <= now for order in _orders(records, alg))
     if has_signed or alg == DEFAULT_ALGORITHM or find_active(records, DEFAULT_ALGORITHM, now) is None:
         if standby is None:
-            return RotationPlan(active_at=now, new_signer=True, new_standby=True)
-        return RotationPlan(kid=standby.kid, active_at=now, new_standby=True)  # no signer at all is worse than a cold cache
+            return RotationPlan(active_at=soonest, new_signer=True, new_standby=True)
+        return RotationPlan(kid=standby.kid, active_at=soonest, new_standby=True)  # no signer at all is worse than a cold cache
     if standby is None:
         return RotationPlan(active_at=now + policy.lead, new_signer=True, new_standby=True)
     if standby.active_at is None:  # imported
         return RotationPlan(kid=standby.kid, active_at=safe_to_activate_at(standby, records, policy), new_standby=True)
     return None
+
+
+def _soonest(records: Iterable[SigningKeyRecord], alg: str, now: datetime) -> datetime:
+    """Return the soonest moment at which another key can begin: now, or just after the last that began by a clock ahead of this one."""
+    waiting = {r.kid for r in records if r.revoked_at is None and r.active_at is not None and r.active_at > now}
+    begun = [at for at, kid in _orders(records, alg) if kid not in waiting]
+    return max(now, max(begun, default=now) + timedelta(microseconds=1)) if any(at >= now for at in begun) else now
 
 
 def _safe_from(standby: SigningKeyRecord, records: Sequence[SigningKeyRecord], policy: RotationPolicy, now: datetime) -> datetime:

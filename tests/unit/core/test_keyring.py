@@ -13,7 +13,9 @@ from tokensvc.core.keyring import (
     find_standby,
     phase_of,
     plan_rotation,
+    plan_rotation_now,
     published,
+    revoke_record,
     safe_to_activate_at,
     safe_to_remove_at,
     superseded_at,
@@ -145,7 +147,7 @@ RECENT = key("a", made=-DAY, active=-DAY)
 OLD = key("a", made=-30 * DAY, active=-30 * DAY)
 STANDBY = key("s", made=-DAY + SECOND)
 LEAD, ROOM = POLICY.lead, POLICY.retirement
-BOTH = RotationPlan(new_signer=True, new_standby=True)
+BOTH = RotationPlan(active_at=NOW, new_signer=True, new_standby=True)
 MAKE_STANDBY = RotationPlan(new_standby=True)
 
 
@@ -199,3 +201,65 @@ def test_a_key_revoked_before_it_began_does_not_end_the_one_that_signs():
 
 def test_the_sealed_key_does_not_show():
     assert "sealed" not in repr(make_signing_key_record("a", sealed_private_key=b"x"))
+
+
+OTHER = key("e", made=-DAY, active=-DAY)  # of the default algorithm: it stands in
+
+
+def second(kid, **facts):
+    return key(kid, alg="RS256", **facts)
+
+
+FIRST_KEYS = {
+    "none yet: published now, signing when every cache has it": (
+        [OTHER],
+        RotationPlan(active_at=NOW + POLICY.lead, new_signer=True, new_standby=True),
+    ),
+    "planned and waiting": ([OTHER, second("r", made=-SECOND, active=LEAD), second("s", made=-SECOND)], None),
+    "imported: planned, with a standby": (
+        [OTHER, second("r", made=-SECOND)],
+        RotationPlan(kid="r", active_at=NOW - SECOND + POLICY.lead, new_standby=True),
+    ),
+    "it has signed and was revoked: at once": (
+        [OTHER, second("r", made=-DAY, active=-SECOND, revoked=-SECOND / 2), second("s", made=-SECOND)],
+        AT_ONCE,
+    ),
+    "nothing stands in: at once": ([], BOTH),
+    "what stood in is revoked: at once": ([key("e", made=-DAY, active=-DAY, revoked=-SECOND)], BOTH),
+}
+
+
+@pytest.mark.parametrize(("records", "plan_"), FIRST_KEYS.values(), ids=FIRST_KEYS)
+def test_another_algorithm_begins_when_every_cache_has_its_first_key(records, plan_):
+    assert plan_rotation(records, "RS256", POLICY, NOW) == plan_
+
+
+def test_a_rotation_at_once_happens_only_if_it_is_safe():
+    safe = [key("a", made=-DAY, active=-DAY), key("s", made=-LEAD)]
+    assert plan_rotation_now(safe, "ES256", POLICY, NOW) == AT_ONCE
+    cold = [key("a", made=-DAY, active=-DAY), key("s", made=-100 * SECOND)]
+    with pytest.raises(ConflictError, match=r"s is safe to sign from .* UTC: .* refuse good tokens for up to 591 s"):
+        plan_rotation_now(cold, "ES256", POLICY, NOW)
+    forced = plan_rotation_now(cold, "ES256", POLICY, NOW, force=True)
+    assert forced == RotationPlan(kid="s", active_at=NOW, new_standby=True, unsafe_for=LEAD - 100 * SECOND)
+
+
+def test_a_rotation_that_was_planned_for_later_may_be_had_at_once():
+    planned = [key("a", made=-DAY, active=-DAY), key("s", made=-100 * SECOND, active=LEAD - 100 * SECOND)]
+    forced = plan_rotation_now(planned, "ES256", POLICY, NOW, force=True)
+    assert (forced.kid, forced.active_at, forced.new_standby) == ("s", NOW, True)
+    with_another = plan_rotation_now([*planned, key("t", made=-SECOND)], "ES256", POLICY, NOW, force=True)
+    assert (with_another.kid, with_another.new_standby) == ("s", False)
+
+
+def test_without_a_standby_nothing_can_take_over():
+    with pytest.raises(ConflictError, match="there is no ES256 key to take over"):
+        plan_rotation_now([RECENT], "ES256", POLICY, NOW, force=True)
+
+
+def test_revoking_changes_one_record_and_only_once():
+    before = [RECENT, STANDBY, key("v", revoked=-DAY)]
+    after = revoke_record(before, RECENT.kid, NOW)
+    assert [r.revoked_at for r in after] == [NOW, None, NOW - DAY]
+    assert revoke_record(after, RECENT.kid, NOW + DAY) == after
+    assert plan_rotation(after, "ES256", POLICY, NOW) == AT_ONCE
