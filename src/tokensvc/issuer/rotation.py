@@ -197,7 +197,8 @@ def find_current(settings: Settings, master_key: MasterKey, records: Sequence[Si
         try:
             unseal(known.sealed_private_key, kid=known.kid, alg=known.alg, master_key=master_key)
         except StartRefusedError:
-            return read_master_key(settings)
+            master_key = read_master_key(settings)
+            unseal(known.sealed_private_key, kid=known.kid, alg=known.alg, master_key=master_key)
     return master_key
 
 

@@ -6,6 +6,7 @@ import pytest
 from tests.factories import NOW, make_rotation_policy, make_signing_key_record
 
 from tokensvc.core.errors import ConflictError
+from tokensvc.core.identifier import Kid
 from tokensvc.core.keyring import (
     LEEWAY,
     RotationPlan,
@@ -218,7 +219,7 @@ FIRST_KEYS = {
     "planned and waiting": ([OTHER, second("r", made=-SECOND, active=LEAD), second("s", made=-SECOND)], None),
     "imported: planned, with a standby": (
         [OTHER, second("r", made=-SECOND)],
-        RotationPlan(kid="r", active_at=NOW - SECOND + POLICY.lead, new_standby=True),
+        RotationPlan(kid=Kid("r"), active_at=NOW - SECOND + POLICY.lead, new_standby=True),
     ),
     "it has signed and was revoked: at once": (
         [OTHER, second("r", made=-DAY, active=-SECOND, revoked=-SECOND / 2), second("s", made=-SECOND)],
@@ -241,7 +242,7 @@ def test_a_rotation_at_once_happens_only_if_it_is_safe():
     with pytest.raises(ConflictError, match=r"s is safe to sign from .* UTC: .* refuse good tokens for up to 591 s"):
         plan_rotation_now(cold, "ES256", POLICY, NOW)
     forced = plan_rotation_now(cold, "ES256", POLICY, NOW, force=True)
-    assert forced == RotationPlan(kid="s", active_at=NOW, new_standby=True, unsafe_for=LEAD - 100 * SECOND)
+    assert forced == RotationPlan(kid=Kid("s"), active_at=NOW, new_standby=True, unsafe_for=LEAD - 100 * SECOND)
 
 
 def test_a_rotation_that_was_planned_for_later_may_be_had_at_once():

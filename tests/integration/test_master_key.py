@@ -1,0 +1,148 @@
+"""The master key: from file, environment or credential folder; replaced whole or not at all; and the services that run meanwhile."""
+
+from __future__ import annotations
+
+import base64
+from datetime import timedelta
+
+import pytest
+from tests.factories import make_settings
+from tests.integration.things import ACTOR
+
+from tokensvc.core.errors import InvalidInputError, StartRefusedError, UnavailableError
+from tokensvc.core.sealing import new_master_key
+from tokensvc.issuer.audit import list_events
+from tokensvc.issuer.master_key import find_configured, load_master_key, read_master_key, rotate_master_key
+from tokensvc.issuer.mirror import Mirror
+from tokensvc.issuer.rotation import Urgency, revoke_signing_key_now, rotate_once
+from tokensvc.settings import load_settings
+from tokensvc.store import keyfile
+from tokensvc.store.signing_key import list_signing_keys
+
+AGE = "update signing_key set created_at = created_at - $1::interval, active_at = active_at - $1::interval"
+
+
+def text_of(key):
+    return base64.b64encode(key.secret).decode()
+
+
+def environment(settings, **more):
+    return {"TOKENSVC_KEYS_DIR": str(settings.keys_dir), "TOKENSVC_DATA_DIR": str(settings.data_dir), **more}
+
+
+async def test_a_new_master_key_opens_everything_and_the_old_one_nothing(database, settings, started):
+    path = await rotate_master_key(database, settings, to=None, actor=ACTOR)
+    assert path == settings.master_key_path
+    new = await load_master_key(database, settings)
+    assert new.secret != started.master_key.secret
+    old = path.with_name("master.key.old")
+    assert (path.stat().st_mode & 0o777, old.stat().st_mode & 0o777) == (0o600, 0o600)
+    with pytest.raises(StartRefusedError, match="the master key does not open signing key"):
+        await load_master_key(database, settings.model_copy(update={"master_key_file": old}))
+    (event,) = await list_events(database, subject="master_key", most=5)
+    assert (event.action, event.detail) == ("master_key.rotate", {"signing_keys": 2})
+
+
+async def test_a_thousand_keys_are_resealed_or_none(database, settings, started, connection):
+    await connection.execute(
+        "insert into signing_key (kid, alg, public_jwk, sealed_private_key, created_at, active_at) "
+        "select 'junk', alg, public_jwk, sealed_private_key, created_at, null from signing_key limit 1"
+    )
+    with pytest.raises(StartRefusedError):
+        await rotate_master_key(database, settings, to=None, actor=ACTOR)
+    await connection.execute("delete from signing_key where kid = 'junk'")
+    assert (await load_master_key(database, settings)).secret == started.master_key.secret
+
+
+@pytest.mark.parametrize("killed", ["before the commit", "before the file was put in place"])
+async def test_a_rotation_that_was_killed_is_whole_or_undone_at_the_next_start(killed, database, settings, started, monkeypatch):
+    def die(*_, **__):
+        raise KeyboardInterrupt
+
+    target = "append_audit_event" if killed == "before the commit" else "promote_next_master_key"
+    module = "tokensvc.issuer.audit" if killed == "before the commit" else "tokensvc.issuer.master_key"
+    with monkeypatch.context() as patch:
+        patch.setattr(f"{module}.{target}", die)
+        with pytest.raises(KeyboardInterrupt):
+            await rotate_master_key(database, settings, to=None, actor=ACTOR)
+    assert keyfile.next_path(settings.master_key_path).exists()
+    loaded = await load_master_key(database, settings)
+    assert (loaded.secret == started.master_key.secret) == (killed == "before the commit")
+    await rotate_master_key(database, settings, to=None, actor=ACTOR)
+    assert not keyfile.next_path(settings.master_key_path).exists()
+
+
+async def test_a_service_that_runs_goes_on_and_seals_new_keys_under_the_new_one(database, settings, started, connection):
+    mirror = Mirror(database, settings, started.master_key)
+    await mirror.refresh_once()
+    await rotate_master_key(database, settings, to=None, actor=ACTOR)
+    await mirror.refresh_once()
+    signer = mirror.signing_key(mirror.now, "ES256")
+    await connection.execute(AGE, timedelta(days=40))
+    plan = await rotate_once(database, settings, started.master_key, actor=ACTOR)  # with the master key of before
+    assert plan is not None
+    await mirror.refresh_once()
+    assert mirror.signing_key(mirror.now, "ES256").kid == plan.kid != signer.kid
+    await load_master_key(database, settings)
+    await revoke_signing_key_now(database, settings, started.master_key, plan.kid, actor=ACTOR)
+    await load_master_key(database, settings)
+
+
+async def test_a_service_whose_master_key_cannot_be_read_again_says_so_and_signs_on_for_a_while(database, settings, started, tmp_path):
+    given = settings.model_copy(update={"master_key": None, "master_key_file": tmp_path / "given"})
+    keyfile.write_master_key(tmp_path / "given", started.master_key, replace=False)
+    mirror = Mirror(database, given, started.master_key)
+    await mirror.refresh_once()
+    await rotate_master_key(database, given, to=tmp_path / "handed over", actor=ACTOR)
+    await mirror.refresh_once()  # what is open stays open
+    moved = given.model_copy(update={"master_key_file": tmp_path / "handed over"})
+    master_key = await load_master_key(database, moved)
+    await rotate_once(database, moved, master_key, actor=ACTOR, urgency=Urgency(asked=True))
+    with pytest.raises(StartRefusedError, match="the master key does not open"):
+        await mirror.refresh_once()
+    with pytest.raises(StartRefusedError):
+        await rotate_once(database, given, started.master_key, actor=ACTOR, urgency=Urgency(at_once=True, force=True))
+    async with database.connection() as mine:
+        assert len(await list_signing_keys(mine)) == 3
+    mirror._confirmed_on -= 100
+    with pytest.raises(UnavailableError):
+        mirror.signing_key(mirror.now, "ES256")
+
+
+async def test_the_master_key_comes_from_the_environment(database, settings, started):
+    given = load_settings(environment(settings, TOKENSVC_MASTER_KEY=text_of(started.master_key)))
+    assert (await load_master_key(database, given)).secret == started.master_key.secret
+    assert text_of(started.master_key) not in repr(given)
+    with pytest.raises(InvalidInputError, match="--to"):
+        await rotate_master_key(database, given, to=None, actor=ACTOR)
+    with pytest.raises(StartRefusedError, match="TOKENSVC_MASTER_KEY does not hold a master key"):
+        read_master_key(make_settings(master_key="junk"))
+
+
+async def test_the_master_key_comes_from_the_credential_folder(database, settings, started, tmp_path):
+    credential = tmp_path / "tokensvc-master-key"
+    credential.write_text(text_of(started.master_key) + "\n")
+    credential.chmod(0o440)  # as systemd shows it to a service
+    given = load_settings(environment(settings, CREDENTIALS_DIRECTORY=str(tmp_path)))
+    assert (given.is_credential, given.master_key_path) == (True, credential)
+    assert (await load_master_key(database, given)).secret == started.master_key.secret
+    with pytest.raises(InvalidInputError, match="--to"):
+        await rotate_master_key(database, given, to=None, actor=ACTOR)
+    explicit = load_settings(environment(settings, CREDENTIALS_DIRECTORY=str(tmp_path), TOKENSVC_MASTER_KEY=text_of(new_master_key())))
+    assert (explicit.is_credential, find_configured(explicit) == started.master_key) == (False, False)
+    other = load_settings(environment(settings, CREDENTIALS_DIRECTORY=str(tmp_path / "none")))
+    assert other.master_key_path == settings.master_key_path
+
+
+def test_two_sources_contradict_each_other(tmp_path):
+    with pytest.raises(StartRefusedError, match="TOKENSVC_MASTER_KEY and TOKENSVC_MASTER_KEY_FILE contradict"):
+        load_settings({"TOKENSVC_MASTER_KEY": "x", "TOKENSVC_MASTER_KEY_FILE": str(tmp_path)})
+
+
+async def test_a_new_file_is_never_written_over_an_old_one(database, settings, started, tmp_path):
+    del started
+    taken = tmp_path / "taken"
+    taken.write_text("something")
+    with pytest.raises(StartRefusedError, match="cannot be made"):
+        await rotate_master_key(database, settings, to=taken, actor=ACTOR)
+    assert taken.read_text() == "something"
