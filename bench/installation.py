@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tests.processes import ServiceProcess
+from tests.processes import EXECUTABLE, ServiceProcess
 
 from tokensvc.core.apikey import new_api_key
 from tokensvc.core.identifier import new_account_id, new_key_id
@@ -27,12 +27,12 @@ _NO_LIMIT: Final = 1_000_000_000
 
 
 @contextmanager
-def running_service(workers: int = 1, **environment: str) -> Iterator[ServiceProcess]:
+def running_service(workers: int = 1, *, command: Sequence[str] = (str(EXECUTABLE),), **environment: str) -> Iterator[ServiceProcess]:
     """Run a service with so many workers; everything is gone at the end."""
     with tempfile.TemporaryDirectory(prefix="tokensvc-bench-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o755)  # its Postgres may run as another user
-        process = ServiceProcess(folder, ("--workers", str(workers)), environment)
+        process = ServiceProcess(folder, ("--workers", str(workers)), environment, command=command)
         try:
             process.wait_until_ready()
             yield process

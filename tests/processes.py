@@ -10,7 +10,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ROOT = Path(__file__).parent.parent
 EXECUTABLE = Path(sys.executable).with_name("tokensvc")
 _KEY = r"(?<![0-9A-Za-z-])tsk-[0-9A-Za-z]{32}(?![0-9A-Za-z-])"
 _TOKEN = r"eyJ[0-9A-Za-z_-]+\.[0-9A-Za-z_-]+\.[0-9A-Za-z_-]+"
@@ -49,10 +54,13 @@ def clean_environment() -> dict[str, str]:
 class ServiceProcess:
     """`tokensvc serve` in a folder of its own, with its own port, keys and (unless a URL is given) its own embedded Postgres."""
 
-    def __init__(self, folder: Path, arguments: tuple[str, ...], environment: dict[str, str]) -> None:
+    def __init__(
+        self, folder: Path, arguments: tuple[str, ...], environment: dict[str, str], *, command: Sequence[str] = (str(EXECUTABLE),)
+    ) -> None:
         self.folder = folder
         self.port = int(environment.get("TOKENSVC_PORT") or find_free_port())
         self.url = f"http://127.0.0.1:{self.port}"
+        self._command = command
         self._arguments = arguments
         self._environment = {"TOKENSVC_PORT": str(self.port)} | environment
         self._child: subprocess.Popen[bytes] | None = None
@@ -86,9 +94,9 @@ class ServiceProcess:
     def start(self) -> None:
         with (self.folder / "stdout").open("ab") as out, (self.folder / "stderr").open("ab") as err:
             self._child = subprocess.Popen(
-                [str(EXECUTABLE), "serve", *self._arguments],
+                [*self._command, "serve", *self._arguments],
                 cwd=self.folder,
-                env=clean_environment() | self._environment,
+                env=clean_environment() | {"PYTHONPATH": str(ROOT)} | self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
