@@ -7,6 +7,7 @@ import os
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from tests.processes import EXECUTABLE, ServiceProcess
@@ -17,7 +18,7 @@ from tokensvc.store.embedded import EmbeddedPostgres
 from tokensvc.store.pool import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import asyncpg
 
@@ -27,12 +28,14 @@ _NO_LIMIT: Final = 1_000_000_000
 
 
 @contextmanager
-def running_service(workers: int = 1, *, command: Sequence[str] = (str(EXECUTABLE),), **environment: str) -> Iterator[ServiceProcess]:
+def running_service(
+    workers: int = 1, environment: Mapping[str, str] = MappingProxyType({}), *, command: Sequence[str] = (str(EXECUTABLE),)
+) -> Iterator[ServiceProcess]:
     """Run a service with so many workers; everything is gone at the end."""
     with tempfile.TemporaryDirectory(prefix="tokensvc-bench-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o755)  # its Postgres may run as another user
-        process = ServiceProcess(folder, ("--workers", str(workers)), environment, command=command)
+        process = ServiceProcess(folder, ("--workers", str(workers)), dict(environment), command=command)
         try:
             process.wait_until_ready()
             yield process

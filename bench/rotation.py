@@ -32,6 +32,7 @@ from tokensvc.issuer.master_key import load_master_key
 from tokensvc.issuer.rotation import revoke_signing_key_now
 from tokensvc.settings import load_settings
 from tokensvc.verify import Verifier
+from tokensvc.web.logs import configure_logs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -97,7 +98,8 @@ def _replicas() -> Iterator[tuple[list[ServiceProcess], list[str]]]:
     """Run two services on one database, with the policy scaled to seconds."""
     port = find_free_port()
     issuer = {"TOKENSVC_ISSUER": f"http://127.0.0.1:{port}"}
-    with running_service(command=_SCALED, TOKENSVC_PORT=str(port), **issuer, **_POLICY) as first, database_of(first) as (url, _):
+    environment = {"TOKENSVC_PORT": str(port), **issuer, **_POLICY}
+    with running_service(1, environment, command=_SCALED) as first, database_of(first) as (url, _):
         keys = add_keys(url, 8)
         shared = {"TOKENSVC_DATABASE_URL": url, "TOKENSVC_KEYS_DIR": str(first.folder / "keys")}
         with tempfile.TemporaryDirectory(prefix="tokensvc-bench-") as name:
@@ -218,7 +220,8 @@ def _accepts(verifier: Verifier, token: str) -> bool:
 
 def compromise(rounds: int = 20, followers: int = 20) -> bool:
     """Revoke the signing key again and again."""
-    with running_service(TOKENSVC_JWKS_MAX_AGE="1") as process, database_of(process) as (url, _):
+    configure_logs("error")
+    with running_service(1, {"TOKENSVC_JWKS_MAX_AGE": "1"}) as process, database_of(process) as (url, _):
         refused, fresh = asyncio.run(_compromise(process, url, add_keys(url, 1)[0], rounds, followers))
     for what, times in (("refused by the last of them", refused), ("fresh tokens accepted by all", fresh)):
         times.sort()
