@@ -1,8 +1,52 @@
-// Verifies the token on stdin with the JWKS at argv[2], for issuer argv[3] and audience argv[4]; prints its claims.
-import { readFileSync } from 'node:fs'
+// Verifies the tokens on stdin, one a line, with the library argv[2] and the JWKS at argv[3], for issuer argv[4], audience argv[5] and
+// algorithm argv[6]. Answers each with a line: {"header", "claims"}, or {"refused"} with the library's reason.
+import { createPublicKey } from 'node:crypto'
+import { createInterface } from 'node:readline'
+import { createVerifier } from 'fast-jwt'
 import { createRemoteJWKSet, jwtVerify } from 'jose'
+import jsonwebtoken from 'jsonwebtoken'
+import jwksRsa from 'jwks-rsa'
 
-const [, , url, issuer, audience] = process.argv
-const keys = createRemoteJWKSet(new URL(url))
-const { payload } = await jwtVerify(readFileSync(0, 'utf8').trim(), keys, { issuer, audience, typ: 'at+jwt', algorithms: ['ES256'] })
-console.log(JSON.stringify(payload))
+const [, , library, url, issuer, audience, algorithm] = process.argv
+const algorithms = [algorithm]
+
+async function fetchPem({ kid }) {
+  const { keys } = await (await fetch(url)).json()
+  const key = createPublicKey({ key: keys.find((candidate) => candidate.kid === kid), format: 'jwk' })
+  return key.export({ type: 'spki', format: 'pem' })
+}
+
+const libraries = {
+  jose() {
+    const keys = createRemoteJWKSet(new URL(url))
+    return async (token) => {
+      const { protectedHeader, payload } = await jwtVerify(token, keys, { issuer, audience, typ: 'at+jwt', algorithms })
+      return { header: protectedHeader, claims: payload }
+    }
+  },
+  jsonwebtoken() {
+    const client = jwksRsa({ jwksUri: url })
+    const getKey = ({ kid }, done) => client.getSigningKey(kid, (error, key) => done(error, key?.getPublicKey()))
+    return (token) => new Promise((resolve, reject) => {
+      jsonwebtoken.verify(token, getKey, { issuer, audience, algorithms, complete: true }, (error, verified) =>
+        error ? reject(error) : resolve({ header: verified.header, claims: verified.payload }))
+    })
+  },
+  'fast-jwt'() {
+    const key = ({ header }) => fetchPem(header)
+    const verify = createVerifier({ key, algorithms, allowedIss: issuer, allowedAud: audience, checkTyp: 'at+jwt', complete: true })
+    return async (token) => {
+      const { header, payload } = await verify(token)
+      return { header, claims: payload }
+    }
+  },
+}
+
+const verify = libraries[library]()
+for await (const token of createInterface({ input: process.stdin })) {
+  try {
+    console.log(JSON.stringify(await verify(token)))
+  } catch (error) {
+    console.log(JSON.stringify({ refused: `${error.code ?? error.name}: ${error.message}` }))
+  }
+}
