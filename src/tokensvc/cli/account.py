@@ -9,6 +9,7 @@ import click
 from tokensvc.cli.limits import limit_changes, limit_options
 from tokensvc.cli.output import Row, confirm, output_option, print_row, print_rows, say, yes_option
 from tokensvc.cli.session import actor, operate
+from tokensvc.cli.waiting import wait_for_followers, wait_option
 from tokensvc.issuer import accounts
 
 if TYPE_CHECKING:
@@ -73,11 +74,13 @@ def update(account_id: str, name: str | None, tier: str | None, per_minute: int 
 @command.command("suspend")
 @click.argument("account_id")
 @yes_option
+@wait_option
 @output_option
-def suspend(account_id: str, output: str, *, yes: bool) -> None:
+def suspend(account_id: str, output: str, wait: int | None, *, yes: bool) -> None:
     """Suspend an account: its keys get no tokens, and its live tokens are refused within a second. Reversible."""
     confirm(f"Suspend {account_id}? All its live tokens die.", yes=yes)
     print_row(_row(operate(lambda database, _: accounts.suspend_account(database, account_id, actor=actor()))), output)
+    wait_for_followers(wait)
 
 
 @command.command("resume")
@@ -91,12 +94,14 @@ def resume(account_id: str, output: str) -> None:
 @command.command("delete")
 @click.argument("account_id")
 @yes_option
+@wait_option
 @output_option
-def delete(account_id: str, output: str, *, yes: bool) -> None:
+def delete(account_id: str, output: str, wait: int | None, *, yes: bool) -> None:
     """Delete an account, its keys and their tokens, for good. The audit trail stays."""
     confirm(f"Delete {account_id} with all its keys? This cannot be undone.", yes=yes)
     operate(lambda database, _: accounts.delete_account(database, account_id, actor=actor()))
     print_row({"id": account_id, "state": "deleted"}, output)
+    wait_for_followers(wait)
 
 
 def _row(account: Account) -> Row:

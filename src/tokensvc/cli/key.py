@@ -14,6 +14,7 @@ from tokensvc.cli.limits import limit_changes, limit_options
 from tokensvc.cli.output import Duration, Row, confirm, output_option, print_row, print_rows, say, yes_option
 from tokensvc.cli.session import actor, operate
 from tokensvc.cli.usage import build_usage, draw_usage
+from tokensvc.cli.waiting import wait_for_followers, wait_option
 from tokensvc.issuer import api_keys
 from tokensvc.issuer.usage import list_usage
 
@@ -143,10 +144,12 @@ def usage(key_id: str, since: timedelta, output: str | None) -> None:
 
 @command.command("disable")
 @click.argument("key_id")
+@wait_option
 @output_option
-def disable(key_id: str, output: str) -> None:
+def disable(key_id: str, output: str, wait: int | None) -> None:
     """Disable a key: no new tokens, live ones are refused within a second. Reversible: enable."""
     print_row(_row(operate(lambda database, _: api_keys.disable_key(database, key_id, actor=actor()))), output)
+    wait_for_followers(wait)
 
 
 @command.command("enable")
@@ -178,22 +181,26 @@ def rotate(key_id: str, grace: timedelta, write_env: Path | None, output: str) -
 @command.command("revoke")
 @click.argument("key_id")
 @yes_option
+@wait_option
 @output_option
-def revoke(key_id: str, output: str, *, yes: bool) -> None:
+def revoke(key_id: str, output: str, wait: int | None, *, yes: bool) -> None:
     """Revoke a key for good: no token any more, and all its live tokens are refused within a second."""
     confirm(f"Revoke {key_id}? This cannot be undone; `disable` can.", yes=yes)
     print_row(_row(operate(lambda database, _: api_keys.revoke_key(database, key_id, actor=actor()))), output)
+    wait_for_followers(wait)
 
 
 @command.command("delete")
 @click.argument("key_id")
 @yes_option
+@wait_option
 @output_option
-def delete(key_id: str, output: str, *, yes: bool) -> None:
+def delete(key_id: str, output: str, wait: int | None, *, yes: bool) -> None:
     """Revoke a key and take it off the lists. The audit trail stays."""
     confirm(f"Delete {key_id}? This cannot be undone.", yes=yes)
     operate(lambda database, _: api_keys.delete_key(database, key_id, actor=actor()))
     print_row({"id": key_id, "state": "deleted"}, output)
+    wait_for_followers(wait)
 
 
 def _print_new(made: NewKey, output: str, env_file: TextIO | None) -> None:

@@ -77,5 +77,5 @@ def root() -> None:
     tokensvc key revoke KEY_ID                                 no token any more, live ones refused within a second
 
     Settings are TOKENSVC_* environment variables. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no such thing, 4 credentials refused,
-    5 refused, 6 not available now.
+    5 refused, 6 not available now, 7 done but some followers lag (--wait).
     """

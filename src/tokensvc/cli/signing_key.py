@@ -11,6 +11,7 @@ import click
 from tokensvc.cli.files import read_file, reserved
 from tokensvc.cli.output import confirm, output_option, print_row, print_rows, say, yes_option
 from tokensvc.cli.session import actor, operate
+from tokensvc.cli.waiting import wait_for_followers, wait_option
 from tokensvc.core.jwks import ALGORITHMS
 from tokensvc.core.keyring import DEFAULT_ALGORITHM
 from tokensvc.issuer.master_key import load_master_key
@@ -74,6 +75,8 @@ def rotate(alg: str, output: str, *, at_once: bool, force: bool) -> None:
         return
     unsafe = int(plan.unsafe_for.total_seconds())
     print_row({"kid": plan.kid, "active_at": plan.active_at, "unsafe_for_seconds": unsafe}, output)
+    if plan.new_signer:
+        say(f"the first {alg} keys were made: tokensvc signing-key list")
     if unsafe:
         say(f"forced: verifiers that have not fetched it may refuse good tokens for up to {unsafe} s")
     elif output == "text" and not plan.new_standby:
@@ -84,8 +87,9 @@ def rotate(alg: str, output: str, *, at_once: bool, force: bool) -> None:
 @click.argument("kid")
 @click.option("--reason", default="", help="For the audit trail.")
 @yes_option
+@wait_option
 @output_option
-def revoke(kid: str, reason: str, output: str, *, yes: bool) -> None:
+def revoke(kid: str, reason: str, output: str, wait: int | None, *, yes: bool) -> None:
     """Withdraw trust in a signing key that may be in wrong hands. Its successor signs at once.
 
     Every token that it signed is refused by followers within a second; verifiers that only know the JWKS trust it until their cache ends.
@@ -95,6 +99,7 @@ def revoke(kid: str, reason: str, output: str, *, yes: bool) -> None:
         lambda database, settings, master: revoke_signing_key_now(database, settings, master, kid, actor=actor(), reason=reason)
     )
     print_row({"kid": kid, "state": "revoked", "successor": None if plan is None else plan.kid}, output)
+    wait_for_followers(wait)
 
 
 @command.command("export")

@@ -13,6 +13,7 @@ import click
 
 from tokensvc.cli.output import Duration, output_option, print_row, say, seconds
 from tokensvc.cli.session import actor, operate
+from tokensvc.cli.waiting import wait_for_followers, wait_option
 from tokensvc.core.claims import build_payload
 from tokensvc.core.errors import InvalidInputError, NotFoundError
 from tokensvc.core.jwks import ALGORITHMS, parse_jwks
@@ -90,8 +91,9 @@ def inspect(source: str, output: str) -> None:
 
 @command.command("revoke")
 @_source
+@wait_option
 @output_option
-def revoke(source: str, output: str) -> None:
+def revoke(source: str, output: str, wait: int | None) -> None:
     """Revoke one token: every follower refuses it within a second.
 
     \b
@@ -105,6 +107,7 @@ def revoke(source: str, output: str) -> None:
         msg = "this is no live token of ours: nothing to revoke"
         raise NotFoundError(msg)
     print_row({"jti": jti, "state": "revoked"}, output)
+    wait_for_followers(wait)
 
 
 async def _verify_online(text: str, issuer: str, audience: str) -> Claims:

@@ -180,6 +180,15 @@ class DenylistLog:
         self._rows.extend(rows)
         self.head = head
 
+    def knows(self, position: Position) -> bool:
+        """Tell whether a position belongs to this history, as far back as it is remembered."""
+        if position in {self.head, self._floor}:
+            return True
+        for known, _ in reversed(self._rows):
+            if known.seq <= position.seq:
+                return known == position
+        return False
+
     def forget_expired(self, now: float) -> None:
         """Drop dead entries from the old end; one that dies out of order waits for its elders, which costs memory only."""
         while self._rows and self._rows[0][1].exp <= now:

@@ -17,5 +17,12 @@ BATCH_SIZE: Final = Histogram(
     "tokensvc_ledger_batch_size", "Requests that were judged by one statement.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
 )
 BATCH_SECONDS: Final = Histogram("tokensvc_ledger_batch_duration_seconds", "Time that Postgres took for a batch.", buckets=_SECONDS)
+PROPAGATION_SECONDS: Final = Histogram(
+    "tokensvc_denylist_propagation_seconds", "From the making of an entry to a follower's receipt for it.", buckets=_SECONDS
+)
+FOLLOWERS: Final = Gauge("tokensvc_denylist_followers", "Followers heard of within a minute.", multiprocess_mode="livemax")
+FOLLOWER_LAG_SECONDS: Final = Gauge(
+    "tokensvc_denylist_follower_lag_seconds", "The worst of them: age of the first entry that it lacks.", multiprocess_mode="livemax"
+)
 USAGE_WAITING: Final = Gauge("tokensvc_usage_queue_length", "Sums that wait to be written.", multiprocess_mode="livesum")
 USAGE_DROPPED: Final = Counter("tokensvc_usage_dropped", "Uses that were not written because too many waited.")

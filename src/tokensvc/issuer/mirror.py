@@ -46,6 +46,7 @@ POLL_SECONDS: Final = 0.5
 FRESH_SECONDS: Final = 3.0  # a copy older than that proves no freshness to anybody outside
 MAX_AGE_SECONDS: Final = 10.0
 _RECONNECT_SECONDS: Final = 1.0
+_DATES: Final = 1000
 
 _log = structlog.get_logger(__name__)
 
@@ -70,6 +71,7 @@ class Mirror:
         self.records: tuple[SigningKeyRecord, ...] = ()
         self.audiences: dict[str, Audience] = {}
         self.log = DenylistLog()
+        self.dates: dict[Position, datetime] = {}  # of the latest entries: when each was made
         self.jwks = b""
         self.jwks_etag = ""
 
@@ -209,6 +211,7 @@ class Mirror:
         if rows and rows[-1].position.seq > head.seq:
             head = rows[-1].position  # committed since the heads were read
         entries = [(row.position, row.revocation) for row in rows]
+        self.dates = dict([*self.dates.items(), *((row.position, row.created_at) for row in rows)][-_DATES:])
         if known:
             self.log.append(entries, head)
         else:

@@ -16,6 +16,7 @@ from tokensvc.issuer.guessing import GuessGuard
 from tokensvc.issuer.ledger import Ledger
 from tokensvc.issuer.master_key import load_master_key
 from tokensvc.issuer.mirror import MAX_AGE_SECONDS, Mirror
+from tokensvc.issuer.receipts import Receipts
 from tokensvc.issuer.revocation import Revoked, revoke_credential
 from tokensvc.issuer.start import check_schema
 from tokensvc.issuer.tasks import run_tasks
@@ -38,6 +39,7 @@ class Service:
     mirror: Mirror
     exchange: Exchange
     feed: Feed
+    receipts: Receipts
     draining: bool = False
 
     async def revoke(self, text: str) -> tuple[Revoked, str | None]:
@@ -79,9 +81,10 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
             guard=GuessGuard(allowed=settings.unknown_keys_per_minute),
             policy=settings.issuing_policy,
         )
-        tasks = asyncio.create_task(run_tasks(database, settings, master_key, mirror, exchange.usage))
+        receipts = Receipts(database, mirror)
+        tasks = asyncio.create_task(run_tasks(database, settings, master_key, mirror, exchange.usage, receipts))
         try:
-            yield Service(settings, database, mirror, exchange, Feed(mirror, settings))
+            yield Service(settings, database, mirror, exchange, Feed(mirror, settings), receipts)
         finally:
             tasks.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from tokensvc.core.sealing import MasterKey
     from tokensvc.issuer.mirror import Mirror
+    from tokensvc.issuer.receipts import Receipts
     from tokensvc.issuer.usage import UsageRecorder
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Database
@@ -25,12 +26,15 @@ if TYPE_CHECKING:
 ROTATION_TICK: Final = 10.0
 CLEANING_TICK: Final = 30.0
 USAGE_TICK: Final = 5.0
+RECEIPTS_TICK: Final = 0.25
 USAGE_CLEANING_TICK: Final = 600.0
 
 _log = structlog.get_logger(__name__)
 
 
-async def run_tasks(database: Database, settings: Settings, master_key: MasterKey, mirror: Mirror, usage: UsageRecorder) -> None:
+async def run_tasks(
+    database: Database, settings: Settings, master_key: MasterKey, mirror: Mirror, usage: UsageRecorder, receipts: Receipts
+) -> None:
     """Run everything until cancelled."""
 
     async def rotate() -> None:
@@ -47,6 +51,8 @@ async def run_tasks(database: Database, settings: Settings, master_key: MasterKe
         group.create_task(_every(ROTATION_TICK, rotate))
         group.create_task(_every(CLEANING_TICK, clean))
         group.create_task(_every(USAGE_TICK, usage.flush_once))
+        group.create_task(_every(RECEIPTS_TICK, receipts.flush_once))
+        group.create_task(_every(CLEANING_TICK, receipts.clean_once))
         group.create_task(_every(USAGE_CLEANING_TICK, clean_usage))
 
 

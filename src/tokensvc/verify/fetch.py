@@ -58,8 +58,9 @@ class Fetches(Protocol):
 class Fetcher:
     """One HTTP session to one issuer."""
 
-    def __init__(self, *, timeout: float) -> None:
+    def __init__(self, *, timeout: float, follower: str | None = None) -> None:
         self._timeout = timeout
+        self._follower = follower
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -87,6 +88,8 @@ class Fetcher:
     async def fetch_page(self, url: str, after: str | None, wait: int) -> str:
         """Fetch the denylist page after a cursor, waiting up to `wait` seconds for one. Raises FetchError."""
         query = {} if after is None else {"after": after, "wait": str(wait)}
+        if query and self._follower:
+            query["follower"] = self._follower  # so that its next question is a receipt
         target = f"{url}?{urlencode(query)}" if query else url
         status, _, body = await self._get(target, {}, MAX_PAGE_BYTES, self._timeout + (wait if query else 0))
         if status != _OK:

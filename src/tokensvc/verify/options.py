@@ -26,6 +26,7 @@ class VerifierOptions(TypedDict, total=False):
     http_timeout: float
     feed_wait: int
     remember: int
+    follower: str | None
     snapshot_path: str | os.PathLike[str] | None
     on_verify: Callable[[str], None] | None
     jwks_url: str | None

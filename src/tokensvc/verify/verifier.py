@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
+import socket
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, Self
@@ -26,7 +28,6 @@ from tokensvc.verify.memory import Memory
 from tokensvc.verify.refresh import Clock, JwksFollower
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Sequence
     from types import TracebackType
 
@@ -62,6 +63,7 @@ class Verifier:
     `leeway`: seconds of clock difference that are forgiven. `max_staleness`: seconds without a word from the feed after which the denylist
     is stale; then `when_stale` decides: "reject" raises VerifierUnavailableError, "accept" goes on with what is known.
     `jwks_stale_if_error`: seconds that keys are used beyond their max-age while the issuer is away. `remember`: verified tokens kept.
+    `follower`: the name under which operators see what this verifier has applied; audience and host if not given, "" for none.
     `snapshot_path`: a file that keeps what is known for the next start. `on_verify`: called with "ok", or the reason of the refusal.
 
     `verify` and `status` may be called from any thread; everything else belongs to the event loop that `start` was called in.
@@ -81,6 +83,7 @@ class Verifier:
         http_timeout: float = 5.0,
         feed_wait: int = 30,
         remember: int = 10_000,
+        follower: str | None = None,
         snapshot_path: str | os.PathLike[str] | None = None,
         on_verify: Callable[[str], None] | None = None,
         jwks_url: str | None = None,
@@ -114,7 +117,7 @@ class Verifier:
         self._on_verify = on_verify
         self._clock = clock
         self._memory = Memory(remember)
-        self._fetcher = fetcher or Fetcher(timeout=http_timeout)
+        self._fetcher = fetcher or Fetcher(timeout=http_timeout, follower=_name_follower(audience) if follower is None else follower)
         base = issuer.removesuffix("/")
         jwks_at = check_url(jwks_url or f"{base}/.well-known/jwks.json")
         feed_at = check_url(denylist_url or f"{base}/v1/denylist")
@@ -262,6 +265,12 @@ class Verifier:
             group.create_task(self._jwks.run())
             await self._jwks.loaded.wait()  # pages cannot be judged without keys
             group.create_task(self._feed.run())
+
+
+def _name_follower(audience: str) -> str:
+    """Return a name that tells operators who this is; what the issuer would not take as a name becomes a hyphen."""
+    name = f"{audience[:40]}@{socket.gethostname()[:40]}-{os.getpid()}"
+    return "".join(c if c.isascii() and (c.isalnum() or c in "._:@/+-") else "-" for c in name)
 
 
 def _report(task: asyncio.Task[None]) -> None:

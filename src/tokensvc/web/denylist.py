@@ -8,6 +8,7 @@ from aiohttp import web
 
 from tokensvc.core.denylist import parse_cursor
 from tokensvc.core.errors import InvalidRequestError
+from tokensvc.core.follower import parse_follower_name
 from tokensvc.web.keys import SERVICE
 
 MEDIA_TYPE = "application/denylist+jwt"
@@ -19,7 +20,10 @@ async def get_denylist(request: web.Request) -> web.Response:
     service = request.app[SERVICE]
     after = request.query.get("after")
     wait = _parse_wait(request.query.get("wait", "0"), service.settings.feed_max_wait)
-    page = await service.feed.next_page(None if after is None else parse_cursor(after), wait=wait)
+    position = None if after is None else parse_cursor(after)
+    if "follower" in request.query and position is not None:
+        service.receipts.note(parse_follower_name(request.query["follower"]), position, authenticated=False)
+    page = await service.feed.next_page(position, wait=wait)
     return web.Response(text=page, content_type=MEDIA_TYPE, headers={"Cache-Control": "no-store"})
 
 
