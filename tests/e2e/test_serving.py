@@ -49,10 +49,10 @@ def check_left_nothing(process, postmaster, workers):
 
 
 async def slow_down(process):
-    """Make every verdict of Postgres take two seconds; statements may take two and a half."""
+    """Make every batch take a second and a half; the ledger waits for two."""
     connection = await connect(database_url_of(process))
-    definition = await connection.fetchval("select pg_get_functiondef(oid) from pg_proc where proname = 'judge_exchange'")
-    await connection.execute(re.sub(r"\nbegin\n", "\nbegin perform pg_sleep(2);\n", definition, count=1, flags=re.IGNORECASE))
+    definition = await connection.fetchval("select pg_get_functiondef(oid) from pg_proc where proname = 'judge_exchanges'")
+    await connection.execute(re.sub(r"\nbegin\n", "\nbegin perform pg_sleep(1.5);\n", definition, count=1, flags=re.IGNORECASE))
     await connection.close()
 
 
