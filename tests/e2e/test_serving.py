@@ -226,3 +226,21 @@ def count_connections(worker, port):
         with contextlib.suppress(OSError):
             held += str(descriptor.readlink()) in inodes
     return held
+
+
+def test_metrics_are_those_of_all_workers_and_survive_one_of_them(launch, database_url):
+    process = launch("--workers", "2", TOKENSVC_DATABASE_URL=database_url)
+    process.wait_until_ready()
+    wait_until(lambda: is_ready(process.url) and len(process.workers) == 2)
+
+    def issued() -> list[str]:
+        text = call(f"{process.url}/metrics").body.decode()
+        return re.findall(r'^tokensvc_exchanges_total\{outcome="issued"\} (\S+)$', text, re.MULTILINE)
+
+    for _ in range(20):  # each on a connection of its own: both workers take some
+        exchange(process.url, process.admin_key)
+    assert issued() == ["20.0"]
+    os.kill(process.workers[0], signal.SIGTERM)
+    wait_until(lambda: len(process.workers) == 2 and is_ready(process.url), 15)
+    exchange(process.url, process.admin_key)
+    assert issued() == ["21.0"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -60,9 +61,13 @@ def _serve(settings: Settings, workers: int) -> None:
 @contextmanager
 def shared_metrics() -> Iterator[None]:
     """Let several processes count together: prometheus_client wants to be told of a folder before it is imported."""
-    with tempfile.TemporaryDirectory(prefix="tokensvc-metrics-") as folder:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    folder, owner = tempfile.mkdtemp(prefix="tokensvc-metrics-"), os.getpid()
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    try:
         yield
+    finally:
+        if os.getpid() == owner:  # a worker that ends passes here as well, while others still count
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _initialise(settings: Settings, url: str) -> None:
