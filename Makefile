@@ -34,6 +34,9 @@ bench: $(VENV)/.dev ## Measure on this machine: exchanges per second and what th
 bench-rotation: $(VENV)/.dev ## Prove the rotation: 60 of them under load, no false rejection; a stolen signing key (5 minutes)
 	@$(BIN)/python -m bench.rotation
 
+bench-feed: $(VENV)/.dev ## Prove the feed: 200 followers, 1,000 revocations; 5,000 idle polls; sizes of pages (4 minutes)
+	@$(BIN)/python -m bench.feed
+
 bench-ledger: $(VENV)/.dev ## Prove the ledger: exact limits, no row per token, a million keys, a flood, memory (15 minutes)
 	@$(BIN)/python -m bench.ledger
 
@@ -56,7 +59,7 @@ clean: ## Remove what was built and installed; data (.tokensvc) and keys stay
 help: ## Show this
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: run test setup check fmt bench bench-rotation bench-ledger bench-verify build lock clean help
+.PHONY: run test setup check fmt bench bench-feed bench-rotation bench-ledger bench-verify build lock clean help
 
 ##@
 

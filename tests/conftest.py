@@ -6,6 +6,7 @@ import asyncio
 import io
 import itertools
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -153,11 +154,14 @@ class Logs:
 @pytest.fixture
 def logs() -> Iterator[Logs]:
     """Capture all logging as it would be printed; fails the test if a secret is in it."""
-    captured = Logs()
+    captured, root = Logs(), logging.getLogger()
+    handlers, level = root.handlers[:], root.level
     configure_logs("debug", captured.stream)
     yield captured
     flush_logs()
     structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
     assert find_secrets(captured.stream.getvalue()) == []
 
 

@@ -32,8 +32,10 @@ class Feed:
 
         Raises UnavailableError if the copy is too old to prove anything.
         """
-        if after is not None and after == self._mirror.log.head and wait > 0:
-            await self._mirror.wait_for_change(wait)
+        deadline = time.monotonic() + wait
+        # Woken is not the same as changed: whoever came between the change and the call has seen it already, and waits on.
+        while after is not None and after == self._mirror.log.head and not self._mirror.is_released and time.monotonic() < deadline:
+            await self._mirror.wait_for_change(deadline - time.monotonic())
         return self._sign(after)
 
     def _sign(self, after: Position | None) -> str:

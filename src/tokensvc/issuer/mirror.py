@@ -67,7 +67,7 @@ class Mirror:
         self._refreshing = asyncio.Lock()
         self._wake = asyncio.Event()
         self._changed = asyncio.Event()
-        self._released = False
+        self.is_released = False
         self.records: tuple[SigningKeyRecord, ...] = ()
         self.audiences: dict[str, Audience] = {}
         self.log = DenylistLog()
@@ -122,7 +122,7 @@ class Mirror:
 
     async def wait_for_change(self, seconds: float) -> None:
         """Return when the denylist has changed, `release` was called, or after `seconds`."""
-        if self._released:
+        if self.is_released:
             return
         try:
             async with asyncio.timeout(seconds):
@@ -132,7 +132,7 @@ class Mirror:
 
     def release(self) -> None:
         """Let everybody go who waits for a change, now and later: the process is draining."""
-        self._released = True
+        self.is_released = True
         self._changed.set()
 
     # --- keeping it up -----------------------------------------------------------------------------------------------------
