@@ -1,0 +1,107 @@
+"""Receipts: what a follower asks after tells what it has applied."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from tests.integration.things import ACTOR
+
+from tokensvc.core.denylist import Position
+from tokensvc.core.errors import InvalidRequestError, UnavailableError
+from tokensvc.core.follower import find_laggards, parse_follower_name
+from tokensvc.issuer import accounts, receipts
+from tokensvc.issuer.mirror import Mirror
+from tokensvc.issuer.receipts import Receipts, list_followers
+
+
+@pytest.fixture
+async def mirror(database, settings, started):
+    made = Mirror(database, settings, started.master_key)
+    await made.refresh_once()
+    return made
+
+
+@pytest.fixture
+def heard(database, mirror):
+    return Receipts(database, mirror)
+
+
+async def revoke_something(database, mirror):
+    account = await accounts.create_account(database, "Orders", actor=ACTOR)
+    await accounts.suspend_account(database, account.id, actor=ACTOR)
+    await mirror.refresh_once()
+    return mirror.log.head
+
+
+async def test_a_follower_is_as_far_as_what_it_asks_after(database, mirror, heard):
+    first = mirror.log.head
+    heard.note("orders", first, authenticated=False)
+    heard.note("stock", first, authenticated=True)
+    await heard.flush_once()
+    second = await revoke_something(database, mirror)
+    heard.note("stock", second, authenticated=True)
+    await heard.flush_once()
+    orders, stock = await list_followers(database)
+    assert [(f.name, f.seq, f.head_seq, f.state, f.authenticated) for f in (orders, stock)] == [
+        ("orders", first.seq, second.seq, "lagging", False),
+        ("stock", second.seq, second.seq, "current", True),
+    ]
+    assert (0 < orders.lag_seconds < 5, stock.lag_seconds) == (True, 0.0)
+    assert [f.name for f in find_laggards([orders, stock], second.seq)] == ["orders"]
+
+
+@pytest.mark.parametrize(
+    "position", [Position(10**9, "beyond"), Position(0, "anothertag"), Position(1, "reused")], ids=["beyond", "tag", "reused"]
+)
+async def test_a_position_that_never_was_proves_nothing(position, database, mirror, heard):
+    await revoke_something(database, mirror)
+    heard.note("liar", position, authenticated=False)
+    await heard.flush_once()
+    assert await list_followers(database) == []
+
+
+async def test_strangers_cannot_fill_the_memory_and_the_table_forgets_who_fell_silent(database, mirror, heard, connection, monkeypatch):
+    monkeypatch.setattr(receipts, "MOST_NAMES", 3)
+    for number in range(10):
+        heard.note(f"n{number}", mirror.log.head, authenticated=False)
+    await heard.flush_once()
+    assert [follower.name for follower in await list_followers(database)] == ["n0", "n1", "n2"]
+    await connection.execute("update follower set seen_at = seen_at - interval '2 minutes' where name = 'n0'")
+    assert [follower.state for follower in await list_followers(database)] == ["silent", "current", "current"]
+    await connection.execute("update follower set seen_at = seen_at - interval '2 hours' where name < 'n2'")
+    monkeypatch.setattr(receipts, "_FORGET_AFTER", timedelta(hours=1))
+    await heard.clean_once()
+    assert [follower.name for follower in await list_followers(database)] == ["n2"]
+
+
+async def test_who_only_lives_is_written_now_and_then(mirror, heard, connection, monkeypatch):
+    heard.note("orders", mirror.log.head, authenticated=False)
+    await heard.flush_once()
+    before = await connection.fetchval("select seen_at from follower")
+    heard.note("orders", mirror.log.head, authenticated=False)
+    await heard.flush_once()
+    assert await connection.fetchval("select seen_at from follower") == before
+    monkeypatch.setattr(receipts, "_ALIVE_AGAIN", 0.0)
+    heard.note("orders", mirror.log.head, authenticated=False)
+    await heard.flush_once()
+    assert await connection.fetchval("select seen_at from follower") > before
+
+
+async def test_receipts_that_cannot_be_written_are_written_the_next_time(database, mirror, heard, connection):
+    heard.note("orders", mirror.log.head, authenticated=False)
+    blocker = connection.transaction()
+    await blocker.start()
+    await connection.execute("lock table follower in exclusive mode")
+    with pytest.raises(UnavailableError):
+        await heard.flush_once()
+    await blocker.rollback()
+    await heard.flush_once()
+    assert [follower.name for follower in await list_followers(database)] == ["orders"]
+
+
+@pytest.mark.parametrize("name", ["", "a" * 101, "a b", "a\n", "naïve", "a%", '"'])
+def test_a_follower_has_a_plain_name(name):
+    assert parse_follower_name("orders-api@host-1:8080/a_b+c.d") == "orders-api@host-1:8080/a_b+c.d"
+    with pytest.raises(InvalidRequestError, match="follower must be a name"):
+        parse_follower_name(name)
