@@ -3,6 +3,7 @@
     python -m bench.feed propagation [--followers 200] [--revocations 1000]
     python -m bench.feed idle [--polls 5000]
     python -m bench.feed pages
+    python -m bench.feed day                            ten revocations a second for a day of made-up time: how long does the list get?
 
 `propagation`: followers in processes of their own, half at each of two services on one database; revocations at random times through
 either. Times are those of the monotonic clock, which all processes of a machine share. Each follower verifies the token again as soon as
@@ -22,6 +23,7 @@ import sys
 import tempfile
 import time
 from contextlib import AsyncExitStack, ExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -34,8 +36,11 @@ from bench.throughput import ROOT, at_rate, write_requests
 from tokensvc.core.denylist import Page, Position, Revocation, build_page_payload
 from tokensvc.core.errors import InvalidTokenError
 from tokensvc.core.identifier import Kid, new_jti, new_key_id
+from tokensvc.core.keyring import LEEWAY
 from tokensvc.core.sealing import new_private_key
 from tokensvc.core.token import DENYLIST_PAGE, SigningKey, read_unverified, sign_jws
+from tokensvc.store.denylist import delete_expired
+from tokensvc.store.pool import connect
 from tokensvc.verify import Verifier
 
 if TYPE_CHECKING:
@@ -238,10 +243,53 @@ def pages() -> bool:
     return sizes["1000 x jti"] <= 65_536 and sizes["1 x jti"] <= 1024
 
 
+# --- a day -------------------------------------------------------------------------------------------------------------------------
+
+
+async def _live_a_day(url: str, rate: int, life: int) -> tuple[int, int, int]:
+    """Revoke so many tokens a second for a day of made-up time; return the most rows with and without a cleaner, and those at the end."""
+    connection = await connect(url)
+    await connection.execute("set statement_timeout = 0; set lock_timeout = 0")
+    began = datetime(2026, 11, 25, tzinfo=UTC)
+    most = without = 0
+    for minute in range(24 * 60):
+        now = began + timedelta(minutes=minute)
+        await connection.execute(
+            "with head as (update feed_head set seq = seq + $1::int, tag = 'day' where topic = 'denylist' returning seq) "
+            "insert into denylist (seq, tag, kind, value, upto, created_at, expires_at, reason) "
+            "select head.seq - $1::int + n, 'day', 'jti', gen_random_uuid()::text, null, $2::timestamptz, $2::timestamptz + $3::interval, 'token revoked' "
+            "from head, generate_series(1, $1::int) n",
+            60 * rate,
+            now,
+            timedelta(seconds=life),
+        )
+        rows = await connection.fetchval("select count(*) from denylist")
+        if 600 <= minute < 660:
+            without = max(without, rows)
+            continue
+        while await delete_expired(connection, now, 1000):
+            pass
+        most = max(most, await connection.fetchval("select count(*) from denylist"))
+    left = await connection.fetchval("select count(*) from denylist")
+    await connection.close()
+    return most, without, left
+
+
+def day(rate: int = 10, life: int = 600) -> bool:
+    """Live through a day of revocations, the clock an argument."""
+    kept = life + int(LEEWAY.total_seconds())
+    with running_service() as service, database_of(service) as (url, _):
+        most, without, left = asyncio.run(_live_a_day(url, rate, kept))
+    bound = int(1.1 * rate * kept)
+    print(f"{rate} revocations a second for a day, kept {kept} s each: at most {most} rows ({bound} allowed), {left} at the end;")
+    print(f"{without} after the cleaner had stood still for an hour, and {most} at most again at its next turn")
+    return most <= bound
+
+
 def main() -> int:
     """Measure what is asked for, or all."""
     parser = argparse.ArgumentParser(prog="python -m bench.feed")
-    parser.add_argument("what", nargs="?", choices=["propagation", "idle", "pages", "follow"])
+    parser.add_argument("what", nargs="?", choices=["propagation", "idle", "pages", "day", "follow"])
     parser.add_argument("rest", nargs="*", help=argparse.SUPPRESS)
     parser.add_argument("--followers", type=int, default=200)
     parser.add_argument("--revocations", type=int, default=1000)
@@ -253,6 +301,7 @@ def main() -> int:
         return 0
     proofs: dict[str, Callable[[], bool]] = {
         "pages": pages,
+        "day": day,
         "idle": lambda: idle(options.polls),
         "propagation": lambda: propagation(options.followers, options.revocations),
     }
