@@ -257,7 +257,8 @@ async def _live_a_day(url: str, rate: int, life: int) -> tuple[int, int, int]:
         await connection.execute(
             "with head as (update feed_head set seq = seq + $1::int, tag = 'day' where topic = 'denylist' returning seq) "
             "insert into denylist (seq, tag, kind, value, upto, created_at, expires_at, reason) "
-            "select head.seq - $1::int + n, 'day', 'jti', gen_random_uuid()::text, null, $2::timestamptz, $2::timestamptz + $3::interval, '' "
+            "select head.seq - $1::int + n, 'day', 'jti', gen_random_uuid()::text, null, $2::timestamptz, "
+            "$2::timestamptz + $3::interval, 'token revoked' "
             "from head, generate_series(1, $1::int) n",
             60 * rate,
             now,
