@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[A-Za-z0-9*][A-Za-z0-9._:/*-]{0,63}")
 
 ADMIN = "tokensvc:admin"
+INTROSPECT = "tokensvc:introspect"  # may ask whether a token is live
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

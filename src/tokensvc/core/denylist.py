@@ -161,6 +161,12 @@ class Denylist:
         return None if mark is None or iat > mark[1] else Revocation(kind=kind, value=value, exp=mark[0], upto=mark[1])
 
 
+def list_possible_denials(claims: Claims, kid: Kid) -> list[tuple[Kind, str]]:
+    """Return whatever an entry that covers the token could name: what `Denylist.find_denial` looks for, for those who ask elsewhere."""
+    jtis = [claims.jti] if claims.origin_jti is None else [claims.jti, claims.origin_jti]
+    return [*(("jti", jti) for jti in jtis), ("kid", kid), ("key", claims.client_id), ("account", claims.sub)]
+
+
 class DenylistLog:
     """The live entries in order of `seq`, as one service process remembers them; cuts pages out of it."""
 

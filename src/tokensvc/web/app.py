@@ -11,6 +11,7 @@ from tokensvc.issuer.service import open_service
 from tokensvc.web.denylist import get_denylist
 from tokensvc.web.forms import MAX_BODY
 from tokensvc.web.health import get_livez, get_readyz
+from tokensvc.web.introspect import post_introspect
 from tokensvc.web.keys import IN_FLIGHT, SERVICE, InFlight
 from tokensvc.web.metrics import get_metrics
 from tokensvc.web.middleware import handle_errors
@@ -42,6 +43,7 @@ def build_app(settings: Settings, database_url: str) -> web.Application:
     for prefix in dict.fromkeys(("", path)):  # a proxy may or may not strip the path of the issuer
         app.router.add_post(f"{prefix}/v1/token", post_token)
         app.router.add_post(f"{prefix}/v1/revoke", post_revoke)
+        app.router.add_post(f"{prefix}/v1/introspect", post_introspect)
         app.router.add_get(f"{prefix}/v1/denylist", get_denylist)
         app.router.add_get(f"{prefix}/.well-known/jwks.json", get_jwks)
         app.router.add_get(f"{prefix}/.well-known/openid-configuration", get_metadata)

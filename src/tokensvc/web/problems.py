@@ -16,7 +16,7 @@ from tokensvc.core import errors
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-OAUTH_PATHS: Final = ("/v1/token", "/v1/revoke")
+OAUTH_PATHS: Final = ("/v1/token", "/v1/revoke", "/v1/introspect")
 NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 _STATUS: Final[tuple[tuple[type[errors.TokensvcError], int], ...]] = (
@@ -55,7 +55,7 @@ def build_answer(error: Exception, *, path: str, request_id: str, challenge: str
     """Return the answer that `error` becomes, and the reason for the log. `challenge`: the authentication scheme that was tried."""
     status, code, message, headers = _judge(error)
     reason = error.reason if isinstance(error, errors.TokensvcError) else code
-    if status == HTTPStatus.UNAUTHORIZED:
+    if status == HTTPStatus.UNAUTHORIZED and "WWW-Authenticate" not in headers:
         headers["WWW-Authenticate"] = f'{challenge} realm="tokensvc", error="{code}"'
     headers |= NO_STORE
     if path.endswith(OAUTH_PATHS):
@@ -75,6 +75,8 @@ def build_answer(error: Exception, *, path: str, request_id: str, challenge: str
 def _judge(error: Exception) -> tuple[int, str, str, dict[str, str]]:
     if isinstance(error, web.HTTPException):
         return _judge_http(error.status, error.headers)
+    if isinstance(error, errors.BearerError):
+        return error.status, error.code, error.message, error.headers
     if isinstance(error, errors.TokensvcError):
         status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
         if status != HTTPStatus.INTERNAL_SERVER_ERROR:

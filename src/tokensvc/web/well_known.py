@@ -37,9 +37,11 @@ def build_metadata(settings: Settings) -> dict[str, object]:
         "token_endpoint": f"{issuer}/v1/token",
         "jwks_uri": f"{issuer}/.well-known/jwks.json",
         "revocation_endpoint": f"{issuer}/v1/revoke",
+        "introspection_endpoint": f"{issuer}/v1/introspect",
         "grant_types_supported": [CLIENT_CREDENTIALS, TOKEN_EXCHANGE],
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
         "revocation_endpoint_auth_methods_supported": ["none"],
+        "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "Bearer"],  # the latter: RFC 8414 section 2
         # REQUIRED, and an empty array must be left out: a contradiction for a server without authorization endpoint. Clients that
         # insist on the member take this one; no grant above uses it.
         "response_types_supported": ["token"],
