@@ -168,26 +168,34 @@ def list_possible_denials(claims: Claims, kid: Kid) -> list[tuple[Kind, str]]:
 
 
 class DenylistLog:
-    """The live entries in order of `seq`, as one service process remembers them; cuts pages out of it."""
+    """The live entries in order of `seq`, as one service process remembers them; cuts pages out of it.
+
+    `denylist` holds the same for a lookup; a reset does not bring back what it has denied.
+    """
 
     def __init__(self) -> None:
         self.head: Position | None = None
+        self.denylist = Denylist()
         self._rows: deque[tuple[Position, Revocation]] = deque()
         self._floor: Position | None = None  # the position just before the first row: the oldest that a delta can start from
 
     def reset(self, rows: Iterable[tuple[Position, Revocation]], head: Position) -> None:
         """Start over from a snapshot of the table."""
         self._rows = deque(rows)
+        self.denylist.add(entry for _, entry in self._rows)
         self._floor = self.head = head
         self._floor = None if self._rows else head
 
     def append(self, rows: Iterable[tuple[Position, Revocation]], head: Position) -> None:
         """Take in what came after the head."""
-        self._rows.extend(rows)
+        newer = list(rows)
+        self._rows.extend(newer)
+        self.denylist.add(entry for _, entry in newer)
         self.head = head
 
     def forget_expired(self, now: float) -> None:
         """Drop dead entries from the old end; one that dies out of order waits for its elders, which costs memory only."""
+        self.denylist.forget_expired(now)
         while self._rows and self._rows[0][1].exp <= now:
             self._floor = self._rows.popleft()[0]
 

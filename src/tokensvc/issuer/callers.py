@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tokensvc.core.capability import FOLLOW
 from tokensvc.core.errors import InsufficientScopeError, InvalidClientError
 from tokensvc.core.ledger import Entry
 
 if TYPE_CHECKING:
     from tokensvc.core.apikey import ApiKey
+    from tokensvc.core.claims import Claims
     from tokensvc.core.identifier import KeyId
     from tokensvc.core.ledger import Decision
     from tokensvc.issuer.guessing import GuessGuard
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Callers:
-    """Judges callers by Postgres. Nothing is counted: a call is no exchange."""
+    """Judges callers. Nothing is counted: a call is no exchange."""
 
     tokens: LiveTokens
     ledger: Ledger
@@ -27,10 +29,11 @@ class Callers:
 
     async def check_token(self, text: str, capability: str) -> KeyId:
         """Return whose token this is. Raises InvalidTokenError, InsufficientScopeError, UnavailableError."""
-        claims = await self.tokens.check(text)
-        if not claims.has(capability):
-            raise InsufficientScopeError(capability)
-        return claims.client_id
+        return _check_capability(await self.tokens.check(text), capability)
+
+    async def check_follower(self, text: str) -> KeyId:
+        """As `check_token`, for followers of the feed: they come all at once, so the copy judges them that they are given pages of."""
+        return _check_capability(await self.tokens.check_by_copy(text), FOLLOW)
 
     async def check_key(self, key: ApiKey, client_id: str | None, network: str, capability: str) -> KeyId:
         """Return the id of an API key; `client_id` is what the caller says it is, `network` where the caller is.
@@ -52,3 +55,9 @@ class Callers:
             return verdict.key_id
 
         return await self.ledger.judge(Entry(key.digest, client_id, demand=None, counts=False), act)
+
+
+def _check_capability(claims: Claims, capability: str) -> KeyId:
+    if not claims.has(capability):
+        raise InsufficientScopeError(capability)
+    return claims.client_id

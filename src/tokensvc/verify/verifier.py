@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from tokensvc.core.claims import Claims
     from tokensvc.core.jwks import VerifyingKey
-    from tokensvc.verify.fetch import Fetches, JwksAnswer
+    from tokensvc.verify.fetch import FeedToken, Fetches, JwksAnswer
 
 _MOST_LEEWAY: Final = 60.0
 SYSTEM_CLOCK: Final = Clock(time.time, time.monotonic)
@@ -63,6 +63,7 @@ class Verifier:
     is stale; then `when_stale` decides: "reject" raises VerifierUnavailableError, "accept" goes on with what is known.
     `jwks_stale_if_error`: seconds that keys are used beyond their max-age while the issuer is away. `remember`: verified tokens kept.
     `snapshot_path`: a file that keeps what is known for the next start. `on_verify`: called with "ok", or the reason of the refusal.
+    `feed_token`: a function, async or not, that gives the token to show to a feed that wants one; `TokenSource.get_token` does.
 
     `verify` and `status` may be called from any thread; everything else belongs to the event loop that `start` was called in.
     """
@@ -85,6 +86,7 @@ class Verifier:
         on_verify: Callable[[str], None] | None = None,
         jwks_url: str | None = None,
         denylist_url: str | None = None,
+        feed_token: FeedToken | None = None,
         fetcher: Fetches | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -114,7 +116,7 @@ class Verifier:
         self._on_verify = on_verify
         self._clock = clock
         self._memory = Memory(remember)
-        self._fetcher = fetcher or Fetcher(timeout=http_timeout)
+        self._fetcher = fetcher or Fetcher(timeout=http_timeout, feed_token=feed_token)
         base = issuer.removesuffix("/")
         jwks_at = check_url(jwks_url or f"{base}/.well-known/jwks.json")
         feed_at = check_url(denylist_url or f"{base}/v1/denylist")

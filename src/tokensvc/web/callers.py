@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tokensvc.core.apikey import parse_api_key
-from tokensvc.core.errors import InvalidClientError
+from tokensvc.core.errors import InvalidClientError, MalformedAuthorizationError, MissingTokenError
 from tokensvc.web.keys import CALLER, CHALLENGE, SERVICE
 from tokensvc.web.middleware import note
 from tokensvc.web.network import find_network
 from tokensvc.web.token_request import find_scheme, parse_authorization
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from aiohttp import web
 
 
@@ -34,3 +36,19 @@ async def authenticate(request: web.Request, capability: str) -> None:
         key_id = await service.callers.check_key(key, shown.client_id, network, capability)
     request[CALLER] = key_id
     note(request, caller=key_id)
+
+
+async def authenticate_follower(request: web.Request) -> None:
+    """Let the request pass if it shows a live token of ours that may follow the feed; note whose, under CALLER. Raises BearerError."""
+    text = _read_bearer(request.headers.getall("Authorization", []))
+    request[CALLER] = key_id = await request.app[SERVICE].callers.check_follower(text)
+    note(request, caller=key_id)
+
+
+def _read_bearer(headers: Sequence[str]) -> str:
+    if len(headers) > 1:
+        raise MalformedAuthorizationError("two_authorization_headers")
+    scheme, _, token = headers[0].strip().partition(" ") if headers else ("", "", "")
+    if scheme.lower() != "bearer":
+        raise MissingTokenError
+    return token.strip()

@@ -47,6 +47,9 @@ _TITLES: Final = {
     "method_not_allowed": "This method does not exist here",
     "content_too_large": "The body is too large",
     "unsupported_media_type": "This content type is not understood",
+    "missing_token": "An access token is needed",
+    "invalid_token": "The access token is not accepted",
+    "insufficient_scope": "The access token lacks a capability",
     "request_timeout": "The body did not arrive in time",
 }
 
