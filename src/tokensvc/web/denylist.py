@@ -9,6 +9,7 @@ from aiohttp import web
 from tokensvc.core.denylist import parse_cursor
 from tokensvc.core.errors import InvalidRequestError
 from tokensvc.web.callers import authenticate_follower
+from tokensvc.web.cors import ANY_ORIGIN
 from tokensvc.web.keys import SERVICE
 
 MEDIA_TYPE = "application/denylist+jwt"
@@ -18,12 +19,14 @@ _WAIT = re.compile(r"[0-9]{1,2}", re.ASCII)
 async def get_denylist(request: web.Request) -> web.Response:
     """Answer the page after a cursor, waiting for news if asked to; without a cursor everything in force."""
     service = request.app[SERVICE]
+    headers = {"Cache-Control": "no-store", **ANY_ORIGIN}  # why not to be kept: docs/decisions/0013
     if service.settings.feed_authentication == "required":
         await authenticate_follower(request)
+        headers["Vary"] = "Authorization"
     after = request.query.get("after")
     wait = _parse_wait(request.query.get("wait", "0"), service.settings.feed_max_wait)
     page = await service.feed.next_page(None if after is None else parse_cursor(after), wait=wait)
-    return web.Response(text=page, content_type=MEDIA_TYPE, headers={"Cache-Control": "no-store"})
+    return web.Response(text=page, content_type=MEDIA_TYPE, headers=headers)
 
 
 def _parse_wait(text: str, most: int) -> int:

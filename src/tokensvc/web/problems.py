@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from tokensvc.core import errors
+from tokensvc.web.cors import ANY_ORIGIN, PUBLIC_PATHS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,6 +62,8 @@ def build_answer(error: Exception, *, path: str, request_id: str, challenge: str
     if status == HTTPStatus.UNAUTHORIZED and "WWW-Authenticate" not in headers:
         headers["WWW-Authenticate"] = f'{challenge} realm="tokensvc", error="{code}"'
     headers |= NO_STORE
+    if path.endswith(PUBLIC_PATHS):  # a script must be able to see why it is refused
+        headers |= ANY_ORIGIN
     if path.endswith(OAUTH_PATHS):
         body: dict[str, object] = {"error": code, "error_description": message}
         return web.json_response(body, status=status, headers=headers), reason

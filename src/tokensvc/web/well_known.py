@@ -10,6 +10,7 @@ from aiohttp import web
 
 from tokensvc.core.jwks import ALGORITHMS
 from tokensvc.issuer.mirror import FRESH_SECONDS
+from tokensvc.web.cors import ANY_ORIGIN
 from tokensvc.web.keys import SERVICE
 from tokensvc.web.token_request import CLIENT_CREDENTIALS, TOKEN_EXCHANGE
 
@@ -61,4 +62,5 @@ def _answer(request: web.Request, document: bytes, etag: str) -> web.Response:
     response = web.Response(status=304) if known else web.Response(body=document, content_type="application/json")
     response.etag = etag
     response.headers["Cache-Control"] = f"public, max-age={max_age}"
+    response.headers.update(ANY_ORIGIN)
     return response
