@@ -87,6 +87,17 @@ def test_a_client_finds_everything_in_the_metadata(process, key):
     check(jwt.decode(token, signing_key.key, algorithms=["ES256"], audience=AUDIENCE, issuer=process.url), process, key)
 
 
+def test_authlib_asks_whether_a_token_is_live_and_revokes_it(process, key):
+    metadata = call(f"{process.url}/.well-known/oauth-authorization-server").json
+    asker, token = new_key(process, capability="tokensvc:introspect"), exchange(process.url, key.text)
+    with AuthlibSession(asker.id, asker.text, token_endpoint_auth_method="client_secret_basic") as session:
+        live = session.introspect_token(metadata["introspection_endpoint"], token=token, token_type_hint="access_token").json()
+        check(live, process, key)
+        assert live["active"] is True
+        assert session.revoke_token(metadata["revocation_endpoint"], token=token, token_type_hint="refresh_token").status_code == 200
+        assert session.introspect_token(metadata["introspection_endpoint"], token=token).json() == {"active": False}
+
+
 def test_joserfc_verifies(process, key):
     keys = joserfc_jwk.KeySet.import_key_set(call(f"{process.url}/.well-known/jwks.json").json)
     token = joserfc_jwt.decode(exchange(process.url, key.text), keys, algorithms=["ES256"])
