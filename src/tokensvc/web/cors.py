@@ -1,6 +1,6 @@
 """What scripts of other origins may read in a browser: the published documents and the feed. They are asked for without cookies.
 
-Nothing that takes a credential in its body is open to them: token, revoke and introspect never answer to another origin's script.
+Nothing that takes a credential in its body is open to them: no script of another origin can read what token, revoke and introspect answer.
 """
 
 from __future__ import annotations
