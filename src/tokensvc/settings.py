@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -60,6 +60,7 @@ class Settings(BaseSettings):
 
     feed_page_ttl: int = Field(60, ge=5)
     feed_max_wait: int = Field(30, ge=1, le=30)
+    feed_authentication: Literal["off", "required"] = Field("off", description="whether followers need a token with tokensvc:denylist")
     drain_seconds: int = Field(10, ge=0)
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
 

@@ -7,8 +7,12 @@ import importlib
 import inspect
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
+from tests.integration.things import make_key
+from tests.web.asking import get_token
 
 from tokensvc.verify import Verifier
 from tokensvc.verify.testing import FakeIssuer
@@ -48,3 +52,25 @@ def test_every_method_of_the_testing_kit_that_is_named_is_there():
     named = re.findall(r"`(?:issuer\.)?(\w+)(?:\(|`)", paragraph)
     assert {"token", "rotate", "revoke", "go_stale", "verifier"} <= set(named)
     assert [name for name in named if name != "FakeIssuer" and not hasattr(FakeIssuer, name)] == []
+
+
+async def test_the_service_that_asks_lets_live_tokens_for_its_audience_pass_and_nothing_else(client, settings, database):
+    (source,) = [ast.unparse(block) for block in BLOCKS if "/v1/introspect" in ast.unparse(block)]
+    served: dict[str, Any] = {"__name__": "gateway"}
+    exec(source.replace("web.run_app(", "dict(app="), served)
+    key = await make_key(database, capabilities=["orders:read"])
+    token = (await get_token(client, key))["access_token"]
+    asker = await make_key(database, capabilities=["tokensvc:introspect"])
+    served |= {"URL": f"{settings.issuer_url}/v1/introspect", "KEY": asker.key.text, "AUDIENCE": "api"}
+    async with TestClient(TestServer(served["app"])) as gateway:
+        passed = await gateway.get("/verify", headers={"Authorization": f"Bearer {token}"})
+        assert (passed.status, passed.headers["X-Account"], passed.headers["X-Scope"]) == (204, key.listed.record.account_id, "orders:read")
+        statuses = [(await gateway.get("/verify", headers=headers)).status for headers in ({}, {"Authorization": "Bearer junk"})]
+        served["AUDIENCE"] = "other"
+        statuses.append((await gateway.get("/verify", headers={"Authorization": f"Bearer {token}"})).status)
+        served["AUDIENCE"] = "api"
+        await client.post("/v1/revoke", data={"token": token})
+        statuses.append((await gateway.get("/verify", headers={"Authorization": f"Bearer {token}"})).status)
+        assert statuses == [401, 401, 401, 401]
+        await client.post("/v1/revoke", data={"token": asker.key.text})
+        assert (await gateway.get("/verify", headers={"Authorization": f"Bearer {token}"})).status == 503

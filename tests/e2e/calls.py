@@ -81,10 +81,10 @@ def new_account(process: ServiceProcess) -> str:
     return str(json.loads(made.stdout)["id"])
 
 
-def new_key(process: ServiceProcess, account: str | None = None) -> Key:
+def new_key(process: ServiceProcess, account: str | None = None, capability: str = "orders:read") -> Key:
     """Make a key, for a new account if none is given."""
     owner = account or new_account(process)
-    made = process.cli("key", "create", "--account", owner, "--name", "ci", "--capability", "orders:read", *_BUSY, "-o", "json")
+    made = process.cli("key", "create", "--account", owner, "--name", "ci", "--capability", capability, *_BUSY, "-o", "json")
     assert made.returncode == 0, made.stderr
     row = json.loads(made.stdout)
     return Key(row["id"], row["key"], owner)

@@ -13,7 +13,7 @@ from oauthlib.oauth2 import BackendApplicationClient
 from requests.auth import HTTPBasicAuth
 from requests_oauthlib import OAuth2Session
 
-from tests.e2e.calls import AUDIENCE, Key, call, new_key
+from tests.e2e.calls import AUDIENCE, Key, call, exchange, new_key
 from tests.processes import ServiceProcess, find_secrets
 
 if TYPE_CHECKING:
@@ -77,3 +77,14 @@ def test_a_client_finds_everything_in_the_metadata(process, key):
         token = session.fetch_token(metadata["token_endpoint"], grant_type="client_credentials")["access_token"]
     signing_key = jwt.PyJWKClient(metadata["jwks_uri"]).get_signing_key_from_jwt(token)
     check(jwt.decode(token, signing_key.key, algorithms=["ES256"], audience=AUDIENCE, issuer=process.url), process, key)
+
+
+def test_authlib_asks_whether_a_token_is_live_and_revokes_it(process, key):
+    metadata = call(f"{process.url}/.well-known/oauth-authorization-server").json
+    asker, token = new_key(process, capability="tokensvc:introspect"), exchange(process.url, key.text)
+    with AuthlibSession(asker.id, asker.text, token_endpoint_auth_method="client_secret_basic") as session:
+        live = session.introspect_token(metadata["introspection_endpoint"], token=token, token_type_hint="access_token").json()
+        check(live, process, key)
+        assert live["active"] is True
+        assert session.revoke_token(metadata["revocation_endpoint"], token=token, token_type_hint="refresh_token").status_code == 200
+        assert session.introspect_token(metadata["introspection_endpoint"], token=token).json() == {"active": False}

@@ -50,7 +50,11 @@ async def test_while_postgres_is_away_everything_says_so_and_heals_by_itself(own
         await until(lambda: service.mirror.log.head is not None and service.mirror.log.head.seq == 1)
         await asyncio.to_thread(own_postgres.stop)
 
-        for path, data, headers in (("/v1/token", {}, bearer), ("/v1/revoke", {"token": key.key.text}, {})):
+        for path, data, headers in (
+            ("/v1/token", {}, bearer),
+            ("/v1/revoke", {"token": key.key.text}, {}),
+            ("/v1/introspect", {"token": "x"}, bearer),
+        ):
             started = time.monotonic()
             answer = await client.post(path, data=data, headers=headers)
             assert (answer.status, answer.headers["Retry-After"]) == (503, "1")

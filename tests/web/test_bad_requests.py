@@ -238,7 +238,7 @@ async def test_parameters_in_the_url_are_refused_and_not_logged(client, database
 
 
 async def test_another_method_is_told_which_one_to_use(client, logs):
-    for path in ("/v1/token", "/v1/revoke"):
+    for path in ("/v1/token", "/v1/revoke", "/v1/introspect"):
         answer = await client.get(path)
         assert (answer.status, answer.headers["Allow"]) == (405, "POST")
         assert await answer.json() == {"error": "method_not_allowed", "error_description": "use POST"}

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from tests.factories import make_claims, make_signing_key
 from tests.integration.things import ACTOR, make_key, read_payload
-from tests.web.asking import get_token, try_token
+from tests.web.asking import basic, get_token, try_token
 
 from tokensvc.core.apikey import new_api_key
 from tokensvc.core.claims import build_payload
@@ -117,3 +117,53 @@ async def test_a_token_that_a_patient_verifier_still_accepts_can_be_revoked(clie
     await asyncio.sleep(2.1)
     assert (await client.post("/v1/revoke", data={"token": text})).status == 200
     assert [row.revocation.value for row in await list_denylist(database)] == [read_payload(text)["jti"]]
+
+
+# --- RFC 7009 to the letter ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("hint", ["access_token", "refresh_token", "api_key", "no such type"])
+@pytest.mark.parametrize("what", ["token", "key"])
+async def test_a_hint_never_hides_what_is_to_be_revoked(what, hint, client, key, database):
+    """Section 2.1: a hint is a hint; section 2.2: an invalid one is ignored."""
+    text = key.key.text if what == "key" else (await get_token(client, key))["access_token"]
+    assert (await client.post("/v1/revoke", data={"token": text, "token_type_hint": hint})).status == 200
+    assert len(await list_denylist(database)) == 1
+
+
+async def test_what_a_client_shows_of_itself_is_not_asked_for_and_does_not_matter(client, key, database, subtests):
+    """Section 2.1 wants clients authenticated; here holding the token is what counts, so whoever finds one can end it."""
+    for name, (headers, fields) in {
+        "its id": ([], {"client_id": key.listed.record.id}),
+        "Basic": ([basic(key.listed.record.id, key.key.text)], {}),
+        "Basic of nobody": ([basic("key_nobody", "junk")], {}),
+        "the token itself": ([("Authorization", "Bearer junk")], {}),
+    }.items():
+        with subtests.test(msg=name):
+            text = (await get_token(client, key))["access_token"]
+            answer = await client.post("/v1/revoke", data={"token": text, **fields}, headers=headers)
+            assert (answer.status, await answer.text()) == (200, "")
+            assert (await list_denylist(database))[-1].revocation.value == read_payload(text)["jti"]
+
+
+async def test_tokens_narrowed_from_a_revoked_one_are_dead_with_it(client, key, service):
+    original = (await get_token(client, key))["access_token"]
+    narrowed = (await get_token(client, original))["access_token"]
+    assert await service.introspect(narrowed) is not None
+    await client.post("/v1/revoke", data={"token": original})
+    assert await service.introspect(narrowed) is None
+
+
+async def test_a_token_that_is_dead_already_is_answered_as_if_it_had_been_revoked(client, key, database, connection):
+    text = (await get_token(client, key))["access_token"]
+    await connection.execute("update signing_key set revoked_at = clock_timestamp()")
+    answer = await client.post("/v1/revoke", data={"token": text})
+    assert (answer.status, await answer.text()) == (200, "")
+    assert await list_denylist(database) == []
+
+
+async def test_a_token_that_stands_twice_is_a_malformed_request(client, key, database):
+    text = (await get_token(client, key))["access_token"]
+    answer = await client.post("/v1/revoke", data=[("token", text), ("token", "x")])
+    assert (answer.status, (await answer.json())["error"]) == (400, "invalid_request")
+    assert await list_denylist(database) == []

@@ -32,9 +32,11 @@ async def test_the_metadata_names_only_what_is_there(path, client, settings):
         "token_endpoint": f"{issuer}/v1/token",
         "jwks_uri": f"{issuer}/.well-known/jwks.json",
         "revocation_endpoint": f"{issuer}/v1/revoke",
+        "introspection_endpoint": f"{issuer}/v1/introspect",
         "grant_types_supported": [CLIENT_CREDENTIALS, TOKEN_EXCHANGE],
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
         "revocation_endpoint_auth_methods_supported": ["none"],
+        "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "Bearer"],
         "response_types_supported": ["token"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["ES256", "EdDSA", "RS256"],
@@ -42,7 +44,7 @@ async def test_the_metadata_names_only_what_is_there(path, client, settings):
     }
     for url in (document["jwks_uri"], document["tokensvc_denylist_endpoint"]):
         assert (await client.get(url.removeprefix(issuer))).status == 200
-    for url in (document["token_endpoint"], document["revocation_endpoint"]):
+    for url in (document["token_endpoint"], document["revocation_endpoint"], document["introspection_endpoint"]):
         assert (await client.post(url.removeprefix(issuer))).status in {400, 401}
 
 
@@ -109,6 +111,7 @@ async def test_an_issuer_with_a_path_is_found_where_rfc_8414_looks_and_where_pro
         assert (await client.get(f"{prefix}/v1/denylist")).status == 200
         assert (await (await client.post(f"{prefix}/v1/token")).json())["error"] == "invalid_client"
         assert (await (await client.post(f"{prefix}/v1/revoke")).json())["error"] == "invalid_request"
+        assert (await (await client.post(f"{prefix}/v1/introspect")).json())["error"] == "invalid_client"
 
 
 async def test_a_copy_that_postgres_has_not_confirmed_is_not_to_be_kept(client, service):

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 import click
 
-from tokensvc.cli.output import Row, output_option, print_rows
-from tokensvc.cli.session import operate
+from tokensvc.cli.output import Duration, Row, output_option, print_row, print_rows, say
+from tokensvc.cli.session import actor, operate
 from tokensvc.cli.waiting import follower_row
+from tokensvc.core.denylist import parse_cursor
+from tokensvc.core.errors import UnavailableError
+from tokensvc.issuer.denial import deny_account, deny_jti, deny_key
+from tokensvc.issuer.mirror import POLL_SECONDS
 from tokensvc.issuer.receipts import list_followers
 from tokensvc.issuer.revocation import list_denylist
+from tokensvc.issuer.watching import DenylistWatcher
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from tokensvc.core.denylist import DenylistRow
+    from tokensvc.issuer.database import Database
+    from tokensvc.issuer.watching import Look
 
 
 @click.group("denylist")
@@ -25,7 +36,7 @@ def command() -> None:
 @output_option
 def list_(output: str) -> None:
     """List the entries in force, oldest first."""
-    rows = [_row(entry) for entry in operate(lambda database, _: list_denylist(database))]
+    rows = [build_row(entry) for entry in operate(lambda database, _: list_denylist(database))]
     columns = ["seq", "kind", "value", "upto", "expires", "reason", "created_at"]
     print_rows(rows, output, columns=columns, empty="nothing is revoked")
 
@@ -39,7 +50,87 @@ def followers(output: str) -> None:
     print_rows(rows, output, columns=columns, empty="no follower was heard of in the last hour")
 
 
-def _row(entry: DenylistRow) -> Row:
+@command.command("add")
+@click.option("--jti", help="One token, by its id.")
+@click.option("--exp-in", type=Duration(), help="With --jti: how long the token lives from now, at most; as long as any can by default.")
+@click.option("--key", "key_id", metavar="KEY_ID", help="All tokens that this key has got so far; the key itself stays as it is.")
+@click.option("--account", "account_id", metavar="ACCOUNT_ID", help="The same for all keys of an account.")
+@click.option("--reason", default="", help="For the audit trail.")
+@output_option
+def add(jti: str | None, exp_in: timedelta | None, key_id: str | None, account_id: str | None, reason: str, output: str) -> None:
+    """Add an entry by hand: every follower refuses what it covers within a second.
+
+    \b
+    tokensvc denylist add --jti 4kVuZ0Wb0qfR2tq9c7Yd --exp-in 10m --reason "seen in a log"
+    tokensvc denylist add --key key_...       new tokens are good at once; to stop those too: tokensvc key disable
+    """
+    if [jti, key_id, account_id].count(None) != 2:  # noqa: PLR2004 - two of three
+        msg = "name one thing: --jti, --key or --account"
+        raise click.UsageError(msg)
+    if exp_in is not None and jti is None:
+        msg = "--exp-in goes with --jti: tokens of keys and accounts are denied for as long as any can live"
+        raise click.UsageError(msg)
+    if key_id is not None and not key_id.startswith("key_"):
+        msg = "--key takes the id of a key, key_..., never the key itself"
+        raise click.UsageError(msg)
+
+    async def act(database: Database) -> DenylistRow:
+        if jti is not None:
+            return await deny_jti(database, jti, exp_in, actor=actor(), reason=reason)
+        if key_id is not None:
+            return await deny_key(database, key_id, actor=actor(), reason=reason)
+        return await deny_account(database, str(account_id), actor=actor(), reason=reason)
+
+    print_row(build_row(operate(lambda database, _: act(database))), output)
+
+
+@command.command("watch")
+@click.option("--after", metavar="CURSOR", help="Go on after this entry; from now on by default.")
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="A line for people, or a JSON object a line.")
+def watch(after: str | None, output: str) -> None:
+    """Print entries as they come, until Ctrl-C.
+
+    If the history goes back (a failover, a restored backup) that is said, with -o json also by a line {"reset": true}, and everything
+    in force is printed again.
+    """
+    watcher = DenylistWatcher(None if after is None else parse_cursor(after))
+    with contextlib.suppress(KeyboardInterrupt):
+        operate(lambda database, _: _watch(database, watcher, output))
+
+
+async def _watch(database: Database, watcher: DenylistWatcher, output: str) -> None:
+    is_away = False
+    say(f"watching, from {(await _show_once(database, watcher, output)).position} on; Ctrl-C ends it")
+    while True:
+        await asyncio.sleep(POLL_SECONDS)
+        try:
+            await _show_once(database, watcher, output)
+        except UnavailableError as error:
+            if not is_away:
+                say(error.message)
+            is_away = True
+        else:
+            is_away = False
+
+
+async def _show_once(database: Database, watcher: DenylistWatcher, output: str) -> Look:
+    look = await watcher.look_once(database)
+    if look.went_back:
+        say("THE HISTORY WENT BACK: a failover, a restored backup, or a position from elsewhere. Revocations may be lost. In force now:")
+        if output == "json":
+            print_row({"reset": True, "cursor": str(look.position)}, output)
+    for entry in look.rows:
+        row = {"cursor": str(entry.position), **build_row(entry)}
+        if output == "json":
+            print_row(row, output)
+        else:
+            upto = "" if row["upto"] is None else f" up to {row['upto']}"
+            click.echo(f"{row['cursor']}  {row['kind']} {row['value']}{upto}  ({row['reason']})")
+    return look
+
+
+def build_row(entry: DenylistRow) -> Row:
+    """Return an entry as it is printed."""
     revocation = entry.revocation
     return {
         "seq": entry.position.seq,

@@ -35,6 +35,13 @@ def operate(act: Callable[[Database, Settings], Awaitable[T]], *, check: bool = 
         return asyncio.run(_run(act, settings, url, check=check))
 
 
+def has_database(settings: Settings) -> bool:
+    """Tell whether there is a database to ask, without making one."""
+    from tokensvc.issuer.database import embedded_postgres  # noqa: PLC0415
+
+    return settings.database_url is not None or embedded_postgres(settings).exists
+
+
 @contextmanager
 def database_url(settings: Settings) -> Iterator[str]:
     """Lend the URL of the database: the one of the settings, or the embedded one, started if nobody else has done so."""

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tokensvc.cli.denylist import build_row
 from tokensvc.cli.output import Duration, output_option, print_row, say, seconds
-from tokensvc.cli.session import actor, operate
+from tokensvc.cli.session import actor, has_database, operate
 from tokensvc.cli.waiting import wait_for_followers, wait_option
 from tokensvc.core.claims import build_payload
-from tokensvc.core.errors import InvalidInputError, NotFoundError
+from tokensvc.core.errors import InvalidInputError, NotFoundError, StartRefusedError, UnavailableError
 from tokensvc.core.jwks import ALGORITHMS, parse_jwks
 from tokensvc.core.token import parse_unverified, read_unverified
 from tokensvc.core.verification import check_token
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from tokensvc.core.claims import Claims
+    from tokensvc.issuer.inspection import Inspected
 
 _source = click.argument("source", default="-")
 _LEEWAY = 30.0
@@ -82,11 +84,23 @@ def verify(source: str, audience: str | None, issuer: str | None, jwks: Path | N
 @_source
 @output_option
 def inspect(source: str, output: str) -> None:
-    """Show what a token says, without verifying it."""
+    """Show what a token says, whoever wrote it, and what the database has to say about it.
+
+    Its state: live, expired, denied, foreign (the database has no such signing key), invalid (not as we sign), or unknown without a
+    database.
+    """
     text = _read_token(source)
     header, payload = read_unverified(text)
-    say("not verified: anybody can write this")
-    print_row({"header": header, "payload": payload}, output)
+    row = {"header": header, "payload": payload}
+    try:
+        inspected = _inspect(text)
+    except (StartRefusedError, UnavailableError) as error:
+        say(f"not verified: anybody can write this, and there is no database to ask: {error.message}")
+        print_row(row | {"state": "unknown", "denied_by": None}, output)
+        return
+    say(_describe(inspected))
+    denied_by = None if inspected.denied_by is None else build_row(inspected.denied_by)
+    print_row(row | {"state": inspected.state, "denied_by": denied_by}, output)
 
 
 @command.command("revoke")
@@ -108,6 +122,32 @@ def revoke(source: str, output: str, wait: int | None) -> None:
         raise NotFoundError(msg)
     print_row({"jti": jti, "state": "revoked"}, output)
     wait_for_followers(wait)
+
+
+def _inspect(text: str) -> Inspected:
+    from tokensvc.issuer.inspection import inspect_token  # noqa: PLC0415 - brings asyncpg
+
+    if not has_database(load_settings()):
+        msg = "TOKENSVC_DATABASE_URL is not set, and none has been made here"
+        raise UnavailableError(msg)
+    return operate(lambda database, settings: inspect_token(database, settings, text))
+
+
+def _describe(inspected: Inspected) -> str:
+    match inspected.state:
+        case "live":
+            return "live: we signed it, and it is neither expired nor denied"
+        case "expired":
+            return "expired: we signed it, and its time is over"
+        case "denied" if inspected.denied_by is not None:
+            entry = inspected.denied_by
+            return f"denied by entry {entry.position}: {entry.revocation.kind} {entry.revocation.value} ({entry.reason})"
+        case "denied":
+            return "denied: its signing key has been revoked"
+        case "foreign":
+            return "not verified: anybody can write this, and the database has no such signing key"
+        case _:
+            return f"not verified: it names a signing key of ours and is not as we sign ({inspected.reason})"
 
 
 async def _verify_online(text: str, issuer: str, audience: str) -> Claims:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[A-Za-z0-9*][A-Za-z0-9._:/*-]{0,63}")
 
 ADMIN = "tokensvc:admin"
+INTROSPECT = "tokensvc:introspect"  # may ask whether a token is live
+FOLLOW = "tokensvc:denylist"  # may follow the feed where that is not open to everybody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

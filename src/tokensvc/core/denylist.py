@@ -161,23 +161,36 @@ class Denylist:
         return None if mark is None or iat > mark[1] else Revocation(kind=kind, value=value, exp=mark[0], upto=mark[1])
 
 
+def list_possible_denials(claims: Claims, kid: Kid) -> list[tuple[Kind, str]]:
+    """Return whatever an entry that covers the token could name: what `Denylist.find_denial` looks for, for those who ask elsewhere."""
+    jtis = [claims.jti] if claims.origin_jti is None else [claims.jti, claims.origin_jti]
+    return [*(("jti", jti) for jti in jtis), ("kid", kid), ("key", claims.client_id), ("account", claims.sub)]
+
+
 class DenylistLog:
-    """The live entries in order of `seq`, as one service process remembers them; cuts pages out of it."""
+    """The live entries in order of `seq`, as one service process remembers them; cuts pages out of it.
+
+    `denylist` holds the same for a lookup; a reset does not bring back what it has denied.
+    """
 
     def __init__(self) -> None:
         self.head: Position | None = None
+        self.denylist = Denylist()
         self._rows: deque[tuple[Position, Revocation]] = deque()
         self._floor: Position | None = None  # the position just before the first row: the oldest that a delta can start from
 
     def reset(self, rows: Iterable[tuple[Position, Revocation]], head: Position) -> None:
         """Start over from a snapshot of the table."""
         self._rows = deque(rows)
+        self.denylist.add(entry for _, entry in self._rows)
         self._floor = self.head = head
         self._floor = None if self._rows else head
 
     def append(self, rows: Iterable[tuple[Position, Revocation]], head: Position) -> None:
         """Take in what came after the head."""
-        self._rows.extend(rows)
+        newer = list(rows)
+        self._rows.extend(newer)
+        self.denylist.add(entry for _, entry in newer)
         self.head = head
 
     def knows(self, position: Position) -> bool:
@@ -191,6 +204,7 @@ class DenylistLog:
 
     def forget_expired(self, now: float) -> None:
         """Drop dead entries from the old end; one that dies out of order waits for its elders, which costs memory only."""
+        self.denylist.forget_expired(now)
         while self._rows and self._rows[0][1].exp <= now:
             self._floor = self._rows.popleft()[0]
 

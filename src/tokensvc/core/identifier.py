@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import string
 from typing import NewType
+
+from tokensvc.core.errors import InvalidInputError
 
 AccountId = NewType("AccountId", str)
 KeyId = NewType("KeyId", str)
@@ -18,6 +21,7 @@ BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 
 _PUBLIC_ID_LENGTH = 16  # 95 random bits: public names, unique for certain by a constraint
 _JTI_LENGTH = 20  # 119 random bits: never stored, so uniqueness rests on them alone
+_JTI = re.compile(rf"[0-9A-Za-z]{{{_JTI_LENGTH}}}", re.ASCII)
 
 
 # Bytes to characters, four to each. The eight bytes that are left over are thrown away: taking them too would favour eight characters.
@@ -46,3 +50,11 @@ def new_key_id() -> KeyId:
 def new_jti() -> Jti:
     """Return a fresh token id (RFC 7519 section 4.1.7)."""
     return Jti(new_base62(_JTI_LENGTH))
+
+
+def parse_jti(text: str) -> Jti:
+    """Return `text` if it is the id of a token that we could have issued. Raises InvalidInputError."""
+    if not _JTI.fullmatch(text):
+        msg = f"the id of a token is {_JTI_LENGTH} letters and digits: its claim jti"  # what was given may be a secret: not repeated
+        raise InvalidInputError(msg)
+    return Jti(text)

@@ -22,7 +22,8 @@ class Entry(NamedTuple):
     """What Postgres must know of a request to judge it: requests with equal entries are judged as one.
 
     `digest` of an API key, or None and the `key_id` behind a token that is to be narrowed; beside a digest `key_id` is what the client
-    claims. `demand`: JSON of what few requests ask for. `counts` False: it will be refused whatever Postgres says, but not before.
+    claims. `demand`: JSON of what few requests ask for. `counts` False: it is to be judged alone, or will be refused whatever Postgres
+    says, but not before.
     """
 
     digest: bytes | None

@@ -80,6 +80,17 @@ async def resume_account(database: Database, account_id: str, *, actor: str) -> 
         return await table.load_account(connection, account.id)
 
 
+async def end_tokens(database: Database, account_id: str, *, actor: str, reason: str = "") -> None:
+    """Kill the tokens that all keys of an account have got so far and leave the account as it is. Raises NotFoundError."""
+    async with database.transaction() as connection:
+        account = await table.lock_account(connection, account_id)
+        moment = await table.suspend_account(connection, account.id)
+        if account.suspended_at is None:
+            await table.resume_account(connection, account.id)
+        await append_watermark(connection, "account", account.id, upto=moment, reason="tokens ended")
+        await record(connection, actor, "account.end_tokens", account.id, reason=reason)
+
+
 async def delete_account(database: Database, account_id: str, *, actor: str) -> None:
     """Delete an account with its keys and their tokens, for good. The audit trail stays."""
     async with database.transaction() as connection:

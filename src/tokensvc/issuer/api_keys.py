@@ -204,13 +204,20 @@ async def delete_key(database: Database, key_id: str, *, actor: str) -> None:
         await record(connection, actor, "key.delete", key.id, **_facts(key))
 
 
-async def _end_tokens(connection: Connection, key: ApiKeyRecord, actor: str) -> None:
+async def end_tokens(database: Database, key_id: str, *, actor: str, reason: str = "") -> None:
+    """Kill the tokens that a key has got so far and leave the key as it is, whatever its state. Raises NotFoundError."""
+    async with database.transaction() as connection:
+        key, _ = await table.lock_api_key(connection, key_id)
+        await _end_tokens(connection, key, actor, reason)
+
+
+async def _end_tokens(connection: Connection, key: ApiKeyRecord, actor: str, reason: str = "") -> None:
     """Kill the live tokens of a key and leave the key as it is."""
     moment = await table.disable_api_key(connection, key.id)
     if key.disabled_at is None:
         await table.enable_api_key(connection, key.id)
     await append_watermark(connection, "key", key.id, upto=moment, reason="tokens ended")
-    await record(connection, actor, "key.end_tokens", key.id)
+    await record(connection, actor, "key.end_tokens", key.id, reason=reason)
 
 
 async def _load(connection: Connection, key_id: str) -> ListedKey:

@@ -8,12 +8,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tokensvc.core.errors import UnavailableError
+import structlog
+
+from tokensvc.core.errors import InvalidTokenError, UnavailableError
 from tokensvc.core.keyring import DEFAULT_ALGORITHM
+from tokensvc.issuer.callers import Callers
 from tokensvc.issuer.exchange import Exchange
 from tokensvc.issuer.feed import Feed
 from tokensvc.issuer.guessing import GuessGuard
 from tokensvc.issuer.ledger import Ledger
+from tokensvc.issuer.live_token import LiveTokens
 from tokensvc.issuer.master_key import load_master_key
 from tokensvc.issuer.mirror import MAX_AGE_SECONDS, Mirror
 from tokensvc.issuer.receipts import Receipts
@@ -26,8 +30,11 @@ from tokensvc.store.pool import open_database
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from tokensvc.core.claims import Claims
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Database
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -40,11 +47,20 @@ class Service:
     exchange: Exchange
     feed: Feed
     receipts: Receipts
+    callers: Callers
     draining: bool = False
 
     async def revoke(self, text: str) -> tuple[Revoked, str | None]:
         """Revoke the token or API key that its holder shows."""
         return await revoke_credential(self.database, self.settings, text, actor="holder", now=self.mirror.now)
+
+    async def introspect(self, text: str) -> Claims | None:
+        """Return the claims of a live token of ours, None for everything else. Raises UnavailableError."""
+        try:
+            return await self.callers.tokens.check(text)
+        except InvalidTokenError as error:
+            _log.debug("introspection_of_no_live_token", reason=error.reason)
+            return None
 
     def check_ready(self) -> dict[str, bool]:
         """Return what must hold for traffic to be sent here."""
@@ -82,9 +98,11 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
             policy=settings.issuing_policy,
         )
         receipts = Receipts(database, mirror)
+        tokens = LiveTokens(database=database, mirror=mirror, issuer=settings.issuer_url)
+        callers = Callers(tokens=tokens, ledger=exchange.ledger, guard=exchange.guard)
         tasks = asyncio.create_task(run_tasks(database, settings, master_key, mirror, exchange.usage, receipts))
         try:
-            yield Service(settings, database, mirror, exchange, Feed(mirror, settings), receipts)
+            yield Service(settings, database, mirror, exchange, Feed(mirror, settings), receipts, callers)
         finally:
             tasks.cancel()
             with contextlib.suppress(asyncio.CancelledError):

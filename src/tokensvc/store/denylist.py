@@ -9,6 +9,7 @@ from tokensvc.core.denylist import DenylistRow, Position, Revocation
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
     import asyncpg
@@ -33,20 +34,13 @@ async def append_revocation(
 
 async def list_after(connection: asyncpg.Connection, seq: int, now: datetime) -> list[DenylistRow]:
     """Return what is alive at `now` and stands after `seq`, in order."""
-    return [
-        DenylistRow(
-            position=Position(row["seq"], row["tag"]),
-            revocation=Revocation(
-                kind=row["kind"],
-                value=row["value"],
-                exp=int(row["expires_at"].timestamp()),
-                upto=None if row["upto"] is None else int(row["upto"].timestamp()),
-            ),
-            created_at=row["created_at"],
-            reason=row["reason"],
-        )
-        for row in await connection.fetch(_SQL["list_after"], seq, now)
-    ]
+    return [_row(row) for row in await connection.fetch(_SQL["list_after"], seq, now)]
+
+
+async def list_named(connection: asyncpg.Connection, things: Collection[tuple[Kind, str]]) -> list[DenylistRow]:
+    """Return the entries that name any of `things`, in order."""
+    kinds, values = [kind for kind, _ in things], [value for _, value in things]
+    return [_row(row) for row in await connection.fetch(_SQL["list_named"], kinds, values)]
 
 
 async def find_tag(connection: asyncpg.Connection, seq: int) -> str | None:
@@ -64,3 +58,17 @@ async def is_denied(connection: asyncpg.Connection, kind: Kind, value: str) -> b
 async def delete_expired(connection: asyncpg.Connection, now: datetime, most: int) -> int:
     """Collect at most `most` dead entries; return how many."""
     return len(await connection.fetch(_SQL["delete_expired"], now, most))
+
+
+def _row(row: asyncpg.Record) -> DenylistRow:
+    return DenylistRow(
+        position=Position(row["seq"], row["tag"]),
+        revocation=Revocation(
+            kind=row["kind"],
+            value=row["value"],
+            exp=int(row["expires_at"].timestamp()),
+            upto=None if row["upto"] is None else int(row["upto"].timestamp()),
+        ),
+        created_at=row["created_at"],
+        reason=row["reason"],
+    )

@@ -53,6 +53,11 @@ class EmbeddedPostgres:
         self._owner = os.getpid()
 
     @property
+    def exists(self) -> bool:
+        """Whether the cluster has been made."""
+        return (self._data_dir / "postgres-password").exists()
+
+    @property
     def process_id(self) -> int | None:
         """The process id of the server that runs on this data, None if none does."""
         return _running(self._home / "data", self._uid)

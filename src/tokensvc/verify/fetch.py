@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
@@ -11,9 +12,11 @@ from urllib.parse import urlencode
 import aiohttp
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from types import TracebackType
-    from typing import Self
+    from typing import Self, TypeAlias
+
+    FeedToken: TypeAlias = Callable[[], str | Awaitable[str]]
 
 MAX_JWKS_BYTES: Final = 256 * 1024
 MAX_PAGE_BYTES: Final = 32 * 1024 * 1024
@@ -22,6 +25,7 @@ LONGEST_MAX_AGE: Final = 86_400.0  # however long an answer may be kept: a key t
 
 _AGE = re.compile(r"\d{1,9}", re.ASCII)
 _MAX_AGE = re.compile(r"(?:^|[\s,])max-age=(\d{1,9})", re.IGNORECASE)
+_BEARER = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)  # RFC 6750 section 2.1
 _OK, _NOT_MODIFIED = 200, 304
 
 
@@ -56,11 +60,12 @@ class Fetches(Protocol):
 
 
 class Fetcher:
-    """One HTTP session to one issuer."""
+    """One HTTP session to one issuer. `feed_token`: gives the token that the feed, and it alone, is shown."""
 
-    def __init__(self, *, timeout: float, follower: str | None = None) -> None:
+    def __init__(self, *, timeout: float, follower: str | None = None, feed_token: FeedToken | None = None) -> None:
         self._timeout = timeout
         self._follower = follower
+        self._feed_token = feed_token
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -91,11 +96,25 @@ class Fetcher:
         if query and self._follower:
             query["follower"] = self._follower  # so that its next question is a receipt
         target = f"{url}?{urlencode(query)}" if query else url
-        status, _, body = await self._get(target, {}, MAX_PAGE_BYTES, self._timeout + (wait if query else 0))
+        status, _, body = await self._get(target, await self._feed_headers(), MAX_PAGE_BYTES, self._timeout + (wait if query else 0))
         if status != _OK:
             msg = f"the issuer answered {status} to the request for its denylist"
             raise FetchError(msg)
         return body.decode("ascii", "replace")
+
+    async def _feed_headers(self) -> dict[str, str]:
+        if self._feed_token is None:
+            return {}
+        try:
+            async with asyncio.timeout(self._timeout):
+                token = await _call(self._feed_token)
+        except Exception as error:  # a function of the caller's may raise anything
+            msg = f"feed_token failed: {type(error).__name__}"
+            raise FetchError(msg) from error
+        if not isinstance(token, str) or not _BEARER.fullmatch(token):
+            msg = "feed_token gave something that is no token"
+            raise FetchError(msg)
+        return {"Authorization": f"Bearer {token}"}
 
     async def _get(self, url: str, headers: dict[str, str], most: int, seconds: float) -> tuple[int, Mapping[str, str], bytes]:
         if self._session is None:
@@ -116,6 +135,12 @@ class Fetcher:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             msg = f"the issuer cannot be reached: {type(error).__name__}"
             raise FetchError(msg) from error
+
+
+async def _call(function: FeedToken) -> object:
+    """Return what a function gives, async or not; one that is not may take its time, so it runs in a thread."""
+    given = function() if inspect.iscoroutinefunction(function) else await asyncio.to_thread(function)
+    return await given if inspect.isawaitable(given) else given
 
 
 def _read_ages(headers: Mapping[str, str]) -> tuple[float, float]:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Sequence
 
-    from tokensvc.verify.fetch import Fetches
+    from tokensvc.verify.fetch import FeedToken, Fetches
     from tokensvc.verify.refresh import Clock
 
 
@@ -31,5 +31,6 @@ class VerifierOptions(TypedDict, total=False):
     on_verify: Callable[[str], None] | None
     jwks_url: str | None
     denylist_url: str | None
+    feed_token: FeedToken | None
     fetcher: Fetches | None
     clock: Clock

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from tokensvc.core.claims import Claims
     from tokensvc.core.jwks import VerifyingKey
-    from tokensvc.verify.fetch import Fetches, JwksAnswer
+    from tokensvc.verify.fetch import FeedToken, Fetches, JwksAnswer
 
 _MOST_LEEWAY: Final = 60.0
 SYSTEM_CLOCK: Final = Clock(time.time, time.monotonic)
@@ -65,6 +65,7 @@ class Verifier:
     `jwks_stale_if_error`: seconds that keys are used beyond their max-age while the issuer is away. `remember`: verified tokens kept.
     `follower`: the name under which operators see what this verifier has applied; audience and host if not given, "" for none.
     `snapshot_path`: a file that keeps what is known for the next start. `on_verify`: called with "ok", or the reason of the refusal.
+    `feed_token`: a function, async or not, that gives the token to show to a feed that wants one; `TokenSource.get_token` does.
 
     `verify` and `status` may be called from any thread; everything else belongs to the event loop that `start` was called in.
     """
@@ -88,6 +89,7 @@ class Verifier:
         on_verify: Callable[[str], None] | None = None,
         jwks_url: str | None = None,
         denylist_url: str | None = None,
+        feed_token: FeedToken | None = None,
         fetcher: Fetches | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -117,7 +119,8 @@ class Verifier:
         self._on_verify = on_verify
         self._clock = clock
         self._memory = Memory(remember)
-        self._fetcher = fetcher or Fetcher(timeout=http_timeout, follower=_name_follower(audience) if follower is None else follower)
+        name = _name_follower(audience) if follower is None else follower
+        self._fetcher = fetcher or Fetcher(timeout=http_timeout, follower=name, feed_token=feed_token)
         base = issuer.removesuffix("/")
         jwks_at = check_url(jwks_url or f"{base}/.well-known/jwks.json")
         feed_at = check_url(denylist_url or f"{base}/v1/denylist")

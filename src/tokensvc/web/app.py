@@ -8,9 +8,11 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from tokensvc.issuer.service import open_service
+from tokensvc.web.cors import answer_preflight
 from tokensvc.web.denylist import get_denylist
 from tokensvc.web.forms import MAX_BODY
 from tokensvc.web.health import get_livez, get_readyz
+from tokensvc.web.introspect import post_introspect
 from tokensvc.web.keys import IN_FLIGHT, SERVICE, InFlight
 from tokensvc.web.metrics import get_metrics
 from tokensvc.web.middleware import handle_errors
@@ -19,6 +21,8 @@ from tokensvc.web.well_known import get_jwks, get_metadata
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from aiohttp.typedefs import Handler
 
     from tokensvc.settings import Settings
 
@@ -42,11 +46,18 @@ def build_app(settings: Settings, database_url: str) -> web.Application:
     for prefix in dict.fromkeys(("", path)):  # a proxy may or may not strip the path of the issuer
         app.router.add_post(f"{prefix}/v1/token", post_token)
         app.router.add_post(f"{prefix}/v1/revoke", post_revoke)
-        app.router.add_get(f"{prefix}/v1/denylist", get_denylist)
-        app.router.add_get(f"{prefix}/.well-known/jwks.json", get_jwks)
-        app.router.add_get(f"{prefix}/.well-known/openid-configuration", get_metadata)
-        app.router.add_get(f"/.well-known/oauth-authorization-server{prefix}", get_metadata)  # RFC 8414 section 3
+        app.router.add_post(f"{prefix}/v1/introspect", post_introspect)
+        _add_public(app, f"{prefix}/v1/denylist", get_denylist)
+        _add_public(app, f"{prefix}/.well-known/jwks.json", get_jwks)
+        _add_public(app, f"{prefix}/.well-known/openid-configuration", get_metadata)
+        _add_public(app, f"/.well-known/oauth-authorization-server{prefix}", get_metadata)  # RFC 8414 section 3
     return app
+
+
+def _add_public(app: web.Application, path: str, handler: Handler) -> None:
+    """Add what scripts of other origins may get too."""
+    app.router.add_get(path, handler)
+    app.router.add_route("OPTIONS", path, answer_preflight)
 
 
 async def _drain(app: web.Application) -> None:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from tokensvc.core import errors
+from tokensvc.web.cors import ANY_ORIGIN, PUBLIC_PATHS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-OAUTH_PATHS: Final = ("/v1/token", "/v1/revoke")
+OAUTH_PATHS: Final = ("/v1/token", "/v1/revoke", "/v1/introspect")
 NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 _STATUS: Final[tuple[tuple[type[errors.TokensvcError], int], ...]] = (
@@ -47,6 +48,9 @@ _TITLES: Final = {
     "method_not_allowed": "This method does not exist here",
     "content_too_large": "The body is too large",
     "unsupported_media_type": "This content type is not understood",
+    "missing_token": "An access token is needed",
+    "invalid_token": "The access token is not accepted",
+    "insufficient_scope": "The access token lacks a capability",
     "request_timeout": "The body did not arrive in time",
 }
 
@@ -55,9 +59,11 @@ def build_answer(error: Exception, *, path: str, request_id: str, challenge: str
     """Return the answer that `error` becomes, and the reason for the log. `challenge`: the authentication scheme that was tried."""
     status, code, message, headers = _judge(error)
     reason = error.reason if isinstance(error, errors.TokensvcError) else code
-    if status == HTTPStatus.UNAUTHORIZED:
+    if status == HTTPStatus.UNAUTHORIZED and "WWW-Authenticate" not in headers:
         headers["WWW-Authenticate"] = f'{challenge} realm="tokensvc", error="{code}"'
     headers |= NO_STORE
+    if path.endswith(PUBLIC_PATHS):  # a script must be able to see why it is refused
+        headers |= ANY_ORIGIN
     if path.endswith(OAUTH_PATHS):
         body: dict[str, object] = {"error": code, "error_description": message}
         return web.json_response(body, status=status, headers=headers), reason
@@ -75,6 +81,8 @@ def build_answer(error: Exception, *, path: str, request_id: str, challenge: str
 def _judge(error: Exception) -> tuple[int, str, str, dict[str, str]]:
     if isinstance(error, web.HTTPException):
         return _judge_http(error.status, error.headers)
+    if isinstance(error, errors.BearerError):
+        return error.status, error.code, error.message, error.headers
     if isinstance(error, errors.TokensvcError):
         status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
         if status != HTTPStatus.INTERNAL_SERVER_ERROR:

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from tokensvc.core.jwks import ALGORITHMS
 from tokensvc.issuer.mirror import FRESH_SECONDS
+from tokensvc.web.cors import ANY_ORIGIN
 from tokensvc.web.keys import SERVICE
 from tokensvc.web.token_request import CLIENT_CREDENTIALS, TOKEN_EXCHANGE
 
@@ -37,9 +38,11 @@ def build_metadata(settings: Settings) -> dict[str, object]:
         "token_endpoint": f"{issuer}/v1/token",
         "jwks_uri": f"{issuer}/.well-known/jwks.json",
         "revocation_endpoint": f"{issuer}/v1/revoke",
+        "introspection_endpoint": f"{issuer}/v1/introspect",
         "grant_types_supported": [CLIENT_CREDENTIALS, TOKEN_EXCHANGE],
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
         "revocation_endpoint_auth_methods_supported": ["none"],
+        "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "Bearer"],  # the latter: RFC 8414 section 2
         # REQUIRED, and an empty array must be left out: a contradiction for a server without authorization endpoint. Clients that
         # insist on the member take this one; no grant above uses it.
         "response_types_supported": ["token"],
@@ -59,4 +62,5 @@ def _answer(request: web.Request, document: bytes, etag: str) -> web.Response:
     response = web.Response(status=304) if known else web.Response(body=document, content_type="application/json")
     response.etag = etag
     response.headers["Cache-Control"] = f"public, max-age={max_age}"
+    response.headers.update(ANY_ORIGIN)
     return response

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from tests.factories import ACCOUNT_ID, KEY_ID, NOW, make_claims, seconds
 
-from tokensvc.core.denylist import KINDS, Denylist, DenylistLog, Position, Revocation, parse_cursor
+from tokensvc.core.denylist import KINDS, Denylist, DenylistLog, Position, Revocation, list_possible_denials, parse_cursor
 from tokensvc.core.errors import InvalidRequestError
 from tokensvc.core.identifier import Jti, Kid
 
@@ -216,3 +216,10 @@ def test_anything_else_is_no_cursor(text):
 
 def test_there_are_four_kinds_of_revocation():
     assert KINDS == ("jti", "key", "account", "kid")
+
+
+def test_what_could_deny_a_token_is_named_in_full():
+    things = list_possible_denials(make_claims(origin_jti=Jti("origin")), Kid("kid-1"))
+    assert {kind for kind, _ in things} == set(KINDS)
+    assert ("jti", "origin") in things
+    assert len(list_possible_denials(make_claims(), Kid("kid-1"))) == 4

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from tokensvc.core.identifier import BASE62, new_account_id, new_base62, new_jti, new_key_id
+from tokensvc.core.errors import InvalidInputError
+from tokensvc.core.identifier import BASE62, new_account_id, new_base62, new_jti, new_key_id, parse_jti
 
 
 @pytest.mark.parametrize(
@@ -21,3 +22,15 @@ def test_an_identifier_shows_what_it_names_and_does_not_repeat(make, shape):
 def test_all_62_characters_turn_up():
     assert set(new_base62(10_000)) == set(BASE62)
     assert len(set(BASE62)) == 62
+
+
+def test_the_id_of_a_token_is_taken():
+    jti = new_jti()
+    assert parse_jti(jti) == jti
+
+
+@pytest.mark.parametrize("text", ["", "a" * 19, "a" * 21, "a" * 19 + " ", "a" * 19 + "\n", "a" * 19 + "\u0663", "key_0123456789abcdef"])
+def test_what_is_no_id_of_a_token_is_refused_and_not_repeated(text):
+    with pytest.raises(InvalidInputError, match="20 letters and digits") as refused:
+        parse_jti(text)
+    assert not text or text not in refused.value.message

@@ -117,6 +117,48 @@ async def test_a_page_is_asked_for_by_cursor_and_wait(serve):
     assert asked == [{}, {"after": "7-a", "wait": "30"}]
 
 
+async def give():
+    return "to.ke.n"
+
+
+@pytest.mark.parametrize("feed_token", [give, lambda: "to.ke.n", lambda: give()], ids=["async", "plain", "plain that gives a coroutine"])
+async def test_a_token_is_shown_to_the_feed_and_to_it_alone(serve, feed_token):
+    shown = []
+
+    async def handler(request):
+        shown.append(request.headers.get("Authorization"))
+        return web.Response(body=b"{}")
+
+    url = await serve(handler)
+    async with Fetcher(timeout=5, feed_token=feed_token) as fetcher:
+        await fetcher.fetch_page(url, "7-a", 30)
+        await fetcher.fetch_jwks(url, None)
+    assert shown == ["Bearer to.ke.n", None]
+
+
+def fail():
+    msg = "secret"
+    raise ValueError(msg)
+
+
+@pytest.mark.parametrize(
+    ("feed_token", "why"),
+    [
+        (fail, "feed_token failed: ValueError"),
+        (lambda: asyncio.sleep(60), "feed_token failed: TimeoutError"),
+        (lambda: None, "feed_token gave something that is no token"),
+        (lambda: "", "feed_token gave something that is no token"),
+        (lambda: "a\r\nX-Evil: 1", "feed_token gave something that is no token"),
+    ],
+)
+async def test_a_token_that_is_not_to_be_had_is_a_fetch_that_failed(serve, feed_token, why):
+    url = await serve(answer())
+    async with Fetcher(timeout=0.2, feed_token=feed_token) as fetcher:
+        with pytest.raises(FetchError) as failed:
+            await fetcher.fetch_page(url, None, 0)
+    assert str(failed.value) == why
+
+
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
 async def test_an_answer_that_is_too_large_is_cut_off(serve, packed):
     fits, exceeds = b"a" * MAX_JWKS_BYTES, b"a" * (MAX_JWKS_BYTES + 1)

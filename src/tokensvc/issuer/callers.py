@@ -1,0 +1,63 @@
+"""Who may call what is not open to everybody: the holder of a live token of ours, or of an API key, with a capability."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tokensvc.core.capability import FOLLOW
+from tokensvc.core.errors import InsufficientScopeError, InvalidClientError
+from tokensvc.core.ledger import Entry
+
+if TYPE_CHECKING:
+    from tokensvc.core.apikey import ApiKey
+    from tokensvc.core.claims import Claims
+    from tokensvc.core.identifier import KeyId
+    from tokensvc.core.ledger import Decision
+    from tokensvc.issuer.guessing import GuessGuard
+    from tokensvc.issuer.ledger import Ledger
+    from tokensvc.issuer.live_token import LiveTokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Callers:
+    """Judges callers. Nothing is counted: a call is no exchange."""
+
+    tokens: LiveTokens
+    ledger: Ledger
+    guard: GuessGuard
+
+    async def check_token(self, text: str, capability: str) -> KeyId:
+        """Return whose token this is. Raises InvalidTokenError, InsufficientScopeError, UnavailableError."""
+        return _check_capability(await self.tokens.check(text), capability)
+
+    async def check_follower(self, text: str) -> KeyId:
+        """As `check_token`, for followers of the feed: they come all at once, so the copy judges them that they are given pages of."""
+        return _check_capability(await self.tokens.check_by_copy(text), FOLLOW)
+
+    async def check_key(self, key: ApiKey, client_id: str | None, network: str, capability: str) -> KeyId:
+        """Return the id of an API key; `client_id` is what the caller says it is, `network` where the caller is.
+
+        Raises InvalidClientError, InsufficientScopeError, RateLimitedError for guessers, UnavailableError.
+        """
+        await self.guard.check(key.digest, network)
+
+        def act(decision: Decision | None) -> KeyId:
+            if decision is None:
+                self.guard.note_unknown(network)
+                raise InvalidClientError("unknown_key")
+            self.guard.note_known(key.digest)
+            verdict = decision.verdict
+            if verdict.refusal is not None:
+                raise InvalidClientError(verdict.refusal)
+            if capability not in verdict.capabilities:
+                raise InsufficientScopeError(capability)
+            return verdict.key_id
+
+        return await self.ledger.judge(Entry(key.digest, client_id, demand=None, counts=False), act)
+
+
+def _check_capability(claims: Claims, capability: str) -> KeyId:
+    if not claims.has(capability):
+        raise InsufficientScopeError(capability)
+    return claims.client_id

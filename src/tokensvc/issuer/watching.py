@@ -1,0 +1,57 @@
+"""Watching the denylist from the command line, by its table: new entries in order, and a loud word when the history goes back."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tokensvc.store.denylist import find_tag, list_after
+from tokensvc.store.feed_head import list_heads
+
+if TYPE_CHECKING:
+    from tokensvc.core.denylist import DenylistRow, Position
+    from tokensvc.store.pool import Connection, Database
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look brought: the entries after the last one; or, if the history `went_back`, all that are in force."""
+
+    position: Position
+    rows: list[DenylistRow]
+    went_back: bool
+
+
+class DenylistWatcher:
+    """Stands at a position and goes on from there; begins at the end of the list unless told otherwise."""
+
+    def __init__(self, after: Position | None = None) -> None:
+        self._held = after
+        self._expires = math.inf  # until then the entry at our place must be there; of one that others tell us we do not know when
+
+    async def look_once(self, database: Database) -> Look:
+        """Look for what is new. Raises UnavailableError, and then stands where it stood."""
+        async with database.connection() as connection:
+            heads, now = await list_heads(connection)
+            head = heads["denylist"]
+            if self._held is None:
+                self._held, self._expires = head, 0.0
+            went_back = await self._has_gone_back(connection, self._held, head, now.timestamp())
+            seq = -1 if went_back else self._held.seq
+            rows = await list_after(connection, seq, now) if head != self._held else []
+        if rows and rows[-1].position.seq >= head.seq:  # more may have been committed since the head was read
+            self._held, self._expires = rows[-1].position, rows[-1].revocation.exp
+        elif head != self._held:
+            self._held, self._expires = head, 0.0
+        return Look(self._held, rows, went_back)
+
+    async def _has_gone_back(self, connection: Connection, held: Position, head: Position, now: float) -> bool:
+        """Tell whether the entry where we stand was lost: its number is free again or belongs to another one.
+
+        One that has expired may be missing, because the cleaner collects it.
+        """
+        if head.seq <= held.seq:
+            return head != held
+        tag = await find_tag(connection, held.seq)
+        return now < self._expires if tag is None else tag != held.tag

@@ -1,0 +1,32 @@
+"""What scripts of other origins may read in a browser: the published documents and the feed. They are asked for without cookies.
+
+Nothing that takes a credential in its body is open to them: no script of another origin can read what token, revoke and introspect answer.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+
+PUBLIC_PATHS: Final = (
+    "/v1/denylist",
+    "/.well-known/jwks.json",
+    "/.well-known/openid-configuration",
+    "/.well-known/oauth-authorization-server",
+)
+# The same for every origin, so no answer depends on who asks, and no cache must tell origins apart (no `Vary: Origin`).
+ANY_ORIGIN: Final = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "ETag, Retry-After"}
+_PREFLIGHT: Final = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "GET",
+    "Access-Control-Allow-Headers": "If-None-Match, Authorization",
+    "Access-Control-Max-Age": "86400",
+    "Allow": "GET,HEAD,OPTIONS",
+}
+
+
+async def answer_preflight(request: web.Request) -> web.Response:
+    """Answer the question that a browser asks before it sends a request with headers of its own."""
+    del request
+    return web.Response(status=204, headers=_PREFLIGHT)

@@ -1,0 +1,38 @@
+"""`POST /v1/introspect`: is this token live (RFC 7662)? For those who cannot follow the feed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from tokensvc.core.capability import INTROSPECT
+from tokensvc.core.claims import build_payload
+from tokensvc.core.errors import InvalidRequestError
+from tokensvc.web.callers import authenticate
+from tokensvc.web.forms import read_form
+from tokensvc.web.keys import SERVICE
+from tokensvc.web.middleware import note
+from tokensvc.web.problems import NO_STORE
+
+if TYPE_CHECKING:
+    from tokensvc.core.claims import Claims
+
+
+async def post_introspect(request: web.Request) -> web.Response:
+    """Answer what a live token says; of everything else no more than that it is not active (RFC 7662 section 2.2)."""
+    await authenticate(request, INTROSPECT)
+    form = await read_form(request)
+    if "token" not in form:
+        msg = "token is required: the access token to ask about"
+        raise InvalidRequestError(msg)
+    claims = await request.app[SERVICE].introspect(form["token"])
+    note(request, active=claims is not None, jti=None if claims is None else claims.jti)
+    return web.json_response(build_introspection(claims), headers=NO_STORE)
+
+
+def build_introspection(claims: Claims | None) -> dict[str, object]:
+    """Return the answer about a token; None: it is not live."""
+    if claims is None:
+        return {"active": False}
+    return {"active": True, "token_type": "Bearer", **build_payload(claims)}
