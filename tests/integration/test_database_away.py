@@ -15,9 +15,12 @@ from tests.factories import make_settings
 from tests.integration.things import make_key
 from tests.integration.waiting import until
 
+from tokensvc.cli.denylist import _watch
 from tokensvc.core.errors import StartRefusedError, UnavailableError
+from tokensvc.issuer import api_keys
 from tokensvc.issuer.start import initialise
 from tokensvc.issuer.tasks import _every
+from tokensvc.issuer.watching import DenylistWatcher
 from tokensvc.store.embedded import EmbeddedPostgres
 from tokensvc.store.pool import check_url, connect, open_database, split_hosts
 from tokensvc.web.app import build_app
@@ -194,3 +197,30 @@ async def test_a_background_task_that_fails_is_logged_and_tried_again(logs):
     first, second = logs.find("background_task_failed")
     assert (first["level"], first["reason"], first["task"]) == ("warning", "database_away", "work")
     assert (second["level"], "a slip of ours" in second["exception"]) == ("error", True)
+
+
+async def test_watching_the_denylist_goes_on_when_postgres_is_back(own_postgres, tmp_path, capsys):
+    url = own_postgres.start()
+    database = await open_database(url, max_size=2)
+    await initialise(database, make_settings(keys_dir=tmp_path / "keys"))
+    printed = {"out": "", "err": ""}
+
+    def has_printed(where, text):
+        for name, more in zip(("out", "err"), capsys.readouterr(), strict=True):
+            printed[name] += more
+        return text in printed[where]
+
+    watching = asyncio.create_task(_watch(database, DenylistWatcher(), "text"))
+    await until(lambda: has_printed("err", "watching, from 0-"))
+    await asyncio.to_thread(own_postgres.stop)
+    await until(lambda: has_printed("err", "the database does not answer"))
+    await asyncio.sleep(1)
+    await asyncio.to_thread(own_postgres.start)
+    key = await make_key(database)
+    await api_keys.revoke_key(database, key.listed.record.id, actor="test")
+    await until(lambda: has_printed("out", f"key {key.listed.record.id} up to "))
+    assert printed["err"].count("the database does not answer") == 1
+    watching.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await watching
+    await database.close()

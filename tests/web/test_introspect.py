@@ -101,6 +101,12 @@ async def test_a_token_is_not_active_from_the_very_moment_that_something_ends_it
         assert await introspect(text) == DEAD
 
 
+async def test_a_token_from_after_the_end_of_others_is_active(introspect, client, key, database):
+    await disable_and_enable(database, key.listed.record)
+    text = (await get_token(client, key))["access_token"]
+    assert (await introspect(text))[1]["active"]
+
+
 async def test_a_token_of_a_revoked_signing_key_is_not_active(introspect, client, key, database, settings, started):
     text = (await get_token(client, key))["access_token"]
     kid = read_header(text)["kid"]
