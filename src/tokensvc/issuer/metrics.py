@@ -17,5 +17,7 @@ BATCH_SIZE: Final = Histogram(
     "tokensvc_ledger_batch_size", "Requests that were judged by one statement.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
 )
 BATCH_SECONDS: Final = Histogram("tokensvc_ledger_batch_duration_seconds", "Time that Postgres took for a batch.", buckets=_SECONDS)
+DENYLIST_RESETS: Final = Counter("tokensvc_denylist_resets", "How often Postgres had lost part of the denylist that this process held.")
+DENYLIST_HEALED: Final = Counter("tokensvc_denylist_healed", "Revocations that Postgres had lost and this process wrote again.")
 USAGE_WAITING: Final = Gauge("tokensvc_usage_queue_length", "Sums that wait to be written.", multiprocess_mode="livesum")
 USAGE_DROPPED: Final = Counter("tokensvc_usage_dropped", "Uses that were not written because too many waited.")
