@@ -3,8 +3,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-
 from tests.factories import NOW, seconds
+
 from tokensvc.core.denylist import ENDINGS, KINDS, Position, Revocation
 from tokensvc.core.healing import build_reason, find_lost, has_gone_back, parse_ending
 
