@@ -113,6 +113,8 @@ class Cluster:
 
     async def add_standby(self, *, synchronous: bool) -> None:
         """Make the standby anew, and return when it follows."""
+        self.standby.end(signal.SIGKILL)
+        shutil.rmtree(self.standby.data, ignore_errors=True)
         self.standby = Node(self, self.standby.port)
         self.standby.copy_from(self.primary)
         self.standby.start()
@@ -143,13 +145,29 @@ class Cluster:
         await connection.close()
 
     async def promote(self) -> None:
-        """Make the standby the primary. The old one must be dead."""
+        """Make the standby the primary. The old one must be dead; it is `standby` from now on, and would be a second primary if started."""
         connection = await self.standby.connect()
         await connection.execute("alter system reset synchronous_standby_names")
         await connection.execute("select pg_promote()")
         await connection.close()
-        shutil.rmtree(self.primary.data, ignore_errors=True)
-        self.primary, self.standby = self.standby, Node(self, self.primary.port)
+        self.primary, self.standby = self.standby, self.primary
+
+    async def bring_back_the_old_primary(self) -> None:
+        """Let it run and take writes, and cut every connection to the new one."""
+        self.standby.start()
+        connection = await connect(self.primary.url)
+        await connection.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where usename = current_user and pid <> pg_backend_pid()"
+        )
+        await connection.close()
+
+    async def count_users_of_the_old_primary(self) -> int:
+        """Return how many connections there are to a node that was a primary once, our own left out."""
+        connection = await self.standby.connect()
+        users = "select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
+        count: int = await connection.fetchval(users)
+        await connection.close()
+        return count
 
     def run(self, program: str, *arguments: str | Path) -> None:
         """Run one of Postgres's programs."""

@@ -245,10 +245,25 @@ async def _restart(
         everybody = [*followers, *fresh]
         seen.note("fresh followers refuse", await _until(lambda: all(refusal(f, t) for f in fresh for t in refused), since=since))
         seen.note("all followers refuse", await _until(lambda: all(refusal(f, t) for f in everybody for t in refused), since=since))
+        if not stage.synchronous:
+            await _bring_back_the_old_primary(stage, seen, [keys[i] for i in (0, 1, 4, 5, 8)])
         news = await restarted.exchange(keys[9])
         for what, token in (("a token from before", tokens[9]), ("a new token", news or "")):
             taken = await _until(lambda token=token: not any(refusal(f, token) for f in everybody), since=time.monotonic())  # type: ignore[misc]
             seen.note(f"all followers take {what}", taken)
+
+
+async def _bring_back_the_old_primary(stage: Stage, seen: Round, keys: Sequence[str]) -> None:
+    """Have two primaries: a process that has seen the new one must not go back. One that starts now could not know."""
+    await stage.cluster.bring_back_the_old_primary()
+    for _ in range(20):
+        for number in range(len(stage.services)):
+            if [key for key in keys if await stage.client(number).exchange(key) is not None]:
+                seen.faults.append("a revoked key is exchanged after the old primary came back")
+        await asyncio.sleep(0.02)
+    users = await stage.cluster.count_users_of_the_old_primary()
+    if users:
+        seen.faults.append(f"{users} connections to the old primary")
 
 
 async def _main(rounds: int, *, synchronous: bool) -> int:
