@@ -40,6 +40,10 @@ bench-feed: $(VENV)/.dev ## Prove the feed: 200 followers, 1,000 revocations; 5,
 bench-ledger: $(VENV)/.dev ## Prove the ledger: exact limits, no row per token, a million keys, a flood, memory (15 minutes)
 	@$(BIN)/python -m bench.ledger
 
+bench-failover: $(VENV)/.dev ## Prove that no acknowledged revocation is lost: 20 failovers, asynchronous, 20 synchronous (5 minutes)
+	@$(BIN)/python -m bench.failover
+	@$(BIN)/python -m bench.failover --sync
+
 bench-verify: $(VENV)/.dev ## Measure: what a verification costs, beside other libraries, and a large denylist
 	@$(BIN)/python -m bench.verify
 
@@ -59,7 +63,7 @@ clean: ## Remove what was built and installed; data (.tokensvc) and keys stay
 help: ## Show this
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: run test setup check fmt bench bench-feed bench-rotation bench-ledger bench-verify build lock clean help
+.PHONY: run test setup check fmt bench bench-feed bench-rotation bench-ledger bench-failover bench-verify build lock clean help
 
 ##@
 

@@ -59,6 +59,11 @@ def add_keys(url: str, count: int, *, accounts: int = 100, per_minute: int = _NO
     return asyncio.run(_add_keys(url, count, accounts, per_minute, account_per_minute))
 
 
+async def add_keys_to(url: str, count: int) -> list[str]:
+    """As `add_keys`, in a loop that runs: keys without limits, in accounts of their own."""
+    return await _add_keys(url, count, count, _NO_LIMIT, _NO_LIMIT)
+
+
 async def _add_keys(url: str, count: int, accounts: int, per_minute: int, account_per_minute: int) -> list[str]:
     connection = await connect(url)
     try:

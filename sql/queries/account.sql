@@ -40,3 +40,6 @@ update account set suspended_at = null where id = $1;
 with moment as materialized (select clock_timestamp() as at)
 update account set deleted_at = moment.at, denied_up_to = greatest(denied_up_to, moment.at)
 from moment where id = $1 returning denied_up_to as moment;
+
+-- name: raise_watermark(id, upto)
+update account set denied_up_to = greatest(denied_up_to, $2) where id = $1 returning id;

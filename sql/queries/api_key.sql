@@ -65,6 +65,9 @@ with moment as materialized (select clock_timestamp() as at)
 update api_key set deleted_at = moment.at, revoked_at = coalesce(revoked_at, moment.at), denied_up_to = greatest(denied_up_to, moment.at)
 from moment where id = $1 returning denied_up_to as moment;
 
+-- name: raise_watermark(id, upto)
+update api_key set denied_up_to = greatest(denied_up_to, $2) where id = $1 returning id;
+
 -- name: count_with_capability(capability)
 select count(*) from api_key k join account a on a.id = k.account_id
 where $1 = any (k.capabilities) and k.deleted_at is null and k.revoked_at is null and a.deleted_at is null;

@@ -6,3 +6,6 @@ insert into audit_event (at, actor, action, subject, detail) values (clock_times
 -- name: list(subject, most)
 select id, at, actor, action, subject, detail from audit_event
 where $1::text is null or subject = $1 order by id desc limit $2;
+
+-- name: has_since(subject, action, since)
+select exists (select from audit_event where subject = $1 and action = $2 and at >= $3);

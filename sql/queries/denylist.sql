@@ -13,6 +13,9 @@ returning seq, tag;
 select seq, tag, kind, value, upto, created_at, expires_at, reason from denylist
 where seq > $1 and expires_at > $2 order by seq;
 
+-- name: list_of(values)
+select seq, tag, kind, value, upto, created_at, expires_at, reason from denylist where value = any ($1) order by seq;
+
 -- name: find_tag(seq)
 select tag from denylist where seq = $1;
 

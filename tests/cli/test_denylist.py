@@ -16,7 +16,7 @@ from tokensvc.core.identifier import new_jti
 def test_one_token_is_denied_by_its_id_alone(ready):
     jti = new_jti()
     row = ready.json("denylist", "add", "--jti", jti, "--exp-in", "5m", "--reason", "seen in a log")
-    assert (row["seq"], row["kind"], row["value"], row["upto"], row["reason"]) == (1, "jti", jti, None, "by hand")
+    assert (row["seq"], row["kind"], row["value"], row["upto"], row["reason"]) == (1, "jti", jti, None, "token revoked")
     assert 300 + 120 - 5 <= row["expires"] - time.time() <= 300 + 120
     (event,) = ready.json("audit", "list", "--subject", jti)
     assert (event["action"], event["detail"]["reason"]) == ("denylist.add", "seen in a log")

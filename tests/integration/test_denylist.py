@@ -17,7 +17,7 @@ SOON = timedelta(minutes=10)
 
 async def append(connection, value, *, expires_in=SOON):
     now = await connection.fetchval("select clock_timestamp()")
-    return await append_revocation(connection, "jti", value, upto=None, expires_at=now + expires_in, reason="test")
+    return await append_revocation(connection, "jti", value, upto=None, expires_at=now + expires_in, reason="token revoked")
 
 
 async def test_numbers_are_gapless_in_the_order_of_commits_even_beside_a_slow_transaction(connection, database_url):

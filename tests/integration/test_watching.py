@@ -15,7 +15,7 @@ from tokensvc.store.denylist import append_revocation, delete_expired
 def append(connection):
     async def add(value, *, life=timedelta(minutes=10)):
         now = await connection.fetchval("select clock_timestamp()")
-        return await append_revocation(connection, "jti", value, upto=None, expires_at=now + life, reason="test")
+        return await append_revocation(connection, "jti", value, upto=None, expires_at=now + life, reason="token revoked")
 
     return add
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, get_args
 
 from tokensvc.core.errors import InvalidPageError, InvalidRequestError
@@ -36,6 +36,17 @@ if TYPE_CHECKING:
 
 Kind = Literal["jti", "key", "account", "kid"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+Ending = Literal[
+    "token revoked",
+    "tokens ended",
+    "key disabled",
+    "key revoked",
+    "key deleted",
+    "account suspended",
+    "account deleted",
+    "signing key revoked",
+]
+ENDINGS: Final[tuple[Ending, ...]] = get_args(Ending)
 
 _T = TypeVar("_T")
 
@@ -60,12 +71,17 @@ class Position:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revocation:
-    """One entry. `exp`: when it may be forgotten; `upto`: the watermark of a key or account, `iat` <= it is denied. Seconds."""
+    """One entry. `exp`: when it may be forgotten; `upto`: the watermark of a key or account, `iat` <= it is denied. Seconds.
+
+    Known to the issuer alone, pages do not carry it: `ending`, what came to its end, and `ended_at`, the watermark not cut to seconds.
+    """
 
     kind: Kind
     value: str
     exp: int
     upto: int | None = None
+    ending: Ending | None = field(default=None, compare=False)
+    ended_at: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +217,14 @@ class DenylistLog:
             if known.seq <= position.seq:
                 return known == position
         return False
+
+    def __iter__(self) -> Iterator[tuple[Position, Revocation]]:
+        """Go through the entries held, oldest first."""
+        return iter(self._rows)
+
+    def ends_alive(self, now: float) -> bool:
+        """Tell whether the entry at the head is held and alive at `now`, so that the table must have it as well."""
+        return bool(self._rows) and self._rows[-1][0] == self.head and self._rows[-1][1].exp > now
 
     def forget_expired(self, now: float) -> None:
         """Drop dead entries from the old end; one that dies out of order waits for its elders, which costs memory only."""

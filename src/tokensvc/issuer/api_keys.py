@@ -16,10 +16,12 @@ from tokensvc.issuer.capabilities import check_granted
 from tokensvc.issuer.watermark import append_watermark
 from tokensvc.store import api_key as table
 from tokensvc.store.account import load_account
+from tokensvc.store.denylist import list_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from tokensvc.core.denylist import DenylistRow
     from tokensvc.store.pool import Connection, Database
 
 
@@ -185,13 +187,18 @@ async def revoke_key(database: Database, key_id: str, *, actor: str, reason: str
 
     Repeating it adds nothing but an audit row, whose commit proves that the first one is durable too.
     """
+    return (await revoke_key_with_rows(database, key_id, actor=actor, reason=reason))[0]
+
+
+async def revoke_key_with_rows(database: Database, key_id: str, *, actor: str, reason: str = "") -> tuple[ListedKey, list[DenylistRow]]:
+    """As `revoke_key`; returns also the entries of the denylist that are acknowledged with it, for whoever remembers them."""
     async with database.transaction() as connection:
         key, _ = await table.lock_api_key(connection, key_id)
         if key.revoked_at is None:
             moment = await table.revoke_api_key(connection, key.id)
             await append_watermark(connection, "key", key.id, upto=moment, reason="key revoked")
         await record(connection, actor, "key.revoke", key.id, reason=reason)
-        return await _load(connection, key.id)
+        return await _load(connection, key.id), await list_of(connection, [key.id])
 
 
 async def delete_key(database: Database, key_id: str, *, actor: str) -> None:

@@ -29,7 +29,7 @@ async def deny_jti(database: Database, text: str, life: timedelta | None, *, act
             msg = f"a live token has between 1 s and {int(longest.total_seconds())} s to live: leave that out to be sure"
             raise InvalidInputError(msg)
         expires_at = now + (longest if life is None else life) + LEEWAY
-        await append_revocation(connection, "jti", jti, upto=None, expires_at=expires_at, reason="by hand")
+        await append_revocation(connection, "jti", jti, upto=None, expires_at=expires_at, reason="token revoked")
         await record(connection, actor, "denylist.add", jti, reason=reason, expires_at=expires_at.isoformat())
         await wake(connection)
     return await _load_newest(database, "jti", jti)

@@ -24,5 +24,7 @@ FOLLOWERS: Final = Gauge("tokensvc_denylist_followers", "Followers heard of with
 FOLLOWER_LAG_SECONDS: Final = Gauge(
     "tokensvc_denylist_follower_lag_seconds", "The worst of them: age of the first entry that it lacks.", multiprocess_mode="livemax"
 )
+DENYLIST_RESETS: Final = Counter("tokensvc_denylist_resets", "How often Postgres had lost part of the denylist that this process held.")
+DENYLIST_HEALED: Final = Counter("tokensvc_denylist_healed", "Revocations that Postgres had lost and this process wrote again.")
 USAGE_WAITING: Final = Gauge("tokensvc_usage_queue_length", "Sums that wait to be written.", multiprocess_mode="livesum")
 USAGE_DROPPED: Final = Counter("tokensvc_usage_dropped", "Uses that were not written because too many waited.")

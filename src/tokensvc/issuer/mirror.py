@@ -3,6 +3,9 @@
 The tables are the truth. Their heads (`feed_head`) are polled twice a second and after every wake-up; what has changed is read again. So
 JWKS, metadata and feed are answered from memory, and a process that lost its listener is late by half a second, no more.
 
+If the table has lost entries of the denylist that this copy holds (a failover, a restored backup), they are written again before the copy
+follows the table: see `issuer.healing`. Until that is done the copy counts as not confirmed.
+
 The copy knows when Postgres confirmed it last. A feed page claims no fresher time than that, and nothing is signed with keys that have
 not been confirmed for ten seconds.
 """
@@ -19,10 +22,13 @@ import structlog
 
 from tokensvc.core.denylist import DenylistLog, Position
 from tokensvc.core.errors import StartRefusedError, TokensvcError, UnavailableError
+from tokensvc.core.healing import find_lost, has_gone_back
 from tokensvc.core.jwks import build_jwks
 from tokensvc.core.keyring import DEFAULT_ALGORITHM, find_active, published, superseded_at
 from tokensvc.core.sealing import unseal
+from tokensvc.issuer.healing import heal
 from tokensvc.issuer.master_key import read_master_key
+from tokensvc.issuer.metrics import DENYLIST_RESETS
 from tokensvc.store.audience import list_audiences
 from tokensvc.store.denylist import find_tag, list_after
 from tokensvc.store.feed_head import list_heads
@@ -31,8 +37,9 @@ from tokensvc.store.listen import listen
 from tokensvc.store.signing_key import list_signing_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from tokensvc.core.denylist import DenylistRow
     from tokensvc.core.exchange import Audience
     from tokensvc.core.identifier import Kid
     from tokensvc.core.keyring import RotationPolicy, SigningKeyRecord
@@ -46,6 +53,7 @@ POLL_SECONDS: Final = 0.5
 FRESH_SECONDS: Final = 3.0  # a copy older than that proves no freshness to anybody outside
 MAX_AGE_SECONDS: Final = 10.0
 _RECONNECT_SECONDS: Final = 1.0
+_COLLECTED_EARLY_SECONDS: Final = 30.0  # another process's clock may collect an entry a little before its end
 _DATES: Final = 1000
 
 _log = structlog.get_logger(__name__)
@@ -66,6 +74,7 @@ class Mirror:
         self._policy: RotationPolicy | None = None
         self._refreshing = asyncio.Lock()
         self._wake = asyncio.Event()
+        self._acknowledged: list[DenylistRow] = []  # by this process, and not read back yet
         self._changed = asyncio.Event()
         self.is_released = False
         self.records: tuple[SigningKeyRecord, ...] = ()
@@ -135,6 +144,10 @@ class Mirror:
         self.is_released = True
         self._changed.set()
 
+    def remember(self, rows: Iterable[DenylistRow]) -> None:
+        """Take note of what this process has acknowledged: it is known from now on, also if Postgres loses it at once."""
+        self._acknowledged += rows
+
     # --- keeping it up -----------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
@@ -169,6 +182,8 @@ class Mirror:
     async def _refresh(self) -> None:
         self._wake.clear()
         asked_on = time.monotonic()
+        acknowledged = list(self._acknowledged)
+        rows: list[DenylistRow] | None = []
         async with self._database.connection() as connection:
             heads, now = await list_heads(connection)
             if heads["audience"] != self._heads.get("audience"):
@@ -176,8 +191,14 @@ class Mirror:
                 self.audiences = {audience.name: audience for audience in await list_audiences(connection)}
             if heads["signing_key"] != self._heads.get("signing_key"):
                 await self._load_signing_keys(connection)
-            if heads["denylist"] != self._heads.get("denylist"):
-                heads["denylist"] = await self._load_denylist(connection, heads["denylist"], now)
+            if heads["denylist"] != self._heads.get("denylist") or acknowledged:
+                rows = await self._list_new(connection, heads["denylist"], acknowledged, now)
+        gone_back = rows is None
+        if rows is None:
+            rows, heads["denylist"] = await self._heal(acknowledged)
+        # from here on nothing waits, so that whoever waits for a change is woken in the very moment of the change
+        heads["denylist"] = self._take(rows, heads["denylist"], anew=gone_back)
+        del self._acknowledged[: len(acknowledged)]
         self._publish(now)
         self.log.forget_expired(now.timestamp())
         denylist_changed = heads["denylist"] != self._heads.get("denylist")
@@ -204,18 +225,45 @@ class Mirror:
             for r in sealed
         }
 
-    async def _load_denylist(self, connection: Connection, head: Position, now: datetime) -> Position:
-        held = self.log.head
-        known = held is not None and await find_tag(connection, held.seq) == held.tag
-        rows = await list_after(connection, held.seq if held is not None and known else -1, now)
+    async def _list_new(
+        self, connection: Connection, head: Position, acknowledged: Sequence[DenylistRow], now: datetime
+    ) -> list[DenylistRow] | None:
+        """Return what came after the head that is held; None if the table has lost what is held, or what was acknowledged."""
+        soon = now.timestamp() + _COLLECTED_EARLY_SECONDS
+        known = [] if self.log.head is None else [(self.log.head, self.log.ends_alive(soon))]
+        if acknowledged:
+            newest = max(acknowledged, key=lambda row: row.position.seq)
+            known.append((newest.position, newest.revocation.exp > soon))
+        for held, is_due in known:
+            if has_gone_back(held, head, await find_tag(connection, held.seq), is_due=is_due):
+                return None
+        return await list_after(connection, -1 if self.log.head is None else self.log.head.seq, now)
+
+    async def _heal(self, acknowledged: Sequence[DenylistRow]) -> tuple[list[DenylistRow], Position]:
+        """Heal the table; return all that it holds then, and its head. Raises UnavailableError if that has to be tried again."""
+        remembered = [*(entry for _, entry in self.log), *(row.revocation for row in acknowledged)]
+        _log.error("denylist_went_back", held=str(self.log.head), remembered=len(remembered))
+        await heal(self._database, self._settings, self._master_key, remembered)
+        async with self._database.connection() as connection:
+            heads, now = await list_heads(connection)
+            rows = await list_after(connection, -1, now)
+        if find_lost(remembered, [row.revocation for row in rows], now.timestamp()):
+            msg = "the denylist has changed while it was healed; trying again"
+            raise UnavailableError(msg, reason="denylist_not_healed")
+        DENYLIST_RESETS.inc()
+        self._wake.set()  # healing may have changed the signing keys
+        return rows, heads["denylist"]
+
+    def _take(self, rows: Sequence[DenylistRow], head: Position, *, anew: bool) -> Position:
+        """Take in rows of the table; return the head, which is further if they were committed after it was read."""
         if rows and rows[-1].position.seq > head.seq:
-            head = rows[-1].position  # committed since the heads were read
+            head = rows[-1].position
         entries = [(row.position, row.revocation) for row in rows]
         self.dates = dict([*self.dates.items(), *((row.position, row.created_at) for row in rows)][-_DATES:])
-        if known:
-            self.log.append(entries, head)
-        else:
+        if anew or self.log.head is None:
             self.log.reset(entries, head)
+        else:
+            self.log.append(entries, head)
         return head
 
     def _publish(self, now: datetime) -> None:

@@ -7,22 +7,24 @@ What is acknowledged is durable; if the outcome is unknown the caller gets Outco
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import structlog
 
 from tokensvc.core.apikey import parse_api_key
 from tokensvc.core.errors import InvalidClientError, InvalidTokenError
 from tokensvc.core.keyring import LEEWAY
-from tokensvc.issuer.api_keys import revoke_key
+from tokensvc.issuer.api_keys import revoke_key_with_rows
 from tokensvc.issuer.audit import record
 from tokensvc.issuer.own_token import check_own_token
 from tokensvc.store.api_key import find_id_by_digest
-from tokensvc.store.denylist import append_revocation, delete_expired, is_denied, list_after
+from tokensvc.store.denylist import append_revocation, delete_expired, is_denied, list_after, list_of
 from tokensvc.store.feed_head import list_heads, wake
 from tokensvc.store.signing_key import list_signing_keys
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tokensvc.core.claims import Claims
     from tokensvc.core.denylist import DenylistRow
     from tokensvc.settings import Settings
@@ -34,8 +36,16 @@ _log = structlog.get_logger(__name__)
 _CLEANING_BATCH = 1000
 
 
-async def revoke_credential(database: Database, settings: Settings, text: str, *, actor: str, now: datetime) -> tuple[Revoked, str | None]:
-    """Revoke the token or API key that `text` is (RFC 7009): holding it is enough. Returns what it was, and its public id.
+class Revocation(NamedTuple):
+    """What was revoked, its public id, and the entries of the denylist that are acknowledged with it."""
+
+    what: Revoked
+    id: str | None
+    rows: Sequence[DenylistRow] = ()
+
+
+async def revoke_credential(database: Database, settings: Settings, text: str, *, actor: str, now: datetime) -> Revocation:
+    """Revoke the token or API key that `text` is (RFC 7009): holding it is enough.
 
     Unknown, foreign and dead credentials are "nothing": the caller learns no more (RFC 7009 section 2.2).
     """
@@ -46,21 +56,20 @@ async def revoke_credential(database: Database, settings: Settings, text: str, *
     async with database.connection() as connection:
         key_id = await find_id_by_digest(connection, key.digest)
     if key_id is None:
-        return "nothing", None
-    await revoke_key(database, key_id, actor=actor, reason="holder")
-    return "key", key_id
+        return Revocation("nothing", None)
+    _, rows = await revoke_key_with_rows(database, key_id, actor=actor, reason="holder")
+    return Revocation("key", key_id, rows)
 
 
 async def revoke_one_token(database: Database, settings: Settings, text: str, *, actor: str) -> str | None:
     """Revoke the live token that `text` is, by Postgres's clock; return its `jti`, None if it is none of ours."""
     async with database.connection() as connection:
         _, now = await list_heads(connection)
-    _, jti = await _revoke_token(database, settings, text, actor=actor, now=now)
-    return jti
+    return (await _revoke_token(database, settings, text, actor=actor, now=now)).id
 
 
-async def deny_token(database: Database, claims: Claims, *, actor: str) -> None:
-    """Deny one token until it and all leeway are over.
+async def deny_token(database: Database, claims: Claims, *, actor: str) -> list[DenylistRow]:
+    """Deny one token until it and all leeway are over; return the entry that stands for it.
 
     Repeating it adds nothing but an audit row, whose commit proves that the first one is durable too: a repeat is how a client learns
     that, after an answer that left it open.
@@ -71,6 +80,7 @@ async def deny_token(database: Database, claims: Claims, *, actor: str) -> None:
             await append_revocation(connection, "jti", claims.jti, upto=None, expires_at=expires_at, reason="token revoked")
         await record(connection, actor, "token.revoke", claims.jti, key=claims.client_id, account=claims.sub)
         await wake(connection)
+        return await list_of(connection, [claims.jti])
 
 
 async def list_denylist(database: Database) -> list[DenylistRow]:
@@ -94,7 +104,7 @@ async def clean_denylist_once(database: Database, now: datetime) -> int:
     return total
 
 
-async def _revoke_token(database: Database, settings: Settings, text: str, *, actor: str, now: datetime) -> tuple[Revoked, str | None]:
+async def _revoke_token(database: Database, settings: Settings, text: str, *, actor: str, now: datetime) -> Revocation:
     async with database.connection() as connection:
         records = await list_signing_keys(connection)
     try:
@@ -102,6 +112,5 @@ async def _revoke_token(database: Database, settings: Settings, text: str, *, ac
         claims = check_own_token(text, records, settings.issuer_url, now.timestamp(), leeway=LEEWAY.total_seconds())
     except InvalidTokenError as error:
         _log.debug("revocation_of_no_token_of_ours", reason=error.reason)
-        return "nothing", None
-    await deny_token(database, claims, actor=actor)
-    return "token", claims.jti
+        return Revocation("nothing", None)
+    return Revocation("token", claims.jti, await deny_token(database, claims, actor=actor))

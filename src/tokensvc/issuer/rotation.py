@@ -122,12 +122,12 @@ async def rotate_once(
 
 
 async def revoke_signing_key_now(
-    database: Database, settings: Settings, master_key: MasterKey, kid: str, *, actor: str, reason: str = ""
+    database: Database, settings: Settings, master_key: MasterKey, kid: str, *, actor: str, reason: str = "", unless_denied: bool = False
 ) -> RotationPlan | None:
     """Withdraw trust in a signing key: in one transaction it is revoked, its successor signs, and the `kid` is denied.
 
     Every token that it ever signed is refused by followers within a second; plain libraries trust it until their cache ends. Returns what
-    took its place, None if nothing had to. Repeating it adds an audit row. Raises NotFoundError.
+    took its place, None if nothing had to. Repeating it adds an audit row, or nothing `unless_denied`. Raises NotFoundError.
     """
     async with database.connection() as connection:
         alg = (await load_signing_key(connection, kid)).alg
@@ -136,12 +136,17 @@ async def revoke_signing_key_now(
         await lock_rotation(connection)
         seen = await _look(connection, settings)
         found = await load_signing_key(connection, kid)
+        denied = await is_denied(connection, "kid", found.kid)
+        if denied and unless_denied:
+            return None
         master_key = find_current(settings, master_key, seen.records)
         await revoke_signing_key(connection, found.kid, seen.now)
         await record(connection, actor, "signing_key.revoke", found.kid, reason=reason)
-        if not await is_denied(connection, "kid", found.kid):
+        if not denied:
             expires_at = seen.now + max(_KID_DENIED_FOR, seen.policy.token_life + LEEWAY)
-            await append_revocation(connection, "kid", found.kid, upto=None, expires_at=expires_at, reason="signing key revoked")
+            await append_revocation(
+                connection, "kid", found.kid, upto=None, expires_at=expires_at, reason="signing key revoked", healed=unless_denied
+            )
         after = Seen(records=revoke_record(seen.records, found.kid, seen.now), policy=seen.policy, now=seen.now)
         plan = after.plan(alg, _BY_ITSELF)
         if plan is not None:

@@ -52,7 +52,9 @@ class Service:
 
     async def revoke(self, text: str) -> tuple[Revoked, str | None]:
         """Revoke the token or API key that its holder shows."""
-        return await revoke_credential(self.database, self.settings, text, actor="holder", now=self.mirror.now)
+        revoked = await revoke_credential(self.database, self.settings, text, actor="holder", now=self.mirror.now)
+        self.mirror.remember(revoked.rows)
+        return revoked.what, revoked.id
 
     async def introspect(self, text: str) -> Claims | None:
         """Return the claims of a live token of ours, None for everything else. Raises UnavailableError."""

@@ -72,6 +72,12 @@ async def delete_account(connection: asyncpg.Connection, account_id: str) -> dat
     return moment
 
 
+async def raise_watermark(connection: asyncpg.Connection, account_id: str, upto: datetime) -> bool:
+    """Let the tokens of an account be dead up to `upto` at least, and hold its row; False if there is none. Deleted ones have one."""
+    await connection.execute(_SQL["lock"], account_id)
+    return await connection.fetchval(_SQL["raise_watermark"], account_id, upto) is not None
+
+
 def _account(row: asyncpg.Record | None, account_id: str = "") -> Account:
     if row is None:
         msg = f"there is no account {account_id[:40]!r}"

@@ -131,6 +131,12 @@ async def delete_api_key(connection: asyncpg.Connection, key_id: KeyId) -> datet
     return await _end(connection, "delete", key_id)
 
 
+async def raise_watermark(connection: asyncpg.Connection, key_id: str, upto: datetime) -> bool:
+    """Let the tokens of a key be dead up to `upto` at least, and hold its row; False if there is none. Deleted ones have one."""
+    await connection.execute(_SQL["lock"], key_id)
+    return await connection.fetchval(_SQL["raise_watermark"], key_id, upto) is not None
+
+
 async def count_with_capability(connection: asyncpg.Connection, capability: str) -> int:
     """Return how many usable keys hold a capability."""
     count: int = await connection.fetchval(_SQL["count_with_capability"], capability)

@@ -35,3 +35,9 @@ async def append_audit_event(connection: asyncpg.Connection, *, actor: str, acti
 async def list_audit_events(connection: asyncpg.Connection, *, subject: str | None, most: int) -> list[AuditEvent]:
     """Return the newest events first, of one subject or of all."""
     return [AuditEvent(**dict(row)) for row in await connection.fetch(_SQL["list"], subject, most)]
+
+
+async def has_event_since(connection: asyncpg.Connection, subject: str, action: str, since: datetime) -> bool:
+    """Tell whether this has been done to `subject` at `since` or later."""
+    found: bool = await connection.fetchval(_SQL["has_since"], subject, action, since)
+    return found

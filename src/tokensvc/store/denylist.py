@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.denylist import DenylistRow, Position, Revocation
+from tokensvc.core.healing import build_reason, parse_ending
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
@@ -14,9 +15,10 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from tokensvc.core.denylist import Kind
+    from tokensvc.core.denylist import Ending, Kind
 
 _SQL = load_queries("denylist")
+_HEALING_LOCK: Final = 7_265_309_613
 
 
 def new_tag() -> str:
@@ -25,10 +27,18 @@ def new_tag() -> str:
 
 
 async def append_revocation(
-    connection: asyncpg.Connection, kind: Kind, value: str, *, upto: datetime | None, expires_at: datetime, reason: str
+    connection: asyncpg.Connection,
+    kind: Kind,
+    value: str,
+    *,
+    upto: datetime | None,
+    expires_at: datetime,
+    reason: Ending,
+    healed: bool = False,
 ) -> Position:
     """Append a revocation and return its position. Others that append wait until this transaction ends."""
-    (row,) = await connection.fetch(_SQL["append"], new_tag(), kind, value, upto, expires_at, reason)
+    said = build_reason(reason, healed=healed)
+    (row,) = await connection.fetch(_SQL["append"], new_tag(), kind, value, upto, expires_at, said)
     return Position(row["seq"], row["tag"])
 
 
@@ -41,6 +51,16 @@ async def list_named(connection: asyncpg.Connection, things: Collection[tuple[Ki
     """Return the entries that name any of `things`, in order."""
     kinds, values = [kind for kind, _ in things], [value for _, value in things]
     return [_row(row) for row in await connection.fetch(_SQL["list_named"], kinds, values)]
+
+
+async def list_of(connection: asyncpg.Connection, values: Collection[str]) -> list[DenylistRow]:
+    """Return the entries that name one of `values`, in order."""
+    return [_row(row) for row in await connection.fetch(_SQL["list_of"], values)]
+
+
+async def lock_healing(connection: asyncpg.Connection) -> None:
+    """Wait until no other process appends what it remembers; held until the transaction ends."""
+    await connection.execute("select pg_advisory_xact_lock($1)", _HEALING_LOCK)
 
 
 async def find_tag(connection: asyncpg.Connection, seq: int) -> str | None:
@@ -68,6 +88,8 @@ def _row(row: asyncpg.Record) -> DenylistRow:
             value=row["value"],
             exp=int(row["expires_at"].timestamp()),
             upto=None if row["upto"] is None else int(row["upto"].timestamp()),
+            ending=parse_ending(row["reason"], row["kind"]),
+            ended_at=row["upto"],
         ),
         created_at=row["created_at"],
         reason=row["reason"],

@@ -42,6 +42,7 @@ class LedgerConnection:
         self._database = database
         self._connection: asyncpg.Connection | None = None
         self._statement: PreparedStatement | None = None
+        self._failovers = 0
 
     async def judge(self, counts: Mapping[Entry, int]) -> tuple[dict[Entry, Verdict], dict[str, int]]:
         """Return the verdict on each entry whose key exists, and how many requests of each key are admitted and have been counted.
@@ -49,6 +50,8 @@ class LedgerConnection:
         `counts`: how often each entry is asked. Raises UnavailableError; whether the batch has been counted is then unknown.
         """
         asked = list(counts)
+        if self._failovers != self._database.failovers:
+            self.close()
         try:
             statement = self._statement or await self._prepare()
             rows = await statement.fetch(
@@ -80,6 +83,7 @@ class LedgerConnection:
 
     async def _prepare(self) -> PreparedStatement:
         self._connection = await self._database.connect_apart(**_SETTINGS)
+        self._failovers = self._database.failovers
         self._statement = await self._connection.prepare(_SQL["judge"], timeout=_TIMEOUT)
         return self._statement
 

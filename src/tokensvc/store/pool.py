@@ -3,6 +3,9 @@
 asyncpg without timeouts hangs for minutes on a lost host, so connect, acquire, command, statement and lock are all bounded. With a
 URL of several hosts each is tried in turn with its own timeout, and only a primary is taken. A connection that turns out to be read only
 (SQLSTATE 25006, a demoted primary) is thrown away.
+
+An old primary that comes back after a failover takes writes as well. Its timeline is older than one that was seen already, so it is passed
+over like a standby; and when a newer timeline is seen, connections from before are thrown away.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 import asyncpg
+import structlog
 
 from tokensvc.core.errors import OutcomeUnknownError, StartRefusedError, UnavailableError
 
@@ -38,6 +42,12 @@ _SERVER_SETTINGS: Final = {
     "synchronous_commit": "on",  # an acknowledged revocation is durable whatever the server's default is
     "timezone": "UTC",
 }
+# The timeline from the name of the WAL file that is written now: after a promotion the control file still says the old one. It counts
+# within one cluster only: a dump that was restored into another one begins at 1 again.
+_STANDING: Final = """
+select pg_is_in_recovery() as standby, (select system_identifier from pg_control_system()) as cluster,
+    case when not pg_is_in_recovery() then ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int end as timeline
+"""
 _LIBPQ_ONLY: Final = {"connect_timeout", "target_session_attrs", "keepalives", "keepalives_idle", "keepalives_interval"}
 
 # What means "Postgres cannot do it now"; everything else is a fault of ours and must be seen as one.
@@ -59,16 +69,45 @@ AWAY = (
 )
 
 
+_log = structlog.get_logger(__name__)
+
+
+class Timelines:
+    """The newest timeline that was seen of each cluster; `changes` counts how often one gave way to a newer one."""
+
+    def __init__(self) -> None:
+        self._newest: dict[int, int] = {}
+        self.changes = 0
+
+    def admit(self, cluster: int, timeline: int) -> bool:
+        """Tell whether a primary may be used: there is none with a newer timeline, as far as is known."""
+        newest = self._newest.setdefault(cluster, timeline)
+        if timeline > newest:
+            self._newest[cluster] = timeline
+            self.changes += 1
+        return timeline >= newest
+
+
 class Database:
     """A pool of connections to the primary."""
 
-    def __init__(self, pool: asyncpg.Pool, url: str) -> None:
+    def __init__(self, pool: asyncpg.Pool, url: str, timelines: Timelines) -> None:
         self._pool = pool
         self._url = url
+        self._timelines = timelines
+        self._expired = 0
+
+    @property
+    def failovers(self) -> int:
+        """How many were seen; a connection that was made before the last one may lead to an old primary."""
+        return self._timelines.changes
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[asyncpg.Connection]:
         """Lend a connection for single statements. Raises UnavailableError."""
+        if self._expired != self.failovers:
+            self._expired = self.failovers
+            await self._pool.expire_connections()
         try:
             async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT) as borrowed:
                 connection = cast("asyncpg.Connection", borrowed)  # the proxy forwards everything
@@ -103,7 +142,7 @@ class Database:
     async def connect_apart(self, **server_settings: str) -> asyncpg.Connection:
         """Open a connection outside the pool, for LISTEN or with settings of its own. Raises UnavailableError."""
         try:
-            return await connect(self._url, server_settings=server_settings)
+            return await connect(self._url, server_settings=server_settings, timelines=self._timelines)
         except AWAY as error:
             raise unavailable(error) from error
 
@@ -129,9 +168,10 @@ async def open_database(url: str, *, max_size: int) -> Database:
     """Return a pool that connects on demand, so that it can be made while Postgres is away."""
 
     async def connect_any(*_: object, **options: Any) -> asyncpg.Connection:  # noqa: ANN401 - asyncpg's own options
-        return await connect(url, **options)  # the pool has no settings of its own
+        return await connect(url, timelines=timelines, **options)  # the pool has no settings of its own
 
     check_url(url)
+    timelines = Timelines()
     pool = asyncpg.create_pool(
         url.partition("?")[0],
         min_size=0,
@@ -140,13 +180,19 @@ async def open_database(url: str, *, max_size: int) -> Database:
         command_timeout=COMMAND_TIMEOUT,
     )
     await pool
-    return Database(pool, url)
+    return Database(pool, url, timelines)
 
 
-async def connect(url: str, *, server_settings: Mapping[str, str] | None = None, **options: Any) -> asyncpg.Connection:  # noqa: ANN401
-    """Connect to the first host of `url` that answers and is a primary. Raises what the last host raised."""
+async def connect(
+    url: str,
+    *,
+    server_settings: Mapping[str, str] | None = None,
+    timelines: Timelines | None = None,
+    **options: Any,  # noqa: ANN401
+) -> asyncpg.Connection:
+    """Connect to the first host of `url` that answers and is a primary, by `timelines` not an old one. Raises what the last host raised."""
     passed = {name: options[name] for name in ("loop", "connection_class", "record_class") if name in options}
-    failure: Exception = OSError("the database URL names no host")
+    failure: Exception | None = OSError("the database URL names no host")
     for single in split_hosts(url):
         try:
             connection: asyncpg.Connection = await asyncpg.connect(
@@ -160,15 +206,26 @@ async def connect(url: str, *, server_settings: Mapping[str, str] | None = None,
             failure = error
             continue
         try:
-            if not await connection.fetchval("select pg_is_in_recovery()"):
+            failure = await _check_primary(connection, single, timelines)
+            if failure is None:
                 await connection.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
                 return connection
         except BaseException:
             connection.terminate()
             raise
         connection.terminate()
-        failure = OSError("the host is a standby")
-    raise failure
+    raise failure or OSError("no host is a primary")
+
+
+async def _check_primary(connection: asyncpg.Connection, url: str, timelines: Timelines | None) -> OSError | None:
+    """Return why a host is passed over, None if it is the primary."""
+    ((is_standby, cluster, timeline),) = await connection.fetch(_STANDING)
+    if is_standby:
+        return OSError("the host is a standby")
+    if timelines is not None and not timelines.admit(cluster, timeline):
+        _log.error("old_primary_refused", host=urlsplit(url).netloc.rpartition("@")[2], timeline=timeline)
+        return OSError("the host is an old primary")
+    return None
 
 
 def check_url(url: str) -> None:

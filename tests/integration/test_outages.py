@@ -1,0 +1,196 @@
+"""Faults in the middle of many revocations: what was acknowledged is there afterwards, and everybody hears of it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+from tests.conftest import UNSAFE_AND_FAST
+from tests.integration.test_mirror import LISTENERS
+from tests.integration.things import ACTOR, make_key, read_payload
+from tests.integration.waiting import until
+
+from tokensvc.core.denylist import Denylist, Follower, parse_page
+from tokensvc.core.errors import InvalidPageError, UnavailableError
+from tokensvc.issuer import accounts, api_keys
+from tokensvc.issuer.feed import Feed
+from tokensvc.issuer.mirror import Mirror
+from tokensvc.issuer.revocation import list_denylist
+from tokensvc.issuer.service import open_service
+from tokensvc.issuer.start import initialise
+from tokensvc.issuer.watermark import append_watermark
+from tokensvc.store.api_key import lock_api_key, revoke_api_key
+from tokensvc.store.embedded import EmbeddedPostgres
+from tokensvc.store.pool import open_database
+
+MANY = 200
+
+
+@pytest.fixture
+def own_postgres(session_folder):
+    """A Postgres that a test may stop and start: gone at the end."""
+    folder = Path(tempfile.mkdtemp(dir=session_folder))
+    folder.chmod(0o755)
+    server = EmbeddedPostgres(folder, options=UNSAFE_AND_FAST)
+    yield server, server.start()
+    server.stop()
+
+
+async def make_keys(database, count):
+    account = (await accounts.create_account(database, "Orders", actor=ACTOR)).id
+    return [await make_key(database, account=account) for _ in range(count)]
+
+
+async def revoke_patiently(service, key):
+    """Revoke, and repeat it until it is acknowledged, as a client is told to."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                return await service.revoke(key.key.text)
+            except UnavailableError:
+                await asyncio.sleep(0.05)
+
+
+def head_of(service):
+    return 0 if service.mirror.log.head is None else service.mirror.log.head.seq
+
+
+async def follow(follower, feed, mirror):
+    """Take in what is new; True if the follower found that the history went back."""
+    page = parse_page(read_payload(await feed.next_page(follower.position, wait=0)))
+    return follower.apply(page, now=mirror.now.timestamp(), leeway=5)
+
+
+def new_follower(settings):
+    return Follower(settings.issuer_url, Denylist())
+
+
+def held(follower):
+    return {entry.value for entry in follower.denylist}
+
+
+async def test_revocations_go_on_while_every_listener_is_cut_off(database, database_url, settings, started, connection):
+    del started
+    keys = await make_keys(database, MANY)
+    async with open_service(settings, database_url) as service:
+        follower = new_follower(settings)
+        await follow(follower, service.feed, service.mirror)
+        await until(lambda: connection.fetchval(f"select exists ({LISTENERS})"))
+        for number, key in enumerate(keys):
+            if number % 50 == 25:
+                await connection.execute(f"select pg_terminate_backend(pid) from ({LISTENERS}) listeners")
+            await service.revoke(key.key.text)
+        await until(lambda: head_of(service) == MANY, 2)
+        assert not await follow(follower, service.feed, service.mirror)
+    assert held(follower) == {key.listed.record.id for key in keys}
+
+
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # asyncpg leaves what breaks while connecting to the collector
+async def test_revocations_acknowledged_around_a_restart_of_postgres_are_all_there(own_postgres, settings):
+    server, url = own_postgres
+    database = await open_database(url, max_size=4)
+    await initialise(database, settings)
+    keys = await make_keys(database, MANY)
+    async with open_service(settings, url) as service:
+        follower = new_follower(settings)
+        await follow(follower, service.feed, service.mirror)
+
+        async def restart():
+            await until(lambda: head_of(service) >= MANY // 4)
+            await asyncio.to_thread(server._shut_down)
+            await asyncio.sleep(0.3)
+            await asyncio.to_thread(server._launch, server._prepare())
+
+        async def revoke():
+            for key in keys:
+                await revoke_patiently(service, key)
+
+        await asyncio.gather(restart(), revoke())
+        await until(lambda: head_of(service) == MANY)
+        assert not await follow(follower, service.feed, service.mirror)
+        assert held(follower) == {key.listed.record.id for key in keys}
+        assert {listed.state for listed in await api_keys.list_keys(database, keys[0].listed.record.account_id)} == {"revoked"}
+    await database.close()
+
+
+async def test_a_transaction_that_is_held_open_loses_nothing_and_hides_nothing(database, settings, started):
+    mirror = Mirror(database, settings, started.master_key)
+    await mirror.refresh_once()
+    slow, quick = await make_keys(database, 2)
+    async with database.transaction() as opened:
+        key, _ = await lock_api_key(opened, slow.listed.record.id)
+        moment = await revoke_api_key(opened, key.id)
+        await api_keys.revoke_key(database, quick.listed.record.id, actor=ACTOR)  # begins later, commits first
+        await mirror.refresh_once()
+        assert [entry.value for _, entry in mirror.log] == [quick.listed.record.id]
+        await append_watermark(opened, "key", key.id, upto=moment, reason="key revoked")
+    await mirror.refresh_once()
+    assert [(position.seq, entry.value) for position, entry in mirror.log] == [(1, quick.listed.record.id), (2, slow.listed.record.id)]
+
+
+def copy_data(source, target):
+    shutil.rmtree(target, ignore_errors=True)
+    subprocess.run(["cp", "-a", source, target], check=True)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_a_restored_backup_is_healed_by_a_process_that_ran_on_and_alarms_followers_if_none_did(own_postgres, settings, logs):
+    """The data folder of yesterday is put back, and the numbers of today's revocations are given out again."""
+    server, url = own_postgres
+    database = await open_database(url, max_size=4)
+    master_key = (await initialise(database, settings)).master_key
+    early, late, other = await make_keys(database, 3)
+    data, backup = server._home / "data", server._home / "backup"
+    mirror = Mirror(database, settings, master_key)
+    await api_keys.revoke_key(database, early.listed.record.id, actor=ACTOR)
+    await asyncio.to_thread(server._shut_down)
+    copy_data(data, backup)
+    await asyncio.to_thread(server._launch, server._prepare())
+    await until(lambda: answers(database))
+    await api_keys.revoke_key(database, late.listed.record.id, actor=ACTOR)
+    await mirror.refresh_once()
+    follower = new_follower(settings)
+    await follow(follower, Feed(mirror, settings), mirror)
+    await asyncio.to_thread(server._shut_down)
+    copy_data(backup, data)
+    await asyncio.to_thread(server._launch, server._prepare())
+    await until(lambda: answers(database))
+
+    forgetful = Mirror(database, settings, master_key)  # a process that starts afterwards
+    await forgetful.refresh_once()
+    with pytest.raises(InvalidPageError, match="replayed"):
+        await follow(follower, Feed(forgetful, settings), forgetful)  # within the second of the last page: not certainly newer
+    await asyncio.sleep(1.1)
+    await api_keys.revoke_key(database, other.listed.record.id, actor=ACTOR)  # number 2, for the second time
+    await forgetful.refresh_once()
+    assert await follow(follower, Feed(forgetful, settings), forgetful), "the follower says that the history went back"
+    assert held(follower) == {key.listed.record.id for key in (early, late, other)}, "and keeps what it had"
+    assert await state_of(database, late) == "active"
+
+    await mirror.refresh_once()
+    assert await state_of(database, late) == "revoked"
+    assert [line["value"] for line in logs.find("revocation_healed")] == [late.listed.record.id]
+    await forgetful.refresh_once()
+    newcomer = new_follower(settings)
+    await follow(newcomer, Feed(forgetful, settings), forgetful)
+    assert held(newcomer) == held(follower)
+    assert {row.revocation.value for row in await list_denylist(database)} == held(follower)
+    await database.close()
+
+
+async def answers(database):
+    try:
+        async with database.connection() as connection:
+            return await connection.fetchval("select true")
+    except UnavailableError:
+        return False
+
+
+async def state_of(database, key):
+    return (await api_keys.load_key(database, key.listed.record.id)).state
