@@ -162,7 +162,7 @@ class Cluster:
         await connection.close()
 
     async def count_users_of_the_old_primary(self) -> int:
-        """Return how many have stayed connected to a node that was a primary once; who only asks what it is has gone within half a second."""
+        """Return how many have stayed connected to a node that was a primary once; who only asks has gone within half a second."""
         await asyncio.sleep(0.6)
         connection = await self.standby.connect()
         users = "select count(*) from pg_stat_activity where backend_type = 'client backend' and backend_start < now() - interval '0.5 s'"
