@@ -162,9 +162,10 @@ class Cluster:
         await connection.close()
 
     async def count_users_of_the_old_primary(self) -> int:
-        """Return how many connections there are to a node that was a primary once, our own left out."""
+        """Return how many have stayed connected to a node that was a primary once; who only asks has gone within half a second."""
+        await asyncio.sleep(0.6)
         connection = await self.standby.connect()
-        users = "select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
+        users = "select count(*) from pg_stat_activity where backend_type = 'client backend' and backend_start < now() - interval '0.5 s'"
         count: int = await connection.fetchval(users)
         await connection.close()
         return count
