@@ -66,13 +66,13 @@ async def test_strangers_cannot_fill_the_memory_and_the_table_forgets_who_fell_s
     for number in range(10):
         heard.note(f"n{number}", mirror.log.head, authenticated=False)
     await heard.flush_once()
-    assert [follower.name for follower in await list_followers(database)] == ["n0", "n1", "n2"]
-    await connection.execute("update follower set seen_at = seen_at - interval '2 minutes' where name = 'n0'")
+    assert [follower.name for follower in await list_followers(database)] == ["n7", "n8", "n9"]
+    await connection.execute("update follower set seen_at = seen_at - interval '2 minutes' where name = 'n7'")
     assert [follower.state for follower in await list_followers(database)] == ["silent", "current", "current"]
-    await connection.execute("update follower set seen_at = seen_at - interval '2 hours' where name < 'n2'")
+    await connection.execute("update follower set seen_at = seen_at - interval '2 hours' where name < 'n9'")
     monkeypatch.setattr(receipts, "_FORGET_AFTER", timedelta(hours=1))
     await heard.clean_once()
-    assert [follower.name for follower in await list_followers(database)] == ["n2"]
+    assert [follower.name for follower in await list_followers(database)] == ["n9"]
 
 
 async def test_who_only_lives_is_written_now_and_then(mirror, heard, connection, monkeypatch):

@@ -56,6 +56,7 @@ async def _watch(database: Database, seconds: int) -> tuple[int, list[FollowerRe
         followers = await list_followers(database)
         target = followers[0].head_seq if followers and target is None else target  # at least the entry that was just made
         alive = [follower for follower in followers if follower.state != "silent"]
+        alive = [follower for follower in alive if follower.authenticated] or alive  # where names are proved, others do not count
         laggards = find_laggards(alive, target or 0)
         if not laggards or time.monotonic() >= deadline:
             return len(alive), laggards

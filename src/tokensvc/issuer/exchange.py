@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from tokensvc.core.claims import Claims, build_payload
-from tokensvc.core.errors import InvalidSubjectTokenError, InvalidTokenError, OAuthError
+from tokensvc.core.errors import InvalidSubjectTokenError, InvalidTokenError, OAuthError, UnavailableError
 from tokensvc.core.exchange import check_verdict, decide_claims, refuse_over_limit, refuse_unknown, wait_for_clear_second
 from tokensvc.core.identifier import new_jti
 from tokensvc.core.keyring import DEFAULT_ALGORITHM
@@ -17,8 +18,6 @@ from tokensvc.core.usage import LastUse
 from tokensvc.issuer.own_token import check_own_token
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from tokensvc.core.exchange import Audience, ExchangeRequest, IssuingPolicy
     from tokensvc.core.ledger import Decision, Entry
     from tokensvc.core.token import SigningKey
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from tokensvc.issuer.usage import UsageRecorder
 
 _JUST_AFTER: Final = 0.005
+_LONGEST_WAIT: Final = timedelta(seconds=1.5)
 _SLOW_ALGORITHMS: Final = {"RS256"}  # near a millisecond a signature: in a thread, or everybody else would wait
 
 
@@ -80,6 +80,9 @@ class Exchange:
                 return result
             if isinstance(result, _Unsigned):
                 return await asyncio.to_thread(result.sign)
+            if result > _LONGEST_WAIT:
+                msg = "tokens of this key are denied up to a moment that is still to come: a clock was wrong; try again"
+                raise UnavailableError(msg, reason="watermark_ahead", retry_after=min(60, int(result.total_seconds()) + 1))
             await asyncio.sleep(result.total_seconds() + _JUST_AFTER)
 
     def _act(

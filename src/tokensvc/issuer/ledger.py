@@ -101,7 +101,11 @@ class Ledger:
             _fail(batch, error)
         except Exception as error:  # noqa: BLE001 - a fault of ours: seen in the log, and the next batch is asked all the same
             _log.exception("batch_failed", requests=len(batch))
-            _fail(batch, error)
+            if len(batch) == 1:
+                _fail(batch, error)
+                return
+            for half in (batch[: len(batch) // 2], batch[len(batch) // 2 :]):  # what one of them asks for must not harm the others
+                await self._ask(half)
         else:
             BATCH_SIZE.observe(len(batch))
             BATCH_SECONDS.observe(time.perf_counter() - started)

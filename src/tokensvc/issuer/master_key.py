@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from tokensvc.core.keyring import SigningKeyRecord
     from tokensvc.core.sealing import MasterKey
+    from tokensvc.core.token import SigningKey
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Database
 
@@ -80,26 +81,34 @@ async def rotate_master_key(database: Database, settings: Settings, *, to: Path 
         raise InvalidInputError(msg)
     old, new = await load_master_key(database, settings), new_master_key()
     path = next_path(settings.master_key_path) if to is None else to
-    write_master_key(path, new, replace=to is None)
     async with database.transaction() as connection:
         await lock_rotation(connection)
-        resealed = 0
-        for sealed_record in await list_signing_keys(connection):
-            try:
-                key = unseal(sealed_record.sealed_private_key, kid=sealed_record.kid, alg=sealed_record.alg, master_key=old)
-            except StartRefusedError:
-                if sealed_record.revoked_at is None:
-                    raise
-                continue  # of an earlier master key, and never used again
+        keys = _unseal_all(await list_signing_keys(connection), old)
+        # Only now: whoever rotated before has committed or failed, and `old` has been proved on what there is. The file of a key that
+        # seals anything is never written over.
+        write_master_key(path, new, replace=to is None)
+        for key in keys:
             _, sealed = seal(key.private_key, key.alg, new)
-            await reseal_signing_key(connection, sealed_record.kid, sealed)
-            resealed += 1
+            await reseal_signing_key(connection, key.kid, sealed)
+        resealed = len(keys)
         await bump_head(connection, "signing_key")
         await record(connection, actor, "master_key.rotate", "master_key", signing_keys=resealed)
     if to is None:
         promote_next_master_key(settings.master_key_path)
         return settings.master_key_path
     return path
+
+
+def _unseal_all(records: Iterable[SigningKeyRecord], master_key: MasterKey) -> list[SigningKey]:
+    """Return every key that `master_key` opens. Raises StartRefusedError if one that may still sign is not among them."""
+    keys = []
+    for r in records:
+        try:
+            keys.append(unseal(r.sealed_private_key, kid=r.kid, alg=r.alg, master_key=master_key))
+        except StartRefusedError:
+            if r.revoked_at is None:
+                raise
+    return keys  # revoked ones of an earlier master key are left out: they are never used again
 
 
 def _opens(master_key: MasterKey, sealed: Iterable[SigningKeyRecord]) -> bool:

@@ -7,6 +7,7 @@ what a follower calls itself; where followers authenticate it begins with their 
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -42,14 +43,16 @@ class Receipts:
     def __init__(self, database: Database, mirror: Mirror) -> None:
         self._database = database
         self._mirror = mirror
-        self._heard: dict[str, _Heard] = {}
+        self._heard: OrderedDict[str, _Heard] = OrderedDict()
         self._news: set[str] = set()
 
     def note(self, name: str, position: Position, *, authenticated: bool) -> None:
         """Note that a follower stands at `position`; one that this process does not know proves nothing, and is passed over."""
         before = self._heard.get(name)
-        if not self._mirror.log.knows(position) or (before is None and len(self._heard) >= MOST_NAMES):
+        if not self._mirror.log.knows(position):
             return
+        if before is None and len(self._heard) >= MOST_NAMES:
+            self._heard.popitem(last=False)  # who has been silent for longest
         now = time.monotonic()
         if before is None or before.position != position:
             self._news.add(name)
@@ -59,6 +62,7 @@ class Receipts:
         elif now - before.written_on >= _ALIVE_AGAIN:
             self._news.add(name)
         self._heard[name] = _Heard(position, authenticated, now, now if name in self._news else before.written_on if before else now)
+        self._heard.move_to_end(name)
 
     async def flush_once(self) -> None:
         """Write what is new. Raises UnavailableError, and then it is written the next time."""
@@ -66,7 +70,7 @@ class Receipts:
             return
         names, self._news = sorted(self._news), set()
         now = time.monotonic()
-        heard = [(name, self._heard[name]) for name in names]
+        heard = [(name, self._heard[name]) for name in names if name in self._heard]
         try:
             async with self._database.transaction() as connection:
                 await table.put_receipts(connection, [Receipt(n, h.position, h.authenticated, now - h.on) for n, h in heard])
@@ -77,7 +81,7 @@ class Receipts:
     async def clean_once(self) -> None:
         """Forget those that fell silent, here and in the table; tell how the others do."""
         now = time.monotonic()
-        self._heard = {name: h for name, h in self._heard.items() if now - h.on < _FORGET_AFTER.total_seconds()}
+        self._heard = OrderedDict((name, h) for name, h in self._heard.items() if now - h.on < _FORGET_AFTER.total_seconds())
         async with self._database.connection() as connection:
             await table.delete_silent_followers(connection, _FORGET_AFTER)
             alive = [follower for follower in await table.list_followers(connection) if follower.state != "silent"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import structlog
@@ -64,7 +65,7 @@ class UsageRecorder:
             try:
                 async with self._database.transaction() as connection:
                     await write(connection, batch)
-            except OutcomeUnknownError:
+            except (OutcomeUnknownError, asyncio.CancelledError):
                 _forget(items, batch)  # it may have been written: a hole in a statistic is better than counting twice
                 raise
             _forget(items, batch)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import fcntl
 import os
 import secrets
 import stat
@@ -83,11 +84,17 @@ def write_master_key(path: Path, master_key: MasterKey, *, replace: bool) -> Non
 
 
 def promote_next_master_key(path: Path) -> None:
-    """Put the next master key in the place of the present one, which stays as `.old`."""
-    if path.exists():
-        path.replace(path.with_name(f"{path.name}.old"))
-    next_path(path).replace(path)
-    _sync_folder(path.parent)
+    """Put the next master key in the place of the present one, which stays as `.old`; nothing if another process has just done it."""
+    following, old = next_path(path), path.with_name(f"{path.name}.old")
+    with (path.parent / f".{path.name}.lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not following.exists():
+            return
+        if path.exists():
+            old.unlink(missing_ok=True)
+            os.link(path, old)
+        following.replace(path)
+        _sync_folder(path.parent)
 
 
 def create_master_key(path: Path) -> MasterKey:

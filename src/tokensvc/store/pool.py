@@ -41,6 +41,7 @@ _SERVER_SETTINGS: Final = {
     "idle_in_transaction_session_timeout": "5000",
     "synchronous_commit": "on",  # an acknowledged revocation is durable whatever the server's default is
     "timezone": "UTC",
+    "default_transaction_isolation": "read committed",  # the ledger reads state after it has waited for locks
 }
 # The timeline from the name of the WAL file that is written now: after a promotion the control file still says the old one. It counts
 # within one cluster only: a dump that was restored into another one begins at 1 again.

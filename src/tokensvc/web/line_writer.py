@@ -11,6 +11,7 @@ import json
 import os
 import threading
 import weakref
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class LineWriter:
 
     def begin(self) -> None:
         """Start with nothing."""
-        self._lines: list[str] = []
+        self._lines: deque[str] = deque()
         self._dropped = 0
         self._writing = threading.Lock()
         self._wake = threading.Event()
@@ -62,15 +63,15 @@ class LineWriter:
         if not self._writing.acquire(timeout=patience):
             return
         try:
-            lines, self._lines = self._lines, []
+            lines = [self._lines.popleft() for _ in range(len(self._lines))]  # others may append meanwhile
             dropped, self._dropped = self._dropped, 0
             if dropped:
                 lines.append(json.dumps({"level": "error", "event": "log_lines_dropped", "lines": dropped}))
             if lines:
                 self._stream.write("\n".join(lines) + "\n")
                 self._stream.flush()
-        except (OSError, ValueError):
-            pass  # nobody can be told
+        except Exception:  # noqa: BLE001, S110 - nobody can be told, and the thread must live on
+            pass
         finally:
             self._writing.release()
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # API keys (any prefix), JWTs, passwords in URLs. The last net, not the first: nothing hands a secret to the log on purpose.
 _SECRETS: Final = re.compile(
-    r"(?<![0-9A-Za-z-])[0-9A-Za-z]{1,7}-[0-9A-Za-z]{28,34}(?![0-9A-Za-z-])"
+    r"(?<![0-9A-Za-z])[0-9A-Za-z]{1,7}-[0-9A-Za-z]{28,34}(?![0-9A-Za-z-])"
     r"|eyJ[0-9A-Za-z_-]+\.[0-9A-Za-z_-]+(\.[0-9A-Za-z_-]*)?"
     r"|(?<=://)[^/@\s]+(?=@)"
 )
@@ -146,7 +146,7 @@ def _mask(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
 
 def _masked(value: Any) -> Any:  # noqa: ANN401 - whatever was logged
     if isinstance(value, str):
-        return mask_secrets(value[:_MAX_LENGTH])
+        return mask_secrets(value)[:_MAX_LENGTH]
     if isinstance(value, list | tuple):
         return [_masked(item) for item in value]
     if isinstance(value, dict):

@@ -157,7 +157,10 @@ def _parse_basic(value: str) -> Authorization:
     user, colon, password = text.partition(":")
     if not colon:
         raise InvalidClientError("malformed_basic")
-    return Authorization("Basic", unquote_plus(password), unquote_plus(user))  # RFC 6749 section 2.3.1
+    user, password = unquote_plus(user), unquote_plus(password)  # RFC 6749 section 2.3.1
+    if "\0" in user or "\0" in password:
+        raise InvalidClientError("malformed_basic")
+    return Authorization("Basic", password, user)
 
 
 def _parse_target(form: Mapping[str, str]) -> str | None:
