@@ -21,8 +21,7 @@ class Launched(ServiceProcess):
     def __init__(
         self, folder: Path, arguments: tuple[str, ...], environment: dict[str, str], command: Sequence[str] = (str(EXECUTABLE),)
     ) -> None:
-        self._command = list(command)
-        super().__init__(folder, arguments, environment)
+        super().__init__(folder, arguments, environment, command=command)
 
     def start(self) -> None:
         with (self.folder / "stdout").open("ab") as out, (self.folder / "stderr").open("ab") as err:
