@@ -129,7 +129,9 @@ begin
                 when x.demand is null then null
                 when x.demand ->> 'account_id' <> k.account_id
                     or (x.demand -> 'iat')::bigint <= extract(epoch from date_trunc('second', greatest(k.denied_up_to, a.denied_up_to)))
-                    or exists (select from denylist l where l.value = x.demand ->> 'jti' and l.kind = 'jti')
+                    or exists (
+                        select from denylist l where (l.value, l.kind) in ((x.demand ->> 'jti', 'jti'), (x.demand ->> 'kid', 'kid'))
+                    )
                     then 'revoked'
                 when (x.demand -> 'exp')::bigint <= extract(epoch from date_trunc('second', t)) then 'expired'
                 when not string_to_array(x.demand ->> 'scope', ' ') <@ k.capabilities

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from tests.integration.things import ACTOR, make_key, open_exchange
 
-from tokensvc.core.errors import InvalidClientError, OAuthError
+from tokensvc.core.errors import InvalidClientError, OAuthError, UnavailableError
 from tokensvc.core.exchange import ExchangeRequest
 from tokensvc.core.ledger import Entry
 from tokensvc.issuer import accounts, api_keys, audiences
@@ -197,6 +197,14 @@ async def test_a_token_after_a_stop_and_go_within_one_second_is_not_born_dead(wh
     assert row.revocation.upto is not None
     assert claims.iat > row.revocation.upto
     assert claims.iat <= time.time(), "it waited; it did not lie"
+
+
+async def test_a_watermark_of_a_clock_that_was_wrong_is_told_and_not_waited_for(issue, database, connection):
+    key = await make_key(database)
+    await connection.execute("update api_key set denied_up_to = now() + interval '1 hour' where id = $1", key.listed.record.id)
+    with pytest.raises(UnavailableError, match="a clock was wrong") as caught:
+        await issue(key)
+    assert (caught.value.reason, caught.value.retry_after) == ("watermark_ahead", 60)
 
 
 async def test_a_token_judged_before_a_revocation_does_not_outlive_its_watermark(database, settings, started):

@@ -20,14 +20,18 @@ from tokensvc.core.errors import (
     RateLimitedError,
     UnavailableError,
 )
-from tokensvc.core.exchange import ExchangeRequest
+from tokensvc.core.exchange import ExchangeRequest, SubjectToken
+from tokensvc.core.identifier import Kid
 from tokensvc.core.ledger import Entry
 from tokensvc.core.limit import LimitChanges
 from tokensvc.issuer import accounts, api_keys, tiers
 from tokensvc.issuer.ledger import Ledger
+from tokensvc.issuer.live_token import find_denying
 from tokensvc.issuer.revocation import deny_token
+from tokensvc.issuer.rotation import revoke_signing_key_now
 from tokensvc.store.ledger import LedgerConnection
 from tokensvc.store.pool import connect
+from tokensvc.store.signing_key import list_signing_keys
 
 COUNTS = "select minute_count, day_count from api_key_window where key_id = $1"
 LEDGERS = "query like '%judge_exchanges%' and pid <> pg_backend_pid()"
@@ -51,10 +55,27 @@ async def calm(connection):
 
 async def ask(exchange, key, number=1, **wanted):
     """Ask so many times at once; return (tokens, refusals)."""
-    credential = key if isinstance(key, Claims) else key.key
+    credential = SubjectToken(key, Kid("its-signer")) if isinstance(key, Claims) else key.key
     request = ExchangeRequest(credential=credential, **wanted)
     results = await asyncio.gather(*(exchange.issue(request, "test") for _ in range(number)), return_exceptions=True)
     return [r.claims for r in results if not isinstance(r, BaseException)], [r for r in results if isinstance(r, BaseException)]
+
+
+async def test_what_a_revoked_signing_key_had_signed_cannot_be_narrowed(exchange, database, settings, started, connection):
+    key = await make_key(database)
+    ((claims,), _) = await ask(exchange, key)
+    kid = exchange.mirror.records[0].kid
+    request = ExchangeRequest(credential=SubjectToken(claims, kid))
+    narrowed = (await exchange.issue(request, "test")).claims
+    assert (narrowed.origin_jti, narrowed.origin_kid) == (claims.jti, kid)
+    await revoke_signing_key_now(database, settings, started.master_key, kid, actor=ACTOR)
+    with pytest.raises(InvalidSubjectTokenError) as caught:
+        await exchange.issue(request, "test")
+    assert caught.value.reason == "revoked"
+    successor = (await list_signing_keys(connection))[-1].kid
+    denying = await find_denying(connection, narrowed, successor)
+    assert denying is not None
+    assert (denying.revocation.kind, denying.revocation.value) == ("kid", kid)
 
 
 async def counts(connection, key):

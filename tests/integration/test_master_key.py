@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from datetime import timedelta
 
@@ -69,6 +70,14 @@ async def test_a_rotation_that_was_killed_is_whole_or_undone_at_the_next_start(k
     loaded = await load_master_key(database, settings)
     assert (loaded.secret == started.master_key.secret) == (killed == "before the commit")
     await rotate_master_key(database, settings, to=None, actor=ACTOR)
+    assert not keyfile.next_path(settings.master_key_path).exists()
+
+
+async def test_of_two_rotations_at_once_none_harms_what_the_other_did(database, settings, started):
+    results = await asyncio.gather(*(rotate_master_key(database, settings, to=None, actor=ACTOR) for _ in range(2)), return_exceptions=True)
+    assert [result for result in results if not isinstance(result, BaseException)], results
+    assert all(isinstance(result, StartRefusedError) for result in results if isinstance(result, BaseException))
+    assert (await load_master_key(database, settings)).secret != started.master_key.secret
     assert not keyfile.next_path(settings.master_key_path).exists()
 
 

@@ -10,8 +10,8 @@ from tests.factories import NOW, make_audience, make_claims, make_issuing_policy
 from tokensvc.core.apikey import ApiKey, checksum, parse_api_key
 from tokensvc.core.capability import build_scope, narrow_scope, parse_scope
 from tokensvc.core.errors import InvalidClientError, InvalidScopeError
-from tokensvc.core.exchange import ExchangeRequest, decide_claims, wait_for_clear_second
-from tokensvc.core.identifier import BASE62, Jti
+from tokensvc.core.exchange import ExchangeRequest, SubjectToken, decide_claims, wait_for_clear_second
+from tokensvc.core.identifier import BASE62, Jti, Kid
 
 prefixes = st.from_regex(r"[A-Za-z0-9]{1,7}-", fullmatch=True)
 names = st.from_regex(r"[a-z*][a-z:*]{0,3}", fullmatch=True)
@@ -69,7 +69,7 @@ def test_a_narrowed_token_has_never_more_than_its_original(in_token, in_key, ask
     usual, longest, of_audience = lives
     policy = make_issuing_policy(token_life=timedelta(seconds=usual), max_token_life=timedelta(seconds=longest))
     audience = make_audience(token_life=None if of_audience is None else timedelta(seconds=of_audience))
-    request = ExchangeRequest(credential=original, scope=asked, expires_in=expires_in)
+    request = ExchangeRequest(credential=SubjectToken(original, Kid("k")), scope=asked, expires_in=expires_in)
     try:
         claims = decide_claims(request, make_verdict(capabilities=tuple(in_key)), audience, policy, Jti("new"))
     except InvalidScopeError:

@@ -180,6 +180,7 @@ MALFORMED_HEADERS: dict[str, tuple[tuple[str, str], str, str]] = {
     "no colon in Basic": (("Authorization", "Basic bm9jb2xvbg=="), "Basic", "malformed_basic"),
     "no base64 in Basic": (("Authorization", "Basic !!!"), "Basic", "malformed_basic"),
     "no UTF-8 in Basic": (("Authorization", "Basic //79"), "Basic", "malformed_basic"),
+    "a NUL in Basic": (("Authorization", "Basic a2V5XyUwMDprLXg="), "Basic", "malformed_basic"),
     "nothing in Basic": (("Authorization", "Basic"), "Basic", "malformed_basic"),
     "nothing in Bearer": (("Authorization", "Bearer"), "Bearer", "malformed_key"),
     "another scheme": (("Authorization", "Digest x"), "Bearer", "unknown_scheme"),

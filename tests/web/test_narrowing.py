@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+import jwt
 import pytest
 from tests.factories import make_signing_key
 from tests.integration.things import ACTOR, make_key, read_payload
@@ -20,6 +21,7 @@ async def test_a_token_can_be_exchanged_for_a_narrower_one(client, key, database
     assert (narrowed["issued_token_type"], narrowed["expires_in"], narrowed["scope"]) == (ACCESS_TOKEN_TYPE, 60, "orders:read")
     assert (after["aud"], after["scope"], after["exp"]) == ("orders", "orders:read", after["iat"] + 60)
     assert after["origin_jti"] == before["jti"] != after["jti"]
+    assert after["origin_kid"] == jwt.get_unverified_header(original["access_token"])["kid"]
     assert (after["sub"], after["client_id"]) == (before["sub"], before["client_id"])
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.core.errors import InvalidTokenError
-from tokensvc.core.identifier import AccountId, Jti, KeyId
+from tokensvc.core.identifier import AccountId, Jti, KeyId, Kid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,8 @@ _FAR: Final = 2**53  # beyond it, and not between these (NaN): no moment that an
 class Claims:
     """What a token says. Made only by issuing or by verifying, so whoever holds one may trust it.
 
-    `sub` is the account, `client_id` the API key, `origin_jti` the id of the token that this one was narrowed from.
+    `sub` is the account, `client_id` the API key. A token that was narrowed from another names it, and the key that had signed that one, in
+    `origin_jti` and `origin_kid`: what ends the original ends it as well.
     """
 
     iss: str
@@ -33,6 +34,7 @@ class Claims:
     client_id: KeyId
     scope: tuple[str, ...]
     origin_jti: Jti | None = None
+    origin_kid: Kid | None = None
 
     def has(self, *capabilities: str) -> bool:
         """Tell whether the token carries all of `capabilities`."""
@@ -53,6 +55,8 @@ def build_payload(claims: Claims) -> dict[str, Any]:
     }
     if claims.origin_jti is not None:
         payload["origin_jti"] = claims.origin_jti
+    if claims.origin_kid is not None:
+        payload["origin_kid"] = claims.origin_kid
     return payload
 
 
@@ -81,6 +85,7 @@ def check_claims(payload: Mapping[str, Any], *, issuer: str, audience: str | Non
         client_id=KeyId(_text(payload, "client_id")),
         scope=tuple(_text(payload, "scope").split()),
         origin_jti=Jti(_text(payload, "origin_jti")) if "origin_jti" in payload else None,
+        origin_kid=Kid(_text(payload, "origin_kid")) if "origin_kid" in payload else None,
     )
 
 

@@ -1,7 +1,8 @@
 """The denylist: revocations, their positions, the pages that carry them, and the rules by which a follower applies pages.
 
 A revocation names one token (`jti`, which also hits tokens narrowed from it), all tokens of an API key or of an account issued up to a
-moment (a watermark, whole seconds), or all tokens that a signing key ever signed (`kid`). The strictest that applies wins. An entry dies
+moment (a watermark, whole seconds), or all tokens that a signing key ever signed, and what was narrowed from them (`kid`). The strictest
+that applies wins. An entry dies
 120 s after the last token it covers has expired, never earlier.
 
 A position is (`seq`, `tag`). `seq` is gapless in commit order; the tag is random, made when the entry is. A restored or failed-over
@@ -166,6 +167,8 @@ class Denylist:
         denial = self._end("jti", claims.jti) or self._end("kid", kid)
         if denial is None and claims.origin_jti is not None:
             denial = self._end("jti", claims.origin_jti)
+        if denial is None and claims.origin_kid is not None:
+            denial = self._end("kid", claims.origin_kid)
         return denial or self._mark("key", claims.client_id, claims.iat) or self._mark("account", claims.sub, claims.iat)
 
     def _end(self, kind: Kind, value: str) -> Revocation | None:
@@ -179,8 +182,8 @@ class Denylist:
 
 def list_possible_denials(claims: Claims, kid: Kid) -> list[tuple[Kind, str]]:
     """Return whatever an entry that covers the token could name: what `Denylist.find_denial` looks for, for those who ask elsewhere."""
-    jtis = [claims.jti] if claims.origin_jti is None else [claims.jti, claims.origin_jti]
-    return [*(("jti", jti) for jti in jtis), ("kid", kid), ("key", claims.client_id), ("account", claims.sub)]
+    possible: list[tuple[Kind, str | None]] = [("jti", claims.jti), ("jti", claims.origin_jti), ("kid", kid), ("kid", claims.origin_kid)]
+    return [*((k, v) for k, v in possible if v is not None), ("key", claims.client_id), ("account", claims.sub)]
 
 
 class DenylistLog:

@@ -28,7 +28,7 @@ from tokensvc.core.limit import find_tightest
 
 if TYPE_CHECKING:
     from tokensvc.core.apikey import ApiKey
-    from tokensvc.core.identifier import AccountId, Jti, KeyId
+    from tokensvc.core.identifier import AccountId, Jti, KeyId, Kid
     from tokensvc.core.limit import Quota
 
 Refusal = Literal["disabled", "revoked", "expired", "suspended", "wrong_client_id", "invalid_scope"]
@@ -50,11 +50,18 @@ class Audience:
     created_at: datetime
 
 
+class SubjectToken(NamedTuple):
+    """A live token of ours that is to be narrowed, and the key that signed it."""
+
+    claims: Claims
+    kid: Kid
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExchangeRequest:
     """One parsed request: a credential, and what is wanted. None means that the client left it to us."""
 
-    credential: ApiKey | Claims
+    credential: ApiKey | SubjectToken
     client_id: str | None = None
     scope: frozenset[str] | None = None
     audience: str | None = None
@@ -133,7 +140,8 @@ def decide_claims(request: ExchangeRequest, verdict: Verdict, audience: Audience
     if audience is None:
         msg = "audience or resource names no audience of this service"
         raise InvalidTargetError(msg)
-    subject = request.credential if isinstance(request.credential, Claims) else None
+    origin = request.credential if isinstance(request.credential, SubjectToken) else None
+    subject = None if origin is None else origin.claims
     iat = int(verdict.at.timestamp())
     exp = iat + int(_life(request, audience, policy).total_seconds())
     return Claims(
@@ -146,6 +154,7 @@ def decide_claims(request: ExchangeRequest, verdict: Verdict, audience: Audience
         client_id=verdict.key_id,
         scope=_scope(request, verdict, subject),
         origin_jti=None if subject is None else subject.jti,
+        origin_kid=None if origin is None else origin.kid,
     )
 
 
@@ -155,7 +164,7 @@ def longest_life(audience: Audience, policy: IssuingPolicy) -> timedelta:
 
 
 def _refuse(request: ExchangeRequest, reason: str) -> OAuthError:
-    return InvalidSubjectTokenError(reason) if isinstance(request.credential, Claims) else InvalidClientError(reason)
+    return InvalidSubjectTokenError(reason) if isinstance(request.credential, SubjectToken) else InvalidClientError(reason)
 
 
 def _life(request: ExchangeRequest, audience: Audience, policy: IssuingPolicy) -> timedelta:

@@ -47,16 +47,18 @@ def build_entry(request: ExchangeRequest, audience: Audience | None) -> Entry:
     if isinstance(credential, ApiKey):
         demand = None if scope is None else json.dumps({"scope": scope})
         return Entry(credential.digest, request.client_id, demand, audience is not None)
+    claims, kid = credential
     subject = {
-        "account_id": credential.sub,
-        "iat": credential.iat,
-        "exp": credential.exp,
-        "jti": credential.jti,
-        "held": " ".join(credential.scope),
+        "account_id": claims.sub,
+        "iat": claims.iat,
+        "exp": claims.exp,
+        "jti": claims.jti,
+        "kid": kid,
+        "held": " ".join(claims.scope),
         "scope": scope,
     }
-    within = request.scope is None or request.scope.issubset(credential.scope)
-    return Entry(None, credential.client_id, json.dumps(subject), audience is not None and within)
+    within = request.scope is None or request.scope.issubset(claims.scope)
+    return Entry(None, claims.client_id, json.dumps(subject), audience is not None and within)
 
 
 def count_entries(entries: Iterable[Entry]) -> dict[Entry, int]:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from tokensvc.core.claims import Claims, build_payload
 from tokensvc.core.errors import InvalidSubjectTokenError, InvalidTokenError, OAuthError, UnavailableError
-from tokensvc.core.exchange import check_verdict, decide_claims, refuse_over_limit, refuse_unknown, wait_for_clear_second
+from tokensvc.core.exchange import SubjectToken, check_verdict, decide_claims, refuse_over_limit, refuse_unknown, wait_for_clear_second
 from tokensvc.core.identifier import new_jti
 from tokensvc.core.keyring import DEFAULT_ALGORITHM
 from tokensvc.core.ledger import build_entry
-from tokensvc.core.token import ACCESS_TOKEN, sign_jws
+from tokensvc.core.token import ACCESS_TOKEN, parse_unverified, sign_jws
 from tokensvc.core.usage import LastUse
 from tokensvc.issuer.own_token import check_own_token
 
@@ -111,15 +111,15 @@ class Exchange:
         self.usage.add_issued(claims.client_id, LastUse(claims.iat, network, claims.aud))
         return unsigned if unsigned.key.alg in _SLOW_ALGORITHMS else unsigned.sign()
 
-    def check_subject_token(self, text: str) -> Claims:
-        """Return the claims of one of our live tokens that may be narrowed. Raises InvalidSubjectTokenError."""
+    def check_subject_token(self, text: str) -> SubjectToken:
+        """Return one of our live tokens that may be narrowed. Raises InvalidSubjectTokenError."""
         try:
             claims = check_own_token(text, self.mirror.records, self.policy.issuer, self.mirror.now.timestamp())
         except InvalidTokenError as error:
             raise InvalidSubjectTokenError(error.reason) from error
         if claims.origin_jti is not None:
             raise InvalidSubjectTokenError("narrowed_already")
-        return claims
+        return SubjectToken(claims, parse_unverified(text).kid)
 
     async def _find_audience(self, request: ExchangeRequest) -> Audience | None:
         name = request.audience or self.policy.default_audience

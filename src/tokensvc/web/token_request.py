@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from tokensvc.core.apikey import ApiKey
-    from tokensvc.core.claims import Claims
+    from tokensvc.core.exchange import SubjectToken
 
 CLIENT_CREDENTIALS: Final = "client_credentials"
 TOKEN_EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - a name, not a secret
@@ -77,12 +77,12 @@ def parse_token_request(
     authorization: Authorization | None,
     *,
     prefix: str,
-    check_subject_token: Callable[[str], Claims],
+    check_subject_token: Callable[[str], SubjectToken],
 ) -> ExchangeRequest:
     """Return what a token request asks for. Raises the OAuthError that answers a malformed one."""
     grant_type = form.get("grant_type")
     client_id = None
-    credential: ApiKey | Claims
+    credential: ApiKey | SubjectToken
     if grant_type == TOKEN_EXCHANGE:
         credential = _parse_subject(form, authorization, prefix, check_subject_token)
     elif grant_type in {None, CLIENT_CREDENTIALS}:
@@ -123,8 +123,8 @@ def _parse_subject(
     form: Mapping[str, str],
     authorization: Authorization | None,
     prefix: str,
-    check_subject_token: Callable[[str], Claims],
-) -> ApiKey | Claims:
+    check_subject_token: Callable[[str], SubjectToken],
+) -> ApiKey | SubjectToken:
     if authorization is not None or "client_secret" in form:
         msg = "two credentials: the subject_token is the only one that a token exchange takes"
         raise InvalidRequestError(msg)

@@ -7,7 +7,7 @@ from tests.factories import ISSUER, NOW, make_claims, seconds
 
 from tokensvc.core.claims import build_payload, check_claims
 from tokensvc.core.errors import InvalidTokenError
-from tokensvc.core.identifier import Jti
+from tokensvc.core.identifier import Jti, Kid
 
 T = seconds(NOW)
 
@@ -16,12 +16,12 @@ def judge(payload, *, now=float(T), leeway=0.0, audience="api"):
     return check_claims(payload, issuer=ISSUER, audience=audience, now=now, leeway=leeway)
 
 
-@pytest.mark.parametrize("origin_jti", [None, Jti("origin")])
-def test_what_is_built_is_what_is_read(origin_jti):
-    claims = make_claims(origin_jti=origin_jti)
+@pytest.mark.parametrize(("origin_jti", "origin_kid"), [(None, None), (Jti("origin"), Kid("kid"))])
+def test_what_is_built_is_what_is_read(origin_jti, origin_kid):
+    claims = make_claims(origin_jti=origin_jti, origin_kid=origin_kid)
     payload = json.loads(json.dumps(build_payload(claims)))
     assert judge(payload) == claims
-    assert ("origin_jti" in payload) == (origin_jti is not None)
+    assert ("origin_jti" in payload) == ("origin_kid" in payload) == (origin_jti is not None)
 
 
 def test_a_token_has_exactly_the_claims_of_rfc_9068():
@@ -77,6 +77,7 @@ WRONG = {
     "scope list": ({"scope": ["orders:read"]}, "bad_claim_scope"),
     "origin_jti null": ({"origin_jti": None}, "bad_claim_origin_jti"),
     "origin_jti number": ({"origin_jti": 1}, "bad_claim_origin_jti"),
+    "origin_kid number": ({"origin_kid": 1}, "bad_claim_origin_kid"),
 }
 
 

@@ -9,7 +9,7 @@ from tokensvc.core.identifier import Jti, Kid
 
 T = seconds(NOW)
 KID = Kid("kid-1")
-CLAIMS = make_claims(jti=Jti("j"), origin_jti=Jti("o"))
+CLAIMS = make_claims(jti=Jti("j"), origin_jti=Jti("o"), origin_kid=Kid("ok"))
 
 
 def entry(kind="jti", value="x", *, exp=T + 720, upto=None):
@@ -32,6 +32,8 @@ HITS = {
     "its account id as a key": (entry("key", ACCOUNT_ID, upto=T), False),
     "its key id as an account": (entry("account", KEY_ID, upto=T), False),
     "its jti as a kid": (entry("kid", "j"), False),
+    "the key that had signed its origin": (entry("kid", "ok"), True),
+    "that key as a jti": (entry("jti", "ok"), False),
 }
 
 
@@ -219,7 +221,7 @@ def test_there_are_four_kinds_of_revocation():
 
 
 def test_what_could_deny_a_token_is_named_in_full():
-    things = list_possible_denials(make_claims(origin_jti=Jti("origin")), Kid("kid-1"))
+    things = list_possible_denials(make_claims(origin_jti=Jti("origin"), origin_kid=Kid("before")), Kid("kid-1"))
     assert {kind for kind, _ in things} == set(KINDS)
-    assert ("jti", "origin") in things
+    assert {("jti", "origin"), ("kid", "kid-1"), ("kid", "before")} < set(things)
     assert len(list_possible_denials(make_claims(), Kid("kid-1"))) == 4

@@ -9,6 +9,7 @@ from tokensvc.core.apikey import new_api_key
 from tokensvc.core.errors import InvalidClientError, InvalidScopeError, InvalidSubjectTokenError, InvalidTargetError
 from tokensvc.core.exchange import (
     ExchangeRequest,
+    SubjectToken,
     check_verdict,
     decide_claims,
     longest_life,
@@ -16,11 +17,12 @@ from tokensvc.core.exchange import (
     refuse_unknown,
     wait_for_clear_second,
 )
-from tokensvc.core.identifier import Jti
+from tokensvc.core.identifier import Jti, Kid
 from tokensvc.core.limit import Quota
 
 KEY = new_api_key()
 JTI = Jti("new-token")
+KID = Kid("its-signer")
 REFUSALS = ["disabled", "revoked", "expired", "suspended", "wrong_client_id"]
 
 
@@ -29,7 +31,7 @@ def ask(**changes):
 
 
 def narrow(**changes):
-    return ask(credential=make_claims(**changes))
+    return ask(credential=SubjectToken(make_claims(**changes), KID))
 
 
 @pytest.mark.parametrize("request_", [ask(), ask(client_id=KEY_ID), narrow()], ids=["key", "key and its id", "token"])
@@ -152,9 +154,9 @@ def test_a_life_may_be_shortened_and_never_lengthened(audience_life, token_life,
 
 def test_a_narrowed_token_ends_with_its_original_and_names_it():
     original = make_claims(exp=seconds(NOW) + 100)
-    claims = decide(ask(credential=original))
-    assert (claims.exp, claims.origin_jti, claims.jti) == (original.exp, original.jti, JTI)
-    assert decide(ask(credential=original, expires_in=10)).exp == seconds(NOW) + 10
+    claims = decide(ask(credential=SubjectToken(original, KID)))
+    assert (claims.exp, claims.origin_jti, claims.origin_kid, claims.jti) == (original.exp, original.jti, KID, JTI)
+    assert decide(ask(credential=SubjectToken(original, KID), expires_in=10)).exp == seconds(NOW) + 10
 
 
 @pytest.mark.parametrize(
@@ -171,7 +173,7 @@ def test_a_narrowed_token_ends_with_its_original_and_names_it():
     ],
 )
 def test_a_token_is_narrowed_to_what_it_and_its_key_both_have(in_token, in_key, asked, given):
-    request = ask(credential=make_claims(scope=in_token), scope=None if asked is None else frozenset(asked))
+    request = ask(credential=SubjectToken(make_claims(scope=in_token), KID), scope=None if asked is None else frozenset(asked))
     verdict = make_verdict(capabilities=in_key)
     if given is None:
         with pytest.raises(InvalidScopeError):

@@ -6,7 +6,8 @@ from datetime import timedelta
 from tests.factories import NOW, make_audience, make_claims, make_verdict
 
 from tokensvc.core.apikey import new_api_key
-from tokensvc.core.exchange import ExchangeRequest
+from tokensvc.core.exchange import ExchangeRequest, SubjectToken
+from tokensvc.core.identifier import Kid
 from tokensvc.core.ledger import Decision, Entry, build_entry, count_entries, hand_out
 
 KEY = new_api_key()
@@ -24,13 +25,14 @@ def test_what_a_client_claims_and_wants_is_put_to_postgres():
 
 def test_a_token_that_is_to_be_narrowed_is_put_to_postgres_as_its_key_and_its_facts():
     claims = make_claims()
-    entry = build_entry(ExchangeRequest(credential=claims, scope=frozenset({"orders:read"})), make_audience())
+    entry = build_entry(ExchangeRequest(credential=SubjectToken(claims, Kid("k")), scope=frozenset({"orders:read"})), make_audience())
     assert (entry.digest, entry.key_id, entry.counts) == (None, claims.client_id, True)
     assert json.loads(entry.demand or "") == {
         "account_id": claims.sub,
         "iat": claims.iat,
         "exp": claims.exp,
         "jti": claims.jti,
+        "kid": "k",
         "held": "orders:read orders:write",
         "scope": "orders:read",
     }
@@ -38,7 +40,8 @@ def test_a_token_that_is_to_be_narrowed_is_put_to_postgres_as_its_key_and_its_fa
 
 def test_what_will_be_refused_anyway_is_judged_and_not_counted():
     assert not build_entry(ExchangeRequest(credential=KEY), None).counts
-    assert not build_entry(ExchangeRequest(credential=make_claims(), scope=frozenset({"more"})), make_audience()).counts
+    beyond = ExchangeRequest(credential=SubjectToken(make_claims(), Kid("k")), scope=frozenset({"more"}))
+    assert not build_entry(beyond, make_audience()).counts
 
 
 def test_requests_that_are_alike_are_one_entry():

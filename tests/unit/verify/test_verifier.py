@@ -12,7 +12,7 @@ from tests.factories import ACCOUNT_ID, ISSUER, KEY_ID, make_signing_key
 from tests.simulator import SimulatedIssuer, reason_of, simulated
 
 from tokensvc.core.errors import InvalidPageError
-from tokensvc.core.identifier import Jti
+from tokensvc.core.identifier import Jti, Kid
 from tokensvc.verify import InvalidTokenError, Verifier, VerifierUnavailableError
 from tokensvc.verify.fetch import JwksAnswer
 
@@ -88,6 +88,7 @@ DENIALS: dict[str, Any] = {
     "key": lambda issuer, claims: issuer.deny("key", KEY_ID, upto=claims.iat),
     "account": lambda issuer, claims: issuer.deny("account", ACCOUNT_ID, upto=claims.iat),
     "kid": lambda issuer, _claims: issuer.deny("kid", issuer.signer.kid),
+    "origin_kid": lambda issuer, _claims: issuer.deny("kid", "before"),
 }
 
 
@@ -97,7 +98,7 @@ DENIALS: dict[str, Any] = {
 async def test_a_revocation_reaches_a_waiting_verifier_at_once(kind, deny, seen):
     issuer = SimulatedIssuer()
     async with issuer.make_verifier() as verifier:
-        token, claims = issuer.issue(origin_jti=Jti("origin"))
+        token, claims = issuer.issue(origin_jti=Jti("origin"), origin_kid=Kid("before"))
         other, _ = issuer.issue(iat=claims.iat + 1, origin_jti=Jti("another"))
         if seen:
             assert reason_of(verifier, token) is None
