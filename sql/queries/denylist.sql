@@ -22,7 +22,8 @@ select tag from denylist where seq = $1;
 -- name: list_named(kinds, values)
 -- The entries for any of these things: of kinds[i] and values[i].
 select seq, tag, kind, value, upto, created_at, expires_at, reason from denylist
-where value = any ($2::text[]) and (kind, value) in (select * from unnest($1::text[], $2::text[])) order by seq;
+where value = any ($2::text[]) and (kind, value) in (select x.kind, x.value from unnest($1::text[], $2::text[]) x (kind, value))
+order by seq;
 
 -- name: is_denied(kind, value)
 select exists (select from denylist where kind = $1 and value = $2) as denied;
