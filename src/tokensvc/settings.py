@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _PREFIX: Final = "TOKENSVC_"
-_SECRETS: Final = {"database_url"}  # the master key has a file of its own, read where it is needed
+_SECRETS: Final = {"database_url", "direct_database_url"}  # the master key has a file of its own, read where it is needed
 _CREDENTIAL: Final = "tokensvc-master-key"
 _LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
 
@@ -34,6 +34,7 @@ class Settings(BaseSettings):
     port: int = Field(8080, ge=0, le=65535)
     issuer: str = ""
     database_url: SecretStr | None = None
+    direct_database_url: SecretStr | None = Field(None, description="past a pooler in transaction mode: for LISTEN and the ledger")
     data_dir: Path = Path(".tokensvc")
     keys_dir: Path = Path("keys")
     master_key: SecretStr | None = Field(None, description="32 bytes in base64")
@@ -123,6 +124,11 @@ class Settings(BaseSettings):
         """The issuer: the setting, or the address that the service listens on."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return self.issuer or f"http://{host}:{self.port}"
+
+    @property
+    def direct_url(self) -> str | None:
+        """The way to the database past a pooler, None if it is not another one."""
+        return None if self.direct_database_url is None else self.direct_database_url.get_secret_value()
 
     @property
     def is_loopback(self) -> bool:

@@ -75,7 +75,7 @@ async def _initialise(settings: Settings, url: str) -> None:
         click.echo(_greet(settings, admin))
         sys.stdout.flush()
 
-    database = await open_database(url, max_size=2)
+    database = await open_database(url, max_size=2, direct_url=settings.direct_url)
     try:
         await initialise(database, settings, announce)
     finally:

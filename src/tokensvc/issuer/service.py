@@ -86,7 +86,7 @@ class Service:
 @asynccontextmanager
 async def open_service(settings: Settings, database_url: str) -> AsyncIterator[Service]:
     """Open a service on an initialised database; its background tasks run until the end of the block."""
-    database = await open_database(database_url, max_size=settings.pool_size)
+    database = await open_database(database_url, max_size=settings.pool_size, direct_url=settings.direct_url)
     try:
         await check_schema(database)
         master_key = await load_master_key(database, settings)

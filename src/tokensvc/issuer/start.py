@@ -55,28 +55,29 @@ async def initialise(database: Database, settings: Settings, announce: Callable[
     nobody has seen: the next one makes and shows another.
     """
     await wait_for_database(database, settings.database_wait)
-    connection = await database.connect_apart()
+    holder = await database.connect_apart()
     try:
-        async with one_at_a_time(connection):
-            for name in await migrate(connection, load_migrations()):
-                _log.info("migration_applied", name=name)
+        async with one_at_a_time(holder):
+            async with database.connection() as connection:
+                for name in await migrate(connection, load_migrations()):
+                    _log.info("migration_applied", name=name)
             master_key = await _open_master_key(database, settings)
             await _prepare(database, settings)
             await rotate_all_once(database, settings, master_key, actor=ACTOR)
             admin = await _create_first_admin(database, settings, announce)
     finally:
-        await connection.close()
+        await holder.close()
     return Started(master_key, admin)
 
 
 async def apply_migrations(database: Database) -> list[str]:
     """Apply the migrations that are missing; return their names. Raises StartRefusedError, UnavailableError."""
-    connection = await database.connect_apart()
+    holder = await database.connect_apart()
     try:
-        async with one_at_a_time(connection):
+        async with one_at_a_time(holder), database.connection() as connection:
             return await migrate(connection, load_migrations())
     finally:
-        await connection.close()
+        await holder.close()
 
 
 async def wait_for_database(database: Database, seconds: float) -> None:

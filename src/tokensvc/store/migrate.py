@@ -65,13 +65,18 @@ def load_migrations(folder: Path | None = None) -> list[Migration]:
 
 @asynccontextmanager
 async def one_at_a_time(connection: asyncpg.Connection) -> AsyncIterator[None]:
-    """Hold the start lock: of several starters, one migrates and sets up, the others wait and find it done."""
-    while not await connection.fetchval("select pg_try_advisory_lock($1)", _LOCK):  # noqa: ASYNC110 - polled on purpose
-        await asyncio.sleep(_POLL_SECONDS)
-    try:
-        yield
-    finally:
-        await connection.execute("select pg_advisory_unlock($1)", _LOCK)
+    """Hold the start lock: of several starters, one migrates and sets up, the others wait and find it done.
+
+    A transaction of `connection` holds it, because a pooler in transaction mode would give a session's lock to somebody else. Work on
+    another connection meanwhile.
+    """
+    while True:
+        async with connection.transaction():
+            if await connection.fetchval("select pg_try_advisory_xact_lock($1)", _LOCK):
+                await connection.execute("set local idle_in_transaction_session_timeout = 0")
+                yield
+                return
+        await asyncio.sleep(_POLL_SECONDS)  # outside, so that who waits keeps nobody from working
 
 
 async def migrate(connection: asyncpg.Connection, migrations: list[Migration]) -> list[str]:

@@ -92,9 +92,9 @@ class Timelines:
 class Database:
     """A pool of connections to the primary."""
 
-    def __init__(self, pool: asyncpg.Pool, url: str, timelines: Timelines) -> None:
+    def __init__(self, pool: asyncpg.Pool, direct_url: str, timelines: Timelines) -> None:
         self._pool = pool
-        self._url = url
+        self._direct_url = direct_url
         self._timelines = timelines
         self._expired = 0
 
@@ -143,7 +143,7 @@ class Database:
     async def connect_apart(self, **server_settings: str) -> asyncpg.Connection:
         """Open a connection outside the pool, for LISTEN or with settings of its own. Raises UnavailableError."""
         try:
-            return await connect(self._url, server_settings=server_settings, timelines=self._timelines)
+            return await connect(self._direct_url, server_settings=server_settings, timelines=self._timelines)
         except AWAY as error:
             raise unavailable(error) from error
 
@@ -165,13 +165,19 @@ async def _roll_back(connection: asyncpg.Connection, transaction: Transaction) -
         connection.terminate()
 
 
-async def open_database(url: str, *, max_size: int) -> Database:
-    """Return a pool that connects on demand, so that it can be made while Postgres is away."""
+async def open_database(url: str, *, max_size: int, direct_url: str | None = None) -> Database:
+    """Return a pool that connects on demand, so that it can be made while Postgres is away.
+
+    `url` may lead to a pooler in transaction mode. `direct_url` leads past it, for the few connections that need a session of their own;
+    without it they go through the pooler as well, and NOTIFY is not heard.
+    """
 
     async def connect_any(*_: object, **options: Any) -> asyncpg.Connection:  # noqa: ANN401 - asyncpg's own options
         return await connect(url, timelines=timelines, **options)  # the pool has no settings of its own
 
     check_url(url)
+    if direct_url is not None:
+        check_url(direct_url, setting="TOKENSVC_DIRECT_DATABASE_URL")
     timelines = Timelines()
     pool = asyncpg.create_pool(
         url.partition("?")[0],
@@ -181,7 +187,7 @@ async def open_database(url: str, *, max_size: int) -> Database:
         command_timeout=COMMAND_TIMEOUT,
     )
     await pool
-    return Database(pool, url, timelines)
+    return Database(pool, direct_url or url, timelines)
 
 
 async def connect(
@@ -229,13 +235,13 @@ async def _check_primary(connection: asyncpg.Connection, url: str, timelines: Ti
     return None
 
 
-def check_url(url: str) -> None:
+def check_url(url: str, *, setting: str = "TOKENSVC_DATABASE_URL") -> None:
     """Raise StartRefusedError unless `url` is a Postgres URL; the message never repeats it, it may hold a password."""
     parts = urlsplit(url)
     ports = [port for host in parts.netloc.rpartition("@")[2].split(",") if (port := _PORT.search(host))]
     named = parts.scheme in {"postgresql", "postgres"} and parts.path.strip("/")
     if not named or not all(port[1].isdecimal() for port in ports):
-        msg = "TOKENSVC_DATABASE_URL must look like postgresql://user:password@host:5432/database"
+        msg = f"{setting} must look like postgresql://user:password@host:5432/database"
         raise StartRefusedError(msg)
 
 

@@ -1,0 +1,149 @@
+"""Everything works through PgBouncer in transaction mode, with a way past it for those that need a session, and without."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import asyncpg
+import pytest
+from pydantic import SecretStr
+from tests.integration.things import ACTOR, make_key
+from tests.integration.waiting import until
+from tests.processes import find_free_port
+
+from tokensvc.core.errors import InvalidClientError, RateLimitedError, StartRefusedError
+from tokensvc.core.exchange import ExchangeRequest
+from tokensvc.issuer import api_keys
+from tokensvc.issuer.rotation import Urgency, revoke_signing_key_now, rotate_once
+from tokensvc.issuer.service import open_service
+from tokensvc.issuer.start import initialise
+from tokensvc.store.pool import open_database
+
+PROGRAM = os.environ.get("PGBOUNCER") or shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+IGNORED = "lock_timeout,statement_timeout,idle_in_transaction_session_timeout,synchronous_commit,default_transaction_isolation,"
+IGNORED += "plan_cache_mode,jit,extra_float_digits"
+LISTENERS = "select count(*) from pg_stat_activity where datname = current_database() and query ilike 'listen%'"
+
+
+def can_pool():
+    if PROGRAM is None:
+        return False
+    told = re.search(r"PgBouncer (\d+)\.(\d+)", subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, check=False).stdout)
+    return told is not None and (int(told[1]), int(told[2])) >= (1, 21)  # the first that knows prepared statements
+
+
+pytestmark = pytest.mark.skipif(not can_pool(), reason="needs PgBouncer >= 1.21 in the path, or named by PGBOUNCER")
+
+
+@dataclass
+class Pooler:
+    url: str
+    direct_url: str
+
+
+@pytest.fixture
+async def pooler(new_database_url, session_folder):
+    """A PgBouncer with three connections in front of an empty database."""
+    direct = await asyncio.to_thread(new_database_url, False)
+    parts, port, folder = urlsplit(direct), find_free_port(), Path(tempfile.mkdtemp(dir=session_folder))
+    options, name = parse_qs(parts.query), parts.path.strip("/")
+    socket = Path(options["host"][0])
+    (folder / "pgbouncer.ini").write_text(
+        "[databases]\n"
+        f"{name} = host={socket} port={options['port'][0]} user={parts.username} password={unquote(parts.password)}\n"
+        f"[pgbouncer]\nlisten_addr=127.0.0.1\nlisten_port={port}\nunix_socket_dir=\nauth_type=any\npool_mode=transaction\n"
+        f"default_pool_size=3\nmax_prepared_statements=200\nignore_startup_parameters={IGNORED}\n"
+    )
+    command = [str(PROGRAM), str(folder / "pgbouncer.ini")]
+    if os.geteuid() == 0:  # it refuses to run as root, and must reach Postgres's socket
+        owner = socket.stat()
+        command = ["setpriv", f"--reuid={owner.st_uid}", f"--regid={owner.st_gid}", "--clear-groups", *command]
+        os.chown(folder, owner.st_uid, owner.st_gid)
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    url = f"postgresql://{parts.username}@127.0.0.1:{port}/{name}"
+
+    async def answers():
+        try:
+            connection = await asyncpg.connect(url, timeout=2)
+        except (OSError, asyncpg.PostgresError):
+            assert process.poll() is None, (folder / "log").read_text()
+            return False
+        await connection.close()
+        return True
+
+    await until(answers)
+    yield Pooler(url, direct)
+    process.kill()  # or it would wait for its clients
+    process.wait(10)
+
+
+@pytest.fixture(params=["with a way past it", "alone"])
+def pooled(request, pooler, settings):
+    """Settings of a service behind the pooler."""
+    direct = SecretStr(pooler.direct_url) if request.param != "alone" else None
+    return settings.model_copy(update={"database_url": SecretStr(pooler.url), "direct_database_url": direct, "verifier_cache": 0})
+
+
+async def test_two_services_do_all_their_work_through_it(pooler, pooled, logs):
+    database = await open_database(pooler.url, max_size=4, direct_url=pooled.direct_url)
+    started = (await asyncio.gather(*(initialise(database, pooled) for _ in range(3))))[0]
+    keys = [await make_key(database, per_minute=1000) for _ in range(20)]
+    async with open_service(pooled, pooler.url) as one, open_service(pooled, pooler.url) as other:
+
+        async def issue(service, key):
+            return await service.exchange.issue(ExchangeRequest(credential=key.key), "test")
+
+        tokens = await asyncio.gather(*(issue(service, key) for key in keys for service in (one, other) for _ in range(20)))
+        assert len({token.claims.jti for token in tokens}) == 800
+
+        stopped, token = keys[0], tokens[0]
+        await asyncio.gather(*(api_keys.revoke_key(database, key.listed.record.id, actor=ACTOR) for key in keys[:5]))
+        await one.revoke(tokens[-1].text)
+        with pytest.raises(InvalidClientError):
+            await issue(other, stopped)
+        denied = other.mirror.log.denylist
+        kid = other.mirror.records[0].kid
+        await until(lambda: _true(denied.find_denial(token.claims, kid) and denied.find_denial(tokens[-1].claims, kid)))
+
+        limited = await make_key(database, per_minute=3)
+        results = await asyncio.gather(*(issue(service, limited) for service in (one, other) * 10), return_exceptions=True)
+        assert sum(isinstance(result, RateLimitedError) for result in results) == 17
+
+        plan = await rotate_once(database, pooled, started.master_key, actor=ACTOR, urgency=Urgency(at_once=True, force=True))
+        assert plan is not None
+        await revoke_signing_key_now(database, pooled, started.master_key, kid, actor=ACTOR)
+        await until(lambda: _true(denied.denies_kid(kid)))
+        async with asyncio.timeout(5):
+            fresh = await issue(other, keys[-1])
+        assert denied.find_denial(fresh.claims, other.mirror.signing_key(other.mirror.now, "ES256").kid) is None
+    await database.close()
+    assert [line for line in logs.lines if line["level"] in {"error", "critical"}] == []
+
+
+async def test_the_listener_goes_past_it(pooler, settings):
+    given = settings.model_copy(update={"direct_database_url": SecretStr(pooler.direct_url)})
+    database = await open_database(pooler.url, max_size=4, direct_url=given.direct_url)
+    await initialise(database, given)
+    direct = await asyncpg.connect(pooler.direct_url)
+    async with open_service(given, pooler.url):
+        await until(lambda: direct.fetchval(f"select ({LISTENERS}) = 1"))
+    await direct.close()
+    await database.close()
+
+
+async def test_a_url_that_leads_nowhere_names_its_setting():
+    with pytest.raises(StartRefusedError, match="TOKENSVC_DIRECT_DATABASE_URL must look like"):
+        await open_database("postgresql://u@h/d", max_size=1, direct_url="mysql://x")
+
+
+async def _true(value):
+    return bool(value)
