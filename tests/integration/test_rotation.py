@@ -56,7 +56,7 @@ async def test_asking_twice_for_a_rotation_that_is_planned_is_refused(database, 
 
 async def test_two_replicas_that_rotate_at_once_make_one_successor(database, database_url, settings, started, connection):
     other = await open_database(database_url, max_size=3)
-    for round_ in range(20):
+    for round_ in range(100):
         await connection.execute(AGE, timedelta(seconds=settings.rotation_period + 3600))
         plans = await asyncio.gather(
             rotate_once(database, settings, started.master_key, actor=ACTOR),

@@ -13,6 +13,7 @@ from tokensvc.core.token import sign_jws
 from tokensvc.issuer import api_keys
 from tokensvc.issuer.audit import list_events
 from tokensvc.issuer.revocation import list_denylist
+from tokensvc.store.feed_head import bump_head
 
 
 async def test_a_token_is_revoked_by_showing_it(client, key, database, logs):
@@ -154,9 +155,11 @@ async def test_tokens_narrowed_from_a_revoked_one_are_dead_with_it(client, key, 
     assert await service.introspect(narrowed) is None
 
 
-async def test_a_token_that_is_dead_already_is_answered_as_if_it_had_been_revoked(client, key, database, connection):
+async def test_a_token_that_is_dead_already_is_answered_as_if_it_had_been_revoked(client, service, key, database, connection):
     text = (await get_token(client, key))["access_token"]
     await connection.execute("update signing_key set revoked_at = clock_timestamp()")
+    await bump_head(connection, "signing_key")
+    await service.mirror.refresh_once()
     answer = await client.post("/v1/revoke", data={"token": text})
     assert (answer.status, await answer.text()) == (200, "")
     assert await list_denylist(database) == []
@@ -167,3 +170,23 @@ async def test_a_token_that_stands_twice_is_a_malformed_request(client, key, dat
     answer = await client.post("/v1/revoke", data=[("token", text), ("token", "x")])
     assert (answer.status, (await answer.json())["error"]) == (400, "invalid_request")
     assert await list_denylist(database) == []
+
+
+async def test_a_crowd_that_revokes_leaves_connections_for_what_must_go_on(client, service, key, connection):
+    """Rows that are held elsewhere keep every turn busy; the mirror goes on, and who waits for too long is told."""
+    token = (await get_token(client, key))["access_token"]
+    held = connection.transaction()
+    await held.start()
+    await connection.execute("select from api_key_window where key_id = $1 for update", key.listed.record.id)
+    crowd = [asyncio.create_task(client.post("/v1/revoke", data={"token": key.key.text})) for _ in range(30)]
+    await asyncio.sleep(0.5)
+    junk = await client.post("/v1/revoke", data={"token": "junk"})
+    assert junk.status == 200, "what is nothing of ours waits for nobody"
+    await service.mirror.refresh_once()
+    assert service.mirror.age_seconds < 1
+    await held.rollback()
+    answers = await asyncio.gather(*crowd)
+    assert {answer.status for answer in answers} <= {200, 503}
+    assert all("Retry-After" in answer.headers for answer in answers if answer.status == 503)
+    answer = await client.post("/v1/revoke", data={"token": token})
+    assert answer.status == 200

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tokensvc.core.claims import Claims
     from tokensvc.core.denylist import DenylistRow, Revocation
     from tokensvc.core.identifier import Kid
+    from tokensvc.core.keyring import SigningKeyRecord
     from tokensvc.issuer.mirror import Mirror
     from tokensvc.store.pool import Connection, Database
 
@@ -48,11 +49,16 @@ class LiveTokens:
             raise _denied(denial)
         return claims
 
-    async def _check_own(self, text: str) -> tuple[Claims, Kid]:
+    async def find_signers(self, text: str) -> tuple[SigningKeyRecord, ...]:
+        """Return all signing keys; they are read again first if that of the token is not among them. Raises InvalidTokenError."""
         kid = parse_unverified(text).kid
         if all(record.kid != kid for record in self.mirror.records):
-            await self.mirror.refresh_for_a_miss()  # its signing key may be a moment old
-        return check_own_token(text, self.mirror.records, self.issuer, self.mirror.now.timestamp()), kid
+            await self.mirror.refresh_for_a_miss()  # it may be a moment old
+        return self.mirror.records
+
+    async def _check_own(self, text: str) -> tuple[Claims, Kid]:
+        records = await self.find_signers(text)
+        return check_own_token(text, records, self.issuer, self.mirror.now.timestamp()), parse_unverified(text).kid
 
 
 async def find_denying(connection: Connection, claims: Claims, kid: Kid) -> DenylistRow | None:

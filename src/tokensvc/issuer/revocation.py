@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from tokensvc.core.claims import Claims
     from tokensvc.core.denylist import DenylistRow
+    from tokensvc.core.keyring import SigningKeyRecord
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Database
 
@@ -44,15 +45,17 @@ class Revocation(NamedTuple):
     rows: Sequence[DenylistRow] = ()
 
 
-async def revoke_credential(database: Database, settings: Settings, text: str, *, actor: str, now: datetime) -> Revocation:
-    """Revoke the token or API key that `text` is (RFC 7009): holding it is enough.
+async def revoke_credential(
+    database: Database, settings: Settings, text: str, *, actor: str, now: datetime, records: Sequence[SigningKeyRecord] | None = None
+) -> Revocation:
+    """Revoke the token or API key that `text` is (RFC 7009): holding it is enough. `records`: the signing keys, if the caller knows them.
 
     Unknown, foreign and dead credentials are "nothing": the caller learns no more (RFC 7009 section 2.2).
     """
     try:
         key = parse_api_key(text, settings.key_prefix)
     except InvalidClientError:
-        return await _revoke_token(database, settings, text, actor=actor, now=now)
+        return await _revoke_token(database, settings, text, actor=actor, now=now, records=records)
     async with database.connection() as connection:
         key_id = await find_id_by_digest(connection, key.digest)
     if key_id is None:
@@ -104,9 +107,12 @@ async def clean_denylist_once(database: Database, now: datetime) -> int:
     return total
 
 
-async def _revoke_token(database: Database, settings: Settings, text: str, *, actor: str, now: datetime) -> Revocation:
-    async with database.connection() as connection:
-        records = await list_signing_keys(connection)
+async def _revoke_token(
+    database: Database, settings: Settings, text: str, *, actor: str, now: datetime, records: Sequence[SigningKeyRecord] | None = None
+) -> Revocation:
+    if records is None:
+        async with database.connection() as connection:
+            records = await list_signing_keys(connection)
     try:
         # with the leeway of the most patient verifier: what is accepted anywhere can be revoked
         claims = check_own_token(text, records, settings.issuer_url, now.timestamp(), leeway=LEEWAY.total_seconds())

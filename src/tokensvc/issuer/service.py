@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -34,7 +34,31 @@ if TYPE_CHECKING:
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Database
 
+_KEPT_CONNECTIONS: Final = 3
+_LONGEST_WAIT_SECONDS: Final = 1.0
+
 _log = structlog.get_logger(__name__)
+
+
+class Turns:
+    """Lets so many callers at once use the pool that connections are left for what must go on: the mirror and the tasks."""
+
+    def __init__(self, pool_size: int) -> None:
+        self._left = asyncio.Semaphore(max(1, pool_size - _KEPT_CONNECTIONS))
+
+    @asynccontextmanager
+    async def take(self) -> AsyncIterator[None]:
+        """Wait for a turn, not for long. Raises UnavailableError."""
+        try:
+            async with asyncio.timeout(_LONGEST_WAIT_SECONDS):
+                await self._left.acquire()
+        except TimeoutError as error:
+            msg = "too many revocations and introspections at once; try again"
+            raise UnavailableError(msg, reason="no_turn") from error
+        try:
+            yield
+        finally:
+            self._left.release()
 
 
 @dataclass(slots=True)
@@ -48,18 +72,25 @@ class Service:
     feed: Feed
     receipts: Receipts
     callers: Callers
+    turns: Turns
     draining: bool = False
 
     async def revoke(self, text: str) -> tuple[Revoked, str | None]:
-        """Revoke the token or API key that its holder shows."""
-        revoked = await revoke_credential(self.database, self.settings, text, actor="holder", now=self.mirror.now)
+        """Revoke the token or API key that its holder shows. Raises UnavailableError."""
+        try:
+            records = await self.callers.tokens.find_signers(text) if "." in text else ()  # no API key holds a dot
+        except InvalidTokenError:
+            return "nothing", None
+        async with self.turns.take():
+            revoked = await revoke_credential(self.database, self.settings, text, actor="holder", now=self.mirror.now, records=records)
         self.mirror.remember(revoked.rows)
         return revoked.what, revoked.id
 
     async def introspect(self, text: str) -> Claims | None:
         """Return the claims of a live token of ours, None for everything else. Raises UnavailableError."""
         try:
-            return await self.callers.tokens.check(text)
+            async with self.turns.take():
+                return await self.callers.tokens.check(text)
         except InvalidTokenError as error:
             _log.debug("introspection_of_no_live_token", reason=error.reason)
             return None
@@ -104,7 +135,7 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
         callers = Callers(tokens=tokens, ledger=exchange.ledger, guard=exchange.guard)
         tasks = asyncio.create_task(run_tasks(database, settings, master_key, mirror, exchange.usage, receipts))
         try:
-            yield Service(settings, database, mirror, exchange, Feed(mirror, settings), receipts, callers)
+            yield Service(settings, database, mirror, exchange, Feed(mirror, settings), receipts, callers, Turns(settings.pool_size))
         finally:
             tasks.cancel()
             with contextlib.suppress(asyncio.CancelledError):
