@@ -105,11 +105,14 @@ def find_active(records: Sequence[SigningKeyRecord], alg: str, now: datetime) ->
     """Return the key that signs at `now`: the last one that began, if it has not been revoked.
 
     If there is none, the next one if it begins within three minutes: whoever let it begin at once may have had a clock ahead of this one.
+    But the first of another algorithm than the default never begins early: it has one that stands in.
     """
     orders = [(order, r) for r in records if r.alg == alg and (order := _order(r)) is not None]
     _, last = max((pair for pair in orders if pair[0][0] <= now), key=lambda pair: pair[0], default=(None, None))
     if last is not None and last.revoked_at is None:
         return last
+    if last is None and alg != DEFAULT_ALGORITHM:
+        return None
     soon = [pair for pair in orders if now < pair[0][0] <= now + _CLOCK_SKEW and pair[1].revoked_at is None]
     return min(soon, key=lambda pair: pair[0], default=(None, None))[1]
 
