@@ -35,7 +35,17 @@ def new_master_key() -> MasterKey:
 
 
 def new_private_key(alg: str) -> PrivateKey:
-    """Return a fresh private key for `alg` (one of `jwks.ALGORITHMS`). RS256 takes about a tenth of a second."""
+    """Return a fresh private key for `alg` (one of `jwks.ALGORITHMS`). RS256 takes about a tenth of a second.
+
+    Its `kid` never begins with a hyphen: a command line would take it for an option.
+    """
+    while True:
+        private_key = _generate(alg)
+        if not build_public_jwk(alg, private_key.public_key())["kid"].startswith("-"):
+            return private_key
+
+
+def _generate(alg: str) -> PrivateKey:
     if alg == "ES256":
         return ec.generate_private_key(ec.SECP256R1())
     if alg == "EdDSA":

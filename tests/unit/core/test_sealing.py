@@ -5,7 +5,7 @@ from tests.factories import make_signing_key
 
 from tokensvc.core.errors import StartRefusedError
 from tokensvc.core.identifier import Kid
-from tokensvc.core.jwks import ALGORITHMS, fits, parse_public_jwk
+from tokensvc.core.jwks import ALGORITHMS, build_public_jwk, fits, parse_public_jwk
 from tokensvc.core.sealing import MasterKey, new_master_key, new_private_key, seal, unseal
 from tokensvc.core.token import sign_jws, verify_bytes
 
@@ -18,6 +18,11 @@ def test_a_sealed_key_signs_what_its_public_half_verifies(alg):
     key = unseal(sealed, kid=Kid(jwk["kid"]), alg=alg, master_key=MASTER_KEY)
     assert (key.kid, key.alg) == (jwk["kid"], alg)
     verify_bytes(sign_jws({"a": 1}, typ="t", key=key), alg=alg, key=parse_public_jwk(jwk).key)
+
+
+def test_a_key_id_can_be_typed_on_a_command_line():
+    kids = [build_public_jwk("ES256", new_private_key("ES256").public_key())["kid"] for _ in range(500)]
+    assert not [kid for kid in kids if kid.startswith("-")]
 
 
 def test_rsa_keys_are_made_with_3072_bits():
