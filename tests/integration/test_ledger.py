@@ -314,15 +314,23 @@ async def test_a_fault_of_ours_in_a_batch_is_seen_and_does_not_end_the_ledger(ex
     assert "judge_exchanges" in logs.find("batch_failed")[0]["exception"]
 
 
-async def test_too_many_that_wait_are_turned_away_at_once(database, database_url, connection):
-    key = await make_key(database)
-    entry = Entry(key.key.digest, None, None, True)
-    ledger = Ledger(database, most_waiting=4)
+@contextlib.asynccontextmanager
+async def held_up(ledger, entry, key, database_url, connection):
+    """Hold the row of a key while a first request waits for it; lends that request."""
     other = await connect(database_url)
     async with other.transaction():
         await other.execute("select from api_key_window where key_id = $1 for no key update", key.listed.record.id)
         first = asyncio.create_task(ledger.judge(entry, lambda decision: decision))
         await until(lambda: connection.fetchval("select exists (select from pg_stat_activity where wait_event_type = 'Lock')"))
+        yield first
+    await other.close()
+
+
+async def test_too_many_that_wait_are_turned_away_at_once(database, database_url, connection):
+    key = await make_key(database)
+    entry = Entry(key.key.digest, None, None, True)
+    ledger = Ledger(database, most_waiting=4)
+    async with held_up(ledger, entry, key, database_url, connection) as first:
         waiting = [asyncio.create_task(ledger.judge(entry, lambda decision: decision)) for _ in range(4)]
         await asyncio.sleep(0)
         with pytest.raises(UnavailableError) as caught:
@@ -331,25 +339,19 @@ async def test_too_many_that_wait_are_turned_away_at_once(database, database_url
     decisions = await asyncio.gather(first, *waiting)
     assert all(decision is not None and decision.admitted for decision in decisions)
     await ledger.close()
-    await other.close()
 
 
 async def test_whoever_waits_when_the_ledger_closes_is_told_so(database, database_url, connection):
     key = await make_key(database)
     entry = Entry(key.key.digest, None, None, True)
     ledger = Ledger(database, most_waiting=4)
-    other = await connect(database_url)
-    async with other.transaction():
-        await other.execute("select from api_key_window where key_id = $1 for no key update", key.listed.record.id)
-        first = asyncio.create_task(ledger.judge(entry, lambda decision: decision))
-        await until(lambda: connection.fetchval("select exists (select from pg_stat_activity where wait_event_type = 'Lock')"))
+    async with held_up(ledger, entry, key, database_url, connection) as first:
         second = asyncio.create_task(ledger.judge(entry, lambda decision: decision))
         await asyncio.sleep(0)
         await ledger.close()
     for result in await asyncio.gather(first, second, return_exceptions=True):
         assert isinstance(result, UnavailableError)
         assert result.reason == "stopping"
-    await other.close()
 
 
 async def test_ledgers_that_hammer_the_same_keys_agree_and_never_deadlock(database, settings, started, connection):

@@ -114,12 +114,13 @@ class Exchange:
     def check_subject_token(self, text: str) -> SubjectToken:
         """Return one of our live tokens that may be narrowed. Raises InvalidSubjectTokenError."""
         try:
-            claims = check_own_token(text, self.mirror.records, self.policy.issuer, self.mirror.now.timestamp())
+            unverified_token = parse_unverified(text)
+            claims = check_own_token(unverified_token, self.mirror.records, self.policy.issuer, self.mirror.now.timestamp())
         except InvalidTokenError as error:
             raise InvalidSubjectTokenError(error.reason) from error
         if claims.origin_jti is not None:
             raise InvalidSubjectTokenError("narrowed_already")
-        return SubjectToken(claims, parse_unverified(text).kid)
+        return SubjectToken(claims, unverified_token.kid)
 
     async def _find_audience(self, request: ExchangeRequest) -> Audience | None:
         name = request.audience or self.policy.default_audience

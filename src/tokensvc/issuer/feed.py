@@ -43,16 +43,24 @@ class Feed:
         if head is None or mirror.age_seconds > FRESH_SECONDS:
             msg = "the denylist cannot be confirmed right now; try again"
             raise UnavailableError(msg, reason="mirror_stale")
+        now = time.monotonic()
+        text = self._find_signed(after, head, now)
+        if text is not None:
+            return text
         full, entries = mirror.log.cut(after)
         place = (None if full else after, head)
-        now = time.monotonic()
-        signed_on, text = self._signed.get(place, (-_SHARED_SECONDS, ""))
-        if now - signed_on < _SHARED_SECONDS:
-            return text
+        if full and after is not None:  # a cursor that is not known here gets what everybody gets who has none
+            text = self._find_signed(None, head, now)
+            if text is not None:
+                return text
         text = self._build(place[0], head, entries)
         self._signed = {at: kept for at, kept in self._signed.items() if now - kept[0] < _SHARED_SECONDS}
         self._signed[place] = (now, text)
         return text
+
+    def _find_signed(self, after: Position | None, head: Position, now: float) -> str | None:
+        signed_on, text = self._signed.get((after, head), (now - _SHARED_SECONDS, ""))
+        return text if now - signed_on < _SHARED_SECONDS else None
 
     def _build(self, after: Position | None, head: Position, entries: tuple[Revocation, ...]) -> str:
         issued_at = int(self._mirror.confirmed_at.timestamp())

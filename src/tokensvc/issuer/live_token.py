@@ -49,16 +49,16 @@ class LiveTokens:
             raise _denied(denial)
         return claims
 
-    async def find_signers(self, text: str) -> tuple[SigningKeyRecord, ...]:
-        """Return all signing keys; they are read again first if that of the token is not among them. Raises InvalidTokenError."""
-        kid = parse_unverified(text).kid
+    async def find_signers(self, kid: Kid) -> tuple[SigningKeyRecord, ...]:
+        """Return all signing keys; they are read again first if the one that is looked for is not among them. Raises UnavailableError."""
         if all(record.kid != kid for record in self.mirror.records):
             await self.mirror.refresh_for_a_miss()  # it may be a moment old
         return self.mirror.records
 
     async def _check_own(self, text: str) -> tuple[Claims, Kid]:
-        records = await self.find_signers(text)
-        return check_own_token(text, records, self.issuer, self.mirror.now.timestamp()), parse_unverified(text).kid
+        unverified_token = parse_unverified(text)
+        records = await self.find_signers(unverified_token.kid)
+        return check_own_token(unverified_token, records, self.issuer, self.mirror.now.timestamp()), unverified_token.kid
 
 
 async def find_denying(connection: Connection, claims: Claims, kid: Kid) -> DenylistRow | None:

@@ -14,6 +14,7 @@ import structlog
 from tokensvc.core.apikey import parse_api_key
 from tokensvc.core.errors import InvalidClientError, InvalidTokenError
 from tokensvc.core.keyring import LEEWAY
+from tokensvc.core.token import parse_unverified
 from tokensvc.issuer.api_keys import revoke_key_with_rows
 from tokensvc.issuer.audit import record
 from tokensvc.issuer.own_token import check_own_token
@@ -46,9 +47,9 @@ class Revocation(NamedTuple):
 
 
 async def revoke_credential(
-    database: Database, settings: Settings, text: str, *, actor: str, now: datetime, records: Sequence[SigningKeyRecord] | None = None
+    database: Database, settings: Settings, text: str, *, actor: str, now: datetime, records: Sequence[SigningKeyRecord] = ()
 ) -> Revocation:
-    """Revoke the token or API key that `text` is (RFC 7009): holding it is enough. `records`: the signing keys, if the caller knows them.
+    """Revoke the token or API key that `text` is (RFC 7009): holding it is enough. `records`: the signing keys that tokens are judged by.
 
     Unknown, foreign and dead credentials are "nothing": the caller learns no more (RFC 7009 section 2.2).
     """
@@ -68,7 +69,8 @@ async def revoke_one_token(database: Database, settings: Settings, text: str, *,
     """Revoke the live token that `text` is, by Postgres's clock; return its `jti`, None if it is none of ours."""
     async with database.connection() as connection:
         _, now = await list_heads(connection)
-    return (await _revoke_token(database, settings, text, actor=actor, now=now)).id
+        records = await list_signing_keys(connection)
+    return (await _revoke_token(database, settings, text, actor=actor, now=now, records=records)).id
 
 
 async def deny_token(database: Database, claims: Claims, *, actor: str) -> list[DenylistRow]:
@@ -108,14 +110,11 @@ async def clean_denylist_once(database: Database, now: datetime) -> int:
 
 
 async def _revoke_token(
-    database: Database, settings: Settings, text: str, *, actor: str, now: datetime, records: Sequence[SigningKeyRecord] | None = None
+    database: Database, settings: Settings, text: str, *, actor: str, now: datetime, records: Sequence[SigningKeyRecord]
 ) -> Revocation:
-    if records is None:
-        async with database.connection() as connection:
-            records = await list_signing_keys(connection)
     try:
         # with the leeway of the most patient verifier: what is accepted anywhere can be revoked
-        claims = check_own_token(text, records, settings.issuer_url, now.timestamp(), leeway=LEEWAY.total_seconds())
+        claims = check_own_token(parse_unverified(text), records, settings.issuer_url, now.timestamp(), leeway=LEEWAY.total_seconds())
     except InvalidTokenError as error:
         _log.debug("revocation_of_no_token_of_ours", reason=error.reason)
         return Revocation("nothing", None)

@@ -12,6 +12,7 @@ import structlog
 
 from tokensvc.core.errors import InvalidTokenError, UnavailableError
 from tokensvc.core.keyring import DEFAULT_ALGORITHM
+from tokensvc.core.token import parse_unverified
 from tokensvc.issuer.callers import Callers
 from tokensvc.issuer.exchange import Exchange
 from tokensvc.issuer.feed import Feed
@@ -78,7 +79,7 @@ class Service:
     async def revoke(self, text: str) -> tuple[Revoked, str | None]:
         """Revoke the token or API key that its holder shows. Raises UnavailableError."""
         try:
-            records = await self.callers.tokens.find_signers(text) if "." in text else ()  # no API key holds a dot
+            records = await self.callers.tokens.find_signers(parse_unverified(text).kid) if "." in text else ()  # no API key holds a dot
         except InvalidTokenError:
             return "nothing", None
         async with self.turns.take():

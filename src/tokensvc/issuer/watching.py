@@ -6,12 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tokensvc.core.healing import has_gone_back
 from tokensvc.store.denylist import find_tag, list_after
 from tokensvc.store.feed_head import list_heads
 
 if TYPE_CHECKING:
     from tokensvc.core.denylist import DenylistRow, Position
-    from tokensvc.store.pool import Connection, Database
+    from tokensvc.store.pool import Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,8 @@ class DenylistWatcher:
             head = heads["denylist"]
             if self._held is None:
                 self._held, self._expires = head, 0.0
-            went_back = await self._has_gone_back(connection, self._held, head, now.timestamp())
+            tag = await find_tag(connection, self._held.seq)
+            went_back = has_gone_back(self._held, head, tag, is_due=now.timestamp() < self._expires)
             seq = -1 if went_back else self._held.seq
             rows = await list_after(connection, seq, now) if head != self._held else []
         if rows and rows[-1].position.seq >= head.seq:  # more may have been committed since the head was read
@@ -45,13 +47,3 @@ class DenylistWatcher:
         elif head != self._held:
             self._held, self._expires = head, 0.0
         return Look(self._held, rows, went_back)
-
-    async def _has_gone_back(self, connection: Connection, held: Position, head: Position, now: float) -> bool:
-        """Tell whether the entry where we stand was lost: its number is free again or belongs to another one.
-
-        One that has expired may be missing, because the cleaner collects it.
-        """
-        if head.seq <= held.seq:
-            return head != held
-        tag = await find_tag(connection, held.seq)
-        return now < self._expires if tag is None else tag != held.tag
