@@ -10,6 +10,7 @@ import logging
 import os
 import shutil
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
@@ -82,15 +83,36 @@ def _at(url: str, database: str) -> str:
     return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
 
 
+@pytest.fixture(scope="session")
+def take_database(postgres: str) -> Iterator[Callable[[], str]]:
+    """Gives the name of a migrated database, and has the next one made while the test runs."""
+
+    def make() -> str:
+        name = f"test_{next(_numbers)}"
+        asyncio.run(_execute(postgres, f'create database "{name}" template template_tokensvc'))
+        return name
+
+    with ThreadPoolExecutor(1) as maker:
+        ahead = [maker.submit(make)]
+
+        def take() -> str:
+            ahead.append(maker.submit(make))
+            return ahead.pop(0).result()
+
+        yield take
+
+
 @pytest.fixture
-def new_database_url(postgres: str) -> Iterator[Callable[[bool], str]]:
+def new_database_url(postgres: str, take_database: Callable[[], str]) -> Iterator[Callable[[bool], str]]:
     """Makes fresh databases: `new_database_url(True)` migrated, `(False)` empty. Dropped at the end."""
     made: list[str] = []
 
     def make(migrated: bool) -> str:  # noqa: FBT001
-        made.append(f"test_{next(_numbers)}")
-        template = "template_tokensvc" if migrated else "template0"
-        asyncio.run(_execute(postgres, f'create database "{made[-1]}" template {template}'))
+        if migrated:
+            made.append(take_database())
+        else:
+            made.append(f"test_{next(_numbers)}")
+            asyncio.run(_execute(postgres, f'create database "{made[-1]}" template template0'))
         return _at(postgres, made[-1])
 
     yield make

@@ -142,6 +142,11 @@ async def test_the_embedded_postgres_is_killed_under_load(launch):
     load, tokens_of = prepare(process)
     postmaster = postmaster_of(process)
     await load.run(60, lambda: os.kill(postmaster, signal.SIGKILL))
+    assert process.cli("account", "list").returncode == 0, "a command starts it again, though the service still runs"
+    assert postmaster_of(process) != postmaster
+    wait_until(lambda: is_ready(process.url), 15)
+    await check_survivors(load, tokens_of)
+    os.kill(postmaster_of(process), signal.SIGKILL)
     wait_until(lambda: not is_ready(process.url), 15)
     answer = try_exchange(process.url, load.keys[0].text)
     assert (answer.status, answer.json["error"]) == (503, "temporarily_unavailable")

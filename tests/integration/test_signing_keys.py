@@ -9,7 +9,7 @@ from datetime import timedelta
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa
 from tests.integration.things import ACTOR, make_key, open_exchange, read_header
 
 from tokensvc.core.errors import ConflictError, InvalidInputError, NotFoundError
@@ -190,6 +190,7 @@ async def test_nothing_is_imported_while_a_rotation_is_planned_and_a_revoked_key
 BAD_KEYS = {
     "weak RSA": pem(rsa.generate_private_key(public_exponent=65537, key_size=1024)),
     "another curve": pem(ec.generate_private_key(ec.SECP384R1())),
+    "another kind": pem(ed448.Ed448PrivateKey.generate()),
     "encrypted": new_private_key("ES256").private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"x")
     ),

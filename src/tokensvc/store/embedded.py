@@ -17,6 +17,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import threading
 import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -166,6 +167,8 @@ class EmbeddedPostgres:
         for _ in range(_TRIES):
             self._child = self._spawn(binaries)
             if self._is_ready_in_time(self._child):
+                # If it is killed, it must not stay behind as a zombie: to Postgres that is a server that still runs, and no other starts.
+                threading.Thread(target=self._child.wait, name="tokensvc-postgres", daemon=True).start()
                 return
             time.sleep(_BETWEEN_TRIES)
         msg = f"Postgres did not start; see {self._data_dir / 'postgres.log'}"
