@@ -17,14 +17,25 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from tests.processes import find_free_port
 
 from tokensvc.store.pool import connect
-from tokensvc.store.postgres_binaries import can_reach, copy_readable, find_binaries, unprivileged_user
+from tokensvc.store.postgres_binaries import (
+    can_reach,
+    copy_readable,
+    find_binaries,
+    unprivileged_user,
+)
 
 if TYPE_CHECKING:
     import asyncpg
 
 _USER: Final = "tokensvc"
 _PATIENCE: Final = 20.0
-_OPTIONS: Final = ("wal_level=replica", "max_wal_senders=5", "max_connections=60", "checkpoint_timeout=1h", "shared_buffers=16MB")
+_OPTIONS: Final = (
+    "wal_level=replica",
+    "max_wal_senders=5",
+    "max_connections=60",
+    "checkpoint_timeout=1h",
+    "shared_buffers=16MB",
+)
 
 
 class Node:
@@ -41,22 +52,46 @@ class Node:
         """Make an empty cluster."""
         note = self._cluster.own(self._cluster.folder / "password")
         note.write_text(self._cluster.password)
-        self._cluster.run("initdb", "-D", self.data, "-U", _USER, "-A", "scram-sha-256", f"--pwfile={note}", "-E", "UTF8", "--locale=C")
+        self._cluster.run(
+            "initdb",
+            "-D",
+            self.data,
+            "-U",
+            _USER,
+            "-A",
+            "scram-sha-256",
+            f"--pwfile={note}",
+            "-E",
+            "UTF8",
+            "--locale=C",
+        )
         with (self.data / "pg_hba.conf").open("a") as rules:
             rules.write("host replication all 127.0.0.1/32 scram-sha-256\n")
 
     def copy_from(self, primary: Node) -> None:
         """Become a standby of `primary`."""
-        address = f"host=127.0.0.1 port={primary.port} user={_USER} password={self._cluster.password}"
-        self._cluster.run("pg_basebackup", "-D", self.data, "-R", "-c", "fast", "-X", "stream", "-d", address)
+        address = (
+            f"host=127.0.0.1 port={primary.port} user={_USER} password={self._cluster.password}"
+        )
+        self._cluster.run(
+            "pg_basebackup", "-D", self.data, "-R", "-c", "fast", "-X", "stream", "-d", address
+        )
 
     def start(self) -> None:
         """Start it; return when it takes connections."""
-        command: list[str | Path] = [self._cluster.binaries / "postgres", "-D", self.data, "-k", self._cluster.folder]
+        command: list[str | Path] = [
+            self._cluster.binaries / "postgres",
+            "-D",
+            self.data,
+            "-k",
+            self._cluster.folder,
+        ]
         for option in ("listen_addresses=127.0.0.1", f"port={self.port}", *_OPTIONS):
             command += ["-c", option]
         with (self._cluster.folder / f"log-{self.port}").open("ab") as log:
-            self._child = subprocess.Popen(command, stdout=log, stderr=log, **self._cluster.as_user())
+            self._child = subprocess.Popen(
+                command, stdout=log, stderr=log, **self._cluster.as_user()
+            )
         deadline = time.monotonic() + _PATIENCE
         while time.monotonic() < deadline and self._child.poll() is None:
             status = self.data / "postmaster.pid"
@@ -64,8 +99,9 @@ class Node:
             if lines[:1] == [str(self._child.pid)] and lines[-1].strip() in {"ready", "standby"}:
                 return
             time.sleep(0.02)
-        msg = f"Postgres did not start: {(self._cluster.folder / f'log-{self.port}').read_text()[-1000:]}"
-        raise RuntimeError(msg)
+        raise RuntimeError(
+            f"Postgres did not start: {(self._cluster.folder / f'log-{self.port}').read_text()[-1000:]}"
+        )
 
     def end(self, how: signal.Signals) -> None:
         """End it: SIGKILL as a crash would, SIGINT as an operator would."""
@@ -92,7 +128,9 @@ class Cluster:
         os.chown(self.folder, self._uid, self._gid)
         self.binaries = find_binaries(None, None)
         if not (self.binaries / "pg_basebackup").is_file():
-            sys.exit(f"skipped: {self.binaries} has no pg_basebackup; install postgresql (Debian) to run this")
+            sys.exit(
+                f"skipped: {self.binaries} has no pg_basebackup; install postgresql (Debian) to run this"
+            )
         if not can_reach(self.binaries / "postgres", self._uid):
             self.binaries = copy_readable(self.binaries, self.folder / "binaries")
         self.primary, self.standby = Node(self, find_free_port()), Node(self, find_free_port())
@@ -119,19 +157,28 @@ class Cluster:
         self.standby.copy_from(self.primary)
         self.standby.start()
         connection = await connect(self.primary.url)
-        while not await connection.fetchval("select exists (select from pg_stat_replication where state = 'streaming')"):  # noqa: ASYNC110 - Postgres tells nobody
+        while not await connection.fetchval(  # noqa: ASYNC110 - Postgres tells nobody
+            "select exists (select from pg_stat_replication where state = 'streaming')"
+        ):
             await asyncio.sleep(0.02)
         if synchronous:
             await connection.execute("alter system set synchronous_standby_names = '*'")
             await connection.execute("select pg_reload_conf()")
-            while await connection.fetchval("select count(*) from pg_stat_replication where sync_state = 'sync'") != 1:  # noqa: ASYNC110 - Postgres tells nobody
+            while (  # noqa: ASYNC110 - as above
+                await connection.fetchval(
+                    "select count(*) from pg_stat_replication where sync_state = 'sync'"
+                )
+                != 1
+            ):
                 await asyncio.sleep(0.02)
         await connection.close()
 
     async def wait_for_standby(self) -> None:
         """Return when the standby has all that the primary has."""
         connection = await connect(self.primary.url)
-        while not await connection.fetchval("select bool_and(replay_lsn >= pg_current_wal_lsn()) from pg_stat_replication"):  # noqa: ASYNC110 - Postgres tells nobody
+        while not await connection.fetchval(  # noqa: ASYNC110 - as above
+            "select bool_and(replay_lsn >= pg_current_wal_lsn()) from pg_stat_replication"
+        ):
             await asyncio.sleep(0.01)
         await connection.close()
 
@@ -172,10 +219,15 @@ class Cluster:
 
     def run(self, program: str, *arguments: str | Path) -> None:
         """Run one of Postgres's programs."""
-        done = subprocess.run([self.binaries / program, *arguments], capture_output=True, check=False, text=True, **self.as_user())
+        done = subprocess.run(
+            [self.binaries / program, *arguments],
+            capture_output=True,
+            check=False,
+            text=True,
+            **self.as_user(),
+        )
         if done.returncode != 0:
-            msg = f"{program} failed: {done.stderr[-1000:]}"
-            raise RuntimeError(msg)
+            raise RuntimeError(f"{program} failed: {done.stderr[-1000:]}")
 
     def own(self, path: Path) -> Path:
         """Make a file that Postgres's user may read."""
@@ -185,7 +237,10 @@ class Cluster:
 
     def as_user(self) -> dict[str, Any]:
         """Return how a child process becomes Postgres's user."""
-        options: dict[str, Any] = {"cwd": "/", "env": {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}}
+        options: dict[str, Any] = {
+            "cwd": "/",
+            "env": {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
+        }
         if os.geteuid() == 0:
             options |= {"user": self._uid, "group": self._gid, "extra_groups": []}
         return options

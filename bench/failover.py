@@ -73,7 +73,9 @@ class Client:
         give_up_on = time.monotonic() + _GIVE_UP_SECONDS
         while time.monotonic() < give_up_on:
             try:
-                async with self.session.post(f"{self.url}/v1/token", headers={"Authorization": f"Bearer {key}"}) as answer:
+                async with self.session.post(
+                    f"{self.url}/v1/token", headers={"Authorization": f"Bearer {key}"}
+                ) as answer:
                     if answer.status == 200:
                         return str((await answer.json())["access_token"])
                     if answer.status == 401:
@@ -81,8 +83,7 @@ class Client:
             except aiohttp.ClientError:
                 pass
             await asyncio.sleep(_POLL)
-        msg = "no answer to an exchange"
-        raise RuntimeError(msg)
+        raise RuntimeError("no answer to an exchange")
 
     async def revoke(self, credential: str) -> None:
         """Return when the revocation is acknowledged."""
@@ -107,7 +108,12 @@ class Stage:
         """Return a follower of one of the two processes, not started."""
         url = self.services[number].url
         issuer = self.services[0].url
-        return Verifier(issuer=issuer, audience=_AUDIENCE, jwks_url=f"{url}/.well-known/jwks.json", denylist_url=f"{url}/v1/denylist")
+        return Verifier(
+            issuer=issuer,
+            audience=_AUDIENCE,
+            jwks_url=f"{url}/.well-known/jwks.json",
+            denylist_url=f"{url}/v1/denylist",
+        )
 
 
 @contextmanager
@@ -163,13 +169,25 @@ async def _play(stage: Stage, number: int) -> Round:
         seen.faults.append("a fresh key was refused")
         return seen
     async with AsyncExitStack() as stack:
-        followers = [await stack.enter_async_context(stage.verifier(at)) for at in (dying, surviving) for _ in range(_FOLLOWERS)]
+        followers = [
+            await stack.enter_async_context(stage.verifier(at))
+            for at in (dying, surviving)
+            for _ in range(_FOLLOWERS)
+        ]
         # keys 0-1 and tokens 2-3 reach the standby; keys 4-5 and tokens 6-7 do not; 8 is revoked after the failover; 9 stays good
-        await _revoke(stage, seen, followers, [(dying, keys[0]), (surviving, keys[1]), (dying, good[2]), (surviving, good[3])], good[:4])
+        await _revoke(
+            stage,
+            seen,
+            followers,
+            [(dying, keys[0]), (surviving, keys[1]), (dying, good[2]), (surviving, good[3])],
+            good[:4],
+        )
         await cluster.wait_for_standby()
         if not stage.synchronous:
             await cluster.cut()
-        await _revoke(stage, seen, followers, [(dying, keys[4]), (dying, good[6])], [good[4], good[6]])
+        await _revoke(
+            stage, seen, followers, [(dying, keys[4]), (dying, good[6])], [good[4], good[6]]
+        )
         await _revoke(stage, seen, [], [(surviving, keys[5]), (surviving, good[7])], [])
         cluster.primary.end(signal.SIGKILL)
         stage.services[dying].kill()
@@ -181,17 +199,34 @@ async def _play(stage: Stage, number: int) -> Round:
     return seen
 
 
-async def _revoke(stage: Stage, seen: Round, followers: Sequence[Verifier], acts: Sequence[tuple[int, str]], tokens: Sequence[str]) -> None:
+async def _revoke(
+    stage: Stage,
+    seen: Round,
+    followers: Sequence[Verifier],
+    acts: Sequence[tuple[int, str]],
+    tokens: Sequence[str],
+) -> None:
     for at, credential in acts:
         await stage.client(at).revoke(credential)
         seen.acknowledged += 1
     if followers:
         since = time.monotonic()
-        seen.note("followers refuse, before", await _until(lambda: all(refusal(f, t) for f in followers for t in tokens), since=since))
+        seen.note(
+            "followers refuse, before",
+            await _until(
+                lambda: all(refusal(f, t) for f in followers for t in tokens), since=since
+            ),
+        )
 
 
 async def _look_after_failover(
-    stage: Stage, seen: Round, followers: Sequence[Verifier], keys: Sequence[str], tokens: Sequence[str], since: float, dying: int
+    stage: Stage,
+    seen: Round,
+    followers: Sequence[Verifier],
+    keys: Sequence[str],
+    tokens: Sequence[str],
+    since: float,
+    dying: int,
 ) -> None:
     if any(refusal(follower, token) is None for follower in followers for token in tokens[4:7:2]):
         seen.faults.append("a follower forgot what it had")
@@ -202,7 +237,11 @@ async def _look_after_failover(
     meanwhile: list[str] = []
     dead = [0, 1, 4, 5]
     while time.monotonic() < since + _GIVE_UP_SECONDS:
-        got = [token for key in (keys[i] for i in dead) if (token := await survivor.exchange(key)) is not None]
+        got = [
+            token
+            for key in (keys[i] for i in dead)
+            if (token := await survivor.exchange(key)) is not None
+        ]
         meanwhile += got
         if not got:
             seen.times["keys refused"] = time.monotonic() - since
@@ -212,7 +251,10 @@ async def _look_after_failover(
     refused = [*tokens[:9], *meanwhile]
     mine = followers[_FOLLOWERS:]
     if not stage.synchronous:
-        seen.note("followers refuse, after", await _until(lambda: all(refusal(f, t) for f in mine for t in refused), since=since))
+        seen.note(
+            "followers refuse, after",
+            await _until(lambda: all(refusal(f, t) for f in mine for t in refused), since=since),
+        )
     await _restart(stage, seen, followers, keys, tokens, refused, dying)
 
 
@@ -222,7 +264,9 @@ async def _count_lost_and_reuse(stage: Stage, seen: Round, keys: Sequence[str]) 
     try:
         async with database.connection() as connection:
             ids = [await find_id_by_digest(connection, parse_api_key(key).digest) for key in keys]
-            revoked = await connection.fetchval("select count(*) from api_key where id = any ($1) and revoked_at is not null", ids)
+            revoked = await connection.fetchval(
+                "select count(*) from api_key where id = any ($1) and revoked_at is not null", ids
+            )
         seen.lost = 4 - revoked
         await revoke_key(database, str(ids[8]), actor="bench")
     finally:
@@ -230,7 +274,13 @@ async def _count_lost_and_reuse(stage: Stage, seen: Round, keys: Sequence[str]) 
 
 
 async def _restart(
-    stage: Stage, seen: Round, followers: Sequence[Verifier], keys: Sequence[str], tokens: Sequence[str], refused: Sequence[str], dying: int
+    stage: Stage,
+    seen: Round,
+    followers: Sequence[Verifier],
+    keys: Sequence[str],
+    tokens: Sequence[str],
+    refused: Sequence[str],
+    dying: int,
 ) -> None:
     """Start what was killed; whoever starts afterwards must know everything, and whoever stood at a lost number goes on."""
     stage.services[dying].start()
@@ -243,13 +293,24 @@ async def _restart(
     async with AsyncExitStack() as stack:
         fresh = [await stack.enter_async_context(stage.verifier(at)) for at in (dying, 1 - dying)]
         everybody = [*followers, *fresh]
-        seen.note("fresh followers refuse", await _until(lambda: all(refusal(f, t) for f in fresh for t in refused), since=since))
-        seen.note("all followers refuse", await _until(lambda: all(refusal(f, t) for f in everybody for t in refused), since=since))
+        seen.note(
+            "fresh followers refuse",
+            await _until(lambda: all(refusal(f, t) for f in fresh for t in refused), since=since),
+        )
+        seen.note(
+            "all followers refuse",
+            await _until(
+                lambda: all(refusal(f, t) for f in everybody for t in refused), since=since
+            ),
+        )
         if not stage.synchronous:
             await _bring_back_the_old_primary(stage, seen, [keys[i] for i in (0, 1, 4, 5, 8)])
         news = await restarted.exchange(keys[9])
         for what, token in (("a token from before", tokens[9]), ("a new token", news or "")):
-            taken = await _until(lambda token=token: not any(refusal(f, token) for f in everybody), since=time.monotonic())  # type: ignore[misc]
+            taken = await _until(
+                lambda token=token: not any(refusal(f, token) for f in everybody),  # type: ignore[misc]
+                since=time.monotonic(),
+            )
             seen.note(f"all followers take {what}", taken)
 
 
@@ -276,11 +337,23 @@ async def _main(rounds: int, *, synchronous: bool) -> int:
                 seen = await _play(stage, number)
                 bad += bool(seen.faults)
                 acknowledged, lost = acknowledged + seen.acknowledged, lost + seen.lost
-                worst = {what: max(worst.get(what, 0.0), seen.times.get(what, 0.0)) for what in {**worst, **seen.times}}
-                figures = ", ".join(f"{what} {seconds:.2f} s" for what, seconds in seen.times.items())
-                print(f"round {number}: {'; '.join(seen.faults) or 'good'}; Postgres had lost {seen.lost} keys; {figures}", flush=True)
-    print(f"{'synchronous, all processes killed' if synchronous else 'asynchronous, one of two processes survives'}:")
-    print(f"  {rounds - bad} of {rounds} rounds good; {acknowledged} revocations acknowledged; Postgres alone had lost {lost} revoked keys")
+                worst = {
+                    what: max(worst.get(what, 0.0), seen.times.get(what, 0.0))
+                    for what in {**worst, **seen.times}
+                }
+                figures = ", ".join(
+                    f"{what} {seconds:.2f} s" for what, seconds in seen.times.items()
+                )
+                print(
+                    f"round {number}: {'; '.join(seen.faults) or 'good'}; Postgres had lost {seen.lost} keys; {figures}",
+                    flush=True,
+                )
+    print(
+        f"{'synchronous, all processes killed' if synchronous else 'asynchronous, one of two processes survives'}:"
+    )
+    print(
+        f"  {rounds - bad} of {rounds} rounds good; {acknowledged} revocations acknowledged; Postgres alone had lost {lost} revoked keys"
+    )
     print("  worst: " + ", ".join(f"{what} {seconds:.2f} s" for what, seconds in worst.items()))
     return 1 if bad else 0
 
@@ -289,7 +362,11 @@ def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m bench.failover")
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--sync", action="store_true", help="with a synchronous standby, and no process that survives")
+    parser.add_argument(
+        "--sync",
+        action="store_true",
+        help="with a synchronous standby, and no process that survives",
+    )
     options = parser.parse_args()
     configure_logs("critical")
     os.nice(10)

@@ -62,11 +62,19 @@ async def follow(issuer: str, feed: str, followers: int, listed: str) -> None:
     wrong: list[str] = []
     async with AsyncExitStack() as stack:
         verifiers = [
-            Verifier(issuer=issuer, audience=_AUDIENCE, denylist_url=feed, follower=f"{feed}/{number}"[-90:], remember=2000)
+            Verifier(
+                issuer=issuer,
+                audience=_AUDIENCE,
+                denylist_url=feed,
+                follower=f"{feed}/{number}"[-90:],
+                remember=2000,
+            )
             for number in range(followers)
         ]
         for verifier in verifiers:
-            _watch(verifier, tokens, refused, wrong)  # before the first poll, which would be under way with the method as it was
+            _watch(
+                verifier, tokens, refused, wrong
+            )  # before the first poll, which would be under way with the method as it was
         await asyncio.gather(*(stack.enter_async_context(verifier) for verifier in verifiers))
         for verifier in verifiers:
             for token in tokens.values():
@@ -76,7 +84,9 @@ async def follow(issuer: str, feed: str, followers: int, listed: str) -> None:
     print(json.dumps({"refused": refused, "wrong": wrong}), flush=True)
 
 
-def _watch(verifier: Verifier, tokens: dict[str, str], refused: list[tuple[str, float]], wrong: list[str]) -> None:
+def _watch(
+    verifier: Verifier, tokens: dict[str, str], refused: list[tuple[str, float]], wrong: list[str]
+) -> None:
     """Verify every token that a page denies, as soon as it has been applied."""
     feed = verifier._feed  # noqa: SLF001 - a measurement may look inside
     take: Callable[[str], None] = feed.take
@@ -94,13 +104,17 @@ def _watch(verifier: Verifier, tokens: dict[str, str], refused: list[tuple[str, 
     feed.take = take_and_verify  # type: ignore[method-assign]
 
 
-async def _revoke_all(services: Sequence[ServiceProcess], tokens: Sequence[str]) -> dict[str, float]:
+async def _revoke_all(
+    services: Sequence[ServiceProcess], tokens: Sequence[str]
+) -> dict[str, float]:
     """Revoke every token at a random moment through a random service; return when each was acknowledged."""
     acknowledged: dict[str, float] = {}
     async with aiohttp.ClientSession() as session:
 
         async def revoke(token: str) -> None:
-            async with session.post(f"{random.choice(services).url}/v1/revoke", data={"token": token}) as answer:
+            async with session.post(
+                f"{random.choice(services).url}/v1/revoke", data={"token": token}
+            ) as answer:
                 if answer.status == 200:
                     acknowledged[read_unverified(token)[1]["jti"]] = time.monotonic()
 
@@ -116,7 +130,9 @@ async def _exchange(url: str, keys: Sequence[str]) -> list[str]:
     async with aiohttp.ClientSession() as session:
 
         async def one(key: str) -> str:
-            async with session.post(f"{url}/v1/token", headers={"Authorization": f"Bearer {key}"}) as answer:
+            async with session.post(
+                f"{url}/v1/token", headers={"Authorization": f"Bearer {key}"}
+            ) as answer:
                 return str((await answer.json())["access_token"])
 
         return [await one(key) for key in keys]
@@ -127,7 +143,11 @@ def propagation(followers: int, revocations: int) -> bool:
     life = {"TOKENSVC_TOKEN_TTL": "3600", "TOKENSVC_LOG_LEVEL": "warning"}
     with running_service(1, life) as first, database_of(first) as (url, _), ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tokensvc-bench-")))
-        shared = {"TOKENSVC_DATABASE_URL": url, "TOKENSVC_KEYS_DIR": str(first.folder / "keys"), "TOKENSVC_ISSUER": first.url}
+        shared = {
+            "TOKENSVC_DATABASE_URL": url,
+            "TOKENSVC_KEYS_DIR": str(first.folder / "keys"),
+            "TOKENSVC_ISSUER": first.url,
+        }
         second = ServiceProcess(folder, (), {**life, **shared})
         stack.callback(second.stop)
         second.wait_until_ready()
@@ -136,44 +156,66 @@ def propagation(followers: int, revocations: int) -> bool:
         (folder / "tokens").write_text("\n".join(tokens))
         children = []
         for number in range(max(1, followers // _FOLLOWERS_PER_PROCESS)):
-            options = [first.url, services[number % 2].url, str(min(followers, _FOLLOWERS_PER_PROCESS)), str(folder / "tokens")]
+            options = [
+                first.url,
+                services[number % 2].url,
+                str(min(followers, _FOLLOWERS_PER_PROCESS)),
+                str(folder / "tokens"),
+            ]
             command = [sys.executable, "-m", "bench.feed", "follow", *options]
-            children.append(subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+            children.append(
+                subprocess.Popen(
+                    command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                )
+            )
         for child in children:
             if child.stdout is None or child.stdout.readline().strip() != "ready":
-                msg = "a follower did not start"
-                raise RuntimeError(msg)
+                raise RuntimeError("a follower did not start")
         acknowledged = asyncio.run(_revoke_all(services, tokens))
         seen = [json.loads(child.communicate("")[0]) for child in children]
     return _judge(acknowledged, seen, followers, revocations)
 
 
-def _judge(acknowledged: dict[str, float], seen: Sequence[dict[str, list[tuple[str, float]]]], followers: int, revocations: int) -> bool:
+def _judge(
+    acknowledged: dict[str, float],
+    seen: Sequence[dict[str, list[tuple[str, float]]]],
+    followers: int,
+    revocations: int,
+) -> bool:
     last: dict[str, float] = {}
     heard: dict[str, int] = {}
     for child in seen:
         for jti, moment in child["refused"]:
             last[jti] = max(moment, last.get(jti, moment))
             heard[jti] = heard.get(jti, 0) + 1
-    times = sorted(max(0.0, last[jti] - moment) for jti, moment in acknowledged.items() if jti in last)
+    times = sorted(
+        max(0.0, last[jti] - moment) for jti, moment in acknowledged.items() if jti in last
+    )
     everywhere = sum(heard.get(jti, 0) >= followers for jti in acknowledged)
     missing = {jti: heard.get(jti, 0) for jti in acknowledged if heard.get(jti, 0) < followers}
     if missing:
         order = sorted(acknowledged, key=acknowledged.__getitem__)
         print(f"refusals that are missing: {[(order.index(jti), missing[jti]) for jti in missing]}")
     wrong = sum(len(child["wrong"]) for child in seen)
-    figures = ", ".join(f"{name} {1e3 * times[min(len(times) - 1, int(share * len(times)))]:.1f} ms" for name, share in _SHARES)
+    figures = ", ".join(
+        f"{name} {1e3 * times[min(len(times) - 1, int(share * len(times)))]:.1f} ms"
+        for name, share in _SHARES
+    )
     print(
         f"{followers} followers, 2 services, {len(acknowledged)} of {revocations} revocations acknowledged; refused everywhere {everywhere}"
     )
-    print(f"acknowledged -> refused by the last follower: {figures}; accepted after its page {wrong}")
+    print(
+        f"acknowledged -> refused by the last follower: {figures}; accepted after its page {wrong}"
+    )
     return everywhere == revocations and wrong == 0 and times[int(0.99 * len(times))] <= 1
 
 
 # --- idle followers ----------------------------------------------------------------------------------------------------------------
 
 
-async def _hold(port: int, polls: int, cursor: str, until: asyncio.Event, ready: asyncio.Event) -> Load:
+async def _hold(
+    port: int, polls: int, cursor: str, until: asyncio.Event, ready: asyncio.Event
+) -> Load:
     """Keep so many long polls open."""
     head = f"GET /v1/denylist?after={cursor}&wait=30 HTTP/1.1\r\nHost: x\r\n\r\n".encode()
     load, loop = Load([head]), asyncio.get_running_loop()
@@ -188,7 +230,10 @@ async def _hold(port: int, polls: int, cursor: str, until: asyncio.Event, ready:
 
 
 async def _idle(service: ServiceProcess, requests: Path, polls: int) -> bool:
-    async with aiohttp.ClientSession() as session, session.get(f"{service.url}/v1/denylist") as answer:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{service.url}/v1/denylist") as answer,
+    ):
         cursor = read_unverified(await answer.text())[1]["cursor"]
     before = await asyncio.to_thread(at_rate, service.port, requests, rate=500)
     empty = memory_bytes(service.pid)
@@ -200,8 +245,12 @@ async def _idle(service: ServiceProcess, requests: Path, polls: int) -> bool:
     during = await asyncio.to_thread(at_rate, service.port, requests, rate=500)
     until.set()
     load = await holding
-    print(f"{polls} idle long polls: memory {empty / 1e6:.0f} -> {full / 1e6:.0f} MB ({(full - empty) / polls / 1e3:.1f} kB each)")
-    print(f"exchange at 500/s: p50 {before.p50} -> {during.p50} ms, p99 {before.p99} -> {during.p99} ms; failed {during.failed}")
+    print(
+        f"{polls} idle long polls: memory {empty / 1e6:.0f} -> {full / 1e6:.0f} MB ({(full - empty) / polls / 1e3:.1f} kB each)"
+    )
+    print(
+        f"exchange at 500/s: p50 {before.p50} -> {during.p50} ms, p99 {before.p99} -> {during.p99} ms; failed {during.failed}"
+    )
     print(f"answers to polls {dict(load.statuses)}")
     return during.p99 <= 2 * before.p99 and during.failed == 0
 
@@ -210,7 +259,11 @@ def idle(polls: int) -> bool:
     """Measure what idle followers cost the exchange."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(limit[1], 2 * polls + 1000), limit[1]))
-    with running_service() as service, database_of(service) as (url, _), tempfile.TemporaryDirectory(prefix="tokensvc-bench-") as name:
+    with (
+        running_service() as service,
+        database_of(service) as (url, _),
+        tempfile.TemporaryDirectory(prefix="tokensvc-bench-") as name,
+    ):
         requests = write_requests(Path(name) / "exchange", "/v1/token", add_keys(url, 1000))
         at_rate(service.port, requests, rate=500, seconds=3)
         return asyncio.run(_idle(service, requests, polls))
@@ -226,7 +279,12 @@ def pages() -> bool:
     for what, count in (("jti", 1), ("jti", 1000), ("key", 1000)):
         upto = 1_795_473_738 if what == "key" else None
         entries = tuple(
-            Revocation(kind=what, value=new_key_id() if what == "key" else new_jti(), exp=1_795_474_458, upto=upto)  # type: ignore[arg-type]
+            Revocation(
+                kind=what,  # type: ignore[arg-type]
+                value=new_key_id() if what == "key" else new_jti(),
+                exp=1_795_474_458,
+                upto=upto,
+            )
             for _ in range(count)
         )
         page = Page(
@@ -238,7 +296,9 @@ def pages() -> bool:
             full=False,
             entries=entries,
         )
-        sizes[f"{count} x {what}"] = len(sign_jws(build_page_payload(page), typ=DENYLIST_PAGE[0], key=key))
+        sizes[f"{count} x {what}"] = len(
+            sign_jws(build_page_payload(page), typ=DENYLIST_PAGE[0], key=key)
+        )
     print(f"bytes of a page: {sizes}")
     return sizes["1000 x jti"] <= 65_536 and sizes["1 x jti"] <= 1024
 
@@ -282,15 +342,21 @@ def day(rate: int = 10, life: int = 600) -> bool:
     with running_service() as service, database_of(service) as (url, _):
         most, without, left = asyncio.run(_live_a_day(url, rate, kept))
     bound = int(1.1 * rate * kept)
-    print(f"{rate} revocations a second for a day, kept {kept} s each: at most {most} rows ({bound} allowed), {left} at the end;")
-    print(f"{without} after the cleaner had stood still for an hour, and {most} at most again at its next turn")
+    print(
+        f"{rate} revocations a second for a day, kept {kept} s each: at most {most} rows ({bound} allowed), {left} at the end;"
+    )
+    print(
+        f"{without} after the cleaner had stood still for an hour, and {most} at most again at its next turn"
+    )
     return most <= bound
 
 
 def main() -> int:
     """Measure what is asked for, or all."""
     parser = argparse.ArgumentParser(prog="python -m bench.feed")
-    parser.add_argument("what", nargs="?", choices=["propagation", "idle", "pages", "day", "follow"])
+    parser.add_argument(
+        "what", nargs="?", choices=["propagation", "idle", "pages", "day", "follow"]
+    )
     parser.add_argument("rest", nargs="*", help=argparse.SUPPRESS)
     parser.add_argument("--followers", type=int, default=200)
     parser.add_argument("--revocations", type=int, default=1000)
@@ -298,7 +364,9 @@ def main() -> int:
     options = parser.parse_args()
     if options.what == "follow":
         issuer, service, followers, tokens = options.rest
-        asyncio.run(follow(issuer, f"{service}/v1/denylist", int(followers), Path(tokens).read_text()))
+        asyncio.run(
+            follow(issuer, f"{service}/v1/denylist", int(followers), Path(tokens).read_text())
+        )
         return 0
     proofs: dict[str, Callable[[], bool]] = {
         "pages": pages,

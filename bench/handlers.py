@@ -39,7 +39,12 @@ async def _sign(request: web.Request) -> web.Response:
         "scope": "orders:read orders:write",
     }
     token = jwt.encode(claims, _KEY, algorithm="ES256", headers=_HEADERS)
-    body = {"access_token": token, "token_type": "Bearer", "expires_in": 600, "scope": claims["scope"]}
+    body = {
+        "access_token": token,
+        "token_type": "Bearer",
+        "expires_in": 600,
+        "scope": claims["scope"],
+    }
     return web.json_response(body, headers={"Cache-Control": "no-store"})
 
 

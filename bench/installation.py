@@ -29,13 +29,18 @@ _NO_LIMIT: Final = 1_000_000_000
 
 @contextmanager
 def running_service(
-    workers: int = 1, environment: Mapping[str, str] = MappingProxyType({}), *, command: Sequence[str] = (str(EXECUTABLE),)
+    workers: int = 1,
+    environment: Mapping[str, str] = MappingProxyType({}),
+    *,
+    command: Sequence[str] = (str(EXECUTABLE),),
 ) -> Iterator[ServiceProcess]:
     """Run a service with so many workers; everything is gone at the end."""
     with tempfile.TemporaryDirectory(prefix="tokensvc-bench-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o755)  # its Postgres may run as another user
-        process = ServiceProcess(folder, ("--workers", str(workers)), dict(environment), command=command)
+        process = ServiceProcess(
+            folder, ("--workers", str(workers)), dict(environment), command=command
+        )
         try:
             process.wait_until_ready()
             yield process
@@ -54,7 +59,14 @@ def database_of(process: ServiceProcess) -> Iterator[tuple[str, int]]:
         postgres.stop()
 
 
-def add_keys(url: str, count: int, *, accounts: int = 100, per_minute: int = _NO_LIMIT, account_per_minute: int = _NO_LIMIT) -> list[str]:
+def add_keys(
+    url: str,
+    count: int,
+    *,
+    accounts: int = 100,
+    per_minute: int = _NO_LIMIT,
+    account_per_minute: int = _NO_LIMIT,
+) -> list[str]:
     """Make keys straight in the database, spread over accounts; return their texts."""
     return asyncio.run(_add_keys(url, count, accounts, per_minute, account_per_minute))
 
@@ -64,23 +76,49 @@ async def add_keys_to(url: str, count: int) -> list[str]:
     return await _add_keys(url, count, count, _NO_LIMIT, _NO_LIMIT)
 
 
-async def _add_keys(url: str, count: int, accounts: int, per_minute: int, account_per_minute: int) -> list[str]:
+async def _add_keys(
+    url: str, count: int, accounts: int, per_minute: int, account_per_minute: int
+) -> list[str]:
     connection = await connect(url)
     try:
         await connection.execute("set statement_timeout = 0; set lock_timeout = 0")
         now = await connection.fetchval("select clock_timestamp()")
         owners = [new_account_id() for _ in range(accounts)]
         rows = [(owner, "bench", now, account_per_minute, _NO_LIMIT) for owner in owners]
-        await _copy(connection, "account", ("id", "name", "created_at", "per_minute", "per_day"), rows)
+        await _copy(
+            connection, "account", ("id", "name", "created_at", "per_minute", "per_day"), rows
+        )
         await _copy(connection, "account_window", ("account_id",), [(owner,) for owner in owners])
         texts: list[str] = []
         for start in range(0, count, _AT_ONCE):
             keys = [(new_key_id(), new_api_key()) for _ in range(min(_AT_ONCE, count - start))]
             facts = [
-                (i, owners[n % accounts], k.digest, k.hint, "bench", "", CAPABILITIES, now, per_minute, _NO_LIMIT)
+                (
+                    i,
+                    owners[n % accounts],
+                    k.digest,
+                    k.hint,
+                    "bench",
+                    "",
+                    CAPABILITIES,
+                    now,
+                    per_minute,
+                    _NO_LIMIT,
+                )
                 for n, (i, k) in enumerate(keys)
             ]
-            columns = ("id", "account_id", "digest", "hint", "name", "description", "capabilities", "created_at", "per_minute", "per_day")
+            columns = (
+                "id",
+                "account_id",
+                "digest",
+                "hint",
+                "name",
+                "description",
+                "capabilities",
+                "created_at",
+                "per_minute",
+                "per_day",
+            )
             await _copy(connection, "api_key", columns, facts)
             await _copy(connection, "api_key_window", ("key_id",), [(i,) for i, _ in keys])
             texts += [k.text for _, k in keys]
@@ -90,7 +128,12 @@ async def _add_keys(url: str, count: int, accounts: int, per_minute: int, accoun
         await connection.close()
 
 
-async def _copy(connection: asyncpg.Connection, table: str, columns: Sequence[str], rows: Sequence[tuple[object, ...]]) -> None:
+async def _copy(
+    connection: asyncpg.Connection,
+    table: str,
+    columns: Sequence[str],
+    rows: Sequence[tuple[object, ...]],
+) -> None:
     await connection.copy_records_to_table(table, columns=columns, records=rows, timeout=600)
 
 
@@ -111,4 +154,6 @@ def cpu_seconds(process_id: int) -> float:
 
 def memory_bytes(process_id: int) -> int:
     """Return the resident memory of one process."""
-    return int(Path(f"/proc/{process_id}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return int(Path(f"/proc/{process_id}/statm").read_text().split()[1]) * os.sysconf(
+        "SC_PAGE_SIZE"
+    )

@@ -83,7 +83,15 @@ class Connection(asyncio.Protocol):
         if head < 0:
             return
         length = self._received.lower().find(b"content-length:", 0, head)
-        end = head + 4 + (int(self._received[length + 15 : self._received.index(b"\r", length)]) if length >= 0 else 0)
+        end = (
+            head
+            + 4
+            + (
+                int(self._received[length + 15 : self._received.index(b"\r", length)])
+                if length >= 0
+                else 0
+            )
+        )
         if len(self._received) >= end:
             status, self._received = int(self._received[9:12]), self._received[end:]
             self._load.answered(self, status, self._due)
@@ -94,7 +102,9 @@ class Connection(asyncio.Protocol):
         self._load.statuses[0] += 1
 
 
-async def run(host: str, port: int, requests: list[bytes], *, rate: float, seconds: float, connections: int) -> Load:
+async def run(
+    host: str, port: int, requests: list[bytes], *, rate: float, seconds: float, connections: int
+) -> Load:
     """Send for so many seconds; return what came of it."""
     loop, load = asyncio.get_running_loop(), Load(requests)
     for _ in range(connections):
@@ -124,9 +134,17 @@ def summarise(load: Load, seconds: float) -> dict[str, object]:
     times = sorted(load.latencies)
 
     def at(share: float) -> float:
-        return round(1000 * times[min(len(times) - 1, int(share * len(times)))], 2) if times else 0.0
+        return (
+            round(1000 * times[min(len(times) - 1, int(share * len(times)))], 2) if times else 0.0
+        )
 
-    return {"per_second": len(times) / seconds, "p50": at(0.5), "p95": at(0.95), "p99": at(0.99), "statuses": dict(load.statuses)}
+    return {
+        "per_second": len(times) / seconds,
+        "p50": at(0.5),
+        "p95": at(0.95),
+        "p99": at(0.99),
+        "statuses": dict(load.statuses),
+    }
 
 
 def main() -> None:

@@ -44,24 +44,30 @@ class Refusal:
     reason: str
 
 
-async def measure(issuer: str, api_keys: Sequence[str], revocations: int, followers: int = 1) -> list[Refusal]:
+async def measure(
+    issuer: str, api_keys: Sequence[str], revocations: int, followers: int = 1
+) -> list[Refusal]:
     """Revoke so many fresh tokens one after another, and see each refused by a follower in another process.
 
     `followers`: how many follow in that process; all but the one that is asked are there for the load.
     """
     with _follower(issuer, followers) as (asked, answers):
         async with aiohttp.ClientSession(issuer, raise_for_status=True) as session:
-            return [await _revoke_one(session, api_keys[i % len(api_keys)], asked, answers) for i in range(revocations)]
+            return [
+                await _revoke_one(session, api_keys[i % len(api_keys)], asked, answers)
+                for i in range(revocations)
+            ]
 
 
-async def _revoke_one(session: aiohttp.ClientSession, api_key: str, asked: IO[str], answers: IO[str]) -> Refusal:
+async def _revoke_one(
+    session: aiohttp.ClientSession, api_key: str, asked: IO[str], answers: IO[str]
+) -> Refusal:
     async with session.post("/v1/token", headers={"Authorization": f"Bearer {api_key}"}) as answer:
         token = str((await answer.json())["access_token"])
     print(token, file=asked, flush=True)
     accepted = json.loads(await asyncio.to_thread(answers.readline))
     if accepted != "accepted":
-        msg = f"the follower refuses a fresh token: {accepted}"
-        raise RuntimeError(msg)
+        raise RuntimeError(f"the follower refuses a fresh token: {accepted}")
     async with session.post("/v1/revoke", data={"token": token}):
         acknowledged_at = time.monotonic()
     refused_at, reason = json.loads(await asyncio.to_thread(answers.readline))
@@ -70,11 +76,24 @@ async def _revoke_one(session: aiohttp.ClientSession, api_key: str, asked: IO[st
 
 @contextmanager
 def _follower(issuer: str, followers: int) -> Iterator[tuple[IO[str], IO[str]]]:
-    command = [sys.executable, "-m", "bench.revocation", "--follow", issuer, "--followers", str(followers)]
-    with subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
-        if child.stdin is None or child.stdout is None or json.loads(child.stdout.readline()) != "ready":
-            msg = "the follower did not start"
-            raise RuntimeError(msg)
+    command = [
+        sys.executable,
+        "-m",
+        "bench.revocation",
+        "--follow",
+        issuer,
+        "--followers",
+        str(followers),
+    ]
+    with subprocess.Popen(
+        command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        if (
+            child.stdin is None
+            or child.stdout is None
+            or json.loads(child.stdout.readline()) != "ready"
+        ):
+            raise RuntimeError("the follower did not start")
         yield child.stdin, child.stdout
         child.stdin.close()
 
@@ -120,7 +139,18 @@ def _service() -> Iterator[tuple[str, list[str]]]:
         try:
             process.wait_until_ready()
             account = process.cli("account", "create", "bench", "--field", "id").stdout.strip()
-            arguments = ("key", "create", "--account", account, "--name", "bench", "--capability", "bench:run", "--field", "key")
+            arguments = (
+                "key",
+                "create",
+                "--account",
+                account,
+                "--name",
+                "bench",
+                "--capability",
+                "bench:run",
+                "--field",
+                "key",
+            )
             yield process.url, [process.cli(*arguments).stdout.strip() for _ in range(_KEYS)]
         finally:
             process.stop()
@@ -129,7 +159,14 @@ def _service() -> Iterator[tuple[str, list[str]]]:
 def report(refusals: Sequence[Refusal], followers: int) -> str:
     """Return the figures as text."""
     times = sorted(refusal.seconds for refusal in refusals if refusal.seconds is not None)
-    figures = [f"{name} {1000 * times[min(len(times) - 1, int(share * len(times)))]:.1f} ms" for name, share in _SHARES] if times else []
+    figures = (
+        [
+            f"{name} {1000 * times[min(len(times) - 1, int(share * len(times)))]:.1f} ms"
+            for name, share in _SHARES
+        ]
+        if times
+        else []
+    )
     return "\n".join(
         [
             f"revocation, acknowledged -> refused by a follower in another process; {followers} follower(s)",
@@ -144,7 +181,9 @@ _SHARES: Final = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0))
 
 def main() -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m bench.revocation", description="Measure the latency of revocation.")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.revocation", description="Measure the latency of revocation."
+    )
     parser.add_argument("-n", "--revocations", type=int, default=200)
     parser.add_argument("--followers", type=int, default=1)
     parser.add_argument("--follow", metavar="ISSUER", help=argparse.SUPPRESS)

@@ -103,7 +103,9 @@ def _replicas() -> Iterator[tuple[list[ServiceProcess], list[str]]]:
         keys = add_keys(url, 8)
         shared = {"TOKENSVC_DATABASE_URL": url, "TOKENSVC_KEYS_DIR": str(first.folder / "keys")}
         with tempfile.TemporaryDirectory(prefix="tokensvc-bench-") as name:
-            second = ServiceProcess(Path(name), (), {**shared, **issuer, **_POLICY}, command=_SCALED)
+            second = ServiceProcess(
+                Path(name), (), {**shared, **issuer, **_POLICY}, command=_SCALED
+            )
             try:
                 second.wait_until_ready()
                 yield [first, second], keys
@@ -111,10 +113,19 @@ def _replicas() -> Iterator[tuple[list[ServiceProcess], list[str]]]:
                 second.stop()
 
 
-async def _use(session: aiohttp.ClientSession, url: str, issuer: str, key: str, verifiers: Sequence[object], tally: Tally) -> None:
+async def _use(
+    session: aiohttp.ClientSession,
+    url: str,
+    issuer: str,
+    key: str,
+    verifiers: Sequence[object],
+    tally: Tally,
+) -> None:
     """Exchange and verify, at once and once more near the end of the token's life, until cancelled."""
     while True:
-        async with session.post(f"{url}/v1/token", headers={"Authorization": f"Bearer {key}"}) as answer:
+        async with session.post(
+            f"{url}/v1/token", headers={"Authorization": f"Bearer {key}"}
+        ) as answer:
             body = await answer.json()
         if answer.status != 200:
             tally.failures.append(f"exchange: {answer.status} {body}")
@@ -126,7 +137,9 @@ async def _use(session: aiohttp.ClientSession, url: str, issuer: str, key: str, 
             for verifier in verifiers:
                 tally.checks += 1
                 try:
-                    verifier.verify(token, issuer) if isinstance(verifier, FullAgeCache) else verifier.verify(token)  # type: ignore[attr-defined]
+                    verifier.verify(token, issuer) if isinstance(
+                        verifier, FullAgeCache
+                    ) else verifier.verify(token)  # type: ignore[attr-defined]
                 except BearerError as error:
                     tally.failures.append(f"{type(verifier).__name__}: {error.reason}")
 
@@ -153,7 +166,10 @@ async def _rotate(services: Sequence[ServiceProcess], keys: Sequence[str], count
                 tasks.append(group.create_task(cache.run(session, services[number % 2].url, tally)))
             await asyncio.sleep(0.2)
             tasks += [
-                group.create_task(_use(session, services[number % 2].url, issuer, key, verifiers, tally)) for number, key in enumerate(keys)
+                group.create_task(
+                    _use(session, services[number % 2].url, issuer, key, verifiers, tally)
+                )
+                for number, key in enumerate(keys)
             ]
             while len(tally.kids) <= count:  # noqa: ASYNC110 - as long as it takes
                 await asyncio.sleep(0.2)
@@ -168,23 +184,38 @@ def rotations(count: int) -> bool:
     with _replicas() as (services, keys):
         tally = asyncio.run(_rotate(services, keys, count))
     seconds = time.monotonic() - started
-    print(f"{len(tally.kids) - 1} rotations in {seconds:.0f} s, {tally.checks} verifications by 6 caches at full age and 2 followers")
-    print(f"false rejections {len(tally.failures)} {tally.failures[:3]}; most keys published at once {tally.most_published}")
+    print(
+        f"{len(tally.kids) - 1} rotations in {seconds:.0f} s, {tally.checks} verifications by 6 caches at full age and 2 followers"
+    )
+    print(
+        f"false rejections {len(tally.failures)} {tally.failures[:3]}; most keys published at once {tally.most_published}"
+    )
     return not tally.failures and tally.most_published <= 3
 
 
-async def _compromise(process: ServiceProcess, url: str, key: str, rounds: int, followers: int) -> tuple[list[float], list[float]]:
-    environment = {"TOKENSVC_DATABASE_URL": url, "TOKENSVC_KEYS_DIR": str(process.folder / "keys"), "TOKENSVC_PORT": str(process.port)}
+async def _compromise(
+    process: ServiceProcess, url: str, key: str, rounds: int, followers: int
+) -> tuple[list[float], list[float]]:
+    environment = {
+        "TOKENSVC_DATABASE_URL": url,
+        "TOKENSVC_KEYS_DIR": str(process.folder / "keys"),
+        "TOKENSVC_PORT": str(process.port),
+    }
     settings = load_settings(environment)
     database = await open_database(url, max_size=2)
     refused: list[float] = []
     fresh: list[float] = []
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        verifiers = [await stack.enter_async_context(Verifier(issuer=process.url, audience=_AUDIENCE)) for _ in range(followers)]
+        verifiers = [
+            await stack.enter_async_context(Verifier(issuer=process.url, audience=_AUDIENCE))
+            for _ in range(followers)
+        ]
 
         async def exchange() -> str:
-            async with session.post(f"{process.url}/v1/token", headers={"Authorization": f"Bearer {key}"}) as answer:
+            async with session.post(
+                f"{process.url}/v1/token", headers={"Authorization": f"Bearer {key}"}
+            ) as answer:
                 return str((await answer.json())["access_token"])
 
         for _ in range(rounds):
@@ -192,20 +223,28 @@ async def _compromise(process: ServiceProcess, url: str, key: str, rounds: int, 
             for verifier in verifiers:
                 verifier.verify(stolen)
             master_key = await load_master_key(database, settings)
-            await revoke_signing_key_now(database, settings, master_key, parse_unverified(stolen).kid, actor="bench")
+            await revoke_signing_key_now(
+                database, settings, master_key, parse_unverified(stolen).kid, actor="bench"
+            )
             began = time.monotonic()
             waiting, has_fresh = list(verifiers), False
             while waiting or not has_fresh:
                 waiting = [verifier for verifier in waiting if _accepts(verifier, stolen)]
                 if not waiting and len(refused) == len(fresh):
                     refused.append(time.monotonic() - began)
-                if not has_fresh and all(_accepts(verifier, token) for token in [await exchange()] for verifier in verifiers):
+                if not has_fresh and all(
+                    _accepts(verifier, token)
+                    for token in [await exchange()]
+                    for verifier in verifiers
+                ):
                     has_fresh = True
                     fresh.append(time.monotonic() - began)
                     if not waiting and len(refused) < len(fresh):
                         refused.append(fresh[-1])
                 await asyncio.sleep(0.001)
-            await asyncio.sleep(1.2)  # followers fetch the new standby: an emergency a second is not the promise
+            await asyncio.sleep(
+                1.2
+            )  # followers fetch the new standby: an emergency a second is not the promise
     await database.close()
     return refused, fresh
 
@@ -221,9 +260,17 @@ def _accepts(verifier: Verifier, token: str) -> bool:
 def compromise(rounds: int = 20, followers: int = 20) -> bool:
     """Revoke the signing key again and again."""
     configure_logs("error")
-    with running_service(1, {"TOKENSVC_JWKS_MAX_AGE": "1"}) as process, database_of(process) as (url, _):
-        refused, fresh = asyncio.run(_compromise(process, url, add_keys(url, 1)[0], rounds, followers))
-    for what, times in (("refused by the last of them", refused), ("fresh tokens accepted by all", fresh)):
+    with (
+        running_service(1, {"TOKENSVC_JWKS_MAX_AGE": "1"}) as process,
+        database_of(process) as (url, _),
+    ):
+        refused, fresh = asyncio.run(
+            _compromise(process, url, add_keys(url, 1)[0], rounds, followers)
+        )
+    for what, times in (
+        ("refused by the last of them", refused),
+        ("fresh tokens accepted by all", fresh),
+    ):
         times.sort()
         figures = f"p50 {1e3 * times[len(times) // 2]:.0f} ms, max {1e3 * times[-1]:.0f} ms"
         print(f"{rounds} revocations, {followers} followers, {what}: {figures}")

@@ -73,7 +73,9 @@ class Cost:
 def write_requests(path: Path, target: str, keys: Sequence[str]) -> Path:
     """Write one request per key to a file, as `bench.load` reads them."""
     head = f"POST {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {_FORM}\r\nContent-Length: {len(_BODY)}\r\n"
-    path.write_bytes(b"\0".join(f"{head}Authorization: Bearer {key}\r\n\r\n{_BODY}".encode() for key in keys))
+    path.write_bytes(
+        b"\0".join(f"{head}Authorization: Bearer {key}\r\n\r\n{_BODY}".encode() for key in keys)
+    )
     return path
 
 
@@ -84,31 +86,54 @@ _COSTS: Final = {
 }
 
 
-def full_load(port: int, requests: Path, *, seconds: int = _SECONDS, connections: int = CONNECTIONS) -> Run:
+def full_load(
+    port: int, requests: Path, *, seconds: int = _SECONDS, connections: int = CONNECTIONS
+) -> Run:
     """Send as much as is answered."""
     if shutil.which("wrk") is None:
         return at_rate(port, requests, rate=0, seconds=seconds, connections=connections)
     script = requests.with_suffix(".lua")
     script.write_text(_SCRIPT % requests)
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(script), f"http://127.0.0.1:{port}"]
+    command = [
+        "wrk",
+        "-t1",
+        f"-c{connections}",
+        f"-d{seconds}s",
+        "--latency",
+        "-s",
+        str(script),
+        f"http://127.0.0.1:{port}",
+    ]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     per_second = float(re.findall(r"Requests/sec:\s+([\d.]+)", output)[0])
     shares = {
-        share: float(number) * {"us": 0.001, "ms": 1, "s": 1000, "m": 60_000}[unit] for share, number, unit in _LATENCY.findall(output)
+        share: float(number) * {"us": 0.001, "ms": 1, "s": 1000, "m": 60_000}[unit]
+        for share, number, unit in _LATENCY.findall(output)
     }
     failed = sum(int(number) for number in re.findall(r"Non-2xx or 3xx responses: (\d+)", output))
-    return Run(per_second=per_second, p50=shares["50"], p95=shares["90"], p99=shares["99"], failed=failed)
+    return Run(
+        per_second=per_second, p50=shares["50"], p95=shares["90"], p99=shares["99"], failed=failed
+    )
 
 
 _MILLISECONDS: Final = {"us": 0.001, "ms": 1, "s": 1000, "m": 60_000}
 _LATENCY: Final = re.compile(r"^\s+(\d+)%\s+([\d.]+)(us|ms|s|m)$", re.MULTILINE)
 
 
-def at_rate(port: int, requests: Path, *, rate: float, seconds: float = _RATED_SECONDS, connections: int = 64) -> Run:
+def at_rate(
+    port: int,
+    requests: Path,
+    *,
+    rate: float,
+    seconds: float = _RATED_SECONDS,
+    connections: int = 64,
+) -> Run:
     """Send at a fixed rate."""
     options = ["--rate", str(rate), "--seconds", str(seconds), "--connections", str(connections)]
     command = [sys.executable, "-m", "bench.load", "127.0.0.1", str(port), str(requests), *options]
-    seen = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
+    seen = json.loads(
+        subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    )
     failed = sum(count for status, count in seen.pop("statuses").items() if status != "200")
     return Run(**seen, failed=failed)
 
@@ -129,49 +154,84 @@ def measure_cost(process: ServiceProcess, postgres: int, requests: Path) -> tupl
     """Measure full load together with what it takes."""
     before = cpu_seconds(postgres), cpu_seconds(process.pid), _batches(process.url)
     run = full_load(process.port, requests)
-    batches, exchanges = (after - earlier for after, earlier in zip(_batches(process.url), before[2], strict=True))
+    batches, exchanges = (
+        after - earlier for after, earlier in zip(_batches(process.url), before[2], strict=True)
+    )
     of_postgres = 1e6 * (cpu_seconds(postgres) - before[0]) / exchanges
-    of_all = 1e6 * (cpu_seconds(process.pid) - before[1]) / exchanges  # the embedded Postgres is a child of the service
+    of_all = (
+        1e6 * (cpu_seconds(process.pid) - before[1]) / exchanges
+    )  # the embedded Postgres is a child of the service
     return run, Cost(postgres=of_postgres, service=of_all - of_postgres, batch=exchanges / batches)
 
 
 def _batches(url: str) -> tuple[float, float]:
     with urllib.request.urlopen(f"{url}/metrics") as answer:
         text = answer.read().decode()
-    count, total = (re.findall(rf"^tokensvc_ledger_batch_size_{name} (\S+)$", text, re.MULTILINE) for name in ("count", "sum"))
+    count, total = (
+        re.findall(rf"^tokensvc_ledger_batch_size_{name} (\S+)$", text, re.MULTILINE)
+        for name in ("count", "sum")
+    )
     return sum(map(float, count)), sum(map(float, total))
 
 
 def measure(pairs: int, keys: int, say: Printer) -> dict[str, object]:
     """Measure everything; return the figures."""
-    figures: dict[str, object] = {"machine": describe_machine(), "connections": CONNECTIONS, "keys": keys}
+    figures: dict[str, object] = {
+        "machine": describe_machine(),
+        "connections": CONNECTIONS,
+        "keys": keys,
+    }
     with tempfile.TemporaryDirectory(prefix="tokensvc-bench-") as name, handlers() as port:
         folder = Path(name)
-        bare, sign = (write_requests(folder / target.strip("/"), target, ["tsk-" + "x" * 32]) for target in ("/bare", "/sign"))
+        bare, sign = (
+            write_requests(folder / target.strip("/"), target, ["tsk-" + "x" * 32])
+            for target in ("/bare", "/sign")
+        )
         figures["bare handler"] = say.run("bare handler", full_load(port, bare))
         with running_service() as one, database_of(one) as (url, postgres):
             exchange = _warm(one, url, keys, folder)
-            seen = [(full_load(port, sign), *measure_cost(one, postgres, exchange)) for _ in range(pairs)]
-            signed, exchanged = median([run for run, _, _ in seen]), median([run for _, run, _ in seen])
+            seen = [
+                (full_load(port, sign), *measure_cost(one, postgres, exchange))
+                for _ in range(pairs)
+            ]
+            signed, exchanged = (
+                median([run for run, _, _ in seen]),
+                median([run for _, run, _ in seen]),
+            )
             figures["sign-only handler"] = say.run("sign-only handler", signed)
             figures["exchange, 1 worker"] = say.run("exchange, 1 worker", exchanged)
-            ratios = figures["ratios"] = [round(run.per_second / base.per_second, 3) for base, run, _ in seen]
-            figures["ratio"] = say.line(f"ratio to sign-only, of {ratios}", statistics.median(ratios))
+            ratios = figures["ratios"] = [
+                round(run.per_second / base.per_second, 3) for base, run, _ in seen
+            ]
+            figures["ratio"] = say.line(
+                f"ratio to sign-only, of {ratios}", statistics.median(ratios)
+            )
             for field, what in _COSTS.items():
-                figures[what] = say.line(what, statistics.median(getattr(cost, field) for _, _, cost in seen))
-            figures["sign-only at 70 %"] = say.run("sign-only at 70 % load", at_rate(port, sign, rate=0.7 * signed.per_second))
-            figures["exchange at 70 %"] = say.run("exchange at 70 % load", at_rate(one.port, exchange, rate=0.7 * exchanged.per_second))
+                figures[what] = say.line(
+                    what, statistics.median(getattr(cost, field) for _, _, cost in seen)
+                )
+            figures["sign-only at 70 %"] = say.run(
+                "sign-only at 70 % load", at_rate(port, sign, rate=0.7 * signed.per_second)
+            )
+            figures["exchange at 70 %"] = say.run(
+                "exchange at 70 % load",
+                at_rate(one.port, exchange, rate=0.7 * exchanged.per_second),
+            )
             figures["worker MB"] = say.line("memory of the worker, MB", memory_bytes(one.pid) / 1e6)
         with running_service(2) as two, database_of(two) as (url, _):
             exchange = _warm(two, url, keys, folder)
-            figures["exchange, 2 workers"] = say.run("exchange, 2 workers", median([full_load(two.port, exchange) for _ in range(3)]))
+            figures["exchange, 2 workers"] = say.run(
+                "exchange, 2 workers", median([full_load(two.port, exchange) for _ in range(3)])
+            )
     return figures
 
 
 def _warm(process: ServiceProcess, url: str, keys: int, folder: Path) -> Path:
     """Make keys, write requests with some of them, and send them once: pages, plans, the first full-page writes."""
     texts = add_keys(url, keys)
-    requests = write_requests(folder / "exchange", "/v1/token", random.sample(texts, min(len(texts), _MOST_REQUESTS)))
+    requests = write_requests(
+        folder / "exchange", "/v1/token", random.sample(texts, min(len(texts), _MOST_REQUESTS))
+    )
     full_load(process.port, requests)
     return requests
 
@@ -200,13 +260,21 @@ def median(runs: Sequence[Run]) -> Run:
 def describe_machine() -> dict[str, str]:
     """Return hardware and versions."""
     cpu = re.findall(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    packages = {name: version(name) for name in ("aiohttp", "uvloop", "asyncpg", "PyJWT", "cryptography")}
-    return {"processor": f"{len(cpu)} x {cpu[0] if cpu else platform.machine()}", "python": platform.python_version(), **packages}
+    packages = {
+        name: version(name) for name in ("aiohttp", "uvloop", "asyncpg", "PyJWT", "cryptography")
+    }
+    return {
+        "processor": f"{len(cpu)} x {cpu[0] if cpu else platform.machine()}",
+        "python": platform.python_version(),
+        **packages,
+    }
 
 
 def main() -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m bench.throughput", description="Measure exchanges per second.")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.throughput", description="Measure exchanges per second."
+    )
     parser.add_argument("--json", type=Path, default=ROOT / "build" / "bench.json")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--keys", type=int, default=10_000)

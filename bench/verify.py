@@ -48,7 +48,12 @@ def _bare(issuer: FakeIssuer, tokens: Sequence[str]) -> Callable[[], None]:
     for token in tokens:
         text, _, signature = token.rpartition(".")
         raw = base64.urlsafe_b64decode(signature + "==")
-        signed.append((text.encode("ascii"), encode_dss_signature(int.from_bytes(raw[:32]), int.from_bytes(raw[32:]))))
+        signed.append(
+            (
+                text.encode("ascii"),
+                encode_dss_signature(int.from_bytes(raw[:32]), int.from_bytes(raw[32:])),
+            )
+        )
     verify: Callable[..., None] = key.key.verify
 
     def run() -> None:
@@ -58,7 +63,9 @@ def _bare(issuer: FakeIssuer, tokens: Sequence[str]) -> Callable[[], None]:
     return run
 
 
-def _ours(issuer: FakeIssuer, tokens: Sequence[str], remember: int, repeats: int) -> Callable[[], None]:
+def _ours(
+    issuer: FakeIssuer, tokens: Sequence[str], remember: int, repeats: int
+) -> Callable[[], None]:
     verifier = issuer.verifier(remember=remember)
     issuer.revoke(jti="another")  # an empty denylist would flatter us
     several = list(tokens) * repeats
@@ -84,7 +91,10 @@ def _pyjwt(url: str, tokens: Sequence[str]) -> Callable[[], None]:
 def _joserfc(issuer: FakeIssuer, tokens: Sequence[str]) -> Callable[[], None]:
     keys = KeySet.import_key_set(json.loads(issuer.jwks))
     registry = jose.JWTClaimsRegistry(
-        leeway=30, iss={"essential": True, "value": issuer.issuer}, aud={"essential": True, "value": AUDIENCE}, exp={"essential": True}
+        leeway=30,
+        iss={"essential": True, "value": issuer.issuer},
+        aud={"essential": True, "value": AUDIENCE},
+        exp={"essential": True},
     )
 
     def run() -> None:
@@ -139,15 +149,17 @@ def measure_denylist() -> int:
     now = int(issuer.now())
     entries = Denylist()
     entries.add(Revocation(kind="jti", value=new_jti(), exp=now + 720) for _ in range(ENTRIES))
-    page = issuer.sign(build_page_payload(issuer.build_page(None)) | {"entries": _as_json(entries)}, typ="denylist+jwt")
+    page = issuer.sign(
+        build_page_payload(issuer.build_page(None)) | {"entries": _as_json(entries)},
+        typ="denylist+jwt",
+    )
     tracemalloc.start()
     before, _ = tracemalloc.get_traced_memory()
     verifier.take(page=page)
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     if verifier.status().denylist_entries != ENTRIES:
-        msg = "the page was not taken in"
-        raise RuntimeError(msg)
+        raise RuntimeError("the page was not taken in")
     return held - before
 
 
@@ -159,7 +171,10 @@ def report(best: dict[str, float], denylist_bytes: int) -> str:
     """Return the table."""
     width = max(map(len, best))
     lines = [f"{'ES256, per token':{width}}  {'microseconds':>12}  {'x bare':>6}"]
-    lines += [f"{name:{width}}  {1e6 * seconds:12.2f}  {seconds / best[_BARE]:6.2f}" for name, seconds in best.items()]
+    lines += [
+        f"{name:{width}}  {1e6 * seconds:12.2f}  {seconds / best[_BARE]:6.2f}"
+        for name, seconds in best.items()
+    ]
     lines.append(f"\nmemory of {ENTRIES:,} denied tokens: {denylist_bytes / 1e6:.1f} MB")
     return "\n".join(lines)
 
@@ -172,7 +187,9 @@ async def _measure(count: int, rounds: int) -> dict[str, float]:
 
 def main() -> int:
     """Measure and print; fail if what we promise does not hold."""
-    parser = argparse.ArgumentParser(prog="python -m bench.verify", description="Measure the cost of a verification.")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.verify", description="Measure the cost of a verification."
+    )
     parser.add_argument("-n", "--tokens", type=int, default=500)
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()

@@ -12,7 +12,11 @@ PURE = "src/tokensvc/core/*,src/tokensvc/verify/*"
 
 
 def main() -> int:
-    for variable in [name for name in os.environ if name.startswith("TOKENSVC_") and name != "TOKENSVC_POSTGRES_BIN_DIR"]:
+    for variable in [
+        name
+        for name in os.environ
+        if name.startswith("TOKENSVC_") and name != "TOKENSVC_POSTGRES_BIN_DIR"
+    ]:
         del os.environ[variable]
     coverage = [sys.executable, "-m", "coverage"]
     _call(*coverage, "erase")

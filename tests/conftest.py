@@ -38,13 +38,22 @@ if TYPE_CHECKING:
     from tokensvc.issuer.service import Service
     from tokensvc.settings import Settings
 
-UNSAFE_AND_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200")
+UNSAFE_AND_FAST = (
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "max_connections=200",
+)
 _numbers = itertools.count(1)
 
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in [name for name in os.environ if name.startswith("TOKENSVC_") and name != "TOKENSVC_POSTGRES_BIN_DIR"]:
+    for variable in [
+        name
+        for name in os.environ
+        if name.startswith("TOKENSVC_") and name != "TOKENSVC_POSTGRES_BIN_DIR"
+    ]:
         monkeypatch.delenv(variable)
 
 
@@ -61,7 +70,9 @@ def session_folder() -> Iterator[Path]:
 def postgres(session_folder: Path) -> Iterator[str]:
     """The URL of a real Postgres, one for the whole run."""
     explicit = os.environ.get("TOKENSVC_POSTGRES_BIN_DIR")
-    server = EmbeddedPostgres(session_folder / "pg", bin_dir=Path(explicit) if explicit else None, options=UNSAFE_AND_FAST)
+    server = EmbeddedPostgres(
+        session_folder / "pg", bin_dir=Path(explicit) if explicit else None, options=UNSAFE_AND_FAST
+    )
     url = server.start()
     try:
         asyncio.run(_make_template(url))
@@ -103,7 +114,9 @@ def take_database(postgres: str) -> Iterator[Callable[[], str]]:
 
 
 @pytest.fixture
-def new_database_url(postgres: str, take_database: Callable[[], str]) -> Iterator[Callable[[bool], str]]:
+def new_database_url(
+    postgres: str, take_database: Callable[[], str]
+) -> Iterator[Callable[[bool], str]]:
     """Makes fresh databases: `new_database_url(True)` migrated, `(False)` empty. Dropped at the end."""
     made: list[str] = []
 
@@ -149,7 +162,12 @@ async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
 
 @pytest.fixture
 def settings(tmp_path: Path, unused_tcp_port: int) -> Settings:
-    return make_settings(port=unused_tcp_port, keys_dir=tmp_path / "keys", data_dir=tmp_path / "data", database_wait=5)
+    return make_settings(
+        port=unused_tcp_port,
+        keys_dir=tmp_path / "keys",
+        data_dir=tmp_path / "data",
+        database_wait=5,
+    )
 
 
 @pytest.fixture
@@ -188,7 +206,9 @@ def logs() -> Iterator[Logs]:
 
 
 @pytest.fixture
-async def new_client(database_url: str) -> AsyncIterator[Callable[[Settings], Awaitable[TestClient[web.Request, web.Application]]]]:
+async def new_client(
+    database_url: str,
+) -> AsyncIterator[Callable[[Settings], Awaitable[TestClient[web.Request, web.Application]]]]:
     """Serves the application in this process, on the port of the settings; the database must be initialised."""
     clients: list[TestClient[web.Request, web.Application]] = []
 
@@ -205,7 +225,10 @@ async def new_client(database_url: str) -> AsyncIterator[Callable[[Settings], Aw
 
 @pytest.fixture
 async def client(
-    logs: Logs, started: Started, settings: Settings, new_client: Callable[[Settings], Awaitable[TestClient[Any, Any]]]
+    logs: Logs,
+    started: Started,
+    settings: Settings,
+    new_client: Callable[[Settings], Awaitable[TestClient[Any, Any]]],
 ) -> TestClient[Any, Any]:
     """A client of a service that runs in this process."""
     del logs, started

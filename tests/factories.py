@@ -83,7 +83,13 @@ def make_verdict(**changes: Any) -> Verdict:
 
 
 def make_audience(**changes: Any) -> Audience:
-    values: dict[str, Any] = {"name": "api", "description": "", "token_life": None, "alg": "ES256", "created_at": NOW}
+    values: dict[str, Any] = {
+        "name": "api",
+        "description": "",
+        "token_life": None,
+        "alg": "ES256",
+        "created_at": NOW,
+    }
     return Audience(**values | changes)
 
 

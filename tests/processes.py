@@ -33,7 +33,9 @@ def find_free_port() -> int:
         return port
 
 
-def run_cli(*arguments: str, cwd: Path, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+def run_cli(
+    *arguments: str, cwd: Path, stdin: str = "", **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run one command to its end."""
     return subprocess.run(
         [str(EXECUTABLE), *arguments],
@@ -48,14 +50,23 @@ def run_cli(*arguments: str, cwd: Path, stdin: str = "", **environment: str) -> 
 
 
 def clean_environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("TOKENSVC_") or name.endswith("BIN_DIR")}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("TOKENSVC_") or name.endswith("BIN_DIR")
+    }
 
 
 class ServiceProcess:
     """`tokensvc serve` in a folder of its own, with its own port, keys and (unless a URL is given) its own embedded Postgres."""
 
     def __init__(
-        self, folder: Path, arguments: tuple[str, ...], environment: dict[str, str], *, command: Sequence[str] = (str(EXECUTABLE),)
+        self,
+        folder: Path,
+        arguments: tuple[str, ...],
+        environment: dict[str, str],
+        *,
+        command: Sequence[str] = (str(EXECUTABLE),),
     ) -> None:
         self.folder = folder
         self.port = int(environment.get("TOKENSVC_PORT") or find_free_port())
@@ -116,8 +127,7 @@ class ServiceProcess:
                         return
             except OSError:
                 time.sleep(0.05)
-        msg = f"not ready:\n{self.output}\n{self.errors}"
-        raise AssertionError(msg)
+        raise AssertionError(f"not ready:\n{self.output}\n{self.errors}")
 
     def cli(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command beside the service, with the same settings."""
@@ -141,5 +151,8 @@ class ServiceProcess:
         if self._child is not None and self._child.poll() is None:
             self.send(signal.SIGTERM)
             self.wait()
-        if "TOKENSVC_DATABASE_URL" not in self._environment and (self.folder / ".tokensvc").exists():
+        if (
+            "TOKENSVC_DATABASE_URL" not in self._environment
+            and (self.folder / ".tokensvc").exists()
+        ):
             self.cli("account", "list")

@@ -43,8 +43,7 @@ class _JumpingSelector(selectors.SelectSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
-            msg = "the test waits for something that can never happen"
-            raise RuntimeError(msg)
+            raise RuntimeError("the test waits for something that can never happen")
         ready = super().select(0)
         if not ready:
             self.moment += max(0.0, timeout)
@@ -61,7 +60,9 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._jumping.moment
 
-    def run_in_executor(self, executor: Executor | None, func: Callable[..., _T], *args: Any) -> asyncio.Future[_T]:  # type: ignore[override]
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Executor | None, func: Callable[..., _T], *args: Any
+    ) -> asyncio.Future[_T]:
         """Work of a thread takes no time here."""
         del executor
         done: asyncio.Future[_T] = self.create_future()
@@ -132,7 +133,9 @@ class SimulatedIssuer(FakeIssuer):
         self._check_up()
         document = self.jwks_lie if self.jwks_lie is not None else self.jwks
         current = f'"{hash(document)}"'
-        return JwksAnswer(None if etag == current else document, current, self.max_age, self.cached_for)
+        return JwksAnswer(
+            None if etag == current else document, current, self.max_age, self.cached_for
+        )
 
     async def fetch_page(self, url: str, after: str | None, wait: int) -> str:
         assert url == f"{ISSUER}/v1/denylist"
@@ -152,8 +155,7 @@ class SimulatedIssuer(FakeIssuer):
 
     def _check_up(self) -> None:
         if self.down:
-            msg = "the issuer cannot be reached: simulated"
-            raise FetchError(msg)
+            raise FetchError("the issuer cannot be reached: simulated")
 
     # --- what it does --------------------------------------------------------------------------------------------------------
 
@@ -182,13 +184,24 @@ class SimulatedIssuer(FakeIssuer):
         self._changed.set()
         self._changed = asyncio.Event()
 
-    def sign_page(self, page: Page | dict[str, Any], *, typ: str = "denylist+jwt", key: SigningKey | None = None) -> str:
+    def sign_page(
+        self,
+        page: Page | dict[str, Any],
+        *,
+        typ: str = "denylist+jwt",
+        key: SigningKey | None = None,
+    ) -> str:
         payload = build_page_payload(page) if isinstance(page, Page) else page
         return self.sign(payload, typ=typ, key=key)
 
     def make_verifier(self, *, skew: float = 0.0, **options: Any) -> Verifier:
         """A verifier of this issuer, not started."""
-        values: dict[str, Any] = {"issuer": ISSUER, "audience": "api", "fetcher": self, "clock": simulated_clock(skew=skew)}
+        values: dict[str, Any] = {
+            "issuer": ISSUER,
+            "audience": "api",
+            "fetcher": self,
+            "clock": simulated_clock(skew=skew),
+        }
         return Verifier(**values | options)
 
 

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _PREFIX: Final = "TOKENSVC_"
-_SECRETS: Final = {"database_url", "direct_database_url"}  # the master key has a file of its own, read where it is needed
+_SECRETS: Final = {
+    "database_url",
+    "direct_database_url",
+}  # the master key has a file of its own, read where it is needed
 _CREDENTIAL: Final = "tokensvc-master-key"
 _LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
 
@@ -28,18 +31,24 @@ _LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
 class Settings(BaseSettings):
     """All settings. Durations are whole seconds."""
 
-    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True
+    )
 
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65535)
     issuer: str = ""
     database_url: SecretStr | None = None
-    direct_database_url: SecretStr | None = Field(None, description="past a pooler in transaction mode: for LISTEN and the ledger")
+    direct_database_url: SecretStr | None = Field(
+        None, description="past a pooler in transaction mode: for LISTEN and the ledger"
+    )
     data_dir: Path = Path(".tokensvc")
     keys_dir: Path = Path("keys")
     master_key: SecretStr | None = Field(None, description="32 bytes in base64")
     master_key_file: Path | None = None
-    is_credential: bool = Field(default=False, description="the master key file lies in systemd's credential folder")
+    is_credential: bool = Field(
+        default=False, description="the master key file lies in systemd's credential folder"
+    )
     postgres_bin_dir: Path | None = None
     database_wait: int = Field(30, ge=0, description="how long the start waits for Postgres")
     pool_size: int = Field(10, ge=2, le=200)
@@ -49,19 +58,31 @@ class Settings(BaseSettings):
     max_token_ttl: int = Field(3600, ge=1)
     key_prefix: str = DEFAULT_PREFIX
 
-    ledger_queue: int = Field(2000, ge=1, description="how many exchanges may wait for Postgres; more are turned away at once")
-    unknown_keys_per_minute: int = Field(100, ge=1, description="per client network and process, before unknown keys are slowed down")
-    trusted_proxy_hops: int = Field(0, ge=0, le=10, description="how many proxies in front write X-Forwarded-For")
+    ledger_queue: int = Field(
+        2000,
+        ge=1,
+        description="how many exchanges may wait for Postgres; more are turned away at once",
+    )
+    unknown_keys_per_minute: int = Field(
+        100, ge=1, description="per client network and process, before unknown keys are slowed down"
+    )
+    trusted_proxy_hops: int = Field(
+        0, ge=0, le=10, description="how many proxies in front write X-Forwarded-For"
+    )
     usage_days: int = Field(90, ge=1, description="how long usage is kept")
 
     jwks_max_age: int = Field(300, ge=0)
-    verifier_cache: int = Field(330, ge=0, description="how long verifiers may keep a JWKS whatever max-age says")
+    verifier_cache: int = Field(
+        330, ge=0, description="how long verifiers may keep a JWKS whatever max-age says"
+    )
     rotation_margin: int = Field(60, ge=0)
     rotation_period: int = Field(30 * 86400, ge=1)
 
     feed_page_ttl: int = Field(60, ge=5)
     feed_max_wait: int = Field(30, ge=1, le=30)
-    feed_authentication: Literal["off", "required"] = Field("off", description="whether followers need a token with tokensvc:denylist")
+    feed_authentication: Literal["off", "required"] = Field(
+        "off", description="whether followers need a token with tokensvc:denylist"
+    )
     drain_seconds: int = Field(10, ge=0)
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
 
@@ -90,33 +111,39 @@ class Settings(BaseSettings):
     @classmethod
     def _issuer(cls, value: str) -> str:
         parts = urlsplit(value)
-        if value and (parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment):
-            msg = "must be an http(s) URL without query and fragment (RFC 8414 section 2)"
-            raise ValueError(msg)
+        if value and (
+            parts.scheme not in {"http", "https"}
+            or not parts.hostname
+            or parts.query
+            or parts.fragment
+        ):
+            raise ValueError(
+                "must be an http(s) URL without query and fragment (RFC 8414 section 2)"
+            )
         return value.removesuffix("/")
 
     @model_validator(mode="after")
     def _durations(self) -> Self:
         if self.token_ttl > self.max_token_ttl:
-            msg = f"TOKENSVC_TOKEN_TTL ({self.token_ttl}) must not exceed TOKENSVC_MAX_TOKEN_TTL ({self.max_token_ttl})"
-            raise ValueError(msg)
+            raise ValueError(
+                f"TOKENSVC_TOKEN_TTL ({self.token_ttl}) must not exceed TOKENSVC_MAX_TOKEN_TTL ({self.max_token_ttl})"
+            )
         lead = self.jwks_max_age + self.verifier_cache + self.rotation_margin
         if self.rotation_period <= lead:
-            msg = (
+            raise ValueError(
                 f"TOKENSVC_ROTATION_PERIOD ({self.rotation_period}) must exceed the time that a new key is published before it signs: "
                 f"TOKENSVC_JWKS_MAX_AGE + TOKENSVC_VERIFIER_CACHE + TOKENSVC_ROTATION_MARGIN = {lead}"
             )
-            raise ValueError(msg)
         shown = self.max_token_ttl + int(LEEWAY.total_seconds())
         if self.rotation_period <= shown:
-            msg = (
+            raise ValueError(
                 f"TOKENSVC_ROTATION_PERIOD ({self.rotation_period}) must exceed the time that a key is published after it signed last: "
                 f"TOKENSVC_MAX_TOKEN_TTL + {int(LEEWAY.total_seconds())} = {shown}"
             )
-            raise ValueError(msg)
         if self.feed_page_ttl <= self.feed_max_wait // 2:
-            msg = "TOKENSVC_FEED_PAGE_TTL must exceed half of TOKENSVC_FEED_MAX_WAIT, or followers see only expired pages"
-            raise ValueError(msg)
+            raise ValueError(
+                "TOKENSVC_FEED_PAGE_TTL must exceed half of TOKENSVC_FEED_MAX_WAIT, or followers see only expired pages"
+            )
         return self
 
     @property
@@ -128,7 +155,11 @@ class Settings(BaseSettings):
     @property
     def direct_url(self) -> str | None:
         """The way to the database past a pooler, None if it is not another one."""
-        return None if self.direct_database_url is None else self.direct_database_url.get_secret_value()
+        return (
+            None
+            if self.direct_database_url is None
+            else self.direct_database_url.get_secret_value()
+        )
 
     @property
     def is_loopback(self) -> bool:
@@ -167,7 +198,9 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        raise StartRefusedError("; ".join(_explain(dict(e)) for e in error.errors(include_input=False))) from error
+        raise StartRefusedError(
+            "; ".join(_explain(dict(e)) for e in error.errors(include_input=False))
+        ) from error
 
 
 def _values(environment: Mapping[str, str]) -> dict[str, str]:
@@ -177,8 +210,9 @@ def _values(environment: Mapping[str, str]) -> dict[str, str]:
         path = environment.get(variable + "_FILE")
         if name in _SECRETS and path:
             if variable in environment:
-                msg = f"{variable} and {variable}_FILE contradict each other: set one of them"
-                raise StartRefusedError(msg)
+                raise StartRefusedError(
+                    f"{variable} and {variable}_FILE contradict each other: set one of them"
+                )
             values[name] = _read(variable + "_FILE", path)
         elif environment.get(variable):
             values[name] = environment[variable]
@@ -188,8 +222,9 @@ def _values(environment: Mapping[str, str]) -> dict[str, str]:
 def _add_credential(values: dict[str, str], environment: Mapping[str, str]) -> dict[str, str]:
     """Take the master key from systemd's credential folder (`LoadCredential=tokensvc-master-key:...`) if nothing else names one."""
     if "master_key" in values and "master_key_file" in values:
-        msg = "TOKENSVC_MASTER_KEY and TOKENSVC_MASTER_KEY_FILE contradict each other: set one of them"
-        raise StartRefusedError(msg)
+        raise StartRefusedError(
+            "TOKENSVC_MASTER_KEY and TOKENSVC_MASTER_KEY_FILE contradict each other: set one of them"
+        )
     values.pop("is_credential", None)
     folder = environment.get("CREDENTIALS_DIRECTORY")
     if folder and not {"master_key", "master_key_file"} & values.keys():
@@ -203,8 +238,7 @@ def _read(variable: str, path: str) -> str:
     try:
         return Path(path).read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        msg = f"{variable}: cannot read {path}"
-        raise StartRefusedError(msg) from error
+        raise StartRefusedError(f"{variable}: cannot read {path}") from error
 
 
 def _explain(error: dict[str, object]) -> str:

@@ -23,20 +23,30 @@ if TYPE_CHECKING:
 class Cli:
     """`cli("account", "list")` runs a command and returns its result; `cli.json(...)` what it printed with `-o json`."""
 
-    def __call__(self, *arguments: str, stdin: str = "", code: int = 0, **environment: str | None) -> Result:
-        result = CliRunner().invoke(root, arguments, input=stdin, env=environment, prog_name="tokensvc")
+    def __call__(
+        self, *arguments: str, stdin: str = "", code: int = 0, **environment: str | None
+    ) -> Result:
+        result = CliRunner().invoke(
+            root, arguments, input=stdin, env=environment, prog_name="tokensvc"
+        )
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         assert result.exit_code == code, result.output
         assert "Traceback" not in result.output
         return result
 
-    def json(self, *arguments: str, stdin: str = "", code: int = 0, **environment: str | None) -> Any:
-        return json.loads(self(*arguments, "-o", "json", stdin=stdin, code=code, **environment).stdout)
+    def json(
+        self, *arguments: str, stdin: str = "", code: int = 0, **environment: str | None
+    ) -> Any:
+        return json.loads(
+            self(*arguments, "-o", "json", stdin=stdin, code=code, **environment).stdout
+        )
 
 
 @pytest.fixture
-def cli(new_database_url: Callable[[bool], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
+def cli(
+    new_database_url: Callable[[bool], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Cli]:
     """Commands on a fresh, migrated database, in an empty folder."""
     monkeypatch.setenv("TOKENSVC_DATABASE_URL", new_database_url(True))
     monkeypatch.chdir(tmp_path)
@@ -64,7 +74,16 @@ def account(cli: Cli) -> str:
 @pytest.fixture
 def key(cli: Cli, account: str) -> dict[str, Any]:
     """A key as `key create -o json` prints it."""
-    arguments = ("--account", account, "--name", "ci", "--capability", "orders:read", "--capability", "orders:write")
+    arguments = (
+        "--account",
+        account,
+        "--name",
+        "ci",
+        "--capability",
+        "orders:read",
+        "--capability",
+        "orders:write",
+    )
     made: dict[str, Any] = cli.json("key", "create", *arguments)
     assert find_secrets(made["key"]) == [made["key"]]
     return made

@@ -54,8 +54,21 @@ def test_accounts_are_created_listed_shown_suspended_resumed_and_deleted(cli):
     assert cli("account", "list").stderr == "no accounts yet: tokensvc account create NAME\n"
     assert cli.json("account", "list") == []
     created = cli.json("account", "create", "Orders team")
-    assert set(created) == {"id", "name", "state", "created_at", "suspended_at", "tier", "per_minute", "per_day"}
-    assert (created["name"], created["state"], created["suspended_at"]) == ("Orders team", "active", None)
+    assert set(created) == {
+        "id",
+        "name",
+        "state",
+        "created_at",
+        "suspended_at",
+        "tier",
+        "per_minute",
+        "per_day",
+    }
+    assert (created["name"], created["state"], created["suspended_at"]) == (
+        "Orders team",
+        "active",
+        None,
+    )
     assert created["created_at"].endswith("Z")
     text = cli("account", "create", "Second")
     assert text.stdout.startswith("id            acct_")
@@ -76,12 +89,38 @@ def test_a_key_is_created_and_shown_once(cli, key, account):
     assert set(key) == {
         *("id", "key", "account", "name", "description", "hint", "state", "capabilities"),
         *("created_at", "expires_at", "disabled_at", "revoked_at", "predecessor", "successor"),
-        *("tier", "per_minute", "per_day", "last_used_at", "last_used_network", "last_used_audience"),
+        *(
+            "tier",
+            "per_minute",
+            "per_day",
+            "last_used_at",
+            "last_used_network",
+            "last_used_audience",
+        ),
     }
-    assert (key["account"], key["capabilities"], key["state"]) == (account, ["orders:read", "orders:write"], "active")
-    later = [cli("key", "list"), cli("key", "show", key["id"]), cli("key", "list", "--account", account, "-o", "json")]
+    assert (key["account"], key["capabilities"], key["state"]) == (
+        account,
+        ["orders:read", "orders:write"],
+        "active",
+    )
+    later = [
+        cli("key", "list"),
+        cli("key", "show", key["id"]),
+        cli("key", "list", "--account", account, "-o", "json"),
+    ]
     assert all(key["id"] in result.stdout and find_secrets(result.output) == [] for result in later)
-    arguments = ("key", "create", "--account", account, "--name", "two", "--capability", "orders:read", "--expires-in", "90d")
+    arguments = (
+        "key",
+        "create",
+        "--account",
+        account,
+        "--name",
+        "two",
+        "--capability",
+        "orders:read",
+        "--expires-in",
+        "90d",
+    )
     text = cli(*arguments)
     assert len(find_secrets(text.stdout)) == 1
     assert text.stderr == "the key is shown this once: store it now\n"
@@ -98,28 +137,64 @@ def test_an_empty_list_of_keys_says_how_to_begin(cli, account):
 
 def test_a_key_can_be_written_to_a_new_file_that_only_we_can_read(cli, account, tmp_path):
     path = tmp_path / "key.env"
-    arguments = ("--account", account, "--name", "x", "--capability", "orders:read", "--write-env", str(path))
+    arguments = (
+        "--account",
+        account,
+        "--name",
+        "x",
+        "--capability",
+        "orders:read",
+        "--write-env",
+        str(path),
+    )
     made = cli.json("key", "create", *arguments)
     assert path.read_text() == f"TOKENSVC_API_KEY={made['key']}\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert "(File exists); name a new file" in cli("key", "create", *arguments, code=5).stderr
-    assert "(File exists)" in cli("key", "rotate", made["id"], "--write-env", str(path), code=5).stderr
+    assert (
+        "(File exists)" in cli("key", "rotate", made["id"], "--write-env", str(path), code=5).stderr
+    )
     assert len(cli.json("key", "list")) == 1, "nothing was made that nobody has seen"
     rotated = cli.json("key", "rotate", made["id"], "--write-env", str(tmp_path / "next.env"))
     assert (tmp_path / "next.env").read_text() == f"TOKENSVC_API_KEY={rotated['key']}\n"
 
 
-def test_a_key_is_never_made_and_then_lost_because_its_file_cannot_be_written(cli, account, tmp_path):
+def test_a_key_is_never_made_and_then_lost_because_its_file_cannot_be_written(
+    cli, account, tmp_path
+):
     arguments = ("--account", account, "--name", "x", "--capability", "orders:read")
-    result = cli("key", "create", *arguments, "--write-env", str(tmp_path / "no" / "folder" / "key.env"), code=5)
+    result = cli(
+        "key",
+        "create",
+        *arguments,
+        "--write-env",
+        str(tmp_path / "no" / "folder" / "key.env"),
+        code=5,
+    )
     assert "folder" in result.stderr
     assert cli.json("key", "list") == []
 
 
 def test_keys_are_updated_disabled_enabled_rotated_revoked_and_deleted(cli, key):
     key_id = key["id"]
-    changed = cli.json("key", "update", key_id, "--name", "new", "--description", "d", "--capability", "orders:read", "--expires-in", "2w")
-    assert (changed["name"], changed["description"], changed["capabilities"]) == ("new", "d", ["orders:read"])
+    changed = cli.json(
+        "key",
+        "update",
+        key_id,
+        "--name",
+        "new",
+        "--description",
+        "d",
+        "--capability",
+        "orders:read",
+        "--expires-in",
+        "2w",
+    )
+    assert (changed["name"], changed["description"], changed["capabilities"]) == (
+        "new",
+        "d",
+        ["orders:read"],
+    )
     assert cli.json("key", "update", key_id, "--expires-in", "never")["expires_at"] is None
     assert cli.json("denylist", "list") == []
     assert cli.json("key", "update", key_id, "--end-tokens")["state"] == "active"
@@ -142,20 +217,50 @@ def test_keys_are_updated_disabled_enabled_rotated_revoked_and_deleted(cli, key)
 
 
 def test_a_life_beyond_the_calendar_is_refused(cli, account, key):
-    arguments = ("--account", account, "--name", "x", "--capability", "orders:read", "--expires-in", "999999w")
+    arguments = (
+        "--account",
+        account,
+        "--name",
+        "x",
+        "--capability",
+        "orders:read",
+        "--expires-in",
+        "999999w",
+    )
     assert "longer than a hundred years" in cli("key", "create", *arguments, code=2).stderr
-    assert "longer than a hundred years" in cli("key", "update", key["id"], "--expires-in", "999999w", code=2).stderr
+    assert (
+        "longer than a hundred years"
+        in cli("key", "update", key["id"], "--expires-in", "999999w", code=2).stderr
+    )
 
 
 def test_a_grace_beyond_the_calendar_is_refused_and_keys_can_still_be_listed(cli, key):
-    assert "longer than a hundred years" in cli("key", "rotate", key["id"], "--grace", "999999w", code=2).stderr
+    assert (
+        "longer than a hundred years"
+        in cli("key", "rotate", key["id"], "--grace", "999999w", code=2).stderr
+    )
     assert [row["id"] for row in cli.json("key", "list")] == [key["id"]]
 
 
 def test_a_slip_in_a_capability_is_refused_with_the_way_out(cli, account, key):
-    arguments = ("key", "create", "--account", account, "--name", "x", "--capability", "orders:raed")
-    assert "did you mean 'orders:read'? If not: tokensvc capability add orders:raed" in cli(*arguments, code=5).stderr
-    assert cli.json("capability", "add", "orders:raed", "--description", "really")["description"] == "really"
+    arguments = (
+        "key",
+        "create",
+        "--account",
+        account,
+        "--name",
+        "x",
+        "--capability",
+        "orders:raed",
+    )
+    assert (
+        "did you mean 'orders:read'? If not: tokensvc capability add orders:raed"
+        in cli(*arguments, code=5).stderr
+    )
+    assert (
+        cli.json("capability", "add", "orders:raed", "--description", "really")["description"]
+        == "really"
+    )
     cli(*arguments)
     assert key["id"] in cli("key", "list").stdout
 
@@ -167,12 +272,17 @@ def test_capabilities_are_added_listed_and_removed(cli):
     assert "a capability is 1 to 64" in cli("capability", "add", "no good", code=5).stderr
     assert [row["name"] for row in cli.json("capability", "list")] == ["orders:read"]
     assert "orders:read" in cli("capability", "list").stdout
-    assert cli.json("capability", "remove", "orders:read") == {"name": "orders:read", "state": "removed"}
+    assert cli.json("capability", "remove", "orders:read") == {
+        "name": "orders:read",
+        "state": "removed",
+    }
     assert "there is no capability" in cli("capability", "remove", "orders:read", code=3).stderr
 
 
 def test_a_capability_that_is_held_stays(cli, key):
-    assert "is held by 1 key(s)" in cli("capability", "remove", key["capabilities"][0], code=5).stderr
+    assert (
+        "is held by 1 key(s)" in cli("capability", "remove", key["capabilities"][0], code=5).stderr
+    )
 
 
 def test_audiences_are_added_listed_updated_and_removed(ready):
@@ -183,7 +293,10 @@ def test_audiences_are_added_listed_updated_and_removed(ready):
     assert ready.json("audience", "update", "orders", "--description", "x")["token_ttl"] == 300
     assert ready.json("audience", "update", "orders", "--token-ttl", "default")["token_ttl"] is None
     assert ready.json("audience", "add", "plain", "--token-ttl", "default")["token_ttl"] is None
-    assert "TOKENSVC_MAX_TOKEN_TTL" in ready("audience", "update", "orders", "--token-ttl", "2h", code=5).stderr
+    assert (
+        "TOKENSVC_MAX_TOKEN_TTL"
+        in ready("audience", "update", "orders", "--token-ttl", "2h", code=5).stderr
+    )
     assert "exists already" in ready("audience", "add", "orders", code=5).stderr
     assert ready.json("audience", "remove", "orders") == {"name": "orders", "state": "removed"}
     assert "there is no audience" in ready("audience", "remove", "orders", code=3).stderr
@@ -217,7 +330,10 @@ def test_migrate_says_what_it_has_applied(cli, new_database_url):
 def test_signing_keys_are_listed_and_rotated(ready):
     listed = ready.json("signing-key", "list")
     assert sorted(row["phase"] for row in listed) == ["active", "pending"]
-    assert all(set(row) >= {"kid", "alg", "age_seconds", "safe_to_activate_at", "safe_to_remove_at"} for row in listed)
+    assert all(
+        set(row) >= {"kid", "alg", "age_seconds", "safe_to_activate_at", "safe_to_remove_at"}
+        for row in listed
+    )
     (standby,) = [row["kid"] for row in listed if row["phase"] == "pending"]
     assert standby in ready("signing-key", "list").stdout
     assert ready.json("signing-key", "rotate")["kid"] == standby
@@ -230,7 +346,12 @@ def test_the_denylist_and_the_audit_trail_are_listed(cli, key):
     assert cli("denylist", "list").stderr == "nothing is revoked\n"
     cli("key", "revoke", key["id"])
     (row,) = cli.json("denylist", "list")
-    assert (row["seq"], row["kind"], row["value"], row["reason"]) == (1, "key", key["id"], "key revoked")
+    assert (row["seq"], row["kind"], row["value"], row["reason"]) == (
+        1,
+        "key",
+        key["id"],
+        "key revoked",
+    )
     assert row["expires"] >= row["upto"] + 120
     assert key["id"] in cli("denylist", "list").stdout
     events = cli.json("audit", "list", "--subject", key["id"])

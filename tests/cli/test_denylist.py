@@ -16,7 +16,13 @@ from tokensvc.core.identifier import new_jti
 def test_one_token_is_denied_by_its_id_alone(ready):
     jti = new_jti()
     row = ready.json("denylist", "add", "--jti", jti, "--exp-in", "5m", "--reason", "seen in a log")
-    assert (row["seq"], row["kind"], row["value"], row["upto"], row["reason"]) == (1, "jti", jti, None, "token revoked")
+    assert (row["seq"], row["kind"], row["value"], row["upto"], row["reason"]) == (
+        1,
+        "jti",
+        jti,
+        None,
+        "token revoked",
+    )
     assert 300 + 120 - 5 <= row["expires"] - time.time() <= 300 + 120
     (event,) = ready.json("audit", "list", "--subject", jti)
     assert (event["action"], event["detail"]["reason"]) == ("denylist.add", "seen in a log")
@@ -83,11 +89,15 @@ class Watch:
     """`tokensvc denylist watch` beside the test."""
 
     def __init__(self, folder, *arguments):
-        environment = clean_environment() | {"TOKENSVC_DATABASE_URL": os.environ["TOKENSVC_DATABASE_URL"]}
+        environment = clean_environment() | {
+            "TOKENSVC_DATABASE_URL": os.environ["TOKENSVC_DATABASE_URL"]
+        }
         self._errors = folder / "watch-errors"
         command = [str(EXECUTABLE), "denylist", "watch", *arguments]
         with self._errors.open("w") as file:
-            self._child = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=file, text=True)
+            self._child = subprocess.Popen(
+                command, env=environment, stdout=subprocess.PIPE, stderr=file, text=True
+            )
         give_up = time.monotonic() + 15
         while "watching" not in self.errors:
             assert time.monotonic() < give_up
@@ -118,7 +128,10 @@ def test_entries_are_printed_as_they_come_and_ctrl_c_ends_it_quietly(ready, key,
     assert "Traceback" not in watch.errors
     assert watch.interrupt() == (0, "")
     again = Watch(tmp_path, "--after", first["cursor"])
-    assert again.next_line() == f"{second['cursor']}  key {key['id']} up to {second['upto']}  (key revoked)\n"
+    assert (
+        again.next_line()
+        == f"{second['cursor']}  key {key['id']} up to {second['upto']}  (key revoked)\n"
+    )
     assert again.interrupt() == (0, "")
 
 

@@ -7,7 +7,12 @@ import pytest
 
 def test_the_default_tier_is_there_and_can_be_changed_and_not_removed(cli):
     (default,) = cli.json("tier", "list")
-    numbers = {"key_per_minute": 60, "key_per_day": 5000, "account_per_minute": 600, "account_per_day": 50_000}
+    numbers = {
+        "key_per_minute": 60,
+        "key_per_day": 5000,
+        "account_per_minute": 600,
+        "account_per_day": 50_000,
+    }
     assert {name: default[name] for name in numbers} == numbers
     assert cli.json("tier", "update", "default", "--per-minute", "90")["key_per_minute"] == 90
     assert cli.json("tier", "update", "default", "--description", "for all")["key_per_minute"] == 90
@@ -15,10 +20,28 @@ def test_the_default_tier_is_there_and_can_be_changed_and_not_removed(cli):
 
 
 def test_a_tier_gives_an_account_ten_times_what_a_key_gets_unless_told_otherwise(cli):
-    pro = cli.json("tier", "add", "pro", "--per-minute", "600", "--per-day", "100000", "--account-per-day", "200000")
-    assert [pro[f"{who}_per_{what}"] for who in ("key", "account") for what in ("minute", "day")] == [600, 100_000, 6000, 200_000]
-    assert "exists already" in cli("tier", "add", "pro", "--per-minute", "1", "--per-day", "1", code=5).stderr
-    assert "a tier is named with" in cli("tier", "add", "no good", "--per-minute", "1", "--per-day", "1", code=5).stderr
+    pro = cli.json(
+        "tier",
+        "add",
+        "pro",
+        "--per-minute",
+        "600",
+        "--per-day",
+        "100000",
+        "--account-per-day",
+        "200000",
+    )
+    assert [
+        pro[f"{who}_per_{what}"] for who in ("key", "account") for what in ("minute", "day")
+    ] == [600, 100_000, 6000, 200_000]
+    assert (
+        "exists already"
+        in cli("tier", "add", "pro", "--per-minute", "1", "--per-day", "1", code=5).stderr
+    )
+    assert (
+        "a tier is named with"
+        in cli("tier", "add", "no good", "--per-minute", "1", "--per-day", "1", code=5).stderr
+    )
     assert "pro" in cli("tier", "list").stdout
 
 
@@ -32,8 +55,22 @@ def test_limits_are_inherited_from_the_account_unless_the_key_has_its_own(cli, a
     back = cli.json("key", "update", key["id"], "--tier", "inherit", "--per-minute", "inherit")
     assert (back["tier"], back["per_minute"], back["per_day"]) == (None, 600, 100_000)
     assert "an account has the tier 'pro'" in cli("tier", "remove", "pro", code=5).stderr
-    account_back = cli.json("account", "update", account, "--tier", "inherit", "--per-day", "inherit", "--name", "Renamed")
-    assert (account_back["tier"], account_back["per_day"], account_back["name"]) == ("default", 50_000, "Renamed")
+    account_back = cli.json(
+        "account",
+        "update",
+        account,
+        "--tier",
+        "inherit",
+        "--per-day",
+        "inherit",
+        "--name",
+        "Renamed",
+    )
+    assert (account_back["tier"], account_back["per_day"], account_back["name"]) == (
+        "default",
+        50_000,
+        "Renamed",
+    )
     assert cli.json("tier", "remove", "pro") == {"name": "pro", "state": "removed"}
     for command in (("account", "update", account), ("key", "update", key["id"])):
         assert "there is no tier 'pro'" in cli(*command, "--tier", "pro", code=3).stderr
@@ -44,14 +81,41 @@ def test_limits_are_inherited_from_the_account_unless_the_key_has_its_own(cli, a
 
 
 def test_a_key_may_be_made_with_limits_of_its_own_and_its_successor_has_them(cli, account):
-    made = cli.json("key", "create", "--account", account, "--name", "x", "--capability", "a", "--per-minute", "3", "--tier", "default")
+    made = cli.json(
+        "key",
+        "create",
+        "--account",
+        account,
+        "--name",
+        "x",
+        "--capability",
+        "a",
+        "--per-minute",
+        "3",
+        "--tier",
+        "default",
+    )
     assert (made["tier"], made["per_minute"], made["per_day"]) == ("default", 3, 5000)
     assert cli.json("key", "rotate", made["id"])["per_minute"] == 3
-    unknown = cli("key", "create", "--account", account, "--name", "x", "--capability", "a", "--tier", "gone", code=3)
+    unknown = cli(
+        "key",
+        "create",
+        "--account",
+        account,
+        "--name",
+        "x",
+        "--capability",
+        "a",
+        "--tier",
+        "gone",
+        code=3,
+    )
     assert "there is no tier 'gone'" in unknown.stderr
 
 
-@pytest.mark.parametrize("arguments", [(), ("-o", "json"), ("-o", "text")], ids=["no terminal", "json", "text"])
+@pytest.mark.parametrize(
+    "arguments", [(), ("-o", "json"), ("-o", "text")], ids=["no terminal", "json", "text"]
+)
 def test_usage_of_a_key_that_was_never_used(arguments, cli, key):
     shown = cli("key", "usage", key["id"], *arguments).stdout
     if arguments == ("-o", "text"):

@@ -28,7 +28,9 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in BAD.items() for value in values])
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in BAD.items() for value in values]
+)
 def test_a_setting_that_will_not_do_is_named(name, value):
     with pytest.raises(StartRefusedError) as caught:
         load_settings({name: value})
@@ -42,11 +44,19 @@ def test_several_bad_settings_are_named_at_once():
 
 
 def test_settings_that_contradict_each_other_are_all_named():
-    with pytest.raises(StartRefusedError, match=r"TOKENSVC_TOKEN_TTL \(700\) must not exceed TOKENSVC_MAX_TOKEN_TTL \(650\)"):
+    with pytest.raises(
+        StartRefusedError,
+        match=r"TOKENSVC_TOKEN_TTL \(700\) must not exceed TOKENSVC_MAX_TOKEN_TTL \(650\)",
+    ):
         load_settings({"TOKENSVC_TOKEN_TTL": "700", "TOKENSVC_MAX_TOKEN_TTL": "650"})
-    with pytest.raises(StartRefusedError, match=r"TOKENSVC_JWKS_MAX_AGE \+ TOKENSVC_VERIFIER_CACHE \+ TOKENSVC_ROTATION_MARGIN = 690"):
+    with pytest.raises(
+        StartRefusedError,
+        match=r"TOKENSVC_JWKS_MAX_AGE \+ TOKENSVC_VERIFIER_CACHE \+ TOKENSVC_ROTATION_MARGIN = 690",
+    ):
         load_settings({"TOKENSVC_ROTATION_PERIOD": "690"})
-    with pytest.raises(StartRefusedError, match="TOKENSVC_FEED_PAGE_TTL must exceed half of TOKENSVC_FEED_MAX_WAIT"):
+    with pytest.raises(
+        StartRefusedError, match="TOKENSVC_FEED_PAGE_TTL must exceed half of TOKENSVC_FEED_MAX_WAIT"
+    ):
         load_settings({"TOKENSVC_FEED_PAGE_TTL": "15"})
 
 
@@ -57,8 +67,16 @@ def test_the_database_url_may_lie_in_a_file_and_shows_nowhere(tmp_path):
     assert settings.database_url is not None
     assert settings.database_url.get_secret_value() == "postgresql://user:secret@host/db"
     assert "secret" not in repr(settings)
-    with pytest.raises(StartRefusedError, match="TOKENSVC_DATABASE_URL and TOKENSVC_DATABASE_URL_FILE contradict each other"):
-        load_settings({"TOKENSVC_DATABASE_URL_FILE": str(path), "TOKENSVC_DATABASE_URL": "postgresql://other/db"})
+    with pytest.raises(
+        StartRefusedError,
+        match="TOKENSVC_DATABASE_URL and TOKENSVC_DATABASE_URL_FILE contradict each other",
+    ):
+        load_settings(
+            {
+                "TOKENSVC_DATABASE_URL_FILE": str(path),
+                "TOKENSVC_DATABASE_URL": "postgresql://other/db",
+            }
+        )
     path.write_bytes(b"\xff\xfe")
     for bad in (path, tmp_path / "missing", tmp_path):
         with pytest.raises(StartRefusedError, match="TOKENSVC_DATABASE_URL_FILE: cannot read"):
@@ -68,8 +86,14 @@ def test_the_database_url_may_lie_in_a_file_and_shows_nowhere(tmp_path):
 def test_the_issuer_is_the_address_unless_it_is_set():
     assert make_settings().issuer_url == "http://127.0.0.1:8080"
     assert make_settings(host="::1", port=9000).issuer_url == "http://[::1]:9000"
-    assert make_settings(issuer="https://issuer.example/auth/").issuer_url == "https://issuer.example/auth"
-    assert [make_settings(host=host).is_loopback for host in ("127.0.0.1", "::1", "localhost", "0.0.0.0")] == [True] * 3 + [False]
+    assert (
+        make_settings(issuer="https://issuer.example/auth/").issuer_url
+        == "https://issuer.example/auth"
+    )
+    assert [
+        make_settings(host=host).is_loopback
+        for host in ("127.0.0.1", "::1", "localhost", "0.0.0.0")
+    ] == [True] * 3 + [False]
     assert str(make_settings(keys_dir="/k").master_key_path) == "/k/master.key"
     assert str(make_settings(keys_dir="/k", master_key_file="/m").master_key_path) == "/m"
 
@@ -87,15 +111,29 @@ def test_settings_that_are_handed_over_are_all_there_is(monkeypatch):
 
 
 def test_a_command_with_a_bad_setting_names_it_and_shows_no_secret(cli):
-    result = cli("account", "list", TOKENSVC_PORT="x", TOKENSVC_DATABASE_URL="postgresql://u:secret@h/d", code=1)
+    result = cli(
+        "account",
+        "list",
+        TOKENSVC_PORT="x",
+        TOKENSVC_DATABASE_URL="postgresql://u:secret@h/d",
+        code=1,
+    )
     assert result.stderr.startswith("tokensvc: TOKENSVC_PORT: ")
     assert "secret" not in result.output
     result = cli("account", "list", TOKENSVC_DATABASE_URL="mysql://u:secret@h/d", code=1)
-    assert result.stderr == "tokensvc: TOKENSVC_DATABASE_URL must look like postgresql://user:password@host:5432/database\n"
+    assert (
+        result.stderr
+        == "tokensvc: TOKENSVC_DATABASE_URL must look like postgresql://user:password@host:5432/database\n"
+    )
 
 
 def test_a_database_that_is_away_is_exit_code_6(cli, unused_tcp_port):
-    result = cli("account", "list", TOKENSVC_DATABASE_URL=f"postgresql://u:secret@127.0.0.1:{unused_tcp_port}/d", code=6)
+    result = cli(
+        "account",
+        "list",
+        TOKENSVC_DATABASE_URL=f"postgresql://u:secret@127.0.0.1:{unused_tcp_port}/d",
+        code=6,
+    )
     assert result.stderr == "tokensvc: the database does not answer right now; try again\n"
 
 
@@ -115,7 +153,13 @@ def test_a_database_url_with_a_slip_is_told_in_one_line(change, cli):
 
 def test_a_data_folder_that_cannot_be_made_is_told_in_one_line(cli, tmp_path):
     (tmp_path / "file").write_text("")
-    result = cli("account", "list", TOKENSVC_DATABASE_URL=None, TOKENSVC_DATA_DIR=str(tmp_path / "file"), code=1)
+    result = cli(
+        "account",
+        "list",
+        TOKENSVC_DATABASE_URL=None,
+        TOKENSVC_DATA_DIR=str(tmp_path / "file"),
+        code=1,
+    )
     assert str(tmp_path / "file") in result.stderr
 
 
@@ -131,7 +175,13 @@ def test_serve_greets_serves_and_drains(workers, cli, new_process, new_database_
     cli("init")
     url = new_database_url(False) if workers == "1" else os.environ["TOKENSVC_DATABASE_URL"]
     keys = tmp_path / ("fresh" if workers == "1" else "keys")
-    process = new_process("--workers", workers, TOKENSVC_DATABASE_URL=url, TOKENSVC_KEYS_DIR=str(keys), TOKENSVC_DRAIN_SECONDS="1")
+    process = new_process(
+        "--workers",
+        workers,
+        TOKENSVC_DATABASE_URL=url,
+        TOKENSVC_KEYS_DIR=str(keys),
+        TOKENSVC_DRAIN_SECONDS="1",
+    )
     process.wait_until_ready()
     assert f"serves {process.url}" in process.output
     assert ("This is the first start" in process.output) == (workers == "1")

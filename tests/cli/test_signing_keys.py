@@ -15,7 +15,9 @@ def test_a_signing_key_is_revoked_and_succeeded(ready):
     answer = ready.json("signing-key", "revoke", before["kid"], "--yes", "--reason", "lost")
     assert answer == {"kid": before["kid"], "state": "revoked", "successor": active(ready)["kid"]}
     assert before["kid"] in ready("denylist", "list").stdout
-    assert "there is no signing key" in ready("signing-key", "revoke", "gone", "--yes", code=3).stderr
+    assert (
+        "there is no signing key" in ready("signing-key", "revoke", "gone", "--yes", code=3).stderr
+    )
     assert ready.json("signing-key", "revoke", before["kid"], "--yes")["successor"] is None
 
 
@@ -32,15 +34,23 @@ def test_a_rotation_at_once_says_what_it_would_break(ready):
 def test_keys_leave_and_come_back_by_file(ready, tmp_path):
     kid = active(ready)["kid"]
     assert json.loads(ready("signing-key", "export", kid).stdout)["kid"] == kid
-    assert ready("signing-key", "export", kid, "--pem").stdout.startswith("-----BEGIN PUBLIC KEY-----")
+    assert ready("signing-key", "export", kid, "--pem").stdout.startswith(
+        "-----BEGIN PUBLIC KEY-----"
+    )
     file = tmp_path / "private.pem"
     exported = ready("signing-key", "export", kid, "--private", str(file))
     assert (exported.stdout, stat.S_IMODE(file.stat().st_mode)) == ("", 0o600)
     assert file.read_text().startswith("-----BEGIN PRIVATE KEY-----")
-    assert "cannot be made" in ready("signing-key", "export", kid, "--private", str(file), code=5).stderr
+    assert (
+        "cannot be made"
+        in ready("signing-key", "export", kid, "--private", str(file), code=5).stderr
+    )
     assert "is there already" in ready("signing-key", "import", str(file), code=5).stderr
     other = tmp_path / "gone.pem"
-    assert "there is no signing key" in ready("signing-key", "export", "gone", "--private", str(other), code=3).stderr
+    assert (
+        "there is no signing key"
+        in ready("signing-key", "export", "gone", "--private", str(other), code=3).stderr
+    )
     assert not other.exists()
     assert "cannot be read" in ready("signing-key", "import", str(other), code=5).stderr
 
@@ -60,7 +70,11 @@ def test_the_master_key_is_rotated_in_place_or_into_a_file(ready, tmp_path):
     rotated = ready("master-key", "rotate", "-o", "json")
     assert json.loads(rotated.stdout) == {"path": "keys/master.key", "state": "in force"}
     assert "keys/master.key.old" in rotated.stderr
-    assert (tmp_path / "keys" / "master.key").read_text() != first == (tmp_path / "keys" / "master.key.old").read_text()
+    assert (
+        (tmp_path / "keys" / "master.key").read_text()
+        != first
+        == (tmp_path / "keys" / "master.key.old").read_text()
+    )
     ready("signing-key", "rotate")
     handed = tmp_path / "new.key"
     assert "hand it to the service" in ready("master-key", "rotate", "--to", str(handed)).stderr

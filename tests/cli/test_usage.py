@@ -21,7 +21,11 @@ def test_programs_get_the_hours_in_which_something_happened():
         "last_used": {"at": "2026-11-23T12:01:01Z", "network": "10.1.2.0/24", "audience": "api"},
         "hours": [
             {"hour": "2026-11-23T10:00:00Z", "issued": 10, "refused": {}},
-            {"hour": "2026-11-23T12:00:00Z", "issued": 40, "refused": {"disabled": 3, "key_minute_limited": 2}},
+            {
+                "hour": "2026-11-23T12:00:00Z",
+                "issued": 40,
+                "refused": {"disabled": 3, "key_minute_limited": 2},
+            },
         ],
     }
 
@@ -29,8 +33,16 @@ def test_programs_get_the_hours_in_which_something_happened():
 def test_people_get_a_bar_an_hour():
     until = NOON + timedelta(minutes=20)
     lines = draw_usage(HOURS, LAST, since=until - timedelta(hours=3), until=until).splitlines()
-    assert lines[:3] == ["last used  2026-11-23 12:01:01 UTC from 10.1.2.0/24 for api", "tokens     50", ""]
-    assert [line.split()[:2] for line in lines[3:]] == [["11-23", "10:00"], ["11-23", "11:00"], ["11-23", "12:00"]]
+    assert lines[:3] == [
+        "last used  2026-11-23 12:01:01 UTC from 10.1.2.0/24 for api",
+        "tokens     50",
+        "",
+    ]
+    assert [line.split()[:2] for line in lines[3:]] == [
+        ["11-23", "10:00"],
+        ["11-23", "11:00"],
+        ["11-23", "12:00"],
+    ]
     assert [line.count("\u2588") for line in lines[3:]] == [10, 0, 40]
     assert lines[5].endswith("40  refused: 3 disabled, 2 key_minute_limited")
 

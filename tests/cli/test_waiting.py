@@ -36,7 +36,10 @@ def test_who_has_not_applied_it_in_time_is_named_and_the_exit_code_says_so(cli, 
     assert "applied by 0 of 1 followers; these lag:" in result.stderr
     assert "  orders  at 0 of 1, asked last " in result.stderr
     assert "gone" not in result.stderr
-    listed = {row["name"]: (row["state"], row["applied"], row["head"]) for row in cli.json("denylist", "followers")}
+    listed = {
+        row["name"]: (row["state"], row["applied"], row["head"])
+        for row in cli.json("denylist", "followers")
+    }
     assert listed == {"orders": ("lagging", 0, 1), "gone": ("silent", 0, 1)}
     assert "orders" in cli("denylist", "followers").stdout
 
@@ -47,7 +50,9 @@ def test_it_ends_as_soon_as_all_have_applied_it(command, cli, key):
     late = threading.Timer(0.5, put, ("orders", 1))
     late.start()
     started = time.monotonic()
-    result = cli("key", command, key["id"], *(["--yes"] if command != "disable" else []), "--wait=20")
+    result = cli(
+        "key", command, key["id"], *(["--yes"] if command != "disable" else []), "--wait=20"
+    )
     assert "applied by all 1 followers" in result.stderr
     assert time.monotonic() - started < 10
     late.join()

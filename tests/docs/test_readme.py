@@ -19,7 +19,10 @@ def test_the_walkthrough_does_what_it_says(new_process):
     port = str(find_free_port())
     service = new_process(TOKENSVC_PORT=port)
     service.wait_until_ready()
-    environment = clean_environment() | {"TOKENSVC_PORT": port, "PATH": f"{EXECUTABLE.parent}:/usr/local/bin:/usr/bin:/bin"}
+    environment = clean_environment() | {
+        "TOKENSVC_PORT": port,
+        "PATH": f"{EXECUTABLE.parent}:/usr/local/bin:/usr/bin:/bin",
+    }
     shell = Shell(service.folder, environment)
     outputs = []
     for action, commands in STEP.findall((ROOT / "README.md").read_text()):
@@ -46,7 +49,9 @@ def test_the_walkthrough_does_what_it_says(new_process):
     assert service.output.count("This is the first start") == 1
 
 
-@pytest.mark.parametrize("page", [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"], ids=lambda page: page.name
+)
 def test_every_link_to_a_file_leads_somewhere(page):
     targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
     assert [target for target in targets if not (page.parent / target).exists()] == []
@@ -76,8 +81,7 @@ class Shell:
             if line.strip() == END:
                 return "".join(lines[:-1]) if lines and lines[-1] == "\n" else "".join(lines)
             lines.append(line)
-        msg = f"the shell ended in:\n{commands}\n{''.join(lines)}"
-        raise AssertionError(msg)
+        raise AssertionError(f"the shell ended in:\n{commands}\n{''.join(lines)}")
 
     def close(self) -> None:
         assert self._bash.stdin is not None

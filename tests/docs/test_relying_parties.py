@@ -18,8 +18,17 @@ from tokensvc.verify import Verifier
 from tokensvc.verify.testing import FakeIssuer
 
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "relying-parties.md").read_text()
-BLOCKS = [ast.parse(block) for block in re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)]
-OPTIONS = set(inspect.signature(Verifier.__init__).parameters) - {"self", "fetcher", "clock", "issuer", "audience"}
+BLOCKS = [
+    ast.parse(block)
+    for block in re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+]
+OPTIONS = set(inspect.signature(Verifier.__init__).parameters) - {
+    "self",
+    "fetcher",
+    "clock",
+    "issuer",
+    "audience",
+}
 
 
 def nodes(kind):
@@ -30,14 +39,20 @@ def test_there_are_examples():
     assert len(BLOCKS) >= 8
 
 
-@pytest.mark.parametrize("node", [node for node in nodes(ast.ImportFrom) if node.module != "flask"], ids=ast.unparse)
+@pytest.mark.parametrize(
+    "node", [node for node in nodes(ast.ImportFrom) if node.module != "flask"], ids=ast.unparse
+)
 def test_what_an_example_imports_is_there(node):
     module = importlib.import_module(node.module)
     assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == []
 
 
 def test_an_example_names_options_that_exist():
-    made = [node for node in nodes(ast.Call) if ast.unparse(node.func) in {"Verifier", "ThreadedVerifier"}]
+    made = [
+        node
+        for node in nodes(ast.Call)
+        if ast.unparse(node.func) in {"Verifier", "ThreadedVerifier"}
+    ]
     named = {keyword.arg for node in made for keyword in node.keywords}
     assert named <= OPTIONS | {"issuer", "audience"}
 
@@ -54,23 +69,42 @@ def test_every_method_of_the_testing_kit_that_is_named_is_there():
     assert [name for name in named if name != "FakeIssuer" and not hasattr(FakeIssuer, name)] == []
 
 
-async def test_the_service_that_asks_lets_live_tokens_for_its_audience_pass_and_nothing_else(client, settings, database):
+async def test_the_service_that_asks_lets_live_tokens_for_its_audience_pass_and_nothing_else(
+    client, settings, database
+):
     (source,) = [ast.unparse(block) for block in BLOCKS if "/v1/introspect" in ast.unparse(block)]
     served: dict[str, Any] = {"__name__": "gateway"}
     exec(source.replace("web.run_app(", "dict(app="), served)
     key = await make_key(database, capabilities=["orders:read"])
     token = (await get_token(client, key))["access_token"]
     asker = await make_key(database, capabilities=["tokensvc:introspect"])
-    served |= {"URL": f"{settings.issuer_url}/v1/introspect", "KEY": asker.key.text, "AUDIENCE": "api"}
+    served |= {
+        "URL": f"{settings.issuer_url}/v1/introspect",
+        "KEY": asker.key.text,
+        "AUDIENCE": "api",
+    }
     async with TestClient(TestServer(served["app"])) as gateway:
         passed = await gateway.get("/verify", headers={"Authorization": f"Bearer {token}"})
-        assert (passed.status, passed.headers["X-Account"], passed.headers["X-Scope"]) == (204, key.listed.record.account_id, "orders:read")
-        statuses = [(await gateway.get("/verify", headers=headers)).status for headers in ({}, {"Authorization": "Bearer junk"})]
+        assert (passed.status, passed.headers["X-Account"], passed.headers["X-Scope"]) == (
+            204,
+            key.listed.record.account_id,
+            "orders:read",
+        )
+        statuses = [
+            (await gateway.get("/verify", headers=headers)).status
+            for headers in ({}, {"Authorization": "Bearer junk"})
+        ]
         served["AUDIENCE"] = "other"
-        statuses.append((await gateway.get("/verify", headers={"Authorization": f"Bearer {token}"})).status)
+        statuses.append(
+            (await gateway.get("/verify", headers={"Authorization": f"Bearer {token}"})).status
+        )
         served["AUDIENCE"] = "api"
         await client.post("/v1/revoke", data={"token": token})
-        statuses.append((await gateway.get("/verify", headers={"Authorization": f"Bearer {token}"})).status)
+        statuses.append(
+            (await gateway.get("/verify", headers={"Authorization": f"Bearer {token}"})).status
+        )
         assert statuses == [401, 401, 401, 401]
         await client.post("/v1/revoke", data={"token": asker.key.text})
-        assert (await gateway.get("/verify", headers={"Authorization": f"Bearer {token}"})).status == 503
+        assert (
+            await gateway.get("/verify", headers={"Authorization": f"Bearer {token}"})
+        ).status == 503

@@ -38,10 +38,14 @@ class Key:
     account: str
 
 
-def call(url: str, form: Mapping[str, str] | None = None, *, seconds: float = 10, **headers: str) -> Answer:
+def call(
+    url: str, form: Mapping[str, str] | None = None, *, seconds: float = 10, **headers: str
+) -> Answer:
     """GET, or POST if there is a form. Raises OSError if nobody answers."""
     body = None if form is None else urlencode(form).encode()
-    request = urllib.request.Request(url, body, {name.replace("_", "-"): value for name, value in headers.items()})
+    request = urllib.request.Request(
+        url, body, {name.replace("_", "-"): value for name, value in headers.items()}
+    )
     try:
         with _DIRECT.open(request, timeout=seconds) as response:
             return Answer(response.status, dict(response.headers), response.read())
@@ -81,10 +85,24 @@ def new_account(process: ServiceProcess) -> str:
     return str(json.loads(made.stdout)["id"])
 
 
-def new_key(process: ServiceProcess, account: str | None = None, capability: str = "orders:read") -> Key:
+def new_key(
+    process: ServiceProcess, account: str | None = None, capability: str = "orders:read"
+) -> Key:
     """Make a key, for a new account if none is given."""
     owner = account or new_account(process)
-    made = process.cli("key", "create", "--account", owner, "--name", "ci", "--capability", capability, *_BUSY, "-o", "json")
+    made = process.cli(
+        "key",
+        "create",
+        "--account",
+        owner,
+        "--name",
+        "ci",
+        "--capability",
+        capability,
+        *_BUSY,
+        "-o",
+        "json",
+    )
     assert made.returncode == 0, made.stderr
     row = json.loads(made.stdout)
     return Key(row["id"], row["key"], owner)

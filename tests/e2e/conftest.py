@@ -20,7 +20,12 @@ def launch(session_folder: Path) -> Iterator[Callable[..., Launched]]:
     """Starts services in process groups of their own; stops them at the end and looks for secrets in what they logged."""
     processes: list[Launched] = []
 
-    def make(*arguments: str, command: Sequence[str] = (str(EXECUTABLE),), folder: Path | None = None, **environment: str) -> Launched:
+    def make(
+        *arguments: str,
+        command: Sequence[str] = (str(EXECUTABLE),),
+        folder: Path | None = None,
+        **environment: str,
+    ) -> Launched:
         if folder is None:
             folder = Path(tempfile.mkdtemp(dir=session_folder))
             folder.chmod(0o755)

@@ -15,12 +15,24 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent.parent
 BASE = ("aiohttp", "cryptography", "pyjwt")
-_PARTS = ("src", "sql", "tests", "keys", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", ".gitignore")
+_PARTS = (
+    "src",
+    "sql",
+    "tests",
+    "keys",
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+    "CHANGELOG.md",
+    ".gitignore",
+)
 
 
 def run(*command: str | Path, cwd: Path | None = None) -> str:
     """Run a command that must succeed; return what it printed."""
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, check=False, timeout=120
+    )
     assert done.returncode == 0, f"{command}: {done.stdout}\n{done.stderr}"
     return done.stdout
 
@@ -31,7 +43,9 @@ def build(folder: Path) -> tuple[Path, Path]:
     checkout.mkdir()
     for part in _PARTS:
         if (ROOT / part).is_dir():
-            shutil.copytree(ROOT / part, checkout / part, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(
+                ROOT / part, checkout / part, ignore=shutil.ignore_patterns("__pycache__")
+            )
         else:
             shutil.copy(ROOT / part, checkout / part)
     run(sys.executable, "-m", "hatchling", "build", "-t", "sdist", cwd=checkout)
@@ -47,11 +61,24 @@ def build(folder: Path) -> tuple[Path, Path]:
 def all_dependencies() -> list[str]:
     """The distributions that `tokensvc[server,embedded]` asks for."""
     requirements = [Requirement(text) for text in importlib.metadata.requires("tokensvc") or []]
-    wanted = [r for r in requirements if any(r.marker is None or r.marker.evaluate({"extra": e}) for e in ("", "server", "embedded"))]
+    wanted = [
+        r
+        for r in requirements
+        if any(
+            r.marker is None or r.marker.evaluate({"extra": e}) for e in ("", "server", "embedded")
+        )
+    ]
     return [requirement.name for requirement in wanted]
 
 
-def make_venv(folder: Path, wheel: Path, dependencies: tuple[str, ...] | list[str], *, python: Path, copied: bool = False) -> Path:
+def make_venv(
+    folder: Path,
+    wheel: Path,
+    dependencies: tuple[str, ...] | list[str],
+    *,
+    python: Path,
+    copied: bool = False,
+) -> Path:
     """Make a virtual environment with the wheel and these installed distributions (and theirs); return its folder of programs."""
     run(python, "-m", "venv", "--without-pip", folder)
     site = folder / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
@@ -62,7 +89,14 @@ def make_venv(folder: Path, wheel: Path, dependencies: tuple[str, ...] | list[st
             shutil.copytree(part, site / part.name, symlinks=True)
         else:
             shutil.copy(part, site / part.name)
-    pip = (sys.executable, "-m", "pip", "--python", folder / "bin" / "python", "--disable-pip-version-check")
+    pip = (
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        folder / "bin" / "python",
+        "--disable-pip-version-check",
+    )
     run(*pip, "install", "--quiet", "--no-index", "--no-deps", "--root-user-action=ignore", wheel)
     return folder / "bin"
 
@@ -78,8 +112,16 @@ def _parts_of(names: tuple[str, ...] | list[str]) -> set[Path]:
             continue
         seen.add(name)
         found = importlib.metadata.distribution(name)
-        tops = {file.parts[0] for file in found.files or [] if file.parts[0] not in {os.pardir, "__pycache__"}}
+        tops = {
+            file.parts[0]
+            for file in found.files or []
+            if file.parts[0] not in {os.pardir, "__pycache__"}
+        }
         parts |= {Path(str(found.locate_file(top))) for top in tops}
-        needed = [r for r in map(Requirement, found.requires or []) if r.marker is None or r.marker.evaluate({"extra": ""})]
+        needed = [
+            r
+            for r in map(Requirement, found.requires or [])
+            if r.marker is None or r.marker.evaluate({"extra": ""})
+        ]
         waiting += [canonicalize_name(requirement.name) for requirement in needed]
     return parts

@@ -19,7 +19,11 @@ class Launched(ServiceProcess):
     """A service whose command may be prefixed or replaced, and which takes Ctrl-C as from a terminal of its own."""
 
     def __init__(
-        self, folder: Path, arguments: tuple[str, ...], environment: dict[str, str], command: Sequence[str] = (str(EXECUTABLE),)
+        self,
+        folder: Path,
+        arguments: tuple[str, ...],
+        environment: dict[str, str],
+        command: Sequence[str] = (str(EXECUTABLE),),
     ) -> None:
         super().__init__(folder, arguments, environment, command=command)
 
@@ -54,8 +58,15 @@ class Launched(ServiceProcess):
     @property
     def workers(self) -> list[int]:
         """The process ids of the workers; none if one process serves by itself."""
-        children = [int(number) for number in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
-        return [child for child in children if "serve" in Path(f"/proc/{child}/cmdline").read_text().split("\0")]
+        children = [
+            int(number)
+            for number in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        ]
+        return [
+            child
+            for child in children
+            if "serve" in Path(f"/proc/{child}/cmdline").read_text().split("\0")
+        ]
 
 
 def postmaster_of(process: ServiceProcess) -> int:

@@ -23,7 +23,12 @@ class RelyingParty:
     def __init__(self, issuer: str) -> None:
         command = [sys.executable, "-m", "tests.e2e.relying_party", issuer]
         self._child = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            command,
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
         )
 
     def __enter__(self) -> Self:
@@ -42,7 +47,9 @@ class RelyingParty:
 
 
 async def _main(issuer: str) -> None:
-    async with Verifier(issuer=issuer, audience="api", feed_wait=1, http_timeout=1, max_staleness=3) as verifier:
+    async with Verifier(
+        issuer=issuer, audience="api", feed_wait=1, http_timeout=1, max_staleness=3
+    ) as verifier:
         while token := (await asyncio.to_thread(sys.stdin.readline)).strip():
             try:
                 verifier.verify(token)

@@ -11,7 +11,17 @@ import signal
 import aiohttp
 import pytest
 
-from tests.e2e.calls import AUDIENCE, exchange, is_ready, jwks, new_account, new_key, revoke, try_exchange, wait_until
+from tests.e2e.calls import (
+    AUDIENCE,
+    exchange,
+    is_ready,
+    jwks,
+    new_account,
+    new_key,
+    revoke,
+    try_exchange,
+    wait_until,
+)
 from tests.e2e.launched import is_alive, postmaster_of
 from tokensvc.core.errors import InvalidTokenError
 from tokensvc.verify import Verifier
@@ -33,7 +43,9 @@ class Load:
     async def run(self, crash_after, crash):
         self.crash_after, self.crash = crash_after, crash
         connector, timeout = aiohttp.TCPConnector(limit=10), aiohttp.ClientTimeout(10)
-        async with aiohttp.ClientSession(self.process.url, connector=connector, timeout=timeout) as session:
+        async with aiohttp.ClientSession(
+            self.process.url, connector=connector, timeout=timeout
+        ) as session:
             acts = [self._exchange(session, self.keys[i % len(self.keys)].text) for i in range(200)]
             for i, token in enumerate(self.tokens):
                 acts.insert(i * 12, self._revoke(session, token))
@@ -46,7 +58,9 @@ class Load:
 
     async def _exchange(self, session, key):
         with contextlib.suppress(aiohttp.ClientError, OSError):
-            async with session.post("/v1/token", headers={"Authorization": f"Bearer {key}"}) as answer:
+            async with session.post(
+                "/v1/token", headers={"Authorization": f"Bearer {key}"}
+            ) as answer:
                 self.statuses.append(answer.status)
                 if answer.status == 200:
                     self.exchanged.append((await answer.json())["access_token"])
@@ -61,12 +75,23 @@ class Load:
                     self.revoked.add(credential)
 
     async def _revoke_by_cli(self, key):
-        done = await asyncio.to_thread(self.process.cli, "key", "revoke", key.id, "--yes", "-o", "json")
+        done = await asyncio.to_thread(
+            self.process.cli, "key", "revoke", key.id, "--yes", "-o", "json"
+        )
         if done.returncode == 0:
             self.revoked.add(key.text)
 
     async def _make_key(self):
-        arguments = ("--account", self.keys[0].account, "--name", "n", "--capability", "orders:read", "-o", "json")
+        arguments = (
+            "--account",
+            self.keys[0].account,
+            "--name",
+            "n",
+            "--capability",
+            "orders:read",
+            "-o",
+            "json",
+        )
         made = await asyncio.to_thread(self.process.cli, "key", "create", *arguments)
         if made.returncode == 0:
             self.made.append(json.loads(made.stdout)["key"])
@@ -77,9 +102,14 @@ def prepare(process):
     process.wait_until_ready()
     wait_until(lambda: is_ready(process.url))
     account = new_account(process)
-    keys, doomed = [new_key(process, account) for _ in range(4)], [new_key(process, account) for _ in range(8)]
+    keys, doomed = (
+        [new_key(process, account) for _ in range(4)],
+        [new_key(process, account) for _ in range(8)],
+    )
     tokens = [exchange(process.url, keys[i % 4].text) for i in range(12)]
-    return Load(process, keys, tokens, doomed), {key.text: exchange(process.url, key.text) for key in doomed}
+    return Load(process, keys, tokens, doomed), {
+        key.text: exchange(process.url, key.text) for key in doomed
+    }
 
 
 async def check_survivors(load, tokens_of):
@@ -142,7 +172,9 @@ async def test_the_embedded_postgres_is_killed_under_load(launch):
     load, tokens_of = prepare(process)
     postmaster = postmaster_of(process)
     await load.run(60, lambda: os.kill(postmaster, signal.SIGKILL))
-    assert process.cli("account", "list").returncode == 0, "a command starts it again, though the service still runs"
+    assert process.cli("account", "list").returncode == 0, (
+        "a command starts it again, though the service still runs"
+    )
     assert postmaster_of(process) != postmaster
     wait_until(lambda: is_ready(process.url), 15)
     await check_survivors(load, tokens_of)
@@ -157,7 +189,9 @@ async def test_the_embedded_postgres_is_killed_under_load(launch):
     wait_until(lambda: is_ready(process.url))
     await check_survivors(load, tokens_of)
     assert process.output.count("This is the first start") == 1
-    assert set(load.statuses) <= {200, 503}, [line for line in process.errors.splitlines() if "request_failed" in line][-1:]
+    assert set(load.statuses) <= {200, 503}, [
+        line for line in process.errors.splitlines() if "request_failed" in line
+    ][-1:]
 
 
 def test_a_command_after_everything_was_killed_starts_postgres_again(launch):

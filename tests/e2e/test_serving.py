@@ -15,7 +15,16 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.e2e.calls import AUDIENCE, call, exchange, is_ready, new_key, revoke, try_exchange, wait_until
+from tests.e2e.calls import (
+    AUDIENCE,
+    call,
+    exchange,
+    is_ready,
+    new_key,
+    revoke,
+    try_exchange,
+    wait_until,
+)
 from tests.e2e.launched import database_url_of, is_alive, postmaster_of
 from tokensvc.core.errors import InvalidTokenError
 from tokensvc.store.pool import connect
@@ -26,9 +35,13 @@ WORKERS = [(), ("--workers", "2")]
 
 def open_slow_exchange(process, key):
     """Begin an exchange: headers and half of the body are sent. Returns the socket and the other half."""
-    body = urlencode({"grant_type": "client_credentials", "client_id": key.id, "client_secret": key.text}).encode()
+    body = urlencode(
+        {"grant_type": "client_credentials", "client_id": key.id, "client_secret": key.text}
+    ).encode()
     connection = socket.create_connection(("127.0.0.1", process.port), timeout=15)
-    head = "POST /v1/token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    head = (
+        "POST /v1/token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    )
     connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[:20])
     return connection, body[20:]
 
@@ -51,8 +64,18 @@ def check_left_nothing(process, postmaster, workers):
 async def slow_down(process):
     """Make every batch take a second and a half; the ledger waits for two."""
     connection = await connect(database_url_of(process))
-    definition = await connection.fetchval("select pg_get_functiondef(oid) from pg_proc where proname = 'judge_exchanges'")
-    await connection.execute(re.sub(r"\nbegin\n", "\nbegin perform pg_sleep(1.5);\n", definition, count=1, flags=re.IGNORECASE))
+    definition = await connection.fetchval(
+        "select pg_get_functiondef(oid) from pg_proc where proname = 'judge_exchanges'"
+    )
+    await connection.execute(
+        re.sub(
+            r"\nbegin\n",
+            "\nbegin perform pg_sleep(1.5);\n",
+            definition,
+            count=1,
+            flags=re.IGNORECASE,
+        )
+    )
     await connection.close()
 
 
@@ -75,17 +98,24 @@ async def test_sigterm_drains(launch, tmp_path, arguments):
     postmaster, workers = postmaster_of(process), process.workers
     assert len(workers) == (2 if arguments else 0)
     cursor = decode_cursor(call(f"{process.url}/v1/denylist").body)
-    poll = asyncio.create_task(asyncio.to_thread(call, f"{process.url}/v1/denylist?after={cursor}&wait=30", seconds=35))
+    poll = asyncio.create_task(
+        asyncio.to_thread(call, f"{process.url}/v1/denylist?after={cursor}&wait=30", seconds=35)
+    )
     await asyncio.sleep(0.3)
     await slow_down(process)
-    exchanges = [asyncio.create_task(asyncio.to_thread(try_exchange, process.url, key.text)) for _ in range(4)]
+    exchanges = [
+        asyncio.create_task(asyncio.to_thread(try_exchange, process.url, key.text))
+        for _ in range(4)
+    ]
     await asyncio.sleep(0.2)
     assert not any(task.done() for task in [poll, *exchanges])
     process.send(signal.SIGTERM)
     sent_on = time.monotonic()
     assert (await poll).status == 200
     assert time.monotonic() - sent_on < 5  # not after the 30 seconds that it would have waited
-    wait_until(lambda: is_leaving(process.url), 1.5)  # gunicorn's workers look once a second whether they shall leave
+    wait_until(
+        lambda: is_leaving(process.url), 1.5
+    )  # gunicorn's workers look once a second whether they shall leave
     assert not any(task.done() for task in exchanges)
     assert [(await task).status for task in exchanges] == [200] * 4
     assert process.wait(20) == 0
@@ -127,7 +157,9 @@ def test_an_exchange_whose_body_is_half_sent_at_sigterm_is_answered(launch, data
 
 
 @pytest.mark.parametrize("arguments", WORKERS)
-def test_exchanges_that_hail_down_at_sigterm_are_answered_or_refused_whole(launch, database_url, arguments):
+def test_exchanges_that_hail_down_at_sigterm_are_answered_or_refused_whole(
+    launch, database_url, arguments
+):
     process = launch(*arguments, TOKENSVC_DATABASE_URL=database_url)
     process.wait_until_ready()
     wait_until(lambda: is_ready(process.url))
@@ -235,7 +267,9 @@ def test_metrics_are_those_of_all_workers_and_survive_one_of_them(launch, databa
 
     def issued() -> list[str]:
         text = call(f"{process.url}/metrics").body.decode()
-        return re.findall(r'^tokensvc_exchanges_total\{outcome="issued"\} (\S+)$', text, re.MULTILINE)
+        return re.findall(
+            r'^tokensvc_exchanges_total\{outcome="issued"\} (\S+)$', text, re.MULTILINE
+        )
 
     for _ in range(20):  # each on a connection of its own: both workers take some
         exchange(process.url, process.admin_key)

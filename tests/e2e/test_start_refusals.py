@@ -60,10 +60,17 @@ def test_a_second_service_in_the_same_folder_finds_the_port_taken_and_disturbs_n
 
 
 @pytest.mark.parametrize(
-    "url", ["postgresql://me:geheim@127.0.0.1:{port}/db", "postgresql://me:geheim@127.0.0.1:{port},127.0.0.1:{port}/db"]
+    "url",
+    [
+        "postgresql://me:geheim@127.0.0.1:{port}/db",
+        "postgresql://me:geheim@127.0.0.1:{port},127.0.0.1:{port}/db",
+    ],
 )
 def test_the_database_is_away(tmp_path, url):
-    environment = {"TOKENSVC_DATABASE_URL": url.format(port=find_free_port()), "TOKENSVC_DATABASE_WAIT": "2"}
+    environment = {
+        "TOKENSVC_DATABASE_URL": url.format(port=find_free_port()),
+        "TOKENSVC_DATABASE_WAIT": "2",
+    }
     environment["TOKENSVC_PORT"] = str(find_free_port())
     refused = refuse(tmp_path, environment, "TOKENSVC_DATABASE_URL", "TOKENSVC_DATABASE_WAIT")
     waiting = [json.loads(line) for line in refused.stderr.splitlines()[:-1]]
@@ -76,7 +83,10 @@ def test_the_database_refuses_the_password(prepared):
     folder, environment = prepared
     url = environment["TOKENSVC_DATABASE_URL"]
     password = url.split(":")[2].split("@")[0]
-    environment = environment | {"TOKENSVC_DATABASE_URL": url.replace(password, "geheim"), "TOKENSVC_DATABASE_WAIT": "2"}
+    environment = environment | {
+        "TOKENSVC_DATABASE_URL": url.replace(password, "geheim"),
+        "TOKENSVC_DATABASE_WAIT": "2",
+    }
     refused = refuse(folder, environment, "TOKENSVC_DATABASE_URL")
     assert "geheim" not in refused.stderr
 
@@ -84,7 +94,11 @@ def test_the_database_refuses_the_password(prepared):
 def test_the_database_does_not_exist(prepared):
     folder, environment = prepared
     url = environment["TOKENSVC_DATABASE_URL"].replace("/test_", "/no_such_")
-    refuse(folder, environment | {"TOKENSVC_DATABASE_URL": url, "TOKENSVC_DATABASE_WAIT": "2"}, "TOKENSVC_DATABASE_URL")
+    refuse(
+        folder,
+        environment | {"TOKENSVC_DATABASE_URL": url, "TOKENSVC_DATABASE_WAIT": "2"},
+        "TOKENSVC_DATABASE_URL",
+    )
 
 
 def test_the_master_key_is_missing(prepared):
@@ -137,14 +151,23 @@ async def edit_a_checksum(url):
     ("settings", "named"),
     [
         ({"TOKENSVC_TOKEN_TTL": "7200"}, ("TOKENSVC_TOKEN_TTL", "TOKENSVC_MAX_TOKEN_TTL")),
-        ({"TOKENSVC_ROTATION_PERIOD": "100"}, ("TOKENSVC_ROTATION_PERIOD", "TOKENSVC_JWKS_MAX_AGE")),
+        (
+            {"TOKENSVC_ROTATION_PERIOD": "100"},
+            ("TOKENSVC_ROTATION_PERIOD", "TOKENSVC_JWKS_MAX_AGE"),
+        ),
         ({"TOKENSVC_PORT": "eighty"}, ("TOKENSVC_PORT",)),
-        ({"TOKENSVC_PORT": "eighty", "TOKENSVC_POOL_SIZE": "0"}, ("TOKENSVC_PORT", "TOKENSVC_POOL_SIZE")),
+        (
+            {"TOKENSVC_PORT": "eighty", "TOKENSVC_POOL_SIZE": "0"},
+            ("TOKENSVC_PORT", "TOKENSVC_POOL_SIZE"),
+        ),
         ({"TOKENSVC_ISSUER": "auth.example.com"}, ("TOKENSVC_ISSUER",)),
         ({"TOKENSVC_KEY_PREFIX": "much too long"}, ("TOKENSVC_KEY_PREFIX",)),
         ({"TOKENSVC_LOG_LEVEL": "loud"}, ("TOKENSVC_LOG_LEVEL",)),
         ({"TOKENSVC_DATABASE_URL": "mysql://me:geheim@db/x"}, ("TOKENSVC_DATABASE_URL",)),
-        ({"TOKENSVC_DATABASE_URL": "postgresql://a/b", "TOKENSVC_DATABASE_URL_FILE": "url"}, ("TOKENSVC_DATABASE_URL_FILE",)),
+        (
+            {"TOKENSVC_DATABASE_URL": "postgresql://a/b", "TOKENSVC_DATABASE_URL_FILE": "url"},
+            ("TOKENSVC_DATABASE_URL_FILE",),
+        ),
         ({"TOKENSVC_DATABASE_URL_FILE": "nowhere"}, ("TOKENSVC_DATABASE_URL_FILE", "nowhere")),
         ({"TOKENSVC_HOST": "no such host"}, ("TOKENSVC_HOST",)),
         ({"TOKENSVC_POSTGRES_BIN_DIR": "nowhere"}, ("TOKENSVC_POSTGRES_BIN_DIR",)),

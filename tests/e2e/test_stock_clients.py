@@ -43,25 +43,46 @@ def key(process: ServiceProcess) -> Key:
 
 
 def check(claims: dict[str, Any], process: ServiceProcess, key: Key) -> None:
-    assert (claims["iss"], claims["aud"], claims["client_id"], claims["scope"]) == (process.url, AUDIENCE, key.id, "orders:read")
+    assert (claims["iss"], claims["aud"], claims["client_id"], claims["scope"]) == (
+        process.url,
+        AUDIENCE,
+        key.id,
+        "orders:read",
+    )
 
 
 def check_with_pyjwt(token: str, process: ServiceProcess, key: Key) -> None:
-    signing_key = jwt.PyJWKClient(f"{process.url}/.well-known/jwks.json").get_signing_key_from_jwt(token)
-    check(jwt.decode(token, signing_key.key, algorithms=["ES256"], audience=AUDIENCE, issuer=process.url), process, key)
+    signing_key = jwt.PyJWKClient(f"{process.url}/.well-known/jwks.json").get_signing_key_from_jwt(
+        token
+    )
+    check(
+        jwt.decode(
+            token, signing_key.key, algorithms=["ES256"], audience=AUDIENCE, issuer=process.url
+        ),
+        process,
+        key,
+    )
 
 
 @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])
 def test_authlib_gets_a_token_that_pyjwt_verifies(process, key, method):
-    with AuthlibSession(key.id, key.text, token_endpoint_auth_method=method, scope="orders:read") as session:
+    with AuthlibSession(
+        key.id, key.text, token_endpoint_auth_method=method, scope="orders:read"
+    ) as session:
         token = session.fetch_token(f"{process.url}/v1/token", grant_type="client_credentials")
-    assert (token["token_type"], token["expires_in"], token["scope"]) == ("Bearer", 600, "orders:read")
+    assert (token["token_type"], token["expires_in"], token["scope"]) == (
+        "Bearer",
+        600,
+        "orders:read",
+    )
     check_with_pyjwt(token["access_token"], process, key)
 
 
 @pytest.mark.parametrize("in_body", [False, True])
 def test_requests_oauthlib_gets_a_token_that_pyjwt_verifies(process, key, in_body):
-    with OAuth2Session(client=BackendApplicationClient(client_id=key.id, scope=["orders:read"])) as session:
+    with OAuth2Session(
+        client=BackendApplicationClient(client_id=key.id, scope=["orders:read"])
+    ) as session:
         url = f"{process.url}/v1/token"
         if in_body:
             token = session.fetch_token(url, client_secret=key.text, include_client_id=True)
@@ -73,18 +94,42 @@ def test_requests_oauthlib_gets_a_token_that_pyjwt_verifies(process, key, in_bod
 def test_a_client_finds_everything_in_the_metadata(process, key):
     metadata = call(f"{process.url}/.well-known/oauth-authorization-server").json
     assert metadata["issuer"] == process.url
-    with AuthlibSession(key.id, key.text, token_endpoint_auth_method="client_secret_basic") as session:
-        token = session.fetch_token(metadata["token_endpoint"], grant_type="client_credentials")["access_token"]
+    with AuthlibSession(
+        key.id, key.text, token_endpoint_auth_method="client_secret_basic"
+    ) as session:
+        token = session.fetch_token(metadata["token_endpoint"], grant_type="client_credentials")[
+            "access_token"
+        ]
     signing_key = jwt.PyJWKClient(metadata["jwks_uri"]).get_signing_key_from_jwt(token)
-    check(jwt.decode(token, signing_key.key, algorithms=["ES256"], audience=AUDIENCE, issuer=process.url), process, key)
+    check(
+        jwt.decode(
+            token, signing_key.key, algorithms=["ES256"], audience=AUDIENCE, issuer=process.url
+        ),
+        process,
+        key,
+    )
 
 
 def test_authlib_asks_whether_a_token_is_live_and_revokes_it(process, key):
     metadata = call(f"{process.url}/.well-known/oauth-authorization-server").json
-    asker, token = new_key(process, capability="tokensvc:introspect"), exchange(process.url, key.text)
-    with AuthlibSession(asker.id, asker.text, token_endpoint_auth_method="client_secret_basic") as session:
-        live = session.introspect_token(metadata["introspection_endpoint"], token=token, token_type_hint="access_token").json()
+    asker, token = (
+        new_key(process, capability="tokensvc:introspect"),
+        exchange(process.url, key.text),
+    )
+    with AuthlibSession(
+        asker.id, asker.text, token_endpoint_auth_method="client_secret_basic"
+    ) as session:
+        live = session.introspect_token(
+            metadata["introspection_endpoint"], token=token, token_type_hint="access_token"
+        ).json()
         check(live, process, key)
         assert live["active"] is True
-        assert session.revoke_token(metadata["revocation_endpoint"], token=token, token_type_hint="refresh_token").status_code == 200
-        assert session.introspect_token(metadata["introspection_endpoint"], token=token).json() == {"active": False}
+        assert (
+            session.revoke_token(
+                metadata["revocation_endpoint"], token=token, token_type_hint="refresh_token"
+            ).status_code
+            == 200
+        )
+        assert session.introspect_token(metadata["introspection_endpoint"], token=token).json() == {
+            "active": False
+        }

@@ -38,7 +38,9 @@ def own_postgres():
     shutil.rmtree(folder)
 
 
-async def test_while_postgres_is_away_everything_says_so_and_heals_by_itself(own_postgres, unused_tcp_port, tmp_path, logs):
+async def test_while_postgres_is_away_everything_says_so_and_heals_by_itself(
+    own_postgres, unused_tcp_port, tmp_path, logs
+):
     url = own_postgres.start()
     settings = make_settings(port=unused_tcp_port, keys_dir=tmp_path / "keys")
     database = await open_database(url, max_size=3)
@@ -48,9 +50,13 @@ async def test_while_postgres_is_away_everything_says_so_and_heals_by_itself(own
     async with TestClient(TestServer(build_app(settings, url), port=settings.port)) as client:
         service = client.app[SERVICE]
         assert (await client.post("/v1/token", headers=bearer)).status == 200
-        revoked = await client.post("/v1/revoke", data={"token": (await make_key(database)).key.text})
+        revoked = await client.post(
+            "/v1/revoke", data={"token": (await make_key(database)).key.text}
+        )
         assert revoked.status == 200
-        await until(lambda: service.mirror.log.head is not None and service.mirror.log.head.seq == 1)
+        await until(
+            lambda: service.mirror.log.head is not None and service.mirror.log.head.seq == 1
+        )
         await asyncio.to_thread(own_postgres.stop)
 
         for path, data, headers in (
@@ -68,7 +74,11 @@ async def test_while_postgres_is_away_everything_says_so_and_heals_by_itself(own
 
         await until(lambda: service.mirror.age_seconds > 3, 6)
         feed = await client.get("/v1/denylist")
-        assert (feed.status, feed.content_type, feed.headers["Retry-After"]) == (503, "application/problem+json", "1")
+        assert (feed.status, feed.content_type, feed.headers["Retry-After"]) == (
+            503,
+            "application/problem+json",
+            "1",
+        )
         assert (await feed.json())["code"] == "temporarily_unavailable"
         await until(lambda: service.mirror.age_seconds > 5, 6)
         ready = await client.get("/readyz")
@@ -79,9 +89,16 @@ async def test_while_postgres_is_away_everything_says_so_and_heals_by_itself(own
         await until(lambda: _is_ready(client), 5)
         assert (await client.get("/v1/denylist")).status == 200
     await database.close()
-    reasons = {line["reason"] for line in logs.find("request") if line["status"] == 503 and line["route"] != "/readyz"}
+    reasons = {
+        line["reason"]
+        for line in logs.find("request")
+        if line["status"] == 503 and line["route"] != "/readyz"
+    }
     assert reasons >= {"mirror_stale"}
-    assert all(reason.startswith(("database_", "mirror_stale", "temporarily", "service")) for reason in reasons)
+    assert all(
+        reason.startswith(("database_", "mirror_stale", "temporarily", "service"))
+        for reason in reasons
+    )
     assert logs.find("mirror_not_refreshed")
     assert not logs.find("request_failed"), "an outage is no fault of ours"
 
@@ -149,7 +166,9 @@ async def test_connections_that_stay_busy_are_cut_at_the_end(database_url, monke
     held = database.connection()
     await held.__aenter__()
     closing = asyncio.timeout
-    monkeypatch.setattr("tokensvc.store.pool.asyncio.timeout", lambda seconds: closing(min(seconds, 0.2)))
+    monkeypatch.setattr(
+        "tokensvc.store.pool.asyncio.timeout", lambda seconds: closing(min(seconds, 0.2))
+    )
     started = time.monotonic()
     await database.close()
     assert time.monotonic() - started < 2
@@ -157,16 +176,31 @@ async def test_connections_that_stay_busy_are_cut_at_the_end(database_url, monke
         await held.__aexit__(None, None, None)
 
 
-@pytest.mark.parametrize("url", ["", "postgres", "mysql://h/d", "postgresql://host", "postgresql://u:secret@host/", "http://h/d"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "postgres",
+        "mysql://h/d",
+        "postgresql://host",
+        "postgresql://u:secret@host/",
+        "http://h/d",
+    ],
+)
 def test_a_url_that_is_none_of_postgres_is_refused_without_being_shown(url):
-    with pytest.raises(StartRefusedError, match="must look like postgresql://user:password@host:5432/database") as caught:
+    with pytest.raises(
+        StartRefusedError, match="must look like postgresql://user:password@host:5432/database"
+    ) as caught:
         check_url(url)
     assert "secret" not in caught.value.message
 
 
 def test_a_url_of_several_hosts_is_tried_host_by_host():
     url = "postgresql://u:p@one:5432,two:5433/d?target_session_attrs=primary&connect_timeout=1&sslmode=require"
-    assert list(split_hosts(url)) == ["postgresql://u:p@one:5432/d?sslmode=require", "postgresql://u:p@two:5433/d?sslmode=require"]
+    assert list(split_hosts(url)) == [
+        "postgresql://u:p@one:5432/d?sslmode=require",
+        "postgresql://u:p@two:5433/d?sslmode=require",
+    ]
 
 
 async def test_a_host_that_is_down_is_passed_over(own_postgres, unused_tcp_port_factory):

@@ -17,10 +17,14 @@ SOON = timedelta(minutes=10)
 
 async def append(connection, value, *, expires_in=SOON):
     now = await connection.fetchval("select clock_timestamp()")
-    return await append_revocation(connection, "jti", value, upto=None, expires_at=now + expires_in, reason="token revoked")
+    return await append_revocation(
+        connection, "jti", value, upto=None, expires_at=now + expires_in, reason="token revoked"
+    )
 
 
-async def test_numbers_are_gapless_in_the_order_of_commits_even_beside_a_slow_transaction(connection, database_url):
+async def test_numbers_are_gapless_in_the_order_of_commits_even_beside_a_slow_transaction(
+    connection, database_url
+):
     slow, quick = await connect(database_url), await connect(database_url)
     transaction = slow.transaction()
     await transaction.start()
@@ -32,7 +36,10 @@ async def test_numbers_are_gapless_in_the_order_of_commits_even_beside_a_slow_tr
     assert await list_after(connection, 0, now) == []
     await transaction.commit()
     assert [first.seq, (await behind).seq] == [1, 2]
-    assert [row.revocation.value for row in await list_after(connection, 0, now)] == ["slow", "quick"]
+    assert [row.revocation.value for row in await list_after(connection, 0, now)] == [
+        "slow",
+        "quick",
+    ]
     for opened in (slow, quick):
         await opened.close()
 
@@ -62,7 +69,9 @@ async def test_a_hundred_revocations_at_once_get_a_hundred_numbers_in_a_row(data
         assert heads["denylist"] == max(positions, key=lambda position: position.seq)
         rows = await list_after(connection, 40, now)
         assert [row.position.seq for row in rows] == list(range(41, 101))
-        assert await find_tag(connection, 1) == next(position.tag for position in positions if position.seq == 1)
+        assert await find_tag(connection, 1) == next(
+            position.tag for position in positions if position.seq == 1
+        )
         assert await find_tag(connection, 101) is None
         assert await is_denied(connection, "jti", "jti-5")
         assert not await is_denied(connection, "key", "jti-5")
@@ -75,7 +84,9 @@ async def test_cleaning_keeps_every_entry_that_has_not_expired(database, connect
     now = await connection.fetchval("select clock_timestamp()")
     assert await revocation.clean_denylist_once(database, now) == 5
     assert await revocation.clean_denylist_once(database, now) == 0
-    left = [row["value"] for row in await connection.fetch("select value from denylist order by seq")]
+    left = [
+        row["value"] for row in await connection.fetch("select value from denylist order by seq")
+    ]
     assert left == [f"live-{number}" for number in range(5)]
     assert [row.revocation.value for row in await revocation.list_denylist(database)] == left
 
@@ -86,13 +97,18 @@ async def test_cleaning_goes_in_batches_until_nothing_is_left(database, connecti
         "insert into denylist (seq, tag, kind, value, created_at, expires_at, reason)"
         " select n, n::text, 'jti', n::text, clock_timestamp(), clock_timestamp() - interval '1 s', '' from generate_series(1, 35) n"
     )
-    assert await revocation.clean_denylist_once(database, datetime.now(UTC) + timedelta(seconds=5)) == 35
+    assert (
+        await revocation.clean_denylist_once(database, datetime.now(UTC) + timedelta(seconds=5))
+        == 35
+    )
     assert await connection.fetchval("select count(*) from denylist") == 0
 
 
 async def test_a_watermark_lives_as_long_as_any_token_that_it_covers(database, settings, started):
     del started
-    await audiences.add_audience(database, settings, "long", token_life=timedelta(seconds=3000), actor=ACTOR)
+    await audiences.add_audience(
+        database, settings, "long", token_life=timedelta(seconds=3000), actor=ACTOR
+    )
     await audiences.remove_audience(database, settings, "long", actor=ACTOR)  # its tokens live on
     key = (await make_key(database)).listed.record
     await api_keys.revoke_key(database, key.id, actor=ACTOR)
@@ -102,7 +118,9 @@ async def test_a_watermark_lives_as_long_as_any_token_that_it_covers(database, s
         assert row.revocation.exp >= row.revocation.upto + 3000 + 120
 
 
-async def test_who_must_wait_for_a_lock_gives_up_after_a_second_and_changes_nothing(database, connection):
+async def test_who_must_wait_for_a_lock_gives_up_after_a_second_and_changes_nothing(
+    database, connection
+):
     key = (await make_key(database)).listed.record
     async with connection.transaction():
         await connection.execute("select from feed_head where topic = 'denylist' for update")
@@ -120,10 +138,14 @@ create constraint trigger cut after insert on denylist deferrable initially defe
 """
 
 
-async def test_a_commit_whose_answer_was_lost_is_told_apart_and_can_be_repeated(database, connection):
+async def test_a_commit_whose_answer_was_lost_is_told_apart_and_can_be_repeated(
+    database, connection
+):
     key = (await make_key(database)).listed.record
     await connection.execute(CUT_AT_COMMIT)
-    with pytest.raises(OutcomeUnknownError, match=r"it may have happened\. Repeat the request: that is safe") as caught:
+    with pytest.raises(
+        OutcomeUnknownError, match=r"it may have happened\. Repeat the request: that is safe"
+    ) as caught:
         await api_keys.revoke_key(database, key.id, actor=ACTOR)
     assert caught.value.code == "revocation_pending"
     await connection.execute("drop trigger cut on denylist")
@@ -131,7 +153,9 @@ async def test_a_commit_whose_answer_was_lost_is_told_apart_and_can_be_repeated(
     assert len(await revocation.list_denylist(database)) == 1
 
 
-async def test_a_commit_whose_answer_was_lost_is_503_revocation_pending(client, started, connection):
+async def test_a_commit_whose_answer_was_lost_is_503_revocation_pending(
+    client, started, connection
+):
     await connection.execute(CUT_AT_COMMIT)
     answer = await client.post("/v1/revoke", data={"token": started.admin.key.text})
     assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
@@ -142,14 +166,29 @@ async def test_a_commit_whose_answer_was_lost_is_503_revocation_pending(client, 
     ("statement", "constraint"),
     [
         ("insert into account values ('acct_short', 'x', clock_timestamp())", "account_id_form"),
-        ("insert into denylist values (1, 't', 'jti', 'v', clock_timestamp(), clock_timestamp(), clock_timestamp(), '')", "watermark"),
-        ("insert into denylist values (1, 't', 'key', 'v', null, clock_timestamp(), clock_timestamp(), '')", "denylist_watermark"),
-        ("insert into denylist values (1, 't', 'thing', 'v', null, clock_timestamp(), clock_timestamp(), '')", "denylist_kind_known"),
+        (
+            "insert into denylist values (1, 't', 'jti', 'v', clock_timestamp(), clock_timestamp(), clock_timestamp(), '')",
+            "watermark",
+        ),
+        (
+            "insert into denylist values (1, 't', 'key', 'v', null, clock_timestamp(), clock_timestamp(), '')",
+            "denylist_watermark",
+        ),
+        (
+            "insert into denylist values (1, 't', 'thing', 'v', null, clock_timestamp(), clock_timestamp(), '')",
+            "denylist_kind_known",
+        ),
         ("insert into feed_head values ('other', 0, 't')", "feed_head_topic_known"),
         ("insert into issuance values ('1 s', false)", "issuance_only_row"),
         ("insert into issuance values ('1 s', true)", "issuance_pkey"),
-        ("insert into audience values ('x', '', interval '0', clock_timestamp())", "audience_token_life_positive"),
-        ("insert into signing_key values ('k', 'HS256', '{}', '', clock_timestamp())", "signing_key_alg_known"),
+        (
+            "insert into audience values ('x', '', interval '0', clock_timestamp())",
+            "audience_token_life_positive",
+        ),
+        (
+            "insert into signing_key values ('k', 'HS256', '{}', '', clock_timestamp())",
+            "signing_key_alg_known",
+        ),
         (
             (
                 "insert into api_key (id, account_id, digest, hint, name, description, capabilities, created_at) values "

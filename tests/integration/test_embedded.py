@@ -78,10 +78,17 @@ async def test_a_cluster_is_made_started_and_stopped(binaries, new_folder):
     url = server.start()
     assert await ask(url) == 42
     assert await ask(url, "show listen_addresses") == ""
-    assert await ask(url, "select count(*) from pg_hba_file_rules where auth_method <> 'scram-sha-256'") == 0
+    assert (
+        await ask(
+            url, "select count(*) from pg_hba_file_rules where auth_method <> 'scram-sha-256'"
+        )
+        == 0
+    )
     home = folder / "postgres"
     assert home.stat().st_mode & 0o777 == (0o711 if os.geteuid() == 0 else 0o700)
-    assert home.stat().st_uid == os.geteuid(), "whoever runs Postgres must not be able to put links here"
+    assert home.stat().st_uid == os.geteuid(), (
+        "whoever runs Postgres must not be able to put links here"
+    )
     assert (folder / "postgres-password").stat().st_mode & 0o777 == 0o600
     assert not (home / "password.new").exists()
     if os.geteuid() == 0:
@@ -117,7 +124,9 @@ async def test_who_comes_second_joins_and_the_last_one_out_stops_it(new_folder):
 
 async def test_a_server_whose_starter_was_killed_is_adopted_and_stopped_by_the_next(new_folder):
     folder = new_folder()
-    starter = subprocess.Popen([sys.executable, "-c", STARTER, folder], stdout=subprocess.PIPE, text=True)
+    starter = subprocess.Popen(
+        [sys.executable, "-c", STARTER, folder], stdout=subprocess.PIPE, text=True
+    )
     assert starter.stdout is not None
     process_id = int(starter.stdout.readline())
     starter.kill()
@@ -181,7 +190,9 @@ async def test_half_a_cluster_that_a_killed_start_left_is_made_anew(new_folder):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root must run Postgres as somebody else")
-async def test_below_a_folder_that_nobody_may_enter_the_cluster_lives_elsewhere(new_folder, monkeypatch):
+async def test_below_a_folder_that_nobody_may_enter_the_cluster_lives_elsewhere(
+    new_folder, monkeypatch
+):
     elsewhere = new_folder()
     monkeypatch.setattr(embedded, "_ELSEWHERE", elsewhere)
     folder = new_folder()
@@ -202,7 +213,10 @@ def test_a_path_too_long_for_a_socket_is_refused_for_an_ordinary_user(tmp_path, 
     deep = tmp_path / ("x" * 100)
     server = EmbeddedPostgres(deep)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(StartRefusedError, match="too long for a Postgres socket; set TOKENSVC_DATA_DIR to a shorter one"):
+    with pytest.raises(
+        StartRefusedError,
+        match="too long for a Postgres socket; set TOKENSVC_DATA_DIR to a shorter one",
+    ):
         server.start()
 
 
@@ -216,7 +230,10 @@ def test_options_that_postgres_refuses_are_a_clear_refusal_that_names_the_log(ne
 
 
 def test_a_folder_without_programs_is_a_clear_refusal(tmp_path):
-    for cluster, wanted in ((None, "version 15 or newer"), ("9", "version 9, which made the data in this folder")):
+    for cluster, wanted in (
+        (None, "version 15 or newer"),
+        ("9", "version 9, which made the data in this folder"),
+    ):
         with pytest.raises(StartRefusedError, match=wanted) as caught:
             postgres_binaries.find_binaries(tmp_path, cluster)
         assert "TOKENSVC_POSTGRES_BIN_DIR" in caught.value.message
@@ -238,7 +255,10 @@ def test_an_initdb_that_fails_says_why(new_folder):
     folder = new_folder()
     programs = folder / "programs"
     programs.mkdir()
-    for program, script in (("postgres", "echo postgres 17.1"), ("initdb", "echo no room >&2; exit 1")):
+    for program, script in (
+        ("postgres", "echo postgres 17.1"),
+        ("initdb", "echo no room >&2; exit 1"),
+    ):
         (programs / program).write_text(f"#!/bin/sh\n{script}\n")
         (programs / program).chmod(0o755)
     with pytest.raises(StartRefusedError, match="initdb failed: no room"):
@@ -246,7 +266,9 @@ def test_an_initdb_that_fails_says_why(new_folder):
     assert not (folder / "data" / "postgres" / "password.new").exists()
 
 
-def test_programs_are_found_in_debian_s_folders_then_on_the_path_then_in_the_wheel(monkeypatch, tmp_path):
+def test_programs_are_found_in_debian_s_folders_then_on_the_path_then_in_the_wheel(
+    monkeypatch, tmp_path
+):
     for version in ("15", "17", "9.6", "common"):
         (tmp_path / version / "bin").mkdir(parents=True)
     monkeypatch.setattr(postgres_binaries, "_DEBIAN", tmp_path)

@@ -42,10 +42,19 @@ async def wait_for_waiters(connection, count=1):
 HOLD = "select from api_key_window where key_id = $1 for no key update"
 HOLD_ACCOUNT = "select from account_window where account_id = (select account_id from api_key where id = $1) for no key update"
 ENDINGS = {
-    "revoked": (HOLD, "update api_key set revoked_at = clock_timestamp(), denied_up_to = clock_timestamp() where id = $1"),
-    "disabled": (HOLD, "update api_key set disabled_at = clock_timestamp(), denied_up_to = clock_timestamp() where id = $1"),
+    "revoked": (
+        HOLD,
+        "update api_key set revoked_at = clock_timestamp(), denied_up_to = clock_timestamp() where id = $1",
+    ),
+    "disabled": (
+        HOLD,
+        "update api_key set disabled_at = clock_timestamp(), denied_up_to = clock_timestamp() where id = $1",
+    ),
     "expired": (HOLD, "update api_key set expires_at = clock_timestamp() where id = $1"),
-    "unknown_key": (HOLD, "update api_key set deleted_at = clock_timestamp(), denied_up_to = clock_timestamp() where id = $1"),
+    "unknown_key": (
+        HOLD,
+        "update api_key set deleted_at = clock_timestamp(), denied_up_to = clock_timestamp() where id = $1",
+    ),
     "suspended": (
         HOLD_ACCOUNT,
         "update account set suspended_at = clock_timestamp() where id = (select account_id from api_key where id = $1)",
@@ -54,7 +63,9 @@ ENDINGS = {
 
 
 @pytest.mark.parametrize("reason", ENDINGS)
-async def test_an_exchange_that_waited_for_a_revocation_sees_it(reason, issue, database, database_url, connection):
+async def test_an_exchange_that_waited_for_a_revocation_sees_it(
+    reason, issue, database, database_url, connection
+):
     """The trap: the state in the snapshot of a statement that waits is older than what it waits for."""
     key = await make_key(database)
     other = await connect(database_url)
@@ -67,13 +78,19 @@ async def test_an_exchange_that_waited_for_a_revocation_sees_it(reason, issue, d
     await other.execute(end, key.listed.record.id)
     await transaction.commit()
     results = await asyncio.gather(*waiting, return_exceptions=True)
-    assert [error.reason for error in results if isinstance(error, InvalidClientError)] == [reason] * 3
+    assert [error.reason for error in results if isinstance(error, InvalidClientError)] == [
+        reason
+    ] * 3
     await other.close()
 
 
-async def test_the_trap_is_one_for_a_batch_that_waits_for_another_key(issue, database, database_url, connection):
+async def test_the_trap_is_one_for_a_batch_that_waits_for_another_key(
+    issue, database, database_url, connection
+):
     """A batch waits for a key of somebody else; meanwhile one of its own keys is revoked, whole and acknowledged."""
-    held, mine = sorted([await make_key(database), await make_key(database)], key=lambda key: key.listed.record.id)
+    held, mine = sorted(
+        [await make_key(database), await make_key(database)], key=lambda key: key.listed.record.id
+    )
     other = await connect(database_url)
     async with other.transaction():
         await other.execute(HOLD, held.listed.record.id)
@@ -87,7 +104,9 @@ async def test_the_trap_is_one_for_a_batch_that_waits_for_another_key(issue, dat
     await other.close()
 
 
-async def test_an_exchange_that_waited_for_a_change_that_was_rolled_back_gets_its_token(issue, database, database_url, connection):
+async def test_an_exchange_that_waited_for_a_change_that_was_rolled_back_gets_its_token(
+    issue, database, database_url, connection
+):
     key = await make_key(database)
     other = await connect(database_url)
     transaction = other.transaction()
@@ -102,7 +121,9 @@ async def test_an_exchange_that_waited_for_a_change_that_was_rolled_back_gets_it
     await other.close()
 
 
-async def test_an_exchange_that_waited_takes_its_clock_after_the_wait(database, database_url, connection):
+async def test_an_exchange_that_waited_takes_its_clock_after_the_wait(
+    database, database_url, connection
+):
     key = await make_key(database)
     other = await connect(database_url)
     ledger = LedgerConnection(database)
@@ -154,7 +175,10 @@ async def test_every_token_lies_under_the_watermark_of_a_revocation_that_raced_i
         total += sum(await asyncio.gather(*(race(start + n) for n in range(3))))
     rows = await list_denylist(database)
     assert len(rows) == 300
-    assert all(row.revocation.upto is not None and watermarks[row.revocation.value] <= row.revocation.upto for row in rows)
+    assert all(
+        row.revocation.upto is not None and watermarks[row.revocation.value] <= row.revocation.upto
+        for row in rows
+    )
     assert total > 100, "the race must have been one"
 
 
@@ -181,7 +205,9 @@ async def test_a_key_that_is_exchanged_all_the_time_can_still_be_revoked(issue, 
 
 
 @pytest.mark.parametrize("what", ["key", "account", "tokens"])
-async def test_a_token_after_a_stop_and_go_within_one_second_is_not_born_dead(what, issue, database):
+async def test_a_token_after_a_stop_and_go_within_one_second_is_not_born_dead(
+    what, issue, database
+):
     key = await make_key(database)
     record = key.listed.record
     if what == "key":
@@ -191,7 +217,9 @@ async def test_a_token_after_a_stop_and_go_within_one_second_is_not_born_dead(wh
         await accounts.suspend_account(database, record.account_id, actor=ACTOR)
         await accounts.resume_account(database, record.account_id, actor=ACTOR)
     else:
-        await api_keys.update_key(database, record.id, api_keys.KeyChanges(), actor=ACTOR, end_tokens=True)
+        await api_keys.update_key(
+            database, record.id, api_keys.KeyChanges(), actor=ACTOR, end_tokens=True
+        )
     claims = await issue(key)
     (row,) = await list_denylist(database)
     assert row.revocation.upto is not None
@@ -199,15 +227,22 @@ async def test_a_token_after_a_stop_and_go_within_one_second_is_not_born_dead(wh
     assert claims.iat <= time.time(), "it waited; it did not lie"
 
 
-async def test_a_watermark_of_a_clock_that_was_wrong_is_told_and_not_waited_for(issue, database, connection):
+async def test_a_watermark_of_a_clock_that_was_wrong_is_told_and_not_waited_for(
+    issue, database, connection
+):
     key = await make_key(database)
-    await connection.execute("update api_key set denied_up_to = now() + interval '1 hour' where id = $1", key.listed.record.id)
+    await connection.execute(
+        "update api_key set denied_up_to = now() + interval '1 hour' where id = $1",
+        key.listed.record.id,
+    )
     with pytest.raises(UnavailableError, match="a clock was wrong") as caught:
         await issue(key)
     assert (caught.value.reason, caught.value.retry_after) == ("watermark_ahead", 60)
 
 
-async def test_a_token_judged_before_a_revocation_does_not_outlive_its_watermark(database, settings, started):
+async def test_a_token_judged_before_a_revocation_does_not_outlive_its_watermark(
+    database, settings, started
+):
     """An audience with a longer life that appears between the verdict and the claims must not stretch the token."""
     exchange = await open_exchange(database, settings, started)
     key = await make_key(database)
@@ -222,7 +257,11 @@ async def test_a_token_judged_before_a_revocation_does_not_outlive_its_watermark
 
     slow = Slow(database, most_waiting=10)
     try:
-        claims = (await replace(exchange, ledger=slow).issue(ExchangeRequest(credential=key.key, audience="late"), "test")).claims
+        claims = (
+            await replace(exchange, ledger=slow).issue(
+                ExchangeRequest(credential=key.key, audience="late"), "test"
+            )
+        ).claims
     except OAuthError:
         return
     finally:

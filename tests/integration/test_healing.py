@@ -47,10 +47,14 @@ async def lost(connection):
         await connection.execute(f"create table kept_{table} as table {table}")
     yield
     async with connection.transaction():
-        await connection.execute("set local session_replication_role = replica")  # rows that refer to each other come back in any order
+        await connection.execute(
+            "set local session_replication_role = replica"
+        )  # rows that refer to each other come back in any order
         for table in TABLES:
             await connection.execute(f"delete from {table}")
-            await connection.execute(f"insert into {table} overriding system value select * from kept_{table}")
+            await connection.execute(
+                f"insert into {table} overriding system value select * from kept_{table}"
+            )
             await connection.execute(f"drop table kept_{table}")
 
 
@@ -75,7 +79,11 @@ async def said(database):
 
 
 async def healers(database, subject):
-    return [event.action for event in await list_events(database, subject=subject, most=20) if event.actor == "healing"]
+    return [
+        event.action
+        for event in await list_events(database, subject=subject, most=20)
+        if event.actor == "healing"
+    ]
 
 
 ENDINGS: dict[str, tuple[str, Any]] = {
@@ -98,7 +106,10 @@ async def test_whatever_was_ended_and_lost_is_ended_again_also_for_tokens_got_me
     async with lost(connection):
         await end(database, subject, actor=ACTOR)
         await mirror.refresh_once()
-    resets, healed = count("tokensvc_denylist_resets_total"), count("tokensvc_denylist_healed_total")
+    resets, healed = (
+        count("tokensvc_denylist_resets_total"),
+        count("tokensvc_denylist_healed_total"),
+    )
     meanwhile = (await issue(key)).claims
     assert await said(database) == []
     await mirror.refresh_once()
@@ -108,17 +119,23 @@ async def test_whatever_was_ended_and_lost_is_ended_again_also_for_tokens_got_me
     assert await healers(database, subject) == [action]
     denylist = Denylist()
     denylist.add(entry for _, entry in mirror.log)
-    assert denylist.find_denial(meanwhile, KID) is not None, "a token got meanwhile must be dead as well"
+    assert denylist.find_denial(meanwhile, KID) is not None, (
+        "a token got meanwhile must be dead as well"
+    )
     assert count("tokensvc_denylist_resets_total") == resets + 1
     assert count("tokensvc_denylist_healed_total") == healed + 1
-    assert [line["level"] for line in logs.find("denylist_went_back") + logs.find("revocation_healed")] == ["error", "error"]
+    assert [
+        line["level"] for line in logs.find("denylist_went_back") + logs.find("revocation_healed")
+    ] == ["error", "error"]
     again = await new_mirror()
     assert again.log.head == mirror.log.head
     await mirror.refresh_once()
     assert len(await said(database)) == 1, "healed once, and for good"
 
 
-async def test_what_was_healed_is_healed_again_if_it_is_lost_again(database, connection, new_mirror, issue):
+async def test_what_was_healed_is_healed_again_if_it_is_lost_again(
+    database, connection, new_mirror, issue
+):
     key = await make_key(database)
     mirror = await new_mirror()
     async with lost(connection):
@@ -141,12 +158,16 @@ async def lost_again(connection):
     await connection.execute("update feed_head set seq = 0, tag = 'again' where topic = 'denylist'")
 
 
-async def test_tokens_that_were_ended_stay_dead_and_their_key_goes_on(database, connection, new_mirror, issue):
+async def test_tokens_that_were_ended_stay_dead_and_their_key_goes_on(
+    database, connection, new_mirror, issue
+):
     key = await make_key(database)
     before = (await issue(key)).claims
     mirror = await new_mirror()
     async with lost(connection):
-        await api_keys.update_key(database, key.listed.record.id, api_keys.KeyChanges(), actor=ACTOR, end_tokens=True)
+        await api_keys.update_key(
+            database, key.listed.record.id, api_keys.KeyChanges(), actor=ACTOR, end_tokens=True
+        )
         await mirror.refresh_once()
     await mirror.refresh_once()
     after = (await issue(key)).claims
@@ -157,11 +178,15 @@ async def test_tokens_that_were_ended_stay_dead_and_their_key_goes_on(database, 
     assert (await api_keys.load_key(database, key.listed.record.id)).state == "active"
 
 
-async def test_a_token_that_was_revoked_is_denied_again(database, settings, connection, new_mirror, issue):
+async def test_a_token_that_was_revoked_is_denied_again(
+    database, settings, connection, new_mirror, issue
+):
     token = await issue(await make_key(database))
     mirror = await new_mirror()
     async with lost(connection):
-        assert await revoke_one_token(database, settings, token.text, actor=ACTOR) == token.claims.jti
+        assert (
+            await revoke_one_token(database, settings, token.text, actor=ACTOR) == token.claims.jti
+        )
         await mirror.refresh_once()
     await mirror.refresh_once()
     assert await said(database) == [(token.claims.jti, "healed after a loss: token revoked")]
@@ -174,11 +199,15 @@ async def test_a_revocation_lost_before_it_was_read_back_is_remembered_by_whoeve
     mirror = await new_mirror()
     for reused in (False, True):
         async with lost(connection):
-            revoked = await revoke_credential(database, settings, key.key.text, actor="holder", now=mirror.now)
+            revoked = await revoke_credential(
+                database, settings, key.key.text, actor="holder", now=mirror.now
+            )
             mirror.remember(revoked.rows)
         if reused:
             other = await make_key(database)
-            await api_keys.revoke_key(database, other.listed.record.id, actor=ACTOR)  # has its number now
+            await api_keys.revoke_key(
+                database, other.listed.record.id, actor=ACTOR
+            )  # has its number now
         await mirror.refresh_once()
         with pytest.raises(InvalidClientError):
             await issue(key)
@@ -186,24 +215,34 @@ async def test_a_revocation_lost_before_it_was_read_back_is_remembered_by_whoeve
     assert mirror._acknowledged == []
 
 
-async def test_a_repeated_revocation_is_remembered_as_well(database, settings, connection, new_mirror, issue):
+async def test_a_repeated_revocation_is_remembered_as_well(
+    database, settings, connection, new_mirror, issue
+):
     key = await make_key(database)
     mirror = await new_mirror()
     async with lost(connection):
-        await api_keys.revoke_key(database, key.listed.record.id, actor=ACTOR)  # by another process, or the answer was lost
-        revoked = await revoke_credential(database, settings, key.key.text, actor="holder", now=mirror.now)
+        await api_keys.revoke_key(
+            database, key.listed.record.id, actor=ACTOR
+        )  # by another process, or the answer was lost
+        revoked = await revoke_credential(
+            database, settings, key.key.text, actor="holder", now=mirror.now
+        )
         mirror.remember(revoked.rows)
     await mirror.refresh_once()
     with pytest.raises(InvalidClientError):
         await issue(key)
 
 
-async def test_what_is_acknowledged_while_nothing_is_lost_stands_there_once(database, settings, new_mirror):
+async def test_what_is_acknowledged_while_nothing_is_lost_stands_there_once(
+    database, settings, new_mirror
+):
     mirror, other = await new_mirror(), await new_mirror()
     resets = count("tokensvc_denylist_resets_total")
     for _ in range(3):
         key = await make_key(database)
-        revoked = await revoke_credential(database, settings, key.key.text, actor="holder", now=mirror.now)
+        revoked = await revoke_credential(
+            database, settings, key.key.text, actor="holder", now=mirror.now
+        )
         mirror.remember(revoked.rows)
         for each in (mirror, other, mirror):
             await each.refresh_once()
@@ -212,7 +251,9 @@ async def test_what_is_acknowledged_while_nothing_is_lost_stands_there_once(data
     assert count("tokensvc_denylist_resets_total") == resets
 
 
-async def test_several_processes_heal_at_once_and_nothing_is_written_twice(database, connection, new_mirror, issue):
+async def test_several_processes_heal_at_once_and_nothing_is_written_twice(
+    database, connection, new_mirror, issue
+):
     keys = [await make_key(database) for _ in range(30)]
     mirrors = [await new_mirror() for _ in range(4)]
     async with lost(connection):
@@ -221,7 +262,9 @@ async def test_several_processes_heal_at_once_and_nothing_is_written_twice(datab
         for mirror in mirrors:
             await mirror.refresh_once()
     await asyncio.gather(*(mirror.refresh_once() for mirror in mirrors))
-    assert sorted(value for value, _ in await said(database)) == sorted(key.listed.record.id for key in keys)
+    assert sorted(value for value, _ in await said(database)) == sorted(
+        key.listed.record.id for key in keys
+    )
     for mirror in mirrors:
         await mirror.refresh_once()
     assert len({mirror.log.head for mirror in mirrors}) == 1
@@ -231,7 +274,9 @@ async def test_several_processes_heal_at_once_and_nothing_is_written_twice(datab
             await issue(key)
 
 
-async def test_processes_that_remember_different_parts_heal_all_of_it(database, connection, new_mirror, issue):
+async def test_processes_that_remember_different_parts_heal_all_of_it(
+    database, connection, new_mirror, issue
+):
     first, second = await make_key(database), await make_key(database)
     one, two = await new_mirror(), await new_mirror()
     async with lost(connection):
@@ -249,7 +294,9 @@ async def test_processes_that_remember_different_parts_heal_all_of_it(database, 
 
 
 @pytest.mark.parametrize("what", ["key", "account"])
-async def test_what_was_enabled_again_after_the_loss_stays_so_and_its_old_tokens_dead(what, database, connection, new_mirror, issue):
+async def test_what_was_enabled_again_after_the_loss_stays_so_and_its_old_tokens_dead(
+    what, database, connection, new_mirror, issue
+):
     """Somebody was faster than healing: he disabled it himself, and thought better of it."""
     key = await make_key(database)
     subject = key.listed.record.id if what == "key" else key.listed.record.account_id
@@ -265,10 +312,14 @@ async def test_what_was_enabled_again_after_the_loss_stays_so_and_its_old_tokens
     await take_back(database, subject, actor=ACTOR)
     await mirror.refresh_once()
     assert (await issue(key)).claims.iat > lost_entries[0].upto
-    assert [row.revocation.ended_at for row in await list_denylist(database)] == [lost_entries[0].ended_at]
+    assert [row.revocation.ended_at for row in await list_denylist(database)] == [
+        lost_entries[0].ended_at
+    ]
 
 
-async def test_what_was_enabled_before_it_was_disabled_for_good_is_disabled_again(database, connection, new_mirror, issue):
+async def test_what_was_enabled_before_it_was_disabled_for_good_is_disabled_again(
+    database, connection, new_mirror, issue
+):
     key = await make_key(database)
     key_id = key.listed.record.id
     await api_keys.disable_key(database, key_id, actor=ACTOR)
@@ -282,7 +333,9 @@ async def test_what_was_enabled_before_it_was_disabled_for_good_is_disabled_agai
         await issue(key)
 
 
-async def test_a_key_whose_disabling_survived_is_left_as_it_is(database, connection, new_mirror, issue):
+async def test_a_key_whose_disabling_survived_is_left_as_it_is(
+    database, connection, new_mirror, issue
+):
     key, other = await make_key(database), await make_key(database)
     mirror = await new_mirror()
     await api_keys.disable_key(database, key.listed.record.id, actor=ACTOR)
@@ -295,7 +348,9 @@ async def test_a_key_whose_disabling_survived_is_left_as_it_is(database, connect
     assert await healers(database, key.listed.record.id) == []
 
 
-async def test_an_entry_that_has_expired_meanwhile_is_not_healed_and_its_collection_is_no_loss(database, connection, new_mirror, logs):
+async def test_an_entry_that_has_expired_meanwhile_is_not_healed_and_its_collection_is_no_loss(
+    database, connection, new_mirror, logs
+):
     mirror = await new_mirror()
     first = await make_key(database)
     await api_keys.revoke_key(database, first.listed.record.id, actor=ACTOR)
@@ -314,7 +369,9 @@ async def test_an_entry_that_has_expired_meanwhile_is_not_healed_and_its_collect
     assert await said(database) == [(second.listed.record.id, "healed after a loss: key revoked")]
 
 
-async def test_keys_that_were_lost_altogether_leave_their_watermark(database, connection, new_mirror):
+async def test_keys_that_were_lost_altogether_leave_their_watermark(
+    database, connection, new_mirror
+):
     mirror = await new_mirror()
     async with lost(connection):
         key = (await make_key(database)).listed.record
@@ -325,7 +382,9 @@ async def test_keys_that_were_lost_altogether_leave_their_watermark(database, co
     assert sorted(value for value, _ in await said(database)) == sorted([key.id, key.account_id])
 
 
-async def test_a_signing_key_that_was_revoked_is_revoked_again_with_a_successor(database, settings, started, connection, new_mirror):
+async def test_a_signing_key_that_was_revoked_is_revoked_again_with_a_successor(
+    database, settings, started, connection, new_mirror
+):
     mirrors = [await new_mirror(), await new_mirror()]
     signer = mirrors[0].signing_key(mirrors[0].now, "ES256").kid
     async with lost(connection):
@@ -333,7 +392,10 @@ async def test_a_signing_key_that_was_revoked_is_revoked_again_with_a_successor(
         for mirror in mirrors:
             await mirror.refresh_once()
     await asyncio.gather(*(mirror.refresh_once() for mirror in mirrors))
-    found = {listed.record.kid: listed.phase for listed in await list_signing_keys_with_phase(database, settings)}
+    found = {
+        listed.record.kid: listed.phase
+        for listed in await list_signing_keys_with_phase(database, settings)
+    }
     assert found[signer] == "revoked"
     assert sorted(found.values()) == ["active", "pending", "revoked"]
     assert await said(database) == [(signer, "healed after a loss: signing key revoked")]
@@ -343,7 +405,9 @@ async def test_a_signing_key_that_was_revoked_is_revoked_again_with_a_successor(
         assert mirror.signing_key(mirror.now, "ES256").kid != signer
 
 
-async def test_a_signing_key_that_is_lost_altogether_stays_denied(database, settings, started, connection, new_mirror):
+async def test_a_signing_key_that_is_lost_altogether_stays_denied(
+    database, settings, started, connection, new_mirror
+):
     mirror = await new_mirror()
     async with lost(connection):
         signer = mirror.signing_key(mirror.now, "ES256").kid
@@ -354,7 +418,9 @@ async def test_a_signing_key_that_is_lost_altogether_stays_denied(database, sett
     assert await said(database) == [(signer, "healed after a loss: signing key revoked")]
 
 
-async def test_until_a_loss_is_healed_nothing_of_the_new_history_is_believed(database, connection, new_mirror):
+async def test_until_a_loss_is_healed_nothing_of_the_new_history_is_believed(
+    database, connection, new_mirror
+):
     key = (await make_key(database)).listed.record
     mirror = await new_mirror()
     async with lost(connection):
@@ -371,7 +437,9 @@ async def test_until_a_loss_is_healed_nothing_of_the_new_history_is_believed(dat
     assert (await api_keys.load_key(database, key.id)).state == "revoked"
 
 
-async def test_a_running_service_heals_by_itself_within_a_second(database, database_url, settings, started, connection, issue):
+async def test_a_running_service_heals_by_itself_within_a_second(
+    database, database_url, settings, started, connection, issue
+):
     del started
     key = await make_key(database)
     async with open_service(settings, database_url) as service:
@@ -408,7 +476,9 @@ async def test_a_follower_keeps_what_it_had_and_is_not_confused_by_a_number_give
         assert follower.denylist.find_denial(token.claims, KID) is not None
 
 
-async def test_a_follower_goes_on_beside_a_process_that_has_healed(database, settings, connection, new_mirror, issue):
+async def test_a_follower_goes_on_beside_a_process_that_has_healed(
+    database, settings, connection, new_mirror, issue
+):
     tokens = [await issue(await make_key(database)) for _ in range(3)]
     mirror = await new_mirror()
     follower = Follower(settings.issuer_url, Denylist())
@@ -423,9 +493,15 @@ async def test_a_follower_goes_on_beside_a_process_that_has_healed(database, set
     fresh = Follower(settings.issuer_url, Denylist())
     for each in (follower, fresh):
         await follow(each, mirror, settings)
-        assert [each.denylist.find_denial(token.claims, KID) is not None for token in tokens] == [True, True, True]
+        assert [each.denylist.find_denial(token.claims, KID) is not None for token in tokens] == [
+            True,
+            True,
+            True,
+        ]
 
 
 async def follow(follower, mirror, settings):
-    page = parse_page(read_payload(await Feed(mirror, settings).next_page(follower.position, wait=0)))
+    page = parse_page(
+        read_payload(await Feed(mirror, settings).next_page(follower.position, wait=0))
+    )
     return follower.apply(page, now=mirror.now.timestamp(), leeway=5)

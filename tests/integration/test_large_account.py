@@ -32,4 +32,7 @@ async def test_all_keys_of_an_account_are_stopped_by_one_row(database, connectio
     for number in (1, 5000, 10_000):
         old = make_claims(sub=AccountId(account.id), client_id=KeyId(f"key_{number:016}"), iat=upto)
         assert denylist.find_denial(old, Kid("k")) is not None
-        assert denylist.find_denial(make_claims(sub=AccountId(account.id), iat=upto + 1), Kid("k")) is None
+        assert (
+            denylist.find_denial(make_claims(sub=AccountId(account.id), iat=upto + 1), Kid("k"))
+            is None
+        )

@@ -57,11 +57,17 @@ async def ask(exchange, key, number=1, **wanted):
     """Ask so many times at once; return (tokens, refusals)."""
     credential = SubjectToken(key, Kid("its-signer")) if isinstance(key, Claims) else key.key
     request = ExchangeRequest(credential=credential, **wanted)
-    results = await asyncio.gather(*(exchange.issue(request, "test") for _ in range(number)), return_exceptions=True)
-    return [r.claims for r in results if not isinstance(r, BaseException)], [r for r in results if isinstance(r, BaseException)]
+    results = await asyncio.gather(
+        *(exchange.issue(request, "test") for _ in range(number)), return_exceptions=True
+    )
+    return [r.claims for r in results if not isinstance(r, BaseException)], [
+        r for r in results if isinstance(r, BaseException)
+    ]
 
 
-async def test_what_a_revoked_signing_key_had_signed_cannot_be_narrowed(exchange, database, settings, started, connection):
+async def test_what_a_revoked_signing_key_had_signed_cannot_be_narrowed(
+    exchange, database, settings, started, connection
+):
     key = await make_key(database)
     ((claims,), _) = await ask(exchange, key)
     kid = exchange.mirror.records[0].kid
@@ -107,7 +113,9 @@ async def test_the_headers_of_a_batch_count_down_in_order_of_arrival(exchange, d
 async def test_the_account_caps_all_its_keys_together(exchange, database, connection):
     first = await make_key(database)
     account = first.listed.record.account_id
-    await accounts.update_account(database, account, limits=LimitChanges(per_minute=50), actor=ACTOR)
+    await accounts.update_account(
+        database, account, limits=LimitChanges(per_minute=50), actor=ACTOR
+    )
     keys = [first, *[await make_key(database, account=account) for _ in range(3)]]
     results = await asyncio.gather(*(ask(exchange, key, 30) for key in keys))
     assert sum(len(tokens) for tokens, _ in results) == 50
@@ -119,7 +127,12 @@ async def test_the_account_caps_all_its_keys_together(exchange, database, connec
 @pytest.mark.usefixtures("calm")
 async def test_a_day_has_its_own_limit(exchange, database, connection):
     key = await make_key(database)
-    await api_keys.update_key(database, key.listed.record.id, api_keys.KeyChanges(limits=LimitChanges(per_day=5)), actor=ACTOR)
+    await api_keys.update_key(
+        database,
+        key.listed.record.id,
+        api_keys.KeyChanges(limits=LimitChanges(per_day=5)),
+        actor=ACTOR,
+    )
     tokens, refused = await ask(exchange, key, 7)
     assert (len(tokens), {error.policy for error in refused}) == (5, {"key-day"})
     now = await connection.fetchval("select clock_timestamp()")
@@ -130,16 +143,26 @@ async def test_a_day_has_its_own_limit(exchange, database, connection):
 async def test_a_new_minute_starts_anew_and_the_day_goes_on(exchange, database, connection):
     key = await make_key(database)
     await ask(exchange, key, 3)
-    await connection.execute("update api_key_window set minute = minute - interval '1 minute' where key_id = $1", key.listed.record.id)
+    await connection.execute(
+        "update api_key_window set minute = minute - interval '1 minute' where key_id = $1",
+        key.listed.record.id,
+    )
     await ask(exchange, key, 2)
     assert await counts(connection, key) == (2, 5)
-    await connection.execute("update api_key_window set day = day - interval '1 day' where key_id = $1", key.listed.record.id)
+    await connection.execute(
+        "update api_key_window set day = day - interval '1 day' where key_id = $1",
+        key.listed.record.id,
+    )
     await ask(exchange, key, 1)
     assert (await counts(connection, key))[1] == 1
 
 
-@pytest.mark.parametrize(("ahead", "minute_count"), [("1 minute", 4), ("3 minutes", 1)], ids=["just ahead", "far ahead"])
-async def test_a_clock_that_was_set_back_a_little_does_not_forget_what_was_counted(ahead, minute_count, exchange, database, connection):
+@pytest.mark.parametrize(
+    ("ahead", "minute_count"), [("1 minute", 4), ("3 minutes", 1)], ids=["just ahead", "far ahead"]
+)
+async def test_a_clock_that_was_set_back_a_little_does_not_forget_what_was_counted(
+    ahead, minute_count, exchange, database, connection
+):
     key = await make_key(database)
     await ask(exchange, key, 3)
     await connection.execute(
@@ -151,19 +174,37 @@ async def test_a_clock_that_was_set_back_a_little_does_not_forget_what_was_count
 
 
 async def test_limits_come_from_the_tier_and_overrides_beat_it(exchange, database):
-    await tiers.add_tier(database, "tiny", key_per_minute=3, key_per_day=100, account_per_minute=4, actor=ACTOR)
+    await tiers.add_tier(
+        database, "tiny", key_per_minute=3, key_per_day=100, account_per_minute=4, actor=ACTOR
+    )
     key = await make_key(database)
     record = key.listed.record
-    await accounts.update_account(database, record.account_id, limits=LimitChanges(tier="tiny"), actor=ACTOR)
+    await accounts.update_account(
+        database, record.account_id, limits=LimitChanges(tier="tiny"), actor=ACTOR
+    )
     quota = (await ask_quota(exchange, key))[:4]
     assert quota == (3, 100, 4, 1000)
-    await api_keys.update_key(database, record.id, api_keys.KeyChanges(limits=LimitChanges(tier="default")), actor=ACTOR)
+    await api_keys.update_key(
+        database, record.id, api_keys.KeyChanges(limits=LimitChanges(tier="default")), actor=ACTOR
+    )
     assert (await ask_quota(exchange, key))[:4] == (60, 5000, 4, 1000)
-    await api_keys.update_key(database, record.id, api_keys.KeyChanges(limits=LimitChanges(per_minute=7, per_day=70)), actor=ACTOR)
-    await accounts.update_account(database, record.account_id, limits=LimitChanges(per_minute=9, per_day=90), actor=ACTOR)
+    await api_keys.update_key(
+        database,
+        record.id,
+        api_keys.KeyChanges(limits=LimitChanges(per_minute=7, per_day=70)),
+        actor=ACTOR,
+    )
+    await accounts.update_account(
+        database, record.account_id, limits=LimitChanges(per_minute=9, per_day=90), actor=ACTOR
+    )
     assert (await ask_quota(exchange, key))[:4] == (7, 70, 9, 90)
     await tiers.update_tier(database, "tiny", key_per_minute=5, actor=ACTOR)
-    await api_keys.update_key(database, record.id, api_keys.KeyChanges(limits=LimitChanges(tier="", per_minute=0)), actor=ACTOR)
+    await api_keys.update_key(
+        database,
+        record.id,
+        api_keys.KeyChanges(limits=LimitChanges(tier="", per_minute=0)),
+        actor=ACTOR,
+    )
     assert (await ask_quota(exchange, key))[:4] == (5, 70, 9, 90)
 
 
@@ -189,21 +230,39 @@ async def test_only_what_gets_a_token_is_counted(exchange, database, connection)
     await ask(exchange, token, 2, scope=frozenset({"orders:read"}))
     assert await counts(connection, key) == (3, 3), "a narrowed token counts for the key behind it"
     await exchange.usage.flush_once()
-    rows = await connection.fetch("select outcome, count from api_key_usage where key_id = $1", key.listed.record.id)
-    assert dict(rows) == {"issued": 3, "invalid_scope": 5, "invalid_target": 3, "wrong_client_id": 3}
+    rows = await connection.fetch(
+        "select outcome, count from api_key_usage where key_id = $1", key.listed.record.id
+    )
+    assert dict(rows) == {
+        "issued": 3,
+        "invalid_scope": 5,
+        "invalid_target": 3,
+        "wrong_client_id": 3,
+    }
 
 
 @pytest.mark.usefixtures("calm")
 async def test_bad_requests_among_good_ones_take_nothing_from_them(exchange, database, connection):
     key = await make_key(database)
-    good, bad = ExchangeRequest(credential=key.key), ExchangeRequest(credential=key.key, scope=frozenset({"more"}))
-    results = await asyncio.gather(*(exchange.issue(r, "t") for _ in range(60) for r in (bad, good)), return_exceptions=True)
+    good, bad = (
+        ExchangeRequest(credential=key.key),
+        ExchangeRequest(credential=key.key, scope=frozenset({"more"})),
+    )
+    results = await asyncio.gather(
+        *(exchange.issue(r, "t") for _ in range(60) for r in (bad, good)), return_exceptions=True
+    )
     assert sum(not isinstance(result, Exception) for result in results) == 60
     assert await counts(connection, key) == (60, 60)
 
 
 def judge_as(claims, **changes):
-    facts = {"account_id": claims.sub, "iat": claims.iat, "exp": claims.exp, "jti": claims.jti, "held": " ".join(claims.scope)}
+    facts = {
+        "account_id": claims.sub,
+        "iat": claims.iat,
+        "exp": claims.exp,
+        "jti": claims.jti,
+        "held": " ".join(claims.scope),
+    }
     return Entry(None, claims.client_id, json.dumps(facts | {"scope": None} | changes), True)
 
 
@@ -228,7 +287,9 @@ async def test_what_a_shown_token_says_is_held_against_postgres(exchange, databa
     await deny_token(database, claims, actor=ACTOR)
     assert await refusal() == "revoked"
     assert await refusal(jti="other") is None
-    await api_keys.update_key(database, claims.client_id, api_keys.KeyChanges(), actor=ACTOR, end_tokens=True)
+    await api_keys.update_key(
+        database, claims.client_id, api_keys.KeyChanges(), actor=ACTOR, end_tokens=True
+    )
     await asyncio.sleep(1)
     assert await refusal(jti="other") == "revoked"
     assert await refusal(jti="other", iat=int(datetime.now(UTC).timestamp()) + 1) is None
@@ -252,36 +313,65 @@ async def test_tokens_and_keys_of_all_kinds_are_judged_in_one_batch(exchange, da
     verdicts, admitted = await ledger.judge(entries)
     assert set(entries) - set(verdicts) == {unknown, ghost}
     assert admitted == {one.listed.record.id: 5, two.listed.record.id: 2}
-    assert [verdicts[entry].refusal for entry in entries if entry in verdicts] == [None, None, None, "wrong_client_id"]
+    assert [verdicts[entry].refusal for entry in entries if entry in verdicts] == [
+        None,
+        None,
+        None,
+        "wrong_client_id",
+    ]
     ledger.close()
 
 
-async def test_a_client_that_has_gone_leaves_no_trace_and_breaks_nothing(exchange, database, database_url, connection):
+async def test_a_client_that_has_gone_leaves_no_trace_and_breaks_nothing(
+    exchange, database, database_url, connection
+):
     key = await make_key(database)
     other = await connect(database_url)
     async with other.transaction():
-        await other.execute("select from api_key_window where key_id = $1 for no key update", key.listed.record.id)
+        await other.execute(
+            "select from api_key_window where key_id = $1 for no key update", key.listed.record.id
+        )
         request = ExchangeRequest(credential=key.key)
         in_flight = [asyncio.create_task(exchange.issue(request, "test")) for _ in range(2)]
-        await until(lambda: connection.fetchval("select exists (select from pg_stat_activity where wait_event_type = 'Lock')"))
+        await until(
+            lambda: connection.fetchval(
+                "select exists (select from pg_stat_activity where wait_event_type = 'Lock')"
+            )
+        )
         queued = [asyncio.create_task(exchange.issue(request, "test")) for _ in range(3)]
         await asyncio.sleep(0)
         in_flight[0].cancel()
         queued[1].cancel()
     results = await asyncio.gather(*in_flight, *queued, return_exceptions=True)
-    assert [isinstance(result, asyncio.CancelledError) for result in results] == [True, False, False, True, False]
-    assert await counts(connection, key) == (4, 4), "the one in flight was counted, the one that still waited was not"
+    assert [isinstance(result, asyncio.CancelledError) for result in results] == [
+        True,
+        False,
+        False,
+        True,
+        False,
+    ]
+    assert await counts(connection, key) == (4, 4), (
+        "the one in flight was counted, the one that still waited was not"
+    )
     assert not exchange.ledger._waiting
     await other.close()
 
 
-async def test_a_batch_that_fails_fails_its_own_requests_and_the_next_one_works(exchange, database, database_url, connection, logs):
+async def test_a_batch_that_fails_fails_its_own_requests_and_the_next_one_works(
+    exchange, database, database_url, connection, logs
+):
     key, innocent = await make_key(database), await make_key(database)
     other = await connect(database_url)
     async with other.transaction():
-        await other.execute("select from api_key_window where key_id = $1 for no key update", key.listed.record.id)
+        await other.execute(
+            "select from api_key_window where key_id = $1 for no key update", key.listed.record.id
+        )
         stuck = asyncio.create_task(ask(exchange, key, 5))
-        await until(lambda: connection.fetchval("select exists (select from pg_stat_activity where wait_event_type = 'Lock')"))
+        await until(
+            lambda: connection.fetchval(
+                "select exists (select from pg_stat_activity where wait_event_type = 'Lock')"
+            )
+        )
         tokens, refused = await ask(exchange, innocent, 3)
         assert (len(tokens), refused) == (3, [])
         tokens, refused = await stuck
@@ -296,7 +386,9 @@ async def test_a_batch_that_fails_fails_its_own_requests_and_the_next_one_works(
 async def test_a_lost_connection_costs_one_batch(exchange, database, connection):
     key = await make_key(database)
     await ask(exchange, key)
-    await connection.execute(f"select pg_terminate_backend(pid) from pg_stat_activity where {LEDGERS}")
+    await connection.execute(
+        f"select pg_terminate_backend(pid) from pg_stat_activity where {LEDGERS}"
+    )
     tokens, refused = await ask(exchange, key)
     if not tokens:
         assert [error.code for error in refused] == ["temporarily_unavailable"]
@@ -304,7 +396,9 @@ async def test_a_lost_connection_costs_one_batch(exchange, database, connection)
     assert len(tokens) == 1
 
 
-async def test_a_fault_of_ours_in_a_batch_is_seen_and_does_not_end_the_ledger(exchange, database, connection, logs):
+async def test_a_fault_of_ours_in_a_batch_is_seen_and_does_not_end_the_ledger(
+    exchange, database, connection, logs
+):
     key = await make_key(database)
     await connection.execute("alter function judge_exchanges rename to gone")
     _, (error,) = await ask(exchange, key)
@@ -319,9 +413,15 @@ async def held_up(ledger, entry, key, database_url, connection):
     """Hold the row of a key while a first request waits for it; lends that request."""
     other = await connect(database_url)
     async with other.transaction():
-        await other.execute("select from api_key_window where key_id = $1 for no key update", key.listed.record.id)
+        await other.execute(
+            "select from api_key_window where key_id = $1 for no key update", key.listed.record.id
+        )
         first = asyncio.create_task(ledger.judge(entry, lambda decision: decision))
-        await until(lambda: connection.fetchval("select exists (select from pg_stat_activity where wait_event_type = 'Lock')"))
+        await until(
+            lambda: connection.fetchval(
+                "select exists (select from pg_stat_activity where wait_event_type = 'Lock')"
+            )
+        )
         yield first
     await other.close()
 
@@ -331,7 +431,9 @@ async def test_too_many_that_wait_are_turned_away_at_once(database, database_url
     entry = Entry(key.key.digest, None, None, True)
     ledger = Ledger(database, most_waiting=4)
     async with held_up(ledger, entry, key, database_url, connection) as first:
-        waiting = [asyncio.create_task(ledger.judge(entry, lambda decision: decision)) for _ in range(4)]
+        waiting = [
+            asyncio.create_task(ledger.judge(entry, lambda decision: decision)) for _ in range(4)
+        ]
         await asyncio.sleep(0)
         with pytest.raises(UnavailableError) as caught:
             await ledger.judge(entry, lambda decision: decision)
@@ -354,11 +456,15 @@ async def test_whoever_waits_when_the_ledger_closes_is_told_so(database, databas
         assert result.reason == "stopping"
 
 
-async def test_ledgers_that_hammer_the_same_keys_agree_and_never_deadlock(database, settings, started, connection):
+async def test_ledgers_that_hammer_the_same_keys_agree_and_never_deadlock(
+    database, settings, started, connection
+):
     """Four ledgers, twenty keys in four accounts, everybody at many times the limit."""
     owners = [(await accounts.create_account(database, f"a{n}", actor=ACTOR)).id for n in range(4)]
     for owner in owners:
-        await accounts.update_account(database, owner, limits=LimitChanges(per_minute=200), actor=ACTOR)
+        await accounts.update_account(
+            database, owner, limits=LimitChanges(per_minute=200), actor=ACTOR
+        )
     keys = [await make_key(database, account=owners[n % 4]) for n in range(20)]
     second = await connection.fetchval("select extract(second from clock_timestamp())::float8")
     if second > 45:
@@ -377,8 +483,20 @@ async def test_ledgers_that_hammer_the_same_keys_agree_and_never_deadlock(databa
         of_owner = [issued[key.listed.record.id] for key in keys[n::4]]
         assert (sum(of_owner), max(of_owner) <= 60) == (200, True)
         assert tuple(await connection.fetchrow(ACCOUNT_COUNTS, owner)) == (200, 200)
-    assert {key: (await connection.fetchval("select minute_count from api_key_window where key_id = $1", key)) for key in issued} == issued
-    assert await connection.fetchval("select deadlocks from pg_stat_database where datname = current_database()") == 0
+    assert {
+        key: (
+            await connection.fetchval(
+                "select minute_count from api_key_window where key_id = $1", key
+            )
+        )
+        for key in issued
+    } == issued
+    assert (
+        await connection.fetchval(
+            "select deadlocks from pg_stat_database where datname = current_database()"
+        )
+        == 0
+    )
     for exchange in exchanges:
         await exchange.ledger.close()
 

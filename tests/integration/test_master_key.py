@@ -13,7 +13,12 @@ from tests.integration.things import ACTOR
 from tokensvc.core.errors import InvalidInputError, StartRefusedError, UnavailableError
 from tokensvc.core.sealing import new_master_key
 from tokensvc.issuer.audit import list_events
-from tokensvc.issuer.master_key import find_configured, load_master_key, read_master_key, rotate_master_key
+from tokensvc.issuer.master_key import (
+    find_configured,
+    load_master_key,
+    read_master_key,
+    rotate_master_key,
+)
 from tokensvc.issuer.mirror import Mirror
 from tokensvc.issuer.rotation import Urgency, revoke_signing_key_now, rotate_once
 from tokensvc.settings import load_settings
@@ -28,10 +33,16 @@ def text_of(key):
 
 
 def environment(settings, **more):
-    return {"TOKENSVC_KEYS_DIR": str(settings.keys_dir), "TOKENSVC_DATA_DIR": str(settings.data_dir), **more}
+    return {
+        "TOKENSVC_KEYS_DIR": str(settings.keys_dir),
+        "TOKENSVC_DATA_DIR": str(settings.data_dir),
+        **more,
+    }
 
 
-async def test_a_new_master_key_opens_everything_and_the_old_one_nothing(database, settings, started):
+async def test_a_new_master_key_opens_everything_and_the_old_one_nothing(
+    database, settings, started
+):
     path = await rotate_master_key(database, settings, to=None, actor=ACTOR)
     assert path == settings.master_key_path
     new = await load_master_key(database, settings)
@@ -56,12 +67,16 @@ async def test_a_thousand_keys_are_resealed_or_none(database, settings, started,
 
 
 @pytest.mark.parametrize("killed", ["before the commit", "before the file was put in place"])
-async def test_a_rotation_that_was_killed_is_whole_or_undone_at_the_next_start(killed, database, settings, started, monkeypatch):
+async def test_a_rotation_that_was_killed_is_whole_or_undone_at_the_next_start(
+    killed, database, settings, started, monkeypatch
+):
     def die(*_, **__):
         raise KeyboardInterrupt
 
     target = "append_audit_event" if killed == "before the commit" else "promote_next_master_key"
-    module = "tokensvc.issuer.audit" if killed == "before the commit" else "tokensvc.issuer.master_key"
+    module = (
+        "tokensvc.issuer.audit" if killed == "before the commit" else "tokensvc.issuer.master_key"
+    )
     with monkeypatch.context() as patch:
         patch.setattr(f"{module}.{target}", die)
         with pytest.raises(KeyboardInterrupt):
@@ -74,21 +89,32 @@ async def test_a_rotation_that_was_killed_is_whole_or_undone_at_the_next_start(k
 
 
 async def test_of_two_rotations_at_once_none_harms_what_the_other_did(database, settings, started):
-    results = await asyncio.gather(*(rotate_master_key(database, settings, to=None, actor=ACTOR) for _ in range(2)), return_exceptions=True)
+    results = await asyncio.gather(
+        *(rotate_master_key(database, settings, to=None, actor=ACTOR) for _ in range(2)),
+        return_exceptions=True,
+    )
     assert [result for result in results if not isinstance(result, BaseException)], results
-    assert all(isinstance(result, StartRefusedError) for result in results if isinstance(result, BaseException))
+    assert all(
+        isinstance(result, StartRefusedError)
+        for result in results
+        if isinstance(result, BaseException)
+    )
     assert (await load_master_key(database, settings)).secret != started.master_key.secret
     assert not keyfile.next_path(settings.master_key_path).exists()
 
 
-async def test_a_service_that_runs_goes_on_and_seals_new_keys_under_the_new_one(database, settings, started, connection):
+async def test_a_service_that_runs_goes_on_and_seals_new_keys_under_the_new_one(
+    database, settings, started, connection
+):
     mirror = Mirror(database, settings, started.master_key)
     await mirror.refresh_once()
     await rotate_master_key(database, settings, to=None, actor=ACTOR)
     await mirror.refresh_once()
     signer = mirror.signing_key(mirror.now, "ES256")
     await connection.execute(AGE, timedelta(days=40))
-    plan = await rotate_once(database, settings, started.master_key, actor=ACTOR)  # with the master key of before
+    plan = await rotate_once(
+        database, settings, started.master_key, actor=ACTOR
+    )  # with the master key of before
     assert plan is not None
     await mirror.refresh_once()
     assert mirror.signing_key(mirror.now, "ES256").kid == plan.kid != signer.kid
@@ -97,7 +123,9 @@ async def test_a_service_that_runs_goes_on_and_seals_new_keys_under_the_new_one(
     await load_master_key(database, settings)
 
 
-async def test_a_service_whose_master_key_cannot_be_read_again_says_so_and_signs_on_for_a_while(database, settings, started, tmp_path):
+async def test_a_service_whose_master_key_cannot_be_read_again_says_so_and_signs_on_for_a_while(
+    database, settings, started, tmp_path
+):
     given = settings.model_copy(update={"master_key": None, "master_key_file": tmp_path / "given"})
     keyfile.write_master_key(tmp_path / "given", started.master_key, replace=False)
     mirror = Mirror(database, given, started.master_key)
@@ -110,7 +138,13 @@ async def test_a_service_whose_master_key_cannot_be_read_again_says_so_and_signs
     with pytest.raises(StartRefusedError, match="the master key does not open"):
         await mirror.refresh_once()
     with pytest.raises(StartRefusedError):
-        await rotate_once(database, given, started.master_key, actor=ACTOR, urgency=Urgency(at_once=True, force=True))
+        await rotate_once(
+            database,
+            given,
+            started.master_key,
+            actor=ACTOR,
+            urgency=Urgency(at_once=True, force=True),
+        )
     async with database.connection() as mine:
         assert len(await list_signing_keys(mine)) == 3
     mirror._confirmed_on -= 100
@@ -128,7 +162,9 @@ async def test_the_master_key_comes_from_the_environment(database, settings, sta
         read_master_key(make_settings(master_key="junk"))
 
 
-async def test_the_master_key_comes_from_the_credential_folder(database, settings, started, tmp_path):
+async def test_the_master_key_comes_from_the_credential_folder(
+    database, settings, started, tmp_path
+):
     credential = tmp_path / "tokensvc-master-key"
     credential.write_text(text_of(started.master_key) + "\n")
     credential.chmod(0o440)  # as systemd shows it to a service
@@ -137,14 +173,25 @@ async def test_the_master_key_comes_from_the_credential_folder(database, setting
     assert (await load_master_key(database, given)).secret == started.master_key.secret
     with pytest.raises(InvalidInputError, match="--to"):
         await rotate_master_key(database, given, to=None, actor=ACTOR)
-    explicit = load_settings(environment(settings, CREDENTIALS_DIRECTORY=str(tmp_path), TOKENSVC_MASTER_KEY=text_of(new_master_key())))
-    assert (explicit.is_credential, find_configured(explicit) == started.master_key) == (False, False)
+    explicit = load_settings(
+        environment(
+            settings,
+            CREDENTIALS_DIRECTORY=str(tmp_path),
+            TOKENSVC_MASTER_KEY=text_of(new_master_key()),
+        )
+    )
+    assert (explicit.is_credential, find_configured(explicit) == started.master_key) == (
+        False,
+        False,
+    )
     other = load_settings(environment(settings, CREDENTIALS_DIRECTORY=str(tmp_path / "none")))
     assert other.master_key_path == settings.master_key_path
 
 
 def test_two_sources_contradict_each_other(tmp_path):
-    with pytest.raises(StartRefusedError, match="TOKENSVC_MASTER_KEY and TOKENSVC_MASTER_KEY_FILE contradict"):
+    with pytest.raises(
+        StartRefusedError, match="TOKENSVC_MASTER_KEY and TOKENSVC_MASTER_KEY_FILE contradict"
+    ):
         load_settings({"TOKENSVC_MASTER_KEY": "x", "TOKENSVC_MASTER_KEY_FILE": str(tmp_path)})
 
 

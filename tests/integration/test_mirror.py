@@ -15,7 +15,9 @@ from tokensvc.issuer.mirror import MAX_AGE_SECONDS, POLL_SECONDS, Mirror
 from tokensvc.issuer.service import open_service
 from tokensvc.store.pool import connect, open_database
 
-LISTENERS = "select pid from pg_stat_activity where datname = current_database() and query ilike 'listen%'"
+LISTENERS = (
+    "select pid from pg_stat_activity where datname = current_database() and query ilike 'listen%'"
+)
 
 
 @asynccontextmanager
@@ -36,23 +38,33 @@ def mirror(database, settings, started):
 
 async def test_before_its_first_look_a_mirror_knows_nothing_and_says_so(mirror):
     assert mirror.age_seconds == float("inf")
-    for ask in (lambda: mirror.now, lambda: mirror.confirmed_at, lambda: mirror.signing_key(None, "ES256")):
+    for ask in (
+        lambda: mirror.now,
+        lambda: mirror.confirmed_at,
+        lambda: mirror.signing_key(None, "ES256"),
+    ):
         with pytest.raises(UnavailableError) as caught:
             ask()
         assert caught.value.reason == "mirror_stale"
 
 
-async def test_a_change_is_seen_by_notify_well_before_the_next_poll(mirror, database, settings, connection):
+async def test_a_change_is_seen_by_notify_well_before_the_next_poll(
+    mirror, database, settings, connection
+):
     async with running(mirror):
         await until(lambda: connection.fetchval(f"select exists ({LISTENERS})"))
         waits = []
         for number in range(5):
             await audiences.add_audience(database, settings, f"audience-{number}", actor=ACTOR)
-            waits.append(await until(lambda number=number: f"audience-{number}" in mirror.audiences))
+            waits.append(
+                await until(lambda number=number: f"audience-{number}" in mirror.audiences)
+            )
         assert sorted(waits)[2] < POLL_SECONDS / 4
 
 
-async def test_without_its_listener_a_change_is_seen_by_poll_and_the_listener_comes_back(mirror, database, connection):
+async def test_without_its_listener_a_change_is_seen_by_poll_and_the_listener_comes_back(
+    mirror, database, connection
+):
     async with running(mirror):
         await until(lambda: connection.fetchval(f"select exists ({LISTENERS})"))
         lost = await connection.fetchval(LISTENERS)
@@ -65,8 +77,12 @@ async def test_without_its_listener_a_change_is_seen_by_poll_and_the_listener_co
 
 async def test_every_change_is_seen_though_nobody_notifies(mirror, connection):
     async with running(mirror):
-        await connection.execute("insert into audience (name, description, created_at) values ('quiet', '', clock_timestamp())")
-        await connection.execute("update feed_head set seq = seq + 1, tag = 'quiet' where topic = 'audience'")
+        await connection.execute(
+            "insert into audience (name, description, created_at) values ('quiet', '', clock_timestamp())"
+        )
+        await connection.execute(
+            "update feed_head set seq = seq + 1, tag = 'quiet' where topic = 'audience'"
+        )
         assert await until(lambda: "quiet" in mirror.audiences) < POLL_SECONDS + 0.4
 
 
@@ -151,17 +167,23 @@ async def role(connection, database_url):
     parts = urlsplit(database_url)
     url = urlunsplit(parts._replace(netloc=f"{name}:first@{parts.hostname or ''}"))
     yield name, url
-    await connection.execute(f"select pg_terminate_backend(pid) from pg_stat_activity where usename = '{name}'")
+    await connection.execute(
+        f"select pg_terminate_backend(pid) from pg_stat_activity where usename = '{name}'"
+    )
     await connection.execute(f"drop role {name}")
 
 
-async def test_a_login_that_is_refused_for_a_while_is_an_outage_and_heals(role, settings, started, connection):
+async def test_a_login_that_is_refused_for_a_while_is_an_outage_and_heals(
+    role, settings, started, connection
+):
     name, url = role
     del started
     async with open_service(settings, url) as service:
         await until(lambda: connection.fetchval(f"select exists ({LISTENERS})"))
         await connection.execute(f"alter role {name} nologin")
-        await connection.execute(f"select pg_terminate_backend(pid) from pg_stat_activity where usename = '{name}'")
+        await connection.execute(
+            f"select pg_terminate_backend(pid) from pg_stat_activity where usename = '{name}'"
+        )
         await until(lambda: service.mirror.age_seconds > POLL_SECONDS + 0.2)
         with pytest.raises(UnavailableError):
             await service.mirror.refresh_once()

@@ -78,7 +78,9 @@ def held(follower):
     return {entry.value for entry in follower.denylist}
 
 
-async def test_revocations_go_on_while_every_listener_is_cut_off(database, database_url, settings, started, connection):
+async def test_revocations_go_on_while_every_listener_is_cut_off(
+    database, database_url, settings, started, connection
+):
     del started
     keys = await make_keys(database, MANY)
     async with open_service(settings, database_url) as service:
@@ -87,14 +89,18 @@ async def test_revocations_go_on_while_every_listener_is_cut_off(database, datab
         await until(lambda: connection.fetchval(f"select exists ({LISTENERS})"))
         for number, key in enumerate(keys):
             if number % 50 == 25:
-                await connection.execute(f"select pg_terminate_backend(pid) from ({LISTENERS}) listeners")
+                await connection.execute(
+                    f"select pg_terminate_backend(pid) from ({LISTENERS}) listeners"
+                )
             await service.revoke(key.key.text)
         await until(lambda: head_of(service) == MANY, 2)
         assert not await follow(follower, service.feed, service.mirror)
     assert held(follower) == {key.listed.record.id for key in keys}
 
 
-async def test_revocations_acknowledged_around_a_restart_of_postgres_are_all_there(own_postgres, settings):
+async def test_revocations_acknowledged_around_a_restart_of_postgres_are_all_there(
+    own_postgres, settings
+):
     server, url = own_postgres
     database = await open_database(url, max_size=4)
     await initialise(database, settings)
@@ -117,23 +123,33 @@ async def test_revocations_acknowledged_around_a_restart_of_postgres_are_all_the
         await until(lambda: head_of(service) == MANY)
         assert not await follow(follower, service.feed, service.mirror)
         assert held(follower) == {key.listed.record.id for key in keys}
-        assert {listed.state for listed in await api_keys.list_keys(database, keys[0].listed.record.account_id)} == {"revoked"}
+        assert {
+            listed.state
+            for listed in await api_keys.list_keys(database, keys[0].listed.record.account_id)
+        } == {"revoked"}
     await database.close()
 
 
-async def test_a_transaction_that_is_held_open_loses_nothing_and_hides_nothing(database, settings, started):
+async def test_a_transaction_that_is_held_open_loses_nothing_and_hides_nothing(
+    database, settings, started
+):
     mirror = Mirror(database, settings, started.master_key)
     await mirror.refresh_once()
     slow, quick = await make_keys(database, 2)
     async with database.transaction() as opened:
         key, _ = await lock_api_key(opened, slow.listed.record.id)
         moment = await revoke_api_key(opened, key.id)
-        await api_keys.revoke_key(database, quick.listed.record.id, actor=ACTOR)  # begins later, commits first
+        await api_keys.revoke_key(
+            database, quick.listed.record.id, actor=ACTOR
+        )  # begins later, commits first
         await mirror.refresh_once()
         assert [entry.value for _, entry in mirror.log] == [quick.listed.record.id]
         await append_watermark(opened, "key", key.id, upto=moment, reason="key revoked")
     await mirror.refresh_once()
-    assert [(position.seq, entry.value) for position, entry in mirror.log] == [(1, quick.listed.record.id), (2, slow.listed.record.id)]
+    assert [(position.seq, entry.value) for position, entry in mirror.log] == [
+        (1, quick.listed.record.id),
+        (2, slow.listed.record.id),
+    ]
 
 
 def copy_data(source, target):
@@ -141,7 +157,9 @@ def copy_data(source, target):
     subprocess.run(["cp", "-a", source, target], check=True)
 
 
-async def test_a_restored_backup_is_healed_by_a_process_that_ran_on_and_alarms_followers_if_none_did(own_postgres, settings, logs):
+async def test_a_restored_backup_is_healed_by_a_process_that_ran_on_and_alarms_followers_if_none_did(
+    own_postgres, settings, logs
+):
     """The data folder of yesterday is put back, and the numbers of today's revocations are given out again."""
     server, url = own_postgres
     database = await open_database(url, max_size=4)
@@ -167,12 +185,20 @@ async def test_a_restored_backup_is_healed_by_a_process_that_ran_on_and_alarms_f
     await forgetful.refresh_once()
     follower.page_issued_at = int(forgetful.now.timestamp()) + 60
     with pytest.raises(InvalidPageError, match="replayed"):
-        await follow(follower, Feed(forgetful, settings), forgetful)  # not certainly newer than the last page
+        await follow(
+            follower, Feed(forgetful, settings), forgetful
+        )  # not certainly newer than the last page
     follower.page_issued_at = int(forgetful.now.timestamp()) - 1
-    await api_keys.revoke_key(database, other.listed.record.id, actor=ACTOR)  # number 2, for the second time
+    await api_keys.revoke_key(
+        database, other.listed.record.id, actor=ACTOR
+    )  # number 2, for the second time
     await forgetful.refresh_once()
-    assert await follow(follower, Feed(forgetful, settings), forgetful), "the follower says that the history went back"
-    assert held(follower) == {key.listed.record.id for key in (early, late, other)}, "and keeps what it had"
+    assert await follow(follower, Feed(forgetful, settings), forgetful), (
+        "the follower says that the history went back"
+    )
+    assert held(follower) == {key.listed.record.id for key in (early, late, other)}, (
+        "and keeps what it had"
+    )
     assert await state_of(database, late) == "active"
 
     await mirror.refresh_once()

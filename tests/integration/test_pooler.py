@@ -27,7 +27,9 @@ from tokensvc.issuer.service import open_service
 from tokensvc.issuer.start import initialise
 from tokensvc.store.pool import open_database
 
-PROGRAM = os.environ.get("PGBOUNCER") or shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+PROGRAM = os.environ.get("PGBOUNCER") or shutil.which(
+    "pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin"
+)
 IGNORED = "lock_timeout,statement_timeout,idle_in_transaction_session_timeout,synchronous_commit,default_transaction_isolation,"
 IGNORED += "plan_cache_mode,jit,extra_float_digits"
 LISTENERS = "select count(*) from pg_stat_activity where datname = current_database() and query ilike 'listen%'"
@@ -36,11 +38,19 @@ LISTENERS = "select count(*) from pg_stat_activity where datname = current_datab
 def can_pool():
     if PROGRAM is None:
         return False
-    told = re.search(r"PgBouncer (\d+)\.(\d+)", subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, check=False).stdout)
-    return told is not None and (int(told[1]), int(told[2])) >= (1, 21)  # the first that knows prepared statements
+    told = re.search(
+        r"PgBouncer (\d+)\.(\d+)",
+        subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, check=False).stdout,
+    )
+    return told is not None and (int(told[1]), int(told[2])) >= (
+        1,
+        21,
+    )  # the first that knows prepared statements
 
 
-pytestmark = pytest.mark.skipif(not can_pool(), reason="needs PgBouncer >= 1.21 in the path, or named by PGBOUNCER")
+pytestmark = pytest.mark.skipif(
+    not can_pool(), reason="needs PgBouncer >= 1.21 in the path, or named by PGBOUNCER"
+)
 
 
 @dataclass
@@ -53,7 +63,11 @@ class Pooler:
 async def pooler(new_database_url, session_folder):
     """A PgBouncer with three connections in front of an empty database."""
     direct = await asyncio.to_thread(new_database_url, False)
-    parts, port, folder = urlsplit(direct), find_free_port(), Path(tempfile.mkdtemp(dir=session_folder))
+    parts, port, folder = (
+        urlsplit(direct),
+        find_free_port(),
+        Path(tempfile.mkdtemp(dir=session_folder)),
+    )
     options, name = parse_qs(parts.query), parts.path.strip("/")
     socket = Path(options["host"][0])
     (folder / "pgbouncer.ini").write_text(
@@ -65,7 +79,13 @@ async def pooler(new_database_url, session_folder):
     command = [str(PROGRAM), str(folder / "pgbouncer.ini")]
     if os.geteuid() == 0:  # it refuses to run as root, and must reach Postgres's socket
         owner = socket.stat()
-        command = ["setpriv", f"--reuid={owner.st_uid}", f"--regid={owner.st_gid}", "--clear-groups", *command]
+        command = [
+            "setpriv",
+            f"--reuid={owner.st_uid}",
+            f"--regid={owner.st_gid}",
+            "--clear-groups",
+            *command,
+        ]
         os.chown(folder, owner.st_uid, owner.st_gid)
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
@@ -90,7 +110,13 @@ async def pooler(new_database_url, session_folder):
 def pooled(request, pooler, settings):
     """Settings of a service behind the pooler."""
     direct = SecretStr(pooler.direct_url) if request.param != "alone" else None
-    return settings.model_copy(update={"database_url": SecretStr(pooler.url), "direct_database_url": direct, "verifier_cache": 0})
+    return settings.model_copy(
+        update={
+            "database_url": SecretStr(pooler.url),
+            "direct_database_url": direct,
+            "verifier_cache": 0,
+        }
+    )
 
 
 async def test_two_services_do_all_their_work_through_it(pooler, pooled, logs):
@@ -102,29 +128,50 @@ async def test_two_services_do_all_their_work_through_it(pooler, pooled, logs):
         async def issue(service, key):
             return await service.exchange.issue(ExchangeRequest(credential=key.key), "test")
 
-        tokens = await asyncio.gather(*(issue(service, key) for key in keys for service in (one, other) for _ in range(20)))
+        tokens = await asyncio.gather(
+            *(issue(service, key) for key in keys for service in (one, other) for _ in range(20))
+        )
         assert len({token.claims.jti for token in tokens}) == 800
 
         stopped, token = keys[0], tokens[0]
-        await asyncio.gather(*(api_keys.revoke_key(database, key.listed.record.id, actor=ACTOR) for key in keys[:5]))
+        await asyncio.gather(
+            *(api_keys.revoke_key(database, key.listed.record.id, actor=ACTOR) for key in keys[:5])
+        )
         await one.revoke(tokens[-1].text)
         with pytest.raises(InvalidClientError):
             await issue(other, stopped)
         denied = other.mirror.log.denylist
         kid = other.mirror.records[0].kid
-        await until(lambda: _true(denied.find_denial(token.claims, kid) and denied.find_denial(tokens[-1].claims, kid)))
+        await until(
+            lambda: _true(
+                denied.find_denial(token.claims, kid) and denied.find_denial(tokens[-1].claims, kid)
+            )
+        )
 
         limited = await make_key(database, per_minute=3)
-        results = await asyncio.gather(*(issue(service, limited) for service in (one, other) * 10), return_exceptions=True)
+        results = await asyncio.gather(
+            *(issue(service, limited) for service in (one, other) * 10), return_exceptions=True
+        )
         assert sum(isinstance(result, RateLimitedError) for result in results) == 17
 
-        plan = await rotate_once(database, pooled, started.master_key, actor=ACTOR, urgency=Urgency(at_once=True, force=True))
+        plan = await rotate_once(
+            database,
+            pooled,
+            started.master_key,
+            actor=ACTOR,
+            urgency=Urgency(at_once=True, force=True),
+        )
         assert plan is not None
         await revoke_signing_key_now(database, pooled, started.master_key, kid, actor=ACTOR)
         await until(lambda: _true(denied.denies_kid(kid)))
         async with asyncio.timeout(5):
             fresh = await issue(other, keys[-1])
-        assert denied.find_denial(fresh.claims, other.mirror.signing_key(other.mirror.now, "ES256").kid) is None
+        assert (
+            denied.find_denial(
+                fresh.claims, other.mirror.signing_key(other.mirror.now, "ES256").kid
+            )
+            is None
+        )
     await database.close()
     assert [line for line in logs.lines if line["level"] in {"error", "critical"}] == []
 

@@ -52,7 +52,9 @@ async def test_a_follower_is_as_far_as_what_it_asks_after(database, mirror, hear
 
 
 @pytest.mark.parametrize(
-    "position", [Position(10**9, "beyond"), Position(0, "anothertag"), Position(1, "reused")], ids=["beyond", "tag", "reused"]
+    "position",
+    [Position(10**9, "beyond"), Position(0, "anothertag"), Position(1, "reused")],
+    ids=["beyond", "tag", "reused"],
 )
 async def test_a_position_that_never_was_proves_nothing(position, database, mirror, heard):
     await revoke_something(database, mirror)
@@ -61,15 +63,25 @@ async def test_a_position_that_never_was_proves_nothing(position, database, mirr
     assert await list_followers(database) == []
 
 
-async def test_strangers_cannot_fill_the_memory_and_the_table_forgets_who_fell_silent(database, mirror, heard, connection, monkeypatch):
+async def test_strangers_cannot_fill_the_memory_and_the_table_forgets_who_fell_silent(
+    database, mirror, heard, connection, monkeypatch
+):
     monkeypatch.setattr(receipts, "MOST_NAMES", 3)
     for number in range(10):
         heard.note(f"n{number}", mirror.log.head, authenticated=False)
     await heard.flush_once()
     assert [follower.name for follower in await list_followers(database)] == ["n7", "n8", "n9"]
-    await connection.execute("update follower set seen_at = seen_at - interval '2 minutes' where name = 'n7'")
-    assert [follower.state for follower in await list_followers(database)] == ["silent", "current", "current"]
-    await connection.execute("update follower set seen_at = seen_at - interval '2 hours' where name < 'n9'")
+    await connection.execute(
+        "update follower set seen_at = seen_at - interval '2 minutes' where name = 'n7'"
+    )
+    assert [follower.state for follower in await list_followers(database)] == [
+        "silent",
+        "current",
+        "current",
+    ]
+    await connection.execute(
+        "update follower set seen_at = seen_at - interval '2 hours' where name < 'n9'"
+    )
     monkeypatch.setattr(receipts, "_FORGET_AFTER", timedelta(hours=1))
     await heard.clean_once()
     assert [follower.name for follower in await list_followers(database)] == ["n9"]
@@ -88,7 +100,9 @@ async def test_who_only_lives_is_written_now_and_then(mirror, heard, connection,
     assert await connection.fetchval("select seen_at from follower") > before
 
 
-async def test_receipts_that_cannot_be_written_are_written_the_next_time(database, mirror, heard, connection):
+async def test_receipts_that_cannot_be_written_are_written_the_next_time(
+    database, mirror, heard, connection
+):
     heard.note("orders", mirror.log.head, authenticated=False)
     blocker = connection.transaction()
     await blocker.start()

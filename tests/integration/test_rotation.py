@@ -20,17 +20,27 @@ async def phases(database, settings):
 
 async def test_nothing_is_done_before_its_time(database, settings, started):
     assert await rotate_once(database, settings, started.master_key, actor=ACTOR) is None
-    assert await phases(database, settings) == ["active", "pending"] or await phases(database, settings) == ["pending", "active"]
+    assert await phases(database, settings) == ["active", "pending"] or await phases(
+        database, settings
+    ) == ["pending", "active"]
 
 
-async def test_after_its_period_the_standby_takes_over_and_a_new_one_is_published(database, settings, started, connection):
+async def test_after_its_period_the_standby_takes_over_and_a_new_one_is_published(
+    database, settings, started, connection
+):
     await connection.execute(AGE, timedelta(seconds=settings.rotation_period + 1))
-    before = {listed.record.kid: listed for listed in await list_signing_keys_with_phase(database, settings)}
+    before = {
+        listed.record.kid: listed
+        for listed in await list_signing_keys_with_phase(database, settings)
+    }
     plan = await rotate_once(database, settings, started.master_key, actor=ACTOR)
     assert plan is not None
     assert plan.kid is not None
     assert before[plan.kid].phase == "pending"
-    after = {listed.record.kid: listed.phase for listed in await list_signing_keys_with_phase(database, settings)}
+    after = {
+        listed.record.kid: listed.phase
+        for listed in await list_signing_keys_with_phase(database, settings)
+    }
     assert after[plan.kid] == "active"
     assert sorted(after.values()) == ["active", "pending", "retiring"]
     actions = [event.action for event in await list_events(database, subject=None, most=2)]
@@ -40,21 +50,31 @@ async def test_after_its_period_the_standby_takes_over_and_a_new_one_is_publishe
 
 
 async def test_asking_twice_for_a_rotation_that_is_planned_is_refused(database, settings, started):
-    first = await rotate_once(database, settings, started.master_key, actor=ACTOR, urgency=Urgency(asked=True))
+    first = await rotate_once(
+        database, settings, started.master_key, actor=ACTOR, urgency=Urgency(asked=True)
+    )
     assert first is not None
-    second = await rotate_once(database, settings, started.master_key, actor=ACTOR, urgency=Urgency(asked=True))
+    second = await rotate_once(
+        database, settings, started.master_key, actor=ACTOR, urgency=Urgency(asked=True)
+    )
     assert second is not None
     assert not second.new_standby, "the new standby must be in every cache before it signs"
     with pytest.raises(ConflictError, match="a rotation is already planned"):
-        await rotate_once(database, settings, started.master_key, actor=ACTOR, urgency=Urgency(asked=True))
-    listed = {entry.record.kid: entry for entry in await list_signing_keys_with_phase(database, settings)}
+        await rotate_once(
+            database, settings, started.master_key, actor=ACTOR, urgency=Urgency(asked=True)
+        )
+    listed = {
+        entry.record.kid: entry for entry in await list_signing_keys_with_phase(database, settings)
+    }
     assert second.kid is not None
     assert listed[second.kid].record.active_at == second.active_at
     assert second.active_at is not None
     assert second.active_at >= listed[second.kid].safe_to_activate_at
 
 
-async def test_two_replicas_that_rotate_at_once_make_one_successor(database, database_url, settings, started, connection):
+async def test_two_replicas_that_rotate_at_once_make_one_successor(
+    database, database_url, settings, started, connection
+):
     other = await open_database(database_url, max_size=3)
     for round_ in range(100):
         await connection.execute(AGE, timedelta(seconds=settings.rotation_period + 3600))
@@ -63,13 +83,18 @@ async def test_two_replicas_that_rotate_at_once_make_one_successor(database, dat
             rotate_once(other, settings, started.master_key, actor=ACTOR),
         )
         assert sum(plan is not None for plan in plans) == 1, f"round {round_}"
-        assert await connection.fetchval("select count(*) from signing_key where active_at is null") == 1
+        assert (
+            await connection.fetchval("select count(*) from signing_key where active_at is null")
+            == 1
+        )
         assert await connection.fetchval("select count(*) from signing_key") == 3 + round_
     await other.close()
 
 
 async def test_a_lost_signer_is_replaced_at_once(database, settings, started, connection):
-    await connection.execute("update signing_key set revoked_at = clock_timestamp() where active_at is not null")
+    await connection.execute(
+        "update signing_key set revoked_at = clock_timestamp() where active_at is not null"
+    )
     plan = await rotate_once(database, settings, started.master_key, actor=ACTOR)
     assert plan is not None
     assert plan.kid is not None
@@ -78,4 +103,10 @@ async def test_a_lost_signer_is_replaced_at_once(database, settings, started, co
     plan = await rotate_once(database, settings, started.master_key, actor=ACTOR)
     assert plan is not None
     assert (plan.new_signer, plan.new_standby) == (True, True)
-    assert sorted(await phases(database, settings)) == ["active", "pending", "revoked", "revoked", "revoked"]
+    assert sorted(await phases(database, settings)) == [
+        "active",
+        "pending",
+        "revoked",
+        "revoked",
+        "revoked",
+    ]

@@ -20,7 +20,13 @@ from tokensvc.issuer import audiences
 from tokensvc.issuer.audit import list_events
 from tokensvc.issuer.mirror import Mirror
 from tokensvc.issuer.revocation import list_denylist
-from tokensvc.issuer.rotation import Urgency, list_signing_keys_with_phase, revoke_signing_key_now, rotate_all_once, rotate_once
+from tokensvc.issuer.rotation import (
+    Urgency,
+    list_signing_keys_with_phase,
+    revoke_signing_key_now,
+    rotate_all_once,
+    rotate_once,
+)
 from tokensvc.issuer.signing_keys import export_private_key, import_signing_key, load_public_key
 
 AGE = "update signing_key set created_at = created_at - $1::interval, active_at = active_at - $1::interval"
@@ -35,27 +41,44 @@ async def mirror(database, settings, started):
 
 async def phases(database, settings, alg="ES256"):
     return {
-        listed.record.kid: listed.phase for listed in await list_signing_keys_with_phase(database, settings) if listed.record.alg == alg
+        listed.record.kid: listed.phase
+        for listed in await list_signing_keys_with_phase(database, settings)
+        if listed.record.alg == alg
     }
 
 
 async def of_phase(database, settings, phase, alg="ES256"):
-    (kid,) = [kid for kid, found in (await phases(database, settings, alg)).items() if found == phase]
+    (kid,) = [
+        kid for kid, found in (await phases(database, settings, alg)).items() if found == phase
+    ]
     return kid
 
 
 def pem(key):
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
 
 
-async def test_a_compromised_key_is_revoked_denied_and_succeeded_in_one_transaction(database, settings, started, mirror):
-    signer, standby = await of_phase(database, settings, "active"), await of_phase(database, settings, "pending")
+async def test_a_compromised_key_is_revoked_denied_and_succeeded_in_one_transaction(
+    database, settings, started, mirror
+):
+    signer, standby = (
+        await of_phase(database, settings, "active"),
+        await of_phase(database, settings, "pending"),
+    )
     before = mirror.log.head
-    plan = await revoke_signing_key_now(database, settings, started.master_key, signer, actor=ACTOR, reason="lost laptop")
+    plan = await revoke_signing_key_now(
+        database, settings, started.master_key, signer, actor=ACTOR, reason="lost laptop"
+    )
     assert plan is not None
     assert (plan.kid, plan.new_standby) == (standby, True)
     found = await phases(database, settings)
-    assert (found[signer], found[standby], sorted(found.values())) == ("revoked", "active", ["active", "pending", "revoked"])
+    assert (found[signer], found[standby], sorted(found.values())) == (
+        "revoked",
+        "active",
+        ["active", "pending", "revoked"],
+    )
     (row,) = await list_denylist(database)
     assert (row.revocation.kind, row.revocation.value) == ("kid", signer)
     assert row.revocation.exp - row.created_at.timestamp() > 86_000
@@ -67,11 +90,16 @@ async def test_a_compromised_key_is_revoked_denied_and_succeeded_in_one_transact
     assert events["signing_key.revoke"].detail == {"reason": "lost laptop"}
 
 
-async def test_revoking_again_changes_nothing_and_an_unknown_key_is_not_found(database, settings, started):
+async def test_revoking_again_changes_nothing_and_an_unknown_key_is_not_found(
+    database, settings, started
+):
     signer = await of_phase(database, settings, "active")
     await revoke_signing_key_now(database, settings, started.master_key, signer, actor=ACTOR)
     after = await phases(database, settings)
-    assert await revoke_signing_key_now(database, settings, started.master_key, signer, actor=ACTOR) is None
+    assert (
+        await revoke_signing_key_now(database, settings, started.master_key, signer, actor=ACTOR)
+        is None
+    )
     assert await phases(database, settings) == after
     assert len(await list_denylist(database)) == 1
     with pytest.raises(NotFoundError):
@@ -80,14 +108,18 @@ async def test_revoking_again_changes_nothing_and_an_unknown_key_is_not_found(da
 
 async def test_a_stolen_standby_is_replaced_and_denied_too(database, settings, started):
     standby = await of_phase(database, settings, "pending")
-    plan = await revoke_signing_key_now(database, settings, started.master_key, standby, actor=ACTOR)
+    plan = await revoke_signing_key_now(
+        database, settings, started.master_key, standby, actor=ACTOR
+    )
     assert plan is not None
     assert (plan.kid, plan.new_standby) == (None, True)
     assert sorted((await phases(database, settings)).values()) == ["active", "pending", "revoked"]
     assert [row.revocation.value for row in await list_denylist(database)] == [standby]
 
 
-async def test_replicas_that_revoke_and_rotate_at_once_leave_one_signer_and_one_standby(database, settings, started):
+async def test_replicas_that_revoke_and_rotate_at_once_leave_one_signer_and_one_standby(
+    database, settings, started
+):
     for _ in range(10):
         signer = await of_phase(database, settings, "active")
         await asyncio.gather(
@@ -95,23 +127,45 @@ async def test_replicas_that_revoke_and_rotate_at_once_leave_one_signer_and_one_
             revoke_signing_key_now(database, settings, started.master_key, signer, actor=ACTOR),
             rotate_all_once(database, settings, started.master_key, actor=ACTOR),
         )
-        found = sorted(phase for phase in (await phases(database, settings)).values() if phase != "revoked")
+        found = sorted(
+            phase for phase in (await phases(database, settings)).values() if phase != "revoked"
+        )
         assert found == ["active", "pending"]
 
 
-async def test_a_rotation_at_once_is_refused_while_it_is_unsafe_and_audited_when_forced(database, settings, started):
-    first = await rotate_once(database, settings, started.master_key, actor=ACTOR, urgency=Urgency(at_once=True))
+async def test_a_rotation_at_once_is_refused_while_it_is_unsafe_and_audited_when_forced(
+    database, settings, started
+):
+    first = await rotate_once(
+        database, settings, started.master_key, actor=ACTOR, urgency=Urgency(at_once=True)
+    )
     assert first is not None, "the first standby is in every cache"
-    with pytest.raises(ConflictError, match=r"safe to sign from .* refuse good tokens for up to \d+ s"):
-        await rotate_once(database, settings, started.master_key, actor=ACTOR, urgency=Urgency(at_once=True))
-    forced = await rotate_once(database, settings, started.master_key, actor=ACTOR, urgency=Urgency(at_once=True, force=True))
+    with pytest.raises(
+        ConflictError, match=r"safe to sign from .* refuse good tokens for up to \d+ s"
+    ):
+        await rotate_once(
+            database, settings, started.master_key, actor=ACTOR, urgency=Urgency(at_once=True)
+        )
+    forced = await rotate_once(
+        database,
+        settings,
+        started.master_key,
+        actor=ACTOR,
+        urgency=Urgency(at_once=True, force=True),
+    )
     assert forced is not None
     assert forced.kid == await of_phase(database, settings, "active")
-    (event,) = [e for e in await list_events(database, subject=forced.kid, most=5) if e.action == "signing_key.rotate"]
+    (event,) = [
+        e
+        for e in await list_events(database, subject=forced.kid, most=5)
+        if e.action == "signing_key.rotate"
+    ]
     assert 600 < event.detail["unsafe_for_seconds"] <= 720
 
 
-async def test_an_audience_is_served_by_the_default_algorithm_until_its_own_is_in_every_cache(database, settings, started, connection):
+async def test_an_audience_is_served_by_the_default_algorithm_until_its_own_is_in_every_cache(
+    database, settings, started, connection
+):
     await audiences.add_audience(database, settings, "legacy", alg="RS256", actor=ACTOR)
     await rotate_all_once(database, settings, started.master_key, actor=ACTOR)
     assert sorted((await phases(database, settings, "RS256")).values()) == ["pending", "pending"]
@@ -120,13 +174,21 @@ async def test_an_audience_is_served_by_the_default_algorithm_until_its_own_is_i
 
     async def alg(audience="legacy"):
         await exchange.mirror.refresh_once()
-        return read_header((await exchange.issue(ExchangeRequest(credential=key.key, audience=audience), "test")).text)["alg"]
+        return read_header(
+            (
+                await exchange.issue(ExchangeRequest(credential=key.key, audience=audience), "test")
+            ).text
+        )["alg"]
 
     assert await alg() == "ES256"
-    await connection.execute(AGE, timedelta(seconds=settings.rotation_policy(timedelta(0)).lead.total_seconds()))
+    await connection.execute(
+        AGE, timedelta(seconds=settings.rotation_policy(timedelta(0)).lead.total_seconds())
+    )
     await connection.execute("update feed_head set tag = 'aged' where topic = 'signing_key'")
     assert (await alg(), await alg("api")) == ("RS256", "ES256")
-    await audiences.update_audience(database, settings, "legacy", description=None, token_life=None, alg="EdDSA", actor=ACTOR)
+    await audiences.update_audience(
+        database, settings, "legacy", description=None, token_life=None, alg="EdDSA", actor=ACTOR
+    )
     assert await alg() == "ES256"
     kinds = [jwk["kty"] for jwk in json.loads(exchange.mirror.jwks)["keys"]]
     assert kinds == ["EC", "EC", "RSA", "RSA"], "EC keys stand first"
@@ -159,28 +221,48 @@ async def test_rsa_signing_does_not_hold_up_the_loop(database, settings, started
 
 
 @pytest.mark.parametrize("alg", ["ES256", "EdDSA", "RS256"])
-async def test_an_imported_key_takes_the_standbys_place_and_signs_after_the_next_rotation(alg, database, settings, started, connection):
+async def test_an_imported_key_takes_the_standbys_place_and_signs_after_the_next_rotation(
+    alg, database, settings, started, connection
+):
     private_key = new_private_key(alg)
-    imported = await import_signing_key(database, settings, started.master_key, pem(private_key), actor=ACTOR)
+    imported = await import_signing_key(
+        database, settings, started.master_key, pem(private_key), actor=ACTOR
+    )
     assert (imported.alg, (await phases(database, settings, alg))[imported.kid]) == (alg, "pending")
     assert sorted((await phases(database, settings)).values()).count("pending") == 1
     with pytest.raises(ConflictError, match="is there already"):
-        await import_signing_key(database, settings, started.master_key, pem(private_key), actor=ACTOR)
+        await import_signing_key(
+            database, settings, started.master_key, pem(private_key), actor=ACTOR
+        )
     await connection.execute(AGE, timedelta(days=1))
-    await rotate_once(database, settings, started.master_key, alg=alg, actor=ACTOR, urgency=Urgency(asked=True))
+    await rotate_once(
+        database, settings, started.master_key, alg=alg, actor=ACTOR, urgency=Urgency(asked=True)
+    )
     assert (await phases(database, settings, alg))[imported.kid] == "active"
     exported = await export_private_key(database, started.master_key, imported.kid, actor=ACTOR)
     assert exported == pem(private_key)
-    assert [e.action for e in await list_events(database, subject=imported.kid, most=1)] == ["signing_key.export"]
+    assert [e.action for e in await list_events(database, subject=imported.kid, most=1)] == [
+        "signing_key.export"
+    ]
     jwk, public = await load_public_key(database, imported.kid)
-    assert (jwk["alg"], "d" in jwk, public.startswith(b"-----BEGIN PUBLIC KEY")) == (alg, False, True)
+    assert (jwk["alg"], "d" in jwk, public.startswith(b"-----BEGIN PUBLIC KEY")) == (
+        alg,
+        False,
+        True,
+    )
 
 
-async def test_nothing_is_imported_while_a_rotation_is_planned_and_a_revoked_key_does_not_leave(database, settings, started):
+async def test_nothing_is_imported_while_a_rotation_is_planned_and_a_revoked_key_does_not_leave(
+    database, settings, started
+):
     for _ in range(2):
-        await rotate_once(database, settings, started.master_key, actor=ACTOR, urgency=Urgency(asked=True))
+        await rotate_once(
+            database, settings, started.master_key, actor=ACTOR, urgency=Urgency(asked=True)
+        )
     with pytest.raises(ConflictError, match="a rotation is planned"):
-        await import_signing_key(database, settings, started.master_key, pem(new_private_key("ES256")), actor=ACTOR)
+        await import_signing_key(
+            database, settings, started.master_key, pem(new_private_key("ES256")), actor=ACTOR
+        )
     signer = await of_phase(database, settings, "active")
     await revoke_signing_key_now(database, settings, started.master_key, signer, actor=ACTOR)
     with pytest.raises(ConflictError, match="is revoked"):
@@ -192,15 +274,24 @@ BAD_KEYS = {
     "another curve": pem(ec.generate_private_key(ec.SECP384R1())),
     "another kind": pem(ed448.Ed448PrivateKey.generate()),
     "encrypted": new_private_key("ES256").private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"x")
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"x"),
     ),
     "junk": b"junk",
     "a public key": new_private_key("ES256")
     .public_key()
     .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo),
-    "a public JWK": jwt.get_algorithm_by_name("ES256").to_jwk(new_private_key("ES256").public_key()).encode(),
+    "a public JWK": jwt.get_algorithm_by_name("ES256")
+    .to_jwk(new_private_key("ES256").public_key())
+    .encode(),
     "a JWK for another algorithm": json.dumps(
-        {**jwt.get_algorithm_by_name("RS256").to_jwk(rsa.generate_private_key(65537, 2048), as_dict=True), "alg": "PS256"}
+        {
+            **jwt.get_algorithm_by_name("RS256").to_jwk(
+                rsa.generate_private_key(65537, 2048), as_dict=True
+            ),
+            "alg": "PS256",
+        }
     ).encode(),
     "a JWK of no kind": b'{"kty": "oct", "k": "AAAA", "d": "x"}',
     "JSON that is no JWK": b'{"d": 1}',
@@ -217,7 +308,14 @@ def test_a_key_that_will_not_do_is_refused_without_being_shown(text):
 
 
 @pytest.mark.parametrize(
-    ("alg", "named"), [("ES256", "ES256"), ("EdDSA", "EdDSA"), ("EdDSA", "Ed25519"), ("RS256", "RS256"), ("RS256", None)]
+    ("alg", "named"),
+    [
+        ("ES256", "ES256"),
+        ("EdDSA", "EdDSA"),
+        ("EdDSA", "Ed25519"),
+        ("RS256", "RS256"),
+        ("RS256", None),
+    ],
 )
 def test_a_private_jwk_is_as_good_as_pem(alg, named):
     key = new_private_key(alg)

@@ -34,22 +34,34 @@ async def test_the_first_start_makes_all_that_is_needed_and_the_second_nothing(d
     path = settings.master_key_path
     assert path.stat().st_mode & 0o777 == 0o600
     assert len(base64.b64decode(path.read_bytes())) == 32
-    signer, standby = sorted(await signing_keys(database), key=lambda record: record.active_at is None)
+    signer, standby = sorted(
+        await signing_keys(database), key=lambda record: record.active_at is None
+    )
     assert signer.active_at is not None
     assert standby.active_at is None
     assert [audience.name for audience in await list_audiences(database)] == ["api"]
     assert [account.name for account in await list_accounts(database)] == ["admin"]
     assert first.admin is not None
     assert first.admin.listed.record.capabilities == ("tokensvc:admin",)
-    before = (path.read_bytes(), await signing_keys(database), await list_events(database, subject=None, most=99))
+    before = (
+        path.read_bytes(),
+        await signing_keys(database),
+        await list_events(database, subject=None, most=99),
+    )
     second = await initialise(database, settings)
     assert second.admin is None
     assert second.master_key == first.master_key
-    assert before == (path.read_bytes(), await signing_keys(database), await list_events(database, subject=None, most=99))
+    assert before == (
+        path.read_bytes(),
+        await signing_keys(database),
+        await list_events(database, subject=None, most=99),
+    )
     assert first.admin.key.text not in repr(first)
 
 
-async def test_no_second_admin_is_made_after_the_first_account_was_deleted(database, settings, started):
+async def test_no_second_admin_is_made_after_the_first_account_was_deleted(
+    database, settings, started
+):
     await delete_account(database, started.admin.listed.record.account_id, actor="test")
     assert (await initialise(database, settings)).admin is None
     assert await list_accounts(database) == []
@@ -61,7 +73,9 @@ async def test_a_new_default_audience_is_made_beside_the_old_one(database, setti
     assert [audience.name for audience in await list_audiences(database)] == ["api", "other"]
 
 
-async def test_several_starters_at_once_on_an_empty_database_make_one_of_everything(new_database_url, settings):
+async def test_several_starters_at_once_on_an_empty_database_make_one_of_everything(
+    new_database_url, settings
+):
     url = await asyncio.to_thread(new_database_url, False)
     databases = [await open_database(url, max_size=3) for _ in range(4)]
     results = await asyncio.gather(*(initialise(database, settings) for database in databases))
@@ -83,12 +97,17 @@ STAGES = [
 
 
 @pytest.mark.parametrize("stage", STAGES)
-async def test_a_start_that_was_killed_is_repeated_as_if_nothing_had_happened(stage, new_database_url, settings):
+async def test_a_start_that_was_killed_is_repeated_as_if_nothing_had_happened(
+    stage, new_database_url, settings
+):
     url = await asyncio.to_thread(new_database_url, False)
     database, watcher = await open_database(url, max_size=3), await connect(url)
     environment = {"TOKENSVC_DATABASE_URL": url, "TOKENSVC_KEYS_DIR": str(settings.keys_dir)}
     child = subprocess.Popen(
-        [EXECUTABLE, "init"], env=clean_environment() | environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [EXECUTABLE, "init"],
+        env=clean_environment() | environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     while child.poll() is None:
         try:
@@ -109,46 +128,81 @@ async def test_a_start_that_was_killed_is_repeated_as_if_nothing_had_happened(st
 
 
 SPOILT = {
-    "missing": (lambda path: path.unlink(), "is missing, and the database holds signing keys that it sealed. Restore it"),
+    "missing": (
+        lambda path: path.unlink(),
+        "is missing, and the database holds signing keys that it sealed. Restore it",
+    ),
     "of somebody else": (
         lambda path: path.write_bytes(base64.b64encode(secrets.token_bytes(32))),
         "the master key does not open signing key .*: it is not the one that sealed it",
     ),
-    "readable by others": (lambda path: path.chmod(0o644), r"can be read by others \(mode 0644\); run: chmod 600"),
-    "readable by the group": (lambda path: path.chmod(0o640), r"can be read by others \(mode 0640\); run: chmod 600"),
-    "garbage": (lambda path: path.write_bytes(b"\xff\xfe garbage"), "does not hold a master key: 32 bytes in base64 on one line"),
-    "too short": (lambda path: path.write_bytes(base64.b64encode(b"x" * 31)), "does not hold a master key"),
+    "readable by others": (
+        lambda path: path.chmod(0o644),
+        r"can be read by others \(mode 0644\); run: chmod 600",
+    ),
+    "readable by the group": (
+        lambda path: path.chmod(0o640),
+        r"can be read by others \(mode 0640\); run: chmod 600",
+    ),
+    "garbage": (
+        lambda path: path.write_bytes(b"\xff\xfe garbage"),
+        "does not hold a master key: 32 bytes in base64 on one line",
+    ),
+    "too short": (
+        lambda path: path.write_bytes(base64.b64encode(b"x" * 31)),
+        "does not hold a master key",
+    ),
     "empty": (lambda path: path.write_bytes(b""), "does not hold a master key"),
     "a folder": (lambda path: (path.unlink(), path.mkdir()), "cannot be read: Is a directory"),
 }
 
 
 @pytest.mark.parametrize("name", SPOILT)
-async def test_a_master_key_that_will_not_do_refuses_the_start_and_says_why(name, database, settings, started, database_url):
+async def test_a_master_key_that_will_not_do_refuses_the_start_and_says_why(
+    name, database, settings, started, database_url
+):
     del started
     spoil, message = SPOILT[name]
     path = settings.master_key_path
     secret = path.read_text().strip()
     spoil(path)
-    for act in (lambda: initialise(database, settings), lambda: open_service(settings, database_url).__aenter__()):
+    for act in (
+        lambda: initialise(database, settings),
+        lambda: open_service(settings, database_url).__aenter__(),
+    ):
         with pytest.raises(StartRefusedError, match=message) as caught:
             await act()
         assert secret not in caught.value.message
         if path.is_file():
-            assert path.read_bytes().strip() == b"" or path.read_bytes().decode("latin-1").strip() not in caught.value.message
+            assert (
+                path.read_bytes().strip() == b""
+                or path.read_bytes().decode("latin-1").strip() not in caught.value.message
+            )
     assert len(await signing_keys(database)) == 2
 
 
 async def test_a_master_key_that_is_named_but_missing_is_never_made(database, settings, tmp_path):
-    named = make_settings(**settings.model_dump(exclude_none=True) | {"master_key_file": tmp_path / "elsewhere" / "master.key"})
-    with pytest.raises(StartRefusedError, match=r"elsewhere/master.key is missing, or point TOKENSVC_MASTER_KEY_FILE"):
+    named = make_settings(
+        **settings.model_dump(exclude_none=True)
+        | {"master_key_file": tmp_path / "elsewhere" / "master.key"}
+    )
+    with pytest.raises(
+        StartRefusedError,
+        match=r"elsewhere/master.key is missing, or point TOKENSVC_MASTER_KEY_FILE",
+    ):
         await initialise(database, named)
     assert not (tmp_path / "elsewhere").exists()
 
 
-async def test_a_signing_key_whose_row_was_tampered_with_refuses_the_start(database, settings, started, connection):
+async def test_a_signing_key_whose_row_was_tampered_with_refuses_the_start(
+    database, settings, started, connection
+):
     records = await signing_keys(database)
-    await connection.execute("update signing_key set sealed_private_key = $1 where kid = $2", records[0].sealed_private_key, records[1].kid)
+    await connection.execute(
+        "update signing_key set sealed_private_key = $1 where kid = $2",
+        records[0].sealed_private_key,
+        records[1].kid,
+    )
     with pytest.raises(StartRefusedError, match=f"does not open signing key {records[1].kid}"):
         await initialise(database, settings)
     with pytest.raises(StartRefusedError):
@@ -159,7 +213,9 @@ async def test_a_revoked_signing_key_needs_no_master_key(database, settings, sta
     del started
     (first, _) = await signing_keys(database)
     await connection.execute(
-        "update signing_key set revoked_at = clock_timestamp(), sealed_private_key = $1 where kid = $2", b"lost", first.kid
+        "update signing_key set revoked_at = clock_timestamp(), sealed_private_key = $1 where kid = $2",
+        b"lost",
+        first.kid,
     )
     await initialise(database, settings)
 
@@ -178,14 +234,18 @@ def test_a_folder_for_keys_that_cannot_be_made_is_a_clear_refusal(tmp_path):
 
 
 async def test_a_keys_folder_that_cannot_be_written_refuses_the_start(database, settings):
-    unwritable = settings.model_copy(update={"keys_dir": settings.keys_dir.__class__("/proc/tokensvc-keys")})
+    unwritable = settings.model_copy(
+        update={"keys_dir": settings.keys_dir.__class__("/proc/tokensvc-keys")}
+    )
     with pytest.raises(StartRefusedError, match="/proc/tokensvc-keys"):
         await initialise(database, unwritable)
 
 
 async def test_a_database_that_never_answers_is_given_up_after_a_while(settings, tmp_path):
     database = await open_database(f"postgresql://u:secret@/d?host={tmp_path}", max_size=2)
-    with pytest.raises(StartRefusedError, match=r"did not answer within 1 s .*TOKENSVC_DATABASE_URL") as caught:
+    with pytest.raises(
+        StartRefusedError, match=r"did not answer within 1 s .*TOKENSVC_DATABASE_URL"
+    ) as caught:
         await initialise(database, settings.model_copy(update={"database_wait": 1}))
     assert "secret" not in caught.value.message
     await database.close()

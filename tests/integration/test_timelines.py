@@ -9,12 +9,12 @@ from tokensvc.core.errors import UnavailableError
 from tokensvc.core.exchange import ExchangeRequest
 from tokensvc.store.pool import Timelines, connect
 
-STANDING = (
-    "select (select system_identifier from pg_control_system()), ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int"
-)
+STANDING = "select (select system_identifier from pg_control_system()), ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int"
 
 
-async def test_a_host_with_an_older_timeline_is_refused_by_pool_and_connections_apart(database, connection, logs):
+async def test_a_host_with_an_older_timeline_is_refused_by_pool_and_connections_apart(
+    database, connection, logs
+):
     cluster, timeline = await connection.fetchrow(STANDING)
     async with database.connection() as lent:
         assert await lent.fetchval("select 1") == 1
@@ -27,7 +27,9 @@ async def test_a_host_with_an_older_timeline_is_refused_by_pool_and_connections_
     assert {line["timeline"] for line in logs.find("old_primary_refused")} == {timeline}
 
 
-async def test_the_ledger_leaves_a_connection_that_leads_to_an_old_primary(database, settings, started, connection):
+async def test_the_ledger_leaves_a_connection_that_leads_to_an_old_primary(
+    database, settings, started, connection
+):
     key = await make_key(database)
     exchange = await open_exchange(database, settings, started)
     await exchange.issue(ExchangeRequest(credential=key.key), "test")
@@ -45,7 +47,13 @@ async def test_whoever_has_seen_nothing_newer_takes_any_primary(database_url):
 
 def test_timelines_count_within_one_cluster():
     timelines = Timelines()
-    assert [timelines.admit(1, timeline) for timeline in (3, 3, 4, 3, 4)] == [True, True, True, False, True]
+    assert [timelines.admit(1, timeline) for timeline in (3, 3, 4, 3, 4)] == [
+        True,
+        True,
+        True,
+        False,
+        True,
+    ]
     assert timelines.admit(2, 1), "a dump in a cluster of its own"
     assert timelines.changes == 1
 

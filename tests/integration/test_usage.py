@@ -80,7 +80,9 @@ async def test_a_batch_whose_fate_is_unknown_is_not_counted_twice(database, now,
     monkeypatch.setattr(table, "add_usage", written)
     await recorder.flush_once()
     hours, last, _ = await list_usage(database, key.listed.record.id, since=DAY)
-    assert (hours, last) == ([], use(now)), "here it was rolled back; it might as well have been committed"
+    assert (hours, last) == ([], use(now)), (
+        "here it was rolled back; it might as well have been committed"
+    )
 
 
 async def test_the_rest_is_lost_with_a_word_when_postgres_is_away_at_the_end(database, now, logs):

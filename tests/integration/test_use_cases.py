@@ -16,21 +16,35 @@ PREFIX = "tsk-"
 
 async def trail(database, subject):
     """Return what happened to a thing, oldest first."""
-    return [event.action for event in reversed(await list_events(database, subject=subject, most=50))]
+    return [
+        event.action for event in reversed(await list_events(database, subject=subject, most=50))
+    ]
 
 
 async def test_an_account_is_created_suspended_resumed_and_deleted(database):
     account = await accounts.create_account(database, "  Orders team ", actor=ACTOR)
     assert (account.name, account.state) == ("Orders team", "active")
     for _ in range(2):  # repeating changes nothing
-        assert (await accounts.suspend_account(database, account.id, actor=ACTOR)).state == "suspended"
+        assert (
+            await accounts.suspend_account(database, account.id, actor=ACTOR)
+        ).state == "suspended"
     for _ in range(2):
         assert (await accounts.resume_account(database, account.id, actor=ACTOR)).state == "active"
-    assert await accounts.load_account(database, account.id) in await accounts.list_accounts(database)
+    assert await accounts.load_account(database, account.id) in await accounts.list_accounts(
+        database
+    )
     await accounts.delete_account(database, account.id, actor=ACTOR)
     assert await accounts.list_accounts(database) == []
-    acts = ["account.create", "account.suspend", "account.suspend", "account.resume", "account.delete"]
-    assert await trail(database, account.id) == acts, "a repeated suspension proves that the first is durable"
+    acts = [
+        "account.create",
+        "account.suspend",
+        "account.suspend",
+        "account.resume",
+        "account.delete",
+    ]
+    assert await trail(database, account.id) == acts, (
+        "a repeated suspension proves that the first is durable"
+    )
 
 
 @pytest.mark.parametrize("name", ["", "   ", "x" * 201, "line\nbreak", "bell\a"])
@@ -55,7 +69,10 @@ async def test_what_does_not_exist_is_not_found(database, subtests):
             make_key(database, account=account_id),
         ]
         for act in acts:
-            with subtests.test(msg=f"{act.__name__} {account_id}"), pytest.raises(NotFoundError, match="there is no account"):
+            with (
+                subtests.test(msg=f"{act.__name__} {account_id}"),
+                pytest.raises(NotFoundError, match="there is no account"),
+            ):
                 await act
     for key_id in ("key_0000000000000000", "junk", gone.listed.record.id):
         acts = [
@@ -67,7 +84,10 @@ async def test_what_does_not_exist_is_not_found(database, subtests):
             api_keys.revoke_key(database, key_id, actor=ACTOR),
         ]
         for act in acts:
-            with subtests.test(msg=f"{act.__name__} {key_id}"), pytest.raises(NotFoundError, match="there is no key"):
+            with (
+                subtests.test(msg=f"{act.__name__} {key_id}"),
+                pytest.raises(NotFoundError, match="there is no key"),
+            ):
                 await act
 
 
@@ -76,7 +96,9 @@ async def test_a_key_is_created_listed_and_its_text_is_stored_nowhere(database, 
     second = await make_key(database, name="two", account=first.listed.record.account_id)
     await make_key(database, name="elsewhere")
     record = first.listed.record
-    assert [listed.record.name for listed in await api_keys.list_keys(database, record.account_id)] == ["one", "two"]
+    assert [
+        listed.record.name for listed in await api_keys.list_keys(database, record.account_id)
+    ] == ["one", "two"]
     assert len(await api_keys.list_keys(database)) == 3
     assert record.expires_at == record.created_at + timedelta(days=90)
     assert second.listed.record.expires_at is None
@@ -85,12 +107,16 @@ async def test_a_key_is_created_listed_and_its_text_is_stored_nowhere(database, 
     assert first.key.text not in repr(first)
     row = await connection.fetchrow("select * from api_key where id = $1", record.id)
     assert bytes(row["digest"]) == first.key.digest
-    assert first.key.text not in str([dict(r) for r in await connection.fetch("select * from api_key, audit_event")])
+    assert first.key.text not in str(
+        [dict(r) for r in await connection.fetch("select * from api_key, audit_event")]
+    )
 
 
 async def test_a_key_is_updated_and_the_audit_trail_says_how(database):
     key = (await make_key(database, life=timedelta(days=1))).listed.record
-    changes = api_keys.KeyChanges(name="renamed", description="more\nwords", capabilities=["orders:read"], life=timedelta())
+    changes = api_keys.KeyChanges(
+        name="renamed", description="more\nwords", capabilities=["orders:read"], life=timedelta()
+    )
     changed = (await api_keys.update_key(database, key.id, changes, actor="somebody")).record
     assert (changed.name, changed.description, changed.capabilities, changed.expires_at) == (
         "renamed",
@@ -100,18 +126,34 @@ async def test_a_key_is_updated_and_the_audit_trail_says_how(database):
     )
     same = (await api_keys.update_key(database, key.id, api_keys.KeyChanges(), actor=ACTOR)).record
     assert same == changed
-    again = (await api_keys.update_key(database, key.id, api_keys.KeyChanges(life=timedelta(hours=1)), actor=ACTOR)).record
+    again = (
+        await api_keys.update_key(
+            database, key.id, api_keys.KeyChanges(life=timedelta(hours=1)), actor=ACTOR
+        )
+    ).record
     assert again.expires_at is not None
-    (event,) = [event for event in await list_events(database, subject=key.id, most=9) if event.actor == "somebody"]
-    assert (event.action, event.detail["before"]["name"], event.detail["after"]["name"]) == ("key.update", "ci", "renamed")
+    (event,) = [
+        event
+        for event in await list_events(database, subject=key.id, most=9)
+        if event.actor == "somebody"
+    ]
+    assert (event.action, event.detail["before"]["name"], event.detail["after"]["name"]) == (
+        "key.update",
+        "ci",
+        "renamed",
+    )
 
 
-async def test_tokens_can_be_ended_without_ending_a_key_whether_it_is_enabled_or_not(database, connection):
+async def test_tokens_can_be_ended_without_ending_a_key_whether_it_is_enabled_or_not(
+    database, connection
+):
     for disable in (False, True):
         key = (await make_key(database)).listed.record
         if disable:
             await api_keys.disable_key(database, key.id, actor=ACTOR)
-        changed = await api_keys.update_key(database, key.id, api_keys.KeyChanges(), actor=ACTOR, end_tokens=True)
+        changed = await api_keys.update_key(
+            database, key.id, api_keys.KeyChanges(), actor=ACTOR, end_tokens=True
+        )
         assert changed.state == ("disabled" if disable else "active")
         marks = await connection.fetchval("select count(*) from denylist where value = $1", key.id)
         assert marks == (2 if disable else 1)
@@ -125,15 +167,21 @@ async def test_the_states_of_a_key_allow_what_they_should(database, connection, 
         if state == "revoked":
             await api_keys.revoke_key(database, key.id, actor=ACTOR)
         if state == "expired":
-            await connection.execute("update api_key set expires_at = clock_timestamp() where id = $1", key.id)
+            await connection.execute(
+                "update api_key set expires_at = clock_timestamp() where id = $1", key.id
+            )
         return key.id
 
     def acts(key_id):
         return {
-            "update": api_keys.update_key(database, key_id, api_keys.KeyChanges(name="x"), actor=ACTOR),
+            "update": api_keys.update_key(
+                database, key_id, api_keys.KeyChanges(name="x"), actor=ACTOR
+            ),
             "disable": api_keys.disable_key(database, key_id, actor=ACTOR),
             "enable": api_keys.enable_key(database, key_id, actor=ACTOR),
-            "rotate": api_keys.rotate_key(database, key_id, grace=timedelta(hours=1), prefix=PREFIX, actor=ACTOR),
+            "rotate": api_keys.rotate_key(
+                database, key_id, grace=timedelta(hours=1), prefix=PREFIX, actor=ACTOR
+            ),
             "revoke": api_keys.revoke_key(database, key_id, actor=ACTOR),
             "delete": api_keys.delete_key(database, key_id, actor=ACTOR),
         }
@@ -154,13 +202,18 @@ async def test_the_states_of_a_key_allow_what_they_should(database, connection, 
                 if verb in good:
                     await act
                 else:
-                    with pytest.raises(ConflictError, match=rf"is {state} and cannot be \w+; create a new key instead"):
+                    with pytest.raises(
+                        ConflictError,
+                        match=rf"is {state} and cannot be \w+; create a new key instead",
+                    ):
                         await act
 
 
 async def test_disabling_and_enabling_again_and_again_changes_nothing_more(database, connection):
     key = (await make_key(database)).listed.record
-    for state, act in [("disabled", api_keys.disable_key)] * 2 + [("active", api_keys.enable_key)] * 2:
+    for state, act in [("disabled", api_keys.disable_key)] * 2 + [
+        ("active", api_keys.enable_key)
+    ] * 2:
         assert (await act(database, key.id, actor=ACTOR)).state == state
     for _ in range(2):
         assert (await api_keys.revoke_key(database, key.id, actor=ACTOR)).state == "revoked"
@@ -171,16 +224,26 @@ async def test_disabling_and_enabling_again_and_again_changes_nothing_more(datab
 
 async def test_a_rotated_key_works_through_its_grace_and_no_longer(database):
     old = (await make_key(database, life=timedelta(days=90))).listed.record
-    new = await api_keys.rotate_key(database, old.id, grace=timedelta(hours=1), prefix=PREFIX, actor=ACTOR)
+    new = await api_keys.rotate_key(
+        database, old.id, grace=timedelta(hours=1), prefix=PREFIX, actor=ACTOR
+    )
     after, before = new.listed.record, (await api_keys.load_key(database, old.id)).record
-    assert (after.account_id, after.name, after.capabilities) == (old.account_id, old.name, old.capabilities)
+    assert (after.account_id, after.name, after.capabilities) == (
+        old.account_id,
+        old.name,
+        old.capabilities,
+    )
     assert (after.predecessor_id, before.successor_id) == (old.id, after.id)
     assert after.expires_at == after.created_at + timedelta(days=90)
     assert before.expires_at is not None
     assert abs(before.expires_at - after.created_at - timedelta(hours=1)) < timedelta(seconds=5)
-    with pytest.raises(ConflictError, match=f"has been rotated already: its successor is {after.id}"):
+    with pytest.raises(
+        ConflictError, match=f"has been rotated already: its successor is {after.id}"
+    ):
         await api_keys.rotate_key(database, old.id, grace=timedelta(), prefix=PREFIX, actor=ACTOR)
-    last = await api_keys.rotate_key(database, after.id, grace=timedelta(), prefix=PREFIX, actor=ACTOR)
+    last = await api_keys.rotate_key(
+        database, after.id, grace=timedelta(), prefix=PREFIX, actor=ACTOR
+    )
     assert (await api_keys.load_key(database, after.id)).state == "expired"
     assert (last.listed.state, last.key.text != new.key.text) == ("active", True)
     assert await trail(database, old.id) == ["key.create", "key.rotate"]
@@ -197,7 +260,10 @@ async def test_a_grace_never_lengthens_a_life(database):
 
 async def test_a_double_click_makes_one_successor(database):
     key = (await make_key(database)).listed.record
-    rotations = [api_keys.rotate_key(database, key.id, grace=timedelta(hours=1), prefix=PREFIX, actor=ACTOR) for _ in range(4)]
+    rotations = [
+        api_keys.rotate_key(database, key.id, grace=timedelta(hours=1), prefix=PREFIX, actor=ACTOR)
+        for _ in range(4)
+    ]
     results = await asyncio.gather(*rotations, return_exceptions=True)
     assert sorted(type(result).__name__ for result in results) == ["ConflictError"] * 3 + ["NewKey"]
 
@@ -210,7 +276,9 @@ async def test_deleting_a_key_or_account_keeps_its_audit_trail(database, connect
     revoked = (await make_key(database)).listed.record
     await api_keys.revoke_key(database, revoked.id, actor=ACTOR)
     await api_keys.delete_key(database, revoked.id, actor=ACTOR)
-    assert await connection.fetchval("select count(*) from denylist where value = $1", revoked.id) == 1, "dead already"
+    assert (
+        await connection.fetchval("select count(*) from denylist where value = $1", revoked.id) == 1
+    ), "dead already"
     with pytest.raises(NotFoundError):
         await api_keys.delete_key(database, revoked.id, actor=ACTOR)
     await accounts.delete_account(database, revoked.account_id, actor=ACTOR)
@@ -232,14 +300,18 @@ async def test_a_key_without_capabilities_is_refused(database):
 
 async def test_a_capability_that_is_new_is_added_unless_it_looks_like_a_slip(database):
     await make_key(database, capabilities=["orders:read"])
-    assert [capability.name for capability in await capabilities.list_capabilities(database)] == ["orders:read"]
+    assert [capability.name for capability in await capabilities.list_capabilities(database)] == [
+        "orders:read"
+    ]
     for slip in ("orders:raed", "order:read", "orders:reads"):
         with pytest.raises(InvalidInputError, match="did you mean 'orders:read'") as caught:
             await make_key(database, capabilities=["orders:read", slip])
         assert f"tokensvc capability add {slip}" in caught.value.message
     added = await capabilities.add_capability(database, "orders:reads", "meant so", actor=ACTOR)
     assert (added.name, added.description) == ("orders:reads", "meant so")
-    assert (await make_key(database, capabilities=["orders:reads"])).listed.record.capabilities == ("orders:reads",)
+    assert (await make_key(database, capabilities=["orders:reads"])).listed.record.capabilities == (
+        "orders:reads",
+    )
     with pytest.raises(ConflictError, match="exists already"):
         await capabilities.add_capability(database, "orders:read", "", actor=ACTOR)
     with pytest.raises(InvalidInputError):
@@ -249,7 +321,10 @@ async def test_a_capability_that_is_new_is_added_unless_it_looks_like_a_slip(dat
 async def test_keys_made_at_once_with_a_capability_that_is_new_are_all_made(database, started):
     owner = started.admin.listed.record.account_id
     for name in ("alpha", "bravo", "charlie", "delta", "echo"):
-        made = await asyncio.gather(*(make_key(database, account=owner, capabilities=[name]) for _ in range(6)), return_exceptions=True)
+        made = await asyncio.gather(
+            *(make_key(database, account=owner, capabilities=[name]) for _ in range(6)),
+            return_exceptions=True,
+        )
         assert [error for error in made if isinstance(error, BaseException)] == []
 
 
@@ -258,7 +333,9 @@ async def test_a_capability_that_a_key_holds_is_not_removed(database):
     with pytest.raises(ConflictError, match=r"is held by 1 key\(s\); take it from them first"):
         await capabilities.remove_capability(database, "orders:write", actor=ACTOR)
     assert len(await capabilities.list_capabilities(database)) == 2
-    await api_keys.update_key(database, key.id, api_keys.KeyChanges(capabilities=["orders:read"]), actor=ACTOR)
+    await api_keys.update_key(
+        database, key.id, api_keys.KeyChanges(capabilities=["orders:read"]), actor=ACTOR
+    )
     await capabilities.remove_capability(database, "orders:write", actor=ACTOR)
     await api_keys.revoke_key(database, key.id, actor=ACTOR)
     await capabilities.remove_capability(database, "orders:read", actor=ACTOR)
@@ -266,7 +343,9 @@ async def test_a_capability_that_a_key_holds_is_not_removed(database):
         await capabilities.remove_capability(database, "orders:read", actor=ACTOR)
 
 
-async def test_a_key_made_while_its_capability_is_removed_waits_for_the_outcome(database, connection):
+async def test_a_key_made_while_its_capability_is_removed_waits_for_the_outcome(
+    database, connection
+):
     await capabilities.add_capability(database, "orders:read", "", actor=ACTOR)
     async with connection.transaction():
         await connection.execute("delete from capability where name = 'orders:read'")
@@ -274,31 +353,50 @@ async def test_a_key_made_while_its_capability_is_removed_waits_for_the_outcome(
         await asyncio.sleep(0.1)
         assert not making.done()
     await making
-    assert [capability.name for capability in await capabilities.list_capabilities(database)] == ["orders:read"]
+    assert [capability.name for capability in await capabilities.list_capabilities(database)] == [
+        "orders:read"
+    ]
 
 
 async def test_audiences_are_added_changed_and_removed(database, settings, started):
     del started
     life = timedelta(minutes=5)
-    added = await audiences.add_audience(database, settings, "orders", description=" shop ", token_life=life, actor=ACTOR)
+    added = await audiences.add_audience(
+        database, settings, "orders", description=" shop ", token_life=life, actor=ACTOR
+    )
     assert (added.name, added.description, added.token_life) == ("orders", "shop", life)
     with pytest.raises(ConflictError, match="exists already"):
         await audiences.add_audience(database, settings, "orders", actor=ACTOR)
-    same = await audiences.update_audience(database, settings, "orders", description=None, token_life=None, actor=ACTOR)
+    same = await audiences.update_audience(
+        database, settings, "orders", description=None, token_life=None, actor=ACTOR
+    )
     assert same == added
-    changed = await audiences.update_audience(database, settings, "orders", description="x", token_life=timedelta(), actor=ACTOR)
+    changed = await audiences.update_audience(
+        database, settings, "orders", description="x", token_life=timedelta(), actor=ACTOR
+    )
     assert (changed.description, changed.token_life) == ("x", None)
     await audiences.remove_audience(database, settings, "orders", actor=ACTOR)
     with pytest.raises(NotFoundError, match="there is no audience 'orders'"):
         await audiences.remove_audience(database, settings, "orders", actor=ACTOR)
     with pytest.raises(NotFoundError, match="there is no audience 'orders'"):
-        await audiences.update_audience(database, settings, "orders", description="x", token_life=None, actor=ACTOR)
-    with pytest.raises(ConflictError, match="'api' is the default audience; set TOKENSVC_DEFAULT_AUDIENCE"):
+        await audiences.update_audience(
+            database, settings, "orders", description="x", token_life=None, actor=ACTOR
+        )
+    with pytest.raises(
+        ConflictError, match="'api' is the default audience; set TOKENSVC_DEFAULT_AUDIENCE"
+    ):
         await audiences.remove_audience(database, settings, "api", actor=ACTOR)
-    assert await trail(database, "orders") == ["audience.add", "audience.update", "audience.update", "audience.remove"]
+    assert await trail(database, "orders") == [
+        "audience.add",
+        "audience.update",
+        "audience.update",
+        "audience.remove",
+    ]
 
 
-@pytest.mark.parametrize("name", ["", "x" * 256, "with space", 'quo"te', "back\\slash", "ümlaut", "new\nline"])
+@pytest.mark.parametrize(
+    "name", ["", "x" * 256, "with space", 'quo"te', "back\\slash", "ümlaut", "new\nline"]
+)
 async def test_an_audience_that_could_break_a_header_is_refused(name, database, settings):
     with pytest.raises(InvalidInputError, match="an audience is 1 to 255 visible ASCII characters"):
         await audiences.add_audience(database, settings, name, actor=ACTOR)
@@ -306,5 +404,9 @@ async def test_an_audience_that_could_break_a_header_is_refused(name, database, 
 
 @pytest.mark.parametrize("seconds", [-1, 0, 3601])
 async def test_a_token_life_beyond_the_limit_is_refused(seconds, database, settings):
-    with pytest.raises(InvalidInputError, match=r"between 1 s and TOKENSVC_MAX_TOKEN_TTL \(3600 s\)"):
-        await audiences.add_audience(database, settings, "orders", token_life=timedelta(seconds=seconds), actor=ACTOR)
+    with pytest.raises(
+        InvalidInputError, match=r"between 1 s and TOKENSVC_MAX_TOKEN_TTL \(3600 s\)"
+    ):
+        await audiences.add_audience(
+            database, settings, "orders", token_life=timedelta(seconds=seconds), actor=ACTOR
+        )

@@ -15,7 +15,9 @@ from tokensvc.store.denylist import append_revocation, delete_expired
 def append(connection):
     async def add(value, *, life=timedelta(minutes=10)):
         now = await connection.fetchval("select clock_timestamp()")
-        return await append_revocation(connection, "jti", value, upto=None, expires_at=now + life, reason="token revoked")
+        return await append_revocation(
+            connection, "jti", value, upto=None, expires_at=now + life, reason="token revoked"
+        )
 
     return add
 
@@ -53,14 +55,18 @@ async def test_it_goes_on_after_a_position(database, append):
 
 
 @pytest.mark.parametrize("refilled", [0, 1, 2])
-async def test_a_history_that_goes_back_is_told_and_everything_is_shown_again(refilled, database, append, connection):
+async def test_a_history_that_goes_back_is_told_and_everything_is_shown_again(
+    refilled, database, append, connection
+):
     watcher = DenylistWatcher()
     await look(watcher, database)
     kept = await append("kept")
     await append("lost")
     await look(watcher, database)
     await connection.execute("delete from denylist where seq > 1")
-    await connection.execute("update feed_head set seq = 1, tag = $1 where topic = 'denylist'", kept.tag)
+    await connection.execute(
+        "update feed_head set seq = 1, tag = $1 where topic = 'denylist'", kept.tag
+    )
     again = [f"again-{number}" for number in range(refilled)]
     for value in again:
         await append(value)
@@ -69,7 +75,9 @@ async def test_a_history_that_goes_back_is_told_and_everything_is_shown_again(re
     assert await look(watcher, database) == (["new"], False)
 
 
-async def test_an_entry_that_was_lost_before_its_time_is_a_history_that_went_back(database, append, connection):
+async def test_an_entry_that_was_lost_before_its_time_is_a_history_that_went_back(
+    database, append, connection
+):
     watcher = DenylistWatcher()
     await look(watcher, database)
     await append("here")

@@ -43,7 +43,11 @@ async def make_key(
         if per_minute is not None:
             limits = LimitChanges(per_minute=per_minute, per_day=1_000_000_000)
             await accounts.update_account(database, account, limits=limits, actor=ACTOR)
-    limits = LimitChanges() if per_minute is None else LimitChanges(per_minute=per_minute, per_day=1_000_000_000)
+    limits = (
+        LimitChanges()
+        if per_minute is None
+        else LimitChanges(per_minute=per_minute, per_day=1_000_000_000)
+    )
     wish = api_keys.KeyWish(name=name, capabilities=capabilities, life=life, limits=limits)
     return await api_keys.create_key(database, account, wish, prefix=DEFAULT_PREFIX, actor=ACTOR)
 
@@ -63,13 +67,20 @@ async def open_exchange(database: Database, settings: Settings, started: Started
 
 async def make_refused_keys(database: Database, connection: Any) -> dict[str, NewKey]:
     """Make one key for each reason to refuse it; `connection` ages the expired one."""
-    keys = {reason: await make_key(database, name=reason) for reason in ("disabled", "revoked", "expired", "suspended", "deleted")}
+    keys = {
+        reason: await make_key(database, name=reason)
+        for reason in ("disabled", "revoked", "expired", "suspended", "deleted")
+    }
     ids = {reason: key.listed.record.id for reason, key in keys.items()}
     await api_keys.disable_key(database, ids["disabled"], actor=ACTOR)
     await api_keys.revoke_key(database, ids["revoked"], actor=ACTOR)
     await api_keys.delete_key(database, ids["deleted"], actor=ACTOR)
-    await connection.execute("update api_key set expires_at = clock_timestamp() where id = $1", ids["expired"])
-    await accounts.suspend_account(database, keys["suspended"].listed.record.account_id, actor=ACTOR)
+    await connection.execute(
+        "update api_key set expires_at = clock_timestamp() where id = $1", ids["expired"]
+    )
+    await accounts.suspend_account(
+        database, keys["suspended"].listed.record.account_id, actor=ACTOR
+    )
     return keys
 
 

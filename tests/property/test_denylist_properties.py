@@ -13,7 +13,19 @@ from tokensvc.core.errors import InvalidPageError
 from tokensvc.verify.snapshot import FeedSnapshot, Snapshot, build_snapshot, parse_snapshot
 
 T = seconds(NOW)
-STEPS = ["revoke", "revoke", "poll", "poll", "snapshot", "old cursor", "time", "restart", "reload", "replay", "fail over"]
+STEPS = [
+    "revoke",
+    "revoke",
+    "poll",
+    "poll",
+    "snapshot",
+    "old cursor",
+    "time",
+    "restart",
+    "reload",
+    "replay",
+    "fail over",
+]
 steps = st.lists(st.sampled_from(STEPS), max_size=60)
 
 
@@ -71,11 +83,18 @@ def reload(follower: Follower) -> Follower:
 
 
 def take(follower: Follower, page: Page, now: int) -> bool:
-    before = copy.deepcopy((set(follower.denylist), follower.position, follower.page_issued_at, follower.resets))
+    before = copy.deepcopy(
+        (set(follower.denylist), follower.position, follower.page_issued_at, follower.resets)
+    )
     try:
         follower.apply(page, now=float(now), leeway=0.0)
     except InvalidPageError:
-        assert (set(follower.denylist), follower.position, follower.page_issued_at, follower.resets) == before
+        assert (
+            set(follower.denylist),
+            follower.position,
+            follower.page_issued_at,
+            follower.resets,
+        ) == before
         return False
     return True
 
@@ -104,7 +123,11 @@ def test_a_follower_ends_with_all_that_is_in_force(walk, data):
         elif step == "replay" and pages:
             take(follower, data.draw(st.sampled_from(pages)), issuer.now)
         elif step != "replay":
-            places = {"poll": follower.position, "snapshot": None, "old cursor": data.draw(st.sampled_from(cursors))}
+            places = {
+                "poll": follower.position,
+                "snapshot": None,
+                "old cursor": data.draw(st.sampled_from(cursors)),
+            }
             pages.append(issuer.page(places[step]))
             take(follower, pages[-1], issuer.now)
             cursors.append(follower.position)
@@ -124,4 +147,6 @@ def test_a_cut_from_any_cursor_gives_exactly_what_the_follower_lacks(count, seq,
     full, entries = issuer.log.cut(Position(seq, f"t{seq}" if right_tag else "other"))
     known = right_tag and seq <= count
     assert full is not known
-    assert [entry.value for entry in entries] == [f"j{number}" for number in range(seq + 1 if known else 1, count + 1)]
+    assert [entry.value for entry in entries] == [
+        f"j{number}" for number in range(seq + 1 if known else 1, count + 1)
+    ]

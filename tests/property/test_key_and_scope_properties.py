@@ -5,12 +5,24 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.factories import NOW, make_audience, make_claims, make_issuing_policy, make_verdict, seconds
+from tests.factories import (
+    NOW,
+    make_audience,
+    make_claims,
+    make_issuing_policy,
+    make_verdict,
+    seconds,
+)
 
 from tokensvc.core.apikey import ApiKey, checksum, parse_api_key
 from tokensvc.core.capability import build_scope, narrow_scope, parse_scope
 from tokensvc.core.errors import InvalidClientError, InvalidScopeError
-from tokensvc.core.exchange import ExchangeRequest, SubjectToken, decide_claims, wait_for_clear_second
+from tokensvc.core.exchange import (
+    ExchangeRequest,
+    SubjectToken,
+    decide_claims,
+    wait_for_clear_second,
+)
 from tokensvc.core.identifier import BASE62, Jti, Kid
 
 prefixes = st.from_regex(r"[A-Za-z0-9]{1,7}-", fullmatch=True)
@@ -27,7 +39,10 @@ def test_every_well_formed_key_is_read_back(prefix, data):
     assert len(key.text) == 36
 
 
-@given(st.text(max_size=50) | st.text(BASE62 + "-", min_size=36, max_size=36).map(lambda text: "tsk-" + text[4:]))
+@given(
+    st.text(max_size=50)
+    | st.text(BASE62 + "-", min_size=36, max_size=36).map(lambda text: "tsk-" + text[4:])
+)
 def test_any_text_is_a_key_with_a_good_checksum_or_refused(text):
     try:
         key = parse_api_key(text)
@@ -64,14 +79,24 @@ def test_a_written_scope_is_read_back(wanted):
     left=st.integers(1, 4000),
     lives=st.tuples(st.integers(1, 5000), st.integers(1, 5000), st.none() | st.integers(1, 5000)),
 )
-def test_a_narrowed_token_has_never_more_than_its_original(in_token, in_key, asked, expires_in, left, lives):
+def test_a_narrowed_token_has_never_more_than_its_original(
+    in_token, in_key, asked, expires_in, left, lives
+):
     original = make_claims(scope=tuple(in_token), exp=seconds(NOW) + left)
     usual, longest, of_audience = lives
-    policy = make_issuing_policy(token_life=timedelta(seconds=usual), max_token_life=timedelta(seconds=longest))
-    audience = make_audience(token_life=None if of_audience is None else timedelta(seconds=of_audience))
-    request = ExchangeRequest(credential=SubjectToken(original, Kid("k")), scope=asked, expires_in=expires_in)
+    policy = make_issuing_policy(
+        token_life=timedelta(seconds=usual), max_token_life=timedelta(seconds=longest)
+    )
+    audience = make_audience(
+        token_life=None if of_audience is None else timedelta(seconds=of_audience)
+    )
+    request = ExchangeRequest(
+        credential=SubjectToken(original, Kid("k")), scope=asked, expires_in=expires_in
+    )
     try:
-        claims = decide_claims(request, make_verdict(capabilities=tuple(in_key)), audience, policy, Jti("new"))
+        claims = decide_claims(
+            request, make_verdict(capabilities=tuple(in_key)), audience, policy, Jti("new")
+        )
     except InvalidScopeError:
         return
     assert set(claims.scope) <= in_token & in_key

@@ -56,15 +56,22 @@ class Keyring:
 
     def _add(self, alg: str, created_at: datetime, active_at: datetime | None) -> Kid:
         self.made += 1
-        record = make_signing_key_record(f"k{self.made:03}", alg=alg, created_at=created_at, active_at=active_at)
+        record = make_signing_key_record(
+            f"k{self.made:03}", alg=alg, created_at=created_at, active_at=active_at
+        )
         self.records.append(record)
         return record.kid
 
-    def _carry_out(self, plan: RotationPlan | None, alg: str, now: datetime, *, emergency: bool) -> None:
+    def _carry_out(
+        self, plan: RotationPlan | None, alg: str, now: datetime, *, emergency: bool
+    ) -> None:
         if plan is None:
             return
         if plan.kid is not None:
-            self.records = [dataclasses.replace(r, active_at=plan.active_at) if r.kid == plan.kid else r for r in self.records]
+            self.records = [
+                dataclasses.replace(r, active_at=plan.active_at) if r.kid == plan.kid else r
+                for r in self.records
+            ]
         begins = plan.kid
         if plan.new_signer:
             begins = self._add(alg, now, plan.active_at)
@@ -104,13 +111,18 @@ class Keyring:
     def revoke(self, which: str, alg: str, skew: timedelta) -> None:
         now = self.now + skew
         eldest = next((r for r in self.records if r.alg == alg and r.revoked_at is None), None)
-        found = {"revoke signer": find_active(self.records, alg, now), "revoke standby": find_standby(self.records, alg, now)}
+        found = {
+            "revoke signer": find_active(self.records, alg, now),
+            "revoke standby": find_standby(self.records, alg, now),
+        }
         record = found.get(which, eldest)
         if record is None:
             return
         self.records = revoke_record(self.records, record.kid, now)
         self.denied.add(record.kid)
-        self._carry_out(plan_rotation(self.records, alg, POLICY, now), alg, now, emergency=True)  # in the same transaction
+        self._carry_out(
+            plan_rotation(self.records, alg, POLICY, now), alg, now, emergency=True
+        )  # in the same transaction
 
     def sign(self, skew: timedelta) -> None:
         """Each replica signs by its own clock."""
@@ -127,15 +139,21 @@ class Keyring:
         signer = find_active(self.records, DEFAULT_ALGORITHM, now)
         assert signer is not None, "there is always a signer"
         assert signer.kid in shown, "and it is published"
-        still_shown = {record.kid for record in published(self.records, POLICY, now + 2 * SKEW)}  # one that goes by any clock has gone
+        still_shown = {
+            record.kid for record in published(self.records, POLICY, now + 2 * SKEW)
+        }  # one that goes by any clock has gone
         for alg in ALGORITHMS:
             of_alg = [r for r in self.records if r.alg == alg and r.kid in shown & still_shown]
             assert len(of_alg) <= 3 or now < self.forced_until
             active = find_active(self.records, alg, now)
             if active is not None and active.kid not in self.unsafe:
-                assert active.created_at == NOW or now >= active.created_at + POLICY.lead - SKEW, "it was announced in time"
+                assert active.created_at == NOW or now >= active.created_at + POLICY.lead - SKEW, (
+                    "it was announced in time"
+                )
         for kid, moment in self.signed.items():
-            if moment + POLICY.token_life + LEEWAY - 2 * SKEW > now:  # two clocks that differ by 120 s eat up the leeway, not the life
+            if (
+                moment + POLICY.token_life + LEEWAY - 2 * SKEW > now
+            ):  # two clocks that differ by 120 s eat up the leeway, not the life
                 assert kid in shown | self.denied, "the key of a live token is published or denied"
 
 

@@ -18,7 +18,10 @@ def key_of(entry: Entry) -> str:
     return entry.digest[:1].decode()
 
 
-@given(st.lists(st.sampled_from([*ENTRIES, UNKNOWN])), st.fixed_dictionaries({key: st.integers(0, 20) for key in KEYS}))
+@given(
+    st.lists(st.sampled_from([*ENTRIES, UNKNOWN])),
+    st.fixed_dictionaries({key: st.integers(0, 20) for key in KEYS}),
+)
 def test_each_key_gets_exactly_what_was_counted_or_asked_and_the_first_get_it(asked, left):
     counts = count_entries(asked)
     wanted = {key: sum(n for entry, n in counts.items() if key_of(entry) == key) for key in KEYS}
@@ -27,8 +30,16 @@ def test_each_key_gets_exactly_what_was_counted_or_asked_and_the_first_get_it(as
     decisions = hand_out(asked, verdicts, counted)
     assert len(decisions) == len(asked)
     for key in KEYS:
-        of_key = [decision for entry, decision in zip(asked, decisions, strict=True) if entry != UNKNOWN and key_of(entry) == key]
+        of_key = [
+            decision
+            for entry, decision in zip(asked, decisions, strict=True)
+            if entry != UNKNOWN and key_of(entry) == key
+        ]
         admitted = [decision.admitted for decision in of_key if decision is not None]
         assert admitted == [True] * counted[key] + [False] * (wanted[key] - counted[key])
-        assert [d.unspent for d in of_key if d is not None and d.admitted] == list(reversed(range(counted[key])))
-    assert [decision for entry, decision in zip(asked, decisions, strict=True) if entry == UNKNOWN] == [None] * asked.count(UNKNOWN)
+        assert [d.unspent for d in of_key if d is not None and d.admitted] == list(
+            reversed(range(counted[key]))
+        )
+    assert [
+        decision for entry, decision in zip(asked, decisions, strict=True) if entry == UNKNOWN
+    ] == [None] * asked.count(UNKNOWN)

@@ -45,15 +45,34 @@ def ask(form: str, key: str, key_id: str) -> Asked:
         case "bearer":
             return Asked(headers=(("Authorization", f"Bearer {key}"),))
         case "basic":
-            return Asked(headers=(basic(key_id, key),), fields=(("grant_type", "client_credentials"),))
+            return Asked(
+                headers=(basic(key_id, key),), fields=(("grant_type", "client_credentials"),)
+            )
         case "post":
-            return Asked(fields=(("grant_type", "client_credentials"), ("client_id", key_id), ("client_secret", key)))
+            return Asked(
+                fields=(
+                    ("grant_type", "client_credentials"),
+                    ("client_id", key_id),
+                    ("client_secret", key),
+                )
+            )
         case _:
-            return Asked(fields=(("grant_type", TOKEN_EXCHANGE), ("subject_token", key), ("subject_token_type", API_KEY_TYPE)))
+            return Asked(
+                fields=(
+                    ("grant_type", TOKEN_EXCHANGE),
+                    ("subject_token", key),
+                    ("subject_token_type", API_KEY_TYPE),
+                )
+            )
 
 
 async def send(
-    client: TestClient[Any, Any], asked: Asked, *, request_id: str = "test", body: Any = None, content_type: str = URLENCODED
+    client: TestClient[Any, Any],
+    asked: Asked,
+    *,
+    request_id: str = "test",
+    body: Any = None,
+    content_type: str = URLENCODED,
 ) -> ClientResponse:
     """Send it to `/v1/token`; `body` instead of the fields."""
     data = urlencode(asked.fields).encode() if body is None else body
@@ -63,7 +82,9 @@ async def send(
     return await client.post("/v1/token", data=data or None, headers=headers)
 
 
-async def get_token(client: TestClient[Any, Any], key: NewKey | str, **fields: str) -> dict[str, Any]:
+async def get_token(
+    client: TestClient[Any, Any], key: NewKey | str, **fields: str
+) -> dict[str, Any]:
     """Exchange a key, or a token that is to be narrowed, and return the body of the answer."""
     answer = await try_token(client, key, fields.items())
     assert answer.status == 200, await answer.text()
@@ -71,8 +92,16 @@ async def get_token(client: TestClient[Any, Any], key: NewKey | str, **fields: s
     return body
 
 
-async def try_token(client: TestClient[Any, Any], key: NewKey | str, fields: Sequence[tuple[str, str]] | Any = ()) -> ClientResponse:
+async def try_token(
+    client: TestClient[Any, Any], key: NewKey | str, fields: Sequence[tuple[str, str]] | Any = ()
+) -> ClientResponse:
     if isinstance(key, str):
-        asked = (("grant_type", TOKEN_EXCHANGE), ("subject_token", key), ("subject_token_type", ACCESS_TOKEN_TYPE))
+        asked = (
+            ("grant_type", TOKEN_EXCHANGE),
+            ("subject_token", key),
+            ("subject_token_type", ACCESS_TOKEN_TYPE),
+        )
         return await client.post("/v1/token", data=[*asked, *fields])
-    return await client.post("/v1/token", data=[*fields], headers={"Authorization": f"Bearer {key.key.text}"})
+    return await client.post(
+        "/v1/token", data=[*fields], headers={"Authorization": f"Bearer {key.key.text}"}
+    )

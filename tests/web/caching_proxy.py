@@ -57,13 +57,19 @@ class CachingProxy:
         kept = next((kept for kept in self._kept.get(path, []) if kept.fits(request.headers)), None)
         if kept is not None and kept.age < kept.life:
             self.from_cache[request.path] += 1
-            return web.Response(body=kept.body, headers=CIMultiDict(kept.headers, Age=str(int(kept.age))))
+            return web.Response(
+                body=kept.body, headers=CIMultiDict(kept.headers, Age=str(int(kept.age)))
+            )
         passed = {name: value for name, value in request.headers.items() if name not in _HOP}
         if kept is not None and "ETag" in kept.headers:
             passed["If-None-Match"] = kept.headers["ETag"]
         self.from_origin[request.path] += 1
-        async with self._session.request(request.method, self._origin + path, headers=passed) as answer:
-            headers = CIMultiDict((name, value) for name, value in answer.headers.items() if name not in _HOP)
+        async with self._session.request(
+            request.method, self._origin + path, headers=passed
+        ) as answer:
+            headers = CIMultiDict(
+                (name, value) for name, value in answer.headers.items() if name not in _HOP
+            )
             if answer.status == 304 and kept is not None:
                 self.revalidated[request.path] += 1
                 kept.since = time.monotonic()
@@ -74,17 +80,26 @@ class CachingProxy:
                 self._keep(path, request.headers, headers, body)
             return web.Response(status=answer.status, body=body, headers=headers)
 
-    def _keep(self, path: str, asked: Mapping[str, str], headers: CIMultiDict[str], body: bytes) -> None:
+    def _keep(
+        self, path: str, asked: Mapping[str, str], headers: CIMultiDict[str], body: bytes
+    ) -> None:
         life = _life(headers, authorized="Authorization" in asked) if self._obeys else float("inf")
         if life is None:
             return
-        selectors = {name.strip(): asked.get(name.strip()) for name in headers.get("Vary", "").split(",") if name.strip()}
+        selectors = {
+            name.strip(): asked.get(name.strip())
+            for name in headers.get("Vary", "").split(",")
+            if name.strip()
+        }
         self._kept.setdefault(path, []).append(Kept(headers, body, selectors, life))
 
 
 def _life(headers: Mapping[str, str], *, authorized: bool) -> float | None:
     """Return for how long a shared cache may serve an answer; None: it must not keep it (section 3)."""
-    directives = {part.strip().partition("=")[0].lower(): part.partition("=")[2] for part in headers.get("Cache-Control", "").split(",")}
+    directives = {
+        part.strip().partition("=")[0].lower(): part.partition("=")[2]
+        for part in headers.get("Cache-Control", "").split(",")
+    }
     if "no-store" in directives or "private" in directives or headers.get("Vary") == "*":
         return None
     if authorized and not {"public", "must-revalidate", "s-maxage"} & set(directives):

@@ -21,7 +21,10 @@ async def test_the_process_is_alive_and_ready(client):
     live, ready = await client.get("/livez"), await client.get("/readyz")
     assert (live.status, await live.json()) == (200, {"status": "alive"})
     assert ready.status == 200
-    assert await ready.json() == {"status": "ready", "checks": {"serving": True, "database": True, "signing_key": True}}
+    assert await ready.json() == {
+        "status": "ready",
+        "checks": {"serving": True, "database": True, "signing_key": True},
+    }
     assert {answer.headers["Cache-Control"] for answer in (live, ready)} == {"no-store"}
 
 
@@ -30,7 +33,10 @@ async def test_a_process_that_drains_is_alive_and_not_ready(client, service):
     assert (await client.get("/livez")).status == 200
     answer = await client.get("/readyz")
     assert answer.status == 503
-    assert await answer.json() == {"status": "not ready", "checks": {"serving": False, "database": True, "signing_key": True}}
+    assert await answer.json() == {
+        "status": "not ready",
+        "checks": {"serving": False, "database": True, "signing_key": True},
+    }
 
 
 async def test_without_a_signing_key_nothing_is_signed(client, key, service, connection):
@@ -40,7 +46,11 @@ async def test_without_a_signing_key_nothing_is_signed(client, key, service, con
     answer = await client.get("/readyz")
     assert (answer.status, (await answer.json())["checks"]["signing_key"]) == (503, False)
     refused = await try_token(client, key)
-    assert (refused.status, (await refused.json())["error"], refused.headers["Retry-After"]) == (503, "temporarily_unavailable", "5")
+    assert (refused.status, (await refused.json())["error"], refused.headers["Retry-After"]) == (
+        503,
+        "temporarily_unavailable",
+        "5",
+    )
     assert (await client.get("/v1/denylist")).status == 503
     assert await (await client.get("/.well-known/jwks.json")).json() == {"keys": []}
 
@@ -53,7 +63,13 @@ async def test_without_a_signing_key_nothing_is_signed(client, key, service, con
         ("GET", "/v1/token/", 404, None, None),
         ("POST", "/livez", 405, "method_not_allowed", "This method does not exist here"),
         ("DELETE", "/v1/denylist", 405, "method_not_allowed", "This method does not exist here"),
-        ("POST", "/.well-known/jwks.json", 405, "method_not_allowed", "This method does not exist here"),
+        (
+            "POST",
+            "/.well-known/jwks.json",
+            405,
+            "method_not_allowed",
+            "This method does not exist here",
+        ),
     ],
 )
 async def test_what_is_not_there_is_a_problem_document(method, path, status, code, title, client):
@@ -95,17 +111,24 @@ async def test_a_request_id_that_could_forge_a_log_is_replaced(given, client, lo
 
 
 async def test_every_answer_hides_what_we_run_on(client, key):
-    answers = [await client.get(path) for path in ("/livez", "/nothing", "/v1/denylist", "/.well-known/jwks.json")]
+    answers = [
+        await client.get(path)
+        for path in ("/livez", "/nothing", "/v1/denylist", "/.well-known/jwks.json")
+    ]
     answers += [await try_token(client, key), await client.get("/v1/token")]
     for answer in answers:
         assert answer.headers["Server"] == "tokensvc"
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
-async def test_a_fault_of_ours_shows_nothing_outside_and_everything_in_the_log(client, key, connection, logs):
+async def test_a_fault_of_ours_shows_nothing_outside_and_everything_in_the_log(
+    client, key, connection, logs
+):
     token = (await get_token(client, key))["access_token"]
     await connection.execute(BREAK_THE_DENYLIST)
-    answer = await client.post("/v1/revoke", data={"token": token}, headers={"X-Request-Id": "broken"})
+    answer = await client.post(
+        "/v1/revoke", data={"token": token}, headers={"X-Request-Id": "broken"}
+    )
     assert answer.status == 500
     assert await answer.json() == {
         "error": "server_error",
@@ -151,12 +174,27 @@ async def test_a_key_that_failed_to_commit_is_not_half_made(database, connection
 def test_every_status_that_aiohttp_may_raise_has_an_answer(subtests):
     from aiohttp import web  # noqa: PLC0415
 
-    raised = [web.HTTPBadRequest(), web.HTTPNotFound(), web.HTTPMethodNotAllowed("GET", ["POST"]), web.HTTPRequestTimeout()]
-    raised += [web.HTTPRequestEntityTooLarge(1, 2), web.HTTPUnsupportedMediaType(), web.HTTPExpectationFailed(), web.HTTPForbidden()]
+    raised = [
+        web.HTTPBadRequest(),
+        web.HTTPNotFound(),
+        web.HTTPMethodNotAllowed("GET", ["POST"]),
+        web.HTTPRequestTimeout(),
+    ]
+    raised += [
+        web.HTTPRequestEntityTooLarge(1, 2),
+        web.HTTPUnsupportedMediaType(),
+        web.HTTPExpectationFailed(),
+        web.HTTPForbidden(),
+    ]
     for error in raised:
         with subtests.test(msg=type(error).__name__):
-            answer, reason = build_answer(error, path="/v1/denylist", request_id="x", challenge="Bearer")
-            assert (answer.status, answer.content_type) == (error.status, "application/problem+json")
+            answer, reason = build_answer(
+                error, path="/v1/denylist", request_id="x", challenge="Bearer"
+            )
+            assert (answer.status, answer.content_type) == (
+                error.status,
+                "application/problem+json",
+            )
             assert reason
 
 
@@ -172,7 +210,9 @@ SECRETS = {
 @pytest.mark.parametrize("name", SECRETS)
 def test_a_secret_in_a_log_line_is_masked(name, logs, capsys):
     secret = SECRETS[name]
-    text = f"postgresql://{secret}host/db" if secret.endswith("@") else f"got '{secret}' from somebody"
+    text = (
+        f"postgresql://{secret}host/db" if secret.endswith("@") else f"got '{secret}' from somebody"
+    )
     assert secret.rstrip("@") not in mask_secrets(text)
     assert mask_secrets(text) != text
     log = structlog.get_logger("test")

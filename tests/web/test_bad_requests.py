@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 REFUSED = {"error": "invalid_client", "error_description": "the API key is not accepted"}
-REFUSED_SUBJECT = {"error": "invalid_request", "error_description": "the subject_token is not accepted"}
+REFUSED_SUBJECT = {
+    "error": "invalid_request",
+    "error_description": "the subject_token is not accepted",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,42 +50,104 @@ BAD_LIFE = "expires_in must be a whole number of seconds, at least 1"
 TOO_LARGE = "the body is too large"
 
 IN_EVERY_FORM = {
-    "plain text": Bad(description=NOT_A_FORM, content_type="text/plain", body=b"scope=orders%3Aread"),
-    "a JSON body": Bad(description=NOT_A_FORM, content_type="application/json", body=b'{"scope": "orders:read"}'),
-    "multipart": Bad(description=NOT_A_FORM, content_type="multipart/form-data; boundary=x", body=b"--x--"),
-    "Latin-1": Bad(description=NOT_A_FORM, content_type=f"{URLENCODED}; charset=iso-8859-1", body=b"scope=orders%3Aread"),
-    "over 16 KiB": Bad(status=413, error="content_too_large", description=TOO_LARGE, fields=(("x", "y" * 17_000),)),
-    "over 16 KiB in chunks": Bad(status=413, error="content_too_large", description=TOO_LARGE, fields=(("x", "y" * 17_000),), chunked=True),
-    "scope twice": Bad(description=TWICE, twice=(("scope", "orders:read"), ("scope", "orders:read"))),
+    "plain text": Bad(
+        description=NOT_A_FORM, content_type="text/plain", body=b"scope=orders%3Aread"
+    ),
+    "a JSON body": Bad(
+        description=NOT_A_FORM, content_type="application/json", body=b'{"scope": "orders:read"}'
+    ),
+    "multipart": Bad(
+        description=NOT_A_FORM, content_type="multipart/form-data; boundary=x", body=b"--x--"
+    ),
+    "Latin-1": Bad(
+        description=NOT_A_FORM,
+        content_type=f"{URLENCODED}; charset=iso-8859-1",
+        body=b"scope=orders%3Aread",
+    ),
+    "over 16 KiB": Bad(
+        status=413, error="content_too_large", description=TOO_LARGE, fields=(("x", "y" * 17_000),)
+    ),
+    "over 16 KiB in chunks": Bad(
+        status=413,
+        error="content_too_large",
+        description=TOO_LARGE,
+        fields=(("x", "y" * 17_000),),
+        chunked=True,
+    ),
+    "scope twice": Bad(
+        description=TWICE, twice=(("scope", "orders:read"), ("scope", "orders:read"))
+    ),
     "an unknown parameter twice": Bad(description=TWICE, twice=(("x", "1"), ("x", "2"))),
-    "a parameter twice, once without a value": Bad(description=TWICE, twice=(("scope", ""), ("scope", "orders:read"))),
+    "a parameter twice, once without a value": Bad(
+        description=TWICE, twice=(("scope", ""), ("scope", "orders:read"))
+    ),
     "51 parameters": Bad(description=NOT_PARSED, twice=tuple((f"x{i}", "y") for i in range(51))),
     "an unknown grant": Bad(
         error="unsupported_grant_type",
         description="grant_type must be client_credentials or the token-exchange grant",
         fields=(("grant_type", "password"),),
     ),
-    "a malformed scope": Bad(error="invalid_scope", description=BAD_SCOPE, fields=(("scope", "orders:read  orders:write"),)),
-    "a scope of quotes": Bad(error="invalid_scope", description=BAD_SCOPE, fields=(("scope", '"orders:read"'),)),
-    "an unknown scope": Bad(error="invalid_scope", description=TOO_WIDE, fields=(("scope", "nothing:like-it"),)),
-    "a wider scope": Bad(error="invalid_scope", description=TOO_WIDE, fields=(("scope", "orders:read tokensvc:admin"),)),
-    "an unknown audience": Bad(error="invalid_target", description=NO_SUCH_AUDIENCE, fields=(("audience", "elsewhere"),)),
-    "an audience in another case": Bad(error="invalid_target", description=NO_SUCH_AUDIENCE, fields=(("audience", "API"),)),
-    "an unknown resource": Bad(error="invalid_target", description=NO_SUCH_AUDIENCE, fields=(("resource", "https://x.example"),)),
-    "two audiences": Bad(error="invalid_target", description=TWO_AUDIENCES, twice=(("audience", "api"), ("audience", "other"))),
-    "two resources": Bad(error="invalid_target", description=TWO_AUDIENCES, twice=(("resource", "a:b"), ("resource", "a:b"))),
+    "a malformed scope": Bad(
+        error="invalid_scope",
+        description=BAD_SCOPE,
+        fields=(("scope", "orders:read  orders:write"),),
+    ),
+    "a scope of quotes": Bad(
+        error="invalid_scope", description=BAD_SCOPE, fields=(("scope", '"orders:read"'),)
+    ),
+    "an unknown scope": Bad(
+        error="invalid_scope", description=TOO_WIDE, fields=(("scope", "nothing:like-it"),)
+    ),
+    "a wider scope": Bad(
+        error="invalid_scope",
+        description=TOO_WIDE,
+        fields=(("scope", "orders:read tokensvc:admin"),),
+    ),
+    "an unknown audience": Bad(
+        error="invalid_target", description=NO_SUCH_AUDIENCE, fields=(("audience", "elsewhere"),)
+    ),
+    "an audience in another case": Bad(
+        error="invalid_target", description=NO_SUCH_AUDIENCE, fields=(("audience", "API"),)
+    ),
+    "an unknown resource": Bad(
+        error="invalid_target",
+        description=NO_SUCH_AUDIENCE,
+        fields=(("resource", "https://x.example"),),
+    ),
+    "two audiences": Bad(
+        error="invalid_target",
+        description=TWO_AUDIENCES,
+        twice=(("audience", "api"), ("audience", "other")),
+    ),
+    "two resources": Bad(
+        error="invalid_target",
+        description=TWO_AUDIENCES,
+        twice=(("resource", "a:b"), ("resource", "a:b")),
+    ),
     "audience and another resource": Bad(
         error="invalid_target",
         description="a token is for one audience: audience and resource differ",
         fields=(("audience", "api"), ("resource", "https://x.example")),
     ),
-    "a resource with a fragment": Bad(error="invalid_target", description=BAD_RESOURCE, fields=(("resource", "https://x.example#f"),)),
-    "a resource with an empty fragment": Bad(
-        error="invalid_target", description=BAD_RESOURCE, fields=(("resource", "https://x.example#"),)
+    "a resource with a fragment": Bad(
+        error="invalid_target",
+        description=BAD_RESOURCE,
+        fields=(("resource", "https://x.example#f"),),
     ),
-    "a relative resource": Bad(error="invalid_target", description=BAD_RESOURCE, fields=(("resource", "orders"),)),
-    "a resource that is no URI": Bad(error="invalid_target", description=BAD_RESOURCE, fields=(("resource", "https://[x"),)),
-    "NUL in a value": Bad(description="the body holds a NUL character", fields=(("scope", "orders:read\0"),)),
+    "a resource with an empty fragment": Bad(
+        error="invalid_target",
+        description=BAD_RESOURCE,
+        fields=(("resource", "https://x.example#"),),
+    ),
+    "a relative resource": Bad(
+        error="invalid_target", description=BAD_RESOURCE, fields=(("resource", "orders"),)
+    ),
+    "a resource that is no URI": Bad(
+        error="invalid_target", description=BAD_RESOURCE, fields=(("resource", "https://[x"),)
+    ),
+    "NUL in a value": Bad(
+        description="the body holds a NUL character", fields=(("scope", "orders:read\0"),)
+    ),
     "NUL in a name": Bad(description="the body holds a NUL character", fields=(("x\0", "y"),)),
     "invalid UTF-8": Bad(description=NOT_PARSED, body=b"scope=\xff\xfe"),
     "invalid UTF-8, percent-encoded": Bad(description=NOT_PARSED, body=b"scope=%ff%fe"),
@@ -102,29 +167,45 @@ TWO_CREDENTIALS = "two credentials: the Authorization header and client_secret"
 TWO_WITH_SUBJECT = "two credentials: the subject_token is the only one that a token exchange takes"
 NEEDS_GRANT = "grant_type is required with Basic authentication and with client_secret"
 IN_ONE_FORM = {
-    ("bearer", "with client_secret"): Bad(description=NEEDS_GRANT, fields=(("client_secret", "x"),)),
-    ("bearer", "as client_credentials with client_secret"): Bad(
-        description=TWO_CREDENTIALS, fields=(("grant_type", "client_credentials"), ("client_secret", "x"))
+    ("bearer", "with client_secret"): Bad(
+        description=NEEDS_GRANT, fields=(("client_secret", "x"),)
     ),
-    ("basic", "with client_secret"): Bad(description=TWO_CREDENTIALS, fields=(("client_secret", "x"),)),
+    ("bearer", "as client_credentials with client_secret"): Bad(
+        description=TWO_CREDENTIALS,
+        fields=(("grant_type", "client_credentials"), ("client_secret", "x")),
+    ),
+    ("basic", "with client_secret"): Bad(
+        description=TWO_CREDENTIALS, fields=(("client_secret", "x"),)
+    ),
     ("basic", "without grant_type"): Bad(description=NEEDS_GRANT, fields=(("grant_type", ""),)),
     ("basic", "with another client_id"): Bad(
-        description="client_id in the body is not the user of the Authorization header", fields=(("client_id", "key_0000000000000000"),)
+        description="client_id in the body is not the user of the Authorization header",
+        fields=(("client_id", "key_0000000000000000"),),
     ),
-    ("post", "with a header"): Bad(description=TWO_CREDENTIALS, headers=(("Authorization", "Bearer x"),)),
+    ("post", "with a header"): Bad(
+        description=TWO_CREDENTIALS, headers=(("Authorization", "Bearer x"),)
+    ),
     ("post", "without grant_type"): Bad(description=NEEDS_GRANT, fields=(("grant_type", ""),)),
-    ("exchange", "with a header"): Bad(description=TWO_WITH_SUBJECT, headers=(("Authorization", "Bearer x"),)),
-    ("exchange", "with client_secret"): Bad(description=TWO_WITH_SUBJECT, fields=(("client_secret", "x"),)),
-    ("exchange", "with an actor"): Bad(description="actor_token is not supported", fields=(("actor_token", "x"),)),
+    ("exchange", "with a header"): Bad(
+        description=TWO_WITH_SUBJECT, headers=(("Authorization", "Bearer x"),)
+    ),
+    ("exchange", "with client_secret"): Bad(
+        description=TWO_WITH_SUBJECT, fields=(("client_secret", "x"),)
+    ),
+    ("exchange", "with an actor"): Bad(
+        description="actor_token is not supported", fields=(("actor_token", "x"),)
+    ),
     ("exchange", "for a refresh token"): Bad(
         description="requested_token_type must be the access_token or jwt type",
         fields=(("requested_token_type", "urn:ietf:params:oauth:token-type:refresh_token"),),
     ),
     ("exchange", "without subject_token"): Bad(
-        description="subject_token and subject_token_type are required (RFC 8693 section 2.1)", fields=(("subject_token", ""),)
+        description="subject_token and subject_token_type are required (RFC 8693 section 2.1)",
+        fields=(("subject_token", ""),),
     ),
     ("exchange", "without subject_token_type"): Bad(
-        description="subject_token and subject_token_type are required (RFC 8693 section 2.1)", fields=(("subject_token_type", ""),)
+        description="subject_token and subject_token_type are required (RFC 8693 section 2.1)",
+        fields=(("subject_token_type", ""),),
     ),
     ("exchange", "of an id_token"): Bad(
         description="subject_token_type must be urn:tokensvc:params:oauth:token-type:api-key "
@@ -135,27 +216,43 @@ IN_ONE_FORM = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-async def test_every_bad_request_gets_its_answer_and_its_log_line(form, client, database, logs, subtests):
+async def test_every_bad_request_gets_its_answer_and_its_log_line(
+    form, client, database, logs, subtests
+):
     key = await make_key(database)
     good = ask(form, key.key.text, key.listed.record.id)
-    cases = IN_EVERY_FORM | {f"{form} {name}": bad for (of, name), bad in IN_ONE_FORM.items() if of == form}
+    cases = IN_EVERY_FORM | {
+        f"{form} {name}": bad for (of, name), bad in IN_ONE_FORM.items() if of == form
+    }
     for number, (name, bad) in enumerate(cases.items()):
         with subtests.test(msg=name):
             asked = _spoil(good, bad)
             body = _in_chunks(urlencode(asked.fields).encode()) if bad.chunked else bad.body
-            answer = await send(client, asked, request_id=f"case-{number}", body=body, content_type=bad.content_type)
-            assert (answer.status, await answer.json()) == (bad.status, {"error": bad.error, "error_description": bad.description})
+            answer = await send(
+                client, asked, request_id=f"case-{number}", body=body, content_type=bad.content_type
+            )
+            assert (answer.status, await answer.json()) == (
+                bad.status,
+                {"error": bad.error, "error_description": bad.description},
+            )
             assert answer.headers["Cache-Control"] == "no-store"
             assert answer.headers["Pragma"] == "no-cache"
             assert "WWW-Authenticate" not in answer.headers
             assert _log_line(logs, f"case-{number}") == (bad.status, bad.reason or bad.error)
-    assert (await send(client, good)).status == 200, "the request that the cases spoil must be a good one"
+    assert (await send(client, good)).status == 200, (
+        "the request that the cases spoil must be a good one"
+    )
 
 
 @pytest.mark.parametrize("form", FORMS)
-async def test_every_refused_key_looks_the_same_outside_and_has_its_reason_in_the_log(form, client, database, connection, logs, subtests):
+async def test_every_refused_key_looks_the_same_outside_and_has_its_reason_in_the_log(
+    form, client, database, connection, logs, subtests
+):
     good = await make_key(database)
-    keys = {reason: (key.key.text, key.listed.record.id) for reason, key in (await make_refused_keys(database, connection)).items()}
+    keys = {
+        reason: (key.key.text, key.listed.record.id)
+        for reason, key in (await make_refused_keys(database, connection)).items()
+    }
     text, last = good.key.text, good.key.text[-1]
     keys |= {
         "mistyped": (text[:-1] + ("a" if last != "a" else "b"), good.listed.record.id),
@@ -165,7 +262,9 @@ async def test_every_refused_key_looks_the_same_outside_and_has_its_reason_in_th
         "unknown": (new_api_key().text, good.listed.record.id),
     }
     reasons = {"deleted": "unknown_key", "unknown": "unknown_key"}
-    reasons |= dict.fromkeys(("mistyped", "too short", "of another prefix", "junk"), "malformed_key")
+    reasons |= dict.fromkeys(
+        ("mistyped", "too short", "of another prefix", "junk"), "malformed_key"
+    )
     for number, (name, (key, key_id)) in enumerate(keys.items()):
         with subtests.test(msg=name):
             answer = await send(client, ask(form, key, key_id), request_id=f"case-{number}")
@@ -194,7 +293,10 @@ async def test_a_malformed_authorization_header_is_a_refused_client(client, logs
             asked = Asked(headers=(header,), fields=(("grant_type", "client_credentials"),))
             answer = await send(client, asked, request_id=f"case-{number}")
             assert (answer.status, await answer.json()) == (401, REFUSED)
-            assert answer.headers["WWW-Authenticate"] == f'{challenge} realm="tokensvc", error="invalid_client"'
+            assert (
+                answer.headers["WWW-Authenticate"]
+                == f'{challenge} realm="tokensvc", error="invalid_client"'
+            )
             assert _log_line(logs, f"case-{number}") == (401, reason)
 
 
@@ -206,7 +308,9 @@ async def test_a_malformed_authorization_header_is_a_refused_client(client, logs
         ((("grant_type", TOKEN_EXCHANGE),), 400, "invalid_request", None),
     ],
 )
-async def test_a_request_without_credentials_is_refused(fields, status, reason, challenge, client, logs):
+async def test_a_request_without_credentials_is_refused(
+    fields, status, reason, challenge, client, logs
+):
     answer = await send(client, Asked(fields=fields))
     assert answer.status == status
     assert answer.headers.get("WWW-Authenticate", "").partition(" ")[0] == (challenge or "")
@@ -216,7 +320,9 @@ async def test_a_request_without_credentials_is_refused(fields, status, reason, 
 async def test_the_right_key_under_the_id_of_another_is_refused(client, database, logs):
     key, other = await make_key(database), await make_key(database)
     for number, form in enumerate(("basic", "post")):
-        answer = await send(client, ask(form, key.key.text, other.listed.record.id), request_id=f"case-{number}")
+        answer = await send(
+            client, ask(form, key.key.text, other.listed.record.id), request_id=f"case-{number}"
+        )
         assert (answer.status, await answer.json()) == (401, REFUSED)
         assert _log_line(logs, f"case-{number}") == (401, "wrong_client_id")
     for client_id, status in ((other.listed.record.id, 401), (key.listed.record.id, 200)):
@@ -229,7 +335,10 @@ async def test_the_right_key_under_the_id_of_another_is_refused(client, database
 async def test_parameters_in_the_url_are_refused_and_not_logged(client, database, logs):
     key = await make_key(database)
     for path in ("/v1/token", "/v1/revoke"):
-        answer = await client.post(f"{path}?client_secret={key.key.text}", headers={"Authorization": f"Bearer {key.key.text}"})
+        answer = await client.post(
+            f"{path}?client_secret={key.key.text}",
+            headers={"Authorization": f"Bearer {key.key.text}"},
+        )
         assert answer.status == 400
         assert await answer.json() == {
             "error": "invalid_request",
@@ -242,7 +351,10 @@ async def test_another_method_is_told_which_one_to_use(client, logs):
     for path in ("/v1/token", "/v1/revoke", "/v1/introspect"):
         answer = await client.get(path)
         assert (answer.status, answer.headers["Allow"]) == (405, "POST")
-        assert await answer.json() == {"error": "method_not_allowed", "error_description": "use POST"}
+        assert await answer.json() == {
+            "error": "method_not_allowed",
+            "error_description": "use POST",
+        }
     assert {line["reason"] for line in logs.find("request")} == {"method_not_allowed"}
 
 
@@ -258,12 +370,19 @@ async def test_a_body_that_stalls_is_given_up(client, database, logs, monkeypatc
         body = json.loads(await reader.readexactly(length))
     writer.close()
     assert answer.startswith("HTTP/1.1 408 ")
-    assert body == {"error": "request_timeout", "error_description": "the body did not arrive in time"}
-    assert [(line["status"], line["reason"]) for line in logs.find("request")] == [(408, "request_timeout")]
+    assert body == {
+        "error": "request_timeout",
+        "error_description": "the body did not arrive in time",
+    }
+    assert [(line["status"], line["reason"]) for line in logs.find("request")] == [
+        (408, "request_timeout")
+    ]
 
 
 async def test_a_header_of_100_kilobytes_is_refused_and_not_logged(client, logs):
-    answer = await client.post("/v1/token", headers={"Authorization": f"Bearer {'Zm9yZ2Vk' * 12_800}"})
+    answer = await client.post(
+        "/v1/token", headers={"Authorization": f"Bearer {'Zm9yZ2Vk' * 12_800}"}
+    )
     assert answer.status in {400, 431}
     assert "Zm9yZ2VkZm9yZ2Vk" not in logs.stream.getvalue()
 
@@ -271,7 +390,10 @@ async def test_a_header_of_100_kilobytes_is_refused_and_not_logged(client, logs)
 async def test_percent_encoded_basic_is_decoded_after_the_colon_is_found(client, database):
     key = await make_key(database)
     encoded = "".join(f"%{ord(c):02x}" for c in key.key.text)
-    asked = Asked(headers=(basic(key.listed.record.id.replace("_", "%5F"), encoded),), fields=(("grant_type", "client_credentials"),))
+    asked = Asked(
+        headers=(basic(key.listed.record.id.replace("_", "%5F"), encoded),),
+        fields=(("grant_type", "client_credentials"),),
+    )
     assert (await send(client, asked)).status == 200
 
 
@@ -291,7 +413,11 @@ def _log_line(logs: Any, request_id: str) -> tuple[int, str]:
 
 
 async def test_basic_that_is_no_ascii_is_a_refused_client(client, logs):
-    answer = await client.post("/v1/token", data={"grant_type": "client_credentials"}, headers={"Authorization": "Basic \u00fc\u00fc"})
+    answer = await client.post(
+        "/v1/token",
+        data={"grant_type": "client_credentials"},
+        headers={"Authorization": "Basic \u00fc\u00fc"},
+    )
     assert (answer.status, (await answer.json())["error"]) == (401, "invalid_client")
     assert logs.find("request")[-1]["reason"] == "malformed_basic"
 

@@ -27,7 +27,13 @@ async def proxy(client, settings):
 
 
 def follow(settings, proxy, **options):
-    return Verifier(issuer=settings.issuer_url, audience="api", jwks_url=proxy.url + JWKS, denylist_url=proxy.url + FEED, **options)
+    return Verifier(
+        issuer=settings.issuer_url,
+        audience="api",
+        jwks_url=proxy.url + JWKS,
+        denylist_url=proxy.url + FEED,
+        **options,
+    )
 
 
 def is_refused(verifier, token):
@@ -38,7 +44,9 @@ def is_refused(verifier, token):
     return False
 
 
-async def test_a_follower_behind_it_learns_of_every_revocation_at_once(client, key, settings, proxy):
+async def test_a_follower_behind_it_learns_of_every_revocation_at_once(
+    client, key, settings, proxy
+):
     tokens = [(await get_token(client, key))["access_token"] for _ in range(5)]
     async with follow(settings, proxy) as early:
         for token in tokens:
@@ -53,17 +61,34 @@ async def test_a_follower_behind_it_learns_of_every_revocation_at_once(client, k
     assert (proxy.from_origin[JWKS], proxy.from_cache[JWKS]) == (1, 1), "and a cache for the keys"
 
 
-@pytest.mark.parametrize("query", [{}, {"wait": "0"}, {"after": "HEAD", "wait": "0"}, {"after": "HEAD", "wait": "1"}, {"after": "0-none"}])
-async def test_a_page_that_comes_through_it_is_as_fresh_as_one_from_the_issuer(query, client, key, proxy, service):
+@pytest.mark.parametrize(
+    "query",
+    [
+        {},
+        {"wait": "0"},
+        {"after": "HEAD", "wait": "0"},
+        {"after": "HEAD", "wait": "1"},
+        {"after": "0-none"},
+    ],
+)
+async def test_a_page_that_comes_through_it_is_as_fresh_as_one_from_the_issuer(
+    query, client, key, proxy, service
+):
     token = (await get_token(client, key))["access_token"]
     await client.post("/v1/revoke", data={"token": token})
     await service.mirror.refresh_once()
-    asked = {name: value.replace("HEAD", str(service.mirror.log.head)) for name, value in query.items()}
+    asked = {
+        name: value.replace("HEAD", str(service.mirror.log.head)) for name, value in query.items()
+    }
     dates = []
     async with aiohttp.ClientSession() as session:
         for _ in range(3):
             async with session.get(proxy.url + FEED, params=asked) as answer:
-                assert (answer.status, answer.headers["Cache-Control"], "Age" in answer.headers) == (200, "no-store", False)
+                assert (
+                    answer.status,
+                    answer.headers["Cache-Control"],
+                    "Age" in answer.headers,
+                ) == (200, "no-store", False)
                 dates.append(read_payload(await answer.text())["iat"])
                 assert time.time() - dates[-1] < 2.5
             await asyncio.sleep(0.6)
@@ -71,7 +96,9 @@ async def test_a_page_that_comes_through_it_is_as_fresh_as_one_from_the_issuer(q
     assert dates[-1] > dates[0]
 
 
-async def test_the_published_documents_are_kept_and_revalidated(client, proxy, started, settings, new_client, unused_tcp_port_factory):
+async def test_the_published_documents_are_kept_and_revalidated(
+    client, proxy, started, settings, new_client, unused_tcp_port_factory
+):
     del client, started
     eager = make_settings(
         **settings.model_dump(exclude={"database_url", "port", "jwks_max_age"}, exclude_none=True),
@@ -84,17 +111,29 @@ async def test_the_published_documents_are_kept_and_revalidated(client, proxy, s
             bodies = []
             for _ in range(3):
                 async with session.get(through.url + JWKS) as answer:
-                    assert (answer.status, answer.headers["Access-Control-Allow-Origin"]) == (200, "*")
+                    assert (answer.status, answer.headers["Access-Control-Allow-Origin"]) == (
+                        200,
+                        "*",
+                    )
                     bodies.append(await answer.read())
             assert len(set(bodies)) == 1
     assert (proxy.from_origin[JWKS], proxy.from_cache[JWKS], proxy.revalidated[JWKS]) == (1, 2, 0)
-    assert (strict.from_origin[JWKS], strict.from_cache[JWKS], strict.revalidated[JWKS]) == (3, 0, 2)
+    assert (strict.from_origin[JWKS], strict.from_cache[JWKS], strict.revalidated[JWKS]) == (
+        3,
+        0,
+        2,
+    )
 
 
-async def test_a_proxy_that_keeps_pages_in_spite_of_all_can_only_make_a_follower_refuse(client, key, settings):
+async def test_a_proxy_that_keeps_pages_in_spite_of_all_can_only_make_a_follower_refuse(
+    client, key, settings
+):
     tokens = [(await get_token(client, key))["access_token"] for _ in range(2)]
     options = {"feed_wait": 0, "http_timeout": 0.5, "max_staleness": 2.5, "leeway": 0.0}
-    async with caching_proxy(settings.issuer_url, obeys=False) as proxy, follow(settings, proxy, **options) as verifier:
+    async with (
+        caching_proxy(settings.issuer_url, obeys=False) as proxy,
+        follow(settings, proxy, **options) as verifier,
+    ):
         verifier.verify(tokens[0])
         await client.post("/v1/revoke", data={"token": tokens[0]})
         await until(lambda: not verifier.status().ready, 6)
@@ -105,11 +144,15 @@ async def test_a_proxy_that_keeps_pages_in_spite_of_all_can_only_make_a_follower
             assert stale.value.reason == "denylist_stale"
 
 
-async def test_what_one_follower_may_have_is_not_given_to_another(database, started, settings, new_client):
+async def test_what_one_follower_may_have_is_not_given_to_another(
+    database, started, settings, new_client
+):
     del started
     values = settings.model_dump(exclude={"database_url", "feed_authentication"}, exclude_none=True)
     client = await new_client(make_settings(**values, feed_authentication="required"))
-    token = (await get_token(client, await make_key(database, capabilities=["tokensvc:denylist"])))["access_token"]
+    token = (await get_token(client, await make_key(database, capabilities=["tokensvc:denylist"])))[
+        "access_token"
+    ]
     good = {"Authorization": f"Bearer {token}"}
     async with aiohttp.ClientSession() as session:
         for obeys in (True, False):

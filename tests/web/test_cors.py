@@ -6,14 +6,24 @@ import pytest
 from tests.factories import make_settings
 from tests.web.asking import get_token
 
-PUBLIC = ["/v1/denylist", "/.well-known/jwks.json", "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"]
+PUBLIC = [
+    "/v1/denylist",
+    "/.well-known/jwks.json",
+    "/.well-known/openid-configuration",
+    "/.well-known/oauth-authorization-server",
+]
 CLOSED = ["/v1/token", "/v1/revoke", "/v1/introspect"]
 ORIGIN = {"Origin": "https://app.example"}
-ASKING = ORIGIN | {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization,if-none-match"}
+ASKING = ORIGIN | {
+    "Access-Control-Request-Method": "GET",
+    "Access-Control-Request-Headers": "authorization,if-none-match",
+}
 
 
 def cors(answer):
-    return {name: value for name, value in answer.headers.items() if name.startswith("Access-Control-")}
+    return {
+        name: value for name, value in answer.headers.items() if name.startswith("Access-Control-")
+    }
 
 
 @pytest.mark.parametrize("path", PUBLIC)
@@ -46,7 +56,9 @@ async def test_a_browser_may_ask_beforehand(path, client):
 async def test_what_takes_credentials_is_for_no_script_of_another_origin(path, client, key):
     token = (await get_token(client, key))["access_token"]
     for method in ("OPTIONS", "POST", "GET"):
-        answer = await client.request(method, path, headers=ASKING | {"Authorization": f"Bearer {token}"})
+        answer = await client.request(
+            method, path, headers=ASKING | {"Authorization": f"Bearer {token}"}
+        )
         assert (answer.status == 405) == (method != "POST")
         assert cors(answer) == {}
 
@@ -55,6 +67,8 @@ async def test_a_script_can_see_why_it_is_refused(started, settings, new_client)
     del started
     values = settings.model_dump(exclude={"database_url", "feed_authentication"}, exclude_none=True)
     client = await new_client(make_settings(**values, feed_authentication="required"))
-    assert (await client.options("/v1/denylist", headers=ASKING)).status == 204, "a browser sends no token when it asks beforehand"
+    assert (await client.options("/v1/denylist", headers=ASKING)).status == 204, (
+        "a browser sends no token when it asks beforehand"
+    )
     answer = await client.get("/v1/denylist", headers=ORIGIN)
     assert (answer.status, cors(answer)["Access-Control-Allow-Origin"]) == (401, "*")

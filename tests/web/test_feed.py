@@ -17,7 +17,10 @@ async def fetch(client, **query):
     """Return the text and the payload of a page."""
     answer = await client.get("/v1/denylist", params=query)
     assert answer.status == 200, await answer.text()
-    assert (answer.content_type, answer.headers["Cache-Control"]) == ("application/denylist+jwt", "no-store")
+    assert (answer.content_type, answer.headers["Cache-Control"]) == (
+        "application/denylist+jwt",
+        "no-store",
+    )
     text = await answer.text()
     return text, read_payload(text)
 
@@ -38,23 +41,39 @@ async def fetch_after(client, cursor, *, count):
                 return page
 
 
-async def test_without_a_cursor_the_page_is_a_snapshot_of_what_is_in_force(client, key, database, settings, service):
+async def test_without_a_cursor_the_page_is_a_snapshot_of_what_is_in_force(
+    client, key, database, settings, service
+):
     account = (await make_key(database)).listed.record
     jti = await revoke(client, key)
     await api_keys.revoke_key(database, key.listed.record.id, actor=ACTOR)
     await accounts.suspend_account(database, account.account_id, actor=ACTOR)
     await service.mirror.refresh_once()
     text, page = await fetch(client)
-    assert read_header(text) == {"typ": "denylist+jwt", "alg": "ES256", "kid": read_header(text)["kid"]}
-    assert set(page) == {"iss", "iat", "exp", "cursor", "after", "full", "entries"}, "never aud or sub"
+    assert read_header(text) == {
+        "typ": "denylist+jwt",
+        "alg": "ES256",
+        "kid": read_header(text)["kid"],
+    }
+    assert set(page) == {"iss", "iat", "exp", "cursor", "after", "full", "entries"}, (
+        "never aud or sub"
+    )
     assert (page["iss"], page["after"], page["full"]) == (settings.issuer_url, None, True)
     assert page["exp"] == page["iat"] + 60
     assert page["iat"] <= time.time()
     assert page["cursor"].startswith("3-")
     token, key_mark, account_mark = page["entries"]
     assert token == {"jti": jti, "exp": token["exp"]}
-    assert key_mark == {"key": key.listed.record.id, "exp": key_mark["upto"] + 720, "upto": key_mark["upto"]}
-    assert account_mark == {"account": account.account_id, "exp": account_mark["exp"], "upto": account_mark["upto"]}
+    assert key_mark == {
+        "key": key.listed.record.id,
+        "exp": key_mark["upto"] + 720,
+        "upto": key_mark["upto"],
+    }
+    assert account_mark == {
+        "account": account.account_id,
+        "exp": account_mark["exp"],
+        "upto": account_mark["upto"],
+    }
 
 
 async def test_after_a_cursor_the_page_holds_only_what_is_new(client, key):
@@ -66,7 +85,12 @@ async def test_after_a_cursor_the_page_holds_only_what_is_new(client, key):
     assert (delta["full"], delta["after"]) == (False, page["cursor"])
     assert [entry["jti"] for entry in delta["entries"]] == [second, third]
     _, empty = await fetch(client, after=delta["cursor"])
-    assert (empty["full"], empty["after"], empty["cursor"], empty["entries"]) == (False, delta["cursor"], delta["cursor"], [])
+    assert (empty["full"], empty["after"], empty["cursor"], empty["entries"]) == (
+        False,
+        delta["cursor"],
+        delta["cursor"],
+        [],
+    )
 
 
 @pytest.mark.parametrize("round_", range(3))
@@ -113,7 +137,20 @@ async def test_who_stands_where_we_never_were_gets_everything(client, key, servi
         assert [entry["jti"] for entry in full["entries"]] == jtis
 
 
-BAD_CURSORS = ["", "x", "1", "1-", "-1-abc", "01-abc", "1-ä", "1-" + "a" * 33, "1" * 19 + "-abc", "1-abc\n", "1-abc,2-abc", "1 -abc"]
+BAD_CURSORS = [
+    "",
+    "x",
+    "1",
+    "1-",
+    "-1-abc",
+    "01-abc",
+    "1-ä",
+    "1-" + "a" * 33,
+    "1" * 19 + "-abc",
+    "1-abc\n",
+    "1-abc,2-abc",
+    "1 -abc",
+]
 BAD_WAITS = ["", "x", "-1", "31", "100", "1.5", "٣", "1s"]
 
 
@@ -121,11 +158,17 @@ async def test_a_cursor_or_wait_that_is_none_is_a_problem_document(client, subte
     queries = [{"after": cursor} for cursor in BAD_CURSORS] + [{"wait": wait} for wait in BAD_WAITS]
     for query in queries:
         with subtests.test(msg=str(query)):
-            answer = await client.get("/v1/denylist", params=query, headers={"X-Request-Id": "bad-query"})
+            answer = await client.get(
+                "/v1/denylist", params=query, headers={"X-Request-Id": "bad-query"}
+            )
             assert (answer.status, answer.content_type) == (400, "application/problem+json")
             problem = await answer.json()
             detail = problem.pop("detail")
-            assert detail.startswith("after must be a cursor" if "after" in query else "wait must be a whole number of seconds, 30")
+            assert detail.startswith(
+                "after must be a cursor"
+                if "after" in query
+                else "wait must be a whole number of seconds, 30"
+            )
             assert problem == {
                 "type": "urn:tokensvc:problem:invalid_request",
                 "title": "The request is malformed",
@@ -140,7 +183,10 @@ async def test_a_page_is_signed_once_for_all_who_ask_for_it_at_once(client, key,
     await service.mirror.refresh_once()
     texts = {text for text, _ in await asyncio.gather(*(fetch(client) for _ in range(20)))}
     assert len(texts) == 1
-    for_invented_cursors = {text for text, _ in await asyncio.gather(*(fetch(client, after=f"{n}-none") for n in range(5)))}
+    for_invented_cursors = {
+        text
+        for text, _ in await asyncio.gather(*(fetch(client, after=f"{n}-none") for n in range(5)))
+    }
     assert for_invented_cursors == texts
 
 
@@ -179,18 +225,29 @@ async def test_a_restored_backup_is_answered_with_a_snapshot(client, key, servic
     _, page = await fetch(client)
     async with connection.transaction():
         await connection.execute("delete from denylist where seq = 2")
-        await connection.execute("update feed_head set seq = 1, tag = (select tag from denylist where seq = 1) where topic = 'denylist'")
+        await connection.execute(
+            "update feed_head set seq = 1, tag = (select tag from denylist where seq = 1) where topic = 'denylist'"
+        )
     again = await revoke(client, key)
     await service.mirror.refresh_once()
     _, full = await fetch(client, after=page["cursor"])
-    assert (full["full"], full["cursor"].partition("-")[0]) == (True, "3"), "what was lost has been written again"
+    assert (full["full"], full["cursor"].partition("-")[0]) == (True, "3"), (
+        "what was lost has been written again"
+    )
     assert full["cursor"] != page["cursor"]
     assert {lost, again} < {entry.get("jti") for entry in full["entries"]}
 
 
 async def test_expired_entries_are_in_no_page(client, key, service, connection, database):
     now = await connection.fetchval("select clock_timestamp()")
-    await append_revocation(connection, "jti", "short", upto=None, expires_at=now + timedelta(seconds=1), reason="token revoked")
+    await append_revocation(
+        connection,
+        "jti",
+        "short",
+        upto=None,
+        expires_at=now + timedelta(seconds=1),
+        reason="token revoked",
+    )
     await service.mirror.refresh_once()
     await asyncio.sleep(1.1)
     await service.mirror.refresh_once()

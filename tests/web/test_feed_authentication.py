@@ -24,7 +24,12 @@ CHALLENGE = 'Bearer error="invalid_token", error_description="the access token i
 
 @pytest.fixture
 def settings(tmp_path, unused_tcp_port):
-    return make_settings(port=unused_tcp_port, keys_dir=tmp_path / "keys", data_dir=tmp_path / "data", feed_authentication="required")
+    return make_settings(
+        port=unused_tcp_port,
+        keys_dir=tmp_path / "keys",
+        data_dir=tmp_path / "data",
+        feed_authentication="required",
+    )
 
 
 @pytest.fixture
@@ -62,16 +67,28 @@ async def test_the_key_of_a_follower_is_there_for_the_handler(client, follower, 
     assert seen == [follower.listed.record.id]
 
 
-async def test_who_shows_no_good_token_is_told_by_a_problem_document(client, follower, key, subtests):
+async def test_who_shows_no_good_token_is_told_by_a_problem_document(
+    client, follower, key, subtests
+):
     forger, _, _ = make_signing_key()
     good = (await get_token(client, follower))["access_token"]
     lacking = (await get_token(client, key))["access_token"]
     foreign = sign_jws(build_payload(make_claims(scope=FOLLOW)), typ="at+jwt", key=forger)
     cases = {
         "nothing": ([], 401, "missing_token", "Bearer"),
-        "another scheme": ([basic(follower.listed.record.id, follower.key.text)], 401, "missing_token", "Bearer"),
+        "another scheme": (
+            [basic(follower.listed.record.id, follower.key.text)],
+            401,
+            "missing_token",
+            "Bearer",
+        ),
         "an API key": ([bearer(follower.key.text)], 401, "invalid_token", CHALLENGE),
-        "nothing after the scheme": ([("Authorization", "Bearer")], 401, "invalid_token", CHALLENGE),
+        "nothing after the scheme": (
+            [("Authorization", "Bearer")],
+            401,
+            "invalid_token",
+            CHALLENGE,
+        ),
         "a foreign token": ([bearer(foreign)], 401, "invalid_token", CHALLENGE),
         "two tokens": ([bearer(good), bearer(good)], 400, "invalid_request", None),
         "a token without the capability": ([bearer(lacking)], 403, "insufficient_scope", None),
@@ -81,7 +98,11 @@ async def test_who_shows_no_good_token_is_told_by_a_problem_document(client, fol
             answer = await poll(client, *headers)
             assert (answer.status, answer.content_type) == (status, "application/problem+json")
             problem = await answer.json()
-            assert (problem["status"], problem["code"], problem["type"]) == (status, code, f"urn:tokensvc:problem:{code}")
+            assert (problem["status"], problem["code"], problem["type"]) == (
+                status,
+                code,
+                f"urn:tokensvc:problem:{code}",
+            )
             assert challenge in {None, answer.headers["WWW-Authenticate"]}
             assert answer.headers["Cache-Control"] == "no-store"
             if status == 403:
@@ -89,7 +110,9 @@ async def test_who_shows_no_good_token_is_told_by_a_problem_document(client, fol
 
 
 @pytest.mark.parametrize("what", ["token", "key"])
-async def test_a_follower_that_was_revoked_is_refused_as_soon_as_this_process_knows(what, client, follower, database, service):
+async def test_a_follower_that_was_revoked_is_refused_as_soon_as_this_process_knows(
+    what, client, follower, database, service
+):
     token = (await get_token(client, follower))["access_token"]
     assert (await poll(client, bearer(token))).status == 200
     if what == "token":
@@ -101,12 +124,16 @@ async def test_a_follower_that_was_revoked_is_refused_as_soon_as_this_process_kn
     assert (answer.status, (await answer.json())["code"]) == (401, "invalid_token")
 
 
-async def test_a_history_that_goes_back_does_not_let_a_revoked_follower_in_again(client, follower, service, connection):
+async def test_a_history_that_goes_back_does_not_let_a_revoked_follower_in_again(
+    client, follower, service, connection
+):
     token = (await get_token(client, follower))["access_token"]
     await client.post("/v1/revoke", data={"token": token})
     await service.mirror.refresh_once()
     await connection.execute("delete from denylist")
-    await connection.execute("update feed_head set seq = 0, tag = 'restored' where topic = 'denylist'")
+    await connection.execute(
+        "update feed_head set seq = 0, tag = 'restored' where topic = 'denylist'"
+    )
     await service.mirror.refresh_once()
     assert (await poll(client, bearer(token))).status == 401
 
@@ -114,7 +141,12 @@ async def test_a_history_that_goes_back_does_not_let_a_revoked_follower_in_again
 async def test_a_verifier_that_is_given_a_token_source_follows(client, follower, key, settings):
     text = (await get_token(client, key))["access_token"]
     source = TokenSource(issuer=settings.issuer_url, api_key=follower.key.text)
-    async with source, Verifier(issuer=settings.issuer_url, audience="api", feed_token=source.get_token) as verifier:
+    async with (
+        source,
+        Verifier(
+            issuer=settings.issuer_url, audience="api", feed_token=source.get_token
+        ) as verifier,
+    ):
         assert verifier.verify(text).jti == read_payload(text)["jti"]
         await client.post("/v1/revoke", data={"token": text})
         await until(lambda: verifier.status().denylist_entries == 1, 5)
@@ -123,7 +155,10 @@ async def test_a_verifier_that_is_given_a_token_source_follows(client, follower,
 async def test_a_verifier_without_a_token_says_why_it_knows_no_denylist(client, settings):
     del client
     async with Verifier(issuer=settings.issuer_url, audience="api", http_timeout=0.5) as verifier:
-        assert verifier.status().denylist_error == "the issuer answered 401 to the request for its denylist"
+        assert (
+            verifier.status().denylist_error
+            == "the issuer answered 401 to the request for its denylist"
+        )
         assert not verifier.status().ready
 
 
@@ -133,14 +168,18 @@ async def test_programs_without_an_event_loop_follow_too(client, follower, key, 
     def follow():
         with (
             ThreadedTokenSource(issuer=settings.issuer_url, api_key=follower.key.text) as source,
-            ThreadedVerifier(issuer=settings.issuer_url, audience="api", feed_token=source.get_token) as verifier,
+            ThreadedVerifier(
+                issuer=settings.issuer_url, audience="api", feed_token=source.get_token
+            ) as verifier,
         ):
             return verifier.verify(text).jti
 
     assert await asyncio.to_thread(follow) == read_payload(text)["jti"]
 
 
-async def test_where_the_feed_is_open_a_token_makes_no_difference(database, started, settings, new_client):
+async def test_where_the_feed_is_open_a_token_makes_no_difference(
+    database, started, settings, new_client
+):
     del database, started
     values = settings.model_dump(exclude={"feed_authentication", "database_url"}, exclude_none=True)
     client = await new_client(make_settings(**values))

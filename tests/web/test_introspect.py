@@ -18,7 +18,10 @@ from tokensvc.issuer.rotation import revoke_signing_key_now
 DEAD = (200, {"active": False})
 ASKER = ("tokensvc:introspect", "orders:read")
 INVALID_CLIENT = {"error": "invalid_client", "error_description": "the API key is not accepted"}
-INVALID_TOKEN = {"error": "invalid_token", "error_description": "the access token is invalid, expired or revoked"}
+INVALID_TOKEN = {
+    "error": "invalid_token",
+    "error_description": "the access token is invalid, expired or revoked",
+}
 
 
 @pytest.fixture
@@ -33,8 +36,13 @@ def introspect(client, asker):
     """Asks about a token with the asker's key; gives status and body."""
 
     async def ask(text, **fields):
-        answer = await post(client, ("Authorization", f"Bearer {asker.key.text}"), token=text, **fields)
-        assert (answer.headers["Cache-Control"], answer.headers["Pragma"]) == ("no-store", "no-cache")
+        answer = await post(
+            client, ("Authorization", f"Bearer {asker.key.text}"), token=text, **fields
+        )
+        assert (answer.headers["Cache-Control"], answer.headers["Pragma"]) == (
+            "no-store",
+            "no-cache",
+        )
         return answer.status, await answer.json()
 
     return ask
@@ -53,16 +61,37 @@ async def test_a_live_token_is_told_with_all_that_it_says(introspect, client, ke
     token = read_payload(text)
     status, body = await introspect(text)
     assert (status, body) == (200, {"active": True, "token_type": "Bearer", **token})
-    assert set(body) == {"active", "token_type", "scope", "client_id", "exp", "iat", "sub", "aud", "iss", "jti"}
+    assert set(body) == {
+        "active",
+        "token_type",
+        "scope",
+        "client_id",
+        "exp",
+        "iat",
+        "sub",
+        "aud",
+        "iss",
+        "jti",
+    }
     (line,) = [line for line in logs.find("request") if line["route"] == "/v1/introspect"]
-    assert (line["caller"], line["active"], line["jti"]) == (asker.listed.record.id, True, token["jti"])
+    assert (line["caller"], line["active"], line["jti"]) == (
+        asker.listed.record.id,
+        True,
+        token["jti"],
+    )
 
 
-async def test_a_narrowed_token_tells_where_it_came_from_and_dies_with_that(introspect, client, key):
+async def test_a_narrowed_token_tells_where_it_came_from_and_dies_with_that(
+    introspect, client, key
+):
     original = (await get_token(client, key))["access_token"]
     narrowed = (await get_token(client, original, scope="orders:read"))["access_token"]
     _, body = await introspect(narrowed)
-    assert (body["active"], body["scope"], body["origin_jti"]) == (True, "orders:read", read_payload(original)["jti"])
+    assert (body["active"], body["scope"], body["origin_jti"]) == (
+        True,
+        "orders:read",
+        read_payload(original)["jti"],
+    )
     await client.post("/v1/revoke", data={"token": original})
     assert await introspect(narrowed) == DEAD
 
@@ -80,20 +109,32 @@ async def disable_and_enable(database, record):
 
 
 ENDS = {
-    "the key is disabled": lambda database, record: api_keys.disable_key(database, record.id, actor=ACTOR),
+    "the key is disabled": lambda database, record: api_keys.disable_key(
+        database, record.id, actor=ACTOR
+    ),
     "the key is enabled again": disable_and_enable,
-    "the key is revoked": lambda database, record: api_keys.revoke_key(database, record.id, actor=ACTOR),
-    "the key is deleted": lambda database, record: api_keys.delete_key(database, record.id, actor=ACTOR),
+    "the key is revoked": lambda database, record: api_keys.revoke_key(
+        database, record.id, actor=ACTOR
+    ),
+    "the key is deleted": lambda database, record: api_keys.delete_key(
+        database, record.id, actor=ACTOR
+    ),
     "its tokens are ended": lambda database, record: api_keys.update_key(
         database, record.id, api_keys.KeyChanges(), actor=ACTOR, end_tokens=True
     ),
-    "the account is suspended": lambda database, record: accounts.suspend_account(database, record.account_id, actor=ACTOR),
-    "the account is deleted": lambda database, record: accounts.delete_account(database, record.account_id, actor=ACTOR),
+    "the account is suspended": lambda database, record: accounts.suspend_account(
+        database, record.account_id, actor=ACTOR
+    ),
+    "the account is deleted": lambda database, record: accounts.delete_account(
+        database, record.account_id, actor=ACTOR
+    ),
 }
 
 
 @pytest.mark.parametrize("what", ENDS)
-async def test_a_token_is_not_active_from_the_very_moment_that_something_ends_it(what, introspect, client, key, database, service):
+async def test_a_token_is_not_active_from_the_very_moment_that_something_ends_it(
+    what, introspect, client, key, database, service
+):
     text = (await get_token(client, key))["access_token"]
     assert (await introspect(text))[1]["active"]
     async with service.mirror._refreshing:  # what this process has copied says nothing of it yet
@@ -107,21 +148,29 @@ async def test_a_token_from_after_the_end_of_others_is_active(introspect, client
     assert (await introspect(text))[1]["active"]
 
 
-async def test_a_token_of_a_revoked_signing_key_is_not_active(introspect, client, key, database, settings, started):
+async def test_a_token_of_a_revoked_signing_key_is_not_active(
+    introspect, client, key, database, settings, started
+):
     text = (await get_token(client, key))["access_token"]
     kid = read_header(text)["kid"]
     await revoke_signing_key_now(database, settings, started.master_key, kid, actor=ACTOR)
     assert await introspect(text) == DEAD
 
 
-async def test_a_denied_kid_is_enough_while_the_copy_still_trusts_the_key(introspect, client, key, database, settings, started, service):
+async def test_a_denied_kid_is_enough_while_the_copy_still_trusts_the_key(
+    introspect, client, key, database, settings, started, service
+):
     text = (await get_token(client, key))["access_token"]
     async with service.mirror._refreshing:
-        await revoke_signing_key_now(database, settings, started.master_key, read_header(text)["kid"], actor=ACTOR)
+        await revoke_signing_key_now(
+            database, settings, started.master_key, read_header(text)["kid"], actor=ACTOR
+        )
         assert await introspect(text) == DEAD
 
 
-async def test_a_token_that_has_expired_is_not_active_even_if_verifiers_are_patient(introspect, client, key):
+async def test_a_token_that_has_expired_is_not_active_even_if_verifiers_are_patient(
+    introspect, client, key
+):
     text = (await get_token(client, key, expires_in="1"))["access_token"]
     await asyncio.sleep(1.1)
     assert await introspect(text) == DEAD
@@ -143,7 +192,9 @@ async def test_what_is_no_token_of_ours_is_not_active(introspect, client, key, s
             assert await introspect(shown) == DEAD
 
 
-async def test_a_token_of_a_signing_key_that_the_copy_has_not_seen_is_looked_for(introspect, client, key, service):
+async def test_a_token_of_a_signing_key_that_the_copy_has_not_seen_is_looked_for(
+    introspect, client, key, service
+):
     text = (await get_token(client, key))["access_token"]
     async with service.mirror._refreshing:
         service.mirror.records = ()
@@ -157,7 +208,11 @@ async def test_a_token_of_a_signing_key_that_the_copy_has_not_seen_is_looked_for
 async def test_the_caller_shows_a_key_in_two_ways_or_a_token(client, asker, key):
     text = (await get_token(client, key))["access_token"]
     token = (await get_token(client, asker, scope="tokensvc:introspect"))["access_token"]
-    for header in (bearer(asker.key.text), basic(asker.listed.record.id, asker.key.text), bearer(token)):
+    for header in (
+        bearer(asker.key.text),
+        basic(asker.listed.record.id, asker.key.text),
+        bearer(token),
+    ):
         answer = await post(client, header, token=text)
         assert (answer.status, (await answer.json())["active"]) == (200, True)
 
@@ -169,23 +224,37 @@ async def test_asking_counts_against_no_limit(client, database, key):
         assert (await post(client, bearer(asker.key.text), token=text)).status == 200
     answer = await try_token(client, asker)
     assert answer.status == 200
-    assert (await post(client, bearer(asker.key.text), token=text)).status == 200, "nor does a used up limit stop it"
+    assert (await post(client, bearer(asker.key.text), token=text)).status == 200, (
+        "nor does a used up limit stop it"
+    )
 
 
 async def test_who_shows_nothing_good_is_refused(client, asker, connection, database, subtests):
     forger, _, _ = make_signing_key()
     foreign = sign_jws(build_payload(make_claims(scope=ASKER)), typ="at+jwt", key=forger)
     refused = await make_refused_keys(database, connection)
-    by_bearer, by_basic = 'Bearer realm="tokensvc", error="invalid_client"', 'Basic realm="tokensvc", error="invalid_client"'
-    by_token = f'Bearer error="invalid_token", error_description="{INVALID_TOKEN["error_description"]}"'
+    by_bearer, by_basic = (
+        'Bearer realm="tokensvc", error="invalid_client"',
+        'Basic realm="tokensvc", error="invalid_client"',
+    )
+    by_token = (
+        f'Bearer error="invalid_token", error_description="{INVALID_TOKEN["error_description"]}"'
+    )
     cases = {
         "nothing": ([], INVALID_CLIENT, by_bearer),
         "junk": ([bearer("junk")], INVALID_CLIENT, by_bearer),
         "another scheme": ([("Authorization", "Digest x")], INVALID_CLIENT, by_bearer),
         "an unknown key": ([bearer(new_api_key().text)], INVALID_CLIENT, by_bearer),
-        "a key with the name of another": ([basic("key_other", asker.key.text)], INVALID_CLIENT, by_basic),
+        "a key with the name of another": (
+            [basic("key_other", asker.key.text)],
+            INVALID_CLIENT,
+            by_basic,
+        ),
         "a foreign token": ([bearer(foreign)], INVALID_TOKEN, by_token),
-        **{reason: ([bearer(key.key.text)], INVALID_CLIENT, by_bearer) for reason, key in refused.items()},
+        **{
+            reason: ([bearer(key.key.text)], INVALID_CLIENT, by_bearer)
+            for reason, key in refused.items()
+        },
     }
     for name, (headers, body, challenge) in cases.items():
         with subtests.test(msg=name):
@@ -205,7 +274,11 @@ async def test_a_caller_whose_token_has_been_revoked_is_refused_at_once(client, 
 
 async def test_who_lacks_the_capability_is_told_so(client, key, subtests):
     token = (await get_token(client, key))["access_token"]
-    for name, header in {"token": bearer(token), "key": bearer(key.key.text), "basic": basic(key.listed.record.id, key.key.text)}.items():
+    for name, header in {
+        "token": bearer(token),
+        "key": bearer(key.key.text),
+        "basic": basic(key.listed.record.id, key.key.text),
+    }.items():
         with subtests.test(msg=name):
             answer = await post(client, header, token=token)
             assert (answer.status, (await answer.json())["error"]) == (403, "insufficient_scope")
@@ -213,11 +286,16 @@ async def test_who_lacks_the_capability_is_told_so(client, key, subtests):
 
 
 async def test_asking_about_nothing_is_a_malformed_request(introspect, client, asker):
-    malformed = {"error": "invalid_request", "error_description": "token is required: the access token to ask about"}
+    malformed = {
+        "error": "invalid_request",
+        "error_description": "token is required: the access token to ask about",
+    }
     assert await introspect("") == (400, malformed)
     answer = await client.post("/v1/introspect?token=x", headers=[bearer(asker.key.text)])
     assert (answer.status, (await answer.json())["error"]) == (400, "invalid_request")
-    answer = await client.post("/v1/introspect", data=[("token", "a"), ("token", "b")], headers=[bearer(asker.key.text)])
+    answer = await client.post(
+        "/v1/introspect", data=[("token", "a"), ("token", "b")], headers=[bearer(asker.key.text)]
+    )
     assert (answer.status, (await answer.json())["error"]) == (400, "invalid_request")
 
 
@@ -226,7 +304,11 @@ async def test_two_credentials_are_a_malformed_request(client, asker):
     assert (answer.status, (await answer.json())["error"]) == (400, "invalid_request")
 
 
-async def test_guessing_keys_here_is_slowed_down_as_at_the_token_endpoint(client, service, monkeypatch):
+async def test_guessing_keys_here_is_slowed_down_as_at_the_token_endpoint(
+    client, service, monkeypatch
+):
     monkeypatch.setattr(service.callers.guard, "_allowed", 2)
-    statuses = [(await post(client, bearer(new_api_key().text), token="x")).status for _ in range(3)]
+    statuses = [
+        (await post(client, bearer(new_api_key().text), token="x")).status for _ in range(3)
+    ]
     assert statuses == [401, 401, 429]

@@ -32,12 +32,19 @@ async def test_every_answer_tells_the_limits_and_what_is_left(form, client, key)
     for left in (59, 58):
         answer = await send(client, ask(form, key.key.text, key.listed.record.id))
         assert answer.headers["RateLimit-Policy"] == POLICY
-        assert re.fullmatch(rf'"key-minute";r={left};t=([1-9]|[1-5][0-9]|60)', answer.headers["RateLimit"])
+        assert re.fullmatch(
+            rf'"key-minute";r={left};t=([1-9]|[1-5][0-9]|60)', answer.headers["RateLimit"]
+        )
 
 
 @pytest.mark.usefixtures("calm")
 async def test_the_tighter_limit_is_told(client, key, database):
-    await api_keys.update_key(database, key.listed.record.id, api_keys.KeyChanges(limits=LimitChanges(per_day=30)), actor=ACTOR)
+    await api_keys.update_key(
+        database,
+        key.listed.record.id,
+        api_keys.KeyChanges(limits=LimitChanges(per_day=30)),
+        actor=ACTOR,
+    )
     answer = await try_token(client, key)
     assert answer.headers["RateLimit-Policy"] == '"key-minute";q=60;w=60, "key-day";q=30;w=86400'
     assert answer.headers["RateLimit"].startswith('"key-day";r=29;t=')
@@ -47,11 +54,17 @@ async def test_the_tighter_limit_is_told(client, key, database):
 @pytest.mark.parametrize("form", FORMS)
 async def test_over_a_limit_is_429_and_says_which_and_until_when(form, client, key, database, logs):
     record = key.listed.record
-    await api_keys.update_key(database, record.id, api_keys.KeyChanges(limits=LimitChanges(per_minute=1)), actor=ACTOR)
+    await api_keys.update_key(
+        database, record.id, api_keys.KeyChanges(limits=LimitChanges(per_minute=1)), actor=ACTOR
+    )
     asked = ask(form, key.key.text, record.id)
     assert (await send(client, asked)).status == 200
     answer = await send(client, asked)
-    assert (answer.status, answer.headers["Cache-Control"], answer.content_type) == (429, "no-store", "application/json")
+    assert (answer.status, answer.headers["Cache-Control"], answer.content_type) == (
+        429,
+        "no-store",
+        "application/json",
+    )
     body = await answer.json()
     assert body["error"] == "rate_limit_exceeded"
     assert re.fullmatch(
@@ -60,21 +73,28 @@ async def test_over_a_limit_is_429_and_says_which_and_until_when(form, client, k
     )
     wait = int(answer.headers["Retry-After"])
     assert 1 <= wait <= 60
-    assert (answer.headers["RateLimit-Policy"], answer.headers["RateLimit"]) == ('"key-minute";q=1;w=60', f'"key-minute";r=0;t={wait}')
+    assert (answer.headers["RateLimit-Policy"], answer.headers["RateLimit"]) == (
+        '"key-minute";q=1;w=60',
+        f'"key-minute";r=0;t={wait}',
+    )
     line = logs.find("request")[-1]
     assert (line["status"], line["reason"]) == (429, "key_minute_limited")
 
 
 @pytest.mark.usefixtures("calm")
 async def test_the_account_is_named_only_when_it_is_what_stands_in_the_way(client, key, database):
-    await accounts.update_account(database, key.listed.record.account_id, limits=LimitChanges(per_minute=1), actor=ACTOR)
+    await accounts.update_account(
+        database, key.listed.record.account_id, limits=LimitChanges(per_minute=1), actor=ACTOR
+    )
     assert "account" not in str((await try_token(client, key)).headers)
     answer = await try_token(client, key)
     assert (answer.status, answer.headers["RateLimit-Policy"]) == (429, '"account-minute";q=1;w=60')
     assert "for this account" in (await answer.json())["error_description"]
 
 
-async def test_who_tries_many_unknown_keys_is_slowed_down_and_nobody_else(database, started, settings, new_client, connection, logs):
+async def test_who_tries_many_unknown_keys_is_slowed_down_and_nobody_else(
+    database, started, settings, new_client, connection, logs
+):
     del started
     known, fresh = await make_key(database), await make_key(database)
     client = await new_client(settings.model_copy(update={"unknown_keys_per_minute": 5}))
@@ -83,31 +103,48 @@ async def test_who_tries_many_unknown_keys_is_slowed_down_and_nobody_else(databa
     if time.monotonic() % 60 > 55:  # its minute must not end in the middle
         await asyncio.sleep(60.1 - time.monotonic() % 60)
     for _ in range(8):
-        answer = await client.post("/v1/token", headers={"Authorization": f"Bearer {new_api_key().text}"})
+        answer = await client.post(
+            "/v1/token", headers={"Authorization": f"Bearer {new_api_key().text}"}
+        )
         statuses.append(answer.status)
     assert statuses == [401] * 5 + [429] * 3
     assert 1 <= int(answer.headers["Retry-After"]) <= 60
     assert answer.headers["RateLimit-Policy"] == '"unknown-keys";q=5;w=60'
     await get_token(client, known)
-    assert (await try_token(client, fresh)).status == 429, "a key that this process has never seen cannot be told from a guess"
-    assert (await client.post("/v1/token", headers={"Authorization": "Bearer tsk-junk"})).status == 401
+    assert (await try_token(client, fresh)).status == 429, (
+        "a key that this process has never seen cannot be told from a guess"
+    )
+    assert (
+        await client.post("/v1/token", headers={"Authorization": "Bearer tsk-junk"})
+    ).status == 401
     assert [line.get("reason") for line in logs.find("request")].count("unknown_keys_limited") == 4
     refused = await make_refused_keys(database, connection)
     assert (await try_token(client, refused["disabled"])).status == 429
 
 
-async def test_networks_are_told_apart_behind_a_trusted_proxy(database, started, settings, new_client):
+async def test_networks_are_told_apart_behind_a_trusted_proxy(
+    database, started, settings, new_client
+):
     del started
-    client = await new_client(settings.model_copy(update={"unknown_keys_per_minute": 1, "trusted_proxy_hops": 1}))
+    client = await new_client(
+        settings.model_copy(update={"unknown_keys_per_minute": 1, "trusted_proxy_hops": 1})
+    )
 
     async def guess(address: str) -> int:
         headers = {"Authorization": f"Bearer {new_api_key().text}", "X-Forwarded-For": address}
         answer = await client.post("/v1/token", headers=headers)
         return int(answer.status)
 
-    assert [await guess(address) for address in ("192.0.2.1", "192.0.2.2", "198.51.100.1")] == [401, 429, 401]
+    assert [await guess(address) for address in ("192.0.2.1", "192.0.2.2", "198.51.100.1")] == [
+        401,
+        429,
+        401,
+    ]
     key = await make_key(database)
-    answer = await client.post("/v1/token", headers={"Authorization": f"Bearer {key.key.text}", "X-Forwarded-For": "203.0.113.5"})
+    answer = await client.post(
+        "/v1/token",
+        headers={"Authorization": f"Bearer {key.key.text}", "X-Forwarded-For": "203.0.113.5"},
+    )
     assert answer.status == 200
 
 
@@ -117,19 +154,28 @@ async def test_usage_tells_networks_and_reasons(client, service, key, database, 
     await api_keys.disable_key(database, key.listed.record.id, actor=ACTOR)
     await try_token(client, key)
     await service.exchange.usage.flush_once()
-    rows = await connection.fetch("select outcome, count from api_key_usage where key_id = $1", key.listed.record.id)
+    rows = await connection.fetch(
+        "select outcome, count from api_key_usage where key_id = $1", key.listed.record.id
+    )
     assert dict(rows) == {"issued": 1, "invalid_scope": 1, "disabled": 1}
     record = (await api_keys.load_key(database, key.listed.record.id)).record
     assert (record.last_used_network, record.last_used_audience) == ("127.0.0.0/24", "api")
 
 
-async def test_usage_is_written_by_itself_and_at_the_end(database, started, settings, new_client, connection):
+async def test_usage_is_written_by_itself_and_at_the_end(
+    database, started, settings, new_client, connection
+):
     del started
     key = await make_key(database)
     client = await new_client(settings)
     await get_token(client, key)
     await client.close()
-    assert await connection.fetchval("select count from api_key_usage where key_id = $1", key.listed.record.id) == 1
+    assert (
+        await connection.fetchval(
+            "select count from api_key_usage where key_id = $1", key.listed.record.id
+        )
+        == 1
+    )
 
 
 async def test_metrics_tell_how_exchanges_end_and_no_ids(client, key):
@@ -139,7 +185,11 @@ async def test_metrics_tell_how_exchanges_end_and_no_ids(client, key):
     await client.post("/v1/token", headers={"Authorization": "Bearer junk"})
     after = await _exchanges(client)
     new = {outcome: after[outcome] - before.get(outcome, 0) for outcome in after}
-    assert {outcome: count for outcome, count in new.items() if count} == {"issued": 1, "invalid_target": 1, "malformed_key": 1}
+    assert {outcome: count for outcome, count in new.items() if count} == {
+        "issued": 1,
+        "invalid_target": 1,
+        "malformed_key": 1,
+    }
     text = await (await client.get("/metrics")).text()
     assert 'tokensvc_http_request_duration_seconds_count{route="/v1/token",status="200"}' in text
     assert "tokensvc_ledger_batch_size_sum" in text
@@ -148,10 +198,21 @@ async def test_metrics_tell_how_exchanges_end_and_no_ids(client, key):
 
 async def _exchanges(client) -> dict[str, float]:
     answer = await client.get("/metrics")
-    assert (answer.status, answer.content_type, answer.headers["Cache-Control"]) == (200, "text/plain", "no-store")
-    lines = re.findall(r'^tokensvc_exchanges_total\{outcome="(\w+)"\} (\S+)$', await answer.text(), re.MULTILINE)
+    assert (answer.status, answer.content_type, answer.headers["Cache-Control"]) == (
+        200,
+        "text/plain",
+        "no-store",
+    )
+    lines = re.findall(
+        r'^tokensvc_exchanges_total\{outcome="(\w+)"\} (\S+)$', await answer.text(), re.MULTILINE
+    )
     return {outcome: float(count) for outcome, count in lines}
 
 
 def test_settings_of_limits_are_bounded():
-    assert make_settings(ledger_queue=1, unknown_keys_per_minute=1, trusted_proxy_hops=10, usage_days=1).ledger_queue == 1
+    assert (
+        make_settings(
+            ledger_queue=1, unknown_keys_per_minute=1, trusted_proxy_hops=10, usage_days=1
+        ).ledger_queue
+        == 1
+    )

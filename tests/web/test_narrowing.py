@@ -14,12 +14,24 @@ from tokensvc.issuer import accounts, api_keys, audiences
 
 
 async def test_a_token_can_be_exchanged_for_a_narrower_one(client, key, database, settings):
-    await audiences.add_audience(database, settings, "orders", token_life=timedelta(seconds=120), actor=ACTOR)
+    await audiences.add_audience(
+        database, settings, "orders", token_life=timedelta(seconds=120), actor=ACTOR
+    )
     original = await get_token(client, key)
-    narrowed = await get_token(client, original["access_token"], scope="orders:read", audience="orders", expires_in="60")
+    narrowed = await get_token(
+        client, original["access_token"], scope="orders:read", audience="orders", expires_in="60"
+    )
     before, after = read_payload(original["access_token"]), read_payload(narrowed["access_token"])
-    assert (narrowed["issued_token_type"], narrowed["expires_in"], narrowed["scope"]) == (ACCESS_TOKEN_TYPE, 60, "orders:read")
-    assert (after["aud"], after["scope"], after["exp"]) == ("orders", "orders:read", after["iat"] + 60)
+    assert (narrowed["issued_token_type"], narrowed["expires_in"], narrowed["scope"]) == (
+        ACCESS_TOKEN_TYPE,
+        60,
+        "orders:read",
+    )
+    assert (after["aud"], after["scope"], after["exp"]) == (
+        "orders",
+        "orders:read",
+        after["iat"] + 60,
+    )
     assert after["origin_jti"] == before["jti"] != after["jti"]
     assert after["origin_kid"] == jwt.get_unverified_header(original["access_token"])["kid"]
     assert (after["sub"], after["client_id"]) == (before["sub"], before["client_id"])
@@ -28,7 +40,10 @@ async def test_a_token_can_be_exchanged_for_a_narrower_one(client, key, database
 async def test_a_narrowed_token_never_outlives_its_original(client, key):
     original = await get_token(client, key, expires_in="30")
     narrowed = await get_token(client, original["access_token"], expires_in="500")
-    assert read_payload(narrowed["access_token"])["exp"] == read_payload(original["access_token"])["exp"]
+    assert (
+        read_payload(narrowed["access_token"])["exp"]
+        == read_payload(original["access_token"])["exp"]
+    )
 
 
 async def test_a_narrowed_token_cannot_be_narrowed_again(client, key, logs):
@@ -38,7 +53,9 @@ async def test_a_narrowed_token_cannot_be_narrowed_again(client, key, logs):
 
 async def test_a_narrowed_token_has_no_more_than_its_original(client, key):
     original = await get_token(client, key, scope="orders:read")
-    answer = await try_token(client, original["access_token"], [("scope", "orders:read orders:write")])
+    answer = await try_token(
+        client, original["access_token"], [("scope", "orders:read orders:write")]
+    )
     assert (answer.status, (await answer.json())["error"]) == (400, "invalid_scope")
     assert (await get_token(client, original["access_token"]))["scope"] == "orders:read"
 
@@ -53,7 +70,9 @@ async def test_a_narrowed_token_has_no_more_than_its_key_has_now(client, key, da
 
 
 async def _let(database, key, capabilities):
-    await api_keys.update_key(database, key.listed.record.id, api_keys.KeyChanges(capabilities=capabilities), actor=ACTOR)
+    await api_keys.update_key(
+        database, key.listed.record.id, api_keys.KeyChanges(capabilities=capabilities), actor=ACTOR
+    )
 
 
 async def _revoke_key(database, key):
@@ -87,7 +106,9 @@ async def _delete_account(database, key):
 
 
 async def _end_tokens(database, key):
-    await api_keys.update_key(database, key.listed.record.id, api_keys.KeyChanges(), actor=ACTOR, end_tokens=True)
+    await api_keys.update_key(
+        database, key.listed.record.id, api_keys.KeyChanges(), actor=ACTOR, end_tokens=True
+    )
 
 
 @pytest.mark.parametrize(
@@ -103,7 +124,9 @@ async def _end_tokens(database, key):
         (_end_tokens, "revoked"),
     ],
 )
-async def test_a_token_whose_key_or_account_was_stopped_cannot_be_narrowed(act, reason, client, key, database, logs):
+async def test_a_token_whose_key_or_account_was_stopped_cannot_be_narrowed(
+    act, reason, client, key, database, logs
+):
     token = (await get_token(client, key))["access_token"]
     await act(database, key)
     await _refused(client, token, logs, reason)
@@ -129,9 +152,14 @@ async def test_a_token_of_anybody_else_cannot_be_narrowed(client, key, logs, sub
     header, payload, signature = token.split(".")
     forger, _, _ = make_signing_key()
     forged = {
-        "signed with a key of somebody else": (sign_jws(read_payload(token), typ="at+jwt", key=forger), "unknown_kid"),
+        "signed with a key of somebody else": (
+            sign_jws(read_payload(token), typ="at+jwt", key=forger),
+            "unknown_kid",
+        ),
         "with the signature of another token": (
-            ".".join([header, payload, (await get_token(client, key))["access_token"].split(".")[2]]),
+            ".".join(
+                [header, payload, (await get_token(client, key))["access_token"].split(".")[2]]
+            ),
             "bad_signature",
         ),
         "an API key": (key.key.text, "malformed_token"),
@@ -145,9 +173,13 @@ async def test_a_token_of_anybody_else_cannot_be_narrowed(client, key, logs, sub
             await _refused(client, text, logs, reason)
 
 
-async def test_the_account_in_the_token_must_be_the_owner_of_its_key(client, service, key, database):
+async def test_the_account_in_the_token_must_be_the_owner_of_its_key(
+    client, service, key, database
+):
     other = await make_key(database)
-    claims = read_payload((await get_token(client, key))["access_token"]) | {"client_id": other.listed.record.id}
+    claims = read_payload((await get_token(client, key))["access_token"]) | {
+        "client_id": other.listed.record.id
+    }
     signer = service.mirror.signing_key(service.mirror.now, "ES256")
     answer = await try_token(client, sign_jws(claims, typ="at+jwt", key=signer))
     assert answer.status == 400
@@ -156,6 +188,9 @@ async def test_the_account_in_the_token_must_be_the_owner_of_its_key(client, ser
 async def _refused(client, token, logs, reason):
     answer = await try_token(client, token)
     assert answer.status == 400
-    assert await answer.json() == {"error": "invalid_request", "error_description": "the subject_token is not accepted"}
+    assert await answer.json() == {
+        "error": "invalid_request",
+        "error_description": "the subject_token is not accepted",
+    }
     assert "WWW-Authenticate" not in answer.headers
     assert logs.find("request")[-1]["reason"] == reason

@@ -13,8 +13,12 @@ from tokensvc.issuer.receipts import list_followers
 from tokensvc.verify import Verifier
 
 
-@pytest.mark.parametrize(("given", "shown"), [(None, "api@"), ("orders-1", "orders-1")], ids=["by itself", "named"])
-async def test_a_verifier_names_itself_and_its_next_question_is_its_receipt(given, shown, client, service, database, settings):
+@pytest.mark.parametrize(
+    ("given", "shown"), [(None, "api@"), ("orders-1", "orders-1")], ids=["by itself", "named"]
+)
+async def test_a_verifier_names_itself_and_its_next_question_is_its_receipt(
+    given, shown, client, service, database, settings
+):
     del client
     async with Verifier(issuer=settings.issuer_url, audience="api", follower=given) as verifier:
         await until(lambda: _seqs(database), 5)
@@ -34,7 +38,9 @@ async def test_a_verifier_that_wants_no_name_has_none(client, database, settings
 
 
 async def test_a_name_that_will_not_do_is_refused(client, service):
-    answer = await client.get("/v1/denylist", params={"after": str(service.mirror.log.head), "follower": "no good"})
+    answer = await client.get(
+        "/v1/denylist", params={"after": str(service.mirror.log.head), "follower": "no good"}
+    )
     assert (answer.status, (await answer.json())["code"]) == (400, "invalid_request")
 
 

@@ -18,11 +18,17 @@ from tokensvc.store.feed_head import bump_head
 
 async def test_a_token_is_revoked_by_showing_it(client, key, database, logs):
     token = read_payload(text := (await get_token(client, key))["access_token"])
-    answer = await client.post("/v1/revoke", data={"token": text, "token_type_hint": "access_token"})
+    answer = await client.post(
+        "/v1/revoke", data={"token": text, "token_type_hint": "access_token"}
+    )
     assert (answer.status, await answer.text()) == (200, "")
     assert (answer.headers["Cache-Control"], answer.headers["Pragma"]) == ("no-store", "no-cache")
     (row,) = await list_denylist(database)
-    assert (row.revocation.kind, row.revocation.value, row.revocation.upto) == ("jti", token["jti"], None)
+    assert (row.revocation.kind, row.revocation.value, row.revocation.upto) == (
+        "jti",
+        token["jti"],
+        None,
+    )
     assert row.revocation.exp == token["exp"] + 120
     (line,) = [line for line in logs.find("request") if line["route"] == "/v1/revoke"]
     assert (line["revoked"], line["id"]) == ("token", token["jti"])
@@ -43,35 +49,53 @@ async def test_an_api_key_is_revoked_by_showing_it_with_all_its_tokens(client, k
     assert row.revocation.upto >= token["iat"]
     assert row.revocation.exp >= token["exp"] + 120
     (event, *_) = await list_events(database, subject=key.listed.record.id, most=1)
-    assert (event.actor, event.action, event.detail) == ("holder", "key.revoke", {"reason": "holder"})
+    assert (event.actor, event.action, event.detail) == (
+        "holder",
+        "key.revoke",
+        {"reason": "holder"},
+    )
 
 
 @pytest.mark.parametrize("what", ["token", "key"])
-async def test_revoking_again_adds_only_an_audit_row_that_proves_the_first_is_durable(what, client, key, database):
+async def test_revoking_again_adds_only_an_audit_row_that_proves_the_first_is_durable(
+    what, client, key, database
+):
     text = key.key.text if what == "key" else (await get_token(client, key))["access_token"]
     statuses = [(await client.post("/v1/revoke", data={"token": text})).status for _ in range(3)]
     assert statuses == [200, 200, 200]
     assert len(await list_denylist(database)) == 1
-    revocations = [event for event in await list_events(database, subject=None, most=50) if event.action.endswith(".revoke")]
+    revocations = [
+        event
+        for event in await list_events(database, subject=None, most=50)
+        if event.action.endswith(".revoke")
+    ]
     assert len(revocations) == 3
 
 
 async def test_revoking_one_token_many_times_at_once_is_safe(client, key, database):
     text = (await get_token(client, key))["access_token"]
-    answers = await asyncio.gather(*(client.post("/v1/revoke", data={"token": text}) for _ in range(8)))
+    answers = await asyncio.gather(
+        *(client.post("/v1/revoke", data={"token": text}) for _ in range(8))
+    )
     assert [answer.status for answer in answers] == [200] * 8
-    assert {row.revocation.value for row in await list_denylist(database)} == {read_payload(text)["jti"]}
+    assert {row.revocation.value for row in await list_denylist(database)} == {
+        read_payload(text)["jti"]
+    }
 
 
 async def test_a_narrowed_token_can_be_revoked_by_itself(client, key, database):
     original = (await get_token(client, key))["access_token"]
     narrowed = (await get_token(client, original))["access_token"]
     assert (await client.post("/v1/revoke", data={"token": narrowed})).status == 200
-    assert [row.revocation.value for row in await list_denylist(database)] == [read_payload(narrowed)["jti"]]
+    assert [row.revocation.value for row in await list_denylist(database)] == [
+        read_payload(narrowed)["jti"]
+    ]
     assert (await get_token(client, original))["token_type"] == "Bearer"
 
 
-async def test_what_is_not_ours_is_answered_as_if_it_had_been_revoked(client, database, logs, subtests):
+async def test_what_is_not_ours_is_answered_as_if_it_had_been_revoked(
+    client, database, logs, subtests
+):
     forger, _, _ = make_signing_key()
     gone = await make_key(database)
     await api_keys.delete_key(database, gone.listed.record.id, actor=ACTOR)
@@ -91,16 +115,25 @@ async def test_what_is_not_ours_is_answered_as_if_it_had_been_revoked(client, da
 
 
 async def test_revoking_nothing_is_a_malformed_request(client, subtests):
-    for name, data in {"no parameter": None, "without a value": {"token": ""}, "another parameter": {"tokens": "x"}}.items():
+    for name, data in {
+        "no parameter": None,
+        "without a value": {"token": ""},
+        "another parameter": {"tokens": "x"},
+    }.items():
         with subtests.test(msg=name):
             answer = await client.post("/v1/revoke", data=data)
             assert (answer.status, await answer.json()) == (
                 400,
-                {"error": "invalid_request", "error_description": "token is required: the access token or API key to revoke"},
+                {
+                    "error": "invalid_request",
+                    "error_description": "token is required: the access token or API key to revoke",
+                },
             )
 
 
-async def test_a_revocation_that_must_wait_too_long_is_refused_and_can_be_repeated(client, key, connection, database):
+async def test_a_revocation_that_must_wait_too_long_is_refused_and_can_be_repeated(
+    client, key, connection, database
+):
     text = (await get_token(client, key))["access_token"]
     async with connection.transaction():
         await connection.execute("select from feed_head where topic = 'denylist' for update")
@@ -117,7 +150,9 @@ async def test_a_token_that_a_patient_verifier_still_accepts_can_be_revoked(clie
     text = (await get_token(client, key, expires_in="1"))["access_token"]
     await asyncio.sleep(2.1)
     assert (await client.post("/v1/revoke", data={"token": text})).status == 200
-    assert [row.revocation.value for row in await list_denylist(database)] == [read_payload(text)["jti"]]
+    assert [row.revocation.value for row in await list_denylist(database)] == [
+        read_payload(text)["jti"]
+    ]
 
 
 # --- RFC 7009 to the letter ------------------------------------------------------------------------------------------------
@@ -128,11 +163,15 @@ async def test_a_token_that_a_patient_verifier_still_accepts_can_be_revoked(clie
 async def test_a_hint_never_hides_what_is_to_be_revoked(what, hint, client, key, database):
     """Section 2.1: a hint is a hint; section 2.2: an invalid one is ignored."""
     text = key.key.text if what == "key" else (await get_token(client, key))["access_token"]
-    assert (await client.post("/v1/revoke", data={"token": text, "token_type_hint": hint})).status == 200
+    assert (
+        await client.post("/v1/revoke", data={"token": text, "token_type_hint": hint})
+    ).status == 200
     assert len(await list_denylist(database)) == 1
 
 
-async def test_what_a_client_shows_of_itself_is_not_asked_for_and_does_not_matter(client, key, database, subtests):
+async def test_what_a_client_shows_of_itself_is_not_asked_for_and_does_not_matter(
+    client, key, database, subtests
+):
     """Section 2.1 wants clients authenticated; here holding the token is what counts, so whoever finds one can end it."""
     for name, (headers, fields) in {
         "its id": ([], {"client_id": key.listed.record.id}),
@@ -142,7 +181,9 @@ async def test_what_a_client_shows_of_itself_is_not_asked_for_and_does_not_matte
     }.items():
         with subtests.test(msg=name):
             text = (await get_token(client, key))["access_token"]
-            answer = await client.post("/v1/revoke", data={"token": text, **fields}, headers=headers)
+            answer = await client.post(
+                "/v1/revoke", data={"token": text, **fields}, headers=headers
+            )
             assert (answer.status, await answer.text()) == (200, "")
             assert (await list_denylist(database))[-1].revocation.value == read_payload(text)["jti"]
 
@@ -155,7 +196,9 @@ async def test_tokens_narrowed_from_a_revoked_one_are_dead_with_it(client, key, 
     assert await service.introspect(narrowed) is None
 
 
-async def test_a_token_that_is_dead_already_is_answered_as_if_it_had_been_revoked(client, service, key, database, connection):
+async def test_a_token_that_is_dead_already_is_answered_as_if_it_had_been_revoked(
+    client, service, key, database, connection
+):
     text = (await get_token(client, key))["access_token"]
     await connection.execute("update signing_key set revoked_at = clock_timestamp()")
     await bump_head(connection, "signing_key")
@@ -172,13 +215,20 @@ async def test_a_token_that_stands_twice_is_a_malformed_request(client, key, dat
     assert await list_denylist(database) == []
 
 
-async def test_a_crowd_that_revokes_leaves_connections_for_what_must_go_on(client, service, key, connection):
+async def test_a_crowd_that_revokes_leaves_connections_for_what_must_go_on(
+    client, service, key, connection
+):
     """Rows that are held elsewhere keep every turn busy; the mirror goes on, and who waits for too long is told."""
     token = (await get_token(client, key))["access_token"]
     held = connection.transaction()
     await held.start()
-    await connection.execute("select from api_key_window where key_id = $1 for update", key.listed.record.id)
-    crowd = [asyncio.create_task(client.post("/v1/revoke", data={"token": key.key.text})) for _ in range(30)]
+    await connection.execute(
+        "select from api_key_window where key_id = $1 for update", key.listed.record.id
+    )
+    crowd = [
+        asyncio.create_task(client.post("/v1/revoke", data={"token": key.key.text}))
+        for _ in range(30)
+    ]
     await asyncio.sleep(0.5)
     junk = await client.post("/v1/revoke", data={"token": "junk"})
     assert junk.status == 200, "what is nothing of ours waits for nobody"

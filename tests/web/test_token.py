@@ -5,7 +5,16 @@ from datetime import timedelta
 
 import pytest
 from tests.integration.things import ACTOR, make_key, read_header, read_payload
-from tests.web.asking import ACCESS_TOKEN_TYPE, FORMS, TOKEN_EXCHANGE, Asked, ask, get_token, send, try_token
+from tests.web.asking import (
+    ACCESS_TOKEN_TYPE,
+    FORMS,
+    TOKEN_EXCHANGE,
+    Asked,
+    ask,
+    get_token,
+    send,
+    try_token,
+)
 
 from tokensvc.issuer import api_keys, audiences
 
@@ -20,7 +29,9 @@ async def test_each_form_of_a_good_request_gets_the_same_token(form, client, key
     body = await answer.json()
     token = body.pop("access_token")
     expected = {"token_type": "Bearer", "expires_in": 600, "scope": "orders:read orders:write"}
-    assert body == expected | ({"issued_token_type": ACCESS_TOKEN_TYPE} if form == "exchange" else {})
+    assert body == expected | (
+        {"issued_token_type": ACCESS_TOKEN_TYPE} if form == "exchange" else {}
+    )
     claims = read_payload(token)
     assert claims == {
         "iss": settings.issuer_url,
@@ -38,7 +49,12 @@ async def test_each_form_of_a_good_request_gets_the_same_token(form, client, key
     assert header == {"typ": "at+jwt", "alg": "ES256", "kid": header["kid"]}
     assert header["kid"] in {jwk["kid"] for jwk in jwks["keys"]}
     (line,) = [line for line in logs.find("request") if line["route"] == "/v1/token"]
-    assert (line["key_id"], line["jti"], line["aud"], line["status"]) == (record.id, claims["jti"], "api", 200)
+    assert (line["key_id"], line["jti"], line["aud"], line["status"]) == (
+        record.id,
+        claims["jti"],
+        "api",
+        200,
+    )
 
 
 async def test_the_first_admin_key_gets_a_token(client, started):
@@ -49,7 +65,11 @@ NARROWER = {
     "nothing asked": ({}, "orders:read orders:write", 600),
     "an empty scope counts as absent": ({"scope": ""}, "orders:read orders:write", 600),
     "a part of the scope": ({"scope": "orders:read"}, "orders:read", 600),
-    "the whole scope in another order, once twice": ({"scope": "orders:write orders:read orders:write"}, "orders:read orders:write", 600),
+    "the whole scope in another order, once twice": (
+        {"scope": "orders:write orders:read orders:write"},
+        "orders:read orders:write",
+        600,
+    ),
     "a shorter life": ({"expires_in": "60"}, "orders:read orders:write", 60),
     "the shortest life": ({"expires_in": "1"}, "orders:read orders:write", 1),
     "a longer life is not given": ({"expires_in": "9999999999"}, "orders:read orders:write", 600),
@@ -65,10 +85,16 @@ async def test_a_request_may_ask_for_less_and_never_gets_more(form, client, key,
     good = ask(form, key.key.text, key.listed.record.id)
     for name, (fields, scope, life) in NARROWER.items():
         with subtests.test(msg=name):
-            answer = await send(client, Asked(headers=good.headers, fields=(*good.fields, *fields.items())))
+            answer = await send(
+                client, Asked(headers=good.headers, fields=(*good.fields, *fields.items()))
+            )
             body = await answer.json()
             claims = read_payload(body["access_token"])
-            assert (body["scope"], body["expires_in"]) == (claims["scope"], claims["exp"] - claims["iat"]) == (scope, life)
+            assert (
+                (body["scope"], body["expires_in"])
+                == (claims["scope"], claims["exp"] - claims["iat"])
+                == (scope, life)
+            )
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
@@ -79,22 +105,32 @@ async def test_the_scheme_is_read_in_any_case(scheme, client, key):
 
 async def test_utf8_may_be_named_as_the_charset(client, key):
     asked = ask("post", key.key.text, key.listed.record.id)
-    answer = await send(client, asked, content_type="application/x-www-form-urlencoded;charset=UTF-8")
+    answer = await send(
+        client, asked, content_type="application/x-www-form-urlencoded;charset=UTF-8"
+    )
     assert answer.status == 200
 
 
 async def test_an_audience_decides_how_long_its_tokens_live(client, key, database, settings):
-    for name, life in (("short", timedelta(seconds=60)), ("https://long.example/api", timedelta(seconds=3600)), ("plain", None)):
+    for name, life in (
+        ("short", timedelta(seconds=60)),
+        ("https://long.example/api", timedelta(seconds=3600)),
+        ("plain", None),
+    ):
         await audiences.add_audience(database, settings, name, token_life=life, actor=ACTOR)
     assert (await get_token(client, key, audience="short"))["expires_in"] == 60
     assert (await get_token(client, key, audience="short", expires_in="30"))["expires_in"] == 30
     assert (await get_token(client, key, audience="plain"))["expires_in"] == 600
-    body = await get_token(client, key, resource="https://long.example/api", audience="https://long.example/api")
+    body = await get_token(
+        client, key, resource="https://long.example/api", audience="https://long.example/api"
+    )
     assert body["expires_in"] == 3600
     assert read_payload(body["access_token"])["aud"] == "https://long.example/api"
 
 
-async def test_an_audience_that_is_removed_gets_no_more_tokens(client, service, key, database, settings):
+async def test_an_audience_that_is_removed_gets_no_more_tokens(
+    client, service, key, database, settings
+):
     await audiences.add_audience(database, settings, "gone", actor=ACTOR)
     assert (await get_token(client, key, audience="gone"))["expires_in"] == 600
     await audiences.remove_audience(database, settings, "gone", actor=ACTOR)
@@ -117,8 +153,15 @@ async def test_no_two_tokens_share_an_id(client, key):
 
 async def test_tokens_leave_no_row_behind(client, key, connection):
     async def count() -> int:
-        tables = await connection.fetch("select tablename from pg_tables where schemaname = 'public'")
-        return sum([await connection.fetchval(f"select count(*) from {table['tablename']}") for table in tables])
+        tables = await connection.fetch(
+            "select tablename from pg_tables where schemaname = 'public'"
+        )
+        return sum(
+            [
+                await connection.fetchval(f"select count(*) from {table['tablename']}")
+                for table in tables
+            ]
+        )
 
     rows = await count()
     for _ in range(10):
@@ -126,7 +169,9 @@ async def test_tokens_leave_no_row_behind(client, key, connection):
     assert await count() == rows
 
 
-async def test_a_key_of_another_prefix_works_where_that_prefix_is_set(database, started, settings, new_client):
+async def test_a_key_of_another_prefix_works_where_that_prefix_is_set(
+    database, started, settings, new_client
+):
     del started
     made = await api_keys.create_key(
         database,
@@ -142,7 +187,9 @@ async def test_a_key_of_another_prefix_works_where_that_prefix_is_set(database, 
 
 async def test_jwt_may_be_asked_for_as_the_type_of_the_token(client, key):
     asked = ask("exchange", key.key.text, "")
-    asked = Asked(fields=(*asked.fields, ("requested_token_type", "urn:ietf:params:oauth:token-type:jwt")))
+    asked = Asked(
+        fields=(*asked.fields, ("requested_token_type", "urn:ietf:params:oauth:token-type:jwt"))
+    )
     body = await (await send(client, asked)).json()
     assert (body["issued_token_type"], body["token_type"]) == (ACCESS_TOKEN_TYPE, "Bearer")
     assert asked.fields[0] == ("grant_type", TOKEN_EXCHANGE)

@@ -44,7 +44,11 @@ async def test_the_metadata_names_only_what_is_there(path, client, settings):
     }
     for url in (document["jwks_uri"], document["tokensvc_denylist_endpoint"]):
         assert (await client.get(url.removeprefix(issuer))).status == 200
-    for url in (document["token_endpoint"], document["revocation_endpoint"], document["introspection_endpoint"]):
+    for url in (
+        document["token_endpoint"],
+        document["revocation_endpoint"],
+        document["introspection_endpoint"],
+    ):
         assert (await client.post(url.removeprefix(issuer))).status in {400, 401}
 
 
@@ -67,14 +71,19 @@ async def test_who_holds_the_document_already_is_told_so(path, client, subtests)
         with subtests.test(msg=sent):
             answer = await client.get(path, headers={"If-None-Match": sent})
             assert answer.status == status
-            assert (answer.headers["ETag"], answer.headers["Cache-Control"]) == (etag, "public, max-age=300")
+            assert (answer.headers["ETag"], answer.headers["Cache-Control"]) == (
+                etag,
+                "public, max-age=300",
+            )
             assert bool(await answer.read()) == (status == 200)
 
 
 async def test_the_etag_of_the_jwks_changes_with_its_keys(client, service, connection):
     before = await client.get(JWKS)
     async with connection.transaction():
-        await connection.execute("update signing_key set revoked_at = clock_timestamp() where active_at is null")
+        await connection.execute(
+            "update signing_key set revoked_at = clock_timestamp() where active_at is null"
+        )
         await connection.execute("update feed_head set tag = 'changed' where topic = 'signing_key'")
     await service.mirror.refresh_once()
     after = await client.get(JWKS, headers={"If-None-Match": before.headers["ETag"]})
@@ -96,7 +105,12 @@ async def test_an_issuer_with_a_path_is_found_where_rfc_8414_looks_and_where_pro
 ):
     del started, database
     issuer = f"https://issuer.example{issuer_path}"
-    client = await new_client(make_settings(**settings.model_dump(exclude={"issuer", "database_url"}, exclude_none=True), issuer=issuer))
+    client = await new_client(
+        make_settings(
+            **settings.model_dump(exclude={"issuer", "database_url"}, exclude_none=True),
+            issuer=issuer,
+        )
+    )
     addresses = [
         f"/.well-known/oauth-authorization-server{issuer_path}",  # RFC 8414 section 3.1
         f"{issuer_path}/.well-known/openid-configuration",  # OpenID Discovery
@@ -110,8 +124,12 @@ async def test_an_issuer_with_a_path_is_found_where_rfc_8414_looks_and_where_pro
         assert (await client.get(f"{prefix}{JWKS}")).status == 200
         assert (await client.get(f"{prefix}/v1/denylist")).status == 200
         assert (await (await client.post(f"{prefix}/v1/token")).json())["error"] == "invalid_client"
-        assert (await (await client.post(f"{prefix}/v1/revoke")).json())["error"] == "invalid_request"
-        assert (await (await client.post(f"{prefix}/v1/introspect")).json())["error"] == "invalid_client"
+        assert (await (await client.post(f"{prefix}/v1/revoke")).json())[
+            "error"
+        ] == "invalid_request"
+        assert (await (await client.post(f"{prefix}/v1/introspect")).json())[
+            "error"
+        ] == "invalid_client"
 
 
 async def test_a_copy_that_postgres_has_not_confirmed_is_not_to_be_kept(client, service):

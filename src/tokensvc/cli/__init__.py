@@ -12,5 +12,7 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("tokensvc"):
             raise
-        sys.exit(f"tokensvc: the command line needs the server extra ({error.name} is missing): pip install 'tokensvc[server]'")
+        sys.exit(
+            f"tokensvc: the command line needs the server extra ({error.name} is missing): pip install 'tokensvc[server]'"
+        )
     root(prog_name="tokensvc")

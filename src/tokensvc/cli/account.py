@@ -42,7 +42,12 @@ def list_(output: str) -> None:
     """List all accounts."""
     found = operate(lambda database, _: accounts.list_accounts(database))
     rows = [_row(account) for account in found]
-    print_rows(rows, output, columns=["id", "name", "state", "tier", "created_at"], empty="no accounts yet: tokensvc account create NAME")
+    print_rows(
+        rows,
+        output,
+        columns=["id", "name", "state", "tier", "created_at"],
+        empty="no accounts yet: tokensvc account create NAME",
+    )
 
 
 @command.command("show")
@@ -50,7 +55,9 @@ def list_(output: str) -> None:
 @output_option
 def show(account_id: str, output: str) -> None:
     """Show one account."""
-    print_row(_row(operate(lambda database, _: accounts.load_account(database, account_id))), output)
+    print_row(
+        _row(operate(lambda database, _: accounts.load_account(database, account_id))), output
+    )
 
 
 @command.command("update")
@@ -58,7 +65,14 @@ def show(account_id: str, output: str) -> None:
 @click.option("--name", help="A new name.")
 @limit_options
 @output_option
-def update(account_id: str, name: str | None, tier: str | None, per_minute: int | None, per_day: int | None, output: str) -> None:
+def update(
+    account_id: str,
+    name: str | None,
+    tier: str | None,
+    per_minute: int | None,
+    per_day: int | None,
+    output: str,
+) -> None:
     """Change an account: its name, and how many tokens all its keys together may get.
 
     \b
@@ -67,7 +81,14 @@ def update(account_id: str, name: str | None, tier: str | None, per_minute: int 
     """
     changes = limit_changes(tier, per_minute, per_day)
     print_row(
-        _row(operate(lambda database, _: accounts.update_account(database, account_id, name=name, limits=changes, actor=actor()))), output
+        _row(
+            operate(
+                lambda database, _: accounts.update_account(
+                    database, account_id, name=name, limits=changes, actor=actor()
+                )
+            )
+        ),
+        output,
     )
 
 
@@ -79,7 +100,14 @@ def update(account_id: str, name: str | None, tier: str | None, per_minute: int 
 def suspend(account_id: str, output: str, wait: int | None, *, yes: bool) -> None:
     """Suspend an account: its keys get no tokens, and its live tokens are refused within a second. Reversible."""
     confirm(f"Suspend {account_id}? All its live tokens die.", yes=yes)
-    print_row(_row(operate(lambda database, _: accounts.suspend_account(database, account_id, actor=actor()))), output)
+    print_row(
+        _row(
+            operate(
+                lambda database, _: accounts.suspend_account(database, account_id, actor=actor())
+            )
+        ),
+        output,
+    )
     wait_for_followers(wait)
 
 
@@ -88,7 +116,14 @@ def suspend(account_id: str, output: str, wait: int | None, *, yes: bool) -> Non
 @output_option
 def resume(account_id: str, output: str) -> None:
     """End a suspension. Tokens from before stay dead; the keys get new ones."""
-    print_row(_row(operate(lambda database, _: accounts.resume_account(database, account_id, actor=actor()))), output)
+    print_row(
+        _row(
+            operate(
+                lambda database, _: accounts.resume_account(database, account_id, actor=actor())
+            )
+        ),
+        output,
+    )
 
 
 @command.command("delete")

@@ -18,9 +18,15 @@ if TYPE_CHECKING:
     from tokensvc.core.exchange import Audience
 
 _description = click.option("--description", default=None, help="Who that is.")
-_token_ttl = click.option("--token-ttl", type=Duration("default"), help="How long its tokens live: 60s, 10m; or default.")
+_token_ttl = click.option(
+    "--token-ttl", type=Duration("default"), help="How long its tokens live: 60s, 10m; or default."
+)
 
-_alg = click.option("--alg", type=click.Choice(ALGORITHMS), help="What signs its tokens; ES256 unless told otherwise.")
+_alg = click.option(
+    "--alg",
+    type=click.Choice(ALGORITHMS),
+    help="What signs its tokens; ES256 unless told otherwise.",
+)
 
 
 @click.group("audience")
@@ -34,7 +40,9 @@ def command() -> None:
 @_token_ttl
 @_alg
 @output_option
-def add(name: str, description: str | None, token_ttl: timedelta | None, alg: str | None, output: str) -> None:
+def add(
+    name: str, description: str | None, token_ttl: timedelta | None, alg: str | None, output: str
+) -> None:
     """Add an audience.
 
     \b
@@ -60,8 +68,16 @@ def add(name: str, description: str | None, token_ttl: timedelta | None, alg: st
 @output_option
 def list_(output: str) -> None:
     """List all audiences."""
-    rows = [_row(audience) for audience in operate(lambda database, _: audiences.list_audiences(database))]
-    print_rows(rows, output, columns=["name", "description", "token_ttl", "alg", "created_at"], empty="no audiences")
+    rows = [
+        _row(audience)
+        for audience in operate(lambda database, _: audiences.list_audiences(database))
+    ]
+    print_rows(
+        rows,
+        output,
+        columns=["name", "description", "token_ttl", "alg", "created_at"],
+        empty="no audiences",
+    )
 
 
 @command.command("update")
@@ -70,11 +86,19 @@ def list_(output: str) -> None:
 @_token_ttl
 @_alg
 @output_option
-def update(name: str, description: str | None, token_ttl: timedelta | None, alg: str | None, output: str) -> None:
+def update(
+    name: str, description: str | None, token_ttl: timedelta | None, alg: str | None, output: str
+) -> None:
     """Change an audience; what is not given stays. Live tokens keep their life."""
     updated = operate(
         lambda database, settings: audiences.update_audience(
-            database, settings, name, description=description, token_life=token_ttl, alg=alg, actor=actor()
+            database,
+            settings,
+            name,
+            description=description,
+            token_life=token_ttl,
+            alg=alg,
+            actor=actor(),
         )
     )
     print_row(_row(updated), output)
@@ -87,14 +111,22 @@ def update(name: str, description: str | None, token_ttl: timedelta | None, alg:
 @output_option
 def remove(name: str, output: str) -> None:
     """Remove an audience: no tokens for it any more; live ones stay good until they expire."""
-    operate(lambda database, settings: audiences.remove_audience(database, settings, name, actor=actor()))
+    operate(
+        lambda database, settings: audiences.remove_audience(
+            database, settings, name, actor=actor()
+        )
+    )
     print_row({"name": name, "state": "removed"}, output)
 
 
 def _say_when(audience: Audience) -> None:
     if audience.alg != DEFAULT_ALGORITHM:
-        say(f"tokens are signed with {audience.alg} as soon as every cache has a key of it, until then with {DEFAULT_ALGORITHM};")
-        say(f"a running service makes the first {audience.alg} key by itself: tokensvc signing-key list tells from when it signs")
+        say(
+            f"tokens are signed with {audience.alg} as soon as every cache has a key of it, until then with {DEFAULT_ALGORITHM};"
+        )
+        say(
+            f"a running service makes the first {audience.alg} key by itself: tokensvc signing-key list tells from when it signs"
+        )
 
 
 def _row(audience: Audience) -> Row:

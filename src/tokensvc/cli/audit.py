@@ -18,10 +18,21 @@ def command() -> None:
 
 @command.command("list")
 @click.option("--subject", help="Only what happened to this key, account, ...")
-@click.option("--most", type=click.IntRange(1, 10_000), default=50, show_default=True, help="How many, newest first.")
+@click.option(
+    "--most",
+    type=click.IntRange(1, 10_000),
+    default=50,
+    show_default=True,
+    help="How many, newest first.",
+)
 @output_option
 def list_(subject: str | None, most: int, output: str) -> None:
     """List events, newest first."""
     found = operate(lambda database, _: list_events(database, subject=subject, most=most))
     rows = [dataclasses.asdict(event) for event in found]
-    print_rows(rows, output, columns=["at", "actor", "action", "subject", "detail"], empty="nothing has happened")
+    print_rows(
+        rows,
+        output,
+        columns=["at", "actor", "action", "subject", "detail"],
+        empty="nothing has happened",
+    )

@@ -22,7 +22,9 @@ def command() -> None:
 @output_option
 def add(name: str, description: str, output: str) -> None:
     """Add a capability, like orders:read."""
-    added = operate(lambda database, _: capabilities.add_capability(database, name, description, actor=actor()))
+    added = operate(
+        lambda database, _: capabilities.add_capability(database, name, description, actor=actor())
+    )
     print_row(dataclasses.asdict(added), output)
 
 
@@ -32,7 +34,9 @@ def list_(output: str) -> None:
     """List all capabilities."""
     found = operate(lambda database, _: capabilities.list_capabilities(database))
     rows = [dataclasses.asdict(capability) for capability in found]
-    print_rows(rows, output, columns=["name", "description", "created_at"], empty="no capabilities yet")
+    print_rows(
+        rows, output, columns=["name", "description", "created_at"], empty="no capabilities yet"
+    )
 
 
 @command.command("remove")

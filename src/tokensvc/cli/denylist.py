@@ -45,19 +45,39 @@ def list_(output: str) -> None:
 @output_option
 def followers(output: str) -> None:
     """List who follows the feed and what each has applied, by its own word: it asks for what comes after that."""
-    rows = [follower_row(follower) for follower in operate(lambda database, _: list_followers(database))]
+    rows = [
+        follower_row(follower) for follower in operate(lambda database, _: list_followers(database))
+    ]
     columns = ["name", "state", "applied", "head", "lag_seconds", "seen_at", "authenticated"]
     print_rows(rows, output, columns=columns, empty="no follower was heard of in the last hour")
 
 
 @command.command("add")
 @click.option("--jti", help="One token, by its id.")
-@click.option("--exp-in", type=Duration(), help="With --jti: how long the token lives from now, at most; as long as any can by default.")
-@click.option("--key", "key_id", metavar="KEY_ID", help="All tokens that this key has got so far; the key itself stays as it is.")
-@click.option("--account", "account_id", metavar="ACCOUNT_ID", help="The same for all keys of an account.")
+@click.option(
+    "--exp-in",
+    type=Duration(),
+    help="With --jti: how long the token lives from now, at most; as long as any can by default.",
+)
+@click.option(
+    "--key",
+    "key_id",
+    metavar="KEY_ID",
+    help="All tokens that this key has got so far; the key itself stays as it is.",
+)
+@click.option(
+    "--account", "account_id", metavar="ACCOUNT_ID", help="The same for all keys of an account."
+)
 @click.option("--reason", default="", help="For the audit trail.")
 @output_option
-def add(jti: str | None, exp_in: timedelta | None, key_id: str | None, account_id: str | None, reason: str, output: str) -> None:
+def add(
+    jti: str | None,
+    exp_in: timedelta | None,
+    key_id: str | None,
+    account_id: str | None,
+    reason: str,
+    output: str,
+) -> None:
     """Add an entry by hand: every follower refuses what it covers within a second.
 
     \b
@@ -65,14 +85,13 @@ def add(jti: str | None, exp_in: timedelta | None, key_id: str | None, account_i
     tokensvc denylist add --key key_...       new tokens are good at once; to stop those too: tokensvc key disable
     """
     if [jti, key_id, account_id].count(None) != 2:  # noqa: PLR2004 - two of three
-        msg = "name one thing: --jti, --key or --account"
-        raise click.UsageError(msg)
+        raise click.UsageError("name one thing: --jti, --key or --account")
     if exp_in is not None and jti is None:
-        msg = "--exp-in goes with --jti: tokens of keys and accounts are denied for as long as any can live"
-        raise click.UsageError(msg)
+        raise click.UsageError(
+            "--exp-in goes with --jti: tokens of keys and accounts are denied for as long as any can live"
+        )
     if key_id is not None and not key_id.startswith("key_"):
-        msg = "--key takes the id of a key, key_..., never the key itself"
-        raise click.UsageError(msg)
+        raise click.UsageError("--key takes the id of a key, key_..., never the key itself")
 
     async def act(database: Database) -> DenylistRow:
         if jti is not None:
@@ -86,7 +105,13 @@ def add(jti: str | None, exp_in: timedelta | None, key_id: str | None, account_i
 
 @command.command("watch")
 @click.option("--after", metavar="CURSOR", help="Go on after this entry; from now on by default.")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="A line for people, or a JSON object a line.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    help="A line for people, or a JSON object a line.",
+)
 def watch(after: str | None, output: str) -> None:
     """Print entries as they come, until Ctrl-C.
 
@@ -100,7 +125,9 @@ def watch(after: str | None, output: str) -> None:
 
 async def _watch(database: Database, watcher: DenylistWatcher, output: str) -> None:
     is_away = False
-    say(f"watching, from {(await _show_once(database, watcher, output)).position} on; Ctrl-C ends it")
+    say(
+        f"watching, from {(await _show_once(database, watcher, output)).position} on; Ctrl-C ends it"
+    )
     while True:
         await asyncio.sleep(POLL_SECONDS)
         try:
@@ -116,7 +143,9 @@ async def _watch(database: Database, watcher: DenylistWatcher, output: str) -> N
 async def _show_once(database: Database, watcher: DenylistWatcher, output: str) -> Look:
     look = await watcher.look_once(database)
     if look.went_back:
-        say("THE HISTORY WENT BACK: a failover, a restored backup, or a position from elsewhere. Revocations may be lost. In force now:")
+        say(
+            "THE HISTORY WENT BACK: a failover, a restored backup, or a position from elsewhere. Revocations may be lost. In force now:"
+        )
         if output == "json":
             print_row({"reset": True, "cursor": str(look.position)}, output)
     for entry in look.rows:

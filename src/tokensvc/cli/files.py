@@ -20,8 +20,7 @@ def read_file(path: Path) -> bytes:
     try:
         return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
     except OSError as error:
-        msg = f"{path} cannot be read: {error.strerror}"
-        raise InvalidInputError(msg) from error
+        raise InvalidInputError(f"{path} cannot be read: {error.strerror}") from error
 
 
 @contextmanager
@@ -33,8 +32,9 @@ def reserved(path: Path | None) -> Iterator[TextIO | None]:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
-        msg = f"{path} cannot be made ({error.strerror}); name a new file in a folder that exists"
-        raise InvalidInputError(msg) from error
+        raise InvalidInputError(
+            f"{path} cannot be made ({error.strerror}); name a new file in a folder that exists"
+        ) from error
     try:
         with os.fdopen(descriptor, "w") as file:
             yield file

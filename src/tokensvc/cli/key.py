@@ -11,7 +11,16 @@ import click
 
 from tokensvc.cli.files import reserved
 from tokensvc.cli.limits import limit_changes, limit_options
-from tokensvc.cli.output import Duration, Row, confirm, output_option, print_row, print_rows, say, yes_option
+from tokensvc.cli.output import (
+    Duration,
+    Row,
+    confirm,
+    output_option,
+    print_row,
+    print_rows,
+    say,
+    yes_option,
+)
 from tokensvc.cli.session import actor, operate
 from tokensvc.cli.usage import build_usage, draw_usage
 from tokensvc.cli.waiting import wait_for_followers, wait_option
@@ -24,9 +33,13 @@ if TYPE_CHECKING:
 
     from tokensvc.issuer.api_keys import ListedKey, NewKey
 
-_capabilities = click.option("--capability", "capabilities", multiple=True, help="What tokens may do; give it several times.")
+_capabilities = click.option(
+    "--capability", "capabilities", multiple=True, help="What tokens may do; give it several times."
+)
 _write_env = click.option(
-    "--write-env", type=click.Path(path_type=Path), help="Also write TOKENSVC_API_KEY=... to this new file, mode 0600."
+    "--write-env",
+    type=click.Path(path_type=Path),
+    help="Also write TOKENSVC_API_KEY=... to this new file, mode 0600.",
 )
 
 
@@ -71,7 +84,9 @@ def create(
     )
     with reserved(write_env) as file:
         made = operate(
-            lambda database, settings: api_keys.create_key(database, account_id, wish, prefix=settings.key_prefix, actor=actor())
+            lambda database, settings: api_keys.create_key(
+                database, account_id, wish, prefix=settings.key_prefix, actor=actor()
+            )
         )
         _print_new(made, output, file)
 
@@ -83,7 +98,16 @@ def list_(account_id: str | None, output: str) -> None:
     """List API keys."""
     found = operate(lambda database, _: api_keys.list_keys(database, account_id))
     rows = [_row(listed) for listed in found]
-    columns = ["id", "name", "hint", "state", "capabilities", "expires_at", "last_used_at", "account"]
+    columns = [
+        "id",
+        "name",
+        "hint",
+        "state",
+        "capabilities",
+        "expires_at",
+        "last_used_at",
+        "account",
+    ]
     print_rows(rows, output, columns=columns, empty="no keys yet: tokensvc key create --help")
 
 
@@ -125,14 +149,25 @@ def update(
         life=expires_in,
         limits=limit_changes(tier, per_minute, per_day),
     )
-    changed = operate(lambda database, _: api_keys.update_key(database, key_id, changes, actor=actor(), end_tokens=end_tokens))
+    changed = operate(
+        lambda database, _: api_keys.update_key(
+            database, key_id, changes, actor=actor(), end_tokens=end_tokens
+        )
+    )
     print_row(_row(changed), output)
 
 
 @command.command("usage")
 @click.argument("key_id")
-@click.option("--since", type=Duration(), default="48h", show_default=True, help="How far back: 48h, 7d, 90d.")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), help="Text on a terminal, JSON otherwise.")
+@click.option(
+    "--since", type=Duration(), default="48h", show_default=True, help="How far back: 48h, 7d, 90d."
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["text", "json"]),
+    help="Text on a terminal, JSON otherwise.",
+)
 def usage(key_id: str, since: timedelta, output: str | None) -> None:
     """Show how many tokens a key got, and what was refused, hour by hour (UTC). Some seconds late."""
     hours, last, now = operate(lambda database, _: list_usage(database, key_id, since=since))
@@ -148,7 +183,10 @@ def usage(key_id: str, since: timedelta, output: str | None) -> None:
 @output_option
 def disable(key_id: str, output: str, wait: int | None) -> None:
     """Disable a key: no new tokens, live ones are refused within a second. Reversible: enable."""
-    print_row(_row(operate(lambda database, _: api_keys.disable_key(database, key_id, actor=actor()))), output)
+    print_row(
+        _row(operate(lambda database, _: api_keys.disable_key(database, key_id, actor=actor()))),
+        output,
+    )
     wait_for_followers(wait)
 
 
@@ -157,12 +195,21 @@ def disable(key_id: str, output: str, wait: int | None) -> None:
 @output_option
 def enable(key_id: str, output: str) -> None:
     """Enable a disabled key. Tokens from before stay dead; it gets new ones."""
-    print_row(_row(operate(lambda database, _: api_keys.enable_key(database, key_id, actor=actor()))), output)
+    print_row(
+        _row(operate(lambda database, _: api_keys.enable_key(database, key_id, actor=actor()))),
+        output,
+    )
 
 
 @command.command("rotate")
 @click.argument("key_id")
-@click.option("--grace", type=Duration("now"), default="24h", show_default=True, help="How long the old key works: now, 1h, 7d.")
+@click.option(
+    "--grace",
+    type=Duration("now"),
+    default="24h",
+    show_default=True,
+    help="How long the old key works: now, 1h, 7d.",
+)
 @_write_env
 @output_option
 def rotate(key_id: str, grace: timedelta, write_env: Path | None, output: str) -> None:
@@ -173,7 +220,9 @@ def rotate(key_id: str, grace: timedelta, write_env: Path | None, output: str) -
     """
     with reserved(write_env) as file:
         made = operate(
-            lambda database, settings: api_keys.rotate_key(database, key_id, grace=grace, prefix=settings.key_prefix, actor=actor())
+            lambda database, settings: api_keys.rotate_key(
+                database, key_id, grace=grace, prefix=settings.key_prefix, actor=actor()
+            )
         )
         _print_new(made, output, file)
 
@@ -186,7 +235,10 @@ def rotate(key_id: str, grace: timedelta, write_env: Path | None, output: str) -
 def revoke(key_id: str, output: str, wait: int | None, *, yes: bool) -> None:
     """Revoke a key for good: no token any more, and all its live tokens are refused within a second."""
     confirm(f"Revoke {key_id}? This cannot be undone; `disable` can.", yes=yes)
-    print_row(_row(operate(lambda database, _: api_keys.revoke_key(database, key_id, actor=actor()))), output)
+    print_row(
+        _row(operate(lambda database, _: api_keys.revoke_key(database, key_id, actor=actor()))),
+        output,
+    )
     wait_for_followers(wait)
 
 

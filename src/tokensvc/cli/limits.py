@@ -28,11 +28,21 @@ class _Limit(click.ParamType[int]):
 def limit_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command `--tier`, `--per-minute` and `--per-day`; see `limit_changes`."""
     tier = click.option("--tier", help=f"Named limits (tokensvc tier list), or {_INHERIT}.")
-    minute = click.option("--per-minute", type=_Limit(), help=f"Tokens a minute, whatever the tier says; or {_INHERIT}.")
-    day = click.option("--per-day", type=_Limit(), help=f"Tokens a day (UTC), whatever the tier says; or {_INHERIT}.")
+    minute = click.option(
+        "--per-minute",
+        type=_Limit(),
+        help=f"Tokens a minute, whatever the tier says; or {_INHERIT}.",
+    )
+    day = click.option(
+        "--per-day",
+        type=_Limit(),
+        help=f"Tokens a day (UTC), whatever the tier says; or {_INHERIT}.",
+    )
     return tier(minute(day(command)))
 
 
 def limit_changes(tier: str | None, per_minute: int | None, per_day: int | None) -> LimitChanges:
     """Return what the options of `limit_options` ask for."""
-    return LimitChanges(tier="" if tier == _INHERIT else tier, per_minute=per_minute, per_day=per_day)
+    return LimitChanges(
+        tier="" if tier == _INHERIT else tier, per_minute=per_minute, per_day=per_day
+    )

@@ -13,4 +13,6 @@ from tokensvc.issuer.start import apply_migrations
 @output_option
 def command(output: str) -> None:
     """Apply the migrations that this database lacks. Several at once are safe; one that was edited after its release is refused."""
-    print_row({"applied": operate(lambda database, _: apply_migrations(database), check=False)}, output)
+    print_row(
+        {"applied": operate(lambda database, _: apply_migrations(database), check=False)}, output
+    )

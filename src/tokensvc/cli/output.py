@@ -29,7 +29,12 @@ class Duration(click.ParamType[timedelta]):
     def __init__(self, zero: str | None = None) -> None:
         self._zero = zero
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:  # noqa: ANN401
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's own signature
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> timedelta:
         """Parse."""
         if isinstance(value, timedelta):
             return value
@@ -53,7 +58,13 @@ def output_option(command: Callable[..., None]) -> Callable[..., None]:
         callback=lambda ctx, _, value: ctx.meta.__setitem__(_FIELD, value),
         help="Print only this value, bare: id, key, ...",
     )
-    choice = click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="For people, or for programs.")
+    choice = click.option(
+        "-o",
+        "--output",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        help="For people, or for programs.",
+    )
     return choice(field(command))
 
 
@@ -99,7 +110,9 @@ def print_rows(rows: Sequence[Row], output: str, *, columns: Sequence[str], empt
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
-    table = Table(*(name.replace("_", " ") for name in columns), box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        *(name.replace("_", " ") for name in columns), box=box.SIMPLE_HEAD, pad_edge=False
+    )
     for row in rows:
         table.add_row(*(_text(row[name]) for name in columns))
     console = Console(highlight=False, markup=False)
@@ -117,8 +130,7 @@ def _print_field(rows: Sequence[Row]) -> bool:
     field = click.get_current_context().meta.get(_FIELD)
     for row in rows if field is not None else ():
         if field not in row:
-            msg = f"there is no field {field!r}; there are {', '.join(row)}"
-            raise click.UsageError(msg)
+            raise click.UsageError(f"there is no field {field!r}; there are {', '.join(row)}")
         click.echo(_text(row[field]))
     return field is not None
 
@@ -140,5 +152,4 @@ def _text(value: object) -> str:
 def _plain(value: object) -> str:
     if isinstance(value, datetime):
         return value.isoformat().replace("+00:00", "Z")
-    msg = f"cannot print {type(value).__name__}"
-    raise TypeError(msg)
+    raise TypeError(f"cannot print {type(value).__name__}")

@@ -13,7 +13,10 @@ from tokensvc.core import errors
 # command -> (module, one line of help); the module has an attribute `command`
 _COMMANDS: Final = {
     "serve": ("serve", "Run the service."),
-    "init": ("init", "Prepare database, master key, signing keys and a first admin; serve does it by itself."),
+    "init": (
+        "init",
+        "Prepare database, master key, signing keys and a first admin; serve does it by itself.",
+    ),
     "migrate": ("migrate", "Bring the database's schema up to date."),
     "account": ("account", "Owners of API keys."),
     "key": ("key", "API keys."),

@@ -27,7 +27,13 @@ if TYPE_CHECKING:
 
 
 @click.command("serve")
-@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that answer requests.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Processes that answer requests.",
+)
 def command(workers: int) -> None:
     """Run the service until Ctrl-C or SIGTERM; requests in flight are answered first.
 
@@ -49,7 +55,9 @@ def _serve(settings: Settings, workers: int) -> None:
         asyncio.run(_initialise(settings, url))
 
         def ready() -> None:
-            click.echo(f"tokensvc {__version__} serves {settings.issuer_url} (process {os.getpid()}); Ctrl-C stops it.")
+            click.echo(
+                f"tokensvc {__version__} serves {settings.issuer_url} (process {os.getpid()}); Ctrl-C stops it."
+            )
             sys.stdout.flush()
 
         if workers == 1:

@@ -57,7 +57,9 @@ def database_url(settings: Settings) -> Iterator[str]:
         postgres.stop()
 
 
-async def _run(act: Callable[[Database, Settings], Awaitable[T]], settings: Settings, url: str, *, check: bool) -> T:
+async def _run(
+    act: Callable[[Database, Settings], Awaitable[T]], settings: Settings, url: str, *, check: bool
+) -> T:
     from tokensvc.issuer.database import open_database  # noqa: PLC0415
 
     database = await open_database(url, max_size=2, direct_url=settings.direct_url)

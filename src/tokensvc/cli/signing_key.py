@@ -15,7 +15,12 @@ from tokensvc.cli.waiting import wait_for_followers, wait_option
 from tokensvc.core.jwks import ALGORITHMS
 from tokensvc.core.keyring import DEFAULT_ALGORITHM
 from tokensvc.issuer.master_key import load_master_key
-from tokensvc.issuer.rotation import Urgency, list_signing_keys_with_phase, revoke_signing_key_now, rotate_once
+from tokensvc.issuer.rotation import (
+    Urgency,
+    list_signing_keys_with_phase,
+    revoke_signing_key_now,
+    rotate_once,
+)
 from tokensvc.issuer.signing_keys import export_private_key, import_signing_key, load_public_key
 
 if TYPE_CHECKING:
@@ -53,22 +58,45 @@ def list_(output: str) -> None:
         }
         for listed in found
     ]
-    columns = ["kid", "alg", "phase", "age_seconds", "active_at", "safe_to_activate_at", "safe_to_remove_at"]
+    columns = [
+        "kid",
+        "alg",
+        "phase",
+        "age_seconds",
+        "active_at",
+        "safe_to_activate_at",
+        "safe_to_remove_at",
+    ]
     print_rows(rows, output, columns=columns, empty="no signing keys yet: tokensvc init")
 
 
 @command.command("rotate")
-@click.option("--now", "at_once", is_flag=True, help="At once, if every cache has the next key already.")
-@click.option("--force", is_flag=True, help="With --now: also if verifiers will refuse good tokens for a while.")
-@click.option("--alg", type=click.Choice(ALGORITHMS), default=DEFAULT_ALGORITHM, show_default=True, help="Whose keyring.")
+@click.option(
+    "--now", "at_once", is_flag=True, help="At once, if every cache has the next key already."
+)
+@click.option(
+    "--force",
+    is_flag=True,
+    help="With --now: also if verifiers will refuse good tokens for a while.",
+)
+@click.option(
+    "--alg",
+    type=click.Choice(ALGORITHMS),
+    default=DEFAULT_ALGORITHM,
+    show_default=True,
+    help="Whose keyring.",
+)
 @output_option
 def rotate(alg: str, output: str, *, at_once: bool, force: bool) -> None:
     """Let the standby take over as soon as every cache has it, and publish a new standby. The old key's tokens stay good."""
     if force and not at_once:
-        msg = "--force goes with --now: a rotation without --now is never unsafe"
-        raise click.UsageError(msg)
+        raise click.UsageError("--force goes with --now: a rotation without --now is never unsafe")
     urgency = Urgency(asked=True, at_once=at_once, force=force)
-    plan = _operate(lambda database, settings, master: rotate_once(database, settings, master, alg=alg, urgency=urgency, actor=actor()))
+    plan = _operate(
+        lambda database, settings, master: rotate_once(
+            database, settings, master, alg=alg, urgency=urgency, actor=actor()
+        )
+    )
     if plan is None:
         say("another process has rotated just now; see: tokensvc signing-key list")
         print_row({"kid": None, "active_at": None, "unsafe_for_seconds": None}, output)
@@ -78,7 +106,9 @@ def rotate(alg: str, output: str, *, at_once: bool, force: bool) -> None:
     if plan.new_signer:
         say(f"the first {alg} keys were made: tokensvc signing-key list")
     if unsafe:
-        say(f"forced: verifiers that have not fetched it may refuse good tokens for up to {unsafe} s")
+        say(
+            f"forced: verifiers that have not fetched it may refuse good tokens for up to {unsafe} s"
+        )
     elif output == "text" and not plan.new_standby:
         say("it is published already and signs from then on, when no cache can lack it any more")
 
@@ -96,16 +126,25 @@ def revoke(kid: str, reason: str, output: str, wait: int | None, *, yes: bool) -
     """
     confirm(f"Revoke {kid}? Every token that it signed dies, and this cannot be undone.", yes=yes)
     plan = _operate(
-        lambda database, settings, master: revoke_signing_key_now(database, settings, master, kid, actor=actor(), reason=reason)
+        lambda database, settings, master: revoke_signing_key_now(
+            database, settings, master, kid, actor=actor(), reason=reason
+        )
     )
-    print_row({"kid": kid, "state": "revoked", "successor": None if plan is None else plan.kid}, output)
+    print_row(
+        {"kid": kid, "state": "revoked", "successor": None if plan is None else plan.kid}, output
+    )
     wait_for_followers(wait)
 
 
 @command.command("export")
 @click.argument("kid")
 @click.option("--pem", is_flag=True, help="The public key as PEM, for what reads no JWKS.")
-@click.option("--private", "private_file", type=click.Path(path_type=Path), help="The private key, as PEM, to this new file (mode 0600).")
+@click.option(
+    "--private",
+    "private_file",
+    type=click.Path(path_type=Path),
+    help="The private key, as PEM, to this new file (mode 0600).",
+)
 def export(kid: str, private_file: Path | None, *, pem: bool) -> None:
     """Print the public key as a JWK or PEM; the private one leaves only with --private, and that is audited."""
     if private_file is None:
@@ -113,7 +152,9 @@ def export(kid: str, private_file: Path | None, *, pem: bool) -> None:
         click.echo(public_pem.decode("ascii").strip() if pem else json.dumps(jwk))
         return
     with reserved(private_file) as file:
-        exported = _operate(lambda database, _, master: export_private_key(database, master, kid, actor=actor()))
+        exported = _operate(
+            lambda database, _, master: export_private_key(database, master, kid, actor=actor())
+        )
         cast("TextIO", file).write(exported.decode("ascii"))
     say(f"the private key is in {private_file}: whoever reads it can sign tokens")
 
@@ -127,7 +168,11 @@ def import_(source: Path, output: str) -> None:
     It becomes the standby: published now, it signs after the next rotation.
     """
     text = read_file(source)
-    imported = _operate(lambda database, settings, master: import_signing_key(database, settings, master, text, actor=actor()))
+    imported = _operate(
+        lambda database, settings, master: import_signing_key(
+            database, settings, master, text, actor=actor()
+        )
+    )
     print_row({"kid": imported.kid, "alg": imported.alg, "phase": "pending"}, output)
     if output == "text":
         say(f"next: tokensvc signing-key rotate --alg {imported.alg}")

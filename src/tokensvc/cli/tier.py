@@ -14,7 +14,14 @@ from tokensvc.issuer import tiers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_COLUMNS = ["name", "key_per_minute", "key_per_day", "account_per_minute", "account_per_day", "description"]
+_COLUMNS = [
+    "name",
+    "key_per_minute",
+    "key_per_day",
+    "account_per_minute",
+    "account_per_day",
+    "description",
+]
 _number = click.IntRange(min=1)
 
 
@@ -24,7 +31,11 @@ def command() -> None:
 
 
 def _account_limits(function: Callable[..., None]) -> Callable[..., None]:
-    minute = click.option("--account-per-minute", type=_number, help="Tokens for all keys of an account together; 10 x a key's if new.")
+    minute = click.option(
+        "--account-per-minute",
+        type=_number,
+        help="Tokens for all keys of an account together; 10 x a key's if new.",
+    )
     day = click.option("--account-per-day", type=_number, help="The same per day (UTC).")
     return minute(day(function))
 
@@ -70,7 +81,9 @@ def add(
 @output_option
 def list_(output: str) -> None:
     """List all tiers."""
-    rows = [dataclasses.asdict(tier) for tier in operate(lambda database, _: tiers.list_tiers(database))]
+    rows = [
+        dataclasses.asdict(tier) for tier in operate(lambda database, _: tiers.list_tiers(database))
+    ]
     print_rows(rows, output, columns=_COLUMNS, empty="no tiers")
 
 

@@ -16,7 +16,12 @@ from tokensvc.cli.output import Duration, output_option, print_row, say, seconds
 from tokensvc.cli.session import actor, has_database, operate
 from tokensvc.cli.waiting import wait_for_followers, wait_option
 from tokensvc.core.claims import build_payload
-from tokensvc.core.errors import InvalidInputError, NotFoundError, StartRefusedError, UnavailableError
+from tokensvc.core.errors import (
+    InvalidInputError,
+    NotFoundError,
+    StartRefusedError,
+    UnavailableError,
+)
 from tokensvc.core.jwks import ALGORITHMS, parse_jwks
 from tokensvc.core.token import parse_unverified, read_unverified
 from tokensvc.core.verification import check_token
@@ -39,12 +44,24 @@ def command() -> None:
 
 
 @command.command("get")
-@click.option("--key-file", type=click.Path(path_type=Path), help="File that holds the API key; - reads it from stdin.")
+@click.option(
+    "--key-file",
+    type=click.Path(path_type=Path),
+    help="File that holds the API key; - reads it from stdin.",
+)
 @click.option("--issuer", help="Where the service is; the one of the settings by default.")
-@click.option("--scope", help="Some of the key's capabilities, separated by spaces; all by default.")
+@click.option(
+    "--scope", help="Some of the key's capabilities, separated by spaces; all by default."
+)
 @click.option("--audience", help="Whom the token is for.")
 @click.option("--expires-in", type=Duration(), help="A shorter life: 60s, 5m.")
-def get(key_file: Path | None, issuer: str | None, scope: str | None, audience: str | None, expires_in: timedelta | None) -> None:
+def get(
+    key_file: Path | None,
+    issuer: str | None,
+    scope: str | None,
+    audience: str | None,
+    expires_in: timedelta | None,
+) -> None:
     """Exchange an API key for a token and print the token.
 
     The key comes from --key-file, or TOKENSVC_API_KEY, or is asked for.
@@ -52,18 +69,34 @@ def get(key_file: Path | None, issuer: str | None, scope: str | None, audience: 
     from tokensvc.client.exchange import request_token  # noqa: PLC0415 - brings aiohttp
 
     key = _read_key(key_file)
-    form = {"scope": scope, "audience": audience, "expires_in": None if expires_in is None else str(seconds(expires_in))}
+    form = {
+        "scope": scope,
+        "audience": audience,
+        "expires_in": None if expires_in is None else str(seconds(expires_in)),
+    }
     url = issuer or load_settings().issuer_url
-    click.echo(asyncio.run(request_token(url, key, {name: value for name, value in form.items() if value is not None})))
+    click.echo(
+        asyncio.run(
+            request_token(
+                url, key, {name: value for name, value in form.items() if value is not None}
+            )
+        )
+    )
 
 
 @command.command("verify")
 @_source
 @click.option("--audience", help="Whom the token must be for; the default audience if not given.")
 @click.option("--issuer", help="Who must have issued it; the one of the settings if not given.")
-@click.option("--jwks", type=click.Path(path_type=Path), help="Verify offline with this saved JWKS; the denylist is not asked.")
+@click.option(
+    "--jwks",
+    type=click.Path(path_type=Path),
+    help="Verify offline with this saved JWKS; the denylist is not asked.",
+)
 @output_option
-def verify(source: str, audience: str | None, issuer: str | None, jwks: Path | None, output: str) -> None:
+def verify(
+    source: str, audience: str | None, issuer: str | None, jwks: Path | None, output: str
+) -> None:
     """Verify a token as a relying party does: with the issuer's JWKS and denylist, or offline with a saved JWKS.
 
     \b
@@ -71,7 +104,11 @@ def verify(source: str, audience: str | None, issuer: str | None, jwks: Path | N
     tokensvc token verify --audience api --jwks jwks.json < token
     """
     settings = load_settings()
-    text, url, name = _read_token(source), issuer or settings.issuer_url, audience or settings.default_audience
+    text, url, name = (
+        _read_token(source),
+        issuer or settings.issuer_url,
+        audience or settings.default_audience,
+    )
     if jwks is None:
         claims = asyncio.run(_verify_online(text, url, name))
     else:
@@ -95,7 +132,9 @@ def inspect(source: str, output: str) -> None:
     try:
         inspected = _inspect(text)
     except (StartRefusedError, UnavailableError) as error:
-        say(f"not verified: anybody can write this, and there is no database to ask: {error.message}")
+        say(
+            f"not verified: anybody can write this, and there is no database to ask: {error.message}"
+        )
         print_row(row | {"state": "unknown", "denied_by": None}, output)
         return
     say(_describe(inspected))
@@ -116,10 +155,11 @@ def revoke(source: str, output: str, wait: int | None) -> None:
     from tokensvc.issuer.revocation import revoke_one_token  # noqa: PLC0415 - brings asyncpg
 
     text = _read_token(source)
-    jti = operate(lambda database, settings: revoke_one_token(database, settings, text, actor=actor()))
+    jti = operate(
+        lambda database, settings: revoke_one_token(database, settings, text, actor=actor())
+    )
     if jti is None:
-        msg = "this is no live token of ours: nothing to revoke"
-        raise NotFoundError(msg)
+        raise NotFoundError("this is no live token of ours: nothing to revoke")
     print_row({"jti": jti, "state": "revoked"}, output)
     wait_for_followers(wait)
 
@@ -128,8 +168,7 @@ def _inspect(text: str) -> Inspected:
     from tokensvc.issuer.inspection import inspect_token  # noqa: PLC0415 - brings asyncpg
 
     if not has_database(load_settings()):
-        msg = "TOKENSVC_DATABASE_URL is not set, and none has been made here"
-        raise UnavailableError(msg)
+        raise UnavailableError("TOKENSVC_DATABASE_URL is not set, and none has been made here")
     return operate(lambda database, settings: inspect_token(database, settings, text))
 
 
@@ -162,8 +201,7 @@ def _verify_offline(text: str, issuer: str, audience: str, jwks: Path) -> Claims
     try:
         keys = parse_jwks(jwks.read_bytes())
     except (OSError, ValueError) as error:
-        msg = f"{jwks} cannot be read as a JWKS: {error}"
-        raise InvalidInputError(msg) from error
+        raise InvalidInputError(f"{jwks} cannot be read as a JWKS: {error}") from error
     return check_token(
         unverified_token,
         key=keys.get(unverified_token.kid),
@@ -177,8 +215,9 @@ def _verify_offline(text: str, issuer: str, audience: str, jwks: Path) -> Claims
 
 def _read_token(source: str) -> str:
     if source != "-" and (len(source) > _LONGEST_PATH or not Path(source).is_file()):
-        msg = "name a file that holds the token, or - for stdin; a token on the command line is seen by everybody on this machine"
-        raise InvalidInputError(msg)
+        raise InvalidInputError(
+            "name a file that holds the token, or - for stdin; a token on the command line is seen by everybody on this machine"
+        )
     return _read_text(source)
 
 
@@ -194,7 +233,8 @@ def _read_key(path: Path | None) -> str:
 
 def _read_text(source: str) -> str:
     try:
-        return sys.stdin.read().strip() if source == "-" else Path(source).read_text("utf-8").strip()
+        return (
+            sys.stdin.read().strip() if source == "-" else Path(source).read_text("utf-8").strip()
+        )
     except (OSError, UnicodeDecodeError) as error:
-        msg = f"{source} cannot be read as text"
-        raise InvalidInputError(msg) from error
+        raise InvalidInputError(f"{source} cannot be read as text") from error

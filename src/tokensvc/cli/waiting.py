@@ -41,11 +41,17 @@ def wait_for_followers(seconds: int | None) -> None:
         return
     alive, laggards = operate(lambda database, _: _watch(database, seconds))
     if not laggards:
-        say(f"applied by all {alive} followers that are alive" if alive else "no follower is alive: nobody has asked for a minute")
+        say(
+            f"applied by all {alive} followers that are alive"
+            if alive
+            else "no follower is alive: nobody has asked for a minute"
+        )
         return
     say(f"applied by {alive - len(laggards)} of {alive} followers; these lag:")
     for laggard in laggards:
-        say(f"  {laggard.name}  at {laggard.seq} of {laggard.head_seq}, asked last {laggard.seen_at:%H:%M:%S} UTC")
+        say(
+            f"  {laggard.name}  at {laggard.seq} of {laggard.head_seq}, asked last {laggard.seen_at:%H:%M:%S} UTC"
+        )
     click.get_current_context().exit(LAGGING)
 
 
@@ -54,9 +60,13 @@ async def _watch(database: Database, seconds: int) -> tuple[int, list[FollowerRe
     target: int | None = None
     while True:
         followers = await list_followers(database)
-        target = followers[0].head_seq if followers and target is None else target  # at least the entry that was just made
+        target = (
+            followers[0].head_seq if followers and target is None else target
+        )  # at least the entry that was just made
         alive = [follower for follower in followers if follower.state != "silent"]
-        alive = [follower for follower in alive if follower.authenticated] or alive  # where names are proved, others do not count
+        alive = [
+            follower for follower in alive if follower.authenticated
+        ] or alive  # where names are proved, others do not count
         laggards = find_laggards(alive, target or 0)
         if not laggards or time.monotonic() >= deadline:
             return len(alive), laggards

@@ -54,19 +54,37 @@ class NoAnswer:
 def judge(answer: Answer | NoAnswer, *, key: ApiKey, chance: float) -> HeldToken | Failure:
     """Return the token, or why there is none."""
     if isinstance(answer, NoAnswer):
-        return Failure(kind="unavailable", message=f"the issuer cannot be reached: {answer.trouble}", until=answer.came_on + _AWAY_PAUSE)
+        return Failure(
+            kind="unavailable",
+            message=f"the issuer cannot be reached: {answer.trouble}",
+            until=answer.came_on + _AWAY_PAUSE,
+        )
     body = _parse_object(answer.body)
     if answer.status == _OK:
-        return _find_token(body, answer, chance) or _away(answer, "an answer without a usable token")
+        return _find_token(body, answer, chance) or _away(
+            answer, "an answer without a usable token"
+        )
     if answer.status == _UNAUTHORIZED:
-        return Failure(kind="key_rejected", message="the API key is not accepted", until=answer.came_on + _FINAL_PAUSE, key=key)
+        return Failure(
+            kind="key_rejected",
+            message="the API key is not accepted",
+            until=answer.came_on + _FINAL_PAUSE,
+            key=key,
+        )
     if answer.status == _TOO_MANY:
         until = answer.came_on + (parse_retry_after(answer.retry_after, answer.date) or _AWAY_PAUSE)
-        return Failure(kind="rate_limited", message=_describe(body, "over a limit of the issuer"), until=until)
+        return Failure(
+            kind="rate_limited", message=_describe(body, "over a limit of the issuer"), until=until
+        )
     if answer.status >= _FAILED or answer.status == _TIMED_OUT:
         return _away(answer, str(answer.status))
     message = _describe(body, f"the issuer answered {answer.status}; is its URL right?")
-    return Failure(kind="refused", message=message, until=answer.came_on + _FINAL_PAUSE, error=_clean(body.get("error")))
+    return Failure(
+        kind="refused",
+        message=message,
+        until=answer.came_on + _FINAL_PAUSE,
+        error=_clean(body.get("error")),
+    )
 
 
 def parse_retry_after(text: str | None, date: str | None) -> float | None:
@@ -87,7 +105,12 @@ def parse_retry_after(text: str | None, date: str | None) -> float | None:
 
 def _find_token(body: Mapping[str, object], answer: Answer, chance: float) -> HeldToken | None:
     text, kind, life = body.get("access_token"), body.get("token_type"), body.get("expires_in")
-    if not isinstance(text, str) or not _TOKEN.fullmatch(text) or not isinstance(kind, str) or kind.lower() != "bearer":
+    if (
+        not isinstance(text, str)
+        or not _TOKEN.fullmatch(text)
+        or not isinstance(kind, str)
+        or kind.lower() != "bearer"
+    ):
         return None
     if isinstance(life, bool) or not isinstance(life, int | float) or not 0 < life <= _LONGEST_LIFE:
         return None
@@ -96,7 +119,11 @@ def _find_token(body: Mapping[str, object], answer: Answer, chance: float) -> He
 
 def _away(answer: Answer, what: str) -> Failure:
     pause = parse_retry_after(answer.retry_after, answer.date) or _AWAY_PAUSE
-    return Failure(kind="unavailable", message=f"the issuer is away: it sent {what}", until=answer.came_on + pause)
+    return Failure(
+        kind="unavailable",
+        message=f"the issuer is away: it sent {what}",
+        until=answer.came_on + pause,
+    )
 
 
 def _parse_object(body: bytes) -> dict[str, object]:

@@ -74,20 +74,24 @@ def build_reader(api_key: str | Path | KeyFunction | None) -> KeyReader:
         api_key = KeyFromEnvironment()
     if isinstance(api_key, KeyFromEnvironment | KeyFromFile):
         return KeyReader(str(api_key), api_key)
-    return KeyReader(f"the function {getattr(api_key, '__qualname__', type(api_key).__qualname__)}", api_key, may_block=True)
+    return KeyReader(
+        f"the function {getattr(api_key, '__qualname__', type(api_key).__qualname__)}",
+        api_key,
+        may_block=True,
+    )
 
 
 def check_key(text: object, place: str) -> ApiKey:
     """Return the API key that was read from `place`. Raises KeyUnreadableError."""
     if not isinstance(text, str) or not text.strip():
-        msg = f"{place} holds no API key"
-        raise KeyUnreadableError(msg)
+        raise KeyUnreadableError(f"{place} holds no API key")
     stripped = text.strip()
     try:
         return parse_api_key(stripped, check_prefix(stripped[: stripped.find("-") + 1]))
     except (InvalidInputError, InvalidClientError):
-        msg = f"{place} holds something that is no API key: the form or the checksum is wrong (a file is given as a Path)"
-        raise KeyUnreadableError(msg) from None
+        raise KeyUnreadableError(
+            f"{place} holds something that is no API key: the form or the checksum is wrong (a file is given as a Path)"
+        ) from None
 
 
 def explain(error: Exception, place: str) -> KeyUnreadableError:

@@ -19,7 +19,13 @@ _CHUNK = 8192
 
 
 def post_form(
-    url: str, key: ApiKey, form: Mapping[str, str], *, seconds: float, clock: Callable[[], float], tls: ssl.SSLContext | None = None
+    url: str,
+    key: ApiKey,
+    form: Mapping[str, str],
+    *,
+    seconds: float,
+    clock: Callable[[], float],
+    tls: ssl.SSLContext | None = None,
 ) -> Answer | NoAnswer:
     """Ask the token endpoint once."""
     parts, sent_on = urlsplit(url), clock()
@@ -48,10 +54,14 @@ def post_form(
     )
 
 
-def _connect(parts: SplitResult, seconds: float, tls: ssl.SSLContext | None) -> http.client.HTTPConnection:
+def _connect(
+    parts: SplitResult, seconds: float, tls: ssl.SSLContext | None
+) -> http.client.HTTPConnection:
     host = parts.hostname or ""
     if parts.scheme == "https":
-        return http.client.HTTPSConnection(host, parts.port, timeout=seconds, context=tls or ssl.create_default_context())
+        return http.client.HTTPSConnection(
+            host, parts.port, timeout=seconds, context=tls or ssl.create_default_context()
+        )
     return http.client.HTTPConnection(host, parts.port, timeout=seconds)
 
 
@@ -60,6 +70,5 @@ def _read(response: http.client.HTTPResponse, clock: Callable[[], float], deadli
     while chunk := response.read1(_CHUNK):
         body += chunk
         if len(body) > MAX_ANSWER_BYTES or clock() > deadline:
-            msg = "the answer is too large or too slow"
-            raise ValueError(msg)
+            raise ValueError("the answer is too large or too slow")
     return bytes(body)

@@ -22,7 +22,9 @@ _PART = re.compile(
 
 def refuses_token(status: int, challenges: Iterable[str]) -> bool:
     """Return whether an answer with this status and these WWW-Authenticate headers says that the token is invalid."""
-    return status == _UNAUTHORIZED and any(find_bearer_error(text) == "invalid_token" for text in challenges)
+    return status == _UNAUTHORIZED and any(
+        find_bearer_error(text) == "invalid_token" for text in challenges
+    )
 
 
 def find_bearer_error(text: str) -> str | None:

@@ -10,7 +10,13 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from tokensvc.core.errors import InvalidClientError, InvalidInputError, OAuthError, TokensvcError, UnavailableError
+from tokensvc.core.errors import (
+    InvalidClientError,
+    InvalidInputError,
+    OAuthError,
+    TokensvcError,
+    UnavailableError,
+)
 
 if TYPE_CHECKING:
     from tokensvc.core.apikey import ApiKey
@@ -68,7 +74,9 @@ class BodyNotRepeatableError(TokensvcError):
     code = "body_not_repeatable"
 
     def __init__(self) -> None:
-        super().__init__("the token was refused and the body is a stream that cannot be sent twice; send the request again with a new body")
+        super().__init__(
+            "the token was refused and the body is a stream that cannot be sent twice; send the request again with a new body"
+        )
 
 
 class SourceClosedError(TokensvcError):

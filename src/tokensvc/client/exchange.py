@@ -22,7 +22,13 @@ _SECONDS: Final = 10.0
 
 
 async def post_form(
-    url: str, key: ApiKey, form: Mapping[str, str], *, seconds: float, clock: Callable[[], float], tls: ssl.SSLContext | None = None
+    url: str,
+    key: ApiKey,
+    form: Mapping[str, str],
+    *,
+    seconds: float,
+    clock: Callable[[], float],
+    tls: ssl.SSLContext | None = None,
 ) -> Answer | NoAnswer:
     """Ask the token endpoint once. A session per exchange: they are minutes apart, and it belongs to no event loop."""
     sent_on = clock()
@@ -31,7 +37,13 @@ async def post_form(
         async with (
             asyncio.timeout(seconds),
             aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
-            session.post(url, data=dict(form), headers=headers, allow_redirects=False, ssl=True if tls is None else tls) as response,
+            session.post(
+                url,
+                data=dict(form),
+                headers=headers,
+                allow_redirects=False,
+                ssl=True if tls is None else tls,
+            ) as response,
         ):
             body = await _read(response)
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
@@ -55,7 +67,9 @@ async def request_token(issuer: str, api_key: str, form: Mapping[str, str]) -> s
     if not api_key.isascii() or not api_key.isprintable():
         raise InvalidClientError("malformed_key")
     key = ApiKey(api_key)
-    answer = await post_form(f"{issuer.removesuffix('/')}/v1/token", key, form, seconds=_SECONDS, clock=time.monotonic)
+    answer = await post_form(
+        f"{issuer.removesuffix('/')}/v1/token", key, form, seconds=_SECONDS, clock=time.monotonic
+    )
     outcome = judge(answer, key=key, chance=0.5)
     if not isinstance(outcome, Failure):
         return outcome.text
@@ -71,6 +85,5 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     async for chunk in response.content.iter_any():
         body += chunk
         if len(body) > MAX_ANSWER_BYTES:
-            msg = "the answer is too large"
-            raise ValueError(msg)
+            raise ValueError("the answer is too large")
     return bytes(body)

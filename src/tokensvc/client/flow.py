@@ -65,7 +65,9 @@ class Patience:
     total: float
 
 
-def run_exchange(*, patience: Patience, started_on: float, rejected: Failure | None, chance: Callable[[], float]) -> Flow:
+def run_exchange(
+    *, patience: Patience, started_on: float, rejected: Failure | None, chance: Callable[[], float]
+) -> Flow:
     """Yield what to do, return what came of it. `rejected`: the last refusal of a key. `chance`: a random number between 0 and 1."""
     key = yield from _read_key()
     if isinstance(key, Failure):
@@ -85,14 +87,18 @@ def run_exchange(*, patience: Patience, started_on: float, rejected: Failure | N
             key, is_second_key, now = other, True, answer.came_on
             continue
         tries += 1
-        pause = plan_pause(outcome, tries=tries, now=answer.came_on, deadline=deadline, chance=chance())
+        pause = plan_pause(
+            outcome, tries=tries, now=answer.came_on, deadline=deadline, chance=chance()
+        )
         if pause is None:
             return outcome
         yield Wait(seconds=pause)
         now = answer.came_on + pause
 
 
-def plan_pause(failure: Failure, *, tries: int, now: float, deadline: float, chance: float) -> float | None:
+def plan_pause(
+    failure: Failure, *, tries: int, now: float, deadline: float, chance: float
+) -> float | None:
     """Return the seconds to wait before asking again; None to give up: tried often enough, or it would take too long."""
     if tries >= _TRIES:
         return None
@@ -103,15 +109,20 @@ def plan_pause(failure: Failure, *, tries: int, now: float, deadline: float, cha
 
 def build_form(wanted: Wanted, expires_in: int | None) -> Mapping[str, str]:
     """Return the form of an exchange."""
-    form = {"audience": wanted.audience, "scope": wanted.scope, "expires_in": None if expires_in is None else str(expires_in)}
+    form = {
+        "audience": wanted.audience,
+        "scope": wanted.scope,
+        "expires_in": None if expires_in is None else str(expires_in),
+    }
     return {name: value for name, value in form.items() if value is not None}
 
 
 def parse_wanted(audience: str | None, scope: str | None) -> Wanted:
     """Return what is wanted, with the scope in one order whatever order it was written in. Raises ValueError."""
     if audience == "" or (scope is not None and not scope.split()):
-        msg = "audience and scope are not empty; leave them out for the default audience and all capabilities"
-        raise ValueError(msg)
+        raise ValueError(
+            "audience and scope are not empty; leave them out for the default audience and all capabilities"
+        )
     return Wanted(audience, None if scope is None else " ".join(sorted(set(scope.split()))))
 
 

@@ -48,11 +48,12 @@ class BearerAuth(httpx.Auth):
         self._audience = audience
         self._scope = scope
 
-    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+    def sync_auth_flow(
+        self, request: httpx.Request
+    ) -> Generator[httpx.Request, httpx.Response, None]:
         """Send the request, at most twice."""
         if not isinstance(self._source, ThreadedTokenSource):
-            msg = "an httpx.Client needs a ThreadedTokenSource"
-            raise TypeError(msg)
+            raise TypeError("an httpx.Client needs a ThreadedTokenSource")
         if not self._covers(request):
             yield request
             return
@@ -65,11 +66,12 @@ class BearerAuth(httpx.Auth):
             request.headers[_HEADER] = f"Bearer {token}"
             yield request
 
-    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+    async def async_auth_flow(
+        self, request: httpx.Request
+    ) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Send the request, at most twice."""
         if not isinstance(self._source, TokenSource):
-            msg = "an httpx.AsyncClient needs a TokenSource"
-            raise TypeError(msg)
+            raise TypeError("an httpx.AsyncClient needs a TokenSource")
         if not self._covers(request):
             yield request
             return

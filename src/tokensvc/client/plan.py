@@ -74,11 +74,19 @@ def plan_use(slot: Slot, now: float) -> Plan:
     without one, the key may have been mended at any moment.
     """
     token = slot.token if slot.token is not None and now < slot.token.ends_on else None
-    rests = slot.failure is not None and now < slot.failure.until and (token is not None or slot.failure.kind not in _FINAL)
+    rests = (
+        slot.failure is not None
+        and now < slot.failure.until
+        and (token is not None or slot.failure.kind not in _FINAL)
+    )
     if token is None:
-        return Plan(refresh=not rests, wait=math.inf, token=None, failure=slot.failure if rests else None)
+        return Plan(
+            refresh=not rests, wait=math.inf, token=None, failure=slot.failure if rests else None
+        )
     wait = (token.ends_on - now) / 2 if now >= token.wait_on else 0.0
-    return Plan(refresh=now >= token.refresh_on and not rests, wait=wait, token=token, failure=slot.failure)
+    return Plan(
+        refresh=now >= token.refresh_on and not rests, wait=wait, token=token, failure=slot.failure
+    )
 
 
 def put_outcome(slot: Slot, outcome: HeldToken | Failure) -> Slot:

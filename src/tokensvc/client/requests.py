@@ -61,9 +61,14 @@ class BearerAuth(AuthBase):
     def _repeat_if_refused(self, response: Response, **options: Any) -> Response:  # noqa: ANN401 - what Session.send was given
         """Return the answer, or that to the request sent again. requests calls this for every hop, with the request as it was sent."""
         scheme, _, token = str(response.request.headers.get(_HEADER, "")).partition(" ")
-        if not refuses_token(response.status_code, [response.headers.get("WWW-Authenticate", "")]) or scheme != "Bearer":
+        if (
+            not refuses_token(response.status_code, [response.headers.get("WWW-Authenticate", "")])
+            or scheme != "Bearer"
+        ):
             return response
-        if not self._covers(response.request) or not self._source.drop_token(token, audience=self._audience, scope=self._scope):
+        if not self._covers(response.request) or not self._source.drop_token(
+            token, audience=self._audience, scope=self._scope
+        ):
             return response
         response.close()
         again = response.request.copy()
@@ -75,7 +80,9 @@ class BearerAuth(AuthBase):
         return repeated
 
     def _put_token(self, request: PreparedRequest) -> None:
-        request.headers[_HEADER] = f"Bearer {self._source.get_token(audience=self._audience, scope=self._scope)}"
+        request.headers[_HEADER] = (
+            f"Bearer {self._source.get_token(audience=self._audience, scope=self._scope)}"
+        )
 
     def _covers(self, request: PreparedRequest) -> bool:
         parts = urlsplit(request.url or "")

@@ -62,7 +62,9 @@ class TokenSource:
             issuer=issuer, audience=audience, scope=scope, expires_in=expires_in, timeout=timeout, patience=patience, tls=tls, clock=clock,
             chance=chance,
         )  # fmt: skip
-        self._flights: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Flights] = weakref.WeakKeyDictionary()
+        self._flights: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Flights] = (
+            weakref.WeakKeyDictionary()
+        )
         self._state = State(options, build_reader(api_key), forget_flights=self._flights.clear)
         self._sleep = sleep
 
@@ -74,7 +76,12 @@ class TokenSource:
         """Nothing to start: the first token is got when it is needed."""
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Close it."""
         await self.close()
 
@@ -86,11 +93,15 @@ class TokenSource:
         if plan.refresh:
             flight = self._join(wanted)
             if plan.wait:
-                await asyncio.wait({flight}, timeout=min(plan.wait, self._state.options.longest_wait))
+                await asyncio.wait(
+                    {flight}, timeout=min(plan.wait, self._state.options.longest_wait)
+                )
             outcome = flight.result() if flight.done() and not flight.cancelled() else None
         return self._state.settle(plan, outcome)
 
-    def drop_token(self, token: str, *, audience: str | None = None, scope: str | None = None) -> bool:
+    def drop_token(
+        self, token: str, *, audience: str | None = None, scope: str | None = None
+    ) -> bool:
         """Note that a relying party refused `token`, and return whether the request is worth repeating with another one."""
         return self._state.drop(self._state.parse_wanted(audience, scope), token)
 
@@ -137,7 +148,14 @@ class TokenSource:
         options = self._state.options
         if isinstance(step, Ask):
             form = self._state.build_form(wanted)
-            return await post_form(options.url, step.key, form, seconds=step.seconds, clock=options.clock, tls=options.tls)
+            return await post_form(
+                options.url,
+                step.key,
+                form,
+                seconds=step.seconds,
+                clock=options.clock,
+                tls=options.tls,
+            )
         await self._sleep(step.seconds)
         return None
 

@@ -14,7 +14,13 @@ import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from tokensvc.client.errors import Failure, IssuerUnavailableError, KeyUnreadableError, SourceClosedError, build_error
+from tokensvc.client.errors import (
+    Failure,
+    IssuerUnavailableError,
+    KeyUnreadableError,
+    SourceClosedError,
+    build_error,
+)
 from tokensvc.client.flow import Patience, Wanted, build_form, parse_wanted, run_exchange
 from tokensvc.client.plan import HeldToken, Plan, Slot, drop_token, plan_use, put_outcome
 from tokensvc.core.address import check_url
@@ -49,11 +55,9 @@ class Options:
         check_url(self.issuer)
         parse_wanted(self.audience, self.scope)
         if not 0 < self.timeout <= self.patience:
-            msg = "timeout must be more than 0 and at most patience"
-            raise ValueError(msg)
+            raise ValueError("timeout must be more than 0 and at most patience")
         if self.expires_in is not None and self.expires_in < 1:
-            msg = "expires_in must be at least 1 s"
-            raise ValueError(msg)
+            raise ValueError("expires_in must be at least 1 s")
 
     @property
     def longest_wait(self) -> float:
@@ -72,7 +76,9 @@ class State:
     `forget_flights`: called in a forked child, where exchanges that were in flight never end.
     """
 
-    def __init__(self, options: Options, reader: KeyReader, *, forget_flights: Callable[[], None]) -> None:
+    def __init__(
+        self, options: Options, reader: KeyReader, *, forget_flights: Callable[[], None]
+    ) -> None:
         self.options = options
         self.reader = reader
         self.lock = threading.RLock()
@@ -106,14 +112,18 @@ class State:
             raise build_error(failure, now)
         if self.is_closed:
             raise SourceClosedError
-        msg = "the issuer did not answer in time"
-        raise IssuerUnavailableError(msg)
+        raise IssuerUnavailableError("the issuer did not answer in time")
 
     def start_flow(self) -> Flow:
         """Return the steps of an exchange that starts now."""
         options = self.options
         patience = Patience(timeout=options.timeout, total=options.patience)
-        return run_exchange(patience=patience, started_on=options.clock(), rejected=self._rejected, chance=options.chance)
+        return run_exchange(
+            patience=patience,
+            started_on=options.clock(),
+            rejected=self._rejected,
+            chance=options.chance,
+        )
 
     def build_form(self, wanted: Wanted) -> Mapping[str, str]:
         """Return the form of an exchange."""
@@ -138,7 +148,9 @@ class State:
     def drop(self, wanted: Wanted, text: str) -> bool:
         """Drop a token that a relying party refused; see `plan.drop_token`."""
         with self.lock:
-            slot, is_worth_repeating = drop_token(self._slots.get(wanted, Slot()), text, self.options.clock())
+            slot, is_worth_repeating = drop_token(
+                self._slots.get(wanted, Slot()), text, self.options.clock()
+            )
             self._slots[wanted] = slot
         return is_worth_repeating
 
@@ -148,7 +160,9 @@ class State:
 
     def build_key_failure(self, error: KeyUnreadableError) -> Failure:
         """Return the failure of a key that cannot be read; while there is a token, it is looked at again in a second."""
-        return Failure(kind="key_unreadable", message=error.message, until=self.options.clock() + 1.0)
+        return Failure(
+            kind="key_unreadable", message=error.message, until=self.options.clock() + 1.0
+        )
 
     def close(self) -> None:
         """Forget all tokens."""

@@ -27,11 +27,11 @@ class Targets:
 
     def __init__(self, allowed_hosts: Collection[str], elsewhere: Elsewhere = "refuse") -> None:
         if isinstance(allowed_hosts, str) or not allowed_hosts:
-            msg = "allowed_hosts is a collection of hosts, like {'api.example.com'}, and not empty"
-            raise ValueError(msg)
+            raise ValueError(
+                "allowed_hosts is a collection of hosts, like {'api.example.com'}, and not empty"
+            )
         if elsewhere not in {"refuse", "no_token"}:
-            msg = "elsewhere is 'refuse' or 'no_token'"
-            raise ValueError(msg)
+            raise ValueError("elsewhere is 'refuse' or 'no_token'")
         self._allowed = frozenset(_parse_host(entry) for entry in allowed_hosts)
         self._refuses = elsewhere == "refuse"
 
@@ -61,6 +61,7 @@ def _parse_host(entry: str) -> tuple[str, int | None]:
     except ValueError:
         host, port = None, None
     if host is None or not entry.isascii() or parts.netloc != entry or "@" in entry or "*" in entry:
-        msg = f"{entry!r} in allowed_hosts is no host: write api.example.com, api.example.com:8443 or [::1]:8443, in ASCII"
-        raise ValueError(msg)
+        raise ValueError(
+            f"{entry!r} in allowed_hosts is no host: write api.example.com, api.example.com:8443 or [::1]:8443, in ASCII"
+        )
     return host, port

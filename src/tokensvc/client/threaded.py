@@ -73,7 +73,12 @@ class ThreadedTokenSource:
         """Nothing to start: the first token is got when it is needed."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Close it."""
         self.close()
 
@@ -91,7 +96,9 @@ class ThreadedTokenSource:
                 pass
         return self._state.settle(plan, outcome)
 
-    def drop_token(self, token: str, *, audience: str | None = None, scope: str | None = None) -> bool:
+    def drop_token(
+        self, token: str, *, audience: str | None = None, scope: str | None = None
+    ) -> bool:
         """Note that a relying party refused `token`, and return whether the request is worth repeating with another one."""
         return self._state.drop(self._state.parse_wanted(audience, scope), token)
 
@@ -104,7 +111,9 @@ class ThreadedTokenSource:
         """Return the exchange in flight for this, a new one if there is none. The caller holds the lock."""
         if wanted not in self._flights:
             flight: Flight = Future()
-            threading.Thread(target=self._run, args=(wanted, flight), name="tokensvc-exchange", daemon=True).start()
+            threading.Thread(
+                target=self._run, args=(wanted, flight), name="tokensvc-exchange", daemon=True
+            ).start()
             self._flights[wanted] = flight
         return self._flights[wanted]
 
@@ -138,7 +147,14 @@ class ThreadedTokenSource:
         options = self._state.options
         if isinstance(step, Ask):
             form = self._state.build_form(wanted)
-            return post_form(options.url, step.key, form, seconds=step.seconds, clock=options.clock, tls=options.tls)
+            return post_form(
+                options.url,
+                step.key,
+                form,
+                seconds=step.seconds,
+                clock=options.clock,
+                tls=options.tls,
+            )
         self._sleep(step.seconds)
         return None
 
@@ -148,8 +164,7 @@ class ThreadedTokenSource:
             text = reader.read()
             if inspect.iscoroutine(text):
                 text.close()
-                msg = f"{reader.place} is async, which needs TokenSource"
-                raise KeyUnreadableError(msg)  # noqa: TRY301 - one way out for all that can go wrong here
+                raise KeyUnreadableError(f"{reader.place} is async, which needs TokenSource")  # noqa: TRY301 - one way out for all that can go wrong here
             key = check_key(text, reader.place)
         except Exception as error:  # noqa: BLE001 - a function of the caller's may raise anything
             return self._state.build_key_failure(explain(error, reader.place))

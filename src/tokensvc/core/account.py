@@ -44,15 +44,17 @@ def parse_name(text: str) -> str:
     """Return a name for people (of an account or a key): trimmed, 1 to 200 printable characters."""
     name = text.strip()
     if not 1 <= len(name) <= NAME_LENGTH or not name.isprintable():
-        msg = f"a name must have 1 to {NAME_LENGTH} printable characters"
-        raise InvalidInputError(msg)
+        raise InvalidInputError(f"a name must have 1 to {NAME_LENGTH} printable characters")
     return name
 
 
 def parse_description(text: str) -> str:
     """Return a description: trimmed, at most 2000 characters, line breaks allowed, no other control characters."""
     description = text.strip()
-    if len(description) > DESCRIPTION_LENGTH or not all(c.isprintable() or c in "\n\t" for c in description):
-        msg = f"a description must have at most {DESCRIPTION_LENGTH} printable characters"
-        raise InvalidInputError(msg)
+    if len(description) > DESCRIPTION_LENGTH or not all(
+        c.isprintable() or c in "\n\t" for c in description
+    ):
+        raise InvalidInputError(
+            f"a description must have at most {DESCRIPTION_LENGTH} printable characters"
+        )
     return description

@@ -12,9 +12,9 @@ def check_url(url: str) -> str:
     """Return `url` if it is https, or on loopback. Raises ValueError."""
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        msg = f"{url!r} is no http(s) URL"
-        raise ValueError(msg)
+        raise ValueError(f"{url!r} is no http(s) URL")
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
-        msg = f"{url!r} must be https: whoever sits between could read keys or sign tokens. Plain http is for loopback only"
-        raise ValueError(msg)
+        raise ValueError(
+            f"{url!r} must be https: whoever sits between could read keys or sign tokens. Plain http is for loopback only"
+        )
     return url

@@ -79,8 +79,9 @@ class ApiKeyRecord:
 def check_prefix(prefix: str) -> str:
     """Return `prefix` if keys may begin with it; a longer one would leave fewer than 131 random bits."""
     if not _PREFIX.fullmatch(prefix):
-        msg = f"the key prefix {prefix!r} must be 1 to 7 letters or digits and a hyphen, like {DEFAULT_PREFIX!r}"
-        raise InvalidInputError(msg)
+        raise InvalidInputError(
+            f"the key prefix {prefix!r} must be 1 to 7 letters or digits and a hyphen, like {DEFAULT_PREFIX!r}"
+        )
     return prefix
 
 

@@ -32,8 +32,9 @@ class Capability:
 def parse_capability(text: str) -> str:
     """Return `text` if it can name a capability."""
     if not _NAME.fullmatch(text):
-        msg = f"a capability is 1 to 64 letters, digits and . _ : / * - (like orders:read), not {text[:80]!r}"
-        raise InvalidInputError(msg)
+        raise InvalidInputError(
+            f"a capability is 1 to 64 letters, digits and . _ : / * - (like orders:read), not {text[:80]!r}"
+        )
     return text
 
 
@@ -41,8 +42,7 @@ def parse_scope(text: str) -> frozenset[str]:
     """Return the capabilities that a `scope` parameter asks for. Order and repetition do not matter."""
     names = text.split(" ")
     if not all(_NAME.fullmatch(name) for name in names):
-        msg = "scope must be capability names separated by single spaces"
-        raise InvalidScopeError(msg)
+        raise InvalidScopeError("scope must be capability names separated by single spaces")
     return frozenset(names)
 
 
@@ -51,8 +51,7 @@ def narrow_scope(asked: frozenset[str] | None, granted: Collection[str]) -> tupl
     if asked is None:
         return tuple(sorted(granted))
     if not asked.issubset(granted):
-        msg = "scope asks for a capability that this key does not have"
-        raise InvalidScopeError(msg)
+        raise InvalidScopeError("scope asks for a capability that this key does not have")
     return tuple(sorted(asked))
 
 

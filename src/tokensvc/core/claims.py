@@ -60,7 +60,9 @@ def build_payload(claims: Claims) -> dict[str, Any]:
     return payload
 
 
-def check_claims(payload: Mapping[str, Any], *, issuer: str, audience: str | None, now: float, leeway: float) -> Claims:
+def check_claims(
+    payload: Mapping[str, Any], *, issuer: str, audience: str | None, now: float, leeway: float
+) -> Claims:
     """Return the claims of a payload whose signature has been verified.
 
     `audience` None is for the issuer alone, who takes its own tokens whatever they are for. `now` and `leeway` are seconds.
@@ -74,7 +76,13 @@ def check_claims(payload: Mapping[str, Any], *, issuer: str, audience: str | Non
     if "cnf" in payload:  # bound to a key that we cannot check: not a bearer token (RFC 7800)
         raise InvalidTokenError("unknown_confirmation")
     iat, exp = _seconds(payload, "iat"), _seconds(payload, "exp")
-    check_validity(iat=iat, exp=exp, not_before=_seconds(payload, "nbf") if "nbf" in payload else iat, now=now, leeway=leeway)
+    check_validity(
+        iat=iat,
+        exp=exp,
+        not_before=_seconds(payload, "nbf") if "nbf" in payload else iat,
+        now=now,
+        leeway=leeway,
+    )
     return Claims(
         iss=issuer,
         sub=AccountId(_text(payload, "sub")),

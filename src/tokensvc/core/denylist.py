@@ -116,7 +116,10 @@ class Denylist:
 
     def __init__(self) -> None:
         self._ends: dict[Kind, dict[str, int]] = {"jti": {}, "kid": {}}  # exp by value
-        self._marks: dict[Kind, dict[str, tuple[int, int]]] = {"key": {}, "account": {}}  # (exp, upto) by value
+        self._marks: dict[Kind, dict[str, tuple[int, int]]] = {
+            "key": {},
+            "account": {},
+        }  # (exp, upto) by value
         self._next_sweep = 0.0
 
     def __len__(self) -> int:
@@ -155,8 +158,14 @@ class Denylist:
         if now < self._next_sweep:
             return
         self._next_sweep = now + _SWEEP_INTERVAL
-        self._ends = {kind: {value: exp for value, exp in ends.items() if exp > now} for kind, ends in self._ends.items()}
-        self._marks = {kind: {value: mark for value, mark in marks.items() if mark[0] > now} for kind, marks in self._marks.items()}
+        self._ends = {
+            kind: {value: exp for value, exp in ends.items() if exp > now}
+            for kind, ends in self._ends.items()
+        }
+        self._marks = {
+            kind: {value: mark for value, mark in marks.items() if mark[0] > now}
+            for kind, marks in self._marks.items()
+        }
 
     def denies_kid(self, kid: str) -> bool:
         """Tell whether a signing key is denied."""
@@ -169,7 +178,11 @@ class Denylist:
             denial = self._end("jti", claims.origin_jti)
         if denial is None and claims.origin_kid is not None:
             denial = self._end("kid", claims.origin_kid)
-        return denial or self._mark("key", claims.client_id, claims.iat) or self._mark("account", claims.sub, claims.iat)
+        return (
+            denial
+            or self._mark("key", claims.client_id, claims.iat)
+            or self._mark("account", claims.sub, claims.iat)
+        )
 
     def _end(self, kind: Kind, value: str) -> Revocation | None:
         exp = self._ends[kind].get(value)
@@ -177,13 +190,26 @@ class Denylist:
 
     def _mark(self, kind: Kind, value: str, iat: int) -> Revocation | None:
         mark = self._marks[kind].get(value)
-        return None if mark is None or iat > mark[1] else Revocation(kind=kind, value=value, exp=mark[0], upto=mark[1])
+        return (
+            None
+            if mark is None or iat > mark[1]
+            else Revocation(kind=kind, value=value, exp=mark[0], upto=mark[1])
+        )
 
 
 def list_possible_denials(claims: Claims, kid: Kid) -> list[tuple[Kind, str]]:
     """Return whatever an entry that covers the token could name: what `Denylist.find_denial` looks for, for those who ask elsewhere."""
-    possible: list[tuple[Kind, str | None]] = [("jti", claims.jti), ("jti", claims.origin_jti), ("kid", kid), ("kid", claims.origin_kid)]
-    return [*((k, v) for k, v in possible if v is not None), ("key", claims.client_id), ("account", claims.sub)]
+    possible: list[tuple[Kind, str | None]] = [
+        ("jti", claims.jti),
+        ("jti", claims.origin_jti),
+        ("kid", kid),
+        ("kid", claims.origin_kid),
+    ]
+    return [
+        *((k, v) for k, v in possible if v is not None),
+        ("key", claims.client_id),
+        ("account", claims.sub),
+    ]
 
 
 class DenylistLog:
@@ -196,7 +222,9 @@ class DenylistLog:
         self.head: Position | None = None
         self.denylist = Denylist()
         self._rows: deque[tuple[Position, Revocation]] = deque()
-        self._floor: Position | None = None  # the position just before the first row: the oldest that a delta can start from
+        self._floor: Position | None = (
+            None  # the position just before the first row: the oldest that a delta can start from
+        )
 
     def reset(self, rows: Iterable[tuple[Position, Revocation]], head: Position) -> None:
         """Start over from a snapshot of the table."""
@@ -242,7 +270,9 @@ class DenylistLog:
         if after is not None and after == self._floor:
             return False, tuple(entry for _, entry in self._rows)
         newer: list[Revocation] = []
-        for position, entry in reversed(self._rows):  # from the new end: the cost is that of the delta
+        for position, entry in reversed(
+            self._rows
+        ):  # from the new end: the cost is that of the delta
             if position == after:
                 return False, tuple(reversed(newer))
             newer.append(entry)
@@ -255,8 +285,9 @@ def parse_cursor(text: str) -> Position:
     """Return the position that a cursor names. Raises InvalidRequestError."""
     match = _CURSOR.fullmatch(text)
     if match is None:
-        msg = "after must be a cursor from an earlier page, like 42-9f86d081884c7d65"
-        raise InvalidRequestError(msg)
+        raise InvalidRequestError(
+            "after must be a cursor from an earlier page, like 42-9f86d081884c7d65"
+        )
     return Position(int(match[1]), match[2])
 
 
@@ -287,8 +318,9 @@ def parse_page(payload: Mapping[str, Any]) -> Page:
             entries=tuple(parse_entry(entry) for entry in _typed(payload["entries"], list)),
         )
     except (KeyError, TypeError, InvalidRequestError) as error:
-        msg = f"the denylist page is malformed: {type(error).__name__}"
-        raise InvalidPageError(msg, reason="malformed_page") from error
+        raise InvalidPageError(
+            f"the denylist page is malformed: {type(error).__name__}", reason="malformed_page"
+        ) from error
 
 
 @dataclass(slots=True)
@@ -318,7 +350,9 @@ class Follower:
             raise _refused("page_out_of_date")
         oldest = self.page_issued_at - _REPLICA_SKEW
         if page.full and self.position is not None and _contradicts(page.cursor, self.position):
-            oldest = self.page_issued_at + 1  # a history that goes back is believed only if it is certainly newer
+            oldest = (
+                self.page_issued_at + 1
+            )  # a history that goes back is believed only if it is certainly newer
         if page.issued_at < oldest:
             raise _refused("page_replayed")
         if not page.full and (page.after is None or page.after != self.position):
@@ -332,7 +366,9 @@ def _contradicts(cursor: Position, held: Position) -> bool:
 
 
 def _refused(reason: str) -> InvalidPageError:
-    return InvalidPageError("the denylist page is refused: " + reason.replace("_", " "), reason=reason)
+    return InvalidPageError(
+        "the denylist page is refused: " + reason.replace("_", " "), reason=reason
+    )
 
 
 def build_entry(entry: Revocation) -> dict[str, Any]:
@@ -347,13 +383,11 @@ def parse_entry(entry: Any) -> Revocation:  # noqa: ANN401 - whatever JSON held
     """Return the entry that a JSON object holds. Raises KeyError or TypeError."""
     kinds = [kind for kind in KINDS if kind in _typed(entry, dict)]
     if len(kinds) != 1:
-        msg = "an entry names exactly one thing"
-        raise TypeError(msg)
+        raise TypeError("an entry names exactly one thing")
     kind = kinds[0]
     value = _typed(entry[kind], str)
     if not 0 < len(value) <= _MAX_ID_LENGTH:
-        msg = "an entry names something"
-        raise TypeError(msg)
+        raise TypeError("an entry names something")
     upto = _moment(entry["upto"]) if kind in {"key", "account"} else None
     return Revocation(kind=kind, value=value, exp=_moment(entry["exp"]), upto=upto)
 
@@ -361,13 +395,11 @@ def parse_entry(entry: Any) -> Revocation:  # noqa: ANN401 - whatever JSON held
 def _moment(value: object) -> int:
     seconds = _typed(value, int)
     if not 0 <= seconds < _FAR:
-        msg = "expected seconds since 1970"
-        raise TypeError(msg)
+        raise TypeError("expected seconds since 1970")
     return seconds
 
 
 def _typed(value: object, wanted: type[_T]) -> _T:
     if type(value) is not wanted:
-        msg = f"expected {wanted.__name__}"
-        raise TypeError(msg)
+        raise TypeError(f"expected {wanted.__name__}")
     return value

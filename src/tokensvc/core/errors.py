@@ -113,7 +113,9 @@ class RateLimitedError(OAuthError):
 
     code = "rate_limit_exceeded"
 
-    def __init__(self, message: str, *, policy: str, limit: int, window: int, retry_after: int) -> None:
+    def __init__(
+        self, message: str, *, policy: str, limit: int, window: int, retry_after: int
+    ) -> None:
         super().__init__(message, reason=policy.replace("-", "_") + "_limited")
         self.policy = policy
         self.limit = limit
@@ -136,7 +138,9 @@ class BearerError(TokensvcError):
     @property
     def headers(self) -> dict[str, str]:
         """Headers that belong on the answer."""
-        return {"WWW-Authenticate": f'Bearer error="{self.code}", error_description="{self.public_message}"'}
+        return {
+            "WWW-Authenticate": f'Bearer error="{self.code}", error_description="{self.public_message}"'
+        }
 
 
 class MissingTokenError(BearerError):

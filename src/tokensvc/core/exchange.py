@@ -100,8 +100,7 @@ def check_verdict(request: ExchangeRequest, verdict: Verdict) -> None:
     InvalidScopeError for a capability that the key does not have.
     """
     if verdict.refusal == "invalid_scope":
-        msg = "scope asks for a capability that this key does not have"
-        raise InvalidScopeError(msg)
+        raise InvalidScopeError("scope asks for a capability that this key does not have")
     if verdict.refusal is not None:
         raise _refuse(request, verdict.refusal)
 
@@ -130,16 +129,23 @@ def wait_for_clear_second(verdict: Verdict) -> timedelta | None:
 
     A watermark covers whole seconds, so a key that is enabled again within that very second would get tokens that are born dead.
     """
-    if verdict.denied_up_to is None or int(verdict.at.timestamp()) > int(verdict.denied_up_to.timestamp()):
+    if verdict.denied_up_to is None or int(verdict.at.timestamp()) > int(
+        verdict.denied_up_to.timestamp()
+    ):
         return None
     return timedelta(seconds=int(verdict.denied_up_to.timestamp()) + 1 - verdict.at.timestamp())
 
 
-def decide_claims(request: ExchangeRequest, verdict: Verdict, audience: Audience | None, policy: IssuingPolicy, jti: Jti) -> Claims:
+def decide_claims(
+    request: ExchangeRequest,
+    verdict: Verdict,
+    audience: Audience | None,
+    policy: IssuingPolicy,
+    jti: Jti,
+) -> Claims:
     """Return the claims of the new token. Raises InvalidTargetError or InvalidScopeError."""
     if audience is None:
-        msg = "audience or resource names no audience of this service"
-        raise InvalidTargetError(msg)
+        raise InvalidTargetError("audience or resource names no audience of this service")
     origin = request.credential if isinstance(request.credential, SubjectToken) else None
     subject = None if origin is None else origin.claims
     iat = int(verdict.at.timestamp())
@@ -164,7 +170,11 @@ def longest_life(audience: Audience, policy: IssuingPolicy) -> timedelta:
 
 
 def _refuse(request: ExchangeRequest, reason: str) -> OAuthError:
-    return InvalidSubjectTokenError(reason) if isinstance(request.credential, SubjectToken) else InvalidClientError(reason)
+    return (
+        InvalidSubjectTokenError(reason)
+        if isinstance(request.credential, SubjectToken)
+        else InvalidClientError(reason)
+    )
 
 
 def _life(request: ExchangeRequest, audience: Audience, policy: IssuingPolicy) -> timedelta:
@@ -175,8 +185,9 @@ def _life(request: ExchangeRequest, audience: Audience, policy: IssuingPolicy) -
 def _scope(request: ExchangeRequest, verdict: Verdict, subject: Claims | None) -> tuple[str, ...]:
     if subject is None:
         return narrow_scope(request.scope, verdict.capabilities)
-    still_granted = set(subject.scope) & set(verdict.capabilities)  # the key may have been narrowed since
+    still_granted = set(subject.scope) & set(
+        verdict.capabilities
+    )  # the key may have been narrowed since
     if not still_granted:
-        msg = "no capability of the subject_token is granted any more"
-        raise InvalidScopeError(msg)
+        raise InvalidScopeError("no capability of the subject_token is granted any more")
     return narrow_scope(request.scope, still_granted)

@@ -41,14 +41,19 @@ class FollowerRecord:
     @property
     def lag_seconds(self) -> float:
         """How long ago the first entry was made that it has not applied."""
-        return 0.0 if self.behind_since is None else max(0.0, (self.at - self.behind_since).total_seconds())
+        return (
+            0.0
+            if self.behind_since is None
+            else max(0.0, (self.at - self.behind_since).total_seconds())
+        )
 
 
 def parse_follower_name(text: str) -> str:
     """Return `text` if a follower may call itself that. Raises InvalidRequestError."""
     if not _NAME.fullmatch(text):
-        msg = "follower must be a name of 1 to 100 letters, digits and . _ : @ / + -"
-        raise InvalidRequestError(msg)
+        raise InvalidRequestError(
+            "follower must be a name of 1 to 100 letters, digits and . _ : @ / + -"
+        )
     return text
 
 

@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 
     from tokensvc.core.denylist import Ending, Kind, Position, Revocation
 
-ORDER: Final[dict[Kind, int]] = {"account": 0, "key": 1, "jti": 2, "kid": 3}  # accounts before keys: the order of locks everywhere
+ORDER: Final[dict[Kind, int]] = {
+    "account": 0,
+    "key": 1,
+    "jti": 2,
+    "kid": 3,
+}  # accounts before keys: the order of locks everywhere
 
 # How much an ending takes away. Of two for the same thing the harder one makes the other needless.
 _HARDNESS: Final[dict[Ending, int]] = {
@@ -59,7 +64,9 @@ def has_gone_back(held: Position, head: Position, tag: str | None, *, is_due: bo
     return is_due if tag is None else tag != held.tag
 
 
-def find_lost(remembered: Iterable[Revocation], present: Iterable[Revocation], now: float) -> list[Revocation]:
+def find_lost(
+    remembered: Iterable[Revocation], present: Iterable[Revocation], now: float
+) -> list[Revocation]:
     """Return what is remembered, alive at `now`, and covered by nothing that is present; in the order in which rows are locked."""
     covering: dict[tuple[Kind, str], list[Revocation]] = {}
     for entry in present:
@@ -74,7 +81,11 @@ def find_lost(remembered: Iterable[Revocation], present: Iterable[Revocation], n
 
 
 def _covers(other: Revocation, entry: Revocation) -> bool:
-    return other.exp >= entry.exp and _watermark(other) >= _watermark(entry) and _hardness(other) >= _hardness(entry)
+    return (
+        other.exp >= entry.exp
+        and _watermark(other) >= _watermark(entry)
+        and _hardness(other) >= _hardness(entry)
+    )
 
 
 def _strength(entry: Revocation) -> tuple[int, float, int]:

@@ -55,6 +55,7 @@ def new_jti() -> Jti:
 def parse_jti(text: str) -> Jti:
     """Return `text` if it is the id of a token that we could have issued. Raises InvalidInputError."""
     if not _JTI.fullmatch(text):
-        msg = f"the id of a token is {_JTI_LENGTH} letters and digits: its claim jti"  # what was given may be a secret: not repeated
-        raise InvalidInputError(msg)
+        raise InvalidInputError(
+            f"the id of a token is {_JTI_LENGTH} letters and digits: its claim jti"
+        )
     return Jti(text)

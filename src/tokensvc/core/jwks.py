@@ -26,7 +26,11 @@ MIN_RSA_BITS: Final = 2048
 MAX_KEYS: Final = 100
 
 _KID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_THUMBPRINT_MEMBERS: Final = {"EC": ("crv", "kty", "x", "y"), "OKP": ("crv", "kty", "x"), "RSA": ("e", "kty", "n")}
+_THUMBPRINT_MEMBERS: Final = {
+    "EC": ("crv", "kty", "x", "y"),
+    "OKP": ("crv", "kty", "x"),
+    "RSA": ("e", "kty", "n"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,9 @@ def thumbprint(jwk: dict[str, str]) -> Kid:
     """Return the SHA-256 thumbprint of a JWK, base64url (RFC 7638 section 3)."""
     members = {name: jwk[name] for name in _THUMBPRINT_MEMBERS[jwk["kty"]]}
     canonical = json.dumps(members, sort_keys=True, separators=(",", ":")).encode("ascii")
-    return Kid(base64.urlsafe_b64encode(hashlib.sha256(canonical).digest()).rstrip(b"=").decode("ascii"))
+    return Kid(
+        base64.urlsafe_b64encode(hashlib.sha256(canonical).digest()).rstrip(b"=").decode("ascii")
+    )
 
 
 def build_public_jwk(alg: str, key: PublicKey) -> dict[str, str]:
@@ -72,20 +78,19 @@ def parse_jwks(document: bytes) -> dict[Kid, VerifyingKey]:
     try:
         parsed = json.loads(document)
     except RecursionError as error:
-        msg = "not a JWKS: nested too deeply"
-        raise ValueError(msg) from error
+        raise ValueError("not a JWKS: nested too deeply") from error
     entries = parsed.get("keys") if isinstance(parsed, dict) else None
     if not isinstance(entries, list) or len(entries) > MAX_KEYS:
-        msg = "not a JWKS: it must be an object with a list `keys` of at most 100 entries"
-        raise ValueError(msg)
+        raise ValueError(
+            "not a JWKS: it must be an object with a list `keys` of at most 100 entries"
+        )
     keys: dict[Kid, VerifyingKey] = {}
     for entry in entries:
         key = _parse_jwk(entry)
         if key is None:
             continue
         if key.kid in keys:
-            msg = "a JWKS must not hold one kid twice"
-            raise ValueError(msg)
+            raise ValueError("a JWKS must not hold one kid twice")
         keys[key.kid] = key
     return keys
 
@@ -94,13 +99,17 @@ def parse_public_jwk(jwk: dict[str, str]) -> VerifyingKey:
     """Return the key of one of our own published JWKs. Raises ValueError if it is not usable."""
     key = _parse_jwk(jwk)
     if key is None:
-        msg = "not a usable public JWK"
-        raise ValueError(msg)
+        raise ValueError("not a usable public JWK")
     return key
 
 
 def _parse_jwk(jwk: Any) -> VerifyingKey | None:  # noqa: ANN401 - whatever JSON held
-    if not isinstance(jwk, dict) or not is_kid(jwk.get("kid")) or jwk.get("use", "sig") != "sig" or "d" in jwk:
+    if (
+        not isinstance(jwk, dict)
+        or not is_kid(jwk.get("kid"))
+        or jwk.get("use", "sig") != "sig"
+        or "d" in jwk
+    ):
         return None
     alg = jwk.get("alg")
     if alg not in ALGORITHMS:

@@ -36,20 +36,23 @@ def parse_private_key(text: bytes) -> tuple[str, PrivateKey]:
         case _:
             alg = ""
     if not alg or not fits(alg, cast("Any", key).public_key()):
-        msg = f"this key cannot sign tokens: what fits is {_WHAT_FITS}"
-        raise InvalidInputError(msg)
+        raise InvalidInputError(f"this key cannot sign tokens: what fits is {_WHAT_FITS}")
     return alg, cast("PrivateKey", key)
 
 
 def build_private_pem(key: SigningKey) -> bytes:
     """Return the private key as PEM, PKCS#8, not encrypted."""
-    return key.private_key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return key.private_key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
 
 
 def build_public_pem(jwk: dict[str, str]) -> bytes:
     """Return one of our published JWKs as PEM (SubjectPublicKeyInfo), for what reads files and no JWKS."""
     key = jwt.PyJWK.from_dict(jwk).key
-    pem: bytes = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    pem: bytes = key.public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
     return pem
 
 
@@ -57,11 +60,13 @@ def _parse_pem(text: bytes) -> object:
     try:
         return serialization.load_pem_private_key(text, password=None)
     except TypeError as error:
-        msg = "the key is encrypted; decrypt it first: openssl pkey -in FILE -out PLAIN"
-        raise InvalidInputError(msg) from error
+        raise InvalidInputError(
+            "the key is encrypted; decrypt it first: openssl pkey -in FILE -out PLAIN"
+        ) from error
     except (ValueError, UnsupportedAlgorithm) as error:
-        msg = "this is no private key in PEM (BEGIN PRIVATE KEY), nor one as a JWK"
-        raise InvalidInputError(msg) from error
+        raise InvalidInputError(
+            "this is no private key in PEM (BEGIN PRIVATE KEY), nor one as a JWK"
+        ) from error
 
 
 def _parse_jwk(text: bytes) -> object:
@@ -70,9 +75,16 @@ def _parse_jwk(text: bytes) -> object:
         alg = _ALG_OF_JWK[jwk["kty"]]
         named = jwk.get("alg", alg)
         if "d" not in jwk or _OTHER_NAMES.get(named, named) != alg:
-            msg = f"this JWK is no private key for {alg}, or is meant for another algorithm; what fits is {_WHAT_FITS}"
-            raise InvalidInputError(msg)
+            raise InvalidInputError(
+                f"this JWK is no private key for {alg}, or is meant for another algorithm; what fits is {_WHAT_FITS}"
+            )
         return jwt.get_algorithm_by_name(alg).from_jwk(jwk)
-    except (ValueError, KeyError, TypeError, RecursionError, AttributeError, jwt.PyJWTError) as error:
-        msg = f"this JWK cannot be read; what fits is {_WHAT_FITS}"
-        raise InvalidInputError(msg) from error
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        RecursionError,
+        AttributeError,
+        jwt.PyJWTError,
+    ) as error:
+        raise InvalidInputError(f"this JWK cannot be read; what fits is {_WHAT_FITS}") from error

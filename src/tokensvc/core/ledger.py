@@ -69,7 +69,9 @@ def count_entries(entries: Iterable[Entry]) -> dict[Entry, int]:
     return counts
 
 
-def hand_out(asked: Sequence[Entry], verdicts: Mapping[Entry, Verdict], admitted: Mapping[str, int]) -> list[Decision | None]:
+def hand_out(
+    asked: Sequence[Entry], verdicts: Mapping[Entry, Verdict], admitted: Mapping[str, int]
+) -> list[Decision | None]:
     """Return the decision on each request, in the order in which they were asked; None: there is no such key.
 
     `admitted`: how many each key may get. They go to the first that ask, whatever entry they belong to; requests that are refused for
@@ -81,7 +83,11 @@ def hand_out(asked: Sequence[Entry], verdicts: Mapping[Entry, Verdict], admitted
         verdict = verdicts.get(entry)
         if verdict is None:
             decisions.append(None)
-        elif not entry.counts or verdict.refusal is not None or wait_for_clear_second(verdict) is not None:
+        elif (
+            not entry.counts
+            or verdict.refusal is not None
+            or wait_for_clear_second(verdict) is not None
+        ):
             decisions.append(Decision(verdict, admitted=False))
         else:
             unspent = left[verdict.key_id] - 1

@@ -19,7 +19,9 @@ LimitName = Literal["key-minute", "key-day", "account-minute", "account-day"]
 
 DEFAULT_TIER: Final = "default"
 MAX_LIMIT: Final = 1_000_000_000
-ACCOUNT_FACTOR: Final = 10  # an account may do ten times what one of its keys may, unless told otherwise
+ACCOUNT_FACTOR: Final = (
+    10  # an account may do ten times what one of its keys may, unless told otherwise
+)
 MINUTE: Final = 60
 DAY: Final = 86400
 
@@ -41,7 +43,9 @@ class Tier:
     @property
     def limits(self) -> TierLimits:
         """Its numbers."""
-        return TierLimits(self.key_per_minute, self.key_per_day, self.account_per_minute, self.account_per_day)
+        return TierLimits(
+            self.key_per_minute, self.key_per_day, self.account_per_minute, self.account_per_day
+        )
 
 
 class TierLimits(NamedTuple):
@@ -98,8 +102,9 @@ class Standing:
 def parse_tier_name(text: str) -> str:
     """Return `text` if it can name a tier."""
     if not _TIER_NAME.fullmatch(text):
-        msg = f"a tier is named with 1 to 40 letters, digits and . _ - (like free or plan-2), not {text[:80]!r}"
-        raise InvalidInputError(msg)
+        raise InvalidInputError(
+            f"a tier is named with 1 to 40 letters, digits and . _ - (like free or plan-2), not {text[:80]!r}"
+        )
     return text
 
 
@@ -121,8 +126,9 @@ def _change(limit: int | None, change: int | None) -> int | None:
 def check_limit(limit: int) -> int:
     """Return `limit` if it can be one."""
     if not 1 <= limit <= MAX_LIMIT:
-        msg = f"a limit must lie between 1 and {MAX_LIMIT}; to let nothing through, disable the key or suspend the account"
-        raise InvalidInputError(msg)
+        raise InvalidInputError(
+            f"a limit must lie between 1 and {MAX_LIMIT}; to let nothing through, disable the key or suspend the account"
+        )
     return limit
 
 
@@ -134,9 +140,33 @@ def seconds_left(length: int, now: datetime) -> int:
 def find_tightest(quota: Quota, now: datetime) -> Standing:
     """Return the limit of which least is left; of several, the one that starts anew last."""
     standings = (
-        Standing(name="key-minute", limit=quota[0], window=MINUTE, left=quota[4], resets_in=seconds_left(MINUTE, now)),
-        Standing(name="key-day", limit=quota[1], window=DAY, left=quota[5], resets_in=seconds_left(DAY, now)),
-        Standing(name="account-minute", limit=quota[2], window=MINUTE, left=quota[6], resets_in=seconds_left(MINUTE, now)),
-        Standing(name="account-day", limit=quota[3], window=DAY, left=quota[7], resets_in=seconds_left(DAY, now)),
+        Standing(
+            name="key-minute",
+            limit=quota[0],
+            window=MINUTE,
+            left=quota[4],
+            resets_in=seconds_left(MINUTE, now),
+        ),
+        Standing(
+            name="key-day",
+            limit=quota[1],
+            window=DAY,
+            left=quota[5],
+            resets_in=seconds_left(DAY, now),
+        ),
+        Standing(
+            name="account-minute",
+            limit=quota[2],
+            window=MINUTE,
+            left=quota[6],
+            resets_in=seconds_left(MINUTE, now),
+        ),
+        Standing(
+            name="account-day",
+            limit=quota[3],
+            window=DAY,
+            left=quota[7],
+            resets_in=seconds_left(DAY, now),
+        ),
     )
     return min(standings, key=lambda standing: (standing.left, -standing.resets_in))

@@ -56,9 +56,13 @@ def _generate(alg: str) -> PrivateKey:
 def seal(private_key: PrivateKey, alg: str, master_key: MasterKey) -> tuple[dict[str, str], bytes]:
     """Return (public JWK, sealed private key): a nonce of 12 bytes, then the ciphertext of the PKCS#8 DER."""
     public_jwk = build_public_jwk(alg, private_key.public_key())
-    der = private_key.private_bytes(serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    der = private_key.private_bytes(
+        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
     nonce = secrets.token_bytes(_NONCE_LENGTH)
-    return public_jwk, nonce + AESGCM(master_key.secret).encrypt(nonce, der, public_jwk["kid"].encode("ascii"))
+    return public_jwk, nonce + AESGCM(master_key.secret).encrypt(
+        nonce, der, public_jwk["kid"].encode("ascii")
+    )
 
 
 def unseal(sealed: bytes, *, kid: Kid, alg: str, master_key: MasterKey) -> SigningKey:
@@ -67,6 +71,9 @@ def unseal(sealed: bytes, *, kid: Kid, alg: str, master_key: MasterKey) -> Signi
     try:
         der = AESGCM(master_key.secret).decrypt(nonce, ciphertext, kid.encode("ascii"))
     except (InvalidTag, ValueError) as error:
-        msg = f"the master key does not open signing key {kid}: it is not the one that sealed it, or the row was changed"
-        raise StartRefusedError(msg) from error
-    return SigningKey(kid, alg, cast("PrivateKey", serialization.load_der_private_key(der, password=None)))
+        raise StartRefusedError(
+            f"the master key does not open signing key {kid}: it is not the one that sealed it, or the row was changed"
+        ) from error
+    return SigningKey(
+        kid, alg, cast("PrivateKey", serialization.load_der_private_key(der, password=None))
+    )

@@ -18,7 +18,10 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import (
+    decode_dss_signature,
+    encode_dss_signature,
+)
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from tokensvc.core.errors import InvalidTokenError
@@ -41,7 +44,9 @@ MAX_TOKEN_LENGTH: Final = 16 * 1024
 _ES256: Final = ECDSA(SHA256())
 _ES256_BYTES: Final = 32
 _JSON: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
-_COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)  # RFC 8725bis section 3.14
+_COMPACT = re.compile(
+    r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII
+)  # RFC 8725bis section 3.14
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +75,12 @@ def sign_jws(payload: Mapping[str, Any], *, typ: str, key: SigningKey) -> str:
 
 
 def _sign(signed: bytes, key: SigningKey) -> bytes:
-    if key.alg == "ES256":  # as PyJWT does it, without a detour through text: r || s (RFC 7518 section 3.4)
-        r, s = decode_dss_signature(cast("EllipticCurvePrivateKey", key.private_key).sign(signed, _ES256))
+    if (
+        key.alg == "ES256"
+    ):  # as PyJWT does it, without a detour through text: r || s (RFC 7518 section 3.4)
+        r, s = decode_dss_signature(
+            cast("EllipticCurvePrivateKey", key.private_key).sign(signed, _ES256)
+        )
         return r.to_bytes(_ES256_BYTES, "big") + s.to_bytes(_ES256_BYTES, "big")
     return jwt.get_algorithm_by_name(key.alg).sign(signed, key.private_key)
 
@@ -88,7 +97,12 @@ def parse_unverified(text: str, *, max_length: int = MAX_TOKEN_LENGTH) -> Unveri
 def _parse_header(part: str) -> tuple[str, str, Kid]:
     header = _decode_json(part)
     typ, alg, kid = header.get("typ"), header.get("alg"), header.get("kid")
-    if not isinstance(typ, str) or not isinstance(alg, str) or not isinstance(kid, str) or not is_kid(kid):
+    if (
+        not isinstance(typ, str)
+        or not isinstance(alg, str)
+        or not isinstance(kid, str)
+        or not is_kid(kid)
+    ):
         raise InvalidTokenError("bad_header")
     if "crit" in header or "b64" in header or "zip" in header:
         raise InvalidTokenError("unknown_critical_header")
@@ -103,7 +117,11 @@ def read_unverified(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def check_signature(
-    unverified_token: UnverifiedToken, *, typ: Collection[str], algorithms: Collection[str], key: VerifyingKey | None
+    unverified_token: UnverifiedToken,
+    *,
+    typ: Collection[str],
+    algorithms: Collection[str],
+    key: VerifyingKey | None,
 ) -> dict[str, Any]:
     """Return the payload of a token whose type, algorithm and signature are right; `key` is the one that its kid names, if any.
 
@@ -126,9 +144,13 @@ def verify_bytes(text: str, *, alg: str, key: PublicKey) -> None:
     signed, _, signature = text.rpartition(".")
     try:
         if alg == "ES256":
-            good = _verify_es256(signed.encode("ascii"), cast("EllipticCurvePublicKey", key), _decode(signature))
+            good = _verify_es256(
+                signed.encode("ascii"), cast("EllipticCurvePublicKey", key), _decode(signature)
+            )
         else:
-            good = jwt.get_algorithm_by_name(alg).verify(signed.encode("ascii"), key, _decode(signature))
+            good = jwt.get_algorithm_by_name(alg).verify(
+                signed.encode("ascii"), key, _decode(signature)
+            )
     except (jwt.PyJWTError, ValueError) as error:
         raise InvalidTokenError("bad_signature") from error
     if not good:
@@ -139,7 +161,10 @@ def _verify_es256(signed: bytes, key: EllipticCurvePublicKey, signature: bytes) 
     """Tell whether `signature`, r || s (RFC 7518 section 3.4), is right; without PyJWT's detour through text, as in `_sign`."""
     if len(signature) != 2 * _ES256_BYTES:
         return False
-    r, s = int.from_bytes(signature[:_ES256_BYTES], "big"), int.from_bytes(signature[_ES256_BYTES:], "big")
+    r, s = (
+        int.from_bytes(signature[:_ES256_BYTES], "big"),
+        int.from_bytes(signature[_ES256_BYTES:], "big"),
+    )
     try:
         key.verify(encode_dss_signature(r, s), signed, _ES256)
     except InvalidSignature:

@@ -45,7 +45,12 @@ async def load_account(database: Database, account_id: str) -> Account:
 
 
 async def update_account(
-    database: Database, account_id: str, *, name: str | None = None, limits: LimitChanges = _NO_CHANGES, actor: str
+    database: Database,
+    account_id: str,
+    *,
+    name: str | None = None,
+    limits: LimitChanges = _NO_CHANGES,
+    actor: str,
 ) -> Account:
     """Change name and limits; what holds for its keys together. Counts go on. Raises NotFoundError, InvalidInputError."""
     async with database.transaction() as connection:
@@ -53,9 +58,18 @@ async def update_account(
         changed = change_limits(before.limits, limits)
         if changed.tier is None:
             changed = replace(changed, tier=DEFAULT_TIER)
-        await table.update_account(connection, before.id, before.name if name is None else parse_name(name), changed)
+        await table.update_account(
+            connection, before.id, before.name if name is None else parse_name(name), changed
+        )
         after = await table.load_account(connection, before.id)
-        await record(connection, actor, "account.update", before.id, before=_facts(before), after=_facts(after))
+        await record(
+            connection,
+            actor,
+            "account.update",
+            before.id,
+            before=_facts(before),
+            after=_facts(after),
+        )
         return after
 
 
@@ -65,7 +79,9 @@ async def suspend_account(database: Database, account_id: str, *, actor: str) ->
         account = await table.lock_account(connection, account_id)
         if account.suspended_at is None:
             moment = await table.suspend_account(connection, account.id)
-            await append_watermark(connection, "account", account.id, upto=moment, reason="account suspended")
+            await append_watermark(
+                connection, "account", account.id, upto=moment, reason="account suspended"
+            )
         await record(connection, actor, "account.suspend", account.id)
         return await table.load_account(connection, account.id)
 
@@ -87,7 +103,9 @@ async def end_tokens(database: Database, account_id: str, *, actor: str, reason:
         moment = await table.suspend_account(connection, account.id)
         if account.suspended_at is None:
             await table.resume_account(connection, account.id)
-        await append_watermark(connection, "account", account.id, upto=moment, reason="tokens ended")
+        await append_watermark(
+            connection, "account", account.id, upto=moment, reason="tokens ended"
+        )
         await record(connection, actor, "account.end_tokens", account.id, reason=reason)
 
 
@@ -96,7 +114,9 @@ async def delete_account(database: Database, account_id: str, *, actor: str) -> 
     async with database.transaction() as connection:
         account = await table.lock_account(connection, account_id)
         moment = await table.delete_account(connection, account.id)
-        await append_watermark(connection, "account", account.id, upto=moment, reason="account deleted")
+        await append_watermark(
+            connection, "account", account.id, upto=moment, reason="account deleted"
+        )
         await record(connection, actor, "account.delete", account.id, name=account.name)
 
 

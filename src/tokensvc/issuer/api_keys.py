@@ -67,13 +67,17 @@ class KeyWish:
     limits: LimitChanges = _NO_CHANGES
 
 
-async def create_key(database: Database, account_id: str, wish: KeyWish, *, prefix: str, actor: str) -> NewKey:
+async def create_key(
+    database: Database, account_id: str, wish: KeyWish, *, prefix: str, actor: str
+) -> NewKey:
     """Create a key for an account. Raises NotFoundError, InvalidInputError."""
     async with database.transaction() as connection:
         return await insert_key(connection, account_id, wish, prefix=prefix, actor=actor)
 
 
-async def insert_key(connection: Connection, account_id: str, wish: KeyWish, *, prefix: str, actor: str) -> NewKey:
+async def insert_key(
+    connection: Connection, account_id: str, wish: KeyWish, *, prefix: str, actor: str
+) -> NewKey:
     """As `create_key`, inside a transaction that is open already."""
     account = await load_account(connection, account_id)
     key, key_id = new_api_key(prefix), new_key_id()
@@ -98,7 +102,10 @@ async def list_keys(database: Database, account_id: str | None = None) -> list[L
     async with database.connection() as connection:
         if account_id is not None:
             await load_account(connection, account_id)
-        return [ListedKey(key, state_of(key, at)) for key, at in await table.list_api_keys(connection, account_id)]
+        return [
+            ListedKey(key, state_of(key, at))
+            for key, at in await table.list_api_keys(connection, account_id)
+        ]
 
 
 async def load_key(database: Database, key_id: str) -> ListedKey:
@@ -107,10 +114,14 @@ async def load_key(database: Database, key_id: str) -> ListedKey:
         return await _load(connection, key_id)
 
 
-async def update_key(database: Database, key_id: str, changes: KeyChanges, *, actor: str, end_tokens: bool = False) -> ListedKey:
+async def update_key(
+    database: Database, key_id: str, changes: KeyChanges, *, actor: str, end_tokens: bool = False
+) -> ListedKey:
     """Change name, description, capabilities, expiry or limits. Live tokens keep what they have, unless `end_tokens`."""
     async with database.transaction() as connection:
-        before = await _lock(connection, key_id, "changed", allowed={"active", "disabled", "expired"})
+        before = await _lock(
+            connection, key_id, "changed", allowed={"active", "disabled", "expired"}
+        )
         capabilities = before.capabilities
         if changes.capabilities is not None:
             capabilities = tuple(await check_granted(connection, changes.capabilities, actor=actor))
@@ -118,7 +129,9 @@ async def update_key(database: Database, key_id: str, changes: KeyChanges, *, ac
             connection,
             before.id,
             name=before.name if changes.name is None else parse_name(changes.name),
-            description=before.description if changes.description is None else parse_description(changes.description),
+            description=before.description
+            if changes.description is None
+            else parse_description(changes.description),
             capabilities=capabilities,
             limits=change_limits(before.limits, changes.limits),
         )
@@ -127,7 +140,14 @@ async def update_key(database: Database, key_id: str, changes: KeyChanges, *, ac
         if end_tokens:
             await _end_tokens(connection, before, actor)
         listed = await _load(connection, before.id)
-        await record(connection, actor, "key.update", before.id, before=_facts(before), after=_facts(listed.record))
+        await record(
+            connection,
+            actor,
+            "key.update",
+            before.id,
+            before=_facts(before),
+            after=_facts(listed.record),
+        )
     return listed
 
 
@@ -152,16 +172,18 @@ async def enable_key(database: Database, key_id: str, *, actor: str) -> ListedKe
         return await _load(connection, key.id)
 
 
-async def rotate_key(database: Database, key_id: str, *, grace: timedelta, prefix: str, actor: str) -> NewKey:
+async def rotate_key(
+    database: Database, key_id: str, *, grace: timedelta, prefix: str, actor: str
+) -> NewKey:
     """Make a successor with the same rights; the old key ends after `grace`. Raises ConflictError if that has happened already."""
     if not timedelta() <= grace <= _LONGEST:
-        msg = "the grace period must lie between nothing and a hundred years"
-        raise InvalidInputError(msg)
+        raise InvalidInputError("the grace period must lie between nothing and a hundred years")
     async with database.transaction() as connection:
         old = await _lock(connection, key_id, "rotated", allowed={"active"})
         if old.successor_id is not None:
-            msg = f"key {old.id} has been rotated already: its successor is {old.successor_id}"
-            raise ConflictError(msg)
+            raise ConflictError(
+                f"key {old.id} has been rotated already: its successor is {old.successor_id}"
+            )
         key, new_id = new_api_key(prefix), new_key_id()
         await table.insert_api_key(
             connection,
@@ -177,7 +199,14 @@ async def rotate_key(database: Database, key_id: str, *, grace: timedelta, prefi
         )
         await table.limit_life(connection, old.id, grace)
         listed = await _load(connection, new_id)
-        await record(connection, actor, "key.rotate", old.id, successor=new_id, grace_seconds=int(grace.total_seconds()))
+        await record(
+            connection,
+            actor,
+            "key.rotate",
+            old.id,
+            successor=new_id,
+            grace_seconds=int(grace.total_seconds()),
+        )
         await record(connection, actor, "key.create", new_id, **_facts(listed.record))
     return NewKey(key, listed)
 
@@ -190,7 +219,9 @@ async def revoke_key(database: Database, key_id: str, *, actor: str, reason: str
     return (await revoke_key_with_rows(database, key_id, actor=actor, reason=reason))[0]
 
 
-async def revoke_key_with_rows(database: Database, key_id: str, *, actor: str, reason: str = "") -> tuple[ListedKey, list[DenylistRow]]:
+async def revoke_key_with_rows(
+    database: Database, key_id: str, *, actor: str, reason: str = ""
+) -> tuple[ListedKey, list[DenylistRow]]:
     """As `revoke_key`; returns also the entries of the denylist that are acknowledged with it, for whoever remembers them."""
     async with database.transaction() as connection:
         key, _ = await table.lock_api_key(connection, key_id)
@@ -218,7 +249,9 @@ async def end_tokens(database: Database, key_id: str, *, actor: str, reason: str
         await _end_tokens(connection, key, actor, reason)
 
 
-async def _end_tokens(connection: Connection, key: ApiKeyRecord, actor: str, reason: str = "") -> None:
+async def _end_tokens(
+    connection: Connection, key: ApiKeyRecord, actor: str, reason: str = ""
+) -> None:
     """Kill the live tokens of a key and leave the key as it is."""
     moment = await table.disable_api_key(connection, key.id)
     if key.disabled_at is None:
@@ -232,19 +265,23 @@ async def _load(connection: Connection, key_id: str) -> ListedKey:
     return ListedKey(key, state_of(key, at))
 
 
-async def _lock(connection: Connection, key_id: str, verb: str, *, allowed: set[KeyState]) -> ApiKeyRecord:
+async def _lock(
+    connection: Connection, key_id: str, verb: str, *, allowed: set[KeyState]
+) -> ApiKeyRecord:
     key, at = await table.lock_api_key(connection, key_id)
     state = state_of(key, at)
     if state not in allowed:
-        msg = f"key {key.id} is {state} and cannot be {verb}; create a new key instead"
-        raise ConflictError(msg)
+        raise ConflictError(
+            f"key {key.id} is {state} and cannot be {verb}; create a new key instead"
+        )
     return key
 
 
 def _positive(life: timedelta | None) -> timedelta | None:
     if life is not None and not timedelta() < life <= _LONGEST:
-        msg = "a key must live for at least one second, and for a hundred years at most, or have no end at all"
-        raise InvalidInputError(msg)
+        raise InvalidInputError(
+            "a key must live for at least one second, and for a hundred years at most, or have no end at all"
+        )
     return life
 
 

@@ -21,9 +21,15 @@ if TYPE_CHECKING:
 
 def parse_audience(text: str) -> str:
     """Return `text` if it can name an audience: 1 to 255 visible ASCII characters, often a URL."""
-    if not 1 <= len(text) <= MAX_AUDIENCE_LENGTH or not all("!" <= c <= "~" for c in text) or '"' in text or "\\" in text:
-        msg = f"an audience is 1 to {MAX_AUDIENCE_LENGTH} visible ASCII characters without quotes, backslash and spaces"
-        raise InvalidInputError(msg)
+    if (
+        not 1 <= len(text) <= MAX_AUDIENCE_LENGTH
+        or not all("!" <= c <= "~" for c in text)
+        or '"' in text
+        or "\\" in text
+    ):
+        raise InvalidInputError(
+            f"an audience is 1 to {MAX_AUDIENCE_LENGTH} visible ASCII characters without quotes, backslash and spaces"
+        )
     return text
 
 
@@ -39,7 +45,15 @@ async def add_audience(
 ) -> Audience:
     """Add an audience; `token_life` None means the default of the settings. `alg`: one of `core.jwks.ALGORITHMS`."""
     async with database.transaction() as connection:
-        return await insert_audience(connection, settings, name, description=description, token_life=token_life, alg=alg, actor=actor)
+        return await insert_audience(
+            connection,
+            settings,
+            name,
+            description=description,
+            token_life=token_life,
+            alg=alg,
+            actor=actor,
+        )
 
 
 async def insert_audience(
@@ -54,7 +68,9 @@ async def insert_audience(
 ) -> Audience:
     """As `add_audience`, inside a transaction that is open already."""
     _check_life(settings, token_life)
-    audience = await table.insert_audience(connection, parse_audience(name), parse_description(description), token_life, alg)
+    audience = await table.insert_audience(
+        connection, parse_audience(name), parse_description(description), token_life, alg
+    )
     await _changed(connection, settings, audience, "audience.add", actor)
     return audience
 
@@ -89,8 +105,9 @@ async def update_audience(
 async def remove_audience(database: Database, settings: Settings, name: str, *, actor: str) -> None:
     """Remove an audience. Its live tokens stay good until they expire. Raises NotFoundError, ConflictError for the default one."""
     if name == settings.default_audience:
-        msg = f"{name!r} is the default audience; set TOKENSVC_DEFAULT_AUDIENCE to another one first"
-        raise ConflictError(msg)
+        raise ConflictError(
+            f"{name!r} is the default audience; set TOKENSVC_DEFAULT_AUDIENCE to another one first"
+        )
     async with database.transaction() as connection:
         await table.delete_audience(connection, name)
         await bump_head(connection, "audience")
@@ -98,13 +115,27 @@ async def remove_audience(database: Database, settings: Settings, name: str, *, 
 
 
 def _check_life(settings: Settings, token_life: timedelta | None) -> None:
-    if token_life is not None and not timedelta() < token_life <= settings.issuing_policy.max_token_life:
-        msg = f"the token life must be between 1 s and TOKENSVC_MAX_TOKEN_TTL ({settings.max_token_ttl} s)"
-        raise InvalidInputError(msg)
+    if (
+        token_life is not None
+        and not timedelta() < token_life <= settings.issuing_policy.max_token_life
+    ):
+        raise InvalidInputError(
+            f"the token life must be between 1 s and TOKENSVC_MAX_TOKEN_TTL ({settings.max_token_ttl} s)"
+        )
 
 
-async def _changed(connection: Connection, settings: Settings, audience: Audience, action: str, actor: str) -> None:
+async def _changed(
+    connection: Connection, settings: Settings, audience: Audience, action: str, actor: str
+) -> None:
     await raise_longest_life(connection, longest_life(audience, settings.issuing_policy))
     await bump_head(connection, "audience")
     life = None if audience.token_life is None else int(audience.token_life.total_seconds())
-    await record(connection, actor, action, audience.name, description=audience.description, token_life=life, alg=audience.alg)
+    await record(
+        connection,
+        actor,
+        action,
+        audience.name,
+        description=audience.description,
+        token_life=life,
+        alg=audience.alg,
+    )

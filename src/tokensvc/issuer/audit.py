@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from tokensvc.store.pool import Connection, Database
 
 
-async def record(connection: Connection, actor: str, action: str, subject: str, **detail: object) -> None:
+async def record(
+    connection: Connection, actor: str, action: str, subject: str, **detail: object
+) -> None:
     """Write that `actor` did `action` to `subject`. `detail` is shown to admins: no secrets."""
     await append_audit_event(connection, actor=actor, action=action, subject=subject, detail=detail)
 

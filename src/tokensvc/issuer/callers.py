@@ -35,7 +35,9 @@ class Callers:
         """As `check_token`, for followers of the feed: they come all at once, so the copy judges them that they are given pages of."""
         return _check_capability(await self.tokens.check_by_copy(text), FOLLOW)
 
-    async def check_key(self, key: ApiKey, client_id: str | None, network: str, capability: str) -> KeyId:
+    async def check_key(
+        self, key: ApiKey, client_id: str | None, network: str, capability: str
+    ) -> KeyId:
         """Return the id of an API key; `client_id` is what the caller says it is, `network` where the caller is.
 
         Raises InvalidClientError, InsufficientScopeError, RateLimitedError for guessers, UnavailableError.

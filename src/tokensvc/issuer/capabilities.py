@@ -21,10 +21,14 @@ if TYPE_CHECKING:
 _ALIKE = 0.85
 
 
-async def add_capability(database: Database, name: str, description: str, *, actor: str) -> Capability:
+async def add_capability(
+    database: Database, name: str, description: str, *, actor: str
+) -> Capability:
     """Add a capability. Raises ConflictError if it exists."""
     async with database.transaction() as connection:
-        capability = await table.insert_capability(connection, parse_capability(name), parse_description(description))
+        capability = await table.insert_capability(
+            connection, parse_capability(name), parse_description(description)
+        )
         await record(connection, actor, "capability.add", name, description=capability.description)
     return capability
 
@@ -38,15 +42,20 @@ async def list_capabilities(database: Database) -> list[Capability]:
 async def remove_capability(database: Database, name: str, *, actor: str) -> None:
     """Remove a capability that no usable key holds. Raises ConflictError, NotFoundError."""
     async with database.transaction() as connection:
-        await table.delete_capability(connection, name)  # first: holds the row against keys being made with it
+        await table.delete_capability(
+            connection, name
+        )  # first: holds the row against keys being made with it
         holders = await count_with_capability(connection, name)
         if holders:
-            msg = f"the capability {name!r} is held by {holders} key(s); take it from them first (tokensvc key update)"
-            raise ConflictError(msg)
+            raise ConflictError(
+                f"the capability {name!r} is held by {holders} key(s); take it from them first (tokensvc key update)"
+            )
         await record(connection, actor, "capability.remove", name)
 
 
-async def check_granted(connection: Connection, names: Collection[str], *, actor: str) -> frozenset[str]:
+async def check_granted(
+    connection: Connection, names: Collection[str], *, actor: str
+) -> frozenset[str]:
     """Return the capabilities of a key, adding names that are new.
 
     A name that looks like a slip of a known one is refused: it would make a key that quietly lacks what was meant.
@@ -54,15 +63,21 @@ async def check_granted(connection: Connection, names: Collection[str], *, actor
     """
     wanted = frozenset(parse_capability(name) for name in names)
     if not wanted:
-        msg = "a key needs at least one capability"
-        raise InvalidInputError(msg)
+        raise InvalidInputError("a key needs at least one capability")
     unknown = sorted(wanted - await table.lock_known(connection, wanted))
-    known = [capability.name for capability in await table.list_capabilities(connection)] if unknown else []
-    for name in (name for name in unknown if name not in known):  # one that another process has just added is fine
+    known = (
+        [capability.name for capability in await table.list_capabilities(connection)]
+        if unknown
+        else []
+    )
+    for name in (
+        name for name in unknown if name not in known
+    ):  # one that another process has just added is fine
         alike = difflib.get_close_matches(name, known, n=1, cutoff=_ALIKE)
         if alike:
-            msg = f"there is no capability {name!r}: did you mean {alike[0]!r}? If not: tokensvc capability add {name}"
-            raise InvalidInputError(msg)
+            raise InvalidInputError(
+                f"there is no capability {name!r}: did you mean {alike[0]!r}? If not: tokensvc capability add {name}"
+            )
         if await table.insert_missing_capability(connection, name):
             await record(connection, actor, "capability.add", name, description="")
     return wanted

@@ -19,18 +19,25 @@ if TYPE_CHECKING:
     from tokensvc.store.pool import Database
 
 
-async def deny_jti(database: Database, text: str, life: timedelta | None, *, actor: str, reason: str) -> DenylistRow:
+async def deny_jti(
+    database: Database, text: str, life: timedelta | None, *, actor: str, reason: str
+) -> DenylistRow:
     """Deny a token by its id alone; `life`: how long it may live from now, None for the longest that any can. Raises InvalidInputError."""
     jti = parse_jti(text)
     async with database.transaction() as connection:
         _, now = await list_heads(connection)
         longest = await load_longest_life(connection)
         if life is not None and not timedelta() < life <= longest:
-            msg = f"a live token has between 1 s and {int(longest.total_seconds())} s to live: leave that out to be sure"
-            raise InvalidInputError(msg)
+            raise InvalidInputError(
+                f"a live token has between 1 s and {int(longest.total_seconds())} s to live: leave that out to be sure"
+            )
         expires_at = now + (longest if life is None else life) + LEEWAY
-        await append_revocation(connection, "jti", jti, upto=None, expires_at=expires_at, reason="token revoked")
-        await record(connection, actor, "denylist.add", jti, reason=reason, expires_at=expires_at.isoformat())
+        await append_revocation(
+            connection, "jti", jti, upto=None, expires_at=expires_at, reason="token revoked"
+        )
+        await record(
+            connection, actor, "denylist.add", jti, reason=reason, expires_at=expires_at.isoformat()
+        )
         await wake(connection)
     return await _load_newest(database, "jti", jti)
 
@@ -41,7 +48,9 @@ async def deny_key(database: Database, key_id: str, *, actor: str, reason: str) 
     return await _load_newest(database, "key", key_id)
 
 
-async def deny_account(database: Database, account_id: str, *, actor: str, reason: str) -> DenylistRow:
+async def deny_account(
+    database: Database, account_id: str, *, actor: str, reason: str
+) -> DenylistRow:
     """Deny all tokens that the keys of an account have got so far. Raises NotFoundError."""
     await accounts.end_tokens(database, account_id, actor=actor, reason=reason)
     return await _load_newest(database, "account", account_id)

@@ -8,8 +8,20 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from tokensvc.core.claims import Claims, build_payload
-from tokensvc.core.errors import InvalidSubjectTokenError, InvalidTokenError, OAuthError, UnavailableError
-from tokensvc.core.exchange import SubjectToken, check_verdict, decide_claims, refuse_over_limit, refuse_unknown, wait_for_clear_second
+from tokensvc.core.errors import (
+    InvalidSubjectTokenError,
+    InvalidTokenError,
+    OAuthError,
+    UnavailableError,
+)
+from tokensvc.core.exchange import (
+    SubjectToken,
+    check_verdict,
+    decide_claims,
+    refuse_over_limit,
+    refuse_unknown,
+    wait_for_clear_second,
+)
 from tokensvc.core.identifier import new_jti
 from tokensvc.core.keyring import DEFAULT_ALGORITHM
 from tokensvc.core.ledger import build_entry
@@ -28,7 +40,9 @@ if TYPE_CHECKING:
 
 _JUST_AFTER: Final = 0.005
 _LONGEST_WAIT: Final = timedelta(seconds=1.5)
-_SLOW_ALGORITHMS: Final = {"RS256"}  # near a millisecond a signature: in a thread, or everybody else would wait
+_SLOW_ALGORITHMS: Final = {
+    "RS256"
+}  # near a millisecond a signature: in a thread, or everybody else would wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +80,9 @@ class Exchange:
         `network`: where the client is, /24 or /48.
         """
         self.mirror.check_signer(DEFAULT_ALGORITHM)  # whoever cannot sign must not count
-        audience = await self._find_audience(request)  # first: its token life must not be newer than the verdict
+        audience = await self._find_audience(
+            request
+        )  # first: its token life must not be newer than the verdict
         entry = build_entry(request, audience)
         if entry.digest is not None:
             await self.guard.check(entry.digest, network)
@@ -81,12 +97,20 @@ class Exchange:
             if isinstance(result, _Unsigned):
                 return await asyncio.to_thread(result.sign)
             if result > _LONGEST_WAIT:
-                msg = "tokens of this key are denied up to a moment that is still to come: a clock was wrong; try again"
-                raise UnavailableError(msg, reason="watermark_ahead", retry_after=min(60, int(result.total_seconds()) + 1))
+                raise UnavailableError(
+                    "tokens of this key are denied up to a moment that is still to come: a clock was wrong; try again",
+                    reason="watermark_ahead",
+                    retry_after=min(60, int(result.total_seconds()) + 1),
+                )
             await asyncio.sleep(result.total_seconds() + _JUST_AFTER)
 
     def _act(
-        self, request: ExchangeRequest, entry: Entry, audience: Audience | None, network: str, decision: Decision | None
+        self,
+        request: ExchangeRequest,
+        entry: Entry,
+        audience: Audience | None,
+        network: str,
+        decision: Decision | None,
     ) -> IssuedToken | _Unsigned | timedelta:
         """Return the token, or one that shall be signed elsewhere, or how long to wait: only within the second of a disable and enable."""
         if decision is None:
@@ -107,7 +131,9 @@ class Exchange:
         except OAuthError as error:
             self.usage.add(verdict.key_id, error.reason, verdict.at)
             raise
-        unsigned = _Unsigned(claims, decision, self.mirror.signer_for(cast("Audience", audience), verdict.at))
+        unsigned = _Unsigned(
+            claims, decision, self.mirror.signer_for(cast("Audience", audience), verdict.at)
+        )
         self.usage.add_issued(claims.client_id, LastUse(claims.iat, network, claims.aud))
         return unsigned if unsigned.key.alg in _SLOW_ALGORITHMS else unsigned.sign()
 
@@ -115,7 +141,12 @@ class Exchange:
         """Return one of our live tokens that may be narrowed. Raises InvalidSubjectTokenError."""
         try:
             unverified_token = parse_unverified(text)
-            claims = check_own_token(unverified_token, self.mirror.records, self.policy.issuer, self.mirror.now.timestamp())
+            claims = check_own_token(
+                unverified_token,
+                self.mirror.records,
+                self.policy.issuer,
+                self.mirror.now.timestamp(),
+            )
         except InvalidTokenError as error:
             raise InvalidSubjectTokenError(error.reason) from error
         if claims.origin_jti is not None:

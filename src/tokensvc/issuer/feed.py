@@ -34,27 +34,37 @@ class Feed:
         """
         deadline = time.monotonic() + wait
         # Woken is not the same as changed: whoever came between the change and the call has seen it already, and waits on.
-        while after is not None and after == self._mirror.log.head and not self._mirror.is_released and time.monotonic() < deadline:
+        while (
+            after is not None
+            and after == self._mirror.log.head
+            and not self._mirror.is_released
+            and time.monotonic() < deadline
+        ):
             await self._mirror.wait_for_change(deadline - time.monotonic())
         return self._sign(after)
 
     def _sign(self, after: Position | None) -> str:
         mirror, head = self._mirror, self._mirror.log.head
         if head is None or mirror.age_seconds > FRESH_SECONDS:
-            msg = "the denylist cannot be confirmed right now; try again"
-            raise UnavailableError(msg, reason="mirror_stale")
+            raise UnavailableError(
+                "the denylist cannot be confirmed right now; try again", reason="mirror_stale"
+            )
         now = time.monotonic()
         text = self._find_signed(after, head, now)
         if text is not None:
             return text
         full, entries = mirror.log.cut(after)
         place = (None if full else after, head)
-        if full and after is not None:  # a cursor that is not known here gets what everybody gets who has none
+        if (
+            full and after is not None
+        ):  # a cursor that is not known here gets what everybody gets who has none
             text = self._find_signed(None, head, now)
             if text is not None:
                 return text
         text = self._build(place[0], head, entries)
-        self._signed = {at: kept for at, kept in self._signed.items() if now - kept[0] < _SHARED_SECONDS}
+        self._signed = {
+            at: kept for at, kept in self._signed.items() if now - kept[0] < _SHARED_SECONDS
+        }
         self._signed[place] = (now, text)
         return text
 
@@ -62,7 +72,9 @@ class Feed:
         signed_on, text = self._signed.get((after, head), (now - _SHARED_SECONDS, ""))
         return text if now - signed_on < _SHARED_SECONDS else None
 
-    def _build(self, after: Position | None, head: Position, entries: tuple[Revocation, ...]) -> str:
+    def _build(
+        self, after: Position | None, head: Position, entries: tuple[Revocation, ...]
+    ) -> str:
         issued_at = int(self._mirror.confirmed_at.timestamp())
         page = Page(
             issuer=self._issuer,

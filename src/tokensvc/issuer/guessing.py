@@ -29,7 +29,9 @@ _TICK: Final = 0.005
 class GuessGuard:
     """Counts unknown keys per network; `allowed` of them a minute, then refusals come after `pause`. `clock`: monotonic. Seconds."""
 
-    def __init__(self, *, allowed: int, pause: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, *, allowed: int, pause: float = 1.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._allowed = allowed
         self._pause = pause
         self._held = 0

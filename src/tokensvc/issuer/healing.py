@@ -38,7 +38,9 @@ if TYPE_CHECKING:
 
 ACTOR: Final = "healing"
 
-_AT_ONCE: Final = 200  # entries per transaction: others that revoke wait for its end, a second at most
+_AT_ONCE: Final = (
+    200  # entries per transaction: others that revoke wait for its end, a second at most
+)
 
 _ACTIONS: Final[dict[Ending, str]] = {
     "token revoked": "token.revoke",
@@ -62,7 +64,9 @@ _TAKEN_BACK_BY: Final = {"key disabled": "key.enable", "account suspended": "acc
 _log = structlog.get_logger(__name__)
 
 
-async def heal(database: Database, settings: Settings, master_key: MasterKey, remembered: Sequence[Revocation]) -> None:
+async def heal(
+    database: Database, settings: Settings, master_key: MasterKey, remembered: Sequence[Revocation]
+) -> None:
     """Append again whatever of `remembered` is alive and not covered by the table, each with the state that belongs to it."""
     lost = await _find_lost(database, remembered)
     for entry in lost:
@@ -79,11 +83,19 @@ async def _find_lost(database: Database, remembered: Sequence[Revocation]) -> li
     return find_lost(remembered, [row.revocation for row in rows], now.timestamp())
 
 
-async def _revoke_signing_key(database: Database, settings: Settings, master_key: MasterKey, entry: Revocation) -> None:
+async def _revoke_signing_key(
+    database: Database, settings: Settings, master_key: MasterKey, entry: Revocation
+) -> None:
     """Revoke a signing key as it was revoked before, with a successor; if the key itself is lost, its `kid` is still denied later on."""
     try:
         await revoke_signing_key_now(
-            database, settings, master_key, entry.value, actor=ACTOR, reason="healed after a loss", unless_denied=True
+            database,
+            settings,
+            master_key,
+            entry.value,
+            actor=ACTOR,
+            reason="healed after a loss",
+            unless_denied=True,
         )
     except NotFoundError:
         return
@@ -96,7 +108,9 @@ async def _heal_some(database: Database, remembered: Sequence[Revocation]) -> No
         _, now = await list_heads(connection)
         rows = await list_of(connection, [entry.value for entry in remembered])
         lost = find_lost(remembered, [row.revocation for row in rows], now.timestamp())
-        ended = [(entry, await _end_again(connection, entry)) for entry in lost]  # first all that locks rows, in the order of locks
+        ended = [
+            (entry, await _end_again(connection, entry)) for entry in lost
+        ]  # first all that locks rows, in the order of locks
         life = await load_longest_life(connection)
         for entry, upto in ended:
             await _append_again(connection, entry, upto, life)
@@ -127,15 +141,38 @@ async def _was_taken_back(connection: Connection, entry: Revocation, upto: datet
     return action is not None and await has_event_since(connection, entry.value, action, upto)
 
 
-async def _append_again(connection: Connection, entry: Revocation, upto: datetime | None, life: timedelta) -> None:
+async def _append_again(
+    connection: Connection, entry: Revocation, upto: datetime | None, life: timedelta
+) -> None:
     expires_at = datetime.fromtimestamp(entry.exp, UTC)
     if upto is not None:
         expires_at = max(expires_at, upto + life + LEEWAY)
     ending = entry.ending or "token revoked"
-    await append_revocation(connection, entry.kind, entry.value, upto=upto, expires_at=expires_at, reason=ending, healed=True)
-    await record(connection, ACTOR, _ACTIONS[ending], entry.value, reason="healed after a loss", upto=entry.upto)
+    await append_revocation(
+        connection,
+        entry.kind,
+        entry.value,
+        upto=upto,
+        expires_at=expires_at,
+        reason=ending,
+        healed=True,
+    )
+    await record(
+        connection,
+        ACTOR,
+        _ACTIONS[ending],
+        entry.value,
+        reason="healed after a loss",
+        upto=entry.upto,
+    )
 
 
 def _tell(entry: Revocation) -> None:
     DENYLIST_HEALED.inc()
-    _log.error("revocation_healed", kind=entry.kind, value=entry.value, ending=entry.ending, upto=entry.upto)
+    _log.error(
+        "revocation_healed",
+        kind=entry.kind,
+        value=entry.value,
+        ending=entry.ending,
+        upto=entry.upto,
+    )

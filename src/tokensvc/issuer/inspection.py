@@ -34,7 +34,9 @@ async def inspect_token(database: Database, settings: Settings, text: str) -> In
     """Return the state of a token. Raises InvalidTokenError for what has not even the form of one, UnavailableError."""
     unverified_token = parse_unverified(text)
     async with database.connection() as connection:
-        record = next((r for r in await list_signing_keys(connection) if r.kid == unverified_token.kid), None)
+        record = next(
+            (r for r in await list_signing_keys(connection) if r.kid == unverified_token.kid), None
+        )
         if record is None:
             return Inspected("foreign")
         _, now = await list_heads(connection)
@@ -50,7 +52,11 @@ async def inspect_token(database: Database, settings: Settings, text: str) -> In
                 leeway=0,
             )
         except InvalidTokenError as error:
-            return Inspected("expired") if error.reason == "expired" else Inspected("invalid", error.reason)
+            return (
+                Inspected("expired")
+                if error.reason == "expired"
+                else Inspected("invalid", error.reason)
+            )
         denying = await find_denying(connection, claims, record.kid)
     is_denied = denying is not None or record.revoked_at is not None
     return Inspected("denied", denied_by=denying) if is_denied else Inspected("live")

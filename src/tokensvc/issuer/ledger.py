@@ -57,8 +57,7 @@ class Ledger:
         that it needs still in the processor's cache. It must not wait.
         """
         if len(self._waiting) >= self._most_waiting:
-            msg = "too many requests are waiting; try again"
-            raise UnavailableError(msg, reason="ledger_full")
+            raise UnavailableError("too many requests are waiting; try again", reason="ledger_full")
         future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiter(entry, act, future))
         if self._work is None:
@@ -80,7 +79,10 @@ class Ledger:
                 await self._ask(batch)
         finally:
             self._work = None
-            _fail([*batch, *self._waiting], UnavailableError("the service is stopping; try again", reason="stopping"))
+            _fail(
+                [*batch, *self._waiting],
+                UnavailableError("the service is stopping; try again", reason="stopping"),
+            )
             self._waiting.clear()
 
     def _next_batch(self) -> list[_Waiter]:
@@ -104,7 +106,10 @@ class Ledger:
             if len(batch) == 1:
                 _fail(batch, error)
                 return
-            for half in (batch[: len(batch) // 2], batch[len(batch) // 2 :]):  # what one of them asks for must not harm the others
+            for half in (
+                batch[: len(batch) // 2],
+                batch[len(batch) // 2 :],
+            ):  # what one of them asks for must not harm the others
                 await self._ask(half)
         else:
             BATCH_SIZE.observe(len(batch))

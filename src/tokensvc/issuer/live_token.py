@@ -58,7 +58,9 @@ class LiveTokens:
     async def _check_own(self, text: str) -> tuple[Claims, Kid]:
         unverified_token = parse_unverified(text)
         records = await self.find_signers(unverified_token.kid)
-        return check_own_token(unverified_token, records, self.issuer, self.mirror.now.timestamp()), unverified_token.kid
+        return check_own_token(
+            unverified_token, records, self.issuer, self.mirror.now.timestamp()
+        ), unverified_token.kid
 
 
 async def find_denying(connection: Connection, claims: Claims, kid: Kid) -> DenylistRow | None:

@@ -40,7 +40,9 @@ _log = structlog.get_logger(__name__)
 def find_configured(settings: Settings) -> MasterKey | None:
     """Return the master key that the settings name, None if it is a file that is not there. Raises StartRefusedError."""
     if settings.master_key is not None:
-        return parse_master_key(settings.master_key.get_secret_value().encode(), "TOKENSVC_MASTER_KEY")
+        return parse_master_key(
+            settings.master_key.get_secret_value().encode(), "TOKENSVC_MASTER_KEY"
+        )
     return find_master_key(settings.master_key_path, is_credential=settings.is_credential)
 
 
@@ -66,19 +68,27 @@ async def load_master_key(database: Database, settings: Settings) -> MasterKey:
     if master_key is None:
         raise _missing(settings, is_needed=bool(sealed))
     for sealed_record in sealed:
-        unseal(sealed_record.sealed_private_key, kid=sealed_record.kid, alg=sealed_record.alg, master_key=master_key)
+        unseal(
+            sealed_record.sealed_private_key,
+            kid=sealed_record.kid,
+            alg=sealed_record.alg,
+            master_key=master_key,
+        )
     return master_key
 
 
-async def rotate_master_key(database: Database, settings: Settings, *, to: Path | None, actor: str) -> Path:
+async def rotate_master_key(
+    database: Database, settings: Settings, *, to: Path | None, actor: str
+) -> Path:
     """Replace the master key and re-seal every signing key under the new one, all in one transaction; return the file of the new key.
 
     `to`: a new file for it. Left out, it takes the place of the old file, which stays beside it as `.old`: backups of the database from
     before need it. Raises InvalidInputError if there is no file to replace, StartRefusedError if the old key is not the right one.
     """
     if to is None and (settings.master_key is not None or settings.is_credential):
-        msg = "the master key does not come from a file that can be replaced: name a new file with --to, and hand that over"
-        raise InvalidInputError(msg)
+        raise InvalidInputError(
+            "the master key does not come from a file that can be replaced: name a new file with --to, and hand that over"
+        )
     old, new = await load_master_key(database, settings), new_master_key()
     path = next_path(settings.master_key_path) if to is None else to
     async with database.transaction() as connection:
@@ -123,6 +133,10 @@ def _opens(master_key: MasterKey, sealed: Iterable[SigningKeyRecord]) -> bool:
 def _missing(settings: Settings, *, is_needed: bool) -> StartRefusedError:
     return StartRefusedError(
         f"the master key file {settings.master_key_path} is missing"
-        + (", and the database holds signing keys that it sealed. Restore it from your backup" if is_needed else "")
+        + (
+            ", and the database holds signing keys that it sealed. Restore it from your backup"
+            if is_needed
+            else ""
+        )
         + ", or point TOKENSVC_MASTER_KEY_FILE or TOKENSVC_KEYS_DIR at it"
     )

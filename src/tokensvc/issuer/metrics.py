@@ -8,23 +8,55 @@ from prometheus_client import Counter, Gauge, Histogram
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
-EXCHANGES: Final = Counter("tokensvc_exchanges", "Exchanges by how they ended; finer than what callers are told.", ["outcome"])
-RATE_LIMITED: Final = Counter("tokensvc_rate_limited", "Refusals for a limit, by the limit.", ["policy"])
+EXCHANGES: Final = Counter(
+    "tokensvc_exchanges",
+    "Exchanges by how they ended; finer than what callers are told.",
+    ["outcome"],
+)
+RATE_LIMITED: Final = Counter(
+    "tokensvc_rate_limited", "Refusals for a limit, by the limit.", ["policy"]
+)
 REQUEST_SECONDS: Final = Histogram(
-    "tokensvc_http_request_duration_seconds", "From the headers of a request to its answer.", ["route", "status"], buckets=_SECONDS
+    "tokensvc_http_request_duration_seconds",
+    "From the headers of a request to its answer.",
+    ["route", "status"],
+    buckets=_SECONDS,
 )
 BATCH_SIZE: Final = Histogram(
-    "tokensvc_ledger_batch_size", "Requests that were judged by one statement.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
+    "tokensvc_ledger_batch_size",
+    "Requests that were judged by one statement.",
+    buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),
 )
-BATCH_SECONDS: Final = Histogram("tokensvc_ledger_batch_duration_seconds", "Time that Postgres took for a batch.", buckets=_SECONDS)
+BATCH_SECONDS: Final = Histogram(
+    "tokensvc_ledger_batch_duration_seconds",
+    "Time that Postgres took for a batch.",
+    buckets=_SECONDS,
+)
 PROPAGATION_SECONDS: Final = Histogram(
-    "tokensvc_denylist_propagation_seconds", "From the making of an entry to a follower's receipt for it.", buckets=_SECONDS
+    "tokensvc_denylist_propagation_seconds",
+    "From the making of an entry to a follower's receipt for it.",
+    buckets=_SECONDS,
 )
-FOLLOWERS: Final = Gauge("tokensvc_denylist_followers", "Followers heard of within a minute.", multiprocess_mode="livemax")
+FOLLOWERS: Final = Gauge(
+    "tokensvc_denylist_followers",
+    "Followers heard of within a minute.",
+    multiprocess_mode="livemax",
+)
 FOLLOWER_LAG_SECONDS: Final = Gauge(
-    "tokensvc_denylist_follower_lag_seconds", "The worst of them: age of the first entry that it lacks.", multiprocess_mode="livemax"
+    "tokensvc_denylist_follower_lag_seconds",
+    "The worst of them: age of the first entry that it lacks.",
+    multiprocess_mode="livemax",
 )
-DENYLIST_RESETS: Final = Counter("tokensvc_denylist_resets", "How often Postgres had lost part of the denylist that this process held.")
-DENYLIST_HEALED: Final = Counter("tokensvc_denylist_healed", "Revocations that Postgres had lost and this process wrote again.")
-USAGE_WAITING: Final = Gauge("tokensvc_usage_queue_length", "Sums that wait to be written.", multiprocess_mode="livesum")
-USAGE_DROPPED: Final = Counter("tokensvc_usage_dropped", "Uses that were not written because too many waited.")
+DENYLIST_RESETS: Final = Counter(
+    "tokensvc_denylist_resets",
+    "How often Postgres had lost part of the denylist that this process held.",
+)
+DENYLIST_HEALED: Final = Counter(
+    "tokensvc_denylist_healed", "Revocations that Postgres had lost and this process wrote again."
+)
+USAGE_WAITING: Final = Gauge(
+    "tokensvc_usage_queue_length", "Sums that wait to be written.", multiprocess_mode="livesum"
+)
+USAGE_DROPPED: Final = Counter(
+    "tokensvc_usage_dropped", "Uses that were not written because too many waited."
+)

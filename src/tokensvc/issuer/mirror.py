@@ -53,7 +53,9 @@ POLL_SECONDS: Final = 0.5
 FRESH_SECONDS: Final = 3.0  # a copy older than that proves no freshness to anybody outside
 MAX_AGE_SECONDS: Final = 10.0
 _RECONNECT_SECONDS: Final = 1.0
-_COLLECTED_EARLY_SECONDS: Final = 30.0  # another process's clock may collect an entry a little before its end
+_COLLECTED_EARLY_SECONDS: Final = (
+    30.0  # another process's clock may collect an entry a little before its end
+)
 _DATES: Final = 1000
 
 _log = structlog.get_logger(__name__)
@@ -70,7 +72,9 @@ class Mirror:
         self._confirmed_at: datetime | None = None
         self._confirmed_on = 0.0  # the monotonic clock at that moment
         self._opened: dict[Kid, SigningKey] = {}
-        self._signers: dict[str, tuple[datetime | None, datetime | None, SigningKey]] = {}  # by algorithm: from, until, which
+        self._signers: dict[
+            str, tuple[datetime | None, datetime | None, SigningKey]
+        ] = {}  # by algorithm: from, until, which
         self._policy: RotationPolicy | None = None
         self._refreshing = asyncio.Lock()
         self._wake = asyncio.Event()
@@ -89,7 +93,11 @@ class Mirror:
     @property
     def age_seconds(self) -> float:
         """Seconds since Postgres confirmed this copy."""
-        return time.monotonic() - self._confirmed_on if self._confirmed_at is not None else float("inf")
+        return (
+            time.monotonic() - self._confirmed_on
+            if self._confirmed_at is not None
+            else float("inf")
+        )
 
     @property
     def confirmed_at(self) -> datetime:
@@ -112,8 +120,9 @@ class Mirror:
             return key
         record = find_active(self.records, alg, now)
         if record is None:
-            msg = "there is no signing key in force"
-            raise UnavailableError(msg, reason="no_signing_key", retry_after=5)
+            raise UnavailableError(
+                "there is no signing key in force", reason="no_signing_key", retry_after=5
+            )
         key = self._opened[record.kid]
         self._signers[alg] = record.active_at, superseded_at(record, self.records), key
         return key
@@ -125,7 +134,10 @@ class Mirror:
 
     def signer_for(self, audience: Audience, now: datetime) -> SigningKey:
         """Return the key that signs tokens for `audience`: of its algorithm, or the default one until that has a key that may sign."""
-        if audience.alg != DEFAULT_ALGORITHM and find_active(self.records, audience.alg, now) is None:
+        if (
+            audience.alg != DEFAULT_ALGORITHM
+            and find_active(self.records, audience.alg, now) is None
+        ):
             return self.signing_key(now, DEFAULT_ALGORITHM)
         return self.signing_key(now, audience.alg)
 
@@ -158,7 +170,11 @@ class Mirror:
                 try:
                     await self.refresh_once()
                 except TokensvcError as error:
-                    _log.warning("mirror_not_refreshed", reason=error.reason, age_seconds=round(self.age_seconds, 1))
+                    _log.warning(
+                        "mirror_not_refreshed",
+                        reason=error.reason,
+                        age_seconds=round(self.age_seconds, 1),
+                    )
                 except Exception:  # noqa: BLE001 - a fault of ours must not stop the loop; the age of the copy shows it outside
                     _log.exception("mirror_not_refreshed")
                 try:
@@ -187,8 +203,12 @@ class Mirror:
         async with self._database.connection() as connection:
             heads, now = await list_heads(connection)
             if heads["audience"] != self._heads.get("audience"):
-                self._policy = self._settings.rotation_policy(await load_longest_life(connection))  # it may grant a longer life
-                self.audiences = {audience.name: audience for audience in await list_audiences(connection)}
+                self._policy = self._settings.rotation_policy(
+                    await load_longest_life(connection)
+                )  # it may grant a longer life
+                self.audiences = {
+                    audience.name: audience for audience in await list_audiences(connection)
+                }
             if heads["signing_key"] != self._heads.get("signing_key"):
                 await self._load_signing_keys(connection)
             if heads["denylist"] != self._heads.get("denylist") or acknowledged:
@@ -221,12 +241,17 @@ class Mirror:
 
     def _open(self, sealed: Iterable[SigningKeyRecord]) -> dict[Kid, SigningKey]:
         return {
-            r.kid: self._opened.get(r.kid) or unseal(r.sealed_private_key, kid=r.kid, alg=r.alg, master_key=self._master_key)
+            r.kid: self._opened.get(r.kid)
+            or unseal(r.sealed_private_key, kid=r.kid, alg=r.alg, master_key=self._master_key)
             for r in sealed
         }
 
     async def _list_new(
-        self, connection: Connection, head: Position, acknowledged: Sequence[DenylistRow], now: datetime
+        self,
+        connection: Connection,
+        head: Position,
+        acknowledged: Sequence[DenylistRow],
+        now: datetime,
     ) -> list[DenylistRow] | None:
         """Return what came after the head that is held; None if the table has lost what is held, or what was acknowledged."""
         soon = now.timestamp() + _COLLECTED_EARLY_SECONDS
@@ -239,7 +264,9 @@ class Mirror:
                 return None
         return await list_after(connection, -1 if self.log.head is None else self.log.head.seq, now)
 
-    async def _heal(self, acknowledged: Sequence[DenylistRow]) -> tuple[list[DenylistRow], Position]:
+    async def _heal(
+        self, acknowledged: Sequence[DenylistRow]
+    ) -> tuple[list[DenylistRow], Position]:
         """Heal the table; return all that it holds then, and its head. Raises UnavailableError if that has to be tried again."""
         remembered = [*(entry for _, entry in self.log), *(row.revocation for row in acknowledged)]
         _log.error("denylist_went_back", held=str(self.log.head), remembered=len(remembered))
@@ -248,8 +275,10 @@ class Mirror:
             heads, now = await list_heads(connection)
             rows = await list_after(connection, -1, now)
         if find_lost(remembered, [row.revocation for row in rows], now.timestamp()):
-            msg = "the denylist has changed while it was healed; trying again"
-            raise UnavailableError(msg, reason="denylist_not_healed")
+            raise UnavailableError(
+                "the denylist has changed while it was healed; trying again",
+                reason="denylist_not_healed",
+            )
         DENYLIST_RESETS.inc()
         self._wake.set()  # healing may have changed the signing keys
         return rows, heads["denylist"]
@@ -259,7 +288,9 @@ class Mirror:
         if rows and rows[-1].position.seq > head.seq:
             head = rows[-1].position
         entries = [(row.position, row.revocation) for row in rows]
-        self.dates = dict([*self.dates.items(), *((row.position, row.created_at) for row in rows)][-_DATES:])
+        self.dates = dict(
+            [*self.dates.items(), *((row.position, row.created_at) for row in rows)][-_DATES:]
+        )
         if anew or self.log.head is None:
             self.log.reset(entries, head)
         else:
@@ -270,7 +301,9 @@ class Mirror:
         """Build the JWKS again if time or a change has altered it."""
         if self._policy is None:
             return
-        document = build_jwks(record.public_jwk for record in published(self.records, self._policy, now))
+        document = build_jwks(
+            record.public_jwk for record in published(self.records, self._policy, now)
+        )
         if document != self.jwks:
             self.jwks, self.jwks_etag = document, hashlib.sha256(document).hexdigest()[:32]
 
@@ -287,4 +320,6 @@ class Mirror:
 
 
 def _stale() -> UnavailableError:
-    return UnavailableError("the database does not answer right now; try again", reason="mirror_stale")
+    return UnavailableError(
+        "the database does not answer right now; try again", reason="mirror_stale"
+    )

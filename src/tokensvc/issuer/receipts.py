@@ -61,7 +61,12 @@ class Receipts:
                 PROPAGATION_SECONDS.observe(max(0.0, (self._mirror.now - made_at).total_seconds()))
         elif now - before.written_on >= _ALIVE_AGAIN:
             self._news.add(name)
-        self._heard[name] = _Heard(position, authenticated, now, now if name in self._news else before.written_on if before else now)
+        self._heard[name] = _Heard(
+            position,
+            authenticated,
+            now,
+            now if name in self._news else before.written_on if before else now,
+        )
         self._heard.move_to_end(name)
 
     async def flush_once(self) -> None:
@@ -73,7 +78,10 @@ class Receipts:
         heard = [(name, self._heard[name]) for name in names if name in self._heard]
         try:
             async with self._database.transaction() as connection:
-                await table.put_receipts(connection, [Receipt(n, h.position, h.authenticated, now - h.on) for n, h in heard])
+                await table.put_receipts(
+                    connection,
+                    [Receipt(n, h.position, h.authenticated, now - h.on) for n, h in heard],
+                )
         except BaseException:
             self._news.update(names)
             raise
@@ -81,10 +89,18 @@ class Receipts:
     async def clean_once(self) -> None:
         """Forget those that fell silent, here and in the table; tell how the others do."""
         now = time.monotonic()
-        self._heard = OrderedDict((name, h) for name, h in self._heard.items() if now - h.on < _FORGET_AFTER.total_seconds())
+        self._heard = OrderedDict(
+            (name, h)
+            for name, h in self._heard.items()
+            if now - h.on < _FORGET_AFTER.total_seconds()
+        )
         async with self._database.connection() as connection:
             await table.delete_silent_followers(connection, _FORGET_AFTER)
-            alive = [follower for follower in await table.list_followers(connection) if follower.state != "silent"]
+            alive = [
+                follower
+                for follower in await table.list_followers(connection)
+                if follower.state != "silent"
+            ]
         FOLLOWERS.set(len(alive))
         FOLLOWER_LAG_SECONDS.set(max((follower.lag_seconds for follower in alive), default=0.0))
 

@@ -19,7 +19,13 @@ from tokensvc.issuer.api_keys import revoke_key_with_rows
 from tokensvc.issuer.audit import record
 from tokensvc.issuer.own_token import check_own_token
 from tokensvc.store.api_key import find_id_by_digest
-from tokensvc.store.denylist import append_revocation, delete_expired, is_denied, list_after, list_of
+from tokensvc.store.denylist import (
+    append_revocation,
+    delete_expired,
+    is_denied,
+    list_after,
+    list_of,
+)
 from tokensvc.store.feed_head import list_heads, wake
 from tokensvc.store.signing_key import list_signing_keys
 
@@ -47,7 +53,13 @@ class Revocation(NamedTuple):
 
 
 async def revoke_credential(
-    database: Database, settings: Settings, text: str, *, actor: str, now: datetime, records: Sequence[SigningKeyRecord] = ()
+    database: Database,
+    settings: Settings,
+    text: str,
+    *,
+    actor: str,
+    now: datetime,
+    records: Sequence[SigningKeyRecord] = (),
 ) -> Revocation:
     """Revoke the token or API key that `text` is (RFC 7009): holding it is enough. `records`: the signing keys that tokens are judged by.
 
@@ -65,7 +77,9 @@ async def revoke_credential(
     return Revocation("key", key_id, rows)
 
 
-async def revoke_one_token(database: Database, settings: Settings, text: str, *, actor: str) -> str | None:
+async def revoke_one_token(
+    database: Database, settings: Settings, text: str, *, actor: str
+) -> str | None:
     """Revoke the live token that `text` is, by Postgres's clock; return its `jti`, None if it is none of ours."""
     async with database.connection() as connection:
         _, now = await list_heads(connection)
@@ -82,8 +96,17 @@ async def deny_token(database: Database, claims: Claims, *, actor: str) -> list[
     async with database.transaction() as connection:
         if not await is_denied(connection, "jti", claims.jti):
             expires_at = datetime.fromtimestamp(claims.exp, UTC) + LEEWAY
-            await append_revocation(connection, "jti", claims.jti, upto=None, expires_at=expires_at, reason="token revoked")
-        await record(connection, actor, "token.revoke", claims.jti, key=claims.client_id, account=claims.sub)
+            await append_revocation(
+                connection,
+                "jti",
+                claims.jti,
+                upto=None,
+                expires_at=expires_at,
+                reason="token revoked",
+            )
+        await record(
+            connection, actor, "token.revoke", claims.jti, key=claims.client_id, account=claims.sub
+        )
         await wake(connection)
         return await list_of(connection, [claims.jti])
 
@@ -110,11 +133,23 @@ async def clean_denylist_once(database: Database, now: datetime) -> int:
 
 
 async def _revoke_token(
-    database: Database, settings: Settings, text: str, *, actor: str, now: datetime, records: Sequence[SigningKeyRecord]
+    database: Database,
+    settings: Settings,
+    text: str,
+    *,
+    actor: str,
+    now: datetime,
+    records: Sequence[SigningKeyRecord],
 ) -> Revocation:
     try:
         # with the leeway of the most patient verifier: what is accepted anywhere can be revoked
-        claims = check_own_token(parse_unverified(text), records, settings.issuer_url, now.timestamp(), leeway=LEEWAY.total_seconds())
+        claims = check_own_token(
+            parse_unverified(text),
+            records,
+            settings.issuer_url,
+            now.timestamp(),
+            leeway=LEEWAY.total_seconds(),
+        )
     except InvalidTokenError as error:
         _log.debug("revocation_of_no_token_of_ours", reason=error.reason)
         return Revocation("nothing", None)

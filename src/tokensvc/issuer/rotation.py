@@ -52,7 +52,9 @@ if TYPE_CHECKING:
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Connection, Database
 
-_KID_DENIED_FOR: Final = timedelta(days=1)  # at least: a thief's tokens end when he likes, but no cache keeps a key that long
+_KID_DENIED_FOR: Final = timedelta(
+    days=1
+)  # at least: a thief's tokens end when he likes, but no cache keeps a key that long
 
 _log = structlog.get_logger(__name__)
 
@@ -80,7 +82,9 @@ class Urgency:
 _BY_ITSELF: Final = Urgency()
 
 
-async def rotate_all_once(database: Database, settings: Settings, master_key: MasterKey, *, actor: str) -> None:
+async def rotate_all_once(
+    database: Database, settings: Settings, master_key: MasterKey, *, actor: str
+) -> None:
     """Do what the plan asks for now, for the default algorithm and for each that an audience wants."""
     async with database.connection() as connection:
         wanted = await list_algorithms(connection)
@@ -116,13 +120,28 @@ async def rotate_once(
         if plan is None or plan.kid != first.kid:
             _log.info("signing_key_rotated_by_another_process", alg=alg)
             return None
-        await carry_out(connection, plan, seen, drafts, actor=actor, master_key=find_current(settings, master_key, seen.records), alg=alg)
+        await carry_out(
+            connection,
+            plan,
+            seen,
+            drafts,
+            actor=actor,
+            master_key=find_current(settings, master_key, seen.records),
+            alg=alg,
+        )
         await bump_head(connection, "signing_key")
     return plan
 
 
 async def revoke_signing_key_now(
-    database: Database, settings: Settings, master_key: MasterKey, kid: str, *, actor: str, reason: str = "", unless_denied: bool = False
+    database: Database,
+    settings: Settings,
+    master_key: MasterKey,
+    kid: str,
+    *,
+    actor: str,
+    reason: str = "",
+    unless_denied: bool = False,
 ) -> RotationPlan | None:
     """Withdraw trust in a signing key: in one transaction it is revoked, its successor signs, and the `kid` is denied.
 
@@ -145,18 +164,32 @@ async def revoke_signing_key_now(
         if not denied:
             expires_at = seen.now + max(_KID_DENIED_FOR, seen.policy.token_life + LEEWAY)
             await append_revocation(
-                connection, "kid", found.kid, upto=None, expires_at=expires_at, reason="signing key revoked", healed=unless_denied
+                connection,
+                "kid",
+                found.kid,
+                upto=None,
+                expires_at=expires_at,
+                reason="signing key revoked",
+                healed=unless_denied,
             )
-        after = Seen(records=revoke_record(seen.records, found.kid, seen.now), policy=seen.policy, now=seen.now)
+        after = Seen(
+            records=revoke_record(seen.records, found.kid, seen.now),
+            policy=seen.policy,
+            now=seen.now,
+        )
         plan = after.plan(alg, _BY_ITSELF)
         if plan is not None:
-            await carry_out(connection, plan, after, drafts, actor=actor, master_key=master_key, alg=alg)
+            await carry_out(
+                connection, plan, after, drafts, actor=actor, master_key=master_key, alg=alg
+            )
         await bump_head(connection, "signing_key")
     _log.warning("signing_key_revoked", kid=found.kid)
     return plan
 
 
-async def list_signing_keys_with_phase(database: Database, settings: Settings) -> list[ListedSigningKey]:
+async def list_signing_keys_with_phase(
+    database: Database, settings: Settings
+) -> list[ListedSigningKey]:
     """Return all signing keys, oldest first, with what may be done with each and when."""
     async with database.connection() as connection:
         seen = await _look(connection, settings)
@@ -190,10 +223,16 @@ class Seen:
 async def _look(connection: Connection, settings: Settings) -> Seen:
     records = await list_signing_keys(connection)
     _, now = await list_heads(connection)
-    return Seen(records=records, policy=settings.rotation_policy(await load_longest_life(connection)), now=now)
+    return Seen(
+        records=records,
+        policy=settings.rotation_policy(await load_longest_life(connection)),
+        now=now,
+    )
 
 
-def find_current(settings: Settings, master_key: MasterKey, records: Sequence[SigningKeyRecord]) -> MasterKey:
+def find_current(
+    settings: Settings, master_key: MasterKey, records: Sequence[SigningKeyRecord]
+) -> MasterKey:
     """Return the master key that opens the keys as they are now: this one, or the one that has taken its place since it was read.
 
     Ask while the rotation lock is held, or a key might be sealed under one that is gone. Raises StartRefusedError.
@@ -220,11 +259,16 @@ async def carry_out(
     """Write what a plan asks for. The rotation lock must be held."""
 
     def draft(number: int, active_at: datetime | None) -> SigningKeyRecord:
-        return build_record(drafts[number], alg, master_key, created_at=seen.now, active_at=active_at)
+        return build_record(
+            drafts[number], alg, master_key, created_at=seen.now, active_at=active_at
+        )
 
     if plan.kid is not None and plan.active_at is not None:
         await activate_signing_key(connection, plan.kid, plan.active_at)
-        facts = {"active_at": plan.active_at.isoformat(), "unsafe_for_seconds": int(plan.unsafe_for.total_seconds())}
+        facts = {
+            "active_at": plan.active_at.isoformat(),
+            "unsafe_for_seconds": int(plan.unsafe_for.total_seconds()),
+        }
         await record(connection, actor, "signing_key.rotate", plan.kid, **facts)
         _log.info("signing_key_rotated", kid=plan.kid, **facts)
     if plan.new_signer:
@@ -234,7 +278,12 @@ async def carry_out(
 
 
 def build_record(
-    private_key: PrivateKey, alg: str, master_key: MasterKey, *, created_at: datetime, active_at: datetime | None
+    private_key: PrivateKey,
+    alg: str,
+    master_key: MasterKey,
+    *,
+    created_at: datetime,
+    active_at: datetime | None,
 ) -> SigningKeyRecord:
     """Return the row of a new key, sealed."""
     public_jwk, sealed = seal(private_key, alg, master_key)
@@ -249,8 +298,12 @@ def build_record(
     )
 
 
-async def insert_new(connection: Connection, new: SigningKeyRecord, *, actor: str, how: str = "create") -> None:
+async def insert_new(
+    connection: Connection, new: SigningKeyRecord, *, actor: str, how: str = "create"
+) -> None:
     """Store a new key, with its audit row. Raises ConflictError if it is there already."""
     await insert_signing_key(connection, new)
-    await record(connection, actor, f"signing_key.{how}", new.kid, alg=new.alg, standby=new.active_at is None)
+    await record(
+        connection, actor, f"signing_key.{how}", new.kid, alg=new.alg, standby=new.active_at is None
+    )
     _log.info("signing_key_added", how=how, kid=new.kid, alg=new.alg, standby=new.active_at is None)

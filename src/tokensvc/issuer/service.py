@@ -54,8 +54,9 @@ class Turns:
             async with asyncio.timeout(_LONGEST_WAIT_SECONDS):
                 await self._left.acquire()
         except TimeoutError as error:
-            msg = "too many revocations and introspections at once; try again"
-            raise UnavailableError(msg, reason="no_turn") from error
+            raise UnavailableError(
+                "too many revocations and introspections at once; try again", reason="no_turn"
+            ) from error
         try:
             yield
         finally:
@@ -79,11 +80,22 @@ class Service:
     async def revoke(self, text: str) -> tuple[Revoked, str | None]:
         """Revoke the token or API key that its holder shows. Raises UnavailableError."""
         try:
-            records = await self.callers.tokens.find_signers(parse_unverified(text).kid) if "." in text else ()  # no API key holds a dot
+            records = (
+                await self.callers.tokens.find_signers(parse_unverified(text).kid)
+                if "." in text
+                else ()
+            )  # no API key holds a dot
         except InvalidTokenError:
             return "nothing", None
         async with self.turns.take():
-            revoked = await revoke_credential(self.database, self.settings, text, actor="holder", now=self.mirror.now, records=records)
+            revoked = await revoke_credential(
+                self.database,
+                self.settings,
+                text,
+                actor="holder",
+                now=self.mirror.now,
+                records=records,
+            )
         self.mirror.remember(revoked.rows)
         return revoked.what, revoked.id
 
@@ -118,7 +130,9 @@ class Service:
 @asynccontextmanager
 async def open_service(settings: Settings, database_url: str) -> AsyncIterator[Service]:
     """Open a service on an initialised database; its background tasks run until the end of the block."""
-    database = await open_database(database_url, max_size=settings.pool_size, direct_url=settings.direct_url)
+    database = await open_database(
+        database_url, max_size=settings.pool_size, direct_url=settings.direct_url
+    )
     try:
         await check_schema(database)
         master_key = await load_master_key(database, settings)
@@ -134,9 +148,20 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
         receipts = Receipts(database, mirror)
         tokens = LiveTokens(database=database, mirror=mirror, issuer=settings.issuer_url)
         callers = Callers(tokens=tokens, ledger=exchange.ledger, guard=exchange.guard)
-        tasks = asyncio.create_task(run_tasks(database, settings, master_key, mirror, exchange.usage, receipts))
+        tasks = asyncio.create_task(
+            run_tasks(database, settings, master_key, mirror, exchange.usage, receipts)
+        )
         try:
-            yield Service(settings, database, mirror, exchange, Feed(mirror, settings), receipts, callers, Turns(settings.pool_size))
+            yield Service(
+                settings,
+                database,
+                mirror,
+                exchange,
+                Feed(mirror, settings),
+                receipts,
+                callers,
+                Turns(settings.pool_size),
+            )
         finally:
             tasks.cancel()
             with contextlib.suppress(asyncio.CancelledError):

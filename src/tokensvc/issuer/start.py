@@ -48,7 +48,9 @@ class Started:
     admin: NewKey | None
 
 
-async def initialise(database: Database, settings: Settings, announce: Callable[[NewKey], None] | None = None) -> Started:
+async def initialise(
+    database: Database, settings: Settings, announce: Callable[[NewKey], None] | None = None
+) -> Started:
     """Bring database and keys to where the service can serve. Raises StartRefusedError, UnavailableError.
 
     `announce` shows the first admin key. It is called just before the key becomes real, so a start that is killed there leaves no key that
@@ -89,12 +91,15 @@ async def wait_for_database(database: Database, seconds: float) -> None:
                 await connection.fetchval("select 1")
         except UnavailableError as error:
             if time.monotonic() >= deadline:
-                msg = (
+                raise StartRefusedError(
                     f"the database did not answer within {seconds:g} s ({error.reason}). "
                     "Check TOKENSVC_DATABASE_URL and that Postgres runs; TOKENSVC_DATABASE_WAIT is how long to wait"
-                )
-                raise StartRefusedError(msg) from error
-            _log.warning("waiting_for_database", reason=error.reason, seconds_left=round(deadline - time.monotonic()))
+                ) from error
+            _log.warning(
+                "waiting_for_database",
+                reason=error.reason,
+                seconds_left=round(deadline - time.monotonic()),
+            )
             await asyncio.sleep(_RETRY_SECONDS)
         else:
             return
@@ -105,8 +110,9 @@ async def check_schema(database: Database) -> None:
     async with database.connection() as connection:
         missing = await find_missing(connection, load_migrations())
     if missing:
-        msg = f"the database lacks {len(missing)} migration(s), first {missing[0].name}; run: tokensvc init"
-        raise StartRefusedError(msg)
+        raise StartRefusedError(
+            f"the database lacks {len(missing)} migration(s), first {missing[0].name}; run: tokensvc init"
+        )
 
 
 async def _open_master_key(database: Database, settings: Settings) -> MasterKey:
@@ -123,18 +129,32 @@ async def _prepare(database: Database, settings: Settings) -> None:
     """Make the default audience if it is missing, and remember how long tokens may live."""
     async with database.transaction() as connection:
         await raise_longest_life(connection, settings.issuing_policy.token_life)
-        if settings.default_audience not in {audience.name for audience in await list_audiences(connection)}:
-            await insert_audience(connection, settings, settings.default_audience, description="the default", actor=ACTOR)
+        if settings.default_audience not in {
+            audience.name for audience in await list_audiences(connection)
+        }:
+            await insert_audience(
+                connection,
+                settings,
+                settings.default_audience,
+                description="the default",
+                actor=ACTOR,
+            )
 
 
-async def _create_first_admin(database: Database, settings: Settings, announce: Callable[[NewKey], None] | None) -> NewKey | None:
+async def _create_first_admin(
+    database: Database, settings: Settings, announce: Callable[[NewKey], None] | None
+) -> NewKey | None:
     """Make the first account with an admin key, in a database that never had an account."""
     async with database.transaction() as connection:
         if await has_accounts(connection):
             return None
         account = await insert_account(connection, "admin", actor=ACTOR)
-        wish = KeyWish(name="first admin", capabilities=[ADMIN], description="made by the first start")
-        admin = await insert_key(connection, account.id, wish, prefix=settings.key_prefix, actor=ACTOR)
+        wish = KeyWish(
+            name="first admin", capabilities=[ADMIN], description="made by the first start"
+        )
+        admin = await insert_key(
+            connection, account.id, wish, prefix=settings.key_prefix, actor=ACTOR
+        )
         if announce is not None:
             announce(admin)
         return admin

@@ -33,7 +33,12 @@ _log = structlog.get_logger(__name__)
 
 
 async def run_tasks(
-    database: Database, settings: Settings, master_key: MasterKey, mirror: Mirror, usage: UsageRecorder, receipts: Receipts
+    database: Database,
+    settings: Settings,
+    master_key: MasterKey,
+    mirror: Mirror,
+    usage: UsageRecorder,
+    receipts: Receipts,
 ) -> None:
     """Run everything until cancelled."""
 

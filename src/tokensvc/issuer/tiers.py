@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 from tokensvc.core.account import parse_description
 from tokensvc.core.errors import ConflictError
-from tokensvc.core.limit import ACCOUNT_FACTOR, DEFAULT_TIER, MAX_LIMIT, TierLimits, check_limit, parse_tier_name
+from tokensvc.core.limit import (
+    ACCOUNT_FACTOR,
+    DEFAULT_TIER,
+    MAX_LIMIT,
+    TierLimits,
+    check_limit,
+    parse_tier_name,
+)
 from tokensvc.issuer.audit import record
 from tokensvc.store import tier as table
 
@@ -30,12 +37,29 @@ async def add_tier(
     limits = TierLimits(
         check_limit(key_per_minute),
         check_limit(key_per_day),
-        check_limit(min(MAX_LIMIT, ACCOUNT_FACTOR * key_per_minute) if account_per_minute is None else account_per_minute),
-        check_limit(min(MAX_LIMIT, ACCOUNT_FACTOR * key_per_day) if account_per_day is None else account_per_day),
+        check_limit(
+            min(MAX_LIMIT, ACCOUNT_FACTOR * key_per_minute)
+            if account_per_minute is None
+            else account_per_minute
+        ),
+        check_limit(
+            min(MAX_LIMIT, ACCOUNT_FACTOR * key_per_day)
+            if account_per_day is None
+            else account_per_day
+        ),
     )
     async with database.transaction() as connection:
-        tier = await table.insert_tier(connection, parse_tier_name(name), parse_description(description), limits)
-        await record(connection, actor, "tier.add", tier.name, description=tier.description, **limits._asdict())
+        tier = await table.insert_tier(
+            connection, parse_tier_name(name), parse_description(description), limits
+        )
+        await record(
+            connection,
+            actor,
+            "tier.add",
+            tier.name,
+            description=tier.description,
+            **limits._asdict(),
+        )
         return tier
 
 
@@ -45,22 +69,41 @@ async def list_tiers(database: Database) -> list[Tier]:
         return await table.list_tiers(connection)
 
 
-async def update_tier(database: Database, name: str, *, description: str | None = None, actor: str, **limits: int | None) -> Tier:
+async def update_tier(
+    database: Database,
+    name: str,
+    *,
+    description: str | None = None,
+    actor: str,
+    **limits: int | None,
+) -> Tier:
     """Change a tier; what is None stays. `limits`: fields of TierLimits. Raises NotFoundError, InvalidInputError."""
     async with database.transaction() as connection:
         before = await table.lock_tier(connection, name)
-        changes = {field: check_limit(limit) for field, limit in limits.items() if limit is not None}
+        changes = {
+            field: check_limit(limit) for field, limit in limits.items() if limit is not None
+        }
         text = before.description if description is None else parse_description(description)
-        tier = await table.update_tier(connection, before.name, text, before.limits._replace(**changes))
-        await record(connection, actor, "tier.update", tier.name, before=before.limits._asdict(), after=tier.limits._asdict())
+        tier = await table.update_tier(
+            connection, before.name, text, before.limits._replace(**changes)
+        )
+        await record(
+            connection,
+            actor,
+            "tier.update",
+            tier.name,
+            before=before.limits._asdict(),
+            after=tier.limits._asdict(),
+        )
         return tier
 
 
 async def remove_tier(database: Database, name: str, *, actor: str) -> None:
     """Remove a tier that nobody has. Raises NotFoundError, ConflictError."""
     if name == DEFAULT_TIER:
-        msg = "the default tier cannot be removed; change it with `tokensvc tier update default`"
-        raise ConflictError(msg)
+        raise ConflictError(
+            "the default tier cannot be removed; change it with `tokensvc tier update default`"
+        )
     async with database.transaction() as connection:
         await table.delete_tier(connection, name)
         await record(connection, actor, "tier.remove", name)

@@ -58,7 +58,11 @@ class UsageRecorder:
             self._usage.take_back(usage)
         USAGE_WAITING.set(0)
 
-    async def _write(self, items: dict[_K, _V], write: Callable[[Connection, list[tuple[_K, _V]]], Awaitable[None]]) -> None:
+    async def _write(
+        self,
+        items: dict[_K, _V],
+        write: Callable[[Connection, list[tuple[_K, _V]]], Awaitable[None]],
+    ) -> None:
         waiting = sorted(items.items())  # two processes that write at once cannot deadlock
         for start in range(0, len(waiting), _AT_ONCE):
             batch = waiting[start : start + _AT_ONCE]
@@ -66,7 +70,9 @@ class UsageRecorder:
                 async with self._database.transaction() as connection:
                     await write(connection, batch)
             except (OutcomeUnknownError, asyncio.CancelledError):
-                _forget(items, batch)  # it may have been written: a hole in a statistic is better than counting twice
+                _forget(
+                    items, batch
+                )  # it may have been written: a hole in a statistic is better than counting twice
                 raise
             _forget(items, batch)
 
@@ -78,11 +84,17 @@ class UsageRecorder:
             _log.warning("usage_lost", reason=error.reason, sums=len(self._usage.sums))
 
 
-async def list_usage(database: Database, key_id: str, *, since: timedelta) -> tuple[list[HourOfUse], LastUse | None, datetime]:
+async def list_usage(
+    database: Database, key_id: str, *, since: timedelta
+) -> tuple[list[HourOfUse], LastUse | None, datetime]:
     """Return the hours of a key in the last `since`, oldest first, its last use, and Postgres's clock. Raises NotFoundError."""
     async with database.connection() as connection:
         key, now = await load_api_key(connection, key_id)
-        return await table.list_usage(connection, key.id, now - since), await table.find_last_use(connection, key.id), now
+        return (
+            await table.list_usage(connection, key.id, now - since),
+            await table.find_last_use(connection, key.id),
+            now,
+        )
 
 
 async def clean_usage_once(database: Database, now: datetime, *, keep: timedelta) -> int:

@@ -42,7 +42,9 @@ class DenylistWatcher:
             went_back = has_gone_back(self._held, head, tag, is_due=now.timestamp() < self._expires)
             seq = -1 if went_back else self._held.seq
             rows = await list_after(connection, seq, now) if head != self._held else []
-        if rows and rows[-1].position.seq >= head.seq:  # more may have been committed since the head was read
+        if (
+            rows and rows[-1].position.seq >= head.seq
+        ):  # more may have been committed since the head was read
             self._held, self._expires = rows[-1].position, rows[-1].revocation.exp
         elif head != self._held:
             self._held, self._expires = head, 0.0

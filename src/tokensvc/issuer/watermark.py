@@ -16,8 +16,17 @@ if TYPE_CHECKING:
     from tokensvc.store.pool import Connection
 
 
-async def append_watermark(connection: Connection, kind: Literal["key", "account"], value: str, *, upto: datetime, reason: Ending) -> None:
+async def append_watermark(
+    connection: Connection,
+    kind: Literal["key", "account"],
+    value: str,
+    *,
+    upto: datetime,
+    reason: Ending,
+) -> None:
     """Deny every token of `value` issued up to `upto`, for as long as one can live."""
     expires_at = upto + await load_longest_life(connection) + LEEWAY
-    await append_revocation(connection, kind, value, upto=upto, expires_at=expires_at, reason=reason)
+    await append_revocation(
+        connection, kind, value, upto=upto, expires_at=expires_at, reason=reason
+    )
     await wake(connection)

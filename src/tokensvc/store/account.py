@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 _SQL = load_queries("account")
 
 
-async def insert_account(connection: asyncpg.Connection, account_id: AccountId, name: str) -> Account:
+async def insert_account(
+    connection: asyncpg.Connection, account_id: AccountId, name: str
+) -> Account:
     """Store a new account."""
     await connection.execute(_SQL["insert"], account_id, name)
     return await load_account(connection, account_id)
@@ -47,10 +49,14 @@ async def has_accounts(connection: asyncpg.Connection) -> bool:
     return some
 
 
-async def update_account(connection: asyncpg.Connection, account_id: str, name: str, limits: Limits) -> None:
+async def update_account(
+    connection: asyncpg.Connection, account_id: str, name: str, limits: Limits
+) -> None:
     """Change name and limits. Raises NotFoundError for a tier that does not exist."""
     try:
-        await connection.execute(_SQL["update"], account_id, name, limits.tier, limits.per_minute, limits.per_day)
+        await connection.execute(
+            _SQL["update"], account_id, name, limits.tier, limits.per_minute, limits.per_day
+        )
     except asyncpg.ForeignKeyViolationError as error:
         raise no_such_tier(str(limits.tier)) from error
 
@@ -80,8 +86,7 @@ async def raise_watermark(connection: asyncpg.Connection, account_id: str, upto:
 
 def _account(row: asyncpg.Record | None, account_id: str = "") -> Account:
     if row is None:
-        msg = f"there is no account {account_id[:40]!r}"
-        raise NotFoundError(msg)
+        raise NotFoundError(f"there is no account {account_id[:40]!r}")
     return Account(
         id=AccountId(row["id"]),
         name=row["name"],

@@ -60,11 +60,12 @@ async def insert_api_key(
     except asyncpg.UniqueViolationError as error:
         if error.constraint_name != "api_key_predecessor_unique":
             raise
-        msg = f"key {predecessor_id} has been rotated already"
-        raise ConflictError(msg) from error
+        raise ConflictError(f"key {predecessor_id} has been rotated already") from error
 
 
-async def load_api_key(connection: asyncpg.Connection, key_id: str) -> tuple[ApiKeyRecord, datetime]:
+async def load_api_key(
+    connection: asyncpg.Connection, key_id: str
+) -> tuple[ApiKeyRecord, datetime]:
     """Return a key and Postgres's clock. Raises NotFoundError."""
     row = await connection.fetchrow(_SQL["find"], key_id)
     if row is None:
@@ -72,14 +73,18 @@ async def load_api_key(connection: asyncpg.Connection, key_id: str) -> tuple[Api
     return _record(row), row["at"]
 
 
-async def lock_api_key(connection: asyncpg.Connection, key_id: str) -> tuple[ApiKeyRecord, datetime]:
+async def lock_api_key(
+    connection: asyncpg.Connection, key_id: str
+) -> tuple[ApiKeyRecord, datetime]:
     """As `load_api_key`, holding the row against exchanges until the transaction ends."""
     if await connection.fetchval(_SQL["lock"], key_id) is None:
         raise _no_such_key(key_id)
     return await load_api_key(connection, key_id)
 
 
-async def list_api_keys(connection: asyncpg.Connection, account_id: str | None) -> list[tuple[ApiKeyRecord, datetime]]:
+async def list_api_keys(
+    connection: asyncpg.Connection, account_id: str | None
+) -> list[tuple[ApiKeyRecord, datetime]]:
     """Return the keys of an account, or of all, oldest first, each with Postgres's clock."""
     return [(_record(row), row["at"]) for row in await connection.fetch(_SQL["list"], account_id)]
 
@@ -91,12 +96,20 @@ async def find_id_by_digest(connection: asyncpg.Connection, digest: bytes) -> Ke
 
 
 async def update_api_key(
-    connection: asyncpg.Connection, key_id: KeyId, *, name: str, description: str, capabilities: Collection[str], limits: Limits
+    connection: asyncpg.Connection,
+    key_id: KeyId,
+    *,
+    name: str,
+    description: str,
+    capabilities: Collection[str],
+    limits: Limits,
 ) -> None:
     """Change what may change of a key. Raises NotFoundError for a tier that does not exist."""
     numbers = limits.per_minute, limits.per_day
     try:
-        await connection.execute(_SQL["update"], key_id, name, description, sorted(capabilities), limits.tier, *numbers)
+        await connection.execute(
+            _SQL["update"], key_id, name, description, sorted(capabilities), limits.tier, *numbers
+        )
     except asyncpg.ForeignKeyViolationError as error:
         raise no_such_tier(str(limits.tier)) from error
 

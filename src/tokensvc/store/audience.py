@@ -16,13 +16,20 @@ if TYPE_CHECKING:
 _SQL = load_queries("audience")
 
 
-async def insert_audience(connection: asyncpg.Connection, name: str, description: str, token_life: timedelta | None, alg: str) -> Audience:
+async def insert_audience(
+    connection: asyncpg.Connection,
+    name: str,
+    description: str,
+    token_life: timedelta | None,
+    alg: str,
+) -> Audience:
     """Store a new audience. Raises ConflictError if it exists."""
     try:
-        return _audience(await connection.fetchrow(_SQL["insert"], name, description, token_life, alg), name)
+        return _audience(
+            await connection.fetchrow(_SQL["insert"], name, description, token_life, alg), name
+        )
     except asyncpg.UniqueViolationError as error:
-        msg = f"the audience {name!r} exists already"
-        raise ConflictError(msg) from error
+        raise ConflictError(f"the audience {name!r} exists already") from error
 
 
 async def load_audience(connection: asyncpg.Connection, name: str) -> Audience:
@@ -35,9 +42,17 @@ async def list_audiences(connection: asyncpg.Connection) -> list[Audience]:
     return [_audience(row) for row in await connection.fetch(_SQL["list"])]
 
 
-async def update_audience(connection: asyncpg.Connection, name: str, description: str, token_life: timedelta | None, alg: str) -> Audience:
+async def update_audience(
+    connection: asyncpg.Connection,
+    name: str,
+    description: str,
+    token_life: timedelta | None,
+    alg: str,
+) -> Audience:
     """Change an audience. Raises NotFoundError."""
-    return _audience(await connection.fetchrow(_SQL["update"], name, description, token_life, alg), name)
+    return _audience(
+        await connection.fetchrow(_SQL["update"], name, description, token_life, alg), name
+    )
 
 
 async def list_algorithms(connection: asyncpg.Connection) -> list[str]:

@@ -27,17 +27,23 @@ class AuditEvent:
     detail: dict[str, Any]
 
 
-async def append_audit_event(connection: asyncpg.Connection, *, actor: str, action: str, subject: str, detail: dict[str, Any]) -> None:
+async def append_audit_event(
+    connection: asyncpg.Connection, *, actor: str, action: str, subject: str, detail: dict[str, Any]
+) -> None:
     """Write one event, in the transaction of the act itself."""
     await connection.execute(_SQL["append"], actor, action, subject, detail)
 
 
-async def list_audit_events(connection: asyncpg.Connection, *, subject: str | None, most: int) -> list[AuditEvent]:
+async def list_audit_events(
+    connection: asyncpg.Connection, *, subject: str | None, most: int
+) -> list[AuditEvent]:
     """Return the newest events first, of one subject or of all."""
     return [AuditEvent(**dict(row)) for row in await connection.fetch(_SQL["list"], subject, most)]
 
 
-async def has_event_since(connection: asyncpg.Connection, subject: str, action: str, since: datetime) -> bool:
+async def has_event_since(
+    connection: asyncpg.Connection, subject: str, action: str, since: datetime
+) -> bool:
     """Tell whether this has been done to `subject` at `since` or later."""
     found: bool = await connection.fetchval(_SQL["has_since"], subject, action, since)
     return found

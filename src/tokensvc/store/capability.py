@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 _SQL = load_queries("capability")
 
 
-async def insert_capability(connection: asyncpg.Connection, name: str, description: str) -> Capability:
+async def insert_capability(
+    connection: asyncpg.Connection, name: str, description: str
+) -> Capability:
     """Store a new capability. Raises ConflictError if it exists."""
     try:
         rows = await connection.fetch(_SQL["insert"], name, description)
     except asyncpg.UniqueViolationError as error:
-        msg = f"the capability {name!r} exists already"
-        raise ConflictError(msg) from error
+        raise ConflictError(f"the capability {name!r} exists already") from error
     return Capability(**dict(rows[0]))
 
 
@@ -44,5 +45,4 @@ async def lock_known(connection: asyncpg.Connection, names: Collection[str]) -> 
 async def delete_capability(connection: asyncpg.Connection, name: str) -> None:
     """Remove a capability. Raises NotFoundError."""
     if await connection.fetchval(_SQL["delete"], name) is None:
-        msg = f"there is no capability {name[:80]!r}"
-        raise NotFoundError(msg)
+        raise NotFoundError(f"there is no capability {name[:80]!r}")

@@ -47,7 +47,9 @@ async def list_after(connection: asyncpg.Connection, seq: int, now: datetime) ->
     return [_row(row) for row in await connection.fetch(_SQL["list_after"], seq, now)]
 
 
-async def list_named(connection: asyncpg.Connection, things: Collection[tuple[Kind, str]]) -> list[DenylistRow]:
+async def list_named(
+    connection: asyncpg.Connection, things: Collection[tuple[Kind, str]]
+) -> list[DenylistRow]:
     """Return the entries that name any of `things`, in order."""
     kinds, values = [kind for kind, _ in things], [value for _, value in things]
     return [_row(row) for row in await connection.fetch(_SQL["list_named"], kinds, values)]

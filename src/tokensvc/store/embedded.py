@@ -24,7 +24,12 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from tokensvc.core.errors import StartRefusedError
-from tokensvc.store.postgres_binaries import can_reach, copy_readable, find_binaries, unprivileged_user
+from tokensvc.store.postgres_binaries import (
+    can_reach,
+    copy_readable,
+    find_binaries,
+    unprivileged_user,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +48,9 @@ _PORT: Final = 5432  # names the socket file; no port is opened
 class EmbeddedPostgres:
     """One private cluster. `start` and `stop` block for about a second at most; call them before and after the event loop."""
 
-    def __init__(self, data_dir: Path, *, bin_dir: Path | None = None, options: Sequence[str] = ()) -> None:
+    def __init__(
+        self, data_dir: Path, *, bin_dir: Path | None = None, options: Sequence[str] = ()
+    ) -> None:
         self._data_dir = data_dir.absolute()
         self._bin_dir = None if bin_dir is None else bin_dir.absolute()
         self._options = tuple(options)
@@ -68,8 +75,9 @@ class EmbeddedPostgres:
         try:
             self._data_dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            msg = f"the data folder {self._data_dir} cannot be made ({error.strerror}); set TOKENSVC_DATA_DIR"
-            raise StartRefusedError(msg) from error
+            raise StartRefusedError(
+                f"the data folder {self._data_dir} cannot be made ({error.strerror}); set TOKENSVC_DATA_DIR"
+            ) from error
         with _locked(self._data_dir / "postgres-start.lock"):
             self._home = self._find_home()
             if self.process_id is None:
@@ -99,20 +107,26 @@ class EmbeddedPostgres:
         cannot put a link in the place of something that root is going to touch.
         """
         pointer = self._data_dir / "postgres-elsewhere"
-        home = Path(pointer.read_text().strip()) if pointer.exists() else self._data_dir / "postgres"
+        home = (
+            Path(pointer.read_text().strip()) if pointer.exists() else self._data_dir / "postgres"
+        )
         data = home / "data"
         self._uid, self._gid = unprivileged_user(data.lstat().st_uid if data.exists() else None)
         if not home.exists():
             find_binaries(self._bin_dir, None)  # before anything is made
-            if not can_reach(self._data_dir, self._uid) or len(os.fsencode(home)) + 30 > _SOCKET_PATH_LIMIT:
+            if (
+                not can_reach(self._data_dir, self._uid)
+                or len(os.fsencode(home)) + 30 > _SOCKET_PATH_LIMIT
+            ):
                 home = self._make_elsewhere(pointer)
             home.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
         return home
 
     def _make_elsewhere(self, pointer: Path) -> Path:
         if os.geteuid() != 0:
-            msg = f"the path {self._data_dir} is too long for a Postgres socket; set TOKENSVC_DATA_DIR to a shorter one"
-            raise StartRefusedError(msg)
+            raise StartRefusedError(
+                f"the path {self._data_dir} is too long for a Postgres socket; set TOKENSVC_DATA_DIR to a shorter one"
+            )
         _ELSEWHERE.mkdir(mode=0o755, parents=True, exist_ok=True)
         home = _ELSEWHERE / secrets.token_hex(6)
         draft = pointer.with_suffix(".new")
@@ -136,26 +150,44 @@ class EmbeddedPostgres:
         """Make a folder that belongs to whoever runs Postgres. Never follows a link."""
         folder.mkdir(mode=0o700, exist_ok=True)
         if not stat.S_ISDIR(folder.lstat().st_mode):
-            msg = f"{folder} is a link; remove it"
-            raise StartRefusedError(msg)
+            raise StartRefusedError(f"{folder} is a link; remove it")
         os.chown(folder, self._uid, self._gid, follow_symlinks=False)
 
     def _initialise(self, binaries: Path) -> None:
-        draft = self._home / "data.new"  # renamed when whole: a start that was killed here leaves no half cluster
+        draft = (
+            self._home / "data.new"
+        )  # renamed when whole: a start that was killed here leaves no half cluster
         shutil.rmtree(draft, ignore_errors=True)
         self._give(draft)
         password = secrets.token_urlsafe(24)
         note = self._home / "password.new"  # for initdb alone, gone when it has read it
         note.unlink(missing_ok=True)
-        with os.fdopen(os.open(note, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w") as file:
+        with os.fdopen(
+            os.open(note, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w"
+        ) as file:
             file.write(f"{password}\n")
             os.fchown(file.fileno(), self._uid, self._gid)
-        command: list[str | Path] = [binaries / "initdb", "-D", draft, "-U", _USER, "-A", "scram-sha-256", f"--pwfile={note}"]
-        made = subprocess.run([*command, "-E", "UTF8", "--locale=C"], capture_output=True, check=False, **self._as_user())
+        command: list[str | Path] = [
+            binaries / "initdb",
+            "-D",
+            draft,
+            "-U",
+            _USER,
+            "-A",
+            "scram-sha-256",
+            f"--pwfile={note}",
+        ]
+        made = subprocess.run(
+            [*command, "-E", "UTF8", "--locale=C"],
+            capture_output=True,
+            check=False,
+            **self._as_user(),
+        )
         note.unlink()
         if made.returncode != 0:
-            msg = f"initdb failed: {made.stderr.decode(errors='replace').strip()[-500:]}"
-            raise StartRefusedError(msg)
+            raise StartRefusedError(
+                f"initdb failed: {made.stderr.decode(errors='replace').strip()[-500:]}"
+            )
         secret = self._data_dir / "postgres-password"
         secret.unlink(missing_ok=True)
         with os.fdopen(os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -168,15 +200,27 @@ class EmbeddedPostgres:
             self._child = self._spawn(binaries)
             if self._is_ready_in_time(self._child):
                 # If it is killed, it must not stay behind as a zombie: to Postgres that is a server that still runs, and no other starts.
-                threading.Thread(target=self._child.wait, name="tokensvc-postgres", daemon=True).start()
+                threading.Thread(
+                    target=self._child.wait, name="tokensvc-postgres", daemon=True
+                ).start()
                 return
             time.sleep(_BETWEEN_TRIES)
-        msg = f"Postgres did not start; see {self._data_dir / 'postgres.log'}"
-        raise StartRefusedError(msg)
+        raise StartRefusedError(f"Postgres did not start; see {self._data_dir / 'postgres.log'}")
 
     def _spawn(self, binaries: Path) -> subprocess.Popen[bytes]:
-        command: list[str | Path] = [binaries / "postgres", "-D", self._home / "data", "-k", self._home / "socket"]
-        for option in ("listen_addresses=", f"port={_PORT}", "log_parameter_max_length_on_error=0", *self._options):
+        command: list[str | Path] = [
+            binaries / "postgres",
+            "-D",
+            self._home / "data",
+            "-k",
+            self._home / "socket",
+        ]
+        for option in (
+            "listen_addresses=",
+            f"port={_PORT}",
+            "log_parameter_max_length_on_error=0",
+            *self._options,
+        ):
             command += ["-c", option]
         with (self._data_dir / "postgres.log").open("ab") as log:
             return subprocess.Popen(
@@ -191,7 +235,9 @@ class EmbeddedPostgres:
     def _is_ready_in_time(self, child: subprocess.Popen[bytes]) -> bool:
         deadline = time.monotonic() + _PATIENCE
         while child.poll() is None and time.monotonic() < deadline:
-            status = _status(self._home / "data")  # one that a crash left behind may say "ready" as well
+            status = _status(
+                self._home / "data"
+            )  # one that a crash left behind may say "ready" as well
             if status[:1] == [str(child.pid)] and status[-1] == "ready":
                 return True
             time.sleep(_POLL)
@@ -211,7 +257,10 @@ class EmbeddedPostgres:
             self._child.wait(timeout=_PATIENCE)
 
     def _as_user(self) -> dict[str, Any]:
-        options: dict[str, Any] = {"cwd": "/", "env": {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}}
+        options: dict[str, Any] = {
+            "cwd": "/",
+            "env": {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
+        }
         if os.geteuid() == 0:
             options |= {"user": self._uid, "group": self._gid, "extra_groups": []}
         return options
@@ -253,7 +302,11 @@ def _running(data: Path, uid: int) -> int | None:
     process = Path(f"/proc/{process_id}")
     try:
         # a server stands in its data folder and runs as its user; the number may be another process's by now
-        is_ours = process.stat().st_uid == uid and (process / "cwd").readlink() == data.resolve() and not data.is_symlink()
+        is_ours = (
+            process.stat().st_uid == uid
+            and (process / "cwd").readlink() == data.resolve()
+            and not data.is_symlink()
+        )
     except OSError:
         return None
     return process_id if is_ours else None

@@ -33,8 +33,9 @@ def find_master_key(path: Path, *, is_credential: bool = False) -> MasterKey | N
     except FileNotFoundError:
         return None
     except OSError as error:
-        msg = f"the master key file {path} cannot be read: {error.strerror}"
-        raise StartRefusedError(msg) from error
+        raise StartRefusedError(
+            f"the master key file {path} cannot be read: {error.strerror}"
+        ) from error
     if not is_credential:
         _check_mode(path, status)
     return parse_master_key(text, f"the master key file {path}")
@@ -47,19 +48,22 @@ def parse_master_key(text: bytes, where: str) -> MasterKey:
     except binascii.Error:
         secret = b""
     if len(secret) != _LENGTH:
-        msg = f"{where} does not hold a master key: 32 bytes in base64 on one line"
-        raise StartRefusedError(msg)
+        raise StartRefusedError(
+            f"{where} does not hold a master key: 32 bytes in base64 on one line"
+        )
     return MasterKey(secret)
 
 
 def _check_mode(path: Path, status: os.stat_result) -> None:
     if status.st_uid not in {0, os.geteuid()}:
-        msg = f"the master key file {path} belongs to another user, who can read and change it; run: chown {os.geteuid()} {path}"
-        raise StartRefusedError(msg)
+        raise StartRefusedError(
+            f"the master key file {path} belongs to another user, who can read and change it; run: chown {os.geteuid()} {path}"
+        )
     mode = status.st_mode
     if mode & _OTHERS:
-        msg = f"the master key file {path} can be read by others (mode {stat.S_IMODE(mode):04o}); run: chmod 600 {path}"
-        raise StartRefusedError(msg)
+        raise StartRefusedError(
+            f"the master key file {path} can be read by others (mode {stat.S_IMODE(mode):04o}); run: chmod 600 {path}"
+        )
 
 
 def next_path(path: Path) -> Path:
@@ -74,8 +78,9 @@ def write_master_key(path: Path, master_key: MasterKey, *, replace: bool) -> Non
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     except OSError as error:
-        msg = f"the master key file {path} cannot be made ({error.strerror}); name a new file in a folder that can be written"
-        raise StartRefusedError(msg) from error
+        raise StartRefusedError(
+            f"the master key file {path} cannot be made ({error.strerror}); name a new file in a folder that can be written"
+        ) from error
     with os.fdopen(descriptor, "wb") as file:
         file.write(base64.b64encode(master_key.secret) + b"\n")
         file.flush()
@@ -103,8 +108,9 @@ def create_master_key(path: Path) -> MasterKey:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        msg = f"the master key file {path} cannot be made ({error.strerror}); set TOKENSVC_KEYS_DIR to a folder that can be written"
-        raise StartRefusedError(msg) from error
+        raise StartRefusedError(
+            f"the master key file {path} cannot be made ({error.strerror}); set TOKENSVC_KEYS_DIR to a folder that can be written"
+        ) from error
     write_master_key(draft, new_master_key(), replace=False)
     try:
         try:
@@ -116,8 +122,7 @@ def create_master_key(path: Path) -> MasterKey:
     _sync_folder(path.parent)
     made = find_master_key(path)
     if made is None:
-        msg = f"the master key file {path} vanished while it was made"
-        raise StartRefusedError(msg)
+        raise StartRefusedError(f"the master key file {path} vanished while it was made")
     return made
 
 

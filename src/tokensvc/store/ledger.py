@@ -44,7 +44,9 @@ class LedgerConnection:
         self._statement: PreparedStatement | None = None
         self._failovers = 0
 
-    async def judge(self, counts: Mapping[Entry, int]) -> tuple[dict[Entry, Verdict], dict[str, int]]:
+    async def judge(
+        self, counts: Mapping[Entry, int]
+    ) -> tuple[dict[Entry, Verdict], dict[str, int]]:
         """Return the verdict on each entry whose key exists, and how many requests of each key are admitted and have been counted.
 
         `counts`: how often each entry is asked. Raises UnavailableError; whether the batch has been counted is then unknown.
@@ -71,7 +73,15 @@ class LedgerConnection:
         admitted: dict[str, int] = {}
         for row in rows:
             entry, key_id, account_id, capabilities, refusal, denied_up_to, at, number, *quota = row
-            verdicts[asked[entry - 1]] = Verdict(key_id, account_id, tuple(capabilities), refusal, denied_up_to, at, Quota._make(quota))
+            verdicts[asked[entry - 1]] = Verdict(
+                key_id,
+                account_id,
+                tuple(capabilities),
+                refusal,
+                denied_up_to,
+                at,
+                Quota._make(quota),
+            )
             admitted[key_id] = number
         return verdicts, admitted
 

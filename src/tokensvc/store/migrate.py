@@ -57,8 +57,9 @@ def load_migrations(folder: Path | None = None) -> list[Migration]:
     for path in sorted((folder or sql_root() / "migrations").glob("*.sql")):
         match, text = _FILE.fullmatch(path.name), path.read_text("utf-8")
         if match is None or not text.startswith(_UP):
-            msg = f"{path.name} is no migration: it must be named NNNN_noun.sql and begin with '-- migrate:up'"
-            raise StartRefusedError(msg)
+            raise StartRefusedError(
+                f"{path.name} is no migration: it must be named NNNN_noun.sql and begin with '-- migrate:up'"
+            )
         migrations.append(Migration(match[1], path.name, text.removeprefix(_UP)))
     return migrations
 
@@ -91,18 +92,22 @@ async def migrate(connection: asyncpg.Connection, migrations: list[Migration]) -
     return [migration.name for migration in missing]
 
 
-async def find_missing(connection: asyncpg.Connection, migrations: list[Migration]) -> list[Migration]:
+async def find_missing(
+    connection: asyncpg.Connection, migrations: list[Migration]
+) -> list[Migration]:
     """Return the migrations that this database has not seen, checking those that it has."""
     if await connection.fetchval("select to_regclass('schema_migrations') is null"):
         return migrations
-    applied = {r["version"]: r["checksum"] for r in await connection.fetch("select version, checksum from schema_migrations")}
+    applied = {
+        r["version"]: r["checksum"]
+        for r in await connection.fetch("select version, checksum from schema_migrations")
+    }
     for migration in migrations:
         if applied.get(migration.version, migration.checksum) != migration.checksum:
-            msg = (
+            raise StartRefusedError(
                 f"migration {migration.name} was edited after it had been applied to this database. "
                 "Restore the released file and put the change into a new migration"
             )
-            raise StartRefusedError(msg)
     return [m for m in migrations if m.version not in applied]
 
 

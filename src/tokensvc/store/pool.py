@@ -49,7 +49,13 @@ _STANDING: Final = """
 select pg_is_in_recovery() as standby, (select system_identifier from pg_control_system()) as cluster,
     case when not pg_is_in_recovery() then ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int end as timeline
 """
-_LIBPQ_ONLY: Final = {"connect_timeout", "target_session_attrs", "keepalives", "keepalives_idle", "keepalives_interval"}
+_LIBPQ_ONLY: Final = {
+    "connect_timeout",
+    "target_session_attrs",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+}
 
 # What means "Postgres cannot do it now"; everything else is a fault of ours and must be seen as one.
 AWAY = (
@@ -137,13 +143,17 @@ class Database:
             try:
                 await transaction.commit()
             except AWAY as error:
-                msg = "the database did not confirm the change; it may have happened. Repeat the request: that is safe"
-                raise OutcomeUnknownError(msg, reason=type(error).__name__) from error
+                raise OutcomeUnknownError(
+                    "the database did not confirm the change; it may have happened. Repeat the request: that is safe",
+                    reason=type(error).__name__,
+                ) from error
 
     async def connect_apart(self, **server_settings: str) -> asyncpg.Connection:
         """Open a connection outside the pool, for LISTEN or with settings of its own. Raises UnavailableError."""
         try:
-            return await connect(self._direct_url, server_settings=server_settings, timelines=self._timelines)
+            return await connect(
+                self._direct_url, server_settings=server_settings, timelines=self._timelines
+            )
         except AWAY as error:
             raise unavailable(error) from error
 
@@ -173,7 +183,9 @@ async def open_database(url: str, *, max_size: int, direct_url: str | None = Non
     """
 
     async def connect_any(*_: object, **options: Any) -> asyncpg.Connection:  # noqa: ANN401 - asyncpg's own options
-        return await connect(url, timelines=timelines, **options)  # the pool has no settings of its own
+        return await connect(
+            url, timelines=timelines, **options
+        )  # the pool has no settings of its own
 
     check_url(url)
     if direct_url is not None:
@@ -198,7 +210,11 @@ async def connect(
     **options: Any,  # noqa: ANN401
 ) -> asyncpg.Connection:
     """Connect to the first host of `url` that answers and is a primary, by `timelines` not an old one. Raises what the last host raised."""
-    passed = {name: options[name] for name in ("loop", "connection_class", "record_class") if name in options}
+    passed = {
+        name: options[name]
+        for name in ("loop", "connection_class", "record_class")
+        if name in options
+    }
     failure: Exception | None = OSError("the database URL names no host")
     for single in split_hosts(url):
         try:
@@ -215,7 +231,9 @@ async def connect(
         try:
             failure = await _check_primary(connection, single, timelines)
             if failure is None:
-                await connection.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
+                await connection.set_type_codec(
+                    "jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog"
+                )
                 return connection
         except BaseException:
             connection.terminate()
@@ -224,13 +242,17 @@ async def connect(
     raise failure or OSError("no host is a primary")
 
 
-async def _check_primary(connection: asyncpg.Connection, url: str, timelines: Timelines | None) -> OSError | None:
+async def _check_primary(
+    connection: asyncpg.Connection, url: str, timelines: Timelines | None
+) -> OSError | None:
     """Return why a host is passed over, None if it is the primary."""
     ((is_standby, cluster, timeline),) = await connection.fetch(_STANDING)
     if is_standby:
         return OSError("the host is a standby")
     if timelines is not None and not timelines.admit(cluster, timeline):
-        _log.error("old_primary_refused", host=urlsplit(url).netloc.rpartition("@")[2], timeline=timeline)
+        _log.error(
+            "old_primary_refused", host=urlsplit(url).netloc.rpartition("@")[2], timeline=timeline
+        )
         return OSError("the host is an old primary")
     return None
 
@@ -238,21 +260,32 @@ async def _check_primary(connection: asyncpg.Connection, url: str, timelines: Ti
 def check_url(url: str, *, setting: str = "TOKENSVC_DATABASE_URL") -> None:
     """Raise StartRefusedError unless `url` is a Postgres URL; the message never repeats it, it may hold a password."""
     parts = urlsplit(url)
-    ports = [port for host in parts.netloc.rpartition("@")[2].split(",") if (port := _PORT.search(host))]
+    ports = [
+        port for host in parts.netloc.rpartition("@")[2].split(",") if (port := _PORT.search(host))
+    ]
     named = parts.scheme in {"postgresql", "postgres"} and parts.path.strip("/")
     if not named or not all(port[1].isdecimal() for port in ports):
-        msg = f"{setting} must look like postgresql://user:password@host:5432/database"
-        raise StartRefusedError(msg)
+        raise StartRefusedError(
+            f"{setting} must look like postgresql://user:password@host:5432/database"
+        )
 
 
 def split_hosts(url: str) -> Sequence[str]:
     """Return one URL per host of a multi-host URL, without the options that only libpq understands."""
     parts = urlsplit(url)
     user, at, hosts = parts.netloc.rpartition("@")
-    query = urlencode([(name, value) for name, value in parse_qsl(parts.query) if name not in _LIBPQ_ONLY])
-    return [urlunsplit((parts.scheme, user + at + unquote(host), parts.path, query, "")) for host in hosts.split(",")]
+    query = urlencode(
+        [(name, value) for name, value in parse_qsl(parts.query) if name not in _LIBPQ_ONLY]
+    )
+    return [
+        urlunsplit((parts.scheme, user + at + unquote(host), parts.path, query, ""))
+        for host in hosts.split(",")
+    ]
 
 
 def unavailable(error: BaseException) -> UnavailableError:
     """Return the error that callers see when Postgres cannot do it now; the cause is kept for the log."""
-    return UnavailableError("the database does not answer right now; try again", reason=f"database_{type(error).__name__}")
+    return UnavailableError(
+        "the database does not answer right now; try again",
+        reason=f"database_{type(error).__name__}",
+    )

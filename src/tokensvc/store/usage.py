@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 _SQL = load_queries("usage")
 
 
-async def add_usage(connection: asyncpg.Connection, sums: Sequence[tuple[tuple[str, int, str], int]]) -> None:
+async def add_usage(
+    connection: asyncpg.Connection, sums: Sequence[tuple[tuple[str, int, str], int]]
+) -> None:
     """Add to the sums of keys: ((key id, hour, outcome), count), sorted."""
     await connection.execute(_SQL["relax"])
     await connection.execute(
@@ -40,7 +42,9 @@ async def set_last_use(connection: asyncpg.Connection, uses: Sequence[tuple[str,
     )
 
 
-async def list_usage(connection: asyncpg.Connection, key_id: str, since: datetime) -> list[HourOfUse]:
+async def list_usage(
+    connection: asyncpg.Connection, key_id: str, since: datetime
+) -> list[HourOfUse]:
     """Return the sums of a key for the hours that began after `since`, oldest first."""
     return [HourOfUse(**dict(row)) for row in await connection.fetch(_SQL["list"], key_id, since)]
 
@@ -48,7 +52,11 @@ async def list_usage(connection: asyncpg.Connection, key_id: str, since: datetim
 async def find_last_use(connection: asyncpg.Connection, key_id: str) -> LastUse | None:
     """Return the last use of a key, None if there was none."""
     row = await connection.fetchrow(_SQL["find_last"], key_id)
-    return None if row is None else LastUse(int(row["at"].timestamp()), row["network"], row["audience"])
+    return (
+        None
+        if row is None
+        else LastUse(int(row["at"].timestamp()), row["network"], row["audience"])
+    )
 
 
 async def delete_usage(connection: asyncpg.Connection, before: datetime, most: int) -> int:

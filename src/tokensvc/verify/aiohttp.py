@@ -76,7 +76,9 @@ def auth_middleware(verifier: VerifiesTokens) -> Middleware:
             return await handler(request)
         needed: tuple[str, ...] = (*getattr(called, _REQUIRES, ()), *getattr(method, _REQUIRES, ()))
         try:
-            request[CLAIMS] = authorize(verifier, request.headers.getall("Authorization", []), needed)
+            request[CLAIMS] = authorize(
+                verifier, request.headers.getall("Authorization", []), needed
+            )
         except BearerError as error:
             log_refusal(error, request.method, request.rel_url.raw_path)
             answer = build_answer(error)
@@ -89,7 +91,11 @@ def auth_middleware(verifier: VerifiesTokens) -> Middleware:
 def _unwrap(handler: object) -> object:
     """Return the function or class that was marked, below partial() and decorators that used functools.wraps."""
     while True:
-        inner = handler.func if isinstance(handler, functools.partial) else getattr(handler, "__wrapped__", None)
+        inner = (
+            handler.func
+            if isinstance(handler, functools.partial)
+            else getattr(handler, "__wrapped__", None)
+        )
         if inner is None or _REQUIRES in vars(handler) or _PUBLIC in vars(handler):
             return handler
         handler = inner

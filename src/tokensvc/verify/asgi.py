@@ -72,7 +72,11 @@ class BearerAuthMiddleware:
             await send(message)
 
         try:
-            headers = [value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"authorization"]
+            headers = [
+                value.decode("latin-1")
+                for name, value in scope["headers"]
+                if name.lower() == b"authorization"
+            ]
             claims = authorize(self._verifier, headers)
             state = {**scope.get("state", {}), STATE_KEY: claims}
             await self._app({**scope, "state": state}, receive, send_on)
@@ -85,13 +89,18 @@ class BearerAuthMiddleware:
 
 async def _refuse(error: BearerError, scope: Scope, receive: Receive, send: Send) -> None:
     answer = build_answer(error)
-    headers = [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in answer.headers.items()]
+    headers = [
+        (name.lower().encode("ascii"), value.encode("latin-1"))
+        for name, value in answer.headers.items()
+    ]
     kind = "http.response"
     if scope["type"] == "websocket":
         await receive()  # websocket.connect
         kind = "websocket.http.response"
         if kind not in scope.get("extensions", {}):
-            await send({"type": "websocket.close", "code": _POLICY_VIOLATION})  # before it was accepted: the server answers 403
+            await send(
+                {"type": "websocket.close", "code": _POLICY_VIOLATION}
+            )  # before it was accepted: the server answers 403
             return
     await send({"type": f"{kind}.start", "status": answer.status, "headers": headers})
     await send({"type": f"{kind}.body", "body": answer.body})

@@ -10,7 +10,11 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from tokensvc.core.errors import InsufficientScopeError, MalformedAuthorizationError, MissingTokenError
+from tokensvc.core.errors import (
+    InsufficientScopeError,
+    MalformedAuthorizationError,
+    MissingTokenError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +43,9 @@ class Answer:
     body: bytes
 
 
-def authorize(verifier: VerifiesTokens, headers: Sequence[str], needed: Sequence[str] = ()) -> Claims:
+def authorize(
+    verifier: VerifiesTokens, headers: Sequence[str], needed: Sequence[str] = ()
+) -> Claims:
     """Return the claims of whoever sent these Authorization headers, if they carry all capabilities that are needed. Raises BearerError."""
     claims = verifier.verify(read_bearer(headers))
     check_scope(claims, needed)
@@ -57,7 +63,9 @@ def read_bearer(headers: Sequence[str]) -> str:
         raise MissingTokenError
     if not token.strip():
         raise MalformedAuthorizationError("empty_bearer")
-    if "," in token:  # how some servers and proxies join two headers (RFC 9110 section 5.3); no token holds a comma
+    if (
+        "," in token
+    ):  # how some servers and proxies join two headers (RFC 9110 section 5.3); no token holds a comma
         raise MalformedAuthorizationError("two_authorization_headers")
     return token.strip()
 

@@ -53,7 +53,9 @@ class TokensvcBearer(SecurityBase):
     async def __call__(self, request: Request, scopes: SecurityScopes) -> Claims:
         """Return the claims. Raises BearerProblem."""
         try:
-            return authorize(self._verifier, request.headers.getlist("Authorization"), scopes.scopes)
+            return authorize(
+                self._verifier, request.headers.getlist("Authorization"), scopes.scopes
+            )
         except BearerError as error:
             log_refusal(error, request.method, request.url.path)
             raise BearerProblem(error) from error
@@ -65,7 +67,9 @@ class TokensvcBearer(SecurityBase):
             yield
 
     @property
-    def exception_handlers(self) -> dict[Any, Callable[[Request, Any], Coroutine[Any, Any, Response]]]:
+    def exception_handlers(
+        self,
+    ) -> dict[Any, Callable[[Request, Any], Coroutine[Any, Any, Response]]]:
         """Handlers that answer refusals with problem documents."""
         return {BearerProblem: _answer}
 

@@ -32,7 +32,17 @@ _log = logging.getLogger(__name__)
 class DenylistFollower:
     """The revocations in force, and how long ago the issuer confirmed that none is missing."""
 
-    def __init__(self, fetcher: Fetches, url: str, clock: Clock, jwks: JwksFollower, *, issuer: str, wait: int, leeway: float) -> None:
+    def __init__(
+        self,
+        fetcher: Fetches,
+        url: str,
+        clock: Clock,
+        jwks: JwksFollower,
+        *,
+        issuer: str,
+        wait: int,
+        leeway: float,
+    ) -> None:
         self._fetcher = fetcher
         self._url = url
         self._clock = clock
@@ -83,34 +93,51 @@ class DenylistFollower:
             if self._failures:
                 await asyncio.sleep(backoff(self._failures, _LONGEST_BACKOFF))
             elif self.position == stood and self._clock.monotonic() - asked_on < _SHORTEST:
-                await asyncio.sleep(_SHORTEST)  # whoever answers "nothing new" without waiting must not be asked in a tight loop
+                await asyncio.sleep(
+                    _SHORTEST
+                )  # whoever answers "nothing new" without waiting must not be asked in a tight loop
 
     async def poll_once(self) -> None:
         """Fetch one page and take it in if it is good; else keep what we have, and ask for everything next time."""
         after = None if self._from_start else self.cursor
-        wait = 0 if self._failures or not self.loaded.is_set() else self._wait  # first learn at once what was missed
+        wait = (
+            0 if self._failures or not self.loaded.is_set() else self._wait
+        )  # first learn at once what was missed
         try:
             self.take(await self._fetcher.fetch_page(self._url, after, wait))
         except (FetchError, InvalidTokenError, InvalidPageError) as error:
             self._failures += 1
             self._from_start = self._from_start or isinstance(error, InvalidPageError)
-            self.last_error = error.reason if isinstance(error, InvalidPageError | InvalidTokenError) else str(error)
+            self.last_error = (
+                error.reason
+                if isinstance(error, InvalidPageError | InvalidTokenError)
+                else str(error)
+            )
             if is_worth_a_line(self._failures):
-                _log.warning("denylist page not taken (%d in a row): %s", self._failures, self.last_error)
+                _log.warning(
+                    "denylist page not taken (%d in a row): %s", self._failures, self.last_error
+                )
             if self.position is not None:  # of a snapshot: it serves while it is fresh
                 self.loaded.set()
 
     def take(self, text: str) -> None:
         """Take in a page. Raises InvalidTokenError or InvalidPageError, and then changes nothing."""
         unverified_page = parse_unverified(text, max_length=MAX_PAGE_BYTES)
-        if self.denylist.denies_kid(unverified_page.kid):  # a thief of a signing key could sign pages too
-            msg = "the denylist page is signed by a denied key"
-            raise InvalidPageError(msg, reason="page_signed_by_denied_key")
+        if self.denylist.denies_kid(
+            unverified_page.kid
+        ):  # a thief of a signing key could sign pages too
+            raise InvalidPageError(
+                "the denylist page is signed by a denied key", reason="page_signed_by_denied_key"
+            )
         key = self._jwks.find(unverified_page.kid)
-        page = parse_page(check_signature(unverified_page, typ=DENYLIST_PAGE, algorithms=ALGORITHMS, key=key))
+        page = parse_page(
+            check_signature(unverified_page, typ=DENYLIST_PAGE, algorithms=ALGORITHMS, key=key)
+        )
         now = self._clock.wall()
         if self._follower.apply(page, now=now, leeway=self._leeway):
-            _log.error("the issuer's denylist went back: a failover or a restored backup; entries held here are kept")
+            _log.error(
+                "the issuer's denylist went back: a failover or a restored backup; entries held here are kept"
+            )
         confirmed_on = self._clock.monotonic() - max(0.0, now - page.issued_at - self._leeway)
         self.confirmed_on = max(confirmed_on, self.confirmed_on)
         self._failures, self._from_start, self.last_error = 0, False, None
@@ -133,4 +160,6 @@ class DenylistFollower:
         self._follower.denylist.add(kept.denylist)
         self._follower.position, self._follower.page_issued_at = kept.position, kept.page_issued_at
         self._follower.resets = kept.resets
-        self.confirmed_on = self._clock.monotonic() - max(0.0, self._clock.wall() - kept.confirmed_at)
+        self.confirmed_on = self._clock.monotonic() - max(
+            0.0, self._clock.wall() - kept.confirmed_at
+        )

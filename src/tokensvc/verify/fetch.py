@@ -49,7 +49,12 @@ class Fetches(Protocol):
     async def __aenter__(self) -> Self:
         """Make ready."""
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Give everything back."""
 
     async def fetch_jwks(self, url: str, etag: str | None) -> JwksAnswer:
@@ -62,7 +67,9 @@ class Fetches(Protocol):
 class Fetcher:
     """One HTTP session to one issuer. `feed_token`: gives the token that the feed, and it alone, is shown."""
 
-    def __init__(self, *, timeout: float, follower: str | None = None, feed_token: FeedToken | None = None) -> None:
+    def __init__(
+        self, *, timeout: float, follower: str | None = None, feed_token: FeedToken | None = None
+    ) -> None:
         self._timeout = timeout
         self._follower = follower
         self._feed_token = feed_token
@@ -73,7 +80,12 @@ class Fetcher:
         self._session = aiohttp.ClientSession()
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Close the session."""
         if self._session is not None:
             await self._session.close()
@@ -85,10 +97,14 @@ class Fetcher:
         status, received, body = await self._get(url, headers, MAX_JWKS_BYTES, self._timeout)
         unchanged = status == _NOT_MODIFIED and etag is not None
         if status != _OK and not unchanged:
-            msg = f"the issuer answered {status} to the request for its JWKS"
-            raise FetchError(msg)
+            raise FetchError(f"the issuer answered {status} to the request for its JWKS")
         max_age, age = _read_ages(received)
-        return JwksAnswer(None if unchanged else body, received.get("ETag", etag if unchanged else None), max_age, age)
+        return JwksAnswer(
+            None if unchanged else body,
+            received.get("ETag", etag if unchanged else None),
+            max_age,
+            age,
+        )
 
     async def fetch_page(self, url: str, after: str | None, wait: int) -> str:
         """Fetch the denylist page after a cursor, waiting up to `wait` seconds for one. Raises FetchError."""
@@ -96,10 +112,14 @@ class Fetcher:
         if query and self._follower:
             query["follower"] = self._follower  # so that its next question is a receipt
         target = f"{url}?{urlencode(query)}" if query else url
-        status, _, body = await self._get(target, await self._feed_headers(), MAX_PAGE_BYTES, self._timeout + (wait if query else 0))
+        status, _, body = await self._get(
+            target,
+            await self._feed_headers(),
+            MAX_PAGE_BYTES,
+            self._timeout + (wait if query else 0),
+        )
         if status != _OK:
-            msg = f"the issuer answered {status} to the request for its denylist"
-            raise FetchError(msg)
+            raise FetchError(f"the issuer answered {status} to the request for its denylist")
         return body.decode("ascii", "replace")
 
     async def _feed_headers(self) -> dict[str, str]:
@@ -109,17 +129,16 @@ class Fetcher:
             async with asyncio.timeout(self._timeout):
                 token = await _call(self._feed_token)
         except Exception as error:  # a function of the caller's may raise anything
-            msg = f"feed_token failed: {type(error).__name__}"
-            raise FetchError(msg) from error
+            raise FetchError(f"feed_token failed: {type(error).__name__}") from error
         if not isinstance(token, str) or not _BEARER.fullmatch(token):
-            msg = "feed_token gave something that is no token"
-            raise FetchError(msg)
+            raise FetchError("feed_token gave something that is no token")
         return {"Authorization": f"Bearer {token}"}
 
-    async def _get(self, url: str, headers: dict[str, str], most: int, seconds: float) -> tuple[int, Mapping[str, str], bytes]:
+    async def _get(
+        self, url: str, headers: dict[str, str], most: int, seconds: float
+    ) -> tuple[int, Mapping[str, str], bytes]:
         if self._session is None:
-            msg = "the verifier has not been started"
-            raise FetchError(msg)
+            raise FetchError("the verifier has not been started")
         try:
             async with (
                 asyncio.timeout(seconds),
@@ -129,17 +148,17 @@ class Fetcher:
                 async for chunk in response.content.iter_any():
                     body += chunk
                     if len(body) > most:
-                        msg = f"the answer is larger than {most} bytes"
-                        raise FetchError(msg)
+                        raise FetchError(f"the answer is larger than {most} bytes")
                 return response.status, response.headers, bytes(body)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            msg = f"the issuer cannot be reached: {type(error).__name__}"
-            raise FetchError(msg) from error
+            raise FetchError(f"the issuer cannot be reached: {type(error).__name__}") from error
 
 
 async def _call(function: FeedToken) -> object:
     """Return what a function gives, async or not; one that is not may take its time, so it runs in a thread."""
-    given = function() if inspect.iscoroutinefunction(function) else await asyncio.to_thread(function)
+    given = (
+        function() if inspect.iscoroutinefunction(function) else await asyncio.to_thread(function)
+    )
     return await given if inspect.isawaitable(given) else given
 
 

@@ -30,7 +30,14 @@ class SnapshotKeeper:
     """One file for the two followers of one issuer."""
 
     def __init__(
-        self, path: str | os.PathLike[str], clock: Clock, jwks: JwksFollower, feed: DenylistFollower, *, issuer: str, leeway: float
+        self,
+        path: str | os.PathLike[str],
+        clock: Clock,
+        jwks: JwksFollower,
+        feed: DenylistFollower,
+        *,
+        issuer: str,
+        leeway: float,
     ) -> None:
         self._path = Path(path)
         self._clock = clock
@@ -49,12 +56,22 @@ class SnapshotKeeper:
         if self._feed.position is not None or self._jwks.keys:
             return  # this is no first start: what is known is as new or newer
         try:
-            kept = await asyncio.to_thread(load_snapshot, self._path, issuer=self._issuer, now=self._clock.wall(), leeway=self._leeway)
+            kept = await asyncio.to_thread(
+                load_snapshot,
+                self._path,
+                issuer=self._issuer,
+                now=self._clock.wall(),
+                leeway=self._leeway,
+            )
             if kept is None:
                 return
             if kept.feed is not None:
                 self._feed.restore(kept.feed)
-            if kept.jwks is not None and self._clock.wall() - kept.jwks.confirmed_at <= kept.jwks.max_age + jwks_stale_if_error:
+            if (
+                kept.jwks is not None
+                and self._clock.wall() - kept.jwks.confirmed_at
+                <= kept.jwks.max_age + jwks_stale_if_error
+            ):
                 self._jwks.restore(kept.jwks)
         except (SnapshotError, ValueError) as error:
             self.last_error = str(error)
@@ -72,7 +89,9 @@ class SnapshotKeeper:
         known = self._known()
         if known == self._kept:
             return
-        snapshot = Snapshot(issuer=self._issuer, jwks=self._jwks.snapshot(), feed=self._feed.snapshot())
+        snapshot = Snapshot(
+            issuer=self._issuer, jwks=self._jwks.snapshot(), feed=self._feed.snapshot()
+        )
         try:
             await asyncio.to_thread(self._save, next(self._numbers), snapshot)
         except SnapshotError as error:

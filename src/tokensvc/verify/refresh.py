@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 _AHEAD: Final = 0.8  # of max-age: refreshed before it runs out
 _SHORTEST: Final = 1.0
 _LONGEST_BACKOFF: Final = 30.0
-_LONGEST_COLD_BACKOFF: Final = 2.0  # without any key no token can be verified: be back soon after the issuer is
+_LONGEST_COLD_BACKOFF: Final = (
+    2.0  # without any key no token can be verified: be back soon after the issuer is
+)
 _SAME_MOMENT: Final = 2.0  # a cache tells ages in whole seconds
 
 _log = logging.getLogger(__name__)
@@ -94,7 +96,12 @@ class JwksFollower:
         """Return the key of this kid; if there is none, have the JWKS looked at again, once per cooldown. For any thread."""
         key = self.keys.get(kid)
         # While the issuer is away the next attempt is planned already.
-        if key is None and self._unknown.ask(kid, self._clock.monotonic()) and not self._failures and self._loop is not None:
+        if (
+            key is None
+            and self._unknown.ask(kid, self._clock.monotonic())
+            and not self._failures
+            and self._loop is not None
+        ):
             with contextlib.suppress(RuntimeError):  # the loop has just been closed
                 self._loop.call_soon_threadsafe(self._wake.set)
         return key
@@ -136,12 +143,15 @@ class JwksFollower:
         confirmed_on = asked_on - answer.age
         if answer.document is not None and answer.document != self._document:
             if confirmed_on < self.confirmed_on - _SAME_MOMENT:
-                msg = "the answer is older than the keys held: it comes from a cache"
-                raise FetchError(msg)
+                raise FetchError("the answer is older than the keys held: it comes from a cache")
             self.keys = _parse(answer.document, self.keys)
             self._document = answer.document
         self._failures, self.last_error = 0, None
-        self._etag, self._max_age, self.confirmed_on = answer.etag, answer.max_age, max(confirmed_on, self.confirmed_on)
+        self._etag, self._max_age, self.confirmed_on = (
+            answer.etag,
+            answer.max_age,
+            max(confirmed_on, self.confirmed_on),
+        )
         self.loaded.set()
 
     def snapshot(self) -> JwksSnapshot | None:
@@ -149,13 +159,20 @@ class JwksFollower:
         if self._document is None:
             return None
         confirmed_at = self._clock.wall() - self.age
-        return JwksSnapshot(document=self._document, etag=self._etag, max_age=self._max_age, confirmed_at=confirmed_at)
+        return JwksSnapshot(
+            document=self._document,
+            etag=self._etag,
+            max_age=self._max_age,
+            confirmed_at=confirmed_at,
+        )
 
     def restore(self, kept: JwksSnapshot) -> None:
         """Start from what a predecessor has kept. Raises ValueError if that holds no keys."""
         self.keys = _parse(kept.document, self.keys)
         self._document, self._etag, self._max_age = kept.document, kept.etag, kept.max_age
-        self.confirmed_on = self._clock.monotonic() - max(0.0, self._clock.wall() - kept.confirmed_at)
+        self.confirmed_on = self._clock.monotonic() - max(
+            0.0, self._clock.wall() - kept.confirmed_at
+        )
 
     def _pause(self) -> float:
         if self._failures:
@@ -167,6 +184,5 @@ def _parse(document: bytes, held: dict[Kid, VerifyingKey]) -> dict[Kid, Verifyin
     """Return the keys of a document; those that are held already stay the same objects, and so do tokens remembered with them."""
     keys = parse_jwks(document)
     if not keys:
-        msg = "the JWKS holds no usable key"
-        raise ValueError(msg)
+        raise ValueError("the JWKS holds no usable key")
     return {kid: held[kid] if held.get(kid) == key else key for kid, key in keys.items()}

@@ -28,7 +28,9 @@ _T = TypeVar("_T")
 
 _FORMAT: Final = 1
 _MOST_BYTES: Final = 128 * 1024 * 1024
-_ENTRIES_PER_LINE: Final = 1000  # so that no single step of making or reading the text holds up other threads for long
+_ENTRIES_PER_LINE: Final = (
+    1000  # so that no single step of making or reading the text holds up other threads for long
+)
 _WRITABLE_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -80,20 +82,21 @@ def parse_snapshot(text: bytes, *, issuer: str, now: float, leeway: float) -> Sn
     """Return what the file holds. Raises SnapshotError if it is damaged, of another issuer, or from the future."""
     body, _, digest = text.removesuffix(b"\n").rpartition(b"\n")
     if hashlib.sha256(body + b"\n").hexdigest().encode("ascii") != digest:
-        msg = "it is damaged"
-        raise SnapshotError(msg)
+        raise SnapshotError("it is damaged")
     try:
         head, *lines = map(json.loads, body.split(b"\n"))
         if head["format"] != _FORMAT or head["issuer"] != issuer:
-            msg = "it is of another issuer, or of another version of tokensvc"
-            raise SnapshotError(msg)
-        snapshot = Snapshot(issuer=issuer, jwks=_parse_jwks(head["jwks"]), feed=_parse_feed(head["denylist"], lines))
+            raise SnapshotError("it is of another issuer, or of another version of tokensvc")
+        snapshot = Snapshot(
+            issuer=issuer, jwks=_parse_jwks(head["jwks"]), feed=_parse_feed(head["denylist"], lines)
+        )
     except (ValueError, KeyError, TypeError, RecursionError, InvalidRequestError) as error:
-        msg = f"it is malformed: {type(error).__name__}"
-        raise SnapshotError(msg) from error
-    if any(part is not None and part.confirmed_at > now + leeway for part in (snapshot.jwks, snapshot.feed)):
-        msg = "it is from the future: a clock is wrong"
-        raise SnapshotError(msg)
+        raise SnapshotError(f"it is malformed: {type(error).__name__}") from error
+    if any(
+        part is not None and part.confirmed_at > now + leeway
+        for part in (snapshot.jwks, snapshot.feed)
+    ):
+        raise SnapshotError("it is from the future: a clock is wrong")
     return snapshot
 
 
@@ -107,8 +110,7 @@ def load_snapshot(path: Path, *, issuer: str, now: float, leeway: float) -> Snap
     except FileNotFoundError:
         return None
     except OSError as error:
-        msg = f"it cannot be read: {error.strerror}"
-        raise SnapshotError(msg) from error
+        raise SnapshotError(f"it cannot be read: {error.strerror}") from error
 
 
 def save_snapshot(path: Path, snapshot: Snapshot) -> None:
@@ -125,14 +127,16 @@ def save_snapshot(path: Path, snapshot: Snapshot) -> None:
             Path(made).unlink(missing_ok=True)
             raise
     except OSError as error:
-        msg = f"it cannot be written: {error.strerror}"
-        raise SnapshotError(msg) from error
+        raise SnapshotError(f"it cannot be written: {error.strerror}") from error
 
 
 def _check_owner(facts: os.stat_result) -> None:
-    if not stat.S_ISREG(facts.st_mode) or facts.st_uid not in {0, os.geteuid()} or facts.st_mode & _WRITABLE_BY_OTHERS:
-        msg = "it must be a file that only this user can write"
-        raise SnapshotError(msg)
+    if (
+        not stat.S_ISREG(facts.st_mode)
+        or facts.st_uid not in {0, os.geteuid()}
+        or facts.st_mode & _WRITABLE_BY_OTHERS
+    ):
+        raise SnapshotError("it must be a file that only this user can write")
 
 
 def _build_values(snapshot: Snapshot) -> Iterator[object]:
@@ -151,11 +155,20 @@ def _build_values(snapshot: Snapshot) -> Iterator[object]:
 
 def _build_jwks(jwks: JwksSnapshot) -> dict[str, Any]:
     document = jwks.document.decode("utf-8", "surrogateescape")
-    return {"document": document, "etag": jwks.etag, "max_age": jwks.max_age, "confirmed_at": jwks.confirmed_at}
+    return {
+        "document": document,
+        "etag": jwks.etag,
+        "max_age": jwks.max_age,
+        "confirmed_at": jwks.confirmed_at,
+    }
 
 
 def _build_feed(feed: FeedSnapshot) -> dict[str, Any]:
-    place = {"cursor": str(feed.position), "page_issued_at": feed.page_issued_at, "resets": feed.resets}
+    place = {
+        "cursor": str(feed.position),
+        "page_issued_at": feed.page_issued_at,
+        "resets": feed.resets,
+    }
     return {**place, "confirmed_at": feed.confirmed_at}
 
 
@@ -187,13 +200,11 @@ def _parse_feed(kept: dict[str, Any] | None, lines: list[list[Any]]) -> FeedSnap
 
 def _typed(value: object, wanted: type[_T]) -> _T:
     if not isinstance(value, wanted):
-        msg = f"expected {wanted.__name__}"
-        raise TypeError(msg)
+        raise TypeError(f"expected {wanted.__name__}")
     return value
 
 
 def _finite(value: object) -> float:
     if not isinstance(value, int | float) or not math.isfinite(value):
-        msg = "expected a number"
-        raise TypeError(msg)
+        raise TypeError("expected a number")
     return float(value)

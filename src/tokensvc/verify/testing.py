@@ -16,7 +16,14 @@ import json
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from tokensvc.core.denylist import DenylistLog, Page, Position, Revocation, build_page_payload, parse_cursor
+from tokensvc.core.denylist import (
+    DenylistLog,
+    Page,
+    Position,
+    Revocation,
+    build_page_payload,
+    parse_cursor,
+)
 from tokensvc.core.identifier import AccountId, KeyId, Kid, new_base62, new_jti
 from tokensvc.core.jwks import build_jwks, build_public_jwk
 from tokensvc.core.sealing import new_private_key
@@ -97,7 +104,9 @@ class FakeIssuer:
             "client_id": KEY,
             "scope": scope if isinstance(scope, str) else " ".join(scope),
         }
-        return self.sign({name: value for name, value in (payload | claims).items() if value is not None})
+        return self.sign(
+            {name: value for name, value in (payload | claims).items() if value is not None}
+        )
 
     def expired_token(self, **claims: Any) -> str:  # noqa: ANN401 - whatever JSON holds
         """Return a token that was good an hour ago."""
@@ -113,10 +122,14 @@ class FakeIssuer:
         token = self.token(**claims)
         header, _, signature = token.split(".")
         payload = read_unverified(token)[1] | {"scope": f"{SCOPE} tokensvc:admin"}
-        widened = base64.urlsafe_b64encode(json.dumps(payload, separators=(",", ":")).encode("ascii")).rstrip(b"=")
+        widened = base64.urlsafe_b64encode(
+            json.dumps(payload, separators=(",", ":")).encode("ascii")
+        ).rstrip(b"=")
         return f"{header}.{widened.decode('ascii')}.{signature}"
 
-    def sign(self, payload: dict[str, Any], *, typ: str = "at+jwt", key: SigningKey | None = None) -> str:
+    def sign(
+        self, payload: dict[str, Any], *, typ: str = "at+jwt", key: SigningKey | None = None
+    ) -> str:
         """Return whatever payload, signed by the present key or another one."""
         return sign_jws(payload, typ=typ, key=key or self.signer)
 
@@ -164,7 +177,12 @@ class FakeIssuer:
         now = int(self.now())
         if kid == self.signer.kid:
             self.rotate()  # as the service does: a denied key signs nothing, not even the page that denies it
-        named: list[tuple[Kind, str | None]] = [("jti", jti), ("key", key), ("account", account), ("kid", kid)]
+        named: list[tuple[Kind, str | None]] = [
+            ("jti", jti),
+            ("key", key),
+            ("account", account),
+            ("kid", kid),
+        ]
         if token is not None:
             named.append(("jti", read_unverified(token)[1]["jti"]))
         for kind, value in named:
@@ -198,7 +216,10 @@ class FakeIssuer:
 
     def page(self, after: str | None = None) -> str:
         """Return the signed page of the feed after a cursor, or of everything."""
-        return self.sign(build_page_payload(self.build_page(None if after is None else parse_cursor(after))), typ="denylist+jwt")
+        return self.sign(
+            build_page_payload(self.build_page(None if after is None else parse_cursor(after))),
+            typ="denylist+jwt",
+        )
 
     def build_page(self, after: Position | None) -> Page:
         """Return the page after a position, not signed."""
@@ -221,7 +242,9 @@ class FakeIssuer:
             "audience": self.audience,
             "algorithms": (self.alg,),
             "fetcher": InMemory(self),
-            "clock": Clock(self.now, lambda: self._ahead + self._silence),  # however long a test takes, nothing gets stale by itself
+            "clock": Clock(
+                self.now, lambda: self._ahead + self._silence
+            ),  # however long a test takes, nothing gets stale by itself
         }
         made = Verifier(**defaults | options)
         made.take(jwks=self.answer_jwks(), page=self.page())

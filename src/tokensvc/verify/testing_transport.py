@@ -42,8 +42,7 @@ class InMemory:
         del url, after
         await asyncio.sleep(wait)
         if self._issuer.is_stale:
-            msg = "the issuer cannot be reached: it was told to be silent"
-            raise FetchError(msg)
+            raise FetchError("the issuer cannot be reached: it was told to be silent")
         return self._issuer.page()
 
 
@@ -101,12 +100,22 @@ class _Server:
 
     async def get_metadata(self, request: web.Request) -> web.Response:
         """Answer where the keys are (RFC 8414)."""
-        return web.json_response({"issuer": self._issuer.issuer, "jwks_uri": f"{request.url.origin()}/.well-known/jwks.json"})
+        return web.json_response(
+            {
+                "issuer": self._issuer.issuer,
+                "jwks_uri": f"{request.url.origin()}/.well-known/jwks.json",
+            }
+        )
 
     async def get_denylist(self, request: web.Request) -> web.Response:
         """Answer the page after a cursor, waiting for news."""
         after = request.query.get("after")
-        if after is not None and after == str(self._issuer.log.head) and not self._is_ending and not self._issuer.is_stale:
+        if (
+            after is not None
+            and after == str(self._issuer.log.head)
+            and not self._is_ending
+            and not self._issuer.is_stale
+        ):
             try:
                 async with asyncio.timeout(min(_MOST_WAIT, float(request.query.get("wait", "0")))):
                     await self._changed.wait()
@@ -114,4 +123,8 @@ class _Server:
                 pass
         if self._issuer.is_stale or self._is_ending:
             return web.Response(status=503, headers={"Retry-After": "5"})
-        return web.Response(text=self._issuer.page(after), content_type="application/denylist+jwt", headers={"Cache-Control": "no-store"})
+        return web.Response(
+            text=self._issuer.page(after),
+            content_type="application/denylist+jwt",
+            headers={"Cache-Control": "no-store"},
+        )

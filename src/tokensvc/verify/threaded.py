@@ -39,7 +39,12 @@ class ThreadedVerifier:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Stop following."""
         self.close()
 
@@ -47,11 +52,12 @@ class ThreadedVerifier:
         """Start following, and wait for keys and denylist as `Verifier.start` does. Once only: raises RuntimeError the second time."""
         self._check_process()
         if self._thread is not None:
-            msg = "the verifier has been started already"
-            raise RuntimeError(msg)
+            raise RuntimeError("the verifier has been started already")
         self._process_id = os.getpid()
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=_run, args=(self._loop,), name="tokensvc-verify", daemon=True)
+        self._thread = threading.Thread(
+            target=_run, args=(self._loop,), name="tokensvc-verify", daemon=True
+        )
         self._thread.start()
         try:
             asyncio.run_coroutine_threadsafe(self._verifier.start(), self._loop).result()
@@ -81,8 +87,9 @@ class ThreadedVerifier:
 
     def _check_process(self) -> None:
         if self._process_id is not None and self._process_id != os.getpid():
-            msg = "this process was forked after the ThreadedVerifier had been started: start one in each process"
-            raise RuntimeError(msg)
+            raise RuntimeError(
+                "this process was forked after the ThreadedVerifier had been started: start one in each process"
+            )
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:

@@ -64,5 +64,7 @@ class UnknownKids:
                     del self._kids[kid]
                     continue
                 unknown.wanted = False
-                unknown.again_on = self._fetched_on + self._cooldown * min(2**unknown.misses, _MOST_COOLDOWNS)
+                unknown.again_on = self._fetched_on + self._cooldown * min(
+                    2**unknown.misses, _MOST_COOLDOWNS
+                )
                 unknown.misses = min(unknown.misses + 1, _MOST_COOLDOWNS)

@@ -94,20 +94,19 @@ class Verifier:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         if not issuer or not audience:
-            msg = "issuer and audience are required"
-            raise ValueError(msg)
+            raise ValueError("issuer and audience are required")
         if isinstance(algorithms, str) or not algorithms or not set(algorithms) <= set(ALGORITHMS):
-            msg = f"algorithms must be a list of some of {', '.join(ALGORITHMS)}"
-            raise ValueError(msg)
+            raise ValueError(f"algorithms must be a list of some of {', '.join(ALGORITHMS)}")
         if not 0 <= leeway <= _MOST_LEEWAY:
-            msg = "leeway must be between 0 and 60 s: revocations are kept for 120 s after their tokens have expired, no longer"
-            raise ValueError(msg)
+            raise ValueError(
+                "leeway must be between 0 and 60 s: revocations are kept for 120 s after their tokens have expired, no longer"
+            )
         if max_staleness <= feed_wait + http_timeout:
-            msg = "max_staleness must exceed feed_wait + http_timeout, or a quiet feed looks stale"
-            raise ValueError(msg)
+            raise ValueError(
+                "max_staleness must exceed feed_wait + http_timeout, or a quiet feed looks stale"
+            )
         if when_stale not in {"reject", "accept"}:
-            msg = 'when_stale must be "reject" or "accept"'
-            raise ValueError(msg)
+            raise ValueError('when_stale must be "reject" or "accept"')
         self._issuer = issuer
         self._audience = audience
         self._algorithms = frozenset(algorithms)
@@ -120,15 +119,21 @@ class Verifier:
         self._clock = clock
         self._memory = Memory(remember)
         name = _name_follower(audience) if follower is None else follower
-        self._fetcher = fetcher or Fetcher(timeout=http_timeout, follower=name, feed_token=feed_token)
+        self._fetcher = fetcher or Fetcher(
+            timeout=http_timeout, follower=name, feed_token=feed_token
+        )
         base = issuer.removesuffix("/")
         jwks_at = check_url(jwks_url or f"{base}/.well-known/jwks.json")
         feed_at = check_url(denylist_url or f"{base}/v1/denylist")
         self._jwks = JwksFollower(self._fetcher, jwks_at, clock, cooldown=jwks_cooldown)
-        self._feed = DenylistFollower(self._fetcher, feed_at, clock, self._jwks, issuer=issuer, wait=feed_wait, leeway=leeway)
+        self._feed = DenylistFollower(
+            self._fetcher, feed_at, clock, self._jwks, issuer=issuer, wait=feed_wait, leeway=leeway
+        )
         self._keeper: SnapshotKeeper | None = None
         if snapshot_path is not None:
-            self._keeper = SnapshotKeeper(snapshot_path, clock, self._jwks, self._feed, issuer=issuer, leeway=leeway)
+            self._keeper = SnapshotKeeper(
+                snapshot_path, clock, self._jwks, self._feed, issuer=issuer, leeway=leeway
+            )
         self._tasks: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -136,7 +141,12 @@ class Verifier:
         await self.start()
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Stop following."""
         await self.close()
 
@@ -147,8 +157,7 @@ class Verifier:
         enough to verify with.
         """
         if self._tasks is not None:
-            msg = "the verifier has been started already"
-            raise RuntimeError(msg)
+            raise RuntimeError("the verifier has been started already")
         if self._keeper is not None:
             await self._keeper.restore(jwks_stale_if_error=self._jwks_stale_if_error)
         await self._fetcher.__aenter__()
@@ -232,7 +241,9 @@ class Verifier:
         if self._jwks.keys.get(key.kid) is not key:  # gone, or the kid names another key now
             self._memory.forget(token)
             return None
-        check_validity(iat=claims.iat, exp=claims.exp, not_before=claims.iat, now=now, leeway=self._leeway)
+        check_validity(
+            iat=claims.iat, exp=claims.exp, not_before=claims.iat, now=now, leeway=self._leeway
+        )
         return known
 
     def _verify_new(self, token: str, now: float) -> tuple[Claims, VerifyingKey]:
@@ -278,4 +289,6 @@ def _name_follower(audience: str) -> str:
 
 def _report(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and task.exception() is not None:
-        _log.critical("the verifier follows no more, and refuses once it is stale", exc_info=task.exception())
+        _log.critical(
+            "the verifier follows no more, and refuses once it is stale", exc_info=task.exception()
+        )

@@ -47,7 +47,9 @@ def require(environ: dict[str, Any], *capabilities: str) -> Claims:
 class BearerAuthMiddleware:
     """Lets through what carries a good token. `public`: paths compared exactly with SCRIPT_NAME and PATH_INFO together."""
 
-    def __init__(self, app: WSGIApplication, verifier: VerifiesTokens, *, public: Collection[str] = ()) -> None:
+    def __init__(
+        self, app: WSGIApplication, verifier: VerifiesTokens, *, public: Collection[str] = ()
+    ) -> None:
         self._app = app
         self._verifier = verifier
         self._public = frozenset(public)
@@ -65,5 +67,9 @@ class BearerAuthMiddleware:
         except BearerError as error:  # also one that the application raises
             log_refusal(error, environ["REQUEST_METHOD"], path)
             answer = build_answer(error)
-            start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", list(answer.headers.items()), sys.exc_info())
+            start_response(
+                f"{answer.status} {HTTPStatus(answer.status).phrase}",
+                list(answer.headers.items()),
+                sys.exc_info(),
+            )
             return [answer.body]

@@ -50,7 +50,9 @@ def build_app(settings: Settings, database_url: str) -> web.Application:
         _add_public(app, f"{prefix}/v1/denylist", get_denylist)
         _add_public(app, f"{prefix}/.well-known/jwks.json", get_jwks)
         _add_public(app, f"{prefix}/.well-known/openid-configuration", get_metadata)
-        _add_public(app, f"/.well-known/oauth-authorization-server{prefix}", get_metadata)  # RFC 8414 section 3
+        _add_public(
+            app, f"/.well-known/oauth-authorization-server{prefix}", get_metadata
+        )  # RFC 8414 section 3
     return app
 
 

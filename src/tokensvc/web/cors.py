@@ -16,7 +16,10 @@ PUBLIC_PATHS: Final = (
     "/.well-known/oauth-authorization-server",
 )
 # The same for every origin, so no answer depends on who asks, and no cache must tell origins apart (no `Vary: Origin`).
-ANY_ORIGIN: Final = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "ETag, Retry-After"}
+ANY_ORIGIN: Final = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "ETag, Retry-After",
+}
 _PREFLIGHT: Final = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET",

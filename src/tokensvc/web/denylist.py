@@ -31,13 +31,16 @@ async def get_denylist(request: web.Request) -> web.Response:
     position = None if after is None else parse_cursor(after)
     if "follower" in request.query and position is not None:
         name = parse_follower_name(request.query["follower"])
-        service.receipts.note(name if key_id is None else f"{key_id}/{name}", position, authenticated=key_id is not None)
+        service.receipts.note(
+            name if key_id is None else f"{key_id}/{name}",
+            position,
+            authenticated=key_id is not None,
+        )
     page = await service.feed.next_page(position, wait=wait)
     return web.Response(text=page, content_type=MEDIA_TYPE, headers=headers)
 
 
 def _parse_wait(text: str, most: int) -> int:
     if not _WAIT.fullmatch(text) or int(text) > most:
-        msg = f"wait must be a whole number of seconds, {most} at most"
-        raise InvalidRequestError(msg)
+        raise InvalidRequestError(f"wait must be a whole number of seconds, {most} at most")
     return int(text)

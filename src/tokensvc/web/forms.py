@@ -26,30 +26,38 @@ async def read_form(request: web.Request) -> dict[str, str]:
     Raises InvalidRequestError, InvalidTargetError for a second target, HTTPRequestEntityTooLarge, HTTPRequestTimeout.
     """
     if request.query_string:
-        msg = "send parameters in the body, not in the URL: URLs end up in logs"
-        raise InvalidRequestError(msg)
+        raise InvalidRequestError(
+            "send parameters in the body, not in the URL: URLs end up in logs"
+        )
     encoding = request.headers.get("Content-Encoding")
     if encoding is not None and encoding.lower() != "identity":
         raise web.HTTPUnsupportedMediaType
     body = await _read(request)
     if not body:
         return {}
-    if request.content_type != _FORM or (request.charset or "utf-8").lower() not in {"utf-8", "utf8"}:
-        msg = f"the body must be {_FORM}, in UTF-8"
-        raise InvalidRequestError(msg)
+    if request.content_type != _FORM or (request.charset or "utf-8").lower() not in {
+        "utf-8",
+        "utf8",
+    }:
+        raise InvalidRequestError(f"the body must be {_FORM}, in UTF-8")
     return parse_form(body)
 
 
 def parse_form(body: bytes) -> dict[str, str]:
     """Return the parameters that stand in `body`. Raises InvalidRequestError, InvalidTargetError."""
     try:
-        pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS)
+        pairs = parse_qsl(
+            body.decode("utf-8"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=_MAX_FIELDS,
+        )
     except ValueError as error:
-        msg = "the body is not a form in UTF-8 with at most 50 parameters"
-        raise InvalidRequestError(msg) from error
+        raise InvalidRequestError(
+            "the body is not a form in UTF-8 with at most 50 parameters"
+        ) from error
     if any("\0" in name or "\0" in value for name, value in pairs):
-        msg = "the body holds a NUL character"
-        raise InvalidRequestError(msg)
+        raise InvalidRequestError("the body holds a NUL character")
     _check_repeated(pairs)
     return {name: value for name, value in pairs if value}
 
@@ -58,11 +66,9 @@ def _check_repeated(pairs: Sequence[tuple[str, str]]) -> None:
     names = [name for name, _ in pairs]
     repeated = {name for name in names if names.count(name) > 1}
     if repeated - _TARGETS:
-        msg = "a parameter stands twice"  # its name is the client's text: not repeated here (RFC 6749 section 5.2)
-        raise InvalidRequestError(msg)
+        raise InvalidRequestError("a parameter stands twice")
     if repeated:
-        msg = "a token is for one audience: audience or resource stands twice"
-        raise InvalidTargetError(msg)
+        raise InvalidTargetError("a token is for one audience: audience or resource stands twice")
 
 
 async def _read(request: web.Request) -> bytes:
@@ -74,5 +80,4 @@ async def _read(request: web.Request) -> bytes:
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
     except web.RequestPayloadError as error:
-        msg = "the body is not what its headers say"
-        raise InvalidRequestError(msg) from error
+        raise InvalidRequestError("the body is not what its headers say") from error

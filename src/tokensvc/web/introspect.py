@@ -24,8 +24,7 @@ async def post_introspect(request: web.Request) -> web.Response:
     await authenticate(request, INTROSPECT)
     form = await read_form(request)
     if "token" not in form:
-        msg = "token is required: the access token to ask about"
-        raise InvalidRequestError(msg)
+        raise InvalidRequestError("token is required: the access token to ask about")
     claims = await request.app[SERVICE].introspect(form["token"])
     note(request, active=claims is not None, jti=None if claims is None else claims.jti)
     return web.json_response(build_introspection(claims), headers=NO_STORE)

@@ -36,5 +36,7 @@ class InFlight:
 SERVICE = web.AppKey("service", Service)
 IN_FLIGHT = web.AppKey("in_flight", InFlight)
 FACTS: web.RequestKey[dict[str, object]] = web.RequestKey("facts", dict)  # for the log line
-CALLER = web.RequestKey("caller", str)  # the id of the API key that an authenticated request belongs to
+CALLER = web.RequestKey(
+    "caller", str
+)  # the id of the API key that an authenticated request belongs to
 CHALLENGE = web.RequestKey("challenge", str)  # the authentication scheme that was tried

@@ -63,10 +63,14 @@ class LineWriter:
         if not self._writing.acquire(timeout=patience):
             return
         try:
-            lines = [self._lines.popleft() for _ in range(len(self._lines))]  # others may append meanwhile
+            lines = [
+                self._lines.popleft() for _ in range(len(self._lines))
+            ]  # others may append meanwhile
             dropped, self._dropped = self._dropped, 0
             if dropped:
-                lines.append(json.dumps({"level": "error", "event": "log_lines_dropped", "lines": dropped}))
+                lines.append(
+                    json.dumps({"level": "error", "event": "log_lines_dropped", "lines": dropped})
+                )
             if lines:
                 self._stream.write("\n".join(lines) + "\n")
                 self._stream.flush()

@@ -30,7 +30,9 @@ _SECRETS: Final = re.compile(
 )
 _MASK: Final = "[masked]"
 _MAX_LENGTH: Final = 8192
-_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})  # others are text of the client
+_METHODS: Final = frozenset(
+    {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+)  # others are text of the client
 _quote: Final = json.encoder.encode_basestring_ascii
 
 
@@ -66,7 +68,10 @@ def configure_logs(level: str, stream: TextIO | None = None) -> None:
         cache_logger_on_first_use=True,
     )
     flush_logs()
-    _Sink.writer, _Sink.level = LineWriter(stream or sys.stderr), logging.getLevelNamesMapping()[level.upper()]
+    _Sink.writer, _Sink.level = (
+        LineWriter(stream or sys.stderr),
+        logging.getLevelNamesMapping()[level.upper()],
+    )
     handler = _Handler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -91,12 +96,26 @@ def flush_logs() -> None:
         _Sink.writer.flush()
 
 
-def log_request(request_id: str, method: str, route: str, status: int, seconds: float, facts: dict[str, object], *, quiet: bool) -> None:
+def log_request(
+    request_id: str,
+    method: str,
+    route: str,
+    status: int,
+    seconds: float,
+    facts: dict[str, object],
+    *,
+    quiet: bool,
+) -> None:
     """Write the line of a request, if `quiet` only at debug. What a client wrote must have been masked; `facts` are ours."""
     writer = _Sink.writer
     if writer is None or _Sink.level > (logging.DEBUG if quiet else logging.INFO):
         return
-    more = "".join([f', "{name}": {_quote(value) if type(value) is str else json.dumps(value)}' for name, value in facts.items()])
+    more = "".join(
+        [
+            f', "{name}": {_quote(value) if type(value) is str else json.dumps(value)}'
+            for name, value in facts.items()
+        ]
+    )
     writer.write(
         f'{{"timestamp": "{_stamp()}", "level": "{"debug" if quiet else "info"}", "event": "request", "request_id": "{request_id}", '
         f'"method": "{method if method in _METHODS else "OTHER"}", "route": "{route}", "status": {status}, '
@@ -127,7 +146,11 @@ def _hide_malformed(record: logging.LogRecord) -> bool:
     """Cut down what aiohttp says of a request that it could not parse: it would quote the header, credentials and all."""
     error = record.exc_info[1] if record.exc_info else None
     if isinstance(error, HttpProcessingError):
-        record.msg, record.args, record.exc_info = "malformed request: %s", (type(error).__name__,), None
+        record.msg, record.args, record.exc_info = (
+            "malformed request: %s",
+            (type(error).__name__,),
+            None,
+        )
     return True
 
 

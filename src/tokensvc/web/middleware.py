@@ -56,7 +56,9 @@ async def handle_errors(request: web.Request, handler: Handler) -> web.StreamRes
     route = resource.canonical if resource is not None else "unmatched"
     seconds = time.perf_counter() - started
     _duration(route, response.status).observe(seconds)
-    log_request(request_id, request.method, route, response.status, seconds, facts, quiet=route in _QUIET)
+    log_request(
+        request_id, request.method, route, response.status, seconds, facts, quiet=route in _QUIET
+    )
     return response
 
 
@@ -65,5 +67,9 @@ def _duration(route: str, status: int) -> Histogram:
     return REQUEST_SECONDS.labels(route, str(status))
 
 
-def _answer(error: Exception, request: web.Request, request_id: str) -> tuple[web.StreamResponse, str]:
-    return build_answer(error, path=request.path, request_id=request_id, challenge=request.get(CHALLENGE, "Bearer"))
+def _answer(
+    error: Exception, request: web.Request, request_id: str
+) -> tuple[web.StreamResponse, str]:
+    return build_answer(
+        error, path=request.path, request_id=request_id, challenge=request.get(CHALLENGE, "Bearer")
+    )

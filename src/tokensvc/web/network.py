@@ -20,7 +20,11 @@ def find_network(request: web.Request, trusted_hops: int) -> str:
     """
     if not trusted_hops:
         return network_of(request.remote or "")
-    hops = [hop.strip() for line in request.headers.getall("X-Forwarded-For", []) for hop in line.split(",")]
+    hops = [
+        hop.strip()
+        for line in request.headers.getall("X-Forwarded-For", [])
+        for hop in line.split(",")
+    ]
     return network_of(hops[-trusted_hops] if len(hops) >= trusted_hops else "")
 
 

@@ -55,7 +55,9 @@ _TITLES: Final = {
 }
 
 
-def build_answer(error: Exception, *, path: str, request_id: str, challenge: str) -> tuple[web.Response, str]:
+def build_answer(
+    error: Exception, *, path: str, request_id: str, challenge: str
+) -> tuple[web.Response, str]:
     """Return the answer that `error` becomes, and the reason for the log. `challenge`: the authentication scheme that was tried."""
     status, code, message, headers = _judge(error)
     reason = error.reason if isinstance(error, errors.TokensvcError) else code
@@ -75,7 +77,9 @@ def build_answer(error: Exception, *, path: str, request_id: str, challenge: str
         "code": code,
         "request_id": request_id,
     }
-    return web.json_response(body, status=status, headers=headers, content_type="application/problem+json"), reason
+    return web.json_response(
+        body, status=status, headers=headers, content_type="application/problem+json"
+    ), reason
 
 
 def _judge(error: Exception) -> tuple[int, str, str, dict[str, str]]:
@@ -97,7 +101,11 @@ def _when_to_retry(error: errors.TokensvcError) -> dict[str, str]:
             "RateLimit-Policy": f'"{error.policy}";q={error.limit};w={error.window}',
             "RateLimit": f'"{error.policy}";r=0;t={error.retry_after}',
         }
-    return {"Retry-After": str(error.retry_after)} if isinstance(error, errors.UnavailableError) else {}
+    return (
+        {"Retry-After": str(error.retry_after)}
+        if isinstance(error, errors.UnavailableError)
+        else {}
+    )
 
 
 def _judge_http(status: int, headers: Mapping[str, str]) -> tuple[int, str, str, dict[str, str]]:

@@ -20,7 +20,12 @@ class Server(web.Server):
     @classmethod
     def like(cls, server: web.Server) -> Server:
         """Return a server that does what `server` does."""
-        return cls(server.request_handler, request_factory=server.request_factory, loop=server._loop, **server._kwargs)  # noqa: SLF001
+        return cls(
+            server.request_handler,
+            request_factory=server.request_factory,
+            loop=server._loop,  # noqa: SLF001 - aiohttp offers no other way
+            **server._kwargs,  # noqa: SLF001
+        )
 
 
 class _Protocol(web.RequestHandler):
@@ -34,7 +39,9 @@ class _Protocol(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """Answer with a constant; what was sent is told to nobody."""
-        super().handle_error(request, status, exc, message)  # for its log line, and its check whether anything was sent already
+        super().handle_error(
+            request, status, exc, message
+        )  # for its log line, and its check whether anything was sent already
         body = {"error": "invalid_request", "error_description": "the request is malformed"}
         response = web.json_response(body, status=status, headers=NO_STORE | {"Server": "tokensvc"})
         response.force_close()

@@ -43,21 +43,30 @@ def bind_socket(settings: Settings) -> socket.socket:
         return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
     except OSError as error:
         used = f"cannot listen on {settings.host}:{settings.port}: {_explain(error)}"
-        msg = f"{used}. Stop what uses it, or set TOKENSVC_HOST and TOKENSVC_PORT"
-        raise StartRefusedError(msg) from error
+        raise StartRefusedError(
+            f"{used}. Stop what uses it, or set TOKENSVC_HOST and TOKENSVC_PORT"
+        ) from error
 
 
 def _explain(error: OSError) -> str:
     """Return the plain reason; Python adds the address once more, and names that cannot be resolved have numbers of their own."""
-    return str(error.strerror) if isinstance(error, socket.gaierror) or not error.errno else os.strerror(error.errno)
+    return (
+        str(error.strerror)
+        if isinstance(error, socket.gaierror) or not error.errno
+        else os.strerror(error.errno)
+    )
 
 
-def serve_one(settings: Settings, database_url: str, listener: socket.socket, ready: Callable[[], None]) -> None:
+def serve_one(
+    settings: Settings, database_url: str, listener: socket.socket, ready: Callable[[], None]
+) -> None:
     """Serve in this process until SIGTERM or SIGINT; call `ready` when requests are taken."""
     uvloop.run(_serve(settings, database_url, listener, ready))
 
 
-async def _serve(settings: Settings, database_url: str, listener: socket.socket, ready: Callable[[], None]) -> None:
+async def _serve(
+    settings: Settings, database_url: str, listener: socket.socket, ready: Callable[[], None]
+) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -80,7 +89,13 @@ def tune_collector() -> None:
     gc.set_threshold(_COLLECT_AFTER, 20, 50)
 
 
-def serve_many(settings: Settings, database_url: str, listener: socket.socket, ready: Callable[[], None], workers: int) -> None:
+def serve_many(
+    settings: Settings,
+    database_url: str,
+    listener: socket.socket,
+    ready: Callable[[], None],
+    workers: int,
+) -> None:
     """Serve with `workers` processes under gunicorn until SIGTERM or SIGINT; call `ready` when the workers are being started."""
     options = {
         "bind": [f"fd://{listener.fileno()}"],

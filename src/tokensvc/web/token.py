@@ -9,7 +9,13 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from tokensvc.core.capability import build_scope
-from tokensvc.core.errors import InvalidClientError, InvalidRequestError, InvalidSubjectTokenError, RateLimitedError, TokensvcError
+from tokensvc.core.errors import (
+    InvalidClientError,
+    InvalidRequestError,
+    InvalidSubjectTokenError,
+    RateLimitedError,
+    TokensvcError,
+)
 from tokensvc.core.limit import DAY, MINUTE, seconds_left
 from tokensvc.core.usage import ISSUED
 from tokensvc.issuer.metrics import EXCHANGES, RATE_LIMITED
@@ -61,7 +67,9 @@ async def _exchange(request: web.Request) -> web.Response:
     )
     is_token_exchange = form.get("grant_type") == TOKEN_EXCHANGE
     try:
-        issued = await service.exchange.issue(wanted, find_network(request, service.settings.trusted_proxy_hops))
+        issued = await service.exchange.issue(
+            wanted, find_network(request, service.settings.trusted_proxy_hops)
+        )
     except InvalidClientError as error:
         if is_token_exchange:  # RFC 8693 section 2.2.2
             raise InvalidSubjectTokenError(error.reason) from error
@@ -75,8 +83,7 @@ async def post_revoke(request: web.Request) -> web.Response:
     """Revoke the token or API key that is shown; 200 also for what is unknown (RFC 7009 section 2.2)."""
     form = await read_form(request)
     if "token" not in form:
-        msg = "token is required: the access token or API key to revoke"
-        raise InvalidRequestError(msg)
+        raise InvalidRequestError("token is required: the access token or API key to revoke")
     kind, public_id = await request.app[SERVICE].revoke(form["token"])
     note(request, revoked=kind, id=public_id)
     return web.Response(headers=NO_STORE)

@@ -55,8 +55,7 @@ def parse_authorization(headers: Sequence[str]) -> Authorization | None:
     if not headers:
         return None
     if len(headers) > 1:
-        msg = "the Authorization header stands twice"
-        raise InvalidRequestError(msg)
+        raise InvalidRequestError("the Authorization header stands twice")
     scheme, _, value = headers[0].strip().partition(" ")
     if scheme.lower() == "bearer":
         return Authorization("Bearer", value.strip())
@@ -89,8 +88,9 @@ def parse_token_request(
         secret, client_id = _parse_client(form, authorization)
         credential = parse_api_key(secret, prefix)
     else:
-        msg = "grant_type must be client_credentials or the token-exchange grant"
-        raise UnsupportedGrantTypeError(msg)
+        raise UnsupportedGrantTypeError(
+            "grant_type must be client_credentials or the token-exchange grant"
+        )
     return ExchangeRequest(
         credential=credential,
         client_id=client_id,
@@ -100,22 +100,25 @@ def parse_token_request(
     )
 
 
-def _parse_client(form: Mapping[str, str], authorization: Authorization | None) -> tuple[str, str | None]:
+def _parse_client(
+    form: Mapping[str, str], authorization: Authorization | None
+) -> tuple[str, str | None]:
     is_basic = authorization is not None and authorization.scheme == "Basic"
     if "grant_type" not in form and ("client_secret" in form or is_basic):
-        msg = "grant_type is required with Basic authentication and with client_secret"
-        raise InvalidRequestError(msg)
+        raise InvalidRequestError(
+            "grant_type is required with Basic authentication and with client_secret"
+        )
     if authorization is None:
         if "client_secret" not in form:
             raise InvalidClientError("no_credentials")
         return form["client_secret"], form.get("client_id", "")
     if "client_secret" in form:
-        msg = "two credentials: the Authorization header and client_secret"
-        raise InvalidRequestError(msg)
+        raise InvalidRequestError("two credentials: the Authorization header and client_secret")
     client_id = form.get("client_id", authorization.client_id)
     if authorization.client_id not in {None, client_id}:
-        msg = "client_id in the body is not the user of the Authorization header"
-        raise InvalidRequestError(msg)
+        raise InvalidRequestError(
+            "client_id in the body is not the user of the Authorization header"
+        )
     return authorization.secret, client_id
 
 
@@ -126,17 +129,17 @@ def _parse_subject(
     check_subject_token: Callable[[str], SubjectToken],
 ) -> ApiKey | SubjectToken:
     if authorization is not None or "client_secret" in form:
-        msg = "two credentials: the subject_token is the only one that a token exchange takes"
-        raise InvalidRequestError(msg)
+        raise InvalidRequestError(
+            "two credentials: the subject_token is the only one that a token exchange takes"
+        )
     if "actor_token" in form or "actor_token_type" in form:
-        msg = "actor_token is not supported"
-        raise InvalidRequestError(msg)
+        raise InvalidRequestError("actor_token is not supported")
     if form.get("requested_token_type", ACCESS_TOKEN_TYPE) not in {ACCESS_TOKEN_TYPE, JWT_TYPE}:
-        msg = "requested_token_type must be the access_token or jwt type"
-        raise InvalidRequestError(msg)
+        raise InvalidRequestError("requested_token_type must be the access_token or jwt type")
     if "subject_token" not in form or "subject_token_type" not in form:
-        msg = "subject_token and subject_token_type are required (RFC 8693 section 2.1)"
-        raise InvalidRequestError(msg)
+        raise InvalidRequestError(
+            "subject_token and subject_token_type are required (RFC 8693 section 2.1)"
+        )
     text, kind = form["subject_token"], form["subject_token_type"]
     if kind == API_KEY_TYPE:
         try:
@@ -145,8 +148,7 @@ def _parse_subject(
             raise InvalidSubjectTokenError(error.reason) from error
     if kind == ACCESS_TOKEN_TYPE:
         return check_subject_token(text)
-    msg = f"subject_token_type must be {API_KEY_TYPE} or {ACCESS_TOKEN_TYPE}"
-    raise InvalidRequestError(msg)
+    raise InvalidRequestError(f"subject_token_type must be {API_KEY_TYPE} or {ACCESS_TOKEN_TYPE}")
 
 
 def _parse_basic(value: str) -> Authorization:
@@ -171,11 +173,11 @@ def _parse_target(form: Mapping[str, str]) -> str | None:
         except ValueError:
             parts = urlsplit("")
         if not parts.scheme or parts.fragment or "#" in resource:
-            msg = "resource must be an absolute URI without a fragment (RFC 8707 section 2)"
-            raise InvalidTargetError(msg)
+            raise InvalidTargetError(
+                "resource must be an absolute URI without a fragment (RFC 8707 section 2)"
+            )
     if audience is not None and resource is not None and audience != resource:
-        msg = "a token is for one audience: audience and resource differ"
-        raise InvalidTargetError(msg)
+        raise InvalidTargetError("a token is for one audience: audience and resource differ")
     return resource if audience is None else audience
 
 
@@ -184,6 +186,5 @@ def _parse_expires_in(form: Mapping[str, str]) -> int | None:
     if text is None:
         return None
     if not _EXPIRES_IN.fullmatch(text):
-        msg = "expires_in must be a whole number of seconds, at least 1"
-        raise InvalidRequestError(msg)
+        raise InvalidRequestError("expires_in must be a whole number of seconds, at least 1")
     return int(text)

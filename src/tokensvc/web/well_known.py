@@ -42,7 +42,10 @@ def build_metadata(settings: Settings) -> dict[str, object]:
         "grant_types_supported": [CLIENT_CREDENTIALS, TOKEN_EXCHANGE],
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
         "revocation_endpoint_auth_methods_supported": ["none"],
-        "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "Bearer"],  # the latter: RFC 8414 section 2
+        "introspection_endpoint_auth_methods_supported": [
+            "client_secret_basic",
+            "Bearer",
+        ],  # the latter: RFC 8414 section 2
         # REQUIRED, and an empty array must be left out: a contradiction for a server without authorization endpoint. Clients that
         # insist on the member take this one; no grant above uses it.
         "response_types_supported": ["token"],
@@ -59,7 +62,11 @@ def _answer(request: web.Request, document: bytes, etag: str) -> web.Response:
     max_age = service.settings.jwks_max_age if service.mirror.age_seconds < FRESH_SECONDS else 0
     tags = request.if_none_match or ()
     known = any(tag.value in {etag, "*"} for tag in tags)
-    response = web.Response(status=304) if known else web.Response(body=document, content_type="application/json")
+    response = (
+        web.Response(status=304)
+        if known
+        else web.Response(body=document, content_type="application/json")
+    )
     response.etag = etag
     response.headers["Cache-Control"] = f"public, max-age={max_age}"
     response.headers.update(ANY_ORIGIN)

@@ -72,7 +72,9 @@ class Threaded:
     """A ThreadedTokenSource."""
 
     def __init__(self, clock: Clock, **options: Any) -> None:
-        self.source = ThreadedTokenSource(clock=clock, sleep=clock.sleep, chance=lambda: 0.5, **options)
+        self.source = ThreadedTokenSource(
+            clock=clock, sleep=clock.sleep, chance=lambda: 0.5, **options
+        )
 
     def get(self, **wanted: Any) -> str:
         return self.source.get_token(**wanted)
@@ -96,7 +98,9 @@ class Async:
     """A TokenSource, used from an event loop in a thread."""
 
     def __init__(self, loop: Loop, clock: Clock, **options: Any) -> None:
-        self.source = TokenSource(clock=clock, sleep=clock.sleep_async, chance=lambda: 0.5, **options)
+        self.source = TokenSource(
+            clock=clock, sleep=clock.sleep_async, chance=lambda: 0.5, **options
+        )
         self._loop = loop
 
     def get(self, **wanted: Any) -> str:
@@ -126,13 +130,19 @@ class Async:
 
 
 @pytest.fixture(params=["async", "threaded"])
-def new_source(request: pytest.FixtureRequest, issuer: Issuer, clock: Clock, loop: Loop) -> Iterator[Callable[..., Async | Threaded]]:
+def new_source(
+    request: pytest.FixtureRequest, issuer: Issuer, clock: Clock, loop: Loop
+) -> Iterator[Callable[..., Async | Threaded]]:
     """Makes sources of both kinds, for the issuer."""
     made: list[Async | Threaded] = []
 
     def make(**options: Any) -> Async | Threaded:
         options = {"issuer": issuer.url, "api_key": KEY, **options}
-        made.append(Async(loop, clock, **options) if request.param == "async" else Threaded(clock, **options))
+        made.append(
+            Async(loop, clock, **options)
+            if request.param == "async"
+            else Threaded(clock, **options)
+        )
         return made[-1]
 
     yield make

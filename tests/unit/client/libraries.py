@@ -51,7 +51,12 @@ class Library:
 
     def __init__(self, issuer: Issuer, clock: Clock, **options: Any) -> None:
         self.auth_options = options
-        self.options: dict[str, Any] = {"issuer": issuer.url, "api_key": KEY, "clock": clock, "chance": lambda: 0.5}
+        self.options: dict[str, Any] = {
+            "issuer": issuer.url,
+            "api_key": KEY,
+            "clock": clock,
+            "chance": lambda: 0.5,
+        }
 
     def send(self, method: str, url: str, body: object = None, times: int = 1) -> Answers:
         raise NotImplementedError
@@ -83,7 +88,9 @@ class HttpxAsync(Library):
             async with TokenSource(**self.options) as source:
                 auth = HttpxAuth(source, **self.auth_options)
                 async with httpx.AsyncClient(auth=auth, follow_redirects=True) as client:
-                    answers = await asyncio.gather(*(client.request(method, url, content=body) for _ in range(times)))
+                    answers = await asyncio.gather(
+                        *(client.request(method, url, content=body) for _ in range(times))
+                    )
                     return [(answer.status_code, answer.text) for answer in answers]
 
         return asyncio.run(run())
@@ -103,8 +110,16 @@ class Requests(Library):
         with ThreadedTokenSource(**self.options) as source, requests.Session() as session:
             session.auth = RequestsAuth(source, **self.auth_options)
             answers = [session.request(method, url, data=body, timeout=10) for _ in range(times)]
-            assert all(not answer.history or answer.history[0].status_code in {302, 307, 401} for answer in answers)
+            assert all(
+                not answer.history or answer.history[0].status_code in {302, 307, 401}
+                for answer in answers
+            )
             return [(answer.status_code, answer.text) for answer in answers]
 
 
-LIBRARIES: dict[str, type[Library]] = {"aiohttp": Aiohttp, "httpx async": HttpxAsync, "httpx": Httpx, "requests": Requests}
+LIBRARIES: dict[str, type[Library]] = {
+    "aiohttp": Aiohttp,
+    "httpx async": HttpxAsync,
+    "httpx": Httpx,
+    "requests": Requests,
+}

@@ -51,7 +51,11 @@ class Reply:
 
 def refusal(status: int, error: str, description: str = "", **headers: str) -> Reply:
     body = {"error": error, "error_description": description or error}
-    return Reply(status, json.dumps(body).encode(), {name.replace("_", "-"): value for name, value in headers.items()})
+    return Reply(
+        status,
+        json.dumps(body).encode(),
+        {name.replace("_", "-"): value for name, value in headers.items()},
+    )
 
 
 class Clock:
@@ -114,13 +118,22 @@ class Issuer(Server):
             reply = self.replies.pop(0)
             return reply if isinstance(reply, Reply) else reply(request)
         if request.bearer in self.rejected:
-            return refusal(401, "invalid_client", WWW_Authenticate='Bearer realm="tokensvc", error="invalid_client"')
+            return refusal(
+                401,
+                "invalid_client",
+                WWW_Authenticate='Bearer realm="tokensvc", error="invalid_client"',
+            )
         scope = request.form.get("scope", "") if request.body else ""
         return grant(f"token-{number}", self.expires_in, scope=scope)
 
 
 def grant(token: object, expires_in: object = 600, **more: object) -> Reply:
-    return Reply(200, json.dumps({"access_token": token, "token_type": "Bearer", "expires_in": expires_in, **more}).encode())
+    return Reply(
+        200,
+        json.dumps(
+            {"access_token": token, "token_type": "Bearer", "expires_in": expires_in, **more}
+        ).encode(),
+    )
 
 
 class RelyingParty(Server):
@@ -154,7 +167,11 @@ def _start(owner: Server) -> ThreadingHTTPServer:
             owner.received.append(request)
             reply = owner.respond(request)
             self.send_response(reply.status)
-            for name, value in {"Content-Length": str(len(reply.body)), "Connection": "close", **reply.headers}.items():
+            for name, value in {
+                "Content-Length": str(len(reply.body)),
+                "Connection": "close",
+                **reply.headers,
+            }.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(reply.body)

@@ -12,10 +12,23 @@ import pytest
 import requests
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from tests.unit.client.libraries import LIBRARIES, Aiohttp, Requests, Unseekable, stream, stream_async
+from tests.unit.client.libraries import (
+    LIBRARIES,
+    Aiohttp,
+    Requests,
+    Unseekable,
+    stream,
+    stream_async,
+)
 from tests.unit.client.loopback import INVALID_TOKEN, KEY, Reply, refusal
 
-from tokensvc.client import BodyNotRepeatableError, HostNotAllowedError, KeyRejectedError, ThreadedTokenSource, TokenSource
+from tokensvc.client import (
+    BodyNotRepeatableError,
+    HostNotAllowedError,
+    KeyRejectedError,
+    ThreadedTokenSource,
+    TokenSource,
+)
 from tokensvc.client.aiohttp import BearerMiddleware
 from tokensvc.client.httpx import BearerAuth as HttpxAuth
 from tokensvc.client.requests import BearerAuth as RequestsAuth
@@ -31,7 +44,9 @@ def new_library(request, issuer, clock, party):
 
 def test_a_request_carries_a_token(new_library, issuer, party):
     library = new_library(audience="orders-api", scope="orders:read")
-    assert library.send("POST", f"{party.url}/orders", b"one", times=3) == [(200, "token-1 one")] * 3
+    assert (
+        library.send("POST", f"{party.url}/orders", b"one", times=3) == [(200, "token-1 one")] * 3
+    )
     (asked,) = issuer.received
     assert (asked.form, asked.bearer) == ({"audience": "orders-api", "scope": "orders:read"}, KEY)
     assert party.bearers == ["token-1"] * 3
@@ -57,10 +72,17 @@ def test_a_relying_party_that_refuses_every_token_costs_two_of_them(new_library,
     assert issuer.asked == 2
 
 
-async def test_with_aiohttp_the_next_request_to_such_a_party_gets_its_401_at_once(issuer, clock, party):
+async def test_with_aiohttp_the_next_request_to_such_a_party_gets_its_401_at_once(
+    issuer, clock, party
+):
     party.refused |= {f"token-{number}" for number in range(100)}
     source = TokenSource(issuer=issuer.url, api_key=KEY, clock=clock)
-    async with source, aiohttp.ClientSession(middlewares=[BearerMiddleware(source, allowed_hosts={party.host})]) as session:
+    async with (
+        source,
+        aiohttp.ClientSession(
+            middlewares=[BearerMiddleware(source, allowed_hosts={party.host})]
+        ) as session,
+    ):
         for _ in range(3):
             async with session.get(party.url) as response:
                 assert (response.status, await response.text()) == (401, "no")
@@ -112,7 +134,11 @@ async def test_aiohttp_repeats_a_form_with_a_file(issuer, clock, party):
     form.add_field("file", io.BytesIO(b"a file"), filename="orders.txt")
     source = TokenSource(issuer=issuer.url, api_key=KEY, clock=clock)
     auth = BearerMiddleware(source, allowed_hosts={party.host})
-    async with source, aiohttp.ClientSession(middlewares=[auth]) as session, session.post(party.url, data=form) as response:
+    async with (
+        source,
+        aiohttp.ClientSession(middlewares=[auth]) as session,
+        session.post(party.url, data=form) as response,
+    ):
         assert response.status == 200
     first, second = party.received
     assert first.body == second.body
@@ -122,7 +148,9 @@ async def test_aiohttp_repeats_a_form_with_a_file(issuer, clock, party):
 def test_requests_does_not_repeat_what_comes_from_a_pipe(issuer, clock, party):
     party.refused.add("token-1")
     with pytest.raises(BodyNotRepeatableError):
-        Requests(issuer, clock, allowed_hosts={party.host}).send("POST", party.url, Unseekable(b"a pipe"))
+        Requests(issuer, clock, allowed_hosts={party.host}).send(
+            "POST", party.url, Unseekable(b"a pipe")
+        )
 
 
 def test_a_request_to_another_host_is_not_sent(new_library, issuer, party, other_party):
@@ -138,7 +166,9 @@ def test_a_request_to_another_host_is_not_sent(new_library, issuer, party, other
     assert other_party.received == party.received == []
 
 
-def test_a_request_to_another_host_goes_without_a_token_if_that_is_asked_for(new_library, issuer, other_party):
+def test_a_request_to_another_host_goes_without_a_token_if_that_is_asked_for(
+    new_library, issuer, other_party
+):
     assert new_library(elsewhere="no_token").send("GET", other_party.url) == [(200, "None ")]
     assert (issuer.asked, other_party.bearers) == (0, [None])
 
@@ -150,7 +180,9 @@ def test_a_redirect_to_another_host_takes_no_token_along(status, new_library, pa
     assert (party.bearers, other_party.bearers) == (["token-1"], [None])
 
 
-def test_a_401_from_the_host_of_a_redirect_does_not_cost_the_token(new_library, issuer, party, other_party):
+def test_a_401_from_the_host_of_a_redirect_does_not_cost_the_token(
+    new_library, issuer, party, other_party
+):
     party.redirects["/away"] = (307, f"{other_party.url}/there")
     other_party.respond = lambda _request: other_party.refusal
     assert new_library(elsewhere="no_token").send("GET", f"{party.url}/away") == [(401, "no")]
@@ -165,7 +197,9 @@ def test_a_redirect_on_the_same_host_keeps_the_token(new_library, issuer, party)
     assert issuer.asked == 3
 
 
-def test_aiohttp_does_not_follow_a_redirect_to_another_host_unless_told(issuer, clock, party, other_party):
+def test_aiohttp_does_not_follow_a_redirect_to_another_host_unless_told(
+    issuer, clock, party, other_party
+):
     party.redirects["/away"] = (307, f"{other_party.url}/there")
     with pytest.raises(HostNotAllowedError):
         Aiohttp(issuer, clock, allowed_hosts={party.host}).send("GET", f"{party.url}/away")
@@ -213,7 +247,9 @@ def test_the_api_key_is_not_seen_by_the_callers_session(issuer, clock, party):
     seen = []
     with ThreadedTokenSource(issuer=issuer.url, api_key=KEY, clock=clock) as source:
         auth = HttpxAuth(source, allowed_hosts={party.host})
-        with httpx.Client(auth=auth, event_hooks={"request": [lambda request: seen.append(dict(request.headers))]}) as client:
+        with httpx.Client(
+            auth=auth, event_hooks={"request": [lambda request: seen.append(dict(request.headers))]}
+        ) as client:
             client.get(party.url)
     assert len(seen) == 1
     assert KEY not in repr(seen)
@@ -221,7 +257,13 @@ def test_the_api_key_is_not_seen_by_the_callers_session(issuer, clock, party):
 
 def test_the_adapters_are_the_only_ones_that_need_httpx_or_requests():
     program = "import sys, tokensvc.client, tokensvc.client.aiohttp; print({'httpx', 'requests'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
     assert done.stdout == "set()\n"
 
 
@@ -246,7 +288,11 @@ async def test_aiohttp_repeats_although_the_refused_body_is_still_on_its_way(iss
     app.router.add_post("/", refuse_early)
     source = TokenSource(issuer=issuer.url, api_key=KEY, clock=clock)
     auth = BearerMiddleware(source, allowed_hosts={"127.0.0.1"})
-    async with TestServer(app) as server, source, aiohttp.ClientSession(middlewares=[auth], raise_for_status=True) as session:
+    async with (
+        TestServer(app) as server,
+        source,
+        aiohttp.ClientSession(middlewares=[auth], raise_for_status=True) as session,
+    ):
         await (await session.post(server.make_url("/"), data=io.BytesIO(b"x" * 2**24))).read()
     assert got == [2**24]
 

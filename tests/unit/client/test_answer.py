@@ -20,12 +20,16 @@ DATE = "Mon, 23 Nov 2026 12:00:00 GMT"
 
 
 def judged(status=200, body=None, **headers):
-    text = json.dumps(GOOD if body is None else body).encode() if not isinstance(body, bytes) else body
+    text = (
+        json.dumps(GOOD if body is None else body).encode() if not isinstance(body, bytes) else body
+    )
     values = {"retry_after": None, "date": None, "sent_on": 0.0, "came_on": 1.0} | headers
     return judge(Answer(status=status, body=text, **values), key=ApiKey(KEY), chance=0.5)
 
 
-@pytest.mark.parametrize("change", [{}, {"token_type": "bearer"}, {"scope": "a"}, {"expires_in": 600.0}])
+@pytest.mark.parametrize(
+    "change", [{}, {"token_type": "bearer"}, {"scope": "a"}, {"expires_in": 600.0}]
+)
 def test_a_token_is_taken(change):
     token = judged(body=GOOD | change)
     assert isinstance(token, HeldToken)
@@ -58,12 +62,21 @@ def test_an_answer_without_a_usable_token_counts_as_away(change):
 @pytest.mark.parametrize("status", [200, 302, 400, 401, 404, 408, 429, 500, 503])
 def test_any_body_is_judged(status, body):
     failure = judged(status, body)
-    expected = {200: "unavailable", 401: "key_rejected", 408: "unavailable", 429: "rate_limited", 500: "unavailable", 503: "unavailable"}
+    expected = {
+        200: "unavailable",
+        401: "key_rejected",
+        408: "unavailable",
+        429: "rate_limited",
+        500: "unavailable",
+        503: "unavailable",
+    }
     assert failure.kind == expected.get(status, "refused")
 
 
 def test_what_the_issuer_says_is_told_in_one_printable_line():
-    failure = judged(400, {"error": "invalid_scope", "error_description": "no\x1b[31m such\nscope" + "x" * 500})
+    failure = judged(
+        400, {"error": "invalid_scope", "error_description": "no\x1b[31m such\nscope" + "x" * 500}
+    )
     assert failure.message.startswith("no?[31m such?scopexx")
     assert len(failure.message) == 200
     assert judged(400, {"error": "invalid_target"}).message == "invalid_target"
@@ -95,7 +108,9 @@ def test_retry_after_is_seconds_or_a_moment_on_the_issuers_own_clock(text, date,
 
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_any_retry_after_is_read(text, date):
-    assert parse_retry_after(text, date) is None or 0 <= (parse_retry_after(text, date) or 0) <= 86_400
+    assert (
+        parse_retry_after(text, date) is None or 0 <= (parse_retry_after(text, date) or 0) <= 86_400
+    )
 
 
 def test_without_retry_after_the_issuer_is_left_alone_for_a_second():
@@ -103,7 +118,9 @@ def test_without_retry_after_the_issuer_is_left_alone_for_a_second():
     assert [judged(status, b"", retry_after="9").until for status in (429, 503)] == [10, 10]
 
 
-@pytest.mark.parametrize("kind", ["key_rejected", "refused", "rate_limited", "unavailable", "key_unreadable"])
+@pytest.mark.parametrize(
+    "kind", ["key_rejected", "refused", "rate_limited", "unavailable", "key_unreadable"]
+)
 def test_each_caller_gets_an_error_of_its_own(kind):
     failure = Failure(kind=kind, message="why", until=12.5, error="invalid_scope")
     first, second = build_error(failure, 10.0), build_error(failure, 20.0)

@@ -18,7 +18,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from tests.unit.client.loopback import KEY, Reply, grant, refusal
 
-from tokensvc.client import IssuerUnavailableError, KeyUnreadableError, SourceClosedError, ThreadedTokenSource, TokenSource
+from tokensvc.client import (
+    IssuerUnavailableError,
+    KeyUnreadableError,
+    SourceClosedError,
+    ThreadedTokenSource,
+    TokenSource,
+)
 from tokensvc.client.exchange import request_token
 from tokensvc.core.errors import InvalidClientError, InvalidRequestError, UnavailableError
 
@@ -38,7 +44,10 @@ def test_event_loops_one_after_another_share_the_tokens(new_loop, source, issuer
 
 def test_event_loops_side_by_side_ask_once_each_at_most(source, issuer):
     tokens = []
-    threads = [threading.Thread(target=lambda: tokens.append(asyncio.run(source.get_token()))) for _ in range(5)]
+    threads = [
+        threading.Thread(target=lambda: tokens.append(asyncio.run(source.get_token())))
+        for _ in range(5)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -120,7 +129,10 @@ def test_an_async_key_function_needs_the_async_source(issuer):
     async def read():
         return KEY
 
-    with ThreadedTokenSource(issuer=issuer.url, api_key=read) as source, pytest.raises(KeyUnreadableError, match="needs TokenSource"):
+    with (
+        ThreadedTokenSource(issuer=issuer.url, api_key=read) as source,
+        pytest.raises(KeyUnreadableError, match="needs TokenSource"),
+    ):
         source.get_token()
 
 
@@ -131,7 +143,9 @@ def test_a_thread_that_waits_gives_up_in_time_whatever_hangs(issuer):
         stuck.wait()
         return KEY
 
-    with ThreadedTokenSource(issuer=issuer.url, api_key=hang, timeout=0.01, patience=0.01) as source:
+    with ThreadedTokenSource(
+        issuer=issuer.url, api_key=hang, timeout=0.01, patience=0.01
+    ) as source:
         with pytest.raises(IssuerUnavailableError, match="in time"):
             source.get_token()
         stuck.set()
@@ -172,7 +186,10 @@ def test_a_fault_of_the_program_reaches_the_caller_and_hinders_no_later_call(kin
 def test_what_arrives_after_closing_is_not_kept(kind, issuer):
     source = kind(issuer=issuer.url, api_key=KEY)
     source._state.close()
-    source._state.keep(source._state.parse_wanted(None, None), source._state.build_key_failure(KeyUnreadableError("x")))
+    source._state.keep(
+        source._state.parse_wanted(None, None),
+        source._state.build_key_failure(KeyUnreadableError("x")),
+    )
     assert "tokens held: 0" in repr(source)
 
 
@@ -195,7 +212,9 @@ def tls(tmp_path_factory):
         .sign(key, hashes.SHA256())
     )
     path = tmp_path_factory.mktemp("tls") / "both.pem"
-    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
     public = certificate.public_bytes(serialization.Encoding.PEM)
     path.write_bytes(private + public)
     serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -224,7 +243,9 @@ async def test_an_issuer_with_a_private_ca_is_trusted_only_if_told(tls, tls_issu
             await source.get_token()
 
 
-async def test_an_issuer_with_a_private_ca_is_trusted_only_if_told_with_threads_too(tls, tls_issuer, clock):
+async def test_an_issuer_with_a_private_ca_is_trusted_only_if_told_with_threads_too(
+    tls, tls_issuer, clock
+):
     with ThreadedTokenSource(issuer=tls_issuer, api_key=KEY, tls=tls[1]) as source:
         assert await asyncio.to_thread(source.get_token) == "t"
     untold = ThreadedTokenSource(issuer=tls_issuer, api_key=KEY, sleep=clock.sleep)
@@ -251,9 +272,15 @@ async def test_a_single_request_is_answered_or_refused_without_a_second_try(repl
 
 
 @pytest.mark.parametrize(
-    ("url", "key", "error"), [("http://a.example", KEY, InvalidRequestError), ("http://localhost", "a\nb", InvalidClientError)]
+    ("url", "key", "error"),
+    [
+        ("http://a.example", KEY, InvalidRequestError),
+        ("http://localhost", "a\nb", InvalidClientError),
+    ],
 )
-async def test_a_single_request_is_not_sent_to_the_wrong_place_or_with_a_broken_key(url, key, error):
+async def test_a_single_request_is_not_sent_to_the_wrong_place_or_with_a_broken_key(
+    url, key, error
+):
     with pytest.raises(error):
         await request_token(url, key, {})
 

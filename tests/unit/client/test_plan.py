@@ -12,16 +12,30 @@ from tests.unit.client.loopback import KEY, OTHER_KEY
 from tokensvc.client.answer import Answer, NoAnswer
 from tokensvc.client.errors import Failure
 from tokensvc.client.flow import Ask, Patience, ReadKey, Reply, Wait, plan_pause, run_exchange
-from tokensvc.client.plan import HeldToken, Slot, build_held_token, drop_token, plan_use, put_outcome
+from tokensvc.client.plan import (
+    HeldToken,
+    Slot,
+    build_held_token,
+    drop_token,
+    plan_use,
+    put_outcome,
+)
 from tokensvc.core.apikey import ApiKey
 
 lives = st.floats(0.5, 10 * 86_400)
 moments = st.floats(-1e6, 1e6)
 chances = st.floats(0, 1)
-kinds = st.sampled_from(["key_rejected", "key_unreadable", "refused", "rate_limited", "unavailable"])
+kinds = st.sampled_from(
+    ["key_rejected", "key_unreadable", "refused", "rate_limited", "unavailable"]
+)
 failures = st.builds(Failure, kind=kinds, message=st.just("x"), until=moments)
 tokens = st.builds(
-    lambda life, sent_on, chance: build_held_token("t", expires_in=life, sent_on=sent_on, chance=chance), lives, moments, chances
+    lambda life, sent_on, chance: build_held_token(
+        "t", expires_in=life, sent_on=sent_on, chance=chance
+    ),
+    lives,
+    moments,
+    chances,
 )
 slots = st.builds(Slot, token=st.none() | tokens, failure=st.none() | failures)
 
@@ -42,10 +56,17 @@ def test_a_refresh_falls_at_80_percent_of_the_life_give_or_take_a_tenth_of_that(
 
 @pytest.mark.parametrize(
     ("life", "early", "middle", "late", "wait_on"),
-    [(600, 432, 480, 528, 585), (3600, 2592, 2880, 3168, 3585), (60, 35.64, 39.6, 43.56, 45), (20, 7.92, 8.8, 9.68, 10)],
+    [
+        (600, 432, 480, 528, 585),
+        (3600, 2592, 2880, 3168, 3585),
+        (60, 35.64, 39.6, 43.56, 45),
+        (20, 7.92, 8.8, 9.68, 10),
+    ],
 )
 def test_the_moments_of_usual_tokens(life, early, middle, late, wait_on):
-    made = [build_held_token("t", expires_in=life, sent_on=0, chance=chance) for chance in (0, 0.5, 1)]
+    made = [
+        build_held_token("t", expires_in=life, sent_on=0, chance=chance) for chance in (0, 0.5, 1)
+    ]
     assert [token.refresh_on for token in made] == pytest.approx([early, middle, late])
     assert {token.wait_on for token in made} == {wait_on}
 
@@ -64,7 +85,11 @@ def test_nobody_is_given_an_expired_token_or_waits_beyond_the_end_of_a_good_one(
 
 @given(slots, moments)
 def test_nobody_asks_while_a_failure_of_the_issuer_says_when_to_ask_again(slot, now):
-    if slot.failure is not None and now < slot.failure.until and slot.failure.kind in {"rate_limited", "unavailable", "refused"}:
+    if (
+        slot.failure is not None
+        and now < slot.failure.until
+        and slot.failure.kind in {"rate_limited", "unavailable", "refused"}
+    ):
         assert not plan_use(slot, now).refresh
 
 
@@ -93,7 +118,9 @@ def test_only_the_refused_token_is_dropped_and_one_every_few_seconds(token, now,
 
 
 @given(st.integers(1, 10), moments, st.floats(0, 1e5), st.floats(0, 100), chances)
-def test_a_pause_is_never_shorter_than_asked_for_nor_beyond_the_deadline(tries, now, asked_for, patience, chance):
+def test_a_pause_is_never_shorter_than_asked_for_nor_beyond_the_deadline(
+    tries, now, asked_for, patience, chance
+):
     failure = Failure(kind="unavailable", message="x", until=now + asked_for)
     pause = plan_pause(failure, tries=tries, now=now, deadline=now + patience, chance=chance)
     if pause is not None:
@@ -113,7 +140,12 @@ def answers(draw):
 def test_every_exchange_ends_within_its_patience_and_few_tries(script, rotates, chance):
     """Performs the steps on a clock of its own, with answers of every kind."""
     now, asked, read, waited = 0.0, 0, 0, 0.0
-    flow = run_exchange(patience=Patience(timeout=10, total=30), started_on=now, rejected=None, chance=lambda: chance)
+    flow = run_exchange(
+        patience=Patience(timeout=10, total=30),
+        started_on=now,
+        rejected=None,
+        chance=lambda: chance,
+    )
     reply: Reply = None
     while True:
         try:
@@ -134,7 +166,14 @@ def test_every_exchange_ends_within_its_patience_and_few_tries(script, rotates, 
                     reply = NoAnswer(trouble="TimeoutError", came_on=now)
                 else:
                     body = b'{"access_token": "t", "token_type": "Bearer", "expires_in": 600}'
-                    reply = Answer(status=status, retry_after=retry_after, date=None, body=body, sent_on=sent_on, came_on=now)
+                    reply = Answer(
+                        status=status,
+                        retry_after=retry_after,
+                        date=None,
+                        body=body,
+                        sent_on=sent_on,
+                        came_on=now,
+                    )
             case Wait(seconds=seconds):
                 waited += seconds
                 now += seconds

@@ -68,7 +68,9 @@ def test_200_callers_who_need_a_token_cause_one_exchange(first, new_source, issu
     assert issuer.asked == before + 1
 
 
-def test_in_the_advisory_window_one_refreshes_and_all_go_on_with_the_old_token(new_source, issuer, clock):
+def test_in_the_advisory_window_one_refreshes_and_all_go_on_with_the_old_token(
+    new_source, issuer, clock
+):
     source = new_source()
     source.get()
     clock.now += 500
@@ -91,7 +93,9 @@ def test_in_the_mandatory_window_all_wait_for_the_new_token(new_source, issuer, 
     assert issuer.asked == 2
 
 
-def test_who_waits_in_the_mandatory_window_waits_no_longer_than_half_of_what_is_left(new_source, issuer, clock):
+def test_who_waits_in_the_mandatory_window_waits_no_longer_than_half_of_what_is_left(
+    new_source, issuer, clock
+):
     source = new_source()
     source.get()
     clock.now += 599.9
@@ -115,7 +119,9 @@ def test_life_counts_from_the_sending(new_source, issuer, clock):
         source.get()
 
 
-def test_a_refresh_that_fails_leaves_the_old_token_in_use_and_is_not_tried_at_every_call(new_source, issuer, clock, caplog):
+def test_a_refresh_that_fails_leaves_the_old_token_in_use_and_is_not_tried_at_every_call(
+    new_source, issuer, clock, caplog
+):
     source = new_source()
     source.get()
     clock.now += 590
@@ -147,7 +153,9 @@ def test_a_key_that_is_rejected_leaves_the_old_token_in_use(new_source, issuer, 
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_busy_issuer_is_asked_again_after_what_it_says_and_some_jitter(status, new_source, issuer, clock):
+def test_a_busy_issuer_is_asked_again_after_what_it_says_and_some_jitter(
+    status, new_source, issuer, clock
+):
     issuer.replies += [refusal(status, "x", Retry_After="3"), refusal(status, "x", Retry_After="4")]
     assert new_source().get() == "token-3"
     assert clock.slept == [3.25, 4.5]
@@ -161,8 +169,12 @@ def test_an_issuer_that_stays_busy_is_asked_four_times(new_source, issuer, clock
     assert sum(clock.slept) < 30
 
 
-def test_a_limit_that_lasts_longer_than_our_patience_is_told_at_once_and_kept(new_source, issuer, clock):
-    issuer.replies.append(refusal(429, "rate_limit_exceeded", "60 tokens a minute", Retry_After="45"))
+def test_a_limit_that_lasts_longer_than_our_patience_is_told_at_once_and_kept(
+    new_source, issuer, clock
+):
+    issuer.replies.append(
+        refusal(429, "rate_limit_exceeded", "60 tokens a minute", Retry_After="45")
+    )
     source = new_source(patience=30)
     for left in (45, 45, 40):
         clock.now = 1045 - left
@@ -187,7 +199,10 @@ def test_an_issuer_that_does_not_answer_is_given_up_on(new_source, issuer):
         source.get()
 
 
-@pytest.mark.parametrize("body", [b"x" * 70_000, b"<html>", b'{"access_token": "a b", "token_type": "Bearer", "expires_in": 5}'])
+@pytest.mark.parametrize(
+    "body",
+    [b"x" * 70_000, b"<html>", b'{"access_token": "a b", "token_type": "Bearer", "expires_in": 5}'],
+)
 def test_an_answer_that_is_no_token_counts_as_away(body, new_source, issuer):
     issuer.replies += [Reply(200, body)] * 4
     with pytest.raises(IssuerUnavailableError):
@@ -201,8 +216,12 @@ def test_a_redirect_is_not_followed_so_the_key_stays_with_the_issuer(new_source,
     assert party.received == []
 
 
-def test_a_refusal_is_told_with_its_code_and_taken_at_its_word_for_a_moment(new_source, issuer, clock):
-    issuer.replies.append(refusal(400, "invalid_scope", "scope asks for a capability that this key does not have"))
+def test_a_refusal_is_told_with_its_code_and_taken_at_its_word_for_a_moment(
+    new_source, issuer, clock
+):
+    issuer.replies.append(
+        refusal(400, "invalid_scope", "scope asks for a capability that this key does not have")
+    )
     source = new_source(scope="admin")
     for _ in range(2):
         with pytest.raises(ExchangeRefusedError, match="does not have") as raised:
@@ -228,7 +247,9 @@ def test_a_key_that_was_rotated_on_disk_is_picked_up_without_an_error(new_source
     assert "hint tsk-..." in repr(source.source)
 
 
-def test_a_rejected_key_is_not_sent_again_for_a_moment_but_another_one_is(new_source, issuer, clock, tmp_path):
+def test_a_rejected_key_is_not_sent_again_for_a_moment_but_another_one_is(
+    new_source, issuer, clock, tmp_path
+):
     path = tmp_path / "key"
     path.write_text(KEY)
     issuer.rejected.add(KEY)
@@ -245,7 +266,9 @@ def test_a_rejected_key_is_not_sent_again_for_a_moment_but_another_one_is(new_so
     assert source.get() == "token-3"
 
 
-def test_the_key_comes_from_a_value_a_file_a_function_or_the_environment(new_source, issuer, monkeypatch, tmp_path):
+def test_the_key_comes_from_a_value_a_file_a_function_or_the_environment(
+    new_source, issuer, monkeypatch, tmp_path
+):
     (tmp_path / "key").write_text(f"\n{KEY}\n")
     monkeypatch.setenv("TOKENSVC_API_KEY", KEY)
     monkeypatch.setenv("ORDERS_KEY", KEY)
@@ -255,11 +278,12 @@ def test_the_key_comes_from_a_value_a_file_a_function_or_the_environment(new_sou
 
 
 def fail():
-    msg = f"secret {KEY}"
-    raise RuntimeError(msg)
+    raise RuntimeError(f"secret {KEY}")
 
 
-@pytest.mark.parametrize("place", [fail, lambda: "", lambda: None, lambda: KEY[:-1] + "x", KeyFromEnvironment("NO_SUCH")])
+@pytest.mark.parametrize(
+    "place", [fail, lambda: "", lambda: None, lambda: KEY[:-1] + "x", KeyFromEnvironment("NO_SUCH")]
+)
 def test_a_key_that_cannot_be_read_is_told_without_what_was_read(place, new_source, issuer):
     source = new_source(api_key=place)
     with pytest.raises(KeyUnreadableError) as raised:
@@ -330,7 +354,8 @@ def test_the_tokens_held_are_bounded(new_source):
     source = new_source()
     for number in range(1100):
         source.source._state.keep(
-            source.source._state.parse_wanted(f"a{number}", None), source.source._state.build_key_failure(_unreadable())
+            source.source._state.parse_wanted(f"a{number}", None),
+            source.source._state.build_key_failure(_unreadable()),
         )
     assert len(source.source._state._slots) == 1000
 
@@ -342,7 +367,9 @@ def _unreadable():
 @pytest.mark.parametrize("kind", ["TokenSource", "ThreadedTokenSource"])
 def test_tokens_are_good_in_a_forked_child_and_new_ones_are_got_there(kind, issuer):
     program = _FORKING.format(kind=kind, issuer=issuer.url, key=KEY)
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
     assert (done.stdout.split(), done.returncode) == (["token-1", "token-2", "0"], 0), done.stderr
 
 

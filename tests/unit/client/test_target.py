@@ -50,7 +50,16 @@ def test_a_token_goes_nowhere_else(scheme, host, port):
     assert not Targets(ALLOWED, "no_token").cover(scheme, host, port)
 
 
-NO_HOSTS = ("", "https://api.example.com", "api.example.com/v1", "*.example.com", "a:b", "u@a", "bücher.de", "[::1")
+NO_HOSTS = (
+    "",
+    "https://api.example.com",
+    "api.example.com/v1",
+    "*.example.com",
+    "a:b",
+    "u@a",
+    "bücher.de",
+    "[::1",
+)
 
 
 @pytest.mark.parametrize("hosts", ["api.example.com", set(), *({entry} for entry in NO_HOSTS)])

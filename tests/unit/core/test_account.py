@@ -12,7 +12,13 @@ from tokensvc.core.limit import Limits
 
 def test_an_account_is_active_until_it_is_suspended():
     active = Account(
-        id=ACCOUNT_ID, name="a", created_at=NOW, suspended_at=None, limits=Limits(tier="default"), minute_limit=600, day_limit=50_000
+        id=ACCOUNT_ID,
+        name="a",
+        created_at=NOW,
+        suspended_at=None,
+        limits=Limits(tier="default"),
+        minute_limit=600,
+        day_limit=50_000,
     )
     assert active.state == "active"
     assert replace(active, suspended_at=NOW).state == "suspended"
@@ -20,7 +26,13 @@ def test_an_account_is_active_until_it_is_suspended():
 
 @pytest.mark.parametrize(
     ("text", "name"),
-    [("ci", "ci"), ("  ci job ", "ci job"), ("Bjørn's größte", "Bjørn's größte"), ("x" * 200, "x" * 200), (" " + "x" * 200, "x" * 200)],
+    [
+        ("ci", "ci"),
+        ("  ci job ", "ci job"),
+        ("Bjørn's größte", "Bjørn's größte"),
+        ("x" * 200, "x" * 200),
+        (" " + "x" * 200, "x" * 200),
+    ],
     ids=["plain", "trimmed", "unicode", "longest", "longest after trimming"],
 )
 def test_a_name_is_kept_trimmed(text, name):
@@ -30,7 +42,16 @@ def test_a_name_is_kept_trimmed(text, name):
 @pytest.mark.parametrize(
     "text",
     ["", "   ", "x" * 201, "a\nb", "a\x00b", "a\x1b[31mb", "a\u202eb", "a\ud800b"],
-    ids=["empty", "blank", "too long", "line break", "NUL", "terminal escape", "bidi override", "lone surrogate"],
+    ids=[
+        "empty",
+        "blank",
+        "too long",
+        "line break",
+        "NUL",
+        "terminal escape",
+        "bidi override",
+        "lone surrogate",
+    ],
 )
 def test_a_name_that_people_cannot_read_safely_is_refused(text):
     with pytest.raises(InvalidInputError, match="a name must have 1 to 200"):
@@ -46,7 +67,11 @@ def test_a_description_may_be_empty_and_have_lines(text, description):
     assert parse_description(text) == description
 
 
-@pytest.mark.parametrize("text", ["x" * 2001, "a\x00b", "a\rb", "a\x1b[2Jb"], ids=["too long", "NUL", "carriage return", "escape"])
+@pytest.mark.parametrize(
+    "text",
+    ["x" * 2001, "a\x00b", "a\rb", "a\x1b[2Jb"],
+    ids=["too long", "NUL", "carriage return", "escape"],
+)
 def test_a_description_with_control_characters_or_too_long_is_refused(text):
     with pytest.raises(InvalidInputError, match="a description must have at most 2000"):
         parse_description(text)

@@ -8,7 +8,16 @@ from datetime import timedelta
 import pytest
 from tests.factories import NOW, make_key_record
 
-from tokensvc.core.apikey import DEFAULT_PREFIX, KEY_LENGTH, ApiKey, check_prefix, checksum, new_api_key, parse_api_key, state_of
+from tokensvc.core.apikey import (
+    DEFAULT_PREFIX,
+    KEY_LENGTH,
+    ApiKey,
+    check_prefix,
+    checksum,
+    new_api_key,
+    parse_api_key,
+    state_of,
+)
 from tokensvc.core.errors import InvalidClientError, InvalidInputError
 from tokensvc.core.identifier import BASE62
 
@@ -30,7 +39,9 @@ def test_keys_do_not_repeat():
 
 def test_the_checksum_is_the_crc32_in_base62_with_leading_zeros():
     digits = checksum(BODY)
-    assert sum(BASE62.index(digit) * 62**place for place, digit in enumerate(reversed(digits))) == zlib.crc32(BODY.encode())
+    assert sum(
+        BASE62.index(digit) * 62**place for place, digit in enumerate(reversed(digits))
+    ) == zlib.crc32(BODY.encode())
     assert checksum("") == "000000"
 
 
@@ -65,7 +76,18 @@ def test_every_swap_of_neighbours_is_caught():
         "\u0661" * 36,
         "tsk-" + "\u0661" * 32,
     ],
-    ids=["empty", "short", "long", "space", "line break", "lower case", "junk", "other prefix", "not ASCII", "digits that are not ASCII"],
+    ids=[
+        "empty",
+        "short",
+        "long",
+        "space",
+        "line break",
+        "lower case",
+        "junk",
+        "other prefix",
+        "not ASCII",
+        "digits that are not ASCII",
+    ],
 )
 def test_junk_is_refused_with_one_reason(text):
     with pytest.raises(InvalidClientError) as refusal:
@@ -91,7 +113,9 @@ def test_a_prefix_of_one_to_seven_letters_or_digits_is_taken(prefix):
     assert check_prefix(prefix) == prefix
 
 
-@pytest.mark.parametrize("prefix", ["", "-", "tsk", "12345678-", "t_k-", "t-k-", "\u00e9-", "tsk-\n"])
+@pytest.mark.parametrize(
+    "prefix", ["", "-", "tsk", "12345678-", "t_k-", "t-k-", "\u00e9-", "tsk-\n"]
+)
 def test_any_other_prefix_is_refused_by_name(prefix):
     with pytest.raises(InvalidInputError, match="the key prefix"):
         check_prefix(prefix)

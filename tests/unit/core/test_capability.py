@@ -3,13 +3,22 @@ from __future__ import annotations
 import pytest
 from tests.factories import NOW
 
-from tokensvc.core.capability import ADMIN, Capability, build_scope, narrow_scope, parse_capability, parse_scope
+from tokensvc.core.capability import (
+    ADMIN,
+    Capability,
+    build_scope,
+    narrow_scope,
+    parse_capability,
+    parse_scope,
+)
 from tokensvc.core.errors import InvalidInputError, InvalidScopeError
 
 BAD_NAMES = ["", "a b", "-a", ".a", ":a", "a\n", 'a"b', "a\\b", "\u00e9", "a,b", "x" * 65]
 
 
-@pytest.mark.parametrize("name", ["orders:read", "rabbitmq.read:*/*", "*", "A-Z_9", "x" * 64, ADMIN])
+@pytest.mark.parametrize(
+    "name", ["orders:read", "rabbitmq.read:*/*", "*", "A-Z_9", "x" * 64, ADMIN]
+)
 def test_a_name_that_survives_headers_and_shells_is_taken(name):
     assert parse_capability(name) == name
     assert Capability(name=name, description="", created_at=NOW).name == name
@@ -31,7 +40,9 @@ def test_order_and_repetition_in_a_scope_do_not_matter():
     assert parse_scope("b a b") == parse_scope("a b") == {"a", "b"}
 
 
-@pytest.mark.parametrize("text", ["", " ", " a", "a ", "a  b", "a\tb", "a\nb", 'a "b"', "a," + "b" * 100])
+@pytest.mark.parametrize(
+    "text", ["", " ", " a", "a ", "a  b", "a\tb", "a\nb", 'a "b"', "a," + "b" * 100]
+)
 def test_a_scope_is_names_and_single_spaces(text):
     with pytest.raises(InvalidScopeError):
         parse_scope(text)

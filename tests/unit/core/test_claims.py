@@ -25,7 +25,16 @@ def test_what_is_built_is_what_is_read(origin_jti, origin_kid):
 
 
 def test_a_token_has_exactly_the_claims_of_rfc_9068():
-    assert set(build_payload(make_claims())) == {"iss", "sub", "aud", "iat", "exp", "jti", "client_id", "scope"}
+    assert set(build_payload(make_claims())) == {
+        "iss",
+        "sub",
+        "aud",
+        "iat",
+        "exp",
+        "jti",
+        "client_id",
+        "scope",
+    }
 
 
 def test_claims_tell_what_they_carry():

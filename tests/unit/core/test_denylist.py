@@ -3,7 +3,15 @@ from __future__ import annotations
 import pytest
 from tests.factories import ACCOUNT_ID, KEY_ID, NOW, make_claims, seconds
 
-from tokensvc.core.denylist import KINDS, Denylist, DenylistLog, Position, Revocation, list_possible_denials, parse_cursor
+from tokensvc.core.denylist import (
+    KINDS,
+    Denylist,
+    DenylistLog,
+    Position,
+    Revocation,
+    list_possible_denials,
+    parse_cursor,
+)
 from tokensvc.core.errors import InvalidRequestError
 from tokensvc.core.identifier import Jti, Kid
 
@@ -72,7 +80,10 @@ def test_a_denied_signing_key_is_known():
 
 @pytest.mark.parametrize("turned", [False, True], ids=["strict first", "strict last"])
 def test_of_two_entries_for_one_thing_the_stricter_and_longer_holds(turned):
-    pair = [entry("key", KEY_ID, exp=T + 10, upto=T), entry("key", KEY_ID, exp=T + 720, upto=T - 100)]
+    pair = [
+        entry("key", KEY_ID, exp=T + 10, upto=T),
+        entry("key", KEY_ID, exp=T + 720, upto=T - 100),
+    ]
     denylist = Denylist()
     denylist.add(reversed(pair) if turned else pair)
     assert len(denylist) == 1
@@ -142,8 +153,20 @@ def test_a_page_is_cut_where_the_follower_stands_or_holds_everything(after, page
 
 @pytest.mark.parametrize(
     ("after", "page"),
-    [(None, (True, (3, 5))), (at(3), (False, (5,))), (at(4), (True, (3, 5))), (at(2), (True, (3, 5))), (at(5), (False, ()))],
-    ids=["nothing known", "at an entry", "at a dead entry between", "before the snapshot", "at the head"],
+    [
+        (None, (True, (3, 5))),
+        (at(3), (False, (5,))),
+        (at(4), (True, (3, 5))),
+        (at(2), (True, (3, 5))),
+        (at(5), (False, ())),
+    ],
+    ids=[
+        "nothing known",
+        "at an entry",
+        "at a dead entry between",
+        "before the snapshot",
+        "at the head",
+    ],
 )
 def test_a_log_begun_from_a_snapshot_gives_deltas_only_from_what_it_holds(after, page):
     full, seqs = page
@@ -163,7 +186,10 @@ def test_dead_entries_leave_at_the_old_end_and_deltas_go_on_from_there():
     log.reset([], at(0))
     log.append([row(1, exp=T), row(2, exp=T + 100), row(3, exp=T), row(4, exp=T + 100)], at(4))
     log.forget_expired(T)
-    assert log.cut(at(1)) == (False, (row(2, exp=T + 100)[1], row(3, exp=T)[1], row(4, exp=T + 100)[1]))
+    assert log.cut(at(1)) == (
+        False,
+        (row(2, exp=T + 100)[1], row(3, exp=T)[1], row(4, exp=T + 100)[1]),
+    )
     assert log.cut(at(0))[0]
     log.forget_expired(T + 100)
     assert log.cut(at(4)) == (False, ())
@@ -185,7 +211,11 @@ def test_a_reset_forgets_what_was_before():
 # --- cursors ---------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("position", [Position(0, "a"), Position(42, "9f86d081884c7d65"), Position(10**18 - 1, "Z" * 32)], ids=str)
+@pytest.mark.parametrize(
+    "position",
+    [Position(0, "a"), Position(42, "9f86d081884c7d65"), Position(10**18 - 1, "Z" * 32)],
+    ids=str,
+)
 def test_a_cursor_names_a_position(position):
     assert parse_cursor(str(position)) == position
 
@@ -221,7 +251,9 @@ def test_there_are_four_kinds_of_revocation():
 
 
 def test_what_could_deny_a_token_is_named_in_full():
-    things = list_possible_denials(make_claims(origin_jti=Jti("origin"), origin_kid=Kid("before")), Kid("kid-1"))
+    things = list_possible_denials(
+        make_claims(origin_jti=Jti("origin"), origin_kid=Kid("before")), Kid("kid-1")
+    )
     assert {kind for kind, _ in things} == set(KINDS)
     assert {("jti", "origin"), ("kid", "kid-1"), ("kid", "before")} < set(things)
     assert len(list_possible_denials(make_claims(), Kid("kid-1"))) == 4

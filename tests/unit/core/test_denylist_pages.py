@@ -6,7 +6,15 @@ from typing import Any
 import pytest
 from tests.factories import ISSUER, NOW, seconds
 
-from tokensvc.core.denylist import Denylist, Follower, Page, Position, Revocation, build_page_payload, parse_page
+from tokensvc.core.denylist import (
+    Denylist,
+    Follower,
+    Page,
+    Position,
+    Revocation,
+    build_page_payload,
+    parse_page,
+)
 from tokensvc.core.errors import InvalidPageError
 
 T = seconds(NOW)
@@ -29,22 +37,43 @@ def page(**changes) -> Page:
 
 def delta(after: str, cursor: str, **changes) -> Page:
     (from_seq, from_tag), (to_seq, to_tag) = after.split("-"), cursor.split("-")
-    places = {"after": Position(int(from_seq), from_tag), "cursor": Position(int(to_seq), to_tag), "full": False}
+    places = {
+        "after": Position(int(from_seq), from_tag),
+        "cursor": Position(int(to_seq), to_tag),
+        "full": False,
+    }
     return page(**{"entries": (TWO,)} | places | changes)
 
 
 # --- the page as JSON ------------------------------------------------------------------------------------------------------
 
-ALL_KINDS = (ONE, TWO, Revocation(kind="account", value="acct_1", exp=1, upto=0), Revocation(kind="kid", value="k", exp=2))
+ALL_KINDS = (
+    ONE,
+    TWO,
+    Revocation(kind="account", value="acct_1", exp=1, upto=0),
+    Revocation(kind="kid", value="k", exp=2),
+)
 
 
-@pytest.mark.parametrize("sent", [page(entries=ALL_KINDS), page(entries=()), delta("5-a", "7-b")], ids=["snapshot", "empty", "delta"])
+@pytest.mark.parametrize(
+    "sent",
+    [page(entries=ALL_KINDS), page(entries=()), delta("5-a", "7-b")],
+    ids=["snapshot", "empty", "delta"],
+)
 def test_what_is_built_is_what_is_read(sent):
     assert parse_page(build_page_payload(sent)) == sent
 
 
 def test_a_page_never_looks_like_a_token():
-    assert set(build_page_payload(page())) == {"iss", "iat", "exp", "cursor", "after", "full", "entries"}
+    assert set(build_page_payload(page())) == {
+        "iss",
+        "iat",
+        "exp",
+        "cursor",
+        "after",
+        "full",
+        "entries",
+    }
 
 
 @pytest.mark.parametrize("name", ["iss", "iat", "exp", "cursor", "after", "full", "entries"])
@@ -97,7 +126,10 @@ def test_a_malformed_page_is_refused_as_a_whole(changes):
 
 
 def test_the_longest_name_is_taken_and_unknown_members_are_ignored():
-    payload = build_page_payload(page()) | {"entries": [{"jti": "x" * 255, "exp": T, "why": "?"}], "more": 1}
+    payload = build_page_payload(page()) | {
+        "entries": [{"jti": "x" * 255, "exp": T, "why": "?"}],
+        "more": 1,
+    }
     assert parse_page(payload).entries[0].value == "x" * 255
 
 
@@ -125,7 +157,15 @@ START = page()
         ([page(), page(entries=())], 1, "5-a"),
         ([page(), page(issued_at=T - 5)], 1, "5-a"),
     ],
-    ids=["snapshot", "delta", "no news", "deltas", "snapshot further on", "same snapshot, poorer", "replica five seconds behind"],
+    ids=[
+        "snapshot",
+        "delta",
+        "no news",
+        "deltas",
+        "snapshot further on",
+        "same snapshot, poorer",
+        "replica five seconds behind",
+    ],
 )
 def test_pages_in_order_are_taken(taken, held, cursor):
     made = follower(*taken)
@@ -160,7 +200,11 @@ def test_a_page_that_breaks_a_rule_is_refused_and_changes_nothing(sent, reason):
     assert (set(made.denylist), made.position, made.page_issued_at, made.resets) == before
 
 
-@pytest.mark.parametrize("changes", [{"iat": 10**400}, {"exp": 10**400}, {"iat": -(10**400)}], ids=["iat", "exp", "negative iat"])
+@pytest.mark.parametrize(
+    "changes",
+    [{"iat": 10**400}, {"exp": 10**400}, {"iat": -(10**400)}],
+    ids=["iat", "exp", "negative iat"],
+)
 def test_a_page_with_a_time_beyond_all_floats_is_refused(changes):
     with pytest.raises(InvalidPageError):
         follower(parse_page(build_page_payload(page()) | changes))
@@ -174,7 +218,14 @@ def test_a_follower_without_a_position_takes_no_delta():
 
 @pytest.mark.parametrize(
     ("now", "leeway", "taken"),
-    [(T + 59.9, 0, True), (T + 60, 0, False), (T + 89.9, 30, True), (T + 90, 30, False), (T - 30, 30, True), (T - 30.1, 30, False)],
+    [
+        (T + 59.9, 0, True),
+        (T + 60, 0, False),
+        (T + 89.9, 30, True),
+        (T + 90, 30, False),
+        (T - 30, 30, True),
+        (T - 30.1, 30, False),
+    ],
 )
 def test_a_page_lives_as_long_as_it_says_give_or_take_the_leeway(now, leeway, taken):
     made = Follower(ISSUER, Denylist())
@@ -185,10 +236,17 @@ def test_a_page_lives_as_long_as_it_says_give_or_take_the_leeway(now, leeway, ta
             made.apply(page(), now=now, leeway=leeway)
 
 
-@pytest.mark.parametrize("cursor", [Position(4, "z"), Position(5, "x"), Position(0, "t0")], ids=["goes back", "other tag", "starts over"])
+@pytest.mark.parametrize(
+    "cursor",
+    [Position(4, "z"), Position(5, "x"), Position(0, "t0")],
+    ids=["goes back", "other tag", "starts over"],
+)
 def test_a_reset_is_reported_and_own_entries_are_kept(cursor):
     made = follower(START)
-    assert made.apply(page(cursor=cursor, issued_at=T + 1, entries=(TWO,)), now=T + 1.0, leeway=0.0) is True
+    assert (
+        made.apply(page(cursor=cursor, issued_at=T + 1, entries=(TWO,)), now=T + 1.0, leeway=0.0)
+        is True
+    )
     assert made.resets == 1
     assert made.position == cursor
     assert set(made.denylist) == {ONE, TWO}

@@ -8,18 +8,27 @@ BEARER = [
     (errors.MissingTokenError(), 401, "missing_token", {"WWW-Authenticate": "Bearer"}),
     (errors.MalformedAuthorizationError("two_authorization_headers"), 400, "invalid_request", None),
     (errors.InvalidTokenError("bad_signature"), 401, "invalid_token", None),
-    (errors.VerifierUnavailableError("no_keys"), 503, "temporarily_unavailable", {"Retry-After": "5"}),
+    (
+        errors.VerifierUnavailableError("no_keys"),
+        503,
+        "temporarily_unavailable",
+        {"Retry-After": "5"},
+    ),
     (errors.InsufficientScopeError("a b"), 403, "insufficient_scope", None),
 ]
 
 
-@pytest.mark.parametrize(("error", "status", "code", "headers"), BEARER, ids=lambda value: getattr(value, "code", ""))
+@pytest.mark.parametrize(
+    ("error", "status", "code", "headers"), BEARER, ids=lambda value: getattr(value, "code", "")
+)
 def test_a_bearer_error_carries_the_answer_of_rfc_6750(error, status, code, headers):
     assert (error.status, error.code) == (status, code)
     if headers is not None:
         assert error.headers == headers
     else:
-        assert error.headers["WWW-Authenticate"].startswith(f'Bearer error="{code}", error_description="')
+        assert error.headers["WWW-Authenticate"].startswith(
+            f'Bearer error="{code}", error_description="'
+        )
 
 
 def test_a_lack_of_scope_names_the_scope_that_would_do():

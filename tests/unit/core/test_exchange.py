@@ -3,10 +3,25 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from tests.factories import ACCOUNT_ID, ISSUER, KEY_ID, NOW, make_audience, make_claims, make_issuing_policy, make_verdict, seconds
+from tests.factories import (
+    ACCOUNT_ID,
+    ISSUER,
+    KEY_ID,
+    NOW,
+    make_audience,
+    make_claims,
+    make_issuing_policy,
+    make_verdict,
+    seconds,
+)
 
 from tokensvc.core.apikey import new_api_key
-from tokensvc.core.errors import InvalidClientError, InvalidScopeError, InvalidSubjectTokenError, InvalidTargetError
+from tokensvc.core.errors import (
+    InvalidClientError,
+    InvalidScopeError,
+    InvalidSubjectTokenError,
+    InvalidTargetError,
+)
 from tokensvc.core.exchange import (
     ExchangeRequest,
     SubjectToken,
@@ -34,7 +49,9 @@ def narrow(**changes):
     return ask(credential=SubjectToken(make_claims(**changes), KID))
 
 
-@pytest.mark.parametrize("request_", [ask(), ask(client_id=KEY_ID), narrow()], ids=["key", "key and its id", "token"])
+@pytest.mark.parametrize(
+    "request_", [ask(), ask(client_id=KEY_ID), narrow()], ids=["key", "key and its id", "token"]
+)
 def test_a_good_credential_passes(request_):
     check_verdict(request_, make_verdict())
 
@@ -76,15 +93,34 @@ def test_a_key_that_postgres_does_not_know_is_refused():
         ((0, 0, 0, 0), "key-day", 5000, 86400, 43155, "per day for this key"),
         ((-3, 9, 0, 9), "key-minute", 60, 60, 15, "per minute for this key"),
     ],
-    ids=["minute", "day", "minute of the account", "day of the account", "all: the longest wait", "a limit that was lowered"],
+    ids=[
+        "minute",
+        "day",
+        "minute of the account",
+        "day of the account",
+        "all: the longest wait",
+        "a limit that was lowered",
+    ],
 )
-def test_a_request_over_a_limit_is_told_which_one_and_when_it_starts_anew(left, policy, limit, window, retry_after, text):
+def test_a_request_over_a_limit_is_told_which_one_and_when_it_starts_anew(
+    left, policy, limit, window, retry_after, text
+):
     verdict = make_verdict(at=NOW + timedelta(seconds=45), quota=Quota(60, 5000, 600, 50000, *left))
     error = refuse_over_limit(verdict)
-    assert (error.policy, error.limit, error.window, error.retry_after) == (policy, limit, window, retry_after)
+    assert (error.policy, error.limit, error.window, error.retry_after) == (
+        policy,
+        limit,
+        window,
+        retry_after,
+    )
     assert text in error.message
-    assert (error.code, error.reason) == ("rate_limit_exceeded", policy.replace("-", "_") + "_limited")
-    assert error.message.endswith("2026-11-23T12:01:00Z" if window == 60 else "2026-11-24T00:00:00Z")
+    assert (error.code, error.reason) == (
+        "rate_limit_exceeded",
+        policy.replace("-", "_") + "_limited",
+    )
+    assert error.message.endswith(
+        "2026-11-23T12:01:00Z" if window == 60 else "2026-11-24T00:00:00Z"
+    )
 
 
 @pytest.mark.parametrize(
@@ -106,18 +142,31 @@ def test_a_token_waits_out_the_second_of_the_watermark(denied_after, wait):
 
 
 def test_the_wait_is_only_the_rest_of_the_second():
-    verdict = make_verdict(at=NOW + timedelta(milliseconds=750), denied_up_to=NOW + timedelta(milliseconds=250))
+    verdict = make_verdict(
+        at=NOW + timedelta(milliseconds=750), denied_up_to=NOW + timedelta(milliseconds=250)
+    )
     assert wait_for_clear_second(verdict) == timedelta(milliseconds=250)
 
 
 def decide(request=None, verdict=None, audience=None, **policy):
-    return decide_claims(request or ask(), verdict or make_verdict(), audience or make_audience(), make_issuing_policy(**policy), JTI)
+    return decide_claims(
+        request or ask(),
+        verdict or make_verdict(),
+        audience or make_audience(),
+        make_issuing_policy(**policy),
+        JTI,
+    )
 
 
 def test_a_plain_exchange_gives_all_that_the_key_has_for_the_usual_life():
     claims = decide()
     assert claims == make_claims(jti=JTI, scope=("orders:read", "orders:write"))
-    assert (claims.iss, claims.sub, claims.client_id, claims.origin_jti) == (ISSUER, ACCOUNT_ID, KEY_ID, None)
+    assert (claims.iss, claims.sub, claims.client_id, claims.origin_jti) == (
+        ISSUER,
+        ACCOUNT_ID,
+        KEY_ID,
+        None,
+    )
 
 
 def test_iat_is_postgres_clock_rounded_down():
@@ -144,19 +193,36 @@ def test_an_unknown_audience_is_refused():
         (None, 7200, 3600, None, 3600),
     ],
 )
-def test_a_life_may_be_shortened_and_never_lengthened(audience_life, token_life, longest, asked, life):
-    audience = make_audience(token_life=None if audience_life is None else timedelta(seconds=audience_life))
-    policy = {"token_life": timedelta(seconds=token_life), "max_token_life": timedelta(seconds=longest)}
+def test_a_life_may_be_shortened_and_never_lengthened(
+    audience_life, token_life, longest, asked, life
+):
+    audience = make_audience(
+        token_life=None if audience_life is None else timedelta(seconds=audience_life)
+    )
+    policy = {
+        "token_life": timedelta(seconds=token_life),
+        "max_token_life": timedelta(seconds=longest),
+    }
     claims = decide(ask(expires_in=asked), audience=audience, **policy)
     assert claims.exp - claims.iat == life
-    assert claims.exp - claims.iat <= longest_life(audience, make_issuing_policy(**policy)).total_seconds()
+    assert (
+        claims.exp - claims.iat
+        <= longest_life(audience, make_issuing_policy(**policy)).total_seconds()
+    )
 
 
 def test_a_narrowed_token_ends_with_its_original_and_names_it():
     original = make_claims(exp=seconds(NOW) + 100)
     claims = decide(ask(credential=SubjectToken(original, KID)))
-    assert (claims.exp, claims.origin_jti, claims.origin_kid, claims.jti) == (original.exp, original.jti, KID, JTI)
-    assert decide(ask(credential=SubjectToken(original, KID), expires_in=10)).exp == seconds(NOW) + 10
+    assert (claims.exp, claims.origin_jti, claims.origin_kid, claims.jti) == (
+        original.exp,
+        original.jti,
+        KID,
+        JTI,
+    )
+    assert (
+        decide(ask(credential=SubjectToken(original, KID), expires_in=10)).exp == seconds(NOW) + 10
+    )
 
 
 @pytest.mark.parametrize(
@@ -173,7 +239,10 @@ def test_a_narrowed_token_ends_with_its_original_and_names_it():
     ],
 )
 def test_a_token_is_narrowed_to_what_it_and_its_key_both_have(in_token, in_key, asked, given):
-    request = ask(credential=SubjectToken(make_claims(scope=in_token), KID), scope=None if asked is None else frozenset(asked))
+    request = ask(
+        credential=SubjectToken(make_claims(scope=in_token), KID),
+        scope=None if asked is None else frozenset(asked),
+    )
     verdict = make_verdict(capabilities=in_key)
     if given is None:
         with pytest.raises(InvalidScopeError):

@@ -31,7 +31,9 @@ def mark(ending, *, after=0.0, value="key_1", exp=EXP, kind="key"):
         (Position(6, "newer"), None, False, False),
     ],
 )
-def test_a_history_has_gone_back_if_it_does_not_hold_what_was_acknowledged(head, tag, is_due, gone_back):
+def test_a_history_has_gone_back_if_it_does_not_hold_what_was_acknowledged(
+    head, tag, is_due, gone_back
+):
     assert has_gone_back(HELD, head, tag, is_due=is_due) is gone_back
 
 
@@ -76,10 +78,16 @@ def test_an_entry_is_covered_by_one_that_is_as_late_as_long_and_as_hard(present,
 
 
 def test_of_several_for_one_thing_only_what_the_hardest_leaves_open_is_lost():
-    disabled, ended, revoked = mark("key disabled"), mark("tokens ended", after=5), mark("key revoked", after=9)
+    disabled, ended, revoked = (
+        mark("key disabled"),
+        mark("tokens ended", after=5),
+        mark("key revoked", after=9),
+    )
     assert find_lost([disabled, ended, revoked], [], seconds(NOW)) == [revoked]
     lost = find_lost([disabled, ended], [], seconds(NOW))
-    assert {entry.ending for entry in lost} == {"key disabled", "tokens ended"}, "the key, and the tokens that it got later"
+    assert {entry.ending for entry in lost} == {"key disabled", "tokens ended"}, (
+        "the key, and the tokens that it got later"
+    )
 
 
 def test_what_was_lost_comes_in_the_order_in_which_rows_are_locked():
@@ -90,7 +98,13 @@ def test_what_was_lost_comes_in_the_order_in_which_rows_are_locked():
         mark("key revoked", value="key_a"),
         mark("account deleted", value="acct_z", kind="account"),
     ]
-    assert [entry.value for entry in find_lost(entries, [], seconds(NOW))] == ["acct_z", "key_a", "key_b", "b", "a"]
+    assert [entry.value for entry in find_lost(entries, [], seconds(NOW))] == [
+        "acct_z",
+        "key_a",
+        "key_b",
+        "b",
+        "a",
+    ]
 
 
 def test_an_entry_of_which_only_seconds_are_known_counts_by_them():

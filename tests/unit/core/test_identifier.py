@@ -5,12 +5,23 @@ import re
 import pytest
 
 from tokensvc.core.errors import InvalidInputError
-from tokensvc.core.identifier import BASE62, new_account_id, new_base62, new_jti, new_key_id, parse_jti
+from tokensvc.core.identifier import (
+    BASE62,
+    new_account_id,
+    new_base62,
+    new_jti,
+    new_key_id,
+    parse_jti,
+)
 
 
 @pytest.mark.parametrize(
     ("make", "shape"),
-    [(new_account_id, r"acct_[0-9A-Za-z]{16}"), (new_key_id, r"key_[0-9A-Za-z]{16}"), (new_jti, r"[0-9A-Za-z]{20}")],
+    [
+        (new_account_id, r"acct_[0-9A-Za-z]{16}"),
+        (new_key_id, r"key_[0-9A-Za-z]{16}"),
+        (new_jti, r"[0-9A-Za-z]{20}"),
+    ],
     ids=["account", "key", "token"],
 )
 def test_an_identifier_shows_what_it_names_and_does_not_repeat(make, shape):
@@ -29,7 +40,18 @@ def test_the_id_of_a_token_is_taken():
     assert parse_jti(jti) == jti
 
 
-@pytest.mark.parametrize("text", ["", "a" * 19, "a" * 21, "a" * 19 + " ", "a" * 19 + "\n", "a" * 19 + "\u0663", "key_0123456789abcdef"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a" * 19,
+        "a" * 21,
+        "a" * 19 + " ",
+        "a" * 19 + "\n",
+        "a" * 19 + "\u0663",
+        "key_0123456789abcdef",
+    ],
+)
 def test_what_is_no_id_of_a_token_is_refused_and_not_repeated(text):
     with pytest.raises(InvalidInputError, match="20 letters and digits") as refused:
         parse_jti(text)

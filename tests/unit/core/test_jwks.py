@@ -7,7 +7,16 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from tests.factories import make_signing_key
 
-from tokensvc.core.jwks import ALGORITHMS, build_jwks, build_public_jwk, fits, is_kid, parse_jwks, parse_public_jwk, thumbprint
+from tokensvc.core.jwks import (
+    ALGORITHMS,
+    build_jwks,
+    build_public_jwk,
+    fits,
+    is_kid,
+    parse_jwks,
+    parse_public_jwk,
+    thumbprint,
+)
 from tokensvc.core.sealing import new_private_key
 
 RFC_7638 = {  # the example of RFC 7638 section 3.1
@@ -19,7 +28,11 @@ RFC_7638 = {  # the example of RFC 7638 section 3.1
     "alg": "RS256",
     "kid": "2011-04-29",
 }
-RFC_8037 = {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}  # appendix A.3
+RFC_8037 = {
+    "kty": "OKP",
+    "crv": "Ed25519",
+    "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+}  # appendix A.3
 
 JWKS = {alg: make_signing_key(alg)[2] for alg in ALGORITHMS}
 EC = JWKS["ES256"]
@@ -38,7 +51,9 @@ def test_a_thumbprint_of_ed25519_is_that_of_rfc_8037():
 
 
 def test_a_thumbprint_looks_only_at_the_required_members():
-    assert thumbprint(EC | {"use": "enc", "kid": "other", "extra": "x"}) == thumbprint(EC) == EC["kid"]
+    assert (
+        thumbprint(EC | {"use": "enc", "kid": "other", "extra": "x"}) == thumbprint(EC) == EC["kid"]
+    )
     assert thumbprint(EC | {"x": EC["y"]}) != thumbprint(EC)
 
 
@@ -59,7 +74,10 @@ def test_ec_coordinates_are_always_32_bytes():
 
 def test_ec_keys_stand_before_the_others_and_keep_their_order():
     other = make_signing_key("ES256")[2]
-    kids = [jwk["kid"] for jwk in json.loads(build_jwks([JWKS["RS256"], JWKS["EdDSA"], EC, other]))["keys"]]
+    kids = [
+        jwk["kid"]
+        for jwk in json.loads(build_jwks([JWKS["RS256"], JWKS["EdDSA"], EC, other]))["keys"]
+    ]
     assert kids == [EC["kid"], other["kid"], JWKS["EdDSA"]["kid"], JWKS["RS256"]["kid"]]
 
 
@@ -71,7 +89,11 @@ def test_what_is_published_can_be_read_back():
 
 
 def number(value: int) -> str:
-    return base64.urlsafe_b64encode(value.to_bytes((value.bit_length() + 7) // 8 or 1)).rstrip(b"=").decode()
+    return (
+        base64.urlsafe_b64encode(value.to_bytes((value.bit_length() + 7) // 8 or 1))
+        .rstrip(b"=")
+        .decode()
+    )
 
 
 WEAK = rsa.generate_private_key(public_exponent=65537, key_size=1024).public_key().public_numbers()
@@ -101,7 +123,14 @@ UNUSABLE = {
     "kty missing": {name: value for name, value in EC.items() if name != "kty"},
     "crv P-384 name": EC | {"crv": "P-384"},
     "crv list": EC | {"crv": ["P-256"]},
-    "P-384 as ES256": {"kty": "EC", "crv": "P-384", "x": number(P384.x), "y": number(P384.y), "kid": "p384", "alg": "ES256"},
+    "P-384 as ES256": {
+        "kty": "EC",
+        "crv": "P-384",
+        "x": number(P384.x),
+        "y": number(P384.y),
+        "kid": "p384",
+        "alg": "ES256",
+    },
     "secp256k1 name": EC | {"crv": "secp256k1"},
     "point off the curve": EC | {"y": EC["x"]},
     "x too short": EC | {"x": EC["x"][:-4]},
@@ -114,7 +143,9 @@ UNUSABLE = {
     "Ed448": {
         "kty": "OKP",
         "crv": "Ed448",
-        "x": base64.urlsafe_b64encode(ed448.Ed448PrivateKey.generate().public_key().public_bytes_raw()).decode(),
+        "x": base64.urlsafe_b64encode(
+            ed448.Ed448PrivateKey.generate().public_key().public_bytes_raw()
+        ).decode(),
         "kid": "ed448",
         "alg": "EdDSA",
     },
@@ -134,7 +165,11 @@ def test_an_unusable_key_is_left_out_and_the_rest_is_kept(entry):
 
 
 def test_unknown_members_are_ignored():
-    assert list(parse_jwks(document(EC | {"x5u": "http://evil.example", "key_ops": ["verify"], "extra": [1]}))) == [EC["kid"]]
+    assert list(
+        parse_jwks(
+            document(EC | {"x5u": "http://evil.example", "key_ops": ["verify"], "extra": [1]})
+        )
+    ) == [EC["kid"]]
 
 
 NO_JWKS = {
@@ -188,5 +223,10 @@ def test_each_algorithm_fits_one_kind_of_key_only():
         "private": ed25519.Ed25519PrivateKey.generate(),
         "bytes": b"secret",
     }
-    fitting = {(alg, name) for alg in (*ALGORITHMS, "none", "HS256") for name, key in keys.items() if fits(alg, key)}
+    fitting = {
+        (alg, name)
+        for alg in (*ALGORITHMS, "none", "HS256")
+        for name, key in keys.items()
+        if fits(alg, key)
+    }
     assert fitting == {("ES256", "ES256"), ("EdDSA", "EdDSA"), ("RS256", "RS256")}

@@ -62,7 +62,11 @@ PHASES = {
     "successor was revoked": (A, [key("x", active=-DAY, revoked=-DAY / 2)], "expired"),
     "revoked while active": (key("x", active=-DAY, revoked=-SECOND), [], "revoked"),
     "revoked while waiting": (key("x", revoked=-SECOND), [A], "revoked"),
-    "began together, the greater kid signs": (key("x", active=-DAY), [key("y", active=-DAY)], "expired"),
+    "began together, the greater kid signs": (
+        key("x", active=-DAY),
+        [key("y", active=-DAY)],
+        "expired",
+    ),
     "began together and is the greater": (key("y", active=-DAY), [key("x", active=-DAY)], "active"),
 }
 
@@ -79,7 +83,10 @@ SIGNERS = {
     "the last that began": ([A, B, C], "b"),
     "not one that will begin": ([A, key("x", active=SECOND)], "a"),
     "one that begins now": ([A, key("x", active=0 * SECOND)], "x"),
-    "none if the last was revoked: an older key never comes back": ([A, key("x", active=-DAY, revoked=-SECOND)], None),
+    "none if the last was revoked: an older key never comes back": (
+        [A, key("x", active=-DAY, revoked=-SECOND)],
+        None,
+    ),
     "an older revoked key does not matter": ([key("x", active=-30 * DAY, revoked=-DAY), B], "b"),
     "only of the algorithm": ([key("x", active=-DAY, alg="EdDSA")], None),
 }
@@ -104,7 +111,16 @@ def test_one_key_signs_at_a_time(records, kid):
         ([A, key("x", revoked=-SECOND), key("y", active=SECOND, revoked=-SECOND)], None),
         ([A, key("x", alg="EdDSA")], None),
     ],
-    ids=["none", "none waits", "waits", "planned first", "sooner first", "older first", "not revoked", "other algorithm"],
+    ids=[
+        "none",
+        "none waits",
+        "waits",
+        "planned first",
+        "sooner first",
+        "older first",
+        "not revoked",
+        "other algorithm",
+    ],
 )
 def test_the_standby_is_the_planned_key_else_the_oldest_that_waits(records, kid):
     standby = find_standby(records, "ES256", NOW)
@@ -163,11 +179,22 @@ PLANS = {
     "standby missing": ([RECENT], MAKE_STANDBY, MAKE_STANDBY),
     "standby revoked": ([RECENT, key("s", revoked=-SECOND)], MAKE_STANDBY, MAKE_STANDBY),
     "period not over": ([RECENT, STANDBY], None, AT_ONCE),
-    "one second before the period is over": ([key("a", active=SECOND - 30 * DAY), STANDBY], None, AT_ONCE),
+    "one second before the period is over": (
+        [key("a", active=SECOND - 30 * DAY), STANDBY],
+        None,
+        AT_ONCE,
+    ),
     "period over": ([OLD, STANDBY], AT_ONCE, AT_ONCE),
-    "standby too fresh": ([OLD, key("s", made=-100 * SECOND)], *[begin(LEAD - 100 * SECOND, standby=False)] * 2),
+    "standby too fresh": (
+        [OLD, key("s", made=-100 * SECOND)],
+        *[begin(LEAD - 100 * SECOND, standby=False)] * 2,
+    ),
     "standby just old enough": ([OLD, key("s", made=-LEAD)], AT_ONCE, AT_ONCE),
-    "standby as old as the first key": ([key("a", made=-SECOND, active=-SECOND), key("s", made=-SECOND)], None, AT_ONCE),
+    "standby as old as the first key": (
+        [key("a", made=-SECOND, active=-SECOND), key("s", made=-SECOND)],
+        None,
+        AT_ONCE,
+    ),
     "room only when the last one has gone": (
         [key("o", active=-50 * DAY), key("a", active=-100 * SECOND), STANDBY],
         None,
@@ -175,9 +202,21 @@ PLANS = {
     ),
     "planned already": ([OLD, key("s", made=-DAY, active=SECOND)], None, ConflictError),
     "signer revoked": ([key("a", active=-DAY, revoked=-SECOND), STANDBY], AT_ONCE, AT_ONCE),
-    "signer revoked, cold standby": ([key("a", active=-DAY, revoked=-SECOND), key("s", made=-SECOND)], AT_ONCE, AT_ONCE),
-    "signer revoked, standby planned": ([key("a", active=-DAY, revoked=-SECOND), key("s", active=DAY)], AT_ONCE, AT_ONCE),
-    "all revoked": ([key("a", active=-DAY, revoked=-SECOND), key("s", revoked=-SECOND)], BOTH, BOTH),
+    "signer revoked, cold standby": (
+        [key("a", active=-DAY, revoked=-SECOND), key("s", made=-SECOND)],
+        AT_ONCE,
+        AT_ONCE,
+    ),
+    "signer revoked, standby planned": (
+        [key("a", active=-DAY, revoked=-SECOND), key("s", active=DAY)],
+        AT_ONCE,
+        AT_ONCE,
+    ),
+    "all revoked": (
+        [key("a", active=-DAY, revoked=-SECOND), key("s", revoked=-SECOND)],
+        BOTH,
+        BOTH,
+    ),
     "two stand by": ([OLD, key("s", made=-3 * DAY), key("t", made=-2 * DAY)], AT_ONCE, AT_ONCE),
 }
 
@@ -193,7 +232,10 @@ def test_a_plan_follows_from_the_facts(records, by_itself, when_asked):
 
 
 def test_a_key_revoked_before_it_began_does_not_end_the_one_that_signs():
-    signer, never_began = key("a", active=-DAY), key("s", made=-DAY, active=-SECOND, revoked=-60 * SECOND)
+    signer, never_began = (
+        key("a", active=-DAY),
+        key("s", made=-DAY, active=-SECOND, revoked=-60 * SECOND),
+    )
     active = find_active([signer, never_began], "ES256", NOW)
     assert active is not None
     assert active.kid == "a"
@@ -216,17 +258,27 @@ FIRST_KEYS = {
         [OTHER],
         RotationPlan(active_at=NOW + POLICY.lead, new_signer=True, new_standby=True),
     ),
-    "planned and waiting": ([OTHER, second("r", made=-SECOND, active=LEAD), second("s", made=-SECOND)], None),
+    "planned and waiting": (
+        [OTHER, second("r", made=-SECOND, active=LEAD), second("s", made=-SECOND)],
+        None,
+    ),
     "imported: planned, with a standby": (
         [OTHER, second("r", made=-SECOND)],
         RotationPlan(kid=Kid("r"), active_at=NOW - SECOND + POLICY.lead, new_standby=True),
     ),
     "it has signed and was revoked: at once": (
-        [OTHER, second("r", made=-DAY, active=-SECOND, revoked=-SECOND / 2), second("s", made=-SECOND)],
+        [
+            OTHER,
+            second("r", made=-DAY, active=-SECOND, revoked=-SECOND / 2),
+            second("s", made=-SECOND),
+        ],
         AT_ONCE,
     ),
     "nothing stands in: at once": ([], BOTH),
-    "what stood in is revoked: at once": ([key("e", made=-DAY, active=-DAY, revoked=-SECOND)], BOTH),
+    "what stood in is revoked: at once": (
+        [key("e", made=-DAY, active=-DAY, revoked=-SECOND)],
+        BOTH,
+    ),
 }
 
 
@@ -239,17 +291,26 @@ def test_a_rotation_at_once_happens_only_if_it_is_safe():
     safe = [key("a", made=-DAY, active=-DAY), key("s", made=-LEAD)]
     assert plan_rotation_now(safe, "ES256", POLICY, NOW) == AT_ONCE
     cold = [key("a", made=-DAY, active=-DAY), key("s", made=-100 * SECOND)]
-    with pytest.raises(ConflictError, match=r"s is safe to sign from .* UTC: .* refuse good tokens for up to 591 s"):
+    with pytest.raises(
+        ConflictError, match=r"s is safe to sign from .* UTC: .* refuse good tokens for up to 591 s"
+    ):
         plan_rotation_now(cold, "ES256", POLICY, NOW)
     forced = plan_rotation_now(cold, "ES256", POLICY, NOW, force=True)
-    assert forced == RotationPlan(kid=Kid("s"), active_at=NOW, new_standby=True, unsafe_for=LEAD - 100 * SECOND)
+    assert forced == RotationPlan(
+        kid=Kid("s"), active_at=NOW, new_standby=True, unsafe_for=LEAD - 100 * SECOND
+    )
 
 
 def test_a_rotation_that_was_planned_for_later_may_be_had_at_once():
-    planned = [key("a", made=-DAY, active=-DAY), key("s", made=-100 * SECOND, active=LEAD - 100 * SECOND)]
+    planned = [
+        key("a", made=-DAY, active=-DAY),
+        key("s", made=-100 * SECOND, active=LEAD - 100 * SECOND),
+    ]
     forced = plan_rotation_now(planned, "ES256", POLICY, NOW, force=True)
     assert (forced.kid, forced.active_at, forced.new_standby) == ("s", NOW, True)
-    with_another = plan_rotation_now([*planned, key("t", made=-SECOND)], "ES256", POLICY, NOW, force=True)
+    with_another = plan_rotation_now(
+        [*planned, key("t", made=-SECOND)], "ES256", POLICY, NOW, force=True
+    )
     assert (with_another.kid, with_another.new_standby) == ("s", False)
 
 

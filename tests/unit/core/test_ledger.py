@@ -15,7 +15,12 @@ ONE, TWO = Entry(b"1" * 32, None, None, True), Entry(b"2" * 32, None, None, True
 
 
 def test_most_requests_say_no_more_than_which_key():
-    assert build_entry(ExchangeRequest(credential=KEY), make_audience()) == (KEY.digest, None, None, True)
+    assert build_entry(ExchangeRequest(credential=KEY), make_audience()) == (
+        KEY.digest,
+        None,
+        None,
+        True,
+    )
 
 
 def test_what_a_client_claims_and_wants_is_put_to_postgres():
@@ -25,7 +30,12 @@ def test_what_a_client_claims_and_wants_is_put_to_postgres():
 
 def test_a_token_that_is_to_be_narrowed_is_put_to_postgres_as_its_key_and_its_facts():
     claims = make_claims()
-    entry = build_entry(ExchangeRequest(credential=SubjectToken(claims, Kid("k")), scope=frozenset({"orders:read"})), make_audience())
+    entry = build_entry(
+        ExchangeRequest(
+            credential=SubjectToken(claims, Kid("k")), scope=frozenset({"orders:read"})
+        ),
+        make_audience(),
+    )
     assert (entry.digest, entry.key_id, entry.counts) == (None, claims.client_id, True)
     assert json.loads(entry.demand or "") == {
         "account_id": claims.sub,
@@ -40,7 +50,9 @@ def test_a_token_that_is_to_be_narrowed_is_put_to_postgres_as_its_key_and_its_fa
 
 def test_what_will_be_refused_anyway_is_judged_and_not_counted():
     assert not build_entry(ExchangeRequest(credential=KEY), None).counts
-    beyond = ExchangeRequest(credential=SubjectToken(make_claims(), Kid("k")), scope=frozenset({"more"}))
+    beyond = ExchangeRequest(
+        credential=SubjectToken(make_claims(), Kid("k")), scope=frozenset({"more"})
+    )
     assert not build_entry(beyond, make_audience()).counts
 
 
@@ -61,7 +73,9 @@ def test_admissions_go_to_those_who_came_first_whatever_entry_of_the_key_they_be
 
 def test_a_refused_request_takes_no_admission_of_another():
     verdict = make_verdict(key_id="k")
-    refused, uncounted, early = (ONE._replace(demand=name) for name in ("refused", "uncounted", "early"))
+    refused, uncounted, early = (
+        ONE._replace(demand=name) for name in ("refused", "uncounted", "early")
+    )
     uncounted = uncounted._replace(counts=False)
     verdicts = {
         ONE: verdict,
@@ -70,7 +84,12 @@ def test_a_refused_request_takes_no_admission_of_another():
         early: make_verdict(key_id="k", denied_up_to=NOW + timedelta(seconds=1)),
     }
     decisions = hand_out([refused, uncounted, early, ONE], verdicts, {"k": 1})
-    assert [decision is not None and decision.admitted for decision in decisions] == [False, False, False, True]
+    assert [decision is not None and decision.admitted for decision in decisions] == [
+        False,
+        False,
+        False,
+        True,
+    ]
 
 
 def test_an_entry_without_a_verdict_is_an_unknown_key():

@@ -60,7 +60,13 @@ def test_the_tightest_limit_is_the_one_of_which_least_is_left():
     assert find_tightest(Quota(60, 5000, 600, 50_000, 5, 4, 9, 9), NOW).name == "key-day"
     assert find_tightest(Quota(60, 5000, 600, 50_000, 5, 9, 9, 9), NOW).name == "key-minute"
     tight = find_tightest(Quota(60, 5000, 600, 50_000, 5, 9, 3, 9), NOW)
-    assert (tight.name, tight.limit, tight.window, tight.left, tight.resets_in) == ("account-minute", 600, 60, 3, 60)
+    assert (tight.name, tight.limit, tight.window, tight.left, tight.resets_in) == (
+        "account-minute",
+        600,
+        60,
+        3,
+        60,
+    )
 
 
 @pytest.mark.parametrize(
@@ -79,5 +85,13 @@ def test_a_change_of_limits_leaves_what_it_does_not_name(changes, after):
 
 
 def test_a_tier_tells_its_numbers():
-    tier = Tier(name="t", description="", key_per_minute=1, key_per_day=2, account_per_minute=3, account_per_day=4, created_at=NOW)
+    tier = Tier(
+        name="t",
+        description="",
+        key_per_minute=1,
+        key_per_day=2,
+        account_per_minute=3,
+        account_per_day=4,
+        created_at=NOW,
+    )
     assert tier.limits == TierLimits(1, 2, 3, 4)

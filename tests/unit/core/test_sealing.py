@@ -21,7 +21,9 @@ def test_a_sealed_key_signs_what_its_public_half_verifies(alg):
 
 
 def test_a_key_id_can_be_typed_on_a_command_line():
-    kids = [build_public_jwk("ES256", new_private_key("ES256").public_key())["kid"] for _ in range(500)]
+    kids = [
+        build_public_jwk("ES256", new_private_key("ES256").public_key())["kid"] for _ in range(500)
+    ]
     assert not [kid for kid in kids if kid.startswith("-")]
 
 
@@ -47,7 +49,9 @@ def test_every_truncation_of_a_sealed_key_is_noticed():
 
 
 def test_a_sealed_key_put_under_the_kid_of_another_is_refused():
-    (one, sealed), (other, _) = (seal(new_private_key("ES256"), "ES256", MASTER_KEY) for _ in range(2))
+    (one, sealed), (other, _) = (
+        seal(new_private_key("ES256"), "ES256", MASTER_KEY) for _ in range(2)
+    )
     with pytest.raises(StartRefusedError, match=other["kid"]):
         unseal(sealed, kid=Kid(other["kid"]), alg="ES256", master_key=MASTER_KEY)
     assert unseal(sealed, kid=Kid(one["kid"]), alg="ES256", master_key=MASTER_KEY).kid == one["kid"]
@@ -61,7 +65,10 @@ def test_another_master_key_opens_nothing():
 
 def test_sealing_twice_gives_two_texts_and_never_the_key_itself():
     private_key = new_private_key("ES256")
-    (_, first), (_, second) = seal(private_key, "ES256", MASTER_KEY), seal(private_key, "ES256", MASTER_KEY)
+    (_, first), (_, second) = (
+        seal(private_key, "ES256", MASTER_KEY),
+        seal(private_key, "ES256", MASTER_KEY),
+    )
     assert first[:12] != second[:12]
     assert first != second
     secret = private_key.private_numbers().private_value.to_bytes(32)  # type: ignore[union-attr]

@@ -13,7 +13,14 @@ from tests.simulator import encode_part, unsigned_part
 from tokensvc.core.claims import build_payload
 from tokensvc.core.errors import InvalidTokenError
 from tokensvc.core.jwks import ALGORITHMS, VerifyingKey
-from tokensvc.core.token import ACCESS_TOKEN, DENYLIST_PAGE, check_signature, parse_unverified, sign_jws, verify_bytes
+from tokensvc.core.token import (
+    ACCESS_TOKEN,
+    DENYLIST_PAGE,
+    check_signature,
+    parse_unverified,
+    sign_jws,
+    verify_bytes,
+)
 from tokensvc.core.verification import check_token
 
 KEYS = {alg: make_signing_key(alg) for alg in ALGORITHMS}
@@ -37,7 +44,11 @@ def test_what_was_signed_verifies_and_comes_back(alg):
     signing, verifying, _ = KEYS[alg]
     text = sign_jws(PAYLOAD, typ="at+jwt", key=signing)
     unverified_token = parse_unverified(text)
-    assert (unverified_token.typ, unverified_token.alg, unverified_token.kid) == ("at+jwt", alg, signing.kid)
+    assert (unverified_token.typ, unverified_token.alg, unverified_token.kid) == (
+        "at+jwt",
+        alg,
+        signing.kid,
+    )
     assert check(text, key=verifying, algorithms=(alg,)) == PAYLOAD
 
 
@@ -130,7 +141,9 @@ FORMS = [
 ]
 
 
-@pytest.mark.parametrize(("text", "reason"), [case[:2] for case in FORMS], ids=[case[2] for case in FORMS])
+@pytest.mark.parametrize(
+    ("text", "reason"), [case[:2] for case in FORMS], ids=[case[2] for case in FORMS]
+)
 def test_every_other_form_is_refused_before_anything_is_believed(text, reason):
     assert reason_of(parse_unverified, text) == reason
 
@@ -153,8 +166,14 @@ def test_another_type_is_refused(typ):
 def test_an_algorithm_must_be_on_the_list_and_be_the_keys_own():
     eddsa_signing, eddsa_verifying, _ = KEYS["EdDSA"]
     text = sign_jws(PAYLOAD, typ="at+jwt", key=eddsa_signing)
-    assert reason_of(check, text, key=eddsa_verifying, algorithms=("ES256",)) == "algorithm_not_allowed"
-    assert reason_of(check, text, key=VERIFYING, algorithms=("ES256", "EdDSA")) == "algorithm_not_allowed"
+    assert (
+        reason_of(check, text, key=eddsa_verifying, algorithms=("ES256",))
+        == "algorithm_not_allowed"
+    )
+    assert (
+        reason_of(check, text, key=VERIFYING, algorithms=("ES256", "EdDSA"))
+        == "algorithm_not_allowed"
+    )
     assert check(text, key=eddsa_verifying, algorithms=("EdDSA",)) == PAYLOAD
 
 
@@ -164,7 +183,10 @@ def test_without_a_key_nothing_is_good():
 
 def test_a_signature_of_another_key_is_refused():
     _, stranger, _ = make_signing_key()
-    assert reason_of(check, TOKEN, key=VerifyingKey(VERIFYING.kid, "ES256", stranger.key)) == "bad_signature"
+    assert (
+        reason_of(check, TOKEN, key=VerifyingKey(VERIFYING.kid, "ES256", stranger.key))
+        == "bad_signature"
+    )
 
 
 @pytest.mark.parametrize("alg", ALGORITHMS)
@@ -173,18 +195,29 @@ def test_every_changed_part_spoils_the_signature(alg):
     header, body, signature = sign_jws(PAYLOAD, typ="at+jwt", key=signing).split(".")
     other = unsigned_part({"a": "other"})
     flipped = ("B" if signature[0] != "B" else "C") + signature[1:]
-    for text in (f"{header}.{other}.{signature}", f"{header}.{body}.{flipped}", f"{header}.{body}.{signature[:-4]}", f"{header}.{body}.a"):
+    for text in (
+        f"{header}.{other}.{signature}",
+        f"{header}.{body}.{flipped}",
+        f"{header}.{body}.{signature[:-4]}",
+        f"{header}.{body}.a",
+    ):
         assert reason_of(verify_bytes, text, alg=alg, key=verifying.key) == "bad_signature"
 
 
-@pytest.mark.parametrize("body", [b"[]", b"1", b"null", b'"text"', b"", b"\xff", b"[" * 10_000], ids=lambda body: repr(body[:8]))
+@pytest.mark.parametrize(
+    "body",
+    [b"[]", b"1", b"null", b'"text"', b"", b"\xff", b"[" * 10_000],
+    ids=lambda body: repr(body[:8]),
+)
 def test_a_signed_payload_must_be_a_json_object(body):
     text = _sign_raw(body or b" ")
     assert reason_of(check, text) == "malformed_token"
 
 
 def _sign_raw(body: bytes) -> str:
-    return jwt.PyJWS().encode(body, SIGNING.private_key, algorithm="ES256", headers={"typ": "at+jwt", "kid": SIGNING.kid})
+    return jwt.PyJWS().encode(
+        body, SIGNING.private_key, algorithm="ES256", headers={"typ": "at+jwt", "kid": SIGNING.kid}
+    )
 
 
 def test_a_token_never_shows_in_a_traceback():
@@ -194,8 +227,19 @@ def test_a_token_never_shows_in_a_traceback():
 def test_the_whole_check_gives_the_claims():
     claims = make_claims()
     unverified_token = parse_unverified(sign_jws(build_payload(claims), typ="at+jwt", key=SIGNING))
-    values: dict[str, Any] = {"key": VERIFYING, "algorithms": {"ES256"}, "issuer": ISSUER, "now": float(seconds(NOW)), "leeway": 0.0}
+    values: dict[str, Any] = {
+        "key": VERIFYING,
+        "algorithms": {"ES256"},
+        "issuer": ISSUER,
+        "now": float(seconds(NOW)),
+        "leeway": 0.0,
+    }
     assert check_token(unverified_token, audience="api", **values) == claims
     assert check_token(unverified_token, audience=None, **values) == claims
-    assert reason_of(check_token, unverified_token, audience="billing", **values) == "wrong_audience"
-    assert reason_of(check_token, unverified_token, audience="api", **values | {"key": None}) == "unknown_kid"
+    assert (
+        reason_of(check_token, unverified_token, audience="billing", **values) == "wrong_audience"
+    )
+    assert (
+        reason_of(check_token, unverified_token, audience="api", **values | {"key": None})
+        == "unknown_kid"
+    )

@@ -38,7 +38,12 @@ async def test_who_has_tried_too_many_unknown_keys_waits_for_the_next_minute(gua
     clock.now = 130.5
     with pytest.raises(RateLimitedError) as caught:
         await guard.check(NEW, "net")
-    assert (caught.value.policy, caught.value.limit, caught.value.window, caught.value.retry_after) == ("unknown-keys", 3, 60, 50)
+    assert (
+        caught.value.policy,
+        caught.value.limit,
+        caught.value.window,
+        caught.value.retry_after,
+    ) == ("unknown-keys", 3, 60, 50)
     clock.now = 180.0
     await guard.check(NEW, "net")
     guard.note_unknown("net")
@@ -57,7 +62,9 @@ def test_memory_is_bounded(guard, monkeypatch):
         guard.note_known(bytes([number]) * 32)
         guard.note_unknown(f"net {number}")
     assert len(guard._known) + len(guard._known_before) == 3
-    assert [guard._is_known(bytes([number]) * 32) for number in range(10)] == [False] * 7 + [True] * 3
+    assert [guard._is_known(bytes([number]) * 32) for number in range(10)] == [False] * 7 + [
+        True
+    ] * 3
     assert len(guard._unknown) <= 2
     guard.note_known(bytes([9]) * 32)
     assert len(guard._known) == 1

@@ -52,30 +52,48 @@ ANSWERS: list[tuple[BearerError, int, str, dict[str, str]]] = [
         MalformedAuthorizationError("x"),
         400,
         "invalid_request",
-        {"WWW-Authenticate": 'Bearer error="invalid_request", error_description="send one header: Authorization, Bearer, one token"'},
+        {
+            "WWW-Authenticate": 'Bearer error="invalid_request", error_description="send one header: Authorization, Bearer, one token"'
+        },
     ),
     (
         InvalidTokenError("wrong_audience"),
         401,
         "invalid_token",
-        {"WWW-Authenticate": 'Bearer error="invalid_token", error_description="the access token is invalid, expired or revoked"'},
+        {
+            "WWW-Authenticate": 'Bearer error="invalid_token", error_description="the access token is invalid, expired or revoked"'
+        },
     ),
     (
         InsufficientScopeError("a:b c:d"),
         403,
         "insufficient_scope",
-        {"WWW-Authenticate": 'Bearer error="insufficient_scope", error_description="the access token lacks a capability", scope="a:b c:d"'},
+        {
+            "WWW-Authenticate": 'Bearer error="insufficient_scope", error_description="the access token lacks a capability", scope="a:b c:d"'
+        },
     ),
     (VerifierUnavailableError("no_keys"), 503, "temporarily_unavailable", {"Retry-After": "5"}),
 ]
 
 
-@pytest.mark.parametrize(("error", "status", "code", "headers"), ANSWERS, ids=[code for _, _, code, _ in ANSWERS])
-def test_every_refusal_has_the_answer_of_rfc_6750_and_a_problem_document(error, status, code, headers):
+@pytest.mark.parametrize(
+    ("error", "status", "code", "headers"), ANSWERS, ids=[code for _, _, code, _ in ANSWERS]
+)
+def test_every_refusal_has_the_answer_of_rfc_6750_and_a_problem_document(
+    error, status, code, headers
+):
     answer = build_answer(error)
-    assert (answer.status, answer.headers) == (status, {**headers, "Content-Type": "application/problem+json"})
+    assert (answer.status, answer.headers) == (
+        status,
+        {**headers, "Content-Type": "application/problem+json"},
+    )
     problem = json.loads(answer.body)
-    assert problem == {"type": f"urn:tokensvc:problem:{code}", "title": error.public_message, "status": status, "code": code}
+    assert problem == {
+        "type": f"urn:tokensvc:problem:{code}",
+        "title": error.public_message,
+        "status": status,
+        "code": code,
+    }
     assert error.reason == code or error.reason not in answer.body.decode() + str(answer.headers)
 
 
@@ -90,5 +108,9 @@ def test_all_capabilities_that_are_needed_must_be_there():
 
 def test_who_is_authorized_is_known_by_name():
     issuer = FakeIssuer()
-    claims = authorize(issuer.verifier(), [f"Bearer {issuer.token(scope='orders:read', sub='acct_me')}"], ["orders:read"])
+    claims = authorize(
+        issuer.verifier(),
+        [f"Bearer {issuer.token(scope='orders:read', sub='acct_me')}"],
+        ["orders:read"],
+    )
     assert (claims.sub, claims.scope) == ("acct_me", ("orders:read",))

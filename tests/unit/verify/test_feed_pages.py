@@ -27,7 +27,9 @@ def changed(**changes: Any) -> Callable[[SimulatedIssuer], str]:
 
     def lie(issuer: SimulatedIssuer) -> str:
         payload = build_page_payload(issuer.build_page(issuer.log.head)) | changes
-        return issuer.sign_page({name: value for name, value in payload.items() if value is not ...})
+        return issuer.sign_page(
+            {name: value for name, value in payload.items() if value is not ...}
+        )
 
     return lie
 
@@ -43,7 +45,9 @@ def by_stranger_under_our_kid(issuer: SimulatedIssuer) -> str:
 
 
 def replayed(issuer: SimulatedIssuer) -> str:
-    return issuer.sign_page(replace(issuer.build_page(None), issued_at=int(issuer.now()) - 8, entries=()))
+    return issuer.sign_page(
+        replace(issuer.build_page(None), issued_at=int(issuer.now()) - 8, entries=())
+    )
 
 
 def gapped(issuer: SimulatedIssuer) -> str:
@@ -61,7 +65,9 @@ def the_jwks(issuer: SimulatedIssuer) -> str:
 
 def unsigned(issuer: SimulatedIssuer) -> str:
     header = {"typ": DENYLIST_PAGE[0], "alg": "none", "kid": issuer.signer.kid}
-    return f"{unsigned_part(header)}.{unsigned_part(build_page_payload(issuer.build_page(None)))}.AAAA"
+    return (
+        f"{unsigned_part(header)}.{unsigned_part(build_page_payload(issuer.build_page(None)))}.AAAA"
+    )
 
 
 def a_token(issuer: SimulatedIssuer) -> str:
@@ -90,7 +96,11 @@ LIES: dict[str, tuple[Callable[[SimulatedIssuer], str], str, bool]] = {
     "from the future": (changed(iat=START + 33, exp=START + 93), "page_out_of_date", True),
     "of another issuer": (changed(iss="http://other.example"), "wrong_issuer", True),
     "without entries": (changed(entries=...), "malformed_page", True),
-    "with a malformed entry": (changed(entries=[{"jti": "j", "exp": "soon"}]), "malformed_page", True),
+    "with a malformed entry": (
+        changed(entries=[{"jti": "j", "exp": "soon"}]),
+        "malformed_page",
+        True,
+    ),
     "of an unreal time": (changed(iat=10**400), "malformed_page", True),
     "of an unreal end": (changed(exp=10**400), "malformed_page", True),
 }
@@ -110,7 +120,11 @@ async def test_a_lie_changes_nothing_and_the_next_good_page_mends_it(lie, reason
     await verifier._jwks.fetch_once()
     await verifier._feed.poll_once()
     before = verifier.status()
-    assert (before.denylist_cursor, before.denylist_entries, before.denylist_error) == (str(issuer.log.head), 1, None)
+    assert (before.denylist_cursor, before.denylist_entries, before.denylist_error) == (
+        str(issuer.log.head),
+        1,
+        None,
+    )
 
     await asyncio.sleep(2)
     text = lie(issuer)
@@ -126,7 +140,11 @@ async def test_a_lie_changes_nothing_and_the_next_good_page_mends_it(lie, reason
     await verifier._feed.poll_once()
     assert issuer.pages_asked[-1] == (None if asks_for_all else before.denylist_cursor)
     mended = verifier.status()
-    assert (mended.denylist_cursor, mended.denylist_entries, mended.denylist_error) == (str(issuer.log.head), 2, None)
+    assert (mended.denylist_cursor, mended.denylist_entries, mended.denylist_error) == (
+        str(issuer.log.head),
+        2,
+        None,
+    )
     assert mended.denylist_age == 0
 
 
@@ -171,7 +189,11 @@ async def test_after_a_failover_own_entries_are_kept_and_the_reset_is_reported(c
     await asyncio.sleep(1)
     await verifier._feed.poll_once()
     status = verifier.status()
-    assert (status.denylist_resets, status.denylist_entries, status.denylist_cursor) == (1, 3, str(issuer.log.head))
+    assert (status.denylist_resets, status.denylist_entries, status.denylist_cursor) == (
+        1,
+        3,
+        str(issuer.log.head),
+    )
     assert "the issuer's denylist went back" in caplog.text
     for token in (lost_token, new_token):
         with pytest.raises(InvalidTokenError, match="invalid, expired or revoked"):

@@ -32,7 +32,11 @@ async def serve():
 
 def answer(body=b"{}", status=200, **headers):
     async def handler(_request):
-        return web.Response(body=body, status=status, headers={name.replace("_", "-"): value for name, value in headers.items()})
+        return web.Response(
+            body=body,
+            status=status,
+            headers={name.replace("_", "-"): value for name, value in headers.items()},
+        )
 
     return handler
 
@@ -56,7 +60,9 @@ async def test_a_jwks_comes_with_its_etag_and_age(serve, cache_control, age):
     assert (got.document, got.etag, got.max_age) == (b'{"keys":[]}', '"e"', age)
 
 
-@pytest.mark.parametrize(("age", "seconds"), [("70", 70), ("0", 0), ("", 0), ("-1", 0), ("1e9", 0), ("soon", 0)])
+@pytest.mark.parametrize(
+    ("age", "seconds"), [("70", 70), ("0", 0), ("", 0), ("-1", 0), ("1e9", 0), ("soon", 0)]
+)
 async def test_a_jwks_from_a_cache_says_how_long_it_lay_there(serve, age, seconds):
     url = await serve(answer(Age=age))
     async with Fetcher(timeout=5) as fetcher:
@@ -121,7 +127,11 @@ async def give():
     return "to.ke.n"
 
 
-@pytest.mark.parametrize("feed_token", [give, lambda: "to.ke.n", lambda: give()], ids=["async", "plain", "plain that gives a coroutine"])
+@pytest.mark.parametrize(
+    "feed_token",
+    [give, lambda: "to.ke.n", lambda: give()],
+    ids=["async", "plain", "plain that gives a coroutine"],
+)
 async def test_a_token_is_shown_to_the_feed_and_to_it_alone(serve, feed_token):
     shown = []
 
@@ -137,8 +147,7 @@ async def test_a_token_is_shown_to_the_feed_and_to_it_alone(serve, feed_token):
 
 
 def fail():
-    msg = "secret"
-    raise ValueError(msg)
+    raise ValueError("secret")
 
 
 @pytest.mark.parametrize(
@@ -163,7 +172,10 @@ async def test_a_token_that_is_not_to_be_had_is_a_fetch_that_failed(serve, feed_
 async def test_an_answer_that_is_too_large_is_cut_off(serve, packed):
     fits, exceeds = b"a" * MAX_JWKS_BYTES, b"a" * (MAX_JWKS_BYTES + 1)
     headers = {"Content_Encoding": "gzip"} if packed else {}
-    urls = [await serve(answer(gzip.compress(body) if packed else body, **headers)) for body in (fits, exceeds)]
+    urls = [
+        await serve(answer(gzip.compress(body) if packed else body, **headers))
+        for body in (fits, exceeds)
+    ]
     async with Fetcher(timeout=5) as fetcher:
         assert (await fetcher.fetch_jwks(urls[0], None)).document == fits
         with pytest.raises(FetchError, match="larger than 262144 bytes"):
@@ -200,7 +212,14 @@ async def test_a_fetcher_that_is_not_open_fetches_nothing():
 
 
 @pytest.mark.parametrize(
-    "url", ["https://auth.example.com/x", "http://127.0.0.1:8080/x", "http://localhost/x", "http://[::1]:80/x", "HTTP://LOCALHOST"]
+    "url",
+    [
+        "https://auth.example.com/x",
+        "http://127.0.0.1:8080/x",
+        "http://localhost/x",
+        "http://[::1]:80/x",
+        "HTTP://LOCALHOST",
+    ],
 )
 def test_https_or_loopback_is_taken(url):
     assert check_url(url) == url

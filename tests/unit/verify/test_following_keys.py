@@ -20,7 +20,10 @@ async def test_keys_are_refreshed_before_their_age_runs_out():
     issuer = SimulatedIssuer(max_age=300)
     async with issuer.make_verifier():
         await asyncio.sleep(3600)
-    gaps = [after - before for before, after in zip(issuer.jwks_asked_at, issuer.jwks_asked_at[1:], strict=False)]
+    gaps = [
+        after - before
+        for before, after in zip(issuer.jwks_asked_at, issuer.jwks_asked_at[1:], strict=False)
+    ]
     assert len(gaps) >= 14
     assert all(216 <= gap <= 240 for gap in gaps)
 
@@ -79,7 +82,13 @@ async def test_keys_outlive_an_outage_up_to_the_ceiling(ceiling, ends):
 
 @pytest.mark.parametrize(
     "document",
-    [b"", b"<html>", b'{"keys":[]}', b'{"keys":[{"kty":"oct","k":"AAAA","kid":"k","alg":"HS256"}]}', b'{"keys":' + b"[" * 100_000],
+    [
+        b"",
+        b"<html>",
+        b'{"keys":[]}',
+        b'{"keys":[{"kty":"oct","k":"AAAA","kid":"k","alg":"HS256"}]}',
+        b'{"keys":' + b"[" * 100_000,
+    ],
     ids=["nothing", "a web page", "no keys", "no usable key", "nested too deep"],
 )
 @simulated
@@ -163,7 +172,10 @@ async def test_unknown_kids_cause_no_fetch_while_the_issuer_is_away():
         for number in range(6000):
             reason_of(verifier, token_of(f"random{number}"))
             await asyncio.sleep(0.1)
-        assert len(issuer.jwks_asked_at) - asked <= (asyncio.get_running_loop().time() - began) / 15 + 6
+        assert (
+            len(issuer.jwks_asked_at) - asked
+            <= (asyncio.get_running_loop().time() - began) / 15 + 6
+        )
         assert len(issuer.jwks_asked_at) - asked >= 600 / 30
 
 
@@ -214,7 +226,10 @@ async def test_a_removed_key_is_refused_within_max_age():
         issuer.rotate()
         issuer.withdraw(old.kid)
         await asyncio.sleep(300)
-        assert (reason_of(verifier, remembered), reason_of(verifier, fresh)) == ("unknown_kid", "unknown_kid")
+        assert (reason_of(verifier, remembered), reason_of(verifier, fresh)) == (
+            "unknown_kid",
+            "unknown_kid",
+        )
 
 
 @simulated
@@ -224,7 +239,9 @@ async def test_a_kid_that_names_another_key_now_takes_no_remembered_token_along(
         token, _ = issuer.issue(exp=START + 3600)
         assert reason_of(verifier, token) is None
         _, _, jwk = make_signing_key()
-        issuer.jwks_lie = build_jwks([jwk | {"kid": issuer.signer.kid}, issuer.published[0] | {"kid": "another"}])
+        issuer.jwks_lie = build_jwks(
+            [jwk | {"kid": issuer.signer.kid}, issuer.published[0] | {"kid": "another"}]
+        )
         await asyncio.sleep(300)
         assert len(verifier.status().kids) == 2
         assert reason_of(verifier, token) == "bad_signature"

@@ -79,11 +79,26 @@ async def client(issuer):
     verifier = issuer.verifier()
     app = web.Application(middlewares=[auth_middleware(verifier)])
     app.cleanup_ctx.append(follow(verifier))
-    for path, handler in {"/health": health, "/me": whoami, "/read": read, "/delete": delete, "/stacked": stacked}.items():
+    for path, handler in {
+        "/health": health,
+        "/me": whoami,
+        "/read": read,
+        "/delete": delete,
+        "/stacked": stacked,
+    }.items():
         app.router.add_get(path, handler)
-    for path, handler in {"/partial": functools.partial(delete), "/wrapped": logged(delete), "/wrapped-open": logged(health)}.items():
+    for path, handler in {
+        "/partial": functools.partial(delete),
+        "/wrapped": logged(delete),
+        "/wrapped-open": logged(health),
+    }.items():
         app.router.add_get(path, handler)
-    for path, view in {"/orders": Orders, "/methods": Methods, "/open": Open, "/inherits": InheritsOpen}.items():
+    for path, view in {
+        "/orders": Orders,
+        "/methods": Methods,
+        "/open": Open,
+        "/inherits": InheritsOpen,
+    }.items():
         app.router.add_view(path, view)
     async with TestClient(TestServer(app)) as made:
         yield made
@@ -167,7 +182,9 @@ async def test_why_a_token_was_refused_is_only_logged(client, issuer, caplog):
 async def test_a_path_cannot_write_lines_into_the_log(client, caplog):
     caplog.set_level("INFO", logger="tokensvc.verify.bearer")
     await client.get("/nowhere%0A2026 root: all is well")
-    (message,) = [record.getMessage() for record in caplog.records if record.name == "tokensvc.verify.bearer"]
+    (message,) = [
+        record.getMessage() for record in caplog.records if record.name == "tokensvc.verify.bearer"
+    ]
     assert "\n" not in message
 
 

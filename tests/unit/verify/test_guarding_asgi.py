@@ -57,7 +57,10 @@ def issuer():
 
 @pytest.fixture
 def within(issuer):
-    return Starlette(routes=ROUTES, middleware=[Middleware(BearerAuthMiddleware, issuer.verifier(), public={"/health"})])
+    return Starlette(
+        routes=ROUTES,
+        middleware=[Middleware(BearerAuthMiddleware, issuer.verifier(), public={"/health"})],
+    )
 
 
 @pytest.fixture(params=["around", "within"])
@@ -69,7 +72,9 @@ def app(request, issuer, within):
 
 @pytest.fixture
 async def client(app):
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://orders") as made:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://orders"
+    ) as made:
         yield made
 
 
@@ -97,11 +102,17 @@ async def test_a_good_token_opens_and_its_claims_are_at_hand(client, issuer):
 
 
 async def test_a_token_that_lacks_a_capability_is_told_which(within, issuer):
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(within), base_url="http://orders") as client:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(within), base_url="http://orders"
+    ) as client:
         answer = await client.get("/delete", headers=bearer(issuer.token(scope="orders:read")))
         assert answer.status_code == 403
         assert 'scope="orders:read orders:delete"' in answer.headers["WWW-Authenticate"]
-        assert (await client.get("/delete", headers=bearer(issuer.token(scope="orders:delete orders:read")))).text == "gone"
+        assert (
+            await client.get(
+                "/delete", headers=bearer(issuer.token(scope="orders:delete orders:read"))
+            )
+        ).text == "gone"
 
 
 async def test_a_bad_token_is_refused_and_the_log_says_why(client, issuer, caplog):
@@ -158,10 +169,19 @@ def headers_of(token: str) -> list[tuple[bytes, bytes]]:
 
 async def test_a_websocket_needs_a_token_too(app, issuer):
     connect = {"type": "websocket.connect"}
-    sent = await call(app, scope_of("websocket", path="/socket", headers=headers_of(issuer.token())), connect)
+    sent = await call(
+        app, scope_of("websocket", path="/socket", headers=headers_of(issuer.token())), connect
+    )
     assert [message.get("text") for message in sent] == [None, ACCOUNT, None]
-    sent = await call(app, scope_of("websocket", path="/socket", extensions={"websocket.http.response": {}}), connect)
-    assert [message["type"] for message in sent] == ["websocket.http.response.start", "websocket.http.response.body"]
+    sent = await call(
+        app,
+        scope_of("websocket", path="/socket", extensions={"websocket.http.response": {}}),
+        connect,
+    )
+    assert [message["type"] for message in sent] == [
+        "websocket.http.response.start",
+        "websocket.http.response.body",
+    ]
     assert (sent[0]["status"], dict(sent[0]["headers"])[b"www-authenticate"]) == (401, b"Bearer")
 
 
@@ -192,20 +212,28 @@ async def test_the_verifier_runs_as_long_as_an_application_that_knows_no_lifespa
         raise NotImplementedError(scope["type"])
 
     sent = await call(BearerAuthMiddleware(app, verifier), {"type": "lifespan"}, STARTUP, SHUTDOWN)
-    assert [message["type"] for message in sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert [message["type"] for message in sent] == [
+        "lifespan.startup.complete",
+        "lifespan.shutdown.complete",
+    ]
     assert verifier._tasks is None
 
 
 async def test_the_lifespan_of_an_application_is_passed_on(app):
     sent = await call(app, {"type": "lifespan", "app": app, "state": {}}, STARTUP, SHUTDOWN)
-    assert [message["type"] for message in sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert [message["type"] for message in sent] == [
+        "lifespan.startup.complete",
+        "lifespan.shutdown.complete",
+    ]
 
 
 async def test_an_application_that_ignores_lifespan_is_answered_for(issuer):
     async def app(_scope, _receive, _send):
         await asyncio.sleep(0)
 
-    sent = await call(BearerAuthMiddleware(app, issuer.verifier()), {"type": "lifespan"}, STARTUP, SHUTDOWN)
+    sent = await call(
+        BearerAuthMiddleware(app, issuer.verifier()), {"type": "lifespan"}, STARTUP, SHUTDOWN
+    )
     assert len(sent) == 2
 
 

@@ -39,7 +39,10 @@ async def health() -> str:
 
 
 def build_client(*, with_handlers: bool = True) -> httpx.AsyncClient:
-    app = FastAPI(lifespan=bearer.lifespan, exception_handlers=bearer.exception_handlers if with_handlers else None)
+    app = FastAPI(
+        lifespan=bearer.lifespan,
+        exception_handlers=bearer.exception_handlers if with_handlers else None,
+    )
     app.include_router(routes)
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://orders")
 
@@ -62,7 +65,9 @@ def bearer_of(token):
 
 async def test_a_good_token_opens_and_its_claims_are_at_hand(client, issuer):
     assert (await client.get("/me", headers=bearer_of(issuer.token()))).json() == {"sub": ACCOUNT}
-    assert (await client.get("/orders", headers=bearer_of(issuer.token(scope="orders:read")))).json() == ["orders:read"]
+    assert (
+        await client.get("/orders", headers=bearer_of(issuer.token(scope="orders:read")))
+    ).json() == ["orders:read"]
     assert (await client.get("/health")).json() == "well"
 
 

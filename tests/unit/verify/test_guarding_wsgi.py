@@ -34,10 +34,22 @@ def issuer():
 
 @pytest.fixture
 def get(issuer):
-    app = validator(BearerAuthMiddleware(validator(orders), issuer.verifier(), public={"/health", "/app/health"}))
+    app = validator(
+        BearerAuthMiddleware(
+            validator(orders), issuer.verifier(), public={"/health", "/app/health"}
+        )
+    )
 
-    def call(path: str, authorization: str | None = None, **more: Any) -> tuple[str, dict[str, str], bytes]:
-        environ: dict[str, Any] = {"SCRIPT_NAME": "", "PATH_INFO": path, "QUERY_STRING": "", "wsgi.input": io.BytesIO(), **more}
+    def call(
+        path: str, authorization: str | None = None, **more: Any
+    ) -> tuple[str, dict[str, str], bytes]:
+        environ: dict[str, Any] = {
+            "SCRIPT_NAME": "",
+            "PATH_INFO": path,
+            "QUERY_STRING": "",
+            "wsgi.input": io.BytesIO(),
+            **more,
+        }
         if authorization is not None:
             environ["HTTP_AUTHORIZATION"] = authorization
         setup_testing_defaults(environ)
@@ -78,7 +90,9 @@ def test_a_good_token_opens_and_its_claims_are_at_hand(get, issuer):
     assert get("/me", f"Bearer {issuer.token()}")[::2] == ("200 OK", ACCOUNT.encode())
 
 
-@pytest.mark.parametrize(("path", "scope"), [("/delete", "orders:delete"), ("/late", "orders:late")])
+@pytest.mark.parametrize(
+    ("path", "scope"), [("/delete", "orders:delete"), ("/late", "orders:late")]
+)
 def test_a_token_that_lacks_a_capability_is_told_which(get, issuer, path, scope):
     status, headers, _ = get(path, f"Bearer {issuer.token(scope='orders:read')}")
     assert status == "403 Forbidden"

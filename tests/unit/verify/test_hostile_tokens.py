@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import (
+    decode_dss_signature,
+    encode_dss_signature,
+)
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.factories import ISSUER, make_claims, make_signing_key
 from tests.simulator import START, SimulatedIssuer, encode_part, simulated, unsigned_part
@@ -46,11 +49,15 @@ class World:
     def raw(self, header: dict[str, Any], body: bytes) -> str:
         """Sign any bytes under any header, with the issuer's own key."""
         signed = f"{unsigned_part(header)}.{encode_part(body)}"
-        signature = jwt.get_algorithm_by_name("ES256").sign(signed.encode(), self.issuer.signer.private_key)
+        signature = jwt.get_algorithm_by_name("ES256").sign(
+            signed.encode(), self.issuer.signer.private_key
+        )
         return f"{signed}.{encode_part(signature)}"
 
     def token(self, header: dict[str, Any] | None = None, **claims: Any) -> str:
-        payload = {name: value for name, value in (self.payload | claims).items() if value is not ...}
+        payload = {
+            name: value for name, value in (self.payload | claims).items() if value is not ...
+        }
         return self.raw(self.header | (header or {}), json.dumps(payload).encode())
 
 
@@ -63,7 +70,9 @@ async def make_world() -> World:
 
 
 def unsigned(alg: str, signature: str) -> Callable[[World], str]:
-    return lambda world: f"{unsigned_part(world.header | {'alg': alg})}.{unsigned_part(world.payload)}.{signature}"
+    return lambda world: (
+        f"{unsigned_part(world.header | {'alg': alg})}.{unsigned_part(world.payload)}.{signature}"
+    )
 
 
 def hmac_with(alg: str, secret: Callable[[World], bytes]) -> Callable[[World], str]:
@@ -147,10 +156,19 @@ SECRETS: dict[str, Callable[[World], bytes]] = {
     "nothing": lambda _: b"",
 }
 TABLE: dict[str, tuple[Callable[[World], str], str]] = {
-    **{f"alg {alg} and an empty signature": (unsigned(alg, ""), "malformed_token") for alg in NONE_CASES},
-    **{f"alg {alg} and some signature": (unsigned(alg, "AAAA"), "algorithm_not_allowed") for alg in NONE_CASES},
     **{
-        f"{alg} with our public key as secret, {name}": (hmac_with(alg, secret), "algorithm_not_allowed")
+        f"alg {alg} and an empty signature": (unsigned(alg, ""), "malformed_token")
+        for alg in NONE_CASES
+    },
+    **{
+        f"alg {alg} and some signature": (unsigned(alg, "AAAA"), "algorithm_not_allowed")
+        for alg in NONE_CASES
+    },
+    **{
+        f"{alg} with our public key as secret, {name}": (
+            hmac_with(alg, secret),
+            "algorithm_not_allowed",
+        )
         for alg in ("HS256", "HS384", "HS512")
         for name, secret in SECRETS.items()
     },
@@ -174,14 +192,22 @@ TABLE: dict[str, tuple[Callable[[World], str], str]] = {
     "four parts": (around(after=".AAAA"), "malformed_token"),
     "over 16 KiB": (claim(more="x" * 16_384), "malformed_token"),
     "typ missing": (
-        lambda world: world.raw({"alg": "ES256", "kid": world.issuer.signer.kid}, json.dumps(world.payload).encode()),
+        lambda world: world.raw(
+            {"alg": "ES256", "kid": world.issuer.signer.kid}, json.dumps(world.payload).encode()
+        ),
         "bad_header",
     ),
     "typ JWT": (headed(typ="JWT"), "wrong_type"),
     "typ list": (headed(typ=["at+jwt"]), "bad_header"),
     "typ of a page": (headed(typ="denylist+jwt"), "wrong_type"),
-    "denylist page as token": (lambda world: world.issuer.sign_page(world.issuer.build_page(None)), "wrong_type"),
-    "denylist page under our typ": (lambda world: world.issuer.sign_page(world.issuer.build_page(None), typ="at+jwt"), "bad_claim_aud"),
+    "denylist page as token": (
+        lambda world: world.issuer.sign_page(world.issuer.build_page(None)),
+        "wrong_type",
+    ),
+    "denylist page under our typ": (
+        lambda world: world.issuer.sign_page(world.issuer.build_page(None), typ="at+jwt"),
+        "bad_claim_aud",
+    ),
     "crit": (headed(crit=["exp"]), "unknown_critical_header"),
     "b64 false": (headed(b64=False), "unknown_critical_header"),
     "zip": (headed(zip="DEF"), "unknown_critical_header"),
@@ -218,7 +244,10 @@ TABLE: dict[str, tuple[Callable[[World], str], str]] = {
     "number of 5,000 digits": (body(b'{"exp":' + b"9" * 5000 + b"}"), "malformed_token"),
     "payload in bad UTF-8": (body(b'{"iss":"\xff"}'), "malformed_token"),
     "payload with BOM": (body(b"\xef\xbb\xbf{}"), "malformed_token"),
-    "payload 10,000 deep": (body(b'{"a":' + b"[" * 10_000 + b"]" * 10_000 + b"}"), "malformed_token"),
+    "payload 10,000 deep": (
+        body(b'{"a":' + b"[" * 10_000 + b"]" * 10_000 + b"}"),
+        "malformed_token",
+    ),
     "payload list": (body(b"[]"), "malformed_token"),
     "payload empty object": (body(b"{}"), "wrong_issuer"),
     "API key": (lambda _: "tsk-0123456789ABCDEFGHIJKLMNOPabcdef", "malformed_token"),
@@ -245,7 +274,9 @@ def twin(token: str) -> str:
     """The other signature that every ECDSA verifier takes: (r, n - s)."""
     signed, _, signature = token.rpartition(".")
     raw = base64.urlsafe_b64decode(signature + "==")
-    return f"{signed}.{encode_part(raw[:32] + (P256_ORDER - int.from_bytes(raw[32:])).to_bytes(32))}"
+    return (
+        f"{signed}.{encode_part(raw[:32] + (P256_ORDER - int.from_bytes(raw[32:])).to_bytes(32))}"
+    )
 
 
 def other_last_letter(token: str) -> str:
@@ -254,7 +285,11 @@ def other_last_letter(token: str) -> str:
     return token[:-1] + alphabet[alphabet.index(token[-1]) ^ 1]
 
 
-@pytest.mark.parametrize("rewrite", [twin, other_last_letter, lambda token: token], ids=["(r, n-s)", "last letter", "as it is"])
+@pytest.mark.parametrize(
+    "rewrite",
+    [twin, other_last_letter, lambda token: token],
+    ids=["(r, n-s)", "last letter", "as it is"],
+)
 @pytest.mark.parametrize("seen", [True, False], ids=["seen before", "never seen"])
 @simulated
 async def test_a_revoked_token_stays_revoked_however_it_is_written(rewrite, seen):

@@ -16,7 +16,15 @@ from tests.simulator import START, SimulatedIssuer, reason_of, simulated
 
 from tokensvc.core.denylist import Denylist, Position, Revocation
 from tokensvc.core.jwks import build_jwks
-from tokensvc.verify.snapshot import FeedSnapshot, JwksSnapshot, Snapshot, SnapshotError, build_snapshot, load_snapshot, parse_snapshot
+from tokensvc.verify.snapshot import (
+    FeedSnapshot,
+    JwksSnapshot,
+    Snapshot,
+    SnapshotError,
+    build_snapshot,
+    load_snapshot,
+    parse_snapshot,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,7 +132,9 @@ async def test_a_page_from_before_the_restart_is_still_refused_after_it(path):
 
 
 @simulated
-async def test_an_issuer_restored_from_a_backup_during_the_restart_loses_no_revocation(path, caplog):
+async def test_an_issuer_restored_from_a_backup_during_the_restart_loses_no_revocation(
+    path, caplog
+):
     issuer = SimulatedIssuer()
     revoked = await live_once(issuer, path)
     issuer.fail_over(0)
@@ -264,13 +274,19 @@ DAMAGE: dict[str, tuple[bytes, str]] = {
     "a web page": (b"<html>\n</html>\n", "damaged"),
     "binary": (b"\xff\x00" * 100, "damaged"),
     "cut off": (sealed(head(), [{"jti": "j", "exp": START}])[:-70], "damaged"),
-    "a line taken out": (b"".join(sealed(head(), [{"jti": "j", "exp": START}]).splitlines(keepends=True)[::2]), "damaged"),
+    "a line taken out": (
+        b"".join(sealed(head(), [{"jti": "j", "exp": START}]).splitlines(keepends=True)[::2]),
+        "damaged",
+    ),
     "another issuer": (sealed(head(issuer="https://other.example")), "another issuer"),
     "another format": (sealed(head(format=2)), "another version"),
     "no object": (sealed([]), "malformed"),
     "nothing in it": (sealed({}), "malformed"),
     "no JSON": (b"x\n" + sha256(b"x\n").hexdigest().encode(), "malformed"),
-    "nested too deep": (b"[" * 100_000 + b"\n" + sha256(b"[" * 100_000 + b"\n").hexdigest().encode(), "malformed"),
+    "nested too deep": (
+        b"[" * 100_000 + b"\n" + sha256(b"[" * 100_000 + b"\n").hexdigest().encode(),
+        "malformed",
+    ),
     "jwks of another kind": (sealed(head(jwks=[])), "malformed"),
     "document of another kind": (sealed(head(jwks__document=1)), "malformed"),
     "etag of another kind": (sealed(head(jwks__etag=1)), "malformed"),
@@ -290,7 +306,9 @@ DAMAGE: dict[str, tuple[bytes, str]] = {
 
 @pytest.mark.parametrize(("text", "why"), DAMAGE.values(), ids=DAMAGE)
 @simulated
-async def test_a_snapshot_that_cannot_be_used_is_a_warning_and_a_cold_start(path, caplog, text, why):
+async def test_a_snapshot_that_cannot_be_used_is_a_warning_and_a_cold_start(
+    path, caplog, text, why
+):
     path.write_bytes(text)
     issuer = SimulatedIssuer()
     issuer.down = True
@@ -338,15 +356,40 @@ def test_a_file_that_is_not_there_is_no_snapshot(path):
 
 def test_what_is_written_is_read_again():
     denylist = Denylist()
-    denylist.add(Revocation(kind="jti", value=f"jti{number}", exp=START + number) for number in range(2500))
-    denylist.add([Revocation(kind="key", value="key_a", exp=START, upto=START - 1), Revocation(kind="kid", value="k", exp=START)])
-    jwks = JwksSnapshot(document=build_jwks([make_signing_key()[2]]) + b"\xff", etag='"e"', max_age=300.0, confirmed_at=START - 0.5)
-    feed = FeedSnapshot(position=Position(7, "t"), page_issued_at=START, resets=2, confirmed_at=float(START), denylist=denylist)
+    denylist.add(
+        Revocation(kind="jti", value=f"jti{number}", exp=START + number) for number in range(2500)
+    )
+    denylist.add(
+        [
+            Revocation(kind="key", value="key_a", exp=START, upto=START - 1),
+            Revocation(kind="kid", value="k", exp=START),
+        ]
+    )
+    jwks = JwksSnapshot(
+        document=build_jwks([make_signing_key()[2]]) + b"\xff",
+        etag='"e"',
+        max_age=300.0,
+        confirmed_at=START - 0.5,
+    )
+    feed = FeedSnapshot(
+        position=Position(7, "t"),
+        page_issued_at=START,
+        resets=2,
+        confirmed_at=float(START),
+        denylist=denylist,
+    )
     lines = list(build_snapshot(Snapshot(issuer="i", jwks=jwks, feed=feed)))
     assert len(lines) == 1 + 3 + 1
     read = parse_snapshot(b"".join(lines), issuer="i", now=START, leeway=0)
     assert read.feed is not None
     assert (read.jwks, set(read.feed.denylist)) == (jwks, set(denylist))
-    assert (read.feed.position, read.feed.page_issued_at, read.feed.resets) == (feed.position, START, 2)
+    assert (read.feed.position, read.feed.page_issued_at, read.feed.resets) == (
+        feed.position,
+        START,
+        2,
+    )
     nothing = Snapshot(issuer="i", jwks=None, feed=None)
-    assert parse_snapshot(b"".join(build_snapshot(nothing)), issuer="i", now=START, leeway=0) == nothing
+    assert (
+        parse_snapshot(b"".join(build_snapshot(nothing)), issuer="i", now=START, leeway=0)
+        == nothing
+    )

@@ -27,10 +27,22 @@ async def until(condition):
 
 def test_its_tokens_are_good_and_say_what_they_are_told_to():
     issuer = FakeIssuer(issuer="https://auth.example.com", now=lambda: NOON, audience="orders-api")
-    token = issuer.token(scope=("a:b", "c:d"), expires_in=30, sub="acct_me", more="x", origin_jti="before")
+    token = issuer.token(
+        scope=("a:b", "c:d"), expires_in=30, sub="acct_me", more="x", origin_jti="before"
+    )
     claims = issuer.verifier().verify(token)
-    assert (claims.iss, claims.aud, claims.sub, claims.client_id) == ("https://auth.example.com", "orders-api", "acct_me", KEY)
-    assert (claims.scope, claims.iat, claims.exp, claims.origin_jti) == (("a:b", "c:d"), NOON, NOON + 30, "before")
+    assert (claims.iss, claims.aud, claims.sub, claims.client_id) == (
+        "https://auth.example.com",
+        "orders-api",
+        "acct_me",
+        KEY,
+    )
+    assert (claims.scope, claims.iat, claims.exp, claims.origin_jti) == (
+        ("a:b", "c:d"),
+        NOON,
+        NOON + 30,
+        "before",
+    )
     assert read_unverified(token)[1]["more"] == "x"
     assert "jti" not in read_unverified(issuer.token(jti=None))[1]
     assert reason_of(issuer.verifier(audience="billing"), issuer.token(audience="billing")) is None
@@ -52,7 +64,10 @@ def test_a_rotation_keeps_old_tokens_and_a_withdrawn_key_takes_them(fake_issuer,
     after = fake_issuer.token()
     assert (reason_of(fake_verifier, before), reason_of(fake_verifier, after)) == (None, None)
     fake_issuer.withdraw(old.kid)
-    assert (reason_of(fake_verifier, before), reason_of(fake_verifier, after)) == ("unknown_kid", None)
+    assert (reason_of(fake_verifier, before), reason_of(fake_verifier, after)) == (
+        "unknown_kid",
+        None,
+    )
 
 
 def test_an_algorithm_that_the_verifier_was_not_told_of_is_refused(fake_issuer, fake_verifier):
@@ -65,7 +80,13 @@ def test_an_algorithm_that_the_verifier_was_not_told_of_is_refused(fake_issuer, 
 def test_every_kind_of_revocation_is_known_at_once(fake_issuer, fake_verifier, kind):
     token = fake_issuer.token()
     other = fake_issuer.token(sub="acct_other", client_id="key_other")
-    values = {"token": token, "jti": read_unverified(token)[1]["jti"], "key": KEY, "account": ACCOUNT, "kid": fake_issuer.signer.kid}
+    values = {
+        "token": token,
+        "jti": read_unverified(token)[1]["jti"],
+        "key": KEY,
+        "account": ACCOUNT,
+        "kid": fake_issuer.signer.kid,
+    }
     assert reason_of(fake_verifier, token) is None
     fake_issuer.revoke(**{kind: values[kind]})
     assert reason_of(fake_verifier, token) == f"revoked_{kind.replace('token', 'jti')}"
@@ -76,7 +97,11 @@ def test_every_kind_of_revocation_is_known_at_once(fake_issuer, fake_verifier, k
 def test_silence_makes_a_list_stale_until_it_ends(fake_issuer, fake_verifier, fake_token):
     token = fake_token()
     fake_issuer.go_stale()
-    assert reason_of(fake_verifier, token) == reason_of(fake_issuer.verifier(), token) == "denylist_stale"
+    assert (
+        reason_of(fake_verifier, token)
+        == reason_of(fake_issuer.verifier(), token)
+        == "denylist_stale"
+    )
     assert reason_of(fake_issuer.verifier(when_stale="accept"), token) is None
     fake_issuer.revoke(token=token)
     assert reason_of(fake_verifier, token) == "denylist_stale"
@@ -119,7 +144,9 @@ def test_one_verifier_serves_tests_that_have_a_loop_each(fake_issuer, fake_verif
     async def use(*, silent: bool) -> None:
         async with fake_verifier:
             await asyncio.sleep(0.01)
-            assert reason_of(fake_verifier, fake_issuer.token()) == ("denylist_stale" if silent else None)
+            assert reason_of(fake_verifier, fake_issuer.token()) == (
+                "denylist_stale" if silent else None
+            )
 
     asyncio.run(use(silent=False))
     asyncio.run(use(silent=False))
@@ -131,7 +158,10 @@ def test_one_verifier_serves_tests_that_have_a_loop_each(fake_issuer, fake_verif
 async def test_it_serves_followers_over_http():
     issuer = FakeIssuer()
     assert issuer.issuer == ISSUER
-    async with issuer.serve() as url, Verifier(issuer=url, audience=AUDIENCE, jwks_cooldown=0.05) as verifier:
+    async with (
+        issuer.serve() as url,
+        Verifier(issuer=url, audience=AUDIENCE, jwks_cooldown=0.05) as verifier,
+    ):
         assert issuer.issuer == url
         token = issuer.token()
         assert reason_of(verifier, token) is None
@@ -151,13 +181,19 @@ async def test_what_it_serves_is_what_the_service_serves():
     async with issuer.serve() as url, aiohttp.ClientSession(url) as session:
         assert issuer.issuer == "https://auth.example.com"
         async with session.get("/.well-known/jwks.json") as answer:
-            assert (await answer.read(), answer.headers["Cache-Control"]) == (issuer.jwks, "public, max-age=7")
+            assert (await answer.read(), answer.headers["Cache-Control"]) == (
+                issuer.jwks,
+                "public, max-age=7",
+            )
             etag = answer.headers["ETag"]
         async with session.get("/.well-known/jwks.json", headers={"If-None-Match": etag}) as answer:
             assert answer.status == 304
         for path in ("oauth-authorization-server", "openid-configuration"):
             async with session.get(f"/.well-known/{path}") as answer:
-                assert await answer.json() == {"issuer": issuer.issuer, "jwks_uri": f"{url}/.well-known/jwks.json"}
+                assert await answer.json() == {
+                    "issuer": issuer.issuer,
+                    "jwks_uri": f"{url}/.well-known/jwks.json",
+                }
         async with session.get("/v1/denylist") as answer:
             assert answer.content_type == "application/denylist+jwt"
             page = read_unverified(await answer.text())[1]
@@ -188,4 +224,9 @@ async def test_another_library_takes_its_tokens():
         client = jwt.PyJWKClient(f"{url}/.well-known/jwks.json")
         token = issuer.token()
         key = await asyncio.to_thread(client.get_signing_key_from_jwt, token)
-        assert jwt.decode(token, key, algorithms=["ES256"], audience=AUDIENCE, issuer=url, leeway=5)["sub"] == ACCOUNT
+        assert (
+            jwt.decode(token, key, algorithms=["ES256"], audience=AUDIENCE, issuer=url, leeway=5)[
+                "sub"
+            ]
+            == ACCOUNT
+        )

@@ -53,7 +53,10 @@ def until(condition: Callable[[], bool]) -> None:
 
 def test_it_verifies_and_learns_of_revocations_and_new_keys():
     issuer = FakeIssuer()
-    with served(issuer) as url, ThreadedVerifier(issuer=url, audience="api", jwks_cooldown=0.05) as verifier:
+    with (
+        served(issuer) as url,
+        ThreadedVerifier(issuer=url, audience="api", jwks_cooldown=0.05) as verifier,
+    ):
         assert verifier.status().ready
         token = issuer.token(scope="orders:read")
         assert verifier.verify(token).scope == ("orders:read",)
@@ -61,7 +64,9 @@ def test_it_verifies_and_learns_of_revocations_and_new_keys():
         until(lambda: reason_of(verifier, token) == "revoked_jti")
         issuer.rotate()
         fresh = issuer.token()
-        until(lambda: reason_of(verifier, fresh) is None)  # an unknown kid wakes the thread that fetches
+        until(
+            lambda: reason_of(verifier, fresh) is None
+        )  # an unknown kid wakes the thread that fetches
 
 
 def test_it_may_be_asked_from_many_threads_at_once():
@@ -72,11 +77,21 @@ def test_it_may_be_asked_from_many_threads_at_once():
         ThreadPoolExecutor(8) as pool,
     ):
         tokens = [issuer.token() for _ in range(20)]
-        bad = [issuer.tampered(), issuer.expired_token(), issuer.wrong_audience(), FakeIssuer().token()]
+        bad = [
+            issuer.tampered(),
+            issuer.expired_token(),
+            issuer.wrong_audience(),
+            FakeIssuer().token(),
+        ]
         asked = [(tokens + bad)[number % 24] for number in range(2400)]
         answers = list(pool.map(lambda token: (token, reason_of(verifier, token)), asked))
     assert {reason for token, reason in answers if token in tokens} == {None}
-    assert {reason for token, reason in answers if token in bad} == {"bad_signature", "expired", "wrong_audience", "unknown_kid"}
+    assert {reason for token, reason in answers if token in bad} == {
+        "bad_signature",
+        "expired",
+        "wrong_audience",
+        "unknown_kid",
+    }
 
 
 def test_it_ends_with_its_thread_and_cannot_be_started_again():
@@ -102,15 +117,16 @@ def test_it_keeps_a_snapshot_when_it_is_closed(tmp_path):
         with ThreadedVerifier(issuer=url, audience="api", snapshot_path=path):
             pass
         assert path.exists()
-    with ThreadedVerifier(issuer=url, audience="api", snapshot_path=path) as verifier:  # nobody answers any more
+    with ThreadedVerifier(
+        issuer=url, audience="api", snapshot_path=path
+    ) as verifier:  # nobody answers any more
         assert reason_of(verifier, issuer.token()) is None
 
 
 def test_a_start_that_fails_leaves_no_thread_behind(unused_tcp_port):
     class Broken(InMemory):
         async def __aenter__(self):
-            msg = "no network at all"
-            raise OSError(msg)
+            raise OSError("no network at all")
 
     url = f"http://127.0.0.1:{unused_tcp_port}"
     verifier = ThreadedVerifier(issuer=url, audience="api", fetcher=Broken(FakeIssuer()))
@@ -162,5 +178,11 @@ def test_what_it_says_in_a_process_that_was_forked(monkeypatch):
 def test_it_takes_every_option_of_the_verifier():
     parameters = inspect.signature(Verifier.__init__).parameters
     assert set(VerifierOptions.__annotations__) == set(parameters) - {"self"}
-    required = {name for name, parameter in parameters.items() if parameter.default is inspect.Parameter.empty}
-    assert {name for name, kind in VerifierOptions.__annotations__.items() if "Required" in str(kind)} == required - {"self"}
+    required = {
+        name
+        for name, parameter in parameters.items()
+        if parameter.default is inspect.Parameter.empty
+    }
+    assert {
+        name for name, kind in VerifierOptions.__annotations__.items() if "Required" in str(kind)
+    } == required - {"self"}

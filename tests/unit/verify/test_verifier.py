@@ -24,7 +24,12 @@ async def test_a_started_verifier_is_ready_and_verifies():
         token, claims = issuer.issue()
         assert verifier.verify(token) == verifier.verify(token) == claims
         status = verifier.status()
-        assert (status.ready, status.kids, status.jwks_age, status.jwks_error) == (True, (issuer.signer.kid,), 0.0, None)
+        assert (status.ready, status.kids, status.jwks_age, status.jwks_error) == (
+            True,
+            (issuer.signer.kid,),
+            0.0,
+            None,
+        )
         assert issuer.is_open
     assert not issuer.is_open
 
@@ -291,8 +296,7 @@ async def test_every_verification_is_told_to_the_hook():
 
 
 def break_down(_after: str | None) -> str:
-    msg = "a fault of our own"
-    raise AssertionError(msg)
+    raise AssertionError("a fault of our own")
 
 
 @simulated

@@ -38,9 +38,27 @@ def test_an_address_stands_for_its_network(address, network):
         (1, [], "unknown"),
         (1, ["junk"], "unknown"),
     ],
-    ids=["off", "one proxy", "a client that writes its own", "two proxies", "two headers", "too few", "none", "junk"],
+    ids=[
+        "off",
+        "one proxy",
+        "a client that writes its own",
+        "two proxies",
+        "two headers",
+        "too few",
+        "none",
+        "junk",
+    ],
 )
 def test_only_what_our_own_proxies_wrote_is_believed(hops, forwarded, network):
-    transport = Mock(get_extra_info=lambda name, default=None: ("127.0.0.1", 1) if name == "peername" else default)
+    transport = Mock(
+        get_extra_info=lambda name, default=None: (
+            ("127.0.0.1", 1) if name == "peername" else default
+        )
+    )
     headers = CIMultiDict([("X-Forwarded-For", line) for line in forwarded])
-    assert find_network(make_mocked_request("POST", "/v1/token", headers=headers, transport=transport), hops) == network
+    assert (
+        find_network(
+            make_mocked_request("POST", "/v1/token", headers=headers, transport=transport), hops
+        )
+        == network
+    )
