@@ -27,13 +27,13 @@ from tests.processes import ServiceProcess, find_free_port
 
 from bench.cluster import Cluster
 from bench.installation import add_keys_to
-from tokensvc.core.apikey import parse_api_key
+from tokensvc.core.api_key import parse_api_key
 from tokensvc.core.errors import InvalidTokenError
-from tokensvc.issuer.api_keys import revoke_key
 from tokensvc.issuer.database import open_database
+from tokensvc.issuer.revoking.watermarks import revoke_key
+from tokensvc.logs.configuration import configure_logs
 from tokensvc.store.api_key import find_id_by_digest
 from tokensvc.verify import Verifier
-from tokensvc.web.logs import configure_logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

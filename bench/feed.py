@@ -33,7 +33,9 @@ from tests.processes import ServiceProcess
 from bench.installation import add_keys, database_of, memory_bytes, running_service
 from bench.load import Connection, Load
 from bench.throughput import ROOT, at_rate, write_requests
-from tokensvc.core.denylist import Page, Position, Revocation, build_page_payload
+from tokensvc.core.denylist.page import Page, build_page_payload
+from tokensvc.core.denylist.position import Position
+from tokensvc.core.denylist.revocation import Revocation
 from tokensvc.core.errors import InvalidTokenError
 from tokensvc.core.identifier import Kid, new_jti, new_key_id
 from tokensvc.core.keyring import LEEWAY

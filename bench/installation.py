@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from tests.processes import EXECUTABLE, ServiceProcess
 
-from tokensvc.core.apikey import new_api_key
+from tokensvc.core.api_key import new_api_key
 from tokensvc.core.identifier import new_account_id, new_key_id
 from tokensvc.store.embedded import EmbeddedPostgres
 from tokensvc.store.pool import connect

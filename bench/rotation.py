@@ -28,11 +28,11 @@ from tokensvc.core.jwks import ALGORITHMS, parse_jwks
 from tokensvc.core.token import parse_unverified
 from tokensvc.core.verification import check_token
 from tokensvc.issuer.database import open_database
-from tokensvc.issuer.master_key import load_master_key
-from tokensvc.issuer.rotation import revoke_signing_key_now
+from tokensvc.issuer.signing.master_key import load_master_key
+from tokensvc.issuer.signing.rotation import revoke_signing_key_now
+from tokensvc.logs.configuration import configure_logs
 from tokensvc.settings import load_settings
 from tokensvc.verify import Verifier
-from tokensvc.web.logs import configure_logs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tokensvc.core.apikey import ApiKeyRecord
+from tokensvc.core.api_key import ApiKeyRecord
+from tokensvc.core.audience import Audience
 from tokensvc.core.claims import Claims
-from tokensvc.core.exchange import Audience, IssuingPolicy, Verdict
+from tokensvc.core.exchange import IssuingPolicy, Verdict
 from tokensvc.core.identifier import AccountId, Jti, KeyId, Kid
 from tokensvc.core.jwks import VerifyingKey, build_public_jwk, parse_public_jwk
 from tokensvc.core.keyring import RotationPolicy, SigningKeyRecord
@@ -75,7 +76,7 @@ def make_verdict(**changes: Any) -> Verdict:
         "account_id": ACCOUNT_ID,
         "capabilities": ("orders:read", "orders:write"),
         "refusal": None,
-        "denied_up_to": None,
+        "watermark": None,
         "at": NOW,
         "quota": Quota(60, 5000, 600, 50_000, 59, 4999, 599, 49_999),
     }

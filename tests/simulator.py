@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from tests.factories import ISSUER, NOW, make_claims, seconds
 from tokensvc.core.claims import build_payload
-from tokensvc.core.denylist import Page, Position, Revocation, build_page_payload
+from tokensvc.core.denylist.page import Page, build_page_payload
+from tokensvc.core.denylist.position import Position
+from tokensvc.core.denylist.revocation import Revocation
 from tokensvc.core.identifier import new_jti
 from tokensvc.verify import BearerError, Verifier
 from tokensvc.verify.fetch import FetchError, JwksAnswer
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from tokensvc.core.claims import Claims
-    from tokensvc.core.denylist import Kind
+    from tokensvc.core.denylist.revocation import Kind
     from tokensvc.core.token import SigningKey
     from tokensvc.verify.bearer import VerifiesTokens
 

@@ -8,7 +8,7 @@ create table account (
     created_at timestamptz not null,
     suspended_at timestamptz,
     deleted_at timestamptz,
-    denied_up_to timestamptz,                   -- watermark: tokens issued up to here are dead
+    watermark timestamptz,                   -- watermark: tokens issued up to here are dead
     constraint account_pkey primary key (id),
     constraint account_id_form check (id ~ '^acct_[0-9A-Za-z]{16}$'),
     constraint account_name_length check (length(name) between 1 and 200)
@@ -44,7 +44,7 @@ create table api_key (
     revoked_at timestamptz,
     deleted_at timestamptz,
     last_used_at timestamptz,
-    denied_up_to timestamptz,                   -- watermark, as above
+    watermark timestamptz,                   -- watermark, as above
     predecessor_id text,                        -- the key that this one took over from
     constraint api_key_pkey primary key (id),
     constraint api_key_account_fkey foreign key (account_id) references account (id),
@@ -76,13 +76,18 @@ create table denylist (
     tag text not null,                          -- random: a number that is given out again never has the same tag
     kind text not null,
     value text not null,
-    upto timestamptz,                           -- watermark of a key or account
+    watermark timestamptz,                      -- of a key or account
     created_at timestamptz not null,
     expires_at timestamptz not null,            -- last token covered has expired by then, and 120 s more
-    reason text not null,
+    ending text not null,
+    healed boolean not null,
     constraint denylist_pkey primary key (seq),
     constraint denylist_kind_known check (kind in ('jti', 'key', 'account', 'kid')),
-    constraint denylist_watermark check ((kind in ('key', 'account')) = (upto is not null))
+    constraint denylist_ending_known check (ending in (
+        'token_revoked', 'signing_key_revoked', 'key_tokens_revoked', 'key_disabled', 'key_revoked', 'key_deleted',
+        'account_tokens_revoked', 'account_suspended', 'account_deleted'
+    )),
+    constraint denylist_watermark check ((kind in ('key', 'account')) = (watermark is not null))
 );
 create index denylist_expires_idx on denylist (expires_at);
 
@@ -123,7 +128,7 @@ create index audit_event_subject_idx on audit_event (subject, id);
 -- issued after it, and every token issued before lies under its watermark. Order of locks everywhere: key, then account.
 create function judge_exchange(p_digest bytea, p_key_id text, p_jtis text[])
 returns table (
-    key_id text, account_id text, capabilities text[], refusal text, denied_up_to timestamptz, at timestamptz
+    key_id text, account_id text, capabilities text[], refusal text, watermark timestamptz, at timestamptz
 )
 language plpgsql as $$
 declare
@@ -153,5 +158,5 @@ begin
             when k.disabled_at is not null then 'disabled'
             when a.suspended_at is not null then 'suspended'
         end,
-        greatest(k.denied_up_to, a.denied_up_to), t;
+        greatest(k.watermark, a.watermark), t;
 end $$;

@@ -91,7 +91,7 @@ $$;
 -- entries. No row for an entry: unknown key.
 create function judge_exchanges(p_digests bytea, p_counts int[], p_key_ids text[], p_demands text[])
 returns table (
-    entry int, key_id text, account_id text, capabilities text[], refusal text, denied_up_to timestamptz, admitted int,
+    entry int, key_id text, account_id text, capabilities text[], refusal text, watermark timestamptz, admitted int,
     key_per_minute int, key_per_day int, account_per_minute int, account_per_day int,
     key_minute_left int, key_day_left int, account_minute_left int, account_day_left int,
     at timestamptz
@@ -119,7 +119,7 @@ begin
     d := date_trunc('day', t, 'UTC');
     return query
     with judged as materialized (
-        select x.entry, x.n, k.id, k.account_id, k.capabilities, greatest(k.denied_up_to, a.denied_up_to) as denied_up_to,
+        select x.entry, x.n, k.id, k.account_id, k.capabilities, greatest(k.watermark, a.watermark) as watermark,
             case
                 when k.revoked_at is not null or a.deleted_at is not null then 'revoked'
                 when k.expires_at <= t then 'expired'
@@ -128,7 +128,7 @@ begin
                 when x.claimed <> k.id then 'wrong_client_id'
                 when x.demand is null then null
                 when x.demand ->> 'account_id' <> k.account_id
-                    or (x.demand -> 'iat')::bigint <= extract(epoch from date_trunc('second', greatest(k.denied_up_to, a.denied_up_to)))
+                    or (x.demand -> 'iat')::bigint <= extract(epoch from date_trunc('second', greatest(k.watermark, a.watermark)))
                     or exists (
                         select from denylist l where (l.value, l.kind) in ((x.demand ->> 'jti', 'jti'), (x.demand ->> 'kid', 'kid'))
                     )
@@ -153,7 +153,7 @@ begin
         select j.*,
             window_start(j.minute, m, '1 minute') as km, window_start(j.day, d, '1 day') as kd,
             window_start(j.a_minute, m, '1 minute') as am, window_start(j.a_day, d, '1 day') as ad,
-            sum(case when j.refusal is null and (j.denied_up_to is null or date_trunc('second', j.denied_up_to) < date_trunc('second', t))
+            sum(case when j.refusal is null and (j.watermark is null or date_trunc('second', j.watermark) < date_trunc('second', t))
                 then j.n else 0 end) over (partition by j.id) as asked
         from judged j
     ), standing as (
@@ -184,7 +184,7 @@ begin
         set minute = g.am, minute_count = g.apm - g.aml + g.account_adm, day = g.ad, day_count = g.apd - g.adl + g.account_adm
         from granted g where w.account_id = g.account_id and g.is_account and g.account_adm > 0
     )
-    select g.entry::int, g.id, g.account_id, g.capabilities, g.refusal, g.denied_up_to, g.adm, g.kpm, g.kpd, g.apm, g.apd,
+    select g.entry::int, g.id, g.account_id, g.capabilities, g.refusal, g.watermark, g.adm, g.kpm, g.kpd, g.apm, g.apd,
         g.kml - g.adm, g.kdl - g.adm, g.aml - g.account_adm, g.adl - g.account_adm, t
     from granted g;
 end $$;

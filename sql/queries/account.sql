@@ -30,16 +30,21 @@ update account set name = $2, tier = $3, per_minute = $4, per_day = $5 where id 
 -- name: suspend(id)
 -- One moment, taken while the row is held: nothing is issued after it, everything before lies under the watermark.
 with moment as materialized (select clock_timestamp() as at)
-update account set suspended_at = coalesce(suspended_at, moment.at), denied_up_to = greatest(denied_up_to, moment.at)
-from moment where id = $1 returning denied_up_to as moment;
+update account set suspended_at = coalesce(suspended_at, moment.at), watermark = greatest(watermark, moment.at)
+from moment where id = $1 returning watermark;
 
 -- name: resume(id)
 update account set suspended_at = null where id = $1;
 
 -- name: delete(id)
 with moment as materialized (select clock_timestamp() as at)
-update account set deleted_at = moment.at, denied_up_to = greatest(denied_up_to, moment.at)
-from moment where id = $1 returning denied_up_to as moment;
+update account set deleted_at = moment.at, watermark = greatest(watermark, moment.at)
+from moment where id = $1 returning watermark;
 
--- name: raise_watermark(id, upto)
-update account set denied_up_to = greatest(denied_up_to, $2) where id = $1 returning id;
+-- name: revoke_tokens(id)
+with moment as materialized (select clock_timestamp() as at)
+update account set watermark = greatest(watermark, moment.at)
+from moment where id = $1 returning watermark;
+
+-- name: raise_watermark(id, watermark)
+update account set watermark = greatest(watermark, $2) where id = $1 returning id;

@@ -49,24 +49,29 @@ update api_key set expires_at = least(expires_at, clock_timestamp() + $2::interv
 
 -- name: disable(id)
 with moment as materialized (select clock_timestamp() as at)
-update api_key set disabled_at = coalesce(disabled_at, moment.at), denied_up_to = greatest(denied_up_to, moment.at)
-from moment where id = $1 returning denied_up_to as moment;
+update api_key set disabled_at = coalesce(disabled_at, moment.at), watermark = greatest(watermark, moment.at)
+from moment where id = $1 returning watermark;
 
 -- name: enable(id)
 update api_key set disabled_at = null where id = $1;
 
 -- name: revoke(id)
 with moment as materialized (select clock_timestamp() as at)
-update api_key set revoked_at = coalesce(revoked_at, moment.at), denied_up_to = greatest(denied_up_to, moment.at)
-from moment where id = $1 returning denied_up_to as moment;
+update api_key set revoked_at = coalesce(revoked_at, moment.at), watermark = greatest(watermark, moment.at)
+from moment where id = $1 returning watermark;
 
 -- name: delete(id)
 with moment as materialized (select clock_timestamp() as at)
-update api_key set deleted_at = moment.at, revoked_at = coalesce(revoked_at, moment.at), denied_up_to = greatest(denied_up_to, moment.at)
-from moment where id = $1 returning denied_up_to as moment;
+update api_key set deleted_at = moment.at, revoked_at = coalesce(revoked_at, moment.at), watermark = greatest(watermark, moment.at)
+from moment where id = $1 returning watermark;
 
--- name: raise_watermark(id, upto)
-update api_key set denied_up_to = greatest(denied_up_to, $2) where id = $1 returning id;
+-- name: revoke_tokens(id)
+with moment as materialized (select clock_timestamp() as at)
+update api_key set watermark = greatest(watermark, moment.at)
+from moment where id = $1 returning watermark;
+
+-- name: raise_watermark(id, watermark)
+update api_key set watermark = greatest(watermark, $2) where id = $1 returning id;
 
 -- name: count_with_capability(capability)
 select count(*) from api_key k join account a on a.id = k.account_id

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from tokensvc.core.apikey import DEFAULT_PREFIX, check_prefix
+from tokensvc.core.api_key import DEFAULT_PREFIX, check_prefix
 from tokensvc.core.errors import InvalidInputError, StartRefusedError
 from tokensvc.core.exchange import IssuingPolicy
 from tokensvc.core.keyring import LEEWAY, RotationPolicy

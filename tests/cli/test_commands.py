@@ -197,7 +197,7 @@ def test_keys_are_updated_disabled_enabled_rotated_revoked_and_deleted(cli, key)
     )
     assert cli.json("key", "update", key_id, "--expires-in", "never")["expires_at"] is None
     assert cli.json("denylist", "list") == []
-    assert cli.json("key", "update", key_id, "--end-tokens")["state"] == "active"
+    assert cli.json("key", "update", key_id, "--revoke-tokens")["state"] == "active"
     assert [row["value"] for row in cli.json("denylist", "list")] == [key_id]
     assert cli.json("key", "disable", key_id)["state"] == "disabled"
     assert "disabled and cannot be rotated" in cli("key", "rotate", key_id, code=5).stderr

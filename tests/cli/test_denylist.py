@@ -9,11 +9,11 @@ import time
 import pytest
 from tests.processes import EXECUTABLE, clean_environment
 
-from tokensvc.core.apikey import new_api_key
+from tokensvc.core.api_key import new_api_key
 from tokensvc.core.identifier import new_jti
 
 
-def test_one_token_is_denied_by_its_id_alone(ready):
+def test_one_token_is_revoked_by_its_id_alone(ready):
     jti = new_jti()
     row = ready.json("denylist", "add", "--jti", jti, "--exp-in", "5m", "--reason", "seen in a log")
     assert (row["seq"], row["kind"], row["value"], row["upto"], row["reason"]) == (
@@ -41,7 +41,7 @@ def test_tokens_of_a_key_are_denied_and_the_key_stays_as_it_is(ready, key):
     assert abs(row["upto"] - time.time()) < 5
     assert ready.json("key", "show", key["id"])["state"] == "active"
     event, *_ = ready.json("audit", "list", "--subject", key["id"])
-    assert (event["action"], event["detail"]) == ("key.end_tokens", {"reason": "leaked"})
+    assert (event["action"], event["detail"]) == ("key.revoke_tokens", {"reason": "leaked"})
     ready("key", "disable", key["id"])
     disabled = ready.json("key", "show", key["id"])
     assert ready.json("denylist", "add", "--key", key["id"])["seq"] == 3
@@ -53,7 +53,7 @@ def test_tokens_of_an_account_are_denied_and_the_account_stays_as_it_is(ready, a
     assert (row["kind"], row["value"], row["reason"]) == ("account", account, "tokens ended")
     assert ready.json("account", "show", account)["suspended_at"] is None
     event, *_ = ready.json("audit", "list", "--subject", account)
-    assert (event["action"], event["detail"]) == ("account.end_tokens", {"reason": "leaked"})
+    assert (event["action"], event["detail"]) == ("account.revoke_tokens", {"reason": "leaked"})
     ready("account", "suspend", account)
     suspended = ready.json("account", "show", account)
     ready("denylist", "add", "--account", account)

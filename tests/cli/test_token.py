@@ -148,7 +148,7 @@ def test_a_token_can_be_looked_at_without_being_believed(ready, saved):
 def test_a_token_can_be_looked_at_without_a_database(environment, cli, saved, tmp_path):
     result = cli("token", "inspect", "-o", "json", stdin=saved[0], **environment)
     shown = json.loads(result.stdout)
-    assert (shown["payload"]["jti"], shown["state"], shown["denied_by"]) == (
+    assert (shown["payload"]["jti"], shown["state"], shown["revoked_by"]) == (
         make_claims().jti,
         "unknown",
         None,
@@ -169,7 +169,7 @@ def test_the_database_says_whether_a_token_is_live_expired_or_denied(
     def inspect(token):
         result = ready("token", "inspect", "-o", "json", stdin=token)
         shown = json.loads(result.stdout)
-        return shown["state"], shown["denied_by"], result.stderr.strip()
+        return shown["state"], shown["revoked_by"], result.stderr.strip()
 
     short = ready("token", "get", "--expires-in", "1s").stdout
     token, other = ready("token", "get").stdout, ready("token", "get").stdout
@@ -205,7 +205,7 @@ def test_a_token_of_a_revoked_signing_key_is_shown_as_denied_even_when_the_entry
     token = ready("token", "get", TOKENSVC_API_KEY=key["key"]).stdout
     kid = read_header(token.strip())["kid"]
     ready("signing-key", "revoke", kid)
-    assert ready.json("token", "inspect", stdin=token)["denied_by"]["value"] == kid
+    assert ready.json("token", "inspect", stdin=token)["revoked_by"]["value"] == kid
     asyncio.run(_execute(os.environ["TOKENSVC_DATABASE_URL"], "delete from denylist"))
     result = ready("token", "inspect", "-o", "json", stdin=token)
     assert (json.loads(result.stdout)["state"], result.stderr) == (

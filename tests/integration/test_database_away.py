@@ -17,14 +17,14 @@ from tests.integration.waiting import until
 
 from tokensvc.cli.denylist import _watch
 from tokensvc.core.errors import StartRefusedError, UnavailableError
-from tokensvc.issuer import api_keys
+from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.revoking.watching import DenylistWatcher
 from tokensvc.issuer.start import initialise
 from tokensvc.issuer.tasks import _every
-from tokensvc.issuer.watching import DenylistWatcher
 from tokensvc.store.embedded import EmbeddedPostgres
-from tokensvc.store.pool import check_url, connect, open_database, split_hosts
+from tokensvc.store.pool import check_database_url, connect, open_database, split_hosts
 from tokensvc.web.app import build_app
-from tokensvc.web.keys import SERVICE
+from tokensvc.web.app_keys import SERVICE
 
 
 @pytest.fixture
@@ -55,7 +55,10 @@ async def test_while_postgres_is_away_everything_says_so_and_heals_by_itself(
         )
         assert revoked.status == 200
         await until(
-            lambda: service.mirror.log.head is not None and service.mirror.log.head.seq == 1
+            lambda: (
+                service.mirror.denylist.log.head is not None
+                and service.mirror.denylist.log.head.seq == 1
+            )
         )
         await asyncio.to_thread(own_postgres.stop)
 
@@ -72,7 +75,7 @@ async def test_while_postgres_is_away_everything_says_so_and_heals_by_itself(
         assert (await client.get("/livez")).status == 200
         assert (await client.get("/.well-known/jwks.json")).status == 200
 
-        await until(lambda: service.mirror.age_seconds > 3, 6)
+        await until(lambda: service.mirror.confirmation.age_seconds > 3, 6)
         feed = await client.get("/v1/denylist")
         assert (feed.status, feed.content_type, feed.headers["Retry-After"]) == (
             503,
@@ -80,7 +83,7 @@ async def test_while_postgres_is_away_everything_says_so_and_heals_by_itself(
             "1",
         )
         assert (await feed.json())["code"] == "temporarily_unavailable"
-        await until(lambda: service.mirror.age_seconds > 5, 6)
+        await until(lambda: service.mirror.confirmation.age_seconds > 5, 6)
         ready = await client.get("/readyz")
         assert (ready.status, (await ready.json())["checks"]["database"]) == (503, False)
 
@@ -191,7 +194,7 @@ def test_a_url_that_is_none_of_postgres_is_refused_without_being_shown(url):
     with pytest.raises(
         StartRefusedError, match="must look like postgresql://user:password@host:5432/database"
     ) as caught:
-        check_url(url)
+        check_database_url(url)
     assert "secret" not in caught.value.message
 
 
@@ -251,7 +254,7 @@ async def test_watching_the_denylist_goes_on_when_postgres_is_back(own_postgres,
     await asyncio.sleep(1)
     await asyncio.to_thread(own_postgres.start)
     key = await make_key(database)
-    await api_keys.revoke_key(database, key.listed.record.id, actor="test")
+    await watermarks.revoke_key(database, key.listed.record.id, actor="test")
     await until(lambda: has_printed("out", f"key {key.listed.record.id} up to "))
     assert printed["err"].count("the database does not answer") == 1
     watching.cancel()

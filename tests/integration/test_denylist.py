@@ -7,8 +7,10 @@ import pytest
 from tests.integration.things import ACTOR, make_key
 
 from tokensvc.core.errors import OutcomeUnknownError, UnavailableError
-from tokensvc.issuer import accounts, api_keys, audiences, revocation
-from tokensvc.store.denylist import append_revocation, find_tag, is_denied, list_after
+from tokensvc.issuer import revocation
+from tokensvc.issuer.admin import api_keys, audiences
+from tokensvc.issuer.revoking import watermarks
+from tokensvc.store.denylist import append_revocation, find_tag, is_revoked, list_after
 from tokensvc.store.feed_head import list_heads
 from tokensvc.store.pool import connect
 
@@ -73,8 +75,8 @@ async def test_a_hundred_revocations_at_once_get_a_hundred_numbers_in_a_row(data
             position.tag for position in positions if position.seq == 1
         )
         assert await find_tag(connection, 101) is None
-        assert await is_denied(connection, "jti", "jti-5")
-        assert not await is_denied(connection, "key", "jti-5")
+        assert await is_revoked(connection, "jti", "jti-5")
+        assert not await is_revoked(connection, "key", "jti-5")
 
 
 async def test_cleaning_keeps_every_entry_that_has_not_expired(database, connection):
@@ -111,8 +113,8 @@ async def test_a_watermark_lives_as_long_as_any_token_that_it_covers(database, s
     )
     await audiences.remove_audience(database, settings, "long", actor=ACTOR)  # its tokens live on
     key = (await make_key(database)).listed.record
-    await api_keys.revoke_key(database, key.id, actor=ACTOR)
-    await accounts.suspend_account(database, key.account_id, actor=ACTOR)
+    await watermarks.revoke_key(database, key.id, actor=ACTOR)
+    await watermarks.suspend_account(database, key.account_id, actor=ACTOR)
     for row in await revocation.list_denylist(database):
         assert row.revocation.upto is not None
         assert row.revocation.exp >= row.revocation.upto + 3000 + 120
@@ -125,11 +127,11 @@ async def test_who_must_wait_for_a_lock_gives_up_after_a_second_and_changes_noth
     async with connection.transaction():
         await connection.execute("select from feed_head where topic = 'denylist' for update")
         with pytest.raises(UnavailableError) as caught:
-            await asyncio.wait_for(api_keys.revoke_key(database, key.id, actor=ACTOR), 2)
+            await asyncio.wait_for(watermarks.revoke_key(database, key.id, actor=ACTOR), 2)
         assert caught.value.reason == "database_LockNotAvailableError"
         assert not isinstance(caught.value, OutcomeUnknownError)
     assert (await api_keys.load_key(database, key.id)).state == "active"
-    assert (await api_keys.revoke_key(database, key.id, actor=ACTOR)).state == "revoked"
+    assert (await watermarks.revoke_key(database, key.id, actor=ACTOR)).state == "revoked"
 
 
 CUT_AT_COMMIT = """
@@ -146,10 +148,10 @@ async def test_a_commit_whose_answer_was_lost_is_told_apart_and_can_be_repeated(
     with pytest.raises(
         OutcomeUnknownError, match=r"it may have happened\. Repeat the request: that is safe"
     ) as caught:
-        await api_keys.revoke_key(database, key.id, actor=ACTOR)
+        await watermarks.revoke_key(database, key.id, actor=ACTOR)
     assert caught.value.code == "revocation_pending"
     await connection.execute("drop trigger cut on denylist")
-    assert (await api_keys.revoke_key(database, key.id, actor=ACTOR)).state == "revoked"
+    assert (await watermarks.revoke_key(database, key.id, actor=ACTOR)).state == "revoked"
     assert len(await revocation.list_denylist(database)) == 1
 
 

@@ -12,9 +12,10 @@ from tests.integration.things import ACTOR, make_key, open_exchange
 from tokensvc.core.errors import InvalidClientError, OAuthError, UnavailableError
 from tokensvc.core.exchange import ExchangeRequest
 from tokensvc.core.ledger import Entry
-from tokensvc.issuer import accounts, api_keys, audiences
-from tokensvc.issuer.ledger import Ledger
-from tokensvc.issuer.revocation import list_denylist
+from tokensvc.issuer.admin import accounts, api_keys, audiences
+from tokensvc.issuer.exchange.ledger import Ledger
+from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.revoking.denylist import list_denylist
 from tokensvc.store.ledger import LedgerConnection
 from tokensvc.store.pool import connect
 
@@ -44,16 +45,16 @@ HOLD_ACCOUNT = "select from account_window where account_id = (select account_id
 ENDINGS = {
     "revoked": (
         HOLD,
-        "update api_key set revoked_at = clock_timestamp(), denied_up_to = clock_timestamp() where id = $1",
+        "update api_key set revoked_at = clock_timestamp(), watermark = clock_timestamp() where id = $1",
     ),
     "disabled": (
         HOLD,
-        "update api_key set disabled_at = clock_timestamp(), denied_up_to = clock_timestamp() where id = $1",
+        "update api_key set disabled_at = clock_timestamp(), watermark = clock_timestamp() where id = $1",
     ),
     "expired": (HOLD, "update api_key set expires_at = clock_timestamp() where id = $1"),
     "unknown_key": (
         HOLD,
-        "update api_key set deleted_at = clock_timestamp(), denied_up_to = clock_timestamp() where id = $1",
+        "update api_key set deleted_at = clock_timestamp(), watermark = clock_timestamp() where id = $1",
     ),
     "suspended": (
         HOLD_ACCOUNT,
@@ -96,7 +97,7 @@ async def test_the_trap_is_one_for_a_batch_that_waits_for_another_key(
         await other.execute(HOLD, held.listed.record.id)
         waiting = [asyncio.create_task(issue(key)) for key in (held, mine)]
         await wait_for_waiters(connection)
-        await api_keys.revoke_key(database, mine.listed.record.id, actor=ACTOR)
+        await watermarks.revoke_key(database, mine.listed.record.id, actor=ACTOR)
     first, second = await asyncio.gather(*waiting, return_exceptions=True)
     assert not isinstance(first, BaseException)
     assert first.client_id == held.listed.record.id
@@ -142,7 +143,7 @@ async def test_an_exchange_that_waited_takes_its_clock_after_the_wait(
 
 async def test_every_token_lies_under_the_watermark_of_a_revocation_that_raced_it(issue, database):
     """300 keys, each exchanged by several at once while it is stopped in one of the ways."""
-    stops = [api_keys.revoke_key, api_keys.disable_key, api_keys.delete_key]
+    stops = [watermarks.revoke_key, watermarks.disable_key, watermarks.delete_key]
 
     async def race(number: int) -> int:
         key = await make_key(database, per_minute=1_000_000)
@@ -159,7 +160,7 @@ async def test_every_token_lies_under_the_watermark_of_a_revocation_that_raced_i
         hammers = [asyncio.create_task(hammer()) for _ in range(2)]
         await asyncio.sleep(0.001 * (number % 7))
         if number % 4 == 3:
-            await accounts.suspend_account(database, record.account_id, actor=ACTOR)
+            await watermarks.suspend_account(database, record.account_id, actor=ACTOR)
         else:
             await stops[number % 4](database, record.id, actor=ACTOR)
         with pytest.raises(InvalidClientError):
@@ -197,7 +198,7 @@ async def test_a_key_that_is_exchanged_all_the_time_can_still_be_revoked(issue, 
     await asyncio.sleep(0.3)
     started = time.monotonic()
     try:
-        await api_keys.revoke_key(database, key.listed.record.id, actor=ACTOR)
+        await watermarks.revoke_key(database, key.listed.record.id, actor=ACTOR)
         assert time.monotonic() - started < 1
     finally:
         done.set()
@@ -211,14 +212,14 @@ async def test_a_token_after_a_stop_and_go_within_one_second_is_not_born_dead(
     key = await make_key(database)
     record = key.listed.record
     if what == "key":
-        await api_keys.disable_key(database, record.id, actor=ACTOR)
+        await watermarks.disable_key(database, record.id, actor=ACTOR)
         await api_keys.enable_key(database, record.id, actor=ACTOR)
     elif what == "account":
-        await accounts.suspend_account(database, record.account_id, actor=ACTOR)
+        await watermarks.suspend_account(database, record.account_id, actor=ACTOR)
         await accounts.resume_account(database, record.account_id, actor=ACTOR)
     else:
         await api_keys.update_key(
-            database, record.id, api_keys.KeyChanges(), actor=ACTOR, end_tokens=True
+            database, record.id, api_keys.KeyChanges(), actor=ACTOR, revoke_tokens=True
         )
     claims = await issue(key)
     (row,) = await list_denylist(database)
@@ -232,7 +233,7 @@ async def test_a_watermark_of_a_clock_that_was_wrong_is_told_and_not_waited_for(
 ):
     key = await make_key(database)
     await connection.execute(
-        "update api_key set denied_up_to = now() + interval '1 hour' where id = $1",
+        "update api_key set watermark = now() + interval '1 hour' where id = $1",
         key.listed.record.id,
     )
     with pytest.raises(UnavailableError, match="a clock was wrong") as caught:
@@ -250,7 +251,7 @@ async def test_a_token_judged_before_a_revocation_does_not_outlive_its_watermark
     class Slow(Ledger):
         async def judge(self, entry, act):
             decision = await super().judge(entry, lambda decision: decision)
-            await api_keys.revoke_key(database, key.listed.record.id, actor=ACTOR)
+            await watermarks.revoke_key(database, key.listed.record.id, actor=ACTOR)
             life = settings.issuing_policy.max_token_life
             await audiences.add_audience(database, settings, "late", token_life=life, actor=ACTOR)
             return act(decision)

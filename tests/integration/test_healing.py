@@ -14,17 +14,21 @@ from prometheus_client import REGISTRY
 from tests.integration.things import ACTOR, make_key, open_exchange, read_payload
 from tests.integration.waiting import until
 
-from tokensvc.core.denylist import Denylist, Follower, parse_page
+from tokensvc.core.denylist.followed import FollowedDenylist
+from tokensvc.core.denylist.page import parse_page
+from tokensvc.core.denylist.revoked import Denylist
 from tokensvc.core.errors import InvalidClientError, UnavailableError
 from tokensvc.core.exchange import ExchangeRequest
 from tokensvc.core.identifier import Kid
-from tokensvc.issuer import accounts, api_keys
+from tokensvc.issuer.admin import accounts, api_keys
 from tokensvc.issuer.audit import list_events
-from tokensvc.issuer.feed import Feed
-from tokensvc.issuer.mirror import Mirror
-from tokensvc.issuer.revocation import list_denylist, revoke_credential, revoke_one_token
-from tokensvc.issuer.rotation import list_signing_keys_with_phase, revoke_signing_key_now
+from tokensvc.issuer.mirror.mirror import Mirror
+from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.revoking.credentials import revoke_credential, revoke_own_token
+from tokensvc.issuer.revoking.denylist import list_denylist
+from tokensvc.issuer.revoking.feed import Feed
 from tokensvc.issuer.service import open_service
+from tokensvc.issuer.signing.rotation import list_signing_keys_with_phase, revoke_signing_key_now
 
 KID = Kid("any")
 TABLES = ("account", "api_key", "signing_key", "denylist", "feed_head", "audit_event")
@@ -87,11 +91,11 @@ async def healers(database, subject):
 
 
 ENDINGS: dict[str, tuple[str, Any]] = {
-    "key revoked": ("key.revoke", api_keys.revoke_key),
-    "key deleted": ("key.delete", api_keys.delete_key),
-    "key disabled": ("key.disable", api_keys.disable_key),
-    "account suspended": ("account.suspend", accounts.suspend_account),
-    "account deleted": ("account.delete", accounts.delete_account),
+    "key revoked": ("key.revoke", watermarks.revoke_key),
+    "key deleted": ("key.delete", watermarks.delete_key),
+    "key disabled": ("key.disable", watermarks.disable_key),
+    "account suspended": ("account.suspend", watermarks.suspend_account),
+    "account deleted": ("account.delete", watermarks.delete_account),
 }
 
 
@@ -118,8 +122,8 @@ async def test_whatever_was_ended_and_lost_is_ended_again_also_for_tokens_got_me
     assert await said(database) == [(subject, f"healed after a loss: {ending}")]
     assert await healers(database, subject) == [action]
     denylist = Denylist()
-    denylist.add(entry for _, entry in mirror.log)
-    assert denylist.find_denial(meanwhile, KID) is not None, (
+    denylist.add(entry for _, entry in mirror.denylist.log)
+    assert denylist.find_revocation(meanwhile, KID) is not None, (
         "a token got meanwhile must be dead as well"
     )
     assert count("tokensvc_denylist_resets_total") == resets + 1
@@ -128,7 +132,7 @@ async def test_whatever_was_ended_and_lost_is_ended_again_also_for_tokens_got_me
         line["level"] for line in logs.find("denylist_went_back") + logs.find("revocation_healed")
     ] == ["error", "error"]
     again = await new_mirror()
-    assert again.log.head == mirror.log.head
+    assert again.log.head == mirror.denylist.log.head
     await mirror.refresh_once()
     assert len(await said(database)) == 1, "healed once, and for good"
 
@@ -140,7 +144,7 @@ async def test_what_was_healed_is_healed_again_if_it_is_lost_again(
     mirror = await new_mirror()
     async with lost(connection):
         async with lost_again(connection):
-            await api_keys.revoke_key(database, key.listed.record.id, actor=ACTOR)
+            await watermarks.revoke_key(database, key.listed.record.id, actor=ACTOR)
             await mirror.refresh_once()
         await mirror.refresh_once()
         other = await new_mirror()  # knows it from the healed row alone
@@ -153,7 +157,7 @@ async def test_what_was_healed_is_healed_again_if_it_is_lost_again(
 async def lost_again(connection):
     """As `lost`, inside of it: only what a revocation writes."""
     yield
-    await connection.execute("update api_key set revoked_at = null, denied_up_to = null")
+    await connection.execute("update api_key set revoked_at = null, watermark = null")
     await connection.execute("delete from denylist")
     await connection.execute("update feed_head set seq = 0, tag = 'again' where topic = 'denylist'")
 
@@ -166,15 +170,15 @@ async def test_tokens_that_were_ended_stay_dead_and_their_key_goes_on(
     mirror = await new_mirror()
     async with lost(connection):
         await api_keys.update_key(
-            database, key.listed.record.id, api_keys.KeyChanges(), actor=ACTOR, end_tokens=True
+            database, key.listed.record.id, api_keys.KeyChanges(), actor=ACTOR, revoke_tokens=True
         )
         await mirror.refresh_once()
     await mirror.refresh_once()
     after = (await issue(key)).claims
     denylist = Denylist()
-    denylist.add(entry for _, entry in mirror.log)
-    assert denylist.find_denial(before, KID) is not None
-    assert denylist.find_denial(after, KID) is None
+    denylist.add(entry for _, entry in mirror.denylist.log)
+    assert denylist.find_revocation(before, KID) is not None
+    assert denylist.find_revocation(after, KID) is None
     assert (await api_keys.load_key(database, key.listed.record.id)).state == "active"
 
 
@@ -185,7 +189,7 @@ async def test_a_token_that_was_revoked_is_denied_again(
     mirror = await new_mirror()
     async with lost(connection):
         assert (
-            await revoke_one_token(database, settings, token.text, actor=ACTOR) == token.claims.jti
+            await revoke_own_token(database, settings, token.text, actor=ACTOR) == token.claims.jti
         )
         await mirror.refresh_once()
     await mirror.refresh_once()
@@ -200,12 +204,12 @@ async def test_a_revocation_lost_before_it_was_read_back_is_remembered_by_whoeve
     for reused in (False, True):
         async with lost(connection):
             revoked = await revoke_credential(
-                database, settings, key.key.text, actor="holder", now=mirror.now
+                database, settings, key.key.text, actor="holder", now=mirror.confirmation.now
             )
-            mirror.remember(revoked.rows)
+            mirror.denylist.remember(revoked.rows)
         if reused:
             other = await make_key(database)
-            await api_keys.revoke_key(
+            await watermarks.revoke_key(
                 database, other.listed.record.id, actor=ACTOR
             )  # has its number now
         await mirror.refresh_once()
@@ -221,13 +225,13 @@ async def test_a_repeated_revocation_is_remembered_as_well(
     key = await make_key(database)
     mirror = await new_mirror()
     async with lost(connection):
-        await api_keys.revoke_key(
+        await watermarks.revoke_key(
             database, key.listed.record.id, actor=ACTOR
         )  # by another process, or the answer was lost
         revoked = await revoke_credential(
-            database, settings, key.key.text, actor="holder", now=mirror.now
+            database, settings, key.key.text, actor="holder", now=mirror.confirmation.now
         )
-        mirror.remember(revoked.rows)
+        mirror.denylist.remember(revoked.rows)
     await mirror.refresh_once()
     with pytest.raises(InvalidClientError):
         await issue(key)
@@ -241,13 +245,13 @@ async def test_what_is_acknowledged_while_nothing_is_lost_stands_there_once(
     for _ in range(3):
         key = await make_key(database)
         revoked = await revoke_credential(
-            database, settings, key.key.text, actor="holder", now=mirror.now
+            database, settings, key.key.text, actor="holder", now=mirror.confirmation.now
         )
-        mirror.remember(revoked.rows)
+        mirror.denylist.remember(revoked.rows)
         for each in (mirror, other, mirror):
             await each.refresh_once()
-    assert list(mirror.log) == list(other.log)
-    assert [position.seq for position, _ in mirror.log] == [1, 2, 3]
+    assert list(mirror.denylist.log) == list(other.log)
+    assert [position.seq for position, _ in mirror.denylist.log] == [1, 2, 3]
     assert count("tokensvc_denylist_resets_total") == resets
 
 
@@ -258,7 +262,7 @@ async def test_several_processes_heal_at_once_and_nothing_is_written_twice(
     mirrors = [await new_mirror() for _ in range(4)]
     async with lost(connection):
         for key in keys:
-            await api_keys.revoke_key(database, key.listed.record.id, actor=ACTOR)
+            await watermarks.revoke_key(database, key.listed.record.id, actor=ACTOR)
         for mirror in mirrors:
             await mirror.refresh_once()
     await asyncio.gather(*(mirror.refresh_once() for mirror in mirrors))
@@ -267,7 +271,7 @@ async def test_several_processes_heal_at_once_and_nothing_is_written_twice(
     )
     for mirror in mirrors:
         await mirror.refresh_once()
-    assert len({mirror.log.head for mirror in mirrors}) == 1
+    assert len({mirror.denylist.log.head for mirror in mirrors}) == 1
     for key in keys:
         assert await healers(database, key.listed.record.id) == ["key.revoke"]
         with pytest.raises(InvalidClientError):
@@ -280,10 +284,10 @@ async def test_processes_that_remember_different_parts_heal_all_of_it(
     first, second = await make_key(database), await make_key(database)
     one, two = await new_mirror(), await new_mirror()
     async with lost(connection):
-        await api_keys.revoke_key(database, first.listed.record.id, actor=ACTOR)
+        await watermarks.revoke_key(database, first.listed.record.id, actor=ACTOR)
         await one.refresh_once()
         await two.refresh_once()
-        await api_keys.revoke_key(database, second.listed.record.id, actor=ACTOR)
+        await watermarks.revoke_key(database, second.listed.record.id, actor=ACTOR)
         await two.refresh_once()
     for mirror in (one, two, one):
         await mirror.refresh_once()
@@ -300,13 +304,13 @@ async def test_what_was_enabled_again_after_the_loss_stays_so_and_its_old_tokens
     """Somebody was faster than healing: he disabled it himself, and thought better of it."""
     key = await make_key(database)
     subject = key.listed.record.id if what == "key" else key.listed.record.account_id
-    end = api_keys.disable_key if what == "key" else accounts.suspend_account
+    end = watermarks.disable_key if what == "key" else watermarks.suspend_account
     take_back = api_keys.enable_key if what == "key" else accounts.resume_account
     mirror = await new_mirror()
     async with lost(connection):
         await end(database, subject, actor=ACTOR)
         await mirror.refresh_once()
-        lost_entries = [entry for _, entry in mirror.log]
+        lost_entries = [entry for _, entry in mirror.denylist.log]
     await end(database, subject, actor=ACTOR)
     await connection.execute("delete from denylist")  # else that would cover what was lost
     await take_back(database, subject, actor=ACTOR)
@@ -322,11 +326,11 @@ async def test_what_was_enabled_before_it_was_disabled_for_good_is_disabled_agai
 ):
     key = await make_key(database)
     key_id = key.listed.record.id
-    await api_keys.disable_key(database, key_id, actor=ACTOR)
+    await watermarks.disable_key(database, key_id, actor=ACTOR)
     await api_keys.enable_key(database, key_id, actor=ACTOR)
     mirror = await new_mirror()
     async with lost(connection):
-        await api_keys.disable_key(database, key_id, actor=ACTOR)
+        await watermarks.disable_key(database, key_id, actor=ACTOR)
         await mirror.refresh_once()
     await mirror.refresh_once()
     with pytest.raises(InvalidClientError):
@@ -338,10 +342,10 @@ async def test_a_key_whose_disabling_survived_is_left_as_it_is(
 ):
     key, other = await make_key(database), await make_key(database)
     mirror = await new_mirror()
-    await api_keys.disable_key(database, key.listed.record.id, actor=ACTOR)
+    await watermarks.disable_key(database, key.listed.record.id, actor=ACTOR)
     await api_keys.enable_key(database, key.listed.record.id, actor=ACTOR)
     async with lost(connection):
-        await api_keys.revoke_key(database, other.listed.record.id, actor=ACTOR)
+        await watermarks.revoke_key(database, other.listed.record.id, actor=ACTOR)
         await mirror.refresh_once()
     await mirror.refresh_once()
     await issue(key)
@@ -353,13 +357,13 @@ async def test_an_entry_that_has_expired_meanwhile_is_not_healed_and_its_collect
 ):
     mirror = await new_mirror()
     first = await make_key(database)
-    await api_keys.revoke_key(database, first.listed.record.id, actor=ACTOR)
+    await watermarks.revoke_key(database, first.listed.record.id, actor=ACTOR)
     await connection.execute("update denylist set expires_at = clock_timestamp() + interval '2 s'")
     await mirror.refresh_once()
     await asyncio.sleep(2.1)
     await connection.execute("delete from denylist")
     second = await make_key(database)
-    await api_keys.revoke_key(database, second.listed.record.id, actor=ACTOR)
+    await watermarks.revoke_key(database, second.listed.record.id, actor=ACTOR)
     await mirror.refresh_once()
     assert logs.find("denylist_went_back") == []
     assert [value for value, _ in await said(database)] == [second.listed.record.id]
@@ -375,8 +379,8 @@ async def test_keys_that_were_lost_altogether_leave_their_watermark(
     mirror = await new_mirror()
     async with lost(connection):
         key = (await make_key(database)).listed.record
-        await api_keys.revoke_key(database, key.id, actor=ACTOR)
-        await accounts.suspend_account(database, key.account_id, actor=ACTOR)
+        await watermarks.revoke_key(database, key.id, actor=ACTOR)
+        await watermarks.suspend_account(database, key.account_id, actor=ACTOR)
         await mirror.refresh_once()
     await mirror.refresh_once()
     assert sorted(value for value, _ in await said(database)) == sorted([key.id, key.account_id])
@@ -402,7 +406,7 @@ async def test_a_signing_key_that_was_revoked_is_revoked_again_with_a_successor(
     assert await healers(database, signer) == ["signing_key.revoke"]
     for mirror in mirrors:
         await mirror.refresh_once()
-        assert mirror.signing_key(mirror.now, "ES256").kid != signer
+        assert mirror.signing_key(mirror.confirmation.now, "ES256").kid != signer
 
 
 async def test_a_signing_key_that_is_lost_altogether_stays_denied(
@@ -410,7 +414,7 @@ async def test_a_signing_key_that_is_lost_altogether_stays_denied(
 ):
     mirror = await new_mirror()
     async with lost(connection):
-        signer = mirror.signing_key(mirror.now, "ES256").kid
+        signer = mirror.signing_key(mirror.confirmation.now, "ES256").kid
         await revoke_signing_key_now(database, settings, started.master_key, signer, actor=ACTOR)
         await mirror.refresh_once()
     await connection.execute("delete from signing_key where kid = $1", signer)
@@ -424,16 +428,16 @@ async def test_until_a_loss_is_healed_nothing_of_the_new_history_is_believed(
     key = (await make_key(database)).listed.record
     mirror = await new_mirror()
     async with lost(connection):
-        await api_keys.revoke_key(database, key.id, actor=ACTOR)
+        await watermarks.revoke_key(database, key.id, actor=ACTOR)
         await mirror.refresh_once()
-    held, confirmed_at = mirror.log.head, mirror.confirmed_at
+    held, confirmed_at = mirror.denylist.log.head, mirror.confirmation.at
     async with connection.transaction():
         await connection.execute("select from feed_head where topic = 'denylist' for update")
         with pytest.raises(UnavailableError):
             await mirror.refresh_once()
-        assert (mirror.log.head, mirror.confirmed_at) == (held, confirmed_at)
+        assert (mirror.denylist.log.head, mirror.confirmation.at) == (held, confirmed_at)
     await mirror.refresh_once()
-    assert mirror.log.head != held
+    assert mirror.denylist.log.head != held
     assert (await api_keys.load_key(database, key.id)).state == "revoked"
 
 
@@ -460,20 +464,20 @@ async def test_a_follower_keeps_what_it_had_and_is_not_confused_by_a_number_give
     """One service process died with its memory, so nobody heals: the follower alone remembers."""
     first, second = [await issue(await make_key(database)) for _ in range(2)]
     mirror = await new_mirror()
-    follower = Follower(settings.issuer_url, Denylist())
+    follower = FollowedDenylist(settings.issuer_url, Denylist())
     await follow(follower, mirror, settings)
     async with lost(connection):
-        await revoke_one_token(database, settings, first.text, actor=ACTOR)
+        await revoke_own_token(database, settings, first.text, actor=ACTOR)
         await mirror.refresh_once()
         await follow(follower, mirror, settings)
     assert follower.position is not None
     assert follower.position.seq == 1
     await asyncio.sleep(1.1)  # a history that goes back is believed only if it is certainly newer
-    await revoke_one_token(database, settings, second.text, actor=ACTOR)
+    await revoke_own_token(database, settings, second.text, actor=ACTOR)
     newcomer = await new_mirror()
     assert await follow(follower, newcomer, settings), "it says that the history went back"
     for token in (first, second):
-        assert follower.denylist.find_denial(token.claims, KID) is not None
+        assert follower.denylist.find_revocation(token.claims, KID) is not None
 
 
 async def test_a_follower_goes_on_beside_a_process_that_has_healed(
@@ -481,19 +485,21 @@ async def test_a_follower_goes_on_beside_a_process_that_has_healed(
 ):
     tokens = [await issue(await make_key(database)) for _ in range(3)]
     mirror = await new_mirror()
-    follower = Follower(settings.issuer_url, Denylist())
+    follower = FollowedDenylist(settings.issuer_url, Denylist())
     await follow(follower, mirror, settings)
     async with lost(connection):
         for token in tokens[:2]:
-            await revoke_one_token(database, settings, token.text, actor=ACTOR)
+            await revoke_own_token(database, settings, token.text, actor=ACTOR)
         await mirror.refresh_once()
         await follow(follower, mirror, settings)
-    await revoke_one_token(database, settings, tokens[2].text, actor=ACTOR)  # gets number 1 again
+    await revoke_own_token(database, settings, tokens[2].text, actor=ACTOR)  # gets number 1 again
     await mirror.refresh_once()
-    fresh = Follower(settings.issuer_url, Denylist())
+    fresh = FollowedDenylist(settings.issuer_url, Denylist())
     for each in (follower, fresh):
         await follow(each, mirror, settings)
-        assert [each.denylist.find_denial(token.claims, KID) is not None for token in tokens] == [
+        assert [
+            each.denylist.find_revocation(token.claims, KID) is not None for token in tokens
+        ] == [
             True,
             True,
             True,
@@ -504,4 +510,4 @@ async def follow(follower, mirror, settings):
     page = parse_page(
         read_payload(await Feed(mirror, settings).next_page(follower.position, wait=0))
     )
-    return follower.apply(page, now=mirror.now.timestamp(), leeway=5)
+    return follower.apply(page, now=mirror.confirmation.now.timestamp(), leeway=5)

@@ -7,10 +7,11 @@ import time
 from tests.factories import make_claims
 from tests.integration.things import ACTOR
 
-from tokensvc.core.denylist import Denylist
+from tokensvc.core.denylist.revoked import Denylist
 from tokensvc.core.identifier import AccountId, KeyId, Kid
-from tokensvc.issuer import accounts
-from tokensvc.issuer.revocation import list_denylist
+from tokensvc.issuer.admin import accounts
+from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.revoking.denylist import list_denylist
 
 
 async def test_all_keys_of_an_account_are_stopped_by_one_row(database, connection):
@@ -22,7 +23,7 @@ async def test_all_keys_of_an_account_are_stopped_by_one_row(database, connectio
         account.id,
     )
     started = time.monotonic()
-    await accounts.suspend_account(database, account.id, actor=ACTOR)
+    await watermarks.suspend_account(database, account.id, actor=ACTOR)
     print(f"suspended an account with 10,000 keys in {1e3 * (time.monotonic() - started):.1f} ms")
     (row,) = await list_denylist(database)
     assert (row.revocation.kind, row.revocation.value) == ("account", account.id)
@@ -31,8 +32,8 @@ async def test_all_keys_of_an_account_are_stopped_by_one_row(database, connectio
     upto = row.revocation.upto or 0
     for number in (1, 5000, 10_000):
         old = make_claims(sub=AccountId(account.id), client_id=KeyId(f"key_{number:016}"), iat=upto)
-        assert denylist.find_denial(old, Kid("k")) is not None
+        assert denylist.find_revocation(old, Kid("k")) is not None
         assert (
-            denylist.find_denial(make_claims(sub=AccountId(account.id), iat=upto + 1), Kid("k"))
+            denylist.find_revocation(make_claims(sub=AccountId(account.id), iat=upto + 1), Kid("k"))
             is None
         )

@@ -24,11 +24,12 @@ from tokensvc.core.exchange import ExchangeRequest, SubjectToken
 from tokensvc.core.identifier import Kid
 from tokensvc.core.ledger import Entry
 from tokensvc.core.limit import LimitChanges
-from tokensvc.issuer import accounts, api_keys, tiers
-from tokensvc.issuer.ledger import Ledger
-from tokensvc.issuer.live_token import find_denying
-from tokensvc.issuer.revocation import deny_token
-from tokensvc.issuer.rotation import revoke_signing_key_now
+from tokensvc.issuer.admin import accounts, api_keys, tiers
+from tokensvc.issuer.exchange.ledger import Ledger
+from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.revoking.credentials import revoke_token
+from tokensvc.issuer.revoking.introspection import find_revocation
+from tokensvc.issuer.signing.rotation import revoke_signing_key_now
 from tokensvc.store.ledger import LedgerConnection
 from tokensvc.store.pool import connect
 from tokensvc.store.signing_key import list_signing_keys
@@ -70,7 +71,7 @@ async def test_what_a_revoked_signing_key_had_signed_cannot_be_narrowed(
 ):
     key = await make_key(database)
     ((claims,), _) = await ask(exchange, key)
-    kid = exchange.mirror.records[0].kid
+    kid = exchange.mirror.signers.records[0].kid
     request = ExchangeRequest(credential=SubjectToken(claims, kid))
     narrowed = (await exchange.issue(request, "test")).claims
     assert (narrowed.origin_jti, narrowed.origin_kid) == (claims.jti, kid)
@@ -79,7 +80,7 @@ async def test_what_a_revoked_signing_key_had_signed_cannot_be_narrowed(
         await exchange.issue(request, "test")
     assert caught.value.reason == "revoked"
     successor = (await list_signing_keys(connection))[-1].kid
-    denying = await find_denying(connection, narrowed, successor)
+    denying = await find_revocation(connection, narrowed, successor)
     assert denying is not None
     assert (denying.revocation.kind, denying.revocation.value) == ("kid", kid)
 
@@ -284,11 +285,11 @@ async def test_what_a_shown_token_says_is_held_against_postgres(exchange, databa
     assert await refusal(account_id="acct_other") == "revoked"
     assert await refusal(exp=claims.iat) == "expired"
     assert await refusal(jti="other") is None
-    await deny_token(database, claims, actor=ACTOR)
+    await revoke_token(database, claims, actor=ACTOR)
     assert await refusal() == "revoked"
     assert await refusal(jti="other") is None
     await api_keys.update_key(
-        database, claims.client_id, api_keys.KeyChanges(), actor=ACTOR, end_tokens=True
+        database, claims.client_id, api_keys.KeyChanges(), actor=ACTOR, revoke_tokens=True
     )
     await asyncio.sleep(1)
     assert await refusal(jti="other") == "revoked"
@@ -504,7 +505,7 @@ async def test_ledgers_that_hammer_the_same_keys_agree_and_never_deadlock(
 async def test_a_narrowed_token_of_a_revoked_key_is_refused_in_every_form(exchange, database):
     key = await make_key(database)
     ((claims,), _) = await ask(exchange, key)
-    await api_keys.revoke_key(database, key.listed.record.id, actor=ACTOR)
+    await watermarks.revoke_key(database, key.listed.record.id, actor=ACTOR)
     _, (of_key,) = await ask(exchange, key)
     _, (of_token,) = await ask(exchange, claims)
     assert (type(of_key), type(of_token)) == (InvalidClientError, InvalidSubjectTokenError)

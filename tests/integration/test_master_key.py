@@ -13,14 +13,14 @@ from tests.integration.things import ACTOR
 from tokensvc.core.errors import InvalidInputError, StartRefusedError, UnavailableError
 from tokensvc.core.sealing import new_master_key
 from tokensvc.issuer.audit import list_events
-from tokensvc.issuer.master_key import (
+from tokensvc.issuer.mirror.mirror import Mirror
+from tokensvc.issuer.signing.master_key import (
     find_configured,
     load_master_key,
     read_master_key,
     rotate_master_key,
 )
-from tokensvc.issuer.mirror import Mirror
-from tokensvc.issuer.rotation import Urgency, revoke_signing_key_now, rotate_once
+from tokensvc.issuer.signing.rotation import Urgency, revoke_signing_key_now, rotate_once
 from tokensvc.settings import load_settings
 from tokensvc.store import keyfile
 from tokensvc.store.signing_key import list_signing_keys
@@ -75,7 +75,9 @@ async def test_a_rotation_that_was_killed_is_whole_or_undone_at_the_next_start(
 
     target = "append_audit_event" if killed == "before the commit" else "promote_next_master_key"
     module = (
-        "tokensvc.issuer.audit" if killed == "before the commit" else "tokensvc.issuer.master_key"
+        "tokensvc.issuer.audit"
+        if killed == "before the commit"
+        else "tokensvc.issuer.signing.master_key"
     )
     with monkeypatch.context() as patch:
         patch.setattr(f"{module}.{target}", die)
@@ -110,14 +112,14 @@ async def test_a_service_that_runs_goes_on_and_seals_new_keys_under_the_new_one(
     await mirror.refresh_once()
     await rotate_master_key(database, settings, to=None, actor=ACTOR)
     await mirror.refresh_once()
-    signer = mirror.signing_key(mirror.now, "ES256")
+    signer = mirror.signing_key(mirror.confirmation.now, "ES256")
     await connection.execute(AGE, timedelta(days=40))
     plan = await rotate_once(
         database, settings, started.master_key, actor=ACTOR
     )  # with the master key of before
     assert plan is not None
     await mirror.refresh_once()
-    assert mirror.signing_key(mirror.now, "ES256").kid == plan.kid != signer.kid
+    assert mirror.signing_key(mirror.confirmation.now, "ES256").kid == plan.kid != signer.kid
     await load_master_key(database, settings)
     await revoke_signing_key_now(database, settings, started.master_key, plan.kid, actor=ACTOR)
     await load_master_key(database, settings)
@@ -149,7 +151,7 @@ async def test_a_service_whose_master_key_cannot_be_read_again_says_so_and_signs
         assert len(await list_signing_keys(mine)) == 3
     mirror._confirmed_on -= 100
     with pytest.raises(UnavailableError):
-        mirror.signing_key(mirror.now, "ES256")
+        mirror.signing_key(mirror.confirmation.now, "ES256")
 
 
 async def test_the_master_key_comes_from_the_environment(database, settings, started):

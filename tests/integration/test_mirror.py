@@ -10,8 +10,10 @@ from tests.integration.things import ACTOR, make_key
 from tests.integration.waiting import until
 
 from tokensvc.core.errors import UnavailableError
-from tokensvc.issuer import accounts, audiences
-from tokensvc.issuer.mirror import MAX_AGE_SECONDS, POLL_SECONDS, Mirror
+from tokensvc.issuer.admin import accounts, audiences
+from tokensvc.issuer.confirmation import MAX_AGE_SECONDS
+from tokensvc.issuer.mirror.mirror import POLL_SECONDS, Mirror
+from tokensvc.issuer.revoking import watermarks
 from tokensvc.issuer.service import open_service
 from tokensvc.store.pool import connect, open_database
 
@@ -37,10 +39,10 @@ def mirror(database, settings, started):
 
 
 async def test_before_its_first_look_a_mirror_knows_nothing_and_says_so(mirror):
-    assert mirror.age_seconds == float("inf")
+    assert mirror.confirmation.age_seconds == float("inf")
     for ask in (
-        lambda: mirror.now,
-        lambda: mirror.confirmed_at,
+        lambda: mirror.confirmation.now,
+        lambda: mirror.confirmation.at,
         lambda: mirror.signing_key(None, "ES256"),
     ):
         with pytest.raises(UnavailableError) as caught:
@@ -70,8 +72,8 @@ async def test_without_its_listener_a_change_is_seen_by_poll_and_the_listener_co
         lost = await connection.fetchval(LISTENERS)
         await connection.execute("select pg_terminate_backend($1)", lost)
         account = await accounts.create_account(database, "Orders", actor=ACTOR)
-        await accounts.suspend_account(database, account.id, actor=ACTOR)
-        assert await until(lambda: mirror.log.head.seq == 1) < POLL_SECONDS + 0.4
+        await watermarks.suspend_account(database, account.id, actor=ACTOR)
+        assert await until(lambda: mirror.denylist.log.head.seq == 1) < POLL_SECONDS + 0.4
         await until(lambda: connection.fetchval(f"select exists ({LISTENERS} and pid <> $1)", lost))
 
 
@@ -88,13 +90,13 @@ async def test_every_change_is_seen_though_nobody_notifies(mirror, connection):
 
 async def test_a_copy_that_is_too_old_signs_nothing(mirror):
     await mirror.refresh_once()
-    assert mirror.signing_key(mirror.now, "ES256").alg == "ES256"
+    assert mirror.signing_key(mirror.confirmation.now, "ES256").alg == "ES256"
     with pytest.raises(UnavailableError) as caught:
-        mirror.signing_key(mirror.now, "RS256")
+        mirror.signing_key(mirror.confirmation.now, "RS256")
     assert caught.value.reason == "no_signing_key"
     mirror._confirmed_on -= MAX_AGE_SECONDS + 1
     with pytest.raises(UnavailableError) as caught:
-        mirror.signing_key(mirror.now, "ES256")
+        mirror.signing_key(mirror.confirmation.now, "ES256")
     assert caught.value.reason == "mirror_stale"
 
 
@@ -103,25 +105,25 @@ async def test_the_clock_of_a_mirror_is_that_of_postgres_and_runs_on(mirror, con
     for pause in (0, 0.05, 0.2):
         await asyncio.sleep(pause)
         truth = await connection.fetchval("select clock_timestamp()")
-        assert abs((mirror.now - truth).total_seconds()) < 0.1
+        assert abs((mirror.confirmation.now - truth).total_seconds()) < 0.1
 
 
 async def test_a_wait_for_a_change_ends_with_the_change_the_time_or_the_release(mirror, database):
     key = await make_key(database)
     await mirror.refresh_once()
     started = time.monotonic()
-    await mirror.wait_for_change(0.05)
+    await mirror.denylist.wait_for_change(0.05)
     assert 0.04 < time.monotonic() - started < 1
-    waiting = asyncio.create_task(mirror.wait_for_change(20))
+    waiting = asyncio.create_task(mirror.denylist.wait_for_change(20))
     await asyncio.sleep(0)
-    await accounts.suspend_account(database, key.listed.record.account_id, actor=ACTOR)
+    await watermarks.suspend_account(database, key.listed.record.account_id, actor=ACTOR)
     await mirror.refresh_once()
     await asyncio.wait_for(waiting, 1)
-    waiting = asyncio.create_task(mirror.wait_for_change(20))
+    waiting = asyncio.create_task(mirror.denylist.wait_for_change(20))
     await asyncio.sleep(0)
-    mirror.release()
+    mirror.denylist.release()
     await asyncio.wait_for(waiting, 1)
-    await asyncio.wait_for(mirror.wait_for_change(20), 1)
+    await asyncio.wait_for(mirror.denylist.wait_for_change(20), 1)
 
 
 async def test_an_entry_that_commits_between_two_looks_is_never_lost_or_doubled(mirror, database):
@@ -129,10 +131,10 @@ async def test_an_entry_that_commits_between_two_looks_is_never_lost_or_doubled(
         ids = []
         for _ in range(30):
             account = await accounts.create_account(database, "Orders", actor=ACTOR)
-            await accounts.suspend_account(database, account.id, actor=ACTOR)
+            await watermarks.suspend_account(database, account.id, actor=ACTOR)
             ids.append(account.id)
-        await until(lambda: mirror.log.head.seq == 30)
-        _, entries = mirror.log.cut(None)
+        await until(lambda: mirror.denylist.log.head.seq == 30)
+        _, entries = mirror.denylist.log.cut(None)
         assert [entry.value for entry in entries] == ids
 
 
@@ -144,16 +146,16 @@ async def test_many_who_refresh_one_copy_at_once_do_not_turn_it_back(mirror, dat
     async def refresh():
         for _ in range(20):
             await mirror.refresh_once()
-            seen.append((mirror.log.head.seq, mirror.confirmed_at))
+            seen.append((mirror.denylist.log.head.seq, mirror.confirmation.at))
 
     async def revoke():
         for _ in range(20):
-            await accounts.suspend_account(database, account.id, actor=ACTOR)
+            await watermarks.suspend_account(database, account.id, actor=ACTOR)
             await accounts.resume_account(database, account.id, actor=ACTOR)
 
     await asyncio.gather(revoke(), *(refresh() for _ in range(6)))
     await mirror.refresh_once()
-    rows = [position.seq for position, _ in mirror.log._rows]
+    rows = [position.seq for position, _ in mirror.denylist.log._rows]
     assert rows == list(range(1, 21)), "each entry once, in order"
     assert [head for head, _ in seen] == sorted(head for head, _ in seen)
     assert [at for _, at in seen] == sorted(at for _, at in seen)
@@ -184,12 +186,12 @@ async def test_a_login_that_is_refused_for_a_while_is_an_outage_and_heals(
         await connection.execute(
             f"select pg_terminate_backend(pid) from pg_stat_activity where usename = '{name}'"
         )
-        await until(lambda: service.mirror.age_seconds > POLL_SECONDS + 0.2)
+        await until(lambda: service.mirror.confirmation.age_seconds > POLL_SECONDS + 0.2)
         with pytest.raises(UnavailableError):
             await service.mirror.refresh_once()
         await asyncio.sleep(1.2)  # the listener tries again after a second
         await connection.execute(f"alter role {name} login")
-        await until(lambda: service.mirror.age_seconds < POLL_SECONDS)
+        await until(lambda: service.mirror.confirmation.age_seconds < POLL_SECONDS)
 
 
 @pytest.mark.parametrize("spoilt", ["password", "database", "user"])

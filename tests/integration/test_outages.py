@@ -15,15 +15,18 @@ from tests.integration.test_mirror import LISTENERS
 from tests.integration.things import ACTOR, make_key, read_payload
 from tests.integration.waiting import until
 
-from tokensvc.core.denylist import Denylist, Follower, parse_page
+from tokensvc.core.denylist.followed import FollowedDenylist
+from tokensvc.core.denylist.page import parse_page
+from tokensvc.core.denylist.revoked import Denylist
 from tokensvc.core.errors import InvalidPageError, UnavailableError
-from tokensvc.issuer import accounts, api_keys
-from tokensvc.issuer.feed import Feed
-from tokensvc.issuer.mirror import Mirror
-from tokensvc.issuer.revocation import list_denylist
+from tokensvc.issuer.admin import accounts, api_keys
+from tokensvc.issuer.mirror.mirror import Mirror
+from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.revoking.denylist import list_denylist
+from tokensvc.issuer.revoking.feed import Feed
+from tokensvc.issuer.revoking.watermarks import append_watermark
 from tokensvc.issuer.service import open_service
 from tokensvc.issuer.start import initialise
-from tokensvc.issuer.watermark import append_watermark
 from tokensvc.store.api_key import lock_api_key, revoke_api_key
 from tokensvc.store.embedded import EmbeddedPostgres
 from tokensvc.store.pool import open_database
@@ -61,17 +64,17 @@ async def revoke_patiently(service, key):
 
 
 def head_of(service):
-    return 0 if service.mirror.log.head is None else service.mirror.log.head.seq
+    return 0 if service.mirror.denylist.log.head is None else service.mirror.denylist.log.head.seq
 
 
 async def follow(follower, feed, mirror):
     """Take in what is new; True if the follower found that the history went back."""
     page = parse_page(read_payload(await feed.next_page(follower.position, wait=0)))
-    return follower.apply(page, now=mirror.now.timestamp(), leeway=5)
+    return follower.apply(page, now=mirror.confirmation.now.timestamp(), leeway=5)
 
 
 def new_follower(settings):
-    return Follower(settings.issuer_url, Denylist())
+    return FollowedDenylist(settings.issuer_url, Denylist())
 
 
 def held(follower):
@@ -139,14 +142,14 @@ async def test_a_transaction_that_is_held_open_loses_nothing_and_hides_nothing(
     async with database.transaction() as opened:
         key, _ = await lock_api_key(opened, slow.listed.record.id)
         moment = await revoke_api_key(opened, key.id)
-        await api_keys.revoke_key(
+        await watermarks.revoke_key(
             database, quick.listed.record.id, actor=ACTOR
         )  # begins later, commits first
         await mirror.refresh_once()
-        assert [entry.value for _, entry in mirror.log] == [quick.listed.record.id]
+        assert [entry.value for _, entry in mirror.denylist.log] == [quick.listed.record.id]
         await append_watermark(opened, "key", key.id, upto=moment, reason="key revoked")
     await mirror.refresh_once()
-    assert [(position.seq, entry.value) for position, entry in mirror.log] == [
+    assert [(position.seq, entry.value) for position, entry in mirror.denylist.log] == [
         (1, quick.listed.record.id),
         (2, slow.listed.record.id),
     ]
@@ -167,12 +170,12 @@ async def test_a_restored_backup_is_healed_by_a_process_that_ran_on_and_alarms_f
     early, late, other = await make_keys(database, 3)
     data, backup = server._home / "data", server._home / "backup"
     mirror = Mirror(database, settings, master_key)
-    await api_keys.revoke_key(database, early.listed.record.id, actor=ACTOR)
+    await watermarks.revoke_key(database, early.listed.record.id, actor=ACTOR)
     await asyncio.to_thread(server._shut_down)
     copy_data(data, backup)
     await asyncio.to_thread(server._launch, server._prepare())
     await until(lambda: answers(database))
-    await api_keys.revoke_key(database, late.listed.record.id, actor=ACTOR)
+    await watermarks.revoke_key(database, late.listed.record.id, actor=ACTOR)
     await mirror.refresh_once()
     follower = new_follower(settings)
     await follow(follower, Feed(mirror, settings), mirror)
@@ -189,7 +192,7 @@ async def test_a_restored_backup_is_healed_by_a_process_that_ran_on_and_alarms_f
             follower, Feed(forgetful, settings), forgetful
         )  # not certainly newer than the last page
     follower.page_issued_at = int(forgetful.now.timestamp()) - 1
-    await api_keys.revoke_key(
+    await watermarks.revoke_key(
         database, other.listed.record.id, actor=ACTOR
     )  # number 2, for the second time
     await forgetful.refresh_once()

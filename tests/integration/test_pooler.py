@@ -21,9 +21,9 @@ from tests.processes import find_free_port
 
 from tokensvc.core.errors import InvalidClientError, RateLimitedError, StartRefusedError
 from tokensvc.core.exchange import ExchangeRequest
-from tokensvc.issuer import api_keys
-from tokensvc.issuer.rotation import Urgency, revoke_signing_key_now, rotate_once
+from tokensvc.issuer.revoking import watermarks
 from tokensvc.issuer.service import open_service
+from tokensvc.issuer.signing.rotation import Urgency, revoke_signing_key_now, rotate_once
 from tokensvc.issuer.start import initialise
 from tokensvc.store.pool import open_database
 
@@ -135,16 +135,20 @@ async def test_two_services_do_all_their_work_through_it(pooler, pooled, logs):
 
         stopped, token = keys[0], tokens[0]
         await asyncio.gather(
-            *(api_keys.revoke_key(database, key.listed.record.id, actor=ACTOR) for key in keys[:5])
+            *(
+                watermarks.revoke_key(database, key.listed.record.id, actor=ACTOR)
+                for key in keys[:5]
+            )
         )
         await one.revoke(tokens[-1].text)
         with pytest.raises(InvalidClientError):
             await issue(other, stopped)
-        denied = other.mirror.log.denylist
-        kid = other.mirror.records[0].kid
+        denied = other.mirror.denylist.log.denylist
+        kid = other.mirror.signers.records[0].kid
         await until(
             lambda: _true(
-                denied.find_denial(token.claims, kid) and denied.find_denial(tokens[-1].claims, kid)
+                denied.find_revocation(token.claims, kid)
+                and denied.find_revocation(tokens[-1].claims, kid)
             )
         )
 
@@ -163,12 +167,12 @@ async def test_two_services_do_all_their_work_through_it(pooler, pooled, logs):
         )
         assert plan is not None
         await revoke_signing_key_now(database, pooled, started.master_key, kid, actor=ACTOR)
-        await until(lambda: _true(denied.denies_kid(kid)))
+        await until(lambda: _true(denied.revokes_kid(kid)))
         async with asyncio.timeout(5):
             fresh = await issue(other, keys[-1])
         assert (
-            denied.find_denial(
-                fresh.claims, other.mirror.signing_key(other.mirror.now, "ES256").kid
+            denied.find_revocation(
+                fresh.claims, other.mirror.signing_key(other.mirror.confirmation.now, "ES256").kid
             )
             is None
         )

@@ -7,12 +7,13 @@ from datetime import timedelta
 import pytest
 from tests.integration.things import ACTOR
 
-from tokensvc.core.denylist import Position
+from tokensvc.core.denylist.position import Position
 from tokensvc.core.errors import InvalidRequestError, UnavailableError
 from tokensvc.core.follower import find_laggards, parse_follower_name
-from tokensvc.issuer import accounts, receipts
-from tokensvc.issuer.mirror import Mirror
-from tokensvc.issuer.receipts import Receipts, list_followers
+from tokensvc.issuer.admin import accounts
+from tokensvc.issuer.mirror.mirror import Mirror
+from tokensvc.issuer.revoking import receipts, watermarks
+from tokensvc.issuer.revoking.receipts import Receipts, list_followers
 
 
 @pytest.fixture
@@ -29,13 +30,13 @@ def heard(database, mirror):
 
 async def revoke_something(database, mirror):
     account = await accounts.create_account(database, "Orders", actor=ACTOR)
-    await accounts.suspend_account(database, account.id, actor=ACTOR)
+    await watermarks.suspend_account(database, account.id, actor=ACTOR)
     await mirror.refresh_once()
-    return mirror.log.head
+    return mirror.denylist.log.head
 
 
 async def test_a_follower_is_as_far_as_what_it_asks_after(database, mirror, heard):
-    first = mirror.log.head
+    first = mirror.denylist.log.head
     heard.note("orders", first, authenticated=False)
     heard.note("stock", first, authenticated=True)
     await heard.flush_once()
@@ -68,7 +69,7 @@ async def test_strangers_cannot_fill_the_memory_and_the_table_forgets_who_fell_s
 ):
     monkeypatch.setattr(receipts, "MOST_NAMES", 3)
     for number in range(10):
-        heard.note(f"n{number}", mirror.log.head, authenticated=False)
+        heard.note(f"n{number}", mirror.denylist.log.head, authenticated=False)
     await heard.flush_once()
     assert [follower.name for follower in await list_followers(database)] == ["n7", "n8", "n9"]
     await connection.execute(
@@ -88,14 +89,14 @@ async def test_strangers_cannot_fill_the_memory_and_the_table_forgets_who_fell_s
 
 
 async def test_who_only_lives_is_written_now_and_then(mirror, heard, connection, monkeypatch):
-    heard.note("orders", mirror.log.head, authenticated=False)
+    heard.note("orders", mirror.denylist.log.head, authenticated=False)
     await heard.flush_once()
     before = await connection.fetchval("select seen_at from follower")
-    heard.note("orders", mirror.log.head, authenticated=False)
+    heard.note("orders", mirror.denylist.log.head, authenticated=False)
     await heard.flush_once()
     assert await connection.fetchval("select seen_at from follower") == before
     monkeypatch.setattr(receipts, "_ALIVE_AGAIN", 0.0)
-    heard.note("orders", mirror.log.head, authenticated=False)
+    heard.note("orders", mirror.denylist.log.head, authenticated=False)
     await heard.flush_once()
     assert await connection.fetchval("select seen_at from follower") > before
 
@@ -103,7 +104,7 @@ async def test_who_only_lives_is_written_now_and_then(mirror, heard, connection,
 async def test_receipts_that_cannot_be_written_are_written_the_next_time(
     database, mirror, heard, connection
 ):
-    heard.note("orders", mirror.log.head, authenticated=False)
+    heard.note("orders", mirror.denylist.log.head, authenticated=False)
     blocker = connection.transaction()
     await blocker.start()
     await connection.execute("lock table follower in exclusive mode")

@@ -16,18 +16,22 @@ from tokensvc.core.errors import ConflictError, InvalidInputError, NotFoundError
 from tokensvc.core.exchange import ExchangeRequest
 from tokensvc.core.keytext import parse_private_key
 from tokensvc.core.sealing import new_private_key
-from tokensvc.issuer import audiences
+from tokensvc.issuer.admin import audiences
 from tokensvc.issuer.audit import list_events
-from tokensvc.issuer.mirror import Mirror
-from tokensvc.issuer.revocation import list_denylist
-from tokensvc.issuer.rotation import (
+from tokensvc.issuer.mirror.mirror import Mirror
+from tokensvc.issuer.revoking.denylist import list_denylist
+from tokensvc.issuer.signing.import_export import (
+    export_private_key,
+    import_signing_key,
+    load_public_key,
+)
+from tokensvc.issuer.signing.rotation import (
     Urgency,
     list_signing_keys_with_phase,
     revoke_signing_key_now,
     rotate_all_once,
     rotate_once,
 )
-from tokensvc.issuer.signing_keys import export_private_key, import_signing_key, load_public_key
 
 AGE = "update signing_key set created_at = created_at - $1::interval, active_at = active_at - $1::interval"
 
@@ -67,7 +71,7 @@ async def test_a_compromised_key_is_revoked_denied_and_succeeded_in_one_transact
         await of_phase(database, settings, "active"),
         await of_phase(database, settings, "pending"),
     )
-    before = mirror.log.head
+    before = mirror.denylist.log.head
     plan = await revoke_signing_key_now(
         database, settings, started.master_key, signer, actor=ACTOR, reason="lost laptop"
     )
@@ -83,9 +87,9 @@ async def test_a_compromised_key_is_revoked_denied_and_succeeded_in_one_transact
     assert (row.revocation.kind, row.revocation.value) == ("kid", signer)
     assert row.revocation.exp - row.created_at.timestamp() > 86_000
     await mirror.refresh_once()
-    assert mirror.log.head != before
-    assert mirror.signing_key(mirror.now, "ES256").kid == standby
-    assert signer not in mirror.jwks.decode()
+    assert mirror.denylist.log.head != before
+    assert mirror.signing_key(mirror.confirmation.now, "ES256").kid == standby
+    assert signer not in mirror.signers.jwks.decode()
     events = {event.action: event for event in await list_events(database, subject=signer, most=10)}
     assert events["signing_key.revoke"].detail == {"reason": "lost laptop"}
 
@@ -190,7 +194,7 @@ async def test_an_audience_is_served_by_the_default_algorithm_until_its_own_is_i
         database, settings, "legacy", description=None, token_life=None, alg="EdDSA", actor=ACTOR
     )
     assert await alg() == "ES256"
-    kinds = [jwk["kty"] for jwk in json.loads(exchange.mirror.jwks)["keys"]]
+    kinds = [jwk["kty"] for jwk in json.loads(exchange.mirror.signers.jwks)["keys"]]
     assert kinds == ["EC", "EC", "RSA", "RSA"], "EC keys stand first"
     await exchange.ledger.close()
 

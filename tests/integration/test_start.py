@@ -12,12 +12,13 @@ from tests.processes import EXECUTABLE, clean_environment
 
 from tokensvc.core.errors import StartRefusedError
 from tokensvc.core.sealing import unseal
-from tokensvc.issuer.accounts import delete_account, list_accounts
-from tokensvc.issuer.api_keys import list_keys
-from tokensvc.issuer.audiences import list_audiences
+from tokensvc.issuer.admin.accounts import list_accounts
+from tokensvc.issuer.admin.api_keys import list_keys
+from tokensvc.issuer.admin.audiences import list_audiences
 from tokensvc.issuer.audit import list_events
-from tokensvc.issuer.master_key import load_master_key
+from tokensvc.issuer.revoking.watermarks import delete_account
 from tokensvc.issuer.service import open_service
+from tokensvc.issuer.signing.master_key import load_master_key
 from tokensvc.issuer.start import initialise
 from tokensvc.store.keyfile import create_master_key, find_master_key
 from tokensvc.store.pool import connect, open_database

@@ -9,8 +9,9 @@ from tests.integration.things import ACTOR, make_key
 
 from tokensvc.core.errors import NotFoundError, OutcomeUnknownError, UnavailableError
 from tokensvc.core.usage import LastUse
-from tokensvc.issuer import api_keys
-from tokensvc.issuer.usage import UsageRecorder, clean_usage_once, list_usage
+from tokensvc.issuer.admin import api_keys
+from tokensvc.issuer.exchange.usage import UsageRecorder, clean_usage_once, list_usage
+from tokensvc.issuer.revoking import watermarks
 from tokensvc.store import usage as table
 
 DAY = timedelta(days=1)
@@ -94,7 +95,7 @@ async def test_the_rest_is_lost_with_a_word_when_postgres_is_away_at_the_end(dat
 
 
 async def test_old_hours_are_forgotten_in_batches(database, now, connection, monkeypatch, logs):
-    monkeypatch.setattr("tokensvc.issuer.usage._DELETED_AT_ONCE", 10)
+    monkeypatch.setattr("tokensvc.issuer.exchange.usage._DELETED_AT_ONCE", 10)
     await connection.execute(
         "insert into api_key_usage (key_id, hour, outcome, count) "
         "select 'key_x', date_trunc('hour', $1::timestamptz) - n * interval '1 hour', 'issued', 1 from generate_series(0, 99) n",
@@ -110,6 +111,6 @@ async def test_usage_of_a_deleted_key_stays_out_of_sight(database, now):
     recorder = UsageRecorder(database)
     recorder.add_issued(key.listed.record.id, use(now))
     await recorder.flush_once()
-    await api_keys.delete_key(database, key.listed.record.id, actor=ACTOR)
+    await watermarks.delete_key(database, key.listed.record.id, actor=ACTOR)
     with pytest.raises(NotFoundError):
         await list_usage(database, key.listed.record.id, since=DAY)

@@ -8,8 +8,9 @@ import pytest
 from tests.integration.things import ACTOR, make_key
 
 from tokensvc.core.errors import ConflictError, InvalidInputError, NotFoundError
-from tokensvc.issuer import accounts, api_keys, audiences, capabilities
+from tokensvc.issuer.admin import accounts, api_keys, audiences, capabilities
 from tokensvc.issuer.audit import list_events
+from tokensvc.issuer.revoking import watermarks
 
 PREFIX = "tsk-"
 
@@ -26,14 +27,14 @@ async def test_an_account_is_created_suspended_resumed_and_deleted(database):
     assert (account.name, account.state) == ("Orders team", "active")
     for _ in range(2):  # repeating changes nothing
         assert (
-            await accounts.suspend_account(database, account.id, actor=ACTOR)
+            await watermarks.suspend_account(database, account.id, actor=ACTOR)
         ).state == "suspended"
     for _ in range(2):
         assert (await accounts.resume_account(database, account.id, actor=ACTOR)).state == "active"
     assert await accounts.load_account(database, account.id) in await accounts.list_accounts(
         database
     )
-    await accounts.delete_account(database, account.id, actor=ACTOR)
+    await watermarks.delete_account(database, account.id, actor=ACTOR)
     assert await accounts.list_accounts(database) == []
     acts = [
         "account.create",
@@ -57,14 +58,14 @@ async def test_a_name_that_is_none_is_refused(name, database, started):
 
 async def test_what_does_not_exist_is_not_found(database, subtests):
     gone = await make_key(database)
-    await accounts.delete_account(database, gone.listed.record.account_id, actor=ACTOR)
+    await watermarks.delete_account(database, gone.listed.record.account_id, actor=ACTOR)
     changes = api_keys.KeyChanges(name="x")
     for account_id in ("acct_0000000000000000", "junk'; --", gone.listed.record.account_id):
         acts: list[Any] = [
             accounts.load_account(database, account_id),
-            accounts.suspend_account(database, account_id, actor=ACTOR),
+            watermarks.suspend_account(database, account_id, actor=ACTOR),
             accounts.resume_account(database, account_id, actor=ACTOR),
-            accounts.delete_account(database, account_id, actor=ACTOR),
+            watermarks.delete_account(database, account_id, actor=ACTOR),
             api_keys.list_keys(database, account_id),
             make_key(database, account=account_id),
         ]
@@ -78,10 +79,10 @@ async def test_what_does_not_exist_is_not_found(database, subtests):
         acts = [
             api_keys.load_key(database, key_id),
             api_keys.update_key(database, key_id, changes, actor=ACTOR),
-            api_keys.disable_key(database, key_id, actor=ACTOR),
+            watermarks.disable_key(database, key_id, actor=ACTOR),
             api_keys.enable_key(database, key_id, actor=ACTOR),
             api_keys.rotate_key(database, key_id, grace=timedelta(), prefix=PREFIX, actor=ACTOR),
-            api_keys.revoke_key(database, key_id, actor=ACTOR),
+            watermarks.revoke_key(database, key_id, actor=ACTOR),
         ]
         for act in acts:
             with (
@@ -150,9 +151,9 @@ async def test_tokens_can_be_ended_without_ending_a_key_whether_it_is_enabled_or
     for disable in (False, True):
         key = (await make_key(database)).listed.record
         if disable:
-            await api_keys.disable_key(database, key.id, actor=ACTOR)
+            await watermarks.disable_key(database, key.id, actor=ACTOR)
         changed = await api_keys.update_key(
-            database, key.id, api_keys.KeyChanges(), actor=ACTOR, end_tokens=True
+            database, key.id, api_keys.KeyChanges(), actor=ACTOR, revoke_tokens=True
         )
         assert changed.state == ("disabled" if disable else "active")
         marks = await connection.fetchval("select count(*) from denylist where value = $1", key.id)
@@ -163,9 +164,9 @@ async def test_the_states_of_a_key_allow_what_they_should(database, connection, 
     async def in_state(state):
         key = (await make_key(database)).listed.record
         if state == "disabled":
-            await api_keys.disable_key(database, key.id, actor=ACTOR)
+            await watermarks.disable_key(database, key.id, actor=ACTOR)
         if state == "revoked":
-            await api_keys.revoke_key(database, key.id, actor=ACTOR)
+            await watermarks.revoke_key(database, key.id, actor=ACTOR)
         if state == "expired":
             await connection.execute(
                 "update api_key set expires_at = clock_timestamp() where id = $1", key.id
@@ -177,13 +178,13 @@ async def test_the_states_of_a_key_allow_what_they_should(database, connection, 
             "update": api_keys.update_key(
                 database, key_id, api_keys.KeyChanges(name="x"), actor=ACTOR
             ),
-            "disable": api_keys.disable_key(database, key_id, actor=ACTOR),
+            "disable": watermarks.disable_key(database, key_id, actor=ACTOR),
             "enable": api_keys.enable_key(database, key_id, actor=ACTOR),
             "rotate": api_keys.rotate_key(
                 database, key_id, grace=timedelta(hours=1), prefix=PREFIX, actor=ACTOR
             ),
-            "revoke": api_keys.revoke_key(database, key_id, actor=ACTOR),
-            "delete": api_keys.delete_key(database, key_id, actor=ACTOR),
+            "revoke": watermarks.revoke_key(database, key_id, actor=ACTOR),
+            "delete": watermarks.delete_key(database, key_id, actor=ACTOR),
         }
 
     allowed = {
@@ -211,12 +212,12 @@ async def test_the_states_of_a_key_allow_what_they_should(database, connection, 
 
 async def test_disabling_and_enabling_again_and_again_changes_nothing_more(database, connection):
     key = (await make_key(database)).listed.record
-    for state, act in [("disabled", api_keys.disable_key)] * 2 + [
+    for state, act in [("disabled", watermarks.disable_key)] * 2 + [
         ("active", api_keys.enable_key)
     ] * 2:
         assert (await act(database, key.id, actor=ACTOR)).state == state
     for _ in range(2):
-        assert (await api_keys.revoke_key(database, key.id, actor=ACTOR)).state == "revoked"
+        assert (await watermarks.revoke_key(database, key.id, actor=ACTOR)).state == "revoked"
     acts = ["key.create", "key.disable", "key.disable", "key.enable", "key.revoke", "key.revoke"]
     assert await trail(database, key.id) == acts, "a repeated stop proves that the first is durable"
     assert await connection.fetchval("select count(*) from denylist") == 2
@@ -270,18 +271,18 @@ async def test_a_double_click_makes_one_successor(database):
 
 async def test_deleting_a_key_or_account_keeps_its_audit_trail(database, connection):
     key = (await make_key(database)).listed.record
-    await api_keys.delete_key(database, key.id, actor=ACTOR)
+    await watermarks.delete_key(database, key.id, actor=ACTOR)
     assert await api_keys.list_keys(database) == []
     assert await trail(database, key.id) == ["key.create", "key.delete"]
     revoked = (await make_key(database)).listed.record
-    await api_keys.revoke_key(database, revoked.id, actor=ACTOR)
-    await api_keys.delete_key(database, revoked.id, actor=ACTOR)
+    await watermarks.revoke_key(database, revoked.id, actor=ACTOR)
+    await watermarks.delete_key(database, revoked.id, actor=ACTOR)
     assert (
         await connection.fetchval("select count(*) from denylist where value = $1", revoked.id) == 1
     ), "dead already"
     with pytest.raises(NotFoundError):
-        await api_keys.delete_key(database, revoked.id, actor=ACTOR)
-    await accounts.delete_account(database, revoked.account_id, actor=ACTOR)
+        await watermarks.delete_key(database, revoked.id, actor=ACTOR)
+    await watermarks.delete_account(database, revoked.account_id, actor=ACTOR)
     assert await trail(database, revoked.account_id) == ["account.create", "account.delete"]
 
 
@@ -337,7 +338,7 @@ async def test_a_capability_that_a_key_holds_is_not_removed(database):
         database, key.id, api_keys.KeyChanges(capabilities=["orders:read"]), actor=ACTOR
     )
     await capabilities.remove_capability(database, "orders:write", actor=ACTOR)
-    await api_keys.revoke_key(database, key.id, actor=ACTOR)
+    await watermarks.revoke_key(database, key.id, actor=ACTOR)
     await capabilities.remove_capability(database, "orders:read", actor=ACTOR)
     with pytest.raises(NotFoundError, match="there is no capability"):
         await capabilities.remove_capability(database, "orders:read", actor=ACTOR)

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from tokensvc.core.denylist import Position
-from tokensvc.issuer.watching import DenylistWatcher
+from tokensvc.core.denylist.position import Position
+from tokensvc.issuer.revoking.watching import DenylistWatcher
 from tokensvc.store.denylist import append_revocation, delete_expired
 
 

@@ -6,20 +6,21 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any
 
-from tokensvc.core.apikey import DEFAULT_PREFIX
+from tokensvc.core.api_key import DEFAULT_PREFIX
 from tokensvc.core.limit import LimitChanges
-from tokensvc.issuer import accounts, api_keys
-from tokensvc.issuer.exchange import Exchange
-from tokensvc.issuer.guessing import GuessGuard
-from tokensvc.issuer.ledger import Ledger
-from tokensvc.issuer.mirror import Mirror
-from tokensvc.issuer.usage import UsageRecorder
+from tokensvc.issuer.admin import accounts, api_keys
+from tokensvc.issuer.exchange.guess_guard import GuessGuard
+from tokensvc.issuer.exchange.issuing import Exchange
+from tokensvc.issuer.exchange.ledger import Ledger
+from tokensvc.issuer.exchange.usage import UsageRecorder
+from tokensvc.issuer.mirror.mirror import Mirror
+from tokensvc.issuer.revoking import watermarks
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import timedelta
 
-    from tokensvc.issuer.api_keys import NewKey
+    from tokensvc.issuer.admin.api_keys import NewKey
     from tokensvc.issuer.start import Started
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Database
@@ -72,13 +73,13 @@ async def make_refused_keys(database: Database, connection: Any) -> dict[str, Ne
         for reason in ("disabled", "revoked", "expired", "suspended", "deleted")
     }
     ids = {reason: key.listed.record.id for reason, key in keys.items()}
-    await api_keys.disable_key(database, ids["disabled"], actor=ACTOR)
-    await api_keys.revoke_key(database, ids["revoked"], actor=ACTOR)
-    await api_keys.delete_key(database, ids["deleted"], actor=ACTOR)
+    await watermarks.disable_key(database, ids["disabled"], actor=ACTOR)
+    await watermarks.revoke_key(database, ids["revoked"], actor=ACTOR)
+    await watermarks.delete_key(database, ids["deleted"], actor=ACTOR)
     await connection.execute(
         "update api_key set expires_at = clock_timestamp() where id = $1", ids["expired"]
     )
-    await accounts.suspend_account(
+    await watermarks.suspend_account(
         database, keys["suspended"].listed.record.account_id, actor=ACTOR
     )
     return keys

@@ -1,4 +1,4 @@
-"""DenylistLog and Follower end to end: whatever is asked in whatever order, the follower ends with what the issuer holds."""
+"""DenylistLog and FollowedDenylist end to end: whatever is asked in whatever order, the follower ends with what the issuer holds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.factories import ISSUER, NOW, seconds
 
-from tokensvc.core.denylist import Denylist, DenylistLog, Follower, Page, Position, Revocation
+from tokensvc.core.denylist.followed import FollowedDenylist
+from tokensvc.core.denylist.log import DenylistLog
+from tokensvc.core.denylist.page import Page
+from tokensvc.core.denylist.position import Position
+from tokensvc.core.denylist.revocation import Revocation
+from tokensvc.core.denylist.revoked import Denylist
 from tokensvc.core.errors import InvalidPageError
 from tokensvc.verify.snapshot import FeedSnapshot, Snapshot, build_snapshot, parse_snapshot
 
@@ -61,11 +66,11 @@ class Issuer:
         return [(position, entry) for position, entry in self.log._rows if entry.exp > self.now]
 
 
-def held(follower: Follower) -> dict[str, Revocation]:
+def held(follower: FollowedDenylist) -> dict[str, Revocation]:
     return {entry.value: entry for entry in follower.denylist}
 
 
-def reload(follower: Follower) -> Follower:
+def reload(follower: FollowedDenylist) -> FollowedDenylist:
     """The follower after a restart, from what its predecessor wrote to disk."""
     if follower.position is None:
         return follower
@@ -79,10 +84,10 @@ def reload(follower: Follower) -> Follower:
     text = b"".join(build_snapshot(Snapshot(issuer=ISSUER, jwks=None, feed=feed)))
     kept = parse_snapshot(text, issuer=ISSUER, now=T, leeway=0).feed
     assert kept is not None
-    return Follower(ISSUER, kept.denylist, kept.position, kept.page_issued_at, kept.resets)
+    return FollowedDenylist(ISSUER, kept.denylist, kept.position, kept.page_issued_at, kept.resets)
 
 
-def take(follower: Follower, page: Page, now: int) -> bool:
+def take(follower: FollowedDenylist, page: Page, now: int) -> bool:
     before = copy.deepcopy(
         (set(follower.denylist), follower.position, follower.page_issued_at, follower.resets)
     )
@@ -101,7 +106,7 @@ def take(follower: Follower, page: Page, now: int) -> bool:
 
 @given(steps, st.data())
 def test_a_follower_ends_with_all_that_is_in_force(walk, data):
-    issuer, follower = Issuer(), Follower(ISSUER, Denylist())
+    issuer, follower = Issuer(), FollowedDenylist(ISSUER, Denylist())
     cursors: list[Position | None] = [None]
     pages: list[Page] = []
     for step in walk:

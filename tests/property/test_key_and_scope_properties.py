@@ -14,7 +14,7 @@ from tests.factories import (
     seconds,
 )
 
-from tokensvc.core.apikey import ApiKey, checksum, parse_api_key
+from tokensvc.core.api_key import ApiKey, checksum, parse_api_key
 from tokensvc.core.capability import build_scope, narrow_scope, parse_scope
 from tokensvc.core.errors import InvalidClientError, InvalidScopeError
 from tokensvc.core.exchange import (
@@ -107,14 +107,14 @@ def test_a_narrowed_token_has_never_more_than_its_original(
 
 @given(st.integers(0, 5_000_000), st.integers(-5_000_000, 5_000_000))
 def test_after_the_wait_a_token_lies_beyond_the_watermark(at, denied):
-    moment, denied_up_to = NOW + timedelta(microseconds=at), NOW + timedelta(microseconds=denied)
-    wait = wait_for_clear_second(make_verdict(at=moment, denied_up_to=denied_up_to))
+    moment, watermark = NOW + timedelta(microseconds=at), NOW + timedelta(microseconds=denied)
+    wait = wait_for_clear_second(make_verdict(at=moment, watermark=watermark))
     if wait is None:
-        assert int(moment.timestamp()) > int(denied_up_to.timestamp())
+        assert int(moment.timestamp()) > int(watermark.timestamp())
     else:
         assert wait > timedelta(0)
         later = moment + wait + timedelta(milliseconds=1)
-        assert wait_for_clear_second(make_verdict(at=later, denied_up_to=denied_up_to)) is None
+        assert wait_for_clear_second(make_verdict(at=later, watermark=watermark)) is None
 
 
 @pytest.mark.parametrize("asked", [frozenset({"x"})])

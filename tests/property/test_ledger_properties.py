@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.factories import make_verdict
 
-from tokensvc.core.ledger import Entry, count_entries, hand_out
+from tokensvc.core.ledger import Entry, count_questions, hand_out
 
 KEYS = ("a", "b", "c")
 ENTRIES = [Entry(key.encode() * 32, None, demand, True) for key in KEYS for demand in (None, "x")]
@@ -23,7 +23,7 @@ def key_of(entry: Entry) -> str:
     st.fixed_dictionaries({key: st.integers(0, 20) for key in KEYS}),
 )
 def test_each_key_gets_exactly_what_was_counted_or_asked_and_the_first_get_it(asked, left):
-    counts = count_entries(asked)
+    counts = count_questions(asked)
     wanted = {key: sum(n for entry, n in counts.items() if key_of(entry) == key) for key in KEYS}
     counted = {key: min(wanted[key], left[key]) for key in KEYS}
     verdicts = {entry: make_verdict(key_id=key_of(entry)) for entry in counts if entry != UNKNOWN}

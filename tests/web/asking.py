@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from aiohttp import ClientResponse
     from aiohttp.test_utils import TestClient
 
-    from tokensvc.issuer.api_keys import NewKey
+    from tokensvc.issuer.admin.api_keys import NewKey
 
 FORMS: Final = ("bearer", "basic", "post", "exchange")
 TOKEN_EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"

@@ -8,7 +8,7 @@ import pytest
 from tests.integration.things import make_key
 
 if TYPE_CHECKING:
-    from tokensvc.issuer.api_keys import NewKey
+    from tokensvc.issuer.admin.api_keys import NewKey
     from tokensvc.issuer.start import Started
     from tokensvc.store.pool import Database
 

@@ -7,8 +7,9 @@ import structlog
 from tests.integration.things import ACTOR, make_key
 from tests.web.asking import get_token, try_token
 
-from tokensvc.issuer import api_keys
-from tokensvc.web.logs import mask_secrets
+from tokensvc.issuer.admin import api_keys
+from tokensvc.issuer.revoking import watermarks
+from tokensvc.logs.configuration import mask_secrets
 from tokensvc.web.problems import build_answer
 
 BREAK_THE_DENYLIST = """
@@ -165,7 +166,7 @@ async def test_a_key_that_failed_to_commit_is_not_half_made(database, connection
     with pytest.raises(Exception, match="no audit today"):
         await make_key(database, account=started.admin.listed.record.account_id)
     with pytest.raises(Exception, match="no audit today"):
-        await api_keys.revoke_key(database, started.admin.listed.record.id, actor=ACTOR)
+        await watermarks.revoke_key(database, started.admin.listed.record.id, actor=ACTOR)
     assert await connection.fetchval("select count(*) from api_key") == before
     assert await connection.fetchval("select count(*) from denylist") == 0
     assert (await api_keys.load_key(database, started.admin.listed.record.id)).state == "active"

@@ -10,7 +10,7 @@ import pytest
 from tests.integration.things import make_key, make_refused_keys
 from tests.web.asking import CHALLENGES, FORMS, TOKEN_EXCHANGE, URLENCODED, Asked, ask, basic, send
 
-from tokensvc.core.apikey import new_api_key
+from tokensvc.core.api_key import new_api_key
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -78,7 +78,8 @@ async def test_a_page_that_comes_through_it_is_as_fresh_as_one_from_the_issuer(
     await client.post("/v1/revoke", data={"token": token})
     await service.mirror.refresh_once()
     asked = {
-        name: value.replace("HEAD", str(service.mirror.log.head)) for name, value in query.items()
+        name: value.replace("HEAD", str(service.mirror.denylist.log.head))
+        for name, value in query.items()
     }
     dates = []
     async with aiohttp.ClientSession() as session:

@@ -8,8 +8,8 @@ import pytest
 from tests.integration.things import ACTOR, make_key, read_header, read_payload
 from tests.web.asking import get_token
 
-from tokensvc.issuer import accounts, api_keys
-from tokensvc.issuer.revocation import clean_denylist_once
+from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.revoking.denylist import clean_denylist_once
 from tokensvc.store.denylist import append_revocation
 
 
@@ -46,8 +46,8 @@ async def test_without_a_cursor_the_page_is_a_snapshot_of_what_is_in_force(
 ):
     account = (await make_key(database)).listed.record
     jti = await revoke(client, key)
-    await api_keys.revoke_key(database, key.listed.record.id, actor=ACTOR)
-    await accounts.suspend_account(database, account.account_id, actor=ACTOR)
+    await watermarks.revoke_key(database, key.listed.record.id, actor=ACTOR)
+    await watermarks.suspend_account(database, account.account_id, actor=ACTOR)
     await service.mirror.refresh_once()
     text, page = await fetch(client)
     assert read_header(text) == {
@@ -252,7 +252,7 @@ async def test_expired_entries_are_in_no_page(client, key, service, connection, 
     await asyncio.sleep(1.1)
     await service.mirror.refresh_once()
     assert (await fetch(client))[1]["entries"] == []
-    assert await clean_denylist_once(database, service.mirror.now) == 1
+    assert await clean_denylist_once(database, service.mirror.confirmation.now) == 1
     jti = await revoke(client, key)
     await service.mirror.refresh_once()
     assert [entry["jti"] for entry in (await fetch(client))[1]["entries"]] == [jti]

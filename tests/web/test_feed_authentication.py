@@ -13,10 +13,10 @@ from tests.web.asking import basic, get_token
 from tokensvc.client import ThreadedTokenSource, TokenSource
 from tokensvc.core.claims import build_payload
 from tokensvc.core.token import sign_jws
-from tokensvc.issuer import api_keys
+from tokensvc.issuer.revoking import watermarks
 from tokensvc.verify import ThreadedVerifier, Verifier
+from tokensvc.web.app_keys import CALLER
 from tokensvc.web.callers import authenticate_follower
-from tokensvc.web.keys import CALLER
 
 FOLLOW = ("tokensvc:denylist",)
 CHALLENGE = 'Bearer error="invalid_token", error_description="the access token is invalid, expired or revoked"'
@@ -118,7 +118,7 @@ async def test_a_follower_that_was_revoked_is_refused_as_soon_as_this_process_kn
     if what == "token":
         await client.post("/v1/revoke", data={"token": token})
     else:
-        await api_keys.disable_key(database, follower.listed.record.id, actor=ACTOR)
+        await watermarks.disable_key(database, follower.listed.record.id, actor=ACTOR)
     await service.mirror.refresh_once()
     answer = await poll(client, bearer(token))
     assert (answer.status, (await answer.json())["code"]) == (401, "invalid_token")

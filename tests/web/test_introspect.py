@@ -9,11 +9,12 @@ from tests.factories import make_claims, make_signing_key
 from tests.integration.things import ACTOR, make_key, make_refused_keys, read_header, read_payload
 from tests.web.asking import basic, get_token, try_token
 
-from tokensvc.core.apikey import new_api_key
+from tokensvc.core.api_key import new_api_key
 from tokensvc.core.claims import build_payload
 from tokensvc.core.token import sign_jws
-from tokensvc.issuer import accounts, api_keys
-from tokensvc.issuer.rotation import revoke_signing_key_now
+from tokensvc.issuer.admin import api_keys
+from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.signing.rotation import revoke_signing_key_now
 
 DEAD = (200, {"active": False})
 ASKER = ("tokensvc:introspect", "orders:read")
@@ -104,28 +105,28 @@ async def test_a_hint_changes_nothing(hint, introspect, client, key):
 
 
 async def disable_and_enable(database, record):
-    await api_keys.disable_key(database, record.id, actor=ACTOR)
+    await watermarks.disable_key(database, record.id, actor=ACTOR)
     await api_keys.enable_key(database, record.id, actor=ACTOR)
 
 
 ENDS = {
-    "the key is disabled": lambda database, record: api_keys.disable_key(
+    "the key is disabled": lambda database, record: watermarks.disable_key(
         database, record.id, actor=ACTOR
     ),
     "the key is enabled again": disable_and_enable,
-    "the key is revoked": lambda database, record: api_keys.revoke_key(
+    "the key is revoked": lambda database, record: watermarks.revoke_key(
         database, record.id, actor=ACTOR
     ),
-    "the key is deleted": lambda database, record: api_keys.delete_key(
+    "the key is deleted": lambda database, record: watermarks.delete_key(
         database, record.id, actor=ACTOR
     ),
     "its tokens are ended": lambda database, record: api_keys.update_key(
-        database, record.id, api_keys.KeyChanges(), actor=ACTOR, end_tokens=True
+        database, record.id, api_keys.KeyChanges(), actor=ACTOR, revoke_tokens=True
     ),
-    "the account is suspended": lambda database, record: accounts.suspend_account(
+    "the account is suspended": lambda database, record: watermarks.suspend_account(
         database, record.account_id, actor=ACTOR
     ),
-    "the account is deleted": lambda database, record: accounts.delete_account(
+    "the account is deleted": lambda database, record: watermarks.delete_account(
         database, record.account_id, actor=ACTOR
     ),
 }
@@ -197,7 +198,7 @@ async def test_a_token_of_a_signing_key_that_the_copy_has_not_seen_is_looked_for
 ):
     text = (await get_token(client, key))["access_token"]
     async with service.mirror._refreshing:
-        service.mirror.records = ()
+        service.mirror.signers.records = ()
         service.mirror._heads.pop("signing_key")
         asked = asyncio.create_task(introspect(text))
         await asyncio.sleep(0.05)

@@ -11,9 +11,10 @@ from tests.factories import make_settings
 from tests.integration.things import ACTOR, make_key, make_refused_keys
 from tests.web.asking import FORMS, ask, get_token, send, try_token
 
-from tokensvc.core.apikey import new_api_key
+from tokensvc.core.api_key import new_api_key
 from tokensvc.core.limit import LimitChanges
-from tokensvc.issuer import accounts, api_keys
+from tokensvc.issuer.admin import accounts, api_keys
+from tokensvc.issuer.revoking import watermarks
 
 POLICY = '"key-minute";q=60;w=60, "key-day";q=5000;w=86400'
 
@@ -151,7 +152,7 @@ async def test_networks_are_told_apart_behind_a_trusted_proxy(
 async def test_usage_tells_networks_and_reasons(client, service, key, database, connection):
     await get_token(client, key)
     await try_token(client, key, [("scope", "more")])
-    await api_keys.disable_key(database, key.listed.record.id, actor=ACTOR)
+    await watermarks.disable_key(database, key.listed.record.id, actor=ACTOR)
     await try_token(client, key)
     await service.exchange.usage.flush_once()
     rows = await connection.fetch(

@@ -10,7 +10,8 @@ from tests.integration.things import ACTOR, make_key, read_payload
 from tests.web.asking import ACCESS_TOKEN_TYPE, get_token, try_token
 
 from tokensvc.core.token import sign_jws
-from tokensvc.issuer import accounts, api_keys, audiences
+from tokensvc.issuer.admin import accounts, api_keys, audiences
+from tokensvc.issuer.revoking import watermarks
 
 
 async def test_a_token_can_be_exchanged_for_a_narrower_one(client, key, database, settings):
@@ -76,38 +77,38 @@ async def _let(database, key, capabilities):
 
 
 async def _revoke_key(database, key):
-    await api_keys.revoke_key(database, key.listed.record.id, actor=ACTOR)
+    await watermarks.revoke_key(database, key.listed.record.id, actor=ACTOR)
 
 
 async def _disable_key(database, key):
-    await api_keys.disable_key(database, key.listed.record.id, actor=ACTOR)
+    await watermarks.disable_key(database, key.listed.record.id, actor=ACTOR)
 
 
 async def _disable_and_enable_key(database, key):
-    await api_keys.disable_key(database, key.listed.record.id, actor=ACTOR)
+    await watermarks.disable_key(database, key.listed.record.id, actor=ACTOR)
     await api_keys.enable_key(database, key.listed.record.id, actor=ACTOR)
 
 
 async def _delete_key(database, key):
-    await api_keys.delete_key(database, key.listed.record.id, actor=ACTOR)
+    await watermarks.delete_key(database, key.listed.record.id, actor=ACTOR)
 
 
 async def _suspend_account(database, key):
-    await accounts.suspend_account(database, key.listed.record.account_id, actor=ACTOR)
+    await watermarks.suspend_account(database, key.listed.record.account_id, actor=ACTOR)
 
 
 async def _suspend_and_resume_account(database, key):
-    await accounts.suspend_account(database, key.listed.record.account_id, actor=ACTOR)
+    await watermarks.suspend_account(database, key.listed.record.account_id, actor=ACTOR)
     await accounts.resume_account(database, key.listed.record.account_id, actor=ACTOR)
 
 
 async def _delete_account(database, key):
-    await accounts.delete_account(database, key.listed.record.account_id, actor=ACTOR)
+    await watermarks.delete_account(database, key.listed.record.account_id, actor=ACTOR)
 
 
 async def _end_tokens(database, key):
     await api_keys.update_key(
-        database, key.listed.record.id, api_keys.KeyChanges(), actor=ACTOR, end_tokens=True
+        database, key.listed.record.id, api_keys.KeyChanges(), actor=ACTOR, revoke_tokens=True
     )
 
 
@@ -142,8 +143,8 @@ async def test_a_token_that_was_denied_itself_cannot_be_narrowed(client, key, lo
 async def test_an_expired_token_cannot_be_narrowed(client, service, key, logs):
     body = await get_token(client, key, expires_in="1")
     end = read_payload(body["access_token"])["exp"]
-    while service.mirror.now.timestamp() <= end:
-        await asyncio.sleep(end - service.mirror.now.timestamp() + 0.01)
+    while service.mirror.confirmation.now.timestamp() <= end:
+        await asyncio.sleep(end - service.mirror.confirmation.now.timestamp() + 0.01)
     await _refused(client, body["access_token"], logs, "expired")
 
 
@@ -180,7 +181,7 @@ async def test_the_account_in_the_token_must_be_the_owner_of_its_key(
     claims = read_payload((await get_token(client, key))["access_token"]) | {
         "client_id": other.listed.record.id
     }
-    signer = service.mirror.signing_key(service.mirror.now, "ES256")
+    signer = service.mirror.signing_key(service.mirror.confirmation.now, "ES256")
     answer = await try_token(client, sign_jws(claims, typ="at+jwt", key=signer))
     assert answer.status == 400
 

@@ -8,8 +8,9 @@ import pytest
 from tests.integration.things import ACTOR
 from tests.integration.waiting import until
 
-from tokensvc.issuer import accounts
-from tokensvc.issuer.receipts import list_followers
+from tokensvc.issuer.admin import accounts
+from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.revoking.receipts import list_followers
 from tokensvc.verify import Verifier
 
 
@@ -23,11 +24,11 @@ async def test_a_verifier_names_itself_and_its_next_question_is_its_receipt(
     async with Verifier(issuer=settings.issuer_url, audience="api", follower=given) as verifier:
         await until(lambda: _seqs(database), 5)
         account = await accounts.create_account(database, "Orders", actor=ACTOR)
-        await accounts.suspend_account(database, account.id, actor=ACTOR)
+        await watermarks.suspend_account(database, account.id, actor=ACTOR)
         assert await until(lambda: _is_current(database, 1), 5) < 2
         (follower,) = await list_followers(database)
         assert follower.name.startswith(shown)
-        assert verifier.status().denylist_cursor == str(service.mirror.log.head)
+        assert verifier.status().denylist_cursor == str(service.mirror.denylist.log.head)
 
 
 async def test_a_verifier_that_wants_no_name_has_none(client, database, settings):
@@ -39,7 +40,8 @@ async def test_a_verifier_that_wants_no_name_has_none(client, database, settings
 
 async def test_a_name_that_will_not_do_is_refused(client, service):
     answer = await client.get(
-        "/v1/denylist", params={"after": str(service.mirror.log.head), "follower": "no good"}
+        "/v1/denylist",
+        params={"after": str(service.mirror.denylist.log.head), "follower": "no good"},
     )
     assert (answer.status, (await answer.json())["code"]) == (400, "invalid_request")
 

@@ -7,12 +7,12 @@ from tests.factories import make_claims, make_signing_key
 from tests.integration.things import ACTOR, make_key, read_payload
 from tests.web.asking import basic, get_token, try_token
 
-from tokensvc.core.apikey import new_api_key
+from tokensvc.core.api_key import new_api_key
 from tokensvc.core.claims import build_payload
 from tokensvc.core.token import sign_jws
-from tokensvc.issuer import api_keys
 from tokensvc.issuer.audit import list_events
-from tokensvc.issuer.revocation import list_denylist
+from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.revoking.denylist import list_denylist
 from tokensvc.store.feed_head import bump_head
 
 
@@ -98,7 +98,7 @@ async def test_what_is_not_ours_is_answered_as_if_it_had_been_revoked(
 ):
     forger, _, _ = make_signing_key()
     gone = await make_key(database)
-    await api_keys.delete_key(database, gone.listed.record.id, actor=ACTOR)
+    await watermarks.delete_key(database, gone.listed.record.id, actor=ACTOR)
     before = await list_denylist(database)
     for name, text in {
         "an unknown key": new_api_key().text,
@@ -233,7 +233,7 @@ async def test_a_crowd_that_revokes_leaves_connections_for_what_must_go_on(
     junk = await client.post("/v1/revoke", data={"token": "junk"})
     assert junk.status == 200, "what is nothing of ours waits for nobody"
     await service.mirror.refresh_once()
-    assert service.mirror.age_seconds < 1
+    assert service.mirror.confirmation.age_seconds < 1
     await held.rollback()
     answers = await asyncio.gather(*crowd)
     assert {answer.status for answer in answers} <= {200, 503}

@@ -16,7 +16,7 @@ from tests.web.asking import (
     try_token,
 )
 
-from tokensvc.issuer import api_keys, audiences
+from tokensvc.issuer.admin import api_keys, audiences
 
 
 @pytest.mark.parametrize("form", FORMS)

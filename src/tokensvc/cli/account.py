@@ -10,7 +10,8 @@ from tokensvc.cli.limits import limit_changes, limit_options
 from tokensvc.cli.output import Row, confirm, output_option, print_row, print_rows, say, yes_option
 from tokensvc.cli.session import actor, operate
 from tokensvc.cli.waiting import wait_for_followers, wait_option
-from tokensvc.issuer import accounts
+from tokensvc.issuer.admin import accounts
+from tokensvc.issuer.revoking import watermarks
 
 if TYPE_CHECKING:
     from tokensvc.core.account import Account
@@ -103,7 +104,7 @@ def suspend(account_id: str, output: str, wait: int | None, *, yes: bool) -> Non
     print_row(
         _row(
             operate(
-                lambda database, _: accounts.suspend_account(database, account_id, actor=actor())
+                lambda database, _: watermarks.suspend_account(database, account_id, actor=actor())
             )
         ),
         output,
@@ -134,7 +135,7 @@ def resume(account_id: str, output: str) -> None:
 def delete(account_id: str, output: str, wait: int | None, *, yes: bool) -> None:
     """Delete an account, its keys and their tokens, for good. The audit trail stays."""
     confirm(f"Delete {account_id} with all its keys? This cannot be undone.", yes=yes)
-    operate(lambda database, _: accounts.delete_account(database, account_id, actor=actor()))
+    operate(lambda database, _: watermarks.delete_account(database, account_id, actor=actor()))
     print_row({"id": account_id, "state": "deleted"}, output)
     wait_for_followers(wait)
 

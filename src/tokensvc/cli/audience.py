@@ -10,12 +10,12 @@ from tokensvc.cli.output import Duration, Row, output_option, print_row, print_r
 from tokensvc.cli.session import actor, operate
 from tokensvc.core.jwks import ALGORITHMS
 from tokensvc.core.keyring import DEFAULT_ALGORITHM
-from tokensvc.issuer import audiences
+from tokensvc.issuer.admin import audiences
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from tokensvc.core.exchange import Audience
+    from tokensvc.core.audience import Audience
 
 _description = click.option("--description", default=None, help="Who that is.")
 _token_ttl = click.option(

@@ -8,7 +8,7 @@ import click
 
 from tokensvc.cli.output import output_option, print_row, print_rows
 from tokensvc.cli.session import actor, operate
-from tokensvc.issuer import capabilities
+from tokensvc.issuer.admin import capabilities
 
 
 @click.group("capability")

@@ -11,20 +11,21 @@ import click
 from tokensvc.cli.output import Duration, Row, output_option, print_row, print_rows, say
 from tokensvc.cli.session import actor, operate
 from tokensvc.cli.waiting import follower_row
-from tokensvc.core.denylist import parse_cursor
+from tokensvc.core.denylist.position import parse_cursor
 from tokensvc.core.errors import UnavailableError
-from tokensvc.issuer.denial import deny_account, deny_jti, deny_key
-from tokensvc.issuer.mirror import POLL_SECONDS
-from tokensvc.issuer.receipts import list_followers
-from tokensvc.issuer.revocation import list_denylist
-from tokensvc.issuer.watching import DenylistWatcher
+from tokensvc.issuer.mirror.mirror import POLL_SECONDS
+from tokensvc.issuer.revoking.credentials import revoke_jti
+from tokensvc.issuer.revoking.denylist import list_denylist
+from tokensvc.issuer.revoking.receipts import list_followers
+from tokensvc.issuer.revoking.watching import DenylistWatcher
+from tokensvc.issuer.revoking.watermarks import revoke_tokens_of_account, revoke_tokens_of_key
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from tokensvc.core.denylist import DenylistRow
+    from tokensvc.core.denylist.record import RevocationRecord
     from tokensvc.issuer.database import Database
-    from tokensvc.issuer.watching import Look
+    from tokensvc.issuer.revoking.watching import Look
 
 
 @click.group("denylist")
@@ -37,7 +38,7 @@ def command() -> None:
 def list_(output: str) -> None:
     """List the entries in force, oldest first."""
     rows = [build_row(entry) for entry in operate(lambda database, _: list_denylist(database))]
-    columns = ["seq", "kind", "value", "upto", "expires", "reason", "created_at"]
+    columns = ["seq", "kind", "value", "upto", "expires", "ending", "healed", "created_at"]
     print_rows(rows, output, columns=columns, empty="nothing is revoked")
 
 
@@ -88,17 +89,19 @@ def add(
         raise click.UsageError("name one thing: --jti, --key or --account")
     if exp_in is not None and jti is None:
         raise click.UsageError(
-            "--exp-in goes with --jti: tokens of keys and accounts are denied for as long as any can live"
+            "--exp-in goes with --jti: tokens of keys and accounts are revoked for as long as any can live"
         )
     if key_id is not None and not key_id.startswith("key_"):
         raise click.UsageError("--key takes the id of a key, key_..., never the key itself")
 
-    async def act(database: Database) -> DenylistRow:
+    async def act(database: Database) -> RevocationRecord:
         if jti is not None:
-            return await deny_jti(database, jti, exp_in, actor=actor(), reason=reason)
+            return await revoke_jti(database, jti, exp_in, actor=actor(), reason=reason)
         if key_id is not None:
-            return await deny_key(database, key_id, actor=actor(), reason=reason)
-        return await deny_account(database, str(account_id), actor=actor(), reason=reason)
+            return await revoke_tokens_of_key(database, key_id, actor=actor(), reason=reason)
+        return await revoke_tokens_of_account(
+            database, str(account_id), actor=actor(), reason=reason
+        )
 
     print_row(build_row(operate(lambda database, _: act(database))), output)
 
@@ -148,17 +151,24 @@ async def _show_once(database: Database, watcher: DenylistWatcher, output: str) 
         )
         if output == "json":
             print_row({"reset": True, "cursor": str(look.position)}, output)
-    for entry in look.rows:
+    for entry in look.records:
         row = {"cursor": str(entry.position), **build_row(entry)}
         if output == "json":
             print_row(row, output)
         else:
             upto = "" if row["upto"] is None else f" up to {row['upto']}"
-            click.echo(f"{row['cursor']}  {row['kind']} {row['value']}{upto}  ({row['reason']})")
+            ending = describe_ending(entry)
+            click.echo(f"{row['cursor']}  {row['kind']} {row['value']}{upto}  ({ending})")
     return look
 
 
-def build_row(entry: DenylistRow) -> Row:
+def describe_ending(entry: RevocationRecord) -> str:
+    """Return what came to its end, in words."""
+    words = entry.ending.replace("_", " ")
+    return f"{words}; written again after a loss" if entry.healed else words
+
+
+def build_row(entry: RevocationRecord) -> Row:
     """Return an entry as it is printed."""
     revocation = entry.revocation
     return {
@@ -167,6 +177,7 @@ def build_row(entry: DenylistRow) -> Row:
         "value": revocation.value,
         "upto": revocation.upto,
         "expires": revocation.exp,
-        "reason": entry.reason,
+        "ending": entry.ending,
+        "healed": entry.healed,
         "created_at": entry.created_at,
     }

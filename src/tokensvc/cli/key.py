@@ -24,14 +24,16 @@ from tokensvc.cli.output import (
 from tokensvc.cli.session import actor, operate
 from tokensvc.cli.usage import build_usage, draw_usage
 from tokensvc.cli.waiting import wait_for_followers, wait_option
-from tokensvc.issuer import api_keys
-from tokensvc.issuer.usage import list_usage
+from tokensvc.issuer.admin import api_keys
+from tokensvc.issuer.exchange.usage import list_usage
+from tokensvc.issuer.revoking import watermarks
 
 if TYPE_CHECKING:
     from datetime import timedelta
     from typing import TextIO
 
-    from tokensvc.issuer.api_keys import ListedKey, NewKey
+    from tokensvc.core.api_key import ListedKey
+    from tokensvc.issuer.admin.api_keys import NewKey
 
 _capabilities = click.option(
     "--capability", "capabilities", multiple=True, help="What tokens may do; give it several times."
@@ -126,7 +128,9 @@ def show(key_id: str, output: str) -> None:
 @_capabilities
 @click.option("--expires-in", type=Duration("never"), help="Counted from now: 90d, 24h; or never.")
 @limit_options
-@click.option("--end-tokens", is_flag=True, help="Also refuse the tokens that it has got so far.")
+@click.option(
+    "--revoke-tokens", is_flag=True, help="Also revoke the tokens that it has got so far."
+)
 @output_option
 def update(
     key_id: str,
@@ -139,9 +143,9 @@ def update(
     per_day: int | None,
     output: str,
     *,
-    end_tokens: bool,
+    revoke_tokens: bool,
 ) -> None:
-    """Change a key. Capabilities are replaced as a whole. Live tokens keep what they have, unless --end-tokens."""
+    """Change a key. Capabilities are replaced as a whole. Live tokens keep what they have, unless --revoke-tokens."""
     changes = api_keys.KeyChanges(
         name=name,
         description=description,
@@ -151,7 +155,7 @@ def update(
     )
     changed = operate(
         lambda database, _: api_keys.update_key(
-            database, key_id, changes, actor=actor(), end_tokens=end_tokens
+            database, key_id, changes, actor=actor(), revoke_tokens=revoke_tokens
         )
     )
     print_row(_row(changed), output)
@@ -184,7 +188,7 @@ def usage(key_id: str, since: timedelta, output: str | None) -> None:
 def disable(key_id: str, output: str, wait: int | None) -> None:
     """Disable a key: no new tokens, live ones are refused within a second. Reversible: enable."""
     print_row(
-        _row(operate(lambda database, _: api_keys.disable_key(database, key_id, actor=actor()))),
+        _row(operate(lambda database, _: watermarks.disable_key(database, key_id, actor=actor()))),
         output,
     )
     wait_for_followers(wait)
@@ -236,7 +240,11 @@ def revoke(key_id: str, output: str, wait: int | None, *, yes: bool) -> None:
     """Revoke a key for good: no token any more, and all its live tokens are refused within a second."""
     confirm(f"Revoke {key_id}? This cannot be undone; `disable` can.", yes=yes)
     print_row(
-        _row(operate(lambda database, _: api_keys.revoke_key(database, key_id, actor=actor()))),
+        _row(
+            operate(
+                lambda database, _: watermarks.revoke_key(database, key_id, actor=actor())
+            ).listed
+        ),
         output,
     )
     wait_for_followers(wait)
@@ -250,7 +258,7 @@ def revoke(key_id: str, output: str, wait: int | None, *, yes: bool) -> None:
 def delete(key_id: str, output: str, wait: int | None, *, yes: bool) -> None:
     """Revoke a key and take it off the lists. The audit trail stays."""
     confirm(f"Delete {key_id}? This cannot be undone.", yes=yes)
-    operate(lambda database, _: api_keys.delete_key(database, key_id, actor=actor()))
+    operate(lambda database, _: watermarks.delete_key(database, key_id, actor=actor()))
     print_row({"id": key_id, "state": "deleted"}, output)
     wait_for_followers(wait)
 

@@ -8,7 +8,7 @@ import click
 
 from tokensvc.cli.output import output_option, print_row, say
 from tokensvc.cli.session import actor, operate
-from tokensvc.issuer.master_key import rotate_master_key
+from tokensvc.issuer.signing.master_key import rotate_master_key
 
 
 @click.group("master-key")

@@ -17,13 +17,13 @@ from tokensvc import __version__
 from tokensvc.cli.session import database_url
 from tokensvc.issuer.database import open_database
 from tokensvc.issuer.start import initialise
+from tokensvc.logs.configuration import configure_logs
 from tokensvc.settings import Settings, load_settings
-from tokensvc.web.logs import configure_logs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tokensvc.issuer.api_keys import NewKey
+    from tokensvc.issuer.admin.api_keys import NewKey
 
 
 @click.command("serve")

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from tokensvc.issuer.start import check_schema
+from tokensvc.logs.configuration import configure_logs
 from tokensvc.settings import Settings, load_settings
-from tokensvc.web.logs import configure_logs
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator

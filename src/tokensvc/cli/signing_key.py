@@ -14,14 +14,18 @@ from tokensvc.cli.session import actor, operate
 from tokensvc.cli.waiting import wait_for_followers, wait_option
 from tokensvc.core.jwks import ALGORITHMS
 from tokensvc.core.keyring import DEFAULT_ALGORITHM
-from tokensvc.issuer.master_key import load_master_key
-from tokensvc.issuer.rotation import (
+from tokensvc.issuer.signing.import_export import (
+    export_private_key,
+    import_signing_key,
+    load_public_key,
+)
+from tokensvc.issuer.signing.master_key import load_master_key
+from tokensvc.issuer.signing.rotation import (
     Urgency,
     list_signing_keys_with_phase,
     revoke_signing_key_now,
     rotate_once,
 )
-from tokensvc.issuer.signing_keys import export_private_key, import_signing_key, load_public_key
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -9,7 +9,7 @@ import click
 
 from tokensvc.cli.output import output_option, print_row, print_rows
 from tokensvc.cli.session import actor, operate
-from tokensvc.issuer import tiers
+from tokensvc.issuer.admin import tiers
 
 if TYPE_CHECKING:
     from collections.abc import Callable

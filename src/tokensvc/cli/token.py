@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tokensvc.cli.denylist import build_row
+from tokensvc.cli.denylist import build_row, describe_ending
 from tokensvc.cli.output import Duration, output_option, print_row, say, seconds
 from tokensvc.cli.session import actor, has_database, operate
 from tokensvc.cli.waiting import wait_for_followers, wait_option
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from tokensvc.core.claims import Claims
-    from tokensvc.issuer.inspection import Inspected
+    from tokensvc.issuer.revoking.introspection import TokenStatus
 
 _source = click.argument("source", default="-")
 _LEEWAY = 30.0
@@ -123,23 +123,23 @@ def verify(
 def inspect(source: str, output: str) -> None:
     """Show what a token says, whoever wrote it, and what the database has to say about it.
 
-    Its state: live, expired, denied, foreign (the database has no such signing key), invalid (not as we sign), or unknown without a
+    Its state: live, expired, revoked, foreign (the database has no such signing key), invalid (not as we sign), or unknown without a
     database.
     """
     text = _read_token(source)
     header, payload = read_unverified(text)
     row = {"header": header, "payload": payload}
     try:
-        inspected = _inspect(text)
+        status = _inspect(text)
     except (StartRefusedError, UnavailableError) as error:
         say(
             f"not verified: anybody can write this, and there is no database to ask: {error.message}"
         )
-        print_row(row | {"state": "unknown", "denied_by": None}, output)
+        print_row(row | {"state": "unknown", "revoked_by": None}, output)
         return
-    say(_describe(inspected))
-    denied_by = None if inspected.denied_by is None else build_row(inspected.denied_by)
-    print_row(row | {"state": inspected.state, "denied_by": denied_by}, output)
+    say(_describe(status))
+    revoked_by = None if status.revoked_by is None else build_row(status.revoked_by)
+    print_row(row | {"state": status.state, "revoked_by": revoked_by}, output)
 
 
 @command.command("revoke")
@@ -152,11 +152,11 @@ def revoke(source: str, output: str, wait: int | None) -> None:
     \b
     tokensvc token revoke < token
     """
-    from tokensvc.issuer.revocation import revoke_one_token  # noqa: PLC0415 - brings asyncpg
+    from tokensvc.issuer.revoking.credentials import revoke_own_token  # noqa: PLC0415 - brings asyncpg
 
     text = _read_token(source)
     jti = operate(
-        lambda database, settings: revoke_one_token(database, settings, text, actor=actor())
+        lambda database, settings: revoke_own_token(database, settings, text, actor=actor())
     )
     if jti is None:
         raise NotFoundError("this is no live token of ours: nothing to revoke")
@@ -164,29 +164,30 @@ def revoke(source: str, output: str, wait: int | None) -> None:
     wait_for_followers(wait)
 
 
-def _inspect(text: str) -> Inspected:
-    from tokensvc.issuer.inspection import inspect_token  # noqa: PLC0415 - brings asyncpg
+def _inspect(text: str) -> TokenStatus:
+    from tokensvc.issuer.revoking.introspection import describe_token  # noqa: PLC0415 - brings asyncpg
 
     if not has_database(load_settings()):
         raise UnavailableError("TOKENSVC_DATABASE_URL is not set, and none has been made here")
-    return operate(lambda database, settings: inspect_token(database, settings, text))
+    return operate(lambda database, settings: describe_token(database, settings, text))
 
 
-def _describe(inspected: Inspected) -> str:
-    match inspected.state:
+def _describe(status: TokenStatus) -> str:
+    match status.state:
         case "live":
-            return "live: we signed it, and it is neither expired nor denied"
+            return "live: we signed it, and it is neither expired nor revoked"
         case "expired":
             return "expired: we signed it, and its time is over"
-        case "denied" if inspected.denied_by is not None:
-            entry = inspected.denied_by
-            return f"denied by entry {entry.position}: {entry.revocation.kind} {entry.revocation.value} ({entry.reason})"
-        case "denied":
-            return "denied: its signing key has been revoked"
+        case "revoked" if status.revoked_by is not None:
+            record = status.revoked_by
+            named = f"{record.revocation.kind} {record.revocation.value}"
+            return f"revoked by entry {record.position}: {named} ({describe_ending(record)})"
+        case "revoked":
+            return "revoked: its signing key has been revoked"
         case "foreign":
             return "not verified: anybody can write this, and the database has no such signing key"
         case _:
-            return f"not verified: it names a signing key of ours and is not as we sign ({inspected.reason})"
+            return f"not verified: it names a signing key of ours and is not as we sign ({status.reason})"
 
 
 async def _verify_online(text: str, issuer: str, audience: str) -> Claims:

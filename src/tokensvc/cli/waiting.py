@@ -11,7 +11,7 @@ import click
 from tokensvc.cli.output import say
 from tokensvc.cli.session import operate
 from tokensvc.core.follower import find_laggards
-from tokensvc.issuer.receipts import list_followers
+from tokensvc.issuer.revoking.receipts import list_followers
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,7 +17,7 @@ from tokensvc.client.plan import HeldToken, build_held_token
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tokensvc.core.apikey import ApiKey
+    from tokensvc.core.api_key import ApiKey
 
 MAX_ANSWER_BYTES: Final = 64 * 1024
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from tokensvc.client.errors import KeyUnreadableError
-from tokensvc.core.apikey import ApiKey, check_prefix, parse_api_key
+from tokensvc.core.api_key import ApiKey, check_prefix, parse_api_key
 from tokensvc.core.errors import InvalidClientError, InvalidInputError
 
 DEFAULT_VARIABLE: Final = "TOKENSVC_API_KEY"

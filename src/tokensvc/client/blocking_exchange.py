@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from urllib.parse import SplitResult
 
-    from tokensvc.core.apikey import ApiKey
+    from tokensvc.core.api_key import ApiKey
 
 _CHUNK = 8192
 

@@ -19,7 +19,7 @@ from tokensvc.core.errors import (
 )
 
 if TYPE_CHECKING:
-    from tokensvc.core.apikey import ApiKey
+    from tokensvc.core.api_key import ApiKey
 
 FailureKind = Literal["key_rejected", "key_unreadable", "refused", "rate_limited", "unavailable"]
 

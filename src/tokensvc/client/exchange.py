@@ -10,8 +10,8 @@ import aiohttp
 
 from tokensvc.client.answer import MAX_ANSWER_BYTES, Answer, NoAnswer, judge
 from tokensvc.client.errors import Failure
-from tokensvc.core.address import check_url
-from tokensvc.core.apikey import ApiKey
+from tokensvc.core.address import check_secure_url
+from tokensvc.core.api_key import ApiKey
 from tokensvc.core.errors import InvalidClientError, InvalidRequestError, UnavailableError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ async def post_form(
 async def request_token(issuer: str, api_key: str, form: Mapping[str, str]) -> str:
     """Ask once and return the token, remembering nothing. Raises InvalidClientError, InvalidRequestError, UnavailableError."""
     try:
-        check_url(issuer)
+        check_secure_url(issuer)
     except ValueError as error:
         raise InvalidRequestError(str(error)) from error
     if not api_key.isascii() or not api_key.isprintable():

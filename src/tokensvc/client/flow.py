@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast
 from tokensvc.client.answer import Answer, NoAnswer, judge
 from tokensvc.client.errors import Failure
 from tokensvc.client.plan import HeldToken
-from tokensvc.core.apikey import ApiKey
+from tokensvc.core.api_key import ApiKey
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -23,7 +23,7 @@ from tokensvc.client.errors import (
 )
 from tokensvc.client.flow import Patience, Wanted, build_form, parse_wanted, run_exchange
 from tokensvc.client.plan import HeldToken, Plan, Slot, drop_token, plan_use, put_outcome
-from tokensvc.core.address import check_url
+from tokensvc.core.address import check_secure_url
 
 if TYPE_CHECKING:
     import ssl
@@ -52,7 +52,7 @@ class Options:
 
     def __post_init__(self) -> None:
         """Check them against each other. Raises ValueError."""
-        check_url(self.issuer)
+        check_secure_url(self.issuer)
         parse_wanted(self.audience, self.scope)
         if not 0 < self.timeout <= self.patience:
             raise ValueError("timeout must be more than 0 and at most patience")

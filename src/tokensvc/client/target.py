@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import urlsplit
 
 from tokensvc.client.errors import HostNotAllowedError
-from tokensvc.core.address import check_url
+from tokensvc.core.address import check_secure_url
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -48,7 +48,7 @@ class Targets:
         if not self._allowed & {(host, None), (host, port)}:
             return f"{host!r} (port {port}) is not in allowed_hosts, so it gets no token"
         try:
-            check_url(f"{scheme}://[{host}]" if ":" in host else f"{scheme}://{host}")
+            check_secure_url(f"{scheme}://[{host}]" if ":" in host else f"{scheme}://{host}")
         except ValueError:
             return f"{host!r} gets no token over {scheme}: https is required, except on loopback"
         return None

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tokensvc.client.errors import Failure
     from tokensvc.client.flow import Reply, Step, Wanted
     from tokensvc.client.plan import HeldToken
-    from tokensvc.core.apikey import ApiKey
+    from tokensvc.core.api_key import ApiKey
 
     Flight: TypeAlias = Future[HeldToken | Failure]
 

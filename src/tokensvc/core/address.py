@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 _LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
 
 
-def check_url(url: str) -> str:
+def check_secure_url(url: str) -> str:
     """Return `url` if it is https, or on loopback. Raises ValueError."""
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:

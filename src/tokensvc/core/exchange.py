@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from tokensvc.core.audience import longest_life
 from tokensvc.core.capability import narrow_scope
 from tokensvc.core.claims import Claims
 from tokensvc.core.errors import (
@@ -27,27 +28,12 @@ from tokensvc.core.errors import (
 from tokensvc.core.limit import find_tightest
 
 if TYPE_CHECKING:
-    from tokensvc.core.apikey import ApiKey
+    from tokensvc.core.api_key import ApiKey
+    from tokensvc.core.audience import Audience
     from tokensvc.core.identifier import AccountId, Jti, KeyId, Kid
     from tokensvc.core.limit import Quota
 
 Refusal = Literal["disabled", "revoked", "expired", "suspended", "wrong_client_id", "invalid_scope"]
-
-MAX_AUDIENCE_LENGTH: Final = 255
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Audience:
-    """A relying party, or a group of them, that tokens are made for. `token_life` None: the default of the settings.
-
-    `alg` signs its tokens, as soon as there is a key of it that every cache has.
-    """
-
-    name: str
-    description: str
-    token_life: timedelta | None
-    alg: str
-    created_at: datetime
 
 
 class SubjectToken(NamedTuple):
@@ -71,14 +57,14 @@ class ExchangeRequest:
 class Verdict(NamedTuple):
     """What Postgres says of a credential, with its clock. A tuple, because one is made for each exchange.
 
-    `denied_up_to`: no token issued up to that moment is good any more. `quota` is what is left after the whole batch.
+    `watermark`: no token issued up to that moment is good any more. `quota` is what is left after the whole batch.
     """
 
     key_id: KeyId
     account_id: AccountId
     capabilities: tuple[str, ...]
     refusal: Refusal | None
-    denied_up_to: datetime | None
+    watermark: datetime | None
     at: datetime
     quota: Quota
 
@@ -129,11 +115,11 @@ def wait_for_clear_second(verdict: Verdict) -> timedelta | None:
 
     A watermark covers whole seconds, so a key that is enabled again within that very second would get tokens that are born dead.
     """
-    if verdict.denied_up_to is None or int(verdict.at.timestamp()) > int(
-        verdict.denied_up_to.timestamp()
+    if verdict.watermark is None or int(verdict.at.timestamp()) > int(
+        verdict.watermark.timestamp()
     ):
         return None
-    return timedelta(seconds=int(verdict.denied_up_to.timestamp()) + 1 - verdict.at.timestamp())
+    return timedelta(seconds=int(verdict.watermark.timestamp()) + 1 - verdict.at.timestamp())
 
 
 def decide_claims(
@@ -162,11 +148,6 @@ def decide_claims(
         origin_jti=None if subject is None else subject.jti,
         origin_kid=None if origin is None else origin.kid,
     )
-
-
-def longest_life(audience: Audience, policy: IssuingPolicy) -> timedelta:
-    """Return the longest life that a token for `audience` can have."""
-    return min(audience.token_life or policy.token_life, policy.max_token_life)
 
 
 def _refuse(request: ExchangeRequest, reason: str) -> OAuthError:

@@ -1,6 +1,6 @@
 """What the ledger is asked, and how its admissions are handed out. Postgres decides how many (`judge_exchanges`); the order is ours.
 
-requests, in order of arrival  ->  entries (requests that are alike, with their number)  ->  Postgres  ->  a verdict per entry
+requests, in order of arrival  ->  questions (requests that are alike, with their number)  ->  Postgres  ->  a verdict per question
 hand_out  ->  a decision per request
 """
 
@@ -9,17 +9,18 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
-from tokensvc.core.apikey import ApiKey
+from tokensvc.core.api_key import ApiKey
 from tokensvc.core.exchange import wait_for_clear_second
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from tokensvc.core.exchange import Audience, ExchangeRequest, Verdict
+    from tokensvc.core.audience import Audience
+    from tokensvc.core.exchange import ExchangeRequest, Verdict
 
 
-class Entry(NamedTuple):
-    """What Postgres must know of a request to judge it: requests with equal entries are judged as one.
+class Question(NamedTuple):
+    """What Postgres must know of a request to judge it: requests with equal questions are judged as one.
 
     `digest` of an API key, or None and the `key_id` behind a token that is to be narrowed; beside a digest `key_id` is what the client
     claims. `demand`: JSON of what few requests ask for. `counts` False: it is to be judged alone, or will be refused whatever Postgres
@@ -40,13 +41,13 @@ class Decision(NamedTuple):
     unspent: int = 0
 
 
-def build_entry(request: ExchangeRequest, audience: Audience | None) -> Entry:
-    """Return the entry of a request; `audience` None: it asks for one that does not exist."""
+def build_question(request: ExchangeRequest, audience: Audience | None) -> Question:
+    """Return the question of a request; `audience` None: it asks for one that does not exist."""
     credential = request.credential
     scope = None if request.scope is None else " ".join(sorted(request.scope))
     if isinstance(credential, ApiKey):
         demand = None if scope is None else json.dumps({"scope": scope})
-        return Entry(credential.digest, request.client_id, demand, audience is not None)
+        return Question(credential.digest, request.client_id, demand, audience is not None)
     claims, kid = credential
     subject = {
         "account_id": claims.sub,
@@ -58,33 +59,33 @@ def build_entry(request: ExchangeRequest, audience: Audience | None) -> Entry:
         "scope": scope,
     }
     within = request.scope is None or request.scope.issubset(claims.scope)
-    return Entry(None, claims.client_id, json.dumps(subject), audience is not None and within)
+    return Question(None, claims.client_id, json.dumps(subject), audience is not None and within)
 
 
-def count_entries(entries: Iterable[Entry]) -> dict[Entry, int]:
-    """Return how often each entry is asked, in order of first arrival."""
-    counts: dict[Entry, int] = {}
-    for entry in entries:
-        counts[entry] = counts.get(entry, 0) + 1
+def count_questions(questions: Iterable[Question]) -> dict[Question, int]:
+    """Return how often each question is asked, in order of first arrival."""
+    counts: dict[Question, int] = {}
+    for question in questions:
+        counts[question] = counts.get(question, 0) + 1
     return counts
 
 
 def hand_out(
-    asked: Sequence[Entry], verdicts: Mapping[Entry, Verdict], admitted: Mapping[str, int]
+    asked: Sequence[Question], verdicts: Mapping[Question, Verdict], admitted: Mapping[str, int]
 ) -> list[Decision | None]:
     """Return the decision on each request, in the order in which they were asked; None: there is no such key.
 
-    `admitted`: how many each key may get. They go to the first that ask, whatever entry they belong to; requests that are refused for
+    `admitted`: how many each key may get. They go to the first that ask, whatever question they belong to; requests that are refused for
     another reason take none.
     """
     left = dict(admitted)
     decisions: list[Decision | None] = []
-    for entry in asked:
-        verdict = verdicts.get(entry)
+    for question in asked:
+        verdict = verdicts.get(question)
         if verdict is None:
             decisions.append(None)
         elif (
-            not entry.counts
+            not question.counts
             or verdict.refusal is not None
             or wait_for_clear_second(verdict) is not None
         ):

@@ -7,33 +7,36 @@ from typing import TYPE_CHECKING
 
 from tokensvc.core.capability import FOLLOW
 from tokensvc.core.errors import InsufficientScopeError, InvalidClientError
-from tokensvc.core.ledger import Entry
+from tokensvc.core.ledger import Question
 
 if TYPE_CHECKING:
-    from tokensvc.core.apikey import ApiKey
+    from tokensvc.core.api_key import ApiKey
     from tokensvc.core.claims import Claims
     from tokensvc.core.identifier import KeyId
     from tokensvc.core.ledger import Decision
-    from tokensvc.issuer.guessing import GuessGuard
-    from tokensvc.issuer.ledger import Ledger
-    from tokensvc.issuer.live_token import LiveTokens
+    from tokensvc.issuer.exchange.guess_guard import GuessGuard
+    from tokensvc.issuer.exchange.ledger import Ledger
+    from tokensvc.issuer.revoking.introspection import Introspection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Callers:
     """Judges callers. Nothing is counted: a call is no exchange."""
 
-    tokens: LiveTokens
+    introspection: Introspection
     ledger: Ledger
     guard: GuessGuard
 
     async def check_token(self, text: str, capability: str) -> KeyId:
         """Return whose token this is. Raises InvalidTokenError, InsufficientScopeError, UnavailableError."""
-        return _check_capability(await self.tokens.check(text), capability)
+        return _check_capability(await self.introspection.check(text), capability)
 
     async def check_follower(self, text: str) -> KeyId:
-        """As `check_token`, for followers of the feed: they come all at once, so the copy judges them that they are given pages of."""
-        return _check_capability(await self.tokens.check_by_copy(text), FOLLOW)
+        """As `check_token`, for followers of the feed.
+
+        Followers reconnect in crowds, so they are judged from the copy in memory.
+        """
+        return _check_capability(await self.introspection.check_by_copy(text), FOLLOW)
 
     async def check_key(
         self, key: ApiKey, client_id: str | None, network: str, capability: str
@@ -56,7 +59,9 @@ class Callers:
                 raise InsufficientScopeError(capability)
             return verdict.key_id
 
-        return await self.ledger.judge(Entry(key.digest, client_id, demand=None, counts=False), act)
+        return await self.ledger.judge(
+            Question(key.digest, client_id, demand=None, counts=False), act
+        )
 
 
 def _check_capability(claims: Claims, capability: str) -> KeyId:

@@ -14,18 +14,19 @@ from tokensvc.core.errors import InvalidTokenError, UnavailableError
 from tokensvc.core.keyring import DEFAULT_ALGORITHM
 from tokensvc.core.token import parse_unverified
 from tokensvc.issuer.callers import Callers
-from tokensvc.issuer.exchange import Exchange
-from tokensvc.issuer.feed import Feed
-from tokensvc.issuer.guessing import GuessGuard
-from tokensvc.issuer.ledger import Ledger
-from tokensvc.issuer.live_token import LiveTokens
-from tokensvc.issuer.master_key import load_master_key
-from tokensvc.issuer.mirror import MAX_AGE_SECONDS, Mirror
-from tokensvc.issuer.receipts import Receipts
-from tokensvc.issuer.revocation import Revoked, revoke_credential
+from tokensvc.issuer.confirmation import MAX_AGE_SECONDS
+from tokensvc.issuer.exchange.guess_guard import GuessGuard
+from tokensvc.issuer.exchange.issuing import Exchange
+from tokensvc.issuer.exchange.ledger import Ledger
+from tokensvc.issuer.exchange.usage import UsageRecorder
+from tokensvc.issuer.mirror.mirror import Mirror
+from tokensvc.issuer.revoking.credentials import CredentialKind, revoke_credential
+from tokensvc.issuer.revoking.feed import Feed
+from tokensvc.issuer.revoking.introspection import Introspection
+from tokensvc.issuer.revoking.receipts import Receipts
+from tokensvc.issuer.signing.master_key import load_master_key
 from tokensvc.issuer.start import check_schema
 from tokensvc.issuer.tasks import run_tasks
-from tokensvc.issuer.usage import UsageRecorder
 from tokensvc.store.pool import open_database
 
 if TYPE_CHECKING:
@@ -77,11 +78,11 @@ class Service:
     turns: Turns
     draining: bool = False
 
-    async def revoke(self, text: str) -> tuple[Revoked, str | None]:
+    async def revoke(self, text: str) -> tuple[CredentialKind, str | None]:
         """Revoke the token or API key that its holder shows. Raises UnavailableError."""
         try:
-            records = (
-                await self.callers.tokens.find_signers(parse_unverified(text).kid)
+            signing_keys = (
+                await self.callers.introspection.find_signing_keys(parse_unverified(text).kid)
                 if "." in text
                 else ()
             )  # no API key holds a dot
@@ -93,17 +94,17 @@ class Service:
                 self.settings,
                 text,
                 actor="holder",
-                now=self.mirror.now,
-                records=records,
+                now=self.mirror.confirmation.now,
+                signing_keys=signing_keys,
             )
-        self.mirror.remember(revoked.rows)
-        return revoked.what, revoked.id
+        self.mirror.denylist.remember(revoked.records)
+        return revoked.kind, revoked.id
 
     async def introspect(self, text: str) -> Claims | None:
         """Return the claims of a live token of ours, None for everything else. Raises UnavailableError."""
         try:
             async with self.turns.take():
-                return await self.callers.tokens.check(text)
+                return await self.callers.introspection.check(text)
         except InvalidTokenError as error:
             _log.debug("introspection_of_no_live_token", reason=error.reason)
             return None
@@ -111,20 +112,20 @@ class Service:
     def check_ready(self) -> dict[str, bool]:
         """Return what must hold for traffic to be sent here."""
         try:
-            self.mirror.signing_key(self.mirror.now, DEFAULT_ALGORITHM)
+            self.mirror.signers.find(DEFAULT_ALGORITHM, self.mirror.confirmation.now)
             signing = True
         except UnavailableError:
             signing = False
         return {
             "serving": not self.draining,
-            "database": self.mirror.age_seconds < MAX_AGE_SECONDS / 2,
+            "database": self.mirror.confirmation.age_seconds < MAX_AGE_SECONDS / 2,
             "signing_key": signing,
         }
 
     def drain(self) -> None:
         """Say that this process is leaving, and answer the long polls."""
         self.draining = True
-        self.mirror.release()
+        self.mirror.denylist.release()
 
 
 @asynccontextmanager
@@ -146,8 +147,8 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
             policy=settings.issuing_policy,
         )
         receipts = Receipts(database, mirror)
-        tokens = LiveTokens(database=database, mirror=mirror, issuer=settings.issuer_url)
-        callers = Callers(tokens=tokens, ledger=exchange.ledger, guard=exchange.guard)
+        introspection = Introspection(database=database, mirror=mirror, issuer=settings.issuer_url)
+        callers = Callers(introspection=introspection, ledger=exchange.ledger, guard=exchange.guard)
         tasks = asyncio.create_task(
             run_tasks(database, settings, master_key, mirror, exchange.usage, receipts)
         )

@@ -14,11 +14,11 @@ import structlog
 
 from tokensvc.core.capability import ADMIN
 from tokensvc.core.errors import StartRefusedError, UnavailableError
-from tokensvc.issuer.accounts import insert_account
-from tokensvc.issuer.api_keys import KeyWish, insert_key
-from tokensvc.issuer.audiences import insert_audience
-from tokensvc.issuer.master_key import find_configured, load_master_key
-from tokensvc.issuer.rotation import rotate_all_once
+from tokensvc.issuer.admin.accounts import insert_account
+from tokensvc.issuer.admin.api_keys import KeyWish, insert_key
+from tokensvc.issuer.admin.audiences import insert_audience
+from tokensvc.issuer.signing.master_key import find_configured, load_master_key
+from tokensvc.issuer.signing.rotation import rotate_all_once
 from tokensvc.store.account import has_accounts
 from tokensvc.store.audience import list_audiences
 from tokensvc.store.issuance import raise_longest_life
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tokensvc.core.sealing import MasterKey
-    from tokensvc.issuer.api_keys import NewKey
+    from tokensvc.issuer.admin.api_keys import NewKey
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Database
 

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from tokensvc.core.errors import TokensvcError
-from tokensvc.issuer.revocation import clean_denylist_once
-from tokensvc.issuer.rotation import rotate_all_once
-from tokensvc.issuer.usage import clean_usage_once
+from tokensvc.issuer.exchange.usage import clean_usage_once
+from tokensvc.issuer.revoking.denylist import clean_denylist_once
+from tokensvc.issuer.signing.rotation import rotate_all_once
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from tokensvc.core.sealing import MasterKey
-    from tokensvc.issuer.mirror import Mirror
-    from tokensvc.issuer.receipts import Receipts
-    from tokensvc.issuer.usage import UsageRecorder
+    from tokensvc.issuer.exchange.usage import UsageRecorder
+    from tokensvc.issuer.mirror.mirror import Mirror
+    from tokensvc.issuer.revoking.receipts import Receipts
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Database
 
@@ -46,10 +46,12 @@ async def run_tasks(
         await rotate_all_once(database, settings, master_key, actor="rotation")
 
     async def clean() -> None:
-        await clean_denylist_once(database, mirror.now)
+        await clean_denylist_once(database, mirror.confirmation.now)
 
     async def clean_usage() -> None:
-        await clean_usage_once(database, mirror.now, keep=timedelta(days=settings.usage_days))
+        await clean_usage_once(
+            database, mirror.confirmation.now, keep=timedelta(days=settings.usage_days)
+        )
 
     async with asyncio.TaskGroup() as group:
         group.create_task(mirror.run())

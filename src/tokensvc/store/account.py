@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from tokensvc.core.account import Account
+from tokensvc.core.denylist.record import ENDINGS
 from tokensvc.core.errors import NotFoundError
 from tokensvc.core.identifier import AccountId
 from tokensvc.core.limit import Limits
@@ -15,6 +16,8 @@ from tokensvc.store.tier import no_such_tier
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from tokensvc.core.denylist.record import Ending
 
 _SQL = load_queries("account")
 
@@ -61,27 +64,30 @@ async def update_account(
         raise no_such_tier(str(limits.tier)) from error
 
 
-async def suspend_account(connection: asyncpg.Connection, account_id: str) -> datetime:
-    """Suspend; return the moment up to which tokens are dead. The row must be locked."""
-    moment: datetime = await connection.fetchval(_SQL["suspend"], account_id)
-    return moment
-
-
 async def resume_account(connection: asyncpg.Connection, account_id: str) -> None:
     """End a suspension."""
     await connection.execute(_SQL["resume"], account_id)
 
 
-async def delete_account(connection: asyncpg.Connection, account_id: str) -> datetime:
-    """Delete (the row stays); return the moment up to which tokens are dead. The row must be locked."""
-    moment: datetime = await connection.fetchval(_SQL["delete"], account_id)
-    return moment
+async def end(connection: asyncpg.Connection, ending: Ending, account_id: str) -> datetime:
+    """Suspend or delete an account, or revoke its tokens only; return the watermark.
+
+    The row must be locked, so that nothing is issued between the clock's reading and the change.
+    """
+    verb = ENDINGS[ending].action.removeprefix("account.")
+    watermark: datetime = await connection.fetchval(_SQL[verb], account_id)
+    return watermark
 
 
-async def raise_watermark(connection: asyncpg.Connection, account_id: str, upto: datetime) -> bool:
-    """Let the tokens of an account be dead up to `upto` at least, and hold its row; False if there is none. Deleted ones have one."""
+async def raise_watermark(
+    connection: asyncpg.Connection, account_id: str, watermark: datetime
+) -> bool:
+    """Lock an account's row and raise its watermark; False if there is no such account.
+
+    Deleted accounts have a watermark too.
+    """
     await connection.execute(_SQL["lock"], account_id)
-    return await connection.fetchval(_SQL["raise_watermark"], account_id, upto) is not None
+    return await connection.fetchval(_SQL["raise_watermark"], account_id, watermark) is not None
 
 
 def _account(row: asyncpg.Record | None, account_id: str = "") -> Account:

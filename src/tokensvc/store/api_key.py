@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
-from tokensvc.core.apikey import ApiKey, ApiKeyRecord
+from tokensvc.core.api_key import ApiKey, ApiKeyRecord, ListedKey, state_of
+from tokensvc.core.denylist.record import ENDINGS
 from tokensvc.core.errors import ConflictError, NotFoundError
 from tokensvc.core.identifier import AccountId, KeyId
 from tokensvc.core.limit import Limits
@@ -16,6 +17,8 @@ from tokensvc.store.tier import no_such_tier
 if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime, timedelta
+
+    from tokensvc.core.denylist.record import Ending
 
 _SQL = load_queries("api_key")
 
@@ -63,30 +66,24 @@ async def insert_api_key(
         raise ConflictError(f"key {predecessor_id} has been rotated already") from error
 
 
-async def load_api_key(
-    connection: asyncpg.Connection, key_id: str
-) -> tuple[ApiKeyRecord, datetime]:
-    """Return a key and Postgres's clock. Raises NotFoundError."""
+async def load_api_key(connection: asyncpg.Connection, key_id: str) -> ListedKey:
+    """Return a key with its state by Postgres's clock. Raises NotFoundError."""
     row = await connection.fetchrow(_SQL["find"], key_id)
     if row is None:
         raise _no_such_key(key_id)
-    return _record(row), row["at"]
+    return _list(row)
 
 
-async def lock_api_key(
-    connection: asyncpg.Connection, key_id: str
-) -> tuple[ApiKeyRecord, datetime]:
+async def lock_api_key(connection: asyncpg.Connection, key_id: str) -> ListedKey:
     """As `load_api_key`, holding the row against exchanges until the transaction ends."""
     if await connection.fetchval(_SQL["lock"], key_id) is None:
         raise _no_such_key(key_id)
     return await load_api_key(connection, key_id)
 
 
-async def list_api_keys(
-    connection: asyncpg.Connection, account_id: str | None
-) -> list[tuple[ApiKeyRecord, datetime]]:
-    """Return the keys of an account, or of all, oldest first, each with Postgres's clock."""
-    return [(_record(row), row["at"]) for row in await connection.fetch(_SQL["list"], account_id)]
+async def list_api_keys(connection: asyncpg.Connection, account_id: str | None) -> list[ListedKey]:
+    """Return the keys of an account, or of all accounts, oldest first."""
+    return [_list(row) for row in await connection.fetch(_SQL["list"], account_id)]
 
 
 async def find_id_by_digest(connection: asyncpg.Connection, digest: bytes) -> KeyId | None:
@@ -129,25 +126,23 @@ async def enable_api_key(connection: asyncpg.Connection, key_id: KeyId) -> None:
     await connection.execute(_SQL["enable"], key_id)
 
 
-async def disable_api_key(connection: asyncpg.Connection, key_id: KeyId) -> datetime:
-    """Disable; return the moment up to which tokens are dead. The row must be locked."""
-    return await _end(connection, "disable", key_id)
+async def end(connection: asyncpg.Connection, ending: Ending, key_id: str) -> datetime:
+    """Disable, revoke or delete a key, or revoke its tokens only; return the watermark.
+
+    The row must be locked, so that nothing is issued between the clock's reading and the change.
+    """
+    verb = ENDINGS[ending].action.removeprefix("key.")
+    watermark: datetime = await connection.fetchval(_SQL[verb], key_id)
+    return watermark
 
 
-async def revoke_api_key(connection: asyncpg.Connection, key_id: KeyId) -> datetime:
-    """Revoke for good; return the moment up to which tokens are dead. The row must be locked."""
-    return await _end(connection, "revoke", key_id)
+async def raise_watermark(connection: asyncpg.Connection, key_id: str, watermark: datetime) -> bool:
+    """Lock a key's row and raise its watermark; False if there is no such key.
 
-
-async def delete_api_key(connection: asyncpg.Connection, key_id: KeyId) -> datetime:
-    """Revoke and hide (the row stays); return the moment up to which tokens are dead. The row must be locked."""
-    return await _end(connection, "delete", key_id)
-
-
-async def raise_watermark(connection: asyncpg.Connection, key_id: str, upto: datetime) -> bool:
-    """Let the tokens of a key be dead up to `upto` at least, and hold its row; False if there is none. Deleted ones have one."""
+    Deleted keys have a watermark too.
+    """
     await connection.execute(_SQL["lock"], key_id)
-    return await connection.fetchval(_SQL["raise_watermark"], key_id, upto) is not None
+    return await connection.fetchval(_SQL["raise_watermark"], key_id, watermark) is not None
 
 
 async def count_with_capability(connection: asyncpg.Connection, capability: str) -> int:
@@ -156,13 +151,13 @@ async def count_with_capability(connection: asyncpg.Connection, capability: str)
     return count
 
 
-async def _end(connection: asyncpg.Connection, verb: str, key_id: KeyId) -> datetime:
-    moment: datetime = await connection.fetchval(_SQL[verb], key_id)
-    return moment
-
-
 def _no_such_key(key_id: str) -> NotFoundError:
     return NotFoundError(f"there is no key {key_id[:40]!r}; `tokensvc key list` shows their ids")
+
+
+def _list(row: asyncpg.Record) -> ListedKey:
+    key = _record(row)
+    return ListedKey(key, state_of(key, row["at"]), row["at"])
 
 
 def _record(row: asyncpg.Record) -> ApiKeyRecord:

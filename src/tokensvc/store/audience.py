@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
+from tokensvc.core.audience import Audience
 from tokensvc.core.errors import ConflictError, NotFoundError
-from tokensvc.core.exchange import Audience
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING, Final
 
-from tokensvc.core.denylist import DenylistRow, Position, Revocation
-from tokensvc.core.healing import build_reason, parse_ending
+from tokensvc.core.denylist.position import Position, new_tag
+from tokensvc.core.denylist.record import ENDINGS, RevocationRecord
+from tokensvc.core.denylist.revocation import Revocation
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
@@ -15,49 +15,54 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from tokensvc.core.denylist import Ending, Kind
+    from tokensvc.core.denylist.record import Ending
+    from tokensvc.core.denylist.revocation import Kind
 
 _SQL = load_queries("denylist")
 _HEALING_LOCK: Final = 7_265_309_613
 
 
-def new_tag() -> str:
-    """Return a fresh tag: 64 random bits, so that a number that is given out again never has the same one."""
-    return secrets.token_hex(8)
-
-
 async def append_revocation(
     connection: asyncpg.Connection,
-    kind: Kind,
+    ending: Ending,
     value: str,
     *,
-    upto: datetime | None,
+    watermark: datetime | None,
     expires_at: datetime,
-    reason: Ending,
     healed: bool = False,
 ) -> Position:
-    """Append a revocation and return its position. Others that append wait until this transaction ends."""
-    said = build_reason(reason, healed=healed)
-    (row,) = await connection.fetch(_SQL["append"], new_tag(), kind, value, upto, expires_at, said)
+    """Append a revocation and return its position.
+
+    The ending says what kind of thing `value` names. Everybody else who appends waits until this
+    transaction ends, because the positions have no gaps.
+    """
+    kind = ENDINGS[ending].kind
+    (row,) = await connection.fetch(
+        _SQL["append"], new_tag(), kind, value, watermark, expires_at, ending, healed
+    )
     return Position(row["seq"], row["tag"])
 
 
-async def list_after(connection: asyncpg.Connection, seq: int, now: datetime) -> list[DenylistRow]:
+async def list_after(
+    connection: asyncpg.Connection, seq: int, now: datetime
+) -> list[RevocationRecord]:
     """Return what is alive at `now` and stands after `seq`, in order."""
-    return [_row(row) for row in await connection.fetch(_SQL["list_after"], seq, now)]
+    return [_record(row) for row in await connection.fetch(_SQL["list_after"], seq, now)]
 
 
 async def list_named(
     connection: asyncpg.Connection, things: Collection[tuple[Kind, str]]
-) -> list[DenylistRow]:
+) -> list[RevocationRecord]:
     """Return the entries that name any of `things`, in order."""
     kinds, values = [kind for kind, _ in things], [value for _, value in things]
-    return [_row(row) for row in await connection.fetch(_SQL["list_named"], kinds, values)]
+    return [_record(row) for row in await connection.fetch(_SQL["list_named"], kinds, values)]
 
 
-async def list_of(connection: asyncpg.Connection, values: Collection[str]) -> list[DenylistRow]:
+async def list_of(
+    connection: asyncpg.Connection, values: Collection[str]
+) -> list[RevocationRecord]:
     """Return the entries that name one of `values`, in order."""
-    return [_row(row) for row in await connection.fetch(_SQL["list_of"], values)]
+    return [_record(row) for row in await connection.fetch(_SQL["list_of"], values)]
 
 
 async def lock_healing(connection: asyncpg.Connection) -> None:
@@ -71,10 +76,10 @@ async def find_tag(connection: asyncpg.Connection, seq: int) -> str | None:
     return tag
 
 
-async def is_denied(connection: asyncpg.Connection, kind: Kind, value: str) -> bool:
+async def is_revoked(connection: asyncpg.Connection, kind: Kind, value: str) -> bool:
     """Tell whether an entry for just this value exists."""
-    denied: bool = await connection.fetchval(_SQL["is_denied"], kind, value)
-    return denied
+    revoked: bool = await connection.fetchval(_SQL["is_revoked"], kind, value)
+    return revoked
 
 
 async def delete_expired(connection: asyncpg.Connection, now: datetime, most: int) -> int:
@@ -82,17 +87,17 @@ async def delete_expired(connection: asyncpg.Connection, now: datetime, most: in
     return len(await connection.fetch(_SQL["delete_expired"], now, most))
 
 
-def _row(row: asyncpg.Record) -> DenylistRow:
-    return DenylistRow(
+def _record(row: asyncpg.Record) -> RevocationRecord:
+    return RevocationRecord(
         position=Position(row["seq"], row["tag"]),
         revocation=Revocation(
             kind=row["kind"],
             value=row["value"],
             exp=int(row["expires_at"].timestamp()),
-            upto=None if row["upto"] is None else int(row["upto"].timestamp()),
-            ending=parse_ending(row["reason"], row["kind"]),
-            ended_at=row["upto"],
+            upto=None if row["watermark"] is None else int(row["watermark"].timestamp()),
         ),
+        ending=row["ending"],
+        healed=row["healed"],
+        watermark=row["watermark"],
         created_at=row["created_at"],
-        reason=row["reason"],
     )

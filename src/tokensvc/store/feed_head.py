@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
 
-from tokensvc.core.denylist import Position
-from tokensvc.store.denylist import new_tag
+from tokensvc.core.denylist.position import Position, new_tag
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:

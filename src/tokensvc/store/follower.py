@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from tokensvc.core.denylist import Position
+    from tokensvc.core.denylist.position import Position
 
 _SQL = load_queries("follower")
 

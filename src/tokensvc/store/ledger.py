@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import asyncpg
     from asyncpg.prepared_stmt import PreparedStatement
 
-    from tokensvc.core.ledger import Entry
+    from tokensvc.core.ledger import Question
     from tokensvc.store.pool import Database
 
 _SQL = load_queries("ledger")
@@ -45,11 +45,11 @@ class LedgerConnection:
         self._failovers = 0
 
     async def judge(
-        self, counts: Mapping[Entry, int]
-    ) -> tuple[dict[Entry, Verdict], dict[str, int]]:
-        """Return the verdict on each entry whose key exists, and how many requests of each key are admitted and have been counted.
+        self, counts: Mapping[Question, int]
+    ) -> tuple[dict[Question, Verdict], dict[str, int]]:
+        """Return the verdict on each question whose key exists, and how many requests of each key are admitted and have been counted.
 
-        `counts`: how often each entry is asked. Raises UnavailableError; whether the batch has been counted is then unknown.
+        `counts`: how often each question is asked. Raises UnavailableError; whether the batch has been counted is then unknown.
         """
         asked = list(counts)
         if self._failovers != self._database.failovers:
@@ -57,10 +57,10 @@ class LedgerConnection:
         try:
             statement = self._statement or await self._prepare()
             rows = await statement.fetch(
-                b"".join([entry.digest or _NO_DIGEST for entry in asked]),
-                [number if entry.counts else 0 for entry, number in counts.items()],
-                _none_if_empty([entry.key_id for entry in asked]),
-                _none_if_empty([entry.demand for entry in asked]),
+                b"".join([question.digest or _NO_DIGEST for question in asked]),
+                [number if question.counts else 0 for question, number in counts.items()],
+                _none_if_empty([question.key_id for question in asked]),
+                _none_if_empty([question.demand for question in asked]),
                 timeout=_TIMEOUT,
             )
         except AWAY as error:
@@ -69,16 +69,16 @@ class LedgerConnection:
         except BaseException:
             self.close()
             raise
-        verdicts: dict[Entry, Verdict] = {}
+        verdicts: dict[Question, Verdict] = {}
         admitted: dict[str, int] = {}
         for row in rows:
-            entry, key_id, account_id, capabilities, refusal, denied_up_to, at, number, *quota = row
-            verdicts[asked[entry - 1]] = Verdict(
+            question, key_id, account_id, capabilities, refusal, watermark, at, number, *quota = row
+            verdicts[asked[question - 1]] = Verdict(
                 key_id,
                 account_id,
                 tuple(capabilities),
                 refusal,
-                denied_up_to,
+                watermark,
                 at,
                 Quota._make(quota),
             )

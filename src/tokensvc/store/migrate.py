@@ -28,7 +28,7 @@ _STATEMENT_TIMEOUT: Final = 600.0
 _FILE = re.compile(r"(\d{4})_\w+\.sql")
 _UP: Final = "-- migrate:up\n"
 
-_LEDGER: Final = """
+_CREATE_SCHEMA_MIGRATIONS: Final = """
 create table if not exists schema_migrations (
     version text constraint schema_migrations_pkey primary key,
     checksum text not null,
@@ -85,7 +85,7 @@ async def migrate(connection: asyncpg.Connection, migrations: list[Migration]) -
 
     Raises StartRefusedError if one that has been applied was edited since.
     """
-    await connection.execute(_LEDGER)
+    await connection.execute(_CREATE_SCHEMA_MIGRATIONS)
     missing = await find_missing(connection, migrations)
     for migration in missing:
         await _apply(connection, migration)

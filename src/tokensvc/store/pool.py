@@ -187,9 +187,9 @@ async def open_database(url: str, *, max_size: int, direct_url: str | None = Non
             url, timelines=timelines, **options
         )  # the pool has no settings of its own
 
-    check_url(url)
+    check_database_url(url)
     if direct_url is not None:
-        check_url(direct_url, setting="TOKENSVC_DIRECT_DATABASE_URL")
+        check_database_url(direct_url, setting="TOKENSVC_DIRECT_DATABASE_URL")
     timelines = Timelines()
     pool = asyncpg.create_pool(
         url.partition("?")[0],
@@ -257,7 +257,7 @@ async def _check_primary(
     return None
 
 
-def check_url(url: str, *, setting: str = "TOKENSVC_DATABASE_URL") -> None:
+def check_database_url(url: str, *, setting: str = "TOKENSVC_DATABASE_URL") -> None:
     """Raise StartRefusedError unless `url` is a Postgres URL; the message never repeats it, it may hold a password."""
     parts = urlsplit(url)
     ports = [

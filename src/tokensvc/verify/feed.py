@@ -10,7 +10,9 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
-from tokensvc.core.denylist import Denylist, Follower, parse_page
+from tokensvc.core.denylist.followed import FollowedDenylist
+from tokensvc.core.denylist.page import parse_page
+from tokensvc.core.denylist.revoked import Denylist
 from tokensvc.core.errors import InvalidPageError, InvalidTokenError
 from tokensvc.core.jwks import ALGORITHMS
 from tokensvc.core.token import DENYLIST_PAGE, check_signature, parse_unverified
@@ -19,7 +21,7 @@ from tokensvc.verify.refresh import backoff, is_worth_a_line, renew
 from tokensvc.verify.snapshot import FeedSnapshot
 
 if TYPE_CHECKING:
-    from tokensvc.core.denylist import Position
+    from tokensvc.core.denylist.position import Position
     from tokensvc.verify.fetch import Fetches
     from tokensvc.verify.refresh import Clock, JwksFollower
 
@@ -49,7 +51,7 @@ class DenylistFollower:
         self._jwks = jwks
         self._wait = wait
         self._leeway = leeway
-        self._follower = Follower(issuer, Denylist())
+        self._follower = FollowedDenylist(issuer, Denylist())
         self._failures = 0
         self._from_start = False
         self.confirmed_on = float("-inf")
@@ -123,7 +125,7 @@ class DenylistFollower:
     def take(self, text: str) -> None:
         """Take in a page. Raises InvalidTokenError or InvalidPageError, and then changes nothing."""
         unverified_page = parse_unverified(text, max_length=MAX_PAGE_BYTES)
-        if self.denylist.denies_kid(
+        if self.denylist.revokes_kid(
             unverified_page.kid
         ):  # a thief of a signing key could sign pages too
             raise InvalidPageError(

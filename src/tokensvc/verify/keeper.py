@@ -17,7 +17,7 @@ from tokensvc.verify.snapshot import Snapshot, SnapshotError, load_snapshot, sav
 if TYPE_CHECKING:
     import os
 
-    from tokensvc.core.denylist import Position
+    from tokensvc.core.denylist.position import Position
     from tokensvc.verify.feed import DenylistFollower
     from tokensvc.verify.refresh import Clock, JwksFollower
 

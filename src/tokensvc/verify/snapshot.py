@@ -18,7 +18,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from tokensvc.core.denylist import Denylist, Position, build_entry, parse_cursor, parse_entry
+from tokensvc.core.denylist.position import Position, parse_cursor
+from tokensvc.core.denylist.revocation import build_entry, parse_entry
+from tokensvc.core.denylist.revoked import Denylist
 from tokensvc.core.errors import InvalidRequestError
 
 if TYPE_CHECKING:

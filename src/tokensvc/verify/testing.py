@@ -14,16 +14,14 @@ from __future__ import annotations
 import base64
 import json
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from tokensvc.core.denylist import (
-    DenylistLog,
-    Page,
-    Position,
-    Revocation,
-    build_page_payload,
-    parse_cursor,
-)
+from tokensvc.core.denylist.log import DenylistLog
+from tokensvc.core.denylist.page import Page, build_page_payload
+from tokensvc.core.denylist.position import Position, parse_cursor
+from tokensvc.core.denylist.record import RevocationRecord
+from tokensvc.core.denylist.revocation import Revocation
 from tokensvc.core.identifier import AccountId, KeyId, Kid, new_base62, new_jti
 from tokensvc.core.jwks import build_jwks, build_public_jwk
 from tokensvc.core.sealing import new_private_key
@@ -36,7 +34,8 @@ from tokensvc.verify.verifier import SYSTEM_CLOCK, Verifier
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
-    from tokensvc.core.denylist import Kind
+    from tokensvc.core.denylist.record import Ending
+    from tokensvc.core.denylist.revocation import Kind
 
 ISSUER: Final = "https://issuer.example"
 AUDIENCE: Final = "api"
@@ -48,6 +47,12 @@ _TOKEN_LIFE: Final = 600
 _ENTRY_LIFE: Final = 86_400  # no test waits for the end of a revocation
 _PAGE_LIFE: Final = 60
 _SILENCE: Final = 86_400.0
+_ENDINGS: Final[dict[Kind, Ending]] = {
+    "jti": "token_revoked",
+    "key": "key_tokens_revoked",
+    "account": "account_tokens_revoked",
+    "kid": "signing_key_revoked",
+}
 
 
 class FakeIssuer:
@@ -190,10 +195,18 @@ class FakeIssuer:
                 upto = now if kind in {"key", "account"} else None
                 self.append(Revocation(kind=kind, value=value, exp=now + _ENTRY_LIFE, upto=upto))
 
-    def append(self, entry: Revocation) -> None:
-        """Append an entry to the denylist."""
-        head = Position(self.log.head.seq + 1 if self.log.head is not None else 1, new_base62(16))
-        self.log.append([(head, entry)], head)
+    def append(self, revocation: Revocation) -> None:
+        """Append a revocation to the denylist."""
+        seq = 1 if self.log.head is None else self.log.head.seq + 1
+        record = RevocationRecord(
+            position=Position(seq, new_base62(16)),
+            revocation=revocation,
+            ending=_ENDINGS[revocation.kind],
+            healed=False,
+            watermark=None,
+            created_at=datetime.fromtimestamp(self.now(), UTC),
+        )
+        self.log.append([record], record.position)
         self._tell()
 
     def go_stale(self) -> None:
@@ -223,7 +236,7 @@ class FakeIssuer:
 
     def build_page(self, after: Position | None) -> Page:
         """Return the page after a position, not signed."""
-        full, entries = self.log.cut(after)
+        full, revocations = self.log.cut(after)
         now = int(self.now())
         return Page(
             issuer=self.issuer,
@@ -232,7 +245,7 @@ class FakeIssuer:
             cursor=self.log.head or Position(0, "none"),
             after=None if full else after,
             full=full,
-            entries=entries,
+            revocations=revocations,
         )
 
     def verifier(self, **options: Any) -> Verifier:  # noqa: ANN401 - Verifier says what each is

@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, Self
 
-from tokensvc.core.address import check_url
+from tokensvc.core.address import check_secure_url
 from tokensvc.core.claims import check_validity
 from tokensvc.core.errors import BearerError, InvalidTokenError, VerifierUnavailableError
 from tokensvc.core.jwks import ALGORITHMS
@@ -123,8 +123,8 @@ class Verifier:
             timeout=http_timeout, follower=name, feed_token=feed_token
         )
         base = issuer.removesuffix("/")
-        jwks_at = check_url(jwks_url or f"{base}/.well-known/jwks.json")
-        feed_at = check_url(denylist_url or f"{base}/v1/denylist")
+        jwks_at = check_secure_url(jwks_url or f"{base}/.well-known/jwks.json")
+        feed_at = check_secure_url(denylist_url or f"{base}/v1/denylist")
         self._jwks = JwksFollower(self._fetcher, jwks_at, clock, cooldown=jwks_cooldown)
         self._feed = DenylistFollower(
             self._fetcher, feed_at, clock, self._jwks, issuer=issuer, wait=feed_wait, leeway=leeway
@@ -228,7 +228,7 @@ class Verifier:
             raise VerifierUnavailableError(fault)
         now = self._clock.wall()
         claims, key = self._verify_again(token, now) or self._verify_new(token, now)
-        denial = self._feed.denylist.find_denial(claims, key.kid)
+        denial = self._feed.denylist.find_revocation(claims, key.kid)
         if denial is not None:
             raise InvalidTokenError(f"revoked_{denial.kind}")
         return claims

@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from tokensvc.issuer.service import open_service
+from tokensvc.web.app_keys import IN_FLIGHT, SERVICE, InFlight
 from tokensvc.web.cors import answer_preflight
 from tokensvc.web.denylist import get_denylist
 from tokensvc.web.forms import MAX_BODY
 from tokensvc.web.health import get_livez, get_readyz
 from tokensvc.web.introspect import post_introspect
-from tokensvc.web.keys import IN_FLIGHT, SERVICE, InFlight
 from tokensvc.web.metrics import get_metrics
 from tokensvc.web.middleware import handle_errors
 from tokensvc.web.token import post_revoke, post_token

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tokensvc.core.apikey import parse_api_key
+from tokensvc.core.api_key import parse_api_key
 from tokensvc.core.errors import InvalidClientError, MalformedAuthorizationError, MissingTokenError
-from tokensvc.web.keys import CALLER, CHALLENGE, SERVICE
+from tokensvc.web.app_keys import CALLER, CHALLENGE, SERVICE
 from tokensvc.web.middleware import note
 from tokensvc.web.network import find_network
 from tokensvc.web.token_request import find_scheme, parse_authorization

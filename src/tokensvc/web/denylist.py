@@ -6,12 +6,12 @@ import re
 
 from aiohttp import web
 
-from tokensvc.core.denylist import parse_cursor
+from tokensvc.core.denylist.position import parse_cursor
 from tokensvc.core.errors import InvalidRequestError
 from tokensvc.core.follower import parse_follower_name
+from tokensvc.web.app_keys import CALLER, SERVICE
 from tokensvc.web.callers import authenticate_follower
 from tokensvc.web.cors import ANY_ORIGIN
-from tokensvc.web.keys import CALLER, SERVICE
 
 MEDIA_TYPE = "application/denylist+jwt"
 _WAIT = re.compile(r"[0-9]{1,2}", re.ASCII)

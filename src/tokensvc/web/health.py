@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from tokensvc.web.keys import SERVICE
+from tokensvc.web.app_keys import SERVICE
 
 _NO_STORE = {"Cache-Control": "no-store"}
 

@@ -9,9 +9,9 @@ from aiohttp import web
 from tokensvc.core.capability import INTROSPECT
 from tokensvc.core.claims import build_payload
 from tokensvc.core.errors import InvalidRequestError
+from tokensvc.web.app_keys import SERVICE
 from tokensvc.web.callers import authenticate
 from tokensvc.web.forms import read_form
-from tokensvc.web.keys import SERVICE
 from tokensvc.web.middleware import note
 from tokensvc.web.problems import NO_STORE
 

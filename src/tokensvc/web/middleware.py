@@ -13,8 +13,8 @@ from aiohttp import web
 
 from tokensvc.core.errors import TokensvcError
 from tokensvc.issuer.metrics import REQUEST_SECONDS
-from tokensvc.web.keys import CHALLENGE, FACTS, IN_FLIGHT
-from tokensvc.web.logs import log_request, mask_secrets
+from tokensvc.logs.configuration import log_request, mask_secrets
+from tokensvc.web.app_keys import CHALLENGE, FACTS, IN_FLIGHT
 from tokensvc.web.problems import build_answer
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from tokensvc.core.errors import StartRefusedError
 from tokensvc.web.app import build_app
-from tokensvc.web.keys import IN_FLIGHT, SERVICE
+from tokensvc.web.app_keys import IN_FLIGHT, SERVICE
 from tokensvc.web.protocol import Server
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from tokensvc.core.errors import (
 from tokensvc.core.limit import DAY, MINUTE, seconds_left
 from tokensvc.core.usage import ISSUED
 from tokensvc.issuer.metrics import EXCHANGES, RATE_LIMITED
+from tokensvc.web.app_keys import CHALLENGE, SERVICE
 from tokensvc.web.forms import read_form
-from tokensvc.web.keys import CHALLENGE, SERVICE
 from tokensvc.web.middleware import note
 from tokensvc.web.network import find_network
 from tokensvc.web.problems import NO_STORE
@@ -34,7 +34,7 @@ from tokensvc.web.token_request import (
 
 if TYPE_CHECKING:
     from tokensvc.core.ledger import Decision
-    from tokensvc.issuer.exchange import IssuedToken
+    from tokensvc.issuer.exchange.issuing import IssuedToken
 
 _ISSUED = EXCHANGES.labels(ISSUED)
 

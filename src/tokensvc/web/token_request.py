@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import unquote_plus, urlsplit
 
-from tokensvc.core.apikey import parse_api_key
+from tokensvc.core.api_key import parse_api_key
 from tokensvc.core.capability import parse_scope
 from tokensvc.core.errors import (
     InvalidClientError,
@@ -27,7 +27,7 @@ from tokensvc.core.exchange import ExchangeRequest
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from tokensvc.core.apikey import ApiKey
+    from tokensvc.core.api_key import ApiKey
     from tokensvc.core.exchange import SubjectToken
 
 CLIENT_CREDENTIALS: Final = "client_credentials"

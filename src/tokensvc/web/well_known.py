@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from tokensvc.core.jwks import ALGORITHMS
-from tokensvc.issuer.mirror import FRESH_SECONDS
+from tokensvc.issuer.confirmation import FRESH_SECONDS
+from tokensvc.web.app_keys import SERVICE
 from tokensvc.web.cors import ANY_ORIGIN
-from tokensvc.web.keys import SERVICE
 from tokensvc.web.token_request import CLIENT_CREDENTIALS, TOKEN_EXCHANGE
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 async def get_jwks(request: web.Request) -> web.Response:
     """Answer the public keys."""
-    mirror = request.app[SERVICE].mirror
-    return _answer(request, mirror.jwks, mirror.jwks_etag)
+    signers = request.app[SERVICE].mirror.signers
+    return _answer(request, signers.jwks, signers.jwks_etag)
 
 
 async def get_metadata(request: web.Request) -> web.Response:
@@ -59,7 +59,11 @@ def build_metadata(settings: Settings) -> dict[str, object]:
 def _answer(request: web.Request, document: bytes, etag: str) -> web.Response:
     service = request.app[SERVICE]
     # a copy that Postgres has not confirmed may lack the next key: nobody shall keep it
-    max_age = service.settings.jwks_max_age if service.mirror.age_seconds < FRESH_SECONDS else 0
+    max_age = (
+        service.settings.jwks_max_age
+        if service.mirror.confirmation.age_seconds < FRESH_SECONDS
+        else 0
+    )
     tags = request.if_none_match or ()
     known = any(tag.value in {etag, "*"} for tag in tags)
     response = (

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
-from tokensvc.core.apikey import checksum
+from tokensvc.core.api_key import checksum
 
 if TYPE_CHECKING:
     from collections.abc import Callable

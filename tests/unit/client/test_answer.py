@@ -13,7 +13,7 @@ from tokensvc.client.answer import Answer, judge, parse_retry_after
 from tokensvc.client.challenge import find_bearer_error, refuses_token
 from tokensvc.client.errors import Failure, build_error
 from tokensvc.client.plan import HeldToken
-from tokensvc.core.apikey import ApiKey
+from tokensvc.core.api_key import ApiKey
 
 GOOD = {"access_token": "a.b.c", "token_type": "Bearer", "expires_in": 600}
 DATE = "Mon, 23 Nov 2026 12:00:00 GMT"

@@ -20,7 +20,7 @@ from tokensvc.client.plan import (
     plan_use,
     put_outcome,
 )
-from tokensvc.core.apikey import ApiKey
+from tokensvc.core.api_key import ApiKey
 
 lives = st.floats(0.5, 10 * 86_400)
 moments = st.floats(-1e6, 1e6)

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from tests.factories import NOW, make_key_record
 
-from tokensvc.core.apikey import (
+from tokensvc.core.api_key import (
     DEFAULT_PREFIX,
     KEY_LENGTH,
     ApiKey,

@@ -3,15 +3,10 @@ from __future__ import annotations
 import pytest
 from tests.factories import ACCOUNT_ID, KEY_ID, NOW, make_claims, seconds
 
-from tokensvc.core.denylist import (
-    KINDS,
-    Denylist,
-    DenylistLog,
-    Position,
-    Revocation,
-    list_possible_denials,
-    parse_cursor,
-)
+from tokensvc.core.denylist.log import DenylistLog
+from tokensvc.core.denylist.position import Position, parse_cursor
+from tokensvc.core.denylist.revocation import KINDS, Revocation
+from tokensvc.core.denylist.revoked import Denylist, list_revocable
 from tokensvc.core.errors import InvalidRequestError
 from tokensvc.core.identifier import Jti, Kid
 
@@ -49,24 +44,24 @@ HITS = {
 def test_an_entry_denies_what_it_names(revocation, hit):
     denylist = Denylist()
     denylist.add([revocation])
-    assert denylist.find_denial(CLAIMS, KID) == (revocation if hit else None)
+    assert denylist.find_revocation(CLAIMS, KID) == (revocation if hit else None)
 
 
 def test_a_token_that_was_not_narrowed_has_no_origin():
     denylist = Denylist()
     denylist.add([entry("jti", "o")])
-    assert denylist.find_denial(make_claims(jti=Jti("j")), KID) is None
+    assert denylist.find_revocation(make_claims(jti=Jti("j")), KID) is None
 
 
 def test_an_empty_list_denies_nothing():
-    assert Denylist().find_denial(CLAIMS, KID) is None
+    assert Denylist().find_revocation(CLAIMS, KID) is None
     assert len(Denylist()) == 0
 
 
 def test_the_watermark_of_a_key_does_not_hide_that_of_its_account():
     denylist = Denylist()
     denylist.add([entry("key", KEY_ID, upto=T - 1), entry("account", ACCOUNT_ID, upto=T)])
-    denial = denylist.find_denial(CLAIMS, KID)
+    denial = denylist.find_revocation(CLAIMS, KID)
     assert denial is not None
     assert denial.kind == "account"
 
@@ -74,8 +69,8 @@ def test_the_watermark_of_a_key_does_not_hide_that_of_its_account():
 def test_a_denied_signing_key_is_known():
     denylist = Denylist()
     denylist.add([entry("kid", "bad"), entry("jti", "kid-1")])
-    assert denylist.denies_kid("bad")
-    assert not denylist.denies_kid(KID)
+    assert denylist.revokes_kid("bad")
+    assert not denylist.revokes_kid(KID)
 
 
 @pytest.mark.parametrize("turned", [False, True], ids=["strict first", "strict last"])
@@ -87,13 +82,13 @@ def test_of_two_entries_for_one_thing_the_stricter_and_longer_holds(turned):
     denylist = Denylist()
     denylist.add(reversed(pair) if turned else pair)
     assert len(denylist) == 1
-    assert denylist.find_denial(CLAIMS, KID) == entry("key", KEY_ID, exp=T + 720, upto=T)
+    assert denylist.find_revocation(CLAIMS, KID) == entry("key", KEY_ID, exp=T + 720, upto=T)
 
 
 def test_the_longer_of_two_entries_for_a_token_holds():
     denylist = Denylist()
     denylist.add([entry("jti", "j", exp=T + 100), entry("jti", "j", exp=T + 50)])
-    assert denylist.find_denial(CLAIMS, KID) == entry("jti", "j", exp=T + 100)
+    assert denylist.find_revocation(CLAIMS, KID) == entry("jti", "j", exp=T + 100)
 
 
 def test_entries_are_forgotten_when_they_expire_and_not_before():
@@ -251,9 +246,9 @@ def test_there_are_four_kinds_of_revocation():
 
 
 def test_what_could_deny_a_token_is_named_in_full():
-    things = list_possible_denials(
+    things = list_revocable(
         make_claims(origin_jti=Jti("origin"), origin_kid=Kid("before")), Kid("kid-1")
     )
     assert {kind for kind, _ in things} == set(KINDS)
     assert {("jti", "origin"), ("kid", "kid-1"), ("kid", "before")} < set(things)
-    assert len(list_possible_denials(make_claims(), Kid("kid-1"))) == 4
+    assert len(list_revocable(make_claims(), Kid("kid-1"))) == 4

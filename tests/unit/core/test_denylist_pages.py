@@ -6,15 +6,11 @@ from typing import Any
 import pytest
 from tests.factories import ISSUER, NOW, seconds
 
-from tokensvc.core.denylist import (
-    Denylist,
-    Follower,
-    Page,
-    Position,
-    Revocation,
-    build_page_payload,
-    parse_page,
-)
+from tokensvc.core.denylist.followed import FollowedDenylist
+from tokensvc.core.denylist.page import Page, build_page_payload, parse_page
+from tokensvc.core.denylist.position import Position
+from tokensvc.core.denylist.revocation import Revocation
+from tokensvc.core.denylist.revoked import Denylist
 from tokensvc.core.errors import InvalidPageError
 
 T = seconds(NOW)
@@ -136,8 +132,8 @@ def test_the_longest_name_is_taken_and_unknown_members_are_ignored():
 # --- what a follower takes -------------------------------------------------------------------------------------------------
 
 
-def follower(*pages: Page) -> Follower:
-    made = Follower(ISSUER, Denylist())
+def follower(*pages: Page) -> FollowedDenylist:
+    made = FollowedDenylist(ISSUER, Denylist())
     for one in pages:
         made.apply(one, now=float(T), leeway=0.0)
     return made
@@ -228,7 +224,7 @@ def test_a_follower_without_a_position_takes_no_delta():
     ],
 )
 def test_a_page_lives_as_long_as_it_says_give_or_take_the_leeway(now, leeway, taken):
-    made = Follower(ISSUER, Denylist())
+    made = FollowedDenylist(ISSUER, Denylist())
     if taken:
         assert made.apply(page(), now=now, leeway=leeway) is False
     else:

@@ -15,7 +15,8 @@ from tests.factories import (
     seconds,
 )
 
-from tokensvc.core.apikey import new_api_key
+from tokensvc.core.api_key import new_api_key
+from tokensvc.core.audience import longest_life
 from tokensvc.core.errors import (
     InvalidClientError,
     InvalidScopeError,
@@ -27,7 +28,6 @@ from tokensvc.core.exchange import (
     SubjectToken,
     check_verdict,
     decide_claims,
-    longest_life,
     refuse_over_limit,
     refuse_unknown,
     wait_for_clear_second,
@@ -137,13 +137,13 @@ def test_a_request_over_a_limit_is_told_which_one_and_when_it_starts_anew(
     ids=str,
 )
 def test_a_token_waits_out_the_second_of_the_watermark(denied_after, wait):
-    denied_up_to = None if denied_after is None else NOW + denied_after
-    assert wait_for_clear_second(make_verdict(denied_up_to=denied_up_to)) == wait
+    watermark = None if denied_after is None else NOW + denied_after
+    assert wait_for_clear_second(make_verdict(watermark=watermark)) == wait
 
 
 def test_the_wait_is_only_the_rest_of_the_second():
     verdict = make_verdict(
-        at=NOW + timedelta(milliseconds=750), denied_up_to=NOW + timedelta(milliseconds=250)
+        at=NOW + timedelta(milliseconds=750), watermark=NOW + timedelta(milliseconds=250)
     )
     assert wait_for_clear_second(verdict) == timedelta(milliseconds=250)
 

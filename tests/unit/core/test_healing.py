@@ -5,8 +5,10 @@ from datetime import timedelta
 import pytest
 from tests.factories import NOW, seconds
 
-from tokensvc.core.denylist import ENDINGS, KINDS, Position, Revocation
-from tokensvc.core.healing import build_reason, find_lost, has_gone_back, parse_ending
+from tokensvc.core.denylist.healing import build_reason, find_lost, has_gone_back, parse_ending
+from tokensvc.core.denylist.position import Position
+from tokensvc.core.denylist.record import ENDINGS
+from tokensvc.core.denylist.revocation import KINDS, Revocation
 
 HELD = Position(5, "held")
 EXP = seconds(NOW) + 720

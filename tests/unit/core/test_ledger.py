@@ -5,10 +5,10 @@ from datetime import timedelta
 
 from tests.factories import NOW, make_audience, make_claims, make_verdict
 
-from tokensvc.core.apikey import new_api_key
+from tokensvc.core.api_key import new_api_key
 from tokensvc.core.exchange import ExchangeRequest, SubjectToken
 from tokensvc.core.identifier import Kid
-from tokensvc.core.ledger import Decision, Entry, build_entry, count_entries, hand_out
+from tokensvc.core.ledger import Decision, Entry, build_entry, count_questions, hand_out
 
 KEY = new_api_key()
 ONE, TWO = Entry(b"1" * 32, None, None, True), Entry(b"2" * 32, None, None, True)
@@ -57,7 +57,7 @@ def test_what_will_be_refused_anyway_is_judged_and_not_counted():
 
 
 def test_requests_that_are_alike_are_one_entry():
-    assert list(count_entries([TWO, ONE, TWO]).items()) == [(TWO, 2), (ONE, 1)]
+    assert list(count_questions([TWO, ONE, TWO]).items()) == [(TWO, 2), (ONE, 1)]
 
 
 def test_admissions_go_to_those_who_came_first_whatever_entry_of_the_key_they_belong_to():
@@ -81,7 +81,7 @@ def test_a_refused_request_takes_no_admission_of_another():
         ONE: verdict,
         refused: make_verdict(key_id="k", refusal="invalid_scope"),
         uncounted: verdict,
-        early: make_verdict(key_id="k", denied_up_to=NOW + timedelta(seconds=1)),
+        early: make_verdict(key_id="k", watermark=NOW + timedelta(seconds=1)),
     }
     decisions = hand_out([refused, uncounted, early, ONE], verdicts, {"k": 1})
     assert [decision is not None and decision.admitted for decision in decisions] == [

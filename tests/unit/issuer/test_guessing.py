@@ -7,7 +7,7 @@ import pytest
 
 from tokensvc.core.errors import RateLimitedError
 from tokensvc.issuer import guessing
-from tokensvc.issuer.guessing import GuessGuard
+from tokensvc.issuer.exchange.guess_guard import GuessGuard
 
 NEW, KNOWN = b"n" * 32, b"k" * 32
 

@@ -13,7 +13,7 @@ from tests.factories import make_claims, make_signing_key
 from tests.simulator import START, SimulatedIssuer, encode_part, simulated, unsigned_part
 
 from tokensvc.core.claims import build_payload
-from tokensvc.core.denylist import build_page_payload
+from tokensvc.core.denylist.page import build_page_payload
 from tokensvc.core.jwks import build_jwks
 from tokensvc.core.token import DENYLIST_PAGE
 from tokensvc.verify import InvalidTokenError

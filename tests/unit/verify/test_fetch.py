@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from tokensvc.core.address import check_url
+from tokensvc.core.address import check_secure_url
 from tokensvc.verify.fetch import DEFAULT_MAX_AGE, MAX_JWKS_BYTES, Fetcher, FetchError
 
 
@@ -222,7 +222,7 @@ async def test_a_fetcher_that_is_not_open_fetches_nothing():
     ],
 )
 def test_https_or_loopback_is_taken(url):
-    assert check_url(url) == url
+    assert check_secure_url(url) == url
 
 
 @pytest.mark.parametrize(
@@ -240,4 +240,4 @@ def test_https_or_loopback_is_taken(url):
 )
 def test_keys_are_never_fetched_in_the_clear(url):
     with pytest.raises(ValueError, match=r"is no http|must be https"):
-        check_url(url)
+        check_secure_url(url)

@@ -14,7 +14,9 @@ import pytest
 from tests.factories import make_signing_key
 from tests.simulator import START, SimulatedIssuer, reason_of, simulated
 
-from tokensvc.core.denylist import Denylist, Position, Revocation
+from tokensvc.core.denylist.position import Position
+from tokensvc.core.denylist.revocation import Revocation
+from tokensvc.core.denylist.revoked import Denylist
 from tokensvc.core.jwks import build_jwks
 from tokensvc.verify.snapshot import (
     FeedSnapshot,

@@ -1,0 +1,49 @@
+"""The audience: whom tokens are made for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from tokensvc.core.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from tokensvc.core.exchange import IssuingPolicy
+
+MAX_AUDIENCE_LENGTH: Final = 255
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audience:
+    """A relying party, or a group of them, that tokens are made for.
+
+    `token_life` None means the default of the settings. `alg` signs its tokens, as soon as there is
+    a key of that algorithm that every cache has.
+    """
+
+    name: str
+    description: str
+    token_life: timedelta | None
+    alg: str
+    created_at: datetime
+
+
+def parse_audience(text: str) -> str:
+    """Return `text` if it can name an audience: 1 to 255 visible ASCII characters, often a URL.
+
+    Raises InvalidInputError.
+    """
+    is_short = 1 <= len(text) <= MAX_AUDIENCE_LENGTH
+    if not is_short or not all("!" <= c <= "~" and c not in '"\\' for c in text):
+        raise InvalidInputError(
+            f"an audience has 1 to {MAX_AUDIENCE_LENGTH} visible ASCII characters, "
+            "without quotes, backslashes and spaces"
+        )
+    return text
+
+
+def longest_life(audience: Audience, policy: IssuingPolicy) -> timedelta:
+    """Return the longest life that a token for `audience` can have."""
+    return min(audience.token_life or policy.token_life, policy.max_token_life)

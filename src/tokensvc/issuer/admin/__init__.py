@@ -1,0 +1,1 @@
+"""What admins do to accounts, API keys, capabilities, audiences and tiers."""

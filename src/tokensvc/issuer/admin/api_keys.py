@@ -1,0 +1,210 @@
+"""API keys: create, list, show, update, enable, rotate.
+
+What ends a key (disable, revoke, delete) is `issuer.revoking.watermarks`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from tokensvc.core.account import parse_description, parse_name
+from tokensvc.core.api_key import build_facts, new_api_key
+from tokensvc.core.errors import ConflictError, InvalidInputError
+from tokensvc.core.identifier import new_key_id
+from tokensvc.core.limit import LimitChanges, Limits, change_limits
+from tokensvc.issuer.admin.capabilities import check_granted
+from tokensvc.issuer.audit import record
+from tokensvc.issuer.revoking import watermarks
+from tokensvc.store import api_key as table
+from tokensvc.store.account import load_account
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from tokensvc.core.api_key import ApiKey, ApiKeyRecord, KeyState, ListedKey
+    from tokensvc.store.pool import Connection, Database
+
+
+_LONGEST: Final = timedelta(days=36_600)
+_NO_CHANGES: Final = LimitChanges()
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key that was just made: the only moment at which its text is known."""
+
+    key: ApiKey = field(repr=False)
+    listed: ListedKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyChanges:
+    """What to change of a key; None leaves it. `life` counts from now, zero means that the key never expires."""
+
+    name: str | None = None
+    description: str | None = None
+    capabilities: Collection[str] | None = None
+    life: timedelta | None = None
+    limits: LimitChanges = _NO_CHANGES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyWish:
+    """What a new key shall be; `life` None: it never expires."""
+
+    name: str
+    capabilities: Collection[str]
+    description: str = ""
+    life: timedelta | None = None
+    limits: LimitChanges = _NO_CHANGES
+
+
+async def create_key(
+    database: Database, account_id: str, wish: KeyWish, *, prefix: str, actor: str
+) -> NewKey:
+    """Create a key for an account. Raises NotFoundError, InvalidInputError."""
+    async with database.transaction() as connection:
+        return await insert_key(connection, account_id, wish, prefix=prefix, actor=actor)
+
+
+async def insert_key(
+    connection: Connection, account_id: str, wish: KeyWish, *, prefix: str, actor: str
+) -> NewKey:
+    """As `create_key`, inside a transaction that is open already."""
+    account = await load_account(connection, account_id)
+    key, key_id = new_api_key(prefix), new_key_id()
+    await table.insert_api_key(
+        connection,
+        key,
+        key_id=key_id,
+        account_id=account.id,
+        name=parse_name(wish.name),
+        description=parse_description(wish.description),
+        capabilities=await check_granted(connection, wish.capabilities, actor=actor),
+        life=_positive(wish.life),
+        limits=change_limits(Limits(), wish.limits),
+    )
+    listed = await table.load_api_key(connection, key_id)
+    await record(connection, actor, "key.create", key_id, **build_facts(listed.record))
+    return NewKey(key, listed)
+
+
+async def list_keys(database: Database, account_id: str | None = None) -> list[ListedKey]:
+    """Return the keys of one account, or all, oldest first."""
+    async with database.connection() as connection:
+        if account_id is not None:
+            await load_account(connection, account_id)
+        return await table.list_api_keys(connection, account_id)
+
+
+async def load_key(database: Database, key_id: str) -> ListedKey:
+    """Return one key. Raises NotFoundError."""
+    async with database.connection() as connection:
+        return await table.load_api_key(connection, key_id)
+
+
+async def update_key(
+    database: Database, key_id: str, changes: KeyChanges, *, actor: str, revoke_tokens: bool = False
+) -> ListedKey:
+    """Change name, description, capabilities, expiry or limits. Live tokens keep what they have, unless `revoke_tokens`."""
+    async with database.transaction() as connection:
+        before = await _lock(
+            connection, key_id, "changed", allowed={"active", "disabled", "expired"}
+        )
+        capabilities = before.capabilities
+        if changes.capabilities is not None:
+            capabilities = tuple(await check_granted(connection, changes.capabilities, actor=actor))
+        await table.update_api_key(
+            connection,
+            before.id,
+            name=before.name if changes.name is None else parse_name(changes.name),
+            description=before.description
+            if changes.description is None
+            else parse_description(changes.description),
+            capabilities=capabilities,
+            limits=change_limits(before.limits, changes.limits),
+        )
+        if changes.life is not None:
+            await table.set_expiry(connection, before.id, _positive(changes.life or None))
+        if revoke_tokens:
+            await watermarks.revoke_tokens(connection, before.id, actor=actor)
+        listed = await table.load_api_key(connection, before.id)
+        await record(
+            connection,
+            actor,
+            "key.update",
+            before.id,
+            before=build_facts(before),
+            after=build_facts(listed.record),
+        )
+    return listed
+
+
+async def enable_key(database: Database, key_id: str, *, actor: str) -> ListedKey:
+    """Enable a disabled key. Tokens from before stay dead."""
+    async with database.transaction() as connection:
+        key = await _lock(connection, key_id, "enabled", allowed={"active", "disabled", "expired"})
+        if key.disabled_at is not None:
+            await table.enable_api_key(connection, key.id)
+            await record(connection, actor, "key.enable", key.id)
+        return await table.load_api_key(connection, key.id)
+
+
+async def rotate_key(
+    database: Database, key_id: str, *, grace: timedelta, prefix: str, actor: str
+) -> NewKey:
+    """Make a successor with the same rights; the old key ends after `grace`. Raises ConflictError if that has happened already."""
+    if not timedelta() <= grace <= _LONGEST:
+        raise InvalidInputError("the grace period must lie between nothing and a hundred years")
+    async with database.transaction() as connection:
+        old = await _lock(connection, key_id, "rotated", allowed={"active"})
+        if old.successor_id is not None:
+            raise ConflictError(
+                f"key {old.id} has been rotated already: its successor is {old.successor_id}"
+            )
+        key, new_id = new_api_key(prefix), new_key_id()
+        await table.insert_api_key(
+            connection,
+            key,
+            key_id=new_id,
+            account_id=old.account_id,
+            name=old.name,
+            description=old.description,
+            capabilities=old.capabilities,
+            life=None if old.expires_at is None else old.expires_at - old.created_at,
+            limits=old.limits,
+            predecessor_id=old.id,
+        )
+        await table.limit_life(connection, old.id, grace)
+        listed = await table.load_api_key(connection, new_id)
+        await record(
+            connection,
+            actor,
+            "key.rotate",
+            old.id,
+            successor=new_id,
+            grace_seconds=int(grace.total_seconds()),
+        )
+        await record(connection, actor, "key.create", new_id, **build_facts(listed.record))
+    return NewKey(key, listed)
+
+
+async def _lock(
+    connection: Connection, key_id: str, verb: str, *, allowed: set[KeyState]
+) -> ApiKeyRecord:
+    key = await table.lock_api_key(connection, key_id)
+    if key.state not in allowed:
+        raise ConflictError(
+            f"key {key.record.id} is {key.state} and cannot be {verb}; create a new key instead"
+        )
+    return key.record
+
+
+def _positive(life: timedelta | None) -> timedelta | None:
+    if life is not None and not timedelta() < life <= _LONGEST:
+        raise InvalidInputError(
+            "a key must live for at least one second, and for a hundred years at most, or have no end at all"
+        )
+    return life

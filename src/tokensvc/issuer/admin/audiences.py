@@ -1,0 +1,128 @@
+"""Audiences: add, list, update, remove."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from tokensvc.core.account import parse_description
+from tokensvc.core.audience import longest_life, parse_audience
+from tokensvc.core.errors import ConflictError, InvalidInputError
+from tokensvc.core.keyring import DEFAULT_ALGORITHM
+from tokensvc.issuer.audit import record
+from tokensvc.store import audience as table
+from tokensvc.store.feed_head import bump_head
+from tokensvc.store.issuance import raise_longest_life
+
+if TYPE_CHECKING:
+    from tokensvc.core.audience import Audience
+    from tokensvc.settings import Settings
+    from tokensvc.store.pool import Connection, Database
+
+
+async def add_audience(
+    database: Database,
+    settings: Settings,
+    name: str,
+    *,
+    description: str = "",
+    token_life: timedelta | None = None,
+    alg: str = DEFAULT_ALGORITHM,
+    actor: str,
+) -> Audience:
+    """Add an audience; `token_life` None means the default of the settings. `alg`: one of `core.jwks.ALGORITHMS`."""
+    async with database.transaction() as connection:
+        return await insert_audience(
+            connection,
+            settings,
+            name,
+            description=description,
+            token_life=token_life,
+            alg=alg,
+            actor=actor,
+        )
+
+
+async def insert_audience(
+    connection: Connection,
+    settings: Settings,
+    name: str,
+    *,
+    description: str = "",
+    token_life: timedelta | None = None,
+    alg: str = DEFAULT_ALGORITHM,
+    actor: str,
+) -> Audience:
+    """As `add_audience`, inside a transaction that is open already."""
+    _check_life(settings, token_life)
+    audience = await table.insert_audience(
+        connection, parse_audience(name), parse_description(description), token_life, alg
+    )
+    await _changed(connection, settings, audience, "audience.add", actor)
+    return audience
+
+
+async def list_audiences(database: Database) -> list[Audience]:
+    """Return all audiences by name."""
+    async with database.connection() as connection:
+        return await table.list_audiences(connection)
+
+
+async def update_audience(
+    database: Database,
+    settings: Settings,
+    name: str,
+    *,
+    description: str | None,
+    token_life: timedelta | None,
+    alg: str | None = None,
+    actor: str,
+) -> Audience:
+    """Change an audience; None leaves a value, a `token_life` of zero goes back to the default of the settings."""
+    async with database.transaction() as connection:
+        before = await table.load_audience(connection, name)
+        life = before.token_life if token_life is None else (token_life or None)
+        _check_life(settings, life)
+        text = before.description if description is None else parse_description(description)
+        audience = await table.update_audience(connection, name, text, life, alg or before.alg)
+        await _changed(connection, settings, audience, "audience.update", actor)
+        return audience
+
+
+async def remove_audience(database: Database, settings: Settings, name: str, *, actor: str) -> None:
+    """Remove an audience. Its live tokens stay good until they expire. Raises NotFoundError, ConflictError for the default one."""
+    if name == settings.default_audience:
+        raise ConflictError(
+            f"{name!r} is the default audience; set TOKENSVC_DEFAULT_AUDIENCE to another one first"
+        )
+    async with database.transaction() as connection:
+        await table.delete_audience(connection, name)
+        await bump_head(connection, "audience")
+        await record(connection, actor, "audience.remove", name)
+
+
+def _check_life(settings: Settings, token_life: timedelta | None) -> None:
+    if (
+        token_life is not None
+        and not timedelta() < token_life <= settings.issuing_policy.max_token_life
+    ):
+        raise InvalidInputError(
+            f"the token life must be between 1 s and TOKENSVC_MAX_TOKEN_TTL ({settings.max_token_ttl} s)"
+        )
+
+
+async def _changed(
+    connection: Connection, settings: Settings, audience: Audience, action: str, actor: str
+) -> None:
+    await raise_longest_life(connection, longest_life(audience, settings.issuing_policy))
+    await bump_head(connection, "audience")
+    life = None if audience.token_life is None else int(audience.token_life.total_seconds())
+    await record(
+        connection,
+        actor,
+        action,
+        audience.name,
+        description=audience.description,
+        token_life=life,
+        alg=audience.alg,
+    )

@@ -1,0 +1,1 @@
+"""The exchange: an API key in, a token out, decided and counted by Postgres."""

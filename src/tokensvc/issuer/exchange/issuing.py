@@ -1,0 +1,163 @@
+"""The exchange: a credential in, a signed token out."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
+
+from tokensvc.core.claims import Claims, build_payload
+from tokensvc.core.errors import (
+    InvalidSubjectTokenError,
+    InvalidTokenError,
+    OAuthError,
+    UnavailableError,
+)
+from tokensvc.core.exchange import (
+    SubjectToken,
+    check_verdict,
+    decide_claims,
+    refuse_over_limit,
+    refuse_unknown,
+    wait_for_clear_second,
+)
+from tokensvc.core.identifier import new_jti
+from tokensvc.core.keyring import DEFAULT_ALGORITHM
+from tokensvc.core.ledger import build_question
+from tokensvc.core.token import ACCESS_TOKEN, parse_unverified, sign_jws
+from tokensvc.core.usage import LastUse
+from tokensvc.core.verification import check_own_token
+
+if TYPE_CHECKING:
+    from tokensvc.core.audience import Audience
+    from tokensvc.core.exchange import ExchangeRequest, IssuingPolicy
+    from tokensvc.core.ledger import Decision, Question
+    from tokensvc.core.token import SigningKey
+    from tokensvc.issuer.exchange.guess_guard import GuessGuard
+    from tokensvc.issuer.exchange.ledger import Ledger
+    from tokensvc.issuer.exchange.usage import UsageRecorder
+    from tokensvc.issuer.mirror.mirror import Mirror
+
+_JUST_AFTER: Final = 0.005
+_LONGEST_WAIT: Final = timedelta(seconds=1.5)
+_SLOW_ALGORITHMS: Final = {
+    "RS256"
+}  # near a millisecond a signature: in a thread, or everybody else would wait
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedToken:
+    """A signed token, what it says, and the decision that let it through."""
+
+    text: str = field(repr=False)
+    claims: Claims
+    decision: Decision
+
+
+class _Unsigned(NamedTuple):
+    claims: Claims
+    decision: Decision
+    key: SigningKey
+
+    def sign(self) -> IssuedToken:
+        text = sign_jws(build_payload(self.claims), typ=ACCESS_TOKEN[0], key=self.key)
+        return IssuedToken(text, self.claims, self.decision)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """The exchange and all that takes part in it."""
+
+    ledger: Ledger
+    mirror: Mirror
+    usage: UsageRecorder
+    guard: GuessGuard
+    policy: IssuingPolicy
+
+    async def issue(self, request: ExchangeRequest, network: str) -> IssuedToken:
+        """Return a token for the credential in `request`, or raise the OAuthError that refuses it, or UnavailableError.
+
+        `network`: where the client is, /24 or /48.
+        """
+        self.mirror.signers.check(DEFAULT_ALGORITHM)  # whoever cannot sign must not count
+        audience = await self._find_audience(
+            request
+        )  # first: its token life must not be newer than the verdict
+        question = build_question(request, audience)
+        if question.digest is not None:
+            await self.guard.check(question.digest, network)
+
+        def act(decision: Decision | None) -> IssuedToken | _Unsigned | timedelta:
+            return self._act(request, question, audience, network, decision)
+
+        while True:
+            result = await self.ledger.judge(question, act)
+            if isinstance(result, IssuedToken):
+                return result
+            if isinstance(result, _Unsigned):
+                return await asyncio.to_thread(result.sign)
+            if result > _LONGEST_WAIT:
+                raise UnavailableError(
+                    "tokens of this key are denied up to a moment that is still to come: a clock was wrong; try again",
+                    reason="watermark_ahead",
+                    retry_after=min(60, int(result.total_seconds()) + 1),
+                )
+            await asyncio.sleep(result.total_seconds() + _JUST_AFTER)
+
+    def _act(
+        self,
+        request: ExchangeRequest,
+        question: Question,
+        audience: Audience | None,
+        network: str,
+        decision: Decision | None,
+    ) -> IssuedToken | _Unsigned | timedelta:
+        """Return the token, or one that shall be signed elsewhere, or how long to wait: only within the second of a disable and enable."""
+        if decision is None:
+            if question.digest is not None:
+                self.guard.note_unknown(network)
+            raise refuse_unknown(request)
+        verdict = decision.verdict
+        if question.digest is not None:
+            self.guard.note_known(question.digest)
+        try:
+            check_verdict(request, verdict)
+            wait = wait_for_clear_second(verdict)
+            if wait is not None:
+                return wait
+            claims = decide_claims(request, verdict, audience, self.policy, new_jti())
+            if not decision.admitted:
+                raise refuse_over_limit(verdict)
+        except OAuthError as error:
+            self.usage.add(verdict.key_id, error.reason, verdict.at)
+            raise
+        unsigned = _Unsigned(
+            claims, decision, self.mirror.signers.find_for(cast("Audience", audience), verdict.at)
+        )
+        self.usage.add_issued(claims.client_id, LastUse(claims.iat, network, claims.aud))
+        return unsigned if unsigned.key.alg in _SLOW_ALGORITHMS else unsigned.sign()
+
+    def check_subject_token(self, text: str) -> SubjectToken:
+        """Return one of our live tokens that may be narrowed. Raises InvalidSubjectTokenError."""
+        try:
+            unverified_token = parse_unverified(text)
+            claims = check_own_token(
+                unverified_token,
+                self.mirror.signers.records,
+                issuer=self.policy.issuer,
+                now=self.mirror.confirmation.now.timestamp(),
+            )
+        except InvalidTokenError as error:
+            raise InvalidSubjectTokenError(error.reason) from error
+        if claims.origin_jti is not None:
+            raise InvalidSubjectTokenError("narrowed_already")
+        return SubjectToken(claims, unverified_token.kid)
+
+    async def _find_audience(self, request: ExchangeRequest) -> Audience | None:
+        name = request.audience or self.policy.default_audience
+        audience = self.mirror.audiences.get(name)
+        if audience is None:
+            await self.mirror.refresh_for_a_miss()  # it may have been added a moment ago
+            audience = self.mirror.audiences.get(name)
+        return audience

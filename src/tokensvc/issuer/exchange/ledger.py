@@ -1,0 +1,145 @@
+"""The ledger: every exchange is put to Postgres, in batches, and nothing is decided from a cache.
+
+Group commit without a timer: while one batch is under way, requests gather; when it is back, all that have gathered are the next one. So
+an idle service adds no wait, and a busy one asks once for many.
+
+A request whose client has gone is left out of the next batch; if its batch is under way it is counted and forgotten. A batch that fails
+fails its own requests, and the next one is asked as if nothing had been.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+
+import structlog
+
+from tokensvc.core.errors import TokensvcError, UnavailableError
+from tokensvc.core.ledger import count_questions, hand_out
+from tokensvc.issuer.metrics import BATCH_SECONDS, BATCH_SIZE
+from tokensvc.store.ledger import LedgerConnection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tokensvc.core.ledger import Decision, Question
+    from tokensvc.store.pool import Database
+
+MAX_BATCH: Final = 256
+
+_log = structlog.get_logger(__name__)
+
+_T = TypeVar("_T")
+
+
+class _Waiter(NamedTuple):
+    question: Question
+    act: Callable[[Decision | None], Any]
+    future: asyncio.Future[Any]
+
+
+class Ledger:
+    """Gathers requests into batches; `most_waiting` of them may wait, more are turned away at once."""
+
+    def __init__(self, database: Database, *, most_waiting: int) -> None:
+        self._connection = LedgerConnection(database)
+        self._most_waiting = most_waiting
+        self._waiting: deque[_Waiter] = deque()
+        self._work: asyncio.Task[None] | None = None
+
+    async def judge(self, question: Question, act: Callable[[Decision | None], _T]) -> _T:
+        """Return, or raise, what `act` makes of the decision on one request; None stands for no such key. Raises UnavailableError.
+
+        `act` is called for all requests of a batch one right after another: what it does is done much faster like that, with everything
+        that it needs still in the processor's cache. It must not wait.
+        """
+        if len(self._waiting) >= self._most_waiting:
+            raise UnavailableError("too many requests are waiting; try again", reason="ledger_full")
+        future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiter(question, act, future))
+        if self._work is None:
+            self._work = asyncio.create_task(self._ask_until_nobody_waits())
+        return await future
+
+    async def close(self) -> None:
+        """Stop; whoever still waits is told to try elsewhere."""
+        if self._work is not None:
+            self._work.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._work
+        self._connection.close()
+
+    async def _ask_until_nobody_waits(self) -> None:
+        batch: list[_Waiter] = []
+        try:
+            while batch := self._next_batch():
+                await self._ask(batch)
+        finally:
+            self._work = None
+            _fail(
+                [*batch, *self._waiting],
+                UnavailableError("the service is stopping; try again", reason="stopping"),
+            )
+            self._waiting.clear()
+
+    def _next_batch(self) -> list[_Waiter]:
+        batch: list[_Waiter] = []
+        while self._waiting and len(batch) < MAX_BATCH:
+            waiter = self._waiting.popleft()
+            if not waiter.future.done():  # its client has gone
+                batch.append(waiter)
+        return batch
+
+    async def _ask(self, batch: Sequence[_Waiter]) -> None:
+        asked = [waiter.question for waiter in batch]
+        started = time.perf_counter()
+        try:
+            verdicts, admitted = await self._connection.judge(count_questions(asked))
+        except TokensvcError as error:
+            _log.warning("batch_failed", requests=len(batch), reason=error.reason)
+            _fail(batch, error)
+        except Exception as error:  # noqa: BLE001 - a fault of ours: seen in the log, and the next batch is asked all the same
+            _log.exception("batch_failed", requests=len(batch))
+            if len(batch) == 1:
+                _fail(batch, error)
+                return
+            for half in (
+                batch[: len(batch) // 2],
+                batch[len(batch) // 2 :],
+            ):  # what one of them asks for must not harm the others
+                await self._ask(half)
+        else:
+            BATCH_SIZE.observe(len(batch))
+            BATCH_SECONDS.observe(time.perf_counter() - started)
+            # not at once: first the next batch goes to Postgres, which works on it meanwhile
+            asyncio.get_running_loop().call_soon(_act, batch, hand_out(asked, verdicts, admitted))
+
+
+def _act(batch: Sequence[_Waiter], decisions: Sequence[Decision | None]) -> None:
+    for waiter, decision in zip(batch, decisions, strict=True):
+        if waiter.future.done():
+            continue
+        try:
+            result = waiter.act(decision)
+        except Exception as error:  # noqa: BLE001 - it belongs to whoever waits
+            waiter.future.set_exception(error)
+        else:
+            waiter.future.set_result(result)
+
+
+def _fail(batch: Sequence[_Waiter], error: Exception) -> None:
+    """Fail every request of a batch with an error of its own, since each gets its own traceback."""
+    for waiter in batch:
+        if not waiter.future.done():
+            waiter.future.set_exception(_again(error))
+
+
+def _again(error: Exception) -> Exception:
+    if isinstance(error, UnavailableError):
+        return UnavailableError(error.message, reason=error.reason, retry_after=error.retry_after)
+    failure = RuntimeError("the batch failed")
+    failure.__cause__ = error
+    return failure

@@ -1,0 +1,116 @@
+"""Usage is written in batches, some seconds late, outside the exchange; what cannot be written now is kept for the next time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import structlog
+
+from tokensvc.core.errors import OutcomeUnknownError, TokensvcError
+from tokensvc.core.usage import Usage
+from tokensvc.issuer.metrics import USAGE_DROPPED, USAGE_WAITING
+from tokensvc.store import usage as table
+from tokensvc.store.api_key import load_api_key
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+    from datetime import datetime, timedelta
+
+    from tokensvc.core.usage import HourOfUse, LastUse
+    from tokensvc.store.pool import Connection, Database
+
+MOST_WAITING: Final = 200_000
+_AT_ONCE: Final = 200
+_DELETED_AT_ONCE: Final = 5000
+
+_K = TypeVar("_K", bound=Any)
+_V = TypeVar("_V", bound=Any)
+
+_log = structlog.get_logger(__name__)
+
+
+class UsageRecorder:
+    """Counts the exchanges of this process until they are written."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._usage = Usage(MOST_WAITING)
+
+    def add(self, key_id: str, outcome: str, at: datetime) -> None:
+        """Count an exchange that was refused."""
+        self._usage.add(key_id, outcome, int(at.timestamp()))
+
+    def add_issued(self, key_id: str, use: LastUse) -> None:
+        """Count a token."""
+        self._usage.add_issued(key_id, use)
+
+    async def flush_once(self) -> None:
+        """Write what has been counted. Raises UnavailableError, and then it is written the next time."""
+        usage, self._usage = self._usage, Usage(MOST_WAITING)
+        USAGE_DROPPED.inc(usage.dropped)
+        USAGE_WAITING.set(len(usage.sums))
+        usage.dropped = 0
+        try:
+            await self._write(usage.sums, table.add_usage)
+            await self._write(usage.last, table.set_last_use)
+        finally:
+            self._usage.take_back(usage)
+        USAGE_WAITING.set(0)
+
+    async def _write(
+        self,
+        items: dict[_K, _V],
+        write: Callable[[Connection, list[tuple[_K, _V]]], Awaitable[None]],
+    ) -> None:
+        waiting = sorted(items.items())  # two processes that write at once cannot deadlock
+        for start in range(0, len(waiting), _AT_ONCE):
+            batch = waiting[start : start + _AT_ONCE]
+            try:
+                async with self._database.transaction() as connection:
+                    await write(connection, batch)
+            except (OutcomeUnknownError, asyncio.CancelledError):
+                _forget(
+                    items, batch
+                )  # it may have been written: a hole in a statistic is better than counting twice
+                raise
+            _forget(items, batch)
+
+    async def close(self) -> None:
+        """Write the rest, if that is possible."""
+        try:
+            await self.flush_once()
+        except TokensvcError as error:
+            _log.warning("usage_lost", reason=error.reason, sums=len(self._usage.sums))
+
+
+async def list_usage(
+    database: Database, key_id: str, *, since: timedelta
+) -> tuple[list[HourOfUse], LastUse | None, datetime]:
+    """Return the hours of a key in the last `since`, oldest first, its last use, and Postgres's clock. Raises NotFoundError."""
+    async with database.connection() as connection:
+        key = await load_api_key(connection, key_id)
+        return (
+            await table.list_usage(connection, key.record.id, key.at - since),
+            await table.find_last_use(connection, key.record.id),
+            key.at,
+        )
+
+
+async def clean_usage_once(database: Database, now: datetime, *, keep: timedelta) -> int:
+    """Forget hours that ended longer ago than `keep`; return how many sums."""
+    total = 0
+    while True:
+        async with database.connection() as connection:
+            deleted = await table.delete_usage(connection, now - keep, _DELETED_AT_ONCE)
+        total += deleted
+        if deleted < _DELETED_AT_ONCE:
+            break
+    if total:
+        _log.info("usage_cleaned", sums=total)
+    return total
+
+
+def _forget(items: dict[_K, _V], batch: Iterable[tuple[_K, _V]]) -> None:
+    for place, _ in batch:
+        del items[place]

@@ -1,0 +1,149 @@
+"""This process's copy of the denylist: what it has read, and what it has acknowledged itself.
+
+If the table has lost revocations that this copy holds (a failover, a restored backup), they are
+written again before the copy follows the table: see `issuer.mirror.healing`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from tokensvc.core.denylist.healing import find_lost, has_gone_back
+from tokensvc.core.denylist.log import DenylistLog
+from tokensvc.core.errors import UnavailableError
+from tokensvc.issuer.metrics import DENYLIST_RESETS
+from tokensvc.issuer.mirror.healing import heal
+from tokensvc.store.denylist import find_tag, list_after
+from tokensvc.store.feed_head import list_heads
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from tokensvc.core.denylist.position import Position
+    from tokensvc.core.denylist.record import RevocationRecord
+    from tokensvc.core.sealing import MasterKey
+    from tokensvc.settings import Settings
+    from tokensvc.store.pool import Connection, Database
+
+# Another process's clock may call a revocation expired, and delete it, a little before ours does.
+_DELETED_EARLY_SECONDS: Final = 30.0
+_MOST_DATES: Final = 1000
+
+_log = structlog.get_logger(__name__)
+
+
+class DenylistCopy:
+    """The revocations in force, in order, and whoever waits for new ones."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database = database
+        self._settings = settings
+        # Acknowledged by this process, and not read back from the table yet.
+        self._acknowledged: list[RevocationRecord] = []
+        self._changed = asyncio.Event()
+        self.is_released = False
+        self.log = DenylistLog()
+        self.created_at: dict[Position, datetime] = {}  # of the latest revocations
+
+    async def wait_for_change(self, seconds: float) -> None:
+        """Return when the denylist has changed, `release` was called, or after `seconds`."""
+        if self.is_released:
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            pass
+
+    def release(self) -> None:
+        """Let everybody go who waits for a change, now and later: the process is draining."""
+        self.is_released = True
+        self._changed.set()
+
+    def announce(self) -> None:
+        """Wake everybody who waits for a change."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def remember(self, records: Iterable[RevocationRecord]) -> None:
+        """Note what this process has acknowledged: it is known even if Postgres loses it at once."""
+        self._acknowledged += records
+
+    @property
+    def acknowledged(self) -> Sequence[RevocationRecord]:
+        """What this process has acknowledged and not read back yet."""
+        return tuple(self._acknowledged)
+
+    async def list_new(
+        self,
+        connection: Connection,
+        head: Position,
+        acknowledged: Sequence[RevocationRecord],
+        now: datetime,
+    ) -> list[RevocationRecord] | None:
+        """Return what came after the head that is held.
+
+        None if the table has lost what is held here, or what was acknowledged.
+        """
+        soon = now.timestamp() + _DELETED_EARLY_SECONDS
+        known = [] if self.log.head is None else [(self.log.head, self.log.ends_alive(soon))]
+        if acknowledged:
+            newest = max(acknowledged, key=lambda record: record.position.seq)
+            known.append((newest.position, newest.revocation.exp > soon))
+        for held, is_due in known:
+            tag = await find_tag(connection, held.seq)
+            if has_gone_back(held, head, tag, is_due=is_due):
+                return None
+        return await list_after(connection, -1 if self.log.head is None else self.log.head.seq, now)
+
+    async def heal(
+        self, acknowledged: Sequence[RevocationRecord], master_key: MasterKey
+    ) -> tuple[list[RevocationRecord], Position]:
+        """Write again what the table has lost; return all that it holds then, and its head.
+
+        Raises UnavailableError if that has to be tried again.
+        """
+        remembered = [*self.log, *acknowledged]
+        _log.error("denylist_went_back", held=str(self.log.head), remembered=len(remembered))
+        await heal(self._database, self._settings, master_key, remembered)
+        async with self._database.connection() as connection:
+            heads, now = await list_heads(connection)
+            records = await list_after(connection, -1, now)
+        if find_lost(remembered, records, now.timestamp()):
+            raise UnavailableError(
+                "the denylist has changed while it was healed; trying again",
+                reason="denylist_not_healed",
+            )
+        DENYLIST_RESETS.inc()
+        return records, heads["denylist"]
+
+    def take(
+        self,
+        records: Sequence[RevocationRecord],
+        head: Position,
+        *,
+        from_the_start: bool,
+        read_back: int,
+    ) -> Position:
+        """Take in records of the table; return the head.
+
+        The head is further than `head` if records were committed after it was read. `read_back`:
+        so many of those acknowledged by this process are known to be in the table now.
+        """
+        if records and records[-1].position.seq > head.seq:
+            head = records[-1].position
+        dates = [
+            *self.created_at.items(),
+            *((record.position, record.created_at) for record in records),
+        ]
+        self.created_at = dict(dates[-_MOST_DATES:])
+        if from_the_start or self.log.head is None:
+            self.log.reset(records, head)
+        else:
+            self.log.append(records, head)
+        del self._acknowledged[:read_back]
+        return head

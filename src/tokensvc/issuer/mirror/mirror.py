@@ -1,0 +1,135 @@
+"""This process's copies of the small tables that are asked for all the time.
+
+They are the signing keys, the denylist and the audiences. The tables are the truth. Their heads
+(`feed_head`) are polled twice a second and after every wake-up, and what has changed is read again.
+So JWKS, metadata and feed are answered from memory, and a process that has lost its listener is
+late by half a second, no more.
+
+If the table has lost part of the denylist, the copies count as not confirmed until that is healed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from tokensvc.core.errors import TokensvcError, UnavailableError
+from tokensvc.issuer.confirmation import Confirmation
+from tokensvc.issuer.mirror.denylist_copy import DenylistCopy
+from tokensvc.issuer.signing.signers import Signers
+from tokensvc.store.audience import list_audiences
+from tokensvc.store.feed_head import list_heads
+from tokensvc.store.listen import listen
+
+if TYPE_CHECKING:
+    from tokensvc.core.audience import Audience
+    from tokensvc.core.denylist.position import Position
+    from tokensvc.core.denylist.record import RevocationRecord
+    from tokensvc.core.sealing import MasterKey
+    from tokensvc.settings import Settings
+    from tokensvc.store.feed_head import Topic
+    from tokensvc.store.pool import Database
+
+POLL_SECONDS: Final = 0.5
+_RECONNECT_SECONDS: Final = 1.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Mirror:
+    """Keeps the copies fresh: polls the heads, listens for wake-ups, reads what has changed."""
+
+    def __init__(self, database: Database, settings: Settings, master_key: MasterKey) -> None:
+        self._database = database
+        self._heads: dict[Topic, Position] = {}
+        self._refreshing = asyncio.Lock()
+        self._wake = asyncio.Event()
+        self.confirmation = Confirmation()
+        self.signers = Signers(settings, master_key, self.confirmation)
+        self.denylist = DenylistCopy(database, settings)
+        self.audiences: dict[str, Audience] = {}
+
+    async def run(self) -> None:
+        """Keep the copies fresh until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._listen())
+            while True:
+                try:
+                    await self.refresh_once()
+                except TokensvcError as error:
+                    age = round(self.confirmation.age_seconds, 1)
+                    _log.warning("mirror_not_refreshed", reason=error.reason, age_seconds=age)
+                except Exception:  # noqa: BLE001 - a fault of ours must not stop the loop; the age of the copies shows it
+                    _log.exception("mirror_not_refreshed")
+                try:
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await self._wake.wait()
+                except TimeoutError:
+                    pass
+
+    async def refresh_once(self) -> None:
+        """Ask for the heads and read again what has changed.
+
+        Raises UnavailableError, and then the copies are as old as before.
+        """
+        async with self._refreshing:
+            await self._refresh()
+
+    async def refresh_for_a_miss(self) -> None:
+        """As `refresh_once`, for a caller who misses something that may be new.
+
+        All callers who miss something at the same time share one refresh.
+        """
+        missed_on = time.monotonic()
+        async with self._refreshing:
+            if self.confirmation.on < missed_on:
+                await self._refresh()
+
+    async def _refresh(self) -> None:
+        self._wake.clear()
+        asked_on = time.monotonic()
+        acknowledged = self.denylist.acknowledged
+        records: list[RevocationRecord] | None = []
+        async with self._database.connection() as connection:
+            heads, now = await list_heads(connection)
+            if heads["audience"] != self._heads.get("audience"):
+                await self.signers.load_policy(connection)  # an audience may grant a longer life
+                audiences = await list_audiences(connection)
+                self.audiences = {audience.name: audience for audience in audiences}
+            if heads["signing_key"] != self._heads.get("signing_key"):
+                await self.signers.load(connection)
+            if heads["denylist"] != self._heads.get("denylist") or acknowledged:
+                records = await self.denylist.list_new(
+                    connection, heads["denylist"], acknowledged, now
+                )
+        has_lost = records is None
+        if records is None:
+            records, heads["denylist"] = await self.denylist.heal(
+                acknowledged, self.signers.master_key
+            )
+            self._wake.set()  # healing may have changed the signing keys
+        # Nothing waits from here on: who waits for a change is woken in the moment of the change.
+        heads["denylist"] = self.denylist.take(
+            records, heads["denylist"], from_the_start=has_lost, read_back=len(acknowledged)
+        )
+        self.signers.publish(now)
+        self.denylist.log.forget_expired(now.timestamp())
+        has_news = heads["denylist"] != self._heads.get("denylist")
+        self._heads = heads
+        self.confirmation.renew(now, asked_on)
+        if has_news:
+            self.denylist.announce()
+
+    async def _listen(self) -> None:
+        """Be woken by NOTIFY, for ever. Whatever goes wrong here costs half a second at most."""
+        while True:
+            try:
+                await listen(self._database, self._wake.set)
+            except UnavailableError as error:
+                _log.debug("listener_lost", reason=error.reason)
+            except Exception:  # noqa: BLE001 - as above; polling goes on meanwhile
+                _log.exception("listener_lost")
+            await asyncio.sleep(_RECONNECT_SECONDS)

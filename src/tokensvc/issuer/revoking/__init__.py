@@ -1,0 +1,1 @@
+"""Revoking: what is written when tokens end, and the feed that tells relying parties."""

@@ -1,0 +1,41 @@
+"""The denylist as a table: listing what is in force, and deleting what has expired."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from tokensvc.store.denylist import delete_expired, list_after
+from tokensvc.store.feed_head import list_heads
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from tokensvc.core.denylist.record import RevocationRecord
+    from tokensvc.store.pool import Database
+
+_DELETED_AT_ONCE: Final = 1000
+
+_log = structlog.get_logger(__name__)
+
+
+async def list_denylist(database: Database) -> list[RevocationRecord]:
+    """Return the revocations in force, oldest first."""
+    async with database.connection() as connection:
+        _, now = await list_heads(connection)
+        return await list_after(connection, 0, now)
+
+
+async def clean_denylist_once(database: Database, now: datetime) -> int:
+    """Delete revocations whose last token is beyond all leeway; return how many."""
+    total = 0
+    while True:
+        async with database.connection() as connection:
+            deleted = await delete_expired(connection, now, _DELETED_AT_ONCE)
+        total += deleted
+        if deleted < _DELETED_AT_ONCE:
+            break
+    if total:
+        _log.info("denylist_cleaned", revocations=total)
+    return total

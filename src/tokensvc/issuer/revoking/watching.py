@@ -1,0 +1,51 @@
+"""Watching the denylist from the command line, by its table: new entries in order, and a loud word when the history goes back."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tokensvc.core.denylist.healing import has_gone_back
+from tokensvc.store.denylist import find_tag, list_after
+from tokensvc.store.feed_head import list_heads
+
+if TYPE_CHECKING:
+    from tokensvc.core.denylist.position import Position
+    from tokensvc.core.denylist.record import RevocationRecord
+    from tokensvc.store.pool import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look brought: the entries after the last one; or, if the history `went_back`, all that are in force."""
+
+    position: Position
+    records: list[RevocationRecord]
+    went_back: bool
+
+
+class DenylistWatcher:
+    """Stands at a position and goes on from there; begins at the end of the list unless told otherwise."""
+
+    def __init__(self, after: Position | None = None) -> None:
+        self._held = after
+        self._expires = math.inf  # until then the entry at our place must be there; of one that others tell us we do not know when
+
+    async def look_once(self, database: Database) -> Look:
+        """Look for what is new. Raises UnavailableError, and then stands where it stood."""
+        async with database.connection() as connection:
+            heads, now = await list_heads(connection)
+            head = heads["denylist"]
+            if self._held is None:
+                self._held, self._expires = head, 0.0
+            tag = await find_tag(connection, self._held.seq)
+            went_back = has_gone_back(self._held, head, tag, is_due=now.timestamp() < self._expires)
+            seq = -1 if went_back else self._held.seq
+            records = await list_after(connection, seq, now) if head != self._held else []
+        # More may have been committed since the head was read.
+        if records and records[-1].position.seq >= head.seq:
+            self._held, self._expires = records[-1].position, records[-1].revocation.exp
+        elif head != self._held:
+            self._held, self._expires = head, 0.0
+        return Look(self._held, records, went_back)

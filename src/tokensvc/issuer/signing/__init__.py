@@ -1,0 +1,1 @@
+"""Signing keys: which one signs, rotation, the master key that seals them."""

@@ -1,0 +1,74 @@
+"""Signing keys that come from elsewhere or go there: import and export. Rotating and revoking is `rotation`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tokensvc.core.errors import ConflictError
+from tokensvc.core.keyring import find_standby
+from tokensvc.core.keytext import build_private_pem, build_public_pem, parse_private_key
+from tokensvc.core.sealing import unseal
+from tokensvc.issuer.audit import record
+from tokensvc.issuer.signing.rotation import build_record, find_current, insert_new
+from tokensvc.store.feed_head import bump_head, list_heads
+from tokensvc.store.signing_key import (
+    list_signing_keys,
+    load_signing_key,
+    lock_rotation,
+    revoke_signing_key,
+)
+
+if TYPE_CHECKING:
+    from tokensvc.core.keyring import SigningKeyRecord
+    from tokensvc.core.sealing import MasterKey
+    from tokensvc.settings import Settings
+    from tokensvc.store.pool import Database
+
+
+async def import_signing_key(
+    database: Database, settings: Settings, master_key: MasterKey, text: bytes, *, actor: str
+) -> SigningKeyRecord:
+    """Take in a private key (PEM or JWK) as the standby: it is published now and signs after the next rotation.
+
+    The standby that waited is dropped, since it has never signed. Raises InvalidInputError, and ConflictError if the key is there already
+    or a rotation is planned.
+    """
+    alg, private_key = parse_private_key(text)
+    async with database.transaction() as connection:
+        await lock_rotation(connection)
+        records = await list_signing_keys(connection)
+        _, now = await list_heads(connection)
+        waiting = find_standby(records, alg, now)
+        if waiting is not None and waiting.active_at is not None:
+            raise ConflictError(
+                f"a rotation is planned: {waiting.kid} signs from {waiting.active_at:%Y-%m-%d %H:%M:%S} UTC. Import after that"
+            )
+        current = find_current(settings, master_key, records)
+        imported = build_record(private_key, alg, current, created_at=now, active_at=None)
+        await insert_new(connection, imported, actor=actor, how="import")
+        if waiting is not None:
+            await revoke_signing_key(connection, waiting.kid, now)
+            await record(connection, actor, "signing_key.drop", waiting.kid, instead=imported.kid)
+        await bump_head(connection, "signing_key")
+    return imported
+
+
+async def load_public_key(database: Database, kid: str) -> tuple[dict[str, str], bytes]:
+    """Return the public half of a signing key as (JWK, PEM). Raises NotFoundError."""
+    async with database.connection() as connection:
+        found = await load_signing_key(connection, kid)
+    return found.public_jwk, build_public_pem(found.public_jwk)
+
+
+async def export_private_key(
+    database: Database, master_key: MasterKey, kid: str, *, actor: str
+) -> bytes:
+    """Return the private half as PEM; that it left is in the audit trail before it does. Raises NotFoundError, ConflictError if revoked."""
+    async with database.transaction() as connection:
+        found = await load_signing_key(connection, kid)
+        if found.revoked_at is not None:
+            raise ConflictError(f"signing key {found.kid} is revoked: nobody shall use it")
+        await record(connection, actor, "signing_key.export", found.kid, private=True)
+    return build_private_pem(
+        unseal(found.sealed_private_key, kid=found.kid, alg=found.alg, master_key=master_key)
+    )

@@ -1,0 +1,120 @@
+"""The signing keys of this process: opened, with the one that signs now, and the JWKS.
+
+The keys are a copy of the table, kept up by `issuer.mirror`. Nothing is signed with a copy that
+Postgres has not confirmed for ten seconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from tokensvc.core.errors import StartRefusedError, UnavailableError
+from tokensvc.core.jwks import build_jwks
+from tokensvc.core.keyring import DEFAULT_ALGORITHM, find_active, published, superseded_at
+from tokensvc.core.sealing import unseal
+from tokensvc.issuer.confirmation import MAX_AGE_SECONDS, build_stale_error
+from tokensvc.issuer.signing.master_key import read_master_key
+from tokensvc.store.issuance import load_longest_life
+from tokensvc.store.signing_key import list_signing_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from tokensvc.core.audience import Audience
+    from tokensvc.core.identifier import Kid
+    from tokensvc.core.keyring import RotationPolicy, SigningKeyRecord
+    from tokensvc.core.sealing import MasterKey
+    from tokensvc.core.token import SigningKey
+    from tokensvc.issuer.confirmation import Confirmation
+    from tokensvc.settings import Settings
+    from tokensvc.store.pool import Connection
+
+
+class Signers:
+    """Says which signing key signs, and holds the document that publishes them all."""
+
+    def __init__(
+        self, settings: Settings, master_key: MasterKey, confirmation: Confirmation
+    ) -> None:
+        self._settings = settings
+        self.master_key = master_key
+        self._confirmation = confirmation
+        self._opened: dict[Kid, SigningKey] = {}
+        # By algorithm: from when, until when, which key. Kept because every exchange asks.
+        self._active: dict[str, tuple[datetime | None, datetime | None, SigningKey]] = {}
+        self._policy: RotationPolicy | None = None
+        self.records: tuple[SigningKeyRecord, ...] = ()
+        self.jwks = b""
+        self.jwks_etag = ""
+
+    def find(self, alg: str, now: datetime) -> SigningKey:
+        """Return the key that signs with `alg` at `now`.
+
+        Raises UnavailableError if there is none, or if the copy is too old to tell.
+        """
+        if self._confirmation.age_seconds > MAX_AGE_SECONDS:
+            raise build_stale_error()
+        begin, end, key = self._active.get(alg, (None, None, None))
+        if key is not None and begin is not None and begin <= now and (end is None or now < end):
+            return key
+        record = find_active(self.records, alg, now)
+        if record is None:
+            raise UnavailableError(
+                "there is no signing key in force", reason="no_signing_key", retry_after=5
+            )
+        key = self._opened[record.kid]
+        self._active[alg] = record.active_at, superseded_at(record, self.records), key
+        return key
+
+    def find_for(self, audience: Audience, now: datetime) -> SigningKey:
+        """Return the key that signs tokens for `audience` at `now`.
+
+        It is of the audience's algorithm, or of the default one until there is a key of the other
+        that may sign. Raises UnavailableError.
+        """
+        alg = audience.alg
+        if alg != DEFAULT_ALGORITHM and find_active(self.records, alg, now) is None:
+            alg = DEFAULT_ALGORITHM
+        return self.find(alg, now)
+
+    def check(self, alg: str) -> None:
+        """Raise UnavailableError if nothing could be signed with `alg` now."""
+        if alg not in self._active or self._confirmation.age_seconds > MAX_AGE_SECONDS:
+            self.find(alg, self._confirmation.now)
+
+    async def load_policy(self, connection: Connection) -> None:
+        """Read again how long tokens may live: keys stay published accordingly."""
+        self._policy = self._settings.rotation_policy(await load_longest_life(connection))
+
+    async def load(self, connection: Connection) -> None:
+        """Read the signing keys again and open them. Raises StartRefusedError if one does not open."""
+        records = tuple(await list_signing_keys(connection))
+        await self.load_policy(connection)
+        sealed = [record for record in records if record.revoked_at is None]
+        try:
+            opened = self._open(sealed)
+        except StartRefusedError:
+            self.master_key = read_master_key(self._settings)  # it has been rotated meanwhile
+            opened = self._open(sealed)
+        self.records, self._opened, self._active = records, opened, {}
+
+    def publish(self, now: datetime) -> None:
+        """Build the JWKS again if time or a change has altered it."""
+        if self._policy is None:
+            return
+        document = build_jwks(r.public_jwk for r in published(self.records, self._policy, now))
+        if document != self.jwks:
+            self.jwks, self.jwks_etag = document, hashlib.sha256(document).hexdigest()[:32]
+
+    def _open(self, sealed: Iterable[SigningKeyRecord]) -> dict[Kid, SigningKey]:
+        return {r.kid: self._opened.get(r.kid) or self._unseal(r) for r in sealed}
+
+    def _unseal(self, record: SigningKeyRecord) -> SigningKey:
+        return unseal(
+            record.sealed_private_key,
+            kid=record.kid,
+            alg=record.alg,
+            master_key=self.master_key,
+        )

@@ -1,0 +1,1 @@
+"""Structured logs: one JSON object a line on stderr, with everything like a secret masked."""
