@@ -21,8 +21,10 @@ from tokensvc.issuer.revoking import watermarks
 from tokensvc.issuer.revoking.watching import DenylistWatcher
 from tokensvc.issuer.start import initialise
 from tokensvc.issuer.tasks import _every
+from tokensvc.store.database_url import check_database_url, split_hosts
 from tokensvc.store.embedded import EmbeddedPostgres
-from tokensvc.store.pool import check_database_url, connect, open_database, split_hosts
+from tokensvc.store.pool import open_database
+from tokensvc.store.primary import connect
 from tokensvc.web.app import build_app
 from tokensvc.web.app_keys import SERVICE
 
@@ -164,16 +166,12 @@ async def test_a_pool_that_is_used_up_is_unavailable_after_a_second(database_url
     await small.close()
 
 
-async def test_connections_that_stay_busy_are_cut_at_the_end(database_url, monkeypatch):
+async def test_connections_that_stay_busy_are_cut_at_the_end(database_url):
     database = await open_database(database_url, max_size=1)
     held = database.connection()
     await held.__aenter__()
-    closing = asyncio.timeout
-    monkeypatch.setattr(
-        "tokensvc.store.pool.asyncio.timeout", lambda seconds: closing(min(seconds, 0.2))
-    )
     started = time.monotonic()
-    await database.close()
+    await database.close(patience=0.2)
     assert time.monotonic() - started < 2
     with contextlib.suppress(UnavailableError):
         await held.__aexit__(None, None, None)
@@ -200,7 +198,7 @@ def test_a_url_that_is_none_of_postgres_is_refused_without_being_shown(url):
 
 def test_a_url_of_several_hosts_is_tried_host_by_host():
     url = "postgresql://u:p@one:5432,two:5433/d?target_session_attrs=primary&connect_timeout=1&sslmode=require"
-    assert list(split_hosts(url)) == [
+    assert split_hosts(url) == [
         "postgresql://u:p@one:5432/d?sslmode=require",
         "postgresql://u:p@two:5433/d?sslmode=require",
     ]

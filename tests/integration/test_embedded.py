@@ -17,7 +17,7 @@ from tests.integration.waiting import until
 from tokensvc.core.errors import StartRefusedError
 from tokensvc.store import embedded, postgres_binaries
 from tokensvc.store.embedded import EmbeddedPostgres
-from tokensvc.store.pool import connect
+from tokensvc.store.primary import connect
 
 FAST = ("fsync=off",)
 STARTER = """

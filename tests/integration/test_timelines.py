@@ -7,7 +7,7 @@ from tests.integration.things import make_key, open_exchange
 
 from tokensvc.core.errors import UnavailableError
 from tokensvc.core.exchange import ExchangeRequest
-from tokensvc.store.pool import Timelines, connect
+from tokensvc.store.primary import Timelines, connect
 
 STANDING = "select (select system_identifier from pg_control_system()), ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int"
 
