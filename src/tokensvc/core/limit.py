@@ -1,6 +1,6 @@
 """Limits: how many tokens a key, and all keys of an account together, may get in a minute and in a day (UTC).
 
-Postgres counts and admits (`sql/migrations/0002_ledger.sql`); here is what its answer means to the client. Windows are fixed: a minute
+Postgres counts and admits (`sql/functions/judge_exchanges.sql`); here is what its answer means to the client. Windows are fixed: a minute
 begins with its first second, a day at midnight UTC. A named set of limits is a tier.
 """
 

@@ -38,7 +38,8 @@ async def insert_api_key(
 ) -> None:
     """Store digest and facts of a new key.
 
-    Raises ConflictError if `predecessor_id` has a successor already, NotFoundError for a tier that does not exist.
+    Raises ConflictError if `predecessor_id` has a successor already, NotFoundError for a tier that
+    does not exist.
     """
     try:
         await connection.execute(
