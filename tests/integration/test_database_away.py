@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -30,14 +29,19 @@ from tokensvc.web.app_keys import SERVICE
 
 
 @pytest.fixture
-def own_postgres():
-    """A Postgres of this test alone, that may be stopped and started."""
-    folder = Path(tempfile.mkdtemp(prefix="tokensvc-away-"))
+def own_folder(session_folder):
+    """A folder that Postgres may enter."""
+    folder = Path(tempfile.mkdtemp(dir=session_folder))
     folder.chmod(0o755)
-    server = EmbeddedPostgres(folder, options=("fsync=off",))
+    return folder
+
+
+@pytest.fixture
+def own_postgres(own_folder):
+    """A Postgres of this test alone, that may be stopped and started."""
+    server = EmbeddedPostgres(own_folder, options=("fsync=off",))
     yield server
     server.stop()
-    shutil.rmtree(folder)
 
 
 async def test_while_postgres_is_away_everything_says_so_and_heals_by_itself(
@@ -204,15 +208,19 @@ def test_a_url_of_several_hosts_is_tried_host_by_host():
     ]
 
 
-async def test_a_host_that_is_down_is_passed_over(own_postgres, unused_tcp_port_factory):
+async def test_a_host_that_is_down_is_passed_over(own_folder, unused_tcp_port_factory):
     dead, port = unused_tcp_port_factory(), unused_tcp_port_factory()
-    own_postgres._options = ("fsync=off", "listen_addresses=127.0.0.1", f"port={port}")
-    user, _, _ = own_postgres.start().partition("@")
-    opened = await connect(f"{user}@127.0.0.1:{dead},127.0.0.1:{port}/postgres")
-    assert await opened.fetchval("select inet_server_port()") == port
-    await opened.close()
-    with pytest.raises(OSError, match="onnect"):
-        await connect(f"{user}@127.0.0.1:{dead}/postgres")
+    options = ("fsync=off", "listen_addresses=127.0.0.1", f"port={port}")
+    server = EmbeddedPostgres(own_folder, options=options)
+    user, _, _ = server.start().partition("@")
+    try:
+        opened = await connect(f"{user}@127.0.0.1:{dead},127.0.0.1:{port}/postgres")
+        assert await opened.fetchval("select inet_server_port()") == port
+        await opened.close()
+        with pytest.raises(OSError, match="onnect"):
+            await connect(f"{user}@127.0.0.1:{dead}/postgres")
+    finally:
+        server.stop()
 
 
 async def test_a_background_task_that_fails_is_logged_and_tried_again(logs):

@@ -1,4 +1,4 @@
-"""The runner of migrations: once, in order, by one process, and never over what it does not know."""
+"""Migrations are applied once, in order, by one process, and never over what is not known."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def test_a_migration_that_was_edited_after_it_was_applied_is_refused(conne
     await migrate(connection, [*load_migrations(), added])
     edited = replace(added, statements=f"{added.statements}\n-- a late thought")
     for act in (migrate, find_missing):
-        with pytest.raises(StartRefusedError, match="9000_added.sql was edited after") as caught:
+        with pytest.raises(StartRefusedError, match=r"9000_added\.sql was edited after") as caught:
             await act(connection, [*load_migrations(), edited])
         assert "new migration" in caught.value.message
 

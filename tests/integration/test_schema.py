@@ -1,4 +1,4 @@
-"""The schema: on one page as the migrations make it, frozen once it has landed, and asked rightly."""
+"""The schema: one page says what the migrations make, what has landed is frozen, queries fit."""
 
 from __future__ import annotations
 
@@ -87,14 +87,13 @@ def test_a_change_of_what_has_landed_is_noticed(tmp_path):
     root = tmp_path / "sql"
     shutil.copytree(SQL, root)
     changed, gone = root / "migrations" / MIGRATIONS[0].name, root / "functions" / FUNCTIONS[0].name
+    landed = "restore it, and put the change into a new migration, or into a new function"
     changed.write_text(changed.read_text() + "-- a late thought\n")
     gone.unlink()
     (root / "migrations" / "9000_new.sql").write_text("-- migrate:up\n")
     assert find_thawed(root) == [
-        f"sql/functions/{gone.name} has landed: restore it, and put the change into a new "
-        "migration, or into a new function with a new name",
-        f"sql/migrations/{changed.name} has landed: restore it, and put the change into a new "
-        "migration, or into a new function with a new name",
+        f"sql/functions/{gone.name} has landed: {landed} with a new name",
+        f"sql/migrations/{changed.name} has landed: {landed} with a new name",
         "sql/migrations/9000_new.sql is new: run `make freeze-sql` before it lands",
     ]
 
@@ -122,7 +121,9 @@ def test_a_function_is_made_once_by_the_file_of_its_name_and_nothing_is_replaced
     texts = {path.name: path.read_text() for path in [*MIGRATIONS, *FUNCTIONS]}
     for path in FUNCTIONS:
         with subtests.test(msg=path.name):
-            assert re.findall(r"^create function (\w+)", texts[path.name], re.M) == [path.stem]
+            assert re.findall(r"^create function (\w+)", texts[path.name], re.MULTILINE) == [
+                path.stem
+            ]
             line = f"-- load: functions/{path.name}"
             loading = [name for name, text in texts.items() if line in text.splitlines()]
             assert len(loading) == 1, loading

@@ -106,20 +106,27 @@ class Database:
             self._pool.terminate()
 
 
-async def open_database(url: str, *, max_size: int, direct_url: str | None = None) -> Database:
+async def open_database(
+    url: str,
+    *,
+    max_size: int,
+    direct_url: str | None = None,
+    timelines: Timelines | None = None,
+) -> Database:
     """Return a pool that connects on demand, so that it can be made while Postgres is away.
 
     `url` may lead to a pooler in transaction mode. `direct_url` leads past it, for the few
     connections that need a session of their own; without it they go through the pooler as well, and
-    NOTIFY is not heard. Raises StartRefusedError for a URL that is none of Postgres.
+    NOTIFY is not heard. `timelines`: what is known of earlier failovers, nothing by default. Raises
+    StartRefusedError for a URL that is none of Postgres.
     """
     check_database_url(url)
     if direct_url is not None:
         check_database_url(direct_url, setting="TOKENSVC_DIRECT_DATABASE_URL")
-    timelines = Timelines()
+    seen = Timelines() if timelines is None else timelines
 
     async def connect_any(*_: object, **options: Any) -> asyncpg.Connection:  # noqa: ANN401 - asyncpg's own options
-        return await connect(url, timelines=timelines, **options)
+        return await connect(url, timelines=seen, **options)
 
     pool = asyncpg.create_pool(
         url.partition("?")[0],  # only to please the pool: `connect_any` has the real one
@@ -129,7 +136,7 @@ async def open_database(url: str, *, max_size: int, direct_url: str | None = Non
         command_timeout=COMMAND_TIMEOUT,
     )
     await pool
-    return Database(pool, direct_url or url, timelines)
+    return Database(pool, direct_url or url, seen)
 
 
 async def _roll_back(connection: asyncpg.Connection, transaction: Transaction) -> None:
