@@ -55,7 +55,7 @@ create table capability (
     constraint capability_pkey primary key (name)
 );
 
--- Whom tokens are for.
+-- The services that tokens are for.
 create table audience (
     name text not null,
     description text not null,

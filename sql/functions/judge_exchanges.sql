@@ -53,18 +53,19 @@ begin
                     = decode(repeat('00', 32), 'hex');
     end if;
 
-    -- Step 2: lock. The window rows are what everybody locks who exchanges, or who changes the
-    -- state of a key or account: accounts before keys, each in the order of their ids. One order
-    -- for all, so that nobody can deadlock.
+    -- Step 2: lock. Every exchange, and every change to the state of a key or account, locks the
+    -- window rows first: accounts before keys, each in the order of their ids. All keep to this
+    -- order, so they cannot deadlock.
     perform from account_window where account_window.account_id = any (found_account_ids)
     order by account_window.account_id for no key update;
     perform from api_key_window where api_key_window.key_id = any (found_key_ids)
     order by api_key_window.key_id for no key update;
 
     -- Step 3: read the clock, now that all locks are held, and in step 4 the state, by a statement
-    -- of its own, because each statement sees what was committed before it began. Whoever revokes
-    -- holds the same row while they read the clock and until they commit. So if we come later, we
-    -- see the revocation; if we come first, our tokens were issued before its watermark.
+    -- of its own, because each statement sees what was committed before it began. A revocation
+    -- holds the same row while it reads the clock and until it commits. So if this exchange comes
+    -- later, it sees the revocation. If it comes first, its tokens were issued before the
+    -- watermark, and are revoked too.
     present := clock_timestamp();
     present_minute := date_trunc('minute', present, 'UTC');
     present_day := date_trunc('day', present, 'UTC');

@@ -2,8 +2,8 @@
 --
 -- `counted` is the window of the last count, `present` the one that the clock is in. If `counted`
 -- is just ahead of the clock, then the clock was set back a little, and the count goes on in the
--- same window, so that nobody gets a fresh limit. A window that lies further ahead was begun by a
--- wrong clock and is dropped, as is every window that is over.
+-- same window: a clock that is set back gives no key a fresh limit. A window that lies further
+-- ahead was begun by a wrong clock and is dropped, as is every window that is over.
 create function window_start(counted timestamptz, present timestamptz, length interval)
 returns timestamptz
 language sql stable as $$

@@ -1,4 +1,4 @@
--- Audiences: whom tokens are for.
+-- Audiences: the services that tokens are for.
 
 -- name: insert(name, description, token_life, alg)
 insert into audience (name, description, token_life, alg, created_at)

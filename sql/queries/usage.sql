@@ -2,7 +2,8 @@
 -- are written in the order of the keys, so that two writers cannot deadlock.
 
 -- name: relax()
--- What is written in this transaction may be lost in a crash: nobody waits for a disk or a standby.
+-- What is written in this transaction may be lost in a crash. The commit waits for no disk and no
+-- standby.
 set local synchronous_commit = off;
 
 -- name: add(key_ids, hours, outcomes, counts)

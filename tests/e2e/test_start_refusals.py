@@ -1,4 +1,7 @@
-"""What an operator sees when the service cannot start: exit code 1 and one line that names the setting or the file."""
+"""What an operator sees when the service cannot start.
+
+It is exit code 1 and one line that names the setting or the file.
+"""
 
 from __future__ import annotations
 

@@ -33,8 +33,8 @@ async def append_revocation(
 ) -> Position:
     """Append a revocation and return its position.
 
-    The ending says what kind of thing `value` names. Everybody else who appends waits until this
-    transaction ends, because the positions have no gaps.
+    The ending says what kind of thing `value` names. Other transactions that append wait until
+    this one ends, because the positions have no gaps.
     """
     kind = ENDINGS[ending].kind
     (row,) = await connection.fetch(

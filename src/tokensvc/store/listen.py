@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 async def listen(database: Database, wake: Callable[[], None]) -> None:
-    """Call `wake` whenever somebody has changed something, and once at the start.
+    """Call `wake` for each notification, and once at the start.
 
-    The first call is for what was sent while nobody listened. Returns when the connection is lost.
+    The first call is for what was sent before we listened. Returns when the connection is lost.
     Raises UnavailableError if Postgres is away.
     """
     connection = await database.connect_apart()

@@ -1,4 +1,4 @@
-"""The home of a private Postgres: where it lies, whom it belongs to, and how its cluster is made.
+"""The home of a private Postgres: where it lies, which user owns it, and how its cluster is made.
 
     <home>/data      the cluster
     <home>/socket    0700; the server listens nowhere else
@@ -62,7 +62,7 @@ class Home:
 
 
 def default_home(data_dir: Path) -> Home:
-    """Return the home as it is if nothing speaks against it."""
+    """Return the home in the data folder, where it usually is."""
     uid, gid = unprivileged_user(None)
     return Home(folder=data_dir / "postgres", uid=uid, gid=gid)
 

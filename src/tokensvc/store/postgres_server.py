@@ -63,8 +63,8 @@ class PostgresServer:
         for _ in range(_TRIES):
             child = self._child = self._spawn(binaries, options)
             if self._is_ready_in_time(child):
-                # Somebody must wait for it, or it stays behind as a zombie if it is killed. To
-                # Postgres that is a server that still runs, and no other one starts.
+                # A thread waits for its end: otherwise, if it is killed, it stays as a zombie. To
+                # Postgres that is a server that still runs, and no other server starts.
                 threading.Thread(target=child.wait, name="tokensvc-postgres", daemon=True).start()
                 return
             time.sleep(_BETWEEN_TRIES)
