@@ -160,6 +160,7 @@ async def test_a_server_that_was_killed_is_started_again_with_its_data(new_folde
     url = server.start()
     await ask(url, "create table kept as select 1 as one")
     process_id = server.process_id
+    assert process_id is not None
     os.kill(process_id, signal.SIGKILL)
     await until(lambda: not is_running(process_id))
     server.stop()
