@@ -73,7 +73,8 @@ def followers(output: str) -> None:
     "--account",
     "account_id",
     metavar="ACCOUNT_ID",
-    help="Revoke all tokens that the keys of this account have got so far.",
+    help="Revoke all tokens that the keys of this account have got so far. The account itself "
+    "stays as it is.",
 )
 @click.option("--reason", default="", help="A reason for the audit trail.")
 @output_option
@@ -87,8 +88,8 @@ def add(
 ) -> None:
     """Add a revocation by hand.
 
-    Every follower refuses the tokens that it covers within a second. A key can get new tokens at
-    once; to stop those too, use: tokensvc key disable.
+    Every follower refuses the tokens that it covers within a second. The key or account can still
+    get new tokens; to stop those too, use: tokensvc key disable.
 
     \b
     tokensvc denylist add --jti 4kVuZ0Wb0qfR2tq9c7Yd --exp-in 10m \\

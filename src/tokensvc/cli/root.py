@@ -66,8 +66,8 @@ def root() -> None:
     Make an account, and an API key for it:
       tokensvc account create "Orders team"
       tokensvc key create --account ID --name ci --capability orders:read
-    Revoke a key. It gets no token any more, and all its tokens are refused
-    within a second:
+    Revoke a key. It gets no more tokens, and its tokens are refused within a
+    second:
       tokensvc key revoke KEY_ID
 
     Settings are TOKENSVC_* environment variables.
