@@ -24,7 +24,7 @@ def test_migrate_says_what_it_has_applied(cli, new_database_url):
     refused = cli("account list", TOKENSVC_DATABASE_URL=url, code=1)
     assert "the database lacks" in refused.stderr
     assert "run: tokensvc init" in refused.stderr
-    assert cli.json("migrate", TOKENSVC_DATABASE_URL=url)["applied"][0] == "0001_core.sql"
+    assert cli.json("migrate", TOKENSVC_DATABASE_URL=url)["applied"][0].startswith("0001_")
     assert cli.json("migrate", TOKENSVC_DATABASE_URL=url) == {"applied": []}
     assert cli("migrate", TOKENSVC_DATABASE_URL=url).stdout.split() == ["applied"]
 
