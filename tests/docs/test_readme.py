@@ -49,7 +49,7 @@ def test_the_walkthrough_does_what_it_says(new_process):
 
 
 class Shell:
-    """One bash for the whole walkthrough, as in a reader's terminal. A command that fails ends it."""
+    """One bash for the walkthrough, as in a reader's terminal. A command that fails ends it."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self._bash = subprocess.Popen(
