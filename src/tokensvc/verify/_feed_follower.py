@@ -157,7 +157,7 @@ class FeedFollower:
 
     def _verify_page(self, text: str) -> Page:
         unverified_page = parse_unverified(text, max_length=MAX_PAGE_BYTES)
-        # Whoever stole a signing key could sign pages with it too.
+        # A thief of a signing key could sign pages with it too.
         if self.denylist.revokes_kid(unverified_page.kid):
             raise InvalidPageError(
                 "the denylist page is signed by a revoked key", reason="page_signed_by_denied_key"
