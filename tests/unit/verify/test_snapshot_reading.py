@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.factories import make_signing_key
+from tests.factories import ISSUER, make_signing_key
 from tests.simulator import START, SimulatedIssuer, reason_of, simulated
 from tests.unit.verify.living import live_once
 
@@ -44,10 +44,10 @@ def sealed(*values: Any) -> bytes:
 def head(**changes: Any) -> dict[str, Any]:
     jwks = {"document": '{"keys":[]}', "etag": None, "max_age": 300, "confirmed_at": START}
     feed = {"cursor": "1-a", "page_issued_at": START, "resets": 0, "confirmed_at": START}
-    values = {"format": 1, "issuer": "http://127.0.0.1:8080", "jwks": jwks, "denylist": feed}
+    values: dict[str, Any] = {"format": 1, "issuer": ISSUER, "jwks": jwks, "denylist": feed}
     for name, value in changes.items():
         part, _, member = name.partition("__")
-        values[part] = {**values[part], member: value} if member else value  # type: ignore[dict-item]
+        values[part] = {**values[part], member: value} if member else value
     return values
 
 
