@@ -19,7 +19,7 @@ AWAY = (
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.ObjectNotInPrerequisiteStateError,
-    # The password was changed, or the database is not there yet: that can be put right while we run.
+    # The password was changed, or the database is not there yet: that may be put right later.
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
     # The connection broke in the middle of an answer.
