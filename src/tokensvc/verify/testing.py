@@ -24,7 +24,7 @@ from tokensvc.core.denylist.record import RevocationRecord
 from tokensvc.core.denylist.revocation import Revocation
 from tokensvc.core.identifier import AccountId, KeyId, Kid, new_base62, new_jti
 from tokensvc.core.jwks import build_jwks, build_public_jwk
-from tokensvc.core.sealing import new_private_key
+from tokensvc.core.private_key import new_private_key
 from tokensvc.core.token import SigningKey, read_unverified, sign_jws
 from tokensvc.verify.fetch import JwksAnswer
 from tokensvc.verify.refresh import Clock
