@@ -26,7 +26,7 @@ def has_gone_back(held: Position, head: Position, tag: str | None, *, in_force: 
     """Tell whether a table whose head is `head` has lost the position `held`, once acknowledged.
 
     `tag` belongs to the record that has the number of `held` now; None if there is none. Expired
-    records are deleted, so a missing one is a loss only if what stood at `held` is still `in_force`.
+    records are deleted, so a missing one is a loss only if the one at `held` is still `in_force`.
     """
     if head.seq <= held.seq:
         return head != held
