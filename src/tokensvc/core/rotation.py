@@ -1,7 +1,7 @@
 """The plan of rotation: which signing key begins, and when; and whether a new one must be made.
 
-A plan is a function of (records, policy, now). Whoever carries it out makes new keys first, which
-takes time, and then plans again under a lock: another process may have been faster.
+A plan is a function of (records, policy, now). The caller who carries it out makes new keys first,
+which takes time, and then plans again under a lock: another process may have been faster.
 """
 
 from __future__ import annotations

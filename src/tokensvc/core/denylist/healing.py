@@ -2,7 +2,7 @@
 
 An asynchronous failover, or a restored backup, takes back the last transactions that were
 acknowledged, and gives their numbers out again with other tags. What is lost is always the newest
-part. So whoever knows the tag of the newest revocation that was acknowledged can tell.
+part. So a process that knows the tag of the newest acknowledged revocation can tell.
 """
 
 from __future__ import annotations
