@@ -61,11 +61,11 @@ def test_what_will_be_refused_anyway_is_judged_and_not_counted():
     assert not build_question(beyond, make_audience()).counts
 
 
-def test_requests_that_are_alike_are_one_entry():
+def test_requests_that_are_alike_are_one_question():
     assert list(count_questions([TWO, ONE, TWO]).items()) == [(TWO, 2), (ONE, 1)]
 
 
-def test_admissions_go_to_those_who_came_first_whatever_entry_of_the_key_they_belong_to():
+def test_admissions_of_a_key_go_to_its_first_requests_whatever_their_questions_are():
     verdict, other = make_verdict(key_id="k"), ONE._replace(key_id="k")
     decisions = hand_out([ONE, other, ONE, other], {ONE: verdict, other: verdict}, {"k": 3})
     assert decisions == [
@@ -78,10 +78,8 @@ def test_admissions_go_to_those_who_came_first_whatever_entry_of_the_key_they_be
 
 def test_a_refused_request_takes_no_admission_of_another():
     verdict = make_verdict(key_id="k")
-    refused, uncounted, early = (
-        ONE._replace(demand=name) for name in ("refused", "uncounted", "early")
-    )
-    uncounted = uncounted._replace(counts=False)
+    refused, early = ONE._replace(demand="refused"), ONE._replace(demand="early")
+    uncounted = ONE._replace(counts=False)
     verdicts = {
         ONE: verdict,
         refused: make_verdict(key_id="k", refusal="invalid_scope"),
@@ -89,13 +87,9 @@ def test_a_refused_request_takes_no_admission_of_another():
         early: make_verdict(key_id="k", watermark=NOW + timedelta(seconds=1)),
     }
     decisions = hand_out([refused, uncounted, early, ONE], verdicts, {"k": 1})
-    assert [decision is not None and decision.admitted for decision in decisions] == [
-        False,
-        False,
-        False,
-        True,
-    ]
+    admitted = [decision is not None and decision.admitted for decision in decisions]
+    assert admitted == [False, False, False, True]
 
 
-def test_an_entry_without_a_verdict_is_an_unknown_key():
+def test_a_question_without_a_verdict_is_about_an_unknown_key():
     assert hand_out([ONE, TWO], {TWO: make_verdict(key_id="k")}, {"k": 1})[0] is None
