@@ -10,11 +10,8 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from tokensvc.core.errors import (
-    InsufficientScopeError,
-    MalformedAuthorizationError,
-    MissingTokenError,
-)
+from tokensvc.core.authorization import parse_bearer
+from tokensvc.core.errors import InsufficientScopeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,20 +51,7 @@ def authorize(
 
 def read_bearer(headers: Sequence[str]) -> str:
     """Return the token of the Authorization headers. Raises MissingTokenError, MalformedAuthorizationError."""
-    if not headers:
-        raise MissingTokenError
-    if len(headers) > 1:
-        raise MalformedAuthorizationError("two_authorization_headers")
-    scheme, _, token = headers[0].partition(" ")
-    if scheme.lower() != "bearer":
-        raise MissingTokenError
-    if not token.strip():
-        raise MalformedAuthorizationError("empty_bearer")
-    if (
-        "," in token
-    ):  # how some servers and proxies join two headers (RFC 9110 section 5.3); no token holds a comma
-        raise MalformedAuthorizationError("two_authorization_headers")
-    return token.strip()
+    return parse_bearer(headers)
 
 
 def check_scope(claims: Claims, needed: Sequence[str]) -> None:

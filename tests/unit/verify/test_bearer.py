@@ -53,7 +53,7 @@ ANSWERS: list[tuple[BearerError, int, str, dict[str, str]]] = [
         400,
         "invalid_request",
         {
-            "WWW-Authenticate": 'Bearer error="invalid_request", error_description="send one header: Authorization, Bearer, one token"'
+            "WWW-Authenticate": 'Bearer error="invalid_request", error_description="send one Authorization header: Bearer and one token"'
         },
     ),
     (

@@ -144,7 +144,7 @@ async def test_a_token_that_lacks_a_capability_is_told_which(client, issuer, pat
         ("Bearer ", 400, 'Bearer error="invalid_request"'),
         ("Bearer junk", 401, 'Bearer error="invalid_token"'),
         ("Bearer a.b.c", 401, 'Bearer error="invalid_token"'),
-        ("Bearer one two", 401, 'Bearer error="invalid_token"'),
+        ("Bearer one two", 400, 'Bearer error="invalid_request"'),
     ],
 )
 async def test_other_headers_get_the_answer_of_rfc_6750(client, value, status, challenge):
