@@ -2,7 +2,7 @@
 
 An error carries what may be said outside (`message`, `code`) and what only logs and metrics may
 know (`reason`). One map says which HTTP status an error becomes (`web/problems.py`), and one which
-exit code (`cli/root.py`). Only the family of RFC 6750 carries its own answer, because relying
+exit code (`cli/exit_codes.py`). Only the family of RFC 6750 carries its own answer, because relying
 parties have no such map.
 """
 
