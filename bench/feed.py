@@ -42,7 +42,7 @@ from tokensvc.core.keyring import LEEWAY
 from tokensvc.core.private_key import new_private_key
 from tokensvc.core.token import DENYLIST_PAGE, SigningKey, read_unverified, sign_jws
 from tokensvc.store.denylist import delete_expired
-from tokensvc.store.pool import connect
+from tokensvc.store.primary import connect
 from tokensvc.verify import Verifier
 
 if TYPE_CHECKING:

@@ -26,7 +26,8 @@ from tokensvc.logs.configuration import configure_logs
 from tokensvc.logs.output import flush_logs
 from tokensvc.store.embedded import EmbeddedPostgres
 from tokensvc.store.migrate import load_migrations, migrate
-from tokensvc.store.pool import Database, connect, open_database
+from tokensvc.store.pool import Database, open_database
+from tokensvc.store.primary import connect
 from tokensvc.web.app import build_app
 from tokensvc.web.app_keys import SERVICE
 

@@ -34,7 +34,7 @@ from tokensvc.issuer.revoking.credentials import revoke_token
 from tokensvc.issuer.revoking.introspection import find_revocation
 from tokensvc.issuer.signing.rotation import revoke_signing_key_now
 from tokensvc.store.ledger import LedgerConnection
-from tokensvc.store.pool import connect
+from tokensvc.store.primary import connect
 from tokensvc.store.signing_key import list_signing_keys
 
 COUNTS = "select minute_count, day_count from api_key_window where key_id = $1"
