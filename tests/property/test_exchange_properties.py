@@ -21,6 +21,7 @@ from tokensvc.core.exchange import (
     wait_for_clear_second,
 )
 from tokensvc.core.identifier import Jti, Kid
+from tokensvc.core.token import UnverifiedToken
 
 names = st.from_regex(r"[a-z*][a-z:*]{0,3}", fullmatch=True)
 some_names = st.frozensets(names, max_size=6)
@@ -45,13 +46,16 @@ def test_a_narrowed_token_has_never_more_than_its_original(
     audience = make_audience(
         token_life=None if of_audience is None else timedelta(seconds=of_audience)
     )
+    subject = SubjectToken(original, Kid("k"))
     request = ExchangeRequest(
-        credential=SubjectToken(original, Kid("k")), scope=asked, expires_in=expires_in
+        credential=UnverifiedToken(text="t.o.k", typ="at+jwt", alg="ES256", kid=subject.kid),
+        shown_as="subject_token",
+        scope=asked,
+        expires_in=expires_in,
     )
+    verdict = make_verdict(capabilities=tuple(in_key))
     try:
-        claims = decide_claims(
-            request, make_verdict(capabilities=tuple(in_key)), audience, policy, Jti("new")
-        )
+        claims = decide_claims(request, subject, verdict, audience, policy, Jti("new"))
     except InvalidScopeError:
         return
     assert set(claims.scope) <= in_token & in_key

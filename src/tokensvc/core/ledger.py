@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from tokensvc.core.audience import Audience
-    from tokensvc.core.exchange import ExchangeRequest, Verdict
+    from tokensvc.core.exchange import ExchangeRequest, SubjectToken, Verdict
 
 
 class Question(NamedTuple):
@@ -49,9 +49,14 @@ class Decision(NamedTuple):
     unspent: int = 0
 
 
-def build_question(request: ExchangeRequest, audience: Audience | None) -> Question:
-    """Return the question of a request; `audience` None: it asks for one that does not exist."""
-    credential = request.credential
+def build_question(
+    request: ExchangeRequest, credential: ApiKey | SubjectToken, audience: Audience | None
+) -> Question:
+    """Return the question of a request.
+
+    `credential` is that of the request, after a subject token was verified. `audience` is None if
+    the request names one that does not exist.
+    """
     scope = None if request.scope is None else " ".join(sorted(request.scope))
     if isinstance(credential, ApiKey):
         demand = None if scope is None else json.dumps({"scope": scope})
