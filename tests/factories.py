@@ -8,6 +8,9 @@ from typing import Any
 from tokensvc.core.api_key import ApiKeyRecord
 from tokensvc.core.audience import Audience
 from tokensvc.core.claims import Claims
+from tokensvc.core.denylist.position import Position
+from tokensvc.core.denylist.record import Ending, RevocationRecord
+from tokensvc.core.denylist.revocation import Kind, Revocation
 from tokensvc.core.exchange import IssuingPolicy, Verdict
 from tokensvc.core.identifier import AccountId, Jti, KeyId, Kid
 from tokensvc.core.jwks import VerifyingKey, build_public_jwk, parse_public_jwk
@@ -68,6 +71,23 @@ def make_key_record(**changes: Any) -> ApiKeyRecord:
         "successor_id": None,
     }
     return ApiKeyRecord(**values | changes)
+
+
+def make_revocation_record(revocation: Revocation, position: Position) -> RevocationRecord:
+    endings: dict[Kind, Ending] = {
+        "jti": "token_revoked",
+        "key": "key_tokens_revoked",
+        "account": "account_tokens_revoked",
+        "kid": "signing_key_revoked",
+    }
+    return RevocationRecord(
+        position=position,
+        revocation=revocation,
+        ending=endings[revocation.kind],
+        healed=False,
+        watermark=None if revocation.upto is None else datetime.fromtimestamp(revocation.upto, UTC),
+        created_at=NOW,
+    )
 
 
 def make_verdict(**changes: Any) -> Verdict:

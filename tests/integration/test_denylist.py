@@ -7,9 +7,9 @@ import pytest
 from tests.integration.things import ACTOR, make_key
 
 from tokensvc.core.errors import OutcomeUnknownError, UnavailableError
-from tokensvc.issuer import revocation
 from tokensvc.issuer.admin import api_keys, audiences
 from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.revoking.denylist import clean_denylist_once, list_denylist
 from tokensvc.store.denylist import append_revocation, find_tag, is_revoked, list_after
 from tokensvc.store.feed_head import list_heads
 from tokensvc.store.pool import connect
@@ -20,7 +20,7 @@ SOON = timedelta(minutes=10)
 async def append(connection, value, *, expires_in=SOON):
     now = await connection.fetchval("select clock_timestamp()")
     return await append_revocation(
-        connection, "jti", value, upto=None, expires_at=now + expires_in, reason="token revoked"
+        connection, "token_revoked", value, watermark=None, expires_at=now + expires_in
     )
 
 
@@ -84,25 +84,23 @@ async def test_cleaning_keeps_every_entry_that_has_not_expired(database, connect
         await append(connection, f"dead-{number}", expires_in=timedelta(seconds=-1))
         await append(connection, f"live-{number}", expires_in=timedelta(seconds=5))
     now = await connection.fetchval("select clock_timestamp()")
-    assert await revocation.clean_denylist_once(database, now) == 5
-    assert await revocation.clean_denylist_once(database, now) == 0
+    assert await clean_denylist_once(database, now) == 5
+    assert await clean_denylist_once(database, now) == 0
     left = [
         row["value"] for row in await connection.fetch("select value from denylist order by seq")
     ]
     assert left == [f"live-{number}" for number in range(5)]
-    assert [row.revocation.value for row in await revocation.list_denylist(database)] == left
+    assert [row.revocation.value for row in await list_denylist(database)] == left
 
 
-async def test_cleaning_goes_in_batches_until_nothing_is_left(database, connection, monkeypatch):
-    monkeypatch.setattr(revocation, "_CLEANING_BATCH", 10)
+async def test_cleaning_goes_in_batches_until_nothing_is_left(database, connection):
     await connection.execute(
-        "insert into denylist (seq, tag, kind, value, created_at, expires_at, reason)"
-        " select n, n::text, 'jti', n::text, clock_timestamp(), clock_timestamp() - interval '1 s', '' from generate_series(1, 35) n"
+        "insert into denylist (seq, tag, kind, value, created_at, expires_at, ending, healed)"
+        " select n, n::text, 'jti', n::text, clock_timestamp(),"
+        " clock_timestamp() - interval '1 s', 'token_revoked', false from generate_series(1, 35) n"
     )
-    assert (
-        await revocation.clean_denylist_once(database, datetime.now(UTC) + timedelta(seconds=5))
-        == 35
-    )
+    soon = datetime.now(UTC) + timedelta(seconds=5)
+    assert await clean_denylist_once(database, soon, at_once=10) == 35
     assert await connection.fetchval("select count(*) from denylist") == 0
 
 
@@ -115,7 +113,7 @@ async def test_a_watermark_lives_as_long_as_any_token_that_it_covers(database, s
     key = (await make_key(database)).listed.record
     await watermarks.revoke_key(database, key.id, actor=ACTOR)
     await watermarks.suspend_account(database, key.account_id, actor=ACTOR)
-    for row in await revocation.list_denylist(database):
+    for row in await list_denylist(database):
         assert row.revocation.upto is not None
         assert row.revocation.exp >= row.revocation.upto + 3000 + 120
 
@@ -131,7 +129,7 @@ async def test_who_must_wait_for_a_lock_gives_up_after_a_second_and_changes_noth
         assert caught.value.reason == "database_LockNotAvailableError"
         assert not isinstance(caught.value, OutcomeUnknownError)
     assert (await api_keys.load_key(database, key.id)).state == "active"
-    assert (await watermarks.revoke_key(database, key.id, actor=ACTOR)).state == "revoked"
+    assert (await watermarks.revoke_key(database, key.id, actor=ACTOR)).listed.state == "revoked"
 
 
 CUT_AT_COMMIT = """
@@ -151,8 +149,8 @@ async def test_a_commit_whose_answer_was_lost_is_told_apart_and_can_be_repeated(
         await watermarks.revoke_key(database, key.id, actor=ACTOR)
     assert caught.value.code == "revocation_pending"
     await connection.execute("drop trigger cut on denylist")
-    assert (await watermarks.revoke_key(database, key.id, actor=ACTOR)).state == "revoked"
-    assert len(await revocation.list_denylist(database)) == 1
+    assert (await watermarks.revoke_key(database, key.id, actor=ACTOR)).listed.state == "revoked"
+    assert len(await list_denylist(database)) == 1
 
 
 async def test_a_commit_whose_answer_was_lost_is_503_revocation_pending(
@@ -169,16 +167,20 @@ async def test_a_commit_whose_answer_was_lost_is_503_revocation_pending(
     [
         ("insert into account values ('acct_short', 'x', clock_timestamp())", "account_id_form"),
         (
-            "insert into denylist values (1, 't', 'jti', 'v', clock_timestamp(), clock_timestamp(), clock_timestamp(), '')",
+            "insert into denylist values (1, 't', 'jti', 'v', clock_timestamp(), clock_timestamp(), clock_timestamp(), 'token_revoked', false)",
             "watermark",
         ),
         (
-            "insert into denylist values (1, 't', 'key', 'v', null, clock_timestamp(), clock_timestamp(), '')",
+            "insert into denylist values (1, 't', 'key', 'v', null, clock_timestamp(), clock_timestamp(), 'key_revoked', false)",
             "denylist_watermark",
         ),
         (
-            "insert into denylist values (1, 't', 'thing', 'v', null, clock_timestamp(), clock_timestamp(), '')",
+            "insert into denylist values (1, 't', 'thing', 'v', null, clock_timestamp(), clock_timestamp(), 'key_revoked', false)",
             "denylist_kind_known",
+        ),
+        (
+            "insert into denylist values (1, 't', 'jti', 'v', null, clock_timestamp(), clock_timestamp(), 'by hand', false)",
+            "denylist_ending_known",
         ),
         ("insert into feed_head values ('other', 0, 't')", "feed_head_topic_known"),
         ("insert into issuance values ('1 s', false)", "issuance_only_row"),

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.integration.things import ACTOR, make_key, open_exchange
 
 from tokensvc.core.errors import InvalidClientError, OAuthError, UnavailableError
 from tokensvc.core.exchange import ExchangeRequest
-from tokensvc.core.ledger import Entry
+from tokensvc.core.ledger import Question
 from tokensvc.issuer.admin import accounts, api_keys, audiences
 from tokensvc.issuer.exchange.ledger import Ledger
 from tokensvc.issuer.revoking import watermarks
@@ -128,14 +129,14 @@ async def test_an_exchange_that_waited_takes_its_clock_after_the_wait(
     key = await make_key(database)
     other = await connect(database_url)
     ledger = LedgerConnection(database)
-    entry = Entry(key.key.digest, None, None, True)
+    question = Question(key.key.digest, None, None, True)
     async with other.transaction():
         await other.execute(HOLD, key.listed.record.id)
-        waiting = asyncio.create_task(ledger.judge({entry: 1}))
+        waiting = asyncio.create_task(ledger.judge({question: 1}))
         await wait_for_waiters(connection)
         released = await connection.fetchval("select clock_timestamp()")
     verdicts, admitted = await waiting
-    assert verdicts[entry].at >= released
+    assert verdicts[question].at >= released
     assert admitted == {key.listed.record.id: 1}
     ledger.close()
     await other.close()
@@ -143,7 +144,7 @@ async def test_an_exchange_that_waited_takes_its_clock_after_the_wait(
 
 async def test_every_token_lies_under_the_watermark_of_a_revocation_that_raced_it(issue, database):
     """300 keys, each exchanged by several at once while it is stopped in one of the ways."""
-    stops = [watermarks.revoke_key, watermarks.disable_key, watermarks.delete_key]
+    stops: list[Any] = [watermarks.revoke_key, watermarks.disable_key, watermarks.delete_key]
 
     async def race(number: int) -> int:
         key = await make_key(database, per_minute=1_000_000)
@@ -166,18 +167,18 @@ async def test_every_token_lies_under_the_watermark_of_a_revocation_that_raced_i
         with pytest.raises(InvalidClientError):
             await issue(key)
         await asyncio.wait_for(asyncio.gather(*hammers), 5)
-        watermarks[record.id] = watermarks[record.account_id] = max(issued, default=0)
+        latest[record.id] = latest[record.account_id] = max(issued, default=0)
         return len(issued)
 
     await make_key(database)  # from now on the capabilities are known
-    watermarks: dict[str, int] = {}
+    latest: dict[str, int] = {}
     total = 0
     for start in range(0, 300, 3):
         total += sum(await asyncio.gather(*(race(start + n) for n in range(3))))
     rows = await list_denylist(database)
     assert len(rows) == 300
     assert all(
-        row.revocation.upto is not None and watermarks[row.revocation.value] <= row.revocation.upto
+        row.revocation.upto is not None and latest[row.revocation.value] <= row.revocation.upto
         for row in rows
     )
     assert total > 100, "the race must have been one"
@@ -249,8 +250,8 @@ async def test_a_token_judged_before_a_revocation_does_not_outlive_its_watermark
     key = await make_key(database)
 
     class Slow(Ledger):
-        async def judge(self, entry, act):
-            decision = await super().judge(entry, lambda decision: decision)
+        async def judge(self, question, act):
+            decision = await super().judge(question, lambda decision: decision)
             await watermarks.revoke_key(database, key.listed.record.id, actor=ACTOR)
             life = settings.issuing_policy.max_token_life
             await audiences.add_audience(database, settings, "late", token_life=life, actor=ACTOR)

@@ -79,7 +79,7 @@ def count(name):
 
 
 async def said(database):
-    return [(row.revocation.value, row.reason) for row in await list_denylist(database)]
+    return [(row.revocation.value, row.ending, row.healed) for row in await list_denylist(database)]
 
 
 async def healers(database, subject):
@@ -91,11 +91,15 @@ async def healers(database, subject):
 
 
 ENDINGS: dict[str, tuple[str, Any]] = {
-    "key revoked": ("key.revoke", watermarks.revoke_key),
-    "key deleted": ("key.delete", watermarks.delete_key),
-    "key disabled": ("key.disable", watermarks.disable_key),
-    "account suspended": ("account.suspend", watermarks.suspend_account),
-    "account deleted": ("account.delete", watermarks.delete_account),
+    "key_revoked": ("key.revoke", watermarks.revoke_key),
+    "key_deleted": ("key.delete", watermarks.delete_key),
+    "key_disabled": ("key.disable", watermarks.disable_key),
+    "account_suspended": ("account.suspend", watermarks.suspend_account),
+    "account_deleted": ("account.delete", watermarks.delete_account),
+}
+KEPT = {
+    "key_tokens_revoked": ("key.revoke_tokens", watermarks.revoke_tokens_of_key),
+    "account_tokens_revoked": ("account.revoke_tokens", watermarks.revoke_tokens_of_account),
 }
 
 
@@ -119,10 +123,10 @@ async def test_whatever_was_ended_and_lost_is_ended_again_also_for_tokens_got_me
     await mirror.refresh_once()
     with pytest.raises(InvalidClientError):
         await issue(key)
-    assert await said(database) == [(subject, f"healed after a loss: {ending}")]
+    assert await said(database) == [(subject, ending, True)]
     assert await healers(database, subject) == [action]
     denylist = Denylist()
-    denylist.add(entry for _, entry in mirror.denylist.log)
+    denylist.add(record.revocation for record in mirror.denylist.log)
     assert denylist.find_revocation(meanwhile, KID) is not None, (
         "a token got meanwhile must be dead as well"
     )
@@ -132,7 +136,7 @@ async def test_whatever_was_ended_and_lost_is_ended_again_also_for_tokens_got_me
         line["level"] for line in logs.find("denylist_went_back") + logs.find("revocation_healed")
     ] == ["error", "error"]
     again = await new_mirror()
-    assert again.log.head == mirror.denylist.log.head
+    assert again.denylist.log.head == mirror.denylist.log.head
     await mirror.refresh_once()
     assert len(await said(database)) == 1, "healed once, and for good"
 
@@ -162,27 +166,29 @@ async def lost_again(connection):
     await connection.execute("update feed_head set seq = 0, tag = 'again' where topic = 'denylist'")
 
 
-async def test_tokens_that_were_ended_stay_dead_and_their_key_goes_on(
-    database, connection, new_mirror, issue
+@pytest.mark.parametrize("ending", KEPT)
+async def test_tokens_that_were_revoked_stay_so_and_their_key_goes_on(
+    ending, database, connection, new_mirror, issue
 ):
+    action, revoke = KEPT[ending]
     key = await make_key(database)
+    subject = key.listed.record.id if ending.startswith("key") else key.listed.record.account_id
     before = (await issue(key)).claims
     mirror = await new_mirror()
     async with lost(connection):
-        await api_keys.update_key(
-            database, key.listed.record.id, api_keys.KeyChanges(), actor=ACTOR, revoke_tokens=True
-        )
+        await revoke(database, subject, actor=ACTOR)
         await mirror.refresh_once()
     await mirror.refresh_once()
+    assert await healers(database, subject) == [action]
     after = (await issue(key)).claims
     denylist = Denylist()
-    denylist.add(entry for _, entry in mirror.denylist.log)
+    denylist.add(record.revocation for record in mirror.denylist.log)
     assert denylist.find_revocation(before, KID) is not None
     assert denylist.find_revocation(after, KID) is None
     assert (await api_keys.load_key(database, key.listed.record.id)).state == "active"
 
 
-async def test_a_token_that_was_revoked_is_denied_again(
+async def test_a_token_that_was_revoked_is_revoked_again(
     database, settings, connection, new_mirror, issue
 ):
     token = await issue(await make_key(database))
@@ -193,7 +199,7 @@ async def test_a_token_that_was_revoked_is_denied_again(
         )
         await mirror.refresh_once()
     await mirror.refresh_once()
-    assert await said(database) == [(token.claims.jti, "healed after a loss: token revoked")]
+    assert await said(database) == [(token.claims.jti, "token_revoked", True)]
 
 
 async def test_a_revocation_lost_before_it_was_read_back_is_remembered_by_whoever_acknowledged_it(
@@ -206,7 +212,7 @@ async def test_a_revocation_lost_before_it_was_read_back_is_remembered_by_whoeve
             revoked = await revoke_credential(
                 database, settings, key.key.text, actor="holder", now=mirror.confirmation.now
             )
-            mirror.denylist.remember(revoked.rows)
+            mirror.denylist.remember(revoked.records)
         if reused:
             other = await make_key(database)
             await watermarks.revoke_key(
@@ -216,7 +222,7 @@ async def test_a_revocation_lost_before_it_was_read_back_is_remembered_by_whoeve
         with pytest.raises(InvalidClientError):
             await issue(key)
         key = await make_key(database)
-    assert mirror._acknowledged == []
+    assert mirror.denylist.acknowledged == ()
 
 
 async def test_a_repeated_revocation_is_remembered_as_well(
@@ -231,7 +237,7 @@ async def test_a_repeated_revocation_is_remembered_as_well(
         revoked = await revoke_credential(
             database, settings, key.key.text, actor="holder", now=mirror.confirmation.now
         )
-        mirror.denylist.remember(revoked.rows)
+        mirror.denylist.remember(revoked.records)
     await mirror.refresh_once()
     with pytest.raises(InvalidClientError):
         await issue(key)
@@ -247,11 +253,11 @@ async def test_what_is_acknowledged_while_nothing_is_lost_stands_there_once(
         revoked = await revoke_credential(
             database, settings, key.key.text, actor="holder", now=mirror.confirmation.now
         )
-        mirror.denylist.remember(revoked.rows)
+        mirror.denylist.remember(revoked.records)
         for each in (mirror, other, mirror):
             await each.refresh_once()
-    assert list(mirror.denylist.log) == list(other.log)
-    assert [position.seq for position, _ in mirror.denylist.log] == [1, 2, 3]
+    assert list(mirror.denylist.log) == list(other.denylist.log)
+    assert [record.position.seq for record in mirror.denylist.log] == [1, 2, 3]
     assert count("tokensvc_denylist_resets_total") == resets
 
 
@@ -266,7 +272,7 @@ async def test_several_processes_heal_at_once_and_nothing_is_written_twice(
         for mirror in mirrors:
             await mirror.refresh_once()
     await asyncio.gather(*(mirror.refresh_once() for mirror in mirrors))
-    assert sorted(value for value, _ in await said(database)) == sorted(
+    assert sorted(value for value, *_ in await said(database)) == sorted(
         key.listed.record.id for key in keys
     )
     for mirror in mirrors:
@@ -294,7 +300,7 @@ async def test_processes_that_remember_different_parts_heal_all_of_it(
     for key in (first, second):
         with pytest.raises(InvalidClientError):
             await issue(key)
-    assert list(one.log) == list(two.log)
+    assert list(one.denylist.log) == list(two.denylist.log)
 
 
 @pytest.mark.parametrize("what", ["key", "account"])
@@ -310,15 +316,13 @@ async def test_what_was_enabled_again_after_the_loss_stays_so_and_its_old_tokens
     async with lost(connection):
         await end(database, subject, actor=ACTOR)
         await mirror.refresh_once()
-        lost_entries = [entry for _, entry in mirror.denylist.log]
+        lost_records = list(mirror.denylist.log)
     await end(database, subject, actor=ACTOR)
     await connection.execute("delete from denylist")  # else that would cover what was lost
     await take_back(database, subject, actor=ACTOR)
     await mirror.refresh_once()
-    assert (await issue(key)).claims.iat > lost_entries[0].upto
-    assert [row.revocation.ended_at for row in await list_denylist(database)] == [
-        lost_entries[0].ended_at
-    ]
+    assert (await issue(key)).claims.iat > lost_records[0].revocation.upto
+    assert [row.watermark for row in await list_denylist(database)] == [lost_records[0].watermark]
 
 
 async def test_what_was_enabled_before_it_was_disabled_for_good_is_disabled_again(
@@ -366,11 +370,11 @@ async def test_an_entry_that_has_expired_meanwhile_is_not_healed_and_its_collect
     await watermarks.revoke_key(database, second.listed.record.id, actor=ACTOR)
     await mirror.refresh_once()
     assert logs.find("denylist_went_back") == []
-    assert [value for value, _ in await said(database)] == [second.listed.record.id]
+    assert [value for value, *_ in await said(database)] == [second.listed.record.id]
     await connection.execute("delete from denylist")
     await connection.execute("update feed_head set seq = 0, tag = 'old' where topic = 'denylist'")
     await mirror.refresh_once()
-    assert await said(database) == [(second.listed.record.id, "healed after a loss: key revoked")]
+    assert await said(database) == [(second.listed.record.id, "key_revoked", True)]
 
 
 async def test_keys_that_were_lost_altogether_leave_their_watermark(
@@ -383,14 +387,14 @@ async def test_keys_that_were_lost_altogether_leave_their_watermark(
         await watermarks.suspend_account(database, key.account_id, actor=ACTOR)
         await mirror.refresh_once()
     await mirror.refresh_once()
-    assert sorted(value for value, _ in await said(database)) == sorted([key.id, key.account_id])
+    assert sorted(value for value, *_ in await said(database)) == sorted([key.id, key.account_id])
 
 
 async def test_a_signing_key_that_was_revoked_is_revoked_again_with_a_successor(
     database, settings, started, connection, new_mirror
 ):
     mirrors = [await new_mirror(), await new_mirror()]
-    signer = mirrors[0].signing_key(mirrors[0].now, "ES256").kid
+    signer = mirrors[0].signers.find("ES256", mirrors[0].confirmation.now).kid
     async with lost(connection):
         await revoke_signing_key_now(database, settings, started.master_key, signer, actor=ACTOR)
         for mirror in mirrors:
@@ -402,11 +406,11 @@ async def test_a_signing_key_that_was_revoked_is_revoked_again_with_a_successor(
     }
     assert found[signer] == "revoked"
     assert sorted(found.values()) == ["active", "pending", "revoked"]
-    assert await said(database) == [(signer, "healed after a loss: signing key revoked")]
+    assert await said(database) == [(signer, "signing_key_revoked", True)]
     assert await healers(database, signer) == ["signing_key.revoke"]
     for mirror in mirrors:
         await mirror.refresh_once()
-        assert mirror.signing_key(mirror.confirmation.now, "ES256").kid != signer
+        assert mirror.signers.find("ES256", mirror.confirmation.now).kid != signer
 
 
 async def test_a_signing_key_that_is_lost_altogether_stays_denied(
@@ -414,12 +418,12 @@ async def test_a_signing_key_that_is_lost_altogether_stays_denied(
 ):
     mirror = await new_mirror()
     async with lost(connection):
-        signer = mirror.signing_key(mirror.confirmation.now, "ES256").kid
+        signer = mirror.signers.find("ES256", mirror.confirmation.now).kid
         await revoke_signing_key_now(database, settings, started.master_key, signer, actor=ACTOR)
         await mirror.refresh_once()
     await connection.execute("delete from signing_key where kid = $1", signer)
     await mirror.refresh_once()
-    assert await said(database) == [(signer, "healed after a loss: signing key revoked")]
+    assert await said(database) == [(signer, "signing_key_revoked", True)]
 
 
 async def test_until_a_loss_is_healed_nothing_of_the_new_history_is_believed(

@@ -22,7 +22,7 @@ from tokensvc.core.errors import (
 )
 from tokensvc.core.exchange import ExchangeRequest, SubjectToken
 from tokensvc.core.identifier import Kid
-from tokensvc.core.ledger import Entry
+from tokensvc.core.ledger import Question
 from tokensvc.core.limit import LimitChanges
 from tokensvc.issuer.admin import accounts, api_keys, tiers
 from tokensvc.issuer.exchange.ledger import Ledger
@@ -264,7 +264,7 @@ def judge_as(claims, **changes):
         "jti": claims.jti,
         "held": " ".join(claims.scope),
     }
-    return Entry(None, claims.client_id, json.dumps(facts | {"scope": None} | changes), True)
+    return Question(None, claims.client_id, json.dumps(facts | {"scope": None} | changes), True)
 
 
 async def test_what_a_shown_token_says_is_held_against_postgres(exchange, database):
@@ -273,10 +273,10 @@ async def test_what_a_shown_token_says_is_held_against_postgres(exchange, databa
     ledger = LedgerConnection(database)
 
     async def refusal(**changes):
-        entry = judge_as(claims, **changes)
-        verdicts, admitted = await ledger.judge({entry: 1})
-        assert admitted[claims.client_id] == (verdicts[entry].refusal is None)
-        return verdicts[entry].refusal
+        question = judge_as(claims, **changes)
+        verdicts, admitted = await ledger.judge({question: 1})
+        assert admitted[claims.client_id] == (verdicts[question].refusal is None)
+        return verdicts[question].refusal
 
     assert await refusal() is None
     assert await refusal(scope="orders:read") is None
@@ -300,21 +300,21 @@ async def test_what_a_shown_token_says_is_held_against_postgres(exchange, databa
 async def test_tokens_and_keys_of_all_kinds_are_judged_in_one_batch(exchange, database):
     one, two = await make_key(database), await make_key(database)
     ((claims,), _) = await ask(exchange, one)
-    unknown = Entry(b"?" * 32, None, None, True)
-    ghost = Entry(None, "key_ghost", judge_as(claims).demand, True)
-    entries = {
-        Entry(two.key.digest, two.listed.record.id, None, True): 2,
+    unknown = Question(b"?" * 32, None, None, True)
+    ghost = Question(None, "key_ghost", judge_as(claims).demand, True)
+    questions = {
+        Question(two.key.digest, two.listed.record.id, None, True): 2,
         unknown: 3,
         judge_as(claims): 1,
         ghost: 1,
-        Entry(one.key.digest, None, '{"scope": "orders:read"}', True): 4,
-        Entry(one.key.digest, two.listed.record.id, None, True): 5,
+        Question(one.key.digest, None, '{"scope": "orders:read"}', True): 4,
+        Question(one.key.digest, two.listed.record.id, None, True): 5,
     }
     ledger = LedgerConnection(database)
-    verdicts, admitted = await ledger.judge(entries)
-    assert set(entries) - set(verdicts) == {unknown, ghost}
+    verdicts, admitted = await ledger.judge(questions)
+    assert set(questions) - set(verdicts) == {unknown, ghost}
     assert admitted == {one.listed.record.id: 5, two.listed.record.id: 2}
-    assert [verdicts[entry].refusal for entry in entries if entry in verdicts] == [
+    assert [verdicts[question].refusal for question in questions if question in verdicts] == [
         None,
         None,
         None,
@@ -410,14 +410,14 @@ async def test_a_fault_of_ours_in_a_batch_is_seen_and_does_not_end_the_ledger(
 
 
 @contextlib.asynccontextmanager
-async def held_up(ledger, entry, key, database_url, connection):
+async def held_up(ledger, question, key, database_url, connection):
     """Hold the row of a key while a first request waits for it; lends that request."""
     other = await connect(database_url)
     async with other.transaction():
         await other.execute(
             "select from api_key_window where key_id = $1 for no key update", key.listed.record.id
         )
-        first = asyncio.create_task(ledger.judge(entry, lambda decision: decision))
+        first = asyncio.create_task(ledger.judge(question, lambda decision: decision))
         await until(
             lambda: connection.fetchval(
                 "select exists (select from pg_stat_activity where wait_event_type = 'Lock')"
@@ -429,15 +429,15 @@ async def held_up(ledger, entry, key, database_url, connection):
 
 async def test_too_many_that_wait_are_turned_away_at_once(database, database_url, connection):
     key = await make_key(database)
-    entry = Entry(key.key.digest, None, None, True)
+    question = Question(key.key.digest, None, None, True)
     ledger = Ledger(database, most_waiting=4)
-    async with held_up(ledger, entry, key, database_url, connection) as first:
+    async with held_up(ledger, question, key, database_url, connection) as first:
         waiting = [
-            asyncio.create_task(ledger.judge(entry, lambda decision: decision)) for _ in range(4)
+            asyncio.create_task(ledger.judge(question, lambda decision: decision)) for _ in range(4)
         ]
         await asyncio.sleep(0)
         with pytest.raises(UnavailableError) as caught:
-            await ledger.judge(entry, lambda decision: decision)
+            await ledger.judge(question, lambda decision: decision)
         assert (caught.value.reason, caught.value.retry_after) == ("ledger_full", 1)
     decisions = await asyncio.gather(first, *waiting)
     assert all(decision is not None and decision.admitted for decision in decisions)
@@ -446,10 +446,10 @@ async def test_too_many_that_wait_are_turned_away_at_once(database, database_url
 
 async def test_whoever_waits_when_the_ledger_closes_is_told_so(database, database_url, connection):
     key = await make_key(database)
-    entry = Entry(key.key.digest, None, None, True)
+    question = Question(key.key.digest, None, None, True)
     ledger = Ledger(database, most_waiting=4)
-    async with held_up(ledger, entry, key, database_url, connection) as first:
-        second = asyncio.create_task(ledger.judge(entry, lambda decision: decision))
+    async with held_up(ledger, question, key, database_url, connection) as first:
+        second = asyncio.create_task(ledger.judge(question, lambda decision: decision))
         await asyncio.sleep(0)
         await ledger.close()
     for result in await asyncio.gather(first, second, return_exceptions=True):

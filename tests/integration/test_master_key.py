@@ -112,14 +112,14 @@ async def test_a_service_that_runs_goes_on_and_seals_new_keys_under_the_new_one(
     await mirror.refresh_once()
     await rotate_master_key(database, settings, to=None, actor=ACTOR)
     await mirror.refresh_once()
-    signer = mirror.signing_key(mirror.confirmation.now, "ES256")
+    signer = mirror.signers.find("ES256", mirror.confirmation.now)
     await connection.execute(AGE, timedelta(days=40))
     plan = await rotate_once(
         database, settings, started.master_key, actor=ACTOR
     )  # with the master key of before
     assert plan is not None
     await mirror.refresh_once()
-    assert mirror.signing_key(mirror.confirmation.now, "ES256").kid == plan.kid != signer.kid
+    assert mirror.signers.find("ES256", mirror.confirmation.now).kid == plan.kid != signer.kid
     await load_master_key(database, settings)
     await revoke_signing_key_now(database, settings, started.master_key, plan.kid, actor=ACTOR)
     await load_master_key(database, settings)
@@ -149,9 +149,9 @@ async def test_a_service_whose_master_key_cannot_be_read_again_says_so_and_signs
         )
     async with database.connection() as mine:
         assert len(await list_signing_keys(mine)) == 3
-    mirror._confirmed_on -= 100
+    mirror.confirmation.renew(mirror.confirmation.at, mirror.confirmation.on - 100)
     with pytest.raises(UnavailableError):
-        mirror.signing_key(mirror.confirmation.now, "ES256")
+        mirror.signers.find("ES256", mirror.confirmation.now)
 
 
 async def test_the_master_key_comes_from_the_environment(database, settings, started):

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
+from tests.factories import NOW
 from tests.integration.things import ACTOR, make_key
 from tests.integration.waiting import until
 
@@ -43,7 +44,7 @@ async def test_before_its_first_look_a_mirror_knows_nothing_and_says_so(mirror):
     for ask in (
         lambda: mirror.confirmation.now,
         lambda: mirror.confirmation.at,
-        lambda: mirror.signing_key(None, "ES256"),
+        lambda: mirror.signers.find("ES256", NOW),
     ):
         with pytest.raises(UnavailableError) as caught:
             ask()
@@ -90,13 +91,14 @@ async def test_every_change_is_seen_though_nobody_notifies(mirror, connection):
 
 async def test_a_copy_that_is_too_old_signs_nothing(mirror):
     await mirror.refresh_once()
-    assert mirror.signing_key(mirror.confirmation.now, "ES256").alg == "ES256"
+    assert mirror.signers.find("ES256", mirror.confirmation.now).alg == "ES256"
     with pytest.raises(UnavailableError) as caught:
-        mirror.signing_key(mirror.confirmation.now, "RS256")
+        mirror.signers.find("RS256", mirror.confirmation.now)
     assert caught.value.reason == "no_signing_key"
-    mirror._confirmed_on -= MAX_AGE_SECONDS + 1
+    last = mirror.confirmation
+    last.renew(last.at, last.on - MAX_AGE_SECONDS - 1)
     with pytest.raises(UnavailableError) as caught:
-        mirror.signing_key(mirror.confirmation.now, "ES256")
+        mirror.signers.find("ES256", mirror.confirmation.now)
     assert caught.value.reason == "mirror_stale"
 
 
@@ -155,7 +157,7 @@ async def test_many_who_refresh_one_copy_at_once_do_not_turn_it_back(mirror, dat
 
     await asyncio.gather(revoke(), *(refresh() for _ in range(6)))
     await mirror.refresh_once()
-    rows = [position.seq for position, _ in mirror.denylist.log._rows]
+    rows = [record.position.seq for record in mirror.denylist.log]
     assert rows == list(range(1, 21)), "each entry once, in order"
     assert [head for head, _ in seen] == sorted(head for head, _ in seen)
     assert [at for _, at in seen] == sorted(at for _, at in seen)

@@ -24,10 +24,9 @@ from tokensvc.issuer.mirror.mirror import Mirror
 from tokensvc.issuer.revoking import watermarks
 from tokensvc.issuer.revoking.denylist import list_denylist
 from tokensvc.issuer.revoking.feed import Feed
-from tokensvc.issuer.revoking.watermarks import append_watermark
 from tokensvc.issuer.service import open_service
 from tokensvc.issuer.start import initialise
-from tokensvc.store.api_key import lock_api_key, revoke_api_key
+from tokensvc.store.api_key import lock_api_key
 from tokensvc.store.embedded import EmbeddedPostgres
 from tokensvc.store.pool import open_database
 
@@ -140,16 +139,15 @@ async def test_a_transaction_that_is_held_open_loses_nothing_and_hides_nothing(
     await mirror.refresh_once()
     slow, quick = await make_keys(database, 2)
     async with database.transaction() as opened:
-        key, _ = await lock_api_key(opened, slow.listed.record.id)
-        moment = await revoke_api_key(opened, key.id)
+        key = await lock_api_key(opened, slow.listed.record.id)
         await watermarks.revoke_key(
             database, quick.listed.record.id, actor=ACTOR
         )  # begins later, commits first
         await mirror.refresh_once()
-        assert [entry.value for _, entry in mirror.denylist.log] == [quick.listed.record.id]
-        await append_watermark(opened, "key", key.id, upto=moment, reason="key revoked")
+        assert [r.revocation.value for r in mirror.denylist.log] == [quick.listed.record.id]
+        await watermarks.end_key(opened, "key_revoked", key.record.id)
     await mirror.refresh_once()
-    assert [(position.seq, entry.value) for position, entry in mirror.denylist.log] == [
+    assert [(r.position.seq, r.revocation.value) for r in mirror.denylist.log] == [
         (1, quick.listed.record.id),
         (2, slow.listed.record.id),
     ]
@@ -186,12 +184,12 @@ async def test_a_restored_backup_is_healed_by_a_process_that_ran_on_and_alarms_f
 
     forgetful = Mirror(database, settings, master_key)  # a process that starts afterwards
     await forgetful.refresh_once()
-    follower.page_issued_at = int(forgetful.now.timestamp()) + 60
+    follower.page_issued_at = int(forgetful.confirmation.now.timestamp()) + 60
     with pytest.raises(InvalidPageError, match="replayed"):
         await follow(
             follower, Feed(forgetful, settings), forgetful
         )  # not certainly newer than the last page
-    follower.page_issued_at = int(forgetful.now.timestamp()) - 1
+    follower.page_issued_at = int(forgetful.confirmation.now.timestamp()) - 1
     await watermarks.revoke_key(
         database, other.listed.record.id, actor=ACTOR
     )  # number 2, for the second time

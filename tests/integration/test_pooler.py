@@ -172,7 +172,7 @@ async def test_two_services_do_all_their_work_through_it(pooler, pooled, logs):
             fresh = await issue(other, keys[-1])
         assert (
             denied.find_revocation(
-                fresh.claims, other.mirror.signing_key(other.mirror.confirmation.now, "ES256").kid
+                fresh.claims, other.mirror.signers.find("ES256", other.mirror.confirmation.now).kid
             )
             is None
         )

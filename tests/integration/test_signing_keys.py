@@ -88,7 +88,7 @@ async def test_a_compromised_key_is_revoked_denied_and_succeeded_in_one_transact
     assert row.revocation.exp - row.created_at.timestamp() > 86_000
     await mirror.refresh_once()
     assert mirror.denylist.log.head != before
-    assert mirror.signing_key(mirror.confirmation.now, "ES256").kid == standby
+    assert mirror.signers.find("ES256", mirror.confirmation.now).kid == standby
     assert signer not in mirror.signers.jwks.decode()
     events = {event.action: event for event in await list_events(database, subject=signer, most=10)}
     assert events["signing_key.revoke"].detail == {"reason": "lost laptop"}

@@ -217,7 +217,9 @@ async def test_disabling_and_enabling_again_and_again_changes_nothing_more(datab
     ] * 2:
         assert (await act(database, key.id, actor=ACTOR)).state == state
     for _ in range(2):
-        assert (await watermarks.revoke_key(database, key.id, actor=ACTOR)).state == "revoked"
+        assert (
+            await watermarks.revoke_key(database, key.id, actor=ACTOR)
+        ).listed.state == "revoked"
     acts = ["key.create", "key.disable", "key.disable", "key.enable", "key.revoke", "key.revoke"]
     assert await trail(database, key.id) == acts, "a repeated stop proves that the first is durable"
     assert await connection.fetchval("select count(*) from denylist") == 2
@@ -399,7 +401,9 @@ async def test_audiences_are_added_changed_and_removed(database, settings, start
     "name", ["", "x" * 256, "with space", 'quo"te', "back\\slash", "ümlaut", "new\nline"]
 )
 async def test_an_audience_that_could_break_a_header_is_refused(name, database, settings):
-    with pytest.raises(InvalidInputError, match="an audience is 1 to 255 visible ASCII characters"):
+    with pytest.raises(
+        InvalidInputError, match="an audience has 1 to 255 visible ASCII characters"
+    ):
         await audiences.add_audience(database, settings, name, actor=ACTOR)
 
 

@@ -16,7 +16,7 @@ def append(connection):
     async def add(value, *, life=timedelta(minutes=10)):
         now = await connection.fetchval("select clock_timestamp()")
         return await append_revocation(
-            connection, "jti", value, upto=None, expires_at=now + life, reason="token revoked"
+            connection, "token_revoked", value, watermark=None, expires_at=now + life
         )
 
     return add
@@ -24,7 +24,7 @@ def append(connection):
 
 async def look(watcher, database):
     found = await watcher.look_once(database)
-    return [row.revocation.value for row in found.rows], found.went_back
+    return [row.revocation.value for row in found.records], found.went_back
 
 
 async def test_what_was_there_before_is_not_shown_and_what_comes_is_shown_once(database, append):
@@ -34,7 +34,10 @@ async def test_what_was_there_before_is_not_shown_and_what_comes_is_shown_once(d
     await append("one")
     last = await append("two")
     found = await watcher.look_once(database)
-    assert ([row.revocation.value for row in found.rows], found.position) == (["one", "two"], last)
+    assert ([row.revocation.value for row in found.records], found.position) == (
+        ["one", "two"],
+        last,
+    )
     assert await look(watcher, database) == ([], False)
     await append("three")
     assert await look(watcher, database) == (["three"], False)

@@ -6,7 +6,7 @@ import copy
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.factories import ISSUER, NOW, seconds
+from tests.factories import ISSUER, NOW, make_revocation_record, seconds
 
 from tokensvc.core.denylist.followed import FollowedDenylist
 from tokensvc.core.denylist.log import DenylistLog
@@ -46,7 +46,7 @@ class Issuer:
         entry = Revocation(kind="jti", value=f"j{self.made}", exp=self.now + life)
         assert self.log.head is not None
         head = Position(self.log.head.seq + 1, f"t{self.made}")
-        self.log.append([(head, entry)], head)
+        self.log.append([make_revocation_record(entry, head)], head)
         self.live[entry.value] = entry
 
     def page(self, after: Position | None) -> Page:
@@ -59,11 +59,11 @@ class Issuer:
             cursor=self.log.head,
             after=None if full else after,
             full=full,
-            entries=entries,
+            revocations=entries,
         )
 
     def rows(self):
-        return [(position, entry) for position, entry in self.log._rows if entry.exp > self.now]
+        return [record for record in self.log if record.revocation.exp > self.now]
 
 
 def held(follower: FollowedDenylist) -> dict[str, Revocation]:
@@ -123,7 +123,7 @@ def test_a_follower_ends_with_all_that_is_in_force(walk, data):
         elif step == "fail over":
             rows = issuer.rows()
             kept = rows[: data.draw(st.integers(0, len(rows)))]
-            issuer.log.reset(kept, kept[-1][0] if kept else Position(0, "t0"))
+            issuer.log.reset(kept, kept[-1].position if kept else Position(0, "t0"))
             issuer.now += 1
         elif step == "replay" and pages:
             take(follower, data.draw(st.sampled_from(pages)), issuer.now)
@@ -139,7 +139,7 @@ def test_a_follower_ends_with_all_that_is_in_force(walk, data):
     issuer.now += 1
     if not take(follower, issuer.page(follower.position), issuer.now):
         assert take(follower, issuer.page(None), issuer.now)
-    wanted = {entry.value for _, entry in issuer.rows()}
+    wanted = {record.revocation.value for record in issuer.rows()}
     assert wanted <= set(held(follower))
     assert follower.position == issuer.log.head
 

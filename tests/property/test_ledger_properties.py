@@ -6,16 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.factories import make_verdict
 
-from tokensvc.core.ledger import Entry, count_questions, hand_out
+from tokensvc.core.ledger import Question, count_questions, hand_out
 
 KEYS = ("a", "b", "c")
-ENTRIES = [Entry(key.encode() * 32, None, demand, True) for key in KEYS for demand in (None, "x")]
-UNKNOWN = Entry(b"?" * 32, None, None, True)
+ENTRIES = [
+    Question(key.encode() * 32, None, demand, True) for key in KEYS for demand in (None, "x")
+]
+UNKNOWN = Question(b"?" * 32, None, None, True)
 
 
-def key_of(entry: Entry) -> str:
-    assert entry.digest is not None
-    return entry.digest[:1].decode()
+def key_of(question: Question) -> str:
+    assert question.digest is not None
+    return question.digest[:1].decode()
 
 
 @given(
@@ -24,16 +26,22 @@ def key_of(entry: Entry) -> str:
 )
 def test_each_key_gets_exactly_what_was_counted_or_asked_and_the_first_get_it(asked, left):
     counts = count_questions(asked)
-    wanted = {key: sum(n for entry, n in counts.items() if key_of(entry) == key) for key in KEYS}
+    wanted = {
+        key: sum(n for question, n in counts.items() if key_of(question) == key) for key in KEYS
+    }
     counted = {key: min(wanted[key], left[key]) for key in KEYS}
-    verdicts = {entry: make_verdict(key_id=key_of(entry)) for entry in counts if entry != UNKNOWN}
+    verdicts = {
+        question: make_verdict(key_id=key_of(question))
+        for question in counts
+        if question != UNKNOWN
+    }
     decisions = hand_out(asked, verdicts, counted)
     assert len(decisions) == len(asked)
     for key in KEYS:
         of_key = [
             decision
-            for entry, decision in zip(asked, decisions, strict=True)
-            if entry != UNKNOWN and key_of(entry) == key
+            for question, decision in zip(asked, decisions, strict=True)
+            if question != UNKNOWN and key_of(question) == key
         ]
         admitted = [decision.admitted for decision in of_key if decision is not None]
         assert admitted == [True] * counted[key] + [False] * (wanted[key] - counted[key])
@@ -41,5 +49,5 @@ def test_each_key_gets_exactly_what_was_counted_or_asked_and_the_first_get_it(as
             reversed(range(counted[key]))
         )
     assert [
-        decision for entry, decision in zip(asked, decisions, strict=True) if entry == UNKNOWN
+        decision for question, decision in zip(asked, decisions, strict=True) if question == UNKNOWN
     ] == [None] * asked.count(UNKNOWN)

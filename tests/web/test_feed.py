@@ -207,7 +207,7 @@ async def test_draining_answers_the_long_polls_at_once(client, key, service):
     await service.mirror.refresh_once()
     _, page = await fetch(client)
     poll = asyncio.create_task(fetch(client, after=page["cursor"], wait="30"))
-    while not service.mirror._changed._waiters:
+    while not service.mirror.denylist._changed._waiters:
         await asyncio.sleep(0.01)
     service.drain()
     _, empty = await asyncio.wait_for(poll, 2)
@@ -242,11 +242,10 @@ async def test_expired_entries_are_in_no_page(client, key, service, connection, 
     now = await connection.fetchval("select clock_timestamp()")
     await append_revocation(
         connection,
-        "jti",
+        "token_revoked",
         "short",
-        upto=None,
+        watermark=None,
         expires_at=now + timedelta(seconds=1),
-        reason="token revoked",
     )
     await service.mirror.refresh_once()
     await asyncio.sleep(1.1)

@@ -181,7 +181,7 @@ async def test_the_account_in_the_token_must_be_the_owner_of_its_key(
     claims = read_payload((await get_token(client, key))["access_token"]) | {
         "client_id": other.listed.record.id
     }
-    signer = service.mirror.signing_key(service.mirror.confirmation.now, "ES256")
+    signer = service.mirror.signers.find("ES256", service.mirror.confirmation.now)
     answer = await try_token(client, sign_jws(claims, typ="at+jwt", key=signer))
     assert answer.status == 400
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.factories import ACCOUNT_ID, KEY_ID, NOW, make_claims, seconds
+from tests.factories import ACCOUNT_ID, KEY_ID, NOW, make_claims, make_revocation_record, seconds
 
 from tokensvc.core.denylist.log import DenylistLog
 from tokensvc.core.denylist.position import Position, parse_cursor
@@ -112,7 +112,7 @@ def at(seq, tag=None):
 
 
 def row(seq, *, exp=T + 720):
-    return at(seq), entry("jti", f"j{seq}", exp=exp)
+    return make_revocation_record(entry("jti", f"j{seq}", exp=exp), at(seq))
 
 
 def entries(*seqs, exp=T + 720):
@@ -183,7 +183,7 @@ def test_dead_entries_leave_at_the_old_end_and_deltas_go_on_from_there():
     log.forget_expired(T)
     assert log.cut(at(1)) == (
         False,
-        (row(2, exp=T + 100)[1], row(3, exp=T)[1], row(4, exp=T + 100)[1]),
+        (*entries(2, exp=T + 100), *entries(3, exp=T), *entries(4, exp=T + 100)),
     )
     assert log.cut(at(0))[0]
     log.forget_expired(T + 100)

@@ -26,7 +26,7 @@ def page(**changes) -> Page:
         "cursor": Position(5, "a"),
         "after": None,
         "full": True,
-        "entries": (ONE,),
+        "revocations": (ONE,),
     }
     return Page(**values | changes)
 
@@ -38,7 +38,7 @@ def delta(after: str, cursor: str, **changes) -> Page:
         "cursor": Position(int(to_seq), to_tag),
         "full": False,
     }
-    return page(**{"entries": (TWO,)} | places | changes)
+    return page(**{"revocations": (TWO,)} | places | changes)
 
 
 # --- the page as JSON ------------------------------------------------------------------------------------------------------
@@ -53,7 +53,7 @@ ALL_KINDS = (
 
 @pytest.mark.parametrize(
     "sent",
-    [page(entries=ALL_KINDS), page(entries=()), delta("5-a", "7-b")],
+    [page(revocations=ALL_KINDS), page(revocations=()), delta("5-a", "7-b")],
     ids=["snapshot", "empty", "delta"],
 )
 def test_what_is_built_is_what_is_read(sent):
@@ -126,7 +126,7 @@ def test_the_longest_name_is_taken_and_unknown_members_are_ignored():
         "entries": [{"jti": "x" * 255, "exp": T, "why": "?"}],
         "more": 1,
     }
-    assert parse_page(payload).entries[0].value == "x" * 255
+    assert parse_page(payload).revocations[0].value == "x" * 255
 
 
 # --- what a follower takes -------------------------------------------------------------------------------------------------
@@ -147,10 +147,10 @@ START = page()
     [
         ([page()], 1, "5-a"),
         ([page(), delta("5-a", "6-b")], 2, "6-b"),
-        ([page(), delta("5-a", "5-a", entries=())], 1, "5-a"),
-        ([page(), delta("5-a", "9-d"), delta("9-d", "10-e", entries=())], 2, "10-e"),
-        ([page(), page(cursor=Position(9, "z"), entries=(TWO,))], 2, "9-z"),
-        ([page(), page(entries=())], 1, "5-a"),
+        ([page(), delta("5-a", "5-a", revocations=())], 1, "5-a"),
+        ([page(), delta("5-a", "9-d"), delta("9-d", "10-e", revocations=())], 2, "10-e"),
+        ([page(), page(cursor=Position(9, "z"), revocations=(TWO,))], 2, "9-z"),
+        ([page(), page(revocations=())], 1, "5-a"),
         ([page(), page(issued_at=T - 5)], 1, "5-a"),
     ],
     ids=[
@@ -240,7 +240,9 @@ def test_a_page_lives_as_long_as_it_says_give_or_take_the_leeway(now, leeway, ta
 def test_a_reset_is_reported_and_own_entries_are_kept(cursor):
     made = follower(START)
     assert (
-        made.apply(page(cursor=cursor, issued_at=T + 1, entries=(TWO,)), now=T + 1.0, leeway=0.0)
+        made.apply(
+            page(cursor=cursor, issued_at=T + 1, revocations=(TWO,)), now=T + 1.0, leeway=0.0
+        )
         is True
     )
     assert made.resets == 1
@@ -263,5 +265,7 @@ def test_older_and_older_pages_cannot_walk_a_follower_back_in_time():
 
 def test_taking_a_page_forgets_what_has_expired():
     made = follower(START)
-    made.apply(page(issued_at=T + 720, expires_at=T + 780, entries=()), now=T + 720.0, leeway=0.0)
+    made.apply(
+        page(issued_at=T + 720, expires_at=T + 780, revocations=()), now=T + 720.0, leeway=0.0
+    )
     assert len(made.denylist) == 0

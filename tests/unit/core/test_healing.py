@@ -1,22 +1,37 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import get_args
 
 import pytest
 from tests.factories import NOW, seconds
 
-from tokensvc.core.denylist.healing import build_reason, find_lost, has_gone_back, parse_ending
+from tokensvc.core.denylist.healing import find_lost, has_gone_back
 from tokensvc.core.denylist.position import Position
-from tokensvc.core.denylist.record import ENDINGS
-from tokensvc.core.denylist.revocation import KINDS, Revocation
+from tokensvc.core.denylist.record import ENDINGS, Ending, RevocationRecord
+from tokensvc.core.denylist.revocation import Revocation
 
 HELD = Position(5, "held")
 EXP = seconds(NOW) + 720
 
 
-def mark(ending, *, after=0.0, value="key_1", exp=EXP, kind="key"):
+def mark(ending, *, after=0.0, value="key_1", exp=EXP):
+    """A record that ends a key or an account, `after` seconds from now."""
     at = NOW + timedelta(seconds=after)
-    return Revocation(kind=kind, value=value, exp=exp, upto=seconds(at), ending=ending, ended_at=at)
+    return make_record(ending, value, exp=exp, watermark=at)
+
+
+def make_record(ending, value, *, exp=EXP, watermark=None):
+    upto = None if watermark is None else seconds(watermark)
+    kind = ENDINGS[ending].kind
+    return RevocationRecord(
+        position=HELD,
+        revocation=Revocation(kind=kind, value=value, exp=exp, upto=upto),
+        ending=ending,
+        healed=False,
+        watermark=watermark,
+        created_at=NOW,
+    )
 
 
 @pytest.mark.parametrize(
@@ -39,77 +54,62 @@ def test_a_history_has_gone_back_if_it_does_not_hold_what_was_acknowledged(
     assert has_gone_back(HELD, head, tag, is_due=is_due) is gone_back
 
 
-@pytest.mark.parametrize("healed", [False, True])
-@pytest.mark.parametrize("ending", ENDINGS)
-def test_an_ending_is_read_back_from_its_reason(ending, healed):
-    for kind in KINDS:
-        assert parse_ending(build_reason(ending, healed=healed), kind) == ending
-
-
-def test_an_ending_in_other_words_is_taken_for_one_that_gives_nothing_back():
-    assert [parse_ending("by hand", kind) for kind in KINDS] == [
-        "token revoked",
-        "key disabled",
-        "account suspended",
-        "signing key revoked",
-    ]
+@pytest.mark.parametrize("ending", get_args(Ending))
+def test_every_ending_has_its_facts_and_what_is_undone_changed_a_state(ending):
+    facts = ENDINGS[ending]
+    assert facts.action.startswith(ending.partition("_")[0])
+    assert facts.changes_state or facts.undone_by is None
 
 
 def test_what_is_present_is_not_lost_and_neither_is_what_has_expired():
-    token = Revocation(kind="jti", value="t", exp=EXP)
+    token = make_record("token_revoked", "t")
     assert find_lost([token], [token], seconds(NOW)) == []
     assert find_lost([token], [], seconds(NOW)) == [token]
     assert find_lost([token], [], EXP) == []
-    assert find_lost([token], [Revocation(kind="kid", value="t", exp=EXP)], seconds(NOW)) == [token]
+    assert find_lost([token], [make_record("signing_key_revoked", "t")], seconds(NOW)) == [token]
 
 
 @pytest.mark.parametrize(
     ("present", "covers"),
     [
-        (mark("key disabled"), True),
-        (mark("key revoked"), True),
-        (mark("key deleted", after=1), True),
-        (mark("tokens ended", after=1), False),
-        (mark("key disabled", after=-0.000_001), False),
-        (mark("key disabled", exp=EXP - 1), False),
-        (mark("key disabled", value="key_2"), False),
+        (mark("key_disabled"), True),
+        (mark("key_revoked"), True),
+        (mark("key_deleted", after=1), True),
+        (mark("key_tokens_revoked", after=1), False),
+        (mark("key_disabled", after=-0.000_001), False),
+        (mark("key_disabled", exp=EXP - 1), False),
+        (mark("key_disabled", value="key_2"), False),
     ],
 )
-def test_an_entry_is_covered_by_one_that_is_as_late_as_long_and_as_hard(present, covers):
-    assert (find_lost([mark("key disabled")], [present], seconds(NOW)) == []) is covers
+def test_a_record_is_covered_by_one_that_is_as_late_as_long_and_as_severe(present, covers):
+    assert (find_lost([mark("key_disabled")], [present], seconds(NOW)) == []) is covers
 
 
-def test_of_several_for_one_thing_only_what_the_hardest_leaves_open_is_lost():
+def test_of_several_for_one_thing_only_what_the_most_severe_leaves_open_is_lost():
     disabled, ended, revoked = (
-        mark("key disabled"),
-        mark("tokens ended", after=5),
-        mark("key revoked", after=9),
+        mark("key_disabled"),
+        mark("key_tokens_revoked", after=5),
+        mark("key_revoked", after=9),
     )
     assert find_lost([disabled, ended, revoked], [], seconds(NOW)) == [revoked]
     lost = find_lost([disabled, ended], [], seconds(NOW))
-    assert {entry.ending for entry in lost} == {"key disabled", "tokens ended"}, (
+    assert {record.ending for record in lost} == {"key_disabled", "key_tokens_revoked"}, (
         "the key, and the tokens that it got later"
     )
 
 
 def test_what_was_lost_comes_in_the_order_in_which_rows_are_locked():
-    entries = [
-        Revocation(kind="kid", value="a", exp=EXP),
-        Revocation(kind="jti", value="b", exp=EXP),
-        mark("key revoked", value="key_b"),
-        mark("key revoked", value="key_a"),
-        mark("account deleted", value="acct_z", kind="account"),
+    records = [
+        make_record("signing_key_revoked", "a"),
+        make_record("token_revoked", "b"),
+        mark("key_revoked", value="key_b"),
+        mark("key_revoked", value="key_a"),
+        mark("account_deleted", value="acct_z"),
     ]
-    assert [entry.value for entry in find_lost(entries, [], seconds(NOW))] == [
+    assert [record.revocation.value for record in find_lost(records, [], seconds(NOW))] == [
         "acct_z",
         "key_a",
         "key_b",
         "b",
         "a",
     ]
-
-
-def test_an_entry_of_which_only_seconds_are_known_counts_by_them():
-    plain = Revocation(kind="key", value="key_1", exp=EXP, upto=seconds(NOW))
-    assert find_lost([plain], [mark("key disabled")], seconds(NOW)) == []
-    assert find_lost([plain], [mark("tokens ended")], seconds(NOW)) == [plain]

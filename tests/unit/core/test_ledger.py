@@ -8,14 +8,14 @@ from tests.factories import NOW, make_audience, make_claims, make_verdict
 from tokensvc.core.api_key import new_api_key
 from tokensvc.core.exchange import ExchangeRequest, SubjectToken
 from tokensvc.core.identifier import Kid
-from tokensvc.core.ledger import Decision, Entry, build_entry, count_questions, hand_out
+from tokensvc.core.ledger import Decision, Question, build_question, count_questions, hand_out
 
 KEY = new_api_key()
-ONE, TWO = Entry(b"1" * 32, None, None, True), Entry(b"2" * 32, None, None, True)
+ONE, TWO = Question(b"1" * 32, None, None, True), Question(b"2" * 32, None, None, True)
 
 
 def test_most_requests_say_no_more_than_which_key():
-    assert build_entry(ExchangeRequest(credential=KEY), make_audience()) == (
+    assert build_question(ExchangeRequest(credential=KEY), make_audience()) == (
         KEY.digest,
         None,
         None,
@@ -25,19 +25,24 @@ def test_most_requests_say_no_more_than_which_key():
 
 def test_what_a_client_claims_and_wants_is_put_to_postgres():
     request = ExchangeRequest(credential=KEY, client_id="key_x", scope=frozenset({"b", "a"}))
-    assert build_entry(request, make_audience()) == (KEY.digest, "key_x", '{"scope": "a b"}', True)
+    assert build_question(request, make_audience()) == (
+        KEY.digest,
+        "key_x",
+        '{"scope": "a b"}',
+        True,
+    )
 
 
 def test_a_token_that_is_to_be_narrowed_is_put_to_postgres_as_its_key_and_its_facts():
     claims = make_claims()
-    entry = build_entry(
+    question = build_question(
         ExchangeRequest(
             credential=SubjectToken(claims, Kid("k")), scope=frozenset({"orders:read"})
         ),
         make_audience(),
     )
-    assert (entry.digest, entry.key_id, entry.counts) == (None, claims.client_id, True)
-    assert json.loads(entry.demand or "") == {
+    assert (question.digest, question.key_id, question.counts) == (None, claims.client_id, True)
+    assert json.loads(question.demand or "") == {
         "account_id": claims.sub,
         "iat": claims.iat,
         "exp": claims.exp,
@@ -49,11 +54,11 @@ def test_a_token_that_is_to_be_narrowed_is_put_to_postgres_as_its_key_and_its_fa
 
 
 def test_what_will_be_refused_anyway_is_judged_and_not_counted():
-    assert not build_entry(ExchangeRequest(credential=KEY), None).counts
+    assert not build_question(ExchangeRequest(credential=KEY), None).counts
     beyond = ExchangeRequest(
         credential=SubjectToken(make_claims(), Kid("k")), scope=frozenset({"more"})
     )
-    assert not build_entry(beyond, make_audience()).counts
+    assert not build_question(beyond, make_audience()).counts
 
 
 def test_requests_that_are_alike_are_one_entry():

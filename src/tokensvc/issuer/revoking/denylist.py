@@ -27,14 +27,19 @@ async def list_denylist(database: Database) -> list[RevocationRecord]:
         return await list_after(connection, 0, now)
 
 
-async def clean_denylist_once(database: Database, now: datetime) -> int:
-    """Delete revocations whose last token is beyond all leeway; return how many."""
+async def clean_denylist_once(
+    database: Database, now: datetime, *, at_once: int = _DELETED_AT_ONCE
+) -> int:
+    """Delete revocations whose last token is beyond all leeway, `at_once` by `at_once`.
+
+    Returns how many were deleted. Raises UnavailableError.
+    """
     total = 0
     while True:
         async with database.connection() as connection:
-            deleted = await delete_expired(connection, now, _DELETED_AT_ONCE)
+            deleted = await delete_expired(connection, now, at_once)
         total += deleted
-        if deleted < _DELETED_AT_ONCE:
+        if deleted < at_once:
             break
     if total:
         _log.info("denylist_cleaned", revocations=total)

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from tokensvc.core.errors import RateLimitedError
-from tokensvc.issuer import guessing
+from tokensvc.issuer.exchange import guess_guard as guessing
 from tokensvc.issuer.exchange.guess_guard import GuessGuard
 
 NEW, KNOWN = b"n" * 32, b"k" * 32

@@ -8,8 +8,8 @@ import os
 import threading
 import time
 
+from tokensvc.logs import line_writer
 from tokensvc.logs.line_writer import LineWriter
-from tokensvc.web import line_writer
 
 
 class Stuck(io.StringIO):
