@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import click
 import pytest
-from tests.processes import find_secrets
+from testbed.leaks import find_secrets
 
 from tokensvc.cli import output
 from tokensvc.cli.root import _COMMANDS

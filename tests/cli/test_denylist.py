@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import pytest
-from tests.processes import EXECUTABLE, clean_environment
+from testbed.processes import EXECUTABLE, clean_environment
 
 from tokensvc.core.api_key import new_api_key
 from tokensvc.core.identifier import new_jti

@@ -5,8 +5,8 @@ import signal
 import socket
 
 import pytest
+from testbed.leaks import find_secrets
 from tests.factories import make_settings
-from tests.processes import find_secrets
 
 from tokensvc.core.errors import StartRefusedError
 from tokensvc.settings import load_settings

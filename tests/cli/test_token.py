@@ -8,9 +8,10 @@ import time
 
 import click
 import pytest
+from testbed.leaks import find_secrets
+from testbed.processes import run_cli
 from tests.factories import make_claims, make_signing_key
 from tests.integration.things import read_header
-from tests.processes import find_secrets, run_cli
 
 from tokensvc.core.claims import build_payload
 from tokensvc.core.jwks import build_jwks

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from tests.integration.waiting import until
+from testbed.waiting import until
 
 from tokensvc.core.errors import StartRefusedError
 from tokensvc.store import embedded, postgres_binaries

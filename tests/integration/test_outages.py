@@ -10,10 +10,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from testbed.waiting import until
 from tests.conftest import UNSAFE_AND_FAST
 from tests.integration.test_mirror import LISTENERS
 from tests.integration.things import ACTOR, make_key, read_payload
-from tests.integration.waiting import until
 
 from tokensvc.core.denylist.followed import FollowedDenylist
 from tokensvc.core.denylist.page import parse_page

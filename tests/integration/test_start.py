@@ -7,8 +7,8 @@ import subprocess
 
 import asyncpg
 import pytest
+from testbed.processes import EXECUTABLE, clean_environment
 from tests.factories import make_settings
-from tests.processes import EXECUTABLE, clean_environment
 
 from tokensvc.core.errors import StartRefusedError
 from tokensvc.core.sealing import unseal
