@@ -100,16 +100,23 @@ class ServiceProcess:
         given = self.environment.get("TOKENSVC_DATABASE_URL")
         if given is not None:
             return given
-        data = self.folder / ".tokensvc"
-        password = (data / "postgres-password").read_text().strip()
-        socket = quote(str(data / "postgres" / "socket"))
+        password = (self.folder / ".tokensvc" / "postgres-password").read_text().strip()
+        socket = quote(str(self.postgres_home / "socket"))
         return f"postgresql://tokensvc:{password}@/postgres?host={socket}&port=5432"
+
+    @property
+    def postgres_home(self) -> Path:
+        """Where its embedded Postgres lives: in its folder, if Postgres's user may enter there."""
+        elsewhere = self.folder / ".tokensvc" / "postgres-elsewhere"
+        if elsewhere.exists():
+            return Path(elsewhere.read_text().strip())
+        return self.folder / ".tokensvc" / "postgres"
 
     @property
     def postmaster(self) -> int:
         """The process id of its embedded Postgres."""
-        data = self.folder / ".tokensvc" / "postgres" / "data"
-        return int((data / "postmaster.pid").read_text().splitlines()[0])
+        status = self.postgres_home / "data" / "postmaster.pid"
+        return int(status.read_text().splitlines()[0])
 
     @property
     def pid(self) -> int:

@@ -25,7 +25,7 @@ _PATIENCE: Final = 120.0
 
 
 class Databases:
-    """Fresh databases of one Postgres. Use it as a context manager; their names are never reused."""
+    """Fresh databases of one Postgres, for a `with` statement; no name is ever used again."""
 
     def __init__(self, url: str) -> None:
         self._url = url

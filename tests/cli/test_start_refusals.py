@@ -18,7 +18,6 @@ from testbed.ports import find_free_port
 
 from tokensvc.store.pool import connect
 
-
 # `serve` leaves its listener to the end of the process
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 

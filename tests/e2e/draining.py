@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 from testbed.processes import count_connections, is_alive
 from testbed.waiting import PATIENCE, until, wait_until
+
 from tests.e2e.calls import Key, call, new_key, try_exchange
 from tests.integration.things import read_payload
 

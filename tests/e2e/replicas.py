@@ -12,14 +12,15 @@ import jwt
 from testbed.keys import add_keys_to
 from testbed.ports import find_free_port
 from testbed.waiting import PATIENCE, until
-from tests.e2e.calls import AUDIENCE, exchange, jwks, new_keys
 
+from tests.e2e.calls import AUDIENCE, exchange, jwks, new_keys
 from tokensvc.verify import Verifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from testbed.processes import ServiceProcess
+
     from tests.e2e.calls import Key
 
 

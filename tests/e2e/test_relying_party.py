@@ -7,9 +7,9 @@ import asyncio
 from testbed.ports import find_free_port
 from testbed.relying_party import RelyingParty
 from testbed.waiting import wait_until
+
 from tests.e2e.calls import exchange, new_key, new_keys, revoke
 from tests.integration.things import ACTOR
-
 from tokensvc.issuer.revoking.watermarks import revoke_key
 from tokensvc.store.pool import open_database
 

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from testbed.waiting import until
+
 from tests.e2e.calls import (
     AUDIENCE,
     call,
@@ -20,7 +21,6 @@ from tests.e2e.calls import (
     try_exchange,
 )
 from tests.e2e.replicas import find_tokens_after_revocations, rotate_under_load, start_pair
-
 from tokensvc.verify import Verifier
 
 

@@ -11,8 +11,8 @@ import signal
 import pytest
 from testbed.processes import count_connections, is_alive
 from testbed.waiting import until, wait_until
-from tests.e2e.calls import AUDIENCE, call, exchange, is_refused, new_key, revoke
 
+from tests.e2e.calls import AUDIENCE, call, exchange, is_refused, new_key, revoke
 from tokensvc.verify import Verifier
 
 
@@ -65,9 +65,7 @@ def test_metrics_are_those_of_all_workers_and_survive_one_of_them(process, key):
 
 def read_issued(process):
     text = call(f"{process.url}/metrics").body.decode()
-    found = re.findall(
-        r'^tokensvc_exchanges_total\{outcome="issued"\} (\S+)$', text, re.MULTILINE
-    )
+    found = re.findall(r'^tokensvc_exchanges_total\{outcome="issued"\} (\S+)$', text, re.MULTILINE)
     return float(found[0]) if found else 0
 
 
