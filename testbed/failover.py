@@ -54,7 +54,7 @@ class Round:
     acknowledged: int = 0
     times: dict[str, float] = field(default_factory=dict)
 
-    async def time(self, what: str, condition: Callable[[], bool], *, since: float) -> None:
+    async def time(self, what: str, condition: Callable[..., bool], *, since: float) -> None:
         """Note how long after `since` (monotonic clock) the condition holds; never is a fault."""
         try:
             await until(condition)
@@ -296,7 +296,7 @@ class _Play:
             for what, followers in (("fresh", fresh), ("all", everybody)):
                 await self.seen.time(
                     f"{what} followers refuse",
-                    lambda followers=followers: _all_refuse(followers, self.refused),  # type: ignore[misc]
+                    lambda followers=followers: _all_refuse(followers, self.refused),
                     since=since,
                 )
             if not self.stage.synchronous:
@@ -305,7 +305,7 @@ class _Play:
             for what, token in (("from before", self.tokens[_GOOD]), ("that is new", news or "")):
                 await self.seen.time(
                     f"all followers take a token {what}",
-                    lambda token=token: not any(find_refusal(f, token) for f in everybody),  # type: ignore[misc]
+                    lambda token=token: not any(find_refusal(f, token) for f in everybody),
                     since=time.monotonic(),
                 )
 

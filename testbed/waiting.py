@@ -12,15 +12,13 @@ import time
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
 PATIENCE: Final = 60.0
 _POLL: Final = 0.01
 
 
-async def until(
-    condition: Callable[[], object | Awaitable[object]], seconds: float = PATIENCE
-) -> None:
+async def until(condition: Callable[..., object], seconds: float = PATIENCE) -> None:
     """Return as soon as `condition`, which may be asynchronous, gives something true.
 
     Raises TimeoutError after so many seconds.
@@ -35,7 +33,7 @@ async def until(
             await asyncio.sleep(_POLL)
 
 
-def wait_until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
+def wait_until(condition: Callable[..., object], seconds: float = PATIENCE) -> None:
     """Wait as `until` does, and block meanwhile."""
     give_up_on = time.monotonic() + seconds
     while not condition():

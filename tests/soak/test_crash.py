@@ -10,6 +10,7 @@ import signal
 import pytest
 from testbed.processes import is_alive
 from testbed.waiting import until
+
 from tests.e2e.calls import exchange, jwks, new_key, revoke, try_exchange
 from tests.e2e.crash import Load, check_survivors, restart
 

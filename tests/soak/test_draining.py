@@ -7,6 +7,7 @@ import signal
 
 import pytest
 from testbed.waiting import wait_until
+
 from tests.e2e.draining import SLOWLY, check_draining, check_hail
 
 ONE, TWO = (), ("--workers", "2")

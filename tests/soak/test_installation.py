@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from testbed.processes import is_alive
+
 from tests.e2e.calls import exchange, new_key
 from tests.e2e.installation import all_dependencies, build, make_venv, run
-
 from tokensvc.store.postgres_binaries import can_reach
 
 NOBODY = 65534

@@ -6,6 +6,7 @@ import json
 from datetime import datetime
 
 from testbed.waiting import wait_until
+
 from tests.e2e.calls import exchange, jwks, new_key
 from tests.e2e.interop import SOON, alg_of
 from tests.integration.things import read_header, read_payload

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from testbed.relying_party import RelyingParty
+
 from tests.e2e.calls import exchange, new_key, revoke
 from tests.e2e.replicas import find_tokens_after_revocations, rotate_under_load, start_pair
 

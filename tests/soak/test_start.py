@@ -9,8 +9,8 @@ import asyncpg
 import pytest
 from testbed.processes import EXECUTABLE, clean_environment
 from testbed.waiting import until
-from tests.integration.start import STAGES, check_all_is_there
 
+from tests.integration.start import STAGES, check_all_is_there
 from tokensvc.store.pool import connect, open_database
 
 

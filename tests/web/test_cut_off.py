@@ -6,6 +6,7 @@ With real processes and real time: tests/soak/test_cut_off.py.
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 from testbed.waiting import until
@@ -58,7 +59,7 @@ async def test_a_follower_that_is_cut_off_turns_to_its_policy_and_recovers(
     good, bad = [(await get_token(client, key))["access_token"] for _ in range(2)]
     ahead = Ahead()
     async with Link(settings.port) as link:
-        options = {
+        options: Any = {
             "issuer": settings.issuer_url,
             "audience": "api",
             "denylist_url": f"{link.url}/v1/denylist",
