@@ -1,0 +1,107 @@
+"""What all adapters share: reading the token of a request, and building the response of a refusal.
+
+The responses follow RFC 6750 section 3, with a problem document (RFC 9457). A token is read from
+the header only, never from the query or a form (RFC 9700 section 4.3.2).
+
+Not here: any framework.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from tokensvc.core.errors import (
+    InsufficientScopeError,
+    MalformedAuthorizationError,
+    MissingTokenError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tokensvc.core.claims import Claims
+    from tokensvc.core.errors import BearerError
+
+_PROBLEM: Final = "application/problem+json"
+
+# Users set the level of this logger, so its name is public and does not follow the module's.
+_log = logging.getLogger("tokensvc.verify.bearer")
+
+
+class VerifiesTokens(Protocol):
+    """What adapters need: a `Verifier` or a `ThreadedVerifier`."""
+
+    def verify(self, token: str) -> Claims:
+        """Return the claims of a good token. Raises BearerError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusalResponse:
+    """The HTTP response to a request that is refused."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def authorize(
+    verifier: VerifiesTokens, headers: Sequence[str], needed: Sequence[str] = ()
+) -> Claims:
+    """Return the claims of the token in the Authorization headers of a request.
+
+    `headers`: the values of all headers of that name. `needed`: the capabilities that the token
+    must have. Raises BearerError.
+    """
+    claims = verifier.verify(read_bearer(headers))
+    check_scope(claims, needed)
+    return claims
+
+
+def read_bearer(headers: Sequence[str]) -> str:
+    """Return the token. Raises MissingTokenError or MalformedAuthorizationError."""
+    if not headers:
+        raise MissingTokenError
+    if len(headers) > 1:
+        raise MalformedAuthorizationError("two_authorization_headers")
+    scheme, _, token = headers[0].partition(" ")
+    if scheme.lower() != "bearer":
+        raise MissingTokenError
+    if not token.strip():
+        raise MalformedAuthorizationError("empty_bearer")
+    # Some servers and proxies join two headers by a comma (RFC 9110 section 5.3).
+    # No token contains one.
+    if "," in token:
+        raise MalformedAuthorizationError("two_authorization_headers")
+    return token.strip()
+
+
+def check_scope(claims: Claims, needed: Sequence[str]) -> None:
+    """Raise InsufficientScopeError unless the token has all these capabilities."""
+    if not claims.has(*needed):
+        raise InsufficientScopeError(" ".join(needed))
+
+
+def build_refusal_response(error: BearerError) -> RefusalResponse:
+    """Return the response to a request that is refused because of `error`.
+
+    It never says why a token was refused. Only the log does.
+    """
+    problem = {
+        "type": f"urn:tokensvc:problem:{error.code}",
+        "title": error.public_message,
+        "status": error.status,
+        "code": error.code,
+    }
+    return RefusalResponse(
+        status=error.status,
+        headers={**error.headers, "Content-Type": _PROBLEM},
+        body=json.dumps(problem).encode("ascii"),
+    )
+
+
+def log_refusal(error: BearerError, method: str, path: str) -> None:
+    """Log why a request is refused, without its token."""
+    _log.info("a request was refused: %s %r: %s", method, path, error.reason)

@@ -1,0 +1,173 @@
+"""What a verifier knows, as text, so that it can begin with that after a restart.
+
+The text is lines of JSON: first all that is known but the entries of the denylist, then the
+entries, a thousand to a line. The last line is a digest of everything before it. The digest shows
+damage; it does not prove who wrote the text. Nothing in it is secret.
+
+Not here: files, and how old a snapshot may be. The verifier decides that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from tokensvc.core.denylist.position import Position, parse_cursor
+from tokensvc.core.denylist.revocation import build_entry, parse_entry
+from tokensvc.core.denylist.revoked import Denylist
+from tokensvc.core.errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_T = TypeVar("_T")
+
+_FORMAT: Final = 1
+# Short lines, so that no single step of reading or writing holds up other threads for long.
+_ENTRIES_PER_LINE: Final = 1000
+
+
+class SnapshotError(Exception):
+    """The snapshot cannot be used or written. The text says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JwksSnapshot:
+    """The JWKS as it was served.
+
+    `max_age`: seconds. `confirmed_at`: when the issuer last confirmed it (seconds since 1970).
+    """
+
+    document: bytes
+    etag: str | None
+    max_age: float
+    confirmed_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedSnapshot:
+    """The denylist, and the position in the feed that it belongs to.
+
+    `page_issued_at`: when the newest page was issued. `confirmed_at`: when the issuer last
+    confirmed that nothing is missing. Both are seconds since 1970.
+    """
+
+    position: Position
+    page_issued_at: int
+    resets: int
+    confirmed_at: float
+    denylist: Denylist
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """All that is known of one issuer."""
+
+    issuer: str
+    jwks: JwksSnapshot | None
+    feed: FeedSnapshot | None
+
+
+def build_snapshot(snapshot: Snapshot) -> Iterator[bytes]:
+    """Return the lines of the text."""
+    digest = hashlib.sha256()
+    for value in _build_values(snapshot):
+        line = json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n"
+        digest.update(line)
+        yield line
+    yield digest.hexdigest().encode("ascii") + b"\n"
+
+
+def parse_snapshot(text: bytes, *, issuer: str, now: float, leeway: float) -> Snapshot:
+    """Return what the text holds. `now` and `leeway` are seconds.
+
+    Raises SnapshotError if it is damaged, of another issuer, or from the future.
+    """
+    body, _, digest = text.removesuffix(b"\n").rpartition(b"\n")
+    if hashlib.sha256(body + b"\n").hexdigest().encode("ascii") != digest:
+        raise SnapshotError("it is damaged")
+    try:
+        head, *lines = map(json.loads, body.split(b"\n"))
+        if head["format"] != _FORMAT or head["issuer"] != issuer:
+            raise SnapshotError("it is of another issuer, or of another version of tokensvc")
+        jwks, feed = _parse_jwks(head["jwks"]), _parse_feed(head["denylist"], lines)
+    except (ValueError, KeyError, TypeError, RecursionError, InvalidRequestError) as error:
+        raise SnapshotError(f"it is malformed: {type(error).__name__}") from error
+    for part in (jwks, feed):
+        if part is not None and part.confirmed_at > now + leeway:
+            raise SnapshotError("it is from the future: a clock is wrong")
+    return Snapshot(issuer=issuer, jwks=jwks, feed=feed)
+
+
+def _build_values(snapshot: Snapshot) -> Iterator[object]:
+    jwks, feed = snapshot.jwks, snapshot.feed
+    yield {
+        "format": _FORMAT,
+        "issuer": snapshot.issuer,
+        "jwks": None if jwks is None else _build_jwks(jwks),
+        "denylist": None if feed is None else _build_feed(feed),
+    }
+    if feed is not None:
+        entries = map(build_entry, feed.denylist)
+        while line := list(islice(entries, _ENTRIES_PER_LINE)):
+            yield line
+
+
+def _build_jwks(jwks: JwksSnapshot) -> dict[str, Any]:
+    return {
+        "document": jwks.document.decode("utf-8", "surrogateescape"),  # keeps every byte
+        "etag": jwks.etag,
+        "max_age": jwks.max_age,
+        "confirmed_at": jwks.confirmed_at,
+    }
+
+
+def _build_feed(feed: FeedSnapshot) -> dict[str, Any]:
+    return {
+        "cursor": str(feed.position),
+        "page_issued_at": feed.page_issued_at,
+        "resets": feed.resets,
+        "confirmed_at": feed.confirmed_at,
+    }
+
+
+def _parse_jwks(kept: dict[str, Any] | None) -> JwksSnapshot | None:
+    if kept is None:
+        return None
+    return JwksSnapshot(
+        document=_typed(kept["document"], str).encode("utf-8", "surrogateescape"),
+        etag=None if kept["etag"] is None else _typed(kept["etag"], str),
+        max_age=_finite(kept["max_age"]),
+        confirmed_at=_finite(kept["confirmed_at"]),
+    )
+
+
+def _parse_feed(kept: dict[str, Any] | None, lines: list[list[Any]]) -> FeedSnapshot | None:
+    if kept is None:
+        return None
+    denylist = Denylist()
+    for line in lines:
+        denylist.add(map(parse_entry, line))
+    return FeedSnapshot(
+        position=parse_cursor(kept["cursor"]),
+        page_issued_at=_typed(kept["page_issued_at"], int),
+        resets=_typed(kept["resets"], int),
+        confirmed_at=_finite(kept["confirmed_at"]),
+        denylist=denylist,
+    )
+
+
+def _typed(value: object, wanted: type[_T]) -> _T:
+    if not isinstance(value, wanted):
+        raise TypeError(f"expected {wanted.__name__}")
+    return value
+
+
+def _finite(value: object) -> float:
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise TypeError("expected a number")
+    return float(value)
