@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.api_key import new_api_key
 from tokensvc.core.identifier import new_account_id, new_key_id
-from tokensvc.store.pool import connect
+from tokensvc.store.primary import connect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -21,9 +21,11 @@ from tests.databases import FAST_AND_UNSAFE, Databases
 from tests.factories import make_settings
 from tests.services import starting
 from tokensvc.issuer.start import Started, initialise
-from tokensvc.logs.configuration import configure_logs, flush_logs
+from tokensvc.logs.configuration import configure_logs
+from tokensvc.logs.output import flush_logs
 from tokensvc.store.embedded import EmbeddedPostgres
-from tokensvc.store.pool import Database, connect, open_database
+from tokensvc.store.pool import Database, open_database
+from tokensvc.store.primary import connect
 from tokensvc.web.app import build_app
 from tokensvc.web.app_keys import SERVICE
 

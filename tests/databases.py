@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from tokensvc.store.migrate import load_migrations, migrate
-from tokensvc.store.pool import connect
+from tokensvc.store.primary import connect
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -16,7 +16,7 @@ import pytest
 from testbed.leaks import find_secrets
 from testbed.ports import find_free_port
 
-from tokensvc.store.pool import connect
+from tokensvc.store.primary import connect
 
 # `serve` leaves its listener to the end of the process
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -33,10 +33,10 @@ def _as_before():
 
 @pytest.fixture
 def refuse(cli):
-    """Try to serve; return the result, whose last line says why not."""
+    """Try to serve, or another command; return the result, whose last line says why not."""
 
-    def serve(*named, **environment):
-        refused = cli("serve", code=1, **{"TOKENSVC_PORT": str(find_free_port())} | environment)
+    def serve(*named, command="serve", **environment):
+        refused = cli(command, code=1, **{"TOKENSVC_PORT": str(find_free_port())} | environment)
         lines = [line for line in refused.stderr.splitlines() if '"level": "warning"' not in line]
         assert len(lines) == 1, refused.stderr
         assert lines[0].startswith("tokensvc: ")
@@ -124,9 +124,11 @@ def test_the_master_key_file_of_the_settings_does_not_exist(cli):
     assert "TOKENSVC_MASTER_KEY_FILE" in refused.stderr.splitlines()[-1]
 
 
-def test_a_migration_was_edited(refuse_again):
+@pytest.mark.parametrize("command", ["serve", "init", "migrate"])
+def test_the_database_was_made_before_the_first_release(refuse_again, command):
     asyncio.run(edit_a_checksum(os.environ["TOKENSVC_DATABASE_URL"]))
-    refuse_again("0001_core.sql", "edited")
+    ways_out = ".tokensvc/", "TOKENSVC_DATA_DIR", "TOKENSVC_DATABASE_URL"
+    refuse_again("trial version", "anew", *ways_out, command=command)
 
 
 async def edit_a_checksum(url):

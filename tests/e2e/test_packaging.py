@@ -35,7 +35,8 @@ def test_the_distributions_hold_what_is_needed_and_nothing_else(built):
         names = archive.namelist()
         metadata = archive.read(next(name for name in names if name.endswith("/METADATA"))).decode()
     assert {
-        "tokensvc/sql/migrations/0001_core.sql",
+        "tokensvc/sql/functions/judge_exchanges.sql",
+        "tokensvc/sql/migrations/0001_schema.sql",
         "tokensvc/py.typed",
         "tokensvc/verify/_verifier.py",
     } <= set(names)
@@ -45,8 +46,15 @@ def test_the_distributions_hold_what_is_needed_and_nothing_else(built):
     with tarfile.open(source) as archive:
         members = {member.name.split("/", 1)[1] for member in archive if "/" in member.name}
     assert {member.split("/")[0] for member in members} <= {
-        "src", "sql", "README.md", "LICENSE", "CHANGELOG.md", "pyproject.toml", "PKG-INFO", ".gitignore",
-    }  # fmt: skip
+        ".gitignore",
+        "CHANGELOG.md",
+        "LICENSE",
+        "PKG-INFO",
+        "README.md",
+        "pyproject.toml",
+        "sql",
+        "src",
+    }
 
 
 def test_the_base_install_verifies_and_says_what_the_command_line_needs(folder, built):

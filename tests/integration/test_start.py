@@ -20,7 +20,8 @@ from tokensvc.issuer.revoking.watermarks import delete_account
 from tokensvc.issuer.service import open_service
 from tokensvc.issuer.start import initialise
 from tokensvc.store.keyfile import create_master_key, find_master_key
-from tokensvc.store.pool import connect, open_database
+from tokensvc.store.pool import open_database
+from tokensvc.store.primary import connect
 
 
 async def test_the_first_start_makes_all_that_is_needed_and_the_second_nothing(database, settings):

@@ -11,7 +11,8 @@ from testbed.processes import EXECUTABLE, clean_environment
 from testbed.waiting import until
 
 from tests.integration.start import STAGES, check_all_is_there
-from tokensvc.store.pool import connect, open_database
+from tokensvc.store.pool import open_database
+from tokensvc.store.primary import connect
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -12,10 +12,10 @@ import pytest
 from testbed.waiting import until
 from tests.e2e.link import Link
 from tests.web.asking import get_token
-from tokensvc.verify._clock import Clock
 
 from tokensvc.core.errors import BearerError
 from tokensvc.verify import Verifier
+from tokensvc.verify._clock import Clock
 
 AGES = 3600.0
 

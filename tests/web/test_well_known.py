@@ -6,6 +6,7 @@ from tests.factories import make_settings
 from tokensvc.web.token_request import CLIENT_CREDENTIALS, TOKEN_EXCHANGE
 
 JWKS = "/.well-known/jwks.json"
+CLIENT_SECRET = ("client_secret_basic", "client_secret_post")
 METADATA = ("/.well-known/oauth-authorization-server", "/.well-known/openid-configuration")
 
 
@@ -34,9 +35,9 @@ async def test_the_metadata_names_only_what_is_there(path, client, settings):
         "revocation_endpoint": f"{issuer}/v1/revoke",
         "introspection_endpoint": f"{issuer}/v1/introspect",
         "grant_types_supported": [CLIENT_CREDENTIALS, TOKEN_EXCHANGE],
-        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
-        "revocation_endpoint_auth_methods_supported": ["none"],
-        "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "Bearer"],
+        "token_endpoint_auth_methods_supported": [*CLIENT_SECRET, "none"],
+        "revocation_endpoint_auth_methods_supported": [*CLIENT_SECRET, "none"],
+        "introspection_endpoint_auth_methods_supported": [*CLIENT_SECRET, "Bearer"],
         "response_types_supported": ["token"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["ES256", "EdDSA", "RS256"],
@@ -134,6 +135,7 @@ async def test_an_issuer_with_a_path_is_found_where_rfc_8414_looks_and_where_pro
 
 async def test_a_copy_that_postgres_has_not_confirmed_is_not_to_be_kept(client, service):
     async with service.mirror._refreshing:  # the background must not confirm it again meanwhile
-        service.mirror._confirmed_on -= 100
+        confirmation = service.mirror.confirmation
+        confirmation.renew(confirmation.at, confirmation.on - 100)
         answer = await client.get("/.well-known/jwks.json")
     assert (answer.status, answer.headers["Cache-Control"]) == (200, "public, max-age=0")

@@ -1,4 +1,4 @@
-"""Signing keys: rotate, revoke, list. The plan is pure (`core.keyring`); here it is carried out.
+"""Signing keys: rotate, revoke, list. The plan is pure (`core.rotation`); here it is carried out.
 
 Plan outside, make the key outside (RSA takes time), then lock, look again, plan again: if another process was faster, the second plan
 says so and nothing is done twice.
@@ -20,13 +20,13 @@ from tokensvc.core.keyring import (
     LEEWAY,
     SigningKeyRecord,
     phase_of,
-    plan_rotation,
-    plan_rotation_now,
     revoke_record,
     safe_to_activate_at,
     safe_to_remove_at,
 )
-from tokensvc.core.sealing import new_private_key, seal, unseal
+from tokensvc.core.private_key import new_private_key
+from tokensvc.core.rotation import plan_rotation, plan_rotation_now
+from tokensvc.core.sealing import seal, unseal
 from tokensvc.issuer.audit import record
 from tokensvc.issuer.signing.master_key import read_master_key
 from tokensvc.store.audience import list_algorithms
@@ -46,7 +46,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from tokensvc.core.keyring import Phase, RotationPlan, RotationPolicy
+    from tokensvc.core.keyring import Phase, RotationPolicy
+    from tokensvc.core.rotation import RotationPlan
     from tokensvc.core.sealing import MasterKey
     from tokensvc.core.token import PrivateKey
     from tokensvc.settings import Settings
