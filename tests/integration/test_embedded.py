@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from tests.integration.waiting import until
+from testbed.waiting import until
 
 from tokensvc.core.errors import StartRefusedError
 from tokensvc.store.embedded import EmbeddedPostgres
