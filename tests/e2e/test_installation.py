@@ -93,7 +93,7 @@ def test_the_base_install_verifies_and_says_what_the_command_line_needs(folder, 
     )
     program = f"""
 import importlib.util, sys
-import tokensvc.client, tokensvc.client.exchange, tokensvc.verify, tokensvc.verify.aiohttp
+import tokensvc.client, tokensvc.client.aiohttp, tokensvc.verify, tokensvc.verify.aiohttp
 import tokensvc.verify.asgi, tokensvc.verify.testing, tokensvc.verify.wsgi
 assert not [name for name in {server} if importlib.util.find_spec(name)], "a dependency of the service is here"
 rooms = set(name.split(".")[1] for name in sys.modules if name.startswith("tokensvc."))

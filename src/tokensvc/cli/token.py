@@ -66,7 +66,7 @@ def get(
 
     The key comes from --key-file, or TOKENSVC_API_KEY, or is asked for.
     """
-    from tokensvc.client.exchange import request_token  # noqa: PLC0415 - brings aiohttp
+    from tokensvc.client._token_endpoint import request_token  # noqa: PLC0415 - brings aiohttp
 
     key = _read_key(key_file)
     form = {
