@@ -28,7 +28,8 @@ from tokensvc.issuer.revoking.credentials import revoke_credential, revoke_own_t
 from tokensvc.issuer.revoking.denylist import list_denylist
 from tokensvc.issuer.revoking.feed import Feed
 from tokensvc.issuer.service import open_service
-from tokensvc.issuer.signing.rotation import list_signing_keys_with_phase, revoke_signing_key_now
+from tokensvc.issuer.signing.emergency import revoke_signing_key_now
+from tokensvc.issuer.signing.listing import list_signing_keys_with_phase
 
 KID = Kid("any")
 TABLES = ("account", "api_key", "signing_key", "denylist", "feed_head", "audit_event")

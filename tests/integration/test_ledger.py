@@ -29,7 +29,7 @@ from tokensvc.issuer.exchange.ledger import Ledger
 from tokensvc.issuer.revoking import watermarks
 from tokensvc.issuer.revoking.credentials import revoke_token
 from tokensvc.issuer.revoking.introspection import find_revocation
-from tokensvc.issuer.signing.rotation import revoke_signing_key_now
+from tokensvc.issuer.signing.emergency import revoke_signing_key_now
 from tokensvc.store.ledger import LedgerConnection
 from tokensvc.store.pool import connect
 from tokensvc.store.signing_key import list_signing_keys

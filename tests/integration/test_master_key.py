@@ -20,7 +20,8 @@ from tokensvc.issuer.signing.master_key import (
     read_master_key,
     rotate_master_key,
 )
-from tokensvc.issuer.signing.rotation import Urgency, revoke_signing_key_now, rotate_once
+from tokensvc.issuer.signing.emergency import revoke_signing_key_now
+from tokensvc.issuer.signing.rotation import Urgency, rotate_once
 from tokensvc.settings import load_settings
 from tokensvc.store import keyfile
 from tokensvc.store.signing_key import list_signing_keys

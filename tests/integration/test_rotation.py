@@ -8,7 +8,8 @@ from tests.integration.things import ACTOR
 
 from tokensvc.core.errors import ConflictError
 from tokensvc.issuer.audit import list_events
-from tokensvc.issuer.signing.rotation import Urgency, list_signing_keys_with_phase, rotate_once
+from tokensvc.issuer.signing.listing import list_signing_keys_with_phase
+from tokensvc.issuer.signing.rotation import Urgency, rotate_once
 from tokensvc.store.pool import open_database
 
 AGE = "update signing_key set created_at = created_at - $1::interval, active_at = active_at - $1::interval"

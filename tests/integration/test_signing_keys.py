@@ -25,13 +25,9 @@ from tokensvc.issuer.signing.import_export import (
     import_signing_key,
     load_public_key,
 )
-from tokensvc.issuer.signing.rotation import (
-    Urgency,
-    list_signing_keys_with_phase,
-    revoke_signing_key_now,
-    rotate_all_once,
-    rotate_once,
-)
+from tokensvc.issuer.signing.emergency import revoke_signing_key_now
+from tokensvc.issuer.signing.listing import list_signing_keys_with_phase
+from tokensvc.issuer.signing.rotation import Urgency, rotate_all_once, rotate_once
 
 AGE = "update signing_key set created_at = created_at - $1::interval, active_at = active_at - $1::interval"
 

@@ -14,7 +14,7 @@ from tokensvc.core.claims import build_payload
 from tokensvc.core.token import sign_jws
 from tokensvc.issuer.admin import api_keys
 from tokensvc.issuer.revoking import watermarks
-from tokensvc.issuer.signing.rotation import revoke_signing_key_now
+from tokensvc.issuer.signing.emergency import revoke_signing_key_now
 
 DEAD = (200, {"active": False})
 ASKER = ("tokensvc:introspect", "orders:read")

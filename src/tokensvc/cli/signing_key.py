@@ -20,12 +20,9 @@ from tokensvc.issuer.signing.import_export import (
     load_public_key,
 )
 from tokensvc.issuer.signing.master_key import load_master_key
-from tokensvc.issuer.signing.rotation import (
-    Urgency,
-    list_signing_keys_with_phase,
-    revoke_signing_key_now,
-    rotate_once,
-)
+from tokensvc.issuer.signing.emergency import revoke_signing_key_now
+from tokensvc.issuer.signing.listing import list_signing_keys_with_phase
+from tokensvc.issuer.signing.rotation import Urgency, rotate_once
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
