@@ -86,7 +86,7 @@ async def test_a_batch_whose_fate_is_unknown_is_not_counted_twice(database, now,
     )
 
 
-async def test_the_rest_is_lost_with_a_word_when_postgres_is_away_at_the_end(database, now, logs):
+async def test_the_rest_is_lost_and_logged_when_postgres_is_away_at_the_end(database, now, logs):
     recorder = UsageRecorder(database)
     recorder.add("key_x", "disabled", now)
     await database.close()
@@ -94,15 +94,19 @@ async def test_the_rest_is_lost_with_a_word_when_postgres_is_away_at_the_end(dat
     assert [line["sums"] for line in logs.find("usage_lost")] == [1]
 
 
-async def test_old_hours_are_forgotten_in_batches(database, now, connection, monkeypatch, logs):
-    monkeypatch.setattr("tokensvc.issuer.exchange.usage._DELETED_AT_ONCE", 10)
+@pytest.mark.parametrize("at_once", [10, 1000])
+async def test_old_hours_are_deleted_in_batches_until_none_is_left(
+    at_once, database, now, connection, logs
+):
     await connection.execute(
-        "insert into api_key_usage (key_id, hour, outcome, count) "
-        "select 'key_x', date_trunc('hour', $1::timestamptz) - n * interval '1 hour', 'issued', 1 from generate_series(0, 99) n",
+        "insert into api_key_usage (key_id, hour, outcome, count)"
+        " select 'key_x', date_trunc('hour', $1::timestamptz) - n * interval '1 hour', 'issued', 1"
+        " from generate_series(0, 99) n",
         now,
     )
-    assert await clean_usage_once(database, now, keep=timedelta(hours=50)) in {49, 50}
-    assert await clean_usage_once(database, now, keep=timedelta(hours=50)) == 0
+    keep = timedelta(hours=50)
+    assert await clean_usage_once(database, now, keep=keep, at_once=at_once) in {49, 50}
+    assert await clean_usage_once(database, now, keep=keep, at_once=at_once) == 0
     assert len(logs.find("usage_cleaned")) == 1
 
 
