@@ -87,7 +87,7 @@ async def test_a_hundred_revocations_at_once_get_a_hundred_numbers_in_a_row(data
 
 async def test_cleaning_keeps_every_entry_that_has_not_expired(database, connection):
     for number in range(5):
-        await append(connection, f"dead-{number}", expires_in=timedelta(seconds=-1))
+        await append(connection, f"expired-{number}", expires_in=timedelta(seconds=-1))
         await append(connection, f"live-{number}", expires_in=timedelta(seconds=5))
     now = await connection.fetchval("select clock_timestamp()")
     assert await clean_denylist_once(database, now) == 5

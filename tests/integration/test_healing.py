@@ -199,7 +199,7 @@ async def test_a_token_that_was_revoked_is_revoked_again(
     assert await said(database) == [(token.claims.jti, "token_revoked", True)]
 
 
-async def test_a_revocation_lost_before_it_was_read_back_is_remembered_by_whoever_acknowledged_it(
+async def test_a_revocation_lost_before_it_was_read_back_is_remembered_by_its_process(
     database, settings, connection, new_mirror, issue
 ):
     key = await make_key(database)
@@ -408,7 +408,7 @@ async def test_a_signing_key_that_was_revoked_is_revoked_again_with_a_successor(
         assert mirror.signers.find("ES256", mirror.confirmation.now).kid != signer
 
 
-async def test_a_signing_key_that_is_lost_altogether_stays_denied(
+async def test_a_signing_key_that_is_lost_altogether_stays_on_the_denylist(
     database, settings, started, connection, new_mirror
 ):
     mirror = await new_mirror()

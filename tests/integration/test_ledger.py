@@ -79,9 +79,9 @@ async def test_what_a_revoked_signing_key_had_signed_cannot_be_narrowed(
         await exchange.issue(request, "test")
     assert caught.value.reason == "revoked"
     successor = (await list_signing_keys(connection))[-1].kid
-    denying = await find_revocation(connection, narrowed, successor)
-    assert denying is not None
-    assert (denying.revocation.kind, denying.revocation.value) == ("kid", kid)
+    revoking = await find_revocation(connection, narrowed, successor)
+    assert revoking is not None
+    assert (revoking.revocation.kind, revoking.revocation.value) == ("kid", kid)
 
 
 async def counts(connection, key):
@@ -432,7 +432,9 @@ async def test_too_many_that_wait_are_turned_away_at_once(database, database_url
     await ledger.close()
 
 
-async def test_whoever_waits_when_the_ledger_closes_is_told_so(database, database_url, connection):
+async def test_requests_that_wait_when_the_ledger_closes_are_refused(
+    database, database_url, connection
+):
     key = await make_key(database)
     question = Question(key.key.digest, None, None, True)
     ledger = Ledger(database, most_waiting=4)

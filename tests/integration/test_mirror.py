@@ -78,7 +78,7 @@ async def test_a_listener_that_was_cut_off_comes_back(seldom, database, connecti
         await until(lambda: seldom.denylist.log.head.seq == 1)
 
 
-async def test_every_change_is_seen_by_poll_though_nobody_notifies(mirror, connection):
+async def test_every_change_is_seen_by_poll_without_a_notification(mirror, connection):
     async with running(mirror):
         await connection.execute(
             "insert into audience (name, description, created_at)"

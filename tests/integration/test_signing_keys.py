@@ -57,7 +57,7 @@ def pem(key):
     )
 
 
-async def test_a_compromised_key_is_revoked_denied_and_succeeded_in_one_transaction(
+async def test_a_compromised_key_is_revoked_and_succeeded_in_one_transaction(
     database, settings, started, mirror
 ):
     signer = await of_phase(database, settings, "active")
@@ -98,7 +98,7 @@ async def test_revoking_again_changes_nothing_and_an_unknown_key_is_not_found(
         await revoke_signing_key_now(database, settings, started.master_key, "gone", actor=ACTOR)
 
 
-async def test_a_stolen_standby_is_replaced_and_denied_too(database, settings, started):
+async def test_a_stolen_standby_is_replaced_and_on_the_denylist_too(database, settings, started):
     standby = await of_phase(database, settings, "pending")
     plan = await revoke_signing_key_now(
         database, settings, started.master_key, standby, actor=ACTOR

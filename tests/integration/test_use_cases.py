@@ -281,7 +281,7 @@ async def test_deleting_a_key_or_account_keeps_its_audit_trail(database, connect
     await watermarks.delete_key(database, revoked.id, actor=ACTOR)
     assert (
         await connection.fetchval("select count(*) from denylist where value = $1", revoked.id) == 1
-    ), "dead already"
+    ), "its tokens are revoked already"
     with pytest.raises(NotFoundError):
         await watermarks.delete_key(database, revoked.id, actor=ACTOR)
     await watermarks.delete_account(database, revoked.account_id, actor=ACTOR)
@@ -289,7 +289,7 @@ async def test_deleting_a_key_or_account_keeps_its_audit_trail(database, connect
 
 
 @pytest.mark.parametrize("life", [timedelta(), timedelta(seconds=-1)])
-async def test_a_key_that_would_be_born_dead_is_refused(life, database):
+async def test_a_key_that_would_be_expired_from_the_start_is_refused(life, database):
     with pytest.raises(InvalidInputError, match="at least one second"):
         await make_key(database, life=life)
 

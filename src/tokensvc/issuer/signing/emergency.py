@@ -57,22 +57,20 @@ async def revoke_signing_key_now(
     async with database.transaction() as connection:
         await lock_rotation(connection)
         facts = await load_facts(connection, settings)
-        found = await load_signing_key(connection, kid)
-        was_revoked = await is_revoked(connection, "kid", found.kid)
+        found = (await load_signing_key(connection, kid)).kid
+        was_revoked = await is_revoked(connection, "kid", found)
         if was_revoked and unless_revoked:
             return None
         current = find_current(settings, master_key, facts.records)
-        await revoke_signing_key(connection, found.kid, facts.now)
-        await record(connection, actor, "signing_key.revoke", found.kid, reason=reason)
+        await revoke_signing_key(connection, found, facts.now)
+        await record(connection, actor, "signing_key.revoke", found, reason=reason)
         if not was_revoked:
-            await _append(connection, found.kid, facts, healed=unless_revoked)
-        plan = _without(facts, found.kid).plan(alg)
+            await _append(connection, found, facts, healed=unless_revoked)
+        plan, now = _without(facts, found).plan(alg), facts.now
         if plan is not None:
-            await carry_out(
-                connection, plan, drafts, now=facts.now, master_key=current, actor=actor
-            )
+            await carry_out(connection, plan, drafts, now=now, master_key=current, actor=actor)
         await bump_head(connection, "signing_key")
-    _log.warning("signing_key_revoked", kid=found.kid)
+    _log.warning("signing_key_revoked", kid=found)
     return plan
 
 
