@@ -90,7 +90,7 @@ def _watch(
     verifier: Verifier, tokens: dict[str, str], refused: list[tuple[str, float]], wrong: list[str]
 ) -> None:
     """Verify every token that a page denies, as soon as it has been applied."""
-    feed = verifier._feed  # noqa: SLF001 - a measurement may look inside
+    feed = verifier._followers.feed  # noqa: SLF001 - a measurement may look inside
     take: Callable[[str], None] = feed.take
 
     def take_and_verify(text: str) -> None:

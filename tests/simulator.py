@@ -1,7 +1,8 @@
-"""A loop whose clock jumps, and the issuer of the testing kit turned bad: verifiers live through hours in milliseconds, without sockets.
+"""Verifiers live through hours in milliseconds: an event loop whose clock jumps, and no sockets.
 
-`SimulatedIssuer` stands where `verify.fetch.Fetcher` does. It goes down, fails over and lies. `simulated` runs a test in a loop that never
-waits: when nothing is ready, its clock moves to the next timer, so every duration in a test is exact.
+`SimulatedIssuer` replaces the network. It is the issuer of the testing kit, and in addition it goes
+down, fails over and lies. `simulated` runs a test in a loop that never waits: when nothing is
+ready, its clock moves on to the next timer. So every duration in a test is exact.
 """
 
 from __future__ import annotations
@@ -19,9 +20,7 @@ from tokensvc.core.denylist.page import Page, build_page_payload
 from tokensvc.core.denylist.position import Position
 from tokensvc.core.denylist.revocation import Revocation
 from tokensvc.core.identifier import new_jti
-from tokensvc.verify import BearerError, Verifier
-from tokensvc.verify.fetch import FetchError, JwksAnswer
-from tokensvc.verify.refresh import Clock
+from tokensvc.verify import BearerError, Clock, FetchError, JwksAnswer, Verifier
 from tokensvc.verify.testing import FakeIssuer
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from tokensvc.core.claims import Claims
     from tokensvc.core.denylist.revocation import Kind
     from tokensvc.core.token import SigningKey
-    from tokensvc.verify.bearer import VerifiesTokens
+    from tokensvc.verify import VerifiesTokens
 
 _T = TypeVar("_T")
 
@@ -39,7 +38,7 @@ START = seconds(NOW)
 
 
 class _JumpingSelector(selectors.SelectSelector):
-    """Never blocks; tells the loop how long it would have blocked."""
+    """Never blocks. Adds up the time that it would have blocked."""
 
     moment = 0.0
 
@@ -65,12 +64,12 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     def run_in_executor(  # type: ignore[override]
         self, executor: Executor | None, func: Callable[..., _T], *args: Any
     ) -> asyncio.Future[_T]:
-        """Work of a thread takes no time here."""
+        """Do the work of a thread at once. It takes no time."""
         del executor
         done: asyncio.Future[_T] = self.create_future()
         try:
             done.set_result(func(*args))
-        except Exception as error:  # noqa: BLE001 - whatever a thread would have passed on
+        except Exception as error:  # noqa: BLE001 - all that a thread would have passed on
             done.set_exception(error)
         return done
 
@@ -90,32 +89,39 @@ def simulated(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
 
 
 def simulated_clock(*, skew: float = 0.0) -> Clock:
-    """The clock of the running loop; `skew`: seconds that the wall clock is ahead of the issuer's."""
+    """Return the clock of the running loop.
+
+    `skew`: seconds by which the wall clock is ahead of the issuer's.
+    """
     loop = asyncio.get_running_loop()
-    return Clock(lambda: START + loop.time() + skew, loop.time)
+    return Clock(wall=lambda: START + loop.time() + skew, monotonic=loop.time)
 
 
 class SimulatedIssuer(FakeIssuer):
-    """A `FakeIssuer` that stands where `Fetcher` does, goes down, fails over, and lies: `page_lie`, `jwks_lie` replace an answer."""
+    """A `FakeIssuer` that replaces `Fetcher`, goes down, fails over and lies.
 
-    def __init__(self, *, max_age: float = 300.0, wait_is_kept: bool = True) -> None:
+    `waits`: whether it holds a poll back until there is news. `page_lie` and `jwks_lie` replace an
+    answer. `latency` and `cached_for` are seconds.
+    """
+
+    def __init__(self, *, max_age: float = 300.0, waits: bool = True) -> None:
         self._loop = asyncio.get_running_loop()
         super().__init__(issuer=ISSUER, now=lambda: START + self._loop.time(), max_age=max_age)
         self._changed = asyncio.Event()
-        self._listeners.append(self.wake)
-        self._wait_is_kept = wait_is_kept
+        self._is_answering = False
+        self.listeners.append(self.wake)
+        self.waits = waits
         self.down = False
         self.latency = 0.0
-        self.answering = False
         self.cached_for = 0.0
         self.jwks_lie: bytes | None = None
         self.page_lie: Callable[[str | None], str] | None = None
-        self.jwks_asked_at: list[float] = []
+        self.jwks_asked_on: list[float] = []
         self.etags_asked: list[str | None] = []
         self.pages_asked: list[str | None] = []
         self.is_open = False
 
-    # --- what Fetcher offers -------------------------------------------------------------------------------------------------
+    # --- what Fetcher offers ---------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
         self.is_open = True
@@ -126,27 +132,30 @@ class SimulatedIssuer(FakeIssuer):
 
     async def fetch_jwks(self, url: str, etag: str | None) -> JwksAnswer:
         assert url == f"{ISSUER}/.well-known/jwks.json"
-        assert not self.answering, "two fetches at once"
-        self.answering = True
-        self.jwks_asked_at.append(self._loop.time())
+        assert not self._is_answering, "two fetches at once"
+        self._is_answering = True
+        self.jwks_asked_on.append(self._loop.time())
         self.etags_asked.append(etag)
         await asyncio.sleep(self.latency)
-        self.answering = False
+        self._is_answering = False
         self._check_up()
         document = self.jwks_lie if self.jwks_lie is not None else self.jwks
         current = f'"{hash(document)}"'
         return JwksAnswer(
-            None if etag == current else document, current, self.max_age, self.cached_for
+            document=None if etag == current else document,
+            etag=current,
+            max_age=self.max_age,
+            age=self.cached_for,
         )
 
     async def fetch_page(self, url: str, after: str | None, wait: int) -> str:
         assert url == f"{ISSUER}/v1/denylist"
         self.pages_asked.append(after)
-        await asyncio.sleep(0)  # as every network does
+        await asyncio.sleep(0)  # as in every network
         self._check_up()
         if self.page_lie is not None:
             return self.page_lie(after)
-        if after is not None and after == str(self.log.head) and self._wait_is_kept:
+        if after is not None and after == str(self.log.head) and self.waits:
             try:
                 async with asyncio.timeout(wait):
                     await self._changed.wait()
@@ -159,22 +168,24 @@ class SimulatedIssuer(FakeIssuer):
         if self.down:
             raise FetchError("the issuer cannot be reached: simulated")
 
-    # --- what it does --------------------------------------------------------------------------------------------------------
+    # --- what it does ----------------------------------------------------------------------------
 
     def issue(self, **changes: Any) -> tuple[str, Claims]:
-        """A token made now, with its claims."""
+        """Return a token made now, and its claims."""
         fresh = {"iat": int(self.now()), "exp": int(self.now()) + 600, "jti": new_jti()}
         claims = make_claims(**fresh | changes)
         return self.sign(build_payload(claims)), claims
 
-    def deny(self, kind: Kind, value: str, *, upto: int | None = None, life: int = 720) -> None:
-        """Append an entry of whatever kind, also one that a sound issuer would not append like that."""
+    def add_revocation(
+        self, kind: Kind, value: str, *, upto: int | None = None, life: int = 720
+    ) -> None:
+        """Append any revocation, also one that no issuer would append. `life`: seconds."""
         self.append(Revocation(kind=kind, value=value, exp=int(self.now()) + life, upto=upto))
 
     def fail_over(self, to_seq: int) -> None:
-        """Lose everything after `to_seq`: the numbers after it will be given out again."""
-        kept = [(position, entry) for position, entry in self.log._rows if position.seq <= to_seq]
-        self.log.reset(kept, kept[-1][0] if kept else Position(0, "t0"))
+        """Lose all revocations after `to_seq`; their numbers will be given out again."""
+        kept = [record for record in self.log if record.position.seq <= to_seq]
+        self.log.reset(kept, kept[-1].position if kept else Position(0, "t0"))
         self.wake()
 
     def go_down(self) -> None:
@@ -182,7 +193,7 @@ class SimulatedIssuer(FakeIssuer):
         self.wake()
 
     def wake(self) -> None:
-        """Let everybody go who waits for news."""
+        """Answer all polls that wait for news."""
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -197,7 +208,7 @@ class SimulatedIssuer(FakeIssuer):
         return self.sign(payload, typ=typ, key=key)
 
     def make_verifier(self, *, skew: float = 0.0, **options: Any) -> Verifier:
-        """A verifier of this issuer, not started."""
+        """Return a verifier of this issuer that has not been started."""
         values: dict[str, Any] = {
             "issuer": ISSUER,
             "audience": "api",
@@ -208,7 +219,7 @@ class SimulatedIssuer(FakeIssuer):
 
 
 def reason_of(verifier: VerifiesTokens, token: str) -> str | None:
-    """Why a token is refused; None if it is taken."""
+    """Return why a token is refused, None if it is accepted."""
     try:
         verifier.verify(token)
     except BearerError as error:
@@ -216,8 +227,18 @@ def reason_of(verifier: VerifiesTokens, token: str) -> str | None:
     return None
 
 
+async def is_running(verifier: Verifier) -> bool:
+    """Tell whether a verifier has been started and not closed. Nothing changes by asking."""
+    try:
+        await verifier.start()
+    except RuntimeError:
+        return True
+    await verifier.close()
+    return False
+
+
 def unsigned_part(value: object) -> str:
-    """One part of a compact JWS: base64url of JSON."""
+    """Return one part of a compact JWS: base64url of JSON."""
     return encode_part(json.dumps(value, separators=(",", ":")).encode())
 
 

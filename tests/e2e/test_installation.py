@@ -59,7 +59,7 @@ def test_the_distributions_hold_what_is_needed_and_nothing_else(built):
     assert {
         "tokensvc/sql/migrations/0001_core.sql",
         "tokensvc/py.typed",
-        "tokensvc/verify/verifier.py",
+        "tokensvc/verify/_verifier.py",
     } <= set(names)
     assert {name.split("/")[0].split("-")[0] for name in names} == {"tokensvc"}
     assert len([name for name in names if name.startswith("tokensvc/sql/queries/")]) >= 10

@@ -15,7 +15,7 @@ from tokensvc.core.denylist.position import Position
 from tokensvc.core.denylist.revocation import Revocation
 from tokensvc.core.denylist.revoked import Denylist
 from tokensvc.core.errors import InvalidPageError
-from tokensvc.verify.snapshot import FeedSnapshot, Snapshot, build_snapshot, parse_snapshot
+from tokensvc.verify._snapshot import FeedSnapshot, Snapshot, build_snapshot, parse_snapshot
 
 T = seconds(NOW)
 STEPS = [

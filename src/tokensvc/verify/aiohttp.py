@@ -1,4 +1,4 @@
-"""Guarding an aiohttp application: every handler needs a token unless it says otherwise.
+"""Guards an aiohttp application: every handler needs a token unless it is marked public.
 
 verifier = Verifier(issuer="https://auth.example.com", audience="orders-api")
 app = web.Application(middlewares=[auth_middleware(verifier)])
@@ -21,15 +21,15 @@ from aiohttp import web
 
 from tokensvc.core.claims import Claims
 from tokensvc.core.errors import BearerError
-from tokensvc.verify.bearer import authorize, build_answer, log_refusal
+from tokensvc.verify._bearer import authorize, build_refusal_response, log_refusal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from aiohttp.typedefs import Handler, Middleware
 
-    from tokensvc.verify.bearer import VerifiesTokens
-    from tokensvc.verify.verifier import Verifier
+    from tokensvc.verify._bearer import VerifiesTokens
+    from tokensvc.verify._verifier import Verifier
 
 CLAIMS = web.RequestKey("tokensvc_claims", Claims)
 
@@ -40,13 +40,16 @@ _H = TypeVar("_H")
 
 
 def public(handler: _H) -> _H:
-    """Let everybody call this handler (or view class)."""
+    """Mark a handler or a view class: it needs no token."""
     setattr(handler, _PUBLIC, True)
     return handler
 
 
 def requires(*capabilities: str) -> Callable[[_H], _H]:
-    """Let only tokens with all these capabilities call this handler (view class, or method of one); several add up."""
+    """Mark a handler, a view class or a method of one: it needs all these capabilities.
+
+    Several marks add up.
+    """
 
     def mark(handler: _H) -> _H:
         setattr(handler, _REQUIRES, (*getattr(handler, _REQUIRES, ()), *capabilities))
@@ -56,7 +59,7 @@ def requires(*capabilities: str) -> Callable[[_H], _H]:
 
 
 def follow(verifier: Verifier) -> Callable[[web.Application], AsyncIterator[None]]:
-    """Return a cleanup context that runs the verifier as long as the application."""
+    """Return a cleanup context that runs the verifier for as long as the application runs."""
 
     async def run(_app: web.Application) -> AsyncIterator[None]:
         async with verifier:
@@ -66,13 +69,17 @@ def follow(verifier: Verifier) -> Callable[[web.Application], AsyncIterator[None
 
 
 def auth_middleware(verifier: VerifiesTokens) -> Middleware:
-    """Return the middleware. Refusals are answered as RFC 6750 section 3 says, with a problem document (RFC 9457)."""
+    """Return the middleware.
+
+    It refuses as RFC 6750 section 3 says, with a problem document (RFC 9457).
+    """
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         called = _unwrap(request.match_info.handler)
-        method = getattr(called, request.method.lower(), None)  # of a view class
-        if vars(called).get(_PUBLIC, False):  # its own mark: a view does not inherit openness
+        method = getattr(called, request.method.lower(), None)  # if it is a view class
+        # Only its own mark counts: a view does not become public because its parent is.
+        if vars(called).get(_PUBLIC, False):
             return await handler(request)
         needed: tuple[str, ...] = (*getattr(called, _REQUIRES, ()), *getattr(method, _REQUIRES, ()))
         try:
@@ -81,15 +88,18 @@ def auth_middleware(verifier: VerifiesTokens) -> Middleware:
             )
         except BearerError as error:
             log_refusal(error, request.method, request.rel_url.raw_path)
-            answer = build_answer(error)
-            return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
+            refusal = build_refusal_response(error)
+            return web.Response(status=refusal.status, headers=refusal.headers, body=refusal.body)
         return await handler(request)
 
     return guard
 
 
 def _unwrap(handler: object) -> object:
-    """Return the function or class that was marked, below partial() and decorators that used functools.wraps."""
+    """Return the function or class that was marked.
+
+    It may be inside of functools.partial and of decorators that use functools.wraps.
+    """
     while True:
         inner = (
             handler.func

@@ -1,12 +1,15 @@
-"""Guarding an ASGI application, in pure ASGI: every request and every WebSocket needs a token, except on the paths that are named public.
+"""Guards an ASGI application: all requests and WebSockets need a token, except on public paths.
 
 app = BearerAuthMiddleware(app, verifier, public={"/health"})
 
 async def app(scope, receive, send):
-    claims = require(scope, "orders:read")      # or claims_of(scope); Starlette: request.state.tokensvc_claims
+    claims = require(scope, "orders:read")  # or claims_of(scope)
 
-Starlette answers 500 to whatever reaches its outside, so there it belongs inside: Middleware(BearerAuthMiddleware, verifier). The verifier
-runs as long as the application: the lifespan events start and close it. Put CORS in front of this: browsers ask beforehand without a token.
+In Starlette, use Middleware(BearerAuthMiddleware, verifier): outside of Starlette an exception of
+the application has already become a 500. The claims are also in request.state.tokensvc_claims.
+
+The verifier runs for as long as the application: the lifespan events start and close it. CORS
+middleware must be outside of this one, because a preflight request has no token.
 """
 
 from __future__ import annotations
@@ -14,13 +17,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.core.errors import BearerError
-from tokensvc.verify.bearer import authorize, build_answer, check_scope, log_refusal
+from tokensvc.verify._bearer import (
+    authorize,
+    build_refusal_response,
+    check_scope,
+    log_refusal,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, MutableMapping
 
     from tokensvc.core.claims import Claims
-    from tokensvc.verify.verifier import Verifier
+    from tokensvc.verify._verifier import Verifier
 
     Scope = MutableMapping[str, Any]
     Message = MutableMapping[str, Any]
@@ -34,20 +42,26 @@ _POLICY_VIOLATION: Final = 1008
 
 
 def claims_of(scope: Scope) -> Claims:
-    """Return the claims of the request. Raises KeyError on a public path, where nobody has looked for a token."""
+    """Return the claims of the request. Raises KeyError on a public path: it has none."""
     claims: Claims = scope["state"][STATE_KEY]
     return claims
 
 
 def require(scope: Scope, *capabilities: str) -> Claims:
-    """Return the claims of the request if they carry all these capabilities; else the middleware answers 403."""
+    """Return the claims of the request if its token has all these capabilities.
+
+    Raises InsufficientScopeError, which the middleware answers with 403.
+    """
     claims = claims_of(scope)
     check_scope(claims, capabilities)
     return claims
 
 
 class BearerAuthMiddleware:
-    """Lets through what carries a good token. `public`: paths compared exactly with the scope's `path`."""
+    """Lets requests with a good token pass.
+
+    `public`: paths that need no token. They are compared exactly with the `path` of the scope.
+    """
 
     def __init__(self, app: App, verifier: Verifier, *, public: Collection[str] = ()) -> None:
         self._app = app
@@ -80,7 +94,7 @@ class BearerAuthMiddleware:
             claims = authorize(self._verifier, headers)
             state = {**scope.get("state", {}), STATE_KEY: claims}
             await self._app({**scope, "state": state}, receive, send_on)
-        except BearerError as error:  # also one that the application raises
+        except BearerError as error:  # also one that `require` has raised in the application
             if has_begun:
                 raise
             log_refusal(error, scope.get("method", "WebSocket"), scope["path"])
@@ -88,26 +102,28 @@ class BearerAuthMiddleware:
 
 
 async def _refuse(error: BearerError, scope: Scope, receive: Receive, send: Send) -> None:
-    answer = build_answer(error)
+    refusal = build_refusal_response(error)
     headers = [
         (name.lower().encode("ascii"), value.encode("latin-1"))
-        for name, value in answer.headers.items()
+        for name, value in refusal.headers.items()
     ]
     kind = "http.response"
     if scope["type"] == "websocket":
         await receive()  # websocket.connect
         kind = "websocket.http.response"
         if kind not in scope.get("extensions", {}):
-            await send(
-                {"type": "websocket.close", "code": _POLICY_VIOLATION}
-            )  # before it was accepted: the server answers 403
+            # A close before the connection was accepted makes the server answer 403.
+            await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
             return
-    await send({"type": f"{kind}.start", "status": answer.status, "headers": headers})
-    await send({"type": f"{kind}.body", "body": answer.body})
+    await send({"type": f"{kind}.start", "status": refusal.status, "headers": headers})
+    await send({"type": f"{kind}.body", "body": refusal.body})
 
 
 class _Lifespan:
-    """The application's start and end around those of the verifier; also for an application that knows nothing of either."""
+    """Starts the verifier before the application, and closes it after the application has ended.
+
+    It also serves an application that does not support lifespan events.
+    """
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive = receive
@@ -123,7 +139,9 @@ class _Lifespan:
             except Exception:
                 if self._is_answered:
                     raise
-            if not self._is_answered:  # "if an exception is raised, the server must continue": it does not support lifespan
+            # Silence or an exception means that the application does not support lifespan events.
+            # The server must go on then (ASGI lifespan protocol), so the answer is given here.
+            if not self._is_answered:
                 await self._send({"type": "lifespan.startup.complete"})
                 await self._receive()
                 await self._send({"type": "lifespan.shutdown.complete"})

@@ -1,4 +1,4 @@
-"""Guarding FastAPI routes: a security dependency that shows in OpenAPI.
+"""Guards FastAPI routes with a security dependency that OpenAPI shows.
 
 verifier = Verifier(issuer="https://auth.example.com", audience="orders-api")
 bearer = TokensvcBearer(verifier)
@@ -7,9 +7,11 @@ app = FastAPI(lifespan=bearer.lifespan, exception_handlers=bearer.exception_hand
 @app.get("/orders")
 async def list_orders(claims: Annotated[Claims, Security(bearer, scopes=["orders:read"])]): ...
 
-Only what depends on it is guarded: FastAPI(dependencies=[Security(bearer)]) guards all routes, `asgi.BearerAuthMiddleware` also WebSockets,
-mounts, and what nobody thought of. Without the exception handlers status and headers are the same, and the body is FastAPI's own.
-Needs FastAPI, which tokensvc does not bring.
+It guards only the routes that depend on it. FastAPI(dependencies=[Security(bearer)]) guards all
+routes, and `asgi.BearerAuthMiddleware` guards WebSockets and mounted applications as well. Without
+the exception handlers the body of a refusal is FastAPI's own; status and headers are the same.
+
+FastAPI must be installed: it is no dependency of tokensvc.
 """
 
 from __future__ import annotations
@@ -24,18 +26,18 @@ from fastapi.security.base import SecurityBase
 
 from tokensvc.core.claims import Claims  # noqa: TC001 - FastAPI reads the annotations
 from tokensvc.core.errors import BearerError
-from tokensvc.verify.bearer import authorize, build_answer, log_refusal
+from tokensvc.verify._bearer import authorize, build_refusal_response, log_refusal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
 
     from fastapi import FastAPI
 
-    from tokensvc.verify.verifier import Verifier
+    from tokensvc.verify._verifier import Verifier
 
 
 class BearerProblem(HTTPException):
-    """A refusal on its way through FastAPI."""
+    """A refusal, as an exception that FastAPI understands."""
 
     def __init__(self, error: BearerError) -> None:
         super().__init__(error.status, error.public_message, error.headers)
@@ -43,7 +45,7 @@ class BearerProblem(HTTPException):
 
 
 class TokensvcBearer(SecurityBase):
-    """Gives the claims of a good token that carries all scopes that are asked for."""
+    """A dependency: gives the claims of a good token that has all scopes that a route asks for."""
 
     def __init__(self, verifier: Verifier, *, scheme_name: str = "tokensvc") -> None:
         self.model = HTTPBearer(bearerFormat="JWT", description="A token of the issuer.")
@@ -62,7 +64,7 @@ class TokensvcBearer(SecurityBase):
 
     @asynccontextmanager
     async def lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
-        """Run the verifier as long as the application."""
+        """Run the verifier for as long as the application runs."""
         async with self._verifier:
             yield
 
@@ -70,10 +72,10 @@ class TokensvcBearer(SecurityBase):
     def exception_handlers(
         self,
     ) -> dict[Any, Callable[[Request, Any], Coroutine[Any, Any, Response]]]:
-        """Handlers that answer refusals with problem documents."""
+        """The handlers that answer refusals with problem documents."""
         return {BearerProblem: _answer}
 
 
 async def _answer(_request: Request, problem: BearerProblem) -> Response:
-    answer = build_answer(problem.error)
-    return Response(answer.body, answer.status, answer.headers)
+    refusal = build_refusal_response(problem.error)
+    return Response(refusal.body, refusal.status, refusal.headers)

@@ -1,9 +1,11 @@
-"""Fixtures for pytest: put `pytest_plugins = ["tokensvc.verify.testing_pytest"]` into your topmost conftest.py.
+"""Fixtures for pytest.
+
+Put `pytest_plugins = ["tokensvc.verify.testing_pytest"]` into your topmost conftest.py, and give
+`fake_verifier` to your application. Then:
 
     def test_orders_need_a_capability(client, fake_token):
-        assert client.get("/orders", headers={"Authorization": f"Bearer {fake_token(scope='other')}"}).status_code == 403
-
-with an application that was given `fake_verifier`.
+        headers = {"Authorization": f"Bearer {fake_token(scope='other')}"}
+        assert client.get("/orders", headers=headers).status_code == 403
 """
 
 from __future__ import annotations
@@ -17,12 +19,12 @@ from tokensvc.verify.testing import FakeIssuer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tokensvc.verify.verifier import Verifier
+    from tokensvc.verify._verifier import Verifier
 
 
 @pytest.fixture
 def fake_issuer() -> FakeIssuer:
-    """An issuer of this test alone."""
+    """An issuer for this test only."""
     return FakeIssuer()
 
 
@@ -34,5 +36,5 @@ def fake_token(fake_issuer: FakeIssuer) -> Callable[..., str]:
 
 @pytest.fixture
 def fake_verifier(fake_issuer: FakeIssuer) -> Verifier:
-    """A verifier of those tokens, ready."""
+    """A verifier of those tokens that is ready."""
     return fake_issuer.verifier()

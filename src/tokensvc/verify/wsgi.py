@@ -1,12 +1,14 @@
-"""Guarding a WSGI application (Flask, Django, Bottle, ...): every request needs a token, except on the paths that are named public.
+"""Guards a WSGI application (Flask, Django, ...): requests need a token, except on public paths.
 
 app = BearerAuthMiddleware(app, verifier, public={"/health"})
 
 def app(environ, start_response):
-    claims = require(environ, "orders:read")        # or claims_of(environ); Flask: request.environ
+    claims = require(environ, "orders:read")  # or claims_of(environ); in Flask: request.environ
 
-`verifier` is a `ThreadedVerifier`, started in each process that serves: after the fork of a server that forks (gunicorn: post_fork).
-Not here: starting it.
+`verifier` is a `ThreadedVerifier`. Start it in each process that serves. If the server forks, that
+is after the fork (gunicorn: post_fork).
+
+Not here: starting the verifier.
 """
 
 from __future__ import annotations
@@ -16,28 +18,34 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.core.errors import BearerError
-from tokensvc.verify.bearer import authorize, build_answer, check_scope, log_refusal
+from tokensvc.verify._bearer import (
+    authorize,
+    build_refusal_response,
+    check_scope,
+    log_refusal,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from wsgiref.types import StartResponse, WSGIApplication
 
     from tokensvc.core.claims import Claims
-    from tokensvc.verify.bearer import VerifiesTokens
+    from tokensvc.verify._bearer import VerifiesTokens
 
 ENVIRON_KEY: Final = "tokensvc.claims"
 
 
 def claims_of(environ: dict[str, Any]) -> Claims:
-    """Return the claims of the request. Raises KeyError on a public path, where nobody has looked for a token."""
+    """Return the claims of the request. Raises KeyError on a public path: it has none."""
     claims: Claims = environ[ENVIRON_KEY]
     return claims
 
 
 def require(environ: dict[str, Any], *capabilities: str) -> Claims:
-    """Return the claims of the request if they carry all these capabilities; else the middleware answers 403.
+    """Return the claims of the request if its token has all these capabilities.
 
-    Raises InsufficientScopeError: a framework that catches every exception itself must be told to let it through.
+    Raises InsufficientScopeError, which the middleware answers with 403. A framework that catches
+    every exception itself must be told to let this one pass.
     """
     claims = claims_of(environ)
     check_scope(claims, capabilities)
@@ -45,7 +53,11 @@ def require(environ: dict[str, Any], *capabilities: str) -> Claims:
 
 
 class BearerAuthMiddleware:
-    """Lets through what carries a good token. `public`: paths compared exactly with SCRIPT_NAME and PATH_INFO together."""
+    """Lets requests with a good token pass.
+
+    `public`: paths that need no token. They are compared exactly with SCRIPT_NAME and PATH_INFO
+    together.
+    """
 
     def __init__(
         self, app: WSGIApplication, verifier: VerifiesTokens, *, public: Collection[str] = ()
@@ -64,12 +76,12 @@ class BearerAuthMiddleware:
         try:
             environ[ENVIRON_KEY] = authorize(self._verifier, [] if header is None else [header])
             return self._app(environ, start_response)
-        except BearerError as error:  # also one that the application raises
+        except BearerError as error:  # also one that `require` has raised in the application
             log_refusal(error, environ["REQUEST_METHOD"], path)
-            answer = build_answer(error)
+            refusal = build_refusal_response(error)
             start_response(
-                f"{answer.status} {HTTPStatus(answer.status).phrase}",
-                list(answer.headers.items()),
+                f"{refusal.status} {HTTPStatus(refusal.status).phrase}",
+                list(refusal.headers.items()),
                 sys.exc_info(),
             )
-            return [answer.body]
+            return [refusal.body]

@@ -10,12 +10,13 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from tokensvc.core.address import check_secure_url
-from tokensvc.verify.fetch import DEFAULT_MAX_AGE, MAX_JWKS_BYTES, Fetcher, FetchError
+from tokensvc.verify import FetchError
+from tokensvc.verify._fetch import DEFAULT_MAX_AGE, MAX_JWKS_BYTES, Fetcher
 
 
 @pytest.fixture
 async def serve():
-    """Serves one handler for every path; gives the URL."""
+    """Serve one handler for every path; return the URL."""
     servers = []
 
     async def start(handler):
@@ -53,7 +54,7 @@ def answer(body=b"{}", status=200, **headers):
         ("Public, Max-Age=60", 60),
     ],
 )
-async def test_a_jwks_comes_with_its_etag_and_age(serve, cache_control, age):
+async def test_a_jwks_comes_with_its_etag_and_max_age(serve, cache_control, age):
     url = await serve(answer(b'{"keys":[]}', ETag='"e"', Cache_Control=cache_control))
     async with Fetcher(timeout=5) as fetcher:
         got = await fetcher.fetch_jwks(url, None)
@@ -63,13 +64,13 @@ async def test_a_jwks_comes_with_its_etag_and_age(serve, cache_control, age):
 @pytest.mark.parametrize(
     ("age", "seconds"), [("70", 70), ("0", 0), ("", 0), ("-1", 0), ("1e9", 0), ("soon", 0)]
 )
-async def test_a_jwks_from_a_cache_says_how_long_it_lay_there(serve, age, seconds):
+async def test_a_jwks_from_a_cache_says_how_long_it_was_there(serve, age, seconds):
     url = await serve(answer(Age=age))
     async with Fetcher(timeout=5) as fetcher:
         assert (await fetcher.fetch_jwks(url, None)).age == seconds
 
 
-async def test_no_answer_may_be_kept_for_longer_than_a_day(serve):
+async def test_a_jwks_is_kept_for_a_day_at_most(serve):
     url = await serve(answer(Cache_Control="max-age=999999999"))
     async with Fetcher(timeout=5) as fetcher:
         assert (await fetcher.fetch_jwks(url, None)).max_age == 86_400
@@ -123,16 +124,16 @@ async def test_a_page_is_asked_for_by_cursor_and_wait(serve):
     assert asked == [{}, {"after": "7-a", "wait": "30"}]
 
 
-async def give():
+async def give_token():
     return "to.ke.n"
 
 
 @pytest.mark.parametrize(
     "feed_token",
-    [give, lambda: "to.ke.n", lambda: give()],
-    ids=["async", "plain", "plain that gives a coroutine"],
+    [give_token, lambda: "to.ke.n", lambda: give_token()],
+    ids=["async", "plain", "plain that returns a coroutine"],
 )
-async def test_a_token_is_shown_to_the_feed_and_to_it_alone(serve, feed_token):
+async def test_the_feed_token_is_sent_to_the_feed_and_to_nothing_else(serve, feed_token):
     shown = []
 
     async def handler(request):
@@ -146,21 +147,21 @@ async def test_a_token_is_shown_to_the_feed_and_to_it_alone(serve, feed_token):
     assert shown == ["Bearer to.ke.n", None]
 
 
-def fail():
+def fail_to_give():
     raise ValueError("secret")
 
 
 @pytest.mark.parametrize(
     ("feed_token", "why"),
     [
-        (fail, "feed_token failed: ValueError"),
+        (fail_to_give, "feed_token failed: ValueError"),
         (lambda: asyncio.sleep(60), "feed_token failed: TimeoutError"),
-        (lambda: None, "feed_token gave something that is no token"),
-        (lambda: "", "feed_token gave something that is no token"),
-        (lambda: "a\r\nX-Evil: 1", "feed_token gave something that is no token"),
+        (lambda: None, "feed_token returned something that is not a token"),
+        (lambda: "", "feed_token returned something that is not a token"),
+        (lambda: "a\r\nX-Evil: 1", "feed_token returned something that is not a token"),
     ],
 )
-async def test_a_token_that_is_not_to_be_had_is_a_fetch_that_failed(serve, feed_token, why):
+async def test_a_feed_token_that_cannot_be_had_makes_the_fetch_fail(serve, feed_token, why):
     url = await serve(answer())
     async with Fetcher(timeout=0.2, feed_token=feed_token) as fetcher:
         with pytest.raises(FetchError) as failed:
@@ -169,7 +170,7 @@ async def test_a_token_that_is_not_to_be_had_is_a_fetch_that_failed(serve, feed_
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
-async def test_an_answer_that_is_too_large_is_cut_off(serve, packed):
+async def test_an_answer_that_is_too_large_is_refused(serve, packed):
     fits, exceeds = b"a" * MAX_JWKS_BYTES, b"a" * (MAX_JWKS_BYTES + 1)
     headers = {"Content_Encoding": "gzip"} if packed else {}
     urls = [
@@ -182,7 +183,7 @@ async def test_an_answer_that_is_too_large_is_cut_off(serve, packed):
             await fetcher.fetch_jwks(urls[1], None)
 
 
-async def test_an_issuer_that_never_answers_is_given_up(serve):
+async def test_an_issuer_that_never_answers_is_not_waited_for(serve):
     never = asyncio.Event()
 
     async def handler(_request):
@@ -198,13 +199,13 @@ async def test_an_issuer_that_never_answers_is_given_up(serve):
     never.set()
 
 
-async def test_an_issuer_that_is_not_there_cannot_be_reached(unused_tcp_port):
+async def test_an_issuer_that_does_not_exist_cannot_be_reached(unused_tcp_port):
     async with Fetcher(timeout=5) as fetcher:
         with pytest.raises(FetchError, match="cannot be reached"):
             await fetcher.fetch_jwks(f"http://127.0.0.1:{unused_tcp_port}/", None)
 
 
-async def test_a_fetcher_that_is_not_open_fetches_nothing():
+async def test_a_fetcher_that_was_not_opened_fetches_nothing():
     fetcher = Fetcher(timeout=5)
     await fetcher.__aexit__(None, None, None)
     with pytest.raises(FetchError, match="has not been started"):
@@ -221,7 +222,7 @@ async def test_a_fetcher_that_is_not_open_fetches_nothing():
         "HTTP://LOCALHOST",
     ],
 )
-def test_https_or_loopback_is_taken(url):
+def test_https_or_loopback_is_accepted(url):
     assert check_secure_url(url) == url
 
 
@@ -238,6 +239,6 @@ def test_https_or_loopback_is_taken(url):
         "",
     ],
 )
-def test_keys_are_never_fetched_in_the_clear(url):
+def test_keys_are_never_fetched_without_encryption(url):
     with pytest.raises(ValueError, match=r"is no http|must be https"):
         check_secure_url(url)

@@ -1,4 +1,4 @@
-"""The aiohttp adapter on a real server: default deny, and the answers of RFC 6750."""
+"""The aiohttp adapter on a real server: no handler without a token unless it is public."""
 
 from __future__ import annotations
 
@@ -114,21 +114,23 @@ async def test_a_public_handler_needs_no_token(client, path):
 
 
 @pytest.mark.parametrize("path", ["/me", "/read", "/orders", "/nowhere"])
-async def test_everything_else_needs_one(client, path):
+async def test_everything_else_needs_a_token(client, path):
     answer = await client.get(path)
     assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
     assert answer.content_type == "application/problem+json"
     assert (await answer.json())["code"] == "missing_token"
 
 
-async def test_a_good_token_opens_and_its_claims_are_at_hand(client, issuer):
+async def test_a_good_token_passes_and_the_application_gets_its_claims(client, issuer):
     answer = await client.get("/me", headers=bearer(issuer.token()))
     assert await answer.json() == {"sub": ACCOUNT_ID}
     assert (await client.get("/read", headers=bearer(issuer.token()))).status == 200
 
 
 @pytest.mark.parametrize("path", ["/delete", "/orders", "/stacked", "/methods"])
-async def test_a_token_that_lacks_a_capability_is_told_which(client, issuer, path):
+async def test_a_token_without_the_capability_is_refused_and_the_response_names_it(
+    client, issuer, path
+):
     answer = await client.get(path, headers=bearer(issuer.token()))
     assert answer.status == 403
     assert 'error="insufficient_scope"' in answer.headers["WWW-Authenticate"]
@@ -147,7 +149,7 @@ async def test_a_token_that_lacks_a_capability_is_told_which(client, issuer, pat
         ("Bearer one two", 401, 'Bearer error="invalid_token"'),
     ],
 )
-async def test_other_headers_get_the_answer_of_rfc_6750(client, value, status, challenge):
+async def test_other_headers_get_the_response_of_rfc_6750(client, value, status, challenge):
     answer = await client.get("/me", headers={"Authorization": value})
     assert answer.status == status
     assert answer.headers["WWW-Authenticate"].startswith(challenge)
@@ -188,7 +190,7 @@ async def test_a_path_cannot_write_lines_into_the_log(client, caplog):
     assert "\n" not in message
 
 
-async def test_a_verifier_that_cannot_tell_answers_503(issuer):
+async def test_without_keys_the_response_is_503(issuer):
     verifier = Verifier(issuer=issuer.issuer, audience="api")  # never started
     app = web.Application(middlewares=[auth_middleware(verifier)])
     app.router.add_get("/me", whoami)
@@ -199,10 +201,10 @@ async def test_a_verifier_that_cannot_tell_answers_503(issuer):
 
 
 @pytest.mark.parametrize("path", ["/partial", "/wrapped"])
-async def test_what_wraps_a_handler_does_not_lose_its_requirement(client, issuer, path):
+async def test_a_wrapped_handler_keeps_its_required_capabilities(client, issuer, path):
     assert (await client.get(path, headers=bearer(issuer.token()))).status == 403
 
 
-async def test_openness_shines_through_wrappers_and_is_not_inherited(client):
+async def test_a_wrapped_public_handler_is_public_but_a_subclass_of_a_public_view_is_not(client):
     assert (await client.get("/wrapped-open")).status == 200
     assert (await client.get("/inherits")).status == 401

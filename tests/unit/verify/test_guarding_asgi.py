@@ -1,4 +1,4 @@
-"""The ASGI adapter: default deny for requests and WebSockets, and the verifier's life within the application's."""
+"""The ASGI adapter: no request or WebSocket without a token; it also starts the verifier."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Mount, Route, WebSocketRoute
+from tests.simulator import is_running
 
-from tokensvc.core.errors import InvalidTokenError
-from tokensvc.verify import Verifier
+from tokensvc.verify import InvalidTokenError, Verifier
 from tokensvc.verify.asgi import BearerAuthMiddleware, claims_of, require
 from tokensvc.verify.testing import ACCOUNT, FakeIssuer
 
@@ -82,26 +82,26 @@ def bearer(token):
     return {"Authorization": f"Bearer {token}"}
 
 
-async def test_a_public_path_needs_no_token_and_nothing_that_only_looks_like_it(client):
+async def test_a_public_path_needs_no_token_but_a_path_that_only_looks_like_it_does(client):
     assert (await client.get("/health")).text == "well"
     for path in ("/health/", "/sub/health", "/Health", "/health%2F", "/health%00", "//health"):
         assert (await client.get(path, follow_redirects=False)).status_code == 401
 
 
 @pytest.mark.parametrize("path", ["/me", "/delete", "/sub/me", "/nowhere", "/"])
-async def test_everything_else_needs_one(client, path):
+async def test_everything_else_needs_a_token(client, path):
     answer = await client.get(path)
     assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.json()["code"] == "missing_token"
 
 
-async def test_a_good_token_opens_and_its_claims_are_at_hand(client, issuer):
+async def test_a_good_token_passes_and_the_application_gets_its_claims(client, issuer):
     assert (await client.get("/me", headers=bearer(issuer.token()))).json() == {"sub": ACCOUNT}
     assert (await client.get("/nowhere", headers=bearer(issuer.token()))).status_code == 404
 
 
-async def test_a_token_that_lacks_a_capability_is_told_which(within, issuer):
+async def test_a_token_without_the_capability_is_refused_and_the_response_names_it(within, issuer):
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(within), base_url="http://orders"
     ) as client:
@@ -133,7 +133,7 @@ async def test_two_authorization_headers_are_refused(client, issuer):
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
 
 
-async def test_a_silent_feed_is_answered_with_503(client, issuer):
+async def test_while_the_feed_is_silent_the_response_is_503(client, issuer):
     token = issuer.token()
     assert (await client.get("/me", headers=bearer(token))).status_code == 200
     issuer.go_stale()
@@ -143,7 +143,7 @@ async def test_a_silent_feed_is_answered_with_503(client, issuer):
     assert (await client.get("/me", headers=bearer(token))).status_code == 200
 
 
-# --- without any framework -------------------------------------------------------------------------------------------------
+# --- without any framework -----------------------------------------------------------------------
 
 
 def scope_of(kind: str = "http", **changes: Any) -> dict[str, Any]:
@@ -185,13 +185,13 @@ async def test_a_websocket_needs_a_token_too(app, issuer):
     assert (sent[0]["status"], dict(sent[0]["headers"])[b"www-authenticate"]) == (401, b"Bearer")
 
 
-async def test_a_server_without_denials_for_websockets_closes_them(issuer):
+async def test_a_websocket_is_closed_if_the_server_cannot_send_a_response_instead(issuer):
     guarded = BearerAuthMiddleware(Starlette(), issuer.verifier())
     sent = await call(guarded, scope_of("websocket"), {"type": "websocket.connect"})
     assert sent == [{"type": "websocket.close", "code": 1008}]
 
 
-async def test_a_refusal_after_the_answer_has_begun_is_an_error_of_the_application(issuer):
+async def test_a_refusal_after_the_response_has_begun_is_an_error_of_the_application(issuer):
     async def app(_scope, _receive, send):
         await send({"type": "http.response.start", "status": 200, "headers": []})
         raise InvalidTokenError("too_late")
@@ -204,11 +204,13 @@ async def test_a_refusal_after_the_answer_has_begun_is_an_error_of_the_applicati
 STARTUP, SHUTDOWN = {"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}
 
 
-async def test_the_verifier_runs_as_long_as_an_application_that_knows_no_lifespan(issuer):
+async def test_the_verifier_runs_as_long_as_an_application_that_does_not_support_lifespan_events(
+    issuer,
+):
     verifier = issuer.verifier()
 
     async def app(scope, _receive, _send):
-        assert verifier._tasks is not None
+        assert await is_running(verifier)
         raise NotImplementedError(scope["type"])
 
     sent = await call(BearerAuthMiddleware(app, verifier), {"type": "lifespan"}, STARTUP, SHUTDOWN)
@@ -216,10 +218,10 @@ async def test_the_verifier_runs_as_long_as_an_application_that_knows_no_lifespa
         "lifespan.startup.complete",
         "lifespan.shutdown.complete",
     ]
-    assert verifier._tasks is None
+    assert not await is_running(verifier)
 
 
-async def test_the_lifespan_of_an_application_is_passed_on(app):
+async def test_lifespan_events_are_passed_on_to_the_application(app):
     sent = await call(app, {"type": "lifespan", "app": app, "state": {}}, STARTUP, SHUTDOWN)
     assert [message["type"] for message in sent] == [
         "lifespan.startup.complete",
@@ -227,7 +229,7 @@ async def test_the_lifespan_of_an_application_is_passed_on(app):
     ]
 
 
-async def test_an_application_that_ignores_lifespan_is_answered_for(issuer):
+async def test_lifespan_events_are_answered_for_an_application_that_ignores_them(issuer):
     async def app(_scope, _receive, _send):
         await asyncio.sleep(0)
 
@@ -237,7 +239,7 @@ async def test_an_application_that_ignores_lifespan_is_answered_for(issuer):
     assert len(sent) == 2
 
 
-async def test_an_application_that_cannot_start_ends_the_verifier_too(issuer):
+async def test_the_verifier_is_closed_if_the_application_cannot_start(issuer):
     verifier = issuer.verifier()
 
     async def app(_scope, receive, send):
@@ -247,10 +249,10 @@ async def test_an_application_that_cannot_start_ends_the_verifier_too(issuer):
 
     with pytest.raises(RuntimeError):
         await call(BearerAuthMiddleware(app, verifier), {"type": "lifespan"}, STARTUP)
-    assert verifier._tasks is None
+    assert not await is_running(verifier)
 
 
-async def test_the_state_of_the_server_is_not_written_to(issuer):
+async def test_the_state_of_the_server_is_not_changed(issuer):
     state = {"database": 1}
     seen = []
 
@@ -263,7 +265,7 @@ async def test_the_state_of_the_server_is_not_written_to(issuer):
     assert state == {"database": 1}
 
 
-async def test_a_verifier_that_was_never_started_answers_503(issuer):
+async def test_without_a_started_verifier_the_response_is_503(issuer):
     guarded = BearerAuthMiddleware(Starlette(), Verifier(issuer=issuer.issuer, audience="api"))
     sent = await call(guarded, scope_of(headers=[(b"authorization", b"Bearer a.b.c")]))
     assert sent[0]["status"] == 503

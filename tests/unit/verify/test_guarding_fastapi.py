@@ -1,4 +1,4 @@
-"""The FastAPI adapter: a dependency that shows in OpenAPI, and the answers of RFC 6750."""
+"""The FastAPI adapter: a dependency that shows in OpenAPI, and the responses of RFC 6750."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 import httpx
 import pytest
 from fastapi import APIRouter, FastAPI, Security
+from tests.simulator import is_running
 
 from tokensvc.verify import Claims  # noqa: TC001 - FastAPI reads the annotations
 from tokensvc.verify.fastapi import TokensvcBearer
@@ -63,7 +64,7 @@ def bearer_of(token):
     return {"Authorization": f"Bearer {token}"}
 
 
-async def test_a_good_token_opens_and_its_claims_are_at_hand(client, issuer):
+async def test_a_good_token_passes_and_the_application_gets_its_claims(client, issuer):
     assert (await client.get("/me", headers=bearer_of(issuer.token()))).json() == {"sub": ACCOUNT}
     assert (
         await client.get("/orders", headers=bearer_of(issuer.token(scope="orders:read")))
@@ -71,20 +72,20 @@ async def test_a_good_token_opens_and_its_claims_are_at_hand(client, issuer):
     assert (await client.get("/health")).json() == "well"
 
 
-async def test_what_depends_on_it_needs_a_token(client):
+async def test_a_route_that_depends_on_it_needs_a_token(client):
     answer = await client.get("/me")
     assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.json()["code"] == "missing_token"
 
 
-async def test_a_token_that_lacks_a_capability_is_told_which(client, issuer):
+async def test_a_token_without_the_capability_is_refused_and_the_response_names_it(client, issuer):
     answer = await client.get("/delete", headers=bearer_of(issuer.token(scope="orders:read")))
     assert (answer.status_code, answer.json()["code"]) == (403, "insufficient_scope")
     assert 'scope="orders:read orders:delete"' in answer.headers["WWW-Authenticate"]
 
 
-async def test_bad_tokens_two_headers_and_silence_have_their_answers(client, issuer):
+async def test_bad_tokens_two_headers_and_silence_have_a_response_each(client, issuer):
     for token in (issuer.tampered(), issuer.expired_token(), issuer.wrong_audience(), "junk"):
         answer = await client.get("/me", headers=bearer_of(token))
         assert (answer.status_code, answer.json()["code"]) == (401, "invalid_token")
@@ -121,5 +122,5 @@ async def test_without_the_handlers_status_and_headers_are_the_same():
 async def test_the_verifier_runs_as_long_as_the_application():
     app = FastAPI(lifespan=bearer.lifespan)
     async with app.router.lifespan_context(app):
-        assert VERIFIER._tasks is not None
-    assert VERIFIER._tasks is None
+        assert await is_running(VERIFIER)
+    assert not await is_running(VERIFIER)

@@ -79,21 +79,23 @@ def test_a_public_path_needs_no_token(get):
     assert get("/health", SCRIPT_NAME="/other")[0] == "401 Unauthorized"
 
 
-def test_everything_else_needs_one(get):
+def test_everything_else_needs_a_token(get):
     status, headers, body = get("/me")
     assert (status, headers["WWW-Authenticate"]) == ("401 Unauthorized", "Bearer")
     assert headers["Content-Type"] == "application/problem+json"
     assert json.loads(body)["code"] == "missing_token"
 
 
-def test_a_good_token_opens_and_its_claims_are_at_hand(get, issuer):
+def test_a_good_token_passes_and_the_application_gets_its_claims(get, issuer):
     assert get("/me", f"Bearer {issuer.token()}")[::2] == ("200 OK", ACCOUNT.encode())
 
 
 @pytest.mark.parametrize(
     ("path", "scope"), [("/delete", "orders:delete"), ("/late", "orders:late")]
 )
-def test_a_token_that_lacks_a_capability_is_told_which(get, issuer, path, scope):
+def test_a_token_without_the_capability_is_refused_and_the_response_names_it(
+    get, issuer, path, scope
+):
     status, headers, _ = get(path, f"Bearer {issuer.token(scope='orders:read')}")
     assert status == "403 Forbidden"
     assert f'scope="{scope}"' in headers["WWW-Authenticate"]
@@ -118,7 +120,7 @@ def test_two_authorization_headers_arrive_joined_and_are_refused(get, issuer):
     assert get("/me", f"Bearer {issuer.token()},Bearer {issuer.token()}")[0] == "400 Bad Request"
 
 
-def test_a_silent_feed_is_answered_with_503(get, issuer):
+def test_while_the_feed_is_silent_the_response_is_503(get, issuer):
     issuer.go_stale()
     status, headers, _ = get("/me", f"Bearer {issuer.token()}")
     assert (status, headers["Retry-After"]) == ("503 Service Unavailable", "5")

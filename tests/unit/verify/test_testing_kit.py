@@ -1,4 +1,4 @@
-"""The kit that relying parties test with: it must refuse and accept for the same reasons as the real thing."""
+"""The testing kit of relying parties: it must accept and refuse as the real issuer does."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tests.simulator import reason_of
 
 from tokensvc.core.token import read_unverified
 from tokensvc.verify import Verifier
+from tokensvc.verify._fake_transport import InMemoryFetcher
 from tokensvc.verify.testing import ACCOUNT, AUDIENCE, ISSUER, KEY, FakeIssuer
-from tokensvc.verify.testing_transport import InMemory
 
 pytest_plugins = ["tokensvc.verify.testing_pytest"]
 
@@ -25,7 +25,7 @@ async def until(condition):
             await asyncio.sleep(0.005)
 
 
-def test_its_tokens_are_good_and_say_what_they_are_told_to():
+def test_its_tokens_are_good_and_have_the_claims_asked_for():
     issuer = FakeIssuer(issuer="https://auth.example.com", now=lambda: NOON, audience="orders-api")
     token = issuer.token(
         scope=("a:b", "c:d"), expires_in=30, sub="acct_me", more="x", origin_jti="before"
@@ -48,7 +48,7 @@ def test_its_tokens_are_good_and_say_what_they_are_told_to():
     assert reason_of(issuer.verifier(audience="billing"), issuer.token(audience="billing")) is None
 
 
-def test_its_bad_tokens_are_bad_for_one_reason_each(fake_issuer, fake_verifier):
+def test_each_of_its_bad_tokens_is_refused_for_one_reason(fake_issuer, fake_verifier):
     assert reason_of(fake_verifier, fake_issuer.expired_token()) == "expired"
     assert reason_of(fake_verifier, fake_issuer.wrong_audience()) == "wrong_audience"
     assert reason_of(fake_verifier, fake_issuer.tampered()) == "bad_signature"
@@ -57,7 +57,7 @@ def test_its_bad_tokens_are_bad_for_one_reason_each(fake_issuer, fake_verifier):
     assert reason_of(fake_verifier, FakeIssuer().token()) == "unknown_kid"
 
 
-def test_a_rotation_keeps_old_tokens_and_a_withdrawn_key_takes_them(fake_issuer, fake_verifier):
+def test_old_tokens_survive_a_rotation_but_not_the_removal_of_their_key(fake_issuer, fake_verifier):
     before = fake_issuer.token()
     old = fake_issuer.signer
     fake_issuer.rotate()
@@ -94,7 +94,7 @@ def test_every_kind_of_revocation_is_known_at_once(fake_issuer, fake_verifier, k
     assert reason_of(fake_verifier, fake_issuer.token(iat=int(fake_issuer.now()) + 1)) is None
 
 
-def test_silence_makes_a_list_stale_until_it_ends(fake_issuer, fake_verifier, fake_token):
+def test_the_denylist_is_stale_while_the_issuer_is_silent(fake_issuer, fake_verifier, fake_token):
     token = fake_token()
     fake_issuer.go_stale()
     assert (
@@ -109,7 +109,7 @@ def test_silence_makes_a_list_stale_until_it_ends(fake_issuer, fake_verifier, fa
     assert reason_of(fake_verifier, token) == "revoked_jti"
 
 
-def test_time_passes_when_told_to(fake_issuer, fake_verifier, fake_token):
+def test_time_passes_only_when_told_to(fake_issuer, fake_verifier, fake_token):
     token = fake_token(expires_in=60)
     fake_issuer.advance(80)
     assert reason_of(fake_verifier, token) is None  # the leeway
@@ -120,7 +120,7 @@ def test_time_passes_when_told_to(fake_issuer, fake_verifier, fake_token):
     assert reason_of(fake_verifier, fake_token()) is None
 
 
-async def test_a_started_verifier_hears_of_everything_as_well():
+async def test_a_started_verifier_learns_of_everything_too():
     issuer = FakeIssuer()
     verifier = issuer.verifier(feed_wait=0, http_timeout=0.5)
     async with verifier:
@@ -133,14 +133,16 @@ async def test_a_started_verifier_hears_of_everything_as_well():
         assert reason_of(verifier, token) == "revoked_jti"
 
 
-async def test_what_is_asked_for_within_the_process_is_answered_in_full():
+async def test_the_in_memory_fetcher_answers_with_the_whole_denylist():
     issuer = FakeIssuer()
     issuer.revoke(jti="j")
-    page = read_unverified(await InMemory(issuer).fetch_page("", None, 0))[1]
+    page = read_unverified(await InMemoryFetcher(issuer).fetch_page("", None, 0))[1]
     assert (page["full"], len(page["entries"])) == (True, 1)
 
 
-def test_one_verifier_serves_tests_that_have_a_loop_each(fake_issuer, fake_verifier, caplog):
+def test_one_verifier_can_be_used_in_one_event_loop_after_another(
+    fake_issuer, fake_verifier, caplog
+):
     async def use(*, silent: bool) -> None:
         async with fake_verifier:
             await asyncio.sleep(0.01)
@@ -215,10 +217,10 @@ async def test_its_end_does_not_wait_for_long_polls():
             await asyncio.sleep(0.05)
         async with asyncio.timeout(5), await waiting as answer:
             assert answer.status == 503
-        assert issuer._listeners == []
+        assert issuer.listeners == []
 
 
-async def test_another_library_takes_its_tokens():
+async def test_another_library_accepts_its_tokens():
     issuer = FakeIssuer()
     async with issuer.serve() as url:
         client = jwt.PyJWKClient(f"{url}/.well-known/jwks.json")

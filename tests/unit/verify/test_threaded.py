@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
+import os
 import subprocess
 import sys
 import threading
@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.simulator import reason_of
 
-from tokensvc.verify import ThreadedVerifier, Verifier
-from tokensvc.verify.options import VerifierOptions
+from tokensvc.verify import ThreadedVerifier
+from tokensvc.verify._fake_transport import InMemoryFetcher
 from tokensvc.verify.testing import FakeIssuer
-from tokensvc.verify.testing_transport import InMemory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def served(issuer: FakeIssuer) -> Iterator[str]:
-    """Serve from a thread of its own, as the test itself has no loop."""
+    """Serve from a thread, because the test itself has no event loop."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -64,9 +63,7 @@ def test_it_verifies_and_learns_of_revocations_and_new_keys():
         until(lambda: reason_of(verifier, token) == "revoked_jti")
         issuer.rotate()
         fresh = issuer.token()
-        until(
-            lambda: reason_of(verifier, fresh) is None
-        )  # an unknown kid wakes the thread that fetches
+        until(lambda: reason_of(verifier, fresh) is None)  # an unknown kid wakes the thread
 
 
 def test_it_may_be_asked_from_many_threads_at_once():
@@ -94,11 +91,11 @@ def test_it_may_be_asked_from_many_threads_at_once():
     }
 
 
-def test_it_ends_with_its_thread_and_cannot_be_started_again():
+def test_its_thread_ends_with_it_and_it_cannot_be_started_again():
     issuer = FakeIssuer()
     with served(issuer) as url:
         verifier = ThreadedVerifier(issuer=url, audience="api")
-        verifier.close()  # nothing to close yet
+        verifier.close()  # there is nothing to close yet
         assert reason_of(verifier, issuer.token()) == "no_keys"
         with verifier:
             assert "tokensvc-verify" in {thread.name for thread in threading.enumerate()}
@@ -117,14 +114,13 @@ def test_it_keeps_a_snapshot_when_it_is_closed(tmp_path):
         with ThreadedVerifier(issuer=url, audience="api", snapshot_path=path):
             pass
         assert path.exists()
-    with ThreadedVerifier(
-        issuer=url, audience="api", snapshot_path=path
-    ) as verifier:  # nobody answers any more
+    # The issuer answers no more.
+    with ThreadedVerifier(issuer=url, audience="api", snapshot_path=path) as verifier:
         assert reason_of(verifier, issuer.token()) is None
 
 
 def test_a_start_that_fails_leaves_no_thread_behind(unused_tcp_port):
-    class Broken(InMemory):
+    class Broken(InMemoryFetcher):
         async def __aenter__(self):
             raise OSError("no network at all")
 
@@ -138,7 +134,8 @@ def test_a_start_that_fails_leaves_no_thread_behind(unused_tcp_port):
 FORKED = """
 import os, sys, warnings
 from tokensvc.verify import ThreadedVerifier
-warnings.simplefilter("ignore", DeprecationWarning)  # later Pythons warn of fork() beside threads, and that is the point here
+# Later Pythons warn of fork() beside threads. That is what this program tries.
+warnings.simplefilter("ignore", DeprecationWarning)
 early = ThreadedVerifier(issuer=sys.argv[1], audience="api")
 with ThreadedVerifier(issuer=sys.argv[1], audience="api") as verifier:
     verifier.verify(sys.argv[2])
@@ -159,7 +156,7 @@ print("good")
 """
 
 
-def test_in_a_process_that_was_forked_it_refuses_and_another_one_works():
+def test_in_a_process_that_was_forked_it_raises_and_one_that_is_started_there_works():
     issuer = FakeIssuer()
     with served(issuer) as url:
         command = [sys.executable, "-c", FORKED, url, issuer.token()]
@@ -167,22 +164,13 @@ def test_in_a_process_that_was_forked_it_refuses_and_another_one_works():
     assert (done.stdout, done.returncode) == ("good\n", 0), done.stderr
 
 
-def test_what_it_says_in_a_process_that_was_forked(monkeypatch):
-    verifier = ThreadedVerifier(issuer="https://auth.example.com", audience="api")
-    monkeypatch.setattr(verifier, "_process_id", 1)
-    for refused in (verifier.start, lambda: verifier.verify("t")):
-        with pytest.raises(RuntimeError, match="start one in each process"):
-            refused()
-
-
-def test_it_takes_every_option_of_the_verifier():
-    parameters = inspect.signature(Verifier.__init__).parameters
-    assert set(VerifierOptions.__annotations__) == set(parameters) - {"self"}
-    required = {
-        name
-        for name, parameter in parameters.items()
-        if parameter.default is inspect.Parameter.empty
-    }
-    assert {
-        name for name, kind in VerifierOptions.__annotations__.items() if "Required" in str(kind)
-    } == required - {"self"}
+def test_a_process_that_was_forked_is_told_what_to_do(monkeypatch):
+    with ThreadedVerifier(
+        issuer="https://auth.example.com", audience="api", fetcher=InMemoryFetcher(FakeIssuer())
+    ) as verifier:
+        parent = os.getpid()
+        monkeypatch.setattr(os, "getpid", lambda: parent + 1)
+        for refused in (verifier.start, lambda: verifier.verify("t")):
+            with pytest.raises(RuntimeError, match="start one in each process"):
+                refused()
+        monkeypatch.undo()

@@ -1,7 +1,10 @@
-"""The verifier for programs without an event loop: the same one, whose followers run in a thread of their own.
+"""The verifier for programs without an event loop. Its followers run in a thread of their own.
 
-`verify` runs in the thread that calls it and waits for nobody. Not here: verifying after fork(). The thread does not live on in the child,
-so there nothing would be followed. A server that forks starts it in each of its processes; it may be made before.
+`verify` runs in the thread that calls it, and waits for nothing.
+
+Not here: verifying in a process that was forked after the start. The thread does not exist in the
+child process, so nothing would be followed there. A server that forks can make the verifier early,
+and must start it in each of its processes.
 """
 
 from __future__ import annotations
@@ -11,14 +14,13 @@ import os
 import threading
 from typing import TYPE_CHECKING, Self
 
-from tokensvc.verify.verifier import Status, Verifier
+from tokensvc.verify._options import keywords_of
+from tokensvc.verify._verifier import Status, Verifier
 
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Unpack
 
     from tokensvc.core.claims import Claims
-    from tokensvc.verify.options import VerifierOptions
 
 
 class ThreadedVerifier:
@@ -28,8 +30,9 @@ class ThreadedVerifier:
         claims = verifier.verify(token)
     """
 
-    def __init__(self, **options: Unpack[VerifierOptions]) -> None:
-        self._verifier = Verifier(**options)
+    @keywords_of(Verifier)
+    def __init__(self, verifier: Verifier) -> None:
+        self._verifier = verifier
         self._process_id: int | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -49,7 +52,10 @@ class ThreadedVerifier:
         self.close()
 
     def start(self) -> None:
-        """Start following, and wait for keys and denylist as `Verifier.start` does. Once only: raises RuntimeError the second time."""
+        """Start following, and wait for keys and denylist as `Verifier.start` does.
+
+        It can be started once. Raises RuntimeError the second time.
+        """
         self._check_process()
         if self._thread is not None:
             raise RuntimeError("the verifier has been started already")
@@ -61,12 +67,12 @@ class ThreadedVerifier:
         self._thread.start()
         try:
             asyncio.run_coroutine_threadsafe(self._verifier.start(), self._loop).result()
-        except BaseException:  # also an interrupt from the keyboard
+        except BaseException:  # also KeyboardInterrupt
             self.close()
             raise
 
     def close(self) -> None:
-        """Stop following, and wait until all is given back."""
+        """Stop following, and wait until the thread has ended."""
         loop, self._loop = self._loop, None
         if loop is None or self._thread is None or os.getpid() != self._process_id:
             return
@@ -77,7 +83,10 @@ class ThreadedVerifier:
             self._thread.join()
 
     def verify(self, token: str) -> Claims:
-        """Return the claims of a good token. Raises what `Verifier.verify` does, and RuntimeError in a process that was forked."""
+        """Return the claims of a good token.
+
+        Raises what `Verifier.verify` does, and RuntimeError in a process that was forked.
+        """
         self._check_process()
         return self._verifier.verify(token)
 
@@ -88,7 +97,8 @@ class ThreadedVerifier:
     def _check_process(self) -> None:
         if self._process_id is not None and self._process_id != os.getpid():
             raise RuntimeError(
-                "this process was forked after the ThreadedVerifier had been started: start one in each process"
+                "this process was forked after the ThreadedVerifier had been started:"
+                " start one in each process"
             )
 
 

@@ -1,4 +1,4 @@
-"""Fetching from the issuer: https unless on loopback, no redirects, bounded in time and size."""
+"""Fetches from the issuer: https or loopback only, no redirects, limits of time and size."""
 
 from __future__ import annotations
 
@@ -21,21 +21,26 @@ if TYPE_CHECKING:
 MAX_JWKS_BYTES: Final = 256 * 1024
 MAX_PAGE_BYTES: Final = 32 * 1024 * 1024
 DEFAULT_MAX_AGE: Final = 300.0
-LONGEST_MAX_AGE: Final = 86_400.0  # however long an answer may be kept: a key that was removed must not be trusted for ever
+# A key that was removed must stop being trusted some day, whatever max-age an answer states.
+_LONGEST_MAX_AGE: Final = 86_400.0
 
-_AGE = re.compile(r"\d{1,9}", re.ASCII)
-_MAX_AGE = re.compile(r"(?:^|[\s,])max-age=(\d{1,9})", re.IGNORECASE)
-_BEARER = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)  # RFC 6750 section 2.1
+_AGE: Final = re.compile(r"\d{1,9}", re.ASCII)
+_MAX_AGE: Final = re.compile(r"(?:^|[\s,])max-age=(\d{1,9})", re.IGNORECASE)
+_BEARER: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)  # RFC 6750 section 2.1
 _OK, _NOT_MODIFIED = 200, 304
 
 
 class FetchError(Exception):
-    """The issuer did not give a usable answer; the text says why and holds nothing secret."""
+    """The issuer gave no usable answer. The text says why, and holds nothing secret."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JwksAnswer:
-    """A JWKS as fetched; `document` None means that the one we have is still the right one. `age`: seconds that caches have held it."""
+    """An answer to the request for the JWKS.
+
+    `document`: None if the one that the caller has is still current. `max_age`: seconds for which
+    the keys may be kept. `age`: seconds that the answer has spent in caches on the way.
+    """
 
     document: bytes | None
     etag: str | None
@@ -44,10 +49,10 @@ class JwksAnswer:
 
 
 class Fetches(Protocol):
-    """What followers need: `Fetcher`, or a stand-in that has no network."""
+    """What a verifier needs to reach its issuer: a `Fetcher`, or your own replacement of it."""
 
     async def __aenter__(self) -> Self:
-        """Make ready."""
+        """Open what is needed."""
 
     async def __aexit__(
         self,
@@ -55,17 +60,25 @@ class Fetches(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Give everything back."""
+        """Close everything."""
 
     async def fetch_jwks(self, url: str, etag: str | None) -> JwksAnswer:
-        """Fetch the JWKS, or learn that it has not changed since `etag`. Raises FetchError."""
+        """Return the JWKS, or that it has not changed since `etag`. Raises FetchError."""
 
     async def fetch_page(self, url: str, after: str | None, wait: int) -> str:
-        """Fetch the denylist page after a cursor, waiting up to `wait` seconds for one. Raises FetchError."""
+        """Return the denylist page after a cursor, or the page with everything if it is None.
+
+        The issuer may wait up to `wait` seconds for news. Raises FetchError.
+        """
 
 
 class Fetcher:
-    """One HTTP session to one issuer. `feed_token`: gives the token that the feed, and it alone, is shown."""
+    """An HTTP session with one issuer.
+
+    `timeout`: seconds for one request, besides the wait of a long poll. `follower`: the name under
+    which the issuer notes what this follower has applied. `feed_token`: gives the token for the
+    feed; nothing else is sent that token.
+    """
 
     def __init__(
         self, *, timeout: float, follower: str | None = None, feed_token: FeedToken | None = None
@@ -92,50 +105,54 @@ class Fetcher:
             self._session = None
 
     async def fetch_jwks(self, url: str, etag: str | None) -> JwksAnswer:
-        """Fetch the JWKS, or learn that it has not changed since `etag`. Raises FetchError."""
+        """Return the JWKS, or that it has not changed since `etag`. Raises FetchError."""
         headers = {} if etag is None else {"If-None-Match": etag}
-        status, received, body = await self._get(url, headers, MAX_JWKS_BYTES, self._timeout)
+        status, received, body = await self._get(
+            url, headers, max_bytes=MAX_JWKS_BYTES, seconds=self._timeout
+        )
         unchanged = status == _NOT_MODIFIED and etag is not None
         if status != _OK and not unchanged:
             raise FetchError(f"the issuer answered {status} to the request for its JWKS")
         max_age, age = _read_ages(received)
         return JwksAnswer(
-            None if unchanged else body,
-            received.get("ETag", etag if unchanged else None),
-            max_age,
-            age,
+            document=None if unchanged else body,
+            etag=received.get("ETag", etag if unchanged else None),
+            max_age=max_age,
+            age=age,
         )
 
     async def fetch_page(self, url: str, after: str | None, wait: int) -> str:
-        """Fetch the denylist page after a cursor, waiting up to `wait` seconds for one. Raises FetchError."""
-        query = {} if after is None else {"after": after, "wait": str(wait)}
-        if query and self._follower:
-            query["follower"] = self._follower  # so that its next question is a receipt
-        target = f"{url}?{urlencode(query)}" if query else url
-        status, _, body = await self._get(
-            target,
-            await self._feed_headers(),
-            MAX_PAGE_BYTES,
-            self._timeout + (wait if query else 0),
-        )
+        """Return the denylist page after a cursor, or the page with everything if it is None.
+
+        The issuer may wait up to `wait` seconds for news. Raises FetchError.
+        """
+        seconds = self._timeout
+        if after is not None:
+            query = {"after": after, "wait": str(wait)}
+            if self._follower:
+                query["follower"] = self._follower  # makes this request a receipt
+            url = f"{url}?{urlencode(query)}"
+            seconds += wait
+        headers = await self._build_feed_headers()
+        status, _, body = await self._get(url, headers, max_bytes=MAX_PAGE_BYTES, seconds=seconds)
         if status != _OK:
             raise FetchError(f"the issuer answered {status} to the request for its denylist")
         return body.decode("ascii", "replace")
 
-    async def _feed_headers(self) -> dict[str, str]:
+    async def _build_feed_headers(self) -> dict[str, str]:
         if self._feed_token is None:
             return {}
         try:
             async with asyncio.timeout(self._timeout):
                 token = await _call(self._feed_token)
-        except Exception as error:  # a function of the caller's may raise anything
+        except Exception as error:  # the function is the user's: it may raise anything
             raise FetchError(f"feed_token failed: {type(error).__name__}") from error
         if not isinstance(token, str) or not _BEARER.fullmatch(token):
-            raise FetchError("feed_token gave something that is no token")
+            raise FetchError("feed_token returned something that is not a token")
         return {"Authorization": f"Bearer {token}"}
 
     async def _get(
-        self, url: str, headers: dict[str, str], most: int, seconds: float
+        self, url: str, headers: dict[str, str], *, max_bytes: int, seconds: float
     ) -> tuple[int, Mapping[str, str], bytes]:
         if self._session is None:
             raise FetchError("the verifier has not been started")
@@ -147,23 +164,29 @@ class Fetcher:
                 body = bytearray()
                 async for chunk in response.content.iter_any():
                     body += chunk
-                    if len(body) > most:
-                        raise FetchError(f"the answer is larger than {most} bytes")
+                    if len(body) > max_bytes:
+                        raise FetchError(f"the answer is larger than {max_bytes} bytes")
                 return response.status, response.headers, bytes(body)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise FetchError(f"the issuer cannot be reached: {type(error).__name__}") from error
 
 
 async def _call(function: FeedToken) -> object:
-    """Return what a function gives, async or not; one that is not may take its time, so it runs in a thread."""
-    given = (
+    """Return what a function returns, async or not.
+
+    One that is not async may block, so it runs in a thread.
+    """
+    returned = (
         function() if inspect.iscoroutinefunction(function) else await asyncio.to_thread(function)
     )
-    return await given if inspect.isawaitable(given) else given
+    return await returned if inspect.isawaitable(returned) else returned
 
 
 def _read_ages(headers: Mapping[str, str]) -> tuple[float, float]:
-    """Return for how long an answer may be kept, and for how long caches have kept it already (RFC 9111 sections 4.2.1, 5.1)."""
+    """Return the seconds that an answer may be kept, and those that caches have kept it already.
+
+    See RFC 9111 sections 4.2.1 and 5.1.
+    """
     max_age, age = _MAX_AGE.search(headers.get("Cache-Control", "")), headers.get("Age", "")
     kept = float(age) if _AGE.fullmatch(age) else 0.0
-    return DEFAULT_MAX_AGE if max_age is None else min(LONGEST_MAX_AGE, float(max_age[1])), kept
+    return DEFAULT_MAX_AGE if max_age is None else min(_LONGEST_MAX_AGE, float(max_age[1])), kept

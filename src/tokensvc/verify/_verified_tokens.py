@@ -1,6 +1,7 @@
-"""Tokens that have been verified, so that the signature of each is checked once. What is judged every time is for the verifier to know.
+"""Remembers verified tokens, so that the signature of each token is checked once.
 
-A token is remembered by all of its bytes, with the very key that it was verified with, never by that key's name.
+A token is found by all of its bytes. It is kept together with the very key that verified it, not
+with the name of that key. Not here: what is checked again each time, for example the expiry.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ if TYPE_CHECKING:
     from tokensvc.core.jwks import VerifyingKey
 
 
-class Memory:
-    """The latest `most` tokens. For any thread."""
+class VerifiedTokens:
+    """The `most` tokens that were seen last. May be used from any thread."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, *, most: int) -> None:
         self._most = most
         self._tokens: OrderedDict[str, tuple[Claims, VerifyingKey]] = OrderedDict()
         self._lock = threading.Lock()
@@ -31,21 +32,24 @@ class Memory:
         return token in self._tokens
 
     def find(self, token: str) -> tuple[Claims, VerifyingKey] | None:
-        """Return what is known of a token, which is then the latest."""
+        """Return the claims of a token and the key that verified it, None if it is not remembered.
+
+        The token then counts as the one that was seen last.
+        """
         with self._lock:
             known = self._tokens.get(token)
             if known is not None:
                 self._tokens.move_to_end(token)
             return known
 
-    def keep(self, token: str, claims: Claims, key: VerifyingKey) -> None:
-        """Remember a token, and forget the one that was not seen for longest."""
+    def remember(self, token: str, claims: Claims, key: VerifyingKey) -> None:
+        """Remember a token. If there are too many, the one not seen for longest is forgotten."""
         with self._lock:
             self._tokens[token] = (claims, key)
             if len(self._tokens) > self._most:
                 self._tokens.popitem(last=False)
 
     def forget(self, token: str) -> None:
-        """Forget one token."""
+        """Forget a token."""
         with self._lock:
             self._tokens.pop(token, None)

@@ -1,4 +1,4 @@
-"""How verifiers reach a `FakeIssuer`: within the process, or over real HTTP on loopback."""
+"""How verifiers reach a `FakeIssuer`: within the process, or by HTTP on loopback."""
 
 from __future__ import annotations
 
@@ -9,47 +9,47 @@ from typing import TYPE_CHECKING, Final, Self
 
 from aiohttp import web
 
-from tokensvc.verify.fetch import FetchError, JwksAnswer
+from tokensvc.verify._fetch import FetchError, JwksAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
-    from tokensvc.verify.testing import FakeIssuer
+    from tokensvc.verify._fake_publisher import FakePublisher
 
 _MOST_WAIT: Final = 30.0
 
 
-class InMemory:
-    """Stands where `Fetcher` does. News is not waited for here: the issuer itself tells its verifiers."""
+class InMemoryFetcher:
+    """Replaces `Fetcher`. It does not wait for news: the issuer itself informs its verifiers."""
 
-    def __init__(self, issuer: FakeIssuer) -> None:
-        self._issuer = issuer
+    def __init__(self, publisher: FakePublisher) -> None:
+        self._publisher = publisher
 
     async def __aenter__(self) -> Self:
-        """There is nothing to open."""
+        """Open nothing."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """There is nothing to close."""
+        """Close nothing."""
 
     async def fetch_jwks(self, url: str, etag: str | None) -> JwksAnswer:
         """Return the JWKS."""
         del url, etag
-        return self._issuer.answer_jwks()
+        return self._publisher.answer_jwks()
 
     async def fetch_page(self, url: str, after: str | None, wait: int) -> str:
-        """Return everything when the wait is over, or refuse as a silent issuer does."""
+        """Return everything after the wait. Raises FetchError while the issuer is silent."""
         del url, after
         await asyncio.sleep(wait)
-        if self._issuer.is_stale:
+        if self._publisher.is_stale:
             raise FetchError("the issuer cannot be reached: it was told to be silent")
-        return self._issuer.page()
+        return self._publisher.page()
 
 
 @asynccontextmanager
-async def serve(issuer: FakeIssuer, listeners: list[Callable[[], None]]) -> AsyncIterator[str]:
-    """Serve an issuer on a free port; `listeners` are called, from any thread, when it has changed."""
-    server = _Server(issuer)
+async def serve(publisher: FakePublisher) -> AsyncIterator[str]:
+    """Serve on a free port of loopback, and yield the address."""
+    server = _Server(publisher)
     app = web.Application()
     app.router.add_get("/.well-known/jwks.json", server.get_jwks)
     app.router.add_get("/.well-known/oauth-authorization-server", server.get_metadata)
@@ -59,41 +59,37 @@ async def serve(issuer: FakeIssuer, listeners: list[Callable[[], None]]) -> Asyn
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    listeners.append(server.wake)
+    publisher.listeners.append(server.wake)
     try:
         host, port = runner.addresses[0][:2]
         yield f"http://{host}:{port}"
     finally:
-        listeners.remove(server.wake)
+        publisher.listeners.remove(server.wake)
         server.end()
         await runner.cleanup()
 
 
 class _Server:
-    def __init__(self, issuer: FakeIssuer) -> None:
-        self._issuer = issuer
+    def __init__(self, publisher: FakePublisher) -> None:
+        self._publisher = publisher
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
         self._is_ending = False
 
     def wake(self) -> None:
-        """Let everybody go who waits for news. For any thread."""
-        self._loop.call_soon_threadsafe(self._let_go)
+        """End all long polls because there is news. May be called from any thread."""
+        self._loop.call_soon_threadsafe(self._end_polls)
 
     def end(self) -> None:
-        """Let everybody go, and wait for nothing any more."""
+        """End all long polls, and begin no more."""
         self._is_ending = True
-        self._let_go()
-
-    def _let_go(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
+        self._end_polls()
 
     async def get_jwks(self, request: web.Request) -> web.Response:
         """Answer the JWKS, or that it has not changed."""
-        document = self._issuer.jwks
+        document = self._publisher.jwks
         etag = f'"{hashlib.sha256(document).hexdigest()}"'
-        headers = {"ETag": etag, "Cache-Control": f"public, max-age={self._issuer.max_age:.0f}"}
+        headers = {"ETag": etag, "Cache-Control": f"public, max-age={self._publisher.max_age:.0f}"}
         if request.headers.get("If-None-Match") == etag:
             return web.Response(status=304, headers=headers)
         return web.Response(body=document, content_type="application/json", headers=headers)
@@ -102,29 +98,33 @@ class _Server:
         """Answer where the keys are (RFC 8414)."""
         return web.json_response(
             {
-                "issuer": self._issuer.issuer,
+                "issuer": self._publisher.issuer,
                 "jwks_uri": f"{request.url.origin()}/.well-known/jwks.json",
             }
         )
 
     async def get_denylist(self, request: web.Request) -> web.Response:
-        """Answer the page after a cursor, waiting for news."""
+        """Answer the page after a cursor. If there is none yet, wait for news."""
         after = request.query.get("after")
-        if (
-            after is not None
-            and after == str(self._issuer.log.head)
-            and not self._is_ending
-            and not self._issuer.is_stale
-        ):
+        if after is not None and after == str(self._publisher.log.head) and not self._is_silent:
+            wait = min(_MOST_WAIT, float(request.query.get("wait", "0")))
             try:
-                async with asyncio.timeout(min(_MOST_WAIT, float(request.query.get("wait", "0")))):
+                async with asyncio.timeout(wait):
                     await self._changed.wait()
             except TimeoutError:
                 pass
-        if self._issuer.is_stale or self._is_ending:
+        if self._is_silent:
             return web.Response(status=503, headers={"Retry-After": "5"})
         return web.Response(
-            text=self._issuer.page(after),
+            text=self._publisher.page(after),
             content_type="application/denylist+jwt",
             headers={"Cache-Control": "no-store"},
         )
+
+    @property
+    def _is_silent(self) -> bool:
+        return self._publisher.is_stale or self._is_ending
+
+    def _end_polls(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()

@@ -1,8 +1,10 @@
-"""What a verifier knows, on disk, so that its successor can verify while the issuer is away.
+"""What a verifier knows, as text, so that it can begin with that after a restart.
 
-Lines of JSON: what is known without the entries; the entries, a thousand to a line; a digest of all before it. The file is trusted because
-of its owner and mode, so one that others may write is not read: the digest shows damage, it does not prove who wrote. Nothing secret is in
-it. Not here: how old a snapshot may be, which is for the verifier to say.
+The text is lines of JSON: first all that is known but the entries of the denylist, then the
+entries, a thousand to a line. The last line is a digest of everything before it. The digest shows
+damage; it does not prove who wrote the text. Nothing in it is secret.
+
+Not here: files, and how old a snapshot may be. The verifier decides that.
 """
 
 from __future__ import annotations
@@ -10,12 +12,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
-import stat
-import tempfile
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tokensvc.core.denylist.position import Position, parse_cursor
@@ -29,20 +27,20 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _FORMAT: Final = 1
-_MOST_BYTES: Final = 128 * 1024 * 1024
-_ENTRIES_PER_LINE: Final = (
-    1000  # so that no single step of making or reading the text holds up other threads for long
-)
-_WRITABLE_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
+# Short lines, so that no single step of reading or writing holds up other threads for long.
+_ENTRIES_PER_LINE: Final = 1000
 
 
 class SnapshotError(Exception):
-    """The snapshot cannot be used or kept; the text says why."""
+    """The snapshot cannot be used or written. The text says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JwksSnapshot:
-    """The JWKS as it was served, and when (wall clock) the issuer confirmed it."""
+    """The JWKS as it was served.
+
+    `max_age`: seconds. `confirmed_at`: when the issuer last confirmed it (seconds since 1970).
+    """
 
     document: bytes
     etag: str | None
@@ -52,7 +50,11 @@ class JwksSnapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedSnapshot:
-    """The denylist, the place in the feed that it belongs to, and when (wall clock) the issuer confirmed that nothing is missing."""
+    """The denylist, and the position in the feed that it belongs to.
+
+    `page_issued_at`: when the newest page was issued. `confirmed_at`: when the issuer last
+    confirmed that nothing is missing. Both are seconds since 1970.
+    """
 
     position: Position
     page_issued_at: int
@@ -63,7 +65,7 @@ class FeedSnapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """All that is kept of one issuer."""
+    """All that is known of one issuer."""
 
     issuer: str
     jwks: JwksSnapshot | None
@@ -71,7 +73,7 @@ class Snapshot:
 
 
 def build_snapshot(snapshot: Snapshot) -> Iterator[bytes]:
-    """Return the lines of the file."""
+    """Return the lines of the text."""
     digest = hashlib.sha256()
     for value in _build_values(snapshot):
         line = json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n"
@@ -81,7 +83,10 @@ def build_snapshot(snapshot: Snapshot) -> Iterator[bytes]:
 
 
 def parse_snapshot(text: bytes, *, issuer: str, now: float, leeway: float) -> Snapshot:
-    """Return what the file holds. Raises SnapshotError if it is damaged, of another issuer, or from the future."""
+    """Return what the text holds. `now` and `leeway` are seconds.
+
+    Raises SnapshotError if it is damaged, of another issuer, or from the future.
+    """
     body, _, digest = text.removesuffix(b"\n").rpartition(b"\n")
     if hashlib.sha256(body + b"\n").hexdigest().encode("ascii") != digest:
         raise SnapshotError("it is damaged")
@@ -89,56 +94,13 @@ def parse_snapshot(text: bytes, *, issuer: str, now: float, leeway: float) -> Sn
         head, *lines = map(json.loads, body.split(b"\n"))
         if head["format"] != _FORMAT or head["issuer"] != issuer:
             raise SnapshotError("it is of another issuer, or of another version of tokensvc")
-        snapshot = Snapshot(
-            issuer=issuer, jwks=_parse_jwks(head["jwks"]), feed=_parse_feed(head["denylist"], lines)
-        )
+        jwks, feed = _parse_jwks(head["jwks"]), _parse_feed(head["denylist"], lines)
     except (ValueError, KeyError, TypeError, RecursionError, InvalidRequestError) as error:
         raise SnapshotError(f"it is malformed: {type(error).__name__}") from error
-    if any(
-        part is not None and part.confirmed_at > now + leeway
-        for part in (snapshot.jwks, snapshot.feed)
-    ):
-        raise SnapshotError("it is from the future: a clock is wrong")
-    return snapshot
-
-
-def load_snapshot(path: Path, *, issuer: str, now: float, leeway: float) -> Snapshot | None:
-    """Return what is kept in the file, None if there is no file. Raises SnapshotError if it cannot be used."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with open(descriptor, "rb") as file:  # noqa: PTH123 - of a descriptor
-            _check_owner(os.fstat(descriptor))
-            return parse_snapshot(file.read(_MOST_BYTES), issuer=issuer, now=now, leeway=leeway)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise SnapshotError(f"it cannot be read: {error.strerror}") from error
-
-
-def save_snapshot(path: Path, snapshot: Snapshot) -> None:
-    """Put the file in place, whole or not at all, readable by its owner alone. Raises SnapshotError."""
-    try:
-        descriptor, made = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # 0600
-        try:
-            with open(descriptor, "wb") as file:  # noqa: PTH123 - of a descriptor
-                file.writelines(build_snapshot(snapshot))
-                file.flush()
-                os.fsync(descriptor)
-            Path(made).replace(path)
-        except BaseException:
-            Path(made).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise SnapshotError(f"it cannot be written: {error.strerror}") from error
-
-
-def _check_owner(facts: os.stat_result) -> None:
-    if (
-        not stat.S_ISREG(facts.st_mode)
-        or facts.st_uid not in {0, os.geteuid()}
-        or facts.st_mode & _WRITABLE_BY_OTHERS
-    ):
-        raise SnapshotError("it must be a file that only this user can write")
+    for part in (jwks, feed):
+        if part is not None and part.confirmed_at > now + leeway:
+            raise SnapshotError("it is from the future: a clock is wrong")
+    return Snapshot(issuer=issuer, jwks=jwks, feed=feed)
 
 
 def _build_values(snapshot: Snapshot) -> Iterator[object]:
@@ -156,9 +118,8 @@ def _build_values(snapshot: Snapshot) -> Iterator[object]:
 
 
 def _build_jwks(jwks: JwksSnapshot) -> dict[str, Any]:
-    document = jwks.document.decode("utf-8", "surrogateescape")
     return {
-        "document": document,
+        "document": jwks.document.decode("utf-8", "surrogateescape"),  # keeps every byte
         "etag": jwks.etag,
         "max_age": jwks.max_age,
         "confirmed_at": jwks.confirmed_at,
@@ -166,12 +127,12 @@ def _build_jwks(jwks: JwksSnapshot) -> dict[str, Any]:
 
 
 def _build_feed(feed: FeedSnapshot) -> dict[str, Any]:
-    place = {
+    return {
         "cursor": str(feed.position),
         "page_issued_at": feed.page_issued_at,
         "resets": feed.resets,
+        "confirmed_at": feed.confirmed_at,
     }
-    return {**place, "confirmed_at": feed.confirmed_at}
 
 
 def _parse_jwks(kept: dict[str, Any] | None) -> JwksSnapshot | None:

@@ -1,6 +1,9 @@
-"""What all adapters share: reading the Authorization header, and the answers of RFC 6750 section 3 with a problem document (RFC 9457).
+"""What all adapters share: reading the token of a request, and building the response of a refusal.
 
-A token is taken from the header alone, never from the query or a form (RFC 9700 section 4.3.2). Not here: any framework.
+The responses follow RFC 6750 section 3, with a problem document (RFC 9457). A token is read from
+the header only, never from the query or a form (RFC 9700 section 4.3.2).
+
+Not here: any framework.
 """
 
 from __future__ import annotations
@@ -22,21 +25,22 @@ if TYPE_CHECKING:
     from tokensvc.core.claims import Claims
     from tokensvc.core.errors import BearerError
 
-PROBLEM: Final = "application/problem+json"
+_PROBLEM: Final = "application/problem+json"
 
-_log = logging.getLogger(__name__)
+# Users set the level of this logger, so its name is public and does not follow the module's.
+_log = logging.getLogger("tokensvc.verify.bearer")
 
 
 class VerifiesTokens(Protocol):
-    """What adapters need of a `Verifier` or `ThreadedVerifier`."""
+    """What adapters need: a `Verifier` or a `ThreadedVerifier`."""
 
     def verify(self, token: str) -> Claims:
         """Return the claims of a good token. Raises BearerError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """A refusal, ready to be sent."""
+class RefusalResponse:
+    """The HTTP response to a request that is refused."""
 
     status: int
     headers: dict[str, str]
@@ -46,14 +50,18 @@ class Answer:
 def authorize(
     verifier: VerifiesTokens, headers: Sequence[str], needed: Sequence[str] = ()
 ) -> Claims:
-    """Return the claims of whoever sent these Authorization headers, if they carry all capabilities that are needed. Raises BearerError."""
+    """Return the claims of the token in the Authorization headers of a request.
+
+    `headers`: the values of all headers of that name. `needed`: the capabilities that the token
+    must have. Raises BearerError.
+    """
     claims = verifier.verify(read_bearer(headers))
     check_scope(claims, needed)
     return claims
 
 
 def read_bearer(headers: Sequence[str]) -> str:
-    """Return the token of the Authorization headers. Raises MissingTokenError, MalformedAuthorizationError."""
+    """Return the token. Raises MissingTokenError or MalformedAuthorizationError."""
     if not headers:
         raise MissingTokenError
     if len(headers) > 1:
@@ -63,38 +71,37 @@ def read_bearer(headers: Sequence[str]) -> str:
         raise MissingTokenError
     if not token.strip():
         raise MalformedAuthorizationError("empty_bearer")
-    if (
-        "," in token
-    ):  # how some servers and proxies join two headers (RFC 9110 section 5.3); no token holds a comma
+    # Some servers and proxies join two headers by a comma (RFC 9110 section 5.3).
+    # No token contains one.
+    if "," in token:
         raise MalformedAuthorizationError("two_authorization_headers")
     return token.strip()
 
 
 def check_scope(claims: Claims, needed: Sequence[str]) -> None:
-    """Raise InsufficientScopeError unless the token carries all these capabilities."""
+    """Raise InsufficientScopeError unless the token has all these capabilities."""
     if not claims.has(*needed):
         raise InsufficientScopeError(" ".join(needed))
 
 
-def build_problem(error: BearerError) -> dict[str, str | int]:
-    """Return the problem document of a refusal. It never says why a token was refused; the log does."""
-    return {
+def build_refusal_response(error: BearerError) -> RefusalResponse:
+    """Return the response to a request that is refused because of `error`.
+
+    It never says why a token was refused. Only the log does.
+    """
+    problem = {
         "type": f"urn:tokensvc:problem:{error.code}",
         "title": error.public_message,
         "status": error.status,
         "code": error.code,
     }
-
-
-def build_answer(error: BearerError) -> Answer:
-    """Return the whole answer to a request that is refused."""
-    return Answer(
+    return RefusalResponse(
         status=error.status,
-        headers={**error.headers, "Content-Type": PROBLEM},
-        body=json.dumps(build_problem(error)).encode("ascii"),
+        headers={**error.headers, "Content-Type": _PROBLEM},
+        body=json.dumps(problem).encode("ascii"),
     )
 
 
 def log_refusal(error: BearerError, method: str, path: str) -> None:
-    """Note why a request is refused, without its token."""
-    _log.info("request refused: %s %r: %s", method, path, error.reason)
+    """Log why a request is refused, without its token."""
+    _log.info("a request was refused: %s %r: %s", method, path, error.reason)

@@ -1,0 +1,101 @@
+"""Judges one token with what is known at this moment. Synchronous, in memory, no I/O.
+
+Checked always: the form, `typ`, the algorithm (against our list and the key's own), the signature,
+`iss`, `aud`, `iat`, `exp`, the claims that must be there, and the denylist. For a token that was
+verified before, the expiry, the key and the denylist are checked again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tokensvc.core.claims import check_validity
+from tokensvc.core.errors import InvalidTokenError, VerifierUnavailableError
+from tokensvc.core.token import parse_unverified
+from tokensvc.core.verification import check_token
+
+if TYPE_CHECKING:
+    from tokensvc.core.claims import Claims
+    from tokensvc.core.jwks import VerifyingKey
+    from tokensvc.verify._feed_follower import FeedFollower
+    from tokensvc.verify._jwks_follower import JwksFollower
+    from tokensvc.verify._options import VerifierOptions
+    from tokensvc.verify._verified_tokens import VerifiedTokens
+
+
+class TokenChecker:
+    """Judges tokens with the keys and the denylist of two followers. For any thread."""
+
+    def __init__(
+        self,
+        options: VerifierOptions,
+        jwks: JwksFollower,
+        feed: FeedFollower,
+        verified_tokens: VerifiedTokens,
+    ) -> None:
+        self._issuer = options.issuer
+        self._audience = options.audience
+        self._algorithms = frozenset(options.algorithms)
+        self._leeway = options.leeway
+        self._max_staleness = options.max_staleness
+        self._rejects_when_stale = options.when_stale == "reject"
+        self._jwks_stale_if_error = options.jwks_stale_if_error
+        self._wall = options.clock.wall
+        self._jwks = jwks
+        self._feed = feed
+        self._verified_tokens = verified_tokens
+
+    def check(self, token: str) -> Claims:
+        """Return the claims of a good token.
+
+        Raises InvalidTokenError, or VerifierUnavailableError while nothing can be verified.
+        """
+        fault = self.find_fault()
+        if fault is not None:
+            raise VerifierUnavailableError(fault)
+        now = self._wall()
+        claims, key = self._check_again(token, now) or self._check_new(token, now)
+        revocation = self._feed.denylist.find_revocation(claims, key.kid)
+        if revocation is not None:
+            raise InvalidTokenError(f"revoked_{revocation.kind}")
+        return claims
+
+    def find_fault(self) -> str | None:
+        """Return why no token can be verified now, None if tokens can."""
+        if not self._jwks.keys or self._jwks.overdue > self._jwks_stale_if_error:
+            return "no_keys"
+        if self._feed.position is None:
+            return "no_denylist"
+        if self._rejects_when_stale and self._feed.age > self._max_staleness:
+            return "denylist_stale"
+        return None
+
+    def _check_again(self, token: str, now: float) -> tuple[Claims, VerifyingKey] | None:
+        known = self._verified_tokens.find(token)
+        if known is None:
+            return None
+        claims, key = known
+        if self._jwks.keys.get(key.kid) is not key:  # it is gone, or its kid names another key now
+            self._verified_tokens.forget(token)
+            return None
+        check_validity(
+            iat=claims.iat, exp=claims.exp, not_before=claims.iat, now=now, leeway=self._leeway
+        )
+        return known
+
+    def _check_new(self, token: str, now: float) -> tuple[Claims, VerifyingKey]:
+        unverified_token = parse_unverified(token)
+        key = self._jwks.find_key(unverified_token.kid)
+        if key is None:
+            raise InvalidTokenError("unknown_kid")
+        claims = check_token(
+            unverified_token,
+            key=key,
+            algorithms=self._algorithms,
+            issuer=self._issuer,
+            audience=self._audience,
+            now=now,
+            leeway=self._leeway,
+        )
+        self._verified_tokens.remember(token, claims, key)
+        return claims, key
