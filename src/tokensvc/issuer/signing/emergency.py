@@ -45,11 +45,9 @@ async def revoke_signing_key_now(
     """Withdraw trust in a signing key.
 
     In one transaction the key is revoked, its successor signs, and its `kid` is on the denylist.
-    Followers refuse every token that it ever signed within a second; verifiers that do not follow
-    the feed trust it until their cache of the JWKS ends.
-
-    Returns what took its place, None if nothing had to. Repeating it adds an audit row, or nothing
-    with `unless_revoked`, which healing uses. Raises NotFoundError.
+    Followers refuse every token that it ever signed within a second; others trust it until their
+    cache of the JWKS ends. Returns what took its place, None if nothing had to. Repeating it adds
+    an audit row, or nothing with `unless_revoked`, which healing uses. Raises NotFoundError.
     """
     async with database.connection() as connection:
         alg = (await load_signing_key(connection, kid)).alg
