@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tokensvc.core.api_key import DEFAULT_PREFIX
 from tokensvc.core.limit import LimitChanges
 from tokensvc.issuer.admin import accounts, api_keys
+from tokensvc.issuer.audit import list_events
 from tokensvc.issuer.exchange.guess_guard import GuessGuard
 from tokensvc.issuer.exchange.issuing import Exchange
 from tokensvc.issuer.exchange.ledger import Ledger
@@ -86,6 +87,12 @@ async def make_refused_keys(database: Database, connection: Any) -> dict[str, Ne
         database, keys["suspended"].listed.record.account_id, actor=ACTOR
     )
     return keys
+
+
+async def list_acts(database: Database, subject: str) -> list[str]:
+    """Return the actions that the audit trail has of a subject, oldest first."""
+    events = await list_events(database, subject=subject, most=50)
+    return [event.action for event in reversed(events)]
 
 
 async def age_signing_keys(connection: Any, by: timedelta) -> None:
