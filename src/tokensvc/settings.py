@@ -1,4 +1,8 @@
-"""Settings: `TOKENSVC_*` environment variables, checked against each other at start. Secrets also as `*_FILE`."""
+"""Settings: `TOKENSVC_*` environment variables, checked against each other at the start.
+
+A secret may also lie in a file that `*_FILE` names. `docs/operations.md` has a table of all
+settings, which a test compares with this class.
+"""
 
 from __future__ import annotations
 
@@ -20,16 +24,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _PREFIX: Final = "TOKENSVC_"
-_SECRETS: Final = {
-    "database_url",
-    "direct_database_url",
-}  # the master key has a file of its own, read where it is needed
+# The settings that `*_FILE` may give. The master key is another matter: its file is read when the
+# key is needed.
+_SECRETS: Final = {"database_url", "direct_database_url"}
 _CREDENTIAL: Final = "tokensvc-master-key"
 _LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
 
 
 class Settings(BaseSettings):
-    """All settings. Durations are whole seconds."""
+    """All settings. Durations are in whole seconds."""
 
     model_config = SettingsConfigDict(
         env_prefix=_PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True
@@ -40,7 +43,7 @@ class Settings(BaseSettings):
     issuer: str = ""
     database_url: SecretStr | None = None
     direct_database_url: SecretStr | None = Field(
-        None, description="past a pooler in transaction mode: for LISTEN and the ledger"
+        None, description="leads past a pooler in transaction mode: for LISTEN and the ledger"
     )
     data_dir: Path = Path(".tokensvc")
     keys_dir: Path = Path("keys")
@@ -50,7 +53,7 @@ class Settings(BaseSettings):
         default=False, description="the master key file lies in systemd's credential folder"
     )
     postgres_bin_dir: Path | None = None
-    database_wait: int = Field(30, ge=0, description="how long the start waits for Postgres")
+    database_wait: int = Field(30, ge=0, description="how long a start waits for Postgres")
     pool_size: int = Field(10, ge=2, le=200)
 
     default_audience: str = Field("api", min_length=1, max_length=255)
@@ -61,19 +64,21 @@ class Settings(BaseSettings):
     ledger_queue: int = Field(
         2000,
         ge=1,
-        description="how many exchanges may wait for Postgres; more are turned away at once",
+        description="how many exchanges may wait for Postgres; others are refused at once",
     )
     unknown_keys_per_minute: int = Field(
-        100, ge=1, description="per client network and process, before unknown keys are slowed down"
+        100,
+        ge=1,
+        description="per client network and process; after that, unknown keys are slowed down",
     )
     trusted_proxy_hops: int = Field(
-        0, ge=0, le=10, description="how many proxies in front write X-Forwarded-For"
+        0, ge=0, le=10, description="how many proxies of the operator append to X-Forwarded-For"
     )
-    usage_days: int = Field(90, ge=1, description="how long usage is kept")
+    usage_days: int = Field(90, ge=1, description="for how many days usage is kept")
 
     jwks_max_age: int = Field(300, ge=0)
     verifier_cache: int = Field(
-        330, ge=0, description="how long verifiers may keep a JWKS whatever max-age says"
+        330, ge=0, description="how long verifiers may keep a JWKS, whatever max-age says"
     )
     rotation_margin: int = Field(60, ge=0)
     rotation_period: int = Field(30 * 86400, ge=1)
@@ -95,13 +100,13 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take nothing but what `load_settings` hands in: one place looks at the environment."""
+        """Take only what `load_settings` hands in, so that one place reads the environment."""
         del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
 
     @field_validator("key_prefix")
     @classmethod
-    def _prefix(cls, value: str) -> str:
+    def _check_prefix(cls, value: str) -> str:
         try:
             return check_prefix(value)
         except InvalidInputError as error:
@@ -109,57 +114,41 @@ class Settings(BaseSettings):
 
     @field_validator("issuer")
     @classmethod
-    def _issuer(cls, value: str) -> str:
+    def _check_issuer(cls, value: str) -> str:
         parts = urlsplit(value)
-        if value and (
-            parts.scheme not in {"http", "https"}
-            or not parts.hostname
-            or parts.query
-            or parts.fragment
-        ):
+        is_url = parts.scheme in {"http", "https"} and parts.hostname
+        if value and (not is_url or parts.query or parts.fragment):
             raise ValueError(
                 "must be an http(s) URL without query and fragment (RFC 8414 section 2)"
             )
         return value.removesuffix("/")
 
     @model_validator(mode="after")
-    def _durations(self) -> Self:
+    def _check_durations(self) -> Self:
         if self.token_ttl > self.max_token_ttl:
             raise ValueError(
-                f"TOKENSVC_TOKEN_TTL ({self.token_ttl}) must not exceed TOKENSVC_MAX_TOKEN_TTL ({self.max_token_ttl})"
+                f"TOKENSVC_TOKEN_TTL ({self.token_ttl}) must not exceed "
+                f"TOKENSVC_MAX_TOKEN_TTL ({self.max_token_ttl})"
             )
-        lead = self.jwks_max_age + self.verifier_cache + self.rotation_margin
-        if self.rotation_period <= lead:
-            raise ValueError(
-                f"TOKENSVC_ROTATION_PERIOD ({self.rotation_period}) must exceed the time that a new key is published before it signs: "
-                f"TOKENSVC_JWKS_MAX_AGE + TOKENSVC_VERIFIER_CACHE + TOKENSVC_ROTATION_MARGIN = {lead}"
-            )
-        shown = self.max_token_ttl + int(LEEWAY.total_seconds())
-        if self.rotation_period <= shown:
-            raise ValueError(
-                f"TOKENSVC_ROTATION_PERIOD ({self.rotation_period}) must exceed the time that a key is published after it signed last: "
-                f"TOKENSVC_MAX_TOKEN_TTL + {int(LEEWAY.total_seconds())} = {shown}"
-            )
+        _check_rotation_period(self)
         if self.feed_page_ttl <= self.feed_max_wait // 2:
             raise ValueError(
-                "TOKENSVC_FEED_PAGE_TTL must exceed half of TOKENSVC_FEED_MAX_WAIT, or followers see only expired pages"
+                "TOKENSVC_FEED_PAGE_TTL must exceed half of TOKENSVC_FEED_MAX_WAIT, "
+                "or followers see only expired pages"
             )
         return self
 
     @property
     def issuer_url(self) -> str:
-        """The issuer: the setting, or the address that the service listens on."""
+        """The issuer in the setting, else the address that the service listens on."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return self.issuer or f"http://{host}:{self.port}"
 
     @property
     def direct_url(self) -> str | None:
-        """The way to the database past a pooler, None if it is not another one."""
-        return (
-            None
-            if self.direct_database_url is None
-            else self.direct_database_url.get_secret_value()
-        )
+        """The URL that leads past a pooler, None if there is no pooler."""
+        url = self.direct_database_url
+        return None if url is None else url.get_secret_value()
 
     @property
     def is_loopback(self) -> bool:
@@ -168,12 +157,12 @@ class Settings(BaseSettings):
 
     @property
     def master_key_path(self) -> Path:
-        """Where the master key lies."""
+        """The file of the master key."""
         return self.master_key_file or self.keys_dir / "master.key"
 
     @property
     def issuing_policy(self) -> IssuingPolicy:
-        """What every exchange obeys."""
+        """The policy of every exchange."""
         return IssuingPolicy(
             issuer=self.issuer_url,
             default_audience=self.default_audience,
@@ -182,7 +171,7 @@ class Settings(BaseSettings):
         )
 
     def rotation_policy(self, longest_life: timedelta) -> RotationPolicy:
-        """When signing keys begin and end, given the longest life that a token may have."""
+        """Return when signing keys begin and end, given the longest life that a token may have."""
         return RotationPolicy(
             jwks_max_age=timedelta(seconds=self.jwks_max_age),
             verifier_cache=timedelta(seconds=self.verifier_cache),
@@ -193,8 +182,11 @@ class Settings(BaseSettings):
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """Return the settings of the environment. Raises StartRefusedError that names the setting, never its value if it is secret."""
-    values = _values(os.environ if environment is None else environment)
+    """Return the settings in `environment`, by default that of the process.
+
+    Raises StartRefusedError, which names the setting and never the value of a secret.
+    """
+    values = _read_values(os.environ if environment is None else environment)
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
@@ -203,7 +195,25 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         ) from error
 
 
-def _values(environment: Mapping[str, str]) -> dict[str, str]:
+def _check_rotation_period(settings: Settings) -> None:
+    """Raise ValueError if keys would be replaced before they sign, or before they are removed."""
+    policy = settings.rotation_policy(timedelta(seconds=settings.max_token_ttl))
+    must_exceed = f"TOKENSVC_ROTATION_PERIOD ({settings.rotation_period}) must exceed the time for"
+    if policy.period <= policy.lead:
+        raise ValueError(
+            f"{must_exceed} which a new key is published before it signs: "
+            "TOKENSVC_JWKS_MAX_AGE + TOKENSVC_VERIFIER_CACHE + TOKENSVC_ROTATION_MARGIN "
+            f"= {int(policy.lead.total_seconds())}"
+        )
+    if policy.period <= policy.retirement:
+        raise ValueError(
+            f"{must_exceed} which a key is published after it has signed for the last time: "
+            f"TOKENSVC_MAX_TOKEN_TTL + {int(LEEWAY.total_seconds())} "
+            f"= {int(policy.retirement.total_seconds())}"
+        )
+
+
+def _read_values(environment: Mapping[str, str]) -> dict[str, str]:
     values = {}
     for name in Settings.model_fields:
         variable = (_PREFIX + name).upper()
@@ -211,19 +221,23 @@ def _values(environment: Mapping[str, str]) -> dict[str, str]:
         if name in _SECRETS and path:
             if variable in environment:
                 raise StartRefusedError(
-                    f"{variable} and {variable}_FILE contradict each other: set one of them"
+                    f"{variable} and {variable}_FILE contradict each other: set only one of them"
                 )
-            values[name] = _read(variable + "_FILE", path)
+            values[name] = _read_file(variable + "_FILE", path)
         elif environment.get(variable):
             values[name] = environment[variable]
     return _add_credential(values, environment)
 
 
 def _add_credential(values: dict[str, str], environment: Mapping[str, str]) -> dict[str, str]:
-    """Take the master key from systemd's credential folder (`LoadCredential=tokensvc-master-key:...`) if nothing else names one."""
+    """Name the master key in systemd's credential folder if no setting names another one.
+
+    The unit has it there by `LoadCredential=tokensvc-master-key:...`.
+    """
     if "master_key" in values and "master_key_file" in values:
         raise StartRefusedError(
-            "TOKENSVC_MASTER_KEY and TOKENSVC_MASTER_KEY_FILE contradict each other: set one of them"
+            "TOKENSVC_MASTER_KEY and TOKENSVC_MASTER_KEY_FILE contradict each other: "
+            "set only one of them"
         )
     values.pop("is_credential", None)
     folder = environment.get("CREDENTIALS_DIRECTORY")
@@ -234,7 +248,7 @@ def _add_credential(values: dict[str, str], environment: Mapping[str, str]) -> d
     return values
 
 
-def _read(variable: str, path: str) -> str:
+def _read_file(variable: str, path: str) -> str:
     try:
         return Path(path).read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -242,6 +256,7 @@ def _read(variable: str, path: str) -> str:
 
 
 def _explain(error: dict[str, object]) -> str:
+    """Return one of pydantic's errors in the words of an operator."""
     location = error["loc"]
     name = f"{_PREFIX}{location[0]}".upper() if isinstance(location, tuple) and location else ""
     text = str(error["msg"]).removeprefix("Value error, ")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,11 +22,16 @@ if TYPE_CHECKING:
 
 
 class Cli:
-    """`cli("account", "list")` runs a command and returns its result; `cli.json(...)` what it printed with `-o json`."""
+    """Runs commands. `cli("key list --account", account)` returns click's result.
+
+    The first argument is split as a shell does it, further arguments are taken as they are.
+    `code` is the exit code that is expected.
+    """
 
     def __call__(
-        self, *arguments: str, stdin: str = "", code: int = 0, **environment: str | None
+        self, line: str, *more: str, stdin: str = "", code: int = 0, **environment: str | None
     ) -> Result:
+        arguments = [*shlex.split(line), *more]
         result = CliRunner().invoke(
             root, arguments, input=stdin, env=environment, prog_name="tokensvc"
         )
@@ -36,11 +42,19 @@ class Cli:
         return result
 
     def json(
-        self, *arguments: str, stdin: str = "", code: int = 0, **environment: str | None
+        self, line: str, *more: str, stdin: str = "", code: int = 0, **environment: str | None
     ) -> Any:
-        return json.loads(
-            self(*arguments, "-o", "json", stdin=stdin, code=code, **environment).stdout
-        )
+        """Return what a command prints with `-o json`."""
+        result = self(line, *more, "-o", "json", stdin=stdin, code=code, **environment)
+        return json.loads(result.stdout)
+
+
+@pytest.fixture
+def offline_cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """Commands in an empty folder, with a database URL that leads nowhere."""
+    monkeypatch.setenv("TOKENSVC_DATABASE_URL", "nowhere")
+    monkeypatch.chdir(tmp_path)
+    return Cli()
 
 
 @pytest.fixture
@@ -67,23 +81,17 @@ def ready(cli: Cli) -> Cli:
 @pytest.fixture
 def account(cli: Cli) -> str:
     """The id of an account."""
-    made: str = cli.json("account", "create", "Orders")["id"]
+    made: str = cli.json("account create Orders")["id"]
     return made
 
 
 @pytest.fixture
 def key(cli: Cli, account: str) -> dict[str, Any]:
     """A key as `key create -o json` prints it."""
-    arguments = (
+    made: dict[str, Any] = cli.json(
+        "key create --name ci --capability orders:read --capability orders:write",
         "--account",
         account,
-        "--name",
-        "ci",
-        "--capability",
-        "orders:read",
-        "--capability",
-        "orders:write",
     )
-    made: dict[str, Any] = cli.json("key", "create", *arguments)
     assert find_secrets(made["key"]) == [made["key"]]
     return made

@@ -7,7 +7,6 @@ import signal
 import subprocess
 from pathlib import Path
 
-import pytest
 from tests.processes import EXECUTABLE, clean_environment, find_free_port
 
 ROOT = Path(__file__).parent.parent.parent
@@ -49,16 +48,8 @@ def test_the_walkthrough_does_what_it_says(new_process):
     assert service.output.count("This is the first start") == 1
 
 
-@pytest.mark.parametrize(
-    "page", [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"], ids=lambda page: page.name
-)
-def test_every_link_to_a_file_leads_somewhere(page):
-    targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
-    assert [target for target in targets if not (page.parent / target).exists()] == []
-
-
 class Shell:
-    """One bash that lives through the walkthrough, as a reader's terminal does; any command that fails ends it."""
+    """One bash for the walkthrough, as in a reader's terminal. A command that fails ends it."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self._bash = subprocess.Popen(

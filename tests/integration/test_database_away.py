@@ -15,7 +15,7 @@ from tests.factories import make_settings
 from tests.integration.things import make_key
 from tests.integration.waiting import until
 
-from tokensvc.cli.denylist import _watch
+from tokensvc.cli.denylist_watch import watch_denylist
 from tokensvc.core.errors import StartRefusedError, UnavailableError
 from tokensvc.issuer.revoking import watermarks
 from tokensvc.issuer.revoking.watching import DenylistWatcher
@@ -247,7 +247,7 @@ async def test_watching_the_denylist_goes_on_when_postgres_is_back(own_postgres,
             printed[name] += more
         return text in printed[where]
 
-    watching = asyncio.create_task(_watch(database, DenylistWatcher(), "text"))
+    watching = asyncio.create_task(watch_denylist(database, DenylistWatcher(), "text"))
     await until(lambda: has_printed("err", "watching, from 0-"))
     await asyncio.to_thread(own_postgres.stop)
     await until(lambda: has_printed("err", "the database does not answer"))

@@ -1,4 +1,7 @@
-"""The command line: one module per noun, each command calls one use case and prints. Modules are imported when they are needed."""
+"""The command line: one module per noun; a command calls one use case and prints the result.
+
+Modules are imported only when they are needed, so `--help` answers quickly.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ def main() -> None:
         if error.name is None or error.name.startswith("tokensvc"):
             raise
         sys.exit(
-            f"tokensvc: the command line needs the server extra ({error.name} is missing): pip install 'tokensvc[server]'"
+            f"tokensvc: the command line needs the server extra ({error.name} is missing); "
+            "run: pip install 'tokensvc[server]'"
         )
     root(prog_name="tokensvc")

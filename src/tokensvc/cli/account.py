@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
-from tokensvc.cli.limits import limit_changes, limit_options
-from tokensvc.cli.output import Row, confirm, output_option, print_row, print_rows, say, yes_option
-from tokensvc.cli.session import actor, operate
-from tokensvc.cli.waiting import wait_for_followers, wait_option
+from tokensvc.cli.database import actor, run_use_case
+from tokensvc.cli.limits import build_limit_changes, limit_options
+from tokensvc.cli.output import (
+    confirm,
+    output_option,
+    print_message,
+    print_row,
+    print_rows,
+    yes_option,
+)
+from tokensvc.cli.rows import build_account_row
+from tokensvc.cli.wait import wait_for_followers, wait_option
 from tokensvc.issuer.admin import accounts
 from tokensvc.issuer.revoking import watermarks
-
-if TYPE_CHECKING:
-    from tokensvc.core.account import Account
 
 
 @click.group("account")
@@ -31,20 +34,23 @@ def create(name: str, output: str) -> None:
     \b
     tokensvc account create "Orders team"
     """
-    account = operate(lambda database, _: accounts.create_account(database, name, actor=actor()))
-    print_row(_row(account), output)
+    account = run_use_case(
+        lambda database, _: accounts.create_account(database, name, actor=actor())
+    )
+    print_row(build_account_row(account), output)
     if output == "text":
-        say(f"next: tokensvc key create --account {account.id} --name ci --capability orders:read")
+        print_message(
+            f"next: tokensvc key create --account {account.id} --name ci --capability orders:read"
+        )
 
 
 @command.command("list")
 @output_option
 def list_(output: str) -> None:
     """List all accounts."""
-    found = operate(lambda database, _: accounts.list_accounts(database))
-    rows = [_row(account) for account in found]
+    found = run_use_case(lambda database, _: accounts.list_accounts(database))
     print_rows(
-        rows,
+        [build_account_row(account) for account in found],
         output,
         columns=["id", "name", "state", "tier", "created_at"],
         empty="no accounts yet: tokensvc account create NAME",
@@ -56,9 +62,8 @@ def list_(output: str) -> None:
 @output_option
 def show(account_id: str, output: str) -> None:
     """Show one account."""
-    print_row(
-        _row(operate(lambda database, _: accounts.load_account(database, account_id))), output
-    )
+    account = run_use_case(lambda database, _: accounts.load_account(database, account_id))
+    print_row(build_account_row(account), output)
 
 
 @command.command("update")
@@ -74,23 +79,21 @@ def update(
     per_day: int | None,
     output: str,
 ) -> None:
-    """Change an account: its name, and how many tokens all its keys together may get.
+    """Change the name of an account, or its limits.
+
+    The limits say how many tokens all its keys together may get.
 
     \b
     tokensvc account update acct_... --tier pro
     tokensvc account update acct_... --per-day 200000
     """
-    changes = limit_changes(tier, per_minute, per_day)
-    print_row(
-        _row(
-            operate(
-                lambda database, _: accounts.update_account(
-                    database, account_id, name=name, limits=changes, actor=actor()
-                )
-            )
-        ),
-        output,
+    limits = build_limit_changes(tier, per_minute, per_day)
+    account = run_use_case(
+        lambda database, _: accounts.update_account(
+            database, account_id, name=name, limits=limits, actor=actor()
+        )
     )
+    print_row(build_account_row(account), output)
 
 
 @command.command("suspend")
@@ -99,16 +102,15 @@ def update(
 @wait_option
 @output_option
 def suspend(account_id: str, output: str, wait: int | None, *, yes: bool) -> None:
-    """Suspend an account: its keys get no tokens, and its live tokens are refused within a second. Reversible."""
-    confirm(f"Suspend {account_id}? All its live tokens die.", yes=yes)
-    print_row(
-        _row(
-            operate(
-                lambda database, _: watermarks.suspend_account(database, account_id, actor=actor())
-            )
-        ),
-        output,
+    """Suspend an account; `resume` ends it.
+
+    Its keys get no tokens, and all its live tokens are refused within a second.
+    """
+    confirm(f"Suspend {account_id}? All its live tokens will be revoked.", yes=yes)
+    account = run_use_case(
+        lambda database, _: watermarks.suspend_account(database, account_id, actor=actor())
     )
+    print_row(build_account_row(account), output)
     wait_for_followers(wait)
 
 
@@ -116,15 +118,14 @@ def suspend(account_id: str, output: str, wait: int | None, *, yes: bool) -> Non
 @click.argument("account_id")
 @output_option
 def resume(account_id: str, output: str) -> None:
-    """End a suspension. Tokens from before stay dead; the keys get new ones."""
-    print_row(
-        _row(
-            operate(
-                lambda database, _: accounts.resume_account(database, account_id, actor=actor())
-            )
-        ),
-        output,
+    """End a suspension.
+
+    The keys get new tokens. The tokens from before stay revoked.
+    """
+    account = run_use_case(
+        lambda database, _: accounts.resume_account(database, account_id, actor=actor())
     )
+    print_row(build_account_row(account), output)
 
 
 @command.command("delete")
@@ -133,21 +134,11 @@ def resume(account_id: str, output: str) -> None:
 @wait_option
 @output_option
 def delete(account_id: str, output: str, wait: int | None, *, yes: bool) -> None:
-    """Delete an account, its keys and their tokens, for good. The audit trail stays."""
+    """Delete an account for good.
+
+    Its keys are deleted and all their tokens are revoked. The audit trail stays.
+    """
     confirm(f"Delete {account_id} with all its keys? This cannot be undone.", yes=yes)
-    operate(lambda database, _: watermarks.delete_account(database, account_id, actor=actor()))
+    run_use_case(lambda database, _: watermarks.delete_account(database, account_id, actor=actor()))
     print_row({"id": account_id, "state": "deleted"}, output)
     wait_for_followers(wait)
-
-
-def _row(account: Account) -> Row:
-    return {
-        "id": account.id,
-        "name": account.name,
-        "state": account.state,
-        "created_at": account.created_at,
-        "suspended_at": account.suspended_at,
-        "tier": account.limits.tier,
-        "per_minute": account.minute_limit,
-        "per_day": account.day_limit,
-    }

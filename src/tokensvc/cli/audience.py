@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tokensvc.cli.output import Duration, Row, output_option, print_row, print_rows, say, seconds
-from tokensvc.cli.session import actor, operate
+from tokensvc.cli.database import actor, run_use_case
+from tokensvc.cli.duration import Duration
+from tokensvc.cli.output import output_option, print_message, print_row, print_rows
+from tokensvc.cli.rows import build_audience_row
 from tokensvc.core.jwks import ALGORITHMS
 from tokensvc.core.keyring import DEFAULT_ALGORITHM
 from tokensvc.issuer.admin import audiences
@@ -17,21 +19,20 @@ if TYPE_CHECKING:
 
     from tokensvc.core.audience import Audience
 
-_description = click.option("--description", default=None, help="Who that is.")
+_description = click.option("--description", default=None, help="What the audience is.")
 _token_ttl = click.option(
-    "--token-ttl", type=Duration("default"), help="How long its tokens live: 60s, 10m; or default."
+    "--token-ttl", type=Duration("default"), help="How long its tokens live: 60s, 10m, or default."
 )
-
 _alg = click.option(
     "--alg",
     type=click.Choice(ALGORITHMS),
-    help="What signs its tokens; ES256 unless told otherwise.",
+    help=f"The algorithm that signs its tokens; {DEFAULT_ALGORITHM} for a new audience.",
 )
 
 
 @click.group("audience")
 def command() -> None:
-    """Whom tokens are for: a relying party, or a group of them."""
+    """The services that tokens are for: a relying party, or a group of them."""
 
 
 @command.command("add")
@@ -49,7 +50,7 @@ def add(
     tokensvc audience add orders-api --token-ttl 5m
     tokensvc audience add legacy-api --alg RS256
     """
-    added = operate(
+    added = run_use_case(
         lambda database, settings: audiences.add_audience(
             database,
             settings,
@@ -60,20 +61,17 @@ def add(
             actor=actor(),
         )
     )
-    print_row(_row(added), output)
-    _say_when(added)
+    print_row(build_audience_row(added), output)
+    _say_when_it_signs(added)
 
 
 @command.command("list")
 @output_option
 def list_(output: str) -> None:
     """List all audiences."""
-    rows = [
-        _row(audience)
-        for audience in operate(lambda database, _: audiences.list_audiences(database))
-    ]
+    found = run_use_case(lambda database, _: audiences.list_audiences(database))
     print_rows(
-        rows,
+        [build_audience_row(audience) for audience in found],
         output,
         columns=["name", "description", "token_ttl", "alg", "created_at"],
         empty="no audiences",
@@ -89,8 +87,11 @@ def list_(output: str) -> None:
 def update(
     name: str, description: str | None, token_ttl: timedelta | None, alg: str | None, output: str
 ) -> None:
-    """Change an audience; what is not given stays. Live tokens keep their life."""
-    updated = operate(
+    """Change an audience.
+
+    What is not given stays as it is. Tokens that are already issued keep their life.
+    """
+    updated = run_use_case(
         lambda database, settings: audiences.update_audience(
             database,
             settings,
@@ -101,17 +102,20 @@ def update(
             actor=actor(),
         )
     )
-    print_row(_row(updated), output)
+    print_row(build_audience_row(updated), output)
     if alg is not None:
-        _say_when(updated)
+        _say_when_it_signs(updated)
 
 
 @command.command("remove")
 @click.argument("name")
 @output_option
 def remove(name: str, output: str) -> None:
-    """Remove an audience: no tokens for it any more; live ones stay good until they expire."""
-    operate(
+    """Remove an audience.
+
+    No more tokens are issued for it. Tokens that are already issued stay good until they expire.
+    """
+    run_use_case(
         lambda database, settings: audiences.remove_audience(
             database, settings, name, actor=actor()
         )
@@ -119,21 +123,15 @@ def remove(name: str, output: str) -> None:
     print_row({"name": name, "state": "removed"}, output)
 
 
-def _say_when(audience: Audience) -> None:
-    if audience.alg != DEFAULT_ALGORITHM:
-        say(
-            f"tokens are signed with {audience.alg} as soon as every cache has a key of it, until then with {DEFAULT_ALGORITHM};"
+def _say_when_it_signs(audience: Audience) -> None:
+    """Say from when on the algorithm of the audience signs, if it is not the default one."""
+    alg = audience.alg
+    if alg != DEFAULT_ALGORITHM:
+        print_message(
+            f"tokens are signed with {alg} as soon as every cache has a key of it, "
+            f"and with {DEFAULT_ALGORITHM} until then;"
         )
-        say(
-            f"a running service makes the first {audience.alg} key by itself: tokensvc signing-key list tells from when it signs"
+        print_message(
+            f"a running service makes the first {alg} key by itself; "
+            "`tokensvc signing-key list` shows when it begins to sign"
         )
-
-
-def _row(audience: Audience) -> Row:
-    return {
-        "name": audience.name,
-        "description": audience.description,
-        "token_ttl": seconds(audience.token_life),
-        "alg": audience.alg,
-        "created_at": audience.created_at,
-    }

@@ -6,14 +6,14 @@ import dataclasses
 
 import click
 
+from tokensvc.cli.database import actor, run_use_case
 from tokensvc.cli.output import output_option, print_row, print_rows
-from tokensvc.cli.session import actor, operate
 from tokensvc.issuer.admin import capabilities
 
 
 @click.group("capability")
 def command() -> None:
-    """Names that may stand in a scope."""
+    """Names that a token's scope may contain."""
 
 
 @command.command("add")
@@ -21,8 +21,8 @@ def command() -> None:
 @click.option("--description", default="", help="What it allows.")
 @output_option
 def add(name: str, description: str, output: str) -> None:
-    """Add a capability, like orders:read."""
-    added = operate(
+    """Add a capability, for example orders:read."""
+    added = run_use_case(
         lambda database, _: capabilities.add_capability(database, name, description, actor=actor())
     )
     print_row(dataclasses.asdict(added), output)
@@ -32,10 +32,12 @@ def add(name: str, description: str, output: str) -> None:
 @output_option
 def list_(output: str) -> None:
     """List all capabilities."""
-    found = operate(lambda database, _: capabilities.list_capabilities(database))
-    rows = [dataclasses.asdict(capability) for capability in found]
+    found = run_use_case(lambda database, _: capabilities.list_capabilities(database))
     print_rows(
-        rows, output, columns=["name", "description", "created_at"], empty="no capabilities yet"
+        [dataclasses.asdict(capability) for capability in found],
+        output,
+        columns=["name", "description", "created_at"],
+        empty="no capabilities yet",
     )
 
 
@@ -44,5 +46,5 @@ def list_(output: str) -> None:
 @output_option
 def remove(name: str, output: str) -> None:
     """Remove a capability that no usable key holds."""
-    operate(lambda database, _: capabilities.remove_capability(database, name, actor=actor()))
+    run_use_case(lambda database, _: capabilities.remove_capability(database, name, actor=actor()))
     print_row({"name": name, "state": "removed"}, output)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
 import click
 
-from tokensvc.cli.output import Duration, Row, output_option, print_row, print_rows, say
-from tokensvc.cli.session import actor, operate
-from tokensvc.cli.waiting import follower_row
+from tokensvc.cli.database import actor, run_use_case
+from tokensvc.cli.denylist_watch import watch_denylist
+from tokensvc.cli.duration import Duration
+from tokensvc.cli.output import output_option, print_row, print_rows
+from tokensvc.cli.rows import build_follower_row, build_revocation_row
 from tokensvc.core.denylist.position import parse_cursor
-from tokensvc.core.errors import UnavailableError
-from tokensvc.issuer.mirror.mirror import POLL_SECONDS
 from tokensvc.issuer.revoking.credentials import revoke_jti
 from tokensvc.issuer.revoking.denylist import list_denylist
 from tokensvc.issuer.revoking.receipts import list_followers
@@ -25,19 +24,19 @@ if TYPE_CHECKING:
 
     from tokensvc.core.denylist.record import RevocationRecord
     from tokensvc.issuer.database import Database
-    from tokensvc.issuer.revoking.watching import Look
 
 
 @click.group("denylist")
 def command() -> None:
-    """What has been revoked."""
+    """What has been revoked, and the followers of the feed."""
 
 
 @command.command("list")
 @output_option
 def list_(output: str) -> None:
-    """List the entries in force, oldest first."""
-    rows = [build_row(entry) for entry in operate(lambda database, _: list_denylist(database))]
+    """List the revocations in force, oldest first."""
+    found = run_use_case(lambda database, _: list_denylist(database))
+    rows = [build_revocation_row(record) for record in found]
     columns = ["seq", "kind", "value", "upto", "expires", "ending", "healed", "created_at"]
     print_rows(rows, output, columns=columns, empty="nothing is revoked")
 
@@ -45,31 +44,39 @@ def list_(output: str) -> None:
 @command.command("followers")
 @output_option
 def followers(output: str) -> None:
-    """List who follows the feed and what each has applied, by its own word: it asks for what comes after that."""
-    rows = [
-        follower_row(follower) for follower in operate(lambda database, _: list_followers(database))
-    ]
+    """List the followers of the feed.
+
+    The list shows what each has applied. A follower tells that itself, when it asks for the next
+    page.
+    """
+    found = run_use_case(lambda database, _: list_followers(database))
+    rows = [build_follower_row(follower) for follower in found]
     columns = ["name", "state", "applied", "head", "lag_seconds", "seen_at", "authenticated"]
     print_rows(rows, output, columns=columns, empty="no follower was heard of in the last hour")
 
 
 @command.command("add")
-@click.option("--jti", help="One token, by its id.")
+@click.option("--jti", help="Revoke one token, by its id.")
 @click.option(
     "--exp-in",
     type=Duration(),
-    help="With --jti: how long the token lives from now, at most; as long as any can by default.",
+    help="With --jti: the token lives no longer than this from now on. "
+    "The default is the longest life that any token can have.",
 )
 @click.option(
     "--key",
     "key_id",
     metavar="KEY_ID",
-    help="All tokens that this key has got so far; the key itself stays as it is.",
+    help="Revoke all tokens that this key has got so far. The key itself stays as it is.",
 )
 @click.option(
-    "--account", "account_id", metavar="ACCOUNT_ID", help="The same for all keys of an account."
+    "--account",
+    "account_id",
+    metavar="ACCOUNT_ID",
+    help="Revoke all tokens that the keys of this account have got so far. The account itself "
+    "stays as it is.",
 )
-@click.option("--reason", default="", help="For the audit trail.")
+@click.option("--reason", default="", help="A reason for the audit trail.")
 @output_option
 def add(
     jti: str | None,
@@ -79,22 +86,19 @@ def add(
     reason: str,
     output: str,
 ) -> None:
-    """Add an entry by hand: every follower refuses what it covers within a second.
+    """Add a revocation by hand.
+
+    Every follower refuses the tokens that it covers within a second. The key or account can still
+    get new tokens; to stop those too, use: tokensvc key disable.
 
     \b
-    tokensvc denylist add --jti 4kVuZ0Wb0qfR2tq9c7Yd --exp-in 10m --reason "seen in a log"
-    tokensvc denylist add --key key_...       new tokens are good at once; to stop those too: tokensvc key disable
+    tokensvc denylist add --jti 4kVuZ0Wb0qfR2tq9c7Yd --exp-in 10m \\
+      --reason "seen in a log"
+    tokensvc denylist add --key key_...
     """
-    if [jti, key_id, account_id].count(None) != 2:  # noqa: PLR2004 - two of three
-        raise click.UsageError("name one thing: --jti, --key or --account")
-    if exp_in is not None and jti is None:
-        raise click.UsageError(
-            "--exp-in goes with --jti: tokens of keys and accounts are revoked for as long as any can live"
-        )
-    if key_id is not None and not key_id.startswith("key_"):
-        raise click.UsageError("--key takes the id of a key, key_..., never the key itself")
+    _check_choice(jti, exp_in, key_id, account_id)
 
-    async def act(database: Database) -> RevocationRecord:
+    async def revoke(database: Database) -> RevocationRecord:
         if jti is not None:
             return await revoke_jti(database, jti, exp_in, actor=actor(), reason=reason)
         if key_id is not None:
@@ -103,11 +107,14 @@ def add(
             database, str(account_id), actor=actor(), reason=reason
         )
 
-    print_row(build_row(operate(lambda database, _: act(database))), output)
+    record = run_use_case(lambda database, _: revoke(database))
+    print_row(build_revocation_row(record), output)
 
 
 @command.command("watch")
-@click.option("--after", metavar="CURSOR", help="Go on after this entry; from now on by default.")
+@click.option(
+    "--after", metavar="CURSOR", help="Begin after this revocation; by default begin now."
+)
 @click.option(
     "-o",
     "--output",
@@ -116,68 +123,26 @@ def add(
     help="A line for people, or a JSON object a line.",
 )
 def watch(after: str | None, output: str) -> None:
-    """Print entries as they come, until Ctrl-C.
+    """Print revocations as they come, until Ctrl-C.
 
-    If the history goes back (a failover, a restored backup) that is said, with -o json also by a line {"reset": true}, and everything
-    in force is printed again.
+    After a failover, or when a backup was restored, the history may have gone back. That is said,
+    and everything in force is printed again. With -o json it is said by a line {"reset": true} too.
     """
     watcher = DenylistWatcher(None if after is None else parse_cursor(after))
     with contextlib.suppress(KeyboardInterrupt):
-        operate(lambda database, _: _watch(database, watcher, output))
+        run_use_case(lambda database, _: watch_denylist(database, watcher, output))
 
 
-async def _watch(database: Database, watcher: DenylistWatcher, output: str) -> None:
-    is_away = False
-    say(
-        f"watching, from {(await _show_once(database, watcher, output)).position} on; Ctrl-C ends it"
-    )
-    while True:
-        await asyncio.sleep(POLL_SECONDS)
-        try:
-            await _show_once(database, watcher, output)
-        except UnavailableError as error:
-            if not is_away:
-                say(error.message)
-            is_away = True
-        else:
-            is_away = False
-
-
-async def _show_once(database: Database, watcher: DenylistWatcher, output: str) -> Look:
-    look = await watcher.look_once(database)
-    if look.went_back:
-        say(
-            "THE HISTORY WENT BACK: a failover, a restored backup, or a position from elsewhere. Revocations may be lost. In force now:"
+def _check_choice(
+    jti: str | None, exp_in: timedelta | None, key_id: str | None, account_id: str | None
+) -> None:
+    """Raise UsageError unless the options of `add` name exactly one thing, in the right way."""
+    if [jti, key_id, account_id].count(None) != 2:  # noqa: PLR2004 - two of three
+        raise click.UsageError("name one thing: --jti, --key or --account")
+    if exp_in is not None and jti is None:
+        raise click.UsageError(
+            "--exp-in goes with --jti: tokens of a key or account are revoked for the longest life "
+            "that any of them can have"
         )
-        if output == "json":
-            print_row({"reset": True, "cursor": str(look.position)}, output)
-    for entry in look.records:
-        row = {"cursor": str(entry.position), **build_row(entry)}
-        if output == "json":
-            print_row(row, output)
-        else:
-            upto = "" if row["upto"] is None else f" up to {row['upto']}"
-            ending = describe_ending(entry)
-            click.echo(f"{row['cursor']}  {row['kind']} {row['value']}{upto}  ({ending})")
-    return look
-
-
-def describe_ending(entry: RevocationRecord) -> str:
-    """Return what came to its end, in words."""
-    words = entry.ending.replace("_", " ")
-    return f"{words}; written again after a loss" if entry.healed else words
-
-
-def build_row(entry: RevocationRecord) -> Row:
-    """Return an entry as it is printed."""
-    revocation = entry.revocation
-    return {
-        "seq": entry.position.seq,
-        "kind": revocation.kind,
-        "value": revocation.value,
-        "upto": revocation.upto,
-        "expires": revocation.exp,
-        "ending": entry.ending,
-        "healed": entry.healed,
-        "created_at": entry.created_at,
-    }
+    if key_id is not None and not key_id.startswith("key_"):
+        raise click.UsageError("--key takes the id of a key, key_..., never the key itself")

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import click
 
+from tokensvc.cli.database import run_use_case
 from tokensvc.cli.output import output_option, print_row
-from tokensvc.cli.session import operate
 from tokensvc.issuer.start import initialise
 
 
 @click.command("init")
 @output_option
 def command(output: str) -> None:
-    """Prepare database, master key, signing keys and a first admin key (shown once). Doing it again changes nothing."""
-    started = operate(lambda database, settings: initialise(database, settings), check=False)
+    """Prepare the database, the keys and a first admin.
+
+    It makes the schema, the master key, the signing keys, the default audience and an admin API
+    key, which is shown once. Running it again changes nothing.
+    """
+    started = run_use_case(
+        lambda database, settings: initialise(database, settings), needs_schema=False
+    )
     if started.admin is None:
         print_row({"status": "ready"}, output)
         return

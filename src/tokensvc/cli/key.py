@@ -9,34 +9,28 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tokensvc.cli.files import reserved
-from tokensvc.cli.limits import limit_changes, limit_options
-from tokensvc.cli.output import (
-    Duration,
-    Row,
-    confirm,
-    output_option,
-    print_row,
-    print_rows,
-    say,
-    yes_option,
-)
-from tokensvc.cli.session import actor, operate
+from tokensvc.cli import key_state
+from tokensvc.cli.database import actor, run_use_case
+from tokensvc.cli.duration import Duration
+from tokensvc.cli.limits import build_limit_changes, limit_options
+from tokensvc.cli.output import output_option, print_message, print_row, print_rows
+from tokensvc.cli.rows import build_key_row
+from tokensvc.cli.secret_io import create_secret_file
 from tokensvc.cli.usage import build_usage, draw_usage
-from tokensvc.cli.waiting import wait_for_followers, wait_option
 from tokensvc.issuer.admin import api_keys
 from tokensvc.issuer.exchange.usage import list_usage
-from tokensvc.issuer.revoking import watermarks
 
 if TYPE_CHECKING:
     from datetime import timedelta
     from typing import TextIO
 
-    from tokensvc.core.api_key import ListedKey
     from tokensvc.issuer.admin.api_keys import NewKey
 
 _capabilities = click.option(
-    "--capability", "capabilities", multiple=True, help="What tokens may do; give it several times."
+    "--capability",
+    "capabilities",
+    multiple=True,
+    help="What its tokens may do; give the option once for each capability.",
 )
 _write_env = click.option(
     "--write-env",
@@ -47,15 +41,24 @@ _write_env = click.option(
 
 @click.group("key")
 def command() -> None:
-    """API keys. The key itself is shown once, when it is made; only its digest is stored."""
+    """API keys.
+
+    A key itself is shown once, when it is made. Only its digest is stored.
+    """
+
+
+for _command in (key_state.disable, key_state.enable, key_state.revoke, key_state.delete):
+    command.add_command(_command)
 
 
 @command.command("create")
-@click.option("--account", "account_id", required=True, help="Who owns it (acct_...).")
-@click.option("--name", required=True, help="What it is for.")
-@click.option("--description", default="", help="More words.")
+@click.option("--account", "account_id", required=True, help="The owner (acct_...).")
+@click.option("--name", required=True, help="What the key is for, in a word or two.")
+@click.option("--description", default="", help="What the key is for, in more words.")
 @_capabilities
-@click.option("--expires-in", type=Duration("never"), help="90d, 24h, never. Never is the default.")
+@click.option(
+    "--expires-in", type=Duration("never"), help="90d, 24h, or never, which is the default."
+)
 @limit_options
 @_write_env
 @output_option
@@ -71,26 +74,30 @@ def create(
     write_env: Path | None,
     output: str,
 ) -> None:
-    """Create an API key. A capability that is new is added, unless it looks like a slip of a known one.
+    """Create an API key.
+
+    A capability that does not exist yet is added, unless its name is very like a known one.
 
     \b
-    tokensvc key create --account acct_... --name ci --capability orders:read --capability orders:write
-    tokensvc key create --account acct_... --name ci --capability orders:read --expires-in 90d -o json
+    tokensvc key create --account acct_... --name ci \\
+      --capability orders:read --capability orders:write
+    tokensvc key create --account acct_... --name ci \\
+      --capability orders:read --expires-in 90d -o json
     """
     wish = api_keys.KeyWish(
         name=name,
         description=description,
         capabilities=capabilities,
         life=expires_in or None,
-        limits=limit_changes(tier, per_minute, per_day),
+        limits=build_limit_changes(tier, per_minute, per_day),
     )
-    with reserved(write_env) as file:
-        made = operate(
+    with create_secret_file(write_env) as file:
+        made = run_use_case(
             lambda database, settings: api_keys.create_key(
                 database, account_id, wish, prefix=settings.key_prefix, actor=actor()
             )
         )
-        _print_new(made, output, file)
+        _print_new_key(made, output, file)
 
 
 @command.command("list")
@@ -98,27 +105,26 @@ def create(
 @output_option
 def list_(account_id: str | None, output: str) -> None:
     """List API keys."""
-    found = operate(lambda database, _: api_keys.list_keys(database, account_id))
-    rows = [_row(listed) for listed in found]
-    columns = [
-        "id",
-        "name",
-        "hint",
-        "state",
-        "capabilities",
-        "expires_at",
-        "last_used_at",
-        "account",
-    ]
-    print_rows(rows, output, columns=columns, empty="no keys yet: tokensvc key create --help")
+    found = run_use_case(lambda database, _: api_keys.list_keys(database, account_id))
+    shown = "id name hint state capabilities expires_at last_used_at account"
+    print_rows(
+        [build_key_row(listed) for listed in found],
+        output,
+        columns=shown.split(),
+        empty="no keys yet: tokensvc key create --help",
+    )
 
 
 @command.command("show")
 @click.argument("key_id")
 @output_option
 def show(key_id: str, output: str) -> None:
-    """Show one API key: all but the key itself, which nobody has stored."""
-    print_row(_row(operate(lambda database, _: api_keys.load_key(database, key_id))), output)
+    """Show one API key.
+
+    The key itself is not shown: it is stored nowhere.
+    """
+    listed = run_use_case(lambda database, _: api_keys.load_key(database, key_id))
+    print_row(build_key_row(listed), output)
 
 
 @command.command("update")
@@ -126,7 +132,7 @@ def show(key_id: str, output: str) -> None:
 @click.option("--name", help="A new name.")
 @click.option("--description", help="A new description.")
 @_capabilities
-@click.option("--expires-in", type=Duration("never"), help="Counted from now: 90d, 24h; or never.")
+@click.option("--expires-in", type=Duration("never"), help="From now: 90d, 24h, or never.")
 @limit_options
 @click.option(
     "--revoke-tokens", is_flag=True, help="Also revoke the tokens that it has got so far."
@@ -145,20 +151,24 @@ def update(
     *,
     revoke_tokens: bool,
 ) -> None:
-    """Change a key. Capabilities are replaced as a whole. Live tokens keep what they have, unless --revoke-tokens."""
+    """Change a key.
+
+    What is not given stays as it is. The list of capabilities is replaced as a whole. Tokens that
+    are already issued keep what they have, unless --revoke-tokens is given.
+    """
     changes = api_keys.KeyChanges(
         name=name,
         description=description,
         capabilities=capabilities or None,
         life=expires_in,
-        limits=limit_changes(tier, per_minute, per_day),
+        limits=build_limit_changes(tier, per_minute, per_day),
     )
-    changed = operate(
+    changed = run_use_case(
         lambda database, _: api_keys.update_key(
             database, key_id, changes, actor=actor(), revoke_tokens=revoke_tokens
         )
     )
-    print_row(_row(changed), output)
+    print_row(build_key_row(changed), output)
 
 
 @command.command("usage")
@@ -170,39 +180,18 @@ def update(
     "-o",
     "--output",
     type=click.Choice(["text", "json"]),
-    help="Text on a terminal, JSON otherwise.",
+    help="By default text on a terminal and JSON elsewhere.",
 )
 def usage(key_id: str, since: timedelta, output: str | None) -> None:
-    """Show how many tokens a key got, and what was refused, hour by hour (UTC). Some seconds late."""
-    hours, last, now = operate(lambda database, _: list_usage(database, key_id, since=since))
+    """Show how many tokens a key got.
+
+    Issued tokens and refusals are counted per hour (UTC). The last seconds are not in it yet.
+    """
+    hours, last, now = run_use_case(lambda database, _: list_usage(database, key_id, since=since))
     if (output or ("text" if sys.stdout.isatty() else "json")) == "json":
         click.echo(json.dumps(build_usage(key_id, hours, last)))
     else:
         click.echo(draw_usage(hours, last, since=now - since, until=now))
-
-
-@command.command("disable")
-@click.argument("key_id")
-@wait_option
-@output_option
-def disable(key_id: str, output: str, wait: int | None) -> None:
-    """Disable a key: no new tokens, live ones are refused within a second. Reversible: enable."""
-    print_row(
-        _row(operate(lambda database, _: watermarks.disable_key(database, key_id, actor=actor()))),
-        output,
-    )
-    wait_for_followers(wait)
-
-
-@command.command("enable")
-@click.argument("key_id")
-@output_option
-def enable(key_id: str, output: str) -> None:
-    """Enable a disabled key. Tokens from before stay dead; it gets new ones."""
-    print_row(
-        _row(operate(lambda database, _: api_keys.enable_key(database, key_id, actor=actor()))),
-        output,
-    )
 
 
 @command.command("rotate")
@@ -212,86 +201,32 @@ def enable(key_id: str, output: str) -> None:
     type=Duration("now"),
     default="24h",
     show_default=True,
-    help="How long the old key works: now, 1h, 7d.",
+    help="How long the old key still works: now, 1h, 7d.",
 )
 @_write_env
 @output_option
 def rotate(key_id: str, grace: timedelta, write_env: Path | None, output: str) -> None:
-    """Make a successor with the same rights; the old key works on for the grace period. Happens once per key.
+    """Make a successor with the same rights.
+
+    The old key works until the grace period is over. A key has at most one successor.
 
     \b
     tokensvc key rotate key_... --grace 7d
     """
-    with reserved(write_env) as file:
-        made = operate(
+    with create_secret_file(write_env) as file:
+        made = run_use_case(
             lambda database, settings: api_keys.rotate_key(
                 database, key_id, grace=grace, prefix=settings.key_prefix, actor=actor()
             )
         )
-        _print_new(made, output, file)
+        _print_new_key(made, output, file)
 
 
-@command.command("revoke")
-@click.argument("key_id")
-@yes_option
-@wait_option
-@output_option
-def revoke(key_id: str, output: str, wait: int | None, *, yes: bool) -> None:
-    """Revoke a key for good: no token any more, and all its live tokens are refused within a second."""
-    confirm(f"Revoke {key_id}? This cannot be undone; `disable` can.", yes=yes)
-    print_row(
-        _row(
-            operate(
-                lambda database, _: watermarks.revoke_key(database, key_id, actor=actor())
-            ).listed
-        ),
-        output,
-    )
-    wait_for_followers(wait)
-
-
-@command.command("delete")
-@click.argument("key_id")
-@yes_option
-@wait_option
-@output_option
-def delete(key_id: str, output: str, wait: int | None, *, yes: bool) -> None:
-    """Revoke a key and take it off the lists. The audit trail stays."""
-    confirm(f"Delete {key_id}? This cannot be undone.", yes=yes)
-    operate(lambda database, _: watermarks.delete_key(database, key_id, actor=actor()))
-    print_row({"id": key_id, "state": "deleted"}, output)
-    wait_for_followers(wait)
-
-
-def _print_new(made: NewKey, output: str, env_file: TextIO | None) -> None:
-    row = _row(made.listed)
+def _print_new_key(made: NewKey, output: str, env_file: TextIO | None) -> None:
+    """Print a new key with its text, and write it to `env_file` too if there is one."""
+    row = build_key_row(made.listed)
     print_row({"id": row.pop("id"), "key": made.key.text, **row}, output)
     if output == "text":
-        say("the key is shown this once: store it now")
+        print_message("the key is shown this once: store it now")
     if env_file is not None:
         env_file.write(f"TOKENSVC_API_KEY={made.key.text}\n")
-
-
-def _row(listed: ListedKey) -> Row:
-    key = listed.record
-    return {
-        "id": key.id,
-        "account": key.account_id,
-        "name": key.name,
-        "description": key.description,
-        "hint": key.hint,
-        "state": listed.state,
-        "capabilities": list(key.capabilities),
-        "created_at": key.created_at,
-        "expires_at": key.expires_at,
-        "disabled_at": key.disabled_at,
-        "revoked_at": key.revoked_at,
-        "tier": key.limits.tier,
-        "per_minute": key.minute_limit,
-        "per_day": key.day_limit,
-        "last_used_at": key.last_used_at,
-        "last_used_network": key.last_used_network,
-        "last_used_audience": key.last_used_audience,
-        "predecessor": key.predecessor_id,
-        "successor": key.successor_id,
-    }

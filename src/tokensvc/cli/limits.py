@@ -1,8 +1,8 @@
-"""Options for limits, the same for accounts and keys."""
+"""The options for limits, which are the same for accounts and for keys."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -11,23 +11,30 @@ from tokensvc.core.limit import LimitChanges
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_INHERIT = "inherit"
+_INHERIT: Final = "inherit"
 
 
 class _Limit(click.ParamType[int]):
+    """The type of an option that takes a limit: a number of tokens, or 0 for `inherit`."""
+
     name = "number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ANN401
         if value == _INHERIT:
             return 0
-        if not str(value).isascii() or not str(value).isdecimal() or int(value) == 0:
-            self.fail(f"{value!r} is no limit: write a number of tokens, or {_INHERIT}", param, ctx)
-        return int(value)
+        text = str(value)
+        if not text.isascii() or not text.isdecimal() or int(text) == 0:
+            self.fail(
+                f"{text!r} is not a limit; write a number of tokens, or {_INHERIT}", param, ctx
+            )
+        return int(text)
 
 
 def limit_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command `--tier`, `--per-minute` and `--per-day`; see `limit_changes`."""
-    tier = click.option("--tier", help=f"Named limits (tokensvc tier list), or {_INHERIT}.")
+    """Give a command `--tier`, `--per-minute` and `--per-day`; see `build_limit_changes`."""
+    tier = click.option(
+        "--tier", help=f"A named set of limits (tokensvc tier list), or {_INHERIT}."
+    )
     minute = click.option(
         "--per-minute",
         type=_Limit(),
@@ -41,7 +48,9 @@ def limit_options(command: Callable[..., None]) -> Callable[..., None]:
     return tier(minute(day(command)))
 
 
-def limit_changes(tier: str | None, per_minute: int | None, per_day: int | None) -> LimitChanges:
+def build_limit_changes(
+    tier: str | None, per_minute: int | None, per_day: int | None
+) -> LimitChanges:
     """Return what the options of `limit_options` ask for."""
     return LimitChanges(
         tier="" if tier == _INHERIT else tier, per_minute=per_minute, per_day=per_day

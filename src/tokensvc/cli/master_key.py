@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from tokensvc.cli.output import output_option, print_row, say
-from tokensvc.cli.session import actor, operate
+from tokensvc.cli.database import actor, run_use_case
+from tokensvc.cli.output import output_option, print_message, print_row
 from tokensvc.issuer.signing.master_key import rotate_master_key
 
 
@@ -20,25 +20,30 @@ def command() -> None:
 @click.option(
     "--to",
     type=click.Path(path_type=Path),
-    help="Write the new key to this new file, instead of in the old one's place.",
+    help="Write the new key to this new file, and leave the old file as it is.",
 )
 @output_option
 def rotate(to: Path | None, output: str) -> None:
-    """Replace the master key and re-seal every signing key under the new one, all or none. Services that run go on.
+    """Replace the master key.
+
+    Every signing key is sealed again under the new one, in one transaction. Running services go on.
+    Use --to if the key comes from the environment or from a credential.
 
     \b
     tokensvc master-key rotate
-    tokensvc master-key rotate --to /run/secrets/new-master.key      if it comes from the environment or a credential
+    tokensvc master-key rotate --to /run/secrets/new-master.key
     """
-    path = operate(
+    path = run_use_case(
         lambda database, settings: rotate_master_key(database, settings, to=to, actor=actor())
     )
     print_row({"path": str(path), "state": "in force"}, output)
     if to is None:
-        say(
-            f"back it up now. The old one is in {path}.old: old backups of the database need it; store it apart, or destroy it"
+        print_message(
+            f"back it up now. The old one is in {path}.old: older backups of the database need it, "
+            "so store it in another place, or destroy it"
         )
     else:
-        say(
-            "hand it to the service in place of the old one, and restart: the old one opens nothing any more"
+        print_message(
+            "hand it to the service in place of the old one, and restart the service: "
+            "the old one does not open anything any more"
         )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tokensvc import __version__
-from tokensvc.cli.session import database_url
+from tokensvc.cli.database import lend_database_url
 from tokensvc.issuer.database import open_database
 from tokensvc.issuer.start import initialise
 from tokensvc.logs.configuration import configure_logs
@@ -32,49 +32,57 @@ if TYPE_CHECKING:
     type=click.IntRange(1, 64),
     default=1,
     show_default=True,
-    help="Processes that answer requests.",
+    help="How many processes answer requests.",
 )
 def command(workers: int) -> None:
-    """Run the service until Ctrl-C or SIGTERM; requests in flight are answered first.
+    """Run the service until Ctrl-C or SIGTERM.
 
-    The first start prepares everything: schema, master key, signing keys, default audience, and an admin API key that is shown once.
-    Logs are JSON lines on stderr.
+    Requests in flight are answered before it ends. Logs are JSON lines on stderr.
+
+    The first start prepares everything: the schema, the master key, the signing keys, the default
+    audience, and an admin API key, which is shown once.
     """
     settings = load_settings()
-    with shared_metrics() if workers > 1 else nullcontext():
+    with share_metrics() if workers > 1 else nullcontext():
         _serve(settings, workers)
 
 
 def _serve(settings: Settings, workers: int) -> None:
-    from tokensvc.web.server import bind_socket, serve_many, serve_one  # noqa: PLC0415 - after it is settled where metrics are kept
+    # Imported here because it imports prometheus_client, which must know before where metrics lie.
+    from tokensvc.web.server import bind_socket, serve_many, serve_one  # noqa: PLC0415
 
     configure_logs(settings.log_level)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     listener = bind_socket(settings)
-    with database_url(settings) as url:
+    with lend_database_url(settings) as url:
         asyncio.run(_initialise(settings, url))
 
-        def ready() -> None:
+        def announce_ready() -> None:
             click.echo(
-                f"tokensvc {__version__} serves {settings.issuer_url} (process {os.getpid()}); Ctrl-C stops it."
+                f"tokensvc {__version__} serves {settings.issuer_url} (process {os.getpid()}); "
+                "Ctrl-C stops it."
             )
             sys.stdout.flush()
 
         if workers == 1:
-            serve_one(settings, url, listener, ready)
+            serve_one(settings, url, listener, announce_ready)
         else:
-            serve_many(settings, url, listener, ready, workers)
+            serve_many(settings, url, listener, announce_ready, workers)
 
 
 @contextmanager
-def shared_metrics() -> Iterator[None]:
-    """Let several processes count together: prometheus_client wants to be told of a folder before it is imported."""
+def share_metrics() -> Iterator[None]:
+    """Let several processes count together, in a folder that is removed at the end.
+
+    prometheus_client must be told of the folder before it is imported.
+    """
     folder, owner = tempfile.mkdtemp(prefix="tokensvc-metrics-"), os.getpid()
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
     try:
         yield
     finally:
-        if os.getpid() == owner:  # a worker that ends passes here as well, while others still count
+        # A worker that ends passes here as well, while others still count.
+        if os.getpid() == owner:
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -91,21 +99,18 @@ async def _initialise(settings: Settings, url: str) -> None:
 
 
 def _greet(settings: Settings, admin: NewKey) -> str:
-    url, key, listed = settings.issuer_url, admin.key, admin.listed
-    return "\n".join(
-        [
-            "This is the first start. An admin API key was made; it is shown this once, so store it now:",
-            "",
-            f"    {key.text}",
-            "",
-            "Try it in another terminal:",
-            "",
-            f"    curl -s -X POST {url}/v1/token -H 'Authorization: Bearer {key.text}'",
-            f"    curl -s -X POST {url}/v1/token -u '{listed.record.id}:{key.text}' -d grant_type=client_credentials",
-            f"    curl -s {url}/.well-known/jwks.json",
-            f"    curl -s '{url}/v1/denylist'",
-            "",
-            "Next: tokensvc account create NAME, then tokensvc key create (`--help` shows examples).",
-            "",
-        ]
-    )
+    url, key, key_id = settings.issuer_url, admin.key.text, admin.listed.record.id
+    return f"""\
+This is the first start. An admin API key was made. It is shown this once, so store it now:
+
+    {key}
+
+Try it in another terminal:
+
+    curl -s -X POST {url}/v1/token -H 'Authorization: Bearer {key}'
+    curl -s -X POST {url}/v1/token -u '{key_id}:{key}' -d grant_type=client_credentials
+    curl -s {url}/.well-known/jwks.json
+    curl -s '{url}/v1/denylist'
+
+Next: tokensvc account create NAME, then tokensvc key create (`--help` shows examples).
+"""

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
+from tokensvc.cli.database import actor, run_use_case
 from tokensvc.cli.output import output_option, print_row, print_rows
-from tokensvc.cli.session import actor, operate
 from tokensvc.issuer.admin import tiers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_COLUMNS = [
+_COLUMNS: Final = [
     "name",
     "key_per_minute",
     "key_per_day",
@@ -27,14 +27,17 @@ _number = click.IntRange(min=1)
 
 @click.group("tier")
 def command() -> None:
-    """Named sets of limits. An account has one (`default` at first); its keys have the same, unless they name another."""
+    """Named sets of limits.
+
+    An account has one, `default` at first. Its keys have the same one, unless they name another.
+    """
 
 
 def _account_limits(function: Callable[..., None]) -> Callable[..., None]:
     minute = click.option(
         "--account-per-minute",
         type=_number,
-        help="Tokens for all keys of an account together; 10 x a key's if new.",
+        help="Tokens a minute for all keys of an account; 10 times a key's for a new tier.",
     )
     day = click.option("--account-per-day", type=_number, help="The same per day (UTC).")
     return minute(day(function))
@@ -45,7 +48,7 @@ def _account_limits(function: Callable[..., None]) -> Callable[..., None]:
 @click.option("--per-minute", type=_number, required=True, help="Tokens a minute for each key.")
 @click.option("--per-day", type=_number, required=True, help="Tokens a day (UTC) for each key.")
 @_account_limits
-@click.option("--description", default="", help="Whom it is for.")
+@click.option("--description", default="", help="What the tier is for.")
 @output_option
 def add(
     name: str,
@@ -62,7 +65,7 @@ def add(
     tokensvc tier add pro --per-minute 600 --per-day 100000
     tokensvc account update acct_... --tier pro
     """
-    added = operate(
+    added = run_use_case(
         lambda database, _: tiers.add_tier(
             database,
             name,
@@ -81,9 +84,8 @@ def add(
 @output_option
 def list_(output: str) -> None:
     """List all tiers."""
-    rows = [
-        dataclasses.asdict(tier) for tier in operate(lambda database, _: tiers.list_tiers(database))
-    ]
+    found = run_use_case(lambda database, _: tiers.list_tiers(database))
+    rows = [dataclasses.asdict(tier) for tier in found]
     print_rows(rows, output, columns=_COLUMNS, empty="no tiers")
 
 
@@ -92,7 +94,7 @@ def list_(output: str) -> None:
 @click.option("--per-minute", type=_number, help="Tokens a minute for each key.")
 @click.option("--per-day", type=_number, help="Tokens a day (UTC) for each key.")
 @_account_limits
-@click.option("--description", help="Whom it is for.")
+@click.option("--description", help="What the tier is for.")
 @output_option
 def update(
     name: str,
@@ -103,8 +105,11 @@ def update(
     description: str | None,
     output: str,
 ) -> None:
-    """Change a tier; what is not given stays. It holds from the next exchange on."""
-    updated = operate(
+    """Change a tier.
+
+    What is not given stays as it is. The change holds from the next exchange on.
+    """
+    updated = run_use_case(
         lambda database, _: tiers.update_tier(
             database,
             name,
@@ -124,5 +129,5 @@ def update(
 @output_option
 def remove(name: str, output: str) -> None:
     """Remove a tier that no account and no key has."""
-    operate(lambda database, _: tiers.remove_tier(database, name, actor=actor()))
+    run_use_case(lambda database, _: tiers.remove_tier(database, name, actor=actor()))
     print_row({"name": name, "state": "removed"}, output)

@@ -1,20 +1,20 @@
-"""`tokensvc token`. Tokens and keys are read from stdin, a file or the environment, never from the command line."""
+"""`tokensvc token`. Tokens and keys are never read from the command line (`cli.secret_io`)."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from tokensvc.cli.denylist import build_row, describe_ending
-from tokensvc.cli.output import Duration, output_option, print_row, say, seconds
-from tokensvc.cli.session import actor, has_database, operate
-from tokensvc.cli.waiting import wait_for_followers, wait_option
+from tokensvc.cli.database import actor, has_database, run_use_case
+from tokensvc.cli.duration import Duration, whole_seconds
+from tokensvc.cli.output import output_option, print_message, print_row
+from tokensvc.cli.rows import build_revocation_row, describe_ending
+from tokensvc.cli.secret_io import read_api_key, read_token
+from tokensvc.cli.wait import wait_for_followers, wait_option
 from tokensvc.core.claims import build_payload
 from tokensvc.core.errors import (
     InvalidInputError,
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from tokensvc.core.claims import Claims
     from tokensvc.issuer.revoking.introspection import TokenStatus
 
+_LEEWAY_SECONDS: Final = 30.0
+
 _source = click.argument("source", default="-")
-_LEEWAY = 30.0
-_LONGEST_PATH = 255
 
 
 @click.group("token")
@@ -47,13 +47,11 @@ def command() -> None:
 @click.option(
     "--key-file",
     type=click.Path(path_type=Path),
-    help="File that holds the API key; - reads it from stdin.",
+    help="The file that holds the API key; - reads it from stdin.",
 )
-@click.option("--issuer", help="Where the service is; the one of the settings by default.")
-@click.option(
-    "--scope", help="Some of the key's capabilities, separated by spaces; all by default."
-)
-@click.option("--audience", help="Whom the token is for.")
+@click.option("--issuer", help="The address of the service; by default that of the settings.")
+@click.option("--scope", help="Some of the key's capabilities, separated by spaces; else all.")
+@click.option("--audience", help="The service that the token is for.")
 @click.option("--expires-in", type=Duration(), help="A shorter life: 60s, 5m.")
 def get(
     key_file: Path | None,
@@ -62,58 +60,53 @@ def get(
     audience: str | None,
     expires_in: timedelta | None,
 ) -> None:
-    """Exchange an API key for a token and print the token.
+    """Exchange an API key for a token.
 
-    The key comes from --key-file, or TOKENSVC_API_KEY, or is asked for.
+    The token is printed. The key comes from --key-file, else from TOKENSVC_API_KEY; else you are
+    asked for it.
     """
-    from tokensvc.client.exchange import request_token  # noqa: PLC0415 - brings aiohttp
+    from tokensvc.client.exchange import request_token  # noqa: PLC0415 - imports aiohttp
 
-    key = _read_key(key_file)
+    key = read_api_key(key_file)
     form = {
         "scope": scope,
         "audience": audience,
-        "expires_in": None if expires_in is None else str(seconds(expires_in)),
+        "expires_in": None if expires_in is None else str(whole_seconds(expires_in)),
     }
+    given = {name: value for name, value in form.items() if value is not None}
     url = issuer or load_settings().issuer_url
-    click.echo(
-        asyncio.run(
-            request_token(
-                url, key, {name: value for name, value in form.items() if value is not None}
-            )
-        )
-    )
+    click.echo(asyncio.run(request_token(url, key, given)))
 
 
 @command.command("verify")
 @_source
-@click.option("--audience", help="Whom the token must be for; the default audience if not given.")
-@click.option("--issuer", help="Who must have issued it; the one of the settings if not given.")
+@click.option("--audience", help="The audience that it must be for; else the default audience.")
+@click.option("--issuer", help="The issuer that it must come from; else that of the settings.")
 @click.option(
     "--jwks",
     type=click.Path(path_type=Path),
-    help="Verify offline with this saved JWKS; the denylist is not asked.",
+    help="Verify offline with this saved JWKS. The denylist is not asked.",
 )
 @output_option
 def verify(
     source: str, audience: str | None, issuer: str | None, jwks: Path | None, output: str
 ) -> None:
-    """Verify a token as a relying party does: with the issuer's JWKS and denylist, or offline with a saved JWKS.
+    """Verify a token as a relying party does.
+
+    The JWKS and the denylist come from the issuer; with --jwks nobody is asked.
 
     \b
     tokensvc token verify --audience api < token
     tokensvc token verify --audience api --jwks jwks.json < token
     """
     settings = load_settings()
-    text, url, name = (
-        _read_token(source),
-        issuer or settings.issuer_url,
-        audience or settings.default_audience,
-    )
+    text = read_token(source)
+    url, name = issuer or settings.issuer_url, audience or settings.default_audience
     if jwks is None:
         claims = asyncio.run(_verify_online(text, url, name))
     else:
         claims = _verify_offline(text, url, name, jwks)
-        say("verified offline: whether it has been revoked was not asked")
+        print_message("verified offline: the denylist was not asked whether it is revoked")
     print_row(build_payload(claims), output)
 
 
@@ -121,24 +114,27 @@ def verify(
 @_source
 @output_option
 def inspect(source: str, output: str) -> None:
-    """Show what a token says, whoever wrote it, and what the database has to say about it.
+    """Show what a token says, and its state.
 
-    Its state: live, expired, revoked, foreign (the database has no such signing key), invalid (not as we sign), or unknown without a
-    database.
+    Anybody can write a token. Its state is what the database knows of it: live, expired, revoked,
+    foreign (the database has no such signing key), invalid (it is not as we sign), or unknown if
+    there is no database.
     """
-    text = _read_token(source)
+    text = read_token(source)
     header, payload = read_unverified(text)
     row = {"header": header, "payload": payload}
     try:
-        status = _inspect(text)
+        status = _find_status(text)
     except (StartRefusedError, UnavailableError) as error:
-        say(
-            f"not verified: anybody can write this, and there is no database to ask: {error.message}"
+        print_message(
+            "not verified: anybody can write this, and there is no database to ask: "
+            f"{error.message}"
         )
         print_row(row | {"state": "unknown", "revoked_by": None}, output)
         return
-    say(_describe(status))
-    revoked_by = None if status.revoked_by is None else build_row(status.revoked_by)
+    print_message(_describe(status))
+    record = status.revoked_by
+    revoked_by = None if record is None else build_revocation_row(record)
     print_row(row | {"state": status.state, "revoked_by": revoked_by}, output)
 
 
@@ -147,29 +143,34 @@ def inspect(source: str, output: str) -> None:
 @wait_option
 @output_option
 def revoke(source: str, output: str, wait: int | None) -> None:
-    """Revoke one token: every follower refuses it within a second.
+    """Revoke one token.
+
+    Every follower refuses it within a second.
 
     \b
     tokensvc token revoke < token
     """
-    from tokensvc.issuer.revoking.credentials import revoke_own_token  # noqa: PLC0415 - brings asyncpg
+    from tokensvc.issuer.revoking.credentials import revoke_own_token  # noqa: PLC0415 - asyncpg
 
-    text = _read_token(source)
-    jti = operate(
+    text = read_token(source)
+    jti = run_use_case(
         lambda database, settings: revoke_own_token(database, settings, text, actor=actor())
     )
     if jti is None:
-        raise NotFoundError("this is no live token of ours: nothing to revoke")
+        raise NotFoundError("this is no live token of ours, so there is nothing to revoke")
     print_row({"jti": jti, "state": "revoked"}, output)
     wait_for_followers(wait)
 
 
-def _inspect(text: str) -> TokenStatus:
-    from tokensvc.issuer.revoking.introspection import describe_token  # noqa: PLC0415 - brings asyncpg
+def _find_status(text: str) -> TokenStatus:
+    """Return what the database knows of a token. Raises UnavailableError if there is none."""
+    from tokensvc.issuer.revoking.introspection import describe_token  # noqa: PLC0415 - asyncpg
 
     if not has_database(load_settings()):
-        raise UnavailableError("TOKENSVC_DATABASE_URL is not set, and none has been made here")
-    return operate(lambda database, settings: describe_token(database, settings, text))
+        raise UnavailableError(
+            "TOKENSVC_DATABASE_URL is not set, and there is no embedded Postgres here"
+        )
+    return run_use_case(lambda database, settings: describe_token(database, settings, text))
 
 
 def _describe(status: TokenStatus) -> str:
@@ -187,11 +188,14 @@ def _describe(status: TokenStatus) -> str:
         case "foreign":
             return "not verified: anybody can write this, and the database has no such signing key"
         case _:
-            return f"not verified: it names a signing key of ours and is not as we sign ({status.reason})"
+            return (
+                "not verified: it names a signing key of ours and is not as we sign "
+                f"({status.reason})"
+            )
 
 
 async def _verify_online(text: str, issuer: str, audience: str) -> Claims:
-    from tokensvc.verify import Verifier  # noqa: PLC0415 - brings aiohttp
+    from tokensvc.verify import Verifier  # noqa: PLC0415 - imports aiohttp
 
     async with Verifier(issuer=issuer, audience=audience, algorithms=ALGORITHMS) as verifier:
         return verifier.verify(text)
@@ -210,32 +214,5 @@ def _verify_offline(text: str, issuer: str, audience: str, jwks: Path) -> Claims
         issuer=issuer,
         audience=audience,
         now=time.time(),
-        leeway=_LEEWAY,
+        leeway=_LEEWAY_SECONDS,
     )
-
-
-def _read_token(source: str) -> str:
-    if source != "-" and (len(source) > _LONGEST_PATH or not Path(source).is_file()):
-        raise InvalidInputError(
-            "name a file that holds the token, or - for stdin; a token on the command line is seen by everybody on this machine"
-        )
-    return _read_text(source)
-
-
-def _read_key(path: Path | None) -> str:
-    if path is not None:
-        return _read_text(str(path))
-    from_environment = os.environ.get("TOKENSVC_API_KEY")
-    if from_environment:
-        return from_environment
-    text: str = click.prompt("API key", hide_input=True, err=True)
-    return text.strip()
-
-
-def _read_text(source: str) -> str:
-    try:
-        return (
-            sys.stdin.read().strip() if source == "-" else Path(source).read_text("utf-8").strip()
-        )
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInputError(f"{source} cannot be read as text") from error

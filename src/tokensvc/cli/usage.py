@@ -1,4 +1,4 @@
-"""Usage of a key, for programs and as bars for people."""
+"""The usage of a key: as JSON for programs, and as bars for people."""
 
 from __future__ import annotations
 
@@ -15,21 +15,19 @@ if TYPE_CHECKING:
 _HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
 _WIDTH: Final = 40
-_MOST_LINES: Final = 72  # beyond that many hours, a bar is a day
+_MOST_LINES: Final = 72  # if there are more hours, a bar stands for a day
 
 
 def build_usage(key_id: str, hours: Sequence[HourOfUse], last: LastUse | None) -> dict[str, Any]:
-    """Return usage as JSON: only hours in which something happened."""
+    """Return usage as JSON. Only hours in which something happened are in it."""
     return {
         "id": key_id,
-        "last_used": None
-        if last is None
-        else {"at": _iso(datetime.fromtimestamp(last.at, UTC)), **_where(last)},
+        "last_used": None if last is None else _build_last_use(last),
         "hours": [
             {
-                "hour": _iso(hour),
+                "hour": _to_text(hour),
                 "issued": counts.get(ISSUED, 0),
-                "refused": {o: n for o, n in counts.items() if o != ISSUED},
+                "refused": {outcome: n for outcome, n in counts.items() if outcome != ISSUED},
             }
             for hour, counts in _sum_by(_HOUR, hours).items()
         ],
@@ -39,23 +37,14 @@ def build_usage(key_id: str, hours: Sequence[HourOfUse], last: LastUse | None) -
 def draw_usage(
     hours: Sequence[HourOfUse], last: LastUse | None, *, since: datetime, until: datetime
 ) -> str:
-    """Return usage as text: a bar an hour, or a day if there would be too many."""
+    """Return usage as text: a bar for each hour, or for each day if there are too many hours."""
     step = _HOUR if (until - since) / _HOUR <= _MOST_LINES else _DAY
     sums = _sum_by(step, hours)
-    most = max((counts.get(ISSUED, 0) for counts in sums.values()), default=0)
-    used = (
-        "never"
-        if last is None
-        else f"{datetime.fromtimestamp(last.at, UTC):%Y-%m-%d %H:%M:%S} UTC from {last.network} for {last.audience}"
-    )
-    lines = [
-        f"last used  {used}",
-        f"tokens     {sum(counts.get(ISSUED, 0) for counts in sums.values())}",
-        "",
-    ]
+    issued = [counts.get(ISSUED, 0) for counts in sums.values()]
+    lines = [f"last used  {_describe_last_use(last)}", f"tokens     {sum(issued)}", ""]
     moment = _floor(since, step) + (step if step == _HOUR else timedelta())
     while moment <= until:
-        lines.append(_draw_line(moment, sums.get(moment, {}), most, step))
+        lines.append(_draw_line(moment, sums.get(moment, {}), max(issued, default=0), step))
         moment += step
     return "\n".join(lines)
 
@@ -67,10 +56,12 @@ def _draw_line(moment: datetime, counts: Mapping[str, int], most: int, step: tim
         f"{count} {outcome}" for outcome, count in sorted(counts.items()) if outcome != ISSUED
     )
     label = f"{moment:%m-%d %H:00}" if step == _HOUR else f"{moment:%Y-%m-%d}"
-    return f"{label}  {bar or '.':<{_WIDTH}}  {issued:>8}  {refused and 'refused: ' + refused}".rstrip()
+    more = f"refused: {refused}" if refused else ""
+    return f"{label}  {bar or '.':<{_WIDTH}}  {issued:>8}  {more}".rstrip()
 
 
 def _sum_by(step: timedelta, hours: Sequence[HourOfUse]) -> dict[datetime, dict[str, int]]:
+    """Return the counts by outcome of each hour or day in which something happened."""
     sums: dict[datetime, dict[str, int]] = {}
     for hour in hours:
         counts = sums.setdefault(_floor(hour.hour, step), {})
@@ -83,9 +74,17 @@ def _floor(moment: datetime, step: timedelta) -> datetime:
     return hour if step == _HOUR else hour.replace(hour=0)
 
 
-def _where(last: LastUse) -> dict[str, str]:
-    return {"network": last.network, "audience": last.audience}
+def _build_last_use(last: LastUse) -> dict[str, str]:
+    at = datetime.fromtimestamp(last.at, UTC)
+    return {"at": _to_text(at), "network": last.network, "audience": last.audience}
 
 
-def _iso(moment: datetime) -> str:
+def _describe_last_use(last: LastUse | None) -> str:
+    if last is None:
+        return "never"
+    at = datetime.fromtimestamp(last.at, UTC)
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC from {last.network} for {last.audience}"
+
+
+def _to_text(moment: datetime) -> str:
     return moment.isoformat().replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""What every command that works on the database shares: settings, a connection, the name of who acts."""
+"""Opens the database for one command, and says who acts."""
 
 from __future__ import annotations
 
@@ -20,31 +20,40 @@ T = TypeVar("T")
 
 
 def actor() -> str:
-    """Return who acts, for the audit trail."""
+    """Return who acts, as the audit trail names people at the command line: `cli:USER`."""
     try:
         return f"cli:{getpass.getuser()}"
     except (KeyError, OSError):
         return "cli:unknown"
 
 
-def operate(act: Callable[[Database, Settings], Awaitable[T]], *, check: bool = True) -> T:
-    """Open the database, run `act` on it, close. `check`: refuse a database whose schema is not up to date."""
+def run_use_case(
+    use_case: Callable[[Database, Settings], Awaitable[T]], *, needs_schema: bool = True
+) -> T:
+    """Open the database, return what `use_case` returns, and close the database.
+
+    `needs_schema`: refuse a database whose schema is not up to date. Raises StartRefusedError,
+    UnavailableError, and what the use case raises.
+    """
     settings = load_settings()
     configure_logs("warning" if settings.log_level == "info" else settings.log_level)
-    with database_url(settings) as url:
-        return asyncio.run(_run(act, settings, url, check=check))
+    with lend_database_url(settings) as url:
+        return asyncio.run(_run(use_case, settings, url, needs_schema=needs_schema))
 
 
 def has_database(settings: Settings) -> bool:
-    """Tell whether there is a database to ask, without making one."""
+    """Tell whether there is a database to ask. None is made for the question."""
     from tokensvc.issuer.database import embedded_postgres  # noqa: PLC0415
 
     return settings.database_url is not None or embedded_postgres(settings).exists
 
 
 @contextmanager
-def database_url(settings: Settings) -> Iterator[str]:
-    """Lend the URL of the database: the one of the settings, or the embedded one, started if nobody else has done so."""
+def lend_database_url(settings: Settings) -> Iterator[str]:
+    """Lend the URL of the database in the settings, else that of the embedded one.
+
+    The embedded one is started if no other process has done so.
+    """
     from tokensvc.issuer.database import embedded_postgres  # noqa: PLC0415 - not needed for --help
 
     if settings.database_url is not None:
@@ -58,14 +67,18 @@ def database_url(settings: Settings) -> Iterator[str]:
 
 
 async def _run(
-    act: Callable[[Database, Settings], Awaitable[T]], settings: Settings, url: str, *, check: bool
+    use_case: Callable[[Database, Settings], Awaitable[T]],
+    settings: Settings,
+    url: str,
+    *,
+    needs_schema: bool,
 ) -> T:
     from tokensvc.issuer.database import open_database  # noqa: PLC0415
 
     database = await open_database(url, max_size=2, direct_url=settings.direct_url)
     try:
-        if check:
+        if needs_schema:
             await check_schema(database)
-        return await act(database, settings)
+        return await use_case(database, settings)
     finally:
         await database.close()

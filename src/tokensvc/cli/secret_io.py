@@ -1,0 +1,87 @@
+"""Where commands read secrets from, and where they write them to.
+
+Secrets are read from stdin, a file, the environment or a hidden prompt. No option takes one as its
+value: everybody on the machine can see the command line of a process.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from tokensvc.core.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import TextIO
+
+_LONGEST_PATH: Final = 255
+
+
+def read_token(source: str) -> str:
+    """Return the token in the file `source`, or on stdin if it is `-`. Raises InvalidInputError."""
+    if source != "-" and (len(source) > _LONGEST_PATH or not Path(source).is_file()):
+        raise InvalidInputError(
+            "name a file that holds the token, or - for stdin; "
+            "everybody on this machine can see a token on the command line"
+        )
+    return _read_text(source)
+
+
+def read_api_key(path: Path | None) -> str:
+    """Return the API key in the file `path`, else in TOKENSVC_API_KEY, else from a hidden prompt.
+
+    Raises InvalidInputError.
+    """
+    if path is not None:
+        return _read_text(str(path))
+    from_environment = os.environ.get("TOKENSVC_API_KEY")
+    if from_environment:
+        return from_environment
+    text: str = click.prompt("API key", hide_input=True, err=True)
+    return text.strip()
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the bytes of a file, or of stdin if it is `-`. Raises InvalidInputError."""
+    try:
+        return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+    except OSError as error:
+        raise InvalidInputError(f"{path} cannot be read: {error.strerror}") from error
+
+
+@contextmanager
+def create_secret_file(path: Path | None) -> Iterator[TextIO | None]:
+    """Create the file that a secret will be written to, mode 0600; yield None if `path` is None.
+
+    It is created before the secret is made, so that no secret is made and then lost because its
+    file cannot be written. It is removed if the block fails. Raises InvalidInputError.
+    """
+    if path is None:
+        yield None
+        return
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise InvalidInputError(
+            f"{path} cannot be made ({error.strerror}); name a new file in a folder that exists"
+        ) from error
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            yield file
+    except BaseException:
+        path.unlink()
+        raise
+
+
+def _read_text(source: str) -> str:
+    try:
+        text = sys.stdin.read() if source == "-" else Path(source).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"{source} cannot be read as text") from error
+    return text.strip()

@@ -1,0 +1,74 @@
+"""`serve`, `init` and `migrate`, and the start of any command on a database that is not ready."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+
+import pytest
+from tests.processes import find_secrets
+
+
+def test_init_shows_the_admin_key_once_and_can_be_repeated(cli, tmp_path):
+    first = cli.json("init")
+    assert first["status"] == "ready"
+    assert find_secrets(first["key"]) == [first["key"]]
+    assert cli.json("init") == {"status": "ready"}
+    assert cli("init").stdout.split() == ["status", "ready"]
+    assert (tmp_path / "keys" / "master.key").is_file()
+
+
+def test_migrate_says_what_it_has_applied(cli, new_database_url):
+    url = new_database_url(False)
+    refused = cli("account list", TOKENSVC_DATABASE_URL=url, code=1)
+    assert "the database lacks" in refused.stderr
+    assert "run: tokensvc init" in refused.stderr
+    assert cli.json("migrate", TOKENSVC_DATABASE_URL=url)["applied"][0].startswith("0001_")
+    assert cli.json("migrate", TOKENSVC_DATABASE_URL=url) == {"applied": []}
+    assert cli("migrate", TOKENSVC_DATABASE_URL=url).stdout.split() == ["applied"]
+
+
+def test_without_a_database_url_a_command_uses_the_embedded_postgres(cli, session_folder):
+    folder = str(session_folder / "embedded")
+    environment = {"TOKENSVC_DATABASE_URL": None, "TOKENSVC_DATA_DIR": folder}
+    assert cli.json("init", **environment)["status"] == "ready"
+    assert [row["name"] for row in cli.json("account list", **environment)] == ["admin"]
+
+
+def test_a_data_folder_that_cannot_be_made_is_told_in_one_line(cli, tmp_path):
+    (tmp_path / "file").write_text("")
+    environment = {"TOKENSVC_DATABASE_URL": None, "TOKENSVC_DATA_DIR": str(tmp_path / "file")}
+    result = cli("account list", **environment, code=1)
+    assert str(tmp_path / "file") in result.stderr
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_serve_greets_serves_and_drains(workers, cli, new_process, new_database_url, tmp_path):
+    cli("init")
+    is_first_start = workers == "1"
+    url = new_database_url(False) if is_first_start else os.environ["TOKENSVC_DATABASE_URL"]
+    process = new_process(
+        *("--workers", workers),
+        TOKENSVC_DATABASE_URL=url,
+        TOKENSVC_KEYS_DIR=str(tmp_path / ("fresh" if is_first_start else "keys")),
+        TOKENSVC_DRAIN_SECONDS="1",
+    )
+    process.wait_until_ready()
+    assert f"serves {process.url}" in process.output
+    assert ("This is the first start" in process.output) == is_first_start
+    if is_first_start:
+        got = cli("token get --issuer", process.url, TOKENSVC_API_KEY=process.admin_key)
+        assert find_secrets(got.stdout) == [got.stdout.strip()]
+    process.send(signal.SIGTERM)
+    assert process.wait() == 0
+
+
+def test_a_port_that_is_taken_refuses_the_start_before_anything_is_done(cli, new_database_url):
+    url = new_database_url(False)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        result = cli("serve", TOKENSVC_PORT=port, TOKENSVC_DATABASE_URL=url, code=1)
+    assert f"cannot listen on 127.0.0.1:{port}: " in result.stderr
+    assert "set TOKENSVC_HOST and TOKENSVC_PORT" in result.stderr
+    assert "lacks" in cli("account list", TOKENSVC_DATABASE_URL=url, code=1).stderr
