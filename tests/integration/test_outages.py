@@ -37,11 +37,16 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 
 
 @pytest.fixture
-def own_postgres(session_folder):
-    """A Postgres that a test may stop and start: gone at the end."""
+def own_folder(session_folder):
     folder = Path(tempfile.mkdtemp(dir=session_folder))
     folder.chmod(0o755)
-    server = EmbeddedPostgres(folder, options=UNSAFE_AND_FAST)
+    return folder
+
+
+@pytest.fixture
+def own_postgres(own_folder):
+    """A Postgres that a test may stop and start: gone at the end."""
+    server = EmbeddedPostgres(own_folder, options=UNSAFE_AND_FAST)
     yield server, server.start()
     server.stop()
     gc.collect()
@@ -113,9 +118,9 @@ async def test_revocations_acknowledged_around_a_restart_of_postgres_are_all_the
 
         async def restart():
             await until(lambda: head_of(service) >= MANY // 4)
-            await asyncio.to_thread(server._shut_down)
+            await asyncio.to_thread(server.stop)
             await asyncio.sleep(0.3)
-            await asyncio.to_thread(server._launch, server._prepare())
+            await asyncio.to_thread(server.start)
 
         async def revoke():
             for key in keys:
@@ -156,27 +161,27 @@ def copy_data(source, target):
 
 
 async def test_a_restored_backup_alarms_followers_and_is_healed_by_a_process_that_remembers(
-    own_postgres, settings, logs
+    own_postgres, own_folder, settings, logs
 ):
     """The data folder of yesterday is put back, and today's numbers are given out again."""
     server, url = own_postgres
     database = await open_database(url, max_size=4)
     master_key = (await initialise(database, settings)).master_key
     early, late, other = await make_keys(database, 3)
-    data, backup = server._home / "data", server._home / "backup"
+    data, backup = own_folder / "postgres" / "data", own_folder / "postgres" / "backup"
     mirror = Mirror(database, settings, master_key)
     await watermarks.revoke_key(database, early.listed.record.id, actor=ACTOR)
-    await asyncio.to_thread(server._shut_down)
+    await asyncio.to_thread(server.stop)
     copy_data(data, backup)
-    await asyncio.to_thread(server._launch, server._prepare())
+    await asyncio.to_thread(server.start)
     await until(lambda: answers(database))
     await watermarks.revoke_key(database, late.listed.record.id, actor=ACTOR)
     await mirror.refresh_once()
     follower = new_follower(settings)
     await follow(follower, Feed(mirror, settings), mirror)
-    await asyncio.to_thread(server._shut_down)
+    await asyncio.to_thread(server.stop)
     copy_data(backup, data)
-    await asyncio.to_thread(server._launch, server._prepare())
+    await asyncio.to_thread(server.start)
     await until(lambda: answers(database))
 
     forgetful = Mirror(database, settings, master_key)  # a process that starts afterwards
