@@ -11,19 +11,18 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import UNSAFE_AND_FAST
+from tests.integration.losses import follow
 from tests.integration.test_mirror import LISTENERS
-from tests.integration.things import ACTOR, make_key, read_payload
+from tests.integration.things import ACTOR, make_key
 from tests.integration.waiting import until
 
 from tokensvc.core.denylist.followed import FollowedDenylist
-from tokensvc.core.denylist.page import parse_page
 from tokensvc.core.denylist.revoked import Denylist
 from tokensvc.core.errors import InvalidPageError, UnavailableError
 from tokensvc.issuer.admin import accounts, api_keys
 from tokensvc.issuer.mirror.mirror import Mirror
 from tokensvc.issuer.revoking import watermarks
 from tokensvc.issuer.revoking.denylist import list_denylist
-from tokensvc.issuer.revoking.feed import Feed
 from tokensvc.issuer.service import open_service
 from tokensvc.issuer.start import initialise
 from tokensvc.store.api_key import lock_api_key
@@ -71,12 +70,6 @@ def head_of(service):
     return 0 if service.mirror.denylist.log.head is None else service.mirror.denylist.log.head.seq
 
 
-async def follow(follower, feed, mirror):
-    """Take in what is new; True if the follower found that the history went back."""
-    page = parse_page(read_payload(await feed.next_page(follower.position, wait=0)))
-    return follower.apply(page, now=mirror.confirmation.now.timestamp(), leeway=5)
-
-
 def new_follower(settings):
     return FollowedDenylist(settings.issuer_url, Denylist())
 
@@ -92,7 +85,7 @@ async def test_revocations_go_on_while_every_listener_is_cut_off(
     keys = await make_keys(database, MANY)
     async with open_service(settings, database_url) as service:
         follower = new_follower(settings)
-        await follow(follower, service.feed, service.mirror)
+        await follow(follower, service.mirror, settings)
         await until(lambda: connection.fetchval(f"select exists ({LISTENERS})"))
         for number, key in enumerate(keys):
             if number % 50 == 25:
@@ -101,7 +94,7 @@ async def test_revocations_go_on_while_every_listener_is_cut_off(
                 )
             await service.revoke(key.key.text)
         await until(lambda: head_of(service) == MANY)
-        assert not await follow(follower, service.feed, service.mirror)
+        assert not await follow(follower, service.mirror, settings)
     assert held(follower) == {key.listed.record.id for key in keys}
 
 
@@ -114,7 +107,7 @@ async def test_revocations_acknowledged_around_a_restart_of_postgres_are_all_the
     keys = await make_keys(database, MANY)
     async with open_service(settings, url) as service:
         follower = new_follower(settings)
-        await follow(follower, service.feed, service.mirror)
+        await follow(follower, service.mirror, settings)
 
         async def restart():
             await until(lambda: head_of(service) >= MANY // 4)
@@ -128,7 +121,7 @@ async def test_revocations_acknowledged_around_a_restart_of_postgres_are_all_the
 
         await asyncio.gather(restart(), revoke())
         await until(lambda: head_of(service) == MANY)
-        assert not await follow(follower, service.feed, service.mirror)
+        assert not await follow(follower, service.mirror, settings)
         assert held(follower) == {key.listed.record.id for key in keys}
         listed = await api_keys.list_keys(database, keys[0].listed.record.account_id)
         assert {key.state for key in listed} == {"revoked"}
@@ -178,7 +171,7 @@ async def test_a_restored_backup_alarms_followers_and_is_healed_by_a_process_tha
     await watermarks.revoke_key(database, late.listed.record.id, actor=ACTOR)
     await mirror.refresh_once()
     follower = new_follower(settings)
-    await follow(follower, Feed(mirror, settings), mirror)
+    await follow(follower, mirror, settings)
     await asyncio.to_thread(server.stop)
     copy_data(backup, data)
     await asyncio.to_thread(server.start)
@@ -189,12 +182,12 @@ async def test_a_restored_backup_alarms_followers_and_is_healed_by_a_process_tha
     follower.page_issued_at = int(forgetful.confirmation.now.timestamp()) + 60
     with pytest.raises(InvalidPageError, match="replayed"):
         # The page is not certainly newer than the last one.
-        await follow(follower, Feed(forgetful, settings), forgetful)
+        await follow(follower, forgetful, settings)
     follower.page_issued_at = int(forgetful.confirmation.now.timestamp()) - 1
     # This gets the number 2, which was given out already.
     await watermarks.revoke_key(database, other.listed.record.id, actor=ACTOR)
     await forgetful.refresh_once()
-    went_back = await follow(follower, Feed(forgetful, settings), forgetful)
+    went_back = await follow(follower, forgetful, settings)
     assert went_back, "the follower says that the history went back"
     kept = {key.listed.record.id for key in (early, late, other)}
     assert held(follower) == kept, "the follower keeps what it had"
@@ -205,7 +198,7 @@ async def test_a_restored_backup_alarms_followers_and_is_healed_by_a_process_tha
     assert [line["value"] for line in logs.find("revocation_healed")] == [late.listed.record.id]
     await forgetful.refresh_once()
     newcomer = new_follower(settings)
-    await follow(newcomer, Feed(forgetful, settings), forgetful)
+    await follow(newcomer, forgetful, settings)
     assert held(newcomer) == held(follower)
     assert {row.revocation.value for row in await list_denylist(database)} == held(follower)
     await database.close()

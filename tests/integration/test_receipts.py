@@ -9,16 +9,13 @@ from tokensvc.core.denylist.position import Position
 from tokensvc.core.errors import InvalidRequestError, UnavailableError
 from tokensvc.core.follower import find_laggards, parse_follower_name
 from tokensvc.issuer.admin import accounts
-from tokensvc.issuer.mirror.mirror import Mirror
 from tokensvc.issuer.revoking import watermarks
 from tokensvc.issuer.revoking.receipts import Receipts, list_followers
 
 
 @pytest.fixture
-async def mirror(database, settings, started):
-    made = Mirror(database, settings, started.master_key)
-    await made.refresh_once()
-    return made
+async def mirror(new_mirror):
+    return await new_mirror()
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from tokensvc.core.keytext import parse_private_key
 from tokensvc.core.sealing import new_private_key
 from tokensvc.issuer.admin import audiences
 from tokensvc.issuer.audit import list_events
-from tokensvc.issuer.mirror.mirror import Mirror
 from tokensvc.issuer.revoking.denylist import list_denylist
 from tokensvc.issuer.signing.emergency import revoke_signing_key_now
 from tokensvc.issuer.signing.import_export import (
@@ -31,10 +30,8 @@ from tokensvc.issuer.signing.rotation import Urgency, rotate_all_once, rotate_on
 
 
 @pytest.fixture
-async def mirror(database, settings, started):
-    made = Mirror(database, settings, started.master_key)
-    await made.refresh_once()
-    return made
+async def mirror(new_mirror):
+    return await new_mirror()
 
 
 async def phases(database, settings, alg="ES256"):
