@@ -88,26 +88,26 @@ async def test_a_thousand_keys_are_all_sealed_again(database, settings, started)
         unseal(r.sealed_private_key, kid=r.kid, alg=r.alg, master_key=new)
 
 
-@pytest.mark.parametrize("killed", ["before the commit", "before the file was put in place"])
+@pytest.mark.parametrize(
+    ("killed_in", "is_undone"),
+    [
+        ("tokensvc.issuer.audit.append_audit_event", True),  # before the commit
+        ("tokensvc.issuer.signing.master_key.promote_next_master_key", False),  # after it
+    ],
+)
 async def test_a_rotation_that_was_killed_is_whole_or_undone_at_the_next_start(
-    killed, database, settings, started, monkeypatch
+    killed_in, is_undone, database, settings, started, monkeypatch
 ):
     def die(*_, **__):
         raise KeyboardInterrupt
 
-    target = "append_audit_event" if killed == "before the commit" else "promote_next_master_key"
-    module = (
-        "tokensvc.issuer.audit"
-        if killed == "before the commit"
-        else "tokensvc.issuer.signing.master_key"
-    )
     with monkeypatch.context() as patch:
-        patch.setattr(f"{module}.{target}", die)
+        patch.setattr(killed_in, die)
         with pytest.raises(KeyboardInterrupt):
             await rotate_master_key(database, settings, to=None, actor=ACTOR)
     assert keyfile.next_path(settings.master_key_path).exists()
     loaded = await load_master_key(database, settings)
-    assert (loaded.secret == started.master_key.secret) == (killed == "before the commit")
+    assert (loaded.secret == started.master_key.secret) == is_undone
     await rotate_master_key(database, settings, to=None, actor=ACTOR)
     assert not keyfile.next_path(settings.master_key_path).exists()
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedSigningKey:
-    """A signing key with its phase, and when what may be done with it safely."""
+    """A signing key, its phase, and when it is safe to activate and to remove it."""
 
     record: SigningKeyRecord
     phase: Phase

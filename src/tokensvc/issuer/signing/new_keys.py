@@ -24,7 +24,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Drafts(NamedTuple):
-    """Private keys that were made before anybody knows whether they are needed."""
+    """Two private keys, made before it is known whether they are needed."""
 
     alg: str
     signer: PrivateKey

@@ -37,10 +37,10 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Urgency:
-    """How much somebody wants a rotation.
+    """How urgent a rotation is.
 
-    `asked`: whether or not the period is over. `at_once`: without the usual lead, if that is safe.
-    `force`: at once even if that is unsafe.
+    `asked`: somebody wants it, even if the period is not over. `at_once`: it may not wait, if that
+    is safe. `force`: it may not wait, even if that is unsafe.
     """
 
     asked: bool = False
@@ -62,7 +62,7 @@ class KeyringFacts:
     def plan(self, alg: str, urgency: Urgency = NOT_URGENT) -> RotationPlan | None:
         """Return what to do for one algorithm, None if there is nothing to do.
 
-        Raises ConflictError for what somebody wants and cannot have.
+        Raises ConflictError if somebody wants a rotation that is planned already, or an unsafe one.
         """
         if urgency.at_once:
             return plan_rotation_now(self.records, alg, self.policy, self.now, force=urgency.force)
@@ -70,7 +70,7 @@ class KeyringFacts:
 
 
 async def load_facts(connection: Connection, settings: Settings) -> KeyringFacts:
-    """Read the facts. They stay true while the rotation lock is held, and else for the moment."""
+    """Read the facts as they are now. They stay true only while the rotation lock is held."""
     records = await list_signing_keys(connection)
     _, now = await list_heads(connection)
     policy = settings.rotation_policy(await load_longest_life(connection))
