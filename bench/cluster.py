@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from tests.processes import find_free_port
 
-from tokensvc.store.pool import connect
 from tokensvc.store.postgres_binaries import (
     can_reach,
     copy_readable,
     find_binaries,
     unprivileged_user,
 )
+from tokensvc.store.primary import connect
 
 if TYPE_CHECKING:
     import asyncpg

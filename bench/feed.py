@@ -39,10 +39,10 @@ from tokensvc.core.denylist.revocation import Revocation
 from tokensvc.core.errors import InvalidTokenError
 from tokensvc.core.identifier import Kid, new_jti, new_key_id
 from tokensvc.core.keyring import LEEWAY
-from tokensvc.core.sealing import new_private_key
+from tokensvc.core.private_key import new_private_key
 from tokensvc.core.token import DENYLIST_PAGE, SigningKey, read_unverified, sign_jws
 from tokensvc.store.denylist import delete_expired
-from tokensvc.store.pool import connect
+from tokensvc.store.primary import connect
 from tokensvc.verify import Verifier
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from tests.processes import EXECUTABLE, ServiceProcess
 from tokensvc.core.api_key import new_api_key
 from tokensvc.core.identifier import new_account_id, new_key_id
 from tokensvc.store.embedded import EmbeddedPostgres
-from tokensvc.store.pool import connect
+from tokensvc.store.primary import connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

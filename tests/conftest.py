@@ -22,10 +22,12 @@ from aiohttp.test_utils import TestClient, TestServer
 from tests.factories import make_settings
 from tests.processes import ServiceProcess, find_secrets
 from tokensvc.issuer.start import Started, initialise
-from tokensvc.logs.configuration import configure_logs, flush_logs
+from tokensvc.logs.configuration import configure_logs
+from tokensvc.logs.output import flush_logs
 from tokensvc.store.embedded import EmbeddedPostgres
 from tokensvc.store.migrate import load_migrations, migrate
-from tokensvc.store.pool import Database, connect, open_database
+from tokensvc.store.pool import Database, open_database
+from tokensvc.store.primary import connect
 from tokensvc.web.app import build_app
 from tokensvc.web.app_keys import SERVICE
 

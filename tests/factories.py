@@ -16,7 +16,7 @@ from tokensvc.core.identifier import AccountId, Jti, KeyId, Kid
 from tokensvc.core.jwks import VerifyingKey, build_public_jwk, parse_public_jwk
 from tokensvc.core.keyring import RotationPolicy, SigningKeyRecord
 from tokensvc.core.limit import Limits, Quota
-from tokensvc.core.sealing import new_private_key
+from tokensvc.core.private_key import new_private_key
 from tokensvc.core.token import SigningKey
 from tokensvc.settings import Settings, load_settings
 

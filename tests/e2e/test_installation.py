@@ -57,7 +57,8 @@ def test_the_distributions_hold_what_is_needed_and_nothing_else(built):
         names = archive.namelist()
         metadata = archive.read(next(name for name in names if name.endswith("/METADATA"))).decode()
     assert {
-        "tokensvc/sql/migrations/0001_core.sql",
+        "tokensvc/sql/functions/judge_exchanges.sql",
+        "tokensvc/sql/migrations/0001_schema.sql",
         "tokensvc/py.typed",
         "tokensvc/verify/_verifier.py",
     } <= set(names)

@@ -27,7 +27,7 @@ from tests.e2e.calls import (
 )
 from tests.e2e.launched import database_url_of, is_alive, postmaster_of
 from tokensvc.core.errors import InvalidTokenError
-from tokensvc.store.pool import connect
+from tokensvc.store.primary import connect
 from tokensvc.verify import Verifier
 
 WORKERS = [(), ("--workers", "2")]

@@ -1,4 +1,7 @@
-"""What an operator sees when the service cannot start: exit code 1 and one line that names the setting or the file."""
+"""What an operator sees when the service cannot start.
+
+It is exit code 1 and one line that names the setting or the file.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.processes import find_free_port, find_secrets, run_cli
-from tokensvc.store.pool import connect
+from tokensvc.store.primary import connect
 
 
 @pytest.fixture
@@ -31,9 +34,9 @@ def open_folder(session_folder):
     return folder
 
 
-def refuse(folder, environment, *named):
-    """Try to serve; return the one line that says why not."""
-    refused = run_cli("serve", cwd=folder, **environment)
+def refuse(folder, environment, *named, command="serve"):
+    """Try to serve, or another command; return the one line that says why not."""
+    refused = run_cli(command, cwd=folder, **environment)
     lines = [line for line in refused.stderr.splitlines() if '"level": "warning"' not in line]
     assert (refused.returncode, len(lines)) == (1, 1), refused.stderr
     assert lines[0].startswith("tokensvc: ")
@@ -135,10 +138,12 @@ def test_the_master_key_file_of_the_settings_does_not_exist(tmp_path, database_u
     assert "TOKENSVC_MASTER_KEY_FILE" in lines.stderr.splitlines()[-1]
 
 
-def test_a_migration_was_edited(prepared):
+@pytest.mark.parametrize("command", ["serve", "init", "migrate"])
+def test_the_database_was_made_before_the_first_release(prepared, command):
     folder, environment = prepared
     asyncio.run(edit_a_checksum(environment["TOKENSVC_DATABASE_URL"]))
-    refuse(folder, environment, "0001_core.sql", "edited")
+    ways_out = ".tokensvc/", "TOKENSVC_DATA_DIR", "TOKENSVC_DATABASE_URL"
+    refuse(folder, environment, "trial version", "anew", *ways_out, command=command)
 
 
 async def edit_a_checksum(url):

@@ -11,7 +11,7 @@ from tests.integration.waiting import until
 from tokensvc.core.errors import ConflictError, InvalidInputError, NotFoundError
 from tokensvc.issuer.admin import api_keys, capabilities
 from tokensvc.issuer.revoking import watermarks
-from tokensvc.store.pool import connect
+from tokensvc.store.primary import connect
 
 WAITING = (
     "select exists (select from pg_stat_activity"

@@ -15,7 +15,7 @@ from tokensvc.issuer.revoking import watermarks
 from tokensvc.issuer.revoking.denylist import clean_denylist_once, list_denylist
 from tokensvc.store.denylist import append_revocation, find_tag, is_revoked, list_after
 from tokensvc.store.feed_head import list_heads
-from tokensvc.store.pool import connect
+from tokensvc.store.primary import connect
 
 SOON = timedelta(minutes=10)
 WAITING = (

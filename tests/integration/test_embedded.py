@@ -15,9 +15,9 @@ import pytest
 from tests.integration.waiting import until
 
 from tokensvc.core.errors import StartRefusedError
-from tokensvc.store import embedded, postgres_binaries
+from tokensvc.store import postgres_binaries
 from tokensvc.store.embedded import EmbeddedPostgres
-from tokensvc.store.pool import connect
+from tokensvc.store.primary import connect
 
 FAST = ("fsync=off",)
 STARTER = """
@@ -28,6 +28,21 @@ server = EmbeddedPostgres(Path(sys.argv[1]), options=("fsync=off",))
 server.start()
 print(server.process_id, flush=True)
 signal.pause()
+"""
+FORKER = """
+import os, sys
+from pathlib import Path
+from tokensvc.store.embedded import EmbeddedPostgres
+server = EmbeddedPostgres(Path(sys.argv[1]), options=("fsync=off",))
+server.start()
+child = os.fork()
+if child == 0:
+    server.stop()
+    os._exit(0)
+os.waitpid(child, 0)
+print(server.process_id is not None)
+server.stop()
+print(server.process_id is None)
 """
 
 
@@ -116,8 +131,7 @@ async def test_who_comes_second_joins_and_the_last_one_out_stops_it(new_folder):
     assert await ask(url) == 42
     two.stop()
     assert two.process_id is None
-    assert one._child is not None
-    assert one._child.wait() == 0
+    assert "database system is shut down" in (folder / "postgres.log").read_text()
     assert other.process_id is not None, "a second service in another folder is never disturbed"
     other.stop()
 
@@ -145,10 +159,10 @@ async def test_a_server_that_was_killed_is_started_again_with_its_data(new_folde
     server = EmbeddedPostgres(new_folder())
     url = server.start()
     await ask(url, "create table kept as select 1 as one")
-    child = server._child
-    assert child is not None
-    child.kill()
-    child.wait()
+    process_id = server.process_id
+    assert process_id is not None
+    os.kill(process_id, signal.SIGKILL)
+    await until(lambda: not is_running(process_id))
     server.stop()
     assert await ask(server.start(), "select one from kept") == 1
     server.stop()
@@ -164,15 +178,11 @@ def test_a_process_id_that_was_given_to_somebody_else_is_not_taken_for_the_serve
         assert server.process_id is None
 
 
-async def test_a_forked_child_leaves_the_server_alone(new_folder):
-    server = EmbeddedPostgres(new_folder(), options=FAST)
-    url = server.start()
-    server._owner = os.getpid() + 1
-    server.stop()
-    assert await ask(url) == 42
-    server._owner = os.getpid()
-    server.stop()
-    assert server.process_id is None
+def test_a_forked_child_leaves_the_server_alone(new_folder):
+    told = subprocess.run(
+        [sys.executable, "-c", FORKER, new_folder()], capture_output=True, text=True, check=True
+    )
+    assert told.stdout.split() == ["True", "True"]
 
 
 async def test_half_a_cluster_that_a_killed_start_left_is_made_anew(new_folder):
@@ -190,20 +200,17 @@ async def test_half_a_cluster_that_a_killed_start_left_is_made_anew(new_folder):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root must run Postgres as somebody else")
-async def test_below_a_folder_that_nobody_may_enter_the_cluster_lives_elsewhere(
-    new_folder, monkeypatch
-):
-    elsewhere = new_folder()
-    monkeypatch.setattr(embedded, "_ELSEWHERE", elsewhere)
-    folder = new_folder()
+async def test_below_a_folder_that_nobody_may_enter_the_cluster_lives_elsewhere(new_folder):
+    elsewhere, folder = new_folder(), new_folder()
     (folder / "home").mkdir(mode=0o700)
-    server = EmbeddedPostgres(folder / "home" / "project", options=FAST)
+    project = folder / "home" / "project"
+    server = EmbeddedPostgres(project, options=FAST, elsewhere=elsewhere)
     url = server.start()
     assert await ask(url) == 42
-    home = Path((folder / "home" / "project" / "postgres-elsewhere").read_text().strip())
+    home = Path((project / "postgres-elsewhere").read_text().strip())
     assert home.parent == elsewhere
     server.stop()
-    again = EmbeddedPostgres(folder / "home" / "project", options=FAST)
+    again = EmbeddedPostgres(project, options=FAST, elsewhere=elsewhere)
     assert again.start() == url
     again.stop()
     assert len(list(elsewhere.iterdir())) == 1
@@ -312,10 +319,8 @@ def test_root_runs_postgres_as_the_owner_of_the_data_or_as_somebody_unprivileged
     assert postgres_binaries.unprivileged_user(None)[0] == 65534
 
 
-async def test_root_never_follows_a_link_that_postgres_could_have_put_there(tmp_path, monkeypatch):
-    del monkeypatch
-    folder = Path(tempfile.mkdtemp(prefix="tokensvc-pg-"))
-    folder.chmod(0o755)
+def test_root_never_follows_a_link_that_postgres_could_have_put_there(tmp_path, new_folder):
+    folder = new_folder()
     victim = tmp_path / "victim"
     victim.mkdir()
     server = EmbeddedPostgres(folder)
@@ -327,16 +332,12 @@ async def test_root_never_follows_a_link_that_postgres_could_have_put_there(tmp_
     with pytest.raises(StartRefusedError, match="is a link"):
         EmbeddedPostgres(folder).start()
     assert (victim.stat().st_uid, victim.stat().st_mode) == (before.st_uid, before.st_mode)
-    shutil.rmtree(folder)
 
 
-def test_a_start_that_was_killed_after_making_the_folder_is_mended(tmp_path):
-    del tmp_path
-    folder = Path(tempfile.mkdtemp(prefix="tokensvc-pg-"))
-    folder.chmod(0o755)
+def test_a_start_that_was_killed_after_making_the_folder_is_mended(new_folder):
+    folder = new_folder()
     (folder / "postgres").mkdir(mode=0o711)
     (folder / "postgres" / "data.new").mkdir()
     server = EmbeddedPostgres(folder)
     server.start()
     server.stop()
-    shutil.rmtree(folder)

@@ -22,7 +22,7 @@ from tokensvc.issuer.exchange.ledger import Ledger
 from tokensvc.issuer.revoking import watermarks
 from tokensvc.issuer.revoking.denylist import list_denylist
 from tokensvc.store.ledger import LedgerConnection
-from tokensvc.store.pool import connect
+from tokensvc.store.primary import connect
 
 WAITING = (
     "select count(*) from pg_stat_activity"

@@ -11,7 +11,6 @@ import pytest
 from tests.integration.things import ACTOR, make_key, open_exchange
 from tests.integration.waiting import until
 
-from tokensvc.core.claims import Claims
 from tokensvc.core.errors import (
     InvalidClientError,
     InvalidScopeError,
@@ -20,18 +19,19 @@ from tokensvc.core.errors import (
     RateLimitedError,
     UnavailableError,
 )
-from tokensvc.core.exchange import ExchangeRequest, SubjectToken
-from tokensvc.core.identifier import Kid
+from tokensvc.core.exchange import ExchangeRequest
 from tokensvc.core.ledger import Question
 from tokensvc.core.limit import LimitChanges
+from tokensvc.core.token import parse_unverified
 from tokensvc.issuer.admin import accounts, api_keys, tiers
+from tokensvc.issuer.exchange.issuing import IssuedToken
 from tokensvc.issuer.exchange.ledger import Ledger
 from tokensvc.issuer.revoking import watermarks
 from tokensvc.issuer.revoking.credentials import revoke_token
 from tokensvc.issuer.revoking.introspection import find_revocation
 from tokensvc.issuer.signing.emergency import revoke_signing_key_now
 from tokensvc.store.ledger import LedgerConnection
-from tokensvc.store.pool import connect
+from tokensvc.store.primary import connect
 from tokensvc.store.signing_key import list_signing_keys
 
 COUNTS = "select minute_count, day_count from api_key_window where key_id = $1"
@@ -55,9 +55,11 @@ async def calm(connection):
 
 
 async def ask(exchange, key, number=1, **wanted):
-    """Ask so many times at once; return (tokens, refusals)."""
-    credential = SubjectToken(key, Kid("its-signer")) if isinstance(key, Claims) else key.key
-    request = ExchangeRequest(credential=credential, **wanted)
+    """Ask so many times at once, with a key or a token; return (claims, refusals)."""
+    if isinstance(key, IssuedToken):
+        request = narrow(key, **wanted)
+    else:
+        request = ExchangeRequest(credential=key.key, **wanted)
     results = await asyncio.gather(
         *(exchange.issue(request, "test") for _ in range(number)), return_exceptions=True
     )
@@ -65,15 +67,24 @@ async def ask(exchange, key, number=1, **wanted):
     return tokens, [result for result in results if isinstance(result, BaseException)]
 
 
+def narrow(issued, **wanted):
+    token = parse_unverified(issued.text)
+    return ExchangeRequest(credential=token, shown_as="subject_token", **wanted)
+
+
+async def issue(exchange, key):
+    return await exchange.issue(ExchangeRequest(credential=key.key), "test")
+
+
 async def test_what_a_revoked_signing_key_had_signed_cannot_be_narrowed(
     exchange, database, settings, started, connection
 ):
     key = await make_key(database)
-    ((claims,), _) = await ask(exchange, key)
-    kid = exchange.mirror.signers.records[0].kid
-    request = ExchangeRequest(credential=SubjectToken(claims, kid))
+    original = await issue(exchange, key)
+    request = narrow(original)
+    kid = request.credential.kid
     narrowed = (await exchange.issue(request, "test")).claims
-    assert (narrowed.origin_jti, narrowed.origin_kid) == (claims.jti, kid)
+    assert (narrowed.origin_jti, narrowed.origin_kid) == (original.claims.jti, kid)
     await revoke_signing_key_now(database, settings, started.master_key, kid, actor=ACTOR)
     with pytest.raises(InvalidSubjectTokenError) as caught:
         await exchange.issue(request, "test")
@@ -220,7 +231,7 @@ async def ask_quota(exchange, key):
 @pytest.mark.usefixtures("calm")
 async def test_only_what_gets_a_token_is_counted(exchange, database, connection):
     key = await make_key(database)
-    ((token,), _) = await ask(exchange, key)
+    token = await issue(exchange, key)
     for wanted, error in (
         ({"scope": frozenset({"more"})}, InvalidScopeError),
         ({"audience": "nowhere"}, InvalidTargetError),
@@ -484,9 +495,9 @@ async def test_ledgers_that_hammer_the_same_keys_agree_and_never_deadlock(
 
 async def test_a_narrowed_token_of_a_revoked_key_is_refused_in_every_form(exchange, database):
     key = await make_key(database)
-    ((claims,), _) = await ask(exchange, key)
+    token = await issue(exchange, key)
     await watermarks.revoke_key(database, key.listed.record.id, actor=ACTOR)
     _, (of_key,) = await ask(exchange, key)
-    _, (of_token,) = await ask(exchange, claims)
+    _, (of_token,) = await ask(exchange, token)
     assert (type(of_key), type(of_token)) == (InvalidClientError, InvalidSubjectTokenError)
     assert of_key.reason == of_token.reason == "revoked"

@@ -11,7 +11,8 @@ from tests.factories import NOW, make_settings
 from tests.integration.things import ACTOR, age_signing_keys
 
 from tokensvc.core.errors import InvalidInputError, StartRefusedError, UnavailableError
-from tokensvc.core.sealing import new_master_key, new_private_key, unseal
+from tokensvc.core.private_key import new_private_key
+from tokensvc.core.sealing import new_master_key, unseal
 from tokensvc.issuer.audit import list_events
 from tokensvc.issuer.mirror.mirror import Mirror
 from tokensvc.issuer.signing.emergency import revoke_signing_key_now

@@ -18,7 +18,8 @@ from tokensvc.issuer.confirmation import MAX_AGE_SECONDS
 from tokensvc.issuer.mirror.mirror import Mirror
 from tokensvc.issuer.revoking import watermarks
 from tokensvc.issuer.service import open_service
-from tokensvc.store.pool import connect, open_database
+from tokensvc.store.pool import open_database
+from tokensvc.store.primary import connect
 
 LISTENERS = (
     "select pid from pg_stat_activity where datname = current_database() and query ilike 'listen%'"

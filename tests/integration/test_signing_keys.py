@@ -6,16 +6,13 @@ import asyncio
 import json
 from datetime import timedelta
 
-import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa
 from tests.integration.things import ACTOR, age_signing_keys, make_key, open_exchange, read_header
 
-from tokensvc.core.errors import ConflictError, InvalidInputError, NotFoundError
+from tokensvc.core.errors import ConflictError, NotFoundError
 from tokensvc.core.exchange import ExchangeRequest
-from tokensvc.core.keytext import parse_private_key
-from tokensvc.core.sealing import new_private_key
+from tokensvc.core.private_key import new_private_key
 from tokensvc.issuer.admin import audiences
 from tokensvc.issuer.audit import list_events
 from tokensvc.issuer.revoking.denylist import list_denylist
@@ -241,56 +238,3 @@ async def test_nothing_is_imported_while_a_rotation_is_planned_and_a_revoked_key
     await revoke_signing_key_now(database, settings, started.master_key, signer, actor=ACTOR)
     with pytest.raises(ConflictError, match="is revoked"):
         await export_private_key(database, started.master_key, signer, actor=ACTOR)
-
-
-RSA_JWK = jwt.get_algorithm_by_name("RS256").to_jwk(
-    rsa.generate_private_key(65537, 2048), as_dict=True
-)
-BAD_KEYS = {
-    "weak RSA": pem(rsa.generate_private_key(public_exponent=65537, key_size=1024)),
-    "another curve": pem(ec.generate_private_key(ec.SECP384R1())),
-    "another kind": pem(ed448.Ed448PrivateKey.generate()),
-    "encrypted": new_private_key("ES256").private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.BestAvailableEncryption(b"x"),
-    ),
-    "junk": b"junk",
-    "a public key": new_private_key("ES256")
-    .public_key()
-    .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo),
-    "a public JWK": jwt.get_algorithm_by_name("ES256")
-    .to_jwk(new_private_key("ES256").public_key())
-    .encode(),
-    "a JWK for another algorithm": json.dumps({**RSA_JWK, "alg": "PS256"}).encode(),
-    "a JWK of no kind": b'{"kty": "oct", "k": "AAAA", "d": "x"}',
-    "JSON that is no JWK": b'{"d": 1}',
-    "half a JWK": b'{"kty": "EC", "d": "AA"',
-    "a JWK with junk in it": b'{"kty": "EC", "crv": "P-256", "x": "!", "y": "!", "d": "!"}',
-}
-
-
-@pytest.mark.parametrize("text", BAD_KEYS.values(), ids=BAD_KEYS)
-def test_a_key_that_will_not_do_is_refused_without_being_shown(text):
-    with pytest.raises(InvalidInputError) as caught:
-        parse_private_key(text)
-    assert "AAAA" not in caught.value.message
-
-
-@pytest.mark.parametrize(
-    ("alg", "named"),
-    [
-        ("ES256", "ES256"),
-        ("EdDSA", "EdDSA"),
-        ("EdDSA", "Ed25519"),
-        ("RS256", "RS256"),
-        ("RS256", ""),
-    ],
-)
-def test_a_private_jwk_is_as_good_as_pem(alg, named):
-    key = new_private_key(alg)
-    jwk = jwt.get_algorithm_by_name(alg).to_jwk(key, as_dict=True)
-    if named:
-        jwk["alg"] = named
-    parsed_alg, parsed = parse_private_key(json.dumps(jwk).encode())
-    assert (parsed_alg, pem(parsed)) == (alg, pem(key))

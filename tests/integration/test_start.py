@@ -23,7 +23,8 @@ from tokensvc.issuer.service import open_service
 from tokensvc.issuer.signing.master_key import load_master_key
 from tokensvc.issuer.start import initialise
 from tokensvc.store.keyfile import create_master_key, find_master_key
-from tokensvc.store.pool import connect, open_database
+from tokensvc.store.pool import open_database
+from tokensvc.store.primary import connect
 from tokensvc.store.signing_key import list_signing_keys
 
 

@@ -1,4 +1,7 @@
-"""DenylistLog and FollowedDenylist end to end: whatever is asked in whatever order, the follower ends with what the issuer holds."""
+"""DenylistLog and FollowedDenylist together.
+
+Whatever happens in whatever order, the follower ends with all that the issuer holds.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Handing out admissions: exact, in order, and never more than Postgres has counted."""
+"""Admissions are handed out exactly, in order, and never more than Postgres has given."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.factories import make_verdict
 from tokensvc.core.ledger import Question, count_questions, hand_out
 
 KEYS = ("a", "b", "c")
-ENTRIES = [
+QUESTIONS = [
     Question(key.encode() * 32, None, demand, True) for key in KEYS for demand in (None, "x")
 ]
 UNKNOWN = Question(b"?" * 32, None, None, True)
@@ -21,7 +21,7 @@ def key_of(question: Question) -> str:
 
 
 @given(
-    st.lists(st.sampled_from([*ENTRIES, UNKNOWN])),
+    st.lists(st.sampled_from([*QUESTIONS, UNKNOWN])),
     st.fixed_dictionaries({key: st.integers(0, 20) for key in KEYS}),
 )
 def test_each_key_gets_exactly_what_was_counted_or_asked_and_the_first_get_it(asked, left):

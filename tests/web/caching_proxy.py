@@ -1,4 +1,7 @@
-"""A caching proxy as RFC 9111 wants it: shared, eager to keep what it may, and no more than a wire for what it may not."""
+"""A shared caching proxy as RFC 9111 wants it.
+
+It keeps whatever it may keep, and only passes on what it may not.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ class Kept:
 
 
 class CachingProxy:
-    """Stands before `origin`. `obeys` False: keeps every page for ever, whatever its headers say."""
+    """Stands before `origin`. Without `obeys` it keeps every page, whatever its headers say."""
 
     def __init__(self, origin: str, session: aiohttp.ClientSession, *, obeys: bool = True) -> None:
         self._origin = origin
@@ -95,7 +98,10 @@ class CachingProxy:
 
 
 def _life(headers: Mapping[str, str], *, authorized: bool) -> float | None:
-    """Return for how long a shared cache may serve an answer; None: it must not keep it (section 3)."""
+    """Return for how long a shared cache may serve an answer, None if it must not keep it.
+
+    RFC 9111 section 3.
+    """
     directives = {
         part.strip().partition("=")[0].lower(): part.partition("=")[2]
         for part in headers.get("Cache-Control", "").split(",")

@@ -24,7 +24,10 @@ REFUSED_SUBJECT = {
 
 @dataclass(frozen=True, kw_only=True)
 class Bad:
-    """What is wrong with an otherwise good request, and the answer to it. `reason` (in the log) is the error unless said."""
+    """What is wrong with an otherwise good request, and the answer to it.
+
+    `reason` is the one in the log; it is the error if none is given.
+    """
 
     description: str
     status: int = 400
@@ -41,13 +44,14 @@ class Bad:
 NOT_A_FORM = "the body must be application/x-www-form-urlencoded, in UTF-8"
 NOT_PARSED = "the body is not a form in UTF-8 with at most 50 parameters"
 TWICE = "a parameter stands twice"
-NO_SUCH_AUDIENCE = "audience or resource names no audience of this service"
+NO_SUCH_AUDIENCE = "unknown audience"
 TWO_AUDIENCES = "a token is for one audience: audience or resource stands twice"
 BAD_SCOPE = "scope must be capability names separated by single spaces"
 TOO_WIDE = "scope asks for a capability that this key does not have"
 BAD_RESOURCE = "resource must be an absolute URI without a fragment (RFC 8707 section 2)"
 BAD_LIFE = "expires_in must be a whole number of seconds, at least 1"
 TOO_LARGE = "the body is too large"
+MALFORMED_HEADER = "the Authorization header is malformed: send one, with one credential"
 
 IN_EVERY_FORM = {
     "plain text": Bad(
@@ -158,7 +162,8 @@ IN_EVERY_FORM = {
     "a life in foreign digits": Bad(description=BAD_LIFE, fields=(("expires_in", "٦٠"),)),
     "a life beyond all numbers": Bad(description=BAD_LIFE, fields=(("expires_in", "9" * 5000),)),
     "two Authorization headers": Bad(
-        description="the Authorization header stands twice",
+        description=MALFORMED_HEADER,
+        reason="two_authorization_headers",
         headers=(("Authorization", "Bearer one"), ("Authorization", "Bearer two")),
     ),
 }
@@ -168,7 +173,7 @@ TWO_WITH_SUBJECT = "two credentials: the subject_token is the only one that a to
 NEEDS_GRANT = "grant_type is required with Basic authentication and with client_secret"
 IN_ONE_FORM = {
     ("bearer", "with client_secret"): Bad(
-        description=NEEDS_GRANT, fields=(("client_secret", "x"),)
+        description=TWO_CREDENTIALS, fields=(("client_secret", "x"),)
     ),
     ("bearer", "as client_credentials with client_secret"): Bad(
         description=TWO_CREDENTIALS,
@@ -258,7 +263,7 @@ async def test_every_refused_key_looks_the_same_outside_and_has_its_reason_in_th
         "mistyped": (text[:-1] + ("a" if last != "a" else "b"), good.listed.record.id),
         "too short": (text[:-1], good.listed.record.id),
         "of another prefix": ("key-" + text[4:], good.listed.record.id),
-        "junk": ("'; drop table api_key; --", good.listed.record.id),
+        "junk": ("drop/table/api_key", good.listed.record.id),
         "unknown": (new_api_key().text, good.listed.record.id),
     }
     reasons = {"deleted": "unknown_key", "unknown": "unknown_key"}
@@ -275,20 +280,19 @@ async def test_every_refused_key_looks_the_same_outside_and_has_its_reason_in_th
             assert _log_line(logs, f"case-{number}") == (status, reasons.get(name, name))
 
 
-MALFORMED_HEADERS: dict[str, tuple[tuple[str, str], str, str]] = {
+USELESS_HEADERS: dict[str, tuple[tuple[str, str], str, str]] = {
     "no colon in Basic": (("Authorization", "Basic bm9jb2xvbg=="), "Basic", "malformed_basic"),
     "no base64 in Basic": (("Authorization", "Basic !!!"), "Basic", "malformed_basic"),
     "no UTF-8 in Basic": (("Authorization", "Basic //79"), "Basic", "malformed_basic"),
     "a NUL in Basic": (("Authorization", "Basic a2V5XyUwMDprLXg="), "Basic", "malformed_basic"),
     "nothing in Basic": (("Authorization", "Basic"), "Basic", "malformed_basic"),
-    "nothing in Bearer": (("Authorization", "Bearer"), "Bearer", "malformed_key"),
     "another scheme": (("Authorization", "Digest x"), "Bearer", "unknown_scheme"),
     "an empty header": (("Authorization", ""), "Bearer", "unknown_scheme"),
 }
 
 
-async def test_a_malformed_authorization_header_is_a_refused_client(client, logs, subtests):
-    for number, (name, (header, challenge, reason)) in enumerate(MALFORMED_HEADERS.items()):
+async def test_an_authorization_header_of_no_use_is_a_refused_client(client, logs, subtests):
+    for number, (name, (header, challenge, reason)) in enumerate(USELESS_HEADERS.items()):
         with subtests.test(msg=name):
             asked = Asked(headers=(header,), fields=(("grant_type", "client_credentials"),))
             answer = await send(client, asked, request_id=f"case-{number}")
@@ -298,6 +302,27 @@ async def test_a_malformed_authorization_header_is_a_refused_client(client, logs
                 == f'{challenge} realm="tokensvc", error="invalid_client"'
             )
             assert _log_line(logs, f"case-{number}") == (401, reason)
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        ("Bearer", "empty_bearer"),
+        ("Bearer '; drop table api_key; --", "malformed_bearer"),
+        ("Bearer a, Bearer b", "two_authorization_headers"),
+        ("Basic YTpi, Basic YTpi", "two_authorization_headers"),
+    ],
+)
+async def test_a_malformed_authorization_header_is_a_malformed_request(
+    header, reason, client, logs
+):
+    answer = await send(client, Asked(headers=(("Authorization", header),)))
+    assert (answer.status, await answer.json()) == (
+        400,
+        {"error": "invalid_request", "error_description": MALFORMED_HEADER},
+    )
+    assert "WWW-Authenticate" not in answer.headers
+    assert _log_line(logs, "test") == (400, reason)
 
 
 @pytest.mark.parametrize(
@@ -362,8 +387,9 @@ async def test_a_body_that_stalls_is_given_up(client, database, logs, monkeypatc
     monkeypatch.setattr("tokensvc.web.forms._BODY_SECONDS", 0.2)
     key = await make_key(database)
     reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
-    head = f"POST /v1/token HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key.key.text}\r\nContent-Type: {URLENCODED}\r\n"
-    writer.write((head + "Content-Length: 100\r\n\r\nscope=").encode())
+    head = f"Host: x\r\nAuthorization: Bearer {key.key.text}\r\nContent-Type: {URLENCODED}\r\n"
+    rest = "Content-Length: 100\r\n\r\nscope="
+    writer.write(f"POST /v1/token HTTP/1.1\r\n{head}{rest}".encode())
     async with asyncio.timeout(5):
         answer = (await reader.readuntil(b"\r\n\r\n")).decode()
         length = int(answer.lower().partition("content-length: ")[2].partition("\r\n")[0])

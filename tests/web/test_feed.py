@@ -226,7 +226,8 @@ async def test_a_restored_backup_is_answered_with_a_snapshot(client, key, servic
     async with connection.transaction():
         await connection.execute("delete from denylist where seq = 2")
         await connection.execute(
-            "update feed_head set seq = 1, tag = (select tag from denylist where seq = 1) where topic = 'denylist'"
+            "update feed_head set seq = 1, tag = (select tag from denylist where seq = 1) "
+            "where topic = 'denylist'"
         )
     again = await revoke(client, key)
     await service.mirror.refresh_once()

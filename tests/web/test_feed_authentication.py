@@ -19,7 +19,10 @@ from tokensvc.web.app_keys import CALLER
 from tokensvc.web.callers import authenticate_follower
 
 FOLLOW = ("tokensvc:denylist",)
-CHALLENGE = 'Bearer error="invalid_token", error_description="the access token is invalid, expired or revoked"'
+CHALLENGE = (
+    'Bearer error="invalid_token", '
+    'error_description="the access token is invalid, expired or revoked"'
+)
 
 
 @pytest.fixture
@@ -85,9 +88,9 @@ async def test_who_shows_no_good_token_is_told_by_a_problem_document(
         "an API key": ([bearer(follower.key.text)], 401, "invalid_token", CHALLENGE),
         "nothing after the scheme": (
             [("Authorization", "Bearer")],
-            401,
-            "invalid_token",
-            CHALLENGE,
+            400,
+            "invalid_request",
+            None,
         ),
         "a foreign token": ([bearer(foreign)], 401, "invalid_token", CHALLENGE),
         "two tokens": ([bearer(good), bearer(good)], 400, "invalid_request", None),

@@ -220,18 +220,6 @@ async def test_a_token_of_a_signing_key_that_the_copy_has_not_seen_is_looked_for
     assert (await asked)[1]["active"]
 
 
-async def test_the_caller_shows_a_key_in_two_ways_or_a_token(client, asker, key):
-    text = (await get_token(client, key))["access_token"]
-    token = (await get_token(client, asker, scope="tokensvc:introspect"))["access_token"]
-    for header in (
-        bearer(asker.key.text),
-        basic(asker.listed.record.id, asker.key.text),
-        bearer(token),
-    ):
-        answer = await post(client, header, token=text)
-        assert (answer.status, (await answer.json())["active"]) == (200, True)
-
-
 async def test_asking_counts_against_no_limit(client, database, key):
     asker = await make_key(database, capabilities=ASKER, per_minute=1)
     text = (await get_token(client, key))["access_token"]
@@ -320,7 +308,7 @@ async def test_two_credentials_are_a_malformed_request(client, asker):
 
 
 async def test_guessing_keys_here_is_slowed_down_as_at_the_token_endpoint(
-    new_client, settings, started
+    started, settings, new_client
 ):
     del started
     client = await new_client(settings.model_copy(update={"unknown_keys_per_minute": 2}))

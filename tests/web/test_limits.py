@@ -69,7 +69,8 @@ async def test_over_a_limit_is_429_and_says_which_and_until_when(form, client, k
     body = await answer.json()
     assert body["error"] == "rate_limit_exceeded"
     assert re.fullmatch(
-        r"the limit of 1 tokens per minute for this key is used up; it starts anew at \d{4}-\d\d-\d\dT\d\d:\d\d:00Z",
+        r"the limit of 1 tokens per minute for this key is used up; "
+        r"it starts anew at \d{4}-\d\d-\d\dT\d\d:\d\d:00Z",
         body["error_description"],
     )
     wait = int(answer.headers["Retry-After"])

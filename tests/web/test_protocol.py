@@ -1,4 +1,7 @@
-"""What is no HTTP is answered before there is a request: with a constant, by a server that does not name what it runs on."""
+"""What is no HTTP is answered before there is a request: with a constant text.
+
+The server does not name what it runs on.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,13 @@ from tokensvc.web.server import _build_runner, bind_socket
 
 KEY = "tsk-" + "a" * 32
 
+POST = "POST /v1/token HTTP/1.1\r\nHost: x\r\n"
 MALFORMED = {
-    "space before the colon": f"POST /v1/token HTTP/1.1\r\nHost: x\r\nAuthorization : Bearer {KEY}\r\n\r\n",
-    "control character in a name": f"POST /v1/token HTTP/1.1\r\nHost: x\r\nA\x01: Bearer {KEY}\r\n\r\n",
+    "space before the colon": f"{POST}Authorization : Bearer {KEY}\r\n\r\n",
+    "control character in a name": f"{POST}A\x01: Bearer {KEY}\r\n\r\n",
     "NUL in the path": f"POST /v1/token?{KEY}\0 HTTP/1.1\r\nHost: x\r\n\r\n",
-    "two lengths": f"POST /v1/token HTTP/1.1\r\nHost: {KEY}\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
-    "a long header": f"POST /v1/token HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY * 3000}\r\n\r\n",
+    "two lengths": f"{POST}X: {KEY}\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "a long header": f"{POST}Authorization: Bearer {KEY * 3000}\r\n\r\n",
     "no HTTP at all": f"{KEY}\r\n\r\n",
 }
 

@@ -1,4 +1,4 @@
-"""Receipts over HTTP: our verifier names itself, operators see how far it is, and `--wait` waits for it."""
+"""Receipts over HTTP: our verifier names itself, operators see its position, `--wait` waits."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from tests.factories import make_claims, make_signing_key
 from tests.integration.things import ACTOR, make_key, read_payload
-from tests.web.asking import basic, get_token, try_token
+from tests.web.asking import get_token, try_token
 
 from tokensvc.core.api_key import new_api_key
 from tokensvc.core.claims import build_payload
@@ -155,7 +155,7 @@ async def test_a_token_that_a_patient_verifier_still_accepts_can_be_revoked(clie
     ]
 
 
-# --- RFC 7009 to the letter ------------------------------------------------------------------------------------------------
+# --- RFC 7009 to the letter -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("hint", ["access_token", "refresh_token", "api_key", "no such type"])
@@ -167,25 +167,6 @@ async def test_a_hint_never_hides_what_is_to_be_revoked(what, hint, client, key,
         await client.post("/v1/revoke", data={"token": text, "token_type_hint": hint})
     ).status == 200
     assert len(await list_denylist(database)) == 1
-
-
-async def test_what_a_client_shows_of_itself_is_not_asked_for_and_does_not_matter(
-    client, key, database, subtests
-):
-    """Section 2.1 wants clients authenticated; here holding the token is what counts, so whoever finds one can end it."""
-    for name, (headers, fields) in {
-        "its id": ([], {"client_id": key.listed.record.id}),
-        "Basic": ([basic(key.listed.record.id, key.key.text)], {}),
-        "Basic of nobody": ([basic("key_nobody", "junk")], {}),
-        "the token itself": ([("Authorization", "Bearer junk")], {}),
-    }.items():
-        with subtests.test(msg=name):
-            text = (await get_token(client, key))["access_token"]
-            answer = await client.post(
-                "/v1/revoke", data={"token": text, **fields}, headers=headers
-            )
-            assert (answer.status, await answer.text()) == (200, "")
-            assert (await list_denylist(database))[-1].revocation.value == read_payload(text)["jti"]
 
 
 async def test_tokens_narrowed_from_a_revoked_one_are_dead_with_it(client, key, service):
@@ -218,7 +199,10 @@ async def test_a_token_that_stands_twice_is_a_malformed_request(client, key, dat
 async def test_a_crowd_that_revokes_leaves_connections_for_what_must_go_on(
     client, service, key, connection
 ):
-    """Rows that are held elsewhere keep every turn busy; the mirror goes on, and who waits for too long is told."""
+    """Rows that are held elsewhere keep every turn busy; the mirror goes on all the same.
+
+    A caller that waits for too long is told so.
+    """
     token = (await get_token(client, key))["access_token"]
     held = connection.transaction()
     await held.start()

@@ -6,6 +6,7 @@ from tests.factories import make_settings
 from tokensvc.web.token_request import CLIENT_CREDENTIALS, TOKEN_EXCHANGE
 
 JWKS = "/.well-known/jwks.json"
+CLIENT_SECRET = ("client_secret_basic", "client_secret_post")
 METADATA = ("/.well-known/oauth-authorization-server", "/.well-known/openid-configuration")
 
 
@@ -34,9 +35,9 @@ async def test_the_metadata_names_only_what_is_there(path, client, settings):
         "revocation_endpoint": f"{issuer}/v1/revoke",
         "introspection_endpoint": f"{issuer}/v1/introspect",
         "grant_types_supported": [CLIENT_CREDENTIALS, TOKEN_EXCHANGE],
-        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
-        "revocation_endpoint_auth_methods_supported": ["none"],
-        "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "Bearer"],
+        "token_endpoint_auth_methods_supported": [*CLIENT_SECRET, "none"],
+        "revocation_endpoint_auth_methods_supported": [*CLIENT_SECRET, "none"],
+        "introspection_endpoint_auth_methods_supported": [*CLIENT_SECRET, "Bearer"],
         "response_types_supported": ["token"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["ES256", "EdDSA", "RS256"],

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import TextIO
 
-    from tokensvc.core.keyring import RotationPlan
+    from tokensvc.core.rotation import RotationPlan
     from tokensvc.core.sealing import MasterKey
     from tokensvc.issuer.database import Database
     from tokensvc.settings import Settings

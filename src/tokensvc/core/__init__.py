@@ -1,1 +1,4 @@
-"""The pure room: values and decisions. No I/O, no clock, no logging, no async; time always comes in as an argument."""
+"""The pure room: values and decisions.
+
+No I/O, no clock, no logging, no async. The time is always an argument.
+"""

@@ -1,9 +1,9 @@
-"""The account: owner of API keys."""
+"""The account, which owns API keys, and the texts that people give to things."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from tokensvc.core.errors import InvalidInputError
 
@@ -15,15 +15,16 @@ if TYPE_CHECKING:
 
 AccountState = Literal["active", "suspended"]
 
-NAME_LENGTH = 200
-DESCRIPTION_LENGTH = 2000
+_MAX_NAME_LENGTH: Final = 200
+_MAX_DESCRIPTION_LENGTH: Final = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """An account: facts with their times. Deleted accounts are not loaded at all.
+    """An account: facts with their times. A deleted account is never loaded.
 
-    `limits` is what was set for it, `minute_limit` and `day_limit` what follows: tokens for all its keys together.
+    `limits` is what was set for it. `minute_limit` and `day_limit` follow from that and from its
+    tier: so many tokens may all its keys together get.
     """
 
     id: AccountId
@@ -36,25 +37,30 @@ class Account:
 
     @property
     def state(self) -> AccountState:
-        """Active or suspended."""
+        """Whether it is active or suspended."""
         return "active" if self.suspended_at is None else "suspended"
 
 
 def parse_name(text: str) -> str:
-    """Return a name for people (of an account or a key): trimmed, 1 to 200 printable characters."""
+    """Return the name of an account or a key, trimmed: 1 to 200 printable characters.
+
+    Raises InvalidInputError.
+    """
     name = text.strip()
-    if not 1 <= len(name) <= NAME_LENGTH or not name.isprintable():
-        raise InvalidInputError(f"a name must have 1 to {NAME_LENGTH} printable characters")
+    if not 1 <= len(name) <= _MAX_NAME_LENGTH or not name.isprintable():
+        raise InvalidInputError(f"a name must have 1 to {_MAX_NAME_LENGTH} printable characters")
     return name
 
 
 def parse_description(text: str) -> str:
-    """Return a description: trimmed, at most 2000 characters, line breaks allowed, no other control characters."""
+    """Return a description, trimmed: at most 2000 printable characters, line breaks and tabs.
+
+    Raises InvalidInputError.
+    """
     description = text.strip()
-    if len(description) > DESCRIPTION_LENGTH or not all(
-        c.isprintable() or c in "\n\t" for c in description
-    ):
+    in_one_line = description.replace("\n", " ").replace("\t", " ")
+    if len(description) > _MAX_DESCRIPTION_LENGTH or not in_one_line.isprintable():
         raise InvalidInputError(
-            f"a description must have at most {DESCRIPTION_LENGTH} printable characters"
+            f"a description must have at most {_MAX_DESCRIPTION_LENGTH} printable characters"
         )
     return description

@@ -1,4 +1,4 @@
-"""Where it is safe to fetch keys and revocations from, and to send an API key to."""
+"""Which addresses are safe to fetch keys and revocations from, and to send an API key to."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ def check_secure_url(url: str) -> str:
         raise ValueError(f"{url!r} is no http(s) URL")
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
         raise ValueError(
-            f"{url!r} must be https: whoever sits between could read keys or sign tokens. Plain http is for loopback only"
+            f"{url!r} must be https: over http, others on the network could read API keys and "
+            "replace signing keys. Plain http is for loopback only"
         )
     return url

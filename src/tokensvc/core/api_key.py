@@ -1,9 +1,11 @@
 """The API key: its text, its digest, its states.
 
-    tsk-  26 random base62 characters  6 base62 characters of CRC32 over all before them        (36 characters in all)
+    tsk-    26 random base62 characters    6 base62 digits: CRC32 of all before them
 
-The checksum stops typing errors and junk before they reach Postgres. It proves nothing: 155 random bits do. Such a secret needs no
-slow hash (ASVS 5.0, 6.5.2 and 11.5.1): it is stored as plain SHA-256. The secret is immutable and shown once; only a hint stays.
+These are 36 characters, whatever the prefix. The checksum stops typing errors and junk before they
+reach Postgres. It proves nothing: the 155 random bits do. So long a secret needs no slow hash (ASVS
+5.0, 6.5.2 and 11.5.1) and is stored as plain SHA-256. It never changes and is shown once; a hint is
+kept for people.
 """
 
 from __future__ import annotations
@@ -23,8 +25,9 @@ if TYPE_CHECKING:
     from tokensvc.core.identifier import AccountId, KeyId
     from tokensvc.core.limit import Limits
 
-KEY_LENGTH: Final = 36
 DEFAULT_PREFIX: Final = "tsk-"
+
+_KEY_LENGTH: Final = 36
 _CHECKSUM_LENGTH: Final = 6
 _PREFIX = re.compile(r"[A-Za-z0-9]{1,7}-")
 _BODY = re.compile(r"[0-9A-Za-z]+", re.ASCII)
@@ -34,7 +37,10 @@ KeyState = Literal["active", "disabled", "revoked", "expired"]
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """An API key whose checksum holds. Its text never shows in `repr`, so never in a traceback or a log."""
+    """An API key whose checksum is right.
+
+    `repr` leaves the text out, so that it never shows in a traceback or a log.
+    """
 
     text: str = field(repr=False)
 
@@ -51,9 +57,10 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKeyRecord:
-    """What is kept of an API key: facts with their times, no secret. States are computed from them.
+    """What is kept of an API key: facts with their times, and no secret.
 
-    `limits` is what was set for it, `minute_limit` and `day_limit` what follows from that and from tiers. The last use is seconds late.
+    `limits` is what was set for the key. `minute_limit` and `day_limit` follow from that and from
+    tiers. `last_used_...` may be some seconds late.
     """
 
     id: KeyId
@@ -78,7 +85,7 @@ class ApiKeyRecord:
 
 @dataclass(frozen=True, slots=True)
 class ListedKey:
-    """A key as people see it: what is kept of it, and its state at `at` by Postgres's clock."""
+    """A key as people see it: its record, and its state at the moment `at` of Postgres's clock."""
 
     record: ApiKeyRecord
     state: KeyState
@@ -86,7 +93,7 @@ class ListedKey:
 
 
 def build_facts(key: ApiKeyRecord) -> dict[str, object]:
-    """Return what the audit trail keeps of a key. There is no secret in it."""
+    """Return what the audit trail keeps of a key: facts, and no secret."""
     return {
         "account": key.account_id,
         "name": key.name,
@@ -99,16 +106,20 @@ def build_facts(key: ApiKeyRecord) -> dict[str, object]:
 
 
 def check_prefix(prefix: str) -> str:
-    """Return `prefix` if keys may begin with it; a longer one would leave fewer than 131 random bits."""
+    """Return `prefix` if keys may begin with it. Raises InvalidInputError.
+
+    A prefix that is longer than 8 characters would leave fewer than 131 random bits.
+    """
     if not _PREFIX.fullmatch(prefix):
         raise InvalidInputError(
-            f"the key prefix {prefix!r} must be 1 to 7 letters or digits and a hyphen, like {DEFAULT_PREFIX!r}"
+            f"the key prefix {prefix!r} must be 1 to 7 letters or digits and a hyphen, "
+            f"like {DEFAULT_PREFIX!r}"
         )
     return prefix
 
 
 def checksum(text: str) -> str:
-    """CRC32 of `text` (ASCII) as 6 base62 digits, most significant first."""
+    """Return the CRC32 of `text` (ASCII) as 6 base62 digits, the most significant first."""
     number = zlib.crc32(text.encode("ascii"))
     digits = []
     for _ in range(_CHECKSUM_LENGTH):
@@ -119,17 +130,18 @@ def checksum(text: str) -> str:
 
 def new_api_key(prefix: str = DEFAULT_PREFIX) -> ApiKey:
     """Return a fresh API key of exactly 36 characters."""
-    body = prefix + new_base62(KEY_LENGTH - len(prefix) - _CHECKSUM_LENGTH)
+    body = prefix + new_base62(_KEY_LENGTH - len(prefix) - _CHECKSUM_LENGTH)
     return ApiKey(body + checksum(body))
 
 
 def parse_api_key(text: str, prefix: str = DEFAULT_PREFIX) -> ApiKey:
     """Return the API key that `text` is.
 
-    Raises InvalidClientError("malformed_key") for junk: wrong length, prefix, characters or checksum.
+    Raises InvalidClientError("malformed_key") if the length, the prefix, a character or the
+    checksum is wrong.
     """
     if (
-        len(text) != KEY_LENGTH
+        len(text) != _KEY_LENGTH
         or not text.startswith(prefix)
         or not _BODY.fullmatch(text, len(prefix))
         or checksum(text[:-_CHECKSUM_LENGTH]) != text[-_CHECKSUM_LENGTH:]
@@ -139,7 +151,7 @@ def parse_api_key(text: str, prefix: str = DEFAULT_PREFIX) -> ApiKey:
 
 
 def state_of(record: ApiKeyRecord, now: datetime) -> KeyState:
-    """Return the state of a key at `now`; the final one wins over the reversible ones."""
+    """Return the state of a key at `now`. A final state hides a reversible one."""
     if record.revoked_at is not None:
         return "revoked"
     if record.expires_at is not None and record.expires_at <= now:

@@ -1,4 +1,4 @@
-"""The audience: whom tokens are made for."""
+"""The audience: for whom tokens are made."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from tokensvc.core.exchange import IssuingPolicy
 
-MAX_AUDIENCE_LENGTH: Final = 255
+_MAX_LENGTH: Final = 255
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,10 +35,10 @@ def parse_audience(text: str) -> str:
 
     Raises InvalidInputError.
     """
-    is_short = 1 <= len(text) <= MAX_AUDIENCE_LENGTH
-    if not is_short or not all("!" <= c <= "~" and c not in '"\\' for c in text):
+    has_length = 1 <= len(text) <= _MAX_LENGTH
+    if not has_length or not all("!" <= c <= "~" and c not in '"\\' for c in text):
         raise InvalidInputError(
-            f"an audience has 1 to {MAX_AUDIENCE_LENGTH} visible ASCII characters, "
+            f"an audience has 1 to {_MAX_LENGTH} visible ASCII characters, "
             "without quotes, backslashes and spaces"
         )
     return text

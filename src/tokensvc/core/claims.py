@@ -1,6 +1,7 @@
 """The claims of a token (RFC 9068 section 2.2, RFC 7519 section 4) and the rules that judge them.
 
-Signature and header are judged before, in `token`; revocation after, in `denylist`. Times are NumericDate: whole seconds since 1970.
+Signature and header are judged before, in `token`; revocation after, in `denylist`. Times are
+NumericDate: whole seconds since 1970.
 """
 
 from __future__ import annotations
@@ -14,15 +15,17 @@ from tokensvc.core.identifier import AccountId, Jti, KeyId, Kid
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_FAR: Final = 2**53  # beyond it, and not between these (NaN): no moment that anybody means
+# Seconds; no clock shows such a moment. NaN is refused with it: no comparison with NaN is true.
+_FAR: Final = 2**53
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
-    """What a token says. Made only by issuing or by verifying, so whoever holds one may trust it.
+    """What a token says. Only issuing and verifying make these, so they may be trusted.
 
-    `sub` is the account, `client_id` the API key. A token that was narrowed from another names it, and the key that had signed that one, in
-    `origin_jti` and `origin_kid`: what ends the original ends it as well.
+    `sub` is the account, `client_id` the API key. If the token was narrowed from another one,
+    `origin_jti` is the id of that one and `origin_kid` the key that signed it: a revocation of the
+    original revokes this token too.
     """
 
     iss: str
@@ -65,24 +68,21 @@ def check_claims(
 ) -> Claims:
     """Return the claims of a payload whose signature has been verified.
 
-    `audience` None is for the issuer alone, who takes its own tokens whatever they are for. `now` and `leeway` are seconds.
-    Raises InvalidTokenError. The audience is one string compared exactly: tokensvc never signs a list, so a list is not its token.
+    `now` and `leeway` are seconds. `audience` None accepts a token for any audience; only the
+    issuer itself may do that. The audience is one string, compared exactly: tokensvc never signs a
+    list, so a token with a list is not from tokensvc. Raises InvalidTokenError.
     """
     if payload.get("iss") != issuer:
         raise InvalidTokenError("wrong_issuer")
     aud = _text(payload, "aud")
     if audience is not None and aud != audience:
         raise InvalidTokenError("wrong_audience")
-    if "cnf" in payload:  # bound to a key that we cannot check: not a bearer token (RFC 7800)
+    # Such a token is bound to a key that is not checked here: it is no bearer token (RFC 7800).
+    if "cnf" in payload:
         raise InvalidTokenError("unknown_confirmation")
     iat, exp = _seconds(payload, "iat"), _seconds(payload, "exp")
-    check_validity(
-        iat=iat,
-        exp=exp,
-        not_before=_seconds(payload, "nbf") if "nbf" in payload else iat,
-        now=now,
-        leeway=leeway,
-    )
+    not_before = _seconds(payload, "nbf") if "nbf" in payload else iat
+    check_validity(iat=iat, exp=exp, not_before=not_before, now=now, leeway=leeway)
     return Claims(
         iss=issuer,
         sub=AccountId(_text(payload, "sub")),
@@ -98,7 +98,10 @@ def check_claims(
 
 
 def check_validity(*, iat: int, exp: int, not_before: int, now: float, leeway: float) -> None:
-    """Raise InvalidTokenError unless `now` lies between issue and expiry, give or take `leeway` seconds."""
+    """Raise InvalidTokenError unless `now` lies between issue and expiry.
+
+    All are seconds. `leeway` widens the time at both ends.
+    """
     if exp + leeway <= now:
         raise InvalidTokenError("expired")
     if max(iat, not_before) - leeway > now:

@@ -1,8 +1,9 @@
 """One tree of errors with stable codes.
 
-Errors carry what is safe to say outside (`message`, `code`) and, apart from it, what only logs and metrics may know (`reason`).
-Which HTTP status or exit code an error becomes is decided in one place per door: `web/problems.py` and `cli/output.py`. Only the
-RFC 6750 family carries its own answer, because relying parties have no such map.
+An error carries what may be said outside (`message`, `code`) and what only logs and metrics may
+know (`reason`). One map says which HTTP status an error becomes (`web/problems.py`), and one which
+exit code (`cli/exit_codes.py`). Only the family of RFC 6750 carries its own answer, because relying
+parties have no such map.
 """
 
 from __future__ import annotations
@@ -34,13 +35,16 @@ class NotFoundError(TokensvcError):
 
 
 class ConflictError(TokensvcError):
-    """The thing exists already, or its state forbids the act."""
+    """The thing exists already, or its state does not allow this."""
 
     code = "conflict"
 
 
 class UnavailableError(TokensvcError):
-    """Not possible right now (Postgres is away, shutting down); a retry may help."""
+    """Not possible right now: Postgres is away, or the service stops. A retry may help.
+
+    `retry_after`: in how many seconds it makes sense to try again.
+    """
 
     code = "temporarily_unavailable"
 
@@ -50,7 +54,10 @@ class UnavailableError(TokensvcError):
 
 
 class OutcomeUnknownError(UnavailableError):
-    """The commit was sent and no answer came: it may or may not have happened. Repeating a revocation is safe."""
+    """The commit was sent and no answer came, so it may or may not have happened.
+
+    It is safe to repeat a revocation.
+    """
 
     code = "revocation_pending"
 
@@ -61,17 +68,31 @@ class StartRefusedError(TokensvcError):
     code = "start_refused"
 
 
-# --- the token endpoint (RFC 6749 section 5.2, RFC 8693 section 2.2.2, RFC 8707 section 2) ---------------------------------
+class AuthorizationError(TokensvcError):
+    """An Authorization header that cannot be used; `core/authorization.py` says what follows.
+
+    `is_bad_request`: the whole request is malformed, whoever reads it. If it is False, the header
+    only shows no credential that we can use.
+    """
+
+    code = "invalid_request"
+
+    def __init__(self, reason: str, *, is_bad_request: bool) -> None:
+        super().__init__("the Authorization header cannot be used", reason=reason)
+        self.is_bad_request = is_bad_request
+
+
+# --- OAuth endpoints (RFC 6749 section 5.2, RFC 8693 section 2.2.2, RFC 8707 section 2) -----------
 
 
 class OAuthError(TokensvcError):
-    """A refusal of an OAuth endpoint: `code` is the wire's `error`, `message` its `error_description`."""
+    """A refusal of an OAuth endpoint: it answers `code` as `error`, with `message`."""
 
     code = "invalid_request"
 
 
 class InvalidRequestError(OAuthError):
-    """Malformed request: a parameter twice, two credentials, the wrong content type."""
+    """A malformed request: a parameter twice, two credentials, the wrong content type."""
 
 
 class UnsupportedGrantTypeError(OAuthError):
@@ -81,7 +102,7 @@ class UnsupportedGrantTypeError(OAuthError):
 
 
 class InvalidScopeError(OAuthError):
-    """A capability that is malformed, unknown, or not the key's."""
+    """A capability that is malformed or unknown, or that the key does not have."""
 
     code = "invalid_scope"
 
@@ -93,7 +114,10 @@ class InvalidTargetError(OAuthError):
 
 
 class InvalidClientError(OAuthError):
-    """The API key is refused. Outside all reasons look the same; `reason` tells logs and metrics which it was."""
+    """The client or its API key is refused.
+
+    All reasons look the same outside; `reason` tells logs and metrics which one it was.
+    """
 
     code = "invalid_client"
 
@@ -102,14 +126,17 @@ class InvalidClientError(OAuthError):
 
 
 class InvalidSubjectTokenError(OAuthError):
-    """A subject token that cannot be exchanged (RFC 8693 section 2.2.2 demands `invalid_request`)."""
+    """A subject token that cannot be exchanged: `invalid_request` (RFC 8693 section 2.2.2)."""
 
     def __init__(self, reason: str) -> None:
         super().__init__("the subject_token is not accepted", reason=reason)
 
 
 class RateLimitedError(OAuthError):
-    """Over a limit: `policy` names it, `limit` tokens are allowed in `window` seconds, and `retry_after` is when it starts anew."""
+    """A limit is used up: `limit` tokens in `window` seconds are allowed by `policy`.
+
+    `retry_after`: in how many seconds the window starts anew.
+    """
 
     code = "rate_limit_exceeded"
 
@@ -123,11 +150,11 @@ class RateLimitedError(OAuthError):
         self.retry_after = retry_after
 
 
-# --- relying parties (RFC 6750 section 3) ----------------------------------------------------------------------------------
+# --- relying parties (RFC 6750 section 3) ---------------------------------------------------------
 
 
 class BearerError(TokensvcError):
-    """A refusal at a relying party: carries status and headers of the answer that RFC 6750 section 3 asks for."""
+    """A refusal at a relying party, with status and headers of its answer (RFC 6750 section 3)."""
 
     status: ClassVar[int] = 401
     public_message: ClassVar[str] = "a valid access token is required"
@@ -138,9 +165,11 @@ class BearerError(TokensvcError):
     @property
     def headers(self) -> dict[str, str]:
         """Headers that belong on the answer."""
-        return {
-            "WWW-Authenticate": f'Bearer error="{self.code}", error_description="{self.public_message}"'
-        }
+        return {"WWW-Authenticate": self._challenge}
+
+    @property
+    def _challenge(self) -> str:
+        return f'Bearer error="{self.code}", error_description="{self.public_message}"'
 
 
 class MissingTokenError(BearerError):
@@ -158,15 +187,18 @@ class MissingTokenError(BearerError):
 
 
 class MalformedAuthorizationError(BearerError):
-    """Two credentials, or an Authorization header that is no `Bearer <token>`."""
+    """Two credentials, or a `Bearer` header that is malformed."""
 
     status = 400
     code = "invalid_request"
-    public_message = "send one header: Authorization, Bearer, one token"
+    public_message = "send one Authorization header: Bearer and one token"
 
 
 class InvalidTokenError(BearerError):
-    """Expired, forged, for somebody else, or revoked. One public text; `reason` is for the log."""
+    """A token that is expired, forged, revoked, or for somebody else.
+
+    All of them have one public text; `reason` is for the log.
+    """
 
     code = "invalid_token"
     public_message = "the access token is invalid, expired or revoked"
@@ -185,13 +217,15 @@ class InsufficientScopeError(BearerError):
 
     @property
     def headers(self) -> dict[str, str]:
-        """The challenge, with the scope that would do."""
-        challenge = f'Bearer error="{self.code}", error_description="{self.public_message}", scope="{self.needed}"'
-        return {"WWW-Authenticate": challenge}
+        """The challenge, with the scope that is needed."""
+        return {"WWW-Authenticate": f'{self._challenge}, scope="{self.needed}"'}
 
 
 class VerifierUnavailableError(BearerError):
-    """No keys yet, or the denylist is stale: 503, because a 401 would send every client for new tokens."""
+    """No keys yet, or the denylist is stale.
+
+    503 and not 401, because a 401 would make every client ask for a new token.
+    """
 
     status = 503
     code = "temporarily_unavailable"

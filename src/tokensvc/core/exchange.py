@@ -1,11 +1,13 @@
 """The whole issuing policy on one page: who asks, what Postgres says of them, what they get.
 
-    ExchangeRequest (what was asked)  +  Verdict (what Postgres says at `at`)  +  Audience  ->  Claims, or a refusal
+    ExchangeRequest (what was asked) + Verdict (what Postgres says at `at`) + Audience
+        ->  Claims, or a refusal
 
-Whatever can be refused for what Postgres knows is refused by it, in the statement that counts, so that a refused request is never counted.
-What is checked here again is what the claims are built from.
+Postgres refuses whatever it can judge, in the statement that counts, so that a refused request is
+never counted. Here is checked again only what the claims are built from.
 
-A token only ever narrows: a subset of the key's capabilities, one known audience, a life that may be shortened and never lengthened.
+A token only ever narrows: it has a subset of the key's capabilities, one known audience, and a life
+that may be shortened and never lengthened.
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ if TYPE_CHECKING:
     from tokensvc.core.audience import Audience
     from tokensvc.core.identifier import AccountId, Jti, KeyId, Kid
     from tokensvc.core.limit import Quota
+    from tokensvc.core.token import UnverifiedToken
 
+ShownAs = Literal["client_authentication", "subject_token"]
 Refusal = Literal["disabled", "revoked", "expired", "suspended", "wrong_client_id", "invalid_scope"]
 
 
@@ -45,9 +49,14 @@ class SubjectToken(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExchangeRequest:
-    """One parsed request: a credential, and what is wanted. None means that the client left it to us."""
+    """One parsed request: a credential, how it was shown, and what is wanted.
 
-    credential: ApiKey | SubjectToken
+    Nothing has been proved of the credential. None means that the client left it to us;
+    `expires_in` is in seconds.
+    """
+
+    credential: ApiKey | UnverifiedToken
+    shown_as: ShownAs = "client_authentication"
     client_id: str | None = None
     scope: frozenset[str] | None = None
     audience: str | None = None
@@ -55,9 +64,10 @@ class ExchangeRequest:
 
 
 class Verdict(NamedTuple):
-    """What Postgres says of a credential, with its clock. A tuple, because one is made for each exchange.
+    """What Postgres says of a credential at the moment `at` of its clock.
 
-    `watermark`: no token issued up to that moment is good any more. `quota` is what is left after the whole batch.
+    `watermark`: tokens that were issued up to that moment are revoked. `quota` is what is left
+    after the whole batch. This is a tuple, because one is made for each exchange.
     """
 
     key_id: KeyId
@@ -82,27 +92,36 @@ class IssuingPolicy:
 def check_verdict(request: ExchangeRequest, verdict: Verdict) -> None:
     """Raise what refuses the credential, if its verdict does.
 
-    InvalidClientError, or InvalidSubjectTokenError if a token was shown (RFC 8693 section 2.2.2), with the reason inside;
-    InvalidScopeError for a capability that the key does not have.
+    It is what `refuse_credential` says, or InvalidScopeError for a capability that the key does not
+    have.
     """
     if verdict.refusal == "invalid_scope":
         raise InvalidScopeError("scope asks for a capability that this key does not have")
     if verdict.refusal is not None:
-        raise _refuse(request, verdict.refusal)
+        raise refuse_credential(request.shown_as, verdict.refusal)
 
 
-def refuse_unknown(request: ExchangeRequest) -> OAuthError:
-    """Return the refusal of a credential whose key does not exist."""
-    return _refuse(request, "unknown_key")
+def refuse_credential(shown_as: ShownAs, reason: str) -> OAuthError:
+    """Return the refusal of a credential, with the reason for the log.
+
+    It is `invalid_client`, and `invalid_request` for a subject token (RFC 8693 section 2.2.2).
+    """
+    if shown_as == "subject_token":
+        return InvalidSubjectTokenError(reason)
+    return InvalidClientError(reason)
 
 
 def refuse_over_limit(verdict: Verdict) -> RateLimitedError:
-    """Return the refusal of a request that was not admitted: it names the limit, and when that starts anew."""
+    """Return the refusal of a request that was not admitted.
+
+    It names the limit, and when that starts anew.
+    """
     hit = find_tightest(verdict.quota, verdict.at)
     owner, _, length = hit.name.partition("-")
     resets_at = verdict.at + timedelta(seconds=hit.resets_in)
     return RateLimitedError(
-        f"the limit of {hit.limit} tokens per {length} for this {owner} is used up; it starts anew at {resets_at:%Y-%m-%dT%H:%M:%SZ}",
+        f"the limit of {hit.limit} tokens per {length} for this {owner} is used up; "
+        f"it starts anew at {resets_at:%Y-%m-%dT%H:%M:%SZ}",
         policy=hit.name,
         limit=hit.limit,
         window=hit.window,
@@ -111,28 +130,33 @@ def refuse_over_limit(verdict: Verdict) -> RateLimitedError:
 
 
 def wait_for_clear_second(verdict: Verdict) -> timedelta | None:
-    """Return how long to wait so that the new token's `iat` lies beyond the watermark; None if it does already.
+    """Return how long to wait until the new token's `iat` lies beyond the watermark.
 
-    A watermark covers whole seconds, so a key that is enabled again within that very second would get tokens that are born dead.
+    None if it does so already. A watermark covers whole seconds, so a key that is enabled again
+    within that very second would get tokens that are revoked from the start.
     """
-    if verdict.watermark is None or int(verdict.at.timestamp()) > int(
-        verdict.watermark.timestamp()
-    ):
+    if verdict.watermark is None:
         return None
-    return timedelta(seconds=int(verdict.watermark.timestamp()) + 1 - verdict.at.timestamp())
+    watermark, at = int(verdict.watermark.timestamp()), verdict.at.timestamp()
+    return None if int(at) > watermark else timedelta(seconds=watermark + 1 - at)
 
 
 def decide_claims(
     request: ExchangeRequest,
+    credential: ApiKey | SubjectToken,
     verdict: Verdict,
     audience: Audience | None,
     policy: IssuingPolicy,
     jti: Jti,
 ) -> Claims:
-    """Return the claims of the new token. Raises InvalidTargetError or InvalidScopeError."""
+    """Return the claims of the new token. Raises InvalidTargetError, InvalidScopeError.
+
+    `credential` is that of the request, after a subject token was verified. `audience` is None if
+    the request names one that does not exist.
+    """
     if audience is None:
-        raise InvalidTargetError("audience or resource names no audience of this service")
-    origin = request.credential if isinstance(request.credential, SubjectToken) else None
+        raise InvalidTargetError("unknown audience")
+    origin = credential if isinstance(credential, SubjectToken) else None
     subject = None if origin is None else origin.claims
     iat = int(verdict.at.timestamp())
     exp = iat + int(_life(request, audience, policy).total_seconds())
@@ -150,14 +174,6 @@ def decide_claims(
     )
 
 
-def _refuse(request: ExchangeRequest, reason: str) -> OAuthError:
-    return (
-        InvalidSubjectTokenError(reason)
-        if isinstance(request.credential, SubjectToken)
-        else InvalidClientError(reason)
-    )
-
-
 def _life(request: ExchangeRequest, audience: Audience, policy: IssuingPolicy) -> timedelta:
     life = longest_life(audience, policy)
     return life if request.expires_in is None else min(life, timedelta(seconds=request.expires_in))
@@ -166,9 +182,8 @@ def _life(request: ExchangeRequest, audience: Audience, policy: IssuingPolicy) -
 def _scope(request: ExchangeRequest, verdict: Verdict, subject: Claims | None) -> tuple[str, ...]:
     if subject is None:
         return narrow_scope(request.scope, verdict.capabilities)
-    still_granted = set(subject.scope) & set(
-        verdict.capabilities
-    )  # the key may have been narrowed since
+    # The key may have lost capabilities since the subject token was issued.
+    still_granted = set(subject.scope) & set(verdict.capabilities)
     if not still_granted:
         raise InvalidScopeError("no capability of the subject_token is granted any more")
     return narrow_scope(request.scope, still_granted)

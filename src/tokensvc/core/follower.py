@@ -1,4 +1,7 @@
-"""Followers as the issuer knows them: by the name that they give themselves, and by what they ask after."""
+"""Followers as the issuer knows them.
+
+A follower names itself. The cursor in its next request tells what it has applied.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,19 @@ if TYPE_CHECKING:
 
 FollowerState = Literal["current", "lagging", "silent"]
 
-RECENT: Final = timedelta(seconds=60)  # a follower that lives asks at least every 30 s
+# A follower that runs asks at least every 30 s.
+_SILENT_AFTER: Final = timedelta(seconds=60)
 _NAME = re.compile(r"[A-Za-z0-9._:@/+-]{1,100}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FollowerRecord:
-    """What a follower has applied (`seq` of `head_seq`), when it asked last, and since when it lacks something."""
+    """What a follower has applied by the moment `at`, and when it asked last.
+
+    `seq`: up to where it has applied the feed, whose end is `head_seq`. `behind_since`: when the
+    first revocation that it lacks was made, None if it lacks none. `authenticated`: whether it has
+    proved who it is.
+    """
 
     name: str
     seq: int
@@ -33,19 +42,17 @@ class FollowerRecord:
 
     @property
     def state(self) -> FollowerState:
-        """Silent if it has not asked for a minute, else current or lagging."""
-        if self.at - self.seen_at > RECENT:
+        """Whether it has applied everything; silent if it has not asked for a minute."""
+        if self.at - self.seen_at > _SILENT_AFTER:
             return "silent"
         return "current" if self.seq >= self.head_seq else "lagging"
 
     @property
     def lag_seconds(self) -> float:
-        """How long ago the first entry was made that it has not applied."""
-        return (
-            0.0
-            if self.behind_since is None
-            else max(0.0, (self.at - self.behind_since).total_seconds())
-        )
+        """How long ago the first revocation that it lacks was made."""
+        if self.behind_since is None:
+            return 0.0
+        return max(0.0, (self.at - self.behind_since).total_seconds())
 
 
 def parse_follower_name(text: str) -> str:
@@ -58,5 +65,5 @@ def parse_follower_name(text: str) -> str:
 
 
 def find_laggards(followers: Iterable[FollowerRecord], seq: int) -> list[FollowerRecord]:
-    """Return those that were heard of lately and have not applied `seq` yet."""
+    """Return the followers that are not silent and have not applied `seq` yet."""
     return [follower for follower in followers if follower.state != "silent" and follower.seq < seq]

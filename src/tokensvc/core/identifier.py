@@ -1,6 +1,7 @@
 """Identifiers: what each looks like, and how new ones are made.
 
-`acct_...` and `key_...` can never be mistaken for each other, and nobody outside chooses them (RFC 9700 section 4.15).
+`acct_...` and `key_...` cannot be confused with each other, and no client chooses its own (RFC 9700
+section 4.15).
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 import string
-from typing import NewType
+from typing import Final, NewType
 
 from tokensvc.core.errors import InvalidInputError
 
@@ -17,21 +18,22 @@ KeyId = NewType("KeyId", str)
 Jti = NewType("Jti", str)
 Kid = NewType("Kid", str)
 
-BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
+BASE62: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
 
-_PUBLIC_ID_LENGTH = 16  # 95 random bits: public names, unique for certain by a constraint
-_JTI_LENGTH = 20  # 119 random bits: never stored, so uniqueness rests on them alone
+_PUBLIC_ID_LENGTH: Final = 16  # 95 random bits; a constraint in Postgres makes them unique
+_JTI_LENGTH: Final = 20  # 119 random bits; never stored, so that alone makes them unique
 _JTI = re.compile(rf"[0-9A-Za-z]{{{_JTI_LENGTH}}}", re.ASCII)
 
-
-# Bytes to characters, four to each. The eight bytes that are left over are thrown away: taking them too would favour eight characters.
-_DIGITS = (BASE62 * 5).encode("ascii")[:256]
-_LEFT_OVER = bytes(range(248, 256))
+# Which character stands for each of the 256 bytes: four bytes for each of the 62 characters. Eight
+# bytes are left over and thrown away, because eight characters would be likelier otherwise.
+_DIGITS: Final = (BASE62 * 5).encode("ascii")[:256]
+_LEFT_OVER: Final = bytes(range(248, 256))
 
 
 def new_base62(length: int) -> str:
     """Return `length` random base62 characters (5.95 bits each)."""
     characters = b""
+    # One byte in 32 is thrown away, so 12 more than needed are nearly always enough.
     while len(characters) < length:
         characters += secrets.token_bytes(length + 12).translate(_DIGITS, _LEFT_OVER)
     return characters[:length].decode("ascii")
@@ -53,7 +55,7 @@ def new_jti() -> Jti:
 
 
 def parse_jti(text: str) -> Jti:
-    """Return `text` if it is the id of a token that we could have issued. Raises InvalidInputError."""
+    """Return `text` if it looks like the id of a token of ours. Raises InvalidInputError."""
     if not _JTI.fullmatch(text):
         raise InvalidInputError(
             f"the id of a token is {_JTI_LENGTH} letters and digits: its claim jti"

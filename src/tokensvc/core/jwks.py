@@ -1,4 +1,8 @@
-"""JSON Web Keys: the algorithms we know, thumbprints, and the published set (RFC 7517, 7518, 7638, 8037)."""
+"""JSON Web Keys (RFC 7517, 7518, 8037), their thumbprints (RFC 7638), and the JWKS.
+
+A key from a JWKS is bound to the one algorithm that it names. It is left out if it names none, is
+weak, or is not for signatures.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
@@ -22,10 +26,12 @@ if TYPE_CHECKING:
 PublicKey = EllipticCurvePublicKey | Ed25519PublicKey | RSAPublicKey
 
 ALGORITHMS: Final = ("ES256", "EdDSA", "RS256")
-MIN_RSA_BITS: Final = 2048
-MAX_KEYS: Final = 100
 
+_MIN_RSA_BITS: Final = 2048
+_MAX_KEYS: Final = 100
 _KID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+# The members that a thumbprint covers, by `kty` (RFC 7638 section 3.2, RFC 8037 section 2). They
+# are also all that a public key of that type consists of.
 _THUMBPRINT_MEMBERS: Final = {
     "EC": ("crv", "kty", "x", "y"),
     "OKP": ("crv", "kty", "x"),
@@ -42,8 +48,8 @@ class VerifyingKey:
     key: PublicKey
 
 
-def is_kid(value: object) -> bool:
-    """Tell whether `value` has the shape of a key id; anything else in a header is an attacker's text."""
+def is_kid(value: object) -> TypeGuard[Kid]:
+    """Tell whether `value` has the form of a `kid`. A header with anything else is refused."""
     return isinstance(value, str) and _KID.fullmatch(value) is not None
 
 
@@ -51,9 +57,8 @@ def thumbprint(jwk: dict[str, str]) -> Kid:
     """Return the SHA-256 thumbprint of a JWK, base64url (RFC 7638 section 3)."""
     members = {name: jwk[name] for name in _THUMBPRINT_MEMBERS[jwk["kty"]]}
     canonical = json.dumps(members, sort_keys=True, separators=(",", ":")).encode("ascii")
-    return Kid(
-        base64.urlsafe_b64encode(hashlib.sha256(canonical).digest()).rstrip(b"=").decode("ascii")
-    )
+    digest = hashlib.sha256(canonical).digest()
+    return Kid(base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii"))
 
 
 def build_public_jwk(alg: str, key: PublicKey) -> dict[str, str]:
@@ -64,25 +69,30 @@ def build_public_jwk(alg: str, key: PublicKey) -> dict[str, str]:
 
 
 def build_jwks(jwks: Iterable[dict[str, str]]) -> bytes:
-    """Return the JWKS document. EC keys stand first: one widespread library fails if an RSA key does."""
+    """Return the JWKS document.
+
+    EC keys come first, because a widespread library fails if the first one is an RSA key.
+    """
     order = {"EC": 0, "OKP": 1, "RSA": 2}
     ordered = sorted(jwks, key=lambda jwk: order[jwk["kty"]])
     return json.dumps({"keys": ordered}, separators=(",", ":")).encode("ascii")
 
 
 def parse_jwks(document: bytes) -> dict[Kid, VerifyingKey]:
-    """Return the usable keys of a JWKS by kid. A key that is unknown, weak or broken is left out, the rest is kept (RFC 7517, 5).
+    """Return the usable keys of a JWKS by `kid`.
 
-    Raises ValueError if the document is no JWKS at all, holds a kid twice, or more than 100 keys.
+    A key of an unknown kind, or one that is weak or broken, is left out and the others are kept
+    (RFC 7517 section 5). Raises ValueError if the document is no JWKS, holds more than 100 keys, or
+    holds one `kid` twice: then it is not clear which key is meant.
     """
     try:
         parsed = json.loads(document)
     except RecursionError as error:
         raise ValueError("not a JWKS: nested too deeply") from error
     entries = parsed.get("keys") if isinstance(parsed, dict) else None
-    if not isinstance(entries, list) or len(entries) > MAX_KEYS:
+    if not isinstance(entries, list) or len(entries) > _MAX_KEYS:
         raise ValueError(
-            "not a JWKS: it must be an object with a list `keys` of at most 100 entries"
+            f"not a JWKS: it must be an object with a list `keys` of at most {_MAX_KEYS} entries"
         )
     keys: dict[Kid, VerifyingKey] = {}
     for entry in entries:
@@ -104,12 +114,10 @@ def parse_public_jwk(jwk: dict[str, str]) -> VerifyingKey:
 
 
 def _parse_jwk(jwk: Any) -> VerifyingKey | None:  # noqa: ANN401 - whatever JSON held
-    if (
-        not isinstance(jwk, dict)
-        or not is_kid(jwk.get("kid"))
-        or jwk.get("use", "sig") != "sig"
-        or "d" in jwk
-    ):
+    if not isinstance(jwk, dict) or not is_kid(jwk.get("kid")):
+        return None
+    # If the private half ("d") is in a JWKS, anybody who reads it can sign.
+    if jwk.get("use", "sig") != "sig" or "d" in jwk:
         return None
     alg = jwk.get("alg")
     if alg not in ALGORITHMS:
@@ -122,13 +130,13 @@ def _parse_jwk(jwk: Any) -> VerifyingKey | None:  # noqa: ANN401 - whatever JSON
 
 
 def fits(alg: str, key: object) -> bool:
-    """Tell whether `key` is a public key of the one kind that `alg` works with, and strong enough."""
+    """Tell whether `key` is a public key of the one kind that `alg` works with, and not weak."""
     match key:
         case EllipticCurvePublicKey():
             return alg == "ES256" and isinstance(key.curve, SECP256R1)
         case Ed25519PublicKey():
             return alg == "EdDSA"
         case RSAPublicKey():
-            return alg == "RS256" and key.key_size >= MIN_RSA_BITS
+            return alg == "RS256" and key.key_size >= _MIN_RSA_BITS
         case _:
             return False

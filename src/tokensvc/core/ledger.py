@@ -1,7 +1,11 @@
-"""What the ledger is asked, and how its admissions are handed out. Postgres decides how many (`judge_exchanges`); the order is ours.
+"""What the ledger asks Postgres, and how the admissions are handed out.
 
-requests, in order of arrival  ->  questions (requests that are alike, with their number)  ->  Postgres  ->  a verdict per question
-hand_out  ->  a decision per request
+    requests, in order of arrival
+        ->  build_question, count_questions  ->  questions, and how often each is asked
+        ->  Postgres (`judge_exchanges`)     ->  a verdict on each, and how many each key may get
+        ->  hand_out                         ->  a decision on each request
+
+Postgres decides how many requests of a key are admitted; here is decided which.
 """
 
 from __future__ import annotations
@@ -16,15 +20,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from tokensvc.core.audience import Audience
-    from tokensvc.core.exchange import ExchangeRequest, Verdict
+    from tokensvc.core.exchange import ExchangeRequest, SubjectToken, Verdict
 
 
 class Question(NamedTuple):
-    """What Postgres must know of a request to judge it: requests with equal questions are judged as one.
+    """What Postgres must know of a request to judge it. Equal questions are judged as one.
 
-    `digest` of an API key, or None and the `key_id` behind a token that is to be narrowed; beside a digest `key_id` is what the client
-    claims. `demand`: JSON of what few requests ask for. `counts` False: it is to be judged alone, or will be refused whatever Postgres
-    says, but not before.
+    `digest`: of the API key; None for a token that is to be narrowed. `key_id`: beside a digest,
+    the id that the client claims; else that of the key behind the token. `demand`: JSON of what
+    only few requests say. `counts` False: the request takes no admission. It is only to be judged,
+    or it will be refused here whatever Postgres says, but its credential is judged first.
     """
 
     digest: bytes | None
@@ -34,16 +39,24 @@ class Question(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """The verdict on a request, whether it was admitted, and how many admissions its batch still had for that key after it."""
+    """The verdict on a request, and whether it was admitted.
+
+    `unspent`: how many admissions its batch had left for that key after it.
+    """
 
     verdict: Verdict
     admitted: bool
     unspent: int = 0
 
 
-def build_question(request: ExchangeRequest, audience: Audience | None) -> Question:
-    """Return the question of a request; `audience` None: it asks for one that does not exist."""
-    credential = request.credential
+def build_question(
+    request: ExchangeRequest, credential: ApiKey | SubjectToken, audience: Audience | None
+) -> Question:
+    """Return the question of a request.
+
+    `credential` is that of the request, after a subject token was verified. `audience` is None if
+    the request names one that does not exist.
+    """
     scope = None if request.scope is None else " ".join(sorted(request.scope))
     if isinstance(credential, ApiKey):
         demand = None if scope is None else json.dumps({"scope": scope})
@@ -58,6 +71,7 @@ def build_question(request: ExchangeRequest, audience: Audience | None) -> Quest
         "held": " ".join(claims.scope),
         "scope": scope,
     }
+    # A scope beyond that of the token is refused later, in `decide_claims`.
     within = request.scope is None or request.scope.issubset(claims.scope)
     return Question(None, claims.client_id, json.dumps(subject), audience is not None and within)
 
@@ -73,10 +87,11 @@ def count_questions(questions: Iterable[Question]) -> dict[Question, int]:
 def hand_out(
     asked: Sequence[Question], verdicts: Mapping[Question, Verdict], admitted: Mapping[str, int]
 ) -> list[Decision | None]:
-    """Return the decision on each request, in the order in which they were asked; None: there is no such key.
+    """Return the decision on each request, in the same order; None if there is no such key.
 
-    `admitted`: how many each key may get. They go to the first that ask, whatever question they belong to; requests that are refused for
-    another reason take none.
+    `asked`: the question of each request, in order of arrival. `admitted`: how many admissions each
+    key has. The first requests of a key get them, whatever their questions are. A request that is
+    refused for another reason takes none.
     """
     left = dict(admitted)
     decisions: list[Decision | None] = []
@@ -84,15 +99,15 @@ def hand_out(
         verdict = verdicts.get(question)
         if verdict is None:
             decisions.append(None)
-        elif (
-            not question.counts
-            or verdict.refusal is not None
-            or wait_for_clear_second(verdict) is not None
-        ):
+            continue
+        # By this same rule `judge_exchanges` counts how many requests ask for an admission.
+        may_be_admitted = (
+            question.counts and verdict.refusal is None and wait_for_clear_second(verdict) is None
+        )
+        unspent = left[verdict.key_id] - 1 if may_be_admitted else -1
+        if unspent < 0:
             decisions.append(Decision(verdict, admitted=False))
         else:
-            unspent = left[verdict.key_id] - 1
-            if unspent >= 0:
-                left[verdict.key_id] = unspent
-            decisions.append(Decision(verdict, unspent >= 0, max(unspent, 0)))
+            left[verdict.key_id] = unspent
+            decisions.append(Decision(verdict, True, unspent))
     return decisions

@@ -1,7 +1,8 @@
-"""Limits: how many tokens a key, and all keys of an account together, may get in a minute and in a day (UTC).
+"""Limits: how many tokens a key may get in a minute and in a day, and all keys of an account.
 
-Postgres counts and admits (`sql/migrations/0002_ledger.sql`); here is what its answer means to the client. Windows are fixed: a minute
-begins with its first second, a day at midnight UTC. A named set of limits is a tier.
+Postgres counts and admits (`sql/functions/judge_exchanges.sql`); here is what its answer means to
+the client. Windows are fixed: a minute begins with its first second, a day at midnight UTC. A named
+set of limits is a tier.
 """
 
 from __future__ import annotations
@@ -19,10 +20,9 @@ LimitName = Literal["key-minute", "key-day", "account-minute", "account-day"]
 
 DEFAULT_TIER: Final = "default"
 MAX_LIMIT: Final = 1_000_000_000
-ACCOUNT_FACTOR: Final = (
-    10  # an account may do ten times what one of its keys may, unless told otherwise
-)
-MINUTE: Final = 60
+# The limits of an account are so many times those of one key, unless a tier says otherwise.
+ACCOUNT_FACTOR: Final = 10
+MINUTE: Final = 60  # seconds
 DAY: Final = 86400
 
 _TIER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
@@ -30,7 +30,7 @@ _TIER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tier:
-    """A named set of limits, each a number of tokens."""
+    """A named set of limits. Each is a number of tokens."""
 
     name: str
     description: str
@@ -42,7 +42,7 @@ class Tier:
 
     @property
     def limits(self) -> TierLimits:
-        """Its numbers."""
+        """Its numbers alone."""
         return TierLimits(
             self.key_per_minute, self.key_per_day, self.account_per_minute, self.account_per_day
         )
@@ -59,7 +59,10 @@ class TierLimits(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How an account or a key is limited. None: as its tier says; a key without a tier has its account's."""
+    """How an account or a key is limited, in tokens.
+
+    None means what the tier says. A key without a tier has that of its account.
+    """
 
     tier: str | None = None
     per_minute: int | None = None
@@ -68,7 +71,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitChanges:
-    """What to change of `Limits`: None leaves it, an empty tier and a limit of zero inherit again."""
+    """What to change of `Limits`. None leaves a value as it is.
+
+    An empty tier or a limit of zero takes the value away, so that it is inherited again.
+    """
 
     tier: str | None = None
     per_minute: int | None = None
@@ -76,7 +82,11 @@ class LimitChanges:
 
 
 class Quota(NamedTuple):
-    """The limits that hold for a key, and what is left of them. A tuple, because one is made for each exchange."""
+    """The limits of a key and of its account, and how many tokens are left of each.
+
+    The order is that of the columns in Postgres's answer. This is a tuple, because one is made for
+    each exchange.
+    """
 
     key_per_minute: int
     key_per_day: int
@@ -90,7 +100,11 @@ class Quota(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """Where a key stands with one of its limits: how many tokens, in how many seconds, how many are left until it starts anew."""
+    """Where a key stands with one of its limits.
+
+    It may get `limit` tokens in a window of `window` seconds. `left` of them are left for the
+    `resets_in` seconds until the next window begins.
+    """
 
     name: LimitName
     limit: int
@@ -100,10 +114,11 @@ class Standing:
 
 
 def parse_tier_name(text: str) -> str:
-    """Return `text` if it can name a tier."""
+    """Return `text` if it can name a tier. Raises InvalidInputError."""
     if not _TIER_NAME.fullmatch(text):
         raise InvalidInputError(
-            f"a tier is named with 1 to 40 letters, digits and . _ - (like free or plan-2), not {text[:80]!r}"
+            "a tier is named with 1 to 40 letters, digits and . _ - "
+            f"(like free or plan-2), not {text[:80]!r}"
         )
     return text
 
@@ -117,56 +132,42 @@ def change_limits(limits: Limits, changes: LimitChanges) -> Limits:
     )
 
 
-def _change(limit: int | None, change: int | None) -> int | None:
-    if change is None:
-        return limit
-    return None if change == 0 else check_limit(change)
-
-
 def check_limit(limit: int) -> int:
-    """Return `limit` if it can be one."""
+    """Return `limit` if it can be one. Raises InvalidInputError."""
     if not 1 <= limit <= MAX_LIMIT:
         raise InvalidInputError(
-            f"a limit must lie between 1 and {MAX_LIMIT}; to let nothing through, disable the key or suspend the account"
+            f"a limit must lie between 1 and {MAX_LIMIT}; "
+            "to let nothing through, disable the key or suspend the account"
         )
     return limit
 
 
 def seconds_left(length: int, now: datetime) -> int:
-    """Return how many seconds the window of `length` seconds that `now` lies in still has: at least 1, rounded up."""
+    """Return for how many seconds the window that `now` lies in goes on: rounded up, 1 or more.
+
+    `length`: how many seconds such a window has, MINUTE or DAY.
+    """
     return length - int(now.timestamp()) % length
 
 
 def find_tightest(quota: Quota, now: datetime) -> Standing:
-    """Return the limit of which least is left; of several, the one that starts anew last."""
-    standings = (
-        Standing(
-            name="key-minute",
-            limit=quota[0],
-            window=MINUTE,
-            left=quota[4],
-            resets_in=seconds_left(MINUTE, now),
-        ),
-        Standing(
-            name="key-day",
-            limit=quota[1],
-            window=DAY,
-            left=quota[5],
-            resets_in=seconds_left(DAY, now),
-        ),
-        Standing(
-            name="account-minute",
-            limit=quota[2],
-            window=MINUTE,
-            left=quota[6],
-            resets_in=seconds_left(MINUTE, now),
-        ),
-        Standing(
-            name="account-day",
-            limit=quota[3],
-            window=DAY,
-            left=quota[7],
-            resets_in=seconds_left(DAY, now),
-        ),
+    """Return the limit of which least is left; of several, the one whose next window is latest."""
+    limits: tuple[tuple[LimitName, int, int, int], ...] = (
+        ("key-minute", quota.key_per_minute, quota.key_minute_left, MINUTE),
+        ("key-day", quota.key_per_day, quota.key_day_left, DAY),
+        ("account-minute", quota.account_per_minute, quota.account_minute_left, MINUTE),
+        ("account-day", quota.account_per_day, quota.account_day_left, DAY),
     )
+    standings = [
+        Standing(
+            name=name, limit=limit, window=window, left=left, resets_in=seconds_left(window, now)
+        )
+        for name, limit, left, window in limits
+    ]
     return min(standings, key=lambda standing: (standing.left, -standing.resets_in))
+
+
+def _change(limit: int | None, change: int | None) -> int | None:
+    if change is None:
+        return limit
+    return None if change == 0 else check_limit(change)

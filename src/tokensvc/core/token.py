@@ -1,7 +1,10 @@
-"""Compact JWS (RFC 7515): signing, and judging header and signature of a text that is not yet trusted.
+"""Compact JWS (RFC 7515): signing, and the check of header and signature.
 
-What is read from the header: `typ`, `alg`, `kid`, and `crit` only to refuse it. `jku`, `x5u`, `jwk`, `x5c` are never looked at
-(RFC 8725 section 3.10). What is *not* judged here: claims (`claims`), revocation (`denylist`).
+Of a header only `typ`, `alg` and `kid` are used. `crit`, `b64` and `zip` are refused. `jku`, `x5u`,
+`jwk` and `x5c` are never looked at: they name a key, and the sender must not choose the key (RFC
+8725 section 3.10).
+
+Not here: claims (`claims`) and revocation (`denylist`).
 """
 
 from __future__ import annotations
@@ -25,7 +28,6 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from tokensvc.core.errors import InvalidTokenError
-from tokensvc.core.identifier import Kid
 from tokensvc.core.jwks import is_kid
 
 if TYPE_CHECKING:
@@ -33,20 +35,21 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
-    from tokensvc.core.jwks import PublicKey, VerifyingKey
+    from tokensvc.core.identifier import Kid
+    from tokensvc.core.jwks import VerifyingKey
 
 PrivateKey = EllipticCurvePrivateKey | Ed25519PrivateKey | RSAPrivateKey
 
+# The values of `typ` that are accepted. The first one is written (RFC 9068 section 2.1).
 ACCESS_TOKEN: Final = ("at+jwt", "application/at+jwt")
 DENYLIST_PAGE: Final = ("denylist+jwt", "application/denylist+jwt")
-MAX_TOKEN_LENGTH: Final = 16 * 1024
 
+_MAX_LENGTH: Final = 16 * 1024
 _ES256: Final = ECDSA(SHA256())
-_ES256_BYTES: Final = 32
+_ES256_BYTES: Final = 32  # of each of the two numbers, r and s
 _JSON: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
-_COMPACT = re.compile(
-    r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII
-)  # RFC 8725bis section 3.14
+# Three parts of base64url, none of them empty, and nothing else (RFC 8725bis section 3.14).
+_COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,48 +72,53 @@ class UnverifiedToken:
 
 
 def sign_jws(payload: Mapping[str, Any], *, typ: str, key: SigningKey) -> str:
-    """Return the compact JWS of `payload` as JSON, with `typ`, `alg` and `kid` in its header (RFC 7515 section 5.1)."""
+    """Return the compact JWS of a JSON payload (RFC 7515 section 5.1).
+
+    Its header holds `typ`, `alg` and `kid`. Raises ValueError for NaN and infinity, which JSON does
+    not have.
+    """
     signed = _encode_header(typ, key.alg, key.kid) + b"." + _encode(_dump(payload))
     return (signed + b"." + _encode(_sign(signed, key))).decode("ascii")
 
 
 def _sign(signed: bytes, key: SigningKey) -> bytes:
-    if (
-        key.alg == "ES256"
-    ):  # as PyJWT does it, without a detour through text: r || s (RFC 7518 section 3.4)
-        r, s = decode_dss_signature(
-            cast("EllipticCurvePrivateKey", key.private_key).sign(signed, _ES256)
-        )
+    if key.alg == "ES256":
+        # The library gives DER; a JWS holds r and s, 32 bytes each (RFC 7518 section 3.4). PyJWT
+        # does the same, but more slowly: it writes both as text on the way.
+        private_key = cast("EllipticCurvePrivateKey", key.private_key)
+        r, s = decode_dss_signature(private_key.sign(signed, _ES256))
         return r.to_bytes(_ES256_BYTES, "big") + s.to_bytes(_ES256_BYTES, "big")
     return jwt.get_algorithm_by_name(key.alg).sign(signed, key.private_key)
 
 
-def parse_unverified(text: str, *, max_length: int = MAX_TOKEN_LENGTH) -> UnverifiedToken:
-    """Return the parts of a compact JWS. Raises InvalidTokenError for every other form, before anything is decoded."""
+def parse_unverified(text: str, *, max_length: int = _MAX_LENGTH) -> UnverifiedToken:
+    """Return a compact JWS with what its header says. Raises InvalidTokenError for all else.
+
+    Length and form are checked before anything is decoded.
+    """
     if len(text) > max_length or not _COMPACT.fullmatch(text):
         raise InvalidTokenError("malformed_token")
     typ, alg, kid = _parse_header(text[: text.index(".")])
     return UnverifiedToken(text=text, typ=typ, alg=alg, kid=kid)
 
 
-@functools.lru_cache(maxsize=64)  # the same for every token of a key
+@functools.lru_cache(maxsize=64)  # all tokens of a signing key have the same header
 def _parse_header(part: str) -> tuple[str, str, Kid]:
     header = _decode_json(part)
     typ, alg, kid = header.get("typ"), header.get("alg"), header.get("kid")
-    if (
-        not isinstance(typ, str)
-        or not isinstance(alg, str)
-        or not isinstance(kid, str)
-        or not is_kid(kid)
-    ):
+    if not isinstance(typ, str) or not isinstance(alg, str) or not is_kid(kid):
         raise InvalidTokenError("bad_header")
+    # An extension that must be understood, a payload that is not base64url, a compressed payload.
     if "crit" in header or "b64" in header or "zip" in header:
         raise InvalidTokenError("unknown_critical_header")
-    return typ.lower(), alg, Kid(kid)
+    return typ.lower(), alg, kid
 
 
 def read_unverified(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return header and payload of a token of which nothing has been proved, to be looked at by people. Raises InvalidTokenError."""
+    """Return (header, payload) of a token of which nothing has been proved, for people to look at.
+
+    Raises InvalidTokenError.
+    """
     parse_unverified(text)
     header, payload, _ = text.split(".")
     return _decode_json(header), _decode_json(payload)
@@ -123,9 +131,11 @@ def check_signature(
     algorithms: Collection[str],
     key: VerifyingKey | None,
 ) -> dict[str, Any]:
-    """Return the payload of a token whose type, algorithm and signature are right; `key` is the one that its kid names, if any.
+    """Return the payload of a token whose type, algorithm and signature are right.
 
-    The algorithm must be on our list *and* be the key's own (RFC 8725 section 3.1). Raises InvalidTokenError.
+    `typ` and `algorithms` are those that are accepted. `key` is the one that the token's `kid`
+    names, None if there is none. The algorithm must be accepted *and* be the key's own (RFC 8725
+    section 3.1). Raises InvalidTokenError.
     """
     if unverified_token.typ not in typ:
         raise InvalidTokenError("wrong_type")
@@ -135,22 +145,20 @@ def check_signature(
         raise InvalidTokenError("unknown_kid")
     if unverified_token.alg != key.alg:
         raise InvalidTokenError("algorithm_not_allowed")
-    verify_bytes(unverified_token.text, alg=key.alg, key=key.key)
+    _verify(unverified_token.text, key)
     return _decode_json(unverified_token.text.split(".")[1])
 
 
-def verify_bytes(text: str, *, alg: str, key: PublicKey) -> None:
-    """Raise InvalidTokenError unless the last part of `text` signs the two before it."""
+def _verify(text: str, key: VerifyingKey) -> None:
+    """Raise InvalidTokenError unless the last part of `text` is the signature of the others."""
     signed, _, signature = text.rpartition(".")
     try:
-        if alg == "ES256":
-            good = _verify_es256(
-                signed.encode("ascii"), cast("EllipticCurvePublicKey", key), _decode(signature)
-            )
+        if key.alg == "ES256":
+            public_key = cast("EllipticCurvePublicKey", key.key)
+            good = _verify_es256(signed.encode("ascii"), public_key, _decode(signature))
         else:
-            good = jwt.get_algorithm_by_name(alg).verify(
-                signed.encode("ascii"), key, _decode(signature)
-            )
+            algorithm = jwt.get_algorithm_by_name(key.alg)
+            good = algorithm.verify(signed.encode("ascii"), key.key, _decode(signature))
     except (jwt.PyJWTError, ValueError) as error:
         raise InvalidTokenError("bad_signature") from error
     if not good:
@@ -158,13 +166,11 @@ def verify_bytes(text: str, *, alg: str, key: PublicKey) -> None:
 
 
 def _verify_es256(signed: bytes, key: EllipticCurvePublicKey, signature: bytes) -> bool:
-    """Tell whether `signature`, r || s (RFC 7518 section 3.4), is right; without PyJWT's detour through text, as in `_sign`."""
+    """Tell whether a signature is right that holds r and s, as in `_sign`."""
     if len(signature) != 2 * _ES256_BYTES:
         return False
-    r, s = (
-        int.from_bytes(signature[:_ES256_BYTES], "big"),
-        int.from_bytes(signature[_ES256_BYTES:], "big"),
-    )
+    r = int.from_bytes(signature[:_ES256_BYTES], "big")
+    s = int.from_bytes(signature[_ES256_BYTES:], "big")
     try:
         key.verify(encode_dss_signature(r, s), signed, _ES256)
     except InvalidSignature:
@@ -172,7 +178,7 @@ def _verify_es256(signed: bytes, key: EllipticCurvePublicKey, signature: bytes) 
     return True
 
 
-@functools.lru_cache(maxsize=64)  # the same for every token of a key
+@functools.lru_cache(maxsize=64)  # all tokens of a signing key have the same header
 def _encode_header(typ: str, alg: str, kid: Kid) -> bytes:
     return _encode(_dump({"typ": typ, "alg": alg, "kid": kid}))
 

@@ -1,4 +1,7 @@
-"""How keys are used: sums per key, hour and outcome, and the last use of each; never a row per token."""
+"""How keys are used: sums by key, hour and outcome, and the last use of each key.
+
+There is never a row per token.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from datetime import datetime
 
-HOUR: Final = 3600
 ISSUED: Final = "issued"
+
+_HOUR: Final = 3600  # seconds
 
 
 class LastUse(NamedTuple):
-    """When a key got its last token (seconds since 1970), from which network (/24 or /48), and for whom."""
+    """When a key got its last token, and for which audience.
+
+    `at`: seconds since 1970. `network`: where the client was, a /24 or a /48.
+    """
 
     at: int
     network: str
@@ -22,7 +29,7 @@ class LastUse(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HourOfUse:
-    """How many exchanges of a key ended how, in the hour that begins at `hour`."""
+    """How many exchanges of a key had one outcome in the hour that begins at `hour`."""
 
     hour: datetime
     outcome: str
@@ -31,7 +38,11 @@ class HourOfUse:
 
 @dataclass(slots=True)
 class Usage:
-    """Sums that have not been written yet. `most`: how many are held before new ones are dropped, and counted as dropped."""
+    """Sums that have not been written yet.
+
+    `sums`: by (key id, begin of the hour in seconds since 1970, outcome). `last`: the last use by
+    key id. At most `most` of each are held; what is beyond that is only counted, in `dropped`.
+    """
 
     most: int
     sums: dict[tuple[str, int, str], int] = field(default_factory=dict)
@@ -39,8 +50,8 @@ class Usage:
     dropped: int = 0
 
     def add(self, key_id: str, outcome: str, at: int, count: int = 1) -> None:
-        """Count an exchange that ended at `at` (seconds since 1970)."""
-        place = (key_id, at - at % HOUR, outcome)
+        """Count `count` exchanges that ended at `at` (seconds since 1970)."""
+        place = (key_id, at - at % _HOUR, outcome)
         held = self.sums.get(place)
         if held is None and len(self.sums) >= self.most:
             self.dropped += count
@@ -48,13 +59,13 @@ class Usage:
             self.sums[place] = count if held is None else held + count
 
     def add_issued(self, key_id: str, use: LastUse) -> None:
-        """Count a token, and remember the use."""
+        """Count a token that was issued, and keep it as the last use of its key."""
         self.add(key_id, ISSUED, use.at)
         if key_id in self.last or len(self.last) < self.most:
             self.last[key_id] = use
 
     def take_back(self, other: Usage) -> None:
-        """Take in again what could not be written."""
+        """Add sums that could not be written; a last use that is held here is newer and stays."""
         for (key_id, hour, outcome), count in other.sums.items():
             self.add(key_id, outcome, hour, count)
         for key_id, use in other.last.items():

@@ -1,4 +1,4 @@
-"""Who may call what is not open to everybody: the holder of a live token of ours, or of an API key, with a capability."""
+"""Who may call what is not open to everybody: holders of a live token of ours, or of an API key."""
 
 from __future__ import annotations
 
@@ -21,14 +21,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Callers:
-    """Judges callers. Nothing is counted: a call is no exchange."""
+    """Judges callers. Nothing is counted, because a call is no exchange.
+
+    `capability` is the one that the token or key must have, None if it needs none.
+    """
 
     introspection: Introspection
     ledger: Ledger
     guard: GuessGuard
 
-    async def check_token(self, text: str, capability: str) -> KeyId:
-        """Return whose token this is. Raises InvalidTokenError, InsufficientScopeError, UnavailableError."""
+    async def check_token(self, text: str, capability: str | None) -> KeyId:
+        """Return the id of the API key that a token belongs to.
+
+        Raises InvalidTokenError, InsufficientScopeError, UnavailableError.
+        """
         return _check_capability(await self.introspection.check(text), capability)
 
     async def check_follower(self, text: str) -> KeyId:
@@ -39,11 +45,13 @@ class Callers:
         return _check_capability(await self.introspection.check_by_copy(text), FOLLOW)
 
     async def check_key(
-        self, key: ApiKey, client_id: str | None, network: str, capability: str
+        self, key: ApiKey, client_id: str | None, network: str, capability: str | None
     ) -> KeyId:
-        """Return the id of an API key; `client_id` is what the caller says it is, `network` where the caller is.
+        """Return the id of an API key.
 
-        Raises InvalidClientError, InsufficientScopeError, RateLimitedError for guessers, UnavailableError.
+        `client_id` is the id that the caller says it has, `network` where the caller is. Raises
+        InvalidClientError, InsufficientScopeError, RateLimitedError for networks that guess keys,
+        UnavailableError.
         """
         await self.guard.check(key.digest, network)
 
@@ -55,16 +63,15 @@ class Callers:
             verdict = decision.verdict
             if verdict.refusal is not None:
                 raise InvalidClientError(verdict.refusal)
-            if capability not in verdict.capabilities:
+            if capability is not None and capability not in verdict.capabilities:
                 raise InsufficientScopeError(capability)
             return verdict.key_id
 
-        return await self.ledger.judge(
-            Question(key.digest, client_id, demand=None, counts=False), act
-        )
+        question = Question(key.digest, client_id, demand=None, counts=False)
+        return await self.ledger.judge(question, act)
 
 
-def _check_capability(claims: Claims, capability: str) -> KeyId:
-    if not claims.has(capability):
+def _check_capability(claims: Claims, capability: str | None) -> KeyId:
+    if capability is not None and not claims.has(capability):
         raise InsufficientScopeError(capability)
     return claims.client_id

@@ -1,1 +1,1 @@
-"""Structured logs: one JSON object a line on stderr, with everything like a secret masked."""
+"""Structured logs: one JSON object a line on stderr, and whatever looks like a secret is masked."""

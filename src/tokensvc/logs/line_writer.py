@@ -1,7 +1,8 @@
-"""Writing log lines without ever waiting for whoever reads them.
+"""Writing log lines without waiting for whatever reads them.
 
-Lines gather in memory and a thread writes them, many at once. If the reader is slow or stuck, lines are dropped, and how many is said as
-soon as it reads again; an exchange never waits for a log. After a fork the child begins with nothing of its parent's.
+Lines gather in memory, and a thread writes many of them at once. If the reader is slow or stuck,
+lines are dropped, and a line says how many as soon as it reads again. So an exchange never waits
+for a log. After a fork the child starts without the lines of its parent.
 """
 
 from __future__ import annotations
@@ -17,16 +18,17 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from typing import TextIO
 
-MOST_WAITING: Final = 20_000
+_MOST_WAITING: Final = 20_000
 _PAUSE: Final = 0.05
 _PATIENCE_AT_EXIT: Final = 2.0
 
 
 class LineWriter:
-    """Writes lines to `stream` in the background."""
+    """Writes lines to `stream` in the background; at most `most_waiting` lines may wait."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, *, most_waiting: int = _MOST_WAITING) -> None:
         self._stream = stream
+        self._most_waiting = most_waiting
         self.begin()
         itself = weakref.ref(self)
 
@@ -39,7 +41,7 @@ class LineWriter:
         atexit.register(self.close)
 
     def begin(self) -> None:
-        """Start with nothing."""
+        """Start without lines and without a thread."""
         self._lines: deque[str] = deque()
         self._dropped = 0
         self._writing = threading.Lock()
@@ -47,8 +49,8 @@ class LineWriter:
         self._thread: threading.Thread | None = None
 
     def write(self, line: str) -> None:
-        """Write a line, without its end, soon."""
-        if len(self._lines) >= MOST_WAITING:
+        """Write a line soon; `line` does not end with a newline."""
+        if len(self._lines) >= self._most_waiting:
             self._dropped += 1
             return
         self._lines.append(line)
@@ -59,13 +61,15 @@ class LineWriter:
                 self._thread.start()
 
     def flush(self, patience: float = -1) -> None:
-        """Write all lines now; give up after `patience` seconds if somebody else is stuck in writing."""
+        """Write all lines now.
+
+        Gives up after `patience` seconds if another thread is stuck in writing; -1 waits for it.
+        """
         if not self._writing.acquire(timeout=patience):
             return
         try:
-            lines = [
-                self._lines.popleft() for _ in range(len(self._lines))
-            ]  # others may append meanwhile
+            # Other threads may append meanwhile, so the number of lines is taken once.
+            lines = [self._lines.popleft() for _ in range(len(self._lines))]
             dropped, self._dropped = self._dropped, 0
             if dropped:
                 lines.append(
@@ -80,7 +84,7 @@ class LineWriter:
             self._writing.release()
 
     def close(self) -> None:
-        """Write what is left, if the reader reads."""
+        """Write what is left, but do not wait long for the reader."""
         self.flush(_PATIENCE_AT_EXIT)
 
     def _run(self) -> None:

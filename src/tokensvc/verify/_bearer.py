@@ -13,11 +13,8 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from tokensvc.core.errors import (
-    InsufficientScopeError,
-    MalformedAuthorizationError,
-    MissingTokenError,
-)
+from tokensvc.core.authorization import parse_bearer
+from tokensvc.core.errors import InsufficientScopeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,20 +59,7 @@ def authorize(
 
 def read_bearer(headers: Sequence[str]) -> str:
     """Return the token. Raises MissingTokenError or MalformedAuthorizationError."""
-    if not headers:
-        raise MissingTokenError
-    if len(headers) > 1:
-        raise MalformedAuthorizationError("two_authorization_headers")
-    scheme, _, token = headers[0].partition(" ")
-    if scheme.lower() != "bearer":
-        raise MissingTokenError
-    if not token.strip():
-        raise MalformedAuthorizationError("empty_bearer")
-    # Some servers and proxies join two headers by a comma (RFC 9110 section 5.3).
-    # No token contains one.
-    if "," in token:
-        raise MalformedAuthorizationError("two_authorization_headers")
-    return token.strip()
+    return parse_bearer(headers)
 
 
 def check_scope(claims: Claims, needed: Sequence[str]) -> None:

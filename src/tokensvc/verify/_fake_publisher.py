@@ -11,7 +11,7 @@ from tokensvc.core.denylist.position import Position, parse_cursor
 from tokensvc.core.denylist.record import RevocationRecord
 from tokensvc.core.identifier import Kid, new_base62
 from tokensvc.core.jwks import build_jwks, build_public_jwk
-from tokensvc.core.sealing import new_private_key
+from tokensvc.core.private_key import new_private_key
 from tokensvc.core.token import SigningKey, sign_jws
 from tokensvc.verify._fetch import JwksAnswer
 

@@ -8,15 +8,17 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from tokensvc.issuer.service import open_service
-from tokensvc.web.app_keys import IN_FLIGHT, SERVICE, InFlight
+from tokensvc.web.app_keys import IN_FLIGHT, SERVICE
 from tokensvc.web.cors import answer_preflight
 from tokensvc.web.denylist import get_denylist
 from tokensvc.web.forms import MAX_BODY
 from tokensvc.web.health import get_livez, get_readyz
+from tokensvc.web.in_flight import InFlight
 from tokensvc.web.introspect import post_introspect
 from tokensvc.web.metrics import get_metrics
 from tokensvc.web.middleware import handle_errors
-from tokensvc.web.token import post_revoke, post_token
+from tokensvc.web.revoke import post_revoke
+from tokensvc.web.token import post_token
 from tokensvc.web.well_known import get_jwks, get_metadata
 
 if TYPE_CHECKING:
@@ -42,22 +44,26 @@ def build_app(settings: Settings, database_url: str) -> web.Application:
     app.router.add_get("/livez", get_livez)
     app.router.add_get("/readyz", get_readyz)
     app.router.add_get("/metrics", get_metrics)
-    path = urlsplit(settings.issuer_url).path
-    for prefix in dict.fromkeys(("", path)):  # a proxy may or may not strip the path of the issuer
-        app.router.add_post(f"{prefix}/v1/token", post_token)
-        app.router.add_post(f"{prefix}/v1/revoke", post_revoke)
-        app.router.add_post(f"{prefix}/v1/introspect", post_introspect)
-        _add_public(app, f"{prefix}/v1/denylist", get_denylist)
-        _add_public(app, f"{prefix}/.well-known/jwks.json", get_jwks)
-        _add_public(app, f"{prefix}/.well-known/openid-configuration", get_metadata)
-        _add_public(
-            app, f"/.well-known/oauth-authorization-server{prefix}", get_metadata
-        )  # RFC 8414 section 3
+    # A proxy may or may not strip the path of the issuer.
+    for prefix in dict.fromkeys(("", urlsplit(settings.issuer_url).path)):
+        _add_routes(app, prefix)
     return app
 
 
+def _add_routes(app: web.Application, prefix: str) -> None:
+    """Add what clients and relying parties call, below `prefix`."""
+    app.router.add_post(f"{prefix}/v1/token", post_token)
+    app.router.add_post(f"{prefix}/v1/revoke", post_revoke)
+    app.router.add_post(f"{prefix}/v1/introspect", post_introspect)
+    _add_public(app, f"{prefix}/v1/denylist", get_denylist)
+    _add_public(app, f"{prefix}/.well-known/jwks.json", get_jwks)
+    _add_public(app, f"{prefix}/.well-known/openid-configuration", get_metadata)
+    # RFC 8414 section 3 puts the path of the issuer behind.
+    _add_public(app, f"/.well-known/oauth-authorization-server{prefix}", get_metadata)
+
+
 def _add_public(app: web.Application, path: str, handler: Handler) -> None:
-    """Add what scripts of other origins may get too."""
+    """Add what scripts of other origins may also get."""
     app.router.add_get(path, handler)
     app.router.add_route("OPTIONS", path, answer_preflight)
 

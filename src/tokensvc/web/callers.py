@@ -1,54 +1,73 @@
-"""Authentication of those who call what is not open to everybody."""
+"""Who sends a request: the client that an OAuth endpoint is shown, the follower of the feed."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from tokensvc.core.api_key import parse_api_key
-from tokensvc.core.errors import InvalidClientError, MalformedAuthorizationError, MissingTokenError
+from tokensvc.core.authorization import parse_bearer, parse_client
+from tokensvc.core.errors import InvalidClientError
 from tokensvc.web.app_keys import CALLER, CHALLENGE, SERVICE
 from tokensvc.web.middleware import note
 from tokensvc.web.network import find_network
-from tokensvc.web.token_request import find_scheme, parse_authorization
+from tokensvc.web.token_request import CLIENT_CREDENTIALS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
     from aiohttp import web
 
+    from tokensvc.core.authorization import Authorization
+    from tokensvc.core.identifier import KeyId
 
-async def authenticate(request: web.Request, capability: str) -> None:
-    """Let the request pass if it shows a live token of ours, or an API key, with `capability`; note whose, under CALLER.
 
-    A token or a key as Bearer, or HTTP Basic `key id:API key`. Raises InvalidClientError, InvalidTokenError, InsufficientScopeError and
-    the like.
+def read_client(request: web.Request, form: Mapping[str, str]) -> Authorization | None:
+    """Return the client that a request to an OAuth endpoint shows, None if it shows none.
+
+    Raises InvalidRequestError, InvalidClientError.
     """
-    service, headers = request.app[SERVICE], request.headers.getall("Authorization", [])
-    request[CHALLENGE] = find_scheme(headers, {})
-    shown = parse_authorization(headers)
-    if shown is None:
-        raise InvalidClientError("no_credentials")
-    if shown.scheme == "Bearer" and "." in shown.secret:  # no key holds a dot, and every token does
-        key_id = await service.callers.check_token(shown.secret, capability)
+    headers = request.headers.getall("Authorization", [])
+    if not headers and ("client_secret" in form or form.get("grant_type") == CLIENT_CREDENTIALS):
+        request[CHALLENGE] = "Basic"  # the form says the same in other words
+    return parse_client(headers, form)
+
+
+async def check_client(
+    request: web.Request, client: Authorization, capability: str | None = None
+) -> None:
+    """Let the request pass if its client is good; note whose it is, under CALLER.
+
+    A client shows a live token of ours, or an API key, that has `capability` if one is named.
+    Raises InvalidClientError, InvalidTokenError, InsufficientScopeError and the like.
+    """
+    service = request.app[SERVICE]
+    # No API key holds a dot, and every token does.
+    if client.scheme == "Bearer" and "." in client.secret:
+        key_id = await service.callers.check_token(client.secret, capability)
     else:
-        key = parse_api_key(shown.secret, service.settings.key_prefix)
+        key = parse_api_key(client.secret, service.settings.key_prefix)
         network = find_network(request, service.settings.trusted_proxy_hops)
-        key_id = await service.callers.check_key(key, shown.client_id, network, capability)
-    request[CALLER] = key_id
-    note(request, caller=key_id)
+        key_id = await service.callers.check_key(key, client.client_id, network, capability)
+    _note_caller(request, key_id)
+
+
+async def authenticate(request: web.Request, form: Mapping[str, str], capability: str) -> None:
+    """As `check_client`, for a request that must show its client."""
+    client = read_client(request, form)
+    if client is None:
+        raise InvalidClientError("no_credentials")
+    await check_client(request, client, capability)
 
 
 async def authenticate_follower(request: web.Request) -> None:
-    """Let the request pass if it shows a live token of ours that may follow the feed; note whose, under CALLER. Raises BearerError."""
-    text = _read_bearer(request.headers.getall("Authorization", []))
-    request[CALLER] = key_id = await request.app[SERVICE].callers.check_follower(text)
+    """Let the request pass if its token may follow the feed; note whose it is, under CALLER.
+
+    Raises BearerError.
+    """
+    token = parse_bearer(request.headers.getall("Authorization", []))
+    _note_caller(request, await request.app[SERVICE].callers.check_follower(token))
+
+
+def _note_caller(request: web.Request, key_id: KeyId) -> None:
+    request[CALLER] = key_id
     note(request, caller=key_id)
-
-
-def _read_bearer(headers: Sequence[str]) -> str:
-    if len(headers) > 1:
-        raise MalformedAuthorizationError("two_authorization_headers")
-    scheme, _, token = headers[0].strip().partition(" ") if headers else ("", "", "")
-    if scheme.lower() != "bearer":
-        raise MissingTokenError
-    return token.strip()

@@ -1,6 +1,7 @@
-"""What scripts of other origins may read in a browser: the published documents and the feed. They are asked for without cookies.
+"""What scripts of other origins may read in a browser: the published documents and the feed.
 
-Nothing that takes a credential in its body is open to them: no script of another origin can read what token, revoke and introspect answer.
+They are asked for without cookies. Whatever takes a credential in its body stays closed: no script
+of another origin can read what token, revoke and introspect answer.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ PUBLIC_PATHS: Final = (
     "/.well-known/openid-configuration",
     "/.well-known/oauth-authorization-server",
 )
-# The same for every origin, so no answer depends on who asks, and no cache must tell origins apart (no `Vary: Origin`).
+# The same for every origin: no answer depends on who asks, so caches need no `Vary: Origin`.
 ANY_ORIGIN: Final = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Expose-Headers": "ETag, Retry-After",
@@ -30,6 +31,6 @@ _PREFLIGHT: Final = {
 
 
 async def answer_preflight(request: web.Request) -> web.Response:
-    """Answer the question that a browser asks before it sends a request with headers of its own."""
+    """Answer what a browser asks before it sends a request with special headers."""
     del request
     return web.Response(status=204, headers=_PREFLIGHT)

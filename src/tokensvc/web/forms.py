@@ -1,4 +1,4 @@
-"""Reading `application/x-www-form-urlencoded` bodies as RFC 6749 wants them: UTF-8, small, no parameter twice."""
+"""Reading forms as RFC 6749 wants them: URL-encoded, in UTF-8, small, no parameter twice."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ _TARGETS: Final = frozenset({"audience", "resource"})
 
 
 async def read_form(request: web.Request) -> dict[str, str]:
-    """Return the parameters of the body; one without a value counts as absent (RFC 6749 section 3.2).
+    """Return the parameters of the body.
 
-    Raises InvalidRequestError, InvalidTargetError for a second target, HTTPRequestEntityTooLarge, HTTPRequestTimeout.
+    A parameter without a value counts as absent (RFC 6749 section 3.2). Raises InvalidRequestError,
+    InvalidTargetError for a second target, HTTPRequestEntityTooLarge, HTTPRequestTimeout,
+    HTTPUnsupportedMediaType.
     """
     if request.query_string:
         raise InvalidRequestError(
@@ -35,16 +37,14 @@ async def read_form(request: web.Request) -> dict[str, str]:
     body = await _read(request)
     if not body:
         return {}
-    if request.content_type != _FORM or (request.charset or "utf-8").lower() not in {
-        "utf-8",
-        "utf8",
-    }:
+    charset = (request.charset or "utf-8").lower()
+    if request.content_type != _FORM or charset not in {"utf-8", "utf8"}:
         raise InvalidRequestError(f"the body must be {_FORM}, in UTF-8")
     return parse_form(body)
 
 
 def parse_form(body: bytes) -> dict[str, str]:
-    """Return the parameters that stand in `body`. Raises InvalidRequestError, InvalidTargetError."""
+    """Return the parameters in `body`. Raises InvalidRequestError, InvalidTargetError."""
     try:
         pairs = parse_qsl(
             body.decode("utf-8"),
@@ -73,7 +73,7 @@ def _check_repeated(pairs: Sequence[tuple[str, str]]) -> None:
 
 async def _read(request: web.Request) -> bytes:
     try:
-        if request.content.is_eof():  # all of it has come: nothing to wait for
+        if request.content.is_eof():  # all of it is here, so no timer is needed
             return await request.read()
         async with asyncio.timeout(_BODY_SECONDS):
             return await request.read()

@@ -10,12 +10,12 @@ _NO_STORE = {"Cache-Control": "no-store"}
 
 
 async def get_livez(_request: web.Request) -> web.Response:
-    """Answer 200. Never asks Postgres: restarting us would not mend it."""
+    """Answer 200. Postgres is not asked, because to restart this process would not mend it."""
     return web.json_response({"status": "alive"}, headers=_NO_STORE)
 
 
 async def get_readyz(request: web.Request) -> web.Response:
-    """Answer 200 if every check holds, else 503; names each check."""
+    """Answer 200 if every check holds, else 503; the body names each check."""
     checks = request.app[SERVICE].check_ready()
     ready = all(checks.values())
     body = {"status": "ready" if ready else "not ready", "checks": checks}

@@ -20,9 +20,12 @@ if TYPE_CHECKING:
 
 
 async def post_introspect(request: web.Request) -> web.Response:
-    """Answer what a live token says; of everything else no more than that it is not active (RFC 7662 section 2.2)."""
-    await authenticate(request, INTROSPECT)
+    """Answer what a live token says, and of everything else only that it is not active.
+
+    RFC 7662 section 2.2.
+    """
     form = await read_form(request)
+    await authenticate(request, form, INTROSPECT)
     if "token" not in form:
         raise InvalidRequestError("token is required: the access token to ask about")
     claims = await request.app[SERVICE].introspect(form["token"])
@@ -31,7 +34,7 @@ async def post_introspect(request: web.Request) -> web.Response:
 
 
 def build_introspection(claims: Claims | None) -> dict[str, object]:
-    """Return the answer about a token; None: it is not live."""
+    """Return the answer about a token; `claims` is None if it is not live."""
     if claims is None:
         return {"active": False}
     return {"active": True, "token_type": "Bearer", **build_payload(claims)}

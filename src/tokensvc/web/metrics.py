@@ -1,4 +1,4 @@
-"""`GET /metrics` for Prometheus. With several workers the sums of all of them, whoever answers."""
+"""`GET /metrics` for Prometheus: the sums of all workers, whichever of them answers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's own name; set before it is imported
+# prometheus_client's own name; it must be set before that is imported.
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 
 async def get_metrics(_request: web.Request) -> web.Response:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from aiohttp import web
 
+from tokensvc.core.authorization import find_scheme
 from tokensvc.core.errors import TokensvcError
 from tokensvc.issuer.metrics import REQUEST_SECONDS
-from tokensvc.logs.configuration import log_request, mask_secrets
+from tokensvc.logs.masking import mask_secrets
+from tokensvc.logs.request_line import log_request
 from tokensvc.web.app_keys import CHALLENGE, FACTS, IN_FLIGHT
 from tokensvc.web.problems import build_answer
 
@@ -21,14 +23,14 @@ if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
     from prometheus_client import Histogram
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _QUIET: Final = frozenset({"/livez", "/readyz"})
 
 _log = structlog.get_logger(__name__)
 
 
 def note(request: web.Request, **facts: object) -> None:
-    """Add facts to the log line of this request. Never a secret: ids, reasons, counts."""
+    """Add facts to the log line of this request: ids, reasons, counts, and never a secret."""
     request[FACTS].update(facts)
 
 
@@ -45,21 +47,31 @@ async def handle_errors(request: web.Request, handler: Handler) -> web.StreamRes
             response = await handler(request)
     except (web.HTTPException, TokensvcError) as error:
         response, facts["reason"] = _answer(error, request, request_id)
-    except Exception as error:  # noqa: BLE001 - the last resort
+    except Exception as error:  # noqa: BLE001 - a fault of ours must be answered too
         _log.exception("request_failed", request_id=request_id)
         response, facts["reason"] = _answer(error, request, request_id)
-    answered = response.headers
-    answered["X-Request-Id"] = request_id
-    answered["Server"] = "tokensvc"  # nothing about what we run on
-    answered["X-Content-Type-Options"] = "nosniff"
-    resource = request.match_info.route.resource
-    route = resource.canonical if resource is not None else "unmatched"
+    _mark(response, request_id)
+    route = _find_route(request)
     seconds = time.perf_counter() - started
     _duration(route, response.status).observe(seconds)
     log_request(
         request_id, request.method, route, response.status, seconds, facts, quiet=route in _QUIET
     )
     return response
+
+
+def _mark(response: web.StreamResponse, request_id: str) -> None:
+    """Set the headers that every answer has."""
+    headers = response.headers
+    headers["X-Request-Id"] = request_id
+    headers["Server"] = "tokensvc"  # and nothing about what we run on
+    headers["X-Content-Type-Options"] = "nosniff"
+
+
+def _find_route(request: web.Request) -> str:
+    """Return the path as it was registered, so that metrics and logs know only few paths."""
+    resource = request.match_info.route.resource
+    return "unmatched" if resource is None else resource.canonical
 
 
 @functools.cache  # routes and statuses are few
@@ -70,6 +82,5 @@ def _duration(route: str, status: int) -> Histogram:
 def _answer(
     error: Exception, request: web.Request, request_id: str
 ) -> tuple[web.StreamResponse, str]:
-    return build_answer(
-        error, path=request.path, request_id=request_id, challenge=request.get(CHALLENGE, "Bearer")
-    )
+    tried = request.get(CHALLENGE) or find_scheme(request.headers.getall("Authorization", []))
+    return build_answer(error, path=request.path, request_id=request_id, challenge=tried)

@@ -1,22 +1,25 @@
-"""Where a client is: its address, and the network that stands for it where a single address would be too little or too personal."""
+"""The network that a client is in.
+
+It stands for the client where a single address would be too little, or too personal.
+"""
 
 from __future__ import annotations
 
 import functools
 import ipaddress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from aiohttp import web
 
-UNKNOWN = "unknown"
+UNKNOWN: Final = "unknown"
 
 
 def find_network(request: web.Request, trusted_hops: int) -> str:
     """Return the client's network: /24 of IPv4, /48 of IPv6; "unknown" if there is no address.
 
-    `trusted_hops`: how many proxies of ours stand in front and append to X-Forwarded-For. What is further left was written by the
-    client and proves nothing.
+    `trusted_hops`: how many proxies of ours stand in front and append to X-Forwarded-For. What
+    stands further left was written by the client and proves nothing.
     """
     if not trusted_hops:
         return network_of(request.remote or "")
@@ -30,7 +33,7 @@ def find_network(request: web.Request, trusted_hops: int) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def network_of(address: str) -> str:
-    """Return the network that `address` lies in, "unknown" if it is no IP address."""
+    """Return the network of an address, "unknown" if it is no IP address."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

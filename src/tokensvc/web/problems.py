@@ -1,7 +1,7 @@
 """The one map from errors to answers.
 
-OAuth endpoints answer in the shape of RFC 6749 section 5.2, everything else as problem documents (RFC 9457). What is not in the map is a
-fault of ours: a generic 500 outside, the traceback in the log.
+OAuth endpoints answer as RFC 6749 section 5.2 says, all others with problem documents (RFC 9457).
+What is not in the map is a fault of ours: a general 500 outside, and the traceback in the log.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 OAUTH_PATHS: Final = ("/v1/token", "/v1/revoke", "/v1/introspect")
+PROBLEM: Final = "application/problem+json"
 NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 _STATUS: Final[tuple[tuple[type[errors.TokensvcError], int], ...]] = (
@@ -39,15 +40,15 @@ _HTTP_CODES: Final = {
 }
 _TITLES: Final = {
     "server_error": "The service failed",
-    "temporarily_unavailable": "Not available right now",
+    "temporarily_unavailable": "The service is not available right now",
     "revocation_pending": "The revocation may or may not have happened",
     "not_found": "There is no such thing",
     "invalid_request": "The request is malformed",
     "invalid_input": "A value cannot be accepted",
-    "conflict": "The state of the thing forbids it",
-    "method_not_allowed": "This method does not exist here",
+    "conflict": "The state of the thing does not allow this",
+    "method_not_allowed": "This method is not allowed here",
     "content_too_large": "The body is too large",
-    "unsupported_media_type": "This content type is not understood",
+    "unsupported_media_type": "This content type is not supported",
     "missing_token": "An access token is needed",
     "invalid_token": "The access token is not accepted",
     "insufficient_scope": "The access token lacks a capability",
@@ -58,7 +59,10 @@ _TITLES: Final = {
 def build_answer(
     error: Exception, *, path: str, request_id: str, challenge: str
 ) -> tuple[web.Response, str]:
-    """Return the answer that `error` becomes, and the reason for the log. `challenge`: the authentication scheme that was tried."""
+    """Return the answer that `error` becomes, and the reason for the log.
+
+    `challenge`: the authentication scheme that was tried.
+    """
     status, code, message, headers = _judge(error)
     reason = error.reason if isinstance(error, errors.TokensvcError) else code
     if status == HTTPStatus.UNAUTHORIZED and "WWW-Authenticate" not in headers:
@@ -77,12 +81,12 @@ def build_answer(
         "code": code,
         "request_id": request_id,
     }
-    return web.json_response(
-        body, status=status, headers=headers, content_type="application/problem+json"
-    ), reason
+    answer = web.json_response(body, status=status, headers=headers, content_type=PROBLEM)
+    return answer, reason
 
 
 def _judge(error: Exception) -> tuple[int, str, str, dict[str, str]]:
+    """Return status, code, message and headers of an error."""
     if isinstance(error, web.HTTPException):
         return _judge_http(error.status, error.headers)
     if isinstance(error, errors.BearerError):
@@ -91,7 +95,7 @@ def _judge(error: Exception) -> tuple[int, str, str, dict[str, str]]:
         status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
         if status != HTTPStatus.INTERNAL_SERVER_ERROR:
             return status, error.code, error.message, _when_to_retry(error)
-    return 500, "server_error", "the service failed; the request id finds the cause in its log", {}
+    return 500, "server_error", "the service failed; its log has the cause under the request id", {}
 
 
 def _when_to_retry(error: errors.TokensvcError) -> dict[str, str]:
@@ -101,11 +105,9 @@ def _when_to_retry(error: errors.TokensvcError) -> dict[str, str]:
             "RateLimit-Policy": f'"{error.policy}";q={error.limit};w={error.window}',
             "RateLimit": f'"{error.policy}";r=0;t={error.retry_after}',
         }
-    return (
-        {"Retry-After": str(error.retry_after)}
-        if isinstance(error, errors.UnavailableError)
-        else {}
-    )
+    if isinstance(error, errors.UnavailableError):
+        return {"Retry-After": str(error.retry_after)}
+    return {}
 
 
 def _judge_http(status: int, headers: Mapping[str, str]) -> tuple[int, str, str, dict[str, str]]:

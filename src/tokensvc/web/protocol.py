@@ -1,6 +1,6 @@
-"""Requests that are no HTTP: answered before there is a request, an application or a middleware.
+"""Answers to what is no HTTP, before there is a request, an application or a middleware.
 
-aiohttp would quote the malformed line, credentials and all, and name itself and its version.
+aiohttp would quote the malformed line with the credentials in it, and name itself and its version.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from tokensvc.web.problems import NO_STORE
 
 
 class Server(web.Server):
-    """aiohttp's server, with our protocol."""
+    """The server of aiohttp, with our protocol."""
 
     def __call__(self) -> web.RequestHandler:
         """Return the protocol of one connection."""
@@ -19,7 +19,7 @@ class Server(web.Server):
 
     @classmethod
     def like(cls, server: web.Server) -> Server:
-        """Return a server that does what `server` does."""
+        """Return a server that handles requests as `server` does."""
         return cls(
             server.request_handler,
             request_factory=server.request_factory,
@@ -38,10 +38,9 @@ class _Protocol(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer with a constant; what was sent is told to nobody."""
-        super().handle_error(
-            request, status, exc, message
-        )  # for its log line, and its check whether anything was sent already
+        """Answer with a constant text, and never with what was sent."""
+        # For its log line, and because it checks whether an answer was begun already.
+        super().handle_error(request, status, exc, message)
         body = {"error": "invalid_request", "error_description": "the request is malformed"}
         response = web.json_response(body, status=status, headers=NO_STORE | {"Server": "tokensvc"})
         response.force_close()

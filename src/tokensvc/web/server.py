@@ -1,4 +1,7 @@
-"""Serving: one process by itself, or several under gunicorn. SIGTERM and SIGINT drain: requests in flight are answered."""
+"""Serving with one process, or with several under gunicorn.
+
+SIGTERM and SIGINT drain: requests that have begun are answered before the process ends.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,7 @@ _log = structlog.get_logger(__name__)
 
 
 def bind_socket(settings: Settings) -> socket.socket:
-    """Bind host and port. Raises StartRefusedError if that is not possible, before anything else has been started."""
+    """Bind host and port, before anything else is started. Raises StartRefusedError."""
     try:
         family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
@@ -49,12 +52,11 @@ def bind_socket(settings: Settings) -> socket.socket:
 
 
 def _explain(error: OSError) -> str:
-    """Return the plain reason; Python adds the address once more, and names that cannot be resolved have numbers of their own."""
-    return (
-        str(error.strerror)
-        if isinstance(error, socket.gaierror) or not error.errno
-        else os.strerror(error.errno)
-    )
+    """Return the plain reason, without the address that Python adds to it."""
+    # The numbers of a name that cannot be resolved are not those of the operating system.
+    if isinstance(error, socket.gaierror) or not error.errno:
+        return str(error.strerror)
+    return os.strerror(error.errno)
 
 
 def serve_one(
@@ -83,7 +85,7 @@ async def _serve(
 
 
 def tune_collector() -> None:
-    """Let the garbage collector leave alone what lives as long as the process, and look more rarely at what comes and goes."""
+    """Make the garbage collector look more rarely, and never at what lives until the end."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER, 20, 50)
@@ -96,7 +98,10 @@ def serve_many(
     ready: Callable[[], None],
     workers: int,
 ) -> None:
-    """Serve with `workers` processes under gunicorn until SIGTERM or SIGINT; call `ready` when the workers are being started."""
+    """Serve with `workers` processes under gunicorn until SIGTERM or SIGINT.
+
+    Calls `ready` when the workers are about to start.
+    """
     options = {
         "bind": [f"fd://{listener.fileno()}"],
         "workers": workers,
@@ -131,7 +136,7 @@ class _Workers(BaseApplication):  # type: ignore[misc]
 
 
 class Worker(GunicornUVLoopWebWorker):
-    """aiohttp's worker, which looks at a signal at once and not when it next looks up."""
+    """The worker of aiohttp, but it stops at once after a signal, and not at its next check."""
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop serving."""
@@ -140,7 +145,7 @@ class Worker(GunicornUVLoopWebWorker):
 
 
 class WorkersLog(Logger):  # type: ignore[misc]
-    """gunicorn's log, through the same chain as all others."""
+    """The log of gunicorn, which is written like all others."""
 
     def setup(self, cfg: object) -> None:
         """Leave formatting and writing to the root logger."""
@@ -150,9 +155,15 @@ class WorkersLog(Logger):  # type: ignore[misc]
 
 
 class _DrainingRunner(web.AppRunner):
-    """Waits for requests whose body is still arriving: aiohttp by itself would stop listening to them."""
+    """Waits for requests whose body is still arriving; aiohttp alone would not read it."""
 
-    def __init__(self, app: web.Application, *, drain_seconds: float, **options: Any) -> None:  # noqa: ANN401 - aiohttp's own
+    def __init__(
+        self,
+        app: web.Application,
+        *,
+        drain_seconds: float,
+        **options: Any,  # noqa: ANN401 - aiohttp's own
+    ) -> None:
         super().__init__(app, shutdown_timeout=drain_seconds, **options)
         self._drain_seconds = drain_seconds
 

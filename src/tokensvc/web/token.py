@@ -1,4 +1,4 @@
-"""`POST /v1/token`: the exchange (RFC 6749, RFC 8693), and `POST /v1/revoke` (RFC 7009)."""
+"""`POST /v1/token`: the exchange (RFC 6749, RFC 8693)."""
 
 from __future__ import annotations
 
@@ -9,30 +9,20 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from tokensvc.core.capability import build_scope
-from tokensvc.core.errors import (
-    InvalidClientError,
-    InvalidRequestError,
-    InvalidSubjectTokenError,
-    RateLimitedError,
-    TokensvcError,
-)
+from tokensvc.core.errors import RateLimitedError, TokensvcError
 from tokensvc.core.limit import DAY, MINUTE, seconds_left
 from tokensvc.core.usage import ISSUED
 from tokensvc.issuer.metrics import EXCHANGES, RATE_LIMITED
-from tokensvc.web.app_keys import CHALLENGE, SERVICE
+from tokensvc.web.app_keys import SERVICE
+from tokensvc.web.callers import read_client
 from tokensvc.web.forms import read_form
 from tokensvc.web.middleware import note
 from tokensvc.web.network import find_network
 from tokensvc.web.problems import NO_STORE
-from tokensvc.web.token_request import (
-    ACCESS_TOKEN_TYPE,
-    TOKEN_EXCHANGE,
-    find_scheme,
-    parse_authorization,
-    parse_token_request,
-)
+from tokensvc.web.token_request import ACCESS_TOKEN_TYPE, parse_token_request
 
 if TYPE_CHECKING:
+    from tokensvc.core.exchange import ShownAs
     from tokensvc.core.ledger import Decision
     from tokensvc.issuer.exchange.issuing import IssuedToken
 
@@ -55,46 +45,23 @@ async def post_token(request: web.Request) -> web.Response:
 
 
 async def _exchange(request: web.Request) -> web.Response:
-    service, headers = request.app[SERVICE], request.headers.getall("Authorization", [])
-    request[CHALLENGE] = find_scheme(headers, {})
+    service = request.app[SERVICE]
     form = await read_form(request)
-    request[CHALLENGE] = find_scheme(headers, form)
-    wanted = parse_token_request(
-        form,
-        parse_authorization(headers),
-        prefix=service.settings.key_prefix,
-        check_subject_token=service.exchange.check_subject_token,
-    )
-    is_token_exchange = form.get("grant_type") == TOKEN_EXCHANGE
-    try:
-        issued = await service.exchange.issue(
-            wanted, find_network(request, service.settings.trusted_proxy_hops)
-        )
-    except InvalidClientError as error:
-        if is_token_exchange:  # RFC 8693 section 2.2.2
-            raise InvalidSubjectTokenError(error.reason) from error
-        raise
+    client = read_client(request, form)
+    wanted = parse_token_request(form, client, prefix=service.settings.key_prefix)
+    network = find_network(request, service.settings.trusted_proxy_hops)
+    issued = await service.exchange.issue(wanted, network)
     note(request, key_id=issued.claims.client_id, jti=issued.claims.jti, aud=issued.claims.aud)
-    body = _build_body(issued, is_token_exchange=is_token_exchange)
-    return web.Response(body=body, headers=_build_headers(issued.decision))
-
-
-async def post_revoke(request: web.Request) -> web.Response:
-    """Revoke the token or API key that is shown; 200 also for what is unknown (RFC 7009 section 2.2)."""
-    form = await read_form(request)
-    if "token" not in form:
-        raise InvalidRequestError("token is required: the access token or API key to revoke")
-    kind, public_id = await request.app[SERVICE].revoke(form["token"])
-    note(request, revoked=kind, id=public_id)
-    return web.Response(headers=NO_STORE)
+    return web.Response(
+        body=_build_body(issued, wanted.shown_as), headers=_build_headers(issued.decision)
+    )
 
 
 def _build_headers(decision: Decision) -> CIMultiDict[str]:
-    """Return the headers of an answer with a token, among them the fields of draft-ietf-httpapi-ratelimit-headers-11.
+    """Return the headers of an answer with a token (draft-ietf-httpapi-ratelimit-headers-11).
 
-    They tell the two limits of the key, and how it stands with the tighter one.
-
-    The account's limits are named in a refusal only: they would tell one key what its neighbours do.
+    They tell the two limits of the key, and what is left of the tighter one. The account's limits
+    are named only in a refusal, because they would tell one key what the others use.
     """
     quota, at, unspent = decision.verdict.quota, decision.verdict.at, decision.unspent
     minute, day = quota.key_minute_left + unspent, quota.key_day_left + unspent
@@ -114,11 +81,14 @@ def _policies(per_minute: int, per_day: int) -> str:
     return f'"key-minute";q={per_minute};w={MINUTE}, "key-day";q={per_day};w={DAY}'
 
 
-def _build_body(issued: IssuedToken, *, is_token_exchange: bool) -> bytes:
-    """Return the answer of RFC 6749 section 5.1. Neither a token nor a capability can hold a character that JSON would have to escape."""
+def _build_body(issued: IssuedToken, shown_as: ShownAs) -> bytes:
+    """Return the answer of RFC 6749 section 5.1, and for a subject token of RFC 8693 section 2.2.1.
+
+    Neither a token nor a capability can hold a character that JSON would have to escape.
+    """
     claims = issued.claims
-    kind = f', "issued_token_type": "{ACCESS_TOKEN_TYPE}"' if is_token_exchange else ""
+    kind = f', "issued_token_type": "{ACCESS_TOKEN_TYPE}"' if shown_as == "subject_token" else ""
     return (
-        f'{{"access_token": "{issued.text}", "token_type": "Bearer", "expires_in": {claims.exp - claims.iat}, '
-        f'"scope": "{build_scope(claims.scope)}"{kind}}}'
+        f'{{"access_token": "{issued.text}", "token_type": "Bearer", '
+        f'"expires_in": {claims.exp - claims.iat}, "scope": "{build_scope(claims.scope)}"{kind}}}'
     ).encode("ascii")

@@ -1,10 +1,13 @@
-"""The published face: JWKS (RFC 7517) and metadata (RFC 8414), from memory, with ETag and 304."""
+"""The published documents: JWKS (RFC 7517) and metadata (RFC 8414), with ETag and 304.
+
+They are answered from memory.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
@@ -17,6 +20,8 @@ from tokensvc.web.token_request import CLIENT_CREDENTIALS, TOKEN_EXCHANGE
 if TYPE_CHECKING:
     from tokensvc.settings import Settings
 
+_CLIENT_SECRET: Final = ("client_secret_basic", "client_secret_post")
+
 
 async def get_jwks(request: web.Request) -> web.Response:
     """Answer the public keys."""
@@ -25,7 +30,10 @@ async def get_jwks(request: web.Request) -> web.Response:
 
 
 async def get_metadata(request: web.Request) -> web.Response:
-    """Answer the metadata: the same document at both addresses. No OpenID Provider is claimed by the second one."""
+    """Answer the metadata, which is the same document at both addresses.
+
+    The second address is OpenID's, but we are no OpenID Provider.
+    """
     document = json.dumps(build_metadata(request.app[SERVICE].settings)).encode("utf-8")
     return _answer(request, document, hashlib.sha256(document).hexdigest()[:32])
 
@@ -40,16 +48,16 @@ def build_metadata(settings: Settings) -> dict[str, object]:
         "revocation_endpoint": f"{issuer}/v1/revoke",
         "introspection_endpoint": f"{issuer}/v1/introspect",
         "grant_types_supported": [CLIENT_CREDENTIALS, TOKEN_EXCHANGE],
-        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
-        "revocation_endpoint_auth_methods_supported": ["none"],
-        "introspection_endpoint_auth_methods_supported": [
-            "client_secret_basic",
-            "Bearer",
-        ],  # the latter: RFC 8414 section 2
-        # REQUIRED, and an empty array must be left out: a contradiction for a server without authorization endpoint. Clients that
-        # insist on the member take this one; no grant above uses it.
+        # A token exchange shows no client, but only its subject token: "none".
+        "token_endpoint_auth_methods_supported": [*_CLIENT_SECRET, "none"],
+        "revocation_endpoint_auth_methods_supported": [*_CLIENT_SECRET, "none"],
+        # "Bearer" is the type of an access token (RFC 8414 section 2).
+        "introspection_endpoint_auth_methods_supported": [*_CLIENT_SECRET, "Bearer"],
+        # The member is REQUIRED, and an empty array must be left out. A server without an
+        # authorization endpoint cannot obey both. Some clients insist on the member, so it names
+        # this type, which no grant above uses.
         "response_types_supported": ["token"],
-        # read by OpenID-minded libraries that only want our keys
+        # OpenID libraries that only want our keys read these two.
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": list(ALGORITHMS),
         "tokensvc_denylist_endpoint": f"{issuer}/v1/denylist",
@@ -58,19 +66,13 @@ def build_metadata(settings: Settings) -> dict[str, object]:
 
 def _answer(request: web.Request, document: bytes, etag: str) -> web.Response:
     service = request.app[SERVICE]
-    # a copy that Postgres has not confirmed may lack the next key: nobody shall keep it
-    max_age = (
-        service.settings.jwks_max_age
-        if service.mirror.confirmation.age_seconds < FRESH_SECONDS
-        else 0
-    )
-    tags = request.if_none_match or ()
-    known = any(tag.value in {etag, "*"} for tag in tags)
-    response = (
-        web.Response(status=304)
-        if known
-        else web.Response(body=document, content_type="application/json")
-    )
+    # A copy that Postgres has not confirmed may lack the next key, so it must not be kept.
+    is_fresh = service.mirror.confirmation.age_seconds < FRESH_SECONDS
+    max_age = service.settings.jwks_max_age if is_fresh else 0
+    if any(tag.value in {etag, "*"} for tag in request.if_none_match or ()):
+        response = web.Response(status=304)
+    else:
+        response = web.Response(body=document, content_type="application/json")
     response.etag = etag
     response.headers["Cache-Control"] = f"public, max-age={max_age}"
     response.headers.update(ANY_ORIGIN)

@@ -10,9 +10,10 @@ from tokensvc.core.errors import InvalidTokenError
 from tokensvc.core.identifier import Jti, Kid
 
 T = seconds(NOW)
+CLAIMS = ("iss", "sub", "aud", "iat", "exp", "jti", "client_id", "scope")
 
 
-def judge(payload, *, now=float(T), leeway=0.0, audience="api"):
+def check(payload, *, now=float(T), leeway=0.0, audience="api"):
     return check_claims(payload, issuer=ISSUER, audience=audience, now=now, leeway=leeway)
 
 
@@ -20,24 +21,15 @@ def judge(payload, *, now=float(T), leeway=0.0, audience="api"):
 def test_what_is_built_is_what_is_read(origin_jti, origin_kid):
     claims = make_claims(origin_jti=origin_jti, origin_kid=origin_kid)
     payload = json.loads(json.dumps(build_payload(claims)))
-    assert judge(payload) == claims
+    assert check(payload) == claims
     assert ("origin_jti" in payload) == ("origin_kid" in payload) == (origin_jti is not None)
 
 
 def test_a_token_has_exactly_the_claims_of_rfc_9068():
-    assert set(build_payload(make_claims())) == {
-        "iss",
-        "sub",
-        "aud",
-        "iat",
-        "exp",
-        "jti",
-        "client_id",
-        "scope",
-    }
+    assert set(build_payload(make_claims())) == set(CLAIMS)
 
 
-def test_claims_tell_what_they_carry():
+def test_claims_tell_whether_they_carry_all_of_some_capabilities():
     claims = make_claims(scope=("a", "b"))
     assert claims.has()
     assert claims.has("a")
@@ -93,16 +85,16 @@ WRONG = {
 @pytest.mark.parametrize(("changes", "reason"), WRONG.values(), ids=WRONG)
 def test_a_wrong_claim_is_refused_with_its_reason(changes, reason):
     with pytest.raises(InvalidTokenError) as refusal:
-        judge(build_payload(make_claims()) | changes)
+        check(build_payload(make_claims()) | changes)
     assert refusal.value.reason == reason
 
 
-@pytest.mark.parametrize("name", ["iss", "sub", "aud", "iat", "exp", "jti", "client_id", "scope"])
+@pytest.mark.parametrize("name", CLAIMS)
 def test_a_missing_claim_is_refused(name):
     payload = build_payload(make_claims())
     del payload[name]
     with pytest.raises(InvalidTokenError) as refusal:
-        judge(payload)
+        check(payload)
     assert refusal.value.reason == ("wrong_issuer" if name == "iss" else f"bad_claim_{name}")
 
 
@@ -118,22 +110,22 @@ def test_a_missing_claim_is_refused(name):
         (T - 30.1, 30, "not_yet_valid"),
     ],
 )
-def test_life_ends_where_it_says_give_or_take_the_leeway(now, leeway, reason):
+def test_a_token_lives_from_iat_to_exp_give_or_take_the_leeway(now, leeway, reason):
     payload = build_payload(make_claims())
     if reason is None:
-        assert judge(payload, now=now, leeway=leeway)
+        assert check(payload, now=now, leeway=leeway)
     else:
         with pytest.raises(InvalidTokenError) as refusal:
-            judge(payload, now=now, leeway=leeway)
+            check(payload, now=now, leeway=leeway)
         assert refusal.value.reason == reason
 
 
 def test_fractions_of_a_second_are_rounded_down():
-    claims = judge(build_payload(make_claims()) | {"iat": T + 0.0, "exp": T + 5.9, "nbf": T - 10.5})
+    claims = check(build_payload(make_claims()) | {"iat": T + 0.0, "exp": T + 5.9, "nbf": T - 10.5})
     assert (claims.iat, claims.exp) == (T, T + 5)
 
 
 def test_the_issuer_takes_its_own_tokens_for_any_audience():
-    assert judge(build_payload(make_claims(aud="billing")), audience=None).aud == "billing"
+    assert check(build_payload(make_claims(aud="billing")), audience=None).aud == "billing"
     with pytest.raises(InvalidTokenError):
-        judge(build_payload(make_claims()) | {"aud": ["billing"]}, audience=None)
+        check(build_payload(make_claims()) | {"aud": ["billing"]}, audience=None)

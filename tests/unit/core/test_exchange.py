@@ -28,12 +28,13 @@ from tokensvc.core.exchange import (
     SubjectToken,
     check_verdict,
     decide_claims,
+    refuse_credential,
     refuse_over_limit,
-    refuse_unknown,
     wait_for_clear_second,
 )
 from tokensvc.core.identifier import Jti, Kid
 from tokensvc.core.limit import Quota
+from tokensvc.core.token import UnverifiedToken
 
 KEY = new_api_key()
 JTI = Jti("new-token")
@@ -46,7 +47,8 @@ def ask(**changes):
 
 
 def narrow(**changes):
-    return ask(credential=SubjectToken(make_claims(**changes), KID))
+    token = UnverifiedToken(text="t.o.k", typ="at+jwt", alg="ES256", kid=KID)
+    return ask(**{"credential": token, "shown_as": "subject_token"} | changes)
 
 
 @pytest.mark.parametrize(
@@ -64,10 +66,11 @@ def test_a_refused_key_looks_like_any_other_and_keeps_its_reason_inside(refusal)
     assert error.value.message == InvalidClientError("other").message
 
 
+@pytest.mark.parametrize("credential", [KEY, narrow().credential], ids=["key", "token"])
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_a_token_of_a_refused_key_is_refused_as_rfc_8693_demands(refusal):
+def test_a_refused_subject_token_is_answered_as_rfc_8693_demands(refusal, credential):
     with pytest.raises(InvalidSubjectTokenError) as error:
-        check_verdict(narrow(), make_verdict(refusal=refusal))
+        check_verdict(narrow(credential=credential), make_verdict(refusal=refusal))
     assert (error.value.reason, error.value.code) == (refusal, "invalid_request")
 
 
@@ -77,10 +80,12 @@ def test_a_scope_that_postgres_refuses_is_no_refusal_of_the_key(request_):
         check_verdict(request_, make_verdict(refusal="invalid_scope"))
 
 
-def test_a_key_that_postgres_does_not_know_is_refused():
-    assert isinstance(refuse_unknown(ask()), InvalidClientError)
-    assert isinstance(refuse_unknown(narrow()), InvalidSubjectTokenError)
-    assert refuse_unknown(ask()).reason == refuse_unknown(narrow()).reason == "unknown_key"
+def test_the_way_in_which_a_credential_was_shown_decides_how_it_is_refused():
+    of_client = refuse_credential("client_authentication", "unknown_key")
+    of_subject = refuse_credential("subject_token", "unknown_key")
+    assert (type(of_client), of_client.code) == (InvalidClientError, "invalid_client")
+    assert (type(of_subject), of_subject.code) == (InvalidSubjectTokenError, "invalid_request")
+    assert of_client.reason == of_subject.reason == "unknown_key"
 
 
 @pytest.mark.parametrize(
@@ -148,9 +153,10 @@ def test_the_wait_is_only_the_rest_of_the_second():
     assert wait_for_clear_second(verdict) == timedelta(milliseconds=250)
 
 
-def decide(request=None, verdict=None, audience=None, **policy):
+def decide(request=None, verdict=None, audience=None, subject=None, **policy):
     return decide_claims(
         request or ask(),
+        KEY if subject is None else SubjectToken(subject, KID),
         verdict or make_verdict(),
         audience or make_audience(),
         make_issuing_policy(**policy),
@@ -175,8 +181,8 @@ def test_iat_is_postgres_clock_rounded_down():
 
 
 def test_an_unknown_audience_is_refused():
-    with pytest.raises(InvalidTargetError):
-        decide_claims(ask(), make_verdict(), None, make_issuing_policy(), JTI)
+    with pytest.raises(InvalidTargetError, match="unknown audience"):
+        decide_claims(ask(), KEY, make_verdict(), None, make_issuing_policy(), JTI)
 
 
 @pytest.mark.parametrize(
@@ -213,16 +219,14 @@ def test_a_life_may_be_shortened_and_never_lengthened(
 
 def test_a_narrowed_token_ends_with_its_original_and_names_it():
     original = make_claims(exp=seconds(NOW) + 100)
-    claims = decide(ask(credential=SubjectToken(original, KID)))
+    claims = decide(narrow(), subject=original)
     assert (claims.exp, claims.origin_jti, claims.origin_kid, claims.jti) == (
         original.exp,
         original.jti,
         KID,
         JTI,
     )
-    assert (
-        decide(ask(credential=SubjectToken(original, KID), expires_in=10)).exp == seconds(NOW) + 10
-    )
+    assert decide(narrow(expires_in=10), subject=original).exp == seconds(NOW) + 10
 
 
 @pytest.mark.parametrize(
@@ -239,16 +243,13 @@ def test_a_narrowed_token_ends_with_its_original_and_names_it():
     ],
 )
 def test_a_token_is_narrowed_to_what_it_and_its_key_both_have(in_token, in_key, asked, given):
-    request = ask(
-        credential=SubjectToken(make_claims(scope=in_token), KID),
-        scope=None if asked is None else frozenset(asked),
-    )
-    verdict = make_verdict(capabilities=in_key)
+    request = narrow(scope=None if asked is None else frozenset(asked))
+    verdict, subject = make_verdict(capabilities=in_key), make_claims(scope=in_token)
     if given is None:
         with pytest.raises(InvalidScopeError):
-            decide(request, verdict)
+            decide(request, verdict, subject=subject)
     else:
-        assert decide(request, verdict).scope == given
+        assert decide(request, verdict, subject=subject).scope == given
 
 
 def test_a_key_never_gets_what_it_was_not_granted():

@@ -9,13 +9,21 @@ from tokensvc.core.api_key import new_api_key
 from tokensvc.core.exchange import ExchangeRequest, SubjectToken
 from tokensvc.core.identifier import Kid
 from tokensvc.core.ledger import Decision, Question, build_question, count_questions, hand_out
+from tokensvc.core.token import UnverifiedToken
 
 KEY = new_api_key()
 ONE, TWO = Question(b"1" * 32, None, None, True), Question(b"2" * 32, None, None, True)
 
 
+def narrow(scope):
+    token = UnverifiedToken(text="t.o.k", typ="at+jwt", alg="ES256", kid=Kid("k"))
+    return ExchangeRequest(
+        credential=token, shown_as="subject_token", scope=frozenset(scope.split())
+    )
+
+
 def test_most_requests_say_no_more_than_which_key():
-    assert build_question(ExchangeRequest(credential=KEY), make_audience()) == (
+    assert build_question(ExchangeRequest(credential=KEY), KEY, make_audience()) == (
         KEY.digest,
         None,
         None,
@@ -25,7 +33,7 @@ def test_most_requests_say_no_more_than_which_key():
 
 def test_what_a_client_claims_and_wants_is_put_to_postgres():
     request = ExchangeRequest(credential=KEY, client_id="key_x", scope=frozenset({"b", "a"}))
-    assert build_question(request, make_audience()) == (
+    assert build_question(request, KEY, make_audience()) == (
         KEY.digest,
         "key_x",
         '{"scope": "a b"}',
@@ -36,10 +44,7 @@ def test_what_a_client_claims_and_wants_is_put_to_postgres():
 def test_a_token_that_is_to_be_narrowed_is_put_to_postgres_as_its_key_and_its_facts():
     claims = make_claims()
     question = build_question(
-        ExchangeRequest(
-            credential=SubjectToken(claims, Kid("k")), scope=frozenset({"orders:read"})
-        ),
-        make_audience(),
+        narrow("orders:read"), SubjectToken(claims, Kid("k")), make_audience()
     )
     assert (question.digest, question.key_id, question.counts) == (None, claims.client_id, True)
     assert json.loads(question.demand or "") == {
@@ -54,18 +59,16 @@ def test_a_token_that_is_to_be_narrowed_is_put_to_postgres_as_its_key_and_its_fa
 
 
 def test_what_will_be_refused_anyway_is_judged_and_not_counted():
-    assert not build_question(ExchangeRequest(credential=KEY), None).counts
-    beyond = ExchangeRequest(
-        credential=SubjectToken(make_claims(), Kid("k")), scope=frozenset({"more"})
-    )
-    assert not build_question(beyond, make_audience()).counts
+    assert not build_question(ExchangeRequest(credential=KEY), KEY, None).counts
+    subject = SubjectToken(make_claims(), Kid("k"))
+    assert not build_question(narrow("more"), subject, make_audience()).counts
 
 
-def test_requests_that_are_alike_are_one_entry():
+def test_requests_that_are_alike_are_one_question():
     assert list(count_questions([TWO, ONE, TWO]).items()) == [(TWO, 2), (ONE, 1)]
 
 
-def test_admissions_go_to_those_who_came_first_whatever_entry_of_the_key_they_belong_to():
+def test_admissions_of_a_key_go_to_its_first_requests_whatever_their_questions_are():
     verdict, other = make_verdict(key_id="k"), ONE._replace(key_id="k")
     decisions = hand_out([ONE, other, ONE, other], {ONE: verdict, other: verdict}, {"k": 3})
     assert decisions == [
@@ -78,10 +81,8 @@ def test_admissions_go_to_those_who_came_first_whatever_entry_of_the_key_they_be
 
 def test_a_refused_request_takes_no_admission_of_another():
     verdict = make_verdict(key_id="k")
-    refused, uncounted, early = (
-        ONE._replace(demand=name) for name in ("refused", "uncounted", "early")
-    )
-    uncounted = uncounted._replace(counts=False)
+    refused, early = ONE._replace(demand="refused"), ONE._replace(demand="early")
+    uncounted = ONE._replace(counts=False)
     verdicts = {
         ONE: verdict,
         refused: make_verdict(key_id="k", refusal="invalid_scope"),
@@ -89,13 +90,9 @@ def test_a_refused_request_takes_no_admission_of_another():
         early: make_verdict(key_id="k", watermark=NOW + timedelta(seconds=1)),
     }
     decisions = hand_out([refused, uncounted, early, ONE], verdicts, {"k": 1})
-    assert [decision is not None and decision.admitted for decision in decisions] == [
-        False,
-        False,
-        False,
-        True,
-    ]
+    admitted = [decision is not None and decision.admitted for decision in decisions]
+    assert admitted == [False, False, False, True]
 
 
-def test_an_entry_without_a_verdict_is_an_unknown_key():
+def test_a_question_without_a_verdict_is_about_an_unknown_key():
     assert hand_out([ONE, TWO], {TWO: make_verdict(key_id="k")}, {"k": 1})[0] is None

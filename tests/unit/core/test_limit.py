@@ -12,6 +12,7 @@ from tokensvc.core.limit import (
     LimitChanges,
     Limits,
     Quota,
+    Standing,
     Tier,
     TierLimits,
     change_limits,
@@ -33,9 +34,13 @@ def test_a_tier_with_another_name_is_refused(text):
         parse_tier_name(text)
 
 
+@pytest.mark.parametrize("limit", [1, 60, 1_000_000_000])
+def test_a_limit_is_a_number_of_tokens(limit):
+    assert check_limit(limit) == limit
+
+
 @pytest.mark.parametrize("limit", [0, -1, 1_000_000_001])
-def test_a_limit_lets_something_through_and_ends_somewhere(limit):
-    assert check_limit(1) == 1
+def test_a_limit_that_lets_nothing_or_everything_through_is_refused(limit):
     with pytest.raises(InvalidInputError, match="between 1 and 1000000000"):
         check_limit(limit)
 
@@ -56,17 +61,25 @@ def test_a_window_ends_with_the_minute_and_with_the_day_of_utc(offset, minute, d
     assert (seconds_left(MINUTE, NOW + offset), seconds_left(DAY, NOW + offset)) == (minute, day)
 
 
-def test_the_tightest_limit_is_the_one_of_which_least_is_left():
-    assert find_tightest(Quota(60, 5000, 600, 50_000, 5, 4, 9, 9), NOW).name == "key-day"
-    assert find_tightest(Quota(60, 5000, 600, 50_000, 5, 9, 9, 9), NOW).name == "key-minute"
-    tight = find_tightest(Quota(60, 5000, 600, 50_000, 5, 9, 3, 9), NOW)
-    assert (tight.name, tight.limit, tight.window, tight.left, tight.resets_in) == (
-        "account-minute",
-        600,
-        60,
-        3,
-        60,
-    )
+@pytest.mark.parametrize(
+    ("left", "tightest"),
+    [
+        ((3, 9, 9, 9), Standing(name="key-minute", limit=60, window=60, left=3, resets_in=59)),
+        ((9, 3, 9, 9), Standing(name="key-day", limit=5000, window=86400, left=3, resets_in=43199)),
+        ((9, 9, 3, 9), Standing(name="account-minute", limit=600, window=60, left=3, resets_in=59)),
+        (
+            (9, 9, 9, 3),
+            Standing(name="account-day", limit=50_000, window=86400, left=3, resets_in=43199),
+        ),
+        ((0, 0, 9, 9), Standing(name="key-day", limit=5000, window=86400, left=0, resets_in=43199)),
+    ],
+    ids=["key-minute", "key-day", "account-minute", "account-day", "two alike"],
+)
+def test_the_tightest_limit_is_that_of_which_least_is_left_and_the_longest_of_several(
+    left, tightest
+):
+    quota = Quota(60, 5000, 600, 50_000, *left)
+    assert find_tightest(quota, NOW + timedelta(seconds=1)) == tightest
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,10 @@ from tests.factories import make_signing_key
 
 from tokensvc.core.errors import StartRefusedError
 from tokensvc.core.identifier import Kid
-from tokensvc.core.jwks import ALGORITHMS, build_public_jwk, fits, parse_public_jwk
-from tokensvc.core.sealing import MasterKey, new_master_key, new_private_key, seal, unseal
-from tokensvc.core.token import sign_jws, verify_bytes
+from tokensvc.core.jwks import ALGORITHMS, parse_public_jwk
+from tokensvc.core.private_key import new_private_key
+from tokensvc.core.sealing import MasterKey, new_master_key, seal, unseal
+from tokensvc.core.token import check_signature, parse_unverified, sign_jws
 
 MASTER_KEY = new_master_key()
 
@@ -17,20 +18,9 @@ def test_a_sealed_key_signs_what_its_public_half_verifies(alg):
     jwk, sealed = seal(new_private_key(alg), alg, MASTER_KEY)
     key = unseal(sealed, kid=Kid(jwk["kid"]), alg=alg, master_key=MASTER_KEY)
     assert (key.kid, key.alg) == (jwk["kid"], alg)
-    verify_bytes(sign_jws({"a": 1}, typ="t", key=key), alg=alg, key=parse_public_jwk(jwk).key)
-
-
-def test_a_key_id_can_be_typed_on_a_command_line():
-    kids = [
-        build_public_jwk("ES256", new_private_key("ES256").public_key())["kid"] for _ in range(500)
-    ]
-    assert not [kid for kid in kids if kid.startswith("-")]
-
-
-def test_rsa_keys_are_made_with_3072_bits():
-    public = new_private_key("RS256").public_key()
-    assert fits("RS256", public)
-    assert getattr(public, "key_size", None) == 3072
+    signed = parse_unverified(sign_jws({"a": 1}, typ="t", key=key))
+    payload = check_signature(signed, typ=["t"], algorithms=[alg], key=parse_public_jwk(jwk))
+    assert payload == {"a": 1}
 
 
 def test_every_changed_byte_of_a_sealed_key_is_noticed():
@@ -49,9 +39,8 @@ def test_every_truncation_of_a_sealed_key_is_noticed():
 
 
 def test_a_sealed_key_put_under_the_kid_of_another_is_refused():
-    (one, sealed), (other, _) = (
-        seal(new_private_key("ES256"), "ES256", MASTER_KEY) for _ in range(2)
-    )
+    one, sealed = seal(new_private_key("ES256"), "ES256", MASTER_KEY)
+    other, _ = seal(new_private_key("ES256"), "ES256", MASTER_KEY)
     with pytest.raises(StartRefusedError, match=other["kid"]):
         unseal(sealed, kid=Kid(other["kid"]), alg="ES256", master_key=MASTER_KEY)
     assert unseal(sealed, kid=Kid(one["kid"]), alg="ES256", master_key=MASTER_KEY).kid == one["kid"]
@@ -63,19 +52,17 @@ def test_another_master_key_opens_nothing():
         unseal(sealed, kid=Kid(jwk["kid"]), alg="ES256", master_key=new_master_key())
 
 
-def test_sealing_twice_gives_two_texts_and_never_the_key_itself():
+def test_sealing_twice_gives_two_ciphertexts_and_neither_holds_the_key():
     private_key = new_private_key("ES256")
-    (_, first), (_, second) = (
-        seal(private_key, "ES256", MASTER_KEY),
-        seal(private_key, "ES256", MASTER_KEY),
-    )
+    _, first = seal(private_key, "ES256", MASTER_KEY)
+    _, second = seal(private_key, "ES256", MASTER_KEY)
     assert first[:12] != second[:12]
     assert first != second
     secret = private_key.private_numbers().private_value.to_bytes(32)  # type: ignore[union-attr]
     assert secret not in first
 
 
-def test_secrets_do_not_show():
+def test_a_secret_key_does_not_show_in_its_repr():
     key, _, _ = make_signing_key()
     assert len(MASTER_KEY.secret) == 32
     assert repr(MASTER_KEY) == "MasterKey()"

@@ -2,15 +2,13 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Any
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from tests.factories import ISSUER, NOW, make_claims, make_signing_key, seconds
+from tests.factories import make_signing_key
 from tests.simulator import encode_part, unsigned_part
 
-from tokensvc.core.claims import build_payload
 from tokensvc.core.errors import InvalidTokenError
 from tokensvc.core.jwks import ALGORITHMS, VerifyingKey
 from tokensvc.core.token import (
@@ -18,10 +16,9 @@ from tokensvc.core.token import (
     DENYLIST_PAGE,
     check_signature,
     parse_unverified,
+    read_unverified,
     sign_jws,
-    verify_bytes,
 )
-from tokensvc.core.verification import check_token
 
 KEYS = {alg: make_signing_key(alg) for alg in ALGORITHMS}
 SIGNING, VERIFYING, JWK = KEYS["ES256"]
@@ -43,12 +40,8 @@ def check(text, *, key=VERIFYING, typ=ACCESS_TOKEN, algorithms=("ES256",)):
 def test_what_was_signed_verifies_and_comes_back(alg):
     signing, verifying, _ = KEYS[alg]
     text = sign_jws(PAYLOAD, typ="at+jwt", key=signing)
-    unverified_token = parse_unverified(text)
-    assert (unverified_token.typ, unverified_token.alg, unverified_token.kid) == (
-        "at+jwt",
-        alg,
-        signing.kid,
-    )
+    token = parse_unverified(text)
+    assert (token.typ, token.alg, token.kid) == ("at+jwt", alg, signing.kid)
     assert check(text, key=verifying, algorithms=(alg,)) == PAYLOAD
 
 
@@ -79,7 +72,8 @@ GOOD_HEADER = {"typ": "at+jwt", "alg": "ES256", "kid": "k"}
 
 
 def with_header(**changes):
-    return f"{unsigned_part({k: v for k, v in (GOOD_HEADER | changes).items() if v is not ...})}.{BODY}.{SIGNATURE}"
+    header = {name: value for name, value in (GOOD_HEADER | changes).items() if value is not ...}
+    return unsigned_part(header) + REST
 
 
 MALFORMED = {
@@ -91,7 +85,7 @@ MALFORMED = {
     "detached": f"{HEADER}..{SIGNATURE}",
     "no signature": f"{HEADER}.{BODY}.",
     "padding": TOKEN + "==",
-    "padded header": f"{HEADER}=.{BODY}.{SIGNATURE}",
+    "padded header": f"{HEADER}={REST}",
     "space before": " " + TOKEN,
     "space after": TOKEN + " ",
     "line break after": TOKEN + "\n",
@@ -102,13 +96,13 @@ MALFORMED = {
     "not ASCII": TOKEN + "\u00e9",
     "lone surrogate": TOKEN + "\ud800",
     "16 KiB and one": "a" * 16_000 + "." + "a" * 300 + "." + "a" * 83,
-    "header of one letter": f"a.{BODY}.{SIGNATURE}",
-    "header no JSON": f"{encode_part(b'{')}.{BODY}.{SIGNATURE}",
-    "header list": f"{unsigned_part([])}.{BODY}.{SIGNATURE}",
+    "header of one letter": "a" + REST,
+    "header no JSON": encode_part(b"{") + REST,
+    "header list": unsigned_part([]) + REST,
     "header bad UTF-8": encode_part(b'{"typ":"\xff"}') + REST,
     "header with BOM": encode_part(b"\xef\xbb\xbf" + json.dumps(GOOD_HEADER).encode()) + REST,
     "header in UTF-16": encode_part(json.dumps(GOOD_HEADER).encode("utf-16")) + REST,
-    "header 10,000 deep": f"{encode_part(b'[' * 10_000)}.{BODY}.{SIGNATURE}",
+    "header 10,000 deep": encode_part(b"[" * 10_000) + REST,
     "header with a number of 5,000 digits": encode_part(b'{"a":' + b"9" * 5000 + b"}") + REST,
 }
 BAD_HEADERS = {
@@ -144,11 +138,11 @@ FORMS = [
 @pytest.mark.parametrize(
     ("text", "reason"), [case[:2] for case in FORMS], ids=[case[2] for case in FORMS]
 )
-def test_every_other_form_is_refused_before_anything_is_believed(text, reason):
+def test_every_other_form_is_refused_before_anything_is_trusted(text, reason):
     assert reason_of(parse_unverified, text) == reason
 
 
-def test_a_text_of_exactly_the_greatest_length_is_looked_at():
+def test_a_text_of_exactly_the_greatest_length_is_parsed():
     assert parse_unverified(TOKEN, max_length=len(TOKEN)).text == TOKEN
     assert reason_of(parse_unverified, TOKEN, max_length=len(TOKEN) - 1) == "malformed_token"
 
@@ -163,30 +157,23 @@ def test_another_type_is_refused(typ):
     assert reason_of(check, sign_jws(PAYLOAD, typ=typ, key=SIGNING)) == "wrong_type"
 
 
-def test_an_algorithm_must_be_on_the_list_and_be_the_keys_own():
+def test_an_algorithm_must_be_accepted_and_be_the_keys_own():
     eddsa_signing, eddsa_verifying, _ = KEYS["EdDSA"]
     text = sign_jws(PAYLOAD, typ="at+jwt", key=eddsa_signing)
-    assert (
-        reason_of(check, text, key=eddsa_verifying, algorithms=("ES256",))
-        == "algorithm_not_allowed"
-    )
-    assert (
-        reason_of(check, text, key=VERIFYING, algorithms=("ES256", "EdDSA"))
-        == "algorithm_not_allowed"
-    )
+    not_accepted = reason_of(check, text, key=eddsa_verifying, algorithms=("ES256",))
+    not_the_keys = reason_of(check, text, key=VERIFYING, algorithms=("ES256", "EdDSA"))
+    assert not_accepted == not_the_keys == "algorithm_not_allowed"
     assert check(text, key=eddsa_verifying, algorithms=("EdDSA",)) == PAYLOAD
 
 
-def test_without_a_key_nothing_is_good():
+def test_without_a_key_a_token_is_refused():
     assert reason_of(check, TOKEN, key=None) == "unknown_kid"
 
 
 def test_a_signature_of_another_key_is_refused():
     _, stranger, _ = make_signing_key()
-    assert (
-        reason_of(check, TOKEN, key=VerifyingKey(VERIFYING.kid, "ES256", stranger.key))
-        == "bad_signature"
-    )
+    under_the_same_kid = VerifyingKey(VERIFYING.kid, "ES256", stranger.key)
+    assert reason_of(check, TOKEN, key=under_the_same_kid) == "bad_signature"
 
 
 @pytest.mark.parametrize("alg", ALGORITHMS)
@@ -201,7 +188,7 @@ def test_every_changed_part_spoils_the_signature(alg):
         f"{header}.{body}.{signature[:-4]}",
         f"{header}.{body}.a",
     ):
-        assert reason_of(verify_bytes, text, alg=alg, key=verifying.key) == "bad_signature"
+        assert reason_of(check, text, key=verifying, algorithms=(alg,)) == "bad_signature"
 
 
 @pytest.mark.parametrize(
@@ -210,8 +197,7 @@ def test_every_changed_part_spoils_the_signature(alg):
     ids=lambda body: repr(body[:8]),
 )
 def test_a_signed_payload_must_be_a_json_object(body):
-    text = _sign_raw(body or b" ")
-    assert reason_of(check, text) == "malformed_token"
+    assert reason_of(check, _sign_raw(body or b" ")) == "malformed_token"
 
 
 def _sign_raw(body: bytes) -> str:
@@ -220,26 +206,12 @@ def _sign_raw(body: bytes) -> str:
     )
 
 
-def test_a_token_never_shows_in_a_traceback():
+def test_a_token_does_not_show_in_its_repr():
     assert TOKEN not in repr(parse_unverified(TOKEN))
 
 
-def test_the_whole_check_gives_the_claims():
-    claims = make_claims()
-    unverified_token = parse_unverified(sign_jws(build_payload(claims), typ="at+jwt", key=SIGNING))
-    values: dict[str, Any] = {
-        "key": VERIFYING,
-        "algorithms": {"ES256"},
-        "issuer": ISSUER,
-        "now": float(seconds(NOW)),
-        "leeway": 0.0,
-    }
-    assert check_token(unverified_token, audience="api", **values) == claims
-    assert check_token(unverified_token, audience=None, **values) == claims
-    assert (
-        reason_of(check_token, unverified_token, audience="billing", **values) == "wrong_audience"
-    )
-    assert (
-        reason_of(check_token, unverified_token, audience="api", **values | {"key": None})
-        == "unknown_kid"
-    )
+def test_people_can_read_a_token_of_which_nothing_is_proved():
+    forged = f"{HEADER}.{BODY}.AAAA"
+    header = {"typ": "at+jwt", "alg": "ES256", "kid": SIGNING.kid}
+    assert read_unverified(forged) == (header, PAYLOAD)
+    assert reason_of(read_unverified, f"{HEADER}.{BODY}") == "malformed_token"

@@ -8,7 +8,6 @@ import os
 import threading
 import time
 
-from tokensvc.logs import line_writer
 from tokensvc.logs.line_writer import LineWriter
 
 
@@ -43,10 +42,9 @@ def test_lines_are_written_in_order_without_being_asked_for():
     wait_for(stream, "one\ntwo\nthree\n")
 
 
-def test_a_reader_that_is_stuck_holds_nobody_up_and_is_told_what_it_missed(monkeypatch):
-    monkeypatch.setattr(line_writer, "MOST_WAITING", 3)
+def test_a_reader_that_is_stuck_holds_nobody_up_and_is_told_what_it_missed():
     stream = Stuck()
-    writer = LineWriter(stream)
+    writer = LineWriter(stream, most_waiting=3)
     writer.write("first")
     assert stream.writing.wait(5)
     started = time.monotonic()

@@ -69,7 +69,7 @@ REFUSALS: list[tuple[BearerError, int, str, dict[str, str]]] = [
         "invalid_request",
         {
             "WWW-Authenticate": 'Bearer error="invalid_request", '
-            'error_description="send one header: Authorization, Bearer, one token"'
+            'error_description="send one Authorization header: Bearer and one token"'
         },
     ),
     (

@@ -146,7 +146,7 @@ async def test_a_token_without_the_capability_is_refused_and_the_response_names_
         ("Bearer ", 400, 'Bearer error="invalid_request"'),
         ("Bearer junk", 401, 'Bearer error="invalid_token"'),
         ("Bearer a.b.c", 401, 'Bearer error="invalid_token"'),
-        ("Bearer one two", 401, 'Bearer error="invalid_token"'),
+        ("Bearer one two", 400, 'Bearer error="invalid_request"'),
     ],
 )
 async def test_other_headers_get_the_response_of_rfc_6750(client, value, status, challenge):

@@ -1,4 +1,4 @@
-"""The denylist: what has been revoked, the signed feed that carries it, and the rules for followers.
+"""The denylist: what is revoked, the signed feed that carries it, and the rules for followers.
 
 A **revocation** ends tokens before their time. It names one of four things:
 

@@ -2,7 +2,7 @@
 
 An asynchronous failover, or a restored backup, takes back the last transactions that were
 acknowledged, and gives their numbers out again with other tags. What is lost is always the newest
-part. So whoever knows the tag of the newest revocation that was acknowledged can tell.
+part. So a process that knows the tag of the newest acknowledged revocation can tell.
 """
 
 from __future__ import annotations
@@ -22,16 +22,15 @@ if TYPE_CHECKING:
 _ORDER: Final[dict[Kind, int]] = {"account": 0, "key": 1, "jti": 2, "kid": 3}
 
 
-def has_gone_back(held: Position, head: Position, tag: str | None, *, is_due: bool) -> bool:
+def has_gone_back(held: Position, head: Position, tag: str | None, *, in_force: bool) -> bool:
     """Tell whether a table whose head is `head` has lost the position `held`, once acknowledged.
 
-    `tag` belongs to the record that has the number of `held` now; None if there is none. Records
-    are deleted after they have expired, so a missing one is a loss only if it `is_due`: still in
-    force.
+    `tag` belongs to the record that has the number of `held` now; None if there is none. Expired
+    records are deleted, so a missing one is a loss only if the one at `held` is still `in_force`.
     """
     if head.seq <= held.seq:
         return head != held
-    return is_due if tag is None else tag != held.tag
+    return in_force if tag is None else tag != held.tag
 
 
 def find_lost(

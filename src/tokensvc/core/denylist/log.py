@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class DenylistLog:
     """The live revocations in order of `seq`; it cuts pages out of them.
 
-    `denylist` holds the same for lookups. A reset does not bring back what it has denied.
+    `denylist` holds the same for lookups. A reset never takes a revocation out of it.
     """
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class DenylistLog:
                 return record.position == position
         return False
 
-    def ends_alive(self, now: float) -> bool:
+    def is_head_in_force(self, now: float) -> bool:
         """Tell whether the record at the head is held and in force at `now` (seconds).
 
         Then the table must have it as well.

@@ -2,8 +2,8 @@
 
 A position is (`seq`, `tag`). `seq` has no gaps and follows the order of commits. `tag` is random
 and made together with the revocation. A database that was restored or failed over gives numbers out
-again, but never with the same tag: whoever asks after a position that does not match gets all
-revocations.
+again, but never with the same tag: a follower that asks after a position that does not match gets
+all revocations.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A revocation, and its form as an entry of a page: `{"key": "key_...", "exp": ..., "upto": ...}`."""
+"""A revocation, and its form as an entry of a page: `{"key": "key_...", "exp": 1, "upto": 1}`."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class Denylist:
                 watermarks[value] = (max(revocation.exp, exp), max(revocation.upto, upto))
 
     def forget_expired(self, now: float) -> None:
-        """Drop what covers no token that could still be alive.
+        """Drop the revocations that have expired: no token that they cover is live any more.
 
         It looks every ten seconds at most, because an expired revocation does no harm.
         """

@@ -7,25 +7,21 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
+from tokensvc.core.api_key import ApiKey
 from tokensvc.core.claims import Claims, build_payload
-from tokensvc.core.errors import (
-    InvalidSubjectTokenError,
-    InvalidTokenError,
-    OAuthError,
-    UnavailableError,
-)
+from tokensvc.core.errors import InvalidTokenError, OAuthError, UnavailableError
 from tokensvc.core.exchange import (
     SubjectToken,
     check_verdict,
     decide_claims,
+    refuse_credential,
     refuse_over_limit,
-    refuse_unknown,
     wait_for_clear_second,
 )
 from tokensvc.core.identifier import new_jti
 from tokensvc.core.keyring import DEFAULT_ALGORITHM
 from tokensvc.core.ledger import build_question
-from tokensvc.core.token import ACCESS_TOKEN, parse_unverified, sign_jws
+from tokensvc.core.token import ACCESS_TOKEN, sign_jws
 from tokensvc.core.usage import LastUse
 from tokensvc.core.verification import check_own_token
 
@@ -33,7 +29,7 @@ if TYPE_CHECKING:
     from tokensvc.core.audience import Audience
     from tokensvc.core.exchange import ExchangeRequest, IssuingPolicy
     from tokensvc.core.ledger import Decision, Question
-    from tokensvc.core.token import SigningKey
+    from tokensvc.core.token import SigningKey, UnverifiedToken
     from tokensvc.issuer.exchange.guess_guard import GuessGuard
     from tokensvc.issuer.exchange.ledger import Ledger
     from tokensvc.issuer.exchange.usage import UsageRecorder
@@ -41,9 +37,8 @@ if TYPE_CHECKING:
 
 _JUST_AFTER: Final = 0.005
 _LONGEST_WAIT: Final = timedelta(seconds=1.5)
-_SLOW_ALGORITHMS: Final = {
-    "RS256"
-}  # near a millisecond a signature: in a thread, or everybody else would wait
+# A signature takes about a millisecond: it is made in a thread, or all other requests would wait.
+_SLOW_ALGORITHMS: Final = {"RS256"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +71,25 @@ class Exchange:
     policy: IssuingPolicy
 
     async def issue(self, request: ExchangeRequest, network: str) -> IssuedToken:
-        """Return a token for the credential in `request`, or raise the OAuthError that refuses it, or UnavailableError.
+        """Return a token for the credential in `request`.
 
-        `network`: where the client is, /24 or /48.
+        `network`: where the client is, /24 or /48. Raises the OAuthError that refuses the request,
+        UnavailableError.
         """
-        self.mirror.signers.check(DEFAULT_ALGORITHM)  # whoever cannot sign must not count
-        audience = await self._find_audience(
-            request
-        )  # first: its token life must not be newer than the verdict
-        question = build_question(request, audience)
+        credential = (
+            request.credential
+            if isinstance(request.credential, ApiKey)
+            else self._check_subject_token(request.credential)
+        )
+        self.mirror.signers.check(DEFAULT_ALGORITHM)  # what cannot be signed must not be counted
+        # The audience is found before the verdict, which must not be older than its token life.
+        audience = await self._find_audience(request)
+        question = build_question(request, credential, audience)
         if question.digest is not None:
             await self.guard.check(question.digest, network)
 
         def act(decision: Decision | None) -> IssuedToken | _Unsigned | timedelta:
-            return self._act(request, question, audience, network, decision)
+            return self._act(request, credential, question, audience, network, decision)
 
         while True:
             result = await self.ledger.judge(question, act)
@@ -99,7 +99,8 @@ class Exchange:
                 return await asyncio.to_thread(result.sign)
             if result > _LONGEST_WAIT:
                 raise UnavailableError(
-                    "tokens of this key are denied up to a moment that is still to come: a clock was wrong; try again",
+                    "the tokens of this key are revoked up to a moment that is still to come, "
+                    "because a clock was wrong; try again",
                     reason="watermark_ahead",
                     retry_after=min(60, int(result.total_seconds()) + 1),
                 )
@@ -108,16 +109,20 @@ class Exchange:
     def _act(
         self,
         request: ExchangeRequest,
+        credential: ApiKey | SubjectToken,
         question: Question,
         audience: Audience | None,
         network: str,
         decision: Decision | None,
     ) -> IssuedToken | _Unsigned | timedelta:
-        """Return the token, or one that shall be signed elsewhere, or how long to wait: only within the second of a disable and enable."""
+        """Return the token, or one that must be signed in a thread, or how long to wait.
+
+        There is something to wait for only within the second of a disable and enable.
+        """
         if decision is None:
             if question.digest is not None:
                 self.guard.note_unknown(network)
-            raise refuse_unknown(request)
+            raise refuse_credential(request.shown_as, "unknown_key")
         verdict = decision.verdict
         if question.digest is not None:
             self.guard.note_known(question.digest)
@@ -126,7 +131,7 @@ class Exchange:
             wait = wait_for_clear_second(verdict)
             if wait is not None:
                 return wait
-            claims = decide_claims(request, verdict, audience, self.policy, new_jti())
+            claims = decide_claims(request, credential, verdict, audience, self.policy, new_jti())
             if not decision.admitted:
                 raise refuse_over_limit(verdict)
         except OAuthError as error:
@@ -138,10 +143,9 @@ class Exchange:
         self.usage.add_issued(claims.client_id, LastUse(claims.iat, network, claims.aud))
         return unsigned if unsigned.key.alg in _SLOW_ALGORITHMS else unsigned.sign()
 
-    def check_subject_token(self, text: str) -> SubjectToken:
+    def _check_subject_token(self, unverified_token: UnverifiedToken) -> SubjectToken:
         """Return one of our live tokens that may be narrowed. Raises InvalidSubjectTokenError."""
         try:
-            unverified_token = parse_unverified(text)
             claims = check_own_token(
                 unverified_token,
                 self.mirror.signers.records,
@@ -149,9 +153,9 @@ class Exchange:
                 now=self.mirror.confirmation.now.timestamp(),
             )
         except InvalidTokenError as error:
-            raise InvalidSubjectTokenError(error.reason) from error
+            raise refuse_credential("subject_token", error.reason) from error
         if claims.origin_jti is not None:
-            raise InvalidSubjectTokenError("narrowed_already")
+            raise refuse_credential("subject_token", "narrowed_already")
         return SubjectToken(claims, unverified_token.kid)
 
     async def _find_audience(self, request: ExchangeRequest) -> Audience | None:

@@ -94,13 +94,13 @@ class DenylistCopy:
         None means that the table has lost what is held here, or what was acknowledged.
         """
         soon = now.timestamp() + _DELETED_EARLY_SECONDS
-        known = [] if self.log.head is None else [(self.log.head, self.log.ends_alive(soon))]
+        known = [] if self.log.head is None else [(self.log.head, self.log.is_head_in_force(soon))]
         if acknowledged:
             newest = max(acknowledged, key=lambda record: record.position.seq)
             known.append((newest.position, newest.revocation.exp > soon))
-        for held, is_due in known:
+        for held, in_force in known:
             tag = await find_tag(connection, held.seq)
-            if has_gone_back(held, head, tag, is_due=is_due):
+            if has_gone_back(held, head, tag, in_force=in_force):
                 return None
         return await list_after(connection, -1 if self.log.head is None else self.log.head.seq, now)
 

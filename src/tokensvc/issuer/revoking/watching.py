@@ -50,7 +50,8 @@ class DenylistWatcher:
             if self._held is None:
                 self._held, self._expires = head, 0.0
             tag = await find_tag(connection, self._held.seq)
-            went_back = has_gone_back(self._held, head, tag, is_due=now.timestamp() < self._expires)
+            in_force = now.timestamp() < self._expires
+            went_back = has_gone_back(self._held, head, tag, in_force=in_force)
             seq = -1 if went_back else self._held.seq
             records = await list_after(connection, seq, now) if head != self._held else []
         # More may have been committed since the head was read.

@@ -19,7 +19,7 @@ from tokensvc.store.signing_key import load_signing_key, lock_rotation, revoke_s
 
 if TYPE_CHECKING:
     from tokensvc.core.identifier import Kid
-    from tokensvc.core.keyring import RotationPlan
+    from tokensvc.core.rotation import RotationPlan
     from tokensvc.core.sealing import MasterKey
     from tokensvc.issuer.signing.rotation import KeyringFacts
     from tokensvc.settings import Settings

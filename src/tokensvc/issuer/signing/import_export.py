@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tokensvc.core.errors import ConflictError
 from tokensvc.core.keyring import find_standby
-from tokensvc.core.keytext import build_private_pem, build_public_pem, parse_private_key
+from tokensvc.core.private_key import build_private_pem, build_public_pem, parse_private_key
 from tokensvc.core.sealing import unseal
 from tokensvc.issuer.audit import record
 from tokensvc.issuer.signing.master_key import find_current

@@ -9,7 +9,8 @@ import structlog
 
 from tokensvc.core.identifier import Kid
 from tokensvc.core.keyring import SigningKeyRecord
-from tokensvc.core.sealing import new_private_key, seal
+from tokensvc.core.private_key import new_private_key
+from tokensvc.core.sealing import seal
 from tokensvc.issuer.audit import record
 from tokensvc.store.signing_key import insert_signing_key
 

@@ -1,4 +1,4 @@
-"""Rotating the signing keys. The plan is pure (`core.keyring`); here it is carried out.
+"""Rotating the signing keys. The plan is pure (`core.rotation`); here it is carried out.
 
 Plan first, make the new keys outside the transaction (RSA takes time), then lock, read the facts
 again and plan again. If another process was faster, the second plan says so, and nothing is done
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from tokensvc.core.errors import ConflictError
-from tokensvc.core.keyring import DEFAULT_ALGORITHM, plan_rotation, plan_rotation_now
+from tokensvc.core.keyring import DEFAULT_ALGORITHM
+from tokensvc.core.rotation import plan_rotation, plan_rotation_now
 from tokensvc.issuer.audit import record
 from tokensvc.issuer.signing.master_key import find_current
 from tokensvc.issuer.signing.new_keys import build_record, insert_new, new_drafts
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from tokensvc.core.keyring import RotationPlan, RotationPolicy, SigningKeyRecord
+    from tokensvc.core.keyring import RotationPolicy, SigningKeyRecord
+    from tokensvc.core.rotation import RotationPlan
     from tokensvc.core.sealing import MasterKey
     from tokensvc.issuer.signing.new_keys import Drafts
     from tokensvc.settings import Settings

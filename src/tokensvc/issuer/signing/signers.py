@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tokensvc.core.errors import StartRefusedError, UnavailableError
 from tokensvc.core.jwks import build_jwks
-from tokensvc.core.keyring import DEFAULT_ALGORITHM, find_active, published, superseded_at
+from tokensvc.core.keyring import DEFAULT_ALGORITHM, find_active, list_published, superseded_at
 from tokensvc.core.sealing import unseal
 from tokensvc.issuer.confirmation import MAX_AGE_SECONDS, build_stale_error
 from tokensvc.issuer.signing.master_key import read_master_key
@@ -107,7 +107,7 @@ class Signers:
         """Build the JWKS again if time or a change has altered it."""
         if self._policy is None:
             return
-        document = build_jwks(r.public_jwk for r in published(self.records, self._policy, now))
+        document = build_jwks(r.public_jwk for r in list_published(self.records, self._policy, now))
         if document != self.jwks:
             self.jwks, self.jwks_etag = document, hashlib.sha256(document).hexdigest()[:32]
 

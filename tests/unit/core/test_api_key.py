@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import zlib
 from datetime import timedelta
@@ -10,8 +11,8 @@ from tests.factories import NOW, make_key_record
 
 from tokensvc.core.api_key import (
     DEFAULT_PREFIX,
-    KEY_LENGTH,
     ApiKey,
+    build_facts,
     check_prefix,
     checksum,
     new_api_key,
@@ -20,6 +21,7 @@ from tokensvc.core.api_key import (
 )
 from tokensvc.core.errors import InvalidClientError, InvalidInputError
 from tokensvc.core.identifier import BASE62
+from tokensvc.core.limit import Limits
 
 BODY = "tsk-" + "0123456789ABCDEFGHIJKLMNOP"
 KEY = BODY + checksum(BODY)
@@ -29,7 +31,7 @@ KEY = BODY + checksum(BODY)
 def test_a_key_has_36_characters_whatever_its_prefix(prefix):
     key = new_api_key(prefix)
     assert re.fullmatch(re.escape(prefix) + r"[0-9A-Za-z]+", key.text)
-    assert len(key.text) == KEY_LENGTH == 36
+    assert len(key.text) == 36
     assert parse_api_key(key.text, prefix) == key
 
 
@@ -38,16 +40,16 @@ def test_keys_do_not_repeat():
 
 
 def test_the_checksum_is_the_crc32_in_base62_with_leading_zeros():
-    digits = checksum(BODY)
-    assert sum(
-        BASE62.index(digit) * 62**place for place, digit in enumerate(reversed(digits))
-    ) == zlib.crc32(BODY.encode())
+    number = 0
+    for digit in checksum(BODY):
+        number = 62 * number + BASE62.index(digit)
+    assert number == zlib.crc32(BODY.encode())
     assert checksum("") == "000000"
 
 
 def test_every_single_character_typo_is_caught():
     alphabet = BASE62 + "-_ .\n\u00e9"
-    for place in range(KEY_LENGTH):
+    for place in range(len(KEY)):
         for letter in alphabet:
             if letter != KEY[place]:
                 with pytest.raises(InvalidClientError):
@@ -55,40 +57,28 @@ def test_every_single_character_typo_is_caught():
 
 
 def test_every_swap_of_neighbours_is_caught():
-    for place in range(KEY_LENGTH - 1):
+    for place in range(len(KEY) - 1):
         swapped = KEY[:place] + KEY[place + 1] + KEY[place] + KEY[place + 2 :]
         if swapped != KEY:
             with pytest.raises(InvalidClientError):
                 parse_api_key(swapped)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        KEY[:-1],
-        KEY + "0",
-        " " + KEY,
-        KEY + "\n",
-        KEY.lower(),
-        "x" * 36,
-        KEY.replace("tsk-", "tsk_"),
-        "\u0661" * 36,
-        "tsk-" + "\u0661" * 32,
-    ],
-    ids=[
-        "empty",
-        "short",
-        "long",
-        "space",
-        "line break",
-        "lower case",
-        "junk",
-        "other prefix",
-        "not ASCII",
-        "digits that are not ASCII",
-    ],
-)
+JUNK = {
+    "empty": "",
+    "short": KEY[:-1],
+    "long": KEY + "0",
+    "space": " " + KEY,
+    "line break": KEY + "\n",
+    "lower case": KEY.lower(),
+    "no key": "x" * 36,
+    "other prefix": KEY.replace("tsk-", "tsk_"),
+    "not ASCII": "\u0661" * 36,
+    "digits that are not ASCII": "tsk-" + "\u0661" * 32,
+}
+
+
+@pytest.mark.parametrize("text", JUNK.values(), ids=JUNK)
 def test_junk_is_refused_with_one_reason(text):
     with pytest.raises(InvalidClientError) as refusal:
         parse_api_key(text)
@@ -139,5 +129,18 @@ EARLIER, LATER = NOW - timedelta(seconds=1), NOW + timedelta(seconds=1)
     ],
     ids=lambda value: value if isinstance(value, str) else "+".join(value) or "nothing",
 )
-def test_the_final_state_wins_over_the_reversible_ones(facts, state):
+def test_a_final_state_hides_a_reversible_one(facts, state):
     assert state_of(make_key_record(**facts), NOW) == state
+
+
+@pytest.mark.parametrize(
+    ("expires_at", "kept"),
+    [(None, None), (NOW, "2026-11-23T12:00:00+00:00")],
+    ids=["never", "once"],
+)
+def test_the_audit_trail_keeps_facts_that_json_can_say(expires_at, kept):
+    record = make_key_record(expires_at=expires_at, limits=Limits(tier="free", per_minute=7))
+    facts = build_facts(record)
+    assert facts == json.loads(json.dumps(facts))
+    assert facts["expires_at"] == kept
+    assert facts["limits"] == {"tier": "free", "per_minute": 7, "per_day": None}

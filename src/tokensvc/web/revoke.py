@@ -1,0 +1,40 @@
+"""`POST /v1/revoke`: whoever holds a token or an API key may revoke it (RFC 7009)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from tokensvc.core.errors import InvalidRequestError
+from tokensvc.web.app_keys import SERVICE
+from tokensvc.web.callers import check_client, read_client
+from tokensvc.web.forms import read_form
+from tokensvc.web.middleware import note
+from tokensvc.web.problems import NO_STORE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+async def post_revoke(request: web.Request) -> web.Response:
+    """Revoke the token or API key that is shown.
+
+    The answer is 200 also for what is unknown (RFC 7009 section 2.2).
+    """
+    form = await read_form(request)
+    await _check_shown_client(request, form)
+    if "token" not in form:
+        raise InvalidRequestError("token is required: the access token or API key to revoke")
+    kind, public_id = await request.app[SERVICE].revoke(form["token"])
+    note(request, revoked=kind, id=public_id)
+    return web.Response(headers=NO_STORE)
+
+
+async def _check_shown_client(request: web.Request, form: Mapping[str, str]) -> None:
+    """Let pass who shows no client, or a good one (RFC 7009 section 2.1)."""
+    client = read_client(request, form)
+    # A client that is itself to be revoked needs no check: to hold it is enough. If it were
+    # checked, the repeat of a revocation whose answer was lost would be refused.
+    if client is not None and client.secret != form.get("token"):
+        await check_client(request, client)

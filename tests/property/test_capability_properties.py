@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokensvc.core.capability import build_scope, narrow_scope, parse_scope
+from tokensvc.core.errors import InvalidScopeError
+
+names = st.from_regex(r"[a-z*][a-z:*]{0,3}", fullmatch=True)
+some_names = st.frozensets(names, max_size=6)
+
+
+@given(st.none() | some_names, some_names)
+def test_narrowing_never_widens(asked, granted):
+    try:
+        narrowed = narrow_scope(asked, granted)
+    except InvalidScopeError:
+        assert asked is not None
+        assert asked - granted
+    else:
+        assert set(narrowed) <= granted
+        assert set(narrowed) == (granted if asked is None else asked)
+        assert list(narrowed) == sorted(narrowed)
+
+
+@given(some_names.filter(bool))
+def test_a_scope_that_was_built_is_read_back(wanted):
+    assert parse_scope(build_scope(wanted)) == wanted

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from tests.factories import make_audience, make_issuing_policy
+
+from tokensvc.core.audience import longest_life, parse_audience
+from tokensvc.core.errors import InvalidInputError
+
+
+@pytest.mark.parametrize("text", ["api", "https://api.example/v1?a=b", "urn:x:y", "!~", "x" * 255])
+def test_an_audience_has_a_name_of_visible_ascii(text):
+    assert parse_audience(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x" * 256, "a b", " a", "a\n", "a\tb", 'a"b', "a\\b", "\u00e9", "a\x7f"]
+)
+def test_any_other_name_is_refused(text):
+    with pytest.raises(InvalidInputError, match="an audience has 1 to 255 visible ASCII"):
+        parse_audience(text)
+
+
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("own", "usual", "greatest", "longest"),
+    [
+        (None, 10 * MINUTE, HOUR, 10 * MINUTE),
+        (5 * MINUTE, 10 * MINUTE, HOUR, 5 * MINUTE),
+        (20 * MINUTE, 10 * MINUTE, HOUR, 20 * MINUTE),
+        (2 * HOUR, 10 * MINUTE, HOUR, HOUR),
+        (None, 2 * HOUR, HOUR, HOUR),
+    ],
+    ids=["by default", "shorter", "longer", "too long", "default too long"],
+)
+def test_a_token_lives_as_long_as_its_audience_says_up_to_the_greatest_life(
+    own, usual, greatest, longest
+):
+    policy = make_issuing_policy(token_life=usual, max_token_life=greatest)
+    assert longest_life(make_audience(token_life=own), policy) == longest

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from tests.factories import (
+    ISSUER,
+    NOW,
+    make_claims,
+    make_signing_key,
+    make_signing_key_record,
+    seconds,
+)
+
+from tokensvc.core.claims import build_payload
+from tokensvc.core.errors import InvalidTokenError
+from tokensvc.core.token import parse_unverified, sign_jws
+from tokensvc.core.verification import check_own_token, check_token
+
+T = seconds(NOW)
+SIGNING, VERIFYING, JWK = make_signing_key()
+RECORD = make_signing_key_record(SIGNING.kid, public_jwk=JWK, active_at=NOW)
+CLAIMS = make_claims()
+TOKEN = parse_unverified(sign_jws(build_payload(CLAIMS), typ="at+jwt", key=SIGNING))
+
+
+def check(*, key=VERIFYING, algorithms=("ES256",), audience="api", now=T, leeway=0):
+    return check_token(
+        TOKEN,
+        key=key,
+        algorithms=algorithms,
+        issuer=ISSUER,
+        audience=audience,
+        now=now,
+        leeway=leeway,
+    )
+
+
+def test_a_good_token_gives_its_claims():
+    assert check() == CLAIMS
+
+
+def test_no_audience_means_any_audience():
+    assert check(audience=None) == CLAIMS
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"key": None}, "unknown_kid"),
+        ({"algorithms": ("EdDSA",)}, "algorithm_not_allowed"),
+        ({"audience": "billing"}, "wrong_audience"),
+        ({"now": T + 600}, "expired"),
+    ],
+    ids=["no key", "another algorithm", "another audience", "too late"],
+)
+def test_signature_and_claims_are_both_checked(changes, reason):
+    with pytest.raises(InvalidTokenError) as refusal:
+        check(**changes)
+    assert refusal.value.reason == reason
+
+
+def test_a_token_of_our_own_is_checked_with_the_signing_key_that_it_names():
+    others = [make_signing_key_record("other"), RECORD]
+    assert check_own_token(TOKEN, others, issuer=ISSUER, now=T) == CLAIMS
+
+
+@pytest.mark.parametrize(
+    "records", [[], [replace(RECORD, revoked_at=NOW)]], ids=["unknown", "revoked"]
+)
+def test_a_token_of_our_own_is_refused_if_its_signing_key_is_not_trusted(records):
+    with pytest.raises(InvalidTokenError) as refusal:
+        check_own_token(TOKEN, records, issuer=ISSUER, now=T)
+    assert refusal.value.reason == "unknown_kid"
+
+
+def test_a_token_of_our_own_has_no_leeway_unless_it_is_asked_for():
+    with pytest.raises(InvalidTokenError):
+        check_own_token(TOKEN, [RECORD], issuer=ISSUER, now=T + 600)
+    assert check_own_token(TOKEN, [RECORD], issuer=ISSUER, now=T + 600, leeway=1) == CLAIMS
