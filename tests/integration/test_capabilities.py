@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from testbed.waiting import until
 from tests.integration.things import ACTOR, make_key
-from tests.integration.waiting import until
 
 from tokensvc.core.errors import ConflictError, InvalidInputError, NotFoundError
 from tokensvc.issuer.admin import api_keys, capabilities

@@ -6,8 +6,8 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from testbed.waiting import until
 from tests.integration.things import ACTOR, make_key
-from tests.integration.waiting import until
 
 from tokensvc.core.errors import OutcomeUnknownError, UnavailableError
 from tokensvc.issuer.admin import api_keys, audiences

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from testbed.waiting import until
 from tests.integration.losses import follow, list_endings, list_healed_acts, lost, read_count
 from tests.integration.things import ACTOR, make_key
-from tests.integration.waiting import until
 
 from tokensvc.core.denylist.followed import FollowedDenylist
 from tokensvc.core.denylist.revoked import Denylist

@@ -10,11 +10,11 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from tests.conftest import UNSAFE_AND_FAST
+from testbed.waiting import until
+from tests.databases import FAST_AND_UNSAFE
 from tests.integration.losses import follow
 from tests.integration.test_mirror import LISTENERS
 from tests.integration.things import ACTOR, make_key
-from tests.integration.waiting import until
 
 from tokensvc.core.denylist.followed import FollowedDenylist
 from tokensvc.core.denylist.revoked import Denylist
@@ -45,7 +45,7 @@ def own_folder(session_folder):
 @pytest.fixture
 def own_postgres(own_folder):
     """A Postgres that a test may stop and start: gone at the end."""
-    server = EmbeddedPostgres(own_folder, options=UNSAFE_AND_FAST)
+    server = EmbeddedPostgres(own_folder, options=FAST_AND_UNSAFE)
     yield server, server.start()
     server.stop()
     gc.collect()
