@@ -61,7 +61,7 @@ async def revoke_patiently(service, key):
     async with asyncio.timeout(60):
         while True:
             try:
-                return await service.revoke(key.key.text)
+                return await service.revoke(key.key.text, "test")
             except UnavailableError:
                 await asyncio.sleep(0.05)
 
@@ -92,7 +92,7 @@ async def test_revocations_go_on_while_every_listener_is_cut_off(
                 await connection.execute(
                     f"select pg_terminate_backend(pid) from ({LISTENERS}) listeners"
                 )
-            await service.revoke(key.key.text)
+            await service.revoke(key.key.text, "test")
         await until(lambda: head_of(service) == MANY)
         assert not await follow(follower, service.mirror, settings)
     assert held(follower) == {key.listed.record.id for key in keys}

@@ -49,11 +49,16 @@ def command(workers: int) -> None:
 
 def _serve(settings: Settings, workers: int) -> None:
     # Imported here because it imports prometheus_client, which must know before where metrics lie.
-    from tokensvc.web.server import bind_socket, serve_many, serve_one  # noqa: PLC0415
+    from tokensvc.web.server import (  # noqa: PLC0415
+        bind_metrics_socket,
+        bind_socket,
+        serve_many,
+        serve_one,
+    )
 
     configure_logs(settings.log_level)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    listener = bind_socket(settings)
+    listener, metrics_listener = bind_socket(settings), bind_metrics_socket(settings)
     with lend_database_url(settings) as url:
         asyncio.run(_initialise(settings, url))
 
@@ -65,9 +70,9 @@ def _serve(settings: Settings, workers: int) -> None:
             sys.stdout.flush()
 
         if workers == 1:
-            serve_one(settings, url, listener, announce_ready)
+            serve_one(settings, url, listener, announce_ready, metrics_listener)
         else:
-            serve_many(settings, url, listener, announce_ready, workers)
+            serve_many(settings, url, listener, announce_ready, workers, metrics_listener)
 
 
 @contextmanager

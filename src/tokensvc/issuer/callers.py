@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tokensvc.core.capability import FOLLOW
-from tokensvc.core.errors import InsufficientScopeError, InvalidClientError
+from tokensvc.core.errors import InsufficientScopeError, InvalidClientError, InvalidTokenError
 from tokensvc.core.ledger import Question
 
 if TYPE_CHECKING:
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
     from tokensvc.core.claims import Claims
     from tokensvc.core.identifier import KeyId
     from tokensvc.core.ledger import Decision
+    from tokensvc.issuer.exchange.dead_credentials import DeadCredentials
     from tokensvc.issuer.exchange.guess_guard import GuessGuard
-    from tokensvc.issuer.exchange.ledger import Ledger
     from tokensvc.issuer.revoking.introspection import Introspection
 
 
@@ -23,19 +24,28 @@ if TYPE_CHECKING:
 class Callers:
     """Judges callers. Nothing is counted, because a call is no exchange.
 
-    `capability` is the one that the token or key must have, None if it needs none.
+    `capability` is the one that the token or key must have, None if it needs none. `network` is
+    where the caller is; RateLimitedError is for networks that show dead credentials again and
+    again.
     """
 
     introspection: Introspection
-    ledger: Ledger
     guard: GuessGuard
+    dead_credentials: DeadCredentials
 
-    async def check_token(self, text: str, capability: str | None) -> KeyId:
+    async def check_token(self, text: str, network: str, capability: str | None) -> KeyId:
         """Return the id of the API key that a token belongs to.
 
-        Raises InvalidTokenError, InsufficientScopeError, UnavailableError.
+        Raises InvalidTokenError, InsufficientScopeError, RateLimitedError, UnavailableError.
         """
-        return _check_capability(await self.introspection.check(text), capability)
+        digest = hashlib.sha256(text.encode()).digest()
+        await self.dead_credentials.check(digest, network)
+        try:
+            claims = await self.introspection.check(text)
+        except InvalidTokenError:
+            self.dead_credentials.note(digest)
+            raise
+        return _check_capability(claims, capability)
 
     async def check_follower(self, text: str) -> KeyId:
         """As `check_token`, for followers of the feed.
@@ -49,26 +59,26 @@ class Callers:
     ) -> KeyId:
         """Return the id of an API key.
 
-        `client_id` is the id that the caller says it has, `network` where the caller is. Raises
-        InvalidClientError, InsufficientScopeError, RateLimitedError for networks that guess keys,
-        UnavailableError.
+        `client_id` is the id that the caller says it has. Raises InvalidClientError,
+        InsufficientScopeError, RateLimitedError, UnavailableError.
         """
-        await self.guard.check(key.digest, network)
+        question = Question(key.digest, client_id, demand=None, counts=False)
+        await self.dead_credentials.check(key.digest, network)
 
         def act(decision: Decision | None) -> KeyId:
-            if decision is None:
-                self.guard.note_unknown(network)
-                raise InvalidClientError("unknown_key")
-            self.guard.note_known(key.digest)
+            self.guard.note(question, network, decision)
+            if decision is None or decision.verdict.refusal is not None:
+                self.dead_credentials.note(key.digest)
+                raise InvalidClientError(
+                    "unknown_key" if decision is None else str(decision.verdict.refusal)
+                )
+            self.dead_credentials.forget(key.digest)
             verdict = decision.verdict
-            if verdict.refusal is not None:
-                raise InvalidClientError(verdict.refusal)
             if capability is not None and capability not in verdict.capabilities:
                 raise InsufficientScopeError(capability)
             return verdict.key_id
 
-        question = Question(key.digest, client_id, demand=None, counts=False)
-        return await self.ledger.judge(question, act)
+        return await self.guard.judge(question, network, act)
 
 
 def _check_capability(claims: Claims, capability: str | None) -> KeyId:

@@ -15,13 +15,14 @@ from tokensvc.web.forms import MAX_BODY
 from tokensvc.web.health import get_livez, get_readyz
 from tokensvc.web.in_flight import InFlight
 from tokensvc.web.introspect import post_introspect
-from tokensvc.web.metrics import get_metrics
+from tokensvc.web.metrics import add_metrics
 from tokensvc.web.middleware import handle_errors
 from tokensvc.web.revoke import post_revoke
 from tokensvc.web.token import post_token
 from tokensvc.web.well_known import get_jwks, get_metadata
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import AsyncIterator
 
     from aiohttp.typedefs import Handler
@@ -29,8 +30,13 @@ if TYPE_CHECKING:
     from tokensvc.settings import Settings
 
 
-def build_app(settings: Settings, database_url: str) -> web.Application:
-    """Return the application; it opens its service on startup and closes it on cleanup."""
+def build_app(
+    settings: Settings, database_url: str, metrics_listener: socket.socket | None = None
+) -> web.Application:
+    """Return the application; it opens its service on startup and closes it on cleanup.
+
+    `metrics_listener` is bound to the port of the metrics, if that is another one.
+    """
 
     async def hold_service(app: web.Application) -> AsyncIterator[None]:
         async with open_service(settings, database_url) as service:
@@ -43,7 +49,7 @@ def build_app(settings: Settings, database_url: str) -> web.Application:
     app.on_shutdown.append(_drain)
     app.router.add_get("/livez", get_livez)
     app.router.add_get("/readyz", get_readyz)
-    app.router.add_get("/metrics", get_metrics)
+    add_metrics(app, port=settings.metrics_port, listener=metrics_listener)
     # A proxy may or may not strip the path of the issuer.
     for prefix in dict.fromkeys(("", urlsplit(settings.issuer_url).path)):
         _add_routes(app, prefix)

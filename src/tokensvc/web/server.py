@@ -41,13 +41,24 @@ _log = structlog.get_logger(__name__)
 
 def bind_socket(settings: Settings) -> socket.socket:
     """Bind host and port, before anything else is started. Raises StartRefusedError."""
+    return _bind(settings.host, settings.port, "TOKENSVC_PORT")
+
+
+def bind_metrics_socket(settings: Settings) -> socket.socket | None:
+    """As `bind_socket`, for the metrics; None if they have no port of their own."""
+    if settings.metrics_port is None:
+        return None
+    return _bind(settings.host, settings.metrics_port, "TOKENSVC_METRICS_PORT")
+
+
+def _bind(host: str, port: int, setting: str) -> socket.socket:
     try:
-        family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        used = f"cannot listen on {settings.host}:{settings.port}: {_explain(error)}"
+        used = f"cannot listen on {host}:{port}: {_explain(error)}"
         raise StartRefusedError(
-            f"{used}. Stop what uses it, or set TOKENSVC_HOST and TOKENSVC_PORT"
+            f"{used}. Stop what uses it, or set TOKENSVC_HOST and {setting}"
         ) from error
 
 
@@ -60,19 +71,27 @@ def _explain(error: OSError) -> str:
 
 
 def serve_one(
-    settings: Settings, database_url: str, listener: socket.socket, ready: Callable[[], None]
+    settings: Settings,
+    database_url: str,
+    listener: socket.socket,
+    ready: Callable[[], None],
+    metrics_listener: socket.socket | None = None,
 ) -> None:
     """Serve in this process until SIGTERM or SIGINT; call `ready` when requests are taken."""
-    uvloop.run(_serve(settings, database_url, listener, ready))
+    uvloop.run(_serve(settings, database_url, listener, ready, metrics_listener))
 
 
 async def _serve(
-    settings: Settings, database_url: str, listener: socket.socket, ready: Callable[[], None]
+    settings: Settings,
+    database_url: str,
+    listener: socket.socket,
+    ready: Callable[[], None],
+    metrics_listener: socket.socket | None,
 ) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    runner = _build_runner(settings, database_url)
+    runner = _build_runner(settings, database_url, metrics_listener)
     try:
         await runner.setup()
         tune_collector()
@@ -97,6 +116,7 @@ def serve_many(
     listener: socket.socket,
     ready: Callable[[], None],
     workers: int,
+    metrics_listener: socket.socket | None = None,
 ) -> None:
     """Serve with `workers` processes under gunicorn until SIGTERM or SIGINT.
 
@@ -116,7 +136,7 @@ def serve_many(
 
     async def build_runner() -> web.AppRunner:
         tune_collector()
-        return _build_runner(settings, database_url)
+        return _build_runner(settings, database_url, metrics_listener)
 
     _Workers(options, build_runner).run()
 
@@ -181,9 +201,11 @@ class _DrainingRunner(web.AppRunner):
         await super().cleanup()
 
 
-def _build_runner(settings: Settings, database_url: str) -> web.AppRunner:
+def _build_runner(
+    settings: Settings, database_url: str, metrics_listener: socket.socket | None
+) -> web.AppRunner:
     return _DrainingRunner(
-        build_app(settings, database_url),
+        build_app(settings, database_url, metrics_listener),
         access_log=None,
         keepalive_timeout=KEEPALIVE_SECONDS,
         drain_seconds=settings.drain_seconds,

@@ -85,14 +85,12 @@ class Exchange:
         # The audience is found before the verdict, which must not be older than its token life.
         audience = await self._find_audience(request)
         question = build_question(request, credential, audience)
-        if question.digest is not None:
-            await self.guard.check(question.digest, network)
 
         def act(decision: Decision | None) -> IssuedToken | _Unsigned | timedelta:
             return self._act(request, credential, question, audience, network, decision)
 
         while True:
-            result = await self.ledger.judge(question, act)
+            result = await self.guard.judge(question, network, act)
             if isinstance(result, IssuedToken):
                 return result
             if isinstance(result, _Unsigned):
@@ -119,13 +117,10 @@ class Exchange:
 
         There is something to wait for only within the second of a disable and enable.
         """
+        self.guard.note(question, network, decision)
         if decision is None:
-            if question.digest is not None:
-                self.guard.note_unknown(network)
             raise refuse_credential(request.shown_as, "unknown_key")
         verdict = decision.verdict
-        if question.digest is not None:
-            self.guard.note_known(question.digest)
         try:
             check_verdict(request, verdict)
             wait = wait_for_clear_second(verdict)
