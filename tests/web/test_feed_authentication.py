@@ -180,11 +180,11 @@ async def test_programs_without_an_event_loop_follow_too(client, follower, key, 
     assert await asyncio.to_thread(follow) == read_payload(text)["jti"]
 
 
-async def test_where_the_feed_is_open_a_token_makes_no_difference(
+async def test_where_the_feed_is_open_a_token_is_optional_and_must_be_good(
     database, started, settings, new_client
 ):
     del database, started
     values = settings.model_dump(exclude={"feed_authentication", "database_url"}, exclude_none=True)
     client = await new_client(make_settings(**values))
-    for headers in ([], [bearer("junk")]):
-        assert (await poll(client, *headers)).status == 200
+    assert (await poll(client)).status == 200
+    assert (await poll(client, bearer("junk"))).status == 401
