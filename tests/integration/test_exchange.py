@@ -1,14 +1,16 @@
-"""The authoritative exchange: no token after a revocation, and every token from before under its watermark."""
+"""The exchange is decided by Postgres: no token after a revocation, and those before lie under it."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.integration.things import ACTOR, make_key, open_exchange
+from testbed.waiting import PATIENCE, until
+from tests.integration.things import ACTOR, make_key, open_exchange, patiently
 
 from tokensvc.core.errors import InvalidClientError, OAuthError, UnavailableError
 from tokensvc.core.exchange import ExchangeRequest
@@ -36,9 +38,11 @@ async def issue(database, settings, started):
 
 
 async def wait_for_waiters(connection, count=1):
-    async with asyncio.timeout(3):
-        while await connection.fetchval(WAITING) < count:
-            await asyncio.sleep(0.01)
+    await until(lambda: _waiters(connection, count))
+
+
+async def _waiters(connection, count):
+    return await connection.fetchval(WAITING) >= count
 
 
 HOLD = "select from api_key_window where key_id = $1 for no key update"
@@ -142,68 +146,61 @@ async def test_an_exchange_that_waited_takes_its_clock_after_the_wait(
     await other.close()
 
 
+STOPS: list[Any] = [watermarks.revoke_key, watermarks.disable_key, watermarks.delete_key]
+
+
+async def race(issue, database, number):
+    """Stop a key in one of four ways while two exchange it; return its denylist value, latest `iat`.
+
+    It is stopped as soon as so many tokens are out: none, one or two.
+    """
+    key = await make_key(database, per_minute=1_000_000)
+    record = key.listed.record
+    issued = []
+
+    async def hammer():
+        try:
+            while True:
+                issued.append((await patiently(lambda: issue(key))).iat)
+        except InvalidClientError:
+            return
+
+    hammers = [asyncio.create_task(hammer()) for _ in range(2)]
+    await until(lambda: len(issued) >= number % 3)
+    stop, stopped = STOPS[number % 3], str(record.id)
+    if number % 4 == 3:
+        stop, stopped = watermarks.suspend_account, record.account_id
+    await patiently(lambda: stop(database, stopped, actor=ACTOR))
+    with pytest.raises(InvalidClientError):
+        await patiently(lambda: issue(key))
+    await asyncio.gather(*hammers)
+    return stopped, max(issued, default=0)
+
+
 async def test_every_token_lies_under_the_watermark_of_a_revocation_that_raced_it(issue, database):
-    """300 keys, each exchanged by several at once while it is stopped in one of the ways."""
-    stops: list[Any] = [watermarks.revoke_key, watermarks.disable_key, watermarks.delete_key]
-
-    async def race(number: int) -> int:
-        key = await make_key(database, per_minute=1_000_000)
-        record = key.listed.record
-        issued: list[int] = []
-
-        async def hammer() -> None:
-            try:
-                while True:
-                    issued.append((await issue(key)).iat)
-            except InvalidClientError:
-                return
-
-        hammers = [asyncio.create_task(hammer()) for _ in range(2)]
-        await asyncio.sleep(0.001 * (number % 7))
-        if number % 4 == 3:
-            await watermarks.suspend_account(database, record.account_id, actor=ACTOR)
-        else:
-            await stops[number % 4](database, record.id, actor=ACTOR)
-        with pytest.raises(InvalidClientError):
-            await issue(key)
-        await asyncio.wait_for(asyncio.gather(*hammers), 5)
-        latest[record.id] = latest[record.account_id] = max(issued, default=0)
-        return len(issued)
-
-    await make_key(database)  # from now on the capabilities are known
+    """48 keys, each exchanged by several at once while it is stopped in one of four ways."""
     latest: dict[str, int] = {}
-    total = 0
-    for start in range(0, 300, 3):
-        total += sum(await asyncio.gather(*(race(start + n) for n in range(3))))
-    rows = await list_denylist(database)
-    assert len(rows) == 300
-    assert all(
-        row.revocation.upto is not None and latest[row.revocation.value] <= row.revocation.upto
-        for row in rows
-    )
-    assert total > 100, "the race must have been one"
+    for start in range(0, 48, 3):
+        latest |= dict(await asyncio.gather(*(race(issue, database, start + n) for n in range(3))))
+    found = {row.revocation.value: row.revocation.upto for row in await list_denylist(database)}
+    assert found.keys() == latest.keys()
+    assert all(latest[value] <= found[value] for value in found)
 
 
 async def test_a_key_that_is_exchanged_all_the_time_can_still_be_revoked(issue, database):
     key = await make_key(database, per_minute=1_000_000)
-    done = asyncio.Event()
+    issued = []
 
-    async def hammer() -> None:
-        try:
-            while not done.is_set():
-                await issue(key)
-        except InvalidClientError:
-            return
+    async def hammer():
+        with contextlib.suppress(InvalidClientError):
+            while True:
+                issued.append(await patiently(lambda: issue(key)))
 
     hammers = [asyncio.create_task(hammer()) for _ in range(8)]
-    await asyncio.sleep(0.3)
-    started = time.monotonic()
-    try:
-        await watermarks.revoke_key(database, key.listed.record.id, actor=ACTOR)
-        assert time.monotonic() - started < 1
-    finally:
-        done.set()
-        await asyncio.gather(*hammers)
+    await until(lambda: len(issued) > 50)
+    revoke = watermarks.revoke_key
+    await patiently(lambda: revoke(database, key.listed.record.id, actor=ACTOR))
+    await asyncio.wait_for(asyncio.gather(*hammers), PATIENCE)
 
 
 @pytest.mark.parametrize("what", ["key", "account", "tokens"])

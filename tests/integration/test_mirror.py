@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
-from testbed.waiting import until
+from testbed.waiting import PATIENCE, until
 from tests.factories import NOW
 from tests.integration.things import ACTOR, make_key
 
@@ -52,18 +52,15 @@ async def test_before_its_first_look_a_mirror_knows_nothing_and_says_so(mirror):
         assert caught.value.reason == "mirror_stale"
 
 
-async def test_a_change_is_seen_by_notify_well_before_the_next_poll(
-    mirror, database, settings, connection
+async def test_a_change_is_seen_by_notify_without_waiting_for_the_next_poll(
+    mirror, database, settings, connection, monkeypatch
 ):
+    monkeypatch.setattr("tokensvc.issuer.mirror.mirror.POLL_SECONDS", 3600)
     async with running(mirror):
         await until(lambda: connection.fetchval(f"select exists ({LISTENERS})"))
-        waits = []
         for number in range(5):
             await audiences.add_audience(database, settings, f"audience-{number}", actor=ACTOR)
-            waits.append(
-                await until(lambda number=number: f"audience-{number}" in mirror.audiences)
-            )
-        assert sorted(waits)[2] < POLL_SECONDS / 4
+            await until(lambda number=number: f"audience-{number}" in mirror.audiences)
 
 
 async def test_without_its_listener_a_change_is_seen_by_poll_and_the_listener_comes_back(
@@ -75,7 +72,7 @@ async def test_without_its_listener_a_change_is_seen_by_poll_and_the_listener_co
         await connection.execute("select pg_terminate_backend($1)", lost)
         account = await accounts.create_account(database, "Orders", actor=ACTOR)
         await watermarks.suspend_account(database, account.id, actor=ACTOR)
-        assert await until(lambda: mirror.denylist.log.head.seq == 1) < POLL_SECONDS + 0.4
+        await until(lambda: mirror.denylist.log.head.seq == 1)
         await until(lambda: connection.fetchval(f"select exists ({LISTENERS} and pid <> $1)", lost))
 
 
@@ -87,7 +84,7 @@ async def test_every_change_is_seen_though_nobody_notifies(mirror, connection):
         await connection.execute(
             "update feed_head set seq = seq + 1, tag = 'quiet' where topic = 'audience'"
         )
-        assert await until(lambda: "quiet" in mirror.audiences) < POLL_SECONDS + 0.4
+        await until(lambda: "quiet" in mirror.audiences)
 
 
 async def test_a_copy_that_is_too_old_signs_nothing(mirror):
@@ -104,29 +101,32 @@ async def test_a_copy_that_is_too_old_signs_nothing(mirror):
 
 
 async def test_the_clock_of_a_mirror_is_that_of_postgres_and_runs_on(mirror, connection):
+    began = time.monotonic()
     await mirror.refresh_once()
+    took = time.monotonic() - began
     for pause in (0, 0.05, 0.2):
         await asyncio.sleep(pause)
+        before = mirror.confirmation.now
         truth = await connection.fetchval("select clock_timestamp()")
-        assert abs((mirror.confirmation.now - truth).total_seconds()) < 0.1
+        after = mirror.confirmation.now
+        assert (after - truth).total_seconds() > -0.01, "it is never behind"
+        assert (before - truth).total_seconds() < took + 0.01, "it is ahead by its question at most"
 
 
 async def test_a_wait_for_a_change_ends_with_the_change_the_time_or_the_release(mirror, database):
     key = await make_key(database)
     await mirror.refresh_once()
-    started = time.monotonic()
     await mirror.denylist.wait_for_change(0.05)
-    assert 0.04 < time.monotonic() - started < 1
-    waiting = asyncio.create_task(mirror.denylist.wait_for_change(20))
+    waiting = asyncio.create_task(mirror.denylist.wait_for_change(3600))
     await asyncio.sleep(0)
     await watermarks.suspend_account(database, key.listed.record.account_id, actor=ACTOR)
     await mirror.refresh_once()
-    await asyncio.wait_for(waiting, 1)
-    waiting = asyncio.create_task(mirror.denylist.wait_for_change(20))
+    await asyncio.wait_for(waiting, PATIENCE)
+    waiting = asyncio.create_task(mirror.denylist.wait_for_change(3600))
     await asyncio.sleep(0)
     mirror.denylist.release()
-    await asyncio.wait_for(waiting, 1)
-    await asyncio.wait_for(mirror.denylist.wait_for_change(20), 1)
+    await asyncio.wait_for(waiting, PATIENCE)
+    await asyncio.wait_for(mirror.denylist.wait_for_change(3600), PATIENCE)
 
 
 async def test_an_entry_that_commits_between_two_looks_is_never_lost_or_doubled(mirror, database):
@@ -179,7 +179,7 @@ async def role(connection, database_url):
 
 
 async def test_a_login_that_is_refused_for_a_while_is_an_outage_and_heals(
-    role, settings, started, connection
+    role, settings, started, connection, logs
 ):
     name, url = role
     del started
@@ -192,7 +192,7 @@ async def test_a_login_that_is_refused_for_a_while_is_an_outage_and_heals(
         await until(lambda: service.mirror.confirmation.age_seconds > POLL_SECONDS + 0.2)
         with pytest.raises(UnavailableError):
             await service.mirror.refresh_once()
-        await asyncio.sleep(1.2)  # the listener tries again after a second
+        await until(lambda: logs.find("listener_lost"))
         await connection.execute(f"alter role {name} login")
         await until(lambda: service.mirror.confirmation.age_seconds < POLL_SECONDS)
 
@@ -229,7 +229,7 @@ async def test_a_connection_whose_making_is_cancelled_is_closed(database_url, co
         if not isinstance(result, BaseException):
             await result.close()
     del task, result
-    await until(lambda: _equals(connection, mine, before), 2)
+    await until(lambda: _equals(connection, mine, before))
 
 
 async def _equals(connection, statement, value):
