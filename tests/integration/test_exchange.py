@@ -1,4 +1,7 @@
-"""The exchange is decided by Postgres: no token after a revocation, and those before lie under it."""
+"""The exchange asks Postgres: no token comes after a revocation, and all earlier ones are under it.
+
+"Under" means that `iat` is not later than the watermark of the revocation.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from testbed.waiting import PATIENCE, until
+from testbed.waiting import until
 from tests.integration.things import ACTOR, make_key, open_exchange, patiently
 
 from tokensvc.core.errors import InvalidClientError, OAuthError, UnavailableError
@@ -22,48 +25,47 @@ from tokensvc.issuer.revoking.denylist import list_denylist
 from tokensvc.store.ledger import LedgerConnection
 from tokensvc.store.primary import connect
 
-WAITING = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+WAITING = (
+    "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+)
 
 
 @pytest.fixture
-async def issue(database, settings, started):
-    """Exchange a key in this process: no HTTP."""
-    exchange = await open_exchange(database, settings, started)
-
-    async def act(key, **wanted):
-        return (await exchange.issue(ExchangeRequest(credential=key.key, **wanted), "test")).claims
-
-    yield act
-    await exchange.ledger.close()
-
-
-async def wait_for_waiters(connection, count=1):
-    await until(lambda: _waiters(connection, count))
+async def exchange(database, settings, started):
+    """The exchange in this process, without HTTP; its copies are kept fresh as in a service."""
+    opened = await open_exchange(database, settings, started)
+    mirror = asyncio.create_task(opened.mirror.run())
+    yield opened
+    mirror.cancel()
+    await asyncio.wait([mirror])
+    await opened.ledger.close()
 
 
-async def _waiters(connection, count):
-    return await connection.fetchval(WAITING) >= count
+async def wait_for_waiters(connection):
+    await until(lambda: connection.fetchval(f"select exists ({WAITING})"))
 
 
 HOLD = "select from api_key_window where key_id = $1 for no key update"
-HOLD_ACCOUNT = "select from account_window where account_id = (select account_id from api_key where id = $1) for no key update"
+ACCOUNT_OF_KEY = "(select account_id from api_key where id = $1)"
+HOLD_ACCOUNT = f"select from account_window where account_id = {ACCOUNT_OF_KEY} for no key update"
+
+
+def end_key(column):
+    return (
+        f"update api_key set {column} = clock_timestamp(), watermark = clock_timestamp()"
+        " where id = $1"
+    )
+
+
+# By the reason of the refusal: how the row is locked, and how the key is ended.
 ENDINGS = {
-    "revoked": (
-        HOLD,
-        "update api_key set revoked_at = clock_timestamp(), watermark = clock_timestamp() where id = $1",
-    ),
-    "disabled": (
-        HOLD,
-        "update api_key set disabled_at = clock_timestamp(), watermark = clock_timestamp() where id = $1",
-    ),
+    "revoked": (HOLD, end_key("revoked_at")),
+    "disabled": (HOLD, end_key("disabled_at")),
     "expired": (HOLD, "update api_key set expires_at = clock_timestamp() where id = $1"),
-    "unknown_key": (
-        HOLD,
-        "update api_key set deleted_at = clock_timestamp(), watermark = clock_timestamp() where id = $1",
-    ),
+    "unknown_key": (HOLD, end_key("deleted_at")),
     "suspended": (
         HOLD_ACCOUNT,
-        "update account set suspended_at = clock_timestamp() where id = (select account_id from api_key where id = $1)",
+        f"update account set suspended_at = clock_timestamp() where id = {ACCOUNT_OF_KEY}",
     ),
 }
 
@@ -72,7 +74,7 @@ ENDINGS = {
 async def test_an_exchange_that_waited_for_a_revocation_sees_it(
     reason, issue, database, database_url, connection
 ):
-    """The trap: the state in the snapshot of a statement that waits is older than what it waits for."""
+    """The trap: a statement that waits has a snapshot from before that for which it waits."""
     key = await make_key(database)
     other = await connect(database_url)
     transaction = other.transaction()
@@ -84,16 +86,15 @@ async def test_an_exchange_that_waited_for_a_revocation_sees_it(
     await other.execute(end, key.listed.record.id)
     await transaction.commit()
     results = await asyncio.gather(*waiting, return_exceptions=True)
-    assert [error.reason for error in results if isinstance(error, InvalidClientError)] == [
-        reason
-    ] * 3
+    reasons = [error.reason for error in results if isinstance(error, InvalidClientError)]
+    assert reasons == [reason] * 3
     await other.close()
 
 
-async def test_the_trap_is_one_for_a_batch_that_waits_for_another_key(
+async def test_a_batch_that_waited_for_one_key_sees_the_revocation_of_another(
     issue, database, database_url, connection
 ):
-    """A batch waits for a key of somebody else; meanwhile one of its own keys is revoked, whole and acknowledged."""
+    """While the batch waits for the first key, the second is revoked, and that is acknowledged."""
     held, mine = sorted(
         [await make_key(database), await make_key(database)], key=lambda key: key.listed.record.id
     )
@@ -105,7 +106,7 @@ async def test_the_trap_is_one_for_a_batch_that_waits_for_another_key(
         await watermarks.revoke_key(database, mine.listed.record.id, actor=ACTOR)
     first, second = await asyncio.gather(*waiting, return_exceptions=True)
     assert not isinstance(first, BaseException)
-    assert first.client_id == held.listed.record.id
+    assert first.claims.client_id == held.listed.record.id
     assert isinstance(second, InvalidClientError)
     await other.close()
 
@@ -123,7 +124,7 @@ async def test_an_exchange_that_waited_for_a_change_that_was_rolled_back_gets_it
     waiting = asyncio.create_task(issue(key))
     await wait_for_waiters(connection)
     await transaction.rollback()
-    assert (await waiting).client_id == key.listed.record.id
+    assert (await waiting).claims.client_id == key.listed.record.id
     await other.close()
 
 
@@ -149,62 +150,73 @@ async def test_an_exchange_that_waited_takes_its_clock_after_the_wait(
 STOPS: list[Any] = [watermarks.revoke_key, watermarks.disable_key, watermarks.delete_key]
 
 
-async def race(issue, database, number):
-    """Stop a key in one of four ways while two exchange it; return its denylist value, latest `iat`.
+async def stop(number: int, database: Any, record: Any) -> str:
+    """Stop a key in one of four ways; return the id of the key, or of its account."""
+    if number % 4 == 3:
+        await watermarks.suspend_account(database, record.account_id, actor=ACTOR)
+        return str(record.account_id)
+    await STOPS[number % 4](database, record.id, actor=ACTOR)
+    return str(record.id)
 
-    It is stopped as soon as so many tokens are out: none, one or two.
+
+async def race(number: int, issue: Any, database: Any) -> tuple[str, list[int]]:
+    """Stop a key while two clients exchange it; return whose tokens are revoked, and their `iat`.
+
+    It is stopped after 0, 1 or 2 tokens, and at different moments of an exchange.
     """
     key = await make_key(database, per_minute=1_000_000)
-    record = key.listed.record
-    issued = []
+    issued: list[int] = []
 
-    async def hammer():
-        try:
+    async def hammer() -> None:
+        with contextlib.suppress(InvalidClientError):
             while True:
-                issued.append((await patiently(lambda: issue(key))).iat)
-        except InvalidClientError:
-            return
+                issued.append((await patiently(lambda: issue(key))).claims.iat)
 
     hammers = [asyncio.create_task(hammer()) for _ in range(2)]
     await until(lambda: len(issued) >= number % 3)
-    stop, stopped = STOPS[number % 3], str(record.id)
-    if number % 4 == 3:
-        stop, stopped = watermarks.suspend_account, record.account_id
-    await patiently(lambda: stop(database, stopped, actor=ACTOR))
+    await asyncio.sleep(0.001 * (number % 7))
+    stopped = await patiently(lambda: stop(number, database, key.listed.record))
     with pytest.raises(InvalidClientError):
         await patiently(lambda: issue(key))
     await asyncio.gather(*hammers)
-    return stopped, max(issued, default=0)
+    return stopped, issued
 
 
 async def test_every_token_lies_under_the_watermark_of_a_revocation_that_raced_it(issue, database):
-    """48 keys, each exchanged by several at once while it is stopped in one of four ways."""
-    latest: dict[str, int] = {}
-    for start in range(0, 48, 3):
-        latest |= dict(await asyncio.gather(*(race(issue, database, start + n) for n in range(3))))
+    """Sixty keys, three at a time, each in one of four ways."""
+    await make_key(database)  # from now on the capabilities are known
+    issued: dict[str, list[int]] = {}
+    for start in range(0, 60, 3):
+        races = (race(start + number, issue, database) for number in range(3))
+        issued |= dict(await asyncio.gather(*races))
     found = {row.revocation.value: row.revocation.upto for row in await list_denylist(database)}
-    assert found.keys() == latest.keys()
-    assert all(latest[value] <= found[value] for value in found)
+    assert found.keys() == issued.keys()
+    assert len(found) == 60
+    for value, upto in found.items():
+        assert upto is not None
+        assert max(issued[value], default=0) <= upto
+    assert sum(map(len, issued.values())) >= 60, "0, 1 or 2 tokens of each key come before its end"
 
 
 async def test_a_key_that_is_exchanged_all_the_time_can_still_be_revoked(issue, database):
+    """The revocation needs the row that every exchange locks."""
     key = await make_key(database, per_minute=1_000_000)
-    issued = []
+    issued: list[Any] = []
 
-    async def hammer():
+    async def hammer() -> None:
         with contextlib.suppress(InvalidClientError):
             while True:
                 issued.append(await patiently(lambda: issue(key)))
 
     hammers = [asyncio.create_task(hammer()) for _ in range(8)]
-    await until(lambda: len(issued) > 50)
-    revoke = watermarks.revoke_key
-    await patiently(lambda: revoke(database, key.listed.record.id, actor=ACTOR))
-    await asyncio.wait_for(asyncio.gather(*hammers), PATIENCE)
+    await until(lambda: len(issued) >= 100)
+    revoke, key_id = watermarks.revoke_key, key.listed.record.id
+    await patiently(lambda: revoke(database, key_id, actor=ACTOR))
+    await asyncio.gather(*hammers)
 
 
 @pytest.mark.parametrize("what", ["key", "account", "tokens"])
-async def test_a_token_after_a_stop_and_go_within_one_second_is_not_born_dead(
+async def test_a_token_got_in_the_same_second_after_a_disable_and_enable_is_not_revoked(
     what, issue, database
 ):
     key = await make_key(database)
@@ -219,14 +231,14 @@ async def test_a_token_after_a_stop_and_go_within_one_second_is_not_born_dead(
         await api_keys.update_key(
             database, record.id, api_keys.KeyChanges(), actor=ACTOR, revoke_tokens=True
         )
-    claims = await issue(key)
+    claims = (await issue(key)).claims
     (row,) = await list_denylist(database)
     assert row.revocation.upto is not None
     assert claims.iat > row.revocation.upto
-    assert claims.iat <= time.time(), "it waited; it did not lie"
+    assert claims.iat <= time.time(), "the exchange waited for the next second"
 
 
-async def test_a_watermark_of_a_clock_that_was_wrong_is_told_and_not_waited_for(
+async def test_a_watermark_in_the_future_is_reported_and_not_waited_for(
     issue, database, connection
 ):
     key = await make_key(database)
@@ -240,10 +252,9 @@ async def test_a_watermark_of_a_clock_that_was_wrong_is_told_and_not_waited_for(
 
 
 async def test_a_token_judged_before_a_revocation_does_not_outlive_its_watermark(
-    database, settings, started
+    exchange, database, settings
 ):
-    """An audience with a longer life that appears between the verdict and the claims must not stretch the token."""
-    exchange = await open_exchange(database, settings, started)
+    """A longer life that an audience gets between the verdict and the claims does not count."""
     key = await make_key(database)
 
     class Slow(Ledger):
@@ -256,11 +267,8 @@ async def test_a_token_judged_before_a_revocation_does_not_outlive_its_watermark
 
     slow = Slow(database, most_waiting=10)
     try:
-        claims = (
-            await replace(exchange, ledger=slow).issue(
-                ExchangeRequest(credential=key.key, audience="late"), "test"
-            )
-        ).claims
+        request = ExchangeRequest(credential=key.key, audience="late")
+        claims = (await replace(exchange, ledger=slow).issue(request, "test")).claims
     except OAuthError:
         return
     finally:
