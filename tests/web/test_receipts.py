@@ -23,10 +23,10 @@ async def test_a_verifier_names_itself_and_its_next_question_is_its_receipt(
 ):
     del client
     async with Verifier(issuer=settings.issuer_url, audience="api", follower=given) as verifier:
-        await until(lambda: _seqs(database), 5)
+        await until(lambda: _seqs(database))
         account = await accounts.create_account(database, "Orders", actor=ACTOR)
         await watermarks.suspend_account(database, account.id, actor=ACTOR)
-        await until(lambda: _is_current(database, 1), 10)
+        await until(lambda: _is_current(database, 1))
         (follower,) = await list_followers(database)
         assert follower.id.name.startswith(shown)
         assert verifier.status().denylist_cursor == str(service.mirror.denylist.log.head)
