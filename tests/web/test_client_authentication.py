@@ -167,6 +167,7 @@ async def test_to_show_a_client_counts_against_no_limit(client, database, asker)
     assert not await is_live(client, asker, token)
 
 
+@pytest.mark.usefixtures("fresh_minute")
 async def test_guessing_one_key_at_revocations_again_and_again_is_refused(
     started, settings, new_client
 ):

@@ -307,6 +307,7 @@ async def test_two_credentials_are_a_malformed_request(client, asker):
     assert (answer.status, (await answer.json())["error"]) == (400, "invalid_request")
 
 
+@pytest.mark.usefixtures("fresh_minute")
 @pytest.mark.parametrize("kind", ["unknown key", "disabled key", "revoked token"])
 async def test_t39_a_dead_credential_shown_again_and_again_is_refused_without_asking_postgres(
     kind, started, settings, new_client, database

@@ -20,14 +20,6 @@ from tokensvc.web.app_keys import SERVICE
 POLICY = '"key-minute";q=60;w=60, "key-day";q=5000;w=86400'
 
 
-@pytest.fixture
-async def calm(connection):
-    """Do not begin so late in a minute that the test would end in the next one."""
-    second = await connection.fetchval("select extract(second from clock_timestamp())::float8")
-    if second > 55:
-        await asyncio.sleep(60.1 - second)
-
-
 @pytest.mark.usefixtures("calm")
 @pytest.mark.parametrize("form", FORMS)
 async def test_every_answer_tells_the_limits_and_what_is_left(form, client, key):
