@@ -202,7 +202,7 @@ class _DrainingRunner(web.AppRunner):
 
 
 def _build_runner(
-    settings: Settings, database_url: str, metrics_listener: socket.socket | None
+    settings: Settings, database_url: str, metrics_listener: socket.socket | None = None
 ) -> web.AppRunner:
     return _DrainingRunner(
         build_app(settings, database_url, metrics_listener),

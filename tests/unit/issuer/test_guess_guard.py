@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from tokensvc.issuer.exchange.guess_guard import GuessGuard
 
 ALLOWED = 3
 KNOWN, NEW, DISABLED, GUESS = (bytes([number]) * 32 for number in range(4))
-STATES = {KNOWN: None, NEW: None, DISABLED: "disabled"}
+STATES: dict[bytes, Any] = {KNOWN: None, NEW: None, DISABLED: "disabled"}
 
 
 class Clock:
@@ -36,8 +37,8 @@ class FakeLedger:
         if question.digest not in STATES:
             return act(None)
         at, quota = datetime(2030, 1, 1, tzinfo=UTC), Quota(60, 9, 60, 9, 60, 9, 60, 9)
-        refusal = STATES[question.digest]
-        return act(Decision(Verdict("key_1", "acc_1", (), refusal, None, at, quota), True))
+        facts: Any = ("key_1", "acc_1", (), STATES[question.digest], None, at, quota)
+        return act(Decision(Verdict(*facts), True))
 
 
 class FakeLane:
@@ -65,8 +66,10 @@ class Around:
     """A guard and what stands around it."""
 
     def __init__(self, **options):
-        self.clock, self.ledger, self.lane = Clock(), FakeLedger(), FakeLane()
-        self.late_answers = FakeLateAnswers()
+        self.clock = Clock()
+        self.ledger: Any = FakeLedger()
+        self.lane: Any = FakeLane()
+        self.late_answers: Any = FakeLateAnswers()
         self.guard = GuessGuard(
             self.ledger,
             self.lane,
