@@ -67,13 +67,12 @@ class Around:
 
     def __init__(self, **options):
         self.clock = Clock()
-        self.ledger: Any = FakeLedger()
-        self.lane: Any = FakeLane()
-        self.late_answers: Any = FakeLateAnswers()
+        self.ledger = FakeLedger()
+        self.lane = FakeLane()
+        self.late_answers = FakeLateAnswers()
+        around: Any = (self.ledger, self.lane, self.late_answers)
         self.guard = GuessGuard(
-            self.ledger,
-            self.lane,
-            self.late_answers,
+            *around,
             allowed=ALLOWED,
             clock=self.clock,
             **options,
