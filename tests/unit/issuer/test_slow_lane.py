@@ -13,16 +13,16 @@ DIGESTS = [bytes([number]) * 32 for number in range(10)]
 
 
 class Keys:
-    """Half of the digests exist; `asked` has each question, `error` fails the next ones."""
+    """Half of the digests exist; `asked` has each question, `errors` fail the next ones."""
 
     def __init__(self):
         self.asked = []
-        self.error = None
+        self.errors = []
 
     async def find_existing(self, digests):
         self.asked.append(sorted(digests))
-        if self.error is not None:
-            raise self.error
+        if self.errors:
+            raise self.errors.pop()
         return set(digests) & set(DIGESTS[:5])
 
 
@@ -55,14 +55,19 @@ async def test_t38_who_finds_the_queue_full_gets_503_and_the_others_their_answer
     assert await lane.exists(DIGESTS[2])
 
 
-@pytest.mark.parametrize("error", [UnavailableError("away"), RuntimeError("a fault of ours")])
-async def test_a_question_that_fails_fails_its_own_requests_only(keys, error):
+async def test_a_question_without_an_answer_is_asked_again(keys):
+    keys.errors = [UnavailableError("away")]
+    assert await SlowLane(keys.find_existing).exists(DIGESTS[0])
+    assert len(keys.asked) == 2
+
+
+@pytest.mark.parametrize("errors", [[UnavailableError("away")] * 2, [RuntimeError("a fault")]])
+async def test_a_question_that_fails_fails_its_own_requests_only(keys, errors):
     lane = SlowLane(keys.find_existing)
-    keys.error = error
+    keys.errors = list(errors)
     failed = await asyncio.gather(*map(lane.exists, DIGESTS[:2]), return_exceptions=True)
     assert [type(answer) for answer in failed] == [UnavailableError] * 2
     assert failed[0] is not failed[1]
-    keys.error = None
     assert await lane.exists(DIGESTS[0])
 
 

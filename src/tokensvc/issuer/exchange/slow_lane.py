@@ -87,7 +87,7 @@ class SlowLane:
 
     async def _ask(self, batch: Collection[tuple[bytes, asyncio.Future[bool]]]) -> None:
         try:
-            existing = await self._find_existing({digest for digest, _ in batch})
+            existing = await self._ask_twice({digest for digest, _ in batch})
         except TokensvcError as error:
             _log.warning("slow_lane_failed", requests=len(batch), reason=error.reason)
             _fail(batch, error.reason)
@@ -98,6 +98,14 @@ class SlowLane:
             for digest, future in batch:
                 if not future.done():
                     future.set_result(digest in existing)
+
+    async def _ask_twice(self, digests: Collection[bytes]) -> set[bytes]:
+        """Ask, and if no answer comes ask once more: the question changes nothing."""
+        try:
+            return await self._find_existing(digests)
+        except UnavailableError as error:
+            _log.warning("slow_lane_asks_again", requests=len(digests), reason=error.reason)
+            return await self._find_existing(digests)
 
 
 async def find_existing(database: Database, digests: Collection[bytes]) -> set[bytes]:
