@@ -50,7 +50,7 @@ def wait_for_followers(seconds: int | None) -> None:
     """Wait, unless `seconds` is None; end the command with its own exit code if some lag."""
     if seconds is None:
         return
-    alive, laggards = run_use_case(lambda database, _: _watch(database, seconds))
+    alive, laggards = run_use_case(lambda database, _: _watch(database, seconds), changes=False)
     if not laggards:
         print_message(
             f"applied by all {alive} followers that are alive"

@@ -15,6 +15,7 @@ from tokensvc.core.keyring import DEFAULT_ALGORITHM
 from tokensvc.core.token import parse_unverified
 from tokensvc.issuer.callers import Callers
 from tokensvc.issuer.confirmation import MAX_AGE_SECONDS
+from tokensvc.issuer.database import open_primary
 from tokensvc.issuer.exchange.guess_guard import GuessGuard
 from tokensvc.issuer.exchange.issuing import Exchange
 from tokensvc.issuer.exchange.ledger import Ledger
@@ -27,17 +28,24 @@ from tokensvc.issuer.revoking.receipts import Receipts
 from tokensvc.issuer.signing.master_key import load_master_key
 from tokensvc.issuer.start import check_schema
 from tokensvc.issuer.tasks import run_tasks
-from tokensvc.store.pool import open_database
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from tokensvc.core.claims import Claims
+    from tokensvc.core.primary import Problem
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Database
 
 _KEPT_CONNECTIONS: Final = 3
 _LONGEST_WAIT_SECONDS: Final = 1.0
+# Anybody may read them, so they do not name the hosts; the log does.
+_WARNINGS: Final[dict[Problem, str]] = {
+    "no_primary": "no host of the database is a primary",
+    "old_primary": "only an old primary of the database answers, and it is not used",
+    "primary_unclear": "several hosts of the database take writes, and none is used",
+    "two_primaries": "several hosts of the database take writes, and the newest is used",
+}
 
 _log = structlog.get_logger(__name__)
 
@@ -122,6 +130,11 @@ class Service:
             "signing_key": signing,
         }
 
+    def list_warnings(self) -> list[str]:
+        """Return what an operator must look at although traffic may be sent here."""
+        problem = self.database.problem
+        return [] if problem is None else [_WARNINGS[problem.kind]]
+
     def drain(self) -> None:
         """Say that this process is leaving, and answer the long polls."""
         self.draining = True
@@ -131,9 +144,7 @@ class Service:
 @asynccontextmanager
 async def open_service(settings: Settings, database_url: str) -> AsyncIterator[Service]:
     """Open a service on an initialised database; its background tasks run until the end of the block."""
-    database = await open_database(
-        database_url, max_size=settings.pool_size, direct_url=settings.direct_url
-    )
+    database = await open_primary(settings, database_url, max_size=settings.pool_size)
     try:
         await check_schema(database)
         master_key = await load_master_key(database, settings)
