@@ -20,9 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
-from tests.processes import ServiceProcess, find_free_port
+from testbed.keys import add_keys
+from testbed.ports import find_free_port
+from testbed.processes import ServiceProcess
 
-from bench.installation import add_keys, database_of, running_service
+from bench.installation import database_of, running_service
 from tokensvc.core.errors import BearerError, InvalidTokenError
 from tokensvc.core.jwks import ALGORITHMS, parse_jwks
 from tokensvc.core.token import parse_unverified

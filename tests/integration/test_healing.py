@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
+from testbed.waiting import until
 from tests.integration.things import ACTOR, make_key, open_exchange, read_payload
-from tests.integration.waiting import until
 
 from tokensvc.core.denylist.followed import FollowedDenylist
 from tokensvc.core.denylist.page import parse_page

@@ -11,8 +11,8 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from testbed.waiting import until
 from tests.integration.things import ACTOR, make_key, open_exchange
-from tests.integration.waiting import until
 
 from tokensvc.core.errors import (
     InvalidClientError,

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
+from testbed.waiting import until
 from tests.factories import NOW
 from tests.integration.things import ACTOR, make_key
-from tests.integration.waiting import until
 
 from tokensvc.core.errors import UnavailableError
 from tokensvc.issuer.admin import accounts, audiences

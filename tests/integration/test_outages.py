@@ -10,10 +10,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from tests.conftest import UNSAFE_AND_FAST
+from testbed.waiting import until
+from tests.databases import FAST_AND_UNSAFE
 from tests.integration.test_mirror import LISTENERS
 from tests.integration.things import ACTOR, make_key, read_payload
-from tests.integration.waiting import until
 
 from tokensvc.core.denylist.followed import FollowedDenylist
 from tokensvc.core.denylist.page import parse_page
@@ -41,7 +41,7 @@ def own_postgres(session_folder):
     """A Postgres that a test may stop and start: gone at the end."""
     folder = Path(tempfile.mkdtemp(dir=session_folder))
     folder.chmod(0o755)
-    server = EmbeddedPostgres(folder, options=UNSAFE_AND_FAST)
+    server = EmbeddedPostgres(folder, options=FAST_AND_UNSAFE)
     yield server, server.start()
     server.stop()
     gc.collect()

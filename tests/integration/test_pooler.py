@@ -18,9 +18,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import asyncpg
 import pytest
 from pydantic import SecretStr
+from testbed.ports import find_free_port
+from testbed.waiting import until
 from tests.integration.things import ACTOR, make_key
-from tests.integration.waiting import until
-from tests.processes import find_free_port
 
 from tokensvc.core.errors import InvalidClientError, RateLimitedError, StartRefusedError
 from tokensvc.core.exchange import ExchangeRequest
