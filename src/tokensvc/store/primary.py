@@ -24,7 +24,7 @@ from tokensvc.core.primary import (
 )
 from tokensvc.store.database_url import split_hosts
 from tokensvc.store.driver_errors import NoPrimaryError
-from tokensvc.store.standing import load_standing
+from tokensvc.store.standing import ask_hosts, load_standing
 from tokensvc.store.timelines import Timelines
 
 if TYPE_CHECKING:
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 
 COMMAND_TIMEOUT: Final = 3.0
 _CONNECT_TIMEOUT: Final = 2.0
-# A host that did not answer the last time is waited for no longer than this, once a primary is
-# found.
-_SHORT_TIMEOUT: Final = 0.2
 _FRESH_SECONDS: Final = 1.0
 _REPEAT_SECONDS: Final = 60.0
 _SERVER_SETTINGS: Final = {
@@ -60,7 +57,7 @@ class Hosts:
     """
 
     def __init__(self, url: str, timelines: Timelines) -> None:
-        self._urls = split_hosts(url)
+        self._urls = list(dict.fromkeys(split_hosts(url)))  # each host once
         self._timelines = timelines
         self._silent: set[str] = set()
         self._failures: list[Exception] = []
@@ -170,30 +167,11 @@ class Hosts:
 
     async def _ask(self) -> PrimaryChoice:
         """Ask all hosts, and take over what follows from their answers."""
-        tasks = {url: asyncio.create_task(_ask_host(url)) for url in self._urls}
-        try:
-            await self._wait(tasks)
-        finally:
-            for task in tasks.values():
-                task.cancel()
-            answers = await asyncio.gather(*tasks.values(), return_exceptions=True)
-        by_url = dict(zip(tasks, answers, strict=True))
+        answers = await ask_hosts(self._urls, self._silent, self._timelines.seen)
         late = (TimeoutError, asyncio.CancelledError)
-        self._silent = {url for url, answer in by_url.items() if isinstance(answer, late)}
-        self._failures = [answer for answer in answers if isinstance(answer, Exception)]
-        standings = {url: one for url, one in by_url.items() if isinstance(one, Standing)}
-        return self._take(standings)
-
-    async def _wait(self, tasks: Mapping[str, asyncio.Task[Standing]]) -> None:
-        """Wait for all answers; for hosts that were silent the last time only if it must be."""
-        prompt = [task for url, task in tasks.items() if url not in self._silent]
-        if prompt:
-            await asyncio.wait(prompt)
-        late = [task for task in tasks.values() if not task.done()]
-        if late:
-            found = [task.result() for task in prompt if task.exception() is None]
-            choice = decide_primary(found, self._timelines.seen)
-            await asyncio.wait(late, timeout=_SHORT_TIMEOUT if choice.primary else None)
+        self._silent = {url for url, answer in answers.items() if isinstance(answer, late)}
+        self._failures = [one for one in answers.values() if isinstance(one, Exception)]
+        return self._take({url: one for url, one in answers.items() if isinstance(one, Standing)})
 
     def _take(self, standings: Mapping[str, Standing]) -> PrimaryChoice:
         """Decide which server is the primary, remember it, and tell what is wrong."""
@@ -228,23 +206,3 @@ async def connect(
 ) -> asyncpg.Connection:
     """Connect to the primary among the hosts of `url`, without any memory. Raises as `Hosts`."""
     return await Hosts(url, Timelines()).connect(server_settings)
-
-
-async def _ask_host(url: str) -> Standing:
-    """Ask one host. Raises what the driver raises, TimeoutError after two seconds."""
-    async with asyncio.timeout(_CONNECT_TIMEOUT):
-        while True:
-            try:
-                connection: asyncpg.Connection = await asyncpg.connect(
-                    url,
-                    timeout=_CONNECT_TIMEOUT,
-                    command_timeout=_CONNECT_TIMEOUT,
-                    server_settings={"application_name": "tokensvc"},
-                )
-            except asyncpg.CannotConnectNowError:  # it starts, and may be the new primary
-                await asyncio.sleep(_SHORT_TIMEOUT)
-                continue
-            try:
-                return await load_standing(connection, url)
-            finally:
-                connection.terminate()
