@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _WAYS_OUT: Final[dict[Problem, str]] = {
-    "no_primary": "Promote a standby",
     "old_primary": (
         "Wait for the new primary; if a backup was restored, remove timelines.json from the data "
         "folder and the keys folder"

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 UNKNOWN_CLUSTER: Final = 0  # of a server that does not tell its system identifier
 _MOST_CLUSTERS: Final = 32
 
-Problem = Literal["no_primary", "old_primary", "primary_unclear", "two_primaries"]
+# Though at least one server takes writes.
+Problem = Literal["old_primary", "primary_unclear", "two_primaries"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +79,7 @@ class SeenTimelines:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrimaryChoice:
-    """The server to use, None if there is none; all that take writes; and what is wrong.
+    """The server to use, None if there is none; all that take writes; and what is wrong with them.
 
     With the problem `two_primaries` there is a server to use, with the others there is none.
     """
@@ -90,7 +91,7 @@ class PrimaryChoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrimaryProblem:
-    """What is wrong, though hosts answer; `detail` names them, for people and logs."""
+    """What is wrong with the servers that take writes; `detail` names them, for people and logs."""
 
     kind: Problem
     detail: str
@@ -107,7 +108,7 @@ def decide_primary(standings: Iterable[Standing], seen: SeenTimelines) -> Primar
         known = {UNKNOWN_CLUSTER, seen.cluster}
         ours = [one for one in writable if one.cluster in known] or writable
     if not ours:
-        return PrimaryChoice(primary=None, writable=(), problem="no_primary")
+        return PrimaryChoice(primary=None, writable=(), problem=None)
     best = max(ours, key=lambda one: one.timeline or 0)
     newest = seen.find_newest(best.cluster)
     if best.timeline is not None and newest is not None and best.timeline < newest:
@@ -122,15 +123,14 @@ def describe_problem(choice: PrimaryChoice, seen: SeenTimelines) -> str:
     """Return what is wrong, for people; the empty string if nothing is."""
     named = " and ".join(str(one) for one in choice.writable)
     match choice.problem:
-        case "two_primaries" if choice.primary is not None:
-            return f"{named} take writes at once, and {choice.primary.host} is the newest of them"
+        case "two_primaries":
+            (used,) = (one.host for one in choice.writable if one == choice.primary)
+            return f"{named} take writes at once, and {used} is the newest of them"
         case "primary_unclear":
             return f"{named} take writes at once, and nothing tells which of them is the primary"
         case "old_primary":
-            newest = seen.find_newest(choice.writable[0].cluster)
-            return f"{named} is an old primary, because timeline {newest} was seen before"
-        case "no_primary":
-            return "no host that answers is a primary"
+            known = seen.find_newest(choice.writable[0].cluster)
+            return f"{named} is an old primary, because timeline {known} was seen before"
         case _:
             return ""
 

@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
 # Anybody may read them, so they do not name the hosts; the log does.
 _WARNINGS: Final[dict[Problem, str]] = {
-    "no_primary": "no host of the database is a primary",
     "old_primary": "only an old primary of the database answers, and it is not used",
     "primary_unclear": "several hosts of the database take writes, and none is used",
     "two_primaries": "several hosts of the database take writes, and the newest is used",

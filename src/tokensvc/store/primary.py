@@ -79,9 +79,9 @@ class Hosts:
 
     @property
     def problem(self) -> PrimaryProblem | None:
-        """What was wrong the last time though a host takes writes; None if nothing was."""
+        """What was wrong the last time with the hosts that take writes; None if nothing was."""
         choice = self._choice
-        if choice is None or choice.problem is None or not choice.writable:
+        if choice is None or choice.problem is None:
             return None
         detail = describe_problem(choice, self._timelines.seen)
         return PrimaryProblem(kind=choice.problem, detail=detail)
@@ -195,10 +195,12 @@ class Hosts:
 
     def _build_failure(self, choice: PrimaryChoice) -> Exception:
         """Return why there is no connection."""
-        if not choice.writable and self._failures:
+        if choice.problem is not None:
+            detail = describe_problem(choice, self._timelines.seen)
+            return NoPrimaryError(detail, reason=choice.problem)
+        if self._failures:
             return self._failures[-1]
-        detail = describe_problem(choice, self._timelines.seen)
-        return NoPrimaryError(detail, reason=choice.problem or "no_primary")
+        return NoPrimaryError("all hosts that answer are standbys", reason="no_primary")
 
 
 async def connect(

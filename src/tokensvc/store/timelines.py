@@ -108,7 +108,7 @@ class TimelineFile:
         if not anew and all(known.get(key, 0) >= timeline for key, timeline in seen.newest.items()):
             return
         if self._may_make and not any(folder.is_dir() for folder in self._folders):
-            _make(self._folders[0])
+            self._make(self._folders[0])
         for folder in self._folders:
             if not folder.is_dir():
                 continue
@@ -119,6 +119,12 @@ class TimelineFile:
             else:
                 self._loaded = seen
                 return
+
+    def _make(self, folder: Path) -> None:
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            self._warn("timelines_not_written", folder, error)
 
     def _warn(self, event: str, folder: Path, error: Exception) -> None:
         if not self._has_warned:
@@ -136,13 +142,6 @@ def _read(path: Path) -> SeenTimelines:
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is not as it was written") from error
     return SeenTimelines(cluster=cluster, newest=newest)
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        _log.warning("timelines_not_written", folder=str(folder), reason=type(error).__name__)
 
 
 def _write(folder: Path, seen: SeenTimelines) -> None:

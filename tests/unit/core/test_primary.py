@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from tokensvc.core.primary import (
     UNKNOWN_CLUSTER,
-    PrimaryChoice,
     SeenTimelines,
     Standing,
     decide_primary,
@@ -42,8 +41,8 @@ def name_choice(choice):
 @pytest.mark.parametrize(
     ("standings", "known", "expected"),
     [
-        ([], NOTHING, (None, "no_primary")),
-        ([server("a", is_standby=True)], seen(1), (None, "no_primary")),
+        ([], NOTHING, (None, None)),
+        ([server("a", is_standby=True)], seen(1), (None, None)),
         ([server("a"), server("b", is_standby=True)], seen(1), ("a", None)),
         ([server("a", 1), server("b", 2)], NOTHING, ("b", "two_primaries")),
         ([server("a", 2), server("b", 1)], seen(1), ("a", "two_primaries")),
@@ -149,6 +148,5 @@ def test_a_problem_is_told_with_hosts_and_timelines():
     assert tell(two[:1], seen(2)) == (
         "a:1 (timeline 1) is an old primary, because timeline 2 was seen before"
     )
-    assert tell([], NOTHING) == "no host that answers is a primary"
+    assert tell([], NOTHING) == ""
     assert tell(two[:1], NOTHING) == ""
-    assert describe_problem(PrimaryChoice(primary=None, writable=(), problem=None), NOTHING) == ""
