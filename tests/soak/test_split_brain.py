@@ -13,7 +13,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from testbed.cluster import can_replicate
-from testbed.failover import open_stage
+from testbed.failover_stage import open_stage
 from testbed.keys import add_keys_to
 
 from tokensvc.core.api_key import parse_api_key
