@@ -54,6 +54,11 @@ DENYLIST_RESETS: Final = Counter(
 DENYLIST_HEALED: Final = Counter(
     "tokensvc_denylist_healed", "Revocations that Postgres had lost and this process wrote again."
 )
+SIGNING_KEYS_REFUSED: Final = Gauge(
+    "tokensvc_signing_keys_refused",
+    "Signing keys whose row in the database does not agree with the private key in it.",
+    multiprocess_mode="livemax",
+)
 USAGE_WAITING: Final = Gauge(
     "tokensvc_usage_queue_length", "Sums that wait to be written.", multiprocess_mode="livesum"
 )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from tokensvc.core.errors import ConflictError, StartRefusedError
+from tokensvc.core.errors import ConflictError
 from tokensvc.core.identifier import Kid
 from tokensvc.core.keyring import (
     DEFAULT_ALGORITHM,
@@ -28,7 +28,7 @@ from tokensvc.core.private_key import new_private_key
 from tokensvc.core.rotation import plan_rotation, plan_rotation_now
 from tokensvc.core.sealing import seal, unseal
 from tokensvc.issuer.audit import record
-from tokensvc.issuer.signing.master_key import read_master_key
+from tokensvc.issuer.signing.master_key import opens_any, read_master_key
 from tokensvc.store.audience import list_algorithms
 from tokensvc.store.denylist import append_revocation, is_revoked
 from tokensvc.store.feed_head import bump_head, list_heads
@@ -233,16 +233,16 @@ async def _look(connection: Connection, settings: Settings) -> Seen:
 def find_current(
     settings: Settings, master_key: MasterKey, records: Sequence[SigningKeyRecord]
 ) -> MasterKey:
-    """Return the master key that opens the keys as they are now: this one, or the one that has taken its place since it was read.
+    """Return the master key that opens the keys as they are now.
 
-    Ask while the rotation lock is held, or a key might be sealed under one that is gone. Raises StartRefusedError.
+    It is this one, or the one that has taken its place since it was read. Ask while the rotation
+    lock is held, or a key might be sealed under one that is gone. Raises StartRefusedError.
     """
-    for known in [r for r in records if r.revoked_at is None][:1]:
-        try:
-            unseal(known.sealed_private_key, kid=known.kid, alg=known.alg, master_key=master_key)
-        except StartRefusedError:
-            master_key = read_master_key(settings)
-            unseal(known.sealed_private_key, kid=known.kid, alg=known.alg, master_key=master_key)
+    usable = [r for r in records if r.revoked_at is None]
+    if usable and not opens_any(master_key, usable):
+        master_key = read_master_key(settings)
+        if not opens_any(master_key, usable):
+            unseal(usable[0], master_key)
     return master_key
 
 
