@@ -16,6 +16,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from tokensvc.core.api_key import DEFAULT_PREFIX, check_prefix
+from tokensvc.core.audience import parse_audience
 from tokensvc.core.errors import InvalidInputError, StartRefusedError
 from tokensvc.core.exchange import IssuingPolicy
 from tokensvc.core.keyring import LEEWAY, RotationPolicy
@@ -56,7 +57,7 @@ class Settings(BaseSettings):
     database_wait: int = Field(30, ge=0, description="how long a start waits for Postgres")
     pool_size: int = Field(10, ge=2, le=200)
 
-    default_audience: str = Field("api", min_length=1, max_length=255)
+    default_audience: str = "api"
     token_ttl: int = Field(600, ge=1)
     max_token_ttl: int = Field(3600, ge=1)
     key_prefix: str = DEFAULT_PREFIX
@@ -109,6 +110,14 @@ class Settings(BaseSettings):
     def _check_prefix(cls, value: str) -> str:
         try:
             return check_prefix(value)
+        except InvalidInputError as error:
+            raise ValueError(error.message) from error
+
+    @field_validator("default_audience")
+    @classmethod
+    def _check_default_audience(cls, value: str) -> str:
+        try:
+            return parse_audience(value)
         except InvalidInputError as error:
             raise ValueError(error.message) from error
 

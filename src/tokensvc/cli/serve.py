@@ -15,6 +15,8 @@ import click
 
 from tokensvc import __version__
 from tokensvc.cli.database import lend_database_url
+from tokensvc.core.audience import OWN_AUDIENCE
+from tokensvc.core.capability import ADMIN
 from tokensvc.issuer.database import open_database
 from tokensvc.issuer.start import initialise
 from tokensvc.logs.configuration import configure_logs
@@ -107,8 +109,10 @@ This is the first start. An admin API key was made. It is shown this once, so st
 
 Try it in another terminal:
 
-    curl -s -X POST {url}/v1/token -H 'Authorization: Bearer {key}'
-    curl -s -X POST {url}/v1/token -u '{key_id}:{key}' -d grant_type=client_credentials
+    curl -s -X POST {url}/v1/token -H 'Authorization: Bearer {key}' \\
+        -d audience={OWN_AUDIENCE} -d scope={ADMIN}
+    curl -s -X POST {url}/v1/token -u '{key_id}:{key}' \\
+        -d grant_type=client_credentials -d audience={OWN_AUDIENCE} -d scope={ADMIN}
     curl -s {url}/.well-known/jwks.json
     curl -s '{url}/v1/denylist'
 

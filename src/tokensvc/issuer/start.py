@@ -1,4 +1,4 @@
-"""The first start and every start: schema, master key, signing keys, default audience, first admin.
+"""The first start and every start: schema, master key, signing keys, audiences, first admin.
 
 Safe to run by several processes at once and to be killed anywhere: each step is whole or not done, and repeating it changes nothing.
 """
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from tokensvc.core.audience import OWN_AUDIENCE
 from tokensvc.core.capability import ADMIN
 from tokensvc.core.errors import StartRefusedError, UnavailableError
 from tokensvc.issuer.admin.accounts import insert_account
@@ -20,7 +21,7 @@ from tokensvc.issuer.admin.audiences import insert_audience
 from tokensvc.issuer.signing.master_key import find_configured, load_master_key
 from tokensvc.issuer.signing.rotation import rotate_all_once
 from tokensvc.store.account import has_accounts
-from tokensvc.store.audience import list_audiences
+from tokensvc.store.audience import find_is_own, list_audiences
 from tokensvc.store.issuance import raise_longest_life
 from tokensvc.store.keyfile import create_master_key
 from tokensvc.store.migrate import find_missing, load_migrations, migrate, one_at_a_time
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from tokensvc.core.sealing import MasterKey
     from tokensvc.issuer.admin.api_keys import NewKey
     from tokensvc.settings import Settings
-    from tokensvc.store.pool import Database
+    from tokensvc.store.pool import Connection, Database
 
 ACTOR: Final = "start"
 _RETRY_SECONDS: Final = 1.0
@@ -126,9 +127,10 @@ async def _open_master_key(database: Database, settings: Settings) -> MasterKey:
 
 
 async def _prepare(database: Database, settings: Settings) -> None:
-    """Make the default audience if it is missing, and remember how long tokens may live."""
+    """Make the two audiences that are always there, and remember how long tokens may live."""
     async with database.transaction() as connection:
         await raise_longest_life(connection, settings.issuing_policy.token_life)
+        await _prepare_own_audience(connection, settings)
         if settings.default_audience not in {
             audience.name for audience in await list_audiences(connection)
         }:
@@ -139,6 +141,30 @@ async def _prepare(database: Database, settings: Settings) -> None:
                 description="the default",
                 actor=ACTOR,
             )
+
+
+async def _prepare_own_audience(connection: Connection, settings: Settings) -> None:
+    """Make the audience of calls to the service itself, if it is missing.
+
+    An audience of that name that somebody else made is refused: its tokens, which other services
+    are shown, would be good for calls to this one.
+    """
+    is_own = await find_is_own(connection, OWN_AUDIENCE)
+    if is_own is None:
+        await insert_audience(
+            connection,
+            settings,
+            OWN_AUDIENCE,
+            description="calls to tokensvc itself",
+            is_own=True,
+            actor=ACTOR,
+        )
+    elif not is_own:
+        raise StartRefusedError(
+            f"the audience {OWN_AUDIENCE!r} was made by hand, and the service needs that name for "
+            "calls to itself; give its relying parties another audience, then run: "
+            f"tokensvc audience remove {OWN_AUDIENCE}"
+        )
 
 
 async def _create_first_admin(
