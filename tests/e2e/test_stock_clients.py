@@ -172,9 +172,9 @@ def test_requests_oauthlib_exchanges_a_token_beside_which_it_authenticates(proce
     subject = exchange(process.url, key.text)
     client = BackendApplicationClient(client_id=key.id, scope=["orders:read"])
     client.grant_type = TOKEN_EXCHANGE["grant_type"]
-    asked = TOKEN_EXCHANGE | {"subject_token": subject}
+    asked: dict[str, Any] = TOKEN_EXCHANGE | {"subject_token": subject}
     del asked["grant_type"]
-    shown = (
+    shown: dict[str, Any] = (
         {"client_secret": key.text, "include_client_id": True}
         if in_body
         else {"auth": HTTPBasicAuth(key.id, key.text)}

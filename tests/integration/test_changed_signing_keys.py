@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from prometheus_client import REGISTRY
@@ -18,14 +19,11 @@ from tokensvc.core.verification import check_own_token
 from tokensvc.issuer.mirror.mirror import Mirror
 from tokensvc.issuer.revoking.credentials import revoke_own_token
 from tokensvc.issuer.revoking.introspection import describe_token
+from tokensvc.issuer.signing.emergency import revoke_signing_key_now
 from tokensvc.issuer.signing.import_export import load_public_key
+from tokensvc.issuer.signing.listing import list_signing_keys_with_phase
 from tokensvc.issuer.signing.master_key import load_master_key
-from tokensvc.issuer.signing.rotation import (
-    Urgency,
-    list_signing_keys_with_phase,
-    revoke_signing_key_now,
-    rotate_once,
-)
+from tokensvc.issuer.signing.rotation import Urgency, rotate_once
 from tokensvc.issuer.start import initialise
 
 FORGER, FORGED, FORGED_JWK = make_signing_key()
@@ -97,20 +95,10 @@ async def test_t42_a_changed_public_key_is_not_published_and_the_service_goes_on
             issuer=settings.issuer_url,
             now=mirror.confirmation.now.timestamp(),
         )
-    exchange, key = await open_exchange_of(mirror, database, settings, started)
-    assert (await exchange.issue(ExchangeRequest(credential=key.key), "test")).text
+    exchange = replace(await open_exchange(database, settings, started), mirror=mirror)
+    request = ExchangeRequest(credential=(await make_key(database)).key)
+    assert (await exchange.issue(request, "test")).text
     await exchange.ledger.close()
-
-
-async def open_exchange_of(mirror, database, settings, started):
-    exchange = await open_exchange(database, settings, started)
-    return type(exchange)(
-        ledger=exchange.ledger,
-        mirror=mirror,
-        usage=exchange.usage,
-        guard=exchange.guard,
-        policy=exchange.policy,
-    ), await make_key(database)
 
 
 async def test_t42_a_signing_key_that_somebody_puts_in_is_neither_published_nor_signs(

@@ -72,7 +72,7 @@ def get(
     tokensvc token get --scope orders:read
     tokensvc token get --audience tokensvc --scope tokensvc:denylist
     """
-    from tokensvc.client.exchange import request_token  # noqa: PLC0415 - imports aiohttp
+    from tokensvc.client._token_endpoint import request_token  # noqa: PLC0415 - brings aiohttp
 
     key = read_api_key(key_file)
     form = {

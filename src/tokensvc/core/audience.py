@@ -37,8 +37,8 @@ class Audience:
 def parse_audience(text: str) -> str:
     """Return `text` if it can name an audience: 1 to 255 visible ASCII characters, often a URL.
 
-    `tokensvc`, and what begins with `tokensvc:`, are reserved for what the service signs for itself.
-    Raises InvalidInputError.
+    `tokensvc`, and names that begin with `tokensvc:`, are reserved for what the service signs for
+    itself. Raises InvalidInputError.
     """
     has_length = 1 <= len(text) <= _MAX_LENGTH
     if not has_length or not all("!" <= c <= "~" and c not in '"\\' for c in text):
