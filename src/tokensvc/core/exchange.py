@@ -206,15 +206,8 @@ def decide_claims(
     origin = credential if isinstance(credential, SubjectToken) else None
     subject = None if origin is None else origin.claims
     # Postgres has judged whether a client that is shown is the key behind the token.
-    if (
-        subject is not None
-        and request.client is None
-        and request.audience
-        not in {
-            None,
-            subject.aud,
-        }
-    ):
+    is_alone = request.client is None
+    if subject is not None and is_alone and request.audience not in {None, subject.aud}:
         raise refuse_other_audience()
     if audience is None:
         raise InvalidTargetError("unknown audience")
