@@ -1,6 +1,6 @@
--- Tells whether all of these capabilities begin with `tokensvc:`. A token gets such a capability only
--- if the request names it, so a key that has no others must always be asked by name. The prefix
--- stands in `core/capability.py` too.
+-- Tells whether all of these capabilities begin with `tokensvc:`. A token gets such a capability
+-- only if the request names it, so a request with a key that has no others must always name its
+-- scope. The prefix stands in `core/capability.py` too.
 create function names_only_own_capabilities(capabilities text[]) returns boolean
 language sql immutable parallel safe as $$
     select not exists (
