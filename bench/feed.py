@@ -294,9 +294,10 @@ def pages() -> bool:
             issued_at=1_795_473_738,
             expires_at=1_795_473_798,
             cursor=Position(123_456, "9f86d081884c7d65"),
+            head=Position(123_456, "9f86d081884c7d65"),
             after=Position(122_456, "9f86d081884c7d65"),
             full=False,
-            entries=entries,
+            revocations=entries,
         )
         sizes[f"{count} x {what}"] = len(
             sign_jws(build_page_payload(page), typ=DENYLIST_PAGE[0], key=key)

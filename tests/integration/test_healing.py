@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
-from tests.integration.things import ACTOR, make_key, open_exchange, read_payload
+from tests.integration.things import ACTOR, make_key, open_exchange, read_page
 from tests.integration.waiting import until
 
 from tokensvc.core.denylist.followed import FollowedDenylist
@@ -468,7 +468,7 @@ async def test_a_follower_keeps_what_it_had_and_is_not_confused_by_a_number_give
     """One service process died with its memory, so nobody heals: the follower alone remembers."""
     first, second = [await issue(await make_key(database)) for _ in range(2)]
     mirror = await new_mirror()
-    follower = FollowedDenylist(settings.issuer_url, Denylist())
+    follower = FollowedDenylist(settings.issuer_url)
     await follow(follower, mirror, settings)
     async with lost(connection):
         await revoke_own_token(database, settings, first.text, actor=ACTOR)
@@ -489,7 +489,7 @@ async def test_a_follower_goes_on_beside_a_process_that_has_healed(
 ):
     tokens = [await issue(await make_key(database)) for _ in range(3)]
     mirror = await new_mirror()
-    follower = FollowedDenylist(settings.issuer_url, Denylist())
+    follower = FollowedDenylist(settings.issuer_url)
     await follow(follower, mirror, settings)
     async with lost(connection):
         for token in tokens[:2]:
@@ -498,7 +498,7 @@ async def test_a_follower_goes_on_beside_a_process_that_has_healed(
         await follow(follower, mirror, settings)
     await revoke_own_token(database, settings, tokens[2].text, actor=ACTOR)  # gets number 1 again
     await mirror.refresh_once()
-    fresh = FollowedDenylist(settings.issuer_url, Denylist())
+    fresh = FollowedDenylist(settings.issuer_url)
     for each in (follower, fresh):
         await follow(each, mirror, settings)
         assert [
@@ -511,7 +511,5 @@ async def test_a_follower_goes_on_beside_a_process_that_has_healed(
 
 
 async def follow(follower, mirror, settings):
-    page = parse_page(
-        read_payload(await Feed(mirror, settings).next_page(follower.position, wait=0))
-    )
-    return follower.apply(page, now=mirror.confirmation.now.timestamp(), leeway=5)
+    page = parse_page(read_page(await Feed(mirror, settings).next_page(follower.position, wait=0)))
+    return follower.apply(page, KID, now=mirror.confirmation.now.timestamp(), leeway=5)

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from tests.conftest import UNSAFE_AND_FAST
 from tests.integration.test_mirror import LISTENERS
-from tests.integration.things import ACTOR, make_key, read_payload
+from tests.integration.things import ACTOR, make_key, read_page
 from tests.integration.waiting import until
 
 from tokensvc.core.denylist.followed import FollowedDenylist
 from tokensvc.core.denylist.page import parse_page
-from tokensvc.core.denylist.revoked import Denylist
 from tokensvc.core.errors import InvalidPageError, UnavailableError
+from tokensvc.core.identifier import Kid
 from tokensvc.issuer.admin import accounts, api_keys
 from tokensvc.issuer.mirror.mirror import Mirror
 from tokensvc.issuer.revoking import watermarks
@@ -68,12 +68,12 @@ def head_of(service):
 
 async def follow(follower, feed, mirror):
     """Take in what is new; True if the follower found that the history went back."""
-    page = parse_page(read_payload(await feed.next_page(follower.position, wait=0)))
-    return follower.apply(page, now=mirror.confirmation.now.timestamp(), leeway=5)
+    page = parse_page(read_page(await feed.next_page(follower.position, wait=0)))
+    return follower.apply(page, Kid("any"), now=mirror.confirmation.now.timestamp(), leeway=5)
 
 
 def new_follower(settings):
-    return FollowedDenylist(settings.issuer_url, Denylist())
+    return FollowedDenylist(settings.issuer_url)
 
 
 def held(follower):

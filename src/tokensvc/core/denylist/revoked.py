@@ -41,6 +41,11 @@ class Denylist:
             for value, (exp, upto) in watermarks.items():
                 yield Revocation(kind=kind, value=value, exp=exp, upto=upto)
 
+    def __contains__(self, thing: tuple[Kind, str]) -> bool:
+        """Tell whether a revocation of this kind and value is held."""
+        kind, value = thing
+        return value in self._ends.get(kind, ()) or value in self._watermarks.get(kind, ())
+
     def copy(self) -> Denylist:
         """Return a denylist of its own with the same revocations."""
         made = Denylist()
@@ -50,15 +55,15 @@ class Denylist:
 
     def add(self, revocations: Iterable[Revocation]) -> None:
         """Take revocations in. Of two for the same thing the later `exp` and `upto` apply."""
-        for revocation in revocations:
-            value = revocation.value
-            if revocation.upto is None:
-                ends = self._ends[revocation.kind]
-                ends[value] = max(revocation.exp, ends.get(value, 0))
+        for kind, value, exp, upto in revocations:
+            if upto is None:
+                ends = self._ends[kind]
+                if exp > ends.get(value, -1):
+                    ends[value] = exp
             else:
-                watermarks = self._watermarks[revocation.kind]
-                exp, upto = watermarks.get(value, (0, 0))
-                watermarks[value] = (max(revocation.exp, exp), max(revocation.upto, upto))
+                watermarks = self._watermarks[kind]
+                held_exp, held_upto = watermarks.get(value, (0, 0))
+                watermarks[value] = (max(exp, held_exp), max(upto, held_upto))
 
     def forget_expired(self, now: float) -> None:
         """Drop the revocations that have expired: no token that they cover is live any more.

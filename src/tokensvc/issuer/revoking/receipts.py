@@ -56,7 +56,7 @@ class Receipts:
         now = time.monotonic()
         if before is None or before.position != position:
             self._news.add(name)
-            created_at = self._mirror.denylist.created_at.get(position)
+            created_at = self._mirror.denylist.find_created_at(position)
             if created_at is not None and before is not None:
                 PROPAGATION_SECONDS.observe(
                     max(0.0, (self._mirror.confirmation.now - created_at).total_seconds())
