@@ -177,8 +177,7 @@ class FeedFollower:
 
     def restore(self, kept: FeedSnapshot) -> None:
         """Begin with what was kept before the restart; it is as old as it would be without one."""
-        for signer in kept.denylist.signers:
-            self._followed.denylist.add(kept.denylist.list_of(signer), signer)
+        self._followed.denylist = kept.denylist
         self._followed.position, self._followed.page_issued_at = kept.position, kept.page_issued_at
         self._followed.resets, self._followed.has_all = kept.resets, True
         self._followed.condemned = set(kept.condemned)

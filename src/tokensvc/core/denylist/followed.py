@@ -97,7 +97,8 @@ class FollowedDenylist:
                 signer,
             )
         self._note(page, signer)
-        self.denylist.forget_expired(now)
+        while not self.denylist.forget_expired(now):
+            yield
         self.resets += reset
         return reset
 

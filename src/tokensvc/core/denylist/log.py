@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # So many forgotten records keep their positions. Followers that are reading a long denylist stand
 # at its old end, where records are forgotten all the time, and need not start over because of it.
 _REMEMBERED: Final = 20_000
+_FORGOTTEN_AT_ONCE: Final = 5000
 
 
 class Cut(NamedTuple):
@@ -94,16 +95,18 @@ class DenylistLog:
         return self._records.position(last) == self.head and self._records.exp(last) > now
 
     def forget_expired(self, now: float) -> None:
-        """Drop expired records from the old end.
+        """Drop expired records from the old end, some thousands at a time.
 
         One that expires before an older record waits for it, which costs only memory.
         """
         self.denylist.forget_expired(now)
         records = self._records
-        while self._first < len(records) and records.exp(self._first) <= now:
+        last = min(len(records), self._first + _FORGOTTEN_AT_ONCE)
+        while self._first < last and records.exp(self._first) <= now:
             self._first += 1
         surplus = self._first - self._remembered
-        if surplus > self._remembered // 4:  # not one by one: what is left moves each time
+        # Not one by one, because all that is left moves each time.
+        if surplus > max(self._remembered // 4, len(records) // 8):
             self._floor = records.position(surplus - 1)
             records.drop_first(surplus)
             self._first -= surplus

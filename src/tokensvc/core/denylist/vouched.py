@@ -75,12 +75,15 @@ class VouchedDenylist:
         gone = set(signers)
         self._set({kid: part for kid, part in self._by_signer.items() if kid not in gone})
 
-    def forget_expired(self, now: float) -> None:
-        """Drop what covers no token that could still be alive."""
-        for part in self._parts:
-            part.forget_expired(now)
+    def forget_expired(self, now: float) -> bool:
+        """Drop some of what covers no token that could still be alive.
+
+        Returns whether nothing of that kind is left.
+        """
+        is_done = all([part.forget_expired(now) for part in self._parts])
         if not all(map(len, self._parts)):
             self._set({kid: part for kid, part in self._by_signer.items() if len(part)})
+        return is_done
 
     def find_revocation(self, claims: Claims, kid: Kid) -> Revocation | None:
         """Return a revocation that covers the token, None if there is none.

@@ -170,7 +170,7 @@ def test_older_and_older_pages_cannot_walk_a_follower_back_in_time():
 
 def test_taking_a_page_forgets_what_has_expired():
     followed = follow(make_page())
-    later = T + 720
+    later = T + 720 + 64
     apply(followed, make_page(issued_at=later, expires_at=later + 60, revocations=()), now=later)
     assert len(followed.denylist) == 0
 
