@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import urllib.request
 import warnings
 from dataclasses import dataclass
 from datetime import datetime
@@ -261,7 +262,9 @@ PAIRS_FOR_NODE = [
 ]
 
 
-def ask_node(folder: Path, library: str, target: Target, *tokens: str) -> list[dict[str, Any]]:
+def ask_node(
+    folder: Path, library: str, target: Target, *tokens: str, typ: str = "at+jwt"
+) -> list[dict[str, Any]]:
     asked = subprocess.run(
         [
             "node",
@@ -271,6 +274,7 @@ def ask_node(folder: Path, library: str, target: Target, *tokens: str) -> list[d
             target.issuer,
             target.audience,
             target.alg,
+            typ,
         ],
         cwd=folder,
         input="".join(f"{token}\n" for token in tokens),
@@ -314,6 +318,15 @@ def test_a_library_for_node_verifies_from_the_jwks(cases, node_folder, name, alg
     forged, for_others = FOR_NODE[name]
     for answer, reason in zip(bad, (forged, forged, for_others), strict=True):
         assert re.search(reason, answer["refused"])
+
+
+@pytest.mark.parametrize("name", FOR_NODE)
+def test_t7_a_page_of_the_feed_is_no_token_for_a_library_for_node(cases, node_folder, name):
+    target = cases["ES256"].target
+    with urllib.request.urlopen(f"{target.issuer}/v1/denylist", timeout=10) as answer:
+        page = answer.read().decode()
+    (answered,) = ask_node(node_folder, name, target, page, typ="any")
+    assert re.search("(?i)aud", answered["refused"])
 
 
 @pytest.mark.parametrize(("name", "alg"), LIMITS)
