@@ -28,6 +28,10 @@ fmt: $(VENV)/.dev ## Format the code and mend what the linter can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+freeze-sql: ## Note the checksums of new migrations and functions; from then on they are never edited
+	@cd sql && for file in migrations/*.sql functions/*.sql; do \
+	  grep -q "  $$file$$" checksums.txt || sha256sum "$$file" >> checksums.txt; done
+
 bench: $(VENV)/.dev ## Measure on this machine: exchanges per second and what they cost, latency of revocation
 	@$(BIN)/python -m bench
 
@@ -63,7 +67,7 @@ clean: ## Remove what was built and installed; data (.tokensvc) and keys stay
 help: ## Show this
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: run test setup check fmt bench bench-feed bench-rotation bench-ledger bench-failover bench-verify build lock clean help
+.PHONY: run test setup check fmt freeze-sql bench bench-feed bench-rotation bench-ledger bench-failover bench-verify build lock clean help
 
 ##@
 

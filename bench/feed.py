@@ -28,9 +28,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
-from tests.processes import ServiceProcess
+from testbed.keys import add_keys
+from testbed.processes import ServiceProcess
 
-from bench.installation import add_keys, database_of, memory_bytes, running_service
+from bench.installation import database_of, memory_bytes, running_service
 from bench.load import Connection, Load
 from bench.throughput import ROOT, at_rate, write_requests
 from tokensvc.core.denylist.page import Page, build_page_payload
@@ -42,7 +43,7 @@ from tokensvc.core.keyring import LEEWAY
 from tokensvc.core.private_key import new_private_key
 from tokensvc.core.token import DENYLIST_PAGE, SigningKey, read_unverified, sign_jws
 from tokensvc.store.denylist import delete_expired
-from tokensvc.store.pool import connect
+from tokensvc.store.primary import connect
 from tokensvc.verify import Verifier
 
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ import base64
 import json
 import os
 import re
-import resource
 import subprocess
 import sys
 import tempfile
@@ -27,17 +26,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
-from tests.processes import ROOT
+from testbed.keys import add_keys
+from testbed.processes import ROOT
 
-from bench.installation import add_keys, database_of, memory_bytes, running_service
+from bench.installation import database_of, memory_bytes, running_service
 from bench.throughput import at_rate, write_requests
 from tokensvc.core.denylist.position import new_tag
 from tokensvc.core.identifier import new_jti, new_key_id
-from tokensvc.store.pool import connect
+from tokensvc.store.primary import connect
 from tokensvc.verify import Verifier
 
 if TYPE_CHECKING:
-    from tests.processes import ServiceProcess
+    from testbed.processes import ServiceProcess
 
 _SIZES: Final = (100_000, 400_000, 1_000_000)
 _NEWCOMERS: Final = 50
@@ -108,7 +108,8 @@ async def newcomer(url: str) -> dict[str, float]:
         seconds = time.perf_counter() - began
         entries = verifier.status().denylist_entries
     beating.cancel()
-    memory = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
+    memory = 1024 * int(peak[1]) if peak else 0
     return {"seconds": seconds, "entries": entries, "memory": memory, "stall": stall}
 
 

@@ -1,17 +1,17 @@
--- Audiences: whom tokens are for.
+-- Audiences: the services that tokens are for.
 
 -- name: insert(name, description, token_life, alg)
-insert into audience (name, description, token_life, alg, created_at) values ($1, $2, $3, $4, clock_timestamp())
-returning name, description, token_life, alg, created_at;
+insert into audience (name, description, token_life, alg, created_at)
+values ($1, $2, $3, $4, clock_timestamp());
 
 -- name: list()
-select name, description, token_life, alg, created_at from audience order by name;
+select * from listed_audience order by name;
 
 -- name: find(name)
-select name, description, token_life, alg, created_at from audience where name = $1;
+select * from listed_audience where name = $1;
 
 -- name: update(name, description, token_life, alg)
-update audience set description = $2, token_life = $3, alg = $4 where name = $1 returning name, description, token_life, alg, created_at;
+update audience set description = $2, token_life = $3, alg = $4 where name = $1;
 
 -- name: delete(name)
 delete from audience where name = $1 returning name;

@@ -12,7 +12,7 @@ on conflict (name) do nothing returning name;
 select name, description, created_at from capability order by name;
 
 -- name: find_known(names)
--- Locked, so that a capability cannot be removed while a key that uses it is being made.
+-- The rows are locked, so that a capability cannot be removed while a key that uses it is made.
 select name from capability where name = any ($1::text[]) order by name for key share;
 
 -- name: delete(name)

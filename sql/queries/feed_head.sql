@@ -1,4 +1,4 @@
--- Heads of what every process keeps a copy of.
+-- The heads of what every process keeps a copy of.
 
 -- name: list()
 select topic, seq, tag, clock_timestamp() as at from feed_head;
@@ -7,5 +7,5 @@ select topic, seq, tag, clock_timestamp() as at from feed_head;
 update feed_head set seq = seq + 1, tag = $2 where topic = $1;
 
 -- name: wake()
--- NOTIFY only wakes; the tables are the truth. Sent at commit.
+-- It is sent at commit. It only wakes the listeners; what has changed stands in the tables.
 select pg_notify('tokensvc', '');

@@ -1,4 +1,4 @@
--- What watermarks must outlive.
+-- How long a watermark must stay on the denylist.
 
 -- name: raise_longest_life(life)
 update issuance set longest_life = $1 where longest_life < $1;

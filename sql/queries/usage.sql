@@ -1,29 +1,36 @@
--- How keys are used: sums per key, hour and outcome, and the last use of each. Both are written sorted by key, so writers cannot deadlock.
+-- How keys are used: sums per key, hour and outcome, and the last use of each key. The rows of both
+-- are written in the order of the keys, so that two writers cannot deadlock.
 
 -- name: relax()
--- What is written in this transaction need not outlive a crash: nobody waits for a disk or a standby.
+-- What is written in this transaction may be lost in a crash. The commit waits for no disk and no
+-- standby.
 set local synchronous_commit = off;
 
 -- name: add(key_ids, hours, outcomes, counts)
 insert into api_key_usage (key_id, hour, outcome, count)
-select x.key_id, x.hour, x.outcome, x.count
-from unnest($1::text[], $2::timestamptz[], $3::text[], $4::bigint[]) x (key_id, hour, outcome, count)
+select used.key_id, used.hour, used.outcome, used.count
+from unnest($1::text[], $2::timestamptz[], $3::text[], $4::bigint[])
+    as used (key_id, hour, outcome, count)
 on conflict (key_id, hour, outcome) do update set count = api_key_usage.count + excluded.count;
 
 -- name: set_last(key_ids, moments, networks, audiences)
 insert into api_key_last_use (key_id, at, network, audience)
-select x.key_id, x.at, x.network, x.audience
-from unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[]) x (key_id, at, network, audience)
-on conflict (key_id) do update set at = excluded.at, network = excluded.network, audience = excluded.audience
+select used.key_id, used.at, used.network, used.audience
+from unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[])
+    as used (key_id, at, network, audience)
+on conflict (key_id) do update
+set at = excluded.at, network = excluded.network, audience = excluded.audience
 where api_key_last_use.at <= excluded.at;
 
 -- name: list(key_id, since)
-select hour, outcome, count from api_key_usage where key_id = $1 and hour > $2 order by hour, outcome;
+select hour, outcome, count from api_key_usage
+where key_id = $1 and hour > $2 order by hour, outcome;
 
 -- name: find_last(key_id)
 select at, network, audience from api_key_last_use where key_id = $1;
 
 -- name: delete_before(moment, most)
+-- A row that another process is deleting is skipped, not waited for.
 delete from api_key_usage where ctid = any (array(
     select ctid from api_key_usage where hour < $1 order by hour limit $2 for update skip locked
 )) returning 1;

@@ -6,14 +6,14 @@ import os
 import time
 
 import pytest
+from testbed.leaks import find_secrets
 from tests.factories import make_claims, make_signing_key
 from tests.integration.things import read_header
-from tests.processes import find_secrets
 
 from tokensvc.core.claims import build_payload
 from tokensvc.core.jwks import build_jwks
 from tokensvc.core.token import sign_jws
-from tokensvc.store.pool import connect
+from tokensvc.store.primary import connect
 
 NOBODY = "http://127.0.0.1:9"
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tokensvc.store.pool import connect
+from tokensvc.store.primary import connect
 
 PUT = (
     "insert into follower (name, seq, tag, authenticated, seen_at) "

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 import tempfile
 import time
 from pathlib import Path
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from testbed.waiting import until
 from tests.factories import make_settings
 from tests.integration.things import make_key
-from tests.integration.waiting import until
 
 from tokensvc.cli.denylist_watch import watch_denylist
 from tokensvc.core.errors import StartRefusedError, UnavailableError
@@ -21,21 +20,28 @@ from tokensvc.issuer.revoking import watermarks
 from tokensvc.issuer.revoking.watching import DenylistWatcher
 from tokensvc.issuer.start import initialise
 from tokensvc.issuer.tasks import _every
+from tokensvc.store.database_url import check_database_url, split_hosts
 from tokensvc.store.embedded import EmbeddedPostgres
-from tokensvc.store.pool import check_database_url, connect, open_database, split_hosts
+from tokensvc.store.pool import open_database
+from tokensvc.store.primary import connect
 from tokensvc.web.app import build_app
 from tokensvc.web.app_keys import SERVICE
 
 
 @pytest.fixture
-def own_postgres():
-    """A Postgres of this test alone, that may be stopped and started."""
-    folder = Path(tempfile.mkdtemp(prefix="tokensvc-away-"))
+def own_folder(session_folder):
+    """A folder that Postgres may enter."""
+    folder = Path(tempfile.mkdtemp(dir=session_folder))
     folder.chmod(0o755)
-    server = EmbeddedPostgres(folder, options=("fsync=off",))
+    return folder
+
+
+@pytest.fixture
+def own_postgres(own_folder):
+    """A Postgres of this test alone, that may be stopped and started."""
+    server = EmbeddedPostgres(own_folder, options=("fsync=off",))
     yield server
     server.stop()
-    shutil.rmtree(folder)
 
 
 async def test_while_postgres_is_away_everything_says_so_and_heals_by_itself(
@@ -164,16 +170,12 @@ async def test_a_pool_that_is_used_up_is_unavailable_after_a_second(database_url
     await small.close()
 
 
-async def test_connections_that_stay_busy_are_cut_at_the_end(database_url, monkeypatch):
+async def test_connections_that_stay_busy_are_cut_at_the_end(database_url):
     database = await open_database(database_url, max_size=1)
     held = database.connection()
     await held.__aenter__()
-    closing = asyncio.timeout
-    monkeypatch.setattr(
-        "tokensvc.store.pool.asyncio.timeout", lambda seconds: closing(min(seconds, 0.2))
-    )
     started = time.monotonic()
-    await database.close()
+    await database.close(patience=0.2)
     assert time.monotonic() - started < 2
     with contextlib.suppress(UnavailableError):
         await held.__aexit__(None, None, None)
@@ -200,21 +202,25 @@ def test_a_url_that_is_none_of_postgres_is_refused_without_being_shown(url):
 
 def test_a_url_of_several_hosts_is_tried_host_by_host():
     url = "postgresql://u:p@one:5432,two:5433/d?target_session_attrs=primary&connect_timeout=1&sslmode=require"
-    assert list(split_hosts(url)) == [
+    assert split_hosts(url) == [
         "postgresql://u:p@one:5432/d?sslmode=require",
         "postgresql://u:p@two:5433/d?sslmode=require",
     ]
 
 
-async def test_a_host_that_is_down_is_passed_over(own_postgres, unused_tcp_port_factory):
+async def test_a_host_that_is_down_is_passed_over(own_folder, unused_tcp_port_factory):
     dead, port = unused_tcp_port_factory(), unused_tcp_port_factory()
-    own_postgres._options = ("fsync=off", "listen_addresses=127.0.0.1", f"port={port}")
-    user, _, _ = own_postgres.start().partition("@")
-    opened = await connect(f"{user}@127.0.0.1:{dead},127.0.0.1:{port}/postgres")
-    assert await opened.fetchval("select inet_server_port()") == port
-    await opened.close()
-    with pytest.raises(OSError, match="onnect"):
-        await connect(f"{user}@127.0.0.1:{dead}/postgres")
+    options = ("fsync=off", "listen_addresses=127.0.0.1", f"port={port}")
+    server = EmbeddedPostgres(own_folder, options=options)
+    user, _, _ = server.start().partition("@")
+    try:
+        opened = await connect(f"{user}@127.0.0.1:{dead},127.0.0.1:{port}/postgres")
+        assert await opened.fetchval("select inet_server_port()") == port
+        await opened.close()
+        with pytest.raises(OSError, match="onnect"):
+            await connect(f"{user}@127.0.0.1:{dead}/postgres")
+    finally:
+        server.stop()
 
 
 async def test_a_background_task_that_fails_is_logged_and_tried_again(logs):

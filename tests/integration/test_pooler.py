@@ -1,4 +1,7 @@
-"""Everything works through PgBouncer in transaction mode, with a way past it for those that need a session, and without."""
+"""Everything works through PgBouncer in transaction mode.
+
+It does so with a way past it for the connections that need a session, and without one.
+"""
 
 from __future__ import annotations
 
@@ -15,37 +18,41 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import asyncpg
 import pytest
 from pydantic import SecretStr
+from testbed.ports import find_free_port
+from testbed.waiting import until
 from tests.integration.things import ACTOR, make_key
-from tests.integration.waiting import until
-from tests.processes import find_free_port
 
 from tokensvc.core.errors import InvalidClientError, RateLimitedError, StartRefusedError
 from tokensvc.core.exchange import ExchangeRequest
 from tokensvc.issuer.revoking import watermarks
 from tokensvc.issuer.service import open_service
-from tokensvc.issuer.signing.rotation import Urgency, revoke_signing_key_now, rotate_once
+from tokensvc.issuer.signing.emergency import revoke_signing_key_now
+from tokensvc.issuer.signing.rotation import Urgency, rotate_once
 from tokensvc.issuer.start import initialise
 from tokensvc.store.pool import open_database
 
 PROGRAM = os.environ.get("PGBOUNCER") or shutil.which(
     "pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin"
 )
-IGNORED = "lock_timeout,statement_timeout,idle_in_transaction_session_timeout,synchronous_commit,default_transaction_isolation,"
-IGNORED += "plan_cache_mode,jit,extra_float_digits"
-LISTENERS = "select count(*) from pg_stat_activity where datname = current_database() and query ilike 'listen%'"
+IGNORED = (
+    "lock_timeout,statement_timeout,idle_in_transaction_session_timeout,synchronous_commit,"
+    "default_transaction_isolation,plan_cache_mode,jit,extra_float_digits"
+)
+LISTENERS = """
+select count(*) from pg_stat_activity
+where datname = current_database() and query ilike 'listen%'
+"""
+FIRST_WITH_PREPARED_STATEMENTS = (1, 21)
 
 
 def can_pool():
     if PROGRAM is None:
         return False
-    told = re.search(
-        r"PgBouncer (\d+)\.(\d+)",
-        subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, check=False).stdout,
+    told = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, check=False)
+    version = re.search(r"PgBouncer (\d+)\.(\d+)", told.stdout)
+    return version is not None and (
+        (int(version[1]), int(version[2])) >= FIRST_WITH_PREPARED_STATEMENTS
     )
-    return told is not None and (int(told[1]), int(told[2])) >= (
-        1,
-        21,
-    )  # the first that knows prepared statements
 
 
 pytestmark = pytest.mark.skipif(
@@ -63,29 +70,30 @@ class Pooler:
 async def pooler(new_database_url, session_folder):
     """A PgBouncer with three connections in front of an empty database."""
     direct = await asyncio.to_thread(new_database_url, False)
-    parts, port, folder = (
-        urlsplit(direct),
-        find_free_port(),
-        Path(tempfile.mkdtemp(dir=session_folder)),
-    )
+    parts, port = urlsplit(direct), find_free_port()
+    folder = Path(tempfile.mkdtemp(dir=session_folder))
     options, name = parse_qs(parts.query), parts.path.strip("/")
     socket = Path(options["host"][0])
+    login = f"user={parts.username} password={unquote(parts.password)}"
+    settings = {
+        "listen_addr": "127.0.0.1",
+        "listen_port": port,
+        "unix_socket_dir": "",
+        "auth_type": "any",
+        "pool_mode": "transaction",
+        "default_pool_size": 3,
+        "max_prepared_statements": 200,
+        "ignore_startup_parameters": IGNORED,
+    }
     (folder / "pgbouncer.ini").write_text(
-        "[databases]\n"
-        f"{name} = host={socket} port={options['port'][0]} user={parts.username} password={unquote(parts.password)}\n"
-        f"[pgbouncer]\nlisten_addr=127.0.0.1\nlisten_port={port}\nunix_socket_dir=\nauth_type=any\npool_mode=transaction\n"
-        f"default_pool_size=3\nmax_prepared_statements=200\nignore_startup_parameters={IGNORED}\n"
+        f"[databases]\n{name} = host={socket} port={options['port'][0]} {login}\n[pgbouncer]\n"
+        + "".join(f"{setting}={value}\n" for setting, value in settings.items())
     )
     command = [str(PROGRAM), str(folder / "pgbouncer.ini")]
     if os.geteuid() == 0:  # it refuses to run as root, and must reach Postgres's socket
         owner = socket.stat()
-        command = [
-            "setpriv",
-            f"--reuid={owner.st_uid}",
-            f"--regid={owner.st_gid}",
-            "--clear-groups",
-            *command,
-        ]
+        ids = f"--reuid={owner.st_uid}", f"--regid={owner.st_gid}"
+        command = ["setpriv", *ids, "--clear-groups", *command]
         os.chown(folder, owner.st_uid, owner.st_gid)
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)

@@ -1,1 +1,4 @@
-"""The only room that knows Postgres and the files beside it. One module per table; the SQL lies in `sql/`."""
+"""The only room that knows Postgres and the files beside it.
+
+There is one module per table; its statements lie in `sql/queries/`.
+"""

@@ -32,11 +32,17 @@ async def insert_account(
 
 async def load_account(connection: asyncpg.Connection, account_id: str) -> Account:
     """Return an account. Raises NotFoundError."""
-    return _account(await connection.fetchrow(_SQL["find"], account_id), account_id)
+    row = await connection.fetchrow(_SQL["find"], account_id)
+    if row is None:
+        raise NotFoundError(f"there is no account {account_id[:40]!r}")
+    return _account(row)
 
 
 async def lock_account(connection: asyncpg.Connection, account_id: str) -> Account:
-    """Return an account, holding its row against exchanges until the transaction ends. Raises NotFoundError."""
+    """Return an account, held against exchanges until the transaction ends.
+
+    Raises NotFoundError.
+    """
     await connection.execute(_SQL["lock"], account_id)
     return await load_account(connection, account_id)
 
@@ -90,9 +96,7 @@ async def raise_watermark(
     return await connection.fetchval(_SQL["raise_watermark"], account_id, watermark) is not None
 
 
-def _account(row: asyncpg.Record | None, account_id: str = "") -> Account:
-    if row is None:
-        raise NotFoundError(f"there is no account {account_id[:40]!r}")
+def _account(row: asyncpg.Record) -> Account:
     return Account(
         id=AccountId(row["id"]),
         name=row["name"],

@@ -38,24 +38,13 @@ async def insert_api_key(
 ) -> None:
     """Store digest and facts of a new key.
 
-    Raises ConflictError if `predecessor_id` has a successor already, NotFoundError for a tier that does not exist.
+    Raises ConflictError if `predecessor_id` has a successor already, NotFoundError for a tier that
+    does not exist.
     """
+    facts = key_id, account_id, key.digest, key.hint, name, description, sorted(capabilities), life
+    own_limits = limits.tier, limits.per_minute, limits.per_day
     try:
-        await connection.execute(
-            _SQL["insert"],
-            key_id,
-            account_id,
-            key.digest,
-            key.hint,
-            name,
-            description,
-            sorted(capabilities),
-            life,
-            predecessor_id,
-            limits.tier,
-            limits.per_minute,
-            limits.per_day,
-        )
+        await connection.execute(_SQL["insert"], *facts, predecessor_id, *own_limits)
     except asyncpg.ForeignKeyViolationError as error:
         if error.constraint_name != "api_key_tier_fkey":
             raise

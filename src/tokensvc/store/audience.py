@@ -25,16 +25,18 @@ async def insert_audience(
 ) -> Audience:
     """Store a new audience. Raises ConflictError if it exists."""
     try:
-        return _audience(
-            await connection.fetchrow(_SQL["insert"], name, description, token_life, alg), name
-        )
+        await connection.execute(_SQL["insert"], name, description, token_life, alg)
     except asyncpg.UniqueViolationError as error:
         raise ConflictError(f"the audience {name!r} exists already") from error
+    return await load_audience(connection, name)
 
 
 async def load_audience(connection: asyncpg.Connection, name: str) -> Audience:
     """Return an audience. Raises NotFoundError."""
-    return _audience(await connection.fetchrow(_SQL["find"], name), name)
+    row = await connection.fetchrow(_SQL["find"], name)
+    if row is None:
+        raise _no_such_audience(name)
+    return _audience(row)
 
 
 async def list_audiences(connection: asyncpg.Connection) -> list[Audience]:
@@ -50,13 +52,12 @@ async def update_audience(
     alg: str,
 ) -> Audience:
     """Change an audience. Raises NotFoundError."""
-    return _audience(
-        await connection.fetchrow(_SQL["update"], name, description, token_life, alg), name
-    )
+    await connection.execute(_SQL["update"], name, description, token_life, alg)
+    return await load_audience(connection, name)
 
 
 async def list_algorithms(connection: asyncpg.Connection) -> list[str]:
-    """Return the algorithms that audiences want."""
+    """Return the algorithms that sign for some audience."""
     return [row["alg"] for row in await connection.fetch(_SQL["list_algorithms"])]
 
 
@@ -66,9 +67,7 @@ async def delete_audience(connection: asyncpg.Connection, name: str) -> None:
         raise _no_such_audience(name)
 
 
-def _audience(row: asyncpg.Record | None, name: str = "") -> Audience:
-    if row is None:
-        raise _no_such_audience(name)
+def _audience(row: asyncpg.Record) -> Audience:
     return Audience(**dict(row))
 
 

@@ -38,7 +38,7 @@ async def list_capabilities(connection: asyncpg.Connection) -> list[Capability]:
 
 
 async def lock_known(connection: asyncpg.Connection, names: Collection[str]) -> frozenset[str]:
-    """Return those of `names` that exist, held so that they cannot be removed before the transaction ends."""
+    """Return those of `names` that exist; they cannot be removed before the transaction ends."""
     return frozenset(row["name"] for row in await connection.fetch(_SQL["find_known"], list(names)))
 
 

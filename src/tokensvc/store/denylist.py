@@ -36,8 +36,8 @@ async def append_revocation(
 ) -> Position:
     """Append a revocation and return its position.
 
-    The ending says what kind of thing `value` names. Everybody else who appends waits until this
-    transaction ends, because the positions have no gaps.
+    The ending says what kind of thing `value` names. Other transactions that append wait until
+    this one ends, because the positions have no gaps.
     """
     kind = ENDINGS[ending].kind
     (row,) = await connection.fetch(
@@ -77,7 +77,7 @@ async def read_after(
 async def list_named(
     connection: asyncpg.Connection, things: Collection[tuple[Kind, str]]
 ) -> list[RevocationRecord]:
-    """Return the entries that name any of `things`, in order."""
+    """Return the revocations of any of `things`, in order."""
     kinds, values = [kind for kind, _ in things], [value for _, value in things]
     return [_record(row) for row in await connection.fetch(_SQL["list_named"], kinds, values)]
 
@@ -85,7 +85,7 @@ async def list_named(
 async def list_of(
     connection: asyncpg.Connection, values: Collection[str]
 ) -> list[RevocationRecord]:
-    """Return the entries that name one of `values`, in order."""
+    """Return the revocations of one of `values`, of whatever kind, in order."""
     return [_record(row) for row in await connection.fetch(_SQL["list_of"], values)]
 
 
@@ -95,19 +95,19 @@ async def lock_healing(connection: asyncpg.Connection) -> None:
 
 
 async def find_tag(connection: asyncpg.Connection, seq: int) -> str | None:
-    """Return the tag of the entry `seq`, None if it is not (or no longer) there."""
+    """Return the tag of the revocation `seq`, None if it is not there, or not any more."""
     tag: str | None = await connection.fetchval(_SQL["find_tag"], seq)
     return tag
 
 
 async def is_revoked(connection: asyncpg.Connection, kind: Kind, value: str) -> bool:
-    """Tell whether an entry for just this value exists."""
+    """Tell whether just this value is revoked."""
     revoked: bool = await connection.fetchval(_SQL["is_revoked"], kind, value)
     return revoked
 
 
 async def delete_expired(connection: asyncpg.Connection, now: datetime, most: int) -> int:
-    """Collect at most `most` dead entries; return how many."""
+    """Delete at most `most` expired revocations; return how many."""
     return len(await connection.fetch(_SQL["delete_expired"], now, most))
 
 

@@ -1,4 +1,4 @@
-"""Heads of what every process keeps a copy of (`sql/queries/feed_head.sql`), and the wake-up call."""
+"""The heads of what every process keeps a copy of (`sql/queries/feed_head.sql`)."""
 
 from __future__ import annotations
 
@@ -31,5 +31,5 @@ async def bump_head(connection: asyncpg.Connection, topic: Topic) -> None:
 
 
 async def wake(connection: asyncpg.Connection) -> None:
-    """Wake every process when the transaction commits. Only a hint: whoever misses it polls."""
+    """Wake every process when the transaction commits. A process that misses it polls anyway."""
     await connection.execute(_SQL["wake"])

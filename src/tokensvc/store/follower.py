@@ -19,7 +19,7 @@ _SQL = load_queries("follower")
 
 
 class Receipt(NamedTuple):
-    """A follower asked after `position` so many seconds ago."""
+    """A follower asked for what comes after `position`, so many seconds ago."""
 
     name: str
     position: Position
@@ -41,7 +41,7 @@ async def put_receipts(connection: asyncpg.Connection, receipts: Sequence[Receip
 
 
 async def list_followers(connection: asyncpg.Connection) -> list[FollowerRecord]:
-    """Return all followers that were heard of, by name."""
+    """Return all followers that have asked, by name."""
     return [
         FollowerRecord(
             name=row["name"],

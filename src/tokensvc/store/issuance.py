@@ -1,4 +1,4 @@
-"""What watermarks must outlive (`sql/queries/issuance.sql`)."""
+"""How long a watermark must stay on the denylist (`sql/queries/issuance.sql`)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ _SQL = load_queries("issuance")
 
 
 async def raise_longest_life(connection: asyncpg.Connection, life: timedelta) -> None:
-    """Remember that tokens may live this long from now on. Must be committed before the first such token."""
+    """Remember that tokens may live this long from now on.
+
+    This must be committed before the first such token is issued.
+    """
     await connection.execute(_SQL["raise_longest_life"], life)
 
 

@@ -22,9 +22,10 @@ _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
 def find_master_key(path: Path, *, is_credential: bool = False) -> MasterKey | None:
-    """Return the master key, None if there is no file. Raises StartRefusedError for a file that is unsafe or unreadable.
+    """Return the master key, None if there is no file.
 
-    `is_credential`: it lies in a credential folder, whose owner and mode are the service manager's business.
+    `is_credential`: it lies in a credential folder, whose owner and mode the service manager sets.
+    Raises StartRefusedError for a file that is unsafe or cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -57,12 +58,14 @@ def parse_master_key(text: bytes, where: str) -> MasterKey:
 def _check_mode(path: Path, status: os.stat_result) -> None:
     if status.st_uid not in {0, os.geteuid()}:
         raise StartRefusedError(
-            f"the master key file {path} belongs to another user, who can read and change it; run: chown {os.geteuid()} {path}"
+            f"the master key file {path} belongs to another user, who can read and change it; "
+            f"run: chown {os.geteuid()} {path}"
         )
     mode = status.st_mode
     if mode & _OTHERS:
         raise StartRefusedError(
-            f"the master key file {path} can be read by others (mode {stat.S_IMODE(mode):04o}); run: chmod 600 {path}"
+            f"the master key file {path} can be read by others (mode {stat.S_IMODE(mode):04o}); "
+            f"run: chmod 600 {path}"
         )
 
 
@@ -72,14 +75,18 @@ def next_path(path: Path) -> Path:
 
 
 def write_master_key(path: Path, master_key: MasterKey, *, replace: bool) -> None:
-    """Write a master key file, mode 0600, durable. Raises StartRefusedError if there is one already, unless it may be replaced."""
+    """Write a master key file, mode 0600, so that it survives a crash.
+
+    Raises StartRefusedError if there is one already, unless `replace` is given.
+    """
     if replace:
         path.unlink(missing_ok=True)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise StartRefusedError(
-            f"the master key file {path} cannot be made ({error.strerror}); name a new file in a folder that can be written"
+            f"the master key file {path} cannot be made ({error.strerror}); "
+            "name a new file in a folder that can be written"
         ) from error
     with os.fdopen(descriptor, "wb") as file:
         file.write(base64.b64encode(master_key.secret) + b"\n")
@@ -89,7 +96,10 @@ def write_master_key(path: Path, master_key: MasterKey, *, replace: bool) -> Non
 
 
 def promote_next_master_key(path: Path) -> None:
-    """Put the next master key in the place of the present one, which stays as `.old`; nothing if another process has just done it."""
+    """Put the next master key in the place of the present one, which stays as `.old`.
+
+    Nothing happens if another process has just done it.
+    """
     following, old = next_path(path), path.with_name(f"{path.name}.old")
     with (path.parent / f".{path.name}.lock").open("ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -103,18 +113,19 @@ def promote_next_master_key(path: Path) -> None:
 
 
 def create_master_key(path: Path) -> MasterKey:
-    """Make a master key file, mode 0600, durable; if another process was faster, return that one's key."""
+    """Make a master key file, mode 0600; if another process was faster, return its key."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StartRefusedError(
-            f"the master key file {path} cannot be made ({error.strerror}); set TOKENSVC_KEYS_DIR to a folder that can be written"
+            f"the master key file {path} cannot be made ({error.strerror}); "
+            "set TOKENSVC_KEYS_DIR to a folder that can be written"
         ) from error
     write_master_key(draft, new_master_key(), replace=False)
     try:
         try:
-            os.link(draft, path)  # whole or not at all, and never over an existing one
+            os.link(draft, path)  # makes the file whole or not at all, and replaces none
         except FileExistsError:
             pass
     finally:

@@ -1,7 +1,8 @@
-"""The ledger's one connection and its one question (`sql/queries/ledger.sql`).
+"""The ledger's one connection, and the statement that judges a batch (`sql/queries/ledger.sql`).
 
-A connection of its own: a pooled one would cost a second round trip to be given back. `synchronous_commit=off` on it alone: a crash of
-Postgres may forget the last moments of counting, never a revocation.
+The connection is apart from the pool, because to give back a pooled one costs a second round trip.
+It alone has `synchronous_commit=off`: if Postgres crashes, the last moments of counting may be
+forgotten, but never a revocation.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.exchange import Verdict
 from tokensvc.core.limit import Quota
-from tokensvc.store.pool import AWAY, unavailable
+from tokensvc.store.driver_errors import AWAY, unavailable
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     import asyncpg
     from asyncpg.prepared_stmt import PreparedStatement
@@ -25,14 +26,13 @@ if TYPE_CHECKING:
 _SQL = load_queries("ledger")
 _SETTINGS: Final = {
     "synchronous_commit": "off",
-    "plan_cache_mode": "force_generic_plan",  # planning anew for each batch would cost more than carrying it out
+    # To plan each batch anew would cost more than to carry it out.
+    "plan_cache_mode": "force_generic_plan",
     "jit": "off",
     "lock_timeout": "500",  # others wait behind a batch: not for long
 }
 _TIMEOUT: Final = 2.0
-
-
-_NO_DIGEST: Final = bytes(32)
+_NO_DIGEST: Final = bytes(32)  # what stands in the place of a digest if a token is shown
 
 
 class LedgerConnection:
@@ -47,9 +47,10 @@ class LedgerConnection:
     async def judge(
         self, counts: Mapping[Question, int]
     ) -> tuple[dict[Question, Verdict], dict[str, int]]:
-        """Return the verdict on each question whose key exists, and how many requests of each key are admitted and have been counted.
+        """Return the verdict on each question whose key exists, and the admissions of each key.
 
-        `counts`: how often each question is asked. Raises UnavailableError; whether the batch has been counted is then unknown.
+        `counts`: how often each question is asked. The admissions, by key id, have been counted.
+        Raises UnavailableError; it is unknown then whether the batch has been counted.
         """
         asked = list(counts)
         if self._failovers != self._database.failovers:
@@ -69,24 +70,10 @@ class LedgerConnection:
         except BaseException:
             self.close()
             raise
-        verdicts: dict[Question, Verdict] = {}
-        admitted: dict[str, int] = {}
-        for row in rows:
-            question, key_id, account_id, capabilities, refusal, watermark, at, number, *quota = row
-            verdicts[asked[question - 1]] = Verdict(
-                key_id,
-                account_id,
-                tuple(capabilities),
-                refusal,
-                watermark,
-                at,
-                Quota._make(quota),
-            )
-            admitted[key_id] = number
-        return verdicts, admitted
+        return _read(rows, asked)
 
     def close(self) -> None:
-        """Cut the connection; the next question opens another."""
+        """Cut the connection; the next batch opens another."""
         connection, self._connection, self._statement = self._connection, None, None
         if connection is not None:
             connection.terminate()
@@ -99,4 +86,26 @@ class LedgerConnection:
 
 
 def _none_if_empty(values: list[str | None]) -> list[str | None] | None:
+    """Return None for a list of nothing but None: it costs no time to encode."""
     return values if any(value is not None for value in values) else None
+
+
+def _read(
+    rows: Iterable[asyncpg.Record], asked: Sequence[Question]
+) -> tuple[dict[Question, Verdict], dict[str, int]]:
+    verdicts: dict[Question, Verdict] = {}
+    admitted: dict[str, int] = {}
+    for row in rows:
+        # By position, which is faster than by name: in the order of sql/queries/ledger.sql.
+        question, key_id, account_id, capabilities, refusal, watermark, at, number, *quota = row
+        verdicts[asked[question - 1]] = Verdict(
+            key_id,
+            account_id,
+            tuple(capabilities),
+            refusal,
+            watermark,
+            at,
+            Quota._make(quota),
+        )
+        admitted[key_id] = number
+    return verdicts, admitted

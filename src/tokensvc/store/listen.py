@@ -1,4 +1,4 @@
-"""LISTEN, on a connection of its own. What arrives is a hint to look, never the news itself."""
+"""LISTEN, on a connection of its own. What arrives only says that there is something to read."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
+from tokensvc.store.driver_errors import unavailable
 from tokensvc.store.feed_head import CHANNEL
-from tokensvc.store.pool import unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 
 async def listen(database: Database, wake: Callable[[], None]) -> None:
-    """Call `wake` for every hint, and once at the start: what was sent while nobody listened is gone.
+    """Call `wake` for each notification, and once at the start.
 
-    Returns when the connection is lost. Raises UnavailableError if there is none to be had.
+    The first call is for what was sent before we listened. Returns when the connection is lost.
+    Raises UnavailableError if Postgres is away.
     """
     connection = await database.connect_apart()
     lost = asyncio.Event()

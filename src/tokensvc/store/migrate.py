@@ -1,7 +1,13 @@
-"""Forward-only migrations: `sql/migrations/NNNN_noun.sql` in dbmate's format (`-- migrate:up`), one transaction each.
+"""Forward-only migrations: `sql/migrations/NNNN_noun.sql` in dbmate's format, one transaction each.
 
-What has been applied is remembered with a checksum: a file that was edited after its release is refused. Two starters at once are safe:
-an advisory lock is *polled*, because a blocking wait for it deadlocks with concurrent index builds.
+What has been applied is remembered with a checksum: a file that was edited after its release is
+refused. Two processes that start at once are safe: they poll an advisory lock, because a blocking
+wait for it deadlocks with an index that is built concurrently.
+
+A line `-- load: functions/<name>.sql` in a migration stands for the text of that file, and the
+checksum covers that text as well. So a function is read and reviewed in a file of its own, and is
+as frozen as the migration that loads it: a change is a new file under a new name, loaded by a new
+migration. The old function stays for one release, because the release before still calls it.
 """
 
 from __future__ import annotations
@@ -17,7 +23,7 @@ from tokensvc.core.errors import StartRefusedError
 from tokensvc.store.queries import sql_root
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from pathlib import Path
 
     import asyncpg
@@ -27,6 +33,7 @@ _POLL_SECONDS: Final = 0.1
 _STATEMENT_TIMEOUT: Final = 600.0
 _FILE = re.compile(r"(\d{4})_\w+\.sql")
 _UP: Final = "-- migrate:up\n"
+_LOAD = re.compile(r"^-- load: (functions/\w+\.sql)$", re.MULTILINE)
 
 _CREATE_SCHEMA_MIGRATIONS: Final = """
 create table if not exists schema_migrations (
@@ -35,11 +42,16 @@ create table if not exists schema_migrations (
     applied_at timestamptz not null
 )
 """
+_MADE_BY_A_TRIAL: Final = (
+    "this database was made by a trial version before the first release and has to be made anew: "
+    "delete the data folder of the embedded Postgres (.tokensvc/, or what TOKENSVC_DATA_DIR says), "
+    "or create an empty database and name it in TOKENSVC_DATABASE_URL"
+)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Migration:
-    """One file."""
+    """One file; `statements` holds the text of the functions that it loads."""
 
     version: str
     name: str
@@ -47,29 +59,50 @@ class Migration:
 
     @property
     def checksum(self) -> str:
-        """SHA-256 of the file's statements."""
+        """SHA-256 of the statements, in hex."""
         return hashlib.sha256(self.statements.encode("utf-8")).hexdigest()
 
 
-def load_migrations(folder: Path | None = None) -> list[Migration]:
-    """Return all migrations in order. Raises StartRefusedError for a file that is none."""
+def load_migrations(root: Path | None = None) -> list[Migration]:
+    """Return all migrations in order; `root` is the folder `sql`.
+
+    Raises StartRefusedError for a file that is no migration, or that loads a file that is missing.
+    """
+    root = root or sql_root()
     migrations = []
-    for path in sorted((folder or sql_root() / "migrations").glob("*.sql")):
-        match, text = _FILE.fullmatch(path.name), path.read_text("utf-8")
+    for path in sorted((root / "migrations").glob("*.sql")):
+        match, text = _FILE.fullmatch(path.name), load_statements(path, root)
         if match is None or not text.startswith(_UP):
             raise StartRefusedError(
-                f"{path.name} is no migration: it must be named NNNN_noun.sql and begin with '-- migrate:up'"
+                f"{path.name} is no migration: "
+                f"it must be named NNNN_noun.sql and begin with '{_UP.strip()}'"
             )
-        migrations.append(Migration(match[1], path.name, text.removeprefix(_UP)))
+        statements = text.removeprefix(_UP)
+        migrations.append(Migration(version=match[1], name=path.name, statements=statements))
     return migrations
+
+
+def load_statements(path: Path, root: Path) -> str:
+    """Return the text of a file below `root`, with the functions that it loads in their places.
+
+    Raises StartRefusedError if one of them is missing.
+    """
+
+    def read(line: re.Match[str]) -> str:
+        try:
+            return (root / line[1]).read_text("utf-8")
+        except FileNotFoundError as error:
+            raise StartRefusedError(f"{path.name} loads {line[1]}, which is missing") from error
+
+    return _LOAD.sub(read, path.read_text("utf-8"))
 
 
 @asynccontextmanager
 async def one_at_a_time(connection: asyncpg.Connection) -> AsyncIterator[None]:
-    """Hold the start lock: of several starters, one migrates and sets up, the others wait and find it done.
+    """Hold the start lock: one process migrates and sets up, the others wait and find it done.
 
-    A transaction of `connection` holds it, because a pooler in transaction mode would give a session's lock to somebody else. Work on
-    another connection meanwhile.
+    A transaction of `connection` holds it, because a pooler in transaction mode would give a
+    session's lock to another client. Do the work on another connection meanwhile.
     """
     while True:
         async with connection.transaction():
@@ -77,13 +110,13 @@ async def one_at_a_time(connection: asyncpg.Connection) -> AsyncIterator[None]:
                 await connection.execute("set local idle_in_transaction_session_timeout = 0")
                 yield
                 return
-        await asyncio.sleep(_POLL_SECONDS)  # outside, so that who waits keeps nobody from working
+        await asyncio.sleep(_POLL_SECONDS)  # outside the transaction, so that it delays nobody
 
 
-async def migrate(connection: asyncpg.Connection, migrations: list[Migration]) -> list[str]:
+async def migrate(connection: asyncpg.Connection, migrations: Sequence[Migration]) -> list[str]:
     """Apply what is missing; return the names of what was applied. Hold `one_at_a_time` around it.
 
-    Raises StartRefusedError if one that has been applied was edited since.
+    Raises StartRefusedError as `find_missing` does.
     """
     await connection.execute(_CREATE_SCHEMA_MIGRATIONS)
     missing = await find_missing(connection, migrations)
@@ -93,22 +126,34 @@ async def migrate(connection: asyncpg.Connection, migrations: list[Migration]) -
 
 
 async def find_missing(
-    connection: asyncpg.Connection, migrations: list[Migration]
+    connection: asyncpg.Connection, migrations: Sequence[Migration]
 ) -> list[Migration]:
-    """Return the migrations that this database has not seen, checking those that it has."""
+    """Return the migrations that this database has not seen.
+
+    Raises StartRefusedError if one that it has seen is another one now.
+    """
     if await connection.fetchval("select to_regclass('schema_migrations') is null"):
-        return migrations
-    applied = {
-        r["version"]: r["checksum"]
-        for r in await connection.fetch("select version, checksum from schema_migrations")
-    }
-    for migration in migrations:
+        return list(migrations)
+    rows = await connection.fetch("select version, checksum from schema_migrations")
+    applied = {row["version"]: row["checksum"] for row in rows}
+    _check_applied(migrations, applied)
+    return [migration for migration in migrations if migration.version not in applied]
+
+
+def _check_applied(migrations: Sequence[Migration], applied: Mapping[str, str]) -> None:
+    """Raise StartRefusedError unless the database was made by these migrations.
+
+    It may have seen more than these: the release after this one may run beside it.
+    """
+    first, *later = migrations
+    if applied and applied.get(first.version) != first.checksum:
+        raise StartRefusedError(_MADE_BY_A_TRIAL)
+    for migration in later:
         if applied.get(migration.version, migration.checksum) != migration.checksum:
             raise StartRefusedError(
-                f"migration {migration.name} was edited after it had been applied to this database. "
-                "Restore the released file and put the change into a new migration"
+                f"migration {migration.name} was edited after it had been applied to this "
+                "database. Restore the released file and put the change into a new migration"
             )
-    return [m for m in migrations if m.version not in applied]
 
 
 async def _apply(connection: asyncpg.Connection, migration: Migration) -> None:
@@ -116,7 +161,8 @@ async def _apply(connection: asyncpg.Connection, migration: Migration) -> None:
         await connection.execute("set local statement_timeout = 0", timeout=_STATEMENT_TIMEOUT)
         await connection.execute(migration.statements, timeout=_STATEMENT_TIMEOUT)
         await connection.execute(
-            "insert into schema_migrations (version, checksum, applied_at) values ($1, $2, clock_timestamp())",
+            "insert into schema_migrations (version, checksum, applied_at) "
+            "values ($1, $2, clock_timestamp())",
             migration.version,
             migration.checksum,
         )

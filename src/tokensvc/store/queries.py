@@ -1,4 +1,8 @@
-"""Named SQL: `sql/queries/<table>.sql`, blocks that begin with `-- name: verb_noun(argument, ...)`."""
+"""Named SQL statements: `sql/queries/<table>.sql`.
+
+A file has one block per statement, which begins with `-- name: verb_noun(argument, ...)`. The
+arguments are $1, $2 and so on.
+"""
 
 from __future__ import annotations
 
@@ -20,20 +24,21 @@ def sql_root() -> Path:
 
 @cache
 def load_queries(table: str) -> dict[str, str]:
-    """Return the statements of one table by name. Raises ValueError if a name stands twice or its arguments do not match."""
+    """Return the statements of one table by name.
+
+    Raises ValueError if a name stands twice, or if its arguments are not those of the statement.
+    """
     text = (sql_root() / "queries" / f"{table}.sql").read_text("utf-8")
     marks = list(_NAME.finditer(text))
     queries: dict[str, str] = {}
-    for mark, end in zip(marks, [*(m.start() for m in marks[1:]), len(text)], strict=True):
-        name, arguments, statement = (
-            mark[1],
-            [a for a in mark[2].split(",") if a.strip()],
-            text[mark.end() : end].strip(),
-        )
-        highest = max((int(number) for number in _PLACEHOLDER.findall(statement)), default=0)
-        if name in queries or highest != len(arguments):
+    ends = [*(mark.start() for mark in marks[1:]), len(text)]
+    for mark, end in zip(marks, ends, strict=True):
+        name, statement = mark[1], text[mark.end() : end].strip()
+        named = len([argument for argument in mark[2].split(",") if argument.strip()])
+        used = max((int(number) for number in _PLACEHOLDER.findall(statement)), default=0)
+        if name in queries or used != named:
             raise ValueError(
-                f"{table}.sql: {name} stands twice, or names {len(arguments)} arguments and uses {highest}"
+                f"{table}.sql: {name} stands twice, or names {named} arguments and uses {used}"
             )
         queries[name] = statement
     return queries

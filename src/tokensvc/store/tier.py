@@ -21,14 +21,21 @@ async def insert_tier(
 ) -> Tier:
     """Store a new tier. Raises ConflictError if it exists."""
     try:
-        return _tier(await connection.fetchrow(_SQL["insert"], name, description, *limits), name)
+        await connection.execute(_SQL["insert"], name, description, *limits)
     except asyncpg.UniqueViolationError as error:
         raise ConflictError(f"the tier {name!r} exists already") from error
+    return await lock_tier(connection, name)
 
 
 async def lock_tier(connection: asyncpg.Connection, name: str) -> Tier:
-    """Return a tier, held against other changes until the transaction ends. Raises NotFoundError."""
-    return _tier(await connection.fetchrow(_SQL["find"], name), name)
+    """Return a tier, held against other changes until the transaction ends.
+
+    Raises NotFoundError.
+    """
+    row = await connection.fetchrow(_SQL["lock"], name)
+    if row is None:
+        raise no_such_tier(name)
+    return _tier(row)
 
 
 async def list_tiers(connection: asyncpg.Connection) -> list[Tier]:
@@ -40,7 +47,8 @@ async def update_tier(
     connection: asyncpg.Connection, name: str, description: str, limits: TierLimits
 ) -> Tier:
     """Change a tier. Raises NotFoundError."""
-    return _tier(await connection.fetchrow(_SQL["update"], name, description, *limits), name)
+    await connection.execute(_SQL["update"], name, description, *limits)
+    return await lock_tier(connection, name)
 
 
 async def delete_tier(connection: asyncpg.Connection, name: str) -> None:
@@ -59,7 +67,5 @@ def no_such_tier(name: str) -> NotFoundError:
     return NotFoundError(f"there is no tier {name[:80]!r}; `tokensvc tier list` shows them")
 
 
-def _tier(row: asyncpg.Record | None, name: str = "") -> Tier:
-    if row is None:
-        raise no_such_tier(name)
+def _tier(row: asyncpg.Record) -> Tier:
     return Tier(**dict(row))

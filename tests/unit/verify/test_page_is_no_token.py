@@ -15,10 +15,6 @@ from jwcrypto import jwt as jwcrypto_jwt
 from tokensvc.verify import InvalidTokenError
 from tokensvc.verify.testing import AUDIENCE, FakeIssuer
 
-with warnings.catch_warnings():  # it recommends joserfc, which stands beside it here
-    warnings.simplefilter("ignore")
-    import authlib.jose
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -34,8 +30,11 @@ def by_joserfc(text: str, jwk: dict[str, str]) -> Any:
 
 
 def by_authlib(text: str, jwk: dict[str, str]) -> Any:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "authlib.jose module is deprecated", DeprecationWarning)
+        from authlib.jose import JsonWebToken  # noqa: PLC0415 - warns when it is imported
     options = {"aud": {"value": AUDIENCE}}
-    claims = authlib.jose.JsonWebToken(["ES256"]).decode(text, jwk, claims_options=options)
+    claims = JsonWebToken(["ES256"]).decode(text, jwk, claims_options=options)
     claims.validate()
     return claims
 

@@ -80,10 +80,10 @@ class VouchedDenylist:
 
         Returns whether nothing of that kind is left.
         """
-        is_done = all([part.forget_expired(now) for part in self._parts])
+        done = [part.forget_expired(now) for part in self._parts]
         if not all(map(len, self._parts)):
             self._set({kid: part for kid, part in self._by_signer.items() if len(part)})
-        return is_done
+        return all(done)
 
     def find_revocation(self, claims: Claims, kid: Kid) -> Revocation | None:
         """Return a revocation that covers the token, None if there is none.

@@ -1,0 +1,250 @@
+-- Judges, admits and counts a batch of exchanges in one round trip. No exchange is decided
+-- anywhere else.
+--
+-- The batch is a list of questions. A question stands for a number of requests that are alike:
+--   digests          SHA-256 of the API key, or 32 zero bytes if a token is shown to be narrowed.
+--                    All digests stand in one string, because the caller encodes it faster than an
+--                    array.
+--   counts           How many requests the question stands for. 0: it is judged but not counted.
+--   claimed_key_ids  The key id that the client claims beside an API key, or that a shown token
+--                    names. Null if there is none; the whole array is null if no question has one.
+--   demands          JSON of what few requests have: the `scope` they ask for, and what a shown
+--                    token says. Null in the same way.
+--
+-- The result has one row for each question whose key exists. `question` is its place in the batch,
+-- from 1. `refusal` is null if the request may have a token. `admitted` is how many tokens the key
+-- gets for all its questions together, and stands in each of their rows: the caller hands them
+-- out in the order in which the requests arrived. Only what is admitted is counted, so a request
+-- that is refused costs nothing. `at` is the clock of the decision: the `iat` of the tokens.
+create function judge_exchanges(
+    digests bytea, counts int[], claimed_key_ids text[], demands text[]
+)
+returns table (
+    question int, key_id text, account_id text, capabilities text[],
+    refusal text, watermark timestamptz, admitted int,
+    key_per_minute int, key_per_day int, account_per_minute int, account_per_day int,
+    key_minute_left int, key_day_left int, account_minute_left int, account_day_left int,
+    at timestamptz
+)
+language plpgsql as $$
+declare
+    found_key_ids text[];       -- the key of each question, null if there is none
+    found_account_ids text[];   -- all accounts that have to be locked, in no order
+    present timestamptz;
+    present_minute timestamptz;
+    present_day timestamptz;
+begin
+    -- Step 1: find out which rows are concerned. Nothing is locked yet, so nothing that may change
+    -- is read: a key never changes its digest or its account.
+    select array_agg(key.id order by asked.question), array_agg(key.account_id)
+    into found_key_ids, found_account_ids
+    from unnest(counts) with ordinality as asked (requests, question)
+        left join api_key as key on key.digest = substr(digests, 32 * asked.question::int - 31, 32);
+    -- A question without a digest shows a token, which names its key. This costs a second search
+    -- only in a batch that has demands.
+    if demands is not null then
+        select array_agg(coalesce(asked.key_id, key.id) order by asked.question),
+            found_account_ids || array_agg(key.account_id)
+        into found_key_ids, found_account_ids
+        from unnest(found_key_ids, claimed_key_ids) with ordinality
+                as asked (key_id, claimed_key_id, question)
+            left join api_key as key on key.id = asked.claimed_key_id
+                and substr(digests, 32 * asked.question::int - 31, 32)
+                    = decode(repeat('00', 32), 'hex');
+    end if;
+
+    -- Step 2: lock. Every exchange, and every change to the state of a key or account, locks the
+    -- window rows first: accounts before keys, each in the order of their ids. All keep to this
+    -- order, so they cannot deadlock.
+    perform from account_window where account_window.account_id = any (found_account_ids)
+    order by account_window.account_id for no key update;
+    perform from api_key_window where api_key_window.key_id = any (found_key_ids)
+    order by api_key_window.key_id for no key update;
+
+    -- Step 3: read the clock, now that all locks are held, and in step 4 the state, by a statement
+    -- of its own, because each statement sees what was committed before it began. A revocation
+    -- holds the same row while it reads the clock and until it commits. So if this exchange comes
+    -- later, it sees the revocation. If it comes first, its tokens were issued before the
+    -- watermark, and are revoked too.
+    present := clock_timestamp();
+    present_minute := date_trunc('minute', present, 'UTC');
+    present_day := date_trunc('day', present, 'UTC');
+
+    -- Step 4: judge, share and count, in one statement.
+    return query
+
+    -- judged: a row per question whose key exists, with the verdict, the limits that hold (a key's
+    -- own before its tier's, and its own tier before the account's) and the last counts.
+    with judged as materialized (
+        select asked.question, asked.requests, key.id as key_id, key.account_id, key.capabilities,
+            greatest(key.watermark, account.watermark) as watermark,
+            case
+                -- The state of the key and its account: this order, because the final states
+                -- come first.
+                when key.revoked_at is not null or account.deleted_at is not null then 'revoked'
+                when key.expires_at <= present then 'expired'
+                when key.disabled_at is not null then 'disabled'
+                when account.suspended_at is not null then 'suspended'
+                when asked.claimed_key_id <> key.id then 'wrong_client_id'
+                when asked.demand is null then null
+                -- A shown token must be live. Its times are whole seconds, so the watermark and
+                -- the clock are rounded down to seconds for the comparison.
+                when asked.demand ->> 'account_id' <> key.account_id
+                    or (asked.demand -> 'iat')::bigint <= extract(
+                        epoch from date_trunc('second', greatest(key.watermark, account.watermark))
+                    )
+                    or exists (
+                        select from denylist
+                        where (denylist.value, denylist.kind) in (
+                            (asked.demand ->> 'jti', 'jti'), (asked.demand ->> 'kid', 'kid')
+                        )
+                    )
+                    then 'revoked'
+                when (asked.demand -> 'exp')::bigint
+                    <= extract(epoch from date_trunc('second', present))
+                    then 'expired'
+                -- The key must hold every capability that is asked for, and at least one of those
+                -- that a shown token holds. What is absent compares as null and refuses nothing.
+                when not string_to_array(asked.demand ->> 'scope', ' ') <@ key.capabilities
+                    or not string_to_array(asked.demand ->> 'held', ' ') && key.capabilities
+                    then 'invalid_scope'
+            end as refusal,
+            coalesce(key.per_minute, key_tier.key_per_minute) as key_per_minute,
+            coalesce(key.per_day, key_tier.key_per_day) as key_per_day,
+            coalesce(account.per_minute, account_tier.account_per_minute) as account_per_minute,
+            coalesce(account.per_day, account_tier.account_per_day) as account_per_day,
+            key_window.minute as key_minute, key_window.minute_count as key_minute_count,
+            key_window.day as key_day, key_window.day_count as key_day_count,
+            account_window.minute as account_minute,
+            account_window.minute_count as account_minute_count,
+            account_window.day as account_day, account_window.day_count as account_day_count,
+            row_number() over (partition by key.id order by asked.question) = 1 as is_first_of_key
+        from unnest(found_key_ids, counts, claimed_key_ids, demands::jsonb[]) with ordinality
+                as asked (key_id, requests, claimed_key_id, demand, question)
+            join api_key as key on key.id = asked.key_id and key.deleted_at is null
+            join api_key_window as key_window on key_window.key_id = key.id
+            join account on account.id = key.account_id
+            join account_window on account_window.account_id = account.id
+            join tier as account_tier on account_tier.name = account.tier
+            join tier as key_tier on key_tier.name = coalesce(key.tier, account.tier)
+    ),
+
+    -- wanted: the windows that count now, and how many tokens all questions of a key want. A
+    -- refused question wants none. Nor does one that comes within the second of a watermark: a
+    -- token of that second would already be revoked, so the client is told to come a second later.
+    wanted as (
+        select judged.*,
+            window_start(judged.key_minute, present_minute, '1 minute') as key_minute_start,
+            window_start(judged.key_day, present_day, '1 day') as key_day_start,
+            window_start(judged.account_minute, present_minute, '1 minute')
+                as account_minute_start,
+            window_start(judged.account_day, present_day, '1 day') as account_day_start,
+            sum(
+                case
+                    when judged.refusal is null and (
+                        judged.watermark is null
+                        or date_trunc('second', judged.watermark) < date_trunc('second', present)
+                    )
+                    then judged.requests
+                    else 0
+                end
+            ) over (partition by judged.key_id) as wanted
+        from judged
+    ),
+
+    -- remaining: what is left of each limit before this batch. The count of a window that is over
+    -- does not matter any more. What is left is below zero if a limit was lowered.
+    remaining as (
+        select wanted.*,
+            wanted.key_per_minute - case
+                when wanted.key_minute = wanted.key_minute_start then wanted.key_minute_count
+                else 0
+            end as key_minute_left,
+            wanted.key_per_day - case
+                when wanted.key_day = wanted.key_day_start then wanted.key_day_count
+                else 0
+            end as key_day_left,
+            wanted.account_per_minute - case
+                when wanted.account_minute = wanted.account_minute_start
+                then wanted.account_minute_count
+                else 0
+            end as account_minute_left,
+            wanted.account_per_day - case
+                when wanted.account_day = wanted.account_day_start then wanted.account_day_count
+                else 0
+            end as account_day_left
+        from wanted
+    ),
+
+    -- within_key: what a key gets by its own limits, min(wanted, left). It stands in the key's
+    -- first row alone, so that sums over rows count each key once.
+    within_key as (
+        select remaining.*,
+            case
+                when remaining.is_first_of_key then greatest(
+                    0, least(remaining.wanted, remaining.key_minute_left, remaining.key_day_left)
+                )
+                else 0
+            end as within_key
+        from remaining
+    ),
+
+    -- shared: what the key gets of its account, whose keys share in the order of their questions.
+    -- A key gets at most what those before it leave: the account's rest, less their sum.
+    shared as (
+        select within_key.*,
+            greatest(0, least(
+                within_key.within_key,
+                least(within_key.account_minute_left, within_key.account_day_left) - (
+                    sum(within_key.within_key)
+                        over (partition by within_key.account_id order by within_key.question)
+                    - within_key.within_key
+                )
+            )) as share
+        from within_key
+    ),
+
+    -- granted: the share of a key in each of its rows, and what its account gives in all.
+    granted as materialized (
+        select shared.*,
+            (max(shared.share) over (partition by shared.key_id))::int as admitted,
+            (sum(shared.share) over (partition by shared.account_id))::int as account_admitted,
+            row_number() over (partition by shared.account_id) = 1 as is_first_of_account
+        from shared
+    ),
+
+    -- The counts are written once per key and once per account. A new count is the limit, less
+    -- what was left of it, and what is admitted now.
+    counted_keys as (
+        update api_key_window
+        set minute = granted.key_minute_start,
+            minute_count = granted.key_per_minute - granted.key_minute_left + granted.admitted,
+            day = granted.key_day_start,
+            day_count = granted.key_per_day - granted.key_day_left + granted.admitted
+        from granted
+        where api_key_window.key_id = granted.key_id
+            and granted.is_first_of_key and granted.admitted > 0
+    ),
+    counted_accounts as (
+        update account_window
+        set minute = granted.account_minute_start,
+            minute_count = granted.account_per_minute - granted.account_minute_left
+                + granted.account_admitted,
+            day = granted.account_day_start,
+            day_count = granted.account_per_day - granted.account_day_left
+                + granted.account_admitted
+        from granted
+        where account_window.account_id = granted.account_id
+            and granted.is_first_of_account and granted.account_admitted > 0
+    )
+
+    select granted.question::int, granted.key_id, granted.account_id, granted.capabilities,
+        granted.refusal, granted.watermark, granted.admitted,
+        granted.key_per_minute, granted.key_per_day,
+        granted.account_per_minute, granted.account_per_day,
+        granted.key_minute_left - granted.admitted, granted.key_day_left - granted.admitted,
+        granted.account_minute_left - granted.account_admitted,
+        granted.account_day_left - granted.account_admitted,
+        present
+    from granted;
+end $$;

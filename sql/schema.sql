@@ -1,0 +1,290 @@
+-- The present schema, on one page, for reading. It is never run on a database of the service: the
+-- migrations make what stands here, and a test holds that both make the same.
+--
+-- A row holds facts with their times. A state (active, retiring, expired ...) is computed from the
+-- row and the clock and never stored. All times are Postgres's clock.
+
+-- Whose API keys they are, and what they may do -------------------------------------------------
+
+-- Named sets of limits: how many tokens in a minute and in a day (UTC). An account has a tier; its
+-- keys have the same one, unless a key names another.
+create table tier (
+    name text not null,
+    description text not null,
+    key_per_minute int not null,
+    key_per_day int not null,
+    account_per_minute int not null,            -- all keys of the account together
+    account_per_day int not null,
+    created_at timestamptz not null,
+    constraint tier_pkey primary key (name),
+    constraint tier_limits_positive check (
+        least(key_per_minute, key_per_day, account_per_minute, account_per_day) > 0
+    )
+);
+insert into tier (
+    name, description, key_per_minute, key_per_day, account_per_minute, account_per_day, created_at
+)
+values (
+    'default', 'holds unless another tier is named', 60, 5000, 600, 50000, clock_timestamp()
+);
+
+-- Owners of API keys. A deleted account stays as a row, for the audit trail.
+create table account (
+    id text not null,
+    name text not null,
+    created_at timestamptz not null,
+    suspended_at timestamptz,
+    deleted_at timestamptz,
+    watermark timestamptz,                      -- tokens issued up to here are revoked
+    tier text not null default 'default',
+    per_minute int,                             -- null: what the tier says
+    per_day int,
+    constraint account_pkey primary key (id),
+    constraint account_tier_fkey foreign key (tier) references tier (name),
+    constraint account_id_form check (id ~ '^acct_[0-9A-Za-z]{16}$'),
+    constraint account_name_length check (length(name) between 1 and 200),
+    constraint account_per_minute_positive check (per_minute > 0),
+    constraint account_per_day_positive check (per_day > 0)
+);
+
+-- The names that may stand in the scope of a token.
+create table capability (
+    name text not null,
+    description text not null,
+    created_at timestamptz not null,
+    constraint capability_pkey primary key (name)
+);
+
+-- The services that tokens are for.
+create table audience (
+    name text not null,
+    description text not null,
+    token_life interval,                        -- null: the default of the settings
+    created_at timestamptz not null,
+    alg text not null default 'ES256',          -- signs the tokens of this audience
+    constraint audience_pkey primary key (name),
+    constraint audience_token_life_positive check (token_life > interval '0'),
+    constraint audience_alg_known check (alg in ('ES256', 'EdDSA', 'RS256'))
+);
+
+-- API keys. The key itself is stored nowhere.
+create table api_key (
+    id text not null,
+    account_id text not null,
+    digest bytea not null,                      -- SHA-256 of the key
+    hint text not null,                         -- its prefix and its last four characters
+    name text not null,
+    description text not null,
+    capabilities text[] not null,
+    created_at timestamptz not null,
+    expires_at timestamptz,
+    disabled_at timestamptz,                    -- may be taken back
+    revoked_at timestamptz,                     -- is final
+    deleted_at timestamptz,                     -- shown nowhere any more
+    watermark timestamptz,                      -- tokens issued up to here are revoked
+    predecessor_id text,                        -- the key that this one took over from
+    tier text,                                  -- null: the tier of the account
+    per_minute int,                             -- null: what the tier says
+    per_day int,
+    constraint api_key_pkey primary key (id),
+    constraint api_key_account_fkey foreign key (account_id) references account (id),
+    constraint api_key_tier_fkey foreign key (tier) references tier (name),
+    constraint api_key_predecessor_fkey foreign key (predecessor_id) references api_key (id),
+    constraint api_key_digest_unique unique (digest),
+    -- A key is rotated once: two requests at the same moment make one successor.
+    constraint api_key_predecessor_unique unique (predecessor_id),
+    constraint api_key_id_form check (id ~ '^key_[0-9A-Za-z]{16}$'),
+    constraint api_key_digest_length check (length(digest) = 32),
+    constraint api_key_some_capability check (cardinality(capabilities) > 0),
+    constraint api_key_per_minute_positive check (per_minute > 0),
+    constraint api_key_per_day_positive check (per_day > 0)
+);
+create index api_key_account_idx on api_key (account_id);
+
+-- The ledger: it decides and counts every exchange ----------------------------------------------
+
+-- How many tokens were admitted in the last minute and day (UTC) in which there were any. The rows
+-- are narrow and apart from what they belong to, because every exchange writes them. They are also
+-- what is locked: by each exchange, and before each change to the state of a key or account, and
+-- always accounts before keys, each in the order of their ids.
+create table account_window (
+    account_id text not null,
+    minute timestamptz not null default '-infinity',
+    minute_count int not null default 0,
+    day timestamptz not null default '-infinity',
+    day_count int not null default 0,
+    constraint account_window_pkey primary key (account_id),
+    constraint account_window_account_fkey foreign key (account_id) references account (id)
+) with (fillfactor = 50);
+
+create table api_key_window (
+    key_id text not null,
+    minute timestamptz not null default '-infinity',
+    minute_count int not null default 0,
+    day timestamptz not null default '-infinity',
+    day_count int not null default 0,
+    constraint api_key_window_pkey primary key (key_id),
+    constraint api_key_window_key_fkey foreign key (key_id) references api_key (id)
+) with (fillfactor = 50);
+
+-- load: functions/window_start.sql
+-- load: functions/judge_exchanges.sql
+
+-- How API keys are used -------------------------------------------------------------------------
+
+-- Both tables are written in batches, some seconds after the exchange.
+
+-- How many exchanges of a key ended how, by the hour.
+create table api_key_usage (
+    key_id text not null,
+    hour timestamptz not null,
+    outcome text not null,
+    count bigint not null,
+    constraint api_key_usage_pkey primary key (key_id, hour, outcome)
+);
+create index api_key_usage_hour_idx on api_key_usage (hour);
+
+create table api_key_last_use (
+    key_id text not null,
+    at timestamptz not null,
+    network text not null,                      -- of the client: a /24 or /48, never an address
+    audience text not null,
+    constraint api_key_last_use_pkey primary key (key_id)
+) with (fillfactor = 50);
+
+-- Signing keys ----------------------------------------------------------------------------------
+
+create table signing_key (
+    kid text not null,                          -- the thumbprint of the public half (RFC 7638)
+    alg text not null,
+    public_jwk jsonb not null,
+    sealed_private_key bytea not null,          -- opened by the master key
+    created_at timestamptz not null,
+    active_at timestamptz,                      -- when it begins to sign; null: the standby
+    revoked_at timestamptz,
+    constraint signing_key_pkey primary key (kid),
+    constraint signing_key_alg_known check (alg in ('ES256', 'EdDSA', 'RS256'))
+);
+
+-- The longest life that any token may have been given. It is only ever raised. A watermark stays on
+-- the denylist that long, and 120 s more.
+create table issuance (
+    longest_life interval not null,
+    only_row boolean not null default true,
+    constraint issuance_pkey primary key (only_row),
+    constraint issuance_only_row check (only_row)
+);
+insert into issuance (longest_life) values ('0');
+
+-- Revocations and who follows them --------------------------------------------------------------
+
+-- The denylist. Rows are appended, never changed, and deleted when they have expired. `seq` comes
+-- from feed_head in the statement that inserts, so it has no gaps in the order of commits. An
+-- identity column would give numbers to transactions that commit later, and a reader who has
+-- already gone past them would never see those rows.
+create table denylist (
+    seq bigint not null,
+    tag text not null,                          -- random: after a failover `seq` is given out again
+    kind text not null,
+    value text not null,                        -- the token, key, account or signing key
+    watermark timestamptz,                      -- of a key or account
+    created_at timestamptz not null,
+    expires_at timestamptz not null,            -- 120 s after the last token covered has expired
+    ending text not null,                       -- what came to its end
+    healed boolean not null,                    -- appended again after Postgres had lost it
+    constraint denylist_pkey primary key (seq),
+    constraint denylist_kind_known check (kind in ('jti', 'key', 'account', 'kid')),
+    constraint denylist_ending_known check (ending in (
+        'token_revoked', 'signing_key_revoked',
+        'key_tokens_revoked', 'key_disabled', 'key_revoked', 'key_deleted',
+        'account_tokens_revoked', 'account_suspended', 'account_deleted'
+    )),
+    constraint denylist_watermark check ((kind in ('key', 'account')) = (watermark is not null))
+);
+create index denylist_expires_idx on denylist (expires_at);
+create index denylist_value_idx on denylist (value, kind);
+
+-- What followers have applied, by the position that they ask after. It is a claim: a follower that
+-- does not authenticate may call itself whatever it likes. Written in batches; the rows of
+-- followers that fell silent are deleted.
+create table follower (
+    name text not null,
+    seq bigint not null,
+    tag text not null,
+    authenticated boolean not null,
+    seen_at timestamptz not null,
+    constraint follower_pkey primary key (name),
+    constraint follower_name_length check (length(name) between 1 and 200)
+) with (fillfactor = 50);
+create index follower_seen_idx on follower (seen_at);
+
+-- What every process keeps a copy of ------------------------------------------------------------
+
+-- One row per thing that is copied. A change gives it a new (seq, tag) and wakes the processes that
+-- listen; all compare it with their copy twice a second.
+create table feed_head (
+    topic text not null,
+    seq bigint not null,
+    tag text not null,
+    constraint feed_head_pkey primary key (topic),
+    constraint feed_head_topic_known check (topic in ('denylist', 'signing_key', 'audience'))
+);
+insert into feed_head (topic, seq, tag)
+select topic, 0, substr(md5(gen_random_uuid()::text), 1, 16)
+from unnest(array['denylist', 'signing_key', 'audience']) as topic;
+
+-- The audit trail -------------------------------------------------------------------------------
+
+-- Who did what to what, written in the transaction of the act.
+create table audit_event (
+    id bigint generated always as identity,
+    at timestamptz not null,
+    actor text not null,
+    action text not null,
+    subject text not null,
+    detail jsonb not null,                      -- never holds a secret
+    constraint audit_event_pkey primary key (id)
+);
+create index audit_event_subject_idx on audit_event (subject, id);
+
+-- Views -----------------------------------------------------------------------------------------
+
+-- A view holds a list of columns that several queries want. A query says `*` of such a view and of
+-- nothing else. So a view that has landed never changes, like a function: a longer list is a new
+-- view with a new name, and what the running service has prepared stays valid.
+
+create view listed_account as
+select account.id, account.name, account.created_at, account.suspended_at,
+    account.tier, account.per_minute, account.per_day,
+    coalesce(account.per_minute, tier.account_per_minute) as minute_limit,
+    coalesce(account.per_day, tier.account_per_day) as day_limit
+from account
+    join tier on tier.name = account.tier
+where account.deleted_at is null;
+
+create view listed_api_key as
+select key.id, key.account_id, key.hint, key.name, key.description, key.capabilities,
+    key.created_at, key.expires_at, key.disabled_at, key.revoked_at,
+    key.predecessor_id, successor.id as successor_id,
+    api_key_last_use.at as last_used_at, api_key_last_use.network as last_used_network,
+    api_key_last_use.audience as last_used_audience,
+    key.tier, key.per_minute, key.per_day,
+    coalesce(key.per_minute, tier.key_per_minute) as minute_limit,
+    coalesce(key.per_day, tier.key_per_day) as day_limit
+from api_key as key
+    join account on account.id = key.account_id
+    join tier on tier.name = coalesce(key.tier, account.tier)
+    left join api_key as successor on successor.predecessor_id = key.id
+    left join api_key_last_use on api_key_last_use.key_id = key.id
+where key.deleted_at is null and account.deleted_at is null;
+
+create view listed_audience as
+select name, description, token_life, alg, created_at from audience;
+
+create view listed_tier as
+select name, description, key_per_minute, key_per_day, account_per_minute, account_per_day,
+    created_at
+from tier;
+
+create view listed_revocation as
+select seq, tag, kind, value, watermark, created_at, expires_at, ending, healed from denylist;
