@@ -41,6 +41,9 @@ bench-rotation: $(VENV)/.dev ## Prove the rotation: 60 of them under load, no fa
 bench-feed: $(VENV)/.dev ## Prove the feed: 200 followers, 1,000 revocations; 5,000 idle polls; sizes of pages (4 minutes)
 	@$(BIN)/python -m bench.feed
 
+bench-long-denylist: $(VENV)/.dev ## Measure a denylist of up to a million entries: start, a newcomer, 50 newcomers (5 minutes)
+	@$(BIN)/python -m bench.long_denylist
+
 bench-ledger: $(VENV)/.dev ## Prove the ledger: exact limits, no row per token, a million keys, a flood, memory (15 minutes)
 	@$(BIN)/python -m bench.ledger
 
@@ -67,7 +70,7 @@ clean: ## Remove what was built and installed; data (.tokensvc) and keys stay
 help: ## Show this
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: run test setup check fmt freeze-sql bench bench-feed bench-rotation bench-ledger bench-failover bench-verify build lock clean help
+.PHONY: run test setup check fmt freeze-sql bench bench-feed bench-long-denylist bench-rotation bench-ledger bench-failover bench-verify build lock clean help
 
 ##@
 
