@@ -170,6 +170,11 @@ def _restart(service: ServiceProcess) -> float:
     raise RuntimeError(service.errors[-500:])
 
 
+def _own_cpu_seconds(process_id: int) -> float:
+    fields = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def measure(service: ServiceProcess, requests: Path, entries: int) -> bool:
     """Measure with so many entries in the table; tell whether all figures are good."""
     start = _restart(service)
@@ -178,13 +183,16 @@ def measure(service: ServiceProcess, requests: Path, entries: int) -> bool:
     new = _read_figures(_run_apart("newcomer", service.url))
     child = _run_apart("crowd", service.url)
     time.sleep(1)
+    used = _own_cpu_seconds(service.pid)
     busy = at_rate(service.port, requests, rate=_RATE, seconds=_SECONDS)
+    used = _own_cpu_seconds(service.pid) - used
     many = _read_figures(child)
     print(
         f"{entries} entries: start {start:.1f} s, memory {memory_bytes(service.pid) / 1e6:.0f} MB;"
         f" a newcomer is ready after {new['seconds']:.1f} s with {new['entries']:.0f} entries,"
         f" {new['memory'] / 1e6:.0f} MB, longest stall {1e3 * new['stall']:.0f} ms;"
-        f" {_NEWCOMERS} newcomers: {many['bytes'] / 1e6:.1f} MB each in {many['seconds']:.1f} s;"
+        f" {_NEWCOMERS} newcomers: {many['bytes'] / 1e6:.1f} MB each in {many['seconds']:.1f} s,"
+        f" the service used {used:.1f} s of a processor meanwhile;"
         f" exchange p50 {quiet.p50} -> {busy.p50} ms, p99 {quiet.p99} -> {busy.p99} ms,"
         f" failed {quiet.failed + busy.failed}; load {os.getloadavg()[0]:.1f}",
         flush=True,

@@ -108,6 +108,9 @@ class Feed:
         known = self._shared.find(middle) or self._shared.find(last)
         if known is not None:
             return known
+        task = self._building.get(middle) or self._building.get(last)
+        if task is not None:
+            return await asyncio.shield(task)
         cut = log.cut(start)
         place = last if cut.cursor == log.head else middle
         page = self._describe(cut, start, log.head)
@@ -115,11 +118,9 @@ class Feed:
             signed = _sign(page, cut, key, pause=0)
             self._shared.keep(place, signed, seconds=_SHARED_SECONDS)
             return signed
-        task = self._building.get(place)
-        if task is None:
-            task = asyncio.create_task(self._build(place, page, cut, key))
-            self._building[place] = task
-        return await asyncio.shield(task)  # one who goes away does not take it from the others
+        # Shielded, because a follower that goes away must not take the page from the others.
+        task = self._building[place] = asyncio.create_task(self._build(place, page, cut, key))
+        return await asyncio.shield(task)
 
     async def _build(self, place: _Place, page: Page, cut: Cut, key: SigningKey) -> SignedPage:
         loop = asyncio.get_running_loop()
