@@ -108,9 +108,13 @@ async def newcomer(url: str) -> dict[str, float]:
         seconds = time.perf_counter() - began
         entries = verifier.status().denylist_entries
     beating.cancel()
+    return {"seconds": seconds, "entries": entries, "memory": _read_peak(), "stall": stall}
+
+
+def _read_peak() -> int:
+    """Return the greatest resident memory of this process in bytes, not that of its parent."""
     peak = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
-    memory = 1024 * int(peak[1]) if peak else 0
-    return {"seconds": seconds, "entries": entries, "memory": memory, "stall": stall}
+    return 1024 * int(peak[1]) if peak else 0
 
 
 async def crowd(url: str) -> dict[str, float]:

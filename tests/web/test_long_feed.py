@@ -97,7 +97,7 @@ async def test_a_page_is_compressed_for_those_who_accept_it(long_feed, client, a
     headers = {"Accept-Encoding": accepted}
     answer = await client.get("/v1/denylist", headers=headers)
     assert answer.headers.get("Content-Encoding") == coding
-    assert answer.headers["Vary"] == "Accept-Encoding"
+    assert answer.headers["Vary"] == "Accept-Encoding, Authorization"
     assert len(read_payload(await answer.text())["entries"]) == 5000
 
 
