@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.factories import make_signing_key
@@ -13,9 +13,11 @@ from tests.simulator import START, SimulatedIssuer, reason_of, simulated, simula
 from tests.unit.verify.forging import token_of
 
 from tokensvc.core.jwks import build_jwks
-from tokensvc.verify import JwksAnswer
 from tokensvc.verify._backoff import new_backoff
 from tokensvc.verify._jwks_follower import JwksFollower
+
+if TYPE_CHECKING:
+    from tokensvc.verify import JwksAnswer
 
 
 @simulated
