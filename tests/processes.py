@@ -114,7 +114,7 @@ class ServiceProcess:
             )
 
     def wait_until_ready(self, seconds: float = 30) -> None:
-        """Wait until the port answers."""
+        """Wait until the service is open."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             assert self._child is not None
@@ -122,11 +122,12 @@ class ServiceProcess:
                 break
             try:
                 with socket.create_connection(("127.0.0.1", self.port), timeout=1) as probe:
-                    probe.sendall(b"GET /livez HTTP/1.0\r\n\r\n")
+                    probe.sendall(b"GET /readyz HTTP/1.0\r\n\r\n")
                     if b"200" in probe.recv(100):
                         return
             except OSError:
-                time.sleep(0.05)
+                pass
+            time.sleep(0.05)
         raise AssertionError(f"not ready:\n{self.output}\n{self.errors}")
 
     def cli(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from aiohttp import web
 
-from tokensvc.web.server import _build_runner, bind_socket
+from tokensvc.web.runner import ServiceRunner
+from tokensvc.web.server import bind_socket
+from tokensvc.web.shared_start import SharedStart
 
 KEY = "tsk-" + "a" * 32
 
@@ -28,11 +29,14 @@ MALFORMED = {
 @pytest.fixture
 async def port(settings, database_url, started, logs):
     del started, logs
-    runner = _build_runner(settings, database_url)
-    await runner.setup()
-    await web.SockSite(runner, bind_socket(settings)).start()
-    yield settings.port
-    await runner.cleanup()
+    with SharedStart() as start:
+        runner = ServiceRunner(settings, database_url, start, greet=lambda _: None)
+        await runner.setup()
+        listener = bind_socket(settings)
+        await runner.serve(listener)
+        await runner.open()
+        yield settings.port
+        await runner.drain(listener)
 
 
 @pytest.mark.parametrize("request_text", MALFORMED.values(), ids=MALFORMED)

@@ -7,6 +7,7 @@ import getpass
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
+from tokensvc.cli.process_limits import forbid_core_dumps
 from tokensvc.issuer.start import check_schema
 from tokensvc.logs.configuration import configure_logs
 from tokensvc.settings import Settings, load_settings
@@ -35,6 +36,7 @@ def run_use_case(
     `needs_schema`: refuse a database whose schema is not up to date. Raises StartRefusedError,
     UnavailableError, and what the use case raises.
     """
+    forbid_core_dumps()  # many commands open the master key, and each may get it by the environment
     settings = load_settings()
     configure_logs("warning" if settings.log_level == "info" else settings.log_level)
     with lend_database_url(settings) as url:

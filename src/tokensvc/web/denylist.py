@@ -10,9 +10,10 @@ from aiohttp import web
 from tokensvc.core.denylist.position import parse_cursor
 from tokensvc.core.errors import InvalidRequestError
 from tokensvc.core.follower import parse_follower_name
-from tokensvc.web.app_keys import CALLER, SERVICE
+from tokensvc.web.app_keys import CALLER, POLLS, SERVICE
 from tokensvc.web.callers import authenticate_follower
 from tokensvc.web.cors import ANY_ORIGIN
+from tokensvc.web.network import find_network
 
 if TYPE_CHECKING:
     from tokensvc.core.denylist.position import Position
@@ -36,7 +37,12 @@ async def get_denylist(request: web.Request) -> web.Response:
     position = None if after is None else parse_cursor(after)
     if position is not None:
         _note_receipt(request, position)
-    page = await service.feed.next_page(position, wait=wait)
+    if not wait or position is None:
+        page = await service.feed.next_page(position, wait=0)
+    else:
+        network = find_network(request, service.settings.trusted_proxy_hops)
+        with request.app[POLLS].hold(network) as may_wait:
+            page = await service.feed.next_page(position, wait=wait if may_wait else 0)
     return web.Response(text=page, content_type=MEDIA_TYPE, headers=headers)
 
 
