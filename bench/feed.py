@@ -28,9 +28,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
-from tests.processes import ServiceProcess
+from testbed.keys import add_keys
+from testbed.processes import ServiceProcess
 
-from bench.installation import add_keys, database_of, memory_bytes, running_service
+from bench.installation import database_of, memory_bytes, running_service
 from bench.load import Connection, Load
 from bench.throughput import ROOT, at_rate, write_requests
 from tokensvc.core.denylist.page import Page, build_page_payload

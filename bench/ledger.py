@@ -23,9 +23,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
-from tests.processes import ServiceProcess
+from testbed.keys import add_keys
+from testbed.processes import ServiceProcess
 
-from bench.installation import add_keys, database_of, memory_bytes, running_service
+from bench.installation import database_of, memory_bytes, running_service
 from bench.throughput import ROOT, at_rate, full_load, median, write_requests
 from tokensvc.core.api_key import new_api_key
 from tokensvc.store.primary import connect

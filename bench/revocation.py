@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
 import aiohttp
-from tests.processes import ServiceProcess
+from testbed.processes import ServiceProcess
 
 from tokensvc.core.errors import InvalidTokenError
 from tokensvc.verify import Verifier

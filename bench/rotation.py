@@ -20,16 +20,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
-from tests.processes import ServiceProcess, find_free_port
+from testbed.keys import add_keys
+from testbed.ports import find_free_port
+from testbed.processes import ServiceProcess
 
-from bench.installation import add_keys, database_of, running_service
+from bench.installation import database_of, running_service
 from tokensvc.core.errors import BearerError, InvalidTokenError
 from tokensvc.core.jwks import ALGORITHMS, parse_jwks
 from tokensvc.core.token import parse_unverified
 from tokensvc.core.verification import check_token
 from tokensvc.issuer.database import open_database
+from tokensvc.issuer.signing.emergency import revoke_signing_key_now
 from tokensvc.issuer.signing.master_key import load_master_key
-from tokensvc.issuer.signing.rotation import revoke_signing_key_now
 from tokensvc.logs.configuration import configure_logs
 from tokensvc.settings import load_settings
 from tokensvc.verify import Verifier

@@ -26,14 +26,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tests.processes import find_free_port
+from testbed.keys import add_keys
+from testbed.ports import find_free_port
 
-from bench.installation import add_keys, cpu_seconds, database_of, memory_bytes, running_service
+from bench.installation import cpu_seconds, database_of, memory_bytes, running_service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tests.processes import ServiceProcess
+    from testbed.processes import ServiceProcess
 
 ROOT: Final = Path(__file__).parent.parent
 CONNECTIONS: Final = 256

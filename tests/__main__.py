@@ -1,4 +1,11 @@
-"""Run the whole suite and hold it to its coverage: 100 % of branches in `core` and `verify`, 90 % of the rest."""
+"""`python -m tests`: run the suite on two cores, and hold it to its coverage.
+
+python -m tests             all but tests/soak: five minutes; 100 % of the branches of `core` and
+                            `verify` must be covered, and 90 % of the rest
+python -m tests fast        what needs neither a process nor a service: under a minute
+python -m tests soak        what kills, installs, fails over and repeats: 30 minutes at most
+python -m tests ARGUMENTS   pytest with these arguments, in this process alone
+"""
 
 from __future__ import annotations
 
@@ -9,30 +16,47 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PURE = "src/tokensvc/core/*,src/tokensvc/verify/*"
+# Each module stays together: its tests share services.
+PARALLEL = ("-n", "2", "--dist", "loadscope")
+MOST_PROCESSES = "45"  # the README's walkthrough starts another fifteen in its shell
+FAST = ("tests/unit", "tests/property", "tests/docs/test_tree.py")
+COVERAGE = (sys.executable, "-m", "coverage")
+PYTEST = (sys.executable, "-m", "pytest")
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     for variable in [
         name
         for name in os.environ
         if name.startswith("TOKENSVC_") and name != "TOKENSVC_POSTGRES_BIN_DIR"
     ]:
         del os.environ[variable]
-    coverage = [sys.executable, "-m", "coverage"]
-    _call(*coverage, "erase")
-    failed = _call(*coverage, "run", "-m", "pytest", *sys.argv[1:])
-    if failed or sys.argv[1:]:
+    match arguments:
+        case []:
+            return run_all()
+        case ["fast"]:
+            return call(*PYTEST, *PARALLEL, *FAST)
+        case ["soak"]:
+            return call(*PYTEST, *PARALLEL, "tests/soak")
+        case _:
+            return call(*PYTEST, *arguments)
+
+
+def run_all() -> int:
+    call(*COVERAGE, "erase")
+    failed = call(*COVERAGE, "run", "-m", "pytest", *PARALLEL, "--most-processes", MOST_PROCESSES)
+    if failed:
         return failed
-    _call(*coverage, "combine", "--quiet")
+    call(*COVERAGE, "combine", "--quiet")
     print("\ncoverage of core and verify, 100 % demanded:")
-    failed |= _call(*coverage, "report", f"--include={PURE}", "--fail-under=100")
+    failed |= call(*COVERAGE, "report", f"--include={PURE}", "--fail-under=100")
     print("\ncoverage of the rest, 90 % demanded:")
-    return failed | _call(*coverage, "report", f"--omit={PURE}", "--fail-under=90")
+    return failed | call(*COVERAGE, "report", f"--omit={PURE}", "--fail-under=90")
 
 
-def _call(*command: str) -> int:
+def call(*command: str) -> int:
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

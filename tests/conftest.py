@@ -1,31 +1,29 @@
-"""Fixtures: a real Postgres for the whole run, a fresh database per test, a service in this process or in one of its own."""
+"""Fixtures: a real Postgres for the whole run, a fresh database per test, and services."""
 
 from __future__ import annotations
 
-import asyncio
 import io
-import itertools
 import json
 import logging
 import os
 import shutil
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 import structlog
 from aiohttp.test_utils import TestClient, TestServer
+from testbed.leaks import find_secrets
+from testbed.ports import find_free_port
 
+from tests.databases import FAST_AND_UNSAFE, Databases
 from tests.factories import make_settings
-from tests.processes import ServiceProcess, find_secrets
+from tests.services import starting
 from tokensvc.issuer.start import Started, initialise
 from tokensvc.logs.configuration import configure_logs
 from tokensvc.logs.output import flush_logs
 from tokensvc.store.embedded import EmbeddedPostgres
-from tokensvc.store.migrate import load_migrations, migrate
 from tokensvc.store.pool import Database, open_database
 from tokensvc.store.primary import connect
 from tokensvc.web.app import build_app
@@ -36,17 +34,12 @@ if TYPE_CHECKING:
 
     import asyncpg
     from aiohttp import web
+    from testbed.processes import ServiceProcess
 
     from tokensvc.issuer.service import Service
     from tokensvc.settings import Settings
 
-UNSAFE_AND_FAST = (
-    "fsync=off",
-    "synchronous_commit=off",
-    "full_page_writes=off",
-    "max_connections=200",
-)
-_numbers = itertools.count(1)
+pytest_plugins = ["tests.process_budget"]
 
 
 @pytest.fixture(autouse=True)
@@ -70,75 +63,35 @@ def session_folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def postgres(session_folder: Path) -> Iterator[str]:
-    """The URL of a real Postgres, one for the whole run."""
+    """The URL of a real Postgres: one for the whole run, and one per process that runs tests."""
     explicit = os.environ.get("TOKENSVC_POSTGRES_BIN_DIR")
     server = EmbeddedPostgres(
-        session_folder / "pg", bin_dir=Path(explicit) if explicit else None, options=UNSAFE_AND_FAST
+        session_folder / "pg",
+        bin_dir=Path(explicit) if explicit else None,
+        options=FAST_AND_UNSAFE,
     )
-    url = server.start()
-    try:
-        asyncio.run(_make_template(url))
-        yield url
-    finally:
-        server.stop()
-
-
-async def _make_template(url: str) -> None:
-    connection = await connect(url)
-    await connection.execute("create database template_tokensvc")
-    await connection.close()
-    connection = await connect(_at(url, "template_tokensvc"))
-    await migrate(connection, load_migrations())
-    await connection.close()
-
-
-def _at(url: str, database: str) -> str:
-    return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
+    yield server.start()
+    server.stop()
 
 
 @pytest.fixture(scope="session")
-def take_database(postgres: str) -> Iterator[Callable[[], str]]:
-    """Gives the name of a migrated database, and has the next one made while the test runs."""
-
-    def make() -> str:
-        name = f"test_{next(_numbers)}"
-        asyncio.run(_execute(postgres, f'create database "{name}" template template_tokensvc'))
-        return name
-
-    with ThreadPoolExecutor(1) as maker:
-        ahead = [maker.submit(make)]
-
-        def take() -> str:
-            ahead.append(maker.submit(make))
-            return ahead.pop(0).result()
-
-        yield take
+def databases(postgres: str) -> Iterator[Databases]:
+    with Databases(postgres) as made:
+        yield made
 
 
 @pytest.fixture
-def new_database_url(
-    postgres: str, take_database: Callable[[], str]
-) -> Iterator[Callable[[bool], str]]:
-    """Makes fresh databases: `new_database_url(True)` migrated, `(False)` empty. Dropped at the end."""
+def new_database_url(databases: Databases) -> Iterator[Callable[[bool], str]]:
+    """Makes fresh databases: `new_database_url(True)` migrated, `(False)` empty."""
     made: list[str] = []
 
     def make(migrated: bool) -> str:  # noqa: FBT001
-        if migrated:
-            made.append(take_database())
-        else:
-            made.append(f"test_{next(_numbers)}")
-            asyncio.run(_execute(postgres, f'create database "{made[-1]}" template template0'))
-        return _at(postgres, made[-1])
+        made.append(databases.take() if migrated else databases.take_empty())
+        return made[-1]
 
     yield make
-    for name in made:
-        asyncio.run(_execute(postgres, f'drop database "{name}" with (force)'))
-
-
-async def _execute(url: str, statement: str) -> None:
-    connection = await connect(url)
-    await connection.execute(statement, timeout=30)
-    await connection.close()
+    for url in made:
+        databases.drop(url)
 
 
 @pytest.fixture
@@ -160,6 +113,17 @@ async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     opened = await connect(database_url)
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+def unused_tcp_port() -> int:
+    """A port that nobody else gets meanwhile, not even to connect from."""
+    return find_free_port()
+
+
+@pytest.fixture
+def unused_tcp_port_factory() -> Callable[[], int]:
+    return find_free_port
 
 
 @pytest.fixture
@@ -211,7 +175,10 @@ def logs() -> Iterator[Logs]:
 async def new_client(
     database_url: str,
 ) -> AsyncIterator[Callable[[Settings], Awaitable[TestClient[web.Request, web.Application]]]]:
-    """Serves the application in this process, on the port of the settings; the database must be initialised."""
+    """Serves the application in this process, on the port of the settings.
+
+    The database must be initialised.
+    """
     clients: list[TestClient[web.Request, web.Application]] = []
 
     async def make(settings: Settings) -> TestClient[web.Request, web.Application]:
@@ -246,16 +213,6 @@ def service(client: TestClient[Any, web.Application]) -> Service:
 
 @pytest.fixture
 def new_process(session_folder: Path) -> Iterator[Callable[..., ServiceProcess]]:
-    """Starts `tokensvc serve` as processes of their own; stops them at the end and looks for secrets in what they logged."""
-    processes: list[ServiceProcess] = []
-
-    def make(*arguments: str, **environment: str) -> ServiceProcess:
-        folder = Path(tempfile.mkdtemp(dir=session_folder))
-        folder.chmod(0o755)
-        processes.append(ServiceProcess(folder, arguments, environment))
-        return processes[-1]
-
-    yield make
-    for process in processes:
-        process.stop()
-        assert find_secrets(process.errors) == []
+    """Starts `tokensvc serve` as processes of their own; they are stopped at the end."""
+    with starting(session_folder) as start:
+        yield start

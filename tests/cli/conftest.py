@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 from click.testing import CliRunner
-from tests.processes import find_secrets
+from testbed.leaks import find_secrets
 
 from tokensvc.cli.root import root
 

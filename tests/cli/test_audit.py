@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import getpass
 
-from tests.processes import find_secrets
+from testbed.leaks import find_secrets
 
 
 def test_the_audit_trail_lists_what_was_changed_newest_first(cli, key):

@@ -4,9 +4,9 @@ import json
 import os
 import signal
 import subprocess
-import time
 
-from tests.processes import EXECUTABLE, clean_environment
+from testbed.processes import EXECUTABLE, clean_environment
+from testbed.waiting import PATIENCE, wait_until
 
 from tokensvc.core.identifier import new_jti
 
@@ -24,10 +24,7 @@ class Watch:
             self._child = subprocess.Popen(
                 command, env=environment, stdout=subprocess.PIPE, stderr=file, text=True
             )
-        give_up_on = time.monotonic() + 15
-        while "watching" not in self.errors:
-            assert time.monotonic() < give_up_on
-            time.sleep(0.02)
+        wait_until(lambda: "watching" in self.errors)
 
     @property
     def errors(self):
@@ -39,7 +36,7 @@ class Watch:
 
     def interrupt(self):
         self._child.send_signal(signal.SIGINT)
-        rest, _ = self._child.communicate(timeout=10)
+        rest, _ = self._child.communicate(timeout=PATIENCE)
         return self._child.returncode, rest
 
 

@@ -4,7 +4,8 @@ import os
 import stat
 from datetime import datetime, timedelta
 
-from tests.processes import find_secrets, run_cli
+from testbed.leaks import find_secrets
+from testbed.processes import run_cli
 
 CREATE = "key create --name x --capability orders:read"
 TOO_LONG = "longer than a hundred years"

@@ -7,7 +7,7 @@ import signal
 import socket
 
 import pytest
-from tests.processes import find_secrets
+from testbed.leaks import find_secrets
 
 
 def test_init_shows_the_admin_key_once_and_can_be_repeated(cli, tmp_path):

@@ -6,9 +6,9 @@ import os
 import time
 
 import pytest
+from testbed.leaks import find_secrets
 from tests.factories import make_claims, make_signing_key
 from tests.integration.things import read_header
-from tests.processes import find_secrets
 
 from tokensvc.core.claims import build_payload
 from tokensvc.core.jwks import build_jwks

@@ -7,7 +7,8 @@ import signal
 import subprocess
 from pathlib import Path
 
-from tests.processes import EXECUTABLE, clean_environment, find_free_port
+from testbed.ports import find_free_port
+from testbed.processes import EXECUTABLE, clean_environment
 
 ROOT = Path(__file__).parent.parent.parent
 STEP = re.compile(r"^<!-- (stop|start) -->$|^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)

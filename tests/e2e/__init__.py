@@ -1,3 +1,3 @@
-"""The service as its users meet it: real processes, a real Postgres, unchanged third-party libraries."""
+"""The service as its users meet it: real processes, a real Postgres, unchanged libraries."""
 
 from __future__ import annotations

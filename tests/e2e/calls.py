@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+from testbed.waiting import PATIENCE
 
-    from tests.processes import ServiceProcess
+from tests.integration.things import make_key
+from tokensvc.core.errors import InvalidTokenError
+from tokensvc.store.pool import open_database
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from testbed.processes import ServiceProcess
+
+    from tokensvc.verify import Verifier
 
 AUDIENCE = "api"
-_BUSY = ("--per-minute", "100000")  # tests ask faster than the limits of everyday life allow
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -38,16 +45,14 @@ class Key:
     account: str
 
 
-def call(
-    url: str, form: Mapping[str, str] | None = None, *, seconds: float = 10, **headers: str
-) -> Answer:
+def call(url: str, form: Mapping[str, str] | None = None, **headers: str) -> Answer:
     """GET, or POST if there is a form. Raises OSError if nobody answers."""
     body = None if form is None else urlencode(form).encode()
     request = urllib.request.Request(
         url, body, {name.replace("_", "-"): value for name, value in headers.items()}
     )
     try:
-        with _DIRECT.open(request, timeout=seconds) as response:
+        with _DIRECT.open(request, timeout=PATIENCE) as response:
             return Answer(response.status, dict(response.headers), response.read())
     except urllib.error.HTTPError as error:
         with error:
@@ -68,48 +73,40 @@ def revoke(url: str, credential: str) -> int:
     return call(f"{url}/v1/revoke", {"token": credential}).status
 
 
-def is_ready(url: str) -> bool:
-    try:
-        return call(f"{url}/readyz", seconds=3).status == 200
-    except OSError:
-        return False
-
-
 def jwks(url: str) -> bytes:
     return call(f"{url}/.well-known/jwks.json").body
 
 
-def new_account(process: ServiceProcess) -> str:
-    made = process.cli("account", "create", "Orders team", "-o", "json")
-    assert made.returncode == 0, made.stderr
-    return str(json.loads(made.stdout)["id"])
+def new_key(process: ServiceProcess, capability: str = "orders:read") -> Key:
+    """Make a key for a new account, straight in the database of the service."""
+    (key,) = new_keys(process, 1, capability)
+    return key
 
 
-def new_key(
-    process: ServiceProcess, account: str | None = None, capability: str = "orders:read"
-) -> Key:
-    """Make a key, for a new account if none is given."""
-    owner = account or new_account(process)
-    made = process.cli(
-        "key",
-        "create",
-        "--account",
-        owner,
-        "--name",
-        "ci",
-        "--capability",
-        capability,
-        *_BUSY,
-        "-o",
-        "json",
-    )
-    assert made.returncode == 0, made.stderr
-    row = json.loads(made.stdout)
-    return Key(row["id"], row["key"], owner)
+def new_keys(process: ServiceProcess, count: int, capability: str = "orders:read") -> list[Key]:
+    """Make keys for one new account; their limits are far away."""
+    return asyncio.run(_new_keys(process.database_url, count, capability))
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
+async def _new_keys(url: str, count: int, capability: str) -> list[Key]:
+    database = await open_database(url, max_size=1)
+    keys: list[Key] = []
+    account: str | None = None
+    for _ in range(count):
+        made = await make_key(
+            database, account=account, capabilities=[capability], per_minute=1_000_000
+        )
+        record = made.listed.record
+        account = record.account_id
+        keys.append(Key(record.id, made.key.text, record.account_id))
+    await database.close()
+    return keys
+
+
+def is_refused(verifier: Verifier, token: str) -> bool:
+    """Tell whether a follower refuses a token."""
+    try:
+        verifier.verify(token)
+    except InvalidTokenError:
+        return True
+    return False

@@ -1,38 +1,32 @@
-"""Fixtures of the end-to-end tests."""
+"""Fixtures of the end-to-end tests: services that several tests share."""
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.launched import Launched
-from tests.processes import EXECUTABLE, find_secrets
+from tests.services import starting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from testbed.processes import ServiceProcess
+
+    from tests.databases import Databases
 
 
-@pytest.fixture
-def launch(session_folder: Path) -> Iterator[Callable[..., Launched]]:
-    """Starts services in process groups of their own; stops them at the end and looks for secrets in what they logged."""
-    processes: list[Launched] = []
+@pytest.fixture(scope="module")
+def new_shared_process(session_folder: Path) -> Iterator[Callable[..., ServiceProcess]]:
+    """Starts services that all tests of a module share; they are stopped at its end."""
+    with starting(session_folder) as start:
+        yield start
 
-    def make(
-        *arguments: str,
-        command: Sequence[str] = (str(EXECUTABLE),),
-        folder: Path | None = None,
-        **environment: str,
-    ) -> Launched:
-        if folder is None:
-            folder = Path(tempfile.mkdtemp(dir=session_folder))
-            folder.chmod(0o755)
-        processes.append(Launched(folder, arguments, environment, command))
-        return processes[-1]
 
-    yield make
-    for process in processes:
-        process.stop()
-        assert find_secrets(process.errors) == []
+@pytest.fixture(scope="module")
+def shared_database_url(databases: Databases) -> Iterator[str]:
+    """A fresh, migrated database that all tests of a module share."""
+    url = databases.take()
+    yield url
+    databases.drop(url)

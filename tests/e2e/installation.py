@@ -1,4 +1,4 @@
-"""Building the distribution and installing it into virtual environments, without asking any index."""
+"""Building the distribution and installing it, without asking any index."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ _PARTS = (
     "src",
     "sql",
     "tests",
+    "testbed",
     "keys",
     "pyproject.toml",
     "README.md",
@@ -30,15 +31,16 @@ _PARTS = (
 
 def run(*command: str | Path, cwd: Path | None = None) -> str:
     """Run a command that must succeed; return what it printed."""
-    done = subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, check=False, timeout=120
-    )
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{command}: {done.stdout}\n{done.stderr}"
     return done.stdout
 
 
 def build(folder: Path) -> tuple[Path, Path]:
-    """Build the source distribution from a copy of this checkout, and the wheel from the source distribution; return both."""
+    """Build the source distribution from a copy of this checkout, and the wheel from that.
+
+    Returns both.
+    """
     checkout = folder / "checkout"
     checkout.mkdir()
     for part in _PARTS:
@@ -79,7 +81,10 @@ def make_venv(
     python: Path,
     copied: bool = False,
 ) -> Path:
-    """Make a virtual environment with the wheel and these installed distributions (and theirs); return its folder of programs."""
+    """Make a virtual environment with the wheel and these installed distributions (and theirs).
+
+    Returns its folder of programs.
+    """
     run(python, "-m", "venv", "--without-pip", folder)
     site = folder / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
     for part in sorted(_parts_of(dependencies)):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jwt
@@ -14,10 +12,11 @@ from requests.auth import HTTPBasicAuth
 from requests_oauthlib import OAuth2Session
 
 from tests.e2e.calls import AUDIENCE, Key, call, exchange, new_key
-from tests.processes import ServiceProcess, find_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
+
+    from testbed.processes import ServiceProcess
 
 
 @pytest.fixture(autouse=True)
@@ -27,14 +26,12 @@ def _plain_http_on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def process(session_folder: Path) -> Iterator[ServiceProcess]:
-    folder = Path(tempfile.mkdtemp(dir=session_folder))
-    folder.chmod(0o755)
-    started = ServiceProcess(folder, (), {})
+def process(
+    new_shared_process: Callable[..., ServiceProcess], shared_database_url: str
+) -> ServiceProcess:
+    started = new_shared_process(TOKENSVC_DATABASE_URL=shared_database_url)
     started.wait_until_ready()
-    yield started
-    started.stop()
-    assert find_secrets(started.errors) == []
+    return started
 
 
 @pytest.fixture(scope="module")

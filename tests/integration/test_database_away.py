@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from testbed.waiting import until
 from tests.factories import make_settings
 from tests.integration.things import make_key
-from tests.integration.waiting import until
 
 from tokensvc.cli.denylist_watch import watch_denylist
 from tokensvc.core.errors import StartRefusedError, UnavailableError

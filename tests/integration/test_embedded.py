@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import signal
 import subprocess
@@ -12,11 +11,15 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from tests.integration.waiting import until
+from testbed.waiting import until
 
 from tokensvc.core.errors import StartRefusedError
-from tokensvc.store import postgres_binaries
 from tokensvc.store.embedded import EmbeddedPostgres
+from tokensvc.store.postgres_binaries import (
+    list_debian_binaries,
+    list_wheel_binaries,
+    unprivileged_user,
+)
 from tokensvc.store.primary import connect
 
 FAST = ("fsync=off",)
@@ -79,7 +82,7 @@ def is_running(process_id):
 
 
 def _folders_of(name):
-    found = postgres_binaries._debian() if name == "debian" else postgres_binaries._wheel()
+    found = list_debian_binaries() if name == "debian" else list_wheel_binaries()
     return [folder for folder in found if (folder / "initdb").is_file()]
 
 
@@ -191,7 +194,7 @@ async def test_half_a_cluster_that_a_killed_start_left_is_made_anew(new_folder):
     (folder / "postgres" / "data.new").mkdir(parents=True)
     (folder / "postgres" / "data.new" / "PG_VERSION").write_text("half")
     (folder / "postgres-password").write_text("old")
-    uid, gid = postgres_binaries.unprivileged_user(None)
+    uid, gid = unprivileged_user(None)
     for path in (folder / "postgres", folder / "postgres" / "data.new"):
         os.chown(path, uid, gid)
     (folder / "postgres").chmod(0o700)
@@ -236,28 +239,6 @@ def test_options_that_postgres_refuses_are_a_clear_refusal_that_names_the_log(ne
     assert server.process_id is None
 
 
-def test_a_folder_without_programs_is_a_clear_refusal(tmp_path):
-    for cluster, wanted in (
-        (None, "version 15 or newer"),
-        ("9", "version 9, which made the data in this folder"),
-    ):
-        with pytest.raises(StartRefusedError, match=wanted) as caught:
-            postgres_binaries.find_binaries(tmp_path, cluster)
-        assert "TOKENSVC_POSTGRES_BIN_DIR" in caught.value.message
-        assert "TOKENSVC_DATABASE_URL" in caught.value.message
-
-
-def test_a_program_that_is_too_old_or_none_is_passed_over(tmp_path):
-    for number, script in enumerate(("echo postgres 14.1", "echo hello", "exit 1")):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        for program in ("initdb", "postgres"):
-            (folder / program).write_text(f"#!/bin/sh\n{script}\n")
-            (folder / program).chmod(0o755)
-        with pytest.raises(StartRefusedError):
-            postgres_binaries.find_binaries(folder, None)
-
-
 def test_an_initdb_that_fails_says_why(new_folder):
     folder = new_folder()
     programs = folder / "programs"
@@ -271,52 +252,6 @@ def test_an_initdb_that_fails_says_why(new_folder):
     with pytest.raises(StartRefusedError, match="initdb failed: no room"):
         EmbeddedPostgres(folder / "data", bin_dir=programs).start()
     assert not (folder / "data" / "postgres" / "password.new").exists()
-
-
-def test_programs_are_found_in_debian_s_folders_then_on_the_path_then_in_the_wheel(
-    monkeypatch, tmp_path
-):
-    for version in ("15", "17", "9.6", "common"):
-        (tmp_path / version / "bin").mkdir(parents=True)
-    monkeypatch.setattr(postgres_binaries, "_DEBIAN", tmp_path)
-    assert [folder.parent.name for folder in postgres_binaries._debian()] == ["17", "15"]
-    monkeypatch.setenv("PATH", str(tmp_path / "17" / "bin"))
-    assert postgres_binaries._on_path() == []
-    (tmp_path / "17" / "bin" / "postgres").touch(mode=0o755)
-    assert postgres_binaries._on_path() == [tmp_path / "17" / "bin"]
-
-
-def test_an_installation_is_copied_once_to_where_everybody_can_read_it(tmp_path):
-    installation = tmp_path / "package" / "pginstall"
-    (installation / "bin").mkdir(parents=True)
-    (installation / "bin" / "postgres").touch(mode=0o700)
-    (tmp_path / "package.libs").mkdir(mode=0o700)
-    (tmp_path / "package.libs" / "libpq.so").touch(mode=0o600)
-    copy = postgres_binaries.copy_readable(installation / "bin", tmp_path / "copy")
-    assert (copy / "postgres").stat().st_mode & 0o777 == 0o755
-    assert (tmp_path / "copy" / "package.libs" / "libpq.so").stat().st_mode & 0o777 == 0o644
-    (installation / "bin" / "later").touch()
-    assert postgres_binaries.copy_readable(installation / "bin", tmp_path / "copy") == copy
-    assert not (copy / "later").exists()
-
-
-def test_whoever_is_not_root_runs_postgres_as_himself(monkeypatch):
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    monkeypatch.setattr(os, "getegid", lambda: 1001)
-    assert postgres_binaries.unprivileged_user(None) == (1000, 1001)
-
-
-def test_root_runs_postgres_as_the_owner_of_the_data_or_as_somebody_unprivileged(monkeypatch):
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert postgres_binaries.unprivileged_user(4_000_000)[0] == 4_000_000
-    assert postgres_binaries.unprivileged_user(None)[0] != 0
-    assert postgres_binaries.unprivileged_user(0)[0] != 0
-
-    def nobody(_name):
-        raise KeyError
-
-    monkeypatch.setattr(pwd, "getpwnam", nobody)
-    assert postgres_binaries.unprivileged_user(None)[0] == 65534
 
 
 def test_root_never_follows_a_link_that_postgres_could_have_put_there(tmp_path, new_folder):

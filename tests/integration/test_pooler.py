@@ -18,15 +18,16 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import asyncpg
 import pytest
 from pydantic import SecretStr
+from testbed.ports import find_free_port
+from testbed.waiting import until
 from tests.integration.things import ACTOR, make_key
-from tests.integration.waiting import until
-from tests.processes import find_free_port
 
 from tokensvc.core.errors import InvalidClientError, RateLimitedError, StartRefusedError
 from tokensvc.core.exchange import ExchangeRequest
 from tokensvc.issuer.revoking import watermarks
 from tokensvc.issuer.service import open_service
-from tokensvc.issuer.signing.rotation import Urgency, revoke_signing_key_now, rotate_once
+from tokensvc.issuer.signing.emergency import revoke_signing_key_now
+from tokensvc.issuer.signing.rotation import Urgency, rotate_once
 from tokensvc.issuer.start import initialise
 from tokensvc.store.pool import open_database
 

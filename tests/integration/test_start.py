@@ -1,14 +1,16 @@
+"""The first start and every start: killed, repeated, at once, and refused."""
+
 from __future__ import annotations
 
 import asyncio
 import base64
 import secrets
-import subprocess
 
 import asyncpg
 import pytest
+from testbed.waiting import until
 from tests.factories import make_settings
-from tests.processes import EXECUTABLE, clean_environment
+from tests.integration.start import STAGES, check_all_is_there, signing_keys
 
 from tokensvc.core.errors import StartRefusedError
 from tokensvc.core.sealing import unseal
@@ -18,17 +20,10 @@ from tokensvc.issuer.admin.audiences import list_audiences
 from tokensvc.issuer.audit import list_events
 from tokensvc.issuer.revoking.watermarks import delete_account
 from tokensvc.issuer.service import open_service
-from tokensvc.issuer.signing.master_key import load_master_key
 from tokensvc.issuer.start import initialise
 from tokensvc.store.keyfile import create_master_key, find_master_key
 from tokensvc.store.pool import open_database
 from tokensvc.store.primary import connect
-from tokensvc.store.signing_key import list_signing_keys
-
-
-async def signing_keys(database):
-    async with database.connection() as connection:
-        return await list_signing_keys(connection)
 
 
 async def test_the_first_start_makes_all_that_is_needed_and_the_second_nothing(database, settings):
@@ -89,42 +84,25 @@ async def test_several_starters_at_once_on_an_empty_database_make_one_of_everyth
         await database.close()
 
 
-STAGES = [
-    "select to_regclass('schema_migrations') is not null",
-    "select to_regclass('audit_event') is not null",
-    "select exists (select from audience)",
-    "select exists (select from signing_key)",
-    "select exists (select from api_key)",
-]
-
-
 @pytest.mark.parametrize("stage", STAGES)
-async def test_a_start_that_was_killed_is_repeated_as_if_nothing_had_happened(
+async def test_a_start_that_ended_half_way_is_repeated_as_if_nothing_had_happened(
     stage, new_database_url, settings
 ):
+    """A start that is killed as a process: tests/soak/test_start.py."""
     url = await asyncio.to_thread(new_database_url, False)
     database, watcher = await open_database(url, max_size=3), await connect(url)
-    environment = {"TOKENSVC_DATABASE_URL": url, "TOKENSVC_KEYS_DIR": str(settings.keys_dir)}
-    child = subprocess.Popen(
-        [EXECUTABLE, "init"],
-        env=clean_environment() | environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    while child.poll() is None:
+    starting = asyncio.create_task(initialise(database, settings))
+
+    async def is_reached():
         try:
-            if await watcher.fetchval(stage):
-                break
+            return starting.done() or await watcher.fetchval(stage)
         except asyncpg.UndefinedTableError:
-            pass
-        await asyncio.sleep(0.001)
-    child.kill()
-    child.wait()
-    await initialise(database, settings)
-    assert len(await signing_keys(database)) == 2
-    assert len(await list_accounts(database)) == len(await list_keys(database)) == 1
-    assert [audience.name for audience in await list_audiences(database)] == ["api"]
-    await load_master_key(database, settings)
+            return False
+
+    await until(is_reached)
+    starting.cancel()
+    await asyncio.wait([starting])
+    await check_all_is_there(database, settings)
     await watcher.close()
     await database.close()
 
@@ -215,7 +193,8 @@ async def test_a_revoked_signing_key_needs_no_master_key(database, settings, sta
     del started
     (first, _) = await signing_keys(database)
     await connection.execute(
-        "update signing_key set revoked_at = clock_timestamp(), sealed_private_key = $1 where kid = $2",
+        "update signing_key set revoked_at = clock_timestamp(), sealed_private_key = $1"
+        " where kid = $2",
         b"lost",
         first.kid,
     )

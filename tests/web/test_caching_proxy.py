@@ -7,9 +7,9 @@ import time
 
 import aiohttp
 import pytest
+from testbed.waiting import until
 from tests.factories import make_settings
 from tests.integration.things import make_key, read_payload
-from tests.integration.waiting import until
 from tests.web.asking import get_token
 from tests.web.caching_proxy import caching_proxy
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from testbed.waiting import until
 from tests.factories import make_claims, make_settings, make_signing_key
 from tests.integration.things import ACTOR, make_key, read_payload
-from tests.integration.waiting import until
 from tests.web.asking import basic, get_token
 
 from tokensvc.client import ThreadedTokenSource, TokenSource

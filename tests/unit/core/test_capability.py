@@ -61,7 +61,7 @@ def test_a_scope_is_narrowed_to_what_was_asked_for(asked, granted, given):
     assert narrow_scope(asked, granted) == given
 
 
-@pytest.mark.parametrize("asked", [{"c"}, {"a", "c"}, {"A"}, {"a*"}, {"*"}], ids=str)
+@pytest.mark.parametrize("asked", ["c", "ac", "A", ["a*"], "*"], ids="".join)
 def test_asking_for_more_than_is_granted_is_refused_as_a_whole(asked):
     with pytest.raises(InvalidScopeError, match="does not have"):
         narrow_scope(frozenset(asked), ("a", "b"))

@@ -1,0 +1,98 @@
+"""One request to the token endpoint with aiohttp, limited in time and size.
+
+It follows no redirects and uses no proxy, so the API key goes to the issuer and nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final
+
+import aiohttp
+
+from tokensvc.client._failure import Failure
+from tokensvc.client._response import MAX_BODY_BYTES, ExchangeResponse, NoResponse, judge
+from tokensvc.core.address import check_secure_url
+from tokensvc.core.api_key import ApiKey
+from tokensvc.core.errors import InvalidClientError, InvalidRequestError, UnavailableError
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Mapping
+
+_SECONDS: Final = 10.0
+
+
+async def post_form(
+    url: str,
+    key: ApiKey,
+    form: Mapping[str, str],
+    *,
+    seconds: float,
+    clock: Callable[[], float],
+    tls: ssl.SSLContext | None = None,
+) -> ExchangeResponse | NoResponse:
+    """Send one exchange to `url`, and return the response.
+
+    Each call has a session of its own: exchanges are minutes apart, and a session would belong to
+    one event loop.
+    """
+    sent_on = clock()
+    headers = {"Authorization": f"Bearer {key.text}", "Accept": "application/json"}
+    try:
+        async with (
+            asyncio.timeout(seconds),
+            aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
+            session.post(
+                url,
+                data=dict(form),
+                headers=headers,
+                allow_redirects=False,
+                ssl=True if tls is None else tls,
+            ) as response,
+        ):
+            body = await _read_body(response)
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        return NoResponse(trouble=type(error).__name__, came_on=clock())
+    return ExchangeResponse(
+        status=response.status,
+        retry_after=response.headers.get("Retry-After"),
+        date=response.headers.get("Date"),
+        body=body,
+        sent_on=sent_on,
+        came_on=clock(),
+    )
+
+
+async def request_token(issuer: str, api_key: str, form: Mapping[str, str]) -> str:
+    """Ask the issuer once, remember nothing, and return the token.
+
+    Raises InvalidClientError, InvalidRequestError, UnavailableError.
+    """
+    try:
+        check_secure_url(issuer)
+    except ValueError as error:
+        raise InvalidRequestError(str(error)) from error
+    if not api_key.isascii() or not api_key.isprintable():
+        raise InvalidClientError("malformed_key")
+    key = ApiKey(api_key)
+    url = f"{issuer.removesuffix('/')}/v1/token"
+    response = await post_form(url, key, form, seconds=_SECONDS, clock=time.monotonic)
+    outcome = judge(response, key=key, chance=0.5)
+    if not isinstance(outcome, Failure):
+        return outcome.text
+    if outcome.kind == "key_rejected":
+        raise InvalidClientError("refused")
+    if outcome.kind == "refused":
+        raise InvalidRequestError(outcome.message)
+    raise UnavailableError(outcome.message)
+
+
+async def _read_body(response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise ValueError("the body is too large")
+    return bytes(body)

@@ -1,0 +1,1 @@
+"""What the tests and the measurements both need: services as processes, clusters, waiting."""

@@ -1,0 +1,78 @@
+"""Two workers of one service: all tests of this module share it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+
+import pytest
+from testbed.processes import count_connections, is_alive
+from testbed.waiting import until, wait_until
+
+from tests.e2e.calls import AUDIENCE, call, exchange, is_refused, new_key, revoke
+from tokensvc.verify import Verifier
+
+
+@pytest.fixture(scope="module")
+def process(new_shared_process):
+    process = new_shared_process("--workers", "2")
+    process.wait_until_ready()
+    return process
+
+
+@pytest.fixture(scope="module")
+def key(process):
+    return new_key(process)
+
+
+@pytest.fixture(autouse=True)
+def both_workers(process):
+    wait_until(lambda: len(process.workers) == 2 and process.is_ready())
+    return process.workers
+
+
+async def test_a_revocation_at_one_worker_reaches_followers_at_both(process, key, both_workers):
+    async with contextlib.AsyncExitStack() as stack:
+        verifiers = []
+        while not all(count_connections(worker, process.port) for worker in both_workers):
+            verifiers.append(Verifier(issuer=process.url, audience=AUDIENCE))
+            await stack.enter_async_context(verifiers[-1])
+            assert len(verifiers) < 100, "one worker takes no connection"
+        for _ in range(3):
+            token = await asyncio.to_thread(exchange, process.url, key.text)
+            assert {verifier.verify(token).client_id for verifier in verifiers} == {key.id}
+            assert await asyncio.to_thread(revoke, process.url, token) == 200
+            await until(
+                lambda token=token: all(is_refused(verifier, token) for verifier in verifiers)
+            )
+
+
+def test_metrics_are_those_of_all_workers_and_survive_one_of_them(process, key):
+    before = read_issued(process)
+    for _ in range(20):  # each on a connection of its own: both workers take some
+        exchange(process.url, key.text)
+    assert read_issued(process) == before + 20
+    ended = process.workers[0]
+    os.kill(ended, signal.SIGTERM)
+    wait_until(lambda: ended not in process.workers and len(process.workers) == 2)
+    wait_until(process.is_ready)
+    exchange(process.url, key.text)
+    assert read_issued(process) == before + 21
+
+
+def read_issued(process):
+    text = call(f"{process.url}/metrics").body.decode()
+    found = re.findall(r'^tokensvc_exchanges_total\{outcome="issued"\} (\S+)$', text, re.MULTILINE)
+    return float(found[0]) if found else 0
+
+
+def test_a_killed_worker_is_replaced_and_the_database_stays(process, key):
+    postmaster, (victim, other) = process.postmaster, process.workers
+    os.kill(victim, signal.SIGKILL)
+    wait_until(lambda: victim not in process.workers and len(process.workers) == 2)
+    assert other in process.workers
+    assert exchange(process.url, key.text)
+    assert is_alive(postmaster)
