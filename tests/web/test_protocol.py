@@ -34,7 +34,7 @@ async def port(settings, database_url, started, logs):
         await runner.setup()
         listener = bind_socket(settings)
         await runner.serve(listener)
-        await runner.open()
+        await runner.open(lambda: None)
         yield settings.port
         await runner.drain(listener)
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 KEEPALIVE_SECONDS: Final = 15  # also what a client gets to send its headers
 _LOOK_SECONDS: Final = 0.1
 _QUIET_SECONDS: Final = 1.0
+_TOGETHER_SECONDS: Final = 5.0  # how long a worker waits for the others
 
 _log = structlog.get_logger(__name__)
 
@@ -72,12 +73,25 @@ class ServiceRunner(web.BaseRunner):
         """The application of the service, None until it is open."""
         return None if self._opened is None else self._opened.app
 
-    async def open(self) -> bool:
-        """Open the service as soon as that is possible; return whether it is the first of all.
+    async def open(self, ready: Callable[[], None]) -> None:
+        """Open the service as soon as that is possible.
 
-        Raises StartRefusedError if that will never be possible.
+        `ready` is called by one of the workers when they begin to take requests. Raises
+        StartRefusedError if the service can never be opened like this.
         """
         await self._prepare()
+        await self._open_service()
+        self._start.note_open()
+        for _ in range(int(_TOGETHER_SECONDS / _LOOK_SECONDS)):
+            if self._start.is_serving or self._start.are_all_open:
+                break
+            await asyncio.sleep(_LOOK_SECONDS)
+        if self._start.note_serving():
+            ready()
+        server = _find_server(self._opened or self._starting)
+        _find_server(self).request_handler = server.request_handler  # no more detour
+
+    async def _open_service(self) -> None:
         while True:
             try:
                 await self._open_once()
@@ -89,7 +103,7 @@ class ServiceRunner(web.BaseRunner):
                 # Others serve, so one that takes the place of a dead worker must not end them all.
                 _log.error("waiting_for_a_better_start", reason=error.message)
             else:
-                return self._start.note_serving()
+                return
             await asyncio.sleep(new_pause())
 
     async def serve(self, listener: socket.socket) -> None:
@@ -140,8 +154,9 @@ class ServiceRunner(web.BaseRunner):
         await self._starting.cleanup()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer by what is open now, on a connection that was made before the service was open."""
-        return await _find_server(self._opened or self._starting).request_handler(request)
+        """Answer on a connection that was made before the workers served."""
+        opened = self._opened if self._start.is_serving else None
+        return await _find_server(opened or self._starting).request_handler(request)
 
     async def _prepare(self) -> None:
         """Return when database and keys are prepared, by this worker or by another one."""
@@ -177,7 +192,6 @@ class ServiceRunner(web.BaseRunner):
             await runner.cleanup()
             raise
         self._opened = runner
-        _find_server(self).request_handler = _find_server(runner).request_handler  # no more detour
 
     async def _wait_until_quiet(
         self, listener: socket.socket, quiet: float, longest: float

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _BACKLOG: Final = 1024
 _COLLECT_AFTER: Final = 20_000
 _HEARTBEAT_SECONDS: Final = 1.0
+_OTHERS_SERVE_SECONDS: Final = 5.0  # then it answers 503: they may all have died
 _STOPPING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _IGNORED: Final = (signal.SIGUSR1, signal.SIGUSR2)
 
@@ -101,7 +102,7 @@ async def _serve_one(
         loop.add_signal_handler(number, stop.set)
     with SharedStart() as start:
         runner = ServiceRunner(settings, database_url, start, announcements.first_admin)
-        await _serve(runner, listener, announcements, stop)
+        await _serve(runner, listener, announcements, stop, others_serve=False)
 
 
 async def _serve(
@@ -109,13 +110,24 @@ async def _serve(
     listener: socket.socket,
     announcements: Announcements,
     stop: asyncio.Event,
+    *,
+    others_serve: bool,
 ) -> None:
-    """Serve until `stop` is set. Raises StartRefusedError if the service cannot be opened."""
+    """Serve until `stop` is set. Raises StartRefusedError if the service cannot be opened.
+
+    `others_serve`: leave new connections to the other workers until the service is open here.
+    """
     await runner.setup()
-    await runner.serve(listener)
     opening = asyncio.create_task(_open(runner, announcements))
     stopping = asyncio.create_task(stop.wait())
     try:
+        if others_serve:
+            await asyncio.wait(
+                {opening, stopping},
+                timeout=_OTHERS_SERVE_SECONDS,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        await runner.serve(listener)
         await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if opening.done():
             opening.result()
@@ -129,10 +141,8 @@ async def _serve(
 
 
 async def _open(runner: ServiceRunner, announcements: Announcements) -> None:
-    is_first = await runner.open()
+    await runner.open(announcements.ready)
     tune_collector()
-    if is_first:
-        announcements.ready()
 
 
 def tune_collector() -> None:
@@ -165,12 +175,13 @@ def serve_many(
         "child_exit": lambda _arbiter, worker: mark_process_dead(worker.pid),  # type: ignore[no-untyped-call]
     }
 
-    with SharedStart() as start:
+    with SharedStart(workers) as start:
 
         async def serve(listener: socket.socket, stop: asyncio.Event) -> None:
             runner = ServiceRunner(settings, database_url, start, announcements.first_admin)
+            others_serve = start.is_serving
             try:
-                await _serve(runner, listener, announcements, stop)
+                await _serve(runner, listener, announcements, stop, others_serve=others_serve)
             except StartRefusedError as error:
                 start.note_refusal(error.message)
                 sys.exit(Arbiter.WORKER_BOOT_ERROR)
