@@ -54,10 +54,9 @@ def _serve(settings: Settings, workers: int) -> None:
     forbid_core_dumps()
     raise_descriptor_limit()
     configure_logs(settings.log_level, count_lost=LOG_LINES_DROPPED.inc)
-    server.catch_signals_before_serving()
     listener = server.bind_socket(settings)
     announcements = _build_announcements(settings)
-    with lend_database_url(settings) as url:
+    with server.signals_before_serving(), lend_database_url(settings, workers) as url:
         if workers == 1:
             server.serve_one(settings, url, listener, announcements)
         else:

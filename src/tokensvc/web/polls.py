@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class Polls:
-    """Counts the polls that are held back."""
+    """Counts the polls that are held back: `held` in all."""
 
     def __init__(self, limited: Limited, *, most: int, most_of_network: int) -> None:
         self._limited = limited
         self._most = most
         self._most_of_network = most_of_network
-        self._held: Counter[str] = Counter()
-        self._in_all = 0
+        self._of_network: Counter[str] = Counter()
+        self.held = 0
 
     @contextmanager
     def hold(self, network: str) -> Iterator[bool]:
@@ -34,19 +34,19 @@ class Polls:
             self._limited.note(limit)
             yield False
             return
-        self._in_all += 1
-        self._held[network] += 1
+        self.held += 1
+        self._of_network[network] += 1
         try:
             yield True
         finally:
-            self._in_all -= 1
-            self._held[network] -= 1
-            if not self._held[network]:
-                del self._held[network]
+            self.held -= 1
+            self._of_network[network] -= 1
+            if not self._of_network[network]:
+                del self._of_network[network]
 
     def _find_limit(self, network: str) -> str | None:
-        if self._in_all >= self._most:
+        if self.held >= self._most:
             return "polls"
-        if self._held[network] >= self._most_of_network:
+        if self._of_network[network] >= self._most_of_network:
             return "polls_of_network"
         return None

@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,7 +28,7 @@ from tokensvc.web.runner import ServiceRunner
 from tokensvc.web.shared_start import SharedStart
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
     from tokensvc.issuer.admin.api_keys import NewKey
@@ -71,13 +72,21 @@ def _explain(error: OSError) -> str:
     return os.strerror(error.errno)
 
 
-def catch_signals_before_serving() -> None:
-    """End at once when told to stop, as long as nobody is served yet."""
-    for number in list_stopping_signals():
-        signal.signal(number, lambda *_: sys.exit(0))
-    for number in _IGNORED:
+@contextmanager
+def signals_before_serving() -> Iterator[None]:
+    """End at once when told to stop, as long as nobody is served yet. Ctrl-C does so anyway."""
+    stopping = (n for n in list_stopping_signals() if n != signal.SIGINT)
+    handlers: dict[signal.Signals, Callable[..., object]] = {
+        **dict.fromkeys(stopping, lambda *_: sys.exit(0)),
         # Not SIG_IGN, which the programs of Postgres would inherit.
-        signal.signal(number, lambda *_: None)
+        **dict.fromkeys(_IGNORED, lambda *_: None),
+    }
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def list_stopping_signals() -> tuple[signal.Signals, ...]:
