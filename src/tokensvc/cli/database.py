@@ -86,8 +86,14 @@ async def _check_schema_patiently(database: Database) -> None:
         try:
             await check_schema(database)
         except UnavailableError as error:
-            if error.reason != NO_CONNECTION_LEFT or time.monotonic() >= deadline_on:
+            if error.reason != NO_CONNECTION_LEFT:
                 raise
+            if time.monotonic() >= deadline_on:
+                raise UnavailableError(
+                    "other sessions have all connections of Postgres; "
+                    "docs/operations.md says how to keep one for commands",
+                    reason=error.reason,
+                ) from error
             await asyncio.sleep(_RETRY_SECONDS)
         else:
             return

@@ -9,7 +9,7 @@ import click
 
 from tokensvc import __version__
 from tokensvc.cli.exit_codes import find_exit_code
-from tokensvc.core.errors import BearerError, TokensvcError, UnavailableError
+from tokensvc.core.errors import BearerError, TokensvcError
 
 # Command -> (module, one line of help). The module has an attribute `command`.
 COMMANDS: Final = {
@@ -50,8 +50,7 @@ class _Root(click.Group):
         try:
             return super().invoke(ctx)
         except TokensvcError as error:
-            has_reason = isinstance(error, BearerError | UnavailableError)
-            reason = f" ({error.reason})" if has_reason and error.reason != error.code else ""
+            reason = f" ({error.reason})" if isinstance(error, BearerError) else ""
             click.echo(f"tokensvc: {error.message}{reason}", err=True)
             ctx.exit(find_exit_code(error))
 
