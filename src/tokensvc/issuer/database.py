@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from tokensvc.store.driver_errors import NO_CONNECTION_LEFT
 from tokensvc.store.embedded import EmbeddedPostgres
 from tokensvc.store.pool import Database, open_database
+from tokensvc.store.timelines import TimelineFile, Timelines
 
 if TYPE_CHECKING:
     from tokensvc.settings import Settings
@@ -15,7 +16,7 @@ _CONNECTIONS_BESIDE_POOL: Final = 6  # the ledger, the listener, and what a star
 _CONNECTIONS_OF_COMMANDS: Final = 40
 _LEAST_CONNECTIONS: Final = 100  # the service may come after a command has started Postgres
 
-__all__ = ["NO_CONNECTION_LEFT", "Database", "embedded_postgres", "open_database"]
+__all__ = ["NO_CONNECTION_LEFT", "Database", "embedded_postgres", "open_database", "open_primary"]
 
 
 def embedded_postgres(settings: Settings, workers: int = 1) -> EmbeddedPostgres:
@@ -29,4 +30,21 @@ def embedded_postgres(settings: Settings, workers: int = 1) -> EmbeddedPostgres:
         settings.data_dir,
         bin_dir=settings.postgres_bin_dir,
         options=[f"max_connections={max(_LEAST_CONNECTIONS, most)}"],
+    )
+
+
+async def open_primary(
+    settings: Settings, url: str, *, max_size: int, is_command: bool = False
+) -> Database:
+    """Return a pool of connections to the primary, which remembers the newest timeline seen.
+
+    It is remembered in the data folder, or in the keys folder if there is no data folder. A command
+    (`is_command`) makes neither of them. The embedded Postgres has no standby, so there is nothing
+    to remember. Raises StartRefusedError for a URL that is none of Postgres.
+    """
+    file = None
+    if settings.database_url is not None:
+        file = TimelineFile((settings.data_dir, settings.keys_dir), may_make=not is_command)
+    return await open_database(
+        url, max_size=max_size, direct_url=settings.direct_url, timelines=Timelines(file)
     )

@@ -20,7 +20,7 @@ import structlog
 from aiohttp import web
 
 from tokensvc.core.errors import StartRefusedError, UnavailableError
-from tokensvc.issuer.database import open_database
+from tokensvc.issuer.database import open_primary
 from tokensvc.issuer.start import initialise, new_pause
 from tokensvc.web.app import build_app
 from tokensvc.web.app_keys import IN_FLIGHT, SERVICE
@@ -175,9 +175,7 @@ class ServiceRunner(web.BaseRunner):
                 self._start.end_turn()
 
     async def _initialise(self) -> None:
-        database = await open_database(
-            self._database_url, max_size=2, direct_url=self._settings.direct_url
-        )
+        database = await open_primary(self._settings, self._database_url, max_size=2)
         try:
             await initialise(database, self._settings, self._greet, default_wait=float("inf"))
         finally:
