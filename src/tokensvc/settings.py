@@ -54,7 +54,11 @@ class Settings(BaseSettings):
         default=False, description="the master key file lies in systemd's credential folder"
     )
     postgres_bin_dir: Path | None = None
-    database_wait: int = Field(30, ge=0, description="how long a start waits for Postgres")
+    database_wait: int | None = Field(
+        None,
+        ge=0,
+        description="how long a start waits for Postgres; `serve` without limit if unset",
+    )
     pool_size: int = Field(10, ge=2, le=200)
 
     default_audience: str = "api"
@@ -87,6 +91,12 @@ class Settings(BaseSettings):
 
     feed_page_ttl: int = Field(60, ge=5)
     feed_max_wait: int = Field(30, ge=1, le=30)
+    feed_polls: int = Field(
+        10_000, ge=1, description="how many polls a process holds back; others are answered at once"
+    )
+    feed_polls_per_network: int = Field(
+        2000, ge=1, description="as feed_polls, for one client network"
+    )
     feed_authentication: Literal["off", "required"] = Field(
         "off", description="whether followers need a token with tokensvc:denylist"
     )

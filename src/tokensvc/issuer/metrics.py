@@ -73,3 +73,11 @@ USAGE_WAITING: Final = Gauge(
 USAGE_DROPPED: Final = Counter(
     "tokensvc_usage_dropped", "Uses that were not written because too many waited."
 )
+LOG_LINES_DROPPED: Final = Counter(
+    "tokensvc_log_lines_dropped", "Log lines that could not be written, or not soon enough."
+)
+CONNECTIONS_LIMITED: Final = Counter(
+    "tokensvc_connections_limited",
+    "Connections and polls that were cut short for a limit, by the limit.",
+    ["limit"],
+)

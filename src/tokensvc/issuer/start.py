@@ -7,6 +7,8 @@ not at all, and repeating it changes nothing.
 from __future__ import annotations
 
 import asyncio
+import math
+import random
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 
 ACTOR: Final = "start"
 _RETRY_SECONDS: Final = 1.0
+_MOST_JITTER_SECONDS: Final = 0.25
+_DATABASE_WAIT_SECONDS: Final = 30.0
 
 _log = structlog.get_logger(__name__)
 
@@ -51,16 +55,22 @@ class Started:
 
 
 async def initialise(
-    database: Database, settings: Settings, announce: Callable[[NewKey], None] | None = None
+    database: Database,
+    settings: Settings,
+    announce: Callable[[NewKey], None] | None = None,
+    *,
+    default_wait: float = _DATABASE_WAIT_SECONDS,
 ) -> Started:
     """Bring the database and the keys to where the service can serve.
 
     `announce` shows the first admin key. It is called just before the key is committed, so a start
     that is killed there leaves no key that nobody has seen: the next one makes and shows another.
+    `default_wait`: for how many seconds to wait for Postgres if no setting says it.
 
     Raises StartRefusedError, UnavailableError.
     """
-    await wait_for_database(database, settings.database_wait)
+    configured = settings.database_wait
+    await wait_for_database(database, default_wait if configured is None else configured)
     holder = await database.connect_apart()
     try:
         async with one_at_a_time(holder):
@@ -90,7 +100,10 @@ async def apply_migrations(database: Database) -> list[str]:
 
 
 async def wait_for_database(database: Database, seconds: float) -> None:
-    """Wait until Postgres answers; give up after `seconds`. Raises StartRefusedError."""
+    """Wait until Postgres answers; give up after `seconds`, which may be infinite.
+
+    Raises StartRefusedError.
+    """
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -105,11 +118,21 @@ async def wait_for_database(database: Database, seconds: float) -> None:
                     "Check TOKENSVC_DATABASE_URL and that Postgres runs; "
                     "TOKENSVC_DATABASE_WAIT is how long to wait"
                 ) from error
-            seconds_left = round(deadline - time.monotonic())
-            _log.warning("waiting_for_database", reason=error.reason, seconds_left=seconds_left)
-            await asyncio.sleep(_RETRY_SECONDS)
+            left = (
+                {"seconds_left": round(deadline - time.monotonic())} if seconds < math.inf else {}
+            )
+            _log.warning("waiting_for_database", reason=error.reason, **left)
+            await asyncio.sleep(new_pause())
         else:
             return
+
+
+def new_pause() -> float:
+    """Return how many seconds to wait before Postgres is tried again: never less than one.
+
+    They differ, so that processes which lost it together do not all come back together.
+    """
+    return _RETRY_SECONDS + random.uniform(0, _MOST_JITTER_SECONDS)  # noqa: S311 - spreads load
 
 
 async def check_schema(database: Database) -> None:
