@@ -31,7 +31,6 @@ from tokensvc.web.app import build_app
 from tokensvc.web.app_keys import SERVICE
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     import asyncpg
@@ -184,18 +183,15 @@ def logs() -> Iterator[Logs]:
 @pytest.fixture
 async def new_client(
     database_url: str,
-) -> AsyncIterator[Callable[..., Awaitable[TestClient[web.Request, web.Application]]]]:
+) -> AsyncIterator[Callable[[Settings], Awaitable[TestClient[web.Request, web.Application]]]]:
     """Serves the application in this process, on the port of the settings.
 
     The database must be initialised.
     """
     clients: list[TestClient[web.Request, web.Application]] = []
 
-    async def make(
-        settings: Settings, metrics_listener: socket.socket | None = None
-    ) -> TestClient[web.Request, web.Application]:
-        app = build_app(settings, database_url, metrics_listener)
-        server = TestServer(app, port=settings.port)
+    async def make(settings: Settings) -> TestClient[web.Request, web.Application]:
+        server = TestServer(build_app(settings, database_url), port=settings.port)
         clients.append(TestClient(server))
         await clients[-1].start_server()
         return clients[-1]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
 
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 from tests.factories import make_settings
 from tests.integration.things import ACTOR, make_key, make_refused_keys
 from tests.web.asking import FORMS, ask, get_token, send, try_token
@@ -16,6 +16,7 @@ from tokensvc.core.limit import LimitChanges
 from tokensvc.issuer.admin import accounts, api_keys
 from tokensvc.issuer.revoking import watermarks
 from tokensvc.web.app_keys import SERVICE
+from tokensvc.web.metrics import build_metrics_app
 
 POLICY = '"key-minute";q=60;w=60, "key-day";q=5000;w=86400'
 
@@ -192,20 +193,14 @@ async def test_metrics_have_the_form_that_prometheus_accepts(client):
     assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
 
 
-async def test_metrics_can_have_a_port_of_their_own(
-    started, settings, new_client, unused_tcp_port_factory
-):
+async def test_metrics_can_have_a_port_of_their_own(started, settings, new_client):
     del started
-    port = unused_tcp_port_factory()
-    listener = socket.create_server((settings.host, port))  # the server closes it
-    client = await new_client(
-        settings.model_copy(update={"metrics_port": port}), metrics_listener=listener
-    )
+    client = await new_client(settings.model_copy(update={"metrics_port": 9090}))
     assert (await client.get("/metrics")).status == 404
-    url = f"http://{settings.host}:{port}"
-    answer = await client.session.get(f"{url}/metrics")
-    assert (answer.status, "tokensvc_exchanges" in await answer.text()) == (200, True)
-    assert (await client.session.get(f"{url}/.well-known/jwks.json")).status == 404
+    async with TestClient(TestServer(build_metrics_app())) as apart:
+        answer = await apart.get("/metrics")
+        assert (answer.status, "tokensvc_exchanges" in await answer.text()) == (200, True)
+        assert (await apart.get("/.well-known/jwks.json")).status == 404
 
 
 async def _exchanges(client) -> dict[str, float]:

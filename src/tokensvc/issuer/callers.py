@@ -1,4 +1,8 @@
-"""Who may call what is not open to everybody: holders of a live token of ours, or of an API key."""
+"""Who may call what is not open to everybody: holders of a live token of ours, or of an API key.
+
+A token must be for the audience `tokensvc`. A token for another audience was shown to a relying
+party, which must not be able to call us with it.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,10 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tokensvc.core.audience import OWN_AUDIENCE
 from tokensvc.core.capability import FOLLOW
 from tokensvc.core.errors import InsufficientScopeError, InvalidClientError, InvalidTokenError
-from tokensvc.core.ledger import Question
+from tokensvc.core.ledger import build_caller_question
 
 if TYPE_CHECKING:
     from tokensvc.core.api_key import ApiKey
@@ -45,14 +50,14 @@ class Callers:
         except InvalidTokenError:
             self.dead_credentials.note(digest)
             raise
-        return _check_capability(claims, capability)
+        return _check_claims(claims, capability)
 
     async def check_follower(self, text: str) -> KeyId:
         """As `check_token`, for followers of the feed.
 
         Followers reconnect in crowds, so they are judged from the copy in memory.
         """
-        return _check_capability(await self.introspection.check_by_copy(text), FOLLOW)
+        return _check_claims(await self.introspection.check_by_copy(text), FOLLOW)
 
     async def check_key(
         self, key: ApiKey, client_id: str | None, network: str, capability: str | None
@@ -62,26 +67,26 @@ class Callers:
         `client_id` is the id that the caller says it has. Raises InvalidClientError,
         InsufficientScopeError, RateLimitedError, UnavailableError.
         """
-        question = Question(key.digest, client_id, demand=None, counts=False)
+        question = build_caller_question(key, client_id, capability)
         await self.dead_credentials.check(key.digest, network)
 
         def act(decision: Decision | None) -> KeyId:
             self.guard.note(question, network, decision)
-            if decision is None or decision.verdict.refusal is not None:
+            refusal = "unknown_key" if decision is None else decision.verdict.refusal
+            if decision is None or (refusal is not None and refusal != "invalid_scope"):
                 self.dead_credentials.note(key.digest)
-                raise InvalidClientError(
-                    "unknown_key" if decision is None else str(decision.verdict.refusal)
-                )
+                raise InvalidClientError(str(refusal))
             self.dead_credentials.forget(key.digest)
-            verdict = decision.verdict
-            if capability is not None and capability not in verdict.capabilities:
+            if refusal == "invalid_scope" and capability is not None:
                 raise InsufficientScopeError(capability)
-            return verdict.key_id
+            return decision.verdict.key_id
 
         return await self.guard.judge(question, network, act)
 
 
-def _check_capability(claims: Claims, capability: str | None) -> KeyId:
+def _check_claims(claims: Claims, capability: str | None) -> KeyId:
+    if claims.aud != OWN_AUDIENCE:
+        raise InvalidTokenError("wrong_audience")
     if capability is not None and not claims.has(capability):
         raise InsufficientScopeError(capability)
     return claims.client_id

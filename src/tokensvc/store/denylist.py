@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from tokensvc.core.denylist.columns import RecordColumns
 from tokensvc.core.denylist.position import Position, new_tag
 from tokensvc.core.denylist.record import ENDINGS, RevocationRecord
 from tokensvc.core.denylist.revocation import Revocation
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import AsyncIterator, Collection
     from datetime import datetime
 
     import asyncpg
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 _SQL = load_queries("denylist")
 _HEALING_LOCK: Final = 7_265_309_613
+# So many entries are read by one statement: it ends long before any timeout.
+_READ_AT_ONCE: Final = 5000
 
 
 async def append_revocation(
@@ -46,8 +49,29 @@ async def append_revocation(
 async def list_after(
     connection: asyncpg.Connection, seq: int, now: datetime
 ) -> list[RevocationRecord]:
-    """Return the revocations after `seq` that have not expired at `now`, in order."""
-    return [_record(row) for row in await connection.fetch(_SQL["list_after"], seq, now)]
+    """Return what is alive at `now` and stands after `seq`, in order."""
+    records: list[RevocationRecord] = []
+    while True:
+        rows = await connection.fetch(_SQL["list_after"], seq, now, _READ_AT_ONCE)
+        records += map(_record, rows)
+        if len(rows) < _READ_AT_ONCE:
+            return records
+        seq = records[-1].position.seq
+
+
+async def read_after(
+    connection: asyncpg.Connection, seq: int, now: datetime, *, at_once: int = _READ_AT_ONCE
+) -> AsyncIterator[RecordColumns]:
+    """Go through what is alive at `now` and stands after `seq`, in order, `at_once` at a time."""
+    while True:
+        rows = await connection.fetch(_SQL["list_rows_after"], seq, now, at_once)
+        if rows:
+            columns = RecordColumns()
+            columns.extend_rows(rows)
+            yield columns
+        if len(rows) < at_once:
+            return
+        seq = rows[-1]["seq"]
 
 
 async def list_named(

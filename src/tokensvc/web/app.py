@@ -8,21 +8,23 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from tokensvc.issuer.service import open_service
-from tokensvc.web.app_keys import IN_FLIGHT, SERVICE
+from tokensvc.web.app_keys import IN_FLIGHT, POLLS, SERVICE
+from tokensvc.web.connections import find_most_connections
 from tokensvc.web.cors import answer_preflight
 from tokensvc.web.denylist import delete_follower, get_denylist
 from tokensvc.web.forms import MAX_BODY
 from tokensvc.web.health import get_livez, get_readyz
 from tokensvc.web.in_flight import InFlight
 from tokensvc.web.introspect import post_introspect
+from tokensvc.web.limited import Limited
 from tokensvc.web.metrics import add_metrics
 from tokensvc.web.middleware import handle_errors
+from tokensvc.web.polls import Polls
 from tokensvc.web.revoke import post_revoke
 from tokensvc.web.token import post_token
 from tokensvc.web.well_known import get_jwks, get_metadata
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import AsyncIterator
 
     from aiohttp.typedefs import Handler
@@ -31,11 +33,11 @@ if TYPE_CHECKING:
 
 
 def build_app(
-    settings: Settings, database_url: str, metrics_listener: socket.socket | None = None
+    settings: Settings, database_url: str, limited: Limited | None = None
 ) -> web.Application:
     """Return the application; it opens its service on startup and closes it on cleanup.
 
-    `metrics_listener` is bound to the port of the metrics, if that is another one.
+    `limited`: where polls that are not held back are noted.
     """
 
     async def hold_service(app: web.Application) -> AsyncIterator[None]:
@@ -45,11 +47,18 @@ def build_app(
 
     app = web.Application(middlewares=[handle_errors], client_max_size=MAX_BODY)
     app[IN_FLIGHT] = InFlight()
+    app[POLLS] = Polls(
+        limited or Limited(),
+        # Half of the connections are left for those who want an answer at once.
+        most=min(settings.feed_polls, find_most_connections(settings.pool_size) // 2),
+        most_of_network=settings.feed_polls_per_network,
+    )
     app.cleanup_ctx.append(hold_service)
     app.on_shutdown.append(_drain)
     app.router.add_get("/livez", get_livez)
     app.router.add_get("/readyz", get_readyz)
-    add_metrics(app, port=settings.metrics_port, listener=metrics_listener)
+    if settings.metrics_port is None:
+        add_metrics(app)
     # A proxy may or may not strip the path of the issuer.
     for prefix in dict.fromkeys(("", urlsplit(settings.issuer_url).path)):
         _add_routes(app, prefix)

@@ -17,8 +17,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.openmetrics import exposition as openmetrics
 
 if TYPE_CHECKING:
-    import socket
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
 # prometheus_client's own name; it must be set before that is imported.
 FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -91,28 +90,16 @@ def accepts_openmetrics(accepted: str) -> bool:
     return False
 
 
-def add_metrics(app: web.Application, *, port: int | None, listener: socket.socket | None) -> None:
-    """Serve the metrics on the port of the application, or if `port` is set only on that one.
+def add_metrics(app: web.Application) -> None:
+    """Serve `/metrics` beside what the application serves."""
+    app.router.add_get("/metrics", Metrics().answer)
 
-    `listener` is bound to that port; all workers answer on it.
-    """
-    metrics = Metrics()
-    if port is None:
-        app.router.add_get("/metrics", metrics.answer)
-        return
-    if listener is None:
-        return
-    apart = web.Application()
-    apart.router.add_get("/metrics", metrics.answer)
 
-    async def serve_apart(_app: web.Application) -> AsyncIterator[None]:
-        runner = web.AppRunner(apart, access_log=None)
-        await runner.setup()
-        await web.SockSite(runner, listener).start()
-        yield
-        await runner.cleanup()
-
-    app.cleanup_ctx.append(serve_apart)
+def build_metrics_app() -> web.Application:
+    """Return the application of a port that serves nothing else; every worker has one."""
+    app = web.Application()
+    add_metrics(app)
+    return app
 
 
 def _find_registry() -> CollectorRegistry:

@@ -171,6 +171,25 @@ async def test_guesses_from_many_networks_make_all_of_them_suspected(around):
     assert around.guard.suspects("quiet")
 
 
+async def test_t38_a_crowd_of_new_keys_is_not_let_to_the_ledger_at_once(around):
+    """The first guesses of a flood arrive before any has been refused."""
+    gate = asyncio.Event()
+    judge = around.ledger.judge
+
+    async def judge_later(question, act):
+        await gate.wait()
+        return await judge(question, act)
+
+    around.ledger.judge = judge_later
+    crowd = [asyncio.create_task(around.show(GUESS)) for _ in range(5 * ALLOWED)]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert len(around.lane.waited) == 4 * ALLOWED
+    gate.set()
+    assert set(await asyncio.gather(*crowd)) == {"unknown_key"}
+    assert len(around.ledger.asked) == ALLOWED
+
+
 async def test_a_subject_token_waits_in_no_lane_but_its_refusal_comes_late(around):
     await around.guess(ALLOWED)
     assert await around.show(None) == "unknown_key"

@@ -2,7 +2,7 @@
 
 155 random bits cannot be guessed. What a flood of guesses costs is time, Postgres's and ours. So
 when a network (/24 or /48), or all networks together, have shown many credentials that were refused
-lately, the requests of that network take two detours:
+lately, or when many keys at once are new to this process, their requests take two detours:
 
 - A key that this process does not know to be good waits in the slow lane, until a cheap query has
   told whether it exists. If it does, it goes on to the ledger, some 20 ms later than usual. It is
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from tokensvc.issuer.exchange.ledger import Ledger
     from tokensvc.issuer.exchange.slow_lane import SlowLane
 
+# The key is good, only what it asks for is not.
+_GOOD_KEY: Final = frozenset({None, "invalid_scope", "unnamed_scope", "invalid_target"})
 # So many times the limit of one network are allowed to all of them together.
 _NETWORKS: Final = 10
 # The answer to these names no reason, so it must not tell one by its time either.
@@ -67,6 +69,7 @@ class GuessGuard:
         self._most_known = most_known
         self._clock = clock
         self._refused = NetworkCounts(most_networks=most_networks, clock=clock)
+        self._new_keys = 0  # that are at the ledger now
         self._known: set[bytes] = set()
         self._known_before: set[bytes] = set()
 
@@ -78,9 +81,20 @@ class GuessGuard:
         `network`: where the client is. `act` calls `note`.
         """
         digest = question.digest
-        if (digest is not None and self.knows(digest)) or not self.suspects(network):
+        if digest is not None and self.knows(digest):
             return self._ledger.judge(question, act)
-        return self._judge_late(question, act)
+        if self._new_keys >= self._allowed or self.suspects(network):
+            return self._judge_late(question, act)
+        return (
+            self._ledger.judge(question, act) if digest is None else self._judge_new(question, act)
+        )
+
+    async def _judge_new(self, question: Question, act: Callable[[Decision | None], _T]) -> _T:
+        self._new_keys += 1
+        try:
+            return await self._ledger.judge(question, act)
+        finally:
+            self._new_keys -= 1
 
     async def _judge_late(self, question: Question, act: Callable[[Decision | None], _T]) -> _T:
         asked_on = self._clock()
@@ -109,7 +123,7 @@ class GuessGuard:
     def note(self, question: Question, network: str, decision: Decision | None) -> None:
         """Remember a key that is good, and count a credential that is refused."""
         refusal = "unknown_key" if decision is None else decision.verdict.refusal
-        if refusal is None or refusal == "invalid_scope":
+        if refusal in _GOOD_KEY:
             if question.digest is not None:
                 self.note_known(question.digest)
             return

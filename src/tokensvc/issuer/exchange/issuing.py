@@ -15,6 +15,7 @@ from tokensvc.core.exchange import (
     check_verdict,
     decide_claims,
     refuse_credential,
+    refuse_key,
     refuse_over_limit,
     wait_for_clear_second,
 )
@@ -83,7 +84,7 @@ class Exchange:
         )
         self.mirror.signers.check(DEFAULT_ALGORITHM)  # what cannot be signed must not be counted
         # The audience is found before the verdict, which must not be older than its token life.
-        audience = await self._find_audience(request)
+        audience = await self._find_audience(request, credential)
         question = build_question(request, credential, audience)
 
         def act(decision: Decision | None) -> IssuedToken | _Unsigned | timedelta:
@@ -119,7 +120,7 @@ class Exchange:
         """
         self.guard.note(question, network, decision)
         if decision is None:
-            raise refuse_credential(request.shown_as, "unknown_key")
+            raise refuse_key(request, "unknown_key")
         verdict = decision.verdict
         try:
             check_verdict(request, verdict)
@@ -153,8 +154,18 @@ class Exchange:
             raise refuse_credential("subject_token", "narrowed_already")
         return SubjectToken(claims, unverified_token.kid)
 
-    async def _find_audience(self, request: ExchangeRequest) -> Audience | None:
-        name = request.audience or self.policy.default_audience
+    async def _find_audience(
+        self, request: ExchangeRequest, credential: ApiKey | SubjectToken
+    ) -> Audience | None:
+        """Return the audience of the new token, None if there is no such audience.
+
+        It is the one that is asked for. If none is, a token keeps its own.
+        """
+        name = request.audience or (
+            credential.claims.aud
+            if isinstance(credential, SubjectToken)
+            else self.policy.default_audience
+        )
         audience = self.mirror.audiences.get(name)
         if audience is None:
             await self.mirror.refresh_for_a_miss()  # it may have been added a moment ago
