@@ -106,13 +106,16 @@ create index api_key_account_idx on api_key (account_id);
 -- How many tokens were admitted in the last minute and day (UTC) in which there were any. The rows
 -- are narrow and apart from what they belong to, because every exchange writes them. They are also
 -- what is locked: by each exchange, and before each change to the state of a key or account, and
--- always accounts before keys, each in the order of their ids.
+-- always accounts before keys, each in the order of their ids. `latest_iat` is the latest `iat`
+-- that was given out: Postgres's clock may step back, and a watermark never lies before a token
+-- that was already issued.
 create table account_window (
     account_id text not null,
     minute timestamptz not null default '-infinity',
     minute_count int not null default 0,
     day timestamptz not null default '-infinity',
     day_count int not null default 0,
+    latest_iat timestamptz not null default '-infinity',
     constraint account_window_pkey primary key (account_id),
     constraint account_window_account_fkey foreign key (account_id) references account (id)
 ) with (fillfactor = 50);
@@ -123,6 +126,7 @@ create table api_key_window (
     minute_count int not null default 0,
     day timestamptz not null default '-infinity',
     day_count int not null default 0,
+    latest_iat timestamptz not null default '-infinity',
     constraint api_key_window_pkey primary key (key_id),
     constraint api_key_window_key_fkey foreign key (key_id) references api_key (id)
 ) with (fillfactor = 50);

@@ -96,6 +96,7 @@ create table account_window (
     minute_count int not null default 0,
     day timestamptz not null default '-infinity',
     day_count int not null default 0,
+    latest_iat timestamptz not null default '-infinity',
     constraint account_window_pkey primary key (account_id),
     constraint account_window_account_fkey foreign key (account_id) references account (id)
 ) with (fillfactor = 50);
@@ -106,6 +107,7 @@ create table api_key_window (
     minute_count int not null default 0,
     day timestamptz not null default '-infinity',
     day_count int not null default 0,
+    latest_iat timestamptz not null default '-infinity',
     constraint api_key_window_pkey primary key (key_id),
     constraint api_key_window_key_fkey foreign key (key_id) references api_key (id)
 ) with (fillfactor = 50);
