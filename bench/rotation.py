@@ -30,8 +30,8 @@ from tokensvc.core.jwks import ALGORITHMS, parse_jwks
 from tokensvc.core.token import parse_unverified
 from tokensvc.core.verification import check_token
 from tokensvc.issuer.database import open_database
+from tokensvc.issuer.signing.emergency import revoke_signing_key_now
 from tokensvc.issuer.signing.master_key import load_master_key
-from tokensvc.issuer.signing.rotation import revoke_signing_key_now
 from tokensvc.logs.configuration import configure_logs
 from tokensvc.settings import load_settings
 from tokensvc.verify import Verifier

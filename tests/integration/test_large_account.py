@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from tests.factories import make_claims
 from tests.integration.things import ACTOR
 
@@ -17,23 +15,22 @@ from tokensvc.issuer.revoking.denylist import list_denylist
 async def test_all_keys_of_an_account_are_stopped_by_one_row(database, connection):
     account = await accounts.create_account(database, "Large", actor=ACTOR)
     await connection.execute(
-        "insert into api_key (id, account_id, digest, hint, name, description, capabilities, created_at) "
-        "select 'key_' || lpad(n::text, 16, '0'), $1, sha256(n::text::bytea), '', 'n', '', '{a}', clock_timestamp() "
-        "from generate_series(1, 10000) n",
+        "insert into api_key"
+        " (id, account_id, digest, hint, name, description, capabilities, created_at)"
+        " select 'key_' || lpad(n::text, 16, '0'), $1, sha256(n::text::bytea), '', 'n', '',"
+        " '{a}', clock_timestamp()"
+        " from generate_series(1, 10000) n",
         account.id,
     )
-    started = time.monotonic()
     await watermarks.suspend_account(database, account.id, actor=ACTOR)
-    print(f"suspended an account with 10,000 keys in {1e3 * (time.monotonic() - started):.1f} ms")
     (row,) = await list_denylist(database)
     assert (row.revocation.kind, row.revocation.value) == ("account", account.id)
     denylist = Denylist()
     denylist.add([row.revocation])
     upto = row.revocation.upto or 0
     for number in (1, 5000, 10_000):
-        old = make_claims(sub=AccountId(account.id), client_id=KeyId(f"key_{number:016}"), iat=upto)
+        owner, key_id = AccountId(account.id), KeyId(f"key_{number:016}")
+        old = make_claims(sub=owner, client_id=key_id, iat=upto)
+        new = make_claims(sub=owner, client_id=key_id, iat=upto + 1)
         assert denylist.find_revocation(old, Kid("k")) is not None
-        assert (
-            denylist.find_revocation(make_claims(sub=AccountId(account.id), iat=upto + 1), Kid("k"))
-            is None
-        )
+        assert denylist.find_revocation(new, Kid("k")) is None

@@ -1,4 +1,4 @@
-"""The master key: from file, environment or credential folder; replaced whole or not at all; and the services that run meanwhile."""
+"""The master key: where it comes from, its rotation, and the services that run meanwhile."""
 
 from __future__ import annotations
 
@@ -7,25 +7,26 @@ import base64
 from datetime import timedelta
 
 import pytest
-from tests.factories import make_settings
-from tests.integration.things import ACTOR
+from tests.factories import NOW, make_settings
+from tests.integration.things import ACTOR, age_signing_keys
 
 from tokensvc.core.errors import InvalidInputError, StartRefusedError, UnavailableError
-from tokensvc.core.sealing import new_master_key
+from tokensvc.core.private_key import new_private_key
+from tokensvc.core.sealing import new_master_key, unseal
 from tokensvc.issuer.audit import list_events
 from tokensvc.issuer.mirror.mirror import Mirror
+from tokensvc.issuer.signing.emergency import revoke_signing_key_now
 from tokensvc.issuer.signing.master_key import (
     find_configured,
     load_master_key,
     read_master_key,
     rotate_master_key,
 )
-from tokensvc.issuer.signing.rotation import Urgency, revoke_signing_key_now, rotate_once
+from tokensvc.issuer.signing.new_keys import build_record
+from tokensvc.issuer.signing.rotation import Urgency, rotate_once
 from tokensvc.settings import load_settings
 from tokensvc.store import keyfile
-from tokensvc.store.signing_key import list_signing_keys
-
-AGE = "update signing_key set created_at = created_at - $1::interval, active_at = active_at - $1::interval"
+from tokensvc.store.signing_key import insert_signing_key, list_signing_keys
 
 
 def text_of(key):
@@ -55,37 +56,59 @@ async def test_a_new_master_key_opens_everything_and_the_old_one_nothing(
     assert (event.action, event.detail) == ("master_key.rotate", {"signing_keys": 2})
 
 
-async def test_a_thousand_keys_are_resealed_or_none(database, settings, started, connection):
+async def test_no_key_is_sealed_again_if_one_of_them_cannot_be_opened(
+    database, settings, started, connection
+):
+    before = await connection.fetch("select kid, sealed_private_key from signing_key order by kid")
     await connection.execute(
-        "insert into signing_key (kid, alg, public_jwk, sealed_private_key, created_at, active_at) "
-        "select 'junk', alg, public_jwk, sealed_private_key, created_at, null from signing_key limit 1"
+        "insert into signing_key"
+        " (kid, alg, public_jwk, sealed_private_key, created_at, active_at)"
+        " select 'junk', alg, public_jwk, sealed_private_key, created_at, null"
+        " from signing_key limit 1"
     )
     with pytest.raises(StartRefusedError):
         await rotate_master_key(database, settings, to=None, actor=ACTOR)
     await connection.execute("delete from signing_key where kid = 'junk'")
+    after = await connection.fetch("select kid, sealed_private_key from signing_key order by kid")
+    assert after == before
     assert (await load_master_key(database, settings)).secret == started.master_key.secret
 
 
-@pytest.mark.parametrize("killed", ["before the commit", "before the file was put in place"])
+async def test_a_thousand_keys_are_all_sealed_again(database, settings, started):
+    async with database.transaction() as connection:
+        for _ in range(998):  # besides the two that the start has made
+            key = new_private_key("ES256")
+            made = build_record(key, "ES256", started.master_key, created_at=NOW, active_at=None)
+            await insert_signing_key(connection, made)
+    await rotate_master_key(database, settings, to=None, actor=ACTOR)
+    new = await load_master_key(database, settings)
+    async with database.connection() as connection:
+        records = await list_signing_keys(connection)
+    assert len(records) == 1000
+    for r in records:
+        unseal(r.sealed_private_key, kid=r.kid, alg=r.alg, master_key=new)
+
+
+@pytest.mark.parametrize(
+    ("killed_in", "is_undone"),
+    [
+        ("tokensvc.issuer.audit.append_audit_event", True),  # before the commit
+        ("tokensvc.issuer.signing.master_key.promote_next_master_key", False),  # after it
+    ],
+)
 async def test_a_rotation_that_was_killed_is_whole_or_undone_at_the_next_start(
-    killed, database, settings, started, monkeypatch
+    killed_in, is_undone, database, settings, started, monkeypatch
 ):
     def die(*_, **__):
         raise KeyboardInterrupt
 
-    target = "append_audit_event" if killed == "before the commit" else "promote_next_master_key"
-    module = (
-        "tokensvc.issuer.audit"
-        if killed == "before the commit"
-        else "tokensvc.issuer.signing.master_key"
-    )
     with monkeypatch.context() as patch:
-        patch.setattr(f"{module}.{target}", die)
+        patch.setattr(killed_in, die)
         with pytest.raises(KeyboardInterrupt):
             await rotate_master_key(database, settings, to=None, actor=ACTOR)
     assert keyfile.next_path(settings.master_key_path).exists()
     loaded = await load_master_key(database, settings)
-    assert (loaded.secret == started.master_key.secret) == (killed == "before the commit")
+    assert (loaded.secret == started.master_key.secret) == is_undone
     await rotate_master_key(database, settings, to=None, actor=ACTOR)
     assert not keyfile.next_path(settings.master_key_path).exists()
 
@@ -113,7 +136,7 @@ async def test_a_service_that_runs_goes_on_and_seals_new_keys_under_the_new_one(
     await rotate_master_key(database, settings, to=None, actor=ACTOR)
     await mirror.refresh_once()
     signer = mirror.signers.find("ES256", mirror.confirmation.now)
-    await connection.execute(AGE, timedelta(days=40))
+    await age_signing_keys(connection, timedelta(days=40))
     plan = await rotate_once(
         database, settings, started.master_key, actor=ACTOR
     )  # with the master key of before

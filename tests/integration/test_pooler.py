@@ -26,7 +26,8 @@ from tokensvc.core.errors import InvalidClientError, RateLimitedError, StartRefu
 from tokensvc.core.exchange import ExchangeRequest
 from tokensvc.issuer.revoking import watermarks
 from tokensvc.issuer.service import open_service
-from tokensvc.issuer.signing.rotation import Urgency, revoke_signing_key_now, rotate_once
+from tokensvc.issuer.signing.emergency import revoke_signing_key_now
+from tokensvc.issuer.signing.rotation import Urgency, rotate_once
 from tokensvc.issuer.start import initialise
 from tokensvc.store.pool import open_database
 

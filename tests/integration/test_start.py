@@ -1,3 +1,5 @@
+"""The first start and every start: killed, repeated, at once, and refused."""
+
 from __future__ import annotations
 
 import asyncio
@@ -191,7 +193,8 @@ async def test_a_revoked_signing_key_needs_no_master_key(database, settings, sta
     del started
     (first, _) = await signing_keys(database)
     await connection.execute(
-        "update signing_key set revoked_at = clock_timestamp(), sealed_private_key = $1 where kid = $2",
+        "update signing_key set revoked_at = clock_timestamp(), sealed_private_key = $1"
+        " where kid = $2",
         b"lost",
         first.kid,
     )

@@ -12,7 +12,6 @@ from tokensvc.core.usage import LastUse
 from tokensvc.issuer.admin import api_keys
 from tokensvc.issuer.exchange.usage import UsageRecorder, clean_usage_once, list_usage
 from tokensvc.issuer.revoking import watermarks
-from tokensvc.store import usage as table
 
 DAY = timedelta(days=1)
 
@@ -65,28 +64,33 @@ async def test_what_cannot_be_written_is_written_the_next_time(database, connect
     assert sum(hour.count for hour in hours) == 2
 
 
-async def test_a_batch_whose_fate_is_unknown_is_not_counted_twice(database, now, monkeypatch):
+CUT_AT_COMMIT = """
+create function cut() returns trigger language plpgsql as $$
+begin
+    perform pg_terminate_backend(pg_backend_pid());
+    return null;
+end
+$$;
+create constraint trigger cut after insert on api_key_usage
+    deferrable initially deferred for each row execute function cut();
+"""
+
+
+async def test_a_batch_whose_fate_is_unknown_is_not_counted_twice(database, now, connection):
     key = await make_key(database)
     recorder = UsageRecorder(database)
     recorder.add_issued(key.listed.record.id, use(now))
-    written = table.add_usage
-
-    async def write_and_lose(connection, sums):
-        await written(connection, sums)
-        raise OutcomeUnknownError("lost")
-
-    monkeypatch.setattr(table, "add_usage", write_and_lose)
+    await connection.execute(CUT_AT_COMMIT)
     with pytest.raises(OutcomeUnknownError):
         await recorder.flush_once()
-    monkeypatch.setattr(table, "add_usage", written)
+    await connection.execute("drop trigger cut on api_key_usage")
     await recorder.flush_once()
     hours, last, _ = await list_usage(database, key.listed.record.id, since=DAY)
-    assert (hours, last) == ([], use(now)), (
-        "here it was rolled back; it might as well have been committed"
-    )
+    # Here it was rolled back, but it might as well have been committed.
+    assert (hours, last) == ([], use(now))
 
 
-async def test_the_rest_is_lost_with_a_word_when_postgres_is_away_at_the_end(database, now, logs):
+async def test_the_rest_is_lost_and_logged_when_postgres_is_away_at_the_end(database, now, logs):
     recorder = UsageRecorder(database)
     recorder.add("key_x", "disabled", now)
     await database.close()
@@ -94,15 +98,19 @@ async def test_the_rest_is_lost_with_a_word_when_postgres_is_away_at_the_end(dat
     assert [line["sums"] for line in logs.find("usage_lost")] == [1]
 
 
-async def test_old_hours_are_forgotten_in_batches(database, now, connection, monkeypatch, logs):
-    monkeypatch.setattr("tokensvc.issuer.exchange.usage._DELETED_AT_ONCE", 10)
+@pytest.mark.parametrize("at_once", [10, 1000])
+async def test_old_hours_are_deleted_in_batches_until_none_is_left(
+    at_once, database, now, connection, logs
+):
     await connection.execute(
-        "insert into api_key_usage (key_id, hour, outcome, count) "
-        "select 'key_x', date_trunc('hour', $1::timestamptz) - n * interval '1 hour', 'issued', 1 from generate_series(0, 99) n",
+        "insert into api_key_usage (key_id, hour, outcome, count)"
+        " select 'key_x', date_trunc('hour', $1::timestamptz) - n * interval '1 hour', 'issued', 1"
+        " from generate_series(0, 99) n",
         now,
     )
-    assert await clean_usage_once(database, now, keep=timedelta(hours=50)) in {49, 50}
-    assert await clean_usage_once(database, now, keep=timedelta(hours=50)) == 0
+    keep = timedelta(hours=50)
+    assert await clean_usage_once(database, now, keep=keep, at_once=at_once) in {49, 50}
+    assert await clean_usage_once(database, now, keep=keep, at_once=at_once) == 0
     assert len(logs.find("usage_cleaned")) == 1
 
 

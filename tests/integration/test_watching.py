@@ -102,10 +102,10 @@ async def test_an_entry_that_the_cleaner_collects_is_not(database, append, conne
     assert await look(watcher, database) == (["next"], False)
 
 
-async def test_entries_that_died_before_they_were_seen_are_passed_over(database, append):
+async def test_entries_that_expired_before_they_were_seen_are_passed_over(database, append):
     watcher = DenylistWatcher()
     await look(watcher, database)
-    last = await append("dead", life=timedelta(seconds=-1))
+    last = await append("expired", life=timedelta(seconds=-1))
     assert (await watcher.look_once(database)).position == last
     await append("next")
     assert await look(watcher, database) == (["next"], False)

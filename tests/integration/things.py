@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tokensvc.core.api_key import DEFAULT_PREFIX
 from tokensvc.core.limit import LimitChanges
 from tokensvc.issuer.admin import accounts, api_keys
+from tokensvc.issuer.audit import list_events
 from tokensvc.issuer.exchange.guess_guard import GuessGuard
 from tokensvc.issuer.exchange.issuing import Exchange
 from tokensvc.issuer.exchange.ledger import Ledger
@@ -38,23 +39,26 @@ async def make_key(
     life: timedelta | None = None,
     per_minute: int | None = None,
 ) -> NewKey:
-    """Make a key, with an account of its own unless one is given; `per_minute`: a limit that both shall have."""
+    """Make a key, with an account of its own unless one is given.
+
+    `per_minute`: the limit of the key, and of the account if that is made here.
+    """
+    limits = LimitChanges()
+    if per_minute is not None:
+        limits = LimitChanges(per_minute=per_minute, per_day=1_000_000_000)
     if account is None:
         account = (await accounts.create_account(database, "Orders", actor=ACTOR)).id
         if per_minute is not None:
-            limits = LimitChanges(per_minute=per_minute, per_day=1_000_000_000)
             await accounts.update_account(database, account, limits=limits, actor=ACTOR)
-    limits = (
-        LimitChanges()
-        if per_minute is None
-        else LimitChanges(per_minute=per_minute, per_day=1_000_000_000)
-    )
     wish = api_keys.KeyWish(name=name, capabilities=capabilities, life=life, limits=limits)
     return await api_keys.create_key(database, account, wish, prefix=DEFAULT_PREFIX, actor=ACTOR)
 
 
 async def open_exchange(database: Database, settings: Settings, started: Started) -> Exchange:
-    """The exchange in this process, without HTTP; whoever opens it closes its ledger."""
+    """The exchange in this process, without HTTP.
+
+    The caller closes its ledger. Its copies are read once, here.
+    """
     mirror = Mirror(database, settings, started.master_key)
     await mirror.refresh_once()
     return Exchange(
@@ -83,6 +87,21 @@ async def make_refused_keys(database: Database, connection: Any) -> dict[str, Ne
         database, keys["suspended"].listed.record.account_id, actor=ACTOR
     )
     return keys
+
+
+async def list_acts(database: Database, subject: str) -> list[str]:
+    """Return the actions that the audit trail has of a subject, oldest first."""
+    events = await list_events(database, subject=subject, most=50)
+    return [event.action for event in reversed(events)]
+
+
+async def age_signing_keys(connection: Any, by: timedelta) -> None:
+    """Let all signing keys look older than they are."""
+    await connection.execute(
+        "update signing_key"
+        " set created_at = created_at - $1::interval, active_at = active_at - $1::interval",
+        by,
+    )
 
 
 def read_payload(jws: str) -> dict[str, Any]:

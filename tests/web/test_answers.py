@@ -141,7 +141,7 @@ async def test_a_fault_of_ours_shows_nothing_outside_and_everything_in_the_log(
 
 
 async def test_a_fault_outside_the_oauth_endpoints_is_a_problem_document(client, service, logs):
-    service.feed._signed = None
+    service.feed = None
     answer = await client.get("/v1/denylist")
     assert (answer.status, answer.content_type) == (500, "application/problem+json")
     problem = await answer.json()

@@ -207,7 +207,7 @@ async def test_draining_answers_the_long_polls_at_once(client, key, service):
     await service.mirror.refresh_once()
     _, page = await fetch(client)
     poll = asyncio.create_task(fetch(client, after=page["cursor"], wait="30"))
-    while not service.mirror.denylist._changed._waiters:
+    while not service.mirror.denylist.waiting:
         await asyncio.sleep(0.01)
     service.drain()
     _, empty = await asyncio.wait_for(poll, 2)

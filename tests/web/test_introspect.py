@@ -6,15 +6,24 @@ import asyncio
 
 import pytest
 from tests.factories import make_claims, make_signing_key
-from tests.integration.things import ACTOR, make_key, make_refused_keys, read_header, read_payload
+from tests.integration.things import (
+    ACTOR,
+    make_key,
+    make_refused_keys,
+    open_exchange,
+    read_header,
+    read_payload,
+)
 from tests.web.asking import basic, get_token, try_token
 
 from tokensvc.core.api_key import new_api_key
 from tokensvc.core.claims import build_payload
+from tokensvc.core.exchange import ExchangeRequest
 from tokensvc.core.token import sign_jws
 from tokensvc.issuer.admin import api_keys
 from tokensvc.issuer.revoking import watermarks
-from tokensvc.issuer.signing.rotation import revoke_signing_key_now
+from tokensvc.issuer.signing.emergency import revoke_signing_key_now
+from tokensvc.issuer.signing.rotation import Urgency, rotate_once
 
 DEAD = (200, {"active": False})
 ASKER = ("tokensvc:introspect", "orders:read")
@@ -138,7 +147,7 @@ async def test_a_token_is_not_active_from_the_very_moment_that_something_ends_it
 ):
     text = (await get_token(client, key))["access_token"]
     assert (await introspect(text))[1]["active"]
-    async with service.mirror._refreshing:  # what this process has copied says nothing of it yet
+    async with service.mirror.refreshing:  # what this process has copied says nothing of it yet
         await ENDS[what](database, key.listed.record)
         assert await introspect(text) == DEAD
 
@@ -162,7 +171,7 @@ async def test_a_denied_kid_is_enough_while_the_copy_still_trusts_the_key(
     introspect, client, key, database, settings, started, service
 ):
     text = (await get_token(client, key))["access_token"]
-    async with service.mirror._refreshing:
+    async with service.mirror.refreshing:
         await revoke_signing_key_now(
             database, settings, started.master_key, read_header(text)["kid"], actor=ACTOR
         )
@@ -194,12 +203,17 @@ async def test_what_is_no_token_of_ours_is_not_active(introspect, client, key, s
 
 
 async def test_a_token_of_a_signing_key_that_the_copy_has_not_seen_is_looked_for(
-    introspect, client, key, service
+    introspect, key, database, settings, started, service
 ):
-    text = (await get_token(client, key))["access_token"]
-    async with service.mirror._refreshing:
-        service.mirror.signers.records = ()
-        service.mirror._heads.pop("signing_key")
+    """Another process rotates twice, to a key that this process has never seen, and signs."""
+    urgency = Urgency(at_once=True, force=True)
+    async with service.mirror.refreshing:
+        for _ in range(2):
+            await rotate_once(database, settings, started.master_key, actor=ACTOR, urgency=urgency)
+        other = await open_exchange(database, settings, started)
+        text = (await other.issue(ExchangeRequest(credential=key.key), "test")).text
+        await other.ledger.close()
+        assert read_header(text)["kid"] not in {r.kid for r in service.mirror.signers.records}
         asked = asyncio.create_task(introspect(text))
         await asyncio.sleep(0.05)
         assert not asked.done()
@@ -255,7 +269,7 @@ async def test_who_shows_nothing_good_is_refused(client, asker, connection, data
 
 async def test_a_caller_whose_token_has_been_revoked_is_refused_at_once(client, asker, service):
     token = (await get_token(client, asker))["access_token"]
-    async with service.mirror._refreshing:
+    async with service.mirror.refreshing:
         assert (await client.post("/v1/revoke", data={"token": token})).status == 200
         answer = await post(client, bearer(token), token=token)
     assert (answer.status, await answer.json()) == (401, INVALID_TOKEN)

@@ -134,8 +134,8 @@ async def test_an_issuer_with_a_path_is_found_where_rfc_8414_looks_and_where_pro
 
 
 async def test_a_copy_that_postgres_has_not_confirmed_is_not_to_be_kept(client, service):
-    async with service.mirror._refreshing:  # the background must not confirm it again meanwhile
-        confirmation = service.mirror.confirmation
-        confirmation.renew(confirmation.at, confirmation.on - 100)
+    last = service.mirror.confirmation
+    async with service.mirror.refreshing:  # the background must not confirm it again meanwhile
+        last.renew(last.at, last.on - 100)
         answer = await client.get("/.well-known/jwks.json")
     assert (answer.status, answer.headers["Cache-Control"]) == (200, "public, max-age=0")

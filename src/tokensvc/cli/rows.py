@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tokensvc.core.audience import Audience
     from tokensvc.core.denylist.record import RevocationRecord
     from tokensvc.core.follower import FollowerRecord
-    from tokensvc.issuer.signing.rotation import ListedSigningKey
+    from tokensvc.issuer.signing.listing import ListedSigningKey
 
 
 def build_account_row(account: Account) -> Row:

@@ -23,18 +23,15 @@ from tokensvc.cli.secret_io import create_secret_file, read_bytes
 from tokensvc.cli.wait import wait_for_followers, wait_option
 from tokensvc.core.jwks import ALGORITHMS
 from tokensvc.core.keyring import DEFAULT_ALGORITHM
+from tokensvc.issuer.signing.emergency import revoke_signing_key_now
 from tokensvc.issuer.signing.import_export import (
     export_private_key,
     import_signing_key,
     load_public_key,
 )
+from tokensvc.issuer.signing.listing import list_signing_keys_with_phase
 from tokensvc.issuer.signing.master_key import load_master_key
-from tokensvc.issuer.signing.rotation import (
-    Urgency,
-    list_signing_keys_with_phase,
-    revoke_signing_key_now,
-    rotate_once,
-)
+from tokensvc.issuer.signing.rotation import Urgency, rotate_once
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -1,1 +1,5 @@
-"""Use cases: what the service and its operators do. No HTTP, no SQL; each function performs one decision of `core` on `store`."""
+"""Use cases: what the service and its operators do.
+
+No HTTP and no SQL: a function here carries out on `store` what `core` decides. The rooms import
+each other in one direction only: exchange and admin, then revoking, mirror, signing.
+"""

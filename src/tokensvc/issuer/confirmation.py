@@ -45,7 +45,7 @@ class Confirmation:
 
 
 def build_stale_error() -> UnavailableError:
-    """Return the error for whoever needs a fresher copy than there is."""
+    """Return the error for a caller that needs a fresher copy than there is."""
     return UnavailableError(
         "the database does not answer right now; try again", reason="mirror_stale"
     )

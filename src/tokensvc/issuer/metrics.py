@@ -1,4 +1,7 @@
-"""What this process counts and times, for Prometheus. Labels are few and closed: never a key id, an account or a path."""
+"""What this process counts and times, for Prometheus.
+
+Labels come from short fixed lists: never a key id, an account or a path.
+"""
 
 from __future__ import annotations
 

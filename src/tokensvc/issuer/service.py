@@ -1,4 +1,4 @@
-"""A running service: everything a process holds while it serves, opened and closed in order."""
+"""A running service: all that a process holds while it serves, opened and closed in order."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -15,6 +15,7 @@ from tokensvc.core.keyring import DEFAULT_ALGORITHM
 from tokensvc.core.token import parse_unverified
 from tokensvc.issuer.callers import Callers
 from tokensvc.issuer.confirmation import MAX_AGE_SECONDS
+from tokensvc.issuer.connection_share import ConnectionShare
 from tokensvc.issuer.exchange.guess_guard import GuessGuard
 from tokensvc.issuer.exchange.issuing import Exchange
 from tokensvc.issuer.exchange.ledger import Ledger
@@ -30,41 +31,17 @@ from tokensvc.issuer.tasks import run_tasks
 from tokensvc.store.pool import open_database
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from tokensvc.core.claims import Claims
+    from tokensvc.core.keyring import SigningKeyRecord
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Database
-
-_KEPT_CONNECTIONS: Final = 3
-_LONGEST_WAIT_SECONDS: Final = 1.0
 
 _log = structlog.get_logger(__name__)
 
 
-class Turns:
-    """Lets so many callers at once use the pool that connections are left for what must go on: the mirror and the tasks."""
-
-    def __init__(self, pool_size: int) -> None:
-        self._left = asyncio.Semaphore(max(1, pool_size - _KEPT_CONNECTIONS))
-
-    @asynccontextmanager
-    async def take(self) -> AsyncIterator[None]:
-        """Wait for a turn, not for long. Raises UnavailableError."""
-        try:
-            async with asyncio.timeout(_LONGEST_WAIT_SECONDS):
-                await self._left.acquire()
-        except TimeoutError as error:
-            raise UnavailableError(
-                "too many revocations and introspections at once; try again", reason="no_turn"
-            ) from error
-        try:
-            yield
-        finally:
-            self._left.release()
-
-
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Service:
     """What the HTTP handlers call."""
 
@@ -75,20 +52,22 @@ class Service:
     feed: Feed
     receipts: Receipts
     callers: Callers
-    turns: Turns
+    connection_share: ConnectionShare
     draining: bool = False
 
     async def revoke(self, text: str) -> tuple[CredentialKind, str | None]:
-        """Revoke the token or API key that its holder shows. Raises UnavailableError."""
-        try:
-            signing_keys = (
-                await self.callers.introspection.find_signing_keys(parse_unverified(text).kid)
-                if "." in text
-                else ()
-            )  # no API key holds a dot
-        except InvalidTokenError:
-            return "nothing", None
-        async with self.turns.take():
+        """Revoke the token or API key that its holder shows; return its kind and public id.
+
+        Raises UnavailableError.
+        """
+        signing_keys: Sequence[SigningKeyRecord] = ()
+        if "." in text:  # a token: no API key holds a dot
+            try:
+                kid = parse_unverified(text).kid
+            except InvalidTokenError:
+                return "nothing", None
+            signing_keys = await self.callers.introspection.find_signing_keys(kid)
+        async with self.connection_share.use():
             revoked = await revoke_credential(
                 self.database,
                 self.settings,
@@ -101,16 +80,19 @@ class Service:
         return revoked.kind, revoked.id
 
     async def introspect(self, text: str) -> Claims | None:
-        """Return the claims of a live token of ours, None for everything else. Raises UnavailableError."""
+        """Return the claims of a live token of ours, None for everything else.
+
+        Raises UnavailableError.
+        """
         try:
-            async with self.turns.take():
+            async with self.connection_share.use():
                 return await self.callers.introspection.check(text)
         except InvalidTokenError as error:
             _log.debug("introspection_of_no_live_token", reason=error.reason)
             return None
 
     def check_ready(self) -> dict[str, bool]:
-        """Return what must hold for traffic to be sent here."""
+        """Return what must hold for requests to be sent here, and whether it does."""
         try:
             self.mirror.signers.find(DEFAULT_ALGORITHM, self.mirror.confirmation.now)
             signing = True
@@ -130,7 +112,10 @@ class Service:
 
 @asynccontextmanager
 async def open_service(settings: Settings, database_url: str) -> AsyncIterator[Service]:
-    """Open a service on an initialised database; its background tasks run until the end of the block."""
+    """Open a service on an initialised database.
+
+    Its background tasks run until the end of the block. Raises StartRefusedError, UnavailableError.
+    """
     database = await open_database(
         database_url, max_size=settings.pool_size, direct_url=settings.direct_url
     )
@@ -139,35 +124,40 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
         master_key = await load_master_key(database, settings)
         mirror = Mirror(database, settings, master_key)
         await mirror.refresh_once()
-        exchange = Exchange(
-            ledger=Ledger(database, most_waiting=settings.ledger_queue),
-            mirror=mirror,
-            usage=UsageRecorder(database),
-            guard=GuessGuard(allowed=settings.unknown_keys_per_minute),
-            policy=settings.issuing_policy,
-        )
-        receipts = Receipts(database, mirror)
-        introspection = Introspection(database=database, mirror=mirror, issuer=settings.issuer_url)
-        callers = Callers(introspection=introspection, ledger=exchange.ledger, guard=exchange.guard)
+        service = _build_service(settings, database, mirror)
+        usage, receipts = service.exchange.usage, service.receipts
         tasks = asyncio.create_task(
-            run_tasks(database, settings, master_key, mirror, exchange.usage, receipts)
+            run_tasks(database, settings, master_key, mirror, usage, receipts)
         )
         try:
-            yield Service(
-                settings,
-                database,
-                mirror,
-                exchange,
-                Feed(mirror, settings),
-                receipts,
-                callers,
-                Turns(settings.pool_size),
-            )
+            yield service
         finally:
             tasks.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await tasks
-            await exchange.ledger.close()
-            await exchange.usage.close()
+            await service.exchange.ledger.close()
+            await usage.close()
     finally:
         await database.close()
+
+
+def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Service:
+    ledger = Ledger(database, most_waiting=settings.ledger_queue)
+    guard = GuessGuard(allowed=settings.unknown_keys_per_minute)
+    introspection = Introspection(database=database, mirror=mirror, issuer=settings.issuer_url)
+    return Service(
+        settings=settings,
+        database=database,
+        mirror=mirror,
+        exchange=Exchange(
+            ledger=ledger,
+            mirror=mirror,
+            usage=UsageRecorder(database),
+            guard=guard,
+            policy=settings.issuing_policy,
+        ),
+        feed=Feed(mirror, settings),
+        receipts=Receipts(database, mirror),
+        callers=Callers(introspection=introspection, ledger=ledger, guard=guard),
+        connection_share=ConnectionShare(settings.pool_size),
+    )

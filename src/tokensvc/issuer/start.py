@@ -1,6 +1,7 @@
 """The first start and every start: schema, master key, signing keys, default audience, first admin.
 
-Safe to run by several processes at once and to be killed anywhere: each step is whole or not done, and repeating it changes nothing.
+Several processes may run it at once, and it may be killed anywhere: each step is done as a whole or
+not at all, and repeating it changes nothing.
 """
 
 from __future__ import annotations
@@ -42,19 +43,21 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """What a start has made; `admin` only on the very first one."""
+    """What a start has opened and made."""
 
     master_key: MasterKey
-    admin: NewKey | None
+    admin: NewKey | None  # the first admin key, on the very first start
 
 
 async def initialise(
     database: Database, settings: Settings, announce: Callable[[NewKey], None] | None = None
 ) -> Started:
-    """Bring database and keys to where the service can serve. Raises StartRefusedError, UnavailableError.
+    """Bring the database and the keys to where the service can serve.
 
-    `announce` shows the first admin key. It is called just before the key becomes real, so a start that is killed there leaves no key that
-    nobody has seen: the next one makes and shows another.
+    `announce` shows the first admin key. It is called just before the key is committed, so a start
+    that is killed there leaves no key that nobody has seen: the next one makes and shows another.
+
+    Raises StartRefusedError, UnavailableError.
     """
     await wait_for_database(database, settings.database_wait)
     holder = await database.connect_apart()
@@ -64,7 +67,7 @@ async def initialise(
                 for name in await migrate(connection, load_migrations()):
                     _log.info("migration_applied", name=name)
             master_key = await _open_master_key(database, settings)
-            await _prepare(database, settings)
+            await _ensure_default_audience(database, settings)
             await rotate_all_once(database, settings, master_key, actor=ACTOR)
             admin = await _create_first_admin(database, settings, announce)
     finally:
@@ -73,7 +76,10 @@ async def initialise(
 
 
 async def apply_migrations(database: Database) -> list[str]:
-    """Apply the migrations that are missing; return their names. Raises StartRefusedError, UnavailableError."""
+    """Apply the migrations that are missing; return their names.
+
+    Raises StartRefusedError, UnavailableError.
+    """
     holder = await database.connect_apart()
     try:
         async with one_at_a_time(holder), database.connection() as connection:
@@ -83,7 +89,7 @@ async def apply_migrations(database: Database) -> list[str]:
 
 
 async def wait_for_database(database: Database, seconds: float) -> None:
-    """Wait until Postgres answers, saying so; give up after `seconds`. Raises StartRefusedError."""
+    """Wait until Postgres answers; give up after `seconds`. Raises StartRefusedError."""
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -93,13 +99,11 @@ async def wait_for_database(database: Database, seconds: float) -> None:
             if time.monotonic() >= deadline:
                 raise StartRefusedError(
                     f"the database did not answer within {seconds:g} s ({error.reason}). "
-                    "Check TOKENSVC_DATABASE_URL and that Postgres runs; TOKENSVC_DATABASE_WAIT is how long to wait"
+                    "Check TOKENSVC_DATABASE_URL and that Postgres runs; "
+                    "TOKENSVC_DATABASE_WAIT is how long to wait"
                 ) from error
-            _log.warning(
-                "waiting_for_database",
-                reason=error.reason,
-                seconds_left=round(deadline - time.monotonic()),
-            )
+            seconds_left = round(deadline - time.monotonic())
+            _log.warning("waiting_for_database", reason=error.reason, seconds_left=seconds_left)
             await asyncio.sleep(_RETRY_SECONDS)
         else:
             return
@@ -111,50 +115,45 @@ async def check_schema(database: Database) -> None:
         missing = await find_missing(connection, load_migrations())
     if missing:
         raise StartRefusedError(
-            f"the database lacks {len(missing)} migration(s), first {missing[0].name}; run: tokensvc init"
+            f"the database lacks {len(missing)} migration(s), first {missing[0].name}; "
+            "run: tokensvc init"
         )
 
 
 async def _open_master_key(database: Database, settings: Settings) -> MasterKey:
+    """Load the master key; make it first if the settings name none and no signing key needs one."""
     async with database.connection() as connection:
-        empty = not await list_signing_keys(connection)
-    from_here = settings.master_key is None and settings.master_key_file is None
-    if empty and from_here and find_configured(settings) is None:
+        has_keys = bool(await list_signing_keys(connection))
+    is_named = settings.master_key is not None or settings.master_key_file is not None
+    if not has_keys and not is_named and find_configured(settings) is None:
         create_master_key(settings.master_key_path)
         _log.info("master_key_created", path=str(settings.master_key_path))
     return await load_master_key(database, settings)
 
 
-async def _prepare(database: Database, settings: Settings) -> None:
+async def _ensure_default_audience(database: Database, settings: Settings) -> None:
     """Make the default audience if it is missing, and remember how long tokens may live."""
+    name = settings.default_audience
     async with database.transaction() as connection:
         await raise_longest_life(connection, settings.issuing_policy.token_life)
-        if settings.default_audience not in {
-            audience.name for audience in await list_audiences(connection)
-        }:
+        if name not in {audience.name for audience in await list_audiences(connection)}:
             await insert_audience(
-                connection,
-                settings,
-                settings.default_audience,
-                description="the default",
-                actor=ACTOR,
+                connection, settings, name, description="the default", actor=ACTOR
             )
 
 
 async def _create_first_admin(
     database: Database, settings: Settings, announce: Callable[[NewKey], None] | None
 ) -> NewKey | None:
-    """Make the first account with an admin key, in a database that never had an account."""
+    """Make the first account, with an admin key, in a database that has never had an account."""
     async with database.transaction() as connection:
         if await has_accounts(connection):
             return None
         account = await insert_account(connection, "admin", actor=ACTOR)
-        wish = KeyWish(
-            name="first admin", capabilities=[ADMIN], description="made by the first start"
-        )
-        admin = await insert_key(
-            connection, account.id, wish, prefix=settings.key_prefix, actor=ACTOR
-        )
+        made_by = "made by the first start"
+        wish = KeyWish(name="first admin", capabilities=[ADMIN], description=made_by)
+        prefix = settings.key_prefix
+        admin = await insert_key(connection, account.id, wish, prefix=prefix, actor=ACTOR)
         if announce is not None:
             announce(admin)
         return admin

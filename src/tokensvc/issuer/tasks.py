@@ -1,4 +1,7 @@
-"""What runs in the background of every process. The loops only tick; what they do is a function that tests call."""
+"""What runs in the background of every process.
+
+The loops here only tick; each calls a function that does its work once.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Database
 
+# Seconds between two rounds.
 ROTATION_TICK: Final = 10.0
 CLEANING_TICK: Final = 30.0
 USAGE_TICK: Final = 5.0
@@ -40,7 +44,7 @@ async def run_tasks(
     usage: UsageRecorder,
     receipts: Receipts,
 ) -> None:
-    """Run everything until cancelled."""
+    """Run the mirror and all tasks until cancelled."""
 
     async def rotate() -> None:
         await rotate_all_once(database, settings, master_key, actor="rotation")
@@ -70,5 +74,5 @@ async def _every(seconds: float, act: Callable[[], Awaitable[None]]) -> None:
             await act()
         except TokensvcError as error:
             _log.warning("background_task_failed", task=act.__name__, reason=error.reason)
-        except Exception:  # noqa: BLE001 - a fault of ours: seen in the log, tried again at the next tick
+        except Exception:  # noqa: BLE001 - a fault of ours: logged, and tried again next time
             _log.exception("background_task_failed", task=act.__name__)

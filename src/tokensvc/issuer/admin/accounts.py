@@ -19,7 +19,7 @@ _NO_CHANGES: Final = LimitChanges()
 
 
 async def create_account(database: Database, name: str, *, actor: str) -> Account:
-    """Create an account."""
+    """Create an account. Raises InvalidInputError."""
     async with database.transaction() as connection:
         return await insert_account(connection, name, actor=actor)
 
@@ -51,29 +51,25 @@ async def update_account(
     limits: LimitChanges = _NO_CHANGES,
     actor: str,
 ) -> Account:
-    """Change name and limits; what holds for its keys together. Counts go on. Raises NotFoundError, InvalidInputError."""
+    """Change the name, and the limits that hold for all its keys together.
+
+    What has been counted stays counted. Raises NotFoundError, InvalidInputError.
+    """
     async with database.transaction() as connection:
         before = await table.lock_account(connection, account_id)
+        new_name = before.name if name is None else parse_name(name)
         changed = change_limits(before.limits, limits)
         if changed.tier is None:
             changed = replace(changed, tier=DEFAULT_TIER)
-        await table.update_account(
-            connection, before.id, before.name if name is None else parse_name(name), changed
-        )
+        await table.update_account(connection, before.id, new_name, changed)
         after = await table.load_account(connection, before.id)
-        await record(
-            connection,
-            actor,
-            "account.update",
-            before.id,
-            before=_facts(before),
-            after=_facts(after),
-        )
+        detail = {"before": _facts(before), "after": _facts(after)}
+        await record(connection, actor, "account.update", before.id, **detail)
         return after
 
 
 async def resume_account(database: Database, account_id: str, *, actor: str) -> Account:
-    """End a suspension. Tokens from before stay dead."""
+    """End a suspension. Tokens from before stay revoked. Raises NotFoundError."""
     async with database.transaction() as connection:
         account = await table.lock_account(connection, account_id)
         if account.suspended_at is not None:

@@ -1,6 +1,6 @@
 """API keys: create, list, show, update, enable, rotate.
 
-What ends a key (disable, revoke, delete) is `issuer.revoking.watermarks`.
+Disabling, revoking and deleting a key are in `issuer.revoking.watermarks`.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from tokensvc.core.api_key import ApiKey, ApiKeyRecord, KeyState, ListedKey
     from tokensvc.store.pool import Connection, Database
 
-
 _LONGEST: Final = timedelta(days=36_600)
 _NO_CHANGES: Final = LimitChanges()
+_ACTIVE: Final[frozenset[KeyState]] = frozenset({"active"})
+_NOT_REVOKED: Final[frozenset[KeyState]] = frozenset({"active", "disabled", "expired"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,10 @@ class NewKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyChanges:
-    """What to change of a key; None leaves it. `life` counts from now, zero means that the key never expires."""
+    """What to change of a key; None leaves it as it is.
+
+    `life` counts from now; zero means that the key never expires.
+    """
 
     name: str | None = None
     description: str | None = None
@@ -52,7 +56,7 @@ class KeyChanges:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyWish:
-    """What a new key shall be; `life` None: it never expires."""
+    """What a new key should be. With a `life` of None it never expires."""
 
     name: str
     capabilities: Collection[str]
@@ -83,7 +87,7 @@ async def insert_key(
         name=parse_name(wish.name),
         description=parse_description(wish.description),
         capabilities=await check_granted(connection, wish.capabilities, actor=actor),
-        life=_positive(wish.life),
+        life=_check_life(wish.life),
         limits=change_limits(Limits(), wish.limits),
     )
     listed = await table.load_api_key(connection, key_id)
@@ -92,7 +96,7 @@ async def insert_key(
 
 
 async def list_keys(database: Database, account_id: str | None = None) -> list[ListedKey]:
-    """Return the keys of one account, or all, oldest first."""
+    """Return the keys of one account, or all, oldest first. Raises NotFoundError."""
     async with database.connection() as connection:
         if account_id is not None:
             await load_account(connection, account_id)
@@ -108,44 +112,28 @@ async def load_key(database: Database, key_id: str) -> ListedKey:
 async def update_key(
     database: Database, key_id: str, changes: KeyChanges, *, actor: str, revoke_tokens: bool = False
 ) -> ListedKey:
-    """Change name, description, capabilities, expiry or limits. Live tokens keep what they have, unless `revoke_tokens`."""
+    """Change what `changes` names. Live tokens keep what they say, unless `revoke_tokens`.
+
+    Raises NotFoundError, InvalidInputError, and ConflictError if the key is revoked.
+    """
     async with database.transaction() as connection:
-        before = await _lock(
-            connection, key_id, "changed", allowed={"active", "disabled", "expired"}
-        )
-        capabilities = before.capabilities
-        if changes.capabilities is not None:
-            capabilities = tuple(await check_granted(connection, changes.capabilities, actor=actor))
-        await table.update_api_key(
-            connection,
-            before.id,
-            name=before.name if changes.name is None else parse_name(changes.name),
-            description=before.description
-            if changes.description is None
-            else parse_description(changes.description),
-            capabilities=capabilities,
-            limits=change_limits(before.limits, changes.limits),
-        )
-        if changes.life is not None:
-            await table.set_expiry(connection, before.id, _positive(changes.life or None))
+        before = await _lock(connection, key_id, "changed", allowed=_NOT_REVOKED)
+        await _change(connection, before, changes, actor=actor)
         if revoke_tokens:
             await watermarks.revoke_tokens(connection, before.id, actor=actor)
         listed = await table.load_api_key(connection, before.id)
-        await record(
-            connection,
-            actor,
-            "key.update",
-            before.id,
-            before=build_facts(before),
-            after=build_facts(listed.record),
-        )
+        detail = {"before": build_facts(before), "after": build_facts(listed.record)}
+        await record(connection, actor, "key.update", before.id, **detail)
     return listed
 
 
 async def enable_key(database: Database, key_id: str, *, actor: str) -> ListedKey:
-    """Enable a disabled key. Tokens from before stay dead."""
+    """Enable a disabled key. Tokens from before stay revoked.
+
+    Raises NotFoundError, and ConflictError if the key is revoked.
+    """
     async with database.transaction() as connection:
-        key = await _lock(connection, key_id, "enabled", allowed={"active", "disabled", "expired"})
+        key = await _lock(connection, key_id, "enabled", allowed=_NOT_REVOKED)
         if key.disabled_at is not None:
             await table.enable_api_key(connection, key.id)
             await record(connection, actor, "key.enable", key.id)
@@ -155,11 +143,15 @@ async def enable_key(database: Database, key_id: str, *, actor: str) -> ListedKe
 async def rotate_key(
     database: Database, key_id: str, *, grace: timedelta, prefix: str, actor: str
 ) -> NewKey:
-    """Make a successor with the same rights; the old key ends after `grace`. Raises ConflictError if that has happened already."""
+    """Make a successor with the same rights; the old key expires after `grace`.
+
+    Raises NotFoundError, InvalidInputError, and ConflictError if the key is not active or has been
+    rotated already.
+    """
     if not timedelta() <= grace <= _LONGEST:
         raise InvalidInputError("the grace period must lie between nothing and a hundred years")
     async with database.transaction() as connection:
-        old = await _lock(connection, key_id, "rotated", allowed={"active"})
+        old = await _lock(connection, key_id, "rotated", allowed=_ACTIVE)
         if old.successor_id is not None:
             raise ConflictError(
                 f"key {old.id} has been rotated already: its successor is {old.successor_id}"
@@ -179,21 +171,39 @@ async def rotate_key(
         )
         await table.limit_life(connection, old.id, grace)
         listed = await table.load_api_key(connection, new_id)
-        await record(
-            connection,
-            actor,
-            "key.rotate",
-            old.id,
-            successor=new_id,
-            grace_seconds=int(grace.total_seconds()),
-        )
+        detail = {"successor": new_id, "grace_seconds": int(grace.total_seconds())}
+        await record(connection, actor, "key.rotate", old.id, **detail)
         await record(connection, actor, "key.create", new_id, **build_facts(listed.record))
     return NewKey(key, listed)
 
 
+async def _change(
+    connection: Connection, before: ApiKeyRecord, changes: KeyChanges, *, actor: str
+) -> None:
+    """Write the changes to the row, which must be locked."""
+    name, description, capabilities = before.name, before.description, before.capabilities
+    if changes.capabilities is not None:
+        capabilities = tuple(await check_granted(connection, changes.capabilities, actor=actor))
+    if changes.name is not None:
+        name = parse_name(changes.name)
+    if changes.description is not None:
+        description = parse_description(changes.description)
+    await table.update_api_key(
+        connection,
+        before.id,
+        name=name,
+        description=description,
+        capabilities=capabilities,
+        limits=change_limits(before.limits, changes.limits),
+    )
+    if changes.life is not None:
+        await table.set_expiry(connection, before.id, _check_life(changes.life or None))
+
+
 async def _lock(
-    connection: Connection, key_id: str, verb: str, *, allowed: set[KeyState]
+    connection: Connection, key_id: str, verb: str, *, allowed: frozenset[KeyState]
 ) -> ApiKeyRecord:
+    """Return the key, its row locked. Raises ConflictError if its state is none of `allowed`."""
     key = await table.lock_api_key(connection, key_id)
     if key.state not in allowed:
         raise ConflictError(
@@ -202,9 +212,10 @@ async def _lock(
     return key.record
 
 
-def _positive(life: timedelta | None) -> timedelta | None:
+def _check_life(life: timedelta | None) -> timedelta | None:
     if life is not None and not timedelta() < life <= _LONGEST:
         raise InvalidInputError(
-            "a key must live for at least one second, and for a hundred years at most, or have no end at all"
+            "a key must live for at least one second, and for a hundred years at most, "
+            "or have no end at all"
         )
     return life

@@ -30,7 +30,11 @@ async def add_audience(
     alg: str = DEFAULT_ALGORITHM,
     actor: str,
 ) -> Audience:
-    """Add an audience; `token_life` None means the default of the settings. `alg`: one of `core.jwks.ALGORITHMS`."""
+    """Add an audience.
+
+    `token_life`: None means the default of the settings. `alg`: one of `core.jwks.ALGORITHMS`.
+    Raises ConflictError, InvalidInputError.
+    """
     async with database.transaction() as connection:
         return await insert_audience(
             connection,
@@ -58,7 +62,7 @@ async def insert_audience(
     audience = await table.insert_audience(
         connection, parse_audience(name), parse_description(description), token_life, alg
     )
-    await _changed(connection, settings, audience, "audience.add", actor)
+    await _note_change(connection, settings, audience, "audience.add", actor)
     return audience
 
 
@@ -78,19 +82,26 @@ async def update_audience(
     alg: str | None = None,
     actor: str,
 ) -> Audience:
-    """Change an audience; None leaves a value, a `token_life` of zero goes back to the default of the settings."""
+    """Change an audience; None leaves a value as it is.
+
+    A `token_life` of zero goes back to the default of the settings. Raises NotFoundError,
+    InvalidInputError.
+    """
     async with database.transaction() as connection:
         before = await table.load_audience(connection, name)
         life = before.token_life if token_life is None else (token_life or None)
         _check_life(settings, life)
         text = before.description if description is None else parse_description(description)
         audience = await table.update_audience(connection, name, text, life, alg or before.alg)
-        await _changed(connection, settings, audience, "audience.update", actor)
+        await _note_change(connection, settings, audience, "audience.update", actor)
         return audience
 
 
 async def remove_audience(database: Database, settings: Settings, name: str, *, actor: str) -> None:
-    """Remove an audience. Its live tokens stay good until they expire. Raises NotFoundError, ConflictError for the default one."""
+    """Remove an audience. Its live tokens stay good until they expire.
+
+    Raises NotFoundError, and ConflictError for the default audience.
+    """
     if name == settings.default_audience:
         raise ConflictError(
             f"{name!r} is the default audience; set TOKENSVC_DEFAULT_AUDIENCE to another one first"
@@ -102,27 +113,20 @@ async def remove_audience(database: Database, settings: Settings, name: str, *, 
 
 
 def _check_life(settings: Settings, token_life: timedelta | None) -> None:
-    if (
-        token_life is not None
-        and not timedelta() < token_life <= settings.issuing_policy.max_token_life
-    ):
+    longest = settings.issuing_policy.max_token_life
+    if token_life is not None and not timedelta() < token_life <= longest:
         raise InvalidInputError(
-            f"the token life must be between 1 s and TOKENSVC_MAX_TOKEN_TTL ({settings.max_token_ttl} s)"
+            "the token life must be between 1 s and TOKENSVC_MAX_TOKEN_TTL "
+            f"({settings.max_token_ttl} s)"
         )
 
 
-async def _changed(
+async def _note_change(
     connection: Connection, settings: Settings, audience: Audience, action: str, actor: str
 ) -> None:
+    """Write what goes with every change: how long tokens may live, the head, the audit row."""
     await raise_longest_life(connection, longest_life(audience, settings.issuing_policy))
     await bump_head(connection, "audience")
     life = None if audience.token_life is None else int(audience.token_life.total_seconds())
-    await record(
-        connection,
-        actor,
-        action,
-        audience.name,
-        description=audience.description,
-        token_life=life,
-        alg=audience.alg,
-    )
+    detail = {"description": audience.description, "token_life": life, "alg": audience.alg}
+    await record(connection, actor, action, audience.name, **detail)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.account import parse_description
 from tokensvc.core.capability import parse_capability
@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from tokensvc.core.capability import Capability
     from tokensvc.store.pool import Connection, Database
 
-_ALIKE = 0.85
+# From this likeness on (0 to 1), a new name looks like a slip of a known one.
+_ALIKE: Final = 0.85
 
 
 async def add_capability(
     database: Database, name: str, description: str, *, actor: str
 ) -> Capability:
-    """Add a capability. Raises ConflictError if it exists."""
+    """Add a capability. Raises ConflictError if it exists, InvalidInputError."""
     async with database.transaction() as connection:
         capability = await table.insert_capability(
             connection, parse_capability(name), parse_description(description)
@@ -42,13 +43,13 @@ async def list_capabilities(database: Database) -> list[Capability]:
 async def remove_capability(database: Database, name: str, *, actor: str) -> None:
     """Remove a capability that no usable key holds. Raises ConflictError, NotFoundError."""
     async with database.transaction() as connection:
-        await table.delete_capability(
-            connection, name
-        )  # first: holds the row against keys being made with it
+        # First: it locks the row, so that no key is made with this capability meanwhile.
+        await table.delete_capability(connection, name)
         holders = await count_with_capability(connection, name)
         if holders:
             raise ConflictError(
-                f"the capability {name!r} is held by {holders} key(s); take it from them first (tokensvc key update)"
+                f"the capability {name!r} is held by {holders} key(s); "
+                "take it from them first (tokensvc key update)"
             )
         await record(connection, actor, "capability.remove", name)
 
@@ -56,27 +57,27 @@ async def remove_capability(database: Database, name: str, *, actor: str) -> Non
 async def check_granted(
     connection: Connection, names: Collection[str], *, actor: str
 ) -> frozenset[str]:
-    """Return the capabilities of a key, adding names that are new.
+    """Return what a key is granted; names that are new are added.
 
-    A name that looks like a slip of a known one is refused: it would make a key that quietly lacks what was meant.
-    Raises InvalidInputError.
+    A new name that looks like a slip of a known one is refused: it would make a key that lacks what
+    was meant, and nobody would see it. Raises InvalidInputError.
     """
     wanted = frozenset(parse_capability(name) for name in names)
     if not wanted:
         raise InvalidInputError("a key needs at least one capability")
     unknown = sorted(wanted - await table.lock_known(connection, wanted))
-    known = (
-        [capability.name for capability in await table.list_capabilities(connection)]
-        if unknown
-        else []
-    )
-    for name in (
-        name for name in unknown if name not in known
-    ):  # one that another process has just added is fine
+    if not unknown:
+        return wanted
+    # Read again: another process may have added one of them a moment ago, and then it is fine.
+    known = [capability.name for capability in await table.list_capabilities(connection)]
+    for name in unknown:
+        if name in known:
+            continue
         alike = difflib.get_close_matches(name, known, n=1, cutoff=_ALIKE)
         if alike:
             raise InvalidInputError(
-                f"there is no capability {name!r}: did you mean {alike[0]!r}? If not: tokensvc capability add {name}"
+                f"there is no capability {name!r}: did you mean {alike[0]!r}? "
+                f"If not: tokensvc capability add {name}"
             )
         if await table.insert_missing_capability(connection, name):
             await record(connection, actor, "capability.add", name, description="")

@@ -1,4 +1,7 @@
-"""Tiers: add, list, update, remove. A change holds from the next exchange on, and what has been counted stays counted."""
+"""Tiers: add, list, update, remove.
+
+A change holds from the next exchange on, and what has been counted stays counted.
+"""
 
 from __future__ import annotations
 
@@ -33,33 +36,26 @@ async def add_tier(
     account_per_day: int | None = None,
     actor: str,
 ) -> Tier:
-    """Add a tier; an account may do ten times what a key may, unless told otherwise. Raises ConflictError, InvalidInputError."""
+    """Add a tier. Limits of an account that are None are ten times those of a key.
+
+    Raises ConflictError, InvalidInputError.
+    """
+    if account_per_minute is None:
+        account_per_minute = min(MAX_LIMIT, ACCOUNT_FACTOR * key_per_minute)
+    if account_per_day is None:
+        account_per_day = min(MAX_LIMIT, ACCOUNT_FACTOR * key_per_day)
     limits = TierLimits(
         check_limit(key_per_minute),
         check_limit(key_per_day),
-        check_limit(
-            min(MAX_LIMIT, ACCOUNT_FACTOR * key_per_minute)
-            if account_per_minute is None
-            else account_per_minute
-        ),
-        check_limit(
-            min(MAX_LIMIT, ACCOUNT_FACTOR * key_per_day)
-            if account_per_day is None
-            else account_per_day
-        ),
+        check_limit(account_per_minute),
+        check_limit(account_per_day),
     )
     async with database.transaction() as connection:
         tier = await table.insert_tier(
             connection, parse_tier_name(name), parse_description(description), limits
         )
-        await record(
-            connection,
-            actor,
-            "tier.add",
-            tier.name,
-            description=tier.description,
-            **limits._asdict(),
-        )
+        detail = {"description": tier.description, **limits._asdict()}
+        await record(connection, actor, "tier.add", tier.name, **detail)
         return tier
 
 
@@ -77,7 +73,10 @@ async def update_tier(
     actor: str,
     **limits: int | None,
 ) -> Tier:
-    """Change a tier; what is None stays. `limits`: fields of TierLimits. Raises NotFoundError, InvalidInputError."""
+    """Change a tier; what is None stays as it is. `limits`: fields of TierLimits.
+
+    Raises NotFoundError, InvalidInputError.
+    """
     async with database.transaction() as connection:
         before = await table.lock_tier(connection, name)
         changes = {
@@ -87,14 +86,8 @@ async def update_tier(
         tier = await table.update_tier(
             connection, before.name, text, before.limits._replace(**changes)
         )
-        await record(
-            connection,
-            actor,
-            "tier.update",
-            tier.name,
-            before=before.limits._asdict(),
-            after=tier.limits._asdict(),
-        )
+        detail = {"before": before.limits._asdict(), "after": tier.limits._asdict()}
+        await record(connection, actor, "tier.update", tier.name, **detail)
         return tier
 
 

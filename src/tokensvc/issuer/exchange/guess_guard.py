@@ -1,11 +1,12 @@
-"""Slowing down whoever tries keys that do not exist.
+"""Slowing down clients that try keys which do not exist.
 
-155 random bits cannot be guessed; what a flood of guesses costs is time, Postgres's and ours. So a network (/24 or /48) that has asked for
-too many unknown keys within a minute gets 429 without Postgres being asked, and gets it late: who waits for answers cannot ask often. Keys
-that this process has seen to exist pass all the same, so honest clients behind the same address or proxy do not suffer. Nothing is decided
-here about a key, only that it is not asked about now.
+155 random bits cannot be guessed. What a flood of guesses costs is time, Postgres's and ours. So a
+network (/24 or /48) that has tried too many unknown keys within a minute gets 429 without a look
+into Postgres, and it gets the answer late: a client that waits for answers cannot ask often. Keys
+that this process has seen to exist pass all the same, so honest clients behind the same address or
+proxy do not suffer. Nothing is decided about a key here, only that Postgres is not asked now.
 
-Each process counts by itself, in bounded memory. Keys that fail their checksum never come this far.
+Each process counts by itself, in bounded memory. Keys with a wrong checksum never come this far.
 """
 
 from __future__ import annotations
@@ -20,20 +21,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MINUTE: Final = 60
-_MOST_NETWORKS: Final = 20_000
-_MOST_KNOWN: Final = 50_000
-_MOST_HELD: Final = 2000
 _TICK: Final = 0.005
 
 
 class GuessGuard:
-    """Counts unknown keys per network; `allowed` of them a minute, then refusals come after `pause`. `clock`: monotonic. Seconds."""
+    """Counts unknown keys per network: `allowed` of them pass in a minute, then it refuses.
+
+    A refusal comes after `pause` seconds; at most `most_held` callers wait for one at a time, more
+    are refused at once. The memory holds `most_networks` networks and twice `most_known` keys.
+    `clock`: monotonic, in seconds.
+    """
 
     def __init__(
-        self, *, allowed: int, pause: float = 1.0, clock: Callable[[], float] = time.monotonic
+        self,
+        *,
+        allowed: int,
+        pause: float = 1.0,
+        most_held: int = 2000,
+        most_networks: int = 20_000,
+        most_known: int = 50_000,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._allowed = allowed
         self._pause = pause
+        self._most_held = most_held
+        self._most_networks = most_networks
+        self._most_known = most_known
         self._held = 0
         self._clock = clock
         self._minute = 0
@@ -42,8 +55,12 @@ class GuessGuard:
         self._known_before: set[bytes] = set()
 
     async def check(self, digest: bytes, network: str) -> None:
-        """Raise RateLimitedError, after a while, if `network` has tried too many unknown keys and this one is not known to exist."""
-        if self._unknown.get(network, 0) < self._allowed or self._is_known(digest):
+        """Check that Postgres may be asked about this key now.
+
+        Raises RateLimitedError, late, if `network` has tried too many unknown keys and this key is
+        not known to exist.
+        """
+        if self._unknown.get(network, 0) < self._allowed or self.knows(digest):
             return
         now = self._clock()
         if int(now) // _MINUTE != self._minute:
@@ -58,8 +75,8 @@ class GuessGuard:
         )
 
     async def _hold(self, now: float) -> None:
-        """Keep a guesser waiting; those that are answered in the same tick are answered together, which costs less."""
-        if self._held >= _MOST_HELD:
+        """Keep a guesser waiting, until the end of a tick: answers that come together cost less."""
+        if self._held >= self._most_held:
             return
         self._held += 1
         try:
@@ -70,16 +87,20 @@ class GuessGuard:
     def note_unknown(self, network: str) -> None:
         """Count one key that does not exist."""
         minute = int(self._clock()) // _MINUTE
-        if minute != self._minute or len(self._unknown) >= _MOST_NETWORKS:
+        if minute != self._minute or len(self._unknown) >= self._most_networks:
             self._minute, self._unknown = minute, {}
         self._unknown[network] = self._unknown.get(network, 0) + 1
 
     def note_known(self, digest: bytes) -> None:
-        """Remember a key that exists; in two generations, the elder of which is forgotten when the younger one is full."""
+        """Remember a key that exists.
+
+        There are two generations; when the younger one is full, the elder one is forgotten.
+        """
         if digest not in self._known:
-            if len(self._known) >= _MOST_KNOWN:
+            if len(self._known) >= self._most_known:
                 self._known_before, self._known = self._known, set()
             self._known.add(digest)
 
-    def _is_known(self, digest: bytes) -> bool:
+    def knows(self, digest: bytes) -> bool:
+        """Tell whether this key is remembered to exist."""
         return digest in self._known or digest in self._known_before

@@ -1,10 +1,11 @@
-"""The ledger: every exchange is put to Postgres, in batches, and nothing is decided from a cache.
+"""The ledger: Postgres decides every exchange, many in one batch, and no cache decides any.
 
-Group commit without a timer: while one batch is under way, requests gather; when it is back, all that have gathered are the next one. So
-an idle service adds no wait, and a busy one asks once for many.
+This is group commit without a timer: while one batch is under way, requests gather; when its answer
+is there, all that have gathered are the next batch. So an idle service adds no wait, and a busy one
+asks once for many requests.
 
-A request whose client has gone is left out of the next batch; if its batch is under way it is counted and forgotten. A batch that fails
-fails its own requests, and the next one is asked as if nothing had been.
+A request whose client has gone is left out of the next batch; if its batch is under way already, it
+is counted and its answer is dropped. A batch that fails fails its own requests only.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class _Waiter(NamedTuple):
 
 
 class Ledger:
-    """Gathers requests into batches; `most_waiting` of them may wait, more are turned away at once."""
+    """Gathers requests into batches; `most_waiting` of them may wait, more are refused at once."""
 
     def __init__(self, database: Database, *, most_waiting: int) -> None:
         self._connection = LedgerConnection(database)
@@ -51,10 +52,11 @@ class Ledger:
         self._work: asyncio.Task[None] | None = None
 
     async def judge(self, question: Question, act: Callable[[Decision | None], _T]) -> _T:
-        """Return, or raise, what `act` makes of the decision on one request; None stands for no such key. Raises UnavailableError.
+        """Return, or raise, what `act` makes of the decision on one request.
 
-        `act` is called for all requests of a batch one right after another: what it does is done much faster like that, with everything
-        that it needs still in the processor's cache. It must not wait.
+        `act` gets None if there is no such key. It is called for all requests of a batch right
+        after each other, and it must not wait: this is much faster, because all that it needs is
+        still in the processor's cache. Raises UnavailableError.
         """
         if len(self._waiting) >= self._most_waiting:
             raise UnavailableError("too many requests are waiting; try again", reason="ledger_full")
@@ -64,8 +66,13 @@ class Ledger:
             self._work = asyncio.create_task(self._ask_until_nobody_waits())
         return await future
 
+    @property
+    def waiting(self) -> int:
+        """How many requests are in no batch yet."""
+        return len(self._waiting)
+
     async def close(self) -> None:
-        """Stop; whoever still waits is told to try elsewhere."""
+        """Stop. Requests that still wait get UnavailableError."""
         if self._work is not None:
             self._work.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -89,7 +96,7 @@ class Ledger:
         batch: list[_Waiter] = []
         while self._waiting and len(batch) < MAX_BATCH:
             waiter = self._waiting.popleft()
-            if not waiter.future.done():  # its client has gone
+            if not waiter.future.done():  # it is done already if its client has gone
                 batch.append(waiter)
         return batch
 
@@ -101,20 +108,19 @@ class Ledger:
         except TokensvcError as error:
             _log.warning("batch_failed", requests=len(batch), reason=error.reason)
             _fail(batch, error)
-        except Exception as error:  # noqa: BLE001 - a fault of ours: seen in the log, and the next batch is asked all the same
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not end the ledger
             _log.exception("batch_failed", requests=len(batch))
             if len(batch) == 1:
                 _fail(batch, error)
                 return
-            for half in (
-                batch[: len(batch) // 2],
-                batch[len(batch) // 2 :],
-            ):  # what one of them asks for must not harm the others
-                await self._ask(half)
+            # One request may have caused it, and must not harm the others: ask in two halves.
+            middle = len(batch) // 2
+            await self._ask(batch[:middle])
+            await self._ask(batch[middle:])
         else:
             BATCH_SIZE.observe(len(batch))
             BATCH_SECONDS.observe(time.perf_counter() - started)
-            # not at once: first the next batch goes to Postgres, which works on it meanwhile
+            # Not at once: first the next batch goes to Postgres, which works on it meanwhile.
             asyncio.get_running_loop().call_soon(_act, batch, hand_out(asked, verdicts, admitted))
 
 
@@ -124,20 +130,23 @@ def _act(batch: Sequence[_Waiter], decisions: Sequence[Decision | None]) -> None
             continue
         try:
             result = waiter.act(decision)
-        except Exception as error:  # noqa: BLE001 - it belongs to whoever waits
+        except Exception as error:  # noqa: BLE001 - it is raised where the request waits
             waiter.future.set_exception(error)
         else:
             waiter.future.set_result(result)
 
 
 def _fail(batch: Sequence[_Waiter], error: Exception) -> None:
-    """Fail every request of a batch with an error of its own, since each gets its own traceback."""
+    """Fail every request of a batch, each with an error object of its own.
+
+    Each is raised somewhere else, and gets a traceback of its own there.
+    """
     for waiter in batch:
         if not waiter.future.done():
-            waiter.future.set_exception(_again(error))
+            waiter.future.set_exception(_copy(error))
 
 
-def _again(error: Exception) -> Exception:
+def _copy(error: Exception) -> Exception:
     if isinstance(error, UnavailableError):
         return UnavailableError(error.message, reason=error.reason, retry_after=error.retry_after)
     failure = RuntimeError("the batch failed")

@@ -1,4 +1,7 @@
-"""Usage is written in batches, some seconds late, outside the exchange; what cannot be written now is kept for the next time."""
+"""Usage of the keys: counted in memory, and written in batches some seconds later.
+
+What cannot be written now is kept for the next time.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +23,8 @@ if TYPE_CHECKING:
     from tokensvc.core.usage import HourOfUse, LastUse
     from tokensvc.store.pool import Connection, Database
 
-MOST_WAITING: Final = 200_000
-_AT_ONCE: Final = 200
+_MOST_WAITING: Final = 200_000
+_WRITTEN_AT_ONCE: Final = 200
 _DELETED_AT_ONCE: Final = 5000
 
 _K = TypeVar("_K", bound=Any)
@@ -35,7 +38,7 @@ class UsageRecorder:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._usage = Usage(MOST_WAITING)
+        self._usage = Usage(_MOST_WAITING)
 
     def add(self, key_id: str, outcome: str, at: datetime) -> None:
         """Count an exchange that was refused."""
@@ -46,8 +49,11 @@ class UsageRecorder:
         self._usage.add_issued(key_id, use)
 
     async def flush_once(self) -> None:
-        """Write what has been counted. Raises UnavailableError, and then it is written the next time."""
-        usage, self._usage = self._usage, Usage(MOST_WAITING)
+        """Write what has been counted.
+
+        Raises UnavailableError, and then it is written the next time.
+        """
+        usage, self._usage = self._usage, Usage(_MOST_WAITING)
         USAGE_DROPPED.inc(usage.dropped)
         USAGE_WAITING.set(len(usage.sums))
         usage.dropped = 0
@@ -63,16 +69,16 @@ class UsageRecorder:
         items: dict[_K, _V],
         write: Callable[[Connection, list[tuple[_K, _V]]], Awaitable[None]],
     ) -> None:
-        waiting = sorted(items.items())  # two processes that write at once cannot deadlock
-        for start in range(0, len(waiting), _AT_ONCE):
-            batch = waiting[start : start + _AT_ONCE]
+        # Sorted, so that two processes which write at once cannot deadlock.
+        waiting = sorted(items.items())
+        for start in range(0, len(waiting), _WRITTEN_AT_ONCE):
+            batch = waiting[start : start + _WRITTEN_AT_ONCE]
             try:
                 async with self._database.transaction() as connection:
                     await write(connection, batch)
             except (OutcomeUnknownError, asyncio.CancelledError):
-                _forget(
-                    items, batch
-                )  # it may have been written: a hole in a statistic is better than counting twice
+                # It may have been written: a gap in the statistics is better than counting twice.
+                _forget(items, batch)
                 raise
             _forget(items, batch)
 
@@ -87,7 +93,10 @@ class UsageRecorder:
 async def list_usage(
     database: Database, key_id: str, *, since: timedelta
 ) -> tuple[list[HourOfUse], LastUse | None, datetime]:
-    """Return the hours of a key in the last `since`, oldest first, its last use, and Postgres's clock. Raises NotFoundError."""
+    """Return what is known of a key's use: (hours, last use, Postgres's clock).
+
+    `hours`: those of the last `since`, oldest first. Raises NotFoundError.
+    """
     async with database.connection() as connection:
         key = await load_api_key(connection, key_id)
         return (
@@ -97,14 +106,19 @@ async def list_usage(
         )
 
 
-async def clean_usage_once(database: Database, now: datetime, *, keep: timedelta) -> int:
-    """Forget hours that ended longer ago than `keep`; return how many sums."""
+async def clean_usage_once(
+    database: Database, now: datetime, *, keep: timedelta, at_once: int = _DELETED_AT_ONCE
+) -> int:
+    """Delete the hours that ended longer ago than `keep`, `at_once` by `at_once`.
+
+    Returns how many sums were deleted. Raises UnavailableError.
+    """
     total = 0
     while True:
         async with database.connection() as connection:
-            deleted = await table.delete_usage(connection, now - keep, _DELETED_AT_ONCE)
+            deleted = await table.delete_usage(connection, now - keep, at_once)
         total += deleted
-        if deleted < _DELETED_AT_ONCE:
+        if deleted < at_once:
             break
     if total:
         _log.info("usage_cleaned", sums=total)

@@ -37,7 +37,7 @@ _log = structlog.get_logger(__name__)
 
 
 class DenylistCopy:
-    """The revocations in force, in order, and whoever waits for new ones."""
+    """The revocations in force, in order, and those who wait for new ones."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
@@ -46,6 +46,7 @@ class DenylistCopy:
         self._acknowledged: list[RevocationRecord] = []
         self._changed = asyncio.Event()
         self.is_released = False
+        self.waiting = 0  # so many callers wait for a change
         self.log = DenylistLog()
         self.created_at: dict[Position, datetime] = {}  # of the latest revocations
 
@@ -53,14 +54,17 @@ class DenylistCopy:
         """Return when the denylist has changed, `release` was called, or after `seconds`."""
         if self.is_released:
             return
+        self.waiting += 1
         try:
             async with asyncio.timeout(seconds):
                 await self._changed.wait()
         except TimeoutError:
             pass
+        finally:
+            self.waiting -= 1
 
     def release(self) -> None:
-        """Let everybody go who waits for a change, now and later: the process is draining."""
+        """End all waits for a change, now and later: the process is draining."""
         self.is_released = True
         self._changed.set()
 
@@ -70,7 +74,7 @@ class DenylistCopy:
         self._changed = asyncio.Event()
 
     def remember(self, records: Iterable[RevocationRecord]) -> None:
-        """Note what this process has acknowledged: it is known even if Postgres loses it at once."""
+        """Note what this process has acknowledged, in case Postgres loses it at once."""
         self._acknowledged += records
 
     @property
@@ -87,7 +91,7 @@ class DenylistCopy:
     ) -> list[RevocationRecord] | None:
         """Return what came after the head that is held.
 
-        None if the table has lost what is held here, or what was acknowledged.
+        None means that the table has lost what is held here, or what was acknowledged.
         """
         soon = now.timestamp() + _DELETED_EARLY_SECONDS
         known = [] if self.log.head is None else [(self.log.head, self.log.is_head_in_force(soon))]

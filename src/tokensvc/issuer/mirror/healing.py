@@ -21,7 +21,7 @@ from tokensvc.core.errors import NotFoundError
 from tokensvc.core.keyring import LEEWAY
 from tokensvc.issuer.audit import record
 from tokensvc.issuer.metrics import DENYLIST_HEALED
-from tokensvc.issuer.signing.rotation import revoke_signing_key_now
+from tokensvc.issuer.signing.emergency import revoke_signing_key_now
 from tokensvc.store import account, api_key
 from tokensvc.store.audit_event import has_event_since
 from tokensvc.store.denylist import append_revocation, list_of, lock_healing
@@ -112,7 +112,7 @@ async def _heal_some(database: Database, remembered: Sequence[RevocationRecord])
 
 
 async def _end_again(connection: Connection, lost: RevocationRecord) -> datetime | None:
-    """End a key or account as it was ended before; return the watermark, None if there is none."""
+    """End a key or account as it was ended before; return the watermark, None if it needs none."""
     if lost.watermark is None:
         return None
     is_account, value = lost.revocation.kind == "account", lost.revocation.value

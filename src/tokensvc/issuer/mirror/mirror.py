@@ -40,13 +40,25 @@ _log = structlog.get_logger(__name__)
 
 
 class Mirror:
-    """Keeps the copies fresh: polls the heads, listens for wake-ups, reads what has changed."""
+    """Keeps the copies fresh: polls the heads, listens for wake-ups, reads what has changed.
 
-    def __init__(self, database: Database, settings: Settings, master_key: MasterKey) -> None:
+    It polls every `poll_seconds`. While somebody else holds `refreshing`, the copies stay as they
+    are.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        master_key: MasterKey,
+        *,
+        poll_seconds: float = POLL_SECONDS,
+    ) -> None:
         self._database = database
+        self._poll_seconds = poll_seconds
         self._heads: dict[Topic, Position] = {}
-        self._refreshing = asyncio.Lock()
         self._wake = asyncio.Event()
+        self.refreshing = asyncio.Lock()
         self.confirmation = Confirmation()
         self.signers = Signers(settings, master_key, self.confirmation)
         self.denylist = DenylistCopy(database, settings)
@@ -62,10 +74,10 @@ class Mirror:
                 except TokensvcError as error:
                     age = round(self.confirmation.age_seconds, 1)
                     _log.warning("mirror_not_refreshed", reason=error.reason, age_seconds=age)
-                except Exception:  # noqa: BLE001 - a fault of ours must not stop the loop; the age of the copies shows it
+                except Exception:  # noqa: BLE001 - a fault of ours; the age of the copies shows it
                     _log.exception("mirror_not_refreshed")
                 try:
-                    async with asyncio.timeout(POLL_SECONDS):
+                    async with asyncio.timeout(self._poll_seconds):
                         await self._wake.wait()
                 except TimeoutError:
                     pass
@@ -75,16 +87,16 @@ class Mirror:
 
         Raises UnavailableError, and then the copies are as old as before.
         """
-        async with self._refreshing:
+        async with self.refreshing:
             await self._refresh()
 
     async def refresh_for_a_miss(self) -> None:
-        """As `refresh_once`, for a caller who misses something that may be new.
+        """As `refresh_once`, for a caller that misses something which may be new.
 
-        All callers who miss something at the same time share one refresh.
+        All callers that miss something at the same time share one refresh.
         """
         missed_on = time.monotonic()
-        async with self._refreshing:
+        async with self.refreshing:
             if self.confirmation.on < missed_on:
                 await self._refresh()
 
@@ -111,7 +123,7 @@ class Mirror:
                 acknowledged, self.signers.master_key
             )
             self._wake.set()  # healing may have changed the signing keys
-        # Nothing waits from here on: who waits for a change is woken in the moment of the change.
+        # No await from here on: followers see either nothing of a change or all of it.
         heads["denylist"] = self.denylist.take(
             records, heads["denylist"], from_the_start=has_lost, read_back=len(acknowledged)
         )
@@ -124,7 +136,7 @@ class Mirror:
             self.denylist.announce()
 
     async def _listen(self) -> None:
-        """Be woken by NOTIFY, for ever. Whatever goes wrong here costs half a second at most."""
+        """Be woken by NOTIFY. If the listener fails, changes are seen by the next poll."""
         while True:
             try:
                 await listen(self._database, self._wake.set)

@@ -1,4 +1,7 @@
-"""The feed: signed pages of the denylist, each signed once and shared by all followers that ask for the same."""
+"""The feed: signed pages of the denylist.
+
+A page is signed once and shared by all followers that ask for the same within a moment.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,12 @@ if TYPE_CHECKING:
     from tokensvc.issuer.mirror.mirror import Mirror
     from tokensvc.settings import Settings
 
-_SHARED_SECONDS: Final = 0.25  # how long a signed page is handed to further followers
+# How long a signed page is given to further followers.
+_SHARED_SECONDS: Final = 0.25
 
 
 class Feed:
-    """Cuts pages out of the mirror, waits for news, signs."""
+    """Cuts pages out of this process's copy of the denylist, waits for news, signs."""
 
     def __init__(self, mirror: Mirror, settings: Settings) -> None:
         self._mirror = mirror
@@ -30,19 +34,20 @@ class Feed:
         self._signed: dict[tuple[Position | None, Position], tuple[float, str]] = {}
 
     async def next_page(self, after: Position | None, *, wait: float) -> str:
-        """Return the signed page after `after`. If there is no news, wait up to `wait` seconds for some.
+        """Return the signed page after `after`, a compact JWS.
 
-        Raises UnavailableError if the copy is too old to prove anything.
+        If there is no news, wait up to `wait` seconds for some. Raises UnavailableError if the copy
+        is too old to prove anything.
         """
+        denylist = self._mirror.denylist
         deadline = time.monotonic() + wait
-        # Woken is not the same as changed: whoever came between the change and the call has seen it already, and waits on.
-        while (
-            after is not None
-            and after == self._mirror.denylist.log.head
-            and not self._mirror.denylist.is_released
-            and time.monotonic() < deadline
-        ):
-            await self._mirror.denylist.wait_for_change(deadline - time.monotonic())
+        # A follower may be woken by a change that it has seen already, if it came between the
+        # change and the call. It waits on.
+        while after is not None and after == denylist.log.head and not denylist.is_released:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            await denylist.wait_for_change(left)
         return self._sign(after)
 
     def _sign(self, after: Position | None) -> str:
@@ -56,23 +61,22 @@ class Feed:
         if text is not None:
             return text
         full, revocations = mirror.denylist.log.cut(after)
-        place = (None if full else after, head)
-        if (
-            full and after is not None
-        ):  # a cursor that is not known here gets what everybody gets who has none
-            text = self._find_signed(None, head, now)
+        if full and after is not None:
+            # A cursor that is not known here gets the snapshot that a follower without one gets.
+            after = None
+            text = self._find_signed(after, head, now)
             if text is not None:
                 return text
-        text = self._build(place[0], head, revocations)
+        text = self._build(after, head, revocations)
         self._signed = {
-            at: kept for at, kept in self._signed.items() if now - kept[0] < _SHARED_SECONDS
+            asked: signed for asked, signed in self._signed.items() if _is_shared(signed[0], now)
         }
-        self._signed[place] = (now, text)
+        self._signed[after, head] = (now, text)
         return text
 
     def _find_signed(self, after: Position | None, head: Position, now: float) -> str | None:
-        signed_on, text = self._signed.get((after, head), (now - _SHARED_SECONDS, ""))
-        return text if now - signed_on < _SHARED_SECONDS else None
+        signed = self._signed.get((after, head))
+        return signed[1] if signed is not None and _is_shared(signed[0], now) else None
 
     def _build(
         self, after: Position | None, head: Position, revocations: tuple[Revocation, ...]
@@ -89,3 +93,8 @@ class Feed:
         )
         key = self._mirror.signers.find(DEFAULT_ALGORITHM, self._mirror.confirmation.now)
         return sign_jws(build_page_payload(page), typ=DENYLIST_PAGE[0], key=key)
+
+
+def _is_shared(signed_on: float, now: float) -> bool:
+    """Tell whether a page that was signed then is still given to others."""
+    return now - signed_on < _SHARED_SECONDS

@@ -1,7 +1,8 @@
-"""Receipts: a follower's next question says what it has applied, so nobody needs to be asked.
+"""Receipts: the position in a follower's next request says what the follower has applied.
 
-They gather in memory and are written in batches: at once when somebody has come further, every few seconds when it only lives. A name is
-what a follower calls itself; where followers authenticate it begins with their key id, and nobody else can take it.
+They gather in memory and are written in batches: soon if a follower has come further, every few
+seconds if it is only alive. A follower chooses its name; where followers authenticate, the name
+begins with their key id, so that nobody else can take it.
 """
 
 from __future__ import annotations
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from tokensvc.issuer.mirror.mirror import Mirror
     from tokensvc.store.pool import Database
 
-MOST_NAMES: Final = 10_000  # strangers choose names
-_ALIVE_AGAIN: Final = 10.0
 _FORGET_AFTER: Final = timedelta(hours=1)
 
 _log = structlog.get_logger(__name__)
@@ -38,71 +37,83 @@ class _Heard(NamedTuple):
 
 
 class Receipts:
-    """What this process has heard of followers."""
+    """What this process has heard of followers.
 
-    def __init__(self, database: Database, mirror: Mirror) -> None:
+    Strangers choose names, so it remembers `most_names` of them and forgets the most silent one for
+    a new one. A follower that is only alive is written again after `alive_again` seconds.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        mirror: Mirror,
+        *,
+        most_names: int = 10_000,
+        alive_again: float = 10.0,
+    ) -> None:
         self._database = database
         self._mirror = mirror
+        self._most_names = most_names
+        self._alive_again = alive_again
         self._heard: OrderedDict[str, _Heard] = OrderedDict()
         self._news: set[str] = set()
 
     def note(self, name: str, position: Position, *, authenticated: bool) -> None:
-        """Note that a follower stands at `position`; one that this process does not know proves nothing, and is passed over."""
-        before = self._heard.get(name)
+        """Note that a follower stands at `position`.
+
+        A position that this process does not know proves nothing, and is passed over.
+        """
         if not self._mirror.denylist.log.knows(position):
             return
-        if before is None and len(self._heard) >= MOST_NAMES:
-            self._heard.popitem(last=False)  # who has been silent for longest
-        now = time.monotonic()
-        if before is None or before.position != position:
+        before = self._heard.get(name)
+        now = written_on = time.monotonic()
+        if before is None:
             self._news.add(name)
-            created_at = self._mirror.denylist.created_at.get(position)
-            if created_at is not None and before is not None:
-                PROPAGATION_SECONDS.observe(
-                    max(0.0, (self._mirror.confirmation.now - created_at).total_seconds())
-                )
-        elif now - before.written_on >= _ALIVE_AGAIN:
+            if len(self._heard) >= self._most_names:
+                self._heard.popitem(last=False)  # the one that has been silent for longest
+        elif before.position != position:
             self._news.add(name)
-        self._heard[name] = _Heard(
-            position,
-            authenticated,
-            now,
-            now if name in self._news else before.written_on if before else now,
-        )
+            self._observe_propagation(position)
+        elif now - before.written_on >= self._alive_again:
+            self._news.add(name)
+        elif name not in self._news:
+            written_on = before.written_on
+        self._heard[name] = _Heard(position, authenticated, now, written_on)
         self._heard.move_to_end(name)
+
+    def _observe_propagation(self, position: Position) -> None:
+        created_at = self._mirror.denylist.created_at.get(position)
+        if created_at is not None:
+            seconds = (self._mirror.confirmation.now - created_at).total_seconds()
+            PROPAGATION_SECONDS.observe(max(0.0, seconds))
 
     async def flush_once(self) -> None:
         """Write what is new. Raises UnavailableError, and then it is written the next time."""
         if not self._news:
             return
+        # Sorted, so that two processes which write at once cannot deadlock.
         names, self._news = sorted(self._news), set()
         now = time.monotonic()
         heard = [(name, self._heard[name]) for name in names if name in self._heard]
+        receipts = [Receipt(n, h.position, h.authenticated, now - h.on) for n, h in heard]
         try:
             async with self._database.transaction() as connection:
-                await table.put_receipts(
-                    connection,
-                    [Receipt(n, h.position, h.authenticated, now - h.on) for n, h in heard],
-                )
+                await table.put_receipts(connection, receipts)
         except BaseException:
             self._news.update(names)
             raise
 
     async def clean_once(self) -> None:
-        """Forget those that fell silent, here and in the table; tell how the others do."""
-        now = time.monotonic()
-        self._heard = OrderedDict(
-            (name, h)
-            for name, h in self._heard.items()
-            if now - h.on < _FORGET_AFTER.total_seconds()
-        )
+        """Forget followers that fell silent, here and in the table; measure the others.
+
+        Raises UnavailableError.
+        """
+        oldest = time.monotonic() - _FORGET_AFTER.total_seconds()
+        self._heard = OrderedDict((n, h) for n, h in self._heard.items() if h.on > oldest)
         async with self._database.connection() as connection:
             await table.delete_silent_followers(connection, _FORGET_AFTER)
-            alive = [
-                follower
-                for follower in await table.list_followers(connection)
-                if follower.state != "silent"
-            ]
+            followers = await table.list_followers(connection)
+        alive = [follower for follower in followers if follower.state != "silent"]
         FOLLOWERS.set(len(alive))
         FOLLOWER_LAG_SECONDS.set(max((follower.lag_seconds for follower in alive), default=0.0))
 

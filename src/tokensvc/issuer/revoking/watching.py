@@ -1,4 +1,8 @@
-"""Watching the denylist from the command line, by its table: new entries in order, and a loud word when the history goes back."""
+"""Watching the denylist from the command line, by looking at its table again and again.
+
+New revocations come in order. If the history goes back (a failover, a restored backup), the watcher
+says so and begins again.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What one look brought: the entries after the last one; or, if the history `went_back`, all that are in force."""
+    """What one look has found.
+
+    `records`: the revocations after the last look or, if the history `went_back`, all that are in
+    force. `position`: where the watcher stands now.
+    """
 
     position: Position
     records: list[RevocationRecord]
@@ -26,11 +34,13 @@ class Look:
 
 
 class DenylistWatcher:
-    """Stands at a position and goes on from there; begins at the end of the list unless told otherwise."""
+    """Stands at a position and goes on from there: from `after`, or from the end of the list."""
 
     def __init__(self, after: Position | None = None) -> None:
         self._held = after
-        self._expires = math.inf  # until then the entry at our place must be there; of one that others tell us we do not know when
+        # Until then the table must hold the revocation at our position. When a position comes from
+        # outside, nothing is known of its end.
+        self._expires = math.inf
 
     async def look_once(self, database: Database) -> Look:
         """Look for what is new. Raises UnavailableError, and then stands where it stood."""

@@ -1,10 +1,10 @@
 """Acts that end all tokens of an API key or of an account.
 
 Each writes a watermark: one revocation that covers every token issued up to a moment. It is
-written in the very transaction that changes the key or account, while its row is held, so no token
-is issued between the two.
+written in the same transaction that changes the key or account, while its row is locked, so no
+token is issued between the two.
 
-What is acknowledged is durable. If the outcome is unknown the caller gets OutcomeUnknownError and
+What is acknowledged is durable. If the outcome is unknown, the caller gets OutcomeUnknownError and
 may repeat the act safely: a repeat writes only an audit row, whose commit proves that the first
 act is durable too.
 """
@@ -79,7 +79,8 @@ async def delete_key(database: Database, key_id: str, *, actor: str) -> None:
     async with database.transaction() as connection:
         key = await key_table.lock_api_key(connection, key_id)
         if key.state == "revoked":
-            await key_table.end(connection, "key_deleted", key.record.id)  # its tokens are dead
+            # Its tokens were revoked together with it.
+            await key_table.end(connection, "key_deleted", key.record.id)
         else:
             await end_key(connection, "key_deleted", key.record.id)
         await record(connection, actor, "key.delete", key.record.id, **build_facts(key.record))
@@ -133,9 +134,9 @@ async def delete_account(database: Database, account_id: str, *, actor: str) -> 
 async def revoke_tokens_of_account(
     database: Database, account_id: str, *, actor: str, reason: str = ""
 ) -> RevocationRecord:
-    """Revoke the tokens that all keys of an account have got so far, and leave the account as it is.
+    """Revoke the tokens that all keys of an account have got so far.
 
-    Returns the revocation. Raises NotFoundError.
+    The account stays as it is. Returns the revocation. Raises NotFoundError.
     """
     async with database.transaction() as connection:
         account = await account_table.lock_account(connection, account_id)
@@ -156,7 +157,7 @@ async def _end_account(connection: Connection, ending: Ending, account_id: str) 
 
 
 async def _append(connection: Connection, ending: Ending, value: str, watermark: datetime) -> None:
-    """Deny every token issued up to `watermark`, for as long as one can live."""
+    """Revoke every token that was issued up to `watermark`, for as long as one can live."""
     expires_at = watermark + await load_longest_life(connection) + LEEWAY
     await append_revocation(connection, ending, value, watermark=watermark, expires_at=expires_at)
     await wake(connection)

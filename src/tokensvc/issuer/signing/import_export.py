@@ -1,4 +1,4 @@
-"""Signing keys that come from elsewhere or go there: import and export. Rotating and revoking is `rotation`."""
+"""Signing keys that come from elsewhere, or leave: import and export."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from tokensvc.core.keyring import find_standby
 from tokensvc.core.private_key import build_private_pem, build_public_pem, parse_private_key
 from tokensvc.core.sealing import unseal
 from tokensvc.issuer.audit import record
-from tokensvc.issuer.signing.rotation import build_record, find_current, insert_new
+from tokensvc.issuer.signing.master_key import find_current
+from tokensvc.issuer.signing.new_keys import build_record, insert_new
 from tokensvc.store.feed_head import bump_head, list_heads
 from tokensvc.store.signing_key import (
     list_signing_keys,
@@ -28,10 +29,11 @@ if TYPE_CHECKING:
 async def import_signing_key(
     database: Database, settings: Settings, master_key: MasterKey, text: bytes, *, actor: str
 ) -> SigningKeyRecord:
-    """Take in a private key (PEM or JWK) as the standby: it is published now and signs after the next rotation.
+    """Take in a private key (PEM or JWK) as the standby.
 
-    The standby that waited is dropped, since it has never signed. Raises InvalidInputError, and ConflictError if the key is there already
-    or a rotation is planned.
+    It is published now and signs after the next rotation. The standby of before is dropped, since
+    it has never signed. Raises InvalidInputError, and ConflictError if the key is there already or
+    a rotation is planned.
     """
     alg, private_key = parse_private_key(text)
     async with database.transaction() as connection:
@@ -41,7 +43,8 @@ async def import_signing_key(
         waiting = find_standby(records, alg, now)
         if waiting is not None and waiting.active_at is not None:
             raise ConflictError(
-                f"a rotation is planned: {waiting.kid} signs from {waiting.active_at:%Y-%m-%d %H:%M:%S} UTC. Import after that"
+                f"a rotation is planned: {waiting.kid} signs from "
+                f"{waiting.active_at:%Y-%m-%d %H:%M:%S} UTC. Import the key after that"
             )
         current = find_current(settings, master_key, records)
         imported = build_record(private_key, alg, current, created_at=now, active_at=None)
@@ -63,11 +66,15 @@ async def load_public_key(database: Database, kid: str) -> tuple[dict[str, str],
 async def export_private_key(
     database: Database, master_key: MasterKey, kid: str, *, actor: str
 ) -> bytes:
-    """Return the private half as PEM; that it left is in the audit trail before it does. Raises NotFoundError, ConflictError if revoked."""
+    """Return the private half of a signing key as PEM.
+
+    The audit trail says so before the key leaves. Raises NotFoundError, and ConflictError if the
+    key is revoked.
+    """
     async with database.transaction() as connection:
         found = await load_signing_key(connection, kid)
         if found.revoked_at is not None:
-            raise ConflictError(f"signing key {found.kid} is revoked: nobody shall use it")
+            raise ConflictError(f"signing key {found.kid} is revoked: it must not be used")
         await record(connection, actor, "signing_key.export", found.kid, private=True)
     return build_private_pem(
         unseal(found.sealed_private_key, kid=found.kid, alg=found.alg, master_key=master_key)

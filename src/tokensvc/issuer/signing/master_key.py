@@ -1,8 +1,11 @@
 """The master key: read from where the settings say, proved on the signing keys, replaced.
 
-It comes from a file (`keys/master.key` by default), from the environment (TOKENSVC_MASTER_KEY), or from systemd's credential folder.
-Rotating writes the new key beside the old one, re-seals every signing key in one transaction, and only then puts the new one in the old
-one's place. A rotation that was killed between these two steps is finished by the next start: whichever of the two opens the rows is right.
+It comes from a file (`keys/master.key` by default), from the environment (TOKENSVC_MASTER_KEY), or
+from systemd's credential folder.
+
+A rotation writes the new key beside the old one, seals every signing key again in one transaction,
+and only then puts the new file in the place of the old one. If it is killed between these two
+steps, the next start finishes it: the right file is the one that opens the rows.
 """
 
 from __future__ import annotations
@@ -38,11 +41,13 @@ _log = structlog.get_logger(__name__)
 
 
 def find_configured(settings: Settings) -> MasterKey | None:
-    """Return the master key that the settings name, None if it is a file that is not there. Raises StartRefusedError."""
+    """Return the master key that the settings name, None if it is a file that is not there.
+
+    Raises StartRefusedError if it is no master key, or others can read it.
+    """
     if settings.master_key is not None:
-        return parse_master_key(
-            settings.master_key.get_secret_value().encode(), "TOKENSVC_MASTER_KEY"
-        )
+        text = settings.master_key.get_secret_value().encode()
+        return parse_master_key(text, "TOKENSVC_MASTER_KEY")
     return find_master_key(settings.master_key_path, is_credential=settings.is_credential)
 
 
@@ -55,7 +60,10 @@ def read_master_key(settings: Settings) -> MasterKey:
 
 
 async def load_master_key(database: Database, settings: Settings) -> MasterKey:
-    """Return the master key, proved on every usable signing key. Raises StartRefusedError if it is missing or the wrong one."""
+    """Return the master key, proved on every usable signing key.
+
+    Raises StartRefusedError if it is missing or the wrong one.
+    """
     async with database.connection() as connection:
         sealed = [r for r in await list_signing_keys(connection) if r.revoked_at is None]
     master_key = find_configured(settings)
@@ -67,42 +75,58 @@ async def load_master_key(database: Database, settings: Settings) -> MasterKey:
             return following
     if master_key is None:
         raise _missing(settings, is_needed=bool(sealed))
-    for sealed_record in sealed:
-        unseal(
-            sealed_record.sealed_private_key,
-            kid=sealed_record.kid,
-            alg=sealed_record.alg,
-            master_key=master_key,
-        )
+    for r in sealed:
+        unseal(r.sealed_private_key, kid=r.kid, alg=r.alg, master_key=master_key)
+    return master_key
+
+
+def find_current(
+    settings: Settings, master_key: MasterKey, records: Iterable[SigningKeyRecord]
+) -> MasterKey:
+    """Return the master key that opens the signing keys as they are now.
+
+    This is `master_key`, or the one that took its place since that was read. Ask while the rotation
+    lock is held: otherwise a new key might be sealed under a master key that is replaced at the
+    same time. Raises StartRefusedError.
+    """
+    sealed = next((r for r in records if r.revoked_at is None), None)
+    if sealed is None or _opens(master_key, [sealed]):
+        return master_key
+    master_key = read_master_key(settings)
+    unseal(sealed.sealed_private_key, kid=sealed.kid, alg=sealed.alg, master_key=master_key)
     return master_key
 
 
 async def rotate_master_key(
     database: Database, settings: Settings, *, to: Path | None, actor: str
 ) -> Path:
-    """Replace the master key and re-seal every signing key under the new one, all in one transaction; return the file of the new key.
+    """Replace the master key, and seal every signing key again under the new one.
 
-    `to`: a new file for it. Left out, it takes the place of the old file, which stays beside it as `.old`: backups of the database from
-    before need it. Raises InvalidInputError if there is no file to replace, StartRefusedError if the old key is not the right one.
+    All signing keys are sealed again in one transaction. `to`: a new file for the new master key.
+    None: it takes the place of the old file, which is kept beside it as `.old`, because older
+    backups of the database need it.
+
+    Returns the file of the new key. Raises InvalidInputError if there is no file to replace,
+    StartRefusedError if the old key is not the right one.
     """
     if to is None and (settings.master_key is not None or settings.is_credential):
         raise InvalidInputError(
-            "the master key does not come from a file that can be replaced: name a new file with --to, and hand that over"
+            "the master key does not come from a file that can be replaced: "
+            "name a new file with --to, and hand that over"
         )
     old, new = await load_master_key(database, settings), new_master_key()
     path = next_path(settings.master_key_path) if to is None else to
     async with database.transaction() as connection:
         await lock_rotation(connection)
         keys = _unseal_all(await list_signing_keys(connection), old)
-        # Only now: whoever rotated before has committed or failed, and `old` has been proved on what there is. The file of a key that
-        # seals anything is never written over.
+        # Not before: another rotation has committed or failed by now, and `old` opens every key
+        # that there is. So no file is written over whose key still seals something.
         write_master_key(path, new, replace=to is None)
         for key in keys:
             _, sealed = seal(key.private_key, key.alg, new)
             await reseal_signing_key(connection, key.kid, sealed)
-        resealed = len(keys)
         await bump_head(connection, "signing_key")
-        await record(connection, actor, "master_key.rotate", "master_key", signing_keys=resealed)
+        await record(connection, actor, "master_key.rotate", "master_key", signing_keys=len(keys))
     if to is None:
         promote_next_master_key(settings.master_key_path)
         return settings.master_key_path
@@ -110,7 +134,11 @@ async def rotate_master_key(
 
 
 def _unseal_all(records: Iterable[SigningKeyRecord], master_key: MasterKey) -> list[SigningKey]:
-    """Return every key that `master_key` opens. Raises StartRefusedError if one that may still sign is not among them."""
+    """Return every signing key that `master_key` opens.
+
+    Revoked ones that an earlier master key sealed are left out: they are never used again. Raises
+    StartRefusedError if a key that may still sign does not open.
+    """
     keys = []
     for r in records:
         try:
@@ -118,7 +146,7 @@ def _unseal_all(records: Iterable[SigningKeyRecord], master_key: MasterKey) -> l
         except StartRefusedError:
             if r.revoked_at is None:
                 raise
-    return keys  # revoked ones of an earlier master key are left out: they are never used again
+    return keys
 
 
 def _opens(master_key: MasterKey, sealed: Iterable[SigningKeyRecord]) -> bool:
@@ -131,12 +159,8 @@ def _opens(master_key: MasterKey, sealed: Iterable[SigningKeyRecord]) -> bool:
 
 
 def _missing(settings: Settings, *, is_needed: bool) -> StartRefusedError:
+    why = ", and the database holds signing keys that it sealed. Restore it from your backup"
     return StartRefusedError(
-        f"the master key file {settings.master_key_path} is missing"
-        + (
-            ", and the database holds signing keys that it sealed. Restore it from your backup"
-            if is_needed
-            else ""
-        )
-        + ", or point TOKENSVC_MASTER_KEY_FILE or TOKENSVC_KEYS_DIR at it"
+        f"the master key file {settings.master_key_path} is missing{why if is_needed else ''}"
+        ", or point TOKENSVC_MASTER_KEY_FILE or TOKENSVC_KEYS_DIR at it"
     )

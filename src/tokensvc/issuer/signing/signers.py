@@ -89,7 +89,10 @@ class Signers:
         self._policy = self._settings.rotation_policy(await load_longest_life(connection))
 
     async def load(self, connection: Connection) -> None:
-        """Read the signing keys again and open them. Raises StartRefusedError if one does not open."""
+        """Read the signing keys again and open them.
+
+        Raises StartRefusedError if one does not open, and then the keys of before stay.
+        """
         records = tuple(await list_signing_keys(connection))
         await self.load_policy(connection)
         sealed = [record for record in records if record.revoked_at is None]

@@ -1,0 +1,90 @@
+"""A signing key that may be in wrong hands: trust in it is withdrawn at once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from tokensvc.core.keyring import LEEWAY, revoke_record
+from tokensvc.issuer.audit import record
+from tokensvc.issuer.signing.master_key import find_current
+from tokensvc.issuer.signing.new_keys import new_drafts
+from tokensvc.issuer.signing.rotation import carry_out, load_facts
+from tokensvc.store.denylist import append_revocation, is_revoked
+from tokensvc.store.feed_head import bump_head
+from tokensvc.store.signing_key import load_signing_key, lock_rotation, revoke_signing_key
+
+if TYPE_CHECKING:
+    from tokensvc.core.identifier import Kid
+    from tokensvc.core.rotation import RotationPlan
+    from tokensvc.core.sealing import MasterKey
+    from tokensvc.issuer.signing.rotation import KeyringFacts
+    from tokensvc.settings import Settings
+    from tokensvc.store.pool import Connection, Database
+
+# At least this long. A thief chooses when the tokens that he signs expire, so their life is no
+# measure; but no cache keeps a published key for a day.
+_KID_DENIED_FOR: Final = timedelta(days=1)
+
+_log = structlog.get_logger(__name__)
+
+
+async def revoke_signing_key_now(
+    database: Database,
+    settings: Settings,
+    master_key: MasterKey,
+    kid: str,
+    *,
+    actor: str,
+    reason: str = "",
+    unless_revoked: bool = False,
+) -> RotationPlan | None:
+    """Withdraw trust in a signing key.
+
+    In one transaction the key is revoked, its successor signs, and its `kid` is on the denylist.
+    Followers refuse every token that it ever signed within a second; others trust it until their
+    cache of the JWKS ends. Returns what took its place, None if nothing had to. Repeating it adds
+    an audit row, or nothing with `unless_revoked`, which healing uses. Raises NotFoundError.
+    """
+    async with database.connection() as connection:
+        alg = (await load_signing_key(connection, kid)).alg
+    drafts = await new_drafts(alg)
+    async with database.transaction() as connection:
+        await lock_rotation(connection)
+        facts = await load_facts(connection, settings)
+        found = (await load_signing_key(connection, kid)).kid
+        was_revoked = await is_revoked(connection, "kid", found)
+        if was_revoked and unless_revoked:
+            return None
+        current = find_current(settings, master_key, facts.records)
+        await revoke_signing_key(connection, found, facts.now)
+        await record(connection, actor, "signing_key.revoke", found, reason=reason)
+        if not was_revoked:
+            await _append(connection, found, facts, healed=unless_revoked)
+        plan, now = _without(facts, found).plan(alg), facts.now
+        if plan is not None:
+            await carry_out(connection, plan, drafts, now=now, master_key=current, actor=actor)
+        await bump_head(connection, "signing_key")
+    _log.warning("signing_key_revoked", kid=found)
+    return plan
+
+
+async def _append(connection: Connection, kid: Kid, facts: KeyringFacts, *, healed: bool) -> None:
+    """Put the `kid` on the denylist."""
+    expires_at = facts.now + max(_KID_DENIED_FOR, facts.policy.token_life + LEEWAY)
+    await append_revocation(
+        connection,
+        "signing_key_revoked",
+        kid,
+        watermark=None,
+        expires_at=expires_at,
+        healed=healed,
+    )
+
+
+def _without(facts: KeyringFacts, kid: Kid) -> KeyringFacts:
+    """Return the facts as they are once the key is revoked."""
+    return replace(facts, records=revoke_record(facts.records, kid, facts.now))

@@ -1,0 +1,70 @@
+"""New signing keys: made, sealed under the master key, and stored with their audit row."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, NamedTuple
+
+import structlog
+
+from tokensvc.core.identifier import Kid
+from tokensvc.core.keyring import SigningKeyRecord
+from tokensvc.core.private_key import new_private_key
+from tokensvc.core.sealing import seal
+from tokensvc.issuer.audit import record
+from tokensvc.store.signing_key import insert_signing_key
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from tokensvc.core.sealing import MasterKey
+    from tokensvc.core.token import PrivateKey
+    from tokensvc.store.pool import Connection
+
+_log = structlog.get_logger(__name__)
+
+
+class Drafts(NamedTuple):
+    """Two private keys, made before it is known whether they are needed."""
+
+    alg: str
+    signer: PrivateKey
+    standby: PrivateKey
+
+
+async def new_drafts(alg: str) -> Drafts:
+    """Make two keys, in a thread: an RSA key takes a while."""
+    signer = await asyncio.to_thread(new_private_key, alg)
+    standby = await asyncio.to_thread(new_private_key, alg)
+    return Drafts(alg, signer, standby)
+
+
+def build_record(
+    private_key: PrivateKey,
+    alg: str,
+    master_key: MasterKey,
+    *,
+    created_at: datetime,
+    active_at: datetime | None,
+) -> SigningKeyRecord:
+    """Return the row of a new key, sealed."""
+    public_jwk, sealed = seal(private_key, alg, master_key)
+    return SigningKeyRecord(
+        kid=Kid(public_jwk["kid"]),
+        alg=alg,
+        public_jwk=public_jwk,
+        sealed_private_key=sealed,
+        created_at=created_at,
+        active_at=active_at,
+        revoked_at=None,
+    )
+
+
+async def insert_new(
+    connection: Connection, new: SigningKeyRecord, *, actor: str, how: str = "create"
+) -> None:
+    """Store a new key, with its audit row. Raises ConflictError if it is there already."""
+    await insert_signing_key(connection, new)
+    detail = {"alg": new.alg, "standby": new.active_at is None}
+    await record(connection, actor, f"signing_key.{how}", new.kid, **detail)
+    _log.info("signing_key_added", how=how, kid=new.kid, **detail)

@@ -1,0 +1,63 @@
+"""Audiences: added, changed, removed, refused."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from tests.integration.things import ACTOR, list_acts
+
+from tokensvc.core.errors import ConflictError, InvalidInputError, NotFoundError
+from tokensvc.issuer.admin import audiences
+
+
+async def test_audiences_are_added_changed_and_removed(database, settings, started):
+    del started
+    life = timedelta(minutes=5)
+    added = await audiences.add_audience(
+        database, settings, "orders", description=" shop ", token_life=life, actor=ACTOR
+    )
+    assert (added.name, added.description, added.token_life) == ("orders", "shop", life)
+    with pytest.raises(ConflictError, match="exists already"):
+        await audiences.add_audience(database, settings, "orders", actor=ACTOR)
+    same = await audiences.update_audience(
+        database, settings, "orders", description=None, token_life=None, actor=ACTOR
+    )
+    assert same == added
+    changed = await audiences.update_audience(
+        database, settings, "orders", description="x", token_life=timedelta(), actor=ACTOR
+    )
+    assert (changed.description, changed.token_life) == ("x", None)
+    await audiences.remove_audience(database, settings, "orders", actor=ACTOR)
+    with pytest.raises(NotFoundError, match="there is no audience 'orders'"):
+        await audiences.remove_audience(database, settings, "orders", actor=ACTOR)
+    with pytest.raises(NotFoundError, match="there is no audience 'orders'"):
+        await audiences.update_audience(
+            database, settings, "orders", description="x", token_life=None, actor=ACTOR
+        )
+    with pytest.raises(
+        ConflictError, match="'api' is the default audience; set TOKENSVC_DEFAULT_AUDIENCE"
+    ):
+        await audiences.remove_audience(database, settings, "api", actor=ACTOR)
+    acts = ["add", "update", "update", "remove"]
+    assert await list_acts(database, "orders") == [f"audience.{act}" for act in acts]
+
+
+@pytest.mark.parametrize(
+    "name", ["", "x" * 256, "with space", 'quo"te', "back\\slash", "ümlaut", "new\nline"]
+)
+async def test_an_audience_that_could_break_a_header_is_refused(name, database, settings):
+    with pytest.raises(
+        InvalidInputError, match="an audience has 1 to 255 visible ASCII characters"
+    ):
+        await audiences.add_audience(database, settings, name, actor=ACTOR)
+
+
+@pytest.mark.parametrize("seconds", [-1, 0, 3601])
+async def test_a_token_life_beyond_the_limit_is_refused(seconds, database, settings):
+    with pytest.raises(
+        InvalidInputError, match=r"between 1 s and TOKENSVC_MAX_TOKEN_TTL \(3600 s\)"
+    ):
+        await audiences.add_audience(
+            database, settings, "orders", token_life=timedelta(seconds=seconds), actor=ACTOR
+        )

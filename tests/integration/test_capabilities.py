@@ -1,0 +1,79 @@
+"""Capabilities: added with the keys that have them, or apart, and removed."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from testbed.waiting import until
+from tests.integration.things import ACTOR, make_key
+
+from tokensvc.core.errors import ConflictError, InvalidInputError, NotFoundError
+from tokensvc.issuer.admin import api_keys, capabilities
+from tokensvc.issuer.revoking import watermarks
+from tokensvc.store.primary import connect
+
+WAITING = (
+    "select exists (select from pg_stat_activity"
+    " where datname = current_database() and wait_event_type = 'Lock')"
+)
+
+
+async def list_names(database):
+    return [capability.name for capability in await capabilities.list_capabilities(database)]
+
+
+async def test_a_capability_that_is_new_is_added_unless_it_looks_like_a_slip(database):
+    await make_key(database, capabilities=["orders:read"])
+    assert await list_names(database) == ["orders:read"]
+    for slip in ("orders:raed", "order:read", "orders:reads"):
+        with pytest.raises(InvalidInputError, match="did you mean 'orders:read'") as caught:
+            await make_key(database, capabilities=["orders:read", slip])
+        assert f"tokensvc capability add {slip}" in caught.value.message
+    added = await capabilities.add_capability(database, "orders:reads", "meant so", actor=ACTOR)
+    assert (added.name, added.description) == ("orders:reads", "meant so")
+    key = await make_key(database, capabilities=["orders:reads"])
+    assert key.listed.record.capabilities == ("orders:reads",)
+    with pytest.raises(ConflictError, match="exists already"):
+        await capabilities.add_capability(database, "orders:read", "", actor=ACTOR)
+    with pytest.raises(InvalidInputError):
+        await capabilities.add_capability(database, 'quo"te', "", actor=ACTOR)
+
+
+async def test_keys_made_at_once_with_a_capability_that_is_new_are_all_made(database, started):
+    owner = started.admin.listed.record.account_id
+    for name in ("alpha", "bravo", "charlie", "delta", "echo"):
+        made = await asyncio.gather(
+            *(make_key(database, account=owner, capabilities=[name]) for _ in range(6)),
+            return_exceptions=True,
+        )
+        assert [error for error in made if isinstance(error, BaseException)] == []
+
+
+async def test_a_capability_that_a_key_holds_is_not_removed(database):
+    key = (await make_key(database)).listed.record
+    with pytest.raises(ConflictError, match=r"is held by 1 key\(s\); take it from them first"):
+        await capabilities.remove_capability(database, "orders:write", actor=ACTOR)
+    assert len(await capabilities.list_capabilities(database)) == 2
+    await api_keys.update_key(
+        database, key.id, api_keys.KeyChanges(capabilities=["orders:read"]), actor=ACTOR
+    )
+    await capabilities.remove_capability(database, "orders:write", actor=ACTOR)
+    await watermarks.revoke_key(database, key.id, actor=ACTOR)
+    await capabilities.remove_capability(database, "orders:read", actor=ACTOR)
+    with pytest.raises(NotFoundError, match="there is no capability"):
+        await capabilities.remove_capability(database, "orders:read", actor=ACTOR)
+
+
+async def test_a_key_made_while_its_capability_is_removed_waits_for_the_outcome(
+    database, database_url, connection
+):
+    await capabilities.add_capability(database, "orders:read", "", actor=ACTOR)
+    other = await connect(database_url)
+    async with connection.transaction():
+        await connection.execute("delete from capability where name = 'orders:read'")
+        making = asyncio.create_task(make_key(database, capabilities=["orders:read"]))
+        await until(lambda: other.fetchval(WAITING))
+    await other.close()
+    await making
+    assert await list_names(database) == ["orders:read"]
