@@ -25,7 +25,7 @@ from tokensvc.issuer.revoking import watermarks
 from tokensvc.issuer.revoking.denylist import list_denylist
 from tokensvc.issuer.service import open_service
 from tokensvc.issuer.start import initialise
-from tokensvc.store.api_key import lock_api_key
+from tokensvc.store.api_key import end_api_keys, lock_api_key
 from tokensvc.store.embedded import EmbeddedPostgres
 from tokensvc.store.pool import open_database
 
@@ -140,7 +140,7 @@ async def test_a_transaction_that_is_held_open_loses_nothing_and_hides_nothing(
         await watermarks.revoke_key(database, quick.listed.record.id, actor=ACTOR)
         await mirror.refresh_once()
         assert [r.revocation.value for r in mirror.denylist.log] == [quick.listed.record.id]
-        await watermarks.end_key(opened, "key_revoked", key.record.id)
+        await end_api_keys(opened, "key_revoked", key_ids=[key.record.id], actor=ACTOR, detail={})
     await mirror.refresh_once()
     assert [(r.position.seq, r.revocation.value) for r in mirror.denylist.log] == [
         (1, quick.listed.record.id),
