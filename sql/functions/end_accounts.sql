@@ -6,7 +6,7 @@ create function end_accounts(
     ending text, action text, account_ids text[], actor text, detail jsonb, leeway interval
 )
 returns table (place int, outcome text, shown listed_account, records listed_revocation[])
-language plpgsql as $$
+language plpgsql set plan_cache_mode = force_generic_plan set jit = off as $$
 declare
     known_ids text[];
     ended_ids text[];

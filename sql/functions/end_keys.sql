@@ -21,7 +21,7 @@ returns table (
     place int, outcome text, key_id text, shown listed_api_key, at timestamptz,
     records listed_revocation[]
 )
-language plpgsql as $$
+language plpgsql set plan_cache_mode = force_generic_plan set jit = off as $$
 declare
     found_ids text[];           -- the key of each place, null if there is none
     known_ids text[];           -- those that are not deleted

@@ -10,7 +10,7 @@ create function heal_revocations(
     expiries timestamptz[], endings text[], facts jsonb, actor text, leeway interval
 )
 returns setof listed_revocation
-language plpgsql as $$
+language plpgsql set plan_cache_mode = force_generic_plan set jit = off as $$
 declare
     lost int[];                 -- places of what is lost
     ending_again int[];         -- places of those whose key or account is ended again
