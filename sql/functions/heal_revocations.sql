@@ -3,11 +3,12 @@
 --
 -- The arrays hold the remembered revocations, the i-th of each belongs to the same one. `facts` says
 -- of every ending: its severity, its action, what undoes it, and whether it changes a state. What
--- the denylist covers (it reaches as far and takes away as much) or what has expired is left out.
--- The result is what was appended.
+-- the denylist covers (it reaches as far and takes away as much), or what had expired at
+-- `in_force_at`, is left out. The result is what was appended.
 create function heal_revocations(
     kinds text[], named text[], watermarks timestamptz[], created timestamptz[],
-    expiries timestamptz[], endings text[], facts jsonb, actor text, leeway interval
+    expiries timestamptz[], endings text[], facts jsonb, actor text, leeway interval,
+    in_force_at timestamptz
 )
 returns setof listed_revocation
 language plpgsql set plan_cache_mode = force_generic_plan set jit = off as $$
@@ -22,7 +23,7 @@ begin
     select array_agg(asked.place order by asked.place) into lost
     from unnest(kinds, named, watermarks, expiries, endings) with ordinality
         as asked (kind, value, watermark, expires_at, ending, place)
-    where asked.expires_at > clock_timestamp()
+    where asked.expires_at > in_force_at
         and not exists (
             select from denylist
             where denylist.value = asked.value and denylist.kind = asked.kind

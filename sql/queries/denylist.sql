@@ -14,9 +14,10 @@ from revoke_tokens($1, $2, $3, $4, $5);
 -- name: revoke_token_by_id(jti, life, actor, reason, leeway)
 select longest, record from revoke_token_by_id($1, $2, $3, $4, $5);
 
--- name: heal(kinds, values, watermarks, created, expiries, endings, facts, actor, leeway)
+-- name: heal(kinds, values, watermarks, created, expiries, endings, facts, actor, leeway,
+--     in_force_at)
 select seq, tag, kind, value, watermark, created_at, expires_at, ending, healed
-from heal_revocations($1, $2, $3, $4, $5, $6, $7, $8, $9);
+from heal_revocations($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
 
 -- name: prove_durable()
 select prove_durable();
@@ -24,8 +25,8 @@ select prove_durable();
 -- name: find_ended(kinds, values, key_id, account_id, issued_at)
 -- What a token that was issued then does not outlive: a revocation of one of the named things, or
 -- the state of its key or account, whose rows are asked as well. `issued_at` is in whole seconds,
--- and a watermark covers the whole second that it lies in. A key that is not there is no good key.
--- The expiry of a key ends no token.
+-- and a watermark covers the whole second that it lies in. The expiry of a key ends no token. A key
+-- that is not there is no good key, unless a backup is being restored: then nothing is known.
 select coalesce(
     (
         select listed.kind from listed_revocation as listed
@@ -47,7 +48,8 @@ select coalesce(
         from api_key as key join account on account.id = key.account_id
         where key.id = $3 and account.id = $4
     ),
-    'key'
+    (select 'key' from feed_head where topic = 'denylist'),
+    'nothing_known'
 ) as kind;
 
 -- name: list_after(seq, now)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tokensvc.core.denylist.position import Position
 from tokensvc.core.denylist.record import ENDINGS, RevocationRecord
 from tokensvc.core.denylist.revocation import Revocation
+from tokensvc.core.errors import UnavailableError
 from tokensvc.core.keyring import LEEWAY
 from tokensvc.store.queries import load_queries
 
@@ -73,12 +74,16 @@ async def revoke_token_by_id(
 
 
 async def heal_revocations(
-    connection: asyncpg.Connection, remembered: Sequence[RevocationRecord], *, actor: str
+    connection: asyncpg.Connection,
+    remembered: Sequence[RevocationRecord],
+    now: datetime,
+    *,
+    actor: str,
 ) -> list[RevocationRecord]:
     """Append what the table has lost of `remembered`, with the state that belongs to it.
 
-    Returns what was appended. It is one statement, which commits itself: see
-    `sql/functions/heal_revocations.sql`.
+    What has expired at `now` is left out. Returns what was appended. It is one statement, which
+    commits itself: see `sql/functions/heal_revocations.sql`.
     """
     rows = await connection.fetch(
         _SQL["heal"],
@@ -91,6 +96,7 @@ async def heal_revocations(
         {ending: facts._asdict() for ending, facts in ENDINGS.items()},
         actor,
         LEEWAY,
+        now,
     )
     return [build_record(row) for row in rows]
 
@@ -111,12 +117,18 @@ async def find_ended(
     """Return what has ended of all that a token needs to live, None if nothing has.
 
     `things`: everything whose revocation covers the token. The rows of its key and account are
-    asked too, because they outlast the denylist.
+    asked too, because they outlast the denylist. Raises UnavailableError while the database is
+    being restored.
     """
     kinds, values = [kind for kind, _ in things], [value for _, value in things]
     found = await connection.fetchval(
         _SQL["find_ended"], kinds, values, key_id, account_id, issued_at
     )
+    if found == "nothing_known":
+        raise UnavailableError(
+            "the database is not initialised, or a backup is being restored; try again",
+            reason="database_not_initialised",
+        )
     return found or None
 
 

@@ -21,10 +21,10 @@ from tokensvc.core.errors import NotFoundError
 from tokensvc.issuer.metrics import DENYLIST_HEALED
 from tokensvc.issuer.signing.emergency import revoke_signing_key_now
 from tokensvc.store.denylist import heal_revocations, list_of
-from tokensvc.store.feed_head import list_heads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from tokensvc.core.denylist.record import RevocationRecord
     from tokensvc.core.sealing import MasterKey
@@ -44,27 +44,29 @@ async def heal(
     settings: Settings,
     master_key: MasterKey,
     remembered: Sequence[RevocationRecord],
+    now: datetime,
 ) -> None:
-    """Append again whatever of `remembered` is in force and not covered by the table.
+    """Append again whatever of `remembered` is in force at `now` and not covered by the table.
 
     Each is written with the state that belongs to it. Raises UnavailableError.
     """
-    lost = await _find_lost(database, remembered)
+    lost = await _find_lost(database, remembered, now)
     for lost_record in lost:
         if lost_record.revocation.kind == "kid":
             await _revoke_signing_key(database, settings, master_key, lost_record)
     for start in range(0, len(lost), _AT_ONCE):
         async with database.act() as connection:
-            healed = await heal_revocations(connection, lost[start : start + _AT_ONCE], actor=ACTOR)
+            healed = await heal_revocations(
+                connection, lost[start : start + _AT_ONCE], now, actor=ACTOR
+            )
         for healed_record in healed:
             _tell(healed_record)
 
 
 async def _find_lost(
-    database: Database, remembered: Sequence[RevocationRecord]
+    database: Database, remembered: Sequence[RevocationRecord], now: datetime
 ) -> list[RevocationRecord]:
     async with database.connection() as connection:
-        _, now = await list_heads(connection)
         present = await list_of(connection, {r.revocation.value for r in remembered})
     return find_lost(remembered, present, now.timestamp())
 
