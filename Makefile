@@ -48,6 +48,9 @@ bench-failover: $(VENV)/.dev ## Prove that no acknowledged revocation is lost: 2
 	@$(BIN)/python -m bench.failover
 	@$(BIN)/python -m bench.failover --sync
 
+bench-acts: $(VENV)/.dev ## Measure: revocations per second when Postgres is near, and when it is far away (1 minute)
+	@$(BIN)/python -m bench.acts
+
 bench-verify: $(VENV)/.dev ## Measure: what a verification costs, beside other libraries, and a large denylist
 	@$(BIN)/python -m bench.verify
 
@@ -67,7 +70,7 @@ clean: ## Remove what was built and installed; data (.tokensvc) and keys stay
 help: ## Show this
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: run test setup check fmt freeze-sql bench bench-feed bench-rotation bench-ledger bench-failover bench-verify build lock clean help
+.PHONY: run test setup check fmt freeze-sql bench bench-feed bench-rotation bench-ledger bench-failover bench-acts bench-verify build lock clean help
 
 ##@
 
