@@ -147,6 +147,7 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
 
 def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Service:
     ledger = Ledger(database, most_waiting=settings.ledger_queue)
+    share = ConnectionShare(settings.pool_size)
     guard = GuessGuard(allowed=settings.unknown_keys_per_minute)
     introspection = Introspection(database=database, mirror=mirror, issuer=settings.issuer_url)
     return Service(
@@ -163,6 +164,6 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
         feed=Feed(mirror, settings),
         receipts=Receipts(database, mirror),
         callers=Callers(introspection=introspection, ledger=ledger, guard=guard),
-        revocations=HolderRevocations(database),
-        connection_share=ConnectionShare(settings.pool_size),
+        revocations=HolderRevocations(database, share),
+        connection_share=share,
     )

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
 MAX_BATCH: Final = 256
-# One batch may wait for a lock, while others go on.
-_UNDER_WAY: Final = 2
+# One batch may wait for a lock, or be on its way to a Postgres that is far away.
+_UNDER_WAY: Final = 3
 _LOCKED: Final = "database_LockNotAvailableError"
 
 _T = TypeVar("_T")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tokensvc.core.claims import Claims
     from tokensvc.core.denylist.record import RevocationRecord
     from tokensvc.core.keyring import SigningKeyRecord
+    from tokensvc.issuer.connection_share import ConnectionShare
     from tokensvc.settings import Settings
     from tokensvc.store.api_key import EndedKey
     from tokensvc.store.pool import Database
@@ -48,11 +49,14 @@ class RevokedCredential(NamedTuple):
 class HolderRevocations:
     """What holders revoke, in batches: many acts share one statement and one commit.
 
-    So `most_waiting` holders at once take two connections of the pool for keys and two for tokens.
+    At most `most_waiting` of them wait. A batch takes one of the connections of `share`.
     """
 
-    def __init__(self, database: Database, *, most_waiting: int = _MOST_WAITING) -> None:
+    def __init__(
+        self, database: Database, share: ConnectionShare, *, most_waiting: int = _MOST_WAITING
+    ) -> None:
         self._database = database
+        self._share = share
         self._keys = Batches(self._revoke_keys, most_waiting=most_waiting)
         self._tokens = Batches(self._revoke_tokens, most_waiting=most_waiting)
 
@@ -70,7 +74,7 @@ class HolderRevocations:
         await self._tokens.close()
 
     async def _revoke_keys(self, digests: Sequence[bytes]) -> list[EndedKey]:
-        async with self._database.act() as connection:
+        async with self._share.use(), self._database.act() as connection:
             return await end_api_keys(
                 connection,
                 "key_revoked",
@@ -80,7 +84,7 @@ class HolderRevocations:
             )
 
     async def _revoke_tokens(self, tokens: Sequence[Claims]) -> list[list[RevocationRecord]]:
-        async with self._database.act() as connection:
+        async with self._share.use(), self._database.act() as connection:
             records = await revoke_tokens(connection, map(_build_act, tokens), actor=HOLDER)
         found: dict[str, list[RevocationRecord]] = {}
         for record in records:
