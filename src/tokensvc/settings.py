@@ -58,7 +58,8 @@ class Settings(BaseSettings):
 
     default_audience: str = Field("api", min_length=1, max_length=255)
     token_ttl: int = Field(600, ge=1)
-    max_token_ttl: int = Field(3600, ge=1)
+    # Followers let no revocation live longer than 31 days, so no token may.
+    max_token_ttl: int = Field(3600, ge=1, le=30 * 86_400)
     key_prefix: str = DEFAULT_PREFIX
 
     ledger_queue: int = Field(

@@ -12,7 +12,7 @@ BAD = {
     "TOKENSVC_PORT": ["x", "-1", "65536", "80.5"],
     "TOKENSVC_ISSUER": ["issuer.example", "ftp://x", "https://", "https://x?q=1", "https://x#f"],
     "TOKENSVC_TOKEN_TTL": ["0", "3601", "ten"],
-    "TOKENSVC_MAX_TOKEN_TTL": ["5", "599"],
+    "TOKENSVC_MAX_TOKEN_TTL": ["5", "599", "2592001"],
     "TOKENSVC_KEY_PREFIX": ["tsk", "toolong8-", "ts_k-", "-"],
     "TOKENSVC_ROTATION_PERIOD": ["59", "690"],
     "TOKENSVC_JWKS_MAX_AGE": ["-1"],

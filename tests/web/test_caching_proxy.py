@@ -164,5 +164,5 @@ async def test_what_one_follower_may_have_is_not_given_to_another(
                 for headers in (good, {}, {"Authorization": "Bearer x"}, good):
                     async with session.get(proxy.url + FEED, headers=headers) as answer:
                         statuses.append(answer.status)
-                        assert answer.status != 200 or answer.headers["Vary"] == "Authorization"
+                        assert answer.status != 200 or "Authorization" in answer.headers["Vary"]
                 assert statuses == [200, 401, 401, 200]
