@@ -182,8 +182,8 @@ insert into issuance (longest_life) values ('0');
 
 -- Revocations and who follows them --------------------------------------------------------------
 
--- The denylist. Rows are appended by append_revocations alone, never changed, and deleted when they
--- have expired. `seq` comes from feed_head, so it has no gaps in the order of commits. An
+-- The denylist. Rows are appended by append_revocations alone, never changed, and deleted when
+-- they have expired. `seq` comes from feed_head, so it has no gaps in the order of commits. An
 -- identity column would give numbers to transactions that commit later, and a reader who has
 -- already gone past them would never see those rows.
 create table denylist (

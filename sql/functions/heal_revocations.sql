@@ -1,9 +1,9 @@
 -- Writes again what a process remembers as acknowledged and this database has lost, in one round
 -- trip, with the state that belongs to it.
 --
--- The arrays hold the remembered revocations, the i-th of each belongs to the same one. `facts` says
--- of every ending: its severity, its action, what undoes it, and whether it changes a state. What
--- the denylist covers (it reaches as far and takes away as much), or what had expired at
+-- The arrays hold the remembered revocations: the i-th of each belongs to the same one. `facts`
+-- says of every ending: its severity, its action, what undoes it, and whether it changes a state.
+-- What the denylist covers (it reaches as far and takes away as much), or what had expired at
 -- `in_force_at`, is left out. The result is what was appended.
 create function heal_revocations(
     kinds text[], named text[], watermarks timestamptz[], created timestamptz[],
