@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from tokensvc.store.pool import Database
 
 TABLES = ("account", "api_key", "signing_key", "denylist", "feed_head", "audit_event")
+STORED_COLUMNS = (
+    "select string_agg(column_name, ', ') from information_schema.columns "
+    "where table_name = $1 and is_generated = 'NEVER'"
+)
 
 
 @asynccontextmanager
@@ -40,8 +44,10 @@ async def lost(connection: Any) -> AsyncIterator[None]:
         await connection.execute("set local session_replication_role = replica")
         for table in TABLES:
             await connection.execute(f"delete from {table}")
+            columns = await connection.fetchval(STORED_COLUMNS, table)
             await connection.execute(
-                f"insert into {table} overriding system value select * from kept_{table}"
+                f"insert into {table} ({columns}) overriding system value "
+                f"select {columns} from kept_{table}"
             )
             await connection.execute(f"drop table kept_{table}")
 

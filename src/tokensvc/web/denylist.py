@@ -11,12 +11,14 @@ from aiohttp import web
 from tokensvc.core.denylist.position import parse_cursor
 from tokensvc.core.errors import InvalidRequestError
 from tokensvc.core.follower import FollowerId, parse_follower_name
-from tokensvc.web.app_keys import CALLER, SERVICE
+from tokensvc.web.app_keys import CALLER, POLLS, SERVICE
 from tokensvc.web.callers import authenticate_follower
 from tokensvc.web.cors import ANY_ORIGIN
+from tokensvc.web.network import find_network
 
 if TYPE_CHECKING:
     from tokensvc.core.denylist.position import Position
+    from tokensvc.issuer.revoking.feed import SignedPage
 
 MEDIA_TYPE: Final = "application/denylist+jwt"
 # `gzip` among the codings, unless its weight is zero (RFC 9110 section 12.5.3).
@@ -42,7 +44,19 @@ async def get_denylist(request: web.Request) -> web.Response:
     position = None if after is None else parse_cursor(after)
     if position is not None:
         _note_receipt(request, position)
-    page = await service.feed.next_page(position, wait=wait)
+    if not wait or position is None:
+        page = await service.feed.next_page(position, wait=0)
+    else:
+        network = find_network(request, service.settings.trusted_proxy_hops)
+        with request.app[POLLS].hold(network) as may_wait:
+            page = await service.feed.next_page(position, wait=wait if may_wait else 0)
+    return await _build_response(request, page, headers)
+
+
+async def _build_response(
+    request: web.Request, page: SignedPage, headers: dict[str, str]
+) -> web.Response:
+    """Return a page as the follower can read it: compressed, or not."""
     body = page.body
     if page.is_zipped and _GZIP.search(request.headers.get("Accept-Encoding", "")):
         headers["Content-Encoding"] = "gzip"
