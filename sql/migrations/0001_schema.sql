@@ -101,6 +101,7 @@ create table account_window (
     minute_count int not null default 0,
     day timestamptz not null default '-infinity',
     day_count int not null default 0,
+    latest_iat timestamptz not null default '-infinity',
     constraint account_window_pkey primary key (account_id),
     constraint account_window_account_fkey foreign key (account_id) references account (id)
 ) with (fillfactor = 50);
@@ -111,6 +112,7 @@ create table api_key_window (
     minute_count int not null default 0,
     day timestamptz not null default '-infinity',
     day_count int not null default 0,
+    latest_iat timestamptz not null default '-infinity',
     constraint api_key_window_pkey primary key (key_id),
     constraint api_key_window_key_fkey foreign key (key_id) references api_key (id)
 ) with (fillfactor = 50);
@@ -246,3 +248,12 @@ from tier;
 
 create view listed_revocation as
 select seq, tag, kind, value, watermark, created_at, expires_at, ending, healed from denylist;
+
+-- load: functions/append_audit_event.sql
+-- load: functions/append_revocations.sql
+-- load: functions/prove_durable.sql
+-- load: functions/end_keys.sql
+-- load: functions/end_accounts.sql
+-- load: functions/revoke_tokens.sql
+-- load: functions/revoke_token_by_id.sql
+-- load: functions/heal_revocations.sql

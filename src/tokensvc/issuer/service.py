@@ -28,7 +28,11 @@ from tokensvc.issuer.exchange.ledger import Ledger
 from tokensvc.issuer.exchange.slow_lane import SlowLane, find_existing
 from tokensvc.issuer.exchange.usage import UsageRecorder
 from tokensvc.issuer.mirror.mirror import Mirror
-from tokensvc.issuer.revoking.credentials import CredentialKind, revoke_credential
+from tokensvc.issuer.revoking.credentials import (
+    CredentialKind,
+    HolderRevocations,
+    revoke_credential,
+)
 from tokensvc.issuer.revoking.feed import Feed
 from tokensvc.issuer.revoking.introspection import Introspection
 from tokensvc.issuer.revoking.receipts import Receipts
@@ -67,6 +71,7 @@ class Service:
     feed: Feed
     receipts: Receipts
     callers: Callers
+    revocations: HolderRevocations
     connection_share: ConnectionShare
     draining: bool = False
 
@@ -104,15 +109,13 @@ class Service:
             except InvalidTokenError:
                 return "nothing", None
             signing_keys = await self.callers.introspection.find_signing_keys(kid)
-        async with self.connection_share.use():
-            revoked = await revoke_credential(
-                self.database,
-                self.settings,
-                text,
-                actor="holder",
-                now=self.mirror.confirmation.now,
-                signing_keys=signing_keys,
-            )
+        revoked = await revoke_credential(
+            self.revocations,
+            self.settings,
+            text,
+            now=self.mirror.confirmation.now,
+            signing_keys=signing_keys,
+        )
         self.mirror.denylist.remember(revoked.records)
         return revoked.kind, revoked.id
 
@@ -177,6 +180,7 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
                 await tasks
             await service.exchange.guard.close()
             await service.exchange.ledger.close()
+            await service.revocations.close()
             await usage.close()
     finally:
         await database.close()
@@ -184,6 +188,7 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
 
 def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Service:
     ledger = Ledger(database, most_waiting=settings.ledger_queue)
+    share = ConnectionShare(settings.pool_size)
     late_answers = LateAnswers()
     guard = GuessGuard(
         ledger,
@@ -209,5 +214,6 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
         callers=Callers(
             introspection=introspection, guard=guard, dead_credentials=dead_credentials
         ),
-        connection_share=ConnectionShare(settings.pool_size),
+        revocations=HolderRevocations(database, share),
+        connection_share=share,
     )

@@ -47,3 +47,16 @@ def unavailable(error: BaseException) -> UnavailableError:
     return UnavailableError(
         "the database does not answer right now; try again", reason=f"database_{name}"
     )
+
+
+def was_rolled_back(error: BaseException) -> bool:
+    """Tell whether Postgres itself says that a statement failed, so it has changed nothing.
+
+    A fatal error may come after the commit: a connection may be cut while a synchronous standby is
+    waited for. After a lost connection or a timeout nothing is known at all.
+    """
+    return (
+        isinstance(error, asyncpg.PostgresError)
+        and not isinstance(error, asyncpg.PostgresConnectionError)
+        and getattr(error, "severity_en", None) == "ERROR"
+    )

@@ -136,7 +136,9 @@ class DenylistCopy:
         """
         remembered = [*self.log, *acknowledged]
         _log.error("denylist_went_back", held=str(self.log.head), remembered=len(remembered))
-        await heal(self._database, self._settings, master_key, remembered)
+        async with self._database.connection() as connection:
+            _, now = await list_heads(connection)
+        await heal(self._database, self._settings, master_key, remembered, now)
         async with self._database.connection() as connection:
             heads, now = await list_heads(connection)
             records = await _read_all(connection, now)
