@@ -89,6 +89,8 @@ class Service:
             self.exchange.guard.forget(digest)
         else:
             kind, public_id = await self._revoke(text)
+            if kind == "nothing":
+                await self.exchange.guard.hold(network)
         self.callers.dead_credentials.note(digest)  # it was dead before, or it is now
         if kind == "nothing":
             self.exchange.guard.note_refused(network)

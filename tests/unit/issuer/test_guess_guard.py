@@ -209,6 +209,14 @@ async def test_an_act_on_a_key_that_does_not_exist_is_left_out(around):
     assert len(around.late_answers.held) == 2
 
 
+async def test_t39_other_answers_to_a_suspected_network_can_be_held_too(around):
+    await around.guard.hold("net")
+    await around.guess(ALLOWED)
+    await around.guard.hold("net")
+    await around.guard.hold("other")
+    assert around.late_answers.held == [120.0]
+
+
 async def test_memory_is_bounded_and_the_oldest_is_forgotten():
     around = Around(most_known=2, most_networks=2)
     guard, digests = around.guard, [bytes([number]) * 32 for number in range(10)]

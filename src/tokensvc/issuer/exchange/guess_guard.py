@@ -120,6 +120,11 @@ class GuessGuard:
         await self._late_answers.hold(asked_on)
         return result
 
+    async def hold(self, network: str) -> None:
+        """Let an answer to a network that is suspected come late. Raises UnavailableError."""
+        if self.suspects(network):
+            await self._late_answers.hold(self._clock())
+
     def note(self, question: Question, network: str, decision: Decision | None) -> None:
         """Remember a key that is good, and count a credential that is refused."""
         refusal = "unknown_key" if decision is None else decision.verdict.refusal
