@@ -41,6 +41,9 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65535)
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="serves /metrics there, and no longer on the public port"
+    )
     issuer: str = ""
     database_url: SecretStr | None = None
     direct_database_url: SecretStr | None = Field(
@@ -142,6 +145,15 @@ class Settings(BaseSettings):
                 "must be an http(s) URL without query and fragment (RFC 8414 section 2)"
             )
         return value.removesuffix("/")
+
+    @model_validator(mode="after")
+    def _check_ports(self) -> Self:
+        if self.metrics_port == self.port:
+            raise ValueError(
+                f"TOKENSVC_METRICS_PORT ({self.port}) must differ from TOKENSVC_PORT; leave it "
+                "out to have the metrics on the same port"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_durations(self) -> Self:

@@ -9,16 +9,20 @@ import re
 import signal
 
 import pytest
+from testbed.ports import find_free_port
 from testbed.processes import count_connections, is_alive, may_count_connections
 from testbed.waiting import until, wait_until
 
 from tests.e2e.calls import AUDIENCE, call, exchange, is_refused, new_key, revoke
 from tokensvc.verify import Verifier
 
+METRICS_PORT = find_free_port()
+
 
 @pytest.fixture(scope="module")
 def process(new_shared_process):
-    process = new_shared_process("--workers", "2")
+    environment = {"TOKENSVC_METRICS_PORT": str(METRICS_PORT)}
+    process = new_shared_process("--workers", "2", **environment)
     process.wait_until_ready()
     return process
 
@@ -58,20 +62,21 @@ def have_all_followers(process, workers, followers):
 
 
 def test_metrics_are_those_of_all_workers_and_survive_one_of_them(process, key):
-    before = read_issued(process)
+    assert call(f"{process.url}/metrics").status == 404, "they have a port of their own"
+    before = read_issued()
     for _ in range(20):  # each on a connection of its own: both workers take some
         exchange(process.url, key.text)
-    assert read_issued(process) == before + 20
+    wait_until(lambda: read_issued() == before + 20)
     ended = process.workers[0]
     os.kill(ended, signal.SIGTERM)
     wait_until(lambda: ended not in process.workers and len(process.workers) == 2)
     wait_until(process.is_ready)
     exchange(process.url, key.text)
-    assert read_issued(process) == before + 21
+    wait_until(lambda: read_issued() == before + 21)
 
 
-def read_issued(process):
-    text = call(f"{process.url}/metrics").body.decode()
+def read_issued():
+    text = call(f"http://127.0.0.1:{METRICS_PORT}/metrics").body.decode()
     found = re.findall(r'^tokensvc_exchanges_total\{outcome="issued"\} (\S+)$', text, re.MULTILINE)
     return float(found[0]) if found else 0
 

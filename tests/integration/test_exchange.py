@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from testbed.waiting import until
-from tests.integration.things import ACTOR, make_key, open_exchange, patiently
+from tests.integration.things import ACTOR, make_guard, make_key, open_exchange, patiently
 
 from tokensvc.core.errors import InvalidClientError, OAuthError, UnavailableError
 from tokensvc.core.exchange import ExchangeRequest
@@ -268,7 +268,8 @@ async def test_a_token_judged_before_a_revocation_does_not_outlive_its_watermark
     slow = Slow(database, most_waiting=10)
     try:
         request = ExchangeRequest(credential=key.key, audience="late")
-        claims = (await replace(exchange, ledger=slow).issue(request, "test")).claims
+        slowed = replace(exchange, ledger=slow, guard=make_guard(database, slow))
+        claims = (await slowed.issue(request, "test")).claims
     except OAuthError:
         return
     finally:

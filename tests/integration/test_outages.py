@@ -57,7 +57,7 @@ async def make_keys(database, count):
 
 async def revoke_patiently(service, key):
     """Revoke a key, again and again until it is acknowledged, as clients are told to do."""
-    return await patiently(lambda: service.revoke(key.key.text))
+    return await patiently(lambda: service.revoke(key.key.text, "test"))
 
 
 def head_of(service):
@@ -86,7 +86,7 @@ async def test_revocations_go_on_while_every_listener_is_cut_off(
                 await connection.execute(
                     f"select pg_terminate_backend(pid) from ({LISTENERS}) listeners"
                 )
-            await service.revoke(key.key.text)
+            await service.revoke(key.key.text, "test")
         await until(lambda: head_of(service) == MANY)
         assert not await follow(follower, service.mirror, settings)
     assert held(follower) == {key.listed.record.id for key in keys}

@@ -148,7 +148,7 @@ async def test_two_services_do_all_their_work_through_it(pooler, pooled, logs):
                 for key in keys[:5]
             )
         )
-        await one.revoke(tokens[-1].text)
+        await one.revoke(tokens[-1].text, "test")
         with pytest.raises(InvalidClientError):
             await issue(other, stopped)
         denied = other.mirror.denylist.log.denylist

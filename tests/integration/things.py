@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import functools
 import json
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,7 +17,9 @@ from tokensvc.issuer.admin import accounts, api_keys
 from tokensvc.issuer.audit import list_events
 from tokensvc.issuer.exchange.guess_guard import GuessGuard
 from tokensvc.issuer.exchange.issuing import Exchange
+from tokensvc.issuer.exchange.late_answers import LateAnswers
 from tokensvc.issuer.exchange.ledger import Ledger
+from tokensvc.issuer.exchange.slow_lane import SlowLane, find_existing
 from tokensvc.issuer.exchange.usage import UsageRecorder
 from tokensvc.issuer.mirror.mirror import Mirror
 from tokensvc.issuer.revoking import watermarks
@@ -67,13 +70,20 @@ async def open_exchange(database: Database, settings: Settings, started: Started
     """
     mirror = Mirror(database, settings, started.master_key)
     await mirror.refresh_once()
+    ledger = Ledger(database, most_waiting=settings.ledger_queue)
     return Exchange(
-        ledger=Ledger(database, most_waiting=settings.ledger_queue),
+        ledger=ledger,
         mirror=mirror,
         usage=UsageRecorder(database),
-        guard=GuessGuard(allowed=1_000_000),
+        guard=make_guard(database, ledger),
         policy=settings.issuing_policy,
     )
+
+
+def make_guard(database: Database, ledger: Ledger) -> GuessGuard:
+    """Return a guard that suspects nobody."""
+    lane = SlowLane(functools.partial(find_existing, database))
+    return GuessGuard(ledger, lane, LateAnswers(), allowed=1_000_000)
 
 
 async def make_refused_keys(database: Database, connection: Any) -> dict[str, NewKey]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,3 +20,10 @@ async def key(database: Database, started: Started) -> NewKey:
     """A key that may orders:read and orders:write."""
     del started
     return await make_key(database)
+
+
+@pytest.fixture
+async def fresh_minute() -> None:
+    """Do not begin so late in a minute of the guards that it would end in the middle."""
+    if time.monotonic() % 60 > 45:
+        await asyncio.sleep(60.1 - time.monotonic() % 60)

@@ -307,12 +307,23 @@ async def test_two_credentials_are_a_malformed_request(client, asker):
     assert (answer.status, (await answer.json())["error"]) == (400, "invalid_request")
 
 
-async def test_guessing_keys_here_is_slowed_down_as_at_the_token_endpoint(
-    started, settings, new_client
+@pytest.mark.usefixtures("fresh_minute")
+@pytest.mark.parametrize("kind", ["unknown key", "disabled key", "revoked token"])
+async def test_t39_a_dead_credential_shown_again_and_again_is_refused_without_asking_postgres(
+    kind, started, settings, new_client, database
 ):
     del started
     client = await new_client(settings.model_copy(update={"unknown_keys_per_minute": 2}))
-    statuses = [
-        (await post(client, bearer(new_api_key().text), token="x")).status for _ in range(3)
-    ]
-    assert statuses == [401, 401, 429]
+    live = await make_key(database, capabilities=ASKER)
+    dead = await make_key(database, capabilities=ASKER)
+    text = new_api_key().text if kind == "unknown key" else dead.key.text
+    if kind == "revoked token":
+        text = (await get_token(client, dead))["access_token"]
+        await client.post("/v1/revoke", data={"token": text})
+    await watermarks.disable_key(database, dead.listed.record.id, actor=ACTOR)
+    statuses = [(await post(client, bearer(text), token="x")).status for _ in range(3)]
+    answer = await post(client, bearer(text), token="x")
+    assert (statuses[:2], answer.status) == ([401, 401], 429)
+    assert 1 <= int(answer.headers["Retry-After"]) <= 60
+    assert answer.headers["RateLimit-Policy"] == '"dead-credentials";q=2;w=60'
+    assert (await post(client, bearer(live.key.text), token="x")).status == 200

@@ -224,3 +224,40 @@ async def test_a_crowd_that_revokes_leaves_connections_for_what_must_go_on(
     assert all("Retry-After" in answer.headers for answer in answers if answer.status == 503)
     answer = await client.post("/v1/revoke", data={"token": token})
     assert answer.status == 200
+
+
+@pytest.mark.usefixtures("fresh_minute")
+@pytest.mark.parametrize("kind", ["unknown key", "key", "token"])
+async def test_t39_what_is_dead_and_revoked_again_and_again_is_refused(
+    kind, started, settings, new_client, database
+):
+    del started
+    client = await new_client(settings.model_copy(update={"unknown_keys_per_minute": 2}))
+    key, other = await make_key(database), await make_key(database)
+    text = new_api_key().text if kind == "unknown key" else key.key.text
+    if kind == "token":
+        text = (await get_token(client, key))["access_token"]
+    statuses = [(await client.post("/v1/revoke", data={"token": text})).status for _ in range(3)]
+    answer = await client.post("/v1/revoke", data={"token": text})
+    assert (statuses, answer.status) == ([200] * 3, 429)
+    assert 1 <= int(answer.headers["Retry-After"]) <= 60
+    assert (await answer.json())["error"] == "rate_limit_exceeded"
+    live = (await get_token(client, other))["access_token"]
+    for credential in (live, other.key.text):
+        assert (await client.post("/v1/revoke", data={"token": credential})).status == 200
+    assert (await try_token(client, other)).status == 401
+
+
+async def test_t39_unknown_keys_of_a_suspected_network_cause_no_query_each(
+    started, settings, new_client, database
+):
+    del started
+    client = await new_client(settings.model_copy(update={"unknown_keys_per_minute": 2}))
+    key = await make_key(database)
+    guesses = [new_api_key().text for _ in range(6)]
+    answers = await asyncio.gather(
+        *(client.post("/v1/revoke", data={"token": guess}) for guess in guesses)
+    )
+    assert {answer.status for answer in answers} == {200}
+    assert (await client.post("/v1/revoke", data={"token": key.key.text})).status == 200
+    assert (await try_token(client, key)).status == 401

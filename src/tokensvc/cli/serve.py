@@ -57,12 +57,13 @@ def _serve(settings: Settings, workers: int) -> None:
     raise_descriptor_limit()
     configure_logs(settings.log_level, count_lost=LOG_LINES_DROPPED.inc)
     listener = server.bind_socket(settings)
+    metrics_listener = server.bind_metrics_socket(settings)
     announcements = _build_announcements(settings)
     with server.signals_before_serving(), lend_database_url(settings, workers) as url:
         if workers == 1:
-            server.serve_one(settings, url, listener, announcements)
+            server.serve_one(settings, url, listener, announcements, metrics_listener)
         else:
-            server.serve_many(settings, url, listener, announcements, workers)
+            server.serve_many(settings, url, listener, announcements, workers, metrics_listener)
 
 
 def _build_announcements(settings: Settings) -> Announcements:

@@ -6,6 +6,7 @@ party, which must not be able to call us with it.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from tokensvc.core.claims import Claims
     from tokensvc.core.identifier import KeyId
     from tokensvc.core.ledger import Decision
+    from tokensvc.issuer.exchange.dead_credentials import DeadCredentials
     from tokensvc.issuer.exchange.guess_guard import GuessGuard
-    from tokensvc.issuer.exchange.ledger import Ledger
     from tokensvc.issuer.revoking.introspection import Introspection
 
 
@@ -28,19 +29,28 @@ if TYPE_CHECKING:
 class Callers:
     """Judges callers. Nothing is counted, because a call is no exchange.
 
-    `capability` is the one that the token or key must have, None if it needs none.
+    `capability` is the one that the token or key must have, None if it needs none. `network` is
+    where the caller is; RateLimitedError is for networks that show dead credentials again and
+    again.
     """
 
     introspection: Introspection
-    ledger: Ledger
     guard: GuessGuard
+    dead_credentials: DeadCredentials
 
-    async def check_token(self, text: str, capability: str | None) -> KeyId:
+    async def check_token(self, text: str, network: str, capability: str | None) -> KeyId:
         """Return the id of the API key that a token belongs to.
 
-        Raises InvalidTokenError, InsufficientScopeError, UnavailableError.
+        Raises InvalidTokenError, InsufficientScopeError, RateLimitedError, UnavailableError.
         """
-        return _check_claims(await self.introspection.check(text), capability)
+        digest = hashlib.sha256(text.encode()).digest()
+        await self.dead_credentials.check(digest, network)
+        try:
+            claims = await self.introspection.check(text)
+        except InvalidTokenError:
+            self.dead_credentials.note(digest)
+            raise
+        return _check_claims(claims, capability)
 
     async def check_follower(self, text: str) -> KeyId:
         """As `check_token`, for followers of the feed.
@@ -54,25 +64,24 @@ class Callers:
     ) -> KeyId:
         """Return the id of an API key.
 
-        `client_id` is the id that the caller says it has, `network` where the caller is. Raises
-        InvalidClientError, InsufficientScopeError, RateLimitedError for networks that guess keys,
-        UnavailableError.
+        `client_id` is the id that the caller says it has. Raises InvalidClientError,
+        InsufficientScopeError, RateLimitedError, UnavailableError.
         """
-        await self.guard.check(key.digest, network)
+        question = build_caller_question(key, client_id, capability)
+        await self.dead_credentials.check(key.digest, network)
 
         def act(decision: Decision | None) -> KeyId:
-            if decision is None:
-                self.guard.note_unknown(network)
-                raise InvalidClientError("unknown_key")
-            self.guard.note_known(key.digest)
-            verdict = decision.verdict
-            if verdict.refusal == "invalid_scope" and capability is not None:
+            self.guard.note(question, network, decision)
+            refusal = "unknown_key" if decision is None else decision.verdict.refusal
+            if decision is None or (refusal is not None and refusal != "invalid_scope"):
+                self.dead_credentials.note(key.digest)
+                raise InvalidClientError(str(refusal))
+            self.dead_credentials.forget(key.digest)
+            if refusal == "invalid_scope" and capability is not None:
                 raise InsufficientScopeError(capability)
-            if verdict.refusal is not None:
-                raise InvalidClientError(verdict.refusal)
-            return verdict.key_id
+            return decision.verdict.key_id
 
-        return await self.ledger.judge(build_caller_question(key, client_id, capability), act)
+        return await self.guard.judge(question, network, act)
 
 
 def _check_claims(claims: Claims, capability: str | None) -> KeyId:

@@ -35,6 +35,11 @@ BATCH_SECONDS: Final = Histogram(
     "Time that Postgres took for a batch.",
     buckets=_SECONDS,
 )
+SLOW_LANE_WAITING: Final = Gauge(
+    "tokensvc_slow_lane_length",
+    "Keys of suspected networks that wait to be looked up.",
+    multiprocess_mode="livesum",
+)
 PROPAGATION_SECONDS: Final = Histogram(
     "tokensvc_denylist_propagation_seconds",
     "From the making of an entry to a follower's receipt for it.",

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import hashlib
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from tokensvc.core.errors import InvalidTokenError, UnavailableError
+from tokensvc.core.api_key import parse_api_key
+from tokensvc.core.errors import InvalidClientError, InvalidTokenError, UnavailableError
 from tokensvc.core.keyring import DEFAULT_ALGORITHM
 from tokensvc.core.token import parse_unverified
 from tokensvc.issuer.callers import Callers
 from tokensvc.issuer.confirmation import MAX_AGE_SECONDS
 from tokensvc.issuer.connection_share import ConnectionShare
 from tokensvc.issuer.database import open_primary
+from tokensvc.issuer.exchange.dead_credentials import DeadCredentials
 from tokensvc.issuer.exchange.guess_guard import GuessGuard
 from tokensvc.issuer.exchange.issuing import Exchange
+from tokensvc.issuer.exchange.late_answers import LateAnswers
 from tokensvc.issuer.exchange.ledger import Ledger
+from tokensvc.issuer.exchange.slow_lane import SlowLane, find_existing
 from tokensvc.issuer.exchange.usage import UsageRecorder
 from tokensvc.issuer.mirror.mirror import Mirror
 from tokensvc.issuer.revoking.credentials import (
@@ -43,12 +49,14 @@ if TYPE_CHECKING:
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Database
 
+_NOTHING: Final[tuple[CredentialKind, str | None]] = ("nothing", None)
 # Anybody may read them, so they do not name the hosts; the log does.
 _WARNINGS: Final[dict[Problem, str]] = {
     "old_primary": "only an old primary of the database answers, and it is not used",
     "primary_unclear": "several hosts of the database take writes, and none is used",
     "two_primaries": "several hosts of the database take writes, and the newest is used",
 }
+
 _log = structlog.get_logger(__name__)
 
 
@@ -67,11 +75,33 @@ class Service:
     connection_share: ConnectionShare
     draining: bool = False
 
-    async def revoke(self, text: str) -> tuple[CredentialKind, str | None]:
+    async def revoke(self, text: str, network: str) -> tuple[CredentialKind, str | None]:
         """Revoke the token or API key that its holder shows; return its kind and public id.
 
-        Raises UnavailableError.
+        `network`: where the holder is. Raises RateLimitedError, UnavailableError.
         """
+        digest = hashlib.sha256(text.encode()).digest()
+        await self.callers.dead_credentials.check(digest, network)
+        if self._is_key(text):
+            kind, public_id = await self.exchange.guard.ask(
+                digest, network, lambda: self._revoke(text), otherwise=_NOTHING
+            )
+            self.exchange.guard.forget(digest)
+        else:
+            kind, public_id = await self._revoke(text)
+        self.callers.dead_credentials.note(digest)  # it was dead before, or it is now
+        if kind == "nothing":
+            self.exchange.guard.note_refused(network)
+        return kind, public_id
+
+    def _is_key(self, text: str) -> bool:
+        try:
+            parse_api_key(text, self.settings.key_prefix)
+        except InvalidClientError:
+            return False
+        return True
+
+    async def _revoke(self, text: str) -> tuple[CredentialKind, str | None]:
         signing_keys: Sequence[SigningKeyRecord] = ()
         if "." in text:  # a token: no API key holds a dot
             try:
@@ -148,6 +178,7 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
             tasks.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await tasks
+            await service.exchange.guard.close()
             await service.exchange.ledger.close()
             await service.revocations.close()
             await usage.close()
@@ -158,7 +189,14 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
 def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Service:
     ledger = Ledger(database, most_waiting=settings.ledger_queue)
     share = ConnectionShare(settings.pool_size)
-    guard = GuessGuard(allowed=settings.unknown_keys_per_minute)
+    late_answers = LateAnswers()
+    guard = GuessGuard(
+        ledger,
+        SlowLane(functools.partial(find_existing, database)),
+        late_answers,
+        allowed=settings.unknown_keys_per_minute,
+    )
+    dead_credentials = DeadCredentials(late_answers, allowed=settings.unknown_keys_per_minute)
     introspection = Introspection(database=database, mirror=mirror, issuer=settings.issuer_url)
     return Service(
         settings=settings,
@@ -173,7 +211,9 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
         ),
         feed=Feed(mirror, settings),
         receipts=Receipts(database, mirror),
-        callers=Callers(introspection=introspection, ledger=ledger, guard=guard),
+        callers=Callers(
+            introspection=introspection, guard=guard, dead_credentials=dead_credentials
+        ),
         revocations=HolderRevocations(database, share),
         connection_share=share,
     )

@@ -95,6 +95,14 @@ async def list_api_keys(connection: asyncpg.Connection, account_id: str | None) 
     return [_list(row, row["at"]) for row in await connection.fetch(_SQL["list"], account_id)]
 
 
+async def list_existing_digests(
+    connection: asyncpg.Connection, digests: Collection[bytes]
+) -> set[bytes]:
+    """Return those of `digests` that belong to a key, whatever its state is."""
+    rows = await connection.fetch(_SQL["list_existing_digests"], list(digests))
+    return {row["digest"] for row in rows}
+
+
 async def find_id_by_digest(connection: asyncpg.Connection, digest: bytes) -> KeyId | None:
     """Return the id of the key with this digest, None if there is none."""
     found: KeyId | None = await connection.fetchval(_SQL["find_id_by_digest"], digest)

@@ -17,7 +17,7 @@ from tokensvc.web.health import get_livez, get_readyz
 from tokensvc.web.in_flight import InFlight
 from tokensvc.web.introspect import post_introspect
 from tokensvc.web.limited import Limited
-from tokensvc.web.metrics import get_metrics
+from tokensvc.web.metrics import add_metrics
 from tokensvc.web.middleware import handle_errors
 from tokensvc.web.polls import Polls
 from tokensvc.web.revoke import post_revoke
@@ -57,7 +57,8 @@ def build_app(
     app.on_shutdown.append(_drain)
     app.router.add_get("/livez", get_livez)
     app.router.add_get("/readyz", get_readyz)
-    app.router.add_get("/metrics", get_metrics)
+    if settings.metrics_port is None:
+        add_metrics(app)
     # A proxy may or may not strip the path of the issuer.
     for prefix in dict.fromkeys(("", urlsplit(settings.issuer_url).path)):
         _add_routes(app, prefix)

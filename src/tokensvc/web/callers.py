@@ -41,12 +41,12 @@ async def check_client(
     Raises InvalidClientError, InvalidTokenError, InsufficientScopeError and the like.
     """
     service = request.app[SERVICE]
+    network = find_network(request, service.settings.trusted_proxy_hops)
     # No API key holds a dot, and every token does.
     if client.scheme == "Bearer" and "." in client.secret:
-        key_id = await service.callers.check_token(client.secret, capability)
+        key_id = await service.callers.check_token(client.secret, network, capability)
     else:
         key = parse_api_key(client.secret, service.settings.key_prefix)
-        network = find_network(request, service.settings.trusted_proxy_hops)
         key_id = await service.callers.check_key(key, client.client_id, network, capability)
     _note_caller(request, key_id)
 

@@ -7,12 +7,22 @@ from __future__ import annotations
 
 import functools
 import ipaddress
+import re
 from typing import TYPE_CHECKING, Final
+
+import structlog
 
 if TYPE_CHECKING:
     from aiohttp import web
 
 UNKNOWN: Final = "unknown"
+# Some proxies (Azure's among them) write the port behind the address. The forms of RFC 7239, with
+# brackets and quotation marks, are understood too.
+_WITH_PORT: Final = re.compile(
+    r'"?(?:\[([0-9A-Za-z:.%_-]+)\]|([0-9.]+))(?::[0-9]{1,5})?"?', re.ASCII
+)
+
+_log = structlog.get_logger(__name__)
 
 
 def find_network(request: web.Request, trusted_hops: int) -> str:
@@ -22,6 +32,8 @@ def find_network(request: web.Request, trusted_hops: int) -> str:
     stands further left was written by the client and proves nothing.
     """
     if not trusted_hops:
+        if "X-Forwarded-For" in request.headers or "Forwarded" in request.headers:
+            warn_of_proxy()
         return network_of(request.remote or "")
     hops = [
         hop.strip()
@@ -33,9 +45,13 @@ def find_network(request: web.Request, trusted_hops: int) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def network_of(address: str) -> str:
-    """Return the network of an address, "unknown" if it is no IP address."""
+    """Return the network of an address, "unknown" if it is no IP address.
+
+    A port may stand behind the address.
+    """
+    found = _WITH_PORT.fullmatch(address)
     try:
-        parsed = ipaddress.ip_address(address)
+        parsed = ipaddress.ip_address(found[1] or found[2] if found else address)
     except ValueError:
         return UNKNOWN
     if isinstance(parsed, ipaddress.IPv6Address):
@@ -43,3 +59,14 @@ def network_of(address: str) -> str:
             return network_of(str(parsed.ipv4_mapped))
         return str(ipaddress.ip_network((int(parsed), 48), strict=False))
     return str(ipaddress.ip_network((int(parsed), 24), strict=False))
+
+
+@functools.cache  # one line in the life of a process
+def warn_of_proxy() -> None:
+    """Tell the operator that there may be a proxy which the settings do not know of."""
+    _log.warning(
+        "forwarded_header_not_trusted",
+        detail="a request names another client address (X-Forwarded-For or Forwarded), and it is "
+        "not read. If a proxy of yours stands in front, all clients look like one network: let it "
+        "append to X-Forwarded-For and set TOKENSVC_TRUSTED_PROXY_HOPS",
+    )

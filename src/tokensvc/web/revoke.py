@@ -12,6 +12,7 @@ from tokensvc.web.callers import check_client, read_client
 from tokensvc.web.forms import read_form
 from tokensvc.web.in_time import in_time
 from tokensvc.web.middleware import note
+from tokensvc.web.network import find_network
 from tokensvc.web.problems import NO_STORE
 
 if TYPE_CHECKING:
@@ -36,7 +37,10 @@ async def _revoke(request: web.Request, form: Mapping[str, str]) -> web.Response
     await _check_shown_client(request, form)
     if "token" not in form:
         raise InvalidRequestError("token is required: the access token or API key to revoke")
-    kind, public_id = await request.app[SERVICE].revoke(form["token"])
+    service = request.app[SERVICE]
+    kind, public_id = await service.revoke(
+        form["token"], find_network(request, service.settings.trusted_proxy_hops)
+    )
     note(request, revoked=kind, id=public_id)
     return web.Response(headers=NO_STORE)
 

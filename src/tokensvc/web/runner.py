@@ -26,6 +26,7 @@ from tokensvc.web.app import build_app
 from tokensvc.web.app_keys import IN_FLIGHT, SERVICE
 from tokensvc.web.connections import Connections, find_most_connections
 from tokensvc.web.limited import Limited
+from tokensvc.web.metrics import build_metrics_app
 from tokensvc.web.protocol import Server
 from tokensvc.web.starting import build_starting_app
 
@@ -46,7 +47,11 @@ _log = structlog.get_logger(__name__)
 
 
 class ServiceRunner(web.BaseRunner):
-    """Runs the service of one process. `greet` shows the admin key of the very first start."""
+    """Runs the service of one process.
+
+    `greet` shows the admin key of the very first start. `metrics_listener` is bound to the port of
+    the metrics, if they have one of their own.
+    """
 
     def __init__(
         self,
@@ -54,6 +59,7 @@ class ServiceRunner(web.BaseRunner):
         database_url: str,
         start: SharedStart,
         greet: Callable[[NewKey], None],
+        metrics_listener: socket.socket | None = None,
     ) -> None:
         super().__init__(shutdown_timeout=settings.drain_seconds)
         self._settings = settings
@@ -64,7 +70,10 @@ class ServiceRunner(web.BaseRunner):
         self._connections = Connections(
             self._limited, most=find_most_connections(settings.pool_size)
         )
-        self._starting = web.AppRunner(build_starting_app(), access_log=None)
+        has_metrics = settings.metrics_port is None
+        self._starting = web.AppRunner(build_starting_app(has_metrics=has_metrics), access_log=None)
+        self._metrics_listener = metrics_listener
+        self._metrics = web.AppRunner(build_metrics_app(), access_log=None)
         self._opened: web.AppRunner | None = None
         self._watching: asyncio.Task[None] | None = None
 
@@ -136,6 +145,9 @@ class ServiceRunner(web.BaseRunner):
 
     async def _make_server(self) -> Server:
         await self._starting.setup()
+        if self._metrics_listener is not None:
+            await self._metrics.setup()
+            await web.SockSite(self._metrics, self._metrics_listener).start()
         server = Server(
             self._answer,
             request_factory=_find_server(self._starting).request_factory,
@@ -152,6 +164,7 @@ class ServiceRunner(web.BaseRunner):
         if self._opened is not None:
             await self._opened.cleanup()
         await self._starting.cleanup()
+        await self._metrics.cleanup()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer on a connection that was made before the workers served."""

@@ -54,13 +54,24 @@ class Announcements:
 
 def bind_socket(settings: Settings) -> socket.socket:
     """Bind host and port, before anything else is started. Raises StartRefusedError."""
+    return _bind(settings.host, settings.port, "TOKENSVC_PORT")
+
+
+def bind_metrics_socket(settings: Settings) -> socket.socket | None:
+    """As `bind_socket`, for the metrics; None if they have no port of their own."""
+    if settings.metrics_port is None:
+        return None
+    return _bind(settings.host, settings.metrics_port, "TOKENSVC_METRICS_PORT")
+
+
+def _bind(host: str, port: int, setting: str) -> socket.socket:
     try:
-        family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        used = f"cannot listen on {settings.host}:{settings.port}: {_explain(error)}"
+        used = f"cannot listen on {host}:{port}: {_explain(error)}"
         raise StartRefusedError(
-            f"{used}. Stop what uses it, or set TOKENSVC_HOST and TOKENSVC_PORT"
+            f"{used}. Stop what uses it, or set TOKENSVC_HOST and {setting}"
         ) from error
 
 
@@ -96,21 +107,31 @@ def list_stopping_signals() -> tuple[signal.Signals, ...]:
 
 
 def serve_one(
-    settings: Settings, database_url: str, listener: socket.socket, announcements: Announcements
+    settings: Settings,
+    database_url: str,
+    listener: socket.socket,
+    announcements: Announcements,
+    metrics_listener: socket.socket | None = None,
 ) -> None:
     """Serve in this process until it is told to stop. Raises StartRefusedError."""
-    uvloop.run(_serve_one(settings, database_url, listener, announcements))
+    uvloop.run(_serve_one(settings, database_url, listener, announcements, metrics_listener))
 
 
 async def _serve_one(
-    settings: Settings, database_url: str, listener: socket.socket, announcements: Announcements
+    settings: Settings,
+    database_url: str,
+    listener: socket.socket,
+    announcements: Announcements,
+    metrics_listener: socket.socket | None,
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in list_stopping_signals():
         loop.add_signal_handler(number, stop.set)
     with SharedStart() as start:
-        runner = ServiceRunner(settings, database_url, start, announcements.first_admin)
+        runner = ServiceRunner(
+            settings, database_url, start, announcements.first_admin, metrics_listener
+        )
         await _serve(runner, listener, announcements, stop, others_serve=False)
 
 
@@ -167,6 +188,7 @@ def serve_many(
     listener: socket.socket,
     announcements: Announcements,
     workers: int,
+    metrics_listener: socket.socket | None = None,
 ) -> None:
     """Serve with `workers` processes under gunicorn until it is told to stop.
 
@@ -187,7 +209,9 @@ def serve_many(
     with SharedStart(workers) as start:
 
         async def serve(listener: socket.socket, stop: asyncio.Event) -> None:
-            runner = ServiceRunner(settings, database_url, start, announcements.first_admin)
+            runner = ServiceRunner(
+                settings, database_url, start, announcements.first_admin, metrics_listener
+            )
             others_serve = start.is_serving
             try:
                 await _serve(runner, listener, announcements, stop, others_serve=others_serve)

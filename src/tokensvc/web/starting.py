@@ -11,18 +11,22 @@ from tokensvc.web.app_keys import IN_FLIGHT
 from tokensvc.web.forms import MAX_BODY
 from tokensvc.web.health import NO_STORE, get_livez
 from tokensvc.web.in_flight import InFlight
-from tokensvc.web.metrics import get_metrics
+from tokensvc.web.metrics import add_metrics
 from tokensvc.web.middleware import handle_errors
 
 
-def build_starting_app() -> web.Application:
-    """Return the application that answers until the service is open."""
+def build_starting_app(*, has_metrics: bool = True) -> web.Application:
+    """Return the application that answers until the service is open.
+
+    `has_metrics`: unless they have a port of their own.
+    """
     # One size for both applications: a request may be made by this one and answered by the other.
     app = web.Application(middlewares=[handle_errors], client_max_size=MAX_BODY)
     app[IN_FLIGHT] = InFlight()
     app.router.add_get("/livez", get_livez)
     app.router.add_get("/readyz", _get_readyz)
-    app.router.add_get("/metrics", get_metrics)
+    if has_metrics:
+        add_metrics(app)
     app.router.add_route("*", "/{path:.*}", _refuse)
     return app
 

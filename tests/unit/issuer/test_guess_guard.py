@@ -1,16 +1,22 @@
-"""The guess guard: a network that tries unknown keys is refused, late, and others are not."""
+"""The guess guard: what a suspected network shows takes detours, and nobody is refused for it."""
 
 from __future__ import annotations
 
 import asyncio
-import time
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
-from tokensvc.core.errors import RateLimitedError
+from tokensvc.core.errors import InvalidClientError, UnavailableError
+from tokensvc.core.exchange import Verdict
+from tokensvc.core.ledger import Decision, Question
+from tokensvc.core.limit import Quota
 from tokensvc.issuer.exchange.guess_guard import GuessGuard
 
-NEW, KNOWN = b"n" * 32, b"k" * 32
+ALLOWED = 3
+KNOWN, NEW, DISABLED, GUESS = (bytes([number]) * 32 for number in range(4))
+STATES: dict[bytes, Any] = {KNOWN: None, NEW: None, DISABLED: "disabled"}
 
 
 class Clock:
@@ -20,73 +26,213 @@ class Clock:
         return self.now
 
 
-@pytest.fixture
-def clock():
-    return Clock()
+class FakeLedger:
+    """Knows three keys, and notes who asks."""
+
+    def __init__(self):
+        self.asked = []
+
+    async def judge(self, question, act):
+        self.asked.append(question.digest)
+        if question.digest not in STATES:
+            return act(None)
+        at, quota = datetime(2030, 1, 1, tzinfo=UTC), Quota(60, 9, 60, 9, 60, 9, 60, 9)
+        facts: Any = ("key_1", "acc_1", (), STATES[question.digest], None, at, quota)
+        return act(Decision(Verdict(*facts), True))
+
+
+class FakeLane:
+    """Notes who waits in it."""
+
+    def __init__(self):
+        self.waited = []
+
+    async def exists(self, digest):
+        self.waited.append(digest)
+        return digest in STATES
+
+
+class FakeLateAnswers:
+    """Notes since when answers are held."""
+
+    def __init__(self):
+        self.held = []
+
+    async def hold(self, asked_on):
+        self.held.append(asked_on)
+
+
+class Around:
+    """A guard and what stands around it."""
+
+    def __init__(self, **options):
+        self.clock = Clock()
+        self.ledger = FakeLedger()
+        self.lane = FakeLane()
+        self.late_answers = FakeLateAnswers()
+        around: Any = (self.ledger, self.lane, self.late_answers)
+        self.guard = GuessGuard(
+            *around,
+            allowed=ALLOWED,
+            clock=self.clock,
+            **options,
+        )
+
+    async def show(self, digest, network="net"):
+        """Show a key; return why it is refused, None if it is good."""
+        question = Question(digest, None, None, True)
+
+        def act(decision):
+            self.guard.note(question, network, decision)
+            reason = "unknown_key" if decision is None else decision.verdict.refusal
+            if reason is not None:
+                raise InvalidClientError(reason)
+
+        try:
+            await self.guard.judge(question, network, act)
+        except InvalidClientError as error:
+            return error.reason
+        return None
+
+    async def guess(self, times, network="net"):
+        for _ in range(times):
+            assert await self.show(GUESS, network) == "unknown_key"
 
 
 @pytest.fixture
-async def guard(clock):
-    made = GuessGuard(allowed=3, pause=0.01, clock=clock)
-    made.note_known(KNOWN)
+def around():
+    return Around()
+
+
+async def test_a_quiet_network_takes_no_detour(around):
+    await around.guess(ALLOWED)
+    assert await around.show(NEW, "other") is None
+    assert (around.lane.waited, around.late_answers.held) == ([], [])
+
+
+async def test_t38_guesses_of_a_suspected_network_never_reach_the_ledger(around):
+    await around.guess(ALLOWED)
+    around.ledger.asked.clear()
+    await around.guess(5)
+    assert around.ledger.asked == []
+    assert around.lane.waited == [GUESS] * 5
+
+
+async def test_t38_a_key_that_is_new_here_goes_on_from_the_slow_lane_and_is_known_then(around):
+    await around.guess(ALLOWED)
+    assert await around.show(NEW) is None
+    assert (around.lane.waited, around.late_answers.held) == ([NEW], [])
+    assert await around.show(NEW) is None
+    assert around.lane.waited == [NEW]
+
+
+async def test_t38_a_known_key_takes_no_detour_whatever_others_do(around):
+    assert await around.show(KNOWN) is None
+    await around.guess(ALLOWED)
+    assert await around.show(KNOWN) is None
+    assert (around.lane.waited, around.late_answers.held) == ([], [])
+
+
+async def test_t20_every_refusal_of_a_suspected_network_comes_at_the_same_moment(around):
+    await around.guess(ALLOWED)
+    around.clock.now = 130.0
+    assert await around.show(DISABLED) == "disabled"
+    assert await around.show(GUESS) == "unknown_key"
+    assert around.late_answers.held == [130.0, 130.0]
+
+
+async def test_t20_refused_keys_count_as_guesses_do_and_are_not_known(around):
+    for _ in range(ALLOWED):
+        assert not around.guard.suspects("net")
+        assert await around.show(DISABLED) == "disabled"
+    assert around.guard.suspects("net")
+    assert not around.guard.knows(DISABLED)
+
+
+async def test_a_key_that_ends_is_known_no_more(around, monkeypatch):
+    await around.show(KNOWN)
+    monkeypatch.setitem(STATES, KNOWN, "revoked")
+    await around.show(KNOWN)
+    assert not around.guard.knows(KNOWN)
+
+
+async def test_suspicion_ends_a_minute_after_the_guesses(around):
+    await around.guess(ALLOWED)
+    around.clock.now = 239.0
+    assert around.guard.suspects("net")
+    around.clock.now = 240.0
+    assert not around.guard.suspects("net")
+
+
+async def test_guesses_from_many_networks_make_all_of_them_suspected(around):
+    for number in range(10 * ALLOWED):
+        assert not around.guard.suspects("quiet")
+        await around.guess(1, f"net {number}")
+    assert around.guard.suspects("quiet")
+
+
+async def test_t38_a_crowd_of_new_keys_is_not_let_to_the_ledger_at_once(around):
+    """The first guesses of a flood arrive before any has been refused."""
+    gate = asyncio.Event()
+    judge = around.ledger.judge
+
+    async def judge_later(question, act):
+        await gate.wait()
+        return await judge(question, act)
+
+    around.ledger.judge = judge_later
+    crowd = [asyncio.create_task(around.show(GUESS)) for _ in range(5 * ALLOWED)]
     for _ in range(3):
-        await made.check(NEW, "net")
-        made.note_unknown("net")
-    return made
+        await asyncio.sleep(0)
+    assert len(around.lane.waited) == 4 * ALLOWED
+    gate.set()
+    assert set(await asyncio.gather(*crowd)) == {"unknown_key"}
+    assert len(around.ledger.asked) == ALLOWED
 
 
-async def test_who_has_tried_too_many_unknown_keys_waits_for_the_next_minute(guard, clock):
-    clock.now = 130.5
-    with pytest.raises(RateLimitedError) as caught:
-        await guard.check(NEW, "net")
-    error = caught.value
-    assert (error.policy, error.limit, error.window) == ("unknown-keys", 3, 60)
-    assert error.retry_after == 50
-    clock.now = 180.0
-    await guard.check(NEW, "net")
-    guard.note_unknown("net")
-    await guard.check(NEW, "net")
+async def test_a_subject_token_waits_in_no_lane_but_its_refusal_comes_late(around):
+    await around.guess(ALLOWED)
+    assert await around.show(None) == "unknown_key"
+    assert (around.lane.waited, len(around.late_answers.held)) == ([], 1)
 
 
-async def test_keys_that_are_known_to_exist_and_other_networks_do_not_suffer(guard):
-    await guard.check(KNOWN, "net")
-    await guard.check(NEW, "other")
+async def test_an_act_on_a_key_that_does_not_exist_is_left_out(around):
+    async def act():
+        return "done"
+
+    async def ask(digest):
+        return await around.guard.ask(digest, "net", act, otherwise="nothing")
+
+    assert await ask(GUESS) == "done"
+    await around.guess(ALLOWED)
+    assert [await ask(GUESS), await ask(DISABLED)] == ["nothing", "done"]
+    assert len(around.late_answers.held) == 2
 
 
-async def test_memory_is_bounded(clock):
-    guard = GuessGuard(allowed=1, pause=0, most_known=2, most_networks=2, clock=clock)
-    digests = [bytes([number]) * 32 for number in range(10)]
+async def test_memory_is_bounded_and_the_oldest_is_forgotten():
+    around = Around(most_known=2, most_networks=2)
+    guard, digests = around.guard, [bytes([number]) * 32 for number in range(10)]
     for digest in digests:
         guard.note_known(digest)
     assert [guard.knows(digest) for digest in digests] == [False] * 6 + [True] * 4
     guard.note_known(digests[9])
     assert guard.knows(digests[6]), "a key that is known already takes no place"
 
-    for network in ("first", "second"):
-        guard.note_unknown(network)
-        with pytest.raises(RateLimitedError):
-            await guard.check(NEW, network)
-    guard.note_unknown("third")
-    for network in ("first", "second"):
-        await guard.check(NEW, network)
-    with pytest.raises(RateLimitedError):
-        await guard.check(NEW, "third")
+    for network in ("first", "second", "first", "third"):
+        for _ in range(ALLOWED):
+            guard.note_refused(network)
+    assert [guard.suspects(network) for network in ("first", "second", "third")] == [
+        True,
+        False,
+        True,
+    ]
 
 
-async def test_a_refusal_comes_late_but_only_so_many_wait_for_theirs(clock):
-    guard = GuessGuard(allowed=1, pause=0.3, most_held=2, clock=clock)
-    guard.note_unknown("net")
-    ended: list[int] = []
+async def test_who_finds_the_lane_full_is_told_to_come_again(around, monkeypatch):
+    async def exists(_digest):
+        raise UnavailableError("full", reason="slow_lane_full")
 
-    async def guess(number: int) -> float:
-        started = time.monotonic()
-        with pytest.raises(RateLimitedError):
-            await guard.check(NEW, "net")
-        ended.append(number)
-        return time.monotonic() - started
-
-    for _ in range(2):  # the second round shows that nobody is held any more
-        ended.clear()
-        first, second, _ = await asyncio.gather(*(guess(number) for number in range(3)))
-        assert ended[0] == 2, "two wait already, so the third is refused at once"
-        assert min(first, second) >= 0.3
+    await around.guess(ALLOWED)
+    monkeypatch.setattr(around.lane, "exists", exists)
+    with pytest.raises(UnavailableError):
+        await asyncio.wait_for(around.show(NEW), 1)

@@ -1,98 +1,143 @@
-"""Slowing down clients that try keys which do not exist.
+"""Keeping floods of guesses and of dead credentials away from everybody else.
 
-155 random bits cannot be guessed. What a flood of guesses costs is time, Postgres's and ours. So a
-network (/24 or /48) that has tried too many unknown keys within a minute gets 429 without a look
-into Postgres, and it gets the answer late: a client that waits for answers cannot ask often. Keys
-that this process has seen to exist pass all the same, so honest clients behind the same address or
-proxy do not suffer. Nothing is decided about a key here, only that Postgres is not asked now.
+155 random bits cannot be guessed. What a flood of guesses costs is time, Postgres's and ours. So
+when a network (/24 or /48), or all networks together, have shown many credentials that were refused
+lately, or when many keys at once are new to this process, their requests take two detours:
 
-Each process counts by itself, in bounded memory. Keys with a wrong checksum never come this far.
+- A key that this process does not know to be good waits in the slow lane, until a cheap query has
+  told whether it exists. If it does, it goes on to the ledger, some 20 ms later than usual. It is
+  never refused for what others in its network do.
+- A refusal comes late, and always at the same moment after the request, whether the key never
+  existed, or has been disabled, revoked or deleted. So a client that waits for answers cannot ask
+  often, and nobody learns from the time which keys exist.
+
+Nothing is decided about a key here. Each process counts by itself, in bounded memory. Keys with a
+wrong checksum never come this far.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from tokensvc.core.errors import RateLimitedError
+import structlog
+
+from tokensvc.core.errors import InvalidClientError, InvalidSubjectTokenError
+from tokensvc.issuer.exchange.network_counts import NetworkCounts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
-_MINUTE: Final = 60
-_TICK: Final = 0.005
+    from tokensvc.core.ledger import Decision, Question
+    from tokensvc.issuer.exchange.late_answers import LateAnswers
+    from tokensvc.issuer.exchange.ledger import Ledger
+    from tokensvc.issuer.exchange.slow_lane import SlowLane
+
+# The key is good, only what it asks for is not.
+_GOOD_KEY: Final = frozenset({None, "invalid_scope", "unnamed_scope", "invalid_target"})
+# So many times the limit of one network are allowed to all of them together.
+_NETWORKS: Final = 10
+# The answer to these names no reason, so it must not tell one by its time either.
+_REFUSED_CREDENTIAL: Final = (InvalidClientError, InvalidSubjectTokenError)
+
+_log = structlog.get_logger(__name__)
+
+_T = TypeVar("_T")
 
 
 class GuessGuard:
-    """Counts unknown keys per network: `allowed` of them pass in a minute, then it refuses.
+    """The way to the ledger. `allowed` refused credentials of a network in a minute change nothing.
 
-    A refusal comes after `pause` seconds; at most `most_held` callers wait for one at a time, more
-    are refused at once. The memory holds `most_networks` networks and twice `most_known` keys.
-    `clock`: monotonic, in seconds.
+    The memory holds twice `most_known` keys. `clock`: monotonic, in seconds.
     """
 
     def __init__(
         self,
+        ledger: Ledger,
+        lane: SlowLane,
+        late_answers: LateAnswers,
         *,
         allowed: int,
-        pause: float = 1.0,
-        most_held: int = 2000,
         most_networks: int = 20_000,
         most_known: int = 50_000,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._ledger = ledger
+        self._lane = lane
+        self._late_answers = late_answers
         self._allowed = allowed
-        self._pause = pause
-        self._most_held = most_held
-        self._most_networks = most_networks
         self._most_known = most_known
-        self._held = 0
         self._clock = clock
-        self._minute = 0
-        self._unknown: dict[str, int] = {}
+        self._refused = NetworkCounts(most_networks=most_networks, clock=clock)
+        self._new_keys = 0  # that are at the ledger now
         self._known: set[bytes] = set()
         self._known_before: set[bytes] = set()
 
-    async def check(self, digest: bytes, network: str) -> None:
-        """Check that Postgres may be asked about this key now.
+    def judge(
+        self, question: Question, network: str, act: Callable[[Decision | None], _T]
+    ) -> Awaitable[_T]:
+        """Return, or raise, what `act` makes of the decision, as `Ledger.judge` does.
 
-        Raises RateLimitedError, late, if `network` has tried too many unknown keys and this key is
-        not known to exist.
+        `network`: where the client is. `act` calls `note`.
         """
-        if self._unknown.get(network, 0) < self._allowed or self.knows(digest):
-            return
-        now = self._clock()
-        if int(now) // _MINUTE != self._minute:
-            return
-        await self._hold(now)
-        raise RateLimitedError(
-            "too many unknown keys from this network; wait before you try a key that is new here",
-            policy="unknown-keys",
-            limit=self._allowed,
-            window=_MINUTE,
-            retry_after=_MINUTE - int(now) % _MINUTE,
+        digest = question.digest
+        if digest is not None and self.knows(digest):
+            return self._ledger.judge(question, act)
+        if self._new_keys >= self._allowed or self.suspects(network):
+            return self._judge_late(question, act)
+        return (
+            self._ledger.judge(question, act) if digest is None else self._judge_new(question, act)
         )
 
-    async def _hold(self, now: float) -> None:
-        """Keep a guesser waiting, until the end of a tick: answers that come together cost less."""
-        if self._held >= self._most_held:
-            return
-        self._held += 1
+    async def _judge_new(self, question: Question, act: Callable[[Decision | None], _T]) -> _T:
+        self._new_keys += 1
         try:
-            await asyncio.sleep(self._pause + _TICK - now % _TICK)
+            return await self._ledger.judge(question, act)
         finally:
-            self._held -= 1
+            self._new_keys -= 1
 
-    def note_unknown(self, network: str) -> None:
-        """Count one key that does not exist."""
-        minute = int(self._clock()) // _MINUTE
-        if minute != self._minute or len(self._unknown) >= self._most_networks:
-            self._minute, self._unknown = minute, {}
-        self._unknown[network] = self._unknown.get(network, 0) + 1
+    async def _judge_late(self, question: Question, act: Callable[[Decision | None], _T]) -> _T:
+        asked_on = self._clock()
+        try:
+            if question.digest is not None and not await self._lane.exists(question.digest):
+                return act(None)
+            return await self._ledger.judge(question, act)
+        except _REFUSED_CREDENTIAL:
+            await self._late_answers.hold(asked_on)
+            raise
+
+    async def ask(
+        self, digest: bytes, network: str, act: Callable[[], Awaitable[_T]], *, otherwise: _T
+    ) -> _T:
+        """Return what `act` returns, or `otherwise` if it is found out that there is no such key.
+
+        Of a network that is suspected, both come late. Raises UnavailableError.
+        """
+        if self.knows(digest) or not self.suspects(network):
+            return await act()
+        asked_on = self._clock()
+        result = await act() if await self._lane.exists(digest) else otherwise
+        await self._late_answers.hold(asked_on)
+        return result
+
+    def note(self, question: Question, network: str, decision: Decision | None) -> None:
+        """Remember a key that is good, and count a credential that is refused."""
+        refusal = "unknown_key" if decision is None else decision.verdict.refusal
+        if refusal in _GOOD_KEY:
+            if question.digest is not None:
+                self.note_known(question.digest)
+            return
+        self.note_refused(network)
+        if question.digest is not None:
+            self.forget(question.digest)
+
+    def note_refused(self, network: str) -> None:
+        """Count one credential that was refused."""
+        if self._refused.add(network) == self._allowed:
+            _log.warning("network_suspected", network=network, refused=self._allowed)
 
     def note_known(self, digest: bytes) -> None:
-        """Remember a key that exists.
+        """Remember a key that may get tokens.
 
         There are two generations; when the younger one is full, the elder one is forgotten.
         """
@@ -101,6 +146,21 @@ class GuessGuard:
                 self._known_before, self._known = self._known, set()
             self._known.add(digest)
 
+    def forget(self, digest: bytes) -> None:
+        """Forget a key that may get no tokens any more."""
+        self._known.discard(digest)
+        self._known_before.discard(digest)
+
     def knows(self, digest: bytes) -> bool:
-        """Tell whether this key is remembered to exist."""
+        """Tell whether this key is remembered to be good."""
         return digest in self._known or digest in self._known_before
+
+    def suspects(self, network: str) -> bool:
+        """Tell whether a network, or all of them, have shown many refused credentials lately."""
+        return self._refused.has_reached(self._allowed, network) or self._refused.have_all_reached(
+            _NETWORKS * self._allowed
+        )
+
+    async def close(self) -> None:
+        """Stop the slow lane."""
+        await self._lane.close()

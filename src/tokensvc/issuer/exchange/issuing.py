@@ -86,15 +86,12 @@ class Exchange:
         # The audience is found before the verdict, which must not be older than its token life.
         audience = await self._find_audience(request, credential)
         question = build_question(request, credential, audience)
-        shown_key = request.shown_key
-        if shown_key is not None:
-            await self.guard.check(shown_key.digest, network)
 
         def act(decision: Decision | None) -> IssuedToken | _Unsigned | timedelta:
             return self._act(request, credential, question, audience, network, decision)
 
         while True:
-            result = await self.ledger.judge(question, act)
+            result = await self.guard.judge(question, network, act)
             if isinstance(result, IssuedToken):
                 return result
             if isinstance(result, _Unsigned):
@@ -121,15 +118,10 @@ class Exchange:
 
         There is something to wait for only within the second of a disable and enable.
         """
+        self.guard.note(question, network, decision)
         if decision is None:
-            if question.digest is not None:
-                self.guard.note_unknown(network)
             raise refuse_key(request, "unknown_key")
-        verdict, shown_key = decision.verdict, request.shown_key
-        if verdict.refusal == "unknown_client":
-            self.guard.note_unknown(network)
-        elif shown_key is not None:
-            self.guard.note_known(shown_key.digest)
+        verdict = decision.verdict
         try:
             check_verdict(request, verdict)
             wait = wait_for_clear_second(verdict)

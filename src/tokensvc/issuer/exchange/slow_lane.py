@@ -1,0 +1,123 @@
+"""The slow lane: here keys wait that may be guesses, until Postgres has said which of them exist.
+
+A flood of guesses must cost Postgres little and must not stand in front of other exchanges. So the
+lane asks about many keys at once, a few times a second, and not on the ledger's connection. The
+question changes and locks nothing. Nothing is decided by its answer but who may go to the ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from typing import TYPE_CHECKING
+
+import structlog
+
+from tokensvc.core.errors import TokensvcError, UnavailableError
+from tokensvc.issuer.metrics import SLOW_LANE_WAITING
+from tokensvc.store.api_key import list_existing_digests
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection
+
+    from tokensvc.store.pool import Database
+
+_log = structlog.get_logger(__name__)
+
+
+class SlowLane:
+    """A queue of digests of keys, which are looked up in batches.
+
+    `find_existing` returns those of some digests that belong to a key. `most_waiting` requests may
+    wait, more are refused. A batch has `at_once` of them at most and begins `tick` seconds after
+    the one before.
+    """
+
+    def __init__(
+        self,
+        find_existing: Callable[[Collection[bytes]], Awaitable[set[bytes]]],
+        *,
+        most_waiting: int = 10_000,
+        at_once: int = 1000,
+        tick: float = 0.02,
+    ) -> None:
+        self._find_existing = find_existing
+        self._most_waiting = most_waiting
+        self._at_once = at_once
+        self._tick = tick
+        self._waiting: deque[tuple[bytes, asyncio.Future[bool]]] = deque()
+        self._work: asyncio.Task[None] | None = None
+
+    async def exists(self, digest: bytes) -> bool:
+        """Tell whether a key with this digest exists. Raises UnavailableError."""
+        if len(self._waiting) >= self._most_waiting:
+            raise UnavailableError(
+                "too many keys wait to be looked up; try again", reason="slow_lane_full"
+            )
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting.append((digest, future))
+        SLOW_LANE_WAITING.set(len(self._waiting))
+        if self._work is None:
+            self._work = asyncio.create_task(self._ask_until_nobody_waits())
+        return await future
+
+    async def close(self) -> None:
+        """Stop. Requests that still wait get UnavailableError."""
+        if self._work is not None:
+            self._work.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._work
+            self._work = None
+        _fail(self._waiting, "stopping")  # the task may have been cancelled before it began
+        self._waiting.clear()
+
+    async def _ask_until_nobody_waits(self) -> None:
+        batch: list[tuple[bytes, asyncio.Future[bool]]] = []
+        try:
+            while self._waiting:
+                await asyncio.sleep(self._tick)
+                size = min(self._at_once, len(self._waiting))
+                batch = [self._waiting.popleft() for _ in range(size)]
+                SLOW_LANE_WAITING.set(len(self._waiting))
+                await self._ask(batch)
+        finally:
+            self._work = None
+            _fail(batch, "stopping")
+
+    async def _ask(self, batch: Collection[tuple[bytes, asyncio.Future[bool]]]) -> None:
+        try:
+            existing = await self._ask_twice({digest for digest, _ in batch})
+        except TokensvcError as error:
+            _log.warning("slow_lane_failed", requests=len(batch), reason=error.reason)
+            _fail(batch, error.reason)
+        except Exception:  # noqa: BLE001 - a fault of ours must not end the lane
+            _log.exception("slow_lane_failed", requests=len(batch))
+            _fail(batch, "slow_lane_failed")
+        else:
+            for digest, future in batch:
+                if not future.done():
+                    future.set_result(digest in existing)
+
+    async def _ask_twice(self, digests: Collection[bytes]) -> set[bytes]:
+        """Ask, and if no answer comes ask once more: the question changes nothing."""
+        try:
+            return await self._find_existing(digests)
+        except UnavailableError as error:
+            _log.warning("slow_lane_asks_again", requests=len(digests), reason=error.reason)
+            return await self._find_existing(digests)
+
+
+async def find_existing(database: Database, digests: Collection[bytes]) -> set[bytes]:
+    """Return those of `digests` that belong to a key. Raises UnavailableError."""
+    async with database.connection() as connection:
+        return await list_existing_digests(connection, digests)
+
+
+def _fail(batch: Collection[tuple[bytes, asyncio.Future[bool]]], reason: str) -> None:
+    """Fail every request that still waits, each with an error object of its own."""
+    for _, future in batch:
+        if not future.done():
+            future.set_exception(
+                UnavailableError("the key cannot be looked up right now; try again", reason=reason)
+            )

@@ -1,0 +1,93 @@
+"""Dead credentials that are shown again and again count against a limit of the network."""
+
+from __future__ import annotations
+
+import pytest
+
+from tokensvc.core.errors import RateLimitedError, UnavailableError
+from tokensvc.issuer.exchange.dead_credentials import DeadCredentials
+from tokensvc.issuer.exchange.late_answers import LateAnswers
+
+DEAD, OTHER = b"d" * 32, b"o" * 32
+
+
+class Clock:
+    now = 130.5
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def dead(clock):
+    made = DeadCredentials(LateAnswers(pause=0, clock=clock), allowed=2, most=2, clock=clock)
+    made.note(DEAD)
+    return made
+
+
+async def show(dead, times, digest=DEAD, network="net"):
+    for _ in range(times):
+        await dead.check(digest, network)
+
+
+async def test_t39_repeats_beyond_the_limit_are_refused_until_the_next_minute(dead, clock):
+    await show(dead, 2)
+    with pytest.raises(RateLimitedError) as caught:
+        await show(dead, 1)
+    error = caught.value
+    assert (error.policy, error.limit, error.window) == ("dead-credentials", 2, 60)
+    assert error.retry_after == 50
+    clock.now = 180.0
+    dead.note(DEAD)
+    await show(dead, 2)
+
+
+async def test_t39_other_credentials_and_other_networks_do_not_suffer(dead):
+    await show(dead, 2)
+    await show(dead, 5, digest=OTHER)
+    await show(dead, 2, network="other")
+
+
+async def test_a_credential_that_lives_again_is_found_to_live(dead, clock):
+    await show(dead, 2)
+    clock.now += 5
+    await show(dead, 1)
+    dead.forget(DEAD)
+    await show(dead, 5)
+
+
+async def test_memory_is_bounded_and_the_oldest_is_forgotten(dead):
+    dead.note(OTHER)
+    dead.note(DEAD)
+    dead.note(b"n" * 32)
+    await show(dead, 9, digest=OTHER)
+    with pytest.raises(RateLimitedError):
+        await show(dead, 3)
+
+
+async def test_only_so_many_answers_are_held(clock):
+    with pytest.raises(UnavailableError) as caught:
+        await LateAnswers(most_held=0, clock=clock).hold(clock.now)
+    assert caught.value.reason == "late_answers_full"
+
+
+async def test_an_answer_is_held_until_the_pause_has_gone(clock):
+    """The pause is counted from the question, so what was done meanwhile cannot be told."""
+    late_answers = LateAnswers(pause=0.2, clock=clock)
+    slept = []
+
+    async def sleep(seconds):
+        slept.append(seconds)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tokensvc.issuer.exchange.late_answers.asyncio.sleep", sleep)
+        for clock.now in (100.0, 100.1, 100.3):
+            await late_answers.hold(100.0)
+    moments = [now + seconds for now, seconds in zip((100.0, 100.1), slept[:2], strict=True)]
+    assert moments[0] == pytest.approx(moments[1])
+    assert slept[2] <= 0.005
