@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.integration.things import open_exchange
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from tokensvc.issuer.admin.api_keys import NewKey
-    from tokensvc.issuer.exchange.issuing import IssuedToken
+    from tokensvc.issuer.exchange.issuing import Exchange, IssuedToken
     from tokensvc.issuer.start import Started
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Database
@@ -35,14 +35,21 @@ def new_mirror(
 
 
 @pytest.fixture
-async def issue(
+async def exchange(
     database: Database, settings: Settings, started: Started
-) -> AsyncIterator[Callable[[NewKey], Awaitable[IssuedToken]]]:
-    """Exchanges a key in this process, without HTTP."""
-    exchange = await open_exchange(database, settings, started)
+) -> AsyncIterator[Exchange]:
+    """The exchange in this process, without HTTP."""
+    opened = await open_exchange(database, settings, started)
+    yield opened
+    await opened.ledger.close()
 
-    async def act(key: NewKey) -> IssuedToken:
-        return await exchange.issue(ExchangeRequest(credential=key.key), "test")
 
-    yield act
-    await exchange.ledger.close()
+@pytest.fixture
+def issue(exchange: Exchange) -> Callable[..., Awaitable[IssuedToken]]:
+    """Exchanges a key for a token."""
+
+    async def act(key: NewKey, **wanted: Any) -> IssuedToken:
+        request = ExchangeRequest(credential=key.key, **wanted)
+        return await exchange.issue(request, "test")
+
+    return act

@@ -41,16 +41,6 @@ async def exchange(database, settings, started):
     await opened.ledger.close()
 
 
-@pytest.fixture
-def issue(exchange):
-    """Exchanges a key in this process, without HTTP."""
-
-    async def act(key, **wanted):
-        return await exchange.issue(ExchangeRequest(credential=key.key, **wanted), "test")
-
-    return act
-
-
 async def wait_for_waiters(connection, count=1):
     async with asyncio.timeout(10):
         while await connection.fetchval(WAITING) < count:
