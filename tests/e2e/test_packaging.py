@@ -72,7 +72,7 @@ def test_the_base_install_verifies_and_says_what_the_command_line_needs(folder, 
     )
     program = f"""
 import importlib.util, sys
-import tokensvc.client, tokensvc.client.exchange, tokensvc.verify, tokensvc.verify.aiohttp
+import tokensvc.client, tokensvc.client.aiohttp, tokensvc.verify, tokensvc.verify.aiohttp
 import tokensvc.verify.asgi, tokensvc.verify.testing, tokensvc.verify.wsgi
 here = [name for name in {server} if importlib.util.find_spec(name)]
 assert not here, "a dependency of the service is here"

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from testbed.waiting import until
 from tests.integration.things import ACTOR, make_key, open_exchange
 
 from tokensvc.core.errors import InvalidClientError, OAuthError, UnavailableError
@@ -25,8 +26,7 @@ from tokensvc.store.ledger import LedgerConnection
 from tokensvc.store.primary import connect
 
 WAITING = (
-    "select count(*) from pg_stat_activity"
-    " where datname = current_database() and wait_event_type = 'Lock'"
+    "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
 )
 
 
@@ -41,10 +41,8 @@ async def exchange(database, settings, started):
     await opened.ledger.close()
 
 
-async def wait_for_waiters(connection, count=1):
-    async with asyncio.timeout(10):
-        while await connection.fetchval(WAITING) < count:
-            await asyncio.sleep(0.01)
+async def wait_for_waiters(connection):
+    await until(lambda: connection.fetchval(f"select exists ({WAITING})"))
 
 
 HOLD = "select from api_key_window where key_id = $1 for no key update"

@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 
 import pytest
+from testbed.waiting import until
 from tests.integration.exchanges import ACCOUNT_COUNTS, ask, read_counts
 from tests.integration.things import ACTOR, make_key, open_exchange
-from tests.integration.waiting import until
 
 from tokensvc.core.errors import (
     RateLimitedError,

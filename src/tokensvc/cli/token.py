@@ -65,7 +65,7 @@ def get(
     The token is printed. The key comes from --key-file, else from TOKENSVC_API_KEY; else you are
     asked for it.
     """
-    from tokensvc.client.exchange import request_token  # noqa: PLC0415 - imports aiohttp
+    from tokensvc.client._token_endpoint import request_token  # noqa: PLC0415 - brings aiohttp
 
     key = read_api_key(key_file)
     form = {

@@ -1,16 +1,17 @@
-"""For key holders: get tokens with an API key, and send them where they belong.
+"""For holders of an API key: get tokens, and put them on requests.
 
-    async with TokenSource(issuer="https://auth.example.com", api_key=Path("/run/secrets/key"), audience="orders-api") as source:
-        token = await source.get_token()      # kept, refreshed early, one exchange for all who ask
+    async with TokenSource(issuer="https://auth.example.com", api_key=Path("/run/key")) as source:
+        token = await source.get_token()
 
-`ThreadedTokenSource` is the same without asyncio. `tokensvc.client.aiohttp`, `.httpx` and `.requests` put tokens on requests.
-Needs none of the service's dependencies, and httpx or requests only if their adapter is imported.
+A source keeps its tokens, refreshes them early, and asks the issuer once however many callers
+wait. `ThreadedTokenSource` is the same source for programs without asyncio. The modules
+`tokensvc.client.aiohttp`, `.httpx` and `.requests` put the tokens on requests. httpx and requests
+are imported by their own module only. Modules whose names begin with `_` are internal.
 """
 
 from __future__ import annotations
 
-from tokensvc.client.api_key import KeyFromEnvironment, KeyFromFile
-from tokensvc.client.errors import (
+from tokensvc.client._errors import (
     BodyNotRepeatableError,
     ExchangeRefusedError,
     HostNotAllowedError,
@@ -20,8 +21,10 @@ from tokensvc.client.errors import (
     RateLimitedByIssuerError,
     SourceClosedError,
 )
-from tokensvc.client.source import TokenSource
-from tokensvc.client.threaded import ThreadedTokenSource
+from tokensvc.client._key_reader import KeyFromEnvironment, KeyFromFile
+from tokensvc.client._source import TokenSource
+from tokensvc.client._threaded import ThreadedTokenSource
+from tokensvc.core.errors import TokensvcError
 
 __all__ = [
     "BodyNotRepeatableError",
@@ -36,4 +39,5 @@ __all__ = [
     "SourceClosedError",
     "ThreadedTokenSource",
     "TokenSource",
+    "TokensvcError",
 ]

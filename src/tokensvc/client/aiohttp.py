@@ -1,11 +1,11 @@
-"""Tokens on the requests of an aiohttp ClientSession.
+"""Puts tokens on the requests of an aiohttp ClientSession.
 
     auth = BearerMiddleware(source, allowed_hosts={"orders.example.com"})
     async with aiohttp.ClientSession(middlewares=[auth]) as session:
         async with session.get("https://orders.example.com/v1/orders") as response: ...
 
-aiohttp calls it for every hop of a redirect, so each hop is judged by its own host. The token is got by the source's own session, never
-by this one.
+aiohttp calls the middleware for every request, also after a redirect, so each is judged by its own
+host.
 """
 
 from __future__ import annotations
@@ -15,57 +15,51 @@ from typing import TYPE_CHECKING
 from aiohttp import hdrs
 from aiohttp.payload import Payload
 
-from tokensvc.client.challenge import refuses_token
-from tokensvc.client.errors import BodyNotRepeatableError
-from tokensvc.client.target import Targets
+from tokensvc.client._bearer_rule import BearerRule, Sent, check_source
+from tokensvc.client._errors import BodyNotRepeatableError
+from tokensvc.client._source import TokenSource
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from typing import Unpack
 
     from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
 
-    from tokensvc.client.source import TokenSource
-    from tokensvc.client.target import Elsewhere
+    from tokensvc.client._bearer_rule import BearerOptions
 
 
 class BearerMiddleware:
-    """Puts a token on each request to `allowed_hosts`, and repeats it once with another one if the token is refused.
+    """Puts a token on each request to `allowed_hosts`, and another one if that is refused.
 
-    `elsewhere`: requests to other hosts raise HostNotAllowedError ("refuse") or go without a token ("no_token").
+    `source` must be a TokenSource; the constructor raises TypeError for anything else. Options:
+    `allowed_hosts`, `audience`, `scope`, and `elsewhere` for requests to other hosts, which raise
+    HostNotAllowedError ("refuse", the default) or are sent without a token ("no_token").
     """
 
-    def __init__(
-        self,
-        source: TokenSource,
-        *,
-        allowed_hosts: Collection[str],
-        audience: str | None = None,
-        scope: str | None = None,
-        elsewhere: Elsewhere = "refuse",
-    ) -> None:
-        self._source = source
-        self._targets = Targets(allowed_hosts, elsewhere)
-        self._audience = audience
-        self._scope = scope
+    def __init__(self, source: TokenSource, **options: Unpack[BearerOptions]) -> None:
+        check_source(source, TokenSource, "an aiohttp.ClientSession")
+        self._rule = BearerRule(source, **options)
 
     async def __call__(self, req: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-        """Send the request, at most twice."""
-        if not self._targets.cover(req.url.scheme, req.url.raw_host or "", req.url.port):
+        """Send the request, at most twice. Raises HostNotAllowedError, BodyNotRepeatableError."""
+        if not self._rule.covers(_describe(req)):
             return await handler(req)
-        token = await self._put_token(req)
+        req.headers[hdrs.AUTHORIZATION] = f"Bearer {await self._rule.get_token()}"
         response = await handler(req)
-        if not refuses_token(response.status, response.headers.getall(hdrs.WWW_AUTHENTICATE, [])):
-            return response
-        if not self._source.drop_token(token, audience=self._audience, scope=self._scope):
+        challenges = response.headers.getall(hdrs.WWW_AUTHENTICATE, [])
+        if not self._rule.must_repeat(_describe(req), response.status, challenges):
             return response
         response.close()
-        await req.close()  # the body may still be on its way
+        await req.close()  # aiohttp may still be sending the body
         if isinstance(req.body, Payload) and req.body.consumed:
             raise BodyNotRepeatableError
-        await self._put_token(req)
+        req.headers[hdrs.AUTHORIZATION] = f"Bearer {await self._rule.get_token()}"
         return await handler(req)
 
-    async def _put_token(self, req: ClientRequest) -> str:
-        token = await self._source.get_token(audience=self._audience, scope=self._scope)
-        req.headers[hdrs.AUTHORIZATION] = f"Bearer {token}"
-        return token
+
+def _describe(req: ClientRequest) -> Sent:
+    return Sent(
+        scheme=req.url.scheme,
+        host=req.url.raw_host or "",
+        port=req.url.port,
+        authorization=req.headers.get(hdrs.AUTHORIZATION),
+    )

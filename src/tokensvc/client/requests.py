@@ -1,10 +1,10 @@
-"""Tokens on the requests of the library requests.
+"""Puts tokens on the requests of the library requests.
 
     auth = BearerAuth(source, allowed_hosts={"orders.example.com"})
     requests.get("https://orders.example.com/v1/orders", auth=auth, timeout=10)
 
-requests itself takes the token off when a redirect leaves the host. The token is got by the source, never by this session. With one
-`auth`, a Session may be used by several threads as far as requests allows it: nothing about a request is kept here.
+requests itself takes the token off when a redirect leads to another host. Nothing about a request
+is kept in `auth`, so several threads may share it.
 """
 
 from __future__ import annotations
@@ -16,77 +16,72 @@ from requests.auth import AuthBase
 from requests.exceptions import UnrewindableBodyError
 from requests.utils import rewind_body
 
-from tokensvc.client.challenge import refuses_token
-from tokensvc.client.errors import BodyNotRepeatableError
-from tokensvc.client.target import Targets
+from tokensvc.client._bearer_rule import BearerRule, Sent, check_source
+from tokensvc.client._errors import BodyNotRepeatableError
+from tokensvc.client._threaded import ThreadedTokenSource
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from typing import Unpack
 
     from requests import PreparedRequest, Response
 
-    from tokensvc.client.target import Elsewhere
-    from tokensvc.client.threaded import ThreadedTokenSource
+    from tokensvc.client._bearer_rule import BearerOptions
 
 _HEADER = "Authorization"
 
 
 class BearerAuth(AuthBase):
-    """Puts a token on each request to `allowed_hosts`, and repeats it once with another one if the token is refused.
+    """Puts a token on each request to `allowed_hosts`, and another one if that is refused.
 
-    `elsewhere`: requests to other hosts raise HostNotAllowedError ("refuse") or go without a token ("no_token").
+    `source` must be a ThreadedTokenSource; the constructor raises TypeError for anything else.
+    Options: `allowed_hosts`, `audience`, `scope`, and `elsewhere` for requests to other hosts,
+    which raise HostNotAllowedError ("refuse", the default) or are sent without a token
+    ("no_token").
     """
 
-    def __init__(
-        self,
-        source: ThreadedTokenSource,
-        *,
-        allowed_hosts: Collection[str],
-        audience: str | None = None,
-        scope: str | None = None,
-        elsewhere: Elsewhere = "refuse",
-    ) -> None:
-        self._source = source
-        self._targets = Targets(allowed_hosts, elsewhere)
-        self._audience = audience
-        self._scope = scope
+    def __init__(self, source: ThreadedTokenSource, **options: Unpack[BearerOptions]) -> None:
+        check_source(source, ThreadedTokenSource, "a requests.Session")
+        self._rule = BearerRule(source, **options)
 
     def __call__(self, r: PreparedRequest) -> PreparedRequest:
-        """Put the token on, and see to the answer."""
-        if self._covers(r):
-            self._put_token(r)
+        """Put the token on, and look at the response. Raises HostNotAllowedError."""
+        if self._rule.covers(_describe(r)):
+            r.headers[_HEADER] = f"Bearer {self._rule.get_token()}"
             r.register_hook("response", self._repeat_if_refused)  # type: ignore[no-untyped-call]
         return r
 
-    def _repeat_if_refused(self, response: Response, **options: Any) -> Response:  # noqa: ANN401 - what Session.send was given
-        """Return the answer, or that to the request sent again. requests calls this for every hop, with the request as it was sent."""
-        scheme, _, token = str(response.request.headers.get(_HEADER, "")).partition(" ")
-        if (
-            not refuses_token(response.status_code, [response.headers.get("WWW-Authenticate", "")])
-            or scheme != "Bearer"
-        ):
-            return response
-        if not self._covers(response.request) or not self._source.drop_token(
-            token, audience=self._audience, scope=self._scope
-        ):
+    def _repeat_if_refused(
+        self,
+        response: Response,
+        **options: Any,  # noqa: ANN401 - what Session.send was given
+    ) -> Response:
+        """Return the response, or the one to the request that was sent again.
+
+        requests calls this for every response, also those that redirect.
+        """
+        challenges = [response.headers.get("WWW-Authenticate", "")]
+        sent = _describe(response.request)
+        if not self._rule.must_repeat(sent, response.status_code, challenges):
             return response
         response.close()
         again = response.request.copy()
         _rewind(again)
-        self._put_token(again)
+        again.headers[_HEADER] = f"Bearer {self._rule.get_token()}"
         repeated: Response = response.connection.send(again, **options)
         repeated.history.append(response)
         repeated.request = again
         return repeated
 
-    def _put_token(self, request: PreparedRequest) -> None:
-        request.headers[_HEADER] = (
-            f"Bearer {self._source.get_token(audience=self._audience, scope=self._scope)}"
-        )
 
-    def _covers(self, request: PreparedRequest) -> bool:
-        parts = urlsplit(request.url or "")
-        return self._targets.cover(parts.scheme, parts.hostname or "", parts.port)
+def _describe(request: PreparedRequest) -> Sent:
+    parts = urlsplit(request.url or "")
+    header = request.headers.get(_HEADER) if request.headers else None
+    return Sent(
+        scheme=parts.scheme,
+        host=parts.hostname or "",
+        port=parts.port,
+        authorization=None if header is None else str(header),
+    )
 
 
 def _rewind(request: PreparedRequest) -> None:

@@ -1,9 +1,10 @@
-"""Fixtures: an issuer, a relying party and a clock; each kind of token source behind one face, and each HTTP library behind one."""
+"""Fixtures: an issuer, relying parties, a clock, and both kinds of token source behind one face."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -68,13 +69,33 @@ def loop() -> Iterator[Loop]:
     running.stop()
 
 
-class Threaded:
-    """A ThreadedTokenSource."""
+class Face:
+    """What the tests do with a token source of either kind."""
 
-    def __init__(self, clock: Clock, **options: Any) -> None:
-        self.source = ThreadedTokenSource(
-            clock=clock, sleep=clock.sleep, chance=lambda: 0.5, **options
-        )
+    source: TokenSource | ThreadedTokenSource
+
+    def get(self, **wanted: Any) -> str:
+        raise NotImplementedError
+
+    def get_many(self, number: int) -> list[str]:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+    def get_until(self, token: str) -> None:
+        """Ask until the source gives `token`, which comes from an exchange in the background."""
+        give_up = time.monotonic() + 10
+        while self.get() != token:
+            assert time.monotonic() < give_up
+            time.sleep(0.005)
+
+
+class Threaded(Face):
+    """A ThreadedTokenSource, used from this thread and others."""
+
+    def __init__(self, **options: Any) -> None:
+        self.source: ThreadedTokenSource = ThreadedTokenSource(**options)
 
     def get(self, **wanted: Any) -> str:
         return self.source.get_token(**wanted)
@@ -83,24 +104,15 @@ class Threaded:
         with ThreadPoolExecutor(number) as pool:
             return list(pool.map(lambda _: self.source.get_token(), range(number)))
 
-    def drop(self, token: str) -> bool:
-        return self.source.drop_token(token)
-
-    def wait_until_idle(self) -> None:
-        for flight in list(self.source._flights.values()):
-            flight.exception(10)
-
     def close(self) -> None:
         self.source.close()
 
 
-class Async:
+class Async(Face):
     """A TokenSource, used from an event loop in a thread."""
 
-    def __init__(self, loop: Loop, clock: Clock, **options: Any) -> None:
-        self.source = TokenSource(
-            clock=clock, sleep=clock.sleep_async, chance=lambda: 0.5, **options
-        )
+    def __init__(self, loop: Loop, **options: Any) -> None:
+        self.source: TokenSource = TokenSource(**options)
         self._loop = loop
 
     def get(self, **wanted: Any) -> str:
@@ -114,39 +126,31 @@ class Async:
         tokens: list[str] = self._loop.run(gather())
         return tokens
 
-    def drop(self, token: str) -> bool:
-        return self.source.drop_token(token)
-
-    def wait_until_idle(self) -> None:
-        async def wait() -> None:
-            flights = list(self.source._flights.get(asyncio.get_running_loop(), {}).values())
-            if flights:
-                await asyncio.wait(flights)
-
-        self._loop.run(wait())
-
     def close(self) -> None:
         self._loop.run(self.source.close())
 
 
-@pytest.fixture(params=["async", "threaded"])
+@pytest.fixture(params=["TokenSource", "ThreadedTokenSource"])
 def new_source(
     request: pytest.FixtureRequest, issuer: Issuer, clock: Clock, loop: Loop
-) -> Iterator[Callable[..., Async | Threaded]]:
-    """Makes sources of both kinds, for the issuer."""
-    made: list[Async | Threaded] = []
+) -> Iterator[Callable[..., Face]]:
+    """Makes sources of both kinds for the issuer, on the clock."""
+    made: list[Face] = []
 
-    def make(**options: Any) -> Async | Threaded:
-        options = {"issuer": issuer.url, "api_key": KEY, **options}
-        made.append(
-            Async(loop, clock, **options)
-            if request.param == "async"
-            else Threaded(clock, **options)
-        )
+    def make(**options: Any) -> Face:
+        options = {
+            "issuer": issuer.url,
+            "api_key": KEY,
+            "clock": clock,
+            "sleep": clock.sleep,
+            "chance": lambda: 0.5,
+            **options,
+        }
+        is_async = request.param == "TokenSource"
+        made.append(Async(loop, **options) if is_async else Threaded(**options))
         return made[-1]
 
     yield make
     issuer.gate.set()
     for source in made:
         source.close()
-        source.wait_until_idle()

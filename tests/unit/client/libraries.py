@@ -1,4 +1,7 @@
-"""The four ways to send a request with a token (aiohttp, httpx with and without asyncio, requests) behind one face."""
+"""The four ways to send a request with a token, behind one face.
+
+aiohttp, httpx with and without asyncio, and requests.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Real HTTP servers on loopback, each in a thread: an issuer and a relying party that do as told, and a clock that stands still."""
+"""An issuer and a relying party that do as told, and a clock that stands still.
+
+The servers are real HTTP servers on loopback, each in a thread.
+"""
 
 from __future__ import annotations
 
@@ -68,12 +71,9 @@ class Clock:
     def __call__(self) -> float:
         return self.now
 
-    def sleep(self, seconds: float) -> None:
+    async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.now += seconds
-
-    async def sleep_async(self, seconds: float) -> None:
-        self.sleep(seconds)
 
 
 class Server:
@@ -95,7 +95,7 @@ class Server:
 
 
 class Issuer(Server):
-    """Gives token-1, token-2, ... unless `replies` holds something else to answer first. Waits at `gate`."""
+    """Gives token-1, token-2, ... after what `replies` holds. Waits while `gate` is closed."""
 
     def __init__(self, *, expires_in: float = 600) -> None:
         self.expires_in = expires_in
@@ -137,7 +137,10 @@ def grant(token: object, expires_in: object = 600, **more: object) -> Reply:
 
 
 class RelyingParty(Server):
-    """Refuses the tokens in `refused`, redirects what `redirects` knows, and answers the rest with the token it got."""
+    """Refuses the tokens in `refused`, and redirects the paths in `redirects`.
+
+    To everything else it answers with the token that it got, and the body.
+    """
 
     def __init__(self) -> None:
         self.refused: set[str] = set()
@@ -188,7 +191,7 @@ def _start(owner: Server) -> ThreadingHTTPServer:
             self.rfile.readline()
             return body
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name
             pass
 
     class LoopbackServer(ThreadingHTTPServer):

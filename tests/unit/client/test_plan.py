@@ -1,4 +1,4 @@
-"""The pure rules: when a token is used, refreshed and waited for; what an exchange does next."""
+"""When a token is used, refreshed and waited for."""
 
 from __future__ import annotations
 
@@ -7,20 +7,9 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.client.loopback import KEY, OTHER_KEY
 
-from tokensvc.client.answer import Answer, NoAnswer
-from tokensvc.client.errors import Failure
-from tokensvc.client.flow import Ask, Patience, ReadKey, Reply, Wait, plan_pause, run_exchange
-from tokensvc.client.plan import (
-    HeldToken,
-    Slot,
-    build_held_token,
-    drop_token,
-    plan_use,
-    put_outcome,
-)
-from tokensvc.core.api_key import ApiKey
+from tokensvc.client._failure import Failure
+from tokensvc.client._plan import Slot, build_held_token, drop_token, plan_use, put_outcome
 
 lives = st.floats(0.5, 10 * 86_400)
 moments = st.floats(-1e6, 1e6)
@@ -72,7 +61,7 @@ def test_the_moments_of_usual_tokens(life, early, middle, late, wait_on):
 
 
 @given(slots, moments)
-def test_nobody_is_given_an_expired_token_or_waits_beyond_the_end_of_a_good_one(slot, now):
+def test_no_caller_gets_an_expired_token_or_waits_beyond_the_end_of_a_good_one(slot, now):
     plan = plan_use(slot, now)
     if plan.token is not None:
         assert now < plan.token.ends_on
@@ -84,7 +73,7 @@ def test_nobody_is_given_an_expired_token_or_waits_beyond_the_end_of_a_good_one(
 
 
 @given(slots, moments)
-def test_nobody_asks_while_a_failure_of_the_issuer_says_when_to_ask_again(slot, now):
+def test_the_issuer_is_not_asked_while_its_failure_says_when_to_ask_again(slot, now):
     if (
         slot.failure is not None
         and now < slot.failure.until
@@ -117,74 +106,6 @@ def test_only_the_refused_token_is_dropped_and_one_every_few_seconds(token, now,
     assert (again.token is None) == is_worth_repeating
 
 
-@given(st.integers(1, 10), moments, st.floats(0, 1e5), st.floats(0, 100), chances)
-def test_a_pause_is_never_shorter_than_asked_for_nor_beyond_the_deadline(
-    tries, now, asked_for, patience, chance
-):
-    failure = Failure(kind="unavailable", message="x", until=now + asked_for)
-    pause = plan_pause(failure, tries=tries, now=now, deadline=now + patience, chance=chance)
-    if pause is not None:
-        assert tries < 4
-        assert max(0.0, failure.until - now) <= pause <= failure.until - now + 2
-        assert now + pause < now + patience
-
-
-@st.composite
-def answers(draw):
-    status = draw(st.sampled_from([200, 400, 401, 429, 500, 503, None]))
-    retry_after = draw(st.none() | st.integers(0, 40).map(str))
-    return status, retry_after, draw(st.floats(0, 10))
-
-
-@given(st.lists(answers(), min_size=40, max_size=40), st.booleans(), chances)
-def test_every_exchange_ends_within_its_patience_and_few_tries(script, rotates, chance):
-    """Performs the steps on a clock of its own, with answers of every kind."""
-    now, asked, read, waited = 0.0, 0, 0, 0.0
-    flow = run_exchange(
-        patience=Patience(timeout=10, total=30),
-        started_on=now,
-        rejected=None,
-        chance=lambda: chance,
-    )
-    reply: Reply = None
-    while True:
-        try:
-            step = flow.send(reply)
-        except StopIteration as stop:
-            outcome = stop.value
-            break
-        match step:
-            case ReadKey():
-                read += 1
-                reply = ApiKey(OTHER_KEY if rotates and read > 1 else KEY)
-            case Ask(seconds=seconds):
-                assert 0 < seconds <= 10
-                status, retry_after, took = script[asked]
-                asked += 1
-                sent_on, now = now, now + min(took, seconds)
-                if status is None:
-                    reply = NoAnswer(trouble="TimeoutError", came_on=now)
-                else:
-                    body = b'{"access_token": "t", "token_type": "Bearer", "expires_in": 600}'
-                    reply = Answer(
-                        status=status,
-                        retry_after=retry_after,
-                        date=None,
-                        body=body,
-                        sent_on=sent_on,
-                        came_on=now,
-                    )
-            case Wait(seconds=seconds):
-                waited += seconds
-                now += seconds
-                reply = None
-    assert isinstance(outcome, HeldToken | Failure)
-    assert asked <= 5
-    assert read <= 2
-    assert now <= 30 + 1e-6
-    assert waited < 30
-
-
-def test_a_slot_that_knows_nothing_wants_a_token_and_waits_for_it():
+def test_an_empty_slot_means_to_ask_the_issuer_and_to_wait():
     plan = plan_use(Slot(), 0)
     assert (plan.refresh, plan.wait) == (True, math.inf)

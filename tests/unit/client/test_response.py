@@ -1,4 +1,4 @@
-"""What answers mean: the issuer's, and a relying party's WWW-Authenticate."""
+"""What the issuer's response to an exchange means."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.client.loopback import KEY
 
-from tokensvc.client.answer import Answer, judge, parse_retry_after
-from tokensvc.client.challenge import find_bearer_error, refuses_token
-from tokensvc.client.errors import Failure, build_error
-from tokensvc.client.plan import HeldToken
+from tokensvc.client._failure import Failure, build_error
+from tokensvc.client._plan import HeldToken
+from tokensvc.client._response import ExchangeResponse, judge, parse_retry_after
 from tokensvc.core.api_key import ApiKey
 
 GOOD = {"access_token": "a.b.c", "token_type": "Bearer", "expires_in": 600}
@@ -24,13 +23,13 @@ def judged(status=200, body=None, **headers):
         json.dumps(GOOD if body is None else body).encode() if not isinstance(body, bytes) else body
     )
     values = {"retry_after": None, "date": None, "sent_on": 0.0, "came_on": 1.0} | headers
-    return judge(Answer(status=status, body=text, **values), key=ApiKey(KEY), chance=0.5)
+    return judge(ExchangeResponse(status=status, body=text, **values), key=ApiKey(KEY), chance=0.5)
 
 
 @pytest.mark.parametrize(
     "change", [{}, {"token_type": "bearer"}, {"scope": "a"}, {"expires_in": 600.0}]
 )
-def test_a_token_is_taken(change):
+def test_a_good_token_is_accepted(change):
     token = judged(body=GOOD | change)
     assert isinstance(token, HeldToken)
     assert (token.text, token.ends_on) == ("a.b.c", 600)
@@ -54,13 +53,13 @@ def test_a_token_is_taken(change):
         {"expires_in": float("nan")},
     ],
 )
-def test_an_answer_without_a_usable_token_counts_as_away(change):
+def test_a_response_without_a_usable_token_means_that_the_issuer_is_unavailable(change):
     assert judged(body=GOOD | change).kind == "unavailable"
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b"\xff", b"[" * 60_000, b"<html>"])
 @pytest.mark.parametrize("status", [200, 302, 400, 401, 404, 408, 429, 500, 503])
-def test_any_body_is_judged(status, body):
+def test_any_body_with_any_status_has_a_meaning(status, body):
     failure = judged(status, body)
     expected = {
         200: "unavailable",
@@ -73,14 +72,14 @@ def test_any_body_is_judged(status, body):
     assert failure.kind == expected.get(status, "refused")
 
 
-def test_what_the_issuer_says_is_told_in_one_printable_line():
+def test_a_text_of_the_issuer_is_shown_in_one_printable_line():
     failure = judged(
         400, {"error": "invalid_scope", "error_description": "no\x1b[31m such\nscope" + "x" * 500}
     )
     assert failure.message.startswith("no?[31m such?scopexx")
     assert len(failure.message) == 200
     assert judged(400, {"error": "invalid_target"}).message == "invalid_target"
-    assert judged(429, {}).message == "over a limit of the issuer"
+    assert judged(429, {}).message == "a limit of the issuer is used up"
 
 
 @pytest.mark.parametrize(
@@ -113,7 +112,7 @@ def test_any_retry_after_is_read(text, date):
     )
 
 
-def test_without_retry_after_the_issuer_is_left_alone_for_a_second():
+def test_without_retry_after_the_issuer_is_not_asked_for_one_second():
     assert [judged(status, b"").until for status in (429, 503)] == [2, 2]
     assert [judged(status, b"", retry_after="9").until for status in (429, 503)] == [10, 10]
 
@@ -128,37 +127,3 @@ def test_each_caller_gets_an_error_of_its_own(kind):
     assert type(first) is type(second)
     assert getattr(first, "retry_after", 3) == 3
     assert getattr(second, "retry_after", 1) == 1
-
-
-CHALLENGES = [
-    ('Bearer error="invalid_token"', "invalid_token"),
-    ('Bearer realm="a, b", error="invalid_token", error_description="expired"', "invalid_token"),
-    ("bearer error=invalid_token", "invalid_token"),
-    ('BEARER ERROR = "invalid_token"', "invalid_token"),
-    ('Basic realm="x", Bearer error="invalid_token"', "invalid_token"),
-    ('Bearer error="invalid_token", Basic realm="x"', "invalid_token"),
-    ('Negotiate YII==, Bearer realm="x", error="invalid_token"', "invalid_token"),
-    ('Bearer realm="error=\\"invalid_token\\""', None),
-    ('Bearer realm="x", error="insufficient_scope"', "insufficient_scope"),
-    ('DPoP error="invalid_token"', None),
-    ('Bearer realm="x", DPoP error="invalid_token"', None),
-    ("Bearer", None),
-    ('error="invalid_token"', None),
-    ('Bearer error_description="invalid_token"', None),
-    ('Bearer x_error="invalid_token"', None),
-    ('Bearer error="', None),
-    ("", None),
-]
-
-
-@pytest.mark.parametrize(("text", "error"), CHALLENGES)
-def test_the_error_of_a_bearer_challenge_is_found(text, error):
-    assert find_bearer_error(text) == error
-    assert refuses_token(401, ["Basic", text]) == (error == "invalid_token")
-    for status in (200, 400, 403, 407, 503):
-        assert not refuses_token(status, [text])
-
-
-@given(st.text(max_size=200) | st.text('Bearer =",\\', max_size=300))
-def test_any_challenge_is_read(text):
-    find_bearer_error(text)

@@ -1,4 +1,7 @@
-"""One exchange over HTTP with aiohttp: bounded in time and size, no redirects, so the API key goes to the issuer and nowhere else."""
+"""One request to the token endpoint with aiohttp, limited in time and size.
+
+It follows no redirects and uses no proxy, so the API key goes to the issuer and nowhere else.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
-from tokensvc.client.answer import MAX_ANSWER_BYTES, Answer, NoAnswer, judge
-from tokensvc.client.errors import Failure
+from tokensvc.client._failure import Failure
+from tokensvc.client._response import MAX_BODY_BYTES, ExchangeResponse, NoResponse, judge
 from tokensvc.core.address import check_secure_url
 from tokensvc.core.api_key import ApiKey
 from tokensvc.core.errors import InvalidClientError, InvalidRequestError, UnavailableError
@@ -29,8 +32,12 @@ async def post_form(
     seconds: float,
     clock: Callable[[], float],
     tls: ssl.SSLContext | None = None,
-) -> Answer | NoAnswer:
-    """Ask the token endpoint once. A session per exchange: they are minutes apart, and it belongs to no event loop."""
+) -> ExchangeResponse | NoResponse:
+    """Send one exchange to `url`, and return the response.
+
+    Each call has a session of its own: exchanges are minutes apart, and a session would belong to
+    one event loop.
+    """
     sent_on = clock()
     headers = {"Authorization": f"Bearer {key.text}", "Accept": "application/json"}
     try:
@@ -45,10 +52,10 @@ async def post_form(
                 ssl=True if tls is None else tls,
             ) as response,
         ):
-            body = await _read(response)
+            body = await _read_body(response)
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-        return NoAnswer(trouble=type(error).__name__, came_on=clock())
-    return Answer(
+        return NoResponse(trouble=type(error).__name__, came_on=clock())
+    return ExchangeResponse(
         status=response.status,
         retry_after=response.headers.get("Retry-After"),
         date=response.headers.get("Date"),
@@ -59,7 +66,10 @@ async def post_form(
 
 
 async def request_token(issuer: str, api_key: str, form: Mapping[str, str]) -> str:
-    """Ask once and return the token, remembering nothing. Raises InvalidClientError, InvalidRequestError, UnavailableError."""
+    """Ask the issuer once, remember nothing, and return the token.
+
+    Raises InvalidClientError, InvalidRequestError, UnavailableError.
+    """
     try:
         check_secure_url(issuer)
     except ValueError as error:
@@ -67,10 +77,9 @@ async def request_token(issuer: str, api_key: str, form: Mapping[str, str]) -> s
     if not api_key.isascii() or not api_key.isprintable():
         raise InvalidClientError("malformed_key")
     key = ApiKey(api_key)
-    answer = await post_form(
-        f"{issuer.removesuffix('/')}/v1/token", key, form, seconds=_SECONDS, clock=time.monotonic
-    )
-    outcome = judge(answer, key=key, chance=0.5)
+    url = f"{issuer.removesuffix('/')}/v1/token"
+    response = await post_form(url, key, form, seconds=_SECONDS, clock=time.monotonic)
+    outcome = judge(response, key=key, chance=0.5)
     if not isinstance(outcome, Failure):
         return outcome.text
     if outcome.kind == "key_rejected":
@@ -80,10 +89,10 @@ async def request_token(issuer: str, api_key: str, form: Mapping[str, str]) -> s
     raise UnavailableError(outcome.message)
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
+async def _read_body(response: aiohttp.ClientResponse) -> bytes:
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
-        if len(body) > MAX_ANSWER_BYTES:
-            raise ValueError("the answer is too large")
+        if len(body) > MAX_BODY_BYTES:
+            raise ValueError("the body is too large")
     return bytes(body)

@@ -1,11 +1,11 @@
-"""Where a token may go, and where the API key comes from."""
+"""Where a token may be sent."""
 
 from __future__ import annotations
 
 import pytest
 
 from tokensvc.client import HostNotAllowedError
-from tokensvc.client.target import Targets
+from tokensvc.client._targets import Targets
 
 ALLOWED = {"api.example.com", "Other.Example.com:8443", "127.0.0.1", "[::1]:8080"}
 
@@ -63,11 +63,11 @@ NO_HOSTS = (
 
 
 @pytest.mark.parametrize("hosts", ["api.example.com", set(), *({entry} for entry in NO_HOSTS)])
-def test_what_is_no_host_is_refused_at_the_start(hosts):
+def test_an_entry_that_is_not_a_host_is_refused_by_the_constructor(hosts):
     with pytest.raises(ValueError, match="allowed_hosts"):
         Targets(hosts)
 
 
-def test_an_unknown_rule_for_other_places_is_refused_at_the_start():
-    with pytest.raises(ValueError, match="elsewhere is"):
+def test_an_unknown_value_of_elsewhere_is_refused_by_the_constructor():
+    with pytest.raises(ValueError, match="elsewhere must be"):
         Targets(ALLOWED, "allow")  # type: ignore[arg-type]
