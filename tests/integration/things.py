@@ -62,7 +62,7 @@ async def open_exchange(database: Database, settings: Settings, started: Started
     mirror = Mirror(database, settings, started.master_key)
     await mirror.refresh_once()
     return Exchange(
-        ledger=Ledger(database, most_waiting=settings.ledger_queue),
+        ledger=Ledger(database, mirror, most_waiting=settings.ledger_queue),
         mirror=mirror,
         usage=UsageRecorder(database),
         guard=GuessGuard(allowed=1_000_000),

@@ -57,6 +57,11 @@ DENYLIST_RESETS: Final = Counter(
 DENYLIST_HEALED: Final = Counter(
     "tokensvc_denylist_healed", "Revocations that Postgres had lost and this process wrote again."
 )
+CLOCK_DIFFERENCE_SECONDS: Final = Gauge(
+    "tokensvc_clock_difference_seconds",
+    "How far Postgres's clock and this process's are apart, whichever is ahead.",
+    multiprocess_mode="livemax",
+)
 USAGE_WAITING: Final = Gauge(
     "tokensvc_usage_queue_length", "Sums that wait to be written.", multiprocess_mode="livesum"
 )

@@ -46,6 +46,8 @@ select pg_is_in_recovery() as standby,
     end as timeline
 """
 
+_WHOLE: Final = "select database_is_whole()"
+
 _log = structlog.get_logger(__name__)
 
 
@@ -102,6 +104,7 @@ async def _connect_to_host(
     )
     try:
         await _check_primary(connection, url, timelines)
+        await _check_whole(connection)
         await connection.set_type_codec(
             "jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog"
         )
@@ -109,6 +112,19 @@ async def _connect_to_host(
         connection.terminate()
         raise
     return connection
+
+
+async def _check_whole(connection: asyncpg.Connection) -> None:
+    """Raise OSError while a backup is being restored: what is written then would disturb it.
+
+    An empty database passes, so that the first start can make the schema.
+    """
+    try:
+        is_whole = await connection.fetchval(_WHOLE)
+    except asyncpg.UndefinedFunctionError:
+        return
+    if not is_whole:
+        raise OSError("a backup is being restored into the database")
 
 
 async def _check_primary(

@@ -48,6 +48,7 @@ class DenylistCopy:
         self.is_released = False
         self.waiting = 0  # so many callers wait for a change
         self.log = DenylistLog()
+        self.seen: Position | None = None  # the newest position that the table must hold
         self.created_at: dict[Position, datetime] = {}  # of the latest revocations
 
     async def wait_for_change(self, seconds: float) -> None:
@@ -76,6 +77,7 @@ class DenylistCopy:
     def remember(self, records: Iterable[RevocationRecord]) -> None:
         """Note what this process has acknowledged, in case Postgres loses it at once."""
         self._acknowledged += records
+        self._note_seen()
 
     @property
     def acknowledged(self) -> Sequence[RevocationRecord]:
@@ -88,10 +90,12 @@ class DenylistCopy:
         head: Position,
         acknowledged: Sequence[RevocationRecord],
         now: datetime,
+        earliest: datetime,
     ) -> list[RevocationRecord] | None:
-        """Return what came after the head that is held.
+        """Return what came after the head that is held, and has not expired by any clock.
 
-        None means that the table has lost what is held here, or what was acknowledged.
+        None means that the table has lost what is held here, or what was acknowledged. `now` is
+        Postgres's clock, `earliest` the earliest moment that it can be by all clocks.
         """
         soon = now.timestamp() + _DELETED_EARLY_SECONDS
         known = [] if self.log.head is None else [(self.log.head, self.log.is_head_in_force(soon))]
@@ -102,22 +106,27 @@ class DenylistCopy:
             tag = await find_tag(connection, held.seq)
             if has_gone_back(held, head, tag, in_force=in_force):
                 return None
-        return await list_after(connection, -1 if self.log.head is None else self.log.head.seq, now)
+        after = -1 if self.log.head is None else self.log.head.seq
+        return await list_after(connection, after, earliest)
 
     async def heal(
-        self, acknowledged: Sequence[RevocationRecord], master_key: MasterKey
+        self,
+        acknowledged: Sequence[RevocationRecord],
+        master_key: MasterKey,
+        earliest: datetime,
     ) -> tuple[list[RevocationRecord], Position]:
         """Write again what the table has lost; return all that it holds then, and its head.
 
-        Raises UnavailableError if that has to be tried again.
+        What had expired by all clocks at `earliest` is left out. Raises UnavailableError if that
+        has to be tried again.
         """
         remembered = [*self.log, *acknowledged]
         _log.error("denylist_went_back", held=str(self.log.head), remembered=len(remembered))
-        await heal(self._database, self._settings, master_key, remembered)
+        await heal(self._database, self._settings, master_key, remembered, earliest)
         async with self._database.connection() as connection:
-            heads, now = await list_heads(connection)
-            records = await list_after(connection, -1, now)
-        if find_lost(remembered, records, now.timestamp()):
+            heads, _ = await list_heads(connection)
+            records = await list_after(connection, -1, earliest)
+        if find_lost(remembered, records, earliest.timestamp()):
             raise UnavailableError(
                 "the denylist has changed while it was healed; trying again",
                 reason="denylist_not_healed",
@@ -150,4 +159,11 @@ class DenylistCopy:
         else:
             self.log.append(records, head)
         del self._acknowledged[:read_back]
+        self._note_seen()
         return head
+
+    def _note_seen(self) -> None:
+        positions = [record.position for record in self._acknowledged]
+        if self.log.head is not None:
+            positions.append(self.log.head)
+        self.seen = max(positions, key=lambda position: position.seq, default=None)

@@ -25,7 +25,7 @@ from tokensvc.issuer.signing.emergency import revoke_signing_key_now
 from tokensvc.store import account, api_key
 from tokensvc.store.audit_event import has_event_since
 from tokensvc.store.denylist import append_revocation, list_of, lock_healing
-from tokensvc.store.feed_head import list_heads, wake
+from tokensvc.store.feed_head import wake
 from tokensvc.store.issuance import load_longest_life
 
 if TYPE_CHECKING:
@@ -50,24 +50,24 @@ async def heal(
     settings: Settings,
     master_key: MasterKey,
     remembered: Sequence[RevocationRecord],
+    now: datetime,
 ) -> None:
-    """Append again whatever of `remembered` is in force and not covered by the table.
+    """Append again whatever of `remembered` is in force at `now` and not covered by the table.
 
     Each is written with the state that belongs to it. Raises UnavailableError.
     """
-    lost = await _find_lost(database, remembered)
+    lost = await _find_lost(database, remembered, now)
     for lost_record in lost:
         if lost_record.revocation.kind == "kid":
             await _revoke_signing_key(database, settings, master_key, lost_record)
     for start in range(0, len(lost), _AT_ONCE):
-        await _heal_some(database, lost[start : start + _AT_ONCE])
+        await _heal_some(database, lost[start : start + _AT_ONCE], now)
 
 
 async def _find_lost(
-    database: Database, remembered: Sequence[RevocationRecord]
+    database: Database, remembered: Sequence[RevocationRecord], now: datetime
 ) -> list[RevocationRecord]:
     async with database.connection() as connection:
-        _, now = await list_heads(connection)
         present = await list_of(connection, {r.revocation.value for r in remembered})
     return find_lost(remembered, present, now.timestamp())
 
@@ -94,10 +94,11 @@ async def _revoke_signing_key(
     _tell(lost)
 
 
-async def _heal_some(database: Database, remembered: Sequence[RevocationRecord]) -> None:
+async def _heal_some(
+    database: Database, remembered: Sequence[RevocationRecord], now: datetime
+) -> None:
     async with database.transaction() as connection:
         await lock_healing(connection)
-        _, now = await list_heads(connection)
         present = await list_of(connection, [r.revocation.value for r in remembered])
         lost = find_lost(remembered, present, now.timestamp())
         # First everything that locks rows, in the order of locks; the feed's counter comes last.

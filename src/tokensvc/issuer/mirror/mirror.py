@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from tokensvc.core.errors import TokensvcError, UnavailableError
+from tokensvc.core.ledger import Expectation
 from tokensvc.issuer.confirmation import Confirmation
 from tokensvc.issuer.mirror.denylist_copy import DenylistCopy
 from tokensvc.issuer.signing.signers import Signers
@@ -64,6 +65,14 @@ class Mirror:
         self.denylist = DenylistCopy(database, settings)
         self.audiences: dict[str, Audience] = {}
 
+    def wake(self) -> None:
+        """Let `run` refresh the copies at once."""
+        self._wake.set()
+
+    def expect(self) -> Expectation:
+        """Return what the database must be, as far as this process knows it."""
+        return Expectation(self.confirmation.expected_at, self.denylist.seen)
+
     async def run(self) -> None:
         """Keep the copies fresh until cancelled."""
         async with asyncio.TaskGroup() as group:
@@ -102,11 +111,13 @@ class Mirror:
 
     async def _refresh(self) -> None:
         self._wake.clear()
-        asked_on = time.monotonic()
         acknowledged = self.denylist.acknowledged
         records: list[RevocationRecord] | None = []
         async with self._database.connection() as connection:
+            asked = self.confirmation.ask()
             heads, now = await list_heads(connection)
+            self.confirmation.read_clock(now, asked)
+            earliest = self.confirmation.earliest
             if heads["audience"] != self._heads.get("audience"):
                 await self.signers.load_policy(connection)  # an audience may grant a longer life
                 audiences = await list_audiences(connection)
@@ -115,23 +126,25 @@ class Mirror:
                 await self.signers.load(connection)
             if heads["denylist"] != self._heads.get("denylist") or acknowledged:
                 records = await self.denylist.list_new(
-                    connection, heads["denylist"], acknowledged, now
+                    connection, heads["denylist"], acknowledged, now, earliest
                 )
         has_lost = records is None
         if records is None:
             records, heads["denylist"] = await self.denylist.heal(
-                acknowledged, self.signers.master_key
+                acknowledged, self.signers.master_key, earliest
             )
             self._wake.set()  # healing may have changed the signing keys
         # No await from here on: followers see either nothing of a change or all of it.
         heads["denylist"] = self.denylist.take(
             records, heads["denylist"], from_the_start=has_lost, read_back=len(acknowledged)
         )
-        self.signers.publish(now)
-        self.denylist.log.forget_expired(now.timestamp())
+        self.signers.publish(earliest)
+        collectable_at = self.confirmation.collectable_at
+        if collectable_at is not None:
+            self.denylist.log.forget_expired(collectable_at.timestamp())
         has_news = heads["denylist"] != self._heads.get("denylist")
         self._heads = heads
-        self.confirmation.renew(now, asked_on)
+        self.confirmation.renew(now, asked.on)
         if has_news:
             self.denylist.announce()
 
