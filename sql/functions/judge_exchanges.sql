@@ -31,10 +31,9 @@ create function judge_exchanges(
 )
 returns table (
     question int, key_id text, account_id text, capabilities text[],
-    refusal text, watermark timestamptz, admitted int,
+    refusal text, watermark timestamptz, at timestamptz, ahead timestamptz[], admitted int,
     key_per_minute int, key_per_day int, account_per_minute int, account_per_day int,
-    key_minute_left int, key_day_left int, account_minute_left int, account_day_left int,
-    at timestamptz, ahead timestamptz[]
+    key_minute_left int, key_day_left int, account_minute_left int, account_day_left int
 )
 language plpgsql as $$
 declare
@@ -43,15 +42,36 @@ declare
     present timestamptz;
     present_minute timestamptz;
     present_day timestamptz;
-    head record;                -- the latest position of the denylist
+    holds_seen boolean;         -- whether the denylist goes as far as the caller has seen it
     judged_questions int;
 begin
     -- Step 1: find out which rows are concerned. Nothing is locked yet, so nothing that may change
-    -- is read: a key never changes its digest or its account.
-    select array_agg(key.id order by asked.question), array_agg(key.account_id)
-    into found_key_ids, found_account_ids
+    -- is read: a key never changes its digest or its account, and the denylist never goes back
+    -- while this statement runs. If it goes further than the caller has seen, then what was seen
+    -- must be part of it, unless that has expired and was deleted.
+    select array_agg(key.id order by asked.question), array_agg(key.account_id),
+        (
+            select case
+                when feed_head.seq = seen_seq then feed_head.tag = seen_tag
+                when feed_head.seq > seen_seq then not exists (
+                    select from denylist
+                    where denylist.seq = seen_seq and denylist.tag <> seen_tag
+                )
+                else seen_seq is null
+            end
+            from feed_head where feed_head.topic = 'denylist'
+        )
+    into found_key_ids, found_account_ids, holds_seen
     from unnest(counts) with ordinality as asked (requests, question)
         left join api_key as key on key.digest = substr(digests, 32 * asked.question::int - 31, 32);
+    if holds_seen is not true then
+        -- A revoked key would get a token.
+        if holds_seen is null then
+            raise exception 'the database is not initialised' using errcode = 'TS002';
+        end if;
+        raise exception 'the denylist does not hold % (%)', seen_seq, seen_tag
+            using errcode = 'TS003';
+    end if;
     -- A question without a digest shows a token, which names its key. This costs a second search
     -- only in a batch that has demands.
     if demands is not null then
@@ -79,27 +99,14 @@ begin
     -- later, it sees the revocation. If it comes first, its tokens were issued before the
     -- watermark, and are revoked too.
     present := clock_timestamp();
-    if abs(extract(epoch from present - expected_at)) > 5 then
+    if present > expected_at + interval '5 seconds'
+        or present < expected_at - interval '5 seconds'
+    then
         raise exception 'the clock says %, and % was expected', present, expected_at
             using errcode = 'TS001';
     end if;
     present_minute := date_trunc('minute', present, 'UTC');
     present_day := date_trunc('day', present, 'UTC');
-
-    -- Nothing is judged by a database that has lost revocations which the caller has seen: a
-    -- revoked key would get a token. If the database is ahead of the caller, then what the caller
-    -- has seen must be part of its history, unless it has expired and was deleted.
-    select feed_head.seq, feed_head.tag into head from feed_head where feed_head.topic = 'denylist';
-    if head.seq is null then
-        raise exception 'the database is not initialised' using errcode = 'TS002';
-    elsif head.seq < seen_seq or head.seq = seen_seq and head.tag <> seen_tag
-        or head.seq > seen_seq and exists (
-            select from denylist where denylist.seq = seen_seq and denylist.tag <> seen_tag
-        )
-    then
-        raise exception 'the denylist ends at % (%), and % (%) was seen',
-            head.seq, head.tag, seen_seq, seen_tag using errcode = 'TS003';
-    end if;
 
     -- Step 4: judge, share and count, in one statement.
     return query
@@ -273,13 +280,7 @@ begin
     )
 
     select granted.question::int, granted.key_id, granted.account_id, granted.capabilities,
-        granted.refusal, granted.watermark, granted.admitted,
-        granted.key_per_minute, granted.key_per_day,
-        granted.account_per_minute, granted.account_per_day,
-        granted.key_minute_left - granted.admitted, granted.key_day_left - granted.admitted,
-        granted.account_minute_left - granted.account_admitted,
-        granted.account_day_left - granted.account_admitted,
-        present,
+        granted.refusal, granted.watermark, present,
         case
             when greatest(granted.key_minute_start, granted.account_minute_start) > present_minute
                 or greatest(granted.key_day_start, granted.account_day_start) > present_day
@@ -287,7 +288,13 @@ begin
                     granted.key_minute_start, granted.key_day_start,
                     granted.account_minute_start, granted.account_day_start
                 ]
-        end
+        end,
+        granted.admitted,
+        granted.key_per_minute, granted.key_per_day,
+        granted.account_per_minute, granted.account_per_day,
+        granted.key_minute_left - granted.admitted, granted.key_day_left - granted.admitted,
+        granted.account_minute_left - granted.account_admitted,
+        granted.account_day_left - granted.account_admitted
     from granted;
 
     -- A question without a row has no key. That is true only if all rows are there.
