@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from tokensvc.issuer.admin.api_keys import NewKey
+    from tokensvc.issuer.confirmation import Confirmation
     from tokensvc.issuer.start import Started
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Database
@@ -54,12 +55,17 @@ async def make_key(
     return await api_keys.create_key(database, account, wish, prefix=DEFAULT_PREFIX, actor=ACTOR)
 
 
-async def open_exchange(database: Database, settings: Settings, started: Started) -> Exchange:
+async def open_exchange(
+    database: Database,
+    settings: Settings,
+    started: Started,
+    confirmation: Confirmation | None = None,
+) -> Exchange:
     """The exchange in this process, without HTTP.
 
     The caller closes its ledger. Its copies are read once, here.
     """
-    mirror = Mirror(database, settings, started.master_key)
+    mirror = Mirror(database, settings, started.master_key, confirmation=confirmation)
     await mirror.refresh_once()
     return Exchange(
         ledger=Ledger(database, mirror, most_waiting=settings.ledger_queue),

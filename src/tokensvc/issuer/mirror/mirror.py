@@ -44,7 +44,7 @@ class Mirror:
     """Keeps the copies fresh: polls the heads, listens for wake-ups, reads what has changed.
 
     It polls every `poll_seconds`. While somebody else holds `refreshing`, the copies stay as they
-    are.
+    are. `confirmation` has the clocks of this process.
     """
 
     def __init__(
@@ -54,13 +54,14 @@ class Mirror:
         master_key: MasterKey,
         *,
         poll_seconds: float = POLL_SECONDS,
+        confirmation: Confirmation | None = None,
     ) -> None:
         self._database = database
         self._poll_seconds = poll_seconds
         self._heads: dict[Topic, Position] = {}
         self._wake = asyncio.Event()
         self.refreshing = asyncio.Lock()
-        self.confirmation = Confirmation()
+        self.confirmation = confirmation or Confirmation()
         self.signers = Signers(settings, master_key, self.confirmation)
         self.denylist = DenylistCopy(database, settings)
         self.audiences: dict[str, Audience] = {}
