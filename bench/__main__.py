@@ -1,4 +1,7 @@
-"""`python -m bench`: exchanges per second and the latency of revocation. `python -m bench.ledger` takes longer, and proves more."""
+"""`python -m bench`: exchanges per second, and the latency of revocation.
+
+The other modules take longer, and prove more.
+"""
 
 from __future__ import annotations
 

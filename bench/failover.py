@@ -15,7 +15,8 @@ import os
 import sys
 
 from testbed.cluster import can_replicate
-from testbed.failover import Round, open_stage, play
+from testbed.failover import Round, play
+from testbed.failover_stage import open_stage
 
 from tokensvc.logs.configuration import configure_logs
 

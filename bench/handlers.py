@@ -1,9 +1,9 @@
-"""What an exchange is measured against, in the same run: aiohttp on uvloop that answers a constant, and one that only signs.
+"""What an exchange is compared with in the same run: aiohttp on uvloop.
 
     python -m bench.handlers PORT
 
-`POST /bare` answers. `POST /sign` reads the body, signs the claims of a token with PyJWT, answers JSON: no key is looked up, nothing is
-counted, logged or measured.
+`POST /bare` answers a constant. `POST /sign` reads the body, signs the claims of a token with PyJWT
+and answers JSON: no key is looked up, and nothing is counted, logged or measured.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def database_of(process: ServiceProcess) -> Iterator[tuple[str, int]]:
 
 
 def cpu_seconds(process_id: int) -> float:
-    """Return the processor time of a process and all that it has started, also of those that have ended."""
+    """Return the processor time of a process and of its children, also of those that ended."""
     total, waiting = 0.0, [process_id]
     while waiting:
         current = waiting.pop()

@@ -1,10 +1,11 @@
-"""A load generator that keeps its own time: so many requests a second, whatever the answers take.
+"""A load generator that keeps its own time: so many requests a second, however slow the answers.
 
     python -m bench.load HOST PORT REQUESTS --rate 3000 --seconds 8 --connections 64
 
-REQUESTS is a file of whole HTTP requests, separated by a NUL character, sent in turn. A request's latency counts from the moment at which
-it was due, so one slow answer is not hidden by the requests that were not sent meanwhile. `--rate 0` sends as fast as answers come. Prints
-one line of JSON.
+REQUESTS is a file of whole HTTP requests, separated by a NUL character, sent in turn. The latency
+of a request counts from the moment at which it was due, so one slow answer is not hidden by the
+requests that were not sent meanwhile. `--rate 0` sends as fast as answers come. Prints one line of
+JSON.
 """
 
 from __future__ import annotations

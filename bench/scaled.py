@@ -1,6 +1,7 @@
-"""`python -m bench.scaled serve ...`: the command line with the one duration that is no setting made short: a rotation takes seconds.
+"""`python -m bench.scaled serve ...`: the command line, with rotations that take seconds.
 
-Everything else of the policy comes from the settings. For measurements alone.
+Two durations are no settings and are made short here; all others come from the settings. It is for
+measurements alone.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""Exchanges per second, and what they cost, beside a handler that only signs: in the same run, on the same machine.
+"""Exchanges per second, and what they cost, beside a handler that only signs, in the same run.
 
     python -m bench.throughput [--json FILE] [--pairs 5] [--keys 10000]
 
-Full load comes from wrk, or from `bench.load` where wrk is absent; fixed rates always from `bench.load`. Everything that a production run
-has is on: limits, logs (into a file), metrics, usage. Client, service and Postgres share the machine's cores.
+Full load comes from wrk, or from `bench.load` where wrk is absent; fixed rates always come from
+`bench.load`. All that a service has in production is on: limits, logs in a file, metrics, usage.
+Client, service and Postgres share the cores of the machine.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What an exchange took of the machine, in microseconds of processor time, and how many were judged at once."""
+    """What an exchange took, in microseconds; `batch`: how many were judged at once."""
 
     postgres: float
     service: float
@@ -73,7 +74,8 @@ class Cost:
 
 def write_requests(path: Path, target: str, keys: Sequence[str]) -> Path:
     """Write one request per key to a file, as `bench.load` reads them."""
-    head = f"POST {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {_FORM}\r\nContent-Length: {len(_BODY)}\r\n"
+    head = f"POST {target} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    head += f"Content-Type: {_FORM}\r\nContent-Length: {len(_BODY)}\r\n"
     path.write_bytes(
         b"\0".join(f"{head}Authorization: Bearer {key}\r\n\r\n{_BODY}".encode() for key in keys)
     )
@@ -228,7 +230,7 @@ def measure(pairs: int, keys: int, say: Printer) -> dict[str, object]:
 
 
 def _warm(process: ServiceProcess, url: str, keys: int, folder: Path) -> Path:
-    """Make keys, write requests with some of them, and send them once: pages, plans, the first full-page writes."""
+    """Make keys, write requests with some of them, and send them once to warm everything up."""
     texts = add_keys(url, keys)
     requests = write_requests(
         folder / "exchange", "/v1/token", random.sample(texts, min(len(texts), _MOST_REQUESTS))

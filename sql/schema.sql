@@ -209,16 +209,17 @@ create table denylist (
 create index denylist_expires_idx on denylist (expires_at);
 create index denylist_value_idx on denylist (value, kind);
 
--- What followers have applied, by the position that they ask after. It is a claim: a follower that
--- does not authenticate may call itself whatever it likes. Written in batches; the rows of
--- followers that fell silent are deleted.
+-- What followers have applied, by the position that they ask after. A follower that shows a token is
+-- known by its API key and its name. One that shows none has an empty key id, may call itself
+-- whatever it likes, and completes no `--wait`. Written in batches; the rows of followers that fell
+-- silent are deleted.
 create table follower (
+    key_id text not null,                       -- of the API key that proves the name, or ''
     name text not null,
     seq bigint not null,
     tag text not null,
-    authenticated boolean not null,
     seen_at timestamptz not null,
-    constraint follower_pkey primary key (name),
+    constraint follower_pkey primary key (key_id, name),
     constraint follower_name_length check (length(name) between 1 and 200)
 ) with (fillfactor = 50);
 create index follower_seen_idx on follower (seen_at);

@@ -10,33 +10,26 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import tempfile
 import time
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import aiohttp
-
-from testbed.cluster import Cluster
 from testbed.keys import add_keys_to
-from testbed.ports import find_free_port
-from testbed.processes import ServiceProcess
 from testbed.waiting import PATIENCE, until
 from tokensvc.core.api_key import parse_api_key
 from tokensvc.core.errors import InvalidTokenError
 from tokensvc.issuer.database import open_database
 from tokensvc.issuer.revoking.watermarks import revoke_key
 from tokensvc.store.api_key import find_id_by_digest
-from tokensvc.verify import Verifier
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
-_AUDIENCE: Final = "api"
+    from testbed.failover_stage import Stage
+    from tokensvc.verify import Verifier
+
 _FOLLOWERS: Final = 3  # per process
-_POLL: Final = 0.01
 # What becomes of the ten keys of a round, and of their tokens, by number: the first reach the
 # standby, the second do not, one key is revoked after the failover, and one stays good.
 _EARLY_KEYS, _EARLY_TOKENS = (0, 1), (2, 3)
@@ -62,91 +55,6 @@ class Round:
             self.faults.append(f"{what}: not within {PATIENCE:.0f} s")
         else:
             self.times[what] = time.monotonic() - since
-
-
-@dataclass(slots=True)
-class Client:
-    """Somebody who exchanges and revokes at one of the processes."""
-
-    session: aiohttp.ClientSession
-    url: str
-
-    async def exchange(self, key: str) -> str | None:
-        """Return a token, None if the key is refused. Tries again while the service cannot tell."""
-        give_up_on = time.monotonic() + PATIENCE
-        headers = {"Authorization": f"Bearer {key}"}
-        while time.monotonic() < give_up_on:
-            try:
-                async with self.session.post(f"{self.url}/v1/token", headers=headers) as answer:
-                    if answer.status == 200:
-                        return str((await answer.json())["access_token"])
-                    if answer.status == 401:
-                        return None
-            except aiohttp.ClientError:
-                pass
-            await asyncio.sleep(_POLL)
-        raise RuntimeError("no answer to an exchange")
-
-    async def revoke(self, credential: str) -> None:
-        """Return when the revocation is acknowledged."""
-        async with self.session.post(f"{self.url}/v1/revoke", data={"token": credential}) as answer:
-            answer.raise_for_status()
-
-
-@dataclass(slots=True, kw_only=True)
-class Stage:
-    """What the rounds are played on."""
-
-    cluster: Cluster
-    services: list[ServiceProcess]
-    session: aiohttp.ClientSession
-    synchronous: bool
-
-    def client(self, number: int) -> Client:
-        """Return a client of one of the two processes."""
-        return Client(self.session, self.services[number].url)
-
-    def verifier(self, number: int) -> Verifier:
-        """Return a follower of one of the two processes, not started."""
-        url = self.services[number].url
-        return Verifier(
-            issuer=self.services[0].url,
-            audience=_AUDIENCE,
-            jwks_url=f"{url}/.well-known/jwks.json",
-            denylist_url=f"{url}/v1/denylist",
-        )
-
-
-@asynccontextmanager
-async def open_stage(*, synchronous: bool) -> AsyncIterator[Stage]:
-    """Run a cluster and two service processes on it; everything is gone at the end."""
-    with Cluster() as cluster, tempfile.TemporaryDirectory(prefix="tokensvc-failover-") as name:
-        services: list[ServiceProcess] = []
-        try:
-            for folder, environment in _plan_services(Path(name), cluster.url):
-                services.append(ServiceProcess(folder, (), environment))
-                await asyncio.to_thread(services[-1].wait_until_ready)
-            timeout = aiohttp.ClientTimeout(total=PATIENCE)
-            async with aiohttp.ClientSession(timeout=timeout) as session:
-                yield Stage(
-                    cluster=cluster, services=services, session=session, synchronous=synchronous
-                )
-        finally:
-            for service in services:
-                service.stop()
-
-
-def _plan_services(folder: Path, url: str) -> Iterator[tuple[Path, dict[str, str]]]:
-    port = find_free_port()
-    shared = {
-        "TOKENSVC_DATABASE_URL": url,
-        "TOKENSVC_KEYS_DIR": f"{folder}/keys",
-        "TOKENSVC_ISSUER": f"http://127.0.0.1:{port}",
-        "TOKENSVC_LOG_LEVEL": "warning",
-    }
-    for number, own in enumerate(({"TOKENSVC_PORT": str(port)}, {})):
-        (folder / str(number)).mkdir()
-        yield folder / str(number), shared | own
 
 
 async def play(stage: Stage, number: int) -> Round:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tokensvc.core.api_key import ApiKeyRecord
 from tokensvc.core.audience import Audience
 from tokensvc.core.claims import Claims
-from tokensvc.core.denylist.position import Position
 from tokensvc.core.denylist.record import Ending, RevocationRecord
-from tokensvc.core.denylist.revocation import Kind, Revocation
 from tokensvc.core.exchange import IssuingPolicy, Verdict
 from tokensvc.core.identifier import AccountId, Jti, KeyId, Kid
 from tokensvc.core.jwks import VerifyingKey, build_public_jwk, parse_public_jwk
@@ -19,6 +17,10 @@ from tokensvc.core.limit import Limits, Quota
 from tokensvc.core.private_key import new_private_key
 from tokensvc.core.token import SigningKey
 from tokensvc.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from tokensvc.core.denylist.position import Position
+    from tokensvc.core.denylist.revocation import Kind, Revocation
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 ISSUER = "http://127.0.0.1:8080"

@@ -176,12 +176,12 @@ create index denylist_expires_idx on denylist (expires_at);
 create index denylist_value_idx on denylist (value, kind);
 
 create table follower (
+    key_id text not null,                       -- of the API key that proves the name, or ''
     name text not null,
     seq bigint not null,
     tag text not null,
-    authenticated boolean not null,
     seen_at timestamptz not null,
-    constraint follower_pkey primary key (name),
+    constraint follower_pkey primary key (key_id, name),
     constraint follower_name_length check (length(name) between 1 and 200)
 ) with (fillfactor = 50);
 create index follower_seen_idx on follower (seen_at);

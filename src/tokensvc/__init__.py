@@ -1,6 +1,6 @@
-"""tokensvc: a long-lived API key in, a short-lived signed JWT out; verified offline, revocable within a second.
+"""A long-lived API key in, a short-lived signed JWT out, verified offline, revocable in a second.
 
-Relying parties import `tokensvc.verify`, key holders `tokensvc.client`. Everything else is the service.
+Relying parties import `tokensvc.verify`, key holders `tokensvc.client`. The rest is the service.
 """
 
 from __future__ import annotations

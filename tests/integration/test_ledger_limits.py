@@ -19,14 +19,6 @@ from tokensvc.core.limit import LimitChanges
 from tokensvc.issuer.admin import accounts, api_keys, tiers
 
 
-@pytest.fixture
-async def calm(connection):
-    """Do not begin so late in a minute that the test would end in the next one."""
-    second = await connection.fetchval("select extract(second from clock_timestamp())::float8")
-    if second > 52:
-        await asyncio.sleep(60.1 - second)
-
-
 @pytest.mark.usefixtures("calm")
 async def test_a_key_gets_sixty_tokens_a_minute_and_not_one_more(exchange, database, connection):
     key = await make_key(database)

@@ -14,7 +14,7 @@ from testbed.waiting import until
 from tests.databases import FAST_AND_UNSAFE
 from tests.integration.losses import follow
 from tests.integration.test_mirror import LISTENERS
-from tests.integration.things import ACTOR, make_key
+from tests.integration.things import ACTOR, make_key, patiently
 
 from tokensvc.core.denylist.followed import FollowedDenylist
 from tokensvc.core.denylist.revoked import Denylist
@@ -29,7 +29,7 @@ from tokensvc.store.api_key import lock_api_key
 from tokensvc.store.embedded import EmbeddedPostgres
 from tokensvc.store.pool import open_database
 
-MANY = 200
+MANY = 60
 
 # asyncpg leaves a connection that breaks while it is being made to the garbage collector
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -58,12 +58,7 @@ async def make_keys(database, count):
 
 async def revoke_patiently(service, key):
     """Revoke a key, again and again until it is acknowledged, as clients are told to do."""
-    async with asyncio.timeout(60):
-        while True:
-            try:
-                return await service.revoke(key.key.text)
-            except UnavailableError:
-                await asyncio.sleep(0.05)
+    return await patiently(lambda: service.revoke(key.key.text))
 
 
 def head_of(service):

@@ -7,7 +7,7 @@ from tests.integration.things import ACTOR
 
 from tokensvc.core.denylist.position import Position
 from tokensvc.core.errors import InvalidRequestError, UnavailableError
-from tokensvc.core.follower import find_laggards, parse_follower_name
+from tokensvc.core.follower import FollowerId, find_laggards, parse_follower_name
 from tokensvc.issuer.admin import accounts
 from tokensvc.issuer.revoking import watermarks
 from tokensvc.issuer.revoking.receipts import Receipts, list_followers
@@ -20,7 +20,7 @@ async def mirror(new_mirror):
 
 @pytest.fixture
 def heard(database, mirror):
-    return Receipts(database, mirror)
+    return Receipts(database, mirror, unproved_pause=0)
 
 
 async def revoke_something(database, mirror):
@@ -32,20 +32,20 @@ async def revoke_something(database, mirror):
 
 async def test_a_follower_is_as_far_as_what_it_asks_after(database, mirror, heard):
     first = mirror.denylist.log.head
-    heard.note("orders", first, authenticated=False)
-    heard.note("stock", first, authenticated=True)
+    heard.note(FollowerId("", "orders"), first)
+    heard.note(FollowerId("key_1", "stock"), first)
     await heard.flush_once()
     second = await revoke_something(database, mirror)
-    heard.note("stock", second, authenticated=True)
+    heard.note(FollowerId("key_1", "stock"), second)
     await heard.flush_once()
-    orders, stock = await list_followers(database)
-    assert [(f.name, f.seq, f.head_seq, f.state, f.authenticated) for f in (orders, stock)] == [
+    stock, orders = await list_followers(database)  # who proves a name comes first
+    assert [(f.id.name, f.seq, f.head_seq, f.state, f.authenticated) for f in (orders, stock)] == [
         ("orders", first.seq, second.seq, "lagging", False),
         ("stock", second.seq, second.seq, "current", True),
     ]
     assert orders.lag_seconds > 0.0
     assert stock.lag_seconds == 0.0
-    assert [f.name for f in find_laggards([orders, stock], second.seq)] == ["orders"]
+    assert [f.id.name for f in find_laggards([orders, stock], second.seq)] == ["orders"]
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ async def test_a_follower_is_as_far_as_what_it_asks_after(database, mirror, hear
 )
 async def test_a_position_that_never_was_proves_nothing(position, database, mirror, heard):
     await revoke_something(database, mirror)
-    heard.note("liar", position, authenticated=False)
+    heard.note(FollowerId("", "liar"), position)
     await heard.flush_once()
     assert await list_followers(database) == []
 
@@ -63,11 +63,11 @@ async def test_a_position_that_never_was_proves_nothing(position, database, mirr
 async def test_strangers_cannot_fill_the_memory_and_the_table_forgets_who_fell_silent(
     database, mirror, connection
 ):
-    heard = Receipts(database, mirror, most_names=3)
+    heard = Receipts(database, mirror, most_unproved=3, unproved_pause=0)
     for number in range(10):
-        heard.note(f"n{number}", mirror.denylist.log.head, authenticated=False)
+        heard.note(FollowerId("", f"n{number}"), mirror.denylist.log.head)
     await heard.flush_once()
-    assert [follower.name for follower in await list_followers(database)] == ["n7", "n8", "n9"]
+    assert [follower.id.name for follower in await list_followers(database)] == ["n7", "n8", "n9"]
     await connection.execute(
         "update follower set seen_at = seen_at - interval '2 minutes' where name = 'n7'"
     )
@@ -77,18 +77,18 @@ async def test_strangers_cannot_fill_the_memory_and_the_table_forgets_who_fell_s
         "update follower set seen_at = seen_at - interval '2 hours' where name < 'n9'"
     )
     await heard.clean_once()
-    assert [follower.name for follower in await list_followers(database)] == ["n9"]
+    assert [follower.id.name for follower in await list_followers(database)] == ["n9"]
 
 
 @pytest.mark.parametrize(("alive_again", "is_written"), [(3600.0, False), (0.0, True)])
 async def test_a_follower_that_is_only_alive_is_written_now_and_then(
     alive_again, is_written, database, mirror, connection
 ):
-    heard = Receipts(database, mirror, alive_again=alive_again)
-    heard.note("orders", mirror.denylist.log.head, authenticated=False)
+    heard = Receipts(database, mirror, alive_again=alive_again, unproved_pause=0)
+    heard.note(FollowerId("", "orders"), mirror.denylist.log.head)
     await heard.flush_once()
     before = await connection.fetchval("select seen_at from follower")
-    heard.note("orders", mirror.denylist.log.head, authenticated=False)
+    heard.note(FollowerId("", "orders"), mirror.denylist.log.head)
     await heard.flush_once()
     after = await connection.fetchval("select seen_at from follower")
     assert (after > before) == is_written
@@ -97,7 +97,7 @@ async def test_a_follower_that_is_only_alive_is_written_now_and_then(
 async def test_receipts_that_cannot_be_written_are_written_the_next_time(
     database, mirror, heard, connection
 ):
-    heard.note("orders", mirror.denylist.log.head, authenticated=False)
+    heard.note(FollowerId("", "orders"), mirror.denylist.log.head)
     blocker = connection.transaction()
     await blocker.start()
     await connection.execute("lock table follower in exclusive mode")
@@ -105,7 +105,7 @@ async def test_receipts_that_cannot_be_written_are_written_the_next_time(
         await heard.flush_once()
     await blocker.rollback()
     await heard.flush_once()
-    assert [follower.name for follower in await list_followers(database)] == ["orders"]
+    assert [follower.id.name for follower in await list_followers(database)] == ["orders"]
 
 
 @pytest.mark.parametrize("name", ["", "a" * 101, "a b", "a\n", "naïve", "a%", '"'])
@@ -113,3 +113,40 @@ def test_a_follower_has_a_plain_name(name):
     assert parse_follower_name("orders-api@host-1:8080/a_b+c.d") == "orders-api@host-1:8080/a_b+c.d"
     with pytest.raises(InvalidRequestError, match="follower must be a name"):
         parse_follower_name(name)
+
+
+async def test_t13_a_stranger_speaks_for_nobody_who_proves_his_name(database, mirror, heard):
+    first = mirror.denylist.log.head
+    heard.note(FollowerId("key_1", "orders"), first)
+    second = await revoke_something(database, mirror)
+    heard.note(FollowerId("", "orders"), second)
+    heard.note(FollowerId("key_2", "orders"), second)
+    await heard.flush_once()
+    followers = await list_followers(database)
+    assert [str(follower.id) for follower in find_laggards(followers, second.seq)] == [
+        "key_1/orders"
+    ]
+    heard.note_goodbye(FollowerId("", "orders"))
+    await heard.flush_once()
+    assert [str(follower.id) for follower in await list_followers(database)] == [
+        "key_1/orders",
+        "key_2/orders",
+    ]
+
+
+async def test_strangers_are_written_with_little_hurry_and_only_the_latest_stay(database, mirror):
+    moment = [0.0]
+    heard = Receipts(database, mirror, most_unproved=5, unproved_pause=5.0, clock=lambda: moment[0])
+    head = mirror.denylist.log.head
+    for round_ in range(3):
+        for number in range(20):
+            heard.note(FollowerId("", f"{round_}-{number}"), head)
+            await heard.flush_once()
+        moment[0] += 1
+    assert [follower.id.name for follower in await list_followers(database)] == ["0-0"]
+    moment[0] += 5
+    heard.note(FollowerId("", "last"), head)
+    await heard.flush_once()
+    names = {follower.id.name for follower in await list_followers(database)}
+    assert len(names) == 5
+    assert {"2-19", "last"} < names

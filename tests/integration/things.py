@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from testbed.waiting import PATIENCE
 
 from tokensvc.core.api_key import DEFAULT_PREFIX
+from tokensvc.core.errors import UnavailableError
 from tokensvc.core.limit import LimitChanges
 from tokensvc.issuer.admin import accounts, api_keys
 from tokensvc.issuer.audit import list_events
@@ -18,7 +22,7 @@ from tokensvc.issuer.mirror.mirror import Mirror
 from tokensvc.issuer.revoking import watermarks
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Awaitable, Callable, Collection
     from datetime import timedelta
 
     from tokensvc.issuer.admin.api_keys import NewKey
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Database
 
+T = TypeVar("T")
 ACTOR = "test"
 READ_WRITE = ("orders:read", "orders:write")
 
@@ -93,6 +98,16 @@ async def make_refused_keys(database: Database, connection: Any) -> dict[str, Ne
         database, keys["suspended"].listed.record.account_id, actor=ACTOR
     )
     return keys
+
+
+async def patiently(act: Callable[[], Awaitable[T]]) -> T:
+    """Repeat what Postgres could not do in time, as a client is told to; return its result."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                return await act()
+            except UnavailableError:
+                await asyncio.sleep(0.01)
 
 
 async def list_acts(database: Database, subject: str) -> list[str]:

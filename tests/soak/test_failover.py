@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from testbed.cluster import can_replicate
-from testbed.failover import open_stage, play
+from testbed.failover import play
+from testbed.failover_stage import open_stage
 
 ROUNDS = 4
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import pytest
+from testbed.waiting import PATIENCE
 from tests.integration.things import make_key, make_refused_keys
 from tests.web.asking import CHALLENGES, FORMS, TOKEN_EXCHANGE, URLENCODED, Asked, ask, basic, send
 
@@ -390,7 +391,7 @@ async def test_a_body_that_stalls_is_given_up(client, database, logs, monkeypatc
     head = f"Host: x\r\nAuthorization: Bearer {key.key.text}\r\nContent-Type: {URLENCODED}\r\n"
     rest = "Content-Length: 100\r\n\r\nscope="
     writer.write(f"POST /v1/token HTTP/1.1\r\n{head}{rest}".encode())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         answer = (await reader.readuntil(b"\r\n\r\n")).decode()
         length = int(answer.lower().partition("content-length: ")[2].partition("\r\n")[0])
         body = json.loads(await reader.readexactly(length))

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from testbed.waiting import until
 from tests.e2e.link import Link
+from tests.web.ahead import Ahead
 from tests.web.asking import get_token
 
 from tokensvc.core.errors import BearerError
@@ -18,16 +19,6 @@ from tokensvc.verify import Verifier
 from tokensvc.verify._clock import Clock
 
 AGES = 3600.0
-
-
-class Ahead:
-    """A monotonic clock that can be moved forward."""
-
-    def __init__(self):
-        self.seconds = 0.0
-
-    def __call__(self):
-        return time.monotonic() + self.seconds
 
 
 def state(verifier, token):
@@ -67,7 +58,7 @@ async def test_a_follower_that_is_cut_off_turns_to_its_policy_and_recovers(
             "jwks_stale_if_error": 10 * AGES,
             "feed_wait": 1,
             "http_timeout": 2.0,
-            "clock": Clock(time.time, ahead),
+            "clock": Clock(wall=time.time, monotonic=ahead),
         }
         async with (
             Verifier(**options) as strict,

@@ -5,12 +5,15 @@ import time
 from datetime import timedelta
 
 import pytest
+from testbed.waiting import PATIENCE, until
 from tests.integration.things import ACTOR, make_key, read_header, read_payload
 from tests.web.asking import get_token
 
 from tokensvc.issuer.revoking import watermarks
 from tokensvc.issuer.revoking.denylist import clean_denylist_once
 from tokensvc.store.denylist import append_revocation
+
+BEFORE_ITS_END = 25  # seconds: earlier than a poll that waits for thirty ends by itself
 
 
 async def fetch(client, **query):
@@ -34,7 +37,7 @@ async def revoke(client, key):
 
 async def fetch_after(client, cursor, *, count):
     """Return the page after `cursor` as soon as it holds `count` entries."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while True:
             _, page = await fetch(client, after=cursor, wait="1")
             if len(page["entries"]) >= count:
@@ -97,12 +100,10 @@ async def test_after_a_cursor_the_page_holds_only_what_is_new(client, key):
 async def test_a_long_poll_wakes_when_something_is_revoked(round_, client, key):
     jti = await revoke(client, key)
     page = await fetch_after(client, "0-none", count=1)
-    poll = asyncio.create_task(fetch(client, after=page["cursor"], wait="20"))
+    poll = asyncio.create_task(fetch(client, after=page["cursor"], wait="30"))
     await asyncio.sleep(0.05 * round_)
-    started = time.monotonic()
     news = await revoke(client, key)
-    _, delta = await asyncio.wait_for(poll, 5)
-    assert time.monotonic() - started < 1
+    _, delta = await asyncio.wait_for(poll, BEFORE_ITS_END)
     assert [entry["jti"] for entry in delta["entries"]] == [news] != [jti]
 
 
@@ -111,7 +112,7 @@ async def test_a_long_poll_without_news_ends_with_a_fresh_empty_page(client, key
     page = await fetch_after(client, "0-none", count=1)
     started = time.monotonic()
     _, empty = await fetch(client, after=page["cursor"], wait="1")
-    assert 0.9 < time.monotonic() - started < 3
+    assert time.monotonic() - started > 0.9
     assert (empty["entries"], empty["cursor"], empty["full"]) == ([], page["cursor"], False)
     assert empty["iat"] >= page["iat"]
 
@@ -119,10 +120,9 @@ async def test_a_long_poll_without_news_ends_with_a_fresh_empty_page(client, key
 async def test_a_poll_that_has_news_or_no_cursor_does_not_wait(client, key, service):
     await revoke(client, key)
     await service.mirror.refresh_once()
-    started = time.monotonic()
-    for query in ({}, {"after": "0-none"}, {"after": "99-none"}):
-        await fetch(client, wait="20", **query)
-    assert time.monotonic() - started < 2
+    async with asyncio.timeout(BEFORE_ITS_END):
+        for query in ({}, {"after": "0-none"}, {"after": "99-none"}):
+            await fetch(client, wait="30", **query)
 
 
 async def test_who_stands_where_we_never_were_gets_everything(client, key, service):
@@ -207,14 +207,12 @@ async def test_draining_answers_the_long_polls_at_once(client, key, service):
     await service.mirror.refresh_once()
     _, page = await fetch(client)
     poll = asyncio.create_task(fetch(client, after=page["cursor"], wait="30"))
-    while not service.mirror.denylist.waiting:
-        await asyncio.sleep(0.01)
+    await until(lambda: service.mirror.denylist.waiting)
     service.drain()
-    _, empty = await asyncio.wait_for(poll, 2)
+    _, empty = await asyncio.wait_for(poll, BEFORE_ITS_END)
     assert empty["entries"] == []
-    started = time.monotonic()
-    await fetch(client, after=page["cursor"], wait="30")
-    assert time.monotonic() - started < 1
+    async with asyncio.timeout(BEFORE_ITS_END):
+        await fetch(client, after=page["cursor"], wait="30")
 
 
 async def test_a_restored_backup_is_answered_with_a_snapshot(client, key, service, connection):

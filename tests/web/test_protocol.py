@@ -9,6 +9,7 @@ import asyncio
 
 import pytest
 from aiohttp import web
+from testbed.waiting import PATIENCE
 
 from tokensvc.web.server import _build_runner, bind_socket
 
@@ -39,7 +40,7 @@ async def port(settings, database_url, started, logs):
 async def test_a_malformed_request_gets_a_constant_answer(port, logs, request_text):
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request_text.encode("latin-1"))
-    answer = (await asyncio.wait_for(reader.read(), 5)).decode()
+    answer = (await asyncio.wait_for(reader.read(), PATIENCE)).decode()
     writer.close()
     await writer.wait_closed()
     head, _, body = answer.partition("\r\n\r\n")

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 from testbed.waiting import until
-from tests.integration.things import ACTOR
+from tests.integration.things import ACTOR, make_key
+from tests.web.asking import get_token
 
 from tokensvc.issuer.admin import accounts
 from tokensvc.issuer.revoking import watermarks
@@ -22,12 +23,12 @@ async def test_a_verifier_names_itself_and_its_next_question_is_its_receipt(
 ):
     del client
     async with Verifier(issuer=settings.issuer_url, audience="api", follower=given) as verifier:
-        await until(lambda: _seqs(database), 5)
+        await until(lambda: _seqs(database))
         account = await accounts.create_account(database, "Orders", actor=ACTOR)
         await watermarks.suspend_account(database, account.id, actor=ACTOR)
-        assert await until(lambda: _is_current(database, 1), 5) < 2
+        await until(lambda: _is_current(database, 1))
         (follower,) = await list_followers(database)
-        assert follower.name.startswith(shown)
+        assert follower.id.name.startswith(shown)
         assert verifier.status().denylist_cursor == str(service.mirror.denylist.log.head)
 
 
@@ -52,3 +53,39 @@ async def _seqs(database):
 
 async def _is_current(database, seq):
     return await _seqs(database) == [seq]
+
+
+async def test_a_verifier_that_is_closed_says_goodbye(client, database, settings):
+    del client
+    async with Verifier(issuer=settings.issuer_url, audience="api", follower="short"):
+        await until(lambda: _seqs(database), 5)
+    await until(lambda: _has_no_follower(database), 5)
+
+
+async def test_on_an_open_feed_a_token_proves_who_follows_and_a_bad_one_is_refused(
+    client, service, database
+):
+    made = await make_key(database, capabilities=("tokensvc:denylist",))
+    follower_token = (await get_token(client, made))["access_token"]
+    asked = {"after": str(service.mirror.denylist.log.head), "follower": "orders"}
+    shown = {"Authorization": f"Bearer {follower_token}"}
+    answer = await client.get("/v1/denylist", params=asked, headers=shown)
+    assert answer.status == 200
+    await service.receipts.flush_once()
+    (follower,) = await list_followers(database)
+    assert follower.authenticated
+    assert follower.id.name == "orders"
+    bad = await client.get("/v1/denylist", params=asked, headers={"Authorization": "Bearer x.y.z"})
+    assert bad.status == 401
+    stranger = await client.delete("/v1/denylist", params={"follower": "orders"})
+    assert stranger.status == 204
+    await service.receipts.flush_once()
+    assert len(await list_followers(database)) == 1, "a stranger sends away only strangers"
+    own = await client.delete("/v1/denylist", params={"follower": "orders"}, headers=shown)
+    assert own.status == 204
+    await service.receipts.flush_once()
+    assert await list_followers(database) == []
+
+
+async def _has_no_follower(database):
+    return await list_followers(database) == []

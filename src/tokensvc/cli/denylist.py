@@ -10,12 +10,12 @@ import click
 from tokensvc.cli.database import actor, run_use_case
 from tokensvc.cli.denylist_watch import watch_denylist
 from tokensvc.cli.duration import Duration
-from tokensvc.cli.output import output_option, print_row, print_rows
+from tokensvc.cli.output import output_option, print_message, print_row, print_rows
 from tokensvc.cli.rows import build_follower_row, build_revocation_row
 from tokensvc.core.denylist.position import parse_cursor
 from tokensvc.issuer.revoking.credentials import revoke_jti
 from tokensvc.issuer.revoking.denylist import list_denylist
-from tokensvc.issuer.revoking.receipts import list_followers
+from tokensvc.issuer.revoking.receipts import list_and_count_followers
 from tokensvc.issuer.revoking.watching import DenylistWatcher
 from tokensvc.issuer.revoking.watermarks import revoke_tokens_of_account, revoke_tokens_of_key
 
@@ -47,12 +47,15 @@ def followers(output: str) -> None:
     """List the followers of the feed.
 
     The list shows what each has applied. A follower tells that itself, when it asks for the next
-    page.
+    page. Followers that show no token can call themselves anything; only the latest are listed.
     """
-    found = run_use_case(lambda database, _: list_followers(database))
+    found, unproved = run_use_case(lambda database, _: list_and_count_followers(database))
     rows = [build_follower_row(follower) for follower in found]
     columns = ["name", "state", "applied", "head", "lag_seconds", "seen_at", "authenticated"]
     print_rows(rows, output, columns=columns, empty="no follower was heard of in the last hour")
+    left_out = unproved - sum(not follower.authenticated for follower in found)
+    if left_out > 0:
+        print_message(f"and {left_out} more that show no token")
 
 
 @command.command("add")

@@ -107,7 +107,7 @@ def describe_ending(record: RevocationRecord) -> str:
 def build_follower_row(follower: FollowerRecord) -> Row:
     """Return a follower as it is printed; `applied` and `head` are numbers in the feed (`seq`)."""
     return {
-        "name": follower.name,
+        "name": str(follower.id),
         "state": follower.state,
         "applied": follower.seq,
         "head": follower.head_seq,

@@ -197,7 +197,9 @@ def _describe(status: TokenStatus) -> str:
 async def _verify_online(text: str, issuer: str, audience: str) -> Claims:
     from tokensvc.verify import Verifier  # noqa: PLC0415 - imports aiohttp
 
-    async with Verifier(issuer=issuer, audience=audience, algorithms=ALGORITHMS) as verifier:
+    # Without a name: this command is no follower that operators want to see.
+    made = Verifier(issuer=issuer, audience=audience, algorithms=ALGORITHMS, follower="")
+    async with made as verifier:
         return verifier.verify(text)
 
 

@@ -1,6 +1,7 @@
 """`--wait`: after a revocation, wait until all live followers have applied it.
 
-Those that have not applied it in time are named, and the command ends with an exit code of its own.
+Only followers that show a token count, because anybody can send a receipt without one. Those that
+have not applied it in time are named, and the command ends with an exit code of its own.
 """
 
 from __future__ import annotations
@@ -25,13 +26,15 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS: Final = 0.1
 _DEFAULT_SECONDS: Final = 10
+_MOST_NAMED: Final = 50
 
 
 class _Followers(NamedTuple):
-    """How many followers are alive, and which of them have not applied the revocation."""
+    """The live followers that prove their names, those of them that lag, and how many others."""
 
-    alive: int
+    proved: int
     laggards: list[FollowerRecord]
+    unproved: int
 
 
 def wait_option(command: Callable[..., None]) -> Callable[..., None]:
@@ -50,20 +53,25 @@ def wait_for_followers(seconds: int | None) -> None:
     """Wait, unless `seconds` is None; end the command with its own exit code if some lag."""
     if seconds is None:
         return
-    alive, laggards = run_use_case(lambda database, _: _watch(database, seconds))
-    if not laggards:
+    proved, laggards, unproved = run_use_case(lambda database, _: _watch(database, seconds))
+    if not proved:
+        print_message("no follower that proves its name is alive, so none was waited for")
+    elif not laggards:
+        print_message(f"applied by all {proved} followers that prove their names and are alive")
+    if unproved:
         print_message(
-            f"applied by all {alive} followers that are alive"
-            if alive
-            else "no follower is alive: none has asked within the last minute"
+            f"{unproved} more show no token: they can call themselves anything and do not count"
         )
+    if not laggards:
         return
-    print_message(f"applied by {alive - len(laggards)} of {alive} followers; these lag:")
-    for laggard in laggards:
+    print_message(f"applied by {proved - len(laggards)} of {proved} followers; these lag:")
+    for laggard in laggards[:_MOST_NAMED]:
         print_message(
-            f"  {laggard.name}  at {laggard.seq} of {laggard.head_seq}, "
+            f"  {laggard.id}  at {laggard.seq} of {laggard.head_seq}, "
             f"asked last {laggard.seen_at:%H:%M:%S} UTC"
         )
+    if len(laggards) > _MOST_NAMED:
+        print_message(f"  and {len(laggards) - _MOST_NAMED} more")
     click.get_current_context().exit(ExitCode.FOLLOWERS_LAG)
 
 
@@ -75,9 +83,8 @@ async def _watch(database: Database, seconds: int) -> _Followers:
         if followers and target is None:
             target = followers[0].head_seq  # at least the revocation that was just made
         alive = [follower for follower in followers if follower.state != "silent"]
-        # Where followers prove their names, those that do not prove theirs are not waited for.
-        alive = [follower for follower in alive if follower.authenticated] or alive
-        laggards = find_laggards(alive, target or 0)
+        proved = [follower for follower in alive if follower.authenticated]
+        laggards = find_laggards(proved, target or 0)
         if not laggards or time.monotonic() >= deadline_on:
-            return _Followers(len(alive), laggards)
+            return _Followers(len(proved), laggards, len(alive) - len(proved))
         await asyncio.sleep(_POLL_SECONDS)

@@ -1,6 +1,8 @@
 """Followers as the issuer knows them.
 
-A follower names itself. The cursor in its next request tells what it has applied.
+A follower names itself. The cursor in its next request tells what it has applied. Only a follower
+that shows a token proves who it is: it is known by the id of its API key and by its name. The
+others can call themselves anything, so nothing is decided by what they say.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from tokensvc.core.errors import InvalidRequestError
 
@@ -23,22 +25,36 @@ _SILENT_AFTER: Final = timedelta(seconds=60)
 _NAME = re.compile(r"[A-Za-z0-9._:@/+-]{1,100}", re.ASCII)
 
 
+class FollowerId(NamedTuple):
+    """Who a follower is. `key_id` is empty if it has not proved its name by a token."""
+
+    key_id: str
+    name: str
+
+    def __str__(self) -> str:
+        """Return the name as operators see it."""
+        return f"{self.key_id}/{self.name}" if self.key_id else self.name
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FollowerRecord:
     """What a follower has applied by the moment `at`, and when it asked last.
 
     `seq`: up to where it has applied the feed, whose end is `head_seq`. `behind_since`: when the
-    first revocation that it lacks was made, None if it lacks none. `authenticated`: whether it has
-    proved who it is.
+    first revocation that it lacks was made, None if it lacks none.
     """
 
-    name: str
+    id: FollowerId
     seq: int
-    authenticated: bool
     seen_at: datetime
     head_seq: int
     behind_since: datetime | None
     at: datetime
+
+    @property
+    def authenticated(self) -> bool:
+        """Whether it has proved who it is."""
+        return bool(self.id.key_id)
 
     @property
     def state(self) -> FollowerState:

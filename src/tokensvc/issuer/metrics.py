@@ -42,7 +42,12 @@ PROPAGATION_SECONDS: Final = Histogram(
 )
 FOLLOWERS: Final = Gauge(
     "tokensvc_denylist_followers",
-    "Followers heard of within a minute.",
+    "Followers that prove their names and were heard of within a minute.",
+    multiprocess_mode="livemax",
+)
+UNPROVED_FOLLOWERS: Final = Gauge(
+    "tokensvc_denylist_unproved_followers",
+    "Followers that show no token and were heard of within a minute.",
     multiprocess_mode="livemax",
 )
 FOLLOWER_LAG_SECONDS: Final = Gauge(

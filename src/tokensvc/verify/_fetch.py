@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import re
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 MAX_JWKS_BYTES: Final = 256 * 1024
 MAX_PAGE_BYTES: Final = 32 * 1024 * 1024
 DEFAULT_MAX_AGE: Final = 300.0
+_GOODBYE_SECONDS: Final = 1.0
 # A key that was removed must stop being trusted some day, whatever max-age an answer states.
 _LONGEST_MAX_AGE: Final = 86_400.0
 
@@ -87,6 +89,7 @@ class Fetcher:
         self._follower = follower
         self._feed_token = feed_token
         self._session: aiohttp.ClientSession | None = None
+        self._known_at: str | None = None  # the feed that knows this follower by its name
 
     async def __aenter__(self) -> Self:
         """Open the session."""
@@ -99,10 +102,25 @@ class Fetcher:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close the session."""
+        """Say goodbye to the feed, and close the session."""
         if self._session is not None:
+            await self._say_goodbye(self._session)
             await self._session.close()
             self._session = None
+
+    async def _say_goodbye(self, session: aiohttp.ClientSession) -> None:
+        """Let the issuer forget this follower: it must not look like one that lags.
+
+        This is a courtesy. If it fails, the issuer forgets the follower by itself later.
+        """
+        if self._known_at is None or not self._follower:
+            return
+        url, self._known_at = f"{self._known_at}?{urlencode({'follower': self._follower})}", None
+        with contextlib.suppress(FetchError, aiohttp.ClientError, TimeoutError, OSError):
+            async with asyncio.timeout(min(self._timeout, _GOODBYE_SECONDS)):
+                headers = await self._build_feed_headers()
+                async with session.delete(url, headers=headers, allow_redirects=False):
+                    pass
 
     async def fetch_jwks(self, url: str, etag: str | None) -> JwksAnswer:
         """Return the JWKS, or that it has not changed since `etag`. Raises FetchError."""
@@ -131,6 +149,7 @@ class Fetcher:
             query = {"after": after, "wait": str(wait)}
             if self._follower:
                 query["follower"] = self._follower  # makes this request a receipt
+                self._known_at = url
             url = f"{url}?{urlencode(query)}"
             seconds += wait
         headers = await self._build_feed_headers()

@@ -10,7 +10,7 @@ from aiohttp import web
 from tokensvc.issuer.service import open_service
 from tokensvc.web.app_keys import IN_FLIGHT, SERVICE
 from tokensvc.web.cors import answer_preflight
-from tokensvc.web.denylist import get_denylist
+from tokensvc.web.denylist import delete_follower, get_denylist
 from tokensvc.web.forms import MAX_BODY
 from tokensvc.web.health import get_livez, get_readyz
 from tokensvc.web.in_flight import InFlight
@@ -56,6 +56,7 @@ def _add_routes(app: web.Application, prefix: str) -> None:
     app.router.add_post(f"{prefix}/v1/revoke", post_revoke)
     app.router.add_post(f"{prefix}/v1/introspect", post_introspect)
     _add_public(app, f"{prefix}/v1/denylist", get_denylist)
+    app.router.add_delete(f"{prefix}/v1/denylist", delete_follower)
     _add_public(app, f"{prefix}/.well-known/jwks.json", get_jwks)
     _add_public(app, f"{prefix}/.well-known/openid-configuration", get_metadata)
     # RFC 8414 section 3 puts the path of the issuer behind.

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from tokensvc.core.denylist.position import parse_cursor
 from tokensvc.core.errors import InvalidRequestError
-from tokensvc.core.follower import parse_follower_name
+from tokensvc.core.follower import FollowerId, parse_follower_name
 from tokensvc.web.app_keys import CALLER, SERVICE
 from tokensvc.web.callers import authenticate_follower
 from tokensvc.web.cors import ANY_ORIGIN
@@ -28,9 +28,11 @@ async def get_denylist(request: web.Request) -> web.Response:
     """
     service = request.app[SERVICE]
     headers = {"Cache-Control": "no-store", **ANY_ORIGIN}  # docs/decisions/0013 says why
-    if service.settings.feed_authentication == "required":
+    # On an open feed a token is optional. But one that is shown must be good: its sender relies on
+    # being known, and must learn that it is not.
+    if service.settings.feed_authentication == "required" or "Authorization" in request.headers:
         await authenticate_follower(request)
-        headers["Vary"] = "Authorization"
+    headers["Vary"] = "Authorization"
     after = request.query.get("after")
     wait = _parse_wait(request.query.get("wait", "0"), service.settings.feed_max_wait)
     position = None if after is None else parse_cursor(after)
@@ -42,13 +44,23 @@ async def get_denylist(request: web.Request) -> web.Response:
 
 def _note_receipt(request: web.Request, position: Position) -> None:
     """Note what a follower has applied, if it gives its name."""
-    if "follower" not in request.query:
-        return
-    name = parse_follower_name(request.query["follower"])
-    key_id = request.get(CALLER)
-    request.app[SERVICE].receipts.note(
-        name if key_id is None else f"{key_id}/{name}", position, authenticated=key_id is not None
-    )
+    if "follower" in request.query:
+        request.app[SERVICE].receipts.note(_read_follower(request), position)
+
+
+async def delete_follower(request: web.Request) -> web.Response:
+    """Forget a follower that stops following. Without a token, only one that proved nothing."""
+    service = request.app[SERVICE]
+    if service.settings.feed_authentication == "required" or "Authorization" in request.headers:
+        await authenticate_follower(request)
+    service.receipts.note_goodbye(_read_follower(request))
+    return web.Response(status=204, headers={"Cache-Control": "no-store"})
+
+
+def _read_follower(request: web.Request) -> FollowerId:
+    """Return who sends the request: by its token, if it shows one, and by the name it gives."""
+    name = parse_follower_name(request.query.get("follower", ""))
+    return FollowerId(request.get(CALLER, ""), name)
 
 
 def _parse_wait(text: str, longest: int) -> int:

@@ -1,21 +1,21 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from tests.factories import NOW
 
 from tokensvc.core.errors import InvalidRequestError
-from tokensvc.core.follower import FollowerRecord, find_laggards, parse_follower_name
+from tokensvc.core.follower import FollowerId, FollowerRecord, find_laggards, parse_follower_name
 
 SECOND = timedelta(seconds=1)
 
 
 def make_follower(*, seq=7, silent_for=SECOND, behind_since=None):
     return FollowerRecord(
-        name="orders-1",
+        id=FollowerId("key_1", "orders-1"),
         seq=seq,
-        authenticated=True,
         seen_at=NOW - silent_for,
         head_seq=7,
         behind_since=behind_since,
@@ -67,3 +67,16 @@ def test_a_follower_names_itself(name):
 def test_any_other_name_is_refused(name):
     with pytest.raises(InvalidRequestError, match="follower must be a name of 1 to 100"):
         parse_follower_name(name)
+
+
+@pytest.mark.parametrize(
+    ("follower", "shown", "proved"),
+    [
+        (FollowerId("key_1", "orders"), "key_1/orders", True),
+        (FollowerId("", "orders"), "orders", False),
+        (FollowerId("", "key_1/orders"), "key_1/orders", False),
+    ],
+)
+def test_only_a_follower_with_a_key_has_proved_its_name(follower, shown, proved):
+    record = replace(CURRENT, id=follower)
+    assert (str(record.id), record.authenticated) == (shown, proved)

@@ -7,6 +7,7 @@ import asyncio
 import aiohttp
 import jwt
 import pytest
+from testbed.waiting import PATIENCE, until
 from tests.simulator import reason_of
 
 from tokensvc.core.token import read_unverified
@@ -17,12 +18,6 @@ from tokensvc.verify.testing import ACCOUNT, AUDIENCE, ISSUER, KEY, FakeIssuer
 pytest_plugins = ["tokensvc.verify.testing_pytest"]
 
 NOON = 1_795_435_200.0
-
-
-async def until(condition):
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 def test_its_tokens_are_good_and_have_the_claims_asked_for():
@@ -215,7 +210,7 @@ async def test_its_end_does_not_wait_for_long_polls():
             query = {"after": str(issuer.log.head), "wait": "30"}
             waiting = asyncio.create_task(session.get(f"{url}/v1/denylist", params=query))
             await asyncio.sleep(0.05)
-        async with asyncio.timeout(5), await waiting as answer:
+        async with asyncio.timeout(PATIENCE), await waiting as answer:
             assert answer.status == 503
         assert issuer.listeners == []
 

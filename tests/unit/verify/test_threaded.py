@@ -7,12 +7,12 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from testbed.waiting import wait_until
 from tests.simulator import reason_of
 
 from tokensvc.verify import ThreadedVerifier
@@ -20,7 +20,7 @@ from tokensvc.verify._fake_transport import InMemoryFetcher
 from tokensvc.verify.testing import FakeIssuer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 
 @contextmanager
@@ -43,13 +43,6 @@ def served(issuer: FakeIssuer) -> Iterator[str]:
         loop.close()
 
 
-def until(condition: Callable[[], bool]) -> None:
-    give_up = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < give_up
-        time.sleep(0.005)
-
-
 def test_it_verifies_and_learns_of_revocations_and_new_keys():
     issuer = FakeIssuer()
     with (
@@ -60,10 +53,10 @@ def test_it_verifies_and_learns_of_revocations_and_new_keys():
         token = issuer.token(scope="orders:read")
         assert verifier.verify(token).scope == ("orders:read",)
         issuer.revoke(token=token)
-        until(lambda: reason_of(verifier, token) == "revoked_jti")
+        wait_until(lambda: reason_of(verifier, token) == "revoked_jti")
         issuer.rotate()
         fresh = issuer.token()
-        until(lambda: reason_of(verifier, fresh) is None)  # an unknown kid wakes the thread
+        wait_until(lambda: reason_of(verifier, fresh) is None)  # an unknown kid wakes the thread
 
 
 def test_it_may_be_asked_from_many_threads_at_once():

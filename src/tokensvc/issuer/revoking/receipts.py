@@ -1,8 +1,11 @@
 """Receipts: the position in a follower's next request says what the follower has applied.
 
 They gather in memory and are written in batches: soon if a follower has come further, every few
-seconds if it is only alive. A follower chooses its name; where followers authenticate, the name
-begins with their key id, so that nobody else can take it.
+seconds if it is only alive.
+
+A follower that shows a token is known by the id of its API key and its name. One that shows none
+can call itself anything. Its receipts are kept apart, in a small memory and with little hurry, so
+that strangers can neither speak for a real follower nor fill the table.
 """
 
 from __future__ import annotations
@@ -12,35 +15,92 @@ from collections import OrderedDict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import structlog
-
-from tokensvc.issuer.metrics import FOLLOWER_LAG_SECONDS, FOLLOWERS, PROPAGATION_SECONDS
+from tokensvc.issuer.metrics import (
+    FOLLOWER_LAG_SECONDS,
+    FOLLOWERS,
+    PROPAGATION_SECONDS,
+    UNPROVED_FOLLOWERS,
+)
 from tokensvc.store import follower as table
 from tokensvc.store.follower import Receipt
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tokensvc.core.denylist.position import Position
-    from tokensvc.core.follower import FollowerRecord
+    from tokensvc.core.follower import FollowerId, FollowerRecord
     from tokensvc.issuer.mirror.mirror import Mirror
     from tokensvc.store.pool import Database
 
+MOST_UNPROVED: Final = 1000  # followers that do not prove their names, in memory and in the table
+_MOST_SHOWN: Final = 50  # of them on a list for people
 _FORGET_AFTER: Final = timedelta(hours=1)
-
-_log = structlog.get_logger(__name__)
 
 
 class _Heard(NamedTuple):
     position: Position
-    authenticated: bool
     on: float
     written_on: float
+
+
+class _Memory:
+    """The followers of one kind, the most silent first, and those that have to be written."""
+
+    def __init__(self, most: int, alive_again: float) -> None:
+        self._most = most
+        self._alive_again = alive_again
+        self._heard: OrderedDict[FollowerId, _Heard] = OrderedDict()
+        self._news: set[FollowerId] = set()
+
+    def note(self, follower: FollowerId, position: Position, now: float) -> bool:
+        """Note where a follower stands; return True if it has come further."""
+        before = self._heard.get(follower)
+        written_on = now
+        if before is None:
+            self._news.add(follower)
+            if len(self._heard) >= self._most:
+                silent, _ = self._heard.popitem(last=False)
+                self._news.discard(silent)
+        elif before.position != position or now - before.written_on >= self._alive_again:
+            self._news.add(follower)
+        elif follower not in self._news:
+            written_on = before.written_on
+        self._heard[follower] = _Heard(position, now, written_on)
+        self._heard.move_to_end(follower)
+        return before is not None and before.position != position
+
+    def take_news(self, now: float) -> list[Receipt]:
+        """Return what has to be written, sorted so that two writers cannot deadlock."""
+        followers, self._news = sorted(self._news), set()
+        return [
+            Receipt(follower, heard.position, now - heard.on)
+            for follower in followers
+            if (heard := self._heard.get(follower)) is not None
+        ]
+
+    def take_back(self, receipts: list[Receipt]) -> None:
+        """Keep what could not be written for the next time."""
+        self._news.update(receipt.follower for receipt in receipts)
+
+    def forget(self, follower: FollowerId) -> None:
+        """Forget a follower that said goodbye."""
+        self._heard.pop(follower, None)
+        self._news.discard(follower)
+
+    def forget_silent(self, oldest: float) -> None:
+        """Forget the followers that have not asked since `oldest` (monotonic)."""
+        self._heard = OrderedDict(
+            (f, heard) for f, heard in self._heard.items() if heard.on > oldest
+        )
 
 
 class Receipts:
     """What this process has heard of followers.
 
-    Strangers choose names, so it remembers `most_names` of them and forgets the most silent one for
-    a new one. A follower that is only alive is written again after `alive_again` seconds.
+    It remembers `most_proved` followers that prove their names and `most_unproved` others, and
+    forgets the most silent one for a new one. A follower that is only alive is written again after
+    `alive_again` seconds; those that prove nothing are written every `unproved_pause` seconds at
+    most. `clock`: monotonic seconds.
     """
 
     def __init__(
@@ -48,38 +108,39 @@ class Receipts:
         database: Database,
         mirror: Mirror,
         *,
-        most_names: int = 10_000,
+        most_proved: int = 10_000,
+        most_unproved: int = MOST_UNPROVED,
         alive_again: float = 10.0,
+        unproved_pause: float = 2.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._mirror = mirror
-        self._most_names = most_names
-        self._alive_again = alive_again
-        self._heard: OrderedDict[str, _Heard] = OrderedDict()
-        self._news: set[str] = set()
+        self._most_unproved = most_unproved
+        self._unproved_pause = unproved_pause
+        self._clock = clock
+        self._proved = _Memory(most_proved, alive_again)
+        self._unproved = _Memory(most_unproved, alive_again)
+        self._unproved_written_on = float("-inf")
+        self._gone: set[FollowerId] = set()
 
-    def note(self, name: str, position: Position, *, authenticated: bool) -> None:
+    def note(self, follower: FollowerId, position: Position) -> None:
         """Note that a follower stands at `position`.
 
         A position that this process does not know proves nothing, and is passed over.
         """
         if not self._mirror.denylist.log.knows(position):
             return
-        before = self._heard.get(name)
-        now = written_on = time.monotonic()
-        if before is None:
-            self._news.add(name)
-            if len(self._heard) >= self._most_names:
-                self._heard.popitem(last=False)  # the one that has been silent for longest
-        elif before.position != position:
-            self._news.add(name)
+        memory = self._proved if follower.key_id else self._unproved
+        self._gone.discard(follower)
+        if memory.note(follower, position, self._clock()) and follower.key_id:
             self._observe_propagation(position)
-        elif now - before.written_on >= self._alive_again:
-            self._news.add(name)
-        elif name not in self._news:
-            written_on = before.written_on
-        self._heard[name] = _Heard(position, authenticated, now, written_on)
-        self._heard.move_to_end(name)
+
+    def note_goodbye(self, follower: FollowerId) -> None:
+        """Forget a follower that stops following."""
+        (self._proved if follower.key_id else self._unproved).forget(follower)
+        if len(self._gone) < self._most_unproved:
+            self._gone.add(follower)
 
     def _observe_propagation(self, position: Position) -> None:
         created_at = self._mirror.denylist.created_at.get(position)
@@ -89,18 +150,25 @@ class Receipts:
 
     async def flush_once(self) -> None:
         """Write what is new. Raises UnavailableError, and then it is written the next time."""
-        if not self._news:
+        now = self._clock()
+        proved, unproved = self._proved.take_news(now), []
+        if now - self._unproved_written_on >= self._unproved_pause:
+            unproved, self._unproved_written_on = self._unproved.take_news(now), now
+        gone, self._gone = self._gone, set()
+        if not proved and not unproved and not gone:
             return
-        # Sorted, so that two processes which write at once cannot deadlock.
-        names, self._news = sorted(self._news), set()
-        now = time.monotonic()
-        heard = [(name, self._heard[name]) for name in names if name in self._heard]
-        receipts = [Receipt(n, h.position, h.authenticated, now - h.on) for n, h in heard]
         try:
             async with self._database.transaction() as connection:
-                await table.put_receipts(connection, receipts)
+                if gone:
+                    await table.delete_followers(connection, sorted(gone))
+                # The unproved ones have an empty key id, so they come first in the order.
+                await table.put_receipts(connection, [*unproved, *proved])
+                if unproved:
+                    await table.delete_followers_beyond(connection, self._most_unproved)
         except BaseException:
-            self._news.update(names)
+            self._proved.take_back(proved)
+            self._unproved.take_back(unproved)
+            self._gone |= gone
             raise
 
     async def clean_once(self) -> None:
@@ -108,17 +176,36 @@ class Receipts:
 
         Raises UnavailableError.
         """
-        oldest = time.monotonic() - _FORGET_AFTER.total_seconds()
-        self._heard = OrderedDict((n, h) for n, h in self._heard.items() if h.on > oldest)
+        oldest = self._clock() - _FORGET_AFTER.total_seconds()
+        self._proved.forget_silent(oldest)
+        self._unproved.forget_silent(oldest)
         async with self._database.connection() as connection:
             await table.delete_silent_followers(connection, _FORGET_AFTER)
-            followers = await table.list_followers(connection)
+            followers = await table.list_followers(connection, most_unproved=self._most_unproved)
         alive = [follower for follower in followers if follower.state != "silent"]
-        FOLLOWERS.set(len(alive))
-        FOLLOWER_LAG_SECONDS.set(max((follower.lag_seconds for follower in alive), default=0.0))
+        proved = [follower for follower in alive if follower.authenticated]
+        FOLLOWERS.set(len(proved))
+        UNPROVED_FOLLOWERS.set(len(alive) - len(proved))
+        FOLLOWER_LAG_SECONDS.set(max((follower.lag_seconds for follower in proved), default=0.0))
 
 
-async def list_followers(database: Database) -> list[FollowerRecord]:
-    """Return all followers that were heard of in the last hour."""
+async def list_and_count_followers(
+    database: Database, *, most_unproved: int = _MOST_SHOWN
+) -> tuple[list[FollowerRecord], int]:
+    """Return what `list_followers` does, and how many prove nothing, listed or not."""
     async with database.connection() as connection:
-        return await table.list_followers(connection)
+        return (
+            await table.list_followers(connection, most_unproved=most_unproved),
+            await table.count_unproved_followers(connection),
+        )
+
+
+async def list_followers(
+    database: Database, *, most_unproved: int = MOST_UNPROVED
+) -> list[FollowerRecord]:
+    """Return the followers that were heard of in the last hour.
+
+    All that prove their names come first, then the latest `most_unproved` others.
+    """
+    async with database.connection() as connection:
+        return await table.list_followers(connection, most_unproved=most_unproved)

@@ -1,0 +1,84 @@
+"""What holds for the whole tree: the width of its lines, and which rooms may see each other."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+WIDEST = 100
+WRITTEN_BY_HAND = ("*.md", "*.sql", "*.py", "Makefile", "*.toml")
+# Whose modules the modules of a room must not import. What tests and bench both need is in testbed.
+HIDDEN_FROM = {
+    "src": {"bench", "testbed", "tests"},
+    "testbed": {"bench", "tests"},
+    "tests": {"bench"},
+    "bench": {"tests"},
+}
+
+
+def list_files(*patterns: str) -> list[str]:
+    """Return the files that git knows, or none outside of a checkout."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--", *patterns],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return [name for name in listed.stdout.split("\0") if (ROOT / name).is_file()]
+
+
+def find_wide_lines(text: str) -> list[int]:
+    """Return the numbers of the lines that are too wide. An address cannot be broken."""
+    return [
+        number
+        for number, line in enumerate(text.splitlines(), start=1)
+        if len(line) > WIDEST and not any(len(word) > WIDEST - 20 for word in line.split())
+    ]
+
+
+def test_no_line_is_wider_than_100_columns():
+    wide = [
+        f"{name}:{number}"
+        for name in list_files(*WRITTEN_BY_HAND)
+        for number in find_wide_lines((ROOT / name).read_text())
+    ]
+    assert not wide, "\n".join([f"wider than {WIDEST} columns, so break them:", *wide])
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("x " * 50, []), ("x " * 51, [1]), ("ok\n" + "word " * 21, [2]), ("- <" + "x" * 99 + ">", [])],
+)
+def test_a_wide_line_is_found(text, found):
+    assert find_wide_lines(text) == found
+
+
+def list_imports(source: str) -> set[str]:
+    """Return the first names of all modules that a program imports."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names.add((node.module or "").partition(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("room", HIDDEN_FROM)
+def test_a_room_imports_nothing_that_is_hidden_from_it(room):
+    wrong = {
+        str(path.relative_to(ROOT)): sorted(hidden)
+        for path in (ROOT / room).rglob("*.py")
+        if (hidden := list_imports(path.read_text()) & HIDDEN_FROM[room])
+    }
+    assert wrong == {}
+
+
+def test_an_import_is_found_wherever_it_stands():
+    source = "import tests.x\n\ndef f():\n    from bench.y import z\n"
+    assert list_imports(source) == {"tests", "bench"}
