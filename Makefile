@@ -57,6 +57,9 @@ bench-failover: $(VENV)/.dev ## Prove that 40 failovers lose no acknowledged rev
 	@$(BIN)/python -m bench.failover
 	@$(BIN)/python -m bench.failover --sync
 
+bench-acts: $(VENV)/.dev ## Measure revocations per second, Postgres near and far (1 minute)
+	@$(BIN)/python -m bench.acts
+
 bench-verify: $(VENV)/.dev ## Measure a verification beside other libraries, and a large denylist
 	@$(BIN)/python -m bench.verify
 
@@ -77,7 +80,7 @@ help: ## Show this
 	  /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run test test-fast soak setup check fmt freeze-sql build lock clean help
-.PHONY: bench bench-feed bench-rotation bench-ledger bench-failover bench-verify
+.PHONY: bench bench-feed bench-rotation bench-ledger bench-failover bench-acts bench-verify
 
 ##@
 

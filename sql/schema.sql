@@ -183,8 +183,8 @@ insert into issuance (longest_life) values ('0');
 
 -- Revocations and who follows them --------------------------------------------------------------
 
--- The denylist. Rows are appended, never changed, and deleted when they have expired. `seq` comes
--- from feed_head in the statement that inserts, so it has no gaps in the order of commits. An
+-- The denylist. Rows are appended by append_revocations alone, never changed, and deleted when they
+-- have expired. `seq` comes from feed_head, so it has no gaps in the order of commits. An
 -- identity column would give numbers to transactions that commit later, and a reader who has
 -- already gone past them would never see those rows.
 create table denylist (
@@ -241,7 +241,7 @@ from unnest(array['denylist', 'signing_key', 'audience']) as topic;
 
 -- The audit trail -------------------------------------------------------------------------------
 
--- Who did what to what, written in the transaction of the act.
+-- Who did what to what, written in the transaction of the act, by append_audit_event alone.
 create table audit_event (
     id bigint generated always as identity,
     at timestamptz not null,
@@ -294,3 +294,18 @@ from tier;
 
 create view listed_revocation as
 select seq, tag, kind, value, watermark, created_at, expires_at, ending, healed from denylist;
+
+-- Acts ------------------------------------------------------------------------------------------
+
+-- What ends keys, accounts and tokens. Each act is one statement in a transaction of its own: it
+-- locks the window rows, reads the clock, changes the state, appends the audit row, wakes the
+-- processes, and appends the revocation. No lock of it waits for a round trip.
+
+-- load: functions/append_audit_event.sql
+-- load: functions/append_revocations.sql
+-- load: functions/prove_durable.sql
+-- load: functions/end_keys.sql
+-- load: functions/end_accounts.sql
+-- load: functions/revoke_tokens.sql
+-- load: functions/revoke_token_by_id.sql
+-- load: functions/heal_revocations.sql

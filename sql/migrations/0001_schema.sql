@@ -243,3 +243,12 @@ from tier;
 
 create view listed_revocation as
 select seq, tag, kind, value, watermark, created_at, expires_at, ending, healed from denylist;
+
+-- load: functions/append_audit_event.sql
+-- load: functions/append_revocations.sql
+-- load: functions/prove_durable.sql
+-- load: functions/end_keys.sql
+-- load: functions/end_accounts.sql
+-- load: functions/revoke_tokens.sql
+-- load: functions/revoke_token_by_id.sql
+-- load: functions/heal_revocations.sql

@@ -14,8 +14,13 @@ from tokensvc.core.denylist.revoked import Denylist
 from tokensvc.core.errors import InvalidClientError
 from tokensvc.core.identifier import Kid
 from tokensvc.issuer.admin import api_keys
+from tokensvc.issuer.connection_share import ConnectionShare
 from tokensvc.issuer.revoking import watermarks
-from tokensvc.issuer.revoking.credentials import revoke_credential, revoke_own_token
+from tokensvc.issuer.revoking.credentials import (
+    HolderRevocations,
+    revoke_credential,
+    revoke_own_token,
+)
 from tokensvc.issuer.service import open_service
 
 KID = Kid("any")
@@ -29,7 +34,10 @@ async def test_a_revocation_lost_before_it_was_read_back_is_remembered_by_its_pr
     for reused in (False, True):
         async with lost(connection):
             revoked = await revoke_credential(
-                database, settings, key.key.text, actor="holder", now=mirror.confirmation.now
+                HolderRevocations(database, ConnectionShare(10)),
+                settings,
+                key.key.text,
+                now=mirror.confirmation.now,
             )
             mirror.denylist.remember(revoked.records)
         if reused:
@@ -52,7 +60,10 @@ async def test_a_repeated_revocation_is_remembered_as_well(
         # By another process, or the answer was lost.
         await watermarks.revoke_key(database, key.listed.record.id, actor=ACTOR)
         revoked = await revoke_credential(
-            database, settings, key.key.text, actor="holder", now=mirror.confirmation.now
+            HolderRevocations(database, ConnectionShare(10)),
+            settings,
+            key.key.text,
+            now=mirror.confirmation.now,
         )
         mirror.denylist.remember(revoked.records)
     await mirror.refresh_once()
@@ -68,7 +79,10 @@ async def test_what_is_acknowledged_while_nothing_is_lost_stands_there_once(
     for _ in range(3):
         key = await make_key(database)
         revoked = await revoke_credential(
-            database, settings, key.key.text, actor="holder", now=mirror.confirmation.now
+            HolderRevocations(database, ConnectionShare(10)),
+            settings,
+            key.key.text,
+            now=mirror.confirmation.now,
         )
         mirror.denylist.remember(revoked.records)
         for each in (mirror, other, mirror):

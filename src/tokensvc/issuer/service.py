@@ -21,7 +21,11 @@ from tokensvc.issuer.exchange.issuing import Exchange
 from tokensvc.issuer.exchange.ledger import Ledger
 from tokensvc.issuer.exchange.usage import UsageRecorder
 from tokensvc.issuer.mirror.mirror import Mirror
-from tokensvc.issuer.revoking.credentials import CredentialKind, revoke_credential
+from tokensvc.issuer.revoking.credentials import (
+    CredentialKind,
+    HolderRevocations,
+    revoke_credential,
+)
 from tokensvc.issuer.revoking.feed import Feed
 from tokensvc.issuer.revoking.introspection import Introspection
 from tokensvc.issuer.revoking.receipts import Receipts
@@ -52,6 +56,7 @@ class Service:
     feed: Feed
     receipts: Receipts
     callers: Callers
+    revocations: HolderRevocations
     connection_share: ConnectionShare
     draining: bool = False
 
@@ -67,15 +72,13 @@ class Service:
             except InvalidTokenError:
                 return "nothing", None
             signing_keys = await self.callers.introspection.find_signing_keys(kid)
-        async with self.connection_share.use():
-            revoked = await revoke_credential(
-                self.database,
-                self.settings,
-                text,
-                actor="holder",
-                now=self.mirror.confirmation.now,
-                signing_keys=signing_keys,
-            )
+        revoked = await revoke_credential(
+            self.revocations,
+            self.settings,
+            text,
+            now=self.mirror.confirmation.now,
+            signing_keys=signing_keys,
+        )
         self.mirror.denylist.remember(revoked.records)
         return revoked.kind, revoked.id
 
@@ -138,6 +141,7 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
             with contextlib.suppress(asyncio.CancelledError):
                 await tasks
             await ledger.close()
+            await service.revocations.close()
             await usage.close()
     finally:
         await database.close()
@@ -145,6 +149,7 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
 
 def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Service:
     ledger = Ledger(database, mirror, most_waiting=settings.ledger_queue)
+    share = ConnectionShare(settings.pool_size)
     guard = GuessGuard(allowed=settings.unknown_keys_per_minute)
     introspection = Introspection(database=database, mirror=mirror, issuer=settings.issuer_url)
     return Service(
@@ -161,5 +166,6 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
         feed=Feed(mirror, settings),
         receipts=Receipts(database, mirror),
         callers=Callers(introspection=introspection, ledger=ledger, guard=guard),
-        connection_share=ConnectionShare(settings.pool_size),
+        revocations=HolderRevocations(database, share),
+        connection_share=share,
     )

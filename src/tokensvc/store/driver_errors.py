@@ -53,3 +53,16 @@ def not_initialised() -> UnavailableError:
         "the database is not initialised, or a backup is being restored; try again",
         reason="database_not_initialised",
     )
+
+
+def was_rolled_back(error: BaseException) -> bool:
+    """Tell whether Postgres itself says that a statement failed, so it has changed nothing.
+
+    A fatal error may come after the commit: a connection may be cut while a synchronous standby is
+    waited for. After a lost connection or a timeout nothing is known at all.
+    """
+    return (
+        isinstance(error, asyncpg.PostgresError)
+        and not isinstance(error, asyncpg.PostgresConnectionError)
+        and getattr(error, "severity_en", None) == "ERROR"
+    )
