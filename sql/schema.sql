@@ -62,12 +62,14 @@ create table audience (
     token_life interval,                        -- null: the default of the settings
     created_at timestamptz not null,
     alg text not null default 'ES256',          -- signs the tokens of this audience
+    is_own boolean not null default false,      -- made by the start, for calls to the service
     constraint audience_pkey primary key (name),
     constraint audience_token_life_positive check (token_life > interval '0'),
     constraint audience_alg_known check (alg in ('ES256', 'EdDSA', 'RS256'))
 );
 
 -- API keys. The key itself is stored nowhere.
+-- load: functions/names_only_own_capabilities.sql
 create table api_key (
     id text not null,
     account_id text not null,
@@ -86,6 +88,9 @@ create table api_key (
     tier text,                                  -- null: the tier of the account
     per_minute int,                             -- null: what the tier says
     per_day int,
+    -- Whether a request must name its scope. It is stored, because every exchange asks.
+    names_only_own_capabilities boolean
+        generated always as (names_only_own_capabilities(capabilities)) stored,
     constraint api_key_pkey primary key (id),
     constraint api_key_account_fkey foreign key (account_id) references account (id),
     constraint api_key_tier_fkey foreign key (tier) references tier (name),
@@ -133,6 +138,7 @@ create table api_key_window (
 
 -- load: functions/database_is_whole.sql
 -- load: functions/window_start.sql
+-- load: functions/judge_client.sql
 -- load: functions/judge_exchanges.sql
 
 -- How API keys are used -------------------------------------------------------------------------

@@ -9,7 +9,9 @@ create function append_revocations(
     healed boolean
 )
 returns setof listed_revocation
-language plpgsql set plan_cache_mode = force_generic_plan set jit = off as $$
+language plpgsql
+set plan_cache_mode = force_generic_plan set jit = off
+as $$
 declare
     tags text[];
     last_seq bigint;

@@ -6,7 +6,9 @@ create function end_accounts(
     ending text, action text, account_ids text[], actor text, detail jsonb, leeway interval
 )
 returns table (place int, outcome text, shown listed_account, records listed_revocation[])
-language plpgsql set plan_cache_mode = force_generic_plan set jit = off as $$
+language plpgsql
+set plan_cache_mode = force_generic_plan set jit = off set enable_seqscan = off
+as $$
 declare
     known_ids text[];
     ended_ids text[];
@@ -80,15 +82,18 @@ begin
     select asked.place::int,
         case
             when asked.id = any (ended_ids) then 'ended'
-            when listed.id is null then 'unknown'
+            when (listed.account).id is null then 'unknown'
             else 'repeated'
         end,
-        listed,
+        listed.account,
         array(
             select record from listed_revocation as record
             where record.value = asked.id and record.kind = 'account' order by record.seq
         )
     from unnest(account_ids) with ordinality as asked (id, place)
-        left join listed_account as listed on listed.id = asked.id
+        left join lateral (
+            select one as account from listed_account as one
+            where one.id = asked.id offset 0
+        ) as listed on true
     order by asked.place;
 end $$;

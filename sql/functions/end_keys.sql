@@ -21,7 +21,9 @@ returns table (
     place int, outcome text, key_id text, shown listed_api_key, at timestamptz,
     records listed_revocation[]
 )
-language plpgsql set plan_cache_mode = force_generic_plan set jit = off as $$
+language plpgsql
+set plan_cache_mode = force_generic_plan set jit = off set enable_seqscan = off
+as $$
 declare
     found_ids text[];           -- the key of each place, null if there is none
     known_ids text[];           -- those that are not deleted
@@ -121,20 +123,25 @@ begin
             using errcode = 'object_not_in_prerequisite_state';
     end if;
 
+    -- `offset 0` keeps the search for one key together. Else a planner without statistics would
+    -- list all keys of the accounts first, while everybody waits for feed_head.
     return query
     select asked.place::int,
         case
             when asked.id = any (ended_ids) then 'ended'
-            when listed.id is null then 'unknown'
-            when end_keys.ending = 'key_disabled' and listed.revoked_at is not null then 'refused'
+            when (listed.key).id is null then 'unknown'
+            when end_keys.ending = 'key_disabled' and (listed.key).revoked_at is not null
+                then 'refused'
             else 'repeated'
         end,
-        asked.id, listed, present,
+        asked.id, listed.key, present,
         array(
             select record from listed_revocation as record
             where record.value = asked.id and record.kind = 'key' order by record.seq
         )
     from unnest(found_ids) with ordinality as asked (id, place)
-        left join listed_api_key as listed on listed.id = asked.id
+        left join lateral (
+            select one as key from listed_api_key as one where one.id = asked.id offset 0
+        ) as listed on true
     order by asked.place;
 end $$;

@@ -11,7 +11,9 @@ create function heal_revocations(
     in_force_at timestamptz
 )
 returns setof listed_revocation
-language plpgsql set plan_cache_mode = force_generic_plan set jit = off as $$
+language plpgsql
+set plan_cache_mode = force_generic_plan set jit = off
+as $$
 declare
     lost int[];                 -- places of what is lost
     ending_again int[];         -- places of those whose key or account is ended again

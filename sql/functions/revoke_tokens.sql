@@ -6,7 +6,9 @@ create function revoke_tokens(
     jtis text[], expiries timestamptz[], details jsonb[], actor text, action text
 )
 returns setof listed_revocation
-language plpgsql set plan_cache_mode = force_generic_plan set jit = off as $$
+language plpgsql
+set plan_cache_mode = force_generic_plan set jit = off
+as $$
 declare
     new_jtis text[];
     new_expiries timestamptz[];

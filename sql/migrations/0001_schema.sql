@@ -53,10 +53,13 @@ create table audience (
     token_life interval,
     created_at timestamptz not null,
     alg text not null default 'ES256',
+    is_own boolean not null default false,
     constraint audience_pkey primary key (name),
     constraint audience_token_life_positive check (token_life > interval '0'),
     constraint audience_alg_known check (alg in ('ES256', 'EdDSA', 'RS256'))
 );
+
+-- load: functions/names_only_own_capabilities.sql
 
 create table api_key (
     id text not null,
@@ -76,6 +79,8 @@ create table api_key (
     tier text,
     per_minute int,
     per_day int,
+    names_only_own_capabilities boolean
+        generated always as (names_only_own_capabilities(capabilities)) stored,
     constraint api_key_pkey primary key (id),
     constraint api_key_account_fkey foreign key (account_id) references account (id),
     constraint api_key_tier_fkey foreign key (tier) references tier (name),
@@ -114,6 +119,7 @@ create table api_key_window (
 
 -- load: functions/database_is_whole.sql
 -- load: functions/window_start.sql
+-- load: functions/judge_client.sql
 -- load: functions/judge_exchanges.sql
 
 create table api_key_usage (

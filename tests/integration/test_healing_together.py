@@ -10,7 +10,6 @@ from tests.integration.losses import follow, list_endings, list_healed_acts, los
 from tests.integration.things import ACTOR, make_key
 
 from tokensvc.core.denylist.followed import FollowedDenylist
-from tokensvc.core.denylist.revoked import Denylist
 from tokensvc.core.errors import InvalidClientError
 from tokensvc.core.identifier import Kid
 from tokensvc.issuer.admin import api_keys
@@ -157,7 +156,7 @@ async def test_a_follower_keeps_what_it_had_and_is_not_confused_by_a_number_give
     """The service process that knew of the revocation has died, so only the follower knows it."""
     first, second = [await issue(await make_key(database)) for _ in range(2)]
     mirror = await new_mirror()
-    follower = FollowedDenylist(settings.issuer_url, Denylist())
+    follower = FollowedDenylist(settings.issuer_url)
     await follow(follower, mirror, settings)
     async with lost(connection):
         await revoke_own_token(database, settings, first.text, actor=ACTOR)
@@ -178,7 +177,7 @@ async def test_a_follower_goes_on_beside_a_process_that_has_healed(
 ):
     tokens = [await issue(await make_key(database)) for _ in range(3)]
     mirror = await new_mirror()
-    follower = FollowedDenylist(settings.issuer_url, Denylist())
+    follower = FollowedDenylist(settings.issuer_url)
     await follow(follower, mirror, settings)
     async with lost(connection):
         for token in tokens[:2]:
@@ -187,7 +186,7 @@ async def test_a_follower_goes_on_beside_a_process_that_has_healed(
         await follow(follower, mirror, settings)
     await revoke_own_token(database, settings, tokens[2].text, actor=ACTOR)  # gets number 1 again
     await mirror.refresh_once()
-    fresh = FollowedDenylist(settings.issuer_url, Denylist())
+    fresh = FollowedDenylist(settings.issuer_url)
     for each in (follower, fresh):
         await follow(each, mirror, settings)
         for token in tokens:

@@ -17,7 +17,6 @@ from tests.integration.test_mirror import LISTENERS
 from tests.integration.things import ACTOR, list_acts, make_key, patiently
 
 from tokensvc.core.denylist.followed import FollowedDenylist
-from tokensvc.core.denylist.revoked import Denylist
 from tokensvc.core.errors import InvalidPageError, OutcomeUnknownError, UnavailableError
 from tokensvc.issuer.admin import accounts, api_keys
 from tokensvc.issuer.mirror.mirror import Mirror
@@ -66,7 +65,7 @@ def head_of(service):
 
 
 def new_follower(settings):
-    return FollowedDenylist(settings.issuer_url, Denylist())
+    return FollowedDenylist(settings.issuer_url)
 
 
 def held(follower):

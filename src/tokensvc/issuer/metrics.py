@@ -67,9 +67,22 @@ CLOCK_DIFFERENCE_SECONDS: Final = Gauge(
     "How far Postgres's clock and this process's are apart, whichever is ahead.",
     multiprocess_mode="livemax",
 )
+SIGNING_KEYS_REFUSED: Final = Gauge(
+    "tokensvc_signing_keys_refused",
+    "Signing keys whose row in the database does not agree with the private key in it.",
+    multiprocess_mode="livemax",
+)
 USAGE_WAITING: Final = Gauge(
     "tokensvc_usage_queue_length", "Sums that wait to be written.", multiprocess_mode="livesum"
 )
 USAGE_DROPPED: Final = Counter(
     "tokensvc_usage_dropped", "Uses that were not written because too many waited."
+)
+LOG_LINES_DROPPED: Final = Counter(
+    "tokensvc_log_lines_dropped", "Log lines that could not be written, or not soon enough."
+)
+CONNECTIONS_LIMITED: Final = Counter(
+    "tokensvc_connections_limited",
+    "Connections and polls that were cut short for a limit, by the limit.",
+    ["limit"],
 )

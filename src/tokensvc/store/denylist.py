@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from tokensvc.core.denylist.columns import RecordColumns
 from tokensvc.core.denylist.position import Position
 from tokensvc.core.denylist.record import ENDINGS, RevocationRecord
 from tokensvc.core.denylist.revocation import Revocation
@@ -13,7 +14,7 @@ from tokensvc.core.keyring import LEEWAY
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import AsyncIterator, Collection, Iterable, Sequence
     from datetime import timedelta
 
     import asyncpg
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from tokensvc.core.denylist.revocation import Kind
 
 _SQL = load_queries("denylist")
+# So many entries are read by one statement: it ends long before any timeout.
+_READ_AT_ONCE: Final = 5000
 
 
 async def append_revocation(
@@ -135,8 +138,29 @@ async def find_ended(
 async def list_after(
     connection: asyncpg.Connection, seq: int, now: datetime
 ) -> list[RevocationRecord]:
-    """Return the revocations after `seq` that have not expired at `now`, in order."""
-    return [build_record(row) for row in await connection.fetch(_SQL["list_after"], seq, now)]
+    """Return what is alive at `now` and stands after `seq`, in order."""
+    records: list[RevocationRecord] = []
+    while True:
+        rows = await connection.fetch(_SQL["list_after"], seq, now, _READ_AT_ONCE)
+        records += map(build_record, rows)
+        if len(rows) < _READ_AT_ONCE:
+            return records
+        seq = records[-1].position.seq
+
+
+async def read_after(
+    connection: asyncpg.Connection, seq: int, now: datetime, *, at_once: int = _READ_AT_ONCE
+) -> AsyncIterator[RecordColumns]:
+    """Go through what is alive at `now` and stands after `seq`, in order, `at_once` at a time."""
+    while True:
+        rows = await connection.fetch(_SQL["list_rows_after"], seq, now, at_once)
+        if rows:
+            columns = RecordColumns()
+            columns.extend_rows(rows)
+            yield columns
+        if len(rows) < at_once:
+            return
+        seq = rows[-1]["seq"]
 
 
 async def list_named(

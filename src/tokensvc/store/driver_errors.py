@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import asyncpg
 
 from tokensvc.core.errors import UnavailableError
@@ -37,6 +39,10 @@ AWAY = (
     # The connection broke in the middle of an answer.
     asyncpg.InternalClientError,
 )
+
+
+# The reason if other sessions have all connections. One may be free a moment later.
+NO_CONNECTION_LEFT: Final = f"database_{asyncpg.TooManyConnectionsError.__name__}"
 
 
 class NoPrimaryError(OSError):

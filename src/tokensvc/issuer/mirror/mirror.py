@@ -28,7 +28,6 @@ from tokensvc.store.listen import listen
 if TYPE_CHECKING:
     from tokensvc.core.audience import Audience
     from tokensvc.core.denylist.position import Position
-    from tokensvc.core.denylist.record import RevocationRecord
     from tokensvc.core.sealing import MasterKey
     from tokensvc.settings import Settings
     from tokensvc.store.feed_head import Topic
@@ -113,7 +112,7 @@ class Mirror:
     async def _refresh(self) -> None:
         self._wake.clear()
         acknowledged = self.denylist.acknowledged
-        records: list[RevocationRecord] | None = []
+        has_lost = False
         async with self._database.connection() as connection:
             asked = self.confirmation.ask()
             heads, now = await list_heads(connection)
@@ -126,19 +125,19 @@ class Mirror:
             if heads["signing_key"] != self._heads.get("signing_key"):
                 await self.signers.load(connection)
             if heads["denylist"] != self._heads.get("denylist") or acknowledged:
-                records = await self.denylist.list_new(
-                    connection, heads["denylist"], acknowledged, now, earliest
+                has_lost = await self.denylist.has_lost_some(
+                    connection, heads["denylist"], acknowledged, now
                 )
-        has_lost = records is None
-        if records is None:
-            records, heads["denylist"] = await self.denylist.heal(
+                if not has_lost:
+                    heads["denylist"] = await self.denylist.follow(
+                        connection, heads["denylist"], earliest
+                    )
+        if has_lost:
+            heads["denylist"] = await self.denylist.heal(
                 acknowledged, self.signers.master_key, earliest
             )
             self._wake.set()  # healing may have changed the signing keys
-        # No await from here on: followers see either nothing of a change or all of it.
-        heads["denylist"] = self.denylist.take(
-            records, heads["denylist"], from_the_start=has_lost, read_back=len(acknowledged)
-        )
+        self.denylist.note_read_back(len(acknowledged))
         self.signers.publish(earliest)
         collectable_at = self.confirmation.collectable_at
         if collectable_at is not None:

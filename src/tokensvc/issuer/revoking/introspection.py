@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Literal
 
 from tokensvc.core.denylist.revoked import Denylist, list_revocable
 from tokensvc.core.errors import InvalidTokenError
-from tokensvc.core.jwks import ALGORITHMS, parse_public_jwk
+from tokensvc.core.jwks import ALGORITHMS
 from tokensvc.core.token import parse_unverified
-from tokensvc.core.verification import check_own_token, check_token
+from tokensvc.core.verification import check_own_token, check_token, find_public_key
 from tokensvc.store.denylist import find_ended, list_named
 from tokensvc.store.feed_head import list_heads
 from tokensvc.store.signing_key import list_signing_keys
@@ -111,7 +111,7 @@ async def describe_token(database: Database, settings: Settings, text: str) -> T
         try:
             claims = check_token(
                 unverified_token,
-                key=parse_public_jwk(key_record.public_jwk),
+                key=find_public_key(key_record),
                 algorithms=ALGORITHMS,
                 issuer=settings.issuer_url,
                 audience=None,
