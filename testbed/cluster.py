@@ -24,6 +24,8 @@ from tokensvc.store.postgres_binaries import (
 from tokensvc.store.primary import connect
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import asyncpg
 
 _USER: Final = "tokensvc"
@@ -101,9 +103,13 @@ class Node:
 
 
 class Cluster:
-    """Two nodes; `primary` and `standby` say which is which at present."""
+    """Two nodes; `primary` and `standby` say which is which at present.
 
-    def __init__(self) -> None:
+    `environment` is added to that of Postgres.
+    """
+
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        self._environment = dict(environment or {})
         self.folder = Path(tempfile.mkdtemp(prefix="tokensvc-failover-"))
         self.password = secrets.token_hex(12)
         self._uid, self._gid = unprivileged_user(None)
@@ -220,7 +226,7 @@ class Cluster:
         """Return how a child process becomes Postgres's user."""
         options: dict[str, Any] = {
             "cwd": "/",
-            "env": {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
+            "env": {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"} | self._environment,
         }
         if os.geteuid() == 0:
             options |= {"user": self._uid, "group": self._gid, "extra_groups": []}

@@ -16,15 +16,24 @@
 -- gets for all its questions together, and stands in each of their rows: the caller hands them
 -- out in the order in which the requests arrived. Only what is admitted is counted, so a request
 -- that is refused costs nothing. `at` is the clock of the decision: the `iat` of the tokens.
+-- `ahead` is null unless a window that counts began later than the clock says (see window_start):
+-- then it has the beginnings of all four windows, in the order of the limits.
+--
+-- The caller also says what it expects, so that nothing is judged or counted by a clock or a
+-- database that it must not believe. What it does not expect is null.
+--   expected_at      What the clock should say. TS001: it is more than 5 seconds off.
+--   seen_seq, seen_tag  A position of the denylist that the caller has seen. TS003: this database
+--                    is behind it, or has another history, as after a restore or a failover.
+-- TS002 is raised while the database is not initialised, or not restored as a whole.
 create function judge_exchanges(
-    digests bytea, counts int[], claimed_key_ids text[], demands text[]
+    digests bytea, counts int[], claimed_key_ids text[], demands text[],
+    expected_at timestamptz, seen_seq bigint, seen_tag text
 )
 returns table (
     question int, key_id text, account_id text, capabilities text[],
-    refusal text, watermark timestamptz, admitted int,
+    refusal text, watermark timestamptz, at timestamptz, ahead timestamptz[], admitted int,
     key_per_minute int, key_per_day int, account_per_minute int, account_per_day int,
-    key_minute_left int, key_day_left int, account_minute_left int, account_day_left int,
-    at timestamptz
+    key_minute_left int, key_day_left int, account_minute_left int, account_day_left int
 )
 language plpgsql as $$
 declare
@@ -33,13 +42,36 @@ declare
     present timestamptz;
     present_minute timestamptz;
     present_day timestamptz;
+    holds_seen boolean;         -- whether the denylist goes as far as the caller has seen it
+    judged_questions int;
 begin
     -- Step 1: find out which rows are concerned. Nothing is locked yet, so nothing that may change
-    -- is read: a key never changes its digest or its account.
-    select array_agg(key.id order by asked.question), array_agg(key.account_id)
-    into found_key_ids, found_account_ids
+    -- is read: a key never changes its digest or its account, and the denylist never goes back
+    -- while this statement runs. If it goes further than the caller has seen, then what was seen
+    -- must be part of it, unless that has expired and was deleted.
+    select array_agg(key.id order by asked.question), array_agg(key.account_id),
+        (
+            select case
+                when feed_head.seq = seen_seq then feed_head.tag = seen_tag
+                when feed_head.seq > seen_seq then not exists (
+                    select from denylist
+                    where denylist.seq = seen_seq and denylist.tag <> seen_tag
+                )
+                else seen_seq is null
+            end
+            from feed_head where feed_head.topic = 'denylist'
+        )
+    into found_key_ids, found_account_ids, holds_seen
     from unnest(counts) with ordinality as asked (requests, question)
         left join api_key as key on key.digest = substr(digests, 32 * asked.question::int - 31, 32);
+    if holds_seen is not true then
+        -- A revoked key would get a token.
+        if holds_seen is null then
+            raise exception 'the database is not initialised' using errcode = 'TS002';
+        end if;
+        raise exception 'the denylist does not hold % (%)', seen_seq, seen_tag
+            using errcode = 'TS003';
+    end if;
     -- A question without a digest shows a token, which names its key. This costs a second search
     -- only in a batch that has demands.
     if demands is not null then
@@ -67,6 +99,12 @@ begin
     -- later, it sees the revocation. If it comes first, its tokens were issued before the
     -- watermark, and are revoked too.
     present := clock_timestamp();
+    if present > expected_at + interval '5 seconds'
+        or present < expected_at - interval '5 seconds'
+    then
+        raise exception 'the clock says %, and % was expected', present, expected_at
+            using errcode = 'TS001';
+    end if;
     present_minute := date_trunc('minute', present, 'UTC');
     present_day := date_trunc('day', present, 'UTC');
 
@@ -222,13 +260,15 @@ begin
     ),
 
     -- The counts are written once per key and once per account. A new count is the limit, less
-    -- what was left of it, and what is admitted now.
+    -- what was left of it, and what is admitted now. The latest `iat` is kept, because the clock
+    -- may be set back: a watermark must not lie before tokens that were issued already.
     counted_keys as (
         update api_key_window
         set minute = granted.key_minute_start,
             minute_count = granted.key_per_minute - granted.key_minute_left + granted.admitted,
             day = granted.key_day_start,
-            day_count = granted.key_per_day - granted.key_day_left + granted.admitted
+            day_count = granted.key_per_day - granted.key_day_left + granted.admitted,
+            latest_iat = greatest(api_key_window.latest_iat, present)
         from granted
         where api_key_window.key_id = granted.key_id
             and granted.is_first_of_key and granted.admitted > 0
@@ -240,19 +280,34 @@ begin
                 + granted.account_admitted,
             day = granted.account_day_start,
             day_count = granted.account_per_day - granted.account_day_left
-                + granted.account_admitted
+                + granted.account_admitted,
+            latest_iat = greatest(account_window.latest_iat, present)
         from granted
         where account_window.account_id = granted.account_id
             and granted.is_first_of_account and granted.account_admitted > 0
     )
 
     select granted.question::int, granted.key_id, granted.account_id, granted.capabilities,
-        granted.refusal, granted.watermark, granted.admitted,
+        granted.refusal, granted.watermark, present,
+        case
+            when greatest(granted.key_minute_start, granted.account_minute_start) > present_minute
+                or greatest(granted.key_day_start, granted.account_day_start) > present_day
+                then array[
+                    granted.key_minute_start, granted.key_day_start,
+                    granted.account_minute_start, granted.account_day_start
+                ]
+        end,
+        granted.admitted,
         granted.key_per_minute, granted.key_per_day,
         granted.account_per_minute, granted.account_per_day,
         granted.key_minute_left - granted.admitted, granted.key_day_left - granted.admitted,
         granted.account_minute_left - granted.account_admitted,
-        granted.account_day_left - granted.account_admitted,
-        present
+        granted.account_day_left - granted.account_admitted
     from granted;
+
+    -- A question without a row has no key. That is true only if all rows are there.
+    get diagnostics judged_questions = row_count;
+    if judged_questions < cardinality(counts) and not database_is_whole() then
+        raise exception 'the database is not restored as a whole' using errcode = 'TS002';
+    end if;
 end $$;

@@ -117,6 +117,7 @@ create table api_key_window (
     constraint api_key_window_key_fkey foreign key (key_id) references api_key (id)
 ) with (fillfactor = 50);
 
+-- load: functions/database_is_whole.sql
 -- load: functions/window_start.sql
 -- load: functions/judge_client.sql
 -- load: functions/judge_exchanges.sql

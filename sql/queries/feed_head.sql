@@ -1,7 +1,8 @@
 -- The heads of what every process keeps a copy of.
 
 -- name: list()
-select topic, seq, tag, clock_timestamp() as at from feed_head;
+-- Without a row, or with a row that is not `whole`, the database is empty or is being restored.
+select topic, seq, tag, clock_timestamp() as at, database_is_whole() as whole from feed_head;
 
 -- name: bump(topic, tag)
 update feed_head set seq = seq + 1, tag = $2 where topic = $1;

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from tokensvc.core.exchange import ExchangeRequest
+from tokensvc.core.ledger import Expectation
 from tokensvc.core.token import parse_unverified
 from tokensvc.issuer.exchange.issuing import IssuedToken
 
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
 
 COUNTS = "select minute_count, day_count from api_key_window where key_id = $1"
 ACCOUNT_COUNTS = "select minute_count, day_count from account_window where account_id = $1"
+
+
+def expect_anything() -> Expectation:
+    """Let the ledger judge by whatever clock and denylist the database has."""
+    return Expectation(None, None)
 
 
 async def ask(

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from testbed.waiting import until
+from tests.integration.exchanges import expect_anything
 from tests.integration.things import ACTOR, make_guard, make_key, open_exchange, patiently
 
 from tokensvc.core.errors import InvalidClientError, OAuthError, UnavailableError
@@ -137,7 +138,7 @@ async def test_an_exchange_that_waited_takes_its_clock_after_the_wait(
     question = Question(key.key.digest, None, None, True)
     async with other.transaction():
         await other.execute(HOLD, key.listed.record.id)
-        waiting = asyncio.create_task(ledger.judge({question: 1}))
+        waiting = asyncio.create_task(ledger.judge({question: 1}, expect_anything))
         await wait_for_waiters(connection)
         released = await connection.fetchval("select clock_timestamp()")
     verdicts, admitted = await waiting
@@ -265,7 +266,7 @@ async def test_a_token_judged_before_a_revocation_does_not_outlive_its_watermark
             await audiences.add_audience(database, settings, "late", token_life=life, actor=ACTOR)
             return act(decision)
 
-    slow = Slow(database, most_waiting=10)
+    slow = Slow(database, exchange.mirror, most_waiting=10)
     try:
         request = ExchangeRequest(credential=key.key, audience="late")
         slowed = replace(exchange, ledger=slow, guard=make_guard(database, slow))

@@ -97,12 +97,14 @@ async def test_a_fault_of_ours_in_a_batch_is_seen_and_does_not_end_the_ledger(
     exchange, database, connection, logs
 ):
     key = await make_key(database)
-    await connection.execute("alter function judge_exchanges rename to gone")
+    await connection.execute(
+        "alter table api_key_window add constraint impossible check (minute_count < 0) not valid"
+    )
     _, (error,) = await ask(exchange, key)
     assert (type(error), str(error)) == (RuntimeError, "the batch failed")
-    await connection.execute("alter function gone rename to judge_exchanges")
+    await connection.execute("alter table api_key_window drop constraint impossible")
     assert len((await ask(exchange, key))[0]) == 1
-    assert "judge_exchanges" in logs.find("batch_failed")[0]["exception"]
+    assert "impossible" in logs.find("batch_failed")[0]["exception"]
 
 
 @contextlib.asynccontextmanager
@@ -124,12 +126,12 @@ async def held_up(ledger, question, key, database_url, connection):
 
 
 async def test_f9_no_request_waits_for_longer_than_the_ledger_promises(
-    database, database_url, connection, monkeypatch
+    database, database_url, connection, monkeypatch, new_mirror
 ):
     monkeypatch.setattr("tokensvc.issuer.exchange.ledger._LONGEST_SECONDS", 0.1)
     key = await make_key(database)
     question = Question(key.key.digest, None, None, True)
-    ledger = Ledger(database, most_waiting=4)
+    ledger = Ledger(database, await new_mirror(), most_waiting=4)
     async with held_up(ledger, question, key, database_url, connection) as first:
         queued = asyncio.create_task(ledger.judge(question, lambda decision: decision))
         for request in (first, queued):
@@ -141,10 +143,12 @@ async def test_f9_no_request_waits_for_longer_than_the_ledger_promises(
     await ledger.close()
 
 
-async def test_too_many_that_wait_are_turned_away_at_once(database, database_url, connection):
+async def test_too_many_that_wait_are_turned_away_at_once(
+    database, database_url, connection, new_mirror
+):
     key = await make_key(database)
     question = Question(key.key.digest, None, None, True)
-    ledger = Ledger(database, most_waiting=4)
+    ledger = Ledger(database, await new_mirror(), most_waiting=4)
     async with held_up(ledger, question, key, database_url, connection) as first:
         waiting = [
             asyncio.create_task(ledger.judge(question, lambda decision: decision)) for _ in range(4)
@@ -159,11 +163,11 @@ async def test_too_many_that_wait_are_turned_away_at_once(database, database_url
 
 
 async def test_requests_that_wait_when_the_ledger_closes_are_refused(
-    database, database_url, connection
+    database, database_url, connection, new_mirror
 ):
     key = await make_key(database)
     question = Question(key.key.digest, None, None, True)
-    ledger = Ledger(database, most_waiting=4)
+    ledger = Ledger(database, await new_mirror(), most_waiting=4)
     async with held_up(ledger, question, key, database_url, connection) as first:
         second = asyncio.create_task(ledger.judge(question, lambda decision: decision))
         await asyncio.sleep(0)

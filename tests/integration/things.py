@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from tokensvc.issuer.admin.api_keys import NewKey
+    from tokensvc.issuer.confirmation import Confirmation
     from tokensvc.issuer.revoking.feed import SignedPage
     from tokensvc.issuer.start import Started
     from tokensvc.settings import Settings
@@ -63,14 +64,19 @@ async def make_key(
     return await api_keys.create_key(database, account, wish, prefix=DEFAULT_PREFIX, actor=ACTOR)
 
 
-async def open_exchange(database: Database, settings: Settings, started: Started) -> Exchange:
+async def open_exchange(
+    database: Database,
+    settings: Settings,
+    started: Started,
+    confirmation: Confirmation | None = None,
+) -> Exchange:
     """The exchange in this process, without HTTP.
 
     The caller closes its ledger. Its copies are read once, here.
     """
-    mirror = Mirror(database, settings, started.master_key)
+    mirror = Mirror(database, settings, started.master_key, confirmation=confirmation)
     await mirror.refresh_once()
-    ledger = Ledger(database, most_waiting=settings.ledger_queue)
+    ledger = Ledger(database, mirror, most_waiting=settings.ledger_queue)
     return Exchange(
         ledger=ledger,
         mirror=mirror,

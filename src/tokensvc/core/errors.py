@@ -62,6 +62,15 @@ class OutcomeUnknownError(UnavailableError):
     code = "revocation_pending"
 
 
+class ClockError(UnavailableError):
+    """Postgres's clock is not what this process expects, so no token is issued."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the clock of the database has jumped; try again", reason="clock", retry_after=5
+        )
+
+
 class StartRefusedError(TokensvcError):
     """The service will not start like this; the message says what to change."""
 

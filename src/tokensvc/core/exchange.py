@@ -87,7 +87,9 @@ class Verdict(NamedTuple):
     """What Postgres says of a credential at the moment `at` of its clock.
 
     `watermark`: tokens that were issued up to that moment are revoked. `quota` is what is left
-    after the whole batch. This is a tuple, because one is made for each exchange.
+    after the whole batch. `ahead`: when the windows that count began, in the order of the limits,
+    if one of them began later than `at`, because the clock was set back; else None. This is a
+    tuple, because one is made for each exchange.
     """
 
     key_id: KeyId
@@ -97,6 +99,7 @@ class Verdict(NamedTuple):
     watermark: datetime | None
     at: datetime
     quota: Quota
+    ahead: tuple[datetime, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +168,7 @@ def refuse_over_limit(verdict: Verdict) -> RateLimitedError:
 
     It names the limit, and when that starts anew.
     """
-    hit = find_tightest(verdict.quota, verdict.at)
+    hit = find_tightest(verdict.quota, verdict.at, verdict.ahead)
     owner, _, length = hit.name.partition("-")
     resets_at = verdict.at + timedelta(seconds=hit.resets_in)
     return RateLimitedError(

@@ -19,8 +19,10 @@ from tokensvc.core.exchange import wait_for_clear_second
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from tokensvc.core.audience import Audience
+    from tokensvc.core.denylist.position import Position
     from tokensvc.core.exchange import ExchangeRequest, SubjectToken, Verdict
 
 
@@ -37,6 +39,17 @@ class Question(NamedTuple):
     key_id: str | None
     demand: str | None
     counts: bool
+
+
+class Expectation(NamedTuple):
+    """What the database must be for a batch to be judged.
+
+    `at`: what its clock should say, None if that does not matter. `seen`: a position of the
+    denylist that this process has seen; None if it has seen none.
+    """
+
+    at: datetime | None
+    seen: Position | None
 
 
 class Decision(NamedTuple):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from tokensvc.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
 LimitName = Literal["key-minute", "key-day", "account-minute", "account-day"]
@@ -142,16 +143,23 @@ def check_limit(limit: int) -> int:
     return limit
 
 
-def seconds_left(length: int, now: datetime) -> int:
-    """Return for how many seconds the window that `now` lies in goes on: rounded up, 1 or more.
+def seconds_left(length: int, now: datetime, *, inside: datetime | None = None) -> int:
+    """Return for how many seconds from `now` a window goes on: rounded up, 1 or more.
 
-    `length`: how many seconds such a window has, MINUTE or DAY.
+    `length`: how many seconds such a window has, MINUTE or DAY. `inside`: a moment of that window,
+    `now` by default.
     """
-    return length - int(now.timestamp()) % length
+    begun = int((now if inside is None else inside).timestamp()) // length * length
+    return begun + length - int(now.timestamp())
 
 
-def find_tightest(quota: Quota, now: datetime) -> Standing:
-    """Return the limit of which least is left; of several, the one whose next window is latest."""
+def find_tightest(quota: Quota, now: datetime, ahead: Sequence[datetime] | None = None) -> Standing:
+    """Return the limit of which least is left; of several, the one whose next window is latest.
+
+    `ahead`: when the windows that count began, in the order of the limits, if one of them began
+    later than `now`; None if `now` lies in all of them.
+    """
+    begun_at = (now,) * 4 if ahead is None else [max(now, began_at) for began_at in ahead]
     limits: tuple[tuple[LimitName, int, int, int], ...] = (
         ("key-minute", quota.key_per_minute, quota.key_minute_left, MINUTE),
         ("key-day", quota.key_per_day, quota.key_day_left, DAY),
@@ -160,9 +168,13 @@ def find_tightest(quota: Quota, now: datetime) -> Standing:
     )
     standings = [
         Standing(
-            name=name, limit=limit, window=window, left=left, resets_in=seconds_left(window, now)
+            name=name,
+            limit=limit,
+            window=window,
+            left=left,
+            resets_in=seconds_left(window, now, inside=inside),
         )
-        for name, limit, left, window in limits
+        for (name, limit, left, window), inside in zip(limits, begun_at, strict=True)
     ]
     return min(standings, key=lambda standing: (standing.left, -standing.resets_in))
 

@@ -1,30 +1,68 @@
-"""When Postgres last confirmed this process's copies, by two clocks."""
+"""When Postgres last confirmed this process's copies, and whether its clock can be believed."""
 
 from __future__ import annotations
 
 import time
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tokensvc.core.errors import UnavailableError
+import structlog
+
+from tokensvc.core.clock import ClockState, Reading, judge_clock
+from tokensvc.core.errors import ClockError, UnavailableError
+from tokensvc.issuer.metrics import CLOCK_DIFFERENCE_SECONDS
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Callable
 
 FRESH_SECONDS: Final = 3.0  # a copy older than that proves no freshness to anybody outside
 MAX_AGE_SECONDS: Final = 10.0  # a copy older than that signs nothing
+# What is counted must also be signed, so the copy must not grow too old before the answer comes.
+_COUNTING_AGE_SECONDS: Final = 7.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Asked(NamedTuple):
+    """This process's clocks when it asked Postgres for its own, in seconds."""
+
+    wall: float
+    on: float
 
 
 class Confirmation:
-    """The moment at which Postgres confirmed the copies last."""
+    """The moment at which Postgres confirmed the copies last, and what is known of its clock.
 
-    def __init__(self) -> None:
+    `wall` and `monotonic` are the clocks of this process, in seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        wall: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._wall = wall
+        self._monotonic = monotonic
         self._at: datetime | None = None
-        self.on = 0.0  # the same moment by the monotonic clock
+        self._clock: ClockState | None = None
+        self.on = 0.0  # the moment of the last confirmation by the monotonic clock
 
     def renew(self, at: datetime, on: float) -> None:
         """Note a confirmation: Postgres's clock `at`, and the monotonic clock `on`."""
         self._at, self.on = at, on
+
+    def ask(self) -> Asked:
+        """Return this process's clocks; call it just before Postgres is asked for its clock."""
+        return Asked(self._wall(), self._monotonic())
+
+    def read_clock(self, at: datetime, asked: Asked) -> None:
+        """Judge Postgres's clock: it was `at` at some moment between `asked` and now."""
+        spent = self._monotonic() - asked.on
+        reading = Reading(postgres=at.timestamp(), wall=asked.wall, on=asked.on, spent=spent)
+        before, self._clock = self._clock, judge_clock(self._clock, reading)
+        CLOCK_DIFFERENCE_SECONDS.set(abs(reading.difference))
+        _tell(before, self._clock)
 
     @property
     def at(self) -> datetime:
@@ -36,12 +74,49 @@ class Confirmation:
     @property
     def age_seconds(self) -> float:
         """Seconds since then; infinite if Postgres has never confirmed anything."""
-        return time.monotonic() - self.on if self._at is not None else float("inf")
+        return self._monotonic() - self.on if self._at is not None else float("inf")
 
     @property
     def now(self) -> datetime:
         """Postgres's clock as we reckon it: the last confirmation and the time since."""
         return self.at + timedelta(seconds=self.age_seconds)
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether Postgres's clock has jumped, so that no token may be issued."""
+        return self._clock is not None and self._clock.is_blocked
+
+    @property
+    def expected_at(self) -> datetime | None:
+        """What Postgres's clock should say now; None if that cannot be told."""
+        clock = self._clock
+        if clock is None or clock.is_blocked:
+            return None
+        return datetime.fromtimestamp(clock.latest.reckon(self._monotonic()), UTC)
+
+    @property
+    def earliest(self) -> datetime:
+        """The earliest moment that it can be now, by all clocks. Raises UnavailableError."""
+        if self._clock is None:
+            raise build_stale_error()
+        return datetime.fromtimestamp(self._clock.earliest, UTC)
+
+    @property
+    def collectable_at(self) -> datetime | None:
+        """Up to which moment of expiry things may be deleted; None if nothing may be deleted now.
+
+        All clocks call expired what has expired by then.
+        """
+        if self._clock is None or self._clock.collectable_at is None:
+            return None
+        return datetime.fromtimestamp(self._clock.collectable_at, UTC)
+
+    def check_counting(self) -> None:
+        """Raise UnavailableError unless a token that is counted now can be issued as well."""
+        if self.is_blocked:
+            raise ClockError
+        if self.age_seconds > _COUNTING_AGE_SECONDS:
+            raise build_stale_error()
 
 
 def build_stale_error() -> UnavailableError:
@@ -49,3 +124,17 @@ def build_stale_error() -> UnavailableError:
     return UnavailableError(
         "the database does not answer right now; try again", reason="mirror_stale"
     )
+
+
+def _tell(before: ClockState | None, now: ClockState) -> None:
+    """Log what has changed, once."""
+    seconds = round(now.latest.difference, 1)
+    if now.is_blocked and not (before is not None and before.is_blocked):
+        _log.error("clock_jumped", ahead_seconds=seconds, detail="no token is issued")
+    elif before is not None and before.is_blocked and not now.is_blocked:
+        _log.warning("clock_believed_again", ahead_seconds=seconds)
+    agreed = before is None or before.latest.agrees
+    if agreed and not now.latest.agrees:
+        _log.warning("clocks_differ", ahead_seconds=seconds, detail="nothing expired is deleted")
+    elif not agreed and now.latest.agrees:
+        _log.warning("clocks_agree", ahead_seconds=seconds)

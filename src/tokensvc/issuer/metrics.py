@@ -67,6 +67,11 @@ DENYLIST_RESETS: Final = Counter(
 DENYLIST_HEALED: Final = Counter(
     "tokensvc_denylist_healed", "Revocations that Postgres had lost and this process wrote again."
 )
+CLOCK_DIFFERENCE_SECONDS: Final = Gauge(
+    "tokensvc_clock_difference_seconds",
+    "How far Postgres's clock and this process's are apart, whichever is ahead.",
+    multiprocess_mode="livemax",
+)
 SIGNING_KEYS_REFUSED: Final = Gauge(
     "tokensvc_signing_keys_refused",
     "Signing keys whose row in the database does not agree with the private key in it.",

@@ -144,6 +144,8 @@ class Service:
             "serving": not self.draining,
             "database": self.mirror.confirmation.age_seconds < MAX_AGE_SECONDS / 2,
             "signing_key": signing,
+            "ledger": self.exchange.ledger.is_answering,
+            "clock": not self.mirror.confirmation.is_blocked,
         }
 
     def list_warnings(self) -> list[str]:
@@ -170,9 +172,9 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
         mirror = Mirror(database, settings, master_key)
         await mirror.refresh_once()
         service = _build_service(settings, database, mirror)
-        usage, receipts = service.exchange.usage, service.receipts
+        ledger, usage = service.exchange.ledger, service.exchange.usage
         tasks = asyncio.create_task(
-            run_tasks(database, settings, master_key, mirror, usage, receipts)
+            run_tasks(database, settings, master_key, mirror, ledger, usage, service.receipts)
         )
         try:
             yield service
@@ -181,7 +183,7 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
             with contextlib.suppress(asyncio.CancelledError):
                 await tasks
             await service.exchange.guard.close()
-            await service.exchange.ledger.close()
+            await ledger.close()
             await service.revocations.close()
             await usage.close()
     finally:
@@ -189,7 +191,7 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
 
 
 def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Service:
-    ledger = Ledger(database, most_waiting=settings.ledger_queue)
+    ledger = Ledger(database, mirror, most_waiting=settings.ledger_queue)
     share = ConnectionShare(settings.pool_size)
     late_answers = LateAnswers()
     guard = GuessGuard(

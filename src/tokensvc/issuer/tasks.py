@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from tokensvc.core.sealing import MasterKey
+    from tokensvc.issuer.exchange.ledger import Ledger
     from tokensvc.issuer.exchange.usage import UsageRecorder
     from tokensvc.issuer.mirror.mirror import Mirror
     from tokensvc.issuer.revoking.receipts import Receipts
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from tokensvc.store.pool import Database
 
 # Seconds between two rounds.
+LEDGER_TICK: Final = 1.0
 ROTATION_TICK: Final = 10.0
 CLEANING_TICK: Final = 30.0
 USAGE_TICK: Final = 5.0
@@ -42,24 +44,30 @@ async def run_tasks(
     settings: Settings,
     master_key: MasterKey,
     mirror: Mirror,
+    ledger: Ledger,
     usage: UsageRecorder,
     receipts: Receipts,
 ) -> None:
     """Run the mirror and all tasks until cancelled."""
 
     async def rotate() -> None:
-        await rotate_all_once(database, settings, master_key, actor="rotation")
+        if not mirror.confirmation.is_blocked:  # a wrong clock says nothing about when keys are due
+            await rotate_all_once(database, settings, master_key, actor="rotation")
 
     async def clean() -> None:
-        await clean_denylist_once(database, mirror.confirmation.now)
+        collectable_at = mirror.confirmation.collectable_at
+        if collectable_at is not None:
+            await clean_denylist_once(database, collectable_at)
 
     async def clean_usage() -> None:
-        await clean_usage_once(
-            database, mirror.confirmation.now, keep=timedelta(days=settings.usage_days)
-        )
+        collectable_at = mirror.confirmation.collectable_at
+        if collectable_at is not None:
+            keep = timedelta(days=settings.usage_days)
+            await clean_usage_once(database, collectable_at, keep=keep)
 
     async with asyncio.TaskGroup() as group:
         group.create_task(mirror.run())
+        group.create_task(_every(LEDGER_TICK, ledger.probe_once))
         group.create_task(_every(ROTATION_TICK, rotate))
         group.create_task(_every(CLEANING_TICK, clean))
         group.create_task(_every(USAGE_TICK, usage.flush_once))

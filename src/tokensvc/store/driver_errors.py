@@ -24,6 +24,18 @@ AWAY = (
     # The password was changed, or the database is not there yet: that may be put right later.
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
+    # Tables, functions and grants are missing while a backup is restored.
+    asyncpg.UndefinedTableError,
+    asyncpg.UndefinedFunctionError,
+    asyncpg.UndefinedColumnError,
+    asyncpg.UndefinedObjectError,
+    asyncpg.InvalidSchemaNameError,
+    asyncpg.InvalidColumnReferenceError,  # `on conflict` before the key is made
+    asyncpg.InsufficientPrivilegeError,
+    # What was prepared belongs to a schema that has been made anew; Postgres lost sight of it too.
+    asyncpg.InvalidCachedStatementError,
+    asyncpg.OutdatedSchemaCacheError,
+    asyncpg.InternalServerError,
     # The connection broke in the middle of an answer.
     asyncpg.InternalClientError,
 )
@@ -46,6 +58,14 @@ def unavailable(error: BaseException) -> UnavailableError:
     name = error.reason if isinstance(error, NoPrimaryError) else type(error).__name__
     return UnavailableError(
         "the database does not answer right now; try again", reason=f"database_{name}"
+    )
+
+
+def not_initialised() -> UnavailableError:
+    """Return what callers see while the database is empty or is being restored."""
+    return UnavailableError(
+        "the database is not initialised, or a backup is being restored; try again",
+        reason="database_not_initialised",
     )
 
 

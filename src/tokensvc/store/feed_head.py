@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from tokensvc.core.denylist.position import Position, new_tag
+from tokensvc.store.driver_errors import not_initialised
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
@@ -16,11 +17,17 @@ Topic = Literal["denylist", "signing_key", "audience"]
 CHANNEL: Final = "tokensvc"
 
 _SQL = load_queries("feed_head")
+_TOPICS: Final = frozenset(get_args(Topic))
 
 
 async def list_heads(connection: asyncpg.Connection) -> tuple[dict[Topic, Position], datetime]:
-    """Return the head of each topic, and Postgres's clock."""
+    """Return the head of each topic, and Postgres's clock.
+
+    Raises UnavailableError while the database is empty or is being restored.
+    """
     rows = await connection.fetch(_SQL["list"])
+    if {row["topic"] for row in rows} != _TOPICS or not rows[0]["whole"]:
+        raise not_initialised()
     return {row["topic"]: Position(row["seq"], row["tag"]) for row in rows}, rows[0]["at"]
 
 

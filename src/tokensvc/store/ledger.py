@@ -7,20 +7,24 @@ forgotten, but never a revocation.
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import TYPE_CHECKING, Final
 
+import asyncpg
+
+from tokensvc.core.errors import ClockError, UnavailableError
 from tokensvc.core.exchange import Verdict
 from tokensvc.core.limit import Quota
-from tokensvc.store.driver_errors import AWAY, unavailable
+from tokensvc.store.driver_errors import AWAY, not_initialised, unavailable
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    import asyncpg
     from asyncpg.prepared_stmt import PreparedStatement
 
-    from tokensvc.core.ledger import Question
+    from tokensvc.core.ledger import Expectation, Question
     from tokensvc.store.pool import Database
 
 _SQL = load_queries("ledger")
@@ -32,6 +36,7 @@ _SETTINGS: Final = {
     "lock_timeout": "500",  # others wait behind a batch: not for long
 }
 _TIMEOUT: Final = 2.0
+_IDLE: Final = 0.05  # seconds after which a connection may have been closed unnoticed
 _NO_DIGEST: Final = bytes(32)  # what stands in the place of a digest if a token is shown
 
 
@@ -43,33 +48,49 @@ class LedgerConnection:
         self._connection: asyncpg.Connection | None = None
         self._statement: PreparedStatement | None = None
         self._failovers = 0
+        self._answered_on = 0.0
 
     async def judge(
-        self, counts: Mapping[Question, int]
+        self, counts: Mapping[Question, int], expect: Callable[[], Expectation]
     ) -> tuple[dict[Question, Verdict], dict[str, int]]:
         """Return the verdict on each question whose key exists, and the admissions of each key.
 
         `counts`: how often each question is asked. The admissions, by key id, have been counted.
-        Raises UnavailableError; it is unknown then whether the batch has been counted.
+        `expect` is called just before Postgres is asked, and what it raises is raised. Raises
+        ClockError or UnavailableError for a database that is not what is expected: nothing has been
+        counted then. After any other UnavailableError that is unknown.
         """
         asked = list(counts)
-        if self._failovers != self._database.failovers:
-            self.close()
         try:
-            statement = self._statement or await self._prepare()
+            statement = await self._find_statement() or await self._prepare()
+            expected = expect()
+            seen = expected.seen
             rows = await statement.fetch(
                 b"".join([question.digest or _NO_DIGEST for question in asked]),
                 [number if question.counts else 0 for question, number in counts.items()],
                 _none_if_empty([question.key_id for question in asked]),
                 _none_if_empty([question.demand for question in asked]),
+                expected.at,
+                None if seen is None else seen.seq,
+                None if seen is None else seen.tag,
                 timeout=_TIMEOUT,
             )
         except AWAY as error:
             self.close()
             raise unavailable(error) from error
+        except asyncpg.PostgresError as error:
+            build_refusal = _REFUSALS.get(error.sqlstate)
+            if build_refusal is None:
+                self.close()
+                raise
+            refusal = build_refusal()
+            raise refusal from error
+        except UnavailableError:  # what `expect` raises
+            raise
         except BaseException:
             self.close()
             raise
+        self._answered_on = time.monotonic()
         return _read(rows, asked)
 
     def close(self) -> None:
@@ -78,11 +99,41 @@ class LedgerConnection:
         if connection is not None:
             connection.terminate()
 
+    async def _find_statement(self) -> PreparedStatement | None:
+        """Return the statement of the connection, None if there is no connection that still holds.
+
+        While nothing has been sent, nothing can have been counted, so another connection may be
+        opened. A batch that was sent is never sent again.
+        """
+        if self._connection is None:
+            return None
+        if time.monotonic() - self._answered_on > _IDLE:
+            for _ in range(3):  # so many turns the event loop needs to notice that it was closed
+                await asyncio.sleep(0)
+        if self._connection.is_closed() or self._failovers != self._database.failovers:
+            self.close()
+        return self._statement
+
     async def _prepare(self) -> PreparedStatement:
         self._connection = await self._database.connect_apart(**_SETTINGS)
         self._failovers = self._database.failovers
         self._statement = await self._connection.prepare(_SQL["judge"], timeout=_TIMEOUT)
         return self._statement
+
+
+def _behind() -> UnavailableError:
+    return UnavailableError(
+        "the database has lost revocations, which are being written again; try again",
+        reason="database_behind",
+    )
+
+
+# What the statement raises itself, before anything is counted.
+_REFUSALS: Final[Mapping[str | None, Callable[[], UnavailableError]]] = {
+    "TS001": ClockError,
+    "TS002": not_initialised,
+    "TS003": _behind,
+}
 
 
 def _none_if_empty(values: list[str | None]) -> list[str | None] | None:
@@ -97,7 +148,8 @@ def _read(
     admitted: dict[str, int] = {}
     for row in rows:
         # By position, which is faster than by name: in the order of sql/queries/ledger.sql.
-        question, key_id, account_id, capabilities, refusal, watermark, at, number, *quota = row
+        (question, key_id, account_id, capabilities, refusal, watermark, at, ahead, number,
+            *quota) = row  # fmt: skip
         verdicts[asked[question - 1]] = Verdict(
             key_id,
             account_id,
@@ -106,6 +158,7 @@ def _read(
             watermark,
             at,
             Quota._make(quota),
+            None if ahead is None else tuple(ahead),
         )
         admitted[key_id] = number
     return verdicts, admitted

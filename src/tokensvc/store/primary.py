@@ -45,6 +45,7 @@ _SERVER_SETTINGS: Final = {
     "default_transaction_isolation": "read committed",
 }
 _POOL_OPTIONS: Final = ("loop", "connection_class", "record_class")
+_WHOLE: Final = "select database_is_whole()"
 _FAILURES: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 _log = structlog.get_logger(__name__)
@@ -138,7 +139,7 @@ class Hosts:
         expected: Standing | None = None,
         **options: Any,  # noqa: ANN401 - asyncpg's own
     ) -> asyncpg.Connection:
-        """Connect to one host. Raises NoPrimaryError unless it is the primary.
+        """Connect to one host. Raises NoPrimaryError unless it is the primary, or OSError.
 
         `expected`: what the host said when all were asked. If its server was restarted since, the
         others must be asked again.
@@ -148,6 +149,7 @@ class Hosts:
         )
         try:
             self._check(await load_standing(connection, url), url, expected)
+            await _check_whole(connection)
             await connection.set_type_codec(
                 "jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog"
             )
@@ -201,6 +203,19 @@ class Hosts:
         if self._failures:
             return self._failures[-1]
         return NoPrimaryError("all hosts that answer are standbys", reason="no_primary")
+
+
+async def _check_whole(connection: asyncpg.Connection) -> None:
+    """Raise OSError while a backup is being restored: what is written then would disturb it.
+
+    An empty database passes, so that the first start can make the schema.
+    """
+    try:
+        is_whole = await connection.fetchval(_WHOLE)
+    except asyncpg.UndefinedFunctionError:
+        return
+    if not is_whole:
+        raise OSError("a backup is being restored into the database")
 
 
 async def connect(

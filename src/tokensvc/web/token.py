@@ -63,15 +63,17 @@ def _build_headers(decision: Decision) -> CIMultiDict[str]:
     They tell the two limits of the key, and what is left of the tighter one. The account's limits
     are named only in a refusal, because they would tell one key what the others use.
     """
-    quota, at, unspent = decision.verdict.quota, decision.verdict.at, decision.unspent
+    quota, at, ahead = decision.verdict.quota, decision.verdict.at, decision.verdict.ahead
+    unspent = decision.unspent
     minute, day = quota.key_minute_left + unspent, quota.key_day_left + unspent
     name, left, window = ("key-minute", minute, MINUTE) if minute <= day else ("key-day", day, DAY)
+    inside = None if ahead is None else max(at, ahead[0 if window == MINUTE else 1])
     return CIMultiDict(
         NO_STORE,
         **{
             "Content-Type": "application/json; charset=utf-8",
             "RateLimit-Policy": _policies(quota.key_per_minute, quota.key_per_day),
-            "RateLimit": f'"{name}";r={left};t={seconds_left(window, at)}',
+            "RateLimit": f'"{name}";r={left};t={seconds_left(window, at, inside=inside)}',
         },
     )
 

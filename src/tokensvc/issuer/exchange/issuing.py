@@ -27,6 +27,8 @@ from tokensvc.core.usage import LastUse
 from tokensvc.core.verification import check_own_token
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from tokensvc.core.audience import Audience
     from tokensvc.core.exchange import ExchangeRequest, IssuingPolicy
     from tokensvc.core.ledger import Decision, Question
@@ -82,9 +84,11 @@ class Exchange:
             if isinstance(request.credential, ApiKey)
             else self._check_subject_token(request.credential)
         )
-        self.mirror.signers.check(DEFAULT_ALGORITHM)  # what cannot be signed must not be counted
+        # What cannot be signed must not be counted.
+        self.mirror.confirmation.check_counting()
         # The audience is found before the verdict, which must not be older than its token life.
         audience = await self._find_audience(request, credential)
+        self.mirror.signers.check(DEFAULT_ALGORITHM if audience is None else audience.alg)
         question = build_question(request, credential, audience)
 
         def act(decision: Decision | None) -> IssuedToken | _Unsigned | timedelta:
@@ -133,11 +137,21 @@ class Exchange:
         except OAuthError as error:
             self.usage.add(verdict.key_id, error.reason, verdict.at)
             raise
-        unsigned = _Unsigned(
-            claims, decision, self.mirror.signers.find_for(cast("Audience", audience), verdict.at)
-        )
+        unsigned = _Unsigned(claims, decision, self._find_signer(audience, verdict.at))
         self.usage.add_issued(claims.client_id, LastUse(claims.iat, network, claims.aud))
         return unsigned if unsigned.key.alg in _SLOW_ALGORITHMS else unsigned.sign()
+
+    def _find_signer(self, audience: Audience | None, at: datetime) -> SigningKey:
+        """Return the key that signs at the moment of the verdict.
+
+        If no key is in force then, because the clock was set back a little, it is the key that was
+        in force when `Signers.check` was asked: the token has been counted already.
+        """
+        known = cast("Audience", audience)
+        try:
+            return self.mirror.signers.find_for(known, at)
+        except UnavailableError:
+            return self.mirror.signers.find_for(known, self.mirror.confirmation.now)
 
     def _check_subject_token(self, unverified_token: UnverifiedToken) -> SubjectToken:
         """Return one of our live tokens that may be narrowed. Raises InvalidSubjectTokenError."""

@@ -13,24 +13,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import structlog
 
-from tokensvc.core.errors import TokensvcError, UnavailableError
-from tokensvc.core.ledger import count_questions, hand_out
+from tokensvc.core.errors import ClockError, TokensvcError, UnavailableError
+from tokensvc.core.ledger import Question, count_questions, hand_out
 from tokensvc.issuer.metrics import BATCH_SECONDS, BATCH_SIZE
 from tokensvc.store.ledger import LedgerConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tokensvc.core.ledger import Decision, Question
+    from tokensvc.core.ledger import Decision, Expectation
+    from tokensvc.issuer.mirror.mirror import Mirror
     from tokensvc.store.pool import Database
 
 MAX_BATCH: Final = 256
+# A ledger that has answered nothing for so many seconds is asked whether it still answers.
+_PROBE_AFTER: Final = 1.0
+_REFRESH_TIMEOUT: Final = 3.0
+_NOBODY: Final = Question(None, None, None, counts=False)
 _LONGEST_SECONDS: Final = 2.25  # with the time until the next look, 2.5
 _LOOK_SECONDS: Final = 0.25
 
@@ -49,12 +55,15 @@ class _Waiter(NamedTuple):
 class Ledger:
     """Gathers requests into batches; `most_waiting` of them may wait, more are refused at once."""
 
-    def __init__(self, database: Database, *, most_waiting: int) -> None:
+    def __init__(self, database: Database, mirror: Mirror, *, most_waiting: int) -> None:
+        self._mirror = mirror
         self._connection = LedgerConnection(database)
         self._most_waiting = most_waiting
         self._waiting: deque[_Waiter] = deque()
         self._asked: Sequence[_Waiter] = ()
         self._work: asyncio.Task[None] | None = None
+        self._answered_on = 0.0
+        self.is_answering = True  # as far as the last batch tells
         self._next_look: asyncio.TimerHandle | None = None
 
     async def judge(self, question: Question, act: Callable[[Decision | None], _T]) -> _T:
@@ -78,6 +87,17 @@ class Ledger:
     def waiting(self) -> int:
         """How many requests are in no batch yet."""
         return len(self._waiting)
+
+    async def probe_once(self) -> None:
+        """Ask about nobody, unless there was an answer within the last second.
+
+        So `is_answering` tells of an idle ledger too, and a lost connection is opened again before
+        the next exchange.
+        """
+        if self._work is not None or time.monotonic() - self._answered_on < _PROBE_AFTER:
+            return
+        with contextlib.suppress(UnavailableError):  # it is logged, and `is_answering` tells it
+            await self.judge(_NOBODY, lambda _: None)
 
     async def close(self) -> None:
         """Stop. Requests that still wait get UnavailableError."""
@@ -130,14 +150,23 @@ class Ledger:
         )
         self._look_later()
 
-    async def _ask(self, batch: Sequence[_Waiter]) -> None:
+    async def _ask(self, batch: Sequence[_Waiter], *, again: bool = True) -> None:
+        batch = self._refuse_uncountable(batch)
+        if not batch:
+            return
         asked = [waiter.question for waiter in batch]
         started = time.perf_counter()
         try:
-            verdicts, admitted = await self._connection.judge(count_questions(asked))
+            verdicts, admitted = await self._connection.judge(
+                count_questions(asked), functools.partial(self._expect, batch)
+            )
+        except ClockError as error:
+            if again and await self._judge_the_clock():
+                await self._ask(batch, again=False)
+                return
+            self._fail_all(batch, error)
         except TokensvcError as error:
-            _log.warning("batch_failed", requests=len(batch), reason=error.reason)
-            _fail(batch, error)
+            self._fail_all(batch, error)
         except Exception as error:  # noqa: BLE001 - a fault of ours must not end the ledger
             _log.exception("batch_failed", requests=len(batch))
             if len(batch) == 1:
@@ -148,10 +177,44 @@ class Ledger:
             await self._ask(batch[:middle])
             await self._ask(batch[middle:])
         else:
-            BATCH_SIZE.observe(len(batch))
-            BATCH_SECONDS.observe(time.perf_counter() - started)
+            self.is_answering, self._answered_on = True, time.monotonic()
+            if asked != [_NOBODY]:
+                BATCH_SIZE.observe(len(batch))
+                BATCH_SECONDS.observe(time.perf_counter() - started)
             # Not at once: first the next batch goes to Postgres, which works on it meanwhile.
             asyncio.get_running_loop().call_soon(_act, batch, hand_out(asked, verdicts, admitted))
+
+    def _refuse_uncountable(self, batch: Sequence[_Waiter]) -> Sequence[_Waiter]:
+        """Refuse what would be counted and then get no token; return the rest."""
+        try:
+            self._mirror.confirmation.check_counting()
+        except UnavailableError as error:
+            _fail([waiter for waiter in batch if waiter.question.counts], error)
+            return [waiter for waiter in batch if not waiter.question.counts]
+        return batch
+
+    def _expect(self, batch: Sequence[_Waiter]) -> Expectation:
+        """Return what must hold for a batch. Raises UnavailableError if it must not be counted."""
+        if any(waiter.question.counts for waiter in batch):
+            self._mirror.confirmation.check_counting()
+        return self._mirror.expect()
+
+    async def _judge_the_clock(self) -> bool:
+        """Read Postgres's clock again, which has moved; return whether that was possible."""
+        try:
+            async with asyncio.timeout(_REFRESH_TIMEOUT):
+                await self._mirror.refresh_once()
+        except (TokensvcError, TimeoutError) as error:
+            _log.warning("clock_not_judged", error=str(error))
+            return False
+        return True
+
+    def _fail_all(self, batch: Sequence[_Waiter], error: TokensvcError) -> None:
+        if not isinstance(error, ClockError):
+            self.is_answering = False
+        _log.warning("batch_failed", requests=len(batch), reason=error.reason)
+        self._mirror.wake()  # it may have to heal, or to judge the clock
+        _fail(batch, error)
 
 
 def _act(batch: Sequence[_Waiter], decisions: Sequence[Decision | None]) -> None:

@@ -49,6 +49,7 @@ class DenylistCopy:
         self.is_released = False
         self.waiting = 0  # so many callers wait for a change
         self.log = DenylistLog()
+        self._newest: Position | None = None  # of those acknowledged
 
     async def wait_for_change(self, seconds: float) -> None:
         """Return when the denylist has changed, `release` was called, or after `seconds`."""
@@ -76,6 +77,7 @@ class DenylistCopy:
     def remember(self, records: Iterable[RevocationRecord]) -> None:
         """Note what this process has acknowledged, in case Postgres loses it at once."""
         self._acknowledged += records
+        self._note_newest()
 
     @property
     def acknowledged(self) -> Sequence[RevocationRecord]:
@@ -85,6 +87,16 @@ class DenylistCopy:
     def find_created_at(self, position: Position) -> datetime | None:
         """Return when the revocation at a position was made, if it is one of the newest."""
         return self.log.find_created_at(position, newest=_NEWEST)
+
+    @property
+    def seen(self) -> Position | None:
+        """The newest position that the table must hold."""
+        head, newest = self.log.head, self._newest
+        return newest if newest and (head is None or newest.seq > head.seq) else head
+
+    def _note_newest(self) -> None:
+        positions = (record.position for record in self._acknowledged)
+        self._newest = max(positions, key=lambda position: position.seq, default=None)
 
     async def has_lost_some(
         self,
@@ -126,23 +138,26 @@ class DenylistCopy:
     def note_read_back(self, count: int) -> None:
         """Note that so many of those acknowledged by this process are known to be in the table."""
         del self._acknowledged[:count]
+        self._note_newest()
 
     async def heal(
-        self, acknowledged: Sequence[RevocationRecord], master_key: MasterKey
+        self,
+        acknowledged: Sequence[RevocationRecord],
+        master_key: MasterKey,
+        earliest: datetime,
     ) -> Position:
         """Write again what the table has lost, and start over with all that it holds then.
 
-        Returns the head. Raises UnavailableError if that has to be tried again.
+        What had expired by all clocks at `earliest` is left out. Returns the head. Raises
+        UnavailableError if that has to be tried again.
         """
         remembered = [*self.log, *acknowledged]
         _log.error("denylist_went_back", held=str(self.log.head), remembered=len(remembered))
+        await heal(self._database, self._settings, master_key, remembered, earliest)
         async with self._database.connection() as connection:
-            _, now = await list_heads(connection)
-        await heal(self._database, self._settings, master_key, remembered, now)
-        async with self._database.connection() as connection:
-            heads, now = await list_heads(connection)
-            records = await _read_all(connection, now)
-        if find_lost(remembered, records, now.timestamp()):
+            heads, _ = await list_heads(connection)
+            records = await _read_all(connection, earliest)
+        if find_lost(remembered, records, earliest.timestamp()):
             raise UnavailableError(
                 "the denylist has changed while it was healed; trying again",
                 reason="denylist_not_healed",

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from tokensvc.core.errors import TokensvcError, UnavailableError
+from tokensvc.core.ledger import Expectation
 from tokensvc.issuer.confirmation import Confirmation
 from tokensvc.issuer.mirror.denylist_copy import DenylistCopy
 from tokensvc.issuer.signing.signers import Signers
@@ -42,7 +43,7 @@ class Mirror:
     """Keeps the copies fresh: polls the heads, listens for wake-ups, reads what has changed.
 
     It polls every `poll_seconds`. While somebody else holds `refreshing`, the copies stay as they
-    are.
+    are. `confirmation` has the clocks of this process.
     """
 
     def __init__(
@@ -52,16 +53,25 @@ class Mirror:
         master_key: MasterKey,
         *,
         poll_seconds: float = POLL_SECONDS,
+        confirmation: Confirmation | None = None,
     ) -> None:
         self._database = database
         self._poll_seconds = poll_seconds
         self._heads: dict[Topic, Position] = {}
         self._wake = asyncio.Event()
         self.refreshing = asyncio.Lock()
-        self.confirmation = Confirmation()
+        self.confirmation = confirmation or Confirmation()
         self.signers = Signers(settings, master_key, self.confirmation)
         self.denylist = DenylistCopy(database, settings)
         self.audiences: dict[str, Audience] = {}
+
+    def wake(self) -> None:
+        """Let `run` refresh the copies at once."""
+        self._wake.set()
+
+    def expect(self) -> Expectation:
+        """Return what the database must be, as far as this process knows it."""
+        return Expectation(self.confirmation.expected_at, self.denylist.seen)
 
     async def run(self) -> None:
         """Keep the copies fresh until cancelled."""
@@ -101,11 +111,13 @@ class Mirror:
 
     async def _refresh(self) -> None:
         self._wake.clear()
-        asked_on = time.monotonic()
         acknowledged = self.denylist.acknowledged
         has_lost = False
         async with self._database.connection() as connection:
+            asked = self.confirmation.ask()
             heads, now = await list_heads(connection)
+            self.confirmation.read_clock(now, asked)
+            earliest = self.confirmation.earliest
             if heads["audience"] != self._heads.get("audience"):
                 await self.signers.load_policy(connection)  # an audience may grant a longer life
                 audiences = await list_audiences(connection)
@@ -118,17 +130,21 @@ class Mirror:
                 )
                 if not has_lost:
                     heads["denylist"] = await self.denylist.follow(
-                        connection, heads["denylist"], now
+                        connection, heads["denylist"], earliest
                     )
         if has_lost:
-            heads["denylist"] = await self.denylist.heal(acknowledged, self.signers.master_key)
+            heads["denylist"] = await self.denylist.heal(
+                acknowledged, self.signers.master_key, earliest
+            )
             self._wake.set()  # healing may have changed the signing keys
         self.denylist.note_read_back(len(acknowledged))
-        self.signers.publish(now)
-        self.denylist.log.forget_expired(now.timestamp())
+        self.signers.publish(earliest)
+        collectable_at = self.confirmation.collectable_at
+        if collectable_at is not None:
+            self.denylist.log.forget_expired(collectable_at.timestamp())
         has_news = heads["denylist"] != self._heads.get("denylist")
         self._heads = heads
-        self.confirmation.renew(now, asked_on)
+        self.confirmation.renew(now, asked.on)
         if has_news:
             self.denylist.announce()
 

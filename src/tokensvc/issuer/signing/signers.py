@@ -92,9 +92,16 @@ class Signers:
         return self.find(alg, now)
 
     def check(self, alg: str) -> None:
-        """Raise UnavailableError if nothing could be signed with `alg` now."""
-        if alg not in self._active or self._confirmation.age_seconds > MAX_AGE_SECONDS:
-            self.find(alg, self._confirmation.now)
+        """Raise UnavailableError if no token could be signed now for an audience of `alg`.
+
+        As in `find_for`, the default algorithm stands in for one that has no key yet.
+        """
+        if alg in self._active and self._confirmation.age_seconds <= MAX_AGE_SECONDS:
+            return
+        now = self._confirmation.now
+        if alg != DEFAULT_ALGORITHM and find_active(self.records, alg, now) is None:
+            alg = DEFAULT_ALGORITHM
+        self.find(alg, now)
 
     async def load_policy(self, connection: Connection) -> None:
         """Read again how long tokens may live: keys stay published accordingly."""

@@ -1,0 +1,135 @@
+"""Whether Postgres's clock can be believed: it is compared with two clocks of this process.
+
+    Reading (three clocks, read together)  ->  judge_clock  ->  ClockState
+
+Elapsed monotonic time tells a jump of Postgres's clock from a wrong wall clock of this process.
+While Postgres's clock keeps pace with the monotonic clock, a difference to the wall clock is the
+wall clock's fault: it is measured, and the service goes on. After a jump that leads away from the
+wall clock no token is issued until the two agree again, or until the jump was taken back.
+
+What is deleted for good needs more: `collectable_at` is the earliest moment of all three clocks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+TOLERANCE: Final = 5.0  # seconds: clocks that are no further apart agree
+
+# All in seconds. Steps add up until the clocks have kept pace for `_QUIET`.
+_STEP: Final = 0.5
+_QUIET: Final = 600.0
+# For so long no jump must be seen before elapsed time is counted from a later moment.
+_TRUSTED_AFTER: Final = 86_400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """Three clocks, in seconds: Postgres's, and this process's wall clock and monotonic clock.
+
+    `wall` and `on` were read just before Postgres was asked, and the answer took `spent` seconds.
+    Postgres read its own clock at some moment of those; whatever is doubtful for that reason is
+    taken as no difference.
+    """
+
+    postgres: float
+    wall: float
+    on: float
+    spent: float = 0.0
+
+    @property
+    def difference(self) -> float:
+        """Return by how much Postgres's clock is ahead of the wall clock; negative if behind."""
+        ahead = self.postgres - self.wall
+        return _nearest_to_zero(ahead - self.spent, ahead)
+
+    @property
+    def agrees(self) -> bool:
+        """Tell whether the two clocks agree."""
+        return abs(self.difference) <= TOLERANCE
+
+    def reckon(self, on: float) -> float:
+        """Return what Postgres's clock says at the monotonic moment `on` if it does not jump."""
+        return self.postgres + on - self.on - self.spent / 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockState:
+    """What is known of Postgres's clock after the `latest` reading.
+
+    `anchor`: the reading that jumps are measured from. `base`: an older one, from which elapsed
+    time is counted before anything is deleted. `stepped_on`, `jumped_on`: when the last step and
+    the last jump were seen. `is_blocked`: no token must be issued.
+    """
+
+    latest: Reading
+    anchor: Reading
+    base: Reading
+    stepped_on: float
+    jumped_on: float
+    is_blocked: bool = False
+
+    @property
+    def earliest(self) -> float:
+        """Return the earliest moment that it can be now, by all clocks (seconds)."""
+        latest, base = self.latest, self.base
+        return min(latest.postgres, latest.wall, base.postgres + latest.on - base.on - base.spent)
+
+    @property
+    def collectable_at(self) -> float | None:
+        """Return up to which moment of expiry things may be deleted (seconds).
+
+        None while Postgres's clock and the wall clock disagree: nothing must be deleted then.
+        """
+        return self.earliest if self.latest.agrees else None
+
+
+def judge_clock(before: ClockState | None, reading: Reading) -> ClockState:
+    """Return what is known after a reading. `before` is None at the first one."""
+    if before is None:
+        return ClockState(
+            latest=reading,
+            anchor=reading,
+            base=reading,
+            stepped_on=reading.on,
+            jumped_on=reading.on,
+        )
+    anchor, base = before.anchor, before.base
+    step = abs(find_jump(before.latest, reading))
+    stepped_on = reading.on if step > _STEP else before.stepped_on
+    jumped_on = reading.on if step > TOLERANCE else before.jumped_on
+    jump = find_jump(anchor, reading)
+    has_jumped = abs(jump) > TOLERANCE
+    # It leads away if Postgres's clock lies, seen from the wall clock, where it has jumped to.
+    leads_away = (jump > 0) == (reading.difference > 0)
+    is_blocked = has_jumped and not reading.agrees and (before.is_blocked or leads_away)
+    if has_jumped:
+        jumped_on = reading.on
+        anchor = anchor if is_blocked else reading
+    elif _is_quiet(reading, anchor.on, stepped_on, _QUIET):
+        anchor = reading
+    if not is_blocked and _is_quiet(reading, base.on, jumped_on, _TRUSTED_AFTER):
+        base = reading
+    return ClockState(
+        latest=reading,
+        anchor=anchor,
+        base=base,
+        stepped_on=stepped_on,
+        jumped_on=jumped_on,
+        is_blocked=is_blocked,
+    )
+
+
+def find_jump(earlier: Reading, later: Reading) -> float:
+    """Return by how many seconds Postgres's clock has jumped between two readings."""
+    jump = (later.postgres - earlier.postgres) - (later.on - earlier.on)
+    return _nearest_to_zero(jump - later.spent, jump + earlier.spent)
+
+
+def _is_quiet(reading: Reading, taken_on: float, moved_on: float, seconds: float) -> bool:
+    return reading.on - max(taken_on, moved_on) >= seconds and reading.spent <= _STEP
+
+
+def _nearest_to_zero(lowest: float, highest: float) -> float:
+    return max(lowest, min(0.0, highest))

@@ -1,0 +1,142 @@
+"""Postgres's clock jumps, as a process sees it whose own clocks are moved the other way."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+from tests.integration.exchanges import ask, read_counts
+from tests.integration.things import make_key, open_exchange
+
+from tokensvc.core.ledger import Question
+from tokensvc.issuer.confirmation import Confirmation
+from tokensvc.issuer.mirror.mirror import Mirror
+from tokensvc.issuer.revoking import watermarks
+
+
+@dataclass
+class Clocks:
+    """The clocks of a process; `postgres` and `wall` are seconds by which they seem ahead."""
+
+    postgres: float = 0.0
+    wall: float = 0.0
+
+    def make(self) -> Confirmation:
+        return Confirmation(
+            wall=lambda: time.time() - self.postgres + self.wall,
+            monotonic=lambda: time.monotonic() - self.postgres,
+        )
+
+
+@pytest.fixture
+def clocks():
+    return Clocks()
+
+
+@pytest.fixture
+async def exchange(database, settings, started, clocks):
+    opened = await open_exchange(database, settings, started, clocks.make())
+    yield opened
+    await opened.ledger.close()
+
+
+async def test_f26_after_a_jump_no_token_is_issued_or_counted_until_the_clocks_agree(
+    exchange, database, connection, clocks, logs
+):
+    key = await make_key(database)
+    clocks.postgres = 60
+    for _ in range(2):  # the statement finds the jump out, and then it is known
+        _, (refusal,) = await ask(exchange, key)
+        assert (refusal.reason, refusal.retry_after) == ("clock", 5)
+    assert await read_counts(connection, key) == (0, 0)
+    assert logs.find("clock_jumped")[0]["ahead_seconds"] == pytest.approx(60, abs=1)
+    assert exchange.ledger.is_answering, "it is the clock that is wrong"
+
+    callers = Question(key.key.digest, None, None, counts=False)
+    assert (await exchange.ledger.judge(callers, lambda decision: decision)) is not None
+
+    clocks.postgres = 0
+    await exchange.mirror.refresh_once()
+    assert len((await ask(exchange, key))[0]) == 1
+    assert await read_counts(connection, key) == (1, 1)
+
+
+async def test_f26_a_jump_of_both_clocks_costs_nobody_a_token(
+    exchange, database, connection, clocks
+):
+    key = await make_key(database)
+    clocks.postgres = clocks.wall = 60
+    assert len((await ask(exchange, key, 3))[0]) == 3
+    assert await read_counts(connection, key) == (3, 3)
+
+
+async def test_f26_a_process_whose_own_clock_is_wrong_goes_on_and_says_so_once(
+    database, settings, started, logs
+):
+    wrong = await open_exchange(database, settings, started, Clocks(wall=-3600).make())
+    key = await make_key(database)
+    await wrong.mirror.refresh_once()
+    assert len((await ask(wrong, key))[0]) == 1
+    assert [line["ahead_seconds"] for line in logs.find("clocks_differ")] == [3600.0]
+    await wrong.ledger.close()
+
+
+async def test_f42_nothing_is_forgotten_or_deleted_while_the_clock_is_ahead(
+    database, settings, started, connection, clocks
+):
+    mirror = Mirror(database, settings, started.master_key, confirmation=clocks.make())
+    key = await make_key(database)
+    await watermarks.revoke_key(database, key.listed.record.id, actor="test")
+    await mirror.refresh_once()
+    # The entry expires in twelve minutes: to Postgres it has, if its clock is an hour ahead.
+    await connection.execute("update denylist set expires_at = expires_at - interval '1 hour'")
+    clocks.postgres = 3600
+    await mirror.refresh_once()
+    assert mirror.confirmation.collectable_at is None
+    assert len(list(mirror.denylist.log)) == 1
+    late = Mirror(database, settings, started.master_key, confirmation=Clocks(wall=-3600).make())
+    await late.refresh_once()
+    assert len(list(late.denylist.log)) == 1, "read by the earliest of the clocks"
+
+
+async def test_f41_the_latest_iat_is_kept_when_the_clock_steps_back(exchange, database, connection):
+    key = await make_key(database)
+    ((claims,), _) = await ask(exchange, key)
+    for table, column, value in (
+        ("api_key_window", "key_id", key.listed.record.id),
+        ("account_window", "account_id", key.listed.record.account_id),
+    ):
+        latest = f"select latest_iat from {table} where {column} = $1"
+        assert int((await connection.fetchval(latest, value)).timestamp()) == claims.iat
+        await connection.execute(
+            f"update {table} set latest_iat = latest_iat + interval '1 minute' where {column} = $1",
+            value,
+        )
+        ahead = await connection.fetchval(latest, value)
+        assert len((await ask(exchange, key))[0]) == 1
+        assert await connection.fetchval(latest, value) == ahead
+
+
+async def test_retry_after_counts_to_the_end_of_the_window_that_is_counted(
+    exchange, database, connection
+):
+    """The clock was set back over the end of a minute, so the count goes on in the next one."""
+    key = await make_key(database)
+    present = await connection.fetchval(
+        "update api_key_window set minute = date_trunc('minute', clock_timestamp(), 'UTC')"
+        " + interval '1 minute', minute_count = 60 where key_id = $1 returning clock_timestamp()",
+        key.listed.record.id,
+    )
+    _, (refusal,) = await ask(exchange, key)
+    left = present.replace(second=0, microsecond=0) + timedelta(minutes=2) - present
+    assert refusal.policy == "key-minute"
+    assert refusal.retry_after == pytest.approx(left.total_seconds(), abs=2)
+
+
+async def test_a_token_that_was_counted_is_signed_though_the_clock_stepped_back(exchange):
+    audience = exchange.mirror.audiences["api"]
+    first = min(r.active_at for r in exchange.mirror.signers.records if r.active_at is not None)
+    before = exchange._find_signer(audience, first - timedelta(seconds=3))
+    assert before is exchange.mirror.signers.find("ES256", exchange.mirror.confirmation.now)

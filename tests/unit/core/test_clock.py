@@ -1,0 +1,119 @@
+"""Postgres's clock is compared with this process's: jumps, wrong clocks, what may be deleted."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokensvc.core.clock import TOLERANCE, ClockState, Reading, find_jump, judge_clock
+
+START = 1_800_000_000.0
+TICK = 0.5
+steps = st.floats(-90, 3600)
+
+
+def read(on: float, *, postgres: float = 0.0, wall: float = 0.0, spent: float = 0.0) -> Reading:
+    """A reading at the monotonic moment `on`; `postgres` and `wall` are how far ahead they are."""
+    return Reading(postgres=START + on + postgres, wall=START + on + wall, on=on, spent=spent)
+
+
+def judge(*readings: Reading) -> ClockState:
+    state = None
+    for reading in readings:
+        state = judge_clock(state, reading)
+    assert state is not None
+    return state
+
+
+def test_f26_a_jump_away_from_the_wall_clock_blocks_until_both_agree():
+    assert not judge(read(0), read(1, postgres=5)).is_blocked
+    assert judge(read(0), read(1, postgres=600)).is_blocked
+    assert judge(read(0), read(1, postgres=-6)).is_blocked
+    assert judge(read(0), read(1, postgres=600), read(5000, postgres=600)).is_blocked
+    assert not judge(read(0), read(1, postgres=600), read(2, postgres=4)).is_blocked
+    assert not judge(read(0), read(1, postgres=600), read(2, postgres=600, wall=598)).is_blocked
+
+
+def test_f26_a_wall_clock_that_is_steadily_wrong_blocks_nothing():
+    wrong = [read(on, wall=-3600) for on in range(100)]
+    state = judge(*wrong)
+    assert not state.is_blocked
+    assert state.latest.difference == 3600
+    assert not judge(read(0), read(1, wall=3600), read(2, wall=3600)).is_blocked
+    jumped = [*wrong, read(100, wall=-3600, postgres=60)]
+    assert judge(*jumped).is_blocked
+    assert not judge(*jumped, read(101, wall=-3600)).is_blocked, "the jump was taken back"
+
+
+def test_a_jump_towards_the_wall_clock_is_believed():
+    assert not judge(read(0, postgres=600), read(1)).is_blocked
+    assert not judge(read(0, postgres=600), read(1, postgres=300)).is_blocked
+    assert judge(read(0, postgres=600), read(1, postgres=-600)).is_blocked, "it went too far"
+
+
+def test_many_small_steps_add_up_and_a_slow_drift_does_not():
+    assert judge(*(read(on, postgres=on * 0.02) for on in range(0, 400, 10))).is_blocked
+    creeping = [read(float(on), postgres=on * 0.0005) for on in range(0, 100_000, 100)]
+    assert not judge(*creeping).is_blocked
+
+
+def test_an_answer_that_took_long_is_no_jump():
+    assert not judge(read(0), read(1, postgres=20, spent=20)).is_blocked
+    assert not judge(read(0, postgres=20, spent=20), read(30)).is_blocked
+    assert judge(read(0), read(1, postgres=26, spent=20)).is_blocked
+
+
+def test_f42_only_what_all_clocks_call_expired_is_collected():
+    assert judge(read(0), read(10)).collectable_at == START + 10
+    assert judge(read(0), read(10, postgres=3)).collectable_at == START + 10
+    assert judge(read(0), read(10, postgres=-3)).collectable_at == START + 7
+    assert judge(read(0), read(10, postgres=600)).collectable_at is None
+    assert judge(read(0), read(10, wall=600)).collectable_at is None
+    both = [read(on, postgres=3600, wall=3600) for on in range(10, 70_000, 100)]
+    assert judge(read(0), *both).collectable_at == START + both[-1].on, "elapsed time counts"
+
+
+def test_what_is_collected_catches_up_a_day_after_the_clocks_were_put_right():
+    right = [read(on, postgres=3600, wall=3600) for on in range(10, 90_000, 100)]
+    assert judge(read(0), *right).collectable_at == START + right[-1].on + 3600
+
+
+@given(st.lists(st.tuples(st.sampled_from(["postgres", "wall"]), steps), max_size=30))
+def test_f42_whatever_the_clocks_do_nothing_that_lives_is_collected(moves):
+    """The real time is that of the monotonic clock, and both clocks were right at the start."""
+    ahead = {"postgres": 0.0, "wall": 0.0}
+    state, on = judge(read(0)), 0.0
+    for name, step in moves:
+        ahead[name] = step
+        for _ in range(6):
+            on += TICK
+            state = judge_clock(state, read(on, **ahead))
+            assert state.collectable_at is None or state.collectable_at <= START + on
+
+
+@given(st.lists(steps, max_size=30), st.floats(-3600, 3600))
+def test_f26_no_token_is_far_from_the_real_time_whatever_the_wall_clock_says(moves, wrong):
+    """Postgres's clock is believed only where it was before, or where the wall clock is."""
+    state, on = judge(read(0, wall=wrong)), 0.0
+    for ahead in [*moves, 0.0]:
+        for _ in range(6):
+            on += TICK
+            state = judge_clock(state, read(on, postgres=ahead, wall=wrong))
+            leads_away = abs(ahead - wrong) > TOLERANCE and (ahead > 0) == (ahead > wrong)
+            if abs(wrong) <= TOLERANCE and abs(ahead) > 2 * TOLERANCE and leads_away:
+                assert state.is_blocked
+    if abs(wrong) <= TOLERANCE:
+        assert not state.is_blocked, "the clocks agree again"
+
+
+@given(steps, st.floats(0, 3), st.floats(0, 3))
+def test_a_jump_is_never_overestimated(jump, spent_first, spent_then):
+    """Postgres may have read its clock at any moment while it was asked."""
+    first = read(0, postgres=spent_first, spent=spent_first)
+    for postgres in (jump, jump + spent_then):
+        then = read(10, postgres=postgres, spent=spent_then)
+        assert abs(find_jump(first, then)) <= abs(jump) + 1e-6
+
+
+def test_what_the_clock_should_say_is_reckoned_from_the_middle_of_the_answer():
+    assert read(10, spent=2).reckon(15) == START + 14
