@@ -218,10 +218,7 @@ class _Play:
                 )
 
     async def _bring_back_the_old_primary(self, ended: Sequence[str]) -> None:
-        """Have two primaries: a process that has seen the new one must not go back.
-
-        A process that starts now could not know.
-        """
+        """Have two primaries: no process may go back to the old one."""
         await self.stage.cluster.bring_back_the_old_primary()
         for _ in range(20):
             for number in range(len(self.stage.services)):

@@ -128,7 +128,7 @@ async def test_a_transaction_that_loses_its_connection_is_unavailable(database):
         assert await mine.fetchval("select 1") == 1
 
 
-async def test_a_connection_that_became_read_only_is_thrown_away(database):
+async def test_f8_a_connection_that_became_read_only_is_thrown_away(database):
     async with database.connection() as mine:
         pid = mine.get_server_pid()
 
@@ -191,12 +191,21 @@ def test_a_url_that_is_none_of_postgres_is_refused_without_being_shown(url):
     assert "secret" not in caught.value.message
 
 
-def test_a_url_of_several_hosts_is_tried_host_by_host():
+def test_a_url_of_several_hosts_is_split_into_one_for_each():
     url = "postgresql://u:p@one:5432,two:5433/d?target_session_attrs=primary&connect_timeout=1&sslmode=require"
     assert split_hosts(url) == [
         "postgresql://u:p@one:5432/d?sslmode=require",
         "postgresql://u:p@two:5433/d?sslmode=require",
     ]
+    assert split_hosts("postgresql://u:p@/d?host=/run/one,/run/two&port=1,2&sslmode=require") == [
+        "postgresql://u:p@/d?host=%2Frun%2Fone&port=1&sslmode=require",
+        "postgresql://u:p@/d?host=%2Frun%2Ftwo&port=2&sslmode=require",
+    ]
+    assert split_hosts("postgresql://u:p@/d?host=one,two&port=5432") == [
+        "postgresql://u:p@/d?host=one&port=5432",
+        "postgresql://u:p@/d?host=two&port=5432",
+    ]
+    assert split_hosts("postgresql://u:p@one/d") == ["postgresql://u:p@one/d"]
 
 
 async def test_a_host_that_is_down_is_passed_over(own_folder, unused_tcp_port_factory):

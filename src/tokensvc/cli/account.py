@@ -48,7 +48,7 @@ def create(name: str, output: str) -> None:
 @output_option
 def list_(output: str) -> None:
     """List all accounts."""
-    found = run_use_case(lambda database, _: accounts.list_accounts(database))
+    found = run_use_case(lambda database, _: accounts.list_accounts(database), changes=False)
     print_rows(
         [build_account_row(account) for account in found],
         output,
@@ -62,7 +62,9 @@ def list_(output: str) -> None:
 @output_option
 def show(account_id: str, output: str) -> None:
     """Show one account."""
-    account = run_use_case(lambda database, _: accounts.load_account(database, account_id))
+    account = run_use_case(
+        lambda database, _: accounts.load_account(database, account_id), changes=False
+    )
     print_row(build_account_row(account), output)
 
 

@@ -69,7 +69,7 @@ def add(
 @output_option
 def list_(output: str) -> None:
     """List all audiences."""
-    found = run_use_case(lambda database, _: audiences.list_audiences(database))
+    found = run_use_case(lambda database, _: audiences.list_audiences(database), changes=False)
     print_rows(
         [build_audience_row(audience) for audience in found],
         output,

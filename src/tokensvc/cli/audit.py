@@ -28,7 +28,9 @@ def command() -> None:
 @output_option
 def list_(subject: str | None, most: int, output: str) -> None:
     """List events, newest first."""
-    found = run_use_case(lambda database, _: list_events(database, subject=subject, most=most))
+    found = run_use_case(
+        lambda database, _: list_events(database, subject=subject, most=most), changes=False
+    )
     print_rows(
         [dataclasses.asdict(event) for event in found],
         output,

@@ -32,7 +32,9 @@ def add(name: str, description: str, output: str) -> None:
 @output_option
 def list_(output: str) -> None:
     """List all capabilities."""
-    found = run_use_case(lambda database, _: capabilities.list_capabilities(database))
+    found = run_use_case(
+        lambda database, _: capabilities.list_capabilities(database), changes=False
+    )
     print_rows(
         [dataclasses.asdict(capability) for capability in found],
         output,

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import getpass
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
+from tokensvc.cli.output import print_message
+from tokensvc.core.errors import UnavailableError
 from tokensvc.issuer.start import check_schema
 from tokensvc.logs.configuration import configure_logs
 from tokensvc.settings import Settings, load_settings
@@ -14,9 +16,19 @@ from tokensvc.settings import Settings, load_settings
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
+    from tokensvc.core.primary import PrimaryProblem, Problem
     from tokensvc.issuer.database import Database
 
 T = TypeVar("T")
+
+_WAYS_OUT: Final[dict[Problem, str]] = {
+    "old_primary": (
+        "Wait for the new primary; if a backup was restored, remove timelines.json from the data "
+        "folder and the keys folder"
+    ),
+    "primary_unclear": "Stop all of them but the right one",
+    "two_primaries": "Stop the other one",
+}
 
 
 def actor() -> str:
@@ -28,17 +40,22 @@ def actor() -> str:
 
 
 def run_use_case(
-    use_case: Callable[[Database, Settings], Awaitable[T]], *, needs_schema: bool = True
+    use_case: Callable[[Database, Settings], Awaitable[T]],
+    *,
+    needs_schema: bool = True,
+    changes: bool = True,
 ) -> T:
     """Open the database, return what `use_case` returns, and close the database.
 
-    `needs_schema`: refuse a database whose schema is not up to date. Raises StartRefusedError,
-    UnavailableError, and what the use case raises.
+    `needs_schema`: refuse a database whose schema is not up to date. `changes`: the use case may
+    change something, so it is refused while several hosts take writes; one that only reads gets a
+    warning. Raises StartRefusedError, UnavailableError, and what the use case raises.
     """
     settings = load_settings()
     configure_logs("warning" if settings.log_level == "info" else settings.log_level)
     with lend_database_url(settings) as url:
-        return asyncio.run(_run(use_case, settings, url, needs_schema=needs_schema))
+        run = _run(use_case, settings, url, needs_schema=needs_schema, changes=changes)
+        return asyncio.run(run)
 
 
 def has_database(settings: Settings) -> bool:
@@ -72,13 +89,28 @@ async def _run(
     url: str,
     *,
     needs_schema: bool,
+    changes: bool,
 ) -> T:
-    from tokensvc.issuer.database import open_database  # noqa: PLC0415
+    from tokensvc.issuer.database import open_primary  # noqa: PLC0415
 
-    database = await open_database(url, max_size=2, direct_url=settings.direct_url)
+    database = await open_primary(settings, url, max_size=2, is_command=True)
     try:
+        if settings.database_url is not None:
+            _check_primary(await database.ask_hosts(), changes=changes)
         if needs_schema:
             await check_schema(database)
         return await use_case(database, settings)
     finally:
         await database.close()
+
+
+def _check_primary(problem: PrimaryProblem | None, *, changes: bool) -> None:
+    """Raise UnavailableError unless it is clear which host takes what this command does."""
+    if problem is None:
+        return
+    if problem.kind == "two_primaries" and not changes:
+        print_message(f"warning: {problem.detail}. Stop the other one")
+        return
+    raise UnavailableError(
+        f"{problem.detail}, so nothing is done. {_WAYS_OUT[problem.kind]}", reason=problem.kind
+    )

@@ -35,7 +35,7 @@ def command() -> None:
 @output_option
 def list_(output: str) -> None:
     """List the revocations in force, oldest first."""
-    found = run_use_case(lambda database, _: list_denylist(database))
+    found = run_use_case(lambda database, _: list_denylist(database), changes=False)
     rows = [build_revocation_row(record) for record in found]
     columns = ["seq", "kind", "value", "upto", "expires", "ending", "healed", "created_at"]
     print_rows(rows, output, columns=columns, empty="nothing is revoked")
@@ -49,7 +49,9 @@ def followers(output: str) -> None:
     The list shows what each has applied. A follower tells that itself, when it asks for the next
     page. Followers that show no token can call themselves anything; only the latest are listed.
     """
-    found, unproved = run_use_case(lambda database, _: list_and_count_followers(database))
+    found, unproved = run_use_case(
+        lambda database, _: list_and_count_followers(database), changes=False
+    )
     rows = [build_follower_row(follower) for follower in found]
     columns = ["name", "state", "applied", "head", "lag_seconds", "seen_at", "authenticated"]
     print_rows(rows, output, columns=columns, empty="no follower was heard of in the last hour")
@@ -133,7 +135,7 @@ def watch(after: str | None, output: str) -> None:
     """
     watcher = DenylistWatcher(None if after is None else parse_cursor(after))
     with contextlib.suppress(KeyboardInterrupt):
-        run_use_case(lambda database, _: watch_denylist(database, watcher, output))
+        run_use_case(lambda database, _: watch_denylist(database, watcher, output), changes=False)
 
 
 def _check_choice(

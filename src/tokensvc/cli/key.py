@@ -105,7 +105,9 @@ def create(
 @output_option
 def list_(account_id: str | None, output: str) -> None:
     """List API keys."""
-    found = run_use_case(lambda database, _: api_keys.list_keys(database, account_id))
+    found = run_use_case(
+        lambda database, _: api_keys.list_keys(database, account_id), changes=False
+    )
     shown = "id name hint state capabilities expires_at last_used_at account"
     print_rows(
         [build_key_row(listed) for listed in found],
@@ -123,7 +125,7 @@ def show(key_id: str, output: str) -> None:
 
     The key itself is not shown: it is stored nowhere.
     """
-    listed = run_use_case(lambda database, _: api_keys.load_key(database, key_id))
+    listed = run_use_case(lambda database, _: api_keys.load_key(database, key_id), changes=False)
     print_row(build_key_row(listed), output)
 
 
@@ -187,7 +189,9 @@ def usage(key_id: str, since: timedelta, output: str | None) -> None:
 
     Issued tokens and refusals are counted per hour (UTC). The last seconds are not in it yet.
     """
-    hours, last, now = run_use_case(lambda database, _: list_usage(database, key_id, since=since))
+    hours, last, now = run_use_case(
+        lambda database, _: list_usage(database, key_id, since=since), changes=False
+    )
     if (output or ("text" if sys.stdout.isatty() else "json")) == "json":
         click.echo(json.dumps(build_usage(key_id, hours, last)))
     else:

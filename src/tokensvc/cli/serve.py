@@ -15,7 +15,7 @@ import click
 
 from tokensvc import __version__
 from tokensvc.cli.database import lend_database_url
-from tokensvc.issuer.database import open_database
+from tokensvc.issuer.database import open_primary
 from tokensvc.issuer.start import initialise
 from tokensvc.logs.configuration import configure_logs
 from tokensvc.settings import Settings, load_settings
@@ -91,7 +91,7 @@ async def _initialise(settings: Settings, url: str) -> None:
         click.echo(_greet(settings, admin))
         sys.stdout.flush()
 
-    database = await open_database(url, max_size=2, direct_url=settings.direct_url)
+    database = await open_primary(settings, url, max_size=2)
     try:
         await initialise(database, settings, announce)
     finally:

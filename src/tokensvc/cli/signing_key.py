@@ -60,7 +60,7 @@ def list_(output: str) -> None:
 
     The list shows the phase of each key, and when it may begin to sign and when it may be removed.
     """
-    found = run_use_case(list_signing_keys_with_phase)
+    found = run_use_case(list_signing_keys_with_phase, changes=False)
     shown = "kid alg phase age_seconds active_at safe_to_activate_at safe_to_remove_at"
     print_rows(
         [build_signing_key_row(listed) for listed in found],
@@ -149,7 +149,9 @@ def export(kid: str, private_file: Path | None, *, pem: bool) -> None:
     The private key leaves the database only with --private, and the audit trail shows that.
     """
     if private_file is None:
-        jwk, public_pem = run_use_case(lambda database, _: load_public_key(database, kid))
+        jwk, public_pem = run_use_case(
+            lambda database, _: load_public_key(database, kid), changes=False
+        )
         click.echo(public_pem.decode("ascii").strip() if pem else json.dumps(jwk))
         return
     with create_secret_file(private_file) as file:

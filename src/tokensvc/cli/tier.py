@@ -84,7 +84,7 @@ def add(
 @output_option
 def list_(output: str) -> None:
     """List all tiers."""
-    found = run_use_case(lambda database, _: tiers.list_tiers(database))
+    found = run_use_case(lambda database, _: tiers.list_tiers(database), changes=False)
     rows = [dataclasses.asdict(tier) for tier in found]
     print_rows(rows, output, columns=_COLUMNS, empty="no tiers")
 

@@ -170,7 +170,9 @@ def _find_status(text: str) -> TokenStatus:
         raise UnavailableError(
             "TOKENSVC_DATABASE_URL is not set, and there is no embedded Postgres here"
         )
-    return run_use_case(lambda database, settings: describe_token(database, settings, text))
+    return run_use_case(
+        lambda database, settings: describe_token(database, settings, text), changes=False
+    )
 
 
 def _describe(status: TokenStatus) -> str:

@@ -53,7 +53,9 @@ def wait_for_followers(seconds: int | None) -> None:
     """Wait, unless `seconds` is None; end the command with its own exit code if some lag."""
     if seconds is None:
         return
-    proved, laggards, unproved = run_use_case(lambda database, _: _watch(database, seconds))
+    proved, laggards, unproved = run_use_case(
+        lambda database, _: _watch(database, seconds), changes=False
+    )
     if not proved:
         print_message("no follower that proves its name is alive, so none was waited for")
     elif not laggards:

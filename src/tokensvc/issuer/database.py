@@ -6,13 +6,31 @@ from typing import TYPE_CHECKING
 
 from tokensvc.store.embedded import EmbeddedPostgres
 from tokensvc.store.pool import Database, open_database
+from tokensvc.store.timelines import TimelineFile, Timelines
 
 if TYPE_CHECKING:
     from tokensvc.settings import Settings
 
-__all__ = ["Database", "embedded_postgres", "open_database"]
+__all__ = ["Database", "embedded_postgres", "open_database", "open_primary"]
 
 
 def embedded_postgres(settings: Settings) -> EmbeddedPostgres:
     """Return the zero-setup Postgres of these settings, not started yet."""
     return EmbeddedPostgres(settings.data_dir, bin_dir=settings.postgres_bin_dir)
+
+
+async def open_primary(
+    settings: Settings, url: str, *, max_size: int, is_command: bool = False
+) -> Database:
+    """Return a pool of connections to the primary, which remembers the newest timeline seen.
+
+    It is remembered in the data folder, or in the keys folder if there is no data folder. A command
+    (`is_command`) makes neither of them. The embedded Postgres has no standby, so there is nothing
+    to remember. Raises StartRefusedError for a URL that is none of Postgres.
+    """
+    file = None
+    if settings.database_url is not None:
+        file = TimelineFile((settings.data_dir, settings.keys_dir), may_make=not is_command)
+    return await open_database(
+        url, max_size=max_size, direct_url=settings.direct_url, timelines=Timelines(file)
+    )

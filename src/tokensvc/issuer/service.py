@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -16,6 +16,7 @@ from tokensvc.core.token import parse_unverified
 from tokensvc.issuer.callers import Callers
 from tokensvc.issuer.confirmation import MAX_AGE_SECONDS
 from tokensvc.issuer.connection_share import ConnectionShare
+from tokensvc.issuer.database import open_primary
 from tokensvc.issuer.exchange.guess_guard import GuessGuard
 from tokensvc.issuer.exchange.issuing import Exchange
 from tokensvc.issuer.exchange.ledger import Ledger
@@ -28,16 +29,22 @@ from tokensvc.issuer.revoking.receipts import Receipts
 from tokensvc.issuer.signing.master_key import load_master_key
 from tokensvc.issuer.start import check_schema
 from tokensvc.issuer.tasks import run_tasks
-from tokensvc.store.pool import open_database
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from tokensvc.core.claims import Claims
     from tokensvc.core.keyring import SigningKeyRecord
+    from tokensvc.core.primary import Problem
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Database
 
+# Anybody may read them, so they do not name the hosts; the log does.
+_WARNINGS: Final[dict[Problem, str]] = {
+    "old_primary": "only an old primary of the database answers, and it is not used",
+    "primary_unclear": "several hosts of the database take writes, and none is used",
+    "two_primaries": "several hosts of the database take writes, and the newest is used",
+}
 _log = structlog.get_logger(__name__)
 
 
@@ -104,6 +111,11 @@ class Service:
             "signing_key": signing,
         }
 
+    def list_warnings(self) -> list[str]:
+        """Return what an operator must look at although traffic may be sent here."""
+        problem = self.database.problem
+        return [] if problem is None else [_WARNINGS[problem.kind]]
+
     def drain(self) -> None:
         """Say that this process is leaving, and answer the long polls."""
         self.draining = True
@@ -116,9 +128,7 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
 
     Its background tasks run until the end of the block. Raises StartRefusedError, UnavailableError.
     """
-    database = await open_database(
-        database_url, max_size=settings.pool_size, direct_url=settings.direct_url
-    )
+    database = await open_primary(settings, database_url, max_size=settings.pool_size)
     try:
         await check_schema(database)
         master_key = await load_master_key(database, settings)

@@ -97,8 +97,10 @@ async def wait_for_database(database: Database, seconds: float) -> None:
                 await connection.fetchval("select 1")
         except UnavailableError as error:
             if time.monotonic() >= deadline:
+                problem = database.problem
+                found = "" if problem is None else f": {problem.detail}"
                 raise StartRefusedError(
-                    f"the database did not answer within {seconds:g} s ({error.reason}). "
+                    f"the database did not answer within {seconds:g} s ({error.reason}){found}. "
                     "Check TOKENSVC_DATABASE_URL and that Postgres runs; "
                     "TOKENSVC_DATABASE_WAIT is how long to wait"
                 ) from error

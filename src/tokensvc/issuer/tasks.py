@@ -32,6 +32,7 @@ CLEANING_TICK: Final = 30.0
 USAGE_TICK: Final = 5.0
 RECEIPTS_TICK: Final = 0.25
 USAGE_CLEANING_TICK: Final = 600.0
+HOSTS_TICK: Final = 3.0
 
 _log = structlog.get_logger(__name__)
 
@@ -65,6 +66,7 @@ async def run_tasks(
         group.create_task(_every(RECEIPTS_TICK, receipts.flush_once))
         group.create_task(_every(CLEANING_TICK, receipts.clean_once))
         group.create_task(_every(USAGE_CLEANING_TICK, clean_usage))
+        group.create_task(_every(HOSTS_TICK, database.watch_hosts_once))
 
 
 async def _every(seconds: float, act: Callable[[], Awaitable[None]]) -> None:

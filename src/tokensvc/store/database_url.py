@@ -33,14 +33,29 @@ def check_database_url(url: str, *, setting: str = "TOKENSVC_DATABASE_URL") -> N
 
 
 def split_hosts(url: str) -> list[str]:
-    """Return one URL per host, without the options that only libpq understands."""
+    """Return one URL per host, without the options that only libpq understands.
+
+    The hosts stand before the path, or in the options `host` and `port`.
+    """
     parts = urlsplit(url)
     user, at, _ = parts.netloc.rpartition("@")
     options = [pair for pair in parse_qsl(parts.query) if pair[0] not in _LIBPQ_ONLY]
     return [
-        urlunsplit((parts.scheme, user + at + unquote(host), parts.path, urlencode(options), ""))
+        urlunsplit((parts.scheme, user + at + unquote(host), parts.path, urlencode(chosen), ""))
         for host in _hosts(parts.netloc)
+        for chosen in _split_options(options)
     ]
+
+
+def _split_options(options: list[tuple[str, str]]) -> list[list[tuple[str, str]]]:
+    """Return the options once for each host that they name; one port may serve all hosts."""
+    named = dict(options)
+    hosts = named.get("host", "").split(",")
+    ports = named.get("port", "").split(",")
+    if len(ports) != len(hosts):
+        ports = ports[:1] * len(hosts)
+    places = [{"host": host, "port": port} for host, port in zip(hosts, ports, strict=True)]
+    return [[(name, place.get(name, value)) for name, value in options] for place in places]
 
 
 def _hosts(netloc: str) -> list[str]:

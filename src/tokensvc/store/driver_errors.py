@@ -27,9 +27,17 @@ AWAY = (
 )
 
 
+class NoPrimaryError(OSError):
+    """Hosts answer, and none of them may be written to; `reason` says why."""
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 def unavailable(error: BaseException) -> UnavailableError:
     """Return what callers see when Postgres is away; the reason is for the log."""
+    name = error.reason if isinstance(error, NoPrimaryError) else type(error).__name__
     return UnavailableError(
-        "the database does not answer right now; try again",
-        reason=f"database_{type(error).__name__}",
+        "the database does not answer right now; try again", reason=f"database_{name}"
     )

@@ -11,18 +11,22 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+from weakref import WeakSet
 
 import asyncpg
 
 from tokensvc.core.errors import OutcomeUnknownError
 from tokensvc.store.database_url import check_database_url
 from tokensvc.store.driver_errors import AWAY, unavailable
-from tokensvc.store.primary import COMMAND_TIMEOUT, Timelines, connect
+from tokensvc.store.primary import COMMAND_TIMEOUT, Hosts
+from tokensvc.store.timelines import Timelines
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from asyncpg.transaction import Transaction
+
+    from tokensvc.core.primary import PrimaryProblem
 
 Connection: TypeAlias = asyncpg.Connection  # so that the rooms above can name it
 
@@ -33,23 +37,58 @@ _CLOSE_TIMEOUT: Final = 5.0
 class Database:
     """A pool of connections to the primary."""
 
-    def __init__(self, pool: asyncpg.Pool, direct_url: str, timelines: Timelines) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, hosts: Hosts, direct_hosts: Hosts, timelines: Timelines
+    ) -> None:
         self._pool = pool
-        self._direct_url = direct_url
+        self._hosts = hosts
+        self._direct_hosts = direct_hosts
         self._timelines = timelines
         self._expired = 0
+        self._apart: WeakSet[asyncpg.Connection] = WeakSet()
 
     @property
     def failovers(self) -> int:
         """How many failovers were seen. An older connection may lead to an old primary."""
         return self._timelines.changes
 
+    @property
+    def problem(self) -> PrimaryProblem | None:
+        """What was wrong with the primary when the hosts were asked the last time."""
+        return self._hosts.problem or self._direct_hosts.problem
+
+    async def ask_hosts(self) -> PrimaryProblem | None:
+        """Ask all hosts which of them is the primary, and leave an old one.
+
+        Returns what is wrong, as far as hosts answer; None if nothing is. It takes two seconds at
+        most.
+        """
+        await self._hosts.find_primary(afresh=True)
+        if self._direct_hosts is not self._hosts:
+            await self._direct_hosts.find_primary(afresh=True)
+        await self._leave_old_primary()
+        return self.problem
+
+    async def watch_hosts_once(self) -> None:
+        """As `ask_hosts`, if there are several hosts, so that one may become the primary."""
+        if self._hosts.are_several or self._direct_hosts.are_several:
+            await self.ask_hosts()
+
+    async def _leave_old_primary(self) -> None:
+        """Have no connection that was made before the last failover."""
+        if self._expired == self.failovers:
+            return
+        self._expired = self.failovers
+        await self._pool.expire_connections()
+        for connection in list(self._apart):
+            connection.terminate()  # who uses it connects again
+
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[asyncpg.Connection]:
         """Lend a connection for single statements. Raises UnavailableError."""
-        if self._expired != self.failovers:
-            self._expired = self.failovers
-            await self._pool.expire_connections()
+        if self._hosts.are_several and self._hosts.choice is None:
+            await self._hosts.find_primary()  # here, because it may last longer than acquiring
+        await self._leave_old_primary()
         try:
             async with self._pool.acquire(timeout=_ACQUIRE_TIMEOUT) as borrowed:
                 connection = cast("asyncpg.Connection", borrowed)  # the proxy forwards everything
@@ -91,14 +130,17 @@ class Database:
         Raises UnavailableError.
         """
         try:
-            return await connect(
-                self._direct_url, server_settings=server_settings, timelines=self._timelines
-            )
+            connection = await self._direct_hosts.connect(server_settings)
         except AWAY as error:
             raise unavailable(error) from error
+        await self._leave_old_primary()  # it may just have been noticed
+        self._apart.add(connection)
+        return connection
 
     async def close(self, patience: float = _CLOSE_TIMEOUT) -> None:
         """Close all connections; those that are still busy after so many seconds are cut."""
+        await self._hosts.close()
+        await self._direct_hosts.close()
         try:
             async with asyncio.timeout(patience):
                 await self._pool.close()
@@ -125,8 +167,11 @@ async def open_database(
         check_database_url(direct_url, setting="TOKENSVC_DIRECT_DATABASE_URL")
     seen = Timelines() if timelines is None else timelines
 
+    hosts = Hosts(url, seen)
+    direct_hosts = hosts if direct_url in {None, url} else Hosts(str(direct_url), seen)
+
     async def connect_any(*_: object, **options: Any) -> asyncpg.Connection:  # noqa: ANN401 - asyncpg's own options
-        return await connect(url, timelines=seen, **options)
+        return await hosts.connect(**options)
 
     pool = asyncpg.create_pool(
         url.partition("?")[0],  # only to please the pool: `connect_any` has the real one
@@ -136,7 +181,7 @@ async def open_database(
         command_timeout=COMMAND_TIMEOUT,
     )
     await pool
-    return Database(pool, direct_url or url, seen)
+    return Database(pool, hosts, direct_hosts, seen)
 
 
 async def _roll_back(connection: asyncpg.Connection, transaction: Transaction) -> None:

@@ -1,28 +1,39 @@
 """Connecting to the primary, which may be any of several hosts.
 
-Each host is tried in turn with a timeout of its own, because asyncpg without timeouts hangs for
-minutes on a lost host. A standby is passed over.
-
-An old primary that comes back after a failover takes writes as well. Its timeline is older than one
-that was already seen, so it is passed over like a standby.
+All hosts are asked at once and say whether they take writes, and on which timeline. So neither a
+dead host delays the others, nor does the order of the hosts in the URL matter: an old primary that
+came back takes writes as well, and it is passed over like a standby (`core/primary.py`).
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 import asyncpg
 import structlog
 
+from tokensvc.core.primary import (
+    PrimaryChoice,
+    PrimaryProblem,
+    Standing,
+    decide_primary,
+    describe_problem,
+)
 from tokensvc.store.database_url import split_hosts
+from tokensvc.store.driver_errors import NoPrimaryError
+from tokensvc.store.standing import ask_hosts, load_standing
+from tokensvc.store.timelines import Timelines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_CONNECT_TIMEOUT: Final = 2.0
 COMMAND_TIMEOUT: Final = 3.0
+_CONNECT_TIMEOUT: Final = 2.0
+_FRESH_SECONDS: Final = 1.0
+_REPEAT_SECONDS: Final = 60.0
 _SERVER_SETTINGS: Final = {
     "application_name": "tokensvc",
     "lock_timeout": "1000",
@@ -34,91 +45,166 @@ _SERVER_SETTINGS: Final = {
     "default_transaction_isolation": "read committed",
 }
 _POOL_OPTIONS: Final = ("loop", "connection_class", "record_class")
-# The timeline stands in the name of the WAL file that is written now: after a promotion the control
-# file still has the old one. It counts within one cluster only, because a dump that is restored
-# into another cluster begins at 1 again.
-_STANDING: Final = """
-select pg_is_in_recovery() as standby,
-    (select system_identifier from pg_control_system()) as cluster,
-    case
-        when not pg_is_in_recovery()
-        then ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int
-    end as timeline
-"""
+_FAILURES: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 _log = structlog.get_logger(__name__)
 
 
-class Timelines:
-    """The newest timeline that was seen of each cluster.
+class Hosts:
+    """The hosts of a URL, and which of them is the primary.
 
-    `changes` counts how often a newer one appeared: how many failovers were seen.
+    `timelines`: what was seen so far.
     """
 
-    def __init__(self) -> None:
-        self._newest: dict[int, int] = {}
-        self.changes = 0
+    def __init__(self, url: str, timelines: Timelines) -> None:
+        self._urls = list(dict.fromkeys(split_hosts(url)))  # each host once
+        self._timelines = timelines
+        self._silent: set[str] = set()
+        self._failures: list[Exception] = []
+        self._asking: asyncio.Task[PrimaryChoice] | None = None
+        self._choice: PrimaryChoice | None = None
+        self._url: str | None = None  # where the primary is
+        self._chosen_on = 0.0
+        self._logged: tuple[PrimaryProblem | None, float] = (None, 0.0)
 
-    def admit(self, cluster: int, timeline: int) -> bool:
-        """Tell whether a primary may be used: none with a newer timeline is known."""
-        newest = self._newest.setdefault(cluster, timeline)
-        if timeline > newest:
-            self._newest[cluster] = timeline
-            self.changes += 1
-        return timeline >= newest
+    @property
+    def are_several(self) -> bool:
+        """Whether there is more than one host, so that there may be two primaries."""
+        return len(self._urls) > 1
+
+    @property
+    def choice(self) -> PrimaryChoice | None:
+        """What was found the last time, None if nobody was asked yet."""
+        return self._choice
+
+    @property
+    def problem(self) -> PrimaryProblem | None:
+        """What was wrong the last time with the hosts that take writes; None if nothing was."""
+        choice = self._choice
+        if choice is None or choice.problem is None:
+            return None
+        detail = describe_problem(choice, self._timelines.seen)
+        return PrimaryProblem(kind=choice.problem, detail=detail)
+
+    async def find_primary(self, *, afresh: bool = False) -> PrimaryChoice:
+        """Ask all hosts at once which of them is the primary; it takes two seconds at most.
+
+        All who ask at the same time share one answer, and unless `afresh` it may be a second old.
+        """
+        is_fresh = time.monotonic() - self._chosen_on < _FRESH_SECONDS
+        if self._choice is not None and self._choice.primary and is_fresh and not afresh:
+            return self._choice
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask())
+        # Who gives up does not stop it: the others wait for it, and the next one may use it.
+        return await asyncio.shield(self._asking)
+
+    async def connect(
+        self,
+        server_settings: Mapping[str, str] | None = None,
+        **options: Any,  # noqa: ANN401 - what asyncpg's pool passes
+    ) -> asyncpg.Connection:
+        """Connect to the primary.
+
+        Raises NoPrimaryError if there is none among the hosts that answer; if no host answers,
+        what the last one raised.
+        """
+        settings = {**_SERVER_SETTINGS, **(server_settings or {})}
+        passed = {name: options[name] for name in _POOL_OPTIONS if name in options}
+        if not self.are_several:
+            return await self._connect_to(self._urls[0], server_settings=settings, **passed)
+        for afresh in (False, True):
+            choice = await self.find_primary(afresh=afresh)
+            if choice.primary is None or self._url is None:
+                break
+            try:
+                return await self._connect_to(
+                    self._url, choice.primary, server_settings=settings, **passed
+                )
+            except _FAILURES:
+                if afresh:
+                    raise
+        raise self._build_failure(choice)
+
+    async def close(self) -> None:
+        """Stop asking."""
+        if self._asking is not None and not self._asking.done():
+            self._asking.cancel()
+            await asyncio.wait([self._asking])
+
+    async def _connect_to(
+        self,
+        url: str,
+        expected: Standing | None = None,
+        **options: Any,  # noqa: ANN401 - asyncpg's own
+    ) -> asyncpg.Connection:
+        """Connect to one host. Raises NoPrimaryError unless it is the primary.
+
+        `expected`: what the host said when all were asked. If its server was restarted since, the
+        others must be asked again.
+        """
+        connection: asyncpg.Connection = await asyncpg.connect(
+            url, timeout=_CONNECT_TIMEOUT, command_timeout=COMMAND_TIMEOUT, **options
+        )
+        try:
+            self._check(await load_standing(connection, url), url, expected)
+            await connection.set_type_codec(
+                "jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog"
+            )
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
+
+    def _check(self, standing: Standing, url: str, expected: Standing | None) -> None:
+        """Raise NoPrimaryError unless this server is the primary."""
+        if expected is None:
+            choice = self._take({url: standing})
+            if choice.primary is None:
+                raise self._build_failure(choice)
+        elif standing != expected:
+            raise NoPrimaryError("the host is not what it was", reason="no_primary")
+
+    async def _ask(self) -> PrimaryChoice:
+        """Ask all hosts, and take over what follows from their answers."""
+        answers = await ask_hosts(self._urls, self._silent, self._timelines.seen)
+        late = (TimeoutError, asyncio.CancelledError)
+        self._silent = {url for url, answer in answers.items() if isinstance(answer, late)}
+        self._failures = [one for one in answers.values() if isinstance(one, Exception)]
+        return self._take({url: one for url, one in answers.items() if isinstance(one, Standing)})
+
+    def _take(self, standings: Mapping[str, Standing]) -> PrimaryChoice:
+        """Decide which server is the primary, remember it, and tell what is wrong."""
+        choice = decide_primary(standings.values(), self._timelines.recall())
+        self._timelines.remember(choice)
+        self._choice, self._chosen_on = choice, time.monotonic()
+        self._url = next((url for url, one in standings.items() if one == choice.primary), None)
+        self._log_problem(choice)
+        return choice
+
+    def _log_problem(self, choice: PrimaryChoice) -> None:
+        """Log a problem when it begins, and once a minute while it lasts."""
+        problem = self.problem
+        logged, on = self._logged
+        if problem is None:
+            self._logged = (None, 0.0)
+        elif problem != logged or self._chosen_on - on > _REPEAT_SECONDS:
+            self._logged = (problem, self._chosen_on)
+            used = None if choice.primary is None else choice.primary.host
+            _log.error(problem.kind, detail=problem.detail, used=used)
+
+    def _build_failure(self, choice: PrimaryChoice) -> Exception:
+        """Return why there is no connection."""
+        if choice.problem is not None:
+            detail = describe_problem(choice, self._timelines.seen)
+            return NoPrimaryError(detail, reason=choice.problem)
+        if self._failures:
+            return self._failures[-1]
+        return NoPrimaryError("all hosts that answer are standbys", reason="no_primary")
 
 
 async def connect(
-    url: str,
-    *,
-    server_settings: Mapping[str, str] | None = None,
-    timelines: Timelines | None = None,
-    **options: Any,  # noqa: ANN401 - what asyncpg's pool passes
+    url: str, *, server_settings: Mapping[str, str] | None = None
 ) -> asyncpg.Connection:
-    """Connect to the first host of `url` that answers and is the primary.
-
-    `timelines`: what was seen so far; without it any primary will do. Raises what the last host
-    raised, or OSError if that host was passed over.
-    """
-    settings = {**_SERVER_SETTINGS, **(server_settings or {})}
-    passed = {name: options[name] for name in _POOL_OPTIONS if name in options}
-    failure: Exception = OSError("the database URL names no host")
-    for host_url in split_hosts(url):
-        try:
-            return await _connect_to_host(host_url, timelines, server_settings=settings, **passed)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            failure = error
-    raise failure
-
-
-async def _connect_to_host(
-    url: str,
-    timelines: Timelines | None,
-    **options: Any,  # noqa: ANN401 - as above
-) -> asyncpg.Connection:
-    """Connect to one host. Raises OSError if it is not the primary."""
-    connection: asyncpg.Connection = await asyncpg.connect(
-        url, timeout=_CONNECT_TIMEOUT, command_timeout=COMMAND_TIMEOUT, **options
-    )
-    try:
-        await _check_primary(connection, url, timelines)
-        await connection.set_type_codec(
-            "jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog"
-        )
-    except BaseException:
-        connection.terminate()
-        raise
-    return connection
-
-
-async def _check_primary(
-    connection: asyncpg.Connection, url: str, timelines: Timelines | None
-) -> None:
-    """Raise OSError if this host must not be written to."""
-    ((is_standby, cluster, timeline),) = await connection.fetch(_STANDING)
-    if is_standby:
-        raise OSError("the host is a standby")
-    if timelines is not None and not timelines.admit(cluster, timeline):
-        host = urlsplit(url).netloc.rpartition("@")[2]
-        _log.error("old_primary_refused", host=host, timeline=timeline)
-        raise OSError("the host is an old primary")
+    """Connect to the primary among the hosts of `url`, without any memory. Raises as `Hosts`."""
+    return await Hosts(url, Timelines()).connect(server_settings)

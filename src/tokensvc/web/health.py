@@ -15,8 +15,11 @@ async def get_livez(_request: web.Request) -> web.Response:
 
 
 async def get_readyz(request: web.Request) -> web.Response:
-    """Answer 200 if every check holds, else 503; the body names each check."""
-    checks = request.app[SERVICE].check_ready()
+    """Answer 200 if every check holds, else 503; the body names each check, and any warnings."""
+    service = request.app[SERVICE]
+    checks, warnings = service.check_ready(), service.list_warnings()
     ready = all(checks.values())
-    body = {"status": "ready" if ready else "not ready", "checks": checks}
+    body: dict[str, object] = {"status": "ready" if ready else "not ready", "checks": checks}
+    if warnings:
+        body["warnings"] = warnings
     return web.json_response(body, status=200 if ready else 503, headers=_NO_STORE)
