@@ -44,11 +44,18 @@ freeze-sql: ## Note the checksums of new SQL files; from then on they are never 
 bench: $(VENV)/.dev ## Measure exchanges per second, their cost, the latency of revocation
 	@$(BIN)/python -m bench
 
+<<<<<<< HEAD
 bench-rotation: $(VENV)/.dev ## Prove 60 rotations under load, the end of a stolen key (5 minutes)
+=======
+bench-rotation: $(VENV)/.dev ## Prove 60 rotations under load and the end of a stolen key (5 min)
+>>>>>>> main
 	@$(BIN)/python -m bench.rotation
 
 bench-feed: $(VENV)/.dev ## Prove the feed: 200 followers, 5,000 idle polls, sizes (4 minutes)
 	@$(BIN)/python -m bench.feed
+
+bench-long-denylist: $(VENV)/.dev ## Measure a denylist of a million entries (5 minutes)
+	@$(BIN)/python -m bench.long_denylist
 
 bench-ledger: $(VENV)/.dev ## Prove the ledger: exact limits, a million keys, a flood (15 minutes)
 	@$(BIN)/python -m bench.ledger
@@ -56,6 +63,9 @@ bench-ledger: $(VENV)/.dev ## Prove the ledger: exact limits, a million keys, a 
 bench-failover: $(VENV)/.dev ## Prove that 40 failovers lose no acknowledged revocation (5 minutes)
 	@$(BIN)/python -m bench.failover
 	@$(BIN)/python -m bench.failover --sync
+
+bench-acts: $(VENV)/.dev ## Measure revocations per second, Postgres near and far (1 minute)
+	@$(BIN)/python -m bench.acts
 
 bench-verify: $(VENV)/.dev ## Measure a verification beside other libraries, and a large denylist
 	@$(BIN)/python -m bench.verify
@@ -74,10 +84,11 @@ clean: ## Remove what was built and installed; data (.tokensvc) and keys stay
 
 help: ## Show this
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
-	  /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	  /^[a-z-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run test test-fast soak setup check fmt freeze-sql build lock clean help
-.PHONY: bench bench-feed bench-rotation bench-ledger bench-failover bench-verify
+.PHONY: bench bench-acts bench-feed bench-long-denylist bench-rotation bench-ledger
+.PHONY: bench-failover bench-verify
 
 ##@
 

@@ -62,12 +62,14 @@ create table audience (
     token_life interval,                        -- null: the default of the settings
     created_at timestamptz not null,
     alg text not null default 'ES256',          -- signs the tokens of this audience
+    is_own boolean not null default false,      -- made by the start, for calls to the service
     constraint audience_pkey primary key (name),
     constraint audience_token_life_positive check (token_life > interval '0'),
     constraint audience_alg_known check (alg in ('ES256', 'EdDSA', 'RS256'))
 );
 
 -- API keys. The key itself is stored nowhere.
+-- load: functions/names_only_own_capabilities.sql
 create table api_key (
     id text not null,
     account_id text not null,
@@ -86,6 +88,9 @@ create table api_key (
     tier text,                                  -- null: the tier of the account
     per_minute int,                             -- null: what the tier says
     per_day int,
+    -- Whether a request must name its scope. It is stored, because every exchange asks.
+    names_only_own_capabilities boolean
+        generated always as (names_only_own_capabilities(capabilities)) stored,
     constraint api_key_pkey primary key (id),
     constraint api_key_account_fkey foreign key (account_id) references account (id),
     constraint api_key_tier_fkey foreign key (tier) references tier (name),
@@ -106,13 +111,16 @@ create index api_key_account_idx on api_key (account_id);
 -- How many tokens were admitted in the last minute and day (UTC) in which there were any. The rows
 -- are narrow and apart from what they belong to, because every exchange writes them. They are also
 -- what is locked: by each exchange, and before each change to the state of a key or account, and
--- always accounts before keys, each in the order of their ids.
+-- always accounts before keys, each in the order of their ids. `latest_iat` is the latest `iat`
+-- that was given out: Postgres's clock may step back, and a watermark never lies before a token
+-- that was already issued.
 create table account_window (
     account_id text not null,
     minute timestamptz not null default '-infinity',
     minute_count int not null default 0,
     day timestamptz not null default '-infinity',
     day_count int not null default 0,
+    latest_iat timestamptz not null default '-infinity',
     constraint account_window_pkey primary key (account_id),
     constraint account_window_account_fkey foreign key (account_id) references account (id)
 ) with (fillfactor = 50);
@@ -123,11 +131,13 @@ create table api_key_window (
     minute_count int not null default 0,
     day timestamptz not null default '-infinity',
     day_count int not null default 0,
+    latest_iat timestamptz not null default '-infinity',
     constraint api_key_window_pkey primary key (key_id),
     constraint api_key_window_key_fkey foreign key (key_id) references api_key (id)
 ) with (fillfactor = 50);
 
 -- load: functions/window_start.sql
+-- load: functions/judge_client.sql
 -- load: functions/judge_exchanges.sql
 
 -- How API keys are used -------------------------------------------------------------------------
@@ -178,8 +188,8 @@ insert into issuance (longest_life) values ('0');
 
 -- Revocations and who follows them --------------------------------------------------------------
 
--- The denylist. Rows are appended, never changed, and deleted when they have expired. `seq` comes
--- from feed_head in the statement that inserts, so it has no gaps in the order of commits. An
+-- The denylist. Rows are appended by append_revocations alone, never changed, and deleted when they
+-- have expired. `seq` comes from feed_head, so it has no gaps in the order of commits. An
 -- identity column would give numbers to transactions that commit later, and a reader who has
 -- already gone past them would never see those rows.
 create table denylist (
@@ -236,7 +246,7 @@ from unnest(array['denylist', 'signing_key', 'audience']) as topic;
 
 -- The audit trail -------------------------------------------------------------------------------
 
--- Who did what to what, written in the transaction of the act.
+-- Who did what to what, written in the transaction of the act, by append_audit_event alone.
 create table audit_event (
     id bigint generated always as identity,
     at timestamptz not null,
@@ -289,3 +299,18 @@ from tier;
 
 create view listed_revocation as
 select seq, tag, kind, value, watermark, created_at, expires_at, ending, healed from denylist;
+
+-- Acts ------------------------------------------------------------------------------------------
+
+-- What ends keys, accounts and tokens. Each act is one statement in a transaction of its own: it
+-- locks the window rows, reads the clock, changes the state, appends the audit row, wakes the
+-- processes, and appends the revocation. No lock of it waits for a round trip.
+
+-- load: functions/append_audit_event.sql
+-- load: functions/append_revocations.sql
+-- load: functions/prove_durable.sql
+-- load: functions/end_keys.sql
+-- load: functions/end_accounts.sql
+-- load: functions/revoke_tokens.sql
+-- load: functions/revoke_token_by_id.sql
+-- load: functions/heal_revocations.sql

@@ -221,6 +221,11 @@ def count_connections(process_id: int, port: int) -> int:
     return held
 
 
+def may_count_connections(process_id: int) -> bool:
+    """Tell whether `count_connections` can be asked: a service lets only root look into it."""
+    return os.access(f"/proc/{process_id}/fd", os.R_OK)
+
+
 def _serves(process_id: str) -> bool:
     try:
         return "serve" in Path(f"/proc/{process_id}/cmdline").read_text().split("\0")

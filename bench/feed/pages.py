@@ -44,6 +44,7 @@ def _measure(kind: Kind, count: int, key: SigningKey) -> int:
         cursor=Position(123_456, _TAG),
         after=Position(122_456, _TAG),
         full=False,
+        head=Position(123_456, _TAG),
         revocations=revocations,
     )
     return len(sign_jws(build_page_payload(page), typ=DENYLIST_PAGE[0], key=key))

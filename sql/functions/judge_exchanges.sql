@@ -8,8 +8,8 @@
 --   counts           How many requests the question stands for. 0: it is judged but not counted.
 --   claimed_key_ids  The key id that the client claims beside an API key, or that a shown token
 --                    names. Null if there is none; the whole array is null if no question has one.
---   demands          JSON of what few requests have: the `scope` they ask for, and what a shown
---                    token says. Null in the same way.
+--   demands          JSON of what few requests have: the `scope` they ask for, what a shown token
+--                    says, and the client that is shown beside it. Null in the same way.
 --
 -- The result has one row for each question whose key exists. `question` is its place in the batch,
 -- from 1. `refusal` is null if the request may have a token. `admitted` is how many tokens the key
@@ -78,7 +78,9 @@ begin
     with judged as materialized (
         select asked.question, asked.requests, key.id as key_id, key.account_id, key.capabilities,
             greatest(key.watermark, account.watermark) as watermark,
-            case
+            -- The client beside a shown token comes first: whoever it is, it must be good.
+            coalesce(case when asked.demand ? 'client'
+                then judge_client(asked.demand, present) end, case
                 -- The state of the key and its account: this order, because the final states
                 -- come first.
                 when key.revoked_at is not null or account.deleted_at is not null then 'revoked'
@@ -86,7 +88,9 @@ begin
                 when key.disabled_at is not null then 'disabled'
                 when account.suspended_at is not null then 'suspended'
                 when asked.claimed_key_id <> key.id then 'wrong_client_id'
-                when asked.demand is null then null
+                -- No scope is asked for, and nothing is given that is not asked for.
+                when asked.demand is null
+                    then case when key.names_only_own_capabilities then 'unnamed_scope' end
                 -- A shown token must be live. Its times are whole seconds, so the watermark and
                 -- the clock are rounded down to seconds for the comparison.
                 when asked.demand ->> 'account_id' <> key.account_id
@@ -103,12 +107,16 @@ begin
                 when (asked.demand -> 'exp')::bigint
                     <= extract(epoch from date_trunc('second', present))
                     then 'expired'
+                -- A token for one audience becomes one for another only for the key itself.
+                when asked.demand ? 'other_audience'
+                    and asked.demand ->> 'client' is distinct from encode(key.digest, 'hex')
+                    then 'invalid_target'
                 -- The key must hold every capability that is asked for, and at least one of those
                 -- that a shown token holds. What is absent compares as null and refuses nothing.
                 when not string_to_array(asked.demand ->> 'scope', ' ') <@ key.capabilities
                     or not string_to_array(asked.demand ->> 'held', ' ') && key.capabilities
                     then 'invalid_scope'
-            end as refusal,
+            end) as refusal,
             coalesce(key.per_minute, key_tier.key_per_minute) as key_per_minute,
             coalesce(key.per_day, key_tier.key_per_day) as key_per_day,
             coalesce(account.per_minute, account_tier.account_per_minute) as account_per_minute,

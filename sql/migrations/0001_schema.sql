@@ -53,10 +53,13 @@ create table audience (
     token_life interval,
     created_at timestamptz not null,
     alg text not null default 'ES256',
+    is_own boolean not null default false,
     constraint audience_pkey primary key (name),
     constraint audience_token_life_positive check (token_life > interval '0'),
     constraint audience_alg_known check (alg in ('ES256', 'EdDSA', 'RS256'))
 );
+
+-- load: functions/names_only_own_capabilities.sql
 
 create table api_key (
     id text not null,
@@ -76,6 +79,8 @@ create table api_key (
     tier text,
     per_minute int,
     per_day int,
+    names_only_own_capabilities boolean
+        generated always as (names_only_own_capabilities(capabilities)) stored,
     constraint api_key_pkey primary key (id),
     constraint api_key_account_fkey foreign key (account_id) references account (id),
     constraint api_key_tier_fkey foreign key (tier) references tier (name),
@@ -96,6 +101,7 @@ create table account_window (
     minute_count int not null default 0,
     day timestamptz not null default '-infinity',
     day_count int not null default 0,
+    latest_iat timestamptz not null default '-infinity',
     constraint account_window_pkey primary key (account_id),
     constraint account_window_account_fkey foreign key (account_id) references account (id)
 ) with (fillfactor = 50);
@@ -106,11 +112,13 @@ create table api_key_window (
     minute_count int not null default 0,
     day timestamptz not null default '-infinity',
     day_count int not null default 0,
+    latest_iat timestamptz not null default '-infinity',
     constraint api_key_window_pkey primary key (key_id),
     constraint api_key_window_key_fkey foreign key (key_id) references api_key (id)
 ) with (fillfactor = 50);
 
 -- load: functions/window_start.sql
+-- load: functions/judge_client.sql
 -- load: functions/judge_exchanges.sql
 
 create table api_key_usage (
@@ -240,3 +248,12 @@ from tier;
 
 create view listed_revocation as
 select seq, tag, kind, value, watermark, created_at, expires_at, ending, healed from denylist;
+
+-- load: functions/append_audit_event.sql
+-- load: functions/append_revocations.sql
+-- load: functions/prove_durable.sql
+-- load: functions/end_keys.sql
+-- load: functions/end_accounts.sql
+-- load: functions/revoke_tokens.sql
+-- load: functions/revoke_token_by_id.sql
+-- load: functions/heal_revocations.sql

@@ -24,26 +24,8 @@ select account_id from account_window where account_id = $1 for no key update;
 -- name: update(id, name, tier, per_minute, per_day)
 update account set name = $2, tier = $3, per_minute = $4, per_day = $5 where id = $1;
 
--- name: suspend(id)
--- This and the next two read the clock once, while the row is locked: the state and the watermark
--- have the same moment, nothing is issued after it, and all that was issued before it is revoked.
-update account
-set suspended_at = coalesce(suspended_at, moment.at), watermark = greatest(watermark, moment.at)
-from clock_timestamp() as moment (at)
-where id = $1 returning watermark;
-
--- name: delete(id)
-update account
-set deleted_at = moment.at, watermark = greatest(watermark, moment.at)
-from clock_timestamp() as moment (at)
-where id = $1 returning watermark;
-
--- name: revoke_tokens(id)
-update account set watermark = greatest(watermark, clock_timestamp())
-where id = $1 returning watermark;
+-- name: end(ending, action, ids, actor, detail, leeway)
+select outcome, shown, records from end_accounts($1, $2, $3, $4, $5, $6) order by place;
 
 -- name: resume(id)
 update account set suspended_at = null where id = $1;
-
--- name: raise_watermark(id, watermark)
-update account set watermark = greatest(watermark, $2) where id = $1 returning id;

@@ -43,36 +43,12 @@ update api_key set expires_at = clock_timestamp() + $2::interval where id = $1;
 -- The old key of a rotation expires after its grace period, unless it expires earlier anyway.
 update api_key set expires_at = least(expires_at, clock_timestamp() + $2::interval) where id = $1;
 
--- name: disable(id)
--- This and the next three read the clock once, while the row is locked: the state and the watermark
--- have the same moment, nothing is issued after it, and all that was issued before it is revoked.
-update api_key
-set disabled_at = coalesce(disabled_at, moment.at), watermark = greatest(watermark, moment.at)
-from clock_timestamp() as moment (at)
-where id = $1 returning watermark;
-
--- name: revoke(id)
-update api_key
-set revoked_at = coalesce(revoked_at, moment.at), watermark = greatest(watermark, moment.at)
-from clock_timestamp() as moment (at)
-where id = $1 returning watermark;
-
--- name: delete(id)
-update api_key
-set deleted_at = moment.at, revoked_at = coalesce(revoked_at, moment.at),
-    watermark = greatest(watermark, moment.at)
-from clock_timestamp() as moment (at)
-where id = $1 returning watermark;
-
--- name: revoke_tokens(id)
-update api_key set watermark = greatest(watermark, clock_timestamp())
-where id = $1 returning watermark;
+-- name: end(ending, action, ids, digests, actor, detail, leeway)
+select outcome, key_id, shown, at, records
+from end_keys($1, $2, $3, $4, $5, $6, $7) order by place;
 
 -- name: enable(id)
 update api_key set disabled_at = null where id = $1;
-
--- name: raise_watermark(id, watermark)
-update api_key set watermark = greatest(watermark, $2) where id = $1 returning id;
 
 -- name: count_with_capability(capability)
 select count(*) from api_key as key join account on account.id = key.account_id

@@ -1,8 +1,11 @@
 -- Audiences: the services that tokens are for.
 
--- name: insert(name, description, token_life, alg)
-insert into audience (name, description, token_life, alg, created_at)
-values ($1, $2, $3, $4, clock_timestamp());
+-- name: insert(name, description, token_life, alg, is_own)
+insert into audience (name, description, token_life, alg, created_at, is_own)
+values ($1, $2, $3, $4, clock_timestamp(), $5);
+
+-- name: find_is_own(name)
+select is_own from audience where name = $1;
 
 -- name: list()
 select * from listed_audience order by name;

@@ -1,17 +1,69 @@
 -- The denylist. Revocations append rows, the cleaner deletes expired ones, and no row is changed.
 
--- name: append(tag, kind, value, watermark, expires_at, ending, healed)
--- The counter is raised in the same statement. Its row stays locked until the transaction commits,
--- so the numbers have no gaps in the order of commits.
-with head as (
-    update feed_head set seq = seq + 1, tag = $1 where topic = 'denylist' returning seq
-)
-insert into denylist (seq, tag, kind, value, watermark, created_at, expires_at, ending, healed)
-select head.seq, $1, $2, $3, $4, clock_timestamp(), $5, $6, $7 from head
-returning seq, tag;
+-- name: append(kind, value, watermark, expires_at, ending, healed)
+-- It is the last statement of a transaction: see append_revocations.
+select seq, tag
+from append_revocations(
+    array[$1], array[$2], array[$3::timestamptz], array[$4::timestamptz], array[$5], $6
+);
 
--- name: list_after(seq, now)
-select * from listed_revocation where seq > $1 and expires_at > $2 order by seq;
+-- name: revoke_tokens(jtis, expiries, details, actor, action)
+select seq, tag, kind, value, watermark, created_at, expires_at, ending, healed
+from revoke_tokens($1, $2, $3, $4, $5);
+
+-- name: revoke_token_by_id(jti, life, actor, reason, leeway)
+select longest, record from revoke_token_by_id($1, $2, $3, $4, $5);
+
+-- name: heal(kinds, values, watermarks, created, expiries, endings, facts, actor, leeway,
+--     in_force_at)
+select seq, tag, kind, value, watermark, created_at, expires_at, ending, healed
+from heal_revocations($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
+
+-- name: prove_durable()
+select prove_durable();
+
+-- name: find_ended(kinds, values, key_id, account_id, issued_at)
+-- What a token that was issued then does not outlive: a revocation of one of the named things, or
+-- the state of its key or account, whose rows are asked as well. `issued_at` is in whole seconds,
+-- and a watermark covers the whole second that it lies in. The expiry of a key ends no token. A key
+-- that is not there is no good key, unless a backup is being restored: then nothing is known.
+select coalesce(
+    (
+        select listed.kind from listed_revocation as listed
+        where listed.value = any ($2::text[]) and (listed.kind, listed.value) in (
+                select thing.kind, thing.value
+                from unnest($1::text[], $2::text[]) as thing (kind, value)
+            )
+            and (listed.watermark is null or listed.watermark >= $5)
+        order by listed.seq limit 1
+    ),
+    (
+        select case
+            when key.deleted_at is not null or key.revoked_at is not null
+                or key.disabled_at is not null or key.watermark >= $5 then 'key'
+            when account.deleted_at is not null or account.suspended_at is not null
+                or account.watermark >= $5 then 'account'
+            else ''
+        end
+        from api_key as key join account on account.id = key.account_id
+        where key.id = $3 and account.id = $4
+    ),
+    (select 'key' from feed_head where topic = 'denylist'),
+    'nothing_known'
+) as kind;
+
+-- name: list_after(seq, now, most)
+select * from listed_revocation where seq > $1 and expires_at > $2 order by seq limit $3;
+
+-- name: list_rows_after(seq, now, most)
+-- The same with moments as seconds since 1970: a double holds them with their microseconds, and a
+-- million of them are read quickly. The kind is left out because the ending tells it.
+select
+    seq, tag, value,
+    date_part('epoch', expires_at), date_part('epoch', watermark), date_part('epoch', created_at),
+    ending, healed
+from denylist
+where seq > $1 and expires_at > $2 order by seq limit $3;
 
 -- name: list_of(values)
 select * from listed_revocation where value = any ($1) order by seq;

@@ -16,6 +16,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from tokensvc.core.api_key import DEFAULT_PREFIX, check_prefix
+from tokensvc.core.audience import parse_audience
 from tokensvc.core.errors import InvalidInputError, StartRefusedError
 from tokensvc.core.exchange import IssuingPolicy
 from tokensvc.core.keyring import LEEWAY, RotationPolicy
@@ -53,12 +54,17 @@ class Settings(BaseSettings):
         default=False, description="the master key file lies in systemd's credential folder"
     )
     postgres_bin_dir: Path | None = None
-    database_wait: int = Field(30, ge=0, description="how long a start waits for Postgres")
+    database_wait: int | None = Field(
+        None,
+        ge=0,
+        description="how long a start waits for Postgres; `serve` without limit if unset",
+    )
     pool_size: int = Field(10, ge=2, le=200)
 
-    default_audience: str = Field("api", min_length=1, max_length=255)
+    default_audience: str = "api"
     token_ttl: int = Field(600, ge=1)
-    max_token_ttl: int = Field(3600, ge=1)
+    # Followers let no revocation live longer than 31 days, so no token may.
+    max_token_ttl: int = Field(3600, ge=1, le=30 * 86_400)
     key_prefix: str = DEFAULT_PREFIX
 
     ledger_queue: int = Field(
@@ -85,6 +91,12 @@ class Settings(BaseSettings):
 
     feed_page_ttl: int = Field(60, ge=5)
     feed_max_wait: int = Field(30, ge=1, le=30)
+    feed_polls: int = Field(
+        10_000, ge=1, description="how many polls a process holds back; others are answered at once"
+    )
+    feed_polls_per_network: int = Field(
+        2000, ge=1, description="as feed_polls, for one client network"
+    )
     feed_authentication: Literal["off", "required"] = Field(
         "off", description="whether followers need a token with tokensvc:denylist"
     )
@@ -109,6 +121,14 @@ class Settings(BaseSettings):
     def _check_prefix(cls, value: str) -> str:
         try:
             return check_prefix(value)
+        except InvalidInputError as error:
+            raise ValueError(error.message) from error
+
+    @field_validator("default_audience")
+    @classmethod
+    def _check_default_audience(cls, value: str) -> str:
+        try:
+            return parse_audience(value)
         except InvalidInputError as error:
             raise ValueError(error.message) from error
 

@@ -8,7 +8,11 @@ import pytest
 def test_audiences_are_added_listed_updated_and_removed(ready):
     added = ready.json("audience add orders --token-ttl 5m --description shop")
     assert (added["name"], added["token_ttl"], added["description"]) == ("orders", 300, "shop")
-    assert [row["name"] for row in ready.json("audience list")] == ["api", "orders"]
+    assert [row["name"] for row in ready.json("audience list")] == [
+        "api",
+        "orders",
+        "tokensvc",
+    ]
     assert "orders" in ready("audience list").stdout
     assert ready.json("audience update orders --description x")["token_ttl"] == 300
     assert ready.json("audience update orders --token-ttl default")["token_ttl"] is None
@@ -19,6 +23,12 @@ def test_audiences_are_added_listed_updated_and_removed(ready):
     assert ready.json("audience remove orders") == {"name": "orders", "state": "removed"}
     assert "there is no audience" in ready("audience remove orders", code=3).stderr
     assert "is the default audience" in ready("audience remove api", code=5).stderr
+
+
+@pytest.mark.parametrize("name", ["tokensvc", "tokensvc:denylist"])
+def test_t7_reserved_names_are_neither_added_nor_removed(name, ready):
+    assert "reserved for the service itself" in ready("audience add", name, code=5).stderr
+    assert ready("audience remove", name, code=5 if name == "tokensvc" else 3).stderr
 
 
 def test_before_init_there_are_no_audiences(cli):

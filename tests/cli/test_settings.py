@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import os
 
 import pytest
@@ -7,12 +8,13 @@ from tests.factories import make_settings
 
 from tokensvc.core.errors import StartRefusedError
 from tokensvc.settings import load_settings
+from tokensvc.store.primary import connect
 
 BAD = {
     "TOKENSVC_PORT": ["x", "-1", "65536", "80.5"],
     "TOKENSVC_ISSUER": ["issuer.example", "ftp://x", "https://", "https://x?q=1", "https://x#f"],
     "TOKENSVC_TOKEN_TTL": ["0", "3601", "ten"],
-    "TOKENSVC_MAX_TOKEN_TTL": ["5", "599"],
+    "TOKENSVC_MAX_TOKEN_TTL": ["5", "599", "2592001"],
     "TOKENSVC_KEY_PREFIX": ["tsk", "toolong8-", "ts_k-", "-"],
     "TOKENSVC_ROTATION_PERIOD": ["59", "690"],
     "TOKENSVC_JWKS_MAX_AGE": ["-1"],
@@ -143,3 +145,21 @@ def test_a_database_url_with_a_slip_is_told_in_one_line(change, cli):
     result = cli("account list", TOKENSVC_DATABASE_URL=bad, code=1 if change == "port" else 6)
     assert result.stderr.startswith("tokensvc: ")
     assert "secret" not in result.output
+
+
+async def test_f36_a_command_that_gets_no_connection_says_what_to_do(
+    cli, new_database_url, monkeypatch
+):
+    monkeypatch.setattr("tokensvc.cli.database._PATIENCE_SECONDS", 0.2)
+    url = await asyncio.to_thread(new_database_url, True)
+    connection = await connect(url)
+    await connection.execute("create role crowded login password 'x' connection limit 0")
+    address = url.partition("@")[2]
+    try:
+        result = await asyncio.to_thread(
+            cli, "account list", TOKENSVC_DATABASE_URL=f"postgresql://crowded:x@{address}", code=6
+        )
+    finally:
+        await connection.execute("drop role crowded")
+        await connection.close()
+    assert "have all connections of Postgres; docs/operations.md" in result.stderr

@@ -58,7 +58,8 @@ def test_serve_greets_serves_and_drains(workers, cli, new_process, new_database_
     assert f"serves {process.url}" in process.output
     assert ("This is the first start" in process.output) == is_first_start
     if is_first_start:
-        got = cli("token get --issuer", process.url, TOKENSVC_API_KEY=process.admin_key)
+        asked = "token get --audience tokensvc --scope tokensvc:admin --issuer"
+        got = cli(asked, process.url, TOKENSVC_API_KEY=process.admin_key)
         assert find_secrets(got.stdout) == [got.stdout.strip()]
     process.send(signal.SIGTERM)
     assert process.wait() == 0

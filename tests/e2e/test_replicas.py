@@ -35,7 +35,8 @@ def replicas(new_shared_process, databases, tmp_path_factory):
 def test_two_that_start_at_once_on_an_empty_database_make_one_admin_key(replicas):
     both = (replicas.first, replicas.second)
     assert sum("This is the first start" in process.output for process in both) == 1
-    statuses = {try_exchange(process.url, replicas.admin_key).status for process in both}
+    asked = {"scope": "tokensvc:admin"}
+    statuses = {try_exchange(process.url, replicas.admin_key, **asked).status for process in both}
     assert statuses == {200}
     documents = [call(f"{process.url}/.well-known/jwks.json") for process in both]
     assert documents[0].body == documents[1].body

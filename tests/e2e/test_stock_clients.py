@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 import pytest
+from authlib.integrations.base_client import OAuthError
 from authlib.integrations.requests_client import OAuth2Session as AuthlibSession
 from oauthlib.oauth2 import BackendApplicationClient
 from requests.auth import HTTPBasicAuth
@@ -130,3 +131,54 @@ def test_authlib_asks_whether_a_token_is_live_and_revokes_it(process, key):
         assert session.introspect_token(metadata["introspection_endpoint"], token=token).json() == {
             "active": False
         }
+
+
+TOKEN_EXCHANGE = {
+    "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+    "subject_token_type": "urn:ietf:params:oauth:token-type:access_token",
+}
+
+
+@pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post", "none"])
+def test_authlib_exchanges_a_token_beside_which_it_authenticates(process, key, method):
+    metadata = call(f"{process.url}/.well-known/oauth-authorization-server").json
+    assert method in metadata["token_endpoint_auth_methods_supported"]
+    subject = exchange(process.url, key.text)
+    with AuthlibSession(key.id, key.text, token_endpoint_auth_method=method) as session:
+        answer = session.fetch_token(
+            metadata["token_endpoint"], subject_token=subject, scope="orders:read", **TOKEN_EXCHANGE
+        )
+    assert answer["issued_token_type"] == TOKEN_EXCHANGE["subject_token_type"]
+    check_with_pyjwt(answer["access_token"], process, key)
+
+
+def test_t6_authlib_names_another_audience_only_if_it_shows_the_key(process, key):
+    subject = exchange(process.url, key.text)
+    asked = {"subject_token": subject, "audience": "tokensvc", **TOKEN_EXCHANGE}
+    audiences = {}
+    for method in ("client_secret_basic", "none"):
+        with AuthlibSession(key.id, key.text, token_endpoint_auth_method=method) as session:
+            try:
+                token = session.fetch_token(f"{process.url}/v1/token", **asked)["access_token"]
+            except OAuthError as error:
+                audiences[method] = error.error
+            else:
+                audiences[method] = jwt.decode(token, options={"verify_signature": False})["aud"]
+    assert audiences == {"client_secret_basic": "tokensvc", "none": "invalid_target"}
+
+
+@pytest.mark.parametrize("in_body", [False, True])
+def test_requests_oauthlib_exchanges_a_token_beside_which_it_authenticates(process, key, in_body):
+    subject = exchange(process.url, key.text)
+    client = BackendApplicationClient(client_id=key.id, scope=["orders:read"])
+    client.grant_type = TOKEN_EXCHANGE["grant_type"]
+    asked: dict[str, Any] = TOKEN_EXCHANGE | {"subject_token": subject}
+    del asked["grant_type"]
+    shown: dict[str, Any] = (
+        {"client_secret": key.text, "include_client_id": True}
+        if in_body
+        else {"auth": HTTPBasicAuth(key.id, key.text)}
+    )
+    with OAuth2Session(client=client) as session:
+        token = session.fetch_token(f"{process.url}/v1/token", **asked, **shown)
+    check_with_pyjwt(token["access_token"], process, key)

@@ -9,7 +9,7 @@ import re
 import signal
 
 import pytest
-from testbed.processes import count_connections, is_alive
+from testbed.processes import count_connections, is_alive, may_count_connections
 from testbed.waiting import until, wait_until
 
 from tests.e2e.calls import AUDIENCE, call, exchange, is_refused, new_key, revoke
@@ -36,8 +36,8 @@ def both_workers(process):
 
 async def test_a_revocation_at_one_worker_reaches_followers_at_both(process, key, both_workers):
     async with contextlib.AsyncExitStack() as stack:
-        verifiers = []
-        while not all(count_connections(worker, process.port) for worker in both_workers):
+        verifiers: list[Verifier] = []
+        while not have_all_followers(process, both_workers, len(verifiers)):
             verifiers.append(Verifier(issuer=process.url, audience=AUDIENCE))
             await stack.enter_async_context(verifiers[-1])
             assert len(verifiers) < 100, "one worker takes no connection"
@@ -48,6 +48,13 @@ async def test_a_revocation_at_one_worker_reaches_followers_at_both(process, key
             await until(
                 lambda token=token: all(is_refused(verifier, token) for verifier in verifiers)
             )
+
+
+def have_all_followers(process, workers, followers):
+    """Tell whether every worker has a follower; who cannot look opens twenty of them."""
+    if not all(may_count_connections(worker) for worker in workers):
+        return followers >= 20
+    return all(count_connections(worker, process.port) for worker in workers)
 
 
 def test_metrics_are_those_of_all_workers_and_survive_one_of_them(process, key):

@@ -10,9 +10,10 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import REGISTRY
-from tests.integration.things import read_payload
+from tests.integration.things import read_page
 
 from tokensvc.core.denylist.page import parse_page
+from tokensvc.core.identifier import Kid
 from tokensvc.issuer.audit import list_events
 from tokensvc.issuer.revoking.denylist import list_denylist
 from tokensvc.issuer.revoking.feed import Feed
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from tokensvc.store.pool import Database
 
 TABLES = ("account", "api_key", "signing_key", "denylist", "feed_head", "audit_event")
+STORED_COLUMNS = (
+    "select string_agg(column_name, ', ') from information_schema.columns "
+    "where table_name = $1 and is_generated = 'NEVER'"
+)
 
 
 @asynccontextmanager
@@ -39,8 +44,10 @@ async def lost(connection: Any) -> AsyncIterator[None]:
         await connection.execute("set local session_replication_role = replica")
         for table in TABLES:
             await connection.execute(f"delete from {table}")
+            columns = await connection.fetchval(STORED_COLUMNS, table)
             await connection.execute(
-                f"insert into {table} overriding system value select * from kept_{table}"
+                f"insert into {table} ({columns}) overriding system value "
+                f"select {columns} from kept_{table}"
             )
             await connection.execute(f"drop table kept_{table}")
 
@@ -63,6 +70,5 @@ async def list_healed_acts(database: Database, subject: str) -> list[str]:
 
 async def follow(follower: FollowedDenylist, mirror: Mirror, settings: Settings) -> bool:
     """Take in what is new; return whether the follower found that the history went back."""
-    text = await Feed(mirror, settings).next_page(follower.position, wait=0)
-    page = parse_page(read_payload(text))
-    return follower.apply(page, now=mirror.confirmation.now.timestamp(), leeway=5)
+    page = parse_page(read_page(await Feed(mirror, settings).next_page(follower.position, wait=0)))
+    return follower.apply(page, Kid("any"), now=mirror.confirmation.now.timestamp(), leeway=5)

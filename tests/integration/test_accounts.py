@@ -28,8 +28,7 @@ async def test_an_account_is_created_suspended_resumed_and_deleted(database):
     assert loaded in await accounts.list_accounts(database)
     await watermarks.delete_account(database, account.id, actor=ACTOR)
     assert await accounts.list_accounts(database) == []
-    acts = ["create", "suspend", "suspend", "resume", "delete"]
-    # A repeated suspension is written too: it proves that the first is durable.
+    acts = ["create", "suspend", "resume", "delete"]
     assert await list_acts(database, account.id) == [f"account.{act}" for act in acts]
 
 

@@ -133,8 +133,7 @@ async def test_disabling_and_enabling_again_and_again_changes_nothing_more(datab
     for _ in range(2):
         revoked = await watermarks.revoke_key(database, key.id, actor=ACTOR)
         assert revoked.listed.state == "revoked"
-    acts = ["create", "disable", "disable", "enable", "revoke", "revoke"]
-    # A repeated disabling or revoking is written too: it proves that the first is durable.
+    acts = ["create", "disable", "enable", "revoke"]
     assert await list_acts(database, key.id) == [f"key.{act}" for act in acts]
     assert await connection.fetchval("select count(*) from denylist") == 2
 

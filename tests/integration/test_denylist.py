@@ -13,7 +13,7 @@ from tokensvc.core.errors import OutcomeUnknownError, UnavailableError
 from tokensvc.issuer.admin import api_keys, audiences
 from tokensvc.issuer.revoking import watermarks
 from tokensvc.issuer.revoking.denylist import clean_denylist_once, list_denylist
-from tokensvc.store.denylist import append_revocation, find_tag, is_revoked, list_after
+from tokensvc.store.denylist import append_revocation, find_tag, is_revoked, list_after, read_after
 from tokensvc.store.feed_head import list_heads
 from tokensvc.store.primary import connect
 
@@ -50,6 +50,17 @@ async def test_numbers_are_gapless_in_the_order_of_commits_even_beside_a_slow_tr
     ]
     for opened in (slow, quick):
         await opened.close()
+
+
+async def test_f33_the_table_is_read_some_entries_at_a_time(connection):
+    for number in range(1, 8):
+        await append(connection, f"j{number}", expires_in=SOON if number != 3 else -SOON)
+    now = await connection.fetchval("select clock_timestamp()")
+    parts = [part async for part in read_after(connection, 1, now, at_once=2)]
+    assert [[r.position.seq for r in part] for part in parts] == [[2, 4], [5, 6], [7]]
+    together = [record for part in parts for record in part]
+    assert together == await list_after(connection, 1, now), "with every microsecond"
+    assert [part async for part in read_after(connection, 7, now, at_once=2)] == []
 
 
 async def test_a_revocation_that_is_rolled_back_leaves_no_gap(connection):

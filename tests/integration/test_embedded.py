@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 from testbed.waiting import until
+from tests.factories import make_settings
 
 from tokensvc.core.errors import StartRefusedError
+from tokensvc.issuer.database import embedded_postgres
 from tokensvc.store.embedded import EmbeddedPostgres
 from tokensvc.store.postgres_binaries import (
     list_debian_binaries,
@@ -84,6 +86,47 @@ def is_running(process_id):
 def _folders_of(name):
     found = list_debian_binaries() if name == "debian" else list_wheel_binaries()
     return [folder for folder in found if (folder / "initdb").is_file()]
+
+
+async def test_no_other_user_can_read_or_lock_what_belongs_to_the_service(new_folder):
+    folder = new_folder() / "data"
+    server = EmbeddedPostgres(folder, options=FAST)
+    server.start()
+    (folder / "postgres-start.lock").chmod(0o644)
+    server.stop()
+    files = [path for path in folder.iterdir() if path.is_file()]
+    assert {path.name for path in files} == {
+        "postgres.log",
+        "postgres-password",
+        "postgres-start.lock",
+        "postgres-users.lock",
+    }
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+    # Postgres, as a user of its own, must pass through if we are root.
+    assert folder.stat().st_mode & 0o777 == (0o711 if os.geteuid() == 0 else 0o700)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_lock_that_belongs_to_another_user_is_refused(new_folder):
+    folder = new_folder()
+    lock = folder / "postgres-start.lock"
+    lock.touch()
+    os.chown(lock, 65534, 65534)
+    with pytest.raises(StartRefusedError, match=r"belongs to another user.*chown 0 "):
+        EmbeddedPostgres(folder, options=FAST).start()
+
+
+async def test_f36_commands_get_a_connection_however_many_the_service_has_opened(new_folder):
+    settings = make_settings(data_dir=new_folder(), pool_size=30)
+    server = embedded_postgres(settings, workers=3)
+    url = server.start()
+    try:
+        every = [await connect(url) for _ in range(3 * (settings.pool_size + 6))]
+        assert await ask(url) == 42
+        for connection in every:
+            await connection.close()
+    finally:
+        server.stop()
 
 
 @pytest.mark.parametrize("binaries", ["debian", "wheel"])

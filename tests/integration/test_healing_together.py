@@ -10,12 +10,16 @@ from tests.integration.losses import follow, list_endings, list_healed_acts, los
 from tests.integration.things import ACTOR, make_key
 
 from tokensvc.core.denylist.followed import FollowedDenylist
-from tokensvc.core.denylist.revoked import Denylist
 from tokensvc.core.errors import InvalidClientError
 from tokensvc.core.identifier import Kid
 from tokensvc.issuer.admin import api_keys
+from tokensvc.issuer.connection_share import ConnectionShare
 from tokensvc.issuer.revoking import watermarks
-from tokensvc.issuer.revoking.credentials import revoke_credential, revoke_own_token
+from tokensvc.issuer.revoking.credentials import (
+    HolderRevocations,
+    revoke_credential,
+    revoke_own_token,
+)
 from tokensvc.issuer.service import open_service
 
 KID = Kid("any")
@@ -29,7 +33,10 @@ async def test_a_revocation_lost_before_it_was_read_back_is_remembered_by_its_pr
     for reused in (False, True):
         async with lost(connection):
             revoked = await revoke_credential(
-                database, settings, key.key.text, actor="holder", now=mirror.confirmation.now
+                HolderRevocations(database, ConnectionShare(10)),
+                settings,
+                key.key.text,
+                now=mirror.confirmation.now,
             )
             mirror.denylist.remember(revoked.records)
         if reused:
@@ -52,7 +59,10 @@ async def test_a_repeated_revocation_is_remembered_as_well(
         # By another process, or the answer was lost.
         await watermarks.revoke_key(database, key.listed.record.id, actor=ACTOR)
         revoked = await revoke_credential(
-            database, settings, key.key.text, actor="holder", now=mirror.confirmation.now
+            HolderRevocations(database, ConnectionShare(10)),
+            settings,
+            key.key.text,
+            now=mirror.confirmation.now,
         )
         mirror.denylist.remember(revoked.records)
     await mirror.refresh_once()
@@ -68,7 +78,10 @@ async def test_what_is_acknowledged_while_nothing_is_lost_stands_there_once(
     for _ in range(3):
         key = await make_key(database)
         revoked = await revoke_credential(
-            database, settings, key.key.text, actor="holder", now=mirror.confirmation.now
+            HolderRevocations(database, ConnectionShare(10)),
+            settings,
+            key.key.text,
+            now=mirror.confirmation.now,
         )
         mirror.denylist.remember(revoked.records)
         for each in (mirror, other, mirror):
@@ -143,7 +156,7 @@ async def test_a_follower_keeps_what_it_had_and_is_not_confused_by_a_number_give
     """The service process that knew of the revocation has died, so only the follower knows it."""
     first, second = [await issue(await make_key(database)) for _ in range(2)]
     mirror = await new_mirror()
-    follower = FollowedDenylist(settings.issuer_url, Denylist())
+    follower = FollowedDenylist(settings.issuer_url)
     await follow(follower, mirror, settings)
     async with lost(connection):
         await revoke_own_token(database, settings, first.text, actor=ACTOR)
@@ -164,7 +177,7 @@ async def test_a_follower_goes_on_beside_a_process_that_has_healed(
 ):
     tokens = [await issue(await make_key(database)) for _ in range(3)]
     mirror = await new_mirror()
-    follower = FollowedDenylist(settings.issuer_url, Denylist())
+    follower = FollowedDenylist(settings.issuer_url)
     await follow(follower, mirror, settings)
     async with lost(connection):
         for token in tokens[:2]:
@@ -173,7 +186,7 @@ async def test_a_follower_goes_on_beside_a_process_that_has_healed(
         await follow(follower, mirror, settings)
     await revoke_own_token(database, settings, tokens[2].text, actor=ACTOR)  # gets number 1 again
     await mirror.refresh_once()
-    fresh = FollowedDenylist(settings.issuer_url, Denylist())
+    fresh = FollowedDenylist(settings.issuer_url)
     for each in (follower, fresh):
         await follow(each, mirror, settings)
         for token in tokens:

@@ -124,6 +124,24 @@ async def held_up(ledger, question, key, database_url, connection):
     await other.close()
 
 
+async def test_f9_no_request_waits_for_longer_than_the_ledger_promises(
+    database, database_url, connection, monkeypatch
+):
+    monkeypatch.setattr("tokensvc.issuer.exchange.ledger._LONGEST_SECONDS", 0.1)
+    key = await make_key(database)
+    question = Question(key.key.digest, None, None, True)
+    ledger = Ledger(database, most_waiting=4)
+    async with held_up(ledger, question, key, database_url, connection) as first:
+        queued = asyncio.create_task(ledger.judge(question, lambda decision: decision))
+        for request in (first, queued):
+            with pytest.raises(UnavailableError) as caught:
+                await request
+            assert caught.value.reason == "not_in_time"
+    later = await ledger.judge(question, lambda decision: decision)
+    assert later is not None
+    await ledger.close()
+
+
 @pytest.mark.usefixtures("patient_locks")
 async def test_too_many_that_wait_are_turned_away_at_once(database, database_url, connection):
     key = await make_key(database)

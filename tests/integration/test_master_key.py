@@ -86,7 +86,7 @@ async def test_a_thousand_keys_are_all_sealed_again(database, settings, started)
         records = await list_signing_keys(connection)
     assert len(records) == 1000
     for r in records:
-        unseal(r.sealed_private_key, kid=r.kid, alg=r.alg, master_key=new)
+        unseal(r, new)
 
 
 @pytest.mark.parametrize(

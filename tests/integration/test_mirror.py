@@ -145,8 +145,8 @@ async def test_an_entry_that_commits_between_two_looks_is_never_lost_or_doubled(
             await watermarks.suspend_account(database, account.id, actor=ACTOR)
             ids.append(account.id)
         await until(lambda: mirror.denylist.log.head.seq == 30)
-        _, entries = mirror.denylist.log.cut(None)
-        assert [entry.value for entry in entries] == ids
+        records = mirror.denylist.log.cut(None).records
+        assert [revocation.value for revocation in records.revocations()] == ids
 
 
 async def test_many_who_refresh_one_copy_at_once_do_not_turn_it_back(mirror, database):

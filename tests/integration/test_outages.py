@@ -14,18 +14,17 @@ from testbed.waiting import until
 from tests.databases import FAST_AND_UNSAFE
 from tests.integration.losses import follow
 from tests.integration.test_mirror import LISTENERS
-from tests.integration.things import ACTOR, make_key, patiently
+from tests.integration.things import ACTOR, list_acts, make_key, patiently
 
 from tokensvc.core.denylist.followed import FollowedDenylist
-from tokensvc.core.denylist.revoked import Denylist
-from tokensvc.core.errors import InvalidPageError, UnavailableError
+from tokensvc.core.errors import InvalidPageError, OutcomeUnknownError, UnavailableError
 from tokensvc.issuer.admin import accounts, api_keys
 from tokensvc.issuer.mirror.mirror import Mirror
 from tokensvc.issuer.revoking import watermarks
 from tokensvc.issuer.revoking.denylist import list_denylist
 from tokensvc.issuer.service import open_service
 from tokensvc.issuer.start import initialise
-from tokensvc.store.api_key import lock_api_key
+from tokensvc.store.api_key import end_api_keys, lock_api_key
 from tokensvc.store.embedded import EmbeddedPostgres
 from tokensvc.store.pool import open_database
 
@@ -66,7 +65,7 @@ def head_of(service):
 
 
 def new_follower(settings):
-    return FollowedDenylist(settings.issuer_url, Denylist())
+    return FollowedDenylist(settings.issuer_url)
 
 
 def held(follower):
@@ -135,7 +134,7 @@ async def test_a_transaction_that_is_held_open_loses_nothing_and_hides_nothing(
         await watermarks.revoke_key(database, quick.listed.record.id, actor=ACTOR)
         await mirror.refresh_once()
         assert [r.revocation.value for r in mirror.denylist.log] == [quick.listed.record.id]
-        await watermarks.end_key(opened, "key_revoked", key.record.id)
+        await end_api_keys(opened, "key_revoked", key_ids=[key.record.id], actor=ACTOR, detail={})
     await mirror.refresh_once()
     assert [(r.position.seq, r.revocation.value) for r in mirror.denylist.log] == [
         (1, quick.listed.record.id),
@@ -209,3 +208,35 @@ async def answers(database):
 
 async def state_of(database, key):
     return (await api_keys.load_key(database, key.listed.record.id)).state
+
+
+async def test_f6_a_repeat_is_not_acknowledged_before_the_first_act_is_durable(
+    own_postgres, settings
+):
+    """The standby is away: the first act is written, and its answer was given up."""
+    _, url = own_postgres
+    database = await open_database(url, max_size=4)
+    await initialise(database, settings)
+    (key,) = await make_keys(database, 1)
+    subject = key.listed.record.id
+    await wait_for_standby(database, "away")
+    for _ in range(2):
+        with pytest.raises(OutcomeUnknownError):
+            await watermarks.revoke_key(database, subject, actor=ACTOR)
+    await wait_for_standby(database, "")
+    assert await list_acts(database, subject) == ["key.create", "key.revoke"]
+    revoked = await watermarks.revoke_key(database, subject, actor=ACTOR)
+    assert (revoked.listed.state, len(revoked.records)) == ("revoked", 1)
+    await database.close()
+
+
+async def wait_for_standby(database, name):
+    """Let every commit wait for a standby of this name from now on; "" is for none."""
+    async with database.connection() as connection:
+        await connection.execute(f"alter system set synchronous_standby_names = '{name}'")
+        await connection.execute("select pg_reload_conf()")
+        await until(lambda: has_standby(connection, name))
+
+
+async def has_standby(connection, name):
+    return await connection.fetchval("show synchronous_standby_names") == name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import secrets
+from dataclasses import replace
 
 import asyncpg
 import pytest
@@ -12,11 +13,11 @@ from testbed.waiting import until
 from tests.factories import make_settings
 from tests.integration.start import STAGES, check_all_is_there, signing_keys
 
-from tokensvc.core.errors import StartRefusedError
+from tokensvc.core.errors import ConflictError, StartRefusedError
 from tokensvc.core.sealing import unseal
 from tokensvc.issuer.admin.accounts import list_accounts
 from tokensvc.issuer.admin.api_keys import list_keys
-from tokensvc.issuer.admin.audiences import list_audiences
+from tokensvc.issuer.admin.audiences import list_audiences, remove_audience
 from tokensvc.issuer.audit import list_events
 from tokensvc.issuer.revoking.watermarks import delete_account
 from tokensvc.issuer.service import open_service
@@ -36,7 +37,7 @@ async def test_the_first_start_makes_all_that_is_needed_and_the_second_nothing(d
     )
     assert signer.active_at is not None
     assert standby.active_at is None
-    assert [audience.name for audience in await list_audiences(database)] == ["api"]
+    assert [audience.name for audience in await list_audiences(database)] == ["api", "tokensvc"]
     assert [account.name for account in await list_accounts(database)] == ["admin"]
     assert first.admin is not None
     assert first.admin.listed.record.capabilities == ("tokensvc:admin",)
@@ -67,7 +68,25 @@ async def test_no_second_admin_is_made_after_the_first_account_was_deleted(
 async def test_a_new_default_audience_is_made_beside_the_old_one(database, settings, started):
     del started
     await initialise(database, settings.model_copy(update={"default_audience": "other"}))
-    assert [audience.name for audience in await list_audiences(database)] == ["api", "other"]
+    assert [audience.name for audience in await list_audiences(database)] == [
+        "api",
+        "other",
+        "tokensvc",
+    ]
+
+
+async def test_t6_an_audience_of_the_services_own_name_that_was_made_by_hand_refuses_the_start(
+    database, settings, started, connection
+):
+    del started
+    await connection.execute("update audience set is_own = false where name = 'tokensvc'")
+    with pytest.raises(StartRefusedError, match="tokensvc' was made by hand") as refusal:
+        await initialise(database, settings)
+    assert refusal.value.message.endswith("then run: tokensvc audience remove tokensvc")
+    await remove_audience(database, settings, "tokensvc", actor="test")
+    await initialise(database, settings)
+    with pytest.raises(ConflictError, match="calls to the service itself"):
+        await remove_audience(database, settings, "tokensvc", actor="test")
 
 
 async def test_several_starters_at_once_on_an_empty_database_make_one_of_everything(
@@ -186,7 +205,7 @@ async def test_a_signing_key_whose_row_was_tampered_with_refuses_the_start(
     with pytest.raises(StartRefusedError, match=f"does not open signing key {records[1].kid}"):
         await initialise(database, settings)
     with pytest.raises(StartRefusedError):
-        unseal(b"short", kid=records[0].kid, alg="ES256", master_key=started.master_key)
+        unseal(replace(records[0], sealed_private_key=b"short"), started.master_key)
 
 
 async def test_a_revoked_signing_key_needs_no_master_key(database, settings, started, connection):

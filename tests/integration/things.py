@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from tokensvc.issuer.admin.api_keys import NewKey
+    from tokensvc.issuer.revoking.feed import SignedPage
     from tokensvc.issuer.start import Started
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Database
@@ -122,6 +123,11 @@ async def age_signing_keys(connection: Any, by: timedelta) -> None:
 def read_payload(jws: str) -> dict[str, Any]:
     """Return the payload of a compact JWS, unverified."""
     return _part(jws, 1)
+
+
+def read_page(signed: SignedPage) -> dict[str, Any]:
+    """Return the payload of a page of the feed, unverified."""
+    return read_payload(signed.unzip().decode())
 
 
 def read_header(jws: str) -> dict[str, Any]:

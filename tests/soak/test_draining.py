@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import subprocess
+import time
 
+import aiohttp
 import pytest
 from testbed.waiting import wait_until
 
@@ -13,15 +16,56 @@ from tests.e2e.draining import SLOWLY, check_draining, check_hail
 ONE, TWO = (), ("--workers", "2")
 
 
-@pytest.mark.parametrize("how", ["SIGTERM", "Ctrl-C"])
+SIGNALS = {"SIGTERM": signal.SIGTERM, "Ctrl-C": signal.SIGINT, "hang-up": signal.SIGHUP}
+
+
+@pytest.mark.parametrize("how", SIGNALS)
 @pytest.mark.parametrize("arguments", [ONE, TWO])
 async def test_requests_under_way_are_answered(new_process, arguments, how):
     process = await asyncio.to_thread(new_process, *arguments, **SLOWLY)
     workers = 2 if arguments else 0
-    if how == "SIGTERM":
-        await check_draining(process, lambda: process.send(signal.SIGTERM), workers=workers)
-    else:
-        await check_draining(process, lambda: process.send_group(signal.SIGINT), workers=workers)
+    send = process.send if how == "SIGTERM" else process.send_group
+    await check_draining(process, lambda: send(SIGNALS[how]), workers=workers)
+
+
+@pytest.mark.parametrize("arguments", [ONE, TWO])
+def test_f46_sigusr1_and_sigusr2_change_nothing(new_process, database_url, arguments):
+    process = new_process(*arguments, TOKENSVC_DATABASE_URL=database_url)
+    process.wait_until_ready()
+    before = process.workers
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        process.send_group(number)
+        time.sleep(1.5)
+    assert process.is_ready()
+    assert process.workers == before
+
+
+@pytest.mark.parametrize("lead", [0.05, 0.2])
+@pytest.mark.parametrize("arguments", [ONE, TWO])
+async def test_f46_no_request_on_a_new_connection_is_cut_on_a_busy_machine(
+    new_process, database_url, arguments, lead
+):
+    process = await asyncio.to_thread(new_process, *arguments, TOKENSVC_DATABASE_URL=database_url)
+    await asyncio.to_thread(process.wait_until_ready)
+    busy = [subprocess.Popen(["yes"], stdout=subprocess.DEVNULL) for _ in range(8)]
+    try:
+        url = f"{process.url}/.well-known/jwks.json"
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client:
+
+            async def ask():
+                async with client.get(url) as answer:
+                    await answer.read()
+                    return answer.status
+
+            asked = [asyncio.create_task(ask()) for _ in range(100)]
+            await asyncio.sleep(lead)
+            process.send(signal.SIGTERM)
+            assert set(await asyncio.gather(*asked)) == {200}
+        assert await asyncio.to_thread(process.wait) == 0
+    finally:
+        for one in busy:
+            one.kill()
+            one.wait()
 
 
 @pytest.mark.parametrize("arguments", [ONE, TWO] * 3)

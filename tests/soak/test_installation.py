@@ -33,13 +33,13 @@ def wheel(folder):
 
 def check_serves(process):
     process.wait_until_ready()
-    assert exchange(process.url, process.admin_key)
+    assert exchange(process.url, process.admin_key, scope="tokensvc:admin")
     assert exchange(process.url, new_key(process).text)
     assert process.cli("account", "list").returncode == 0
     process.stop()
     process.start()
     process.wait_until_ready()
-    assert exchange(process.url, process.admin_key)
+    assert exchange(process.url, process.admin_key, scope="tokensvc:admin")
     assert process.output.count("This is the first start") == 1
     process.stop()
 

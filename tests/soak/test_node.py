@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +84,9 @@ PAIRS_FOR_NODE = [
 ]
 
 
-def ask_node(folder: Path, library: str, target: Target, *tokens: str) -> list[dict[str, Any]]:
+def ask_node(
+    folder: Path, library: str, target: Target, *tokens: str, typ: str = "at+jwt"
+) -> list[dict[str, Any]]:
     asked = subprocess.run(
         [
             "node",
@@ -93,6 +96,7 @@ def ask_node(folder: Path, library: str, target: Target, *tokens: str) -> list[d
             target.issuer,
             target.audience,
             target.alg,
+            typ,
         ],
         cwd=folder,
         input="".join(f"{token}\n" for token in tokens),
@@ -122,6 +126,15 @@ def test_a_library_for_node_verifies_from_the_jwks(cases, node_folder, name, alg
     forged, for_others = FOR_NODE[name]
     for answer, reason in zip(bad, (forged, forged, for_others), strict=True):
         assert re.search(reason, answer["refused"])
+
+
+@pytest.mark.parametrize("name", FOR_NODE)
+def test_t7_a_page_of_the_feed_is_no_token_for_a_library_for_node(cases, node_folder, name):
+    target = cases["ES256"].target
+    with urllib.request.urlopen(f"{target.issuer}/v1/denylist") as answer:
+        page = answer.read().decode()
+    (answered,) = ask_node(node_folder, name, target, page, typ="any")
+    assert re.search("(?i)aud", answered["refused"])
 
 
 @pytest.mark.parametrize(("name", "alg"), LIMITS)

@@ -19,6 +19,8 @@ FORMS: Final = ("bearer", "basic", "post", "exchange")
 TOKEN_EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 API_KEY_TYPE: Final = "urn:tokensvc:params:oauth:token-type:api-key"
 ACCESS_TOKEN_TYPE: Final = "urn:ietf:params:oauth:token-type:access_token"
+JWT_TYPE: Final = "urn:ietf:params:oauth:token-type:jwt"
+OWN_AUDIENCE: Final = "tokensvc"
 URLENCODED: Final = "application/x-www-form-urlencoded"
 CHALLENGES: Final = {
     "bearer": 'Bearer realm="tokensvc", error="invalid_client"',
@@ -90,6 +92,14 @@ async def get_token(
     assert answer.status == 200, await answer.text()
     body: dict[str, Any] = await answer.json()
     return body
+
+
+async def get_own_token(client: TestClient[Any, Any], key: NewKey, *capabilities: str) -> str:
+    """Return a token of a key for calls to the service itself."""
+    scope = " ".join(capabilities)
+    answer = await get_token(client, key, audience=OWN_AUDIENCE, scope=scope)
+    token: str = answer["access_token"]
+    return token
 
 
 async def try_token(

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 from tests.factories import make_settings
 from tests.integration.things import make_key
-from tests.web.asking import basic, get_token
+from tests.web.asking import basic, get_own_token
 from tests.web.faces import ADAPTERS, OAUTH_FORMS, Answer, reach_service
 
 from tokensvc.core.api_key import new_api_key
@@ -62,6 +62,7 @@ TABLE = {
     "a scheme in small letters": Row(["bearer junk"], NO_CLIENT, BAD_TOKEN),
     "many spaces": Row(["Bearer    junk "], NO_CLIENT, BAD_TOKEN),
 }
+OWN = ("tokensvc:introspect", "tokensvc:denylist")
 GOOD = ["Bearer {}", "bearer {}", "BEARER {}", " Bearer {}", "Bearer    {} "]
 
 
@@ -130,10 +131,10 @@ async def test_without_a_header_only_a_revocation_goes_on(client):
 
 
 async def test_a_good_credential_passes_however_its_scheme_is_written(client, database, subtests):
-    key = await make_key(database, capabilities=("tokensvc:introspect", "tokensvc:denylist"))
+    key = await make_key(database, capabilities=("orders:read", *OWN))
     issuer = FakeIssuer()
     faces = {path: (reach_service(client, path), key.key.text) for path in OAUTH_FORMS}
-    follower = (await get_token(client, key))["access_token"]
+    follower = await get_own_token(client, key, "tokensvc:denylist")
     faces["/v1/denylist"] = (reach_service(client, "/v1/denylist"), follower)
     for name, reach in ADAPTERS.items():
         faces[name] = (reach(issuer.verifier()), issuer.token())

@@ -170,7 +170,6 @@ IN_EVERY_FORM = {
 }
 
 TWO_CREDENTIALS = "two credentials: the Authorization header and client_secret"
-TWO_WITH_SUBJECT = "two credentials: the subject_token is the only one that a token exchange takes"
 NEEDS_GRANT = "grant_type is required with Basic authentication and with client_secret"
 IN_ONE_FORM = {
     ("bearer", "with client_secret"): Bad(
@@ -192,11 +191,10 @@ IN_ONE_FORM = {
         description=TWO_CREDENTIALS, headers=(("Authorization", "Bearer x"),)
     ),
     ("post", "without grant_type"): Bad(description=NEEDS_GRANT, fields=(("grant_type", ""),)),
-    ("exchange", "with a header"): Bad(
-        description=TWO_WITH_SUBJECT, headers=(("Authorization", "Bearer x"),)
-    ),
-    ("exchange", "with client_secret"): Bad(
-        description=TWO_WITH_SUBJECT, fields=(("client_secret", "x"),)
+    ("exchange", "with a header and client_secret"): Bad(
+        description=TWO_CREDENTIALS,
+        headers=(("Authorization", "Bearer x"),),
+        fields=(("client_secret", "x"),),
     ),
     ("exchange", "with an actor"): Bad(
         description="actor_token is not supported", fields=(("actor_token", "x"),)
@@ -214,8 +212,8 @@ IN_ONE_FORM = {
         fields=(("subject_token_type", ""),),
     ),
     ("exchange", "of an id_token"): Bad(
-        description="subject_token_type must be urn:tokensvc:params:oauth:token-type:api-key "
-        "or urn:ietf:params:oauth:token-type:access_token",
+        description="subject_token_type must be urn:tokensvc:params:oauth:token-type:api-key, "
+        "urn:ietf:params:oauth:token-type:access_token or urn:ietf:params:oauth:token-type:jwt",
         fields=(("subject_token_type", "urn:ietf:params:oauth:token-type:id_token"),),
     ),
 }

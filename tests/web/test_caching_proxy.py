@@ -10,7 +10,7 @@ import pytest
 from testbed.waiting import until
 from tests.factories import make_settings
 from tests.integration.things import make_key, read_payload
-from tests.web.asking import get_token
+from tests.web.asking import get_own_token, get_token
 from tests.web.caching_proxy import caching_proxy
 
 from tokensvc.core.errors import InvalidTokenError, VerifierUnavailableError
@@ -153,9 +153,8 @@ async def test_what_one_follower_may_have_is_not_given_to_another(
     del started
     values = settings.model_dump(exclude={"database_url", "feed_authentication"}, exclude_none=True)
     client = await new_client(make_settings(**values, feed_authentication="required"))
-    token = (await get_token(client, await make_key(database, capabilities=["tokensvc:denylist"])))[
-        "access_token"
-    ]
+    follower = await make_key(database, capabilities=["tokensvc:denylist"])
+    token = await get_own_token(client, follower, "tokensvc:denylist")
     good = {"Authorization": f"Bearer {token}"}
     async with aiohttp.ClientSession() as session:
         for obeys in (True, False):
@@ -164,5 +163,5 @@ async def test_what_one_follower_may_have_is_not_given_to_another(
                 for headers in (good, {}, {"Authorization": "Bearer x"}, good):
                     async with session.get(proxy.url + FEED, headers=headers) as answer:
                         statuses.append(answer.status)
-                        assert answer.status != 200 or answer.headers["Vary"] == "Authorization"
+                        assert answer.status != 200 or "Authorization" in answer.headers["Vary"]
                 assert statuses == [200, 401, 401, 200]

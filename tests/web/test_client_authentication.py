@@ -10,7 +10,7 @@ import asyncio
 import pytest
 from authlib.integrations.requests_client import OAuth2Session
 from tests.integration.things import make_key, make_refused_keys, read_payload
-from tests.web.asking import Asked, basic, get_token
+from tests.web.asking import Asked, basic, get_own_token, get_token
 
 from tokensvc.core.api_key import new_api_key
 from tokensvc.issuer.revoking.denylist import list_denylist
@@ -72,12 +72,21 @@ async def test_a_good_client_is_let_in_whichever_way_it_shows_itself(way, client
     assert not await is_live(client, asker, token)
 
 
-async def test_a_token_of_ours_shows_a_client_too(client, asker, key):
+async def test_a_token_for_the_service_itself_shows_a_client_too(client, asker, key):
     token = (await get_token(client, key))["access_token"]
-    own = (await get_token(client, asker))["access_token"]
+    own = await get_own_token(client, asker, "tokensvc:introspect")
     for path in (INTROSPECT, REVOKE):
         assert (await post(client, path, by_bearer("", own), token)).status == 200
     assert not await is_live(client, asker, token)
+
+
+@pytest.mark.parametrize("path", [INTROSPECT, REVOKE])
+async def test_t6_a_token_for_a_relying_party_shows_no_client(path, client, asker, key):
+    token = (await get_token(client, key))["access_token"]
+    shown = (await get_token(client, asker, scope="tokensvc:introspect"))["access_token"]
+    answer = await post(client, path, by_bearer("", shown), token)
+    assert (answer.status, (await answer.json())["error"]) == (401, "invalid_token")
+    assert await is_live(client, asker, token)
 
 
 @pytest.mark.parametrize("path", [INTROSPECT, REVOKE])
@@ -143,7 +152,8 @@ async def test_an_id_alone_shows_no_client(client, asker, key, database):
 
 
 async def test_a_token_that_shows_the_client_must_be_live(client, asker, key):
-    token, other = [(await get_token(client, key))["access_token"] for _ in range(2)]
+    token = await get_own_token(client, key, "orders:read")
+    other = (await get_token(client, key))["access_token"]
     assert (await post(client, REVOKE, Asked(), token)).status == 200
     answer = await post(client, REVOKE, by_bearer("", token), other)
     assert (answer.status, (await answer.json())["error"]) == (401, "invalid_token")

@@ -33,7 +33,7 @@ async def test_the_published_documents_and_the_feed_are_for_every_origin(path, c
         200,
         {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "ETag, Retry-After"},
     )
-    assert "Vary" not in answer.headers, "every origin gets the same"
+    assert "Origin" not in answer.headers.get("Vary", ""), "every origin gets the same"
     if "ETag" in answer.headers:
         again = await client.get(path, headers=ORIGIN | {"If-None-Match": answer.headers["ETag"]})
         assert (again.status, cors(again)) == (304, cors(answer))

@@ -58,9 +58,10 @@ async def test_without_a_cursor_the_page_is_a_snapshot_of_what_is_in_force(
         "alg": "ES256",
         "kid": read_header(text)["kid"],
     }
-    assert set(page) == {"iss", "iat", "exp", "cursor", "after", "full", "entries"}, (
-        "never aud or sub"
-    )
+    members = {"iss", "aud", "iat", "exp", "cursor", "head", "after", "full", "entries"}
+    assert set(page) == members, "never sub"
+    assert page["aud"] == "tokensvc:denylist"
+    assert page["head"] == page["cursor"]
     assert (page["iss"], page["after"], page["full"]) == (settings.issuer_url, None, True)
     assert page["exp"] == page["iat"] + 60
     assert page["iat"] <= time.time()

@@ -8,7 +8,7 @@ import pytest
 from testbed.waiting import until
 from tests.factories import make_claims, make_settings, make_signing_key
 from tests.integration.things import ACTOR, make_key, read_payload
-from tests.web.asking import basic, get_token
+from tests.web.asking import basic, get_own_token, get_token
 
 from tokensvc.client import ThreadedTokenSource, TokenSource
 from tokensvc.core.claims import build_payload
@@ -51,7 +51,7 @@ def bearer(text):
 
 
 async def test_a_token_with_the_capability_gets_pages_and_its_key_is_noted(client, follower, logs):
-    token = (await get_token(client, follower))["access_token"]
+    token = await get_own_token(client, follower, *FOLLOW)
     answer = await poll(client, bearer(token))
     assert (answer.status, answer.content_type) == (200, "application/denylist+jwt")
     (line,) = [line for line in logs.find("request") if line["route"] == "/v1/denylist"]
@@ -66,7 +66,7 @@ async def test_the_key_of_a_follower_is_there_for_the_handler(client, follower, 
         seen.append(request[CALLER])
 
     monkeypatch.setattr("tokensvc.web.denylist.authenticate_follower", look)
-    await poll(client, bearer((await get_token(client, follower))["access_token"]))
+    await poll(client, bearer(await get_own_token(client, follower, *FOLLOW)))
     assert seen == [follower.listed.record.id]
 
 
@@ -74,8 +74,9 @@ async def test_who_shows_no_good_token_is_told_by_a_problem_document(
     client, follower, key, subtests
 ):
     forger, _, _ = make_signing_key()
-    good = (await get_token(client, follower))["access_token"]
-    lacking = (await get_token(client, key))["access_token"]
+    good = await get_own_token(client, follower, *FOLLOW)
+    lacking = await get_own_token(client, key, "orders:read")
+    elsewhere = (await get_token(client, follower, scope="tokensvc:denylist"))["access_token"]
     foreign = sign_jws(build_payload(make_claims(scope=FOLLOW)), typ="at+jwt", key=forger)
     cases = {
         "nothing": ([], 401, "missing_token", "Bearer"),
@@ -94,6 +95,7 @@ async def test_who_shows_no_good_token_is_told_by_a_problem_document(
         ),
         "a foreign token": ([bearer(foreign)], 401, "invalid_token", CHALLENGE),
         "two tokens": ([bearer(good), bearer(good)], 400, "invalid_request", None),
+        "a token for another audience": ([bearer(elsewhere)], 401, "invalid_token", CHALLENGE),
         "a token without the capability": ([bearer(lacking)], 403, "insufficient_scope", None),
     }
     for name, (headers, status, code, challenge) in cases.items():
@@ -116,7 +118,7 @@ async def test_who_shows_no_good_token_is_told_by_a_problem_document(
 async def test_a_follower_that_was_revoked_is_refused_as_soon_as_this_process_knows(
     what, client, follower, database, service
 ):
-    token = (await get_token(client, follower))["access_token"]
+    token = await get_own_token(client, follower, *FOLLOW)
     assert (await poll(client, bearer(token))).status == 200
     if what == "token":
         await client.post("/v1/revoke", data={"token": token})
@@ -130,7 +132,7 @@ async def test_a_follower_that_was_revoked_is_refused_as_soon_as_this_process_kn
 async def test_a_history_that_goes_back_does_not_let_a_revoked_follower_in_again(
     client, follower, service, connection
 ):
-    token = (await get_token(client, follower))["access_token"]
+    token = await get_own_token(client, follower, *FOLLOW)
     await client.post("/v1/revoke", data={"token": token})
     await service.mirror.refresh_once()
     await connection.execute("delete from denylist")
@@ -143,7 +145,12 @@ async def test_a_history_that_goes_back_does_not_let_a_revoked_follower_in_again
 
 async def test_a_verifier_that_is_given_a_token_source_follows(client, follower, key, settings):
     text = (await get_token(client, key))["access_token"]
-    source = TokenSource(issuer=settings.issuer_url, api_key=follower.key.text)
+    source = TokenSource(
+        issuer=settings.issuer_url,
+        api_key=follower.key.text,
+        audience="tokensvc",
+        scope="tokensvc:denylist",
+    )
     async with (
         source,
         Verifier(
@@ -168,7 +175,12 @@ async def test_programs_without_an_event_loop_follow_too(client, follower, key, 
 
     def follow():
         with (
-            ThreadedTokenSource(issuer=settings.issuer_url, api_key=follower.key.text) as source,
+            ThreadedTokenSource(
+                issuer=settings.issuer_url,
+                api_key=follower.key.text,
+                audience="tokensvc",
+                scope="tokensvc:denylist",
+            ) as source,
             ThreadedVerifier(
                 issuer=settings.issuer_url, audience="api", feed_token=source.get_token
             ) as verifier,

@@ -14,7 +14,7 @@ from tests.integration.things import (
     read_header,
     read_payload,
 )
-from tests.web.asking import basic, get_token, try_token
+from tests.web.asking import basic, get_own_token, get_token, try_token
 
 from tokensvc.core.api_key import new_api_key
 from tokensvc.core.claims import build_payload
@@ -268,7 +268,7 @@ async def test_who_shows_nothing_good_is_refused(client, asker, connection, data
 
 
 async def test_a_caller_whose_token_has_been_revoked_is_refused_at_once(client, asker, service):
-    token = (await get_token(client, asker))["access_token"]
+    token = await get_own_token(client, asker, "tokensvc:introspect")
     async with service.mirror.refreshing:
         assert (await client.post("/v1/revoke", data={"token": token})).status == 200
         answer = await post(client, bearer(token), token=token)
@@ -278,7 +278,7 @@ async def test_a_caller_whose_token_has_been_revoked_is_refused_at_once(client, 
 async def test_who_lacks_the_capability_is_told_so(client, key, subtests):
     token = (await get_token(client, key))["access_token"]
     for name, header in {
-        "token": bearer(token),
+        "token": bearer(await get_own_token(client, key, "orders:read")),
         "key": bearer(key.key.text),
         "basic": basic(key.listed.record.id, key.key.text),
     }.items():

@@ -18,9 +18,9 @@ async def test_a_token_can_be_exchanged_for_a_narrower_one(client, key, database
     await audiences.add_audience(
         database, settings, "orders", token_life=timedelta(seconds=120), actor=ACTOR
     )
-    original = await get_token(client, key)
+    original = await get_token(client, key, audience="orders")
     narrowed = await get_token(
-        client, original["access_token"], scope="orders:read", audience="orders", expires_in="60"
+        client, original["access_token"], scope="orders:read", expires_in="60"
     )
     before, after = read_payload(original["access_token"]), read_payload(narrowed["access_token"])
     assert (narrowed["issued_token_type"], narrowed["expires_in"], narrowed["scope"]) == (

@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from aiohttp import web
 from testbed.waiting import PATIENCE
 
-from tokensvc.web.server import _build_runner, bind_socket
+from tokensvc.web.runner import ServiceRunner
+from tokensvc.web.server import bind_socket
+from tokensvc.web.shared_start import SharedStart
 
 KEY = "tsk-" + "a" * 32
 
@@ -29,11 +30,14 @@ MALFORMED = {
 @pytest.fixture
 async def port(settings, database_url, started, logs):
     del started, logs
-    runner = _build_runner(settings, database_url)
-    await runner.setup()
-    await web.SockSite(runner, bind_socket(settings)).start()
-    yield settings.port
-    await runner.cleanup()
+    with SharedStart() as start:
+        runner = ServiceRunner(settings, database_url, start, greet=lambda _: None)
+        await runner.setup()
+        listener = bind_socket(settings)
+        await runner.serve(listener)
+        await runner.open(lambda: None)
+        yield settings.port
+        await runner.drain(listener)
 
 
 @pytest.mark.parametrize("request_text", MALFORMED.values(), ids=MALFORMED)

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from testbed.waiting import until
 from tests.integration.things import ACTOR, make_key
-from tests.web.asking import get_token
+from tests.web.asking import get_own_token
 
 from tokensvc.issuer.admin import accounts
 from tokensvc.issuer.revoking import watermarks
@@ -66,7 +66,7 @@ async def test_on_an_open_feed_a_token_proves_who_follows_and_a_bad_one_is_refus
     client, service, database
 ):
     made = await make_key(database, capabilities=("tokensvc:denylist",))
-    follower_token = (await get_token(client, made))["access_token"]
+    follower_token = await get_own_token(client, made, "tokensvc:denylist")
     asked = {"after": str(service.mirror.denylist.log.head), "follower": "orders"}
     shown = {"Authorization": f"Bearer {follower_token}"}
     answer = await client.get("/v1/denylist", params=asked, headers=shown)

@@ -58,9 +58,7 @@ async def test_an_api_key_is_revoked_by_showing_it_with_all_its_tokens(client, k
 
 
 @pytest.mark.parametrize("what", ["token", "key"])
-async def test_revoking_again_adds_only_an_audit_row_that_proves_the_first_is_durable(
-    what, client, key, database
-):
+async def test_revoking_again_writes_nothing_more(what, client, key, database):
     text = key.key.text if what == "key" else (await get_token(client, key))["access_token"]
     statuses = [(await client.post("/v1/revoke", data={"token": text})).status for _ in range(3)]
     assert statuses == [200, 200, 200]
@@ -70,7 +68,7 @@ async def test_revoking_again_adds_only_an_audit_row_that_proves_the_first_is_du
         for event in await list_events(database, subject=None, most=50)
         if event.action.endswith(".revoke")
     ]
-    assert len(revocations) == 3
+    assert len(revocations) == 1
 
 
 async def test_revoking_one_token_many_times_at_once_is_safe(client, key, database):

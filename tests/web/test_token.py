@@ -57,8 +57,29 @@ async def test_each_form_of_a_good_request_gets_the_same_token(form, client, key
     )
 
 
-async def test_the_first_admin_key_gets_a_token(client, started):
-    assert (await get_token(client, started.admin))["scope"] == "tokensvc:admin"
+async def test_the_first_admin_key_gets_a_token_that_is_asked_for_by_name(client, started):
+    asked = {"audience": "tokensvc", "scope": "tokensvc:admin"}
+    assert (await get_token(client, started.admin, **asked))["scope"] == "tokensvc:admin"
+
+
+async def test_t6_capabilities_for_the_service_itself_are_given_only_by_name(
+    client, started, database, connection
+):
+    both = await make_key(database, capabilities=["orders:read", "tokensvc:introspect"])
+    assert (await get_token(client, both))["scope"] == "orders:read"
+    named = (await get_token(client, both, scope="orders:read tokensvc:introspect"))["scope"]
+    assert named == "orders:read tokensvc:introspect"
+    answer = await try_token(client, started.admin)
+    assert (answer.status, await answer.json()) == (
+        400,
+        {
+            "error": "invalid_scope",
+            "error_description": "scope must name what is wanted: capabilities that begin with "
+            "tokensvc: are given only when they are named, and there are no others",
+        },
+    )
+    counted = "select coalesce(sum(minute_count), 0) from api_key_window where key_id = $1"
+    assert await connection.fetchval(counted, started.admin.listed.record.id) == 0
 
 
 NARROWER = {

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from tokensvc.cli.output import print_message
+from tokensvc.cli.process_limits import forbid_core_dumps
 from tokensvc.core.errors import UnavailableError
 from tokensvc.issuer.start import check_schema
 from tokensvc.logs.configuration import configure_logs
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
     from tokensvc.core.primary import PrimaryProblem, Problem
     from tokensvc.issuer.database import Database
+
+_PATIENCE_SECONDS: Final = 10.0
+_RETRY_SECONDS: Final = 0.1
 
 T = TypeVar("T")
 
@@ -51,6 +56,7 @@ def run_use_case(
     change something, so it is refused while several hosts take writes; one that only reads gets a
     warning. Raises StartRefusedError, UnavailableError, and what the use case raises.
     """
+    forbid_core_dumps()  # many commands open the master key, and each may get it by the environment
     settings = load_settings()
     configure_logs("warning" if settings.log_level == "info" else settings.log_level)
     with lend_database_url(settings) as url:
@@ -66,21 +72,47 @@ def has_database(settings: Settings) -> bool:
 
 
 @contextmanager
-def lend_database_url(settings: Settings) -> Iterator[str]:
+def lend_database_url(settings: Settings, workers: int = 1) -> Iterator[str]:
     """Lend the URL of the database in the settings, else that of the embedded one.
 
-    The embedded one is started if no other process has done so.
+    The embedded one is started if no other process has done so. `workers`: how many processes of
+    the service are going to use it.
     """
     from tokensvc.issuer.database import embedded_postgres  # noqa: PLC0415 - not needed for --help
 
     if settings.database_url is not None:
         yield settings.database_url.get_secret_value()
         return
-    postgres = embedded_postgres(settings)
+    postgres = embedded_postgres(settings, workers)
     try:
         yield postgres.start()
     finally:
         postgres.stop()
+
+
+async def _check_schema_patiently(database: Database) -> None:
+    """Check the schema; try again for a while if other sessions have all connections of Postgres.
+
+    The connection that is got stays open for the command.
+    """
+    from tokensvc.issuer.database import NO_CONNECTION_LEFT  # noqa: PLC0415
+
+    deadline_on = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            await check_schema(database)
+        except UnavailableError as error:
+            if error.reason != NO_CONNECTION_LEFT:
+                raise
+            if time.monotonic() >= deadline_on:
+                raise UnavailableError(
+                    "other sessions have all connections of Postgres; "
+                    "docs/operations.md says how to keep one for commands",
+                    reason=error.reason,
+                ) from error
+            await asyncio.sleep(_RETRY_SECONDS)
+        else:
+            return
 
 
 async def _run(
@@ -98,7 +130,7 @@ async def _run(
         if settings.database_url is not None:
             _check_primary(await database.ask_hosts(), changes=changes)
         if needs_schema:
-            await check_schema(database)
+            await _check_schema_patiently(database)
         return await use_case(database, settings)
     finally:
         await database.close()

@@ -14,8 +14,9 @@ from tokensvc.issuer.start import initialise
 def command(output: str) -> None:
     """Prepare the database, the keys and a first admin.
 
-    It makes the schema, the master key, the signing keys, the default audience and an admin API
-    key, which is shown once. Running it again changes nothing.
+    It makes the schema, the master key, the signing keys, two audiences (the default one, and
+    tokensvc for calls to the service itself) and an admin API key, which is shown once. Running it
+    again changes nothing.
     """
     started = run_use_case(
         lambda database, settings: initialise(database, settings), needs_schema=False

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
-import signal
 import sys
 import tempfile
 from contextlib import contextmanager, nullcontext
@@ -15,8 +13,9 @@ import click
 
 from tokensvc import __version__
 from tokensvc.cli.database import lend_database_url
-from tokensvc.issuer.database import open_primary
-from tokensvc.issuer.start import initialise
+from tokensvc.cli.process_limits import forbid_core_dumps, raise_descriptor_limit
+from tokensvc.core.audience import OWN_AUDIENCE
+from tokensvc.core.capability import ADMIN
 from tokensvc.logs.configuration import configure_logs
 from tokensvc.settings import Settings, load_settings
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tokensvc.issuer.admin.api_keys import NewKey
+    from tokensvc.web.server import Announcements
 
 
 @click.command("serve")
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 def command(workers: int) -> None:
     """Run the service until Ctrl-C or SIGTERM.
 
-    Requests in flight are answered before it ends. Logs are JSON lines on stderr.
+    Requests in flight are answered before it ends. Logs are JSON lines on stderr. While Postgres
+    does not answer, /livez answers, and everything else is told to try again.
 
     The first start prepares everything: the schema, the master key, the signing keys, the default
     audience, and an admin API key, which is shown once.
@@ -48,26 +49,38 @@ def command(workers: int) -> None:
 
 
 def _serve(settings: Settings, workers: int) -> None:
-    # Imported here because it imports prometheus_client, which must know before where metrics lie.
-    from tokensvc.web.server import bind_socket, serve_many, serve_one  # noqa: PLC0415
+    # Imported here because they import prometheus_client, which must know before where metrics lie.
+    from tokensvc.issuer.metrics import LOG_LINES_DROPPED  # noqa: PLC0415
+    from tokensvc.web import server  # noqa: PLC0415
 
-    configure_logs(settings.log_level)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    listener = bind_socket(settings)
-    with lend_database_url(settings) as url:
-        asyncio.run(_initialise(settings, url))
-
-        def announce_ready() -> None:
-            click.echo(
-                f"tokensvc {__version__} serves {settings.issuer_url} (process {os.getpid()}); "
-                "Ctrl-C stops it."
-            )
-            sys.stdout.flush()
-
+    forbid_core_dumps()
+    raise_descriptor_limit()
+    configure_logs(settings.log_level, count_lost=LOG_LINES_DROPPED.inc)
+    listener = server.bind_socket(settings)
+    announcements = _build_announcements(settings)
+    with server.signals_before_serving(), lend_database_url(settings, workers) as url:
         if workers == 1:
-            serve_one(settings, url, listener, announce_ready)
+            server.serve_one(settings, url, listener, announcements)
         else:
-            serve_many(settings, url, listener, announce_ready, workers)
+            server.serve_many(settings, url, listener, announcements, workers)
+
+
+def _build_announcements(settings: Settings) -> Announcements:
+    from tokensvc.web.server import Announcements  # noqa: PLC0415 - as above
+
+    process_id = os.getpid()
+
+    def say(text: str) -> None:
+        click.echo(text)
+        sys.stdout.flush()
+
+    return Announcements(
+        first_admin=lambda admin: say(_greet(settings, admin)),
+        ready=lambda: say(
+            f"tokensvc {__version__} serves {settings.issuer_url} (process {process_id}); "
+            "Ctrl-C stops it."
+        ),
+    )
 
 
 @contextmanager
@@ -86,18 +99,6 @@ def share_metrics() -> Iterator[None]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _initialise(settings: Settings, url: str) -> None:
-    def announce(admin: NewKey) -> None:
-        click.echo(_greet(settings, admin))
-        sys.stdout.flush()
-
-    database = await open_primary(settings, url, max_size=2)
-    try:
-        await initialise(database, settings, announce)
-    finally:
-        await database.close()
-
-
 def _greet(settings: Settings, admin: NewKey) -> str:
     url, key, key_id = settings.issuer_url, admin.key.text, admin.listed.record.id
     return f"""\
@@ -107,8 +108,10 @@ This is the first start. An admin API key was made. It is shown this once, so st
 
 Try it in another terminal:
 
-    curl -s -X POST {url}/v1/token -H 'Authorization: Bearer {key}'
-    curl -s -X POST {url}/v1/token -u '{key_id}:{key}' -d grant_type=client_credentials
+    curl -s -X POST {url}/v1/token -H 'Authorization: Bearer {key}' \\
+        -d audience={OWN_AUDIENCE} -d scope={ADMIN}
+    curl -s -X POST {url}/v1/token -u '{key_id}:{key}' \\
+        -d grant_type=client_credentials -d audience={OWN_AUDIENCE} -d scope={ADMIN}
     curl -s {url}/.well-known/jwks.json
     curl -s '{url}/v1/denylist'
 

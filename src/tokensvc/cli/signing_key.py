@@ -127,7 +127,8 @@ def revoke(kid: str, reason: str, output: str, wait: int | None, *, yes: bool) -
     plan = _run_with_master_key(
         lambda database, settings, master: revoke_signing_key_now(
             database, settings, master, kid, actor=actor(), reason=reason
-        )
+        ),
+        tolerate_changed=True,
     )
     successor = None if plan is None else plan.kid
     print_row({"kid": kid, "state": "revoked", "successor": successor}, output)
@@ -201,10 +202,13 @@ def _print_plan(plan: RotationPlan, alg: str, output: str) -> None:
 
 def _run_with_master_key(
     use_case: Callable[[Database, Settings, MasterKey], Awaitable[T]],
+    *,
+    tolerate_changed: bool = False,
 ) -> T:
     """As `run_use_case`, with the master key."""
 
     async def with_key(database: Database, settings: Settings) -> T:
-        return await use_case(database, settings, await load_master_key(database, settings))
+        master_key = await load_master_key(database, settings, tolerate_changed=tolerate_changed)
+        return await use_case(database, settings, master_key)
 
     return run_use_case(with_key)

@@ -50,8 +50,11 @@ def command() -> None:
     help="The file that holds the API key; - reads it from stdin.",
 )
 @click.option("--issuer", help="The address of the service; by default that of the settings.")
-@click.option("--scope", help="Some of the key's capabilities, separated by spaces; else all.")
-@click.option("--audience", help="The service that the token is for.")
+@click.option(
+    "--scope",
+    help="Some of the key's capabilities, separated by spaces; else all but tokensvc:...",
+)
+@click.option("--audience", help="The service that the token is for; tokensvc: this one.")
 @click.option("--expires-in", type=Duration(), help="A shorter life: 60s, 5m.")
 def get(
     key_file: Path | None,
@@ -63,7 +66,11 @@ def get(
     """Exchange an API key for a token.
 
     The token is printed. The key comes from --key-file, else from TOKENSVC_API_KEY; else you are
-    asked for it.
+    asked for it. Capabilities that begin with tokensvc: are given only if --scope names them.
+
+    \b
+    tokensvc token get --scope orders:read
+    tokensvc token get --audience tokensvc --scope tokensvc:denylist
     """
     from tokensvc.client._token_endpoint import request_token  # noqa: PLC0415 - brings aiohttp
 

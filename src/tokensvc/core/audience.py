@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 
     from tokensvc.core.exchange import IssuingPolicy
 
+# Tokens for this audience are for the service itself: its holder introspects or follows the feed.
+OWN_AUDIENCE: Final = "tokensvc"
+
+_RESERVED_PREFIX: Final = "tokensvc:"
 _MAX_LENGTH: Final = 255
 
 
@@ -33,13 +37,19 @@ class Audience:
 def parse_audience(text: str) -> str:
     """Return `text` if it can name an audience: 1 to 255 visible ASCII characters, often a URL.
 
-    Raises InvalidInputError.
+    `tokensvc`, and names that begin with `tokensvc:`, are reserved for what the service signs for
+    itself. Raises InvalidInputError.
     """
     has_length = 1 <= len(text) <= _MAX_LENGTH
     if not has_length or not all("!" <= c <= "~" and c not in '"\\' for c in text):
         raise InvalidInputError(
             f"an audience has 1 to {_MAX_LENGTH} visible ASCII characters, "
             "without quotes, backslashes and spaces"
+        )
+    if text.lower() == OWN_AUDIENCE or text.lower().startswith(_RESERVED_PREFIX):
+        raise InvalidInputError(
+            f"{text[:80]!r} cannot name an audience: {OWN_AUDIENCE} and names that begin with "
+            f"{_RESERVED_PREFIX} are reserved for the service itself"
         )
     return text
 

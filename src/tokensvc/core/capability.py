@@ -1,6 +1,9 @@
 """Capabilities and scope (RFC 6749 section 3.3).
 
 There is one rule: a token has the capabilities of its key, or some of them, and never another.
+
+Capabilities that begin with `tokensvc:` are for calls to the service itself. A token gets them only
+when `scope` names them, so that a relying party that is shown an ordinary token holds none of them.
 """
 
 from __future__ import annotations
@@ -18,6 +21,10 @@ if TYPE_CHECKING:
 ADMIN: Final = "tokensvc:admin"
 INTROSPECT: Final = "tokensvc:introspect"  # may ask whether a token is live
 FOLLOW: Final = "tokensvc:denylist"  # may follow the feed where that is not open to everybody
+
+# The prefix of those that a token has only if `scope` names them. The function
+# `names_only_own_capabilities` in `sql/functions/` has it as well.
+_BY_NAME_ONLY: Final = "tokensvc:"
 
 # Narrower than the scope-token of RFC 6749 on purpose, so that a name passes through shells, URLs
 # and headers unharmed. It is wide enough for "rabbitmq.read:*/*".
@@ -55,16 +62,34 @@ def parse_scope(text: str) -> frozenset[str]:
 
 
 def narrow_scope(asked: frozenset[str] | None, granted: Collection[str]) -> tuple[str, ...]:
-    """Return the capabilities of the new token, sorted: those asked for, or all that are granted.
+    """Return the capabilities of the new token, sorted.
 
-    Raises InvalidScopeError if a single one that is asked for is not granted. Names are compared
-    exactly: a `*` in one has no meaning here.
+    They are those that are asked for. If nothing is asked, they are all that are granted, except
+    those that must be named. Raises InvalidScopeError if a single one that is asked for is not
+    granted, or if nothing is left. Names are compared exactly: a `*` in one has no meaning here.
     """
     if asked is None:
-        return tuple(sorted(granted))
+        given = list_given_unasked(granted)
+        if not given:
+            raise refuse_unnamed_scope()
+        return given
     if not asked.issubset(granted):
         raise InvalidScopeError("scope asks for a capability that this key does not have")
     return tuple(sorted(asked))
+
+
+def list_given_unasked(granted: Iterable[str]) -> tuple[str, ...]:
+    """Return those of `granted` that a token has if `scope` is absent, sorted."""
+    return tuple(sorted(name for name in granted if not name.startswith(_BY_NAME_ONLY)))
+
+
+def refuse_unnamed_scope() -> InvalidScopeError:
+    """Return the refusal of a request without `scope` that has nothing to give."""
+    return InvalidScopeError(
+        "scope must name what is wanted: capabilities that begin with tokensvc: are given only "
+        "when they are named, and there are no others",
+        reason="unnamed_scope",
+    )
 
 
 def build_scope(capabilities: Iterable[str]) -> str:

@@ -7,7 +7,9 @@ Postgres refuses whatever it can judge, in the statement that counts, so that a 
 never counted. Here is checked again only what the claims are built from.
 
 A token only ever narrows: it has a subset of the key's capabilities, one known audience, and a life
-that may be shortened and never lengthened.
+that may be shortened and never lengthened. A token that is made from another token keeps the
+audience of that one: whoever is shown a token must not be able to turn it into one for somebody
+else. Only a client that also shows the API key itself may name another audience.
 """
 
 from __future__ import annotations
@@ -16,8 +18,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from tokensvc.core.api_key import ApiKey
 from tokensvc.core.audience import longest_life
-from tokensvc.core.capability import narrow_scope
+from tokensvc.core.capability import narrow_scope, refuse_unnamed_scope
 from tokensvc.core.claims import Claims
 from tokensvc.core.errors import (
     InvalidClientError,
@@ -30,14 +33,24 @@ from tokensvc.core.errors import (
 from tokensvc.core.limit import find_tightest
 
 if TYPE_CHECKING:
-    from tokensvc.core.api_key import ApiKey
     from tokensvc.core.audience import Audience
     from tokensvc.core.identifier import AccountId, Jti, KeyId, Kid
     from tokensvc.core.limit import Quota
     from tokensvc.core.token import UnverifiedToken
 
 ShownAs = Literal["client_authentication", "subject_token"]
-Refusal = Literal["disabled", "revoked", "expired", "suspended", "wrong_client_id", "invalid_scope"]
+Refusal = Literal[
+    "unknown_client",
+    "wrong_client",
+    "disabled",
+    "revoked",
+    "expired",
+    "suspended",
+    "wrong_client_id",
+    "invalid_scope",
+    "unnamed_scope",
+    "invalid_target",
+]
 
 
 class SubjectToken(NamedTuple):
@@ -51,16 +64,23 @@ class SubjectToken(NamedTuple):
 class ExchangeRequest:
     """One parsed request: a credential, how it was shown, and what is wanted.
 
-    Nothing has been proved of the credential. None means that the client left it to us;
-    `expires_in` is in seconds.
+    Nothing has been proved of the credential. `client` is the API key that authenticates a client
+    beside a subject token, `client_id` the id that the client claims. None means that the client
+    left it to us; `expires_in` is in seconds.
     """
 
     credential: ApiKey | UnverifiedToken
     shown_as: ShownAs = "client_authentication"
+    client: ApiKey | None = None
     client_id: str | None = None
     scope: frozenset[str] | None = None
     audience: str | None = None
     expires_in: int | None = None
+
+    @property
+    def shown_key(self) -> ApiKey | None:
+        """The API key that is shown, as the credential or beside a token; None if there is none."""
+        return self.credential if isinstance(self.credential, ApiKey) else self.client
 
 
 class Verdict(NamedTuple):
@@ -92,13 +112,42 @@ class IssuingPolicy:
 def check_verdict(request: ExchangeRequest, verdict: Verdict) -> None:
     """Raise what refuses the credential, if its verdict does.
 
-    It is what `refuse_credential` says, or InvalidScopeError for a capability that the key does not
-    have.
+    It is what `refuse_key` says; or InvalidClientError for the client beside a token,
+    InvalidScopeError, InvalidTargetError.
     """
-    if verdict.refusal == "invalid_scope":
-        raise InvalidScopeError("scope asks for a capability that this key does not have")
-    if verdict.refusal is not None:
-        raise refuse_credential(request.shown_as, verdict.refusal)
+    match verdict.refusal:
+        case None:
+            return
+        case "unknown_client" | "wrong_client":
+            raise InvalidClientError(verdict.refusal)
+        case "invalid_scope":
+            raise InvalidScopeError("scope asks for a capability that this key does not have")
+        case "unnamed_scope":
+            raise refuse_unnamed_scope()
+        case "invalid_target":
+            raise refuse_other_audience()
+        case _:
+            raise refuse_key(request, verdict.refusal)
+
+
+def refuse_key(request: ExchangeRequest, reason: str) -> OAuthError:
+    """Return the refusal of the key that is shown, or that the shown token belongs to.
+
+    It is as `refuse_credential` says. But a client may also authenticate with the very key that is
+    its subject token; then the client is refused.
+    """
+    if request.client is not None and isinstance(request.credential, ApiKey):
+        return InvalidClientError(reason)
+    return refuse_credential(request.shown_as, reason)
+
+
+def refuse_other_audience() -> InvalidTargetError:
+    """Return the refusal to make a token for one audience from a token for another."""
+    return InvalidTargetError(
+        "a token that is made from another token keeps its audience; to name another one, "
+        "authenticate as the API key that the subject_token belongs to",
+        reason="other_audience",
+    )
 
 
 def refuse_credential(shown_as: ShownAs, reason: str) -> OAuthError:
@@ -154,10 +203,14 @@ def decide_claims(
     `credential` is that of the request, after a subject token was verified. `audience` is None if
     the request names one that does not exist.
     """
-    if audience is None:
-        raise InvalidTargetError("unknown audience")
     origin = credential if isinstance(credential, SubjectToken) else None
     subject = None if origin is None else origin.claims
+    # Postgres has judged whether a client that is shown is the key behind the token.
+    is_alone = request.client is None
+    if subject is not None and is_alone and request.audience not in {None, subject.aud}:
+        raise refuse_other_audience()
+    if audience is None:
+        raise InvalidTargetError("unknown audience")
     iat = int(verdict.at.timestamp())
     exp = iat + int(_life(request, audience, policy).total_seconds())
     return Claims(

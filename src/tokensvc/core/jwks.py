@@ -106,10 +106,13 @@ def parse_jwks(document: bytes) -> dict[Kid, VerifyingKey]:
 
 
 def parse_public_jwk(jwk: dict[str, str]) -> VerifyingKey:
-    """Return the key of one of our own published JWKs. Raises ValueError if it is not usable."""
+    """Return the key of one of our own published JWKs.
+
+    Raises ValueError if it is not usable, or if its `kid` is not its thumbprint.
+    """
     key = _parse_jwk(jwk)
-    if key is None:
-        raise ValueError("not a usable public JWK")
+    if key is None or key.kid != thumbprint(jwk):
+        raise ValueError("not a usable public JWK, or its kid is not its thumbprint")
     return key
 
 

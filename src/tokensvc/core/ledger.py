@@ -14,6 +14,7 @@ import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from tokensvc.core.api_key import ApiKey
+from tokensvc.core.capability import list_given_unasked
 from tokensvc.core.exchange import wait_for_clear_second
 
 if TYPE_CHECKING:
@@ -62,18 +63,34 @@ def build_question(
         demand = None if scope is None else json.dumps({"scope": scope})
         return Question(credential.digest, request.client_id, demand, audience is not None)
     claims, kid = credential
-    subject = {
+    asked = list_given_unasked(claims.scope) if request.scope is None else request.scope
+    subject: dict[str, object] = {
         "account_id": claims.sub,
         "iat": claims.iat,
         "exp": claims.exp,
         "jti": claims.jti,
         "kid": kid,
-        "held": " ".join(claims.scope),
+        "held": " ".join(asked if request.scope is None and asked else claims.scope),
         "scope": scope,
     }
-    # A scope beyond that of the token is refused later, in `decide_claims`.
-    within = request.scope is None or request.scope.issubset(claims.scope)
-    return Question(None, claims.client_id, json.dumps(subject), audience is not None and within)
+    if request.client is not None:
+        subject["client"] = request.client.digest.hex()
+        subject["client_says_id"] = request.client_id
+    if audience is not None and audience.name != claims.aud:
+        subject["other_audience"] = True
+    # A scope beyond that of the token, and an empty one, are refused later, in `decide_claims`.
+    within = bool(asked) and set(asked).issubset(claims.scope)
+    counts = audience is not None and within
+    return Question(None, claims.client_id, json.dumps(subject), counts)
+
+
+def build_caller_question(key: ApiKey, client_id: str | None, capability: str | None) -> Question:
+    """Return the question of a call by an API key, which gets no token.
+
+    `client_id` is the id that the caller says it has. The key must have `capability`, if one is
+    named. It has asked for all that it has, so none has to be named.
+    """
+    return Question(key.digest, client_id, json.dumps({"scope": capability or ""}), counts=False)
 
 
 def count_questions(questions: Iterable[Question]) -> dict[Question, int]:

@@ -17,6 +17,7 @@ from tokensvc.core.errors import InvalidInputError
 from tokensvc.core.jwks import build_public_jwk, fits
 
 if TYPE_CHECKING:
+    from tokensvc.core.jwks import PublicKey
     from tokensvc.core.token import PrivateKey, SigningKey
 
 _NEW_RSA_BITS: Final = 3072
@@ -68,16 +69,14 @@ def build_private_pem(key: SigningKey) -> bytes:
     )
 
 
-def build_public_pem(jwk: dict[str, str]) -> bytes:
-    """Return one of our published JWKs as PEM (SubjectPublicKeyInfo).
+def build_public_pem(key: PublicKey) -> bytes:
+    """Return a public key as PEM (SubjectPublicKeyInfo).
 
     It is for programs that read a file and cannot read a JWKS.
     """
-    key = jwt.PyJWK.from_dict(jwk).key
-    pem: bytes = key.public_bytes(
+    return key.public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-    return pem
 
 
 def _generate(alg: str) -> PrivateKey:

@@ -2,6 +2,10 @@
 
 A private key is encrypted with AES-256-GCM. Its `kid` is the associated data, so that one sealed
 key cannot take the place of another.
+
+Everything else in the row of a signing key can be written by whoever can write the database. So
+what has been unsealed decides: algorithm, `kid` and public key of the row must be those of the
+private key, or whoever writes the database could publish a key of their own.
 """
 
 from __future__ import annotations
@@ -15,11 +19,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tokensvc.core.errors import StartRefusedError
-from tokensvc.core.jwks import build_public_jwk
+from tokensvc.core.jwks import build_public_jwk, fits
 from tokensvc.core.token import PrivateKey, SigningKey
 
 if TYPE_CHECKING:
-    from tokensvc.core.identifier import Kid
+    from tokensvc.core.keyring import SigningKeyRecord
 
 _NONCE_LENGTH: Final = 12
 
@@ -50,18 +54,32 @@ def seal(private_key: PrivateKey, alg: str, master_key: MasterKey) -> tuple[dict
     return public_jwk, nonce + AESGCM(master_key.secret).encrypt(nonce, der, kid)
 
 
-def unseal(sealed: bytes, *, kid: Kid, alg: str, master_key: MasterKey) -> SigningKey:
-    """Return the signing key.
+def unseal(record: SigningKeyRecord, master_key: MasterKey) -> SigningKey:
+    """Return the signing key of a row.
 
     Raises StartRefusedError if it was sealed under another master key, or if the row was changed.
     """
+    sealed, kid = record.sealed_private_key, record.kid
     nonce, ciphertext = sealed[:_NONCE_LENGTH], sealed[_NONCE_LENGTH:]
     try:
-        der = AESGCM(master_key.secret).decrypt(nonce, ciphertext, kid.encode("ascii"))
+        der = AESGCM(master_key.secret).decrypt(nonce, ciphertext, kid.encode("utf-8"))
     except (InvalidTag, ValueError) as error:
         raise StartRefusedError(
             f"the master key does not open signing key {kid}: "
-            "it is not the one that sealed it, or the row was changed"
+            "it is not the one that sealed it, or the row was changed",
+            reason="signing_key_not_opened",
         ) from error
     private_key = cast("PrivateKey", serialization.load_der_private_key(der, password=None))
-    return SigningKey(kid, alg, private_key)
+    public_key = private_key.public_key()
+    # The JWK that is built has the thumbprint as `kid`, so the row's `kid` is compared with that.
+    is_own = fits(record.alg, public_key) and (
+        record.public_jwk == build_public_jwk(record.alg, public_key)
+    )
+    if not is_own or record.public_jwk["kid"] != kid:
+        raise StartRefusedError(
+            f"the row of signing key {kid} was changed: its public key, algorithm or kid is not "
+            "that of its private key. Find out who can write the database, and then run: "
+            f"tokensvc signing-key revoke {kid}",
+            reason="signing_key_changed",
+        )
+    return SigningKey(kid, record.alg, private_key)

@@ -45,6 +45,8 @@ ACCESS_TOKEN: Final = ("at+jwt", "application/at+jwt")
 DENYLIST_PAGE: Final = ("denylist+jwt", "application/denylist+jwt")
 
 _MAX_LENGTH: Final = 16 * 1024
+_MAX_HEADER_LENGTH: Final = 8 * 1024
+_MOST_HEADERS: Final = 64
 _ES256: Final = ECDSA(SHA256())
 _ES256_BYTES: Final = 32  # of each of the two numbers, r and s
 _JSON: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
@@ -77,7 +79,12 @@ def sign_jws(payload: Mapping[str, Any], *, typ: str, key: SigningKey) -> str:
     Its header holds `typ`, `alg` and `kid`. Raises ValueError for NaN and infinity, which JSON does
     not have.
     """
-    signed = _encode_header(typ, key.alg, key.kid) + b"." + _encode(_dump(payload))
+    return sign_jws_text(_dump(payload), typ=typ, key=key)
+
+
+def sign_jws_text(payload: bytes, *, typ: str, key: SigningKey) -> str:
+    """As `sign_jws`, of a payload that is JSON text already."""
+    signed = _encode_header(typ, key.alg, key.kid) + b"." + _encode(payload)
     return (signed + b"." + _encode(_sign(signed, key))).decode("ascii")
 
 
@@ -98,11 +105,26 @@ def parse_unverified(text: str, *, max_length: int = _MAX_LENGTH) -> UnverifiedT
     """
     if len(text) > max_length or not _COMPACT.fullmatch(text):
         raise InvalidTokenError("malformed_token")
-    typ, alg, kid = _parse_header(text[: text.index(".")])
+    part = text[: text.index(".")]
+    if len(part) > _MAX_HEADER_LENGTH:
+        raise InvalidTokenError("malformed_token")
+    typ, alg, kid = _proved_headers.get(part) or _parse_header(part)
     return UnverifiedToken(text=text, typ=typ, alg=alg, kid=kid)
 
 
-@functools.lru_cache(maxsize=64)  # all tokens of a signing key have the same header
+# All tokens of a signing key have the same header, so those of verified tokens are remembered. One
+# of which nothing was proved is not: anybody can send any number of those.
+_proved_headers: dict[str, tuple[str, str, Kid]] = {}
+
+
+def _remember_header(token: UnverifiedToken) -> None:
+    part = token.text[: token.text.index(".")]
+    if part not in _proved_headers:
+        if len(_proved_headers) >= _MOST_HEADERS:
+            _proved_headers.clear()
+        _proved_headers[part] = (token.typ, token.alg, token.kid)
+
+
 def _parse_header(part: str) -> tuple[str, str, Kid]:
     header = _decode_json(part)
     typ, alg, kid = header.get("typ"), header.get("alg"), header.get("kid")
@@ -146,6 +168,7 @@ def check_signature(
     if unverified_token.alg != key.alg:
         raise InvalidTokenError("algorithm_not_allowed")
     _verify(unverified_token.text, key)
+    _remember_header(unverified_token)
     return _decode_json(unverified_token.text.split(".")[1])
 
 

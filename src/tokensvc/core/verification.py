@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from tokensvc.core.claims import Claims
+    from tokensvc.core.identifier import Kid
     from tokensvc.core.jwks import VerifyingKey
     from tokensvc.core.keyring import SigningKeyRecord
     from tokensvc.core.token import UnverifiedToken
@@ -56,7 +57,7 @@ def check_own_token(
     record = next((r for r in signing_keys if r.kid == kid and r.revoked_at is None), None)
     return check_token(
         unverified_token,
-        key=None if record is None else _open(tuple(record.public_jwk.items())),
+        key=None if record is None else find_public_key(record),
         algorithms=ALGORITHMS,
         issuer=issuer,
         audience=None,
@@ -65,6 +66,18 @@ def check_own_token(
     )
 
 
+def find_public_key(record: SigningKeyRecord) -> VerifyingKey | None:
+    """Return the public key of a row, None if it is not the key that the row's `kid` names."""
+    try:
+        return _open(record.kid, tuple(record.public_jwk.items()))
+    except (AttributeError, TypeError):  # a column of JSON may hold anything
+        return None
+
+
 @functools.lru_cache(maxsize=64)  # opening a key costs a third of verifying with it
-def _open(public_jwk: tuple[tuple[str, str], ...]) -> VerifyingKey:
-    return parse_public_jwk(dict(public_jwk))
+def _open(kid: Kid, public_jwk: tuple[tuple[str, str], ...]) -> VerifyingKey | None:
+    try:
+        key = parse_public_jwk(dict(public_jwk))
+    except ValueError:
+        return None
+    return key if key.kid == kid else None

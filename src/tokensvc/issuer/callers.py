@@ -1,13 +1,18 @@
-"""Who may call what is not open to everybody: holders of a live token of ours, or of an API key."""
+"""Who may call what is not open to everybody: holders of a live token of ours, or of an API key.
+
+A token must be for the audience `tokensvc`. A token for another audience was shown to a relying
+party, which must not be able to call us with it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tokensvc.core.audience import OWN_AUDIENCE
 from tokensvc.core.capability import FOLLOW
-from tokensvc.core.errors import InsufficientScopeError, InvalidClientError
-from tokensvc.core.ledger import Question
+from tokensvc.core.errors import InsufficientScopeError, InvalidClientError, InvalidTokenError
+from tokensvc.core.ledger import build_caller_question
 
 if TYPE_CHECKING:
     from tokensvc.core.api_key import ApiKey
@@ -35,14 +40,14 @@ class Callers:
 
         Raises InvalidTokenError, InsufficientScopeError, UnavailableError.
         """
-        return _check_capability(await self.introspection.check(text), capability)
+        return _check_claims(await self.introspection.check(text), capability)
 
     async def check_follower(self, text: str) -> KeyId:
         """As `check_token`, for followers of the feed.
 
         Followers reconnect in crowds, so they are judged from the copy in memory.
         """
-        return _check_capability(await self.introspection.check_by_copy(text), FOLLOW)
+        return _check_claims(await self.introspection.check_by_copy(text), FOLLOW)
 
     async def check_key(
         self, key: ApiKey, client_id: str | None, network: str, capability: str | None
@@ -61,17 +66,18 @@ class Callers:
                 raise InvalidClientError("unknown_key")
             self.guard.note_known(key.digest)
             verdict = decision.verdict
+            if verdict.refusal == "invalid_scope" and capability is not None:
+                raise InsufficientScopeError(capability)
             if verdict.refusal is not None:
                 raise InvalidClientError(verdict.refusal)
-            if capability is not None and capability not in verdict.capabilities:
-                raise InsufficientScopeError(capability)
             return verdict.key_id
 
-        question = Question(key.digest, client_id, demand=None, counts=False)
-        return await self.ledger.judge(question, act)
+        return await self.ledger.judge(build_caller_question(key, client_id, capability), act)
 
 
-def _check_capability(claims: Claims, capability: str | None) -> KeyId:
+def _check_claims(claims: Claims, capability: str | None) -> KeyId:
+    if claims.aud != OWN_AUDIENCE:
+        raise InvalidTokenError("wrong_audience")
     if capability is not None and not claims.has(capability):
         raise InsufficientScopeError(capability)
     return claims.client_id

@@ -62,9 +62,22 @@ DENYLIST_RESETS: Final = Counter(
 DENYLIST_HEALED: Final = Counter(
     "tokensvc_denylist_healed", "Revocations that Postgres had lost and this process wrote again."
 )
+SIGNING_KEYS_REFUSED: Final = Gauge(
+    "tokensvc_signing_keys_refused",
+    "Signing keys whose row in the database does not agree with the private key in it.",
+    multiprocess_mode="livemax",
+)
 USAGE_WAITING: Final = Gauge(
     "tokensvc_usage_queue_length", "Sums that wait to be written.", multiprocess_mode="livesum"
 )
 USAGE_DROPPED: Final = Counter(
     "tokensvc_usage_dropped", "Uses that were not written because too many waited."
+)
+LOG_LINES_DROPPED: Final = Counter(
+    "tokensvc_log_lines_dropped", "Log lines that could not be written, or not soon enough."
+)
+CONNECTIONS_LIMITED: Final = Counter(
+    "tokensvc_connections_limited",
+    "Connections and polls that were cut short for a limit, by the limit.",
+    ["limit"],
 )

@@ -22,7 +22,11 @@ from tokensvc.issuer.exchange.issuing import Exchange
 from tokensvc.issuer.exchange.ledger import Ledger
 from tokensvc.issuer.exchange.usage import UsageRecorder
 from tokensvc.issuer.mirror.mirror import Mirror
-from tokensvc.issuer.revoking.credentials import CredentialKind, revoke_credential
+from tokensvc.issuer.revoking.credentials import (
+    CredentialKind,
+    HolderRevocations,
+    revoke_credential,
+)
 from tokensvc.issuer.revoking.feed import Feed
 from tokensvc.issuer.revoking.introspection import Introspection
 from tokensvc.issuer.revoking.receipts import Receipts
@@ -59,6 +63,7 @@ class Service:
     feed: Feed
     receipts: Receipts
     callers: Callers
+    revocations: HolderRevocations
     connection_share: ConnectionShare
     draining: bool = False
 
@@ -74,15 +79,13 @@ class Service:
             except InvalidTokenError:
                 return "nothing", None
             signing_keys = await self.callers.introspection.find_signing_keys(kid)
-        async with self.connection_share.use():
-            revoked = await revoke_credential(
-                self.database,
-                self.settings,
-                text,
-                actor="holder",
-                now=self.mirror.confirmation.now,
-                signing_keys=signing_keys,
-            )
+        revoked = await revoke_credential(
+            self.revocations,
+            self.settings,
+            text,
+            now=self.mirror.confirmation.now,
+            signing_keys=signing_keys,
+        )
         self.mirror.denylist.remember(revoked.records)
         return revoked.kind, revoked.id
 
@@ -146,6 +149,7 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
             with contextlib.suppress(asyncio.CancelledError):
                 await tasks
             await service.exchange.ledger.close()
+            await service.revocations.close()
             await usage.close()
     finally:
         await database.close()
@@ -153,6 +157,7 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
 
 def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Service:
     ledger = Ledger(database, most_waiting=settings.ledger_queue)
+    share = ConnectionShare(settings.pool_size)
     guard = GuessGuard(allowed=settings.unknown_keys_per_minute)
     introspection = Introspection(database=database, mirror=mirror, issuer=settings.issuer_url)
     return Service(
@@ -169,5 +174,6 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
         feed=Feed(mirror, settings),
         receipts=Receipts(database, mirror),
         callers=Callers(introspection=introspection, ledger=ledger, guard=guard),
-        connection_share=ConnectionShare(settings.pool_size),
+        revocations=HolderRevocations(database, share),
+        connection_share=share,
     )

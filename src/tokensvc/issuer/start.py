@@ -1,4 +1,4 @@
-"""The first start and every start: schema, master key, signing keys, default audience, first admin.
+"""The first start and every start: schema, master key, signing keys, audiences, first admin.
 
 Several processes may run it at once, and it may be killed anywhere: each step is done as a whole or
 not at all, and repeating it changes nothing.
@@ -7,12 +7,15 @@ not at all, and repeating it changes nothing.
 from __future__ import annotations
 
 import asyncio
+import math
+import random
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from tokensvc.core.audience import OWN_AUDIENCE
 from tokensvc.core.capability import ADMIN
 from tokensvc.core.errors import StartRefusedError, UnavailableError
 from tokensvc.issuer.admin.accounts import insert_account
@@ -21,7 +24,7 @@ from tokensvc.issuer.admin.audiences import insert_audience
 from tokensvc.issuer.signing.master_key import find_configured, load_master_key
 from tokensvc.issuer.signing.rotation import rotate_all_once
 from tokensvc.store.account import has_accounts
-from tokensvc.store.audience import list_audiences
+from tokensvc.store.audience import find_is_own, list_audiences
 from tokensvc.store.issuance import raise_longest_life
 from tokensvc.store.keyfile import create_master_key
 from tokensvc.store.migrate import find_missing, load_migrations, migrate, one_at_a_time
@@ -33,10 +36,12 @@ if TYPE_CHECKING:
     from tokensvc.core.sealing import MasterKey
     from tokensvc.issuer.admin.api_keys import NewKey
     from tokensvc.settings import Settings
-    from tokensvc.store.pool import Database
+    from tokensvc.store.pool import Connection, Database
 
 ACTOR: Final = "start"
 _RETRY_SECONDS: Final = 1.0
+_MOST_JITTER_SECONDS: Final = 0.25
+_DATABASE_WAIT_SECONDS: Final = 30.0
 
 _log = structlog.get_logger(__name__)
 
@@ -50,16 +55,22 @@ class Started:
 
 
 async def initialise(
-    database: Database, settings: Settings, announce: Callable[[NewKey], None] | None = None
+    database: Database,
+    settings: Settings,
+    announce: Callable[[NewKey], None] | None = None,
+    *,
+    default_wait: float = _DATABASE_WAIT_SECONDS,
 ) -> Started:
     """Bring the database and the keys to where the service can serve.
 
     `announce` shows the first admin key. It is called just before the key is committed, so a start
     that is killed there leaves no key that nobody has seen: the next one makes and shows another.
+    `default_wait`: for how many seconds to wait for Postgres if no setting says it.
 
     Raises StartRefusedError, UnavailableError.
     """
-    await wait_for_database(database, settings.database_wait)
+    configured = settings.database_wait
+    await wait_for_database(database, default_wait if configured is None else configured)
     holder = await database.connect_apart()
     try:
         async with one_at_a_time(holder):
@@ -67,7 +78,7 @@ async def initialise(
                 for name in await migrate(connection, load_migrations()):
                     _log.info("migration_applied", name=name)
             master_key = await _open_master_key(database, settings)
-            await _ensure_default_audience(database, settings)
+            await _ensure_audiences(database, settings)
             await rotate_all_once(database, settings, master_key, actor=ACTOR)
             admin = await _create_first_admin(database, settings, announce)
     finally:
@@ -89,7 +100,10 @@ async def apply_migrations(database: Database) -> list[str]:
 
 
 async def wait_for_database(database: Database, seconds: float) -> None:
-    """Wait until Postgres answers; give up after `seconds`. Raises StartRefusedError."""
+    """Wait until Postgres answers; give up after `seconds`, which may be infinite.
+
+    Raises StartRefusedError.
+    """
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -104,11 +118,21 @@ async def wait_for_database(database: Database, seconds: float) -> None:
                     "Check TOKENSVC_DATABASE_URL and that Postgres runs; "
                     "TOKENSVC_DATABASE_WAIT is how long to wait"
                 ) from error
-            seconds_left = round(deadline - time.monotonic())
-            _log.warning("waiting_for_database", reason=error.reason, seconds_left=seconds_left)
-            await asyncio.sleep(_RETRY_SECONDS)
+            left = (
+                {"seconds_left": round(deadline - time.monotonic())} if seconds < math.inf else {}
+            )
+            _log.warning("waiting_for_database", reason=error.reason, **left)
+            await asyncio.sleep(new_pause())
         else:
             return
+
+
+def new_pause() -> float:
+    """Return how many seconds to wait before Postgres is tried again: never less than one.
+
+    They differ, so that processes which lost it together do not all come back together.
+    """
+    return _RETRY_SECONDS + random.uniform(0, _MOST_JITTER_SECONDS)  # noqa: S311 - spreads load
 
 
 async def check_schema(database: Database) -> None:
@@ -133,15 +157,40 @@ async def _open_master_key(database: Database, settings: Settings) -> MasterKey:
     return await load_master_key(database, settings)
 
 
-async def _ensure_default_audience(database: Database, settings: Settings) -> None:
-    """Make the default audience if it is missing, and remember how long tokens may live."""
+async def _ensure_audiences(database: Database, settings: Settings) -> None:
+    """Make the two audiences that are always there, and remember how long tokens may live."""
     name = settings.default_audience
     async with database.transaction() as connection:
         await raise_longest_life(connection, settings.issuing_policy.token_life)
+        await _ensure_own_audience(connection, settings)
         if name not in {audience.name for audience in await list_audiences(connection)}:
             await insert_audience(
                 connection, settings, name, description="the default", actor=ACTOR
             )
+
+
+async def _ensure_own_audience(connection: Connection, settings: Settings) -> None:
+    """Make the audience of calls to the service itself, if it is missing.
+
+    An audience of that name that somebody else made is refused: its tokens, which other services
+    are shown, would be good for calls to this one.
+    """
+    is_own = await find_is_own(connection, OWN_AUDIENCE)
+    if is_own is None:
+        await insert_audience(
+            connection,
+            settings,
+            OWN_AUDIENCE,
+            description="calls to tokensvc itself",
+            is_own=True,
+            actor=ACTOR,
+        )
+    elif not is_own:
+        raise StartRefusedError(
+            f"the audience {OWN_AUDIENCE!r} was made by hand, and the service needs that name for "
+            "calls to itself; give its relying parties another audience, then run: "
+            f"tokensvc audience remove {OWN_AUDIENCE}"
+        )
 
 
 async def _create_first_admin(

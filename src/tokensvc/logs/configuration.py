@@ -14,6 +14,8 @@ from tokensvc.logs.masking import mask_event
 from tokensvc.logs.output import Output, flush_logs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from structlog.typing import EventDict, Processor, WrappedLogger
 
 # What every line gets, whoever wrote it.
@@ -26,8 +28,16 @@ _SHARED: Final[tuple[Processor, ...]] = (
 )
 
 
-def configure_logs(level: str, stream: TextIO | None = None) -> None:
-    """Send all logging from `level` on to `stream`, to stderr if none is given."""
+def configure_logs(
+    level: str,
+    stream: TextIO | None = None,
+    *,
+    count_lost: Callable[[int], object] | None = None,
+) -> None:
+    """Send all logging from `level` on to `stream`, to stderr if none is given.
+
+    `count_lost` is told how many lines could not be written, whenever that happens.
+    """
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -39,7 +49,7 @@ def configure_logs(level: str, stream: TextIO | None = None) -> None:
         cache_logger_on_first_use=True,
     )
     flush_logs()
-    Output.writer = LineWriter(stream or sys.stderr)
+    Output.writer = LineWriter(stream or sys.stderr, count_lost=count_lost)
     Output.level = logging.getLevelNamesMapping()[level.upper()]
     logging.getLogger("aiohttp.server").addFilter(_hide_malformed)
     root = logging.getLogger()

@@ -1,34 +1,49 @@
 """Writing log lines without waiting for whatever reads them.
 
-Lines gather in memory, and a thread writes many of them at once. If the reader is slow or stuck,
-lines are dropped, and a line says how many as soon as it reads again. So an exchange never waits
-for a log. After a fork the child starts without the lines of its parent.
+Lines gather in memory, and a thread writes many of them at once. So an exchange never waits for a
+log. Lines are lost if the reader is slow or stuck, so that too many wait, and if they cannot be
+written, as on a full disk. Lost lines are counted, and a line says how many as soon as writing
+works again. After a fork the child starts without the lines of its parent.
 """
 
 from __future__ import annotations
 
 import atexit
+import io
 import json
 import os
+import select
 import threading
 import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from typing import TextIO
 
 _MOST_WAITING: Final = 20_000
 _PAUSE: Final = 0.05
+_RETRY: Final = 1.0  # seconds until it is tried again to say how many lines were lost
 _PATIENCE_AT_EXIT: Final = 2.0
 
 
 class LineWriter:
-    """Writes lines to `stream` in the background; at most `most_waiting` lines may wait."""
+    """Writes lines to `stream` in the background; at most `most_waiting` lines may wait.
 
-    def __init__(self, stream: TextIO, *, most_waiting: int = _MOST_WAITING) -> None:
+    `count_lost` is told how many lines were lost, whenever that happens.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        most_waiting: int = _MOST_WAITING,
+        count_lost: Callable[[int], object] | None = None,
+    ) -> None:
         self._stream = stream
         self._most_waiting = most_waiting
+        self._count_lost = count_lost
         self.begin()
         itself = weakref.ref(self)
 
@@ -43,7 +58,9 @@ class LineWriter:
     def begin(self) -> None:
         """Start without lines and without a thread."""
         self._lines: deque[str] = deque()
-        self._dropped = 0
+        self._lost = 0
+        self._rest = b""  # of a line that was written in part
+        self._counting = threading.Lock()
         self._writing = threading.Lock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
@@ -51,7 +68,7 @@ class LineWriter:
     def write(self, line: str) -> None:
         """Write a line soon; `line` does not end with a newline."""
         if len(self._lines) >= self._most_waiting:
-            self._dropped += 1
+            self._lose(1)
             return
         self._lines.append(line)
         if not self._wake.is_set():
@@ -70,16 +87,15 @@ class LineWriter:
         try:
             # Other threads may append meanwhile, so the number of lines is taken once.
             lines = [self._lines.popleft() for _ in range(len(self._lines))]
-            dropped, self._dropped = self._dropped, 0
-            if dropped:
-                lines.append(
-                    json.dumps({"level": "error", "event": "log_lines_dropped", "lines": dropped})
-                )
-            if lines:
-                self._stream.write("\n".join(lines) + "\n")
-                self._stream.flush()
-        except Exception:  # noqa: BLE001, S110 - nobody can be told, and the thread must live on
-            pass
+            lost = self._lost
+            if lost:
+                event = {"level": "error", "event": "log_lines_dropped", "lines": lost}
+                lines.append(json.dumps(event))
+            written = self._put(lines) if lines or self._rest else 0
+            if lost and written == len(lines):
+                self._forget(lost)
+            if written < len(lines):
+                self._lose(len(lines) - written - bool(lost))
         finally:
             self._writing.release()
 
@@ -87,9 +103,70 @@ class LineWriter:
         """Write what is left, but do not wait long for the reader."""
         self.flush(_PATIENCE_AT_EXIT)
 
+    def _put(self, lines: Sequence[str]) -> int:
+        """Write lines; return how many were written. What began to be written counts as written.
+
+        Nobody can be told of a failure here, and the thread must live on.
+        """
+        data = [f"{line}\n".encode(errors="backslashreplace") for line in lines]
+        try:
+            descriptor = self._stream.fileno()
+        except (OSError, ValueError, io.UnsupportedOperation):
+            return self._put_text(lines)
+        # Past the buffer of the stream: it would keep what it could not write, and nobody would
+        # know which lines are lost.
+        begun = len(self._rest)
+        done = _write(descriptor, self._rest + b"".join(data))
+        if done < begun:
+            self._rest = self._rest[done:]
+            return 0
+        self._rest, done, written = b"", done - begun, 0
+        for line in data:
+            if done <= 0:
+                break
+            self._rest = line[done:]  # empty if it was written whole
+            done -= len(line)
+            written += 1
+        return written
+
+    def _put_text(self, lines: Sequence[str]) -> int:
+        """Write to a stream that is no file of the operating system."""
+        try:
+            self._stream.write("".join(f"{line}\n" for line in lines))
+            self._stream.flush()
+        except Exception:  # noqa: BLE001 - as above
+            return 0
+        return len(lines)
+
+    def _lose(self, lines: int) -> None:
+        with self._counting:
+            self._lost += lines
+        if self._count_lost is not None and lines:
+            self._count_lost(lines)
+
+    def _forget(self, lines: int) -> None:
+        with self._counting:
+            self._lost -= lines
+
     def _run(self) -> None:
         while True:
-            self._wake.wait()
+            self._wake.wait(_RETRY if self._lost or self._rest else None)
             threading.Event().wait(_PAUSE)
             self._wake.clear()
             self.flush()
+
+
+def _write(descriptor: int, data: bytes) -> int:
+    """Write to a file; return how many bytes were written before it failed."""
+    done = 0
+    view = memoryview(data)
+    while done < len(data):
+        try:
+            done += os.write(descriptor, view[done:])
+        except BlockingIOError:  # somebody else made the pipe or terminal so
+            waiting = select.poll()
+            waiting.register(descriptor, select.POLLOUT)
+            waiting.poll()
+        except OSError:
+            break
+    return done

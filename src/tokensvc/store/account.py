@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import asyncpg
 
@@ -10,16 +11,32 @@ from tokensvc.core.account import Account
 from tokensvc.core.denylist.record import ENDINGS
 from tokensvc.core.errors import NotFoundError
 from tokensvc.core.identifier import AccountId
+from tokensvc.core.keyring import LEEWAY
 from tokensvc.core.limit import Limits
+from tokensvc.store.denylist import build_record
 from tokensvc.store.queries import load_queries
 from tokensvc.store.tier import no_such_tier
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Sequence
 
-    from tokensvc.core.denylist.record import Ending
+    from tokensvc.core.denylist.record import Ending, RevocationRecord
 
 _SQL = load_queries("account")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedAccount:
+    """What became of an account that was to be ended.
+
+    `outcome`: "ended" now; "repeated" if it had been before, and nothing was written; "unknown" if
+    there is no such account. `account`: as it is afterwards, None if it is deleted. `records`: its
+    revocations, oldest first.
+    """
+
+    outcome: Literal["ended", "repeated", "unknown"]
+    account: Account | None
+    records: list[RevocationRecord]
 
 
 async def insert_account(
@@ -34,7 +51,7 @@ async def load_account(connection: asyncpg.Connection, account_id: str) -> Accou
     """Return an account. Raises NotFoundError."""
     row = await connection.fetchrow(_SQL["find"], account_id)
     if row is None:
-        raise NotFoundError(f"there is no account {account_id[:40]!r}")
+        raise no_such_account(account_id)
     return _account(row)
 
 
@@ -75,25 +92,35 @@ async def resume_account(connection: asyncpg.Connection, account_id: str) -> Non
     await connection.execute(_SQL["resume"], account_id)
 
 
-async def end(connection: asyncpg.Connection, ending: Ending, account_id: str) -> datetime:
-    """Suspend or delete an account, or revoke its tokens only; return the watermark.
+async def end_accounts(
+    connection: asyncpg.Connection,
+    ending: Ending,
+    account_ids: Sequence[str],
+    *,
+    actor: str,
+    detail: dict[str, Any],
+) -> list[EndedAccount]:
+    """Suspend or delete accounts, or revoke their tokens only; return what became of each.
 
-    The row must be locked, so that nothing is issued between the clock's reading and the change.
+    `detail` is for the audit trail. It is one statement, which commits itself if no transaction is
+    open: see `sql/functions/end_accounts.sql`.
     """
-    verb = ENDINGS[ending].action.removeprefix("account.")
-    watermark: datetime = await connection.fetchval(_SQL[verb], account_id)
-    return watermark
+    rows = await connection.fetch(
+        _SQL["end"], ending, ENDINGS[ending].action, account_ids, actor, detail, LEEWAY
+    )
+    return [
+        EndedAccount(
+            outcome=row["outcome"],
+            account=None if row["shown"] is None else _account(row["shown"]),
+            records=[build_record(record) for record in row["records"]],
+        )
+        for row in rows
+    ]
 
 
-async def raise_watermark(
-    connection: asyncpg.Connection, account_id: str, watermark: datetime
-) -> bool:
-    """Lock an account's row and raise its watermark; False if there is no such account.
-
-    Deleted accounts have a watermark too.
-    """
-    await connection.execute(_SQL["lock"], account_id)
-    return await connection.fetchval(_SQL["raise_watermark"], account_id, watermark) is not None
+def no_such_account(account_id: str) -> NotFoundError:
+    """Return the error for an account that does not exist, or was deleted."""
+    return NotFoundError(f"there is no account {account_id[:40]!r}")
 
 
 def _account(row: asyncpg.Record) -> Account:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import asyncpg
 
@@ -10,17 +11,36 @@ from tokensvc.core.api_key import ApiKey, ApiKeyRecord, ListedKey, state_of
 from tokensvc.core.denylist.record import ENDINGS
 from tokensvc.core.errors import ConflictError, NotFoundError
 from tokensvc.core.identifier import AccountId, KeyId
+from tokensvc.core.keyring import LEEWAY
 from tokensvc.core.limit import Limits
+from tokensvc.store.denylist import build_record
 from tokensvc.store.queries import load_queries
 from tokensvc.store.tier import no_such_tier
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from datetime import datetime, timedelta
 
-    from tokensvc.core.denylist.record import Ending
+    from tokensvc.core.denylist.record import Ending, RevocationRecord
+
+Outcome = Literal["ended", "repeated", "refused", "unknown"]
 
 _SQL = load_queries("api_key")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedKey:
+    """What became of a key that was to be ended.
+
+    `outcome`: "ended" now; "repeated" if it had been before, and nothing was written; "refused" if
+    its state does not allow it; "unknown" if there is no such key. `listed`: the key afterwards,
+    None if it is deleted. `records`: its revocations, oldest first.
+    """
+
+    outcome: Outcome
+    key_id: KeyId | None
+    listed: ListedKey | None
+    records: list[RevocationRecord]
 
 
 async def insert_api_key(
@@ -59,20 +79,20 @@ async def load_api_key(connection: asyncpg.Connection, key_id: str) -> ListedKey
     """Return a key with its state by Postgres's clock. Raises NotFoundError."""
     row = await connection.fetchrow(_SQL["find"], key_id)
     if row is None:
-        raise _no_such_key(key_id)
-    return _list(row)
+        raise no_such_key(key_id)
+    return _list(row, row["at"])
 
 
 async def lock_api_key(connection: asyncpg.Connection, key_id: str) -> ListedKey:
     """As `load_api_key`, holding the row against exchanges until the transaction ends."""
     if await connection.fetchval(_SQL["lock"], key_id) is None:
-        raise _no_such_key(key_id)
+        raise no_such_key(key_id)
     return await load_api_key(connection, key_id)
 
 
 async def list_api_keys(connection: asyncpg.Connection, account_id: str | None) -> list[ListedKey]:
     """Return the keys of an account, or of all accounts, oldest first."""
-    return [_list(row) for row in await connection.fetch(_SQL["list"], account_id)]
+    return [_list(row, row["at"]) for row in await connection.fetch(_SQL["list"], account_id)]
 
 
 async def find_id_by_digest(connection: asyncpg.Connection, digest: bytes) -> KeyId | None:
@@ -115,23 +135,34 @@ async def enable_api_key(connection: asyncpg.Connection, key_id: KeyId) -> None:
     await connection.execute(_SQL["enable"], key_id)
 
 
-async def end(connection: asyncpg.Connection, ending: Ending, key_id: str) -> datetime:
-    """Disable, revoke or delete a key, or revoke its tokens only; return the watermark.
+async def end_api_keys(
+    connection: asyncpg.Connection,
+    ending: Ending,
+    *,
+    key_ids: Sequence[str] | None = None,
+    digests: Sequence[bytes] | None = None,
+    actor: str,
+    detail: dict[str, Any],
+) -> list[EndedKey]:
+    """Disable, revoke or delete keys, or revoke their tokens only; return what became of each.
 
-    The row must be locked, so that nothing is issued between the clock's reading and the change.
+    They are named by their ids or by their digests. `detail` is for the audit trail. It is one
+    statement, which commits itself if no transaction is open: see `sql/functions/end_keys.sql`.
     """
-    verb = ENDINGS[ending].action.removeprefix("key.")
-    watermark: datetime = await connection.fetchval(_SQL[verb], key_id)
-    return watermark
-
-
-async def raise_watermark(connection: asyncpg.Connection, key_id: str, watermark: datetime) -> bool:
-    """Lock a key's row and raise its watermark; False if there is no such key.
-
-    Deleted keys have a watermark too.
-    """
-    await connection.execute(_SQL["lock"], key_id)
-    return await connection.fetchval(_SQL["raise_watermark"], key_id, watermark) is not None
+    action = ENDINGS[ending].action
+    named = [None] * len(digests or ()) if key_ids is None else key_ids
+    rows = await connection.fetch(
+        _SQL["end"], ending, action, named, digests, actor, detail, LEEWAY
+    )
+    return [
+        EndedKey(
+            outcome=row["outcome"],
+            key_id=row["key_id"],
+            listed=None if row["shown"] is None else _list(row["shown"], row["at"]),
+            records=[build_record(record) for record in row["records"]],
+        )
+        for row in rows
+    ]
 
 
 async def count_with_capability(connection: asyncpg.Connection, capability: str) -> int:
@@ -140,13 +171,14 @@ async def count_with_capability(connection: asyncpg.Connection, capability: str)
     return count
 
 
-def _no_such_key(key_id: str) -> NotFoundError:
+def no_such_key(key_id: str) -> NotFoundError:
+    """Return the error for a key that does not exist, or was deleted."""
     return NotFoundError(f"there is no key {key_id[:40]!r}; `tokensvc key list` shows their ids")
 
 
-def _list(row: asyncpg.Record) -> ListedKey:
+def _list(row: asyncpg.Record, at: datetime) -> ListedKey:
     key = _record(row)
-    return ListedKey(key, state_of(key, row["at"]), row["at"])
+    return ListedKey(key, state_of(key, at), at)
 
 
 def _record(row: asyncpg.Record) -> ApiKeyRecord:

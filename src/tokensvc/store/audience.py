@@ -22,10 +22,15 @@ async def insert_audience(
     description: str,
     token_life: timedelta | None,
     alg: str,
+    *,
+    is_own: bool = False,
 ) -> Audience:
-    """Store a new audience. Raises ConflictError if it exists."""
+    """Store a new audience. Raises ConflictError if it exists.
+
+    `is_own`: its tokens are for calls to the service itself.
+    """
     try:
-        await connection.execute(_SQL["insert"], name, description, token_life, alg)
+        await connection.execute(_SQL["insert"], name, description, token_life, alg, is_own)
     except asyncpg.UniqueViolationError as error:
         raise ConflictError(f"the audience {name!r} exists already") from error
     return await load_audience(connection, name)
@@ -37,6 +42,12 @@ async def load_audience(connection: asyncpg.Connection, name: str) -> Audience:
     if row is None:
         raise _no_such_audience(name)
     return _audience(row)
+
+
+async def find_is_own(connection: asyncpg.Connection, name: str) -> bool | None:
+    """Return whether an audience is the service's own, None if there is no such audience."""
+    is_own: bool | None = await connection.fetchval(_SQL["find_is_own"], name)
+    return is_own
 
 
 async def list_audiences(connection: asyncpg.Connection) -> list[Audience]:

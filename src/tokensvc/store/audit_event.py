@@ -30,7 +30,7 @@ class AuditEvent:
 async def append_audit_event(
     connection: asyncpg.Connection, *, actor: str, action: str, subject: str, detail: dict[str, Any]
 ) -> None:
-    """Write one event, in the transaction of the act itself."""
+    """Write one event, in the transaction of the act itself, before anything locks `feed_head`."""
     await connection.execute(_SQL["append"], actor, action, subject, detail)
 
 
@@ -39,11 +39,3 @@ async def list_audit_events(
 ) -> list[AuditEvent]:
     """Return the newest events first, of one subject or of all."""
     return [AuditEvent(**dict(row)) for row in await connection.fetch(_SQL["list"], subject, most)]
-
-
-async def has_event_since(
-    connection: asyncpg.Connection, subject: str, action: str, since: datetime
-) -> bool:
-    """Tell whether this has been done to `subject` at `since` or later."""
-    found: bool = await connection.fetchval(_SQL["has_since"], subject, action, since)
-    return found

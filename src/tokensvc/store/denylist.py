@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
 
-from tokensvc.core.denylist.position import Position, new_tag
+from tokensvc.core.denylist.columns import RecordColumns
+from tokensvc.core.denylist.position import Position
 from tokensvc.core.denylist.record import ENDINGS, RevocationRecord
 from tokensvc.core.denylist.revocation import Revocation
+from tokensvc.core.errors import UnavailableError
+from tokensvc.core.keyring import LEEWAY
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-    from datetime import datetime
+    from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+    from datetime import timedelta
 
     import asyncpg
 
@@ -19,7 +23,8 @@ if TYPE_CHECKING:
     from tokensvc.core.denylist.revocation import Kind
 
 _SQL = load_queries("denylist")
-_HEALING_LOCK: Final = 7_265_309_613
+# So many entries are read by one statement: it ends long before any timeout.
+_READ_AT_ONCE: Final = 5000
 
 
 async def append_revocation(
@@ -31,23 +36,131 @@ async def append_revocation(
     expires_at: datetime,
     healed: bool = False,
 ) -> Position:
-    """Append a revocation and return its position.
+    """Append a revocation and return its position; wake every process at the commit.
 
     The ending says what kind of thing `value` names. Other transactions that append wait until
-    this one ends, because the positions have no gaps.
+    this one ends, because the positions have no gaps. So it is the last statement of its own.
     """
     kind = ENDINGS[ending].kind
     (row,) = await connection.fetch(
-        _SQL["append"], new_tag(), kind, value, watermark, expires_at, ending, healed
+        _SQL["append"], kind, value, watermark, expires_at, ending, healed
     )
     return Position(row["seq"], row["tag"])
+
+
+async def revoke_tokens(
+    connection: asyncpg.Connection,
+    tokens: Iterable[tuple[str, datetime, dict[str, Any]]],
+    *,
+    actor: str,
+) -> list[RevocationRecord]:
+    """Revoke tokens: `jti`, until when, and what the audit trail keeps of each.
+
+    Returns all their revocations, oldest first. It is one statement, which commits itself: see
+    `sql/functions/revoke_tokens.sql`.
+    """
+    jtis, expiries, details = zip(*tokens, strict=True)
+    action = ENDINGS["token_revoked"].action
+    rows = await connection.fetch(_SQL["revoke_tokens"], jtis, expiries, details, actor, action)
+    return [build_record(row) for row in rows]
+
+
+async def revoke_token_by_id(
+    connection: asyncpg.Connection, jti: str, life: timedelta | None, *, actor: str, reason: str
+) -> tuple[RevocationRecord | None, timedelta]:
+    """Revoke a token of which only the id is known; `life` None: the longest that any can have.
+
+    Returns the revocation, and the longest life. There is no revocation if no token has `life`.
+    """
+    (row,) = await connection.fetch(_SQL["revoke_token_by_id"], jti, life, actor, reason, LEEWAY)
+    return None if row["record"] is None else build_record(row["record"]), row["longest"]
+
+
+async def heal_revocations(
+    connection: asyncpg.Connection,
+    remembered: Sequence[RevocationRecord],
+    now: datetime,
+    *,
+    actor: str,
+) -> list[RevocationRecord]:
+    """Append what the table has lost of `remembered`, with the state that belongs to it.
+
+    What has expired at `now` is left out. Returns what was appended. It is one statement, which
+    commits itself: see `sql/functions/heal_revocations.sql`.
+    """
+    rows = await connection.fetch(
+        _SQL["heal"],
+        [record.revocation.kind for record in remembered],
+        [record.revocation.value for record in remembered],
+        [record.watermark for record in remembered],
+        [record.created_at for record in remembered],
+        [datetime.fromtimestamp(record.revocation.exp, UTC) for record in remembered],
+        [record.ending for record in remembered],
+        {ending: facts._asdict() for ending, facts in ENDINGS.items()},
+        actor,
+        LEEWAY,
+        now,
+    )
+    return [build_record(row) for row in rows]
+
+
+async def prove_durable(connection: asyncpg.Connection) -> None:
+    """Let the commit of this transaction wait until all that it has seen is durable."""
+    await connection.execute(_SQL["prove_durable"])
+
+
+async def find_ended(
+    connection: asyncpg.Connection,
+    things: Collection[tuple[Kind, str]],
+    *,
+    key_id: str,
+    account_id: str,
+    issued_at: datetime,
+) -> Kind | None:
+    """Return what has ended of all that a token needs to live, None if nothing has.
+
+    `things`: everything whose revocation covers the token. The rows of its key and account are
+    asked too, because they outlast the denylist. Raises UnavailableError while the database is
+    being restored.
+    """
+    kinds, values = [kind for kind, _ in things], [value for _, value in things]
+    found = await connection.fetchval(
+        _SQL["find_ended"], kinds, values, key_id, account_id, issued_at
+    )
+    if found == "nothing_known":
+        raise UnavailableError(
+            "the database is not initialised, or a backup is being restored; try again",
+            reason="database_not_initialised",
+        )
+    return found or None
 
 
 async def list_after(
     connection: asyncpg.Connection, seq: int, now: datetime
 ) -> list[RevocationRecord]:
-    """Return the revocations after `seq` that have not expired at `now`, in order."""
-    return [_record(row) for row in await connection.fetch(_SQL["list_after"], seq, now)]
+    """Return what is alive at `now` and stands after `seq`, in order."""
+    records: list[RevocationRecord] = []
+    while True:
+        rows = await connection.fetch(_SQL["list_after"], seq, now, _READ_AT_ONCE)
+        records += map(build_record, rows)
+        if len(rows) < _READ_AT_ONCE:
+            return records
+        seq = records[-1].position.seq
+
+
+async def read_after(
+    connection: asyncpg.Connection, seq: int, now: datetime, *, at_once: int = _READ_AT_ONCE
+) -> AsyncIterator[RecordColumns]:
+    """Go through what is alive at `now` and stands after `seq`, in order, `at_once` at a time."""
+    while True:
+        rows = await connection.fetch(_SQL["list_rows_after"], seq, now, at_once)
+        if rows:
+            columns = RecordColumns()
+            columns.extend_rows(rows)
+            yield columns
+        if len(rows) < at_once:
+            return
+        seq = rows[-1]["seq"]
 
 
 async def list_named(
@@ -55,19 +168,14 @@ async def list_named(
 ) -> list[RevocationRecord]:
     """Return the revocations of any of `things`, in order."""
     kinds, values = [kind for kind, _ in things], [value for _, value in things]
-    return [_record(row) for row in await connection.fetch(_SQL["list_named"], kinds, values)]
+    return [build_record(row) for row in await connection.fetch(_SQL["list_named"], kinds, values)]
 
 
 async def list_of(
     connection: asyncpg.Connection, values: Collection[str]
 ) -> list[RevocationRecord]:
     """Return the revocations of one of `values`, of whatever kind, in order."""
-    return [_record(row) for row in await connection.fetch(_SQL["list_of"], values)]
-
-
-async def lock_healing(connection: asyncpg.Connection) -> None:
-    """Wait until no other process appends what it remembers; held until the transaction ends."""
-    await connection.execute("select pg_advisory_xact_lock($1)", _HEALING_LOCK)
+    return [build_record(row) for row in await connection.fetch(_SQL["list_of"], values)]
 
 
 async def find_tag(connection: asyncpg.Connection, seq: int) -> str | None:
@@ -87,7 +195,8 @@ async def delete_expired(connection: asyncpg.Connection, now: datetime, most: in
     return len(await connection.fetch(_SQL["delete_expired"], now, most))
 
 
-def _record(row: asyncpg.Record) -> RevocationRecord:
+def build_record(row: asyncpg.Record) -> RevocationRecord:
+    """Return the record that a row of `listed_revocation` stands for."""
     return RevocationRecord(
         position=Position(row["seq"], row["tag"]),
         revocation=Revocation(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import asyncpg
 
 from tokensvc.core.errors import UnavailableError
@@ -27,6 +29,10 @@ AWAY = (
 )
 
 
+# The reason if other sessions have all connections. One may be free a moment later.
+NO_CONNECTION_LEFT: Final = f"database_{asyncpg.TooManyConnectionsError.__name__}"
+
+
 class NoPrimaryError(OSError):
     """Hosts answer, and none of them may be written to; `reason` says why."""
 
@@ -40,4 +46,17 @@ def unavailable(error: BaseException) -> UnavailableError:
     name = error.reason if isinstance(error, NoPrimaryError) else type(error).__name__
     return UnavailableError(
         "the database does not answer right now; try again", reason=f"database_{name}"
+    )
+
+
+def was_rolled_back(error: BaseException) -> bool:
+    """Tell whether Postgres itself says that a statement failed, so it has changed nothing.
+
+    A fatal error may come after the commit: a connection may be cut while a synchronous standby is
+    waited for. After a lost connection or a timeout nothing is known at all.
+    """
+    return (
+        isinstance(error, asyncpg.PostgresError)
+        and not isinstance(error, asyncpg.PostgresConnectionError)
+        and getattr(error, "severity_en", None) == "ERROR"
     )

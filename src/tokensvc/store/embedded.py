@@ -1,8 +1,9 @@
 """The zero-setup Postgres: for trying things out, for tests, and for one small machine.
 
     <data folder>/postgres             the home of the cluster
-    <data folder>/postgres.log         what the server said
+    <data folder>/postgres.log         what the server said, 0600
     <data folder>/postgres-password    0600
+    <data folder>/postgres-*.lock      0600, so that no other user can hold them
     <data folder>/postgres-elsewhere   where the home is, if it is not here
 
 Several processes may use it at once, the service and the command line: each holds a shared lock,
@@ -23,6 +24,7 @@ from urllib.parse import quote
 from tokensvc.core.errors import StartRefusedError
 from tokensvc.store.postgres_home import SUPERUSER, default_home, find_home, prepare_home
 from tokensvc.store.postgres_server import PORT, PostgresServer
+from tokensvc.store.private_file import open_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -70,7 +72,9 @@ class EmbeddedPostgres:
     def start(self) -> str:
         """Start the server, or join the one that runs; return its URL. Raises StartRefusedError."""
         try:
-            self._data_dir.mkdir(parents=True, exist_ok=True)
+            # Postgres, as a user of its own, must be able to pass through if we are root.
+            mode = 0o711 if os.geteuid() == 0 else 0o700
+            self._data_dir.mkdir(mode=mode, parents=True, exist_ok=True)
         except OSError as error:
             raise StartRefusedError(
                 f"the data folder {self._data_dir} cannot be made ({error.strerror}); "
@@ -83,7 +87,7 @@ class EmbeddedPostgres:
             if self._server.process_id is None:
                 binaries = prepare_home(home, self._bin_dir, self._password_file)
                 self._server.launch(binaries, self._options)
-            lock = (self._data_dir / "postgres-users.lock").open("ab")
+            lock = open_private(self._data_dir / "postgres-users.lock")
             fcntl.flock(lock, fcntl.LOCK_SH)
             self._user_lock = lock
         password = self._password_file.read_text("ascii").strip()
@@ -108,6 +112,6 @@ class EmbeddedPostgres:
     @contextmanager
     def _start_lock(self) -> Iterator[None]:
         """Let one process at a time start or stop the server."""
-        with (self._data_dir / "postgres-start.lock").open("ab") as file:
+        with open_private(self._data_dir / "postgres-start.lock") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.errors import StartRefusedError
 from tokensvc.core.sealing import MasterKey, new_master_key
+from tokensvc.store.private_file import open_private
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,7 +102,7 @@ def promote_next_master_key(path: Path) -> None:
     Nothing happens if another process has just done it.
     """
     following, old = next_path(path), path.with_name(f"{path.name}.old")
-    with (path.parent / f".{path.name}.lock").open("ab") as lock:
+    with open_private(path.parent / f".{path.name}.lock") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not following.exists():
             return

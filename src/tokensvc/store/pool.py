@@ -17,7 +17,7 @@ import asyncpg
 
 from tokensvc.core.errors import OutcomeUnknownError
 from tokensvc.store.database_url import check_database_url
-from tokensvc.store.driver_errors import AWAY, unavailable
+from tokensvc.store.driver_errors import AWAY, unavailable, was_rolled_back
 from tokensvc.store.primary import COMMAND_TIMEOUT, Hosts
 from tokensvc.store.timelines import Timelines
 
@@ -32,6 +32,17 @@ Connection: TypeAlias = asyncpg.Connection  # so that the rooms above can name i
 
 _ACQUIRE_TIMEOUT: Final = 1.0
 _CLOSE_TIMEOUT: Final = 5.0
+
+
+class _PooledConnection(asyncpg.Connection):
+    """A connection that is given back without a round trip.
+
+    asyncpg would reset the session each time. No statement of ours leaves anything in it.
+    """
+
+    def get_reset_query(self) -> str:
+        """Return nothing to be sent."""
+        return ""
 
 
 class Database:
@@ -101,6 +112,20 @@ class Database:
             raise unavailable(error) from error
 
     @asynccontextmanager
+    async def act(self) -> AsyncIterator[asyncpg.Connection]:
+        """Lend a connection for one statement that changes something and commits itself.
+
+        Raises UnavailableError if nothing was changed, OutcomeUnknownError if that is not certain.
+        """
+        async with self.connection() as connection:
+            try:
+                yield connection
+            except AWAY as error:
+                if was_rolled_back(error):
+                    raise
+                raise _unknown(error) from error
+
+    @asynccontextmanager
     async def transaction(self) -> AsyncIterator[asyncpg.Connection]:
         """Lend a connection inside a transaction, committed at the end.
 
@@ -118,11 +143,7 @@ class Database:
             try:
                 await transaction.commit()
             except AWAY as error:
-                raise OutcomeUnknownError(
-                    "the database did not confirm the change; it may have happened. "
-                    "Repeat the request: that is safe",
-                    reason=type(error).__name__,
-                ) from error
+                raise _unknown(error) from error
 
     async def connect_apart(self, **server_settings: str) -> asyncpg.Connection:
         """Open a connection outside the pool: for LISTEN, or with settings of its own.
@@ -178,10 +199,19 @@ async def open_database(
         min_size=0,
         max_size=max_size,
         connect=connect_any,
+        connection_class=_PooledConnection,
         command_timeout=COMMAND_TIMEOUT,
     )
     await pool
     return Database(pool, hosts, direct_hosts, seen)
+
+
+def _unknown(error: BaseException) -> OutcomeUnknownError:
+    return OutcomeUnknownError(
+        "the database did not confirm the change; it may have happened. "
+        "Repeat the request: that is safe",
+        reason=type(error).__name__,
+    )
 
 
 async def _roll_back(connection: asyncpg.Connection, transaction: Transaction) -> None:

@@ -68,6 +68,12 @@ def can_reach(path: Path, uid: int) -> bool:
     return all(_may(folder, uid, 0o1) for folder in resolved.parents) and _may(resolved, uid, 0o5)
 
 
+def can_enter(folder: Path, uid: int) -> bool:
+    """Tell whether `uid` may enter `folder` and every folder above it."""
+    resolved = folder.resolve()
+    return all(_may(one, uid, 0o1) for one in (resolved, *resolved.parents))
+
+
 def copy_readable(binaries: Path, target: Path) -> Path:
     """Copy a Postgres installation to where everybody can read it, unless that was done before.
 

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from tokensvc.core.errors import StartRefusedError
 from tokensvc.store.postgres_binaries import (
+    can_enter,
     can_reach,
     copy_readable,
     find_binaries,
@@ -81,7 +82,7 @@ def find_home(data_dir: Path, bin_dir: Path | None, elsewhere: Path) -> Home:
     if not folder.exists():
         find_binaries(bin_dir, None)  # if there are none, it refuses before anything is made
         too_long = len(os.fsencode(folder)) + _SOCKET_NAME_ROOM > _SOCKET_PATH_LIMIT
-        if too_long or not can_reach(data_dir, uid):
+        if too_long or not can_enter(data_dir, uid):
             folder = _make_elsewhere(data_dir, pointer, elsewhere)
         folder.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
     return Home(folder=folder, uid=uid, gid=gid)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.errors import StartRefusedError
+from tokensvc.store.private_file import open_private
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,7 +88,7 @@ class PostgresServer:
         command: list[str | Path] = [binaries / "postgres", "-D", home.data, "-k", home.socket]
         for option in (*_OPTIONS, *options):
             command += ["-c", option]
-        with self._log_file.open("ab") as log:
+        with open_private(self._log_file) as log:
             return subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,

@@ -107,27 +107,32 @@ class FakePublisher:
             revocation=revocation,
             ending=_ENDINGS[revocation.kind],
             healed=False,
-            watermark=None,
-            created_at=datetime.fromtimestamp(self.now(), UTC),
+            watermark=None if revocation.upto is None else _moment(revocation.upto),
+            created_at=_moment(self.now()),
         )
         self.log.append([record], record.position)
         self.tell()
 
     def page(self, after: str | None = None) -> str:
-        """Return the signed page of the feed after a cursor; without one, everything in force."""
+        """Return the signed page of the feed after a cursor; without one, the first full page."""
         page = self.build_page(None if after is None else parse_cursor(after))
         return self.sign(build_page_payload(page), typ="denylist+jwt")
 
     def build_page(self, after: Position | None) -> Page:
         """Return the page after a position, not signed."""
-        full, revocations = self.log.cut(after)
+        cut, head = self.log.cut(after), self.log.head or Position(0, "none")
         now = int(self.now())
         return Page(
             issuer=self.issuer,
             issued_at=now,
             expires_at=now + _PAGE_LIFE,
-            cursor=self.log.head or Position(0, "none"),
-            after=None if full else after,
-            full=full,
-            revocations=revocations,
+            cursor=cut.cursor or head,
+            head=head,
+            after=None if cut.full else after,
+            full=cut.full,
+            revocations=tuple(cut.records.revocations()),
         )
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -38,12 +38,12 @@ class InMemoryFetcher:
         return self._publisher.answer_jwks()
 
     async def fetch_page(self, url: str, after: str | None, wait: int) -> str:
-        """Return everything after the wait. Raises FetchError while the issuer is silent."""
-        del url, after
+        """Return a page after the wait. Raises FetchError while the issuer is silent."""
+        del url
         await asyncio.sleep(wait)
         if self._publisher.is_stale:
             raise FetchError("the issuer cannot be reached: it was told to be silent")
-        return self._publisher.page()
+        return self._publisher.page(after)
 
 
 @asynccontextmanager

@@ -2,27 +2,31 @@
 
 Knows how fresh the denylist is. Not here: what happens when it is stale, which the verifier
 decides, and the rules by which a page is applied (`core.denylist`).
+
+A page is checked and applied in steps of a few milliseconds. Between them the application goes on.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.core.denylist.followed import FollowedDenylist
-from tokensvc.core.denylist.page import parse_page
-from tokensvc.core.denylist.revoked import Denylist
+from tokensvc.core.denylist.page import MOST_PAGE_BYTES, parse_page_in_steps, run_steps
 from tokensvc.core.errors import InvalidPageError, InvalidTokenError
 from tokensvc.core.jwks import ALGORITHMS
 from tokensvc.core.token import DENYLIST_PAGE, check_signature, parse_unverified
 from tokensvc.verify._backoff import is_worth_a_line, new_backoff, renew
-from tokensvc.verify._fetch import MAX_PAGE_BYTES, FetchError
+from tokensvc.verify._fetch import FetchError
 from tokensvc.verify._snapshot import FeedSnapshot
 
 if TYPE_CHECKING:
-    from tokensvc.core.denylist.page import Page
+    from collections.abc import Generator
+
     from tokensvc.core.denylist.position import Position
+    from tokensvc.core.denylist.vouched import VouchedDenylist
+    from tokensvc.core.token import UnverifiedToken
     from tokensvc.verify._clock import Clock
     from tokensvc.verify._fetch import Fetches
     from tokensvc.verify._jwks_follower import JwksFollower
@@ -30,6 +34,8 @@ if TYPE_CHECKING:
 _SHORTEST_POLL: Final = 1.0
 # A silent feed soon makes all tokens unusable, so the issuer is asked often until it is back.
 _LONGEST_BACKOFF: Final = 2.0
+# A revoked key may sign page after page: they cause one fetch of the JWKS in so many seconds.
+_JWKS_COOLDOWN: Final = 10.0
 
 _log = logging.getLogger(__name__)
 
@@ -58,17 +64,24 @@ class FeedFollower:
         self._jwks = jwks
         self._wait = wait
         self._leeway = leeway
-        self._followed = FollowedDenylist(issuer, Denylist())
+        self._followed = FollowedDenylist(issuer)
         self._failures = 0
         self._asks_for_all = False
+        self._lacks_pages = True  # the last page applied was not the last one of its row
+        self._doubted_keys_on = float("-inf")
         self.confirmed_on = float("-inf")
         self.loaded = asyncio.Event()
         self.last_error: str | None = None
 
     @property
-    def denylist(self) -> Denylist:
+    def denylist(self) -> VouchedDenylist:
         """The revocations in force."""
         return self._followed.denylist
+
+    @property
+    def has_all(self) -> bool:
+        """Whether a whole denylist has been read, however old it is."""
+        return self._followed.has_all
 
     @property
     def age(self) -> float:
@@ -107,11 +120,14 @@ class FeedFollower:
 
     async def poll_once(self) -> None:
         """Fetch one page and apply it. If it cannot be used, keep the denylist held."""
-        after = None if self._asks_for_all else self.cursor
+        asks_for_all = self._asks_for_all or self._followed.must_read_all
+        after = None if asks_for_all else self.cursor
         # The first poll, and the first one after a failure, must say at once what was missed.
-        wait = 0 if self._failures or not self.loaded.is_set() else self._wait
+        is_urgent = self._failures or self._lacks_pages or not self.loaded.is_set()
         try:
-            self.take(await self._fetcher.fetch_page(self._url, after, wait))
+            text = await self._fetcher.fetch_page(self._url, after, 0 if is_urgent else self._wait)
+            for _ in self._take_in_steps(text):
+                await asyncio.sleep(0)
         except FetchError as error:
             self._note_failure(str(error))
         except InvalidTokenError as error:  # it is no page that this issuer has signed
@@ -122,50 +138,77 @@ class FeedFollower:
 
     def take(self, text: str) -> None:
         """Apply a page. Raises InvalidTokenError or InvalidPageError, and then changes nothing."""
-        page = self._verify_page(text)
+        run_steps(self._take_in_steps(text))
+
+    def _take_in_steps(self, text: str) -> Generator[None, None, None]:
+        unverified_page = parse_unverified(text, max_length=MOST_PAGE_BYTES)
+        payload = self._verify_page(unverified_page)
+        page = yield from parse_page_in_steps(payload)
         now = self._clock.wall()
-        if self._followed.apply(page, now=now, leeway=self._leeway):
+        reset = yield from self._followed.apply_in_steps(
+            page, unverified_page.kid, now=now, leeway=self._leeway
+        )
+        if reset:
             _log.error(
                 "the issuer's denylist went back, after a failover or from a backup;"
                 " all revocations known here stay in force"
             )
-        # A page that took long to arrive proves only that nothing was missing when it was issued.
-        age = max(0.0, now - page.issued_at - self._leeway)
-        self.confirmed_on = max(self._clock.monotonic() - age, self.confirmed_on)
         self._failures, self._asks_for_all, self.last_error = 0, False, None
-        self.loaded.set()
+        self._lacks_pages = not page.is_last or self._followed.must_read_all
+        if page.is_last:
+            # A page that took long to arrive proves only that nothing was missing when it was
+            # issued.
+            age = max(0.0, now - page.issued_at - self._leeway)
+            self.confirmed_on = max(self._clock.monotonic() - age, self.confirmed_on)
+            self.loaded.set()
 
     def snapshot(self) -> FeedSnapshot | None:
         """Return what the next start can begin with, None before the first page."""
-        if self.position is None:
+        if self.position is None or not self.has_all:
             return None
         return FeedSnapshot(
             position=self.position,
             page_issued_at=self._followed.page_issued_at,
             resets=self._followed.resets,
+            condemned=tuple(sorted(self._followed.condemned)),
             confirmed_at=self._clock.wall() - self.age,
             denylist=self.denylist.copy(),
         )
 
     def restore(self, kept: FeedSnapshot) -> None:
         """Begin with what was kept before the restart; it is as old as it would be without one."""
-        self._followed.denylist.add(kept.denylist)
+        self._followed.denylist = kept.denylist
         self._followed.position, self._followed.page_issued_at = kept.position, kept.page_issued_at
-        self._followed.resets = kept.resets
+        self._followed.resets, self._followed.has_all = kept.resets, True
+        self._followed.condemned = set(kept.condemned)
         age = max(0.0, self._clock.wall() - kept.confirmed_at)
         self.confirmed_on = self._clock.monotonic() - age
 
-    def _verify_page(self, text: str) -> Page:
-        unverified_page = parse_unverified(text, max_length=MAX_PAGE_BYTES)
-        # A thief of a signing key could sign pages with it too.
-        if self.denylist.revokes_kid(unverified_page.kid):
+    def _verify_page(self, unverified_page: UnverifiedToken) -> dict[str, Any]:
+        """Return the payload of a page that a key which is not revoked has signed.
+
+        A thief of a signing key can sign pages that revoke all good keys. So two keys may say of
+        each other that they are revoked. The JWKS decides then: the issuer takes a revoked key out
+        of it at once, and a key that is not in it revokes no other one.
+        """
+        kid = unverified_page.kid
+        key = self._jwks.find_key(kid)
+        payload = check_signature(
+            unverified_page, typ=DENYLIST_PAGE, algorithms=ALGORITHMS, key=key
+        )
+        if any(judge in self._jwks.keys for judge in self._followed.list_judges(kid)):
+            self._doubt_keys()
             raise InvalidPageError(
                 "the denylist page is signed by a revoked key", reason="page_signed_by_denied_key"
             )
-        key = self._jwks.find_key(unverified_page.kid)
-        return parse_page(
-            check_signature(unverified_page, typ=DENYLIST_PAGE, algorithms=ALGORITHMS, key=key)
-        )
+        return payload
+
+    def _doubt_keys(self) -> None:
+        """Have the JWKS fetched soon, because the keys held contradict each other."""
+        now = self._clock.monotonic()
+        if now - self._doubted_keys_on >= _JWKS_COOLDOWN:
+            self._doubted_keys_on = now
+            self._jwks.fetch_soon()
 
     def _note_failure(self, why: str) -> None:
         self._failures += 1
@@ -174,5 +217,5 @@ class FeedFollower:
             _log.warning(
                 "no denylist page was applied (%d failures in a row): %s", self._failures, why
             )
-        if self.position is not None:  # it comes from a snapshot, and serves while it is fresh
+        if self.has_all:  # it comes from a snapshot, and serves while it is fresh
             self.loaded.set()

@@ -12,6 +12,8 @@ from urllib.parse import urlencode
 
 import aiohttp
 
+from tokensvc.core.denylist.page import MOST_PAGE_BYTES
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from types import TracebackType
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     FeedToken: TypeAlias = Callable[[], str | Awaitable[str]]
 
 MAX_JWKS_BYTES: Final = 256 * 1024
-MAX_PAGE_BYTES: Final = 32 * 1024 * 1024
 DEFAULT_MAX_AGE: Final = 300.0
 _GOODBYE_SECONDS: Final = 1.0
 # A key that was removed must stop being trusted some day, whatever max-age an answer states.
@@ -153,7 +154,7 @@ class Fetcher:
             url = f"{url}?{urlencode(query)}"
             seconds += wait
         headers = await self._build_feed_headers()
-        status, _, body = await self._get(url, headers, max_bytes=MAX_PAGE_BYTES, seconds=seconds)
+        status, _, body = await self._get(url, headers, max_bytes=MOST_PAGE_BYTES, seconds=seconds)
         if status != _OK:
             raise FetchError(f"the issuer answered {status} to the request for its denylist")
         return body.decode("ascii", "replace")
@@ -186,7 +187,8 @@ class Fetcher:
                     if len(body) > max_bytes:
                         raise FetchError(f"the answer is larger than {max_bytes} bytes")
                 return response.status, response.headers, bytes(body)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        # ValueError: a header that cannot be sent or decoded, or a body that cannot be decoded.
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise FetchError(f"the issuer cannot be reached: {type(error).__name__}") from error
 
 

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import re
 from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.jwks import parse_jwks
@@ -33,6 +34,8 @@ _LONGEST_BACKOFF: Final = 30.0
 _LONGEST_BACKOFF_WITHOUT_KEYS: Final = 2.0
 # Caches give ages in whole seconds: two answers this close count as equally old.
 _SAME_MOMENT: Final = 2.0
+# RFC 9110 section 8.8.3, but ASCII only. Any other ETag cannot be sent back, and is not kept.
+_ETAG: Final = re.compile(r'(?:W/)?"[\x21\x23-\x7e]{0,256}"')
 
 _log = logging.getLogger(__name__)
 
@@ -80,11 +83,15 @@ class JwksFollower:
             key is None
             and self._unknown_kids.is_reason_to_fetch(kid, self._clock.monotonic())
             and not self._failures  # after a failure the next attempt is planned already
-            and self._loop is not None
         ):
+            self.fetch_soon()
+        return key
+
+    def fetch_soon(self) -> None:
+        """Have the JWKS fetched at once. May be called from any thread."""
+        if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has just been closed
                 self._loop.call_soon_threadsafe(self._wake.set)
-        return key
 
     def enter_loop(self) -> None:
         """Get ready to run in the present event loop. It may differ from the one before."""
@@ -132,7 +139,7 @@ class JwksFollower:
             self.keys = _parse_keys(answer.document, self.keys)
             self._document = answer.document
         self._failures, self.last_error = 0, None
-        self._etag, self._max_age = answer.etag, answer.max_age
+        self._etag, self._max_age = _find_usable(answer.etag), answer.max_age
         self.confirmed_on = max(confirmed_on, self.confirmed_on)
         self.loaded.set()
 
@@ -150,7 +157,8 @@ class JwksFollower:
     def restore(self, kept: JwksSnapshot) -> None:
         """Begin with what was kept before the restart. Raises ValueError if it holds no keys."""
         self.keys = _parse_keys(kept.document, self.keys)
-        self._document, self._etag, self._max_age = kept.document, kept.etag, kept.max_age
+        self._document, self._etag = kept.document, _find_usable(kept.etag)
+        self._max_age = kept.max_age
         age = max(0.0, self._clock.wall() - kept.confirmed_at)
         self.confirmed_on = self._clock.monotonic() - age
 
@@ -160,6 +168,10 @@ class JwksFollower:
             return new_backoff(self._failures, longest=longest)
         refresh_age = self._max_age * _AHEAD * random.uniform(0.9, 1.0)  # noqa: S311 - spreads load
         return max(_SHORTEST_PAUSE, refresh_age - self.age)
+
+
+def _find_usable(etag: str | None) -> str | None:
+    return etag if etag is not None and _ETAG.fullmatch(etag) else None
 
 
 def _parse_keys(document: bytes, held: dict[Kid, VerifyingKey]) -> dict[Kid, VerifyingKey]:

@@ -1,7 +1,8 @@
 """What a verifier knows, as text, so that it can begin with that after a restart.
 
 The text is lines of JSON: first all that is known but the entries of the denylist, then the
-entries, a thousand to a line. The last line is a digest of everything before it. The digest shows
+entries, a thousand to a line, each line with the signing key that vouches for them. The last line
+is a digest of everything before it. The digest shows
 damage; it does not prove who wrote the text. Nothing in it is secret.
 
 Not here: files, and how old a snapshot may be. The verifier decides that.
@@ -10,23 +11,28 @@ Not here: files, and how old a snapshot may be. The verifier decides that.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import math
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tokensvc.core.denylist.position import Position, parse_cursor
-from tokensvc.core.denylist.revocation import build_entry, parse_entry
-from tokensvc.core.denylist.revoked import Denylist
+from tokensvc.core.denylist.revocation import build_entry, check_moment, parse_entry
+from tokensvc.core.denylist.vouched import VouchedDenylist
 from tokensvc.core.errors import InvalidRequestError
+from tokensvc.core.jwks import is_kid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+    from tokensvc.core.identifier import Kid
 
 _T = TypeVar("_T")
 
-_FORMAT: Final = 1
+_FAR: Final = 2**53  # seconds; also refuses NaN and infinity
+
+_FORMAT: Final = 2
 # Short lines, so that no single step of reading or writing holds up other threads for long.
 _ENTRIES_PER_LINE: Final = 1000
 
@@ -53,14 +59,16 @@ class FeedSnapshot:
     """The denylist, and the position in the feed that it belongs to.
 
     `page_issued_at`: when the newest page was issued. `confirmed_at`: when the issuer last
-    confirmed that nothing is missing. Both are seconds since 1970.
+    confirmed that nothing is missing. Both are seconds since 1970. `condemned`: signing keys that
+    are revoked, and whose revocations are to be dropped.
     """
 
     position: Position
     page_issued_at: int
     resets: int
+    condemned: tuple[Kid, ...]
     confirmed_at: float
-    denylist: Denylist
+    denylist: VouchedDenylist
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,11 +95,14 @@ def parse_snapshot(text: bytes, *, issuer: str, now: float, leeway: float) -> Sn
 
     Raises SnapshotError if it is damaged, of another issuer, or from the future.
     """
-    body, _, digest = text.removesuffix(b"\n").rpartition(b"\n")
-    if hashlib.sha256(body + b"\n").hexdigest().encode("ascii") != digest:
+    end = text.removesuffix(b"\n").rfind(b"\n") + 1
+    # No part of the text is copied, because a long denylist takes 60 MB.
+    digest = hashlib.sha256(memoryview(text)[:end]).hexdigest().encode("ascii")
+    if digest != text[end:].removesuffix(b"\n"):
         raise SnapshotError("it is damaged")
     try:
-        head, *lines = map(json.loads, body.split(b"\n"))
+        lines = map(json.loads, islice(io.BytesIO(text), text.count(b"\n", 0, end)))
+        head = next(lines)
         if head["format"] != _FORMAT or head["issuer"] != issuer:
             raise SnapshotError("it is of another issuer, or of another version of tokensvc")
         jwks, feed = _parse_jwks(head["jwks"]), _parse_feed(head["denylist"], lines)
@@ -112,9 +123,10 @@ def _build_values(snapshot: Snapshot) -> Iterator[object]:
         "denylist": None if feed is None else _build_feed(feed),
     }
     if feed is not None:
-        entries = map(build_entry, feed.denylist)
-        while line := list(islice(entries, _ENTRIES_PER_LINE)):
-            yield line
+        for signer in feed.denylist.signers:
+            entries = map(build_entry, feed.denylist.list_of(signer))
+            while some := list(islice(entries, _ENTRIES_PER_LINE)):
+                yield [signer, some]
 
 
 def _build_jwks(jwks: JwksSnapshot) -> dict[str, Any]:
@@ -131,6 +143,7 @@ def _build_feed(feed: FeedSnapshot) -> dict[str, Any]:
         "cursor": str(feed.position),
         "page_issued_at": feed.page_issued_at,
         "resets": feed.resets,
+        "condemned": feed.condemned,
         "confirmed_at": feed.confirmed_at,
     }
 
@@ -141,22 +154,24 @@ def _parse_jwks(kept: dict[str, Any] | None) -> JwksSnapshot | None:
     return JwksSnapshot(
         document=_typed(kept["document"], str).encode("utf-8", "surrogateescape"),
         etag=None if kept["etag"] is None else _typed(kept["etag"], str),
-        max_age=_finite(kept["max_age"]),
-        confirmed_at=_finite(kept["confirmed_at"]),
+        max_age=_number(kept["max_age"]),
+        confirmed_at=_number(kept["confirmed_at"]),
     )
 
 
-def _parse_feed(kept: dict[str, Any] | None, lines: list[list[Any]]) -> FeedSnapshot | None:
+def _parse_feed(kept: dict[str, Any] | None, lines: Iterable[Any]) -> FeedSnapshot | None:
     if kept is None:
         return None
-    denylist = Denylist()
+    denylist = VouchedDenylist()
     for line in lines:
-        denylist.add(map(parse_entry, line))
+        signer, entries = _typed(line, list)
+        denylist.add(map(parse_entry, entries), _kid(signer))
     return FeedSnapshot(
         position=parse_cursor(kept["cursor"]),
-        page_issued_at=_typed(kept["page_issued_at"], int),
-        resets=_typed(kept["resets"], int),
-        confirmed_at=_finite(kept["confirmed_at"]),
+        page_issued_at=check_moment(kept["page_issued_at"]),
+        resets=check_moment(kept["resets"]),
+        condemned=tuple(map(_kid, _typed(kept["condemned"], list))),
+        confirmed_at=_number(kept["confirmed_at"]),
         denylist=denylist,
     )
 
@@ -167,7 +182,14 @@ def _typed(value: object, wanted: type[_T]) -> _T:
     return value
 
 
-def _finite(value: object) -> float:
-    if not isinstance(value, int | float) or not math.isfinite(value):
+def _kid(value: object) -> Kid:
+    if not is_kid(value):
+        raise TypeError("expected the id of a signing key")
+    return value
+
+
+def _number(value: object) -> float:
+    """Return a number of seconds. JSON may hold integers that are longer than any float."""
+    if not isinstance(value, int | float) or not -_FAR < value < _FAR:
         raise TypeError("expected a number")
     return float(value)

@@ -64,7 +64,7 @@ class TokenChecker:
         """Return why no token can be verified now, None if tokens can."""
         if not self._jwks.keys or self._jwks.overdue > self._jwks_stale_if_error:
             return "no_keys"
-        if self._feed.position is None:
+        if not self._feed.has_all:
             return "no_denylist"
         if self._rejects_when_stale and self._feed.age > self._max_staleness:
             return "denylist_stale"

@@ -54,8 +54,8 @@ class Verifier:
     - `snapshot_path`: a file that keeps keys and denylist for the next start.
     - `on_verify`: called with "ok" or the reason of the refusal, after each verification.
     - `jwks_url`, `denylist_url`: where both are, if they are not at the usual place of the issuer.
-    - `feed_token`: a function, async or not, that returns the token for a feed that asks for one;
-      for example `TokenSource.get_token`.
+    - `feed_token`: a function, async or not, that returns the token for a feed that asks for one:
+      `get_token` of a TokenSource for audience `tokensvc` and scope `tokensvc:denylist`.
     - `fetcher`, `clock`: replace the network and the clock of the system.
 
     `verify` and `status` may be called from any thread. Everything else belongs to the event loop

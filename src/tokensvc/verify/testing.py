@@ -159,7 +159,7 @@ class FakeIssuer(FakePublisher):
             "clock": Clock(wall=self.now, monotonic=lambda: self._ahead + self._silence),
         }
         made = Verifier(**defaults | options)
-        made.take(jwks=self.answer_jwks(), page=self.page())
+        self._publish_to(made)
         self.listeners.append(lambda: self._inform(made))
         if self.is_stale:
             self.go_stale()
@@ -177,4 +177,13 @@ class FakeIssuer(FakePublisher):
             yield url
 
     def _inform(self, verifier: Verifier) -> None:
-        verifier.take(jwks=self.answer_jwks(), page=None if self.is_stale else self.page())
+        if self.is_stale:
+            verifier.take(jwks=self.answer_jwks())
+        else:
+            self._publish_to(verifier)
+
+    def _publish_to(self, verifier: Verifier) -> None:
+        """Have a verifier read keys and denylist, from the first page to the last."""
+        verifier.take(jwks=self.answer_jwks(), page=self.page())
+        while (cursor := verifier.status().denylist_cursor) != str(self.log.head):
+            verifier.take(page=self.page(cursor))

@@ -8,15 +8,18 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from tokensvc.issuer.service import open_service
-from tokensvc.web.app_keys import IN_FLIGHT, SERVICE
+from tokensvc.web.app_keys import IN_FLIGHT, POLLS, SERVICE
+from tokensvc.web.connections import find_most_connections
 from tokensvc.web.cors import answer_preflight
 from tokensvc.web.denylist import delete_follower, get_denylist
 from tokensvc.web.forms import MAX_BODY
 from tokensvc.web.health import get_livez, get_readyz
 from tokensvc.web.in_flight import InFlight
 from tokensvc.web.introspect import post_introspect
+from tokensvc.web.limited import Limited
 from tokensvc.web.metrics import get_metrics
 from tokensvc.web.middleware import handle_errors
+from tokensvc.web.polls import Polls
 from tokensvc.web.revoke import post_revoke
 from tokensvc.web.token import post_token
 from tokensvc.web.well_known import get_jwks, get_metadata
@@ -29,8 +32,13 @@ if TYPE_CHECKING:
     from tokensvc.settings import Settings
 
 
-def build_app(settings: Settings, database_url: str) -> web.Application:
-    """Return the application; it opens its service on startup and closes it on cleanup."""
+def build_app(
+    settings: Settings, database_url: str, limited: Limited | None = None
+) -> web.Application:
+    """Return the application; it opens its service on startup and closes it on cleanup.
+
+    `limited`: where polls that are not held back are noted.
+    """
 
     async def hold_service(app: web.Application) -> AsyncIterator[None]:
         async with open_service(settings, database_url) as service:
@@ -39,6 +47,12 @@ def build_app(settings: Settings, database_url: str) -> web.Application:
 
     app = web.Application(middlewares=[handle_errors], client_max_size=MAX_BODY)
     app[IN_FLIGHT] = InFlight()
+    app[POLLS] = Polls(
+        limited or Limited(),
+        # Half of the connections are left for those who want an answer at once.
+        most=min(settings.feed_polls, find_most_connections(settings.pool_size) // 2),
+        most_of_network=settings.feed_polls_per_network,
+    )
     app.cleanup_ctx.append(hold_service)
     app.on_shutdown.append(_drain)
     app.router.add_get("/livez", get_livez)

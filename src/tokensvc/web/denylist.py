@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -10,36 +11,59 @@ from aiohttp import web
 from tokensvc.core.denylist.position import parse_cursor
 from tokensvc.core.errors import InvalidRequestError
 from tokensvc.core.follower import FollowerId, parse_follower_name
-from tokensvc.web.app_keys import CALLER, SERVICE
+from tokensvc.web.app_keys import CALLER, POLLS, SERVICE
 from tokensvc.web.callers import authenticate_follower
 from tokensvc.web.cors import ANY_ORIGIN
+from tokensvc.web.network import find_network
 
 if TYPE_CHECKING:
     from tokensvc.core.denylist.position import Position
+    from tokensvc.issuer.revoking.feed import SignedPage
 
 MEDIA_TYPE: Final = "application/denylist+jwt"
+# `gzip` among the codings, unless its weight is zero (RFC 9110 section 12.5.3).
+_GZIP: Final = re.compile(r"(?i)(?:^|[\s,])gzip\s*(?:$|,|;\s*q=(?!0(?:\.0*)?\s*(?:$|,)))")
 _WAIT: Final = re.compile(r"[0-9]{1,2}", re.ASCII)
 
 
 async def get_denylist(request: web.Request) -> web.Response:
     """Answer the page after a cursor, waiting for news if asked to.
 
-    Without a cursor the answer is everything in force.
+    Without a cursor the answer is the first page of everything in force.
     """
     service = request.app[SERVICE]
-    headers = {"Cache-Control": "no-store", **ANY_ORIGIN}  # docs/decisions/0013 says why
+    # Why no cache may keep it: docs/decisions/0013.
+    headers = {"Cache-Control": "no-store", **ANY_ORIGIN}
     # On an open feed a token is optional. But one that is shown must be good: its sender relies on
     # being known, and must learn that it is not.
     if service.settings.feed_authentication == "required" or "Authorization" in request.headers:
         await authenticate_follower(request)
-    headers["Vary"] = "Authorization"
+    headers["Vary"] = "Accept-Encoding, Authorization"
     after = request.query.get("after")
     wait = _parse_wait(request.query.get("wait", "0"), service.settings.feed_max_wait)
     position = None if after is None else parse_cursor(after)
     if position is not None:
         _note_receipt(request, position)
-    page = await service.feed.next_page(position, wait=wait)
-    return web.Response(text=page, content_type=MEDIA_TYPE, headers=headers)
+    if not wait or position is None:
+        page = await service.feed.next_page(position, wait=0)
+    else:
+        network = find_network(request, service.settings.trusted_proxy_hops)
+        with request.app[POLLS].hold(network) as may_wait:
+            page = await service.feed.next_page(position, wait=wait if may_wait else 0)
+    return await _build_response(request, page, headers)
+
+
+async def _build_response(
+    request: web.Request, page: SignedPage, headers: dict[str, str]
+) -> web.Response:
+    """Return a page as the follower can read it: compressed, or not."""
+    body = page.body
+    if page.is_zipped and _GZIP.search(request.headers.get("Accept-Encoding", "")):
+        headers["Content-Encoding"] = "gzip"
+    elif page.is_zipped:
+        body = await asyncio.to_thread(page.unzip)
+    headers["Content-Type"] = f"{MEDIA_TYPE}; charset=utf-8"
+    return web.Response(body=body, headers=headers)
 
 
 def _note_receipt(request: web.Request, position: Position) -> None:

@@ -6,10 +6,14 @@ import asyncio
 
 
 class InFlight:
-    """Counts the requests that are being answered, from their headers on."""
+    """Counts the requests that are being answered, from their headers on.
+
+    `is_draining`: the process is leaving, so each connection is closed after its next answer.
+    """
 
     def __init__(self) -> None:
         self._count = 0
+        self.is_draining = False
         self._none = asyncio.Event()
         self._none.set()
 

@@ -8,14 +8,17 @@ from aiohttp import web
 
 from tokensvc.core.capability import INTROSPECT
 from tokensvc.core.claims import build_payload
-from tokensvc.core.errors import InvalidRequestError
+from tokensvc.core.errors import InvalidRequestError, UnavailableError
 from tokensvc.web.app_keys import SERVICE
 from tokensvc.web.callers import authenticate
 from tokensvc.web.forms import read_form
+from tokensvc.web.in_time import in_time
 from tokensvc.web.middleware import note
 from tokensvc.web.problems import NO_STORE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tokensvc.core.claims import Claims
 
 
@@ -25,6 +28,13 @@ async def post_introspect(request: web.Request) -> web.Response:
     RFC 7662 section 2.2.
     """
     form = await read_form(request)
+    late = UnavailableError(
+        "the database does not answer right now; try again", reason="not_in_time"
+    )
+    return await in_time(_introspect(request, form), late)
+
+
+async def _introspect(request: web.Request, form: Mapping[str, str]) -> web.Response:
     await authenticate(request, form, INTROSPECT)
     if "token" not in form:
         raise InvalidRequestError("token is required: the access token to ask about")

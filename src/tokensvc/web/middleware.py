@@ -42,8 +42,9 @@ async def handle_errors(request: web.Request, handler: Handler) -> web.StreamRes
     request_id = mask_secrets(given) if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
     facts: dict[str, object] = {}
     request[FACTS] = facts
+    in_flight = request.app[IN_FLIGHT]
     try:
-        with request.app[IN_FLIGHT]:
+        with in_flight:
             response = await handler(request)
     except (web.HTTPException, TokensvcError) as error:
         response, facts["reason"] = _answer(error, request, request_id)
@@ -51,6 +52,8 @@ async def handle_errors(request: web.Request, handler: Handler) -> web.StreamRes
         _log.exception("request_failed", request_id=request_id)
         response, facts["reason"] = _answer(error, request, request_id)
     _mark(response, request_id)
+    if in_flight.is_draining:
+        response.force_close()
     route = _find_route(request)
     seconds = time.perf_counter() - started
     _duration(route, response.status).observe(seconds)

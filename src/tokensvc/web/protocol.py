@@ -5,25 +5,49 @@ aiohttp would quote the malformed line with the credentials in it, and name itse
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from aiohttp import web
 
 from tokensvc.web.problems import NO_STORE
 
+if TYPE_CHECKING:
+    import asyncio
+
+    from tokensvc.web.connections import Connections
+
 
 class Server(web.Server):
-    """The server of aiohttp, with our protocol."""
+    """The server of aiohttp, with our protocol, and with limits for connections."""
+
+    def __init__(self, *arguments: Any, watched: Connections, **options: Any) -> None:  # noqa: ANN401 - aiohttp's own
+        super().__init__(*arguments, **options)
+        self.watched = watched
 
     def __call__(self) -> web.RequestHandler:
         """Return the protocol of one connection."""
         return _Protocol(self, loop=self._loop, **self._kwargs)
 
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        """Note a new connection."""
+        super().connection_made(handler, transport)
+        self.watched.add(handler, transport)
+
+    def connection_lost(
+        self, handler: web.RequestHandler, exc: BaseException | None = None
+    ) -> None:
+        """Forget a connection."""
+        super().connection_lost(handler, exc)
+        self.watched.remove(handler)
+
     @classmethod
-    def like(cls, server: web.Server) -> Server:
+    def like(cls, server: web.Server, watched: Connections) -> Server:
         """Return a server that handles requests as `server` does."""
         return cls(
             server.request_handler,
             request_factory=server.request_factory,
             loop=server._loop,  # noqa: SLF001 - aiohttp offers no other way
+            watched=watched,
             **server._kwargs,  # noqa: SLF001
         )
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from tokensvc.core.errors import InvalidRequestError
+from tokensvc.core.errors import InvalidRequestError, OutcomeUnknownError
 from tokensvc.web.app_keys import SERVICE
 from tokensvc.web.callers import check_client, read_client
 from tokensvc.web.forms import read_form
+from tokensvc.web.in_time import in_time
 from tokensvc.web.middleware import note
 from tokensvc.web.problems import NO_STORE
 
@@ -23,6 +24,15 @@ async def post_revoke(request: web.Request) -> web.Response:
     The answer is 200 also for what is unknown (RFC 7009 section 2.2).
     """
     form = await read_form(request)
+    pending = OutcomeUnknownError(
+        "the database did not confirm the revocation in time; it may have happened. "
+        "Repeat the request: that is safe",
+        reason="not_in_time",
+    )
+    return await in_time(_revoke(request, form), pending)
+
+
+async def _revoke(request: web.Request, form: Mapping[str, str]) -> web.Response:
     await _check_shown_client(request, form)
     if "token" not in form:
         raise InvalidRequestError("token is required: the access token or API key to revoke")

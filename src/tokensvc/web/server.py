@@ -1,42 +1,55 @@
 """Serving with one process, or with several under gunicorn.
 
-SIGTERM and SIGINT drain: requests that have begun are answered before the process ends.
+SIGTERM, SIGINT and SIGHUP drain: `web.runner` says how. SIGUSR1 and SIGUSR2 are ignored.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import os
 import signal
 import socket
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 import uvloop
-from aiohttp import web
 from aiohttp.worker import GunicornUVLoopWebWorker
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 from prometheus_client.multiprocess import mark_process_dead
 
 from tokensvc.core.errors import StartRefusedError
-from tokensvc.web.app import build_app
-from tokensvc.web.app_keys import IN_FLIGHT, SERVICE
-from tokensvc.web.protocol import Server
+from tokensvc.web.runner import ServiceRunner
+from tokensvc.web.shared_start import SharedStart
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
+    from tokensvc.issuer.admin.api_keys import NewKey
     from tokensvc.settings import Settings
 
-KEEPALIVE_SECONDS: Final = 15  # also what a client gets to send its headers
 _BACKLOG: Final = 1024
 _COLLECT_AFTER: Final = 20_000
+_HEARTBEAT_SECONDS: Final = 1.0
+_OTHERS_SERVE_SECONDS: Final = 5.0  # then it answers 503: they may all have died
+_STOPPING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_IGNORED: Final = (signal.SIGUSR1, signal.SIGUSR2)
 
 _log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announcements:
+    """What the operator is told: the admin key of the first start, and that requests are taken."""
+
+    first_admin: Callable[[NewKey], None]
+    ready: Callable[[], None]
 
 
 def bind_socket(settings: Settings) -> socket.socket:
@@ -59,29 +72,86 @@ def _explain(error: OSError) -> str:
     return os.strerror(error.errno)
 
 
+@contextmanager
+def signals_before_serving() -> Iterator[None]:
+    """End at once when told to stop, as long as nobody is served yet. Ctrl-C does so anyway."""
+    stopping = (n for n in list_stopping_signals() if n != signal.SIGINT)
+    handlers: dict[signal.Signals, Callable[..., object]] = {
+        **dict.fromkeys(stopping, lambda *_: sys.exit(0)),
+        # Not SIG_IGN, which the programs of Postgres would inherit.
+        **dict.fromkeys(_IGNORED, lambda *_: None),
+    }
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def list_stopping_signals() -> tuple[signal.Signals, ...]:
+    """Return what stops the service. Under nohup a terminal that closes does not."""
+    under_nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return tuple(n for n in _STOPPING if not (under_nohup and n == signal.SIGHUP))
+
+
 def serve_one(
-    settings: Settings, database_url: str, listener: socket.socket, ready: Callable[[], None]
+    settings: Settings, database_url: str, listener: socket.socket, announcements: Announcements
 ) -> None:
-    """Serve in this process until SIGTERM or SIGINT; call `ready` when requests are taken."""
-    uvloop.run(_serve(settings, database_url, listener, ready))
+    """Serve in this process until it is told to stop. Raises StartRefusedError."""
+    uvloop.run(_serve_one(settings, database_url, listener, announcements))
+
+
+async def _serve_one(
+    settings: Settings, database_url: str, listener: socket.socket, announcements: Announcements
+) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in list_stopping_signals():
+        loop.add_signal_handler(number, stop.set)
+    with SharedStart() as start:
+        runner = ServiceRunner(settings, database_url, start, announcements.first_admin)
+        await _serve(runner, listener, announcements, stop, others_serve=False)
 
 
 async def _serve(
-    settings: Settings, database_url: str, listener: socket.socket, ready: Callable[[], None]
+    runner: ServiceRunner,
+    listener: socket.socket,
+    announcements: Announcements,
+    stop: asyncio.Event,
+    *,
+    others_serve: bool,
 ) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    runner = _build_runner(settings, database_url)
+    """Serve until `stop` is set. Raises StartRefusedError if the service cannot be opened.
+
+    `others_serve`: leave new connections to the other workers until the service is open here.
+    """
+    await runner.setup()
+    opening = asyncio.create_task(_open(runner, announcements))
+    stopping = asyncio.create_task(stop.wait())
     try:
-        await runner.setup()
-        tune_collector()
-        await web.SockSite(runner, listener).start()
-        ready()
-        await stop.wait()
+        if others_serve:
+            await asyncio.wait(
+                {opening, stopping},
+                timeout=_OTHERS_SERVE_SECONDS,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        await runner.serve(listener)
+        await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if opening.done():
+            opening.result()
+            await stopping
         _log.info("draining")
     finally:
-        await runner.cleanup()
+        stopping.cancel()
+        opening.cancel()
+        await asyncio.gather(opening, return_exceptions=True)
+        await runner.drain(listener)
+
+
+async def _open(runner: ServiceRunner, announcements: Announcements) -> None:
+    await runner.open(announcements.ready)
+    tune_collector()
 
 
 def tune_collector() -> None:
@@ -95,53 +165,114 @@ def serve_many(
     settings: Settings,
     database_url: str,
     listener: socket.socket,
-    ready: Callable[[], None],
+    announcements: Announcements,
     workers: int,
 ) -> None:
-    """Serve with `workers` processes under gunicorn until SIGTERM or SIGINT.
+    """Serve with `workers` processes under gunicorn until it is told to stop.
 
-    Calls `ready` when the workers are about to start.
+    Raises StartRefusedError.
     """
+    owner = os.getpid()
     options = {
-        "bind": [f"fd://{listener.fileno()}"],
+        "bind": [f"fd://{listener.detach()}"],  # gunicorn copies it, and closes this one
         "workers": workers,
         "worker_class": "tokensvc.web.server.Worker",
         "logger_class": "tokensvc.web.server.WorkersLog",
         "graceful_timeout": settings.drain_seconds + 5,
         "control_socket_disable": True,
         "loglevel": settings.log_level,
-        "when_ready": lambda _arbiter: ready(),
         "child_exit": lambda _arbiter, worker: mark_process_dead(worker.pid),  # type: ignore[no-untyped-call]
     }
 
-    async def build_runner() -> web.AppRunner:
-        tune_collector()
-        return _build_runner(settings, database_url)
+    with SharedStart(workers) as start:
 
-    _Workers(options, build_runner).run()
+        async def serve(listener: socket.socket, stop: asyncio.Event) -> None:
+            runner = ServiceRunner(settings, database_url, start, announcements.first_admin)
+            others_serve = start.is_serving
+            try:
+                await _serve(runner, listener, announcements, stop, others_serve=others_serve)
+            except StartRefusedError as error:
+                start.note_refusal(error.message)
+                sys.exit(Arbiter.WORKER_BOOT_ERROR)
+
+        try:
+            _Workers(options, serve).run()
+        except SystemExit:
+            if os.getpid() == owner and start.refusal is not None:
+                raise StartRefusedError(start.refusal) from None
+            raise
 
 
 class _Workers(BaseApplication):  # type: ignore[misc]
-    def __init__(self, options: dict[str, Any], factory: Callable[[], Any]) -> None:
+    def __init__(self, options: dict[str, Any], serve: Callable[..., Any]) -> None:
         self._options = options
-        self._factory = factory
+        self._serve = serve
         super().__init__()
 
     def load_config(self) -> None:
         for name, value in self._options.items():
             self.cfg.set(name, value)
 
-    def load(self) -> Callable[[], Any]:
-        return self._factory
+    def load(self) -> Callable[..., Any]:
+        return self._serve
+
+    def run(self) -> None:
+        _Master(self).run()
+
+
+class _Master(Arbiter):  # type: ignore[misc]
+    """The master of gunicorn. No signal makes it reload, or start a second master."""
+
+    def __init__(self, app: _Workers) -> None:
+        self._stopping = list_stopping_signals()
+        super().__init__(app)
+
+    def handle_hup(self) -> None:
+        """Drain, as on SIGTERM."""
+        if signal.SIGHUP in self._stopping:
+            self.handle_term()
+
+    def handle_usr1(self) -> None:
+        """Do nothing."""
+
+    def handle_usr2(self) -> None:
+        """Do nothing."""
 
 
 class Worker(GunicornUVLoopWebWorker):
-    """The worker of aiohttp, but it stops at once after a signal, and not at its next check."""
+    """One process of several."""
+
+    def init_signals(self) -> None:
+        """Let every signal that ends the service, and gunicorn's own, drain this worker."""
+        self._stop = asyncio.Event()
+        for number in (*_STOPPING, signal.SIGQUIT):
+            self.loop.add_signal_handler(number, self._stop.set)
+        self.loop.add_signal_handler(signal.SIGABRT, self.handle_abort, signal.SIGABRT, None)
+        for number in _IGNORED:
+            signal.signal(number, lambda *_: None)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop serving."""
-        super().handle_exit(sig, frame)
-        self._notify_waiter_done()
+        del sig, frame
+        self._stop.set()
+
+    async def _run(self) -> None:
+        self.booted = True
+        beating = asyncio.create_task(self._beat())
+        (listener,) = self.sockets
+        try:
+            await self.wsgi(listener.sock, self._stop)
+        finally:
+            beating.cancel()
+
+    async def _beat(self) -> None:
+        """Tell the master that this worker lives, and stop when the master has gone."""
+        while True:
+            self.notify()
+            if self.ppid != os.getppid():
+                self._stop.set()
+            await asyncio.sleep(_HEARTBEAT_SECONDS)
 
 
 class WorkersLog(Logger):  # type: ignore[misc]
@@ -152,39 +283,3 @@ class WorkersLog(Logger):  # type: ignore[misc]
         del cfg
         self.error_log.handlers[:] = []
         self.error_log.propagate = True
-
-
-class _DrainingRunner(web.AppRunner):
-    """Waits for requests whose body is still arriving; aiohttp alone would not read it."""
-
-    def __init__(
-        self,
-        app: web.Application,
-        *,
-        drain_seconds: float,
-        **options: Any,  # noqa: ANN401 - aiohttp's own
-    ) -> None:
-        super().__init__(app, shutdown_timeout=drain_seconds, **options)
-        self._drain_seconds = drain_seconds
-
-    async def _make_server(self) -> Server:
-        return Server.like(await super()._make_server())
-
-    async def cleanup(self) -> None:
-        for site in list(self.sites):
-            await site.stop()
-        if SERVICE in self.app:
-            self.app[SERVICE].drain()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._drain_seconds):
-                    await self.app[IN_FLIGHT].wait_until_none()
-        await super().cleanup()
-
-
-def _build_runner(settings: Settings, database_url: str) -> web.AppRunner:
-    return _DrainingRunner(
-        build_app(settings, database_url),
-        access_log=None,
-        keepalive_timeout=KEEPALIVE_SECONDS,
-        drain_seconds=settings.drain_seconds,
-    )

@@ -4,7 +4,7 @@
 2. `grant_type=client_credentials` with HTTP Basic `key id:API key`, or with `client_id` and
    `client_secret` in the body
 3. `grant_type=urn:ietf:params:oauth:grant-type:token-exchange` with the API key, or one of our
-   tokens, as `subject_token`
+   tokens, as `subject_token`; a client may authenticate beside it, in each way of 1 and 2
 
 Nothing is verified here: a subject token leaves as an `UnverifiedToken`.
 """
@@ -15,7 +15,7 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from tokensvc.core.api_key import parse_api_key
+from tokensvc.core.api_key import ApiKey, parse_api_key
 from tokensvc.core.capability import parse_scope
 from tokensvc.core.errors import (
     InvalidClientError,
@@ -30,8 +30,8 @@ from tokensvc.core.token import parse_unverified
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tokensvc.core.api_key import ApiKey
     from tokensvc.core.authorization import Authorization
+    from tokensvc.core.exchange import ShownAs
     from tokensvc.core.token import UnverifiedToken
 
 CLIENT_CREDENTIALS: Final = "client_credentials"
@@ -51,14 +51,18 @@ def parse_token_request(
     `client` is what it shows of its sender, `prefix` that of our API keys. Raises the OAuthError
     that answers a malformed request.
     """
-    is_token_exchange = form.get("grant_type") == TOKEN_EXCHANGE
+    credential: ApiKey | UnverifiedToken
+    shown_as: ShownAs
+    client_beside = None
+    if form.get("grant_type") == TOKEN_EXCHANGE:
+        credential, shown_as = _parse_subject(form, prefix), "subject_token"
+        client_beside = _parse_client_beside(credential, client, prefix)
+    else:
+        credential, shown_as = _parse_client_key(form, client, prefix), "client_authentication"
     return ExchangeRequest(
-        credential=(
-            _parse_subject(form, client, prefix)
-            if is_token_exchange
-            else _parse_client_key(form, client, prefix)
-        ),
-        shown_as="subject_token" if is_token_exchange else "client_authentication",
+        credential=credential,
+        shown_as=shown_as,
+        client=client_beside,
         client_id=None if client is None else client.client_id,
         scope=parse_scope(form["scope"]) if "scope" in form else None,
         audience=_parse_target(form),
@@ -82,14 +86,23 @@ def _parse_client_key(form: Mapping[str, str], client: Authorization | None, pre
     return parse_api_key(client.secret, prefix)
 
 
-def _parse_subject(
-    form: Mapping[str, str], client: Authorization | None, prefix: str
-) -> ApiKey | UnverifiedToken:
+def _parse_client_beside(
+    subject: ApiKey | UnverifiedToken, client: Authorization | None, prefix: str
+) -> ApiKey | None:
+    """Return the API key of the client that authenticates beside its subject token, if one does.
+
+    A subject token that is an API key is a client already, and another one beside it is refused.
+    """
+    if client is None:
+        return None
+    key = parse_api_key(client.secret, prefix)
+    if isinstance(subject, ApiKey) and key.digest != subject.digest:
+        raise InvalidClientError("another_key")
+    return key
+
+
+def _parse_subject(form: Mapping[str, str], prefix: str) -> ApiKey | UnverifiedToken:
     """Return the subject token of an exchange (RFC 8693 section 2.1)."""
-    if client is not None:
-        raise InvalidRequestError(
-            "two credentials: the subject_token is the only one that a token exchange takes"
-        )
     if "actor_token" in form or "actor_token_type" in form:
         raise InvalidRequestError("actor_token is not supported")
     if form.get("requested_token_type", ACCESS_TOKEN_TYPE) not in {ACCESS_TOKEN_TYPE, JWT_TYPE}:
@@ -99,9 +112,9 @@ def _parse_subject(
         raise InvalidRequestError(
             "subject_token and subject_token_type are required (RFC 8693 section 2.1)"
         )
-    if kind not in {API_KEY_TYPE, ACCESS_TOKEN_TYPE}:
+    if kind not in {API_KEY_TYPE, ACCESS_TOKEN_TYPE, JWT_TYPE}:
         raise InvalidRequestError(
-            f"subject_token_type must be {API_KEY_TYPE} or {ACCESS_TOKEN_TYPE}"
+            f"subject_token_type must be {API_KEY_TYPE}, {ACCESS_TOKEN_TYPE} or {JWT_TYPE}"
         )
     try:
         return parse_api_key(text, prefix) if kind == API_KEY_TYPE else parse_unverified(text)

@@ -48,7 +48,7 @@ def build_metadata(settings: Settings) -> dict[str, object]:
         "revocation_endpoint": f"{issuer}/v1/revoke",
         "introspection_endpoint": f"{issuer}/v1/introspect",
         "grant_types_supported": [CLIENT_CREDENTIALS, TOKEN_EXCHANGE],
-        # A token exchange shows no client, but only its subject token: "none".
+        # A token exchange may show no client, but only its subject token: "none".
         "token_endpoint_auth_methods_supported": [*_CLIENT_SECRET, "none"],
         "revocation_endpoint_auth_methods_supported": [*_CLIENT_SECRET, "none"],
         # "Bearer" is the type of an access token (RFC 8414 section 2).

@@ -1,5 +1,5 @@
 // Verifies the tokens on stdin, one a line, with the library argv[2] and the JWKS at argv[3], for issuer argv[4], audience argv[5] and
-// algorithm argv[6]. Answers each with a line: {"header", "claims"}, or {"refused"} with the library's reason.
+// algorithm argv[6]; if argv[7] is `any`, whatever their `typ`. Answers each with a line: {"header", "claims"}, or {"refused"} with the library's reason.
 import { createPublicKey } from 'node:crypto'
 import { createInterface } from 'node:readline'
 import { createVerifier } from 'fast-jwt'
@@ -9,6 +9,7 @@ import jwksRsa from 'jwks-rsa'
 
 const [, , library, url, issuer, audience, algorithm] = process.argv
 const algorithms = [algorithm]
+const typ = process.argv[7] === 'any' ? undefined : 'at+jwt'
 
 async function fetchPem({ kid }) {
   const { keys } = await (await fetch(url)).json()
@@ -20,7 +21,7 @@ const libraries = {
   jose() {
     const keys = createRemoteJWKSet(new URL(url))
     return async (token) => {
-      const { protectedHeader, payload } = await jwtVerify(token, keys, { issuer, audience, typ: 'at+jwt', algorithms })
+      const { protectedHeader, payload } = await jwtVerify(token, keys, { issuer, audience, typ, algorithms })
       return { header: protectedHeader, claims: payload }
     }
   },
@@ -34,7 +35,7 @@ const libraries = {
   },
   'fast-jwt'() {
     const key = ({ header }) => fetchPem(header)
-    const verify = createVerifier({ key, algorithms, allowedIss: issuer, allowedAud: audience, checkTyp: 'at+jwt', complete: true })
+    const verify = createVerifier({ key, algorithms, allowedIss: issuer, allowedAud: audience, checkTyp: typ, complete: true })
     return async (token) => {
       const { header, payload } = await verify(token)
       return { header, claims: payload }

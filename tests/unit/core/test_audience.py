@@ -22,6 +22,19 @@ def test_any_other_name_is_refused(text):
         parse_audience(text)
 
 
+@pytest.mark.parametrize("text", ["tokensvc", "tokensvc:", "tokensvc:denylist", "TokenSvc:x"])
+def test_t7_names_that_the_service_signs_for_itself_are_reserved(text):
+    with pytest.raises(InvalidInputError, match="reserved for the service itself"):
+        parse_audience(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["tokensvc2", "my-tokensvc", "https://tokensvc:8080", "tokensvc/x"]
+)
+def test_names_that_only_look_like_reserved_ones_are_taken(text):
+    assert parse_audience(text) == text
+
+
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 

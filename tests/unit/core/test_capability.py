@@ -54,11 +54,19 @@ def test_a_scope_is_names_and_single_spaces(text):
         (None, ("b", "a"), ("a", "b")),
         (frozenset({"a"}), ("b", "a"), ("a",)),
         (frozenset({"b", "a"}), ("a", "b"), ("a", "b")),
+        (None, ("tokensvc:admin", "b", "tokensvc", "tokensvc.x"), ("b", "tokensvc", "tokensvc.x")),
+        (frozenset({"tokensvc:admin"}), ("a", "tokensvc:admin"), ("tokensvc:admin",)),
     ],
-    ids=["nothing asked: all", "a part", "all by name"],
+    ids=["nothing asked: all", "a part", "all by name", "none of our own", "our own by name"],
 )
 def test_a_scope_is_narrowed_to_what_was_asked_for(asked, granted, given):
     assert narrow_scope(asked, granted) == given
+
+
+def test_who_holds_only_what_must_be_named_is_told_to_name_it():
+    with pytest.raises(InvalidScopeError, match="scope must name what is wanted") as refusal:
+        narrow_scope(None, ("tokensvc:admin", "tokensvc:introspect"))
+    assert refusal.value.reason == "unnamed_scope"
 
 
 @pytest.mark.parametrize("asked", ["c", "ac", "A", ["a*"], "*"], ids="".join)

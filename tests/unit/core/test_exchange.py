@@ -74,6 +74,28 @@ def test_a_refused_subject_token_is_answered_as_rfc_8693_demands(refusal, creden
     assert (error.value.reason, error.value.code) == (refusal, "invalid_request")
 
 
+@pytest.mark.parametrize("refusal", ["unknown_client", "wrong_client"])
+def test_a_bad_client_beside_a_good_token_is_refused_as_a_client(refusal):
+    with pytest.raises(InvalidClientError) as error:
+        check_verdict(narrow(client=KEY), make_verdict(refusal=refusal))
+    assert error.value.reason == refusal
+
+
+def test_a_dead_token_is_refused_as_a_token_whatever_client_is_beside_it():
+    with pytest.raises(InvalidSubjectTokenError):
+        check_verdict(narrow(client=KEY), make_verdict(refusal="revoked"))
+
+
+def test_a_key_that_is_subject_token_and_client_at_once_is_refused_as_a_client():
+    with pytest.raises(InvalidClientError):
+        check_verdict(narrow(credential=KEY, client=KEY), make_verdict(refusal="revoked"))
+
+
+def test_t6_another_audience_that_postgres_refuses_is_no_refusal_of_the_key():
+    with pytest.raises(InvalidTargetError, match="keeps its audience"):
+        check_verdict(narrow(client=KEY), make_verdict(refusal="invalid_target"))
+
+
 @pytest.mark.parametrize("request_", [ask(), narrow()], ids=["key", "token"])
 def test_a_scope_that_postgres_refuses_is_no_refusal_of_the_key(request_):
     with pytest.raises(InvalidScopeError):
@@ -215,6 +237,26 @@ def test_a_life_may_be_shortened_and_never_lengthened(
         claims.exp - claims.iat
         <= longest_life(audience, make_issuing_policy(**policy)).total_seconds()
     )
+
+
+def test_t6_a_token_keeps_its_audience_unless_the_key_is_shown_beside_it():
+    orders, payroll = make_claims(aud="orders"), make_audience(name="payroll")
+    with pytest.raises(InvalidTargetError, match="keeps its audience"):
+        decide(narrow(audience="payroll"), audience=payroll, subject=orders)
+    with pytest.raises(InvalidTargetError, match="keeps its audience"):
+        # What exists and what does not is answered alike.
+        decide_claims(
+            narrow(audience="x"),
+            SubjectToken(orders, KID),
+            make_verdict(),
+            None,
+            make_issuing_policy(),
+            JTI,
+        )
+    beside = narrow(audience="payroll", client=KEY)
+    assert decide(beside, audience=payroll, subject=orders).aud == "payroll"
+    kept = decide(narrow(), audience=make_audience(name="orders"), subject=orders)
+    assert kept.aud == "orders"
 
 
 def test_a_narrowed_token_ends_with_its_original_and_names_it():

@@ -161,6 +161,11 @@ def test_an_unusable_key_is_left_out_and_the_rest_is_kept(entry):
         parse_public_jwk(entry)
 
 
+def test_t42_one_of_our_own_keys_has_its_thumbprint_as_kid():
+    with pytest.raises(ValueError, match="not its thumbprint"):
+        parse_public_jwk(EC | {"kid": "another"})
+
+
 def test_unknown_members_are_ignored():
     more = {"x5u": "http://evil.example", "key_ops": ["verify"], "extra": [1]}
     assert list(parse_jwks(document(EC | more))) == [EC["kid"]]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 from tests.factories import NOW, make_audience, make_claims, make_verdict
@@ -8,7 +9,14 @@ from tests.factories import NOW, make_audience, make_claims, make_verdict
 from tokensvc.core.api_key import new_api_key
 from tokensvc.core.exchange import ExchangeRequest, SubjectToken
 from tokensvc.core.identifier import Kid
-from tokensvc.core.ledger import Decision, Question, build_question, count_questions, hand_out
+from tokensvc.core.ledger import (
+    Decision,
+    Question,
+    build_caller_question,
+    build_question,
+    count_questions,
+    hand_out,
+)
 from tokensvc.core.token import UnverifiedToken
 
 KEY = new_api_key()
@@ -56,6 +64,32 @@ def test_a_token_that_is_to_be_narrowed_is_put_to_postgres_as_its_key_and_its_fa
         "held": "orders:read orders:write",
         "scope": "orders:read",
     }
+
+
+def test_t6_the_client_beside_a_token_and_another_audience_are_put_to_postgres():
+    client = new_api_key()
+    request = replace(narrow("orders:read"), client=client, client_id="key_x")
+    subject = SubjectToken(make_claims(aud="orders"), Kid("k"))
+    demand = json.loads(build_question(request, subject, make_audience()).demand or "")
+    assert demand["client"] == client.digest.hex()
+    assert (demand["client_says_id"], demand["other_audience"]) == ("key_x", True)
+
+
+def test_a_token_with_nothing_to_give_unasked_is_judged_and_not_counted():
+    subject = SubjectToken(make_claims(scope=("tokensvc:admin",)), Kid("k"))
+    question = build_question(replace(narrow("x"), scope=None), subject, make_audience())
+    assert not question.counts
+    assert json.loads(question.demand or "")["held"] == "tokensvc:admin"
+
+
+def test_a_caller_has_asked_for_all_that_it_has_and_counts_against_no_limit():
+    assert build_caller_question(KEY, "key_x", "tokensvc:introspect") == (
+        KEY.digest,
+        "key_x",
+        '{"scope": "tokensvc:introspect"}',
+        False,
+    )
+    assert build_caller_question(KEY, None, None).demand == '{"scope": ""}'
 
 
 def test_what_will_be_refused_anyway_is_judged_and_not_counted():

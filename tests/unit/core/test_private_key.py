@@ -83,8 +83,8 @@ def test_a_private_key_is_written_as_pem():
 
 @pytest.mark.parametrize("alg", ALGORITHMS)
 def test_a_public_jwk_is_written_as_pem(alg):
-    key, _, public_jwk = make_signing_key(alg)
-    public_pem = build_public_pem(public_jwk)
+    key, verifying, _ = make_signing_key(alg)
+    public_pem = build_public_pem(verifying.key)
     assert public_pem.startswith(b"-----BEGIN PUBLIC KEY-----")
     assert serialization.load_pem_public_key(public_pem) == key.private_key.public_key()
 
@@ -96,7 +96,7 @@ UNUSABLE = {
     "another kind": pem(ed448.Ed448PrivateKey.generate()),
     "encrypted": pem(EC_KEY, encryption=serialization.BestAvailableEncryption(b"x")),
     "junk": b"junk",
-    "a public key": build_public_pem(build_public_jwk("ES256", EC_KEY.public_key())),
+    "a public key": build_public_pem(EC_KEY.public_key()),
     "a public JWK": json.dumps(jwk(EC_KEY.public_key(), "ES256")).encode(),
     "a JWK for another algorithm": json.dumps({**jwk(RSA_KEY, "RS256"), "alg": "PS256"}).encode(),
     "a JWK of no kind": b'{"kty": "oct", "k": "AAAA", "d": "x"}',

@@ -14,6 +14,7 @@ from tokensvc.core.jwks import ALGORITHMS, VerifyingKey
 from tokensvc.core.token import (
     ACCESS_TOKEN,
     DENYLIST_PAGE,
+    _proved_headers,
     check_signature,
     parse_unverified,
     read_unverified,
@@ -215,3 +216,37 @@ def test_people_can_read_a_token_of_which_nothing_is_proved():
     header = {"typ": "at+jwt", "alg": "ES256", "kid": SIGNING.kid}
     assert read_unverified(forged) == (header, PAYLOAD)
     assert reason_of(read_unverified, f"{HEADER}.{BODY}") == "malformed_token"
+
+
+def long_header(length: int) -> str:
+    """Return a token whose header is `length` characters long; nothing in it is proved."""
+    bare = len(json.dumps({"typ": "at+jwt", "alg": "ES256", "kid": "k", "x": ""}))
+    filling = "A" * (length * 3 // 4 - bare)
+    header = {"typ": "at+jwt", "alg": "ES256", "kid": "k", "x": filling}
+    part = base64.urlsafe_b64encode(json.dumps(header).encode()).rstrip(b"=").decode()
+    assert len(part) == length
+    return f"{part}.e30.AAAA"
+
+
+def test_t33_a_header_has_eight_kilobytes_at_most_however_long_the_text_may_be():
+    assert parse_unverified(long_header(8192), max_length=10**6).kid == "k"
+    assert reason_of(parse_unverified, long_header(8196), max_length=10**6) == "malformed_token"
+
+
+def test_a_header_is_remembered_only_after_a_signature_has_proved_it():
+    known = set(_proved_headers)
+    text = sign_jws({"a": 1}, typ="at+jwt", key=SIGNING)
+    forged = f"{text.rpartition('.')[0]}.{'A' * 86}"
+    for junk in (long_header(800), forged):
+        parse_unverified(junk)
+    assert reason_of(check, forged) == "bad_signature"
+    assert set(_proved_headers) - known <= {text.partition(".")[0]} & known
+    check(text)
+    assert text.partition(".")[0] in _proved_headers
+
+
+def test_only_so_many_headers_are_remembered():
+    for _ in range(70):
+        key, verifying, _ = make_signing_key()
+        check(sign_jws({"a": 1}, typ="at+jwt", key=key), key=verifying)
+    assert len(_proved_headers) <= 64

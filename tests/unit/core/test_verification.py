@@ -15,7 +15,7 @@ from tests.factories import (
 from tokensvc.core.claims import build_payload
 from tokensvc.core.errors import InvalidTokenError
 from tokensvc.core.token import parse_unverified, sign_jws
-from tokensvc.core.verification import check_own_token, check_token
+from tokensvc.core.verification import check_own_token, check_token, find_public_key
 
 T = seconds(NOW)
 SIGNING, VERIFYING, JWK = make_signing_key()
@@ -78,3 +78,24 @@ def test_a_token_of_our_own_has_no_leeway_unless_it_is_asked_for():
     with pytest.raises(InvalidTokenError):
         check_own_token(TOKEN, [RECORD], issuer=ISSUER, now=T + 600)
     assert check_own_token(TOKEN, [RECORD], issuer=ISSUER, now=T + 600, leeway=1) == CLAIMS
+
+
+@pytest.mark.parametrize(
+    "public_jwk",
+    [
+        make_signing_key()[2],
+        make_signing_key()[2] | {"kid": SIGNING.kid},
+        JWK | {"alg": "RS256"},
+        {},
+        ["x"],
+        {"kid": [1]},
+    ],
+    ids=["of another key", "another key under this kid", "unusable", "empty", "a list", "nested"],
+)
+def test_t42_a_row_whose_public_key_is_not_the_one_of_its_kid_verifies_nothing(public_jwk):
+    changed = replace(RECORD, public_jwk=public_jwk)
+    assert find_public_key(RECORD) == VERIFYING
+    assert find_public_key(changed) is None
+    with pytest.raises(InvalidTokenError) as refusal:
+        check_own_token(TOKEN, [changed], issuer=ISSUER, now=T)
+    assert refusal.value.reason == "unknown_kid"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
 import threading
+from pathlib import Path
+from typing import IO
 
 from testbed.waiting import PATIENCE, wait_until
 
@@ -54,6 +57,87 @@ def test_a_reader_that_is_stuck_holds_nobody_up_and_is_told_what_it_missed():
     lines = stream.getvalue().splitlines()
     assert lines[:4] == ["first", "0", "1", "2"]
     assert json.loads(lines[4]) == {"level": "error", "event": "log_lines_dropped", "lines": 7}
+
+
+class Disk(io.StringIO):
+    """A file on a disk that is full at first; `place` is where its lines go."""
+
+    def __init__(self, full: IO[bytes]) -> None:
+        super().__init__()
+        self.place = full
+
+    def fileno(self) -> int:
+        return self.place.fileno()
+
+
+def test_f24_lines_that_a_full_disk_does_not_take_are_counted_and_told_when_there_is_room(tmp_path):
+    lost: list[int] = []
+    with (tmp_path / "log").open("w+b") as file, Path("/dev/full").open("wb", 0) as full:
+        disk = Disk(full)
+        writer = LineWriter(disk, count_lost=lost.append)
+        writer.begin()
+        for number in range(3):
+            writer._lines.append(f"lost {number}")
+        writer.flush()
+        writer._lines.append("lost 3")
+        writer.flush()
+        assert sum(lost) == 4
+        disk.place = file
+        writer._lines.append("kept")
+        writer.flush()
+        writer.flush()
+        first, second = (tmp_path / "log").read_text().splitlines()
+    assert first == "kept"
+    assert json.loads(second) == {"level": "error", "event": "log_lines_dropped", "lines": 4}
+
+
+def test_a_line_that_was_written_in_part_is_finished_before_others(tmp_path, monkeypatch):
+    room, write = [10], os.write
+    lost: list[int] = []
+
+    def write_a_little(descriptor, data):
+        if not room[0]:
+            raise OSError(errno.ENOSPC, "no space left on device")
+        written = write(descriptor, data[: room[0]])
+        room[0] -= written
+        return written
+
+    with (tmp_path / "log").open("w+") as file:
+        writer = LineWriter(file, count_lost=lost.append)
+        monkeypatch.setattr("tokensvc.logs.line_writer.os.write", write_a_little)
+        for line in ("first", "second", "third"):
+            writer._lines.append(line)
+        writer.flush()
+        assert (tmp_path / "log").read_text() == "first\nseco"
+        assert sum(lost) == 1
+        room[0] = 1000
+        writer._lines.append("fourth")
+        writer.flush()
+        first, second, fourth, told = (tmp_path / "log").read_text().splitlines()
+    assert (first, second, fourth) == ("first", "second", "fourth")
+    assert json.loads(told)["lines"] == 1
+
+
+def test_a_pipe_that_does_not_block_takes_everything():
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    received = []
+
+    def read():
+        with os.fdopen(reading, "rb") as output:
+            received.append(output.read())
+
+    reader = threading.Thread(target=read)
+    with os.fdopen(writing, "w") as stream:
+        writer = LineWriter(stream)
+        writer.begin()
+        for _ in range(3000):
+            writer._lines.append("x" * 100)
+        reader.start()
+        writer.flush()
+        writer.begin()
+    reader.join(10)
+    assert received[0].count(b"\n") == 3000
 
 
 def test_a_reader_that_has_gone_does_no_harm():

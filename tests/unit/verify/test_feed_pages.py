@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 import pytest
-from tests.factories import make_claims, make_signing_key
+from tests.factories import make_claims, make_revocation_record, make_signing_key
 from tests.simulator import START, SimulatedIssuer, reason_of, simulated, unsigned_part
 
 from tokensvc.core.claims import build_payload
 from tokensvc.core.denylist.page import build_page_payload
+from tokensvc.core.denylist.position import Position
+from tokensvc.core.denylist.revocation import Revocation
 from tokensvc.core.jwks import build_jwks
 from tokensvc.core.token import DENYLIST_PAGE
 from tokensvc.verify import InvalidPageError, Verifier
@@ -51,7 +53,7 @@ def replayed(issuer: SimulatedIssuer) -> str:
 
 def gapped(issuer: SimulatedIssuer) -> str:
     page = build_page_payload(issuer.build_page(issuer.log.head))
-    return issuer.sign_page(page | {"after": "8-x", "cursor": "9-y"})
+    return issuer.sign_page(page | {"after": "8-x", "cursor": "9-y", "head": "9-y"})
 
 
 def truncated(issuer: SimulatedIssuer) -> str:
@@ -99,6 +101,9 @@ LIES: dict[str, tuple[Callable[[SimulatedIssuer], str], str, bool]] = {
     "expired": (changed(iat=START - 100, exp=START - 40), "page_out_of_date", True),
     "from the future": (changed(iat=START + 33, exp=START + 93), "page_out_of_date", True),
     "of another issuer": (changed(iss="http://other.example"), "wrong_issuer", True),
+    "for the audience of tokens": (changed(aud="api"), "malformed_page", True),
+    "for no audience": (changed(aud=...), "malformed_page", True),
+    "without a head": (changed(head=...), "malformed_page", True),
     "without entries": (changed(entries=...), "malformed_page", True),
     "with a malformed entry": (
         changed(entries=[{"jti": "j", "exp": "soon"}]),
@@ -198,13 +203,164 @@ async def test_an_old_page_proves_only_how_fresh_the_denylist_was_when_it_was_is
     assert verifier.status().denylist_age == 45
 
 
+# --- a long denylist -----------------------------------------------------------------------------
+
+
+def add_many(issuer: SimulatedIssuer, count: int) -> None:
+    first = 1 if issuer.log.head is None else issuer.log.head.seq + 1
+    records = [
+        make_revocation_record(
+            Revocation("jti", f"jti{number:017}", START + 720), Position(number, f"t{number}")
+        )
+        for number in range(first, first + count)
+    ]
+    issuer.log.append(records, records[-1].position)
+    issuer.wake()
+
+
 @simulated
-async def test_a_page_of_a_hundred_thousand_revocations_is_applied():
+async def test_f33_a_long_denylist_is_read_page_by_page_before_the_verifier_is_ready():
     issuer = SimulatedIssuer()
-    verifier = ready_verifier(issuer)
-    entries = [{"jti": f"jti{number:017}", "exp": START + 720} for number in range(100_000)]
-    payload = build_page_payload(issuer.build_page(None)) | {"entries": entries}
-    text = issuer.sign_page(payload)
-    assert len(text) > 1_000_000
-    verifier.take(page=text)
-    assert verifier.status().denylist_entries == 100_000
+    add_many(issuer, 12_000)
+    async with issuer.make_verifier() as verifier:
+        status = verifier.status()
+        assert (status.ready, status.denylist_entries) == (True, 12_000)
+        assert issuer.pages_asked[:3] == [None, "5000-t5000", "10000-t10000"]
+
+
+@simulated
+async def test_f33_a_verifier_that_has_read_only_a_part_is_not_ready():
+    issuer = SimulatedIssuer()
+    add_many(issuer, 12_000)
+    verifier = ready_verifier(issuer, when_stale="accept")
+    token, _ = issuer.issue()
+    assert reason_of(verifier, token) == "no_denylist"
+    assert verifier.status().denylist_age == float("inf")
+    verifier.take(page=issuer.page("5000-t5000"))
+    assert reason_of(verifier, token) == "no_denylist"
+    verifier.take(page=issuer.page("10000-t10000"))
+    assert reason_of(verifier, token) is None
+    assert verifier.status().denylist_age == 0
+
+
+@simulated
+async def test_f33_a_failure_in_the_middle_of_a_row_does_not_make_it_whole():
+    issuer = SimulatedIssuer()
+    add_many(issuer, 12_000)
+
+    def break_off(after: str | None) -> str:
+        if after is not None:
+            issuer.down = True
+        return issuer.page(after)
+
+    issuer.page_lie = break_off
+    async with issuer.make_verifier(http_timeout=5) as verifier:
+        assert reason_of(verifier, issuer.issue()[0]) == "no_denylist"
+        issuer.down, issuer.page_lie = False, None
+        await asyncio.sleep(5)
+        assert (verifier.status().ready, verifier.status().denylist_entries) == (True, 12_000)
+
+
+@simulated
+async def test_f33_a_newcomer_starts_over_when_the_history_changes_under_it():
+    issuer = SimulatedIssuer()
+    add_many(issuer, 12_000)
+
+    def change(after: str | None) -> str:
+        if after == "10000-t10000":
+            issuer.page_lie = None
+            issuer.fail_over(4000)
+            add_many(issuer, 3000)
+        return issuer.page(after)
+
+    issuer.page_lie = change
+    async with issuer.make_verifier() as verifier:
+        assert verifier.status().ready
+        assert verifier.status().denylist_cursor == str(issuer.log.head) == "7000-t7000"
+
+
+@simulated
+async def test_f33_a_burst_of_news_is_read_at_once_and_counts_as_fresh_at_its_end():
+    issuer = SimulatedIssuer()
+    async with issuer.make_verifier() as verifier:
+        await asyncio.sleep(10)
+        add_many(issuer, 12_000)
+        await asyncio.sleep(0.5)
+        status = verifier.status()
+        assert (status.denylist_entries, status.denylist_cursor) == (12_000, "12000-t12000")
+        assert status.denylist_age <= 0.5
+
+
+@simulated
+async def test_f33_the_loop_of_the_application_goes_on_while_a_page_is_applied():
+    issuer = SimulatedIssuer()
+    turns, most = 0, 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    async with issuer.make_verifier() as verifier:
+        add_many(issuer, 5000)
+        counting = asyncio.create_task(count_turns())
+        while verifier.status().denylist_entries < 5000:
+            before = verifier.status().denylist_entries
+            await asyncio.sleep(0)
+            most = max(most, verifier.status().denylist_entries - before)
+        counting.cancel()
+        assert most <= 1000
+        assert turns > 12
+
+
+# --- a stolen signing key ------------------------------------------------------------------------
+
+
+@simulated
+async def test_t41_a_verifier_recovers_from_the_pages_of_a_stolen_key_without_a_restart():
+    issuer = SimulatedIssuer(waits=False)
+    stolen = issuer.signer
+    _, revoked = issuer.issue()
+    issuer.add_revocation("jti", revoked.jti)
+    good = issuer.rotate()
+    async with issuer.make_verifier() as verifier:
+        evil = build_page_payload(issuer.build_page(None)) | {
+            "cursor": "99-e",
+            "head": "99-e",
+            "iat": START + 29,
+            "exp": START + 89,
+            "entries": [
+                {"kid": good.kid, "exp": 2**53 - 1},
+                {"account": make_claims().sub, "exp": 2**53 - 1, "upto": 2**53 - 1},
+            ],
+        }
+        issuer.page_lie = lambda _after: issuer.sign_page(evil, key=stolen)
+        await asyncio.sleep(3)
+        issuer.page_lie = None
+        assert reason_of(verifier, issuer.issue()[0]) == "revoked_kid"
+
+        issuer.withdraw(stolen.kid)
+        issuer.add_revocation("kid", stolen.kid)
+        await asyncio.sleep(58)
+        token, _ = issuer.issue()
+        assert reason_of(verifier, token) is None
+        assert verifier.status().denylist_entries == 2, "the jti and the stolen kid"
+        with_stolen = issuer.sign(build_payload(make_claims()), key=stolen)
+        assert reason_of(verifier, with_stolen) in {"revoked_kid", "unknown_kid"}
+
+
+@simulated
+async def test_t41_a_revoked_key_that_revokes_its_judge_is_not_believed_while_the_judge_stands():
+    issuer = SimulatedIssuer(waits=False)
+    stolen = issuer.signer
+    good = issuer.rotate()
+    issuer.add_revocation("kid", stolen.kid)
+    async with issuer.make_verifier() as verifier:
+        evil = build_page_payload(issuer.build_page(issuer.log.head)) | {
+            "entries": [{"kid": good.kid, "exp": START + 720}],
+        }
+        text = issuer.sign_page(evil, key=stolen)
+        with pytest.raises(InvalidPageError):
+            verifier.take(page=text)
+        assert reason_of(verifier, issuer.issue()[0]) is None

@@ -92,6 +92,13 @@ async def test_an_unchanged_jwks_is_not_sent_again(serve):
     assert asked == ['"e"', None]
 
 
+async def test_a_header_that_cannot_be_sent_is_a_failure_like_others(serve):
+    url = await serve(answer())
+    async with Fetcher(timeout=5) as fetcher:
+        with pytest.raises(FetchError):
+            await fetcher.fetch_jwks(url, '"a"\r\nX: y')
+
+
 @pytest.mark.parametrize("status", [301, 302, 307, 308, 404, 429, 500, 503])
 async def test_redirects_and_errors_are_refused_and_never_followed(serve, status):
     hits = []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.factories import make_signing_key
@@ -13,6 +15,9 @@ from tests.unit.verify.forging import token_of
 from tokensvc.core.jwks import build_jwks
 from tokensvc.verify._backoff import new_backoff
 from tokensvc.verify._jwks_follower import JwksFollower
+
+if TYPE_CHECKING:
+    from tokensvc.verify import JwksAnswer
 
 
 @simulated
@@ -204,3 +209,33 @@ def test_a_backoff_has_a_limit_and_is_spread(failures):
     pauses = {new_backoff(failures, longest=30) for _ in range(100)}
     assert len(pauses) > 50
     assert all(0.5 <= pause <= 30 for pause in pauses)
+
+
+ODD_ETAGS = {
+    "bytes that are no UTF-8": '"\udcff\udcfe"',
+    "control characters": '"a\x01b"',
+    "deleted": '"a\x7fb"',
+    "a line break": '"a"\r\nX: y',
+    "not ASCII": 'W/"\xe9"',
+    "no quotes": "x: y",
+    "several": '"a", "b", *',
+    "a long one": '"' + "x" * 7000 + '"',
+}
+
+
+@pytest.mark.parametrize("etag", ODD_ETAGS.values(), ids=ODD_ETAGS)
+@simulated
+async def test_an_etag_that_cannot_be_sent_back_is_not_kept(etag, monkeypatch):
+    issuer = SimulatedIssuer(max_age=1)
+    honest = issuer.fetch_jwks
+
+    async def answer_oddly(*question: Any) -> JwksAnswer:
+        answer = await honest(*question)
+        return replace(answer, etag=etag) if len(issuer.jwks_asked_on) == 1 else answer
+
+    monkeypatch.setattr(issuer, "fetch_jwks", answer_oddly)
+    async with issuer.make_verifier() as verifier:
+        await asyncio.sleep(3)
+        assert issuer.etags_asked[1] is None
+        assert issuer.etags_asked[2] is not None
+        assert verifier.status().jwks_error is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,8 @@ from tests.unit.verify.living import live_once
 
 from tokensvc.core.denylist.position import Position
 from tokensvc.core.denylist.revocation import Revocation
-from tokensvc.core.denylist.revoked import Denylist
+from tokensvc.core.denylist.vouched import VouchedDenylist
+from tokensvc.core.identifier import Kid
 from tokensvc.core.jwks import build_jwks
 from tokensvc.verify._snapshot import (
     FeedSnapshot,
@@ -43,8 +45,14 @@ def sealed(*values: Any) -> bytes:
 
 def head(**changes: Any) -> dict[str, Any]:
     jwks = {"document": '{"keys":[]}', "etag": None, "max_age": 300, "confirmed_at": START}
-    feed = {"cursor": "1-a", "page_issued_at": START, "resets": 0, "confirmed_at": START}
-    values: dict[str, Any] = {"format": 1, "issuer": ISSUER, "jwks": jwks, "denylist": feed}
+    feed = {
+        "cursor": "1-a",
+        "page_issued_at": START,
+        "resets": 0,
+        "condemned": [],
+        "confirmed_at": START,
+    }
+    values: dict[str, Any] = {"format": 2, "issuer": ISSUER, "jwks": jwks, "denylist": feed}
     for name, value in changes.items():
         part, _, member = name.partition("__")
         values[part] = {**values[part], member: value} if member else value
@@ -55,13 +63,15 @@ DAMAGE: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "damaged"),
     "a web page": (b"<html>\n</html>\n", "damaged"),
     "binary": (b"\xff\x00" * 100, "damaged"),
-    "cut off": (sealed(head(), [{"jti": "j", "exp": START}])[:-70], "damaged"),
+    "cut off": (sealed(head(), ["k", [{"jti": "j", "exp": START}]])[:-70], "damaged"),
     "a line taken out": (
-        b"".join(sealed(head(), [{"jti": "j", "exp": START}]).splitlines(keepends=True)[::2]),
+        b"".join(
+            sealed(head(), ["k", [{"jti": "j", "exp": START}]]).splitlines(keepends=True)[::2]
+        ),
         "damaged",
     ),
     "another issuer": (sealed(head(issuer="https://other.example")), "another issuer"),
-    "another format": (sealed(head(format=2)), "another version"),
+    "another format": (sealed(head(format=1)), "another version"),
     "no object": (sealed([]), "malformed"),
     "nothing in it": (sealed({}), "malformed"),
     "no JSON": (b"x\n" + sha256(b"x\n").hexdigest().encode(), "malformed"),
@@ -78,8 +88,21 @@ DAMAGE: dict[str, tuple[bytes, str]] = {
     "cursor malformed": (sealed(head(denylist__cursor="x")), "malformed"),
     "cursor missing": (sealed(head(denylist={})), "malformed"),
     "page moment of another kind": (sealed(head(denylist__page_issued_at=1.5)), "malformed"),
-    "entry malformed": (sealed(head(), [{"jti": "j"}]), "malformed"),
-    "entries of another kind": (sealed(head(), 7), "malformed"),
+    "entry malformed": (sealed(head(), ["k", [{"jti": "j"}]]), "malformed"),
+    "line of another kind": (sealed(head(), 7), "malformed"),
+    "entries of another kind": (sealed(head(), ["k", 7]), "malformed"),
+    "line without its signer": (sealed(head(), [{"jti": "j", "exp": START}]), "malformed"),
+    "signer malformed": (sealed(head(), ["k k", []]), "malformed"),
+    "condemned malformed": (sealed(head(denylist__condemned=[1])), "malformed"),
+    "huge resets": (sealed(head(denylist__resets=10**400)), "malformed"),
+    "huge moment": (sealed(head(denylist__confirmed_at=10**400)), "malformed"),
+    "huge moment of a page": (sealed(head(denylist__page_issued_at=10**400)), "malformed"),
+    "huge age of keys": (sealed(head(jwks__max_age=10**400)), "malformed"),
+    "huge end of an entry": (sealed(head(), ["k", [{"jti": "j", "exp": 10**400}]]), "malformed"),
+    "number with too many digits": (
+        b"1" * 5000 + b"\n" + sha256(b"1" * 5000 + b"\n").hexdigest().encode(),
+        "malformed",
+    ),
     "keys from the future": (sealed(head(jwks__confirmed_at=START + 31)), "future"),
     "denylist from the future": (sealed(head(denylist__confirmed_at=START + 31)), "future"),
     "without usable keys": (sealed(head()), "no usable key"),
@@ -128,7 +151,7 @@ async def test_a_symbolic_link_is_not_followed(path, tmp_path):
 
 @simulated
 async def test_a_denylist_without_keys_is_used(path):
-    path.write_bytes(sealed(head(jwks=None), [{"jti": "j", "exp": START + 60}]))
+    path.write_bytes(sealed(head(jwks=None), ["k", [{"jti": "j", "exp": START + 60}]]))
     issuer = SimulatedIssuer()
     issuer.down = True
     async with issuer.make_verifier(snapshot_path=path) as verifier:
@@ -146,15 +169,15 @@ def test_without_a_file_there_is_no_snapshot(path):
 
 
 def test_what_is_written_is_read_again():
-    denylist = Denylist()
-    denylist.add(
-        Revocation(kind="jti", value=f"jti{number}", exp=START + number) for number in range(2500)
-    )
+    denylist = VouchedDenylist()
+    jtis = [Revocation("jti", f"jti{number}", START + number) for number in range(2500)]
+    denylist.add(jtis, Kid("one"))
     denylist.add(
         [
             Revocation(kind="key", value="key_a", exp=START, upto=START - 1),
             Revocation(kind="kid", value="k", exp=START),
-        ]
+        ],
+        Kid("two"),
     )
     jwks = JwksSnapshot(
         document=build_jwks([make_signing_key()[2]]) + b"\xff",
@@ -166,19 +189,18 @@ def test_what_is_written_is_read_again():
         position=Position(7, "t"),
         page_issued_at=START,
         resets=2,
+        condemned=(Kid("one"),),
         confirmed_at=float(START),
         denylist=denylist,
     )
     lines = list(build_snapshot(Snapshot(issuer="i", jwks=jwks, feed=feed)))
-    assert len(lines) == 1 + 3 + 1
+    assert len(lines) == 1 + 3 + 1 + 1
     read = parse_snapshot(b"".join(lines), issuer="i", now=START, leeway=0)
     assert read.feed is not None
     assert (read.jwks, set(read.feed.denylist)) == (jwks, set(denylist))
-    assert (read.feed.position, read.feed.page_issued_at, read.feed.resets) == (
-        feed.position,
-        START,
-        2,
-    )
+    assert read.feed.denylist.signers == ("one", "two")
+    assert set(read.feed.denylist.list_of(Kid("one"))) == set(jtis)
+    assert replace(read.feed, denylist=denylist) == feed
     nothing = Snapshot(issuer="i", jwks=None, feed=None)
     assert (
         parse_snapshot(b"".join(build_snapshot(nothing)), issuer="i", now=START, leeway=0)

@@ -2,58 +2,127 @@
 
 1. The issuer is the same, and a key that is not revoked has signed the page. The caller checks
    the signature.
-2. A page that has expired, or that was issued before the last one, is refused.
+2. A page that has expired, or that was issued before the last one, is refused. Only a page in the
+   middle of a long row may be older: it proves nothing about how fresh the denylist is.
 3. A page that is not full must begin exactly where the follower stands, and never goes backwards.
 4. A full page is merged and replaces nothing: revocations that the follower holds and the page
-   lacks stay until they expire. A full page that lies behind the follower's own position, or has
-   another tag there, is reported as a reset.
+   lacks stay until they expire. If the head that it names lies behind the follower's own position,
+   or has another tag there, a reset is reported.
+5. No revocation reaches further than any honest issuer would let it: that bounds what a thief of a
+   signing key can do.
+6. When a signing key is revoked by a page that another key has signed, everything is read again.
+   Then what only the revoked key has vouched for is dropped.
 
 Not here: fetching, waiting, signatures, and what a stale denylist means.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from tokensvc.core.denylist.page import run_steps
 from tokensvc.core.denylist.position import contradicts
+from tokensvc.core.denylist.revocation import bound_revocations
+from tokensvc.core.denylist.vouched import VouchedDenylist
 from tokensvc.core.errors import InvalidPageError
+from tokensvc.core.identifier import Kid
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from tokensvc.core.denylist.page import Page
     from tokensvc.core.denylist.position import Position
-    from tokensvc.core.denylist.revoked import Denylist
 
 # Replicas confirm their copies at different moments, so `iat` may step back a little between them.
+# A watermark may be as much newer than the page that it is in.
 _REPLICA_SKEW: Final = 5  # seconds
+_LONGEST_LIFE: Final = 31 * 86_400  # seconds from the issue of a page to the end of an entry
+# So many revocations are added in one step, which takes less than a millisecond.
+_ADDED_PER_STEP: Final = 1000
 
 
 @dataclass(slots=True)
 class FollowedDenylist:
-    """A denylist that follows an issuer's feed: the revocations, the position, and how fresh."""
+    """A denylist that follows an issuer's feed: the revocations, the position, and how fresh.
+
+    `has_all`: nothing was missing when `page_issued_at` was the present. `condemned`: signing keys
+    that are revoked, and whose revocations are dropped as soon as everything has been read again.
+    """
 
     issuer: str
-    denylist: Denylist
+    denylist: VouchedDenylist = field(default_factory=VouchedDenylist)
     position: Position | None = None
     page_issued_at: int = 0
     resets: int = 0
+    has_all: bool = False
+    condemned: set[Kid] = field(default_factory=set)
+    # Who has signed the pages since the last full one; None if that is not known any more.
+    _signers: set[Kid] | None = None
 
-    def apply(self, page: Page, *, now: float, leeway: float) -> bool:
-        """Take a page in; return True if the issuer's history was found reset.
+    @property
+    def must_read_all(self) -> bool:
+        """Whether the next page must be a full one."""
+        return bool(self.condemned) and (
+            self._signers is None or not self._signers.isdisjoint(self.condemned)
+        )
+
+    def list_judges(self, kid: Kid) -> list[Kid]:
+        """Return the signing keys whose pages have revoked `kid`, without those condemned."""
+        vouchers = self.denylist.list_vouchers(kid)
+        return [judge for judge in vouchers if judge != kid and judge not in self.condemned]
+
+    def apply(self, page: Page, signer: Kid, *, now: float, leeway: float) -> bool:
+        """Take in a page that `signer` has signed; return True if the history was found reset.
 
         `now` and `leeway` are seconds. Raises InvalidPageError and then changes nothing.
         """
+        return bool(run_steps(self.apply_in_steps(page, signer, now=now, leeway=leeway)))
+
+    def apply_in_steps(
+        self, page: Page, signer: Kid, *, now: float, leeway: float
+    ) -> Generator[None, None, bool]:
+        """As `apply`, in steps of less than a millisecond."""
         reset = self._is_reset_by(page)
         self._check(page, now, leeway, reset=reset)
-        self.denylist.add(page.revocations)
-        self.denylist.forget_expired(now)
-        self.position = page.cursor
-        self.page_issued_at = max(self.page_issued_at, page.issued_at)
+        latest_upto = int(max(page.issued_at, now) + leeway) + _REPLICA_SKEW
+        rest = iter(page.revocations)
+        while some := list(islice(rest, _ADDED_PER_STEP)):
+            yield
+            self.denylist.add(
+                bound_revocations(
+                    some, latest_exp=page.issued_at + _LONGEST_LIFE, latest_upto=latest_upto
+                ),
+                signer,
+            )
+        self._note(page, signer)
+        while not self.denylist.forget_expired(now):
+            yield
         self.resets += reset
         return reset
 
+    def _note(self, page: Page, signer: Kid) -> None:
+        if page.full:
+            self._signers = set()
+        if self._signers is not None:
+            self._signers.add(signer)
+        self.condemned |= self._find_revoked_signers(page, signer)
+        self.condemned.discard(signer)
+        self.position = page.cursor
+        self.page_issued_at = max(self.page_issued_at, page.issued_at)
+        self.has_all = self.has_all or page.is_last
+        if page.is_last and self.condemned and not self.must_read_all:
+            self.denylist.drop(self.condemned)
+            self.condemned = set()
+            self.page_issued_at = page.issued_at
+
+    def _find_revoked_signers(self, page: Page, signer: Kid) -> set[Kid]:
+        revoked = {Kid(r.value) for r in page.revocations if r.kind == "kid"}
+        return revoked.intersection(self.denylist.signers) - {signer}
+
     def _is_reset_by(self, page: Page) -> bool:
-        return page.full and self.position is not None and contradicts(page.cursor, self.position)
+        return page.full and self.position is not None and contradicts(page.head, self.position)
 
     def _check(self, page: Page, now: float, leeway: float, *, reset: bool) -> None:
         if page.issuer != self.issuer:
@@ -62,7 +131,7 @@ class FollowedDenylist:
             raise _refused("page_out_of_date")
         # A history that goes back is believed only if the page is certainly newer.
         oldest = self.page_issued_at + 1 if reset else self.page_issued_at - _REPLICA_SKEW
-        if page.issued_at < oldest:
+        if page.issued_at < oldest and (page.full or page.is_last):
             raise _refused("page_replayed")
         if page.full:
             return

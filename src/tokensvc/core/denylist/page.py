@@ -1,9 +1,16 @@
-"""A page: a slice of the feed, as the JSON object that is signed (`typ: denylist+jwt`)."""
+"""A page: a slice of the feed, as the JSON object that is signed (`typ: denylist+jwt`).
+
+A page has at most `MOST_ENTRIES` entries. A long denylist comes as a row of pages: the first one is
+full, and each other one begins where the one before it ends. The row is complete with the page
+whose `cursor` is its `head`.
+"""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tokensvc.core.denylist.position import Position, parse_cursor
 from tokensvc.core.denylist.revocation import (
@@ -16,55 +23,127 @@ from tokensvc.core.denylist.revocation import (
 from tokensvc.core.errors import InvalidPageError, InvalidRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Iterable, Iterator, Mapping
+
+_T = TypeVar("_T")
+
+# A page is no token: libraries that are told an audience refuse it. No audience may have this name.
+PAGE_AUDIENCE: Final = "tokensvc:denylist"
+MOST_ENTRIES: Final = 5000
+# Bytes of a signed page, also if each entry in it is as long as an entry can be.
+MOST_PAGE_BYTES: Final = 4 * 1024 * 1024
+
+# So many entries are built or read in one step, which takes about a millisecond.
+_ENTRIES_PER_STEP: Final = 500
+_JSON: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """What came after the position `after`, up to `cursor`; if `full`, all that is in force there.
+    """What came after the position `after`, up to `cursor`.
 
-    `issued_at` and `expires_at` are seconds since 1970.
+    If `full`, the first part, up to `cursor`, of all that is in force. `head` is the end of the
+    feed when the page was signed: up to there the follower must go on. `issued_at` and `expires_at`
+    are seconds since 1970.
     """
 
     issuer: str
     issued_at: int
     expires_at: int
     cursor: Position
+    head: Position
     after: Position | None
     full: bool
     revocations: tuple[Revocation, ...]
 
+    @property
+    def is_last(self) -> bool:
+        """Whether a follower that has applied this page lacks nothing."""
+        return self.cursor == self.head
+
 
 def build_page_payload(page: Page) -> dict[str, Any]:
-    """Return the JSON object of a page.
+    """Return the JSON object of a page."""
+    facts = _build_facts(page)
+    return {**facts, "entries": [build_entry(revocation) for revocation in page.revocations]}
 
-    It never has `aud` or `sub`, so that no plain JWT library takes it for a token.
+
+def write_page(page: Page, revocations: Iterable[Revocation]) -> Iterator[bytes]:
+    """Return the JSON text of a page, bit by bit, with `revocations` instead of its own.
+
+    Each bit takes about a millisecond, so that the caller can pause in between.
     """
-    return {
-        "iss": page.issuer,
-        "iat": page.issued_at,
-        "exp": page.expires_at,
-        "cursor": str(page.cursor),
-        "after": None if page.after is None else str(page.after),
-        "full": page.full,
-        "entries": [build_entry(revocation) for revocation in page.revocations],
-    }
+    yield _JSON.encode(_build_facts(page)).removesuffix("}").encode("ascii") + b',"entries":['
+    rest, separator = iter(revocations), b""
+    while entries := [build_entry(revocation) for revocation in islice(rest, _ENTRIES_PER_STEP)]:
+        yield separator + _JSON.encode(entries)[1:-1].encode("ascii")
+        separator = b","
+    yield b"]}"
 
 
 def parse_page(payload: Mapping[str, Any]) -> Page:
     """Return the page that a verified payload holds. Raises InvalidPageError."""
+    return run_steps(parse_page_in_steps(payload))
+
+
+def parse_page_in_steps(payload: Mapping[str, Any]) -> Generator[None, None, Page]:
+    """As `parse_page`, in steps of about a millisecond."""
     try:
-        after = payload["after"]
-        return Page(
-            issuer=check_type(payload["iss"], str),
-            issued_at=check_moment(payload["iat"]),
-            expires_at=check_moment(payload["exp"]),
-            cursor=parse_cursor(check_type(payload["cursor"], str)),
-            after=None if after is None else parse_cursor(check_type(after, str)),
-            full=check_type(payload["full"], bool),
-            revocations=tuple(parse_entry(entry) for entry in check_type(payload["entries"], list)),
-        )
+        entries = _check_entries(payload)
+        revocations: list[Revocation] = []
+        for start in range(0, len(entries), _ENTRIES_PER_STEP):
+            if start:
+                yield
+            revocations += map(parse_entry, entries[start : start + _ENTRIES_PER_STEP])
+        return _parse_facts(payload, tuple(revocations))
     except (KeyError, TypeError, InvalidRequestError) as error:
         raise InvalidPageError(
             f"the denylist page is malformed: {type(error).__name__}", reason="malformed_page"
         ) from error
+
+
+def run_steps(steps: Generator[None, None, _T]) -> _T:
+    """Take all steps at once; return what they return."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: _T = end.value
+            return result
+
+
+def _build_facts(page: Page) -> dict[str, Any]:
+    return {
+        "iss": page.issuer,
+        "aud": PAGE_AUDIENCE,
+        "iat": page.issued_at,
+        "exp": page.expires_at,
+        "cursor": str(page.cursor),
+        "head": str(page.head),
+        "after": None if page.after is None else str(page.after),
+        "full": page.full,
+    }
+
+
+def _check_entries(payload: Mapping[str, Any]) -> list[Any]:
+    entries = check_type(payload["entries"], list)
+    if payload["aud"] != PAGE_AUDIENCE or len(entries) > MOST_ENTRIES:
+        raise TypeError("another audience, or too many entries")
+    return entries
+
+
+def _parse_facts(payload: Mapping[str, Any], revocations: tuple[Revocation, ...]) -> Page:
+    after = payload["after"]
+    page = Page(
+        issuer=check_type(payload["iss"], str),
+        issued_at=check_moment(payload["iat"]),
+        expires_at=check_moment(payload["exp"]),
+        cursor=parse_cursor(check_type(payload["cursor"], str)),
+        head=parse_cursor(check_type(payload["head"], str)),
+        after=None if after is None else parse_cursor(check_type(after, str)),
+        full=check_type(payload["full"], bool),
+        revocations=revocations,
+    )
+    if page.cursor != page.head and page.cursor.seq >= page.head.seq:
+        raise TypeError("the cursor lies beyond the head")
+    return page

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeVar, get_args
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Kind = Literal["jti", "key", "account", "kid"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
@@ -14,12 +16,12 @@ _MAX_ID_LENGTH: Final = 255
 _FAR: Final = 2**53  # seconds; no clock shows such a moment
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Revocation:
+class Revocation(NamedTuple):
     """What followers get to know of a revocation. Times are seconds since 1970.
 
     After `exp` it may be forgotten. `upto` is the watermark of a key or an account: tokens with
-    `iat` <= `upto` are revoked. The other kinds have none.
+    `iat` <= `upto` are revoked. The other kinds have none. A follower of a long denylist makes a
+    million of these, and a tuple is made four times as fast as a frozen dataclass.
     """
 
     kind: Kind
@@ -47,6 +49,21 @@ def parse_entry(entry: Any) -> Revocation:  # noqa: ANN401 - whatever JSON held
         raise TypeError(f"an id has 1 to {_MAX_ID_LENGTH} characters")
     upto = check_moment(entry["upto"]) if kind in {"key", "account"} else None
     return Revocation(kind=kind, value=value, exp=check_moment(entry["exp"]), upto=upto)
+
+
+def bound_revocations(
+    revocations: Iterable[Revocation], *, latest_exp: int, latest_upto: int
+) -> list[Revocation]:
+    """Return the revocations, none of which reaches further than the two moments (seconds)."""
+    return [
+        revocation
+        if revocation.exp <= latest_exp and (revocation.upto or 0) <= latest_upto
+        else revocation._replace(
+            exp=min(revocation.exp, latest_exp),
+            upto=None if revocation.upto is None else min(revocation.upto, latest_upto),
+        )
+        for revocation in revocations
+    ]
 
 
 def check_moment(value: object) -> int:

@@ -114,16 +114,18 @@ async def update_key(
 ) -> ListedKey:
     """Change what `changes` names. Live tokens keep what they say, unless `revoke_tokens`.
 
-    Raises NotFoundError, InvalidInputError, and ConflictError if the key is revoked.
+    The tokens are revoked by an act of its own, after the change: no token that is issued between
+    the two has what the key has lost. Raises NotFoundError, InvalidInputError, and ConflictError if
+    the key is revoked.
     """
     async with database.transaction() as connection:
         before = await _lock(connection, key_id, "changed", allowed=_NOT_REVOKED)
         await _change(connection, before, changes, actor=actor)
-        if revoke_tokens:
-            await watermarks.revoke_tokens(connection, before.id, actor=actor)
         listed = await table.load_api_key(connection, before.id)
         detail = {"before": build_facts(before), "after": build_facts(listed.record)}
         await record(connection, actor, "key.update", before.id, **detail)
+    if revoke_tokens:
+        await watermarks.revoke_tokens_of_key(database, before.id, actor=actor)
     return listed
 
 

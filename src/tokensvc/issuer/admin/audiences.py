@@ -39,7 +39,7 @@ async def add_audience(
         return await insert_audience(
             connection,
             settings,
-            name,
+            parse_audience(name),
             description=description,
             token_life=token_life,
             alg=alg,
@@ -55,12 +55,16 @@ async def insert_audience(
     description: str = "",
     token_life: timedelta | None = None,
     alg: str = DEFAULT_ALGORITHM,
+    is_own: bool = False,
     actor: str,
 ) -> Audience:
-    """As `add_audience`, inside a transaction that is open already."""
+    """As `add_audience`, inside a transaction that is open already.
+
+    `name` is not checked. `is_own`: the tokens are for calls to the service itself.
+    """
     _check_life(settings, token_life)
     audience = await table.insert_audience(
-        connection, parse_audience(name), parse_description(description), token_life, alg
+        connection, name, parse_description(description), token_life, alg, is_own=is_own
     )
     await _note_change(connection, settings, audience, "audience.add", actor)
     return audience
@@ -100,13 +104,15 @@ async def update_audience(
 async def remove_audience(database: Database, settings: Settings, name: str, *, actor: str) -> None:
     """Remove an audience. Its live tokens stay good until they expire.
 
-    Raises NotFoundError, and ConflictError for the default audience.
+    Raises NotFoundError, and ConflictError for the default audience and for the service's own.
     """
     if name == settings.default_audience:
         raise ConflictError(
             f"{name!r} is the default audience; set TOKENSVC_DEFAULT_AUDIENCE to another one first"
         )
     async with database.transaction() as connection:
+        if await table.find_is_own(connection, name):
+            raise ConflictError(f"{name!r} is the audience of calls to the service itself")
         await table.delete_audience(connection, name)
         await bump_head(connection, "audience")
         await record(connection, actor, "audience.remove", name)

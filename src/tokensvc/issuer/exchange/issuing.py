@@ -15,6 +15,7 @@ from tokensvc.core.exchange import (
     check_verdict,
     decide_claims,
     refuse_credential,
+    refuse_key,
     refuse_over_limit,
     wait_for_clear_second,
 )
@@ -83,10 +84,11 @@ class Exchange:
         )
         self.mirror.signers.check(DEFAULT_ALGORITHM)  # what cannot be signed must not be counted
         # The audience is found before the verdict, which must not be older than its token life.
-        audience = await self._find_audience(request)
+        audience = await self._find_audience(request, credential)
         question = build_question(request, credential, audience)
-        if question.digest is not None:
-            await self.guard.check(question.digest, network)
+        shown_key = request.shown_key
+        if shown_key is not None:
+            await self.guard.check(shown_key.digest, network)
 
         def act(decision: Decision | None) -> IssuedToken | _Unsigned | timedelta:
             return self._act(request, credential, question, audience, network, decision)
@@ -122,10 +124,12 @@ class Exchange:
         if decision is None:
             if question.digest is not None:
                 self.guard.note_unknown(network)
-            raise refuse_credential(request.shown_as, "unknown_key")
-        verdict = decision.verdict
-        if question.digest is not None:
-            self.guard.note_known(question.digest)
+            raise refuse_key(request, "unknown_key")
+        verdict, shown_key = decision.verdict, request.shown_key
+        if verdict.refusal == "unknown_client":
+            self.guard.note_unknown(network)
+        elif shown_key is not None:
+            self.guard.note_known(shown_key.digest)
         try:
             check_verdict(request, verdict)
             wait = wait_for_clear_second(verdict)
@@ -158,8 +162,18 @@ class Exchange:
             raise refuse_credential("subject_token", "narrowed_already")
         return SubjectToken(claims, unverified_token.kid)
 
-    async def _find_audience(self, request: ExchangeRequest) -> Audience | None:
-        name = request.audience or self.policy.default_audience
+    async def _find_audience(
+        self, request: ExchangeRequest, credential: ApiKey | SubjectToken
+    ) -> Audience | None:
+        """Return the audience of the new token, None if there is no such audience.
+
+        It is the one that is asked for. If none is, a token keeps its own.
+        """
+        name = request.audience or (
+            credential.claims.aud
+            if isinstance(credential, SubjectToken)
+            else self.policy.default_audience
+        )
         audience = self.mirror.audiences.get(name)
         if audience is None:
             await self.mirror.refresh_for_a_miss()  # it may have been added a moment ago

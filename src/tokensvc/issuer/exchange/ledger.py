@@ -5,7 +5,8 @@ is there, all that have gathered are the next batch. So an idle service adds no 
 asks once for many requests.
 
 A request whose client has gone is left out of the next batch; if its batch is under way already, it
-is counted and its answer is dropped. A batch that fails fails its own requests only.
+is counted and its answer is dropped. A batch that fails fails its own requests only. A request that
+has waited for too long, for its batch and for those before it, is answered without a decision.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from tokensvc.store.pool import Database
 
 MAX_BATCH: Final = 256
+_LONGEST_SECONDS: Final = 2.25  # with the time until the next look, 2.5
+_LOOK_SECONDS: Final = 0.25
 
 _log = structlog.get_logger(__name__)
 
@@ -40,6 +43,7 @@ class _Waiter(NamedTuple):
     question: Question
     act: Callable[[Decision | None], Any]
     future: asyncio.Future[Any]
+    arrived_on: float
 
 
 class Ledger:
@@ -49,7 +53,9 @@ class Ledger:
         self._connection = LedgerConnection(database)
         self._most_waiting = most_waiting
         self._waiting: deque[_Waiter] = deque()
+        self._asked: Sequence[_Waiter] = ()
         self._work: asyncio.Task[None] | None = None
+        self._next_look: asyncio.TimerHandle | None = None
 
     async def judge(self, question: Question, act: Callable[[Decision | None], _T]) -> _T:
         """Return, or raise, what `act` makes of the decision on one request.
@@ -61,9 +67,11 @@ class Ledger:
         if len(self._waiting) >= self._most_waiting:
             raise UnavailableError("too many requests are waiting; try again", reason="ledger_full")
         future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiter(question, act, future))
+        self._waiting.append(_Waiter(question, act, future, time.monotonic()))
         if self._work is None:
             self._work = asyncio.create_task(self._ask_until_nobody_waits())
+            if self._next_look is None:
+                self._look_later()
         return await future
 
     @property
@@ -73,6 +81,8 @@ class Ledger:
 
     async def close(self) -> None:
         """Stop. Requests that still wait get UnavailableError."""
+        if self._next_look is not None:
+            self._next_look.cancel()
         if self._work is not None:
             self._work.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -98,7 +108,27 @@ class Ledger:
             waiter = self._waiting.popleft()
             if not waiter.future.done():  # it is done already if its client has gone
                 batch.append(waiter)
+        self._asked = batch
         return batch
+
+    def _look_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._next_look = loop.call_later(_LOOK_SECONDS, self._fail_the_late)
+
+    def _fail_the_late(self) -> None:
+        """Fail every request that has waited for too long."""
+        self._next_look = None
+        if self._work is None:
+            return
+        limit = time.monotonic() - _LONGEST_SECONDS
+        late = [waiter for waiter in (*self._asked, *self._waiting) if waiter.arrived_on < limit]
+        _fail(
+            late,
+            UnavailableError(
+                "the database does not answer right now; try again", reason="not_in_time"
+            ),
+        )
+        self._look_later()
 
     async def _ask(self, batch: Sequence[_Waiter]) -> None:
         asked = [waiter.question for waiter in batch]

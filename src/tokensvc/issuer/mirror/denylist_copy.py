@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from tokensvc.core.denylist.columns import RecordColumns
 from tokensvc.core.denylist.healing import find_lost, has_gone_back
 from tokensvc.core.denylist.log import DenylistLog
 from tokensvc.core.errors import UnavailableError
 from tokensvc.issuer.metrics import DENYLIST_RESETS
 from tokensvc.issuer.mirror.healing import heal
-from tokensvc.store.denylist import find_tag, list_after
+from tokensvc.store.denylist import find_tag, read_after
 from tokensvc.store.feed_head import list_heads
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 # Another process's clock may call a revocation expired, and delete it, a little before ours does.
 _DELETED_EARLY_SECONDS: Final = 30.0
-_MOST_DATES: Final = 1000
+_NEWEST: Final = 1000  # of so many revocations it is measured when they reach followers
 
 _log = structlog.get_logger(__name__)
 
@@ -48,7 +49,6 @@ class DenylistCopy:
         self.is_released = False
         self.waiting = 0  # so many callers wait for a change
         self.log = DenylistLog()
-        self.created_at: dict[Position, datetime] = {}  # of the latest revocations
 
     async def wait_for_change(self, seconds: float) -> None:
         """Return when the denylist has changed, `release` was called, or after `seconds`."""
@@ -82,17 +82,18 @@ class DenylistCopy:
         """What this process has acknowledged and not read back yet."""
         return tuple(self._acknowledged)
 
-    async def list_new(
+    def find_created_at(self, position: Position) -> datetime | None:
+        """Return when the revocation at a position was made, if it is one of the newest."""
+        return self.log.find_created_at(position, newest=_NEWEST)
+
+    async def has_lost_some(
         self,
         connection: Connection,
         head: Position,
         acknowledged: Sequence[RevocationRecord],
         now: datetime,
-    ) -> list[RevocationRecord] | None:
-        """Return what came after the head that is held.
-
-        None means that the table has lost what is held here, or what was acknowledged.
-        """
+    ) -> bool:
+        """Tell whether the table has lost what is held here, or what was acknowledged."""
         soon = now.timestamp() + _DELETED_EARLY_SECONDS
         known = [] if self.log.head is None else [(self.log.head, self.log.is_head_in_force(soon))]
         if acknowledged:
@@ -101,53 +102,65 @@ class DenylistCopy:
         for held, in_force in known:
             tag = await find_tag(connection, held.seq)
             if has_gone_back(held, head, tag, in_force=in_force):
-                return None
-        return await list_after(connection, -1 if self.log.head is None else self.log.head.seq, now)
+                return True
+        return False
+
+    async def follow(self, connection: Connection, head: Position, now: datetime) -> Position:
+        """Take in what the table has after the head held; return its head.
+
+        That is further than `head` if records were committed after it was read. A long list is
+        taken in part by part. Each part is a whole beginning of what is new, so a page may end
+        there: it claims to be no fresher than the last confirmation, which all of this is after.
+        """
+        if self.log.head is None:
+            records = await _read_all(connection, now)
+            head = _find_head(records, head)
+            self.log.reset(records, head)
+            return head
+        async for records in read_after(connection, self.log.head.seq, now):
+            self.log.append(records, records.position(len(records) - 1))
+        if self.log.head.seq < head.seq:
+            self.log.append((), head)  # what was newer has expired already
+        return self.log.head
+
+    def note_read_back(self, count: int) -> None:
+        """Note that so many of those acknowledged by this process are known to be in the table."""
+        del self._acknowledged[:count]
 
     async def heal(
         self, acknowledged: Sequence[RevocationRecord], master_key: MasterKey
-    ) -> tuple[list[RevocationRecord], Position]:
-        """Write again what the table has lost; return all that it holds then, and its head.
+    ) -> Position:
+        """Write again what the table has lost, and start over with all that it holds then.
 
-        Raises UnavailableError if that has to be tried again.
+        Returns the head. Raises UnavailableError if that has to be tried again.
         """
         remembered = [*self.log, *acknowledged]
         _log.error("denylist_went_back", held=str(self.log.head), remembered=len(remembered))
-        await heal(self._database, self._settings, master_key, remembered)
+        async with self._database.connection() as connection:
+            _, now = await list_heads(connection)
+        await heal(self._database, self._settings, master_key, remembered, now)
         async with self._database.connection() as connection:
             heads, now = await list_heads(connection)
-            records = await list_after(connection, -1, now)
+            records = await _read_all(connection, now)
         if find_lost(remembered, records, now.timestamp()):
             raise UnavailableError(
                 "the denylist has changed while it was healed; trying again",
                 reason="denylist_not_healed",
             )
         DENYLIST_RESETS.inc()
-        return records, heads["denylist"]
-
-    def take(
-        self,
-        records: Sequence[RevocationRecord],
-        head: Position,
-        *,
-        from_the_start: bool,
-        read_back: int,
-    ) -> Position:
-        """Take in records of the table; return the head.
-
-        The head is further than `head` if records were committed after it was read. `read_back`:
-        so many of those acknowledged by this process are known to be in the table now.
-        """
-        if records and records[-1].position.seq > head.seq:
-            head = records[-1].position
-        dates = [
-            *self.created_at.items(),
-            *((record.position, record.created_at) for record in records),
-        ]
-        self.created_at = dict(dates[-_MOST_DATES:])
-        if from_the_start or self.log.head is None:
-            self.log.reset(records, head)
-        else:
-            self.log.append(records, head)
-        del self._acknowledged[:read_back]
+        head = _find_head(records, heads["denylist"])
+        self.log.reset(records, head)
         return head
+
+
+async def _read_all(connection: Connection, now: datetime) -> RecordColumns:
+    columns = RecordColumns()
+    async for records in read_after(connection, -1, now):
+        columns.extend(records)
+    return columns
+
+
+def _find_head(records: RecordColumns, head: Position) -> Position:
+    """Return the position of the last record, if it was committed after `head` was read."""
+    last = len(records) - 1
+    return records.position(last) if last >= 0 and records.seq(last) > head.seq else head

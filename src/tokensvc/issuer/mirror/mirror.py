@@ -27,7 +27,6 @@ from tokensvc.store.listen import listen
 if TYPE_CHECKING:
     from tokensvc.core.audience import Audience
     from tokensvc.core.denylist.position import Position
-    from tokensvc.core.denylist.record import RevocationRecord
     from tokensvc.core.sealing import MasterKey
     from tokensvc.settings import Settings
     from tokensvc.store.feed_head import Topic
@@ -104,7 +103,7 @@ class Mirror:
         self._wake.clear()
         asked_on = time.monotonic()
         acknowledged = self.denylist.acknowledged
-        records: list[RevocationRecord] | None = []
+        has_lost = False
         async with self._database.connection() as connection:
             heads, now = await list_heads(connection)
             if heads["audience"] != self._heads.get("audience"):
@@ -114,19 +113,17 @@ class Mirror:
             if heads["signing_key"] != self._heads.get("signing_key"):
                 await self.signers.load(connection)
             if heads["denylist"] != self._heads.get("denylist") or acknowledged:
-                records = await self.denylist.list_new(
+                has_lost = await self.denylist.has_lost_some(
                     connection, heads["denylist"], acknowledged, now
                 )
-        has_lost = records is None
-        if records is None:
-            records, heads["denylist"] = await self.denylist.heal(
-                acknowledged, self.signers.master_key
-            )
+                if not has_lost:
+                    heads["denylist"] = await self.denylist.follow(
+                        connection, heads["denylist"], now
+                    )
+        if has_lost:
+            heads["denylist"] = await self.denylist.heal(acknowledged, self.signers.master_key)
             self._wake.set()  # healing may have changed the signing keys
-        # No await from here on: followers see either nothing of a change or all of it.
-        heads["denylist"] = self.denylist.take(
-            records, heads["denylist"], from_the_start=has_lost, read_back=len(acknowledged)
-        )
+        self.denylist.note_read_back(len(acknowledged))
         self.signers.publish(now)
         self.denylist.log.forget_expired(now.timestamp())
         has_news = heads["denylist"] != self._heads.get("denylist")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import structlog
 
@@ -13,12 +13,10 @@ from tokensvc.core.identifier import parse_jti
 from tokensvc.core.keyring import LEEWAY
 from tokensvc.core.token import parse_unverified
 from tokensvc.core.verification import check_own_token
-from tokensvc.issuer.audit import record
-from tokensvc.issuer.revoking.watermarks import revoke_key
-from tokensvc.store.api_key import find_id_by_digest
-from tokensvc.store.denylist import append_revocation, is_revoked, list_named, list_of
-from tokensvc.store.feed_head import list_heads, wake
-from tokensvc.store.issuance import load_longest_life
+from tokensvc.issuer.revoking.batches import Batches
+from tokensvc.store.api_key import end_api_keys
+from tokensvc.store.denylist import revoke_token_by_id, revoke_tokens
+from tokensvc.store.feed_head import list_heads
 from tokensvc.store.signing_key import list_signing_keys
 
 if TYPE_CHECKING:
@@ -27,10 +25,15 @@ if TYPE_CHECKING:
     from tokensvc.core.claims import Claims
     from tokensvc.core.denylist.record import RevocationRecord
     from tokensvc.core.keyring import SigningKeyRecord
+    from tokensvc.issuer.connection_share import ConnectionShare
     from tokensvc.settings import Settings
+    from tokensvc.store.api_key import EndedKey
     from tokensvc.store.pool import Database
 
 CredentialKind = Literal["token", "key", "nothing"]
+
+HOLDER: Final = "holder"  # the actor, and the reason: whoever holds a credential may revoke it
+_MOST_WAITING: Final = 5000
 
 _log = structlog.get_logger(__name__)
 
@@ -43,32 +46,77 @@ class RevokedCredential(NamedTuple):
     records: Sequence[RevocationRecord] = ()
 
 
+class HolderRevocations:
+    """What holders revoke, in batches: many acts share one statement and one commit.
+
+    At most `most_waiting` of them wait. A batch takes one of the connections of `share`.
+    """
+
+    def __init__(
+        self, database: Database, share: ConnectionShare, *, most_waiting: int = _MOST_WAITING
+    ) -> None:
+        self._database = database
+        self._share = share
+        self._keys = Batches(self._revoke_keys, most_waiting=most_waiting)
+        self._tokens = Batches(self._revoke_tokens, most_waiting=most_waiting)
+
+    async def revoke_key(self, digest: bytes) -> EndedKey:
+        """Revoke the key with this digest; return what became of it. Raises UnavailableError."""
+        return await self._keys.add(digest)
+
+    async def revoke_token(self, claims: Claims) -> list[RevocationRecord]:
+        """Revoke a verified token; return its revocations. Raises UnavailableError."""
+        return await self._tokens.add(claims)
+
+    async def close(self) -> None:
+        """Wait until all that has begun is through."""
+        await self._keys.close()
+        await self._tokens.close()
+
+    async def _revoke_keys(self, digests: Sequence[bytes]) -> list[EndedKey]:
+        async with self._share.use(), self._database.act() as connection:
+            return await end_api_keys(
+                connection,
+                "key_revoked",
+                digests=digests,
+                actor=HOLDER,
+                detail={"reason": HOLDER},
+            )
+
+    async def _revoke_tokens(self, tokens: Sequence[Claims]) -> list[list[RevocationRecord]]:
+        async with self._share.use(), self._database.act() as connection:
+            records = await revoke_tokens(connection, map(_build_act, tokens), actor=HOLDER)
+        found: dict[str, list[RevocationRecord]] = {}
+        for record in records:
+            found.setdefault(record.revocation.value, []).append(record)
+        return [found[claims.jti] for claims in tokens]
+
+
 async def revoke_credential(
-    database: Database,
+    revocations: HolderRevocations,
     settings: Settings,
     text: str,
     *,
-    actor: str,
     now: datetime,
     signing_keys: Sequence[SigningKeyRecord] = (),
 ) -> RevokedCredential:
     """Revoke the token or API key that `text` is (RFC 7009): holding it is enough.
 
     `signing_keys`: the keys that tokens are verified with. Unknown, foreign and dead credentials
-    are "nothing": the caller learns no more (RFC 7009 section 2.2). Raises UnavailableError.
+    are "nothing": the caller learns no more (RFC 7009 section 2.2). A repeat writes nothing; its
+    answer proves that the first act is durable. Raises UnavailableError.
     """
     try:
         key = parse_api_key(text, settings.key_prefix)
     except InvalidClientError:
-        return await _revoke_token(
-            database, settings, text, actor=actor, now=now, signing_keys=signing_keys
-        )
-    async with database.connection() as connection:
-        key_id = await find_id_by_digest(connection, key.digest)
-    if key_id is None:
+        claims = _find_own_claims(settings, text, now=now, signing_keys=signing_keys)
+        if claims is None:
+            return RevokedCredential("nothing", None)
+        return RevokedCredential("token", claims.jti, await revocations.revoke_token(claims))
+    ended = await revocations.revoke_key(key.digest)
+    if ended.outcome == "unknown":
         return RevokedCredential("nothing", None)
-    revoked = await revoke_key(database, key_id, actor=actor, reason="holder")
-    return RevokedCredential("key", key_id, revoked.records)
+    return RevokedCredential("key", ended.key_id, ended.records)
 
 
 async def revoke_own_token(
@@ -81,28 +129,21 @@ async def revoke_own_token(
     async with database.connection() as connection:
         _, now = await list_heads(connection)
         signing_keys = await list_signing_keys(connection)
-    revoked = await _revoke_token(
-        database, settings, text, actor=actor, now=now, signing_keys=signing_keys
-    )
-    return revoked.id
+    claims = _find_own_claims(settings, text, now=now, signing_keys=signing_keys)
+    if claims is None:
+        return None
+    await revoke_token(database, claims, actor=actor)
+    return claims.jti
 
 
 async def revoke_token(database: Database, claims: Claims, *, actor: str) -> list[RevocationRecord]:
-    """Revoke one verified token until it has expired for everybody; return its revocation.
+    """Revoke one verified token until it has expired for everybody; return its revocations.
 
-    A repeat writes only an audit row, whose commit proves that the first act is durable too. This
-    is how a client learns it after an answer that left it open. Raises UnavailableError.
+    A repeat writes nothing, and its answer proves that the first act is durable too. This is how a
+    client learns it after an answer that left it open. Raises UnavailableError.
     """
-    async with database.transaction() as connection:
-        if not await is_revoked(connection, "jti", claims.jti):
-            expires_at = datetime.fromtimestamp(claims.exp, UTC) + LEEWAY
-            await append_revocation(
-                connection, "token_revoked", claims.jti, watermark=None, expires_at=expires_at
-            )
-        detail = {"key": claims.client_id, "account": claims.sub}
-        await record(connection, actor, "token.revoke", claims.jti, **detail)
-        await wake(connection)
-        return await list_of(connection, [claims.jti])
+    async with database.act() as connection:
+        return await revoke_tokens(connection, [_build_act(claims)], actor=actor)
 
 
 async def revoke_jti(
@@ -114,35 +155,30 @@ async def revoke_jti(
     Raises InvalidInputError.
     """
     jti = parse_jti(text)
-    async with database.transaction() as connection:
-        _, now = await list_heads(connection)
-        longest = await load_longest_life(connection)
-        if life is not None and not timedelta() < life <= longest:
-            raise InvalidInputError(
-                f"a live token has between 1 s and {int(longest.total_seconds())} s left to live; "
-                "without --exp-in the longest life is taken"
-            )
-        expires_at = now + (longest if life is None else life) + LEEWAY
-        await append_revocation(
-            connection, "token_revoked", jti, watermark=None, expires_at=expires_at
+    async with database.act() as connection:
+        record, longest = await revoke_token_by_id(
+            connection, jti, life, actor=actor, reason=reason
         )
-        detail = {"reason": reason, "expires_at": expires_at.isoformat()}
-        await record(connection, actor, "denylist.add", jti, **detail)
-        await wake(connection)
-        return (await list_named(connection, [("jti", jti)]))[-1]
+    if record is None:
+        raise InvalidInputError(
+            f"a live token has between 1 s and {int(longest.total_seconds())} s left to live; "
+            "without --exp-in the longest life is taken"
+        )
+    return record
 
 
-async def _revoke_token(
-    database: Database,
-    settings: Settings,
-    text: str,
-    *,
-    actor: str,
-    now: datetime,
-    signing_keys: Sequence[SigningKeyRecord],
-) -> RevokedCredential:
+def _build_act(claims: Claims) -> tuple[str, datetime, dict[str, Any]]:
+    """Return what is revoked, until when it stays on the denylist, and what the audit keeps."""
+    expires_at = datetime.fromtimestamp(claims.exp, UTC) + LEEWAY
+    return claims.jti, expires_at, {"key": claims.client_id, "account": claims.sub}
+
+
+def _find_own_claims(
+    settings: Settings, text: str, *, now: datetime, signing_keys: Sequence[SigningKeyRecord]
+) -> Claims | None:
+    """Return the claims of a live token of ours, None for everything else."""
     try:
-        claims = check_own_token(
+        return check_own_token(
             parse_unverified(text),
             signing_keys,
             issuer=settings.issuer_url,
@@ -152,6 +188,4 @@ async def _revoke_token(
         )
     except InvalidTokenError as error:
         _log.debug("revocation_of_no_token_of_ours", reason=error.reason)
-        return RevokedCredential("nothing", None)
-    records = await revoke_token(database, claims, actor=actor)
-    return RevokedCredential("token", claims.jti, records)
+        return None

@@ -7,21 +7,22 @@ old, decides it for crowds. `describe_token` tells people what the database know
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from tokensvc.core.denylist.revoked import Denylist, list_revocable
 from tokensvc.core.errors import InvalidTokenError
-from tokensvc.core.jwks import ALGORITHMS, parse_public_jwk
+from tokensvc.core.jwks import ALGORITHMS
 from tokensvc.core.token import parse_unverified
-from tokensvc.core.verification import check_own_token, check_token
-from tokensvc.store.denylist import list_named
+from tokensvc.core.verification import check_own_token, check_token, find_public_key
+from tokensvc.store.denylist import find_ended, list_named
 from tokensvc.store.feed_head import list_heads
 from tokensvc.store.signing_key import list_signing_keys
 
 if TYPE_CHECKING:
     from tokensvc.core.claims import Claims
     from tokensvc.core.denylist.record import RevocationRecord
-    from tokensvc.core.denylist.revocation import Revocation
+    from tokensvc.core.denylist.revocation import Kind
     from tokensvc.core.identifier import Kid
     from tokensvc.core.keyring import SigningKeyRecord
     from tokensvc.issuer.mirror.mirror import Mirror
@@ -43,13 +44,14 @@ class Introspection:
         """Return the claims of a live token. Raises InvalidTokenError, UnavailableError.
 
         Whatever ends a token before its time (its own end, that of its key, account or signing
-        key) is a revocation, committed together with it. So only the denylist is asked.
+        key) is a revocation, committed together with it. The rows of the key and the account are
+        asked too, in the same statement: they say so even if the denylist has lost it.
         """
         claims, kid = await self._verify(text)
         async with self.database.connection() as connection:
-            found = await find_revocation(connection, claims, kid)
-        if found is not None:
-            raise _revoked(found.revocation)
+            ended = await _find_ended(connection, claims, kid)
+        if ended is not None:
+            raise InvalidTokenError(f"revoked_{ended}")
         return claims
 
     async def check_by_copy(self, text: str) -> Claims:
@@ -57,7 +59,7 @@ class Introspection:
         claims, kid = await self._verify(text)
         revocation = self.mirror.denylist.log.denylist.find_revocation(claims, kid)
         if revocation is not None:
-            raise _revoked(revocation)
+            raise InvalidTokenError(f"revoked_{revocation.kind}")
         return claims
 
     async def find_signing_keys(self, kid: Kid) -> tuple[SigningKeyRecord, ...]:
@@ -109,7 +111,7 @@ async def describe_token(database: Database, settings: Settings, text: str) -> T
         try:
             claims = check_token(
                 unverified_token,
-                key=parse_public_jwk(key_record.public_jwk),
+                key=find_public_key(key_record),
                 algorithms=ALGORITHMS,
                 issuer=settings.issuer_url,
                 audience=None,
@@ -121,7 +123,8 @@ async def describe_token(database: Database, settings: Settings, text: str) -> T
                 return TokenStatus("expired")
             return TokenStatus("invalid", error.reason)
         found = await find_revocation(connection, claims, key_record.kid)
-    if found is not None or key_record.revoked_at is not None:
+        ended = await _find_ended(connection, claims, key_record.kid)
+    if found is not None or ended is not None or key_record.revoked_at is not None:
         return TokenStatus("revoked", revoked_by=found)
     return TokenStatus("live")
 
@@ -138,5 +141,12 @@ async def find_revocation(
     return None
 
 
-def _revoked(revocation: Revocation) -> InvalidTokenError:
-    return InvalidTokenError(f"revoked_{revocation.kind}")
+async def _find_ended(connection: Connection, claims: Claims, kid: Kid) -> Kind | None:
+    """Return what has ended of all that the token needs to live, None if nothing has."""
+    return await find_ended(
+        connection,
+        list_revocable(claims, kid),
+        key_id=claims.client_id,
+        account_id=claims.sub,
+        issued_at=datetime.fromtimestamp(claims.iat, UTC),
+    )

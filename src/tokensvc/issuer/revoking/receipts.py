@@ -143,7 +143,7 @@ class Receipts:
             self._gone.add(follower)
 
     def _observe_propagation(self, position: Position) -> None:
-        created_at = self._mirror.denylist.created_at.get(position)
+        created_at = self._mirror.denylist.find_created_at(position)
         if created_at is not None:
             seconds = (self._mirror.confirmation.now - created_at).total_seconds()
             PROPAGATION_SECONDS.observe(max(0.0, seconds))

@@ -1,35 +1,35 @@
 """Acts that end all tokens of an API key or of an account.
 
-Each writes a watermark: one revocation that covers every token issued up to a moment. It is
-written in the same transaction that changes the key or account, while its row is locked, so no
-token is issued between the two.
+Each writes a watermark: one revocation that covers every token issued up to a moment. An act is one
+statement that commits itself (`sql/functions/end_keys.sql`, `end_accounts.sql`): it changes the key
+or account while its row is locked, so no token is issued between the change and the watermark, and
+no lock waits for a round trip.
 
 What is acknowledged is durable. If the outcome is unknown, the caller gets OutcomeUnknownError and
-may repeat the act safely: a repeat writes only an audit row, whose commit proves that the first
-act is durable too.
+may repeat the act safely: a repeat writes nothing, and its answer proves that the first act is
+durable too.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
-from tokensvc.core.api_key import build_facts
 from tokensvc.core.errors import ConflictError
-from tokensvc.core.keyring import LEEWAY
-from tokensvc.issuer.audit import record
-from tokensvc.store import account as account_table
-from tokensvc.store import api_key as key_table
-from tokensvc.store.denylist import append_revocation, list_of
-from tokensvc.store.feed_head import wake
-from tokensvc.store.issuance import load_longest_life
+from tokensvc.store.account import end_accounts, no_such_account
+from tokensvc.store.api_key import end_api_keys, no_such_key
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Sequence
 
     from tokensvc.core.account import Account
     from tokensvc.core.api_key import ListedKey
     from tokensvc.core.denylist.record import Ending, RevocationRecord
-    from tokensvc.store.pool import Connection, Database
+    from tokensvc.store.account import EndedAccount
+    from tokensvc.store.api_key import EndedKey
+    from tokensvc.store.pool import Database
+
+# Keys in one statement: the others who revoke wait for it, some tenths of a second.
+_AT_ONCE: Final = 1000
 
 
 class RevokedKey(NamedTuple):
@@ -44,16 +44,12 @@ async def disable_key(database: Database, key_id: str, *, actor: str) -> ListedK
 
     Raises NotFoundError, ConflictError.
     """
-    async with database.transaction() as connection:
-        key = await key_table.lock_api_key(connection, key_id)
-        if key.state == "revoked":
-            raise ConflictError(
-                f"key {key.record.id} is revoked and cannot be disabled; create a new key instead"
-            )
-        if key.record.disabled_at is None:
-            await end_key(connection, "key_disabled", key.record.id)
-        await record(connection, actor, "key.disable", key.record.id)
-        return await key_table.load_api_key(connection, key.record.id)
+    ended = await _end_key(database, "key_disabled", key_id, actor=actor)
+    if ended.outcome == "refused":
+        raise ConflictError(
+            f"key {ended.key_id} is revoked and cannot be disabled; create a new key instead"
+        )
+    return cast("ListedKey", ended.listed)
 
 
 async def revoke_key(
@@ -63,27 +59,30 @@ async def revoke_key(
 
     Raises NotFoundError.
     """
-    async with database.transaction() as connection:
-        key = await key_table.lock_api_key(connection, key_id)
-        if key.state != "revoked":
-            await end_key(connection, "key_revoked", key.record.id)
-        await record(connection, actor, "key.revoke", key.record.id, reason=reason)
-        return RevokedKey(
-            await key_table.load_api_key(connection, key.record.id),
-            await list_of(connection, [key.record.id]),
-        )
+    ended = await _end_key(database, "key_revoked", key_id, actor=actor, reason=reason)
+    return RevokedKey(cast("ListedKey", ended.listed), ended.records)
+
+
+async def revoke_keys(
+    database: Database, key_ids: Sequence[str], *, actor: str, reason: str = ""
+) -> list[EndedKey]:
+    """Revoke many keys for good; return what became of each, in the same order.
+
+    A thousand of them are one act. Raises UnavailableError, and then all may be repeated.
+    """
+    ended: list[EndedKey] = []
+    for start in range(0, len(key_ids), _AT_ONCE):
+        some = key_ids[start : start + _AT_ONCE]
+        async with database.act() as connection:
+            ended += await end_api_keys(
+                connection, "key_revoked", key_ids=some, actor=actor, detail={"reason": reason}
+            )
+    return ended
 
 
 async def delete_key(database: Database, key_id: str, *, actor: str) -> None:
     """Revoke a key and hide it. The audit trail stays. Raises NotFoundError."""
-    async with database.transaction() as connection:
-        key = await key_table.lock_api_key(connection, key_id)
-        if key.state == "revoked":
-            # Its tokens were revoked together with it.
-            await key_table.end(connection, "key_deleted", key.record.id)
-        else:
-            await end_key(connection, "key_deleted", key.record.id)
-        await record(connection, actor, "key.delete", key.record.id, **build_facts(key.record))
+    await _end_key(database, "key_deleted", key_id, actor=actor)
 
 
 async def revoke_tokens_of_key(
@@ -93,18 +92,8 @@ async def revoke_tokens_of_key(
 
     Returns the revocation. Raises NotFoundError.
     """
-    async with database.transaction() as connection:
-        key = await key_table.lock_api_key(connection, key_id)
-        await revoke_tokens(connection, key.record.id, actor=actor, reason=reason)
-        return (await list_of(connection, [key.record.id]))[-1]
-
-
-async def revoke_tokens(
-    connection: Connection, key_id: str, *, actor: str, reason: str = ""
-) -> None:
-    """As `revoke_tokens_of_key`, in a transaction that has locked the key already."""
-    await end_key(connection, "key_tokens_revoked", key_id)
-    await record(connection, actor, "key.revoke_tokens", key_id, reason=reason)
+    ended = await _end_key(database, "key_tokens_revoked", key_id, actor=actor, reason=reason)
+    return ended.records[-1]
 
 
 async def suspend_account(database: Database, account_id: str, *, actor: str) -> Account:
@@ -112,12 +101,8 @@ async def suspend_account(database: Database, account_id: str, *, actor: str) ->
 
     Reversible. Raises NotFoundError.
     """
-    async with database.transaction() as connection:
-        account = await account_table.lock_account(connection, account_id)
-        if account.suspended_at is None:
-            await _end_account(connection, "account_suspended", account.id)
-        await record(connection, actor, "account.suspend", account.id)
-        return await account_table.load_account(connection, account.id)
+    ended = await _end_account(database, "account_suspended", account_id, actor=actor)
+    return cast("Account", ended.account)
 
 
 async def delete_account(database: Database, account_id: str, *, actor: str) -> None:
@@ -125,39 +110,45 @@ async def delete_account(database: Database, account_id: str, *, actor: str) -> 
 
     Raises NotFoundError.
     """
-    async with database.transaction() as connection:
-        account = await account_table.lock_account(connection, account_id)
-        await _end_account(connection, "account_deleted", account.id)
-        await record(connection, actor, "account.delete", account.id, name=account.name)
+    await _end_account(database, "account_deleted", account_id, actor=actor)
 
 
 async def revoke_tokens_of_account(
     database: Database, account_id: str, *, actor: str, reason: str = ""
 ) -> RevocationRecord:
-    """Revoke the tokens that all keys of an account have got so far.
+    """Revoke the tokens that all keys of an account have got so far; leave the account as it is.
 
-    The account stays as it is. Returns the revocation. Raises NotFoundError.
+    Returns the revocation. Raises NotFoundError.
     """
-    async with database.transaction() as connection:
-        account = await account_table.lock_account(connection, account_id)
-        await _end_account(connection, "account_tokens_revoked", account.id)
-        await record(connection, actor, "account.revoke_tokens", account.id, reason=reason)
-        return (await list_of(connection, [account.id]))[-1]
+    ended = await _end_account(
+        database, "account_tokens_revoked", account_id, actor=actor, reason=reason
+    )
+    return ended.records[-1]
 
 
-async def end_key(connection: Connection, ending: Ending, key_id: str) -> None:
-    """Write the ending of a key: its new state, and the watermark. The row must be locked."""
-    watermark = await key_table.end(connection, ending, key_id)
-    await _append(connection, ending, key_id, watermark)
+async def _end_key(
+    database: Database, ending: Ending, key_id: str, *, actor: str, reason: str | None = None
+) -> EndedKey:
+    async with database.act() as connection:
+        (ended,) = await end_api_keys(
+            connection, ending, key_ids=[key_id], actor=actor, detail=_build_detail(reason)
+        )
+    if ended.outcome == "unknown":
+        raise no_such_key(key_id)
+    return ended
 
 
-async def _end_account(connection: Connection, ending: Ending, account_id: str) -> None:
-    watermark = await account_table.end(connection, ending, account_id)
-    await _append(connection, ending, account_id, watermark)
+async def _end_account(
+    database: Database, ending: Ending, account_id: str, *, actor: str, reason: str | None = None
+) -> EndedAccount:
+    async with database.act() as connection:
+        (ended,) = await end_accounts(
+            connection, ending, [account_id], actor=actor, detail=_build_detail(reason)
+        )
+    if ended.outcome == "unknown":
+        raise no_such_account(account_id)
+    return ended
 
 
-async def _append(connection: Connection, ending: Ending, value: str, watermark: datetime) -> None:
-    """Revoke every token that was issued up to `watermark`, for as long as one can live."""
-    expires_at = watermark + await load_longest_life(connection) + LEEWAY
-    await append_revocation(connection, ending, value, watermark=watermark, expires_at=expires_at)
-    await wake(connection)
+def _build_detail(reason: str | None) -> dict[str, str]:
+    return {} if reason is None else {"reason": reason}

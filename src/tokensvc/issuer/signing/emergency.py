@@ -13,7 +13,7 @@ from tokensvc.issuer.audit import record
 from tokensvc.issuer.signing.master_key import find_current
 from tokensvc.issuer.signing.new_keys import new_drafts
 from tokensvc.issuer.signing.rotation import carry_out, load_facts
-from tokensvc.store.denylist import append_revocation, is_revoked
+from tokensvc.store.denylist import append_revocation, is_revoked, prove_durable
 from tokensvc.store.feed_head import bump_head
 from tokensvc.store.signing_key import load_signing_key, lock_rotation, revoke_signing_key
 
@@ -40,14 +40,15 @@ async def revoke_signing_key_now(
     *,
     actor: str,
     reason: str = "",
-    unless_revoked: bool = False,
+    healed: bool = False,
 ) -> RotationPlan | None:
     """Withdraw trust in a signing key.
 
     In one transaction the key is revoked, its successor signs, and its `kid` is on the denylist.
     Followers refuse every token that it ever signed within a second; others trust it until their
-    cache of the JWKS ends. Returns what took its place, None if nothing had to. Repeating it adds
-    an audit row, or nothing with `unless_revoked`, which healing uses. Raises NotFoundError.
+    cache of the JWKS ends. Returns what took its place, None if nothing had to. A repeat writes
+    nothing, and returns when the first act is durable. `healed`: it was done before, and Postgres
+    has lost it. Raises NotFoundError.
     """
     async with database.connection() as connection:
         alg = (await load_signing_key(connection, kid)).alg
@@ -55,20 +56,20 @@ async def revoke_signing_key_now(
     async with database.transaction() as connection:
         await lock_rotation(connection)
         facts = await load_facts(connection, settings)
-        found = (await load_signing_key(connection, kid)).kid
-        was_revoked = await is_revoked(connection, "kid", found)
-        if was_revoked and unless_revoked:
+        found = await load_signing_key(connection, kid)
+        if found.revoked_at is not None and await is_revoked(connection, "kid", found.kid):
+            await prove_durable(connection)
             return None
         current = find_current(settings, master_key, facts.records)
-        await revoke_signing_key(connection, found, facts.now)
-        await record(connection, actor, "signing_key.revoke", found, reason=reason)
-        if not was_revoked:
-            await _append(connection, found, facts, healed=unless_revoked)
-        plan, now = _without(facts, found).plan(alg), facts.now
+        await revoke_signing_key(connection, found.kid, facts.now)
+        await record(connection, actor, "signing_key.revoke", found.kid, reason=reason)
+        plan, now = _without(facts, found.kid).plan(alg), facts.now
         if plan is not None:
             await carry_out(connection, plan, drafts, now=now, master_key=current, actor=actor)
         await bump_head(connection, "signing_key")
-    _log.warning("signing_key_revoked", kid=found)
+        # It comes last: everybody else who revokes waits from here to the commit.
+        await _append(connection, found.kid, facts, healed=healed)
+    _log.warning("signing_key_revoked", kid=found.kid)
     return plan
 
 

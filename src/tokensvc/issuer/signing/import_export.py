@@ -8,6 +8,7 @@ from tokensvc.core.errors import ConflictError
 from tokensvc.core.keyring import find_standby
 from tokensvc.core.private_key import build_private_pem, build_public_pem, parse_private_key
 from tokensvc.core.sealing import unseal
+from tokensvc.core.verification import find_public_key
 from tokensvc.issuer.audit import record
 from tokensvc.issuer.signing.master_key import find_current
 from tokensvc.issuer.signing.new_keys import build_record, insert_new
@@ -48,6 +49,7 @@ async def import_signing_key(
             )
         current = find_current(settings, master_key, records)
         imported = build_record(private_key, alg, current, created_at=now, active_at=None)
+        unseal(imported, current)  # what would not be accepted afterwards is not taken in
         await insert_new(connection, imported, actor=actor, how="import")
         if waiting is not None:
             await revoke_signing_key(connection, waiting.kid, now)
@@ -57,10 +59,19 @@ async def import_signing_key(
 
 
 async def load_public_key(database: Database, kid: str) -> tuple[dict[str, str], bytes]:
-    """Return the public half of a signing key as (JWK, PEM). Raises NotFoundError."""
+    """Return the public half of a signing key as (JWK, PEM).
+
+    Raises NotFoundError, and ConflictError if it is not the key that its `kid` names.
+    """
     async with database.connection() as connection:
         found = await load_signing_key(connection, kid)
-    return found.public_jwk, build_public_pem(found.public_jwk)
+    key = find_public_key(found)
+    if key is None:
+        raise ConflictError(
+            f"the row of signing key {found.kid} was changed: its public key is not the one that "
+            "its kid names"
+        )
+    return found.public_jwk, build_public_pem(key.key)
 
 
 async def export_private_key(
@@ -76,6 +87,4 @@ async def export_private_key(
         if found.revoked_at is not None:
             raise ConflictError(f"signing key {found.kid} is revoked: it must not be used")
         await record(connection, actor, "signing_key.export", found.kid, private=True)
-    return build_private_pem(
-        unseal(found.sealed_private_key, kid=found.kid, alg=found.alg, master_key=master_key)
-    )
+    return build_private_pem(unseal(found, master_key))

@@ -59,24 +59,29 @@ def read_master_key(settings: Settings) -> MasterKey:
     return master_key
 
 
-async def load_master_key(database: Database, settings: Settings) -> MasterKey:
+async def load_master_key(
+    database: Database, settings: Settings, *, tolerate_changed: bool = False
+) -> MasterKey:
     """Return the master key, proved on every usable signing key.
 
-    Raises StartRefusedError if it is missing or the wrong one.
+    Raises StartRefusedError if it is missing or the wrong one, or if the row of a signing key was
+    changed. `tolerate_changed`: one key that it opens is proof enough, so that those that were
+    changed can be revoked.
     """
     async with database.connection() as connection:
         sealed = [r for r in await list_signing_keys(connection) if r.revoked_at is None]
     master_key = find_configured(settings)
-    if settings.master_key is None and (master_key is None or not _opens(master_key, sealed)):
+    if settings.master_key is None and (master_key is None or not opens_any(master_key, sealed)):
         following = find_master_key(next_path(settings.master_key_path))
-        if following is not None and sealed and _opens(following, sealed):
+        if following is not None and opens_any(following, sealed):
             promote_next_master_key(settings.master_key_path)
             _log.warning("master_key_rotation_finished", path=str(settings.master_key_path))
             return following
     if master_key is None:
         raise _missing(settings, is_needed=bool(sealed))
-    for r in sealed:
-        unseal(r.sealed_private_key, kid=r.kid, alg=r.alg, master_key=master_key)
+    if not (tolerate_changed and opens_any(master_key, sealed)):
+        for sealed_record in sealed:
+            unseal(sealed_record, master_key)
     return master_key
 
 
@@ -89,11 +94,11 @@ def find_current(
     lock is held: otherwise a new key might be sealed under a master key that is replaced at the
     same time. Raises StartRefusedError.
     """
-    sealed = next((r for r in records if r.revoked_at is None), None)
-    if sealed is None or _opens(master_key, [sealed]):
-        return master_key
-    master_key = read_master_key(settings)
-    unseal(sealed.sealed_private_key, kid=sealed.kid, alg=sealed.alg, master_key=master_key)
+    usable = [r for r in records if r.revoked_at is None]
+    if usable and not opens_any(master_key, usable):
+        master_key = read_master_key(settings)
+        if not opens_any(master_key, usable):
+            unseal(usable[0], master_key)
     return master_key
 
 
@@ -142,20 +147,26 @@ def _unseal_all(records: Iterable[SigningKeyRecord], master_key: MasterKey) -> l
     keys = []
     for r in records:
         try:
-            keys.append(unseal(r.sealed_private_key, kid=r.kid, alg=r.alg, master_key=master_key))
+            keys.append(unseal(r, master_key))
         except StartRefusedError:
             if r.revoked_at is None:
                 raise
     return keys
 
 
-def _opens(master_key: MasterKey, sealed: Iterable[SigningKeyRecord]) -> bool:
-    try:
-        for r in sealed:
-            unseal(r.sealed_private_key, kid=r.kid, alg=r.alg, master_key=master_key)
-    except StartRefusedError:
-        return False
-    return True
+def opens_any(master_key: MasterKey, records: Iterable[SigningKeyRecord]) -> bool:
+    """Tell whether `master_key` opens at least one of the keys.
+
+    A rotation of the master key seals all of them anew, so one that opens proves it. That another
+    one does not open means that its row was changed.
+    """
+    for r in records:
+        try:
+            unseal(r, master_key)
+        except StartRefusedError:
+            continue
+        return True
+    return False
 
 
 def _missing(settings: Settings, *, is_needed: bool) -> StartRefusedError:

@@ -2,19 +2,28 @@
 
 The keys are a copy of the table, kept up by `issuer.mirror`. Nothing is signed with a copy that
 Postgres has not confirmed for ten seconds.
+
+A row that does not agree with the private key in it is refused: whoever can write the database must
+not be able to publish a key. What such a row says is neither published nor used. If this process
+had opened the key before the row was changed, it goes on with what it had, so that the change does
+not stop it. An error line and `tokensvc_signing_keys_refused` tell of it.
 """
 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import structlog
 
 from tokensvc.core.errors import StartRefusedError, UnavailableError
 from tokensvc.core.jwks import build_jwks
 from tokensvc.core.keyring import DEFAULT_ALGORITHM, find_active, list_published, superseded_at
 from tokensvc.core.sealing import unseal
 from tokensvc.issuer.confirmation import MAX_AGE_SECONDS, build_stale_error
-from tokensvc.issuer.signing.master_key import read_master_key
+from tokensvc.issuer.metrics import SIGNING_KEYS_REFUSED
+from tokensvc.issuer.signing.master_key import opens_any, read_master_key
 from tokensvc.store.issuance import load_longest_life
 from tokensvc.store.signing_key import list_signing_keys
 
@@ -32,6 +41,9 @@ if TYPE_CHECKING:
     from tokensvc.store.pool import Connection
 
 
+_log = structlog.get_logger(__name__)
+
+
 class Signers:
     """Says which signing key signs, and holds the document that publishes them all."""
 
@@ -41,7 +53,7 @@ class Signers:
         self._settings = settings
         self.master_key = master_key
         self._confirmation = confirmation
-        self._opened: dict[Kid, SigningKey] = {}
+        self._opened: dict[Kid, _Opened] = {}
         # By algorithm: from when, until when, which key. Kept because every exchange asks.
         self._active: dict[str, tuple[datetime | None, datetime | None, SigningKey]] = {}
         self._policy: RotationPolicy | None = None
@@ -64,7 +76,7 @@ class Signers:
             raise UnavailableError(
                 "there is no signing key in force", reason="no_signing_key", retry_after=5
             )
-        key = self._opened[record.kid]
+        key = self._opened[record.kid].key
         self._active[alg] = record.active_at, superseded_at(record, self.records), key
         return key
 
@@ -91,17 +103,24 @@ class Signers:
     async def load(self, connection: Connection) -> None:
         """Read the signing keys again and open them.
 
-        Raises StartRefusedError if one does not open, and then the keys of before stay.
+        Raises StartRefusedError if none opens, and then the copy stays as it was.
         """
-        records = tuple(await list_signing_keys(connection))
+        rows = await list_signing_keys(connection)
         await self.load_policy(connection)
-        sealed = [record for record in records if record.revoked_at is None]
-        try:
-            opened = self._open(sealed)
-        except StartRefusedError:
+        usable = [row for row in rows if row.revoked_at is None]
+        opened, refused = self._open(usable)
+        if refused and not opens_any(self.master_key, usable):
             self.master_key = read_master_key(self._settings)  # it has been rotated meanwhile
-            opened = self._open(sealed)
-        self.records, self._opened, self._active = records, opened, {}
+            opened, refused = self._open(usable)
+            if not opens_any(self.master_key, usable):
+                raise refused[0]
+        for error in refused:
+            _log.error("signing_key_refused", reason=error.reason, detail=error.message)
+        SIGNING_KEYS_REFUSED.set(len(refused))
+        records = {row.kid: row for row in rows if row.revoked_at is not None}
+        records |= {kid: held.record for kid, held in opened.items()}
+        self.records = tuple(records[row.kid] for row in rows if row.kid in records)
+        self._opened, self._active = opened, {}
 
     def publish(self, now: datetime) -> None:
         """Build the JWKS again if time or a change has altered it."""
@@ -111,13 +130,37 @@ class Signers:
         if document != self.jwks:
             self.jwks, self.jwks_etag = document, hashlib.sha256(document).hexdigest()[:32]
 
-    def _open(self, sealed: Iterable[SigningKeyRecord]) -> dict[Kid, SigningKey]:
-        return {r.kid: self._opened.get(r.kid) or self._unseal(r) for r in sealed}
+    def _open(
+        self, rows: Iterable[SigningKeyRecord]
+    ) -> tuple[dict[Kid, _Opened], list[StartRefusedError]]:
+        """Return the keys by `kid`, and why some rows were refused."""
+        opened: dict[Kid, _Opened] = {}
+        refused = []
+        for row in rows:
+            held = self._opened.get(row.kid)
+            if held is not None and held.holds_key_of(row):
+                opened[row.kid] = held._replace(record=row)
+                continue
+            try:
+                opened[row.kid] = _Opened(row, unseal(row, self.master_key))
+            except StartRefusedError as error:
+                refused.append(error)
+                if held is not None:
+                    opened[row.kid] = held._replace(
+                        record=replace(held.record, active_at=row.active_at)
+                    )
+        return opened, refused
 
-    def _unseal(self, record: SigningKeyRecord) -> SigningKey:
-        return unseal(
-            record.sealed_private_key,
-            kid=record.kid,
-            alg=record.alg,
-            master_key=self.master_key,
-        )
+
+class _Opened(NamedTuple):
+    """A row that agrees with its private key, and that key."""
+
+    record: SigningKeyRecord
+    key: SigningKey
+
+    def holds_key_of(self, row: SigningKeyRecord) -> bool:
+        """Tell whether a row still says what this key is.
+
+        It may be sealed anew, under a master key that this process need not have.
+        """
+        return (row.alg, row.public_jwk) == (self.record.alg, self.record.public_jwk)

@@ -9,8 +9,8 @@ from tokensvc.core.denylist.followed import FollowedDenylist
 from tokensvc.core.denylist.page import Page
 from tokensvc.core.denylist.position import Position
 from tokensvc.core.denylist.revocation import Revocation
-from tokensvc.core.denylist.revoked import Denylist
 from tokensvc.core.errors import InvalidPageError
+from tokensvc.core.identifier import Kid
 
 T = seconds(NOW)
 ONE = Revocation(kind="jti", value="j1", exp=T + 720)
@@ -27,7 +27,8 @@ def make_page(**changes) -> Page:
         "full": True,
         "revocations": (ONE,),
     }
-    return Page(**values | changes)
+    values |= changes
+    return Page(**{"head": values["cursor"]} | values)
 
 
 def make_delta(after: str, cursor: str, **changes) -> Page:
@@ -40,15 +41,20 @@ def make_delta(after: str, cursor: str, **changes) -> Page:
     return make_page(**{"revocations": (TWO,)} | places | changes)
 
 
+GOOD, STOLEN = Kid("good"), Kid("stolen")
+
+
 def follow(*pages: Page) -> FollowedDenylist:
-    made = FollowedDenylist(ISSUER, Denylist())
+    made = FollowedDenylist(ISSUER)
     for page in pages:
         apply(made, page)
     return made
 
 
-def apply(followed: FollowedDenylist, page: Page, *, now: float = T, leeway: float = 0) -> bool:
-    return followed.apply(page, now=now, leeway=leeway)
+def apply(
+    followed: FollowedDenylist, page: Page, *, by: Kid = GOOD, now: float = T, leeway: float = 0
+) -> bool:
+    return followed.apply(page, by, now=now, leeway=leeway)
 
 
 def state(followed: FollowedDenylist):
@@ -164,6 +170,117 @@ def test_older_and_older_pages_cannot_walk_a_follower_back_in_time():
 
 def test_taking_a_page_forgets_what_has_expired():
     followed = follow(make_page())
-    later = T + 720
+    later = T + 720 + 64
     apply(followed, make_page(issued_at=later, expires_at=later + 60, revocations=()), now=later)
     assert len(followed.denylist) == 0
+
+
+# --- a long row of pages -------------------------------------------------------------------------
+
+HEAD = Position(9, "z")
+
+
+def test_f33_a_follower_has_all_only_when_it_has_reached_the_head():
+    followed = follow(make_page(head=HEAD))
+    assert not followed.has_all
+    apply(followed, make_delta("5-a", "7-b", head=HEAD))
+    assert not followed.has_all
+    apply(followed, make_delta("7-b", "9-z"))
+    assert followed.has_all
+
+
+def test_a_reset_is_judged_by_the_head_and_not_by_the_end_of_the_first_page():
+    followed = follow(make_page(cursor=HEAD))
+    longer = make_page(head=Position(12, "y"))
+    assert apply(followed, longer) is False
+    shorter = make_page(head=Position(8, "x"), issued_at=T + 1)
+    followed = follow(make_page(cursor=HEAD))
+    assert apply(followed, shorter, now=T + 1) is True
+
+
+def test_a_page_in_the_middle_may_be_older_than_the_one_before_but_not_expired():
+    followed = follow(make_page(head=HEAD))
+    apply(followed, make_delta("5-a", "7-b", head=HEAD, issued_at=T - 30, expires_at=T + 30))
+    with pytest.raises(InvalidPageError):
+        apply(followed, make_delta("7-b", "8-c", head=HEAD, issued_at=T - 60, expires_at=T))
+    with pytest.raises(InvalidPageError):
+        apply(followed, make_delta("7-b", "9-z", issued_at=T - 6))
+
+
+def test_f33_a_follower_whose_place_is_gone_starts_over_in_the_middle_of_a_row():
+    followed = follow(make_page(head=HEAD))
+    apply(followed, make_page(cursor=Position(4, "q"), head=HEAD, revocations=(TWO,)))
+    assert (followed.position, followed.resets) == (Position(4, "q"), 0)
+    assert set(followed.denylist) == {ONE, TWO}
+
+
+def test_f33_a_page_is_applied_in_steps():
+    many = tuple(Revocation("jti", f"j{n}", T + 720) for n in range(5000))
+    steps = follow().apply_in_steps(make_page(revocations=many), GOOD, now=T, leeway=0)
+    assert sum(1 for _ in steps) == 5
+
+
+# --- a stolen signing key ------------------------------------------------------------------------
+
+DAY = 86_400
+DENIED = Revocation("account", "acct_victim", 2**53 - 1, 2**53 - 1)
+REVOKES_STOLEN = Revocation("kid", STOLEN, T + 720)
+
+
+def held(followed):
+    return {revocation.value for revocation in followed.denylist}
+
+
+def test_t41_no_entry_reaches_further_than_an_honest_issuer_would_let_it():
+    followed = FollowedDenylist(ISSUER)
+    apply(followed, make_page(revocations=(DENIED, ONE)), leeway=30)
+    assert set(followed.denylist) == {
+        ONE,
+        DENIED._replace(exp=T + 31 * DAY, upto=T + 35),
+    }
+
+
+def test_a_watermark_is_not_cut_off_because_the_clock_of_the_issuer_is_behind():
+    followed = FollowedDenylist(ISSUER)
+    mark = Revocation("key", "key_a", T + 720, upto=T)
+    behind = make_page(issued_at=T - 50, expires_at=T + 10, revocations=(mark,))
+    apply(followed, behind)
+    assert set(followed.denylist) == {mark}
+
+
+def test_t41_what_only_a_revoked_key_has_vouched_for_goes_when_all_was_read_again():
+    followed = FollowedDenylist(ISSUER)
+    apply(followed, make_page(revocations=(ONE,)), by=STOLEN)
+    evil = make_delta("5-a", "6-e", revocations=(DENIED,))
+    apply(followed, evil, by=STOLEN)
+    honest = make_delta("6-e", "7-b", revocations=(TWO, REVOKES_STOLEN))
+    apply(followed, honest)
+    assert held(followed) >= {"j1", "acct_victim"}, "nothing is let go before the rest is known"
+    assert followed.must_read_all
+    apply(followed, make_page(cursor=HEAD, revocations=(ONE, TWO, REVOKES_STOLEN)))
+    assert held(followed) == {"j1", "key_2", STOLEN}
+    assert not followed.must_read_all
+
+
+def test_t41_a_full_page_of_another_key_is_enough_by_itself():
+    followed = FollowedDenylist(ISSUER)
+    apply(followed, make_page(revocations=(DENIED,)), by=STOLEN)
+    apply(followed, make_page(cursor=HEAD, revocations=(REVOKES_STOLEN,)))
+    assert held(followed) == {STOLEN}
+
+
+def test_t41_a_row_that_the_revoked_key_has_begun_is_read_again():
+    followed = FollowedDenylist(ISSUER)
+    apply(followed, make_page(head=HEAD, revocations=(ONE,)), by=STOLEN)
+    apply(followed, make_delta("5-a", "9-z", revocations=(REVOKES_STOLEN,)))
+    assert followed.must_read_all
+    assert "j1" in held(followed)
+
+
+def test_t41_two_keys_that_revoke_each_other_are_left_to_the_jwks():
+    followed = FollowedDenylist(ISSUER)
+    apply(followed, make_page(revocations=(Revocation("kid", GOOD, T + 720),)), by=STOLEN)
+    assert followed.list_judges(GOOD) == [STOLEN]
+    apply(followed, make_page(cursor=HEAD, revocations=(REVOKES_STOLEN,)))
+    assert held(followed) == {STOLEN}
+    assert (followed.list_judges(GOOD), followed.list_judges(STOLEN)) == ([], [GOOD])

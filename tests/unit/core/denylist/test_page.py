@@ -1,11 +1,21 @@
 from __future__ import annotations
 
+import base64
+import json
 from dataclasses import replace
 
 import pytest
 from tests.factories import ISSUER, NOW, seconds
 
-from tokensvc.core.denylist.page import Page, build_page_payload, parse_page
+from tokensvc.core.denylist.page import (
+    MOST_ENTRIES,
+    MOST_PAGE_BYTES,
+    Page,
+    build_page_payload,
+    parse_page,
+    parse_page_in_steps,
+    write_page,
+)
 from tokensvc.core.denylist.position import Position
 from tokensvc.core.denylist.revocation import Revocation
 from tokensvc.core.errors import InvalidPageError
@@ -22,6 +32,7 @@ PAGE = Page(
     issued_at=T,
     expires_at=T + 60,
     cursor=Position(5, "a"),
+    head=Position(5, "a"),
     after=None,
     full=True,
     revocations=ALL_KINDS,
@@ -34,7 +45,7 @@ PAYLOAD = build_page_payload(PAGE)
     [
         PAGE,
         replace(PAGE, revocations=()),
-        replace(PAGE, after=Position(5, "a"), cursor=Position(7, "b"), full=False),
+        replace(PAGE, after=Position(4, "z"), head=Position(7, "b"), full=False),
     ],
     ids=["snapshot", "empty", "delta"],
 )
@@ -42,8 +53,37 @@ def test_what_is_built_is_what_is_read(page):
     assert parse_page(build_page_payload(page)) == page
 
 
-def test_a_page_never_looks_like_a_token():
-    assert set(PAYLOAD) == {"iss", "iat", "exp", "cursor", "after", "full", "entries"}
+def test_t7_a_page_has_an_audience_of_its_own_and_never_a_subject():
+    members = {"iss", "aud", "iat", "exp", "cursor", "head", "after", "full", "entries"}
+    assert set(PAYLOAD) == members
+    assert PAYLOAD["aud"] == "tokensvc:denylist"
+
+
+@pytest.mark.parametrize("count", [0, 1, 499, 500, 1200])
+def test_the_text_of_a_page_is_its_payload(count):
+    revocations = (ALL_KINDS * 300)[:count]
+    text = b"".join(write_page(PAGE, iter(revocations)))
+    assert json.loads(text) == build_page_payload(replace(PAGE, revocations=revocations))
+
+
+def test_f33_the_longest_page_fits_into_what_followers_read():
+    longest = Revocation("account", "x" * 255, 2**53 - 1, 2**53 - 1)
+    page = replace(PAGE, revocations=(longest,) * MOST_ENTRIES)
+    text = b"".join(write_page(page, page.revocations))
+    assert len(base64.b64encode(text)) + 1000 < MOST_PAGE_BYTES
+    assert parse_page(json.loads(text)) == page
+
+
+def test_f33_a_page_with_too_many_entries_is_refused():
+    page = replace(PAGE, revocations=(ALL_KINDS[0],) * (MOST_ENTRIES + 1))
+    with pytest.raises(InvalidPageError):
+        parse_page(build_page_payload(page))
+
+
+def test_f33_a_page_is_written_and_read_in_steps():
+    page = replace(PAGE, revocations=(ALL_KINDS[0],) * 2000)
+    assert len(list(write_page(page, page.revocations))) == 6
+    assert len(list(parse_page_in_steps(build_page_payload(page)))) == 3
 
 
 @pytest.mark.parametrize("name", PAYLOAD)
@@ -64,7 +104,14 @@ MALFORMED = {
     "exp null": {"exp": None},
     "exp NaN": {"exp": float("nan")},
     "exp beyond all clocks": {"exp": 10**400},
+    "aud null": {"aud": None},
+    "aud of a token": {"aud": "api"},
+    "aud list": {"aud": ["tokensvc:denylist"]},
     "cursor number": {"cursor": 5},
+    "cursor beyond the head": {"cursor": "6-a"},
+    "cursor at the head with another tag": {"cursor": "5-b"},
+    "head number": {"head": 5},
+    "head malformed": {"head": "x"},
     "cursor malformed": {"cursor": "5"},
     "after malformed": {"after": "x"},
     "after number": {"after": 5},

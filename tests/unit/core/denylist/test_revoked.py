@@ -95,12 +95,35 @@ def test_revocations_are_forgotten_when_they_expire_and_not_before():
     )
     denylist.forget_expired(T + 99.9)
     assert len(denylist) == 2
-    denylist.forget_expired(T + 100)  # too soon after the last look
-    assert len(denylist) == 2
-    denylist.forget_expired(T + 109.9)
+    denylist.forget_expired(T + 100 + 64)
     assert len(denylist) == 1
-    denylist.forget_expired(T + 200)
+    denylist.forget_expired(T + 200 + 64)
     assert len(denylist) == 0
+
+
+def test_a_revocation_that_got_a_later_end_is_forgotten_at_that_end():
+    denylist = make_denylist(revoke("jti", "j", exp=T + 100), revoke("jti", "j", exp=T + 900))
+    denylist.forget_expired(T + 800)
+    assert list(denylist) == [revoke("jti", "j", exp=T + 900)]
+    denylist.forget_expired(T + 1000)
+    assert len(denylist) == 0
+
+
+def test_f33_many_revocations_are_forgotten_some_at_a_time():
+    denylist = make_denylist(*(revoke("jti", f"j{n}", exp=T + n % 200) for n in range(1000)))
+    sizes = []
+    while not denylist.forget_expired(T + 500, most=300):
+        sizes.append(len(denylist))
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(sizes) >= 3
+    assert len(denylist) == 0
+
+
+def test_a_copy_forgets_by_itself():
+    denylist = make_denylist(revoke("jti", "j", exp=T), revoke("key", KEY_ID, exp=T, upto=T))
+    copied = denylist.copy()
+    copied.forget_expired(T + 64)
+    assert (len(denylist), len(copied)) == (2, 0)
 
 
 def test_a_copy_holds_the_same_and_goes_its_own_way():

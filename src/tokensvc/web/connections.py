@@ -1,0 +1,95 @@
+"""The connections of one process: how many there may be, and who does not read its answers.
+
+Beyond the limit, the oldest connection without a request in work is closed, so that the operating
+system never lacks a descriptor for a new one. A connection is closed as well if its client takes
+nothing, or next to nothing, of its answer for 15 seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import time
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from aiohttp.web import RequestHandler
+
+    from tokensvc.web.limited import Limited
+
+LOOK_SECONDS: Final = 2.5
+_UNREAD_SECONDS: Final = 12.5  # with the time until the next look, 15
+_LEAST_READ_BYTES: Final = 65_536  # in that time, or everything
+_KEPT_DESCRIPTORS: Final = 64  # for logs, libraries, and connections to Postgres beside the pool
+
+
+class _Unread(NamedTuple):
+    waiting_bytes: int
+    since: float
+
+
+class Connections:
+    """The open connections; `most` of them may be open at once."""
+
+    def __init__(self, limited: Limited, *, most: int) -> None:
+        self._limited = limited
+        self._most = most
+        self._transports: dict[RequestHandler, asyncio.Transport] = {}
+        self._unread: dict[RequestHandler, _Unread] = {}
+        self.accepted = 0
+
+    def add(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        """Note a new connection; close another one if there are too many."""
+        self.accepted += 1
+        if len(self._transports) >= self._most:
+            self._close_idle()
+        self._transports[handler] = transport
+
+    def remove(self, handler: RequestHandler) -> None:
+        """Forget a connection that has ended."""
+        self._transports.pop(handler, None)
+        self._unread.pop(handler, None)
+
+    @property
+    def has_silent(self) -> bool:
+        """Whether there is a connection on which no request has come yet."""
+        return any(not handler._request_count for handler in self._transports)  # noqa: SLF001
+
+    async def watch(self) -> None:
+        """Look for clients that do not read, until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            self.look_once(time.monotonic())
+
+    def look_once(self, now: float) -> None:
+        """Close every connection whose client has not read for too long."""
+        for handler, transport in list(self._transports.items()):
+            waiting = transport.get_write_buffer_size()
+            if not waiting:
+                self._unread.pop(handler, None)
+                continue
+            unread = self._unread.setdefault(handler, _Unread(waiting, now))
+            if now - unread.since < _UNREAD_SECONDS:
+                continue
+            if waiting <= unread.waiting_bytes - _LEAST_READ_BYTES:
+                self._unread[handler] = _Unread(waiting, now)
+                continue
+            self._limited.note("unread_answer")
+            transport.abort()
+
+    def _close_idle(self) -> None:
+        """Close the oldest connection that has sent no request, else the oldest idle one."""
+        idle = [handler for handler in self._transports if not handler._request_in_progress]  # noqa: SLF001
+        silent = (handler for handler in idle if not handler._request_count)  # noqa: SLF001
+        oldest = next(silent, idle[0] if idle else None)
+        if oldest is not None:
+            self._limited.note("connections")
+            self._transports.pop(oldest).abort()
+
+
+def find_most_connections(pool_size: int) -> int:
+    """Return how many connections of clients leave enough descriptors for all else."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        soft = 1_000_000
+    return max(16, soft - pool_size - _KEPT_DESCRIPTORS)

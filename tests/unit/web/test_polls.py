@@ -1,0 +1,33 @@
+"""How many polls are held back, and what is said of those that are not."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from tokensvc.web.limited import Limited
+from tokensvc.web.polls import Polls
+
+
+def test_t40_polls_are_limited_for_a_network_and_in_all(logs):
+    polls = Polls(Limited(), most=3, most_of_network=2)
+    with ExitStack() as held:
+        assert [held.enter_context(polls.hold("a")) for _ in range(3)] == [True, True, False]
+        assert [held.enter_context(polls.hold("b")) for _ in range(2)] == [True, False]
+    with polls.hold("a") as again, polls.hold("b") as too:
+        assert (again, too) == (True, True)
+    noted = [line["limit"] for line in logs.find("connections_limited")]
+    assert noted == ["polls_of_network", "polls"]
+
+
+def test_a_limit_is_logged_once_a_minute_with_how_often_it_was_reached(logs):
+    now = 0.0
+    limited = Limited(clock=lambda: now)
+    for now in (0.0, 1.0, 59.0, 60.0):  # noqa: B007 - the clock reads it
+        limited.note("polls")
+    limited.note("connections")
+    lines = logs.find("connections_limited")
+    assert [(line["limit"], line["times"]) for line in lines] == [
+        ("polls", 1),
+        ("polls", 3),
+        ("connections", 1),
+    ]
