@@ -44,11 +44,7 @@ freeze-sql: ## Note the checksums of new SQL files; from then on they are never 
 bench: $(VENV)/.dev ## Measure exchanges per second, their cost, the latency of revocation
 	@$(BIN)/python -m bench
 
-<<<<<<< HEAD
-bench-rotation: $(VENV)/.dev ## Prove 60 rotations under load, the end of a stolen key (5 minutes)
-=======
 bench-rotation: $(VENV)/.dev ## Prove 60 rotations under load and the end of a stolen key (5 min)
->>>>>>> main
 	@$(BIN)/python -m bench.rotation
 
 bench-feed: $(VENV)/.dev ## Prove the feed: 200 followers, 5,000 idle polls, sizes (4 minutes)
