@@ -125,7 +125,8 @@ async def run(
         load.send()
         await asyncio.sleep(_TICK)
     deadline = time.perf_counter() + _PATIENCE
-    while len(load.latencies) < sent and time.perf_counter() < deadline:  # noqa: ASYNC110 - the last answers
+    # the last answers may still come
+    while len(load.latencies) < sent and time.perf_counter() < deadline:  # noqa: ASYNC110
         await asyncio.sleep(_TICK)
     return load
 

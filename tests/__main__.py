@@ -10,6 +10,7 @@ python -m tests ARGUMENTS   pytest with these arguments, in this process alone
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +32,8 @@ def main(arguments: list[str]) -> int:
         if name.startswith("TOKENSVC_") and name != "TOKENSVC_POSTGRES_BIN_DIR"
     ]:
         del os.environ[variable]
+    # Who starts this in the background may have Ctrl-C ignored, and children would inherit that.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     match arguments:
         case []:
             return run_all()

@@ -31,12 +31,13 @@ class Databases:
         self._url = url
         self._numbers = itertools.count(1)
         self._maker = ThreadPoolExecutor(1)
+        self._runner = asyncio.Runner()  # of the maker's thread: a new loop each time logs a line
         self._ahead: Future[str] | None = None
         self._dropped: list[Future[None]] = []
 
     def __enter__(self) -> Self:
         """Make the template, and the first database ahead."""
-        asyncio.run(self._make_template())
+        self._maker.submit(self._runner.run, self._make_template()).result()
         self._ahead = self._maker.submit(self._make, _TEMPLATE)
         return self
 
@@ -47,6 +48,7 @@ class Databases:
         trace: TracebackType | None,
     ) -> None:
         """Wait for what is still to be done. Raises if a database could not be dropped."""
+        self._maker.submit(self._runner.close)
         self._maker.shutdown()
         for dropped in self._dropped:
             dropped.result()
@@ -73,7 +75,7 @@ class Databases:
         return name
 
     def _execute(self, statement: str) -> None:
-        asyncio.run(_execute(self._url, statement))
+        self._runner.run(_execute(self._url, statement))
 
     async def _make_template(self) -> None:
         await _execute(self._url, f"create database {_TEMPLATE}")

@@ -13,6 +13,8 @@ from tokensvc.issuer.mirror.mirror import Mirror
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    import asyncpg
+
     from tokensvc.issuer.admin.api_keys import NewKey
     from tokensvc.issuer.exchange.issuing import Exchange, IssuedToken
     from tokensvc.issuer.start import Started
@@ -32,6 +34,12 @@ def new_mirror(
         return mirror
 
     return make
+
+
+@pytest.fixture
+async def patient_locks(connection: asyncpg.Connection) -> None:
+    """Let the ledger wait for a row for two seconds, not half of one: the machine may be busy."""
+    await connection.execute("alter function judge_exchanges set lock_timeout = '60s'")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from testbed.waiting import until
-from tests.integration.things import ACTOR, make_key
+from tests.integration.things import ACTOR, make_key, patiently
 
 from tokensvc.core.errors import OutcomeUnknownError, UnavailableError
 from tokensvc.issuer.admin import api_keys, audiences
@@ -80,7 +80,9 @@ async def test_a_hundred_revocations_at_once_get_a_hundred_numbers_in_a_row(data
         async with database.transaction() as connection:
             return await append(connection, f"jti-{number}")
 
-    positions = await asyncio.gather(*(one(number) for number in range(100)))
+    positions = await asyncio.gather(
+        *(patiently(lambda number=number: one(number)) for number in range(100))
+    )
     assert sorted(position.seq for position in positions) == list(range(1, 101))
     assert len({position.tag for position in positions}) == 100
     async with database.connection() as connection:

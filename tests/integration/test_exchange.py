@@ -30,6 +30,8 @@ WAITING = (
     "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
 )
 
+pytestmark = pytest.mark.usefixtures("patient_locks")
+
 
 @pytest.fixture
 async def exchange(database, settings, started):

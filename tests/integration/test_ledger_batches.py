@@ -24,6 +24,7 @@ from tokensvc.store.primary import connect
 LEDGERS = "query like '%judge_exchanges%' and pid <> pg_backend_pid()"
 
 
+@pytest.mark.usefixtures("patient_locks")
 async def test_a_client_that_has_gone_leaves_no_trace_and_breaks_nothing(
     exchange, database, database_url, connection
 ):
@@ -143,6 +144,7 @@ async def test_f9_no_request_waits_for_longer_than_the_ledger_promises(
     await ledger.close()
 
 
+@pytest.mark.usefixtures("patient_locks")
 async def test_too_many_that_wait_are_turned_away_at_once(
     database, database_url, connection, new_mirror
 ):
@@ -162,6 +164,7 @@ async def test_too_many_that_wait_are_turned_away_at_once(
     await ledger.close()
 
 
+@pytest.mark.usefixtures("patient_locks")
 async def test_requests_that_wait_when_the_ledger_closes_are_refused(
     database, database_url, connection, new_mirror
 ):

@@ -111,7 +111,7 @@ async def make_refused_keys(database: Database, connection: Any) -> dict[str, Ne
     return keys
 
 
-async def patiently(act: Callable[[], Awaitable[T]]) -> T:
+async def patiently(act: Callable[..., Awaitable[T]]) -> T:
     """Repeat what Postgres could not do in time, as a client is told to; return its result."""
     async with asyncio.timeout(PATIENCE):
         while True:

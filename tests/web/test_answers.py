@@ -15,13 +15,16 @@ create trigger break before insert on denylist for each row execute function bre
 """
 
 
+CHECKS = ("serving", "database", "signing_key", "ledger", "clock")
+
+
 async def test_the_process_is_alive_and_ready(client):
     live, ready = await client.get("/livez"), await client.get("/readyz")
     assert (live.status, await live.json()) == (200, {"status": "alive"})
     assert ready.status == 200
     assert await ready.json() == {
         "status": "ready",
-        "checks": {"serving": True, "database": True, "signing_key": True},
+        "checks": dict.fromkeys(CHECKS, True),
     }
     assert {answer.headers["Cache-Control"] for answer in (live, ready)} == {"no-store"}
 
@@ -33,7 +36,7 @@ async def test_a_process_that_drains_is_alive_and_not_ready(client, service):
     assert answer.status == 503
     assert await answer.json() == {
         "status": "not ready",
-        "checks": {"serving": False, "database": True, "signing_key": True},
+        "checks": dict.fromkeys(CHECKS, True) | {"serving": False},
     }
 
 
@@ -60,7 +63,7 @@ async def test_without_a_signing_key_nothing_is_signed(client, key, service, con
         ("GET", "/v1/nothing", 404, "not_found", "There is no such thing"),
         ("GET", "/v1/token/", 404, None, None),
         ("POST", "/livez", 405, "method_not_allowed", "This method is not allowed here"),
-        ("DELETE", "/v1/denylist", 405, "method_not_allowed", "This method is not allowed here"),
+        ("PUT", "/v1/denylist", 405, "method_not_allowed", "This method is not allowed here"),
         (
             "POST",
             "/.well-known/jwks.json",

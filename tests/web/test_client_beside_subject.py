@@ -203,8 +203,8 @@ async def test_a_dead_token_beside_a_good_client_is_refused_as_a_token(client, k
         assert (answer.status, (await answer.json())["error"]) == MALFORMED
 
 
-async def test_guessing_clients_beside_a_good_token_is_slowed_down(
-    started, settings, new_client, key
+async def test_a_network_that_guesses_clients_beside_a_good_token_is_suspected(
+    started, settings, new_client, key, logs
 ):
     del started
     client = await new_client(settings.model_copy(update={"unknown_keys_per_minute": 2}))
@@ -213,4 +213,5 @@ async def test_guessing_clients_beside_a_good_token_is_slowed_down(
         (await exchange(client, subject, ACCESS_TOKEN_TYPE, bearer(new_api_key().text))).status
         for _ in range(3)
     ]
-    assert statuses == [401, 401, 429]
+    assert statuses == [401, 401, 401]
+    assert logs.find("network_suspected")

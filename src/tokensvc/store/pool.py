@@ -191,7 +191,8 @@ async def open_database(
     hosts = Hosts(url, seen)
     direct_hosts = hosts if direct_url in {None, url} else Hosts(str(direct_url), seen)
 
-    async def connect_any(*_: object, **options: Any) -> asyncpg.Connection:  # noqa: ANN401 - asyncpg's own options
+    # The options are asyncpg's own.
+    async def connect_any(*_: object, **options: Any) -> asyncpg.Connection:  # noqa: ANN401
         return await hosts.connect(**options)
 
     pool = asyncpg.create_pool(

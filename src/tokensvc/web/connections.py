@@ -79,7 +79,11 @@ class Connections:
 
     def _close_idle(self) -> None:
         """Close the oldest connection that has sent no request, else the oldest idle one."""
-        idle = [handler for handler in self._transports if not handler._request_in_progress]  # noqa: SLF001
+        idle = [
+            handler
+            for handler in self._transports
+            if not handler._request_in_progress  # noqa: SLF001
+        ]
         silent = (handler for handler in idle if not handler._request_count)  # noqa: SLF001
         oldest = next(silent, idle[0] if idle else None)
         if oldest is not None:

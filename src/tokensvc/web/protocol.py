@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class Server(web.Server):
     """The server of aiohttp, with our protocol, and with limits for connections."""
 
-    def __init__(self, *arguments: Any, watched: Connections, **options: Any) -> None:  # noqa: ANN401 - aiohttp's own
+    # The arguments and options are aiohttp's own.
+    def __init__(self, *arguments: Any, watched: Connections, **options: Any) -> None:  # noqa: ANN401
         super().__init__(*arguments, **options)
         self.watched = watched
 

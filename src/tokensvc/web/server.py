@@ -182,6 +182,11 @@ def tune_collector() -> None:
     gc.set_threshold(_COLLECT_AFTER, 20, 50)
 
 
+def _forget_worker(_arbiter: object, worker: Any) -> None:  # noqa: ANN401 - gunicorn's own
+    """Take a worker that has ended out of the metrics."""
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+
+
 def serve_many(
     settings: Settings,
     database_url: str,
@@ -203,7 +208,7 @@ def serve_many(
         "graceful_timeout": settings.drain_seconds + 5,
         "control_socket_disable": True,
         "loglevel": settings.log_level,
-        "child_exit": lambda _arbiter, worker: mark_process_dead(worker.pid),  # type: ignore[no-untyped-call]
+        "child_exit": _forget_worker,
     }
 
     with SharedStart(workers) as start:
