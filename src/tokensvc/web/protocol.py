@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 class Server(web.Server):
     """The server of aiohttp, with our protocol, and with limits for connections."""
 
-    # The arguments and options are aiohttp's own.
-    def __init__(self, *arguments: Any, watched: Connections, **options: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        *arguments: Any,  # noqa: ANN401 - aiohttp's own
+        watched: Connections,
+        **options: Any,  # noqa: ANN401
+    ) -> None:
         super().__init__(*arguments, **options)
         self.watched = watched
 
