@@ -85,8 +85,9 @@ def parse_retry_after(text: str | None, date: str | None) -> float | None:
     """
     if text is None:
         return None
-    if _SECONDS.fullmatch(text.strip()):
-        return min(float(text), _LONGEST_PAUSE)
+    seconds_text = text.strip()
+    if _SECONDS.fullmatch(seconds_text):
+        return min(float(seconds_text), _LONGEST_PAUSE)
     try:
         seconds = (parsedate_to_datetime(text) - parsedate_to_datetime(date or "")).total_seconds()
     except (ValueError, TypeError, OverflowError):

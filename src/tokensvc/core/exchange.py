@@ -77,11 +77,6 @@ class ExchangeRequest:
     audience: str | None = None
     expires_in: int | None = None
 
-    @property
-    def shown_key(self) -> ApiKey | None:
-        """The API key that is shown, as the credential or beside a token; None if there is none."""
-        return self.credential if isinstance(self.credential, ApiKey) else self.client
-
 
 class Verdict(NamedTuple):
     """What Postgres says of a credential at the moment `at` of its clock.

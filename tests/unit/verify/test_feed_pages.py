@@ -159,9 +159,10 @@ async def test_a_page_signed_by_a_revoked_key_is_refused_even_if_the_key_is_publ
     issuer.rotate()
     issuer.add_revocation("kid", stolen.kid)
     verifier = ready_verifier(issuer)
-    with pytest.raises(InvalidPageError) as refusal:
-        verifier.take(page=issuer.sign_page(issuer.build_page(None), key=stolen))
-    assert refusal.value.reason == "page_signed_by_denied_key"
+    for _ in range(2):
+        with pytest.raises(InvalidPageError) as refusal:
+            verifier.take(page=issuer.sign_page(issuer.build_page(None), key=stolen))
+        assert refusal.value.reason == "page_signed_by_denied_key"
 
 
 @simulated

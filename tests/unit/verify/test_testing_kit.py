@@ -10,6 +10,7 @@ import pytest
 from testbed.waiting import PATIENCE, until
 from tests.simulator import reason_of
 
+from tokensvc.core.denylist.revocation import Revocation
 from tokensvc.core.token import read_unverified
 from tokensvc.verify import Verifier
 from tokensvc.verify._fake_transport import InMemoryFetcher
@@ -227,3 +228,10 @@ async def test_another_library_accepts_its_tokens():
             ]
             == ACCOUNT
         )
+
+
+def test_f33_a_verifier_that_comes_late_learns_more_than_one_page_of_revocations():
+    issuer = FakeIssuer()
+    for number in range(5_001):
+        issuer.append(Revocation("jti", f"jti{number:017}", 2_000_000_000))
+    assert issuer.verifier().status().denylist_entries == 5_001

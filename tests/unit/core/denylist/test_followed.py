@@ -284,3 +284,14 @@ def test_t41_two_keys_that_revoke_each_other_are_left_to_the_jwks():
     apply(followed, make_page(cursor=HEAD, revocations=(REVOKES_STOLEN,)))
     assert held(followed) == {STOLEN}
     assert (followed.list_judges(GOOD), followed.list_judges(STOLEN)) == ([], [GOOD])
+
+
+def test_f33_expired_revocations_are_forgotten_in_steps():
+    many = tuple(Revocation("jti", f"j{number}", T + 100) for number in range(9_000))
+    made = FollowedDenylist(ISSUER)
+    made.apply(make_page(revocations=many), GOOD, now=T + 1.0, leeway=0.0)
+    assert len(made.denylist) == 9_000
+    late = make_delta("5-a", "5-a", issued_at=T + 300, expires_at=T + 360, revocations=())
+    steps = sum(1 for _ in made.apply_in_steps(late, GOOD, now=T + 300.0, leeway=0.0))
+    assert len(made.denylist) == 0
+    assert steps > 0
