@@ -140,3 +140,16 @@ async def test_a_token_that_was_counted_is_signed_though_the_clock_stepped_back(
     first = min(r.active_at for r in exchange.mirror.signers.records if r.active_at is not None)
     before = exchange._find_signer(audience, first - timedelta(seconds=3))
     assert before is exchange.mirror.signers.find("ES256", exchange.mirror.confirmation.now)
+
+
+async def test_f41_pages_are_dated_steadily_while_a_jump_is_not_believed(
+    database, settings, started, clocks
+):
+    mirror = Mirror(database, settings, started.master_key, confirmation=clocks.make())
+    await mirror.refresh_once()
+    before = mirror.confirmation.steady_at
+    clocks.postgres = -20  # as if Postgres's clock had stepped back
+    await mirror.refresh_once()
+    assert mirror.confirmation.is_blocked
+    drift = (mirror.confirmation.steady_at - before).total_seconds()
+    assert drift == pytest.approx(20, abs=3), "this process's clock went on by so much"

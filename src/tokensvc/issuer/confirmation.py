@@ -72,6 +72,18 @@ class Confirmation:
         return self._at
 
     @property
+    def steady_at(self) -> datetime:
+        """As `at`, but without a jump of Postgres's clock that is not believed.
+
+        Pages of the feed are dated by it, because followers refuse a page that is older than the
+        last one. Raises UnavailableError.
+        """
+        clock = self._clock
+        if clock is None or not clock.is_blocked:
+            return self.at
+        return datetime.fromtimestamp(clock.anchor.reckon(self.on), UTC)
+
+    @property
     def age_seconds(self) -> float:
         """Seconds since then; infinite if Postgres has never confirmed anything."""
         return self._monotonic() - self.on if self._at is not None else float("inf")

@@ -2,8 +2,8 @@
 
 1. The issuer is the same, and a key that is not revoked has signed the page. The caller checks
    the signature.
-2. A page that has expired, or that was issued before the last one, is refused. Only a page in the
-   middle of a long row may be older: it proves nothing about how fresh the denylist is.
+2. A page that has expired, or that was issued before the last one, is refused. A page that brings
+   news, or that lies in the middle of a long row, may be older: it makes nothing fresher.
 3. A page that is not full must begin exactly where the follower stands, and never goes backwards.
 4. A full page is merged and replaces nothing: revocations that the follower holds and the page
    lacks stay until they expire. If the head that it names lies behind the follower's own position,
@@ -110,8 +110,9 @@ class FollowedDenylist:
         self.condemned |= self._find_revoked_signers(page, signer)
         self.condemned.discard(signer)
         self.position = page.cursor
+        is_newer = page.issued_at >= self.page_issued_at - _REPLICA_SKEW
         self.page_issued_at = max(self.page_issued_at, page.issued_at)
-        self.has_all = self.has_all or page.is_last
+        self.has_all = self.has_all or (page.is_last and is_newer)
         if page.is_last and self.condemned and not self.must_read_all:
             self.denylist.drop(self.condemned)
             self.condemned = set()
@@ -131,7 +132,10 @@ class FollowedDenylist:
             raise _refused("page_out_of_date")
         # A history that goes back is believed only if the page is certainly newer.
         oldest = self.page_issued_at + 1 if reset else self.page_issued_at - _REPLICA_SKEW
-        if page.issued_at < oldest and (page.full or page.is_last):
+        # An older page with news of ours is good: its revocations are true whenever it was issued,
+        # and it makes nothing fresher. So a step back of the issuer's clock delays no revocation.
+        has_news = not page.full and bool(page.revocations)
+        if page.issued_at < oldest and not has_news and (page.full or page.is_last):
             raise _refused("page_replayed")
         if page.full:
             return

@@ -136,7 +136,7 @@ class Feed:
             del self._building[place]
 
     def _describe(self, cut: Cut, after: Position | None, head: Position) -> Page:
-        issued_at = int(self._mirror.confirmation.at.timestamp())
+        issued_at = int(self._mirror.confirmation.steady_at.timestamp())
         return Page(
             issuer=self._issuer,
             issued_at=issued_at,

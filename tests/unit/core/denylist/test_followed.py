@@ -92,7 +92,10 @@ REFUSED = {
     "expired": (make_page(issued_at=T - 60, expires_at=T), "page_out_of_date"),
     "from the future": (make_page(issued_at=T + 1, expires_at=T + 61), "page_out_of_date"),
     "older snapshot": (make_page(issued_at=T - 6), "page_replayed"),
-    "older delta": (make_delta("5-a", "6-b", issued_at=T - 6), "page_replayed"),
+    "older, without news": (
+        make_delta("5-a", "5-a", issued_at=T - 6, revocations=()),
+        "page_replayed",
+    ),
     "gap": (make_delta("6-b", "7-c"), "page_not_contiguous"),
     "overlap": (make_delta("4-z", "6-b"), "page_not_contiguous"),
     "other history": (make_delta("5-x", "6-b"), "page_not_contiguous"),
@@ -115,6 +118,13 @@ def test_a_page_that_breaks_a_rule_is_refused_and_changes_nothing(page, reason):
         apply(followed, page)
     assert refusal.value.reason == reason
     assert state(followed) == before
+
+
+def test_f41_an_older_page_with_news_is_applied_and_makes_nothing_fresher():
+    followed = follow(make_page())
+    apply(followed, make_delta("5-a", "6-b", issued_at=T - 20, expires_at=T + 40))
+    assert TWO in set(followed.denylist)
+    assert (followed.position, followed.page_issued_at) == (Position(6, "b"), T)
 
 
 def test_a_follower_without_a_position_takes_no_delta():
@@ -203,8 +213,10 @@ def test_a_page_in_the_middle_may_be_older_than_the_one_before_but_not_expired()
     apply(followed, make_delta("5-a", "7-b", head=HEAD, issued_at=T - 30, expires_at=T + 30))
     with pytest.raises(InvalidPageError):
         apply(followed, make_delta("7-b", "8-c", head=HEAD, issued_at=T - 60, expires_at=T))
-    with pytest.raises(InvalidPageError):
-        apply(followed, make_delta("7-b", "9-z", issued_at=T - 6))
+    apply(followed, make_delta("7-b", "9-z", issued_at=T - 6))
+    assert not followed.has_all, "an older last page does not tell what is missing by now"
+    apply(followed, make_delta("9-z", "9-z", revocations=()))
+    assert followed.has_all
 
 
 def test_f33_a_follower_whose_place_is_gone_starts_over_in_the_middle_of_a_row():
