@@ -26,7 +26,7 @@ from testbed.keys import add_keys_to
 from testbed.processes import ServiceProcess
 from testbed.slow_link import SlowLink
 
-from tokensvc.issuer.revoking.watermarks import revoke_keys
+from tokensvc.issuer.revoking.endings import revoke_keys
 from tokensvc.store.embedded import EmbeddedPostgres
 from tokensvc.store.pool import open_database
 from tokensvc.store.primary import connect

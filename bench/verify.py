@@ -27,9 +27,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from joserfc import jwt as jose
 from joserfc.jwk import KeySet
 
+from tokensvc.core.denylist.lookup import Denylist
 from tokensvc.core.denylist.page import build_page_payload
 from tokensvc.core.denylist.revocation import Revocation
-from tokensvc.core.denylist.revoked import Denylist
 from tokensvc.core.identifier import new_jti
 from tokensvc.core.jwks import parse_jwks
 from tokensvc.verify.testing import AUDIENCE, FakeIssuer

@@ -20,7 +20,7 @@ from testbed.waiting import PATIENCE, until
 from tokensvc.core.api_key import parse_api_key
 from tokensvc.core.errors import InvalidTokenError
 from tokensvc.issuer.database import open_database
-from tokensvc.issuer.revoking.watermarks import revoke_key
+from tokensvc.issuer.revoking.endings import revoke_key
 from tokensvc.store.api_key import find_id_by_digest
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from tests.e2e.calls import (
 )
 from tests.integration.things import ACTOR, make_key
 from tokensvc.core.errors import TokensvcError
-from tokensvc.issuer.revoking.watermarks import revoke_key
+from tokensvc.issuer.revoking.endings import revoke_key
 from tokensvc.store.pool import open_database
 from tokensvc.verify import Verifier
 

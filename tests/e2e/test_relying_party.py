@@ -10,7 +10,7 @@ from testbed.waiting import wait_until
 
 from tests.e2e.calls import exchange, new_key, new_keys, revoke
 from tests.integration.things import ACTOR
-from tokensvc.issuer.revoking.watermarks import revoke_key
+from tokensvc.issuer.revoking.endings import revoke_key
 from tokensvc.store.pool import open_database
 
 

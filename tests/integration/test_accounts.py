@@ -10,7 +10,7 @@ from tests.integration.things import ACTOR, list_acts, make_key
 
 from tokensvc.core.errors import InvalidInputError, NotFoundError
 from tokensvc.issuer.admin import accounts, api_keys
-from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.revoking import endings
 
 PREFIX = "tsk-"
 
@@ -19,14 +19,14 @@ async def test_an_account_is_created_suspended_resumed_and_deleted(database):
     account = await accounts.create_account(database, "  Orders team ", actor=ACTOR)
     assert (account.name, account.state) == ("Orders team", "active")
     for _ in range(2):  # repeating changes nothing
-        suspended = await watermarks.suspend_account(database, account.id, actor=ACTOR)
+        suspended = await endings.suspend_account(database, account.id, actor=ACTOR)
         assert suspended.state == "suspended"
     for _ in range(2):
         resumed = await accounts.resume_account(database, account.id, actor=ACTOR)
         assert resumed.state == "active"
     loaded = await accounts.load_account(database, account.id)
     assert loaded in await accounts.list_accounts(database)
-    await watermarks.delete_account(database, account.id, actor=ACTOR)
+    await endings.delete_account(database, account.id, actor=ACTOR)
     assert await accounts.list_accounts(database) == []
     acts = ["create", "suspend", "resume", "delete"]
     assert await list_acts(database, account.id) == [f"account.{act}" for act in acts]
@@ -42,14 +42,14 @@ async def test_a_name_that_is_empty_or_cannot_be_printed_is_refused(name, databa
 
 async def test_what_does_not_exist_is_not_found(database, subtests):
     gone = await make_key(database)
-    await watermarks.delete_account(database, gone.listed.record.account_id, actor=ACTOR)
+    await endings.delete_account(database, gone.listed.record.account_id, actor=ACTOR)
     changes = api_keys.KeyChanges(name="x")
     for account_id in ("acct_0000000000000000", "junk'; --", gone.listed.record.account_id):
         acts: list[Any] = [
             accounts.load_account(database, account_id),
-            watermarks.suspend_account(database, account_id, actor=ACTOR),
+            endings.suspend_account(database, account_id, actor=ACTOR),
             accounts.resume_account(database, account_id, actor=ACTOR),
-            watermarks.delete_account(database, account_id, actor=ACTOR),
+            endings.delete_account(database, account_id, actor=ACTOR),
             api_keys.list_keys(database, account_id),
             make_key(database, account=account_id),
         ]
@@ -63,10 +63,10 @@ async def test_what_does_not_exist_is_not_found(database, subtests):
         acts = [
             api_keys.load_key(database, key_id),
             api_keys.update_key(database, key_id, changes, actor=ACTOR),
-            watermarks.disable_key(database, key_id, actor=ACTOR),
+            endings.disable_key(database, key_id, actor=ACTOR),
             api_keys.enable_key(database, key_id, actor=ACTOR),
             api_keys.rotate_key(database, key_id, grace=timedelta(), prefix=PREFIX, actor=ACTOR),
-            watermarks.revoke_key(database, key_id, actor=ACTOR),
+            endings.revoke_key(database, key_id, actor=ACTOR),
         ]
         for act in acts:
             with (
@@ -78,15 +78,15 @@ async def test_what_does_not_exist_is_not_found(database, subtests):
 
 async def test_deleting_a_key_or_account_keeps_its_audit_trail(database, connection):
     key = (await make_key(database)).listed.record
-    await watermarks.delete_key(database, key.id, actor=ACTOR)
+    await endings.delete_key(database, key.id, actor=ACTOR)
     assert await api_keys.list_keys(database) == []
     assert await list_acts(database, key.id) == ["key.create", "key.delete"]
     revoked = (await make_key(database)).listed.record
-    await watermarks.revoke_key(database, revoked.id, actor=ACTOR)
-    await watermarks.delete_key(database, revoked.id, actor=ACTOR)
+    await endings.revoke_key(database, revoked.id, actor=ACTOR)
+    await endings.delete_key(database, revoked.id, actor=ACTOR)
     count = "select count(*) from denylist where value = $1"
     assert await connection.fetchval(count, revoked.id) == 1, "its tokens were revoked before"
     with pytest.raises(NotFoundError):
-        await watermarks.delete_key(database, revoked.id, actor=ACTOR)
-    await watermarks.delete_account(database, revoked.account_id, actor=ACTOR)
+        await endings.delete_key(database, revoked.id, actor=ACTOR)
+    await endings.delete_account(database, revoked.account_id, actor=ACTOR)
     assert await list_acts(database, revoked.account_id) == ["account.create", "account.delete"]

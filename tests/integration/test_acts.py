@@ -12,14 +12,14 @@ from tests.integration.things import ACTOR, list_acts, make_key
 
 from tokensvc.core.errors import InvalidTokenError, UnavailableError
 from tokensvc.issuer.connection_share import ConnectionShare
-from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.revoking.credentials import HolderRevocations, revoke_jti, revoke_token
 from tokensvc.issuer.revoking.introspection import Introspection, describe_token
 
 REPEATABLE = {
-    "key.disable": watermarks.disable_key,
-    "key.revoke": watermarks.revoke_key,
-    "account.suspend": watermarks.suspend_account,
+    "key.disable": endings.disable_key,
+    "key.revoke": endings.revoke_key,
+    "account.suspend": endings.suspend_account,
 }
 
 
@@ -68,8 +68,8 @@ async def test_f47_an_act_waits_for_no_round_trip_while_it_holds_a_lock(database
     keys = [(await make_key(database)).listed.record for _ in range(20)]
     before = await connection.fetchval("select pg_current_xact_id()::text::bigint")
     await asyncio.gather(
-        *(watermarks.revoke_key(database, key.id, actor=ACTOR) for key in keys),
-        *(watermarks.suspend_account(database, key.account_id, actor=ACTOR) for key in keys),
+        *(endings.revoke_key(database, key.id, actor=ACTOR) for key in keys),
+        *(endings.suspend_account(database, key.account_id, actor=ACTOR) for key in keys),
     )
     after = await connection.fetchval("select pg_current_xact_id()::text::bigint")
     assert after - before - 1 == 40, "a transaction for each act, and no other"
@@ -128,10 +128,10 @@ async def test_when_the_feed_is_locked_all_are_refused_soon(database, connection
 
 async def test_many_keys_are_revoked_in_one_act(database, connection):
     keys = [(await make_key(database)).listed.record.id for _ in range(20)]
-    await watermarks.revoke_key(database, keys[3], actor=ACTOR)
+    await endings.revoke_key(database, keys[3], actor=ACTOR)
     asked = [*keys, "key_0000000000000000", keys[0]]
     before = await connection.fetchval("select pg_current_xact_id()::text::bigint")
-    ended = await watermarks.revoke_keys(database, asked, actor=ACTOR, reason="leaked")
+    ended = await endings.revoke_keys(database, asked, actor=ACTOR, reason="leaked")
     after = await connection.fetchval("select pg_current_xact_id()::text::bigint")
     assert after - before == 2
     outcomes = ["ended"] * 20 + ["unknown", "ended"]
@@ -153,11 +153,11 @@ async def test_f41_introspection_looks_at_the_row_of_the_key_too(
     introspection = Introspection(database=database, mirror=mirror, issuer=settings.issuer_url)
     assert await introspection.check(token.text) == token.claims
     acts: dict[str, Any] = {
-        "disable": watermarks.disable_key,
-        "revoke": watermarks.revoke_key,
-        "delete": watermarks.delete_key,
-        "suspend": watermarks.suspend_account,
-        "watermark": watermarks.revoke_tokens_of_key,
+        "disable": endings.disable_key,
+        "revoke": endings.revoke_key,
+        "delete": endings.delete_key,
+        "suspend": endings.suspend_account,
+        "watermark": endings.revoke_tokens_of_key,
     }
     record = key.listed.record
     subject = record.account_id if change == "suspend" else record.id
@@ -194,4 +194,4 @@ async def test_nothing_is_unknown_while_a_backup_is_being_restored(
     with pytest.raises(UnavailableError):
         await HolderRevocations(database, ConnectionShare(10)).revoke_key(key.key.digest)
     with pytest.raises(UnavailableError):
-        await watermarks.suspend_account(database, key.listed.record.account_id, actor=ACTOR)
+        await endings.suspend_account(database, key.listed.record.account_id, actor=ACTOR)

@@ -12,7 +12,7 @@ from tests.integration.things import ACTOR, list_acts, make_key
 from tokensvc.core.errors import ConflictError, InvalidInputError
 from tokensvc.issuer.admin import api_keys
 from tokensvc.issuer.audit import list_events
-from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.revoking import endings
 
 PREFIX = "tsk-"
 
@@ -61,7 +61,7 @@ async def test_tokens_can_be_revoked_while_their_key_stays_enabled_or_disabled(
     for disable in (False, True):
         key = (await make_key(database)).listed.record
         if disable:
-            await watermarks.disable_key(database, key.id, actor=ACTOR)
+            await endings.disable_key(database, key.id, actor=ACTOR)
         changed = await api_keys.update_key(
             database, key.id, api_keys.KeyChanges(), actor=ACTOR, revoke_tokens=True
         )
@@ -80,11 +80,11 @@ def rename_key(database, key_id, *, actor):
 
 ACTS: dict[str, Any] = {
     "update": rename_key,
-    "disable": watermarks.disable_key,
+    "disable": endings.disable_key,
     "enable": api_keys.enable_key,
     "rotate": rotate_key,
-    "revoke": watermarks.revoke_key,
-    "delete": watermarks.delete_key,
+    "revoke": endings.revoke_key,
+    "delete": endings.delete_key,
 }
 ALLOWED = {
     "active": set(ACTS),
@@ -99,9 +99,9 @@ def make_key_in(database, connection):
     async def make(state):
         key = (await make_key(database)).listed.record
         if state == "disabled":
-            await watermarks.disable_key(database, key.id, actor=ACTOR)
+            await endings.disable_key(database, key.id, actor=ACTOR)
         if state == "revoked":
-            await watermarks.revoke_key(database, key.id, actor=ACTOR)
+            await endings.revoke_key(database, key.id, actor=ACTOR)
         if state == "expired":
             await connection.execute(
                 "update api_key set expires_at = clock_timestamp() where id = $1", key.id
@@ -127,11 +127,11 @@ async def test_the_states_of_a_key_allow_what_they_should(state, make_key_in, da
 async def test_disabling_and_enabling_again_and_again_changes_nothing_more(database, connection):
     key = (await make_key(database)).listed.record
     for _ in range(2):
-        assert (await watermarks.disable_key(database, key.id, actor=ACTOR)).state == "disabled"
+        assert (await endings.disable_key(database, key.id, actor=ACTOR)).state == "disabled"
     for _ in range(2):
         assert (await api_keys.enable_key(database, key.id, actor=ACTOR)).state == "active"
     for _ in range(2):
-        revoked = await watermarks.revoke_key(database, key.id, actor=ACTOR)
+        revoked = await endings.revoke_key(database, key.id, actor=ACTOR)
         assert revoked.listed.state == "revoked"
     acts = ["create", "disable", "enable", "revoke"]
     assert await list_acts(database, key.id) == [f"key.{act}" for act in acts]

@@ -10,7 +10,7 @@ from tests.integration.things import ACTOR, make_key
 
 from tokensvc.core.errors import ConflictError, InvalidInputError, NotFoundError
 from tokensvc.issuer.admin import api_keys, capabilities
-from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.revoking import endings
 from tokensvc.store.primary import connect
 
 WAITING = (
@@ -59,7 +59,7 @@ async def test_a_capability_that_a_key_holds_is_not_removed(database):
         database, key.id, api_keys.KeyChanges(capabilities=["orders:read"]), actor=ACTOR
     )
     await capabilities.remove_capability(database, "orders:write", actor=ACTOR)
-    await watermarks.revoke_key(database, key.id, actor=ACTOR)
+    await endings.revoke_key(database, key.id, actor=ACTOR)
     await capabilities.remove_capability(database, "orders:read", actor=ACTOR)
     with pytest.raises(NotFoundError, match="there is no capability"):
         await capabilities.remove_capability(database, "orders:read", actor=ACTOR)

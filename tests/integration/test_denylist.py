@@ -11,9 +11,15 @@ from tests.integration.things import ACTOR, make_key, patiently
 
 from tokensvc.core.errors import OutcomeUnknownError, UnavailableError
 from tokensvc.issuer.admin import api_keys, audiences
-from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.revoking.denylist import clean_denylist_once, list_denylist
-from tokensvc.store.denylist import append_revocation, find_tag, is_revoked, list_after, read_after
+from tokensvc.store.denylist import (
+    append_revocation,
+    find_tag,
+    is_revoked,
+    list_after,
+    read_after,
+)
 from tokensvc.store.feed_head import list_heads
 from tokensvc.store.primary import connect
 
@@ -130,8 +136,8 @@ async def test_a_watermark_lives_as_long_as_any_token_that_it_covers(database, s
     )
     await audiences.remove_audience(database, settings, "long", actor=ACTOR)  # its tokens live on
     key = (await make_key(database)).listed.record
-    await watermarks.revoke_key(database, key.id, actor=ACTOR)
-    await watermarks.suspend_account(database, key.account_id, actor=ACTOR)
+    await endings.revoke_key(database, key.id, actor=ACTOR)
+    await endings.suspend_account(database, key.account_id, actor=ACTOR)
     for row in await list_denylist(database):
         assert row.revocation.upto is not None
         assert row.revocation.exp >= row.revocation.upto + 3000 + 120
@@ -144,11 +150,11 @@ async def test_a_revocation_that_waits_too_long_for_a_lock_gives_up_and_changes_
     async with connection.transaction():
         await connection.execute("select from feed_head where topic = 'denylist' for update")
         with pytest.raises(UnavailableError) as caught:
-            await watermarks.revoke_key(database, key.id, actor=ACTOR)
+            await endings.revoke_key(database, key.id, actor=ACTOR)
         assert caught.value.reason == "database_LockNotAvailableError"
         assert not isinstance(caught.value, OutcomeUnknownError)
     assert (await api_keys.load_key(database, key.id)).state == "active"
-    assert (await watermarks.revoke_key(database, key.id, actor=ACTOR)).listed.state == "revoked"
+    assert (await endings.revoke_key(database, key.id, actor=ACTOR)).listed.state == "revoked"
 
 
 CUT_AT_COMMIT = """
@@ -171,10 +177,10 @@ async def test_a_commit_whose_answer_was_lost_is_told_apart_and_can_be_repeated(
     with pytest.raises(
         OutcomeUnknownError, match=r"it may have happened\. Repeat the request: that is safe"
     ) as caught:
-        await watermarks.revoke_key(database, key.id, actor=ACTOR)
+        await endings.revoke_key(database, key.id, actor=ACTOR)
     assert caught.value.code == "revocation_pending"
     await connection.execute("drop trigger cut on denylist")
-    assert (await watermarks.revoke_key(database, key.id, actor=ACTOR)).listed.state == "revoked"
+    assert (await endings.revoke_key(database, key.id, actor=ACTOR)).listed.state == "revoked"
     assert len(await list_denylist(database)) == 1
 
 

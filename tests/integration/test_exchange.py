@@ -21,7 +21,7 @@ from tokensvc.core.exchange import ExchangeRequest
 from tokensvc.core.ledger import Question
 from tokensvc.issuer.admin import accounts, api_keys, audiences
 from tokensvc.issuer.exchange.ledger import Ledger
-from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.revoking.denylist import list_denylist
 from tokensvc.store.ledger import LedgerConnection
 from tokensvc.store.primary import connect
@@ -106,7 +106,7 @@ async def test_a_batch_that_waited_for_one_key_sees_the_revocation_of_another(
         await other.execute(HOLD, held.listed.record.id)
         waiting = [asyncio.create_task(issue(key)) for key in (held, mine)]
         await wait_for_waiters(connection)
-        await watermarks.revoke_key(database, mine.listed.record.id, actor=ACTOR)
+        await endings.revoke_key(database, mine.listed.record.id, actor=ACTOR)
     first, second = await asyncio.gather(*waiting, return_exceptions=True)
     assert not isinstance(first, BaseException)
     assert first.claims.client_id == held.listed.record.id
@@ -150,13 +150,13 @@ async def test_an_exchange_that_waited_takes_its_clock_after_the_wait(
     await other.close()
 
 
-STOPS: list[Any] = [watermarks.revoke_key, watermarks.disable_key, watermarks.delete_key]
+STOPS: list[Any] = [endings.revoke_key, endings.disable_key, endings.delete_key]
 
 
 async def stop(number: int, database: Any, record: Any) -> str:
     """Stop a key in one of four ways; return the id of the key, or of its account."""
     if number % 4 == 3:
-        await watermarks.suspend_account(database, record.account_id, actor=ACTOR)
+        await endings.suspend_account(database, record.account_id, actor=ACTOR)
         return str(record.account_id)
     await STOPS[number % 4](database, record.id, actor=ACTOR)
     return str(record.id)
@@ -213,7 +213,7 @@ async def test_a_key_that_is_exchanged_all_the_time_can_still_be_revoked(issue, 
 
     hammers = [asyncio.create_task(hammer()) for _ in range(8)]
     await until(lambda: len(issued) >= 100)
-    revoke, key_id = watermarks.revoke_key, key.listed.record.id
+    revoke, key_id = endings.revoke_key, key.listed.record.id
     await patiently(lambda: revoke(database, key_id, actor=ACTOR))
     await asyncio.gather(*hammers)
 
@@ -225,10 +225,10 @@ async def test_a_token_got_in_the_same_second_after_a_disable_and_enable_is_not_
     key = await make_key(database)
     record = key.listed.record
     if what == "key":
-        await watermarks.disable_key(database, record.id, actor=ACTOR)
+        await endings.disable_key(database, record.id, actor=ACTOR)
         await api_keys.enable_key(database, record.id, actor=ACTOR)
     elif what == "account":
-        await watermarks.suspend_account(database, record.account_id, actor=ACTOR)
+        await endings.suspend_account(database, record.account_id, actor=ACTOR)
         await accounts.resume_account(database, record.account_id, actor=ACTOR)
     else:
         await api_keys.update_key(
@@ -263,7 +263,7 @@ async def test_a_token_judged_before_a_revocation_does_not_outlive_its_watermark
     class Slow(Ledger):
         async def judge(self, question, act):
             decision = await super().judge(question, lambda decision: decision)
-            await watermarks.revoke_key(database, key.listed.record.id, actor=ACTOR)
+            await endings.revoke_key(database, key.listed.record.id, actor=ACTOR)
             life = settings.issuing_policy.max_token_life
             await audiences.add_audience(database, settings, "late", token_life=life, actor=ACTOR)
             return act(decision)

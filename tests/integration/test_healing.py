@@ -10,11 +10,11 @@ import pytest
 from tests.integration.losses import list_endings, list_healed_acts, lost, read_count
 from tests.integration.things import ACTOR, make_key
 
-from tokensvc.core.denylist.revoked import Denylist
+from tokensvc.core.denylist.lookup import Denylist
 from tokensvc.core.errors import InvalidClientError, UnavailableError
 from tokensvc.core.identifier import Kid
 from tokensvc.issuer.admin import accounts, api_keys
-from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.revoking.credentials import revoke_own_token
 from tokensvc.issuer.revoking.denylist import list_denylist
 from tokensvc.issuer.signing.emergency import revoke_signing_key_now
@@ -24,15 +24,15 @@ KID = Kid("any")
 
 
 ENDINGS: dict[str, tuple[str, Any]] = {
-    "key_revoked": ("key.revoke", watermarks.revoke_key),
-    "key_deleted": ("key.delete", watermarks.delete_key),
-    "key_disabled": ("key.disable", watermarks.disable_key),
-    "account_suspended": ("account.suspend", watermarks.suspend_account),
-    "account_deleted": ("account.delete", watermarks.delete_account),
+    "key_revoked": ("key.revoke", endings.revoke_key),
+    "key_deleted": ("key.delete", endings.delete_key),
+    "key_disabled": ("key.disable", endings.disable_key),
+    "account_suspended": ("account.suspend", endings.suspend_account),
+    "account_deleted": ("account.delete", endings.delete_account),
 }
 KEPT = {
-    "key_tokens_revoked": ("key.revoke_tokens", watermarks.revoke_tokens_of_key),
-    "account_tokens_revoked": ("account.revoke_tokens", watermarks.revoke_tokens_of_account),
+    "key_tokens_revoked": ("key.revoke_tokens", endings.revoke_tokens_of_key),
+    "account_tokens_revoked": ("account.revoke_tokens", endings.revoke_tokens_of_account),
 }
 
 
@@ -77,7 +77,7 @@ async def test_what_was_healed_is_healed_again_if_it_is_lost_again(
     mirror = await new_mirror()
     async with lost(connection):
         async with lost_again(connection):
-            await watermarks.revoke_key(database, key.listed.record.id, actor=ACTOR)
+            await endings.revoke_key(database, key.listed.record.id, actor=ACTOR)
             await mirror.refresh_once()
         await mirror.refresh_once()
         other = await new_mirror()  # knows it from the healed row alone
@@ -138,7 +138,7 @@ async def test_what_was_enabled_again_after_the_loss_stays_so_and_its_old_tokens
     """A person was faster than healing: disabled it again, and then enabled it."""
     key = await make_key(database)
     subject = key.listed.record.id if what == "key" else key.listed.record.account_id
-    end = watermarks.disable_key if what == "key" else watermarks.suspend_account
+    end = endings.disable_key if what == "key" else endings.suspend_account
     take_back = api_keys.enable_key if what == "key" else accounts.resume_account
     mirror = await new_mirror()
     async with lost(connection):
@@ -158,11 +158,11 @@ async def test_what_was_enabled_before_it_was_disabled_for_good_is_disabled_agai
 ):
     key = await make_key(database)
     key_id = key.listed.record.id
-    await watermarks.disable_key(database, key_id, actor=ACTOR)
+    await endings.disable_key(database, key_id, actor=ACTOR)
     await api_keys.enable_key(database, key_id, actor=ACTOR)
     mirror = await new_mirror()
     async with lost(connection):
-        await watermarks.disable_key(database, key_id, actor=ACTOR)
+        await endings.disable_key(database, key_id, actor=ACTOR)
         await mirror.refresh_once()
     await mirror.refresh_once()
     with pytest.raises(InvalidClientError):
@@ -174,10 +174,10 @@ async def test_a_key_whose_disabling_survived_is_left_as_it_is(
 ):
     key, other = await make_key(database), await make_key(database)
     mirror = await new_mirror()
-    await watermarks.disable_key(database, key.listed.record.id, actor=ACTOR)
+    await endings.disable_key(database, key.listed.record.id, actor=ACTOR)
     await api_keys.enable_key(database, key.listed.record.id, actor=ACTOR)
     async with lost(connection):
-        await watermarks.revoke_key(database, other.listed.record.id, actor=ACTOR)
+        await endings.revoke_key(database, other.listed.record.id, actor=ACTOR)
         await mirror.refresh_once()
     await mirror.refresh_once()
     await issue(key)
@@ -189,13 +189,13 @@ async def test_an_entry_that_has_expired_meanwhile_is_not_healed_and_its_collect
 ):
     mirror = await new_mirror()
     first = await make_key(database)
-    await watermarks.revoke_key(database, first.listed.record.id, actor=ACTOR)
+    await endings.revoke_key(database, first.listed.record.id, actor=ACTOR)
     await connection.execute("update denylist set expires_at = clock_timestamp() + interval '2 s'")
     await mirror.refresh_once()
     await asyncio.sleep(2.1)
     await connection.execute("delete from denylist")
     second = await make_key(database)
-    await watermarks.revoke_key(database, second.listed.record.id, actor=ACTOR)
+    await endings.revoke_key(database, second.listed.record.id, actor=ACTOR)
     await mirror.refresh_once()
     assert logs.find("denylist_went_back") == []
     assert [value for value, *_ in await list_endings(database)] == [second.listed.record.id]
@@ -211,8 +211,8 @@ async def test_keys_that_were_lost_altogether_leave_their_watermark(
     mirror = await new_mirror()
     async with lost(connection):
         key = (await make_key(database)).listed.record
-        await watermarks.revoke_key(database, key.id, actor=ACTOR)
-        await watermarks.suspend_account(database, key.account_id, actor=ACTOR)
+        await endings.revoke_key(database, key.id, actor=ACTOR)
+        await endings.suspend_account(database, key.account_id, actor=ACTOR)
         await mirror.refresh_once()
     await mirror.refresh_once()
     assert sorted(value for value, *_ in await list_endings(database)) == sorted(
@@ -262,7 +262,7 @@ async def test_until_a_loss_is_healed_nothing_of_the_new_history_is_believed(
     key = (await make_key(database)).listed.record
     mirror = await new_mirror()
     async with lost(connection):
-        await watermarks.revoke_key(database, key.id, actor=ACTOR)
+        await endings.revoke_key(database, key.id, actor=ACTOR)
         await mirror.refresh_once()
     held, confirmed_at = mirror.denylist.log.head, mirror.confirmation.at
     async with connection.transaction():

@@ -14,7 +14,7 @@ from tokensvc.core.errors import InvalidClientError
 from tokensvc.core.identifier import Kid
 from tokensvc.issuer.admin import api_keys
 from tokensvc.issuer.connection_share import ConnectionShare
-from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.revoking.credentials import (
     HolderRevocations,
     revoke_credential,
@@ -42,7 +42,7 @@ async def test_a_revocation_lost_before_it_was_read_back_is_remembered_by_its_pr
         if reused:
             other = await make_key(database)
             # It gets the number of the revocation that was lost.
-            await watermarks.revoke_key(database, other.listed.record.id, actor=ACTOR)
+            await endings.revoke_key(database, other.listed.record.id, actor=ACTOR)
         await mirror.refresh_once()
         with pytest.raises(InvalidClientError):
             await issue(key)
@@ -57,7 +57,7 @@ async def test_a_repeated_revocation_is_remembered_as_well(
     mirror = await new_mirror()
     async with lost(connection):
         # By another process, or the answer was lost.
-        await watermarks.revoke_key(database, key.listed.record.id, actor=ACTOR)
+        await endings.revoke_key(database, key.listed.record.id, actor=ACTOR)
         revoked = await revoke_credential(
             HolderRevocations(database, ConnectionShare(10)),
             settings,
@@ -98,7 +98,7 @@ async def test_several_processes_heal_at_once_and_nothing_is_written_twice(
     mirrors = [await new_mirror() for _ in range(4)]
     async with lost(connection):
         for key in keys:
-            await watermarks.revoke_key(database, key.listed.record.id, actor=ACTOR)
+            await endings.revoke_key(database, key.listed.record.id, actor=ACTOR)
         for mirror in mirrors:
             await mirror.refresh_once()
     await asyncio.gather(*(mirror.refresh_once() for mirror in mirrors))
@@ -120,10 +120,10 @@ async def test_processes_that_remember_different_parts_heal_all_of_it(
     first, second = await make_key(database), await make_key(database)
     one, two = await new_mirror(), await new_mirror()
     async with lost(connection):
-        await watermarks.revoke_key(database, first.listed.record.id, actor=ACTOR)
+        await endings.revoke_key(database, first.listed.record.id, actor=ACTOR)
         await one.refresh_once()
         await two.refresh_once()
-        await watermarks.revoke_key(database, second.listed.record.id, actor=ACTOR)
+        await endings.revoke_key(database, second.listed.record.id, actor=ACTOR)
         await two.refresh_once()
     for mirror in (one, two, one):
         await mirror.refresh_once()

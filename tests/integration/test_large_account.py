@@ -5,10 +5,10 @@ from __future__ import annotations
 from tests.factories import make_claims
 from tests.integration.things import ACTOR
 
-from tokensvc.core.denylist.revoked import Denylist
+from tokensvc.core.denylist.lookup import Denylist
 from tokensvc.core.identifier import AccountId, KeyId, Kid
 from tokensvc.issuer.admin import accounts
-from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.revoking.denylist import list_denylist
 
 
@@ -22,7 +22,7 @@ async def test_all_keys_of_an_account_are_stopped_by_one_row(database, connectio
         " from generate_series(1, 10000) n",
         account.id,
     )
-    await watermarks.suspend_account(database, account.id, actor=ACTOR)
+    await endings.suspend_account(database, account.id, actor=ACTOR)
     (row,) = await list_denylist(database)
     assert (row.revocation.kind, row.revocation.value) == ("account", account.id)
     denylist = Denylist()

@@ -16,7 +16,7 @@ from tokensvc.core.errors import (
 )
 from tokensvc.core.ledger import Question
 from tokensvc.issuer.admin import api_keys
-from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.revoking.credentials import revoke_token
 from tokensvc.issuer.revoking.introspection import find_revocation
 from tokensvc.issuer.signing.emergency import revoke_signing_key_now
@@ -111,7 +111,7 @@ async def test_a_narrowed_token_of_a_revoked_key_is_refused_in_every_form(
 ):
     key = await make_key(database)
     token = await issue(key)
-    await watermarks.revoke_key(database, key.listed.record.id, actor=ACTOR)
+    await endings.revoke_key(database, key.listed.record.id, actor=ACTOR)
     _, (of_key,) = await ask(exchange, key)
     _, (of_token,) = await ask(exchange, token)
     assert (type(of_key), type(of_token)) == (InvalidClientError, InvalidSubjectTokenError)

@@ -16,7 +16,7 @@ from tokensvc.core.errors import UnavailableError
 from tokensvc.issuer.admin import accounts, audiences
 from tokensvc.issuer.confirmation import MAX_AGE_SECONDS
 from tokensvc.issuer.mirror.mirror import Mirror
-from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.service import open_service
 from tokensvc.store.pool import open_database
 from tokensvc.store.primary import connect
@@ -75,7 +75,7 @@ async def test_a_listener_that_was_cut_off_comes_back(seldom, database, connecti
         await connection.execute("select pg_terminate_backend($1)", lost)
         await until(lambda: connection.fetchval(f"select exists ({LISTENERS} and pid <> $1)", lost))
         account = await accounts.create_account(database, "Orders", actor=ACTOR)
-        await watermarks.suspend_account(database, account.id, actor=ACTOR)
+        await endings.suspend_account(database, account.id, actor=ACTOR)
         await until(lambda: seldom.denylist.log.head.seq == 1)
 
 
@@ -125,7 +125,7 @@ async def test_a_wait_for_a_change_ends_with_the_change_the_time_or_the_release(
     assert time.monotonic() - started > 0.04
     waiting = asyncio.create_task(mirror.denylist.wait_for_change(20))
     await asyncio.sleep(0)
-    await watermarks.suspend_account(database, key.listed.record.account_id, actor=ACTOR)
+    await endings.suspend_account(database, key.listed.record.account_id, actor=ACTOR)
     await mirror.refresh_once()
     await asyncio.wait_for(waiting, 10)
     waiting = asyncio.create_task(mirror.denylist.wait_for_change(20))
@@ -142,7 +142,7 @@ async def test_an_entry_that_commits_between_two_looks_is_never_lost_or_doubled(
         ids = []
         for _ in range(30):
             account = await accounts.create_account(database, "Orders", actor=ACTOR)
-            await watermarks.suspend_account(database, account.id, actor=ACTOR)
+            await endings.suspend_account(database, account.id, actor=ACTOR)
             ids.append(account.id)
         await until(lambda: mirror.denylist.log.head.seq == 30)
         records = mirror.denylist.log.cut(None).records
@@ -161,7 +161,7 @@ async def test_many_who_refresh_one_copy_at_once_do_not_turn_it_back(mirror, dat
 
     async def revoke():
         for _ in range(20):
-            await watermarks.suspend_account(database, account.id, actor=ACTOR)
+            await endings.suspend_account(database, account.id, actor=ACTOR)
             await accounts.resume_account(database, account.id, actor=ACTOR)
 
     await asyncio.gather(revoke(), *(refresh() for _ in range(6)))

@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 from tests.integration.things import ACTOR, make_key
 
-from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.revoking.denylist import list_denylist
 
 ACTS: dict[str, Any] = {
-    "disabled_at": watermarks.disable_key,
-    "revoked_at": watermarks.revoke_key,
-    "deleted_at": watermarks.delete_key,
-    "key tokens": watermarks.revoke_tokens_of_key,
-    "suspended_at": watermarks.suspend_account,
-    "account deleted_at": watermarks.delete_account,
-    "account tokens": watermarks.revoke_tokens_of_account,
+    "disabled_at": endings.disable_key,
+    "revoked_at": endings.revoke_key,
+    "deleted_at": endings.delete_key,
+    "key tokens": endings.revoke_tokens_of_key,
+    "suspended_at": endings.suspend_account,
+    "account deleted_at": endings.delete_account,
+    "account tokens": endings.revoke_tokens_of_account,
 }
 KEYS = ("disabled_at", "revoked_at", "deleted_at", "key tokens")
 

@@ -20,7 +20,7 @@ from tokensvc.core.denylist.followed import FollowedDenylist
 from tokensvc.core.errors import InvalidPageError, OutcomeUnknownError, UnavailableError
 from tokensvc.issuer.admin import accounts, api_keys
 from tokensvc.issuer.mirror.mirror import Mirror
-from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.revoking.denylist import list_denylist
 from tokensvc.issuer.service import open_service
 from tokensvc.issuer.start import initialise
@@ -131,7 +131,7 @@ async def test_a_transaction_that_is_held_open_loses_nothing_and_hides_nothing(
     async with database.transaction() as opened:
         key = await lock_api_key(opened, slow.listed.record.id)
         # This one begins later and commits first.
-        await watermarks.revoke_key(database, quick.listed.record.id, actor=ACTOR)
+        await endings.revoke_key(database, quick.listed.record.id, actor=ACTOR)
         await mirror.refresh_once()
         assert [r.revocation.value for r in mirror.denylist.log] == [quick.listed.record.id]
         await end_api_keys(opened, "key_revoked", key_ids=[key.record.id], actor=ACTOR, detail={})
@@ -157,12 +157,12 @@ async def test_a_restored_backup_alarms_followers_and_is_healed_by_a_process_tha
     early, late, other = await make_keys(database, 3)
     data, backup = own_folder / "postgres" / "data", own_folder / "postgres" / "backup"
     mirror = Mirror(database, settings, master_key)
-    await watermarks.revoke_key(database, early.listed.record.id, actor=ACTOR)
+    await endings.revoke_key(database, early.listed.record.id, actor=ACTOR)
     await asyncio.to_thread(server.stop)
     copy_data(data, backup)
     await asyncio.to_thread(server.start)
     await until(lambda: answers(database))
-    await watermarks.revoke_key(database, late.listed.record.id, actor=ACTOR)
+    await endings.revoke_key(database, late.listed.record.id, actor=ACTOR)
     await mirror.refresh_once()
     follower = new_follower(settings)
     await follow(follower, mirror, settings)
@@ -179,7 +179,7 @@ async def test_a_restored_backup_alarms_followers_and_is_healed_by_a_process_tha
         await follow(follower, forgetful, settings)
     follower.page_issued_at = int(forgetful.confirmation.now.timestamp()) - 1
     # This gets the number 2, which was given out already.
-    await watermarks.revoke_key(database, other.listed.record.id, actor=ACTOR)
+    await endings.revoke_key(database, other.listed.record.id, actor=ACTOR)
     await forgetful.refresh_once()
     went_back = await follow(follower, forgetful, settings)
     assert went_back, "the follower says that the history went back"
@@ -222,10 +222,10 @@ async def test_f6_a_repeat_is_not_acknowledged_before_the_first_act_is_durable(
     await wait_for_standby(database, "away")
     for _ in range(2):
         with pytest.raises(OutcomeUnknownError):
-            await watermarks.revoke_key(database, subject, actor=ACTOR)
+            await endings.revoke_key(database, subject, actor=ACTOR)
     await wait_for_standby(database, "")
     assert await list_acts(database, subject) == ["key.create", "key.revoke"]
-    revoked = await watermarks.revoke_key(database, subject, actor=ACTOR)
+    revoked = await endings.revoke_key(database, subject, actor=ACTOR)
     assert (revoked.listed.state, len(revoked.records)) == ("revoked", 1)
     await database.close()
 

@@ -24,7 +24,7 @@ from tests.integration.things import ACTOR, make_key
 
 from tokensvc.core.errors import InvalidClientError, RateLimitedError, StartRefusedError
 from tokensvc.core.exchange import ExchangeRequest
-from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.service import open_service
 from tokensvc.issuer.signing.emergency import revoke_signing_key_now
 from tokensvc.issuer.signing.rotation import Urgency, rotate_once
@@ -143,10 +143,7 @@ async def test_two_services_do_all_their_work_through_it(pooler, pooled, logs):
 
         stopped, token = keys[0], tokens[0]
         await asyncio.gather(
-            *(
-                watermarks.revoke_key(database, key.listed.record.id, actor=ACTOR)
-                for key in keys[:5]
-            )
+            *(endings.revoke_key(database, key.listed.record.id, actor=ACTOR) for key in keys[:5])
         )
         await one.revoke(tokens[-1].text, "test")
         with pytest.raises(InvalidClientError):

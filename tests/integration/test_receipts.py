@@ -9,7 +9,7 @@ from tokensvc.core.denylist.position import Position
 from tokensvc.core.errors import InvalidRequestError, UnavailableError
 from tokensvc.core.follower import FollowerId, find_laggards, parse_follower_name
 from tokensvc.issuer.admin import accounts
-from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.revoking.receipts import Receipts, list_followers
 
 
@@ -25,7 +25,7 @@ def heard(database, mirror):
 
 async def revoke_something(database, mirror):
     account = await accounts.create_account(database, "Orders", actor=ACTOR)
-    await watermarks.suspend_account(database, account.id, actor=ACTOR)
+    await endings.suspend_account(database, account.id, actor=ACTOR)
     await mirror.refresh_once()
     return mirror.denylist.log.head
 

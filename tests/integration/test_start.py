@@ -19,7 +19,7 @@ from tokensvc.issuer.admin.accounts import list_accounts
 from tokensvc.issuer.admin.api_keys import list_keys
 from tokensvc.issuer.admin.audiences import list_audiences, remove_audience
 from tokensvc.issuer.audit import list_events
-from tokensvc.issuer.revoking.watermarks import delete_account
+from tokensvc.issuer.revoking.endings import delete_account
 from tokensvc.issuer.service import open_service
 from tokensvc.issuer.start import initialise
 from tokensvc.store.keyfile import create_master_key, find_master_key

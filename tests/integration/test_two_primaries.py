@@ -19,7 +19,7 @@ from tokensvc.cli.root import root
 from tokensvc.core.errors import UnavailableError
 from tokensvc.issuer.admin.api_keys import load_key
 from tokensvc.issuer.database import open_primary
-from tokensvc.issuer.revoking.watermarks import revoke_key
+from tokensvc.issuer.revoking.endings import revoke_key
 from tokensvc.issuer.start import initialise
 from tokensvc.store.pool import open_database
 from tokensvc.store.primary import Hosts, connect

@@ -11,7 +11,7 @@ from tests.integration.test_ledger_batches import LEDGERS
 from tests.integration.things import make_key
 
 from tokensvc.core.errors import UnavailableError
-from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.revoking import endings
 from tokensvc.store.primary import connect
 
 UNFINISHED = {
@@ -75,7 +75,7 @@ async def test_f43_a_database_that_lost_what_this_process_has_seen_judges_nothin
     exchange, database, connection, state
 ):
     key, revoked = await make_key(database), await make_key(database)
-    await watermarks.revoke_key(database, revoked.listed.record.id, actor="test")
+    await endings.revoke_key(database, revoked.listed.record.id, actor="test")
     assert len((await ask(exchange, key))[0]) == 1, "it may be ahead of what was seen"
     await exchange.mirror.refresh_once()
     assert len((await ask(exchange, key))[0]) == 1
@@ -89,7 +89,7 @@ async def test_f43_a_database_that_lost_what_this_process_has_seen_judges_nothin
 
 async def test_f43_what_was_acknowledged_a_moment_ago_is_seen(exchange, database, connection):
     key, revoked = await make_key(database), await make_key(database)
-    await watermarks.revoke_key(database, revoked.listed.record.id, actor="test")
+    await endings.revoke_key(database, revoked.listed.record.id, actor="test")
     await exchange.mirror.refresh_once()
     (record,) = exchange.mirror.denylist.log
     await connection.execute("delete from denylist; update feed_head set seq = 0, tag = 'restored'")

@@ -11,7 +11,7 @@ from tokensvc.core.errors import NotFoundError, OutcomeUnknownError, Unavailable
 from tokensvc.core.usage import LastUse
 from tokensvc.issuer.admin import api_keys
 from tokensvc.issuer.exchange.usage import UsageRecorder, clean_usage_once, list_usage
-from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.revoking import endings
 
 DAY = timedelta(days=1)
 
@@ -119,6 +119,6 @@ async def test_usage_of_a_deleted_key_stays_out_of_sight(database, now):
     recorder = UsageRecorder(database)
     recorder.add_issued(key.listed.record.id, use(now))
     await recorder.flush_once()
-    await watermarks.delete_key(database, key.listed.record.id, actor=ACTOR)
+    await endings.delete_key(database, key.listed.record.id, actor=ACTOR)
     with pytest.raises(NotFoundError):
         await list_usage(database, key.listed.record.id, since=DAY)

@@ -22,7 +22,7 @@ from tokensvc.issuer.exchange.ledger import Ledger
 from tokensvc.issuer.exchange.slow_lane import SlowLane, find_existing
 from tokensvc.issuer.exchange.usage import UsageRecorder
 from tokensvc.issuer.mirror.mirror import Mirror
-from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.revoking import endings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
@@ -99,15 +99,13 @@ async def make_refused_keys(database: Database, connection: Any) -> dict[str, Ne
         for reason in ("disabled", "revoked", "expired", "suspended", "deleted")
     }
     ids = {reason: key.listed.record.id for reason, key in keys.items()}
-    await watermarks.disable_key(database, ids["disabled"], actor=ACTOR)
-    await watermarks.revoke_key(database, ids["revoked"], actor=ACTOR)
-    await watermarks.delete_key(database, ids["deleted"], actor=ACTOR)
+    await endings.disable_key(database, ids["disabled"], actor=ACTOR)
+    await endings.revoke_key(database, ids["revoked"], actor=ACTOR)
+    await endings.delete_key(database, ids["deleted"], actor=ACTOR)
     await connection.execute(
         "update api_key set expires_at = clock_timestamp() where id = $1", ids["expired"]
     )
-    await watermarks.suspend_account(
-        database, keys["suspended"].listed.record.account_id, actor=ACTOR
-    )
+    await endings.suspend_account(database, keys["suspended"].listed.record.account_id, actor=ACTOR)
     return keys
 
 

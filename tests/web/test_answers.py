@@ -5,7 +5,7 @@ from tests.integration.things import ACTOR, make_key
 from tests.web.asking import get_token, try_token
 
 from tokensvc.issuer.admin import api_keys
-from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.revoking import endings
 from tokensvc.web.problems import build_answer
 
 BREAK_THE_DENYLIST = """
@@ -169,7 +169,7 @@ async def test_a_key_that_failed_to_commit_is_not_half_made(database, connection
     with pytest.raises(Exception, match="no audit today"):
         await make_key(database, account=started.admin.listed.record.account_id)
     with pytest.raises(Exception, match="no audit today"):
-        await watermarks.revoke_key(database, started.admin.listed.record.id, actor=ACTOR)
+        await endings.revoke_key(database, started.admin.listed.record.id, actor=ACTOR)
     assert await connection.fetchval("select count(*) from api_key") == before
     assert await connection.fetchval("select count(*) from denylist") == 0
     assert (await api_keys.load_key(database, started.admin.listed.record.id)).state == "active"

@@ -9,7 +9,7 @@ from testbed.waiting import PATIENCE, until
 from tests.integration.things import ACTOR, make_key, read_header, read_payload
 from tests.web.asking import get_token
 
-from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.revoking.denylist import clean_denylist_once
 from tokensvc.store.denylist import append_revocation
 
@@ -50,8 +50,8 @@ async def test_without_a_cursor_the_page_is_a_snapshot_of_what_is_in_force(
 ):
     account = (await make_key(database)).listed.record
     jti = await revoke(client, key)
-    await watermarks.revoke_key(database, key.listed.record.id, actor=ACTOR)
-    await watermarks.suspend_account(database, account.account_id, actor=ACTOR)
+    await endings.revoke_key(database, key.listed.record.id, actor=ACTOR)
+    await endings.suspend_account(database, account.account_id, actor=ACTOR)
     await service.mirror.refresh_once()
     text, page = await fetch(client)
     assert read_header(text) == {

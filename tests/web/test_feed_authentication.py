@@ -13,10 +13,10 @@ from tests.web.asking import basic, get_own_token, get_token
 from tokensvc.client import ThreadedTokenSource, TokenSource
 from tokensvc.core.claims import build_payload
 from tokensvc.core.token import sign_jws
-from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.revoking import endings
 from tokensvc.verify import ThreadedVerifier, Verifier
 from tokensvc.web.app_keys import CALLER
-from tokensvc.web.callers import authenticate_follower
+from tokensvc.web.client_authentication import authenticate_follower
 
 FOLLOW = ("tokensvc:denylist",)
 CHALLENGE = (
@@ -123,7 +123,7 @@ async def test_a_follower_that_was_revoked_is_refused_as_soon_as_this_process_kn
     if what == "token":
         await client.post("/v1/revoke", data={"token": token})
     else:
-        await watermarks.disable_key(database, follower.listed.record.id, actor=ACTOR)
+        await endings.disable_key(database, follower.listed.record.id, actor=ACTOR)
     await service.mirror.refresh_once()
     answer = await poll(client, bearer(token))
     assert (answer.status, (await answer.json())["code"]) == (401, "invalid_token")

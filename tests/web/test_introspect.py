@@ -21,7 +21,7 @@ from tokensvc.core.claims import build_payload
 from tokensvc.core.exchange import ExchangeRequest
 from tokensvc.core.token import sign_jws
 from tokensvc.issuer.admin import api_keys
-from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.signing.emergency import revoke_signing_key_now
 from tokensvc.issuer.signing.rotation import Urgency, rotate_once
 
@@ -114,28 +114,28 @@ async def test_a_hint_changes_nothing(hint, introspect, client, key):
 
 
 async def disable_and_enable(database, record):
-    await watermarks.disable_key(database, record.id, actor=ACTOR)
+    await endings.disable_key(database, record.id, actor=ACTOR)
     await api_keys.enable_key(database, record.id, actor=ACTOR)
 
 
 ENDS = {
-    "the key is disabled": lambda database, record: watermarks.disable_key(
+    "the key is disabled": lambda database, record: endings.disable_key(
         database, record.id, actor=ACTOR
     ),
     "the key is enabled again": disable_and_enable,
-    "the key is revoked": lambda database, record: watermarks.revoke_key(
+    "the key is revoked": lambda database, record: endings.revoke_key(
         database, record.id, actor=ACTOR
     ),
-    "the key is deleted": lambda database, record: watermarks.delete_key(
+    "the key is deleted": lambda database, record: endings.delete_key(
         database, record.id, actor=ACTOR
     ),
     "its tokens are ended": lambda database, record: api_keys.update_key(
         database, record.id, api_keys.KeyChanges(), actor=ACTOR, revoke_tokens=True
     ),
-    "the account is suspended": lambda database, record: watermarks.suspend_account(
+    "the account is suspended": lambda database, record: endings.suspend_account(
         database, record.account_id, actor=ACTOR
     ),
-    "the account is deleted": lambda database, record: watermarks.delete_account(
+    "the account is deleted": lambda database, record: endings.delete_account(
         database, record.account_id, actor=ACTOR
     ),
 }
@@ -320,7 +320,7 @@ async def test_t39_a_dead_credential_shown_again_and_again_is_refused_without_as
     if kind == "revoked token":
         text = (await get_token(client, dead))["access_token"]
         await client.post("/v1/revoke", data={"token": text})
-    await watermarks.disable_key(database, dead.listed.record.id, actor=ACTOR)
+    await endings.disable_key(database, dead.listed.record.id, actor=ACTOR)
     statuses = [(await post(client, bearer(text), token="x")).status for _ in range(3)]
     answer = await post(client, bearer(text), token="x")
     assert (statuses[:2], answer.status) == ([401, 401], 429)

@@ -14,7 +14,7 @@ from tests.web.asking import FORMS, ask, get_token, send, try_token
 from tokensvc.core.api_key import new_api_key
 from tokensvc.core.limit import LimitChanges
 from tokensvc.issuer.admin import accounts, api_keys
-from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.revoking import endings
 from tokensvc.web.app_keys import SERVICE
 from tokensvc.web.metrics import build_metrics_app
 
@@ -136,7 +136,7 @@ async def test_networks_are_told_apart_behind_a_trusted_proxy(started, settings,
 async def test_usage_tells_networks_and_reasons(client, service, key, database, connection):
     await get_token(client, key)
     await try_token(client, key, [("scope", "more")])
-    await watermarks.disable_key(database, key.listed.record.id, actor=ACTOR)
+    await endings.disable_key(database, key.listed.record.id, actor=ACTOR)
     await try_token(client, key)
     await service.exchange.usage.flush_once()
     rows = await connection.fetch(

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from tests.integration.things import ACTOR, make_key, read_header, read_payload
 
-from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.signing.emergency import revoke_signing_key_now
 from tokensvc.verify import Verifier
 
@@ -134,7 +134,7 @@ async def test_t41_no_page_that_a_revoked_key_has_signed_is_given_to_anybody(
 
 async def test_f33_one_revocation_is_a_short_page_beside_a_long_list(long_feed, client, database):
     key = await make_key(database)
-    await watermarks.revoke_key(database, key.listed.record.id, actor=ACTOR)
+    await endings.revoke_key(database, key.listed.record.id, actor=ACTOR)
     await long_feed.mirror.refresh_once()
     text, page = await fetch(client, after="12000-tag12000")
     assert [entry["key"] for entry in page["entries"]] == [key.listed.record.id]

@@ -11,7 +11,7 @@ from tests.web.asking import ACCESS_TOKEN_TYPE, get_token, try_token
 
 from tokensvc.core.token import sign_jws
 from tokensvc.issuer.admin import accounts, api_keys, audiences
-from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.revoking import endings
 
 
 async def test_a_token_can_be_exchanged_for_a_narrower_one(client, key, database, settings):
@@ -77,33 +77,33 @@ async def _let(database, key, capabilities):
 
 
 async def _revoke_key(database, key):
-    await watermarks.revoke_key(database, key.listed.record.id, actor=ACTOR)
+    await endings.revoke_key(database, key.listed.record.id, actor=ACTOR)
 
 
 async def _disable_key(database, key):
-    await watermarks.disable_key(database, key.listed.record.id, actor=ACTOR)
+    await endings.disable_key(database, key.listed.record.id, actor=ACTOR)
 
 
 async def _disable_and_enable_key(database, key):
-    await watermarks.disable_key(database, key.listed.record.id, actor=ACTOR)
+    await endings.disable_key(database, key.listed.record.id, actor=ACTOR)
     await api_keys.enable_key(database, key.listed.record.id, actor=ACTOR)
 
 
 async def _delete_key(database, key):
-    await watermarks.delete_key(database, key.listed.record.id, actor=ACTOR)
+    await endings.delete_key(database, key.listed.record.id, actor=ACTOR)
 
 
 async def _suspend_account(database, key):
-    await watermarks.suspend_account(database, key.listed.record.account_id, actor=ACTOR)
+    await endings.suspend_account(database, key.listed.record.account_id, actor=ACTOR)
 
 
 async def _suspend_and_resume_account(database, key):
-    await watermarks.suspend_account(database, key.listed.record.account_id, actor=ACTOR)
+    await endings.suspend_account(database, key.listed.record.account_id, actor=ACTOR)
     await accounts.resume_account(database, key.listed.record.account_id, actor=ACTOR)
 
 
 async def _delete_account(database, key):
-    await watermarks.delete_account(database, key.listed.record.account_id, actor=ACTOR)
+    await endings.delete_account(database, key.listed.record.account_id, actor=ACTOR)
 
 
 async def _end_tokens(database, key):

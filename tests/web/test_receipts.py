@@ -10,7 +10,7 @@ from tests.integration.things import ACTOR, make_key
 from tests.web.asking import get_own_token
 
 from tokensvc.issuer.admin import accounts
-from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.revoking.receipts import list_followers
 from tokensvc.verify import Verifier
 
@@ -25,7 +25,7 @@ async def test_a_verifier_names_itself_and_its_next_question_is_its_receipt(
     async with Verifier(issuer=settings.issuer_url, audience="api", follower=given) as verifier:
         await until(lambda: _seqs(database))
         account = await accounts.create_account(database, "Orders", actor=ACTOR)
-        await watermarks.suspend_account(database, account.id, actor=ACTOR)
+        await endings.suspend_account(database, account.id, actor=ACTOR)
         await until(lambda: _is_current(database, 1))
         (follower,) = await list_followers(database)
         assert follower.id.name.startswith(shown)

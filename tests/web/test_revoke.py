@@ -12,7 +12,7 @@ from tokensvc.core.api_key import new_api_key
 from tokensvc.core.claims import build_payload
 from tokensvc.core.token import sign_jws
 from tokensvc.issuer.audit import list_events
-from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.revoking.denylist import list_denylist
 from tokensvc.store.feed_head import bump_head
 
@@ -97,7 +97,7 @@ async def test_what_is_not_ours_is_answered_as_if_it_had_been_revoked(
 ):
     forger, _, _ = make_signing_key()
     gone = await make_key(database)
-    await watermarks.delete_key(database, gone.listed.record.id, actor=ACTOR)
+    await endings.delete_key(database, gone.listed.record.id, actor=ACTOR)
     before = await list_denylist(database)
     for name, text in {
         "an unknown key": new_api_key().text,

@@ -17,7 +17,7 @@ from tokensvc.cli.output import (
 from tokensvc.cli.rows import build_account_row
 from tokensvc.cli.wait import wait_for_followers, wait_option
 from tokensvc.issuer.admin import accounts
-from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.revoking import endings
 
 
 @click.group("account")
@@ -110,7 +110,7 @@ def suspend(account_id: str, output: str, wait: int | None, *, yes: bool) -> Non
     """
     confirm(f"Suspend {account_id}? All its live tokens will be revoked.", yes=yes)
     account = run_use_case(
-        lambda database, _: watermarks.suspend_account(database, account_id, actor=actor())
+        lambda database, _: endings.suspend_account(database, account_id, actor=actor())
     )
     print_row(build_account_row(account), output)
     wait_for_followers(wait)
@@ -141,6 +141,6 @@ def delete(account_id: str, output: str, wait: int | None, *, yes: bool) -> None
     Its keys are deleted and all their tokens are revoked. The audit trail stays.
     """
     confirm(f"Delete {account_id} with all its keys? This cannot be undone.", yes=yes)
-    run_use_case(lambda database, _: watermarks.delete_account(database, account_id, actor=actor()))
+    run_use_case(lambda database, _: endings.delete_account(database, account_id, actor=actor()))
     print_row({"id": account_id, "state": "deleted"}, output)
     wait_for_followers(wait)

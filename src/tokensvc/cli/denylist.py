@@ -15,9 +15,9 @@ from tokensvc.cli.rows import build_follower_row, build_revocation_row
 from tokensvc.core.denylist.position import parse_cursor
 from tokensvc.issuer.revoking.credentials import revoke_jti
 from tokensvc.issuer.revoking.denylist import list_denylist
+from tokensvc.issuer.revoking.endings import revoke_tokens_of_account, revoke_tokens_of_key
 from tokensvc.issuer.revoking.receipts import list_and_count_followers
 from tokensvc.issuer.revoking.watching import DenylistWatcher
-from tokensvc.issuer.revoking.watermarks import revoke_tokens_of_account, revoke_tokens_of_key
 
 if TYPE_CHECKING:
     from datetime import timedelta

@@ -9,7 +9,7 @@ from tokensvc.cli.output import confirm, output_option, print_row, yes_option
 from tokensvc.cli.rows import build_key_row
 from tokensvc.cli.wait import wait_for_followers, wait_option
 from tokensvc.issuer.admin import api_keys
-from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.revoking import endings
 
 
 @click.command("disable")
@@ -21,9 +21,7 @@ def disable(key_id: str, output: str, wait: int | None) -> None:
 
     The key gets no tokens, and its live tokens are refused within a second.
     """
-    listed = run_use_case(
-        lambda database, _: watermarks.disable_key(database, key_id, actor=actor())
-    )
+    listed = run_use_case(lambda database, _: endings.disable_key(database, key_id, actor=actor()))
     print_row(build_key_row(listed), output)
     wait_for_followers(wait)
 
@@ -51,9 +49,7 @@ def revoke(key_id: str, output: str, wait: int | None, *, yes: bool) -> None:
     It gets no more tokens, and all its live tokens are refused within a second.
     """
     confirm(f"Revoke {key_id}? This cannot be undone; `disable` can.", yes=yes)
-    revoked = run_use_case(
-        lambda database, _: watermarks.revoke_key(database, key_id, actor=actor())
-    )
+    revoked = run_use_case(lambda database, _: endings.revoke_key(database, key_id, actor=actor()))
     print_row(build_key_row(revoked.listed), output)
     wait_for_followers(wait)
 
@@ -69,6 +65,6 @@ def delete(key_id: str, output: str, wait: int | None, *, yes: bool) -> None:
     The audit trail stays.
     """
     confirm(f"Delete {key_id}? This cannot be undone.", yes=yes)
-    run_use_case(lambda database, _: watermarks.delete_key(database, key_id, actor=actor()))
+    run_use_case(lambda database, _: endings.delete_key(database, key_id, actor=actor()))
     print_row({"id": key_id, "state": "deleted"}, output)
     wait_for_followers(wait)

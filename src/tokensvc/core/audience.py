@@ -10,7 +10,6 @@ from tokensvc.core.errors import InvalidInputError
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
-    from tokensvc.core.exchange import IssuingPolicy
 
 # Tokens for this audience are for the service itself: its holder introspects or follows the feed.
 OWN_AUDIENCE: Final = "tokensvc"
@@ -52,8 +51,3 @@ def parse_audience(text: str) -> str:
             f"{_RESERVED_PREFIX} are reserved for the service itself"
         )
     return text
-
-
-def longest_life(audience: Audience, policy: IssuingPolicy) -> timedelta:
-    """Return the longest life that a token for `audience` can have."""
-    return min(audience.token_life or policy.token_life, policy.max_token_life)

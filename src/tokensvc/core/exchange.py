@@ -19,7 +19,6 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from tokensvc.core.api_key import ApiKey
-from tokensvc.core.audience import longest_life
 from tokensvc.core.capability import narrow_scope, refuse_unnamed_scope
 from tokensvc.core.claims import Claims
 from tokensvc.core.errors import (
@@ -105,6 +104,10 @@ class IssuingPolicy:
     default_audience: str
     token_life: timedelta
     max_token_life: timedelta
+
+    def find_longest_life(self, audience: Audience) -> timedelta:
+        """Return the longest life that a token for `audience` can have."""
+        return min(audience.token_life or self.token_life, self.max_token_life)
 
 
 def check_verdict(request: ExchangeRequest, verdict: Verdict) -> None:
@@ -226,7 +229,7 @@ def decide_claims(
 
 
 def _life(request: ExchangeRequest, audience: Audience, policy: IssuingPolicy) -> timedelta:
-    life = longest_life(audience, policy)
+    life = policy.find_longest_life(audience)
     return life if request.expires_in is None else min(life, timedelta(seconds=request.expires_in))
 
 

@@ -100,7 +100,7 @@ class Quota(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class LimitStatus:
     """Where a key stands with one of its limits.
 
     It may get `limit` tokens in a window of `window` seconds. `left` of them are left for the
@@ -153,7 +153,9 @@ def seconds_left(length: int, now: datetime, *, inside: datetime | None = None) 
     return begun + length - int(now.timestamp())
 
 
-def find_tightest(quota: Quota, now: datetime, ahead: Sequence[datetime] | None = None) -> Standing:
+def find_tightest(
+    quota: Quota, now: datetime, ahead: Sequence[datetime] | None = None
+) -> LimitStatus:
     """Return the limit of which least is left; of several, the one whose next window is latest.
 
     `ahead`: when the windows that count began, in the order of the limits, if one of them began
@@ -166,8 +168,8 @@ def find_tightest(quota: Quota, now: datetime, ahead: Sequence[datetime] | None 
         ("account-minute", quota.account_per_minute, quota.account_minute_left, MINUTE),
         ("account-day", quota.account_per_day, quota.account_day_left, DAY),
     )
-    standings = [
-        Standing(
+    statuses = [
+        LimitStatus(
             name=name,
             limit=limit,
             window=window,
@@ -176,7 +178,7 @@ def find_tightest(quota: Quota, now: datetime, ahead: Sequence[datetime] | None 
         )
         for (name, limit, left, window), inside in zip(limits, begun_at, strict=True)
     ]
-    return min(standings, key=lambda standing: (standing.left, -standing.resets_in))
+    return min(statuses, key=lambda status: (status.left, -status.resets_in))
 
 
 def _change(limit: int | None, change: int | None) -> int | None:

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from tokensvc.core.errors import InvalidRequestError, OutcomeUnknownError
 from tokensvc.web.app_keys import SERVICE
-from tokensvc.web.callers import check_client, read_client
+from tokensvc.web.client_authentication import check_client, read_client
 from tokensvc.web.forms import read_form
 from tokensvc.web.in_time import in_time
 from tokensvc.web.middleware import note

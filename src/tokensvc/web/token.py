@@ -14,7 +14,7 @@ from tokensvc.core.limit import DAY, MINUTE, seconds_left
 from tokensvc.core.usage import ISSUED
 from tokensvc.issuer.metrics import EXCHANGES, RATE_LIMITED
 from tokensvc.web.app_keys import SERVICE
-from tokensvc.web.callers import read_client
+from tokensvc.web.client_authentication import read_client
 from tokensvc.web.forms import read_form
 from tokensvc.web.middleware import note
 from tokensvc.web.network import find_network

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from tests.factories import make_audience, make_issuing_policy
 
-from tokensvc.core.audience import longest_life, parse_audience
+from tokensvc.core.audience import parse_audience
 from tokensvc.core.errors import InvalidInputError
 
 
@@ -53,4 +53,4 @@ def test_a_token_lives_as_long_as_its_audience_says_up_to_the_greatest_life(
     own, usual, greatest, longest
 ):
     policy = make_issuing_policy(token_life=usual, max_token_life=greatest)
-    assert longest_life(make_audience(token_life=own), policy) == longest
+    assert policy.find_longest_life(make_audience(token_life=own)) == longest

@@ -16,7 +16,6 @@ from tests.factories import (
 )
 
 from tokensvc.core.api_key import new_api_key
-from tokensvc.core.audience import longest_life
 from tokensvc.core.errors import (
     InvalidClientError,
     InvalidScopeError,
@@ -235,7 +234,7 @@ def test_a_life_may_be_shortened_and_never_lengthened(
     assert claims.exp - claims.iat == life
     assert (
         claims.exp - claims.iat
-        <= longest_life(audience, make_issuing_policy(**policy)).total_seconds()
+        <= make_issuing_policy(**policy).find_longest_life(audience).total_seconds()
     )
 
 

@@ -11,8 +11,8 @@ from tokensvc.core.limit import (
     MINUTE,
     LimitChanges,
     Limits,
+    LimitStatus,
     Quota,
-    Standing,
     Tier,
     TierLimits,
     change_limits,
@@ -64,14 +64,23 @@ def test_a_window_ends_with_the_minute_and_with_the_day_of_utc(offset, minute, d
 @pytest.mark.parametrize(
     ("left", "tightest"),
     [
-        ((3, 9, 9, 9), Standing(name="key-minute", limit=60, window=60, left=3, resets_in=59)),
-        ((9, 3, 9, 9), Standing(name="key-day", limit=5000, window=86400, left=3, resets_in=43199)),
-        ((9, 9, 3, 9), Standing(name="account-minute", limit=600, window=60, left=3, resets_in=59)),
+        ((3, 9, 9, 9), LimitStatus(name="key-minute", limit=60, window=60, left=3, resets_in=59)),
+        (
+            (9, 3, 9, 9),
+            LimitStatus(name="key-day", limit=5000, window=86400, left=3, resets_in=43199),
+        ),
+        (
+            (9, 9, 3, 9),
+            LimitStatus(name="account-minute", limit=600, window=60, left=3, resets_in=59),
+        ),
         (
             (9, 9, 9, 3),
-            Standing(name="account-day", limit=50_000, window=86400, left=3, resets_in=43199),
+            LimitStatus(name="account-day", limit=50_000, window=86400, left=3, resets_in=43199),
         ),
-        ((0, 0, 9, 9), Standing(name="key-day", limit=5000, window=86400, left=0, resets_in=43199)),
+        (
+            (0, 0, 9, 9),
+            LimitStatus(name="key-day", limit=5000, window=86400, left=0, resets_in=43199),
+        ),
     ],
     ids=["key-minute", "key-day", "account-minute", "account-day", "two alike"],
 )

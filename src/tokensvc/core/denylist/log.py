@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tokensvc.core.denylist.columns import RecordColumns
+from tokensvc.core.denylist.lookup import Denylist
 from tokensvc.core.denylist.page import MOST_ENTRIES
-from tokensvc.core.denylist.revoked import Denylist
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tokensvc.core.denylist.revoked import Denylist
+from tokensvc.core.denylist.lookup import Denylist
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

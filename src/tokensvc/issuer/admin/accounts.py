@@ -1,4 +1,4 @@
-"""Accounts: create, list, show, update, resume. What ends them is `issuer.revoking.watermarks`."""
+"""Accounts: create, list, show, update, resume. What ends them is `issuer.revoking.endings`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """API keys: create, list, show, update, enable, rotate.
 
-Disabling, revoking and deleting a key are in `issuer.revoking.watermarks`.
+Disabling, revoking and deleting a key are in `issuer.revoking.endings`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tokensvc.core.identifier import new_key_id
 from tokensvc.core.limit import LimitChanges, Limits, change_limits
 from tokensvc.issuer.admin.capabilities import check_granted
 from tokensvc.issuer.audit import record
-from tokensvc.issuer.revoking import watermarks
+from tokensvc.issuer.revoking import endings
 from tokensvc.store import api_key as table
 from tokensvc.store.account import load_account
 
@@ -125,7 +125,7 @@ async def update_key(
         detail = {"before": build_facts(before), "after": build_facts(listed.record)}
         await record(connection, actor, "key.update", before.id, **detail)
     if revoke_tokens:
-        await watermarks.revoke_tokens_of_key(database, before.id, actor=actor)
+        await endings.revoke_tokens_of_key(database, before.id, actor=actor)
     return listed
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from tokensvc.core.account import parse_description
-from tokensvc.core.audience import longest_life, parse_audience
+from tokensvc.core.audience import parse_audience
 from tokensvc.core.errors import ConflictError, InvalidInputError
 from tokensvc.core.keyring import DEFAULT_ALGORITHM
 from tokensvc.issuer.audit import record
@@ -131,7 +131,7 @@ async def _note_change(
     connection: Connection, settings: Settings, audience: Audience, action: str, actor: str
 ) -> None:
     """Write what goes with every change: how long tokens may live, the head, the audit row."""
-    await raise_longest_life(connection, longest_life(audience, settings.issuing_policy))
+    await raise_longest_life(connection, settings.issuing_policy.find_longest_life(audience))
     await bump_head(connection, "audience")
     life = None if audience.token_life is None else int(audience.token_life.total_seconds())
     detail = {"description": audience.description, "token_life": life, "alg": audience.alg}

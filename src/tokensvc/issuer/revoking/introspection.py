@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
-from tokensvc.core.denylist.revoked import Denylist, list_revocable
+from tokensvc.core.denylist.lookup import Denylist, list_revocable
 from tokensvc.core.errors import InvalidTokenError
 from tokensvc.core.jwks import ALGORITHMS
 from tokensvc.core.token import parse_unverified

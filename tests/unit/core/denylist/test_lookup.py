@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from tests.factories import ACCOUNT_ID, KEY_ID, NOW, make_claims, seconds
 
+from tokensvc.core.denylist.lookup import Denylist, list_revocable
 from tokensvc.core.denylist.revocation import KINDS, Revocation
-from tokensvc.core.denylist.revoked import Denylist, list_revocable
 from tokensvc.core.identifier import Jti, Kid
 
 T = seconds(NOW)
