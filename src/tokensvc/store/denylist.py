@@ -39,8 +39,9 @@ async def append_revocation(
     """Append a revocation and return its position; wake every process at the commit.
 
     Acts that end keys, accounts and tokens append by themselves, in SQL functions; this is for a
-    signing key. The ending says what kind of thing `value` names. Other transactions that append wait until
-    this one ends, because the positions have no gaps. So it is the last statement of its own.
+    signing key. The ending says what kind of thing `value` names. Other transactions that append
+    wait until this one ends, because the positions have no gaps. So it is the last statement of its
+    own.
     """
     kind = ENDINGS[ending].kind
     (row,) = await connection.fetch(
