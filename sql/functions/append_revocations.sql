@@ -22,8 +22,9 @@ begin
     set seq = feed_head.seq + cardinality(named), tag = tags[cardinality(named)]
     where topic = 'denylist'
     returning feed_head.seq into last_seq;
-    if last_seq is null then
-        raise 'feed_head has no row of the denylist'
+    -- The rows of a backup that is being restored may still be to come.
+    if last_seq is null or not database_is_whole() then
+        raise 'the database is not initialised'
             using errcode = 'object_not_in_prerequisite_state';
     end if;
     return query

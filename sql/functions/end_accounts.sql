@@ -72,7 +72,10 @@ begin
 
     -- Nobody is unknown while a backup is being restored.
     if coalesce(cardinality(known_ids), 0) < cardinality(account_ids)
-        and not exists (select from feed_head where topic = 'denylist')
+        and not (
+            database_is_whole()
+            and exists (select from feed_head where topic = 'denylist')
+        )
     then
         raise 'the database is not initialised'
             using errcode = 'object_not_in_prerequisite_state';

@@ -29,7 +29,13 @@ select key_id from api_key_window where key_id = $1 for no key update;
 
 -- name: list_existing_digests(digests)
 -- A cheap question about many keys, most of which are guesses: it reads nothing but the index.
-select digest from api_key where digest = any ($1::bytea[]) and deleted_at is null;
+-- `whole` says whether the others are unknown, or may be in a backup that is being restored.
+select
+    array(
+        select digest from api_key where digest = any ($1::bytea[]) and deleted_at is null
+    ) as digests,
+    database_is_whole()
+        and exists (select from feed_head where topic = 'denylist') as whole;
 
 -- name: find_id_by_digest(digest)
 select key.id from api_key as key join account on account.id = key.account_id

@@ -48,7 +48,7 @@ select coalesce(
         from api_key as key join account on account.id = key.account_id
         where key.id = $3 and account.id = $4
     ),
-    (select 'key' from feed_head where topic = 'denylist'),
+    (select 'key' from feed_head where topic = 'denylist' and database_is_whole()),
     'nothing_known'
 ) as kind;
 

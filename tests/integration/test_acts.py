@@ -142,6 +142,12 @@ async def test_many_keys_are_revoked_in_one_act(database, connection):
     ]
 
 
+def make_introspection(database, mirror, settings):
+    return Introspection(
+        database=database, mirror=mirror, share=ConnectionShare(10), issuer=settings.issuer_url
+    )
+
+
 @pytest.mark.parametrize("change", ["disable", "revoke", "delete", "suspend", "watermark"])
 async def test_f41_introspection_looks_at_the_row_of_the_key_too(
     change, database, connection, new_mirror, issue, settings
@@ -150,7 +156,7 @@ async def test_f41_introspection_looks_at_the_row_of_the_key_too(
     key = await make_key(database)
     token = await issue(key)
     mirror = await new_mirror()
-    introspection = Introspection(database=database, mirror=mirror, issuer=settings.issuer_url)
+    introspection = make_introspection(database, mirror, settings)
     assert await introspection.check(token.text) == token.claims
     acts: dict[str, Any] = {
         "disable": endings.disable_key,
@@ -173,9 +179,7 @@ async def test_a_token_outlives_the_expiry_of_its_key(
 ):
     key = await make_key(database, life=timedelta(hours=1))
     token = await issue(key)
-    introspection = Introspection(
-        database=database, mirror=await new_mirror(), issuer=settings.issuer_url
-    )
+    introspection = make_introspection(database, await new_mirror(), settings)
     await connection.execute("update api_key set expires_at = clock_timestamp()")
     assert await introspection.check(token.text) == token.claims
 
@@ -186,7 +190,7 @@ async def test_nothing_is_unknown_while_a_backup_is_being_restored(
     key = await make_key(database)
     token = await issue(key)
     mirror = await new_mirror()
-    introspection = Introspection(database=database, mirror=mirror, issuer=settings.issuer_url)
+    introspection = make_introspection(database, mirror, settings)
     await connection.execute("truncate api_key cascade")
     await connection.execute("delete from feed_head")
     with pytest.raises(UnavailableError):

@@ -94,6 +94,11 @@ class Confirmation:
         return self.at + timedelta(seconds=self.age_seconds)
 
     @property
+    def doubt(self) -> timedelta:
+        """By how much Postgres's clock and this process's wall clock differ."""
+        return timedelta(seconds=0 if self._clock is None else abs(self._clock.latest.difference))
+
+    @property
     def is_blocked(self) -> bool:
         """Whether Postgres's clock has jumped, so that no token may be issued."""
         return self._clock is not None and self._clock.is_blocked

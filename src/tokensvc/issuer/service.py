@@ -14,7 +14,7 @@ import structlog
 
 from tokensvc.core.api_key import parse_api_key
 from tokensvc.core.errors import InvalidClientError, InvalidTokenError, UnavailableError
-from tokensvc.core.keyring import DEFAULT_ALGORITHM
+from tokensvc.core.keyring import DEFAULT_ALGORITHM, LEEWAY
 from tokensvc.core.token import parse_unverified
 from tokensvc.issuer.callers import Callers
 from tokensvc.issuer.confirmation import MAX_AGE_SECONDS
@@ -72,7 +72,6 @@ class Service:
     receipts: Receipts
     callers: Callers
     revocations: HolderRevocations
-    connection_share: ConnectionShare
     draining: bool = False
 
     async def revoke(self, text: str, network: str) -> tuple[CredentialKind, str | None]:
@@ -117,6 +116,8 @@ class Service:
             text,
             now=self.mirror.confirmation.now,
             signing_keys=signing_keys,
+            # Whichever clock is wrong, a token that may be live is revoked.
+            leeway=LEEWAY + self.mirror.confirmation.doubt,
         )
         self.mirror.denylist.remember(revoked.records)
         return revoked.kind, revoked.id
@@ -127,8 +128,7 @@ class Service:
         Raises UnavailableError.
         """
         try:
-            async with self.connection_share.use():
-                return await self.callers.introspection.check(text)
+            return await self.callers.introspection.check(text)
         except InvalidTokenError as error:
             _log.debug("introspection_of_no_live_token", reason=error.reason)
             return None
@@ -201,7 +201,9 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
         allowed=settings.unknown_keys_per_minute,
     )
     dead_credentials = DeadCredentials(late_answers, allowed=settings.unknown_keys_per_minute)
-    introspection = Introspection(database=database, mirror=mirror, issuer=settings.issuer_url)
+    introspection = Introspection(
+        database=database, mirror=mirror, share=share, issuer=settings.issuer_url
+    )
     return Service(
         settings=settings,
         database=database,
@@ -219,5 +221,4 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
             introspection=introspection, guard=guard, dead_credentials=dead_credentials
         ),
         revocations=HolderRevocations(database, share),
-        connection_share=share,
     )

@@ -14,6 +14,7 @@ from tokensvc.core.identifier import AccountId, KeyId
 from tokensvc.core.keyring import LEEWAY
 from tokensvc.core.limit import Limits
 from tokensvc.store.denylist import build_record
+from tokensvc.store.driver_errors import not_initialised
 from tokensvc.store.queries import load_queries
 from tokensvc.store.tier import no_such_tier
 
@@ -98,9 +99,15 @@ async def list_api_keys(connection: asyncpg.Connection, account_id: str | None) 
 async def list_existing_digests(
     connection: asyncpg.Connection, digests: Collection[bytes]
 ) -> set[bytes]:
-    """Return those of `digests` that belong to a key, whatever its state is."""
-    rows = await connection.fetch(_SQL["list_existing_digests"], list(digests))
-    return {row["digest"] for row in rows}
+    """Return those of `digests` that belong to a key, whatever its state is.
+
+    Raises UnavailableError if some do not, and the database is being restored.
+    """
+    (row,) = await connection.fetch(_SQL["list_existing_digests"], list(digests))
+    existing = set(row["digests"])
+    if len(existing) < len(set(digests)) and not row["whole"]:
+        raise not_initialised()
+    return existing
 
 
 async def find_id_by_digest(connection: asyncpg.Connection, digest: bytes) -> KeyId | None:

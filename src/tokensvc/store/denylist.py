@@ -9,8 +9,8 @@ from tokensvc.core.denylist.columns import RecordColumns
 from tokensvc.core.denylist.position import Position
 from tokensvc.core.denylist.record import ENDINGS, RevocationRecord
 from tokensvc.core.denylist.revocation import Revocation
-from tokensvc.core.errors import UnavailableError
 from tokensvc.core.keyring import LEEWAY
+from tokensvc.store.driver_errors import not_initialised
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
@@ -130,10 +130,7 @@ async def find_ended(
         _SQL["find_ended"], kinds, values, key_id, account_id, issued_at
     )
     if found == "nothing_known":
-        raise UnavailableError(
-            "the database is not initialised, or a backup is being restored; try again",
-            reason="database_not_initialised",
-        )
+        raise not_initialised()
     return found or None
 
 

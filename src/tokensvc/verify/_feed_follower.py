@@ -133,7 +133,9 @@ class FeedFollower:
         except InvalidTokenError as error:  # it is no page that this issuer has signed
             self._note_failure(error.reason)
         except InvalidPageError as error:  # the issuer signed it, and it does not fit what we have
-            self._asks_for_all = True
+            # Of an older page only the news matters, and an ordinary page brings it.
+            if error.reason != "page_replayed":
+                self._asks_for_all = True
             self._note_failure(error.reason)
 
     def take(self, text: str) -> None:

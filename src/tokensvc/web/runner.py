@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from tokensvc.web.shared_start import SharedStart
 
 KEEPALIVE_SECONDS: Final = 15  # also what a client gets to send its headers
+_METRICS_SHUTDOWN_SECONDS: Final = 0.5  # a scraper that does not read must not hold up the end
 _LOOK_SECONDS: Final = 0.1
 _QUIET_SECONDS: Final = 1.0
 _TOGETHER_SECONDS: Final = 5.0  # how long a worker waits for the others
@@ -73,7 +74,12 @@ class ServiceRunner(web.BaseRunner):
         has_metrics = settings.metrics_port is None
         self._starting = web.AppRunner(build_starting_app(has_metrics=has_metrics), access_log=None)
         self._metrics_listener = metrics_listener
-        self._metrics = web.AppRunner(build_metrics_app(), access_log=None)
+        self._metrics = web.AppRunner(
+            build_metrics_app(),
+            access_log=None,
+            shutdown_timeout=_METRICS_SHUTDOWN_SECONDS,
+            keepalive_timeout=KEEPALIVE_SECONDS,
+        )
         self._opened: web.AppRunner | None = None
         self._watching: asyncio.Task[None] | None = None
 

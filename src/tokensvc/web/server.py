@@ -236,6 +236,8 @@ class _Workers(BaseApplication):  # type: ignore[misc]
     def __init__(self, options: dict[str, Any], serve: Callable[..., Any]) -> None:
         self._options = options
         self._serve = serve
+        # Asked now, because gunicorn sets handlers of its own before it starts workers.
+        self.stopping = list_stopping_signals()
         super().__init__()
 
     def load_config(self) -> None:
@@ -253,7 +255,7 @@ class _Master(Arbiter):  # type: ignore[misc]
     """The master of gunicorn. No signal makes it reload, or start a second master."""
 
     def __init__(self, app: _Workers) -> None:
-        self._stopping = list_stopping_signals()
+        self._stopping = app.stopping
         super().__init__(app)
 
     def handle_hup(self) -> None:
@@ -274,8 +276,10 @@ class Worker(GunicornUVLoopWebWorker):
     def init_signals(self) -> None:
         """Let every signal that ends the service, and gunicorn's own, drain this worker."""
         self._stop = asyncio.Event()
-        for number in (*_STOPPING, signal.SIGQUIT):
+        for number in (*self.app.stopping, signal.SIGQUIT):
             self.loop.add_signal_handler(number, self._stop.set)
+        if signal.SIGHUP not in self.app.stopping:  # the master leaves its own handler
+            signal.signal(signal.SIGHUP, lambda *_: None)
         self.loop.add_signal_handler(signal.SIGABRT, self.handle_abort, signal.SIGABRT, None)
         for number in _IGNORED:
             signal.signal(number, lambda *_: None)

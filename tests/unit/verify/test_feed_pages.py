@@ -96,7 +96,7 @@ LIES: dict[str, tuple[Callable[[SimulatedIssuer], str], str, bool]] = {
     "signed by a stranger": (by_stranger, "unknown_kid", False),
     "signed by a stranger under our kid": (by_stranger_under_our_kid, "bad_signature", False),
     "payload is a list": (lambda i: signed_bytes(i, b"[]"), "malformed_token", False),
-    "replayed": (replayed, "page_replayed", True),
+    "replayed": (replayed, "page_replayed", False),
     "gapped": (gapped, "page_not_contiguous", True),
     "expired": (changed(iat=START - 100, exp=START - 40), "page_out_of_date", True),
     "from the future": (changed(iat=START + 33, exp=START + 93), "page_out_of_date", True),
@@ -150,6 +150,31 @@ def ready_verifier(issuer: SimulatedIssuer, **options: Any) -> Verifier:
     verifier = issuer.make_verifier(**options)
     verifier.take(jwks=issuer.answer_jwks(), page=issuer.page())
     return verifier
+
+
+class LateIssuer(SimulatedIssuer):
+    """Its clock is `late` by some seconds."""
+
+    late = 0
+
+    def build_page(self, after):
+        page = super().build_page(after)
+        return replace(
+            page, issued_at=page.issued_at - self.late, expires_at=page.expires_at - self.late
+        )
+
+
+@simulated
+async def test_f41_news_is_applied_although_the_clock_of_the_issuer_has_stepped_back():
+    issuer = LateIssuer(waits=False)  # so it is polled every second
+    async with issuer.make_verifier() as verifier:
+        issuer.late = 20
+        await asyncio.sleep(3)
+        assert verifier.status().denylist_error == "page_replayed"
+        token, claims = issuer.issue()
+        issuer.add_revocation("jti", claims.jti)
+        await asyncio.sleep(5)
+        assert reason_of(verifier, token) == "revoked_jti"
 
 
 @simulated

@@ -108,6 +108,11 @@ class RecordColumns:
         """Return the index of the first record whose number is `seq` or greater."""
         return bisect_left(self._seqs, seq)
 
+    def holds(self, position: Position) -> bool:
+        """Tell whether there is a record at `position`."""
+        index = self.find_index(position.seq)
+        return index < len(self) and self.position(index) == position
+
     def seq(self, index: int) -> int:
         """Return the number of a record."""
         return self._seqs[index]

@@ -210,7 +210,8 @@ class Ledger:
         return True
 
     def _fail_all(self, batch: Sequence[_Waiter], error: TokensvcError) -> None:
-        if not isinstance(error, ClockError):
+        # Postgres was not asked if its clock is not believed, or if the copies are too old.
+        if not isinstance(error, ClockError) and error.reason != "mirror_stale":
             self.is_answering = False
         _log.warning("batch_failed", requests=len(batch), reason=error.reason)
         self._mirror.wake()  # it may have to heal, or to judge the clock

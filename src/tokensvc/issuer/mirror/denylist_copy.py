@@ -7,6 +7,7 @@ written again before the copy follows the table: see `issuer.mirror.healing`.
 from __future__ import annotations
 
 import asyncio
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -151,13 +152,17 @@ class DenylistCopy:
         What had expired by all clocks at `earliest` is left out. Returns the head. Raises
         UnavailableError if that has to be tried again.
         """
-        remembered = [*self.log, *acknowledged]
-        _log.error("denylist_went_back", held=str(self.log.head), remembered=len(remembered))
-        await heal(self._database, self._settings, master_key, remembered, earliest)
+        async with self._database.connection() as connection:
+            present = await _read_all(connection, earliest)
+        # In threads, because a denylist may be long. Only a refresh changes the log meanwhile, and
+        # this is one.
+        missing = await asyncio.to_thread(self._list_missing, present, acknowledged)
+        _log.error("denylist_went_back", held=str(self.log.head), missing=len(missing))
+        await heal(self._database, self._settings, master_key, missing, earliest)
         async with self._database.connection() as connection:
             heads, _ = await list_heads(connection)
             records = await _read_all(connection, earliest)
-        if find_lost(remembered, records, earliest.timestamp()):
+        if await asyncio.to_thread(find_lost, missing, records, earliest.timestamp()):
             raise UnavailableError(
                 "the denylist has changed while it was healed; trying again",
                 reason="denylist_not_healed",
@@ -166,6 +171,13 @@ class DenylistCopy:
         head = _find_head(records, heads["denylist"])
         self.log.reset(records, head)
         return head
+
+    def _list_missing(
+        self, present: RecordColumns, acknowledged: Sequence[RevocationRecord]
+    ) -> list[RevocationRecord]:
+        """Return what is remembered and does not stand at its place in the table."""
+        remembered = chain(self.log, acknowledged)
+        return [record for record in remembered if not present.holds(record.position)]
 
 
 async def _read_all(connection: Connection, now: datetime) -> RecordColumns:

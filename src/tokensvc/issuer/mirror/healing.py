@@ -12,6 +12,7 @@ part of what is lost is healed by one statement, so no lock waits for a round tr
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -35,6 +36,7 @@ ACTOR: Final = "healing"
 
 # Revocations in one statement: everybody else who revokes waits for its end.
 _AT_ONCE: Final = 500
+_READ_AT_ONCE: Final = 5000  # values
 
 _log = structlog.get_logger(__name__)
 
@@ -66,9 +68,12 @@ async def heal(
 async def _find_lost(
     database: Database, remembered: Sequence[RevocationRecord], now: datetime
 ) -> list[RevocationRecord]:
+    values = sorted({record.revocation.value for record in remembered})
+    present: list[RevocationRecord] = []
     async with database.connection() as connection:
-        present = await list_of(connection, {r.revocation.value for r in remembered})
-    return find_lost(remembered, present, now.timestamp())
+        for start in range(0, len(values), _READ_AT_ONCE):
+            present += await list_of(connection, values[start : start + _READ_AT_ONCE])
+    return await asyncio.to_thread(find_lost, remembered, present, now.timestamp())
 
 
 async def _revoke_signing_key(

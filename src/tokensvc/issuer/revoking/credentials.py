@@ -99,17 +99,19 @@ async def revoke_credential(
     *,
     now: datetime,
     signing_keys: Sequence[SigningKeyRecord] = (),
+    leeway: timedelta = LEEWAY,
 ) -> RevokedCredential:
     """Revoke the token or API key that `text` is (RFC 7009): holding it is enough.
 
-    `signing_keys`: the keys that tokens are verified with. Unknown, foreign and dead credentials
+    `signing_keys`: the keys that tokens are verified with. `leeway`: how far `now` may be wrong,
+    and verifiers patient, for a token to count as live. Unknown, foreign and dead credentials
     are "nothing": the caller learns no more (RFC 7009 section 2.2). A repeat writes nothing; its
     answer proves that the first act is durable. Raises UnavailableError.
     """
     try:
         key = parse_api_key(text, settings.key_prefix)
     except InvalidClientError:
-        claims = _find_own_claims(settings, text, now=now, signing_keys=signing_keys)
+        claims = _find_own_claims(settings, text, now=now, signing_keys=signing_keys, leeway=leeway)
         if claims is None:
             return RevokedCredential("nothing", None)
         return RevokedCredential("token", claims.jti, await revocations.revoke_token(claims))
@@ -174,17 +176,24 @@ def _build_act(claims: Claims) -> tuple[str, datetime, dict[str, Any]]:
 
 
 def _find_own_claims(
-    settings: Settings, text: str, *, now: datetime, signing_keys: Sequence[SigningKeyRecord]
+    settings: Settings,
+    text: str,
+    *,
+    now: datetime,
+    signing_keys: Sequence[SigningKeyRecord],
+    leeway: timedelta = LEEWAY,
 ) -> Claims | None:
-    """Return the claims of a live token of ours, None for everything else."""
+    """Return the claims of a live token of ours, None for everything else.
+
+    The leeway is that of the most patient verifier: what anybody accepts can be revoked.
+    """
     try:
         return check_own_token(
             parse_unverified(text),
             signing_keys,
             issuer=settings.issuer_url,
             now=now.timestamp(),
-            # The leeway of the most patient verifier: what anybody accepts can be revoked.
-            leeway=LEEWAY.total_seconds(),
+            leeway=leeway.total_seconds(),
         )
     except InvalidTokenError as error:
         _log.debug("revocation_of_no_token_of_ours", reason=error.reason)

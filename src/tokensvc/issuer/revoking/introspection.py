@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tokensvc.core.denylist.revocation import Kind
     from tokensvc.core.identifier import Kid
     from tokensvc.core.keyring import SigningKeyRecord
+    from tokensvc.issuer.connection_share import ConnectionShare
     from tokensvc.issuer.mirror.mirror import Mirror
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Connection, Database
@@ -38,6 +39,7 @@ class Introspection:
 
     database: Database
     mirror: Mirror
+    share: ConnectionShare
     issuer: str
 
     async def check(self, text: str) -> Claims:
@@ -48,7 +50,7 @@ class Introspection:
         asked too, in the same statement: they say so even if the denylist has lost it.
         """
         claims, kid = await self._verify(text)
-        async with self.database.connection() as connection:
+        async with self.share.use(), self.database.connection() as connection:
             ended = await _find_ended(connection, claims, kid)
         if ended is not None:
             raise InvalidTokenError(f"revoked_{ended}")
