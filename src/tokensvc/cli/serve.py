@@ -51,7 +51,7 @@ def command(workers: int) -> None:
 def _serve(settings: Settings, workers: int) -> None:
     # Imported here because they import prometheus_client, which must know before where metrics lie.
     from tokensvc.issuer.metrics import LOG_LINES_DROPPED  # noqa: PLC0415
-    from tokensvc.web import server  # noqa: PLC0415
+    from tokensvc.web import server, signals  # noqa: PLC0415
 
     forbid_core_dumps()
     raise_descriptor_limit()
@@ -59,7 +59,7 @@ def _serve(settings: Settings, workers: int) -> None:
     listener = server.bind_socket(settings)
     metrics_listener = server.bind_metrics_socket(settings)
     announcements = _build_announcements(settings)
-    with server.signals_before_serving(), lend_database_url(settings, workers) as url:
+    with signals.signals_before_serving(), lend_database_url(settings, workers) as url:
         if workers == 1:
             server.serve_one(settings, url, listener, announcements, metrics_listener)
         else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 
@@ -63,18 +63,8 @@ class LedgerConnection:
         asked = list(counts)
         try:
             statement = await self._find_statement() or await self._prepare()
-            expected = expect()
-            seen = expected.seen
-            rows = await statement.fetch(
-                b"".join([question.digest or _NO_DIGEST for question in asked]),
-                [number if question.counts else 0 for question, number in counts.items()],
-                _none_if_empty([question.key_id for question in asked]),
-                _none_if_empty([question.demand for question in asked]),
-                expected.at,
-                None if seen is None else seen.seq,
-                None if seen is None else seen.tag,
-                timeout=_TIMEOUT,
-            )
+            arguments = _build_arguments(counts, expect())
+            rows = await statement.fetch(*arguments, timeout=_TIMEOUT)
         except AWAY as error:
             self.close()
             raise unavailable(error) from error
@@ -134,6 +124,20 @@ _REFUSALS: Final[Mapping[str | None, Callable[[], UnavailableError]]] = {
     "TS002": not_initialised,
     "TS003": _behind,
 }
+
+
+def _build_arguments(counts: Mapping[Question, int], expected: Expectation) -> tuple[Any, ...]:
+    """Return what `judge_exchanges` is given."""
+    seen = expected.seen
+    return (
+        b"".join([question.digest or _NO_DIGEST for question in counts]),
+        [number if question.counts else 0 for question, number in counts.items()],
+        _none_if_empty([question.key_id for question in counts]),
+        _none_if_empty([question.demand for question in counts]),
+        expected.at,
+        None if seen is None else seen.seq,
+        None if seen is None else seen.tag,
+    )
 
 
 def _none_if_empty(values: list[str | None]) -> list[str | None] | None:
