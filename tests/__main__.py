@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PURE = "src/tokensvc/core/*,src/tokensvc/verify/*"
 # Each module stays together: its tests share services.
-PARALLEL = ("-n", "2", "--dist", "loadscope")
+PARALLEL = ("-n", "3", "--dist", "loadscope")
 MOST_PROCESSES = "45"  # the README's walkthrough starts another fifteen in its shell
 FAST = ("tests/unit", "tests/property", "tests/docs/test_tree.py")
 COVERAGE = (sys.executable, "-m", "coverage")

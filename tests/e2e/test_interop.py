@@ -86,7 +86,9 @@ def verify_with_joserfc(token: str, target: Target) -> tuple[dict[str, Any], dic
 
 
 def verify_with_authlib(token: str, target: Target) -> tuple[dict[str, Any], dict[str, Any]]:
-    with warnings.catch_warnings(record=True):  # Authlib shows its own one whatever the filters say
+    # Authlib shows its own warning whatever the filters say, so it is recorded here.
+    with warnings.catch_warnings(record=True):
+        warnings.simplefilter("always")
         from authlib.jose import JsonWebKey, JsonWebToken  # noqa: PLC0415 - it warns
     keys = JsonWebKey.import_key_set(json.loads(jwks(target.issuer)))
     wanted = {

@@ -30,7 +30,9 @@ def by_joserfc(text: str, jwk: dict[str, str]) -> Any:
 
 
 def by_authlib(text: str, jwk: dict[str, str]) -> Any:
-    with warnings.catch_warnings(record=True):  # Authlib shows its own one whatever the filters say
+    # Authlib shows its own warning whatever the filters say, so it is recorded here.
+    with warnings.catch_warnings(record=True):
+        warnings.simplefilter("always")
         from authlib.jose import JsonWebToken  # noqa: PLC0415 - warns when it is imported
     options = {"aud": {"value": AUDIENCE}}
     claims = JsonWebToken(["ES256"]).decode(text, jwk, claims_options=options)
