@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 # API keys of any prefix, JWTs, passwords in URLs.
 _SECRETS: Final = re.compile(
-    r"(?<![0-9A-Za-z])[0-9A-Za-z]{1,7}-[0-9A-Za-z]{28,34}(?![0-9A-Za-z-])"
+    r"(?<![0-9A-Za-z_])[0-9A-Za-z]{1,7}-[0-9A-Za-z]{28,34}(?![0-9A-Za-z_-])"
     r"|eyJ[0-9A-Za-z_-]+\.[0-9A-Za-z_-]+(\.[0-9A-Za-z_-]*)?"
     r"|(?<=://)[^/@\s]+(?=@)"
 )
