@@ -192,7 +192,8 @@ def test_a_url_that_is_none_of_postgres_is_refused_without_being_shown(url):
 
 
 def test_a_url_of_several_hosts_is_split_into_one_for_each():
-    url = "postgresql://u:p@one:5432,two:5433/d?target_session_attrs=primary&connect_timeout=1&sslmode=require"
+    options = "target_session_attrs=primary&connect_timeout=1&sslmode=require"
+    url = f"postgresql://u:p@one:5432,two:5433/d?{options}"
     assert split_hosts(url) == [
         "postgresql://u:p@one:5432/d?sslmode=require",
         "postgresql://u:p@two:5433/d?sslmode=require",
