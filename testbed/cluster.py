@@ -84,8 +84,10 @@ class Node:
             raise RuntimeError(f"Postgres did not start: {log_path.read_text()[-1000:]}")
 
     def _takes_connections(self, process_id: int) -> bool:
-        status = self.data / "postmaster.pid"
-        lines = status.read_text().splitlines() if status.exists() else []
+        try:  # Postgres removes a stale file at its start, at any moment
+            lines = (self.data / "postmaster.pid").read_text().splitlines()
+        except FileNotFoundError:
+            return False
         return lines[:1] == [str(process_id)] and lines[-1].strip() in {"ready", "standby"}
 
     def end(self, how: signal.Signals) -> None:
