@@ -3,6 +3,7 @@
 A secret may also lie in a file that `*_FILE` names. `docs/operations.md` has a table of all
 settings, which a test compares with `Settings`.
 """
+
 from __future__ import annotations
 
 from tokensvc.settings.all_settings import Settings
