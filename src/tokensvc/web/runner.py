@@ -127,7 +127,8 @@ class ServiceRunner(web.BaseRunner):
         if self._metrics_listener is not None:
             await self._metrics.setup()
             await web.SockSite(self._metrics, self._metrics_listener).start()
-        # Requests are made by the factory of the starting application, also those that the service answers.
+        # The factory of the starting application makes all requests, also those that the service
+        # answers in the end.
         server = Server(
             self._answer,
             request_factory=_find_server(self._starting).request_factory,
