@@ -70,7 +70,7 @@ async def test_asking_twice_for_a_rotation_that_is_planned_is_refused(database, 
     assert second.active_at >= listed[second.kid].safe_to_activate_at
 
 
-async def test_two_replicas_that_rotate_at_once_make_one_successor(
+async def test_f18_t36_two_replicas_that_rotate_at_once_make_one_successor(
     database, database_url, settings, started, connection
 ):
     other = await open_database(database_url, max_size=3)

@@ -41,7 +41,7 @@ async def port(settings, database_url, started, logs):
 
 
 @pytest.mark.parametrize("request_text", MALFORMED.values(), ids=MALFORMED)
-async def test_a_malformed_request_gets_a_constant_answer(port, logs, request_text):
+async def test_t33_a_malformed_request_gets_a_constant_answer(port, logs, request_text):
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request_text.encode("latin-1"))
     answer = (await asyncio.wait_for(reader.read(), PATIENCE)).decode()

@@ -79,7 +79,7 @@ JUNK = {
 
 
 @pytest.mark.parametrize("text", JUNK.values(), ids=JUNK)
-def test_junk_is_refused_with_one_reason(text):
+def test_t19_junk_is_refused_with_one_reason(text):
     with pytest.raises(InvalidClientError) as refusal:
         parse_api_key(text)
     assert refusal.value.reason == "malformed_key"

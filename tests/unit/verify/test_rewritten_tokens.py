@@ -18,7 +18,7 @@ from tests.unit.verify.forging import open_world, other_last_letter, twin
 )
 @pytest.mark.parametrize("seen", [True, False], ids=["seen before", "never seen"])
 @simulated
-async def test_a_revoked_token_stays_revoked_however_it_is_written(rewrite, seen):
+async def test_t9_a_revoked_token_stays_revoked_however_it_is_written(rewrite, seen):
     async with open_world() as world:
         token, claims = world.issuer.issue()
         if seen:
