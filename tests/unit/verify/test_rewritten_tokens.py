@@ -29,6 +29,16 @@ async def test_t9_a_revoked_token_stays_revoked_however_it_is_written(rewrite, s
             assert reason_of(world.verifier, text) == "revoked_jti"
 
 
+@pytest.mark.parametrize("around", ["{}=", "{}==", " {}", "{} ", "{}\n", "{}\0"])
+@simulated
+async def test_t9_a_revoked_token_with_something_around_it_is_refused(around):
+    async with open_world() as world:
+        token, claims = world.issuer.issue()
+        world.issuer.add_revocation("jti", claims.jti)
+        await asyncio.sleep(0.1)
+        assert reason_of(world.verifier, around.format(token)) == "malformed_token"
+
+
 @simulated
 async def test_the_ways_to_write_a_token_differ():
     async with open_world() as world:
