@@ -241,6 +241,8 @@ def test_https_or_loopback_is_accepted(url):
         "http://127.0.0.1.evil.example",
         "ftp://127.0.0.1/x",
         "file:///etc",
+        "data:application/json,{}",
+        "gopher://127.0.0.1/x",
         "https://",
         "x",
         "",
