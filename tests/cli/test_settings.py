@@ -97,11 +97,6 @@ def test_the_issuer_is_the_address_unless_it_is_set():
     )
 
 
-def test_only_a_loopback_address_is_out_of_reach_of_others():
-    hosts = ("127.0.0.1", "::1", "localhost", "0.0.0.0", "192.0.2.1")
-    assert [make_settings(host=host).is_loopback for host in hosts] == [True] * 3 + [False] * 2
-
-
 def test_the_master_key_lies_in_the_keys_folder_unless_its_file_is_named():
     assert str(make_settings(keys_dir="/k").master_key_path) == "/k/master.key"
     assert str(make_settings(keys_dir="/k", master_key_file="/m").master_key_path) == "/m"

@@ -162,7 +162,7 @@ async def test_what_is_looked_up_is_found_by_an_index(connection, subtests):
     for name in (
         "account.find", "account.lock", "api_key.find", "api_key.lock",
         "api_key.find_id_by_digest", "denylist.find_ended", "audience.find", "tier.lock",
-        "denylist.list_of", "denylist.list_after", "denylist.is_revoked", "denylist.find_tag",
+        "denylist.list_of", "denylist.read_after", "denylist.is_revoked", "denylist.find_tag",
     ):  # fmt: skip
         with subtests.test(msg=name):
             await connection.execute(f"prepare asked as {EVERY_QUERY[name]}")

@@ -12,24 +12,19 @@ durable too.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from tokensvc.core.errors import ConflictError
 from tokensvc.store.account import end_accounts, no_such_account
 from tokensvc.store.api_key import end_api_keys, no_such_key
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from tokensvc.core.account import Account
     from tokensvc.core.api_key import ListedKey
     from tokensvc.core.denylist.record import Ending, RevocationRecord
     from tokensvc.store.account import EndedAccount
     from tokensvc.store.api_key import EndedKey
     from tokensvc.store.pool import Database
-
-# Keys in one statement: the others who revoke wait for it, some tenths of a second.
-_AT_ONCE: Final = 1000
 
 
 class RevokedKey(NamedTuple):
@@ -61,23 +56,6 @@ async def revoke_key(
     """
     ended = await _end_key(database, "key_revoked", key_id, actor=actor, reason=reason)
     return RevokedKey(cast("ListedKey", ended.listed), ended.records)
-
-
-async def revoke_keys(
-    database: Database, key_ids: Sequence[str], *, actor: str, reason: str = ""
-) -> list[EndedKey]:
-    """Revoke many keys for good; return what became of each, in the same order.
-
-    A thousand of them are one act. Raises UnavailableError, and then all may be repeated.
-    """
-    ended: list[EndedKey] = []
-    for start in range(0, len(key_ids), _AT_ONCE):
-        some = key_ids[start : start + _AT_ONCE]
-        async with database.act() as connection:
-            ended += await end_api_keys(
-                connection, "key_revoked", key_ids=some, actor=actor, detail={"reason": reason}
-            )
-    return ended
 
 
 async def delete_key(database: Database, key_id: str, *, actor: str) -> None:
