@@ -26,6 +26,7 @@ from testbed.keys import add_keys_to
 from testbed.processes import ServiceProcess
 from testbed.slow_link import SlowLink
 
+from tokensvc.core.actor import Actor
 from tokensvc.store.api_key import end_api_keys
 from tokensvc.store.embedded import EmbeddedPostgres
 from tokensvc.store.pool import open_database
@@ -122,7 +123,7 @@ async def _in_one_go(url: str) -> bool:
         some = [row["id"] for row in rows[start : start + _IN_ONE_ACT]]
         async with database.act() as connection:
             ended += await end_api_keys(
-                connection, "key_revoked", key_ids=some, actor="bench", detail={}
+                connection, "key_revoked", key_ids=some, actor=Actor(name="bench"), detail={}
             )
     rate = len(ended) / (time.perf_counter() - began_on)
     await database.close()

@@ -27,7 +27,7 @@ def terminal():
         (False, b"y\n", b"sure? [y/N]: "),
     ],
 )
-def test_a_person_is_asked_before_what_cannot_be_undone(yes, typed, shown, terminal):
+def test_t15_a_person_is_asked_before_what_cannot_be_undone(yes, typed, shown, terminal):
     person, program = terminal
     command = [sys.executable, "-c", ASK.format(yes=yes)]
     with subprocess.Popen(command, stdin=program, stdout=program, stderr=program) as process:

@@ -87,13 +87,13 @@ def test_the_database_does_not_exist(refuse_again):
     refuse_again("TOKENSVC_DATABASE_URL", TOKENSVC_DATABASE_URL=bad, TOKENSVC_DATABASE_WAIT="0")
 
 
-def test_the_master_key_is_missing(refuse_again, tmp_path):
+def test_f17_the_master_key_is_missing(refuse_again, tmp_path):
     (tmp_path / "keys" / "master.key").unlink()
     refuse_again("keys/master.key", "TOKENSVC_MASTER_KEY_FILE", "backup")
     assert not (tmp_path / "keys" / "master.key").exists()
 
 
-def test_the_master_key_is_of_another_service(refuse_again, tmp_path):
+def test_f17_t24_the_master_key_is_of_another_service(refuse_again, tmp_path):
     other = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"
     (tmp_path / "keys" / "master.key").write_text(other)
     refuse_again("master key")

@@ -20,6 +20,7 @@ from tokensvc.store.api_key import end_api_keys, no_such_key
 
 if TYPE_CHECKING:
     from tokensvc.core.account import Account
+    from tokensvc.core.actor import Actor
     from tokensvc.core.api_key import ListedKey
     from tokensvc.core.denylist.record import Ending, RevocationRecord
     from tokensvc.store.account import EndedAccount
@@ -34,7 +35,7 @@ class RevokedKey(NamedTuple):
     records: list[RevocationRecord]
 
 
-async def disable_key(database: Database, key_id: str, *, actor: str) -> ListedKey:
+async def disable_key(database: Database, key_id: str, *, actor: Actor) -> ListedKey:
     """Disable a key: it gets no token, and all its tokens are revoked. Reversible.
 
     Raises NotFoundError, ConflictError.
@@ -48,7 +49,7 @@ async def disable_key(database: Database, key_id: str, *, actor: str) -> ListedK
 
 
 async def revoke_key(
-    database: Database, key_id: str, *, actor: str, reason: str = ""
+    database: Database, key_id: str, *, actor: Actor, reason: str = ""
 ) -> RevokedKey:
     """Revoke a key for good: it gets no token any more, and all its tokens are revoked.
 
@@ -58,13 +59,13 @@ async def revoke_key(
     return RevokedKey(cast("ListedKey", ended.listed), ended.records)
 
 
-async def delete_key(database: Database, key_id: str, *, actor: str) -> None:
+async def delete_key(database: Database, key_id: str, *, actor: Actor) -> None:
     """Revoke a key and hide it. The audit trail stays. Raises NotFoundError."""
     await _end_key(database, "key_deleted", key_id, actor=actor)
 
 
 async def revoke_tokens_of_key(
-    database: Database, key_id: str, *, actor: str, reason: str = ""
+    database: Database, key_id: str, *, actor: Actor, reason: str = ""
 ) -> RevocationRecord:
     """Revoke the tokens that a key has got so far, and leave the key as it is.
 
@@ -74,7 +75,7 @@ async def revoke_tokens_of_key(
     return ended.records[-1]
 
 
-async def suspend_account(database: Database, account_id: str, *, actor: str) -> Account:
+async def suspend_account(database: Database, account_id: str, *, actor: Actor) -> Account:
     """Suspend an account: none of its keys gets a token, and all their tokens are revoked.
 
     Reversible. Raises NotFoundError.
@@ -83,7 +84,7 @@ async def suspend_account(database: Database, account_id: str, *, actor: str) ->
     return cast("Account", ended.account)
 
 
-async def delete_account(database: Database, account_id: str, *, actor: str) -> None:
+async def delete_account(database: Database, account_id: str, *, actor: Actor) -> None:
     """Delete an account with its keys and their tokens, for good. The audit trail stays.
 
     Raises NotFoundError.
@@ -92,7 +93,7 @@ async def delete_account(database: Database, account_id: str, *, actor: str) -> 
 
 
 async def revoke_tokens_of_account(
-    database: Database, account_id: str, *, actor: str, reason: str = ""
+    database: Database, account_id: str, *, actor: Actor, reason: str = ""
 ) -> RevocationRecord:
     """Revoke the tokens that all keys of an account have got so far; leave the account as it is.
 
@@ -105,7 +106,7 @@ async def revoke_tokens_of_account(
 
 
 async def _end_key(
-    database: Database, ending: Ending, key_id: str, *, actor: str, reason: str | None = None
+    database: Database, ending: Ending, key_id: str, *, actor: Actor, reason: str | None = None
 ) -> EndedKey:
     async with database.act() as connection:
         (ended,) = await end_api_keys(
@@ -117,7 +118,7 @@ async def _end_key(
 
 
 async def _end_account(
-    database: Database, ending: Ending, account_id: str, *, actor: str, reason: str | None = None
+    database: Database, ending: Ending, account_id: str, *, actor: Actor, reason: str | None = None
 ) -> EndedAccount:
     async with database.act() as connection:
         (ended,) = await end_accounts(
