@@ -100,6 +100,7 @@ class LineWriter:
             written = self._put(lines) if lines or self._rest else 0
             if lost and written == len(lines):
                 self._forget(lost)
+            # The line that tells of the loss stands last. It is not counted as lost itself.
             if written < len(lines):
                 self._lose(len(lines) - written - bool(lost))
         finally:
@@ -172,7 +173,8 @@ class LineWriter:
 
     def _run(self) -> None:
         while True:
+            # While something is lost or half written, it tries again even if nobody writes.
             self._wake.wait(_RETRY if self._lost or self._rest else None)
-            threading.Event().wait(self._pause)
+            threading.Event().wait(self._pause)  # what comes meanwhile is written with it
             self._wake.clear()
             self.flush()
