@@ -11,7 +11,7 @@ from tokensvc.issuer.admin import api_keys
 from tokensvc.issuer.operations.call import check_visible
 from tokensvc.issuer.operations.limits import build_limit_changes
 from tokensvc.issuer.revoking.endings import end_key
-from tokensvc.operations.keys import DeletedKey, Key, NewKey
+from tokensvc.operations.key_models import DeletedKey, Key, NewKey
 from tokensvc.operations.model import Page
 from tokensvc.store import api_key as table
 from tokensvc.store.account import no_such_account
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tokensvc.core.api_key import ListedKey
     from tokensvc.core.denylist.record import Ending
     from tokensvc.issuer.operations.call import Call
-    from tokensvc.operations.keys import (
+    from tokensvc.operations.key_models import (
         CreateKey,
         EndKey,
         KeyChanges,

@@ -12,14 +12,14 @@ durable too.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from tokensvc.core.errors import ConflictError
 from tokensvc.store.account import end_accounts, lock_account, no_such_account
 from tokensvc.store.api_key import end_api_keys, lock_api_key, no_such_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from tokensvc.core.account import Account
     from tokensvc.core.actor import Actor
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
     KeyCheck = Callable[[ListedKey], None]
     AccountCheck = Callable[[Account], None]
-
-# Keys in one statement: the others who revoke wait for it, some tenths of a second.
-_AT_ONCE: Final = 1000
 
 
 class RevokedKey(NamedTuple):
@@ -134,23 +131,6 @@ async def revoke_key(
     """
     ended = await end_key(database, "key_revoked", key_id, actor=actor, reason=reason)
     return RevokedKey(cast("ListedKey", ended.listed), ended.records)
-
-
-async def revoke_keys(
-    database: Database, key_ids: Sequence[str], *, actor: Actor, reason: str = ""
-) -> list[EndedKey]:
-    """Revoke many keys for good; return what became of each, in the same order.
-
-    A thousand of them are one act. Raises UnavailableError, and then all may be repeated.
-    """
-    ended: list[EndedKey] = []
-    for start in range(0, len(key_ids), _AT_ONCE):
-        some = key_ids[start : start + _AT_ONCE]
-        async with database.act() as connection:
-            ended += await end_api_keys(
-                connection, "key_revoked", key_ids=some, actor=actor, detail={"reason": reason}
-            )
-    return ended
 
 
 async def delete_key(database: Database, key_id: str, *, actor: Actor) -> None:
