@@ -21,7 +21,8 @@ from tokensvc.core.capability import ADMIN
 from tokensvc.core.errors import StartRefusedError, UnavailableError
 from tokensvc.issuer.admin.accounts import insert_account
 from tokensvc.issuer.admin.api_keys import KeyWish, insert_key
-from tokensvc.issuer.admin.audiences import insert_audience
+from tokensvc.issuer.admin.audiences import finish_change, insert_audience
+from tokensvc.issuer.audit import Trail
 from tokensvc.issuer.signing.master_key import find_configured, load_master_key
 from tokensvc.issuer.signing.rotation import rotate_all_once
 from tokensvc.store.account import has_accounts
@@ -163,14 +164,15 @@ async def _ensure_audiences(database: Database, settings: Settings) -> None:
     name = settings.default_audience
     async with database.transaction() as connection:
         await raise_longest_life(connection, settings.issuing_policy.token_life)
-        await _ensure_own_audience(connection, settings)
+        trail = Trail(ACTOR)
+        await _ensure_own_audience(connection, settings, trail)
         if name not in {audience.name for audience in await list_audiences(connection)}:
-            await insert_audience(
-                connection, settings, name, description="the default", actor=ACTOR
-            )
+            await insert_audience(connection, settings, name, trail, description="the default")
+        if trail.is_begun:
+            await finish_change(connection, trail)
 
 
-async def _ensure_own_audience(connection: Connection, settings: Settings) -> None:
+async def _ensure_own_audience(connection: Connection, settings: Settings, trail: Trail) -> None:
     """Make the audience of calls to the service itself, if it is missing.
 
     An audience of that name that somebody else made is refused: its tokens, which other services
@@ -182,9 +184,9 @@ async def _ensure_own_audience(connection: Connection, settings: Settings) -> No
             connection,
             settings,
             OWN_AUDIENCE,
+            trail,
             description="calls to tokensvc itself",
             is_own=True,
-            actor=ACTOR,
         )
     elif not is_own:
         raise StartRefusedError(
@@ -201,11 +203,13 @@ async def _create_first_admin(
     async with database.transaction() as connection:
         if await has_accounts(connection):
             return None
-        account = await insert_account(connection, "admin", actor=ACTOR)
+        trail = Trail(ACTOR)
+        account = await insert_account(connection, "admin", trail)
         made_by = "made by the first start"
         wish = KeyWish(name="first admin", capabilities=[ADMIN], description=made_by)
         prefix = settings.key_prefix
-        admin = await insert_key(connection, account.id, wish, prefix=prefix, actor=ACTOR)
+        admin = await insert_key(connection, account.id, wish, trail, prefix=prefix)
+        await trail.append(connection)
         if announce is not None:
             announce(admin)
         return admin

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from tokensvc.core.account import parse_name
 from tokensvc.core.identifier import new_account_id
 from tokensvc.core.limit import DEFAULT_TIER, LimitChanges, change_limits
-from tokensvc.issuer.audit import record
+from tokensvc.issuer.audit import Trail, record
 from tokensvc.store import account as table
 
 if TYPE_CHECKING:
@@ -22,13 +22,16 @@ _NO_CHANGES: Final = LimitChanges()
 async def create_account(database: Database, name: str, *, actor: Actor) -> Account:
     """Create an account. Raises InvalidInputError."""
     async with database.transaction() as connection:
-        return await insert_account(connection, name, actor=actor)
+        trail = Trail(actor)
+        account = await insert_account(connection, name, trail)
+        await trail.append(connection)
+        return account
 
 
-async def insert_account(connection: Connection, name: str, *, actor: Actor) -> Account:
+async def insert_account(connection: Connection, name: str, trail: Trail) -> Account:
     """As `create_account`, inside a transaction that is open already."""
     account = await table.insert_account(connection, new_account_id(), parse_name(name))
-    await record(connection, actor, "account.create", account.id, name=account.name)
+    trail.note("accounts.create", account.id, name=account.name)
     return account
 
 
@@ -65,7 +68,7 @@ async def update_account(
         await table.update_account(connection, before.id, new_name, changed)
         after = await table.load_account(connection, before.id)
         detail = {"before": _facts(before), "after": _facts(after)}
-        await record(connection, actor, "account.update", before.id, **detail)
+        await record(connection, actor, "accounts.update", before.id, **detail)
         return after
 
 
@@ -75,7 +78,7 @@ async def resume_account(database: Database, account_id: str, *, actor: Actor) -
         account = await table.lock_account(connection, account_id)
         if account.suspended_at is not None:
             await table.resume_account(connection, account.id)
-            await record(connection, actor, "account.resume", account.id)
+            await record(connection, actor, "accounts.resume", account.id)
         return await table.load_account(connection, account.id)
 
 

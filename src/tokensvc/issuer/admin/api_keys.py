@@ -15,7 +15,7 @@ from tokensvc.core.errors import ConflictError, InvalidInputError
 from tokensvc.core.identifier import new_key_id
 from tokensvc.core.limit import LimitChanges, Limits, change_limits
 from tokensvc.issuer.admin.capabilities import check_granted
-from tokensvc.issuer.audit import record
+from tokensvc.issuer.audit import Trail, record
 from tokensvc.issuer.revoking import endings
 from tokensvc.store import api_key as table
 from tokensvc.store.account import load_account
@@ -71,11 +71,14 @@ async def create_key(
 ) -> NewKey:
     """Create a key for an account. Raises NotFoundError, InvalidInputError."""
     async with database.transaction() as connection:
-        return await insert_key(connection, account_id, wish, prefix=prefix, actor=actor)
+        trail = Trail(actor)
+        new = await insert_key(connection, account_id, wish, trail, prefix=prefix)
+        await trail.append(connection)
+        return new
 
 
 async def insert_key(
-    connection: Connection, account_id: str, wish: KeyWish, *, prefix: str, actor: Actor
+    connection: Connection, account_id: str, wish: KeyWish, trail: Trail, *, prefix: str
 ) -> NewKey:
     """As `create_key`, inside a transaction that is open already."""
     account = await load_account(connection, account_id)
@@ -87,12 +90,12 @@ async def insert_key(
         account_id=account.id,
         name=parse_name(wish.name),
         description=parse_description(wish.description),
-        capabilities=await check_granted(connection, wish.capabilities, actor=actor),
+        capabilities=await check_granted(connection, wish.capabilities, trail),
         life=_check_life(wish.life),
         limits=change_limits(Limits(), wish.limits),
     )
     listed = await table.load_api_key(connection, key_id)
-    await record(connection, actor, "key.create", key_id, **build_facts(listed.record))
+    trail.note("keys.create", key_id, **build_facts(listed.record))
     return NewKey(key, listed)
 
 
@@ -126,10 +129,12 @@ async def update_key(
     """
     async with database.transaction() as connection:
         before = await _lock(connection, key_id, "changed", allowed=_NOT_REVOKED)
-        await _change(connection, before, changes, actor=actor)
+        trail = Trail(actor)
+        await _change(connection, before, changes, trail)
         listed = await table.load_api_key(connection, before.id)
         detail = {"before": build_facts(before), "after": build_facts(listed.record)}
-        await record(connection, actor, "key.update", before.id, **detail)
+        trail.note("keys.update", before.id, **detail)
+        await trail.append(connection)
     if revoke_tokens:
         await endings.revoke_tokens_of_key(database, before.id, actor=actor)
     return listed
@@ -144,7 +149,7 @@ async def enable_key(database: Database, key_id: str, *, actor: Actor) -> Listed
         key = await _lock(connection, key_id, "enabled", allowed=_NOT_REVOKED)
         if key.disabled_at is not None:
             await table.enable_api_key(connection, key.id)
-            await record(connection, actor, "key.enable", key.id)
+            await record(connection, actor, "keys.enable", key.id)
         return await table.load_api_key(connection, key.id)
 
 
@@ -180,18 +185,20 @@ async def rotate_key(
         await table.limit_life(connection, old.id, grace)
         listed = await table.load_api_key(connection, new_id)
         detail = {"successor": new_id, "grace_seconds": int(grace.total_seconds())}
-        await record(connection, actor, "key.rotate", old.id, **detail)
-        await record(connection, actor, "key.create", new_id, **build_facts(listed.record))
+        trail = Trail(actor)
+        trail.note("keys.rotate", old.id, **detail)
+        trail.note("keys.create", new_id, **build_facts(listed.record))
+        await trail.append(connection)
     return NewKey(key, listed)
 
 
 async def _change(
-    connection: Connection, before: ApiKeyRecord, changes: KeyChanges, *, actor: Actor
+    connection: Connection, before: ApiKeyRecord, changes: KeyChanges, trail: Trail
 ) -> None:
     """Write the changes to the row, which must be locked."""
     name, description, capabilities = before.name, before.description, before.capabilities
     if changes.capabilities is not None:
-        capabilities = tuple(await check_granted(connection, changes.capabilities, actor=actor))
+        capabilities = tuple(await check_granted(connection, changes.capabilities, trail))
     if changes.name is not None:
         name = parse_name(changes.name)
     if changes.description is not None:
