@@ -358,6 +358,9 @@ select seq, tag, kind, value, watermark, created_at, expires_at, ending, healed 
 -- processes, and appends the revocation. No lock of it waits for a round trip.
 
 -- load: functions/append_audit_events.sql
+revoke execute on function append_audit_events from public;
+-- load: functions/declare_audit_reset.sql
+-- load: functions/grant_service_rights.sql
 -- load: functions/append_revocations.sql
 -- load: functions/prove_durable.sql
 -- load: functions/end_keys.sql

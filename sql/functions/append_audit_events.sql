@@ -1,10 +1,11 @@
--- Appends events to the audit trail, in the order of the arrays, and to its chain of hashes. Nothing
--- else inserts into audit_event. `details` must never hold a secret, nor a number with a fraction.
+-- Appends events to the audit trail, in the order of the arrays, and to its chain of hashes.
+-- Nothing else inserts into audit_event. `details` must never hold a secret, nor a number with a
+-- fraction.
 --
--- Each row holds the SHA-256 of its predecessor's hash and of its own text, which is that of a jsonb
--- array: so a row that is changed, taken out or put in later does not fit to the next one, and
--- everybody can compute it again. An address is not in that text, only a commitment to it: it may be
--- deleted later without a break of the chain.
+-- Each row holds the SHA-256 of its predecessor's hash and of its own text, which is that of a
+-- jsonb array: so a row that is changed, taken out or put in later does not fit to the next one,
+-- and everybody can compute it again. An address is not in that text, only a commitment to it: it
+-- may be deleted later without a break of the chain.
 --
 -- The row of audit_head is locked until the commit, and all others that change something wait for
 -- it: so the numbers have no gaps in the order of commits. It is locked after the rows that an act

@@ -295,6 +295,9 @@ create view listed_revocation as
 select seq, tag, kind, value, watermark, created_at, expires_at, ending, healed from denylist;
 
 -- load: functions/append_audit_events.sql
+revoke execute on function append_audit_events from public;
+-- load: functions/declare_audit_reset.sql
+-- load: functions/grant_service_rights.sql
 -- load: functions/append_revocations.sql
 -- load: functions/prove_durable.sql
 -- load: functions/end_keys.sql

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _PREFIX: Final = "TOKENSVC_"
 # The settings that `*_FILE` may give. The master key is another matter: its file is read when the
 # key is needed.
-_SECRETS: Final = {"database_url", "direct_database_url"}
+_SECRETS: Final = {"database_url", "direct_database_url", "migration_database_url"}
 _CREDENTIAL: Final = "tokensvc-master-key"
 _LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
 
@@ -48,6 +48,9 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = None
     direct_database_url: SecretStr | None = Field(
         None, description="leads past a pooler in transaction mode: for LISTEN and the ledger"
+    )
+    migration_database_url: SecretStr | None = Field(
+        None, description="the owner of the tables, if the service has another role"
     )
     data_dir: Path = Path(".tokensvc")
     keys_dir: Path = Path("keys")

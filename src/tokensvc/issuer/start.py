@@ -23,13 +23,21 @@ from tokensvc.issuer.admin.accounts import insert_account
 from tokensvc.issuer.admin.api_keys import KeyWish, insert_key
 from tokensvc.issuer.admin.audiences import finish_change, insert_audience
 from tokensvc.issuer.audit import Trail
+from tokensvc.issuer.database import open_owner
 from tokensvc.issuer.signing.master_key import find_configured, load_master_key
 from tokensvc.issuer.signing.rotation import rotate_all_once
 from tokensvc.store.account import has_accounts
 from tokensvc.store.audience import find_is_own, list_audiences
 from tokensvc.store.issuance import raise_longest_life
 from tokensvc.store.keyfile import create_master_key
-from tokensvc.store.migrate import find_missing, load_migrations, migrate, one_at_a_time
+from tokensvc.store.migrate import (
+    find_missing,
+    grant_service_rights,
+    load_migrations,
+    load_role,
+    migrate,
+    one_at_a_time,
+)
 from tokensvc.store.signing_key import list_signing_keys
 
 if TYPE_CHECKING:
@@ -76,9 +84,8 @@ async def initialise(
     holder = await database.connect_apart()
     try:
         async with one_at_a_time(holder):
-            async with database.connection() as connection:
-                for name in await migrate(connection, load_migrations()):
-                    _log.info("migration_applied", name=name)
+            for name in await _migrate(database, settings):
+                _log.info("migration_applied", name=name)
             master_key = await _open_master_key(database, settings)
             await _ensure_audiences(database, settings)
             await rotate_all_once(database, settings, master_key, actor=ACTOR)
@@ -88,15 +95,15 @@ async def initialise(
     return Started(master_key, admin)
 
 
-async def apply_migrations(database: Database) -> list[str]:
+async def apply_migrations(database: Database, settings: Settings) -> list[str]:
     """Apply the migrations that are missing; return their names.
 
     Raises StartRefusedError, UnavailableError.
     """
     holder = await database.connect_apart()
     try:
-        async with one_at_a_time(holder), database.connection() as connection:
-            return await migrate(connection, load_migrations())
+        async with one_at_a_time(holder):
+            return await _migrate(database, settings)
     finally:
         await holder.close()
 
@@ -146,6 +153,17 @@ async def check_schema(database: Database) -> None:
             f"the database lacks {len(missing)} migration(s), first {missing[0].name}; "
             "run: tokensvc init"
         )
+
+
+async def _migrate(database: Database, settings: Settings) -> list[str]:
+    """Apply what is missing as the owner of the tables, who grants the service its rights."""
+    async with database.connection() as connection:
+        service = await load_role(connection)
+    async with open_owner(database, settings) as owner, owner.connection() as connection:
+        applied = await migrate(connection, load_migrations())
+        if await grant_service_rights(connection, service):
+            _log.info("rights_granted", role=service)
+    return applied
 
 
 async def _open_master_key(database: Database, settings: Settings) -> MasterKey:
