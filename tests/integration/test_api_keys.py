@@ -18,7 +18,7 @@ from tokensvc.issuer.revoking import endings
 PREFIX = "tsk-"
 
 
-async def test_a_key_is_created_listed_and_its_text_is_stored_nowhere(database, connection):
+async def test_t22_a_key_is_created_listed_and_its_text_is_stored_nowhere(database, connection):
     first = await make_key(database, name="one", life=timedelta(days=90))
     second = await make_key(database, name="two", account=first.listed.record.account_id)
     await make_key(database, name="elsewhere")

@@ -147,7 +147,7 @@ async def test_f8_a_connection_that_became_read_only_is_thrown_away(database):
         await mine.execute("update feed_head set tag = 'x'")
 
 
-async def test_every_call_is_bounded(database):
+async def test_f10_every_call_is_bounded(database):
     with pytest.raises(UnavailableError) as caught:
         async with database.connection() as mine:
             await mine.execute("select pg_sleep(3600)")

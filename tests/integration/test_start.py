@@ -90,7 +90,7 @@ async def test_t6_an_audience_of_the_services_own_name_that_was_made_by_hand_ref
         await remove_audience(database, settings, "tokensvc", actor=Actor(name="test"))
 
 
-async def test_several_starters_at_once_on_an_empty_database_make_one_of_everything(
+async def test_f18_several_starters_at_once_on_an_empty_database_make_one_of_everything(
     new_database_url, settings
 ):
     url = await asyncio.to_thread(new_database_url, False)

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.account import parse_description, parse_name
-from tokensvc.core.api_key import build_facts, new_api_key
+from tokensvc.core.api_key import MAX_KEY_LIFE_SECONDS, build_facts, new_api_key
 from tokensvc.core.errors import ConflictError, InvalidInputError
 from tokensvc.core.identifier import new_key_id
 from tokensvc.core.limit import LimitChanges, Limits, change_limits
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tokensvc.core.api_key import ApiKey, ApiKeyRecord, KeyState, ListedKey
     from tokensvc.store.pool import Connection, Database
 
-_LONGEST: Final = timedelta(days=36_600)
+_LONGEST: Final = timedelta(seconds=MAX_KEY_LIFE_SECONDS)
 _NO_CHANGES: Final = LimitChanges()
 _ACTIVE: Final[frozenset[KeyState]] = frozenset({"active"})
 _NOT_REVOKED: Final[frozenset[KeyState]] = frozenset({"active", "disabled", "expired"})

@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from tokensvc.core.account import parse_description
+from tokensvc.core.algorithm import DEFAULT_ALGORITHM
 from tokensvc.core.audience import parse_audience
 from tokensvc.core.errors import ConflictError, InvalidInputError
-from tokensvc.core.keyring import DEFAULT_ALGORITHM
 from tokensvc.issuer.audit import Trail
 from tokensvc.store import audience as table
 from tokensvc.store.feed_head import bump_head

@@ -65,19 +65,18 @@ async def revoke_signing_key_now(
         await revoke_signing_key(connection, found.kid, facts.now)
         trail = Trail(actor)
         trail.note("signing-keys.revoke", found.kid, reason=reason)
-        plan, now = _without(facts, found.kid).plan(alg), facts.now
+        plan = _without(facts, found.kid).plan(alg)
         if plan is not None:
-            await carry_out(connection, plan, drafts, trail, now=now, master_key=current)
+            await carry_out(connection, plan, drafts, trail, now=facts.now, master_key=current)
         await trail.append(connection)
         await bump_head(connection, "signing_key")
-        # It comes last: everybody else who revokes waits from here to the commit.
         await _append(connection, found.kid, facts, healed=healed)
     _log.warning("signing_key_revoked", kid=found.kid)
     return plan
 
 
 async def _append(connection: Connection, kid: Kid, facts: KeyringFacts, *, healed: bool) -> None:
-    """Put the `kid` on the denylist."""
+    """Put the `kid` on the denylist, by the last statement: all others who revoke wait for it."""
     expires_at = facts.now + max(_KID_DENIED_FOR, facts.policy.token_life + LEEWAY)
     await append_revocation(
         connection,

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from tokensvc.core.algorithm import DEFAULT_ALGORITHM
 from tokensvc.core.errors import ConflictError
-from tokensvc.core.keyring import DEFAULT_ALGORITHM
 from tokensvc.core.rotation import plan_rotation, plan_rotation_now
 from tokensvc.issuer.audit import Trail
 from tokensvc.issuer.signing.master_key import find_current
