@@ -118,7 +118,7 @@ async def test_every_act_works_with_the_role_of_the_service(database, settings):
     async with database.connection() as connection:
         head = await load_audit_head(connection)
         chain = Chain()
-        async for events in read_audit_events(connection, 0, head.number):
+        async for events in read_audit_events(connection):
             assert chain.find_break(events) is None
         assert (chain.number, chain.hash) == (head.number, head.hash)
 
