@@ -153,7 +153,6 @@ async def change_accounts_and_keys(database):
                 endings.delete_key):  # fmt: skip
         key = (await make_key(database, per_minute=5)).listed.record
         await end(database, key.id, actor=actor)
-    await endings.revoke_keys(database, [key.id], actor=actor)
     key = (await make_key(database)).listed.record
     await api_keys.rotate_key(
         database, key.id, grace=timedelta(hours=1), prefix="tsk-", actor=actor
