@@ -10,6 +10,7 @@ import pytest
 from tests.integration.things import ACTOR, list_acts, make_key
 
 from tokensvc.core.actor import Actor
+from tokensvc.core.audit_event import AuditFilter
 from tokensvc.core.errors import ConflictError, InvalidInputError
 from tokensvc.issuer.admin import api_keys
 from tokensvc.issuer.audit import list_events
@@ -52,7 +53,7 @@ async def test_a_key_is_updated_and_the_audit_trail_says_how(database):
     shorter = api_keys.KeyChanges(life=timedelta(hours=1))
     again = (await api_keys.update_key(database, key.id, shorter, actor=ACTOR)).record
     assert again.expires_at is not None
-    events = await list_events(database, subject=key.id, most=9)
+    events = await list_events(database, AuditFilter(subject=key.id), most=9)
     (event,) = [event for event in events if event.actor == "somebody"]
     assert event.operation == "keys.update"
     assert (event.detail["before"]["name"], event.detail["after"]["name"]) == ("ci", "renamed")

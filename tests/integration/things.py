@@ -12,6 +12,7 @@ from testbed.waiting import PATIENCE
 
 from tokensvc.core.actor import Actor
 from tokensvc.core.api_key import DEFAULT_PREFIX
+from tokensvc.core.audit_event import AuditFilter
 from tokensvc.core.errors import UnavailableError
 from tokensvc.core.limit import LimitChanges
 from tokensvc.issuer.admin import accounts, api_keys
@@ -132,7 +133,7 @@ async def patiently(act: Callable[..., Awaitable[T]]) -> T:
 
 async def list_acts(database: Database, subject: str) -> list[str]:
     """Return the actions that the audit trail has of a subject, oldest first."""
-    events = await list_events(database, subject=subject, most=50)
+    events = await list_events(database, AuditFilter(subject=subject), most=50)
     return [event.operation for event in reversed(events)]
 
 

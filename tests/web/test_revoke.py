@@ -9,6 +9,7 @@ from tests.integration.things import ACTOR, make_key, read_payload
 from tests.web.asking import get_token, try_token
 
 from tokensvc.core.api_key import new_api_key
+from tokensvc.core.audit_event import AuditFilter
 from tokensvc.core.claims import build_payload
 from tokensvc.core.token import sign_jws
 from tokensvc.issuer.audit import list_events
@@ -33,7 +34,7 @@ async def test_a_token_is_revoked_by_showing_it(client, key, database, logs):
     assert row.revocation.exp == token["exp"] + 120
     (line,) = [line for line in logs.find("request") if line["route"] == "/v1/revoke"]
     assert (line["revoked"], line["id"]) == ("token", token["jti"])
-    (event, *_) = await list_events(database, subject=token["jti"], most=10)
+    (event, *_) = await list_events(database, AuditFilter(subject=token["jti"]), most=10)
     assert (event.actor, event.operation, event.detail) == (
         "holder",
         "tokens.revoke",
@@ -49,7 +50,7 @@ async def test_an_api_key_is_revoked_by_showing_it_with_all_its_tokens(client, k
     assert (row.revocation.kind, row.revocation.value) == ("key", key.listed.record.id)
     assert row.revocation.upto >= token["iat"]
     assert row.revocation.exp >= token["exp"] + 120
-    (event, *_) = await list_events(database, subject=key.listed.record.id, most=1)
+    (event, *_) = await list_events(database, AuditFilter(subject=key.listed.record.id), most=1)
     assert (event.actor, event.operation, event.detail) == (
         "holder",
         "keys.revoke",
@@ -65,7 +66,7 @@ async def test_revoking_again_writes_nothing_more(what, client, key, database):
     assert len(await list_denylist(database)) == 1
     revocations = [
         event
-        for event in await list_events(database, subject=None, most=50)
+        for event in await list_events(database, AuditFilter(), most=50)
         if event.operation.endswith(".revoke")
     ]
     assert len(revocations) == 1

@@ -244,25 +244,31 @@ async def rotate_key(
             raise ConflictError(
                 f"key {old.id} has been rotated already: its successor is {old.successor_id}"
             )
-        key, new_id = new_api_key(prefix), new_key_id()
-        await table.insert_api_key(
-            connection,
-            key,
-            key_id=new_id,
-            account_id=old.account_id,
-            terms=old.terms,
-            life=None if old.expires_at is None else old.expires_at - old.created_at,
-            predecessor_id=old.id,
-        )
+        new = await _insert_successor(connection, old, prefix)
         await table.limit_life(connection, old.id, grace)
-        listed = await table.load_api_key(connection, new_id)
-        await check_grant(connection, grantor, listed)
-        detail = {"successor": new_id, "grace_seconds": int(grace.total_seconds())}
-        trail = Trail(actor)
-        trail.note("keys.rotate", old.id, **detail)
-        trail.note("keys.create", new_id, **build_facts(listed.record))
+        await check_grant(connection, grantor, new.listed)
+        trail, new_id = Trail(actor), new.listed.record.id
+        trail.note(
+            "keys.rotate", old.id, successor=new_id, grace_seconds=int(grace.total_seconds())
+        )
+        trail.note("keys.create", new_id, **build_facts(new.listed.record))
         await trail.append(connection)
-    return NewKey(key, listed)
+    return new
+
+
+async def _insert_successor(connection: Connection, old: ApiKeyRecord, prefix: str) -> NewKey:
+    """Make a key with the terms of `old`, which lives as long as that was meant to."""
+    key, key_id = new_api_key(prefix), new_key_id()
+    await table.insert_api_key(
+        connection,
+        key,
+        key_id=key_id,
+        account_id=old.account_id,
+        terms=old.terms,
+        life=None if old.expires_at is None else old.expires_at - old.created_at,
+        predecessor_id=old.id,
+    )
+    return NewKey(key, await table.load_api_key(connection, key_id))
 
 
 async def check_grant(connection: Connection, grantor: KeyId | None, key: ListedKey) -> None:
