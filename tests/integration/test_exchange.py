@@ -282,3 +282,11 @@ async def test_a_token_judged_before_a_revocation_does_not_outlive_its_watermark
         await slow.close()
     (row,) = await list_denylist(database)
     assert claims.exp <= row.revocation.exp
+
+
+async def test_f9_an_audience_that_may_be_new_is_not_waited_for_without_end(exchange, database):
+    key = await make_key(database)
+    async with exchange.mirror.refreshing:
+        with pytest.raises(UnavailableError) as caught:
+            await exchange.issue(ExchangeRequest(credential=key.key, audience="new"), "test")
+    assert caught.value.reason == "not_in_time"
