@@ -47,7 +47,7 @@ class FakeLane:
     def __init__(self):
         self.waited = []
 
-    async def exists(self, digest):
+    async def exists(self, digest, _arrived_on=None):
         self.waited.append(digest)
         return digest in STATES
 

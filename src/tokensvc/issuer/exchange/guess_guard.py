@@ -109,7 +109,8 @@ class GuessGuard:
     ) -> _T:
         asked_on = self._clock()
         try:
-            if question.digest is not None and not await self._lane.exists(question.digest):
+            digest = question.digest
+            if digest is not None and not await self._lane.exists(digest, arrived_on):
                 return act(None)
             return await self._ledger.join_batch(question, act, arrived_on)
         except _REFUSED_CREDENTIAL:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,7 @@ class SlowLane:
 
     `find_existing` returns those of some digests that belong to a key. `most_waiting` requests may
     wait, more are refused. A batch has `at_once` of them at most and begins `tick` seconds after
-    the one before. No request waits for longer than `longest_seconds`.
+    the one before. No request waits for longer than `longest_seconds` after it came.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class SlowLane:
         most_waiting: int = 10_000,
         at_once: int = 1000,
         tick: float = 0.02,
-        longest_seconds: float = 1.5,
+        longest_seconds: float = 2.0,
     ) -> None:
         self._find_existing = find_existing
         self._most_waiting = most_waiting
@@ -52,8 +53,13 @@ class SlowLane:
         self._waiting: deque[tuple[bytes, asyncio.Future[bool]]] = deque()
         self._work: asyncio.Task[None] | None = None
 
-    async def exists(self, digest: bytes) -> bool:
-        """Tell whether a key with this digest exists. Raises UnavailableError."""
+    async def exists(self, digest: bytes, arrived_on: float | None = None) -> bool:
+        """Tell whether a key with this digest exists. Raises UnavailableError.
+
+        `arrived_on`: when the request came, by the monotonic clock; now by default.
+        """
+        now = time.monotonic()
+        until = (now if arrived_on is None else arrived_on) + self._longest_seconds
         if len(self._waiting) >= self._most_waiting:
             raise UnavailableError(
                 "too many keys wait to be looked up; try again", reason="slow_lane_full"
@@ -64,7 +70,7 @@ class SlowLane:
         if self._work is None:
             self._work = asyncio.create_task(self._ask_until_nobody_waits())
         try:
-            async with asyncio.timeout(self._longest_seconds):
+            async with asyncio.timeout(until - now):
                 return await future
         except TimeoutError:
             raise UnavailableError(
