@@ -8,8 +8,9 @@ import pytest
 from testbed.waiting import until
 from tests.integration.exchanges import ask, read_counts
 from tests.integration.test_ledger_batches import LEDGERS
-from tests.integration.things import make_key
+from tests.integration.things import ACTOR, make_key
 
+from tokensvc.core.actor import Actor
 from tokensvc.core.errors import UnavailableError
 from tokensvc.core.exchange import ExchangeRequest
 from tokensvc.issuer.exchange.ledger import Ledger
@@ -78,7 +79,7 @@ async def test_f43_a_database_that_lost_what_this_process_has_seen_judges_nothin
     exchange, database, connection, state
 ):
     key, revoked = await make_key(database), await make_key(database)
-    await endings.revoke_key(database, revoked.listed.record.id, actor="test")
+    await endings.revoke_key(database, revoked.listed.record.id, actor=Actor(name="test"))
     assert len((await ask(exchange, key))[0]) == 1, "it may be ahead of what was seen"
     await exchange.mirror.refresh_once()
     assert len((await ask(exchange, key))[0]) == 1
@@ -92,7 +93,7 @@ async def test_f43_a_database_that_lost_what_this_process_has_seen_judges_nothin
 
 async def test_f43_what_was_acknowledged_a_moment_ago_is_seen(exchange, database, connection):
     key, revoked = await make_key(database), await make_key(database)
-    await endings.revoke_key(database, revoked.listed.record.id, actor="test")
+    await endings.revoke_key(database, revoked.listed.record.id, actor=Actor(name="test"))
     await exchange.mirror.refresh_once()
     (record,) = exchange.mirror.denylist.log
     await connection.execute("delete from denylist; update feed_head set seq = 0, tag = 'restored'")
@@ -108,7 +109,7 @@ async def test_f43_a_token_is_not_narrowed_before_the_denylist_is_restored(
     key = await make_key(database)
     issued = await exchange.issue(ExchangeRequest(credential=key.key), "test")
     assert len((await ask(exchange, issued))[0]) == 1
-    await credentials.revoke_token(database, issued.claims, actor="test")
+    await credentials.revoke_token(database, issued.claims, actor=ACTOR)
     _, (refusal,) = await ask(exchange, issued)
     assert refusal.reason == "revoked"
     await connection.execute(

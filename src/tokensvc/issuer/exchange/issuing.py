@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
+from tokensvc.core.algorithm import DEFAULT_ALGORITHM
 from tokensvc.core.api_key import ApiKey
 from tokensvc.core.claims import Claims, build_payload_text
 from tokensvc.core.errors import InvalidTokenError, OAuthError, UnavailableError
@@ -21,7 +22,6 @@ from tokensvc.core.exchange import (
     wait_for_clear_second,
 )
 from tokensvc.core.identifier import new_jtis
-from tokensvc.core.keyring import DEFAULT_ALGORITHM
 from tokensvc.core.ledger import build_question
 from tokensvc.core.token import ACCESS_TOKEN, sign_jws_text
 from tokensvc.core.usage import LastUse
