@@ -249,6 +249,18 @@ async def test_t39_what_is_dead_and_revoked_again_and_again_is_refused(
     assert (await try_token(client, other)).status == 401
 
 
+@pytest.mark.usefixtures("fresh_minute")
+@pytest.mark.parametrize("junk", ["junk", "a.b", "tsk-" + "0" * 32])
+async def test_t39_junk_is_not_remembered_however_often_it_is_shown(
+    junk, started, settings, new_client
+):
+    """There is no end to it, so it would push out the dead credentials that are remembered."""
+    del started
+    client = await new_client(settings.model_copy(update={"unknown_keys_per_minute": 2}))
+    for _ in range(4):
+        assert (await client.post("/v1/revoke", data={"token": junk})).status == 200
+
+
 async def test_t39_unknown_keys_of_a_suspected_network_cause_no_query_each(
     started, settings, new_client, database
 ):
