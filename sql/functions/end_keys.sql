@@ -131,7 +131,7 @@ begin
     return query
     select asked.place::int,
         case
-            when asked.id = any (ended_ids) then 'ended'
+            when asked.id in (select unnest(ended_ids)) then 'ended'
             when (listed.key).id is null then 'unknown'
             when end_keys.ending = 'key_disabled' and (listed.key).revoked_at is not null
                 then 'refused'
