@@ -115,7 +115,7 @@ async def _in_one_go(url: str) -> bool:
         "select id from api_key where revoked_at is null order by id limit $1", _IN_ONE_GO
     )
     await connection.close()
-    database = await open_database(url, max_size=1)
+    database = await open_database(url, max_size=2)
     began_on = time.perf_counter()
     ended = await revoke_keys(database, [row["id"] for row in rows], actor=Actor(name="bench"))
     rate = len(ended) / (time.perf_counter() - began_on)

@@ -110,6 +110,7 @@ class Feed:
         """End the thread that builds pages. A page that is not begun yet is not built any more."""
         self._thread.shutdown(wait=False, cancel_futures=True)
         await asyncio.gather(*self._building.values(), return_exceptions=True)
+        self._thread.shutdown()  # nothing is being built now, so it ends at once
 
     async def _find_or_build(self, after: Position | None) -> SignedPage:
         mirror, log = self._mirror, self._mirror.denylist.log
