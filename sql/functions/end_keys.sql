@@ -84,22 +84,8 @@ begin
     into known_ids, ended_ids, revoked_ids, revoked_upto
     from ended;
 
-    perform append_audit_event(
-        end_keys.actor, end_keys.action, api_key.id,
-        case
-            when end_keys.ending = 'key_deleted' then end_keys.detail || jsonb_build_object(
-                'account', api_key.account_id, 'name', api_key.name,
-                'description', api_key.description, 'capabilities', api_key.capabilities,
-                'expires_at', api_key.expires_at, 'hint', api_key.hint,
-                'limits', jsonb_build_object(
-                    'tier', api_key.tier, 'per_minute', api_key.per_minute,
-                    'per_day', api_key.per_day
-                )
-            )
-            else end_keys.detail
-        end
-    )
-    from unnest(ended_ids) as ended (id) join api_key on api_key.id = ended.id;
+    perform append_audit_event(end_keys.actor, end_keys.action, ended.id, end_keys.detail)
+    from unnest(ended_ids) as ended (id);
 
     if revoked_ids is not null then
         perform append_revocations(

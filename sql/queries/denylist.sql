@@ -52,14 +52,11 @@ select coalesce(
     'nothing_known'
 ) as kind;
 
--- name: list_after(seq, now, most)
-select * from listed_revocation where seq > $1 and expires_at > $2 order by seq limit $3;
-
--- name: pack_after(seq, now, most)
--- The same as one row, in which each column holds one fact of all records, for RecordColumns. Such
--- a row is read ten times as fast as a row for each record. Numbers are sent as Postgres sends them
--- in binary: integers of 64 bits, and moments as doubles, in seconds since 1970. `exp` is cut to
--- whole seconds. The kind is left out because the ending tells it.
+-- name: read_after(seq, now, most)
+-- One row, in which each column holds one fact of all records, as RecordColumns wants it. It is read
+-- ten times as fast as a row for each record. Numbers are sent as Postgres sends them in binary:
+-- integers of 64 bits, and moments as doubles, in seconds since 1970. `exp` is cut to whole seconds.
+-- The kind is left out because the ending tells it.
 select
     max(seq) as last_seq,
     string_agg(int8send(seq), '') as seqs,
