@@ -59,6 +59,14 @@ async def test_a_key_is_updated_and_the_audit_trail_says_how(database):
     assert (event.detail["before"]["name"], event.detail["after"]["name"]) == ("ci", "renamed")
 
 
+async def test_the_audit_trail_keeps_the_same_facts_of_a_key_that_is_made_and_deleted(database):
+    key = (await make_key(database, life=timedelta(days=1), per_minute=7)).listed.record
+    await endings.delete_key(database, key.id, actor=ACTOR)
+    deleted, created = await list_events(database, AuditFilter(subject=key.id), most=9)
+    assert (created.operation, deleted.operation) == ("keys.create", "keys.delete")
+    assert deleted.detail == created.detail
+
+
 async def test_tokens_can_be_revoked_while_their_key_stays_enabled_or_disabled(
     database, connection
 ):

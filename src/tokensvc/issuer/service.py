@@ -199,6 +199,7 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
             await service.exchange.guard.close()
             await ledger.close()
             await service.revocations.close()
+            await service.feed.close()
             await usage.close()
     finally:
         await database.close()
