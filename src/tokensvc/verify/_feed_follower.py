@@ -136,7 +136,10 @@ class FeedFollower:
             self._note_failure(error.reason)
 
     def take(self, text: str) -> None:
-        """Apply a page. Raises InvalidTokenError or InvalidPageError, and then changes nothing."""
+        """Apply a page. Raises InvalidTokenError or InvalidPageError.
+
+        Then nothing has changed, except that what a replayed page revokes is revoked here as well.
+        """
         run_steps(self._take_in_steps(text))
 
     def _take_in_steps(self, text: str) -> Generator[None, None, None]:
