@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from tokensvc.core.algorithm import ALGORITHMS
 from tokensvc.core.errors import InvalidPageError
-from tokensvc.core.jwks import ALGORITHMS
 from tokensvc.core.token import DENYLIST_PAGE, check_signature
 
 if TYPE_CHECKING:
