@@ -7,8 +7,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from tests.factories import make_signing_key
 
+from tokensvc.core.algorithm import ALGORITHMS
 from tokensvc.core.jwks import (
-    ALGORITHMS,
     build_jwks,
     build_public_jwk,
     fits,

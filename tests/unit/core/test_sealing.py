@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 from tests.factories import make_signing_key, make_signing_key_record
 
+from tokensvc.core.algorithm import ALGORITHMS
 from tokensvc.core.errors import StartRefusedError
-from tokensvc.core.jwks import ALGORITHMS, parse_public_jwk
+from tokensvc.core.jwks import parse_public_jwk
 from tokensvc.core.private_key import new_private_key
 from tokensvc.core.sealing import MasterKey, new_master_key, seal, unseal
 from tokensvc.core.token import check_signature, parse_unverified, sign_jws
