@@ -21,7 +21,7 @@ async def test_f4_a_clean_switchover_loses_nothing_and_the_feed_goes_on():
             await stage.cluster.add_standby(synchronous=False)
             before, after, good = await add_keys_to(stage.cluster.primary.url, 3)
             clients = [stage.client(number) for number in (0, 1)]
-            tokens = [await clients[0].exchange(key) for key in (before, after, good)]
+            tokens = [str(await clients[0].exchange(key)) for key in (before, after, good)]
             async with stage.verifier(0) as one, stage.verifier(1) as other:
                 await clients[0].revoke(before)
                 stage.cluster.primary.end(signal.SIGINT)  # sends what is left to the standby
