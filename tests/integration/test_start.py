@@ -41,7 +41,7 @@ async def test_the_first_start_makes_all_that_is_needed_and_the_second_nothing(d
     assert [audience.name for audience in await list_audiences(database)] == ["api", "tokensvc"]
     assert [account.name for account in await list_accounts(database)] == ["admin"]
     assert first.admin is not None
-    assert first.admin.listed.record.capabilities == ("tokensvc:admin",)
+    assert first.admin.listed.record.terms.capabilities == ("tokensvc:admin",)
     before = (
         path.read_bytes(),
         await signing_keys(database),

@@ -29,6 +29,7 @@ from tokensvc.issuer.exchange.ledger import Ledger
 from tokensvc.issuer.exchange.slow_lane import SlowLane, find_existing
 from tokensvc.issuer.exchange.usage import UsageRecorder
 from tokensvc.issuer.mirror.mirror import Mirror
+from tokensvc.issuer.operations.call import Backend
 from tokensvc.issuer.revoking.credentials import (
     CredentialKind,
     HolderRevocations,
@@ -73,6 +74,7 @@ class Service:
     receipts: Receipts
     callers: Callers
     revocations: HolderRevocations
+    backend: Backend
     draining: bool = False
 
     async def revoke(self, text: str, network: str) -> tuple[CredentialKind, str | None]:
@@ -222,4 +224,5 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
             introspection=introspection, guard=guard, dead_credentials=dead_credentials
         ),
         revocations=HolderRevocations(database, share),
+        backend=Backend(database=database, settings=settings, remember=mirror.denylist.remember),
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -17,8 +17,6 @@ from tokensvc.core.api_key import DEFAULT_PREFIX, check_prefix
 from tokensvc.core.audience import parse_audience
 from tokensvc.core.errors import InvalidInputError
 from tokensvc.core.keyring import RotationPolicy
-
-_LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
 
 
 class AddressSettings(BaseSettings):
@@ -59,11 +57,6 @@ class AddressSettings(BaseSettings):
         """The issuer in the setting, else the address that the service listens on."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return self.issuer or f"http://{host}:{self.port}"
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether only this machine can reach the service directly."""
-        return self.host in _LOOPBACK
 
 
 class DatabaseSettings(BaseSettings):

@@ -139,25 +139,12 @@ async def find_ended(
     return found or None
 
 
-async def list_after(
-    connection: asyncpg.Connection, seq: int, now: datetime
-) -> list[RevocationRecord]:
-    """Return what is alive at `now` and stands after `seq`, in order."""
-    records: list[RevocationRecord] = []
-    while True:
-        rows = await connection.fetch(_SQL["list_after"], seq, now, _READ_AT_ONCE)
-        records += map(build_record, rows)
-        if len(rows) < _READ_AT_ONCE:
-            return records
-        seq = records[-1].position.seq
-
-
 async def read_after(
     connection: asyncpg.Connection, seq: int, now: datetime, *, at_once: int = _READ_AT_ONCE
 ) -> AsyncIterator[RecordColumns]:
     """Go through what is alive at `now` and stands after `seq`, in order, `at_once` at a time."""
     while True:
-        rows = await connection.fetch(_SQL["list_rows_after"], seq, now, at_once)
+        rows = await connection.fetch(_SQL["read_after"], seq, now, at_once)
         if rows:
             columns = RecordColumns()
             columns.extend_rows(rows)

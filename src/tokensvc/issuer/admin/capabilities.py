@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from tokensvc.core.actor import Actor
     from tokensvc.core.capability import Capability
+    from tokensvc.issuer.database import Transactions
     from tokensvc.store.pool import Connection, Database
 
 # From this likeness on (0 to 1), a new name looks like a slip of a known one.
@@ -24,7 +25,7 @@ _ALIKE: Final = 0.85
 
 
 async def add_capability(
-    database: Database, name: str, description: str, *, actor: Actor
+    database: Transactions, name: str, description: str, *, actor: Actor
 ) -> Capability:
     """Add a capability. Raises ConflictError if it exists, InvalidInputError."""
     async with database.transaction() as connection:
@@ -41,7 +42,7 @@ async def list_capabilities(database: Database) -> list[Capability]:
         return await table.list_capabilities(connection)
 
 
-async def remove_capability(database: Database, name: str, *, actor: Actor) -> None:
+async def remove_capability(database: Transactions, name: str, *, actor: Actor) -> None:
     """Remove a capability that no usable key holds. Raises ConflictError, NotFoundError."""
     async with database.transaction() as connection:
         # First: it locks the row, so that no key is made with this capability meanwhile.

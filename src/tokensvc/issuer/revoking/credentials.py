@@ -124,10 +124,10 @@ async def revoke_credential(
 
 async def revoke_own_token(
     database: Database, settings: Settings, text: str, *, actor: Actor
-) -> str | None:
+) -> RevocationRecord | None:
     """Revoke the live token that `text` is, by Postgres's clock.
 
-    Returns its `jti`, None if it is no live token of ours. Raises UnavailableError.
+    Returns its revocation, None if it is no live token of ours. Raises UnavailableError.
     """
     async with database.connection() as connection:
         _, now = await list_heads(connection)
@@ -135,8 +135,7 @@ async def revoke_own_token(
     claims = _find_own_claims(settings, text, now=now, signing_keys=signing_keys)
     if claims is None:
         return None
-    await revoke_token(database, claims, actor=actor)
-    return claims.jti
+    return (await revoke_token(database, claims, actor=actor))[-1]
 
 
 async def revoke_token(
