@@ -14,7 +14,7 @@ ROUNDS = 3
 
 
 class Balancer:
-    """Chooses a replica as a load balancer does: the next one that takes the connection."""
+    """Chooses a replica as a load balancer does: the next one that takes requests."""
 
     def __init__(self, urls, session):
         self.urls, self.session, self.turn = urls, session, 0
@@ -27,17 +27,19 @@ class Balancer:
             self.statuses.append(await self.exchange(headers))
 
     async def exchange(self, headers):
-        for _ in self.urls:
-            self.turn += 1
-            url = self.urls[self.turn % len(self.urls)]
+        self.turn += 1
+        first = self.turn % len(self.urls)
+        for url in self.urls[first:] + self.urls[:first]:
             try:
                 async with self.session.post(f"{url}/v1/token", headers=headers) as answer:
-                    return answer.status
+                    if answer.status != 503 or "Retry-After" not in answer.headers:
+                        return answer.status
+                    # It is not ready yet, and has done nothing.
             except aiohttp.ClientConnectorError:
                 continue  # nothing was sent
             except aiohttp.ClientError as error:
                 return repr(error)
-        return "nobody takes connections"
+        return "nobody takes requests"
 
 
 async def test_f29_no_request_fails_while_two_replicas_are_restarted(
