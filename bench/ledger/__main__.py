@@ -5,7 +5,6 @@
     python -m bench.ledger rows      sizes of tables and indexes before and after 200,000 exchanges
     python -m bench.ledger scale     throughput with a million keys against ten thousand
     python -m bench.ledger flood     honest latency beside 5,000 unknown keys a second
-    python -m bench.ledger noisy     honest latency beside 4,000 refusals a second for a limit
     python -m bench.ledger memory    a worker's memory over 500,000 exchanges
 
 Each starts its own services in temporary folders, and says whether the promise held.
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from bench.ledger.exact import exact
 from bench.ledger.growth import memory, rows
-from bench.ledger.strain import flood, noisy, scale
+from bench.ledger.strain import flood, scale
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +28,6 @@ PROOFS: Final[dict[str, Callable[[], bool]]] = {
     "rows": rows,
     "scale": scale,
     "flood": flood,
-    "noisy": noisy,
     "memory": memory,
 }
 
