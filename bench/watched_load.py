@@ -1,0 +1,276 @@
+"""A load whose every answer is checked: exchanges and revocations, while something is broken.
+
+Good keys are exchanged all the time, and so are keys with limits, keys that are revoked already,
+and doomed keys. Five times a second something is revoked: a token by its `jti`, a key, or an
+account. What was acknowledged must hold from then on, and whatever contradicts that is a fault.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from base64 import urlsafe_b64decode
+from collections import Counter, defaultdict, deque
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import aiohttp
+from testbed.keys import add_keys_to
+
+from tokensvc.core.api_key import parse_api_key
+from tokensvc.core.errors import TokensvcError
+from tokensvc.issuer.database import open_database
+from tokensvc.issuer.revoking.endings import suspend_account
+from tokensvc.store.primary import connect
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Coroutine, Sequence
+
+    from testbed.failover_stage import Stage
+
+    from tokensvc.store.pool import Database
+
+EXCHANGES_A_SECOND: Final = 100
+REVOCATIONS_A_SECOND: Final = 5
+PER_MINUTE, PER_DAY = 30, 60  # of the keys with limits: half have the one, half the other
+# A service must not take this load for an attack from one network.
+ENVIRONMENT: Final = {"TOKENSVC_UNKNOWN_KEYS_PER_MINUTE": "1000000"}
+
+_GOOD, _LIMITED, _DOOMED = 40, 10, 1500
+_NEXT_DOOMED: Final = 60  # so many of them are exchanged before it is their turn
+_TOKENS_KEPT: Final = 6
+_PATIENCE: Final = aiohttp.ClientTimeout(total=6)
+_TICK: Final = 0.01
+_SAMPLES: Final = 8  # so many faults of a kind are shown
+
+
+class Issued(NamedTuple):
+    """A token that was given to `key`, asked for on `asked_on` (monotonic clock)."""
+
+    text: str
+    key: str
+    claims: dict[str, Any]
+    asked_on: float
+
+
+class Refused(NamedTuple):
+    """An exchange that gave no token; status 0 if there was no answer."""
+
+    status: int
+    text: str
+
+
+class Acknowledged(NamedTuple):
+    """A revocation, and the tokens that it covers; `key` must get none any more."""
+
+    kind: str
+    value: str
+    tokens: tuple[Issued, ...]
+    key: str | None
+    on: float
+
+
+@dataclass(slots=True)
+class Faults:
+    """What must not happen, by kind."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    samples: list[str] = field(default_factory=list)
+
+    def note(self, kind: str, detail: object = "") -> None:
+        """Count a fault, and keep the first of its kind."""
+        self.counts[kind] += 1
+        if self.counts[kind] <= _SAMPLES:
+            self.samples.append(f"{kind}: {detail}")
+
+
+class WatchedLoad:
+    """Exchanges and revokes at two services, and keeps what must hold.
+
+    `must_work` tells whether a good key must get a token now. While `is_quiet`, nothing is sent
+    whose effect may be lost in a crash, by what the documentation says.
+    """
+
+    def __init__(self, stage: Stage, chance: random.Random, must_work: Callable[[], bool]) -> None:
+        self._stage = stage
+        self._chance = chance
+        self._must_work = must_work
+        self._limited_counts: Counter[tuple[str, str, int]] = Counter()
+        self._good: list[str] = []
+        self._limited: list[str] = []
+        self._doomed: deque[str] = deque()
+        self._doomed_tokens: defaultdict[str, deque[Issued]] = defaultdict(_keep_few)
+        self.caller = ""  # a key that may introspect
+        self.recent: deque[Issued] = deque(maxlen=200)  # tokens of good keys
+        self.acknowledged: list[Acknowledged] = []
+        self.statuses: Counter[int] = Counter()
+        self.unknown_outcomes = 0
+        self.faults = Faults()
+        self.is_quiet = False
+
+    async def prepare(self, url: str) -> None:
+        """Make the keys."""
+        self.caller, *keys = await add_keys_to(url, 1 + _GOOD + _LIMITED + _DOOMED)
+        self._good, self._limited = keys[:_GOOD], keys[_GOOD : _GOOD + _LIMITED]
+        self._doomed.extend(keys[_GOOD + _LIMITED :])
+        connection = await connect(url)
+        for change, named in (
+            ("capabilities = array['tokensvc:introspect']", [self.caller]),
+            (f"per_minute = {PER_MINUTE}", self._limited[::2]),
+            (f"per_day = {PER_DAY}", self._limited[1::2]),
+        ):
+            digests = [parse_api_key(key).digest for key in named]
+            await connection.execute(
+                f"update api_key set {change} where digest = any ($1)", digests
+            )
+        await connection.close()
+
+    async def run(self) -> None:
+        """Send until cancelled; whatever is under way is finished then."""
+        database = await open_database(self._stage.cluster.url, max_size=2)
+        tasks: set[asyncio.Task[None]] = set()
+        began_on, sent, revoked = time.monotonic(), 0, 0
+
+        def send(act: Coroutine[Any, Any, None]) -> None:
+            task = asyncio.create_task(act)
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+        try:
+            while True:
+                await asyncio.sleep(_TICK)
+                passed = time.monotonic() - began_on
+                while sent < passed * EXCHANGES_A_SECOND:
+                    sent += 1
+                    send(self._exchange_any())
+                while revoked < passed * REVOCATIONS_A_SECOND:
+                    revoked += 1
+                    send(self._revoke_any(database, revoked))
+        finally:
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await database.close()
+
+    def _any_url(self) -> str:
+        return self._chance.choice(self._stage.services).url
+
+    async def _exchange_any(self) -> None:
+        kind = self._chance.random()
+        if kind < 0.1 and not self.is_quiet:
+            await self._exchange_limited(self._chance.choice(self._limited))
+        elif kind < 0.2 and self.acknowledged:
+            await self._exchange_revoked(self._chance.choice(self.acknowledged))
+        elif kind < 0.6:
+            await self._exchange_good(self._chance.choice(self._good))
+        else:
+            place = self._chance.randrange(min(_NEXT_DOOMED, len(self._doomed)))
+            key = self._doomed[place]
+            issued = await self._exchange(key)
+            if isinstance(issued, Issued):
+                self._doomed_tokens[key].append(issued)
+
+    async def _exchange(self, key: str) -> Issued | Refused:
+        asked_on = time.monotonic()
+        headers = {"Authorization": f"Bearer {key}"}
+        try:
+            async with self._stage.session.post(
+                f"{self._any_url()}/v1/token", headers=headers, timeout=_PATIENCE
+            ) as answer:
+                self.statuses[answer.status] += 1
+                body = await answer.json()
+                if answer.status != 200:
+                    return Refused(answer.status, str(body))
+                return read_token(body["access_token"], key, asked_on)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            self.statuses[0] += 1
+            return Refused(0, repr(error))
+
+    async def _exchange_good(self, key: str) -> None:
+        had_to_work = self._must_work()
+        issued = await self._exchange(key)
+        if isinstance(issued, Issued):
+            self.recent.append(issued)
+        elif issued.status == 401:
+            self.faults.note("a good key was answered 401", issued.text)
+        elif had_to_work and self._must_work():
+            self.faults.note("a good key was refused", issued)
+
+    async def _exchange_revoked(self, revoked: Acknowledged) -> None:
+        if revoked.key is None:
+            return
+        issued = await self._exchange(revoked.key)
+        if isinstance(issued, Issued):
+            self.faults.note("a revoked key got a token", (revoked.kind, revoked.value))
+
+    async def _exchange_limited(self, key: str) -> None:
+        issued = await self._exchange(key)
+        if not isinstance(issued, Issued):
+            return
+        by_minute = key in self._limited[::2]
+        seconds, limit = (60, PER_MINUTE) if by_minute else (86_400, PER_DAY)
+        window = (key, "minute" if by_minute else "day", issued.claims["iat"] // seconds)
+        self._limited_counts[window] += 1
+        if self._limited_counts[window] > limit:
+            self.faults.note("more than a limit", window[1:])
+
+    async def _revoke_any(self, database: Database, number: int) -> None:
+        kind = ("jti", "key", "account")[number % 3]
+        if kind == "jti":
+            if self.recent:
+                await self._revoke_by_holder(kind, [self.recent.popleft()], key=None)
+            return
+        if self.is_quiet and kind == "account":
+            return
+        key = next((key for key in self._next_doomed() if self._doomed_tokens[key]), None)
+        if key is None:
+            return
+        self._doomed.remove(key)
+        tokens = self._doomed_tokens[key]
+        if kind == "key":
+            await self._revoke_by_holder(kind, tokens, key=key)
+            return
+        account_id = tokens[0].claims["sub"]
+        try:
+            await suspend_account(database, account_id, actor="bench")
+        except TokensvcError:
+            self.unknown_outcomes += 1
+        else:
+            self._acknowledge(kind, account_id, tokens, key)
+
+    def _next_doomed(self) -> list[str]:
+        return list(islice(self._doomed, _NEXT_DOOMED))
+
+    async def _revoke_by_holder(
+        self, kind: str, tokens: Sequence[Issued], *, key: str | None
+    ) -> None:
+        value = tokens[0].claims["client_id" if key else "jti"]
+        form = {"token": key or tokens[0].text}
+        try:
+            async with self._stage.session.post(
+                f"{self._any_url()}/v1/revoke", data=form, timeout=_PATIENCE
+            ) as answer:
+                is_acknowledged = answer.status == 200
+        except (aiohttp.ClientError, TimeoutError):
+            is_acknowledged = False
+        if is_acknowledged:
+            self._acknowledge(kind, value, tokens, key)
+        else:
+            self.unknown_outcomes += 1
+
+    def _acknowledge(
+        self, kind: str, value: str, tokens: Sequence[Issued], key: str | None
+    ) -> None:
+        self.acknowledged.append(Acknowledged(kind, value, tuple(tokens), key, time.monotonic()))
+
+
+def read_token(text: str, key: str, asked_on: float) -> Issued:
+    """Return a token with its claims, which nobody has verified."""
+    payload = text.split(".")[1]
+    claims = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return Issued(text, key, claims, asked_on)
+
+
+def _keep_few() -> deque[Issued]:
+    return deque(maxlen=_TOKENS_KEPT)
