@@ -14,6 +14,7 @@ from tokensvc.core.ledger import Question
 from tokensvc.issuer.confirmation import Confirmation
 from tokensvc.issuer.mirror.mirror import Mirror
 from tokensvc.issuer.revoking import endings
+from tokensvc.store.feed_head import list_heads
 
 
 @dataclass
@@ -73,14 +74,62 @@ async def test_f26_a_jump_of_both_clocks_costs_nobody_a_token(
 
 
 async def test_f26_a_process_whose_own_clock_is_wrong_goes_on_and_says_so_once(
-    database, settings, started, logs
+    exchange, database, clocks, logs
 ):
-    wrong = await open_exchange(database, settings, started, Clocks(wall=-3600).make())
     key = await make_key(database)
-    await wrong.mirror.refresh_once()
-    assert len((await ask(wrong, key))[0]) == 1
+    clocks.wall = -3600
+    for _ in range(2):
+        await exchange.mirror.refresh_once()
+    assert len((await ask(exchange, key))[0]) == 1
     assert [line["ahead_seconds"] for line in logs.find("clocks_differ")] == [3600.0]
-    await wrong.ledger.close()
+
+
+async def test_f26_a_process_that_starts_with_a_wrong_clock_waits_until_others_vouch_for_postgres(
+    exchange, database, settings, started, connection, logs
+):
+    key = await make_key(database)
+    late = await open_exchange(database, settings, started, Clocks(wall=-3600).make())
+    _, (refusal,) = await ask(late, key)
+    assert refusal.reason == "clock"
+    assert [line["ahead_seconds"] for line in logs.find("clock_doubted")] == [3600.0]
+    assert await read_counts(connection, key) == (0, 0)
+
+    assert len((await ask(exchange, key))[0]) == 1  # by a process that started with a right clock
+    await late.mirror.refresh_once()
+    assert len((await ask(late, key))[0]) == 1
+    await late.ledger.close()
+
+
+async def test_f26_nobody_vouches_for_a_clock_that_has_jumped_since(
+    exchange, database, settings, started, connection
+):
+    key = await make_key(database)
+    assert len((await ask(exchange, key))[0]) == 1
+    for step in ("- interval '1 minute'", "+ interval '2 minutes'"):
+        await connection.execute(f"update account_window set latest_iat = latest_iat {step}")
+        late = await open_exchange(database, settings, started, Clocks(wall=-3600).make())
+        assert late.mirror.confirmation.is_blocked
+        await late.ledger.close()
+
+
+async def test_f41_a_revocation_that_was_deleted_before_a_step_back_is_no_loss(
+    database, settings, started, connection, logs
+):
+    clocks = Clocks()
+    mirror = Mirror(database, settings, started.master_key, confirmation=clocks.make())
+    for number in range(2):
+        key = await make_key(database)
+        await endings.revoke_key(database, key.listed.record.id, actor="test")
+        if number == 0:
+            await mirror.refresh_once()
+    clocks.postgres = 3600
+    async with database.connection() as asked:
+        _, now = await list_heads(asked)
+    mirror.confirmation.read_clock(now, mirror.confirmation.ask())
+    await connection.execute("delete from denylist where seq = 1")  # by another process, by then
+    clocks.postgres = 0
+    await mirror.refresh_once()
+    assert not logs.find("denylist_went_back")
 
 
 async def test_f42_nothing_is_forgotten_or_deleted_while_the_clock_is_ahead(

@@ -7,7 +7,12 @@ While Postgres's clock keeps pace with the monotonic clock, a difference to the 
 wall clock's fault: it is measured, and the service goes on. After a jump that leads away from the
 wall clock no token is issued until the two agree again, or until the jump was taken back.
 
+A process that has just started knows of no elapsed time. If its first reading shows a difference,
+either clock may be wrong, so Postgres's is doubted: no token is issued until the two agree, or
+until somebody vouches for Postgres's clock who has watched it for longer.
+
 What is deleted for good needs more: `collectable_at` is the earliest moment of all three clocks.
+And what somebody else may have deleted is judged by the latest moment, `latest_at`.
 """
 
 from __future__ import annotations
@@ -59,16 +64,32 @@ class ClockState:
     """What is known of Postgres's clock after the `latest` reading.
 
     `anchor`: the reading that jumps are measured from. `base`: an older one, from which elapsed
-    time is counted before anything is deleted. `stepped_on`, `jumped_on`: when the last step and
-    the last jump were seen. `is_blocked`: no token must be issued.
+    time is counted before anything is deleted. `furthest`: the one by which it is latest now.
+    `stepped_on`, `jumped_on`: when the last step and the last jump were seen. `has_jumped`: a jump
+    is not believed. `is_doubted`: the two clocks have differed since the first reading.
     """
 
     latest: Reading
     anchor: Reading
     base: Reading
+    furthest: Reading
     stepped_on: float
     jumped_on: float
-    is_blocked: bool = False
+    has_jumped: bool = False
+    is_doubted: bool = False
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether no token must be issued."""
+        return self.has_jumped or self.is_doubted
+
+    @property
+    def latest_at(self) -> float:
+        """Return the latest moment that Postgres's clock can have shown (seconds).
+
+        It may have been set back since. Whoever read it before may have deleted what had expired.
+        """
+        return max(self.latest.postgres, self.furthest.reckon(self.latest.on))
 
     @property
     def earliest(self) -> float:
@@ -85,39 +106,49 @@ class ClockState:
         return self.earliest if self.latest.agrees else None
 
 
-def judge_clock(before: ClockState | None, reading: Reading) -> ClockState:
-    """Return what is known after a reading. `before` is None at the first one."""
+def judge_clock(
+    before: ClockState | None, reading: Reading, *, is_vouched: bool = False
+) -> ClockState:
+    """Return what is known after a reading. `before` is None at the first one.
+
+    `is_vouched`: a process that believes Postgres's clock has just issued a token by it.
+    """
     if before is None:
         return ClockState(
             latest=reading,
             anchor=reading,
             base=reading,
+            furthest=reading,
             stepped_on=reading.on,
             jumped_on=reading.on,
+            is_doubted=not reading.agrees and not is_vouched,
         )
     anchor, base = before.anchor, before.base
     step = abs(find_jump(before.latest, reading))
     stepped_on = reading.on if step > _STEP else before.stepped_on
     jumped_on = reading.on if step > TOLERANCE else before.jumped_on
     jump = find_jump(anchor, reading)
-    has_jumped = abs(jump) > TOLERANCE
+    is_far = abs(jump) > TOLERANCE
     # It leads away if Postgres's clock lies, seen from the wall clock, where it has jumped to.
     leads_away = (jump > 0) == (reading.difference > 0)
-    is_blocked = has_jumped and not reading.agrees and (before.is_blocked or leads_away)
-    if has_jumped:
+    has_jumped = is_far and not reading.agrees and (before.has_jumped or leads_away)
+    if is_far:
         jumped_on = reading.on
-        anchor = anchor if is_blocked else reading
+        anchor = anchor if has_jumped else reading
     elif _is_quiet(reading, anchor.on, stepped_on, _QUIET):
         anchor = reading
-    if not is_blocked and _is_quiet(reading, base.on, jumped_on, _TRUSTED_AFTER):
+    if not has_jumped and _is_quiet(reading, base.on, jumped_on, _TRUSTED_AFTER):
         base = reading
+    is_furthest = reading.postgres > before.furthest.reckon(reading.on)
     return ClockState(
         latest=reading,
         anchor=anchor,
         base=base,
+        furthest=reading if is_furthest else before.furthest,
         stepped_on=stepped_on,
         jumped_on=jumped_on,
-        is_blocked=is_blocked,
+        has_jumped=has_jumped,
+        is_doubted=before.is_doubted and not reading.agrees and not is_vouched,
     )
 
 
