@@ -16,13 +16,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import random
 import signal
 import sys
 import tempfile
 import time
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -30,13 +29,12 @@ from testbed.cluster import can_replicate
 from testbed.failover_stage import Stage, open_stage
 from testbed.faketime import FAKETIME, MovedClock
 
-from bench.watched_followers import Follower, Watch
+from bench.watched_followers import Watch, watched
 from bench.watched_load import ENVIRONMENT, WatchedLoad
 from tokensvc.logs.configuration import configure_logs
-from tokensvc.store.primary import connect
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Iterator
+    from collections.abc import Iterator
 
 _EVERY: Final = 3.0  # seconds
 _BACK, _AHEAD = -90, 3600
@@ -50,22 +48,22 @@ class Steps:
     """Steps the clocks, and crashes Postgres."""
 
     def __init__(
-        self, stage: Stage, clocks: list[MovedClock], chance: random.Random, *, failover: bool
+        self, stage: Stage, clocks: list[MovedClock], load: WatchedLoad, *, failover: bool
     ) -> None:
         self._stage = stage
         self._clocks = clocks  # Postgres's first
-        self._chance = chance
+        self._chance = load.chance
         self._failover = failover
         self._agreed_on = time.monotonic()
         self.crashes = 0
-        self.load = WatchedLoad(stage, chance, self.must_work)
-        self.watch = Watch(stage, self.load, self.must_work)
+        self._load = load
+        self.watch = Watch(stage, load, self.must_work)
 
     def must_work(self) -> bool:
         """Tell whether the clocks agree for so long that a good key must get a token."""
         return time.monotonic() - self._agreed_on > _MUST_WORK_AFTER
 
-    async def play(self, count: int, followers: list[Follower]) -> None:
+    async def play(self, count: int) -> None:
         """Step so often, and let everything be right for a while after some of the steps."""
         for number in range(1, count + 1):
             due_on = time.monotonic() + _EVERY
@@ -79,7 +77,7 @@ class Steps:
                 await self._crash()
             await asyncio.sleep(due_on - time.monotonic())
             if number % _STEPS_BETWEEN_RESTS == 0 or number == count:
-                await self._rest(followers)
+                await self._rest()
 
     def _step(self) -> None:
         postgres, *others = self._clocks
@@ -94,25 +92,22 @@ class Steps:
 
     async def _prepare_crash(self) -> None:
         await self._stage.cluster.add_standby(synchronous=False)
-        self.load.is_quiet = True
+        self._load.is_quiet = True
         await asyncio.sleep(1)
         await self._stage.cluster.wait_for_standby()
 
     async def _crash(self) -> None:
         self._stage.cluster.primary.end(signal.SIGKILL)
         await self._stage.cluster.promote()
-        self.load.is_quiet = False
+        self._load.is_quiet = False
         self.crashes += 1
 
-    async def _rest(self, followers: list[Follower]) -> None:
+    async def _rest(self) -> None:
         for clock in self._clocks:
             clock.ahead = 0.0
         self._agreed_on = time.monotonic()
         await asyncio.sleep(_REST)
-        await self.watch.check_all(followers)
-        connection = await connect(self._stage.cluster.primary.url)
-        await self.watch.check_table(connection)
-        await connection.close()
+        await self.watch.check_all()
 
 
 @contextmanager
@@ -124,23 +119,7 @@ def _moved_clocks() -> Iterator[list[MovedClock]]:
         yield [MovedClock(folder / what) for what in ("postgres", "first", "second")]
 
 
-@asynccontextmanager
-async def _running(*acts: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Run acts in the background until the end of the block; one that fails ends it."""
-    tasks = [asyncio.create_task(act) for act in acts]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        results = await asyncio.gather(*tasks, return_exceptions=True)
-    for result in results:
-        if not isinstance(result, asyncio.CancelledError) and result is not None:
-            raise result
-
-
 async def _main(count: int, seed: int, *, failover: bool) -> int:
-    chance = random.Random(seed)
     with _moved_clocks() as clocks:
         postgres, *others = clocks
         async with open_stage(
@@ -148,41 +127,13 @@ async def _main(count: int, seed: int, *, failover: bool) -> int:
             of_postgres=postgres.environment,
             of_services=[ENVIRONMENT | clock.environment for clock in others],
         ) as stage:
-            steps = Steps(stage, clocks, chance, failover=failover)
-            await steps.load.prepare(stage.cluster.primary.url)
-            followers = [Follower(stage, number) for number in range(2)]
-            async with AsyncExitStack() as stack:
-                for follower in followers:
-                    await stack.enter_async_context(follower.verifier)
-                async with _running(steps.load.run(), steps.watch.run(followers)):
-                    await steps.play(count, followers)
-    return _report(steps, count, seed)
-
-
-def _report(steps: Steps, count: int, seed: int) -> int:
-    load, delays = steps.load, sorted(steps.watch.delays)
-    kinds = {
-        kind: sum(r.kind == kind for r in load.acknowledged) for kind in ("jti", "key", "account")
-    }
-    print(
-        f"seed {seed}: {count} steps, {steps.crashes} crashes, "
-        f"load average {os.getloadavg()[0]:.1f}"
-    )
-    print(
-        f"  {len(load.acknowledged)} revocations acknowledged {kinds}, "
-        f"{load.unknown_outcomes} not acknowledged; answers {dict(load.statuses)}"
-    )
-    if delays:
-        print(
-            f"  known to running followers: p50 {delays[len(delays) // 2]:.2f} s, "
-            f"p99 {delays[int(len(delays) * 0.99)]:.2f} s, worst {delays[-1]:.2f} s"
-        )
-    for kind, number in load.faults.counts.items():
-        print(f"  FAULT, {number} times: {kind}")
-    for sample in load.faults.samples:
-        print(f"    {sample[:300]}")
-    print("  " + ("bad" if load.faults.counts else "good"), flush=True)
-    return int(bool(load.faults.counts))
+            load = WatchedLoad(stage, random.Random(seed), has_limits=True)
+            steps = Steps(stage, clocks, load, failover=failover)
+            await load.prepare(stage.cluster.primary.url)
+            async with watched(steps.watch):
+                await steps.play(count)
+    print(f"seed {seed}: {count} steps, {steps.crashes} crashes")
+    return steps.watch.report()
 
 
 def main() -> int:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
-from contextlib import AsyncExitStack
+from collections import Counter
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
 from tokensvc.core.errors import BearerError
+from tokensvc.store.primary import connect
 from tokensvc.verify import Clock, Verifier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
-    import asyncpg
     from testbed.failover_stage import Stage
 
     from bench.watched_load import Acknowledged, Issued, WatchedLoad
@@ -54,47 +56,51 @@ class Follower:
 
 @dataclass(slots=True)
 class Watch:
-    """Looks at running followers all the time, and at everything else when it is told to."""
+    """Looks at running followers all the time, and at everything else when it is told to.
+
+    `must_work` tells whether a good key must get a token now.
+    """
 
     stage: Stage
     load: WatchedLoad
     must_work: Callable[[], bool]
+    followers: list[Follower] = field(default_factory=list)
     delays: list[float] = field(default_factory=list)  # seconds until a revocation was known
     introspected: int = 0
 
-    async def run(self, followers: Sequence[Follower]) -> None:
+    async def run(self) -> None:
         """Look at the running followers until cancelled."""
         pending: list[Acknowledged] = []
         seen = 0
         while True:
             pending += self.load.acknowledged[seen:]
             seen = len(self.load.acknowledged)
-            pending = [revoked for revoked in pending if not self._is_known(followers, revoked)]
+            pending = [revoked for revoked in pending if not self._is_known(revoked)]
             if self.must_work():
-                self._look_at_good_tokens(followers)
+                self._look_at_good_tokens()
             await asyncio.sleep(_LOOK)
 
-    def _is_known(self, followers: Sequence[Follower], revoked: Acknowledged) -> bool:
+    def _is_known(self, revoked: Acknowledged) -> bool:
         passed = time.monotonic() - revoked.on
-        if any(_accepts_some(follower, [revoked]) for follower in followers):
+        if any(_accepts_some(follower, [revoked]) for follower in self.followers):
             if passed < LATEST:
                 return False
             self.load.faults.note("a running follower does not know of it", revoked[:2])
         self.delays.append(passed)
         return True
 
-    def _look_at_good_tokens(self, followers: Sequence[Follower]) -> None:
+    def _look_at_good_tokens(self) -> None:
         young = time.monotonic() - 1
         for token in list(self.load.recent)[-20:]:
-            for follower in followers:
+            for follower in self.followers:
                 refusal = follower.find_refusal(token)
                 if refusal is not None and token.asked_on > young:
                     self.load.faults.note("a good token was refused", refusal)
 
-    async def check_all(self, followers: Sequence[Follower]) -> None:
+    async def check_all(self) -> None:
         """Check everything that was acknowledged: running and fresh followers, issuer, table."""
         past = [r for r in self.load.acknowledged if r.on < time.monotonic() - LATEST]
-        for follower in followers:
+        for follower in self.followers:
             if _accepts_some(follower, past):
                 self.load.faults.note("a running follower forgot")
         async with AsyncExitStack() as stack:
@@ -105,6 +111,7 @@ class Watch:
                     if _accepts_some(fresh, [revoked]):
                         self.load.faults.note("a fresh follower does not know", revoked[:2])
         await self._introspect_all(past)
+        await self._check_table()
 
     async def _introspect_all(self, past: Sequence[Acknowledged]) -> None:
         turns = iter([revoked for revoked in past for _ in revoked.tokens[-1:]])
@@ -132,13 +139,51 @@ class Watch:
         except (aiohttp.ClientError, TimeoutError):
             return False
 
-    async def check_table(self, connection: asyncpg.Connection) -> None:
+    async def _check_table(self) -> None:
         """Check that no entry is gone. None has expired yet, because the run is short."""
+        connection = await connect(self.stage.cluster.primary.url)
         rows = await connection.fetch("select kind, value from denylist")
+        await connection.close()
         held = {(row["kind"], row["value"]) for row in rows}
         for revoked in self.load.acknowledged:
             if (revoked.kind, revoked.value) not in held:
                 self.load.faults.note("a live entry is gone", revoked[:2])
+
+    def report(self) -> int:
+        """Print what was seen; return 1 if anything was wrong."""
+        load, delays, faults = self.load, sorted(self.delays), self.load.faults
+        kinds = dict(Counter(revoked.kind for revoked in load.acknowledged))
+        print(f"  {len(load.acknowledged)} revocations acknowledged: {kinds}")
+        print(f"  {load.unknown_outcomes} not acknowledged; answers: {dict(load.statuses)}")
+        print(f"  {self.introspected} tokens introspected; load average {os.getloadavg()[0]:.1f}")
+        if delays:
+            p50, p99 = delays[len(delays) // 2], delays[int(len(delays) * 0.99)]
+            print(f"  at followers: p50 {p50:.2f} s, p99 {p99:.2f} s, worst {delays[-1]:.2f} s")
+        for kind, count in faults.counts.items():
+            print(f"  FAULT, {count} times: {kind}")
+        for sample in faults.samples:
+            print(f"    {sample[:300]}")
+        print("  bad" if faults.counts else "  good", flush=True)
+        return int(bool(faults.counts))
+
+
+@asynccontextmanager
+async def watched(watch: Watch) -> AsyncIterator[None]:
+    """Run followers, the load and the watch until the end of the block; one that fails ends it."""
+    watch.followers = [Follower(watch.stage, number) for number in range(len(watch.stage.services))]
+    async with AsyncExitStack() as stack:
+        for follower in watch.followers:
+            await stack.enter_async_context(follower.verifier)
+        tasks = [asyncio.create_task(act) for act in (watch.load.run(watch.must_work), watch.run())]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
 
 
 def _accepts_some(follower: Follower, revoked: Iterable[Acknowledged]) -> bool:

@@ -90,14 +90,14 @@ class Faults:
 class WatchedLoad:
     """Exchanges and revokes at two services, and keeps what must hold.
 
-    `must_work` tells whether a good key must get a token now. While `is_quiet`, nothing is sent
-    whose effect may be lost in a crash, by what the documentation says.
+    Without `has_limits` no key has a limit. While `is_quiet`, nothing is sent whose effect may be
+    lost in a crash, by what the documentation says.
     """
 
-    def __init__(self, stage: Stage, chance: random.Random, must_work: Callable[[], bool]) -> None:
+    def __init__(self, stage: Stage, chance: random.Random, *, has_limits: bool) -> None:
         self._stage = stage
-        self._chance = chance
-        self._must_work = must_work
+        self._has_limits = has_limits
+        self.chance = chance
         self._limited_counts: Counter[tuple[str, str, int]] = Counter()
         self._good: list[str] = []
         self._limited: list[str] = []
@@ -128,8 +128,11 @@ class WatchedLoad:
             )
         await connection.close()
 
-    async def run(self) -> None:
-        """Send until cancelled; whatever is under way is finished then."""
+    async def run(self, must_work: Callable[[], bool]) -> None:
+        """Send until cancelled; whatever is under way is finished then.
+
+        `must_work` tells whether a good key must get a token now.
+        """
         database = await open_database(self._stage.cluster.url, max_size=2)
         tasks: set[asyncio.Task[None]] = set()
         began_on, sent, revoked = time.monotonic(), 0, 0
@@ -145,7 +148,7 @@ class WatchedLoad:
                 passed = time.monotonic() - began_on
                 while sent < passed * EXCHANGES_A_SECOND:
                     sent += 1
-                    send(self._exchange_any())
+                    send(self._exchange_any(must_work))
                 while revoked < passed * REVOCATIONS_A_SECOND:
                     revoked += 1
                     send(self._revoke_any(database, revoked))
@@ -154,18 +157,18 @@ class WatchedLoad:
             await database.close()
 
     def _any_url(self) -> str:
-        return self._chance.choice(self._stage.services).url
+        return self.chance.choice(self._stage.services).url
 
-    async def _exchange_any(self) -> None:
-        kind = self._chance.random()
-        if kind < 0.1 and not self.is_quiet:
-            await self._exchange_limited(self._chance.choice(self._limited))
+    async def _exchange_any(self, must_work: Callable[[], bool]) -> None:
+        kind = self.chance.random()
+        if kind < 0.1 and self._has_limits and not self.is_quiet:
+            await self._exchange_limited(self.chance.choice(self._limited))
         elif kind < 0.2 and self.acknowledged:
-            await self._exchange_revoked(self._chance.choice(self.acknowledged))
+            await self._exchange_revoked(self.chance.choice(self.acknowledged))
         elif kind < 0.6:
-            await self._exchange_good(self._chance.choice(self._good))
+            await self._exchange_good(self.chance.choice(self._good), must_work)
         else:
-            place = self._chance.randrange(min(_NEXT_DOOMED, len(self._doomed)))
+            place = self.chance.randrange(min(_NEXT_DOOMED, len(self._doomed)))
             key = self._doomed[place]
             issued = await self._exchange(key)
             if isinstance(issued, Issued):
@@ -187,14 +190,14 @@ class WatchedLoad:
             self.statuses[0] += 1
             return Refused(0, repr(error))
 
-    async def _exchange_good(self, key: str) -> None:
-        had_to_work = self._must_work()
+    async def _exchange_good(self, key: str, must_work: Callable[[], bool]) -> None:
+        had_to_work = must_work()
         issued = await self._exchange(key)
         if isinstance(issued, Issued):
             self.recent.append(issued)
         elif issued.status == 401:
             self.faults.note("a good key was answered 401", issued.text)
-        elif had_to_work and self._must_work():
+        elif had_to_work and must_work():
             self.faults.note("a good key was refused", issued)
 
     async def _exchange_revoked(self, revoked: Acknowledged) -> None:
