@@ -4,8 +4,8 @@
 
 Elapsed monotonic time tells a jump of Postgres's clock from a wrong wall clock of this process.
 While Postgres's clock keeps pace with the monotonic clock, a difference to the wall clock is the
-wall clock's fault: it is measured, and the service goes on. After a jump that leads away from the
-wall clock no token is issued until the two agree again, or until the jump was taken back.
+wall clock's fault: it is measured, and the service goes on. After a jump no token is issued until
+the two agree, or until the jump was taken back.
 
 A process that has just started knows of no elapsed time. If its first reading shows a difference,
 either clock may be wrong, so Postgres's is doubted: no token is issued until the two agree, or
@@ -127,15 +127,15 @@ def judge_clock(
     step = abs(find_jump(before.latest, reading))
     stepped_on = reading.on if step > _STEP else before.stepped_on
     jumped_on = reading.on if step > TOLERANCE else before.jumped_on
-    jump = find_jump(anchor, reading)
-    is_far = abs(jump) > TOLERANCE
-    # It leads away if Postgres's clock lies, seen from the wall clock, where it has jumped to.
-    leads_away = (jump > 0) == (reading.difference > 0)
-    has_jumped = is_far and not reading.agrees and (before.has_jumped or leads_away)
+    is_far = abs(find_jump(anchor, reading)) > TOLERANCE
+    # Also a jump towards the wall clock is believed only if it arrives there: it may be the wall
+    # clock that is wrong, and the jump may lead a part of the way.
+    has_jumped = is_far and not reading.agrees
     if is_far:
         jumped_on = reading.on
-        anchor = anchor if has_jumped else reading
-    elif _is_quiet(reading, anchor.on, stepped_on, _QUIET):
+    # If both clocks have jumped to the same place, they are believed there while they agree. For
+    # good only after a while: perhaps both are wrong, and one of them is set right soon.
+    if not has_jumped and _is_quiet(reading, anchor.on, stepped_on, _QUIET):
         anchor = reading
     if not has_jumped and _is_quiet(reading, base.on, jumped_on, _TRUSTED_AFTER):
         base = reading
