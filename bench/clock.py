@@ -30,7 +30,7 @@ from testbed.failover_stage import Stage, open_stage
 from testbed.faketime import FAKETIME, MovedClock
 
 from bench.watched_followers import Watch, watched
-from bench.watched_load import ENVIRONMENT, WatchedLoad
+from bench.watched_load import ENVIRONMENT, WatchedLoad, new_keys
 from tokensvc.logs.configuration import configure_logs
 
 if TYPE_CHECKING:
@@ -57,13 +57,12 @@ class Steps:
         self._agreed_on = time.monotonic()
         self.crashes = 0
         self._load = load
-        self.watch = Watch(stage, load, self.must_work)
 
     def must_work(self) -> bool:
         """Tell whether the clocks agree for so long that a good key must get a token."""
         return time.monotonic() - self._agreed_on > _MUST_WORK_AFTER
 
-    async def play(self, count: int) -> None:
+    async def play(self, count: int, watch: Watch) -> None:
         """Step so often, and let everything be right for a while after some of the steps."""
         for number in range(1, count + 1):
             due_on = time.monotonic() + _EVERY
@@ -77,7 +76,7 @@ class Steps:
                 await self._crash()
             await asyncio.sleep(due_on - time.monotonic())
             if number % _STEPS_BETWEEN_RESTS == 0 or number == count:
-                await self._rest()
+                await self._rest(watch)
 
     def _step(self) -> None:
         postgres, *others = self._clocks
@@ -102,12 +101,12 @@ class Steps:
         self._load.is_quiet = False
         self.crashes += 1
 
-    async def _rest(self) -> None:
+    async def _rest(self, watch: Watch) -> None:
         for clock in self._clocks:
             clock.ahead = 0.0
         self._agreed_on = time.monotonic()
         await asyncio.sleep(_REST)
-        await self.watch.check_all()
+        await watch.check_all()
 
 
 @contextmanager
@@ -127,13 +126,14 @@ async def _main(count: int, seed: int, *, failover: bool) -> int:
             of_postgres=postgres.environment,
             of_services=[ENVIRONMENT | clock.environment for clock in others],
         ) as stage:
-            load = WatchedLoad(stage, random.Random(seed), has_limits=True)
+            keys = await new_keys(stage.cluster.primary.url)
+            load = WatchedLoad(stage, keys, random.Random(seed), has_limits=True)
             steps = Steps(stage, clocks, load, failover=failover)
-            await load.prepare(stage.cluster.primary.url)
-            async with watched(steps.watch):
-                await steps.play(count)
+            watch = Watch(stage, load, keys.caller, steps.must_work)
+            async with watched(watch):
+                await steps.play(count, watch)
     print(f"seed {seed}: {count} steps, {steps.crashes} crashes")
-    return steps.watch.report()
+    return watch.report()
 
 
 def main() -> int:

@@ -25,7 +25,7 @@ from testbed.failover_stage import open_stage
 from testbed.waiting import until
 
 from bench.watched_followers import Watch, watched
-from bench.watched_load import ENVIRONMENT, WatchedLoad
+from bench.watched_load import ENVIRONMENT, WatchedLoad, new_keys
 from tokensvc.logs.configuration import configure_logs
 
 if TYPE_CHECKING:
@@ -99,10 +99,10 @@ class Restores:
 
 async def _play(way: str, rounds: int, seed: int) -> int:
     async with open_stage(synchronous=False, of_services=[ENVIRONMENT] * 2) as stage:
-        load = WatchedLoad(stage, random.Random(seed), has_limits=False)
+        keys = await new_keys(stage.cluster.primary.url)
+        load = WatchedLoad(stage, keys, random.Random(seed), has_limits=False)
         restores = Restores(stage, load)
-        watch = Watch(stage, load, restores.must_work)
-        await load.prepare(stage.cluster.primary.url)
+        watch = Watch(stage, load, keys.caller, restores.must_work)
         async with watched(watch):
             await asyncio.sleep(_LOST_SECONDS)
             for _ in range(rounds):

@@ -63,6 +63,7 @@ class Watch:
 
     stage: Stage
     load: WatchedLoad
+    caller: str  # a key that may introspect
     must_work: Callable[[], bool]
     followers: list[Follower] = field(default_factory=list)
     delays: list[float] = field(default_factory=list)  # seconds until a revocation was known
@@ -85,7 +86,8 @@ class Watch:
         if any(_accepts_some(follower, [revoked]) for follower in self.followers):
             if passed < LATEST:
                 return False
-            self.load.faults.note("a running follower does not know of it", revoked[:2])
+            seen = [follower.verifier.status().denylist_error for follower in self.followers]
+            self.load.faults.note("a running follower does not know of it", (revoked[:2], seen))
         self.delays.append(passed)
         return True
 
@@ -95,14 +97,16 @@ class Watch:
             for follower in self.followers:
                 refusal = follower.find_refusal(token)
                 if refusal is not None and token.asked_on > young:
-                    self.load.faults.note("a good token was refused", refusal)
+                    error = follower.verifier.status().denylist_error
+                    self.load.faults.note("a good token was refused", (refusal, error))
 
     async def check_all(self) -> None:
         """Check everything that was acknowledged: running and fresh followers, issuer, table."""
         past = [r for r in self.load.acknowledged if r.on < time.monotonic() - LATEST]
         for follower in self.followers:
             if _accepts_some(follower, past):
-                self.load.faults.note("a running follower forgot")
+                known = [r[:2] for r in past if _accepts_some(follower, [r])]
+                self.load.faults.note("a running follower forgot", known[:5])
         async with AsyncExitStack() as stack:
             for number in range(len(self.stage.services)):
                 fresh = Follower(self.stage, number)
@@ -118,15 +122,19 @@ class Watch:
 
         async def take_turns() -> None:
             for revoked in turns:
-                if await self._introspect(revoked.tokens[-1]):
+                if await self._introspect(revoked.tokens[-1]) is True:
                     self.load.faults.note("introspection calls it live", revoked[:2])
 
         await asyncio.gather(*(take_turns() for _ in range(_AT_ONCE)))
+        before = self.introspected
+        live = [await self._introspect(token) for token in list(self.load.recent)[-_AT_ONCE:]]
+        if self.must_work() and (False in live or self.introspected == before):
+            self.load.faults.note("introspection refuses a good token", live)
 
-    async def _introspect(self, token: Issued) -> bool:
-        """Tell whether a service calls a token live; it does not if it does not answer."""
+    async def _introspect(self, token: Issued) -> bool | None:
+        """Tell whether a service calls a token live; None if it does not answer."""
         url = self.stage.services[self.introspected % len(self.stage.services)].url
-        headers = {"Authorization": f"Bearer {self.load.caller}"}
+        headers = {"Authorization": f"Bearer {self.caller}"}
         try:
             async with self.stage.session.post(
                 f"{url}/v1/introspect",
@@ -134,10 +142,12 @@ class Watch:
                 headers=headers,
                 timeout=_PATIENCE,
             ) as answer:
-                self.introspected += answer.status == 200
-                return answer.status == 200 and bool((await answer.json())["active"])
+                if answer.status != 200:
+                    return None
+                self.introspected += 1
+                return bool((await answer.json())["active"])
         except (aiohttp.ClientError, TimeoutError):
-            return False
+            return None
 
     async def _check_table(self) -> None:
         """Check that no entry is gone. None has expired yet, because the run is short."""

@@ -87,6 +87,33 @@ class Faults:
             self.samples.append(f"{kind}: {detail}")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """API keys by what becomes of them. `caller` may introspect."""
+
+    caller: str
+    good: list[str]
+    limited: list[str]
+    doomed: deque[str]
+
+
+async def new_keys(url: str) -> Keys:
+    """Make the keys."""
+    caller, *keys = await add_keys_to(url, 1 + _GOOD + _LIMITED + _DOOMED)
+    good, limited = keys[:_GOOD], keys[_GOOD : _GOOD + _LIMITED]
+    connection = await connect(url)
+    for change, named in (
+        ("capabilities = array['tokensvc:introspect']", [caller]),
+        (f"per_minute = {PER_MINUTE}", limited[::2]),
+        (f"per_day = {PER_DAY}", limited[1::2]),
+    ):
+        digests = [parse_api_key(key).digest for key in named]
+        await connection.execute(f"update api_key set {change} where digest = any ($1)", digests)
+    await connection.close()
+    doomed = deque(keys[_GOOD + _LIMITED :])
+    return Keys(caller=caller, good=good, limited=limited, doomed=doomed)
+
+
 class WatchedLoad:
     """Exchanges and revokes at two services, and keeps what must hold.
 
@@ -94,39 +121,21 @@ class WatchedLoad:
     lost in a crash, by what the documentation says.
     """
 
-    def __init__(self, stage: Stage, chance: random.Random, *, has_limits: bool) -> None:
+    def __init__(
+        self, stage: Stage, keys: Keys, chance: random.Random, *, has_limits: bool
+    ) -> None:
         self._stage = stage
+        self._keys = keys
         self._has_limits = has_limits
         self.chance = chance
         self._limited_counts: Counter[tuple[str, str, int]] = Counter()
-        self._good: list[str] = []
-        self._limited: list[str] = []
-        self._doomed: deque[str] = deque()
         self._doomed_tokens: defaultdict[str, deque[Issued]] = defaultdict(_keep_few)
-        self.caller = ""  # a key that may introspect
         self.recent: deque[Issued] = deque(maxlen=200)  # tokens of good keys
         self.acknowledged: list[Acknowledged] = []
         self.statuses: Counter[int] = Counter()
         self.unknown_outcomes = 0
         self.faults = Faults()
         self.is_quiet = False
-
-    async def prepare(self, url: str) -> None:
-        """Make the keys."""
-        self.caller, *keys = await add_keys_to(url, 1 + _GOOD + _LIMITED + _DOOMED)
-        self._good, self._limited = keys[:_GOOD], keys[_GOOD : _GOOD + _LIMITED]
-        self._doomed.extend(keys[_GOOD + _LIMITED :])
-        connection = await connect(url)
-        for change, named in (
-            ("capabilities = array['tokensvc:introspect']", [self.caller]),
-            (f"per_minute = {PER_MINUTE}", self._limited[::2]),
-            (f"per_day = {PER_DAY}", self._limited[1::2]),
-        ):
-            digests = [parse_api_key(key).digest for key in named]
-            await connection.execute(
-                f"update api_key set {change} where digest = any ($1)", digests
-            )
-        await connection.close()
 
     async def run(self, must_work: Callable[[], bool]) -> None:
         """Send until cancelled; whatever is under way is finished then.
@@ -162,14 +171,14 @@ class WatchedLoad:
     async def _exchange_any(self, must_work: Callable[[], bool]) -> None:
         kind = self.chance.random()
         if kind < 0.1 and self._has_limits and not self.is_quiet:
-            await self._exchange_limited(self.chance.choice(self._limited))
+            await self._exchange_limited(self.chance.choice(self._keys.limited))
         elif kind < 0.2 and self.acknowledged:
             await self._exchange_revoked(self.chance.choice(self.acknowledged))
         elif kind < 0.6:
-            await self._exchange_good(self.chance.choice(self._good), must_work)
+            await self._exchange_good(self.chance.choice(self._keys.good), must_work)
         else:
-            place = self.chance.randrange(min(_NEXT_DOOMED, len(self._doomed)))
-            key = self._doomed[place]
+            place = self.chance.randrange(min(_NEXT_DOOMED, len(self._keys.doomed)))
+            key = self._keys.doomed[place]
             issued = await self._exchange(key)
             if isinstance(issued, Issued):
                 self._doomed_tokens[key].append(issued)
@@ -211,7 +220,7 @@ class WatchedLoad:
         issued = await self._exchange(key)
         if not isinstance(issued, Issued):
             return
-        by_minute = key in self._limited[::2]
+        by_minute = key in self._keys.limited[::2]
         seconds, limit = (60, PER_MINUTE) if by_minute else (86_400, PER_DAY)
         window = (key, "minute" if by_minute else "day", issued.claims["iat"] // seconds)
         self._limited_counts[window] += 1
@@ -229,7 +238,7 @@ class WatchedLoad:
         key = next((key for key in self._next_doomed() if self._doomed_tokens[key]), None)
         if key is None:
             return
-        self._doomed.remove(key)
+        self._keys.doomed.remove(key)
         tokens = self._doomed_tokens[key]
         if kind == "key":
             await self._revoke_by_holder(kind, tokens, key=key)
@@ -243,7 +252,7 @@ class WatchedLoad:
             self._acknowledge(kind, account_id, tokens, key)
 
     def _next_doomed(self) -> list[str]:
-        return list(islice(self._doomed, _NEXT_DOOMED))
+        return list(islice(self._keys.doomed, _NEXT_DOOMED))
 
     async def _revoke_by_holder(
         self, kind: str, tokens: Sequence[Issued], *, key: str | None

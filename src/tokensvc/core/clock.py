@@ -98,6 +98,11 @@ class ClockState:
         return min(latest.postgres, latest.wall, base.postgres + latest.on - base.on - base.spent)
 
     @property
+    def doubt(self) -> float:
+        """Return how far apart the earliest and the latest moment are that it can be (seconds)."""
+        return max(self.latest_at, self.latest.wall) - self.earliest
+
+    @property
     def collectable_at(self) -> float | None:
         """Return up to which moment of expiry things may be deleted (seconds).
 

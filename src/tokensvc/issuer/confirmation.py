@@ -107,8 +107,11 @@ class Confirmation:
 
     @property
     def doubt(self) -> timedelta:
-        """By how much Postgres's clock and this process's wall clock differ."""
-        return timedelta(seconds=0 if self._clock is None else abs(self._clock.latest.difference))
+        """How far `now` may be wrong at most, by all clocks and by the time that has passed.
+
+        Postgres's clock and this process's may have been set wrong in the same way.
+        """
+        return timedelta(seconds=0 if self._clock is None else self._clock.doubt)
 
     @property
     def is_blocked(self) -> bool:

@@ -148,3 +148,11 @@ def test_a_jump_is_never_overestimated(jump, spent_first, spent_then):
 
 def test_what_the_clock_should_say_is_reckoned_from_the_middle_of_the_answer():
     assert read(10, spent=2).reckon(15) == START + 14
+
+
+def test_f41_the_doubt_covers_every_clock_also_where_two_of_them_agree():
+    assert judge(read(0), read(10)).doubt == 0
+    assert judge(read(0), read(10, postgres=2000)).doubt == 2000
+    assert judge(read(0), read(10, postgres=2000, wall=2000)).doubt == 2000
+    assert judge(read(0), read(10, wall=-60)).doubt == 60
+    assert judge(read(0), read(10, postgres=2000), read(11)).doubt == 2000, "it was ahead before"
