@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
 from tests.integration.exchanges import ask, read_counts
 from tests.integration.things import make_key, open_exchange
 
+from tokensvc.core.claims import build_payload
 from tokensvc.core.ledger import Question
+from tokensvc.core.token import sign_jws
 from tokensvc.issuer.confirmation import Confirmation
 from tokensvc.issuer.mirror.mirror import Mirror
 from tokensvc.issuer.revoking import endings
+from tokensvc.issuer.revoking.credentials import revoke_own_token
 from tokensvc.store.feed_head import list_heads
 
 
@@ -130,6 +133,20 @@ async def test_f41_a_revocation_that_was_deleted_before_a_step_back_is_no_loss(
     clocks.postgres = 0
     await mirror.refresh_once()
     assert not logs.find("denylist_went_back")
+
+
+@pytest.mark.parametrize("ahead", [-3600, 3600])
+async def test_f41_a_command_revokes_a_token_that_is_live_by_its_own_clock(
+    ahead, exchange, database, settings
+):
+    key = await make_key(database)
+    ((claims,), _) = await ask(exchange, key)
+    moved = replace(claims, iat=claims.iat + ahead, exp=claims.exp + ahead)
+    signer = exchange.mirror.signers.find("ES256", exchange.mirror.confirmation.now)
+    text = sign_jws(build_payload(moved), typ="at+jwt", key=signer)
+    assert await revoke_own_token(database, settings, text, actor="test") is None
+    wall = time.time() + ahead
+    assert await revoke_own_token(database, settings, text, actor="test", wall=wall) == claims.jti
 
 
 async def test_f42_nothing_is_forgotten_or_deleted_while_the_clock_is_ahead(

@@ -161,7 +161,9 @@ def revoke(source: str, output: str, wait: int | None) -> None:
 
     text = read_token(source)
     jti = run_use_case(
-        lambda database, settings: revoke_own_token(database, settings, text, actor=actor())
+        lambda database, settings: revoke_own_token(
+            database, settings, text, actor=actor(), wall=time.time()
+        )
     )
     if jti is None:
         raise NotFoundError("this is no live token of ours, so there is nothing to revoke")

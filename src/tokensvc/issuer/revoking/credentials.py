@@ -122,16 +122,20 @@ async def revoke_credential(
 
 
 async def revoke_own_token(
-    database: Database, settings: Settings, text: str, *, actor: str
+    database: Database, settings: Settings, text: str, *, actor: str, wall: float | None = None
 ) -> str | None:
-    """Revoke the live token that `text` is, by Postgres's clock.
+    """Revoke the token that `text` is if it is live by Postgres's clock, or by the caller's.
 
-    Returns its `jti`, None if it is no live token of ours. Raises UnavailableError.
+    `wall`: the caller's clock, in seconds; None if it is not asked. Returns the `jti`, None if it
+    is no live token of ours. Raises UnavailableError.
     """
     async with database.connection() as connection:
         _, now = await list_heads(connection)
         signing_keys = await list_signing_keys(connection)
-    claims = _find_own_claims(settings, text, now=now, signing_keys=signing_keys)
+    doubt = timedelta(seconds=0 if wall is None else abs(wall - now.timestamp()))
+    claims = _find_own_claims(
+        settings, text, now=now, signing_keys=signing_keys, leeway=LEEWAY + doubt
+    )
     if claims is None:
         return None
     await revoke_token(database, claims, actor=actor)
