@@ -87,6 +87,14 @@ class Faults:
             self.samples.append(f"{kind}: {detail}")
 
 
+class Window(NamedTuple):
+    """A minute or a day, by number, in which a key gets so many tokens at most."""
+
+    length: str
+    number: int
+    limit: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keys:
     """API keys by what becomes of them. `caller` may introspect."""
@@ -95,6 +103,12 @@ class Keys:
     good: list[str]
     limited: list[str]
     doomed: deque[str]
+
+    def find_window(self, key: str, iat: int) -> Window:
+        """Return the window in which a token of a limited key is counted."""
+        if key in self.limited[::2]:
+            return Window("minute", iat // 60, PER_MINUTE)
+        return Window("day", iat // 86_400, PER_DAY)
 
 
 async def new_keys(url: str) -> Keys:
@@ -128,7 +142,7 @@ class WatchedLoad:
         self._keys = keys
         self._has_limits = has_limits
         self.chance = chance
-        self._limited_counts: Counter[tuple[str, str, int]] = Counter()
+        self._limited_counts: Counter[tuple[str, Window]] = Counter()
         self._doomed_tokens: defaultdict[str, deque[Issued]] = defaultdict(_keep_few)
         self.recent: deque[Issued] = deque(maxlen=200)  # tokens of good keys
         self.acknowledged: list[Acknowledged] = []
@@ -220,12 +234,10 @@ class WatchedLoad:
         issued = await self._exchange(key)
         if not isinstance(issued, Issued):
             return
-        by_minute = key in self._keys.limited[::2]
-        seconds, limit = (60, PER_MINUTE) if by_minute else (86_400, PER_DAY)
-        window = (key, "minute" if by_minute else "day", issued.claims["iat"] // seconds)
-        self._limited_counts[window] += 1
-        if self._limited_counts[window] > limit:
-            self.faults.note("more than a limit", window[1:])
+        window = self._keys.find_window(key, issued.claims["iat"])
+        self._limited_counts[key, window] += 1
+        if self._limited_counts[key, window] > window.limit:
+            self.faults.note("more than a limit", window)
 
     async def _revoke_any(self, database: Database, number: int) -> None:
         kind = ("jti", "key", "account")[number % 3]
@@ -235,7 +247,8 @@ class WatchedLoad:
             return
         if self.is_quiet and kind == "account":
             return
-        key = next((key for key in self._next_doomed() if self._doomed_tokens[key]), None)
+        first = list(islice(self._keys.doomed, _NEXT_DOOMED))
+        key = next((key for key in first if self._doomed_tokens[key]), None)
         if key is None:
             return
         self._keys.doomed.remove(key)
@@ -250,9 +263,6 @@ class WatchedLoad:
             self.unknown_outcomes += 1
         else:
             self._acknowledge(kind, account_id, tokens, key)
-
-    def _next_doomed(self) -> list[str]:
-        return list(islice(self._keys.doomed, _NEXT_DOOMED))
 
     async def _revoke_by_holder(
         self, kind: str, tokens: Sequence[Issued], *, key: str | None
