@@ -25,7 +25,8 @@ from testbed.failover_stage import open_stage
 from testbed.waiting import until
 
 from bench.watched_followers import Watch, watched
-from bench.watched_load import ENVIRONMENT, WatchedLoad, new_keys
+from bench.watched_keys import new_keys
+from bench.watched_load import ENVIRONMENT, WatchedLoad
 from tokensvc.logs.configuration import configure_logs
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from testbed.failover_stage import Stage
 
-    from bench.watched_load import Acknowledged, Issued, WatchedLoad
+    from bench.watched_keys import Acknowledged, Issued
+    from bench.watched_load import WatchedLoad
 
 LATEST: Final = 10.0  # seconds after which a running follower must know a revocation
 _LOOK: Final = 0.1

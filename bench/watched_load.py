@@ -8,22 +8,17 @@ account. What was acknowledged must hold from then on, and whatever contradicts 
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from base64 import urlsafe_b64decode
 from collections import Counter, defaultdict, deque
-from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
-from testbed.keys import add_keys_to
 
-from tokensvc.core.api_key import parse_api_key
+from bench.watched_keys import Acknowledged, Faults, Issued, Refused, read_token
 from tokensvc.core.errors import TokensvcError
 from tokensvc.issuer.database import open_database
 from tokensvc.issuer.revoking.endings import suspend_account
-from tokensvc.store.primary import connect
 
 if TYPE_CHECKING:
     import random
@@ -31,101 +26,18 @@ if TYPE_CHECKING:
 
     from testbed.failover_stage import Stage
 
+    from bench.watched_keys import Keys, Window
     from tokensvc.store.pool import Database
 
 EXCHANGES_A_SECOND: Final = 100
 REVOCATIONS_A_SECOND: Final = 5
-PER_MINUTE, PER_DAY = 30, 60  # of the keys with limits: half have the one, half the other
 # A service must not take this load for an attack from one network.
 ENVIRONMENT: Final = {"TOKENSVC_UNKNOWN_KEYS_PER_MINUTE": "1000000"}
 
-_GOOD, _LIMITED, _DOOMED = 40, 10, 1500
 _NEXT_DOOMED: Final = 60  # so many of them are exchanged before it is their turn
 _TOKENS_KEPT: Final = 6
 _PATIENCE: Final = aiohttp.ClientTimeout(total=6)
 _TICK: Final = 0.01
-_SAMPLES: Final = 8  # so many faults of a kind are shown
-
-
-class Issued(NamedTuple):
-    """A token that was given to `key`, asked for on `asked_on` (monotonic clock)."""
-
-    text: str
-    key: str
-    claims: dict[str, Any]
-    asked_on: float
-
-
-class Refused(NamedTuple):
-    """An exchange that gave no token; status 0 if there was no answer."""
-
-    status: int
-    text: str
-
-
-class Acknowledged(NamedTuple):
-    """A revocation, and the tokens that it covers; `key` must get none any more."""
-
-    kind: str
-    value: str
-    tokens: tuple[Issued, ...]
-    key: str | None
-    on: float
-
-
-@dataclass(slots=True)
-class Faults:
-    """What must not happen, by kind."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-    samples: list[str] = field(default_factory=list)
-
-    def note(self, kind: str, detail: object = "") -> None:
-        """Count a fault, and keep the first of its kind."""
-        self.counts[kind] += 1
-        if self.counts[kind] <= _SAMPLES:
-            self.samples.append(f"{kind}: {detail}")
-
-
-class Window(NamedTuple):
-    """A minute or a day, by number, in which a key gets so many tokens at most."""
-
-    length: str
-    number: int
-    limit: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Keys:
-    """API keys by what becomes of them. `caller` may introspect."""
-
-    caller: str
-    good: list[str]
-    limited: list[str]
-    doomed: deque[str]
-
-    def find_window(self, key: str, iat: int) -> Window:
-        """Return the window in which a token of a limited key is counted."""
-        if key in self.limited[::2]:
-            return Window("minute", iat // 60, PER_MINUTE)
-        return Window("day", iat // 86_400, PER_DAY)
-
-
-async def new_keys(url: str) -> Keys:
-    """Make the keys."""
-    caller, *keys = await add_keys_to(url, 1 + _GOOD + _LIMITED + _DOOMED)
-    good, limited = keys[:_GOOD], keys[_GOOD : _GOOD + _LIMITED]
-    connection = await connect(url)
-    for change, named in (
-        ("capabilities = array['tokensvc:introspect']", [caller]),
-        (f"per_minute = {PER_MINUTE}", limited[::2]),
-        (f"per_day = {PER_DAY}", limited[1::2]),
-    ):
-        digests = [parse_api_key(key).digest for key in named]
-        await connection.execute(f"update api_key set {change} where digest = any ($1)", digests)
-    await connection.close()
-    doomed = deque(keys[_GOOD + _LIMITED :])
-    return Keys(caller=caller, good=good, limited=limited, doomed=doomed)
 
 
 class WatchedLoad:
@@ -198,20 +110,9 @@ class WatchedLoad:
                 self._doomed_tokens[key].append(issued)
 
     async def _exchange(self, key: str) -> Issued | Refused:
-        asked_on = time.monotonic()
-        headers = {"Authorization": f"Bearer {key}"}
-        try:
-            async with self._stage.session.post(
-                f"{self._any_url()}/v1/token", headers=headers, timeout=_PATIENCE
-            ) as answer:
-                self.statuses[answer.status] += 1
-                body = await answer.json()
-                if answer.status != 200:
-                    return Refused(answer.status, str(body))
-                return read_token(body["access_token"], key, asked_on)
-        except (aiohttp.ClientError, TimeoutError) as error:
-            self.statuses[0] += 1
-            return Refused(0, repr(error))
+        answer = await _exchange(self._stage.session, self._any_url(), key)
+        self.statuses[200 if isinstance(answer, Issued) else answer.status] += 1
+        return answer
 
     async def _exchange_good(self, key: str, must_work: Callable[[], bool]) -> None:
         had_to_work = must_work()
@@ -287,11 +188,17 @@ class WatchedLoad:
         self.acknowledged.append(Acknowledged(kind, value, tuple(tokens), key, time.monotonic()))
 
 
-def read_token(text: str, key: str, asked_on: float) -> Issued:
-    """Return a token with its claims, which nobody has verified."""
-    payload = text.split(".")[1]
-    claims = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    return Issued(text, key, claims, asked_on)
+async def _exchange(session: aiohttp.ClientSession, url: str, key: str) -> Issued | Refused:
+    asked_on = time.monotonic()
+    headers = {"Authorization": f"Bearer {key}"}
+    try:
+        async with session.post(f"{url}/v1/token", headers=headers, timeout=_PATIENCE) as answer:
+            body = await answer.json()
+            if answer.status != 200:
+                return Refused(answer.status, str(body))
+            return read_token(body["access_token"], key, asked_on)
+    except (aiohttp.ClientError, TimeoutError) as error:
+        return Refused(0, repr(error))
 
 
 def _keep_few() -> deque[Issued]:
