@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 
 from bench.watched_keys import Acknowledged, Faults, Issued, Refused, read_token
+from tokensvc.core.actor import Actor
 from tokensvc.core.errors import TokensvcError
 from tokensvc.issuer.database import open_database
 from tokensvc.issuer.revoking.endings import suspend_account
@@ -159,7 +160,7 @@ class WatchedLoad:
             return
         account_id = tokens[0].claims["sub"]
         try:
-            await suspend_account(database, account_id, actor="bench")
+            await suspend_account(database, account_id, actor=Actor(name="bench"))
         except TokensvcError:
             self.unknown_outcomes += 1
         else:

@@ -88,6 +88,11 @@ create table api_key (
     tier text,                                  -- null: the tier of the account
     per_minute int,                             -- null: what the tier says
     per_day int,
+    audiences text[] not null default '{}',     -- what its tokens may be for; none: everything
+    networks cidr[] not null default '{}',      -- where it may be used; none: everywhere
+    metadata jsonb not null default '{}',       -- notes of the owner; they enter no token
+    claims jsonb not null default '{}',         -- stand in each of its tokens
+    self_rotation boolean not null default true,  -- whether the key may rotate itself
     -- Whether a request must name its scope. It is stored, because every exchange asks.
     names_only_own_capabilities boolean
         generated always as (names_only_own_capabilities(capabilities)) stored,
@@ -282,7 +287,8 @@ select key.id, key.account_id, key.hint, key.name, key.description, key.capabili
     api_key_last_use.audience as last_used_audience,
     key.tier, key.per_minute, key.per_day,
     coalesce(key.per_minute, tier.key_per_minute) as minute_limit,
-    coalesce(key.per_day, tier.key_per_day) as day_limit
+    coalesce(key.per_day, tier.key_per_day) as day_limit,
+    key.audiences, key.networks::text[] as networks, key.metadata, key.claims, key.self_rotation
 from api_key as key
     join account on account.id = key.account_id
     join tier on tier.name = coalesce(key.tier, account.tier)

@@ -79,6 +79,11 @@ create table api_key (
     tier text,
     per_minute int,
     per_day int,
+    audiences text[] not null default '{}',
+    networks cidr[] not null default '{}',
+    metadata jsonb not null default '{}',
+    claims jsonb not null default '{}',
+    self_rotation boolean not null default true,
     names_only_own_capabilities boolean
         generated always as (names_only_own_capabilities(capabilities)) stored,
     constraint api_key_pkey primary key (id),
@@ -231,7 +236,8 @@ select key.id, key.account_id, key.hint, key.name, key.description, key.capabili
     api_key_last_use.audience as last_used_audience,
     key.tier, key.per_minute, key.per_day,
     coalesce(key.per_minute, tier.key_per_minute) as minute_limit,
-    coalesce(key.per_day, tier.key_per_day) as day_limit
+    coalesce(key.per_day, tier.key_per_day) as day_limit,
+    key.audiences, key.networks::text[] as networks, key.metadata, key.claims, key.self_rotation
 from api_key as key
     join account on account.id = key.account_id
     join tier on tier.name = coalesce(key.tier, account.tier)

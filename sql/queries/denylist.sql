@@ -52,12 +52,10 @@ select coalesce(
     'nothing_known'
 ) as kind;
 
--- name: list_after(seq, now, most)
-select * from listed_revocation where seq > $1 and expires_at > $2 order by seq limit $3;
-
--- name: list_rows_after(seq, now, most)
--- The same with moments as seconds since 1970: a double holds them with their microseconds, and a
--- million of them are read quickly. The kind is left out because the ending tells it.
+-- name: read_after(seq, now, most)
+-- As `listed_revocation`, but with moments as seconds since 1970: a double holds them with their
+-- microseconds, and a million of them are read quickly. The kind is left out because the ending
+-- tells it.
 select
     seq, tag, value,
     date_part('epoch', expires_at), date_part('epoch', watermark), date_part('epoch', created_at),

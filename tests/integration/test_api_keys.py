@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.integration.things import ACTOR, list_acts, make_key
 
+from tokensvc.core.actor import Actor
 from tokensvc.core.errors import ConflictError, InvalidInputError
 from tokensvc.issuer.admin import api_keys
 from tokensvc.issuer.audit import list_events
@@ -17,13 +18,13 @@ from tokensvc.issuer.revoking import endings
 PREFIX = "tsk-"
 
 
-async def test_a_key_is_created_listed_and_its_text_is_stored_nowhere(database, connection):
+async def test_t22_a_key_is_created_listed_and_its_text_is_stored_nowhere(database, connection):
     first = await make_key(database, name="one", life=timedelta(days=90))
     second = await make_key(database, name="two", account=first.listed.record.account_id)
     await make_key(database, name="elsewhere")
     record = first.listed.record
     of_account = await api_keys.list_keys(database, record.account_id)
-    assert [listed.record.name for listed in of_account] == ["one", "two"]
+    assert [listed.record.terms.name for listed in of_account] == ["one", "two"]
     assert len(await api_keys.list_keys(database)) == 3
     assert record.expires_at == record.created_at + timedelta(days=90)
     assert second.listed.record.expires_at is None
@@ -41,9 +42,11 @@ async def test_a_key_is_updated_and_the_audit_trail_says_how(database):
     changes = api_keys.KeyChanges(
         name="renamed", description="more\nwords", capabilities=["orders:read"], life=timedelta()
     )
-    changed = (await api_keys.update_key(database, key.id, changes, actor="somebody")).record
-    assert (changed.name, changed.description) == ("renamed", "more\nwords")
-    assert (changed.capabilities, changed.expires_at) == (("orders:read",), None)
+    changed = (
+        await api_keys.update_key(database, key.id, changes, actor=Actor(name="somebody"))
+    ).record
+    assert (changed.terms.name, changed.terms.description) == ("renamed", "more\nwords")
+    assert (changed.terms.capabilities, changed.expires_at) == (("orders:read",), None)
     same = (await api_keys.update_key(database, key.id, api_keys.KeyChanges(), actor=ACTOR)).record
     assert same == changed
     shorter = api_keys.KeyChanges(life=timedelta(hours=1))
@@ -65,7 +68,7 @@ async def test_tokens_can_be_revoked_while_their_key_stays_enabled_or_disabled(
         changed = await api_keys.update_key(
             database, key.id, api_keys.KeyChanges(), actor=ACTOR, revoke_tokens=True
         )
-        assert changed.state == ("disabled" if disable else "active")
+        assert changed.listed.state == ("disabled" if disable else "active")
         marks = await connection.fetchval("select count(*) from denylist where value = $1", key.id)
         assert marks == (2 if disable else 1)
 
@@ -142,8 +145,7 @@ async def test_a_rotated_key_works_through_its_grace_and_no_longer(database):
     old = (await make_key(database, life=timedelta(days=90))).listed.record
     new = await rotate_key(database, old.id)
     after, before = new.listed.record, (await api_keys.load_key(database, old.id)).record
-    assert (after.account_id, after.name) == (old.account_id, old.name)
-    assert after.capabilities == old.capabilities
+    assert (after.account_id, after.terms) == (old.account_id, old.terms)
     assert (after.predecessor_id, before.successor_id) == (old.id, after.id)
     assert after.expires_at == after.created_at + timedelta(days=90)
     assert before.expires_at is not None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from testbed.waiting import PATIENCE
 
+from tokensvc.core.actor import Actor
 from tokensvc.core.api_key import DEFAULT_PREFIX
 from tokensvc.core.errors import UnavailableError
 from tokensvc.core.limit import LimitChanges
@@ -23,9 +24,10 @@ from tokensvc.issuer.exchange.slow_lane import SlowLane, find_existing
 from tokensvc.issuer.exchange.usage import UsageRecorder
 from tokensvc.issuer.mirror.mirror import Mirror
 from tokensvc.issuer.revoking import endings
+from tokensvc.store.api_key import end_api_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection
+    from collections.abc import Awaitable, Callable, Collection, Sequence
     from datetime import timedelta
 
     from tokensvc.issuer.admin.api_keys import NewKey
@@ -33,10 +35,11 @@ if TYPE_CHECKING:
     from tokensvc.issuer.revoking.feed import SignedPage
     from tokensvc.issuer.start import Started
     from tokensvc.settings import Settings
+    from tokensvc.store.api_key import EndedKey
     from tokensvc.store.pool import Database
 
 T = TypeVar("T")
-ACTOR = "test"
+ACTOR = Actor(name="test")
 READ_WRITE = ("orders:read", "orders:write")
 
 
@@ -62,6 +65,14 @@ async def make_key(
             await accounts.update_account(database, account, limits=limits, actor=ACTOR)
     wish = api_keys.KeyWish(name=name, capabilities=capabilities, life=life, limits=limits)
     return await api_keys.create_key(database, account, wish, prefix=DEFAULT_PREFIX, actor=ACTOR)
+
+
+async def revoke_keys(database: Database, key_ids: Sequence[str]) -> list[EndedKey]:
+    """Revoke keys in one act."""
+    async with database.act() as connection:
+        return await end_api_keys(
+            connection, "key_revoked", key_ids=key_ids, actor=ACTOR, detail={}
+        )
 
 
 async def open_exchange(

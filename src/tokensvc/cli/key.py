@@ -170,7 +170,7 @@ def update(
             database, key_id, changes, actor=actor(), revoke_tokens=revoke_tokens
         )
     )
-    print_row(build_key_row(changed), output)
+    print_row(build_key_row(changed.listed), output)
 
 
 @command.command("usage")

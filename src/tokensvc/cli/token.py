@@ -15,6 +15,7 @@ from tokensvc.cli.output import output_option, print_message, print_row
 from tokensvc.cli.rows import build_revocation_row, describe_ending
 from tokensvc.cli.secret_io import read_api_key, read_token
 from tokensvc.cli.wait import wait_for_followers, wait_option
+from tokensvc.core.algorithm import ALGORITHMS
 from tokensvc.core.claims import build_payload
 from tokensvc.core.errors import (
     InvalidInputError,
@@ -22,7 +23,7 @@ from tokensvc.core.errors import (
     StartRefusedError,
     UnavailableError,
 )
-from tokensvc.core.jwks import ALGORITHMS, parse_jwks
+from tokensvc.core.jwks import parse_jwks
 from tokensvc.core.token import parse_unverified, read_unverified
 from tokensvc.core.verification import check_token
 from tokensvc.settings import load_settings
@@ -160,14 +161,12 @@ def revoke(source: str, output: str, wait: int | None) -> None:
     from tokensvc.issuer.revoking.credentials import revoke_own_token  # noqa: PLC0415 - asyncpg
 
     text = read_token(source)
-    jti = run_use_case(
-        lambda database, settings: revoke_own_token(
-            database, settings, text, actor=actor(), wall=time.time()
-        )
+    revoked = run_use_case(
+        lambda database, settings: revoke_own_token(database, settings, text, actor=actor())
     )
-    if jti is None:
+    if revoked is None:
         raise NotFoundError("this is no live token of ours, so there is nothing to revoke")
-    print_row({"jti": jti, "state": "revoked"}, output)
+    print_row({"jti": revoked.revocation.value, "state": "revoked"}, output)
     wait_for_followers(wait)
 
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from tokensvc.core.algorithm import DEFAULT_ALGORITHM
 from tokensvc.core.api_key import parse_api_key
 from tokensvc.core.errors import InvalidClientError, InvalidTokenError, UnavailableError
-from tokensvc.core.keyring import DEFAULT_ALGORITHM, LEEWAY
+from tokensvc.core.keyring import LEEWAY
 from tokensvc.core.token import parse_unverified
 from tokensvc.issuer.callers import Callers
 from tokensvc.issuer.confirmation import MAX_AGE_SECONDS
@@ -28,6 +29,7 @@ from tokensvc.issuer.exchange.ledger import Ledger
 from tokensvc.issuer.exchange.slow_lane import SlowLane, find_existing
 from tokensvc.issuer.exchange.usage import UsageRecorder
 from tokensvc.issuer.mirror.mirror import Mirror
+from tokensvc.issuer.operations.call import Backend
 from tokensvc.issuer.revoking.credentials import (
     CredentialKind,
     HolderRevocations,
@@ -72,6 +74,7 @@ class Service:
     receipts: Receipts
     callers: Callers
     revocations: HolderRevocations
+    backend: Backend
     draining: bool = False
 
     async def revoke(self, text: str, network: str) -> tuple[CredentialKind, str | None]:
@@ -221,4 +224,5 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
             introspection=introspection, guard=guard, dead_credentials=dead_credentials
         ),
         revocations=HolderRevocations(database, share),
+        backend=Backend(database=database, settings=settings, remember=mirror.denylist.remember),
     )

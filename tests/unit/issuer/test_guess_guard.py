@@ -46,8 +46,11 @@ class FakeLane:
 
     def __init__(self):
         self.waited = []
+        self.is_full = False
 
     async def exists(self, digest):
+        if self.is_full:
+            raise UnavailableError("full", reason="slow_lane_full")
         self.waited.append(digest)
         return digest in STATES
 
@@ -236,11 +239,8 @@ async def test_memory_is_bounded_and_the_oldest_is_forgotten():
     ]
 
 
-async def test_who_finds_the_lane_full_is_told_to_come_again(around, monkeypatch):
-    async def exists(_digest):
-        raise UnavailableError("full", reason="slow_lane_full")
-
+async def test_who_finds_the_lane_full_is_told_to_come_again(around):
     await around.guess(ALLOWED)
-    monkeypatch.setattr(around.lane, "exists", exists)
+    around.lane.is_full = True
     with pytest.raises(UnavailableError):
         await asyncio.wait_for(around.show(NEW), 1)

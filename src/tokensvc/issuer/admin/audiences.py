@@ -6,29 +6,36 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from tokensvc.core.account import parse_description
+from tokensvc.core.algorithm import DEFAULT_ALGORITHM
 from tokensvc.core.audience import parse_audience
 from tokensvc.core.errors import ConflictError, InvalidInputError
-from tokensvc.core.keyring import DEFAULT_ALGORITHM
 from tokensvc.issuer.audit import record
+from tokensvc.issuer.database import accept
 from tokensvc.store import audience as table
 from tokensvc.store.feed_head import bump_head
 from tokensvc.store.issuance import raise_longest_life
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from tokensvc.core.actor import Actor
     from tokensvc.core.audience import Audience
+    from tokensvc.issuer.database import Transactions
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Connection, Database
 
+    AudienceCheck = Callable[[Audience], None]
+
 
 async def add_audience(
-    database: Database,
+    database: Transactions,
     settings: Settings,
     name: str,
     *,
     description: str = "",
     token_life: timedelta | None = None,
     alg: str = DEFAULT_ALGORITHM,
-    actor: str,
+    actor: Actor,
 ) -> Audience:
     """Add an audience.
 
@@ -56,7 +63,7 @@ async def insert_audience(
     token_life: timedelta | None = None,
     alg: str = DEFAULT_ALGORITHM,
     is_own: bool = False,
-    actor: str,
+    actor: Actor,
 ) -> Audience:
     """As `add_audience`, inside a transaction that is open already.
 
@@ -76,23 +83,38 @@ async def list_audiences(database: Database) -> list[Audience]:
         return await table.list_audiences(connection)
 
 
+async def check_audiences(connection: Connection, names: Collection[str]) -> tuple[str, ...]:
+    """Return the audiences that a key may ask for. Raises InvalidInputError for an unknown one."""
+    wanted = dict.fromkeys(names)
+    if wanted:
+        known = {audience.name for audience in await table.list_audiences(connection)}
+        for name in wanted:
+            if name not in known:
+                raise InvalidInputError(
+                    f"there is no audience {name[:80]!r}; `tokensvc audience create` makes one"
+                )
+    return tuple(wanted)
+
+
 async def update_audience(
-    database: Database,
+    database: Transactions,
     settings: Settings,
     name: str,
     *,
     description: str | None,
     token_life: timedelta | None,
     alg: str | None = None,
-    actor: str,
+    actor: Actor,
+    check: AudienceCheck = accept,
 ) -> Audience:
     """Change an audience; None leaves a value as it is.
 
-    A `token_life` of zero goes back to the default of the settings. Raises NotFoundError,
-    InvalidInputError.
+    A `token_life` of zero goes back to the default of the settings. `check` may refuse the audience
+    as it was. Raises NotFoundError, InvalidInputError.
     """
     async with database.transaction() as connection:
-        before = await table.load_audience(connection, name)
+        before = await table.lock_audience(connection, name)
+        check(before)
         life = before.token_life if token_life is None else (token_life or None)
         _check_life(settings, life)
         text = before.description if description is None else parse_description(description)
@@ -101,7 +123,9 @@ async def update_audience(
         return audience
 
 
-async def remove_audience(database: Database, settings: Settings, name: str, *, actor: str) -> None:
+async def remove_audience(
+    database: Transactions, settings: Settings, name: str, *, actor: Actor
+) -> None:
     """Remove an audience. Its live tokens stay good until they expire.
 
     Raises NotFoundError, and ConflictError for the default audience and for the service's own.
@@ -128,7 +152,7 @@ def _check_life(settings: Settings, token_life: timedelta | None) -> None:
 
 
 async def _note_change(
-    connection: Connection, settings: Settings, audience: Audience, action: str, actor: str
+    connection: Connection, settings: Settings, audience: Audience, action: str, actor: Actor
 ) -> None:
     """Write what goes with every change: how long tokens may live, the head, the audit row."""
     await raise_longest_life(connection, settings.issuing_policy.find_longest_life(audience))

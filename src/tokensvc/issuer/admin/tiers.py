@@ -18,15 +18,22 @@ from tokensvc.core.limit import (
     parse_tier_name,
 )
 from tokensvc.issuer.audit import record
+from tokensvc.issuer.database import accept
 from tokensvc.store import tier as table
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tokensvc.core.actor import Actor
     from tokensvc.core.limit import Tier
+    from tokensvc.issuer.database import Transactions
     from tokensvc.store.pool import Database
+
+    TierCheck = Callable[[Tier], None]
 
 
 async def add_tier(
-    database: Database,
+    database: Transactions,
     name: str,
     *,
     description: str = "",
@@ -34,7 +41,7 @@ async def add_tier(
     key_per_day: int,
     account_per_minute: int | None = None,
     account_per_day: int | None = None,
-    actor: str,
+    actor: Actor,
 ) -> Tier:
     """Add a tier. Limits of an account that are None are ten times those of a key.
 
@@ -66,19 +73,23 @@ async def list_tiers(database: Database) -> list[Tier]:
 
 
 async def update_tier(
-    database: Database,
+    database: Transactions,
     name: str,
     *,
     description: str | None = None,
-    actor: str,
+    actor: Actor,
+    check: TierCheck = accept,
     **limits: int | None,
 ) -> Tier:
     """Change a tier; what is None stays as it is. `limits`: fields of TierLimits.
+
+    `check` may refuse the tier as it was.
 
     Raises NotFoundError, InvalidInputError.
     """
     async with database.transaction() as connection:
         before = await table.lock_tier(connection, name)
+        check(before)
         changes = {
             field: check_limit(limit) for field, limit in limits.items() if limit is not None
         }
@@ -91,7 +102,7 @@ async def update_tier(
         return tier
 
 
-async def remove_tier(database: Database, name: str, *, actor: str) -> None:
+async def remove_tier(database: Transactions, name: str, *, actor: Actor) -> None:
     """Remove a tier that nobody has. Raises NotFoundError, ConflictError."""
     if name == DEFAULT_TIER:
         raise ConflictError(

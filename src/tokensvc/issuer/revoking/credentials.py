@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import structlog
 
+from tokensvc.core.actor import Actor
 from tokensvc.core.api_key import parse_api_key
 from tokensvc.core.errors import InvalidClientError, InvalidInputError, InvalidTokenError
 from tokensvc.core.identifier import parse_jti
@@ -20,7 +22,7 @@ from tokensvc.store.feed_head import list_heads
 from tokensvc.store.signing_key import list_signing_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from tokensvc.core.claims import Claims
     from tokensvc.core.denylist.record import RevocationRecord
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 CredentialKind = Literal["token", "key", "nothing"]
 
-HOLDER: Final = "holder"  # the actor, and the reason: whoever holds a credential may revoke it
+HOLDER: Final = Actor(name="holder")  # whoever holds a credential may revoke it
 _MOST_WAITING: Final = 5000
 
 _log = structlog.get_logger(__name__)
@@ -80,7 +82,7 @@ class HolderRevocations:
                 "key_revoked",
                 digests=digests,
                 actor=HOLDER,
-                detail={"reason": HOLDER},
+                detail={"reason": HOLDER.name},
             )
 
     async def _revoke_tokens(self, tokens: Sequence[Claims]) -> list[list[RevocationRecord]]:
@@ -122,27 +124,33 @@ async def revoke_credential(
 
 
 async def revoke_own_token(
-    database: Database, settings: Settings, text: str, *, actor: str, wall: float | None = None
-) -> str | None:
-    """Revoke the token that `text` is if it is live by Postgres's clock, or by the caller's.
+    database: Database,
+    settings: Settings,
+    text: str,
+    *,
+    actor: Actor,
+    wall: Callable[[], float] = time.time,
+) -> RevocationRecord | None:
+    """Revoke the token that `text` is if it is live by Postgres's clock, or by this process's.
 
-    `wall`: the caller's clock, in seconds; None if it is not asked. Returns the `jti`, None if it
-    is no live token of ours. Raises UnavailableError.
+    `wall`: the clock of this process, in seconds. Returns the revocation, None if it is no live
+    token of ours. Raises UnavailableError.
     """
     async with database.connection() as connection:
         _, now = await list_heads(connection)
         signing_keys = await list_signing_keys(connection)
-    doubt = timedelta(seconds=0 if wall is None else abs(wall - now.timestamp()))
+    doubt = timedelta(seconds=abs(wall() - now.timestamp()))
     claims = _find_own_claims(
         settings, text, now=now, signing_keys=signing_keys, leeway=LEEWAY + doubt
     )
     if claims is None:
         return None
-    await revoke_token(database, claims, actor=actor)
-    return claims.jti
+    return (await revoke_token(database, claims, actor=actor))[-1]
 
 
-async def revoke_token(database: Database, claims: Claims, *, actor: str) -> list[RevocationRecord]:
+async def revoke_token(
+    database: Database, claims: Claims, *, actor: Actor
+) -> list[RevocationRecord]:
     """Revoke one verified token until it has expired for everybody; return its revocations.
 
     A repeat writes nothing, and its answer proves that the first act is durable too. This is how a
@@ -153,7 +161,7 @@ async def revoke_token(database: Database, claims: Claims, *, actor: str) -> lis
 
 
 async def revoke_jti(
-    database: Database, text: str, life: timedelta | None, *, actor: str, reason: str
+    database: Database, text: str, life: timedelta | None, *, actor: Actor, reason: str
 ) -> RevocationRecord:
     """Revoke a token of which only the id is known; return its revocation.
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tokensvc.core.denylist.healing import has_gone_back
-from tokensvc.store.denylist import find_tag, list_after
+from tokensvc.store.denylist import find_tag, read_after
 from tokensvc.store.feed_head import list_heads
 
 if TYPE_CHECKING:
@@ -58,7 +58,12 @@ class DenylistWatcher:
             in_force = self._latest.timestamp() < self._expires
             went_back = has_gone_back(self._held, head, tag, in_force=in_force)
             seq = -1 if went_back else self._held.seq
-            records = await list_after(connection, seq, now) if head != self._held else []
+            records = [
+                record
+                async for part in read_after(connection, seq, now)
+                for record in part
+                if head != self._held
+            ]
         # More may have been committed since the head was read.
         if records and records[-1].position.seq >= head.seq:
             self._held, self._expires = records[-1].position, records[-1].revocation.exp

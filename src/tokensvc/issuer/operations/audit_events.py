@@ -1,0 +1,36 @@
+"""The operation that lists the audit trail."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tokensvc.issuer.audit import list_events
+from tokensvc.operations.audit_events import AuditEvent
+from tokensvc.operations.model import Page
+
+if TYPE_CHECKING:
+    from tokensvc.issuer.operations.call import Call
+    from tokensvc.operations.audit_events import ListAuditEvents
+
+
+async def list_(call: Call, request: ListAuditEvents) -> Page[AuditEvent]:
+    """List events, newest first."""
+    found = await list_events(call.database, subject=request.subject, most=request.limit)
+    items = [
+        AuditEvent(
+            number=event.id,
+            at=event.at,
+            actor=event.actor,
+            account=None,
+            address=None,
+            address_salt=None,
+            address_commitment=None,
+            request_id=None,
+            operation=event.action,
+            subject=event.subject,
+            detail=event.detail,
+            hash="",
+        )
+        for event in found
+    ]
+    return Page[AuditEvent](items=items, next_cursor=None)
