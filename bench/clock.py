@@ -41,6 +41,7 @@ _EVERY: Final = 3.0  # seconds
 _BACK, _AHEAD = -90, 3600
 _STEPS_BETWEEN_RESTS: Final = 25
 _CRASHES_AT: Final = (8, 17)  # of the steps between two rests
+_RESTART_AT: Final = 13
 _MUST_WORK_AFTER: Final = 10.0
 _REST: Final = 13.0
 
@@ -75,7 +76,9 @@ class Steps:
             self._step()
             if crashes:
                 await self._crash()
-            await asyncio.sleep(due_on - time.monotonic())
+            if number % _STEPS_BETWEEN_RESTS == _RESTART_AT:
+                await asyncio.to_thread(self._restart_a_service)
+            await asyncio.sleep(max(0.0, due_on - time.monotonic()))
             if number % _STEPS_BETWEEN_RESTS == 0 or number == count:
                 await self._rest(watch)
 
@@ -101,6 +104,11 @@ class Steps:
         await self._stage.cluster.promote()
         self._load.is_quiet = False
         self.crashes += 1
+
+    def _restart_a_service(self) -> None:
+        service = self._chance.choice(self._stage.services)
+        service.stop()
+        service.start()
 
     async def _rest(self, watch: Watch) -> None:
         for clock in self._clocks:

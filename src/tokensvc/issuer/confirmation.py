@@ -96,6 +96,11 @@ class Confirmation:
         return datetime.fromtimestamp(clock.anchor.reckon(self.on), UTC)
 
     @property
+    def steady_now(self) -> datetime:
+        """As `now`, but without a jump that is not believed. Raises UnavailableError."""
+        return self.steady_at + timedelta(seconds=self.age_seconds)
+
+    @property
     def age_seconds(self) -> float:
         """Seconds since then; infinite if Postgres has never confirmed anything."""
         return self._monotonic() - self.on if self._at is not None else float("inf")
