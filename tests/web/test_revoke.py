@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from testbed.waiting import until
@@ -150,6 +151,23 @@ async def test_a_token_that_a_patient_verifier_still_accepts_can_be_revoked(clie
     text = (await get_token(client, key, expires_in="1"))["access_token"]
     await asyncio.sleep(2.1)
     assert (await client.post("/v1/revoke", data={"token": text})).status == 200
+    assert [row.revocation.value for row in await list_denylist(database)] == [
+        read_payload(text)["jti"]
+    ]
+
+
+async def test_f41_a_live_token_is_revoked_although_both_clocks_are_ahead(
+    client, key, database, service
+):
+    text = (await get_token(client, key))["access_token"]
+    confirmation, ahead = service.mirror.confirmation, timedelta(hours=1)
+    async with service.mirror.refreshing:
+        asked = confirmation.ask()
+        wrong_at = confirmation.now + ahead
+        confirmation.read_clock(wrong_at, asked._replace(wall=asked.wall + ahead.total_seconds()))
+        confirmation.renew(wrong_at, asked.on)
+        assert not confirmation.is_blocked
+        assert (await client.post("/v1/revoke", data={"token": text})).status == 200
     assert [row.revocation.value for row in await list_denylist(database)] == [
         read_payload(text)["jti"]
     ]
