@@ -12,7 +12,7 @@ from tests.integration.things import ACTOR, list_acts, make_key
 from tokensvc.core.actor import Actor
 from tokensvc.core.audit_event import AuditFilter
 from tokensvc.core.errors import ConflictError, InvalidInputError
-from tokensvc.issuer.admin import api_keys
+from tokensvc.issuer.admin import api_keys, key_rotation
 from tokensvc.issuer.audit import list_events
 from tokensvc.issuer.revoking import endings
 
@@ -83,7 +83,7 @@ async def test_tokens_can_be_revoked_while_their_key_stays_enabled_or_disabled(
 
 
 def rotate_key(database, key_id, *, grace=timedelta(hours=1), actor=ACTOR):
-    return api_keys.rotate_key(database, key_id, grace=grace, prefix=PREFIX, actor=actor)
+    return key_rotation.rotate_key(database, key_id, grace=grace, prefix=PREFIX, actor=actor)
 
 
 def rename_key(database, key_id, *, actor):

@@ -18,7 +18,7 @@ from tokensvc.core.exchange import ExchangeRequest
 from tokensvc.core.follower import FollowerId
 from tokensvc.core.limit import LimitChanges
 from tokensvc.core.usage import LastUse
-from tokensvc.issuer.admin import accounts, api_keys, audiences, capabilities, tiers
+from tokensvc.issuer.admin import accounts, api_keys, audiences, capabilities, key_rotation, tiers
 from tokensvc.issuer.exchange.usage import UsageRecorder, clean_usage_once, list_usage
 from tokensvc.issuer.mirror.healing import heal
 from tokensvc.issuer.mirror.mirror import Mirror
@@ -154,7 +154,7 @@ async def change_accounts_and_keys(database):
         key = (await make_key(database, per_minute=5)).listed.record
         await end(database, key.id, actor=actor)
     key = (await make_key(database)).listed.record
-    await api_keys.rotate_key(
+    await key_rotation.rotate_key(
         database, key.id, grace=timedelta(hours=1), prefix="tsk-", actor=actor
     )
     await endings.disable_key(database, key.id, actor=actor)
