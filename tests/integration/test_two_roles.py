@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 from tests.factories import make_settings
-from tests.integration.things import ACTOR, make_key, open_exchange
+from tests.integration.things import ACTOR, make_key, open_exchange, revoke_keys
 
 from tokensvc.core.actor import Actor
 from tokensvc.core.audit_chain import Chain
@@ -154,6 +154,7 @@ async def change_accounts_and_keys(database):
                 endings.delete_key):  # fmt: skip
         key = (await make_key(database, per_minute=5)).listed.record
         await end(database, key.id, actor=actor)
+    await revoke_keys(database, [key.id])
     key = (await make_key(database)).listed.record
     await api_keys.rotate_key(
         database, key.id, grace=timedelta(hours=1), prefix="tsk-", actor=actor

@@ -216,8 +216,9 @@ async def enable_key(
         if before.record.disabled_at is None:
             return before
         await table.enable_api_key(connection, before.record.id)
+        enabled = await table.load_api_key(connection, before.record.id)
         await record(connection, actor, "keys.enable", before.record.id)
-        return await table.load_api_key(connection, before.record.id)
+    return enabled
 
 
 async def rotate_key(
