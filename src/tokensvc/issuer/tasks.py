@@ -13,6 +13,7 @@ import structlog
 
 from tokensvc.core.actor import Actor
 from tokensvc.core.errors import TokensvcError
+from tokensvc.issuer.addresses import clean_addresses_once
 from tokensvc.issuer.exchange.usage import clean_usage_once
 from tokensvc.issuer.revoking.denylist import clean_denylist_once
 from tokensvc.issuer.signing.rotation import rotate_all_once
@@ -67,6 +68,9 @@ async def run_tasks(
         if collectable_at is not None:
             keep = timedelta(days=settings.usage_days)
             await clean_usage_once(database, collectable_at, keep=keep)
+            if settings.address_days is not None:
+                before = collectable_at - timedelta(days=settings.address_days)
+                await clean_addresses_once(database, before)
 
     async with asyncio.TaskGroup() as group:
         group.create_task(mirror.run())
