@@ -63,7 +63,7 @@ bench-failover: $(VENV)/.dev ## Prove that 40 failovers lose no acknowledged rev
 bench-acts: $(VENV)/.dev ## Measure revocations per second, Postgres near and far (1 minute)
 	@$(BIN)/python -m bench.acts
 
-bench-clock: $(VENV)/.dev ## Prove that revocations hold while clocks are moved 200 times (15 minutes)
+bench-clock: $(VENV)/.dev ## Prove that revocations hold while clocks are moved (15 minutes)
 	@for turn in 1 2; do $(BIN)/python -m bench.clock || exit 1; done
 	@for turn in 1 2; do $(BIN)/python -m bench.clock --failover || exit 1; done
 

@@ -59,7 +59,7 @@ async def test_f26_after_a_jump_no_token_is_issued_or_counted_until_the_clocks_a
     assert exchange.ledger.is_answering, "it is the clock that is wrong"
 
     callers = Question(key.key.digest, None, None, counts=False)
-    assert (await exchange.ledger.judge(callers, lambda decision: decision)) is not None
+    assert (await exchange.ledger.join_batch(callers, lambda decision: decision)) is not None
 
     clocks.postgres = 0
     await exchange.mirror.refresh_once()
