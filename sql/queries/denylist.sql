@@ -7,7 +7,7 @@ from append_revocations(
     array[$1], array[$2], array[$3::timestamptz], array[$4::timestamptz], array[$5], $6
 );
 
--- name: revoke_tokens(jtis, expiries, details, actor, action)
+-- name: revoke_tokens(jtis, expiries, details, actor, operation)
 select seq, tag, kind, value, watermark, created_at, expires_at, ending, healed
 from revoke_tokens($1, $2, $3, $4, $5);
 
@@ -53,10 +53,10 @@ select coalesce(
 ) as kind;
 
 -- name: read_after(seq, now, most)
--- One row, in which each column holds one fact of all records, as RecordColumns wants it. It is read
--- ten times as fast as a row for each record. Numbers are sent as Postgres sends them in binary:
--- integers of 64 bits, and moments as doubles, in seconds since 1970. `exp` is cut to whole seconds.
--- The kind is left out because the ending tells it.
+-- One row, in which each column holds one fact of all records, as RecordColumns wants it. It is
+-- read ten times as fast as a row for each record. Numbers are sent as Postgres sends them in
+-- binary: integers of 64 bits, and moments as doubles, in seconds since 1970. `exp` is cut to whole
+-- seconds. The kind is left out because the ending tells it.
 select
     max(seq) as last_seq,
     string_agg(int8send(seq), '') as seqs,

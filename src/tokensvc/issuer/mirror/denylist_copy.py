@@ -104,10 +104,13 @@ class DenylistCopy:
         connection: Connection,
         head: Position,
         acknowledged: Sequence[RevocationRecord],
-        now: datetime,
+        latest: datetime,
     ) -> bool:
-        """Tell whether the table has lost what is held here, or what was acknowledged."""
-        soon = now.timestamp() + _DELETED_EARLY_SECONDS
+        """Tell whether the table has lost what is held here, or what was acknowledged.
+
+        What had expired by the `latest` moment that any clock has shown may have been deleted.
+        """
+        soon = latest.timestamp() + _DELETED_EARLY_SECONDS
         known = [] if self.log.head is None else [(self.log.head, self.log.is_head_in_force(soon))]
         if acknowledged:
             newest = max(acknowledged, key=lambda record: record.position.seq)

@@ -118,7 +118,7 @@ class Feed:
             raise UnavailableError(
                 "the denylist cannot be confirmed right now; try again", reason="mirror_stale"
             )
-        key = mirror.signers.find(DEFAULT_ALGORITHM, mirror.confirmation.now)
+        key = mirror.signers.find(DEFAULT_ALGORITHM, mirror.confirmation.steady_at)
         # A position that is not known here gets what everybody gets who has none.
         start = after if after is not None and log.knows(after) else None
         middle = _Place(key.kid, log.resets, start, None)
