@@ -7,7 +7,7 @@ from append_revocations(
     array[$1], array[$2], array[$3::timestamptz], array[$4::timestamptz], array[$5], $6
 );
 
--- name: revoke_tokens(jtis, expiries, details, actor, action)
+-- name: revoke_tokens(jtis, expiries, details, actor, operation)
 select seq, tag, kind, value, watermark, created_at, expires_at, ending, healed
 from revoke_tokens($1, $2, $3, $4, $5);
 

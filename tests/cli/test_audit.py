@@ -8,11 +8,11 @@ from testbed.leaks import find_secrets
 def test_the_audit_trail_lists_what_was_changed_newest_first(cli, key):
     cli("key revoke", key["id"])
     events = cli.json("audit list --subject", key["id"])
-    assert [event["action"] for event in events] == ["key.revoke", "key.create"]
+    assert [event["operation"] for event in events] == ["keys.revoke", "keys.create"]
     assert all(event["actor"].startswith("cli:") for event in events)
     assert find_secrets(str(events)) == []
     assert len(cli.json("audit list --most 2")) == 2
-    assert "key.revoke" in cli("audit list").stdout
+    assert "keys.revoke" in cli("audit list").stdout
     assert cli("audit list --subject nothing").stderr == "nothing has happened\n"
 
 

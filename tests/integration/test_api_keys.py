@@ -54,7 +54,7 @@ async def test_a_key_is_updated_and_the_audit_trail_says_how(database):
     assert again.expires_at is not None
     events = await list_events(database, subject=key.id, most=9)
     (event,) = [event for event in events if event.actor == "somebody"]
-    assert event.action == "key.update"
+    assert event.operation == "keys.update"
     assert (event.detail["before"]["name"], event.detail["after"]["name"]) == ("ci", "renamed")
 
 
@@ -137,7 +137,7 @@ async def test_disabling_and_enabling_again_and_again_changes_nothing_more(datab
         revoked = await endings.revoke_key(database, key.id, actor=ACTOR)
         assert revoked.listed.state == "revoked"
     acts = ["create", "disable", "enable", "revoke"]
-    assert await list_acts(database, key.id) == [f"key.{act}" for act in acts]
+    assert await list_acts(database, key.id) == [f"keys.{act}" for act in acts]
     assert await connection.fetchval("select count(*) from denylist") == 2
 
 
@@ -156,7 +156,7 @@ async def test_a_rotated_key_works_through_its_grace_and_no_longer(database):
     last = await rotate_key(database, after.id, grace=timedelta())
     assert (await api_keys.load_key(database, after.id)).state == "expired"
     assert (last.listed.state, last.key.text != new.key.text) == ("active", True)
-    assert await list_acts(database, old.id) == ["key.create", "key.rotate"]
+    assert await list_acts(database, old.id) == ["keys.create", "keys.rotate"]
 
 
 async def test_a_grace_never_lengthens_a_life(database):

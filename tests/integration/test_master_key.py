@@ -53,7 +53,7 @@ async def test_a_new_master_key_opens_everything_and_the_old_one_nothing(
     with pytest.raises(StartRefusedError, match="the master key does not open signing key"):
         await load_master_key(database, settings.model_copy(update={"master_key_file": old}))
     (event,) = await list_events(database, subject="master_key", most=5)
-    assert (event.action, event.detail) == ("master_key.rotate", {"signing_keys": 2})
+    assert (event.operation, event.detail) == ("master-key.rotate", {"signing_keys": 2})
 
 
 async def test_no_key_is_sealed_again_if_one_of_them_cannot_be_opened(
@@ -92,7 +92,7 @@ async def test_f17_a_thousand_keys_are_all_sealed_again(database, settings, star
 @pytest.mark.parametrize(
     ("killed_in", "is_undone"),
     [
-        ("tokensvc.issuer.audit.append_audit_event", True),  # before the commit
+        ("tokensvc.issuer.audit.append_audit_events", True),  # before the commit
         ("tokensvc.issuer.signing.master_key.promote_next_master_key", False),  # after it
     ],
 )

@@ -133,7 +133,7 @@ async def patiently(act: Callable[..., Awaitable[T]]) -> T:
 async def list_acts(database: Database, subject: str) -> list[str]:
     """Return the actions that the audit trail has of a subject, oldest first."""
     events = await list_events(database, subject=subject, most=50)
-    return [event.action for event in reversed(events)]
+    return [event.operation for event in reversed(events)]
 
 
 async def age_signing_keys(connection: Any, by: timedelta) -> None:

@@ -34,9 +34,9 @@ async def test_a_token_is_revoked_by_showing_it(client, key, database, logs):
     (line,) = [line for line in logs.find("request") if line["route"] == "/v1/revoke"]
     assert (line["revoked"], line["id"]) == ("token", token["jti"])
     (event, *_) = await list_events(database, subject=token["jti"], most=10)
-    assert (event.actor, event.action, event.detail) == (
+    assert (event.actor, event.operation, event.detail) == (
         "holder",
-        "token.revoke",
+        "tokens.revoke",
         {"key": token["client_id"], "account": token["sub"]},
     )
 
@@ -50,9 +50,9 @@ async def test_an_api_key_is_revoked_by_showing_it_with_all_its_tokens(client, k
     assert row.revocation.upto >= token["iat"]
     assert row.revocation.exp >= token["exp"] + 120
     (event, *_) = await list_events(database, subject=key.listed.record.id, most=1)
-    assert (event.actor, event.action, event.detail) == (
+    assert (event.actor, event.operation, event.detail) == (
         "holder",
-        "key.revoke",
+        "keys.revoke",
         {"reason": "holder"},
     )
 
@@ -66,7 +66,7 @@ async def test_revoking_again_writes_nothing_more(what, client, key, database):
     revocations = [
         event
         for event in await list_events(database, subject=None, most=50)
-        if event.action.endswith(".revoke")
+        if event.operation.endswith(".revoke")
     ]
     assert len(revocations) == 1
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import click
 
 from tokensvc.cli.database import run_use_case
 from tokensvc.cli.output import output_option, print_rows
+from tokensvc.core.audit_chain import build_line
 from tokensvc.issuer.audit import list_events
 
 
@@ -32,8 +31,8 @@ def list_(subject: str | None, most: int, output: str) -> None:
         lambda database, _: list_events(database, subject=subject, most=most), changes=False
     )
     print_rows(
-        [dataclasses.asdict(event) for event in found],
+        [build_line(event) for event in found],
         output,
-        columns=["at", "actor", "action", "subject", "detail"],
+        columns=["at", "actor", "operation", "subject", "detail"],
         empty="nothing has happened",
     )

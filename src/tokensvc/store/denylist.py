@@ -63,9 +63,9 @@ async def revoke_tokens(
     `sql/functions/revoke_tokens.sql`.
     """
     jtis, expiries, details = zip(*tokens, strict=True)
-    action = ENDINGS["token_revoked"].action
+    operation = ENDINGS["token_revoked"].operation
     rows = await connection.fetch(
-        _SQL["revoke_tokens"], jtis, expiries, details, actor.facts, action
+        _SQL["revoke_tokens"], jtis, expiries, details, actor.facts, operation
     )
     return [build_record(row) for row in rows]
 

@@ -18,18 +18,20 @@ async def list_(call: Call, request: ListAuditEvents) -> Page[AuditEvent]:
     found = await list_events(call.database, subject=request.subject, most=request.limit)
     items = [
         AuditEvent(
-            number=event.id,
+            number=event.number,
             at=event.at,
             actor=event.actor,
-            account=None,
-            address=None,
-            address_salt=None,
-            address_commitment=None,
-            request_id=None,
-            operation=event.action,
+            account=event.account_id,
+            address=event.address,
+            address_salt=None if event.address_salt is None else event.address_salt.hex(),
+            address_commitment=(
+                None if event.address_commitment is None else event.address_commitment.hex()
+            ),
+            request_id=event.request_id,
+            operation=event.operation,
             subject=event.subject,
             detail=event.detail,
-            hash="",
+            hash=event.hash.hex(),
         )
         for event in found
     ]
