@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client import REGISTRY
 from tests.integration.things import read_page
 
+from tokensvc.core.audit_event import AuditFilter
 from tokensvc.core.denylist.page import parse_page
 from tokensvc.core.identifier import Kid
 from tokensvc.issuer.audit import list_events
@@ -64,7 +65,7 @@ async def list_endings(database: Database) -> list[tuple[str, str, bool]]:
 
 async def list_healed_acts(database: Database, subject: str) -> list[str]:
     """Return the actions by which healing has changed a subject, newest first."""
-    events = await list_events(database, subject=subject, most=20)
+    events = await list_events(database, AuditFilter(subject=subject), most=20)
     return [event.operation for event in events if event.actor == "healing"]
 
 

@@ -10,6 +10,7 @@ import pytest
 from tests.factories import NOW, make_settings
 from tests.integration.things import ACTOR, age_signing_keys
 
+from tokensvc.core.audit_event import AuditFilter
 from tokensvc.core.errors import InvalidInputError, StartRefusedError, UnavailableError
 from tokensvc.core.private_key import new_private_key
 from tokensvc.core.sealing import new_master_key, unseal
@@ -52,7 +53,7 @@ async def test_a_new_master_key_opens_everything_and_the_old_one_nothing(
     assert (path.stat().st_mode & 0o777, old.stat().st_mode & 0o777) == (0o600, 0o600)
     with pytest.raises(StartRefusedError, match="the master key does not open signing key"):
         await load_master_key(database, settings.model_copy(update={"master_key_file": old}))
-    (event,) = await list_events(database, subject="master_key", most=5)
+    (event,) = await list_events(database, AuditFilter(subject="master_key"), most=5)
     assert (event.operation, event.detail) == ("master-key.rotate", {"signing_keys": 2})
 
 

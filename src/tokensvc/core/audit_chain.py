@@ -1,7 +1,7 @@
 """The chain of the audit trail: each event holds a hash of itself and of the hash before it.
 
 The text that is hashed is that of a jsonb array in Postgres, where `append_audit_events` computes
-it. Here it is computed again, from rows or from exported lines.
+it. Here it is computed again.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tokensvc.core.audit_event import AuditEvent
-from tokensvc.core.errors import InvalidInputError
+from tokensvc.core.errors import ConflictError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from tokensvc.core.audit_event import AuditEvent
+
 FIRST_HASH: Final = sha256(b"").digest()  # what the first event follows
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-_ADDRESS_BYTES: Final = ("address_salt", "address_commitment")
 
 
 class Break(NamedTuple):
@@ -28,6 +28,14 @@ class Break(NamedTuple):
 
     number: int
     reason: str
+
+
+class BrokenChainError(ConflictError):
+    """The audit trail was changed. `found` is the first place at which the chain does not hold."""
+
+    def __init__(self, found: Break) -> None:
+        super().__init__(f"the audit trail is broken at event {found.number}: {found.reason}")
+        self.found = found
 
 
 class Chain:
@@ -40,6 +48,8 @@ class Chain:
     def find_break(self, events: Iterable[AuditEvent]) -> Break | None:
         """Go through the next events; return the first that does not fit, None if all do."""
         for event in events:
+            if event.number <= self.number:
+                return Break(event.number, "it is out of place")
             if event.number != self.number + 1:
                 return Break(self.number + 1, "it is missing")
             reason = _find_change(self.hash, event)
@@ -47,6 +57,12 @@ class Chain:
                 return Break(event.number, reason)
             self.number, self.hash = event.number, event.hash
         return None
+
+    def check(self, events: Iterable[AuditEvent]) -> None:
+        """Raise BrokenChainError unless these are the next events."""
+        found = self.find_break(events)
+        if found is not None:
+            raise BrokenChainError(found)
 
 
 def compute_hash(previous: bytes, event: AuditEvent) -> bytes:
@@ -72,44 +88,6 @@ def build_text(event: AuditEvent) -> str:
         _order(event.detail),
     ]
     return json.dumps(fields, ensure_ascii=False)
-
-
-def build_line(event: AuditEvent) -> dict[str, Any]:
-    """Return an event as an object of JSON; bytes are in hex."""
-    return {
-        "number": event.number,
-        "at": event.at.astimezone(UTC).isoformat(timespec="microseconds"),
-        "actor": event.actor,
-        "account_id": event.account_id,
-        "address": event.address,
-        "address_salt": _build_hex(event.address_salt),
-        "address_commitment": _build_hex(event.address_commitment),
-        "request_id": event.request_id,
-        "operation": event.operation,
-        "subject": event.subject,
-        "detail": event.detail,
-        "hash": event.hash.hex(),
-    }
-
-
-def parse_line(text: str | bytes) -> AuditEvent:
-    """Return the event that a line of an export stands for. Raises InvalidInputError."""
-    try:
-        fields = json.loads(text)
-        for name in _ADDRESS_BYTES:
-            if fields[name] is not None:
-                fields[name] = bytes.fromhex(fields[name])
-        fields["hash"] = bytes.fromhex(fields["hash"])
-        fields["at"] = datetime.fromisoformat(fields["at"])
-        event = AuditEvent(**fields)
-        build_text(event)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise InvalidInputError("this is no event of an exported audit trail") from error
-    return event
-
-
-def _build_hex(value: bytes | None) -> str | None:
-    return None if value is None else value.hex()
 
 
 def _find_change(previous: bytes, event: AuditEvent) -> str | None:

@@ -33,6 +33,31 @@ class AuditEvent:
     hash: bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditFilter:
+    """Which events are wanted; None means all. `since` is included, `until` is not."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    actor: str | None = None
+    operation: str | None = None
+    subject: str | None = None
+    request_id: str | None = None
+
+
+class AuditCheckpoint(NamedTuple):
+    """Where the trail begins after its oldest events were deleted.
+
+    `number` and `hash` are those of the newest event that was deleted, `at` is when that happened,
+    and `jws` says it all, signed.
+    """
+
+    number: int
+    hash: bytes
+    at: datetime
+    jws: str
+
+
 class AuditHead(NamedTuple):
     """The newest event. Another `epoch` than before tells that a restore was declared."""
 

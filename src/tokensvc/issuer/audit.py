@@ -8,7 +8,7 @@ from tokensvc.store.audit_event import NewAuditEvent, append_audit_events, list_
 
 if TYPE_CHECKING:
     from tokensvc.core.actor import Actor
-    from tokensvc.core.audit_event import AuditEvent
+    from tokensvc.core.audit_event import AuditEvent, AuditFilter
     from tokensvc.core.operation_name import OperationName
     from tokensvc.store.pool import Connection, Database
 
@@ -49,7 +49,9 @@ async def record(
     await trail.append(connection)
 
 
-async def list_events(database: Database, *, subject: str | None, most: int) -> list[AuditEvent]:
-    """Return the newest `most` events, of one subject or of all."""
+async def list_events(
+    database: Database, wanted: AuditFilter, *, before_number: int | None = None, most: int
+) -> list[AuditEvent]:
+    """Return the newest `most` events, of those with numbers below `before_number` if given."""
     async with database.connection() as connection:
-        return await list_audit_events(connection, subject=subject, most=most)
+        return await list_audit_events(connection, wanted, before_number=before_number, most=most)

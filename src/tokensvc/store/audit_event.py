@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     import asyncpg
 
     from tokensvc.core.actor import Actor
+    from tokensvc.core.audit_event import AuditFilter
     from tokensvc.core.operation_name import OperationName
 
 _READ_AT_ONCE: Final = 2000
+BEFORE_ALL: Final = -(2**63)  # below every number, also of rows that somebody has put in
 
 _SQL = load_queries("audit_event")
 
@@ -43,18 +45,33 @@ async def append_audit_events(
 
 
 async def list_audit_events(
-    connection: asyncpg.Connection, *, subject: str | None, most: int
+    connection: asyncpg.Connection,
+    wanted: AuditFilter,
+    *,
+    before_number: int | None = None,
+    most: int,
 ) -> list[AuditEvent]:
-    """Return the newest events first, of one subject or of all."""
-    return [AuditEvent(**dict(row)) for row in await connection.fetch(_SQL["list"], subject, most)]
+    """Return the newest events first, only those with numbers below `before_number`."""
+    rows = await connection.fetch(
+        _SQL["list"],
+        wanted.since,
+        wanted.until,
+        wanted.actor,
+        wanted.operation,
+        wanted.subject,
+        wanted.request_id,
+        before_number,
+        most,
+    )
+    return [AuditEvent(**dict(row)) for row in rows]
 
 
 async def read_audit_events(
-    connection: asyncpg.Connection, after: int, upto: int, *, at_once: int = _READ_AT_ONCE
+    connection: asyncpg.Connection, after: int = BEFORE_ALL, *, at_once: int = _READ_AT_ONCE
 ) -> AsyncIterator[list[AuditEvent]]:
     """Go through the events with numbers above `after` in order, `at_once` at a time."""
     while True:
-        rows = await connection.fetch(_SQL["list_after"], after, upto, at_once)
+        rows = await connection.fetch(_SQL["list_after"], after, at_once)
         if rows:
             yield [AuditEvent(**dict(row)) for row in rows]
         if len(rows) < at_once:
