@@ -8,7 +8,10 @@ parties have no such map.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class TokensvcError(Exception):
@@ -22,10 +25,35 @@ class TokensvcError(Exception):
         self.reason = reason or self.code
 
 
+class Fault(NamedTuple):
+    """What is wrong with one field of a request.
+
+    `pointer`: a JSON pointer (RFC 6901) into the request, like "/metadata/team"; "" is all of it.
+    """
+
+    pointer: str
+    detail: str
+
+
 class InvalidInputError(TokensvcError):
-    """A value that cannot be accepted; the message names it and the way out."""
+    """A value that cannot be accepted; the message names it and the way out.
+
+    `pointer`: the field of the request that holds the value, if one does. `faults`: the same for
+    several fields.
+    """
 
     code = "invalid_input"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str | None = None,
+        pointer: str | None = None,
+        faults: Sequence[Fault] = (),
+    ) -> None:
+        super().__init__(message, reason=reason)
+        self.faults = tuple(faults) if pointer is None else (Fault(pointer, message), *faults)
 
 
 class NotFoundError(TokensvcError):
