@@ -257,15 +257,20 @@ class InvalidTokenError(BearerError):
 
 
 class InsufficientScopeError(BearerError):
-    """The token is good and lacks a capability."""
+    """The token is good and lacks a capability.
+
+    `needed`: what would do, separated by spaces. `one_of`: if there is a choice, all that would do,
+    each by itself.
+    """
 
     status = 403
     code = "insufficient_scope"
     public_message = "the access token lacks a capability"
 
-    def __init__(self, needed: str) -> None:
+    def __init__(self, needed: str, *, one_of: Sequence[str] = ()) -> None:
         super().__init__(f"needs {needed}")
         self.needed = needed
+        self.one_of = tuple(one_of)
 
     @property
     def headers(self) -> dict[str, str]:

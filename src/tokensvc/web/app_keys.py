@@ -13,6 +13,7 @@ from tokensvc.web.polls import Polls
 SERVICE: Final = web.AppKey("service", Service)
 IN_FLIGHT: Final = web.AppKey("in_flight", InFlight)
 POLLS: Final = web.AppKey("polls", Polls)
+REQUEST_ID: Final = web.RequestKey("request_id", str)
 # For the log line of the request.
 FACTS: Final[web.RequestKey[dict[str, object]]] = web.RequestKey("facts", dict)
 # The id of the API key that an authenticated request belongs to.

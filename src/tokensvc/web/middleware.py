@@ -16,7 +16,7 @@ from tokensvc.core.errors import TokensvcError
 from tokensvc.issuer.metrics import REQUEST_SECONDS
 from tokensvc.logs.masking import mask_secrets
 from tokensvc.logs.request_line import log_request
-from tokensvc.web.app_keys import CHALLENGE, FACTS, IN_FLIGHT
+from tokensvc.web.app_keys import CHALLENGE, FACTS, IN_FLIGHT, REQUEST_ID
 from tokensvc.web.problems import build_answer
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ async def handle_errors(request: web.Request, handler: Handler) -> web.StreamRes
     request_id = mask_secrets(given) if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
     facts: dict[str, object] = {}
     request[FACTS] = facts
+    request[REQUEST_ID] = request_id
     in_flight = request.app[IN_FLIGHT]
     try:
         with in_flight:
