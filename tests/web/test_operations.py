@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from tests.integration.things import read_payload
 from tests.web.asking import basic, get_own_token, get_token
 from tests.web.operating import Caller, make_caller
@@ -11,18 +10,6 @@ from tokensvc.core.api_key import new_api_key
 from tokensvc.core.token import sign_jws
 from tokensvc.issuer.audit import list_events
 from tokensvc.operations.table import OPERATIONS
-
-
-@pytest.fixture
-async def admin(client, database):
-    """Whoever may do everything, by the API key itself."""
-    caller, _ = await make_caller(client, database, "tokensvc:admin")
-    return caller
-
-
-@pytest.fixture
-async def account(admin):
-    return (await admin("POST /v1/accounts", {"name": "Orders"})).body
 
 
 async def test_every_operation_of_the_table_has_its_path_and_method(client):

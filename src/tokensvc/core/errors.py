@@ -83,6 +83,17 @@ class VersionConflictError(TokensvcError):
         super().__init__("it was changed meanwhile: read it again, and repeat what you want")
 
 
+class IdempotencyKeyReusedError(TokensvcError):
+    """The sender has given the same Idempotency-Key to another request."""
+
+    code = "idempotency_key_reused"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this Idempotency-Key belongs to another request: take a new one for a new request"
+        )
+
+
 class UnavailableError(TokensvcError):
     """Not possible right now: Postgres is away, or the service stops. A retry may help.
 
@@ -103,6 +114,18 @@ class OutcomeUnknownError(UnavailableError):
     """
 
     code = "revocation_pending"
+
+
+class ChangeUnknownError(OutcomeUnknownError):
+    """As OutcomeUnknownError, for what may happen twice if it is repeated."""
+
+    code = "outcome_unknown"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the database did not confirm the change; it may have happened. Look whether it has, "
+            "or repeat the request if you have named it with Idempotency-Key: that is safe"
+        )
 
 
 class ClockError(UnavailableError):

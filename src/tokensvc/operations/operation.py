@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from tokensvc.core.capability import ADMIN, KEYS, READ
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import date
 
     from tokensvc.operations.model import Model
 
@@ -35,8 +35,8 @@ class Operation:
     an HTTP request. `status`: of the answer if all is well. `idempotent_by_key`: the caller may
     name its request with `Idempotency-Key`, and repeating it creates nothing. `has_version`: the
     answer has an `ETag`. `checks_version`: it obeys `If-Match` although its answer has no `ETag`.
-    `deprecated_on`, `ends_on`: from when on nobody should call it (RFC 9745), and when it will be
-    gone (RFC 8594); moments in UTC.
+    `deprecated_on`, `ends_on`: the day from which on nobody should call it (RFC 9745), and the day
+    on which it will be gone (RFC 8594).
     """
 
     name: str
@@ -51,8 +51,8 @@ class Operation:
     idempotent_by_key: bool = False
     has_version: bool = False
     checks_version: bool = False
-    deprecated_on: datetime | None = None
-    ends_on: datetime | None = None
+    deprecated_on: date | None = None
+    ends_on: date | None = None
 
     @property
     def subject(self) -> str:

@@ -30,6 +30,7 @@ _STATUS: Final[tuple[tuple[type[errors.TokensvcError], int], ...]] = (
     (errors.ForbiddenError, 403),
     (errors.NotFoundError, 404),
     (errors.VersionConflictError, 412),
+    (errors.IdempotencyKeyReusedError, 422),
     (errors.ConflictError, 409),
     (errors.UnavailableError, 503),
 )
@@ -51,6 +52,8 @@ _TITLES: Final = {
     "conflict": "The state of the thing does not allow this",
     "forbidden": "The caller may not do this",
     "version_conflict": "The thing was changed meanwhile",
+    "idempotency_key_reused": "The Idempotency-Key belongs to another request",
+    "outcome_unknown": "The change may or may not have happened",
     "invalid_client": "The API key is not accepted",
     "rate_limit_exceeded": "A limit is used up",
     "insufficient_user_authentication": "The API key was shown too long ago",

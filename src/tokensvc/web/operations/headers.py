@@ -1,4 +1,4 @@
-"""The headers of operations: versions (RFC 9110 sections 8.8.3 and 13.1), and Idempotency-Key.
+"""The headers of operations: versions (RFC 9110 sections 8.8.3 and 13.1), names, limits, lifetime.
 
 An ETag has two parts, as in `"3f2a....9c01"`: the version of the thing, and a digest of what is
 sent. What changes by itself, like the time of the last use, changes the second part alone. A change
@@ -10,13 +10,17 @@ from __future__ import annotations
 
 import hashlib
 import re
+from datetime import UTC, datetime, time
+from email.utils import format_datetime
 from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.errors import Fault, InvalidInputError, InvalidRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import date
 
+    from tokensvc.core.limit import LimitStatus
     from tokensvc.operations.operation import Operation
 
 _TAG: Final = re.compile(r'(W/)?"([\x21\x23-\x7e]*)"')
@@ -56,6 +60,28 @@ def matches_copy(etag: str, values: Sequence[str]) -> bool:
     """Tell whether the caller has this very answer already (If-None-Match)."""
     text = ",".join(values).strip()
     return text == "*" or any(tag == etag for _, tag in _TAG.findall(text[:_MOST]))
+
+
+def build_lifetime(operation: Operation) -> dict[str, str]:
+    """Return the headers that say how long an operation stays, none as long as it just stays."""
+    headers = {}
+    if operation.deprecated_on is not None:
+        headers["Deprecation"] = f"@{int(_begin(operation.deprecated_on).timestamp())}"
+    if operation.ends_on is not None:
+        headers["Sunset"] = format_datetime(_begin(operation.ends_on), usegmt=True)
+    return headers
+
+
+def build_limit(status: LimitStatus) -> dict[str, str]:
+    """Return the headers that tell a limit (draft-ietf-httpapi-ratelimit-headers-11)."""
+    return {
+        "RateLimit-Policy": f'"{status.name}";q={status.limit};w={status.window}',
+        "RateLimit": f'"{status.name}";r={status.left};t={status.resets_in}',
+    }
+
+
+def _begin(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
 
 
 def parse_idempotency_key(values: Sequence[str]) -> str | None:
