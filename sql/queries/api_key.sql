@@ -59,7 +59,7 @@ update api_key set expires_at = clock_timestamp() + $2::interval where id = $1;
 -- The old key of a rotation expires after its grace period, unless it expires earlier anyway.
 update api_key set expires_at = least(expires_at, clock_timestamp() + $2::interval) where id = $1;
 
--- name: end(ending, action, ids, digests, actor, detail, leeway)
+-- name: end(ending, operation, ids, digests, actor, detail, leeway)
 select outcome, key_id, shown, at, records
 from end_keys($1, $2, $3, $4, $5, $6, $7) order by place;
 

@@ -17,9 +17,9 @@ from tokensvc.issuer.revoking.credentials import HolderRevocations, revoke_jti, 
 from tokensvc.issuer.revoking.introspection import Introspection, describe_token
 
 REPEATABLE = {
-    "key.disable": endings.disable_key,
-    "key.revoke": endings.revoke_key,
-    "account.suspend": endings.suspend_account,
+    "keys.disable": endings.disable_key,
+    "keys.revoke": endings.revoke_key,
+    "accounts.suspend": endings.suspend_account,
 }
 
 

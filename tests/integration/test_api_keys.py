@@ -10,8 +10,9 @@ import pytest
 from tests.integration.things import ACTOR, list_acts, make_key
 
 from tokensvc.core.actor import Actor
+from tokensvc.core.audit_event import AuditFilter
 from tokensvc.core.errors import ConflictError, InvalidInputError
-from tokensvc.issuer.admin import api_keys
+from tokensvc.issuer.admin import api_keys, key_rotation
 from tokensvc.issuer.audit import list_events
 from tokensvc.issuer.revoking import endings
 
@@ -52,10 +53,18 @@ async def test_a_key_is_updated_and_the_audit_trail_says_how(database):
     shorter = api_keys.KeyChanges(life=timedelta(hours=1))
     again = (await api_keys.update_key(database, key.id, shorter, actor=ACTOR)).record
     assert again.expires_at is not None
-    events = await list_events(database, subject=key.id, most=9)
+    events = await list_events(database, AuditFilter(subject=key.id), most=9)
     (event,) = [event for event in events if event.actor == "somebody"]
-    assert event.action == "key.update"
+    assert event.operation == "keys.update"
     assert (event.detail["before"]["name"], event.detail["after"]["name"]) == ("ci", "renamed")
+
+
+async def test_the_audit_trail_keeps_the_same_facts_of_a_key_that_is_made_and_deleted(database):
+    key = (await make_key(database, life=timedelta(days=1), per_minute=7)).listed.record
+    await endings.delete_key(database, key.id, actor=ACTOR)
+    deleted, created = await list_events(database, AuditFilter(subject=key.id), most=9)
+    assert (created.operation, deleted.operation) == ("keys.create", "keys.delete")
+    assert deleted.detail == created.detail
 
 
 async def test_tokens_can_be_revoked_while_their_key_stays_enabled_or_disabled(
@@ -74,7 +83,7 @@ async def test_tokens_can_be_revoked_while_their_key_stays_enabled_or_disabled(
 
 
 def rotate_key(database, key_id, *, grace=timedelta(hours=1), actor=ACTOR):
-    return api_keys.rotate_key(database, key_id, grace=grace, prefix=PREFIX, actor=actor)
+    return key_rotation.rotate_key(database, key_id, grace=grace, prefix=PREFIX, actor=actor)
 
 
 def rename_key(database, key_id, *, actor):
@@ -137,7 +146,7 @@ async def test_disabling_and_enabling_again_and_again_changes_nothing_more(datab
         revoked = await endings.revoke_key(database, key.id, actor=ACTOR)
         assert revoked.listed.state == "revoked"
     acts = ["create", "disable", "enable", "revoke"]
-    assert await list_acts(database, key.id) == [f"key.{act}" for act in acts]
+    assert await list_acts(database, key.id) == [f"keys.{act}" for act in acts]
     assert await connection.fetchval("select count(*) from denylist") == 2
 
 
@@ -156,7 +165,7 @@ async def test_a_rotated_key_works_through_its_grace_and_no_longer(database):
     last = await rotate_key(database, after.id, grace=timedelta())
     assert (await api_keys.load_key(database, after.id)).state == "expired"
     assert (last.listed.state, last.key.text != new.key.text) == ("active", True)
-    assert await list_acts(database, old.id) == ["key.create", "key.rotate"]
+    assert await list_acts(database, old.id) == ["keys.create", "keys.rotate"]
 
 
 async def test_a_grace_never_lengthens_a_life(database):

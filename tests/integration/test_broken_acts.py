@@ -44,7 +44,7 @@ async def count_traces(connection):
         await connection.fetchrow(
             f"select ({REVOKED}), (select count(*) from denylist),"
             " (select seq from feed_head where topic = 'denylist'),"
-            " (select count(*) from audit_event where action = 'key.revoke')"
+            " (select count(*) from audit_event where operation = 'keys.revoke')"
         )
     )
 

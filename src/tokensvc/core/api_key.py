@@ -11,6 +11,7 @@ kept for people.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import zlib
 from dataclasses import asdict, dataclass, field
@@ -122,6 +123,9 @@ def build_facts(key: ApiKeyRecord) -> dict[str, object]:
         "capabilities": list(key.terms.capabilities),
         "audiences": list(key.terms.audiences),
         "networks": list(key.terms.networks),
+        # As text, because numbers with a fraction have no single form in the chain of the trail.
+        "metadata": json.dumps(key.terms.metadata, ensure_ascii=False, sort_keys=True),
+        "claims": json.dumps(key.terms.claims, ensure_ascii=False, sort_keys=True),
     }
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "accept",
     "embedded_postgres",
     "open_database",
+    "open_owner",
     "open_primary",
 ]
 
@@ -69,6 +70,26 @@ def embedded_postgres(settings: Settings, workers: int = 1) -> EmbeddedPostgres:
         bin_dir=settings.postgres_bin_dir,
         options=[f"max_connections={max(_LEAST_CONNECTIONS, most)}"],
     )
+
+
+@asynccontextmanager
+async def open_owner(database: Database, settings: Settings) -> AsyncIterator[Database]:
+    """Lend the database as the owner of its tables sees it.
+
+    This is `database` itself unless the settings name another role. Raises StartRefusedError for a
+    URL that is none of Postgres.
+    """
+    url = settings.migration_database_url
+    if url is None:
+        yield database
+        return
+    owner = await open_database(
+        url.get_secret_value(), max_size=2, setting="TOKENSVC_MIGRATION_DATABASE_URL"
+    )
+    try:
+        yield owner
+    finally:
+        await owner.close()
 
 
 async def open_primary(

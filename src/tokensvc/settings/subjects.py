@@ -66,6 +66,9 @@ class DatabaseSettings(BaseSettings):
     direct_database_url: SecretStr | None = Field(
         None, description="leads past a pooler in transaction mode: for LISTEN and the ledger"
     )
+    migration_database_url: SecretStr | None = Field(
+        None, description="the owner of the tables, if the service has another role"
+    )
     data_dir: Path = Path(".tokensvc")
     postgres_bin_dir: Path | None = None
     database_wait: int | None = Field(

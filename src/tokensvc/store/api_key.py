@@ -152,10 +152,10 @@ async def end_api_keys(
     They are named by their ids or by their digests. `detail` is for the audit trail. It is one
     statement, which commits itself if no transaction is open: see `sql/functions/end_keys.sql`.
     """
-    action = ENDINGS[ending].action
+    operation = ENDINGS[ending].operation
     named = [None] * len(digests or ()) if key_ids is None else key_ids
     rows = await connection.fetch(
-        _SQL["end"], ending, action, named, digests, actor.facts, detail, LEEWAY
+        _SQL["end"], ending, operation, named, digests, actor.facts, detail, LEEWAY
     )
     return [
         EndedKey(

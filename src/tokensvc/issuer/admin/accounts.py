@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from tokensvc.core.account import parse_name
 from tokensvc.core.identifier import new_account_id
 from tokensvc.core.limit import DEFAULT_TIER, LimitChanges, Limits, change_limits
-from tokensvc.issuer.audit import record
+from tokensvc.issuer.audit import Trail, record
 from tokensvc.issuer.database import accept
 from tokensvc.store import account as table
 
@@ -30,11 +30,14 @@ async def create_account(
 ) -> Account:
     """Create an account. Raises InvalidInputError, NotFoundError for a tier that does not exist."""
     async with database.transaction() as connection:
-        return await insert_account(connection, name, limits=limits, actor=actor)
+        trail = Trail(actor)
+        account = await insert_account(connection, name, trail, limits=limits)
+        await trail.append(connection)
+        return account
 
 
 async def insert_account(
-    connection: Connection, name: str, *, limits: LimitChanges = _NO_CHANGES, actor: Actor
+    connection: Connection, name: str, trail: Trail, *, limits: LimitChanges = _NO_CHANGES
 ) -> Account:
     """As `create_account`, inside a transaction that is open already."""
     account = await table.insert_account(connection, new_account_id(), parse_name(name))
@@ -42,7 +45,7 @@ async def insert_account(
         changed = _change_limits(account, limits)
         await table.update_account(connection, account.id, account.name, changed)
         account = await table.load_account(connection, account.id)
-    await record(connection, actor, "account.create", account.id, **_facts(account))
+    trail.note("accounts.create", account.id, **_facts(account))
     return account
 
 
@@ -80,7 +83,7 @@ async def update_account(
         await table.update_account(connection, before.id, new_name, changed)
         after = await table.load_account(connection, before.id)
         detail = {"before": _facts(before), "after": _facts(after)}
-        await record(connection, actor, "account.update", before.id, **detail)
+        await record(connection, actor, "accounts.update", before.id, **detail)
         return after
 
 
@@ -93,7 +96,7 @@ async def resume_account(
         check(account)
         if account.suspended_at is not None:
             await table.resume_account(connection, account.id)
-            await record(connection, actor, "account.resume", account.id)
+            await record(connection, actor, "accounts.resume", account.id)
         return await table.load_account(connection, account.id)
 
 

@@ -1,4 +1,4 @@
-"""API keys: create, list, show, update, enable, rotate.
+"""API keys: create, list, show, update, enable. `issuer.admin.key_rotation` rotates them.
 
 Disabling, revoking and deleting a key are in `issuer.revoking.endings`.
 """
@@ -19,7 +19,7 @@ from tokensvc.core.limit import NO_LIMITS, LimitChanges, change_limits
 from tokensvc.core.network import parse_network
 from tokensvc.issuer.admin.audiences import check_audiences
 from tokensvc.issuer.admin.capabilities import check_granted
-from tokensvc.issuer.audit import record
+from tokensvc.issuer.audit import Trail, record
 from tokensvc.issuer.database import accept
 from tokensvc.issuer.revoking.endings import revoke_tokens_within
 from tokensvc.store import api_key as table
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 _LONGEST: Final = timedelta(seconds=MAX_KEY_LIFE_SECONDS)
 _NO_CHANGES: Final = LimitChanges()
-_ACTIVE: Final[frozenset[KeyState]] = frozenset({"active"})
 _NOT_REVOKED: Final[frozenset[KeyState]] = frozenset({"active", "disabled", "expired"})
 
 
@@ -113,18 +112,20 @@ async def create_key(
     may do everything. Raises NotFoundError, InvalidInputError, ForbiddenError.
     """
     async with database.transaction() as connection:
-        made = await insert_key(connection, account_id, wish, prefix=prefix, actor=actor)
+        trail = Trail(actor)
+        made = await insert_key(connection, account_id, wish, trail, prefix=prefix)
         await check_grant(connection, grantor, made.listed)
+        await trail.append(connection)
     return made
 
 
 async def insert_key(
-    connection: Connection, account_id: str, wish: KeyWish, *, prefix: str, actor: Actor
+    connection: Connection, account_id: str, wish: KeyWish, trail: Trail, *, prefix: str
 ) -> NewKey:
     """As `create_key`, inside a transaction that is open already."""
     account = await load_account(connection, account_id)
     key, key_id = new_api_key(prefix), new_key_id()
-    granted = await check_granted(connection, wish.capabilities, actor=actor)
+    granted = await check_granted(connection, wish.capabilities, trail)
     terms = KeyTerms(
         name=parse_name(wish.name),
         description=parse_description(wish.description),
@@ -141,7 +142,7 @@ async def insert_key(
         connection, key, key_id=key_id, account_id=account.id, terms=terms, life=life
     )
     listed = await table.load_api_key(connection, key_id)
-    await record(connection, actor, "key.create", key_id, **build_facts(listed.record))
+    trail.note("keys.create", key_id, **build_facts(listed.record))
     return NewKey(key, listed)
 
 
@@ -177,16 +178,18 @@ async def update_key(
     NotFoundError, InvalidInputError, ForbiddenError, and ConflictError if the key is revoked.
     """
     async with database.transaction() as connection:
-        before = await _lock(connection, key_id, "changed", _NOT_REVOKED, check=check)
+        before = await lock_key(connection, key_id, "changed", _NOT_REVOKED, check=check)
         await check_grant(connection, grantor, before)
-        terms = await _change(connection, before.record.terms, changes, actor=actor)
+        trail = Trail(actor)
+        terms = await _change(connection, before.record.terms, changes, trail)
         await table.update_api_key(connection, before.record.id, terms)
         if changes.life is not None:
             await table.set_expiry(connection, before.record.id, _check_life(changes.life or None))
         after = await table.load_api_key(connection, before.record.id)
         await check_grant(connection, grantor, after)
         detail = {"before": build_facts(before.record), "after": build_facts(after.record)}
-        await record(connection, actor, "key.update", after.record.id, **detail)
+        trail.note("keys.update", after.record.id, **detail)
+        await trail.append(connection)
         records: Sequence[RevocationRecord] = ()
         if revoke_tokens:
             records = await revoke_tokens_within(connection, after.record.id, actor=actor)
@@ -207,55 +210,14 @@ async def enable_key(
     ConflictError if the key is revoked.
     """
     async with database.transaction() as connection:
-        before = await _lock(connection, key_id, "enabled", _NOT_REVOKED, check=check)
+        before = await lock_key(connection, key_id, "enabled", _NOT_REVOKED, check=check)
         await check_grant(connection, grantor, before)
         if before.record.disabled_at is None:
             return before
         await table.enable_api_key(connection, before.record.id)
-        await record(connection, actor, "key.enable", before.record.id)
-        return await table.load_api_key(connection, before.record.id)
-
-
-async def rotate_key(
-    database: Transactions,
-    key_id: str,
-    *,
-    grace: timedelta,
-    prefix: str,
-    actor: Actor,
-    grantor: KeyId | None = None,
-    check: KeyCheck = accept,
-) -> NewKey:
-    """Make a successor with the same terms; the old key expires after `grace`.
-
-    `grantor` and `check` are as in `update_key`. Raises NotFoundError, InvalidInputError,
-    ForbiddenError, and ConflictError if the key is not active or has been rotated already.
-    """
-    if not timedelta() <= grace <= _LONGEST:
-        raise InvalidInputError("the grace period must lie between nothing and a hundred years")
-    async with database.transaction() as connection:
-        old = (await _lock(connection, key_id, "rotated", _ACTIVE, check=check)).record
-        if old.successor_id is not None:
-            raise ConflictError(
-                f"key {old.id} has been rotated already: its successor is {old.successor_id}"
-            )
-        key, new_id = new_api_key(prefix), new_key_id()
-        await table.insert_api_key(
-            connection,
-            key,
-            key_id=new_id,
-            account_id=old.account_id,
-            terms=old.terms,
-            life=None if old.expires_at is None else old.expires_at - old.created_at,
-            predecessor_id=old.id,
-        )
-        await table.limit_life(connection, old.id, grace)
-        listed = await table.load_api_key(connection, new_id)
-        await check_grant(connection, grantor, listed)
-        detail = {"successor": new_id, "grace_seconds": int(grace.total_seconds())}
-        await record(connection, actor, "key.rotate", old.id, **detail)
-        await record(connection, actor, "key.create", new_id, **build_facts(listed.record))
-    return NewKey(key, listed)
+        enabled = await table.load_api_key(connection, before.record.id)
+        await record(connection, actor, "keys.enable", before.record.id)
+    return enabled
 
 
 async def check_grant(connection: Connection, grantor: KeyId | None, key: ListedKey) -> None:
@@ -266,12 +228,12 @@ async def check_grant(connection: Connection, grantor: KeyId | None, key: Listed
 
 
 async def _change(
-    connection: Connection, before: KeyTerms, changes: KeyChanges, *, actor: Actor
+    connection: Connection, before: KeyTerms, changes: KeyChanges, trail: Trail
 ) -> KeyTerms:
     """Return the terms after the changes."""
     terms = replace(before, limits=change_limits(before.limits, changes.limits))
     if changes.capabilities is not None:
-        granted = await check_granted(connection, changes.capabilities, actor=actor)
+        granted = await check_granted(connection, changes.capabilities, trail)
         terms = replace(terms, capabilities=tuple(granted))
     if changes.name is not None:
         terms = replace(terms, name=parse_name(changes.name))
@@ -291,7 +253,7 @@ async def _change(
     return terms
 
 
-async def _lock(
+async def lock_key(
     connection: Connection,
     key_id: str,
     verb: str,

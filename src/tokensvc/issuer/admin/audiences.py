@@ -9,7 +9,7 @@ from tokensvc.core.account import parse_description
 from tokensvc.core.algorithm import DEFAULT_ALGORITHM
 from tokensvc.core.audience import parse_audience
 from tokensvc.core.errors import ConflictError, InvalidInputError
-from tokensvc.issuer.audit import record
+from tokensvc.issuer.audit import Trail
 from tokensvc.issuer.database import accept
 from tokensvc.store import audience as table
 from tokensvc.store.feed_head import bump_head
@@ -43,29 +43,32 @@ async def add_audience(
     Raises ConflictError, InvalidInputError.
     """
     async with database.transaction() as connection:
-        return await insert_audience(
+        trail = Trail(actor)
+        audience = await insert_audience(
             connection,
             settings,
             parse_audience(name),
+            trail,
             description=description,
             token_life=token_life,
             alg=alg,
-            actor=actor,
         )
+        await finish_change(connection, trail)
+        return audience
 
 
 async def insert_audience(
     connection: Connection,
     settings: Settings,
     name: str,
+    trail: Trail,
     *,
     description: str = "",
     token_life: timedelta | None = None,
     alg: str = DEFAULT_ALGORITHM,
     is_own: bool = False,
-    actor: Actor,
 ) -> Audience:
-    """As `add_audience`, inside a transaction that is open already.
+    """Insert an audience, in a transaction that ends with `finish_change`.
 
     `name` is not checked. `is_own`: the tokens are for calls to the service itself.
     """
@@ -73,8 +76,15 @@ async def insert_audience(
     audience = await table.insert_audience(
         connection, name, parse_description(description), token_life, alg, is_own=is_own
     )
-    await _note_change(connection, settings, audience, "audience.add", actor)
+    await raise_longest_life(connection, settings.issuing_policy.find_longest_life(audience))
+    trail.note("audiences.create", audience.name, **_facts(audience))
     return audience
+
+
+async def finish_change(connection: Connection, trail: Trail) -> None:
+    """Do what comes last in a transaction that changes audiences: audit trail and head."""
+    await trail.append(connection)
+    await bump_head(connection, "audience")
 
 
 async def list_audiences(database: Database) -> list[Audience]:
@@ -119,7 +129,11 @@ async def update_audience(
         _check_life(settings, life)
         text = before.description if description is None else parse_description(description)
         audience = await table.update_audience(connection, name, text, life, alg or before.alg)
-        await _note_change(connection, settings, audience, "audience.update", actor)
+        await raise_longest_life(connection, settings.issuing_policy.find_longest_life(audience))
+        trail = Trail(actor)
+        detail = {"before": _facts(before), "after": _facts(audience)}
+        trail.note("audiences.update", audience.name, **detail)
+        await finish_change(connection, trail)
         return audience
 
 
@@ -138,8 +152,9 @@ async def remove_audience(
         if await table.find_is_own(connection, name):
             raise ConflictError(f"{name!r} is the audience of calls to the service itself")
         await table.delete_audience(connection, name)
-        await bump_head(connection, "audience")
-        await record(connection, actor, "audience.remove", name)
+        trail = Trail(actor)
+        trail.note("audiences.delete", name)
+        await finish_change(connection, trail)
 
 
 def _check_life(settings: Settings, token_life: timedelta | None) -> None:
@@ -151,12 +166,7 @@ def _check_life(settings: Settings, token_life: timedelta | None) -> None:
         )
 
 
-async def _note_change(
-    connection: Connection, settings: Settings, audience: Audience, action: str, actor: Actor
-) -> None:
-    """Write what goes with every change: how long tokens may live, the head, the audit row."""
-    await raise_longest_life(connection, settings.issuing_policy.find_longest_life(audience))
-    await bump_head(connection, "audience")
+def _facts(audience: Audience) -> dict[str, object]:
+    """Return what the audit trail keeps of an audience."""
     life = None if audience.token_life is None else int(audience.token_life.total_seconds())
-    detail = {"description": audience.description, "token_life": life, "alg": audience.alg}
-    await record(connection, actor, action, audience.name, **detail)
+    return {"description": audience.description, "token_life": life, "alg": audience.alg}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from tokensvc.core.actor import Actor
     from tokensvc.core.capability import Capability
+    from tokensvc.issuer.audit import Trail
     from tokensvc.issuer.database import Transactions
     from tokensvc.store.pool import Connection, Database
 
@@ -32,7 +33,9 @@ async def add_capability(
         capability = await table.insert_capability(
             connection, parse_capability(name), parse_description(description)
         )
-        await record(connection, actor, "capability.add", name, description=capability.description)
+        await record(
+            connection, actor, "capabilities.create", name, description=capability.description
+        )
     return capability
 
 
@@ -53,11 +56,11 @@ async def remove_capability(database: Transactions, name: str, *, actor: Actor) 
                 f"the capability {name!r} is held by {holders} key(s); "
                 "take it from them first (tokensvc key update)"
             )
-        await record(connection, actor, "capability.remove", name)
+        await record(connection, actor, "capabilities.delete", name)
 
 
 async def check_granted(
-    connection: Connection, names: Collection[str], *, actor: Actor
+    connection: Connection, names: Collection[str], trail: Trail
 ) -> frozenset[str]:
     """Return what a key is granted; names that are new are added.
 
@@ -82,5 +85,5 @@ async def check_granted(
                 f"If not: tokensvc capability add {name}"
             )
         if await table.insert_missing_capability(connection, name):
-            await record(connection, actor, "capability.add", name, description="")
+            trail.note("capabilities.create", name, description="")
     return wanted

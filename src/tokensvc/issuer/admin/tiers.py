@@ -61,8 +61,7 @@ async def add_tier(
         tier = await table.insert_tier(
             connection, parse_tier_name(name), parse_description(description), limits
         )
-        detail = {"description": tier.description, **limits._asdict()}
-        await record(connection, actor, "tier.add", tier.name, **detail)
+        await record(connection, actor, "tiers.create", tier.name, **_facts(tier))
         return tier
 
 
@@ -97,8 +96,8 @@ async def update_tier(
         tier = await table.update_tier(
             connection, before.name, text, before.limits._replace(**changes)
         )
-        detail = {"before": before.limits._asdict(), "after": tier.limits._asdict()}
-        await record(connection, actor, "tier.update", tier.name, **detail)
+        detail = {"before": _facts(before), "after": _facts(tier)}
+        await record(connection, actor, "tiers.update", tier.name, **detail)
         return tier
 
 
@@ -110,4 +109,9 @@ async def remove_tier(database: Transactions, name: str, *, actor: Actor) -> Non
         )
     async with database.transaction() as connection:
         await table.delete_tier(connection, name)
-        await record(connection, actor, "tier.remove", name)
+        await record(connection, actor, "tiers.delete", name)
+
+
+def _facts(tier: Tier) -> dict[str, object]:
+    """Return what the audit trail keeps of a tier."""
+    return {"description": tier.description, **tier.limits._asdict()}
