@@ -8,7 +8,6 @@ from tests.web.operating import Caller, make_caller
 
 from tokensvc.core.api_key import new_api_key
 from tokensvc.core.token import sign_jws
-from tokensvc.issuer.audit import list_events
 from tokensvc.operations.table import OPERATIONS
 
 
@@ -109,8 +108,12 @@ def age(service, token, *, by):
     return sign_jws(payload | {"iat": payload["iat"] - by}, typ="at+jwt", key=key)
 
 
-async def test_who_acts_by_http_is_the_key_in_the_audit_trail(client, database):
+async def test_the_audit_trail_has_the_key_its_account_the_address_and_the_request(
+    client, database
+):
     caller, key = await make_caller(client, database, "tokensvc:admin")
-    account = (await caller("POST /v1/accounts", {"name": "x"})).body
-    (event,) = await list_events(database, subject=account["id"], most=10)
-    assert event.actor == key.listed.record.id
+    made = await caller("POST /v1/accounts", {"name": "x"}, headers={"X-Request-Id": "mine"})
+    (event,) = (await caller(f"GET /v1/audit-events?subject={made.body['id']}")).body["items"]
+    assert (event["actor"], event["operation"]) == (key.listed.record.id, "accounts.create")
+    assert event["account"] == key.listed.record.account_id
+    assert (event["address"], event["request_id"]) == ("127.0.0.1", "mine")
