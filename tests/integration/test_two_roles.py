@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 from tests.factories import make_settings
-from tests.integration.things import ACTOR, make_key, open_exchange
+from tests.integration.things import ACTOR, make_key, open_exchange, revoke_keys
 
 from tokensvc.core.actor import Actor
 from tokensvc.core.audit_chain import Chain

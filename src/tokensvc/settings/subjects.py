@@ -133,6 +133,9 @@ class ExchangeSettings(BaseSettings):
         ge=1,
         description="how many exchanges may wait for Postgres; others are refused at once",
     )
+    calls_per_minute: int = Field(
+        600, ge=1, description="how many operations a key and its tokens may call in a minute"
+    )
     unknown_keys_per_minute: int = Field(
         100,
         ge=1,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from tokensvc.core import errors
+from tokensvc.logs.masking import mask_secrets
 from tokensvc.web.cors import ANY_ORIGIN, PUBLIC_PATHS
 
 if TYPE_CHECKING:
@@ -26,7 +27,10 @@ _STATUS: Final[tuple[tuple[type[errors.TokensvcError], int], ...]] = (
     (errors.RateLimitedError, 429),
     (errors.OAuthError, 400),
     (errors.InvalidInputError, 400),
+    (errors.ForbiddenError, 403),
     (errors.NotFoundError, 404),
+    (errors.VersionConflictError, 412),
+    (errors.IdempotencyKeyReusedError, 422),
     (errors.ConflictError, 409),
     (errors.UnavailableError, 503),
 )
@@ -46,6 +50,13 @@ _TITLES: Final = {
     "invalid_request": "The request is malformed",
     "invalid_input": "A value cannot be accepted",
     "conflict": "The state of the thing does not allow this",
+    "forbidden": "The caller may not do this",
+    "version_conflict": "The thing was changed meanwhile",
+    "idempotency_key_reused": "The Idempotency-Key belongs to another request",
+    "outcome_unknown": "The change may or may not have happened",
+    "invalid_client": "The API key is not accepted",
+    "rate_limit_exceeded": "A limit is used up",
+    "insufficient_user_authentication": "The API key was shown too long ago",
     "method_not_allowed": "This method is not allowed here",
     "content_too_large": "The body is too large",
     "unsupported_media_type": "This content type is not supported",
@@ -77,12 +88,28 @@ def build_answer(
         "type": f"urn:tokensvc:problem:{code}",
         "title": _TITLES.get(code, code),
         "status": status,
-        "detail": message,
+        "detail": mask_secrets(message),
         "code": code,
         "request_id": request_id,
+        **_list_more(error),
     }
     answer = web.json_response(body, status=status, headers=headers, content_type=PROBLEM)
     return answer, reason
+
+
+def _list_more(error: Exception) -> dict[str, object]:
+    """Return what only some problems say."""
+    if isinstance(error, errors.InvalidInputError) and error.faults:
+        # A fault may repeat what was sent.
+        return {
+            "errors": [
+                {"pointer": mask_secrets(fault.pointer), "detail": mask_secrets(fault.detail)}
+                for fault in error.faults
+            ]
+        }
+    if isinstance(error, errors.InsufficientScopeError) and error.one_of:
+        return {"needs_one_of": list(error.one_of)}
+    return {}
 
 
 def _judge(error: Exception) -> tuple[int, str, str, dict[str, str]]:
