@@ -80,6 +80,11 @@ class Settings(BaseSettings):
         ge=1,
         description="per client network and process; after that, unknown keys are slowed down",
     )
+    refusals_per_minute: int = Field(
+        1000,
+        ge=1,
+        description="per client network and process; after that, refusals come a second late",
+    )
     trusted_proxy_hops: int = Field(
         0, ge=0, le=10, description="how many proxies of the operator append to X-Forwarded-For"
     )

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from tokensvc.issuer.service import open_service
-from tokensvc.web.app_keys import IN_FLIGHT, POLLS, SERVICE
+from tokensvc.web.app_keys import IN_FLIGHT, POLLS, REFUSALS, SERVICE
 from tokensvc.web.connections import find_most_connections
 from tokensvc.web.cors import answer_preflight
 from tokensvc.web.denylist import delete_follower, get_denylist
@@ -20,6 +20,7 @@ from tokensvc.web.limited import Limited
 from tokensvc.web.metrics import add_metrics
 from tokensvc.web.middleware import handle_errors
 from tokensvc.web.polls import Polls
+from tokensvc.web.refusals import Refusals
 from tokensvc.web.revoke import post_revoke
 from tokensvc.web.token import post_token
 from tokensvc.web.well_known import get_jwks, get_metadata
@@ -53,6 +54,7 @@ def build_app(
         most=min(settings.feed_polls, find_most_connections(settings.pool_size) // 2),
         most_of_network=settings.feed_polls_per_network,
     )
+    app[REFUSALS] = Refusals(allowed=settings.refusals_per_minute)
     app.cleanup_ctx.append(hold_service)
     app.on_shutdown.append(_drain)
     app.router.add_get("/livez", get_livez)

@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import select
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from aiohttp import web
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 KEEPALIVE_SECONDS: Final = 15  # also what a client gets to send its headers
 _METRICS_SHUTDOWN_SECONDS: Final = 0.5  # a scraper that does not read must not hold up the end
+_MOST_SCRAPERS: Final = 100
 _LOOK_SECONDS: Final = 0.1
 _QUIET_SECONDS: Final = 1.0
 _TOGETHER_SECONDS: Final = 5.0  # how long a worker waits for the others
@@ -71,17 +72,19 @@ class ServiceRunner(web.BaseRunner):
         self._connections = Connections(
             self._limited, most=find_most_connections(settings.pool_size)
         )
+        self._scrapers = Connections(self._limited, most=_MOST_SCRAPERS)
         has_metrics = settings.metrics_port is None
         self._starting = web.AppRunner(build_starting_app(has_metrics=has_metrics), access_log=None)
         self._metrics_listener = metrics_listener
-        self._metrics = web.AppRunner(
+        self._metrics = _WatchedRunner(
             build_metrics_app(),
+            watched=self._scrapers,
             access_log=None,
             shutdown_timeout=_METRICS_SHUTDOWN_SECONDS,
             keepalive_timeout=KEEPALIVE_SECONDS,
         )
         self._opened: web.AppRunner | None = None
-        self._watching: asyncio.Task[None] | None = None
+        self._watching: list[asyncio.Task[None]] = []
 
     @property
     def service_app(self) -> web.Application | None:
@@ -161,12 +164,13 @@ class ServiceRunner(web.BaseRunner):
             access_log=None,
             keepalive_timeout=KEEPALIVE_SECONDS,
         )
-        self._watching = asyncio.create_task(self._connections.watch())
+        watched = (self._connections, self._scrapers)
+        self._watching = [asyncio.create_task(connections.watch()) for connections in watched]
         return server
 
     async def _cleanup_server(self) -> None:
-        if self._watching is not None:
-            self._watching.cancel()
+        for task in self._watching:
+            task.cancel()
         if self._opened is not None:
             await self._opened.cleanup()
         await self._starting.cleanup()
@@ -236,6 +240,23 @@ class ServiceRunner(web.BaseRunner):
 
     def _count_arrivals(self) -> tuple[int, int]:
         return self._connections.accepted, _find_server(self).requests_count
+
+
+class _WatchedRunner(web.AppRunner):
+    """Runs an application whose connections are watched like those of the service."""
+
+    def __init__(
+        self,
+        app: web.Application,
+        *,
+        watched: Connections,
+        **options: Any,  # noqa: ANN401 - aiohttp's own
+    ) -> None:
+        super().__init__(app, **options)
+        self._watched = watched
+
+    async def _make_server(self) -> Server:
+        return Server.like(await super()._make_server(), self._watched)
 
 
 def _find_server(runner: web.BaseRunner) -> web.Server:
