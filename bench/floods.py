@@ -9,6 +9,7 @@ import base64
 import json
 import random
 import secrets
+import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 _MANY: Final = 20_000  # requests that differ
+_HEARD_SECONDS: Final = 2.0  # until every worker has heard of a revocation
 _FORM: Final = "application/x-www-form-urlencoded"
 _NARROW: Final = {
     "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
@@ -56,6 +58,7 @@ def set_stage(url: str, keys: Sequence[str], limited_key: str) -> Stage:
     _post(url, "/v1/revoke", {"token": dead_key})
     dead_token = _exchange(url, spent_key)
     _post(url, "/v1/revoke", {"token": dead_token})
+    time.sleep(_HEARD_SECONDS)
     with urllib.request.urlopen(f"{url}/v1/denylist") as answer:
         cursor = read_unverified(answer.read().decode())[1]["cursor"]
     return Stage(
@@ -133,7 +136,7 @@ FLOODS: Final[dict[str, Flood]] = {
     # the feed
     "receipts": Flood(build=_build_receipts, connections=16),
     "idle-polls": Flood(
-        build=lambda stage: [_get(f"/v1/denylist?after={stage.cursor}&wait=30")], connections=3000
+        build=lambda stage: [_get(f"/v1/denylist?after={stage.cursor}&wait=30")], connections=6000
     ),
     # revocation and introspection
     "revoke-dead-key": Flood(

@@ -13,7 +13,13 @@ import structlog
 from aiohttp import web
 
 from tokensvc.core.authorization import find_scheme
-from tokensvc.core.errors import TokensvcError, UnavailableError
+from tokensvc.core.errors import (
+    InvalidClientError,
+    InvalidSubjectTokenError,
+    InvalidTokenError,
+    TokensvcError,
+    UnavailableError,
+)
 from tokensvc.issuer.metrics import REQUEST_SECONDS
 from tokensvc.logs.masking import mask_secrets
 from tokensvc.logs.request_line import log_request
@@ -27,6 +33,8 @@ if TYPE_CHECKING:
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 # The statuses that say: the client has to change something.
+# The refusals that do not say what is wrong with a credential.
+_SILENT: Final = (InvalidClientError, InvalidSubjectTokenError, InvalidTokenError)
 _REFUSALS: Final = range(400, 500)
 # What the log says of a request whose client did not wait for the answer. It is never sent.
 _NO_ANSWER: Final = 499
@@ -84,7 +92,8 @@ async def _refuse(
     if answer[0].status in _REFUSALS and REFUSALS in request.app:
         network = find_network(request, request.app[SERVICE].settings.trusted_proxy_hops)
         try:
-            await request.app[REFUSALS].hold(network, asked_on)
+            is_silent = isinstance(error, _SILENT)
+            await request.app[REFUSALS].hold(network, asked_on, is_silent=is_silent)
         except UnavailableError as full:
             return _answer(full, request, request_id)
     return answer

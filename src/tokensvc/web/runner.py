@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 KEEPALIVE_SECONDS: Final = 15  # also what a client gets to send its headers
 _METRICS_SHUTDOWN_SECONDS: Final = 0.5  # a scraper that does not read must not hold up the end
-_MOST_SCRAPERS: Final = 100
+MOST_SCRAPERS: Final = 100
 _LOOK_SECONDS: Final = 0.1
 _QUIET_SECONDS: Final = 1.0
 _TOGETHER_SECONDS: Final = 5.0  # how long a worker waits for the others
@@ -72,7 +72,7 @@ class ServiceRunner(web.BaseRunner):
         self._connections = Connections(
             self._limited, most=find_most_connections(settings.pool_size)
         )
-        self._scrapers = Connections(self._limited, most=_MOST_SCRAPERS)
+        self._scrapers = Connections(self._limited, most=MOST_SCRAPERS)
         has_metrics = settings.metrics_port is None
         self._starting = web.AppRunner(build_starting_app(has_metrics=has_metrics), access_log=None)
         self._metrics_listener = metrics_listener
