@@ -26,6 +26,7 @@ from testbed.keys import add_keys_to
 from testbed.processes import ServiceProcess
 from testbed.slow_link import SlowLink
 
+from tokensvc.core.actor import Actor
 from tokensvc.issuer.revoking.endings import revoke_keys
 from tokensvc.store.embedded import EmbeddedPostgres
 from tokensvc.store.pool import open_database
@@ -116,7 +117,7 @@ async def _in_one_go(url: str) -> bool:
     await connection.close()
     database = await open_database(url, max_size=1)
     began_on = time.perf_counter()
-    ended = await revoke_keys(database, [row["id"] for row in rows], actor="bench")
+    ended = await revoke_keys(database, [row["id"] for row in rows], actor=Actor(name="bench"))
     rate = len(ended) / (time.perf_counter() - began_on)
     await database.close()
     failed = sum(key.outcome != "ended" for key in ended)

@@ -13,6 +13,7 @@ from testbed.keys import add_keys
 from testbed.waiting import until
 
 from bench.installation import database_of, running_service
+from tokensvc.core.actor import Actor
 from tokensvc.core.errors import InvalidTokenError
 from tokensvc.core.token import parse_unverified
 from tokensvc.issuer.database import open_database
@@ -60,7 +61,9 @@ class _Stage:
             verifier.verify(stolen)
         master_key = await load_master_key(self.database, self.settings)
         kid = parse_unverified(stolen).kid
-        await revoke_signing_key_now(self.database, self.settings, master_key, kid, actor="bench")
+        await revoke_signing_key_now(
+            self.database, self.settings, master_key, kid, actor=Actor(name="bench")
+        )
         began = time.monotonic()
         refused = asyncio.create_task(self._time_refusal(stolen, began))
         await until(self._takes_fresh_tokens)

@@ -29,8 +29,9 @@ from testbed.waiting import until
 
 from bench.compromise import compromise
 from bench.installation import database_of, running_service
+from tokensvc.core.algorithm import ALGORITHMS
 from tokensvc.core.errors import BearerError
-from tokensvc.core.jwks import ALGORITHMS, parse_jwks
+from tokensvc.core.jwks import parse_jwks
 from tokensvc.core.token import parse_unverified
 from tokensvc.core.verification import check_token
 from tokensvc.verify import Verifier

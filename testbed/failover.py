@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from testbed.keys import add_keys_to
 from testbed.waiting import PATIENCE, until
+from tokensvc.core.actor import Actor
 from tokensvc.core.api_key import parse_api_key
 from tokensvc.core.errors import InvalidTokenError
 from tokensvc.issuer.database import open_database
@@ -161,7 +162,7 @@ class _Play:
                     ids,
                 )
             self.seen.lost = len(_REVOKED_KEYS) - revoked
-            await revoke_key(database, str(ids[_AFTERWARDS]), actor="failover")
+            await revoke_key(database, str(ids[_AFTERWARDS]), actor=Actor(name="failover"))
         finally:
             await database.close()
 

@@ -3,7 +3,7 @@
 -- Arguments and result are like those of end_keys. `ending` is 'account_suspended',
 -- 'account_deleted' or 'account_tokens_revoked'. Nothing is ever refused.
 create function end_accounts(
-    ending text, action text, account_ids text[], actor text, detail jsonb, leeway interval
+    ending text, action text, account_ids text[], actor jsonb, detail jsonb, leeway interval
 )
 returns table (place int, outcome text, shown listed_account, records listed_revocation[])
 language plpgsql

@@ -14,7 +14,7 @@
 -- `shown` is the key afterwards, null if it is deleted. `records` are its revocations, oldest
 -- first.
 create function end_keys(
-    ending text, action text, key_ids text[], digests bytea[], actor text, detail jsonb,
+    ending text, action text, key_ids text[], digests bytea[], actor jsonb, detail jsonb,
     leeway interval
 )
 returns table (

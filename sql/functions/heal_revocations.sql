@@ -7,7 +7,7 @@
 -- `in_force_at`, is left out. The result is what was appended.
 create function heal_revocations(
     kinds text[], named text[], watermarks timestamptz[], created timestamptz[],
-    expiries timestamptz[], endings text[], facts jsonb, actor text, leeway interval,
+    expiries timestamptz[], endings text[], facts jsonb, actor jsonb, leeway interval,
     in_force_at timestamptz
 )
 returns setof listed_revocation

@@ -4,7 +4,7 @@
 -- life that no token can have revokes nothing, and `record` is null then. The clock may have been
 -- set back since the token was issued, so "now" is at least the latest `iat` given out.
 create function revoke_token_by_id(
-    jti text, life interval, actor text, reason text, leeway interval
+    jti text, life interval, actor jsonb, reason text, leeway interval
 )
 returns table (longest interval, record listed_revocation)
 language plpgsql as $$

@@ -3,7 +3,7 @@
 -- A token whose revocation is on the denylist already, and stays there until `expiries` at least,
 -- is left as it is: nothing is written for it. The result is all revocations of these tokens.
 create function revoke_tokens(
-    jtis text[], expiries timestamptz[], details jsonb[], actor text, action text
+    jtis text[], expiries timestamptz[], details jsonb[], actor jsonb, action text
 )
 returns setof listed_revocation
 language plpgsql

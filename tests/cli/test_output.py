@@ -14,7 +14,7 @@ class Terminal:
 
 
 @pytest.mark.parametrize(("yes", "asked"), [(True, []), (False, ["sure?"])])
-def test_a_person_is_asked_before_what_cannot_be_undone(yes, asked, monkeypatch):
+def test_t15_a_person_is_asked_before_what_cannot_be_undone(yes, asked, monkeypatch):
     questions = []
     monkeypatch.setattr(sys, "stdin", Terminal())
     monkeypatch.setattr(sys, "stdout", Terminal())

@@ -6,10 +6,8 @@ The line names the setting or the file, and the way out.
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import os
-import signal
 import socket
 
 import pytest
@@ -18,25 +16,17 @@ from testbed.ports import find_free_port
 
 from tokensvc.store.primary import connect
 
-# `serve` leaves its listener to the end of the process
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
-
-@pytest.fixture(autouse=True)
-def _as_before():
-    """`serve` takes SIGTERM before it looks at anything."""
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, before)
-    gc.collect()
-
 
 @pytest.fixture
 def refuse(cli):
     """Try to serve, or another command; return the result, whose last line says why not."""
 
     def serve(*named, command="serve", **environment):
-        refused = cli(command, code=1, **{"TOKENSVC_PORT": str(find_free_port())} | environment)
+        ports = {"TOKENSVC_PORT": find_free_port(), "TOKENSVC_METRICS_PORT": find_free_port()}
+        settings = {name: str(port) for name, port in ports.items()} | environment
+        refused = cli(command, code=1, **settings)
+        for port in ports.values():
+            socket.create_server(("127.0.0.1", port)).close()  # both were given back
         lines = [line for line in refused.stderr.splitlines() if '"level": "warning"' not in line]
         assert len(lines) == 1, refused.stderr
         assert lines[0].startswith("tokensvc: ")
@@ -56,10 +46,11 @@ def refuse_again(ready, refuse):
     return refuse
 
 
-def test_the_port_is_taken(refuse_again):
+@pytest.mark.parametrize("setting", ["TOKENSVC_PORT", "TOKENSVC_METRICS_PORT"])
+def test_the_port_is_taken(refuse_again, setting):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        refuse_again("TOKENSVC_PORT", port, TOKENSVC_PORT=port)
+        refuse_again(setting, port, **{setting: port})
 
 
 @pytest.mark.parametrize(
@@ -96,13 +87,13 @@ def test_the_database_does_not_exist(refuse_again):
     refuse_again("TOKENSVC_DATABASE_URL", TOKENSVC_DATABASE_URL=bad, TOKENSVC_DATABASE_WAIT="0")
 
 
-def test_the_master_key_is_missing(refuse_again, tmp_path):
+def test_f17_the_master_key_is_missing(refuse_again, tmp_path):
     (tmp_path / "keys" / "master.key").unlink()
     refuse_again("keys/master.key", "TOKENSVC_MASTER_KEY_FILE", "backup")
     assert not (tmp_path / "keys" / "master.key").exists()
 
 
-def test_the_master_key_is_of_another_service(refuse_again, tmp_path):
+def test_f17_t24_the_master_key_is_of_another_service(refuse_again, tmp_path):
     other = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"
     (tmp_path / "keys" / "master.key").write_text(other)
     refuse_again("master key")

@@ -1,4 +1,7 @@
-"""What holds for the whole tree: the width of its lines, and which rooms may see each other."""
+"""What holds for the whole tree: how wide and how long things are, and which rooms see each other.
+
+The lengths hold for the product itself.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 WIDEST = 100
+LONGEST = {"function": 40, "class": 150, "file": 300}
 WRITTEN_BY_HAND = ("*.md", "*.sql", "*.py", "Makefile")
 # Whose modules the modules of a room must not import. What tests and bench both need is in testbed.
 HIDDEN_FROM = {
@@ -56,6 +60,36 @@ def test_no_line_is_wider_than_100_columns():
 )
 def test_a_wide_line_is_found(text, found):
     assert find_wide_lines(text) == found
+
+
+def measure(source: str) -> list[tuple[str, str, int, int]]:
+    """Return kind, name, first line and number of lines of a file and of all that it defines."""
+    found = [("file", "", 1, len(source.splitlines()))]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            kind = "class" if isinstance(node, ast.ClassDef) else "function"
+            length = (node.end_lineno or node.lineno) - node.lineno + 1
+            found.append((kind, node.name, node.lineno, length))
+    return found
+
+
+def test_no_function_class_or_file_of_the_product_is_too_long():
+    long = [
+        f"{path.relative_to(ROOT)}:{line} {kind} {name} has {length} lines"
+        for path in sorted((ROOT / "src").rglob("*.py"))
+        for kind, name, line, length in measure(path.read_text())
+        if length > LONGEST[kind]
+    ]
+    assert not long, "\n".join([f"longer than {LONGEST}, so cut them by subject:", *long])
+
+
+def test_a_length_is_that_of_the_whole_definition():
+    source = "class A:\n    async def f(\n        self,\n    ):\n        pass\n\n\nx = 1\n"
+    assert measure(source) == [
+        ("file", "", 1, 8),
+        ("class", "A", 1, 5),
+        ("function", "f", 2, 4),
+    ]
 
 
 def list_imports(source: str) -> set[str]:

@@ -37,7 +37,7 @@ async def test_what_was_acknowledged_outlives_a_service_that_is_killed_under_loa
     assert "Traceback" not in process.errors
 
 
-async def test_a_service_outlives_its_postgres_that_is_killed_under_load(new_process):
+async def test_f2_a_service_outlives_its_postgres_that_is_killed_under_load(new_process):
     process = await asyncio.to_thread(new_process)
     await asyncio.to_thread(process.wait_until_ready)
     load = await asyncio.to_thread(Load, process, exchanges=60)

@@ -12,7 +12,7 @@ from testbed.waiting import wait_until
 from tests.e2e.draining import SLOWLY, check_draining, check_hail
 
 
-async def test_sigterm_drains(new_process, tmp_path):
+async def test_f29_sigterm_drains(new_process, tmp_path):
     home = tmp_path / "home"
     home.mkdir()
     before = set(Path.home().glob(".*"))

@@ -32,7 +32,7 @@ def replicas(new_shared_process, databases, tmp_path_factory):
     databases.drop(url)
 
 
-def test_two_that_start_at_once_on_an_empty_database_make_one_admin_key(replicas):
+def test_f18_two_that_start_at_once_on_an_empty_database_make_one_admin_key(replicas):
     both = (replicas.first, replicas.second)
     assert sum("This is the first start" in process.output for process in both) == 1
     asked = {"scope": "tokensvc:admin"}

@@ -8,14 +8,17 @@ import os
 import re
 import signal
 
+import aiohttp
 import pytest
 from testbed.ports import find_free_port
 from testbed.processes import count_connections, is_alive, may_count_connections
 from testbed.waiting import until, wait_until
 
 from tests.e2e.calls import AUDIENCE, call, exchange, is_refused, new_key, revoke
+from tokensvc.store.primary import connect
 from tokensvc.verify import Verifier
 
+IN_FLIGHT = 8
 METRICS_PORT = find_free_port()
 
 
@@ -81,10 +84,39 @@ def read_issued():
     return float(found[0]) if found else 0
 
 
-def test_a_killed_worker_is_replaced_and_the_database_stays(process, key):
+async def test_f28_a_killed_worker_fails_only_what_it_was_doing_and_is_replaced(process, key):
     postmaster, (victim, other) = process.postmaster, process.workers
-    os.kill(victim, signal.SIGKILL)
-    wait_until(lambda: victim not in process.workers and len(process.workers) == 2)
+    outcomes: list[int | None] = []
+    stopped = asyncio.Event()
+
+    async def use(client):
+        while not stopped.is_set():
+            try:
+                headers = {"Authorization": f"Bearer {key.text}"}
+                async with client.post(f"{process.url}/v1/token", headers=headers) as answer:
+                    outcomes.append(answer.status)
+            except (aiohttp.ClientError, OSError):
+                outcomes.append(None)
+
+    connector = aiohttp.TCPConnector(limit=0, force_close=True)
+    async with aiohttp.ClientSession(connector=connector) as client:
+        using = [asyncio.create_task(use(client)) for _ in range(IN_FLIGHT)]
+        await until(lambda: len(outcomes) >= 10 * IN_FLIGHT)
+        os.kill(victim, signal.SIGKILL)
+        await until(lambda: victim not in process.workers and len(process.workers) == 2)
+        enough = len(outcomes) + 20 * IN_FLIGHT
+        await until(lambda: len(outcomes) >= enough)
+        stopped.set()
+        await asyncio.gather(*using)
+    assert set(outcomes) <= {200, None}
+    assert outcomes.count(None) <= IN_FLIGHT, "those that it had taken"
     assert other in process.workers
-    assert exchange(process.url, key.text)
     assert is_alive(postmaster)
+    connection = await connect(process.database_url)
+    held = "select count(*) from pg_locks where locktype in ('advisory', 'tuple')"
+    await until(lambda: is_zero(connection, held))
+    await connection.close()
+
+
+async def is_zero(connection, statement):
+    return await connection.fetchval(statement) == 0

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.integration.things import ACTOR, list_acts, make_key
 
+from tokensvc.core.actor import Actor
 from tokensvc.core.errors import ConflictError, InvalidInputError
 from tokensvc.issuer.admin import api_keys
 from tokensvc.issuer.audit import list_events
@@ -17,7 +18,7 @@ from tokensvc.issuer.revoking import endings
 PREFIX = "tsk-"
 
 
-async def test_a_key_is_created_listed_and_its_text_is_stored_nowhere(database, connection):
+async def test_t22_a_key_is_created_listed_and_its_text_is_stored_nowhere(database, connection):
     first = await make_key(database, name="one", life=timedelta(days=90))
     second = await make_key(database, name="two", account=first.listed.record.account_id)
     await make_key(database, name="elsewhere")
@@ -41,7 +42,9 @@ async def test_a_key_is_updated_and_the_audit_trail_says_how(database):
     changes = api_keys.KeyChanges(
         name="renamed", description="more\nwords", capabilities=["orders:read"], life=timedelta()
     )
-    changed = (await api_keys.update_key(database, key.id, changes, actor="somebody")).record
+    changed = (
+        await api_keys.update_key(database, key.id, changes, actor=Actor(name="somebody"))
+    ).record
     assert (changed.name, changed.description) == ("renamed", "more\nwords")
     assert (changed.capabilities, changed.expires_at) == (("orders:read",), None)
     same = (await api_keys.update_key(database, key.id, api_keys.KeyChanges(), actor=ACTOR)).record

@@ -10,6 +10,7 @@ import pytest
 from tests.integration.exchanges import ask, read_counts
 from tests.integration.things import make_key, open_exchange
 
+from tokensvc.core.actor import Actor
 from tokensvc.core.ledger import Question
 from tokensvc.issuer.confirmation import Confirmation
 from tokensvc.issuer.mirror.mirror import Mirror
@@ -88,7 +89,7 @@ async def test_f42_nothing_is_forgotten_or_deleted_while_the_clock_is_ahead(
 ):
     mirror = Mirror(database, settings, started.master_key, confirmation=clocks.make())
     key = await make_key(database)
-    await endings.revoke_key(database, key.listed.record.id, actor="test")
+    await endings.revoke_key(database, key.listed.record.id, actor=Actor(name="test"))
     await mirror.refresh_once()
     # The entry expires in twelve minutes: to Postgres it has, if its clock is an hour ahead.
     await connection.execute("update denylist set expires_at = expires_at - interval '1 hour'")

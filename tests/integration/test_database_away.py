@@ -14,6 +14,7 @@ from tests.factories import make_settings
 from tests.integration.things import make_key
 
 from tokensvc.cli.denylist_watch import watch_denylist
+from tokensvc.core.actor import Actor
 from tokensvc.core.errors import StartRefusedError, UnavailableError
 from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.revoking.watching import DenylistWatcher
@@ -146,7 +147,7 @@ async def test_f8_a_connection_that_became_read_only_is_thrown_away(database):
         await mine.execute("update feed_head set tag = 'x'")
 
 
-async def test_every_call_is_bounded(database):
+async def test_f10_every_call_is_bounded(database):
     with pytest.raises(UnavailableError) as caught:
         async with database.connection() as mine:
             await mine.execute("select pg_sleep(3600)")
@@ -260,7 +261,7 @@ async def test_watching_the_denylist_goes_on_when_postgres_is_back(own_postgres,
     await until(lambda: has_printed("err", "the database does not answer"))
     await asyncio.to_thread(own_postgres.start)
     key = await make_key(database)
-    await endings.revoke_key(database, key.listed.record.id, actor="test")
+    await endings.revoke_key(database, key.listed.record.id, actor=Actor(name="test"))
     await until(lambda: has_printed("out", f"key {key.listed.record.id} up to "))
     assert printed["err"].count("the database does not answer") == 1
     watching.cancel()

@@ -143,7 +143,7 @@ async def test_a_watermark_lives_as_long_as_any_token_that_it_covers(database, s
         assert row.revocation.exp >= row.revocation.upto + 3000 + 120
 
 
-async def test_a_revocation_that_waits_too_long_for_a_lock_gives_up_and_changes_nothing(
+async def test_f22_a_revocation_that_waits_too_long_for_a_lock_gives_up_and_changes_nothing(
     database, connection
 ):
     key = (await make_key(database)).listed.record

@@ -219,7 +219,7 @@ async def test_a_key_that_is_exchanged_all_the_time_can_still_be_revoked(issue, 
 
 
 @pytest.mark.parametrize("what", ["key", "account", "tokens"])
-async def test_a_token_got_in_the_same_second_after_a_disable_and_enable_is_not_revoked(
+async def test_t15_a_token_got_in_the_same_second_after_a_disable_and_enable_is_not_revoked(
     what, issue, database
 ):
     key = await make_key(database)

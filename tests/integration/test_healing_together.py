@@ -133,7 +133,7 @@ async def test_processes_that_remember_different_parts_heal_all_of_it(
     assert list(one.denylist.log) == list(two.denylist.log)
 
 
-async def test_a_running_service_heals_by_itself(
+async def test_f5_a_running_service_heals_by_itself(
     database, database_url, settings, started, connection, issue
 ):
     del started

@@ -20,7 +20,9 @@ from tokensvc.issuer.admin import accounts, api_keys, tiers
 
 
 @pytest.mark.usefixtures("calm")
-async def test_a_key_gets_sixty_tokens_a_minute_and_not_one_more(exchange, database, connection):
+async def test_t34_a_key_gets_sixty_tokens_a_minute_and_not_one_more(
+    exchange, database, connection
+):
     key = await make_key(database)
     tokens, refused = await ask(exchange, key, 75)
     assert (len(tokens), len(refused)) == (60, 15)

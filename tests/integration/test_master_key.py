@@ -74,7 +74,7 @@ async def test_no_key_is_sealed_again_if_one_of_them_cannot_be_opened(
     assert (await load_master_key(database, settings)).secret == started.master_key.secret
 
 
-async def test_a_thousand_keys_are_all_sealed_again(database, settings, started):
+async def test_f17_a_thousand_keys_are_all_sealed_again(database, settings, started):
     async with database.transaction() as connection:
         for _ in range(998):  # besides the two that the start has made
             key = new_private_key("ES256")
@@ -96,7 +96,7 @@ async def test_a_thousand_keys_are_all_sealed_again(database, settings, started)
         ("tokensvc.issuer.signing.master_key.promote_next_master_key", False),  # after it
     ],
 )
-async def test_a_rotation_that_was_killed_is_whole_or_undone_at_the_next_start(
+async def test_f17_a_rotation_that_was_killed_is_whole_or_undone_at_the_next_start(
     killed_in, is_undone, database, settings, started, monkeypatch
 ):
     def die(*_, **__):

@@ -65,7 +65,7 @@ async def test_a_database_from_before_the_first_release_has_to_be_made_anew(conn
             assert way_out in caught.value.message
 
 
-async def test_the_release_before_runs_on_a_database_that_a_later_one_has_migrated(connection):
+async def test_f30_the_release_before_runs_on_a_database_that_a_later_one_has_migrated(connection):
     later = new_migration("9000", "create table added (id int);")
     await migrate(connection, [*load_migrations(), later])
     assert await migrate(connection, load_migrations()) == []

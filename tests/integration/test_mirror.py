@@ -68,7 +68,7 @@ async def test_a_change_is_seen_by_notify_without_a_poll(seldom, database, setti
             await until(lambda number=number: f"audience-{number}" in seldom.audiences)
 
 
-async def test_a_listener_that_was_cut_off_comes_back(seldom, database, connection):
+async def test_f21_a_listener_that_was_cut_off_comes_back(seldom, database, connection):
     async with running(seldom):
         await until(lambda: connection.fetchval(f"select exists ({LISTENERS})"))
         lost = await connection.fetchval(LISTENERS)
@@ -79,7 +79,7 @@ async def test_a_listener_that_was_cut_off_comes_back(seldom, database, connecti
         await until(lambda: seldom.denylist.log.head.seq == 1)
 
 
-async def test_every_change_is_seen_by_poll_without_a_notification(mirror, connection):
+async def test_f21_every_change_is_seen_by_poll_without_a_notification(mirror, connection):
     async with running(mirror):
         await connection.execute(
             "insert into audience (name, description, created_at)"
@@ -91,7 +91,7 @@ async def test_every_change_is_seen_by_poll_without_a_notification(mirror, conne
         await until(lambda: "quiet" in mirror.audiences)
 
 
-async def test_a_copy_that_is_too_old_signs_nothing(mirror):
+async def test_f19_a_copy_that_is_too_old_signs_nothing(mirror):
     await mirror.refresh_once()
     assert mirror.signers.find("ES256", mirror.confirmation.now).alg == "ES256"
     with pytest.raises(UnavailableError) as caught:

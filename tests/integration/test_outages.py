@@ -72,7 +72,7 @@ def held(follower):
     return {entry.value for entry in follower.denylist}
 
 
-async def test_revocations_go_on_while_every_listener_is_cut_off(
+async def test_f21_revocations_go_on_while_every_listener_is_cut_off(
     database, database_url, settings, started, connection
 ):
     del started
@@ -147,7 +147,7 @@ def copy_data(source, target):
     subprocess.run(["cp", "-a", source, target], check=True)
 
 
-async def test_a_restored_backup_alarms_followers_and_is_healed_by_a_process_that_remembers(
+async def test_f31_t27_a_restored_backup_alarms_followers_and_is_healed_by_a_process_that_remembers(
     own_postgres, own_folder, settings, logs
 ):
     """The data folder of yesterday is put back, and today's numbers are given out again."""

@@ -127,7 +127,7 @@ def pooled(request, pooler, settings):
     )
 
 
-async def test_two_services_do_all_their_work_through_it(pooler, pooled, logs):
+async def test_f21_two_services_do_all_their_work_through_it(pooler, pooled, logs):
     database = await open_database(pooler.url, max_size=4, direct_url=pooled.direct_url)
     started = (await asyncio.gather(*(initialise(database, pooled) for _ in range(3))))[0]
     keys = [await make_key(database, per_minute=1000) for _ in range(20)]

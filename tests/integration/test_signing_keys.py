@@ -51,7 +51,7 @@ def pem(key):
     )
 
 
-async def test_a_compromised_key_is_revoked_and_succeeded_in_one_transaction(
+async def test_f35_t26_a_compromised_key_is_revoked_and_succeeded_in_one_transaction(
     database, settings, started, mirror
 ):
     signer = await of_phase(database, settings, "active")

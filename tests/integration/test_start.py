@@ -13,6 +13,7 @@ from testbed.waiting import until
 from tests.factories import make_settings
 from tests.integration.start import STAGES, check_all_is_there, signing_keys
 
+from tokensvc.core.actor import Actor
 from tokensvc.core.errors import ConflictError, StartRefusedError
 from tokensvc.core.sealing import unseal
 from tokensvc.issuer.admin.accounts import list_accounts
@@ -60,7 +61,7 @@ async def test_the_first_start_makes_all_that_is_needed_and_the_second_nothing(d
 async def test_no_second_admin_is_made_after_the_first_account_was_deleted(
     database, settings, started
 ):
-    await delete_account(database, started.admin.listed.record.account_id, actor="test")
+    await delete_account(database, started.admin.listed.record.account_id, actor=Actor(name="test"))
     assert (await initialise(database, settings)).admin is None
     assert await list_accounts(database) == []
 
@@ -83,13 +84,13 @@ async def test_t6_an_audience_of_the_services_own_name_that_was_made_by_hand_ref
     with pytest.raises(StartRefusedError, match="tokensvc' was made by hand") as refusal:
         await initialise(database, settings)
     assert refusal.value.message.endswith("then run: tokensvc audience remove tokensvc")
-    await remove_audience(database, settings, "tokensvc", actor="test")
+    await remove_audience(database, settings, "tokensvc", actor=Actor(name="test"))
     await initialise(database, settings)
     with pytest.raises(ConflictError, match="calls to the service itself"):
-        await remove_audience(database, settings, "tokensvc", actor="test")
+        await remove_audience(database, settings, "tokensvc", actor=Actor(name="test"))
 
 
-async def test_several_starters_at_once_on_an_empty_database_make_one_of_everything(
+async def test_f18_several_starters_at_once_on_an_empty_database_make_one_of_everything(
     new_database_url, settings
 ):
     url = await asyncio.to_thread(new_database_url, False)

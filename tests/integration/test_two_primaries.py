@@ -16,6 +16,7 @@ from tests.factories import make_settings
 from tests.integration.things import make_key
 
 from tokensvc.cli.root import root
+from tokensvc.core.actor import Actor
 from tokensvc.core.errors import UnavailableError
 from tokensvc.issuer.admin.api_keys import load_key
 from tokensvc.issuer.database import open_primary
@@ -71,7 +72,7 @@ async def _split(cluster, keys_dir):
     await asyncio.to_thread(old.end, signal.SIGKILL)
     await cluster.promote()
     database = await open_database(new.url, max_size=2)
-    await revoke_key(database, lost.listed.record.id, actor="test")
+    await revoke_key(database, lost.listed.record.id, actor=Actor(name="test"))
     await database.close()
     await asyncio.to_thread(old.start)
     return Split(old=old, new=new, good=good, lost=lost)

@@ -10,6 +10,7 @@ from tests.integration.exchanges import ask, read_counts
 from tests.integration.test_ledger_batches import LEDGERS
 from tests.integration.things import make_key
 
+from tokensvc.core.actor import Actor
 from tokensvc.core.errors import UnavailableError
 from tokensvc.issuer.revoking import endings
 from tokensvc.store.primary import connect
@@ -75,7 +76,7 @@ async def test_f43_a_database_that_lost_what_this_process_has_seen_judges_nothin
     exchange, database, connection, state
 ):
     key, revoked = await make_key(database), await make_key(database)
-    await endings.revoke_key(database, revoked.listed.record.id, actor="test")
+    await endings.revoke_key(database, revoked.listed.record.id, actor=Actor(name="test"))
     assert len((await ask(exchange, key))[0]) == 1, "it may be ahead of what was seen"
     await exchange.mirror.refresh_once()
     assert len((await ask(exchange, key))[0]) == 1
@@ -89,7 +90,7 @@ async def test_f43_a_database_that_lost_what_this_process_has_seen_judges_nothin
 
 async def test_f43_what_was_acknowledged_a_moment_ago_is_seen(exchange, database, connection):
     key, revoked = await make_key(database), await make_key(database)
-    await endings.revoke_key(database, revoked.listed.record.id, actor="test")
+    await endings.revoke_key(database, revoked.listed.record.id, actor=Actor(name="test"))
     await exchange.mirror.refresh_once()
     (record,) = exchange.mirror.denylist.log
     await connection.execute("delete from denylist; update feed_head set seq = 0, tag = 'restored'")

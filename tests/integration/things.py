@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from testbed.waiting import PATIENCE
 
+from tokensvc.core.actor import Actor
 from tokensvc.core.api_key import DEFAULT_PREFIX
 from tokensvc.core.errors import UnavailableError
 from tokensvc.core.limit import LimitChanges
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from tokensvc.store.pool import Database
 
 T = TypeVar("T")
-ACTOR = "test"
+ACTOR = Actor(name="test")
 READ_WRITE = ("orders:read", "orders:write")
 
 

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.factories import NOW, make_rotation_policy, make_signing_key_record
 
+from tokensvc.core.algorithm import DEFAULT_ALGORITHM
 from tokensvc.core.errors import ConflictError
 from tokensvc.core.keyring import (
-    DEFAULT_ALGORITHM,
     LEEWAY,
     find_active,
     find_standby,

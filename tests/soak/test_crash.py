@@ -50,7 +50,7 @@ async def test_the_service_is_killed_under_load(new_process, arguments):
     assert "Traceback" not in process.errors
 
 
-async def test_the_embedded_postgres_is_killed_under_load(new_process):
+async def test_f2_the_embedded_postgres_is_killed_under_load(new_process):
     process = await asyncio.to_thread(new_process)
     await asyncio.to_thread(process.wait_until_ready)
     load = await asyncio.to_thread(Load, process, exchanges=200)

@@ -27,7 +27,7 @@ def state(verifier, token):
 
 
 @pytest.mark.parametrize("how", ["listener closed", "packets dropped", "stopped"])
-async def test_a_follower_that_is_cut_off_turns_to_its_policy_and_recovers(
+async def test_f20_a_follower_that_is_cut_off_turns_to_its_policy_and_recovers(
     how, new_process, database_url
 ):
     process = await asyncio.to_thread(new_process, TOKENSVC_DATABASE_URL=database_url)

@@ -21,7 +21,7 @@ SIGNALS = {"SIGTERM": signal.SIGTERM, "Ctrl-C": signal.SIGINT, "hang-up": signal
 
 @pytest.mark.parametrize("how", SIGNALS)
 @pytest.mark.parametrize("arguments", [ONE, TWO])
-async def test_requests_under_way_are_answered(new_process, arguments, how):
+async def test_f29_requests_under_way_are_answered(new_process, arguments, how):
     process = await asyncio.to_thread(new_process, *arguments, **SLOWLY)
     workers = 2 if arguments else 0
     send = process.send if how == "SIGTERM" else process.send_group

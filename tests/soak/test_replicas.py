@@ -20,7 +20,7 @@ async def test_a_rotation_under_a_longer_load_fails_nobody(new_process, new_data
     await rotate_under_load(pair, tokens=100)
 
 
-def test_each_of_200_revoked_tokens_is_refused_in_another_process(
+def test_t10_each_of_200_revoked_tokens_is_refused_in_another_process(
     new_process, new_database_url, tmp_path
 ):
     pair = start_pair(new_process, new_database_url(False), str(tmp_path / "keys"))

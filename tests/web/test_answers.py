@@ -40,7 +40,7 @@ async def test_a_process_that_drains_is_alive_and_not_ready(client, service):
     }
 
 
-async def test_without_a_signing_key_nothing_is_signed(client, key, service, connection):
+async def test_f16_without_a_signing_key_nothing_is_signed(client, key, service, connection):
     await connection.execute("update signing_key set revoked_at = clock_timestamp()")
     await connection.execute("update feed_head set tag = 'changed' where topic = 'signing_key'")
     await service.mirror.refresh_once()
@@ -102,7 +102,7 @@ async def test_a_request_id_that_is_given_is_kept(given, client, logs):
 
 
 @pytest.mark.parametrize("given", ["", "a" * 65, "a b", "a;b", "ä", '{"a":1}'])
-async def test_a_request_id_that_could_forge_a_log_is_replaced(given, client, logs):
+async def test_t35_a_request_id_that_could_forge_a_log_is_replaced(given, client, logs):
     ids = set()
     for _ in range(2):
         answer = await client.get("/livez", headers={"X-Request-Id": given})
@@ -124,7 +124,7 @@ async def test_every_answer_hides_what_we_run_on(client, key):
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
-async def test_a_fault_of_ours_shows_nothing_outside_and_everything_in_the_log(
+async def test_f39_a_fault_of_ours_shows_nothing_outside_and_everything_in_the_log(
     client, key, connection, logs
 ):
     token = (await get_token(client, key))["access_token"]

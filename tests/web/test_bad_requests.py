@@ -249,7 +249,7 @@ async def test_every_bad_request_gets_its_answer_and_its_log_line(
 
 
 @pytest.mark.parametrize("form", FORMS)
-async def test_every_refused_key_looks_the_same_outside_and_has_its_reason_in_the_log(
+async def test_t20_t32_every_refused_key_looks_the_same_outside_and_has_its_reason_in_the_log(
     form, client, database, connection, logs, subtests
 ):
     good = await make_key(database)
@@ -382,7 +382,7 @@ async def test_another_method_is_told_which_one_to_use(client, logs):
     assert {line["reason"] for line in logs.find("request")} == {"method_not_allowed"}
 
 
-async def test_a_body_that_stalls_is_given_up(client, database, logs, monkeypatch):
+async def test_f12_a_body_that_stalls_is_given_up(client, database, logs, monkeypatch):
     monkeypatch.setattr("tokensvc.web.forms._BODY_SECONDS", 0.2)
     key = await make_key(database)
     reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
@@ -404,7 +404,7 @@ async def test_a_body_that_stalls_is_given_up(client, database, logs, monkeypatc
     ]
 
 
-async def test_a_header_of_100_kilobytes_is_refused_and_not_logged(client, logs):
+async def test_f13_a_header_of_100_kilobytes_is_refused_and_not_logged(client, logs):
     answer = await client.post(
         "/v1/token", headers={"Authorization": f"Bearer {'Zm9yZ2Vk' * 12_800}"}
     )
@@ -447,7 +447,7 @@ async def test_basic_that_is_no_ascii_is_a_refused_client(client, logs):
     assert logs.find("request")[-1]["reason"] == "malformed_basic"
 
 
-async def test_an_encoded_body_is_refused_before_it_is_unpacked(client):
+async def test_f13_an_encoded_body_is_refused_before_it_is_unpacked(client):
     headers = {"Content-Encoding": "gzip", "Content-Type": "application/x-www-form-urlencoded"}
     answer = await client.post("/v1/token", data=b"junk", headers=headers)
     assert (answer.status, (await answer.json())["error"]) == (415, "unsupported_media_type")

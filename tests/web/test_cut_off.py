@@ -44,7 +44,7 @@ async def silence(link):
 
 
 @pytest.mark.parametrize("cut", [close, silence])
-async def test_a_follower_that_is_cut_off_turns_to_its_policy_and_recovers(
+async def test_f20_a_follower_that_is_cut_off_turns_to_its_policy_and_recovers(
     cut, client, key, settings
 ):
     good, bad = [(await get_token(client, key))["access_token"] for _ in range(2)]

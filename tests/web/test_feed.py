@@ -156,7 +156,7 @@ BAD_CURSORS = [
 BAD_WAITS = ["", "x", "-1", "31", "100", "1.5", "٣", "1s"]
 
 
-async def test_a_cursor_or_wait_that_is_none_is_a_problem_document(client, subtests):
+async def test_t31_a_cursor_or_wait_that_is_none_is_a_problem_document(client, subtests):
     queries = [{"after": cursor} for cursor in BAD_CURSORS] + [{"wait": wait} for wait in BAD_WAITS]
     for query in queries:
         with subtests.test(msg=str(query)):

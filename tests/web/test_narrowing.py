@@ -125,7 +125,7 @@ async def _end_tokens(database, key):
         (_end_tokens, "revoked"),
     ],
 )
-async def test_a_token_whose_key_or_account_was_stopped_cannot_be_narrowed(
+async def test_t32_a_token_whose_key_or_account_was_stopped_cannot_be_narrowed(
     act, reason, client, key, database, logs
 ):
     token = (await get_token(client, key))["access_token"]

@@ -17,11 +17,17 @@ from tokensvc.web.shared_start import SharedStart
 KEY = "tsk-" + "a" * 32
 
 POST = "POST /v1/token HTTP/1.1\r\nHost: x\r\n"
+CHUNKED = f"{POST}Transfer-Encoding: chunked\r\n"
 MALFORMED = {
     "space before the colon": f"{POST}Authorization : Bearer {KEY}\r\n\r\n",
     "control character in a name": f"{POST}A\x01: Bearer {KEY}\r\n\r\n",
+    "control character in a value": f"{POST}User-Agent: \x1b[31m{KEY}\r\n\r\n",
+    "line feed alone in a value": f"{POST}User-Agent: x\nX: {KEY}\r\n\r\n",
     "NUL in the path": f"POST /v1/token?{KEY}\0 HTTP/1.1\r\nHost: x\r\n\r\n",
-    "two lengths": f"{POST}X: {KEY}\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "two different lengths": f"{POST}X: {KEY}\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+    "a length that is no number": f"{POST}X: {KEY}\r\nContent-Length: +1\r\n\r\n",
+    "chunks that are none": f"{CHUNKED}X: {KEY}\r\n\r\n{KEY}\r\n",
+    "a length and chunks": f"{CHUNKED}X: {KEY}\r\nContent-Length: 1\r\n\r\n",
     "a long header": f"{POST}Authorization: Bearer {KEY * 3000}\r\n\r\n",
     "no HTTP at all": f"{KEY}\r\n\r\n",
 }
@@ -41,7 +47,7 @@ async def port(settings, database_url, started, logs):
 
 
 @pytest.mark.parametrize("request_text", MALFORMED.values(), ids=MALFORMED)
-async def test_a_malformed_request_gets_a_constant_answer(port, logs, request_text):
+async def test_t33_a_malformed_request_gets_a_constant_answer(port, logs, request_text):
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request_text.encode("latin-1"))
     answer = (await asyncio.wait_for(reader.read(), PATIENCE)).decode()

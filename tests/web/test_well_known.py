@@ -10,7 +10,7 @@ CLIENT_SECRET = ("client_secret_basic", "client_secret_post")
 METADATA = ("/.well-known/oauth-authorization-server", "/.well-known/openid-configuration")
 
 
-async def test_the_jwks_holds_the_signer_and_the_standby_and_nothing_private(client):
+async def test_t18_the_jwks_holds_the_signer_and_the_standby_and_nothing_private(client):
     answer = await client.get(JWKS)
     assert (answer.status, answer.content_type) == (200, "application/json")
     assert answer.headers["Cache-Control"] == "public, max-age=300"

@@ -10,8 +10,7 @@ from tokensvc.cli.database import actor, run_use_case
 from tokensvc.cli.duration import Duration
 from tokensvc.cli.output import output_option, print_message, print_row, print_rows
 from tokensvc.cli.rows import build_audience_row
-from tokensvc.core.jwks import ALGORITHMS
-from tokensvc.core.keyring import DEFAULT_ALGORITHM
+from tokensvc.core.algorithm import ALGORITHMS, DEFAULT_ALGORITHM
 from tokensvc.issuer.admin import audiences
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from tokensvc.cli.output import print_message
 from tokensvc.cli.process_limits import forbid_core_dumps
+from tokensvc.core.actor import Actor
 from tokensvc.core.errors import UnavailableError
 from tokensvc.issuer.start import check_schema
 from tokensvc.logs.configuration import configure_logs
@@ -36,12 +37,12 @@ _WAYS_OUT: Final[dict[Problem, str]] = {
 }
 
 
-def actor() -> str:
-    """Return who acts, as the audit trail names people at the command line: `cli:USER`."""
+def actor() -> Actor:
+    """Return who acts: the user at the command line."""
     try:
-        return f"cli:{getpass.getuser()}"
+        return Actor.command_line(getpass.getuser())
     except (KeyError, OSError):
-        return "cli:unknown"
+        return Actor.command_line("unknown")
 
 
 def run_use_case(

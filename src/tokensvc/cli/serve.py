@@ -56,10 +56,13 @@ def _serve(settings: Settings, workers: int) -> None:
     forbid_core_dumps()
     raise_descriptor_limit()
     configure_logs(settings.log_level, count_lost=LOG_LINES_DROPPED.inc)
-    listener = server.bind_socket(settings)
-    metrics_listener = server.bind_metrics_socket(settings)
     announcements = _build_announcements(settings)
-    with signals.signals_before_serving(), lend_database_url(settings, workers) as url:
+    with (
+        server.bind_socket(settings) as listener,
+        server.bind_metrics_socket(settings) or nullcontext() as metrics_listener,
+        signals.signals_before_serving(),
+        lend_database_url(settings, workers) as url,
+    ):
         if workers == 1:
             server.serve_one(settings, url, listener, announcements, metrics_listener)
         else:

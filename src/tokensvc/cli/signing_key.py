@@ -21,8 +21,7 @@ from tokensvc.cli.output import (
 from tokensvc.cli.rows import build_signing_key_row
 from tokensvc.cli.secret_io import create_secret_file, read_bytes
 from tokensvc.cli.wait import wait_for_followers, wait_option
-from tokensvc.core.jwks import ALGORITHMS
-from tokensvc.core.keyring import DEFAULT_ALGORITHM
+from tokensvc.core.algorithm import ALGORITHMS, DEFAULT_ALGORITHM
 from tokensvc.issuer.signing.emergency import revoke_signing_key_now
 from tokensvc.issuer.signing.import_export import (
     export_private_key,

@@ -15,6 +15,7 @@ from tokensvc.cli.output import output_option, print_message, print_row
 from tokensvc.cli.rows import build_revocation_row, describe_ending
 from tokensvc.cli.secret_io import read_api_key, read_token
 from tokensvc.cli.wait import wait_for_followers, wait_option
+from tokensvc.core.algorithm import ALGORITHMS
 from tokensvc.core.claims import build_payload
 from tokensvc.core.errors import (
     InvalidInputError,
@@ -22,7 +23,7 @@ from tokensvc.core.errors import (
     StartRefusedError,
     UnavailableError,
 )
-from tokensvc.core.jwks import ALGORITHMS, parse_jwks
+from tokensvc.core.jwks import parse_jwks
 from tokensvc.core.token import parse_unverified, read_unverified
 from tokensvc.core.verification import check_token
 from tokensvc.settings import load_settings

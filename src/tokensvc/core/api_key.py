@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 DEFAULT_PREFIX: Final = "tsk-"
 
+MAX_KEY_LIFE_SECONDS: Final = 36_600 * 86_400  # a hundred years
+
 _KEY_LENGTH: Final = 36
 _CHECKSUM_LENGTH: Final = 6
 _PREFIX = re.compile(r"[A-Za-z0-9]{1,7}-")

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 ADMIN: Final = "tokensvc:admin"
+READ: Final = "tokensvc:read"  # may read everything, and change nothing
+KEYS: Final = "tokensvc:keys"  # may manage the keys of its own account, as far as it goes itself
 INTROSPECT: Final = "tokensvc:introspect"  # may ask whether a token is live
 FOLLOW: Final = "tokensvc:denylist"  # may follow the feed where that is not open to everybody
 
@@ -28,7 +30,8 @@ _BY_NAME_ONLY: Final = "tokensvc:"
 
 # Narrower than the scope-token of RFC 6749 on purpose, so that a name passes through shells, URLs
 # and headers unharmed. It is wide enough for "rabbitmq.read:*/*".
-_NAME = re.compile(r"[A-Za-z0-9*][A-Za-z0-9._:/*-]{0,63}")
+CAPABILITY_PATTERN: Final = r"[A-Za-z0-9*][A-Za-z0-9._:/*-]{0,63}"
+_NAME = re.compile(CAPABILITY_PATTERN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,6 +40,15 @@ class ConflictError(TokensvcError):
     code = "conflict"
 
 
+class VersionConflictError(TokensvcError):
+    """Somebody has changed the thing since the caller has read it (RFC 9110 section 13.1.1)."""
+
+    code = "version_conflict"
+
+    def __init__(self) -> None:
+        super().__init__("it was changed meanwhile: read it again, and repeat what you want")
+
+
 class UnavailableError(TokensvcError):
     """Not possible right now: Postgres is away, or the service stops. A retry may help.
 
@@ -228,6 +237,22 @@ class InsufficientScopeError(BearerError):
     def headers(self) -> dict[str, str]:
         """The challenge, with the scope that is needed."""
         return {"WWW-Authenticate": f'{self._challenge}, scope="{self.needed}"'}
+
+
+class InsufficientAuthenticationError(BearerError):
+    """The API key was shown too long ago for what is asked (RFC 9470 section 3)."""
+
+    code = "insufficient_user_authentication"
+    public_message = "the API key must have been shown not long ago: get a new token"
+
+    def __init__(self, max_age: int) -> None:
+        super().__init__("not_fresh")
+        self.max_age = max_age
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The challenge, with the age in seconds that would do."""
+        return {"WWW-Authenticate": f'{self._challenge}, max_age="{self.max_age}"'}
 
 
 class VerifierUnavailableError(BearerError):

@@ -18,14 +18,13 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurv
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+from tokensvc.core.algorithm import ALGORITHMS
 from tokensvc.core.identifier import Kid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 PublicKey = EllipticCurvePublicKey | Ed25519PublicKey | RSAPublicKey
-
-ALGORITHMS: Final = ("ES256", "EdDSA", "RS256")
 
 _MIN_RSA_BITS: Final = 2048
 _MAX_KEYS: Final = 100

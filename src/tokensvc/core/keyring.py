@@ -25,6 +25,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from tokensvc.core.algorithm import DEFAULT_ALGORITHM
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
 
 # How long revocations and retired keys outlive the last token: twice what verifiers grant.
 LEEWAY: Final = timedelta(seconds=120)
-DEFAULT_ALGORITHM: Final = "ES256"
 
 # How far ahead of ours the clock may be that said when a key begins.
 _CLOCK_SKEW: Final = timedelta(seconds=180)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from tokensvc.core.algorithm import DEFAULT_ALGORITHM
 from tokensvc.core.errors import ConflictError
 from tokensvc.core.keyring import (
-    DEFAULT_ALGORITHM,
     find_active,
     find_standby,
     phase_of,

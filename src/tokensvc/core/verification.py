@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
+from tokensvc.core.algorithm import ALGORITHMS
 from tokensvc.core.claims import check_claims
-from tokensvc.core.jwks import ALGORITHMS, parse_public_jwk
+from tokensvc.core.jwks import parse_public_jwk
 from tokensvc.core.token import ACCESS_TOKEN, check_signature
 
 if TYPE_CHECKING:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from tokensvc.store.audit_event import append_audit_event, list_audit_events
 
 if TYPE_CHECKING:
+    from tokensvc.core.actor import Actor
     from tokensvc.store.audit_event import AuditEvent
     from tokensvc.store.pool import Connection, Database
 
 
 async def record(
-    connection: Connection, actor: str, action: str, subject: str, **detail: object
+    connection: Connection, actor: Actor, action: str, subject: str, **detail: object
 ) -> None:
     """Write that `actor` did `action` to `subject`. `detail` is shown to admins: no secrets."""
     await append_audit_event(connection, actor=actor, action=action, subject=subject, detail=detail)

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from tokensvc.core.algorithm import DEFAULT_ALGORITHM
 from tokensvc.core.api_key import parse_api_key
 from tokensvc.core.errors import InvalidClientError, InvalidTokenError, UnavailableError
-from tokensvc.core.keyring import DEFAULT_ALGORITHM, LEEWAY
+from tokensvc.core.keyring import LEEWAY
 from tokensvc.core.token import parse_unverified
 from tokensvc.issuer.callers import Callers
 from tokensvc.issuer.confirmation import MAX_AGE_SECONDS

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from tokensvc.core.actor import Actor
 from tokensvc.core.audience import OWN_AUDIENCE
 from tokensvc.core.capability import ADMIN
 from tokensvc.core.errors import StartRefusedError, UnavailableError
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Connection, Database
 
-ACTOR: Final = "start"
+ACTOR: Final = Actor(name="start")
 _RETRY_SECONDS: Final = 1.0
 _MOST_JITTER_SECONDS: Final = 0.25
 _DATABASE_WAIT_SECONDS: Final = 30.0

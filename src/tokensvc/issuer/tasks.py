@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from tokensvc.core.actor import Actor
 from tokensvc.core.errors import TokensvcError
 from tokensvc.issuer.exchange.usage import clean_usage_once
 from tokensvc.issuer.revoking.denylist import clean_denylist_once
@@ -36,6 +37,8 @@ RECEIPTS_TICK: Final = 0.25
 USAGE_CLEANING_TICK: Final = 600.0
 HOSTS_TICK: Final = 3.0
 
+_ROTATION: Final = Actor(name="rotation")
+
 _log = structlog.get_logger(__name__)
 
 
@@ -52,7 +55,7 @@ async def run_tasks(
 
     async def rotate() -> None:
         if not mirror.confirmation.is_blocked:  # a wrong clock says nothing about when keys are due
-            await rotate_all_once(database, settings, master_key, actor="rotation")
+            await rotate_all_once(database, settings, master_key, actor=_ROTATION)
 
     async def clean() -> None:
         collectable_at = mirror.confirmation.collectable_at

@@ -20,6 +20,7 @@ from tokensvc.store.tier import no_such_tier
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tokensvc.core.actor import Actor
     from tokensvc.core.denylist.record import Ending, RevocationRecord
 
 _SQL = load_queries("account")
@@ -97,7 +98,7 @@ async def end_accounts(
     ending: Ending,
     account_ids: Sequence[str],
     *,
-    actor: str,
+    actor: Actor,
     detail: dict[str, Any],
 ) -> list[EndedAccount]:
     """Suspend or delete accounts, or revoke their tokens only; return what became of each.
@@ -106,7 +107,7 @@ async def end_accounts(
     open: see `sql/functions/end_accounts.sql`.
     """
     rows = await connection.fetch(
-        _SQL["end"], ending, ENDINGS[ending].action, account_ids, actor, detail, LEEWAY
+        _SQL["end"], ending, ENDINGS[ending].action, account_ids, actor.facts, detail, LEEWAY
     )
     return [
         EndedAccount(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from datetime import datetime, timedelta
 
+    from tokensvc.core.actor import Actor
     from tokensvc.core.denylist.record import Ending, RevocationRecord
 
 Outcome = Literal["ended", "repeated", "refused", "unknown"]
@@ -156,7 +157,7 @@ async def end_api_keys(
     *,
     key_ids: Sequence[str] | None = None,
     digests: Sequence[bytes] | None = None,
-    actor: str,
+    actor: Actor,
     detail: dict[str, Any],
 ) -> list[EndedKey]:
     """Disable, revoke or delete keys, or revoke their tokens only; return what became of each.
@@ -167,7 +168,7 @@ async def end_api_keys(
     action = ENDINGS[ending].action
     named = [None] * len(digests or ()) if key_ids is None else key_ids
     rows = await connection.fetch(
-        _SQL["end"], ending, action, named, digests, actor, detail, LEEWAY
+        _SQL["end"], ending, action, named, digests, actor.facts, detail, LEEWAY
     )
     return [
         EndedKey(

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     import asyncpg
 
+    from tokensvc.core.actor import Actor
+
 _SQL = load_queries("audit_event")
 
 
@@ -28,10 +30,15 @@ class AuditEvent:
 
 
 async def append_audit_event(
-    connection: asyncpg.Connection, *, actor: str, action: str, subject: str, detail: dict[str, Any]
+    connection: asyncpg.Connection,
+    *,
+    actor: Actor,
+    action: str,
+    subject: str,
+    detail: dict[str, Any],
 ) -> None:
     """Write one event, in the transaction of the act itself, before anything locks `feed_head`."""
-    await connection.execute(_SQL["append"], actor, action, subject, detail)
+    await connection.execute(_SQL["append"], actor.facts, action, subject, detail)
 
 
 async def list_audit_events(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
+    from tokensvc.core.actor import Actor
     from tokensvc.core.denylist.record import Ending
     from tokensvc.core.denylist.revocation import Kind
 
@@ -54,7 +55,7 @@ async def revoke_tokens(
     connection: asyncpg.Connection,
     tokens: Iterable[tuple[str, datetime, dict[str, Any]]],
     *,
-    actor: str,
+    actor: Actor,
 ) -> list[RevocationRecord]:
     """Revoke tokens: `jti`, until when, and what the audit trail keeps of each.
 
@@ -63,18 +64,22 @@ async def revoke_tokens(
     """
     jtis, expiries, details = zip(*tokens, strict=True)
     action = ENDINGS["token_revoked"].action
-    rows = await connection.fetch(_SQL["revoke_tokens"], jtis, expiries, details, actor, action)
+    rows = await connection.fetch(
+        _SQL["revoke_tokens"], jtis, expiries, details, actor.facts, action
+    )
     return [build_record(row) for row in rows]
 
 
 async def revoke_token_by_id(
-    connection: asyncpg.Connection, jti: str, life: timedelta | None, *, actor: str, reason: str
+    connection: asyncpg.Connection, jti: str, life: timedelta | None, *, actor: Actor, reason: str
 ) -> tuple[RevocationRecord | None, timedelta]:
     """Revoke a token of which only the id is known; `life` None: the longest that any can have.
 
     Returns the revocation, and the longest life. There is no revocation if no token has `life`.
     """
-    (row,) = await connection.fetch(_SQL["revoke_token_by_id"], jti, life, actor, reason, LEEWAY)
+    (row,) = await connection.fetch(
+        _SQL["revoke_token_by_id"], jti, life, actor.facts, reason, LEEWAY
+    )
     return None if row["record"] is None else build_record(row["record"]), row["longest"]
 
 
@@ -83,7 +88,7 @@ async def heal_revocations(
     remembered: Sequence[RevocationRecord],
     now: datetime,
     *,
-    actor: str,
+    actor: Actor,
 ) -> list[RevocationRecord]:
     """Append what the table has lost of `remembered`, with the state that belongs to it.
 
@@ -99,7 +104,7 @@ async def heal_revocations(
         [datetime.fromtimestamp(record.revocation.exp, UTC) for record in remembered],
         [record.ending for record in remembered],
         {ending: facts._asdict() for ending, facts in ENDINGS.items()},
-        actor,
+        actor.facts,
         LEEWAY,
         now,
     )

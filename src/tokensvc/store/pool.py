@@ -16,9 +16,10 @@ from weakref import WeakSet
 import asyncpg
 
 from tokensvc.core.errors import OutcomeUnknownError
+from tokensvc.store.connecting import COMMAND_TIMEOUT
 from tokensvc.store.database_url import check_database_url
 from tokensvc.store.driver_errors import AWAY, unavailable, was_rolled_back
-from tokensvc.store.primary import COMMAND_TIMEOUT, Hosts
+from tokensvc.store.primary import Hosts
 from tokensvc.store.timelines import Timelines
 
 if TYPE_CHECKING:

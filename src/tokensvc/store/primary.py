@@ -8,7 +8,6 @@ came back takes writes as well, and it is passed over like a standby (`core/prim
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,30 +21,18 @@ from tokensvc.core.primary import (
     decide_primary,
     describe_problem,
 )
+from tokensvc.store.connecting import SERVER_SETTINGS, connect_to_host
 from tokensvc.store.database_url import split_hosts
 from tokensvc.store.driver_errors import NoPrimaryError
-from tokensvc.store.standing import ask_hosts, load_standing
+from tokensvc.store.standing import ask_hosts
 from tokensvc.store.timelines import Timelines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-COMMAND_TIMEOUT: Final = 3.0
-_CONNECT_TIMEOUT: Final = 2.0
 _FRESH_SECONDS: Final = 1.0
 _REPEAT_SECONDS: Final = 60.0
-_SERVER_SETTINGS: Final = {
-    "application_name": "tokensvc",
-    "lock_timeout": "1000",
-    "statement_timeout": "2500",
-    "idle_in_transaction_session_timeout": "5000",
-    "synchronous_commit": "on",  # an acknowledged revocation is durable, whatever the default is
-    "timezone": "UTC",
-    # The ledger reads state after it has waited for locks.
-    "default_transaction_isolation": "read committed",
-}
 _POOL_OPTIONS: Final = ("loop", "connection_class", "record_class")
-_WHOLE: Final = "select database_is_whole()"
 _FAILURES: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 _log = structlog.get_logger(__name__)
@@ -66,7 +53,7 @@ class Hosts:
         self._choice: PrimaryChoice | None = None
         self._url: str | None = None  # where the primary is
         self._chosen_on = 0.0
-        self._logged: tuple[PrimaryProblem | None, float] = (None, 0.0)
+        self._problem_log = _ProblemLog()
 
     @property
     def are_several(self) -> bool:
@@ -92,6 +79,7 @@ class Hosts:
 
         All who ask at the same time share one answer, and unless `afresh` it may be a second old.
         """
+        # A pool opens many connections at once: they need not all ask.
         is_fresh = time.monotonic() - self._chosen_on < _FRESH_SECONDS
         if self._choice is not None and self._choice.primary and is_fresh and not afresh:
             return self._choice
@@ -110,10 +98,12 @@ class Hosts:
         Raises NoPrimaryError if there is none among the hosts that answer; if no host answers,
         what the last one raised.
         """
-        settings = {**_SERVER_SETTINGS, **(server_settings or {})}
+        settings = {**SERVER_SETTINGS, **(server_settings or {})}
         passed = {name: options[name] for name in _POOL_OPTIONS if name in options}
+        # With one host there is nothing to choose: the connection itself says whether it will do.
         if not self.are_several:
             return await self._connect_to(self._urls[0], server_settings=settings, **passed)
+        # The first answer may be a second old. If its host has failed since, all are asked again.
         for afresh in (False, True):
             choice = await self.find_primary(afresh=afresh)
             if choice.primary is None or self._url is None:
@@ -144,19 +134,11 @@ class Hosts:
         `expected`: what the host said when all were asked. If its server was restarted since, the
         others must be asked again.
         """
-        connection: asyncpg.Connection = await asyncpg.connect(
-            url, timeout=_CONNECT_TIMEOUT, command_timeout=COMMAND_TIMEOUT, **options
-        )
-        try:
-            self._check(await load_standing(connection, url), url, expected)
-            await _check_whole(connection)
-            await connection.set_type_codec(
-                "jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog"
-            )
-        except BaseException:
-            connection.terminate()
-            raise
-        return connection
+
+        def check(standing: Standing) -> None:
+            self._check(standing, url, expected)
+
+        return await connect_to_host(url, check, **options)
 
     def _check(self, standing: Standing, url: str, expected: Standing | None) -> None:
         """Raise NoPrimaryError unless this server is the primary."""
@@ -170,6 +152,7 @@ class Hosts:
     async def _ask(self) -> PrimaryChoice:
         """Ask all hosts, and take over what follows from their answers."""
         answers = await ask_hosts(self._urls, self._silent, self._timelines.seen)
+        # Both mean that the host said nothing in time; the next round hardly waits for it.
         late = (TimeoutError, asyncio.CancelledError)
         self._silent = {url for url, answer in answers.items() if isinstance(answer, late)}
         self._failures = [one for one in answers.values() if isinstance(one, Exception)]
@@ -177,23 +160,13 @@ class Hosts:
 
     def _take(self, standings: Mapping[str, Standing]) -> PrimaryChoice:
         """Decide which server is the primary, remember it, and tell what is wrong."""
+        # First what other processes have seen: one of them may know of a promotion already.
         choice = decide_primary(standings.values(), self._timelines.recall())
         self._timelines.remember(choice)
         self._choice, self._chosen_on = choice, time.monotonic()
         self._url = next((url for url, one in standings.items() if one == choice.primary), None)
-        self._log_problem(choice)
+        self._problem_log.note(self.problem, choice, on=self._chosen_on)
         return choice
-
-    def _log_problem(self, choice: PrimaryChoice) -> None:
-        """Log a problem when it begins, and once a minute while it lasts."""
-        problem = self.problem
-        logged, on = self._logged
-        if problem is None:
-            self._logged = (None, 0.0)
-        elif problem != logged or self._chosen_on - on > _REPEAT_SECONDS:
-            self._logged = (problem, self._chosen_on)
-            used = None if choice.primary is None else choice.primary.host
-            _log.error(problem.kind, detail=problem.detail, used=used)
 
     def _build_failure(self, choice: PrimaryChoice) -> Exception:
         """Return why there is no connection."""
@@ -205,17 +178,21 @@ class Hosts:
         return NoPrimaryError("all hosts that answer are standbys", reason="no_primary")
 
 
-async def _check_whole(connection: asyncpg.Connection) -> None:
-    """Raise OSError while a backup is being restored: what is written then would disturb it.
+class _ProblemLog:
+    """Logs a problem when it begins, and once a minute while it lasts."""
 
-    An empty database passes, so that the first start can make the schema.
-    """
-    try:
-        is_whole = await connection.fetchval(_WHOLE)
-    except asyncpg.UndefinedFunctionError:
-        return
-    if not is_whole:
-        raise OSError("a backup is being restored into the database")
+    def __init__(self) -> None:
+        self._logged: PrimaryProblem | None = None
+        self._logged_on = 0.0
+
+    def note(self, problem: PrimaryProblem | None, choice: PrimaryChoice, *, on: float) -> None:
+        """Take what was found at the moment `on`; None if nothing is wrong."""
+        is_due = problem != self._logged or on - self._logged_on > _REPEAT_SECONDS
+        if problem is not None and is_due:
+            self._logged_on = on
+            used = None if choice.primary is None else choice.primary.host
+            _log.error(problem.kind, detail=problem.detail, used=used)
+        self._logged = problem
 
 
 async def connect(

@@ -12,10 +12,10 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
+from tokensvc.core.algorithm import ALGORITHMS
 from tokensvc.core.denylist.followed import FollowedDenylist
 from tokensvc.core.denylist.page import MOST_PAGE_BYTES, parse_page_in_steps, run_steps
 from tokensvc.core.errors import InvalidPageError, InvalidTokenError
-from tokensvc.core.jwks import ALGORITHMS
 from tokensvc.core.token import DENYLIST_PAGE, check_signature, parse_unverified
 from tokensvc.verify._backoff import is_worth_a_line, new_backoff, renew
 from tokensvc.verify._fetch import FetchError

@@ -6,7 +6,7 @@ import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Concatenate, Final, Literal, ParamSpec, TypeVar
 
-from tokensvc.core.jwks import ALGORITHMS
+from tokensvc.core.algorithm import ALGORITHMS
 from tokensvc.verify._clock import SYSTEM_CLOCK
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from tokensvc.core.jwks import ALGORITHMS
+from tokensvc.core.algorithm import ALGORITHMS
 from tokensvc.issuer.confirmation import FRESH_SECONDS
 from tokensvc.web.app_keys import SERVICE
 from tokensvc.web.cors import ANY_ORIGIN

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import re
 import zlib
 from datetime import timedelta
@@ -79,10 +80,16 @@ JUNK = {
 
 
 @pytest.mark.parametrize("text", JUNK.values(), ids=JUNK)
-def test_junk_is_refused_with_one_reason(text):
+def test_t19_junk_is_refused_with_one_reason(text):
     with pytest.raises(InvalidClientError) as refusal:
         parse_api_key(text)
     assert refusal.value.reason == "malformed_key"
+
+
+def test_t23_what_only_looks_like_a_key_is_told_from_one_by_its_checksum():
+    some = random.Random(23)
+    look_alikes = ("tsk-" + "".join(some.choices(BASE62, k=32)) for _ in range(200_000))
+    assert [text for text in look_alikes if checksum(text[:30]) == text[30:]] == []
 
 
 def test_a_key_of_another_prefix_is_refused():

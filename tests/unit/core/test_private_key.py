@@ -8,8 +8,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa
 from tests.factories import make_signing_key
 
+from tokensvc.core.algorithm import ALGORITHMS
 from tokensvc.core.errors import InvalidInputError
-from tokensvc.core.jwks import ALGORITHMS, build_public_jwk, fits
+from tokensvc.core.jwks import build_public_jwk, fits
 from tokensvc.core.private_key import (
     build_private_pem,
     build_public_pem,

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 from tests.factories import make_signing_key, make_signing_key_record
 
+from tokensvc.core.algorithm import ALGORITHMS
 from tokensvc.core.errors import StartRefusedError
-from tokensvc.core.jwks import ALGORITHMS, parse_public_jwk
+from tokensvc.core.jwks import parse_public_jwk
 from tokensvc.core.private_key import new_private_key
 from tokensvc.core.sealing import MasterKey, new_master_key, seal, unseal
 from tokensvc.core.token import check_signature, parse_unverified, sign_jws
@@ -30,7 +31,7 @@ def test_a_sealed_key_signs_what_its_public_half_verifies(alg):
     assert check_signature(signed, typ=["t"], algorithms=[alg], key=verifying) == {"a": 1}
 
 
-def test_every_changed_byte_of_a_sealed_key_is_noticed():
+def test_t24_every_changed_byte_of_a_sealed_key_is_noticed():
     row = sealed()
     text = row.sealed_private_key
     for place in range(len(text)):
@@ -46,7 +47,7 @@ def test_every_truncation_of_a_sealed_key_is_noticed():
             unseal(replace(row, sealed_private_key=row.sealed_private_key[:length]), MASTER_KEY)
 
 
-def test_a_sealed_key_put_under_the_kid_of_another_is_refused():
+def test_t24_a_sealed_key_put_under_the_kid_of_another_is_refused():
     one, other = sealed(), sealed()
     with pytest.raises(StartRefusedError, match=other.kid):
         unseal(replace(other, sealed_private_key=one.sealed_private_key), MASTER_KEY)

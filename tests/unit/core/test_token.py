@@ -9,8 +9,9 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from tests.factories import make_signing_key
 from tests.simulator import encode_part, unsigned_part
 
+from tokensvc.core.algorithm import ALGORITHMS
 from tokensvc.core.errors import InvalidTokenError
-from tokensvc.core.jwks import ALGORITHMS, VerifyingKey
+from tokensvc.core.jwks import VerifyingKey
 from tokensvc.core.token import (
     ACCESS_TOKEN,
     DENYLIST_PAGE,

@@ -43,7 +43,7 @@ def test_lines_are_written_in_order_without_being_asked_for():
     wait_for(stream, "one\ntwo\nthree\n")
 
 
-def test_a_reader_that_is_stuck_holds_nobody_up_and_is_told_what_it_missed():
+def test_f38_a_reader_that_is_stuck_holds_nobody_up_and_is_told_what_it_missed():
     stream = Stuck()
     writer = LineWriter(stream, most_waiting=3)
     writer.write("first")

@@ -32,7 +32,7 @@ def test_it_says_who_asked_what_and_how_it_ended(logs):
 
 
 @pytest.mark.parametrize("text", ['"', "\\", "\n", "\x00", "ü", "\u2028"])
-def test_no_fact_breaks_the_line(text, logs):
+def test_t35_no_fact_breaks_the_line(text, logs):
     log(facts={"reason": text})
     assert [line["reason"] for line in logs.lines] == [text]
 

@@ -159,6 +159,17 @@ def zero_signature(world: World) -> str:
     return f"{world.token().rpartition('.')[0]}.{encode_part(bytes(64))}"
 
 
+def detached(world: World) -> str:
+    header, _, signature = world.token().split(".")
+    return f"{header}..{signature}"
+
+
+def as_json(world: World) -> str:
+    """Write a token in the flattened form of RFC 7515 section 7.2.2."""
+    protected, payload, signature = world.token().split(".")
+    return json.dumps({"protected": protected, "payload": payload, "signature": signature})
+
+
 def twin(token: str) -> str:
     """Return the token with the other signature that ECDSA verifiers accept: (r, n - s)."""
     signed, _, signature = token.rpartition(".")

@@ -117,7 +117,9 @@ LIES: dict[str, tuple[Callable[[SimulatedIssuer], str], str, bool]] = {
 
 @pytest.mark.parametrize(("lie", "reason", "asks_for_all"), LIES.values(), ids=LIES)
 @simulated
-async def test_a_lie_changes_nothing_and_the_next_good_page_is_applied(lie, reason, asks_for_all):
+async def test_f32_t12_a_lie_changes_nothing_and_the_next_good_page_is_applied(
+    lie, reason, asks_for_all
+):
     issuer = SimulatedIssuer(waits=False)  # so it is polled every second
     issuer.add_revocation("jti", "known")
     async with issuer.make_verifier() as verifier:

@@ -100,7 +100,7 @@ async def test_a_header_that_cannot_be_sent_is_a_failure_like_others(serve):
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308, 404, 429, 500, 503])
-async def test_redirects_and_errors_are_refused_and_never_followed(serve, status):
+async def test_t16_redirects_and_errors_are_refused_and_never_followed(serve, status):
     hits = []
 
     async def elsewhere(request):
@@ -177,7 +177,7 @@ async def test_a_feed_token_that_cannot_be_had_makes_the_fetch_fail(serve, feed_
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
-async def test_an_answer_that_is_too_large_is_refused(serve, packed):
+async def test_t16_an_answer_that_is_too_large_is_refused(serve, packed):
     fits, exceeds = b"a" * MAX_JWKS_BYTES, b"a" * (MAX_JWKS_BYTES + 1)
     headers = {"Content_Encoding": "gzip"} if packed else {}
     urls = [
@@ -241,11 +241,13 @@ def test_https_or_loopback_is_accepted(url):
         "http://127.0.0.1.evil.example",
         "ftp://127.0.0.1/x",
         "file:///etc",
+        "data:application/json,{}",
+        "gopher://127.0.0.1/x",
         "https://",
         "x",
         "",
     ],
 )
-def test_keys_are_never_fetched_without_encryption(url):
+def test_t16_keys_are_never_fetched_without_encryption(url):
     with pytest.raises(ValueError, match=r"is no http|must be https"):
         check_secure_url(url)

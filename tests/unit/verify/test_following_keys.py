@@ -61,7 +61,9 @@ async def test_an_unchanged_jwks_is_only_confirmed():
     ids=["nothing", "a web page", "no keys", "no usable key", "nested too deep"],
 )
 @simulated
-async def test_a_broken_jwks_does_not_replace_the_good_one_and_the_next_good_one_is_taken(document):
+async def test_t16_a_broken_jwks_does_not_replace_the_good_one_and_the_next_good_one_is_taken(
+    document,
+):
     issuer = SimulatedIssuer(max_age=300)
     async with issuer.make_verifier() as verifier:
         issuer.jwks_lie = document

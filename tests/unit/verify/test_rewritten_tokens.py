@@ -18,7 +18,7 @@ from tests.unit.verify.forging import open_world, other_last_letter, twin
 )
 @pytest.mark.parametrize("seen", [True, False], ids=["seen before", "never seen"])
 @simulated
-async def test_a_revoked_token_stays_revoked_however_it_is_written(rewrite, seen):
+async def test_t9_a_revoked_token_stays_revoked_however_it_is_written(rewrite, seen):
     async with open_world() as world:
         token, claims = world.issuer.issue()
         if seen:
@@ -27,6 +27,16 @@ async def test_a_revoked_token_stays_revoked_however_it_is_written(rewrite, seen
         await asyncio.sleep(0.1)
         for text in (token, rewrite(token)):
             assert reason_of(world.verifier, text) == "revoked_jti"
+
+
+@pytest.mark.parametrize("around", ["{}=", "{}==", " {}", "{} ", "{}\n", "{}\0"])
+@simulated
+async def test_t9_a_revoked_token_with_something_around_it_is_refused(around):
+    async with open_world() as world:
+        token, claims = world.issuer.issue()
+        world.issuer.add_revocation("jti", claims.jti)
+        await asyncio.sleep(0.1)
+        assert reason_of(world.verifier, around.format(token)) == "malformed_token"
 
 
 @simulated

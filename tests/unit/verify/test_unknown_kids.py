@@ -32,7 +32,7 @@ async def test_a_key_that_was_not_announced_is_found_once_the_cooldown_is_over()
 
 
 @simulated
-async def test_ten_thousand_random_kids_in_ten_seconds_cost_one_fetch_and_no_valid_token():
+async def test_t17_ten_thousand_random_kids_in_ten_seconds_cost_one_fetch_and_no_valid_token():
     issuer = SimulatedIssuer()
     async with issuer.make_verifier(remember=0) as verifier:
         await asyncio.sleep(100)

@@ -159,12 +159,12 @@ def test_a_verifier_can_be_made_outside_a_loop_and_uses_the_clock_of_the_system(
 
 
 @simulated
-async def test_a_clock_that_is_off_by_less_than_the_leeway_refuses_nothing():
+async def test_f27_a_clock_that_is_off_by_less_than_the_leeway_refuses_nothing():
     issuer = SimulatedIssuer()
     for skew in (-29.0, -5.0, 5.0, 29.0):
         async with issuer.make_verifier(skew=skew) as verifier:
-            for _ in range(20):
-                await asyncio.sleep(7)
+            for _ in range(2500):
+                await asyncio.sleep(0.5)
                 assert reason_of(verifier, issuer.issue()[0]) is None
 
 

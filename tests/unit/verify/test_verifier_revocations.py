@@ -55,7 +55,7 @@ async def test_everything_is_asked_for_once_and_then_only_what_is_new():
 
 @pytest.mark.parametrize("leeway", [0.0, 30.0, 60.0])
 @simulated
-async def test_a_revoked_token_never_comes_back_whatever_leeway_is_allowed(leeway):
+async def test_t11_a_revoked_token_never_comes_back_whatever_leeway_is_allowed(leeway):
     issuer = SimulatedIssuer()
     async with issuer.make_verifier(leeway=leeway) as verifier:
         token, claims = issuer.issue()

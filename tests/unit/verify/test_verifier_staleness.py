@@ -10,7 +10,7 @@ from tests.simulator import SimulatedIssuer, reason_of, simulated
 
 @pytest.mark.parametrize(("when_stale", "after"), [("reject", "denylist_stale"), ("accept", None)])
 @simulated
-async def test_a_verifier_that_is_cut_off_does_what_when_stale_says_after_max_staleness(
+async def test_f20_t14_a_verifier_that_is_cut_off_does_what_when_stale_says_after_max_staleness(
     when_stale, after
 ):
     issuer = SimulatedIssuer()

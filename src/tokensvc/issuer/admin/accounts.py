@@ -13,18 +13,19 @@ from tokensvc.store import account as table
 
 if TYPE_CHECKING:
     from tokensvc.core.account import Account
+    from tokensvc.core.actor import Actor
     from tokensvc.store.pool import Connection, Database
 
 _NO_CHANGES: Final = LimitChanges()
 
 
-async def create_account(database: Database, name: str, *, actor: str) -> Account:
+async def create_account(database: Database, name: str, *, actor: Actor) -> Account:
     """Create an account. Raises InvalidInputError."""
     async with database.transaction() as connection:
         return await insert_account(connection, name, actor=actor)
 
 
-async def insert_account(connection: Connection, name: str, *, actor: str) -> Account:
+async def insert_account(connection: Connection, name: str, *, actor: Actor) -> Account:
     """As `create_account`, inside a transaction that is open already."""
     account = await table.insert_account(connection, new_account_id(), parse_name(name))
     await record(connection, actor, "account.create", account.id, name=account.name)
@@ -49,7 +50,7 @@ async def update_account(
     *,
     name: str | None = None,
     limits: LimitChanges = _NO_CHANGES,
-    actor: str,
+    actor: Actor,
 ) -> Account:
     """Change the name, and the limits that hold for all its keys together.
 
@@ -68,7 +69,7 @@ async def update_account(
         return after
 
 
-async def resume_account(database: Database, account_id: str, *, actor: str) -> Account:
+async def resume_account(database: Database, account_id: str, *, actor: Actor) -> Account:
     """End a suspension. Tokens from before stay revoked. Raises NotFoundError."""
     async with database.transaction() as connection:
         account = await table.lock_account(connection, account_id)

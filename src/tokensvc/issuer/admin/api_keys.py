@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.account import parse_description, parse_name
-from tokensvc.core.api_key import build_facts, new_api_key
+from tokensvc.core.api_key import MAX_KEY_LIFE_SECONDS, build_facts, new_api_key
 from tokensvc.core.errors import ConflictError, InvalidInputError
 from tokensvc.core.identifier import new_key_id
 from tokensvc.core.limit import LimitChanges, Limits, change_limits
@@ -23,10 +23,11 @@ from tokensvc.store.account import load_account
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from tokensvc.core.actor import Actor
     from tokensvc.core.api_key import ApiKey, ApiKeyRecord, KeyState, ListedKey
     from tokensvc.store.pool import Connection, Database
 
-_LONGEST: Final = timedelta(days=36_600)
+_LONGEST: Final = timedelta(seconds=MAX_KEY_LIFE_SECONDS)
 _NO_CHANGES: Final = LimitChanges()
 _ACTIVE: Final[frozenset[KeyState]] = frozenset({"active"})
 _NOT_REVOKED: Final[frozenset[KeyState]] = frozenset({"active", "disabled", "expired"})
@@ -66,7 +67,7 @@ class KeyWish:
 
 
 async def create_key(
-    database: Database, account_id: str, wish: KeyWish, *, prefix: str, actor: str
+    database: Database, account_id: str, wish: KeyWish, *, prefix: str, actor: Actor
 ) -> NewKey:
     """Create a key for an account. Raises NotFoundError, InvalidInputError."""
     async with database.transaction() as connection:
@@ -74,7 +75,7 @@ async def create_key(
 
 
 async def insert_key(
-    connection: Connection, account_id: str, wish: KeyWish, *, prefix: str, actor: str
+    connection: Connection, account_id: str, wish: KeyWish, *, prefix: str, actor: Actor
 ) -> NewKey:
     """As `create_key`, inside a transaction that is open already."""
     account = await load_account(connection, account_id)
@@ -110,7 +111,12 @@ async def load_key(database: Database, key_id: str) -> ListedKey:
 
 
 async def update_key(
-    database: Database, key_id: str, changes: KeyChanges, *, actor: str, revoke_tokens: bool = False
+    database: Database,
+    key_id: str,
+    changes: KeyChanges,
+    *,
+    actor: Actor,
+    revoke_tokens: bool = False,
 ) -> ListedKey:
     """Change what `changes` names. Live tokens keep what they say, unless `revoke_tokens`.
 
@@ -129,7 +135,7 @@ async def update_key(
     return listed
 
 
-async def enable_key(database: Database, key_id: str, *, actor: str) -> ListedKey:
+async def enable_key(database: Database, key_id: str, *, actor: Actor) -> ListedKey:
     """Enable a disabled key. Tokens from before stay revoked.
 
     Raises NotFoundError, and ConflictError if the key is revoked.
@@ -143,7 +149,7 @@ async def enable_key(database: Database, key_id: str, *, actor: str) -> ListedKe
 
 
 async def rotate_key(
-    database: Database, key_id: str, *, grace: timedelta, prefix: str, actor: str
+    database: Database, key_id: str, *, grace: timedelta, prefix: str, actor: Actor
 ) -> NewKey:
     """Make a successor with the same rights; the old key expires after `grace`.
 
@@ -180,7 +186,7 @@ async def rotate_key(
 
 
 async def _change(
-    connection: Connection, before: ApiKeyRecord, changes: KeyChanges, *, actor: str
+    connection: Connection, before: ApiKeyRecord, changes: KeyChanges, *, actor: Actor
 ) -> None:
     """Write the changes to the row, which must be locked."""
     name, description, capabilities = before.name, before.description, before.capabilities

@@ -6,15 +6,16 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from tokensvc.core.account import parse_description
+from tokensvc.core.algorithm import DEFAULT_ALGORITHM
 from tokensvc.core.audience import parse_audience
 from tokensvc.core.errors import ConflictError, InvalidInputError
-from tokensvc.core.keyring import DEFAULT_ALGORITHM
 from tokensvc.issuer.audit import record
 from tokensvc.store import audience as table
 from tokensvc.store.feed_head import bump_head
 from tokensvc.store.issuance import raise_longest_life
 
 if TYPE_CHECKING:
+    from tokensvc.core.actor import Actor
     from tokensvc.core.audience import Audience
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Connection, Database
@@ -28,7 +29,7 @@ async def add_audience(
     description: str = "",
     token_life: timedelta | None = None,
     alg: str = DEFAULT_ALGORITHM,
-    actor: str,
+    actor: Actor,
 ) -> Audience:
     """Add an audience.
 
@@ -56,7 +57,7 @@ async def insert_audience(
     token_life: timedelta | None = None,
     alg: str = DEFAULT_ALGORITHM,
     is_own: bool = False,
-    actor: str,
+    actor: Actor,
 ) -> Audience:
     """As `add_audience`, inside a transaction that is open already.
 
@@ -84,7 +85,7 @@ async def update_audience(
     description: str | None,
     token_life: timedelta | None,
     alg: str | None = None,
-    actor: str,
+    actor: Actor,
 ) -> Audience:
     """Change an audience; None leaves a value as it is.
 
@@ -101,7 +102,9 @@ async def update_audience(
         return audience
 
 
-async def remove_audience(database: Database, settings: Settings, name: str, *, actor: str) -> None:
+async def remove_audience(
+    database: Database, settings: Settings, name: str, *, actor: Actor
+) -> None:
     """Remove an audience. Its live tokens stay good until they expire.
 
     Raises NotFoundError, and ConflictError for the default audience and for the service's own.
@@ -128,7 +131,7 @@ def _check_life(settings: Settings, token_life: timedelta | None) -> None:
 
 
 async def _note_change(
-    connection: Connection, settings: Settings, audience: Audience, action: str, actor: str
+    connection: Connection, settings: Settings, audience: Audience, action: str, actor: Actor
 ) -> None:
     """Write what goes with every change: how long tokens may live, the head, the audit row."""
     await raise_longest_life(connection, settings.issuing_policy.find_longest_life(audience))

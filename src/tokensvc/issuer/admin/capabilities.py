@@ -15,6 +15,7 @@ from tokensvc.store.api_key import count_with_capability
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from tokensvc.core.actor import Actor
     from tokensvc.core.capability import Capability
     from tokensvc.store.pool import Connection, Database
 
@@ -23,7 +24,7 @@ _ALIKE: Final = 0.85
 
 
 async def add_capability(
-    database: Database, name: str, description: str, *, actor: str
+    database: Database, name: str, description: str, *, actor: Actor
 ) -> Capability:
     """Add a capability. Raises ConflictError if it exists, InvalidInputError."""
     async with database.transaction() as connection:
@@ -40,7 +41,7 @@ async def list_capabilities(database: Database) -> list[Capability]:
         return await table.list_capabilities(connection)
 
 
-async def remove_capability(database: Database, name: str, *, actor: str) -> None:
+async def remove_capability(database: Database, name: str, *, actor: Actor) -> None:
     """Remove a capability that no usable key holds. Raises ConflictError, NotFoundError."""
     async with database.transaction() as connection:
         # First: it locks the row, so that no key is made with this capability meanwhile.
@@ -55,7 +56,7 @@ async def remove_capability(database: Database, name: str, *, actor: str) -> Non
 
 
 async def check_granted(
-    connection: Connection, names: Collection[str], *, actor: str
+    connection: Connection, names: Collection[str], *, actor: Actor
 ) -> frozenset[str]:
     """Return what a key is granted; names that are new are added.
 

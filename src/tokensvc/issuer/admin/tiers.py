@@ -21,6 +21,7 @@ from tokensvc.issuer.audit import record
 from tokensvc.store import tier as table
 
 if TYPE_CHECKING:
+    from tokensvc.core.actor import Actor
     from tokensvc.core.limit import Tier
     from tokensvc.store.pool import Database
 
@@ -34,7 +35,7 @@ async def add_tier(
     key_per_day: int,
     account_per_minute: int | None = None,
     account_per_day: int | None = None,
-    actor: str,
+    actor: Actor,
 ) -> Tier:
     """Add a tier. Limits of an account that are None are ten times those of a key.
 
@@ -70,7 +71,7 @@ async def update_tier(
     name: str,
     *,
     description: str | None = None,
-    actor: str,
+    actor: Actor,
     **limits: int | None,
 ) -> Tier:
     """Change a tier; what is None stays as it is. `limits`: fields of TierLimits.
@@ -91,7 +92,7 @@ async def update_tier(
         return tier
 
 
-async def remove_tier(database: Database, name: str, *, actor: str) -> None:
+async def remove_tier(database: Database, name: str, *, actor: Actor) -> None:
     """Remove a tier that nobody has. Raises NotFoundError, ConflictError."""
     if name == DEFAULT_TIER:
         raise ConflictError(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
+from tokensvc.core.algorithm import DEFAULT_ALGORITHM
 from tokensvc.core.api_key import ApiKey
 from tokensvc.core.claims import Claims, build_payload
 from tokensvc.core.errors import InvalidTokenError, OAuthError, UnavailableError
@@ -20,7 +21,6 @@ from tokensvc.core.exchange import (
     wait_for_clear_second,
 )
 from tokensvc.core.identifier import new_jti
-from tokensvc.core.keyring import DEFAULT_ALGORITHM
 from tokensvc.core.ledger import build_question
 from tokensvc.core.token import ACCESS_TOKEN, sign_jws
 from tokensvc.core.usage import LastUse

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from tokensvc.core.actor import Actor
 from tokensvc.core.denylist.healing import find_lost
 from tokensvc.core.errors import NotFoundError
 from tokensvc.issuer.metrics import DENYLIST_HEALED
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Database
 
-ACTOR: Final = "healing"
+ACTOR: Final = Actor(name="healing")
 
 # Revocations in one statement: everybody else who revokes waits for its end.
 _AT_ONCE: Final = 500

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import structlog
 
+from tokensvc.core.actor import Actor
 from tokensvc.core.api_key import parse_api_key
 from tokensvc.core.errors import InvalidClientError, InvalidInputError, InvalidTokenError
 from tokensvc.core.identifier import parse_jti
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 CredentialKind = Literal["token", "key", "nothing"]
 
-HOLDER: Final = "holder"  # the actor, and the reason: whoever holds a credential may revoke it
+HOLDER: Final = Actor(name="holder")  # whoever holds a credential may revoke it
 _MOST_WAITING: Final = 5000
 
 _log = structlog.get_logger(__name__)
@@ -80,7 +81,7 @@ class HolderRevocations:
                 "key_revoked",
                 digests=digests,
                 actor=HOLDER,
-                detail={"reason": HOLDER},
+                detail={"reason": HOLDER.name},
             )
 
     async def _revoke_tokens(self, tokens: Sequence[Claims]) -> list[list[RevocationRecord]]:
@@ -122,7 +123,7 @@ async def revoke_credential(
 
 
 async def revoke_own_token(
-    database: Database, settings: Settings, text: str, *, actor: str
+    database: Database, settings: Settings, text: str, *, actor: Actor
 ) -> str | None:
     """Revoke the live token that `text` is, by Postgres's clock.
 
@@ -138,7 +139,9 @@ async def revoke_own_token(
     return claims.jti
 
 
-async def revoke_token(database: Database, claims: Claims, *, actor: str) -> list[RevocationRecord]:
+async def revoke_token(
+    database: Database, claims: Claims, *, actor: Actor
+) -> list[RevocationRecord]:
     """Revoke one verified token until it has expired for everybody; return its revocations.
 
     A repeat writes nothing, and its answer proves that the first act is durable too. This is how a
@@ -149,7 +152,7 @@ async def revoke_token(database: Database, claims: Claims, *, actor: str) -> lis
 
 
 async def revoke_jti(
-    database: Database, text: str, life: timedelta | None, *, actor: str, reason: str
+    database: Database, text: str, life: timedelta | None, *, actor: Actor, reason: str
 ) -> RevocationRecord:
     """Revoke a token of which only the id is known; return its revocation.
 

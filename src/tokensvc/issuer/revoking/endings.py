@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tokensvc.core.account import Account
+    from tokensvc.core.actor import Actor
     from tokensvc.core.api_key import ListedKey
     from tokensvc.core.denylist.record import Ending, RevocationRecord
     from tokensvc.store.account import EndedAccount
@@ -39,7 +40,7 @@ class RevokedKey(NamedTuple):
     records: list[RevocationRecord]
 
 
-async def disable_key(database: Database, key_id: str, *, actor: str) -> ListedKey:
+async def disable_key(database: Database, key_id: str, *, actor: Actor) -> ListedKey:
     """Disable a key: it gets no token, and all its tokens are revoked. Reversible.
 
     Raises NotFoundError, ConflictError.
@@ -53,7 +54,7 @@ async def disable_key(database: Database, key_id: str, *, actor: str) -> ListedK
 
 
 async def revoke_key(
-    database: Database, key_id: str, *, actor: str, reason: str = ""
+    database: Database, key_id: str, *, actor: Actor, reason: str = ""
 ) -> RevokedKey:
     """Revoke a key for good: it gets no token any more, and all its tokens are revoked.
 
@@ -64,7 +65,7 @@ async def revoke_key(
 
 
 async def revoke_keys(
-    database: Database, key_ids: Sequence[str], *, actor: str, reason: str = ""
+    database: Database, key_ids: Sequence[str], *, actor: Actor, reason: str = ""
 ) -> list[EndedKey]:
     """Revoke many keys for good; return what became of each, in the same order.
 
@@ -80,13 +81,13 @@ async def revoke_keys(
     return ended
 
 
-async def delete_key(database: Database, key_id: str, *, actor: str) -> None:
+async def delete_key(database: Database, key_id: str, *, actor: Actor) -> None:
     """Revoke a key and hide it. The audit trail stays. Raises NotFoundError."""
     await _end_key(database, "key_deleted", key_id, actor=actor)
 
 
 async def revoke_tokens_of_key(
-    database: Database, key_id: str, *, actor: str, reason: str = ""
+    database: Database, key_id: str, *, actor: Actor, reason: str = ""
 ) -> RevocationRecord:
     """Revoke the tokens that a key has got so far, and leave the key as it is.
 
@@ -96,7 +97,7 @@ async def revoke_tokens_of_key(
     return ended.records[-1]
 
 
-async def suspend_account(database: Database, account_id: str, *, actor: str) -> Account:
+async def suspend_account(database: Database, account_id: str, *, actor: Actor) -> Account:
     """Suspend an account: none of its keys gets a token, and all their tokens are revoked.
 
     Reversible. Raises NotFoundError.
@@ -105,7 +106,7 @@ async def suspend_account(database: Database, account_id: str, *, actor: str) ->
     return cast("Account", ended.account)
 
 
-async def delete_account(database: Database, account_id: str, *, actor: str) -> None:
+async def delete_account(database: Database, account_id: str, *, actor: Actor) -> None:
     """Delete an account with its keys and their tokens, for good. The audit trail stays.
 
     Raises NotFoundError.
@@ -114,7 +115,7 @@ async def delete_account(database: Database, account_id: str, *, actor: str) -> 
 
 
 async def revoke_tokens_of_account(
-    database: Database, account_id: str, *, actor: str, reason: str = ""
+    database: Database, account_id: str, *, actor: Actor, reason: str = ""
 ) -> RevocationRecord:
     """Revoke the tokens that all keys of an account have got so far; leave the account as it is.
 
@@ -127,7 +128,7 @@ async def revoke_tokens_of_account(
 
 
 async def _end_key(
-    database: Database, ending: Ending, key_id: str, *, actor: str, reason: str | None = None
+    database: Database, ending: Ending, key_id: str, *, actor: Actor, reason: str | None = None
 ) -> EndedKey:
     async with database.act() as connection:
         (ended,) = await end_api_keys(
@@ -139,7 +140,7 @@ async def _end_key(
 
 
 async def _end_account(
-    database: Database, ending: Ending, account_id: str, *, actor: str, reason: str | None = None
+    database: Database, ending: Ending, account_id: str, *, actor: Actor, reason: str | None = None
 ) -> EndedAccount:
     async with database.act() as connection:
         (ended,) = await end_accounts(

@@ -15,9 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from tokensvc.core.algorithm import DEFAULT_ALGORITHM
 from tokensvc.core.denylist.page import Page, write_page
 from tokensvc.core.errors import UnavailableError
-from tokensvc.core.keyring import DEFAULT_ALGORITHM
 from tokensvc.core.token import DENYLIST_PAGE, sign_jws_text
 from tokensvc.issuer.confirmation import FRESH_SECONDS
 

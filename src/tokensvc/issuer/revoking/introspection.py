@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
+from tokensvc.core.algorithm import ALGORITHMS
 from tokensvc.core.denylist.lookup import Denylist, list_revocable
 from tokensvc.core.errors import InvalidTokenError
-from tokensvc.core.jwks import ALGORITHMS
 from tokensvc.core.token import parse_unverified
 from tokensvc.core.verification import check_own_token, check_token, find_public_key
 from tokensvc.store.denylist import find_ended, list_named

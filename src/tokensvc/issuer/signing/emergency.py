@@ -18,6 +18,7 @@ from tokensvc.store.feed_head import bump_head
 from tokensvc.store.signing_key import load_signing_key, lock_rotation, revoke_signing_key
 
 if TYPE_CHECKING:
+    from tokensvc.core.actor import Actor
     from tokensvc.core.identifier import Kid
     from tokensvc.core.rotation import RotationPlan
     from tokensvc.core.sealing import MasterKey
@@ -38,7 +39,7 @@ async def revoke_signing_key_now(
     master_key: MasterKey,
     kid: str,
     *,
-    actor: str,
+    actor: Actor,
     reason: str = "",
     healed: bool = False,
 ) -> RotationPlan | None:

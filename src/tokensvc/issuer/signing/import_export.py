@@ -21,6 +21,7 @@ from tokensvc.store.signing_key import (
 )
 
 if TYPE_CHECKING:
+    from tokensvc.core.actor import Actor
     from tokensvc.core.keyring import SigningKeyRecord
     from tokensvc.core.sealing import MasterKey
     from tokensvc.settings import Settings
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 
 async def import_signing_key(
-    database: Database, settings: Settings, master_key: MasterKey, text: bytes, *, actor: str
+    database: Database, settings: Settings, master_key: MasterKey, text: bytes, *, actor: Actor
 ) -> SigningKeyRecord:
     """Take in a private key (PEM or JWK) as the standby.
 
@@ -75,7 +76,7 @@ async def load_public_key(database: Database, kid: str) -> tuple[dict[str, str],
 
 
 async def export_private_key(
-    database: Database, master_key: MasterKey, kid: str, *, actor: str
+    database: Database, master_key: MasterKey, kid: str, *, actor: Actor
 ) -> bytes:
     """Return the private half of a signing key as PEM.
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from tokensvc.core.actor import Actor
     from tokensvc.core.keyring import SigningKeyRecord
     from tokensvc.core.sealing import MasterKey
     from tokensvc.core.token import SigningKey
@@ -103,7 +104,7 @@ def find_current(
 
 
 async def rotate_master_key(
-    database: Database, settings: Settings, *, to: Path | None, actor: str
+    database: Database, settings: Settings, *, to: Path | None, actor: Actor
 ) -> Path:
     """Replace the master key, and seal every signing key again under the new one.
 

@@ -17,6 +17,7 @@ from tokensvc.store.signing_key import insert_signing_key
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from tokensvc.core.actor import Actor
     from tokensvc.core.sealing import MasterKey
     from tokensvc.core.token import PrivateKey
     from tokensvc.store.pool import Connection
@@ -61,7 +62,7 @@ def build_record(
 
 
 async def insert_new(
-    connection: Connection, new: SigningKeyRecord, *, actor: str, how: str = "create"
+    connection: Connection, new: SigningKeyRecord, *, actor: Actor, how: str = "create"
 ) -> None:
     """Store a new key, with its audit row. Raises ConflictError if it is there already."""
     await insert_signing_key(connection, new)

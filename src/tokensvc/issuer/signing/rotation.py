@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from tokensvc.core.algorithm import DEFAULT_ALGORITHM
 from tokensvc.core.errors import ConflictError
-from tokensvc.core.keyring import DEFAULT_ALGORITHM
 from tokensvc.core.rotation import plan_rotation, plan_rotation_now
 from tokensvc.issuer.audit import record
 from tokensvc.issuer.signing.master_key import find_current
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from tokensvc.core.actor import Actor
     from tokensvc.core.keyring import RotationPolicy, SigningKeyRecord
     from tokensvc.core.rotation import RotationPlan
     from tokensvc.core.sealing import MasterKey
@@ -80,7 +81,7 @@ async def load_facts(connection: Connection, settings: Settings) -> KeyringFacts
 
 
 async def rotate_all_once(
-    database: Database, settings: Settings, master_key: MasterKey, *, actor: str
+    database: Database, settings: Settings, master_key: MasterKey, *, actor: Actor
 ) -> None:
     """Do what the plan asks for now, for the default algorithm and each that an audience wants."""
     async with database.connection() as connection:
@@ -94,7 +95,7 @@ async def rotate_once(
     settings: Settings,
     master_key: MasterKey,
     *,
-    actor: str,
+    actor: Actor,
     alg: str = DEFAULT_ALGORITHM,
     urgency: Urgency = NOT_URGENT,
 ) -> RotationPlan | None:
@@ -131,7 +132,7 @@ async def carry_out(
     *,
     now: datetime,
     master_key: MasterKey,
-    actor: str,
+    actor: Actor,
 ) -> None:
     """Write what a plan asks for. The rotation lock must be held."""
     if plan.kid is not None and plan.active_at is not None:

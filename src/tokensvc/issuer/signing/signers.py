@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
+from tokensvc.core.algorithm import DEFAULT_ALGORITHM
 from tokensvc.core.errors import StartRefusedError, UnavailableError
 from tokensvc.core.jwks import build_jwks
-from tokensvc.core.keyring import DEFAULT_ALGORITHM, find_active, list_published, superseded_at
+from tokensvc.core.keyring import find_active, list_published, superseded_at
 from tokensvc.core.sealing import unseal
 from tokensvc.issuer.confirmation import MAX_AGE_SECONDS, build_stale_error
 from tokensvc.issuer.metrics import SIGNING_KEYS_REFUSED

@@ -1,0 +1,37 @@
+"""Who acts: what the audit trail keeps of a person or program that changes something."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Who acts, and from where.
+
+    `name`: "key_..." for an API key, "cli:root" for a person at the command line of the host,
+    "holder" for whoever holds a credential, and the name of a task of the service ("start").
+    `account_id`: the account of the API key. `address`: of the client, as the settings shorten it.
+    `request_id`: what the log lines of the request have as well.
+    """
+
+    name: str
+    account_id: str | None = None
+    address: str | None = None
+    request_id: str | None = None
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What is known of the actor, as the functions of the database take it."""
+        named = {
+            "name": self.name,
+            "account_id": self.account_id,
+            "address": self.address,
+            "request_id": self.request_id,
+        }
+        return {field: text for field, text in named.items() if text is not None}
+
+    @classmethod
+    def command_line(cls, user: str) -> Actor:
+        """Return a person at the command line of the host."""
+        return cls(name=f"cli:{user}")

@@ -1,0 +1,30 @@
+"""Networks that a key may be used from: CIDR, IPv4 and IPv6."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from tokensvc.core.errors import InvalidInputError
+
+
+def parse_network(text: str) -> str:
+    """Return a network in its usual form, `192.0.2.0/24` or `2001:db8::/48`.
+
+    An address alone is the network of that address. An IPv4 network that is written as IPv6
+    (`::ffff:192.0.2.0/120`) becomes IPv4, because clients are compared as IPv4. Raises
+    InvalidInputError, also if bits are set beyond the prefix: one of the two is a slip.
+    """
+    try:
+        network = ipaddress.ip_network(text, strict=True)
+    except ValueError as error:
+        raise InvalidInputError(
+            f"{text[:80]!r} is no network; write it like 192.0.2.0/24 or 2001:db8::/48, "
+            "without bits behind the prefix"
+        ) from error
+    if isinstance(network, ipaddress.IPv6Network):
+        if network.network_address.scope_id is not None:
+            raise InvalidInputError(f"{text[:80]!r} has a zone, which only one machine knows")
+        mapped = network.network_address.ipv4_mapped
+        if mapped is not None and network.prefixlen >= 96:  # noqa: PLR2004 - ::ffff:0:0/96
+            return str(ipaddress.ip_network((int(mapped), network.prefixlen - 96)))
+    return str(network)

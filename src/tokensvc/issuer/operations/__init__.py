@@ -1,0 +1,6 @@
+"""How each operation of the table is carried out: one function for each, bound to its name.
+
+call       what a function gets: who calls, and what it may work on
+run        the way of every call: authorise, carry out
+bindings   the name of each operation, and its function
+"""

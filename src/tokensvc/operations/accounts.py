@@ -1,0 +1,170 @@
+"""Accounts, the owners of API keys."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from pydantic import Field
+
+from tokensvc.operations.model import (
+    AccountId,
+    Limit,
+    Model,
+    Moment,
+    Name,
+    Page,
+    PageRequest,
+    Reason,
+    TierName,
+    unset,
+)
+from tokensvc.operations.operation import ADMINS, KEY_READERS, Operation
+
+State = Literal["active", "suspended"]
+
+
+class Account(Model):
+    """An account. `per_minute` and `per_day` hold for all its keys together."""
+
+    id: AccountId
+    name: str
+    state: State
+    created_at: Moment
+    suspended_at: Moment | None
+    tier: str
+    per_minute: int = Field(description="Tokens a minute: its own limit, else that of its tier.")
+    per_day: int = Field(description="Tokens a day (UTC): its own limit, else that of its tier.")
+    own_per_minute: int | None = Field(description="What was set for the account itself.")
+    own_per_day: int | None = Field(description="What was set for the account itself.")
+
+
+class AccountRequest(Model):
+    """Which account."""
+
+    id: AccountId
+
+
+class CreateAccount(Model):
+    """A new account."""
+
+    name: Name
+    tier: TierName | None = Field(None, description="The default tier if absent.")
+    per_minute: Limit | None = None
+    per_day: Limit | None = None
+
+
+class ListAccounts(PageRequest):
+    """Which accounts are wanted."""
+
+    name: str | None = Field(None, min_length=1, max_length=200, description="A part of the name.")
+    state: State | None = None
+    created_before: Moment | None = None
+    sort: Literal["created_at", "-created_at", "name", "-name"] = "created_at"
+
+
+class UpdateAccount(Model):
+    """What to change; what is absent stays as it is. null takes a limit of its own away."""
+
+    id: AccountId
+    name: Name = unset()
+    tier: TierName | None = unset()
+    per_minute: Limit | None = unset()
+    per_day: Limit | None = unset()
+
+
+class EndAccount(Reason):
+    """Which account, and why."""
+
+    id: AccountId
+
+
+class DeletedAccount(Model):
+    """An account that is gone."""
+
+    id: AccountId
+    state: Literal["deleted"] = "deleted"
+
+
+OPERATIONS: Final = (
+    Operation(
+        name="accounts.create",
+        method="POST",
+        path="/v1/accounts",
+        summary="Create an account.",
+        needs=ADMINS,
+        request=CreateAccount,
+        response=Account,
+        status=201,
+        idempotent_by_key=True,
+        has_version=True,
+    ),
+    Operation(
+        name="accounts.list",
+        method="GET",
+        path="/v1/accounts",
+        summary="List accounts.",
+        needs=KEY_READERS,
+        request=ListAccounts,
+        response=Page[Account],
+    ),
+    Operation(
+        name="accounts.show",
+        method="GET",
+        path="/v1/accounts/{id}",
+        summary="Show one account.",
+        needs=KEY_READERS,
+        request=AccountRequest,
+        response=Account,
+        has_version=True,
+    ),
+    Operation(
+        name="accounts.update",
+        method="PATCH",
+        path="/v1/accounts/{id}",
+        summary="Change the name or the limits of an account.",
+        needs=ADMINS,
+        request=UpdateAccount,
+        response=Account,
+        has_version=True,
+    ),
+    Operation(
+        name="accounts.suspend",
+        method="POST",
+        path="/v1/accounts/{id}/suspend",
+        summary="Suspend an account: its keys get no tokens, and all its live tokens are revoked.",
+        needs=ADMINS,
+        request=EndAccount,
+        response=Account,
+        has_version=True,
+    ),
+    Operation(
+        name="accounts.resume",
+        method="POST",
+        path="/v1/accounts/{id}/resume",
+        summary="End a suspension. The tokens from before stay revoked.",
+        needs=ADMINS,
+        request=AccountRequest,
+        response=Account,
+        has_version=True,
+    ),
+    Operation(
+        name="accounts.revoke-tokens",
+        method="POST",
+        path="/v1/accounts/{id}/revoke-tokens",
+        summary="Revoke the tokens that all keys of an account have got so far.",
+        needs=ADMINS,
+        request=EndAccount,
+        response=Account,
+        has_version=True,
+    ),
+    Operation(
+        name="accounts.delete",
+        method="DELETE",
+        path="/v1/accounts/{id}",
+        summary="Delete an account with its keys and their tokens, for good.",
+        needs=ADMINS,
+        fresh=True,
+        request=AccountRequest,
+        response=DeletedAccount,
+    ),
+)

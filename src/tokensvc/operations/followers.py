@@ -1,0 +1,46 @@
+"""Followers of the feed."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from pydantic import Field
+
+from tokensvc.operations.model import Model, Moment
+from tokensvc.operations.operation import READERS, Operation
+
+
+class Follower(Model):
+    """A follower. `applied` and `head` are numbers in the feed."""
+
+    name: str
+    state: Literal["current", "lagging", "silent"]
+    applied: int
+    head: int
+    lag_seconds: float
+    seen_at: Moment
+    authenticated: bool = Field(description="Whether it proves its name by a token.")
+
+
+class FollowersRequest(Model):
+    """Nothing has to be said: the list is short, because only the latest are kept."""
+
+
+class Followers(Model):
+    """The followers that were heard of in the last hour."""
+
+    items: list[Follower]
+    unproved: int = Field(description="How many show no token. They may not all be listed.")
+
+
+OPERATIONS: Final = (
+    Operation(
+        name="followers.list",
+        method="GET",
+        path="/v1/followers",
+        summary="List the followers of the feed, and what each has applied.",
+        needs=READERS,
+        request=FollowersRequest,
+        response=Followers,
+    ),
+)

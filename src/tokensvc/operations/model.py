@@ -1,0 +1,109 @@
+"""What all requests and answers of operations share: strict models, checked texts, pages."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from pydantic_core import PydanticCustomError
+
+from tokensvc.core.account import parse_description, parse_name
+from tokensvc.core.api_key import MAX_KEY_LIFE_SECONDS
+from tokensvc.core.audience import OWN_AUDIENCE, parse_audience
+from tokensvc.core.capability import CAPABILITY_PATTERN, parse_capability
+from tokensvc.core.errors import InvalidInputError
+from tokensvc.core.limit import MAX_LIMIT, parse_tier_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+MOST_ON_A_PAGE: Final = 1000
+
+
+class Model(BaseModel):
+    """A request or an answer: immutable, and a field that is not known is refused."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, defer_build=True, hide_input_in_errors=True, strict=False
+    )
+
+
+class Nothing(Model):
+    """A request without parameters."""
+
+
+class Page(Model, Generic[T]):
+    """Some of a list, and where to go on."""
+
+    items: list[T]
+    next_cursor: str | None = Field(description="Send it as `cursor` for what follows.")
+
+
+class PageRequest(Model):
+    """Which part of a list is wanted."""
+
+    limit: int = Field(100, ge=1, le=MOST_ON_A_PAGE, description="At most so many things.")
+    cursor: str | None = Field(
+        None, max_length=2000, description="The `next_cursor` of the page before."
+    )
+
+
+class Reason(Model):
+    """Why something is done, for the audit trail."""
+
+    reason: str = Field("", max_length=500, description="Why, for the audit trail.")
+
+
+def check(parse: Callable[[str], str]) -> AfterValidator:
+    """Let a field be what `parse` of core takes; its error becomes the error of the field."""
+
+    def validate(text: str) -> str:
+        try:
+            return parse(text)
+        except InvalidInputError as error:
+            raise PydanticCustomError(
+                "invalid_input", "{message}", {"message": error.message}
+            ) from None
+
+    return AfterValidator(validate)
+
+
+def unset(**more: Any) -> Any:  # noqa: ANN401 - the field has a type of its own
+    """Return the default of a field that is left as it is unless the caller names it.
+
+    Whether it was named stands in `model_fields_set`. JSON null is another value, and only some
+    fields take it.
+    """
+    return Field(default=None, json_schema_extra=_drop_default, **more)
+
+
+def _drop_default(schema: dict[str, Any]) -> None:
+    schema.pop("default", None)
+
+
+def _parse_any_audience(text: str) -> str:
+    return text if text == OWN_AUDIENCE else parse_audience(text)
+
+
+Moment = Annotated[datetime, Field(description="A moment, RFC 3339, UTC.")]
+Name = Annotated[str, Field(min_length=1, max_length=200), check(parse_name)]
+Description = Annotated[str, Field(max_length=2000), check(parse_description)]
+AccountId = Annotated[
+    str, Field(pattern=r"^acct_[0-9A-Za-z]{16}$", examples=["acct_0000000000000000"])
+]
+KeyId = Annotated[str, Field(pattern=r"^key_[0-9A-Za-z]{16}$", examples=["key_0000000000000000"])]
+Capability = Annotated[
+    str, Field(pattern=f"^{CAPABILITY_PATTERN}$", examples=["orders:read"]), check(parse_capability)
+]
+Audience = Annotated[
+    str, Field(min_length=1, max_length=255, examples=["orders-api"]), check(_parse_any_audience)
+]
+TierName = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$"), check(parse_tier_name)
+]
+Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description="A number of tokens.")]
+Seconds = Annotated[int, Field(ge=1, le=MAX_KEY_LIFE_SECONDS)]
+Json = JsonValue

@@ -1,0 +1,63 @@
+"""A row of the table: one thing that can be done, and who may do it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from tokensvc.core.capability import ADMIN, KEYS, READ
+
+if TYPE_CHECKING:
+    from tokensvc.operations.model import Model
+
+Method = Literal["GET", "POST", "PATCH", "DELETE"]
+
+# Who may call: whoever holds one of these capabilities.
+ADMINS: Final = (ADMIN,)
+READERS: Final = (ADMIN, READ)
+KEY_OWNERS: Final = (ADMIN, KEYS)  # with KEYS: things of the own account alone
+KEY_READERS: Final = (ADMIN, READ, KEYS)
+ANYBODY: Final[tuple[str, ...]] = ()  # whoever shows a good credential
+
+_PARAMETER: Final = re.compile(r"\{([a-z_]+)\}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One thing that can be done.
+
+    `name`: the subject and a verb. `path`: its parameters, in braces, are fields of `request`.
+    `needs`: the caller holds one of these capabilities. `fresh`: the caller has shown its API key
+    within the last ten minutes. `request`: everything that the caller says, wherever it stands in
+    an HTTP request. `status`: of the answer if all is well. `idempotent_by_key`: the caller may
+    name its request with `Idempotency-Key`, and repeating it creates nothing. `has_version`: the
+    answer has an `ETag`; a change obeys `If-Match`.
+    """
+
+    name: str
+    method: Method
+    path: str
+    summary: str
+    needs: tuple[str, ...]
+    request: type[Model]
+    response: type[Model]
+    fresh: bool = False
+    status: int = 200
+    idempotent_by_key: bool = False
+    has_version: bool = False
+
+    @property
+    def subject(self) -> str:
+        """What it is about: `keys`, `signing-keys`."""
+        return self.name.partition(".")[0]
+
+    @property
+    def changes(self) -> bool:
+        """Whether it changes something."""
+        return self.method != "GET"
+
+    @property
+    def path_parameters(self) -> tuple[str, ...]:
+        """The fields of the request that stand in the path."""
+        return tuple(_PARAMETER.findall(self.path))

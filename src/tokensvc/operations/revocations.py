@@ -1,0 +1,140 @@
+"""Revocations, the elements of the denylist; and what is known of a token."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from tokensvc.core.identifier import parse_jti
+from tokensvc.operations.model import (
+    AccountId,
+    Json,
+    KeyId,
+    Model,
+    Moment,
+    Page,
+    PageRequest,
+    Reason,
+    Seconds,
+    check,
+)
+from tokensvc.operations.operation import ADMINS, READERS, Operation
+
+Jti = Annotated[str, Field(pattern=r"^[0-9A-Za-z]{20}$"), check(parse_jti)]
+Token = Annotated[str, Field(min_length=1, max_length=8192, repr=False)]
+
+
+class Revocation(Model):
+    """A revocation that is in force. `upto` and `expires` are seconds since 1970."""
+
+    seq: int = Field(description="Its number in the feed.")
+    kind: Literal["jti", "key", "account", "kid"]
+    value: str = Field(description="The id of the token, key, account or signing key.")
+    upto: int | None = Field(description="Tokens of the key or account with `iat` up to here.")
+    expires: int = Field(description="Its last token has expired for everybody then.")
+    ending: str = Field(description="What came to its end: `key_revoked`, ...")
+    healed: bool = Field(description="Whether it was written again after Postgres had lost it.")
+    created_at: Moment
+
+
+class CreateRevocation(Reason):
+    """What to revoke: exactly one of `token`, `jti`, `key`, `account`."""
+
+    token: Token | None = Field(None, description="A live token of ours.")
+    jti: Jti | None = Field(None, description="The id of a token.")
+    exp_in: Seconds | None = Field(
+        None, description="With `jti`: how many seconds the token lives at most from now on."
+    )
+    key: KeyId | None = Field(None, description="All tokens that this key has got so far.")
+    account: AccountId | None = Field(
+        None, description="All tokens that the keys of this account have got so far."
+    )
+
+    @model_validator(mode="after")
+    def _check_choice(self) -> Self:
+        if [self.token, self.jti, self.key, self.account].count(None) != 3:  # noqa: PLR2004
+            raise PydanticCustomError(
+                "invalid_input", "name exactly one of token, jti, key and account"
+            )
+        if self.exp_in is not None and self.jti is None:
+            raise PydanticCustomError("invalid_input", "exp_in goes with jti")
+        return self
+
+
+class WatchRequest(Model):
+    """Where the caller stands, and how long it waits for news."""
+
+    after: str | None = Field(
+        None, max_length=100, description="The `cursor` of the answer before; absent: the end."
+    )
+    wait: int = Field(0, ge=0, le=25, description="How many seconds to wait for news.")
+
+
+class Changes(Model):
+    """The revocations since the last answer."""
+
+    items: list[Revocation]
+    cursor: str = Field(description="Send it as `after`.")
+    reset: bool = Field(
+        description="The history went back (a failover, a restored backup): `items` is everything "
+        "that is in force."
+    )
+
+
+class TokenRequest(Model):
+    """A token to look at."""
+
+    token: Token
+
+
+class TokenStatus(Model):
+    """What the database knows of a token. Anybody can write a token: `state` says what it is."""
+
+    header: dict[str, Json]
+    payload: dict[str, Json]
+    state: Literal["live", "expired", "revoked", "foreign", "invalid", "unknown"]
+    reason: str | None
+    revoked_by: Revocation | None
+
+
+OPERATIONS: Final = (
+    Operation(
+        name="revocations.list",
+        method="GET",
+        path="/v1/revocations",
+        summary="List the revocations in force, oldest first.",
+        needs=READERS,
+        request=PageRequest,
+        response=Page[Revocation],
+    ),
+    Operation(
+        name="revocations.create",
+        method="POST",
+        path="/v1/revocations",
+        summary="Revoke a token, or the tokens that a key or an account has got so far.",
+        needs=ADMINS,
+        request=CreateRevocation,
+        response=Revocation,
+        status=201,
+    ),
+    Operation(
+        name="revocations.watch",
+        method="GET",
+        path="/v1/revocations/watch",
+        summary="Wait for new revocations.",
+        needs=READERS,
+        request=WatchRequest,
+        response=Changes,
+    ),
+    Operation(
+        name="tokens.inspect",
+        method="POST",
+        path="/v1/tokens/inspect",
+        summary="Show what a token says, and its state.",
+        needs=READERS,
+        request=TokenRequest,
+        response=TokenStatus,
+    ),
+)

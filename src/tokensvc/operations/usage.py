@@ -1,0 +1,56 @@
+"""How keys are used."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pydantic import Field
+
+from tokensvc.operations.model import KeyId, Model, Moment
+from tokensvc.operations.operation import KEY_READERS, Operation
+
+
+class LastUse(Model):
+    """The last exchange that gave a token."""
+
+    at: Moment
+    network: str = Field(description="Of the client: a /24 or /48, never an address.")
+    audience: str
+
+
+class Hour(Model):
+    """An hour (UTC) in which something happened."""
+
+    hour: Moment
+    issued: int
+    refused: dict[str, int] = Field(description="How many exchanges were refused, by reason.")
+
+
+class Usage(Model):
+    """The use of a key. The last seconds are not in it yet."""
+
+    id: KeyId
+    last_used: LastUse | None
+    hours: list[Hour] = Field(description="Oldest first.")
+    since: Moment
+    until: Moment
+
+
+class UsageRequest(Model):
+    """Which key, and how far back."""
+
+    key: KeyId
+    since: int = Field(48 * 3600, ge=1, le=366 * 86_400, description="How many seconds back.")
+
+
+OPERATIONS: Final = (
+    Operation(
+        name="usage.show",
+        method="GET",
+        path="/v1/usage",
+        summary="Show how many tokens a key got, and how many requests were refused, by the hour.",
+        needs=KEY_READERS,
+        request=UsageRequest,
+        response=Usage,
+    ),
+)

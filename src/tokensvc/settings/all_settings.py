@@ -1,0 +1,88 @@
+"""All settings together, and the checks that need more than one subject."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, Self
+
+from pydantic import Field, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from tokensvc.core.exchange import IssuingPolicy
+from tokensvc.core.keyring import LEEWAY
+from tokensvc.settings.subjects import (
+    AddressSettings,
+    DatabaseSettings,
+    ExchangeSettings,
+    FeedSettings,
+    MasterKeySettings,
+    RotationSettings,
+)
+
+if TYPE_CHECKING:
+    from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+
+PREFIX: Final = "TOKENSVC_"
+
+
+class Settings(
+    FeedSettings,
+    RotationSettings,
+    ExchangeSettings,
+    MasterKeySettings,
+    DatabaseSettings,
+    AddressSettings,
+):
+    """All settings. Durations are in whole seconds."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True
+    )
+
+    drain_seconds: int = Field(10, ge=0)
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take only what `load_settings` hands in, so that one place reads the environment."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+    @model_validator(mode="after")
+    def _check_rotation_period(self) -> Self:
+        """Refuse a period in which keys are replaced before they sign, or before they are removed.
+
+        The longest life of a token decides how long a retired key must stay published.
+        """
+        policy = self.rotation_policy(timedelta(seconds=self.max_token_ttl))
+        must_exceed = f"TOKENSVC_ROTATION_PERIOD ({self.rotation_period}) must exceed the time for"
+        if policy.period <= policy.lead:
+            raise ValueError(
+                f"{must_exceed} which a new key is published before it signs: "
+                "TOKENSVC_JWKS_MAX_AGE + TOKENSVC_VERIFIER_CACHE + TOKENSVC_ROTATION_MARGIN "
+                f"= {int(policy.lead.total_seconds())}"
+            )
+        if policy.period <= policy.retirement:
+            raise ValueError(
+                f"{must_exceed} which a key is published after it has signed for the last time: "
+                f"TOKENSVC_MAX_TOKEN_TTL + {int(LEEWAY.total_seconds())} "
+                f"= {int(policy.retirement.total_seconds())}"
+            )
+        return self
+
+    @property
+    def issuing_policy(self) -> IssuingPolicy:
+        """The policy of every exchange."""
+        return IssuingPolicy(
+            issuer=self.issuer_url,
+            default_audience=self.default_audience,
+            token_life=timedelta(seconds=self.token_ttl),
+            max_token_life=timedelta(seconds=self.max_token_ttl),
+        )

@@ -1,0 +1,202 @@
+"""The settings by subject. `Settings` has all of them, and checks one subject against another.
+
+Each class checks what can be judged by its own fields alone.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Final, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings
+
+from tokensvc.core.api_key import DEFAULT_PREFIX, check_prefix
+from tokensvc.core.audience import parse_audience
+from tokensvc.core.errors import InvalidInputError
+from tokensvc.core.keyring import RotationPolicy
+
+_LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
+
+
+class AddressSettings(BaseSettings):
+    """Where the service listens, and how it is reached."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65535)
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="serves /metrics there, and no longer on the public port"
+    )
+    issuer: str = ""
+    trusted_proxy_hops: int = Field(
+        0, ge=0, le=10, description="how many proxies of the operator append to X-Forwarded-For"
+    )
+
+    @field_validator("issuer")
+    @classmethod
+    def _check_issuer(cls, value: str) -> str:
+        parts = urlsplit(value)
+        is_url = parts.scheme in {"http", "https"} and parts.hostname
+        if value and (not is_url or parts.query or parts.fragment):
+            raise ValueError(
+                "must be an http(s) URL without query and fragment (RFC 8414 section 2)"
+            )
+        return value.removesuffix("/")
+
+    @model_validator(mode="after")
+    def _check_ports(self) -> Self:
+        if self.metrics_port == self.port:
+            raise ValueError(
+                f"TOKENSVC_METRICS_PORT ({self.port}) must differ from TOKENSVC_PORT; leave it "
+                "out to have the metrics on the same port"
+            )
+        return self
+
+    @property
+    def issuer_url(self) -> str:
+        """The issuer in the setting, else the address that the service listens on."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.issuer or f"http://{host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the service directly."""
+        return self.host in _LOOPBACK
+
+
+class DatabaseSettings(BaseSettings):
+    """Which Postgres holds everything."""
+
+    database_url: SecretStr | None = None
+    direct_database_url: SecretStr | None = Field(
+        None, description="leads past a pooler in transaction mode: for LISTEN and the ledger"
+    )
+    data_dir: Path = Path(".tokensvc")
+    postgres_bin_dir: Path | None = None
+    database_wait: int | None = Field(
+        None,
+        ge=0,
+        description="how long a start waits for Postgres; `serve` without limit if unset",
+    )
+    pool_size: int = Field(10, ge=2, le=200)
+    usage_days: int = Field(90, ge=1, description="for how many days usage is kept")
+
+    @property
+    def direct_url(self) -> str | None:
+        """The URL that leads past a pooler, None if there is no pooler."""
+        url = self.direct_database_url
+        return None if url is None else url.get_secret_value()
+
+
+class MasterKeySettings(BaseSettings):
+    """Where the master key is."""
+
+    keys_dir: Path = Path("keys")
+    master_key: SecretStr | None = Field(None, description="32 bytes in base64")
+    master_key_file: Path | None = None
+    is_credential: bool = Field(
+        default=False, description="the master key file lies in systemd's credential folder"
+    )
+
+    @property
+    def master_key_path(self) -> Path:
+        """The file of the master key."""
+        return self.master_key_file or self.keys_dir / "master.key"
+
+
+class ExchangeSettings(BaseSettings):
+    """What an exchange gives, and how many may wait for one."""
+
+    default_audience: str = "api"
+    token_ttl: int = Field(600, ge=1)
+    # Followers let no revocation live longer than 31 days, so no token may.
+    max_token_ttl: int = Field(3600, ge=1, le=30 * 86_400)
+    key_prefix: str = DEFAULT_PREFIX
+    ledger_queue: int = Field(
+        2000,
+        ge=1,
+        description="how many exchanges may wait for Postgres; others are refused at once",
+    )
+    unknown_keys_per_minute: int = Field(
+        100,
+        ge=1,
+        description="per client network and process; after that, unknown keys are slowed down",
+    )
+    refusals_per_minute: int = Field(
+        1000,
+        ge=1,
+        description="per client network and process; after that, refusals come a second late",
+    )
+
+    @field_validator("key_prefix")
+    @classmethod
+    def _check_prefix(cls, value: str) -> str:
+        try:
+            return check_prefix(value)
+        except InvalidInputError as error:
+            raise ValueError(error.message) from error
+
+    @field_validator("default_audience")
+    @classmethod
+    def _check_default_audience(cls, value: str) -> str:
+        try:
+            return parse_audience(value)
+        except InvalidInputError as error:
+            raise ValueError(error.message) from error
+
+    @model_validator(mode="after")
+    def _check_token_life(self) -> Self:
+        if self.token_ttl > self.max_token_ttl:
+            raise ValueError(
+                f"TOKENSVC_TOKEN_TTL ({self.token_ttl}) must not exceed "
+                f"TOKENSVC_MAX_TOKEN_TTL ({self.max_token_ttl})"
+            )
+        return self
+
+
+class RotationSettings(BaseSettings):
+    """When signing keys begin and end."""
+
+    jwks_max_age: int = Field(300, ge=0)
+    verifier_cache: int = Field(
+        330, ge=0, description="how long verifiers may keep a JWKS, whatever max-age says"
+    )
+    rotation_margin: int = Field(60, ge=0)
+    rotation_period: int = Field(30 * 86400, ge=1)
+
+    def rotation_policy(self, longest_life: timedelta) -> RotationPolicy:
+        """Return when signing keys begin and end, given the longest life that a token may have."""
+        return RotationPolicy(
+            jwks_max_age=timedelta(seconds=self.jwks_max_age),
+            verifier_cache=timedelta(seconds=self.verifier_cache),
+            margin=timedelta(seconds=self.rotation_margin),
+            token_life=longest_life,
+            period=timedelta(seconds=self.rotation_period),
+        )
+
+
+class FeedSettings(BaseSettings):
+    """How the denylist reaches its followers."""
+
+    feed_page_ttl: int = Field(60, ge=5)
+    feed_max_wait: int = Field(30, ge=1, le=30)
+    feed_polls: int = Field(
+        10_000, ge=1, description="how many polls a process holds back; others are answered at once"
+    )
+    feed_polls_per_network: int = Field(
+        2000, ge=1, description="as feed_polls, for one client network"
+    )
+    feed_authentication: Literal["off", "required"] = Field(
+        "off", description="whether followers need a token with tokensvc:denylist"
+    )
+
+    @model_validator(mode="after")
+    def _check_page_life(self) -> Self:
+        if self.feed_page_ttl <= self.feed_max_wait // 2:
+            raise ValueError(
+                "TOKENSVC_FEED_PAGE_TTL must exceed half of TOKENSVC_FEED_MAX_WAIT, "
+                "or followers see only expired pages"
+            )
+        return self

@@ -1,0 +1,69 @@
+"""Connecting to one host, with the settings that every session of ours has."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import asyncpg
+
+from tokensvc.store.standing import load_standing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tokensvc.core.primary import Standing
+
+COMMAND_TIMEOUT: Final = 3.0
+SERVER_SETTINGS: Final = {
+    "application_name": "tokensvc",
+    "lock_timeout": "1000",
+    # Postgres gives up before we do (COMMAND_TIMEOUT), so that a connection need not be cut.
+    "statement_timeout": "2500",
+    "idle_in_transaction_session_timeout": "5000",
+    "synchronous_commit": "on",  # an acknowledged revocation is durable, whatever the default is
+    "timezone": "UTC",
+    # The ledger reads state after it has waited for locks.
+    "default_transaction_isolation": "read committed",
+}
+_CONNECT_TIMEOUT: Final = 2.0
+_WHOLE: Final = "select database_is_whole()"
+
+
+async def connect_to_host(
+    url: str,
+    check_standing: Callable[[Standing], None],
+    **options: Any,  # noqa: ANN401 - asyncpg's own
+) -> asyncpg.Connection:
+    """Connect to the one host of `url`.
+
+    `check_standing` is given what the server says of itself, and raises if it must not be used.
+    Raises that, OSError while a backup is being restored, and what the driver raises.
+    """
+    connection: asyncpg.Connection = await asyncpg.connect(
+        url, timeout=_CONNECT_TIMEOUT, command_timeout=COMMAND_TIMEOUT, **options
+    )
+    try:
+        # Asked on this very connection: the address may lead to another server than a moment ago.
+        check_standing(await load_standing(connection, url))
+        await _check_whole(connection)
+        await connection.set_type_codec(
+            "jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog"
+        )
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
+
+
+async def _check_whole(connection: asyncpg.Connection) -> None:
+    """Raise OSError while a backup is being restored: what is written then would disturb it.
+
+    An empty database passes, so that the first start can make the schema.
+    """
+    try:
+        is_whole = await connection.fetchval(_WHOLE)
+    except asyncpg.UndefinedFunctionError:
+        return
+    if not is_whole:
+        raise OSError("a backup is being restored into the database")

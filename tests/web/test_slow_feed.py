@@ -1,0 +1,30 @@
+"""The denylist cannot be read: the service says so, and no page is older than it looks."""
+
+from __future__ import annotations
+
+from testbed.waiting import until
+from tests.integration.things import make_key, read_payload
+
+
+async def test_f34_a_feed_that_cannot_be_read_is_not_served_and_is_told(
+    client, database, connection, logs
+):
+    assert await answers(client, "/v1/denylist", 200)
+    async with connection.transaction():
+        await connection.execute("lock table denylist, feed_head in access exclusive mode")
+        await until(lambda: answers(client, "/v1/denylist", 503))
+        await until(lambda: answers(client, "/readyz", 503))
+    await until(lambda: answers(client, "/readyz", 200))
+    assert "mirror_not_refreshed" in {line["event"] for line in logs.lines}
+
+    revoked = (await make_key(database)).key.text
+    assert (await client.post("/v1/revoke", data={"token": revoked})).status == 200
+    await until(lambda: has_entries(client))
+
+
+async def answers(client, path, status):
+    return (await client.get(path)).status == status
+
+
+async def has_entries(client):
+    return read_payload(await (await client.get("/v1/denylist")).text())["entries"]
