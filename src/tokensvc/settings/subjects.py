@@ -125,7 +125,7 @@ class ExchangeSettings(BaseSettings):
         description="per client network and process; after that, unknown keys are slowed down",
     )
     refusals_per_minute: int = Field(
-        1000,
+        300,
         ge=1,
         description="per client network and process; after that, refusals come a second late",
     )

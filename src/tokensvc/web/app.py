@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from tokensvc.issuer.service import open_service
-from tokensvc.web.app_keys import IN_FLIGHT, POLLS, REFUSALS, SERVICE
+from tokensvc.web.app_keys import IN_FLIGHT, POLLS, REFUSALS, SERVICE, TURNS
 from tokensvc.web.connections import find_most_connections
 from tokensvc.web.cors import answer_preflight
 from tokensvc.web.denylist import delete_follower, get_denylist
@@ -23,6 +23,7 @@ from tokensvc.web.polls import Polls
 from tokensvc.web.refusals import Refusals
 from tokensvc.web.revoke import post_revoke
 from tokensvc.web.token import post_token
+from tokensvc.web.turns import Turns
 from tokensvc.web.well_known import get_jwks, get_metadata
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def build_app(
 
     app = web.Application(middlewares=[handle_errors], client_max_size=MAX_BODY)
     app[IN_FLIGHT] = InFlight()
+    app[TURNS] = Turns()
     app[POLLS] = Polls(
         limited or Limited(),
         # Half of the connections are left for those who want an answer at once.

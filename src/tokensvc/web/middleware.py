@@ -23,7 +23,7 @@ from tokensvc.core.errors import (
 from tokensvc.issuer.metrics import REQUEST_SECONDS
 from tokensvc.logs.masking import mask_secrets
 from tokensvc.logs.request_line import log_request
-from tokensvc.web.app_keys import CHALLENGE, FACTS, IN_FLIGHT, REFUSALS, SERVICE
+from tokensvc.web.app_keys import CHALLENGE, FACTS, IN_FLIGHT, REFUSALS, SERVICE, TURNS
 from tokensvc.web.network import find_network
 from tokensvc.web.problems import build_answer
 
@@ -59,6 +59,8 @@ async def handle_errors(request: web.Request, handler: Handler) -> web.StreamRes
     in_flight = request.app[IN_FLIGHT]
     with in_flight:
         try:
+            if request.method != "POST":  # what anybody may ask as often as they like
+                await request.app[TURNS].take()
             response = await handler(request)
         except asyncio.CancelledError:
             _finish(request, request_id, _NO_ANSWER, asked_on, {**facts, "reason": "cancelled"})
