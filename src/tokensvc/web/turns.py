@@ -1,8 +1,8 @@
-"""Turns: of many requests that anybody may send, a few are answered between two looks at the rest.
+"""Turns: of the requests that anybody may send, one is answered between two looks at all others.
 
 The published documents and the feed are there for everybody, as often as they like. If all requests
 for them that have come were answered in one go, an exchange would wait for all of them at each of
-its steps. So only a few go on in each round of the event loop. Together they are as fast as before.
+its steps. So only one goes on in each round of the event loop. Together they are as fast as before.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections import deque
 class Turns:
     """Lets `at_once` requests go on in each round of the event loop, in the order they came."""
 
-    def __init__(self, *, at_once: int = 4) -> None:
+    def __init__(self, *, at_once: int = 1) -> None:
         self._at_once = at_once
         self._left = at_once  # in this round
         self._waiting: deque[asyncio.Future[None]] = deque()
