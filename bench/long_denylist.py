@@ -60,7 +60,7 @@ _MOST_WIRE: Final = 30e6  # bytes
 # --- a table full of entries ---------------------------------------------------------------------
 
 
-async def _fill(url: str, count: int) -> None:
+async def fill(url: str, count: int) -> None:
     """Bring the denylist to `count` entries, half of tokens and half of keys, in force."""
     connection = await connect(url)
     await connection.execute("set statement_timeout = 0; set lock_timeout = 0")
@@ -255,7 +255,7 @@ def main() -> int:
     ):
         requests = write_requests(Path(name) / "exchange", "/v1/token", add_keys(url, 1000))
         for size in sorted(options.sizes):
-            asyncio.run(_fill(url, size))
+            asyncio.run(fill(url, size))
             good = measure(service, requests, size) and good
     return 0 if good else 1
 

@@ -141,6 +141,11 @@ class ExchangeSettings(BaseSettings):
         ge=1,
         description="per client network and process; after that, unknown keys are slowed down",
     )
+    refusals_per_minute: int = Field(
+        300,
+        ge=1,
+        description="per client network and process; after that, refusals come a second late",
+    )
 
     @field_validator("key_prefix")
     @classmethod
