@@ -88,7 +88,7 @@ begin
     return query
     select asked.place::int,
         case
-            when asked.id = any (ended_ids) then 'ended'
+            when asked.id in (select unnest(ended_ids)) then 'ended'
             when (listed.account).id is null then 'unknown'
             else 'repeated'
         end,

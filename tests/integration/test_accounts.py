@@ -9,7 +9,7 @@ import pytest
 from tests.integration.things import ACTOR, list_acts, make_key
 
 from tokensvc.core.errors import InvalidInputError, NotFoundError
-from tokensvc.issuer.admin import accounts, api_keys
+from tokensvc.issuer.admin import accounts, api_keys, key_rotation
 from tokensvc.issuer.revoking import endings
 
 PREFIX = "tsk-"
@@ -65,7 +65,9 @@ async def test_what_does_not_exist_is_not_found(database, subtests):
             api_keys.update_key(database, key_id, changes, actor=ACTOR),
             endings.disable_key(database, key_id, actor=ACTOR),
             api_keys.enable_key(database, key_id, actor=ACTOR),
-            api_keys.rotate_key(database, key_id, grace=timedelta(), prefix=PREFIX, actor=ACTOR),
+            key_rotation.rotate_key(
+                database, key_id, grace=timedelta(), prefix=PREFIX, actor=ACTOR
+            ),
             endings.revoke_key(database, key_id, actor=ACTOR),
         ]
         for act in acts:

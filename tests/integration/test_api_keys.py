@@ -12,7 +12,7 @@ from tests.integration.things import ACTOR, list_acts, make_key
 from tokensvc.core.actor import Actor
 from tokensvc.core.audit_event import AuditFilter
 from tokensvc.core.errors import ConflictError, InvalidInputError
-from tokensvc.issuer.admin import api_keys
+from tokensvc.issuer.admin import api_keys, key_rotation
 from tokensvc.issuer.audit import list_events
 from tokensvc.issuer.revoking import endings
 
@@ -59,6 +59,14 @@ async def test_a_key_is_updated_and_the_audit_trail_says_how(database):
     assert (event.detail["before"]["name"], event.detail["after"]["name"]) == ("ci", "renamed")
 
 
+async def test_the_audit_trail_keeps_the_same_facts_of_a_key_that_is_made_and_deleted(database):
+    key = (await make_key(database, life=timedelta(days=1), per_minute=7)).listed.record
+    await endings.delete_key(database, key.id, actor=ACTOR)
+    deleted, created = await list_events(database, AuditFilter(subject=key.id), most=9)
+    assert (created.operation, deleted.operation) == ("keys.create", "keys.delete")
+    assert deleted.detail == created.detail
+
+
 async def test_tokens_can_be_revoked_while_their_key_stays_enabled_or_disabled(
     database, connection
 ):
@@ -75,7 +83,7 @@ async def test_tokens_can_be_revoked_while_their_key_stays_enabled_or_disabled(
 
 
 def rotate_key(database, key_id, *, grace=timedelta(hours=1), actor=ACTOR):
-    return api_keys.rotate_key(database, key_id, grace=grace, prefix=PREFIX, actor=actor)
+    return key_rotation.rotate_key(database, key_id, grace=grace, prefix=PREFIX, actor=actor)
 
 
 def rename_key(database, key_id, *, actor):

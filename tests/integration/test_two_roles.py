@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 from tests.factories import make_settings
-from tests.integration.things import ACTOR, make_key, open_exchange, revoke_keys
+from tests.integration.things import ACTOR, make_key, open_exchange
 
 from tokensvc.core.actor import Actor
 from tokensvc.core.audit_chain import Chain
@@ -19,7 +19,7 @@ from tokensvc.core.follower import FollowerId
 from tokensvc.core.limit import LimitChanges
 from tokensvc.core.usage import LastUse
 from tokensvc.issuer.addresses import clean_addresses_once
-from tokensvc.issuer.admin import accounts, api_keys, audiences, capabilities, tiers
+from tokensvc.issuer.admin import accounts, api_keys, audiences, capabilities, key_rotation, tiers
 from tokensvc.issuer.admin.audit_check import verify_trail
 from tokensvc.issuer.admin.audit_prune import declare_reset, prune_events
 from tokensvc.issuer.exchange.usage import UsageRecorder, clean_usage_once, list_usage
@@ -173,9 +173,8 @@ async def change_accounts_and_keys(database):
                 endings.delete_key):  # fmt: skip
         key = (await make_key(database, per_minute=5)).listed.record
         await end(database, key.id, actor=actor)
-    await revoke_keys(database, [key.id])
     key = (await make_key(database)).listed.record
-    await api_keys.rotate_key(
+    await key_rotation.rotate_key(
         database, key.id, grace=timedelta(hours=1), prefix="tsk-", actor=actor
     )
     await endings.disable_key(database, key.id, actor=actor)

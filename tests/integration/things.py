@@ -26,6 +26,7 @@ from tokensvc.issuer.exchange.usage import UsageRecorder
 from tokensvc.issuer.mirror.mirror import Mirror
 from tokensvc.issuer.revoking import endings
 from tokensvc.store.api_key import end_api_keys
+from tokensvc.store.ledger import LedgerConnection
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 ACTOR = Actor(name="test")
+PATIENT = 60.0  # seconds that the ledger waits for a row: as long as its question may take
 READ_WRITE = ("orders:read", "orders:write")
 
 
@@ -81,6 +83,8 @@ async def open_exchange(
     settings: Settings,
     started: Started,
     confirmation: Confirmation | None = None,
+    *,
+    lock_seconds: float = 0.5,
 ) -> Exchange:
     """The exchange in this process, without HTTP.
 
@@ -88,7 +92,8 @@ async def open_exchange(
     """
     mirror = Mirror(database, settings, started.master_key, confirmation=confirmation)
     await mirror.refresh_once()
-    ledger = Ledger(database, mirror, most_waiting=settings.ledger_queue)
+    connection = LedgerConnection(database, lock_seconds=lock_seconds)
+    ledger = Ledger(connection, mirror, most_waiting=settings.ledger_queue)
     return Exchange(
         ledger=ledger,
         mirror=mirror,

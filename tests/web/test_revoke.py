@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from testbed.waiting import until
@@ -187,6 +188,23 @@ async def test_a_token_that_a_patient_verifier_still_accepts_can_be_revoked(clie
     ]
 
 
+async def test_f41_a_live_token_is_revoked_although_both_clocks_are_ahead(
+    client, key, database, service
+):
+    text = (await get_token(client, key))["access_token"]
+    confirmation, ahead = service.mirror.confirmation, timedelta(hours=1)
+    async with service.mirror.refreshing:
+        asked = confirmation.ask()
+        wrong_at = confirmation.now + ahead
+        confirmation.read_clock(wrong_at, asked._replace(wall=asked.wall + ahead.total_seconds()))
+        confirmation.renew(wrong_at, asked.on)
+        assert not confirmation.is_blocked
+        assert (await client.post("/v1/revoke", data={"token": text})).status == 200
+    assert [row.revocation.value for row in await list_denylist(database)] == [
+        read_payload(text)["jti"]
+    ]
+
+
 # --- RFC 7009 to the letter -----------------------------------------------------------------------
 
 
@@ -279,6 +297,18 @@ async def test_t39_what_is_dead_and_revoked_again_and_again_is_refused(
     for credential in (live, other.key.text):
         assert (await client.post("/v1/revoke", data={"token": credential})).status == 200
     assert (await try_token(client, other)).status == 401
+
+
+@pytest.mark.usefixtures("fresh_minute")
+@pytest.mark.parametrize("junk", ["junk", "a.b", "tsk-" + "0" * 32])
+async def test_t39_junk_is_not_remembered_however_often_it_is_shown(
+    junk, started, settings, new_client
+):
+    """There is no end to it, so it would push out the dead credentials that are remembered."""
+    del started
+    client = await new_client(settings.model_copy(update={"unknown_keys_per_minute": 2}))
+    for _ in range(4):
+        assert (await client.post("/v1/revoke", data={"token": junk})).status == 200
 
 
 async def test_t39_unknown_keys_of_a_suspected_network_cause_no_query_each(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from tokensvc.core.denylist.columns import RecordColumns
+from tokensvc.core.denylist.columns import PackedRecords, RecordColumns
 from tokensvc.core.denylist.position import Position
 from tokensvc.core.denylist.record import ENDINGS, RevocationRecord
 from tokensvc.core.denylist.revocation import Revocation
@@ -145,14 +145,15 @@ async def read_after(
 ) -> AsyncIterator[RecordColumns]:
     """Go through what is alive at `now` and stands after `seq`, in order, `at_once` at a time."""
     while True:
-        rows = await connection.fetch(_SQL["read_after"], seq, now, at_once)
-        if rows:
-            columns = RecordColumns()
-            columns.extend_rows(rows)
-            yield columns
-        if len(rows) < at_once:
+        (row,) = await connection.fetch(_SQL["read_after"], seq, now, at_once)
+        last_seq, *packed = row
+        if last_seq is None:
             return
-        seq = rows[-1]["seq"]
+        columns = RecordColumns.unpack(PackedRecords(*packed))
+        yield columns
+        if len(columns) < at_once:
+            return
+        seq = last_seq
 
 
 async def list_named(

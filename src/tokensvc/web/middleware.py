@@ -13,6 +13,7 @@ from aiohttp import web
 
 from tokensvc.core.authorization import find_scheme
 from tokensvc.core.errors import TokensvcError
+from tokensvc.issuer.made_ahead import MadeAhead
 from tokensvc.issuer.metrics import REQUEST_SECONDS
 from tokensvc.logs.masking import mask_secrets
 from tokensvc.logs.request_line import log_request
@@ -29,6 +30,14 @@ _QUIET: Final = frozenset({"/livez", "/readyz"})
 _log = structlog.get_logger(__name__)
 
 
+def _new_request_ids() -> list[str]:
+    text = secrets.token_hex(64 * 8)
+    return [text[at : at + 16] for at in range(0, len(text), 16)]
+
+
+_request_ids: Final = MadeAhead(_new_request_ids)
+
+
 def note(request: web.Request, **facts: object) -> None:
     """Add facts to the log line of this request: ids, reasons, counts, and never a secret."""
     request[FACTS].update(facts)
@@ -39,7 +48,7 @@ async def handle_errors(request: web.Request, handler: Handler) -> web.StreamRes
     """Turn every error into its answer, and write the one log line of the request."""
     started = time.perf_counter()
     given = request.headers.get("X-Request-Id", "")
-    request_id = mask_secrets(given) if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+    request_id = mask_secrets(given) if _REQUEST_ID.fullmatch(given) else _request_ids.take()
     facts: dict[str, object] = {}
     request[FACTS] = facts
     request[REQUEST_ID] = request_id

@@ -1,4 +1,4 @@
-"""API keys: create, list, show, update, enable, rotate.
+"""API keys: create, list, show, update, enable. `issuer.admin.key_rotation` rotates them.
 
 Disabling, revoking and deleting a key are in `issuer.revoking.endings`.
 """
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 _LONGEST: Final = timedelta(seconds=MAX_KEY_LIFE_SECONDS)
 _NO_CHANGES: Final = LimitChanges()
-_ACTIVE: Final[frozenset[KeyState]] = frozenset({"active"})
 _NOT_REVOKED: Final[frozenset[KeyState]] = frozenset({"active", "disabled", "expired"})
 
 
@@ -179,7 +178,7 @@ async def update_key(
     NotFoundError, InvalidInputError, ForbiddenError, and ConflictError if the key is revoked.
     """
     async with database.transaction() as connection:
-        before = await _lock(connection, key_id, "changed", _NOT_REVOKED, check=check)
+        before = await lock_key(connection, key_id, "changed", _NOT_REVOKED, check=check)
         await check_grant(connection, grantor, before)
         trail = Trail(actor)
         terms = await _change(connection, before.record.terms, changes, trail)
@@ -211,7 +210,7 @@ async def enable_key(
     ConflictError if the key is revoked.
     """
     async with database.transaction() as connection:
-        before = await _lock(connection, key_id, "enabled", _NOT_REVOKED, check=check)
+        before = await lock_key(connection, key_id, "enabled", _NOT_REVOKED, check=check)
         await check_grant(connection, grantor, before)
         if before.record.disabled_at is None:
             return before
@@ -219,56 +218,6 @@ async def enable_key(
         enabled = await table.load_api_key(connection, before.record.id)
         await record(connection, actor, "keys.enable", before.record.id)
     return enabled
-
-
-async def rotate_key(
-    database: Transactions,
-    key_id: str,
-    *,
-    grace: timedelta,
-    prefix: str,
-    actor: Actor,
-    grantor: KeyId | None = None,
-    check: KeyCheck = accept,
-) -> NewKey:
-    """Make a successor with the same terms; the old key expires after `grace`.
-
-    `grantor` and `check` are as in `update_key`. Raises NotFoundError, InvalidInputError,
-    ForbiddenError, and ConflictError if the key is not active or has been rotated already.
-    """
-    if not timedelta() <= grace <= _LONGEST:
-        raise InvalidInputError("the grace period must lie between nothing and a hundred years")
-    async with database.transaction() as connection:
-        old = (await _lock(connection, key_id, "rotated", _ACTIVE, check=check)).record
-        if old.successor_id is not None:
-            raise ConflictError(
-                f"key {old.id} has been rotated already: its successor is {old.successor_id}"
-            )
-        new = await _insert_successor(connection, old, prefix)
-        await table.limit_life(connection, old.id, grace)
-        await check_grant(connection, grantor, new.listed)
-        trail, new_id = Trail(actor), new.listed.record.id
-        trail.note(
-            "keys.rotate", old.id, successor=new_id, grace_seconds=int(grace.total_seconds())
-        )
-        trail.note("keys.create", new_id, **build_facts(new.listed.record))
-        await trail.append(connection)
-    return new
-
-
-async def _insert_successor(connection: Connection, old: ApiKeyRecord, prefix: str) -> NewKey:
-    """Make a key with the terms of `old`, which lives as long as that was meant to."""
-    key, key_id = new_api_key(prefix), new_key_id()
-    await table.insert_api_key(
-        connection,
-        key,
-        key_id=key_id,
-        account_id=old.account_id,
-        terms=old.terms,
-        life=None if old.expires_at is None else old.expires_at - old.created_at,
-        predecessor_id=old.id,
-    )
-    return NewKey(key, await table.load_api_key(connection, key_id))
 
 
 async def check_grant(connection: Connection, grantor: KeyId | None, key: ListedKey) -> None:
@@ -304,7 +253,7 @@ async def _change(
     return terms
 
 
-async def _lock(
+async def lock_key(
     connection: Connection,
     key_id: str,
     verb: str,

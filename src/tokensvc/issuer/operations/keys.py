@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from tokensvc.core.errors import ForbiddenError
 from tokensvc.core.limit import LimitChanges
-from tokensvc.issuer.admin import api_keys
+from tokensvc.issuer.admin import api_keys, key_rotation
 from tokensvc.issuer.operations.call import check_visible
 from tokensvc.issuer.operations.limits import build_limit_changes
 from tokensvc.issuer.revoking.endings import end_key
@@ -170,7 +170,7 @@ async def enable(call: Call, request: KeyRequest) -> Key:
 
 async def rotate(call: Call, request: RotateKey) -> NewKey:
     """Make a successor."""
-    made = await api_keys.rotate_key(
+    made = await key_rotation.rotate_key(
         call.changes,
         request.id,
         grace=timedelta(seconds=request.grace),

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from tokensvc.core.errors import ConflictError
+from tokensvc.core.api_key import build_facts
+from tokensvc.core.errors import ConflictError, NotFoundError
 from tokensvc.store.account import end_accounts, lock_account, no_such_account
-from tokensvc.store.api_key import end_api_keys, lock_api_key, no_such_key
+from tokensvc.store.api_key import end_api_keys, load_api_key, lock_api_key, no_such_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +57,8 @@ async def end_key(
     the act.
     """
     detail = _build_detail(reason)
+    if ending == "key_deleted":
+        detail |= await _describe_key(database, key_id)
     if check is None:
         async with database.act() as connection:
             (ended,) = await end_api_keys(
@@ -179,5 +182,18 @@ async def revoke_tokens_of_account(
     return ended.records[-1]
 
 
-def _build_detail(reason: str | None) -> dict[str, str]:
+async def _describe_key(database: Database, key_id: str) -> dict[str, object]:
+    """Return what the audit trail keeps of a key that is deleted.
+
+    It is nothing if the key is not there: the act tells whether it is unknown, or a backup is being
+    restored.
+    """
+    try:
+        async with database.connection() as connection:
+            return build_facts((await load_api_key(connection, key_id)).record)
+    except NotFoundError:
+        return {}
+
+
+def _build_detail(reason: str | None) -> dict[str, object]:
     return {} if reason is None else {"reason": reason}

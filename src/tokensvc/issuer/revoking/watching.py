@@ -15,6 +15,8 @@ from tokensvc.store.denylist import find_tag, read_after
 from tokensvc.store.feed_head import list_heads
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from tokensvc.core.denylist.position import Position
     from tokensvc.core.denylist.record import RevocationRecord
     from tokensvc.store.pool import Database
@@ -41,6 +43,8 @@ class DenylistWatcher:
         # Until then the table must hold the revocation at our position. When a position comes from
         # outside, nothing is known of its end.
         self._expires = math.inf
+        # Postgres's clock may be set back after something was deleted by it.
+        self._latest: datetime | None = None
 
     async def look_once(self, database: Database) -> Look:
         """Look for what is new. Raises UnavailableError, and then stands where it stood."""
@@ -50,7 +54,8 @@ class DenylistWatcher:
             if self._held is None:
                 self._held, self._expires = head, 0.0
             tag = await find_tag(connection, self._held.seq)
-            in_force = now.timestamp() < self._expires
+            self._latest = max(now, self._latest or now)
+            in_force = self._latest.timestamp() < self._expires
             went_back = has_gone_back(self._held, head, tag, in_force=in_force)
             seq = -1 if went_back else self._held.seq
             records = [
