@@ -67,6 +67,13 @@ bench-failover: $(VENV)/.dev ## Prove that 40 failovers lose no acknowledged rev
 bench-acts: $(VENV)/.dev ## Measure revocations per second, Postgres near and far (1 minute)
 	@$(BIN)/python -m bench.acts
 
+bench-clock: $(VENV)/.dev ## Prove that revocations hold while clocks are moved (15 minutes)
+	@for turn in 1 2; do $(BIN)/python -m bench.clock || exit 1; done
+	@for turn in 1 2; do $(BIN)/python -m bench.clock --failover || exit 1; done
+
+bench-restore: $(VENV)/.dev ## Prove that 60 restores under load lose no revocation (8 minutes)
+	@$(BIN)/python -m bench.restore
+
 bench-verify: $(VENV)/.dev ## Measure a verification beside other libraries, and a large denylist
 	@$(BIN)/python -m bench.verify
 
@@ -88,7 +95,11 @@ help: ## Show this
 
 .PHONY: run test test-fast soak setup check fmt freeze-sql build lock clean help
 .PHONY: bench bench-acts bench-feed bench-long-denylist bench-rotation bench-ledger
+<<<<<<< HEAD
 .PHONY: bench-failover bench-neighbours bench-verify
+=======
+.PHONY: bench-clock bench-failover bench-restore bench-verify
+>>>>>>> main
 
 ##@
 

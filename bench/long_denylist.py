@@ -3,7 +3,8 @@
     python -m bench.long_denylist [ENTRIES ...]
 
 The newcomer is our `Verifier` in a process of its own. The 50 newcomers read all pages without
-parsing them, each at 2 MB a second at most, while exchanges go on at 100 a second.
+parsing them, each at 2 MB a second at most, while exchanges go on at 100 a second. A watch in the
+service tells for how long its event loop was held.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from testbed.processes import ROOT
 
 from bench.installation import database_of, memory_bytes, running_service
 from bench.throughput import at_rate, write_requests
+from bench.watched import FILE, read_held
 from tokensvc.core.denylist.position import new_tag
 from tokensvc.core.identifier import new_jti, new_key_id
 from tokensvc.store.primary import connect
@@ -44,7 +46,9 @@ _NEWCOMERS: Final = 50
 _BYTES_PER_SECOND: Final = 2_000_000
 _RATE: Final = 100  # exchanges a second
 _SECONDS: Final = 15
+_LEAD_SECONDS: Final = 2  # so long before the exchanges the newcomers begin
 _PATIENCE: Final = 120.0
+_WATCHED: Final = (sys.executable, "-m", "bench.watched")
 
 _MOST_START: Final = 10.0  # seconds
 _MOST_READY: Final = 20.0  # seconds
@@ -118,15 +122,25 @@ def _read_peak() -> int:
 
 
 async def crowd(url: str) -> dict[str, float]:
-    """Read all pages 50 times at once; return the bytes of one and the seconds of the slowest."""
+    """Read all pages 50 times at once, again and again until the exchanges are through.
+
+    Returns the bytes of one reading, the longest and the number of readings.
+    """
     connector = aiohttp.TCPConnector(limit=0)
+    readings: list[tuple[int, float]] = []
+    began = time.perf_counter()
+
+    async def read(session: aiohttp.ClientSession) -> None:
+        while time.perf_counter() - began < _LEAD_SECONDS + _SECONDS:
+            readings.append(await _read_all(session, url))
+
     async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as session:
-        began = time.perf_counter()
-        sizes = await asyncio.gather(*(_read_all(session, url) for _ in range(_NEWCOMERS)))
-        return {"bytes": max(sizes), "seconds": time.perf_counter() - began}
+        await asyncio.gather(*(read(session) for _ in range(_NEWCOMERS)))
+    sizes, seconds = zip(*readings, strict=True)
+    return {"bytes": max(sizes), "seconds": max(seconds), "readings": len(readings)}
 
 
-async def _read_all(session: aiohttp.ClientSession, url: str) -> int:
+async def _read_all(session: aiohttp.ClientSession, url: str) -> tuple[int, float]:
     began, total, query = time.perf_counter(), 0, ""
     while True:
         async with session.get(f"{url}/v1/denylist{query}") as answer:
@@ -134,7 +148,7 @@ async def _read_all(session: aiohttp.ClientSession, url: str) -> int:
         total += len(body)
         cursor, head = _read_place(body)
         if cursor == head:
-            return total
+            return total, time.perf_counter() - began
         query = f"?after={cursor}"
         pause = began + total / _BYTES_PER_SECOND - time.perf_counter()
         await asyncio.sleep(max(0.0, pause))
@@ -163,6 +177,7 @@ def _read_figures(child: subprocess.Popen[str]) -> dict[str, float]:
 def _restart(service: ServiceProcess) -> float:
     """Start a service anew; return the seconds until it is ready."""
     service.kill()
+    (service.folder / FILE).unlink()
     began = time.perf_counter()
     service.start()
     while time.perf_counter() - began < _PATIENCE:
@@ -182,22 +197,30 @@ def _own_cpu_seconds(process_id: int) -> float:
 def measure(service: ServiceProcess, requests: Path, entries: int) -> bool:
     """Measure with so many entries in the table; tell whether all figures are good."""
     start = _restart(service)
+    time.sleep(1)  # the watch reports twice a second
+    held_at_start, lines = read_held(service.folder)
     at_rate(service.port, requests, rate=_RATE, seconds=3)
     quiet = at_rate(service.port, requests, rate=_RATE, seconds=_SECONDS)
+    held_quiet, lines = read_held(service.folder, lines)
     new = _read_figures(_run_apart("newcomer", service.url))
     child = _run_apart("crowd", service.url)
-    time.sleep(1)
+    time.sleep(_LEAD_SECONDS)
     used = _own_cpu_seconds(service.pid)
     busy = at_rate(service.port, requests, rate=_RATE, seconds=_SECONDS)
     used = _own_cpu_seconds(service.pid) - used
     many = _read_figures(child)
+    held, _ = read_held(service.folder, lines)
     print(
         f"{entries} entries: start {start:.1f} s, memory {memory_bytes(service.pid) / 1e6:.0f} MB;"
         f" a newcomer is ready after {new['seconds']:.1f} s with {new['entries']:.0f} entries,"
         f" {new['memory'] / 1e6:.0f} MB, longest stall {1e3 * new['stall']:.0f} ms;"
         f" {_NEWCOMERS} newcomers: {many['bytes'] / 1e6:.1f} MB each in {many['seconds']:.1f} s,"
+        f" {many['readings']:.0f} readings,"
         f" the service used {used:.1f} s of a processor meanwhile;"
         f" exchange p50 {quiet.p50} -> {busy.p50} ms, p99 {quiet.p99} -> {busy.p99} ms,"
+        f" the event loop was held for {held_at_start.busy:.1f} ms at most at the start,"
+        f" {held_quiet.busy:.1f} ms without newcomers, {held.busy:.1f} ms with them"
+        f" (late: {held_at_start.late:.0f}, {held_quiet.late:.0f}, {held.late:.0f} ms);"
         f" failed {quiet.failed + busy.failed}; load {os.getloadavg()[0]:.1f}",
         flush=True,
     )
@@ -223,7 +246,7 @@ def main() -> int:
         return 0
     good = True
     with (
-        running_service() as service,
+        running_service(1, {"PYTHONPATH": str(ROOT)}, command=_WATCHED) as service,
         database_of(service) as (url, _),
         tempfile.TemporaryDirectory(prefix="tokensvc-bench-") as name,
     ):

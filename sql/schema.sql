@@ -88,6 +88,11 @@ create table api_key (
     tier text,                                  -- null: the tier of the account
     per_minute int,                             -- null: what the tier says
     per_day int,
+    audiences text[] not null default '{}',     -- what its tokens may be for; none: everything
+    networks cidr[] not null default '{}',      -- where it may be used; none: everywhere
+    metadata jsonb not null default '{}',       -- notes of the owner; they enter no token
+    claims jsonb not null default '{}',         -- stand in each of its tokens
+    self_rotation boolean not null default true,  -- whether the key may rotate itself
     -- Whether a request must name its scope. It is stored, because every exchange asks.
     names_only_own_capabilities boolean
         generated always as (names_only_own_capabilities(capabilities)) stored,
@@ -247,17 +252,67 @@ from unnest(array['denylist', 'signing_key', 'audience']) as topic;
 
 -- The audit trail -------------------------------------------------------------------------------
 
--- Who did what to what, written in the transaction of the act, by append_audit_event alone.
+-- Who did what to what, written in the transaction of the act, by append_audit_events alone. The
+-- numbers have no gaps in the order of commits. `hash` covers the row and the hash of the row
+-- before.
 create table audit_event (
-    id bigint generated always as identity,
+    number bigint not null,
     at timestamptz not null,
     actor text not null,
-    action text not null,
+    account_id text,                            -- of the actor, if it is an API key
+    address_commitment bytea,                   -- SHA-256 of salt and address
+    request_id text,
+    operation text not null,
     subject text not null,
-    detail jsonb not null,                      -- never holds a secret
-    constraint audit_event_pkey primary key (id)
+    detail jsonb not null,                      -- never holds a secret, nor a fraction
+    hash bytea not null,
+    constraint audit_event_pkey primary key (number)
 );
-create index audit_event_subject_idx on audit_event (subject, id);
+create index audit_event_subject_idx on audit_event (subject, number);
+
+-- Where actors were. It is no part of the chain, so that an address may end before its event.
+create table audit_address (
+    number bigint not null,                     -- of the event
+    at timestamptz not null,
+    address text not null,
+    salt bytea not null,
+    constraint audit_address_pkey primary key (number)
+);
+create index audit_address_at_idx on audit_address (at);
+
+-- The newest event. `epoch` is random: another one tells that a restore was declared.
+create table audit_head (
+    number bigint not null,
+    hash bytea not null,
+    epoch text not null,
+    only_row boolean not null default true,
+    constraint audit_head_pkey primary key (only_row),
+    constraint audit_head_only_row check (only_row)
+) with (fillfactor = 50);
+insert into audit_head (number, hash, epoch)
+values (0, sha256(''), replace(gen_random_uuid()::text, '-', ''));
+
+-- Where the trail begins after its oldest events were deleted: a signed statement about the hash of
+-- the last of them.
+create table audit_checkpoint (
+    number bigint not null,
+    at timestamptz not null,
+    jws text not null,
+    constraint audit_checkpoint_pkey primary key (number)
+);
+
+-- load: functions/refuse_audit_change.sql
+-- load: functions/refuse_audit_step_back.sql
+create trigger audit_event_is_kept before update or delete on audit_event
+for each row execute function refuse_audit_change();
+create trigger audit_event_is_not_truncated before truncate on audit_event
+for each statement execute function refuse_audit_change();
+create trigger audit_checkpoint_is_kept before update or delete or truncate on audit_checkpoint
+for each statement execute function refuse_audit_change();
+create trigger audit_head_goes_on before update on audit_head
+for each row execute function refuse_audit_step_back();
+create trigger audit_head_is_kept before delete or truncate on audit_head
+for each statement execute function refuse_audit_change();
 
 -- Views -----------------------------------------------------------------------------------------
 
@@ -282,7 +337,8 @@ select key.id, key.account_id, key.hint, key.name, key.description, key.capabili
     api_key_last_use.audience as last_used_audience,
     key.tier, key.per_minute, key.per_day,
     coalesce(key.per_minute, tier.key_per_minute) as minute_limit,
-    coalesce(key.per_day, tier.key_per_day) as day_limit
+    coalesce(key.per_day, tier.key_per_day) as day_limit,
+    key.audiences, key.networks::text[] as networks, key.metadata, key.claims, key.self_rotation
 from api_key as key
     join account on account.id = key.account_id
     join tier on tier.name = coalesce(key.tier, account.tier)
@@ -307,7 +363,10 @@ select seq, tag, kind, value, watermark, created_at, expires_at, ending, healed 
 -- locks the window rows, reads the clock, changes the state, appends the audit row, wakes the
 -- processes, and appends the revocation. No lock of it waits for a round trip.
 
--- load: functions/append_audit_event.sql
+-- load: functions/append_audit_events.sql
+revoke execute on function append_audit_events from public;
+-- load: functions/declare_audit_reset.sql
+-- load: functions/grant_service_rights.sql
 -- load: functions/append_revocations.sql
 -- load: functions/prove_durable.sql
 -- load: functions/end_keys.sql

@@ -16,13 +16,14 @@ from testbed.cluster import Cluster
 from testbed.ports import find_free_port
 from testbed.processes import ServiceProcess
 from testbed.waiting import PATIENCE
-from tokensvc.verify import Verifier
+from tokensvc.verify import Clock, Verifier
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
 _AUDIENCE: Final = "api"
 _POLL: Final = 0.01
+_SYSTEM_CLOCK: Final = Clock(wall=time.time, monotonic=time.monotonic)
 
 
 @dataclass(slots=True)
@@ -67,7 +68,7 @@ class Stage:
         """Return a client of one of the two processes."""
         return Client(self.session, self.services[number].url)
 
-    def verifier(self, number: int) -> Verifier:
+    def verifier(self, number: int, *, clock: Clock = _SYSTEM_CLOCK) -> Verifier:
         """Return a follower of one of the two processes, not started."""
         url = self.services[number].url
         return Verifier(
@@ -75,17 +76,30 @@ class Stage:
             audience=_AUDIENCE,
             jwks_url=f"{url}/.well-known/jwks.json",
             denylist_url=f"{url}/v1/denylist",
+            clock=clock,
         )
 
 
 @asynccontextmanager
-async def open_stage(*, synchronous: bool) -> AsyncIterator[Stage]:
-    """Run a cluster and two service processes on it; everything is gone at the end."""
-    with Cluster() as cluster, tempfile.TemporaryDirectory(prefix="tokensvc-failover-") as name:
+async def open_stage(
+    *,
+    synchronous: bool,
+    of_postgres: Mapping[str, str] | None = None,
+    of_services: Sequence[Mapping[str, str]] = ({}, {}),
+) -> AsyncIterator[Stage]:
+    """Run a cluster and two service processes on it; everything is gone at the end.
+
+    `of_postgres` and `of_services` are added to their environments.
+    """
+    with (
+        Cluster(of_postgres) as cluster,
+        tempfile.TemporaryDirectory(prefix="tokensvc-failover-") as name,
+    ):
         services: list[ServiceProcess] = []
         try:
-            for folder, environment in _plan_services(Path(name), cluster.url):
-                services.append(ServiceProcess(folder, (), environment))
+            planned = _plan_services(Path(name), cluster.url)
+            for (folder, environment), own in zip(planned, of_services, strict=True):
+                services.append(ServiceProcess(folder, (), environment | dict(own)))
                 await asyncio.to_thread(services[-1].wait_until_ready)
             timeout = aiohttp.ClientTimeout(total=PATIENCE)
             async with aiohttp.ClientSession(timeout=timeout) as session:

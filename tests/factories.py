@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from tokensvc.core.api_key import ApiKeyRecord
+from tokensvc.core.api_key import ApiKeyRecord, KeyTerms
 from tokensvc.core.audience import Audience
 from tokensvc.core.claims import Claims
 from tokensvc.core.denylist.record import Ending, RevocationRecord
@@ -13,7 +13,7 @@ from tokensvc.core.exchange import IssuingPolicy, Verdict
 from tokensvc.core.identifier import AccountId, Jti, KeyId, Kid
 from tokensvc.core.jwks import VerifyingKey, build_public_jwk, parse_public_jwk
 from tokensvc.core.keyring import RotationPolicy, SigningKeyRecord
-from tokensvc.core.limit import Limits, Quota
+from tokensvc.core.limit import Quota
 from tokensvc.core.private_key import new_private_key
 from tokensvc.core.token import SigningKey
 from tokensvc.settings import Settings, load_settings
@@ -56,9 +56,7 @@ def make_key_record(**changes: Any) -> ApiKeyRecord:
         "id": KEY_ID,
         "account_id": ACCOUNT_ID,
         "hint": "tsk-...abcd",
-        "name": "ci",
-        "description": "",
-        "capabilities": ("orders:read",),
+        "terms": KeyTerms(name="ci", capabilities=("orders:read",)),
         "created_at": NOW,
         "expires_at": None,
         "disabled_at": None,
@@ -66,7 +64,6 @@ def make_key_record(**changes: Any) -> ApiKeyRecord:
         "last_used_at": None,
         "last_used_network": None,
         "last_used_audience": None,
-        "limits": Limits(),
         "minute_limit": 60,
         "day_limit": 5000,
         "predecessor_id": None,

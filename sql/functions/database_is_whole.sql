@@ -5,7 +5,7 @@
 -- no signing key is lost, and nothing must be written, because the rows of the backup are to come.
 create function database_is_whole() returns boolean
 language sql stable as $$
-    select count(*) = 11
+    select count(*) = 12
     from (
         values
             ('account', 'account_tier_fkey'),
@@ -15,6 +15,7 @@ language sql stable as $$
             ('api_key_window', 'api_key_window_key_fkey'),
             ('audience', 'audience_pkey'),
             ('audit_event', 'audit_event_pkey'),
+            ('audit_head', 'audit_head_pkey'),
             ('denylist', 'denylist_pkey'),
             ('feed_head', 'feed_head_pkey'),
             ('issuance', 'issuance_pkey'),

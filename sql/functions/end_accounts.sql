@@ -3,7 +3,7 @@
 -- Arguments and result are like those of end_keys. `ending` is 'account_suspended',
 -- 'account_deleted' or 'account_tokens_revoked'. Nothing is ever refused.
 create function end_accounts(
-    ending text, action text, account_ids text[], actor jsonb, detail jsonb, leeway interval
+    ending text, operation text, account_ids text[], actor jsonb, detail jsonb, leeway interval
 )
 returns table (place int, outcome text, shown listed_account, records listed_revocation[])
 language plpgsql
@@ -46,13 +46,17 @@ begin
     into known_ids, ended_ids, ended_upto
     from ended;
 
-    perform append_audit_event(
-        end_accounts.actor, end_accounts.action, account.id,
-        case
-            when end_accounts.ending = 'account_deleted'
-            then end_accounts.detail || jsonb_build_object('name', account.name)
-            else end_accounts.detail
-        end
+    perform append_audit_events(
+        array_agg(end_accounts.actor), array_agg(end_accounts.operation),
+        array_agg(account.id order by account.id),
+        array_agg(
+            case
+                when end_accounts.ending = 'account_deleted'
+                then end_accounts.detail || jsonb_build_object('name', account.name)
+                else end_accounts.detail
+            end
+            order by account.id
+        )
     )
     from unnest(ended_ids) as ended (id) join account on account.id = ended.id;
 
@@ -84,7 +88,7 @@ begin
     return query
     select asked.place::int,
         case
-            when asked.id = any (ended_ids) then 'ended'
+            when asked.id in (select unnest(ended_ids)) then 'ended'
             when (listed.account).id is null then 'unknown'
             else 'repeated'
         end,

@@ -1,7 +1,8 @@
 -- Disables, revokes or deletes API keys, or revokes their tokens only, in one round trip.
 --
 --   ending   'key_disabled', 'key_revoked', 'key_deleted' or 'key_tokens_revoked'.
---   action   How the audit trail names it; `detail` is what it keeps of it.
+--   operation  How the audit trail names it; `detail` is what it keeps of it.
+--   actor    Who acts, or an array with the actor of each place.
 --   key_ids  The keys. Where the id is null, the digest at the same place finds the key.
 --   leeway   How long a revocation stays after its last token has expired.
 --
@@ -14,7 +15,7 @@
 -- `shown` is the key afterwards, null if it is deleted. `records` are its revocations, oldest
 -- first.
 create function end_keys(
-    ending text, action text, key_ids text[], digests bytea[], actor jsonb, detail jsonb,
+    ending text, operation text, key_ids text[], digests bytea[], actor jsonb, detail jsonb,
     leeway interval
 )
 returns table (
@@ -84,22 +85,19 @@ begin
     into known_ids, ended_ids, revoked_ids, revoked_upto
     from ended;
 
-    perform append_audit_event(
-        end_keys.actor, end_keys.action, api_key.id,
-        case
-            when end_keys.ending = 'key_deleted' then end_keys.detail || jsonb_build_object(
-                'account', api_key.account_id, 'name', api_key.name,
-                'description', api_key.description, 'capabilities', api_key.capabilities,
-                'expires_at', api_key.expires_at, 'hint', api_key.hint,
-                'limits', jsonb_build_object(
-                    'tier', api_key.tier, 'per_minute', api_key.per_minute,
-                    'per_day', api_key.per_day
-                )
-            )
-            else end_keys.detail
-        end
+    perform append_audit_events(
+        array_agg(
+            case
+                when jsonb_typeof(end_keys.actor) = 'array'
+                then end_keys.actor -> array_position(found_ids, ended.id) - 1
+                else end_keys.actor
+            end
+            order by ended.id
+        ),
+        array_agg(end_keys.operation), array_agg(ended.id order by ended.id),
+        array_agg(end_keys.detail)
     )
-    from unnest(ended_ids) as ended (id) join api_key on api_key.id = ended.id;
+    from unnest(ended_ids) as ended (id);
 
     if revoked_ids is not null then
         perform append_revocations(
@@ -131,7 +129,7 @@ begin
     return query
     select asked.place::int,
         case
-            when asked.id = any (ended_ids) then 'ended'
+            when asked.id in (select unnest(ended_ids)) then 'ended'
             when (listed.key).id is null then 'unknown'
             when end_keys.ending = 'key_disabled' and (listed.key).revoked_at is not null
                 then 'refused'

@@ -2,7 +2,8 @@
 -- trip, with the state that belongs to it.
 --
 -- The arrays hold the remembered revocations: the i-th of each belongs to the same one. `facts`
--- says of every ending: its severity, its action, what undoes it, and whether it changes a state.
+-- says of every ending: its severity, its operation, what undoes it, and whether it changes a
+-- state.
 -- What the denylist covers (it reaches as far and takes away as much), or what had expired at
 -- `in_force_at`, is left out. The result is what was appended.
 create function heal_revocations(
@@ -56,7 +57,7 @@ begin
         and not exists (
             select from audit_event
             where audit_event.subject = asked.value
-                and audit_event.action = facts -> asked.ending ->> 'undone_by'
+                and audit_event.operation = facts -> asked.ending ->> 'undone_by'
                 and audit_event.at >= least(asked.watermark, asked.created_at)
         );
 
@@ -130,11 +131,16 @@ begin
         join api_key_window on api_key_window.key_id = again.value
     where api_key.id = again.value;
 
-    perform append_audit_event(
-        heal_revocations.actor, facts -> asked.ending ->> 'action', asked.value,
-        jsonb_build_object(
-            'reason', 'healed after a loss',
-            'upto', extract(epoch from date_trunc('second', asked.watermark))::bigint
+    perform append_audit_events(
+        array_agg(heal_revocations.actor),
+        array_agg(facts -> asked.ending ->> 'operation' order by asked.place),
+        array_agg(asked.value order by asked.place),
+        array_agg(
+            jsonb_build_object(
+                'reason', 'healed after a loss',
+                'upto', extract(epoch from date_trunc('second', asked.watermark))::bigint
+            )
+            order by asked.place
         )
     )
     from unnest(named, watermarks, endings) with ordinality

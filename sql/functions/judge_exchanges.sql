@@ -37,8 +37,11 @@ returns table (
 )
 language plpgsql as $$
 declare
-    found_key_ids text[];       -- the key of each question, null if there is none
-    found_account_ids text[];   -- all accounts that have to be locked, in no order
+    found_questions int[];      -- the questions whose key was found, in no order
+    found_key_ids text[];       -- their keys, in the order of found_questions
+    found_account_ids text[];   -- their accounts, in the same order
+    parsed_demands jsonb[] := demands::jsonb[];
+    shows_token boolean := false;   -- whether a token is shown whose key was found
     present timestamptz;
     present_minute timestamptz;
     present_day timestamptz;
@@ -49,7 +52,7 @@ begin
     -- is read: a key never changes its digest or its account, and the denylist never goes back
     -- while this statement runs. If it goes further than the caller has seen, then what was seen
     -- must be part of it, unless that has expired and was deleted.
-    select array_agg(key.id order by asked.question), array_agg(key.account_id),
+    select array_agg(asked.question), array_agg(key.id), array_agg(key.account_id),
         (
             select case
                 when feed_head.seq = seen_seq then feed_head.tag = seen_tag
@@ -61,9 +64,9 @@ begin
             end
             from feed_head where feed_head.topic = 'denylist'
         )
-    into found_key_ids, found_account_ids, holds_seen
-    from unnest(counts) with ordinality as asked (requests, question)
-        left join api_key as key on key.digest = substr(digests, 32 * asked.question::int - 31, 32);
+    into found_questions, found_key_ids, found_account_ids, holds_seen
+    from generate_series(1, cardinality(counts)) as asked (question)
+        join api_key as key on key.digest = substr(digests, 32 * asked.question - 31, 32);
     if holds_seen is not true then
         -- A revoked key would get a token.
         if holds_seen is null then
@@ -75,14 +78,12 @@ begin
     -- A question without a digest shows a token, which names its key. This costs a second search
     -- only in a batch that has demands.
     if demands is not null then
-        select array_agg(coalesce(asked.key_id, key.id) order by asked.question),
-            found_account_ids || array_agg(key.account_id)
-        into found_key_ids, found_account_ids
-        from unnest(found_key_ids, claimed_key_ids) with ordinality
-                as asked (key_id, claimed_key_id, question)
-            left join api_key as key on key.id = asked.claimed_key_id
-                and substr(digests, 32 * asked.question::int - 31, 32)
-                    = decode(repeat('00', 32), 'hex');
+        select found_questions || array_agg(asked.question), found_key_ids || array_agg(key.id),
+            found_account_ids || array_agg(key.account_id), count(*) > 0
+        into found_questions, found_key_ids, found_account_ids, shows_token
+        from generate_series(1, cardinality(counts)) as asked (question)
+            join api_key as key on key.id = claimed_key_ids[asked.question]
+        where substr(digests, 32 * asked.question - 31, 32) = decode(repeat('00', 32), 'hex');
     end if;
 
     -- Step 2: lock. Every exchange, and every change to the state of a key or account, locks the
@@ -113,7 +114,7 @@ begin
 
     -- judged: a row per question whose key exists, with the verdict, the limits that hold (a key's
     -- own before its tier's, and its own tier before the account's) and the last counts.
-    with judged as materialized (
+    with judged as (
         select asked.question, asked.requests, key.id as key_id, key.account_id, key.capabilities,
             greatest(key.watermark, account.watermark) as watermark,
             -- The client beside a shown token comes first: whoever it is, it must be good.
@@ -165,8 +166,12 @@ begin
             account_window.minute_count as account_minute_count,
             account_window.day as account_day, account_window.day_count as account_day_count,
             row_number() over (partition by key.id order by asked.question) = 1 as is_first_of_key
-        from unnest(found_key_ids, counts, claimed_key_ids, demands::jsonb[]) with ordinality
-                as asked (key_id, requests, claimed_key_id, demand, question)
+        from (
+                select found.question, found.key_id, counts[found.question] as requests,
+                    claimed_key_ids[found.question] as claimed_key_id,
+                    parsed_demands[found.question] as demand
+                from unnest(found_questions, found_key_ids) as found (question, key_id)
+            ) as asked
             join api_key as key on key.id = asked.key_id and key.deleted_at is null
             join api_key_window as key_window on key_window.key_id = key.id
             join account on account.id = key.account_id
@@ -287,7 +292,7 @@ begin
             and granted.is_first_of_account and granted.account_admitted > 0
     )
 
-    select granted.question::int, granted.key_id, granted.account_id, granted.capabilities,
+    select granted.question, granted.key_id, granted.account_id, granted.capabilities,
         granted.refusal, granted.watermark, present,
         case
             when greatest(granted.key_minute_start, granted.account_minute_start) > present_minute
@@ -305,9 +310,11 @@ begin
         granted.account_day_left - granted.account_admitted
     from granted;
 
-    -- A question without a row has no key. That is true only if all rows are there.
+    -- A question without a row has no key. That is true only if all rows are there. Whether a token
+    -- that is shown was revoked is true only if the denylist is there. It is asked afterwards: the
+    -- tables have been read, so they stay locked, and no restore can make their keys meanwhile.
     get diagnostics judged_questions = row_count;
-    if judged_questions < cardinality(counts) and not database_is_whole() then
+    if (judged_questions < cardinality(counts) or shows_token) and not database_is_whole() then
         raise exception 'the database is not restored as a whole' using errcode = 'TS002';
     end if;
 end $$;

@@ -39,7 +39,7 @@ begin
     from revoke_tokens(
         array[revoke_token_by_id.jti], array[token_end + leeway],
         array[jsonb_build_object('reason', reason, 'expires_at', token_end + leeway)],
-        revoke_token_by_id.actor, 'denylist.add'
+        revoke_token_by_id.actor, 'tokens.revoke'
     ) as revoked
     order by revoked.seq desc limit 1;
 end $$;

@@ -79,6 +79,11 @@ create table api_key (
     tier text,
     per_minute int,
     per_day int,
+    audiences text[] not null default '{}',
+    networks cidr[] not null default '{}',
+    metadata jsonb not null default '{}',
+    claims jsonb not null default '{}',
+    self_rotation boolean not null default true,
     names_only_own_capabilities boolean
         generated always as (names_only_own_capabilities(capabilities)) stored,
     constraint api_key_pkey primary key (id),
@@ -204,15 +209,59 @@ select topic, 0, substr(md5(gen_random_uuid()::text), 1, 16)
 from unnest(array['denylist', 'signing_key', 'audience']) as topic;
 
 create table audit_event (
-    id bigint generated always as identity,
+    number bigint not null,
     at timestamptz not null,
     actor text not null,
-    action text not null,
+    account_id text,
+    address_commitment bytea,
+    request_id text,
+    operation text not null,
     subject text not null,
     detail jsonb not null,
-    constraint audit_event_pkey primary key (id)
+    hash bytea not null,
+    constraint audit_event_pkey primary key (number)
 );
-create index audit_event_subject_idx on audit_event (subject, id);
+create index audit_event_subject_idx on audit_event (subject, number);
+
+create table audit_address (
+    number bigint not null,
+    at timestamptz not null,
+    address text not null,
+    salt bytea not null,
+    constraint audit_address_pkey primary key (number)
+);
+create index audit_address_at_idx on audit_address (at);
+
+create table audit_head (
+    number bigint not null,
+    hash bytea not null,
+    epoch text not null,
+    only_row boolean not null default true,
+    constraint audit_head_pkey primary key (only_row),
+    constraint audit_head_only_row check (only_row)
+) with (fillfactor = 50);
+insert into audit_head (number, hash, epoch)
+values (0, sha256(''), replace(gen_random_uuid()::text, '-', ''));
+
+create table audit_checkpoint (
+    number bigint not null,
+    at timestamptz not null,
+    jws text not null,
+    constraint audit_checkpoint_pkey primary key (number)
+);
+
+-- load: functions/refuse_audit_change.sql
+-- load: functions/refuse_audit_step_back.sql
+create trigger audit_event_is_kept before update or delete on audit_event
+for each row execute function refuse_audit_change();
+create trigger audit_event_is_not_truncated before truncate on audit_event
+for each statement execute function refuse_audit_change();
+create trigger audit_checkpoint_is_kept before update or delete or truncate on audit_checkpoint
+for each statement execute function refuse_audit_change();
+create trigger audit_head_goes_on before update on audit_head
+for each row execute function refuse_audit_step_back();
+create trigger audit_head_is_kept before delete or truncate on audit_head
+for each statement execute function refuse_audit_change();
 
 create view listed_account as
 select account.id, account.name, account.created_at, account.suspended_at,
@@ -231,7 +280,8 @@ select key.id, key.account_id, key.hint, key.name, key.description, key.capabili
     api_key_last_use.audience as last_used_audience,
     key.tier, key.per_minute, key.per_day,
     coalesce(key.per_minute, tier.key_per_minute) as minute_limit,
-    coalesce(key.per_day, tier.key_per_day) as day_limit
+    coalesce(key.per_day, tier.key_per_day) as day_limit,
+    key.audiences, key.networks::text[] as networks, key.metadata, key.claims, key.self_rotation
 from api_key as key
     join account on account.id = key.account_id
     join tier on tier.name = coalesce(key.tier, account.tier)
@@ -250,7 +300,10 @@ from tier;
 create view listed_revocation as
 select seq, tag, kind, value, watermark, created_at, expires_at, ending, healed from denylist;
 
--- load: functions/append_audit_event.sql
+-- load: functions/append_audit_events.sql
+revoke execute on function append_audit_events from public;
+-- load: functions/declare_audit_reset.sql
+-- load: functions/grant_service_rights.sql
 -- load: functions/append_revocations.sql
 -- load: functions/prove_durable.sql
 -- load: functions/end_keys.sql

@@ -24,7 +24,7 @@ select account_id from account_window where account_id = $1 for no key update;
 -- name: update(id, name, tier, per_minute, per_day)
 update account set name = $2, tier = $3, per_minute = $4, per_day = $5 where id = $1;
 
--- name: end(ending, action, ids, actor, detail, leeway)
+-- name: end(ending, operation, ids, actor, detail, leeway)
 select outcome, shown, records from end_accounts($1, $2, $3, $4, $5, $6) order by place;
 
 -- name: resume(id)

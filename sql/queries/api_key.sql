@@ -1,13 +1,16 @@
 -- API keys: their digests and facts, never a key.
 
 -- name: insert(id, account_id, digest, hint, name, description, capabilities, life,
---     predecessor_id, tier, per_minute, per_day)
+--     predecessor_id, tier, per_minute, per_day, audiences, networks, metadata, claims,
+--     self_rotation)
 with made as (
     insert into api_key (
         id, account_id, digest, hint, name, description, capabilities, created_at, expires_at,
-        predecessor_id, tier, per_minute, per_day
+        predecessor_id, tier, per_minute, per_day, audiences, networks, metadata, claims,
+        self_rotation
     )
-    select $1, $2, $3, $4, $5, $6, $7, moment.at, moment.at + $8::interval, $9, $10, $11, $12
+    select $1, $2, $3, $4, $5, $6, $7, moment.at, moment.at + $8::interval, $9, $10, $11, $12,
+        $13, $14::text[]::cidr[], $15, $16, $17
     from clock_timestamp() as moment (at)
     returning id
 )
@@ -41,9 +44,12 @@ select
 select key.id from api_key as key join account on account.id = key.account_id
 where key.digest = $1 and key.deleted_at is null and account.deleted_at is null;
 
--- name: update(id, name, description, capabilities, tier, per_minute, per_day)
+-- name: update(id, name, description, capabilities, tier, per_minute, per_day, audiences, networks,
+--     metadata, claims, self_rotation)
 update api_key
-set name = $2, description = $3, capabilities = $4, tier = $5, per_minute = $6, per_day = $7
+set name = $2, description = $3, capabilities = $4, tier = $5, per_minute = $6, per_day = $7,
+    audiences = $8, networks = $9::text[]::cidr[], metadata = $10, claims = $11,
+    self_rotation = $12
 where id = $1;
 
 -- name: set_expiry(id, life)
@@ -53,7 +59,7 @@ update api_key set expires_at = clock_timestamp() + $2::interval where id = $1;
 -- The old key of a rotation expires after its grace period, unless it expires earlier anyway.
 update api_key set expires_at = least(expires_at, clock_timestamp() + $2::interval) where id = $1;
 
--- name: end(ending, action, ids, digests, actor, detail, leeway)
+-- name: end(ending, operation, ids, digests, actor, detail, leeway)
 select outcome, key_id, shown, at, records
 from end_keys($1, $2, $3, $4, $5, $6, $7) order by place;
 

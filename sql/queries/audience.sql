@@ -13,6 +13,9 @@ select * from listed_audience order by name;
 -- name: find(name)
 select * from listed_audience where name = $1;
 
+-- name: lock(name)
+select name from audience where name = $1 for no key update;
+
 -- name: update(name, description, token_life, alg)
 update audience set description = $2, token_life = $3, alg = $4 where name = $1;
 

@@ -1,9 +1,61 @@
 -- Who did what, written in the transaction of the act.
 
--- name: append(actor, action, subject, detail)
-select append_audit_event($1, $2, $3, $4);
+-- name: append(actors, operations, subjects, details)
+select append_audit_events($1, $2, $3, $4);
 
--- name: list(subject, most)
--- The newest come first; those of one subject, or all if none is given.
-select id, at, actor, action, subject, detail from audit_event
-where $1::text is null or subject = $1 order by id desc limit $2;
+-- name: list(since, until, actor, operation, subject, request_id, before_number, most)
+-- The newest come first. What is null asks for nothing.
+select event.number, event.at, event.actor, event.account_id, audit_address.address,
+    audit_address.salt as address_salt, event.address_commitment, event.request_id,
+    event.operation, event.subject, event.detail, event.hash
+from audit_event as event left join audit_address on audit_address.number = event.number
+where ($1::timestamptz is null or event.at >= $1) and ($2::timestamptz is null or event.at < $2)
+    and ($3::text is null or event.actor = $3) and ($4::text is null or event.operation = $4)
+    and ($5::text is null or event.subject = $5) and ($6::text is null or event.request_id = $6)
+    and ($7::bigint is null or event.number < $7)
+order by event.number desc limit $8;
+
+-- name: list_after(number, most)
+-- In the order of the chain.
+select event.number, event.at, event.actor, event.account_id, audit_address.address,
+    audit_address.salt as address_salt, event.address_commitment, event.request_id,
+    event.operation, event.subject, event.detail, event.hash
+from audit_event as event left join audit_address on audit_address.number = event.number
+where event.number > $1 order by event.number limit $2;
+
+-- name: load_head()
+select number, hash, epoch from audit_head;
+
+-- name: list_hashes(numbers)
+select number, hash from audit_event where number = any ($1::bigint[]);
+
+-- name: find_checkpoint()
+select number, at, jws from audit_checkpoint order by number desc limit 1;
+
+-- name: find_last_before(moment)
+-- The clock may have been set back between two events. All up to this one are older than that.
+select greatest(number, 0) as number
+from (
+    select coalesce(
+        (select min(number) from audit_event where at >= $1) - 1,
+        (select max(number) from audit_event)
+    ) as number
+) as last;
+
+-- name: insert_checkpoint(number, jws)
+insert into audit_checkpoint (number, at, jws) values ($1, clock_timestamp(), $2);
+
+-- name: delete_addresses_upto(number)
+delete from audit_address where number <= $1;
+
+-- name: delete_upto(number)
+delete from audit_event where number <= $1;
+
+-- name: delete_addresses_before(moment, most)
+-- A row that another process is deleting is skipped, not waited for.
+delete from audit_address where number in (
+    select number from audit_address where at < $1 order by at limit $2 for update skip locked
+) returning number;
+
+-- name: declare_reset(actor, reason)
+select number, hash, epoch from declare_audit_reset($1, $2);

@@ -7,7 +7,7 @@ from append_revocations(
     array[$1], array[$2], array[$3::timestamptz], array[$4::timestamptz], array[$5], $6
 );
 
--- name: revoke_tokens(jtis, expiries, details, actor, action)
+-- name: revoke_tokens(jtis, expiries, details, actor, operation)
 select seq, tag, kind, value, watermark, created_at, expires_at, ending, healed
 from revoke_tokens($1, $2, $3, $4, $5);
 
@@ -52,18 +52,25 @@ select coalesce(
     'nothing_known'
 ) as kind;
 
--- name: list_after(seq, now, most)
-select * from listed_revocation where seq > $1 and expires_at > $2 order by seq limit $3;
-
--- name: list_rows_after(seq, now, most)
--- The same with moments as seconds since 1970: a double holds them with their microseconds, and a
--- million of them are read quickly. The kind is left out because the ending tells it.
+-- name: read_after(seq, now, most)
+-- One row, in which each column holds one fact of all records, as RecordColumns wants it. It is
+-- read ten times as fast as a row for each record. Numbers are sent as Postgres sends them in
+-- binary: integers of 64 bits, and moments as doubles, in seconds since 1970. `exp` is cut to whole
+-- seconds. The kind is left out because the ending tells it.
 select
-    seq, tag, value,
-    date_part('epoch', expires_at), date_part('epoch', watermark), date_part('epoch', created_at),
-    ending, healed
-from denylist
-where seq > $1 and expires_at > $2 order by seq limit $3;
+    max(seq) as last_seq,
+    string_agg(int8send(seq), '') as seqs,
+    string_agg(rpad(tag, 32), '') as tags,
+    array_agg(value) as values,
+    string_agg(int8send(floor(date_part('epoch', expires_at))::bigint), '') as exps,
+    string_agg(float8send(coalesce(date_part('epoch', watermark), 'NaN')), '') as watermarks,
+    string_agg(float8send(date_part('epoch', created_at)), '') as created,
+    array_agg(ending) as endings,
+    string_agg(boolsend(healed), '') as healed
+from (
+    select seq, tag, value, expires_at, watermark, created_at, ending, healed
+    from denylist where seq > $1 and expires_at > $2 order by seq limit $3
+) as record;
 
 -- name: list_of(values)
 select * from listed_revocation where value = any ($1) order by seq;

@@ -25,7 +25,7 @@ def test_one_token_is_revoked_by_its_id_alone(ready):
     assert (row["ending"], row["healed"]) == ("token_revoked", False)
     assert 300 + 120 - 5 <= row["expires"] - time.time() <= 300 + 120
     (event,) = ready.json("audit list --subject", jti)
-    assert (event["action"], event["detail"]["reason"]) == ("denylist.add", "seen in a log")
+    assert (event["operation"], event["detail"]["reason"]) == ("tokens.revoke", "seen in a log")
     assert event["actor"].startswith("cli:")
     assert [row["value"] for row in ready.json("denylist list")] == [jti]
 
@@ -42,7 +42,7 @@ def test_tokens_of_a_key_are_revoked_and_the_key_stays_as_it_is(ready, key):
     assert abs(row["upto"] - time.time()) < 5
     assert ready.json("key show", key["id"])["state"] == "active"
     event, *_ = ready.json("audit list --subject", key["id"])
-    assert (event["action"], event["detail"]) == ("key.revoke_tokens", {"reason": "leaked"})
+    assert (event["operation"], event["detail"]) == ("keys.revoke-tokens", {"reason": "leaked"})
     ready("key disable", key["id"])
     disabled = ready.json("key show", key["id"])
     assert ready.json("denylist add --key", key["id"])["seq"] == 3
@@ -55,7 +55,7 @@ def test_tokens_of_an_account_are_revoked_and_the_account_stays_as_it_is(ready, 
     assert row["ending"] == "account_tokens_revoked"
     assert ready.json("account show", account)["suspended_at"] is None
     event, *_ = ready.json("audit list --subject", account)
-    assert (event["action"], event["detail"]) == ("account.revoke_tokens", {"reason": "leaked"})
+    assert (event["operation"], event["detail"]) == ("accounts.revoke-tokens", {"reason": "leaked"})
     ready("account suspend", account)
     suspended = ready.json("account show", account)
     ready("denylist add --account", account)

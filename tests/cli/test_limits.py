@@ -40,8 +40,8 @@ def test_limits_are_inherited_from_the_account_unless_the_key_has_its_own(cli, a
     back = cli.json("account update --tier inherit --per-day inherit --name Renamed", account)
     assert (back["tier"], back["per_day"], back["name"]) == ("default", 50_000, "Renamed")
     assert cli.json("tier remove pro") == {"name": "pro", "state": "removed"}
-    actions = {event["action"] for event in cli.json("audit list")}
-    assert actions >= {"tier.add", "tier.remove", "account.update", "key.update"}
+    actions = {event["operation"] for event in cli.json("audit list")}
+    assert actions >= {"tiers.create", "tiers.delete", "accounts.update", "keys.update"}
 
 
 def test_a_tier_that_does_not_exist_is_refused(cli, account, key):

@@ -1,4 +1,7 @@
-"""The tables of docs/operations.md: they name every setting and every metric, and no others."""
+"""The tables of docs/operations.md: they name every setting and every metric, and no others.
+
+The notes below each table are numbered from 1, in the order in which the table refers to them.
+"""
 
 from __future__ import annotations
 
@@ -33,3 +36,14 @@ def test_every_metric_is_in_the_table():
             (family,) = metric.describe()
             named.add(f"{family.name}_total" if isinstance(metric, Counter) else family.name)
     assert find_names("tokensvc_") == named
+
+
+TABLE_WITH_NOTES = re.compile(r"((?:^\|.*\n)+)\n((?:^(?:\d+\. |   ).*\n)+)", re.MULTILINE)
+
+
+def test_the_notes_below_a_table_are_numbered_as_the_table_refers_to_them():
+    for table, notes in TABLE_WITH_NOTES.findall(PAGE):
+        told = re.findall(r"^(\d+)\. ", notes, re.MULTILINE)
+        referred = [n for group in re.findall(r"\(([\d, ]+)[,)]", table) for n in group.split(", ")]
+        assert list(dict.fromkeys(referred)) == told, table
+        assert told == [str(number + 1) for number in range(len(told))], table

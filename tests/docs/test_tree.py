@@ -6,6 +6,7 @@ The lengths hold for the product itself.
 from __future__ import annotations
 
 import ast
+import json
 import subprocess
 from pathlib import Path
 
@@ -116,3 +117,14 @@ def test_a_room_imports_nothing_that_is_hidden_from_it(room):
 def test_an_import_is_found_wherever_it_stands():
     source = "import tests.x\n\ndef f():\n    from bench.y import z\n"
     assert list_imports(source) == {"tests", "bench"}
+
+
+def test_the_lock_file_for_node_pins_exactly_and_names_no_address():
+    folder = ROOT / "tests/soak/node"
+    package = (folder / "package.json").read_text()
+    lock = (folder / "package-lock.json").read_text()
+    locked = json.loads(lock)["packages"]
+    for name, version in json.loads(package)["dependencies"].items():
+        assert locked[f"node_modules/{name}"]["version"] == version
+    assert all(entry["integrity"].startswith("sha512-") for path, entry in locked.items() if path)
+    assert "://" not in package + lock

@@ -41,7 +41,7 @@ _QUERIES: Final = {
     """,
 }
 # These differ from database to database.
-_CHANCE: Final = {"created_at", "tag"}
+_CHANCE: Final = {"created_at", "epoch", "tag"}
 
 
 async def read_catalog(connection: asyncpg.Connection) -> dict[str, list[Any]]:

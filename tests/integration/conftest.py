@@ -13,8 +13,6 @@ from tokensvc.issuer.mirror.mirror import Mirror
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    import asyncpg
-
     from tokensvc.issuer.admin.api_keys import NewKey
     from tokensvc.issuer.exchange.issuing import Exchange, IssuedToken
     from tokensvc.issuer.start import Started
@@ -37,17 +35,17 @@ def new_mirror(
 
 
 @pytest.fixture
-async def patient_locks(connection: asyncpg.Connection) -> None:
-    """Let the ledger wait for a row for two seconds, not half of one: the machine may be busy."""
-    await connection.execute("alter function judge_exchanges set lock_timeout = '60s'")
+def lock_seconds() -> float:
+    """For how long the ledger waits for a row; a test may say PATIENT, as the machine is busy."""
+    return 0.5
 
 
 @pytest.fixture
 async def exchange(
-    database: Database, settings: Settings, started: Started
+    database: Database, settings: Settings, started: Started, lock_seconds: float
 ) -> AsyncIterator[Exchange]:
     """The exchange in this process, without HTTP."""
-    opened = await open_exchange(database, settings, started)
+    opened = await open_exchange(database, settings, started, lock_seconds=lock_seconds)
     yield opened
     await opened.ledger.close()
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client import REGISTRY
 from tests.integration.things import read_page
 
+from tokensvc.core.audit_event import AuditFilter
 from tokensvc.core.denylist.page import parse_page
 from tokensvc.core.identifier import Kid
 from tokensvc.issuer.audit import list_events
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Database
 
-TABLES = ("account", "api_key", "signing_key", "denylist", "feed_head", "audit_event")
+TABLES = ("account", "api_key", "signing_key", "denylist", "feed_head", "audit_event", "audit_head")
 STORED_COLUMNS = (
     "select string_agg(column_name, ', ') from information_schema.columns "
     "where table_name = $1 and is_generated = 'NEVER'"
@@ -64,8 +65,8 @@ async def list_endings(database: Database) -> list[tuple[str, str, bool]]:
 
 async def list_healed_acts(database: Database, subject: str) -> list[str]:
     """Return the actions by which healing has changed a subject, newest first."""
-    events = await list_events(database, subject=subject, most=20)
-    return [event.action for event in events if event.actor == "healing"]
+    events = await list_events(database, AuditFilter(subject=subject), most=20)
+    return [event.operation for event in events if event.actor == "healing"]
 
 
 async def follow(follower: FollowedDenylist, mirror: Mirror, settings: Settings) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from tests.integration.things import ACTOR, list_acts, make_key
 
 from tokensvc.core.errors import InvalidInputError, NotFoundError
-from tokensvc.issuer.admin import accounts, api_keys
+from tokensvc.issuer.admin import accounts, api_keys, key_rotation
 from tokensvc.issuer.revoking import endings
 
 PREFIX = "tsk-"
@@ -29,7 +29,7 @@ async def test_an_account_is_created_suspended_resumed_and_deleted(database):
     await endings.delete_account(database, account.id, actor=ACTOR)
     assert await accounts.list_accounts(database) == []
     acts = ["create", "suspend", "resume", "delete"]
-    assert await list_acts(database, account.id) == [f"account.{act}" for act in acts]
+    assert await list_acts(database, account.id) == [f"accounts.{act}" for act in acts]
 
 
 @pytest.mark.parametrize("name", ["", "   ", "x" * 201, "line\nbreak", "bell\a"])
@@ -65,7 +65,9 @@ async def test_what_does_not_exist_is_not_found(database, subtests):
             api_keys.update_key(database, key_id, changes, actor=ACTOR),
             endings.disable_key(database, key_id, actor=ACTOR),
             api_keys.enable_key(database, key_id, actor=ACTOR),
-            api_keys.rotate_key(database, key_id, grace=timedelta(), prefix=PREFIX, actor=ACTOR),
+            key_rotation.rotate_key(
+                database, key_id, grace=timedelta(), prefix=PREFIX, actor=ACTOR
+            ),
             endings.revoke_key(database, key_id, actor=ACTOR),
         ]
         for act in acts:
@@ -80,7 +82,7 @@ async def test_deleting_a_key_or_account_keeps_its_audit_trail(database, connect
     key = (await make_key(database)).listed.record
     await endings.delete_key(database, key.id, actor=ACTOR)
     assert await api_keys.list_keys(database) == []
-    assert await list_acts(database, key.id) == ["key.create", "key.delete"]
+    assert await list_acts(database, key.id) == ["keys.create", "keys.delete"]
     revoked = (await make_key(database)).listed.record
     await endings.revoke_key(database, revoked.id, actor=ACTOR)
     await endings.delete_key(database, revoked.id, actor=ACTOR)
@@ -89,4 +91,4 @@ async def test_deleting_a_key_or_account_keeps_its_audit_trail(database, connect
     with pytest.raises(NotFoundError):
         await endings.delete_key(database, revoked.id, actor=ACTOR)
     await endings.delete_account(database, revoked.account_id, actor=ACTOR)
-    assert await list_acts(database, revoked.account_id) == ["account.create", "account.delete"]
+    assert await list_acts(database, revoked.account_id) == ["accounts.create", "accounts.delete"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.integration.losses import list_endings
-from tests.integration.things import ACTOR, list_acts, make_key
+from tests.integration.things import ACTOR, list_acts, make_key, revoke_keys
 
 from tokensvc.core.errors import InvalidTokenError, UnavailableError
 from tokensvc.issuer.connection_share import ConnectionShare
@@ -17,9 +17,9 @@ from tokensvc.issuer.revoking.credentials import HolderRevocations, revoke_jti, 
 from tokensvc.issuer.revoking.introspection import Introspection, describe_token
 
 REPEATABLE = {
-    "key.disable": endings.disable_key,
-    "key.revoke": endings.revoke_key,
-    "account.suspend": endings.suspend_account,
+    "keys.disable": endings.disable_key,
+    "keys.revoke": endings.revoke_key,
+    "accounts.suspend": endings.suspend_account,
 }
 
 
@@ -131,7 +131,7 @@ async def test_many_keys_are_revoked_in_one_act(database, connection):
     await endings.revoke_key(database, keys[3], actor=ACTOR)
     asked = [*keys, "key_0000000000000000", keys[0]]
     before = await connection.fetchval("select pg_current_xact_id()::text::bigint")
-    ended = await endings.revoke_keys(database, asked, actor=ACTOR, reason="leaked")
+    ended = await revoke_keys(database, asked)
     after = await connection.fetchval("select pg_current_xact_id()::text::bigint")
     assert after - before == 2
     outcomes = ["ended"] * 20 + ["unknown", "ended"]

@@ -10,8 +10,9 @@ import pytest
 from tests.integration.things import ACTOR, list_acts, make_key
 
 from tokensvc.core.actor import Actor
+from tokensvc.core.audit_event import AuditFilter
 from tokensvc.core.errors import ConflictError, InvalidInputError
-from tokensvc.issuer.admin import api_keys
+from tokensvc.issuer.admin import api_keys, key_rotation
 from tokensvc.issuer.audit import list_events
 from tokensvc.issuer.revoking import endings
 
@@ -24,7 +25,7 @@ async def test_t22_a_key_is_created_listed_and_its_text_is_stored_nowhere(databa
     await make_key(database, name="elsewhere")
     record = first.listed.record
     of_account = await api_keys.list_keys(database, record.account_id)
-    assert [listed.record.name for listed in of_account] == ["one", "two"]
+    assert [listed.record.terms.name for listed in of_account] == ["one", "two"]
     assert len(await api_keys.list_keys(database)) == 3
     assert record.expires_at == record.created_at + timedelta(days=90)
     assert second.listed.record.expires_at is None
@@ -45,17 +46,25 @@ async def test_a_key_is_updated_and_the_audit_trail_says_how(database):
     changed = (
         await api_keys.update_key(database, key.id, changes, actor=Actor(name="somebody"))
     ).record
-    assert (changed.name, changed.description) == ("renamed", "more\nwords")
-    assert (changed.capabilities, changed.expires_at) == (("orders:read",), None)
+    assert (changed.terms.name, changed.terms.description) == ("renamed", "more\nwords")
+    assert (changed.terms.capabilities, changed.expires_at) == (("orders:read",), None)
     same = (await api_keys.update_key(database, key.id, api_keys.KeyChanges(), actor=ACTOR)).record
     assert same == changed
     shorter = api_keys.KeyChanges(life=timedelta(hours=1))
     again = (await api_keys.update_key(database, key.id, shorter, actor=ACTOR)).record
     assert again.expires_at is not None
-    events = await list_events(database, subject=key.id, most=9)
+    events = await list_events(database, AuditFilter(subject=key.id), most=9)
     (event,) = [event for event in events if event.actor == "somebody"]
-    assert event.action == "key.update"
+    assert event.operation == "keys.update"
     assert (event.detail["before"]["name"], event.detail["after"]["name"]) == ("ci", "renamed")
+
+
+async def test_the_audit_trail_keeps_the_same_facts_of_a_key_that_is_made_and_deleted(database):
+    key = (await make_key(database, life=timedelta(days=1), per_minute=7)).listed.record
+    await endings.delete_key(database, key.id, actor=ACTOR)
+    deleted, created = await list_events(database, AuditFilter(subject=key.id), most=9)
+    assert (created.operation, deleted.operation) == ("keys.create", "keys.delete")
+    assert deleted.detail == created.detail
 
 
 async def test_tokens_can_be_revoked_while_their_key_stays_enabled_or_disabled(
@@ -68,13 +77,13 @@ async def test_tokens_can_be_revoked_while_their_key_stays_enabled_or_disabled(
         changed = await api_keys.update_key(
             database, key.id, api_keys.KeyChanges(), actor=ACTOR, revoke_tokens=True
         )
-        assert changed.state == ("disabled" if disable else "active")
+        assert changed.listed.state == ("disabled" if disable else "active")
         marks = await connection.fetchval("select count(*) from denylist where value = $1", key.id)
         assert marks == (2 if disable else 1)
 
 
 def rotate_key(database, key_id, *, grace=timedelta(hours=1), actor=ACTOR):
-    return api_keys.rotate_key(database, key_id, grace=grace, prefix=PREFIX, actor=actor)
+    return key_rotation.rotate_key(database, key_id, grace=grace, prefix=PREFIX, actor=actor)
 
 
 def rename_key(database, key_id, *, actor):
@@ -137,7 +146,7 @@ async def test_disabling_and_enabling_again_and_again_changes_nothing_more(datab
         revoked = await endings.revoke_key(database, key.id, actor=ACTOR)
         assert revoked.listed.state == "revoked"
     acts = ["create", "disable", "enable", "revoke"]
-    assert await list_acts(database, key.id) == [f"key.{act}" for act in acts]
+    assert await list_acts(database, key.id) == [f"keys.{act}" for act in acts]
     assert await connection.fetchval("select count(*) from denylist") == 2
 
 
@@ -145,8 +154,7 @@ async def test_a_rotated_key_works_through_its_grace_and_no_longer(database):
     old = (await make_key(database, life=timedelta(days=90))).listed.record
     new = await rotate_key(database, old.id)
     after, before = new.listed.record, (await api_keys.load_key(database, old.id)).record
-    assert (after.account_id, after.name) == (old.account_id, old.name)
-    assert after.capabilities == old.capabilities
+    assert (after.account_id, after.terms) == (old.account_id, old.terms)
     assert (after.predecessor_id, before.successor_id) == (old.id, after.id)
     assert after.expires_at == after.created_at + timedelta(days=90)
     assert before.expires_at is not None
@@ -157,7 +165,7 @@ async def test_a_rotated_key_works_through_its_grace_and_no_longer(database):
     last = await rotate_key(database, after.id, grace=timedelta())
     assert (await api_keys.load_key(database, after.id)).state == "expired"
     assert (last.listed.state, last.key.text != new.key.text) == ("active", True)
-    assert await list_acts(database, old.id) == ["key.create", "key.rotate"]
+    assert await list_acts(database, old.id) == ["keys.create", "keys.rotate"]
 
 
 async def test_a_grace_never_lengthens_a_life(database):

@@ -39,8 +39,8 @@ async def test_audiences_are_added_changed_and_removed(database, settings, start
         ConflictError, match="'api' is the default audience; set TOKENSVC_DEFAULT_AUDIENCE"
     ):
         await audiences.remove_audience(database, settings, "api", actor=ACTOR)
-    acts = ["add", "update", "update", "remove"]
-    assert await list_acts(database, "orders") == [f"audience.{act}" for act in acts]
+    acts = ["create", "update", "update", "delete"]
+    assert await list_acts(database, "orders") == [f"audiences.{act}" for act in acts]
 
 
 @pytest.mark.parametrize(

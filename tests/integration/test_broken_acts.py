@@ -9,12 +9,11 @@ import signal
 import pytest
 from testbed.waiting import until
 from tests.integration.exchanges import ask
-from tests.integration.things import ACTOR, make_key, patiently
+from tests.integration.things import ACTOR, make_key, patiently, revoke_keys
 
 from tokensvc.core.errors import UnavailableError
 from tokensvc.issuer.admin import accounts
 from tokensvc.issuer.connection_share import ConnectionShare
-from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.revoking.credentials import HolderRevocations
 
 KEYS = 10
@@ -45,7 +44,7 @@ async def count_traces(connection):
         await connection.fetchrow(
             f"select ({REVOKED}), (select count(*) from denylist),"
             " (select seq from feed_head where topic = 'denylist'),"
-            " (select count(*) from audit_event where action = 'key.revoke')"
+            " (select count(*) from audit_event where operation = 'keys.revoke')"
         )
     )
 
@@ -59,11 +58,11 @@ async def test_f3_a_batch_that_is_broken_off_is_undone_as_a_whole_and_can_be_rep
     for number in range(100):
         await connection.execute("update break_off set at = $1", 1 + number % KEYS)
         with pytest.raises(UnavailableError):
-            await endings.revoke_keys(database, keys, actor=ACTOR)
+            await revoke_keys(database, keys)
         assert await count_traces(connection) == (0, 0, 0, 0), f"half a batch in round {number}"
     await connection.execute("update break_off set at = null")
     for outcome in ("ended", "repeated"):
-        ended = await endings.revoke_keys(database, keys, actor=ACTOR)
+        ended = await revoke_keys(database, keys)
         assert {key.outcome for key in ended} == {outcome}
         assert await count_traces(connection) == (KEYS,) * 4
 

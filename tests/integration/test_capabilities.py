@@ -33,7 +33,7 @@ async def test_a_capability_that_is_new_is_added_unless_it_looks_like_a_slip(dat
     added = await capabilities.add_capability(database, "orders:reads", "meant so", actor=ACTOR)
     assert (added.name, added.description) == ("orders:reads", "meant so")
     key = await make_key(database, capabilities=["orders:reads"])
-    assert key.listed.record.capabilities == ("orders:reads",)
+    assert key.listed.record.terms.capabilities == ("orders:reads",)
     with pytest.raises(ConflictError, match="exists already"):
         await capabilities.add_capability(database, "orders:read", "", actor=ACTOR)
     with pytest.raises(InvalidInputError):

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
 from tests.integration.exchanges import ask, read_counts
-from tests.integration.things import make_key, open_exchange
+from tests.integration.things import ACTOR, make_key, open_exchange
 
-from tokensvc.core.actor import Actor
+from tokensvc.core.claims import build_payload
 from tokensvc.core.ledger import Question
+from tokensvc.core.token import sign_jws
 from tokensvc.issuer.confirmation import Confirmation
 from tokensvc.issuer.mirror.mirror import Mirror
 from tokensvc.issuer.revoking import endings
+from tokensvc.issuer.revoking.credentials import revoke_own_token
+from tokensvc.store.feed_head import list_heads
 
 
 @dataclass
@@ -56,7 +59,7 @@ async def test_f26_after_a_jump_no_token_is_issued_or_counted_until_the_clocks_a
     assert exchange.ledger.is_answering, "it is the clock that is wrong"
 
     callers = Question(key.key.digest, None, None, counts=False)
-    assert (await exchange.ledger.judge(callers, lambda decision: decision)) is not None
+    assert (await exchange.ledger.join_batch(callers, lambda decision: decision)) is not None
 
     clocks.postgres = 0
     await exchange.mirror.refresh_once()
@@ -74,14 +77,79 @@ async def test_f26_a_jump_of_both_clocks_costs_nobody_a_token(
 
 
 async def test_f26_a_process_whose_own_clock_is_wrong_goes_on_and_says_so_once(
-    database, settings, started, logs
+    exchange, database, clocks, logs
 ):
-    wrong = await open_exchange(database, settings, started, Clocks(wall=-3600).make())
     key = await make_key(database)
-    await wrong.mirror.refresh_once()
-    assert len((await ask(wrong, key))[0]) == 1
+    clocks.wall = -3600
+    for _ in range(2):
+        await exchange.mirror.refresh_once()
+    assert len((await ask(exchange, key))[0]) == 1
     assert [line["ahead_seconds"] for line in logs.find("clocks_differ")] == [3600.0]
-    await wrong.ledger.close()
+
+
+async def test_f26_a_process_that_starts_with_a_wrong_clock_waits_until_others_vouch_for_postgres(
+    exchange, database, settings, started, connection, logs
+):
+    key = await make_key(database)
+    late = await open_exchange(database, settings, started, Clocks(wall=-3600).make())
+    _, (refusal,) = await ask(late, key)
+    assert refusal.reason == "clock"
+    assert [line["ahead_seconds"] for line in logs.find("clock_doubted")] == [3600.0]
+    assert await read_counts(connection, key) == (0, 0)
+
+    assert len((await ask(exchange, key))[0]) == 1  # by a process that started with a right clock
+    await late.mirror.refresh_once()
+    assert len((await ask(late, key))[0]) == 1
+    await late.ledger.close()
+
+
+async def test_f26_nobody_vouches_for_a_clock_that_has_jumped_since(
+    exchange, database, settings, started, connection
+):
+    key = await make_key(database)
+    assert len((await ask(exchange, key))[0]) == 1
+    for step in ("- interval '1 minute'", "+ interval '2 minutes'"):
+        await connection.execute(f"update account_window set latest_iat = latest_iat {step}")
+        late = await open_exchange(database, settings, started, Clocks(wall=-3600).make())
+        assert late.mirror.confirmation.is_blocked
+        await late.ledger.close()
+
+
+async def test_f41_a_revocation_that_was_deleted_before_a_step_back_is_no_loss(
+    database, settings, started, connection, logs
+):
+    clocks = Clocks()
+    mirror = Mirror(database, settings, started.master_key, confirmation=clocks.make())
+    for number in range(2):
+        key = await make_key(database)
+        await endings.revoke_key(database, key.listed.record.id, actor=ACTOR)
+        if number == 0:
+            await mirror.refresh_once()
+    clocks.postgres = 3600
+    async with database.connection() as asked:
+        _, now = await list_heads(asked)
+    mirror.confirmation.read_clock(now, mirror.confirmation.ask())
+    await connection.execute("delete from denylist where seq = 1")  # by another process, by then
+    clocks.postgres = 0
+    await mirror.refresh_once()
+    assert not logs.find("denylist_went_back")
+
+
+@pytest.mark.parametrize("ahead", [-3600, 3600])
+async def test_f41_a_command_revokes_a_token_that_is_live_by_its_own_clock(
+    ahead, exchange, database, settings
+):
+    key = await make_key(database)
+    ((claims,), _) = await ask(exchange, key)
+    moved = replace(claims, iat=claims.iat + ahead, exp=claims.exp + ahead)
+    signer = exchange.mirror.signers.find("ES256", exchange.mirror.confirmation.now)
+    text = sign_jws(build_payload(moved), typ="at+jwt", key=signer)
+    assert await revoke_own_token(database, settings, text, actor=ACTOR) is None
+    found = await revoke_own_token(
+        database, settings, text, actor=ACTOR, wall=lambda: time.time() + ahead
+    )
+    assert found is not None
+    assert found.revocation.value == claims.jti
 
 
 async def test_f42_nothing_is_forgotten_or_deleted_while_the_clock_is_ahead(
@@ -89,7 +157,7 @@ async def test_f42_nothing_is_forgotten_or_deleted_while_the_clock_is_ahead(
 ):
     mirror = Mirror(database, settings, started.master_key, confirmation=clocks.make())
     key = await make_key(database)
-    await endings.revoke_key(database, key.listed.record.id, actor=Actor(name="test"))
+    await endings.revoke_key(database, key.listed.record.id, actor=ACTOR)
     await mirror.refresh_once()
     # The entry expires in twelve minutes: to Postgres it has, if its clock is an hour ahead.
     await connection.execute("update denylist set expires_at = expires_at - interval '1 hour'")

@@ -17,7 +17,7 @@ from tokensvc.store.denylist import (
     append_revocation,
     find_tag,
     is_revoked,
-    list_after,
+    list_of,
     read_after,
 )
 from tokensvc.store.feed_head import list_heads
@@ -34,6 +34,10 @@ async def append(connection, value, *, expires_in=SOON):
     return await append_revocation(
         connection, "token_revoked", value, watermark=None, expires_at=now + expires_in
     )
+
+
+async def list_after(connection, seq, now):
+    return [record async for part in read_after(connection, seq, now) for record in part]
 
 
 async def test_numbers_are_gapless_in_the_order_of_commits_even_beside_a_slow_transaction(
@@ -65,7 +69,8 @@ async def test_f33_the_table_is_read_some_entries_at_a_time(connection):
     parts = [part async for part in read_after(connection, 1, now, at_once=2)]
     assert [[r.position.seq for r in part] for part in parts] == [[2, 4], [5, 6], [7]]
     together = [record for part in parts for record in part]
-    assert together == await list_after(connection, 1, now), "with every microsecond"
+    values = [record.revocation.value for record in together]
+    assert together == await list_of(connection, values), "with every microsecond"
     assert [part async for part in read_after(connection, 7, now, at_once=2)] == []
 
 

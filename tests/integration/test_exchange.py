@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from testbed.waiting import until
 from tests.integration.exchanges import expect_anything
-from tests.integration.things import ACTOR, make_guard, make_key, open_exchange, patiently
+from tests.integration.things import ACTOR, PATIENT, make_guard, make_key, open_exchange, patiently
 
 from tokensvc.core.errors import InvalidClientError, OAuthError, UnavailableError
 from tokensvc.core.exchange import ExchangeRequest
@@ -30,7 +30,10 @@ WAITING = (
     "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
 )
 
-pytestmark = pytest.mark.usefixtures("patient_locks")
+
+@pytest.fixture
+def lock_seconds():
+    return PATIENT
 
 
 @pytest.fixture
@@ -136,11 +139,11 @@ async def test_an_exchange_that_waited_takes_its_clock_after_the_wait(
 ):
     key = await make_key(database)
     other = await connect(database_url)
-    ledger = LedgerConnection(database)
+    ledger = LedgerConnection(database, lock_seconds=PATIENT)
     question = Question(key.key.digest, None, None, True)
     async with other.transaction():
         await other.execute(HOLD, key.listed.record.id)
-        waiting = asyncio.create_task(ledger.judge({question: 1}, expect_anything))
+        waiting = asyncio.create_task(ledger.judge_batch({question: 1}, expect_anything))
         await wait_for_waiters(connection)
         released = await connection.fetchval("select clock_timestamp()")
     verdicts, admitted = await waiting
@@ -261,14 +264,14 @@ async def test_a_token_judged_before_a_revocation_does_not_outlive_its_watermark
     key = await make_key(database)
 
     class Slow(Ledger):
-        async def judge(self, question, act):
-            decision = await super().judge(question, lambda decision: decision)
+        async def join_batch(self, question, act, arrived_on=None):
+            decision = await super().join_batch(question, lambda decision: decision, arrived_on)
             await endings.revoke_key(database, key.listed.record.id, actor=ACTOR)
             life = settings.issuing_policy.max_token_life
             await audiences.add_audience(database, settings, "late", token_life=life, actor=ACTOR)
             return act(decision)
 
-    slow = Slow(database, exchange.mirror, most_waiting=10)
+    slow = Slow(LedgerConnection(database), exchange.mirror, most_waiting=10)
     try:
         request = ExchangeRequest(credential=key.key, audience="late")
         slowed = replace(exchange, ledger=slow, guard=make_guard(database, slow))
@@ -279,3 +282,11 @@ async def test_a_token_judged_before_a_revocation_does_not_outlive_its_watermark
         await slow.close()
     (row,) = await list_denylist(database)
     assert claims.exp <= row.revocation.exp
+
+
+async def test_f9_an_audience_that_may_be_new_is_not_waited_for_without_end(exchange, database):
+    key = await make_key(database)
+    async with exchange.mirror.refreshing:
+        with pytest.raises(UnavailableError) as caught:
+            await exchange.issue(ExchangeRequest(credential=key.key, audience="new"), "test")
+    assert caught.value.reason == "not_in_time"

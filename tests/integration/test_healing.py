@@ -24,15 +24,15 @@ KID = Kid("any")
 
 
 ENDINGS: dict[str, tuple[str, Any]] = {
-    "key_revoked": ("key.revoke", endings.revoke_key),
-    "key_deleted": ("key.delete", endings.delete_key),
-    "key_disabled": ("key.disable", endings.disable_key),
-    "account_suspended": ("account.suspend", endings.suspend_account),
-    "account_deleted": ("account.delete", endings.delete_account),
+    "key_revoked": ("keys.revoke", endings.revoke_key),
+    "key_deleted": ("keys.delete", endings.delete_key),
+    "key_disabled": ("keys.disable", endings.disable_key),
+    "account_suspended": ("accounts.suspend", endings.suspend_account),
+    "account_deleted": ("accounts.delete", endings.delete_account),
 }
 KEPT = {
-    "key_tokens_revoked": ("key.revoke_tokens", endings.revoke_tokens_of_key),
-    "account_tokens_revoked": ("account.revoke_tokens", endings.revoke_tokens_of_account),
+    "key_tokens_revoked": ("keys.revoke-tokens", endings.revoke_tokens_of_key),
+    "account_tokens_revoked": ("accounts.revoke-tokens", endings.revoke_tokens_of_account),
 }
 
 
@@ -123,9 +123,9 @@ async def test_a_token_that_was_revoked_is_revoked_again(
     token = await issue(await make_key(database))
     mirror = await new_mirror()
     async with lost(connection):
-        assert (
-            await revoke_own_token(database, settings, token.text, actor=ACTOR) == token.claims.jti
-        )
+        record = await revoke_own_token(database, settings, token.text, actor=ACTOR)
+        assert record is not None
+        assert record.revocation.value == token.claims.jti
         await mirror.refresh_once()
     await mirror.refresh_once()
     assert await list_endings(database) == [(token.claims.jti, "token_revoked", True)]
@@ -237,7 +237,7 @@ async def test_a_signing_key_that_was_revoked_is_revoked_again_with_a_successor(
     assert found[signer] == "revoked"
     assert sorted(found.values()) == ["active", "pending", "revoked"]
     assert await list_endings(database) == [(signer, "signing_key_revoked", True)]
-    assert await list_healed_acts(database, signer) == ["signing_key.revoke"]
+    assert await list_healed_acts(database, signer) == ["signing-keys.revoke"]
     for mirror in mirrors:
         await mirror.refresh_once()
         assert mirror.signers.find("ES256", mirror.confirmation.now).kid != signer

@@ -109,7 +109,7 @@ async def test_several_processes_heal_at_once_and_nothing_is_written_twice(
         await mirror.refresh_once()
     assert len({mirror.denylist.log.head for mirror in mirrors}) == 1
     for key in keys:
-        assert await list_healed_acts(database, key.listed.record.id) == ["key.revoke"]
+        assert await list_healed_acts(database, key.listed.record.id) == ["keys.revoke"]
         with pytest.raises(InvalidClientError):
             await issue(key)
 

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 
 import pytest
 from testbed.waiting import until
 from tests.integration.exchanges import ACCOUNT_COUNTS, ask, read_counts
-from tests.integration.things import ACTOR, make_key, open_exchange, patiently
+from tests.integration.things import ACTOR, PATIENT, make_key, open_exchange, patiently
 
 from tokensvc.core.errors import (
     RateLimitedError,
     UnavailableError,
 )
 from tokensvc.core.exchange import ExchangeRequest
-from tokensvc.core.ledger import Question
+from tokensvc.core.ledger import Decision, Question
 from tokensvc.core.limit import LimitChanges
 from tokensvc.issuer.admin import accounts
+from tokensvc.issuer.confirmation import Confirmation, build_stale_error
 from tokensvc.issuer.exchange.ledger import Ledger
+from tokensvc.store.ledger import LedgerConnection
 from tokensvc.store.primary import connect
 
+UNKNOWN = Question(bytes(31) + b"1", None, None, True)
 LEDGERS = "query like '%judge_exchanges%' and pid <> pg_backend_pid()"
 
 
-@pytest.mark.usefixtures("patient_locks")
+@pytest.mark.parametrize("lock_seconds", [PATIENT])
 async def test_a_client_that_has_gone_leaves_no_trace_and_breaks_nothing(
     exchange, database, database_url, connection
 ):
@@ -108,6 +112,10 @@ async def test_a_fault_of_ours_in_a_batch_is_seen_and_does_not_end_the_ledger(
     assert "impossible" in logs.find("batch_failed")[0]["exception"]
 
 
+def patient(database):
+    return LedgerConnection(database, lock_seconds=PATIENT)
+
+
 @contextlib.asynccontextmanager
 async def held_up(ledger, question, key, database_url, connection):
     """Lock the row of a key, and lend a request that waits for it."""
@@ -116,7 +124,7 @@ async def held_up(ledger, question, key, database_url, connection):
         await other.execute(
             "select from api_key_window where key_id = $1 for no key update", key.listed.record.id
         )
-        first = asyncio.create_task(ledger.judge(question, lambda decision: decision))
+        first = asyncio.create_task(ledger.join_batch(question, lambda decision: decision))
         await until(
             lambda: connection.fetchval(
                 "select exists (select from pg_stat_activity where wait_event_type = 'Lock')"
@@ -127,57 +135,119 @@ async def held_up(ledger, question, key, database_url, connection):
 
 
 async def test_f9_no_request_waits_for_longer_than_the_ledger_promises(
-    database, database_url, connection, monkeypatch, new_mirror
+    database, database_url, connection, new_mirror
 ):
-    monkeypatch.setattr("tokensvc.issuer.exchange.ledger._LONGEST_SECONDS", 0.1)
     key = await make_key(database)
     question = Question(key.key.digest, None, None, True)
-    ledger = Ledger(database, await new_mirror(), most_waiting=4)
+    ledger = Ledger(
+        LedgerConnection(database), await new_mirror(), most_waiting=4, longest_seconds=0.1
+    )
     async with held_up(ledger, question, key, database_url, connection) as first:
-        queued = asyncio.create_task(ledger.judge(question, lambda decision: decision))
+        queued = asyncio.create_task(ledger.join_batch(question, lambda decision: decision))
         for request in (first, queued):
             with pytest.raises(UnavailableError) as caught:
                 await request
             assert caught.value.reason == "not_in_time"
-    later = await ledger.judge(question, lambda decision: decision)
+    later = await ledger.join_batch(question, lambda decision: decision)
     assert later is not None
     await ledger.close()
 
 
-@pytest.mark.usefixtures("patient_locks")
 async def test_too_many_that_wait_are_turned_away_at_once(
     database, database_url, connection, new_mirror
 ):
     key = await make_key(database)
     question = Question(key.key.digest, None, None, True)
-    ledger = Ledger(database, await new_mirror(), most_waiting=4)
+    ledger = Ledger(patient(database), await new_mirror(), most_waiting=4)
     async with held_up(ledger, question, key, database_url, connection) as first:
         waiting = [
-            asyncio.create_task(ledger.judge(question, lambda decision: decision)) for _ in range(4)
+            asyncio.create_task(ledger.join_batch(question, lambda decision: decision))
+            for _ in range(4)
         ]
         await asyncio.sleep(0)
         with pytest.raises(UnavailableError) as caught:
-            await ledger.judge(question, lambda decision: decision)
+            await ledger.join_batch(question, lambda decision: decision)
         assert (caught.value.reason, caught.value.retry_after) == ("ledger_full", 1)
     decisions = await asyncio.gather(first, *waiting)
     assert all(decision is not None and decision.admitted for decision in decisions)
     await ledger.close()
 
 
-@pytest.mark.usefixtures("patient_locks")
 async def test_requests_that_wait_when_the_ledger_closes_are_refused(
     database, database_url, connection, new_mirror
 ):
     key = await make_key(database)
     question = Question(key.key.digest, None, None, True)
-    ledger = Ledger(database, await new_mirror(), most_waiting=4)
+    ledger = Ledger(patient(database), await new_mirror(), most_waiting=4)
     async with held_up(ledger, question, key, database_url, connection) as first:
-        second = asyncio.create_task(ledger.judge(question, lambda decision: decision))
+        second = asyncio.create_task(ledger.join_batch(question, lambda decision: decision))
         await asyncio.sleep(0)
         await ledger.close()
     for result in await asyncio.gather(first, second, return_exceptions=True):
         assert isinstance(result, UnavailableError)
         assert result.reason == "stopping"
+
+
+async def test_f9_a_request_that_came_earlier_waits_for_no_longer(
+    database, database_url, connection, new_mirror
+):
+    """What it has waited before, in the slow lane, belongs to the time that the ledger has."""
+    key = await make_key(database)
+    question = Question(key.key.digest, None, None, True)
+    ledger = Ledger(patient(database), await new_mirror(), most_waiting=4, longest_seconds=60)
+    async with held_up(ledger, question, key, database_url, connection) as first:
+        came_on = time.monotonic() - 60
+        with pytest.raises(UnavailableError) as caught:
+            await ledger.join_batch(question, lambda decision: decision, came_on)
+        assert caught.value.reason == "not_in_time"
+        assert not first.done()
+    assert (await first).admitted
+    await ledger.close()
+
+
+async def test_who_waits_for_a_batch_that_never_began_is_refused_at_the_end(database, new_mirror):
+    ledger = Ledger(patient(database), await new_mirror(), most_waiting=4)
+    waiting = asyncio.ensure_future(ledger.join_batch(UNKNOWN, lambda decision: decision))
+    await asyncio.sleep(0)  # the request waits now, and its batch begins in the next turn
+    await ledger.close()
+    with pytest.raises(UnavailableError) as caught:
+        await waiting
+    assert (caught.value.reason, ledger.waiting) == ("stopping", 0)
+
+
+async def test_a_call_is_judged_although_the_copies_grow_too_old_to_count(
+    database, settings, started
+):
+    """They may do so while the ledger connects, after its batch was looked through."""
+    key = await make_key(database)
+
+    class Ageing(Confirmation):
+        is_old = False
+
+        def check_counting(self):
+            if self.is_old:
+                raise build_stale_error()
+
+    confirmation = Ageing()
+    exchange = await open_exchange(database, settings, started, confirmation)
+
+    class Slow(LedgerConnection):
+        async def judge_batch(self, counts, expect):
+            confirmation.is_old = True
+            return await super().judge_batch(counts, expect)
+
+    ledger = Ledger(Slow(database), exchange.mirror, most_waiting=4)
+    questions = [Question(key.key.digest, None, None, counts) for counts in (True, False)]
+    counted, called = await asyncio.gather(
+        *(ledger.join_batch(question, lambda decision: decision) for question in questions),
+        return_exceptions=True,
+    )
+    assert isinstance(counted, UnavailableError)
+    assert counted.reason == "mirror_stale"
+    assert isinstance(called, Decision)
+    assert called.verdict.key_id == key.listed.record.id
+    assert ledger.is_answering
+    await ledger.close()
 
 
 @pytest.mark.usefixtures("calm")

@@ -61,7 +61,7 @@ async def test_what_a_shown_token_says_is_held_against_postgres(exchange, databa
 
     async def refusal(**changes):
         question = judge_as(claims, **changes)
-        verdicts, admitted = await ledger.judge({question: 1}, expect_anything)
+        verdicts, admitted = await ledger.judge_batch({question: 1}, expect_anything)
         assert admitted[claims.client_id] == (verdicts[question].refusal is None)
         return verdicts[question].refusal
 
@@ -98,7 +98,7 @@ async def test_tokens_and_keys_of_all_kinds_are_judged_in_one_batch(exchange, da
         Question(one.key.digest, two.listed.record.id, None, True): 5,
     }
     ledger = LedgerConnection(database)
-    verdicts, admitted = await ledger.judge(questions, expect_anything)
+    verdicts, admitted = await ledger.judge_batch(questions, expect_anything)
     assert set(questions) - set(verdicts) == {unknown, ghost}
     assert admitted == {one.listed.record.id: 5, two.listed.record.id: 2}
     refusals = [verdicts[question].refusal for question in questions if question in verdicts]

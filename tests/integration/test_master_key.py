@@ -10,6 +10,7 @@ import pytest
 from tests.factories import NOW, make_settings
 from tests.integration.things import ACTOR, age_signing_keys
 
+from tokensvc.core.audit_event import AuditFilter
 from tokensvc.core.errors import InvalidInputError, StartRefusedError, UnavailableError
 from tokensvc.core.private_key import new_private_key
 from tokensvc.core.sealing import new_master_key, unseal
@@ -52,8 +53,8 @@ async def test_a_new_master_key_opens_everything_and_the_old_one_nothing(
     assert (path.stat().st_mode & 0o777, old.stat().st_mode & 0o777) == (0o600, 0o600)
     with pytest.raises(StartRefusedError, match="the master key does not open signing key"):
         await load_master_key(database, settings.model_copy(update={"master_key_file": old}))
-    (event,) = await list_events(database, subject="master_key", most=5)
-    assert (event.action, event.detail) == ("master_key.rotate", {"signing_keys": 2})
+    (event,) = await list_events(database, AuditFilter(subject="master_key"), most=5)
+    assert (event.operation, event.detail) == ("master-key.rotate", {"signing_keys": 2})
 
 
 async def test_no_key_is_sealed_again_if_one_of_them_cannot_be_opened(
@@ -92,7 +93,7 @@ async def test_f17_a_thousand_keys_are_all_sealed_again(database, settings, star
 @pytest.mark.parametrize(
     ("killed_in", "is_undone"),
     [
-        ("tokensvc.issuer.audit.append_audit_event", True),  # before the commit
+        ("tokensvc.issuer.audit.append_audit_events", True),  # before the commit
         ("tokensvc.issuer.signing.master_key.promote_next_master_key", False),  # after it
     ],
 )

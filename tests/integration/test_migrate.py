@@ -20,7 +20,7 @@ def new_migration(version, statements):
     return Migration(version=version, name=f"{version}_added.sql", statements=statements)
 
 
-async def test_a_fresh_database_is_migrated_once(new_database_url):
+async def test_a_fresh_database_is_migrated_once(new_database_url, settings):
     database = await open_database(await asyncio.to_thread(new_database_url, False), max_size=2)
     with pytest.raises(
         StartRefusedError,
@@ -28,8 +28,8 @@ async def test_a_fresh_database_is_migrated_once(new_database_url):
     ):
         await check_schema(database)
     names = [migration.name for migration in load_migrations()]
-    assert await apply_migrations(database) == names
-    assert await apply_migrations(database) == []
+    assert await apply_migrations(database, settings) == names
+    assert await apply_migrations(database, settings) == []
     await check_schema(database)
     async with database.connection() as connection:
         rows = await connection.fetch(
@@ -71,10 +71,12 @@ async def test_f30_the_release_before_runs_on_a_database_that_a_later_one_has_mi
     assert await migrate(connection, load_migrations()) == []
 
 
-async def test_of_several_migrators_at_once_one_does_the_work(new_database_url):
+async def test_of_several_migrators_at_once_one_does_the_work(new_database_url, settings):
     url = await asyncio.to_thread(new_database_url, False)
     databases = [await open_database(url, max_size=2) for _ in range(5)]
-    applied = await asyncio.gather(*(apply_migrations(database) for database in databases))
+    applied = await asyncio.gather(
+        *(apply_migrations(database, settings) for database in databases)
+    )
     names = [migration.name for migration in load_migrations()]
     assert sorted(applied, key=len) == [[]] * 4 + [names]
     for database in databases:

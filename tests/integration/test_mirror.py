@@ -79,6 +79,21 @@ async def test_f21_a_listener_that_was_cut_off_comes_back(seldom, database, conn
         await until(lambda: seldom.denylist.log.head.seq == 1)
 
 
+async def test_f23_the_listener_holds_no_transaction_open_so_the_queue_does_not_fill(
+    seldom, database, connection
+):
+    async with running(seldom):
+        await until(lambda: connection.fetchval(f"select exists ({LISTENERS})"))
+        account = (await accounts.create_account(database, "Orders", actor=ACTOR)).id
+        for _ in range(50):
+            await endings.suspend_account(database, account, actor=ACTOR)
+            await accounts.resume_account(database, account, actor=ACTOR)
+        await until(lambda: seldom.denylist.log.head.seq == 50)
+        open_transactions = f"{LISTENERS} and xact_start is not null"
+        assert await connection.fetchval(f"select exists ({open_transactions})") is False
+        assert await connection.fetchval("select pg_notification_queue_usage()") == 0
+
+
 async def test_f21_every_change_is_seen_by_poll_without_a_notification(mirror, connection):
     async with running(mirror):
         await connection.execute(

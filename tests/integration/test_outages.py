@@ -224,7 +224,7 @@ async def test_f6_a_repeat_is_not_acknowledged_before_the_first_act_is_durable(
         with pytest.raises(OutcomeUnknownError):
             await endings.revoke_key(database, subject, actor=ACTOR)
     await wait_for_standby(database, "")
-    assert await list_acts(database, subject) == ["key.create", "key.revoke"]
+    assert await list_acts(database, subject) == ["keys.create", "keys.revoke"]
     revoked = await endings.revoke_key(database, subject, actor=ACTOR)
     assert (revoked.listed.state, len(revoked.records)) == ("revoked", 1)
     await database.close()

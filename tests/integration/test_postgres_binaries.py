@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pwd
 
 import pytest
@@ -63,20 +62,18 @@ def test_an_installation_is_copied_once_to_where_everybody_can_read_it(tmp_path)
     assert not (copy / "later").exists()
 
 
-def test_an_ordinary_user_runs_postgres_itself(monkeypatch):
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    monkeypatch.setattr(os, "getegid", lambda: 1001)
-    assert unprivileged_user(None) == (1000, 1001)
+def test_an_ordinary_user_runs_postgres_itself():
+    assert unprivileged_user(None, ourselves=(1000, 1001)) == (1000, 1001)
 
 
 def test_root_runs_postgres_as_the_owner_of_the_data_or_as_an_unprivileged_user(monkeypatch):
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert unprivileged_user(4_000_000)[0] == 4_000_000
-    assert unprivileged_user(None)[0] != 0
-    assert unprivileged_user(0)[0] != 0
+    root = (0, 0)
+    assert unprivileged_user(4_000_000, ourselves=root)[0] == 4_000_000
+    assert unprivileged_user(None, ourselves=root)[0] != 0
+    assert unprivileged_user(0, ourselves=root)[0] != 0
 
     def nobody(_name):
         raise KeyError
 
     monkeypatch.setattr(pwd, "getpwnam", nobody)
-    assert unprivileged_user(None)[0] == 65534
+    assert unprivileged_user(None, ourselves=root)[0] == 65534

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from tests.integration.things import ACTOR, age_signing_keys
 
+from tokensvc.core.audit_event import AuditFilter
 from tokensvc.core.errors import ConflictError
 from tokensvc.issuer.audit import list_events
 from tokensvc.issuer.signing.listing import list_signing_keys_with_phase
@@ -42,8 +43,8 @@ async def test_after_its_period_the_standby_takes_over_and_a_new_one_is_publishe
     }
     assert after[plan.kid] == "active"
     assert sorted(after.values()) == ["active", "pending", "retiring"]
-    actions = [event.action for event in await list_events(database, subject=None, most=2)]
-    assert actions == ["signing_key.create", "signing_key.rotate"]
+    actions = [event.operation for event in await list_events(database, AuditFilter(), most=2)]
+    assert actions == ["signing-keys.create", "signing-keys.rotate"]
     await age_signing_keys(connection, timedelta(seconds=600 + 121))
     assert sorted(await phases(database, settings)) == ["active", "expired", "pending"]
 

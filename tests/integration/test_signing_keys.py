@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from tests.integration.things import ACTOR, age_signing_keys, make_key, open_exchange, read_header
 
+from tokensvc.core.audit_event import AuditFilter
 from tokensvc.core.errors import ConflictError, NotFoundError
 from tokensvc.core.exchange import ExchangeRequest
 from tokensvc.core.private_key import new_private_key
@@ -72,8 +73,11 @@ async def test_f35_t26_a_compromised_key_is_revoked_and_succeeded_in_one_transac
     assert mirror.denylist.log.head != before
     assert mirror.signers.find("ES256", mirror.confirmation.now).kid == standby
     assert signer not in mirror.signers.jwks.decode()
-    events = {event.action: event for event in await list_events(database, subject=signer, most=10)}
-    assert events["signing_key.revoke"].detail == {"reason": "lost laptop"}
+    events = {
+        event.operation: event
+        for event in await list_events(database, AuditFilter(subject=signer), most=10)
+    }
+    assert events["signing-keys.revoke"].detail == {"reason": "lost laptop"}
 
 
 async def test_revoking_again_changes_nothing_and_an_unknown_key_is_not_found(
@@ -134,8 +138,8 @@ async def test_a_rotation_at_once_is_refused_while_it_is_unsafe_and_audited_when
     forced = await rotate(Urgency(at_once=True, force=True))
     assert forced is not None
     assert forced.kid == await of_phase(database, settings, "active")
-    events = await list_events(database, subject=forced.kid, most=5)
-    (event,) = [event for event in events if event.action == "signing_key.rotate"]
+    events = await list_events(database, AuditFilter(subject=forced.kid), most=5)
+    (event,) = [event for event in events if event.operation == "signing-keys.rotate"]
     assert 600 < event.detail["unsafe_for_seconds"] <= 720
 
 
@@ -216,8 +220,8 @@ async def test_an_imported_key_takes_the_place_of_the_standby_and_signs_after_th
     assert (await phases(database, settings, alg))[imported.kid] == "active"
     exported = await export_private_key(database, started.master_key, imported.kid, actor=ACTOR)
     assert exported == pem(private_key)
-    (event,) = await list_events(database, subject=imported.kid, most=1)
-    assert event.action == "signing_key.export"
+    (event,) = await list_events(database, AuditFilter(subject=imported.kid), most=1)
+    assert event.operation == "signing-keys.export"
     jwk, public = await load_public_key(database, imported.kid)
     assert (jwk["alg"], "d" in jwk) == (alg, False)
     assert public.startswith(b"-----BEGIN PUBLIC KEY")

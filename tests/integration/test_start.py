@@ -14,6 +14,7 @@ from tests.factories import make_settings
 from tests.integration.start import STAGES, check_all_is_there, signing_keys
 
 from tokensvc.core.actor import Actor
+from tokensvc.core.audit_event import AuditFilter
 from tokensvc.core.errors import ConflictError, StartRefusedError
 from tokensvc.core.sealing import unseal
 from tokensvc.issuer.admin.accounts import list_accounts
@@ -41,11 +42,11 @@ async def test_the_first_start_makes_all_that_is_needed_and_the_second_nothing(d
     assert [audience.name for audience in await list_audiences(database)] == ["api", "tokensvc"]
     assert [account.name for account in await list_accounts(database)] == ["admin"]
     assert first.admin is not None
-    assert first.admin.listed.record.capabilities == ("tokensvc:admin",)
+    assert first.admin.listed.record.terms.capabilities == ("tokensvc:admin",)
     before = (
         path.read_bytes(),
         await signing_keys(database),
-        await list_events(database, subject=None, most=99),
+        await list_events(database, AuditFilter(), most=99),
     )
     second = await initialise(database, settings)
     assert second.admin is None
@@ -53,7 +54,7 @@ async def test_the_first_start_makes_all_that_is_needed_and_the_second_nothing(d
     assert before == (
         path.read_bytes(),
         await signing_keys(database),
-        await list_events(database, subject=None, most=99),
+        await list_events(database, AuditFilter(), most=99),
     )
     assert first.admin.key.text not in repr(first)
 

@@ -8,11 +8,14 @@ import pytest
 from testbed.waiting import until
 from tests.integration.exchanges import ask, read_counts
 from tests.integration.test_ledger_batches import LEDGERS
-from tests.integration.things import make_key
+from tests.integration.things import ACTOR, make_key
 
 from tokensvc.core.actor import Actor
 from tokensvc.core.errors import UnavailableError
-from tokensvc.issuer.revoking import endings
+from tokensvc.core.exchange import ExchangeRequest
+from tokensvc.issuer.exchange.ledger import Ledger
+from tokensvc.issuer.revoking import credentials, endings
+from tokensvc.store.ledger import LedgerConnection
 from tokensvc.store.primary import connect
 
 UNFINISHED = {
@@ -100,6 +103,24 @@ async def test_f43_what_was_acknowledged_a_moment_ago_is_seen(exchange, database
     assert refusal.reason == "database_behind"
 
 
+async def test_f43_a_token_is_not_narrowed_before_the_denylist_is_restored(
+    exchange, database, connection
+):
+    key = await make_key(database)
+    issued = await exchange.issue(ExchangeRequest(credential=key.key), "test")
+    assert len((await ask(exchange, issued))[0]) == 1
+    await credentials.revoke_token(database, issued.claims, actor=ACTOR)
+    _, (refusal,) = await ask(exchange, issued)
+    assert refusal.reason == "revoked"
+    await connection.execute(
+        "delete from denylist; alter table denylist drop constraint denylist_pkey"
+    )
+    counted = await read_counts(connection, key)
+    _, (refusal,) = await ask(exchange, issued)
+    assert (type(refusal), refusal.reason) == (UnavailableError, "database_not_initialised")
+    assert await read_counts(connection, key) == counted
+
+
 async def test_f45_the_first_exchange_after_a_lost_connection_is_answered_and_counted_once(
     exchange, database, connection
 ):
@@ -114,17 +135,18 @@ async def test_f45_the_first_exchange_after_a_lost_connection_is_answered_and_co
         await asyncio.sleep(0.1)
 
 
-async def test_readiness_knows_that_every_exchange_would_fail(exchange, database_url):
-    await exchange.ledger.probe_once()
-    assert exchange.ledger.is_answering
+async def test_readiness_knows_that_every_exchange_would_fail(exchange, database, database_url):
+    ledger = Ledger(LedgerConnection(database), exchange.mirror, most_waiting=4, probe_after=-1)
+    await ledger.probe_once()
+    assert ledger.is_answering
     other = await connect(database_url)
     async with other.transaction():
         await other.execute("lock table api_key_window in access exclusive mode")
-        exchange.ledger._answered_on = 0.0
-        await exchange.ledger.probe_once()
-        assert not exchange.ledger.is_answering
-    await exchange.ledger.probe_once()
-    assert exchange.ledger.is_answering
+        await ledger.probe_once()
+        answering = [ledger.is_answering]
+    await ledger.probe_once()
+    assert [*answering, ledger.is_answering] == [False, True]
+    await ledger.close()
     await other.close()
 
 

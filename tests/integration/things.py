@@ -12,6 +12,7 @@ from testbed.waiting import PATIENCE
 
 from tokensvc.core.actor import Actor
 from tokensvc.core.api_key import DEFAULT_PREFIX
+from tokensvc.core.audit_event import AuditFilter
 from tokensvc.core.errors import UnavailableError
 from tokensvc.core.limit import LimitChanges
 from tokensvc.issuer.admin import accounts, api_keys
@@ -24,9 +25,11 @@ from tokensvc.issuer.exchange.slow_lane import SlowLane, find_existing
 from tokensvc.issuer.exchange.usage import UsageRecorder
 from tokensvc.issuer.mirror.mirror import Mirror
 from tokensvc.issuer.revoking import endings
+from tokensvc.store.api_key import end_api_keys
+from tokensvc.store.ledger import LedgerConnection
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection
+    from collections.abc import Awaitable, Callable, Collection, Sequence
     from datetime import timedelta
 
     from tokensvc.issuer.admin.api_keys import NewKey
@@ -34,10 +37,12 @@ if TYPE_CHECKING:
     from tokensvc.issuer.revoking.feed import SignedPage
     from tokensvc.issuer.start import Started
     from tokensvc.settings import Settings
+    from tokensvc.store.api_key import EndedKey
     from tokensvc.store.pool import Database
 
 T = TypeVar("T")
 ACTOR = Actor(name="test")
+PATIENT = 60.0  # seconds that the ledger waits for a row: as long as its question may take
 READ_WRITE = ("orders:read", "orders:write")
 
 
@@ -65,11 +70,21 @@ async def make_key(
     return await api_keys.create_key(database, account, wish, prefix=DEFAULT_PREFIX, actor=ACTOR)
 
 
+async def revoke_keys(database: Database, key_ids: Sequence[str]) -> list[EndedKey]:
+    """Revoke keys in one act."""
+    async with database.act() as connection:
+        return await end_api_keys(
+            connection, "key_revoked", key_ids=key_ids, actor=ACTOR, detail={}
+        )
+
+
 async def open_exchange(
     database: Database,
     settings: Settings,
     started: Started,
     confirmation: Confirmation | None = None,
+    *,
+    lock_seconds: float = 0.5,
 ) -> Exchange:
     """The exchange in this process, without HTTP.
 
@@ -77,7 +92,8 @@ async def open_exchange(
     """
     mirror = Mirror(database, settings, started.master_key, confirmation=confirmation)
     await mirror.refresh_once()
-    ledger = Ledger(database, mirror, most_waiting=settings.ledger_queue)
+    connection = LedgerConnection(database, lock_seconds=lock_seconds)
+    ledger = Ledger(connection, mirror, most_waiting=settings.ledger_queue)
     return Exchange(
         ledger=ledger,
         mirror=mirror,
@@ -122,8 +138,8 @@ async def patiently(act: Callable[..., Awaitable[T]]) -> T:
 
 async def list_acts(database: Database, subject: str) -> list[str]:
     """Return the actions that the audit trail has of a subject, oldest first."""
-    events = await list_events(database, subject=subject, most=50)
-    return [event.action for event in reversed(events)]
+    events = await list_events(database, AuditFilter(subject=subject), most=50)
+    return [event.operation for event in reversed(events)]
 
 
 async def age_signing_keys(connection: Any, by: timedelta) -> None:

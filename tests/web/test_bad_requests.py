@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import pytest
+from aiohttp import web
 from testbed.waiting import PATIENCE
 from tests.integration.things import make_key, make_refused_keys
 from tests.web.asking import CHALLENGES, FORMS, TOKEN_EXCHANGE, URLENCODED, Asked, ask, basic, send
 
 from tokensvc.core.api_key import new_api_key
+from tokensvc.web.app_keys import IN_FLIGHT
+from tokensvc.web.forms import read_form
+from tokensvc.web.in_flight import InFlight
+from tokensvc.web.middleware import handle_errors
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -382,13 +387,17 @@ async def test_another_method_is_told_which_one_to_use(client, logs):
     assert {line["reason"] for line in logs.find("request")} == {"method_not_allowed"}
 
 
-async def test_f12_a_body_that_stalls_is_given_up(client, database, logs, monkeypatch):
-    monkeypatch.setattr("tokensvc.web.forms._BODY_SECONDS", 0.2)
-    key = await make_key(database)
-    reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
-    head = f"Host: x\r\nAuthorization: Bearer {key.key.text}\r\nContent-Type: {URLENCODED}\r\n"
-    rest = "Content-Length: 100\r\n\r\nscope="
-    writer.write(f"POST /v1/token HTTP/1.1\r\n{head}{rest}".encode())
+async def test_f12_a_body_that_stalls_is_given_up(aiohttp_server, logs):
+    async def read_impatiently(request):
+        return web.json_response(await read_form(request, patience=0.2))
+
+    app = web.Application(middlewares=[handle_errors])
+    app[IN_FLIGHT] = InFlight()
+    app.router.add_post("/v1/token", read_impatiently)
+    server = await aiohttp_server(app)
+    reader, writer = await asyncio.open_connection(server.host, server.port)
+    head = f"Host: x\r\nContent-Type: {URLENCODED}\r\nContent-Length: 100\r\n"
+    writer.write(f"POST /v1/token HTTP/1.1\r\n{head}\r\nscope=".encode())
     async with asyncio.timeout(PATIENCE):
         answer = (await reader.readuntil(b"\r\n\r\n")).decode()
         length = int(answer.lower().partition("content-length: ")[2].partition("\r\n")[0])

@@ -15,8 +15,6 @@ from tokensvc.core.claims import build_payload
 from tokensvc.core.token import sign_jws
 from tokensvc.issuer.revoking import endings
 from tokensvc.verify import ThreadedVerifier, Verifier
-from tokensvc.web.app_keys import CALLER
-from tokensvc.web.client_authentication import authenticate_follower
 
 FOLLOW = ("tokensvc:denylist",)
 CHALLENGE = (
@@ -56,18 +54,6 @@ async def test_a_token_with_the_capability_gets_pages_and_its_key_is_noted(clien
     assert (answer.status, answer.content_type) == (200, "application/denylist+jwt")
     (line,) = [line for line in logs.find("request") if line["route"] == "/v1/denylist"]
     assert line["caller"] == follower.listed.record.id
-
-
-async def test_the_key_of_a_follower_is_there_for_the_handler(client, follower, monkeypatch):
-    seen = []
-
-    async def look(request):
-        await authenticate_follower(request)
-        seen.append(request[CALLER])
-
-    monkeypatch.setattr("tokensvc.web.denylist.authenticate_follower", look)
-    await poll(client, bearer(await get_own_token(client, follower, *FOLLOW)))
-    assert seen == [follower.listed.record.id]
 
 
 async def test_who_shows_no_good_token_is_told_by_a_problem_document(

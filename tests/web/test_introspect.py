@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from tests.factories import make_claims, make_signing_key
@@ -184,6 +185,24 @@ async def test_a_token_that_has_expired_is_not_active_even_if_verifiers_are_pati
     text = (await get_token(client, key, expires_in="1"))["access_token"]
     await asyncio.sleep(1.1)
     assert await introspect(text) == DEAD
+
+
+@pytest.mark.parametrize("ahead", [-90, 3600])
+async def test_f26_a_jump_of_the_clock_neither_ends_a_token_nor_brings_one_back(
+    ahead, introspect, client, key, service
+):
+    text = (await get_token(client, key))["access_token"]
+    gone = (await get_token(client, key, expires_in="1"))["access_token"]
+    await asyncio.sleep(2.1)
+    confirmation = service.mirror.confirmation
+    async with service.mirror.refreshing:
+        asked = confirmation.ask()
+        wrong_at = confirmation.now + timedelta(seconds=ahead)
+        confirmation.read_clock(wrong_at, asked)
+        confirmation.renew(wrong_at, asked.on)
+        assert confirmation.is_blocked
+        assert (await introspect(text))[1]["active"]
+        assert await introspect(gone) == DEAD
 
 
 async def test_what_is_no_token_of_ours_is_not_active(introspect, client, key, subtests):

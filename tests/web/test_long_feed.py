@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 from tests.integration.things import ACTOR, make_key, read_header, read_payload
 
+from tokensvc.core.denylist.position import parse_cursor
 from tokensvc.issuer.revoking import endings
+from tokensvc.issuer.revoking.feed import Feed
 from tokensvc.issuer.signing.emergency import revoke_signing_key_now
 from tokensvc.verify import Verifier
 
@@ -149,3 +152,23 @@ async def test_f33_one_who_goes_away_does_not_take_the_page_from_the_others(long
     impatient.cancel()
     page = await patient
     assert len(read_payload(page.unzip().decode())["entries"]) == 5000
+
+
+async def test_f33_a_crowd_of_newcomers_gets_its_pages_one_at_a_time(long_feed):
+    feed, after = long_feed.feed, parse_cursor("5000-tag5000")
+    await feed.next_page(after, wait=0)  # it is shared from now on
+    crowd = [asyncio.create_task(feed.next_page(after, wait=0)) for _ in range(4)]
+    left = set(crowd)
+    for still in (3, 2, 1, 0):
+        _, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+        assert len(left) == still
+    assert len({task.result() for task in crowd}) == 1
+
+
+async def test_a_closed_feed_leaves_no_thread_behind(settings, long_feed):
+    feed = Feed(long_feed.mirror, settings)
+    before = set(threading.enumerate())
+    await feed.next_page(None, wait=0)
+    assert set(threading.enumerate()) - before, "a long page is built in a thread"
+    await feed.close()
+    assert not set(threading.enumerate()) - before

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from testbed.waiting import until
@@ -9,6 +10,7 @@ from tests.integration.things import ACTOR, make_key, read_payload
 from tests.web.asking import get_token, try_token
 
 from tokensvc.core.api_key import new_api_key
+from tokensvc.core.audit_event import AuditFilter
 from tokensvc.core.claims import build_payload
 from tokensvc.core.token import sign_jws
 from tokensvc.issuer.audit import list_events
@@ -33,10 +35,10 @@ async def test_a_token_is_revoked_by_showing_it(client, key, database, logs):
     assert row.revocation.exp == token["exp"] + 120
     (line,) = [line for line in logs.find("request") if line["route"] == "/v1/revoke"]
     assert (line["revoked"], line["id"]) == ("token", token["jti"])
-    (event, *_) = await list_events(database, subject=token["jti"], most=10)
-    assert (event.actor, event.action, event.detail) == (
+    (event, *_) = await list_events(database, AuditFilter(subject=token["jti"]), most=10)
+    assert (event.actor, event.operation, event.detail) == (
         "holder",
-        "token.revoke",
+        "tokens.revoke",
         {"key": token["client_id"], "account": token["sub"]},
     )
 
@@ -49,10 +51,10 @@ async def test_an_api_key_is_revoked_by_showing_it_with_all_its_tokens(client, k
     assert (row.revocation.kind, row.revocation.value) == ("key", key.listed.record.id)
     assert row.revocation.upto >= token["iat"]
     assert row.revocation.exp >= token["exp"] + 120
-    (event, *_) = await list_events(database, subject=key.listed.record.id, most=1)
-    assert (event.actor, event.action, event.detail) == (
+    (event, *_) = await list_events(database, AuditFilter(subject=key.listed.record.id), most=1)
+    assert (event.actor, event.operation, event.detail) == (
         "holder",
-        "key.revoke",
+        "keys.revoke",
         {"reason": "holder"},
     )
 
@@ -65,8 +67,8 @@ async def test_revoking_again_writes_nothing_more(what, client, key, database):
     assert len(await list_denylist(database)) == 1
     revocations = [
         event
-        for event in await list_events(database, subject=None, most=50)
-        if event.action.endswith(".revoke")
+        for event in await list_events(database, AuditFilter(), most=50)
+        if event.operation.endswith(".revoke")
     ]
     assert len(revocations) == 1
 
@@ -149,6 +151,23 @@ async def test_a_token_that_a_patient_verifier_still_accepts_can_be_revoked(clie
     text = (await get_token(client, key, expires_in="1"))["access_token"]
     await asyncio.sleep(2.1)
     assert (await client.post("/v1/revoke", data={"token": text})).status == 200
+    assert [row.revocation.value for row in await list_denylist(database)] == [
+        read_payload(text)["jti"]
+    ]
+
+
+async def test_f41_a_live_token_is_revoked_although_both_clocks_are_ahead(
+    client, key, database, service
+):
+    text = (await get_token(client, key))["access_token"]
+    confirmation, ahead = service.mirror.confirmation, timedelta(hours=1)
+    async with service.mirror.refreshing:
+        asked = confirmation.ask()
+        wrong_at = confirmation.now + ahead
+        confirmation.read_clock(wrong_at, asked._replace(wall=asked.wall + ahead.total_seconds()))
+        confirmation.renew(wrong_at, asked.on)
+        assert not confirmation.is_blocked
+        assert (await client.post("/v1/revoke", data={"token": text})).status == 200
     assert [row.revocation.value for row in await list_denylist(database)] == [
         read_payload(text)["jti"]
     ]
@@ -246,6 +265,18 @@ async def test_t39_what_is_dead_and_revoked_again_and_again_is_refused(
     for credential in (live, other.key.text):
         assert (await client.post("/v1/revoke", data={"token": credential})).status == 200
     assert (await try_token(client, other)).status == 401
+
+
+@pytest.mark.usefixtures("fresh_minute")
+@pytest.mark.parametrize("junk", ["junk", "a.b", "tsk-" + "0" * 32])
+async def test_t39_junk_is_not_remembered_however_often_it_is_shown(
+    junk, started, settings, new_client
+):
+    """There is no end to it, so it would push out the dead credentials that are remembered."""
+    del started
+    client = await new_client(settings.model_copy(update={"unknown_keys_per_minute": 2}))
+    for _ in range(4):
+        assert (await client.post("/v1/revoke", data={"token": junk})).status == 200
 
 
 async def test_t39_unknown_keys_of_a_suspected_network_cause_no_query_each(

@@ -27,4 +27,5 @@ async def answers(client, path, status):
 
 
 async def has_entries(client):
-    return read_payload(await (await client.get("/v1/denylist")).text())["entries"]
+    answer = await client.get("/v1/denylist")
+    return answer.status == 200 and read_payload(await answer.text())["entries"]

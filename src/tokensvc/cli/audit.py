@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
+import json
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from tokensvc.cli.database import run_use_case
-from tokensvc.cli.output import output_option, print_rows
+from tokensvc.cli.database import actor, run_use_case
+from tokensvc.cli.moment import Moment
+from tokensvc.cli.output import confirm, output_option, print_row, print_rows, yes_option
+from tokensvc.core.audit_chain import BrokenChainError
+from tokensvc.core.audit_event import AuditFilter
+from tokensvc.core.audit_export import build_line, check_export
+from tokensvc.issuer.admin.audit_check import export_trail, verify_trail
+from tokensvc.issuer.admin.audit_prune import declare_reset, prune_events
 from tokensvc.issuer.audit import list_events
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from io import BufferedReader
 
 
 @click.group("audit")
@@ -17,7 +28,13 @@ def command() -> None:
 
 
 @command.command("list")
+@click.option("--since", type=Moment(), help="Only events from this moment on.")
+@click.option("--until", type=Moment(), help="Only events before this moment.")
+@click.option("--actor", "by", help="Only events by this key, person or task.")
+@click.option("--operation", help="Only events of this operation, like keys.revoke.")
 @click.option("--subject", help="Only events of the key, account or other thing with this id.")
+@click.option("--request-id", help="Only events of the request with this id.")
+@click.option("--before-number", type=int, help="Only events with smaller numbers: the next page.")
 @click.option(
     "--most",
     type=click.IntRange(1, 10_000),
@@ -26,14 +43,109 @@ def command() -> None:
     help="How many events to list.",
 )
 @output_option
-def list_(subject: str | None, most: int, output: str) -> None:
+def list_(
+    by: str | None,
+    before_number: int | None,
+    most: int,
+    output: str,
+    **wanted: Any,  # noqa: ANN401 - the other fields of AuditFilter
+) -> None:
     """List events, newest first."""
     found = run_use_case(
-        lambda database, _: list_events(database, subject=subject, most=most), changes=False
+        lambda database, _: list_events(
+            database, AuditFilter(actor=by, **wanted), before_number=before_number, most=most
+        ),
+        changes=False,
     )
     print_rows(
-        [dataclasses.asdict(event) for event in found],
+        [build_line(event) for event in found],
         output,
-        columns=["at", "actor", "action", "subject", "detail"],
+        columns=["number", "at", "actor", "operation", "subject", "detail"],
         empty="nothing has happened",
     )
+
+
+@command.command("export")
+@click.option("--after", type=int, help="Only events with numbers above this one.")
+def export(after: int | None) -> None:
+    """Print all events as lines of JSON, oldest first.
+
+    `audit verify --file` checks such lines, without the database.
+    """
+    run_use_case(
+        lambda database, settings: export_trail(
+            database,
+            settings,
+            lambda line: click.echo(json.dumps(line, ensure_ascii=False)),
+            after=after,
+        ),
+        changes=False,
+    )
+
+
+@command.command("verify")
+@click.option(
+    "--file", "exported", type=click.File("rb"), help="Check an export instead of the database."
+)
+@output_option
+@click.pass_context
+def verify(context: click.Context, exported: BufferedReader | None, output: str) -> None:
+    """Check that no event was changed, taken out or put in.
+
+    The first one that does not fit is named. The check begins at the newest checkpoint, whose
+    signature is checked too. Of an export, what it begins with is taken as given.
+    """
+    try:
+        if exported is not None:
+            chain = check_export(exported)
+            print_row({"status": "whole", "number": chain.number, "hash": chain.hash.hex()}, output)
+            return
+        whole = run_use_case(verify_trail, changes=False)
+    except BrokenChainError as error:
+        number, reason = error.found
+        print_row({"status": "broken", "number": number, "reason": reason}, output)
+        context.exit(1)
+    begin, head = whole
+    row = {
+        "status": "whole",
+        "checkpoint": None if begin is None else begin.number,
+        "number": head.number,
+        "hash": head.hash.hex(),
+    }
+    print_row(row, output)
+
+
+@command.command("prune")
+@click.option("--before", type=Moment(), required=True, help="Delete the events before it.")
+@yes_option
+@output_option
+def prune(before: datetime, output: str, *, yes: bool) -> None:
+    """Delete old events, behind a signed checkpoint.
+
+    This takes the rights of the owner of the tables. The events are checked first. The hash of the
+    last of them is signed and kept: keep it elsewhere too, with an export of what is deleted.
+    """
+    confirm(f"Delete all events before {before:%Y-%m-%d %H:%M:%S %Z}? Export them first.", yes=yes)
+    made = run_use_case(
+        lambda database, settings: prune_events(database, settings, before, actor=actor())
+    )
+    if made is None:
+        print_row({"number": None, "hash": None, "checkpoint": None}, output)
+    else:
+        row = {"number": made.number, "hash": made.hash.hex(), "checkpoint": made.jws}
+        print_row(row, output)
+
+
+@command.command("declare-reset")
+@click.option("--reason", required=True, help="Why the trail is older than it was.")
+@output_option
+def reset(reason: str, output: str) -> None:
+    """Declare that a restored backup took the trail back.
+
+    Followers that have seen newer events learn that it was meant. It is done with the rights of the
+    owner.
+    """
+    head = run_use_case(
+        lambda database, settings: declare_reset(database, settings, reason, actor=actor())
+    )
+    print_row({"number": head.number, "hash": head.hash.hex(), "epoch": head.epoch}, output)

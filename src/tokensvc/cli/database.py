@@ -91,14 +91,15 @@ def lend_database_url(settings: Settings, workers: int = 1) -> Iterator[str]:
         postgres.stop()
 
 
-async def _check_schema_patiently(database: Database) -> None:
+async def check_schema_patiently(database: Database, patience: float = _PATIENCE_SECONDS) -> None:
     """Check the schema; try again for a while if other sessions have all connections of Postgres.
 
-    The connection that is got stays open for the command.
+    The connection that is got stays open for the command. Raises UnavailableError after `patience`
+    seconds, and what `check_schema` raises.
     """
     from tokensvc.issuer.database import NO_CONNECTION_LEFT  # noqa: PLC0415
 
-    deadline_on = time.monotonic() + _PATIENCE_SECONDS
+    deadline_on = time.monotonic() + patience
     while True:
         try:
             await check_schema(database)
@@ -131,7 +132,7 @@ async def _run(
         if settings.database_url is not None:
             _check_primary(await database.ask_hosts(), changes=changes)
         if needs_schema:
-            await _check_schema_patiently(database)
+            await check_schema_patiently(database)
         return await use_case(database, settings)
     finally:
         await database.close()

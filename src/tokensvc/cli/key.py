@@ -17,7 +17,7 @@ from tokensvc.cli.output import output_option, print_message, print_row, print_r
 from tokensvc.cli.rows import build_key_row
 from tokensvc.cli.secret_io import create_secret_file
 from tokensvc.cli.usage import build_usage, draw_usage
-from tokensvc.issuer.admin import api_keys
+from tokensvc.issuer.admin import api_keys, key_rotation
 from tokensvc.issuer.exchange.usage import list_usage
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def update(
             database, key_id, changes, actor=actor(), revoke_tokens=revoke_tokens
         )
     )
-    print_row(build_key_row(changed), output)
+    print_row(build_key_row(changed.listed), output)
 
 
 @command.command("usage")
@@ -219,7 +219,7 @@ def rotate(key_id: str, grace: timedelta, write_env: Path | None, output: str) -
     """
     with create_secret_file(write_env) as file:
         made = run_use_case(
-            lambda database, settings: api_keys.rotate_key(
+            lambda database, settings: key_rotation.rotate_key(
                 database, key_id, grace=grace, prefix=settings.key_prefix, actor=actor()
             )
         )

@@ -16,5 +16,7 @@ def command(output: str) -> None:
 
     Several processes may do this at once. A migration that was edited after its release is refused.
     """
-    applied = run_use_case(lambda database, _: apply_migrations(database), needs_schema=False)
+    applied = run_use_case(
+        lambda database, settings: apply_migrations(database, settings), needs_schema=False
+    )
     print_row({"applied": applied}, output)

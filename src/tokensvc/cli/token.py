@@ -161,12 +161,12 @@ def revoke(source: str, output: str, wait: int | None) -> None:
     from tokensvc.issuer.revoking.credentials import revoke_own_token  # noqa: PLC0415 - asyncpg
 
     text = read_token(source)
-    jti = run_use_case(
+    revoked = run_use_case(
         lambda database, settings: revoke_own_token(database, settings, text, actor=actor())
     )
-    if jti is None:
+    if revoked is None:
         raise NotFoundError("this is no live token of ours, so there is nothing to revoke")
-    print_row({"jti": jti, "state": "revoked"}, output)
+    print_row({"jti": revoked.revocation.value, "state": "revoked"}, output)
     wait_for_followers(wait)
 
 

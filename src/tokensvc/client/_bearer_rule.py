@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, Protocol, Required, TypedDict, TypeVar
 
 from tokensvc.client._challenge import refuses_token
+from tokensvc.client._errors import BodyNotRepeatableError
 from tokensvc.client._targets import Targets
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from tokensvc.client._targets import Elsewhere
 
@@ -82,23 +83,39 @@ class BearerRule(Generic[T_co]):
         """Return what `get_token` of the source returns."""
         return self._source.get_token(audience=self._audience, scope=self._scope)
 
-    def must_repeat(self, request: Sent, status: int, challenges: Iterable[str]) -> bool:
+    def must_repeat(
+        self,
+        request: Sent,
+        status: int,
+        challenges: Iterable[str],
+        *,
+        is_repeatable: bool = True,
+    ) -> bool:
         """Return whether this response asks for the request with another token; drop the old one.
 
         `request` is the one that was answered. It carries no token if a redirect took it off, and
         then the response says nothing about the token. `challenges` are the WWW-Authenticate
-        headers. Raises HostNotAllowedError.
+        headers. `is_repeatable`: whether the body can be sent once more.
+
+        Raises HostNotAllowedError, BodyNotRepeatableError.
         """
         scheme, _, token = (request.authorization or "").partition(" ")
-        return (
+        must_repeat = (
             scheme == "Bearer"
             and refuses_token(status, challenges)
             and self.covers(request)
             and self._source.drop_token(token, audience=self._audience, scope=self._scope)
         )
+        if must_repeat and not is_repeatable:
+            raise BodyNotRepeatableError
+        return must_repeat
 
 
-def check_source(source: object, needed: type, client: str) -> None:
-    """Check that `source` is what `client` needs. Raises TypeError."""
-    if not isinstance(source, needed):
-        raise TypeError(f"{client} needs a {needed.__name__}")
+def check_source(source: object, needed: Mapping[str, type]) -> None:
+    """Check that `source` is what one of the clients needs. Raises TypeError.
+
+    `needed`: for each client, as a sentence names it, the class of its source.
+    """
+    if not isinstance(source, tuple(needed.values())):
+        needs = (f"{client} needs a {kind.__name__}" for client, kind in needed.items())
+        raise TypeError(", and ".join(needs))

@@ -36,7 +36,7 @@ class BearerMiddleware:
     """
 
     def __init__(self, source: TokenSource, **options: Unpack[BearerOptions]) -> None:
-        check_source(source, TokenSource, "an aiohttp.ClientSession")
+        check_source(source, {"an aiohttp.ClientSession": TokenSource})
         self._rule = BearerRule(source, **options)
 
     async def __call__(self, req: ClientRequest, handler: ClientHandlerType) -> ClientResponse:

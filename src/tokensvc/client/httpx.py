@@ -8,12 +8,11 @@ httpx itself takes the token off when a redirect leads to another origin.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
-from tokensvc.client._bearer_rule import BearerRule, Sent
-from tokensvc.client._errors import BodyNotRepeatableError
+from tokensvc.client._bearer_rule import BearerRule, Sent, check_source
 from tokensvc.client._source import TokenSource
 from tokensvc.client._threaded import ThreadedTokenSource
 
@@ -23,7 +22,8 @@ if TYPE_CHECKING:
 
     from tokensvc.client._bearer_rule import BearerOptions
 
-_HEADER = "Authorization"
+_NEEDED_BY_SYNC: Final[dict[str, type]] = {"an httpx.Client": ThreadedTokenSource}
+_NEEDED_BY_ASYNC: Final[dict[str, type]] = {"an httpx.AsyncClient": TokenSource}
 
 
 class BearerAuth(httpx.Auth):
@@ -39,62 +39,47 @@ class BearerAuth(httpx.Auth):
     def __init__(
         self, source: TokenSource | ThreadedTokenSource, **options: Unpack[BearerOptions]
     ) -> None:
-        self._rule = self._async_rule = None
-        if isinstance(source, ThreadedTokenSource):
-            self._rule = BearerRule(source, **options)
-        elif isinstance(source, TokenSource):
-            self._async_rule = BearerRule(source, **options)
-        else:
-            raise TypeError(
-                "an httpx.Client needs a ThreadedTokenSource, an httpx.AsyncClient a TokenSource"
-            )
+        check_source(source, _NEEDED_BY_SYNC | _NEEDED_BY_ASYNC)
+        self._source = source
+        # Its tokens are to be awaited or not. Each flow checks its source first.
+        self._rule: BearerRule[Any] = BearerRule(source, **options)
 
     def sync_auth_flow(
         self, request: httpx.Request
     ) -> Generator[httpx.Request, httpx.Response, None]:
         """Send the request, at most twice. Raises HostNotAllowedError, BodyNotRepeatableError."""
-        if self._rule is None:
-            raise TypeError("an httpx.Client needs a ThreadedTokenSource")
-        if not self._rule.covers(_describe(request)):
-            yield request
-            return
-        request.headers[_HEADER] = f"Bearer {self._rule.get_token()}"
+        check_source(self._source, _NEEDED_BY_SYNC)
+        is_covered = self._rule.covers(_describe(request))
+        if is_covered:
+            request.headers["Authorization"] = f"Bearer {self._rule.get_token()}"
         response = yield request
-        if self._rule.must_repeat(_describe(response.request), *_read_refusal(response)):
-            _check_repeatable(request)
-            request.headers[_HEADER] = f"Bearer {self._rule.get_token()}"
+        if is_covered and self._must_repeat(request, response):
+            request.headers["Authorization"] = f"Bearer {self._rule.get_token()}"
             yield request
 
     async def async_auth_flow(
         self, request: httpx.Request
     ) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Send the request, at most twice. Raises HostNotAllowedError, BodyNotRepeatableError."""
-        if self._async_rule is None:
-            raise TypeError("an httpx.AsyncClient needs a TokenSource")
-        if not self._async_rule.covers(_describe(request)):
-            yield request
-            return
-        request.headers[_HEADER] = f"Bearer {await self._async_rule.get_token()}"
+        check_source(self._source, _NEEDED_BY_ASYNC)
+        is_covered = self._rule.covers(_describe(request))
+        if is_covered:
+            request.headers["Authorization"] = f"Bearer {await self._rule.get_token()}"
         response = yield request
-        if self._async_rule.must_repeat(_describe(response.request), *_read_refusal(response)):
-            _check_repeatable(request)
-            request.headers[_HEADER] = f"Bearer {await self._async_rule.get_token()}"
+        if is_covered and self._must_repeat(request, response):
+            request.headers["Authorization"] = f"Bearer {await self._rule.get_token()}"
             yield request
+
+    def _must_repeat(self, request: httpx.Request, response: httpx.Response) -> bool:
+        return self._rule.must_repeat(
+            _describe(response.request),  # another one than `request` after a redirect
+            response.status_code,
+            response.headers.get_list("WWW-Authenticate"),
+            is_repeatable=isinstance(request.stream, httpx.ByteStream),
+        )
 
 
 def _describe(request: httpx.Request) -> Sent:
-    return Sent(
-        scheme=request.url.scheme,
-        host=request.url.raw_host.decode("ascii"),
-        port=request.url.port,
-        authorization=request.headers.get(_HEADER),
-    )
-
-
-def _read_refusal(response: httpx.Response) -> tuple[int, list[str]]:
-    return response.status_code, response.headers.get_list("WWW-Authenticate")
-
-
-def _check_repeatable(request: httpx.Request) -> None:
-    if not isinstance(request.stream, httpx.ByteStream):
-        raise BodyNotRepeatableError
+    url, authorization = request.url, request.headers.get("Authorization")
+    host = url.raw_host.decode("ascii")
+    return Sent(scheme=url.scheme, host=host, port=url.port, authorization=authorization)

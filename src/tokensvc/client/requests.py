@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from tokensvc.client._bearer_rule import BearerOptions
 
-_HEADER = "Authorization"
-
 
 class BearerAuth(AuthBase):
     """Puts a token on each request to `allowed_hosts`, and another one if that is refused.
@@ -40,13 +38,13 @@ class BearerAuth(AuthBase):
     """
 
     def __init__(self, source: ThreadedTokenSource, **options: Unpack[BearerOptions]) -> None:
-        check_source(source, ThreadedTokenSource, "a requests.Session")
+        check_source(source, {"a requests.Session": ThreadedTokenSource})
         self._rule = BearerRule(source, **options)
 
     def __call__(self, r: PreparedRequest) -> PreparedRequest:
         """Put the token on, and look at the response. Raises HostNotAllowedError."""
         if self._rule.covers(_describe(r)):
-            r.headers[_HEADER] = f"Bearer {self._rule.get_token()}"
+            r.headers["Authorization"] = f"Bearer {self._rule.get_token()}"
             r.register_hook("response", self._repeat_if_refused)  # type: ignore[no-untyped-call]
         return r
 
@@ -59,14 +57,12 @@ class BearerAuth(AuthBase):
 
         requests calls this for every response, also those that redirect.
         """
-        challenges = [response.headers.get("WWW-Authenticate", "")]
-        sent = _describe(response.request)
-        if not self._rule.must_repeat(sent, response.status_code, challenges):
+        sent, challenge = _describe(response.request), response.headers.get("WWW-Authenticate", "")
+        if not self._rule.must_repeat(sent, response.status_code, [challenge]):
             return response
         response.close()
-        again = response.request.copy()
-        _rewind(again)
-        again.headers[_HEADER] = f"Bearer {self._rule.get_token()}"
+        again = _copy_to_repeat(response.request)
+        again.headers["Authorization"] = f"Bearer {self._rule.get_token()}"
         repeated: Response = response.connection.send(again, **options)
         repeated.history.append(response)
         repeated.request = again
@@ -74,21 +70,18 @@ class BearerAuth(AuthBase):
 
 
 def _describe(request: PreparedRequest) -> Sent:
-    parts = urlsplit(request.url or "")
-    header = request.headers.get(_HEADER) if request.headers else None
-    return Sent(
-        scheme=parts.scheme,
-        host=parts.hostname or "",
-        port=parts.port,
-        authorization=None if header is None else str(header),
-    )
+    url = urlsplit(request.url or "")
+    host, header = url.hostname or "", request.headers and request.headers.get("Authorization")
+    authorization = str(header) if header else None
+    return Sent(scheme=url.scheme, host=host, port=url.port, authorization=authorization)
 
 
-def _rewind(request: PreparedRequest) -> None:
-    body: object = request.body
-    if body is None or isinstance(body, bytes | str):
-        return
+def _copy_to_repeat(request: PreparedRequest) -> PreparedRequest:
+    again = request.copy()
+    body: object = again.body
     try:
-        rewind_body(request)
+        if not isinstance(body, bytes | str | None):
+            rewind_body(again)
     except UnrewindableBodyError as error:
         raise BodyNotRepeatableError from error
+    return again

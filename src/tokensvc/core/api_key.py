@@ -11,19 +11,21 @@ kept for people.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import zlib
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tokensvc.core.errors import InvalidClientError, InvalidInputError
 from tokensvc.core.identifier import BASE62, new_base62
+from tokensvc.core.limit import NO_LIMITS, Limits
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from tokensvc.core.identifier import AccountId, KeyId
-    from tokensvc.core.limit import Limits
 
 DEFAULT_PREFIX: Final = "tsk-"
 
@@ -58,19 +60,37 @@ class ApiKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeyTerms:
+    """What people say of a key, when they make it and later; a successor has the same.
+
+    `audiences`: what its tokens may be for, empty for everything. `networks`: where it may be used
+    (CIDR), empty for everywhere. `metadata`: notes of the owner, which enter no token. `claims`
+    stand in each of its tokens. `self_rotation`: whether the key may rotate itself.
+    """
+
+    name: str
+    capabilities: tuple[str, ...]
+    description: str = ""
+    limits: Limits = NO_LIMITS
+    audiences: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    claims: Mapping[str, Any] = field(default_factory=dict)
+    self_rotation: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKeyRecord:
     """What is kept of an API key: facts with their times, and no secret.
 
-    `limits` is what was set for the key. `minute_limit` and `day_limit` follow from that and from
-    tiers. `last_used_...` may be some seconds late.
+    `minute_limit` and `day_limit` follow from the limits in `terms` and from tiers.
+    `last_used_...` may be some seconds late.
     """
 
     id: KeyId
     account_id: AccountId
     hint: str
-    name: str
-    description: str
-    capabilities: tuple[str, ...]
+    terms: KeyTerms
     created_at: datetime
     expires_at: datetime | None
     disabled_at: datetime | None
@@ -78,7 +98,6 @@ class ApiKeyRecord:
     last_used_at: datetime | None
     last_used_network: str | None
     last_used_audience: str | None
-    limits: Limits
     minute_limit: int
     day_limit: int
     predecessor_id: KeyId | None
@@ -98,12 +117,15 @@ def build_facts(key: ApiKeyRecord) -> dict[str, object]:
     """Return what the audit trail keeps of a key: facts, and no secret."""
     return {
         "account": key.account_id,
-        "name": key.name,
-        "description": key.description,
-        "capabilities": list(key.capabilities),
         "expires_at": None if key.expires_at is None else key.expires_at.isoformat(),
         "hint": key.hint,
-        "limits": asdict(key.limits),
+        **asdict(key.terms),
+        "capabilities": list(key.terms.capabilities),
+        "audiences": list(key.terms.audiences),
+        "networks": list(key.terms.networks),
+        # As text, because numbers with a fraction have no single form in the chain of the trail.
+        "metadata": json.dumps(key.terms.metadata, ensure_ascii=False, sort_keys=True),
+        "claims": json.dumps(key.terms.claims, ensure_ascii=False, sort_keys=True),
     }
 
 

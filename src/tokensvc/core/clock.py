@@ -4,10 +4,15 @@
 
 Elapsed monotonic time tells a jump of Postgres's clock from a wrong wall clock of this process.
 While Postgres's clock keeps pace with the monotonic clock, a difference to the wall clock is the
-wall clock's fault: it is measured, and the service goes on. After a jump that leads away from the
-wall clock no token is issued until the two agree again, or until the jump was taken back.
+wall clock's fault: it is measured, and the service goes on. After a jump no token is issued until
+the two agree, or until the jump was taken back.
+
+A process that has just started knows of no elapsed time. If its first reading shows a difference,
+either clock may be wrong, so Postgres's is doubted: no token is issued until the two agree, or
+until somebody vouches for Postgres's clock who has watched it for longer.
 
 What is deleted for good needs more: `collectable_at` is the earliest moment of all three clocks.
+And what somebody else may have deleted is judged by the latest moment, `latest_at`.
 """
 
 from __future__ import annotations
@@ -59,22 +64,43 @@ class ClockState:
     """What is known of Postgres's clock after the `latest` reading.
 
     `anchor`: the reading that jumps are measured from. `base`: an older one, from which elapsed
-    time is counted before anything is deleted. `stepped_on`, `jumped_on`: when the last step and
-    the last jump were seen. `is_blocked`: no token must be issued.
+    time is counted before anything is deleted. `furthest`: the one by which it is latest now.
+    `stepped_on`, `jumped_on`: when the last step and the last jump were seen. `has_jumped`: a jump
+    is not believed. `is_doubted`: the two clocks have differed since the first reading.
     """
 
     latest: Reading
     anchor: Reading
     base: Reading
+    furthest: Reading
     stepped_on: float
     jumped_on: float
-    is_blocked: bool = False
+    has_jumped: bool = False
+    is_doubted: bool = False
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether no token must be issued."""
+        return self.has_jumped or self.is_doubted
+
+    @property
+    def latest_at(self) -> float:
+        """Return the latest moment that Postgres's clock can have shown (seconds).
+
+        It may have been set back since. Whoever read it before may have deleted what had expired.
+        """
+        return max(self.latest.postgres, self.furthest.reckon(self.latest.on))
 
     @property
     def earliest(self) -> float:
         """Return the earliest moment that it can be now, by all clocks (seconds)."""
         latest, base = self.latest, self.base
         return min(latest.postgres, latest.wall, base.postgres + latest.on - base.on - base.spent)
+
+    @property
+    def doubt(self) -> float:
+        """Return how far apart the earliest and the latest moment are that it can be (seconds)."""
+        return max(self.latest_at, self.latest.wall) - self.earliest
 
     @property
     def collectable_at(self) -> float | None:
@@ -85,39 +111,49 @@ class ClockState:
         return self.earliest if self.latest.agrees else None
 
 
-def judge_clock(before: ClockState | None, reading: Reading) -> ClockState:
-    """Return what is known after a reading. `before` is None at the first one."""
+def judge_clock(
+    before: ClockState | None, reading: Reading, *, is_vouched: bool = False
+) -> ClockState:
+    """Return what is known after a reading. `before` is None at the first one.
+
+    `is_vouched`: a process that believes Postgres's clock has just issued a token by it.
+    """
     if before is None:
         return ClockState(
             latest=reading,
             anchor=reading,
             base=reading,
+            furthest=reading,
             stepped_on=reading.on,
             jumped_on=reading.on,
+            is_doubted=not reading.agrees and not is_vouched,
         )
     anchor, base = before.anchor, before.base
     step = abs(find_jump(before.latest, reading))
     stepped_on = reading.on if step > _STEP else before.stepped_on
     jumped_on = reading.on if step > TOLERANCE else before.jumped_on
-    jump = find_jump(anchor, reading)
-    has_jumped = abs(jump) > TOLERANCE
-    # It leads away if Postgres's clock lies, seen from the wall clock, where it has jumped to.
-    leads_away = (jump > 0) == (reading.difference > 0)
-    is_blocked = has_jumped and not reading.agrees and (before.is_blocked or leads_away)
-    if has_jumped:
+    is_far = abs(find_jump(anchor, reading)) > TOLERANCE
+    # Also a jump towards the wall clock is believed only if it arrives there: it may be the wall
+    # clock that is wrong, and the jump may lead a part of the way.
+    has_jumped = is_far and not reading.agrees
+    if is_far:
         jumped_on = reading.on
-        anchor = anchor if is_blocked else reading
-    elif _is_quiet(reading, anchor.on, stepped_on, _QUIET):
+    # If both clocks have jumped to the same place, they are believed there while they agree. For
+    # good only after a while: perhaps both are wrong, and one of them is set right soon.
+    if not has_jumped and _is_quiet(reading, anchor.on, stepped_on, _QUIET):
         anchor = reading
-    if not is_blocked and _is_quiet(reading, base.on, jumped_on, _TRUSTED_AFTER):
+    if not has_jumped and _is_quiet(reading, base.on, jumped_on, _TRUSTED_AFTER):
         base = reading
+    is_furthest = reading.postgres > before.furthest.reckon(reading.on)
     return ClockState(
         latest=reading,
         anchor=anchor,
         base=base,
+        furthest=reading if is_furthest else before.furthest,
         stepped_on=stepped_on,
         jumped_on=jumped_on,
-        is_blocked=is_blocked,
+        has_jumped=has_jumped,
+        is_doubted=before.is_doubted and not reading.agrees and not is_vouched,
     )
 
 

@@ -40,6 +40,12 @@ class ConflictError(TokensvcError):
     code = "conflict"
 
 
+class ForbiddenError(TokensvcError):
+    """The caller may do such things, but not this one; the message says why."""
+
+    code = "forbidden"
+
+
 class VersionConflictError(TokensvcError):
     """Somebody has changed the thing since the caller has read it (RFC 9110 section 13.1.1)."""
 

@@ -33,9 +33,9 @@ _LEFT_OVER: Final = bytes(range(248, 256))
 def new_base62(length: int) -> str:
     """Return `length` random base62 characters (5.95 bits each)."""
     characters = b""
-    # One byte in 32 is thrown away, so 12 more than needed are nearly always enough.
+    # One byte in 32 is thrown away, so with some more than needed once is nearly always enough.
     while len(characters) < length:
-        characters += secrets.token_bytes(length + 12).translate(_DIGITS, _LEFT_OVER)
+        characters += secrets.token_bytes(length + length // 16 + 12).translate(_DIGITS, _LEFT_OVER)
     return characters[:length].decode("ascii")
 
 
@@ -52,6 +52,12 @@ def new_key_id() -> KeyId:
 def new_jti() -> Jti:
     """Return a fresh token id (RFC 7519 section 4.1.7)."""
     return Jti(new_base62(_JTI_LENGTH))
+
+
+def new_jtis(number: int) -> list[Jti]:
+    """Return so many fresh token ids, at a fraction of the cost of `new_jti` for each."""
+    text = new_base62(number * _JTI_LENGTH)
+    return [Jti(text[at : at + _JTI_LENGTH]) for at in range(0, len(text), _JTI_LENGTH)]
 
 
 def parse_jti(text: str) -> Jti:

@@ -33,13 +33,14 @@ _REFUSED: Final = frozenset(
 _REFUSED_PREFIXES: Final = ("origin_", "tokensvc")
 
 
-def check_metadata(metadata: Mapping[str, Any]) -> None:
-    """Raise InvalidInputError unless `metadata` is a small JSON object; it never enters a token."""
+def check_metadata(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return `metadata` if it is a small JSON object. Raises InvalidInputError."""
     _check_object(metadata, "metadata", MAX_METADATA_BYTES)
+    return metadata
 
 
-def check_own_claims(claims: Mapping[str, Any]) -> None:
-    """Raise InvalidInputError unless `claims` may stand in every token of a key.
+def check_own_claims(claims: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return `claims` if they may stand in every token of a key. Raises InvalidInputError.
 
     Relying parties trust them. So none may have a name that means something already.
     """
@@ -47,6 +48,7 @@ def check_own_claims(claims: Mapping[str, Any]) -> None:
     for name in claims:
         if name in _REFUSED or name.startswith(_REFUSED_PREFIXES):
             raise InvalidInputError(f"the claim {name[:80]!r} is set by the service or registered")
+    return claims
 
 
 def _check_object(value: Mapping[str, Any], what: str, most: int) -> None:

@@ -107,6 +107,7 @@ def superseded_at(record: SigningKeyRecord, records: Iterable[SigningKeyRecord])
     own = turn_of(record)
     if own is None:
         return None
+    # Turns compare as tuples, by moment and then by `kid`, so that all replicas see one order.
     return min((turn.at for turn in turns_of(records, record.alg) if turn > own), default=None)
 
 
@@ -137,6 +138,7 @@ def find_active(
     early where the default algorithm can stand in.
     """
     turns = turns_of(records, alg)
+    # If the last one that began is revoked, no older key takes its place again.
     last = max((turn for turn in turns if turn.at <= now), default=None)
     if last is not None and turns[last].revoked_at is None:
         return turns[last]
@@ -151,6 +153,7 @@ def find_standby(
     records: Iterable[SigningKeyRecord], alg: str, now: datetime
 ) -> SigningKeyRecord | None:
     """Return the next signer: the key that is planned first, else the oldest one without a plan."""
+    # False sorts before True: first come those with a plan.
     return min(
         (r for r in records if r.alg == alg and _waits(r, now)),
         key=lambda r: (r.active_at is None, r.active_at or r.created_at, r.kid),
@@ -181,6 +184,7 @@ def safe_to_activate_at(
         first = turns[min(turns)].created_at
     else:
         first = min((r.created_at for r in records), default=record.created_at)
+    # Keys that are made together have the very same `created_at`.
     return record.created_at if record.created_at == first else record.created_at + policy.lead
 
 

@@ -82,6 +82,9 @@ class LimitChanges:
     per_day: int | None = None
 
 
+NO_LIMITS: Final = Limits()
+
+
 class Quota(NamedTuple):
     """The limits of a key and of its account, and how many tokens are left of each.
 

@@ -64,8 +64,10 @@ def plan_rotation(
     active, standby = find_active(records, alg, now), find_standby(records, alg, now)
     if active is None:
         return _plan_signer(records, alg, policy, now)
+    # A key can only take over when it has been in every cache for a while, so one is made first.
     if standby is None:
         return RotationPlan(new_standby=True)
+    # What is planned needs nobody to carry it out: the key begins when its time has come.
     if standby.active_at is not None:
         if asked:
             raise ConflictError(
@@ -105,10 +107,11 @@ def plan_rotation_now(
             f"that have not fetched it may refuse good tokens for up to {seconds} s. "
             "Leave out --now, or add --force"
         )
+    # This key will sign, so the next standby must be among the others.
     others = [r for r in records if r.kid != standby.kid]
     active_at = _soonest_at(others, alg, now)
     if standby.active_at is not None:
-        active_at = min(active_at, standby.active_at)
+        active_at = min(active_at, standby.active_at)  # never later than it was planned
     return RotationPlan(
         kid=standby.kid,
         active_at=active_at,
@@ -122,6 +125,8 @@ def _plan_signer(
 ) -> RotationPlan | None:
     """Return how `alg` gets a signer: it never had one, or its last one was revoked."""
     standby = find_standby(records, alg, now)
+    # The first key of another algorithm waits until every cache has it, and the default algorithm
+    # stands in. A later one was published as a standby before, so it need not wait.
     has_signed = any(turn.at <= now for turn in turns_of(records, alg))
     another_stands_in = (
         alg != DEFAULT_ALGORITHM and find_active(records, DEFAULT_ALGORITHM, now) is not None

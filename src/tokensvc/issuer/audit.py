@@ -4,22 +4,54 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tokensvc.store.audit_event import append_audit_event, list_audit_events
+from tokensvc.store.audit_event import NewAuditEvent, append_audit_events, list_audit_events
 
 if TYPE_CHECKING:
     from tokensvc.core.actor import Actor
-    from tokensvc.store.audit_event import AuditEvent
+    from tokensvc.core.audit_event import AuditEvent, AuditFilter
+    from tokensvc.core.operation_name import OperationName
     from tokensvc.store.pool import Connection, Database
 
 
+class Trail:
+    """What a transaction writes to the audit trail: noted on the way, appended at its end.
+
+    Everybody else who changes something waits from `append` to the commit. So nothing follows it
+    but what locks `feed_head`.
+    """
+
+    def __init__(self, actor: Actor) -> None:
+        self._actor = actor
+        self._noted: list[NewAuditEvent] = []
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether anything was noted that is not written yet."""
+        return bool(self._noted)
+
+    def note(self, operation: OperationName, subject: str, **detail: object) -> None:
+        """Note what is done to `subject`. `detail` is shown to admins: no secrets, no fractions."""
+        self._noted.append(NewAuditEvent(operation, subject, detail))
+
+    async def append(self, connection: Connection) -> None:
+        """Write what was noted."""
+        if self._noted:
+            await append_audit_events(connection, self._actor, self._noted)
+            self._noted.clear()
+
+
 async def record(
-    connection: Connection, actor: Actor, action: str, subject: str, **detail: object
+    connection: Connection, actor: Actor, operation: OperationName, subject: str, **detail: object
 ) -> None:
-    """Write that `actor` did `action` to `subject`. `detail` is shown to admins: no secrets."""
-    await append_audit_event(connection, actor=actor, action=action, subject=subject, detail=detail)
+    """Write one event. It comes last, as `Trail.append` says."""
+    trail = Trail(actor)
+    trail.note(operation, subject, **detail)
+    await trail.append(connection)
 
 
-async def list_events(database: Database, *, subject: str | None, most: int) -> list[AuditEvent]:
-    """Return the newest `most` events, of one subject or of all."""
+async def list_events(
+    database: Database, wanted: AuditFilter, *, before_number: int | None = None, most: int
+) -> list[AuditEvent]:
+    """Return the newest `most` events, of those with numbers below `before_number` if given."""
     async with database.connection() as connection:
-        return await list_audit_events(connection, subject=subject, most=most)
+        return await list_audit_events(connection, wanted, before_number=before_number, most=most)

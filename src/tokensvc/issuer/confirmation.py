@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
-from tokensvc.core.clock import ClockState, Reading, judge_clock
+from tokensvc.core.clock import TOLERANCE, ClockState, Reading, judge_clock
 from tokensvc.core.errors import ClockError, UnavailableError
 from tokensvc.issuer.metrics import CLOCK_DIFFERENCE_SECONDS
 
@@ -19,6 +19,12 @@ FRESH_SECONDS: Final = 3.0  # a copy older than that proves no freshness to anyb
 MAX_AGE_SECONDS: Final = 10.0  # a copy older than that signs nothing
 # What is counted must also be signed, so the copy must not grow too old before the answer comes.
 _COUNTING_AGE_SECONDS: Final = 7.0
+_VOUCHED_FOR: Final = timedelta(seconds=TOLERANCE)
+
+_DOUBTED: Final = (
+    "Postgres's clock and this process's differ since the start, so no token is issued; set the "
+    "wrong one right"
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -56,11 +62,17 @@ class Confirmation:
         """Return this process's clocks; call it just before Postgres is asked for its clock."""
         return Asked(self._wall(), self._monotonic())
 
-    def read_clock(self, at: datetime, asked: Asked) -> None:
-        """Judge Postgres's clock: it was `at` at some moment between `asked` and now."""
+    def read_clock(self, at: datetime, asked: Asked, *, latest_iat: datetime | None = None) -> None:
+        """Judge Postgres's clock: it was `at` at some moment between `asked` and now.
+
+        `latest_iat`: of all tokens that any process has issued, if it was asked for. Only a process
+        that believes the clock issues tokens, so one that is just issued vouches for it.
+        """
         spent = self._monotonic() - asked.on
         reading = Reading(postgres=at.timestamp(), wall=asked.wall, on=asked.on, spent=spent)
-        before, self._clock = self._clock, judge_clock(self._clock, reading)
+        is_vouched = latest_iat is not None and abs(at - latest_iat) <= _VOUCHED_FOR
+        before = self._clock
+        self._clock = judge_clock(before, reading, is_vouched=is_vouched)
         CLOCK_DIFFERENCE_SECONDS.set(abs(reading.difference))
         _tell(before, self._clock)
 
@@ -79,9 +91,14 @@ class Confirmation:
         last one. Raises UnavailableError.
         """
         clock = self._clock
-        if clock is None or not clock.is_blocked:
+        if clock is None or not clock.has_jumped:
             return self.at
         return datetime.fromtimestamp(clock.anchor.reckon(self.on), UTC)
+
+    @property
+    def steady_now(self) -> datetime:
+        """As `now`, but without a jump that is not believed. Raises UnavailableError."""
+        return self.steady_at + timedelta(seconds=self.age_seconds)
 
     @property
     def age_seconds(self) -> float:
@@ -95,13 +112,21 @@ class Confirmation:
 
     @property
     def doubt(self) -> timedelta:
-        """By how much Postgres's clock and this process's wall clock differ."""
-        return timedelta(seconds=0 if self._clock is None else abs(self._clock.latest.difference))
+        """How far `now` may be wrong at most, by all clocks and by the time that has passed.
+
+        Postgres's clock and this process's may have been set wrong in the same way.
+        """
+        return timedelta(seconds=0 if self._clock is None else self._clock.doubt)
 
     @property
     def is_blocked(self) -> bool:
-        """Whether Postgres's clock has jumped, so that no token may be issued."""
+        """Whether Postgres's clock is not believed, so that no token may be issued."""
         return self._clock is not None and self._clock.is_blocked
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether a vouching `latest_iat` matters: the clocks have never agreed so far."""
+        return self._clock is None or self._clock.is_doubted
 
     @property
     def expected_at(self) -> datetime | None:
@@ -117,6 +142,13 @@ class Confirmation:
         if self._clock is None:
             raise build_stale_error()
         return datetime.fromtimestamp(self._clock.earliest, UTC)
+
+    @property
+    def latest(self) -> datetime:
+        """The latest moment that Postgres's clock can have shown. Raises UnavailableError."""
+        if self._clock is None:
+            raise build_stale_error()
+        return datetime.fromtimestamp(self._clock.latest_at, UTC)
 
     @property
     def collectable_at(self) -> datetime | None:
@@ -146,9 +178,12 @@ def build_stale_error() -> UnavailableError:
 def _tell(before: ClockState | None, now: ClockState) -> None:
     """Log what has changed, once."""
     seconds = round(now.latest.difference, 1)
-    if now.is_blocked and not (before is not None and before.is_blocked):
+    was_blocked = before is not None and before.is_blocked
+    if now.has_jumped and not (before is not None and before.has_jumped):
         _log.error("clock_jumped", ahead_seconds=seconds, detail="no token is issued")
-    elif before is not None and before.is_blocked and not now.is_blocked:
+    elif now.is_doubted and before is None:
+        _log.error("clock_doubted", ahead_seconds=seconds, detail=_DOUBTED)
+    elif was_blocked and not now.is_blocked:
         _log.warning("clock_believed_again", ahead_seconds=seconds)
     agreed = before is None or before.latest.agrees
     if agreed and not now.latest.agrees:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
 
 from tokensvc.store.driver_errors import NO_CONNECTION_LEFT
 from tokensvc.store.embedded import EmbeddedPostgres
@@ -10,13 +12,50 @@ from tokensvc.store.pool import Database, open_database
 from tokensvc.store.timelines import TimelineFile, Timelines
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
+
     from tokensvc.settings import Settings
+    from tokensvc.store.pool import Connection
 
 _CONNECTIONS_BESIDE_POOL: Final = 6  # the ledger, the listener, and what a start needs for a moment
 _CONNECTIONS_OF_COMMANDS: Final = 40
 _LEAST_CONNECTIONS: Final = 100  # the service may come after a command has started Postgres
 
-__all__ = ["NO_CONNECTION_LEFT", "Database", "embedded_postgres", "open_database", "open_primary"]
+__all__ = [
+    "NO_CONNECTION_LEFT",
+    "Database",
+    "OpenTransaction",
+    "Transactions",
+    "accept",
+    "embedded_postgres",
+    "open_database",
+    "open_owner",
+    "open_primary",
+]
+
+
+class Transactions(Protocol):
+    """What a use case takes its transaction from: a database, or a transaction that is open."""
+
+    def transaction(self) -> AbstractAsyncContextManager[Connection]:
+        """Lend a connection whose changes are committed together."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTransaction:
+    """A transaction that somebody else commits."""
+
+    connection: Connection
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """Lend the connection. The changes are part of the transaction that is open."""
+        yield self.connection
+
+
+def accept(thing: object) -> None:
+    """Let a use case change `thing`, whatever it is: the check of a caller that has none."""
 
 
 def embedded_postgres(settings: Settings, workers: int = 1) -> EmbeddedPostgres:
@@ -31,6 +70,26 @@ def embedded_postgres(settings: Settings, workers: int = 1) -> EmbeddedPostgres:
         bin_dir=settings.postgres_bin_dir,
         options=[f"max_connections={max(_LEAST_CONNECTIONS, most)}"],
     )
+
+
+@asynccontextmanager
+async def open_owner(database: Database, settings: Settings) -> AsyncIterator[Database]:
+    """Lend the database as the owner of its tables sees it.
+
+    This is `database` itself unless the settings name another role. Raises StartRefusedError for a
+    URL that is none of Postgres.
+    """
+    url = settings.migration_database_url
+    if url is None:
+        yield database
+        return
+    owner = await open_database(
+        url.get_secret_value(), max_size=2, setting="TOKENSVC_MIGRATION_DATABASE_URL"
+    )
+    try:
+        yield owner
+    finally:
+        await owner.close()
 
 
 async def open_primary(

@@ -29,6 +29,7 @@ from tokensvc.issuer.exchange.ledger import Ledger
 from tokensvc.issuer.exchange.slow_lane import SlowLane, find_existing
 from tokensvc.issuer.exchange.usage import UsageRecorder
 from tokensvc.issuer.mirror.mirror import Mirror
+from tokensvc.issuer.operations.call import Backend
 from tokensvc.issuer.revoking.credentials import (
     CredentialKind,
     HolderRevocations,
@@ -40,6 +41,7 @@ from tokensvc.issuer.revoking.receipts import Receipts
 from tokensvc.issuer.signing.master_key import load_master_key
 from tokensvc.issuer.start import check_schema
 from tokensvc.issuer.tasks import run_tasks
+from tokensvc.store.ledger import LedgerConnection
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -73,6 +75,7 @@ class Service:
     receipts: Receipts
     callers: Callers
     revocations: HolderRevocations
+    backend: Backend
     draining: bool = False
 
     async def revoke(self, text: str, network: str) -> tuple[CredentialKind, str | None]:
@@ -82,7 +85,8 @@ class Service:
         """
         digest = hashlib.sha256(text.encode()).digest()
         await self.callers.dead_credentials.check(digest, network)
-        if self._is_key(text):
+        is_key = self._is_key(text)
+        if is_key:
             kind, public_id = await self.exchange.guard.ask(
                 digest, network, lambda: self._revoke(text), otherwise=_NOTHING
             )
@@ -91,7 +95,8 @@ class Service:
             kind, public_id = await self._revoke(text)
             if kind == "nothing":
                 await self.exchange.guard.hold(network)
-        self.callers.dead_credentials.note(digest)  # it was dead before, or it is now
+        if is_key or _is_token(text):  # junk is not remembered: there is no end to it
+            self.callers.dead_credentials.note(digest)  # it was dead before, or it is now
         if kind == "nothing":
             self.exchange.guard.note_refused(network)
         return kind, public_id
@@ -109,7 +114,7 @@ class Service:
             try:
                 kid = parse_unverified(text).kid
             except InvalidTokenError:
-                return "nothing", None
+                return _NOTHING
             signing_keys = await self.callers.introspection.find_signing_keys(kid)
         revoked = await revoke_credential(
             self.revocations,
@@ -160,6 +165,14 @@ class Service:
         self.mirror.denylist.release()
 
 
+def _is_token(text: str) -> bool:
+    try:
+        parse_unverified(text)
+    except InvalidTokenError:
+        return False
+    return True
+
+
 @asynccontextmanager
 async def open_service(settings: Settings, database_url: str) -> AsyncIterator[Service]:
     """Open a service on an initialised database.
@@ -186,13 +199,14 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
             await service.exchange.guard.close()
             await ledger.close()
             await service.revocations.close()
+            await service.feed.close()
             await usage.close()
     finally:
         await database.close()
 
 
 def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Service:
-    ledger = Ledger(database, mirror, most_waiting=settings.ledger_queue)
+    ledger = Ledger(LedgerConnection(database), mirror, most_waiting=settings.ledger_queue)
     share = ConnectionShare(settings.pool_size)
     late_answers = LateAnswers()
     guard = GuessGuard(
@@ -222,4 +236,5 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
             introspection=introspection, guard=guard, dead_credentials=dead_credentials
         ),
         revocations=HolderRevocations(database, share),
+        backend=Backend(database=database, settings=settings, remember=mirror.denylist.remember),
     )

@@ -21,14 +21,23 @@ from tokensvc.core.capability import ADMIN
 from tokensvc.core.errors import StartRefusedError, UnavailableError
 from tokensvc.issuer.admin.accounts import insert_account
 from tokensvc.issuer.admin.api_keys import KeyWish, insert_key
-from tokensvc.issuer.admin.audiences import insert_audience
+from tokensvc.issuer.admin.audiences import finish_change, insert_audience
+from tokensvc.issuer.audit import Trail
+from tokensvc.issuer.database import open_owner
 from tokensvc.issuer.signing.master_key import find_configured, load_master_key
 from tokensvc.issuer.signing.rotation import rotate_all_once
 from tokensvc.store.account import has_accounts
 from tokensvc.store.audience import find_is_own, list_audiences
 from tokensvc.store.issuance import raise_longest_life
 from tokensvc.store.keyfile import create_master_key
-from tokensvc.store.migrate import find_missing, load_migrations, migrate, one_at_a_time
+from tokensvc.store.migrate import (
+    find_missing,
+    grant_service_rights,
+    load_migrations,
+    load_role,
+    migrate,
+    one_at_a_time,
+)
 from tokensvc.store.signing_key import list_signing_keys
 
 if TYPE_CHECKING:
@@ -75,9 +84,8 @@ async def initialise(
     holder = await database.connect_apart()
     try:
         async with one_at_a_time(holder):
-            async with database.connection() as connection:
-                for name in await migrate(connection, load_migrations()):
-                    _log.info("migration_applied", name=name)
+            for name in await _migrate(database, settings):
+                _log.info("migration_applied", name=name)
             master_key = await _open_master_key(database, settings)
             await _ensure_audiences(database, settings)
             await rotate_all_once(database, settings, master_key, actor=ACTOR)
@@ -87,15 +95,15 @@ async def initialise(
     return Started(master_key, admin)
 
 
-async def apply_migrations(database: Database) -> list[str]:
+async def apply_migrations(database: Database, settings: Settings) -> list[str]:
     """Apply the migrations that are missing; return their names.
 
     Raises StartRefusedError, UnavailableError.
     """
     holder = await database.connect_apart()
     try:
-        async with one_at_a_time(holder), database.connection() as connection:
-            return await migrate(connection, load_migrations())
+        async with one_at_a_time(holder):
+            return await _migrate(database, settings)
     finally:
         await holder.close()
 
@@ -147,6 +155,17 @@ async def check_schema(database: Database) -> None:
         )
 
 
+async def _migrate(database: Database, settings: Settings) -> list[str]:
+    """Apply what is missing as the owner of the tables, who grants the service its rights."""
+    async with database.connection() as connection:
+        service = await load_role(connection)
+    async with open_owner(database, settings) as owner, owner.connection() as connection:
+        applied = await migrate(connection, load_migrations())
+        if await grant_service_rights(connection, service):
+            _log.info("rights_granted", role=service)
+    return applied
+
+
 async def _open_master_key(database: Database, settings: Settings) -> MasterKey:
     """Load the master key; make it first if the settings name none and no signing key needs one."""
     async with database.connection() as connection:
@@ -163,14 +182,15 @@ async def _ensure_audiences(database: Database, settings: Settings) -> None:
     name = settings.default_audience
     async with database.transaction() as connection:
         await raise_longest_life(connection, settings.issuing_policy.token_life)
-        await _ensure_own_audience(connection, settings)
+        trail = Trail(ACTOR)
+        await _ensure_own_audience(connection, settings, trail)
         if name not in {audience.name for audience in await list_audiences(connection)}:
-            await insert_audience(
-                connection, settings, name, description="the default", actor=ACTOR
-            )
+            await insert_audience(connection, settings, name, trail, description="the default")
+        if trail.is_begun:
+            await finish_change(connection, trail)
 
 
-async def _ensure_own_audience(connection: Connection, settings: Settings) -> None:
+async def _ensure_own_audience(connection: Connection, settings: Settings, trail: Trail) -> None:
     """Make the audience of calls to the service itself, if it is missing.
 
     An audience of that name that somebody else made is refused: its tokens, which other services
@@ -182,9 +202,9 @@ async def _ensure_own_audience(connection: Connection, settings: Settings) -> No
             connection,
             settings,
             OWN_AUDIENCE,
+            trail,
             description="calls to tokensvc itself",
             is_own=True,
-            actor=ACTOR,
         )
     elif not is_own:
         raise StartRefusedError(
@@ -201,11 +221,13 @@ async def _create_first_admin(
     async with database.transaction() as connection:
         if await has_accounts(connection):
             return None
-        account = await insert_account(connection, "admin", actor=ACTOR)
+        trail = Trail(ACTOR)
+        account = await insert_account(connection, "admin", trail)
         made_by = "made by the first start"
         wish = KeyWish(name="first admin", capabilities=[ADMIN], description=made_by)
         prefix = settings.key_prefix
-        admin = await insert_key(connection, account.id, wish, prefix=prefix, actor=ACTOR)
+        admin = await insert_key(connection, account.id, wish, trail, prefix=prefix)
+        await trail.append(connection)
         if announce is not None:
             announce(admin)
         return admin

@@ -31,7 +31,9 @@ _PATIENCE_AT_EXIT: Final = 2.0
 class LineWriter:
     """Writes lines to `stream` in the background; at most `most_waiting` lines may wait.
 
-    `count_lost` is told how many lines were lost, whenever that happens.
+    Lines gather for `pause` seconds before they are written. `count_lost` is told how many lines
+    were lost, whenever that happens. `write_some` writes to a file descriptor, and returns how many
+    bytes it took.
     """
 
     def __init__(
@@ -39,10 +41,14 @@ class LineWriter:
         stream: TextIO,
         *,
         most_waiting: int = _MOST_WAITING,
+        pause: float = _PAUSE,
+        write_some: Callable[[int, memoryview], int] = os.write,
         count_lost: Callable[[int], object] | None = None,
     ) -> None:
         self._stream = stream
         self._most_waiting = most_waiting
+        self._pause = pause
+        self._write_some = write_some
         self._count_lost = count_lost
         self.begin()
         itself = weakref.ref(self)
@@ -94,6 +100,7 @@ class LineWriter:
             written = self._put(lines) if lines or self._rest else 0
             if lost and written == len(lines):
                 self._forget(lost)
+            # The line that tells of the loss stands last. It is not counted as lost itself.
             if written < len(lines):
                 self._lose(len(lines) - written - bool(lost))
         finally:
@@ -116,7 +123,7 @@ class LineWriter:
         # Past the buffer of the stream: it would keep what it could not write, and nobody would
         # know which lines are lost.
         begun = len(self._rest)
-        done = _write(descriptor, self._rest + b"".join(data))
+        done = self._write_all(descriptor, self._rest + b"".join(data))
         if done < begun:
             self._rest = self._rest[done:]
             return 0
@@ -128,6 +135,22 @@ class LineWriter:
             done -= len(line)
             written += 1
         return written
+
+    def _write_all(self, descriptor: int, data: bytes) -> int:
+        """Write to a file; return how many bytes were written before it failed."""
+        done = 0
+        view = memoryview(data)
+        while done < len(data):
+            try:
+                done += self._write_some(descriptor, view[done:])
+            except BlockingIOError:
+                # Somebody else made this pipe or terminal not block; it is shared with them.
+                waiting = select.poll()
+                waiting.register(descriptor, select.POLLOUT)
+                waiting.poll()
+            except OSError:
+                break
+        return done
 
     def _put_text(self, lines: Sequence[str]) -> int:
         """Write to a stream that is no file of the operating system."""
@@ -150,23 +173,8 @@ class LineWriter:
 
     def _run(self) -> None:
         while True:
+            # While something is lost or half written, it tries again even if nobody writes.
             self._wake.wait(_RETRY if self._lost or self._rest else None)
-            threading.Event().wait(_PAUSE)
+            threading.Event().wait(self._pause)  # what comes meanwhile is written with it
             self._wake.clear()
             self.flush()
-
-
-def _write(descriptor: int, data: bytes) -> int:
-    """Write to a file; return how many bytes were written before it failed."""
-    done = 0
-    view = memoryview(data)
-    while done < len(data):
-        try:
-            done += os.write(descriptor, view[done:])
-        except BlockingIOError:  # somebody else made the pipe or terminal so
-            waiting = select.poll()
-            waiting.register(descriptor, select.POLLOUT)
-            waiting.poll()
-        except OSError:
-            break
-    return done

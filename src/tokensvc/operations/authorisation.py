@@ -12,6 +12,7 @@ from tokensvc.core.errors import InsufficientAuthenticationError, InsufficientSc
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from tokensvc.core.actor import Actor
     from tokensvc.core.identifier import AccountId, KeyId
     from tokensvc.operations.operation import Operation
 
@@ -22,19 +23,22 @@ FRESH_FOR: Final = timedelta(minutes=10)
 class Principal:
     """Who calls, and what they may.
 
-    `name`: as the audit trail names them. `key_id` and `account_id` are None for people at the
+    `actor`: as the audit trail keeps them. `key_id` and `account_id` are None for people at the
     machine of the service, who may do everything. `shown_at`: when the API key itself was shown;
     None if that is just now. `by_key`: the API key itself was shown, not a token.
     """
 
-    name: str
+    actor: Actor
     capabilities: frozenset[str]
     key_id: KeyId | None = None
     account_id: AccountId | None = None
     shown_at: datetime | None = None
     by_key: bool = False
-    address: str | None = None
-    request_id: str | None = None
+
+    @classmethod
+    def of_host(cls, actor: Actor) -> Principal:
+        """Return a person at the machine of the service."""
+        return cls(actor=actor, capabilities=frozenset({ADMIN}))
 
     @property
     def is_admin(self) -> bool:
@@ -50,6 +54,11 @@ class Principal:
     def key_owner_of(self) -> AccountId | None:
         """The account whose keys alone may be changed, None for all."""
         return None if self.is_admin else self.account_id
+
+    @property
+    def grantor(self) -> KeyId | None:
+        """The key that must have all that this caller gives to others, None for admins."""
+        return None if self.is_admin else self.key_id
 
 
 def may_call(operation: Operation, principal: Principal) -> bool:

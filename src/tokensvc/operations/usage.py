@@ -18,7 +18,7 @@ class LastUse(Model):
     audience: str
 
 
-class Hour(Model):
+class HourOfUse(Model):
     """An hour (UTC) in which something happened."""
 
     hour: Moment
@@ -31,7 +31,7 @@ class Usage(Model):
 
     id: KeyId
     last_used: LastUse | None
-    hours: list[Hour] = Field(description="Oldest first.")
+    hours: list[HourOfUse] = Field(description="Oldest first.")
     since: Moment
     until: Moment
 

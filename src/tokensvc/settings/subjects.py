@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -17,8 +17,6 @@ from tokensvc.core.api_key import DEFAULT_PREFIX, check_prefix
 from tokensvc.core.audience import parse_audience
 from tokensvc.core.errors import InvalidInputError
 from tokensvc.core.keyring import RotationPolicy
-
-_LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
 
 
 class AddressSettings(BaseSettings):
@@ -60,11 +58,6 @@ class AddressSettings(BaseSettings):
         host = f"[{self.host}]" if ":" in self.host else self.host
         return self.issuer or f"http://{host}:{self.port}"
 
-    @property
-    def is_loopback(self) -> bool:
-        """Whether only this machine can reach the service directly."""
-        return self.host in _LOOPBACK
-
 
 class DatabaseSettings(BaseSettings):
     """Which Postgres holds everything."""
@@ -72,6 +65,9 @@ class DatabaseSettings(BaseSettings):
     database_url: SecretStr | None = None
     direct_database_url: SecretStr | None = Field(
         None, description="leads past a pooler in transaction mode: for LISTEN and the ledger"
+    )
+    migration_database_url: SecretStr | None = Field(
+        None, description="the owner of the tables, if the service has another role"
     )
     data_dir: Path = Path(".tokensvc")
     postgres_bin_dir: Path | None = None

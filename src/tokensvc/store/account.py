@@ -107,7 +107,7 @@ async def end_accounts(
     open: see `sql/functions/end_accounts.sql`.
     """
     rows = await connection.fetch(
-        _SQL["end"], ending, ENDINGS[ending].action, account_ids, actor.facts, detail, LEEWAY
+        _SQL["end"], ending, ENDINGS[ending].operation, account_ids, actor.facts, detail, LEEWAY
     )
     return [
         EndedAccount(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import asyncpg
 
-from tokensvc.core.api_key import ApiKey, ApiKeyRecord, ListedKey, state_of
+from tokensvc.core.api_key import ApiKey, ApiKeyRecord, KeyTerms, ListedKey, state_of
 from tokensvc.core.denylist.record import ENDINGS
 from tokensvc.core.errors import ConflictError, NotFoundError
 from tokensvc.core.identifier import AccountId, KeyId
@@ -51,11 +51,8 @@ async def insert_api_key(
     *,
     key_id: KeyId,
     account_id: str,
-    name: str,
-    description: str,
-    capabilities: Collection[str],
+    terms: KeyTerms,
     life: timedelta | None,
-    limits: Limits,
     predecessor_id: KeyId | None = None,
 ) -> None:
     """Store digest and facts of a new key.
@@ -63,14 +60,14 @@ async def insert_api_key(
     Raises ConflictError if `predecessor_id` has a successor already, NotFoundError for a tier that
     does not exist.
     """
-    facts = key_id, account_id, key.digest, key.hint, name, description, sorted(capabilities), life
-    own_limits = limits.tier, limits.per_minute, limits.per_day
+    texts = terms.name, terms.description, sorted(terms.capabilities)
+    facts = key_id, account_id, key.digest, key.hint, *texts, life, predecessor_id
     try:
-        await connection.execute(_SQL["insert"], *facts, predecessor_id, *own_limits)
+        await connection.execute(_SQL["insert"], *facts, *_list_limits_and_more(terms))
     except asyncpg.ForeignKeyViolationError as error:
         if error.constraint_name != "api_key_tier_fkey":
             raise
-        raise no_such_tier(str(limits.tier)) from error
+        raise no_such_tier(str(terms.limits.tier)) from error
     except asyncpg.UniqueViolationError as error:
         if error.constraint_name != "api_key_predecessor_unique":
             raise
@@ -117,23 +114,13 @@ async def find_id_by_digest(connection: asyncpg.Connection, digest: bytes) -> Ke
     return found
 
 
-async def update_api_key(
-    connection: asyncpg.Connection,
-    key_id: KeyId,
-    *,
-    name: str,
-    description: str,
-    capabilities: Collection[str],
-    limits: Limits,
-) -> None:
-    """Change what may change of a key. Raises NotFoundError for a tier that does not exist."""
-    numbers = limits.per_minute, limits.per_day
+async def update_api_key(connection: asyncpg.Connection, key_id: KeyId, terms: KeyTerms) -> None:
+    """Replace the terms of a key. Raises NotFoundError for a tier that does not exist."""
+    texts = terms.name, terms.description, sorted(terms.capabilities)
     try:
-        await connection.execute(
-            _SQL["update"], key_id, name, description, sorted(capabilities), limits.tier, *numbers
-        )
+        await connection.execute(_SQL["update"], key_id, *texts, *_list_limits_and_more(terms))
     except asyncpg.ForeignKeyViolationError as error:
-        raise no_such_tier(str(limits.tier)) from error
+        raise no_such_tier(str(terms.limits.tier)) from error
 
 
 async def set_expiry(connection: asyncpg.Connection, key_id: KeyId, life: timedelta | None) -> None:
@@ -165,10 +152,10 @@ async def end_api_keys(
     They are named by their ids or by their digests. `detail` is for the audit trail. It is one
     statement, which commits itself if no transaction is open: see `sql/functions/end_keys.sql`.
     """
-    action = ENDINGS[ending].action
+    operation = ENDINGS[ending].operation
     named = [None] * len(digests or ()) if key_ids is None else key_ids
     rows = await connection.fetch(
-        _SQL["end"], ending, action, named, digests, actor.facts, detail, LEEWAY
+        _SQL["end"], ending, operation, named, digests, actor.facts, detail, LEEWAY
     )
     return [
         EndedKey(
@@ -192,6 +179,14 @@ def no_such_key(key_id: str) -> NotFoundError:
     return NotFoundError(f"there is no key {key_id[:40]!r}; `tokensvc key list` shows their ids")
 
 
+def _list_limits_and_more(terms: KeyTerms) -> tuple[Any, ...]:
+    """Return the terms behind the texts, in the order of the queries."""
+    limits = terms.limits
+    numbers = limits.tier, limits.per_minute, limits.per_day
+    lists = sorted(terms.audiences), sorted(terms.networks)
+    return *numbers, *lists, terms.metadata, terms.claims, terms.self_rotation
+
+
 def _list(row: asyncpg.Record, at: datetime) -> ListedKey:
     key = _record(row)
     return ListedKey(key, state_of(key, at), at)
@@ -202,9 +197,17 @@ def _record(row: asyncpg.Record) -> ApiKeyRecord:
         id=KeyId(row["id"]),
         account_id=AccountId(row["account_id"]),
         hint=row["hint"],
-        name=row["name"],
-        description=row["description"],
-        capabilities=tuple(row["capabilities"]),
+        terms=KeyTerms(
+            name=row["name"],
+            description=row["description"],
+            capabilities=tuple(row["capabilities"]),
+            limits=Limits(tier=row["tier"], per_minute=row["per_minute"], per_day=row["per_day"]),
+            audiences=tuple(row["audiences"]),
+            networks=tuple(row["networks"]),
+            metadata=row["metadata"],
+            claims=row["claims"],
+            self_rotation=row["self_rotation"],
+        ),
         created_at=row["created_at"],
         expires_at=row["expires_at"],
         disabled_at=row["disabled_at"],
@@ -212,7 +215,6 @@ def _record(row: asyncpg.Record) -> ApiKeyRecord:
         last_used_at=row["last_used_at"],
         last_used_network=row["last_used_network"],
         last_used_audience=row["last_used_audience"],
-        limits=Limits(tier=row["tier"], per_minute=row["per_minute"], per_day=row["per_day"]),
         minute_limit=row["minute_limit"],
         day_limit=row["day_limit"],
         predecessor_id=row["predecessor_id"],

@@ -44,6 +44,12 @@ async def load_audience(connection: asyncpg.Connection, name: str) -> Audience:
     return _audience(row)
 
 
+async def lock_audience(connection: asyncpg.Connection, name: str) -> Audience:
+    """As `load_audience`, held against other changes until the transaction ends."""
+    await connection.execute(_SQL["lock"], name)
+    return await load_audience(connection, name)
+
+
 async def find_is_own(connection: asyncpg.Connection, name: str) -> bool | None:
     """Return whether an audience is the service's own, None if there is no such audience."""
     is_own: bool | None = await connection.fetchval(_SQL["find_is_own"], name)

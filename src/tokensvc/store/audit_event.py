@@ -2,47 +2,94 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from tokensvc.core.audit_event import AuditEvent, AuditHead
+from tokensvc.store.driver_errors import not_initialised
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import AsyncIterator, Collection, Sequence
 
     import asyncpg
 
     from tokensvc.core.actor import Actor
+    from tokensvc.core.audit_event import AuditFilter
+    from tokensvc.core.operation_name import OperationName
+
+_READ_AT_ONCE: Final = 2000
+BEFORE_ALL: Final = -(2**63)  # below every number, also of rows that somebody has put in
 
 _SQL = load_queries("audit_event")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditEvent:
-    """Who did what to what, when. `detail` never holds a secret."""
+class NewAuditEvent(NamedTuple):
+    """An event that is to be written: what was done to what. No secrets, no fractions."""
 
-    id: int
-    at: datetime
-    actor: str
-    action: str
+    operation: OperationName
     subject: str
     detail: dict[str, Any]
 
 
-async def append_audit_event(
-    connection: asyncpg.Connection,
-    *,
-    actor: Actor,
-    action: str,
-    subject: str,
-    detail: dict[str, Any],
+async def append_audit_events(
+    connection: asyncpg.Connection, actor: Actor, events: Sequence[NewAuditEvent]
 ) -> None:
-    """Write one event, in the transaction of the act itself, before anything locks `feed_head`."""
-    await connection.execute(_SQL["append"], actor.facts, action, subject, detail)
+    """Write events, in the transaction of the act itself.
+
+    It comes last, before what locks `feed_head`: all others who change something wait from here to
+    the commit.
+    """
+    operations, subjects, details = zip(*events, strict=True)
+    actors = [actor.facts] * len(events)
+    await connection.execute(_SQL["append"], actors, operations, subjects, details)
 
 
 async def list_audit_events(
-    connection: asyncpg.Connection, *, subject: str | None, most: int
+    connection: asyncpg.Connection,
+    wanted: AuditFilter,
+    *,
+    before_number: int | None = None,
+    most: int,
 ) -> list[AuditEvent]:
-    """Return the newest events first, of one subject or of all."""
-    return [AuditEvent(**dict(row)) for row in await connection.fetch(_SQL["list"], subject, most)]
+    """Return the newest events first, only those with numbers below `before_number`."""
+    rows = await connection.fetch(
+        _SQL["list"],
+        wanted.since,
+        wanted.until,
+        wanted.actor,
+        wanted.operation,
+        wanted.subject,
+        wanted.request_id,
+        before_number,
+        most,
+    )
+    return [AuditEvent(**dict(row)) for row in rows]
+
+
+async def read_audit_events(
+    connection: asyncpg.Connection, after: int = BEFORE_ALL, *, at_once: int = _READ_AT_ONCE
+) -> AsyncIterator[list[AuditEvent]]:
+    """Go through the events with numbers above `after` in order, `at_once` at a time."""
+    while True:
+        rows = await connection.fetch(_SQL["list_after"], after, at_once)
+        if rows:
+            yield [AuditEvent(**dict(row)) for row in rows]
+        if len(rows) < at_once:
+            return
+        after = rows[-1]["number"]
+
+
+async def load_audit_head(connection: asyncpg.Connection) -> AuditHead:
+    """Return the newest event's number and hash. Raises UnavailableError during a restore."""
+    row = await connection.fetchrow(_SQL["load_head"])
+    if row is None:
+        raise not_initialised()
+    return AuditHead(**dict(row))
+
+
+async def list_witness_hashes(
+    connection: asyncpg.Connection, numbers: Collection[int]
+) -> dict[int, bytes]:
+    """Return what the table holds now as the hashes of these events, of those that are there."""
+    rows = await connection.fetch(_SQL["list_hashes"], list(numbers))
+    return {row["number"]: row["hash"] for row in rows}

@@ -27,6 +27,7 @@ SERVER_SETTINGS: Final = {
     "default_transaction_isolation": "read committed",
 }
 _CONNECT_TIMEOUT: Final = 2.0
+_JSONB_VERSION: Final = b"\x01"  # the first byte of the binary form
 _WHOLE: Final = "select database_is_whole()"
 
 
@@ -47,13 +48,26 @@ async def connect_to_host(
         # Asked on this very connection: the address may lead to another server than a moment ago.
         check_standing(await load_standing(connection, url))
         await _check_whole(connection)
+        # The driver reads composite values in the binary form only, and some hold JSON.
         await connection.set_type_codec(
-            "jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog"
+            "jsonb",
+            encoder=_encode_json,
+            decoder=_decode_json,
+            schema="pg_catalog",
+            format="binary",
         )
     except BaseException:
         connection.terminate()
         raise
     return connection
+
+
+def _encode_json(value: object) -> bytes:
+    return _JSONB_VERSION + json.dumps(value).encode("utf-8")
+
+
+def _decode_json(data: bytes) -> object:
+    return json.loads(data[len(_JSONB_VERSION) :])
 
 
 async def _check_whole(connection: asyncpg.Connection) -> None:

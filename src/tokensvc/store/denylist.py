@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from tokensvc.core.denylist.columns import RecordColumns
+from tokensvc.core.denylist.columns import PackedRecords, RecordColumns
 from tokensvc.core.denylist.position import Position
 from tokensvc.core.denylist.record import ENDINGS, RevocationRecord
 from tokensvc.core.denylist.revocation import Revocation
@@ -63,9 +63,9 @@ async def revoke_tokens(
     `sql/functions/revoke_tokens.sql`.
     """
     jtis, expiries, details = zip(*tokens, strict=True)
-    action = ENDINGS["token_revoked"].action
+    operation = ENDINGS["token_revoked"].operation
     rows = await connection.fetch(
-        _SQL["revoke_tokens"], jtis, expiries, details, actor.facts, action
+        _SQL["revoke_tokens"], jtis, expiries, details, actor.facts, operation
     )
     return [build_record(row) for row in rows]
 
@@ -139,32 +139,20 @@ async def find_ended(
     return found or None
 
 
-async def list_after(
-    connection: asyncpg.Connection, seq: int, now: datetime
-) -> list[RevocationRecord]:
-    """Return what is alive at `now` and stands after `seq`, in order."""
-    records: list[RevocationRecord] = []
-    while True:
-        rows = await connection.fetch(_SQL["list_after"], seq, now, _READ_AT_ONCE)
-        records += map(build_record, rows)
-        if len(rows) < _READ_AT_ONCE:
-            return records
-        seq = records[-1].position.seq
-
-
 async def read_after(
     connection: asyncpg.Connection, seq: int, now: datetime, *, at_once: int = _READ_AT_ONCE
 ) -> AsyncIterator[RecordColumns]:
     """Go through what is alive at `now` and stands after `seq`, in order, `at_once` at a time."""
     while True:
-        rows = await connection.fetch(_SQL["list_rows_after"], seq, now, at_once)
-        if rows:
-            columns = RecordColumns()
-            columns.extend_rows(rows)
-            yield columns
-        if len(rows) < at_once:
+        (row,) = await connection.fetch(_SQL["read_after"], seq, now, at_once)
+        last_seq, *packed = row
+        if last_seq is None:
             return
-        seq = rows[-1]["seq"]
+        columns = RecordColumns.unpack(PackedRecords(*packed))
+        yield columns
+        if len(columns) < at_once:
+            return
+        seq = last_seq
 
 
 async def list_named(

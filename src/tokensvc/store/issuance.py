@@ -1,4 +1,4 @@
-"""How long a watermark must stay on the denylist (`sql/queries/issuance.sql`)."""
+"""What is known of all tokens that were issued (`sql/queries/issuance.sql`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
     import asyncpg
 
@@ -26,3 +26,9 @@ async def load_longest_life(connection: asyncpg.Connection) -> timedelta:
     """Return the longest life that any token may have."""
     life: timedelta = await connection.fetchval(_SQL["load_longest_life"])
     return life
+
+
+async def find_latest_iat(connection: asyncpg.Connection) -> datetime | None:
+    """Return the latest `iat` of all tokens; None if none was ever issued."""
+    latest: datetime | None = await connection.fetchval(_SQL["find_latest_iat"])
+    return latest

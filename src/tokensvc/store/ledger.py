@@ -33,24 +33,28 @@ _SETTINGS: Final = {
     # To plan each batch anew would cost more than to carry it out.
     "plan_cache_mode": "force_generic_plan",
     "jit": "off",
-    "lock_timeout": "500",  # others wait behind a batch: not for long
 }
 _TIMEOUT: Final = 2.0
+_LOCK_SECONDS: Final = 0.5
 _IDLE: Final = 0.05  # seconds after which a connection may have been closed unnoticed
 _NO_DIGEST: Final = bytes(32)  # what stands in the place of a digest if a token is shown
 
 
 class LedgerConnection:
-    """Asks Postgres about batches, one at a time; connects when it must."""
+    """Asks Postgres about batches, one at a time; connects when it must.
 
-    def __init__(self, database: Database) -> None:
+    A batch waits `lock_seconds` at most for a row, because others wait behind it.
+    """
+
+    def __init__(self, database: Database, *, lock_seconds: float = _LOCK_SECONDS) -> None:
         self._database = database
+        self._settings = _SETTINGS | {"lock_timeout": f"{lock_seconds * 1000:.0f}"}
         self._connection: asyncpg.Connection | None = None
         self._statement: PreparedStatement | None = None
         self._failovers = 0
         self._answered_on = 0.0
 
-    async def judge(
+    async def judge_batch(
         self, counts: Mapping[Question, int], expect: Callable[[], Expectation]
     ) -> tuple[dict[Question, Verdict], dict[str, int]]:
         """Return the verdict on each question whose key exists, and the admissions of each key.
@@ -105,7 +109,7 @@ class LedgerConnection:
         return self._statement
 
     async def _prepare(self) -> PreparedStatement:
-        self._connection = await self._database.connect_apart(**_SETTINGS)
+        self._connection = await self._database.connect_apart(**self._settings)
         self._failovers = self._database.failovers
         self._statement = await self._connection.prepare(_SQL["judge"], timeout=_TIMEOUT)
         return self._statement

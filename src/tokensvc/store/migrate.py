@@ -19,14 +19,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import asyncpg
+
 from tokensvc.core.errors import StartRefusedError
 from tokensvc.store.queries import sql_root
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
     from pathlib import Path
-
-    import asyncpg
 
 _LOCK: Final = 7_265_309_611  # any number, ours alone
 _POLL_SECONDS: Final = 0.1
@@ -40,6 +40,14 @@ create table if not exists schema_migrations (
     version text constraint schema_migrations_pkey primary key,
     checksum text not null,
     applied_at timestamptz not null
+)
+"""
+# The functions of a later migration need rights too, so what is asked for is every table.
+_NEEDS_RIGHTS: Final = """
+select $1::text <> current_user and exists (
+    select from pg_class
+    where relnamespace = 'public'::regnamespace and relkind in ('r', 'v')
+        and not has_table_privilege($1::text, oid, 'select')
 )
 """
 _MADE_BY_A_TRIAL: Final = (
@@ -116,13 +124,38 @@ async def one_at_a_time(connection: asyncpg.Connection) -> AsyncIterator[None]:
 async def migrate(connection: asyncpg.Connection, migrations: Sequence[Migration]) -> list[str]:
     """Apply what is missing; return the names of what was applied. Hold `one_at_a_time` around it.
 
-    Raises StartRefusedError as `find_missing` does.
+    Raises StartRefusedError as `find_missing` does, and if the role may not make tables.
     """
-    await connection.execute(_CREATE_SCHEMA_MIGRATIONS)
     missing = await find_missing(connection, migrations)
-    for migration in missing:
-        await _apply(connection, migration)
+    if not missing:  # a role that may not make tables may find that there is nothing to make
+        return []
+    try:
+        await connection.execute(_CREATE_SCHEMA_MIGRATIONS)
+        for migration in missing:
+            await _apply(connection, migration)
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise StartRefusedError(
+            f"the database lacks {len(missing)} migration(s), and this role may not make tables: "
+            "name the owner of the tables in TOKENSVC_MIGRATION_DATABASE_URL"
+        ) from error
     return [migration.name for migration in missing]
+
+
+async def grant_service_rights(connection: asyncpg.Connection, service: str) -> bool:
+    """Grant the role `service` what it lacks; the role of `connection` owns the tables.
+
+    Returns whether anything was granted. Nothing is if it is the same role.
+    """
+    if await connection.fetchval(_NEEDS_RIGHTS, service):
+        await connection.execute("select grant_service_rights($1)", service)
+        return True
+    return False
+
+
+async def load_role(connection: asyncpg.Connection) -> str:
+    """Return the name of the role that this connection has."""
+    role: str = await connection.fetchval("select current_user::text")
+    return role
 
 
 async def find_missing(

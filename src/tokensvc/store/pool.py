@@ -176,15 +176,16 @@ async def open_database(
     max_size: int,
     direct_url: str | None = None,
     timelines: Timelines | None = None,
+    setting: str = "TOKENSVC_DATABASE_URL",
 ) -> Database:
     """Return a pool that connects on demand, so that it can be made while Postgres is away.
 
     `url` may lead to a pooler in transaction mode. `direct_url` leads past it, for the few
     connections that need a session of their own; without it they go through the pooler as well, and
-    NOTIFY is not heard. `timelines`: what is known of earlier failovers, nothing by default. Raises
-    StartRefusedError for a URL that is none of Postgres.
+    NOTIFY is not heard. `timelines`: what is known of earlier failovers, nothing by default.
+    `setting`: where `url` comes from. Raises StartRefusedError for a URL that is none of Postgres.
     """
-    check_database_url(url)
+    check_database_url(url, setting=setting)
     if direct_url is not None:
         check_database_url(direct_url, setting="TOKENSVC_DIRECT_DATABASE_URL")
     seen = Timelines() if timelines is None else timelines

@@ -46,13 +46,17 @@ def find_binaries(explicit: Path | None, cluster_major: str | None) -> Path:
     )
 
 
-def unprivileged_user(owner: int | None) -> tuple[int, int]:
+def unprivileged_user(
+    owner: int | None, *, ourselves: tuple[int, int] | None = None
+) -> tuple[int, int]:
     """Return (uid, gid) to run Postgres as, which refuses to run as root.
 
     That is ourselves; or if we are root, the owner of the data, else `postgres`, else nobody.
+    `ourselves`: uid and gid of this process, if another one is meant.
     """
-    if os.geteuid() != 0:
-        return os.geteuid(), os.getegid()
+    uid, gid = ourselves or (os.geteuid(), os.getegid())
+    if uid != 0:
+        return uid, gid
     if owner:
         return owner, _group_of(owner)
     try:

@@ -24,11 +24,15 @@ def sql_root() -> Path:
 
 @cache
 def load_queries(table: str) -> dict[str, str]:
-    """Return the statements of one table by name.
+    """Return the statements of one table by name. Raises ValueError as `parse_queries` does."""
+    return parse_queries((sql_root() / "queries" / f"{table}.sql").read_text("utf-8"), table)
+
+
+def parse_queries(text: str, table: str) -> dict[str, str]:
+    """Return the statements in the file of one table by name.
 
     Raises ValueError if a name stands twice, or if its arguments are not those of the statement.
     """
-    text = (sql_root() / "queries" / f"{table}.sql").read_text("utf-8")
     marks = list(_NAME.finditer(text))
     queries: dict[str, str] = {}
     ends = [*(mark.start() for mark in marks[1:]), len(text)]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tokensvc.core.primary import PrimaryChoice
 
 FILE_NAME: Final = "timelines.json"
-_MOST_BYTES: Final = 65_536
+_MOST_BYTES: Final = 65_536  # ours has some hundred; more is not read, whatever it is
 
 _log = structlog.get_logger(__name__)
 
@@ -53,6 +53,7 @@ class Timelines:
 
     def remember(self, choice: PrimaryChoice) -> None:
         """Note which server is used from now on; if it cannot be told, old connections end too."""
+        # While nothing tells which server is the primary, no old connection may be used any more.
         if choice.problem != self._problem and choice.problem == "primary_unclear":
             self.changes += 1
         self._problem = choice.problem
@@ -62,13 +63,14 @@ class Timelines:
         self._replace(before.add(choice.primary))
         if before.cluster not in {None, self.seen.cluster}:
             _log.warning("other_cluster", host=choice.primary.host, cluster=self.seen.cluster)
+        # Of two clusters neither is newer, so a change of the cluster is written in any case.
         if self._file is not None:
             self._file.save(self.seen, anew=before.cluster != self.seen.cluster)
 
     def _replace(self, seen: SeenTimelines) -> None:
         """Take over what is newer, and count it as a change if it is."""
         before, self.seen = self.seen, seen
-        if before.cluster is None:
+        if before.cluster is None:  # the first look: there is no older connection
             return
         newest = seen.find_newest(before.cluster)
         if seen.cluster != before.cluster or newest != before.find_newest(before.cluster):
@@ -85,7 +87,7 @@ class TimelineFile:
         self._folders = folders
         self._may_make = may_make
         self._has_warned = False
-        self._loaded = SeenTimelines()
+        self._loaded = SeenTimelines()  # what the files said, to spare needless writes
 
     def load(self) -> SeenTimelines:
         """Return what the files in all folders say; nothing if there is none that can be read."""
@@ -148,6 +150,7 @@ def _write(folder: Path, seen: SeenTimelines) -> None:
     """Replace the file whole or not at all, mode 0600, so that it survives a crash."""
     newest = {str(cluster): timeline for cluster, timeline in seen.newest.items()}
     content = {"cluster": seen.cluster, "timelines": newest}
+    # A name of its own, so that processes that write at once do not mix their drafts.
     draft = folder / f".{FILE_NAME}.{secrets.token_hex(4)}"
     how = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
     try:

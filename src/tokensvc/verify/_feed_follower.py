@@ -1,7 +1,8 @@
 """Follows the issuer's denylist, one long poll after another, and keeps what it has.
 
 Knows how fresh the denylist is. Not here: what happens when it is stale, which the verifier
-decides, and the rules by which a page is applied (`core.denylist`).
+decides; who may sign a page (`_page_signature`); and the rules by which a page is applied
+(`core.denylist`).
 
 A page is checked and applied in steps of a few milliseconds. Between them the application goes on.
 """
@@ -10,15 +11,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from tokensvc.core.algorithm import ALGORITHMS
 from tokensvc.core.denylist.followed import FollowedDenylist
 from tokensvc.core.denylist.page import MOST_PAGE_BYTES, parse_page_in_steps, run_steps
 from tokensvc.core.errors import InvalidPageError, InvalidTokenError
-from tokensvc.core.token import DENYLIST_PAGE, check_signature, parse_unverified
+from tokensvc.core.token import parse_unverified
 from tokensvc.verify._backoff import is_worth_a_line, new_backoff, renew
 from tokensvc.verify._fetch import FetchError
+from tokensvc.verify._page_signature import PageSignatures
 from tokensvc.verify._snapshot import FeedSnapshot
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from tokensvc.core.denylist.position import Position
     from tokensvc.core.denylist.vouched import VouchedDenylist
-    from tokensvc.core.token import UnverifiedToken
     from tokensvc.verify._clock import Clock
     from tokensvc.verify._fetch import Fetches
     from tokensvc.verify._jwks_follower import JwksFollower
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 _SHORTEST_POLL: Final = 1.0
 # A silent feed soon makes all tokens unusable, so the issuer is asked often until it is back.
 _LONGEST_BACKOFF: Final = 2.0
-# A revoked key may sign page after page: they cause one fetch of the JWKS in so many seconds.
-_JWKS_COOLDOWN: Final = 10.0
 
 _log = logging.getLogger(__name__)
 
@@ -61,14 +59,13 @@ class FeedFollower:
         self._fetcher = fetcher
         self._url = url
         self._clock = clock
-        self._jwks = jwks
         self._wait = wait
         self._leeway = leeway
         self._followed = FollowedDenylist(issuer)
-        self._failures = 0
-        self._asks_for_all = False
+        self._signatures = PageSignatures(jwks, self._followed, clock)
+        self._failures = 0  # in a row
+        self._asks_for_all = False  # the last page did not fit what is held
         self._lacks_pages = True  # the last page applied was not the last one of its row
-        self._doubted_keys_on = float("-inf")
         self.confirmed_on = float("-inf")
         self.loaded = asyncio.Event()
         self.last_error: str | None = None
@@ -139,13 +136,15 @@ class FeedFollower:
             self._note_failure(error.reason)
 
     def take(self, text: str) -> None:
-        """Apply a page. Raises InvalidTokenError or InvalidPageError, and then changes nothing."""
+        """Apply a page. Raises InvalidTokenError or InvalidPageError.
+
+        Then nothing has changed, except that what a replayed page revokes is revoked here as well.
+        """
         run_steps(self._take_in_steps(text))
 
     def _take_in_steps(self, text: str) -> Generator[None, None, None]:
         unverified_page = parse_unverified(text, max_length=MOST_PAGE_BYTES)
-        payload = self._verify_page(unverified_page)
-        page = yield from parse_page_in_steps(payload)
+        page = yield from parse_page_in_steps(self._signatures.check(unverified_page))
         now = self._clock.wall()
         reset = yield from self._followed.apply_in_steps(
             page, unverified_page.kid, now=now, leeway=self._leeway
@@ -168,49 +167,15 @@ class FeedFollower:
         """Return what the next start can begin with, None before the first page."""
         if self.position is None or not self.has_all:
             return None
-        return FeedSnapshot(
-            position=self.position,
-            page_issued_at=self._followed.page_issued_at,
-            resets=self._followed.resets,
-            condemned=tuple(sorted(self._followed.condemned)),
-            confirmed_at=self._clock.wall() - self.age,
-            denylist=self.denylist.copy(),
+        return FeedSnapshot.of(
+            self._followed, self.position, confirmed_at=self._clock.wall() - self.age
         )
 
     def restore(self, kept: FeedSnapshot) -> None:
         """Begin with what was kept before the restart; it is as old as it would be without one."""
-        self._followed.denylist = kept.denylist
-        self._followed.position, self._followed.page_issued_at = kept.position, kept.page_issued_at
-        self._followed.resets, self._followed.has_all = kept.resets, True
-        self._followed.condemned = set(kept.condemned)
+        kept.give_to(self._followed)
         age = max(0.0, self._clock.wall() - kept.confirmed_at)
         self.confirmed_on = self._clock.monotonic() - age
-
-    def _verify_page(self, unverified_page: UnverifiedToken) -> dict[str, Any]:
-        """Return the payload of a page that a key which is not revoked has signed.
-
-        A thief of a signing key can sign pages that revoke all good keys. So two keys may say of
-        each other that they are revoked. The JWKS decides then: the issuer takes a revoked key out
-        of it at once, and a key that is not in it revokes no other one.
-        """
-        kid = unverified_page.kid
-        key = self._jwks.find_key(kid)
-        payload = check_signature(
-            unverified_page, typ=DENYLIST_PAGE, algorithms=ALGORITHMS, key=key
-        )
-        if any(judge in self._jwks.keys for judge in self._followed.list_judges(kid)):
-            self._doubt_keys()
-            raise InvalidPageError(
-                "the denylist page is signed by a revoked key", reason="page_signed_by_denied_key"
-            )
-        return payload
-
-    def _doubt_keys(self) -> None:
-        """Have the JWKS fetched soon, because the keys held contradict each other."""
-        now = self._clock.monotonic()
-        if now - self._doubted_keys_on >= _JWKS_COOLDOWN:
-            self._doubted_keys_on = now
-            self._jwks.fetch_soon()
 
     def _note_failure(self, why: str) -> None:
         self._failures += 1

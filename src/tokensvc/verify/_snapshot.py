@@ -2,8 +2,8 @@
 
 The text is lines of JSON: first all that is known but the entries of the denylist, then the
 entries, a thousand to a line, each line with the signing key that vouches for them. The last line
-is a digest of everything before it. The digest shows
-damage; it does not prove who wrote the text. Nothing in it is secret.
+is a digest of everything before it. The digest shows damage; it does not prove who wrote the text.
+Nothing in it is secret.
 
 Not here: files, and how old a snapshot may be. The verifier decides that.
 """
@@ -26,6 +26,7 @@ from tokensvc.core.jwks import is_kid
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from tokensvc.core.denylist.followed import FollowedDenylist
     from tokensvc.core.identifier import Kid
 
 _T = TypeVar("_T")
@@ -69,6 +70,27 @@ class FeedSnapshot:
     condemned: tuple[Kid, ...]
     confirmed_at: float
     denylist: VouchedDenylist
+
+    @classmethod
+    def of(
+        cls, followed: FollowedDenylist, position: Position, *, confirmed_at: float
+    ) -> FeedSnapshot:
+        """Return a copy of what `followed` holds at `position`."""
+        return cls(
+            position=position,
+            page_issued_at=followed.page_issued_at,
+            resets=followed.resets,
+            condemned=tuple(sorted(followed.condemned)),
+            confirmed_at=confirmed_at,
+            denylist=followed.denylist.copy(),
+        )
+
+    def give_to(self, followed: FollowedDenylist) -> None:
+        """Have `followed`, which holds nothing yet, begin with this."""
+        followed.denylist = self.denylist
+        followed.position, followed.page_issued_at = self.position, self.page_issued_at
+        followed.resets, followed.has_all = self.resets, True
+        followed.condemned = set(self.condemned)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,6 +71,7 @@ class Connections:
             unread = self._unread.setdefault(handler, _Unread(waiting, now))
             if now - unread.since < _UNREAD_SECONDS:
                 continue
+            # It reads slowly, but it reads: the time begins anew.
             if waiting <= unread.waiting_bytes - _LEAST_READ_BYTES:
                 self._unread[handler] = _Unread(waiting, now)
                 continue
@@ -85,6 +86,7 @@ class Connections:
             if not handler._request_in_progress  # noqa: SLF001
         ]
         silent = (handler for handler in idle if not handler._request_count)  # noqa: SLF001
+        # Connections stand in the order in which they came.
         oldest = next(silent, idle[0] if idle else None)
         if oldest is not None:
             self._limited.note("connections")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
@@ -17,11 +18,12 @@ MAX_BODY: Final = 16 * 1024
 _BODY_SECONDS: Final = 5.0
 _MAX_FIELDS: Final = 50
 _FORM: Final = "application/x-www-form-urlencoded"
+_PLAIN: Final = re.compile(rb"[A-Za-z0-9_]+=[A-Za-z0-9._~:/-]*")  # one parameter
 _TARGETS: Final = frozenset({"audience", "resource"})
 
 
-async def read_form(request: web.Request) -> dict[str, str]:
-    """Return the parameters of the body.
+async def read_form(request: web.Request, patience: float = _BODY_SECONDS) -> dict[str, str]:
+    """Return the parameters of the body, which must arrive within `patience` seconds.
 
     A parameter without a value counts as absent (RFC 6749 section 3.2). Raises InvalidRequestError,
     InvalidTargetError for a second target, HTTPRequestEntityTooLarge, HTTPRequestTimeout,
@@ -34,7 +36,7 @@ async def read_form(request: web.Request) -> dict[str, str]:
     encoding = request.headers.get("Content-Encoding")
     if encoding is not None and encoding.lower() != "identity":
         raise web.HTTPUnsupportedMediaType
-    body = await _read(request)
+    body = await _read(request, patience)
     if not body:
         return {}
     charset = (request.charset or "utf-8").lower()
@@ -45,6 +47,9 @@ async def read_form(request: web.Request) -> dict[str, str]:
 
 def parse_form(body: bytes) -> dict[str, str]:
     """Return the parameters in `body`. Raises InvalidRequestError, InvalidTargetError."""
+    if _PLAIN.fullmatch(body):  # as most are, and nothing is encoded: this costs much less
+        name, _, value = body.decode("ascii").partition("=")
+        return {name: value} if value else {}
     try:
         pairs = parse_qsl(
             body.decode("utf-8"),
@@ -71,11 +76,11 @@ def _check_repeated(pairs: Sequence[tuple[str, str]]) -> None:
         raise InvalidTargetError("a token is for one audience: audience or resource stands twice")
 
 
-async def _read(request: web.Request) -> bytes:
+async def _read(request: web.Request, patience: float) -> bytes:
     try:
         if request.content.is_eof():  # all of it is here, so no timer is needed
             return await request.read()
-        async with asyncio.timeout(_BODY_SECONDS):
+        async with asyncio.timeout(patience):
             return await request.read()
     except TimeoutError:
         raise web.HTTPRequestTimeout from None

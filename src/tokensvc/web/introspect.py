@@ -9,10 +9,10 @@ from aiohttp import web
 from tokensvc.core.capability import INTROSPECT
 from tokensvc.core.claims import build_payload
 from tokensvc.core.errors import InvalidRequestError, UnavailableError
+from tokensvc.issuer.in_time import in_time
 from tokensvc.web.app_keys import SERVICE
 from tokensvc.web.client_authentication import authenticate
 from tokensvc.web.forms import read_form
-from tokensvc.web.in_time import in_time
 from tokensvc.web.middleware import note
 from tokensvc.web.problems import NO_STORE
 

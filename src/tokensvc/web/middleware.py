@@ -20,6 +20,7 @@ from tokensvc.core.errors import (
     TokensvcError,
     UnavailableError,
 )
+from tokensvc.issuer.made_ahead import MadeAhead
 from tokensvc.issuer.metrics import REQUEST_SECONDS
 from tokensvc.logs.masking import mask_secrets
 from tokensvc.logs.request_line import log_request
@@ -32,15 +33,23 @@ if TYPE_CHECKING:
     from prometheus_client import Histogram
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
-# The statuses that say: the client has to change something.
 # The refusals that do not say what is wrong with a credential.
 _SILENT: Final = (InvalidClientError, InvalidSubjectTokenError, InvalidTokenError)
+# The statuses that say: the client has to change something.
 _REFUSALS: Final = range(400, 500)
 # What the log says of a request whose client did not wait for the answer. It is never sent.
 _NO_ANSWER: Final = 499
 _QUIET: Final = frozenset({"/livez", "/readyz"})
 
 _log = structlog.get_logger(__name__)
+
+
+def _new_request_ids() -> list[str]:
+    text = secrets.token_hex(64 * 8)
+    return [text[at : at + 16] for at in range(0, len(text), 16)]
+
+
+_request_ids: Final = MadeAhead(_new_request_ids)
 
 
 def note(request: web.Request, **facts: object) -> None:
@@ -53,7 +62,7 @@ async def handle_errors(request: web.Request, handler: Handler) -> web.StreamRes
     """Turn every error into its answer, and write the one log line of the request."""
     asked_on = time.monotonic()
     given = request.headers.get("X-Request-Id", "")
-    request_id = mask_secrets(given) if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+    request_id = mask_secrets(given) if _REQUEST_ID.fullmatch(given) else _request_ids.take()
     facts: dict[str, object] = {}
     request[FACTS] = facts
     in_flight = request.app[IN_FLIGHT]

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from tokensvc.core.errors import InvalidRequestError, OutcomeUnknownError
+from tokensvc.issuer.in_time import in_time
 from tokensvc.web.app_keys import SERVICE
 from tokensvc.web.client_authentication import check_client, read_client
 from tokensvc.web.forms import read_form
-from tokensvc.web.in_time import in_time
 from tokensvc.web.middleware import note
 from tokensvc.web.network import find_network
 from tokensvc.web.problems import NO_STORE

@@ -1,5 +1,6 @@
-// Verifies the tokens on stdin, one a line, with the library argv[2] and the JWKS at argv[3], for issuer argv[4], audience argv[5] and
-// algorithm argv[6]; if argv[7] is `any`, whatever their `typ`. Answers each with a line: {"header", "claims"}, or {"refused"} with the library's reason.
+// Verifies the tokens on stdin, one a line, with the library argv[2] and the JWKS at argv[3], for
+// issuer argv[4], audience argv[5] and algorithm argv[6]; if argv[7] is `any`, whatever their
+// `typ`. Answers each with a line: {"header", "claims"}, or {"refused"} with the reason.
 import { createPublicKey } from 'node:crypto'
 import { createInterface } from 'node:readline'
 import { createVerifier } from 'fast-jwt'
@@ -13,7 +14,8 @@ const typ = process.argv[7] === 'any' ? undefined : 'at+jwt'
 
 async function fetchPem({ kid }) {
   const { keys } = await (await fetch(url)).json()
-  const key = createPublicKey({ key: keys.find((candidate) => candidate.kid === kid), format: 'jwk' })
+  const jwk = keys.find((candidate) => candidate.kid === kid)
+  const key = createPublicKey({ key: jwk, format: 'jwk' })
   return key.export({ type: 'spki', format: 'pem' })
 }
 
@@ -21,21 +23,27 @@ const libraries = {
   jose() {
     const keys = createRemoteJWKSet(new URL(url))
     return async (token) => {
-      const { protectedHeader, payload } = await jwtVerify(token, keys, { issuer, audience, typ, algorithms })
+      const options = { issuer, audience, typ, algorithms }
+      const { protectedHeader, payload } = await jwtVerify(token, keys, options)
       return { header: protectedHeader, claims: payload }
     }
   },
   jsonwebtoken() {
     const client = jwksRsa({ jwksUri: url })
-    const getKey = ({ kid }, done) => client.getSigningKey(kid, (error, key) => done(error, key?.getPublicKey()))
+    const getKey = ({ kid }, done) => {
+      client.getSigningKey(kid, (error, key) => done(error, key?.getPublicKey()))
+    }
+    const options = { issuer, audience, algorithms, complete: true }
     return (token) => new Promise((resolve, reject) => {
-      jsonwebtoken.verify(token, getKey, { issuer, audience, algorithms, complete: true }, (error, verified) =>
+      jsonwebtoken.verify(token, getKey, options, (error, verified) =>
         error ? reject(error) : resolve({ header: verified.header, claims: verified.payload }))
     })
   },
   'fast-jwt'() {
     const key = ({ header }) => fetchPem(header)
-    const verify = createVerifier({ key, algorithms, allowedIss: issuer, allowedAud: audience, checkTyp: typ, complete: true })
+    const verify = createVerifier({
+      key, algorithms, allowedIss: issuer, allowedAud: audience, checkTyp: typ, complete: true,
+    })
     return async (token) => {
       const { header, payload } = await verify(token)
       return { header, claims: payload }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.unit.client.loopback import INVALID_TOKEN
 
-from tokensvc.client import HostNotAllowedError
+from tokensvc.client import BodyNotRepeatableError, HostNotAllowedError
 from tokensvc.client._bearer_rule import BearerRule, Sent, check_source
 
 
@@ -87,6 +87,14 @@ def test_repr_does_not_show_the_header_of_a_request():
 
 
 def test_the_wrong_source_is_refused_in_one_sentence():
-    check_source(Source(), Source, "a client")
-    with pytest.raises(TypeError, match=r"^a client needs a Source$"):
-        check_source("x", Source, "a client")
+    check_source(Source(), {"a client": Source, "another": str})
+    with pytest.raises(TypeError, match=r"^a client needs a Source, and another needs a str$"):
+        check_source(1, {"a client": Source, "another": str})
+
+
+def test_a_body_that_cannot_be_sent_again_is_an_error_after_the_token_was_dropped():
+    source = Source()
+    with pytest.raises(BodyNotRepeatableError):
+        new_rule(source).must_repeat(sent(), 401, [INVALID_TOKEN], is_repeatable=False)
+    assert source.dropped == [("t", "api", "s")]
+    assert not new_rule(source).must_repeat(sent(), 403, [INVALID_TOKEN], is_repeatable=False)

@@ -15,7 +15,8 @@ from tokensvc.client.requests import BearerAuth as RequestsAuth
 NEEDS = {
     BearerMiddleware: "an aiohttp.ClientSession needs a TokenSource",
     RequestsAuth: "a requests.Session needs a ThreadedTokenSource",
-    HttpxAuth: "an httpx.Client needs a ThreadedTokenSource, an httpx.AsyncClient a TokenSource",
+    HttpxAuth: "an httpx.Client needs a ThreadedTokenSource, and "
+    "an httpx.AsyncClient needs a TokenSource",
 }
 
 

@@ -13,6 +13,7 @@ from tests.factories import NOW, make_key_record
 from tokensvc.core.api_key import (
     DEFAULT_PREFIX,
     ApiKey,
+    KeyTerms,
     build_facts,
     check_prefix,
     checksum,
@@ -146,7 +147,9 @@ def test_a_final_state_hides_a_reversible_one(facts, state):
     ids=["never", "once"],
 )
 def test_the_audit_trail_keeps_facts_that_json_can_say(expires_at, kept):
-    record = make_key_record(expires_at=expires_at, limits=Limits(tier="free", per_minute=7))
+    limits = Limits(tier="free", per_minute=7)
+    terms = KeyTerms(name="ci", capabilities=("orders:read",), limits=limits)
+    record = make_key_record(expires_at=expires_at, terms=terms)
     facts = build_facts(record)
     assert facts == json.loads(json.dumps(facts))
     assert facts["expires_at"] == kept

@@ -5,7 +5,7 @@ import json
 import pytest
 from tests.factories import ISSUER, NOW, make_claims, seconds
 
-from tokensvc.core.claims import build_payload, check_claims
+from tokensvc.core.claims import build_payload, build_payload_text, check_claims
 from tokensvc.core.errors import InvalidTokenError
 from tokensvc.core.identifier import Jti, Kid
 
@@ -23,6 +23,16 @@ def test_what_is_built_is_what_is_read(origin_jti, origin_kid):
     payload = json.loads(json.dumps(build_payload(claims)))
     assert check(payload) == claims
     assert ("origin_jti" in payload) == ("origin_kid" in payload) == (origin_jti is not None)
+
+
+@pytest.mark.parametrize("origin_jti", [None, Jti("origin")])
+@pytest.mark.parametrize("aud", ["api", 'a "quoted" name', "https://a.example/ü?a=1&b"])
+@pytest.mark.parametrize("scope", [(), ("a",), ("a", "b:c")])
+def test_the_text_of_a_payload_is_its_json_whatever_was_written_before(origin_jti, aud, scope):
+    for jti in (Jti("One1"), Jti("Two2")):
+        claims = make_claims(origin_jti=origin_jti, aud=aud, scope=scope, jti=jti)
+        text = json.dumps(build_payload(claims), separators=(",", ":"))
+        assert build_payload_text(claims) == text.encode("ascii")
 
 
 def test_a_token_has_exactly_the_claims_of_rfc_9068():

@@ -10,6 +10,7 @@ from tokensvc.core.identifier import (
     new_account_id,
     new_base62,
     new_jti,
+    new_jtis,
     new_key_id,
     parse_jti,
 )
@@ -28,6 +29,12 @@ def test_an_identifier_shows_what_it_names_and_does_not_repeat(make, shape):
     made = {make() for _ in range(500)}
     assert len(made) == 500
     assert all(re.fullmatch(shape, identifier) for identifier in made)
+
+
+def test_ids_of_tokens_that_are_made_together_are_as_good_as_others():
+    made = new_jtis(500)
+    assert len(set(made)) == len(made) == 500
+    assert all(parse_jti(jti) == jti for jti in made)
 
 
 def test_all_62_characters_turn_up():

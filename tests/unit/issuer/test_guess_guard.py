@@ -32,7 +32,7 @@ class FakeLedger:
     def __init__(self):
         self.asked = []
 
-    async def judge(self, question, act):
+    async def join_batch(self, question, act, _arrived_on):
         self.asked.append(question.digest)
         if question.digest not in STATES:
             return act(None)
@@ -46,8 +46,11 @@ class FakeLane:
 
     def __init__(self):
         self.waited = []
+        self.is_full = False
 
-    async def exists(self, digest):
+    async def exists(self, digest, _arrived_on=None):
+        if self.is_full:
+            raise UnavailableError("full", reason="slow_lane_full")
         self.waited.append(digest)
         return digest in STATES
 
@@ -89,7 +92,7 @@ class Around:
                 raise InvalidClientError(reason)
 
         try:
-            await self.guard.judge(question, network, act)
+            await self.guard.let_through(question, network, act, 0.0)
         except InvalidClientError as error:
             return error.reason
         return None
@@ -174,13 +177,13 @@ async def test_guesses_from_many_networks_make_all_of_them_suspected(around):
 async def test_t38_a_crowd_of_new_keys_is_not_let_to_the_ledger_at_once(around):
     """The first guesses of a flood arrive before any has been refused."""
     gate = asyncio.Event()
-    judge = around.ledger.judge
+    join_batch = around.ledger.join_batch
 
-    async def judge_later(question, act):
+    async def join_later(question, act, arrived_on):
         await gate.wait()
-        return await judge(question, act)
+        return await join_batch(question, act, arrived_on)
 
-    around.ledger.judge = judge_later
+    around.ledger.join_batch = join_later
     crowd = [asyncio.create_task(around.show(GUESS)) for _ in range(5 * ALLOWED)]
     for _ in range(3):
         await asyncio.sleep(0)
@@ -236,11 +239,8 @@ async def test_memory_is_bounded_and_the_oldest_is_forgotten():
     ]
 
 
-async def test_who_finds_the_lane_full_is_told_to_come_again(around, monkeypatch):
-    async def exists(_digest):
-        raise UnavailableError("full", reason="slow_lane_full")
-
+async def test_who_finds_the_lane_full_is_told_to_come_again(around):
     await around.guess(ALLOWED)
-    monkeypatch.setattr(around.lane, "exists", exists)
+    around.lane.is_full = True
     with pytest.raises(UnavailableError):
         await asyncio.wait_for(around.show(NEW), 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -69,6 +70,14 @@ async def test_a_question_that_fails_fails_its_own_requests_only(keys, errors):
     assert [type(answer) for answer in failed] == [UnavailableError] * 2
     assert failed[0] is not failed[1]
     assert await lane.exists(DIGESTS[0])
+
+
+async def test_f9_who_waits_for_too_long_is_answered_without_a_decision(keys):
+    lane = SlowLane(keys.find_existing, tick=60, longest_seconds=60)
+    with pytest.raises(UnavailableError) as caught:
+        await lane.exists(DIGESTS[0], time.monotonic() - 60)
+    assert caught.value.reason == "slow_lane_late"
+    await lane.close()
 
 
 async def test_who_waits_at_the_end_is_told_so(keys):

@@ -14,6 +14,8 @@ from testbed.waiting import PATIENCE, wait_until
 
 from tokensvc.logs.line_writer import LineWriter
 
+LONG = 3600.0  # seconds: nothing is written but by `flush`
+
 
 class Stuck(io.StringIO):
     """A reader that has stopped reading, until `free` is set."""
@@ -74,16 +76,15 @@ def test_f24_lines_that_a_full_disk_does_not_take_are_counted_and_told_when_ther
     lost: list[int] = []
     with (tmp_path / "log").open("w+b") as file, Path("/dev/full").open("wb", 0) as full:
         disk = Disk(full)
-        writer = LineWriter(disk, count_lost=lost.append)
-        writer.begin()
+        writer = LineWriter(disk, pause=LONG, count_lost=lost.append)
         for number in range(3):
-            writer._lines.append(f"lost {number}")
+            writer.write(f"lost {number}")
         writer.flush()
-        writer._lines.append("lost 3")
+        writer.write("lost 3")
         writer.flush()
         assert sum(lost) == 4
         disk.place = file
-        writer._lines.append("kept")
+        writer.write("kept")
         writer.flush()
         writer.flush()
         first, second = (tmp_path / "log").read_text().splitlines()
@@ -91,27 +92,26 @@ def test_f24_lines_that_a_full_disk_does_not_take_are_counted_and_told_when_ther
     assert json.loads(second) == {"level": "error", "event": "log_lines_dropped", "lines": 4}
 
 
-def test_a_line_that_was_written_in_part_is_finished_before_others(tmp_path, monkeypatch):
-    room, write = [10], os.write
+def test_a_line_that_was_written_in_part_is_finished_before_others(tmp_path):
+    room = [10]
     lost: list[int] = []
 
     def write_a_little(descriptor, data):
         if not room[0]:
             raise OSError(errno.ENOSPC, "no space left on device")
-        written = write(descriptor, data[: room[0]])
+        written = os.write(descriptor, data[: room[0]])
         room[0] -= written
         return written
 
     with (tmp_path / "log").open("w+") as file:
-        writer = LineWriter(file, count_lost=lost.append)
-        monkeypatch.setattr("tokensvc.logs.line_writer.os.write", write_a_little)
+        writer = LineWriter(file, pause=LONG, write_some=write_a_little, count_lost=lost.append)
         for line in ("first", "second", "third"):
-            writer._lines.append(line)
+            writer.write(line)
         writer.flush()
         assert (tmp_path / "log").read_text() == "first\nseco"
         assert sum(lost) == 1
         room[0] = 1000
-        writer._lines.append("fourth")
+        writer.write("fourth")
         writer.flush()
         first, second, fourth, told = (tmp_path / "log").read_text().splitlines()
     assert (first, second, fourth) == ("first", "second", "fourth")
@@ -129,10 +129,9 @@ def test_a_pipe_that_does_not_block_takes_everything():
 
     reader = threading.Thread(target=read)
     with os.fdopen(writing, "w") as stream:
-        writer = LineWriter(stream)
-        writer.begin()
+        writer = LineWriter(stream, pause=LONG)
         for _ in range(3000):
-            writer._lines.append("x" * 100)
+            writer.write("x" * 100)
         reader.start()
         writer.flush()
         writer.begin()
@@ -151,10 +150,8 @@ def test_a_reader_that_has_gone_does_no_harm():
 def test_a_child_begins_with_nothing_of_its_parent():
     reading, writing = os.pipe()
     with os.fdopen(writing, "w") as stream:
-        writer = LineWriter(stream)
-        writer.begin()
-        writer._lines.append("of the parent")
-        writer._wake.set()
+        writer = LineWriter(stream, pause=LONG)
+        writer.write("of the parent")
         child = os.fork()
         if child == 0:
             writer.write("of the child")

@@ -180,6 +180,24 @@ async def test_f41_news_is_applied_although_the_clock_of_the_issuer_has_stepped_
 
 
 @simulated
+async def test_f41_a_failover_to_a_host_that_is_behind_delays_no_revocation():
+    issuer = LateIssuer(waits=False)  # so it is polled every second
+    for name in ("kept", "lost", "lost too"):
+        issuer.add_revocation("jti", name)
+    async with issuer.make_verifier() as verifier:
+        token, claims = issuer.issue()
+        issuer.fail_over(2)
+        issuer.late = 10
+        issuer.add_revocation("jti", claims.jti)
+        await asyncio.sleep(3)
+        assert reason_of(verifier, token) == "revoked_jti"
+        assert verifier.status().denylist_resets == 0
+        await asyncio.sleep(10)
+        assert verifier.status().denylist_resets == 1
+        assert verifier.status().denylist_cursor == str(issuer.log.head)
+
+
+@simulated
 async def test_a_page_signed_by_a_revoked_key_is_refused_even_if_the_key_is_published():
     issuer = SimulatedIssuer()
     stolen = issuer.signer

@@ -7,6 +7,7 @@ take about 70, besides the value, which the table for lookups shares.
 from __future__ import annotations
 
 import math
+import sys
 from array import array
 from bisect import bisect_left
 from datetime import UTC, datetime
@@ -20,45 +21,69 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 _TAG_BYTES: Final = 32  # the longest tag that a cursor can name; shorter ones are padded
+_PADDING: Final = b" "
+_NO_WATERMARK: Final = math.nan
 _ENDING_NAMES: Final = tuple(ENDINGS)
 _ENDING_NUMBERS: Final[dict[Ending, int]] = {name: n for n, name in enumerate(_ENDING_NAMES)}
 _KINDS: Final = tuple(facts.kind for facts in ENDINGS.values())
-_HEALED: Final = 0x80  # beside the number of the ending
-_NUMBER: Final = 0x7F
 
 
-class RecordRow(NamedTuple):
-    """A record as a row. The moments are seconds since 1970, with their microseconds."""
+class PackedRecords(NamedTuple):
+    """Records as Postgres packs them: each field holds one fact of all of them, in order.
 
-    seq: int
-    tag: str
-    value: str
-    expires_at: float
-    watermark: float | None
-    created_at: float
-    ending: Ending
-    healed: bool
+    The numbers are in network byte order: integers of 64 bits, and moments as doubles, which are
+    seconds since 1970 with their microseconds. Without a watermark it is NaN. Each tag is padded
+    with spaces to 32 bytes, and `healed` has a byte for each record, 0 or 1.
+    """
+
+    seqs: bytes
+    tags: str
+    values: Sequence[str]
+    exps: bytes
+    watermarks: bytes
+    created: bytes
+    endings: Sequence[Ending]
+    healed: bytes
 
 
 class RecordColumns:
     """Records in order of `seq`. They are appended at one end and dropped at the other."""
 
-    __slots__ = ("_created", "_endings", "_exps", "_seqs", "_tags", "_values", "_watermarks")
+    __slots__ = (
+        *("_created", "_endings", "_exps", "_healed", "_seqs", "_tags", "_values"),
+        "_watermarks",
+    )
 
     def __init__(self) -> None:
         self._seqs = array("q")
         self._tags = bytearray()
         self._values: list[str] = []
         self._exps = array("q")
-        self._watermarks = array("d")  # NaN: there is none
+        self._watermarks = array("d")
         self._created = array("d")
         self._endings = bytearray()
+        self._healed = bytearray()
 
     @classmethod
     def of(cls, records: Iterable[RevocationRecord]) -> Self:
         """Return columns that hold `records`."""
         made = cls()
-        made.extend_rows([_row(record) for record in records])
+        for record in records:
+            made._append(record)
+        return made
+
+    @classmethod
+    def unpack(cls, packed: PackedRecords) -> Self:
+        """Return columns that hold what Postgres has packed."""
+        made = cls()
+        made._seqs = _read_array("q", packed.seqs)
+        made._tags += packed.tags.encode("ascii")
+        made._values += packed.values
+        made._exps = _read_array("q", packed.exps)
+        made._watermarks = _read_array("d", packed.watermarks)
+        made._created = _read_array("d", packed.created)
+        made._endings += bytes(map(_ENDING_NUMBERS.__getitem__, packed.endings))
+        made._healed += packed.healed
         return made
 
     def __len__(self) -> int:
@@ -69,21 +94,16 @@ class RecordColumns:
         """Go through the records, oldest first."""
         return map(self.record, range(len(self)))
 
-    def extend_rows(self, rows: Sequence[Iterable[Any]]) -> None:
-        """Append rows: the fields of each are those of `RecordRow`, in that order."""
-        if not rows:
-            return
-        seqs, tags, values, ends, watermarks, created, endings, healed = zip(*rows, strict=True)
-        self._seqs.extend(seqs)
-        self._tags += b"".join(tag.encode("ascii").ljust(_TAG_BYTES, b"\0") for tag in tags)
-        self._values.extend(values)
-        self._exps.extend(map(int, ends))
-        self._watermarks.extend(math.nan if mark is None else mark for mark in watermarks)
-        self._created.extend(created)
-        self._endings += bytes(
-            _ENDING_NUMBERS[ending] | (_HEALED if is_healed else 0)
-            for ending, is_healed in zip(endings, healed, strict=True)
-        )
+    def _append(self, record: RevocationRecord) -> None:
+        watermark = record.watermark
+        self._seqs.append(record.position.seq)
+        self._tags += record.position.tag.encode("ascii").ljust(_TAG_BYTES, _PADDING)
+        self._values.append(record.revocation.value)
+        self._exps.append(record.revocation.exp)
+        self._watermarks.append(_NO_WATERMARK if watermark is None else watermark.timestamp())
+        self._created.append(record.created_at.timestamp())
+        self._endings.append(_ENDING_NUMBERS[record.ending])
+        self._healed.append(record.healed)
 
     def extend(self, other: RecordColumns) -> None:
         """Append the records of other columns."""
@@ -124,7 +144,7 @@ class RecordColumns:
     def position(self, index: int) -> Position:
         """Return the position of a record."""
         tag = self._tags[_TAG_BYTES * index : _TAG_BYTES * (index + 1)]
-        return Position(self._seqs[index], tag.rstrip(b"\0").decode("ascii"))
+        return Position(self._seqs[index], tag.rstrip(_PADDING).decode("ascii"))
 
     def created_at(self, index: int) -> datetime:
         """Return the moment at which a record was made."""
@@ -132,12 +152,12 @@ class RecordColumns:
 
     def record(self, index: int) -> RevocationRecord:
         """Return one record."""
-        watermark, number = self._watermarks[index], self._endings[index]
+        watermark = self._watermarks[index]
         return RevocationRecord(
             position=self.position(index),
             revocation=self._revocation(index),
-            ending=_ENDING_NAMES[number & _NUMBER],
-            healed=bool(number & _HEALED),
+            ending=_ENDING_NAMES[self._endings[index]],
+            healed=bool(self._healed[index]),
             watermark=None if math.isnan(watermark) else datetime.fromtimestamp(watermark, UTC),
             created_at=self.created_at(index),
         )
@@ -149,21 +169,16 @@ class RecordColumns:
     def _revocation(self, index: int) -> Revocation:
         watermark = self._watermarks[index]
         return Revocation(
-            _KINDS[self._endings[index] & _NUMBER],
+            _KINDS[self._endings[index]],
             self._values[index],
             self._exps[index],
             None if math.isnan(watermark) else int(watermark),
         )
 
 
-def _row(record: RevocationRecord) -> RecordRow:
-    return RecordRow(
-        seq=record.position.seq,
-        tag=record.position.tag,
-        value=record.revocation.value,
-        expires_at=record.revocation.exp,
-        watermark=None if record.watermark is None else record.watermark.timestamp(),
-        created_at=record.created_at.timestamp(),
-        ending=record.ending,
-        healed=record.healed,
-    )
+def _read_array(typecode: str, data: bytes) -> array[Any]:
+    """Return the numbers in `data`, which are in network byte order."""
+    numbers = array(typecode, data)
+    if sys.byteorder == "little":
+        numbers.byteswap()
+    return numbers

@@ -3,7 +3,9 @@
 1. The issuer is the same, and a key that is not revoked has signed the page. The caller checks
    the signature.
 2. A page that has expired, or that was issued before the last one, is refused. A page that brings
-   news, or that lies in the middle of a long row, may be older: it makes nothing fresher.
+   news, or that lies in the middle of a long row, may be older: it makes nothing fresher. What a
+   full page revokes is true whenever it was issued, so it is taken in even if the page is refused:
+   after a failover to a host whose clock is behind, nobody waits for the clock to catch up.
 3. A page that is not full must begin exactly where the follower stands, and never goes backwards.
 4. A full page is merged and replaces nothing: revocations that the follower holds and the page
    lacks stay until they expire. If the head that it names lies behind the follower's own position,
@@ -76,7 +78,8 @@ class FollowedDenylist:
     def apply(self, page: Page, signer: Kid, *, now: float, leeway: float) -> bool:
         """Take in a page that `signer` has signed; return True if the history was found reset.
 
-        `now` and `leeway` are seconds. Raises InvalidPageError and then changes nothing.
+        `now` and `leeway` are seconds. Raises InvalidPageError and then changes nothing, except
+        that what a replayed page revokes is revoked here as well.
         """
         return bool(run_steps(self.apply_in_steps(page, signer, now=now, leeway=leeway)))
 
@@ -85,8 +88,18 @@ class FollowedDenylist:
     ) -> Generator[None, None, bool]:
         """As `apply`, in steps of less than a millisecond."""
         reset = self._is_reset_by(page)
-        self._check(page, now, leeway, reset=reset)
-        latest_upto = int(max(page.issued_at, now) + leeway) + _REPLICA_SKEW
+        self._check(page, now, leeway)
+        yield from self._add(page, signer, latest=max(page.issued_at, now) + leeway)
+        if self._is_too_old(page, reset=reset):
+            raise _refused("page_replayed")
+        self._note(page, signer)
+        while not self.denylist.forget_expired(now):
+            yield
+        self.resets += reset
+        return reset
+
+    def _add(self, page: Page, signer: Kid, *, latest: float) -> Generator[None, None, None]:
+        latest_upto = int(latest) + _REPLICA_SKEW
         rest = iter(page.revocations)
         while some := list(islice(rest, _ADDED_PER_STEP)):
             yield
@@ -96,11 +109,6 @@ class FollowedDenylist:
                 ),
                 signer,
             )
-        self._note(page, signer)
-        while not self.denylist.forget_expired(now):
-            yield
-        self.resets += reset
-        return reset
 
     def _note(self, page: Page, signer: Kid) -> None:
         if page.full:
@@ -125,24 +133,25 @@ class FollowedDenylist:
     def _is_reset_by(self, page: Page) -> bool:
         return page.full and self.position is not None and contradicts(page.head, self.position)
 
-    def _check(self, page: Page, now: float, leeway: float, *, reset: bool) -> None:
+    def _check(self, page: Page, now: float, leeway: float) -> None:
         if page.issuer != self.issuer:
             raise _refused("wrong_issuer")
         if page.expires_at + leeway <= now or page.issued_at - leeway > now:
             raise _refused("page_out_of_date")
-        # A history that goes back is believed only if the page is certainly newer.
-        oldest = self.page_issued_at + 1 if reset else self.page_issued_at - _REPLICA_SKEW
-        # An older page with news of ours is good: its revocations are true whenever it was issued,
-        # and it makes nothing fresher. So a step back of the issuer's clock delays no revocation.
-        has_news = not page.full and bool(page.revocations)
-        if page.issued_at < oldest and not has_news and (page.full or page.is_last):
-            raise _refused("page_replayed")
         if page.full:
             return
         if page.after is None or page.after != self.position:
             raise _refused("page_not_contiguous")
         if contradicts(page.cursor, page.after):
             raise _refused("page_goes_backwards")
+
+    def _is_too_old(self, page: Page, *, reset: bool) -> bool:
+        # A history that goes back is believed only if the page is certainly newer.
+        oldest = self.page_issued_at + 1 if reset else self.page_issued_at - _REPLICA_SKEW
+        # An older page with news of ours is good: it makes nothing fresher. So a step back of the
+        # issuer's clock delays no revocation.
+        has_news = not page.full and bool(page.revocations)
+        return page.issued_at < oldest and not has_news and (page.full or page.is_last)
 
 
 def _refused(reason: str) -> InvalidPageError:

@@ -28,8 +28,10 @@ def has_gone_back(held: Position, head: Position, tag: str | None, *, in_force: 
     `tag` belongs to the record that has the number of `held` now; None if there is none. Expired
     records are deleted, so a missing one is a loss only if the one at `held` is still `in_force`.
     """
+    # A head that is not beyond `held` must be the very same, or something after it was lost.
     if head.seq <= held.seq:
         return head != held
+    # The table goes on beyond it. Then the record that has its number now tells.
     return in_force if tag is None else tag != held.tag
 
 
@@ -44,6 +46,7 @@ def find_lost(
     for record in present:
         covering.setdefault(_subject(record), []).append(record)
     lost: list[RevocationRecord] = []
+    # The strongest first. Weaker ones of the same thing that it covers need not be written again.
     for record in sorted(remembered, key=_strength, reverse=True):
         beside = covering.setdefault(_subject(record), [])
         is_live = record.revocation.exp > now

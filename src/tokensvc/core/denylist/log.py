@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tokensvc.core.denylist.columns import RecordColumns
 from tokensvc.core.denylist.lookup import Denylist
-from tokensvc.core.denylist.page import MOST_ENTRIES
+from tokensvc.core.denylist.page import MOST_ENTRIES, run_steps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator
     from datetime import datetime
 
     from tokensvc.core.denylist.position import Position
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 # at its old end, where records are forgotten all the time, and need not start over because of it.
 _REMEMBERED: Final = 20_000
 _FORGOTTEN_AT_ONCE: Final = 5000
+_ADDED_PER_STEP: Final = 500
 
 
 class Cut(NamedTuple):
@@ -59,19 +61,40 @@ class DenylistLog:
 
     def reset(self, records: Iterable[RevocationRecord] | RecordColumns, head: Position) -> None:
         """Start over with all records of the table."""
-        self._records = _as_columns(records)
+        run_steps(self.reset_in_steps(records, head))
+
+    def reset_in_steps(
+        self, records: Iterable[RevocationRecord] | RecordColumns, head: Position
+    ) -> Generator[None, None, None]:
+        """As `reset`, in steps of less than a millisecond; the log changes in the last one."""
+        columns = _as_columns(records)
+        yield from self._note(columns)
+        self._records = columns
         self._first = 0
-        self.denylist.add(self._records.revocations())
         self.head = head
-        self._floor = None if len(self._records) else head
+        self._floor = None if len(columns) else head
         self.resets += 1
 
     def append(self, records: Iterable[RevocationRecord] | RecordColumns, head: Position) -> None:
         """Take in what came after the head."""
+        run_steps(self.append_in_steps(records, head))
+
+    def append_in_steps(
+        self, records: Iterable[RevocationRecord] | RecordColumns, head: Position
+    ) -> Generator[None, None, None]:
+        """As `append`, in steps of less than a millisecond; the log changes in the last one."""
         newer = _as_columns(records)
+        yield from self._note(newer)
         self._records.extend(newer)
-        self.denylist.add(newer.revocations())
         self.head = head
+
+    def _note(self, records: RecordColumns) -> Generator[None, None, None]:
+        """Let lookups find the records, which the log itself does not hold yet."""
+        rest = records.revocations()
+        for start in range(0, len(records), _ADDED_PER_STEP):
+            if start:
+                yield
+            self.denylist.add(islice(rest, _ADDED_PER_STEP))
 
     def knows(self, position: Position) -> bool:
         """Tell whether a position belongs to this history, as far back as it is remembered."""

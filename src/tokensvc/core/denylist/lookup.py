@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.denylist.revocation import KINDS, Revocation
@@ -20,6 +21,16 @@ _FORGOTTEN_PER_STEP: Final = 5000
 # The watermark stands in the low bits of a number, and `exp` above it.
 _UPTO_BITS: Final = 53
 _UPTO_MASK: Final = (1 << _UPTO_BITS) - 1
+# When a dict grows it moves all that it holds. With a million entries that takes 100 ms, in which
+# no thread goes on. So each kind is spread over so many small dicts, by the hash of the value.
+_SHARDS: Final = 64
+_SHARD_MASK: Final = _SHARDS - 1
+
+_Shards = tuple[dict[str, int], ...]
+
+
+def _new_shards() -> _Shards:
+    return tuple({} for _ in range(_SHARDS))
 
 
 class Denylist:
@@ -29,35 +40,38 @@ class Denylist:
     """
 
     def __init__(self) -> None:
-        self._ends: dict[Kind, dict[str, int]] = {"jti": {}, "kid": {}}  # exp by value
+        # exp by value
+        self._ends: dict[Kind, _Shards] = {"jti": _new_shards(), "kid": _new_shards()}
         # exp and upto by value, as one number, which takes a third of the memory of a pair
-        self._watermarks: dict[Kind, dict[str, int]] = {"key": {}, "account": {}}
+        self._watermarks: dict[Kind, _Shards] = {"key": _new_shards(), "account": _new_shards()}
         # The values whose revocations expire in a slot, to find them when it is over.
         self._due: dict[Kind, dict[int, list[str]]] = {kind: {} for kind in KINDS}
 
     def __len__(self) -> int:
         """Return the number of revocations held."""
-        return sum(map(len, self._ends.values())) + sum(map(len, self._watermarks.values()))
+        tables = chain(self._ends.values(), self._watermarks.values())
+        return sum(map(len, chain.from_iterable(tables)))
 
     def __iter__(self) -> Iterator[Revocation]:
         """Go through the revocations held, in no particular order."""
-        for kind, ends in self._ends.items():
-            for value, exp in ends.items():
+        for kind, shards in self._ends.items():
+            for value, exp in _list_items(shards):
                 yield Revocation(kind, value, exp)
-        for kind, watermarks in self._watermarks.items():
-            for value, held in watermarks.items():
+        for kind, shards in self._watermarks.items():
+            for value, held in _list_items(shards):
                 yield Revocation(kind, value, held >> _UPTO_BITS, held & _UPTO_MASK)
 
     def __contains__(self, thing: tuple[Kind, str]) -> bool:
         """Tell whether a revocation of this kind and value is held."""
         kind, value = thing
-        return value in self._ends.get(kind, ()) or value in self._watermarks.get(kind, ())
+        shards = self._ends.get(kind) or self._watermarks[kind]
+        return value in shards[hash(value) & _SHARD_MASK]
 
     def copy(self) -> Denylist:
         """Return a denylist of its own with the same revocations."""
         made = Denylist()
-        made._ends = {kind: ends.copy() for kind, ends in self._ends.items()}
-        made._watermarks = {kind: held.copy() for kind, held in self._watermarks.items()}
+        made._ends = {kind: _copy(shards) for kind, shards in self._ends.items()}
+        made._watermarks = {kind: _copy(shards) for kind, shards in self._watermarks.items()}
         made._due = {
             kind: {slot: values.copy() for slot, values in slots.items()}
             for kind, slots in self._due.items()
@@ -68,12 +82,12 @@ class Denylist:
         """Take revocations in. Of two for the same thing the later `exp` and `upto` apply."""
         for kind, value, exp, upto in revocations:
             if upto is None:
-                ends = self._ends[kind]
+                ends = self._ends[kind][hash(value) & _SHARD_MASK]
                 held_exp = ends.get(value, -1)
                 if exp > held_exp:
                     ends[value] = exp
             else:
-                watermarks = self._watermarks[kind]
+                watermarks = self._watermarks[kind][hash(value) & _SHARD_MASK]
                 held = watermarks.get(value, -1)
                 held_exp = held >> _UPTO_BITS
                 if held < 0:
@@ -108,23 +122,26 @@ class Denylist:
         del values[-most:]
         if not values:
             del self._due[kind][slot]
-        held, shift = (
+        shards, shift = (
             (self._ends[kind], 0) if kind in self._ends else (self._watermarks[kind], _UPTO_BITS)
         )
         for value in some:  # one that got a later end stands in another slot as well
+            held = shards[hash(value) & _SHARD_MASK]
             if value in held and held[value] >> shift <= now:
                 del held[value]
         return len(some)
 
     def revokes_kid(self, kid: str) -> bool:
         """Tell whether a signing key is revoked."""
-        return kid in self._ends["kid"]
+        return ("kid", kid) in self
 
     def find_revocation(self, claims: Claims, kid: Kid) -> Revocation | None:
         """Return a revocation that covers the token, None if there is none.
 
         `kid` names the key that signed it.
         """
+        if self._knows_nothing_of(claims, kid):
+            return None
         revocation = self._find_end("jti", claims.jti) or self._find_end("kid", kid)
         if revocation is None and claims.origin_jti is not None:
             revocation = self._find_end("jti", claims.origin_jti)
@@ -136,15 +153,36 @@ class Denylist:
             or self._find_watermark("account", claims.sub, claims.iat)
         )
 
+    def _knows_nothing_of(self, claims: Claims, kid: Kid) -> bool:
+        """Tell whether nothing that a token names is held, as for almost every token."""
+        jti, key, account, mask = claims.jti, claims.client_id, claims.sub, _SHARD_MASK
+        ends, watermarks = self._ends, self._watermarks
+        return not (
+            jti in ends["jti"][hash(jti) & mask]
+            or kid in ends["kid"][hash(kid) & mask]
+            or key in watermarks["key"][hash(key) & mask]
+            or account in watermarks["account"][hash(account) & mask]
+            or claims.origin_jti is not None
+            or claims.origin_kid is not None
+        )
+
     def _find_end(self, kind: Kind, value: str) -> Revocation | None:
-        exp = self._ends[kind].get(value)
+        exp = self._ends[kind][hash(value) & _SHARD_MASK].get(value)
         return None if exp is None else Revocation(kind=kind, value=value, exp=exp)
 
     def _find_watermark(self, kind: Kind, value: str, iat: int) -> Revocation | None:
-        held = self._watermarks[kind].get(value)
+        held = self._watermarks[kind][hash(value) & _SHARD_MASK].get(value)
         if held is None or iat > held & _UPTO_MASK:
             return None
         return Revocation(kind, value, held >> _UPTO_BITS, held & _UPTO_MASK)
+
+
+def _list_items(shards: _Shards) -> Iterator[tuple[str, int]]:
+    return chain.from_iterable(shard.items() for shard in shards)
+
+
+def _copy(shards: _Shards) -> _Shards:
+    return tuple(shard.copy() for shard in shards)
 
 
 def list_revocable(claims: Claims, kid: Kid) -> list[tuple[Kind, str]]:

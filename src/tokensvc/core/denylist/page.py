@@ -73,9 +73,11 @@ def write_page(page: Page, revocations: Iterable[Revocation]) -> Iterator[bytes]
 
     Each bit takes about a millisecond, so that the caller can pause in between.
     """
+    # The object of the facts is left open, and the list of the entries becomes its last member.
     yield _JSON.encode(_build_facts(page)).removesuffix("}").encode("ascii") + b',"entries":['
     rest, separator = iter(revocations), b""
     while entries := [build_entry(revocation) for revocation in islice(rest, _ENTRIES_PER_STEP)]:
+        # Without its brackets, because all bits together are one list.
         yield separator + _JSON.encode(entries)[1:-1].encode("ascii")
         separator = b","
     yield b"]}"
@@ -92,7 +94,7 @@ def parse_page_in_steps(payload: Mapping[str, Any]) -> Generator[None, None, Pag
         entries = _check_entries(payload)
         revocations: list[Revocation] = []
         for start in range(0, len(entries), _ENTRIES_PER_STEP):
-            if start:
+            if start:  # most pages need no pause at all
                 yield
             revocations += map(parse_entry, entries[start : start + _ENTRIES_PER_STEP])
         return _parse_facts(payload, tuple(revocations))
@@ -144,6 +146,7 @@ def _parse_facts(payload: Mapping[str, Any], revocations: tuple[Revocation, ...]
         full=check_type(payload["full"], bool),
         revocations=revocations,
     )
+    # A page ends at the head or before it. The number of the head with another tag is neither.
     if page.cursor != page.head and page.cursor.seq >= page.head.seq:
         raise TypeError("the cursor lies beyond the head")
     return page

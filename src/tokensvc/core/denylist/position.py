@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from tokensvc.core.errors import InvalidRequestError
 
+# At most 18 digits, so that the number fits into the 64 bits that Postgres has for it.
 _CURSOR = re.compile(r"(0|[1-9][0-9]{0,17})-([A-Za-z0-9]{1,32})", re.ASCII)
 
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from tokensvc.core.denylist.position import Position
     from tokensvc.core.denylist.revocation import Kind, Revocation
+    from tokensvc.core.operation_name import OperationName
 
 Ending = Literal[
     "token_revoked",
@@ -28,29 +29,29 @@ class EndingFacts(NamedTuple):
     """What an ending means.
 
     `severity`: how much it takes away. Of two endings of the same thing the more severe one makes
-    the other needless. `action`: how the audit trail names it. `undone_by`: the action that takes
-    it back. `changes_state`: the key or account itself has ended too, not only its tokens.
+    the other needless. `operation`: what brings it about. `undone_by`: the operation that takes it
+    back. `changes_state`: the key or account itself has ended too, not only its tokens.
     """
 
     kind: Kind
     severity: int
-    action: str
-    undone_by: str | None = None
+    operation: OperationName
+    undone_by: OperationName | None = None
     changes_state: bool = False
 
 
 ENDINGS: Final[dict[Ending, EndingFacts]] = {
-    "token_revoked": EndingFacts("jti", 0, "token.revoke"),
-    "signing_key_revoked": EndingFacts("kid", 0, "signing_key.revoke"),
-    "key_tokens_revoked": EndingFacts("key", 0, "key.revoke_tokens"),
-    "key_disabled": EndingFacts("key", 1, "key.disable", "key.enable", changes_state=True),
-    "key_revoked": EndingFacts("key", 2, "key.revoke", changes_state=True),
-    "key_deleted": EndingFacts("key", 3, "key.delete", changes_state=True),
-    "account_tokens_revoked": EndingFacts("account", 0, "account.revoke_tokens"),
+    "token_revoked": EndingFacts("jti", 0, "tokens.revoke"),
+    "signing_key_revoked": EndingFacts("kid", 0, "signing-keys.revoke"),
+    "key_tokens_revoked": EndingFacts("key", 0, "keys.revoke-tokens"),
+    "key_disabled": EndingFacts("key", 1, "keys.disable", "keys.enable", changes_state=True),
+    "key_revoked": EndingFacts("key", 2, "keys.revoke", changes_state=True),
+    "key_deleted": EndingFacts("key", 3, "keys.delete", changes_state=True),
+    "account_tokens_revoked": EndingFacts("account", 0, "accounts.revoke-tokens"),
     "account_suspended": EndingFacts(
-        "account", 1, "account.suspend", "account.resume", changes_state=True
+        "account", 1, "accounts.suspend", "accounts.resume", changes_state=True
     ),
-    "account_deleted": EndingFacts("account", 2, "account.delete", changes_state=True),
+    "account_deleted": EndingFacts("account", 2, "accounts.delete", changes_state=True),
 }
 
 

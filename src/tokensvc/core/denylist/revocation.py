@@ -55,6 +55,7 @@ def bound_revocations(
     revocations: Iterable[Revocation], *, latest_exp: int, latest_upto: int
 ) -> list[Revocation]:
     """Return the revocations, none of which reaches further than the two moments (seconds)."""
+    # An honest page has none that reaches too far, so nearly all are passed on without a copy.
     return [
         revocation
         if revocation.exp <= latest_exp and (revocation.upto or 0) <= latest_upto

@@ -32,6 +32,7 @@ class VouchedDenylist:
         """Return the number of things that are revoked."""
         if not self._parts:
             return 0
+        # Usually one key has signed nearly everything, so the longest part is only counted.
         first, *others = sorted(self._parts, key=len, reverse=True)
         if not others:
             return len(first)
@@ -80,6 +81,7 @@ class VouchedDenylist:
 
         Returns whether nothing of that kind is left.
         """
+        # A list, because every part must get its turn, also after one that is not done yet.
         done = [part.forget_expired(now) for part in self._parts]
         if not all(map(len, self._parts)):
             self._set({kid: part for kid, part in self._by_signer.items() if len(part)})
@@ -97,4 +99,6 @@ class VouchedDenylist:
         return None
 
     def _set(self, by_signer: dict[Kid, Denylist]) -> None:
+        # Both are replaced and never changed: a thread that looks a token up goes through the old
+        # parts or the new ones, and never through something in between.
         self._by_signer, self._parts = by_signer, tuple(by_signer.values())

@@ -7,28 +7,45 @@ from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.account import parse_name
 from tokensvc.core.identifier import new_account_id
-from tokensvc.core.limit import DEFAULT_TIER, LimitChanges, change_limits
-from tokensvc.issuer.audit import record
+from tokensvc.core.limit import DEFAULT_TIER, LimitChanges, Limits, change_limits
+from tokensvc.issuer.audit import Trail, record
+from tokensvc.issuer.database import accept
 from tokensvc.store import account as table
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tokensvc.core.account import Account
     from tokensvc.core.actor import Actor
+    from tokensvc.issuer.database import Transactions
     from tokensvc.store.pool import Connection, Database
+
+    AccountCheck = Callable[[Account], None]
 
 _NO_CHANGES: Final = LimitChanges()
 
 
-async def create_account(database: Database, name: str, *, actor: Actor) -> Account:
-    """Create an account. Raises InvalidInputError."""
+async def create_account(
+    database: Transactions, name: str, *, limits: LimitChanges = _NO_CHANGES, actor: Actor
+) -> Account:
+    """Create an account. Raises InvalidInputError, NotFoundError for a tier that does not exist."""
     async with database.transaction() as connection:
-        return await insert_account(connection, name, actor=actor)
+        trail = Trail(actor)
+        account = await insert_account(connection, name, trail, limits=limits)
+        await trail.append(connection)
+        return account
 
 
-async def insert_account(connection: Connection, name: str, *, actor: Actor) -> Account:
+async def insert_account(
+    connection: Connection, name: str, trail: Trail, *, limits: LimitChanges = _NO_CHANGES
+) -> Account:
     """As `create_account`, inside a transaction that is open already."""
     account = await table.insert_account(connection, new_account_id(), parse_name(name))
-    await record(connection, actor, "account.create", account.id, name=account.name)
+    if limits != _NO_CHANGES:
+        changed = _change_limits(account, limits)
+        await table.update_account(connection, account.id, account.name, changed)
+        account = await table.load_account(connection, account.id)
+    trail.note("accounts.create", account.id, **_facts(account))
     return account
 
 
@@ -45,38 +62,47 @@ async def load_account(database: Database, account_id: str) -> Account:
 
 
 async def update_account(
-    database: Database,
+    database: Transactions,
     account_id: str,
     *,
     name: str | None = None,
     limits: LimitChanges = _NO_CHANGES,
     actor: Actor,
+    check: AccountCheck = accept,
 ) -> Account:
     """Change the name, and the limits that hold for all its keys together.
 
-    What has been counted stays counted. Raises NotFoundError, InvalidInputError.
+    What has been counted stays counted. `check` may refuse the account as it was. Raises
+    NotFoundError, InvalidInputError.
     """
     async with database.transaction() as connection:
         before = await table.lock_account(connection, account_id)
+        check(before)
         new_name = before.name if name is None else parse_name(name)
-        changed = change_limits(before.limits, limits)
-        if changed.tier is None:
-            changed = replace(changed, tier=DEFAULT_TIER)
+        changed = _change_limits(before, limits)
         await table.update_account(connection, before.id, new_name, changed)
         after = await table.load_account(connection, before.id)
         detail = {"before": _facts(before), "after": _facts(after)}
-        await record(connection, actor, "account.update", before.id, **detail)
+        await record(connection, actor, "accounts.update", before.id, **detail)
         return after
 
 
-async def resume_account(database: Database, account_id: str, *, actor: Actor) -> Account:
+async def resume_account(
+    database: Transactions, account_id: str, *, actor: Actor, check: AccountCheck = accept
+) -> Account:
     """End a suspension. Tokens from before stay revoked. Raises NotFoundError."""
     async with database.transaction() as connection:
         account = await table.lock_account(connection, account_id)
+        check(account)
         if account.suspended_at is not None:
             await table.resume_account(connection, account.id)
-            await record(connection, actor, "account.resume", account.id)
+            await record(connection, actor, "accounts.resume", account.id)
         return await table.load_account(connection, account.id)
+
+
+def _change_limits(account: Account, limits: LimitChanges) -> Limits:
+    changed = change_limits(account.limits, limits)
+    return changed if changed.tier is not None else replace(changed, tier=DEFAULT_TIER)
 
 
 def _facts(account: Account) -> dict[str, object]:

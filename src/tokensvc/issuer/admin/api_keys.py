@@ -1,35 +1,44 @@
-"""API keys: create, list, show, update, enable, rotate.
+"""API keys: create, list, show, update, enable. `issuer.admin.key_rotation` rotates them.
 
 Disabling, revoking and deleting a key are in `issuer.revoking.endings`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tokensvc.core.account import parse_description, parse_name
-from tokensvc.core.api_key import MAX_KEY_LIFE_SECONDS, build_facts, new_api_key
+from tokensvc.core.api_key import MAX_KEY_LIFE_SECONDS, KeyTerms, build_facts, new_api_key
 from tokensvc.core.errors import ConflictError, InvalidInputError
+from tokensvc.core.granting import check_within
 from tokensvc.core.identifier import new_key_id
-from tokensvc.core.limit import LimitChanges, Limits, change_limits
+from tokensvc.core.key_terms import check_metadata, check_own_claims
+from tokensvc.core.limit import NO_LIMITS, LimitChanges, change_limits
+from tokensvc.core.network import parse_network
+from tokensvc.issuer.admin.audiences import check_audiences
 from tokensvc.issuer.admin.capabilities import check_granted
-from tokensvc.issuer.audit import record
-from tokensvc.issuer.revoking import endings
+from tokensvc.issuer.audit import Trail, record
+from tokensvc.issuer.database import accept
+from tokensvc.issuer.revoking.endings import revoke_tokens_within
 from tokensvc.store import api_key as table
 from tokensvc.store.account import load_account
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from tokensvc.core.actor import Actor
     from tokensvc.core.api_key import ApiKey, ApiKeyRecord, KeyState, ListedKey
+    from tokensvc.core.denylist.record import RevocationRecord
+    from tokensvc.core.identifier import KeyId
+    from tokensvc.issuer.database import Transactions
     from tokensvc.store.pool import Connection, Database
+
+    KeyCheck = Callable[[ListedKey], None]
 
 _LONGEST: Final = timedelta(seconds=MAX_KEY_LIFE_SECONDS)
 _NO_CHANGES: Final = LimitChanges()
-_ACTIVE: Final[frozenset[KeyState]] = frozenset({"active"})
 _NOT_REVOKED: Final[frozenset[KeyState]] = frozenset({"active", "disabled", "expired"})
 
 
@@ -39,6 +48,18 @@ class NewKey:
 
     key: ApiKey = field(repr=False)
     listed: ListedKey
+
+
+class ChangedKey(NamedTuple):
+    """A key after a change, and the revocations that are acknowledged with it."""
+
+    listed: ListedKey
+    records: Sequence[RevocationRecord]
+
+    @property
+    def record(self) -> ApiKeyRecord:
+        """The key as it is kept."""
+        return self.listed.record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +74,11 @@ class KeyChanges:
     capabilities: Collection[str] | None = None
     life: timedelta | None = None
     limits: LimitChanges = _NO_CHANGES
+    audiences: Collection[str] | None = None
+    networks: Collection[str] | None = None
+    metadata: Mapping[str, Any] | None = None
+    claims: Mapping[str, Any] | None = None
+    self_rotation: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,35 +90,59 @@ class KeyWish:
     description: str = ""
     life: timedelta | None = None
     limits: LimitChanges = _NO_CHANGES
+    audiences: Collection[str] = ()
+    networks: Collection[str] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    claims: Mapping[str, Any] = field(default_factory=dict)
+    self_rotation: bool = True
 
 
 async def create_key(
-    database: Database, account_id: str, wish: KeyWish, *, prefix: str, actor: Actor
+    database: Transactions,
+    account_id: str,
+    wish: KeyWish,
+    *,
+    prefix: str,
+    actor: Actor,
+    grantor: KeyId | None = None,
 ) -> NewKey:
-    """Create a key for an account. Raises NotFoundError, InvalidInputError."""
+    """Create a key for an account.
+
+    `grantor`: the key of the caller, which must have all that the new key has; None for callers who
+    may do everything. Raises NotFoundError, InvalidInputError, ForbiddenError.
+    """
     async with database.transaction() as connection:
-        return await insert_key(connection, account_id, wish, prefix=prefix, actor=actor)
+        trail = Trail(actor)
+        made = await insert_key(connection, account_id, wish, trail, prefix=prefix)
+        await check_grant(connection, grantor, made.listed)
+        await trail.append(connection)
+    return made
 
 
 async def insert_key(
-    connection: Connection, account_id: str, wish: KeyWish, *, prefix: str, actor: Actor
+    connection: Connection, account_id: str, wish: KeyWish, trail: Trail, *, prefix: str
 ) -> NewKey:
     """As `create_key`, inside a transaction that is open already."""
     account = await load_account(connection, account_id)
     key, key_id = new_api_key(prefix), new_key_id()
-    await table.insert_api_key(
-        connection,
-        key,
-        key_id=key_id,
-        account_id=account.id,
+    granted = await check_granted(connection, wish.capabilities, trail)
+    terms = KeyTerms(
         name=parse_name(wish.name),
         description=parse_description(wish.description),
-        capabilities=await check_granted(connection, wish.capabilities, actor=actor),
-        life=_check_life(wish.life),
-        limits=change_limits(Limits(), wish.limits),
+        capabilities=tuple(granted),
+        limits=change_limits(NO_LIMITS, wish.limits),
+        audiences=await check_audiences(connection, wish.audiences),
+        networks=tuple(map(parse_network, wish.networks)),
+        metadata=check_metadata(wish.metadata),
+        claims=check_own_claims(wish.claims),
+        self_rotation=wish.self_rotation,
+    )
+    life = _check_life(wish.life)
+    await table.insert_api_key(
+        connection, key, key_id=key_id, account_id=account.id, terms=terms, life=life
     )
     listed = await table.load_api_key(connection, key_id)
-    await record(connection, actor, "key.create", key_id, **build_facts(listed.record))
+    trail.note("keys.create", key_id, **build_facts(listed.record))
     return NewKey(key, listed)
 
 
@@ -111,113 +161,114 @@ async def load_key(database: Database, key_id: str) -> ListedKey:
 
 
 async def update_key(
-    database: Database,
+    database: Transactions,
     key_id: str,
     changes: KeyChanges,
     *,
     actor: Actor,
     revoke_tokens: bool = False,
-) -> ListedKey:
+    grantor: KeyId | None = None,
+    check: KeyCheck = accept,
+) -> ChangedKey:
     """Change what `changes` names. Live tokens keep what they say, unless `revoke_tokens`.
 
-    The tokens are revoked by an act of its own, after the change: no token that is issued between
-    the two has what the key has lost. Raises NotFoundError, InvalidInputError, and ConflictError if
-    the key is revoked.
+    The tokens are revoked after the change, in the same transaction: no token that is issued
+    between the two has what the key has lost. `grantor`: the key of the caller, which must have
+    all that this key has, before and after. `check` may refuse the key as it was. Raises
+    NotFoundError, InvalidInputError, ForbiddenError, and ConflictError if the key is revoked.
     """
     async with database.transaction() as connection:
-        before = await _lock(connection, key_id, "changed", allowed=_NOT_REVOKED)
-        await _change(connection, before, changes, actor=actor)
-        listed = await table.load_api_key(connection, before.id)
-        detail = {"before": build_facts(before), "after": build_facts(listed.record)}
-        await record(connection, actor, "key.update", before.id, **detail)
-    if revoke_tokens:
-        await endings.revoke_tokens_of_key(database, before.id, actor=actor)
-    return listed
+        before = await lock_key(connection, key_id, "changed", _NOT_REVOKED, check=check)
+        await check_grant(connection, grantor, before)
+        trail = Trail(actor)
+        terms = await _change(connection, before.record.terms, changes, trail)
+        await table.update_api_key(connection, before.record.id, terms)
+        if changes.life is not None:
+            await table.set_expiry(connection, before.record.id, _check_life(changes.life or None))
+        after = await table.load_api_key(connection, before.record.id)
+        await check_grant(connection, grantor, after)
+        detail = {"before": build_facts(before.record), "after": build_facts(after.record)}
+        trail.note("keys.update", after.record.id, **detail)
+        await trail.append(connection)
+        records: Sequence[RevocationRecord] = ()
+        if revoke_tokens:
+            records = await revoke_tokens_within(connection, after.record.id, actor=actor)
+    return ChangedKey(after, records)
 
 
-async def enable_key(database: Database, key_id: str, *, actor: Actor) -> ListedKey:
+async def enable_key(
+    database: Transactions,
+    key_id: str,
+    *,
+    actor: Actor,
+    grantor: KeyId | None = None,
+    check: KeyCheck = accept,
+) -> ListedKey:
     """Enable a disabled key. Tokens from before stay revoked.
 
-    Raises NotFoundError, and ConflictError if the key is revoked.
+    `grantor` and `check` are as in `update_key`. Raises NotFoundError, ForbiddenError, and
+    ConflictError if the key is revoked.
     """
     async with database.transaction() as connection:
-        key = await _lock(connection, key_id, "enabled", allowed=_NOT_REVOKED)
-        if key.disabled_at is not None:
-            await table.enable_api_key(connection, key.id)
-            await record(connection, actor, "key.enable", key.id)
-        return await table.load_api_key(connection, key.id)
+        before = await lock_key(connection, key_id, "enabled", _NOT_REVOKED, check=check)
+        await check_grant(connection, grantor, before)
+        if before.record.disabled_at is None:
+            return before
+        await table.enable_api_key(connection, before.record.id)
+        enabled = await table.load_api_key(connection, before.record.id)
+        await record(connection, actor, "keys.enable", before.record.id)
+    return enabled
 
 
-async def rotate_key(
-    database: Database, key_id: str, *, grace: timedelta, prefix: str, actor: Actor
-) -> NewKey:
-    """Make a successor with the same rights; the old key expires after `grace`.
-
-    Raises NotFoundError, InvalidInputError, and ConflictError if the key is not active or has been
-    rotated already.
-    """
-    if not timedelta() <= grace <= _LONGEST:
-        raise InvalidInputError("the grace period must lie between nothing and a hundred years")
-    async with database.transaction() as connection:
-        old = await _lock(connection, key_id, "rotated", allowed=_ACTIVE)
-        if old.successor_id is not None:
-            raise ConflictError(
-                f"key {old.id} has been rotated already: its successor is {old.successor_id}"
-            )
-        key, new_id = new_api_key(prefix), new_key_id()
-        await table.insert_api_key(
-            connection,
-            key,
-            key_id=new_id,
-            account_id=old.account_id,
-            name=old.name,
-            description=old.description,
-            capabilities=old.capabilities,
-            life=None if old.expires_at is None else old.expires_at - old.created_at,
-            limits=old.limits,
-            predecessor_id=old.id,
-        )
-        await table.limit_life(connection, old.id, grace)
-        listed = await table.load_api_key(connection, new_id)
-        detail = {"successor": new_id, "grace_seconds": int(grace.total_seconds())}
-        await record(connection, actor, "key.rotate", old.id, **detail)
-        await record(connection, actor, "key.create", new_id, **build_facts(listed.record))
-    return NewKey(key, listed)
+async def check_grant(connection: Connection, grantor: KeyId | None, key: ListedKey) -> None:
+    """Raise ForbiddenError if a key has more than the key of the caller, if there is one."""
+    if grantor is not None:
+        own = await table.load_api_key(connection, grantor)
+        check_within(own.record, key.record)
 
 
 async def _change(
-    connection: Connection, before: ApiKeyRecord, changes: KeyChanges, *, actor: Actor
-) -> None:
-    """Write the changes to the row, which must be locked."""
-    name, description, capabilities = before.name, before.description, before.capabilities
+    connection: Connection, before: KeyTerms, changes: KeyChanges, trail: Trail
+) -> KeyTerms:
+    """Return the terms after the changes."""
+    terms = replace(before, limits=change_limits(before.limits, changes.limits))
     if changes.capabilities is not None:
-        capabilities = tuple(await check_granted(connection, changes.capabilities, actor=actor))
+        granted = await check_granted(connection, changes.capabilities, trail)
+        terms = replace(terms, capabilities=tuple(granted))
     if changes.name is not None:
-        name = parse_name(changes.name)
+        terms = replace(terms, name=parse_name(changes.name))
     if changes.description is not None:
-        description = parse_description(changes.description)
-    await table.update_api_key(
-        connection,
-        before.id,
-        name=name,
-        description=description,
-        capabilities=capabilities,
-        limits=change_limits(before.limits, changes.limits),
-    )
-    if changes.life is not None:
-        await table.set_expiry(connection, before.id, _check_life(changes.life or None))
+        terms = replace(terms, description=parse_description(changes.description))
+    if changes.audiences is not None:
+        audiences = await check_audiences(connection, changes.audiences)
+        terms = replace(terms, audiences=audiences)
+    if changes.networks is not None:
+        terms = replace(terms, networks=tuple(map(parse_network, changes.networks)))
+    if changes.metadata is not None:
+        terms = replace(terms, metadata=check_metadata(changes.metadata))
+    if changes.claims is not None:
+        terms = replace(terms, claims=check_own_claims(changes.claims))
+    if changes.self_rotation is not None:
+        terms = replace(terms, self_rotation=changes.self_rotation)
+    return terms
 
 
-async def _lock(
-    connection: Connection, key_id: str, verb: str, *, allowed: frozenset[KeyState]
-) -> ApiKeyRecord:
+async def lock_key(
+    connection: Connection,
+    key_id: str,
+    verb: str,
+    allowed: frozenset[KeyState],
+    *,
+    check: KeyCheck,
+) -> ListedKey:
     """Return the key, its row locked. Raises ConflictError if its state is none of `allowed`."""
     key = await table.lock_api_key(connection, key_id)
+    check(key)
     if key.state not in allowed:
         raise ConflictError(
             f"key {key.record.id} is {key.state} and cannot be {verb}; create a new key instead"
         )
-    return key.record
+    return key
 
 
 def _check_life(life: timedelta | None) -> timedelta | None:

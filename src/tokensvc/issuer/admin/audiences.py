@@ -9,20 +9,26 @@ from tokensvc.core.account import parse_description
 from tokensvc.core.algorithm import DEFAULT_ALGORITHM
 from tokensvc.core.audience import parse_audience
 from tokensvc.core.errors import ConflictError, InvalidInputError
-from tokensvc.issuer.audit import record
+from tokensvc.issuer.audit import Trail
+from tokensvc.issuer.database import accept
 from tokensvc.store import audience as table
 from tokensvc.store.feed_head import bump_head
 from tokensvc.store.issuance import raise_longest_life
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
     from tokensvc.core.actor import Actor
     from tokensvc.core.audience import Audience
+    from tokensvc.issuer.database import Transactions
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Connection, Database
 
+    AudienceCheck = Callable[[Audience], None]
+
 
 async def add_audience(
-    database: Database,
+    database: Transactions,
     settings: Settings,
     name: str,
     *,
@@ -37,29 +43,32 @@ async def add_audience(
     Raises ConflictError, InvalidInputError.
     """
     async with database.transaction() as connection:
-        return await insert_audience(
+        trail = Trail(actor)
+        audience = await insert_audience(
             connection,
             settings,
             parse_audience(name),
+            trail,
             description=description,
             token_life=token_life,
             alg=alg,
-            actor=actor,
         )
+        await finish_change(connection, trail)
+        return audience
 
 
 async def insert_audience(
     connection: Connection,
     settings: Settings,
     name: str,
+    trail: Trail,
     *,
     description: str = "",
     token_life: timedelta | None = None,
     alg: str = DEFAULT_ALGORITHM,
     is_own: bool = False,
-    actor: Actor,
 ) -> Audience:
-    """As `add_audience`, inside a transaction that is open already.
+    """Insert an audience, in a transaction that ends with `finish_change`.
 
     `name` is not checked. `is_own`: the tokens are for calls to the service itself.
     """
@@ -67,8 +76,15 @@ async def insert_audience(
     audience = await table.insert_audience(
         connection, name, parse_description(description), token_life, alg, is_own=is_own
     )
-    await _note_change(connection, settings, audience, "audience.add", actor)
+    await raise_longest_life(connection, settings.issuing_policy.find_longest_life(audience))
+    trail.note("audiences.create", audience.name, **_facts(audience))
     return audience
+
+
+async def finish_change(connection: Connection, trail: Trail) -> None:
+    """Do what comes last in a transaction that changes audiences: audit trail and head."""
+    await trail.append(connection)
+    await bump_head(connection, "audience")
 
 
 async def list_audiences(database: Database) -> list[Audience]:
@@ -77,8 +93,21 @@ async def list_audiences(database: Database) -> list[Audience]:
         return await table.list_audiences(connection)
 
 
+async def check_audiences(connection: Connection, names: Collection[str]) -> tuple[str, ...]:
+    """Return the audiences that a key may ask for. Raises InvalidInputError for an unknown one."""
+    wanted = dict.fromkeys(names)
+    if wanted:
+        known = {audience.name for audience in await table.list_audiences(connection)}
+        for name in wanted:
+            if name not in known:
+                raise InvalidInputError(
+                    f"there is no audience {name[:80]!r}; `tokensvc audience create` makes one"
+                )
+    return tuple(wanted)
+
+
 async def update_audience(
-    database: Database,
+    database: Transactions,
     settings: Settings,
     name: str,
     *,
@@ -86,24 +115,30 @@ async def update_audience(
     token_life: timedelta | None,
     alg: str | None = None,
     actor: Actor,
+    check: AudienceCheck = accept,
 ) -> Audience:
     """Change an audience; None leaves a value as it is.
 
-    A `token_life` of zero goes back to the default of the settings. Raises NotFoundError,
-    InvalidInputError.
+    A `token_life` of zero goes back to the default of the settings. `check` may refuse the audience
+    as it was. Raises NotFoundError, InvalidInputError.
     """
     async with database.transaction() as connection:
-        before = await table.load_audience(connection, name)
+        before = await table.lock_audience(connection, name)
+        check(before)
         life = before.token_life if token_life is None else (token_life or None)
         _check_life(settings, life)
         text = before.description if description is None else parse_description(description)
         audience = await table.update_audience(connection, name, text, life, alg or before.alg)
-        await _note_change(connection, settings, audience, "audience.update", actor)
+        await raise_longest_life(connection, settings.issuing_policy.find_longest_life(audience))
+        trail = Trail(actor)
+        detail = {"before": _facts(before), "after": _facts(audience)}
+        trail.note("audiences.update", audience.name, **detail)
+        await finish_change(connection, trail)
         return audience
 
 
 async def remove_audience(
-    database: Database, settings: Settings, name: str, *, actor: Actor
+    database: Transactions, settings: Settings, name: str, *, actor: Actor
 ) -> None:
     """Remove an audience. Its live tokens stay good until they expire.
 
@@ -117,8 +152,9 @@ async def remove_audience(
         if await table.find_is_own(connection, name):
             raise ConflictError(f"{name!r} is the audience of calls to the service itself")
         await table.delete_audience(connection, name)
-        await bump_head(connection, "audience")
-        await record(connection, actor, "audience.remove", name)
+        trail = Trail(actor)
+        trail.note("audiences.delete", name)
+        await finish_change(connection, trail)
 
 
 def _check_life(settings: Settings, token_life: timedelta | None) -> None:
@@ -130,12 +166,7 @@ def _check_life(settings: Settings, token_life: timedelta | None) -> None:
         )
 
 
-async def _note_change(
-    connection: Connection, settings: Settings, audience: Audience, action: str, actor: Actor
-) -> None:
-    """Write what goes with every change: how long tokens may live, the head, the audit row."""
-    await raise_longest_life(connection, settings.issuing_policy.find_longest_life(audience))
-    await bump_head(connection, "audience")
+def _facts(audience: Audience) -> dict[str, object]:
+    """Return what the audit trail keeps of an audience."""
     life = None if audience.token_life is None else int(audience.token_life.total_seconds())
-    detail = {"description": audience.description, "token_life": life, "alg": audience.alg}
-    await record(connection, actor, action, audience.name, **detail)
+    return {"description": audience.description, "token_life": life, "alg": audience.alg}

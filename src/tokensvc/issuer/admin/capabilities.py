@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from tokensvc.core.actor import Actor
     from tokensvc.core.capability import Capability
+    from tokensvc.issuer.audit import Trail
+    from tokensvc.issuer.database import Transactions
     from tokensvc.store.pool import Connection, Database
 
 # From this likeness on (0 to 1), a new name looks like a slip of a known one.
@@ -24,14 +26,16 @@ _ALIKE: Final = 0.85
 
 
 async def add_capability(
-    database: Database, name: str, description: str, *, actor: Actor
+    database: Transactions, name: str, description: str, *, actor: Actor
 ) -> Capability:
     """Add a capability. Raises ConflictError if it exists, InvalidInputError."""
     async with database.transaction() as connection:
         capability = await table.insert_capability(
             connection, parse_capability(name), parse_description(description)
         )
-        await record(connection, actor, "capability.add", name, description=capability.description)
+        await record(
+            connection, actor, "capabilities.create", name, description=capability.description
+        )
     return capability
 
 
@@ -41,7 +45,7 @@ async def list_capabilities(database: Database) -> list[Capability]:
         return await table.list_capabilities(connection)
 
 
-async def remove_capability(database: Database, name: str, *, actor: Actor) -> None:
+async def remove_capability(database: Transactions, name: str, *, actor: Actor) -> None:
     """Remove a capability that no usable key holds. Raises ConflictError, NotFoundError."""
     async with database.transaction() as connection:
         # First: it locks the row, so that no key is made with this capability meanwhile.
@@ -52,11 +56,11 @@ async def remove_capability(database: Database, name: str, *, actor: Actor) -> N
                 f"the capability {name!r} is held by {holders} key(s); "
                 "take it from them first (tokensvc key update)"
             )
-        await record(connection, actor, "capability.remove", name)
+        await record(connection, actor, "capabilities.delete", name)
 
 
 async def check_granted(
-    connection: Connection, names: Collection[str], *, actor: Actor
+    connection: Connection, names: Collection[str], trail: Trail
 ) -> frozenset[str]:
     """Return what a key is granted; names that are new are added.
 
@@ -81,5 +85,5 @@ async def check_granted(
                 f"If not: tokensvc capability add {name}"
             )
         if await table.insert_missing_capability(connection, name):
-            await record(connection, actor, "capability.add", name, description="")
+            trail.note("capabilities.create", name, description="")
     return wanted

@@ -18,16 +18,22 @@ from tokensvc.core.limit import (
     parse_tier_name,
 )
 from tokensvc.issuer.audit import record
+from tokensvc.issuer.database import accept
 from tokensvc.store import tier as table
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tokensvc.core.actor import Actor
     from tokensvc.core.limit import Tier
+    from tokensvc.issuer.database import Transactions
     from tokensvc.store.pool import Database
+
+    TierCheck = Callable[[Tier], None]
 
 
 async def add_tier(
-    database: Database,
+    database: Transactions,
     name: str,
     *,
     description: str = "",
@@ -55,8 +61,7 @@ async def add_tier(
         tier = await table.insert_tier(
             connection, parse_tier_name(name), parse_description(description), limits
         )
-        detail = {"description": tier.description, **limits._asdict()}
-        await record(connection, actor, "tier.add", tier.name, **detail)
+        await record(connection, actor, "tiers.create", tier.name, **_facts(tier))
         return tier
 
 
@@ -67,19 +72,23 @@ async def list_tiers(database: Database) -> list[Tier]:
 
 
 async def update_tier(
-    database: Database,
+    database: Transactions,
     name: str,
     *,
     description: str | None = None,
     actor: Actor,
+    check: TierCheck = accept,
     **limits: int | None,
 ) -> Tier:
     """Change a tier; what is None stays as it is. `limits`: fields of TierLimits.
+
+    `check` may refuse the tier as it was.
 
     Raises NotFoundError, InvalidInputError.
     """
     async with database.transaction() as connection:
         before = await table.lock_tier(connection, name)
+        check(before)
         changes = {
             field: check_limit(limit) for field, limit in limits.items() if limit is not None
         }
@@ -87,12 +96,12 @@ async def update_tier(
         tier = await table.update_tier(
             connection, before.name, text, before.limits._replace(**changes)
         )
-        detail = {"before": before.limits._asdict(), "after": tier.limits._asdict()}
-        await record(connection, actor, "tier.update", tier.name, **detail)
+        detail = {"before": _facts(before), "after": _facts(tier)}
+        await record(connection, actor, "tiers.update", tier.name, **detail)
         return tier
 
 
-async def remove_tier(database: Database, name: str, *, actor: Actor) -> None:
+async def remove_tier(database: Transactions, name: str, *, actor: Actor) -> None:
     """Remove a tier that nobody has. Raises NotFoundError, ConflictError."""
     if name == DEFAULT_TIER:
         raise ConflictError(
@@ -100,4 +109,9 @@ async def remove_tier(database: Database, name: str, *, actor: Actor) -> None:
         )
     async with database.transaction() as connection:
         await table.delete_tier(connection, name)
-        await record(connection, actor, "tier.remove", name)
+        await record(connection, actor, "tiers.delete", name)
+
+
+def _facts(tier: Tier) -> dict[str, object]:
+    """Return what the audit trail keeps of a tier."""
+    return {"description": tier.description, **tier.limits._asdict()}

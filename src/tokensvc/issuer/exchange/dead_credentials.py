@@ -13,7 +13,8 @@ import time
 from typing import TYPE_CHECKING
 
 from tokensvc.core.errors import RateLimitedError
-from tokensvc.issuer.exchange.network_counts import MINUTE, NetworkCounts
+from tokensvc.core.limit import MINUTE
+from tokensvc.issuer.exchange.network_counts import NetworkCounts
 from tokensvc.issuer.metrics import RATE_LIMITED
 
 if TYPE_CHECKING:

@@ -73,35 +73,46 @@ class GuessGuard:
         self._known: set[bytes] = set()
         self._known_before: set[bytes] = set()
 
-    def judge(
-        self, question: Question, network: str, act: Callable[[Decision | None], _T]
+    def let_through(
+        self,
+        question: Question,
+        network: str,
+        act: Callable[[Decision | None], _T],
+        arrived_on: float,
     ) -> Awaitable[_T]:
-        """Return, or raise, what `act` makes of the decision, as `Ledger.judge` does.
+        """Return, or raise, what `act` makes of the decision, as `Ledger.join_batch` does.
 
-        `network`: where the client is. `act` calls `note`.
+        `network`: where the client is. `act` calls `note`. `arrived_on`: when the request came, by
+        the monotonic clock. From then on, the detours and the ledger together take no longer than
+        the ledger may take alone.
         """
         digest = question.digest
         if digest is not None and self.knows(digest):
-            return self._ledger.judge(question, act)
+            return self._ledger.join_batch(question, act, arrived_on)
         if self._new_keys >= self._allowed or self.suspects(network):
-            return self._judge_late(question, act)
-        return (
-            self._ledger.judge(question, act) if digest is None else self._judge_new(question, act)
-        )
+            return self._let_through_late(question, act, arrived_on)
+        if digest is None:
+            return self._ledger.join_batch(question, act, arrived_on)
+        return self._let_new_key_through(question, act, arrived_on)
 
-    async def _judge_new(self, question: Question, act: Callable[[Decision | None], _T]) -> _T:
+    async def _let_new_key_through(
+        self, question: Question, act: Callable[[Decision | None], _T], arrived_on: float
+    ) -> _T:
         self._new_keys += 1
         try:
-            return await self._ledger.judge(question, act)
+            return await self._ledger.join_batch(question, act, arrived_on)
         finally:
             self._new_keys -= 1
 
-    async def _judge_late(self, question: Question, act: Callable[[Decision | None], _T]) -> _T:
+    async def _let_through_late(
+        self, question: Question, act: Callable[[Decision | None], _T], arrived_on: float
+    ) -> _T:
         asked_on = self._clock()
         try:
-            if question.digest is not None and not await self._lane.exists(question.digest):
+            digest = question.digest
+            if digest is not None and not await self._lane.exists(digest, arrived_on):
                 return act(None)
-            return await self._ledger.judge(question, act)
+            return await self._ledger.join_batch(question, act, arrived_on)
         except _REFUSED_CREDENTIAL:
             await self._late_answers.hold(asked_on)
             raise

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from tokensvc.core.algorithm import DEFAULT_ALGORITHM
 from tokensvc.core.api_key import ApiKey
-from tokensvc.core.claims import Claims, build_payload
+from tokensvc.core.claims import Claims, build_payload_text
 from tokensvc.core.errors import InvalidTokenError, OAuthError, UnavailableError
 from tokensvc.core.exchange import (
     SubjectToken,
@@ -20,11 +21,14 @@ from tokensvc.core.exchange import (
     refuse_over_limit,
     wait_for_clear_second,
 )
-from tokensvc.core.identifier import new_jti
+from tokensvc.core.identifier import new_jtis
 from tokensvc.core.ledger import build_question
-from tokensvc.core.token import ACCESS_TOKEN, sign_jws
+from tokensvc.core.token import ACCESS_TOKEN, sign_jws_text
 from tokensvc.core.usage import LastUse
 from tokensvc.core.verification import check_own_token
+from tokensvc.issuer.exchange.ledger import LONGEST_SECONDS, build_late_error
+from tokensvc.issuer.in_time import in_time
+from tokensvc.issuer.made_ahead import MadeAhead
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -39,9 +43,11 @@ if TYPE_CHECKING:
     from tokensvc.issuer.mirror.mirror import Mirror
 
 _JUST_AFTER: Final = 0.005
+_MISS: Final = 1.5  # seconds until a copy must have been read again
 _LONGEST_WAIT: Final = timedelta(seconds=1.5)
 # A signature takes about a millisecond: it is made in a thread, or all other requests would wait.
 _SLOW_ALGORITHMS: Final = {"RS256"}
+_jtis: Final = MadeAhead(lambda: new_jtis(128))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,7 @@ class _Unsigned(NamedTuple):
     key: SigningKey
 
     def sign(self) -> IssuedToken:
-        text = sign_jws(build_payload(self.claims), typ=ACCESS_TOKEN[0], key=self.key)
+        text = sign_jws_text(build_payload_text(self.claims), typ=ACCESS_TOKEN[0], key=self.key)
         return IssuedToken(text, self.claims, self.decision)
 
 
@@ -79,13 +85,12 @@ class Exchange:
         `network`: where the client is, /24 or /48. Raises the OAuthError that refuses the request,
         UnavailableError.
         """
+        arrived_on = time.monotonic()
         credential = (
             request.credential
             if isinstance(request.credential, ApiKey)
             else self._check_subject_token(request.credential)
         )
-        # What cannot be signed must not be counted.
-        self.mirror.confirmation.check_counting()
         # The audience is found before the verdict, which must not be older than its token life.
         audience = await self._find_audience(request, credential)
         self.mirror.signers.check(DEFAULT_ALGORITHM if audience is None else audience.alg)
@@ -95,7 +100,7 @@ class Exchange:
             return self._act(request, credential, question, audience, network, decision)
 
         while True:
-            result = await self.guard.judge(question, network, act)
+            result = await self.guard.let_through(question, network, act, arrived_on)
             if isinstance(result, IssuedToken):
                 return result
             if isinstance(result, _Unsigned):
@@ -107,7 +112,10 @@ class Exchange:
                     reason="watermark_ahead",
                     retry_after=min(60, int(result.total_seconds()) + 1),
                 )
-            await asyncio.sleep(result.total_seconds() + _JUST_AFTER)
+            wait = result.total_seconds() + _JUST_AFTER
+            if time.monotonic() + wait > arrived_on + LONGEST_SECONDS:
+                raise build_late_error()
+            await asyncio.sleep(wait)
 
     def _act(
         self,
@@ -131,7 +139,9 @@ class Exchange:
             wait = wait_for_clear_second(verdict)
             if wait is not None:
                 return wait
-            claims = decide_claims(request, credential, verdict, audience, self.policy, new_jti())
+            claims = decide_claims(
+                request, credential, verdict, audience, self.policy, _jtis.take()
+            )
             if not decision.admitted:
                 raise refuse_over_limit(verdict)
         except OAuthError as error:
@@ -182,6 +192,7 @@ class Exchange:
         )
         audience = self.mirror.audiences.get(name)
         if audience is None:
-            await self.mirror.refresh_for_a_miss()  # it may have been added a moment ago
+            # It may have been added a moment ago.
+            await in_time(self.mirror.refresh_for_a_miss(), build_late_error(), seconds=_MISS)
             audience = self.mirror.audiences.get(name)
         return audience

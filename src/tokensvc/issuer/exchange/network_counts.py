@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from tokensvc.core.limit import MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-MINUTE: Final = 60
 
 
 @dataclass(slots=True)

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from typing import TYPE_CHECKING
 
 import structlog
 
 from tokensvc.core.errors import TokensvcError, UnavailableError
+from tokensvc.issuer.failing import fail_all
 from tokensvc.issuer.metrics import SLOW_LANE_WAITING
 from tokensvc.store.api_key import list_existing_digests
 
@@ -31,7 +33,7 @@ class SlowLane:
 
     `find_existing` returns those of some digests that belong to a key. `most_waiting` requests may
     wait, more are refused. A batch has `at_once` of them at most and begins `tick` seconds after
-    the one before.
+    the one before. No request waits for longer than `longest_seconds` after it came.
     """
 
     def __init__(
@@ -41,16 +43,23 @@ class SlowLane:
         most_waiting: int = 10_000,
         at_once: int = 1000,
         tick: float = 0.02,
+        longest_seconds: float = 2.0,
     ) -> None:
         self._find_existing = find_existing
         self._most_waiting = most_waiting
         self._at_once = at_once
         self._tick = tick
+        self._longest_seconds = longest_seconds
         self._waiting: deque[tuple[bytes, asyncio.Future[bool]]] = deque()
         self._work: asyncio.Task[None] | None = None
 
-    async def exists(self, digest: bytes) -> bool:
-        """Tell whether a key with this digest exists. Raises UnavailableError."""
+    async def exists(self, digest: bytes, arrived_on: float | None = None) -> bool:
+        """Tell whether a key with this digest exists. Raises UnavailableError.
+
+        `arrived_on`: when the request came, by the monotonic clock; now by default.
+        """
+        now = time.monotonic()
+        until = (now if arrived_on is None else arrived_on) + self._longest_seconds
         if len(self._waiting) >= self._most_waiting:
             raise UnavailableError(
                 "too many keys wait to be looked up; try again", reason="slow_lane_full"
@@ -60,7 +69,13 @@ class SlowLane:
         SLOW_LANE_WAITING.set(len(self._waiting))
         if self._work is None:
             self._work = asyncio.create_task(self._ask_until_nobody_waits())
-        return await future
+        try:
+            async with asyncio.timeout(until - now):
+                return await future
+        except TimeoutError:
+            raise UnavailableError(
+                "the key cannot be looked up right now; try again", reason="slow_lane_late"
+            ) from None
 
     async def close(self) -> None:
         """Stop. Requests that still wait get UnavailableError."""
@@ -115,9 +130,6 @@ async def find_existing(database: Database, digests: Collection[bytes]) -> set[b
 
 
 def _fail(batch: Collection[tuple[bytes, asyncio.Future[bool]]], reason: str) -> None:
-    """Fail every request that still waits, each with an error object of its own."""
-    for _, future in batch:
-        if not future.done():
-            future.set_exception(
-                UnavailableError("the key cannot be looked up right now; try again", reason=reason)
-            )
+    """Fail every request that still waits."""
+    error = UnavailableError("the key cannot be looked up right now; try again", reason=reason)
+    fail_all([future for _, future in batch], error)

@@ -22,7 +22,7 @@ from tokensvc.store.denylist import find_tag, read_after
 from tokensvc.store.feed_head import list_heads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Generator, Iterable, Sequence
     from datetime import datetime
 
     from tokensvc.core.denylist.position import Position
@@ -104,10 +104,13 @@ class DenylistCopy:
         connection: Connection,
         head: Position,
         acknowledged: Sequence[RevocationRecord],
-        now: datetime,
+        latest: datetime,
     ) -> bool:
-        """Tell whether the table has lost what is held here, or what was acknowledged."""
-        soon = now.timestamp() + _DELETED_EARLY_SECONDS
+        """Tell whether the table has lost what is held here, or what was acknowledged.
+
+        What had expired by the `latest` moment that any clock has shown may have been deleted.
+        """
+        soon = latest.timestamp() + _DELETED_EARLY_SECONDS
         known = [] if self.log.head is None else [(self.log.head, self.log.is_head_in_force(soon))]
         if acknowledged:
             newest = max(acknowledged, key=lambda record: record.position.seq)
@@ -128,10 +131,11 @@ class DenylistCopy:
         if self.log.head is None:
             records = await _read_all(connection, now)
             head = _find_head(records, head)
-            self.log.reset(records, head)
+            await _take(self.log.reset_in_steps(records, head))
             return head
         async for records in read_after(connection, self.log.head.seq, now):
-            self.log.append(records, records.position(len(records) - 1))
+            newest = records.position(len(records) - 1)
+            await _take(self.log.append_in_steps(records, newest))
         if self.log.head.seq < head.seq:
             self.log.append((), head)  # what was newer has expired already
         return self.log.head
@@ -169,7 +173,7 @@ class DenylistCopy:
             )
         DENYLIST_RESETS.inc()
         head = _find_head(records, heads["denylist"])
-        self.log.reset(records, head)
+        await _take(self.log.reset_in_steps(records, head))
         return head
 
     def _list_missing(
@@ -178,6 +182,12 @@ class DenylistCopy:
         """Return what is remembered and does not stand at its place in the table."""
         remembered = chain(self.log, acknowledged)
         return [record for record in remembered if not present.holds(record.position)]
+
+
+async def _take(steps: Generator[None, None, None]) -> None:
+    """Take the steps, and let all else that is waiting go first after each of them."""
+    for _ in steps:
+        await asyncio.sleep(0)
 
 
 async def _read_all(connection: Connection, now: datetime) -> RecordColumns:

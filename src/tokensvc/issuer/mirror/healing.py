@@ -54,6 +54,7 @@ async def heal(
     Each is written with the state that belongs to it. Raises UnavailableError.
     """
     lost = await _find_lost(database, remembered, now)
+    # A signing key gets a successor, which no statement can make. So its own use case revokes it.
     for lost_record in lost:
         if lost_record.revocation.kind == "kid":
             await _revoke_signing_key(database, settings, master_key, lost_record)
@@ -69,11 +70,13 @@ async def heal(
 async def _find_lost(
     database: Database, remembered: Sequence[RevocationRecord], now: datetime
 ) -> list[RevocationRecord]:
+    # Only what the table says of these things is read, not all of a long denylist.
     values = sorted({record.revocation.value for record in remembered})
     present: list[RevocationRecord] = []
     async with database.connection() as connection:
         for start in range(0, len(values), _READ_AT_ONCE):
             present += await list_of(connection, values[start : start + _READ_AT_ONCE])
+    # In a thread, because comparing very many takes long enough to hold up requests.
     return await asyncio.to_thread(find_lost, remembered, present, now.timestamp())
 
 

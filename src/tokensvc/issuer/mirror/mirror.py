@@ -23,6 +23,7 @@ from tokensvc.issuer.mirror.denylist_copy import DenylistCopy
 from tokensvc.issuer.signing.signers import Signers
 from tokensvc.store.audience import list_audiences
 from tokensvc.store.feed_head import list_heads
+from tokensvc.store.issuance import find_latest_iat
 from tokensvc.store.listen import listen
 
 if TYPE_CHECKING:
@@ -114,9 +115,12 @@ class Mirror:
         acknowledged = self.denylist.acknowledged
         has_lost = False
         async with self._database.connection() as connection:
+            latest_iat = None
+            if self.confirmation.is_in_doubt:  # other processes know more of Postgres's clock
+                latest_iat = await find_latest_iat(connection)
             asked = self.confirmation.ask()
             heads, now = await list_heads(connection)
-            self.confirmation.read_clock(now, asked)
+            self.confirmation.read_clock(now, asked, latest_iat=latest_iat)
             earliest = self.confirmation.earliest
             if heads["audience"] != self._heads.get("audience"):
                 await self.signers.load_policy(connection)  # an audience may grant a longer life
@@ -126,7 +130,7 @@ class Mirror:
                 await self.signers.load(connection)
             if heads["denylist"] != self._heads.get("denylist") or acknowledged:
                 has_lost = await self.denylist.has_lost_some(
-                    connection, heads["denylist"], acknowledged, now
+                    connection, heads["denylist"], acknowledged, self.confirmation.latest
                 )
                 if not has_lost:
                     heads["denylist"] = await self.denylist.follow(

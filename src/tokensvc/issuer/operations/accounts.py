@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from tokensvc.core.limit import DEFAULT_TIER, LimitChanges
 from tokensvc.issuer.admin import accounts
 from tokensvc.issuer.operations.call import check_visible
-from tokensvc.issuer.revoking import endings
+from tokensvc.issuer.operations.limits import build_limit_changes
+from tokensvc.issuer.revoking.endings import end_account
 from tokensvc.operations.accounts import Account, DeletedAccount
-from tokensvc.store.account import no_such_account
+from tokensvc.operations.model import Page
+from tokensvc.store import account as table
 
 if TYPE_CHECKING:
-    from tokensvc.core.account import Account as AccountRecord
+    from tokensvc.core.account import Account as Record
+    from tokensvc.core.denylist.record import Ending
     from tokensvc.issuer.operations.call import Call
-    from tokensvc.operations.accounts import AccountRequest, CreateAccount, EndAccount
+    from tokensvc.operations.accounts import (
+        AccountRequest,
+        CreateAccount,
+        EndAccount,
+        ListAccounts,
+        UpdateAccount,
+    )
 
 
-def build_account(account: AccountRecord) -> Account:
+def build_account(account: Record) -> Account:
     """Return an account as callers see it."""
     return Account(
         id=account.id,
@@ -24,7 +34,7 @@ def build_account(account: AccountRecord) -> Account:
         state=account.state,
         created_at=account.created_at,
         suspended_at=account.suspended_at,
-        tier=account.limits.tier or "default",
+        tier=account.limits.tier or DEFAULT_TIER,
         per_minute=account.minute_limit,
         per_day=account.day_limit,
         own_per_minute=account.limits.per_minute,
@@ -34,21 +44,87 @@ def build_account(account: AccountRecord) -> Account:
 
 async def create(call: Call, request: CreateAccount) -> Account:
     """Create an account."""
-    raise NotImplementedError
+    limits = LimitChanges(tier=request.tier, per_minute=request.per_minute, per_day=request.per_day)
+    made = await accounts.create_account(
+        call.changes, request.name, limits=limits, actor=call.actor
+    )
+    return build_account(made)
+
+
+async def list_(call: Call, request: ListAccounts) -> Page[Account]:
+    """List accounts."""
+    del request
+    seen = call.principal.key_reader_of
+    async with call.reading() as connection:
+        found = await table.list_accounts(connection)
+    items = [build_account(account) for account in found if seen in {None, account.id}]
+    return Page[Account](items=items, next_cursor=None)
 
 
 async def show(call: Call, request: AccountRequest) -> Account:
     """Show one account."""
-    check_visible(call.principal.key_reader_of, request.id, no_such_account(request.id))
-    return build_account(await accounts.load_account(call.database, request.id))
+    missing = table.no_such_account(request.id)
+    check_visible(call.principal.key_reader_of, request.id, missing)
+    async with call.reading() as connection:
+        return build_account(await table.load_account(connection, request.id))
+
+
+async def update(call: Call, request: UpdateAccount) -> Account:
+    """Change an account."""
+    changed = await accounts.update_account(
+        call.changes,
+        request.id,
+        name=request.name,
+        limits=build_limit_changes(request),
+        actor=call.actor,
+        check=_check(call),
+    )
+    return build_account(changed)
 
 
 async def suspend(call: Call, request: EndAccount) -> Account:
     """Suspend an account."""
-    raise NotImplementedError
+    return await _end(call, "account_suspended", request)
+
+
+async def resume(call: Call, request: AccountRequest) -> Account:
+    """End a suspension."""
+    resumed = await accounts.resume_account(
+        call.changes, request.id, actor=call.actor, check=_check(call)
+    )
+    return build_account(resumed)
+
+
+async def revoke_tokens(call: Call, request: EndAccount) -> Account:
+    """Revoke all tokens that the keys of an account have got so far."""
+    return await _end(call, "account_tokens_revoked", request)
 
 
 async def delete(call: Call, request: AccountRequest) -> DeletedAccount:
     """Delete an account."""
-    await endings.delete_account(call.database, request.id, actor=call.principal.name)
+    ended = await end_account(
+        call.database,
+        "account_deleted",
+        request.id,
+        actor=call.actor,
+        check=_check(call) if call.if_match else None,
+    )
+    call.backend.remember(ended.records)
     return DeletedAccount(id=request.id)
+
+
+async def _end(call: Call, ending: Ending, request: EndAccount) -> Account:
+    ended = await end_account(
+        call.database,
+        ending,
+        request.id,
+        actor=call.actor,
+        reason=request.reason,
+        check=_check(call) if call.if_match else None,
+    )
+    call.backend.remember(ended.records)
+    return build_account(cast("Record", ended.account))
+
+
+def _check(call: Call) -> accounts.AccountCheck:
+    return lambda account: call.check_version(build_account(account))

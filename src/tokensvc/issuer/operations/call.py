@@ -7,20 +7,27 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tokensvc.core.errors import NotFoundError, VersionConflictError
+from tokensvc.core.errors import VersionConflictError
+from tokensvc.issuer.database import OpenTransaction
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
+    from tokensvc.core.actor import Actor
     from tokensvc.core.denylist.record import RevocationRecord
+    from tokensvc.core.errors import NotFoundError
+    from tokensvc.issuer.database import Transactions
     from tokensvc.operations.authorisation import Principal
     from tokensvc.operations.model import Model
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Connection, Database
 
-# What changes by itself is no version of a thing.
-_VOLATILE = {"last_used_at", "last_used_network", "last_used_audience", "age_seconds", "key"}
-_VERSION_BYTES = 12
+# What changes by itself, or is said only once, is no part of a version.
+_VOLATILE = {
+    "last_used_at", "last_used_network", "last_used_audience", "age_seconds", "key", "replayed",
+    "state",
+}  # fmt: skip
+_VERSION_DIGITS = 24
 
 
 def _keep_nothing(records: Sequence[RevocationRecord]) -> None:
@@ -41,7 +48,11 @@ class Backend:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One call. `if_match` are the versions that the caller wants to change, None for any."""
+    """One call.
+
+    `if_match`: the versions that the caller is ready to change, None for any. `connection`: an open
+    transaction that the changes are part of, None if the operation begins its own.
+    """
 
     backend: Backend
     principal: Principal
@@ -49,8 +60,13 @@ class Call:
     connection: Connection | None = None
 
     @property
+    def actor(self) -> Actor:
+        """Who acts."""
+        return self.principal.actor
+
+    @property
     def database(self) -> Database:
-        """The database."""
+        """The database, for what only reads and for acts that are one statement."""
         return self.backend.database
 
     @property
@@ -58,13 +74,18 @@ class Call:
         """The settings."""
         return self.backend.settings
 
+    @property
+    def changes(self) -> Transactions:
+        """Where a use case that changes something takes its transaction from."""
+        return self.database if self.connection is None else OpenTransaction(self.connection)
+
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Connection]:
-        """Lend the transaction of this call; it begins here if it has not begun yet."""
+    async def reading(self) -> AsyncIterator[Connection]:
+        """Lend a connection for statements that only read."""
         if self.connection is not None:
             yield self.connection
             return
-        async with self.database.transaction() as connection:
+        async with self.database.connection() as connection:
             yield connection
 
     def check_version(self, thing: Model) -> None:
@@ -77,15 +98,16 @@ class Call:
 
 
 def find_version(thing: Model) -> str:
-    """Return the version of an answer: the same as long as nobody has changed the thing."""
+    """Return the version of a thing: the same as long as nobody has changed it."""
     text = thing.model_dump_json(exclude=_VOLATILE)
-    return hashlib.sha256(text.encode()).hexdigest()[: 2 * _VERSION_BYTES]
+    return hashlib.sha256(text.encode()).hexdigest()[:_VERSION_DIGITS]
 
 
-def check_visible(owner: str | None, account_id: str, error: NotFoundError) -> None:
-    """Raise `error` if a thing of `account_id` is not visible to a caller that sees `owner` alone.
+def check_visible(seen: str | None, account_id: str, error: NotFoundError) -> None:
+    """Raise `error` for a thing of an account that the caller does not see.
 
-    It is the very error of a thing that does not exist: the caller learns nothing about others.
+    `seen`: the one account whose things the caller sees, None for all. `error` is the very error of
+    a thing that does not exist: the caller learns nothing about others.
     """
-    if owner is not None and owner != account_id:
+    if seen is not None and seen != account_id:
         raise error

@@ -10,7 +10,8 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
-from tokensvc.core.errors import OutcomeUnknownError, UnavailableError
+from tokensvc.core.errors import UnavailableError
+from tokensvc.issuer.failing import fail_all
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -106,16 +107,4 @@ def _is_locked(error: Exception) -> bool:
 
 
 def _fail(batch: Sequence[_Waiter[_T, _R]], error: Exception) -> None:
-    for waiter in batch:
-        if not waiter.future.done():
-            waiter.future.set_exception(_copy(error))
-
-
-def _copy(error: Exception) -> Exception:
-    """Return an error of its own for each who waits, since each gets its own traceback."""
-    if isinstance(error, UnavailableError):
-        kind = OutcomeUnknownError if isinstance(error, OutcomeUnknownError) else UnavailableError
-        return kind(error.message, reason=error.reason, retry_after=error.retry_after)
-    failure = RuntimeError("the batch failed")
-    failure.__cause__ = error
-    return failure
+    fail_all([waiter.future for waiter in batch], error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
@@ -21,7 +22,7 @@ from tokensvc.store.feed_head import list_heads
 from tokensvc.store.signing_key import list_signing_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from tokensvc.core.claims import Claims
     from tokensvc.core.denylist.record import RevocationRecord
@@ -123,20 +124,28 @@ async def revoke_credential(
 
 
 async def revoke_own_token(
-    database: Database, settings: Settings, text: str, *, actor: Actor
-) -> str | None:
-    """Revoke the live token that `text` is, by Postgres's clock.
+    database: Database,
+    settings: Settings,
+    text: str,
+    *,
+    actor: Actor,
+    wall: Callable[[], float] = time.time,
+) -> RevocationRecord | None:
+    """Revoke the token that `text` is if it is live by Postgres's clock, or by this process's.
 
-    Returns its `jti`, None if it is no live token of ours. Raises UnavailableError.
+    `wall`: the clock of this process, in seconds. Returns the revocation, None if it is no live
+    token of ours. Raises UnavailableError.
     """
     async with database.connection() as connection:
         _, now = await list_heads(connection)
         signing_keys = await list_signing_keys(connection)
-    claims = _find_own_claims(settings, text, now=now, signing_keys=signing_keys)
+    doubt = timedelta(seconds=abs(wall() - now.timestamp()))
+    claims = _find_own_claims(
+        settings, text, now=now, signing_keys=signing_keys, leeway=LEEWAY + doubt
+    )
     if claims is None:
         return None
-    await revoke_token(database, claims, actor=actor)
-    return claims.jti
+    return (await revoke_token(database, claims, actor=actor))[-1]
 
 
 async def revoke_token(

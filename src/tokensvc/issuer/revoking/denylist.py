@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from tokensvc.store.denylist import delete_expired, list_after
+from tokensvc.store.denylist import delete_expired, read_after
 from tokensvc.store.feed_head import list_heads
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ async def list_denylist(database: Database) -> list[RevocationRecord]:
     """Return the revocations in force, oldest first."""
     async with database.connection() as connection:
         _, now = await list_heads(connection)
-        return await list_after(connection, 0, now)
+        return [record async for part in read_after(connection, 0, now) for record in part]
 
 
 async def clean_denylist_once(

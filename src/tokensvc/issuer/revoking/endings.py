@@ -12,14 +12,15 @@ durable too.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
-from tokensvc.core.errors import ConflictError
-from tokensvc.store.account import end_accounts, no_such_account
-from tokensvc.store.api_key import end_api_keys, no_such_key
+from tokensvc.core.api_key import build_facts
+from tokensvc.core.errors import ConflictError, NotFoundError
+from tokensvc.store.account import end_accounts, lock_account, no_such_account
+from tokensvc.store.api_key import end_api_keys, load_api_key, lock_api_key, no_such_key
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
     from tokensvc.core.account import Account
     from tokensvc.core.actor import Actor
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
     from tokensvc.core.denylist.record import Ending, RevocationRecord
     from tokensvc.store.account import EndedAccount
     from tokensvc.store.api_key import EndedKey
-    from tokensvc.store.pool import Database
+    from tokensvc.store.pool import Connection, Database
 
-# Keys in one statement: the others who revoke wait for it, some tenths of a second.
-_AT_ONCE: Final = 1000
+    KeyCheck = Callable[[ListedKey], None]
+    AccountCheck = Callable[[Account], None]
 
 
 class RevokedKey(NamedTuple):
@@ -40,16 +41,87 @@ class RevokedKey(NamedTuple):
     records: list[RevocationRecord]
 
 
+async def end_key(
+    database: Database,
+    ending: Ending,
+    key_id: str,
+    *,
+    actor: Actor,
+    reason: str | None = None,
+    check: KeyCheck | None = None,
+) -> EndedKey:
+    """Carry out an act that ends a key or its tokens; return what became of it.
+
+    `check` may refuse the key as it was; then the act is not one statement but a transaction, whose
+    locks wait for round trips. Raises NotFoundError, and ConflictError if its state does not allow
+    the act.
+    """
+    detail = _build_detail(reason)
+    if ending == "key_deleted":
+        detail |= await _describe_key(database, key_id)
+    if check is None:
+        async with database.act() as connection:
+            (ended,) = await end_api_keys(
+                connection, ending, key_ids=[key_id], actor=actor, detail=detail
+            )
+    else:
+        async with database.transaction() as connection:
+            check(await lock_api_key(connection, key_id))
+            (ended,) = await end_api_keys(
+                connection, ending, key_ids=[key_id], actor=actor, detail=detail
+            )
+    if ended.outcome == "unknown":
+        raise no_such_key(key_id)
+    if ended.outcome == "refused":
+        raise ConflictError(
+            f"key {ended.key_id} is revoked and cannot be disabled; create a new key instead"
+        )
+    return ended
+
+
+async def revoke_tokens_within(
+    connection: Connection, key_id: str, *, actor: Actor
+) -> list[RevocationRecord]:
+    """Revoke the tokens of a key as the last step of a transaction; return its revocations."""
+    (ended,) = await end_api_keys(
+        connection, "key_tokens_revoked", key_ids=[key_id], actor=actor, detail={}
+    )
+    return ended.records
+
+
+async def end_account(
+    database: Database,
+    ending: Ending,
+    account_id: str,
+    *,
+    actor: Actor,
+    reason: str | None = None,
+    check: AccountCheck | None = None,
+) -> EndedAccount:
+    """As `end_key`, for an account."""
+    detail = _build_detail(reason)
+    if check is None:
+        async with database.act() as connection:
+            (ended,) = await end_accounts(
+                connection, ending, [account_id], actor=actor, detail=detail
+            )
+    else:
+        async with database.transaction() as connection:
+            check(await lock_account(connection, account_id))
+            (ended,) = await end_accounts(
+                connection, ending, [account_id], actor=actor, detail=detail
+            )
+    if ended.outcome == "unknown":
+        raise no_such_account(account_id)
+    return ended
+
+
 async def disable_key(database: Database, key_id: str, *, actor: Actor) -> ListedKey:
     """Disable a key: it gets no token, and all its tokens are revoked. Reversible.
 
     Raises NotFoundError, ConflictError.
     """
-    ended = await _end_key(database, "key_disabled", key_id, actor=actor)
-    if ended.outcome == "refused":
-        raise ConflictError(
-            f"key {ended.key_id} is revoked and cannot be disabled; create a new key instead"
-        )
+    ended = await end_key(database, "key_disabled", key_id, actor=actor)
     return cast("ListedKey", ended.listed)
 
 
@@ -60,30 +132,13 @@ async def revoke_key(
 
     Raises NotFoundError.
     """
-    ended = await _end_key(database, "key_revoked", key_id, actor=actor, reason=reason)
+    ended = await end_key(database, "key_revoked", key_id, actor=actor, reason=reason)
     return RevokedKey(cast("ListedKey", ended.listed), ended.records)
-
-
-async def revoke_keys(
-    database: Database, key_ids: Sequence[str], *, actor: Actor, reason: str = ""
-) -> list[EndedKey]:
-    """Revoke many keys for good; return what became of each, in the same order.
-
-    A thousand of them are one act. Raises UnavailableError, and then all may be repeated.
-    """
-    ended: list[EndedKey] = []
-    for start in range(0, len(key_ids), _AT_ONCE):
-        some = key_ids[start : start + _AT_ONCE]
-        async with database.act() as connection:
-            ended += await end_api_keys(
-                connection, "key_revoked", key_ids=some, actor=actor, detail={"reason": reason}
-            )
-    return ended
 
 
 async def delete_key(database: Database, key_id: str, *, actor: Actor) -> None:
     """Revoke a key and hide it. The audit trail stays. Raises NotFoundError."""
-    await _end_key(database, "key_deleted", key_id, actor=actor)
+    await end_key(database, "key_deleted", key_id, actor=actor)
 
 
 async def revoke_tokens_of_key(
@@ -93,7 +148,7 @@ async def revoke_tokens_of_key(
 
     Returns the revocation. Raises NotFoundError.
     """
-    ended = await _end_key(database, "key_tokens_revoked", key_id, actor=actor, reason=reason)
+    ended = await end_key(database, "key_tokens_revoked", key_id, actor=actor, reason=reason)
     return ended.records[-1]
 
 
@@ -102,7 +157,7 @@ async def suspend_account(database: Database, account_id: str, *, actor: Actor) 
 
     Reversible. Raises NotFoundError.
     """
-    ended = await _end_account(database, "account_suspended", account_id, actor=actor)
+    ended = await end_account(database, "account_suspended", account_id, actor=actor)
     return cast("Account", ended.account)
 
 
@@ -111,7 +166,7 @@ async def delete_account(database: Database, account_id: str, *, actor: Actor) -
 
     Raises NotFoundError.
     """
-    await _end_account(database, "account_deleted", account_id, actor=actor)
+    await end_account(database, "account_deleted", account_id, actor=actor)
 
 
 async def revoke_tokens_of_account(
@@ -121,35 +176,24 @@ async def revoke_tokens_of_account(
 
     Returns the revocation. Raises NotFoundError.
     """
-    ended = await _end_account(
+    ended = await end_account(
         database, "account_tokens_revoked", account_id, actor=actor, reason=reason
     )
     return ended.records[-1]
 
 
-async def _end_key(
-    database: Database, ending: Ending, key_id: str, *, actor: Actor, reason: str | None = None
-) -> EndedKey:
-    async with database.act() as connection:
-        (ended,) = await end_api_keys(
-            connection, ending, key_ids=[key_id], actor=actor, detail=_build_detail(reason)
-        )
-    if ended.outcome == "unknown":
-        raise no_such_key(key_id)
-    return ended
+async def _describe_key(database: Database, key_id: str) -> dict[str, object]:
+    """Return what the audit trail keeps of a key that is deleted.
+
+    It is nothing if the key is not there: the act tells whether it is unknown, or a backup is being
+    restored.
+    """
+    try:
+        async with database.connection() as connection:
+            return build_facts((await load_api_key(connection, key_id)).record)
+    except NotFoundError:
+        return {}
 
 
-async def _end_account(
-    database: Database, ending: Ending, account_id: str, *, actor: Actor, reason: str | None = None
-) -> EndedAccount:
-    async with database.act() as connection:
-        (ended,) = await end_accounts(
-            connection, ending, [account_id], actor=actor, detail=_build_detail(reason)
-        )
-    if ended.outcome == "unknown":
-        raise no_such_account(account_id)
-    return ended
-
-
-def _build_detail(reason: str | None) -> dict[str, str]:
+def _build_detail(reason: str | None) -> dict[str, object]:
     return {} if reason is None else {"reason": reason}

@@ -80,7 +80,7 @@ class Introspection:
             unverified_token,
             await self.find_signing_keys(unverified_token.kid),
             issuer=self.issuer,
-            now=self.mirror.confirmation.now.timestamp(),
+            now=self.mirror.confirmation.steady_now.timestamp(),
         )
         return claims, unverified_token.kid
 

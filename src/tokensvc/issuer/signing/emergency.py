@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from tokensvc.core.keyring import LEEWAY, revoke_record
-from tokensvc.issuer.audit import record
+from tokensvc.issuer.audit import Trail
 from tokensvc.issuer.signing.master_key import find_current
 from tokensvc.issuer.signing.new_keys import new_drafts
 from tokensvc.issuer.signing.rotation import carry_out, load_facts
@@ -63,19 +63,20 @@ async def revoke_signing_key_now(
             return None
         current = find_current(settings, master_key, facts.records)
         await revoke_signing_key(connection, found.kid, facts.now)
-        await record(connection, actor, "signing_key.revoke", found.kid, reason=reason)
-        plan, now = _without(facts, found.kid).plan(alg), facts.now
+        trail = Trail(actor)
+        trail.note("signing-keys.revoke", found.kid, reason=reason)
+        plan = _without(facts, found.kid).plan(alg)
         if plan is not None:
-            await carry_out(connection, plan, drafts, now=now, master_key=current, actor=actor)
+            await carry_out(connection, plan, drafts, trail, now=facts.now, master_key=current)
+        await trail.append(connection)
         await bump_head(connection, "signing_key")
-        # It comes last: everybody else who revokes waits from here to the commit.
         await _append(connection, found.kid, facts, healed=healed)
     _log.warning("signing_key_revoked", kid=found.kid)
     return plan
 
 
 async def _append(connection: Connection, kid: Kid, facts: KeyringFacts, *, healed: bool) -> None:
-    """Put the `kid` on the denylist."""
+    """Put the `kid` on the denylist, by the last statement: all others who revoke wait for it."""
     expires_at = facts.now + max(_KID_DENIED_FOR, facts.policy.token_life + LEEWAY)
     await append_revocation(
         connection,

@@ -9,7 +9,7 @@ from tokensvc.core.keyring import find_standby
 from tokensvc.core.private_key import build_private_pem, build_public_pem, parse_private_key
 from tokensvc.core.sealing import unseal
 from tokensvc.core.verification import find_public_key
-from tokensvc.issuer.audit import record
+from tokensvc.issuer.audit import Trail, record
 from tokensvc.issuer.signing.master_key import find_current
 from tokensvc.issuer.signing.new_keys import build_record, insert_new
 from tokensvc.store.feed_head import bump_head, list_heads
@@ -51,10 +51,12 @@ async def import_signing_key(
         current = find_current(settings, master_key, records)
         imported = build_record(private_key, alg, current, created_at=now, active_at=None)
         unseal(imported, current)  # what would not be accepted afterwards is not taken in
-        await insert_new(connection, imported, actor=actor, how="import")
+        trail = Trail(actor)
+        await insert_new(connection, imported, trail, operation="signing-keys.import")
         if waiting is not None:
             await revoke_signing_key(connection, waiting.kid, now)
-            await record(connection, actor, "signing_key.drop", waiting.kid, instead=imported.kid)
+            trail.note("signing-keys.drop", waiting.kid, instead=imported.kid)
+        await trail.append(connection)
         await bump_head(connection, "signing_key")
     return imported
 
@@ -87,5 +89,5 @@ async def export_private_key(
         found = await load_signing_key(connection, kid)
         if found.revoked_at is not None:
             raise ConflictError(f"signing key {found.kid} is revoked: it must not be used")
-        await record(connection, actor, "signing_key.export", found.kid, private=True)
+        await record(connection, actor, "signing-keys.export", found.kid, private=True)
     return build_private_pem(unseal(found, master_key))

@@ -131,8 +131,8 @@ async def rotate_master_key(
         for key in keys:
             _, sealed = seal(key.private_key, key.alg, new)
             await reseal_signing_key(connection, key.kid, sealed)
+        await record(connection, actor, "master-key.rotate", "master_key", signing_keys=len(keys))
         await bump_head(connection, "signing_key")
-        await record(connection, actor, "master_key.rotate", "master_key", signing_keys=len(keys))
     if to is None:
         promote_next_master_key(settings.master_key_path)
         return settings.master_key_path

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import structlog
 
@@ -11,15 +11,14 @@ from tokensvc.core.identifier import Kid
 from tokensvc.core.keyring import SigningKeyRecord
 from tokensvc.core.private_key import new_private_key
 from tokensvc.core.sealing import seal
-from tokensvc.issuer.audit import record
 from tokensvc.store.signing_key import insert_signing_key
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from tokensvc.core.actor import Actor
     from tokensvc.core.sealing import MasterKey
     from tokensvc.core.token import PrivateKey
+    from tokensvc.issuer.audit import Trail
     from tokensvc.store.pool import Connection
 
 _log = structlog.get_logger(__name__)
@@ -62,10 +61,14 @@ def build_record(
 
 
 async def insert_new(
-    connection: Connection, new: SigningKeyRecord, *, actor: Actor, how: str = "create"
+    connection: Connection,
+    new: SigningKeyRecord,
+    trail: Trail,
+    *,
+    operation: Literal["signing-keys.create", "signing-keys.import"] = "signing-keys.create",
 ) -> None:
-    """Store a new key, with its audit row. Raises ConflictError if it is there already."""
+    """Store a new key, and note it. Raises ConflictError if it is there already."""
     await insert_signing_key(connection, new)
     detail = {"alg": new.alg, "standby": new.active_at is None}
-    await record(connection, actor, f"signing_key.{how}", new.kid, **detail)
-    _log.info("signing_key_added", how=how, kid=new.kid, **detail)
+    trail.note(operation, new.kid, **detail)
+    _log.info("signing_key_added", how=operation.rpartition(".")[2], kid=new.kid, **detail)

@@ -15,7 +15,7 @@ import structlog
 from tokensvc.core.algorithm import DEFAULT_ALGORITHM
 from tokensvc.core.errors import ConflictError
 from tokensvc.core.rotation import plan_rotation, plan_rotation_now
-from tokensvc.issuer.audit import record
+from tokensvc.issuer.audit import Trail
 from tokensvc.issuer.signing.master_key import find_current
 from tokensvc.issuer.signing.new_keys import build_record, insert_new, new_drafts
 from tokensvc.store.audience import list_algorithms
@@ -120,7 +120,9 @@ async def rotate_once(
             _log.info("signing_key_rotated_by_another_process", alg=alg)
             return None
         current = find_current(settings, master_key, facts.records)
-        await carry_out(connection, plan, drafts, now=facts.now, master_key=current, actor=actor)
+        trail = Trail(actor)
+        await carry_out(connection, plan, drafts, trail, now=facts.now, master_key=current)
+        await trail.append(connection)
         await bump_head(connection, "signing_key")
     return plan
 
@@ -129,10 +131,10 @@ async def carry_out(
     connection: Connection,
     plan: RotationPlan,
     drafts: Drafts,
+    trail: Trail,
     *,
     now: datetime,
     master_key: MasterKey,
-    actor: Actor,
 ) -> None:
     """Write what a plan asks for. The rotation lock must be held."""
     if plan.kid is not None and plan.active_at is not None:
@@ -141,15 +143,15 @@ async def carry_out(
             "active_at": plan.active_at.isoformat(),
             "unsafe_for_seconds": int(plan.unsafe_for.total_seconds()),
         }
-        await record(connection, actor, "signing_key.rotate", plan.kid, **detail)
+        trail.note("signing-keys.rotate", plan.kid, **detail)
         _log.info("signing_key_rotated", kid=plan.kid, **detail)
     if plan.new_signer:
         signer = build_record(
             drafts.signer, drafts.alg, master_key, created_at=now, active_at=plan.active_at
         )
-        await insert_new(connection, signer, actor=actor)
+        await insert_new(connection, signer, trail)
     if plan.new_standby:
         standby = build_record(
             drafts.standby, drafts.alg, master_key, created_at=now, active_at=None
         )
-        await insert_new(connection, standby, actor=actor)
+        await insert_new(connection, standby, trail)

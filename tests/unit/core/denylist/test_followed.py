@@ -127,6 +127,20 @@ def test_f41_an_older_page_with_news_is_applied_and_makes_nothing_fresher():
     assert (followed.position, followed.page_issued_at) == (Position(6, "b"), T)
 
 
+@pytest.mark.parametrize("behind", [0, 3, 20])
+def test_f41_what_a_history_that_goes_back_revokes_holds_before_the_history_is_believed(behind):
+    followed = follow(make_page())
+    issued_at = T - behind
+    back = make_page(
+        cursor=Position(4, "z"), revocations=(TWO,), issued_at=issued_at, expires_at=T + 40
+    )
+    with pytest.raises(InvalidPageError) as refusal:
+        apply(followed, back)
+    assert refusal.value.reason == "page_replayed"
+    assert set(followed.denylist) == {ONE, TWO}
+    assert (followed.position, followed.resets) == (Position(5, "a"), 0)
+
+
 def test_a_follower_without_a_position_takes_no_delta():
     with pytest.raises(InvalidPageError) as refusal:
         follow(make_delta("5-a", "6-b"))

@@ -220,3 +220,18 @@ def test_the_moment_of_a_record_is_found_if_it_is_one_of_the_newest():
     assert [log.find_created_at(at(seq), newest=2) for seq in (1, 2, 3)] == [None, NOW, NOW]
     assert log.find_created_at(at(3, "other"), newest=2) is None
     assert log.find_created_at(at(0), newest=9) is None
+
+
+def test_f33_a_long_part_is_taken_in_in_steps_and_the_log_changes_in_the_last_one():
+    log = make_log(1)
+    steps = log.append_in_steps(records(*range(2, 1202)), at(1201))
+    next(steps)
+    assert (len(log), log.head) == (1, at(1))
+    assert ("jti", "j2") in log.denylist, "revoked already, and known to be so"
+    assert len(list(steps)) == 1
+    assert (len(log), log.head) == (1201, at(1201))
+    steps = log.reset_in_steps(records(*range(1301, 1901)), at(1900))
+    next(steps)
+    assert (len(log), log.resets) == (1201, 1)
+    assert list(steps) == []
+    assert (len(log), log.head, log.resets) == (600, at(1900), 2)

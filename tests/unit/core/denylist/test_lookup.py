@@ -140,3 +140,13 @@ def test_everything_whose_revocation_would_cover_a_token_is_listed():
     assert {kind for kind, _ in narrowed} == set(KINDS)
     assert {("jti", "j"), ("jti", "o"), ("kid", KID), ("kid", "ok")} < set(narrowed)
     assert len(list_revocable(make_claims(), KID)) == 4
+
+
+def test_each_of_many_revocations_is_found_and_listed_once():
+    many = [revoke("jti", f"j{n}", exp=T + n) for n in range(1000)]
+    many += [revoke("key", f"k{n}", exp=T + n, upto=T) for n in range(1000)]
+    denylist = make_denylist(*many, *many)
+    assert len(denylist) == 2000
+    assert set(denylist) == set(many)
+    assert all((revocation.kind, revocation.value) in denylist for revocation in many)
+    assert ("jti", "k1") not in denylist

@@ -12,7 +12,7 @@ from tokensvc.core.denylist.revocation import KINDS
 def test_every_ending_has_its_facts(ending):
     facts = ENDINGS[ending]
     assert facts.kind in KINDS
-    assert facts.action.startswith(ending.partition("_")[0])
+    assert facts.operation.startswith(ending.partition("_")[0])
 
 
 @pytest.mark.parametrize("ending", ENDINGS)

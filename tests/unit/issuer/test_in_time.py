@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tokensvc.core.errors import InvalidRequestError, UnavailableError
-from tokensvc.web.in_time import in_time
+from tokensvc.issuer.in_time import in_time
 
 LATE = UnavailableError("too late")
 

@@ -1,0 +1,201 @@
+"""Whether what was acknowledged holds: at followers, at the issuer, and in the table."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections import Counter
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import aiohttp
+
+from tokensvc.core.errors import BearerError
+from tokensvc.store.primary import connect
+from tokensvc.verify import Clock, Verifier
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+
+    from testbed.failover_stage import Stage
+
+    from bench.watched_keys import Acknowledged, Issued
+    from bench.watched_load import WatchedLoad
+
+LATEST: Final = 10.0  # seconds after which a running follower must know a revocation
+_LOOK: Final = 0.1
+_AT_ONCE: Final = 16
+_PATIENCE: Final = aiohttp.ClientTimeout(total=6)
+
+
+class Follower:
+    """A verifier that can be asked what it will say later, when a token is not too young."""
+
+    def __init__(self, stage: Stage, number: int) -> None:
+        self._ahead = 0.0
+        clock = Clock(wall=lambda: time.time() + self._ahead, monotonic=time.monotonic)
+        self.verifier: Verifier = stage.verifier(number, clock=clock)
+
+    def accepts(self, token: Issued) -> bool:
+        """Tell whether it takes a token, now or as soon as its `iat` has come."""
+        self._ahead = max(0.0, token.claims["iat"] + 1 - time.time())
+        try:
+            return self.find_refusal(token) is None
+        finally:
+            self._ahead = 0.0
+
+    def find_refusal(self, token: Issued) -> str | None:
+        """Return why it refuses a token now."""
+        try:
+            self.verifier.verify(token.text)
+        except BearerError as error:
+            return error.reason
+        return None
+
+
+@dataclass(slots=True)
+class Watch:
+    """Looks at running followers all the time, and at everything else when it is told to.
+
+    `must_work` tells whether a good key must get a token now.
+    """
+
+    stage: Stage
+    load: WatchedLoad
+    caller: str  # a key that may introspect
+    must_work: Callable[[], bool]
+    followers: list[Follower] = field(default_factory=list)
+    delays: list[float] = field(default_factory=list)  # seconds until a revocation was known
+    introspected: int = 0
+
+    async def run(self) -> None:
+        """Look at the running followers until cancelled."""
+        pending: list[Acknowledged] = []
+        seen = 0
+        while True:
+            pending += self.load.acknowledged[seen:]
+            seen = len(self.load.acknowledged)
+            pending = [revoked for revoked in pending if not self._is_known(revoked)]
+            if self.must_work():
+                self._look_at_good_tokens()
+            await asyncio.sleep(_LOOK)
+
+    def _is_known(self, revoked: Acknowledged) -> bool:
+        passed = time.monotonic() - revoked.on
+        if any(_accepts_some(follower, [revoked]) for follower in self.followers):
+            if passed < LATEST:
+                return False
+            seen = [follower.verifier.status().denylist_error for follower in self.followers]
+            self.load.faults.note("a running follower does not know of it", (revoked[:2], seen))
+        self.delays.append(passed)
+        return True
+
+    def _look_at_good_tokens(self) -> None:
+        young = time.monotonic() - 1
+        for token in list(self.load.recent)[-20:]:
+            for follower in self.followers:
+                refusal = follower.find_refusal(token)
+                if refusal is not None and token.asked_on > young:
+                    error = follower.verifier.status().denylist_error
+                    self.load.faults.note("a good token was refused", (refusal, error))
+
+    async def check_all(self) -> None:
+        """Check everything that was acknowledged: running and fresh followers, issuer, table."""
+        past = [r for r in self.load.acknowledged if r.on < time.monotonic() - LATEST]
+        for follower in self.followers:
+            if _accepts_some(follower, past):
+                known = [r[:2] for r in past if _accepts_some(follower, [r])]
+                self.load.faults.note("a running follower forgot", known[:5])
+        async with AsyncExitStack() as stack:
+            for number in range(len(self.stage.services)):
+                fresh = Follower(self.stage, number)
+                await stack.enter_async_context(fresh.verifier)
+                for revoked in past:
+                    if _accepts_some(fresh, [revoked]):
+                        self.load.faults.note("a fresh follower does not know", revoked[:2])
+        await self._introspect_all(past)
+        await self._check_table()
+
+    async def _introspect_all(self, past: Sequence[Acknowledged]) -> None:
+        turns = iter([revoked for revoked in past for _ in revoked.tokens[-1:]])
+
+        async def take_turns() -> None:
+            for revoked in turns:
+                if await self._introspect(revoked.tokens[-1]) is True:
+                    self.load.faults.note("introspection calls it live", revoked[:2])
+
+        await asyncio.gather(*(take_turns() for _ in range(_AT_ONCE)))
+        before = self.introspected
+        live = [await self._introspect(token) for token in list(self.load.recent)[-_AT_ONCE:]]
+        if self.must_work() and (False in live or self.introspected == before):
+            self.load.faults.note("introspection refuses a good token", live)
+
+    async def _introspect(self, token: Issued) -> bool | None:
+        """Tell whether a service calls a token live; None if it does not answer."""
+        url = self.stage.services[self.introspected % len(self.stage.services)].url
+        headers = {"Authorization": f"Bearer {self.caller}"}
+        try:
+            async with self.stage.session.post(
+                f"{url}/v1/introspect",
+                data={"token": token.text},
+                headers=headers,
+                timeout=_PATIENCE,
+            ) as answer:
+                if answer.status != 200:
+                    return None
+                self.introspected += 1
+                return bool((await answer.json())["active"])
+        except (aiohttp.ClientError, TimeoutError):
+            return None
+
+    async def _check_table(self) -> None:
+        """Check that no entry is gone. None has expired yet, because the run is short."""
+        connection = await connect(self.stage.cluster.primary.url)
+        rows = await connection.fetch("select kind, value from denylist")
+        await connection.close()
+        held = {(row["kind"], row["value"]) for row in rows}
+        for revoked in self.load.acknowledged:
+            if (revoked.kind, revoked.value) not in held:
+                self.load.faults.note("a live entry is gone", revoked[:2])
+
+    def report(self) -> int:
+        """Print what was seen; return 1 if anything was wrong."""
+        load, delays, faults = self.load, sorted(self.delays), self.load.faults
+        kinds = dict(Counter(revoked.kind for revoked in load.acknowledged))
+        print(f"  {len(load.acknowledged)} revocations acknowledged: {kinds}")
+        print(f"  {load.unknown_outcomes} not acknowledged; answers: {dict(load.statuses)}")
+        print(f"  {self.introspected} tokens introspected; load average {os.getloadavg()[0]:.1f}")
+        if delays:
+            p50, p99 = delays[len(delays) // 2], delays[int(len(delays) * 0.99)]
+            print(f"  at followers: p50 {p50:.2f} s, p99 {p99:.2f} s, worst {delays[-1]:.2f} s")
+        for kind, count in faults.counts.items():
+            print(f"  FAULT, {count} times: {kind}")
+        for sample in faults.samples:
+            print(f"    {sample[:300]}")
+        print("  bad" if faults.counts else "  good", flush=True)
+        return int(bool(faults.counts))
+
+
+@asynccontextmanager
+async def watched(watch: Watch) -> AsyncIterator[None]:
+    """Run followers, the load and the watch until the end of the block; one that fails ends it."""
+    watch.followers = [Follower(watch.stage, number) for number in range(len(watch.stage.services))]
+    async with AsyncExitStack() as stack:
+        for follower in watch.followers:
+            await stack.enter_async_context(follower.verifier)
+        tasks = [asyncio.create_task(act) for act in (watch.load.run(watch.must_work), watch.run())]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+
+
+def _accepts_some(follower: Follower, revoked: Iterable[Acknowledged]) -> bool:
+    return any(follower.accepts(token) for one in revoked for token in one.tokens)

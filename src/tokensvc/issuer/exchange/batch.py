@@ -1,0 +1,151 @@
+"""One batch of the ledger: its requests are put to Postgres together, and each gets its decision.
+
+What must not be counted now is refused before, and alone: a call that is only judged goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import structlog
+
+from tokensvc.core.errors import ClockError, TokensvcError, UnavailableError
+from tokensvc.core.ledger import Question, count_questions, hand_out
+from tokensvc.issuer.failing import fail_all
+from tokensvc.issuer.metrics import BATCH_SECONDS, BATCH_SIZE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tokensvc.core.ledger import Decision, Expectation
+    from tokensvc.issuer.mirror.mirror import Mirror
+    from tokensvc.store.ledger import LedgerConnection
+
+NOBODY: Final = Question(None, None, None, counts=False)
+_REFRESH_TIMEOUT: Final = 3.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Waiter(NamedTuple):
+    """A request that waits for its decision; `arrived_on` by the monotonic clock."""
+
+    question: Question
+    act: Callable[[Decision | None], Any]
+    future: asyncio.Future[Any]
+    arrived_on: float
+
+
+class BatchJudge:
+    """Puts batches to Postgres, one at a time.
+
+    `is_answering`: whether Postgres does, as far as the last batch tells. `answered_on`: when it
+    did last, by the monotonic clock.
+    """
+
+    def __init__(self, connection: LedgerConnection, mirror: Mirror) -> None:
+        self._connection = connection
+        self._mirror = mirror
+        self.is_answering = True
+        self.answered_on = 0.0
+
+    def close(self) -> None:
+        """Cut the connection."""
+        self._connection.close()
+
+    async def settle(self, batch: Sequence[Waiter], *, again: bool = True) -> None:
+        """Ask Postgres about a batch, and answer those who wait. It raises nothing.
+
+        `again`: whether a second question may follow if nothing was counted by the first.
+        """
+        batch = self._refuse_uncountable(batch)
+        if not batch:
+            return
+        asked = [waiter.question for waiter in batch]
+        started = time.perf_counter()
+        try:
+            verdicts, admitted = await self._connection.judge_batch(
+                count_questions(asked), functools.partial(self._expect, batch)
+            )
+        except TokensvcError as error:
+            if again and await self._may_ask_again(error):
+                await self.settle(batch, again=False)
+            else:
+                self._fail(batch, error)
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not end the ledger
+            _log.exception("batch_failed", requests=len(batch))
+            await self._settle_halves(batch, error)
+        else:
+            self.is_answering, self.answered_on = True, time.monotonic()
+            if asked != [NOBODY]:
+                BATCH_SIZE.observe(len(batch))
+                BATCH_SECONDS.observe(time.perf_counter() - started)
+            # Not at once: first the next batch goes to Postgres, which works on it meanwhile.
+            asyncio.get_running_loop().call_soon(_act, batch, hand_out(asked, verdicts, admitted))
+
+    async def _settle_halves(self, batch: Sequence[Waiter], error: Exception) -> None:
+        """Ask in two halves: one request may have caused the error and must not harm the others."""
+        if len(batch) == 1:
+            fail(batch, error)
+            return
+        middle = len(batch) // 2
+        await self.settle(batch[:middle])
+        await self.settle(batch[middle:])
+
+    def _refuse_uncountable(self, batch: Sequence[Waiter]) -> Sequence[Waiter]:
+        """Refuse what would be counted and then get no token; return the rest."""
+        try:
+            self._mirror.confirmation.check_counting()
+        except UnavailableError as error:
+            fail([waiter for waiter in batch if waiter.question.counts], error)
+            return [waiter for waiter in batch if not waiter.question.counts]
+        return batch
+
+    def _expect(self, batch: Sequence[Waiter]) -> Expectation:
+        """Return what must hold for a batch. Raises UnavailableError if it must not be counted."""
+        if any(waiter.question.counts for waiter in batch):
+            self._mirror.confirmation.check_counting()
+        return self._mirror.expect()
+
+    async def _may_ask_again(self, error: TokensvcError) -> bool:
+        """Tell whether nothing was counted, and a second question may get another answer."""
+        if error.reason == "mirror_stale":
+            return True  # without those who are counted, who are refused
+        if not isinstance(error, ClockError):
+            return False
+        # Postgres's clock has moved: it is read again.
+        try:
+            async with asyncio.timeout(_REFRESH_TIMEOUT):
+                await self._mirror.refresh_once()
+        except (TokensvcError, TimeoutError) as failure:
+            _log.warning("clock_not_judged", error=str(failure))
+            return False
+        return True
+
+    def _fail(self, batch: Sequence[Waiter], error: TokensvcError) -> None:
+        # Postgres was not asked if its clock is not believed, or if the copies are too old.
+        if not isinstance(error, ClockError) and error.reason != "mirror_stale":
+            self.is_answering = False
+        _log.warning("batch_failed", requests=len(batch), reason=error.reason)
+        self._mirror.wake()  # it may have to heal, or to judge the clock
+        fail(batch, error)
+
+
+def fail(batch: Sequence[Waiter], error: Exception) -> None:
+    """Fail every request of a batch that still waits."""
+    fail_all([waiter.future for waiter in batch], error)
+
+
+def _act(batch: Sequence[Waiter], decisions: Sequence[Decision | None]) -> None:
+    for waiter, decision in zip(batch, decisions, strict=True):
+        if waiter.future.done():
+            continue
+        try:
+            result = waiter.act(decision)
+        except Exception as error:  # noqa: BLE001 - it is raised where the request waits
+            waiter.future.set_exception(error)
+        else:
+            waiter.future.set_result(result)

@@ -1,0 +1,81 @@
+"""Operations on audiences."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, cast
+
+from tokensvc.issuer.admin import audiences
+from tokensvc.operations.audiences import Audience, DeletedAudience
+from tokensvc.operations.model import Page
+from tokensvc.store import audience as table
+from tokensvc.store.api_key import load_api_key
+
+if TYPE_CHECKING:
+    from tokensvc.core.algorithm import Algorithm
+    from tokensvc.core.audience import Audience as Record
+    from tokensvc.issuer.operations.call import Call
+    from tokensvc.operations.audiences import AudienceRequest, CreateAudience, UpdateAudience
+    from tokensvc.operations.model import PageRequest
+
+
+def build_audience(audience: Record) -> Audience:
+    """Return an audience as callers see it."""
+    life = audience.token_life
+    return Audience(
+        name=audience.name,
+        description=audience.description,
+        token_ttl=None if life is None else int(life.total_seconds()),
+        alg=cast("Algorithm", audience.alg),
+        created_at=audience.created_at,
+    )
+
+
+async def create(call: Call, request: CreateAudience) -> Audience:
+    """Create an audience."""
+    made = await audiences.add_audience(
+        call.changes,
+        call.settings,
+        request.name,
+        description=request.description,
+        token_life=None if request.token_ttl is None else timedelta(seconds=request.token_ttl),
+        alg=request.alg,
+        actor=call.actor,
+    )
+    return build_audience(made)
+
+
+async def list_(call: Call, request: PageRequest) -> Page[Audience]:
+    """List audiences: all, or those that the caller's own key may ask for."""
+    del request
+    async with call.reading() as connection:
+        found = await table.list_audiences(connection)
+        if call.principal.key_reader_of is not None and call.principal.key_id is not None:
+            allowed = (await load_api_key(connection, call.principal.key_id)).record.terms.audiences
+            found = [known for known in found if not allowed or known.name in allowed]
+    items = [build_audience(known) for known in found]
+    return Page[Audience](items=items, next_cursor=None)
+
+
+async def update(call: Call, request: UpdateAudience) -> Audience:
+    """Change an audience."""
+    life = None
+    if "token_ttl" in request.model_fields_set:
+        life = timedelta(seconds=request.token_ttl or 0)
+    changed = await audiences.update_audience(
+        call.changes,
+        call.settings,
+        request.name,
+        description=request.description,
+        token_life=life,
+        alg=request.alg,
+        actor=call.actor,
+        check=lambda audience: call.check_version(build_audience(audience)),
+    )
+    return build_audience(changed)
+
+
+async def delete(call: Call, request: AudienceRequest) -> DeletedAudience:
+    """Delete an audience."""
+    await audiences.remove_audience(call.changes, call.settings, request.name, actor=call.actor)
+    return DeletedAudience(name=request.name)

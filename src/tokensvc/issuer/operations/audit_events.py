@@ -1,0 +1,51 @@
+"""The operation that lists the audit trail."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tokensvc.core.audit_event import AuditFilter
+from tokensvc.issuer.audit import list_events
+from tokensvc.operations.audit_events import AuditEvent
+from tokensvc.operations.model import Page
+
+if TYPE_CHECKING:
+    from tokensvc.core.audit_event import AuditEvent as Record
+    from tokensvc.issuer.operations.call import Call
+    from tokensvc.operations.audit_events import ListAuditEvents
+
+
+async def list_(call: Call, request: ListAuditEvents) -> Page[AuditEvent]:
+    """List events, newest first."""
+    wanted = AuditFilter(
+        since=request.since,
+        until=request.until,
+        actor=request.actor,
+        operation=request.operation,
+        subject=request.subject,
+        request_id=request.request_id,
+    )
+    found = await list_events(call.database, wanted, most=request.limit)
+    return Page[AuditEvent](items=[build_audit_event(event) for event in found], next_cursor=None)
+
+
+def build_audit_event(event: Record) -> AuditEvent:
+    """Return an event as callers see it."""
+    return AuditEvent(
+        number=event.number,
+        at=event.at,
+        actor=event.actor,
+        account=event.account_id,
+        address=event.address,
+        address_salt=_build_hex(event.address_salt),
+        address_commitment=_build_hex(event.address_commitment),
+        request_id=event.request_id,
+        operation=event.operation,
+        subject=event.subject,
+        detail=event.detail,
+        hash=event.hash.hex(),
+    )
+
+
+def _build_hex(value: bytes | None) -> str | None:
+    return None if value is None else value.hex()

@@ -1,0 +1,43 @@
+"""Operations on capabilities."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from tokensvc.issuer.admin import capabilities
+from tokensvc.operations.capabilities import Capability, DeletedCapability
+from tokensvc.operations.model import Page
+from tokensvc.store import capability as table
+from tokensvc.store.api_key import load_api_key
+
+if TYPE_CHECKING:
+    from tokensvc.issuer.operations.call import Call
+    from tokensvc.operations.capabilities import CapabilityRequest, CreateCapability
+    from tokensvc.operations.model import PageRequest
+
+
+async def create(call: Call, request: CreateCapability) -> Capability:
+    """Create a capability."""
+    made = await capabilities.add_capability(
+        call.changes, request.name, request.description, actor=call.actor
+    )
+    return Capability(**asdict(made))
+
+
+async def list_(call: Call, request: PageRequest) -> Page[Capability]:
+    """List capabilities: all, or those that the caller's own key holds."""
+    del request
+    async with call.reading() as connection:
+        found = await table.list_capabilities(connection)
+        if call.principal.key_reader_of is not None and call.principal.key_id is not None:
+            own = await load_api_key(connection, call.principal.key_id)
+            found = [known for known in found if known.name in own.record.terms.capabilities]
+    items = [Capability(**asdict(known)) for known in found]
+    return Page[Capability](items=items, next_cursor=None)
+
+
+async def delete(call: Call, request: CapabilityRequest) -> DeletedCapability:
+    """Delete a capability."""
+    await capabilities.remove_capability(call.changes, request.name, actor=call.actor)
+    return DeletedCapability(name=request.name)

@@ -1,0 +1,257 @@
+"""Operations on API keys."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, cast
+
+from tokensvc.core.errors import ForbiddenError
+from tokensvc.core.limit import LimitChanges
+from tokensvc.issuer.admin import api_keys, key_rotation
+from tokensvc.issuer.operations.call import check_visible
+from tokensvc.issuer.operations.limits import build_limit_changes
+from tokensvc.issuer.revoking.endings import end_key
+from tokensvc.operations.key_models import DeletedKey, Key, NewKey
+from tokensvc.operations.model import Page
+from tokensvc.store import api_key as table
+from tokensvc.store.account import no_such_account
+
+if TYPE_CHECKING:
+    from tokensvc.core.api_key import ListedKey
+    from tokensvc.core.denylist.record import Ending
+    from tokensvc.issuer.operations.call import Call
+    from tokensvc.operations.key_models import (
+        CreateKey,
+        EndKey,
+        KeyChanges,
+        KeyRequest,
+        ListKeys,
+        RevokeKey,
+        RotateKey,
+        UpdateKey,
+    )
+
+_ADMIN_FIELDS = ("claims", "tier")
+
+
+def build_key(listed: ListedKey) -> Key:
+    """Return an API key as callers see it."""
+    key, terms = listed.record, listed.record.terms
+    return Key(
+        id=key.id,
+        account=key.account_id,
+        name=terms.name,
+        description=terms.description,
+        hint=key.hint,
+        state=listed.state,
+        capabilities=list(terms.capabilities),
+        audiences=list(terms.audiences),
+        networks=list(terms.networks),
+        metadata=dict(terms.metadata),
+        claims=dict(terms.claims),
+        self_rotation=terms.self_rotation,
+        created_at=key.created_at,
+        expires_at=key.expires_at,
+        disabled_at=key.disabled_at,
+        revoked_at=key.revoked_at,
+        tier=terms.limits.tier,
+        per_minute=key.minute_limit,
+        per_day=key.day_limit,
+        own_per_minute=terms.limits.per_minute,
+        own_per_day=terms.limits.per_day,
+        last_used_at=key.last_used_at,
+        last_used_network=key.last_used_network,
+        last_used_audience=key.last_used_audience,
+        predecessor=key.predecessor_id,
+        successor=key.successor_id,
+    )
+
+
+def build_new_key(made: api_keys.NewKey) -> NewKey:
+    """Return a new API key with its text: the only answer that has it."""
+    return NewKey(key=made.key.text, **dict(build_key(made.listed)))
+
+
+async def create(call: Call, request: CreateKey) -> NewKey:
+    """Create an API key."""
+    check_visible(call.principal.key_owner_of, request.account, no_such_account(request.account))
+    _check_admin_fields(call, request)
+    wish = api_keys.KeyWish(
+        name=request.name,
+        description=request.description,
+        capabilities=request.capabilities,
+        audiences=request.audiences,
+        networks=request.networks,
+        metadata=request.metadata,
+        claims=request.claims,
+        self_rotation=request.self_rotation,
+        life=None if request.expires_in is None else timedelta(seconds=request.expires_in),
+        limits=LimitChanges(
+            tier=request.tier, per_minute=request.per_minute, per_day=request.per_day
+        ),
+    )
+    made = await api_keys.create_key(
+        call.changes,
+        request.account,
+        wish,
+        prefix=call.settings.key_prefix,
+        actor=call.actor,
+        grantor=call.principal.grantor,
+    )
+    return build_new_key(made)
+
+
+async def list_(call: Call, request: ListKeys) -> Page[Key]:
+    """List API keys."""
+    seen = call.principal.key_reader_of
+    if request.account is not None:
+        check_visible(seen, request.account, no_such_account(request.account))
+    async with call.reading() as connection:
+        found = await table.list_api_keys(connection, request.account or seen)
+    return Page[Key](items=[build_key(listed) for listed in found], next_cursor=None)
+
+
+async def show(call: Call, request: KeyRequest) -> Key:
+    """Show one API key."""
+    async with call.reading() as connection:
+        listed = await table.load_api_key(connection, request.id)
+    check_visible(
+        call.principal.key_reader_of, listed.record.account_id, table.no_such_key(request.id)
+    )
+    return build_key(listed)
+
+
+async def update(call: Call, request: UpdateKey) -> Key:
+    """Change a key."""
+    _check_admin_fields(call, request)
+    changed, records = await api_keys.update_key(
+        call.changes,
+        request.id,
+        build_changes(request),
+        actor=call.actor,
+        revoke_tokens=request.revoke_tokens,
+        grantor=call.principal.grantor,
+        check=_check(call),
+    )
+    call.backend.remember(records)
+    return build_key(changed)
+
+
+def build_changes(request: KeyChanges) -> api_keys.KeyChanges:
+    """Return what a request changes of a key."""
+    life = None
+    if "expires_in" in request.model_fields_set:
+        life = timedelta(seconds=request.expires_in or 0)
+    return api_keys.KeyChanges(
+        name=request.name,
+        description=request.description,
+        capabilities=request.capabilities,
+        audiences=request.audiences,
+        networks=request.networks,
+        metadata=request.metadata,
+        claims=request.claims,
+        self_rotation=request.self_rotation,
+        life=life,
+        limits=build_limit_changes(request),
+    )
+
+
+async def enable(call: Call, request: KeyRequest) -> Key:
+    """Enable a key."""
+    enabled = await api_keys.enable_key(
+        call.changes,
+        request.id,
+        actor=call.actor,
+        grantor=call.principal.grantor,
+        check=_check(call),
+    )
+    return build_key(enabled)
+
+
+async def rotate(call: Call, request: RotateKey) -> NewKey:
+    """Make a successor."""
+    made = await key_rotation.rotate_key(
+        call.changes,
+        request.id,
+        grace=timedelta(seconds=request.grace),
+        prefix=call.settings.key_prefix,
+        actor=call.actor,
+        grantor=call.principal.grantor,
+        check=_check(call),
+    )
+    return build_new_key(made)
+
+
+async def disable(call: Call, request: EndKey) -> Key:
+    """Disable a key."""
+    return await _end(call, "key_disabled", request.id, request.reason)
+
+
+async def revoke(call: Call, request: RevokeKey) -> Key:
+    """Revoke a key for good."""
+    return await _end(call, "key_revoked", request.id, request.reason)
+
+
+async def revoke_tokens(call: Call, request: EndKey) -> Key:
+    """Revoke the tokens that a key has got so far."""
+    return await _end(call, "key_tokens_revoked", request.id, request.reason)
+
+
+async def delete(call: Call, request: KeyRequest) -> DeletedKey:
+    """Revoke a key and hide it."""
+    await _check_own(call, request.id)
+    ended = await end_key(
+        call.database,
+        "key_deleted",
+        request.id,
+        actor=call.actor,
+        check=_check(call) if call.if_match else None,
+    )
+    call.backend.remember(ended.records)
+    return DeletedKey(id=request.id)
+
+
+async def _end(call: Call, ending: Ending, key_id: str, reason: str) -> Key:
+    await _check_own(call, key_id)
+    ended = await end_key(
+        call.database,
+        ending,
+        key_id,
+        actor=call.actor,
+        reason=reason,
+        check=_check(call) if call.if_match else None,
+    )
+    call.backend.remember(ended.records)
+    return build_key(cast("ListedKey", ended.listed))
+
+
+async def _check_own(call: Call, key_id: str) -> None:
+    """Raise NotFoundError for a key of another account. A key never changes its account."""
+    seen = call.principal.key_owner_of
+    if seen is not None:
+        async with call.reading() as connection:
+            listed = await table.load_api_key(connection, key_id)
+        check_visible(seen, listed.record.account_id, table.no_such_key(key_id))
+
+
+def _check(call: Call) -> api_keys.KeyCheck:
+    """Return the check of a key whose row is locked: is it visible, is it the version wanted."""
+
+    def check(listed: ListedKey) -> None:
+        key = listed.record
+        check_visible(call.principal.key_owner_of, key.account_id, table.no_such_key(key.id))
+        call.check_version(build_key(listed))
+
+    return check
+
+
+def _check_admin_fields(call: Call, request: CreateKey | KeyChanges) -> None:
+    """Raise ForbiddenError if only an admin may say what the request says.
+
+    Relying parties trust claims, and a tier may change later.
+    """
+    named = [name for name in _ADMIN_FIELDS if name in request.model_fields_set]
+    if named and not call.principal.is_admin:
+        raise ForbiddenError(
+            f"only tokensvc:admin sets {' and '.join(named)}", reason="admin_fields"
+        )

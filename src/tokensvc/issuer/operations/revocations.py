@@ -1,0 +1,121 @@
+"""Operations on the denylist, and on tokens that are shown to operators."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from tokensvc.core.denylist.position import parse_cursor
+from tokensvc.core.errors import InvalidInputError, InvalidTokenError, NotFoundError
+from tokensvc.core.token import read_unverified
+from tokensvc.issuer.revoking.credentials import revoke_jti, revoke_own_token
+from tokensvc.issuer.revoking.denylist import list_denylist
+from tokensvc.issuer.revoking.endings import end_account, end_key
+from tokensvc.issuer.revoking.introspection import describe_token
+from tokensvc.issuer.revoking.watching import DenylistWatcher
+from tokensvc.operations.model import Page
+from tokensvc.operations.revocations import Changes, Revocation, TokenStatus
+
+if TYPE_CHECKING:
+    from tokensvc.core.denylist.record import RevocationRecord
+    from tokensvc.issuer.operations.call import Call
+    from tokensvc.operations.model import PageRequest
+    from tokensvc.operations.revocations import CreateRevocation, TokenRequest, WatchRequest
+
+_LOOK_SECONDS: Final = 0.25
+
+
+def build_revocation(record: RevocationRecord) -> Revocation:
+    """Return a revocation as callers see it."""
+    revocation = record.revocation
+    return Revocation(
+        seq=record.position.seq,
+        kind=revocation.kind,
+        value=revocation.value,
+        upto=revocation.upto,
+        expires=revocation.exp,
+        ending=record.ending,
+        healed=record.healed,
+        created_at=record.created_at,
+    )
+
+
+async def list_(call: Call, request: PageRequest) -> Page[Revocation]:
+    """List the revocations in force."""
+    del request
+    found = await list_denylist(call.database)
+    items = [build_revocation(record) for record in found]
+    return Page[Revocation](items=items, next_cursor=None)
+
+
+async def create(call: Call, request: CreateRevocation) -> Revocation:
+    """Revoke a token, or the tokens of a key or an account."""
+    record = await _revoke(call, request)
+    call.backend.remember([record])
+    return build_revocation(record)
+
+
+async def _revoke(call: Call, request: CreateRevocation) -> RevocationRecord:
+    if request.token is not None:
+        revoked = await revoke_own_token(
+            call.database, call.settings, request.token, actor=call.actor
+        )
+        if revoked is None:
+            raise NotFoundError("this is no live token of ours, so there is nothing to revoke")
+        return revoked
+    if request.jti is not None:
+        life = None if request.exp_in is None else timedelta(seconds=request.exp_in)
+        return await revoke_jti(
+            call.database, request.jti, life, actor=call.actor, reason=request.reason
+        )
+    if request.key is not None:
+        key = await end_key(
+            call.database,
+            "key_tokens_revoked",
+            request.key,
+            actor=call.actor,
+            reason=request.reason,
+        )
+        return key.records[-1]
+    account = await end_account(
+        call.database,
+        "account_tokens_revoked",
+        str(request.account),
+        actor=call.actor,
+        reason=request.reason,
+    )
+    return account.records[-1]
+
+
+async def watch(call: Call, request: WatchRequest) -> Changes:
+    """Wait for new revocations."""
+    watcher = DenylistWatcher(None if request.after is None else parse_cursor(request.after))
+    deadline_on = time.monotonic() + request.wait
+    while True:
+        look = await watcher.look_once(call.database)
+        if look.records or look.went_back or time.monotonic() >= deadline_on:
+            return Changes(
+                items=[build_revocation(record) for record in look.records],
+                cursor=str(look.position),
+                reset=look.went_back,
+            )
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def inspect(call: Call, request: TokenRequest) -> TokenStatus:
+    """Show what a token says, and its state."""
+    try:
+        header, payload = read_unverified(request.token)
+        status = await describe_token(call.database, call.settings, request.token)
+    except InvalidTokenError as error:
+        raise InvalidInputError("this is no token: " + error.reason) from error
+    record = status.revoked_by
+    return TokenStatus(
+        header=header,
+        payload=payload,
+        state=status.state,
+        reason=status.reason or None,
+        revoked_by=None if record is None else build_revocation(record),
+    )

@@ -1,0 +1,49 @@
+"""Operations on tiers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from tokensvc.issuer.admin import tiers
+from tokensvc.operations.model import Page
+from tokensvc.operations.tiers import DeletedTier, Tier
+from tokensvc.store import tier as table
+
+if TYPE_CHECKING:
+    from tokensvc.issuer.operations.call import Call
+    from tokensvc.operations.model import PageRequest
+    from tokensvc.operations.tiers import CreateTier, TierRequest, UpdateTier
+
+
+async def create(call: Call, request: CreateTier) -> Tier:
+    """Create a tier."""
+    made = await tiers.add_tier(call.changes, actor=call.actor, **request.model_dump())
+    return Tier(**asdict(made))
+
+
+async def list_(call: Call, request: PageRequest) -> Page[Tier]:
+    """List tiers."""
+    del request
+    async with call.reading() as connection:
+        found = await table.list_tiers(connection)
+    return Page[Tier](items=[Tier(**asdict(tier)) for tier in found], next_cursor=None)
+
+
+async def update(call: Call, request: UpdateTier) -> Tier:
+    """Change a tier."""
+    changes = request.model_dump(exclude={"name"}, exclude_unset=True)
+    changed = await tiers.update_tier(
+        call.changes,
+        request.name,
+        actor=call.actor,
+        check=lambda tier: call.check_version(Tier(**asdict(tier))),
+        **changes,
+    )
+    return Tier(**asdict(changed))
+
+
+async def delete(call: Call, request: TierRequest) -> DeletedTier:
+    """Delete a tier."""
+    await tiers.remove_tier(call.changes, request.name, actor=call.actor)
+    return DeletedTier(name=request.name)

@@ -1,0 +1,54 @@
+"""The operation that shows how a key is used."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from tokensvc.core.usage import ISSUED
+from tokensvc.issuer.operations.call import check_visible
+from tokensvc.operations.usage import HourOfUse, LastUse, Usage
+from tokensvc.store import usage as table
+from tokensvc.store.api_key import load_api_key, no_such_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tokensvc.core.usage import HourOfUse as Count
+    from tokensvc.core.usage import LastUse as LastUseRecord
+    from tokensvc.issuer.operations.call import Call
+    from tokensvc.operations.usage import UsageRequest
+
+
+async def show(call: Call, request: UsageRequest) -> Usage:
+    """Show the use of a key."""
+    async with call.reading() as connection:
+        listed = await load_api_key(connection, request.key)
+        check_visible(
+            call.principal.key_reader_of, listed.record.account_id, no_such_key(request.key)
+        )
+        since = listed.at - timedelta(seconds=request.since)
+        counts = await table.list_usage(connection, listed.record.id, since)
+        last = await table.find_last_use(connection, listed.record.id)
+    return Usage(
+        id=listed.record.id,
+        last_used=None if last is None else _build_last_use(last),
+        hours=_build_hours(counts),
+        since=since,
+        until=listed.at,
+    )
+
+
+def _build_last_use(last: LastUseRecord) -> LastUse:
+    at = datetime.fromtimestamp(last.at, UTC)
+    return LastUse(at=at, network=last.network, audience=last.audience)
+
+
+def _build_hours(counts: Iterable[Count]) -> list[HourOfUse]:
+    by_hour: dict[datetime, dict[str, int]] = {}
+    for count in counts:
+        by_hour.setdefault(count.hour, {})[count.outcome] = count.count
+    return [
+        HourOfUse(hour=hour, issued=outcomes.pop(ISSUED, 0), refused=outcomes)
+        for hour, outcomes in by_hour.items()
+    ]
