@@ -53,7 +53,7 @@ def list_(
     """List events, newest first."""
     found = run_use_case(
         lambda database, _: list_events(
-            database, AuditFilter(actor=by, **wanted), before_number=before_number, most=most
+            database, AuditFilter(actor=by, before_number=before_number, **wanted), most=most
         ),
         changes=False,
     )
