@@ -242,5 +242,10 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
             introspection=introspection, guard=guard, dead_credentials=dead_credentials
         ),
         revocations=HolderRevocations(database, share),
-        backend=Backend(database=database, settings=settings, remember=mirror.denylist.remember),
+        backend=Backend(
+            database=database,
+            settings=settings,
+            remember=mirror.denylist.remember,
+            load_master_key=lambda: mirror.signers.master_key,
+        ),
     )

@@ -15,6 +15,8 @@ from tokensvc.core.actor import Actor
 from tokensvc.core.errors import TokensvcError
 from tokensvc.issuer.addresses import clean_addresses_once
 from tokensvc.issuer.exchange.usage import clean_usage_once
+from tokensvc.issuer.operations.call_limit import clean_call_windows_once
+from tokensvc.issuer.operations.idempotency import clean_requests_once
 from tokensvc.issuer.revoking.denylist import clean_denylist_once
 from tokensvc.issuer.signing.rotation import rotate_all_once
 
@@ -36,6 +38,7 @@ CLEANING_TICK: Final = 30.0
 USAGE_TICK: Final = 5.0
 RECEIPTS_TICK: Final = 0.25
 USAGE_CLEANING_TICK: Final = 600.0
+CALLS_CLEANING_TICK: Final = 60.0
 HOSTS_TICK: Final = 3.0
 
 _ROTATION: Final = Actor(name="rotation")
@@ -63,6 +66,12 @@ async def run_tasks(
         if collectable_at is not None:
             await clean_denylist_once(database, collectable_at)
 
+    async def clean_calls() -> None:
+        collectable_at = mirror.confirmation.collectable_at
+        if collectable_at is not None:
+            await clean_requests_once(database, collectable_at)
+            await clean_call_windows_once(database, collectable_at - timedelta(hours=1))
+
     async def clean_usage() -> None:
         collectable_at = mirror.confirmation.collectable_at
         if collectable_at is not None:
@@ -81,6 +90,7 @@ async def run_tasks(
         group.create_task(_every(RECEIPTS_TICK, receipts.flush_once))
         group.create_task(_every(CLEANING_TICK, receipts.clean_once))
         group.create_task(_every(USAGE_CLEANING_TICK, clean_usage))
+        group.create_task(_every(CALLS_CLEANING_TICK, clean_calls))
         group.create_task(_every(HOSTS_TICK, database.watch_hosts_once))
 
 

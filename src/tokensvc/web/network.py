@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 UNKNOWN: Final = "unknown"
+_IPV4: Final = 4
 # Some proxies (Azure's among them) write the port behind the address. The forms of RFC 7239, with
 # brackets and quotation marks, are understood too.
 _WITH_PORT: Final = re.compile(
