@@ -58,7 +58,7 @@ def list_(
         changes=False,
     )
     print_rows(
-        [build_line(event) for event in found],
+        [build_line(event) | {"at": event.at} for event in found],
         output,
         columns=["number", "at", "actor", "operation", "subject", "detail"],
         empty="nothing has happened",
