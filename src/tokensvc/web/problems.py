@@ -6,12 +6,15 @@ What is not in the map is a fault of ours: a general 500 outside, and the traceb
 
 from __future__ import annotations
 
+import functools
+import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
 from tokensvc.core import errors
+from tokensvc.logs.masking import mask_secrets
 from tokensvc.web.cors import ANY_ORIGIN, PUBLIC_PATHS
 
 if TYPE_CHECKING:
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 
 OAUTH_PATHS: Final = ("/v1/token", "/v1/revoke", "/v1/introspect")
 PROBLEM: Final = "application/problem+json"
+_JSON: Final = "application/json; charset=utf-8"
+_PROBLEM_JSON: Final = f"{PROBLEM}; charset=utf-8"
 NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 _STATUS: Final[tuple[tuple[type[errors.TokensvcError], int], ...]] = (
@@ -26,7 +31,10 @@ _STATUS: Final[tuple[tuple[type[errors.TokensvcError], int], ...]] = (
     (errors.RateLimitedError, 429),
     (errors.OAuthError, 400),
     (errors.InvalidInputError, 400),
+    (errors.ForbiddenError, 403),
     (errors.NotFoundError, 404),
+    (errors.VersionConflictError, 412),
+    (errors.IdempotencyKeyReusedError, 422),
     (errors.ConflictError, 409),
     (errors.UnavailableError, 503),
 )
@@ -46,6 +54,13 @@ _TITLES: Final = {
     "invalid_request": "The request is malformed",
     "invalid_input": "A value cannot be accepted",
     "conflict": "The state of the thing does not allow this",
+    "forbidden": "The caller may not do this",
+    "version_conflict": "The thing was changed meanwhile",
+    "idempotency_key_reused": "The Idempotency-Key belongs to another request",
+    "outcome_unknown": "The change may or may not have happened",
+    "invalid_client": "The API key is not accepted",
+    "rate_limit_exceeded": "A limit is used up",
+    "insufficient_user_authentication": "The API key was shown too long ago",
     "method_not_allowed": "This method is not allowed here",
     "content_too_large": "The body is too large",
     "unsupported_media_type": "This content type is not supported",
@@ -71,18 +86,48 @@ def build_answer(
     if path.endswith(PUBLIC_PATHS):  # a script must be able to see why it is refused
         headers |= ANY_ORIGIN
     if path.endswith(OAUTH_PATHS):
-        body: dict[str, object] = {"error": code, "error_description": message}
-        return web.json_response(body, status=status, headers=headers), reason
-    body = {
+        headers["Content-Type"] = _JSON
+        body = _build_oauth_body(code, message)
+    else:
+        headers["Content-Type"] = _PROBLEM_JSON
+        more = _list_more(error)
+        end = b", " + json.dumps(more)[1:].encode() if more else b"}"
+        # The id is of our own making, or made of characters that need no escape.
+        body = b'%s"%s"%s' % (_build_problem_head(status, code, message), request_id.encode(), end)
+    return web.Response(body=body, status=status, headers=headers), reason
+
+
+@functools.lru_cache(maxsize=256)  # nearly all messages are constant
+def _build_oauth_body(code: str, message: str) -> bytes:
+    return json.dumps({"error": code, "error_description": message}).encode()
+
+
+@functools.lru_cache(maxsize=256)
+def _build_problem_head(status: int, code: str, message: str) -> bytes:
+    """Return a problem document up to its last member, the id of the request."""
+    problem = {
         "type": f"urn:tokensvc:problem:{code}",
         "title": _TITLES.get(code, code),
         "status": status,
-        "detail": message,
+        "detail": mask_secrets(message),
         "code": code,
-        "request_id": request_id,
     }
-    answer = web.json_response(body, status=status, headers=headers, content_type=PROBLEM)
-    return answer, reason
+    return json.dumps(problem)[:-1].encode() + b', "request_id": '
+
+
+def _list_more(error: Exception) -> dict[str, object]:
+    """Return what only some problems say."""
+    if isinstance(error, errors.InvalidInputError) and error.faults:
+        # A fault may repeat what was sent.
+        return {
+            "errors": [
+                {"pointer": mask_secrets(fault.pointer), "detail": mask_secrets(fault.detail)}
+                for fault in error.faults
+            ]
+        }
+    if isinstance(error, errors.InsufficientScopeError) and error.one_of:
+        return {"needs_one_of": list(error.one_of)}
+    return {}
 
 
 def _judge(error: Exception) -> tuple[int, str, str, dict[str, str]]:

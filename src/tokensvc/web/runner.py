@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 KEEPALIVE_SECONDS: Final = 15  # also what a client gets to send its headers
 _METRICS_SHUTDOWN_SECONDS: Final = 0.5  # a scraper that does not read must not hold up the end
+MOST_SCRAPERS: Final = 100
 _QUIET_SECONDS: Final = 1.0
 
 
@@ -63,16 +64,18 @@ class ServiceRunner(web.BaseRunner):
         limited = Limited()
         self._opening = Opening(settings, database_url, start, greet, limited)
         self._connections = Connections(limited, most=find_most_connections(settings.pool_size))
+        self._scrapers = Connections(limited, most=MOST_SCRAPERS)
         has_metrics = settings.metrics_port is None
         self._starting = web.AppRunner(build_starting_app(has_metrics=has_metrics), access_log=None)
         self._metrics_listener = metrics_listener
-        self._metrics = web.AppRunner(
+        self._metrics = _WatchedRunner(
             build_metrics_app(),
+            watched=self._scrapers,
             access_log=None,
             shutdown_timeout=_METRICS_SHUTDOWN_SECONDS,
             keepalive_timeout=KEEPALIVE_SECONDS,
         )
-        self._watching: asyncio.Task[None] | None = None
+        self._watching: list[asyncio.Task[None]] = []
 
     @property
     def service_app(self) -> web.Application | None:
@@ -136,12 +139,13 @@ class ServiceRunner(web.BaseRunner):
             access_log=None,
             keepalive_timeout=KEEPALIVE_SECONDS,
         )
-        self._watching = asyncio.create_task(self._connections.watch())
+        watched = (self._connections, self._scrapers)
+        self._watching = [asyncio.create_task(connections.watch()) for connections in watched]
         return server
 
     async def _cleanup_server(self) -> None:
-        if self._watching is not None:
-            self._watching.cancel()
+        for task in self._watching:
+            task.cancel()
         if self._opening.opened is not None:
             await self._opening.opened.cleanup()
         await self._starting.cleanup()
@@ -154,6 +158,23 @@ class ServiceRunner(web.BaseRunner):
 
     def _count_arrivals(self) -> tuple[int, int]:
         return self._connections.accepted, _find_server(self).requests_count
+
+
+class _WatchedRunner(web.AppRunner):
+    """Runs an application whose connections are watched like those of the service."""
+
+    def __init__(
+        self,
+        app: web.Application,
+        *,
+        watched: Connections,
+        **options: Any,  # noqa: ANN401 - aiohttp's own
+    ) -> None:
+        super().__init__(app, **options)
+        self._watched = watched
+
+    async def _make_server(self) -> Server:
+        return Server.like(await super()._make_server(), self._watched)
 
 
 def _find_server(runner: web.BaseRunner) -> web.Server:
