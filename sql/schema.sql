@@ -192,6 +192,31 @@ create table issuance (
 );
 insert into issuance (longest_life) values ('0');
 
+-- Calls of operations --------------------------------------------------------------------------
+
+-- How many operations were called with a key, or with its tokens, in the minute of the last call.
+create table call_window (
+    key_id text not null,
+    minute timestamptz not null,
+    count int not null,
+    constraint call_window_pkey primary key (key_id)
+) with (fillfactor = 50);
+
+-- Requests that their senders have named (Idempotency-Key), kept for a day. A row and what the
+-- request has created are committed together.
+create table idempotent_request (
+    key_id text not null,                       -- of the key that the sender has shown
+    name text not null,
+    fingerprint bytea not null,                 -- SHA-256 of what was asked
+    at timestamptz not null,
+    answer jsonb,                               -- without its secret
+    sealed_secret bytea,                        -- for ten minutes; opened by the master key
+    constraint idempotent_request_pkey primary key (key_id, name)
+);
+create index idempotent_request_at_idx on idempotent_request (at);
+
+-- load: functions/count_call.sql
+
 -- Revocations and who follows them --------------------------------------------------------------
 
 -- The denylist. Rows are appended by append_revocations alone, never changed, and deleted when

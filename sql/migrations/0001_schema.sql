@@ -164,6 +164,26 @@ create table issuance (
 );
 insert into issuance (longest_life) values ('0');
 
+create table call_window (
+    key_id text not null,
+    minute timestamptz not null,
+    count int not null,
+    constraint call_window_pkey primary key (key_id)
+) with (fillfactor = 50);
+
+create table idempotent_request (
+    key_id text not null,
+    name text not null,
+    fingerprint bytea not null,
+    at timestamptz not null,
+    answer jsonb,
+    sealed_secret bytea,
+    constraint idempotent_request_pkey primary key (key_id, name)
+);
+create index idempotent_request_at_idx on idempotent_request (at);
+
+-- load: functions/count_call.sql
+
 create table denylist (
     seq bigint not null,
     tag text not null,

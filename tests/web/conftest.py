@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.integration.things import make_key
+from tests.web.operating import make_caller
 
 if TYPE_CHECKING:
+    from aiohttp.test_utils import TestClient
+    from tests.web.operating import Caller
+
     from tokensvc.issuer.admin.api_keys import NewKey
     from tokensvc.issuer.start import Started
     from tokensvc.store.pool import Database
@@ -27,3 +31,17 @@ async def fresh_minute() -> None:
     """Do not begin so late in a minute of the guards that it would end in the middle."""
     if time.monotonic() % 60 > 45:
         await asyncio.sleep(60.1 - time.monotonic() % 60)
+
+
+@pytest.fixture
+async def admin(client: TestClient[Any, Any], database: Database) -> Caller:
+    """Whoever may do everything, by the API key itself."""
+    caller, _ = await make_caller(client, database, "tokensvc:admin")
+    return caller
+
+
+@pytest.fixture
+async def account(admin: Caller) -> str:
+    """The id of an account."""
+    account_id: str = (await admin("POST /v1/accounts", {"name": "Orders"})).body["id"]
+    return account_id

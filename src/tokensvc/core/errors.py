@@ -8,7 +8,10 @@ parties have no such map.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class TokensvcError(Exception):
@@ -22,10 +25,35 @@ class TokensvcError(Exception):
         self.reason = reason or self.code
 
 
+class Fault(NamedTuple):
+    """What is wrong with one field of a request.
+
+    `pointer`: a JSON pointer (RFC 6901) into the request, like "/metadata/team"; "" is all of it.
+    """
+
+    pointer: str
+    detail: str
+
+
 class InvalidInputError(TokensvcError):
-    """A value that cannot be accepted; the message names it and the way out."""
+    """A value that cannot be accepted; the message names it and the way out.
+
+    `pointer`: the field of the request that holds the value, if one does. `faults`: the same for
+    several fields.
+    """
 
     code = "invalid_input"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str | None = None,
+        pointer: str | None = None,
+        faults: Sequence[Fault] = (),
+    ) -> None:
+        super().__init__(message, reason=reason)
+        self.faults = tuple(faults) if pointer is None else (Fault(pointer, message), *faults)
 
 
 class NotFoundError(TokensvcError):
@@ -55,6 +83,17 @@ class VersionConflictError(TokensvcError):
         super().__init__("it was changed meanwhile: read it again, and repeat what you want")
 
 
+class IdempotencyKeyReusedError(TokensvcError):
+    """The sender has given the same Idempotency-Key to another request."""
+
+    code = "idempotency_key_reused"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this Idempotency-Key belongs to another request: take a new one for a new request"
+        )
+
+
 class UnavailableError(TokensvcError):
     """Not possible right now: Postgres is away, or the service stops. A retry may help.
 
@@ -75,6 +114,18 @@ class OutcomeUnknownError(UnavailableError):
     """
 
     code = "revocation_pending"
+
+
+class ChangeUnknownError(OutcomeUnknownError):
+    """As OutcomeUnknownError, for what may happen twice if it is repeated."""
+
+    code = "outcome_unknown"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the database did not confirm the change; it may have happened. Look whether it has, "
+            "or repeat the request if you have named it with Idempotency-Key: that is safe"
+        )
 
 
 class ClockError(UnavailableError):
@@ -229,15 +280,20 @@ class InvalidTokenError(BearerError):
 
 
 class InsufficientScopeError(BearerError):
-    """The token is good and lacks a capability."""
+    """The token is good and lacks a capability.
+
+    `needed`: what would do, separated by spaces. `one_of`: if there is a choice, all that would do,
+    each by itself.
+    """
 
     status = 403
     code = "insufficient_scope"
     public_message = "the access token lacks a capability"
 
-    def __init__(self, needed: str) -> None:
+    def __init__(self, needed: str, *, one_of: Sequence[str] = ()) -> None:
         super().__init__(f"needs {needed}")
         self.needed = needed
+        self.one_of = tuple(one_of)
 
     @property
     def headers(self) -> dict[str, str]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-LimitName = Literal["key-minute", "key-day", "account-minute", "account-day"]
+LimitName = Literal["key-minute", "key-day", "account-minute", "account-day", "calls-minute"]
 
 DEFAULT_TIER: Final = "default"
 MAX_LIMIT: Final = 1_000_000_000
@@ -106,8 +106,8 @@ class Quota(NamedTuple):
 class LimitStatus:
     """Where a key stands with one of its limits.
 
-    It may get `limit` tokens in a window of `window` seconds. `left` of them are left for the
-    `resets_in` seconds until the next window begins.
+    It may get `limit` tokens, or call so many operations, in a window of `window` seconds. `left`
+    of them are left for the `resets_in` seconds until the next window begins.
     """
 
     name: LimitName

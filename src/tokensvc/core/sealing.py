@@ -1,4 +1,4 @@
-"""Sealing private signing keys under the master key.
+"""Sealing private signing keys, and other secrets for a while, under the master key.
 
 A private key is encrypted with AES-256-GCM. Its `kid` is the associated data, so that one sealed
 key cannot take the place of another.
@@ -52,6 +52,25 @@ def seal(private_key: PrivateKey, alg: str, master_key: MasterKey) -> tuple[dict
     nonce = secrets.token_bytes(_NONCE_LENGTH)
     kid = public_jwk["kid"].encode("ascii")
     return public_jwk, nonce + AESGCM(master_key.secret).encrypt(nonce, der, kid)
+
+
+def seal_text(text: str, context: str, master_key: MasterKey) -> bytes:
+    """Return a sealed text, which opens only together with the same `context`.
+
+    No context looks like the `kid` of a signing key, so neither can take the place of the other.
+    """
+    nonce = secrets.token_bytes(_NONCE_LENGTH)
+    sealed = AESGCM(master_key.secret).encrypt(nonce, text.encode(), context.encode())
+    return nonce + sealed
+
+
+def unseal_text(sealed: bytes, context: str, master_key: MasterKey) -> str | None:
+    """Return the text, None if another master key or another context has sealed it."""
+    nonce, ciphertext = sealed[:_NONCE_LENGTH], sealed[_NONCE_LENGTH:]
+    try:
+        return AESGCM(master_key.secret).decrypt(nonce, ciphertext, context.encode()).decode()
+    except (InvalidTag, ValueError):
+        return None
 
 
 def unseal(record: SigningKeyRecord, master_key: MasterKey) -> SigningKey:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tokensvc.core.audience import OWN_AUDIENCE
@@ -20,11 +21,25 @@ from tokensvc.core.token import parse_unverified
 if TYPE_CHECKING:
     from tokensvc.core.api_key import ApiKey
     from tokensvc.core.claims import Claims
-    from tokensvc.core.identifier import KeyId
+    from tokensvc.core.identifier import AccountId, KeyId
     from tokensvc.core.ledger import Decision
     from tokensvc.issuer.exchange.dead_credentials import DeadCredentials
     from tokensvc.issuer.exchange.guess_guard import GuessGuard
     from tokensvc.issuer.revoking.introspection import Introspection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownCaller:
+    """A caller whose credential is good.
+
+    `capabilities`: the scope of its token, or all that its API key holds. `shown_at`: when the API
+    key was shown for the token; None if it is the API key itself that is shown.
+    """
+
+    key_id: KeyId
+    account_id: AccountId
+    capabilities: frozenset[str]
+    shown_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +55,8 @@ class Callers:
     guard: GuessGuard
     dead_credentials: DeadCredentials
 
-    async def check_token(self, text: str, network: str, capability: str | None) -> KeyId:
-        """Return the id of the API key that a token belongs to.
+    async def check_token(self, text: str, network: str, capability: str | None) -> KnownCaller:
+        """Return whom a token belongs to.
 
         Raises InvalidTokenError, InsufficientScopeError, RateLimitedError, UnavailableError.
         """
@@ -55,7 +70,7 @@ class Callers:
             raise
         return _check_claims(claims, capability)
 
-    async def check_follower(self, text: str) -> KeyId:
+    async def check_follower(self, text: str) -> KnownCaller:
         """As `check_token`, for followers of the feed.
 
         Followers reconnect in crowds, so they are judged from the copy in memory.
@@ -64,8 +79,8 @@ class Callers:
 
     async def check_key(
         self, key: ApiKey, client_id: str | None, network: str, capability: str | None
-    ) -> KeyId:
-        """Return the id of an API key.
+    ) -> KnownCaller:
+        """Return whom an API key belongs to.
 
         `client_id` is the id that the caller says it has. Raises InvalidClientError,
         InsufficientScopeError, RateLimitedError, UnavailableError.
@@ -73,7 +88,7 @@ class Callers:
         question = build_caller_question(key, client_id, capability)
         await self.dead_credentials.check(key.digest, network)
 
-        def act(decision: Decision | None) -> KeyId:
+        def act(decision: Decision | None) -> KnownCaller:
             self.guard.note(question, network, decision)
             refusal = "unknown_key" if decision is None else decision.verdict.refusal
             if decision is None or (refusal is not None and refusal != "invalid_scope"):
@@ -82,14 +97,24 @@ class Callers:
             self.dead_credentials.forget(key.digest)
             if refusal == "invalid_scope" and capability is not None:
                 raise InsufficientScopeError(capability)
-            return decision.verdict.key_id
+            return KnownCaller(
+                key_id=decision.verdict.key_id,
+                account_id=decision.verdict.account_id,
+                capabilities=frozenset(decision.verdict.capabilities),
+                shown_at=None,
+            )
 
         return await self.guard.let_through(question, network, act, time.monotonic())
 
 
-def _check_claims(claims: Claims, capability: str | None) -> KeyId:
+def _check_claims(claims: Claims, capability: str | None) -> KnownCaller:
     if claims.aud != OWN_AUDIENCE:
         raise InvalidTokenError("wrong_audience")
     if capability is not None and not claims.has(capability):
         raise InsufficientScopeError(capability)
-    return claims.client_id
+    return KnownCaller(
+        key_id=claims.client_id,
+        account_id=claims.sub,
+        capabilities=frozenset(claims.scope),
+        shown_at=datetime.fromtimestamp(claims.iat, UTC),
+    )

@@ -13,7 +13,10 @@ import structlog
 
 from tokensvc.core.actor import Actor
 from tokensvc.core.errors import TokensvcError
+from tokensvc.issuer.addresses import clean_addresses_once
 from tokensvc.issuer.exchange.usage import clean_usage_once
+from tokensvc.issuer.operations.call_limit import clean_call_windows_once
+from tokensvc.issuer.operations.idempotency import clean_requests_once
 from tokensvc.issuer.revoking.denylist import clean_denylist_once
 from tokensvc.issuer.signing.rotation import rotate_all_once
 
@@ -35,6 +38,7 @@ CLEANING_TICK: Final = 30.0
 USAGE_TICK: Final = 5.0
 RECEIPTS_TICK: Final = 0.25
 USAGE_CLEANING_TICK: Final = 600.0
+CALLS_CLEANING_TICK: Final = 60.0
 HOSTS_TICK: Final = 3.0
 
 _ROTATION: Final = Actor(name="rotation")
@@ -62,11 +66,20 @@ async def run_tasks(
         if collectable_at is not None:
             await clean_denylist_once(database, collectable_at)
 
+    async def clean_calls() -> None:
+        collectable_at = mirror.confirmation.collectable_at
+        if collectable_at is not None:
+            await clean_requests_once(database, collectable_at)
+            await clean_call_windows_once(database, collectable_at - timedelta(hours=1))
+
     async def clean_usage() -> None:
         collectable_at = mirror.confirmation.collectable_at
         if collectable_at is not None:
             keep = timedelta(days=settings.usage_days)
             await clean_usage_once(database, collectable_at, keep=keep)
+            if settings.address_days is not None:
+                before = collectable_at - timedelta(days=settings.address_days)
+                await clean_addresses_once(database, before)
 
     async with asyncio.TaskGroup() as group:
         group.create_task(mirror.run())
@@ -77,6 +90,7 @@ async def run_tasks(
         group.create_task(_every(RECEIPTS_TICK, receipts.flush_once))
         group.create_task(_every(CLEANING_TICK, receipts.clean_once))
         group.create_task(_every(USAGE_CLEANING_TICK, clean_usage))
+        group.create_task(_every(CALLS_CLEANING_TICK, clean_calls))
         group.create_task(_every(HOSTS_TICK, database.watch_hosts_once))
 
 

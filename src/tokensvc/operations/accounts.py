@@ -166,5 +166,6 @@ OPERATIONS: Final = (
         fresh=True,
         request=AccountRequest,
         response=DeletedAccount,
+        checks_version=True,
     ),
 )

@@ -72,7 +72,8 @@ def check_call(operation: Operation, principal: Principal, now: datetime | None)
     `now`: Postgres's clock; None if the operation need not be fresh.
     """
     if not may_call(operation, principal):
-        raise InsufficientScopeError(" ".join(operation.needs))
+        # The least of them comes last in the table.
+        raise InsufficientScopeError(operation.needs[-1], one_of=operation.needs)
     if operation.fresh and not is_fresh(principal, now):
         raise InsufficientAuthenticationError(int(FRESH_FOR.total_seconds()))
 

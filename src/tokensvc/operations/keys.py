@@ -126,5 +126,6 @@ OPERATIONS: Final = (
         needs=KEY_OWNERS,
         request=KeyRequest,
         response=DeletedKey,
+        checks_version=True,
     ),
 )

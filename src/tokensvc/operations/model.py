@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 from pydantic_core import PydanticCustomError
 
 from tokensvc.core.account import parse_description, parse_name
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MOST_ON_A_PAGE: Final = 1000
+
+_MOMENT: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
+    r"([Zz]|[+-][0-9]{2}:[0-9]{2})",
+    re.ASCII,
+)
 
 
 class Model(BaseModel):
@@ -84,11 +91,32 @@ def _drop_default(schema: dict[str, Any]) -> None:
     schema.pop("default", None)
 
 
+def _check_moment(value: object) -> object:
+    """Refuse what is no moment of RFC 3339, like a number or a date without a time zone."""
+    if isinstance(value, datetime) or (isinstance(value, str) and _MOMENT.fullmatch(value)):
+        return value
+    raise PydanticCustomError(
+        "invalid_input", "it must be a moment of RFC 3339, like 2026-01-31T12:00:00Z"
+    )
+
+
+def _shift_to_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise PydanticCustomError("invalid_input", "it lies too far away") from None
+
+
 def _parse_any_audience(text: str) -> str:
     return text if text == OWN_AUDIENCE else parse_audience(text)
 
 
-Moment = Annotated[datetime, Field(description="A moment, RFC 3339, UTC.")]
+Moment = Annotated[
+    datetime,
+    BeforeValidator(_check_moment),
+    AfterValidator(_shift_to_utc),
+    Field(description="A moment, RFC 3339, UTC."),
+]
 Name = Annotated[str, Field(min_length=1, max_length=200), check(parse_name)]
 Description = Annotated[str, Field(max_length=2000), check(parse_description)]
 AccountId = Annotated[

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final, Literal
 from tokensvc.core.capability import ADMIN, KEYS, READ
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from tokensvc.operations.model import Model
 
 Method = Literal["GET", "POST", "PATCH", "DELETE"]
@@ -32,7 +34,9 @@ class Operation:
     within the last ten minutes. `request`: everything that the caller says, wherever it stands in
     an HTTP request. `status`: of the answer if all is well. `idempotent_by_key`: the caller may
     name its request with `Idempotency-Key`, and repeating it creates nothing. `has_version`: the
-    answer has an `ETag`; a change obeys `If-Match`.
+    answer has an `ETag`. `checks_version`: it obeys `If-Match` although its answer has no `ETag`.
+    `deprecated_on`, `ends_on`: the day from which on nobody should call it (RFC 9745), and the day
+    on which it will be gone (RFC 8594).
     """
 
     name: str
@@ -46,6 +50,9 @@ class Operation:
     status: int = 200
     idempotent_by_key: bool = False
     has_version: bool = False
+    checks_version: bool = False
+    deprecated_on: date | None = None
+    ends_on: date | None = None
 
     @property
     def subject(self) -> str:
@@ -56,6 +63,12 @@ class Operation:
     def changes(self) -> bool:
         """Whether it changes something."""
         return self.method != "GET"
+
+    @property
+    def obeys_if_match(self) -> bool:
+        """Whether the caller may name the version of the thing that it is ready to change."""
+        is_versioned = self.has_version or self.checks_version
+        return self.changes and bool(self.path_parameters) and is_versioned
 
     @property
     def path_parameters(self) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from tokensvc.web.introspect import post_introspect
 from tokensvc.web.limited import Limited
 from tokensvc.web.metrics import add_metrics
 from tokensvc.web.middleware import handle_errors
+from tokensvc.web.operations.routes import add_operations
 from tokensvc.web.polls import Polls
 from tokensvc.web.refusals import Refusals
 from tokensvc.web.revoke import post_revoke
@@ -66,6 +67,7 @@ def build_app(
     # A proxy may or may not strip the path of the issuer.
     for prefix in dict.fromkeys(("", urlsplit(settings.issuer_url).path)):
         _add_routes(app, prefix)
+        add_operations(app, prefix)
     return app
 
 

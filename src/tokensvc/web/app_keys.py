@@ -15,6 +15,7 @@ from tokensvc.web.turns import Turns
 SERVICE: Final = web.AppKey("service", Service)
 IN_FLIGHT: Final = web.AppKey("in_flight", InFlight)
 POLLS: Final = web.AppKey("polls", Polls)
+REQUEST_ID: Final = web.RequestKey("request_id", str)
 REFUSALS: Final = web.AppKey("refusals", Refusals)
 TURNS: Final = web.AppKey("turns", Turns)
 # For the log line of the request.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from tokensvc.core.authorization import Authorization
-    from tokensvc.core.identifier import KeyId
+    from tokensvc.issuer.callers import KnownCaller
 
 
 def read_client(request: web.Request, form: Mapping[str, str]) -> Authorization | None:
@@ -34,8 +34,8 @@ def read_client(request: web.Request, form: Mapping[str, str]) -> Authorization 
 
 async def check_client(
     request: web.Request, client: Authorization, capability: str | None = None
-) -> None:
-    """Let the request pass if its client is good; note whose it is, under CALLER.
+) -> KnownCaller:
+    """Return whose client it is, if it is good, and note that under CALLER.
 
     A client shows a live token of ours, or an API key, that has `capability` if one is named.
     Raises InvalidClientError, InvalidTokenError, InsufficientScopeError and the like.
@@ -44,11 +44,12 @@ async def check_client(
     network = find_network(request, service.settings.trusted_proxy_hops)
     # No API key holds a dot, and every token does.
     if client.scheme == "Bearer" and "." in client.secret:
-        key_id = await service.callers.check_token(client.secret, network, capability)
+        caller = await service.callers.check_token(client.secret, network, capability)
     else:
         key = parse_api_key(client.secret, service.settings.key_prefix)
-        key_id = await service.callers.check_key(key, client.client_id, network, capability)
-    _note_caller(request, key_id)
+        caller = await service.callers.check_key(key, client.client_id, network, capability)
+    _note_caller(request, caller)
+    return caller
 
 
 async def authenticate(request: web.Request, form: Mapping[str, str], capability: str) -> None:
@@ -68,6 +69,6 @@ async def authenticate_follower(request: web.Request) -> None:
     _note_caller(request, await request.app[SERVICE].callers.check_follower(token))
 
 
-def _note_caller(request: web.Request, key_id: KeyId) -> None:
-    request[CALLER] = key_id
-    note(request, caller=key_id)
+def _note_caller(request: web.Request, caller: KnownCaller) -> None:
+    request[CALLER] = caller.key_id
+    note(request, caller=caller.key_id)

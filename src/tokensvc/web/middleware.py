@@ -24,7 +24,15 @@ from tokensvc.issuer.made_ahead import MadeAhead
 from tokensvc.issuer.metrics import REQUEST_SECONDS
 from tokensvc.logs.masking import mask_secrets
 from tokensvc.logs.request_line import log_request
-from tokensvc.web.app_keys import CHALLENGE, FACTS, IN_FLIGHT, REFUSALS, SERVICE, TURNS
+from tokensvc.web.app_keys import (
+    CHALLENGE,
+    FACTS,
+    IN_FLIGHT,
+    REFUSALS,
+    REQUEST_ID,
+    SERVICE,
+    TURNS,
+)
 from tokensvc.web.network import find_network
 from tokensvc.web.problems import build_answer
 
@@ -65,6 +73,7 @@ async def handle_errors(request: web.Request, handler: Handler) -> web.StreamRes
     request_id = mask_secrets(given) if _REQUEST_ID.fullmatch(given) else _request_ids.take()
     facts: dict[str, object] = {}
     request[FACTS] = facts
+    request[REQUEST_ID] = request_id
     in_flight = request.app[IN_FLIGHT]
     with in_flight:
         try:

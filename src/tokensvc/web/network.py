@@ -1,6 +1,6 @@
-"""The network that a client is in.
+"""The address that a client has, and the network that it is in.
 
-It stands for the client where a single address would be too little, or too personal.
+The network stands for the client where a single address would be too little, or too personal.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from tokensvc.core.network import find_network_of
+
 if TYPE_CHECKING:
     from aiohttp import web
 
 UNKNOWN: Final = "unknown"
+_IPV4: Final = 4
 # Some proxies (Azure's among them) write the port behind the address. The forms of RFC 7239, with
 # brackets and quotation marks, are understood too.
 _WITH_PORT: Final = re.compile(
@@ -28,19 +31,33 @@ _log = structlog.get_logger(__name__)
 def find_network(request: web.Request, trusted_hops: int) -> str:
     """Return the client's network: /24 of IPv4, /48 of IPv6; "unknown" if there is no address.
 
+    `trusted_hops`: as in `find_address`.
+    """
+    return network_of(_find_sender(request, trusted_hops))
+
+
+def find_address(request: web.Request, trusted_hops: int) -> str | None:
+    """Return the client's address, None if it is not known.
+
     `trusted_hops`: how many proxies of ours stand in front and append to X-Forwarded-For. What
     stands further left was written by the client and proves nothing.
     """
+    address = parse_address(_find_sender(request, trusted_hops))
+    return None if address is None else str(address)
+
+
+def _find_sender(request: web.Request, trusted_hops: int) -> str:
+    """Return the text that names the client, which may hold a port."""
     if not trusted_hops:
         if "X-Forwarded-For" in request.headers or "Forwarded" in request.headers:
             warn_of_proxy()
-        return network_of(request.remote or "")
+        return request.remote or ""
     hops = [
         hop.strip()
         for line in request.headers.getall("X-Forwarded-For", [])
         for hop in line.split(",")
     ]
-    return network_of(hops[-trusted_hops] if len(hops) >= trusted_hops else "")
+    return hops[-trusted_hops] if len(hops) >= trusted_hops else ""
 
 
 @functools.lru_cache(maxsize=4096)
@@ -49,16 +66,23 @@ def network_of(address: str) -> str:
 
     A port may stand behind the address.
     """
-    found = _WITH_PORT.fullmatch(address)
+    parsed = parse_address(address)
+    return UNKNOWN if parsed is None else find_network_of(str(parsed))
+
+
+def parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the IP address that `text` is, None if it is none.
+
+    A port may stand behind it. An IPv4 address inside an IPv6 one is the IPv4 address.
+    """
+    found = _WITH_PORT.fullmatch(text)
     try:
-        parsed = ipaddress.ip_address(found[1] or found[2] if found else address)
+        parsed = ipaddress.ip_address(found[1] or found[2] if found else text)
     except ValueError:
-        return UNKNOWN
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return network_of(str(parsed.ipv4_mapped))
-        return str(ipaddress.ip_network((int(parsed), 48), strict=False))
-    return str(ipaddress.ip_network((int(parsed), 24), strict=False))
+        return None
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+        return parsed.ipv4_mapped
+    return parsed
 
 
 @functools.cache  # one line in the life of a process

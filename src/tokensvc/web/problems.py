@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from tokensvc.core import errors
+from tokensvc.logs.masking import mask_secrets
 from tokensvc.web.cors import ANY_ORIGIN, PUBLIC_PATHS
 
 if TYPE_CHECKING:
@@ -30,7 +31,10 @@ _STATUS: Final[tuple[tuple[type[errors.TokensvcError], int], ...]] = (
     (errors.RateLimitedError, 429),
     (errors.OAuthError, 400),
     (errors.InvalidInputError, 400),
+    (errors.ForbiddenError, 403),
     (errors.NotFoundError, 404),
+    (errors.VersionConflictError, 412),
+    (errors.IdempotencyKeyReusedError, 422),
     (errors.ConflictError, 409),
     (errors.UnavailableError, 503),
 )
@@ -50,6 +54,13 @@ _TITLES: Final = {
     "invalid_request": "The request is malformed",
     "invalid_input": "A value cannot be accepted",
     "conflict": "The state of the thing does not allow this",
+    "forbidden": "The caller may not do this",
+    "version_conflict": "The thing was changed meanwhile",
+    "idempotency_key_reused": "The Idempotency-Key belongs to another request",
+    "outcome_unknown": "The change may or may not have happened",
+    "invalid_client": "The API key is not accepted",
+    "rate_limit_exceeded": "A limit is used up",
+    "insufficient_user_authentication": "The API key was shown too long ago",
     "method_not_allowed": "This method is not allowed here",
     "content_too_large": "The body is too large",
     "unsupported_media_type": "This content type is not supported",
@@ -79,8 +90,10 @@ def build_answer(
         body = _build_oauth_body(code, message)
     else:
         headers["Content-Type"] = _PROBLEM_JSON
+        more = _list_more(error)
+        end = b", " + json.dumps(more)[1:].encode() if more else b"}"
         # The id is of our own making, or made of characters that need no escape.
-        body = b'%s"%s"}' % (_build_problem_head(status, code, message), request_id.encode())
+        body = b'%s"%s"%s' % (_build_problem_head(status, code, message), request_id.encode(), end)
     return web.Response(body=body, status=status, headers=headers), reason
 
 
@@ -96,10 +109,25 @@ def _build_problem_head(status: int, code: str, message: str) -> bytes:
         "type": f"urn:tokensvc:problem:{code}",
         "title": _TITLES.get(code, code),
         "status": status,
-        "detail": message,
+        "detail": mask_secrets(message),
         "code": code,
     }
     return json.dumps(problem)[:-1].encode() + b', "request_id": '
+
+
+def _list_more(error: Exception) -> dict[str, object]:
+    """Return what only some problems say."""
+    if isinstance(error, errors.InvalidInputError) and error.faults:
+        # A fault may repeat what was sent.
+        return {
+            "errors": [
+                {"pointer": mask_secrets(fault.pointer), "detail": mask_secrets(fault.detail)}
+                for fault in error.faults
+            ]
+        }
+    if isinstance(error, errors.InsufficientScopeError) and error.one_of:
+        return {"needs_one_of": list(error.one_of)}
+    return {}
 
 
 def _judge(error: Exception) -> tuple[int, str, str, dict[str, str]]:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tokensvc.core.errors import VersionConflictError
+from tokensvc.core.errors import UnavailableError, VersionConflictError
 from tokensvc.issuer.database import OpenTransaction
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from tokensvc.core.actor import Actor
     from tokensvc.core.denylist.record import RevocationRecord
     from tokensvc.core.errors import NotFoundError
+    from tokensvc.core.limit import LimitStatus
+    from tokensvc.core.sealing import MasterKey
     from tokensvc.issuer.database import Transactions
     from tokensvc.operations.authorisation import Principal
     from tokensvc.operations.model import Model
@@ -30,6 +32,10 @@ _VOLATILE = {
 _VERSION_DIGITS = 24
 
 
+def _load_no_master_key() -> MasterKey:
+    raise UnavailableError("the master key is not at hand")
+
+
 def _keep_nothing(records: Sequence[RevocationRecord]) -> None:
     """Forget revocations: a command ends before they could be lost."""
 
@@ -39,30 +45,34 @@ class Backend:
     """What operations work on. It belongs to a running service, or to one command.
 
     `remember` is told of each revocation that is acknowledged, so that it can be healed.
+    `load_master_key` returns the one that is in force.
     """
 
     database: Database
     settings: Settings
     remember: Callable[[Sequence[RevocationRecord]], None] = _keep_nothing
+    load_master_key: Callable[[], MasterKey] = _load_no_master_key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """One call.
 
-    `if_match`: the versions that the caller is ready to change, None for any. `connection`: an open
-    transaction that the changes are part of, None if the operation begins its own.
+    `if_match`: the versions that the caller is ready to change, None for any. `calls`: what is left
+    of the limit of calls, None if there is no limit. `connection`: an open transaction that the
+    changes are part of, None if the operation begins its own.
     """
 
     backend: Backend
     principal: Principal
     if_match: frozenset[str] | None = None
+    calls: LimitStatus | None = None
     connection: Connection | None = None
 
     @property
     def actor(self) -> Actor:
-        """Who acts."""
-        return self.principal.actor
+        """Who acts, as far as the audit trail keeps it."""
+        return self.settings.keep_address(self.principal.actor)
 
     @property
     def database(self) -> Database:

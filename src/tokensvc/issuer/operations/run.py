@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tokensvc.issuer.operations.bindings import BINDINGS
 from tokensvc.issuer.operations.call import Call, find_version
+from tokensvc.issuer.operations.idempotency import NamedRequest, carry_out_once
 from tokensvc.operations.authorisation import check_call
 
 if TYPE_CHECKING:
+    from tokensvc.core.limit import LimitStatus
     from tokensvc.issuer.operations.call import Backend
     from tokensvc.operations.authorisation import Principal
     from tokensvc.operations.model import Model
@@ -16,10 +18,11 @@ if TYPE_CHECKING:
 
 
 class Result(NamedTuple):
-    """The answer, and the version of the thing in it if it has one."""
+    """The answer, the version of the thing in it if it has one, and whether it is a repetition."""
 
     response: Model
     version: str | None
+    is_repeated: bool = False
 
 
 async def run_operation(
@@ -29,10 +32,15 @@ async def run_operation(
     request: Model,
     *,
     if_match: frozenset[str] | None = None,
+    idempotency_key: str | None = None,
+    calls: LimitStatus | None = None,
 ) -> Result:
     """Carry out an operation.
 
-    Raises InsufficientScopeError, InsufficientAuthenticationError, and what its function raises.
+    `idempotency_key`: how the caller names its request, if it does; operations that are not
+    `idempotent_by_key` have no use for it. `calls`: what is left of the caller's limit. Raises
+    InsufficientScopeError, InsufficientAuthenticationError, IdempotencyKeyReusedError, and what the
+    function of the operation raises.
     """
     if operation.fresh and principal.shown_at is not None:
         async with backend.database.connection() as connection:
@@ -40,6 +48,13 @@ async def run_operation(
     else:
         now = None
     check_call(operation, principal, now)
-    call = Call(backend=backend, principal=principal, if_match=if_match)
-    response = await BINDINGS[operation.name](call, request)
-    return Result(response, find_version(response) if operation.has_version else None)
+    call = Call(backend=backend, principal=principal, if_match=if_match, calls=calls)
+    act = BINDINGS[operation.name]
+    is_repeated, key_id = False, principal.key_id
+    if idempotency_key is not None and operation.idempotent_by_key and key_id is not None:
+        named = NamedRequest(operation, request, idempotency_key, key_id)
+        response, is_repeated = await carry_out_once(call, named, lambda call: act(call, request))
+    else:
+        response = await act(call, request)
+    version = find_version(response) if operation.has_version else None
+    return Result(response, version, is_repeated)

@@ -1,0 +1,118 @@
+"""Reading JSON that a stranger sent: strictly, so that every reader understands the same.
+
+RFC 8259 leaves open what a repeated name means, and I-JSON (RFC 7493) forbids it. A NUL cannot be
+stored by Postgres, and a lone surrogate is no text. Infinite numbers are no JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, Final, NoReturn
+
+from tokensvc.core.errors import Fault, InvalidInputError
+
+MOST_DEEP: Final = 20
+
+_ESCAPES: Final = str.maketrans({"~": "~0", "/": "~1"})
+_MOST_OF_A_NAME: Final = 100
+
+
+class _Repeated(dict[str, Any]):
+    """An object in which `name` stands twice."""
+
+    name: str
+
+
+def parse_json(body: bytes) -> Any:  # noqa: ANN401 - whatever was sent
+    """Return the value that `body` is.
+
+    Raises InvalidInputError, which points at what is wrong.
+    """
+    try:
+        value = json.loads(
+            body.decode("utf-8"),
+            object_pairs_hook=_build_object,
+            parse_float=_parse_float,
+            parse_constant=_refuse_constant,
+        )
+    except RecursionError as error:
+        raise _refuse("", f"the JSON is nested more than {MOST_DEEP} deep") from error
+    except ValueError as error:  # no UTF-8, no JSON, a number that is too long
+        raise _refuse("", "the body is no JSON in UTF-8") from error
+    _check_value(value)
+    return value
+
+
+def build_pointer(*names: str | int) -> str:
+    """Return the JSON pointer (RFC 6901) to what is found by `names`, one below the other."""
+    return "".join(
+        "/" + str(name)[:_MOST_OF_A_NAME].translate(_ESCAPES).encode("utf-8", "replace").decode()
+        for name in names
+    )
+
+
+def find_bad_character(text: str) -> str | None:
+    """Return what is wrong with a text, None if every store and reader can hold it."""
+    if "\0" in text:
+        return "it holds a NUL character"
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return "it holds a lone surrogate, which is no character"
+    return None
+
+
+def _check_value(value: object) -> None:
+    # Without recursion: how deep it may be is found out here.
+    waiting: list[tuple[tuple[str | int, ...], object]] = [((), value)]
+    while waiting:
+        names, inner = waiting.pop()
+        if len(names) > MOST_DEEP:
+            raise _refuse(build_pointer(names[0]), f"it is nested more than {MOST_DEEP} deep")
+        if isinstance(inner, _Repeated):
+            raise _refuse(build_pointer(*names, inner.name), "the name stands twice in its object")
+        if isinstance(inner, dict):
+            for name in inner:
+                _check_text((*names, name), name)
+            waiting.extend(((*names, name), item) for name, item in inner.items())
+        elif isinstance(inner, list):
+            waiting.extend(((*names, index), item) for index, item in enumerate(inner))
+        elif isinstance(inner, str):
+            _check_text(names, inner)
+
+
+def _check_text(names: tuple[str | int, ...], text: str) -> None:
+    fault = find_bad_character(text)
+    if fault is not None:
+        raise _refuse(build_pointer(*names), fault)
+
+
+def _build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    built = dict(pairs)
+    if len(built) == len(pairs):
+        return built
+    seen: set[str] = set()
+    repeated = _Repeated(built)
+    for name, _ in pairs:
+        if name in seen:
+            repeated.name = name
+            break
+        seen.add(name)
+    return repeated
+
+
+def _parse_float(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError("the number is too large")
+    return number
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no JSON")
+
+
+def _refuse(pointer: str, detail: str) -> InvalidInputError:
+    message = detail if not pointer else f"{pointer}: {detail}"
+    return InvalidInputError(message, reason="malformed_json", faults=[Fault(pointer, detail)])

@@ -1,0 +1,76 @@
+"""Reading the body of a request: one JSON object, in UTF-8, small, and in time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import web
+
+from tokensvc.core.errors import Fault, InvalidInputError, InvalidRequestError
+from tokensvc.core.strict_json import parse_json
+
+if TYPE_CHECKING:
+    from tokensvc.operations.operation import Operation
+
+MOST_BYTES: Final = 64 * 1024
+MOST_BYTES_OF_BATCH: Final = 1024 * 1024
+_SECONDS: Final = 5.0
+_JSON: Final = "application/json"
+
+
+async def read_object(
+    request: web.Request, operation: Operation, patience: float = _SECONDS
+) -> dict[str, Any]:
+    """Return the JSON object in the body, which must arrive within `patience` seconds.
+
+    No body is an empty object. Raises InvalidInputError, InvalidRequestError,
+    HTTPRequestEntityTooLarge, HTTPRequestTimeout, HTTPUnsupportedMediaType.
+    """
+    encoding = request.headers.get("Content-Encoding")
+    if encoding is not None and encoding.lower() != "identity":
+        raise web.HTTPUnsupportedMediaType
+    body = await _read(request, find_most_bytes(operation), patience)
+    if not body:
+        return {}
+    if not operation.changes:
+        raise InvalidRequestError("a GET request has no body: send parameters in the query")
+    charset = (request.charset or "utf-8").lower()
+    if request.content_type != _JSON or charset not in {"utf-8", "utf8"}:
+        raise web.HTTPUnsupportedMediaType
+    value = parse_json(body)
+    if not isinstance(value, dict):
+        raise InvalidInputError(
+            "the body must be a JSON object", faults=[Fault("", "it must be a JSON object")]
+        )
+    return value
+
+
+def find_most_bytes(operation: Operation) -> int:
+    """Return how many bytes the body of a request may have."""
+    return MOST_BYTES_OF_BATCH if operation.name.endswith(".batch") else MOST_BYTES
+
+
+async def _read(request: web.Request, most: int, patience: float) -> bytes:
+    if (request.content_length or 0) > most:
+        raise web.HTTPRequestEntityTooLarge(most, request.content_length or 0)
+    try:
+        if request.content.is_eof():  # all of it is here, so no timer is needed
+            return await _collect(request, most)
+        async with asyncio.timeout(patience):
+            return await _collect(request, most)
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None
+    except web.RequestPayloadError as error:
+        raise InvalidRequestError("the body is not what its headers say") from error
+
+
+async def _collect(request: web.Request, most: int) -> bytes:
+    # Not `request.read()`, whose limit is that of the application, which is smaller.
+    parts, size = [], 0
+    async for part in request.content.iter_any():
+        size += len(part)
+        if size > most:
+            raise web.HTTPRequestEntityTooLarge(most, size)
+        parts.append(part)
+    return b"".join(parts)

@@ -1,0 +1,111 @@
+"""One handler for all operations: read the request, carry the operation out, answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, urlsplit
+
+from aiohttp import web
+
+from tokensvc.core.errors import ChangeUnknownError, InvalidInputError, OutcomeUnknownError
+from tokensvc.issuer.operations.call_limit import count_call
+from tokensvc.issuer.operations.run import run_operation
+from tokensvc.operations.table import OPERATIONS
+from tokensvc.web.app_keys import SERVICE
+from tokensvc.web.middleware import note
+from tokensvc.web.operations.body import read_object
+from tokensvc.web.operations.credential import find_principal
+from tokensvc.web.operations.headers import (
+    build_etag,
+    build_lifetime,
+    build_limit,
+    matches_copy,
+    parse_idempotency_key,
+    parse_if_match,
+)
+from tokensvc.web.operations.reading import build_request, place_fault
+from tokensvc.web.problems import NO_STORE
+
+if TYPE_CHECKING:
+    from aiohttp.typedefs import Handler
+
+    from tokensvc.issuer.operations.run import Result
+    from tokensvc.operations.model import Model
+    from tokensvc.operations.operation import Operation
+
+_JSON: Final = "application/json"
+
+
+def build_handler(operation: Operation) -> Handler:
+    """Return what answers the requests of an operation."""
+
+    async def handle(request: web.Request) -> web.Response:
+        try:
+            return await _answer(request, operation)
+        except InvalidInputError as error:
+            error.faults = tuple(place_fault(operation, fault) for fault in error.faults)
+            raise
+
+    return handle
+
+
+async def _answer(request: web.Request, operation: Operation) -> web.Response:
+    note(request, operation=operation.name)
+    backend = request.app[SERVICE].backend
+    principal = await find_principal(request)
+    calls = None
+    if principal.key_id is not None:
+        calls = await count_call(backend, principal.key_id)
+    wish = build_request(
+        operation,
+        path=request.match_info,
+        query=list(request.query.items()),
+        body=await read_object(request, operation),
+    )
+    try:
+        result = await run_operation(
+            backend,
+            operation,
+            principal,
+            wish,
+            if_match=parse_if_match(operation, request.headers.getall("If-Match", [])),
+            idempotency_key=parse_idempotency_key(request.headers.getall("Idempotency-Key", [])),
+            calls=calls,
+        )
+    except OutcomeUnknownError as error:
+        if operation.idempotent_by_key:  # to repeat what makes something is not safe by itself
+            raise ChangeUnknownError from error
+        raise
+    headers = {} if calls is None else build_limit(calls)
+    return _build_answer(request, operation, result, headers)
+
+
+def _build_answer(
+    request: web.Request, operation: Operation, result: Result, headers: dict[str, str]
+) -> web.Response:
+    body = result.response.model_dump_json().encode("utf-8")
+    headers = headers | NO_STORE | build_lifetime(operation)
+    if result.version is not None:
+        etag = build_etag(result.version, body)
+        headers["ETag"] = f'"{etag}"'
+        known = request.headers.getall("If-None-Match", [])
+        if not operation.changes and matches_copy(etag, known):
+            return web.Response(status=304, headers=headers)
+    if operation.status == web.HTTPCreated.status_code:
+        place = find_place(operation, result.response)
+        if place is not None:
+            prefix = urlsplit(request.app[SERVICE].settings.issuer_url).path
+            headers["Location"] = prefix + place
+    if result.is_repeated:
+        headers["Idempotent-Replayed"] = "true"
+    return web.Response(body=body, status=operation.status, headers=headers, content_type=_JSON)
+
+
+def find_place(operation: Operation, thing: Model) -> str | None:
+    """Return the path of a thing that was made, None if it has none."""
+    for other in OPERATIONS.values():
+        if other.subject == operation.subject and len(other.path_parameters) == 1:
+            (name,) = other.path_parameters
+            if other.path.endswith(f"/{{{name}}}"):
+                return other.path.replace(f"{{{name}}}", quote(getattr(thing, name), safe=""))
+    return None

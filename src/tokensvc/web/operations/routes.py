@@ -1,0 +1,21 @@
+"""The path and method of each operation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tokensvc.operations.table import OPERATIONS
+from tokensvc.web.operations.handler import build_handler
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+
+def add_operations(app: web.Application, prefix: str) -> None:
+    """Add every operation of the table, below `prefix`. A GET operation answers HEAD as well."""
+    for operation in OPERATIONS.values():
+        handler = build_handler(operation)
+        if operation.method == "GET":
+            app.router.add_get(f"{prefix}{operation.path}", handler)
+        else:
+            app.router.add_route(operation.method, f"{prefix}{operation.path}", handler)

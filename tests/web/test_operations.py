@@ -1,0 +1,119 @@
+"""The operations over HTTP: routes, credentials, conventions."""
+
+from __future__ import annotations
+
+from tests.integration.things import read_payload
+from tests.web.asking import basic, get_own_token, get_token
+from tests.web.operating import Caller, make_caller
+
+from tokensvc.core.api_key import new_api_key
+from tokensvc.core.token import sign_jws
+from tokensvc.operations.table import OPERATIONS
+
+
+async def test_every_operation_of_the_table_has_its_path_and_method(client):
+    routes = {(route.method, route.resource.canonical) for route in client.app.router.routes()}
+    assert {(operation.method, operation.path) for operation in OPERATIONS.values()} <= routes
+
+
+async def test_an_account_and_a_key_are_made_shown_changed_and_ended(admin):
+    made = await admin("POST /v1/accounts", {"name": "Orders", "per_minute": 600})
+    assert (made.status, made.body["own_per_minute"]) == (201, 600)
+    account = made.body["id"]
+    assert made.headers["Location"] == f"/v1/accounts/{account}"
+    await admin("POST /v1/capabilities", {"name": "orders:read"})
+    wish = {"account": account, "name": "ci", "capabilities": ["orders:read"]}
+    key = await admin("POST /v1/keys", wish)
+    assert (key.status, key.body["state"]) == (201, "active")
+    assert key.body["key"].startswith("tsk-")
+    path = f"/v1/keys/{key.body['id']}"
+    assert key.headers["Location"] == path
+    shown = await admin(f"GET {path}")
+    assert shown.body == {n: v for n, v in key.body.items() if n not in {"key", "replayed"}}
+    changed = await admin(f"PATCH {path}", {"description": "for the nightly run"})
+    assert (changed.status, changed.body["description"]) == (200, "for the nightly run")
+    disabled = await admin(f"POST {path}/disable", {"reason": "test"})
+    assert (disabled.status, disabled.body["state"]) == (200, "disabled")
+    assert (await admin(f"POST {path}/enable")).body["state"] == "active"
+    deleted = await admin(f"DELETE {path}")
+    assert (deleted.status, deleted.body) == (200, {"id": key.body["id"], "state": "deleted"})
+    assert (await admin(f"GET {path}")).code == "not_found"
+
+
+async def test_a_caller_shows_a_key_as_bearer_or_basic_or_a_token_for_the_service(
+    client, database, subtests
+):
+    _, key = await make_caller(client, database, "tokensvc:read", "orders:read")
+    token = await get_own_token(client, key, "tokensvc:read")
+    everything = ["orders:read", "tokensvc:read"]
+    for name, header, capabilities in (
+        ("bearer", ("Authorization", f"Bearer {key.key.text}"), everything),
+        ("basic", basic(key.listed.record.id, key.key.text), everything),
+        ("token", ("Authorization", f"Bearer {token}"), ["tokensvc:read"]),
+    ):
+        with subtests.test(msg=name):
+            answer = await client.get("/v1/whoami", headers=[header])
+            body = await answer.json()
+            assert (answer.status, body["capabilities"]) == (200, capabilities)
+            assert body["actor"] == body["key"] == key.listed.record.id
+            assert body["account"] == key.listed.record.account_id
+            assert (body["fresh_until"] is None) == (name != "token")
+
+
+async def test_who_shows_nothing_good_is_refused(client, key, subtests):
+    for_others = (await get_token(client, key))["access_token"]
+    for name, caller, code, challenge in (
+        ("nothing", Caller(client, None), "missing_token", "Bearer"),
+        ("junk", Caller(client, "junk"), "invalid_client", 'Bearer realm="tokensvc"'),
+        ("unknown", Caller(client, new_api_key().text), "invalid_client", 'Bearer realm="tok'),
+        ("another audience", Caller(client, for_others), "invalid_token", "Bearer error="),
+    ):
+        with subtests.test(msg=name):
+            answer = await caller("GET /v1/whoami")
+            assert (answer.status, answer.code) == (401, code)
+            assert answer.headers["WWW-Authenticate"].startswith(challenge)
+            assert answer.headers["Content-Type"].startswith("application/problem+json")
+
+
+async def test_two_credentials_are_a_malformed_request(client, key):
+    twice = [("Authorization", f"Bearer {key.key.text}")] * 2
+    answer = await client.get("/v1/whoami", headers=twice)
+    assert (answer.status, (await answer.json())["code"]) == (400, "invalid_request")
+
+
+async def test_who_lacks_the_capability_is_told_which_would_do(client, database):
+    caller, _ = await make_caller(client, database, "tokensvc:read")
+    answer = await caller("POST /v1/accounts", {"name": "x"})
+    assert (answer.status, answer.code) == (403, "insufficient_scope")
+    assert 'scope="tokensvc:admin"' in answer.headers["WWW-Authenticate"]
+    assert answer.body["needs_one_of"] == ["tokensvc:admin"]
+
+
+async def test_what_needs_a_key_shown_lately_refuses_an_older_token(client, database, service):
+    _, key = await make_caller(client, database, "tokensvc:admin")
+    token = await get_own_token(client, key, "tokensvc:admin")
+    stale = Caller(client, age(service, token, by=601))
+    account = (await Caller(client, token)("POST /v1/accounts", {"name": "Orders"})).body
+    answer = await stale(f"DELETE /v1/accounts/{account['id']}")
+    assert (answer.status, answer.code) == (401, "insufficient_user_authentication")
+    assert answer.headers["WWW-Authenticate"].endswith(', max_age="600"')
+    assert (await stale("GET /v1/whoami")).status == 200
+    assert (await Caller(client, token)(f"DELETE /v1/accounts/{account['id']}")).status == 200
+
+
+def age(service, token, *, by):
+    """Return the token as if its API key had been shown `by` seconds earlier."""
+    payload = read_payload(token)
+    key = service.mirror.signers.find("ES256", service.mirror.confirmation.now)
+    return sign_jws(payload | {"iat": payload["iat"] - by}, typ="at+jwt", key=key)
+
+
+async def test_the_audit_trail_has_the_key_its_account_the_address_and_the_request(
+    client, database
+):
+    caller, key = await make_caller(client, database, "tokensvc:admin")
+    made = await caller("POST /v1/accounts", {"name": "x"}, headers={"X-Request-Id": "mine"})
+    (event,) = (await caller(f"GET /v1/audit-events?subject={made.body['id']}")).body["items"]
+    assert (event["actor"], event["operation"]) == (key.listed.record.id, "accounts.create")
+    assert event["account"] == key.listed.record.account_id
+    assert (event["address"], event["request_id"]) == ("127.0.0.1", "mine")
