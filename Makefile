@@ -58,7 +58,7 @@ bench-ledger: $(VENV)/.dev ## Prove the ledger: exact limits, a million keys, a 
 
 bench-neighbours: $(VENV)/.dev ## Prove that floods leave other clients alone (6 minutes)
 	@$(BIN)/python -m bench.neighbours
-	@$(BIN)/python -m bench.timing --bare --connections 24
+	@$(BIN)/python -m bench.timing
 
 bench-failover: $(VENV)/.dev ## Prove that 40 failovers lose no acknowledged revocation (5 minutes)
 	@$(BIN)/python -m bench.failover
