@@ -56,6 +56,10 @@ bench-long-denylist: $(VENV)/.dev ## Measure a denylist of a million entries (5 
 bench-ledger: $(VENV)/.dev ## Prove the ledger: exact limits, a million keys, a flood (15 minutes)
 	@$(BIN)/python -m bench.ledger
 
+bench-neighbours: $(VENV)/.dev ## Prove that floods leave other clients alone (6 minutes)
+	@$(BIN)/python -m bench.neighbours
+	@$(BIN)/python -m bench.timing
+
 bench-failover: $(VENV)/.dev ## Prove that 40 failovers lose no acknowledged revocation (5 minutes)
 	@$(BIN)/python -m bench.failover
 	@$(BIN)/python -m bench.failover --sync
@@ -91,7 +95,7 @@ help: ## Show this
 
 .PHONY: run test test-fast soak setup check fmt freeze-sql build lock clean help
 .PHONY: bench bench-acts bench-feed bench-long-denylist bench-rotation bench-ledger
-.PHONY: bench-clock bench-failover bench-restore bench-verify
+.PHONY: bench-clock bench-failover bench-neighbours bench-restore bench-verify
 
 ##@
 

@@ -2,8 +2,9 @@
 
     python -m bench.handlers PORT
 
-`POST /bare` answers a constant. `POST /sign` reads the body, signs the claims of a token with PyJWT
-and answers JSON: no key is looked up, and nothing is counted, logged or measured.
+`POST /sign` reads the body, signs the claims of a token with PyJWT and answers JSON: no key is
+looked up, and nothing is counted, logged or measured. Everything else, `POST /bare` among it,
+answers a constant.
 """
 
 from __future__ import annotations
@@ -52,8 +53,8 @@ def main() -> None:
     """Serve until killed."""
     uvloop.install()
     app = web.Application()
-    app.router.add_post("/bare", _bare)
     app.router.add_post("/sign", _sign)
+    app.router.add_route("*", "/{path:.*}", _bare)
     web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), access_log=None, print=None)
 
 

@@ -4,8 +4,8 @@
 
 REQUESTS is a file of whole HTTP requests, separated by a NUL character, sent in turn. The latency
 of a request counts from the moment at which it was due, so one slow answer is not hidden by the
-requests that were not sent meanwhile. `--rate 0` sends as fast as answers come. Prints one line of
-JSON.
+requests that were not sent meanwhile. `--rate 0` sends as fast as answers come. With `--poisson`
+the moments are random, as of clients that know nothing of each other. Prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final
 import uvloop
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _TICK: Final = 0.001
 _PATIENCE: Final = 10.0
@@ -33,6 +33,7 @@ class Load:
     """Requests that are due, connections that are free, and what came of it."""
 
     def __init__(self, requests: list[bytes]) -> None:
+        self.reconnect: Callable[[], object] | None = None
         self.requests: Iterator[bytes] = itertools.cycle(random.sample(requests, len(requests)))
         self.due: deque[float] = deque()
         self.free: deque[Connection] = deque()
@@ -43,7 +44,9 @@ class Load:
     def send(self) -> None:
         """Give what is due to connections that are free."""
         while self.due and self.free:
-            self.free.popleft().request(self.due.popleft(), next(self.requests))
+            connection = self.free.popleft()
+            if connection.is_open:
+                connection.request(self.due.popleft(), next(self.requests))
 
     def answered(self, connection: Connection, status: int, due: float) -> None:
         """Note an answer; the connection is free again."""
@@ -70,6 +73,11 @@ class Connection(asyncio.Protocol):
         """Take part."""
         self._transport = transport  # type: ignore[assignment]
         self._load.free.append(self)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a request can be sent."""
+        return self._transport is not None and not self._transport.is_closing()
 
     def request(self, due: float, request: bytes) -> None:
         """Send a request that was due at `due`."""
@@ -98,18 +106,38 @@ class Connection(asyncio.Protocol):
             self._load.answered(self, status, self._due)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Count it as an answer of its own kind."""
+        """Count it as an answer of its own kind, and connect again."""
         del exc
+        self._transport = None
         self._load.statuses[0] += 1
+        if self in self._load.free:
+            self._load.free.remove(self)
+        if self._load.reconnect is not None:
+            self._load.reconnect()
 
 
 async def run(
-    host: str, port: int, requests: list[bytes], *, rate: float, seconds: float, connections: int
+    host: str,
+    port: int,
+    requests: list[bytes],
+    *,
+    rate: float,
+    seconds: float,
+    connections: int,
+    poisson: bool = False,
 ) -> Load:
     """Send for so many seconds; return what came of it."""
     loop, load = asyncio.get_running_loop(), Load(requests)
     for _ in range(connections):
         await loop.create_connection(lambda: Connection(load), host, port)
+    again: set[asyncio.Task[object]] = set()
+
+    def reconnect() -> None:
+        task = loop.create_task(loop.create_connection(lambda: Connection(load), host, port))
+        again.add(task)
+        task.add_done_callback(again.discard)
+
+    load.reconnect = reconnect
     started = time.perf_counter()
     if rate == 0:
         load.endless = True
@@ -117,11 +145,12 @@ async def run(
         load.send()
         await asyncio.sleep(seconds)
         return load
-    sent = 0
-    while (passed := time.perf_counter() - started) < seconds:
-        while sent < passed * rate:
-            load.due.append(started + sent / rate)
+    sent, next_due = 0, started
+    while (now := time.perf_counter()) - started < seconds:
+        while next_due <= now:
+            load.due.append(next_due)
             sent += 1
+            next_due += random.expovariate(rate) if poisson else 1 / rate
         load.send()
         await asyncio.sleep(_TICK)
     deadline = time.perf_counter() + _PATIENCE
@@ -145,6 +174,7 @@ def summarise(load: Load, seconds: float) -> dict[str, object]:
         "p50": at(0.5),
         "p95": at(0.95),
         "p99": at(0.99),
+        "max": at(1.0),
         "statuses": dict(load.statuses),
     }
 
@@ -158,10 +188,20 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=0)
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--poisson", action="store_true")
     options = parser.parse_args()
     requests = options.requests.read_bytes().split(b"\0")
-    limits = {"rate": options.rate, "seconds": options.seconds, "connections": options.connections}
-    load = uvloop.run(run(options.host, options.port, requests, **limits))
+    load = uvloop.run(
+        run(
+            options.host,
+            options.port,
+            requests,
+            rate=options.rate,
+            seconds=options.seconds,
+            connections=options.connections,
+            poisson=options.poisson,
+        )
+    )
     print(json.dumps(summarise(load, options.seconds)))
 
 

@@ -52,9 +52,8 @@ delete from audit_address where number <= $1;
 delete from audit_event where number <= $1;
 
 -- name: delete_addresses_before(moment, most)
--- A row that another process is deleting is skipped, not waited for.
 delete from audit_address where number in (
-    select number from audit_address where at < $1 order by at limit $2 for update skip locked
+    select number from audit_address where at < $1 order by at limit $2
 ) returning number;
 
 -- name: declare_reset(actor, reason)

@@ -22,6 +22,13 @@ on conflict (key_id) do update
 set at = excluded.at, network = excluded.network, audience = excluded.audience
 where api_key_last_use.at <= excluded.at;
 
+-- name: forget_networks(moment, most)
+-- A row that is in use is skipped, not waited for.
+update api_key_last_use set network = 'unknown' where key_id in (
+    select key_id from api_key_last_use
+    where at < $1 and network <> 'unknown' order by key_id limit $2 for update skip locked
+) returning key_id;
+
 -- name: list(key_id, since)
 select hour, outcome, count from api_key_usage
 where key_id = $1 and hour > $2 order by hour, outcome;

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 from tests.integration.test_audit_chain import meddle
-from tests.integration.things import ACTOR
+from tests.integration.things import ACTOR, make_key
 
 from tokensvc.core.algorithm import DEFAULT_ALGORITHM
 from tokensvc.core.audit_chain import BrokenChainError, Chain
@@ -18,10 +18,13 @@ from tokensvc.core.errors import InvalidInputError, NotFoundError
 from tokensvc.core.private_key import new_private_key
 from tokensvc.core.sealing import new_master_key, seal
 from tokensvc.core.token import AUDIT_CHECKPOINT, SigningKey, sign_jws
+from tokensvc.core.usage import LastUse
+from tokensvc.issuer.addresses import clean_addresses_once
 from tokensvc.issuer.admin import accounts
 from tokensvc.issuer.admin.audit_check import export_trail, verify_trail
-from tokensvc.issuer.admin.audit_prune import clean_addresses_once, declare_reset, prune_events
+from tokensvc.issuer.admin.audit_prune import declare_reset, prune_events
 from tokensvc.issuer.audit import list_events
+from tokensvc.issuer.exchange.usage import UsageRecorder, list_usage
 from tokensvc.issuer.signing.new_keys import build_record
 from tokensvc.store.audit_event import load_audit_head, read_audit_events
 from tokensvc.store.signing_key import insert_signing_key
@@ -227,8 +230,15 @@ async def test_an_export_is_checked_without_the_database(trail, database, settin
 async def test_addresses_end_and_the_trail_stays_whole(trail, database, connection):
     await connection.execute(FILL, 5)
     now = await connection.fetchval("select clock_timestamp()")
+    key = (await make_key(database)).listed.record
+    usage = UsageRecorder(database)
+    usage.add_issued(key.id, LastUse(int(now.timestamp()) - 1, "192.0.2.0/24", "api"))
+    await usage.flush_once()
     assert await clean_addresses_once(database, now - timedelta(days=1), at_once=2) == 0
-    assert await clean_addresses_once(database, now, at_once=2) == 5
+    assert await clean_addresses_once(database, now, at_once=2) == 6
+    assert await clean_addresses_once(database, now, at_once=2) == 0
+    _, last, _ = await list_usage(database, key.id, since=timedelta(days=1))
+    assert (last is not None, last and last.network) == (True, "unknown")
     await trail()
 
 

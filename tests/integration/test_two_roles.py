@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 from tests.factories import make_settings
-from tests.integration.things import ACTOR, make_key, open_exchange
+from tests.integration.things import ACTOR, make_key, open_exchange, revoke_keys
 
 from tokensvc.core.actor import Actor
 from tokensvc.core.audit_chain import Chain
@@ -18,6 +18,7 @@ from tokensvc.core.exchange import ExchangeRequest
 from tokensvc.core.follower import FollowerId
 from tokensvc.core.limit import LimitChanges
 from tokensvc.core.usage import LastUse
+from tokensvc.issuer.addresses import clean_addresses_once
 from tokensvc.issuer.admin import accounts, api_keys, audiences, capabilities, key_rotation, tiers
 from tokensvc.issuer.exchange.usage import UsageRecorder, clean_usage_once, list_usage
 from tokensvc.issuer.mirror.healing import heal
@@ -153,6 +154,7 @@ async def change_accounts_and_keys(database):
                 endings.delete_key):  # fmt: skip
         key = (await make_key(database, per_minute=5)).listed.record
         await end(database, key.id, actor=actor)
+    await revoke_keys(database, [key.id])
     key = (await make_key(database)).listed.record
     await key_rotation.rotate_key(
         database, key.id, grace=timedelta(hours=1), prefix="tsk-", actor=actor
@@ -210,4 +212,5 @@ async def exchange_and_clean(database, settings, started):
     assert await clean_denylist_once(database, later) == len(records) > 5
     await heal(database, settings, started.master_key, records, now)
     assert len(await list_denylist(database)) > 5
+    assert await clean_addresses_once(database, later) > 1
     assert await clean_usage_once(database, later, keep=timedelta(days=1)) == 1

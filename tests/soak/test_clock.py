@@ -41,6 +41,13 @@ def checks(process):
     return answer.status, answer.json["checks"]["clock"]
 
 
+def answers(process):
+    try:
+        return call(f"{process.url}/livez").status == 200
+    except OSError:
+        return False
+
+
 @pytest.mark.parametrize("ahead", [600, 3600, -90])
 async def test_f42_a_clock_that_is_wrong_for_a_while_loses_nothing(
     ahead, cluster, clock, new_process
@@ -83,3 +90,26 @@ async def test_f41_a_revocation_holds_after_a_small_step_back(back, cluster, clo
         await until(lambda: is_refused(running, bad))
         async with Verifier(issuer=process.url, audience=AUDIENCE) as fresh:
             assert is_refused(fresh, bad)
+
+
+@pytest.mark.parametrize("ahead", [600, -90])
+async def test_f26_a_service_that_starts_while_the_clock_is_wrong_waits_until_it_is_right(
+    ahead, cluster, clock, new_process
+):
+    process = await asyncio.to_thread(new_process, TOKENSVC_DATABASE_URL=cluster.primary.url)
+    await asyncio.to_thread(process.wait_until_ready)
+    key = await asyncio.to_thread(new_key, process)
+    assert (await asyncio.to_thread(ask, process, key)).status == 200
+    await asyncio.to_thread(process.stop)
+
+    clock.ahead = ahead
+    await asyncio.to_thread(process.start)
+    await until(lambda: "clock_doubted" in process.errors)
+    await until(lambda: answers(process))
+    assert checks(process) == (503, False)
+    answer = await asyncio.to_thread(ask, process, key)
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+
+    clock.ahead = 0
+    await until(lambda: checks(process) == (200, True))
+    assert (await asyncio.to_thread(ask, process, key)).status == 200

@@ -145,9 +145,12 @@ async def test_f39_a_fault_of_ours_shows_nothing_outside_and_everything_in_the_l
     assert (await client.post("/v1/revoke", data={"token": token})).status == 200
 
 
-async def test_a_fault_outside_the_oauth_endpoints_is_a_problem_document(client, service, logs):
-    service.feed = None
-    answer = await client.get("/v1/denylist")
+async def test_a_fault_outside_the_oauth_endpoints_is_a_problem_document(
+    client, service, logs, monkeypatch
+):
+    with monkeypatch.context() as broken:
+        broken.setattr(service, "feed", None)
+        answer = await client.get("/v1/denylist")
     assert (answer.status, answer.content_type) == (500, "application/problem+json")
     problem = await answer.json()
     assert (problem["code"], problem["title"], problem["request_id"]) == (

@@ -59,6 +59,38 @@ async def test_an_api_key_is_revoked_by_showing_it_with_all_its_tokens(client, k
     )
 
 
+async def test_who_revokes_together_is_told_apart_in_the_audit_trail(client, database):
+    keys = [await make_key(database) for _ in range(12)]
+    tokens = [(await get_token(client, key))["access_token"] for key in keys[:6]]
+    shown = [*tokens, *(key.key.text for key in keys[6:])]
+    await asyncio.gather(
+        *(
+            client.post(
+                "/v1/revoke", data={"token": text}, headers={"X-Request-Id": f"request-{number}"}
+            )
+            for number, text in enumerate(shown)
+        )
+    )
+    subjects = [
+        *(read_payload(text)["jti"] for text in tokens),
+        *(key.listed.record.id for key in keys[6:]),
+    ]
+    for number, subject in enumerate(subjects):
+        (event, *_) = await list_events(database, AuditFilter(subject=subject), most=1)
+        assert (event.address, event.request_id) == ("127.0.0.1", f"request-{number}")
+
+
+async def test_the_audit_trail_may_keep_the_network_in_the_place_of_the_address(
+    database, settings, started, new_client, key
+):
+    del started
+    shortened = settings.model_copy(update={"address_detail": "network"})
+    client = await new_client(shortened)
+    await client.post("/v1/revoke", data={"token": key.key.text})
+    (event, *_) = await list_events(database, AuditFilter(subject=key.listed.record.id), most=1)
+    assert event.address == "127.0.0.0/24"
+
+
 @pytest.mark.parametrize("what", ["token", "key"])
 async def test_revoking_again_writes_nothing_more(what, client, key, database):
     text = key.key.text if what == "key" else (await get_token(client, key))["access_token"]

@@ -18,8 +18,8 @@ from tests.integration.things import read_payload
 from tokensvc.core.errors import StartRefusedError
 from tokensvc.store.embedded import EmbeddedPostgres
 from tokensvc.web.app_keys import POLLS
-from tokensvc.web.runner import ServiceRunner
-from tokensvc.web.server import bind_socket
+from tokensvc.web.runner import MOST_SCRAPERS, NO_PORTS, ServiceRunner
+from tokensvc.web.server import bind_own_ports, bind_socket
 from tokensvc.web.shared_start import SharedStart
 
 if TYPE_CHECKING:
@@ -42,11 +42,11 @@ def own_postgres(session_folder):
 class Serving:
     """A process that serves, as far as it is a matter of this process."""
 
-    def __init__(self, settings, url, start):
+    def __init__(self, settings, url, start, own_ports=NO_PORTS):
         self.admins: list[NewKey] = []
         self.said: list[str] = []
         self.start = start
-        self.runner = ServiceRunner(settings, url, start, self.admins.append)
+        self.runner = ServiceRunner(settings, url, start, self.admins.append, own_ports)
         self.listener = bind_socket(settings)
         self.settings = settings
         self.client = aiohttp.ClientSession(settings.issuer_url)
@@ -190,7 +190,9 @@ async def test_f46_a_connection_that_was_kept_is_answered_once_more(open_one):
     await drained
 
 
-async def test_t40_polls_beyond_the_limit_are_answered_at_once(settings, started, logs, new_client):
+async def test_t40_polls_beyond_the_limit_are_held_back_for_a_second(
+    settings, started, logs, new_client
+):
     del started
     client = await new_client(settings.model_copy(update={"feed_polls_per_network": 1}))
     page = await (await client.get("/v1/denylist")).text()
@@ -202,3 +204,41 @@ async def test_t40_polls_beyond_the_limit_are_answered_at_once(settings, started
     assert not held.done()
     assert [line["limit"] for line in logs.find("connections_limited")] == ["polls_of_network"]
     held.cancel()
+
+
+async def test_t40_a_poll_whose_client_hangs_up_frees_its_place_at_once(open_one, logs):
+    _, _, page = await open_one.get("/v1/denylist")
+    cursor = read_payload(page.decode())["cursor"]
+    polls = open_one.runner.service_app[POLLS]
+    host, port = open_one.settings.host, open_one.settings.port
+    _, writer = await asyncio.open_connection(host, port)
+    writer.write(f"GET /v1/denylist?after={cursor}&wait=30 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    await until(lambda: polls.held == 1)
+    writer.close()
+    await writer.wait_closed()
+    await until(lambda: polls.held == 0)
+    (line,) = [line for line in logs.find("request") if line.get("reason") == "cancelled"]
+    assert (line["route"], line["status"]) == ("/v1/denylist", 499)
+    assert line["milliseconds"] < 30_000
+
+
+async def test_t40_who_scrapes_the_port_of_the_metrics_is_watched_as_well(
+    settings, database_url, started, logs, unused_tcp_port_factory
+):
+    del started
+    settings = settings.model_copy(update={"metrics_port": unused_tcp_port_factory()})
+    with SharedStart() as start, bind_own_ports(settings) as own_ports:
+        one = Serving(settings, database_url, start, own_ports)
+        await one.begin()
+        await one.opening
+        idle = [
+            await asyncio.open_connection(settings.host, settings.metrics_port)
+            for _ in range(MOST_SCRAPERS + 1)
+        ]
+        assert await asyncio.wait_for(idle[0][0].read(), 30) == b"", "the oldest one is closed"
+        assert [line["limit"] for line in logs.find("connections_limited")] == ["connections"]
+        for _, writer in idle:
+            writer.close()
+        await one.client.close()
+        await one.runner.cleanup()
+        one.listener.close()

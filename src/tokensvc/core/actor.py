@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from tokensvc.core.network import find_network_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -11,7 +13,7 @@ class Actor:
 
     `name`: "key_..." for an API key, "cli:root" for a person at the command line of the host,
     "holder" for whoever holds a credential, and the name of a task of the service ("start").
-    `account_id`: the account of the API key. `address`: of the client, as the settings shorten it.
+    `account_id`: the account of the API key. `address`: of the client, or its network.
     `request_id`: what the log lines of the request have as well.
     """
 
@@ -19,6 +21,12 @@ class Actor:
     account_id: str | None = None
     address: str | None = None
     request_id: str | None = None
+
+    def shorten(self) -> Actor:
+        """Return the same with the network (/24 or /48) in the place of the address."""
+        if self.address is None:
+            return self
+        return replace(self, address=find_network_of(self.address))
 
     @property
     def facts(self) -> dict[str, str]:

@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 import ipaddress
+from typing import Final
 
 from tokensvc.core.errors import InvalidInputError
+
+_IPV4: Final = 4
+
+
+def find_network_of(address: str) -> str:
+    """Return the network that an IP address is in, as far as people are not told apart.
+
+    It is the /24 of an IPv4 address and the /48 of an IPv6 one.
+    """
+    parsed = ipaddress.ip_address(address)
+    length = 24 if parsed.version == _IPV4 else 48
+    return str(ipaddress.ip_network((int(parsed), length), strict=False))
 
 
 def parse_network(text: str) -> str:

@@ -19,6 +19,9 @@ EXCHANGES: Final = Counter(
 RATE_LIMITED: Final = Counter(
     "tokensvc_rate_limited", "Refusals for a limit, by the limit.", ["policy"]
 )
+LATE_REFUSALS: Final = Counter(
+    "tokensvc_late_refusals", "Refusals that came late because their network is refused often."
+)
 REQUEST_SECONDS: Final = Histogram(
     "tokensvc_http_request_duration_seconds",
     "From the headers of a request to its answer.",

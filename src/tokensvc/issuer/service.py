@@ -31,6 +31,7 @@ from tokensvc.issuer.exchange.usage import UsageRecorder
 from tokensvc.issuer.mirror.mirror import Mirror
 from tokensvc.issuer.operations.call import Backend
 from tokensvc.issuer.revoking.credentials import (
+    HOLDER,
     CredentialKind,
     HolderRevocations,
     revoke_credential,
@@ -46,6 +47,7 @@ from tokensvc.store.ledger import LedgerConnection
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from tokensvc.core.actor import Actor
     from tokensvc.core.claims import Claims
     from tokensvc.core.keyring import SigningKeyRecord
     from tokensvc.core.primary import Problem
@@ -78,21 +80,24 @@ class Service:
     backend: Backend
     draining: bool = False
 
-    async def revoke(self, text: str, network: str) -> tuple[CredentialKind, str | None]:
+    async def revoke(
+        self, text: str, network: str, holder: Actor = HOLDER
+    ) -> tuple[CredentialKind, str | None]:
         """Revoke the token or API key that its holder shows; return its kind and public id.
 
-        `network`: where the holder is. Raises RateLimitedError, UnavailableError.
+        `network`: where the holder is. `holder`: what is known of them, for the audit trail. Raises
+        RateLimitedError, UnavailableError.
         """
         digest = hashlib.sha256(text.encode()).digest()
         await self.callers.dead_credentials.check(digest, network)
         is_key = self._is_key(text)
         if is_key:
             kind, public_id = await self.exchange.guard.ask(
-                digest, network, lambda: self._revoke(text), otherwise=_NOTHING
+                digest, network, lambda: self._revoke(text, holder), otherwise=_NOTHING
             )
             self.exchange.guard.forget(digest)
         else:
-            kind, public_id = await self._revoke(text)
+            kind, public_id = await self._revoke(text, holder)
             if kind == "nothing":
                 await self.exchange.guard.hold(network)
         if is_key or _is_token(text):  # junk is not remembered: there is no end to it
@@ -108,7 +113,7 @@ class Service:
             return False
         return True
 
-    async def _revoke(self, text: str) -> tuple[CredentialKind, str | None]:
+    async def _revoke(self, text: str, holder: Actor) -> tuple[CredentialKind, str | None]:
         signing_keys: Sequence[SigningKeyRecord] = ()
         if "." in text:  # a token: no API key holds a dot
             try:
@@ -124,6 +129,7 @@ class Service:
             signing_keys=signing_keys,
             # Whichever clock is wrong, a token that may be live is revoked.
             leeway=LEEWAY + self.mirror.confirmation.doubt,
+            holder=self.settings.keep_address(holder),
         )
         self.mirror.denylist.remember(revoked.records)
         return revoked.kind, revoked.id

@@ -13,6 +13,7 @@ import structlog
 
 from tokensvc.core.actor import Actor
 from tokensvc.core.errors import TokensvcError
+from tokensvc.issuer.addresses import clean_addresses_once
 from tokensvc.issuer.exchange.usage import clean_usage_once
 from tokensvc.issuer.operations.call_limit import clean_call_windows_once
 from tokensvc.issuer.operations.idempotency import clean_requests_once
@@ -76,6 +77,9 @@ async def run_tasks(
         if collectable_at is not None:
             keep = timedelta(days=settings.usage_days)
             await clean_usage_once(database, collectable_at, keep=keep)
+            if settings.address_days is not None:
+                before = collectable_at - timedelta(days=settings.address_days)
+                await clean_addresses_once(database, before)
 
     async with asyncio.TaskGroup() as group:
         group.create_task(mirror.run())

@@ -12,6 +12,7 @@ from tokensvc.core.exchange import IssuingPolicy
 from tokensvc.core.keyring import LEEWAY
 from tokensvc.settings.subjects import (
     AddressSettings,
+    AuditSettings,
     DatabaseSettings,
     ExchangeSettings,
     FeedSettings,
@@ -30,6 +31,7 @@ class Settings(
     RotationSettings,
     ExchangeSettings,
     MasterKeySettings,
+    AuditSettings,
     DatabaseSettings,
     AddressSettings,
 ):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -17,6 +17,9 @@ from tokensvc.core.api_key import DEFAULT_PREFIX, check_prefix
 from tokensvc.core.audience import parse_audience
 from tokensvc.core.errors import InvalidInputError
 from tokensvc.core.keyring import RotationPolicy
+
+if TYPE_CHECKING:
+    from tokensvc.core.actor import Actor
 
 
 class AddressSettings(BaseSettings):
@@ -94,6 +97,21 @@ class DatabaseSettings(BaseSettings):
         return None if url is None else url.get_secret_value()
 
 
+class AuditSettings(BaseSettings):
+    """What is kept of addresses, and for how long."""
+
+    address_detail: Literal["full", "network"] = Field(
+        "full", description="what the audit trail keeps: the address, or its /24 or /48"
+    )
+    address_days: int | None = Field(
+        None, ge=1, description="after how many days addresses and networks are deleted"
+    )
+
+    def keep_address(self, actor: Actor) -> Actor:
+        """Return an actor with what may be kept of the address."""
+        return actor if self.address_detail == "full" else actor.shorten()
+
+
 class MasterKeySettings(BaseSettings):
     """Where the master key is."""
 
@@ -130,6 +148,11 @@ class ExchangeSettings(BaseSettings):
         100,
         ge=1,
         description="per client network and process; after that, unknown keys are slowed down",
+    )
+    refusals_per_minute: int = Field(
+        300,
+        ge=1,
+        description="per client network and process; after that, refusals come a second late",
     )
 
     @field_validator("key_prefix")

@@ -13,6 +13,7 @@ from tokensvc.core.errors import ConflictError, NotFoundError
 from tokensvc.core.identifier import AccountId, KeyId
 from tokensvc.core.keyring import LEEWAY
 from tokensvc.core.limit import Limits
+from tokensvc.store.audit_event import encode_actors
 from tokensvc.store.denylist import build_record
 from tokensvc.store.driver_errors import not_initialised
 from tokensvc.store.queries import load_queries
@@ -144,18 +145,19 @@ async def end_api_keys(
     *,
     key_ids: Sequence[str] | None = None,
     digests: Sequence[bytes] | None = None,
-    actor: Actor,
+    actor: Actor | Sequence[Actor],
     detail: dict[str, Any],
 ) -> list[EndedKey]:
     """Disable, revoke or delete keys, or revoke their tokens only; return what became of each.
 
-    They are named by their ids or by their digests. `detail` is for the audit trail. It is one
-    statement, which commits itself if no transaction is open: see `sql/functions/end_keys.sql`.
+    They are named by their ids or by their digests. `actor`: who acts, or who does so at each
+    place. `detail` is for the audit trail. It is one statement, which commits itself if no
+    transaction is open: see `sql/functions/end_keys.sql`.
     """
     operation = ENDINGS[ending].operation
     named = [None] * len(digests or ()) if key_ids is None else key_ids
     rows = await connection.fetch(
-        _SQL["end"], ending, operation, named, digests, actor.facts, detail, LEEWAY
+        _SQL["end"], ending, operation, named, digests, encode_actors(actor), detail, LEEWAY
     )
     return [
         EndedKey(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from tokensvc.core.actor import Actor
 from tokensvc.core.audit_event import AuditEvent, AuditHead
 from tokensvc.store.driver_errors import not_initialised
 from tokensvc.store.queries import load_queries
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from tokensvc.core.actor import Actor
     from tokensvc.core.audit_event import AuditFilter
     from tokensvc.core.operation_name import OperationName
 
@@ -29,6 +29,11 @@ class NewAuditEvent(NamedTuple):
     operation: OperationName
     subject: str
     detail: dict[str, Any]
+
+
+def encode_actors(actor: Actor | Sequence[Actor]) -> dict[str, str] | list[dict[str, str]]:
+    """Return one actor, or the actor of each place, as the functions of the database take them."""
+    return actor.facts if isinstance(actor, Actor) else [one.facts for one in actor]
 
 
 async def append_audit_events(

@@ -10,6 +10,7 @@ from tokensvc.core.denylist.position import Position
 from tokensvc.core.denylist.record import ENDINGS, RevocationRecord
 from tokensvc.core.denylist.revocation import Revocation
 from tokensvc.core.keyring import LEEWAY
+from tokensvc.store.audit_event import encode_actors
 from tokensvc.store.driver_errors import not_initialised
 from tokensvc.store.queries import load_queries
 
@@ -55,17 +56,17 @@ async def revoke_tokens(
     connection: asyncpg.Connection,
     tokens: Iterable[tuple[str, datetime, dict[str, Any]]],
     *,
-    actor: Actor,
+    actor: Actor | Sequence[Actor],
 ) -> list[RevocationRecord]:
     """Revoke tokens: `jti`, until when, and what the audit trail keeps of each.
 
-    Returns all their revocations, oldest first. It is one statement, which commits itself: see
-    `sql/functions/revoke_tokens.sql`.
+    `actor`: who acts, or who does so at each place. Returns all their revocations, oldest first. It
+    is one statement, which commits itself: see `sql/functions/revoke_tokens.sql`.
     """
     jtis, expiries, details = zip(*tokens, strict=True)
     operation = ENDINGS["token_revoked"].operation
     rows = await connection.fetch(
-        _SQL["revoke_tokens"], jtis, expiries, details, actor.facts, operation
+        _SQL["revoke_tokens"], jtis, expiries, details, encode_actors(actor), operation
     )
     return [build_record(row) for row in rows]
 

@@ -59,6 +59,11 @@ async def find_last_use(connection: asyncpg.Connection, key_id: str) -> LastUse 
     )
 
 
+async def forget_networks(connection: asyncpg.Connection, before: datetime, most: int) -> int:
+    """Forget the network of at most `most` last uses before a moment; return how many."""
+    return len(await connection.fetch(_SQL["forget_networks"], before, most))
+
+
 async def delete_usage(connection: asyncpg.Connection, before: datetime, most: int) -> int:
     """Delete at most `most` sums of hours before a moment; return how many."""
     return len(await connection.fetch(_SQL["delete_before"], before, most))

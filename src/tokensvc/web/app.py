@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from tokensvc.issuer.service import open_service
-from tokensvc.web.app_keys import IN_FLIGHT, POLLS, SERVICE
+from tokensvc.web.app_keys import IN_FLIGHT, POLLS, REFUSALS, SERVICE, TURNS
 from tokensvc.web.connections import find_most_connections
 from tokensvc.web.cors import answer_preflight
 from tokensvc.web.denylist import delete_follower, get_denylist
@@ -21,8 +21,10 @@ from tokensvc.web.metrics import add_metrics
 from tokensvc.web.middleware import handle_errors
 from tokensvc.web.operations.routes import add_operations
 from tokensvc.web.polls import Polls
+from tokensvc.web.refusals import Refusals
 from tokensvc.web.revoke import post_revoke
 from tokensvc.web.token import post_token
+from tokensvc.web.turns import Turns
 from tokensvc.web.well_known import get_jwks, get_metadata
 
 if TYPE_CHECKING:
@@ -48,12 +50,14 @@ def build_app(
 
     app = web.Application(middlewares=[handle_errors], client_max_size=MAX_BODY)
     app[IN_FLIGHT] = InFlight()
+    app[TURNS] = Turns()
     app[POLLS] = Polls(
         limited or Limited(),
         # Half of the connections are left for those who want an answer at once.
         most=min(settings.feed_polls, find_most_connections(settings.pool_size) // 2),
         most_of_network=settings.feed_polls_per_network,
     )
+    app[REFUSALS] = Refusals(allowed=settings.refusals_per_minute)
     app.cleanup_ctx.append(hold_service)
     app.on_shutdown.append(_drain)
     app.router.add_get("/livez", get_livez)

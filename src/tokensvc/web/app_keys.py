@@ -9,11 +9,15 @@ from aiohttp import web
 from tokensvc.issuer.service import Service
 from tokensvc.web.in_flight import InFlight
 from tokensvc.web.polls import Polls
+from tokensvc.web.refusals import Refusals
+from tokensvc.web.turns import Turns
 
 SERVICE: Final = web.AppKey("service", Service)
 IN_FLIGHT: Final = web.AppKey("in_flight", InFlight)
 POLLS: Final = web.AppKey("polls", Polls)
 REQUEST_ID: Final = web.RequestKey("request_id", str)
+REFUSALS: Final = web.AppKey("refusals", Refusals)
+TURNS: Final = web.AppKey("turns", Turns)
 # For the log line of the request.
 FACTS: Final[web.RequestKey[dict[str, object]]] = web.RequestKey("facts", dict)
 # The id of the API key that an authenticated request belongs to.

@@ -11,10 +11,11 @@ from aiohttp import web
 from tokensvc.core.denylist.position import parse_cursor
 from tokensvc.core.errors import InvalidRequestError
 from tokensvc.core.follower import FollowerId, parse_follower_name
-from tokensvc.web.app_keys import CALLER, POLLS, SERVICE
+from tokensvc.web.app_keys import CALLER, POLLS, SERVICE, TURNS
 from tokensvc.web.client_authentication import authenticate_follower
 from tokensvc.web.cors import ANY_ORIGIN
 from tokensvc.web.network import find_network
+from tokensvc.web.protocol import cancelled_when_gone
 
 if TYPE_CHECKING:
     from tokensvc.core.denylist.position import Position
@@ -48,8 +49,10 @@ async def get_denylist(request: web.Request) -> web.Response:
         page = await service.feed.next_page(position, wait=0)
     else:
         network = find_network(request, service.settings.trusted_proxy_hops)
-        with request.app[POLLS].hold(network) as may_wait:
-            page = await service.feed.next_page(position, wait=wait if may_wait else 0)
+        # A follower that hangs up must not keep the place of another one.
+        with cancelled_when_gone(request), request.app[POLLS].hold(network, wait) as seconds:
+            page = await service.feed.next_page(position, wait=seconds)
+            await request.app[TURNS].take()  # a revocation wakes all polls at once
     return await _build_response(request, page, headers)
 
 

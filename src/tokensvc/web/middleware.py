@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import re
 import secrets
@@ -12,12 +13,27 @@ import structlog
 from aiohttp import web
 
 from tokensvc.core.authorization import find_scheme
-from tokensvc.core.errors import TokensvcError
+from tokensvc.core.errors import (
+    InvalidClientError,
+    InvalidSubjectTokenError,
+    InvalidTokenError,
+    TokensvcError,
+    UnavailableError,
+)
 from tokensvc.issuer.made_ahead import MadeAhead
 from tokensvc.issuer.metrics import REQUEST_SECONDS
 from tokensvc.logs.masking import mask_secrets
 from tokensvc.logs.request_line import log_request
-from tokensvc.web.app_keys import CHALLENGE, FACTS, IN_FLIGHT, REQUEST_ID
+from tokensvc.web.app_keys import (
+    CHALLENGE,
+    FACTS,
+    IN_FLIGHT,
+    REFUSALS,
+    REQUEST_ID,
+    SERVICE,
+    TURNS,
+)
+from tokensvc.web.network import find_network
 from tokensvc.web.problems import build_answer
 
 if TYPE_CHECKING:
@@ -25,6 +41,12 @@ if TYPE_CHECKING:
     from prometheus_client import Histogram
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+# The statuses that say: the client has to change something.
+# The refusals that do not say what is wrong with a credential.
+_SILENT: Final = (InvalidClientError, InvalidSubjectTokenError, InvalidTokenError)
+_REFUSALS: Final = range(400, 500)
+# What the log says of a request whose client did not wait for the answer. It is never sent.
+_NO_ANSWER: Final = 499
 _QUIET: Final = frozenset({"/livez", "/readyz"})
 
 _log = structlog.get_logger(__name__)
@@ -46,31 +68,55 @@ def note(request: web.Request, **facts: object) -> None:
 @web.middleware
 async def handle_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn every error into its answer, and write the one log line of the request."""
-    started = time.perf_counter()
+    asked_on = time.monotonic()
     given = request.headers.get("X-Request-Id", "")
     request_id = mask_secrets(given) if _REQUEST_ID.fullmatch(given) else _request_ids.take()
     facts: dict[str, object] = {}
     request[FACTS] = facts
     request[REQUEST_ID] = request_id
     in_flight = request.app[IN_FLIGHT]
-    try:
-        with in_flight:
+    with in_flight:
+        try:
+            if request.method != "POST":  # what anybody may ask as often as they like
+                await request.app[TURNS].take()
             response = await handler(request)
-    except (web.HTTPException, TokensvcError) as error:
-        response, facts["reason"] = _answer(error, request, request_id)
-    except Exception as error:  # noqa: BLE001 - a fault of ours must be answered too
-        _log.exception("request_failed", request_id=request_id)
-        response, facts["reason"] = _answer(error, request, request_id)
+        except asyncio.CancelledError:
+            _finish(request, request_id, _NO_ANSWER, asked_on, {**facts, "reason": "cancelled"})
+            raise
+        except Exception as error:  # noqa: BLE001 - a fault of ours must be answered too
+            response, facts["reason"] = await _refuse(error, request, request_id, asked_on)
     _mark(response, request_id)
     if in_flight.is_draining:
         response.force_close()
-    route = _find_route(request)
-    seconds = time.perf_counter() - started
-    _duration(route, response.status).observe(seconds)
-    log_request(
-        request_id, request.method, route, response.status, seconds, facts, quiet=route in _QUIET
-    )
+    _finish(request, request_id, response.status, asked_on, facts)
     return response
+
+
+def _finish(
+    request: web.Request, request_id: str, status: int, asked_on: float, facts: dict[str, object]
+) -> None:
+    """Write the log line of a request, and note how long it took."""
+    route = _find_route(request)
+    seconds = time.monotonic() - asked_on
+    _duration(route, status).observe(seconds)
+    log_request(request_id, request.method, route, status, seconds, facts, quiet=route in _QUIET)
+
+
+async def _refuse(
+    error: Exception, request: web.Request, request_id: str, asked_on: float
+) -> tuple[web.StreamResponse, str]:
+    """Return the answer that an error becomes, when it is time for it, and the reason."""
+    if not isinstance(error, web.HTTPException | TokensvcError):
+        _log.exception("request_failed", request_id=request_id, exc_info=error)
+    answer = _answer(error, request, request_id)
+    if answer[0].status in _REFUSALS and REFUSALS in request.app:
+        network = find_network(request, request.app[SERVICE].settings.trusted_proxy_hops)
+        try:
+            is_silent = isinstance(error, _SILENT)
+            await request.app[REFUSALS].hold(network, asked_on, is_silent=is_silent)
+        except UnavailableError as full:
+            return _answer(full, request, request_id)
+    return answer
 
 
 def _mark(response: web.StreamResponse, request_id: str) -> None:

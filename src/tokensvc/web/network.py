@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from tokensvc.core.network import find_network_of
+
 if TYPE_CHECKING:
     from aiohttp import web
 
@@ -65,10 +67,7 @@ def network_of(address: str) -> str:
     A port may stand behind the address.
     """
     parsed = parse_address(address)
-    if parsed is None:
-        return UNKNOWN
-    length = 24 if parsed.version == _IPV4 else 48
-    return str(ipaddress.ip_network((int(parsed), length), strict=False))
+    return UNKNOWN if parsed is None else find_network_of(str(parsed))
 
 
 def parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -6,6 +6,8 @@ What is not in the map is a fault of ours: a general 500 outside, and the traceb
 
 from __future__ import annotations
 
+import functools
+import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 OAUTH_PATHS: Final = ("/v1/token", "/v1/revoke", "/v1/introspect")
 PROBLEM: Final = "application/problem+json"
+_JSON: Final = "application/json; charset=utf-8"
+_PROBLEM_JSON: Final = f"{PROBLEM}; charset=utf-8"
 NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 _STATUS: Final[tuple[tuple[type[errors.TokensvcError], int], ...]] = (
@@ -82,19 +86,33 @@ def build_answer(
     if path.endswith(PUBLIC_PATHS):  # a script must be able to see why it is refused
         headers |= ANY_ORIGIN
     if path.endswith(OAUTH_PATHS):
-        body: dict[str, object] = {"error": code, "error_description": message}
-        return web.json_response(body, status=status, headers=headers), reason
-    body = {
+        headers["Content-Type"] = _JSON
+        body = _build_oauth_body(code, message)
+    else:
+        headers["Content-Type"] = _PROBLEM_JSON
+        more = _list_more(error)
+        end = b", " + json.dumps(more)[1:].encode() if more else b"}"
+        # The id is of our own making, or made of characters that need no escape.
+        body = b'%s"%s"%s' % (_build_problem_head(status, code, message), request_id.encode(), end)
+    return web.Response(body=body, status=status, headers=headers), reason
+
+
+@functools.lru_cache(maxsize=256)  # nearly all messages are constant
+def _build_oauth_body(code: str, message: str) -> bytes:
+    return json.dumps({"error": code, "error_description": message}).encode()
+
+
+@functools.lru_cache(maxsize=256)
+def _build_problem_head(status: int, code: str, message: str) -> bytes:
+    """Return a problem document up to its last member, the id of the request."""
+    problem = {
         "type": f"urn:tokensvc:problem:{code}",
         "title": _TITLES.get(code, code),
         "status": status,
         "detail": mask_secrets(message),
         "code": code,
-        "request_id": request_id,
-        **_list_more(error),
     }
-    answer = web.json_response(body, status=status, headers=headers, content_type=PROBLEM)
-    return answer, reason
+    return json.dumps(problem)[:-1].encode() + b', "request_id": '
 
 
 def _list_more(error: Exception) -> dict[str, object]:

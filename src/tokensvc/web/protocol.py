@@ -1,10 +1,14 @@
-"""Answers to what is no HTTP, before there is a request, an application or a middleware.
+"""The protocol of a connection: what aiohttp leaves to us.
 
-aiohttp would quote the malformed line with the credentials in it, and name itself and its version.
+What is no HTTP is answered here, before there is a request, an application or a middleware. aiohttp
+would quote the malformed line with the credentials in it, and name itself and its version. And a
+handler that only waits is ended when its client has gone.
 """
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -12,7 +16,7 @@ from aiohttp import web
 from tokensvc.web.problems import NO_STORE
 
 if TYPE_CHECKING:
-    import asyncio
+    from collections.abc import Callable, Iterator
 
     from tokensvc.web.connections import Connections
 
@@ -58,7 +62,17 @@ class Server(web.Server):
 
 
 class _Protocol(web.RequestHandler):
-    __slots__ = ()
+    __slots__ = ("when_gone",)
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - aiohttp's own
+        super().__init__(*arguments, **options)
+        self.when_gone: Callable[[], object] | None = None
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End what only this client waits for."""
+        super().connection_lost(exc)
+        if self.when_gone is not None:
+            self.when_gone()
 
     def handle_error(
         self,
@@ -74,3 +88,21 @@ class _Protocol(web.RequestHandler):
         response = web.json_response(body, status=status, headers=NO_STORE | {"Server": "tokensvc"})
         response.force_close()
         return response
+
+
+@contextmanager
+def cancelled_when_gone(request: web.Request) -> Iterator[None]:
+    """Cancel the handler of a request if its connection ends within the block.
+
+    aiohttp would let it go on. That is right for what changes something, and wrong for what only
+    waits. Under another server than ours nothing is cancelled.
+    """
+    protocol, handling = request.protocol, asyncio.current_task()
+    if not isinstance(protocol, _Protocol) or handling is None:
+        yield
+        return
+    protocol.when_gone = handling.cancel
+    try:
+        yield
+    finally:
+        protocol.when_gone = None

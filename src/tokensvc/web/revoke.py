@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from tokensvc.core.errors import InvalidRequestError, OutcomeUnknownError
 from tokensvc.issuer.in_time import in_time
-from tokensvc.web.app_keys import SERVICE
+from tokensvc.issuer.revoking.credentials import HOLDER
+from tokensvc.web.app_keys import REQUEST_ID, SERVICE
 from tokensvc.web.client_authentication import check_client, read_client
 from tokensvc.web.forms import read_form
 from tokensvc.web.middleware import note
-from tokensvc.web.network import find_network
+from tokensvc.web.network import find_address, find_network
 from tokensvc.web.problems import NO_STORE
 
 if TYPE_CHECKING:
@@ -38,9 +40,10 @@ async def _revoke(request: web.Request, form: Mapping[str, str]) -> web.Response
     if "token" not in form:
         raise InvalidRequestError("token is required: the access token or API key to revoke")
     service = request.app[SERVICE]
-    kind, public_id = await service.revoke(
-        form["token"], find_network(request, service.settings.trusted_proxy_hops)
-    )
+    hops = service.settings.trusted_proxy_hops
+    address = find_address(request, hops)
+    holder = replace(HOLDER, address=address, request_id=request[REQUEST_ID])
+    kind, public_id = await service.revoke(form["token"], find_network(request, hops), holder)
     note(request, revoked=kind, id=public_id)
     return web.Response(headers=NO_STORE)
 

@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
@@ -41,6 +41,7 @@ KEEPALIVE_SECONDS: Final = 15  # also what a client gets to send its headers
 # A scraper that does not read must not hold up the end. Requests of operations are waited for
 # before.
 _LAST_SHUTDOWN_SECONDS: Final = 0.5
+MOST_SCRAPERS: Final = 100
 _QUIET_SECONDS: Final = 1.0
 
 
@@ -77,10 +78,12 @@ class ServiceRunner(web.BaseRunner):
         limited = Limited()
         self._opening = Opening(settings, database_url, start, greet, limited)
         self._connections = Connections(limited, most=find_most_connections(settings.pool_size))
+        self._scrapers = Connections(limited, most=MOST_SCRAPERS)
         has_metrics = settings.metrics_port is None
         self._starting = web.AppRunner(build_starting_app(has_metrics=has_metrics), access_log=None)
-        self._metrics = web.AppRunner(
+        self._metrics = _WatchedRunner(
             build_metrics_app(),
+            watched=self._scrapers,
             access_log=None,
             shutdown_timeout=_LAST_SHUTDOWN_SECONDS,
             keepalive_timeout=KEEPALIVE_SECONDS,
@@ -89,7 +92,7 @@ class ServiceRunner(web.BaseRunner):
         self._admin = AdminPort(
             lambda: self._build_server(self._answer_admin), _LAST_SHUTDOWN_SECONDS
         )
-        self._watching: asyncio.Task[None] | None = None
+        self._watching: list[asyncio.Task[None]] = []
 
     @property
     def service_app(self) -> web.Application | None:
@@ -147,7 +150,8 @@ class ServiceRunner(web.BaseRunner):
         if self._own_ports.metrics is not None:
             await self._metrics.setup()
             await web.SockSite(self._metrics, self._own_ports.metrics).start()
-        self._watching = asyncio.create_task(self._connections.watch())
+        watched = (self._connections, self._scrapers)
+        self._watching = [asyncio.create_task(connections.watch()) for connections in watched]
         return self._build_server(self._answer)
 
     def _build_server(self, answer: _Answer) -> Server:
@@ -162,8 +166,8 @@ class ServiceRunner(web.BaseRunner):
         )
 
     async def _cleanup_server(self) -> None:
-        if self._watching is not None:
-            self._watching.cancel()
+        for task in self._watching:
+            task.cancel()
         await self._admin.cleanup()
         await self._opening.close()
         await self._starting.cleanup()
@@ -184,6 +188,23 @@ class ServiceRunner(web.BaseRunner):
         if self._admin.server is not None:
             requests += self._admin.server.requests_count
         return self._connections.accepted, requests
+
+
+class _WatchedRunner(web.AppRunner):
+    """Runs an application whose connections are watched like those of the service."""
+
+    def __init__(
+        self,
+        app: web.Application,
+        *,
+        watched: Connections,
+        **options: Any,  # noqa: ANN401 - aiohttp's own
+    ) -> None:
+        super().__init__(app, **options)
+        self._watched = watched
+
+    async def _make_server(self) -> Server:
+        return Server.like(await super()._make_server(), self._watched)
 
 
 def _find_server(runner: web.BaseRunner) -> web.Server:

@@ -7,12 +7,13 @@ from typing import NoReturn
 from aiohttp import web
 
 from tokensvc.core.errors import UnavailableError
-from tokensvc.web.app_keys import IN_FLIGHT
+from tokensvc.web.app_keys import IN_FLIGHT, TURNS
 from tokensvc.web.forms import MAX_BODY
 from tokensvc.web.health import NO_STORE, get_livez
 from tokensvc.web.in_flight import InFlight
 from tokensvc.web.metrics import add_metrics
 from tokensvc.web.middleware import handle_errors
+from tokensvc.web.turns import Turns
 
 
 def build_starting_app(*, has_metrics: bool = True) -> web.Application:
@@ -23,6 +24,7 @@ def build_starting_app(*, has_metrics: bool = True) -> web.Application:
     # One size for both applications: a request may be made by this one and answered by the other.
     app = web.Application(middlewares=[handle_errors], client_max_size=MAX_BODY)
     app[IN_FLIGHT] = InFlight()
+    app[TURNS] = Turns()
     app.router.add_get("/livez", get_livez)
     app.router.add_get("/readyz", _get_readyz)
     if has_metrics:

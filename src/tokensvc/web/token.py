@@ -22,11 +22,18 @@ from tokensvc.web.problems import NO_STORE
 from tokensvc.web.token_request import ACCESS_TOKEN_TYPE, parse_token_request
 
 if TYPE_CHECKING:
+    from prometheus_client import Counter
+
     from tokensvc.core.exchange import ShownAs
     from tokensvc.core.ledger import Decision
     from tokensvc.issuer.exchange.issuing import IssuedToken
 
 _ISSUED = EXCHANGES.labels(ISSUED)
+
+
+@functools.cache  # the ways to end are few
+def _ended(outcome: str) -> Counter:
+    return EXCHANGES.labels(outcome)
 
 
 async def post_token(request: web.Request) -> web.Response:
@@ -35,10 +42,10 @@ async def post_token(request: web.Request) -> web.Response:
         response = await _exchange(request)
     except RateLimitedError as error:
         RATE_LIMITED.labels(error.policy).inc()
-        EXCHANGES.labels(error.reason).inc()
+        _ended(error.reason).inc()
         raise
     except TokensvcError as error:
-        EXCHANGES.labels(error.reason).inc()
+        _ended(error.reason).inc()
         raise
     _ISSUED.inc()
     return response

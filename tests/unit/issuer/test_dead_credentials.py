@@ -90,4 +90,4 @@ async def test_an_answer_is_held_until_the_pause_has_gone(clock):
             await late_answers.hold(100.0)
     moments = [now + seconds for now, seconds in zip((100.0, 100.1), slept[:2], strict=True)]
     assert moments[0] == pytest.approx(moments[1])
-    assert slept[2] <= 0.005
+    assert len(slept) == 2  # the pause was over at the third call

@@ -11,10 +11,13 @@ from tokensvc.web.polls import Polls
 def test_t40_polls_are_limited_for_a_network_and_in_all(logs):
     polls = Polls(Limited(), most=3, most_of_network=2)
     with ExitStack() as held:
-        assert [held.enter_context(polls.hold("a")) for _ in range(3)] == [True, True, False]
-        assert [held.enter_context(polls.hold("b")) for _ in range(2)] == [True, False]
-    with polls.hold("a") as again, polls.hold("b") as too:
-        assert (again, too) == (True, True)
+        assert [held.enter_context(polls.hold("a", 30)) for _ in range(3)] == [30, 30, 1]
+        # Those that are only paused are limited too.
+        assert [held.enter_context(polls.hold("b", 30)) for _ in range(3)] == [30, 1, 0]
+        assert (polls.held, polls.paused) == (3, 2)
+    with polls.hold("a", 30) as again, polls.hold("b", 0.5) as too:
+        assert (again, too) == (30, 0.5)
+    assert (polls.held, polls.paused) == (0, 0)
     noted = [line["limit"] for line in logs.find("connections_limited")]
     assert noted == ["polls_of_network", "polls"]
 

@@ -94,10 +94,12 @@ async def resume_account(
     async with database.transaction() as connection:
         account = await table.lock_account(connection, account_id)
         check(account)
-        if account.suspended_at is not None:
-            await table.resume_account(connection, account.id)
-            await record(connection, actor, "accounts.resume", account.id)
-        return await table.load_account(connection, account.id)
+        if account.suspended_at is None:
+            return account
+        await table.resume_account(connection, account.id)
+        resumed = await table.load_account(connection, account.id)
+        await record(connection, actor, "accounts.resume", account.id)
+    return resumed
 
 
 def _change_limits(account: Account, limits: LimitChanges) -> Limits:

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Connection, Database
 
-_DELETED_AT_ONCE = 1000
-
 _log = structlog.get_logger(__name__)
 
 
@@ -73,19 +71,6 @@ async def declare_reset(
         head = await table.declare_reset(connection, actor, reason)
     _log.warning("audit_reset_declared", number=head.number, epoch=head.epoch)
     return head
-
-
-async def clean_addresses_once(
-    database: Database, before: datetime, *, at_once: int = _DELETED_AT_ONCE
-) -> int:
-    """Delete the addresses of events before a moment; return how many."""
-    total = 0
-    while True:
-        async with database.connection() as connection:
-            deleted = await table.delete_addresses(connection, before, at_once)
-        total += deleted
-        if deleted < at_once:
-            return total
 
 
 async def _sign(

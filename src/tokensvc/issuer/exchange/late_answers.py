@@ -39,16 +39,20 @@ class LateAnswers:
     async def hold(self, asked_on: float) -> None:
         """Return when `pause` seconds have gone since `asked_on`, at the end of a tick.
 
-        Answers that come together cost less. Raises UnavailableError at once if too many are held.
+        Answers that come together cost less. If that moment is over, it returns at once. Raises
+        UnavailableError at once if too many are held.
         """
+        until = asked_on + self._pause
+        now = self._clock()
+        if now >= until:
+            return
         if self._held >= self._most_held:
             raise UnavailableError(
                 "too many requests of networks with many refused credentials; try again",
                 reason="late_answers_full",
             )
-        until = asked_on + self._pause
         self._held += 1
         try:
-            await asyncio.sleep(max(0.0, until - self._clock()) + _TICK - until % _TICK)
+            await asyncio.sleep(until - now + _TICK - until % _TICK)
         finally:
             self._held -= 1

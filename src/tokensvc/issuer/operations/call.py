@@ -71,8 +71,8 @@ class Call:
 
     @property
     def actor(self) -> Actor:
-        """Who acts."""
-        return self.principal.actor
+        """Who acts, as far as the audit trail keeps it."""
+        return self.settings.keep_address(self.principal.actor)
 
     @property
     def database(self) -> Database:

@@ -62,36 +62,40 @@ class HolderRevocations:
         self._keys = Batches(self._revoke_keys, most_waiting=most_waiting)
         self._tokens = Batches(self._revoke_tokens, most_waiting=most_waiting)
 
-    async def revoke_key(self, digest: bytes) -> EndedKey:
+    async def revoke_key(self, digest: bytes, holder: Actor = HOLDER) -> EndedKey:
         """Revoke the key with this digest; return what became of it. Raises UnavailableError."""
-        return await self._keys.add(digest)
+        return await self._keys.add((digest, holder))
 
-    async def revoke_token(self, claims: Claims) -> list[RevocationRecord]:
+    async def revoke_token(self, claims: Claims, holder: Actor = HOLDER) -> list[RevocationRecord]:
         """Revoke a verified token; return its revocations. Raises UnavailableError."""
-        return await self._tokens.add(claims)
+        return await self._tokens.add((claims, holder))
 
     async def close(self) -> None:
         """Wait until all that has begun is through."""
         await self._keys.close()
         await self._tokens.close()
 
-    async def _revoke_keys(self, digests: Sequence[bytes]) -> list[EndedKey]:
+    async def _revoke_keys(self, keys: Sequence[tuple[bytes, Actor]]) -> list[EndedKey]:
         async with self._share.use(), self._database.act() as connection:
             return await end_api_keys(
                 connection,
                 "key_revoked",
-                digests=digests,
-                actor=HOLDER,
+                digests=[digest for digest, _ in keys],
+                actor=[holder for _, holder in keys],
                 detail={"reason": HOLDER.name},
             )
 
-    async def _revoke_tokens(self, tokens: Sequence[Claims]) -> list[list[RevocationRecord]]:
+    async def _revoke_tokens(
+        self, tokens: Sequence[tuple[Claims, Actor]]
+    ) -> list[list[RevocationRecord]]:
+        acts = [_build_act(claims) for claims, _ in tokens]
+        holders = [holder for _, holder in tokens]
         async with self._share.use(), self._database.act() as connection:
-            records = await revoke_tokens(connection, map(_build_act, tokens), actor=HOLDER)
+            records = await revoke_tokens(connection, acts, actor=holders)
         found: dict[str, list[RevocationRecord]] = {}
         for record in records:
             found.setdefault(record.revocation.value, []).append(record)
-        return [found[claims.jti] for claims in tokens]
+        return [found[claims.jti] for claims, _ in tokens]
 
 
 async def revoke_credential(
@@ -102,13 +106,15 @@ async def revoke_credential(
     now: datetime,
     signing_keys: Sequence[SigningKeyRecord] = (),
     leeway: timedelta = LEEWAY,
+    holder: Actor = HOLDER,
 ) -> RevokedCredential:
     """Revoke the token or API key that `text` is (RFC 7009): holding it is enough.
 
-    `signing_keys`: the keys that tokens are verified with. `leeway`: how far `now` may be wrong,
-    and verifiers patient, for a token to count as live. Unknown, foreign and dead credentials
-    are "nothing": the caller learns no more (RFC 7009 section 2.2). A repeat writes nothing; its
-    answer proves that the first act is durable. Raises UnavailableError.
+    `holder`: who shows it, for the audit trail. `signing_keys`: the keys that tokens are verified
+    with. `leeway`: how far `now` may be wrong, and verifiers patient, for a token to count as live.
+    Unknown, foreign and dead credentials are "nothing": the caller learns no more (RFC 7009 section
+    2.2). A repeat writes nothing; its answer proves that the first act is durable. Raises
+    UnavailableError.
     """
     try:
         key = parse_api_key(text, settings.key_prefix)
@@ -116,8 +122,9 @@ async def revoke_credential(
         claims = _find_own_claims(settings, text, now=now, signing_keys=signing_keys, leeway=leeway)
         if claims is None:
             return RevokedCredential("nothing", None)
-        return RevokedCredential("token", claims.jti, await revocations.revoke_token(claims))
-    ended = await revocations.revoke_key(key.digest)
+        records = await revocations.revoke_token(claims, holder)
+        return RevokedCredential("token", claims.jti, records)
+    ended = await revocations.revoke_key(key.digest, holder)
     if ended.outcome == "unknown":
         return RevokedCredential("nothing", None)
     return RevokedCredential("key", ended.key_id, ended.records)
