@@ -27,8 +27,8 @@ def process(new_shared_process):
 
 def test_operations_are_answered_there_and_nowhere_else(process):
     header = {"Authorization": f"Bearer {process.admin_key}"}
-    assert call(f"{ADMIN_URL}/v1/whoami", **header).status == 200
-    assert call(f"{process.url}/v1/whoami", **header).status == 404
+    assert call(f"{ADMIN_URL}/v1/whoami", None, **header).status == 200
+    assert call(f"{process.url}/v1/whoami", None, **header).status == 404
     assert call(f"{ADMIN_URL}/readyz").status == 200
     assert call(f"{ADMIN_URL}/.well-known/jwks.json").status == 404
     assert call(f"{ADMIN_URL}/v1/token", {}).status == 404
