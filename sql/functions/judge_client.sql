@@ -1,7 +1,7 @@
 -- Judges the client that authenticates with an API key beside a token that is to be narrowed.
 --
 -- `demand` holds the SHA-256 of that key in hex (`client`) and the key id that the client claims
--- (`client_says_id`), null if it claims none. The result is null if the client is good:
+-- (`client_says_id`), null if it claims none; `address` is where the client is. The result is null if the client is good:
 -- `unknown_client` if there is no such key, `wrong_client` if it may not be used or has another id.
 -- The row is not locked: the client gets no token of its own. Its state is read in the statement
 -- that judges the exchange, so whoever was revoked before that is refused.
@@ -14,6 +14,10 @@ language sql stable as $$
             and (key.expires_at is null or key.expires_at > present)
             and account.suspended_at is null and account.deleted_at is null
             and (demand ->> 'client_says_id' is null or demand ->> 'client_says_id' = key.id)
+            and (
+                cardinality(key.networks) = 0
+                or ((demand ->> 'address')::inet <<= any (key.networks)) is true
+            )
         ) then 'wrong_client'
     end
     from api_key as key join account on account.id = key.account_id

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tokensvc.core.claims import Claims
     from tokensvc.core.identifier import AccountId, KeyId
     from tokensvc.core.ledger import Decision
+    from tokensvc.core.network import Place
     from tokensvc.issuer.exchange.dead_credentials import DeadCredentials
     from tokensvc.issuer.exchange.guess_guard import GuessGuard
     from tokensvc.issuer.revoking.introspection import Introspection
@@ -78,14 +79,15 @@ class Callers:
         return _check_claims(await self.introspection.check_by_copy(text), FOLLOW)
 
     async def check_key(
-        self, key: ApiKey, client_id: str | None, network: str, capability: str | None
+        self, key: ApiKey, client_id: str | None, place: Place, capability: str | None
     ) -> KnownCaller:
-        """Return whom an API key belongs to.
+        """Return whom an API key belongs to, if it may be used at `place`.
 
         `client_id` is the id that the caller says it has. Raises InvalidClientError,
         InsufficientScopeError, RateLimitedError, UnavailableError.
         """
-        question = build_caller_question(key, client_id, capability)
+        question = build_caller_question(key, client_id, capability, place.address)
+        network = place.network
         await self.dead_credentials.check(key.digest, network)
 
         def act(decision: Decision | None) -> KnownCaller:

@@ -55,16 +55,21 @@ async def insert_api_key(
     terms: KeyTerms,
     life: timedelta | None,
     predecessor_id: KeyId | None = None,
+    made_by_predecessor: bool = False,
+    expires_at: datetime | None = None,
 ) -> None:
     """Store digest and facts of a new key.
 
-    Raises ConflictError if `predecessor_id` has a successor already, NotFoundError for a tier that
-    does not exist.
+    It ends at `expires_at` if that is given, else `life` from now. A successor is counted together
+    with its predecessor; `made_by_predecessor`: that has rotated itself. Raises ConflictError if
+    `predecessor_id` has a successor already, NotFoundError for a tier that does not exist.
     """
     texts = terms.name, terms.description, sorted(terms.capabilities)
     facts = key_id, account_id, key.digest, key.hint, *texts, life, predecessor_id
     try:
-        await connection.execute(_SQL["insert"], *facts, *_list_limits_and_more(terms))
+        await connection.execute(
+            _SQL["insert"], *facts, *_list_limits_and_more(terms), made_by_predecessor, expires_at
+        )
     except asyncpg.ForeignKeyViolationError as error:
         if error.constraint_name != "api_key_tier_fkey":
             raise
@@ -147,18 +152,19 @@ async def end_api_keys(
     digests: Sequence[bytes] | None = None,
     actor: Actor | Sequence[Actor],
     detail: dict[str, Any],
+    keep_successors: bool = False,
 ) -> list[EndedKey]:
     """Disable, revoke or delete keys, or revoke their tokens only; return what became of each.
 
     They are named by their ids or by their digests. `actor`: who acts, or who does so at each
-    place. `detail` is for the audit trail. It is one statement, which commits itself if no
-    transaction is open: see `sql/functions/end_keys.sql`.
+    place. `detail` is for the audit trail. `keep_successors`: whether those that a key has made by
+    rotating itself outlive it; else they are revoked with it. It is one statement, which commits
+    itself if no transaction is open: see `sql/functions/end_keys.sql`.
     """
     operation = ENDINGS[ending].operation
     named = [None] * len(digests or ()) if key_ids is None else key_ids
-    rows = await connection.fetch(
-        _SQL["end"], ending, operation, named, digests, encode_actors(actor), detail, LEEWAY
-    )
+    acts = ending, operation, named, digests, encode_actors(actor), detail, LEEWAY
+    rows = await connection.fetch(_SQL["end"], *acts, keep_successors)
     return [
         EndedKey(
             outcome=row["outcome"],
@@ -221,4 +227,5 @@ def _record(row: asyncpg.Record) -> ApiKeyRecord:
         day_limit=row["day_limit"],
         predecessor_id=row["predecessor_id"],
         successor_id=row["successor_id"],
+        made_by_predecessor=row["made_by_predecessor"],
     )
