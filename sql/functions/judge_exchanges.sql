@@ -16,8 +16,8 @@
 --
 -- The result has one row for each question whose key exists. `question` is its place in the batch,
 -- from 1. `refusal` is null if the request may have a token. `audiences` is null unless the key is
--- restricted: then it is its list, which is empty if only its networks are. `claims` is JSON of what
--- stands in all its tokens, null if that is nothing. `admitted` is how many tokens the key
+-- restricted: then it is its list, which is empty if only its networks are. `claims` is JSON of
+-- what stands in all its tokens, null if that is nothing. `admitted` is how many tokens the key
 -- gets for all its questions together, and stands in each of their rows: the caller hands them
 -- out in the order in which the requests arrived. Only what is admitted is counted, so a request
 -- that is refused costs nothing. `at` is the clock of the decision: the `iat` of the tokens.
