@@ -2,8 +2,8 @@
 --
 -- `demand` holds the SHA-256 of that key in hex (`client`), the key id that the client claims
 -- (`client_says_id`), null if it claims none, and the `address` that it has. The result is null if
--- the client is good: `unknown_client` if there is no such key, `wrong_client` if it may not be used,
--- or not there, or has another id.
+-- the client is good: `unknown_client` if there is no such key, `wrong_client` if it may not be
+-- used, or not there, or has another id.
 -- The row is not locked: the client gets no token of its own. Its state is read in the statement
 -- that judges the exchange, so whoever was revoked before that is refused.
 create function judge_client(demand jsonb, present timestamptz) returns text

@@ -29,8 +29,9 @@ where $1::text is null or account_id = $1
 order by created_at, id;
 
 -- name: lock(id)
--- This is the row that an exchange holds, also one with another key of the same chain. A change to
--- the state of a key waits for the exchanges that are under way, and later ones wait for the change.
+-- This is the row that an exchange holds, also one with another key of the same chain. A change
+-- to the state of a key waits for the exchanges that are under way, and later ones wait for the
+-- change.
 select key_id from api_key_window
 where key_id = (select window_id from api_key where id = $1) for no key update;
 
