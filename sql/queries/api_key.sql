@@ -71,6 +71,39 @@ from end_keys($1, $2, $3, $4, $5, $6, $7, $8) order by place;
 -- name: enable(id)
 update api_key set disabled_at = null, enabled_at = clock_timestamp() where id = $1;
 
+-- name: list_idle(idle_for, most)
+-- Active keys that were last used, made and enabled longer ago than that.
+select key.id
+from api_key as key
+    join account on account.id = key.account_id
+    left join api_key_last_use on api_key_last_use.key_id = key.id
+where key.created_at < clock_timestamp() - $1::interval
+    and (key.enabled_at is null or key.enabled_at < clock_timestamp() - $1::interval)
+    and (
+        api_key_last_use.at is null or api_key_last_use.at < clock_timestamp() - $1::interval
+    )
+    and key.disabled_at is null and key.revoked_at is null and key.deleted_at is null
+    and (key.expires_at is null or key.expires_at > clock_timestamp())
+    and account.deleted_at is null
+order by key.id limit $2;
+
+-- name: list_used_after_end(ids)
+-- Those of the keys that were rotated, have expired, and of which the trail has not told today that
+-- they are still used. Who asks this waits for all others who do.
+select key.id, successor.id as successor_id
+from api_key as key join api_key as successor on successor.predecessor_id = key.id
+where key.id = any ($1::text[]) and key.deleted_at is null
+    and key.expires_at <= clock_timestamp()
+    and not exists (
+        select from audit_event
+        where audit_event.subject = key.id and audit_event.operation = 'key.used_after_end'
+            and audit_event.at >= date_trunc('day', clock_timestamp(), 'UTC')
+    )
+order by key.id;
+
+-- name: lock_used_after_end()
+select pg_advisory_xact_lock(7265309615);
+
 -- name: count_with_capability(capability)
 select count(*) from api_key as key join account on account.id = key.account_id
 where $1 = any (key.capabilities)

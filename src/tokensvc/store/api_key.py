@@ -176,6 +176,26 @@ async def end_api_keys(
     ]
 
 
+async def list_idle_keys(
+    connection: asyncpg.Connection, idle_for: timedelta, most: int
+) -> list[str]:
+    """Return the ids of at most `most` active keys that nobody has used for `idle_for`."""
+    return [row["id"] for row in await connection.fetch(_SQL["list_idle"], idle_for, most)]
+
+
+async def list_used_after_end(
+    connection: asyncpg.Connection, key_ids: Sequence[str]
+) -> list[tuple[str, str]]:
+    """Return (key, successor) of the keys whose use after their end the trail has to tell of.
+
+    Those are rotated and have expired, and the trail has told nothing of it today. Nobody else gets
+    an answer before the transaction ends.
+    """
+    await connection.execute(_SQL["lock_used_after_end"])
+    rows = await connection.fetch(_SQL["list_used_after_end"], key_ids)
+    return [(row["id"], row["successor_id"]) for row in rows]
+
+
 async def count_with_capability(connection: asyncpg.Connection, capability: str) -> int:
     """Return how many usable keys hold a capability."""
     count: int = await connection.fetchval(_SQL["count_with_capability"], capability)
