@@ -55,16 +55,21 @@ async def insert_api_key(
     terms: KeyTerms,
     life: timedelta | None,
     predecessor_id: KeyId | None = None,
+    made_by_predecessor: bool = False,
+    expires_at: datetime | None = None,
 ) -> None:
     """Store digest and facts of a new key.
 
-    Raises ConflictError if `predecessor_id` has a successor already, NotFoundError for a tier that
-    does not exist.
+    It ends at `expires_at` if that is given, else `life` from now. A successor is counted together
+    with its predecessor; `made_by_predecessor`: that has rotated itself. Raises ConflictError if
+    `predecessor_id` has a successor already, NotFoundError for a tier that does not exist.
     """
     texts = terms.name, terms.description, sorted(terms.capabilities)
     facts = key_id, account_id, key.digest, key.hint, *texts, life, predecessor_id
     try:
-        await connection.execute(_SQL["insert"], *facts, *_list_limits_and_more(terms))
+        await connection.execute(
+            _SQL["insert"], *facts, *_list_limits_and_more(terms), made_by_predecessor, expires_at
+        )
     except asyncpg.ForeignKeyViolationError as error:
         if error.constraint_name != "api_key_tier_fkey":
             raise
@@ -147,18 +152,19 @@ async def end_api_keys(
     digests: Sequence[bytes] | None = None,
     actor: Actor | Sequence[Actor],
     detail: dict[str, Any],
+    keep_successors: bool = False,
 ) -> list[EndedKey]:
     """Disable, revoke or delete keys, or revoke their tokens only; return what became of each.
 
     They are named by their ids or by their digests. `actor`: who acts, or who does so at each
-    place. `detail` is for the audit trail. It is one statement, which commits itself if no
-    transaction is open: see `sql/functions/end_keys.sql`.
+    place. `detail` is for the audit trail. `keep_successors`: whether those that a key has made by
+    rotating itself outlive it; else they are revoked with it. It is one statement, which commits
+    itself if no transaction is open: see `sql/functions/end_keys.sql`.
     """
     operation = ENDINGS[ending].operation
     named = [None] * len(digests or ()) if key_ids is None else key_ids
-    rows = await connection.fetch(
-        _SQL["end"], ending, operation, named, digests, encode_actors(actor), detail, LEEWAY
-    )
+    acts = ending, operation, named, digests, encode_actors(actor), detail, LEEWAY
+    rows = await connection.fetch(_SQL["end"], *acts, keep_successors)
     return [
         EndedKey(
             outcome=row["outcome"],
@@ -168,6 +174,26 @@ async def end_api_keys(
         )
         for row in rows
     ]
+
+
+async def list_idle_keys(
+    connection: asyncpg.Connection, idle_for: timedelta, most: int
+) -> list[str]:
+    """Return the ids of at most `most` active keys that nobody has used for `idle_for`."""
+    return [row["id"] for row in await connection.fetch(_SQL["list_idle"], idle_for, most)]
+
+
+async def list_used_after_end(
+    connection: asyncpg.Connection, key_ids: Sequence[str]
+) -> list[tuple[str, str]]:
+    """Return (key, successor) of the keys whose use after their end the trail has to tell of.
+
+    Those are rotated and have expired, and the trail has told nothing of it today. Nobody else gets
+    an answer before the transaction ends.
+    """
+    await connection.execute(_SQL["lock_used_after_end"])
+    rows = await connection.fetch(_SQL["list_used_after_end"], key_ids)
+    return [(row["id"], row["successor_id"]) for row in rows]
 
 
 async def count_with_capability(connection: asyncpg.Connection, capability: str) -> int:
@@ -222,4 +248,5 @@ def _record(row: asyncpg.Record) -> ApiKeyRecord:
         day_limit=row["day_limit"],
         predecessor_id=row["predecessor_id"],
         successor_id=row["successor_id"],
+        made_by_predecessor=row["made_by_predecessor"],
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from tokensvc.core.errors import ForbiddenError
 from tokensvc.core.limit import LimitChanges
 from tokensvc.issuer.admin import api_keys, key_rotation
+from tokensvc.issuer.admin.key_life import decide_life
 from tokensvc.issuer.operations.call import check_visible
 from tokensvc.issuer.operations.limits import build_limit_changes
 from tokensvc.issuer.operations.paging import build_next_cursor, read_wish
@@ -87,7 +88,7 @@ async def create(call: Call, request: CreateKey) -> NewKey:
         metadata=request.metadata,
         claims=request.claims,
         self_rotation=request.self_rotation,
-        life=None if request.expires_in is None else timedelta(seconds=request.expires_in),
+        life=_find_life(call, request),
         limits=LimitChanges(
             tier=request.tier, per_minute=request.per_minute, per_day=request.per_day
         ),
@@ -139,6 +140,8 @@ async def show(call: Call, request: KeyRequest) -> Key:
 async def update(call: Call, request: UpdateKey) -> Key:
     """Change a key."""
     _check_admin_fields(call, request)
+    if "expires_in" in request.model_fields_set:
+        _find_life(call, request)
     changed, records = await api_keys.update_key(
         call.changes,
         request.id,
@@ -193,6 +196,7 @@ async def rotate(call: Call, request: RotateKey) -> NewKey:
         actor=call.actor,
         grantor=call.principal.grantor,
         check=_check(call),
+        longest=_find_longest(call),
     )
     return build_new_key(made)
 
@@ -204,7 +208,13 @@ async def disable(call: Call, request: EndKey) -> Key:
 
 async def revoke(call: Call, request: RevokeKey) -> Key:
     """Revoke a key for good."""
-    return await _end(call, "key_revoked", request.id, request.reason)
+    return await _end(
+        call,
+        "key_revoked",
+        request.id,
+        request.reason,
+        keep_successors=request.keep_successors,
+    )
 
 
 async def revoke_tokens(call: Call, request: EndKey) -> Key:
@@ -226,7 +236,9 @@ async def delete(call: Call, request: KeyRequest) -> DeletedKey:
     return DeletedKey(id=request.id)
 
 
-async def _end(call: Call, ending: Ending, key_id: str, reason: str) -> Key:
+async def _end(
+    call: Call, ending: Ending, key_id: str, reason: str, *, keep_successors: bool = False
+) -> Key:
     await _check_own(call, key_id)
     ended = await end_key(
         call.database,
@@ -235,9 +247,22 @@ async def _end(call: Call, ending: Ending, key_id: str, reason: str) -> Key:
         actor=call.actor,
         reason=reason,
         check=_check(call) if call.if_match else None,
+        keep_successors=keep_successors,
     )
     call.backend.remember(ended.records)
     return build_key(cast("ListedKey", ended.listed))
+
+
+def _find_life(call: Call, request: CreateKey | KeyChanges) -> timedelta | None:
+    """Return how long a key will live from now on, None without end."""
+    named = "expires_in" in request.model_fields_set
+    life = None if request.expires_in is None else timedelta(seconds=request.expires_in)
+    return decide_life(life, is_named=named, longest=_find_longest(call))
+
+
+def _find_longest(call: Call) -> timedelta | None:
+    """Return the longest life that the caller may give to a key, None for any."""
+    return None if call.principal.is_admin else call.settings.longest_key_life
 
 
 async def _check_own(call: Call, key_id: str) -> None:
