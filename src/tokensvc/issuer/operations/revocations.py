@@ -33,6 +33,7 @@ def build_revocation(record: RevocationRecord) -> Revocation:
     revocation = record.revocation
     return Revocation(
         seq=record.position.seq,
+        cursor=str(record.position),
         kind=revocation.kind,
         value=revocation.value,
         upto=revocation.upto,
