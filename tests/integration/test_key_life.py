@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from tests.integration.things import ACTOR, list_acts, make_key
@@ -36,7 +37,7 @@ async def test_idle_keys_are_disabled_and_others_are_not(database, issue, exchan
         [ids[name] for name in ("idle", "used", "enabled", "off")],
     )
     await connection.execute("update api_key set disabled_at = now() where id = $1", ids["off"])
-    remembered = []
+    remembered: list[Any] = []
     await connection.execute(
         "update api_key set enabled_at = now() - interval '1 day' where id = $1", ids["enabled"]
     )
