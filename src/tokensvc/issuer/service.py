@@ -251,5 +251,6 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
             settings=settings,
             remember=mirror.denylist.remember,
             load_master_key=lambda: mirror.signers.master_key,
+            is_leaving=lambda: mirror.denylist.is_released,
         ),
     )
