@@ -30,6 +30,20 @@ order by created_at, id;
 -- that are under way, and later ones wait for the change.
 select key_id from api_key_window where key_id = $1 for no key update;
 
+-- name: lock_many(ids)
+-- As above, in the order in which everybody locks several of them.
+select key_id from api_key_window where key_id = any ($1::text[])
+order by key_id for no key update;
+
+-- name: find_many(ids)
+select *, clock_timestamp() as at from listed_api_key where id = any ($1::text[]);
+
+-- name: find_standing(id)
+-- A key, and whether its account is suspended.
+select listed.*, clock_timestamp() as at, account.suspended_at is not null as is_suspended
+from listed_api_key as listed join account on account.id = listed.account_id
+where listed.id = $1;
+
 -- name: list_existing_digests(digests)
 -- A cheap question about many keys, most of which are guesses: it reads nothing but the index.
 -- `whole` says whether the others are unknown, or may be in a backup that is being restored.
@@ -63,8 +77,8 @@ update api_key set expires_at = least(expires_at, clock_timestamp() + $2::interv
 select outcome, key_id, shown, at, records
 from end_keys($1, $2, $3, $4, $5, $6, $7) order by place;
 
--- name: enable(id)
-update api_key set disabled_at = null where id = $1;
+-- name: enable(ids)
+update api_key set disabled_at = null where id = any ($1::text[]);
 
 -- name: count_with_capability(capability)
 select count(*) from api_key as key join account on account.id = key.account_id

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 from tokensvc.core.api_key import MAX_KEY_LIFE_SECONDS, build_facts, new_api_key
 from tokensvc.core.errors import ConflictError, InvalidInputError
 from tokensvc.core.identifier import new_key_id
-from tokensvc.issuer.admin.api_keys import NewKey, check_grant, lock_key
+from tokensvc.issuer.admin.api_keys import NewKey, lock_key
+from tokensvc.issuer.admin.granting import load_grant
 from tokensvc.issuer.audit import Trail
 from tokensvc.issuer.database import accept
 from tokensvc.store import api_key as table
@@ -16,7 +17,7 @@ from tokensvc.store import api_key as table
 if TYPE_CHECKING:
     from tokensvc.core.actor import Actor
     from tokensvc.core.api_key import ApiKeyRecord, KeyState
-    from tokensvc.core.identifier import KeyId
+    from tokensvc.core.granting import Grantor
     from tokensvc.issuer.admin.api_keys import KeyCheck
     from tokensvc.issuer.database import Transactions
     from tokensvc.store.pool import Connection
@@ -32,7 +33,7 @@ async def rotate_key(
     grace: timedelta,
     prefix: str,
     actor: Actor,
-    grantor: KeyId | None = None,
+    grantor: Grantor | None = None,
     check: KeyCheck = accept,
 ) -> NewKey:
     """Make a successor with the same terms; the old key expires after `grace`.
@@ -48,9 +49,10 @@ async def rotate_key(
             raise ConflictError(
                 f"key {old.id} has been rotated already: its successor is {old.successor_id}"
             )
+        grant = await load_grant(connection, grantor)
         new = await _insert_successor(connection, old, prefix)
+        grant.check(new.listed)
         await table.limit_life(connection, old.id, grace)
-        await check_grant(connection, grantor, new.listed)
         trail, new_id = Trail(actor), new.listed.record.id
         trail.note(
             "keys.rotate", old.id, successor=new_id, grace_seconds=int(grace.total_seconds())

@@ -75,7 +75,7 @@ def build_new_key(made: api_keys.NewKey) -> NewKey:
 async def create(call: Call, request: CreateKey) -> NewKey:
     """Create an API key."""
     check_visible(call.principal.key_owner_of, request.account, no_such_account(request.account))
-    _check_admin_fields(call, request)
+    check_admin_fields(call, request)
     wish = api_keys.KeyWish(
         name=request.name,
         description=request.description,
@@ -123,7 +123,7 @@ async def show(call: Call, request: KeyRequest) -> Key:
 
 async def update(call: Call, request: UpdateKey) -> Key:
     """Change a key."""
-    _check_admin_fields(call, request)
+    check_admin_fields(call, request)
     changed, records = await api_keys.update_key(
         call.changes,
         request.id,
@@ -245,12 +245,13 @@ def _check(call: Call) -> api_keys.KeyCheck:
     return check
 
 
-def _check_admin_fields(call: Call, request: CreateKey | KeyChanges) -> None:
+def check_admin_fields(call: Call, request: CreateKey | KeyChanges | None) -> None:
     """Raise ForbiddenError if only an admin may say what the request says.
 
     Relying parties trust claims, and a tier may change later.
     """
-    named = [name for name in _ADMIN_FIELDS if name in request.model_fields_set]
+    said = set() if request is None else request.model_fields_set
+    named = [name for name in _ADMIN_FIELDS if name in said]
     if named and not call.principal.is_admin:
         raise ForbiddenError(
             f"only tokensvc:admin sets {' and '.join(named)}", reason="admin_fields"
