@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import random
 import statistics
@@ -104,11 +103,13 @@ def measure(service: ServiceProcess, url: str, samples: int, at_once: int) -> bo
     times = uvloop.run(sample(service.url, keys, samples, at_once))
     kept = True
     for kind, seen in times.items():
-        p = find_p(times["unknown"], seen)
-        kept = kept and (kind == "unknown" or p > _LEAST_P)
-        quarters = statistics.quantiles(seen, n=4)
-        of = json.dumps({"kind": kind, "samples": len(seen), "p": round(p, 4)})
-        print(f"{of}: quartiles {', '.join(f'{value:.3f}' for value in quarters)} ms")
+        quarters = ", ".join(f"{value:.3f}" for value in statistics.quantiles(seen, n=4))
+        print(f"{kind:<10} {len(seen)} samples, quartiles {quarters} ms", end="")
+        if kind != "unknown":
+            p = find_p(times["unknown"], seen)
+            kept = kept and p > _LEAST_P
+            print(f", p {p:.4f}", end="")
+        print()
     return kept
 
 

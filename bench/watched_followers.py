@@ -117,6 +117,7 @@ class Watch:
                         self.load.faults.note("a fresh follower does not know", revoked[:2])
         await self._introspect_all(past)
         await self._check_table()
+        self._look_at_logs()
 
     async def _introspect_all(self, past: Sequence[Acknowledged]) -> None:
         turns = iter([revoked for revoked in past for _ in revoked.tokens[-1:]])
@@ -160,6 +161,12 @@ class Watch:
             if (revoked.kind, revoked.value) not in held:
                 self.load.faults.note("a live entry is gone", revoked[:2])
 
+    def _look_at_logs(self) -> None:
+        for service in self.stage.services:
+            for line in service.errors.splitlines():
+                if '"exception"' in line:
+                    self.load.faults.note("a service logged a fault of its own", line[-1500:])
+
     def report(self) -> int:
         """Print what was seen; return 1 if anything was wrong."""
         load, delays, faults = self.load, sorted(self.delays), self.load.faults
@@ -173,7 +180,7 @@ class Watch:
         for kind, count in faults.counts.items():
             print(f"  FAULT, {count} times: {kind}")
         for sample in faults.samples:
-            print(f"    {sample[:300]}")
+            print(f"    {sample}")
         print("  bad" if faults.counts else "  good", flush=True)
         return int(bool(faults.counts))
 

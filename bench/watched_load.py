@@ -111,7 +111,7 @@ class WatchedLoad:
                 self._doomed_tokens[key].append(issued)
 
     async def _exchange(self, key: str) -> Issued | Refused:
-        answer = await _exchange(self._stage.session, self._any_url(), key)
+        answer = await _ask_for_token(self._stage.session, self._any_url(), key)
         self.statuses[200 if isinstance(answer, Issued) else answer.status] += 1
         return answer
 
@@ -189,7 +189,7 @@ class WatchedLoad:
         self.acknowledged.append(Acknowledged(kind, value, tuple(tokens), key, time.monotonic()))
 
 
-async def _exchange(session: aiohttp.ClientSession, url: str, key: str) -> Issued | Refused:
+async def _ask_for_token(session: aiohttp.ClientSession, url: str, key: str) -> Issued | Refused:
     asked_on = time.monotonic()
     headers = {"Authorization": f"Bearer {key}"}
     try:

@@ -1,7 +1,7 @@
 -- Counts one call of an operation by the holder of an API key, if it is within the limit.
 --
--- `most` calls are admitted in a minute (UTC), by all processes together: the row is locked while it
--- is counted, and a call beyond the limit changes nothing. `admitted_calls` is what has been
+-- `most` calls are admitted in a minute (UTC), by all processes together: the row is locked while
+-- it is counted, and a call beyond the limit changes nothing. `admitted_calls` is what has been
 -- admitted in the minute that began at `began_at`, by the clock `at`.
 --
 -- The count may be lost in a crash: the commit of this statement waits for no disk and no standby.

@@ -29,6 +29,10 @@ select number, hash, epoch from audit_head;
 -- name: list_hashes(numbers)
 select number, hash from audit_event where number = any ($1::bigint[]);
 
+-- name: is_owner()
+select has_table_privilege('audit_event', 'delete') and has_table_privilege('audit_head', 'update')
+    as is_owner;
+
 -- name: find_checkpoint()
 select number, at, jws from audit_checkpoint order by number desc limit 1;
 

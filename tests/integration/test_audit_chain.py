@@ -17,7 +17,7 @@ from tokensvc.core.actor import Actor
 from tokensvc.core.audit_chain import FIRST_HASH, Chain
 from tokensvc.core.audit_event import AuditFilter
 from tokensvc.issuer.admin import accounts, audiences
-from tokensvc.issuer.audit import record
+from tokensvc.issuer.audit import Trail, record
 from tokensvc.issuer.revoking import endings
 from tokensvc.store.audit_event import (
     list_audit_events,
@@ -130,6 +130,15 @@ async def test_the_trail_is_append_only_for_its_owner_too(database, connection, 
             pytest.raises(asyncpg.InsufficientPrivilegeError, match="audit trail"),
         ):
             await connection.execute(statement)
+
+
+@pytest.mark.parametrize("inner", [0.5, [1.0], ({"a": 1e300},)])
+def test_a_fraction_is_refused_before_it_is_written(inner):
+    trail = Trail(ACTOR)
+    with pytest.raises(ValueError, match="fraction"):
+        trail.note("keys.update", "key_1", after={"limits": inner})
+    trail.note("keys.update", "key_1", after={"limits": (1, None, "1.5")})
+    assert trail.is_begun
 
 
 async def test_the_first_event_follows_the_hash_of_nothing(connection):

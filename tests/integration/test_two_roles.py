@@ -9,17 +9,19 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 from tests.factories import make_settings
-from tests.integration.things import ACTOR, make_key, open_exchange, revoke_keys
+from tests.integration.things import ACTOR, make_key, open_exchange
 
 from tokensvc.core.actor import Actor
 from tokensvc.core.audit_chain import Chain
-from tokensvc.core.errors import StartRefusedError
+from tokensvc.core.errors import ConflictError, StartRefusedError
 from tokensvc.core.exchange import ExchangeRequest
 from tokensvc.core.follower import FollowerId
 from tokensvc.core.limit import LimitChanges
 from tokensvc.core.usage import LastUse
 from tokensvc.issuer.addresses import clean_addresses_once
 from tokensvc.issuer.admin import accounts, api_keys, audiences, capabilities, key_rotation, tiers
+from tokensvc.issuer.admin.audit_check import verify_trail
+from tokensvc.issuer.admin.audit_prune import declare_reset, prune_events
 from tokensvc.issuer.exchange.usage import UsageRecorder, clean_usage_once, list_usage
 from tokensvc.issuer.mirror.healing import heal
 from tokensvc.issuer.mirror.mirror import Mirror
@@ -135,6 +137,23 @@ async def test_the_role_of_the_service_cannot_change_what_is_written(
     await connection.close()
 
 
+async def test_only_the_owner_prunes_the_trail_and_declares_a_reset(database, settings):
+    await initialise(database, settings)
+    alone = settings.model_copy(update={"migration_database_url": None})
+    async with database.connection() as connection:
+        now = await connection.fetchval("select clock_timestamp()")
+    with pytest.raises(ConflictError, match="TOKENSVC_MIGRATION_DATABASE_URL"):
+        await prune_events(database, alone, now, actor=ACTOR)
+    with pytest.raises(ConflictError, match="TOKENSVC_MIGRATION_DATABASE_URL"):
+        await declare_reset(database, alone, "a backup", actor=ACTOR)
+    pruned = await prune_events(database, settings, now, actor=ACTOR)
+    reset = await declare_reset(database, settings, "a backup", actor=ACTOR)
+    assert pruned is not None
+    whole = await verify_trail(database, alone)
+    assert whole.begin is not None
+    assert (whole.begin.number, whole.head) == (pruned.number, reset)
+
+
 async def test_a_service_that_may_not_make_tables_starts_on_those_that_are_there(
     database, settings, urls
 ):
@@ -154,7 +173,6 @@ async def change_accounts_and_keys(database):
                 endings.delete_key):  # fmt: skip
         key = (await make_key(database, per_minute=5)).listed.record
         await end(database, key.id, actor=actor)
-    await revoke_keys(database, [key.id])
     key = (await make_key(database)).listed.record
     await key_rotation.rotate_key(
         database, key.id, grace=timedelta(hours=1), prefix="tsk-", actor=actor

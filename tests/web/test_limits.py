@@ -7,6 +7,7 @@ import re
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from prometheus_client import REGISTRY
 from tests.factories import make_settings
 from tests.integration.things import ACTOR, make_key, make_refused_keys
 from tests.web.asking import FORMS, ask, get_token, send, try_token
@@ -223,3 +224,20 @@ def test_settings_of_limits_are_bounded():
         ).ledger_queue
         == 1
     )
+
+
+@pytest.mark.usefixtures("calm", "fresh_minute")
+async def test_t40_refusals_come_late_to_a_network_that_is_refused_often_whatever_for(
+    settings, started, key, logs, new_client
+):
+    del started
+    before = REGISTRY.get_sample_value("tokensvc_late_refusals_total") or 0
+    client = await new_client(settings.model_copy(update={"refusals_per_minute": 2}))
+    assert (await client.get("/nowhere")).status == 404
+    headers = {"Authorization": "Bearer tsk-junk"}
+    assert (await client.post("/v1/token", headers=headers)).status == 401
+    assert (await client.get("/v1/token")).status == 405
+    (line,) = logs.find("network_refused_often")
+    assert (line["network"], line["refused"]) == ("127.0.0.0/24", 2)
+    assert (await try_token(client, key)).status == 200, "what is granted does not wait"
+    assert (REGISTRY.get_sample_value("tokensvc_late_refusals_total") or 0) - before == 2

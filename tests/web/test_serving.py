@@ -18,8 +18,8 @@ from tests.integration.things import read_payload
 from tokensvc.core.errors import StartRefusedError
 from tokensvc.store.embedded import EmbeddedPostgres
 from tokensvc.web.app_keys import POLLS
-from tokensvc.web.runner import MOST_SCRAPERS, ServiceRunner
-from tokensvc.web.server import bind_metrics_socket, bind_socket
+from tokensvc.web.runner import MOST_SCRAPERS, NO_PORTS, ServiceRunner
+from tokensvc.web.server import bind_own_ports, bind_socket
 from tokensvc.web.shared_start import SharedStart
 
 if TYPE_CHECKING:
@@ -42,11 +42,11 @@ def own_postgres(session_folder):
 class Serving:
     """A process that serves, as far as it is a matter of this process."""
 
-    def __init__(self, settings, url, start, metrics_listener=None):
+    def __init__(self, settings, url, start, own_ports=NO_PORTS):
         self.admins: list[NewKey] = []
         self.said: list[str] = []
         self.start = start
-        self.runner = ServiceRunner(settings, url, start, self.admins.append, metrics_listener)
+        self.runner = ServiceRunner(settings, url, start, self.admins.append, own_ports)
         self.listener = bind_socket(settings)
         self.settings = settings
         self.client = aiohttp.ClientSession(settings.issuer_url)
@@ -227,9 +227,8 @@ async def test_t40_who_scrapes_the_port_of_the_metrics_is_watched_as_well(
 ):
     del started
     settings = settings.model_copy(update={"metrics_port": unused_tcp_port_factory()})
-    with SharedStart() as start:
-        metrics_listener = bind_metrics_socket(settings)
-        one = Serving(settings, database_url, start, metrics_listener)
+    with SharedStart() as start, bind_own_ports(settings) as own_ports:
+        one = Serving(settings, database_url, start, own_ports)
         await one.begin()
         await one.opening
         idle = [

@@ -59,14 +59,14 @@ def _serve(settings: Settings, workers: int) -> None:
     announcements = _build_announcements(settings)
     with (
         server.bind_socket(settings) as listener,
-        server.bind_metrics_socket(settings) or nullcontext() as metrics_listener,
+        server.bind_own_ports(settings) as own_ports,
         signals.signals_before_serving(),
         lend_database_url(settings, workers) as url,
     ):
         if workers == 1:
-            server.serve_one(settings, url, listener, announcements, metrics_listener)
+            server.serve_one(settings, url, listener, announcements, own_ports)
         else:
-            server.serve_many(settings, url, listener, announcements, workers, metrics_listener)
+            server.serve_many(settings, url, listener, announcements, workers, own_ports)
 
 
 def _build_announcements(settings: Settings) -> Announcements:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from tokensvc.core.errors import ConflictError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from tokensvc.core.audit_event import AuditEvent
 
@@ -90,6 +90,11 @@ def build_text(event: AuditEvent) -> str:
     return json.dumps(fields, ensure_ascii=False)
 
 
+def check_detail(detail: Mapping[str, object]) -> None:
+    """Raise ValueError for a detail that no event can have: one that holds a fraction."""
+    _order(dict(detail))
+
+
 def _find_change(previous: bytes, event: AuditEvent) -> str | None:
     try:
         is_right = compute_hash(previous, event) == event.hash
@@ -108,7 +113,7 @@ def _order(value: object) -> object:
     """Return the value with the names of its objects in the order of jsonb: shorter ones first."""
     if isinstance(value, float):
         raise ValueError("a number with a fraction has no single text")  # noqa: TRY004
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_order(part) for part in value]
     if isinstance(value, dict):
         return {name: _order(value[name]) for name in sorted(value, key=_measure)}

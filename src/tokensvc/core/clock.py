@@ -119,15 +119,7 @@ def judge_clock(
     `is_vouched`: a process that believes Postgres's clock has just issued a token by it.
     """
     if before is None:
-        return ClockState(
-            latest=reading,
-            anchor=reading,
-            base=reading,
-            furthest=reading,
-            stepped_on=reading.on,
-            jumped_on=reading.on,
-            is_doubted=not reading.agrees and not is_vouched,
-        )
+        return _begin(reading, is_vouched=is_vouched)
     anchor, base = before.anchor, before.base
     step = abs(find_jump(before.latest, reading))
     stepped_on = reading.on if step > _STEP else before.stepped_on
@@ -154,6 +146,19 @@ def judge_clock(
         jumped_on=jumped_on,
         has_jumped=has_jumped,
         is_doubted=before.is_doubted and not reading.agrees and not is_vouched,
+    )
+
+
+def _begin(reading: Reading, *, is_vouched: bool) -> ClockState:
+    """Return what is known after the first reading."""
+    return ClockState(
+        latest=reading,
+        anchor=reading,
+        base=reading,
+        furthest=reading,
+        stepped_on=reading.on,
+        jumped_on=reading.on,
+        is_doubted=not reading.agrees and not is_vouched,
     )
 
 

@@ -68,7 +68,7 @@ def _check_value(value: object) -> None:
     waiting: list[tuple[tuple[str | int, ...], object]] = [((), value)]
     while waiting:
         names, inner = waiting.pop()
-        if len(names) > MOST_DEEP:
+        if len(names) >= MOST_DEEP and isinstance(inner, dict | list):
             raise _refuse(build_pointer(names[0]), f"it is nested more than {MOST_DEEP} deep")
         if isinstance(inner, _Repeated):
             raise _refuse(build_pointer(*names, inner.name), "the name stands twice in its object")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tokensvc.core.audit_chain import check_detail
 from tokensvc.store.audit_event import NewAuditEvent, append_audit_events, list_audit_events
 
 if TYPE_CHECKING:
@@ -30,7 +31,11 @@ class Trail:
         return bool(self._noted)
 
     def note(self, operation: OperationName, subject: str, **detail: object) -> None:
-        """Note what is done to `subject`. `detail` is shown to admins: no secrets, no fractions."""
+        """Note what is done to `subject`. `detail` is shown to admins: no secrets.
+
+        Raises ValueError for a number with a fraction, which the chain cannot hold.
+        """
+        check_detail(detail)
         self._noted.append(NewAuditEvent(operation, subject, detail))
 
     async def append(self, connection: Connection) -> None:

@@ -20,6 +20,7 @@ MAX_AGE_SECONDS: Final = 10.0  # a copy older than that signs nothing
 # What is counted must also be signed, so the copy must not grow too old before the answer comes.
 _COUNTING_AGE_SECONDS: Final = 7.0
 _VOUCHED_FOR: Final = timedelta(seconds=TOLERANCE)
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 _DOUBTED: Final = (
     "Postgres's clock and this process's differ since the start, so no token is issued; set the "
@@ -52,6 +53,7 @@ class Confirmation:
         self._monotonic = monotonic
         self._at: datetime | None = None
         self._clock: ClockState | None = None
+        self._seen_iat: datetime | None = None  # None before the first look
         self.on = 0.0  # the moment of the last confirmation by the monotonic clock
 
     def renew(self, at: datetime, on: float) -> None:
@@ -66,15 +68,24 @@ class Confirmation:
         """Judge Postgres's clock: it was `at` at some moment between `asked` and now.
 
         `latest_iat`: of all tokens that any process has issued, if it was asked for. Only a process
-        that believes the clock issues tokens, so one that is just issued vouches for it.
+        that believes the clock issues tokens, so one that was issued since the last look vouches
+        for it. An older one does not: a clock that was set back shows its moment again.
         """
         spent = self._monotonic() - asked.on
         reading = Reading(postgres=at.timestamp(), wall=asked.wall, on=asked.on, spent=spent)
-        is_vouched = latest_iat is not None and abs(at - latest_iat) <= _VOUCHED_FOR
+        is_vouched = self._is_vouched(at, latest_iat)
         before = self._clock
         self._clock = judge_clock(before, reading, is_vouched=is_vouched)
         CLOCK_DIFFERENCE_SECONDS.set(abs(reading.difference))
         _tell(before, self._clock)
+
+    def _is_vouched(self, at: datetime, latest_iat: datetime | None) -> bool:
+        before, self._seen_iat = self._seen_iat, latest_iat or _NEVER
+        return (
+            before is not None
+            and before < self._seen_iat
+            and abs(at - self._seen_iat) <= _VOUCHED_FOR
+        )
 
     @property
     def at(self) -> datetime:

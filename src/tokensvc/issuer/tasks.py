@@ -6,6 +6,7 @@ The loops here only tick; each calls a function that does its work once.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -46,6 +47,39 @@ _ROTATION: Final = Actor(name="rotation")
 _log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Cleaning:
+    """Deletes what is over. Nothing is deleted while the clocks disagree about what is over."""
+
+    database: Database
+    settings: Settings
+    mirror: Mirror
+
+    async def clean_denylist(self) -> None:
+        """Delete revocations whose last token has expired for everybody."""
+        collectable_at = self.mirror.confirmation.collectable_at
+        if collectable_at is not None:
+            await clean_denylist_once(self.database, collectable_at)
+
+    async def clean_calls(self) -> None:
+        """Delete the answers that are kept for repeats, and the counts of calls."""
+        collectable_at = self.mirror.confirmation.collectable_at
+        if collectable_at is not None:
+            await clean_requests_once(self.database, collectable_at)
+            await clean_call_windows_once(self.database, collectable_at - timedelta(hours=1))
+
+    async def clean_usage(self) -> None:
+        """Delete usage and addresses that are older than the settings want."""
+        collectable_at = self.mirror.confirmation.collectable_at
+        if collectable_at is None:
+            return
+        keep = timedelta(days=self.settings.usage_days)
+        await clean_usage_once(self.database, collectable_at, keep=keep)
+        if self.settings.address_days is not None:
+            before = collectable_at - timedelta(days=self.settings.address_days)
+            await clean_addresses_once(self.database, before)
+
+
 async def run_tasks(
     database: Database,
     settings: Settings,
@@ -56,41 +90,22 @@ async def run_tasks(
     receipts: Receipts,
 ) -> None:
     """Run the mirror and all tasks until cancelled."""
+    cleaning = Cleaning(database, settings, mirror)
 
     async def rotate() -> None:
         if not mirror.confirmation.is_blocked:  # a wrong clock says nothing about when keys are due
             await rotate_all_once(database, settings, master_key, actor=_ROTATION)
 
-    async def clean() -> None:
-        collectable_at = mirror.confirmation.collectable_at
-        if collectable_at is not None:
-            await clean_denylist_once(database, collectable_at)
-
-    async def clean_calls() -> None:
-        collectable_at = mirror.confirmation.collectable_at
-        if collectable_at is not None:
-            await clean_requests_once(database, collectable_at)
-            await clean_call_windows_once(database, collectable_at - timedelta(hours=1))
-
-    async def clean_usage() -> None:
-        collectable_at = mirror.confirmation.collectable_at
-        if collectable_at is not None:
-            keep = timedelta(days=settings.usage_days)
-            await clean_usage_once(database, collectable_at, keep=keep)
-            if settings.address_days is not None:
-                before = collectable_at - timedelta(days=settings.address_days)
-                await clean_addresses_once(database, before)
-
     async with asyncio.TaskGroup() as group:
         group.create_task(mirror.run())
         group.create_task(_every(LEDGER_TICK, ledger.probe_once))
         group.create_task(_every(ROTATION_TICK, rotate))
-        group.create_task(_every(CLEANING_TICK, clean))
+        group.create_task(_every(CLEANING_TICK, cleaning.clean_denylist))
         group.create_task(_every(USAGE_TICK, usage.flush_once))
         group.create_task(_every(RECEIPTS_TICK, receipts.flush_once))
         group.create_task(_every(CLEANING_TICK, receipts.clean_once))
-        group.create_task(_every(USAGE_CLEANING_TICK, clean_usage))
-        group.create_task(_every(CALLS_CLEANING_TICK, clean_calls))
+        group.create_task(_every(USAGE_CLEANING_TICK, cleaning.clean_usage))
+        group.create_task(_every(CALLS_CLEANING_TICK, cleaning.clean_calls))
         group.create_task(_every(HOSTS_TICK, database.watch_hosts_once))
 
 

@@ -30,6 +30,9 @@ class AddressSettings(BaseSettings):
     metrics_port: int | None = Field(
         None, ge=1, le=65535, description="serves /metrics there, and no longer on the public port"
     )
+    admin_port: int | None = Field(
+        None, ge=1, le=65535, description="serves the operations there, and nowhere else"
+    )
     issuer: str = ""
     trusted_proxy_hops: int = Field(
         0, ge=0, le=10, description="how many proxies of the operator append to X-Forwarded-For"
@@ -52,6 +55,11 @@ class AddressSettings(BaseSettings):
             raise ValueError(
                 f"TOKENSVC_METRICS_PORT ({self.port}) must differ from TOKENSVC_PORT; leave it "
                 "out to have the metrics on the same port"
+            )
+        if self.admin_port is not None and self.admin_port in {self.port, self.metrics_port}:
+            raise ValueError(
+                f"TOKENSVC_ADMIN_PORT ({self.admin_port}) must differ from TOKENSVC_PORT and "
+                "TOKENSVC_METRICS_PORT; leave it out to have the operations on the same port"
             )
         return self
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tokensvc.core.audit_event import AuditHead
+from tokensvc.core.errors import ConflictError
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
@@ -27,6 +28,14 @@ class CheckpointRow(NamedTuple):
     number: int
     at: datetime
     jws: str
+
+
+async def check_owner(connection: asyncpg.Connection) -> None:
+    """Raise ConflictError unless the role of this connection may do what only the owner may."""
+    if not await connection.fetchval(_SQL["is_owner"]):
+        raise ConflictError(
+            "only the owner of the tables may do that: name it in TOKENSVC_MIGRATION_DATABASE_URL"
+        )
 
 
 async def find_checkpoint(connection: asyncpg.Connection) -> CheckpointRow | None:

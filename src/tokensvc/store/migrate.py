@@ -47,6 +47,7 @@ _NEEDS_RIGHTS: Final = """
 select $1::text <> current_user and exists (
     select from pg_class
     where relnamespace = 'public'::regnamespace and relkind in ('r', 'v')
+        and relowner = current_user::regrole
         and not has_table_privilege($1::text, oid, 'select')
 )
 """

@@ -67,7 +67,8 @@ def build_app(
     # A proxy may or may not strip the path of the issuer.
     for prefix in dict.fromkeys(("", urlsplit(settings.issuer_url).path)):
         _add_routes(app, prefix)
-        add_operations(app, prefix)
+        if settings.admin_port is None:
+            add_operations(app, prefix)
     return app
 
 

@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     from prometheus_client import Histogram
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
-# The statuses that say: the client has to change something.
 # The refusals that do not say what is wrong with a credential.
 _SILENT: Final = (InvalidClientError, InvalidSubjectTokenError, InvalidTokenError)
+# The statuses that say: the client has to change something.
 _REFUSALS: Final = range(400, 500)
 # What the log says of a request whose client did not wait for the answer. It is never sent.
 _NO_ANSWER: Final = 499

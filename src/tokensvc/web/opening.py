@@ -14,6 +14,7 @@ from aiohttp import web
 from tokensvc.core.errors import StartRefusedError, UnavailableError
 from tokensvc.issuer.database import open_primary
 from tokensvc.issuer.start import initialise, new_pause
+from tokensvc.web.admin_port import build_admin_app
 from tokensvc.web.app import build_app
 
 if TYPE_CHECKING:
@@ -31,7 +32,11 @@ _log = structlog.get_logger(__name__)
 
 
 class Opening:
-    """Opens the service of one process. `greet` shows the admin key of the very first start."""
+    """Opens the service of one process. `greet` shows the admin key of the very first start.
+
+    `opened`: the application of the service once it is open, `opened_admin` that of the port of the
+    operations, if they have one of their own.
+    """
 
     def __init__(
         self,
@@ -47,6 +52,7 @@ class Opening:
         self._greet = greet
         self._limited = limited
         self.opened: web.AppRunner | None = None
+        self.opened_admin: web.AppRunner | None = None
 
     async def open(self) -> web.AppRunner:
         """Return the service, open, when it is time to take requests.
@@ -110,5 +116,14 @@ class Opening:
         except BaseException:
             await runner.cleanup()
             raise
+        if self._settings.admin_port is not None:
+            self.opened_admin = web.AppRunner(build_admin_app(app), access_log=None)
+            await self.opened_admin.setup()
         self.opened = runner
         return runner
+
+    async def close(self) -> None:
+        """Close what was opened."""
+        for runner in (self.opened_admin, self.opened):
+            if runner is not None:
+                await runner.cleanup()

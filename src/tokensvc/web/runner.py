@@ -12,10 +12,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
+from tokensvc.web.admin_port import AdminPort
 from tokensvc.web.app_keys import IN_FLIGHT, SERVICE
 from tokensvc.web.connections import Connections, find_most_connections
 from tokensvc.web.draining import wait_until_asked, wait_until_quiet
@@ -27,28 +29,40 @@ from tokensvc.web.starting import build_starting_app
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from tokensvc.issuer.admin.api_keys import NewKey
     from tokensvc.settings import Settings
     from tokensvc.web.shared_start import SharedStart
 
+    _Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
 KEEPALIVE_SECONDS: Final = 15  # also what a client gets to send its headers
-_METRICS_SHUTDOWN_SECONDS: Final = 0.5  # a scraper that does not read must not hold up the end
+# A scraper that does not read must not hold up the end. Requests of operations are waited for
+# before.
+_LAST_SHUTDOWN_SECONDS: Final = 0.5
 MOST_SCRAPERS: Final = 100
 _QUIET_SECONDS: Final = 1.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnPorts:
+    """The sockets of what has a port of its own. None: it is served on the port of the service."""
+
+    metrics: socket.socket | None = None
+    operations: socket.socket | None = None
+
+
+NO_PORTS: Final = OwnPorts()
+
+
 class ServiceRunner(web.BaseRunner):
-    """Runs the service of one process.
+    """Runs the service of one process. `greet` shows the admin key of the very first start."""
 
-    `greet` shows the admin key of the very first start. `metrics_listener` is bound to the port of
-    the metrics, if they have one of their own.
-    """
-
-    # There are up to three of aiohttp's servers. This runner's own has the port. Until all workers
+    # There are several of aiohttp's servers. This runner's own has the port. Until all workers
     # serve, it passes each request to the one of the application that says "starting"; after that,
-    # to the one of the service. The third has the port of the metrics.
+    # to the one of the service. The port of the operations does the same with an application of its
+    # own. Another server has the port of the metrics.
 
     def __init__(
         self,
@@ -56,7 +70,7 @@ class ServiceRunner(web.BaseRunner):
         database_url: str,
         start: SharedStart,
         greet: Callable[[NewKey], None],
-        metrics_listener: socket.socket | None = None,
+        own_ports: OwnPorts = NO_PORTS,
     ) -> None:
         super().__init__(shutdown_timeout=settings.drain_seconds)
         self._drain_seconds = settings.drain_seconds
@@ -67,13 +81,16 @@ class ServiceRunner(web.BaseRunner):
         self._scrapers = Connections(limited, most=MOST_SCRAPERS)
         has_metrics = settings.metrics_port is None
         self._starting = web.AppRunner(build_starting_app(has_metrics=has_metrics), access_log=None)
-        self._metrics_listener = metrics_listener
         self._metrics = _WatchedRunner(
             build_metrics_app(),
             watched=self._scrapers,
             access_log=None,
-            shutdown_timeout=_METRICS_SHUTDOWN_SECONDS,
+            shutdown_timeout=_LAST_SHUTDOWN_SECONDS,
             keepalive_timeout=KEEPALIVE_SECONDS,
+        )
+        self._own_ports = own_ports
+        self._admin = AdminPort(
+            lambda: self._build_server(self._answer_admin), _LAST_SHUTDOWN_SECONDS
         )
         self._watching: list[asyncio.Task[None]] = []
 
@@ -98,6 +115,9 @@ class ServiceRunner(web.BaseRunner):
     async def serve(self, listener: socket.socket) -> None:
         """Begin to accept connections."""
         await web.SockSite(self, listener).start()
+        if self._own_ports.operations is not None:
+            await self._admin.setup()
+            await web.SockSite(self._admin, self._own_ports.operations).start()
 
     async def drain(self, listener: socket.socket) -> None:
         """Leave: answer what has come and what is still coming, then close everything."""
@@ -111,7 +131,7 @@ class ServiceRunner(web.BaseRunner):
         # Half of the time for who still comes; the rest is for the requests that are in work then.
         quiet = min(_QUIET_SECONDS, seconds / 4)
         await wait_until_quiet(listener, self._count_arrivals, quiet, longest=seconds / 2)
-        for site in list(self.sites):
+        for site in (*self.sites, *self._admin.sites):
             await site.stop()
         await wait_until_asked(self._connections, longest=quiet)
         with contextlib.suppress(TimeoutError):
@@ -127,27 +147,29 @@ class ServiceRunner(web.BaseRunner):
 
     async def _make_server(self) -> Server:
         await self._starting.setup()
-        if self._metrics_listener is not None:
+        if self._own_ports.metrics is not None:
             await self._metrics.setup()
-            await web.SockSite(self._metrics, self._metrics_listener).start()
+            await web.SockSite(self._metrics, self._own_ports.metrics).start()
+        watched = (self._connections, self._scrapers)
+        self._watching = [asyncio.create_task(connections.watch()) for connections in watched]
+        return self._build_server(self._answer)
+
+    def _build_server(self, answer: _Answer) -> Server:
         # The factory of the starting application makes all requests, also those that the service
         # answers in the end.
-        server = Server(
-            self._answer,
+        return Server(
+            answer,
             request_factory=_find_server(self._starting).request_factory,
             watched=self._connections,
             access_log=None,
             keepalive_timeout=KEEPALIVE_SECONDS,
         )
-        watched = (self._connections, self._scrapers)
-        self._watching = [asyncio.create_task(connections.watch()) for connections in watched]
-        return server
 
     async def _cleanup_server(self) -> None:
         for task in self._watching:
             task.cancel()
-        if self._opening.opened is not None:
-            await self._opening.opened.cleanup()
+        await self._admin.cleanup()
+        await self._opening.close()
         await self._starting.cleanup()
         await self._metrics.cleanup()
 
@@ -156,8 +178,16 @@ class ServiceRunner(web.BaseRunner):
         opened = self._opening.opened if self._start.is_serving else None
         return await _find_server(opened or self._starting).request_handler(request)
 
+    async def _answer_admin(self, request: web.BaseRequest) -> web.StreamResponse:
+        """As `_answer`, on the port of the operations, for every connection."""
+        opened = self._opening.opened_admin if self._start.is_serving else None
+        return await _find_server(opened or self._starting).request_handler(request)
+
     def _count_arrivals(self) -> tuple[int, int]:
-        return self._connections.accepted, _find_server(self).requests_count
+        requests = _find_server(self).requests_count
+        if self._admin.server is not None:
+            requests += self._admin.server.requests_count
+        return self._connections.accepted, requests
 
 
 class _WatchedRunner(web.AppRunner):

@@ -10,6 +10,7 @@ import gc
 import os
 import socket
 import sys
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -17,13 +18,13 @@ import structlog
 import uvloop
 
 from tokensvc.core.errors import StartRefusedError
-from tokensvc.web.runner import ServiceRunner
+from tokensvc.web.runner import NO_PORTS, OwnPorts, ServiceRunner
 from tokensvc.web.shared_start import SharedStart
 from tokensvc.web.signals import list_stopping_signals
 from tokensvc.web.workers import BOOT_ERROR, Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tokensvc.issuer.admin.api_keys import NewKey
     from tokensvc.settings import Settings
@@ -48,11 +49,20 @@ def bind_socket(settings: Settings) -> socket.socket:
     return _bind(settings.host, settings.port, "TOKENSVC_PORT")
 
 
-def bind_metrics_socket(settings: Settings) -> socket.socket | None:
-    """As `bind_socket`, for the metrics; None if they have no port of their own."""
-    if settings.metrics_port is None:
-        return None
-    return _bind(settings.host, settings.metrics_port, "TOKENSVC_METRICS_PORT")
+@contextmanager
+def bind_own_ports(settings: Settings) -> Iterator[OwnPorts]:
+    """As `bind_socket`, for what has a port of its own. Close the sockets at the end."""
+    with ExitStack() as stack:
+
+        def bind(port: int | None, setting: str) -> socket.socket | None:
+            if port is None:
+                return None
+            return stack.enter_context(_bind(settings.host, port, setting))
+
+        yield OwnPorts(
+            metrics=bind(settings.metrics_port, "TOKENSVC_METRICS_PORT"),
+            operations=bind(settings.admin_port, "TOKENSVC_ADMIN_PORT"),
+        )
 
 
 def _bind(host: str, port: int, setting: str) -> socket.socket:
@@ -79,10 +89,10 @@ def serve_one(
     database_url: str,
     listener: socket.socket,
     announcements: Announcements,
-    metrics_listener: socket.socket | None = None,
+    own_ports: OwnPorts = NO_PORTS,
 ) -> None:
     """Serve in this process until it is told to stop. Raises StartRefusedError."""
-    uvloop.run(_serve_one(settings, database_url, listener, announcements, metrics_listener))
+    uvloop.run(_serve_one(settings, database_url, listener, announcements, own_ports))
 
 
 async def _serve_one(
@@ -90,16 +100,14 @@ async def _serve_one(
     database_url: str,
     listener: socket.socket,
     announcements: Announcements,
-    metrics_listener: socket.socket | None,
+    own_ports: OwnPorts,
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in list_stopping_signals():
         loop.add_signal_handler(number, stop.set)
     with SharedStart() as start:
-        runner = ServiceRunner(
-            settings, database_url, start, announcements.first_admin, metrics_listener
-        )
+        runner = ServiceRunner(settings, database_url, start, announcements.first_admin, own_ports)
         await _serve(runner, listener, announcements, stop, others_serve=False)
 
 
@@ -156,7 +164,7 @@ def serve_many(
     listener: socket.socket,
     announcements: Announcements,
     workers: int,
-    metrics_listener: socket.socket | None = None,
+    own_ports: OwnPorts = NO_PORTS,
 ) -> None:
     """Serve with `workers` processes under gunicorn until it is told to stop.
 
@@ -167,7 +175,7 @@ def serve_many(
 
         async def serve(listener: socket.socket, stop: asyncio.Event) -> None:
             runner = ServiceRunner(
-                settings, database_url, start, announcements.first_admin, metrics_listener
+                settings, database_url, start, announcements.first_admin, own_ports
             )
             others_serve = start.is_serving
             try:

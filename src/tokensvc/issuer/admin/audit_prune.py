@@ -40,10 +40,11 @@ async def prune_events(
 
     Returns the checkpoint, None if there is no such event. The events are checked first: raises
     BrokenChainError if one of them was changed, and then nothing is deleted. Raises ConflictError
-    if no signing key is in force, StartRefusedError.
+    if no signing key is in force, and for who is not the owner of the tables, StartRefusedError.
     """
     master_key = await load_master_key(database, settings)
     async with open_owner(database, settings) as owner, owner.transaction() as connection:
+        await table.check_owner(connection)
         last = await table.find_last_before(connection, before)
         begin = await load_checkpoint(owner, connection, settings)
         if last is None or (begin is not None and last <= begin.number):
@@ -65,9 +66,11 @@ async def declare_reset(
 ) -> AuditHead:
     """Declare that the trail is older than it was, because a backup was restored.
 
-    Returns the new head. Followers that have seen newer events learn that by its epoch.
+    Returns the new head. Followers that have seen newer events learn that by its epoch. Raises
+    ConflictError for who is not the owner of the tables.
     """
     async with open_owner(database, settings) as owner, owner.transaction() as connection:
+        await table.check_owner(connection)
         head = await table.declare_reset(connection, actor, reason)
     _log.warning("audit_reset_declared", number=head.number, epoch=head.epoch)
     return head

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tokensvc.core.sealing import MasterKey
     from tokensvc.settings import Settings
     from tokensvc.store.feed_head import Topic
-    from tokensvc.store.pool import Database
+    from tokensvc.store.pool import Connection, Database
 
 POLL_SECONDS: Final = 0.5
 _RECONNECT_SECONDS: Final = 1.0
@@ -123,9 +123,7 @@ class Mirror:
             self.confirmation.read_clock(now, asked, latest_iat=latest_iat)
             earliest = self.confirmation.earliest
             if heads["audience"] != self._heads.get("audience"):
-                await self.signers.load_policy(connection)  # an audience may grant a longer life
-                audiences = await list_audiences(connection)
-                self.audiences = {audience.name: audience for audience in audiences}
+                await self._load_audiences(connection)
             if heads["signing_key"] != self._heads.get("signing_key"):
                 await self.signers.load(connection)
             if heads["denylist"] != self._heads.get("denylist") or acknowledged:
@@ -151,6 +149,11 @@ class Mirror:
         self.confirmation.renew(now, asked.on)
         if has_news:
             self.denylist.announce()
+
+    async def _load_audiences(self, connection: Connection) -> None:
+        await self.signers.load_policy(connection)  # an audience may grant a longer life
+        audiences = await list_audiences(connection)
+        self.audiences = {audience.name: audience for audience in audiences}
 
     async def _listen(self) -> None:
         """Be woken by NOTIFY. If the listener fails, changes are seen by the next poll."""

@@ -41,7 +41,7 @@ def build_request(
     _check_texts("path", path.items())
     _check_texts("query", query)
     for name in path.keys() & body.keys():
-        raise refuse([Fault(build_pointer(name), "it stands in the path already")])
+        raise refuse([Fault(f"#{build_pointer(name)}", "it stands in the path already")])
     if operation.changes and query:
         where = f"#/query{build_pointer(query[0][0])}"
         raise refuse([Fault(where, "send it in the body, not in the URL: URLs end up in logs")])

@@ -1,0 +1,79 @@
+"""One tree of errors with stable codes.
+
+An error carries what may be said outside (`message`, `code`) and what only logs and metrics may
+know (`reason`). One map says which HTTP status an error becomes (`web/problems.py`), and one which
+exit code (`cli/exit_codes.py`). Only the family of RFC 6750 carries its own answer, because relying
+parties have no such map.
+"""
+
+from __future__ import annotations
+
+from tokensvc.core.errors.bearer import (
+    BearerError,
+    InsufficientAuthenticationError,
+    InsufficientScopeError,
+    InvalidTokenError,
+    MalformedAuthorizationError,
+    MissingTokenError,
+    VerifierUnavailableError,
+)
+from tokensvc.core.errors.general import (
+    AuthorizationError,
+    ChangeUnknownError,
+    ClockError,
+    ConflictError,
+    Fault,
+    ForbiddenError,
+    IdempotencyKeyReusedError,
+    InvalidInputError,
+    InvalidPageError,
+    NotFoundError,
+    OutcomeUnknownError,
+    StartRefusedError,
+    TokensvcError,
+    UnavailableError,
+    VersionConflictError,
+)
+from tokensvc.core.errors.oauth import (
+    InvalidClientError,
+    InvalidRequestError,
+    InvalidScopeError,
+    InvalidSubjectTokenError,
+    InvalidTargetError,
+    OAuthError,
+    RateLimitedError,
+    UnsupportedGrantTypeError,
+)
+
+__all__ = [
+    "AuthorizationError",
+    "BearerError",
+    "ChangeUnknownError",
+    "ClockError",
+    "ConflictError",
+    "Fault",
+    "ForbiddenError",
+    "IdempotencyKeyReusedError",
+    "InsufficientAuthenticationError",
+    "InsufficientScopeError",
+    "InvalidClientError",
+    "InvalidInputError",
+    "InvalidPageError",
+    "InvalidRequestError",
+    "InvalidScopeError",
+    "InvalidSubjectTokenError",
+    "InvalidTargetError",
+    "InvalidTokenError",
+    "MalformedAuthorizationError",
+    "MissingTokenError",
+    "NotFoundError",
+    "OAuthError",
+    "OutcomeUnknownError",
+    "RateLimitedError",
+    "StartRefusedError",
+    "TokensvcError",
+    "UnavailableError",
+    "UnsupportedGrantTypeError",
+    "VerifierUnavailableError",
+    "VersionConflictError",
+]

@@ -1,0 +1,157 @@
+"""The root of all errors, and what is refused whoever asks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class TokensvcError(Exception):
+    """Root of all errors that tokensvc raises on purpose."""
+
+    code: ClassVar[str] = "server_error"
+
+    def __init__(self, message: str, *, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.reason = reason or self.code
+
+
+class Fault(NamedTuple):
+    """What is wrong with one field of a request.
+
+    `pointer`: a JSON pointer (RFC 6901) into the request, like "/metadata/team"; "" is all of it.
+    """
+
+    pointer: str
+    detail: str
+
+
+class InvalidInputError(TokensvcError):
+    """A value that cannot be accepted; the message names it and the way out.
+
+    `pointer`: the field of the request that holds the value, if one does. `faults`: the same for
+    several fields.
+    """
+
+    code = "invalid_input"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str | None = None,
+        pointer: str | None = None,
+        faults: Sequence[Fault] = (),
+    ) -> None:
+        super().__init__(message, reason=reason)
+        self.faults = tuple(faults) if pointer is None else (Fault(pointer, message), *faults)
+
+
+class NotFoundError(TokensvcError):
+    """There is no such thing."""
+
+    code = "not_found"
+
+
+class ConflictError(TokensvcError):
+    """The thing exists already, or its state does not allow this."""
+
+    code = "conflict"
+
+
+class ForbiddenError(TokensvcError):
+    """The caller may do such things, but not this one; the message says why."""
+
+    code = "forbidden"
+
+
+class VersionConflictError(TokensvcError):
+    """Somebody has changed the thing since the caller has read it (RFC 9110 section 13.1.1)."""
+
+    code = "version_conflict"
+
+    def __init__(self) -> None:
+        super().__init__("it was changed meanwhile: read it again, and repeat what you want")
+
+
+class IdempotencyKeyReusedError(TokensvcError):
+    """The sender has given the same Idempotency-Key to another request."""
+
+    code = "idempotency_key_reused"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this Idempotency-Key belongs to another request: take a new one for a new request"
+        )
+
+
+class UnavailableError(TokensvcError):
+    """Not possible right now: Postgres is away, or the service stops. A retry may help.
+
+    `retry_after`: in how many seconds it makes sense to try again.
+    """
+
+    code = "temporarily_unavailable"
+
+    def __init__(self, message: str, *, reason: str | None = None, retry_after: int = 1) -> None:
+        super().__init__(message, reason=reason)
+        self.retry_after = retry_after
+
+
+class OutcomeUnknownError(UnavailableError):
+    """The commit was sent and no answer came, so it may or may not have happened.
+
+    It is safe to repeat a revocation.
+    """
+
+    code = "revocation_pending"
+
+
+class ChangeUnknownError(OutcomeUnknownError):
+    """As OutcomeUnknownError, for what may happen twice if it is repeated."""
+
+    code = "outcome_unknown"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the database did not confirm the change; it may have happened. Look whether it has, "
+            "or repeat the request if you have named it with Idempotency-Key: that is safe"
+        )
+
+
+class ClockError(UnavailableError):
+    """Postgres's clock is not what this process expects, so no token is issued."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the clock of the database has jumped; try again", reason="clock", retry_after=5
+        )
+
+
+class StartRefusedError(TokensvcError):
+    """The service will not start like this; the message says what to change."""
+
+    code = "start_refused"
+
+
+class AuthorizationError(TokensvcError):
+    """An Authorization header that cannot be used; `core/authorization.py` says what follows.
+
+    `is_bad_request`: the whole request is malformed, whoever reads it. If it is False, the header
+    only shows no credential that we can use.
+    """
+
+    code = "invalid_request"
+
+    def __init__(self, reason: str, *, is_bad_request: bool) -> None:
+        super().__init__("the Authorization header cannot be used", reason=reason)
+        self.is_bad_request = is_bad_request
+
+
+class InvalidPageError(TokensvcError):
+    """A denylist page that a follower must not apply."""
+
+    code = "invalid_page"

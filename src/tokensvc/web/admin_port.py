@@ -1,0 +1,54 @@
+"""The operations on a port of their own, and then nowhere else: a firewall can keep others away.
+
+The same process serves both ports, with one service behind them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from tokensvc.web.app_keys import IN_FLIGHT, SERVICE
+from tokensvc.web.forms import MAX_BODY
+from tokensvc.web.health import get_livez, get_readyz
+from tokensvc.web.middleware import handle_errors
+from tokensvc.web.operations.routes import add_operations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tokensvc.web.protocol import Server
+
+
+def build_admin_app(main: web.Application) -> web.Application:
+    """Return the application of that port, on the service of the main application, which is open.
+
+    What is in work on either port counts together, so that a process waits for both at its end.
+    """
+    app = web.Application(middlewares=[handle_errors], client_max_size=MAX_BODY)
+    app[IN_FLIGHT] = main[IN_FLIGHT]
+    app[SERVICE] = main[SERVICE]
+    app.router.add_get("/livez", get_livez)
+    app.router.add_get("/readyz", get_readyz)
+    for prefix in dict.fromkeys(("", urlsplit(main[SERVICE].settings.issuer_url).path)):
+        add_operations(app, prefix)
+    return app
+
+
+class AdminPort(web.BaseRunner):
+    """Runs the server that `build_server` makes."""
+
+    def __init__(self, build_server: Callable[[], Server], shutdown_timeout: float) -> None:
+        super().__init__(shutdown_timeout=shutdown_timeout)
+        self._build_server = build_server
+
+    async def shutdown(self) -> None:
+        """Nothing: the service was told when draining began."""
+
+    async def _make_server(self) -> Server:
+        return self._build_server()
+
+    async def _cleanup_server(self) -> None:
+        """Nothing: the application is closed by who opened it."""
