@@ -80,6 +80,19 @@ from end_keys($1, $2, $3, $4, $5, $6, $7) order by place;
 -- name: enable(ids)
 update api_key set disabled_at = null where id = any ($1::text[]);
 
+-- name: lock_account(account_id)
+-- Who makes keys of one account does so one after the other. Exchanges do not lock this row.
+select from account where id = $1 for no key update;
+
+-- name: count_live(account_id, most)
+-- Keys that are neither revoked nor expired, and `most` of them at most.
+select count(*) from (
+    select from api_key
+    where account_id = $1 and deleted_at is null and revoked_at is null
+        and (expires_at is null or expires_at > clock_timestamp())
+    limit $2
+) as live;
+
 -- name: count_with_capability(capability)
 select count(*) from api_key as key join account on account.id = key.account_id
 where $1 = any (key.capabilities)

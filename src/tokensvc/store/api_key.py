@@ -206,6 +206,16 @@ async def end_api_keys(
     ]
 
 
+async def count_live_keys(connection: asyncpg.Connection, account_id: str, most: int) -> int:
+    """Return how many keys of an account are neither revoked nor expired, `most` at most.
+
+    Nobody else can count them until the transaction ends.
+    """
+    await connection.execute(_SQL["lock_account"], account_id)
+    count: int = await connection.fetchval(_SQL["count_live"], account_id, most)
+    return count
+
+
 async def count_with_capability(connection: asyncpg.Connection, capability: str) -> int:
     """Return how many usable keys hold a capability."""
     count: int = await connection.fetchval(_SQL["count_with_capability"], capability)

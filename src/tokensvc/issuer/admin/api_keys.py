@@ -19,6 +19,7 @@ from tokensvc.core.network import parse_network
 from tokensvc.issuer.admin.audiences import check_audiences
 from tokensvc.issuer.admin.capabilities import check_granted
 from tokensvc.issuer.admin.granting import Grant, load_grant
+from tokensvc.issuer.admin.key_count import check_key_count
 from tokensvc.issuer.audit import Trail, record
 from tokensvc.issuer.database import accept
 from tokensvc.issuer.revoking.endings import revoke_tokens_within
@@ -105,11 +106,13 @@ async def create_key(
     prefix: str,
     actor: Actor,
     grantor: Grantor | None = None,
+    most_keys: int | None = None,
 ) -> NewKey:
     """Create a key for an account.
 
     `grantor`: the caller, whose own key must have all that the new key has unless it is an admin;
-    None for people at the machine itself. Raises NotFoundError, InvalidInputError, ForbiddenError.
+    None for people at the machine itself. `most_keys`: how many live keys an account may have, None
+    for any number. Raises NotFoundError, InvalidInputError, ForbiddenError, ConflictError.
     """
     async with database.transaction() as connection:
         trail = Trail(actor)
@@ -117,6 +120,7 @@ async def create_key(
         grant.check_names(wish.capabilities, wish.audiences)
         made = await insert_key(connection, account_id, wish, trail, prefix=prefix)
         grant.check(made.listed)
+        await check_key_count(connection, account_id, most_keys)
         await trail.append(connection)
     return made
 
@@ -170,15 +174,16 @@ async def update_key(
     actor: Actor,
     revoke_tokens: bool = False,
     grantor: Grantor | None = None,
+    most_keys: int | None = None,
     check: KeyCheck = accept,
 ) -> ChangedKey:
     """Change what `changes` names. Live tokens keep what they say, unless `revoke_tokens`.
 
     The tokens are revoked after the change, in the same transaction: no token that is issued
     between the two has what the key has lost. `grantor`: the caller, whose own key must have all
-    that this key has, before and after, unless it is an admin. `check` may refuse the key as it
-    was. Raises NotFoundError, InvalidInputError, ForbiddenError, and ConflictError if the key is
-    revoked.
+    that this key has, before and after, unless it is an admin. `most_keys` is as in `create_key`,
+    for a key that had expired. `check` may refuse the key as it was. Raises NotFoundError,
+    InvalidInputError, ForbiddenError, and ConflictError if the key is revoked.
     """
     async with database.transaction() as connection:
         before = await lock_key(connection, key_id, "changed", NOT_REVOKED, check=check)
@@ -191,6 +196,8 @@ async def update_key(
             await table.set_expiry(connection, before.record.id, check_life(changes.life or None))
         after = await table.load_api_key(connection, before.record.id)
         grant.check(after)
+        if before.state == "expired":
+            await check_key_count(connection, after.record.account_id, most_keys)
         detail = {"before": build_facts(before.record), "after": build_facts(after.record)}
         trail.note("keys.update", after.record.id, **detail)
         await trail.append(connection)

@@ -18,6 +18,7 @@ from tokensvc.core.errors import (
 )
 from tokensvc.issuer.admin.api_keys import NOT_REVOKED, build_terms, check_life, check_state
 from tokensvc.issuer.admin.granting import load_grant
+from tokensvc.issuer.admin.key_count import check_key_count
 from tokensvc.issuer.audit import Trail
 from tokensvc.store import api_key as table
 from tokensvc.store.tier import list_tiers, no_such_tier
@@ -47,11 +48,15 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchCaller:
-    """Who acts. `owner`: the account whose keys alone are seen, None for all."""
+    """Who acts. `owner`: the account whose keys alone are seen, None for all.
+
+    `most_keys`: how many live keys an account may have, None for any number.
+    """
 
     actor: Actor
     grantor: Grantor | None
     owner: AccountId | None
+    most_keys: int | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -182,12 +187,29 @@ async def _change_once(
             detail = change.describe(chunk.keys[key_id], key)
             if detail is not None:
                 chunk.trail.note(change.operation, key_id, **detail)
+        beyond |= await _list_too_many(chunk, caller)
         if beyond:
             raise _BeyondError(beyond)
         await chunk.trail.append(connection)
     return {key_id: Outcome(key, None) for key_id, key in after.items()} | {
         key_id: Outcome(None, error) for key_id, error in chunk.refused.items()
     }
+
+
+async def _list_too_many(chunk: Chunk, caller: BatchCaller) -> dict[str, TokensvcError]:
+    """Return the keys that have come back to life in accounts that have too many then."""
+    refused: dict[str, TokensvcError] = {}
+    revived = {
+        key_id: key.record.account_id
+        for key_id, key in chunk.keys.items()
+        if key.state == "expired"
+    }
+    for account_id in sorted(set(revived.values())):
+        try:
+            await check_key_count(chunk.connection, account_id, caller.most_keys)
+        except ConflictError as error:
+            refused |= {key_id: error for key_id, one in revived.items() if one == account_id}
+    return refused
 
 
 async def _open_chunk(

@@ -10,6 +10,7 @@ from tokensvc.core.errors import ConflictError, InvalidInputError
 from tokensvc.core.identifier import new_key_id
 from tokensvc.issuer.admin.api_keys import NewKey, lock_key
 from tokensvc.issuer.admin.granting import load_grant
+from tokensvc.issuer.admin.key_count import check_key_count
 from tokensvc.issuer.audit import Trail
 from tokensvc.issuer.database import accept
 from tokensvc.store import api_key as table
@@ -34,12 +35,14 @@ async def rotate_key(
     prefix: str,
     actor: Actor,
     grantor: Grantor | None = None,
+    most_keys: int | None = None,
     check: KeyCheck = accept,
 ) -> NewKey:
     """Make a successor with the same terms; the old key expires after `grace`.
 
-    `grantor` and `check` are as in `update_key`. Raises NotFoundError, InvalidInputError,
-    ForbiddenError, and ConflictError if the key is not active or has been rotated already.
+    `grantor`, `most_keys` and `check` are as in `update_key`. Raises NotFoundError,
+    InvalidInputError, ForbiddenError, and ConflictError if the key is not active or has been
+    rotated already.
     """
     if not timedelta() <= grace <= _LONGEST:
         raise InvalidInputError("the grace period must lie between nothing and a hundred years")
@@ -53,6 +56,7 @@ async def rotate_key(
         new = await _insert_successor(connection, old, prefix)
         grant.check(new.listed)
         await table.limit_life(connection, old.id, grace)
+        await check_key_count(connection, old.account_id, most_keys)
         trail, new_id = Trail(actor), new.listed.record.id
         trail.note(
             "keys.rotate", old.id, successor=new_id, grace_seconds=int(grace.total_seconds())

@@ -31,7 +31,10 @@ async def batch(call: Call, request: BatchKeys) -> BatchResult:
 
 async def _carry_out(call: Call, request: BatchKeys, items: list[BatchItem]) -> dict[str, Outcome]:
     caller = BatchCaller(
-        actor=call.actor, grantor=call.principal.grantor, owner=call.principal.key_owner_of
+        actor=call.actor,
+        grantor=call.principal.grantor,
+        owner=call.principal.key_owner_of,
+        most_keys=call.settings.keys_per_account,
     )
     key_ids = [item.id for item in items]
     if request.act == "enable":

@@ -97,6 +97,7 @@ async def create(call: Call, request: CreateKey) -> NewKey:
         prefix=call.settings.key_prefix,
         actor=call.actor,
         grantor=call.principal.grantor,
+        most_keys=call.settings.keys_per_account,
     )
     return build_new_key(made)
 
@@ -123,6 +124,7 @@ async def show(call: Call, request: KeyRequest) -> Key:
 
 async def update(call: Call, request: UpdateKey) -> Key:
     """Change a key."""
+    await _check_own(call, request.id)
     check_admin_fields(call, request)
     changed, records = await api_keys.update_key(
         call.changes,
@@ -131,6 +133,7 @@ async def update(call: Call, request: UpdateKey) -> Key:
         actor=call.actor,
         revoke_tokens=request.revoke_tokens,
         grantor=call.principal.grantor,
+        most_keys=call.settings.keys_per_account,
         check=_check(call),
     )
     call.backend.remember(records)
@@ -158,6 +161,7 @@ def build_changes(request: KeyChanges) -> api_keys.KeyChanges:
 
 async def enable(call: Call, request: KeyRequest) -> Key:
     """Enable a key."""
+    await _check_own(call, request.id)
     enabled = await api_keys.enable_key(
         call.changes,
         request.id,
@@ -170,6 +174,7 @@ async def enable(call: Call, request: KeyRequest) -> Key:
 
 async def rotate(call: Call, request: RotateKey) -> NewKey:
     """Make a successor."""
+    await _check_own(call, request.id)
     made = await key_rotation.rotate_key(
         call.changes,
         request.id,
@@ -177,6 +182,7 @@ async def rotate(call: Call, request: RotateKey) -> NewKey:
         prefix=call.settings.key_prefix,
         actor=call.actor,
         grantor=call.principal.grantor,
+        most_keys=call.settings.keys_per_account,
         check=_check(call),
     )
     return build_new_key(made)
@@ -226,7 +232,10 @@ async def _end(call: Call, ending: Ending, key_id: str, reason: str) -> Key:
 
 
 async def _check_own(call: Call, key_id: str) -> None:
-    """Raise NotFoundError for a key of another account. A key never changes its account."""
+    """Raise NotFoundError for a key of another account. A key never changes its account.
+
+    This comes before anything else: the row of a key of others is not even locked.
+    """
     seen = call.principal.key_owner_of
     if seen is not None:
         async with call.reading() as connection:
