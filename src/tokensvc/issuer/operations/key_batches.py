@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from tokensvc.core.errors import Fault, ForbiddenError, InvalidInputError
 from tokensvc.issuer.admin import key_batches
 from tokensvc.issuer.admin.key_chunks import BatchCaller, Outcome
-from tokensvc.issuer.operations.keys import build_changes, check_admin_fields
+from tokensvc.issuer.operations.keys import build_changes, check_admin_fields, find_life
 from tokensvc.operations.key_models import BatchOutcome, BatchResult
 
 if TYPE_CHECKING:
@@ -72,12 +72,15 @@ def _check_items(request: BatchKeys) -> None:
 
 
 def _list_refused(call: Call, request: BatchKeys) -> dict[str, Outcome]:
-    """Return the keys of which something is wanted that only an admin may do."""
+    """Return the keys of which something is wanted that the caller may never do."""
     refused = {}
     for item in request.items:
         try:
-            check_admin_fields(call, item.changes)
-        except ForbiddenError as error:
+            if item.changes is not None:
+                check_admin_fields(call, item.changes)
+                if "expires_in" in item.changes.model_fields_set:
+                    find_life(call, item.changes)
+        except (ForbiddenError, InvalidInputError) as error:
             refused[item.id] = Outcome(None, error)
     return refused
 
