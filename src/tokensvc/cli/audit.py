@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from tokensvc.cli.database import actor, run_use_case
 from tokensvc.cli.moment import Moment
-from tokensvc.cli.output import confirm, output_option, print_row, print_rows, yes_option
+from tokensvc.cli.output import confirm, output_option, print_pages, print_row, yes_option
+from tokensvc.cli.run import call_pages, given
 from tokensvc.core.audit_chain import BrokenChainError
-from tokensvc.core.audit_event import AuditFilter
-from tokensvc.core.audit_export import build_line, check_export
+from tokensvc.core.audit_export import check_export
 from tokensvc.issuer.admin.audit_check import export_trail, verify_trail
 from tokensvc.issuer.admin.audit_prune import declare_reset, prune_events
-from tokensvc.issuer.audit import list_events
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -34,7 +33,6 @@ def command() -> None:
 @click.option("--operation", help="Only events of this operation, like keys.revoke.")
 @click.option("--subject", help="Only events of the key, account or other thing with this id.")
 @click.option("--request-id", help="Only events of the request with this id.")
-@click.option("--before-number", type=int, help="Only events with smaller numbers: the next page.")
 @click.option(
     "--most",
     type=click.IntRange(1, 10_000),
@@ -45,20 +43,21 @@ def command() -> None:
 @output_option
 def list_(
     by: str | None,
-    before_number: int | None,
+    since: datetime | None,
+    until: datetime | None,
     most: int,
     output: str,
-    **wanted: Any,  # noqa: ANN401 - the other fields of AuditFilter
+    **filters: str | None,
 ) -> None:
     """List events, newest first."""
-    found = run_use_case(
-        lambda database, _: list_events(
-            database, AuditFilter(actor=by, **wanted), before_number=before_number, most=most
-        ),
-        changes=False,
+    wanted = given(
+        actor=by,
+        since=since and since.isoformat(),
+        until=until and until.isoformat(),
+        **filters,
     )
-    print_rows(
-        [build_line(event) for event in found],
+    print_pages(
+        call_pages("audit-events.list", wanted, most),
         output,
         columns=["number", "at", "actor", "operation", "subject", "detail"],
         empty="nothing has happened",

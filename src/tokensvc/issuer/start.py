@@ -210,7 +210,7 @@ async def _ensure_own_audience(connection: Connection, settings: Settings, trail
         raise StartRefusedError(
             f"the audience {OWN_AUDIENCE!r} was made by hand, and the service needs that name for "
             "calls to itself; give its relying parties another audience, then run: "
-            f"tokensvc audience remove {OWN_AUDIENCE}"
+            f"tokensvc audience delete {OWN_AUDIENCE}"
         )
 
 
