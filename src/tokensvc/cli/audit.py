@@ -1,4 +1,8 @@
-"""`tokensvc audit`."""
+"""`tokensvc audit`.
+
+Only `audit list` is an operation. The other commands work on the whole trail, on the machine of the
+database alone, so they import what they need by themselves.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tokensvc.cli.database import actor, run_use_case
 from tokensvc.cli.moment import Moment
 from tokensvc.cli.output import confirm, output_option, print_pages, print_row, yes_option
 from tokensvc.cli.run import call_pages, given
-from tokensvc.core.audit_chain import BrokenChainError
-from tokensvc.core.audit_export import check_export
-from tokensvc.issuer.admin.audit_check import export_trail, verify_trail
-from tokensvc.issuer.admin.audit_prune import declare_reset, prune_events
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -71,6 +70,9 @@ def export(after: int | None) -> None:
 
     `audit verify --file` checks such lines, without the database.
     """
+    from tokensvc.cli.database import run_use_case  # noqa: PLC0415
+    from tokensvc.issuer.admin.audit_check import export_trail  # noqa: PLC0415
+
     run_use_case(
         lambda database, settings: export_trail(
             database,
@@ -94,11 +96,17 @@ def verify(context: click.Context, exported: BufferedReader | None, output: str)
     The first one that does not fit is named. The check begins at the newest checkpoint, whose
     signature is checked too. Of an export, what it begins with is taken as given.
     """
+    from tokensvc.core.audit_chain import BrokenChainError  # noqa: PLC0415
+    from tokensvc.core.audit_export import check_export  # noqa: PLC0415
+
     try:
         if exported is not None:
             chain = check_export(exported)
             print_row({"status": "whole", "number": chain.number, "hash": chain.hash.hex()}, output)
             return
+        from tokensvc.cli.database import run_use_case  # noqa: PLC0415
+        from tokensvc.issuer.admin.audit_check import verify_trail  # noqa: PLC0415
+
         whole = run_use_case(verify_trail, changes=False)
     except BrokenChainError as error:
         number, reason = error.found
@@ -124,6 +132,9 @@ def prune(before: datetime, output: str, *, yes: bool) -> None:
     This takes the rights of the owner of the tables. The events are checked first. The hash of the
     last of them is signed and kept: keep it elsewhere too, with an export of what is deleted.
     """
+    from tokensvc.cli.database import actor, run_use_case  # noqa: PLC0415
+    from tokensvc.issuer.admin.audit_prune import prune_events  # noqa: PLC0415
+
     confirm(f"Delete all events before {before:%Y-%m-%d %H:%M:%S %Z}? Export them first.", yes=yes)
     made = run_use_case(
         lambda database, settings: prune_events(database, settings, before, actor=actor())
@@ -144,6 +155,9 @@ def reset(reason: str, output: str) -> None:
     Followers that have seen newer events learn that it was meant. It is done with the rights of the
     owner.
     """
+    from tokensvc.cli.database import actor, run_use_case  # noqa: PLC0415
+    from tokensvc.issuer.admin.audit_prune import declare_reset  # noqa: PLC0415
+
     head = run_use_case(
         lambda database, settings: declare_reset(database, settings, reason, actor=actor())
     )
