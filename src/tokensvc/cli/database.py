@@ -13,7 +13,7 @@ from tokensvc.cli.process_limits import forbid_core_dumps
 from tokensvc.cli.target import check_is_host
 from tokensvc.core.actor import Actor
 from tokensvc.core.errors import UnavailableError
-from tokensvc.issuer.start import check_schema
+from tokensvc.issuer.database import check_schema
 from tokensvc.logs.configuration import configure_logs
 from tokensvc.settings import Settings, load_settings
 
