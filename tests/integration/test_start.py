@@ -84,7 +84,7 @@ async def test_t6_an_audience_of_the_services_own_name_that_was_made_by_hand_ref
     await connection.execute("update audience set is_own = false where name = 'tokensvc'")
     with pytest.raises(StartRefusedError, match="tokensvc' was made by hand") as refusal:
         await initialise(database, settings)
-    assert refusal.value.message.endswith("then run: tokensvc audience remove tokensvc")
+    assert refusal.value.message.endswith("then run: tokensvc audience delete tokensvc")
     await remove_audience(database, settings, "tokensvc", actor=Actor(name="test"))
     await initialise(database, settings)
     with pytest.raises(ConflictError, match="calls to the service itself"):
