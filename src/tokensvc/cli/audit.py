@@ -13,7 +13,12 @@ from tokensvc.cli.output import confirm, output_option, print_row, print_rows, y
 from tokensvc.core.audit_chain import BrokenChainError
 from tokensvc.core.audit_event import AuditFilter
 from tokensvc.core.audit_export import build_line, check_export
-from tokensvc.issuer.admin.audit_check import export_trail, verify_trail
+from tokensvc.core.audit_witness import parse_witness
+from tokensvc.issuer.admin.audit_check import (
+    compare_with_witness,
+    export_trail,
+    verify_trail,
+)
 from tokensvc.issuer.admin.audit_prune import declare_reset, prune_events
 from tokensvc.issuer.audit import list_events
 
@@ -87,9 +92,20 @@ def export(after: int | None) -> None:
 @click.option(
     "--file", "exported", type=click.File("rb"), help="Check an export instead of the database."
 )
+@click.option(
+    "--witness",
+    "kept",
+    type=click.File("rb"),
+    help="Also compare with what a follower has seen: its snapshot file.",
+)
 @output_option
 @click.pass_context
-def verify(context: click.Context, exported: BufferedReader | None, output: str) -> None:
+def verify(
+    context: click.Context,
+    exported: BufferedReader | None,
+    kept: BufferedReader | None,
+    output: str,
+) -> None:
     """Check that no event was changed, taken out or put in.
 
     The first one that does not fit is named. The check begins at the newest checkpoint, whose
@@ -101,6 +117,7 @@ def verify(context: click.Context, exported: BufferedReader | None, output: str)
             print_row({"status": "whole", "number": chain.number, "hash": chain.hash.hex()}, output)
             return
         whole = run_use_case(verify_trail, changes=False)
+        compared = None if kept is None else _compare(kept)
     except BrokenChainError as error:
         number, reason = error.found
         print_row({"status": "broken", "number": number, "reason": reason}, output)
@@ -112,7 +129,18 @@ def verify(context: click.Context, exported: BufferedReader | None, output: str)
         "number": head.number,
         "hash": head.hash.hex(),
     }
+    if compared is not None:
+        row["compared"] = compared
     print_row(row, output)
+
+
+def _compare(kept: BufferedReader) -> int:
+    try:
+        line = json.loads(kept.readline())
+        witness = parse_witness((line["denylist"] or {}).get("audit"))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise click.UsageError("--witness must name the snapshot file of a follower") from error
+    return run_use_case(lambda database, _: compare_with_witness(database, witness), changes=False)
 
 
 @command.command("prune")

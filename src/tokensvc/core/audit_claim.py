@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
 # Of each earlier hash so many bytes are said. Nobody finds another event with the same ones.
 SAID_BYTES: Final = 16
-STEP: Final = 100  # a page says the hashes of the last `STEPS` events whose numbers are multiples
-STEPS: Final = 32
+_FEW: Final = 8
 _MOST_EARLIER: Final = 1000
 _MOST_DIGITS: Final = 18
 _MOST_EPOCH: Final = 100
@@ -32,6 +31,13 @@ class AuditClaim:
 
     head: AuditHead
     earlier: Mapping[int, bytes | None] = field(default_factory=dict)
+
+
+def shorten_claim(claim: AuditClaim) -> AuditClaim:
+    """Return a claim with what is missing and the newest numbers only, for a page with news."""
+    newest = set(sorted(claim.earlier)[-_FEW:])
+    earlier = {at: said for at, said in claim.earlier.items() if said is None or at in newest}
+    return AuditClaim(head=claim.head, earlier=earlier)
 
 
 def build_claim(claim: AuditClaim) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.algorithm import DEFAULT_ALGORITHM
+from tokensvc.core.audit_claim import shorten_claim
 from tokensvc.core.denylist.page import Page, write_page
 from tokensvc.core.errors import UnavailableError
 from tokensvc.core.token import DENYLIST_PAGE, sign_jws_text
@@ -161,6 +162,8 @@ class Feed:
     def _describe(
         self, cut: Cut, after: Position | None, head: Position, claim: AuditClaim | None
     ) -> Page:
+        if claim is not None and len(cut.records) and not cut.full:
+            claim = shorten_claim(claim)  # news go to all followers at once
         issued_at = int(self._mirror.confirmation.steady_at.timestamp())
         return Page(
             issuer=self._issuer,
