@@ -29,6 +29,7 @@ _KEY_COLUMNS: Final = (
     "created_at",
     "per_minute",
     "per_day",
+    "window_id",
 )
 _ACCOUNT_COLUMNS: Final = ("id", "name", "created_at", "per_minute", "per_day")
 
@@ -83,7 +84,7 @@ async def _add_portion(
     for number, (key_id, key) in enumerate(keys):
         owner = owners[number % len(owners)]
         named = (key_id, owner, key.digest, key.hint, "load", "")
-        rows.append((*named, CAPABILITIES, now, per_minute, _NO_LIMIT))
+        rows.append((*named, CAPABILITIES, now, per_minute, _NO_LIMIT, key_id))
     await _copy(connection, "api_key", _KEY_COLUMNS, rows)
     await _copy(connection, "api_key_window", ("key_id",), [(key_id,) for key_id, _ in keys])
     return [key.text for _, key in keys]

@@ -5,6 +5,8 @@
 --   actor    Who acts, or an array with the actor of each place.
 --   key_ids  The keys. Where the id is null, the digest at the same place finds the key.
 --   leeway   How long a revocation stays after its last token has expired.
+--   keep_successors  Whether what a key has made by rotating itself is spared. Else it is revoked
+--            with a key that is revoked or deleted, because whoever had the key may have made it.
 --
 -- The result has one row for each place. `outcome` is
 --   'ended'     the state was changed and the revocation was written.
@@ -12,11 +14,11 @@
 --               act is durable.
 --   'refused'   the key is revoked, so it cannot be disabled.
 --   'unknown'   there is no such key, or it was deleted.
--- `shown` is the key afterwards, null if it is deleted. `records` are its revocations, oldest
--- first.
+-- `shown` is the key afterwards, null if it is deleted. `records` are its revocations, and those of
+-- the successors that ended with it, oldest first.
 create function end_keys(
     ending text, operation text, key_ids text[], digests bytea[], actor jsonb, detail jsonb,
-    leeway interval
+    leeway interval, keep_successors boolean
 )
 returns table (
     place int, outcome text, key_id text, shown listed_api_key, at timestamptz,
@@ -27,7 +29,9 @@ set plan_cache_mode = force_generic_plan set jit = off set enable_seqscan = off
 as $$
 declare
     found_ids text[];           -- the key of each place, null if there is none
-    known_ids text[];           -- those that are not deleted
+    made_ids text[];            -- the successors that end with their predecessor
+    made_from text[];           -- in the same order, the key of a place that each comes from
+    known_ids text[];           -- those of found_ids that are not deleted
     ended_ids text[];           -- those that this act has changed
     revoked_ids text[];         -- those of them whose tokens have to be revoked
     revoked_upto timestamptz[];
@@ -40,10 +44,24 @@ begin
 
     -- Lock, then read clock and state, as judge_exchanges does. An exchange that held the row
     -- before has its `iat` before our moment, and one that comes later sees our change.
-    perform from api_key_window as locked where locked.key_id = any (found_ids)
+    -- Successors have the same row, so no key can make one meanwhile.
+    perform from api_key_window as locked
+    where locked.key_id = any (array(select window_id from api_key where id = any (found_ids)))
     order by locked.key_id for no key update;
     present := clock_timestamp();
     select issuance.longest_life into life from issuance;
+
+    if end_keys.ending in ('key_revoked', 'key_deleted') and not keep_successors then
+        with recursive made (id, origin) as (
+            select api_key.id, api_key.predecessor_id from api_key
+            where api_key.predecessor_id = any (found_ids) and api_key.made_by_predecessor
+            union
+            select api_key.id, made.origin
+            from made join api_key on api_key.predecessor_id = made.id
+            where api_key.made_by_predecessor
+        )
+        select array_agg(made.id), array_agg(made.origin) into made_ids, made_from from made;
+    end if;
 
     -- known: the keys before the change. `lives` is false if its tokens are all revoked already.
     -- The clock may have been set back, so the watermark is at least the latest `iat` given out.
@@ -52,8 +70,8 @@ begin
             greatest(present, api_key_window.latest_iat) as upto
         from api_key
             join account on account.id = api_key.account_id
-            join api_key_window on api_key_window.key_id = api_key.id
-        where api_key.id = any (found_ids)
+            join api_key_window on api_key_window.key_id = api_key.window_id
+        where api_key.id = any (found_ids || made_ids)
             and api_key.deleted_at is null and account.deleted_at is null
     ),
     ended as (
@@ -66,19 +84,21 @@ begin
                 then coalesce(api_key.revoked_at, present)
                 else api_key.revoked_at
             end,
-            deleted_at = case when end_keys.ending = 'key_deleted' then present end,
+            deleted_at = case
+                when end_keys.ending = 'key_deleted' and api_key.id = any (found_ids) then present
+            end,
             watermark = greatest(api_key.watermark, known.upto)
         from known
         where api_key.id = known.id
             and case end_keys.ending
                 when 'key_disabled' then known.lives and known.disabled_at is null
                 when 'key_revoked' then known.lives
-                else true
+                else known.lives or api_key.id = any (found_ids)
             end
         returning api_key.id, api_key.watermark,
             known.lives or end_keys.ending = 'key_tokens_revoked' as must_revoke
     )
-    select (select array_agg(known.id) from known),
+    select (select array_agg(known.id) from known where known.id = any (found_ids)),
         array_agg(ended.id order by ended.id),
         array_agg(ended.id order by ended.id) filter (where ended.must_revoke),
         array_agg(ended.watermark order by ended.id) filter (where ended.must_revoke)
@@ -89,15 +109,31 @@ begin
         array_agg(
             case
                 when jsonb_typeof(end_keys.actor) = 'array'
-                then end_keys.actor -> array_position(found_ids, ended.id) - 1
+                then end_keys.actor -> array_position(found_ids, named.id) - 1
                 else end_keys.actor
             end
             order by ended.id
         ),
-        array_agg(end_keys.operation), array_agg(ended.id order by ended.id),
-        array_agg(end_keys.detail)
+        array_agg(
+            case when ended.id = named.id then end_keys.operation else 'keys.revoke' end
+            order by ended.id
+        ),
+        array_agg(ended.id order by ended.id),
+        array_agg(
+            case
+                when ended.id = named.id then end_keys.detail
+                else jsonb_build_object('with_predecessor', named.id)
+            end
+            order by ended.id
+        )
     )
-    from unnest(ended_ids) as ended (id);
+    from unnest(ended_ids) as ended (id)
+        cross join lateral (
+            select case
+                when ended.id = any (found_ids) then ended.id
+                else made_from[array_position(made_ids, ended.id)]
+            end as id
+        ) as named;
 
     if revoked_ids is not null then
         perform append_revocations(
@@ -107,7 +143,14 @@ begin
                 from unnest(revoked_upto) with ordinality as upto (watermark, place)
                 order by upto.place
             ),
-            array_fill(end_keys.ending, array[cardinality(revoked_ids)]), false
+            array(
+                select case
+                    when revoked.id = any (found_ids) then end_keys.ending else 'key_revoked'
+                end
+                from unnest(revoked_ids) with ordinality as revoked (id, place)
+                order by revoked.place
+            ),
+            false
         );
     elsif ended_ids is null and known_ids is not null then
         perform prove_durable();
@@ -138,7 +181,11 @@ begin
         asked.id, listed.key, present,
         array(
             select record from listed_revocation as record
-            where record.value = asked.id and record.kind = 'key' order by record.seq
+            where record.kind = 'key' and record.value = any (asked.id || array(
+                select made.id from unnest(made_ids, made_from) as made (id, origin)
+                where made.origin = asked.id
+            ))
+            order by record.seq
         )
     from unnest(found_ids) with ordinality as asked (id, place)
         left join lateral (

@@ -42,7 +42,8 @@ begin
     -- Lock, then read clock and state: see judge_exchanges.
     perform from account_window as locked where locked.account_id = any (named)
     order by locked.account_id for no key update;
-    perform from api_key_window as locked where locked.key_id = any (named)
+    perform from api_key_window as locked
+    where locked.key_id = any (array(select window_id from api_key where id = any (named)))
     order by locked.key_id for no key update;
     present := clock_timestamp();
     select issuance.longest_life into life from issuance;
@@ -128,7 +129,8 @@ begin
             where asked.place = any (lost) and asked.kind = 'key'
             group by asked.value
         ) as again
-        join api_key_window on api_key_window.key_id = again.value
+        join api_key as counted on counted.id = again.value
+        join api_key_window on api_key_window.key_id = counted.window_id
     where api_key.id = again.value;
 
     perform append_audit_events(

@@ -9,10 +9,15 @@
 --   claimed_key_ids  The key id that the client claims beside an API key, or that a shown token
 --                    names. Null if there is none; the whole array is null if no question has one.
 --   demands          JSON of what few requests have: the `scope` they ask for, what a shown token
---                    says, and the client that is shown beside it. Null in the same way.
+--                    says, and the client that is shown beside it. Null in the same way. `address`
+--                    is that of the client, and `audience` the one of the new token: they are left
+--                    out of most requests, because most keys may be used for every audience and
+--                    from everywhere. A key that may not is refused with `facts_missing` then.
 --
 -- The result has one row for each question whose key exists. `question` is its place in the batch,
--- from 1. `refusal` is null if the request may have a token. `admitted` is how many tokens the key
+-- from 1. `refusal` is null if the request may have a token. `audiences` is null unless the key is
+-- restricted: then it is its list, which is empty if only its networks are. `claims` is JSON of
+-- what stands in all its tokens, null if that is nothing. `admitted` is how many tokens the key
 -- gets for all its questions together, and stands in each of their rows: the caller hands them
 -- out in the order in which the requests arrived. Only what is admitted is counted, so a request
 -- that is refused costs nothing. `at` is the clock of the decision: the `iat` of the tokens.
@@ -31,7 +36,8 @@ create function judge_exchanges(
 )
 returns table (
     question int, key_id text, account_id text, capabilities text[],
-    refusal text, watermark timestamptz, at timestamptz, ahead timestamptz[], admitted int,
+    refusal text, audiences text[], claims text, watermark timestamptz, at timestamptz,
+    ahead timestamptz[], admitted int,
     key_per_minute int, key_per_day int, account_per_minute int, account_per_day int,
     key_minute_left int, key_day_left int, account_minute_left int, account_day_left int
 )
@@ -40,6 +46,7 @@ declare
     found_questions int[];      -- the questions whose key was found, in no order
     found_key_ids text[];       -- their keys, in the order of found_questions
     found_account_ids text[];   -- their accounts, in the same order
+    found_window_ids text[];    -- where they are counted, in the same order
     parsed_demands jsonb[] := demands::jsonb[];
     shows_token boolean := false;   -- whether a token is shown whose key was found
     present timestamptz;
@@ -49,11 +56,11 @@ declare
     judged_questions int;
 begin
     -- Step 1: find out which rows are concerned. Nothing is locked yet, so nothing that may change
-    -- is read: a key never changes its digest or its account, and the denylist never goes back
+    -- is read: a key never changes its digest, account or window, and the denylist never goes back
     -- while this statement runs. If it goes further than the caller has seen, then what was seen
     -- must be part of it, unless that has expired and was deleted.
     select array_agg(asked.question), array_agg(key.id), array_agg(key.account_id),
-        (
+        array_agg(key.window_id), (
             select case
                 when feed_head.seq = seen_seq then feed_head.tag = seen_tag
                 when feed_head.seq > seen_seq then not exists (
@@ -64,7 +71,7 @@ begin
             end
             from feed_head where feed_head.topic = 'denylist'
         )
-    into found_questions, found_key_ids, found_account_ids, holds_seen
+    into found_questions, found_key_ids, found_account_ids, found_window_ids, holds_seen
     from generate_series(1, cardinality(counts)) as asked (question)
         join api_key as key on key.digest = substr(digests, 32 * asked.question - 31, 32);
     if holds_seen is not true then
@@ -79,8 +86,9 @@ begin
     -- only in a batch that has demands.
     if demands is not null then
         select found_questions || array_agg(asked.question), found_key_ids || array_agg(key.id),
-            found_account_ids || array_agg(key.account_id), count(*) > 0
-        into found_questions, found_key_ids, found_account_ids, shows_token
+            found_account_ids || array_agg(key.account_id),
+            found_window_ids || array_agg(key.window_id), count(*) > 0
+        into found_questions, found_key_ids, found_account_ids, found_window_ids, shows_token
         from generate_series(1, cardinality(counts)) as asked (question)
             join api_key as key on key.id = claimed_key_ids[asked.question]
         where substr(digests, 32 * asked.question - 31, 32) = decode(repeat('00', 32), 'hex');
@@ -88,10 +96,10 @@ begin
 
     -- Step 2: lock. Every exchange, and every change to the state of a key or account, locks the
     -- window rows first: accounts before keys, each in the order of their ids. All keep to this
-    -- order, so they cannot deadlock.
+    -- order, so they cannot deadlock. A key and its successors have one window row together.
     perform from account_window where account_window.account_id = any (found_account_ids)
     order by account_window.account_id for no key update;
-    perform from api_key_window where api_key_window.key_id = any (found_key_ids)
+    perform from api_key_window where api_key_window.key_id = any (found_window_ids)
     order by api_key_window.key_id for no key update;
 
     -- Step 3: read the clock, now that all locks are held, and in step 4 the state, by a statement
@@ -115,7 +123,9 @@ begin
     -- judged: a row per question whose key exists, with the verdict, the limits that hold (a key's
     -- own before its tier's, and its own tier before the account's) and the last counts.
     with judged as (
-        select asked.question, asked.requests, key.id as key_id, key.account_id, key.capabilities,
+        select asked.question, asked.requests, key.id as key_id, key.account_id, key.window_id,
+            key.capabilities, key.claims_text as claims,
+            case when key.is_restricted then key.audiences end as audiences,
             greatest(key.watermark, account.watermark) as watermark,
             -- The client beside a shown token comes first: whoever it is, it must be good.
             coalesce(case when asked.demand ? 'client'
@@ -127,9 +137,20 @@ begin
                 when key.disabled_at is not null then 'disabled'
                 when account.suspended_at is not null then 'suspended'
                 when asked.claimed_key_id <> key.id then 'wrong_client_id'
+                -- Where the key may be used, and what for. Whoever is elsewhere learns no more.
+                when key.is_restricted and (asked.demand ? 'address') is not true
+                    then 'facts_missing'
+                when key.is_restricted and cardinality(key.networks) > 0
+                    and ((asked.demand ->> 'address')::inet <<= any (key.networks)) is not true
+                    then 'wrong_network'
+                when key.is_restricted and cardinality(key.audiences) > 0
+                    and asked.demand ->> 'audience' <> all (key.audiences)
+                    then 'wrong_audience'
                 -- No scope is asked for, and nothing is given that is not asked for.
                 when asked.demand is null
                     then case when key.names_only_own_capabilities then 'unnamed_scope' end
+                when key.names_only_own_capabilities
+                    and not asked.demand ? 'scope' then 'unnamed_scope'
                 -- A shown token must be live. Its times are whole seconds, so the watermark and
                 -- the clock are rounded down to seconds for the comparison.
                 when asked.demand ->> 'account_id' <> key.account_id
@@ -165,7 +186,8 @@ begin
             account_window.minute as account_minute,
             account_window.minute_count as account_minute_count,
             account_window.day as account_day, account_window.day_count as account_day_count,
-            row_number() over (partition by key.id order by asked.question) = 1 as is_first_of_key
+            row_number() over (partition by key.window_id, key.id order by asked.question) = 1
+                as is_first_of_key
         from (
                 select found.question, found.key_id, counts[found.question] as requests,
                     claimed_key_ids[found.question] as claimed_key_id,
@@ -173,7 +195,7 @@ begin
                 from unnest(found_questions, found_key_ids) as found (question, key_id)
             ) as asked
             join api_key as key on key.id = asked.key_id and key.deleted_at is null
-            join api_key_window as key_window on key_window.key_id = key.id
+            join api_key_window as key_window on key_window.key_id = key.window_id
             join account on account.id = key.account_id
             join account_window on account_window.account_id = account.id
             join tier as account_tier on account_tier.name = account.tier
@@ -199,7 +221,7 @@ begin
                     then judged.requests
                     else 0
                 end
-            ) over (partition by judged.key_id) as wanted
+            ) over (partition by judged.window_id, judged.key_id) as wanted
         from judged
     ),
 
@@ -240,43 +262,66 @@ begin
         from remaining
     ),
 
-    -- shared: what the key gets of its account, whose keys share in the order of their questions.
-    -- A key gets at most what those before it leave: the account's rest, less their sum.
-    shared as (
+    -- within_window: what the key gets of the window that it may have with others, in the order of
+    -- their ids. A key gets at most what those before it leave: its own rest, less their sum.
+    within_window as (
         select within_key.*,
             greatest(0, least(
                 within_key.within_key,
-                least(within_key.account_minute_left, within_key.account_day_left) - (
-                    sum(within_key.within_key)
-                        over (partition by within_key.account_id order by within_key.question)
+                least(within_key.key_minute_left, within_key.key_day_left) - (
+                    sum(within_key.within_key) over (
+                        partition by within_key.window_id
+                        order by within_key.key_id, within_key.question
+                    )
                     - within_key.within_key
                 )
-            )) as share
+            )) as within_window
         from within_key
     ),
 
-    -- granted: the share of a key in each of its rows, and what its account gives in all.
+    -- shared: what the key gets of its account, by the same rule. The keys of an account share in
+    -- the order of their questions.
+    shared as (
+        select within_window.*,
+            greatest(0, least(
+                within_window.within_window,
+                least(within_window.account_minute_left, within_window.account_day_left) - (
+                    sum(within_window.within_window) over (
+                        partition by within_window.account_id order by within_window.question
+                    )
+                    - within_window.within_window
+                )
+            )) as share
+        from within_window
+    ),
+
+    -- granted: the share of a key in each of its rows, and what its window and its account give in
+    -- all.
     granted as materialized (
         select shared.*,
-            (max(shared.share) over (partition by shared.key_id))::int as admitted,
+            (max(shared.share) over (partition by shared.window_id, shared.key_id))::int
+                as admitted,
+            (sum(shared.share) over (partition by shared.window_id))::int as window_admitted,
+            row_number() over (partition by shared.window_id) = 1 as is_first_of_window,
             (sum(shared.share) over (partition by shared.account_id))::int as account_admitted,
             row_number() over (partition by shared.account_id) = 1 as is_first_of_account
         from shared
     ),
 
-    -- The counts are written once per key and once per account. A new count is the limit, less
+    -- The counts are written once per window and once per account. A new count is the limit, less
     -- what was left of it, and what is admitted now. The latest `iat` is kept, because the clock
     -- may be set back: a watermark must not lie before tokens that were issued already.
     counted_keys as (
         update api_key_window
         set minute = granted.key_minute_start,
-            minute_count = granted.key_per_minute - granted.key_minute_left + granted.admitted,
+            minute_count = granted.key_per_minute - granted.key_minute_left
+                + granted.window_admitted,
             day = granted.key_day_start,
-            day_count = granted.key_per_day - granted.key_day_left + granted.admitted,
+            day_count = granted.key_per_day - granted.key_day_left + granted.window_admitted,
             latest_iat = greatest(api_key_window.latest_iat, present)
         from granted
-        where api_key_window.key_id = granted.key_id
-            and granted.is_first_of_key and granted.admitted > 0
+        where api_key_window.key_id = granted.window_id
+            and granted.is_first_of_window and granted.window_admitted > 0
     ),
     counted_accounts as (
         update account_window
@@ -293,7 +338,7 @@ begin
     )
 
     select granted.question, granted.key_id, granted.account_id, granted.capabilities,
-        granted.refusal, granted.watermark, present,
+        granted.refusal, granted.audiences, granted.claims, granted.watermark, present,
         case
             when greatest(granted.key_minute_start, granted.account_minute_start) > present_minute
                 or greatest(granted.key_day_start, granted.account_day_start) > present_day
@@ -305,7 +350,8 @@ begin
         granted.admitted,
         granted.key_per_minute, granted.key_per_day,
         granted.account_per_minute, granted.account_per_day,
-        granted.key_minute_left - granted.admitted, granted.key_day_left - granted.admitted,
+        granted.key_minute_left - granted.window_admitted,
+        granted.key_day_left - granted.window_admitted,
         granted.account_minute_left - granted.account_admitted,
         granted.account_day_left - granted.account_admitted
     from granted;

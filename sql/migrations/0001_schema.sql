@@ -84,21 +84,41 @@ create table api_key (
     metadata jsonb not null default '{}',
     claims jsonb not null default '{}',
     self_rotation boolean not null default true,
+    window_id text not null,
+    made_by_predecessor boolean not null default false,
+    enabled_at timestamptz,
     names_only_own_capabilities boolean
         generated always as (names_only_own_capabilities(capabilities)) stored,
+    is_restricted boolean
+        generated always as (cardinality(audiences) > 0 or cardinality(networks) > 0) stored,
+    claims_text text generated always as (nullif(claims, '{}')::text) stored,
     constraint api_key_pkey primary key (id),
     constraint api_key_account_fkey foreign key (account_id) references account (id),
     constraint api_key_tier_fkey foreign key (tier) references tier (name),
     constraint api_key_predecessor_fkey foreign key (predecessor_id) references api_key (id),
+    constraint api_key_window_fkey foreign key (window_id) references api_key (id),
     constraint api_key_digest_unique unique (digest),
     constraint api_key_predecessor_unique unique (predecessor_id),
     constraint api_key_id_form check (id ~ '^key_[0-9A-Za-z]{16}$'),
     constraint api_key_digest_length check (length(digest) = 32),
     constraint api_key_some_capability check (cardinality(capabilities) > 0),
+    constraint api_key_some_predecessor check (
+        predecessor_id is not null or (window_id = id and not made_by_predecessor)
+    ),
     constraint api_key_per_minute_positive check (per_minute > 0),
     constraint api_key_per_day_positive check (per_day > 0)
 );
-create index api_key_account_idx on api_key (account_id);
+create index api_key_account_idx on api_key (account_id, created_at, id);
+create index api_key_created_idx on api_key (created_at, id);
+create index api_key_capabilities_idx on api_key using gin (capabilities);
+create index api_key_metadata_idx on api_key using gin (metadata jsonb_path_ops);
+do $$
+begin
+    create extension if not exists pg_trgm;
+    create index api_key_text_idx on api_key using gin ((name || ' ' || hint) gin_trgm_ops);
+exception when others then
+    raise notice 'pg_trgm cannot be had: %', sqlerrm;
+end $$;
 
 create table account_window (
     account_id text not null,
@@ -301,7 +321,8 @@ select key.id, key.account_id, key.hint, key.name, key.description, key.capabili
     key.tier, key.per_minute, key.per_day,
     coalesce(key.per_minute, tier.key_per_minute) as minute_limit,
     coalesce(key.per_day, tier.key_per_day) as day_limit,
-    key.audiences, key.networks::text[] as networks, key.metadata, key.claims, key.self_rotation
+    key.audiences, key.networks::text[] as networks, key.metadata, key.claims, key.self_rotation,
+    key.made_by_predecessor
 from api_key as key
     join account on account.id = key.account_id
     join tier on tier.name = coalesce(key.tier, account.tier)
@@ -319,6 +340,13 @@ from tier;
 
 create view listed_revocation as
 select seq, tag, kind, value, watermark, created_at, expires_at, ending, healed from denylist;
+
+create view listed_audit_event as
+select event.number, event.at, event.actor, event.account_id, audit_address.address,
+    audit_address.salt as address_salt, event.address_commitment, event.request_id,
+    event.operation, event.subject, event.detail, event.hash
+from audit_event as event
+    left join audit_address on audit_address.number = event.number;
 
 -- load: functions/append_audit_events.sql
 revoke execute on function append_audit_events from public;

@@ -2,19 +2,22 @@
 
 -- name: insert(id, account_id, digest, hint, name, description, capabilities, life,
 --     predecessor_id, tier, per_minute, per_day, audiences, networks, metadata, claims,
---     self_rotation)
+--     self_rotation, made_by_predecessor, expires_at)
+-- A successor is counted together with its predecessor: rotating a key gives no fresh limit.
 with made as (
     insert into api_key (
         id, account_id, digest, hint, name, description, capabilities, created_at, expires_at,
         predecessor_id, tier, per_minute, per_day, audiences, networks, metadata, claims,
-        self_rotation
+        self_rotation, made_by_predecessor, window_id
     )
-    select $1, $2, $3, $4, $5, $6, $7, moment.at, moment.at + $8::interval, $9, $10, $11, $12,
-        $13, $14::text[]::cidr[], $15, $16, $17
+    select $1, $2, $3, $4, $5, $6, $7, moment.at,
+        coalesce($19::timestamptz, moment.at + $8::interval), $9, $10, $11, $12,
+        $13, $14::text[]::cidr[], $15, $16, $17, $18, coalesce(predecessor.window_id, $1)
     from clock_timestamp() as moment (at)
-    returning id
+        left join api_key as predecessor on predecessor.id = $9
+    returning id, window_id
 )
-insert into api_key_window (key_id) select id from made;
+insert into api_key_window (key_id) select id from made where window_id = id;
 
 -- name: find(id)
 select *, clock_timestamp() as at from listed_api_key where id = $1;
@@ -26,9 +29,11 @@ where $1::text is null or account_id = $1
 order by created_at, id;
 
 -- name: lock(id)
--- This is the row that an exchange holds. A change to the state of a key waits for the exchanges
--- that are under way, and later ones wait for the change.
-select key_id from api_key_window where key_id = $1 for no key update;
+-- This is the row that an exchange holds, also one with another key of the same chain. A change
+-- to the state of a key waits for the exchanges that are under way, and later ones wait for the
+-- change.
+select key_id from api_key_window
+where key_id = (select window_id from api_key where id = $1) for no key update;
 
 -- name: list_existing_digests(digests)
 -- A cheap question about many keys, most of which are guesses: it reads nothing but the index.
@@ -59,12 +64,45 @@ update api_key set expires_at = clock_timestamp() + $2::interval where id = $1;
 -- The old key of a rotation expires after its grace period, unless it expires earlier anyway.
 update api_key set expires_at = least(expires_at, clock_timestamp() + $2::interval) where id = $1;
 
--- name: end(ending, operation, ids, digests, actor, detail, leeway)
+-- name: end(ending, operation, ids, digests, actor, detail, leeway, keep_successors)
 select outcome, key_id, shown, at, records
-from end_keys($1, $2, $3, $4, $5, $6, $7) order by place;
+from end_keys($1, $2, $3, $4, $5, $6, $7, $8) order by place;
 
 -- name: enable(id)
-update api_key set disabled_at = null where id = $1;
+update api_key set disabled_at = null, enabled_at = clock_timestamp() where id = $1;
+
+-- name: list_idle(idle_for, most)
+-- Active keys that were last used, made and enabled longer ago than that.
+select key.id
+from api_key as key
+    join account on account.id = key.account_id
+    left join api_key_last_use on api_key_last_use.key_id = key.id
+where key.created_at < clock_timestamp() - $1::interval
+    and (key.enabled_at is null or key.enabled_at < clock_timestamp() - $1::interval)
+    and (
+        api_key_last_use.at is null or api_key_last_use.at < clock_timestamp() - $1::interval
+    )
+    and key.disabled_at is null and key.revoked_at is null and key.deleted_at is null
+    and (key.expires_at is null or key.expires_at > clock_timestamp())
+    and account.deleted_at is null
+order by key.id limit $2;
+
+-- name: list_used_after_end(ids)
+-- Those of the keys that were rotated, have expired, and of which the trail has not told today that
+-- they are still used. Who asks this waits for all others who do.
+select key.id, successor.id as successor_id
+from api_key as key join api_key as successor on successor.predecessor_id = key.id
+where key.id = any ($1::text[]) and key.deleted_at is null
+    and key.expires_at <= clock_timestamp()
+    and not exists (
+        select from audit_event
+        where audit_event.subject = key.id and audit_event.operation = 'key.used_after_end'
+            and audit_event.at >= date_trunc('day', clock_timestamp(), 'UTC')
+    )
+order by key.id;
+
+-- name: lock_used_after_end()
+select pg_advisory_xact_lock(7265309615);
 
 -- name: count_with_capability(capability)
 select count(*) from api_key as key join account on account.id = key.account_id

@@ -54,8 +54,8 @@ async def exchange(
 def issue(exchange: Exchange) -> Callable[..., Awaitable[IssuedToken]]:
     """Exchanges a key for a token."""
 
-    async def act(key: NewKey, **wanted: Any) -> IssuedToken:
+    async def act(key: NewKey, address: str | None = None, **wanted: Any) -> IssuedToken:
         request = ExchangeRequest(credential=key.key, **wanted)
-        return await exchange.issue(request, "test")
+        return await exchange.issue(request, "test", address)
 
     return act

@@ -208,9 +208,9 @@ DENYLIST_ROW = (
 
 KEY_OF_NO_ACCOUNT = (
     "insert into api_key"
-    " (id, account_id, digest, hint, name, description, capabilities, created_at)"
+    " (id, account_id, digest, hint, name, description, capabilities, created_at, window_id)"
     " values ('key_0000000000000000', 'acct_0000000000000000', sha256('x'), '', '', '',"
-    " '{a}', clock_timestamp())"
+    " '{a}', clock_timestamp(), 'key_0000000000000000')"
 )
 
 

@@ -16,10 +16,9 @@ async def test_all_keys_of_an_account_are_stopped_by_one_row(database, connectio
     account = await accounts.create_account(database, "Large", actor=ACTOR)
     await connection.execute(
         "insert into api_key"
-        " (id, account_id, digest, hint, name, description, capabilities, created_at)"
-        " select 'key_' || lpad(n::text, 16, '0'), $1, sha256(n::text::bytea), '', 'n', '',"
-        " '{a}', clock_timestamp()"
-        " from generate_series(1, 10000) n",
+        " (id, account_id, digest, hint, name, description, capabilities, created_at, window_id)"
+        " select id, $1, sha256(n::text::bytea), '', 'n', '', '{a}', clock_timestamp(), id"
+        " from generate_series(1, 10000) n, concat('key_', lpad(n::text, 16, '0')) id",
         account.id,
     )
     await endings.suspend_account(database, account.id, actor=ACTOR)

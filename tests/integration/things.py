@@ -54,10 +54,12 @@ async def make_key(
     name: str = "ci",
     life: timedelta | None = None,
     per_minute: int | None = None,
+    **terms: Any,
 ) -> NewKey:
     """Make a key, with an account of its own unless one is given.
 
-    `per_minute`: the limit of the key, and of the account if that is made here.
+    `per_minute`: the limit of the key, and of the account if that is made here. `terms`: what else
+    it should be.
     """
     limits = LimitChanges()
     if per_minute is not None:
@@ -66,7 +68,7 @@ async def make_key(
         account = (await accounts.create_account(database, "Orders", actor=ACTOR)).id
         if per_minute is not None:
             await accounts.update_account(database, account, limits=limits, actor=ACTOR)
-    wish = api_keys.KeyWish(name=name, capabilities=capabilities, life=life, limits=limits)
+    wish = api_keys.KeyWish(name=name, capabilities=capabilities, life=life, limits=limits, **terms)
     return await api_keys.create_key(database, account, wish, prefix=DEFAULT_PREFIX, actor=ACTOR)
 
 

@@ -84,7 +84,8 @@ class ApiKeyRecord:
     """What is kept of an API key: facts with their times, and no secret.
 
     `minute_limit` and `day_limit` follow from the limits in `terms` and from tiers.
-    `last_used_...` may be some seconds late.
+    `last_used_...` may be some seconds late. `made_by_predecessor`: the predecessor has rotated
+    itself.
     """
 
     id: KeyId
@@ -102,6 +103,7 @@ class ApiKeyRecord:
     day_limit: int
     predecessor_id: KeyId | None
     successor_id: KeyId | None
+    made_by_predecessor: bool = False
 
 
 @dataclass(frozen=True, slots=True)

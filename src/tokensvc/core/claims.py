@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.core.errors import InvalidTokenError
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _JSON: Final = json.JSONEncoder(separators=(",", ":"))
+# What the service itself says in tokens, or judges in them; everything else is `extra`.
+_OUR_NAMES: Final = frozenset(
+    {
+        "iss", "sub", "aud", "iat", "exp", "nbf", "jti", "client_id", "scope", "origin_jti",
+        "origin_kid", "auth_time", "cnf",
+    }
+)  # fmt: skip
+NO_CLAIMS: Final[Mapping[str, Any]] = MappingProxyType({})
 # Seconds; no clock shows such a moment. NaN is refused with it: no comparison with NaN is true.
 _FAR: Final = 2**53
 
@@ -28,7 +37,8 @@ class Claims:
 
     `sub` is the account, `client_id` the API key. If the token was narrowed from another one,
     `origin_jti` is the id of that one and `origin_kid` the key that signed it: a revocation of the
-    original revokes this token too.
+    original revokes this token too. `auth_time`: when the API key was shown, in a token for calls
+    to the service itself. `extra`: the key's own claims, and whatever else is no claim of ours.
     """
 
     iss: str
@@ -41,6 +51,8 @@ class Claims:
     scope: tuple[str, ...]
     origin_jti: Jti | None = None
     origin_kid: Kid | None = None
+    auth_time: int | None = None
+    extra: Mapping[str, Any] = field(default_factory=lambda: NO_CLAIMS, hash=False)
 
     def has(self, *capabilities: str) -> bool:
         """Tell whether the token carries all of `capabilities`."""
@@ -63,6 +75,9 @@ def build_payload(claims: Claims) -> dict[str, Any]:
         payload["origin_jti"] = claims.origin_jti
     if claims.origin_kid is not None:
         payload["origin_kid"] = claims.origin_kid
+    if claims.auth_time is not None:
+        payload["auth_time"] = claims.auth_time
+    payload.update(claims.extra)
     return payload
 
 
@@ -71,10 +86,15 @@ def build_payload_text(claims: Claims) -> bytes:
 
     Most of it is the same for all tokens of a key, so that is written once.
     """
-    if claims.origin_jti is not None or claims.origin_kid is not None:
+    if claims.origin_jti or claims.origin_kid or claims.auth_time is not None:
         return _JSON.encode(build_payload(claims)).encode("ascii")
     begin, end = _write_constant_parts(
-        claims.iss, claims.sub, claims.aud, claims.client_id, claims.scope
+        claims.iss,
+        claims.sub,
+        claims.aud,
+        claims.client_id,
+        claims.scope,
+        _JSON.encode(dict(claims.extra)) if claims.extra else "{}",
     )
     # The id is letters and digits, as `new_jti` makes it.
     return f'{begin},"iat":{claims.iat},"exp":{claims.exp},"jti":"{claims.jti}",{end}'.encode()
@@ -82,12 +102,19 @@ def build_payload_text(claims: Claims) -> bytes:
 
 @functools.lru_cache(maxsize=4096)
 def _write_constant_parts(
-    iss: str, sub: str, aud: str, client_id: str, scope: tuple[str, ...]
+    iss: str, sub: str, aud: str, client_id: str, scope: tuple[str, ...], extra: str
 ) -> tuple[str, str]:
     """Return the JSON text of a payload before and behind what differs from token to token."""
     begin = _JSON.encode({"iss": iss, "sub": sub, "aud": aud})
-    end = _JSON.encode({"client_id": client_id, "scope": " ".join(scope)})
+    end = _JSON.encode({"client_id": client_id, "scope": " ".join(scope), **json.loads(extra)})
     return begin.removesuffix("}"), end.removeprefix("{")
+
+
+@functools.lru_cache(maxsize=4096)  # all tokens of a key have the same
+def parse_extra(text: str) -> Mapping[str, Any]:
+    """Return the claims of a key's own, which are kept as JSON."""
+    kept: dict[str, Any] = json.loads(text)
+    return MappingProxyType({name: kept[name] for name in kept if name not in _OUR_NAMES})
 
 
 def check_claims(
@@ -121,7 +148,14 @@ def check_claims(
         scope=tuple(_text(payload, "scope").split()),
         origin_jti=Jti(_text(payload, "origin_jti")) if "origin_jti" in payload else None,
         origin_kid=Kid(_text(payload, "origin_kid")) if "origin_kid" in payload else None,
+        auth_time=_seconds(payload, "auth_time") if "auth_time" in payload else None,
+        extra=_find_extra(payload),
     )
+
+
+def _find_extra(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    names = payload.keys() - _OUR_NAMES
+    return MappingProxyType({name: payload[name] for name in names}) if names else NO_CLAIMS
 
 
 def check_validity(*, iat: int, exp: int, not_before: int, now: float, leeway: float) -> None:

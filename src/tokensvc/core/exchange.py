@@ -19,8 +19,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from tokensvc.core.api_key import ApiKey
+from tokensvc.core.audience import OWN_AUDIENCE
 from tokensvc.core.capability import narrow_scope, refuse_unnamed_scope
-from tokensvc.core.claims import Claims
+from tokensvc.core.claims import NO_CLAIMS, Claims, parse_extra
 from tokensvc.core.errors import (
     InvalidClientError,
     InvalidScopeError,
@@ -30,6 +31,7 @@ from tokensvc.core.errors import (
     RateLimitedError,
 )
 from tokensvc.core.limit import find_tightest
+from tokensvc.core.target import refuse_other_audience, refuse_wrong_audience
 
 if TYPE_CHECKING:
     from tokensvc.core.audience import Audience
@@ -49,6 +51,9 @@ Refusal = Literal[
     "invalid_scope",
     "unnamed_scope",
     "invalid_target",
+    "facts_missing",
+    "wrong_network",
+    "wrong_audience",
 ]
 
 
@@ -82,8 +87,10 @@ class Verdict(NamedTuple):
 
     `watermark`: tokens that were issued up to that moment are revoked. `quota` is what is left
     after the whole batch. `ahead`: when the windows that count began, in the order of the limits,
-    if one of them began later than `at`, because the clock was set back; else None. This is a
-    tuple, because one is made for each exchange.
+    if one of them began later than `at`, because the clock was set back; else None. `audiences`:
+    what the key may ask for, None if it is not restricted; empty if only its networks are.
+    `claims`: JSON of what stands in all tokens of the key. This is a tuple, because one is made for
+    each exchange.
     """
 
     key_id: KeyId
@@ -94,6 +101,8 @@ class Verdict(NamedTuple):
     at: datetime
     quota: Quota
     ahead: tuple[datetime, ...] | None = None
+    audiences: tuple[str, ...] | None = None
+    claims: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +136,9 @@ def check_verdict(request: ExchangeRequest, verdict: Verdict) -> None:
             raise refuse_unnamed_scope()
         case "invalid_target":
             raise refuse_other_audience()
+        case "wrong_audience":
+            may_choose = request.audience is None and request.shown_as == "client_authentication"
+            raise refuse_wrong_audience(verdict.audiences if may_choose else None)
         case _:
             raise refuse_key(request, verdict.refusal)
 
@@ -140,15 +152,6 @@ def refuse_key(request: ExchangeRequest, reason: str) -> OAuthError:
     if request.client is not None and isinstance(request.credential, ApiKey):
         return InvalidClientError(reason)
     return refuse_credential(request.shown_as, reason)
-
-
-def refuse_other_audience() -> InvalidTargetError:
-    """Return the refusal to make a token for one audience from a token for another."""
-    return InvalidTargetError(
-        "a token that is made from another token keeps its audience; to name another one, "
-        "authenticate as the API key that the subject_token belongs to",
-        reason="other_audience",
-    )
 
 
 def refuse_credential(shown_as: ShownAs, reason: str) -> OAuthError:
@@ -213,6 +216,7 @@ def decide_claims(
     if audience is None:
         raise InvalidTargetError("unknown audience")
     iat = int(verdict.at.timestamp())
+    is_own = audience.name == OWN_AUDIENCE
     exp = iat + int(_life(request, audience, policy).total_seconds())
     return Claims(
         iss=policy.issuer,
@@ -225,7 +229,21 @@ def decide_claims(
         scope=_scope(request, verdict, subject),
         origin_jti=None if subject is None else subject.jti,
         origin_kid=None if origin is None else origin.kid,
+        auth_time=_find_shown_at(subject, audience, iat) if is_own else None,
+        extra=NO_CLAIMS if verdict.claims is None else parse_extra(verdict.claims),
     )
+
+
+def _find_shown_at(subject: Claims | None, audience: Audience, iat: int) -> int:
+    """Return when the API key behind a new token was shown, in seconds since 1970.
+
+    A token for another audience comes with the key itself, so it is shown now. A token from a time
+    when none said it was issued to whoever showed the key at its `iat`: what is narrowed cannot be
+    narrowed again.
+    """
+    if subject is None or subject.aud != audience.name:
+        return iat
+    return subject.iat if subject.auth_time is None else subject.auth_time
 
 
 def _life(request: ExchangeRequest, audience: Audience, policy: IssuingPolicy) -> timedelta:

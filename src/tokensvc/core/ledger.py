@@ -41,6 +41,17 @@ class Question(NamedTuple):
     counts: bool
 
 
+class Facts(NamedTuple):
+    """What a key is judged by that may not be used for everything and from everywhere.
+
+    `audience`: the name of the audience that a token is for. `address`: that of the client, None if
+    it is not known.
+    """
+
+    audience: str
+    address: str | None
+
+
 class Expectation(NamedTuple):
     """What the database must be for a batch to be judged.
 
@@ -64,16 +75,22 @@ class Decision(NamedTuple):
 
 
 def build_question(
-    request: ExchangeRequest, credential: ApiKey | SubjectToken, audience: Audience | None
+    request: ExchangeRequest,
+    credential: ApiKey | SubjectToken,
+    audience: Audience | None,
+    facts: Facts | None = None,
 ) -> Question:
     """Return the question of a request.
 
     `credential` is that of the request, after a subject token was verified. `audience` is None if
-    the request names one that does not exist.
+    the request names one that does not exist. `facts` is None for an API key that is not known to
+    be restricted: then all its requests are alike.
     """
     scope = None if request.scope is None else " ".join(sorted(request.scope))
+    judged_by = {} if facts is None else facts._asdict()
     if isinstance(credential, ApiKey):
-        demand = None if scope is None else json.dumps({"scope": scope})
+        wanted = judged_by if scope is None else judged_by | {"scope": scope}
+        demand = json.dumps(wanted) if wanted else None
         return Question(credential.digest, request.client_id, demand, audience is not None)
     claims, kid = credential
     asked = list_given_unasked(claims.scope) if request.scope is None else request.scope
@@ -85,6 +102,7 @@ def build_question(
         "kid": kid,
         "held": " ".join(asked if request.scope is None and asked else claims.scope),
         "scope": scope,
+        **judged_by,
     }
     if request.client is not None:
         subject["client"] = request.client.digest.hex()
@@ -97,13 +115,16 @@ def build_question(
     return Question(None, claims.client_id, json.dumps(subject), counts)
 
 
-def build_caller_question(key: ApiKey, client_id: str | None, capability: str | None) -> Question:
+def build_caller_question(
+    key: ApiKey, client_id: str | None, capability: str | None, address: str | None
+) -> Question:
     """Return the question of a call by an API key, which gets no token.
 
-    `client_id` is the id that the caller says it has. The key must have `capability`, if one is
-    named. It has asked for all that it has, so none has to be named.
+    `client_id` is the id that the caller says it has, `address` where it is. The key must have
+    `capability`, if one is named. It has asked for all that it has, so none has to be named.
     """
-    return Question(key.digest, client_id, json.dumps({"scope": capability or ""}), counts=False)
+    demand = {"scope": capability or "", "address": address}
+    return Question(key.digest, client_id, json.dumps(demand), counts=False)
 
 
 def count_questions(questions: Iterable[Question]) -> dict[Question, int]:

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Final
+from typing import Final, NamedTuple
 
 from tokensvc.core.errors import InvalidInputError
 
 _IPV4: Final = 4
+
+
+class Place(NamedTuple):
+    """Where a client is.
+
+    `network`: /24 of IPv4, /48 of IPv6. If the address is not known, it is "unknown", and `address`
+    is None.
+    """
+
+    network: str
+    address: str | None
 
 
 def find_network_of(address: str) -> str:

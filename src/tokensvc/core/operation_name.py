@@ -21,6 +21,8 @@ OperationName = Literal[
     "keys.create",
     "keys.update",
     "keys.rotate",
+    "keys.rotate-self",
+    "key.used_after_end",
     "keys.disable",
     "keys.enable",
     "keys.revoke",

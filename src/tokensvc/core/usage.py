@@ -17,7 +17,7 @@ _HOUR: Final = 3600  # seconds
 
 
 class LastUse(NamedTuple):
-    """When a key got its last token, and for which audience.
+    """When a key got its last token, and for which audience, or when it called the service itself.
 
     `at`: seconds since 1970. `network`: where the client was, a /24 or a /48.
     """
@@ -61,6 +61,10 @@ class Usage:
     def add_issued(self, key_id: str, use: LastUse) -> None:
         """Count a token that was issued, and keep it as the last use of its key."""
         self.add(key_id, ISSUED, use.at)
+        self.note_last(key_id, use)
+
+    def note_last(self, key_id: str, use: LastUse) -> None:
+        """Keep the last use of a key."""
         if key_id in self.last or len(self.last) < self.most:
             self.last[key_id] = use
 

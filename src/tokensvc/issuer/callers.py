@@ -17,14 +17,17 @@ from tokensvc.core.capability import FOLLOW
 from tokensvc.core.errors import InsufficientScopeError, InvalidClientError, InvalidTokenError
 from tokensvc.core.ledger import build_caller_question
 from tokensvc.core.token import parse_unverified
+from tokensvc.core.usage import LastUse
 
 if TYPE_CHECKING:
     from tokensvc.core.api_key import ApiKey
     from tokensvc.core.claims import Claims
     from tokensvc.core.identifier import AccountId, KeyId
     from tokensvc.core.ledger import Decision
+    from tokensvc.core.network import Place
     from tokensvc.issuer.exchange.dead_credentials import DeadCredentials
     from tokensvc.issuer.exchange.guess_guard import GuessGuard
+    from tokensvc.issuer.exchange.usage import UsageRecorder
     from tokensvc.issuer.revoking.introspection import Introspection
 
 
@@ -54,6 +57,7 @@ class Callers:
     introspection: Introspection
     guard: GuessGuard
     dead_credentials: DeadCredentials
+    usage: UsageRecorder
 
     async def check_token(self, text: str, network: str, capability: str | None) -> KnownCaller:
         """Return whom a token belongs to.
@@ -78,14 +82,15 @@ class Callers:
         return _check_claims(await self.introspection.check_by_copy(text), FOLLOW)
 
     async def check_key(
-        self, key: ApiKey, client_id: str | None, network: str, capability: str | None
+        self, key: ApiKey, client_id: str | None, place: Place, capability: str | None
     ) -> KnownCaller:
-        """Return whom an API key belongs to.
+        """Return whom an API key belongs to, if it may be used at `place`.
 
         `client_id` is the id that the caller says it has. Raises InvalidClientError,
         InsufficientScopeError, RateLimitedError, UnavailableError.
         """
-        question = build_caller_question(key, client_id, capability)
+        question = build_caller_question(key, client_id, capability, place.address)
+        network = place.network
         await self.dead_credentials.check(key.digest, network)
 
         def act(decision: Decision | None) -> KnownCaller:
@@ -93,8 +98,12 @@ class Callers:
             refusal = "unknown_key" if decision is None else decision.verdict.refusal
             if decision is None or (refusal is not None and refusal != "invalid_scope"):
                 self.dead_credentials.note(key.digest)
+                if decision is not None and refusal == "expired":
+                    self.usage.note_ended(decision.verdict.key_id)
                 raise InvalidClientError(str(refusal))
             self.dead_credentials.forget(key.digest)
+            use = LastUse(int(decision.verdict.at.timestamp()), network, OWN_AUDIENCE)
+            self.usage.note_call(decision.verdict.key_id, use)
             if refusal == "invalid_scope" and capability is not None:
                 raise InsufficientScopeError(capability)
             return KnownCaller(
@@ -116,5 +125,15 @@ def _check_claims(claims: Claims, capability: str | None) -> KnownCaller:
         key_id=claims.client_id,
         account_id=claims.sub,
         capabilities=frozenset(claims.scope),
-        shown_at=datetime.fromtimestamp(claims.iat, UTC),
+        shown_at=datetime.fromtimestamp(_find_shown_at(claims), UTC),
     )
+
+
+def _find_shown_at(claims: Claims) -> int:
+    """Return when the API key was shown for a token, in seconds since 1970.
+
+    A narrowed token that does not say it may be of any age.
+    """
+    if claims.auth_time is not None:
+        return claims.auth_time
+    return claims.iat if claims.origin_jti is None else 0

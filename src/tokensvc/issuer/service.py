@@ -215,6 +215,7 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
     ledger = Ledger(LedgerConnection(database), mirror, most_waiting=settings.ledger_queue)
     share = ConnectionShare(settings.pool_size)
     late_answers = LateAnswers()
+    usage = UsageRecorder(database)
     guard = GuessGuard(
         ledger,
         SlowLane(functools.partial(find_existing, database)),
@@ -232,14 +233,17 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
         exchange=Exchange(
             ledger=ledger,
             mirror=mirror,
-            usage=UsageRecorder(database),
+            usage=usage,
             guard=guard,
             policy=settings.issuing_policy,
         ),
         feed=Feed(mirror, settings),
         receipts=Receipts(database, mirror),
         callers=Callers(
-            introspection=introspection, guard=guard, dead_credentials=dead_credentials
+            introspection=introspection,
+            guard=guard,
+            dead_credentials=dead_credentials,
+            usage=usage,
         ),
         revocations=HolderRevocations(database, share),
         backend=Backend(

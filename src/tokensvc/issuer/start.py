@@ -11,6 +11,7 @@ import math
 import random
 import time
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -52,6 +53,8 @@ ACTOR: Final = Actor(name="start")
 _RETRY_SECONDS: Final = 1.0
 _MOST_JITTER_SECONDS: Final = 0.25
 _DATABASE_WAIT_SECONDS: Final = 30.0
+# As long as a person works with a dashboard; what is dangerous asks for the API key again.
+_OWN_TOKEN_LIFE: Final = timedelta(hours=1)
 
 _log = structlog.get_logger(__name__)
 
@@ -204,6 +207,7 @@ async def _ensure_own_audience(connection: Connection, settings: Settings, trail
             OWN_AUDIENCE,
             trail,
             description="calls to tokensvc itself",
+            token_life=min(_OWN_TOKEN_LIFE, settings.issuing_policy.max_token_life),
             is_own=True,
         )
     elif not is_own:

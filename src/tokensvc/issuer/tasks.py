@@ -15,6 +15,7 @@ import structlog
 from tokensvc.core.actor import Actor
 from tokensvc.core.errors import TokensvcError
 from tokensvc.issuer.addresses import clean_addresses_once
+from tokensvc.issuer.admin.key_life import disable_idle_keys_once
 from tokensvc.issuer.exchange.usage import clean_usage_once
 from tokensvc.issuer.operations.call_limit import clean_call_windows_once
 from tokensvc.issuer.operations.idempotency import clean_requests_once
@@ -40,6 +41,7 @@ USAGE_TICK: Final = 5.0
 RECEIPTS_TICK: Final = 0.25
 USAGE_CLEANING_TICK: Final = 600.0
 CALLS_CLEANING_TICK: Final = 60.0
+IDLE_KEYS_TICK: Final = 600.0
 HOSTS_TICK: Final = 3.0
 
 _ROTATION: Final = Actor(name="rotation")
@@ -96,6 +98,11 @@ async def run_tasks(
         if not mirror.confirmation.is_blocked:  # a wrong clock says nothing about when keys are due
             await rotate_all_once(database, settings, master_key, actor=_ROTATION)
 
+    async def disable_idle_keys() -> None:
+        days = settings.idle_key_days
+        if days is not None and mirror.confirmation.collectable_at is not None:
+            await disable_idle_keys_once(database, timedelta(days=days), mirror.denylist.remember)
+
     async with asyncio.TaskGroup() as group:
         group.create_task(mirror.run())
         group.create_task(_every(LEDGER_TICK, ledger.probe_once))
@@ -106,6 +113,7 @@ async def run_tasks(
         group.create_task(_every(CLEANING_TICK, receipts.clean_once))
         group.create_task(_every(USAGE_CLEANING_TICK, cleaning.clean_usage))
         group.create_task(_every(CALLS_CLEANING_TICK, cleaning.clean_calls))
+        group.create_task(_every(IDLE_KEYS_TICK, disable_idle_keys))
         group.create_task(_every(HOSTS_TICK, database.watch_hosts_once))
 
 

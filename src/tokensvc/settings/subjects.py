@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings
 
-from tokensvc.core.api_key import DEFAULT_PREFIX, check_prefix
+from tokensvc.core.api_key import DEFAULT_PREFIX, MAX_KEY_LIFE_SECONDS, check_prefix
 from tokensvc.core.audience import parse_audience
 from tokensvc.core.errors import InvalidInputError
 from tokensvc.core.keyring import RotationPolicy
@@ -136,6 +136,15 @@ class ExchangeSettings(BaseSettings):
     # Followers let no revocation live longer than 31 days, so no token may.
     max_token_ttl: int = Field(3600, ge=1, le=30 * 86_400)
     key_prefix: str = DEFAULT_PREFIX
+    max_key_life: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_KEY_LIFE_SECONDS,
+        description="the longest life that callers below tokensvc:admin may give to a key",
+    )
+    idle_key_days: int | None = Field(
+        None, ge=1, le=36_600, description="keys that were not used for so many days are disabled"
+    )
     ledger_queue: int = Field(
         2000,
         ge=1,
@@ -154,6 +163,11 @@ class ExchangeSettings(BaseSettings):
         ge=1,
         description="per client network and process; after that, refusals come a second late",
     )
+
+    @property
+    def longest_key_life(self) -> timedelta | None:
+        """The longest life of keys that callers below admin make, None for any."""
+        return None if self.max_key_life is None else timedelta(seconds=self.max_key_life)
 
     @field_validator("key_prefix")
     @classmethod

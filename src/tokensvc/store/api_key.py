@@ -55,16 +55,21 @@ async def insert_api_key(
     terms: KeyTerms,
     life: timedelta | None,
     predecessor_id: KeyId | None = None,
+    made_by_predecessor: bool = False,
+    expires_at: datetime | None = None,
 ) -> None:
     """Store digest and facts of a new key.
 
-    Raises ConflictError if `predecessor_id` has a successor already, NotFoundError for a tier that
-    does not exist.
+    It ends at `expires_at` if that is given, else `life` from now. A successor is counted together
+    with its predecessor; `made_by_predecessor`: that has rotated itself. Raises ConflictError if
+    `predecessor_id` has a successor already, NotFoundError for a tier that does not exist.
     """
     texts = terms.name, terms.description, sorted(terms.capabilities)
     facts = key_id, account_id, key.digest, key.hint, *texts, life, predecessor_id
     try:
-        await connection.execute(_SQL["insert"], *facts, *_list_limits_and_more(terms))
+        await connection.execute(
+            _SQL["insert"], *facts, *_list_limits_and_more(terms), made_by_predecessor, expires_at
+        )
     except asyncpg.ForeignKeyViolationError as error:
         if error.constraint_name != "api_key_tier_fkey":
             raise
@@ -80,7 +85,7 @@ async def load_api_key(connection: asyncpg.Connection, key_id: str) -> ListedKey
     row = await connection.fetchrow(_SQL["find"], key_id)
     if row is None:
         raise no_such_key(key_id)
-    return _list(row, row["at"])
+    return list_row(row, row["at"])
 
 
 async def lock_api_key(connection: asyncpg.Connection, key_id: str) -> ListedKey:
@@ -92,7 +97,7 @@ async def lock_api_key(connection: asyncpg.Connection, key_id: str) -> ListedKey
 
 async def list_api_keys(connection: asyncpg.Connection, account_id: str | None) -> list[ListedKey]:
     """Return the keys of an account, or of all accounts, oldest first."""
-    return [_list(row, row["at"]) for row in await connection.fetch(_SQL["list"], account_id)]
+    return [list_row(row, row["at"]) for row in await connection.fetch(_SQL["list"], account_id)]
 
 
 async def list_existing_digests(
@@ -147,27 +152,48 @@ async def end_api_keys(
     digests: Sequence[bytes] | None = None,
     actor: Actor | Sequence[Actor],
     detail: dict[str, Any],
+    keep_successors: bool = False,
 ) -> list[EndedKey]:
     """Disable, revoke or delete keys, or revoke their tokens only; return what became of each.
 
     They are named by their ids or by their digests. `actor`: who acts, or who does so at each
-    place. `detail` is for the audit trail. It is one statement, which commits itself if no
-    transaction is open: see `sql/functions/end_keys.sql`.
+    place. `detail` is for the audit trail. `keep_successors`: whether those that a key has made by
+    rotating itself outlive it; else they are revoked with it. It is one statement, which commits
+    itself if no transaction is open: see `sql/functions/end_keys.sql`.
     """
     operation = ENDINGS[ending].operation
     named = [None] * len(digests or ()) if key_ids is None else key_ids
-    rows = await connection.fetch(
-        _SQL["end"], ending, operation, named, digests, encode_actors(actor), detail, LEEWAY
-    )
+    acts = ending, operation, named, digests, encode_actors(actor), detail, LEEWAY
+    rows = await connection.fetch(_SQL["end"], *acts, keep_successors)
     return [
         EndedKey(
             outcome=row["outcome"],
             key_id=row["key_id"],
-            listed=None if row["shown"] is None else _list(row["shown"], row["at"]),
+            listed=None if row["shown"] is None else list_row(row["shown"], row["at"]),
             records=[build_record(record) for record in row["records"]],
         )
         for row in rows
     ]
+
+
+async def list_idle_keys(
+    connection: asyncpg.Connection, idle_for: timedelta, most: int
+) -> list[str]:
+    """Return the ids of at most `most` active keys that nobody has used for `idle_for`."""
+    return [row["id"] for row in await connection.fetch(_SQL["list_idle"], idle_for, most)]
+
+
+async def list_used_after_end(
+    connection: asyncpg.Connection, key_ids: Sequence[str]
+) -> list[tuple[str, str]]:
+    """Return (key, successor) of the keys whose use after their end the trail has to tell of.
+
+    Those are rotated and have expired, and the trail has told nothing of it today. Nobody else gets
+    an answer before the transaction ends.
+    """
+    await connection.execute(_SQL["lock_used_after_end"])
+    rows = await connection.fetch(_SQL["list_used_after_end"], key_ids)
+    return [(row["id"], row["successor_id"]) for row in rows]
 
 
 async def count_with_capability(connection: asyncpg.Connection, capability: str) -> int:
@@ -189,7 +215,8 @@ def _list_limits_and_more(terms: KeyTerms) -> tuple[Any, ...]:
     return *numbers, *lists, terms.metadata, terms.claims, terms.self_rotation
 
 
-def _list(row: asyncpg.Record, at: datetime) -> ListedKey:
+def list_row(row: asyncpg.Record, at: datetime) -> ListedKey:
+    """Return the key that a row of `listed_api_key` stands for, at the moment `at`."""
     key = _record(row)
     return ListedKey(key, state_of(key, at), at)
 
@@ -221,4 +248,5 @@ def _record(row: asyncpg.Record) -> ApiKeyRecord:
         day_limit=row["day_limit"],
         predecessor_id=row["predecessor_id"],
         successor_id=row["successor_id"],
+        made_by_predecessor=row["made_by_predecessor"],
     )

@@ -156,8 +156,8 @@ def _read(
     admitted: dict[str, int] = {}
     for row in rows:
         # By position, which is faster than by name: in the order of sql/queries/ledger.sql.
-        (question, key_id, account_id, capabilities, refusal, watermark, at, ahead, number,
-            *quota) = row  # fmt: skip
+        (question, key_id, account_id, capabilities, refusal, audiences, claims, watermark, at,
+            ahead, number, *quota) = row  # fmt: skip
         verdicts[asked[question - 1]] = Verdict(
             key_id,
             account_id,
@@ -167,6 +167,8 @@ def _read(
             at,
             Quota._make(quota),
             None if ahead is None else tuple(ahead),
+            None if audiences is None else tuple(audiences),
+            claims,
         )
         admitted[key_id] = number
     return verdicts, admitted

@@ -9,7 +9,7 @@ from tokensvc.core.authorization import parse_bearer, parse_client
 from tokensvc.core.errors import InvalidClientError
 from tokensvc.web.app_keys import CALLER, CHALLENGE, SERVICE
 from tokensvc.web.middleware import note
-from tokensvc.web.network import find_network
+from tokensvc.web.network import find_place
 from tokensvc.web.token_request import CLIENT_CREDENTIALS
 
 if TYPE_CHECKING:
@@ -41,13 +41,13 @@ async def check_client(
     Raises InvalidClientError, InvalidTokenError, InsufficientScopeError and the like.
     """
     service = request.app[SERVICE]
-    network = find_network(request, service.settings.trusted_proxy_hops)
+    place = find_place(request, service.settings.trusted_proxy_hops)
     # No API key holds a dot, and every token does.
     if client.scheme == "Bearer" and "." in client.secret:
-        caller = await service.callers.check_token(client.secret, network, capability)
+        caller = await service.callers.check_token(client.secret, place.network, capability)
     else:
         key = parse_api_key(client.secret, service.settings.key_prefix)
-        caller = await service.callers.check_key(key, client.client_id, network, capability)
+        caller = await service.callers.check_key(key, client.client_id, place, capability)
     _note_caller(request, caller)
     return caller
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from tokensvc.core.network import find_network_of
+from tokensvc.core.network import Place, find_network_of
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -33,7 +33,7 @@ def find_network(request: web.Request, trusted_hops: int) -> str:
 
     `trusted_hops`: as in `find_address`.
     """
-    return network_of(_find_sender(request, trusted_hops))
+    return find_place(request, trusted_hops).network
 
 
 def find_address(request: web.Request, trusted_hops: int) -> str | None:
@@ -42,8 +42,12 @@ def find_address(request: web.Request, trusted_hops: int) -> str | None:
     `trusted_hops`: how many proxies of ours stand in front and append to X-Forwarded-For. What
     stands further left was written by the client and proves nothing.
     """
-    address = parse_address(_find_sender(request, trusted_hops))
-    return None if address is None else str(address)
+    return find_place(request, trusted_hops).address
+
+
+def find_place(request: web.Request, trusted_hops: int) -> Place:
+    """Return both."""
+    return _parse_place(_find_sender(request, trusted_hops))
 
 
 def _find_sender(request: web.Request, trusted_hops: int) -> str:
@@ -60,14 +64,22 @@ def _find_sender(request: web.Request, trusted_hops: int) -> str:
     return hops[-trusted_hops] if len(hops) >= trusted_hops else ""
 
 
-@functools.lru_cache(maxsize=4096)
 def network_of(address: str) -> str:
     """Return the network of an address, "unknown" if it is no IP address.
 
     A port may stand behind the address.
     """
-    parsed = parse_address(address)
-    return UNKNOWN if parsed is None else find_network_of(str(parsed))
+    return _parse_place(address).network
+
+
+@functools.lru_cache(maxsize=4096)
+def _parse_place(sender: str) -> Place:
+    parsed = parse_address(sender)
+    if parsed is None:
+        return Place(UNKNOWN, None)
+    # A zone says which network card it is, and no network that a key names has one.
+    address = str(parsed).partition("%")[0]
+    return Place(find_network_of(address), address)
 
 
 def parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

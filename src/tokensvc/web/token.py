@@ -17,7 +17,7 @@ from tokensvc.web.app_keys import SERVICE
 from tokensvc.web.client_authentication import read_client
 from tokensvc.web.forms import read_form
 from tokensvc.web.middleware import note
-from tokensvc.web.network import find_network
+from tokensvc.web.network import find_place
 from tokensvc.web.problems import NO_STORE
 from tokensvc.web.token_request import ACCESS_TOKEN_TYPE, parse_token_request
 
@@ -56,8 +56,8 @@ async def _exchange(request: web.Request) -> web.Response:
     form = await read_form(request)
     client = read_client(request, form)
     wanted = parse_token_request(form, client, prefix=service.settings.key_prefix)
-    network = find_network(request, service.settings.trusted_proxy_hops)
-    issued = await service.exchange.issue(wanted, network)
+    place = find_place(request, service.settings.trusted_proxy_hops)
+    issued = await service.exchange.issue(wanted, place.network, place.address)
     note(request, key_id=issued.claims.client_id, jti=issued.claims.jti, aud=issued.claims.aud)
     return web.Response(
         body=_build_body(issued, wanted.shown_as), headers=_build_headers(issued.decision)

@@ -83,13 +83,13 @@ def test_a_token_with_nothing_to_give_unasked_is_judged_and_not_counted():
 
 
 def test_a_caller_has_asked_for_all_that_it_has_and_counts_against_no_limit():
-    assert build_caller_question(KEY, "key_x", "tokensvc:introspect") == (
+    assert build_caller_question(KEY, "key_x", "tokensvc:introspect", "192.0.2.7") == (
         KEY.digest,
         "key_x",
-        '{"scope": "tokensvc:introspect"}',
+        '{"scope": "tokensvc:introspect", "address": "192.0.2.7"}',
         False,
     )
-    assert build_caller_question(KEY, None, None).demand == '{"scope": ""}'
+    assert build_caller_question(KEY, None, None, None).demand == '{"scope": "", "address": null}'
 
 
 def test_what_will_be_refused_anyway_is_judged_and_not_counted():

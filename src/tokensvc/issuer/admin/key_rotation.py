@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.api_key import MAX_KEY_LIFE_SECONDS, build_facts, new_api_key
-from tokensvc.core.errors import ConflictError, InvalidInputError
+from tokensvc.core.errors import ConflictError, ForbiddenError, InvalidInputError
 from tokensvc.core.identifier import new_key_id
 from tokensvc.issuer.admin.api_keys import NewKey, check_grant, lock_key
 from tokensvc.issuer.audit import Trail
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tokensvc.core.actor import Actor
     from tokensvc.core.api_key import ApiKeyRecord, KeyState
     from tokensvc.core.identifier import KeyId
+    from tokensvc.core.operation_name import OperationName
     from tokensvc.issuer.admin.api_keys import KeyCheck
     from tokensvc.issuer.database import Transactions
     from tokensvc.store.pool import Connection
@@ -34,34 +35,90 @@ async def rotate_key(
     actor: Actor,
     grantor: KeyId | None = None,
     check: KeyCheck = accept,
+    longest: timedelta | None = None,
 ) -> NewKey:
     """Make a successor with the same terms; the old key expires after `grace`.
 
-    `grantor` and `check` are as in `update_key`. Raises NotFoundError, InvalidInputError,
+    `grantor` and `check` are as in `update_key`. `longest`: how long the successor may live at
+    most, None for as long as the old key was meant to. Raises NotFoundError, InvalidInputError,
     ForbiddenError, and ConflictError if the key is not active or has been rotated already.
     """
-    if not timedelta() <= grace <= _LONGEST:
-        raise InvalidInputError("the grace period must lie between nothing and a hundred years")
+    _check_grace(grace)
     async with database.transaction() as connection:
         old = (await lock_key(connection, key_id, "rotated", _ACTIVE, check=check)).record
-        if old.successor_id is not None:
-            raise ConflictError(
-                f"key {old.id} has been rotated already: its successor is {old.successor_id}"
-            )
-        new = await _insert_successor(connection, old, prefix)
+        _check_first(old)
+        life = None if old.expires_at is None else old.expires_at - old.created_at
+        if longest is not None:
+            life = longest if life is None else min(life, longest)
+        new = await _insert_successor(connection, old, prefix, life=life)
         await table.limit_life(connection, old.id, grace)
         await check_grant(connection, grantor, new.listed)
-        trail, new_id = Trail(actor), new.listed.record.id
-        trail.note(
-            "keys.rotate", old.id, successor=new_id, grace_seconds=int(grace.total_seconds())
-        )
-        trail.note("keys.create", new_id, **build_facts(new.listed.record))
-        await trail.append(connection)
+        await _record(connection, Trail(actor), "keys.rotate", old, new, grace)
     return new
 
 
-async def _insert_successor(connection: Connection, old: ApiKeyRecord, prefix: str) -> NewKey:
-    """Make a key with the terms of `old`, which lives as long as that was meant to."""
+async def rotate_own_key(
+    database: Transactions, key_id: str, *, grace: timedelta, prefix: str, actor: Actor
+) -> NewKey:
+    """Let a key make its own successor, which ends when the key itself would have ended.
+
+    So whoever has stolen a key gains no time by it, and what revokes the key revokes the successor
+    too. Raises InvalidInputError, ForbiddenError if the key may not do this, and ConflictError if
+    it is not active or has been rotated already.
+    """
+    _check_grace(grace)
+    async with database.transaction() as connection:
+        old = (await lock_key(connection, key_id, "rotated", _ACTIVE, check=accept)).record
+        if not old.terms.self_rotation:
+            raise ForbiddenError(
+                "this key may not rotate itself; who manages it can rotate it or allow that",
+                reason="no_self_rotation",
+            )
+        _check_first(old)
+        new = await _insert_successor(connection, old, prefix, is_own_act=True)
+        await table.limit_life(connection, old.id, grace)
+        await _record(connection, Trail(actor), "keys.rotate-self", old, new, grace)
+    return new
+
+
+def _check_grace(grace: timedelta) -> None:
+    if not timedelta() <= grace <= _LONGEST:
+        raise InvalidInputError("the grace period must lie between nothing and a hundred years")
+
+
+def _check_first(old: ApiKeyRecord) -> None:
+    if old.successor_id is not None:
+        raise ConflictError(
+            f"key {old.id} has been rotated already: its successor is {old.successor_id}"
+        )
+
+
+async def _record(
+    connection: Connection,
+    trail: Trail,
+    operation: OperationName,
+    old: ApiKeyRecord,
+    new: NewKey,
+    grace: timedelta,
+) -> None:
+    new_id, seconds = new.listed.record.id, int(grace.total_seconds())
+    trail.note(operation, old.id, successor=new_id, grace_seconds=seconds)
+    trail.note("keys.create", new_id, **build_facts(new.listed.record))
+    await trail.append(connection)
+
+
+async def _insert_successor(
+    connection: Connection,
+    old: ApiKeyRecord,
+    prefix: str,
+    *,
+    life: timedelta | None = None,
+    is_own_act: bool = False,
+) -> NewKey:
+    """Make a key with the terms of `old`.
+
+    It lives for `life`; if the key itself does it (`is_own_act`), until the key would have ended.
+    """
     key, key_id = new_api_key(prefix), new_key_id()
     await table.insert_api_key(
         connection,
@@ -69,7 +126,9 @@ async def _insert_successor(connection: Connection, old: ApiKeyRecord, prefix: s
         key_id=key_id,
         account_id=old.account_id,
         terms=old.terms,
-        life=None if old.expires_at is None else old.expires_at - old.created_at,
+        life=life,
         predecessor_id=old.id,
+        made_by_predecessor=is_own_act,
+        expires_at=old.expires_at if is_own_act else None,
     )
     return NewKey(key, await table.load_api_key(connection, key_id))

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from tokensvc.issuer.exchange.slow_lane import SlowLane
 
 # The key is good, only what it asks for is not.
-_GOOD_KEY: Final = frozenset({None, "invalid_scope", "unnamed_scope", "invalid_target"})
+_GOOD_KEY: Final = frozenset(
+    {None, "invalid_scope", "unnamed_scope", "invalid_target", "wrong_audience"}
+)
 # So many times the limit of one network are allowed to all of them together.
 _NETWORKS: Final = 10
 # The answer to these names no reason, so it must not tell one by its time either.
@@ -139,6 +141,8 @@ class GuessGuard:
     def note(self, question: Question, network: str, decision: Decision | None) -> None:
         """Remember a key that is good, and count a credential that is refused."""
         refusal = "unknown_key" if decision is None else decision.verdict.refusal
+        if refusal == "facts_missing":
+            return  # nothing is decided yet
         if refusal in _GOOD_KEY:
             if question.digest is not None:
                 self.note_known(question.digest)

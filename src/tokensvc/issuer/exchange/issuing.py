@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -22,19 +23,22 @@ from tokensvc.core.exchange import (
     wait_for_clear_second,
 )
 from tokensvc.core.identifier import new_jtis
-from tokensvc.core.ledger import build_question
+from tokensvc.core.ledger import Facts, build_question
+from tokensvc.core.target import choose_audience
 from tokensvc.core.token import ACCESS_TOKEN, sign_jws_text
 from tokensvc.core.usage import LastUse
 from tokensvc.core.verification import check_own_token
 from tokensvc.issuer.exchange.ledger import LONGEST_SECONDS, build_late_error
+from tokensvc.issuer.exchange.restricted_keys import RestrictedKeys
 from tokensvc.issuer.in_time import in_time
 from tokensvc.issuer.made_ahead import MadeAhead
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from tokensvc.core.audience import Audience
-    from tokensvc.core.exchange import ExchangeRequest, IssuingPolicy
+    from tokensvc.core.exchange import ExchangeRequest, IssuingPolicy, Verdict
     from tokensvc.core.ledger import Decision, Question
     from tokensvc.core.token import SigningKey, UnverifiedToken
     from tokensvc.issuer.exchange.guess_guard import GuessGuard
@@ -69,6 +73,24 @@ class _Unsigned(NamedTuple):
         return IssuedToken(text, self.claims, self.decision)
 
 
+@dataclass(frozen=True, slots=True)
+class _AskAgain:
+    """The question lacked what a restricted key is judged by. `allowed`: its audiences."""
+
+    allowed: tuple[str, ...]
+
+
+class _Asked(NamedTuple):
+    """A request, and what Postgres is asked of it. `name` is that of the audience, if it exists."""
+
+    request: ExchangeRequest
+    credential: ApiKey | SubjectToken
+    question: Question
+    audience: Audience | None
+    name: str
+    network: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
     """The exchange and all that takes part in it."""
@@ -78,12 +100,15 @@ class Exchange:
     usage: UsageRecorder
     guard: GuessGuard
     policy: IssuingPolicy
+    restricted_keys: RestrictedKeys = field(default_factory=RestrictedKeys)
 
-    async def issue(self, request: ExchangeRequest, network: str) -> IssuedToken:
+    async def issue(
+        self, request: ExchangeRequest, network: str, address: str | None = None
+    ) -> IssuedToken:
         """Return a token for the credential in `request`.
 
-        `network`: where the client is, /24 or /48. Raises the OAuthError that refuses the request,
-        UnavailableError.
+        `network`: where the client is, /24 or /48. `address`: the same, whole; None if it is not
+        known. Raises the OAuthError that refuses the request, UnavailableError.
         """
         arrived_on = time.monotonic()
         credential = (
@@ -91,56 +116,53 @@ class Exchange:
             if isinstance(request.credential, ApiKey)
             else self._check_subject_token(request.credential)
         )
-        # The audience is found before the verdict, which must not be older than its token life.
-        audience = await self._find_audience(request, credential)
-        self.mirror.signers.check(DEFAULT_ALGORITHM if audience is None else audience.alg)
-        question = build_question(request, credential, audience)
-
-        def act(decision: Decision | None) -> IssuedToken | _Unsigned | timedelta:
-            return self._act(request, credential, question, audience, network, decision)
-
+        allowed: tuple[str, ...] | None = ()
+        if isinstance(credential, ApiKey):
+            allowed = self.restricted_keys.find(credential.digest)
         while True:
-            result = await self.guard.let_through(question, network, act, arrived_on)
+            # The audience is found before the verdict, which must not be older than its token life.
+            name = self._choose_audience(request, credential, allowed)
+            audience = await self._find_audience(name)
+            self.mirror.signers.check(DEFAULT_ALGORITHM if audience is None else audience.alg)
+            facts = None if allowed is None else Facts(name, address)
+            question = build_question(request, credential, audience, facts)
+            asked = _Asked(request, credential, question, audience, name, network)
+            result = await self.guard.let_through(
+                question, network, functools.partial(self._act, asked), arrived_on
+            )
             if isinstance(result, IssuedToken):
                 return result
             if isinstance(result, _Unsigned):
                 return await asyncio.to_thread(result.sign)
-            if result > _LONGEST_WAIT:
-                raise UnavailableError(
-                    "the tokens of this key are revoked up to a moment that is still to come, "
-                    "because a clock was wrong; try again",
-                    reason="watermark_ahead",
-                    retry_after=min(60, int(result.total_seconds()) + 1),
-                )
-            wait = result.total_seconds() + _JUST_AFTER
-            if time.monotonic() + wait > arrived_on + LONGEST_SECONDS:
-                raise build_late_error()
-            await asyncio.sleep(wait)
+            if isinstance(result, _AskAgain):
+                allowed = result.allowed
+                continue
+            await _wait(result, arrived_on)
 
     def _act(
-        self,
-        request: ExchangeRequest,
-        credential: ApiKey | SubjectToken,
-        question: Question,
-        audience: Audience | None,
-        network: str,
-        decision: Decision | None,
-    ) -> IssuedToken | _Unsigned | timedelta:
+        self, asked: _Asked, decision: Decision | None
+    ) -> IssuedToken | _Unsigned | timedelta | _AskAgain:
         """Return the token, or one that must be signed in a thread, or how long to wait.
 
-        There is something to wait for only within the second of a disable and enable.
+        There is something to wait for only within the second of a disable and enable. Or a key was
+        not known to be restricted, or had another list of audiences: Postgres is asked again.
         """
-        self.guard.note(question, network, decision)
+        request, audience = asked.request, asked.audience
+        self.guard.note(asked.question, asked.network, decision)
         if decision is None:
             raise refuse_key(request, "unknown_key")
         verdict = decision.verdict
+        if asked.question.digest is not None:
+            self.restricted_keys.learn(asked.question.digest, verdict.audiences)
+        if verdict.audiences is not None and self._must_ask_again(asked, verdict):
+            return _AskAgain(verdict.audiences)
         try:
             check_verdict(request, verdict)
             wait = wait_for_clear_second(verdict)
             if wait is not None:
                 return wait
             claims = decide_claims(
-                request, credential, verdict, audience, self.policy, _jtis.take()
+                request, asked.credential, verdict, audience, self.policy, _jtis.take()
             )
             if not decision.admitted:
                 raise refuse_over_limit(verdict)
@@ -148,8 +170,24 @@ class Exchange:
             self.usage.add(verdict.key_id, error.reason, verdict.at)
             raise
         unsigned = _Unsigned(claims, decision, self._find_signer(audience, verdict.at))
-        self.usage.add_issued(claims.client_id, LastUse(claims.iat, network, claims.aud))
+        self.usage.add_issued(claims.client_id, LastUse(claims.iat, asked.network, claims.aud))
         return unsigned if unsigned.key.alg in _SLOW_ALGORITHMS else unsigned.sign()
+
+    def _must_ask_again(self, asked: _Asked, verdict: Verdict) -> bool:
+        if verdict.refusal == "facts_missing":
+            return True
+        return verdict.refusal == "wrong_audience" and asked.name != self._choose_audience(
+            asked.request, asked.credential, verdict.audiences
+        )
+
+    def _choose_audience(
+        self,
+        request: ExchangeRequest,
+        credential: ApiKey | SubjectToken,
+        allowed: Sequence[str] | None,
+    ) -> str:
+        held = credential.claims.aud if isinstance(credential, SubjectToken) else None
+        return choose_audience(request.audience, held, self.policy.default_audience, allowed)
 
     def _find_signer(self, audience: Audience | None, at: datetime) -> SigningKey:
         """Return the key that signs at the moment of the verdict.
@@ -178,21 +216,29 @@ class Exchange:
             raise refuse_credential("subject_token", "narrowed_already")
         return SubjectToken(claims, unverified_token.kid)
 
-    async def _find_audience(
-        self, request: ExchangeRequest, credential: ApiKey | SubjectToken
-    ) -> Audience | None:
-        """Return the audience of the new token, None if there is no such audience.
-
-        It is the one that is asked for. If none is, a token keeps its own.
-        """
-        name = request.audience or (
-            credential.claims.aud
-            if isinstance(credential, SubjectToken)
-            else self.policy.default_audience
-        )
+    async def _find_audience(self, name: str) -> Audience | None:
+        """Return the audience of the new token, None if there is no such audience."""
         audience = self.mirror.audiences.get(name)
         if audience is None:
             # It may have been added a moment ago.
             await in_time(self.mirror.refresh_for_a_miss(), build_late_error(), seconds=_MISS)
             audience = self.mirror.audiences.get(name)
         return audience
+
+
+async def _wait(wait: timedelta, arrived_on: float) -> None:
+    """Wait until a second without a watermark begins. Raises UnavailableError if that is too long.
+
+    `arrived_on`: when the request came, by the monotonic clock.
+    """
+    if wait > _LONGEST_WAIT:
+        raise UnavailableError(
+            "the tokens of this key are revoked up to a moment that is still to come, "
+            "because a clock was wrong; try again",
+            reason="watermark_ahead",
+            retry_after=min(60, int(wait.total_seconds()) + 1),
+        )
+    seconds = wait.total_seconds() + _JUST_AFTER
+    if time.monotonic() + seconds > arrived_on + LONGEST_SECONDS:
+        raise build_late_error()
+    await asyncio.sleep(seconds)

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import structlog
 
+from tokensvc.core.actor import Actor
 from tokensvc.core.errors import OutcomeUnknownError, TokensvcError
 from tokensvc.core.usage import Usage
+from tokensvc.issuer.audit import Trail
 from tokensvc.issuer.metrics import USAGE_DROPPED, USAGE_WAITING
 from tokensvc.store import usage as table
-from tokensvc.store.api_key import load_api_key
+from tokensvc.store.api_key import list_used_after_end, load_api_key
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 _MOST_WAITING: Final = 200_000
 _WRITTEN_AT_ONCE: Final = 200
 _DELETED_AT_ONCE: Final = 5000
+_EXPIRED: Final = "expired"
+_HOLDER: Final = Actor(name="holder")
 
 _K = TypeVar("_K", bound=Any)
 _V = TypeVar("_V", bound=Any)
@@ -39,10 +43,22 @@ class UsageRecorder:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._usage = Usage(_MOST_WAITING)
+        self._ended: set[str] = set()  # keys that were shown although they have expired
 
     def add(self, key_id: str, outcome: str, at: datetime) -> None:
         """Count an exchange that was refused."""
         self._usage.add(key_id, outcome, int(at.timestamp()))
+        if outcome == _EXPIRED:
+            self.note_ended(key_id)
+
+    def note_ended(self, key_id: str) -> None:
+        """Remember that a key was shown which has expired: if it was rotated, the trail tells."""
+        if len(self._ended) < _MOST_WAITING:
+            self._ended.add(key_id)
+
+    def note_call(self, key_id: str, use: LastUse) -> None:
+        """Remember the last use of a key that was no exchange."""
+        self._usage.note_last(key_id, use)
 
     def add_issued(self, key_id: str, use: LastUse) -> None:
         """Count a token."""
@@ -63,6 +79,18 @@ class UsageRecorder:
         finally:
             self._usage.take_back(usage)
         USAGE_WAITING.set(0)
+        await self._tell_of_ended()
+
+    async def _tell_of_ended(self) -> None:
+        """Tell in the audit trail which rotated keys are still used: once a key and day."""
+        while self._ended:
+            batch = sorted(self._ended)[:_WRITTEN_AT_ONCE]
+            async with self._database.transaction() as connection:
+                trail = Trail(_HOLDER)
+                for key_id, successor_id in await list_used_after_end(connection, batch):
+                    trail.note("key.used_after_end", key_id, successor=successor_id)
+                await trail.append(connection)
+            self._ended.difference_update(batch)
 
     async def _write(
         self,

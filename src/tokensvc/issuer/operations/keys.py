@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, cast
 from tokensvc.core.errors import ForbiddenError
 from tokensvc.core.limit import LimitChanges
 from tokensvc.issuer.admin import api_keys, key_rotation
+from tokensvc.issuer.admin.key_life import decide_life
 from tokensvc.issuer.operations.call import check_visible
 from tokensvc.issuer.operations.limits import build_limit_changes
+from tokensvc.issuer.operations.paging import build_next_cursor, read_wish
 from tokensvc.issuer.revoking.endings import end_key
 from tokensvc.operations.key_models import DeletedKey, Key, NewKey
 from tokensvc.operations.model import Page
 from tokensvc.store import api_key as table
 from tokensvc.store.account import no_such_account
+from tokensvc.store.key_pages import KeyFilter, list_key_page
 
 if TYPE_CHECKING:
     from tokensvc.core.api_key import ListedKey
@@ -85,7 +88,7 @@ async def create(call: Call, request: CreateKey) -> NewKey:
         metadata=request.metadata,
         claims=request.claims,
         self_rotation=request.self_rotation,
-        life=None if request.expires_in is None else timedelta(seconds=request.expires_in),
+        life=_find_life(call, request),
         limits=LimitChanges(
             tier=request.tier, per_minute=request.per_minute, per_day=request.per_day
         ),
@@ -106,9 +109,22 @@ async def list_(call: Call, request: ListKeys) -> Page[Key]:
     seen = call.principal.key_reader_of
     if request.account is not None:
         check_visible(seen, request.account, no_such_account(request.account))
+    wanted = KeyFilter(
+        account_id=request.account or seen,
+        state=request.state,
+        capability=request.capability,
+        audience=request.audience,
+        part=request.name,
+        created_before=request.created_before,
+        used_before=request.used_before,
+        expires_before=request.expires_before,
+        metadata=request.metadata,
+        sort=request.sort,
+    )
     async with call.reading() as connection:
-        found = await table.list_api_keys(connection, request.account or seen)
-    return Page[Key](items=[build_key(listed) for listed in found], next_cursor=None)
+        found, end = await list_key_page(connection, wanted, read_wish(request))
+    items = [build_key(listed) for listed in found]
+    return Page[Key](items=items, next_cursor=build_next_cursor(request, end))
 
 
 async def show(call: Call, request: KeyRequest) -> Key:
@@ -124,6 +140,8 @@ async def show(call: Call, request: KeyRequest) -> Key:
 async def update(call: Call, request: UpdateKey) -> Key:
     """Change a key."""
     _check_admin_fields(call, request)
+    if "expires_in" in request.model_fields_set:
+        _find_life(call, request)
     changed, records = await api_keys.update_key(
         call.changes,
         request.id,
@@ -178,6 +196,7 @@ async def rotate(call: Call, request: RotateKey) -> NewKey:
         actor=call.actor,
         grantor=call.principal.grantor,
         check=_check(call),
+        longest=_find_longest(call),
     )
     return build_new_key(made)
 
@@ -189,7 +208,13 @@ async def disable(call: Call, request: EndKey) -> Key:
 
 async def revoke(call: Call, request: RevokeKey) -> Key:
     """Revoke a key for good."""
-    return await _end(call, "key_revoked", request.id, request.reason)
+    return await _end(
+        call,
+        "key_revoked",
+        request.id,
+        request.reason,
+        keep_successors=request.keep_successors,
+    )
 
 
 async def revoke_tokens(call: Call, request: EndKey) -> Key:
@@ -211,7 +236,9 @@ async def delete(call: Call, request: KeyRequest) -> DeletedKey:
     return DeletedKey(id=request.id)
 
 
-async def _end(call: Call, ending: Ending, key_id: str, reason: str) -> Key:
+async def _end(
+    call: Call, ending: Ending, key_id: str, reason: str, *, keep_successors: bool = False
+) -> Key:
     await _check_own(call, key_id)
     ended = await end_key(
         call.database,
@@ -220,9 +247,22 @@ async def _end(call: Call, ending: Ending, key_id: str, reason: str) -> Key:
         actor=call.actor,
         reason=reason,
         check=_check(call) if call.if_match else None,
+        keep_successors=keep_successors,
     )
     call.backend.remember(ended.records)
     return build_key(cast("ListedKey", ended.listed))
+
+
+def _find_life(call: Call, request: CreateKey | KeyChanges) -> timedelta | None:
+    """Return how long a key will live from now on, None without end."""
+    named = "expires_in" in request.model_fields_set
+    life = None if request.expires_in is None else timedelta(seconds=request.expires_in)
+    return decide_life(life, is_named=named, longest=_find_longest(call))
+
+
+def _find_longest(call: Call) -> timedelta | None:
+    """Return the longest life that the caller may give to a key, None for any."""
+    return None if call.principal.is_admin else call.settings.longest_key_life
 
 
 async def _check_own(call: Call, key_id: str) -> None:

@@ -12,7 +12,7 @@ durable too.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, TypedDict, cast
 
 from tokensvc.core.api_key import build_facts
 from tokensvc.core.errors import ConflictError, NotFoundError
@@ -34,6 +34,12 @@ if TYPE_CHECKING:
     AccountCheck = Callable[[Account], None]
 
 
+class _How(TypedDict):
+    actor: Actor
+    detail: dict[str, object]
+    keep_successors: bool
+
+
 class RevokedKey(NamedTuple):
     """A key that is revoked, and the revocations that are acknowledged with it."""
 
@@ -49,8 +55,12 @@ async def end_key(
     actor: Actor,
     reason: str | None = None,
     check: KeyCheck | None = None,
+    keep_successors: bool = False,
 ) -> EndedKey:
     """Carry out an act that ends a key or its tokens; return what became of it.
+
+    A key that is revoked or deleted takes the successors with it that it has made by rotating
+    itself, unless `keep_successors`.
 
     `check` may refuse the key as it was; then the act is not one statement but a transaction, whose
     locks wait for round trips. Raises NotFoundError, and ConflictError if its state does not allow
@@ -59,17 +69,14 @@ async def end_key(
     detail = _build_detail(reason)
     if ending == "key_deleted":
         detail |= await _describe_key(database, key_id)
+    how: _How = {"actor": actor, "detail": detail, "keep_successors": keep_successors}
     if check is None:
         async with database.act() as connection:
-            (ended,) = await end_api_keys(
-                connection, ending, key_ids=[key_id], actor=actor, detail=detail
-            )
+            (ended,) = await end_api_keys(connection, ending, key_ids=[key_id], **how)
     else:
         async with database.transaction() as connection:
             check(await lock_api_key(connection, key_id))
-            (ended,) = await end_api_keys(
-                connection, ending, key_ids=[key_id], actor=actor, detail=detail
-            )
+            (ended,) = await end_api_keys(connection, ending, key_ids=[key_id], **how)
     if ended.outcome == "unknown":
         raise no_such_key(key_id)
     if ended.outcome == "refused":
@@ -126,13 +133,25 @@ async def disable_key(database: Database, key_id: str, *, actor: Actor) -> Liste
 
 
 async def revoke_key(
-    database: Database, key_id: str, *, actor: Actor, reason: str = ""
+    database: Database,
+    key_id: str,
+    *,
+    actor: Actor,
+    reason: str = "",
+    keep_successors: bool = False,
 ) -> RevokedKey:
     """Revoke a key for good: it gets no token any more, and all its tokens are revoked.
 
     Raises NotFoundError.
     """
-    ended = await end_key(database, "key_revoked", key_id, actor=actor, reason=reason)
+    ended = await end_key(
+        database,
+        "key_revoked",
+        key_id,
+        actor=actor,
+        reason=reason,
+        keep_successors=keep_successors,
+    )
     return RevokedKey(cast("ListedKey", ended.listed), ended.records)
 
 

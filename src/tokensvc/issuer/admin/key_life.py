@@ -1,0 +1,74 @@
+"""How long keys may live, and what becomes of keys that nobody uses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from tokensvc.core.actor import Actor
+from tokensvc.core.errors import ForbiddenError
+from tokensvc.store import api_key as table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import timedelta
+
+    from tokensvc.core.denylist.record import RevocationRecord
+    from tokensvc.store.pool import Database
+
+POLICY: Final = Actor(name="policy")
+_DISABLED_AT_ONCE: Final = 50  # so that their rows are locked for a moment only
+
+_log = structlog.get_logger(__name__)
+
+
+def decide_life(
+    life: timedelta | None, *, is_named: bool, longest: timedelta | None
+) -> timedelta | None:
+    """Return how long a key will live, None without end.
+
+    `life`: what the caller wants, if it names it. A caller with a longest life who names none gets
+    that one. Raises ForbiddenError for a longer life.
+    """
+    if longest is None:
+        return life
+    if not is_named:
+        return longest
+    if life is None or life > longest:
+        raise ForbiddenError(
+            f"a key lives for {int(longest.total_seconds())} s at most; an admin can make one "
+            "that lives longer",
+            reason="max_key_life",
+        )
+    return life
+
+
+async def disable_idle_keys_once(
+    database: Database,
+    idle_for: timedelta,
+    remember: Callable[[Sequence[RevocationRecord]], None],
+) -> int:
+    """Disable the keys that nobody has used for `idle_for`; return how many.
+
+    To make a key, and to enable it, counts as use. `remember` is told of the revocations. Raises
+    UnavailableError, OutcomeUnknownError; then the next round goes on.
+    """
+    total = 0
+    detail = {"reason": f"idle for {int(idle_for.total_seconds())} s"}
+    while True:
+        async with database.connection() as connection:
+            idle = await table.list_idle_keys(connection, idle_for, _DISABLED_AT_ONCE)
+        if not idle:
+            break
+        async with database.act() as connection:
+            ended = await table.end_api_keys(
+                connection, "key_disabled", key_ids=idle, actor=POLICY, detail=detail
+            )
+        remember([record for key in ended for record in key.records])
+        total += sum(key.outcome == "ended" for key in ended)
+        if len(idle) < _DISABLED_AT_ONCE:
+            break
+    if total:
+        _log.info("idle_keys_disabled", keys=total)
+    return total
