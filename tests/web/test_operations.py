@@ -105,7 +105,7 @@ def age(service, token, *, by):
     """Return the token as if its API key had been shown `by` seconds earlier."""
     payload = read_payload(token)
     key = service.mirror.signers.find("ES256", service.mirror.confirmation.now)
-    return sign_jws(payload | {"iat": payload["iat"] - by}, typ="at+jwt", key=key)
+    return sign_jws(payload | {"auth_time": payload["auth_time"] - by}, typ="at+jwt", key=key)
 
 
 async def test_the_audit_trail_has_the_key_its_account_the_address_and_the_request(
