@@ -50,11 +50,17 @@ class Steps:
     """Steps the clocks, and crashes Postgres."""
 
     def __init__(
-        self, stage: Stage, clocks: list[MovedClock], load: WatchedLoad, *, failover: bool
+        self,
+        stage: Stage,
+        clocks: list[MovedClock],
+        load: WatchedLoad,
+        chance: random.Random,
+        *,
+        failover: bool,
     ) -> None:
         self._stage = stage
         self._clocks = clocks  # Postgres's first
-        self._chance = load.chance
+        self._chance = chance
         self._failover = failover
         self._agreed_on = time.monotonic()
         self.crashes = 0
@@ -137,7 +143,9 @@ async def _main(count: int, seed: int, *, failover: bool) -> int:
         ) as stage:
             keys = await new_keys(stage.cluster.primary.url)
             load = WatchedLoad(stage, keys, random.Random(seed), has_limits=True)
-            steps = Steps(stage, clocks, load, failover=failover)
+            # Of its own, so that a seed names the same steps again, whatever the load has done.
+            chance = random.Random(seed)
+            steps = Steps(stage, clocks, load, chance, failover=failover)
             watch = Watch(stage, load, keys.caller, steps.must_work)
             async with watched(watch):
                 await steps.play(count, watch)

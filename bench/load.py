@@ -125,8 +125,9 @@ async def run(
     seconds: float,
     connections: int,
     poisson: bool = False,
+    begin: Callable[[], object] = lambda: None,
 ) -> Load:
-    """Send for so many seconds; return what came of it."""
+    """Send for so many seconds; return what came of it. `begin` is called before the first."""
     loop, load = asyncio.get_running_loop(), Load(requests)
     for _ in range(connections):
         await loop.create_connection(lambda: Connection(load), host, port)
@@ -138,6 +139,7 @@ async def run(
         task.add_done_callback(again.discard)
 
     load.reconnect = reconnect
+    begin()
     started = time.perf_counter()
     if rate == 0:
         load.endless = True
@@ -189,6 +191,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--poisson", action="store_true")
+    parser.add_argument("--announce", action="store_true", help="print a line at the beginning")
     options = parser.parse_args()
     requests = options.requests.read_bytes().split(b"\0")
     load = uvloop.run(
@@ -200,6 +203,7 @@ def main() -> None:
             seconds=options.seconds,
             connections=options.connections,
             poisson=options.poisson,
+            begin=lambda: print("begins", flush=True) if options.announce else None,
         )
     )
     print(json.dumps(summarise(load, options.seconds)))

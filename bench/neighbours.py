@@ -44,7 +44,7 @@ _KEYS: Final = 200
 _ENTRIES: Final = 10_000  # in the denylist that newcomers fetch
 _MOST_RATIO: Final = 2.0
 _ENOUGH_MS: Final = 10.0
-_LEAD_SECONDS: Final = 2.0  # for the connections of the flood to be made
+_LEAD_SECONDS: Final = 1.5  # of the flood, before the honest client begins
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,13 +67,12 @@ def _start_load(
     port: int, requests: Path, *, rate: float, seconds: float, connections: int, poisson: bool
 ) -> subprocess.Popen[str]:
     options = ["--rate", str(rate), "--seconds", str(seconds), "--connections", str(connections)]
+    options += ["--announce", *(["--poisson"] if poisson else [])]
     command = [sys.executable, "-m", "bench.load", "127.0.0.1", str(port), str(requests), *options]
-    return subprocess.Popen(
-        [*command, *(["--poisson"] if poisson else [])],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    load = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    if load.stdout is not None:
+        load.stdout.readline()  # its connections have been made
+    return load
 
 
 class Neighbourhood:
@@ -97,16 +96,15 @@ class Neighbourhood:
         return flooded, self._run(self._bare_port, requests, rate, flood.connections)
 
     def _run(self, port: int, requests: Path, rate: float, connections: int) -> Beside:
-        lead = _LEAD_SECONDS + connections / 2000
         flood = _start_load(
             port,
             requests,
             rate=rate,
-            seconds=self._seconds + lead,
+            seconds=self._seconds + _LEAD_SECONDS,
             connections=connections,
             poisson=False,
         )
-        time.sleep(lead)
+        time.sleep(_LEAD_SECONDS)
         used = cpu_seconds(self._service.pid)
         honest = _start_load(
             self._service.port,

@@ -54,7 +54,7 @@ class WatchedLoad:
         self._stage = stage
         self._keys = keys
         self._has_limits = has_limits
-        self.chance = chance
+        self._chance = chance
         self._limited_counts: Counter[tuple[str, Window]] = Counter()
         self._doomed_tokens: defaultdict[str, deque[Issued]] = defaultdict(_keep_few)
         self.recent: deque[Issued] = deque(maxlen=200)  # tokens of good keys
@@ -93,18 +93,18 @@ class WatchedLoad:
             await database.close()
 
     def _any_url(self) -> str:
-        return self.chance.choice(self._stage.services).url
+        return self._chance.choice(self._stage.services).url
 
     async def _exchange_any(self, must_work: Callable[[], bool]) -> None:
-        kind = self.chance.random()
+        kind = self._chance.random()
         if kind < 0.1 and self._has_limits and not self.is_quiet:
-            await self._exchange_limited(self.chance.choice(self._keys.limited))
+            await self._exchange_limited(self._chance.choice(self._keys.limited))
         elif kind < 0.2 and self.acknowledged:
-            await self._exchange_revoked(self.chance.choice(self.acknowledged))
+            await self._exchange_revoked(self._chance.choice(self.acknowledged))
         elif kind < 0.6:
-            await self._exchange_good(self.chance.choice(self._keys.good), must_work)
+            await self._exchange_good(self._chance.choice(self._keys.good), must_work)
         else:
-            place = self.chance.randrange(min(_NEXT_DOOMED, len(self._keys.doomed)))
+            place = self._chance.randrange(min(_NEXT_DOOMED, len(self._keys.doomed)))
             key = self._keys.doomed[place]
             issued = await self._exchange(key)
             if isinstance(issued, Issued):

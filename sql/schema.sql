@@ -121,7 +121,19 @@ create table api_key (
     constraint api_key_per_minute_positive check (per_minute > 0),
     constraint api_key_per_day_positive check (per_day > 0)
 );
-create index api_key_account_idx on api_key (account_id);
+create index api_key_account_idx on api_key (account_id, created_at, id);
+create index api_key_created_idx on api_key (created_at, id);
+create index api_key_capabilities_idx on api_key using gin (capabilities);
+create index api_key_metadata_idx on api_key using gin (metadata jsonb_path_ops);
+-- A part of a name or hint is found by an index where pg_trgm can be had. A database that has not
+-- got it, or does not let us make it, does without: the list is then read through.
+do $$
+begin
+    create extension if not exists pg_trgm;
+    create index api_key_text_idx on api_key using gin ((name || ' ' || hint) gin_trgm_ops);
+exception when others then
+    raise notice 'pg_trgm cannot be had: %', sqlerrm;
+end $$;
 
 -- The ledger: it decides and counts every exchange ----------------------------------------------
 
@@ -394,6 +406,13 @@ from tier;
 
 create view listed_revocation as
 select seq, tag, kind, value, watermark, created_at, expires_at, ending, healed from denylist;
+
+create view listed_audit_event as
+select event.number, event.at, event.actor, event.account_id, audit_address.address,
+    audit_address.salt as address_salt, event.address_commitment, event.request_id,
+    event.operation, event.subject, event.detail, event.hash
+from audit_event as event
+    left join audit_address on audit_address.number = event.number;
 
 -- Acts ------------------------------------------------------------------------------------------
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Final
 
 # None on a machine that lacks it (Debian: apt-get install faketime).
 FAKETIME: Final = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+_PATCHES: Final = Path(__file__).with_name("moved")
 
 
 class MovedClock:
@@ -32,7 +34,9 @@ class MovedClock:
     @property
     def environment(self) -> dict[str, str]:
         """What a process needs so that this is its clock."""
+        paths = [str(_PATCHES), os.environ.get("PYTHONPATH")]
         return {
+            "PYTHONPATH": os.pathsep.join(path for path in paths if path),
             "LD_PRELOAD": str(FAKETIME),
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
             "FAKETIME_NO_CACHE": "1",

@@ -108,7 +108,17 @@ create table api_key (
     constraint api_key_per_minute_positive check (per_minute > 0),
     constraint api_key_per_day_positive check (per_day > 0)
 );
-create index api_key_account_idx on api_key (account_id);
+create index api_key_account_idx on api_key (account_id, created_at, id);
+create index api_key_created_idx on api_key (created_at, id);
+create index api_key_capabilities_idx on api_key using gin (capabilities);
+create index api_key_metadata_idx on api_key using gin (metadata jsonb_path_ops);
+do $$
+begin
+    create extension if not exists pg_trgm;
+    create index api_key_text_idx on api_key using gin ((name || ' ' || hint) gin_trgm_ops);
+exception when others then
+    raise notice 'pg_trgm cannot be had: %', sqlerrm;
+end $$;
 
 create table account_window (
     account_id text not null,
@@ -330,6 +340,13 @@ from tier;
 
 create view listed_revocation as
 select seq, tag, kind, value, watermark, created_at, expires_at, ending, healed from denylist;
+
+create view listed_audit_event as
+select event.number, event.at, event.actor, event.account_id, audit_address.address,
+    audit_address.salt as address_salt, event.address_commitment, event.request_id,
+    event.operation, event.subject, event.detail, event.hash
+from audit_event as event
+    left join audit_address on audit_address.number = event.number;
 
 -- load: functions/append_audit_events.sql
 revoke execute on function append_audit_events from public;

@@ -3,25 +3,9 @@
 -- name: append(actors, operations, subjects, details)
 select append_audit_events($1, $2, $3, $4);
 
--- name: list(since, until, actor, operation, subject, request_id, before_number, most)
--- The newest come first. What is null asks for nothing.
-select event.number, event.at, event.actor, event.account_id, audit_address.address,
-    audit_address.salt as address_salt, event.address_commitment, event.request_id,
-    event.operation, event.subject, event.detail, event.hash
-from audit_event as event left join audit_address on audit_address.number = event.number
-where ($1::timestamptz is null or event.at >= $1) and ($2::timestamptz is null or event.at < $2)
-    and ($3::text is null or event.actor = $3) and ($4::text is null or event.operation = $4)
-    and ($5::text is null or event.subject = $5) and ($6::text is null or event.request_id = $6)
-    and ($7::bigint is null or event.number < $7)
-order by event.number desc limit $8;
-
 -- name: list_after(number, most)
 -- In the order of the chain.
-select event.number, event.at, event.actor, event.account_id, audit_address.address,
-    audit_address.salt as address_salt, event.address_commitment, event.request_id,
-    event.operation, event.subject, event.detail, event.hash
-from audit_event as event left join audit_address on audit_address.number = event.number
-where event.number > $1 order by event.number limit $2;
+select * from listed_audit_event where number > $1 order by number limit $2;
 
 -- name: load_head()
 select number, hash, epoch from audit_head;

@@ -17,10 +17,9 @@ from tokensvc.core.actor import Actor
 from tokensvc.core.audit_chain import FIRST_HASH, Chain
 from tokensvc.core.audit_event import AuditFilter
 from tokensvc.issuer.admin import accounts, audiences
-from tokensvc.issuer.audit import Trail, record
+from tokensvc.issuer.audit import Trail, list_events, record
 from tokensvc.issuer.revoking import endings
 from tokensvc.store.audit_event import (
-    list_audit_events,
     list_witness_hashes,
     load_audit_head,
     read_audit_events,
@@ -69,7 +68,7 @@ async def test_the_text_of_an_event_is_the_same_in_python_and_in_postgres(databa
 async def test_an_event_has_its_actor_with_an_address_that_may_end(database, connection):
     actor = Actor(name="key_1", account_id="acct_1", address="192.0.2.7", request_id="r1")
     account = await accounts.create_account(database, "Orders", actor=actor)
-    (event,) = await list_audit_events(connection, AuditFilter(subject=account.id), most=5)
+    (event,) = await list_events(database, AuditFilter(subject=account.id), most=5)
     assert (event.actor, event.account_id, event.address, event.request_id) == (
         "key_1", "acct_1", "192.0.2.7", "r1",
     )  # fmt: skip

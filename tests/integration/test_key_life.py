@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 from tests.integration.things import ACTOR, list_acts, make_key
@@ -11,9 +11,6 @@ from tests.integration.things import ACTOR, list_acts, make_key
 from tokensvc.core.errors import ForbiddenError
 from tokensvc.issuer.admin import api_keys
 from tokensvc.issuer.admin.key_life import decide_life, disable_idle_keys_once
-
-if TYPE_CHECKING:
-    from tokensvc.core.denylist.record import RevocationRecord
 
 DAY = timedelta(days=1)
 
@@ -40,7 +37,7 @@ async def test_idle_keys_are_disabled_and_others_are_not(database, issue, exchan
         [ids[name] for name in ("idle", "used", "enabled", "off")],
     )
     await connection.execute("update api_key set disabled_at = now() where id = $1", ids["off"])
-    remembered: list[RevocationRecord] = []
+    remembered: list[Any] = []
     await connection.execute(
         "update api_key set enabled_at = now() - interval '1 day' where id = $1", ids["enabled"]
     )

@@ -53,12 +53,12 @@ def list_(
     """List events, newest first."""
     found = run_use_case(
         lambda database, _: list_events(
-            database, AuditFilter(actor=by, **wanted), before_number=before_number, most=most
+            database, AuditFilter(actor=by, before_number=before_number, **wanted), most=most
         ),
         changes=False,
     )
     print_rows(
-        [build_line(event) for event in found],
+        [build_line(event) | {"at": event.at} for event in found],
         output,
         columns=["number", "at", "actor", "operation", "subject", "detail"],
         empty="nothing has happened",

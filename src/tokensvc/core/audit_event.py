@@ -35,7 +35,10 @@ class AuditEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditFilter:
-    """Which events are wanted; None means all. `since` is included, `until` is not."""
+    """Which events are wanted; None means all. `since` is included, `until` is not.
+
+    `before_number`: only events with smaller numbers.
+    """
 
     since: datetime | None = None
     until: datetime | None = None
@@ -43,6 +46,7 @@ class AuditFilter:
     operation: str | None = None
     subject: str | None = None
     request_id: str | None = None
+    before_number: int | None = None
 
 
 class AuditCheckpoint(NamedTuple):

@@ -22,6 +22,10 @@ BASE62: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
 
 _PUBLIC_ID_LENGTH: Final = 16  # 95 random bits; a constraint in Postgres makes them unique
 _JTI_LENGTH: Final = 20  # 119 random bits; never stored, so that alone makes them unique
+ACCOUNT_ID_PATTERN: Final = r"acct_[0-9A-Za-z]{16}"
+KEY_ID_PATTERN: Final = r"key_[0-9A-Za-z]{16}"
+_ACCOUNT_ID = re.compile(ACCOUNT_ID_PATTERN, re.ASCII)
+_KEY_ID = re.compile(KEY_ID_PATTERN, re.ASCII)
 _JTI = re.compile(rf"[0-9A-Za-z]{{{_JTI_LENGTH}}}", re.ASCII)
 
 # Which character stands for each of the 256 bytes: four bytes for each of the 62 characters. Eight
@@ -58,6 +62,25 @@ def new_jtis(number: int) -> list[Jti]:
     """Return so many fresh token ids, at a fraction of the cost of `new_jti` for each."""
     text = new_base62(number * _JTI_LENGTH)
     return [Jti(text[at : at + _JTI_LENGTH]) for at in range(0, len(text), _JTI_LENGTH)]
+
+
+def parse_account_id(text: str) -> AccountId:
+    """Return `text` if it looks like the id of an account. Raises InvalidInputError."""
+    if not _ACCOUNT_ID.fullmatch(text):
+        raise InvalidInputError("the id of an account is acct_ and 16 letters and digits")
+    return AccountId(text)
+
+
+def parse_key_id(text: str) -> KeyId:
+    """Return `text` if it looks like the id of an API key. Raises InvalidInputError.
+
+    The message does not repeat it: it may be the key itself.
+    """
+    if not _KEY_ID.fullmatch(text):
+        raise InvalidInputError(
+            "the id of an API key is key_ and 16 letters and digits; it is not the key itself"
+        )
+    return KeyId(text)
 
 
 def parse_jti(text: str) -> Jti:

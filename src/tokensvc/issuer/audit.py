@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tokensvc.core.audit_chain import check_detail
-from tokensvc.store.audit_event import NewAuditEvent, append_audit_events, list_audit_events
+from tokensvc.store.audit_event import NewAuditEvent, append_audit_events, list_audit_page
+from tokensvc.store.page_query import PageWish
 
 if TYPE_CHECKING:
     from tokensvc.core.actor import Actor
@@ -54,9 +55,8 @@ async def record(
     await trail.append(connection)
 
 
-async def list_events(
-    database: Database, wanted: AuditFilter, *, before_number: int | None = None, most: int
-) -> list[AuditEvent]:
-    """Return the newest `most` events, of those with numbers below `before_number` if given."""
+async def list_events(database: Database, wanted: AuditFilter, *, most: int) -> list[AuditEvent]:
+    """Return the newest `most` events."""
     async with database.connection() as connection:
-        return await list_audit_events(connection, wanted, before_number=before_number, most=most)
+        events, _ = await list_audit_page(connection, wanted, PageWish(most), oldest_first=False)
+    return events

@@ -9,6 +9,8 @@ far from the service needs this package and no database.
     model             what all requests and answers share
     accounts, keys, ...  the rows and models of one subject
     table             all rows
+    finding           one row, without the models of the others
+    validation        what a caller says becomes a request, or a refusal that names the fault
     authorisation     the one place that decides whether a caller may call
     openapi           the OpenAPI document of the table
 """

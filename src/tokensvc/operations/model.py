@@ -14,7 +14,13 @@ from tokensvc.core.api_key import MAX_KEY_LIFE_SECONDS
 from tokensvc.core.audience import OWN_AUDIENCE, parse_audience
 from tokensvc.core.capability import CAPABILITY_PATTERN, parse_capability
 from tokensvc.core.errors import InvalidInputError
-from tokensvc.core.limit import MAX_LIMIT, parse_tier_name
+from tokensvc.core.identifier import (
+    ACCOUNT_ID_PATTERN,
+    KEY_ID_PATTERN,
+    parse_account_id,
+    parse_key_id,
+)
+from tokensvc.core.limit import MAX_LIMIT, TIER_NAME_PATTERN, parse_tier_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,6 +84,11 @@ def check(parse: Callable[[str], str]) -> AfterValidator:
     return AfterValidator(validate)
 
 
+def _shaped(pattern: str, **more: Any) -> Any:  # noqa: ANN401 - a part of an annotation
+    """Show a pattern in the schema. `check` applies it, with a message that people understand."""
+    return Field(json_schema_extra={"pattern": f"^{pattern}$"}, **more)
+
+
 def unset(**more: Any) -> Any:  # noqa: ANN401 - the field has a type of its own
     """Return the default of a field that is left as it is unless the caller names it.
 
@@ -120,18 +131,20 @@ Moment = Annotated[
 Name = Annotated[str, Field(min_length=1, max_length=200), check(parse_name)]
 Description = Annotated[str, Field(max_length=2000), check(parse_description)]
 AccountId = Annotated[
-    str, Field(pattern=r"^acct_[0-9A-Za-z]{16}$", examples=["acct_0000000000000000"])
+    str,
+    _shaped(ACCOUNT_ID_PATTERN, examples=["acct_0000000000000000"]),
+    check(parse_account_id),
 ]
-KeyId = Annotated[str, Field(pattern=r"^key_[0-9A-Za-z]{16}$", examples=["key_0000000000000000"])]
+KeyId = Annotated[
+    str, _shaped(KEY_ID_PATTERN, examples=["key_0000000000000000"]), check(parse_key_id)
+]
 Capability = Annotated[
-    str, Field(pattern=f"^{CAPABILITY_PATTERN}$", examples=["orders:read"]), check(parse_capability)
+    str, _shaped(CAPABILITY_PATTERN, examples=["orders:read"]), check(parse_capability)
 ]
 Audience = Annotated[
     str, Field(min_length=1, max_length=255, examples=["orders-api"]), check(_parse_any_audience)
 ]
-TierName = Annotated[
-    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$"), check(parse_tier_name)
-]
+TierName = Annotated[str, _shaped(TIER_NAME_PATTERN), check(parse_tier_name)]
 Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description="A number of tokens.")]
 Seconds = Annotated[int, Field(ge=1, le=MAX_KEY_LIFE_SECONDS)]
 Json = JsonValue

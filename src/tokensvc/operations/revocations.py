@@ -22,7 +22,7 @@ from tokensvc.operations.model import (
 )
 from tokensvc.operations.operation import ADMINS, READERS, Operation
 
-Jti = Annotated[str, Field(pattern=r"^[0-9A-Za-z]{20}$"), check(parse_jti)]
+Jti = Annotated[str, Field(json_schema_extra={"pattern": "^[0-9A-Za-z]{20}$"}), check(parse_jti)]
 Token = Annotated[str, Field(min_length=1, max_length=8192, repr=False)]
 
 
@@ -30,6 +30,7 @@ class Revocation(Model):
     """A revocation that is in force. `upto` and `expires` are seconds since 1970."""
 
     seq: int = Field(description="Its number in the feed.")
+    cursor: str = Field(description="Its place in the feed: send it as `after` to watch from here.")
     kind: Literal["jti", "key", "account", "kid"]
     value: str = Field(description="The id of the token, key, account or signing key.")
     upto: int | None = Field(description="Tokens of the key or account with `iat` up to here.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import asyncpg
 
@@ -14,16 +14,32 @@ from tokensvc.core.identifier import AccountId
 from tokensvc.core.keyring import LEEWAY
 from tokensvc.core.limit import Limits
 from tokensvc.store.denylist import build_record
+from tokensvc.store.page_query import Condition, Order, build_part_pattern, fetch_page
 from tokensvc.store.queries import load_queries
 from tokensvc.store.tier import no_such_tier
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
+    from tokensvc.core.account import AccountState
     from tokensvc.core.actor import Actor
     from tokensvc.core.denylist.record import Ending, RevocationRecord
+    from tokensvc.core.page import Place
+    from tokensvc.store.page_query import PageWish
 
 _SQL = load_queries("account")
+_ORDERS: Final = {"created_at": Order("created_at", "timestamptz"), "name": Order("name")}
+
+
+class AccountFilter(NamedTuple):
+    """Which accounts are wanted. None asks for nothing."""
+
+    id: str | None = None
+    part: str | None = None
+    state: AccountState | None = None
+    created_before: datetime | None = None
+    sort: str = "created_at"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +84,25 @@ async def lock_account(connection: asyncpg.Connection, account_id: str) -> Accou
 async def list_accounts(connection: asyncpg.Connection) -> list[Account]:
     """Return all accounts that are not deleted, oldest first."""
     return [_account(row) for row in await connection.fetch(_SQL["list"])]
+
+
+async def list_account_page(
+    connection: asyncpg.Connection, wanted: AccountFilter, wish: PageWish
+) -> tuple[list[Account], Place | None]:
+    """Return a page of accounts, and the place where the next one begins."""
+    pattern = None if wanted.part is None else build_part_pattern(wanted.part)
+    is_suspended = None if wanted.state is None else wanted.state == "suspended"
+    possible: list[tuple[str, Any]] = [
+        ("id = {}", wanted.id),
+        ("name ilike {}", pattern),
+        ("created_at < {}", wanted.created_before),
+        ("(suspended_at is not null) = {}", is_suspended),
+    ]
+    conditions = [Condition(text, value) for text, value in possible if value is not None]
+    order = _ORDERS[wanted.sort.removeprefix("-")]
+    order = order._replace(descending=wanted.sort.startswith("-"))
+    page = await fetch_page(connection, "listed_account", conditions, order, wish)
+    return [_account(row) for row in page.rows], page.end
 
 
 async def has_accounts(connection: asyncpg.Connection) -> bool:

@@ -85,7 +85,7 @@ async def load_api_key(connection: asyncpg.Connection, key_id: str) -> ListedKey
     row = await connection.fetchrow(_SQL["find"], key_id)
     if row is None:
         raise no_such_key(key_id)
-    return _list(row, row["at"])
+    return list_row(row, row["at"])
 
 
 async def lock_api_key(connection: asyncpg.Connection, key_id: str) -> ListedKey:
@@ -97,7 +97,7 @@ async def lock_api_key(connection: asyncpg.Connection, key_id: str) -> ListedKey
 
 async def list_api_keys(connection: asyncpg.Connection, account_id: str | None) -> list[ListedKey]:
     """Return the keys of an account, or of all accounts, oldest first."""
-    return [_list(row, row["at"]) for row in await connection.fetch(_SQL["list"], account_id)]
+    return [list_row(row, row["at"]) for row in await connection.fetch(_SQL["list"], account_id)]
 
 
 async def list_existing_digests(
@@ -169,7 +169,7 @@ async def end_api_keys(
         EndedKey(
             outcome=row["outcome"],
             key_id=row["key_id"],
-            listed=None if row["shown"] is None else _list(row["shown"], row["at"]),
+            listed=None if row["shown"] is None else list_row(row["shown"], row["at"]),
             records=[build_record(record) for record in row["records"]],
         )
         for row in rows
@@ -215,7 +215,8 @@ def _list_limits_and_more(terms: KeyTerms) -> tuple[Any, ...]:
     return *numbers, *lists, terms.metadata, terms.claims, terms.self_rotation
 
 
-def _list(row: asyncpg.Record, at: datetime) -> ListedKey:
+def list_row(row: asyncpg.Record, at: datetime) -> ListedKey:
+    """Return the key that a row of `listed_api_key` stands for, at the moment `at`."""
     key = _record(row)
     return ListedKey(key, state_of(key, at), at)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tokensvc.core.actor import Actor
 from tokensvc.core.audit_event import AuditEvent, AuditHead
 from tokensvc.store.driver_errors import not_initialised
+from tokensvc.store.page_query import Condition, Order, fetch_page
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
@@ -16,11 +18,15 @@ if TYPE_CHECKING:
 
     from tokensvc.core.audit_event import AuditFilter
     from tokensvc.core.operation_name import OperationName
+    from tokensvc.core.page import Place
+    from tokensvc.store.page_query import PageWish
 
 _READ_AT_ONCE: Final = 2000
 BEFORE_ALL: Final = -(2**63)  # below every number, also of rows that somebody has put in
 
 _SQL = load_queries("audit_event")
+_NUMBER: Final = Order("number", "bigint", id="number", id_type="bigint")
+_FIELDS: Final = tuple(field.name for field in fields(AuditEvent))
 
 
 class NewAuditEvent(NamedTuple):
@@ -49,26 +55,23 @@ async def append_audit_events(
     await connection.execute(_SQL["append"], actors, operations, subjects, details)
 
 
-async def list_audit_events(
-    connection: asyncpg.Connection,
-    wanted: AuditFilter,
-    *,
-    before_number: int | None = None,
-    most: int,
-) -> list[AuditEvent]:
-    """Return the newest events first, only those with numbers below `before_number`."""
-    rows = await connection.fetch(
-        _SQL["list"],
-        wanted.since,
-        wanted.until,
-        wanted.actor,
-        wanted.operation,
-        wanted.subject,
-        wanted.request_id,
-        before_number,
-        most,
-    )
-    return [AuditEvent(**dict(row)) for row in rows]
+async def list_audit_page(
+    connection: asyncpg.Connection, wanted: AuditFilter, wish: PageWish, *, oldest_first: bool
+) -> tuple[list[AuditEvent], Place | None]:
+    """Return a page of events, and the place where the next one begins."""
+    possible: list[tuple[str, Any]] = [
+        ("at >= {}", wanted.since),
+        ("at < {}", wanted.until),
+        ("actor = {}", wanted.actor),
+        ("operation = {}", wanted.operation),
+        ("subject = {}", wanted.subject),
+        ("request_id = {}", wanted.request_id),
+        ("number < {}", wanted.before_number),
+    ]
+    conditions = [Condition(text, value) for text, value in possible if value is not None]
+    order = _NUMBER._replace(descending=not oldest_first)
+    page = await fetch_page(connection, "listed_audit_event", conditions, order, wish)
+    return [_build_event(row) for row in page.rows], page.end
 
 
 async def read_audit_events(
@@ -78,7 +81,7 @@ async def read_audit_events(
     while True:
         rows = await connection.fetch(_SQL["list_after"], after, at_once)
         if rows:
-            yield [AuditEvent(**dict(row)) for row in rows]
+            yield [_build_event(row) for row in rows]
         if len(rows) < at_once:
             return
         after = rows[-1]["number"]
@@ -98,3 +101,7 @@ async def list_witness_hashes(
     """Return what the table holds now as the hashes of these events, of those that are there."""
     rows = await connection.fetch(_SQL["list_hashes"], list(numbers))
     return {row["number"]: row["hash"] for row in rows}
+
+
+def _build_event(row: asyncpg.Record) -> AuditEvent:
+    return AuditEvent(**{name: row[name] for name in _FIELDS})

@@ -12,6 +12,7 @@ from tokensvc.core.denylist.revocation import Revocation
 from tokensvc.core.keyring import LEEWAY
 from tokensvc.store.audit_event import encode_actors
 from tokensvc.store.driver_errors import not_initialised
+from tokensvc.store.page_query import Condition, Order, fetch_page
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
@@ -23,8 +24,11 @@ if TYPE_CHECKING:
     from tokensvc.core.actor import Actor
     from tokensvc.core.denylist.record import Ending
     from tokensvc.core.denylist.revocation import Kind
+    from tokensvc.core.page import Place
+    from tokensvc.store.page_query import PageWish
 
 _SQL = load_queries("denylist")
+_SEQ: Final = Order("seq", "bigint", id="seq", id_type="bigint")
 # So many entries are read by one statement: it ends long before any timeout.
 _READ_AT_ONCE: Final = 5000
 
@@ -154,6 +158,15 @@ async def read_after(
         if len(columns) < at_once:
             return
         seq = last_seq
+
+
+async def list_revocation_page(
+    connection: asyncpg.Connection, wish: PageWish
+) -> tuple[list[RevocationRecord], Place | None]:
+    """Return a page of what is in force, oldest first, and the place where the next one begins."""
+    in_force = Condition("expires_at > clock_timestamp() and {}", value=True)
+    page = await fetch_page(connection, "listed_revocation", [in_force], _SEQ, wish)
+    return [build_record(row) for row in page.rows], page.end
 
 
 async def list_named(

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from tokensvc.web.app_keys import IN_FLIGHT, SERVICE
+from tokensvc.web.app_keys import IN_FLIGHT, REFUSALS, SERVICE, TURNS
 from tokensvc.web.forms import MAX_BODY
 from tokensvc.web.health import get_livez, get_readyz
 from tokensvc.web.middleware import handle_errors
@@ -28,8 +28,8 @@ def build_admin_app(main: web.Application) -> web.Application:
     What is in work on either port counts together, so that a process waits for both at its end.
     """
     app = web.Application(middlewares=[handle_errors], client_max_size=MAX_BODY)
-    app[IN_FLIGHT] = main[IN_FLIGHT]
-    app[SERVICE] = main[SERVICE]
+    app[IN_FLIGHT], app[TURNS] = main[IN_FLIGHT], main[TURNS]
+    app[REFUSALS], app[SERVICE] = main[REFUSALS], main[SERVICE]
     app.router.add_get("/livez", get_livez)
     app.router.add_get("/readyz", get_readyz)
     for prefix in dict.fromkeys(("", urlsplit(main[SERVICE].settings.issuer_url).path)):

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from tokensvc.issuer.operations.bindings import BINDINGS
+import pytest
+
+from tokensvc.issuer.operations.bindings import load_function
+from tokensvc.operations.finding import load_operation
 from tokensvc.operations.table import OPERATIONS
 
 
-def test_every_operation_of_the_table_has_a_function_and_none_more():
-    assert sorted(BINDINGS) == sorted(OPERATIONS)
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_every_operation_of_the_table_has_a_function_and_is_found_by_its_name(name):
+    assert callable(load_function(name))
+    assert load_operation(name) is OPERATIONS[name]
+
+
+def test_what_is_no_operation_is_not_found():
+    for load in (load_function, load_operation):
+        with pytest.raises(LookupError):
+            load("keys.nonsense")
 
 
 def test_no_two_operations_have_the_same_method_and_path():

@@ -6,7 +6,8 @@ import pytest
 
 from tokensvc.core.errors import Fault, InvalidInputError
 from tokensvc.operations.table import OPERATIONS
-from tokensvc.web.operations.reading import MOST_FAULTS, build_request, place_fault
+from tokensvc.operations.validation import MOST_FAULTS
+from tokensvc.web.operations.reading import build_request, place_fault
 
 KEY_ID, ACCOUNT_ID = "key_0000000000000000", "acct_0000000000000000"
 

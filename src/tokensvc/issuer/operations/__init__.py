@@ -2,5 +2,5 @@
 
 call       what a function gets: who calls, and what it may work on
 run        the way of every call: authorise, carry out
-bindings   the name of each operation, and its function
+bindings   the function of each operation, found by its name
 """

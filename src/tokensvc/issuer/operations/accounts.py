@@ -8,6 +8,7 @@ from tokensvc.core.limit import DEFAULT_TIER, LimitChanges
 from tokensvc.issuer.admin import accounts
 from tokensvc.issuer.operations.call import check_visible
 from tokensvc.issuer.operations.limits import build_limit_changes
+from tokensvc.issuer.operations.paging import build_next_cursor, read_wish
 from tokensvc.issuer.revoking.endings import end_account
 from tokensvc.operations.accounts import Account, DeletedAccount
 from tokensvc.operations.model import Page
@@ -53,12 +54,17 @@ async def create(call: Call, request: CreateAccount) -> Account:
 
 async def list_(call: Call, request: ListAccounts) -> Page[Account]:
     """List accounts."""
-    del request
-    seen = call.principal.key_reader_of
+    wanted = table.AccountFilter(
+        id=call.principal.key_reader_of,
+        part=request.name,
+        state=request.state,
+        created_before=request.created_before,
+        sort=request.sort,
+    )
     async with call.reading() as connection:
-        found = await table.list_accounts(connection)
-    items = [build_account(account) for account in found if seen in {None, account.id}]
-    return Page[Account](items=items, next_cursor=None)
+        found, end = await table.list_account_page(connection, wanted, read_wish(request))
+    items = [build_account(account) for account in found]
+    return Page[Account](items=items, next_cursor=build_next_cursor(request, end))
 
 
 async def show(call: Call, request: AccountRequest) -> Account:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 
 from tokensvc.issuer.admin import audiences
+from tokensvc.issuer.operations.paging import cut_page
 from tokensvc.operations.audiences import Audience, DeletedAudience
 from tokensvc.operations.model import Page
 from tokensvc.store import audience as table
@@ -47,14 +48,14 @@ async def create(call: Call, request: CreateAudience) -> Audience:
 
 async def list_(call: Call, request: PageRequest) -> Page[Audience]:
     """List audiences: all, or those that the caller's own key may ask for."""
-    del request
     async with call.reading() as connection:
         found = await table.list_audiences(connection)
         if call.principal.key_reader_of is not None and call.principal.key_id is not None:
             allowed = (await load_api_key(connection, call.principal.key_id)).record.terms.audiences
             found = [known for known in found if not allowed or known.name in allowed]
-    items = [build_audience(known) for known in found]
-    return Page[Audience](items=items, next_cursor=None)
+    page, cursor = cut_page(request, found, lambda known: str(known.name))
+    items = [build_audience(known) for known in page]
+    return Page[Audience](items=items, next_cursor=cursor)
 
 
 async def update(call: Call, request: UpdateAudience) -> Audience:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tokensvc.core.audit_event import AuditFilter
-from tokensvc.issuer.audit import list_events
+from tokensvc.issuer.operations.paging import build_next_cursor, read_wish
 from tokensvc.operations.audit_events import AuditEvent
 from tokensvc.operations.model import Page
+from tokensvc.store.audit_event import list_audit_page
 
 if TYPE_CHECKING:
     from tokensvc.core.audit_event import AuditEvent as Record
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 async def list_(call: Call, request: ListAuditEvents) -> Page[AuditEvent]:
-    """List events, newest first."""
+    """List events."""
     wanted = AuditFilter(
         since=request.since,
         until=request.until,
@@ -25,8 +26,12 @@ async def list_(call: Call, request: ListAuditEvents) -> Page[AuditEvent]:
         subject=request.subject,
         request_id=request.request_id,
     )
-    found = await list_events(call.database, wanted, most=request.limit)
-    return Page[AuditEvent](items=[build_audit_event(event) for event in found], next_cursor=None)
+    async with call.reading() as connection:
+        found, end = await list_audit_page(
+            connection, wanted, read_wish(request), oldest_first=request.sort == "number"
+        )
+    items = [build_audit_event(event) for event in found]
+    return Page[AuditEvent](items=items, next_cursor=build_next_cursor(request, end))
 
 
 def build_audit_event(event: Record) -> AuditEvent:

@@ -1,75 +1,42 @@
-"""The function of each operation."""
+"""The function of each operation, found by its name.
+
+`keys.revoke-tokens` is `revoke_tokens` in `keys.py`. The modules are imported when they are wanted,
+so that a command imports only what it needs.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
-
-from tokensvc.issuer.operations import (
-    accounts,
-    audiences,
-    audit_events,
-    capabilities,
-    followers,
-    keys,
-    revocations,
-    self_rotation,
-    signing_keys,
-    tiers,
-    usage,
-    whoami,
-)
+import keyword
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
+    from types import ModuleType
 
     from tokensvc.issuer.operations.call import Call
     from tokensvc.operations.model import Model
 
     Function = Callable[[Call, Any], Awaitable[Model]]
 
-BINDINGS: Final[Mapping[str, Function]] = {
-    "accounts.create": accounts.create,
-    "accounts.list": accounts.list_,
-    "accounts.show": accounts.show,
-    "accounts.update": accounts.update,
-    "accounts.suspend": accounts.suspend,
-    "accounts.resume": accounts.resume,
-    "accounts.revoke-tokens": accounts.revoke_tokens,
-    "accounts.delete": accounts.delete,
-    "keys.create": keys.create,
-    "keys.list": keys.list_,
-    "keys.show": keys.show,
-    "keys.update": keys.update,
-    "keys.disable": keys.disable,
-    "keys.enable": keys.enable,
-    "keys.revoke": keys.revoke,
-    "keys.revoke-tokens": keys.revoke_tokens,
-    "keys.rotate": keys.rotate,
-    "keys.rotate-self": self_rotation.rotate_self,
-    "keys.delete": keys.delete,
-    "capabilities.create": capabilities.create,
-    "capabilities.list": capabilities.list_,
-    "capabilities.delete": capabilities.delete,
-    "audiences.create": audiences.create,
-    "audiences.list": audiences.list_,
-    "audiences.update": audiences.update,
-    "audiences.delete": audiences.delete,
-    "tiers.create": tiers.create,
-    "tiers.list": tiers.list_,
-    "tiers.update": tiers.update,
-    "tiers.delete": tiers.delete,
-    "usage.show": usage.show,
-    "revocations.list": revocations.list_,
-    "revocations.create": revocations.create,
-    "revocations.watch": revocations.watch,
-    "tokens.inspect": revocations.inspect,
-    "followers.list": followers.list_,
-    "signing-keys.list": signing_keys.list_,
-    "signing-keys.show": signing_keys.show,
-    "signing-keys.rotate": signing_keys.rotate,
-    "signing-keys.revoke": signing_keys.revoke,
-    "signing-keys.import": signing_keys.import_,
-    "signing-keys.export": signing_keys.export,
-    "audit-events.list": audit_events.list_,
-    "whoami.show": whoami.show,
-}
+# The operations, or all those of a subject, whose module has another name.
+_ELSEWHERE: Final = {"tokens": "revocations", "keys.rotate-self": "self_rotation"}
+_TAKEN: Final = {"list"}  # a function of this name would hide Python's own
+
+
+def load_module(name: str) -> ModuleType:
+    """Return the module that carries out the operation `name`."""
+    subject = name.partition(".")[0]
+    module = _ELSEWHERE.get(name) or _ELSEWHERE.get(subject) or subject.replace("-", "_")
+    return import_module(f"tokensvc.issuer.operations.{module}")
+
+
+def load_function(name: str) -> Function:
+    """Return what carries out the operation `name`. Raises LookupError."""
+    verb = name.partition(".")[2].replace("-", "_")
+    if verb in _TAKEN or keyword.iskeyword(verb):
+        verb += "_"
+    function = getattr(load_module(name), verb, None)
+    if function is None:
+        raise LookupError(f"there is no function for the operation {name}")
+    return cast("Function", function)

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from tokensvc.issuer.admin import capabilities
+from tokensvc.issuer.operations.paging import cut_page
 from tokensvc.operations.capabilities import Capability, DeletedCapability
 from tokensvc.operations.model import Page
 from tokensvc.store import capability as table
@@ -27,14 +28,14 @@ async def create(call: Call, request: CreateCapability) -> Capability:
 
 async def list_(call: Call, request: PageRequest) -> Page[Capability]:
     """List capabilities: all, or those that the caller's own key holds."""
-    del request
     async with call.reading() as connection:
         found = await table.list_capabilities(connection)
         if call.principal.key_reader_of is not None and call.principal.key_id is not None:
             own = await load_api_key(connection, call.principal.key_id)
             found = [known for known in found if known.name in own.record.terms.capabilities]
-    items = [Capability(**asdict(known)) for known in found]
-    return Page[Capability](items=items, next_cursor=None)
+    page, cursor = cut_page(request, found, lambda known: str(known.name))
+    items = [Capability(**asdict(known)) for known in page]
+    return Page[Capability](items=items, next_cursor=cursor)
 
 
 async def delete(call: Call, request: CapabilityRequest) -> DeletedCapability:

@@ -11,11 +11,13 @@ from tokensvc.issuer.admin import api_keys, key_rotation
 from tokensvc.issuer.admin.key_life import decide_life
 from tokensvc.issuer.operations.call import check_visible
 from tokensvc.issuer.operations.limits import build_limit_changes
+from tokensvc.issuer.operations.paging import build_next_cursor, read_wish
 from tokensvc.issuer.revoking.endings import end_key
 from tokensvc.operations.key_models import DeletedKey, Key, NewKey
 from tokensvc.operations.model import Page
 from tokensvc.store import api_key as table
 from tokensvc.store.account import no_such_account
+from tokensvc.store.key_pages import KeyFilter, list_key_page
 
 if TYPE_CHECKING:
     from tokensvc.core.api_key import ListedKey
@@ -107,9 +109,22 @@ async def list_(call: Call, request: ListKeys) -> Page[Key]:
     seen = call.principal.key_reader_of
     if request.account is not None:
         check_visible(seen, request.account, no_such_account(request.account))
+    wanted = KeyFilter(
+        account_id=request.account or seen,
+        state=request.state,
+        capability=request.capability,
+        audience=request.audience,
+        part=request.name,
+        created_before=request.created_before,
+        used_before=request.used_before,
+        expires_before=request.expires_before,
+        metadata=request.metadata,
+        sort=request.sort,
+    )
     async with call.reading() as connection:
-        found = await table.list_api_keys(connection, request.account or seen)
-    return Page[Key](items=[build_key(listed) for listed in found], next_cursor=None)
+        found, end = await list_key_page(connection, wanted, read_wish(request))
+    items = [build_key(listed) for listed in found]
+    return Page[Key](items=items, next_cursor=build_next_cursor(request, end))
 
 
 async def show(call: Call, request: KeyRequest) -> Key:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Final
 from tokensvc.core.denylist.position import parse_cursor
 from tokensvc.core.errors import InvalidInputError, InvalidTokenError, NotFoundError
 from tokensvc.core.token import read_unverified
+from tokensvc.issuer.operations.paging import build_next_cursor, read_wish
 from tokensvc.issuer.revoking.credentials import revoke_jti, revoke_own_token
-from tokensvc.issuer.revoking.denylist import list_denylist
 from tokensvc.issuer.revoking.endings import end_account, end_key
 from tokensvc.issuer.revoking.introspection import describe_token
 from tokensvc.issuer.revoking.watching import DenylistWatcher
 from tokensvc.operations.model import Page
 from tokensvc.operations.revocations import Changes, Revocation, TokenStatus
+from tokensvc.store.denylist import list_revocation_page
 
 if TYPE_CHECKING:
     from tokensvc.core.denylist.record import RevocationRecord
@@ -32,6 +33,7 @@ def build_revocation(record: RevocationRecord) -> Revocation:
     revocation = record.revocation
     return Revocation(
         seq=record.position.seq,
+        cursor=str(record.position),
         kind=revocation.kind,
         value=revocation.value,
         upto=revocation.upto,
@@ -44,10 +46,10 @@ def build_revocation(record: RevocationRecord) -> Revocation:
 
 async def list_(call: Call, request: PageRequest) -> Page[Revocation]:
     """List the revocations in force."""
-    del request
-    found = await list_denylist(call.database)
+    async with call.reading() as connection:
+        found, end = await list_revocation_page(connection, read_wish(request))
     items = [build_revocation(record) for record in found]
-    return Page[Revocation](items=items, next_cursor=None)
+    return Page[Revocation](items=items, next_cursor=build_next_cursor(request, end))
 
 
 async def create(call: Call, request: CreateRevocation) -> Revocation:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from tokensvc.issuer.operations.bindings import BINDINGS
+from tokensvc.issuer.operations.bindings import load_function
 from tokensvc.issuer.operations.call import Call, find_version
-from tokensvc.issuer.operations.idempotency import NamedRequest, carry_out_once
 from tokensvc.operations.authorisation import check_call
 
 if TYPE_CHECKING:
@@ -49,9 +48,15 @@ async def run_operation(
         now = None
     check_call(operation, principal, now)
     call = Call(backend=backend, principal=principal, if_match=if_match, calls=calls)
-    act = BINDINGS[operation.name]
+    act = load_function(operation.name)
     is_repeated, key_id = False, principal.key_id
     if idempotency_key is not None and operation.idempotent_by_key and key_id is not None:
+        # Imported here because it needs cryptography, and most calls do not.
+        from tokensvc.issuer.operations.idempotency import (  # noqa: PLC0415
+            NamedRequest,
+            carry_out_once,
+        )
+
         named = NamedRequest(operation, request, idempotency_key, key_id)
         response, is_repeated = await carry_out_once(call, named, lambda call: act(call, request))
     else:

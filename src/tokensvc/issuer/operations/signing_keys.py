@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from tokensvc.core.errors import InvalidInputError
+from tokensvc.issuer.operations.paging import cut_page
 from tokensvc.issuer.signing import import_export
 from tokensvc.issuer.signing.emergency import revoke_signing_key_now
 from tokensvc.issuer.signing.listing import list_signing_keys_with_phase
@@ -51,10 +52,10 @@ def build_signing_key(listed: ListedSigningKey) -> SigningKey:
 
 async def list_(call: Call, request: PageRequest) -> Page[SigningKey]:
     """List the signing keys."""
-    del request
     found = await list_signing_keys_with_phase(call.database, call.settings)
-    items = [build_signing_key(listed) for listed in found]
-    return Page[SigningKey](items=items, next_cursor=None)
+    page, cursor = cut_page(request, found, lambda listed: str(listed.record.kid))
+    items = [build_signing_key(listed) for listed in page]
+    return Page[SigningKey](items=items, next_cursor=cursor)
 
 
 async def show(call: Call, request: SigningKeyRequest) -> PublicKey:

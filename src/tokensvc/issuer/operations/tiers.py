@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from tokensvc.issuer.admin import tiers
+from tokensvc.issuer.operations.paging import cut_page
 from tokensvc.operations.model import Page
 from tokensvc.operations.tiers import DeletedTier, Tier
 from tokensvc.store import tier as table
@@ -24,10 +25,10 @@ async def create(call: Call, request: CreateTier) -> Tier:
 
 async def list_(call: Call, request: PageRequest) -> Page[Tier]:
     """List tiers."""
-    del request
     async with call.reading() as connection:
         found = await table.list_tiers(connection)
-    return Page[Tier](items=[Tier(**asdict(tier)) for tier in found], next_cursor=None)
+    page, cursor = cut_page(request, found, lambda tier: str(tier.name))
+    return Page[Tier](items=[Tier(**asdict(tier)) for tier in page], next_cursor=cursor)
 
 
 async def update(call: Call, request: UpdateTier) -> Tier:

@@ -6,28 +6,19 @@ in the body. Faults point at it there: `#/path/id`, `#/query/limit`, `#/capabili
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
-
-from pydantic import ValidationError
 
 from tokensvc.core.errors import Fault, InvalidInputError
 from tokensvc.core.strict_json import build_pointer, find_bad_character
+from tokensvc.operations.validation import build_model, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from pydantic_core import ErrorDetails
-
     from tokensvc.operations.model import Model
     from tokensvc.operations.operation import Operation
 
-MOST_FAULTS: Final = 20
 _MOST_PARAMETERS: Final = 50
-_TEXTS: Final = {
-    "extra_forbidden": "there is no such field",
-    "missing": "it is required",
-}
 
 
 def build_request(
@@ -45,24 +36,8 @@ def build_request(
     if operation.changes and query:
         where = f"#/query{build_pointer(query[0][0])}"
         raise refuse([Fault(where, "send it in the body, not in the URL: URLs end up in logs")])
-    model = operation.request
-    try:
-        if not operation.changes:
-            return model.model_validate_strings({**_build_parameters(query), **path})
-        # As JSON, because strictly read Python values may not be texts where moments are wanted.
-        return model.model_validate_json(json.dumps({**body, **path}), strict=True)
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-        raise refuse([_explain(detail) for detail in found[:MOST_FAULTS]]) from None
-
-
-def refuse(faults: Sequence[Fault]) -> InvalidInputError:
-    """Return the error for these faults."""
-    first = faults[0]
-    message = f"{first.pointer.removeprefix('#')}: {first.detail}"
-    if len(faults) > 1:
-        message += f" (and {len(faults) - 1} more)"
-    return InvalidInputError(message, faults=faults)
+    values = _build_parameters(query) if not operation.changes else body
+    return build_model(operation, {**values, **path})
 
 
 def place_fault(operation: Operation, fault: Fault) -> Fault:
@@ -75,11 +50,6 @@ def place_fault(operation: Operation, fault: Fault) -> Fault:
     if names and not operation.changes:
         return Fault(f"#/query/{'.'.join(names)}", fault.detail)
     return Fault(f"#{fault.pointer}", fault.detail)
-
-
-def _explain(detail: ErrorDetails) -> Fault:
-    text = _TEXTS.get(detail["type"]) or detail["msg"]
-    return Fault(build_pointer(*detail["loc"]), text[0].lower() + text[1:])
 
 
 def _build_parameters(query: Sequence[tuple[str, str]]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tokensvc.issuer.operations.bindings import load_module
 from tokensvc.operations.table import OPERATIONS
 from tokensvc.web.operations.handler import build_handler
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 def add_operations(app: web.Application, prefix: str) -> None:
     """Add every operation of the table, below `prefix`. A GET operation answers HEAD as well."""
     for operation in OPERATIONS.values():
+        load_module(operation.name)  # at the start, not by the first request
         handler = build_handler(operation)
         if operation.method == "GET":
             app.router.add_get(f"{prefix}{operation.path}", handler)

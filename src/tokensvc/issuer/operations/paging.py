@@ -1,0 +1,52 @@
+"""Pages of lists: the cursor of a request becomes a place, and the place after a page a cursor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tokensvc.core.page import Place, build_page_cursor, parse_page_cursor
+from tokensvc.store.page_query import PageWish
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tokensvc.operations.model import PageRequest
+
+_PLACE_FIELDS = {"limit", "cursor"}
+
+
+def read_wish(request: PageRequest) -> PageWish:
+    """Return which part of a list is wanted. Raises InvalidInputError."""
+    if request.cursor is None:
+        return PageWish(request.limit)
+    name, filters = type(request).__name__, _list_filters(request)
+    return PageWish(request.limit, parse_page_cursor(request.cursor, name, filters))
+
+
+def build_next_cursor(request: PageRequest, end: Place | None) -> str | None:
+    """Return the cursor of what follows `end`, None if nothing does."""
+    if end is None:
+        return None
+    return build_page_cursor(end, type(request).__name__, _list_filters(request))
+
+
+def cut_page(
+    request: PageRequest, things: Sequence[Any], find_id: Callable[[Any], str]
+) -> tuple[list[Any], str | None]:
+    """Return a page of a short list that is known as a whole, and the cursor of what follows.
+
+    The things stand in a fixed order. If the one that the cursor names is gone, the page is empty.
+    """
+    wish = read_wish(request)
+    start = 0
+    if wish.after is not None:
+        ids = [find_id(thing) for thing in things]
+        start = ids.index(wish.after.id) + 1 if wish.after.id in ids else len(things)
+    page = list(things[start : start + wish.limit])
+    is_last = start + wish.limit >= len(things)
+    end = None if is_last else Place("", find_id(page[-1]))
+    return page, build_next_cursor(request, end)
+
+
+def _list_filters(request: PageRequest) -> dict[str, Any]:
+    return request.model_dump(mode="json", exclude=_PLACE_FIELDS)

@@ -1,0 +1,84 @@
+"""Pages of the list of API keys: its filters and orders, each a fragment that an index serves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from tokensvc.store.api_key import list_row
+from tokensvc.store.page_query import Condition, Order, build_part_pattern, fetch_page
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import asyncpg
+
+    from tokensvc.core.api_key import KeyState, ListedKey
+    from tokensvc.core.page import Place
+    from tokensvc.store.page_query import PageWish
+
+_CREATED: Final = Order("created_at", "timestamptz")
+_NAME: Final = Order("name")
+# Keys that were never used come first, and keys that never expire last.
+_LAST_USED: Final = Order("coalesce(last_used_at, '-infinity')", "timestamptz")
+_EXPIRES: Final = Order("coalesce(expires_at, 'infinity')", "timestamptz")
+_ORDERS: Final = {
+    "created_at": _CREATED,
+    "name": _NAME,
+    "last_used_at": _LAST_USED,
+    "expires_at": _EXPIRES,
+}
+# As `state_of` says; a final state hides a reversible one.
+_STATES: Final[dict[KeyState, str]] = {
+    "revoked": "revoked_at is not null",
+    "expired": "(revoked_at is null and expires_at <= clock_timestamp())",
+    "disabled": "(revoked_at is null and disabled_at is not null "
+    "and coalesce(expires_at, 'infinity') > clock_timestamp())",
+    "active": "(revoked_at is null and disabled_at is null "
+    "and coalesce(expires_at, 'infinity') > clock_timestamp())",
+}
+
+
+class KeyFilter(NamedTuple):
+    """Which keys are wanted. None asks for nothing."""
+
+    account_id: str | None = None
+    state: KeyState | None = None
+    capability: str | None = None
+    audience: str | None = None
+    part: str | None = None
+    created_before: datetime | None = None
+    used_before: datetime | None = None
+    expires_before: datetime | None = None
+    metadata: dict[str, str] | None = None
+    sort: str = "created_at"
+
+
+async def list_key_page(
+    connection: asyncpg.Connection, wanted: KeyFilter, wish: PageWish
+) -> tuple[list[ListedKey], Place | None]:
+    """Return a page of keys, and the place where the next one begins. Raises InvalidInputError."""
+    order = _ORDERS[wanted.sort.removeprefix("-")]
+    order = order._replace(descending=wanted.sort.startswith("-"))
+    page = await fetch_page(connection, "listed_api_key", _list_conditions(wanted), order, wish)
+    return [list_row(row, row["at"]) for row in page.rows], page.end
+
+
+def _list_conditions(wanted: KeyFilter) -> list[Condition]:
+    pattern = None if wanted.part is None else build_part_pattern(wanted.part)
+    audience = None if wanted.audience is None else [wanted.audience]
+    capability = None if wanted.capability is None else [wanted.capability]
+    possible: list[tuple[str, Any]] = [
+        ("account_id = {}", wanted.account_id),
+        ("capabilities @> {}::text[]", capability),
+        # A key without a list may ask for every audience.
+        ("(audiences @> {}::text[] or audiences = '{{}}')", audience),
+        ("(name || ' ' || hint) ilike {}", pattern),
+        ("created_at < {}", wanted.created_before),
+        ("coalesce(last_used_at, '-infinity') < {}", wanted.used_before),
+        ("expires_at < {}", wanted.expires_before),
+        ("metadata @> {}::jsonb", wanted.metadata or None),
+    ]
+    conditions = [Condition(text, value) for text, value in possible if value is not None]
+    if wanted.state is not None:
+        conditions.append(Condition(f"{_STATES[wanted.state]} and {{}}", True))
+    return conditions

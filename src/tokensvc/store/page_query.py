@@ -1,0 +1,95 @@
+"""Statements that read one page of a list, made from fragments of ours and values of the caller.
+
+They are the only ones that are put together at run time, so that each has just the conditions that
+are asked for: Postgres then finds an index for them, however often the statement was prepared.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import asyncpg
+
+from tokensvc.core.page import Place, refuse_cursor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Condition(NamedTuple):
+    """A condition on a row; `{}` in its text stands for the value."""
+
+    text: str
+    value: Any
+
+
+class Order(NamedTuple):
+    """How a list is sorted: by an expression that is never null, then by an id.
+
+    `type` and `id_type`: those of the expression and of the id in SQL.
+    """
+
+    expression: str
+    type: str = "text"
+    descending: bool = False
+    id: str = "id"
+    id_type: str = "text"
+
+
+class PageWish(NamedTuple):
+    """How many rows are wanted, and after which place."""
+
+    limit: int
+    after: Place | None = None
+
+
+class PageRows(NamedTuple):
+    """The rows of a page, and the place of the last one; None if nothing follows."""
+
+    rows: list[asyncpg.Record]
+    end: Place | None
+
+
+async def fetch_page(
+    connection: asyncpg.Connection,
+    source: str,
+    conditions: Sequence[Condition],
+    order: Order,
+    wish: PageWish,
+) -> PageRows:
+    """Return a page of the view `source`, each row with Postgres's clock as `at`.
+
+    Raises InvalidInputError for a cursor whose sort key is none.
+    """
+    texts, values = [], []
+    for condition in conditions:
+        values.append(condition.value)
+        texts.append(condition.text.format(f"${len(values)}"))
+    if wish.after is not None:
+        values += wish.after
+        sign = "<" if order.descending else ">"
+        key = f"${len(values) - 1}::text::{order.type}"
+        last = f"${len(values)}::text::{order.id_type}"
+        texts.append(f"({order.expression}, {order.id}) {sign} ({key}, {last})")
+    where = f" where {' and '.join(texts)}" if texts else ""
+    direction = " desc" if order.descending else ""
+    values.append(wish.limit + 1)
+    statement = (
+        f"select *, ({order.expression})::text as sort_key, clock_timestamp() as at "  # noqa: S608
+        f"from {source}{where} order by {order.expression}{direction}, {order.id}{direction} "
+        f"limit ${len(values)}"
+    )
+    try:
+        rows = await connection.fetch(statement, *values)
+    except asyncpg.DataError as error:
+        raise refuse_cursor() from error
+    if len(rows) <= wish.limit:
+        return PageRows(rows, None)
+    rows = rows[: wish.limit]
+    return PageRows(rows, Place(rows[-1]["sort_key"], str(rows[-1][order.id])))
+
+
+def build_part_pattern(text: str) -> str:
+    r"""Return the pattern of `ilike` for a text that stands somewhere; `%`, `_`, `\` are plain."""
+    escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{escaped}%"
