@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -13,11 +15,9 @@ from testbed.waiting import PATIENCE, until
 from tests.factories import make_settings
 from tests.integration.things import make_key
 
-from tokensvc.cli.denylist_watch import watch_denylist
 from tokensvc.core.actor import Actor
 from tokensvc.core.errors import StartRefusedError, UnavailableError
 from tokensvc.issuer.revoking import endings
-from tokensvc.issuer.revoking.watching import DenylistWatcher
 from tokensvc.issuer.start import initialise
 from tokensvc.issuer.tasks import _every
 from tokensvc.store.database_url import check_database_url, split_hosts
@@ -244,27 +244,28 @@ async def test_a_background_task_that_fails_is_logged_and_tried_again(logs):
     assert (second["level"], "a slip of ours" in second["exception"]) == ("error", True)
 
 
-async def test_watching_the_denylist_goes_on_when_postgres_is_back(own_postgres, tmp_path, capsys):
+async def test_watching_the_denylist_goes_on_when_postgres_is_back(own_postgres, tmp_path):
     url = own_postgres.start()
     database = await open_database(url, max_size=2)
     await initialise(database, make_settings(keys_dir=tmp_path / "keys"))
-    printed = {"out": "", "err": ""}
-
-    def has_printed(where, text):
-        for name, more in zip(("out", "err"), capsys.readouterr(), strict=True):
-            printed[name] += more
-        return text in printed[where]
-
-    watching = asyncio.create_task(watch_denylist(database, DenylistWatcher(), "text"))
-    await until(lambda: has_printed("err", "watching, from 0-"))
-    await asyncio.to_thread(own_postgres.stop)
-    await until(lambda: has_printed("err", "the database does not answer"))
-    await asyncio.to_thread(own_postgres.start)
-    key = await make_key(database)
-    await endings.revoke_key(database, key.listed.record.id, actor=Actor(name="test"))
-    await until(lambda: has_printed("out", f"key {key.listed.record.id} up to "))
-    assert printed["err"].count("the database does not answer") == 1
-    watching.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await watching
+    out, err = tmp_path / "out", tmp_path / "err"
+    with out.open("w") as stdout, err.open("w") as stderr:
+        watching = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-u", "-m", "tokensvc", "denylist", "watch"),
+            stdout=stdout,
+            stderr=stderr,
+            env=os.environ | {"TOKENSVC_DATABASE_URL": url},
+        )
+    try:
+        await until(lambda: "watching, from 0-" in err.read_text())
+        await asyncio.to_thread(own_postgres.stop)
+        await until(lambda: "the database does not answer" in err.read_text())
+        await asyncio.to_thread(own_postgres.start)
+        key = await make_key(database)
+        await endings.revoke_key(database, key.listed.record.id, actor=Actor(name="test"))
+        await until(lambda: f"key {key.listed.record.id} up to " in out.read_text())
+        assert err.read_text().count("the database does not answer") == 1
+    finally:
+        watching.kill()
+        await watching.wait()
     await database.close()
