@@ -125,7 +125,7 @@ async def test_a_cursor_whose_key_is_none_is_refused(read, keys):
     del keys
     operation = OPERATIONS["keys.list"]
     filters = operation.request().model_dump(mode="json", exclude={"limit", "cursor"})
-    forged = build_page_cursor(Place("yesterday'", "key_1"), "ListKeys", filters)
+    forged = build_page_cursor(Place("no moment", "key_1"), "ListKeys", filters)
     with pytest.raises(InvalidInputError):
         await read_one(read, forged)
 
