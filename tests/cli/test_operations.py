@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,8 +40,9 @@ def list_called():
     called = set()
     for path in Path(tokensvc.cli.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-            if is_call and node.func.id in {"call", "call_pages"} and node.args:
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+                continue
+            if node.func.id in {"call", "call_pages"} and node.args:
                 name = node.args[0]
                 called |= {name.value} if isinstance(name, ast.Constant) else set()
     return called
@@ -97,13 +99,14 @@ def both(ready, new_process, tmp_path, monkeypatch):
     admin = ready.json("key create --name admin --capability tokensvc:admin --account", owner)
     monkeypatch.setenv("TOKENSVC_API_KEY", admin["key"])
 
-    def run(line, stdin="", code=0):
+    def run(line: str, stdin: str = "", code: int = 0) -> Any:
         here = ready(f"--host {line}", stdin=stdin, code=code)
         there = ready(f"--url {process.url} {line}", stdin=stdin, code=code)
         return here, there
 
-    run.cli, run.url = ready, process.url
-    return run
+    both: Any = run
+    both.cli, both.url = ready, process.url
+    return both
 
 
 def test_reading_prints_the_same_on_the_host_and_over_http(both, subtests):
