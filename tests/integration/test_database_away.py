@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import sys
+import signal
+import subprocess
 import tempfile
 from pathlib import Path
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from testbed.processes import EXECUTABLE, clean_environment
 from testbed.waiting import PATIENCE, until
 from tests.factories import make_settings
 from tests.integration.things import make_key
@@ -249,23 +250,22 @@ async def test_watching_the_denylist_goes_on_when_postgres_is_back(own_postgres,
     database = await open_database(url, max_size=2)
     await initialise(database, make_settings(keys_dir=tmp_path / "keys"))
     out, err = tmp_path / "out", tmp_path / "err"
-    with out.open("w") as stdout, err.open("w") as stderr:
-        watching = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-u", "-m", "tokensvc", "denylist", "watch"),
-            stdout=stdout,
-            stderr=stderr,
-            env=os.environ | {"TOKENSVC_DATABASE_URL": url},
+    with out.open("w") as printed, err.open("w") as told:
+        watching = subprocess.Popen(
+            [str(EXECUTABLE), "denylist", "watch"],
+            cwd=tmp_path,
+            env=clean_environment() | {"TOKENSVC_DATABASE_URL": url, "PYTHONUNBUFFERED": "1"},
+            stdout=printed,
+            stderr=told,
         )
-    try:
-        await until(lambda: "watching, from 0-" in err.read_text())
-        await asyncio.to_thread(own_postgres.stop)
-        await until(lambda: "the database does not answer" in err.read_text())
-        await asyncio.to_thread(own_postgres.start)
-        key = await make_key(database)
-        await endings.revoke_key(database, key.listed.record.id, actor=Actor(name="test"))
-        await until(lambda: f"key {key.listed.record.id} up to " in out.read_text())
-        assert err.read_text().count("the database does not answer") == 1
-    finally:
-        watching.kill()
-        await watching.wait()
+    await until(lambda: "watching, from 0-" in err.read_text())
+    await asyncio.to_thread(own_postgres.stop)
+    await until(lambda: "the database does not answer" in err.read_text())
+    await asyncio.to_thread(own_postgres.start)
+    key = await make_key(database)
+    await endings.revoke_key(database, key.listed.record.id, actor=Actor(name="test"))
+    await until(lambda: f"key {key.listed.record.id} up to " in out.read_text())
+    assert err.read_text().count("the database does not answer") == 1
+    watching.send_signal(signal.SIGINT)
+    assert await asyncio.to_thread(watching.wait, 10) == 0
     await database.close()
