@@ -23,7 +23,7 @@ from tokensvc.operations.model import (
 from tokensvc.operations.operation import ADMINS, READERS, Operation
 
 Jti = Annotated[str, Field(json_schema_extra={"pattern": "^[0-9A-Za-z]{20}$"}), check(parse_jti)]
-Token = Annotated[str, Field(min_length=1, max_length=8192, repr=False)]
+Token = Annotated[str, Field(min_length=1, max_length=8192)]
 
 
 class Revocation(Model):
@@ -43,7 +43,7 @@ class Revocation(Model):
 class CreateRevocation(Reason):
     """What to revoke: exactly one of `token`, `jti`, `key`, `account`."""
 
-    token: Token | None = Field(None, description="A live token of ours.")
+    token: Token | None = Field(None, description="A live token of ours.", repr=False)
     jti: Jti | None = Field(None, description="The id of a token.")
     exp_in: Seconds | None = Field(
         None, description="With `jti`: how many seconds the token lives at most from now on."
@@ -87,7 +87,7 @@ class Changes(Model):
 class TokenRequest(Model):
     """A token to look at."""
 
-    token: Token
+    token: Token = Field(repr=False)
 
 
 class TokenStatus(Model):
