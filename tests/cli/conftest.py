@@ -49,6 +49,11 @@ class Cli:
         return json.loads(result.stdout)
 
 
+@pytest.fixture(autouse=True)
+def _no_profiles_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
 @pytest.fixture
 def offline_cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
     """Commands in an empty folder, with a database URL that leads nowhere."""

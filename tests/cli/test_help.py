@@ -50,15 +50,25 @@ def test_the_program_lists_its_commands_its_exit_codes_and_its_version(offline_c
         "key create --account x --name x --expires-in soon",
         "key create --account x --name x --expires-in 90",
         "key rotate x --grace never",
-        "audience add x --token-ttl 1y",
+        "audience create x --token-ttl 1y",
         "audit list --most 0",
         "token get --expires-in never",
         "serve --workers 0",
-        "tier add x --per-minute 0 --per-day 1",
-        "tier add x --per-minute 1",
+        "tier create x --per-minute 0 --per-day 1",
+        "tier create x --per-minute 1",
         "key update x --per-minute many",
         "key update x --per-day 0",
         "key usage x --since yesterday",
+        "key list --metadata team",
+        "key list --created-before yesterday",
+        "key batch revoke",
+        "key batch revoke x --name y",
+        "key batch update x",
+        "key update x --any-network --network 192.0.2.0/24",
+        "--url https://x --profile y key list",
+        "--url https://x --host key list",
+        "profile add x",
+        "profile use",
     ],
 )
 def test_wrong_usage_is_exit_code_2_and_changes_nothing(line, offline_cli):
@@ -78,6 +88,9 @@ def test_wrong_usage_is_exit_code_2_and_changes_nothing(line, offline_cli):
         (errors.InvalidTokenError("expired"), 5),
         (errors.UnavailableError("x"), 6),
         (errors.OutcomeUnknownError("x"), 6),
+        (errors.ForbiddenError("x"), 5),
+        (errors.VersionConflictError(), 5),
+        (errors.RateLimitedError("x", policy="p", limit=1, window=60, retry_after=1), 6),
         (errors.VerifierUnavailableError("no_keys"), 6),
         (errors.StartRefusedError("x"), 1),
     ],
@@ -93,6 +106,11 @@ def test_no_option_takes_a_secret(subtests):
         command = root.get_command(click.Context(root), name)
         for verb in getattr(command, "commands", {"": command}).values():
             with subtests.test(msg=f"{name} {verb.name}"):
-                options = {option for parameter in verb.params for option in parameter.opts}
+                options = {
+                    option
+                    for parameter in verb.params
+                    if not getattr(parameter, "is_flag", False)
+                    for option in parameter.opts
+                }
                 secret = re.compile(r"secret|password|token$|key$")
                 assert [o for o in options - {"--key"} if secret.search(o)] == []

@@ -8,6 +8,7 @@ from testbed.leaks import find_secrets
 from testbed.processes import run_cli
 
 CREATE = "key create --name x --capability orders:read"
+NO_ACCOUNT, NO_KEY = "acct_0000000000000000", "key_0000000000000000"
 TOO_LONG = "longer than a hundred years"
 
 
@@ -16,7 +17,8 @@ def test_a_key_is_created_and_shown_once(cli, key, account):
         *("id", "key", "account", "name", "description", "hint", "state", "capabilities"),
         *("created_at", "expires_at", "disabled_at", "revoked_at", "predecessor", "successor"),
         *("tier", "per_minute", "per_day"),
-        *("last_used_at", "last_used_network", "last_used_audience"),
+        *("own_per_minute", "own_per_day", "audiences", "networks", "metadata", "claims"),
+        *("last_used_at", "last_used_network", "last_used_audience", "self_rotation", "replayed"),
     }
     assert (key["account"], key["state"]) == (account, "active")
     assert key["capabilities"] == ["orders:read", "orders:write"]
@@ -43,7 +45,9 @@ def test_a_key_may_expire(cli, key, account):
 def test_an_empty_list_of_keys_says_how_to_begin(cli, account):
     assert "no keys yet" in cli("key list").stderr
     assert cli.json("key list --account", account) == []
-    assert "there is no account" in cli("key list --account acct_0", code=3).stderr
+    assert cli("key list --account", NO_ACCOUNT).stderr == "no such keys\n"
+    wrong = cli("key list --account acct_0", code=5)
+    assert wrong.stderr.startswith("tokensvc: account: the id of an account is acct_ and 16")
 
 
 def test_a_key_can_be_written_to_a_new_file_that_only_we_can_read(cli, account, tmp_path):
@@ -117,9 +121,9 @@ def test_a_life_or_a_grace_beyond_the_calendar_is_refused(cli, account, key):
 
 def test_a_slip_in_a_capability_is_refused_with_the_way_out(cli, account, key):
     arguments = ("--account", account, "--capability", "orders:raed")
-    hint = "did you mean 'orders:read'? If not: tokensvc capability add orders:raed"
+    hint = "did you mean 'orders:read'? If not: tokensvc capability create orders:raed"
     assert hint in cli(CREATE, *arguments, code=5).stderr
-    cli("capability add orders:raed")
+    cli("capability create orders:raed")
     made = cli.json(CREATE, *arguments)
     assert made["capabilities"] == ["orders:raed", "orders:read"]
     assert key["id"] in cli("key list").stdout
@@ -129,9 +133,9 @@ def test_the_installed_program_does_the_same(key, tmp_path):
     environment = {"TOKENSVC_DATABASE_URL": os.environ["TOKENSVC_DATABASE_URL"]}
     shown = run_cli("key", "show", key["id"], "--field", "id", cwd=tmp_path, **environment)
     assert (shown.returncode, shown.stdout, shown.stderr) == (0, f"{key['id']}\n", "")
-    missing = run_cli("key", "show", "key_0", cwd=tmp_path, **environment)
+    missing = run_cli("key", "show", NO_KEY, cwd=tmp_path, **environment)
     assert (missing.returncode, missing.stdout) == (3, "")
-    assert missing.stderr.startswith("tokensvc: there is no key 'key_0'; ")
+    assert missing.stderr.startswith(f"tokensvc: there is no key '{NO_KEY}'")
 
 
 def parse_moment(text):

@@ -2,37 +2,29 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from tokensvc.cli.usage import build_usage, draw_usage
-from tokensvc.core.usage import HourOfUse, LastUse
+from tokensvc.cli.usage import draw_usage
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
-LAST = LastUse(int(NOON.timestamp()) + 61, "10.1.2.0/24", "api")
+LAST = {"at": "2026-11-23T12:01:01Z", "network": "10.1.2.0/24", "audience": "api"}
 HOURS = [
-    HourOfUse(hour=NOON - timedelta(hours=2), outcome="issued", count=10),
-    HourOfUse(hour=NOON, outcome="disabled", count=3),
-    HourOfUse(hour=NOON, outcome="issued", count=40),
-    HourOfUse(hour=NOON, outcome="key_minute_limited", count=2),
+    {"hour": "2026-11-23T10:00:00Z", "issued": 10, "refused": {}},
+    {
+        "hour": "2026-11-23T12:00:00Z",
+        "issued": 40,
+        "refused": {"disabled": 3, "key_minute_limited": 2},
+    },
 ]
 
 
-def test_programs_get_the_hours_in_which_something_happened():
-    assert build_usage("key_x", HOURS, LAST) == {
-        "id": "key_x",
-        "last_used": {"at": "2026-11-23T12:01:01Z", "network": "10.1.2.0/24", "audience": "api"},
-        "hours": [
-            {"hour": "2026-11-23T10:00:00Z", "issued": 10, "refused": {}},
-            {
-                "hour": "2026-11-23T12:00:00Z",
-                "issued": 40,
-                "refused": {"disabled": 3, "key_minute_limited": 2},
-            },
-        ],
-    }
+def build_usage(since, until, last=None):
+    """Return what `usage.show` answers."""
+    times = {"since": since.isoformat(), "until": until.isoformat()}
+    return {"id": "key_x", "last_used": last, "hours": HOURS, **times}
 
 
 def test_people_get_a_bar_an_hour():
     until = NOON + timedelta(minutes=20)
-    lines = draw_usage(HOURS, LAST, since=until - timedelta(hours=3), until=until).splitlines()
+    lines = draw_usage(build_usage(until - timedelta(hours=3), until, LAST)).splitlines()
     assert lines[:3] == [
         "last used  2026-11-23 12:01:01 UTC from 10.1.2.0/24 for api",
         "tokens     50",
@@ -48,7 +40,7 @@ def test_people_get_a_bar_an_hour():
 
 
 def test_over_a_long_time_a_bar_is_a_day():
-    lines = draw_usage(HOURS, None, since=NOON - timedelta(days=7), until=NOON).splitlines()
+    lines = draw_usage(build_usage(NOON - timedelta(days=7), NOON)).splitlines()
     assert lines[0] == "last used  never"
     assert [line[:10] for line in lines[3:]] == [f"2026-11-{day}" for day in range(16, 24)]
     assert (lines[-1].count("\u2588"), lines[-1].split()[2]) == (40, "50")

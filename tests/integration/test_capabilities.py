@@ -29,7 +29,7 @@ async def test_a_capability_that_is_new_is_added_unless_it_looks_like_a_slip(dat
     for slip in ("orders:raed", "order:read", "orders:reads"):
         with pytest.raises(InvalidInputError, match="did you mean 'orders:read'") as caught:
             await make_key(database, capabilities=["orders:read", slip])
-        assert f"tokensvc capability add {slip}" in caught.value.message
+        assert f"tokensvc capability create {slip}" in caught.value.message
     added = await capabilities.add_capability(database, "orders:reads", "meant so", actor=ACTOR)
     assert (added.name, added.description) == ("orders:reads", "meant so")
     key = await make_key(database, capabilities=["orders:reads"])

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from tokensvc.core.errors import StartRefusedError
-from tokensvc.issuer.start import apply_migrations, check_schema
+from tokensvc.issuer.database import check_schema
+from tokensvc.issuer.start import apply_migrations
 from tokensvc.store.migrate import Migration, find_missing, load_migrations, migrate, one_at_a_time
 from tokensvc.store.pool import open_database
 from tokensvc.store.primary import connect

@@ -84,7 +84,7 @@ async def test_t6_an_audience_of_the_services_own_name_that_was_made_by_hand_ref
     await connection.execute("update audience set is_own = false where name = 'tokensvc'")
     with pytest.raises(StartRefusedError, match="tokensvc' was made by hand") as refusal:
         await initialise(database, settings)
-    assert refusal.value.message.endswith("then run: tokensvc audience remove tokensvc")
+    assert refusal.value.message.endswith("then run: tokensvc audience delete tokensvc")
     await remove_audience(database, settings, "tokensvc", actor=Actor(name="test"))
     await initialise(database, settings)
     with pytest.raises(ConflictError, match="calls to the service itself"):
@@ -259,8 +259,9 @@ async def test_a_longest_life_is_only_ever_raised(database, settings, started, c
     async def life():
         return (await connection.fetchval("select longest_life from issuance")).total_seconds()
 
-    assert await life() == 600
-    await initialise(database, settings.model_copy(update={"token_ttl": 1200}))
-    assert await life() == 1200
+    longer = {"token_ttl": 7200, "max_token_ttl": 7200}
+    assert await life() == 3600  # of tokens for the service itself
+    await initialise(database, settings.model_copy(update=longer))
+    assert await life() == 7200
     await initialise(database, settings.model_copy(update={"token_ttl": 60}))
-    assert await life() == 1200
+    assert await life() == 7200

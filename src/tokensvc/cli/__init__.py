@@ -1,22 +1,34 @@
-"""The command line: one module per noun; a command calls one use case and prints the result.
+"""The command line: one module per noun; a command runs one operation and prints the answer.
 
-Modules are imported only when they are needed, so `--help` answers quickly.
+Modules are imported only when they are needed, so `--help` answers quickly, and a command for a
+service far away needs neither the database's driver nor the use cases (the extra `cli`).
+
+    root     the tree of commands, and what becomes of errors
+    run      every operation goes through here
+    target   which service or database that is
+    remote   over HTTP; host: on the database of this machine
 """
 
 from __future__ import annotations
 
+import os
 import sys
 
 
 def main() -> None:
     """Run the command line (`tokensvc`, `python -m tokensvc`)."""
+    # pydantic would look through all installed packages for plugins at each start.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         from tokensvc.cli.root import root  # noqa: PLC0415 - the base install has no click
+
+        root(prog_name="tokensvc")
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("tokensvc"):
             raise
+        extra = "cli" if error.name.partition(".")[0] in {"click", "pydantic", "rich"} else "server"
         sys.exit(
-            f"tokensvc: the command line needs the server extra ({error.name} is missing); "
-            "run: pip install 'tokensvc[server]'"
+            f"tokensvc: this needs the {extra} extra ({error.name} is missing); "
+            f"run: pip install 'tokensvc[{extra}]'"
+            + (", or name a service with --url" if extra == "server" else "")
         )
-    root(prog_name="tokensvc")

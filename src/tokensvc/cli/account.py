@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
-from tokensvc.cli.database import actor, run_use_case
-from tokensvc.cli.limits import build_limit_changes, limit_options
+from tokensvc.cli.limits import build_limits, limit_options
+from tokensvc.cli.moment import Moment
+from tokensvc.cli.options import reason_option
 from tokensvc.cli.output import (
     confirm,
     output_option,
     print_message,
+    print_pages,
     print_row,
-    print_rows,
     yes_option,
 )
-from tokensvc.cli.rows import build_account_row
+from tokensvc.cli.run import call, call_pages, given
 from tokensvc.cli.wait import wait_for_followers, wait_option
-from tokensvc.issuer.admin import accounts
-from tokensvc.issuer.revoking import endings
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 @click.group("account")
@@ -27,33 +31,41 @@ def command() -> None:
 
 @command.command("create")
 @click.argument("name")
+@limit_options
 @output_option
-def create(name: str, output: str) -> None:
+def create(name: str, output: str, **limits: Any) -> None:
     """Create an account.
 
     \b
     tokensvc account create "Orders team"
     """
-    account = run_use_case(
-        lambda database, _: accounts.create_account(database, name, actor=actor())
-    )
-    print_row(build_account_row(account), output)
+    account = call("accounts.create", {"name": name, **build_limits(limits)})
+    print_row(account, output)
     if output == "text":
         print_message(
-            f"next: tokensvc key create --account {account.id} --name ci --capability orders:read"
+            f"next: tokensvc key create --account {account['id']} "
+            "--name ci --capability orders:read"
         )
 
 
 @command.command("list")
+@click.option("--name", help="Only accounts with this in their name.")
+@click.option("--state", type=click.Choice(["active", "suspended"]), help="Only such accounts.")
+@click.option("--created-before", type=Moment(), help="Only accounts that are older.")
+@click.option(
+    "--sort",
+    type=click.Choice(["created_at", "-created_at", "name", "-name"]),
+    help="The order; - turns it round.",
+)
 @output_option
-def list_(output: str) -> None:
-    """List all accounts."""
-    found = run_use_case(lambda database, _: accounts.list_accounts(database), changes=False)
-    print_rows(
-        [build_account_row(account) for account in found],
+def list_(output: str, created_before: datetime | None, **filters: Any) -> None:
+    """List accounts."""
+    wanted = given(created_before=created_before and created_before.isoformat(), **filters)
+    print_pages(
+        call_pages("accounts.list", wanted),
         output,
         columns=["id", "name", "state", "tier", "created_at"],
-        empty="no accounts yet: tokensvc account create NAME",
+        empty="no such accounts" if wanted else "no accounts yet: tokensvc account create NAME",
     )
 
 
@@ -62,10 +74,7 @@ def list_(output: str) -> None:
 @output_option
 def show(account_id: str, output: str) -> None:
     """Show one account."""
-    account = run_use_case(
-        lambda database, _: accounts.load_account(database, account_id), changes=False
-    )
-    print_row(build_account_row(account), output)
+    print_row(call("accounts.show", {"id": account_id}), output)
 
 
 @command.command("update")
@@ -73,14 +82,7 @@ def show(account_id: str, output: str) -> None:
 @click.option("--name", help="A new name.")
 @limit_options
 @output_option
-def update(
-    account_id: str,
-    name: str | None,
-    tier: str | None,
-    per_minute: int | None,
-    per_day: int | None,
-    output: str,
-) -> None:
+def update(account_id: str, name: str | None, output: str, **limits: Any) -> None:
     """Change the name of an account, or its limits.
 
     The limits say how many tokens all its keys together may get.
@@ -89,30 +91,25 @@ def update(
     tokensvc account update acct_... --tier pro
     tokensvc account update acct_... --per-day 200000
     """
-    limits = build_limit_changes(tier, per_minute, per_day)
-    account = run_use_case(
-        lambda database, _: accounts.update_account(
-            database, account_id, name=name, limits=limits, actor=actor()
-        )
-    )
-    print_row(build_account_row(account), output)
+    changes = given(name=name) | build_limits(limits)
+    print_row(call("accounts.update", {"id": account_id, **changes}), output)
 
 
 @command.command("suspend")
 @click.argument("account_id")
+@reason_option
 @yes_option
 @wait_option
 @output_option
-def suspend(account_id: str, output: str, wait: int | None, *, yes: bool) -> None:
+def suspend(
+    account_id: str, reason: str | None, output: str, wait: int | None, *, yes: bool
+) -> None:
     """Suspend an account; `resume` ends it.
 
     Its keys get no tokens, and all its live tokens are refused within a second.
     """
     confirm(f"Suspend {account_id}? All its live tokens will be revoked.", yes=yes)
-    account = run_use_case(
-        lambda database, _: endings.suspend_account(database, account_id, actor=actor())
-    )
-    print_row(build_account_row(account), output)
+    print_row(call("accounts.suspend", {"id": account_id, **given(reason=reason)}), output)
     wait_for_followers(wait)
 
 
@@ -124,10 +121,21 @@ def resume(account_id: str, output: str) -> None:
 
     The keys get new tokens. The tokens from before stay revoked.
     """
-    account = run_use_case(
-        lambda database, _: accounts.resume_account(database, account_id, actor=actor())
-    )
-    print_row(build_account_row(account), output)
+    print_row(call("accounts.resume", {"id": account_id}), output)
+
+
+@command.command("revoke-tokens")
+@click.argument("account_id")
+@reason_option
+@wait_option
+@output_option
+def revoke_tokens(account_id: str, reason: str | None, output: str, wait: int | None) -> None:
+    """Revoke the tokens that all keys of an account have got.
+
+    The account and its keys stay as they are, and can get new tokens.
+    """
+    print_row(call("accounts.revoke-tokens", {"id": account_id, **given(reason=reason)}), output)
+    wait_for_followers(wait)
 
 
 @command.command("delete")
@@ -141,6 +149,5 @@ def delete(account_id: str, output: str, wait: int | None, *, yes: bool) -> None
     Its keys are deleted and all their tokens are revoked. The audit trail stays.
     """
     confirm(f"Delete {account_id} with all its keys? This cannot be undone.", yes=yes)
-    run_use_case(lambda database, _: endings.delete_account(database, account_id, actor=actor()))
-    print_row({"id": account_id, "state": "deleted"}, output)
+    print_row(call("accounts.delete", {"id": account_id}), output)
     wait_for_followers(wait)

@@ -1,21 +1,19 @@
-"""`tokensvc audit`."""
+"""`tokensvc audit`.
+
+Only `audit list` is an operation. The other commands work on the whole trail, on the machine of the
+database alone, so they import what they need by themselves.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from tokensvc.cli.database import actor, run_use_case
 from tokensvc.cli.moment import Moment
-from tokensvc.cli.output import confirm, output_option, print_row, print_rows, yes_option
-from tokensvc.core.audit_chain import BrokenChainError
-from tokensvc.core.audit_event import AuditFilter
-from tokensvc.core.audit_export import build_line, check_export
-from tokensvc.issuer.admin.audit_check import export_trail, verify_trail
-from tokensvc.issuer.admin.audit_prune import declare_reset, prune_events
-from tokensvc.issuer.audit import list_events
+from tokensvc.cli.output import confirm, output_option, print_pages, print_row, yes_option
+from tokensvc.cli.run import call_pages, given
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -34,7 +32,6 @@ def command() -> None:
 @click.option("--operation", help="Only events of this operation, like keys.revoke.")
 @click.option("--subject", help="Only events of the key, account or other thing with this id.")
 @click.option("--request-id", help="Only events of the request with this id.")
-@click.option("--before-number", type=int, help="Only events with smaller numbers: the next page.")
 @click.option(
     "--most",
     type=click.IntRange(1, 10_000),
@@ -45,20 +42,21 @@ def command() -> None:
 @output_option
 def list_(
     by: str | None,
-    before_number: int | None,
+    since: datetime | None,
+    until: datetime | None,
     most: int,
     output: str,
-    **wanted: Any,  # noqa: ANN401 - the other fields of AuditFilter
+    **filters: str | None,
 ) -> None:
     """List events, newest first."""
-    found = run_use_case(
-        lambda database, _: list_events(
-            database, AuditFilter(actor=by, before_number=before_number, **wanted), most=most
-        ),
-        changes=False,
+    wanted = given(
+        actor=by,
+        since=since and since.isoformat(),
+        until=until and until.isoformat(),
+        **filters,
     )
-    print_rows(
-        [build_line(event) | {"at": event.at} for event in found],
+    print_pages(
+        call_pages("audit-events.list", wanted, most),
         output,
         columns=["number", "at", "actor", "operation", "subject", "detail"],
         empty="nothing has happened",
@@ -72,6 +70,9 @@ def export(after: int | None) -> None:
 
     `audit verify --file` checks such lines, without the database.
     """
+    from tokensvc.cli.database import run_use_case  # noqa: PLC0415
+    from tokensvc.issuer.admin.audit_check import export_trail  # noqa: PLC0415
+
     run_use_case(
         lambda database, settings: export_trail(
             database,
@@ -87,20 +88,38 @@ def export(after: int | None) -> None:
 @click.option(
     "--file", "exported", type=click.File("rb"), help="Check an export instead of the database."
 )
+@click.option(
+    "--witness",
+    "kept",
+    type=click.File("rb"),
+    help="Also compare with what a follower has seen: its snapshot file.",
+)
 @output_option
 @click.pass_context
-def verify(context: click.Context, exported: BufferedReader | None, output: str) -> None:
+def verify(
+    context: click.Context,
+    exported: BufferedReader | None,
+    kept: BufferedReader | None,
+    output: str,
+) -> None:
     """Check that no event was changed, taken out or put in.
 
     The first one that does not fit is named. The check begins at the newest checkpoint, whose
     signature is checked too. Of an export, what it begins with is taken as given.
     """
+    from tokensvc.core.audit_chain import BrokenChainError  # noqa: PLC0415
+    from tokensvc.core.audit_export import check_export  # noqa: PLC0415
+
     try:
         if exported is not None:
             chain = check_export(exported)
             print_row({"status": "whole", "number": chain.number, "hash": chain.hash.hex()}, output)
             return
+        from tokensvc.cli.database import run_use_case  # noqa: PLC0415
+        from tokensvc.issuer.admin.audit_check import verify_trail  # noqa: PLC0415
+
         whole = run_use_case(verify_trail, changes=False)
+        compared = None if kept is None else _compare(kept)
     except BrokenChainError as error:
         number, reason = error.found
         print_row({"status": "broken", "number": number, "reason": reason}, output)
@@ -112,7 +131,23 @@ def verify(context: click.Context, exported: BufferedReader | None, output: str)
         "number": head.number,
         "hash": head.hash.hex(),
     }
+    if compared is not None:
+        row["compared"] = compared
     print_row(row, output)
+
+
+def _compare(kept: BufferedReader) -> int:
+    """Compare the trail with what a follower keeps; return how many heads were compared."""
+    from tokensvc.cli.database import run_use_case  # noqa: PLC0415
+    from tokensvc.core.audit_witness import parse_witness  # noqa: PLC0415
+    from tokensvc.issuer.admin.audit_check import compare_with_witness  # noqa: PLC0415
+
+    try:
+        line = json.loads(kept.readline())
+        witness = parse_witness((line["denylist"] or {}).get("audit"))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise click.UsageError("--witness must name the snapshot file of a follower") from error
+    return run_use_case(lambda database, _: compare_with_witness(database, witness), changes=False)
 
 
 @command.command("prune")
@@ -125,6 +160,9 @@ def prune(before: datetime, output: str, *, yes: bool) -> None:
     This takes the rights of the owner of the tables. The events are checked first. The hash of the
     last of them is signed and kept: keep it elsewhere too, with an export of what is deleted.
     """
+    from tokensvc.cli.database import actor, run_use_case  # noqa: PLC0415
+    from tokensvc.issuer.admin.audit_prune import prune_events  # noqa: PLC0415
+
     confirm(f"Delete all events before {before:%Y-%m-%d %H:%M:%S %Z}? Export them first.", yes=yes)
     made = run_use_case(
         lambda database, settings: prune_events(database, settings, before, actor=actor())
@@ -145,6 +183,9 @@ def reset(reason: str, output: str) -> None:
     Followers that have seen newer events learn that it was meant. It is done with the rights of the
     owner.
     """
+    from tokensvc.cli.database import actor, run_use_case  # noqa: PLC0415
+    from tokensvc.issuer.admin.audit_prune import declare_reset  # noqa: PLC0415
+
     head = run_use_case(
         lambda database, settings: declare_reset(database, settings, reason, actor=actor())
     )

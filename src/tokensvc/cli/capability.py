@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import click
 
-from tokensvc.cli.database import actor, run_use_case
-from tokensvc.cli.output import output_option, print_row, print_rows
-from tokensvc.issuer.admin import capabilities
+from tokensvc.cli.options import add_alias
+from tokensvc.cli.output import output_option, print_pages, print_row
+from tokensvc.cli.run import call, call_pages, given
 
 
 @click.group("capability")
@@ -16,37 +14,35 @@ def command() -> None:
     """Names that a token's scope may contain."""
 
 
-@command.command("add")
+@command.command("create")
 @click.argument("name")
-@click.option("--description", default="", help="What it allows.")
+@click.option("--description", help="What it allows.")
 @output_option
-def add(name: str, description: str, output: str) -> None:
-    """Add a capability, for example orders:read."""
-    added = run_use_case(
-        lambda database, _: capabilities.add_capability(database, name, description, actor=actor())
-    )
-    print_row(dataclasses.asdict(added), output)
+def create(name: str, description: str | None, output: str) -> None:
+    """Create a capability, for example orders:read."""
+    made = call("capabilities.create", {"name": name, **given(description=description)})
+    print_row(made, output)
 
 
 @command.command("list")
 @output_option
 def list_(output: str) -> None:
     """List all capabilities."""
-    found = run_use_case(
-        lambda database, _: capabilities.list_capabilities(database), changes=False
-    )
-    print_rows(
-        [dataclasses.asdict(capability) for capability in found],
+    print_pages(
+        call_pages("capabilities.list", {}),
         output,
         columns=["name", "description", "created_at"],
         empty="no capabilities yet",
     )
 
 
-@command.command("remove")
+@command.command("delete")
 @click.argument("name")
 @output_option
-def remove(name: str, output: str) -> None:
-    """Remove a capability that no usable key holds."""
-    run_use_case(lambda database, _: capabilities.remove_capability(database, name, actor=actor()))
-    print_row({"name": name, "state": "removed"}, output)
+def delete(name: str, output: str) -> None:
+    """Delete a capability that no usable key holds."""
+    print_row(call("capabilities.delete", {"name": name}), output)
+
+
+add_alias(command, create, "add")
+add_alias(command, delete, "remove")

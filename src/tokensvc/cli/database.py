@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import getpass
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, TypeVar
+from contextlib import ExitStack, closing, contextmanager
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tokensvc.cli.output import print_message
 from tokensvc.cli.process_limits import forbid_core_dumps
+from tokensvc.cli.target import check_is_host
 from tokensvc.core.actor import Actor
 from tokensvc.core.errors import UnavailableError
-from tokensvc.issuer.start import check_schema
+from tokensvc.issuer.database import check_schema
 from tokensvc.logs.configuration import configure_logs
 from tokensvc.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
 
     from tokensvc.core.primary import PrimaryProblem, Problem
     from tokensvc.issuer.database import Database
@@ -45,24 +46,53 @@ def actor() -> Actor:
         return Actor.command_line("unknown")
 
 
+class Session:
+    """The database, open for one command, and the loop that its calls run in.
+
+    `needs_schema`: refuse a database whose schema is not up to date. `changes`: the command may
+    change something, so it is refused while several hosts take writes; one that only reads gets a
+    warning. Raises StartRefusedError, UnavailableError.
+    """
+
+    def __init__(self, *, needs_schema: bool = True, changes: bool = True) -> None:
+        # Many commands open the master key, and each may get it by the environment.
+        forbid_core_dumps()
+        self.settings = load_settings()
+        level = self.settings.log_level
+        configure_logs("warning" if level == "info" else level)
+        with ExitStack() as stack:
+            url = stack.enter_context(lend_database_url(self.settings))
+            self._runner = stack.enter_context(asyncio.Runner())
+            self.database = self.run(_open(self.settings, url))
+            stack.callback(lambda: self.run(self.database.close()))
+            self.run(
+                _check(self.database, self.settings, needs_schema=needs_schema, changes=changes)
+            )
+            self._stack = stack.pop_all()
+
+    def run(self, call: Coroutine[Any, Any, T]) -> T:
+        """Return what a call of the database returns."""
+        return self._runner.run(call)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._stack.close()
+
+
 def run_use_case(
-    use_case: Callable[[Database, Settings], Awaitable[T]],
+    use_case: Callable[[Database, Settings], Coroutine[Any, Any, T]],
     *,
     needs_schema: bool = True,
     changes: bool = True,
 ) -> T:
-    """Open the database, return what `use_case` returns, and close the database.
+    """Return what `use_case` returns, which works on the database of this machine.
 
-    `needs_schema`: refuse a database whose schema is not up to date. `changes`: the use case may
-    change something, so it is refused while several hosts take writes; one that only reads gets a
-    warning. Raises StartRefusedError, UnavailableError, and what the use case raises.
+    `needs_schema`, `changes`: as of Session. Raises StartRefusedError, UnavailableError, and what
+    the use case raises.
     """
-    forbid_core_dumps()  # many commands open the master key, and each may get it by the environment
-    settings = load_settings()
-    configure_logs("warning" if settings.log_level == "info" else settings.log_level)
-    with lend_database_url(settings) as url:
-        run = _run(use_case, settings, url, needs_schema=needs_schema, changes=changes)
-        return asyncio.run(run)
+    check_is_host()
+    with closing(Session(needs_schema=needs_schema, changes=changes)) as session:
+        return session.run(use_case(session.database, session.settings))
 
 
 def has_database(settings: Settings) -> bool:
@@ -117,25 +147,19 @@ async def check_schema_patiently(database: Database, patience: float = _PATIENCE
             return
 
 
-async def _run(
-    use_case: Callable[[Database, Settings], Awaitable[T]],
-    settings: Settings,
-    url: str,
-    *,
-    needs_schema: bool,
-    changes: bool,
-) -> T:
+async def _open(settings: Settings, url: str) -> Database:
     from tokensvc.issuer.database import open_primary  # noqa: PLC0415
 
-    database = await open_primary(settings, url, max_size=2, is_command=True)
-    try:
-        if settings.database_url is not None:
-            _check_primary(await database.ask_hosts(), changes=changes)
-        if needs_schema:
-            await check_schema_patiently(database)
-        return await use_case(database, settings)
-    finally:
-        await database.close()
+    return await open_primary(settings, url, max_size=2, is_command=True)
+
+
+async def _check(
+    database: Database, settings: Settings, *, needs_schema: bool, changes: bool
+) -> None:
+    if settings.database_url is not None:
+        _check_primary(await database.ask_hosts(), changes=changes)
+    if needs_schema:
+        await check_schema_patiently(database)
 
 
 def _check_primary(problem: PrimaryProblem | None, *, changes: bool) -> None:

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
 import click
 
-from tokensvc.cli.database import actor, run_use_case
 from tokensvc.cli.denylist_watch import watch_denylist
-from tokensvc.cli.duration import Duration
-from tokensvc.cli.output import output_option, print_message, print_row, print_rows
-from tokensvc.cli.rows import build_follower_row, build_revocation_row
-from tokensvc.core.denylist.position import parse_cursor
-from tokensvc.issuer.revoking.credentials import revoke_jti
-from tokensvc.issuer.revoking.denylist import list_denylist
-from tokensvc.issuer.revoking.endings import revoke_tokens_of_account, revoke_tokens_of_key
-from tokensvc.issuer.revoking.receipts import list_and_count_followers
-from tokensvc.issuer.revoking.watching import DenylistWatcher
+from tokensvc.cli.duration import Duration, whole_seconds
+from tokensvc.cli.options import add_alias, reason_option
+from tokensvc.cli.output import output_option, print_message, print_pages, print_row
+from tokensvc.cli.run import call, call_pages, given
 
 if TYPE_CHECKING:
     from datetime import timedelta
-
-    from tokensvc.core.denylist.record import RevocationRecord
-    from tokensvc.issuer.database import Database
 
 
 @click.group("denylist")
@@ -35,10 +25,12 @@ def command() -> None:
 @output_option
 def list_(output: str) -> None:
     """List the revocations in force, oldest first."""
-    found = run_use_case(lambda database, _: list_denylist(database), changes=False)
-    rows = [build_revocation_row(record) for record in found]
-    columns = ["seq", "kind", "value", "upto", "expires", "ending", "healed", "created_at"]
-    print_rows(rows, output, columns=columns, empty="nothing is revoked")
+    print_pages(
+        call_pages("revocations.list", {}),
+        output,
+        columns=["seq", "kind", "value", "upto", "expires", "ending", "healed", "created_at"],
+        empty="nothing is revoked",
+    )
 
 
 @command.command("followers")
@@ -49,13 +41,11 @@ def followers(output: str) -> None:
     The list shows what each has applied. A follower tells that itself, when it asks for the next
     page. Followers that show no token can call themselves anything; only the latest are listed.
     """
-    found, unproved = run_use_case(
-        lambda database, _: list_and_count_followers(database), changes=False
-    )
-    rows = [build_follower_row(follower) for follower in found]
+    known = call("followers.list")
+    found = known["items"]
     columns = ["name", "state", "applied", "head", "lag_seconds", "seen_at", "authenticated"]
-    print_rows(rows, output, columns=columns, empty="no follower was heard of in the last hour")
-    left_out = unproved - sum(not follower.authenticated for follower in found)
+    print_pages([found], output, columns=columns, empty="no follower was heard of in the last hour")
+    left_out = known["unproved"] - sum(not follower["authenticated"] for follower in found)
     if left_out > 0:
         print_message(f"and {left_out} more that show no token")
 
@@ -70,25 +60,23 @@ def followers(output: str) -> None:
 )
 @click.option(
     "--key",
-    "key_id",
     metavar="KEY_ID",
     help="Revoke all tokens that this key has got so far. The key itself stays as it is.",
 )
 @click.option(
     "--account",
-    "account_id",
     metavar="ACCOUNT_ID",
     help="Revoke all tokens that the keys of this account have got so far. The account itself "
     "stays as it is.",
 )
-@click.option("--reason", default="", help="A reason for the audit trail.")
+@reason_option
 @output_option
 def add(
     jti: str | None,
     exp_in: timedelta | None,
-    key_id: str | None,
-    account_id: str | None,
-    reason: str,
+    key: str | None,
+    account: str | None,
+    reason: str | None,
     output: str,
 ) -> None:
     """Add a revocation by hand.
@@ -101,19 +89,13 @@ def add(
       --reason "seen in a log"
     tokensvc denylist add --key key_...
     """
-    _check_choice(jti, exp_in, key_id, account_id)
+    _check_choice(jti, exp_in, key, account)
+    seconds = None if exp_in is None else whole_seconds(exp_in)
+    request = given(jti=jti, exp_in=seconds, key=key, account=account, reason=reason)
+    print_row(call("revocations.create", request), output)
 
-    async def revoke(database: Database) -> RevocationRecord:
-        if jti is not None:
-            return await revoke_jti(database, jti, exp_in, actor=actor(), reason=reason)
-        if key_id is not None:
-            return await revoke_tokens_of_key(database, key_id, actor=actor(), reason=reason)
-        return await revoke_tokens_of_account(
-            database, str(account_id), actor=actor(), reason=reason
-        )
 
-    record = run_use_case(lambda database, _: revoke(database))
-    print_row(build_revocation_row(record), output)
+add_alias(command, add, "create")
 
 
 @command.command("watch")
@@ -133,21 +115,19 @@ def watch(after: str | None, output: str) -> None:
     After a failover, or when a backup was restored, the history may have gone back. That is said,
     and everything in force is printed again. With -o json it is said by a line {"reset": true} too.
     """
-    watcher = DenylistWatcher(None if after is None else parse_cursor(after))
-    with contextlib.suppress(KeyboardInterrupt):
-        run_use_case(lambda database, _: watch_denylist(database, watcher, output), changes=False)
+    watch_denylist(after, output)
 
 
 def _check_choice(
-    jti: str | None, exp_in: timedelta | None, key_id: str | None, account_id: str | None
+    jti: str | None, exp_in: timedelta | None, key: str | None, account: str | None
 ) -> None:
     """Raise UsageError unless the options of `add` name exactly one thing, in the right way."""
-    if [jti, key_id, account_id].count(None) != 2:  # noqa: PLR2004 - two of three
+    if [jti, key, account].count(None) != 2:  # noqa: PLR2004 - two of three
         raise click.UsageError("name one thing: --jti, --key or --account")
     if exp_in is not None and jti is None:
         raise click.UsageError(
             "--exp-in goes with --jti: tokens of a key or account are revoked for the longest life "
             "that any of them can have"
         )
-    if key_id is not None and not key_id.startswith("key_"):
+    if key is not None and not key.startswith("key_"):
         raise click.UsageError("--key takes the id of a key, key_..., never the key itself")

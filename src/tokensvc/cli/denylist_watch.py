@@ -2,58 +2,66 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING
+import contextlib
+import time
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from tokensvc.cli.output import print_message, print_row
-from tokensvc.cli.rows import build_revocation_row, describe_ending
+from tokensvc.cli.run import call, given
 from tokensvc.core.errors import UnavailableError
-from tokensvc.issuer.mirror.mirror import POLL_SECONDS
 
 if TYPE_CHECKING:
-    from tokensvc.core.denylist.record import RevocationRecord
-    from tokensvc.issuer.database import Database
-    from tokensvc.issuer.revoking.watching import DenylistWatcher, Look
+    from tokensvc.cli.output import Row
+
+_WAIT_SECONDS: Final = 25
+_RETRY_SECONDS: Final = 1.0
 
 
-async def watch_denylist(database: Database, watcher: DenylistWatcher, output: str) -> None:
-    """Print what `watcher` sees until cancelled; say once when the database goes away."""
-    look = await watcher.look_once(database)
-    _print_look(look, output)
-    print_message(f"watching, from {look.position} on; Ctrl-C ends it")
-    is_away = False
-    while True:
-        await asyncio.sleep(POLL_SECONDS)
-        try:
-            _print_look(await watcher.look_once(database), output)
-        except UnavailableError as error:
-            if not is_away:
-                print_message(error.message)
-            is_away = True
-        else:
-            is_away = False
+def watch_denylist(after: str | None, output: str) -> None:
+    """Print revocations until Ctrl-C; say once when the service or the database goes away."""
+    with contextlib.suppress(KeyboardInterrupt):
+        changes = call("revocations.watch", given(after=after))
+        _print_changes(changes, output)
+        print_message(f"watching, from {changes['cursor']} on; Ctrl-C ends it")
+        is_away = False
+        while True:
+            request = {"after": changes["cursor"], "wait": _WAIT_SECONDS}
+            try:
+                changes = call("revocations.watch", request)
+            except UnavailableError as error:
+                if not is_away:
+                    print_message(error.message)
+                is_away = True
+                time.sleep(_RETRY_SECONDS)
+            else:
+                _print_changes(changes, output)
+                is_away = False
 
 
-def _print_look(look: Look, output: str) -> None:
-    if look.went_back:
+def describe_ending(revocation: Row) -> str:
+    """Return in words what came to its end."""
+    words = str(revocation["ending"]).replace("_", " ")
+    return f"{words}; written again after a loss" if revocation["healed"] else words
+
+
+def _print_changes(changes: Row, output: str) -> None:
+    if changes["reset"]:
         print_message(
             "THE HISTORY WENT BACK: a failover, a restored backup, or a position from elsewhere. "
             "Revocations may be lost. These are in force now:"
         )
         if output == "json":
-            print_row({"reset": True, "cursor": str(look.position)}, output)
-    for record in look.records:
+            print_row({"reset": True, "cursor": changes["cursor"]}, output)
+    for revocation in changes["items"]:
         if output == "json":
-            row = {"cursor": str(record.position), **build_revocation_row(record)}
-            print_row(row, output)
+            print_row(revocation, output)
         else:
-            click.echo(_describe(record))
+            click.echo(_describe(revocation))
 
 
-def _describe(record: RevocationRecord) -> str:
-    revocation = record.revocation
-    upto = "" if revocation.upto is None else f" up to {revocation.upto}"
-    ending = describe_ending(record)
-    return f"{record.position}  {revocation.kind} {revocation.value}{upto}  ({ending})"
+def _describe(revocation: Row) -> str:
+    upto = "" if revocation["upto"] is None else f" up to {revocation['upto']}"
+    named = f"{revocation['kind']} {revocation['value']}{upto}"
+    return f"{revocation['cursor']}  {named}  ({describe_ending(revocation)})"

@@ -26,7 +26,7 @@ class Duration(click.ParamType[timedelta]):
 
     def convert(
         self,
-        value: Any,  # noqa: ANN401 - click's own signature
+        value: Any,
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> timedelta:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final
 
+from tokensvc.cli.remote_errors import CredentialRefusedError
 from tokensvc.core import errors
 
 
@@ -26,10 +27,15 @@ class ExitCode(IntEnum):
 _EXIT_CODES: Final[tuple[tuple[type[errors.TokensvcError], ExitCode], ...]] = (
     (errors.NotFoundError, ExitCode.NOT_FOUND),
     (errors.InvalidClientError, ExitCode.CREDENTIALS_REFUSED),
+    (CredentialRefusedError, ExitCode.CREDENTIALS_REFUSED),
+    (errors.RateLimitedError, ExitCode.UNAVAILABLE),
     (errors.UnavailableError, ExitCode.UNAVAILABLE),
     (errors.VerifierUnavailableError, ExitCode.UNAVAILABLE),
     (errors.InvalidInputError, ExitCode.REFUSED),
     (errors.ConflictError, ExitCode.REFUSED),
+    (errors.ForbiddenError, ExitCode.REFUSED),
+    (errors.VersionConflictError, ExitCode.REFUSED),
+    (errors.IdempotencyKeyReusedError, ExitCode.REFUSED),
     (errors.OAuthError, ExitCode.REFUSED),
     (errors.BearerError, ExitCode.REFUSED),
 )

@@ -1,28 +1,26 @@
-"""`tokensvc key disable|enable|revoke|delete`: what changes whether a key may be used."""
+"""`tokensvc key disable|enable|revoke|...`: what changes whether a key may be used."""
 
 from __future__ import annotations
 
 import click
 
-from tokensvc.cli.database import actor, run_use_case
+from tokensvc.cli.options import reason_option
 from tokensvc.cli.output import confirm, output_option, print_row, yes_option
-from tokensvc.cli.rows import build_key_row
+from tokensvc.cli.run import call, given
 from tokensvc.cli.wait import wait_for_followers, wait_option
-from tokensvc.issuer.admin import api_keys
-from tokensvc.issuer.revoking import endings
 
 
 @click.command("disable")
 @click.argument("key_id")
+@reason_option
 @wait_option
 @output_option
-def disable(key_id: str, output: str, wait: int | None) -> None:
+def disable(key_id: str, reason: str | None, output: str, wait: int | None) -> None:
     """Disable a key; `enable` takes it back.
 
     The key gets no tokens, and its live tokens are refused within a second.
     """
-    listed = run_use_case(lambda database, _: endings.disable_key(database, key_id, actor=actor()))
-    print_row(build_key_row(listed), output)
+    print_row(call("keys.disable", {"id": key_id, **given(reason=reason)}), output)
     wait_for_followers(wait)
 
 
@@ -34,23 +32,50 @@ def enable(key_id: str, output: str) -> None:
 
     It gets new tokens. Its tokens from before stay revoked.
     """
-    listed = run_use_case(lambda database, _: api_keys.enable_key(database, key_id, actor=actor()))
-    print_row(build_key_row(listed), output)
+    print_row(call("keys.enable", {"id": key_id}), output)
 
 
 @click.command("revoke")
 @click.argument("key_id")
+@click.option(
+    "--keep-successors", is_flag=True, help="Spare the successors that the key made itself."
+)
+@reason_option
 @yes_option
 @wait_option
 @output_option
-def revoke(key_id: str, output: str, wait: int | None, *, yes: bool) -> None:
+def revoke(
+    key_id: str,
+    reason: str | None,
+    output: str,
+    wait: int | None,
+    *,
+    keep_successors: bool,
+    yes: bool,
+) -> None:
     """Revoke a key for good.
 
     It gets no more tokens, and all its live tokens are refused within a second.
     """
     confirm(f"Revoke {key_id}? This cannot be undone; `disable` can.", yes=yes)
-    revoked = run_use_case(lambda database, _: endings.revoke_key(database, key_id, actor=actor()))
-    print_row(build_key_row(revoked.listed), output)
+    request = {"id": key_id, **given(reason=reason)}
+    if keep_successors:
+        request["keep_successors"] = True
+    print_row(call("keys.revoke", request), output)
+    wait_for_followers(wait)
+
+
+@click.command("revoke-tokens")
+@click.argument("key_id")
+@reason_option
+@wait_option
+@output_option
+def revoke_tokens(key_id: str, reason: str | None, output: str, wait: int | None) -> None:
+    """Revoke the tokens that a key has got so far.
+
+    The key stays as it is, and can get new tokens.
+    """
+    print_row(call("keys.revoke-tokens", {"id": key_id, **given(reason=reason)}), output)
     wait_for_followers(wait)
 
 
@@ -65,6 +90,5 @@ def delete(key_id: str, output: str, wait: int | None, *, yes: bool) -> None:
     The audit trail stays.
     """
     confirm(f"Delete {key_id}? This cannot be undone.", yes=yes)
-    run_use_case(lambda database, _: endings.delete_key(database, key_id, actor=actor()))
-    print_row({"id": key_id, "state": "deleted"}, output)
+    print_row(call("keys.delete", {"id": key_id}), output)
     wait_for_followers(wait)

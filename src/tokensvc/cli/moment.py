@@ -15,7 +15,7 @@ class Moment(click.ParamType[datetime]):
 
     def convert(
         self,
-        value: Any,  # noqa: ANN401 - click's own signature
+        value: Any,
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> datetime:

@@ -9,7 +9,8 @@ import click
 
 from tokensvc import __version__
 from tokensvc.cli.exit_codes import find_exit_code
-from tokensvc.core.errors import BearerError, TokensvcError
+from tokensvc.cli.target import Choice
+from tokensvc.core.errors import BearerError, InvalidInputError, TokensvcError
 
 # Command -> (module, one line of help). The module has an attribute `command`.
 COMMANDS: Final = {
@@ -25,6 +26,8 @@ COMMANDS: Final = {
     "signing-key": ("signing_key", "The keys that sign tokens."),
     "master-key": ("master_key", "The key that seals the signing keys."),
     "denylist": ("denylist", "What has been revoked, and the followers of the feed."),
+    "whoami": ("whoami", "Who you are, and what you may do."),
+    "profile": ("profile", "Services far away that commands can be sent to."),
     "audit": ("audit", "The audit trail: who changed what, and when."),
 }
 
@@ -58,14 +61,17 @@ class _Root(click.Group):
         try:
             return super().invoke(ctx)
         except TokensvcError as error:
-            reason = f" ({error.reason})" if isinstance(error, BearerError) else ""
-            click.echo(f"tokensvc: {error.message}{reason}", err=True)
+            click.echo(f"tokensvc: {_describe(error)}", err=True)
             ctx.exit(find_exit_code(error))
 
 
 @click.group(cls=_Root, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="tokensvc")
-def root() -> None:
+@click.option("--url", help="Send the command to this service, over HTTP.")
+@click.option("--profile", help="Send it to the service of this profile.")
+@click.option("--host", is_flag=True, help="Use this machine's database, whatever else is set.")
+@click.pass_context
+def root(context: click.Context, url: str | None, profile: str | None, *, host: bool) -> None:
     """Exchange long-lived API keys for short-lived signed tokens.
 
     \b
@@ -78,8 +84,30 @@ def root() -> None:
     second:
       tokensvc key revoke KEY_ID
 
+    Commands work on the database of this machine, or on a service anywhere:
+      export TOKENSVC_URL=https://tokens.example TOKENSVC_API_KEY=...
+      tokensvc whoami
+
     Settings are TOKENSVC_* environment variables.
 
     Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 credentials refused, 5 refused,
     6 not available now, 7 done but some followers lag (--wait).
     """
+    context.obj = Choice(url=url, profile=profile, host=host)
+
+
+def _describe(error: TokensvcError) -> str:
+    """Return what people read of an error. The fields of a request stand before what is wrong."""
+    if isinstance(error, BearerError):
+        return f"{error.message} ({error.reason})"
+    faults = error.faults if isinstance(error, InvalidInputError) else ()
+    if len(faults) > 1:
+        lines = [f"{_name_field(fault.pointer)}: {fault.detail}" for fault in faults]
+        return "\n  ".join(["these values cannot be accepted:", *lines])
+    return error.message.removeprefix("/") if faults else error.message
+
+
+def _name_field(pointer: str) -> str:
+    """Return the field that a JSON pointer names, in a request however it was sent."""
+    parts = pointer.removeprefix("#").removeprefix("/path").removeprefix("/query")
+    return parts.removeprefix("/") or "the request"

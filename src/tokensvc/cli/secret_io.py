@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from tokensvc.cli.remote_errors import CredentialRefusedError
 from tokensvc.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import TextIO
+
+    from tokensvc.cli.target import Target
 
 _LONGEST_PATH: Final = 255
 
@@ -34,17 +37,48 @@ def read_token(source: str) -> str:
 
 
 def read_api_key(path: Path | None) -> str:
-    """Return the API key in the file `path`, else in TOKENSVC_API_KEY, else from a hidden prompt.
+    """Return the API key in the file `path`, else that of the environment, else from a prompt.
 
-    Raises InvalidInputError.
+    The environment has it in TOKENSVC_API_KEY, or its file in TOKENSVC_API_KEY_FILE. The prompt is
+    hidden. Raises InvalidInputError.
     """
     if path is not None:
         return _read_text(str(path))
-    from_environment = os.environ.get("TOKENSVC_API_KEY")
-    if from_environment:
+    from_environment = _find_in_environment()
+    if from_environment is not None:
         return from_environment
     text: str = click.prompt("API key", hide_input=True, err=True)
     return text.strip()
+
+
+def find_credential(target: Target) -> str:
+    """Return the API key for a service: that of its profile, of the environment, or of a prompt.
+
+    The key of a profile goes before that of the environment, so that no key is shown to a service
+    that it is not for. Raises InvalidInputError, CredentialRefusedError.
+    """
+    profile = target.profile
+    if profile is not None and profile.key is not None:
+        return profile.key
+    if profile is not None and profile.key_file is not None:
+        return _read_text(profile.key_file)
+    if _find_in_environment() is None and not sys.stdin.isatty():
+        raise CredentialRefusedError(
+            f"there is no API key for {target.url}: set TOKENSVC_API_KEY or TOKENSVC_API_KEY_FILE, "
+            "or add a profile that has one"
+        )
+    return read_api_key(None)
+
+
+def _find_in_environment() -> str | None:
+    text, path = os.environ.get("TOKENSVC_API_KEY"), os.environ.get("TOKENSVC_API_KEY_FILE")
+    if text and path:
+        raise InvalidInputError(
+            "TOKENSVC_API_KEY and TOKENSVC_API_KEY_FILE contradict each other: set only one of them"
+        )
+    if path:
+        return _read_text(path)
+    return text.strip() if text else None
 
 
 def read_bytes(path: Path) -> bytes:

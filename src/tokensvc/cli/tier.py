@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from tokensvc.cli.database import actor, run_use_case
-from tokensvc.cli.output import output_option, print_row, print_rows
-from tokensvc.issuer.admin import tiers
+from tokensvc.cli.options import add_alias
+from tokensvc.cli.output import output_option, print_pages, print_row
+from tokensvc.cli.run import call, call_pages, given
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,101 +32,79 @@ def command() -> None:
     """
 
 
-def _account_limits(function: Callable[..., None]) -> Callable[..., None]:
-    minute = click.option(
-        "--account-per-minute",
-        type=_number,
-        help="Tokens a minute for all keys of an account; 10 times a key's for a new tier.",
-    )
-    day = click.option("--account-per-day", type=_number, help="The same per day (UTC).")
-    return minute(day(function))
+def _limits(*, required: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    options = [
+        click.option(
+            "--per-minute",
+            "key_per_minute",
+            type=_number,
+            required=required,
+            help="Tokens a minute for each key.",
+        ),
+        click.option(
+            "--per-day",
+            "key_per_day",
+            type=_number,
+            required=required,
+            help="Tokens a day (UTC) for each key.",
+        ),
+        click.option(
+            "--account-per-minute",
+            type=_number,
+            help="Tokens a minute for all keys of an account; 10 times a key's for a new tier.",
+        ),
+        click.option("--account-per-day", type=_number, help="The same per day (UTC)."),
+        click.option("--description", help="What the tier is for."),
+    ]
+
+    def add(function: Callable[..., None]) -> Callable[..., None]:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
 
 
-@command.command("add")
+@command.command("create")
 @click.argument("name")
-@click.option("--per-minute", type=_number, required=True, help="Tokens a minute for each key.")
-@click.option("--per-day", type=_number, required=True, help="Tokens a day (UTC) for each key.")
-@_account_limits
-@click.option("--description", default="", help="What the tier is for.")
+@_limits(required=True)
 @output_option
-def add(
-    name: str,
-    per_minute: int,
-    per_day: int,
-    account_per_minute: int | None,
-    account_per_day: int | None,
-    description: str,
-    output: str,
-) -> None:
-    """Add a tier.
+def create(name: str, output: str, **fields: Any) -> None:
+    """Create a tier.
 
     \b
-    tokensvc tier add pro --per-minute 600 --per-day 100000
+    tokensvc tier create pro --per-minute 600 --per-day 100000
     tokensvc account update acct_... --tier pro
     """
-    added = run_use_case(
-        lambda database, _: tiers.add_tier(
-            database,
-            name,
-            description=description,
-            key_per_minute=per_minute,
-            key_per_day=per_day,
-            account_per_minute=account_per_minute,
-            account_per_day=account_per_day,
-            actor=actor(),
-        )
-    )
-    print_row(dataclasses.asdict(added), output)
+    print_row(call("tiers.create", {"name": name, **given(**fields)}), output)
 
 
 @command.command("list")
 @output_option
 def list_(output: str) -> None:
     """List all tiers."""
-    found = run_use_case(lambda database, _: tiers.list_tiers(database), changes=False)
-    rows = [dataclasses.asdict(tier) for tier in found]
-    print_rows(rows, output, columns=_COLUMNS, empty="no tiers")
+    print_pages(call_pages("tiers.list", {}), output, columns=_COLUMNS, empty="no tiers")
 
 
 @command.command("update")
 @click.argument("name")
-@click.option("--per-minute", type=_number, help="Tokens a minute for each key.")
-@click.option("--per-day", type=_number, help="Tokens a day (UTC) for each key.")
-@_account_limits
-@click.option("--description", help="What the tier is for.")
+@_limits(required=False)
 @output_option
-def update(
-    name: str,
-    per_minute: int | None,
-    per_day: int | None,
-    account_per_minute: int | None,
-    account_per_day: int | None,
-    description: str | None,
-    output: str,
-) -> None:
+def update(name: str, output: str, **fields: Any) -> None:
     """Change a tier.
 
     What is not given stays as it is. The change holds from the next exchange on.
     """
-    updated = run_use_case(
-        lambda database, _: tiers.update_tier(
-            database,
-            name,
-            description=description,
-            key_per_minute=per_minute,
-            key_per_day=per_day,
-            account_per_minute=account_per_minute,
-            account_per_day=account_per_day,
-            actor=actor(),
-        )
-    )
-    print_row(dataclasses.asdict(updated), output)
+    print_row(call("tiers.update", {"name": name, **given(**fields)}), output)
 
 
-@command.command("remove")
+@command.command("delete")
 @click.argument("name")
 @output_option
-def remove(name: str, output: str) -> None:
-    """Remove a tier that no account and no key has."""
-    run_use_case(lambda database, _: tiers.remove_tier(database, name, actor=actor()))
-    print_row({"name": name, "state": "removed"}, output)
+def delete(name: str, output: str) -> None:
+    """Delete a tier that no account and no key has."""
+    print_row(call("tiers.delete", {"name": name}), output)
+
+
+add_alias(command, create, "add")
+add_alias(command, delete, "remove")

@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from tokensvc.cli.database import actor, has_database, run_use_case
+from tokensvc.cli.denylist_watch import describe_ending
 from tokensvc.cli.duration import Duration, whole_seconds
 from tokensvc.cli.output import output_option, print_message, print_row
-from tokensvc.cli.rows import build_revocation_row, describe_ending
-from tokensvc.cli.secret_io import read_api_key, read_token
+from tokensvc.cli.run import call
+from tokensvc.cli.secret_io import find_credential, read_api_key, read_token
+from tokensvc.cli.target import find_target
 from tokensvc.cli.wait import wait_for_followers, wait_option
 from tokensvc.core.algorithm import ALGORITHMS
-from tokensvc.core.claims import build_payload
-from tokensvc.core.errors import (
-    InvalidInputError,
-    NotFoundError,
-    StartRefusedError,
-    UnavailableError,
-)
-from tokensvc.core.jwks import parse_jwks
-from tokensvc.core.token import parse_unverified, read_unverified
-from tokensvc.core.verification import check_token
-from tokensvc.settings import load_settings
+from tokensvc.core.errors import InvalidInputError, StartRefusedError, UnavailableError
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
+    from tokensvc.cli.output import Row
     from tokensvc.core.claims import Claims
-    from tokensvc.issuer.revoking.introspection import TokenStatus
+    from tokensvc.settings import Settings
 
 _LEEWAY_SECONDS: Final = 30.0
 
@@ -66,23 +57,30 @@ def get(
 ) -> None:
     """Exchange an API key for a token.
 
-    The token is printed. The key comes from --key-file, else from TOKENSVC_API_KEY; else you are
-    asked for it. Capabilities that begin with tokensvc: are given only if --scope names them.
+    The token is printed. The key comes from --key-file, else from the profile, TOKENSVC_API_KEY or
+    TOKENSVC_API_KEY_FILE; else you are asked for it. Capabilities that begin with tokensvc: are
+    given only if --scope names them.
 
     \b
     tokensvc token get --scope orders:read
     tokensvc token get --audience tokensvc --scope tokensvc:denylist
     """
+    import asyncio  # noqa: PLC0415 - it takes long to import, and few commands need it
+
     from tokensvc.client._token_endpoint import request_token  # noqa: PLC0415 - brings aiohttp
 
-    key = read_api_key(key_file)
+    target = None if issuer else find_target()
+    if target is not None and target.profile is not None and key_file is None:
+        key = find_credential(target)
+    else:
+        key = read_api_key(key_file)
     form = {
         "scope": scope,
         "audience": audience,
         "expires_in": None if expires_in is None else str(whole_seconds(expires_in)),
     }
     given = {name: value for name, value in form.items() if value is not None}
-    url = issuer or load_settings().issuer_url
+    url = issuer or (target.url if target is not None else _load_settings().issuer_url)
     click.echo(asyncio.run(request_token(url, key, given)))
 
 
@@ -107,9 +105,12 @@ def verify(
     tokensvc token verify --audience api < token
     tokensvc token verify --audience api --jwks jwks.json < token
     """
-    settings = load_settings()
+    import asyncio  # noqa: PLC0415 - as above
+
+    from tokensvc.core.claims import build_payload  # noqa: PLC0415 - brings cryptography
+
     text = read_token(source)
-    url, name = issuer or settings.issuer_url, audience or settings.default_audience
+    url, name = _find_issuer(issuer, audience)
     if jwks is None:
         claims = asyncio.run(_verify_online(text, url, name))
     else:
@@ -126,24 +127,25 @@ def inspect(source: str, output: str) -> None:
 
     Anybody can write a token. Its state is what the database knows of it: live, expired, revoked,
     foreign (the database has no such signing key), invalid (it is not as we sign), or unknown if
-    there is no database.
+    neither a database nor a service can be asked.
     """
     text = read_token(source)
-    header, payload = read_unverified(text)
-    row = {"header": header, "payload": payload}
     try:
-        status = _find_status(text)
+        if find_target() is None:
+            _check_database()
+        status = call("tokens.inspect", {"token": text})
     except (StartRefusedError, UnavailableError) as error:
+        from tokensvc.core.token import read_unverified  # noqa: PLC0415 - brings cryptography
+
+        header, payload = read_unverified(text)
         print_message(
-            "not verified: anybody can write this, and there is no database to ask: "
-            f"{error.message}"
+            f"not verified: anybody can write this, and nobody can be asked: {error.message}"
         )
-        print_row(row | {"state": "unknown", "revoked_by": None}, output)
+        row = {"header": header, "payload": payload, "state": "unknown", "reason": None}
+        print_row(row | {"revoked_by": None}, output)
         return
     print_message(_describe(status))
-    record = status.revoked_by
-    revoked_by = None if record is None else build_revocation_row(record)
-    print_row(row | {"state": status.state, "revoked_by": revoked_by}, output)
+    print_row(status, output)
 
 
 @command.command("revoke")
@@ -158,41 +160,50 @@ def revoke(source: str, output: str, wait: int | None) -> None:
     \b
     tokensvc token revoke < token
     """
-    from tokensvc.issuer.revoking.credentials import revoke_own_token  # noqa: PLC0415 - asyncpg
-
-    text = read_token(source)
-    revoked = run_use_case(
-        lambda database, settings: revoke_own_token(database, settings, text, actor=actor())
-    )
-    if revoked is None:
-        raise NotFoundError("this is no live token of ours, so there is nothing to revoke")
-    print_row({"jti": revoked.revocation.value, "state": "revoked"}, output)
+    print_row(call("revocations.create", {"token": read_token(source)}), output)
     wait_for_followers(wait)
 
 
-def _find_status(text: str) -> TokenStatus:
-    """Return what the database knows of a token. Raises UnavailableError if there is none."""
-    from tokensvc.issuer.revoking.introspection import describe_token  # noqa: PLC0415 - asyncpg
+def _load_settings() -> Settings:
+    try:
+        from tokensvc.settings import load_settings  # noqa: PLC0415 - a desk far away has none
+    except ModuleNotFoundError as error:
+        raise InvalidInputError("name the service, with --issuer, --url or TOKENSVC_URL") from error
+    return load_settings()
 
-    if not has_database(load_settings()):
+
+def _find_issuer(issuer: str | None, audience: str | None) -> tuple[str, str]:
+    """Return the issuer and the audience that a token is verified for."""
+    target = None if issuer else find_target()
+    url = issuer if target is None else target.url
+    if url and audience:
+        return url, audience
+    settings = _load_settings()
+    return url or settings.issuer_url, audience or settings.default_audience
+
+
+def _check_database() -> None:
+    """Raise UnavailableError if there is no database here. None is made for the question."""
+    from tokensvc.cli.database import has_database  # noqa: PLC0415 - a desk far away has none
+
+    if not has_database(_load_settings()):
         raise UnavailableError(
             "TOKENSVC_DATABASE_URL is not set, and there is no embedded Postgres here"
         )
-    return run_use_case(
-        lambda database, settings: describe_token(database, settings, text), changes=False
-    )
 
 
-def _describe(status: TokenStatus) -> str:
-    match status.state:
+def _describe(status: Row) -> str:
+    revocation = status["revoked_by"]
+    match status["state"]:
         case "live":
             return "live: we signed it, and it is neither expired nor revoked"
         case "expired":
             return "expired: we signed it, and its time is over"
-        case "revoked" if status.revoked_by is not None:
-            record = status.revoked_by
-            named = f"{record.revocation.kind} {record.revocation.value}"
-            return f"revoked by entry {record.position}: {named} ({describe_ending(record)})"
+        case "revoked" if revocation is not None:
+            named = f"{revocation['kind']} {revocation['value']}"
+            return (
+                f"revoked by entry {revocation['cursor']}: {named} ({describe_ending(revocation)})"
+            )
         case "revoked":
             return "revoked: its signing key has been revoked"
         case "foreign":
@@ -200,7 +211,7 @@ def _describe(status: TokenStatus) -> str:
         case _:
             return (
                 "not verified: it names a signing key of ours and is not as we sign "
-                f"({status.reason})"
+                f"({status['reason']})"
             )
 
 
@@ -214,6 +225,10 @@ async def _verify_online(text: str, issuer: str, audience: str) -> Claims:
 
 
 def _verify_offline(text: str, issuer: str, audience: str, jwks: Path) -> Claims:
+    from tokensvc.core.jwks import parse_jwks  # noqa: PLC0415 - brings cryptography
+    from tokensvc.core.token import parse_unverified  # noqa: PLC0415
+    from tokensvc.core.verification import check_token  # noqa: PLC0415
+
     unverified_token = parse_unverified(text)
     try:
         keys = parse_jwks(jwks.read_bytes())

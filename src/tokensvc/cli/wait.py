@@ -6,25 +6,23 @@ have not applied it in time are named, and the command ends with an exit code of
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 
-from tokensvc.cli.database import run_use_case
 from tokensvc.cli.exit_codes import ExitCode
 from tokensvc.cli.output import print_message
-from tokensvc.core.follower import find_laggards
-from tokensvc.issuer.revoking.receipts import list_followers
+from tokensvc.cli.run import call
+from tokensvc.core.errors import ForbiddenError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tokensvc.core.follower import FollowerRecord
-    from tokensvc.issuer.database import Database
+    from tokensvc.cli.output import Row
 
-_POLL_SECONDS: Final = 0.1
+_FIRST_POLL_SECONDS: Final = 0.1
+_LONGEST_POLL_SECONDS: Final = 1.0  # calls over HTTP are limited
 _DEFAULT_SECONDS: Final = 10
 _MOST_NAMED: Final = 50
 
@@ -33,7 +31,7 @@ class _Followers(NamedTuple):
     """The live followers that prove their names, those of them that lag, and how many others."""
 
     proved: int
-    laggards: list[FollowerRecord]
+    laggards: list[Row]
     unproved: int
 
 
@@ -53,9 +51,11 @@ def wait_for_followers(seconds: int | None) -> None:
     """Wait, unless `seconds` is None; end the command with its own exit code if some lag."""
     if seconds is None:
         return
-    proved, laggards, unproved = run_use_case(
-        lambda database, _: _watch(database, seconds), changes=False
-    )
+    try:
+        proved, laggards, unproved = _watch(seconds)
+    except ForbiddenError as error:
+        print_message(f"done, but who has applied it cannot be seen: {error.message}")
+        click.get_current_context().exit(ExitCode.FOLLOWERS_LAG)
     if not proved:
         print_message("no follower that proves its name is alive, so none was waited for")
     elif not laggards:
@@ -69,24 +69,26 @@ def wait_for_followers(seconds: int | None) -> None:
     print_message(f"applied by {proved - len(laggards)} of {proved} followers; these lag:")
     for laggard in laggards[:_MOST_NAMED]:
         print_message(
-            f"  {laggard.id}  at {laggard.seq} of {laggard.head_seq}, "
-            f"asked last {laggard.seen_at:%H:%M:%S} UTC"
+            f"  {laggard['name']}  at {laggard['applied']} of {laggard['head']}, "
+            f"asked last {laggard['seen_at'][11:19]} UTC"
         )
     if len(laggards) > _MOST_NAMED:
         print_message(f"  and {len(laggards) - _MOST_NAMED} more")
     click.get_current_context().exit(ExitCode.FOLLOWERS_LAG)
 
 
-async def _watch(database: Database, seconds: int) -> _Followers:
-    deadline_on = time.monotonic() + seconds
+def _watch(seconds: int) -> _Followers:
+    deadline_on, pause = time.monotonic() + seconds, _FIRST_POLL_SECONDS
     target: int | None = None
     while True:
-        followers = await list_followers(database)
-        if followers and target is None:
-            target = followers[0].head_seq  # at least the revocation that was just made
-        alive = [follower for follower in followers if follower.state != "silent"]
-        proved = [follower for follower in alive if follower.authenticated]
-        laggards = find_laggards(proved, target or 0)
-        if not laggards or time.monotonic() >= deadline_on:
-            return _Followers(len(proved), laggards, len(alive) - len(proved))
-        await asyncio.sleep(_POLL_SECONDS)
+        known = call("followers.list")
+        alive = [follower for follower in known["items"] if follower["state"] != "silent"]
+        if known["items"] and target is None:
+            target = known["items"][0]["head"]  # at least the revocation that was just made
+        proved = [follower for follower in alive if follower["authenticated"]]
+        laggards = [follower for follower in proved if follower["applied"] < (target or 0)]
+        left = deadline_on - time.monotonic()
+        if not laggards or left <= 0:
+            return _Followers(len(proved), laggards, known["unproved"])
+        time.sleep(min(pause, left))
+        pause = min(2 * pause, _LONGEST_POLL_SECONDS)

@@ -6,8 +6,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+from tokensvc.core.errors import StartRefusedError
 from tokensvc.store.driver_errors import NO_CONNECTION_LEFT
 from tokensvc.store.embedded import EmbeddedPostgres
+from tokensvc.store.migrate import find_missing, load_migrations
 from tokensvc.store.pool import Database, open_database
 from tokensvc.store.timelines import TimelineFile, Timelines
 
@@ -28,6 +30,7 @@ __all__ = [
     "OpenTransaction",
     "Transactions",
     "accept",
+    "check_schema",
     "embedded_postgres",
     "open_database",
     "open_owner",
@@ -107,3 +110,14 @@ async def open_primary(
     return await open_database(
         url, max_size=max_size, direct_url=settings.direct_url, timelines=Timelines(file)
     )
+
+
+async def check_schema(database: Database) -> None:
+    """Raise StartRefusedError unless every migration has been applied."""
+    async with database.connection() as connection:
+        missing = await find_missing(connection, load_migrations())
+    if missing:
+        raise StartRefusedError(
+            f"the database lacks {len(missing)} migration(s), first {missing[0].name}; "
+            "run: tokensvc init"
+        )

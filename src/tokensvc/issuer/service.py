@@ -20,7 +20,7 @@ from tokensvc.core.token import parse_unverified
 from tokensvc.issuer.callers import Callers
 from tokensvc.issuer.confirmation import MAX_AGE_SECONDS
 from tokensvc.issuer.connection_share import ConnectionShare
-from tokensvc.issuer.database import open_primary
+from tokensvc.issuer.database import check_schema, open_primary
 from tokensvc.issuer.exchange.dead_credentials import DeadCredentials
 from tokensvc.issuer.exchange.guess_guard import GuessGuard
 from tokensvc.issuer.exchange.issuing import Exchange
@@ -40,7 +40,6 @@ from tokensvc.issuer.revoking.feed import Feed
 from tokensvc.issuer.revoking.introspection import Introspection
 from tokensvc.issuer.revoking.receipts import Receipts
 from tokensvc.issuer.signing.master_key import load_master_key
-from tokensvc.issuer.start import check_schema
 from tokensvc.issuer.tasks import run_tasks
 from tokensvc.store.ledger import LedgerConnection
 
@@ -231,11 +230,7 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
         database=database,
         mirror=mirror,
         exchange=Exchange(
-            ledger=ledger,
-            mirror=mirror,
-            usage=usage,
-            guard=guard,
-            policy=settings.issuing_policy,
+            ledger=ledger, mirror=mirror, usage=usage, guard=guard, policy=settings.issuing_policy
         ),
         feed=Feed(mirror, settings),
         receipts=Receipts(database, mirror),
@@ -251,5 +246,6 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
             settings=settings,
             remember=mirror.denylist.remember,
             load_master_key=lambda: mirror.signers.master_key,
+            is_leaving=lambda: mirror.denylist.is_released,
         ),
     )

@@ -32,7 +32,6 @@ from tokensvc.store.audience import find_is_own, list_audiences
 from tokensvc.store.issuance import raise_longest_life
 from tokensvc.store.keyfile import create_master_key
 from tokensvc.store.migrate import (
-    find_missing,
     grant_service_rights,
     load_migrations,
     load_role,
@@ -147,17 +146,6 @@ def new_pause() -> float:
     return _RETRY_SECONDS + random.uniform(0, _MOST_JITTER_SECONDS)  # noqa: S311 - spreads load
 
 
-async def check_schema(database: Database) -> None:
-    """Raise StartRefusedError unless every migration has been applied."""
-    async with database.connection() as connection:
-        missing = await find_missing(connection, load_migrations())
-    if missing:
-        raise StartRefusedError(
-            f"the database lacks {len(missing)} migration(s), first {missing[0].name}; "
-            "run: tokensvc init"
-        )
-
-
 async def _migrate(database: Database, settings: Settings) -> list[str]:
     """Apply what is missing as the owner of the tables, who grants the service its rights."""
     async with database.connection() as connection:
@@ -214,7 +202,7 @@ async def _ensure_own_audience(connection: Connection, settings: Settings, trail
         raise StartRefusedError(
             f"the audience {OWN_AUDIENCE!r} was made by hand, and the service needs that name for "
             "calls to itself; give its relying parties another audience, then run: "
-            f"tokensvc audience remove {OWN_AUDIENCE}"
+            f"tokensvc audience delete {OWN_AUDIENCE}"
         )
 
 

@@ -7,7 +7,6 @@ import sys
 from typing import TYPE_CHECKING, Final, TextIO
 
 import structlog
-from aiohttp.http_exceptions import HttpProcessingError
 
 from tokensvc.logs.line_writer import LineWriter
 from tokensvc.logs.masking import mask_event
@@ -87,6 +86,8 @@ def _hide_malformed(record: logging.LogRecord) -> bool:
 
     It would quote the header, with the credentials in it.
     """
+    from aiohttp.http_exceptions import HttpProcessingError  # noqa: PLC0415 - slow for commands
+
     error = record.exc_info[1] if record.exc_info else None
     if isinstance(error, HttpProcessingError):
         record.msg, record.args = "malformed request: %s", (type(error).__name__,)

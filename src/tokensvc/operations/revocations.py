@@ -43,7 +43,7 @@ class Revocation(Model):
 class CreateRevocation(Reason):
     """What to revoke: exactly one of `token`, `jti`, `key`, `account`."""
 
-    token: Token | None = Field(None, description="A live token of ours.", repr=False)
+    token: Token | None = Field(None, repr=False, description="A live token of ours.")
     jti: Jti | None = Field(None, description="The id of a token.")
     exp_in: Seconds | None = Field(
         None, description="With `jti`: how many seconds the token lives at most from now on."

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings
+from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 
 from tokensvc.core.api_key import DEFAULT_PREFIX, MAX_KEY_LIFE_SECONDS, check_prefix
 from tokensvc.core.audience import parse_audience
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from tokensvc.core.actor import Actor
 
 
-class AddressSettings(BaseSettings):
+class AddressSettings(BaseModel):
     """Where the service listens, and how it is reached."""
 
     host: str = "127.0.0.1"
@@ -70,7 +69,7 @@ class AddressSettings(BaseSettings):
         return self.issuer or f"http://{host}:{self.port}"
 
 
-class DatabaseSettings(BaseSettings):
+class DatabaseSettings(BaseModel):
     """Which Postgres holds everything."""
 
     database_url: SecretStr | None = None
@@ -97,7 +96,7 @@ class DatabaseSettings(BaseSettings):
         return None if url is None else url.get_secret_value()
 
 
-class AuditSettings(BaseSettings):
+class AuditSettings(BaseModel):
     """What is kept of addresses, and for how long."""
 
     address_detail: Literal["full", "network"] = Field(
@@ -112,7 +111,7 @@ class AuditSettings(BaseSettings):
         return actor if self.address_detail == "full" else actor.shorten()
 
 
-class MasterKeySettings(BaseSettings):
+class MasterKeySettings(BaseModel):
     """Where the master key is."""
 
     keys_dir: Path = Path("keys")
@@ -128,7 +127,7 @@ class MasterKeySettings(BaseSettings):
         return self.master_key_file or self.keys_dir / "master.key"
 
 
-class ExchangeSettings(BaseSettings):
+class ExchangeSettings(BaseModel):
     """What an exchange gives, and how many may wait for one."""
 
     default_audience: str = "api"
@@ -136,6 +135,9 @@ class ExchangeSettings(BaseSettings):
     # Followers let no revocation live longer than 31 days, so no token may.
     max_token_ttl: int = Field(3600, ge=1, le=30 * 86_400)
     key_prefix: str = DEFAULT_PREFIX
+    keys_per_account: int = Field(
+        10_000, ge=1, description="how many keys an account may have that are not over"
+    )
     max_key_life: int | None = Field(
         None,
         ge=1,
@@ -195,7 +197,7 @@ class ExchangeSettings(BaseSettings):
         return self
 
 
-class RotationSettings(BaseSettings):
+class RotationSettings(BaseModel):
     """When signing keys begin and end."""
 
     jwks_max_age: int = Field(300, ge=0)
@@ -216,7 +218,7 @@ class RotationSettings(BaseSettings):
         )
 
 
-class FeedSettings(BaseSettings):
+class FeedSettings(BaseModel):
     """How the denylist reaches its followers."""
 
     feed_page_ttl: int = Field(60, ge=5)

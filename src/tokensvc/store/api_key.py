@@ -12,7 +12,7 @@ from tokensvc.core.denylist.record import ENDINGS
 from tokensvc.core.errors import ConflictError, NotFoundError
 from tokensvc.core.identifier import AccountId, KeyId
 from tokensvc.core.keyring import LEEWAY
-from tokensvc.core.limit import Limits
+from tokensvc.core.limit import Limits, Quota
 from tokensvc.store.audit_event import encode_actors
 from tokensvc.store.denylist import build_record
 from tokensvc.store.driver_errors import not_initialised
@@ -20,7 +20,7 @@ from tokensvc.store.queries import load_queries
 from tokensvc.store.tier import no_such_tier
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime, timedelta
 
     from tokensvc.core.actor import Actor
@@ -95,6 +95,43 @@ async def lock_api_key(connection: asyncpg.Connection, key_id: str) -> ListedKey
     return await load_api_key(connection, key_id)
 
 
+async def load_api_keys(
+    connection: asyncpg.Connection, key_ids: Sequence[str]
+) -> dict[str, ListedKey]:
+    """Return those of some keys that exist, by id."""
+    rows = await connection.fetch(_SQL["find_many"], key_ids)
+    return {row["id"]: list_row(row, row["at"]) for row in rows}
+
+
+async def lock_api_keys(
+    connection: asyncpg.Connection, key_ids: Sequence[str]
+) -> dict[str, ListedKey]:
+    """As `load_api_keys`, holding the rows against exchanges until the transaction ends."""
+    await connection.execute(_SQL["lock_many"], key_ids)
+    return await load_api_keys(connection, key_ids)
+
+
+async def find_standing(
+    connection: asyncpg.Connection, key_id: str
+) -> tuple[ListedKey | None, bool]:
+    """Return a key, None if it does not exist, and whether its account is suspended."""
+    row = await connection.fetchrow(_SQL["find_standing"], key_id)
+    return (None, False) if row is None else (list_row(row, row["at"]), row["is_suspended"])
+
+
+async def find_quota(
+    connection: asyncpg.Connection, key_id: str
+) -> tuple[Quota, datetime, list[datetime]] | None:
+    """Return what is left of the limits of a key and its account; None if it does not exist.
+
+    With it come Postgres's clock and when the windows began, in the order of the limits.
+    """
+    row = await connection.fetchrow(_SQL["find_quota"], key_id)
+    if row is None:
+        return None
+    return Quota(*row["most"], *row["left_over"]), row["at"], row["begun"]
+
+
 async def list_api_keys(connection: asyncpg.Connection, account_id: str | None) -> list[ListedKey]:
     """Return the keys of an account, or of all accounts, oldest first."""
     return [list_row(row, row["at"]) for row in await connection.fetch(_SQL["list"], account_id)]
@@ -129,7 +166,19 @@ async def update_api_key(connection: asyncpg.Connection, key_id: KeyId, terms: K
         raise no_such_tier(str(terms.limits.tier)) from error
 
 
-async def set_expiry(connection: asyncpg.Connection, key_id: KeyId, life: timedelta | None) -> None:
+async def update_api_keys(connection: asyncpg.Connection, terms: Mapping[str, KeyTerms]) -> None:
+    """Replace the terms of several keys. Raises NotFoundError for a tier that does not exist."""
+    rows = [
+        (key_id, one.name, one.description, sorted(one.capabilities), *_list_limits_and_more(one))
+        for key_id, one in terms.items()
+    ]
+    try:
+        await connection.executemany(_SQL["update"], rows)
+    except asyncpg.ForeignKeyViolationError as error:
+        raise NotFoundError("a tier was deleted just now") from error
+
+
+async def set_expiry(connection: asyncpg.Connection, key_id: str, life: timedelta | None) -> None:
     """Let a key end `life` from now, or never."""
     await connection.execute(_SQL["set_expiry"], key_id, life)
 
@@ -139,9 +188,9 @@ async def limit_life(connection: asyncpg.Connection, key_id: KeyId, life: timede
     await connection.execute(_SQL["limit_life"], key_id, life)
 
 
-async def enable_api_key(connection: asyncpg.Connection, key_id: KeyId) -> None:
-    """Make a disabled key usable again."""
-    await connection.execute(_SQL["enable"], key_id)
+async def enable_api_keys(connection: asyncpg.Connection, key_ids: Sequence[str]) -> None:
+    """Make disabled keys usable again."""
+    await connection.execute(_SQL["enable"], key_ids)
 
 
 async def end_api_keys(
@@ -174,6 +223,16 @@ async def end_api_keys(
         )
         for row in rows
     ]
+
+
+async def count_live_keys(connection: asyncpg.Connection, account_id: str, most: int) -> int:
+    """Return how many keys of an account are neither revoked nor expired, `most` at most.
+
+    Nobody else can count them until the transaction ends.
+    """
+    await connection.execute(_SQL["lock_account"], account_id)
+    count: int = await connection.fetchval(_SQL["count_live"], account_id, most)
+    return count
 
 
 async def list_idle_keys(

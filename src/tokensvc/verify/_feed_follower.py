@@ -12,18 +12,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urljoin
 
+from tokensvc.core.audit_witness import parse_witness
 from tokensvc.core.denylist.followed import FollowedDenylist
 from tokensvc.core.denylist.page import MOST_PAGE_BYTES, parse_page_in_steps, run_steps
 from tokensvc.core.errors import InvalidPageError, InvalidTokenError
 from tokensvc.core.token import parse_unverified
+from tokensvc.verify._audit_watch import AuditWatch
 from tokensvc.verify._backoff import is_worth_a_line, new_backoff, renew
 from tokensvc.verify._fetch import FetchError
 from tokensvc.verify._page_signature import PageSignatures
 from tokensvc.verify._snapshot import FeedSnapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from tokensvc.core.denylist.position import Position
     from tokensvc.core.denylist.vouched import VouchedDenylist
@@ -55,6 +58,7 @@ class FeedFollower:
         issuer: str,
         wait: int,
         leeway: float,
+        on_audit_problem: Callable[[str], None] | None = None,
     ) -> None:
         self._fetcher = fetcher
         self._url = url
@@ -63,6 +67,15 @@ class FeedFollower:
         self._leeway = leeway
         self._followed = FollowedDenylist(issuer)
         self._signatures = PageSignatures(jwks, self._followed, clock)
+        self.audit = AuditWatch(
+            fetcher,
+            urljoin(url, "audit-heads"),
+            clock,
+            self._signatures,
+            issuer=issuer,
+            leeway=leeway,
+            on_problem=on_audit_problem,
+        )
         self._failures = 0  # in a row
         self._asks_for_all = False  # the last page did not fit what is held
         self._lacks_pages = True  # the last page applied was not the last one of its row
@@ -103,6 +116,7 @@ class FeedFollower:
     def enter_loop(self) -> None:
         """Get ready to run in the present event loop. It may differ from the one before."""
         self.loaded = renew(self.loaded)
+        self.audit.enter_loop()
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -154,6 +168,7 @@ class FeedFollower:
                 "the issuer's denylist went back, after a failover or from a backup;"
                 " all revocations known here stay in force"
             )
+        self.audit.take(page.audit, page.issued_at)
         self._failures, self._asks_for_all, self.last_error = 0, False, None
         self._lacks_pages = not page.is_last or self._followed.must_read_all
         if page.is_last:
@@ -168,12 +183,16 @@ class FeedFollower:
         if self.position is None or not self.has_all:
             return None
         return FeedSnapshot.of(
-            self._followed, self.position, confirmed_at=self._clock.wall() - self.age
+            self._followed,
+            self.position,
+            self.audit.witness,
+            confirmed_at=self._clock.wall() - self.age,
         )
 
     def restore(self, kept: FeedSnapshot) -> None:
         """Begin with what was kept before the restart; it is as old as it would be without one."""
         kept.give_to(self._followed)
+        self.audit.witness = parse_witness(kept.audit)
         age = max(0.0, self._clock.wall() - kept.confirmed_at)
         self.confirmed_on = self._clock.monotonic() - age
 

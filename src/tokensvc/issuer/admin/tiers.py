@@ -105,7 +105,7 @@ async def remove_tier(database: Transactions, name: str, *, actor: Actor) -> Non
     """Remove a tier that nobody has. Raises NotFoundError, ConflictError."""
     if name == DEFAULT_TIER:
         raise ConflictError(
-            "the default tier cannot be removed; change it with `tokensvc tier update default`"
+            "the default tier cannot be deleted; change it with `tokensvc tier update default`"
         )
     async with database.transaction() as connection:
         await table.delete_tier(connection, name)

@@ -78,7 +78,7 @@ def build_new_key(made: api_keys.NewKey) -> NewKey:
 async def create(call: Call, request: CreateKey) -> NewKey:
     """Create an API key."""
     check_visible(call.principal.key_owner_of, request.account, no_such_account(request.account))
-    _check_admin_fields(call, request)
+    check_admin_fields(call, request)
     wish = api_keys.KeyWish(
         name=request.name,
         description=request.description,
@@ -88,7 +88,7 @@ async def create(call: Call, request: CreateKey) -> NewKey:
         metadata=request.metadata,
         claims=request.claims,
         self_rotation=request.self_rotation,
-        life=_find_life(call, request),
+        life=find_life(call, request),
         limits=LimitChanges(
             tier=request.tier, per_minute=request.per_minute, per_day=request.per_day
         ),
@@ -100,6 +100,7 @@ async def create(call: Call, request: CreateKey) -> NewKey:
         prefix=call.settings.key_prefix,
         actor=call.actor,
         grantor=call.principal.grantor,
+        most_keys=call.settings.keys_per_account,
     )
     return build_new_key(made)
 
@@ -139,9 +140,10 @@ async def show(call: Call, request: KeyRequest) -> Key:
 
 async def update(call: Call, request: UpdateKey) -> Key:
     """Change a key."""
-    _check_admin_fields(call, request)
+    await _check_own(call, request.id)
+    check_admin_fields(call, request)
     if "expires_in" in request.model_fields_set:
-        _find_life(call, request)
+        find_life(call, request)
     changed, records = await api_keys.update_key(
         call.changes,
         request.id,
@@ -149,6 +151,7 @@ async def update(call: Call, request: UpdateKey) -> Key:
         actor=call.actor,
         revoke_tokens=request.revoke_tokens,
         grantor=call.principal.grantor,
+        most_keys=call.settings.keys_per_account,
         check=_check(call),
     )
     call.backend.remember(records)
@@ -176,6 +179,7 @@ def build_changes(request: KeyChanges) -> api_keys.KeyChanges:
 
 async def enable(call: Call, request: KeyRequest) -> Key:
     """Enable a key."""
+    await _check_own(call, request.id)
     enabled = await api_keys.enable_key(
         call.changes,
         request.id,
@@ -188,6 +192,7 @@ async def enable(call: Call, request: KeyRequest) -> Key:
 
 async def rotate(call: Call, request: RotateKey) -> NewKey:
     """Make a successor."""
+    await _check_own(call, request.id)
     made = await key_rotation.rotate_key(
         call.changes,
         request.id,
@@ -195,6 +200,7 @@ async def rotate(call: Call, request: RotateKey) -> NewKey:
         prefix=call.settings.key_prefix,
         actor=call.actor,
         grantor=call.principal.grantor,
+        most_keys=call.settings.keys_per_account,
         check=_check(call),
         longest=_find_longest(call),
     )
@@ -253,7 +259,7 @@ async def _end(
     return build_key(cast("ListedKey", ended.listed))
 
 
-def _find_life(call: Call, request: CreateKey | KeyChanges) -> timedelta | None:
+def find_life(call: Call, request: CreateKey | KeyChanges) -> timedelta | None:
     """Return how long a key will live from now on, None without end."""
     named = "expires_in" in request.model_fields_set
     life = None if request.expires_in is None else timedelta(seconds=request.expires_in)
@@ -266,7 +272,10 @@ def _find_longest(call: Call) -> timedelta | None:
 
 
 async def _check_own(call: Call, key_id: str) -> None:
-    """Raise NotFoundError for a key of another account. A key never changes its account."""
+    """Raise NotFoundError for a key of another account. A key never changes its account.
+
+    This comes before anything else: the row of a key of others is not even locked.
+    """
     seen = call.principal.key_owner_of
     if seen is not None:
         async with call.reading() as connection:
@@ -285,12 +294,13 @@ def _check(call: Call) -> api_keys.KeyCheck:
     return check
 
 
-def _check_admin_fields(call: Call, request: CreateKey | KeyChanges) -> None:
+def check_admin_fields(call: Call, request: CreateKey | KeyChanges | None) -> None:
     """Raise ForbiddenError if only an admin may say what the request says.
 
     Relying parties trust claims, and a tier may change later.
     """
-    named = [name for name in _ADMIN_FIELDS if name in request.model_fields_set]
+    said = set() if request is None else request.model_fields_set
+    named = [name for name in _ADMIN_FIELDS if name in said]
     if named and not call.principal.is_admin:
         raise ForbiddenError(
             f"only tokensvc:admin sets {' and '.join(named)}", reason="admin_fields"

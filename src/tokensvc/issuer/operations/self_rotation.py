@@ -31,5 +31,6 @@ async def rotate_self(call: Call, request: RotateSelf) -> NewKey:
         grace=timedelta(seconds=request.grace),
         prefix=call.settings.key_prefix,
         actor=call.actor,
+        most_keys=call.settings.keys_per_account,
     )
     return build_new_key(made)

@@ -207,6 +207,7 @@ def _build_copy(schema: str) -> Schema:
 def _build_published() -> dict[str, Schema]:
     return {
         "/v1/denylist": _build_feed(),
+        "/v1/audit-heads": _build_audit_heads(),
         "/.well-known/jwks.json": {
             "get": _build_get(
                 "jwks.show", "published", "Publish the keys that sign (RFC 7517).",
@@ -218,35 +219,50 @@ def _build_published() -> dict[str, Schema]:
 
 
 def _build_feed() -> Schema:
+    page = _answer("A signed page.", _TEXT, "application/denylist+jwt")
+    wait = _build_parameter("wait", "How many seconds to wait for news.") | {
+        "schema": {"type": "integer", "minimum": 0, "maximum": 30, "default": 0}
+    }
+    after = _build_parameter("after", "The `cursor` of the page before; absent: all in force.")
+    name = _build_parameter("follower", "How the follower calls itself.")
+    read = _build_for_followers("denylist.follow", "Follow the feed of revocations.", page)
+    leave = _build_for_followers(
+        "denylist.leave",
+        "Stop following: forget this follower.",
+        {"description": "It is forgotten."},
+        status="204",
+    )
+    read["parameters"] = [after, wait, name]
+    leave["parameters"] = [name | {"required": True}]
+    return {"get": read, "delete": leave}
+
+
+def _build_audit_heads() -> Schema:
+    head = _answer("A signed statement.", _TEXT, "application/audit-head+jwt")
+    summary = "Tell what the audit trail holds now, for followers that were away."
+    ask = _build_for_followers("audit-heads.show", summary, head)
+    number = _build_parameter("number", "The number of an event.")
+    ask["parameters"] = [
+        number
+        | {"required": True, "schema": {"type": "integer", "minimum": 1, "maximum": 10**18 - 1}}
+    ]
+    return {"get": ask}
+
+
+def _build_for_followers(name: str, summary: str, answer: Schema, status: str = "200") -> Schema:
     refusals = {
         "400": refer("responses", "BadRequest"),
         "401": refer("responses", "Unauthorized"),
         "403": refer("responses", "LacksCapability"),
         "503": refer("responses", "Unavailable"),
     }
-    follower = {
-        "name": "follower", "in": "query", "required": False, "schema": _TEXT,
-        "description": "How the follower calls itself.",
-    }  # fmt: skip
-    after = {
-        "name": "after", "in": "query", "required": False, "schema": _TEXT,
-        "description": "The `cursor` of the page before; absent: everything in force.",
-    }  # fmt: skip
-    wait = {
-        "name": "wait", "in": "query", "required": False,
-        "schema": {"type": "integer", "minimum": 0, "maximum": 30, "default": 0},
-        "description": "How many seconds to wait for news.",
-    }  # fmt: skip
-    page = _answer("A signed page.", _TEXT, "application/denylist+jwt")
-    read = _build_get("denylist.follow", "published", "Follow the feed of revocations.",
-                      {"200": page, **refusals})  # fmt: skip
-    leave = _build_get("denylist.leave", "published", "Stop following: forget this follower.",
-                       {"204": {"description": "It is forgotten."}, **refusals})  # fmt: skip
-    for endpoint in (read, leave):
-        endpoint["security"] = [{}, {"token": []}]
-    read["parameters"] = [after, wait, follower]
-    leave["parameters"] = [follower | {"required": True}]
-    return {"get": read, "delete": leave}
+    built = _build_get(name, "published", summary, {status: answer, **refusals})
+    return built | {"security": [{}, {"token": []}]}  # open, unless a setting closes the feed
+
+
+def _build_parameter(name: str, description: str) -> Schema:
+    place = {"name": name, "in": "query", "required": False}
+    return place | {"description": description, "schema": _TEXT}
 
 
 def _build_health() -> dict[str, Schema]:

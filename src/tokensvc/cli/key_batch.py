@@ -1,0 +1,93 @@
+"""`tokensvc key batch`: one act on many keys."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from tokensvc.cli.exit_codes import ExitCode
+from tokensvc.cli.key_fields import build_fields, change_options
+from tokensvc.cli.options import reason_option
+from tokensvc.cli.output import confirm, output_option, print_message, print_pages, yes_option
+from tokensvc.cli.run import call, given
+from tokensvc.core.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tokensvc.cli.output import Row
+
+_MOST_AT_ONCE: Final = 1000
+
+
+@click.command("batch")
+@click.argument("act", type=click.Choice(["disable", "enable", "revoke", "update"]))
+@click.argument("key_ids", nargs=-1)
+@click.option("--from", "source", help="A file with an id a line; - for stdin.")
+@change_options
+@reason_option
+@yes_option
+@output_option
+def batch(
+    act: str,
+    key_ids: tuple[str, ...],
+    source: str | None,
+    reason: str | None,
+    output: str,
+    *,
+    yes: bool,
+    **options: Any,
+) -> None:
+    """Disable, enable, revoke or change many keys.
+
+    Each key has an outcome of its own; the exit code is 5 if one of them is refused.
+
+    \b
+    tokensvc key batch revoke --from leaked-ids.txt --reason "seen in a log"
+    tokensvc key batch update key_... key_... --per-minute 5
+    """
+    changes = build_fields(options)
+    if bool(changes) != (act == "update"):
+        raise click.UsageError("name what to change with `update`, and only with it")
+    found = [*key_ids, *_read_ids(source)]
+    if not found:
+        raise click.UsageError("name keys, or a file of their ids with --from")
+    confirm(f"{act} {len(found)} keys?".capitalize(), yes=yes)
+    refused: list[str] = []
+    request = {"act": act, **given(reason=reason)}
+    print_pages(
+        _act(request, found, changes, refused),
+        output,
+        columns=["id", "done", "state", "code", "detail"],
+        empty="nothing was done",
+    )
+    if refused:
+        print_message(f"{len(refused)} of {len(found)} keys were refused")
+        click.get_current_context().exit(ExitCode.REFUSED)
+
+
+def _act(
+    request: Row, key_ids: Sequence[str], changes: Row, refused: list[str]
+) -> Iterator[list[Row]]:
+    """Yield the outcomes of a thousand keys at a time, and note who was refused."""
+    more = {"changes": changes} if changes else {}
+    for at in range(0, len(key_ids), _MOST_AT_ONCE):
+        items = [{"id": key_id, **more} for key_id in key_ids[at : at + _MOST_AT_ONCE]]
+        outcomes = call("keys.batch", {**request, "items": items})["items"]
+        refused += [outcome["id"] for outcome in outcomes if not outcome["done"]]
+        yield outcomes
+
+
+def _read_ids(source: str | None) -> list[str]:
+    """Return the first word of each line; empty lines, and lines that begin with #, are skipped."""
+    if source is None:
+        return []
+    try:
+        text = sys.stdin.read() if source == "-" else Path(source).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"{source} cannot be read as text") from error
+    lines = (line.split() for line in text.splitlines())
+    return [words[0] for words in lines if words and not words[0].startswith("#")]

@@ -1,0 +1,62 @@
+"""Options and arguments that several commands have."""
+
+from __future__ import annotations
+
+import copy
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from tokensvc.core.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+INHERIT: Final = "inherit"
+
+
+class Member(click.ParamType[tuple[str, str]]):
+    """The type of an option that takes a name and a text: `team=orders`."""
+
+    name = "name=text"
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> tuple[str, str]:
+        """Return the name and the text."""
+        if isinstance(value, tuple):
+            return value
+        name, equals, text = str(value).partition("=")
+        if not name or not equals:
+            self.fail(f"{value!r} must be a name and a text, like team=orders", param, ctx)
+        return name, text
+
+
+def reason_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command `--reason`."""
+    return click.option("--reason", help="Why, for the audit trail.")(command)
+
+
+def add_alias(group: click.Group, command: click.Command, name: str) -> None:
+    """Let a command be called by another name too, which the help does not show."""
+    alias = copy.copy(command)
+    alias.hidden = True
+    group.add_command(alias, name)
+
+
+def read_object(source: str) -> dict[str, Any]:
+    """Return the JSON object in the file `source`, `-` for stdin. Raises InvalidInputError."""
+    try:
+        text = sys.stdin.read() if source == "-" else Path(source).read_text("utf-8")
+        value = json.loads(text)
+    except (OSError, ValueError) as error:
+        raise InvalidInputError(f"{source} cannot be read as JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise InvalidInputError(f"{source} must hold a JSON object")
+    return value

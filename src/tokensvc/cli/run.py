@@ -1,0 +1,80 @@
+"""Every command that is an operation goes through here: over HTTP, or on the host's database.
+
+Both ways take the same request and return the same answer: the fields of the response model as JSON
+has them. Both raise the same errors.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import click
+
+from tokensvc.cli.target import find_target
+from tokensvc.operations.finding import load_operation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tokensvc.operations.operation import Operation
+
+_RUNNER: Final = "tokensvc.runner"
+_MOST_ON_A_PAGE: Final = 1000
+
+
+class Runner(Protocol):
+    """What carries operations out."""
+
+    def run(self, operation: Operation, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what an operation answers. Raises TokensvcError."""
+
+    def close(self) -> None:
+        """Let go of what is held."""
+
+
+def call(name: str, request: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return what the operation `name` answers to `request`. Raises TokensvcError."""
+    return _find_runner().run(load_operation(name), request or {})
+
+
+def call_pages(
+    name: str, request: Mapping[str, Any], most: int | None = None
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield the pages of a list, at most `most` things in all. Raises TokensvcError."""
+    left, cursor = most, None
+    while left is None or left > 0:
+        limit = _MOST_ON_A_PAGE if left is None else min(left, _MOST_ON_A_PAGE)
+        given = {**request, "limit": limit}
+        page = call(name, given if cursor is None else {**given, "cursor": cursor})
+        items, cursor = page["items"][:left], page["next_cursor"]
+        yield items
+        if cursor is None:
+            return
+        left = None if left is None else left - len(items)
+
+
+def given(**fields: object) -> dict[str, Any]:
+    """Return the fields that are not None: what the options of a command say."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _find_runner() -> Runner:
+    """Return the runner of this command; it is opened at the first call, and closed at the end."""
+    context = click.get_current_context().find_root()
+    runner: Runner | None = context.meta.get(_RUNNER)
+    if runner is None:
+        runner = context.meta[_RUNNER] = context.with_resource(closing(_open_runner()))
+    return runner
+
+
+def _open_runner() -> Runner:
+    target = find_target()
+    if target is None:
+        from tokensvc.cli.host import Host  # noqa: PLC0415 - the extra [cli] has no database
+
+        return Host()
+    from tokensvc.cli.remote import Remote  # noqa: PLC0415 - not needed on the host
+    from tokensvc.cli.secret_io import find_credential  # noqa: PLC0415
+
+    return Remote(target.url, find_credential(target))

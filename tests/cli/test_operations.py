@@ -1,0 +1,218 @@
+"""Commands are a face of the table of operations: here, and over HTTP."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tokensvc.cli
+from tokensvc.operations.table import OPERATIONS
+
+FAR = """
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"aiohttp", "asyncpg", "gunicorn", "structlog", "jwt"}:
+            raise ModuleNotFoundError(name, name=name)
+        return None
+
+sys.meta_path.insert(0, Absent())
+from tokensvc.cli import main
+try:
+    main()
+finally:
+    found = [n for n in sys.modules if n.startswith(("tokensvc.issuer", "tokensvc.store",
+        "tokensvc.settings", "tokensvc.web", "tokensvc.client", "cryptography"))]
+    print(found, file=sys.stderr)
+"""
+
+
+def list_called():
+    """Return the names of the operations that the modules of the command line call."""
+    called = set()
+    for path in Path(tokensvc.cli.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+            if is_call and node.func.id in {"call", "call_pages"} and node.args:
+                name = node.args[0]
+                called |= {name.value} if isinstance(name, ast.Constant) else set()
+    return called
+
+
+# A command shows the list, or what the other commands print already.
+WITHOUT_COMMAND: set[str] = set()
+
+
+def test_every_operation_has_a_command_and_no_command_calls_anything_else():
+    assert sorted(list_called()) == sorted(OPERATIONS.keys() - WITHOUT_COMMAND)
+
+
+@pytest.mark.parametrize(
+    "line", ["key list", "account list", "audit list", "whoami", "denylist list", "key show key_0"]
+)
+def test_a_command_for_a_service_far_away_needs_only_the_extra_cli(line, unused_tcp_port):
+    url = f"http://127.0.0.1:{unused_tcp_port}"
+    done = subprocess.run(
+        [sys.executable, "-c", FAR, "--url", url, *line.split()],
+        env={"TOKENSVC_API_KEY": "tsk-0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 6, done.stderr
+    assert done.stderr.splitlines()[-1] == "[]"
+
+
+def test_what_the_extra_cli_cannot_do_says_which_extra_can():
+    done = subprocess.run(
+        [sys.executable, "-c", FAR, "--host", "key", "list"],
+        env={},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "pip install 'tokensvc[server]', or name a service with --url" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def both(ready, new_process, tmp_path, monkeypatch):
+    """Runs a command on the host and over HTTP; `both(line)` returns what both have printed."""
+
+    process = new_process(
+        TOKENSVC_DATABASE_URL=os.environ["TOKENSVC_DATABASE_URL"],
+        TOKENSVC_KEYS_DIR=str(tmp_path / "keys"),
+        TOKENSVC_DRAIN_SECONDS="1",
+    )
+    process.wait_until_ready()
+    owner = ready.json("account create Operators")["id"]
+    admin = ready.json("key create --name admin --capability tokensvc:admin --account", owner)
+    monkeypatch.setenv("TOKENSVC_API_KEY", admin["key"])
+
+    def run(line, stdin="", code=0):
+        here = ready(f"--host {line}", stdin=stdin, code=code)
+        there = ready(f"--url {process.url} {line}", stdin=stdin, code=code)
+        return here, there
+
+    run.cli, run.url = ready, process.url
+    return run
+
+
+def test_reading_prints_the_same_on_the_host_and_over_http(both, subtests):
+    cli = both.cli
+    account = cli.json("account create Orders")["id"]
+    key = cli.json("key create --name ci --capability a --metadata team=x --account", account)["id"]
+    revoked = cli.json("key create --name old --capability a --account", account)["id"]
+    cli("key revoke", revoked)
+    kid = cli.json("signing-key list")[0]["kid"]
+    cli("audience create https://orders.example/x")
+    for line in (
+        "account list -o json",
+        f"account show {account} -o json",
+        f"account show {account} --field name",
+        f"key list -o json --account {account}",
+        f"key list --account {account} --state revoked -o json",
+        f"key list --account {account} --metadata team=x",
+        "key list --name ci --sort -name --created-before 2999-01-01 --field id",
+        f"key show {key} -o json",
+        "capability list",
+        "audience list -o json",
+        "tier list",
+        "denylist list -o json",
+        "denylist followers",
+        f"signing-key export {kid}",
+        f"signing-key export --pem {kid}",
+        f"audit list --subject {account} -o json",
+        "audit list --most 3",
+    ):
+        with subtests.test(msg=line):
+            here, there = both(line)
+            assert (there.stdout, there.stderr) == (here.stdout, here.stderr)
+            assert here.output != ""
+
+
+def test_refusals_print_the_same_and_have_the_same_exit_code(both, subtests):
+    account, key = "acct_0000000000000000", "key_0000000000000000"
+    for line, code in (
+        (f"account show {account}", 3),
+        ("account show nonsense", 5),
+        (f"key show {key}", 3),
+        (f"key revoke --yes {key}", 3),
+        (f"key create --name x --capability a --account {account}", 3),
+        ("key create --name x --account nonsense", 5),
+        (f"key update --capability 'no good' --network nowhere {key}", 5),
+        ("capability delete nothing", 3),
+        ("capability create 'no good'", 5),
+        ("audience create api", 5),
+        ("audience delete api", 5),
+        ("tier create default --per-minute 1 --per-day 1", 5),
+        ("signing-key rotate --alg RS256 --now", 5),
+        ("denylist add --jti x", 5),
+        ("denylist watch --after junk", 5),
+    ):
+        with subtests.test(msg=line):
+            here, there = both(line, code=code)
+            assert (there.stdout, there.stderr) == (here.stdout, here.stderr)
+
+
+def test_changes_print_the_same_fields_on_the_host_and_over_http(both, subtests):
+    cli, far = both.cli, f"--url {both.url}"
+
+    def run(prefix, name):
+        made = cli.json(f"{prefix} account create {name}")
+        account = made["id"]
+        cli(f"{prefix} tier create {name} --per-minute 7 --per-day 70")
+        cli(f"{prefix} capability create {name}:read")
+        key = cli.json(
+            f"{prefix} key create --name {name} --capability {name}:read --expires-in 90d "
+            f"--network 192.0.2.0/24 --audience api --metadata team={name} --claim region=eu "
+            f"--no-self-rotation --tier {name} --account {account}"
+        )
+        lines = [
+            f"account update {account} --tier {name} --per-day 9",
+            f"account update {account} --tier inherit --per-day inherit",
+            f"key update {key['id']} --any-network --description d --per-minute 3",
+            f"key disable {key['id']} --reason lost",
+            f"key enable {key['id']}",
+            f"key revoke-tokens {key['id']}",
+            f"key rotate {key['id']} --grace 1h",
+            f"key usage {key['id']}",
+            f"denylist add --key {key['id']} --reason lost",
+            f"key revoke {key['id']} --yes",
+            f"key delete {key['id']} --yes",
+            f"account suspend {account} --yes",
+            f"account resume {account}",
+            f"account revoke-tokens {account}",
+            f"account delete {account} --yes",
+            f"audience create {name} --token-ttl 5m",
+            f"audience update {name} --token-ttl default",
+            f"audience delete {name}",
+            f"tier update {name} --per-day 71",
+        ]
+        return [made, key, *(cli.json(f"{prefix} {line}") for line in lines)]
+
+    for here, there in zip(run("--host", "here"), run(far, "there"), strict=True):
+        with subtests.test(msg=json.dumps(there)[:60]):
+            assert list(here) == list(there)
+            named = {name for name, value in here.items() if value is None}
+            assert named == {name for name, value in there.items() if value is None}
+
+
+def test_the_key_that_is_shown_says_who_calls_and_a_bad_one_is_exit_code_4(both, monkeypatch):
+    far = f"--url {both.url}"
+    who = both.cli.json(f"{far} whoami")
+    assert (who["capabilities"], who["key"][:4]) == (["tokensvc:admin"], "key_")
+    assert both.cli.json("--host whoami")["actor"].startswith("cli:")
+    monkeypatch.setenv("TOKENSVC_API_KEY", "tsk-" + "0" * 32)
+    refused = both.cli(f"{far} key list", code=4)
+    assert "refuses the API key" in refused.stderr
+    monkeypatch.delenv("TOKENSVC_API_KEY")
+    assert "there is no API key" in both.cli(f"{far} key list", code=4).stderr
