@@ -119,6 +119,7 @@ class SimulatedIssuer(FakeIssuer):
         self.jwks_asked_on: list[float] = []
         self.etags_asked: list[str | None] = []
         self.pages_asked: list[str | None] = []
+        self.numbers_asked: list[int] = []
         self.is_open = False
 
     # --- what Fetcher offers ---------------------------------------------------------------------
@@ -163,6 +164,12 @@ class SimulatedIssuer(FakeIssuer):
                 pass
             self._check_up()
         return self.page(after)
+
+    async def fetch_audit_head(self, url: str, number: int) -> str:
+        assert url == f"{ISSUER}/v1/audit-heads"
+        self.numbers_asked.append(number)
+        self._check_up()
+        return self.audit_head()
 
     def _check_up(self) -> None:
         if self.down:

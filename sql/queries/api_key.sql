@@ -35,6 +35,66 @@ order by created_at, id;
 select key_id from api_key_window
 where key_id = (select window_id from api_key where id = $1) for no key update;
 
+-- name: lock_many(ids)
+-- As above, in the order in which everybody locks several of them.
+select key_id from api_key_window
+where key_id = any (array(select window_id from api_key where id = any ($1::text[])))
+order by key_id for no key update;
+
+-- name: find_many(ids)
+select *, clock_timestamp() as at from listed_api_key where id = any ($1::text[]);
+
+-- name: find_standing(id)
+-- A key, and whether its account is suspended.
+select *, clock_timestamp() as at, (
+        select account.suspended_at is not null from account
+        where account.id = listed_api_key.account_id
+    ) as is_suspended
+from listed_api_key where id = $1;
+
+-- name: find_quota(id)
+-- The limits of a key and of its account, what is left of each, and when the windows that count
+-- began; in the order of the limits.
+select clock.at, limits.most, limits.begun,
+    array(
+        select greatest(0, case when counted = began then most - count else most end)
+        from unnest(limits.most, limits.begun, limits.counted, limits.counts)
+            with ordinality as one (most, began, counted, count, place)
+        order by place
+    ) as left_over
+from listed_api_key as listed
+    join api_key on api_key.id = listed.id
+    join listed_account on listed_account.id = listed.account_id
+    join api_key_window on api_key_window.key_id = api_key.window_id
+    join account_window on account_window.account_id = listed.account_id
+    cross join lateral (select clock_timestamp() as at offset 0) as clock
+    cross join lateral (
+        select
+            array[
+                listed.minute_limit, listed.day_limit,
+                listed_account.minute_limit, listed_account.day_limit
+            ] as most,
+            array[
+                window_start(
+                    api_key_window.minute, date_trunc('minute', clock.at, 'UTC'), '1 minute'
+                ),
+                window_start(api_key_window.day, date_trunc('day', clock.at, 'UTC'), '1 day'),
+                window_start(
+                    account_window.minute, date_trunc('minute', clock.at, 'UTC'), '1 minute'
+                ),
+                window_start(account_window.day, date_trunc('day', clock.at, 'UTC'), '1 day')
+            ] as begun,
+            array[
+                api_key_window.minute, api_key_window.day,
+                account_window.minute, account_window.day
+            ] as counted,
+            array[
+                api_key_window.minute_count, api_key_window.day_count,
+                account_window.minute_count, account_window.day_count
+            ] as counts
+    ) as limits
+where listed.id = $1;
+
 -- name: list_existing_digests(digests)
 -- A cheap question about many keys, most of which are guesses: it reads nothing but the index.
 -- `whole` says whether the others are unknown, or may be in a backup that is being restored.
@@ -68,8 +128,21 @@ update api_key set expires_at = least(expires_at, clock_timestamp() + $2::interv
 select outcome, key_id, shown, at, records
 from end_keys($1, $2, $3, $4, $5, $6, $7, $8) order by place;
 
--- name: enable(id)
-update api_key set disabled_at = null, enabled_at = clock_timestamp() where id = $1;
+-- name: enable(ids)
+update api_key set disabled_at = null, enabled_at = clock_timestamp() where id = any ($1::text[]);
+
+-- name: lock_account(account_id)
+-- Who makes keys of one account does so one after the other. Exchanges do not lock this row.
+select from account where id = $1 for no key update;
+
+-- name: count_live(account_id, most)
+-- Keys that are neither revoked nor expired, and `most` of them at most.
+select count(*) from (
+    select from api_key
+    where account_id = $1 and deleted_at is null and revoked_at is null
+        and (expires_at is null or expires_at > clock_timestamp())
+    limit $2
+) as live;
 
 -- name: list_idle(idle_for, most)
 -- Active keys that were last used, made and enabled longer ago than that.

@@ -13,6 +13,21 @@ select number, hash, epoch from audit_head;
 -- name: list_hashes(numbers)
 select number, hash from audit_event where number = any ($1::bigint[]);
 
+-- name: load_claim(numbers)
+-- Where the trail ends, and what the table holds as the hashes of earlier events: the last 32 whose
+-- numbers are multiples of 100, and those wanted. All is read from the events themselves by one
+-- statement. audit_head tells only the epoch: it may say more than there is.
+select audit_head.epoch, coalesce(newest.number, 0) as head_number, newest.hash as head_hash,
+    (select min(number) from audit_event) as oldest, wanted.number, event.hash
+from audit_head
+left join (select number, hash from audit_event order by number desc limit 1) as newest on true
+left join lateral (
+    select unnest($1::bigint[]) as number
+    union select generate_series(newest.number / 100 * 100 - 3100, newest.number, 100)
+) as wanted on wanted.number > 0
+left join audit_event as event on event.number = wanted.number
+order by wanted.number;
+
 -- name: is_owner()
 select has_table_privilege('audit_event', 'delete') and has_table_privilege('audit_head', 'update')
     as is_owner;

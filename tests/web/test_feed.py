@@ -59,7 +59,7 @@ async def test_without_a_cursor_the_page_is_a_snapshot_of_what_is_in_force(
         "alg": "ES256",
         "kid": read_header(text)["kid"],
     }
-    members = {"iss", "aud", "iat", "exp", "cursor", "head", "after", "full", "entries"}
+    members = {"iss", "aud", "iat", "exp", "cursor", "head", "after", "full", "entries", "audit"}
     assert set(page) == members, "never sub"
     assert page["aud"] == "tokensvc:denylist"
     assert page["head"] == page["cursor"]

@@ -136,3 +136,15 @@ async def test_equal_requests_at_once_make_one_key(admin, wish, account):
     assert len({answer.body["key"] for answer in answers}) == 1
     assert [answer.body["replayed"] for answer in answers].count(False) == 1
     assert await count_keys(admin, account) == 1
+
+
+async def test_an_equal_request_waits_for_the_first(admin, wish, account, connection):
+    async with connection.transaction():
+        await connection.execute("select from account where id = $1 for update", account)
+        requests = [asyncio.create_task(make(admin, wish)) for _ in range(2)]
+        _, waiting = await asyncio.wait(requests, timeout=0.3)
+        assert len(waiting) == 2
+    first, second = [await request for request in requests]
+    assert (first.status, second.status) == (201, 201)
+    assert first.body["key"] == second.body["key"]
+    assert await count_keys(admin, account) == 1

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import pytest
 from tests.integration.things import read_payload
 from tests.web.asking import basic, get_own_token, get_token
 from tests.web.operating import Caller, make_caller
@@ -105,7 +108,7 @@ def age(service, token, *, by):
     """Return the token as if its API key had been shown `by` seconds earlier."""
     payload = read_payload(token)
     key = service.mirror.signers.find("ES256", service.mirror.confirmation.now)
-    return sign_jws(payload | {"iat": payload["iat"] - by}, typ="at+jwt", key=key)
+    return sign_jws(payload | {"auth_time": payload["auth_time"] - by}, typ="at+jwt", key=key)
 
 
 async def test_the_audit_trail_has_the_key_its_account_the_address_and_the_request(
@@ -117,3 +120,41 @@ async def test_the_audit_trail_has_the_key_its_account_the_address_and_the_reque
     assert (event["actor"], event["operation"]) == (key.listed.record.id, "accounts.create")
     assert event["account"] == key.listed.record.account_id
     assert (event["address"], event["request_id"]) == ("127.0.0.1", "mine")
+
+
+async def test_who_waits_for_revocations_is_answered_when_one_comes_and_when_the_process_leaves(
+    admin, account, service
+):
+    begin = (await admin("GET /v1/revocations/watch")).body["cursor"]
+    waiting = asyncio.create_task(admin(f"GET /v1/revocations/watch?after={begin}&wait=25"))
+    await admin(f"POST /v1/accounts/{account}/suspend")
+    answer = (await waiting).body
+    assert [item["value"] for item in answer["items"]] == [account]
+    cursor = answer["cursor"]
+    waiting = asyncio.create_task(admin(f"GET /v1/revocations/watch?after={cursor}&wait=25"))
+    await asyncio.sleep(0.1)
+    service.drain()
+    async with asyncio.timeout(5):
+        assert (await waiting).body["items"] == []
+
+
+@pytest.mark.usefixtures("fresh_minute")
+async def test_t39_a_dead_credential_is_refused_without_asking_postgres(
+    started, settings, new_client, database
+):
+    del started
+    client = await new_client(settings.model_copy(update={"unknown_keys_per_minute": 2}))
+    unknown = Caller(client, new_api_key().text)
+    statuses = [(await unknown("GET /v1/keys")).status for _ in range(4)]
+    assert statuses == [401, 401, 401, 429]
+    caller, _ = await make_caller(client, database, "tokensvc:read")
+    assert (await caller("GET /v1/keys")).status == 200
+
+
+async def test_a_database_that_is_away_is_a_503_that_says_when_to_try_again(
+    admin, service, account
+):
+    await service.database.close()
+    answer = await admin(f"GET /v1/accounts/{account}")
+    assert (answer.status, answer.code) == (503, "temporarily_unavailable")
+    assert int(answer.headers["Retry-After"]) >= 1

@@ -88,9 +88,20 @@ def export(after: int | None) -> None:
 @click.option(
     "--file", "exported", type=click.File("rb"), help="Check an export instead of the database."
 )
+@click.option(
+    "--witness",
+    "kept",
+    type=click.File("rb"),
+    help="Also compare with what a follower has seen: its snapshot file.",
+)
 @output_option
 @click.pass_context
-def verify(context: click.Context, exported: BufferedReader | None, output: str) -> None:
+def verify(
+    context: click.Context,
+    exported: BufferedReader | None,
+    kept: BufferedReader | None,
+    output: str,
+) -> None:
     """Check that no event was changed, taken out or put in.
 
     The first one that does not fit is named. The check begins at the newest checkpoint, whose
@@ -108,6 +119,7 @@ def verify(context: click.Context, exported: BufferedReader | None, output: str)
         from tokensvc.issuer.admin.audit_check import verify_trail  # noqa: PLC0415
 
         whole = run_use_case(verify_trail, changes=False)
+        compared = None if kept is None else _compare(kept)
     except BrokenChainError as error:
         number, reason = error.found
         print_row({"status": "broken", "number": number, "reason": reason}, output)
@@ -119,7 +131,23 @@ def verify(context: click.Context, exported: BufferedReader | None, output: str)
         "number": head.number,
         "hash": head.hash.hex(),
     }
+    if compared is not None:
+        row["compared"] = compared
     print_row(row, output)
+
+
+def _compare(kept: BufferedReader) -> int:
+    """Compare the trail with what a follower keeps; return how many heads were compared."""
+    from tokensvc.cli.database import run_use_case  # noqa: PLC0415
+    from tokensvc.core.audit_witness import parse_witness  # noqa: PLC0415
+    from tokensvc.issuer.admin.audit_check import compare_with_witness  # noqa: PLC0415
+
+    try:
+        line = json.loads(kept.readline())
+        witness = parse_witness((line["denylist"] or {}).get("audit"))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise click.UsageError("--witness must name the snapshot file of a follower") from error
+    return run_use_case(lambda database, _: compare_with_witness(database, witness), changes=False)
 
 
 @command.command("prune")

@@ -21,6 +21,7 @@ class TokenSourceOptions(TypedDict, total=False):
 
     issuer: Required[str]
     api_key: str | Path | KeyFunction | None
+    rotate_every: str | None
     audience: str | None
     scope: str | None
     expires_in: int | None

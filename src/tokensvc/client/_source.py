@@ -17,6 +17,7 @@ from tokensvc.client._after_fork import repair_in_children
 from tokensvc.client._exchanger import Exchanger
 from tokensvc.client._failure import Failure
 from tokensvc.client._key_reader import build_reader
+from tokensvc.client._key_rotation import build_rotation
 from tokensvc.client._options import ExchangeOptions
 from tokensvc.client._state import State
 
@@ -42,10 +43,11 @@ class TokenSource:
     `api_key` is the key itself, a Path to the file that holds it, KeyFromEnvironment(name), or a
     function (async or not) that returns it. If it is left out, the environment variable
     TOKENSVC_API_KEY is read. `audience` and `scope` are for callers that do not name theirs.
-    `expires_in` asks for a shorter life, in seconds. `timeout` is the time for one response of the
-    issuer, and `patience` the time for all tries of an exchange, both in seconds. `tls` is for an
-    issuer with a private CA. `clock` (monotonic seconds), `sleep` and `chance` (a random number
-    from 0 to 1) are for tests.
+    `rotate_every`, like "30d", lets the key in a file rotate itself when the file is that old; the
+    successor takes its place. `expires_in` asks for a shorter life, in seconds. `timeout` is the
+    time for one response of the issuer, and `patience` the time for all tries of an exchange, both
+    in seconds. `tls` is for an issuer with a private CA. `clock` (monotonic seconds), `sleep` and
+    `chance` (a random number from 0 to 1) are for tests.
 
     The constructor raises ValueError, or KeyUnreadableError for a value that is not an API key.
     """
@@ -55,6 +57,7 @@ class TokenSource:
         *,
         issuer: str,
         api_key: str | Path | KeyFunction | None = None,
+        rotate_every: str | None = None,
         audience: str | None = None,
         scope: str | None = None,
         expires_in: int | None = None,
@@ -77,6 +80,7 @@ class TokenSource:
             chance=chance,
         )
         self._reader = build_reader(api_key)
+        self._rotation = build_rotation(self._options, api_key, rotate_every)
         self._exchanger = Exchanger(self._options, self._reader, sleep)
         self._state = State(self._options)
         # The exchanges that run now. An entry goes when its event loop goes.
@@ -145,6 +149,8 @@ class TokenSource:
         own = list(self._flights.get(here, {}).values())
         if own:
             await asyncio.wait(own)
+        if self._rotation is not None:
+            await self._rotation.finish()
 
     def _join(self, wanted: Wanted) -> Flight:
         """Return the exchange that runs for `wanted` in this event loop; start one if none does.
@@ -162,6 +168,8 @@ class TokenSource:
             if isinstance(outcome, Failure):  # callers do not see it while the old token is good
                 _log.warning("no new token from %s: %s", self._options.issuer, outcome.message)
             self._state.keep(wanted, outcome)
+            if self._rotation is not None:
+                self._rotation.begin_if_due()
             return outcome
         finally:
             del flights[wanted]
@@ -169,3 +177,5 @@ class TokenSource:
     def _forget_flights(self) -> None:
         """In a forked child: forget the exchanges of the parent, which do not end here."""
         self._flights.clear()
+        if self._rotation is not None:
+            self._rotation.forget()

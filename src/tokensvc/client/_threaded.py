@@ -6,9 +6,11 @@ good old token does not wait, and a caller that is interrupted takes nothing awa
 
 from __future__ import annotations
 
+import contextlib
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Self
 
+from tokensvc.client._errors import SourceClosedError
 from tokensvc.client._loop_thread import LoopThread
 from tokensvc.client._source import TokenSource
 
@@ -25,6 +27,7 @@ class ThreadedTokenSource:
     def __init__(self, **options: Unpack[TokenSourceOptions]) -> None:
         self._source = TokenSource(**options)
         self._state = self._source._state  # noqa: SLF001 - both sources hold the same tokens
+        self._rotation = self._source._rotation  # noqa: SLF001
         self._thread = LoopThread("tokensvc-client")
 
     def __repr__(self) -> str:
@@ -74,4 +77,8 @@ class ThreadedTokenSource:
     def close(self) -> None:
         """Forget the tokens and end the exchanges that run; callers that wait stop waiting."""
         self._state.close()
+        if self._rotation is not None and self._rotation.is_running:
+            with contextlib.suppress(TimeoutError, CancelledError, SourceClosedError):
+                done = self._thread.submit(self._rotation.finish)
+                done.result(self._state.options.timeout)
         self._thread.stop()

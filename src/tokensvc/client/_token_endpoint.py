@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 
@@ -38,28 +38,54 @@ async def post_form(
     Each call has a session of its own: exchanges are minutes apart, and a session would belong to
     one event loop.
     """
+    return await _post(url, key, {"data": dict(form)}, {}, seconds=seconds, clock=clock, tls=tls)
+
+
+async def post_json(
+    url: str,
+    key: ApiKey,
+    *,
+    headers: Mapping[str, str],
+    seconds: float,
+    clock: Callable[[], float],
+    tls: ssl.SSLContext | None = None,
+) -> ExchangeResponse | NoResponse:
+    """Send an empty JSON object to `url`, and return the response."""
+    return await _post(url, key, {"json": {}}, headers, seconds=seconds, clock=clock, tls=tls)
+
+
+async def _post(
+    url: str,
+    key: ApiKey,
+    body: Mapping[str, Any],
+    more: Mapping[str, str],
+    *,
+    seconds: float,
+    clock: Callable[[], float],
+    tls: ssl.SSLContext | None,
+) -> ExchangeResponse | NoResponse:
     sent_on = clock()
-    headers = {"Authorization": f"Bearer {key.text}", "Accept": "application/json"}
+    headers = {"Authorization": f"Bearer {key.text}", "Accept": "application/json", **more}
     try:
         async with (
             asyncio.timeout(seconds),
             aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
             session.post(
                 url,
-                data=dict(form),
+                **body,
                 headers=headers,
                 allow_redirects=False,
                 ssl=True if tls is None else tls,
             ) as response,
         ):
-            body = await _read_body(response)
+            answer = await _read_body(response)
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
         return NoResponse(trouble=type(error).__name__, came_on=clock())
     return ExchangeResponse(
         status=response.status,
         retry_after=response.headers.get("Retry-After"),
         date=response.headers.get("Date"),
-        body=body,
+        body=answer,
         sent_on=sent_on,
         came_on=clock(),
     )

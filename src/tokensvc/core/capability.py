@@ -83,7 +83,12 @@ def narrow_scope(asked: frozenset[str] | None, granted: Collection[str]) -> tupl
 
 def list_given_unasked(granted: Iterable[str]) -> tuple[str, ...]:
     """Return those of `granted` that a token has if `scope` is absent, sorted."""
-    return tuple(sorted(name for name in granted if not name.startswith(_BY_NAME_ONLY)))
+    return tuple(sorted(name for name in granted if not is_for_service(name)))
+
+
+def is_for_service(name: str) -> bool:
+    """Tell whether a capability is for calls to the service itself."""
+    return name.startswith(_BY_NAME_ONLY)
 
 
 def refuse_unnamed_scope() -> InvalidScopeError:

@@ -10,6 +10,7 @@ Postgres decides how many requests of a key are admitted; here is decided which.
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -87,10 +88,8 @@ def build_question(
     be restricted: then all its requests are alike.
     """
     scope = None if request.scope is None else " ".join(sorted(request.scope))
-    judged_by = {} if facts is None else facts._asdict()
     if isinstance(credential, ApiKey):
-        wanted = judged_by if scope is None else judged_by | {"scope": scope}
-        demand = json.dumps(wanted) if wanted else None
+        demand = None if scope is None and facts is None else _write_demand(scope, facts)
         return Question(credential.digest, request.client_id, demand, audience is not None)
     claims, kid = credential
     asked = list_given_unasked(claims.scope) if request.scope is None else request.scope
@@ -102,7 +101,7 @@ def build_question(
         "kid": kid,
         "held": " ".join(asked if request.scope is None and asked else claims.scope),
         "scope": scope,
-        **judged_by,
+        **({} if facts is None else facts._asdict()),
     }
     if request.client is not None:
         subject["client"] = request.client.digest.hex()
@@ -113,6 +112,12 @@ def build_question(
     within = bool(asked) and set(asked).issubset(claims.scope)
     counts = audience is not None and within
     return Question(None, claims.client_id, json.dumps(subject), counts)
+
+
+@functools.lru_cache(maxsize=4096)  # a restricted key asks for the same from the same place
+def _write_demand(scope: str | None, facts: Facts | None) -> str:
+    wanted = {} if facts is None else facts._asdict()
+    return json.dumps(wanted if scope is None else wanted | {"scope": scope})
 
 
 def build_caller_question(

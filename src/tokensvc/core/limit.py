@@ -162,6 +162,17 @@ def find_tightest(
 ) -> LimitStatus:
     """Return the limit of which least is left; of several, the one whose next window is latest.
 
+    `ahead` is as in `list_statuses`.
+    """
+    statuses = list_statuses(quota, now, ahead)
+    return min(statuses, key=lambda status: (status.left, -status.resets_in))
+
+
+def list_statuses(
+    quota: Quota, now: datetime, ahead: Sequence[datetime] | None = None
+) -> list[LimitStatus]:
+    """Return where a key stands with each of its limits.
+
     `ahead`: when the windows that count began, in the order of the limits, if one of them began
     later than `now`; None if `now` lies in all of them.
     """
@@ -172,7 +183,7 @@ def find_tightest(
         ("account-minute", quota.account_per_minute, quota.account_minute_left, MINUTE),
         ("account-day", quota.account_per_day, quota.account_day_left, DAY),
     )
-    statuses = [
+    return [
         LimitStatus(
             name=name,
             limit=limit,
@@ -182,7 +193,6 @@ def find_tightest(
         )
         for (name, limit, left, window), inside in zip(limits, begun_at, strict=True)
     ]
-    return min(statuses, key=lambda status: (status.left, -status.resets_in))
 
 
 def _change(limit: int | None, change: int | None) -> int | None:

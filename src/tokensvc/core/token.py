@@ -43,6 +43,7 @@ PrivateKey = EllipticCurvePrivateKey | Ed25519PrivateKey | RSAPrivateKey
 # The values of `typ` that are accepted. The first one is written (RFC 9068 section 2.1).
 ACCESS_TOKEN: Final = ("at+jwt", "application/at+jwt")
 DENYLIST_PAGE: Final = ("denylist+jwt", "application/denylist+jwt")
+AUDIT_HEAD: Final = ("audit-head+jwt", "application/audit-head+jwt")
 AUDIT_CHECKPOINT: Final = ("audit-checkpoint+jwt", "application/audit-checkpoint+jwt")
 
 _MAX_LENGTH: Final = 16 * 1024

@@ -230,11 +230,7 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
         database=database,
         mirror=mirror,
         exchange=Exchange(
-            ledger=ledger,
-            mirror=mirror,
-            usage=usage,
-            guard=guard,
-            policy=settings.issuing_policy,
+            ledger=ledger, mirror=mirror, usage=usage, guard=guard, policy=settings.issuing_policy
         ),
         feed=Feed(mirror, settings),
         receipts=Receipts(database, mirror),
@@ -250,5 +246,6 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
             settings=settings,
             remember=mirror.denylist.remember,
             load_master_key=lambda: mirror.signers.master_key,
+            is_leaving=lambda: mirror.denylist.is_released,
         ),
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.capability import ADMIN, READ
 from tokensvc.core.errors import InsufficientAuthenticationError, InsufficientScopeError
+from tokensvc.core.granting import Grantor
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -56,9 +57,9 @@ class Principal:
         return None if self.is_admin else self.account_id
 
     @property
-    def grantor(self) -> KeyId | None:
-        """The key that must have all that this caller gives to others, None for admins."""
-        return None if self.is_admin else self.key_id
+    def grantor(self) -> Grantor | None:
+        """The key that stands for what this caller gives to keys; None at the machine itself."""
+        return None if self.key_id is None else Grantor(self.key_id, self.capabilities)
 
 
 def may_call(operation: Operation, principal: Principal) -> bool:

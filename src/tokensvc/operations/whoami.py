@@ -30,7 +30,9 @@ class Caller(Model):
     fresh_until: Moment | None = Field(
         description="Until then the caller may do what needs a key that was just shown."
     )
-    limits: list[Limits] = Field(description="Of calls, and of tokens for the key.")
+    limits: list[Limits] = Field(
+        description="Of calls, and of tokens for the key and for all keys of its account."
+    )
 
 
 OPERATIONS: Final = (

@@ -135,6 +135,9 @@ class ExchangeSettings(BaseModel):
     # Followers let no revocation live longer than 31 days, so no token may.
     max_token_ttl: int = Field(3600, ge=1, le=30 * 86_400)
     key_prefix: str = DEFAULT_PREFIX
+    keys_per_account: int = Field(
+        10_000, ge=1, description="how many keys an account may have that are not over"
+    )
     max_key_life: int | None = Field(
         None,
         ge=1,

@@ -2,48 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
 from tokensvc.core.api_key import ApiKey, ApiKeyRecord, KeyTerms, ListedKey, state_of
-from tokensvc.core.denylist.record import ENDINGS
 from tokensvc.core.errors import ConflictError, NotFoundError
 from tokensvc.core.identifier import AccountId, KeyId
-from tokensvc.core.keyring import LEEWAY
-from tokensvc.core.limit import Limits
-from tokensvc.store.audit_event import encode_actors
-from tokensvc.store.denylist import build_record
+from tokensvc.core.limit import Limits, Quota
 from tokensvc.store.driver_errors import not_initialised
 from tokensvc.store.queries import load_queries
 from tokensvc.store.tier import no_such_tier
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime, timedelta
 
-    from tokensvc.core.actor import Actor
-    from tokensvc.core.denylist.record import Ending, RevocationRecord
-
-Outcome = Literal["ended", "repeated", "refused", "unknown"]
 
 _SQL = load_queries("api_key")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndedKey:
-    """What became of a key that was to be ended.
-
-    `outcome`: "ended" now; "repeated" if it had been before, and nothing was written; "refused" if
-    its state does not allow it; "unknown" if there is no such key. `listed`: the key afterwards,
-    None if it is deleted. `records`: its revocations, oldest first.
-    """
-
-    outcome: Outcome
-    key_id: KeyId | None
-    listed: ListedKey | None
-    records: list[RevocationRecord]
 
 
 async def insert_api_key(
@@ -95,6 +71,43 @@ async def lock_api_key(connection: asyncpg.Connection, key_id: str) -> ListedKey
     return await load_api_key(connection, key_id)
 
 
+async def load_api_keys(
+    connection: asyncpg.Connection, key_ids: Sequence[str]
+) -> dict[str, ListedKey]:
+    """Return those of some keys that exist, by id."""
+    rows = await connection.fetch(_SQL["find_many"], key_ids)
+    return {row["id"]: list_row(row, row["at"]) for row in rows}
+
+
+async def lock_api_keys(
+    connection: asyncpg.Connection, key_ids: Sequence[str]
+) -> dict[str, ListedKey]:
+    """As `load_api_keys`, holding the rows against exchanges until the transaction ends."""
+    await connection.execute(_SQL["lock_many"], key_ids)
+    return await load_api_keys(connection, key_ids)
+
+
+async def find_standing(
+    connection: asyncpg.Connection, key_id: str
+) -> tuple[ListedKey | None, bool]:
+    """Return a key, None if it does not exist, and whether its account is suspended."""
+    row = await connection.fetchrow(_SQL["find_standing"], key_id)
+    return (None, False) if row is None else (list_row(row, row["at"]), row["is_suspended"])
+
+
+async def find_quota(
+    connection: asyncpg.Connection, key_id: str
+) -> tuple[Quota, datetime, list[datetime]] | None:
+    """Return what is left of the limits of a key and its account; None if it does not exist.
+
+    With it come Postgres's clock and when the windows began, in the order of the limits.
+    """
+    row = await connection.fetchrow(_SQL["find_quota"], key_id)
+    if row is None:
+        return None
+    return Quota(*row["most"], *row["left_over"]), row["at"], row["begun"]
+
+
 async def list_api_keys(connection: asyncpg.Connection, account_id: str | None) -> list[ListedKey]:
     """Return the keys of an account, or of all accounts, oldest first."""
     return [list_row(row, row["at"]) for row in await connection.fetch(_SQL["list"], account_id)]
@@ -129,7 +142,19 @@ async def update_api_key(connection: asyncpg.Connection, key_id: KeyId, terms: K
         raise no_such_tier(str(terms.limits.tier)) from error
 
 
-async def set_expiry(connection: asyncpg.Connection, key_id: KeyId, life: timedelta | None) -> None:
+async def update_api_keys(connection: asyncpg.Connection, terms: Mapping[str, KeyTerms]) -> None:
+    """Replace the terms of several keys. Raises NotFoundError for a tier that does not exist."""
+    rows = [
+        (key_id, one.name, one.description, sorted(one.capabilities), *_list_limits_and_more(one))
+        for key_id, one in terms.items()
+    ]
+    try:
+        await connection.executemany(_SQL["update"], rows)
+    except asyncpg.ForeignKeyViolationError as error:
+        raise NotFoundError("a tier was deleted just now") from error
+
+
+async def set_expiry(connection: asyncpg.Connection, key_id: str, life: timedelta | None) -> None:
     """Let a key end `life` from now, or never."""
     await connection.execute(_SQL["set_expiry"], key_id, life)
 
@@ -139,41 +164,19 @@ async def limit_life(connection: asyncpg.Connection, key_id: KeyId, life: timede
     await connection.execute(_SQL["limit_life"], key_id, life)
 
 
-async def enable_api_key(connection: asyncpg.Connection, key_id: KeyId) -> None:
-    """Make a disabled key usable again."""
-    await connection.execute(_SQL["enable"], key_id)
+async def enable_api_keys(connection: asyncpg.Connection, key_ids: Sequence[str]) -> None:
+    """Make disabled keys usable again."""
+    await connection.execute(_SQL["enable"], key_ids)
 
 
-async def end_api_keys(
-    connection: asyncpg.Connection,
-    ending: Ending,
-    *,
-    key_ids: Sequence[str] | None = None,
-    digests: Sequence[bytes] | None = None,
-    actor: Actor | Sequence[Actor],
-    detail: dict[str, Any],
-    keep_successors: bool = False,
-) -> list[EndedKey]:
-    """Disable, revoke or delete keys, or revoke their tokens only; return what became of each.
+async def count_live_keys(connection: asyncpg.Connection, account_id: str, most: int) -> int:
+    """Return how many keys of an account are neither revoked nor expired, `most` at most.
 
-    They are named by their ids or by their digests. `actor`: who acts, or who does so at each
-    place. `detail` is for the audit trail. `keep_successors`: whether those that a key has made by
-    rotating itself outlive it; else they are revoked with it. It is one statement, which commits
-    itself if no transaction is open: see `sql/functions/end_keys.sql`.
+    Nobody else can count them until the transaction ends.
     """
-    operation = ENDINGS[ending].operation
-    named = [None] * len(digests or ()) if key_ids is None else key_ids
-    acts = ending, operation, named, digests, encode_actors(actor), detail, LEEWAY
-    rows = await connection.fetch(_SQL["end"], *acts, keep_successors)
-    return [
-        EndedKey(
-            outcome=row["outcome"],
-            key_id=row["key_id"],
-            listed=None if row["shown"] is None else list_row(row["shown"], row["at"]),
-            records=[build_record(record) for record in row["records"]],
-        )
-        for row in rows
-    ]
+    await connection.execute(_SQL["lock_account"], account_id)
+    count: int = await connection.fetchval(_SQL["count_live"], account_id, most)
+    return count
 
 
 async def list_idle_keys(

@@ -6,6 +6,8 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tokensvc.core.actor import Actor
+from tokensvc.core.audit_chain import FIRST_HASH
+from tokensvc.core.audit_claim import SAID_BYTES, AuditClaim
 from tokensvc.core.audit_event import AuditEvent, AuditHead
 from tokensvc.store.driver_errors import not_initialised
 from tokensvc.store.page_query import Condition, Order, fetch_page
@@ -101,6 +103,28 @@ async def list_witness_hashes(
     """Return what the table holds now as the hashes of these events, of those that are there."""
     rows = await connection.fetch(_SQL["list_hashes"], list(numbers))
     return {row["number"]: row["hash"] for row in rows}
+
+
+async def load_audit_claim(
+    connection: asyncpg.Connection, numbers: Collection[int] = ()
+) -> AuditClaim:
+    """Return what followers are told now: also the hashes of the events with these numbers.
+
+    Events that were ended behind a checkpoint are left out. Raises UnavailableError during a
+    restore.
+    """
+    rows = await connection.fetch(_SQL["load_claim"], list(numbers))
+    if not rows:
+        raise not_initialised()
+    first = rows[0]
+    head = AuditHead(first["head_number"], first["head_hash"] or FIRST_HASH, first["epoch"])
+    oldest = first["oldest"] or 0
+    earlier = {
+        row["number"]: row["hash"] and row["hash"][:SAID_BYTES]
+        for row in rows
+        if row["number"] is not None and oldest <= row["number"] != head.number
+    }
+    return AuditClaim(head=head, earlier=earlier)
 
 
 def _build_event(row: asyncpg.Record) -> AuditEvent:

@@ -11,6 +11,7 @@ needed.
 
 from __future__ import annotations
 
+from tokensvc.core.audit_witness import AuditHeadStatus, DeclaredReset
 from tokensvc.core.claims import Claims
 from tokensvc.core.errors import (
     BearerError,
@@ -34,9 +35,11 @@ from tokensvc.verify._threaded import ThreadedVerifier
 from tokensvc.verify._verifier import Status, Verifier
 
 __all__ = [
+    "AuditHeadStatus",
     "BearerError",
     "Claims",
     "Clock",
+    "DeclaredReset",
     "FetchError",
     "Fetches",
     "InsufficientScopeError",

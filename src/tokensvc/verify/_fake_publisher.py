@@ -5,14 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from tokensvc.core.audit_claim import build_claim
 from tokensvc.core.denylist.log import DenylistLog
-from tokensvc.core.denylist.page import Page, build_page_payload
+from tokensvc.core.denylist.page import PAGE_AUDIENCE, Page, build_page_payload
 from tokensvc.core.denylist.position import Position, parse_cursor
 from tokensvc.core.denylist.record import RevocationRecord
 from tokensvc.core.identifier import Kid, new_base62
 from tokensvc.core.jwks import build_jwks, build_public_jwk
 from tokensvc.core.private_key import new_private_key
-from tokensvc.core.token import SigningKey, sign_jws
+from tokensvc.core.token import AUDIT_HEAD, SigningKey, sign_jws
+from tokensvc.verify._fake_trail import FakeTrail
 from tokensvc.verify._fetch import JwksAnswer
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ class FakePublisher:
         self.listeners: list[Callable[[], None]] = []
         self.keys: list[SigningKey] = []
         self.published: list[dict[str, str]] = []
+        self.audit_trail = FakeTrail()
         self.log = DenylistLog()
         self.log.reset((), Position(0, new_base62(16)))
         self.rotate()
@@ -111,6 +114,7 @@ class FakePublisher:
             created_at=_moment(self.now()),
         )
         self.log.append([record], record.position)
+        self.audit_trail.append()
         self.tell()
 
     def page(self, after: str | None = None) -> str:
@@ -131,6 +135,15 @@ class FakePublisher:
             after=None if cut.full else after,
             full=cut.full,
             revocations=tuple(cut.records.revocations()),
+            audit=self.audit_trail.claim if cut.cursor in {None, head} else None,
+        )
+
+    def audit_head(self) -> str:
+        """Return the signed answer about the audit trail."""
+        now = int(self.now())
+        payload = {"iss": self.issuer, "aud": PAGE_AUDIENCE, "iat": now, "exp": now + _PAGE_LIFE}
+        return self.sign(
+            payload | {"audit": build_claim(self.audit_trail.claim)}, typ=AUDIT_HEAD[0]
         )
 
 

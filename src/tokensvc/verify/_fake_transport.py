@@ -45,6 +45,11 @@ class InMemoryFetcher:
             raise FetchError("the issuer cannot be reached: it was told to be silent")
         return self._publisher.page(after)
 
+    async def fetch_audit_head(self, url: str, number: int) -> str:
+        """Return the answer about the audit trail."""
+        del url, number
+        return self._publisher.audit_head()
+
 
 @asynccontextmanager
 async def serve(publisher: FakePublisher) -> AsyncIterator[str]:
@@ -55,6 +60,7 @@ async def serve(publisher: FakePublisher) -> AsyncIterator[str]:
     app.router.add_get("/.well-known/oauth-authorization-server", server.get_metadata)
     app.router.add_get("/.well-known/openid-configuration", server.get_metadata)
     app.router.add_get("/v1/denylist", server.get_denylist)
+    app.router.add_get("/v1/audit-heads", server.get_audit_head)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -120,6 +126,12 @@ class _Server:
             content_type="application/denylist+jwt",
             headers={"Cache-Control": "no-store"},
         )
+
+    async def get_audit_head(self, request: web.Request) -> web.Response:
+        """Answer what the audit trail holds."""
+        del request
+        text = self._publisher.audit_head()
+        return web.Response(text=text, content_type="application/audit-head+jwt")
 
     @property
     def _is_silent(self) -> bool:

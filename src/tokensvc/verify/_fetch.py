@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     FeedToken: TypeAlias = Callable[[], str | Awaitable[str]]
 
 MAX_JWKS_BYTES: Final = 256 * 1024
+_MAX_AUDIT_BYTES: Final = 16 * 1024
 DEFAULT_MAX_AGE: Final = 300.0
 _GOODBYE_SECONDS: Final = 1.0
 # A key that was removed must stop being trusted some day, whatever max-age an answer states.
@@ -73,6 +74,9 @@ class Fetches(Protocol):
 
         The issuer may wait up to `wait` seconds for news. Raises FetchError.
         """
+
+    async def fetch_audit_head(self, url: str, number: int) -> str:
+        """Return what the issuer says of one event of its audit trail. Raises FetchError."""
 
 
 class Fetcher:
@@ -157,6 +161,19 @@ class Fetcher:
         status, _, body = await self._get(url, headers, max_bytes=MOST_PAGE_BYTES, seconds=seconds)
         if status != _OK:
             raise FetchError(f"the issuer answered {status} to the request for its denylist")
+        return body.decode("ascii", "replace")
+
+    async def fetch_audit_head(self, url: str, number: int) -> str:
+        """Return what the issuer says of one event of its audit trail. Raises FetchError."""
+        headers = await self._build_feed_headers()
+        status, _, body = await self._get(
+            f"{url}?{urlencode({'number': number})}",
+            headers,
+            max_bytes=_MAX_AUDIT_BYTES,
+            seconds=self._timeout,
+        )
+        if status != _OK:
+            raise FetchError(f"the issuer answered {status} to a question about its audit trail")
         return body.decode("ascii", "replace")
 
     async def _build_feed_headers(self) -> dict[str, str]:

@@ -46,6 +46,7 @@ class Followers:
             issuer=options.issuer,
             wait=options.feed_wait,
             leeway=options.leeway,
+            on_audit_problem=options.on_audit_problem,
         )
         self._keeper: SnapshotKeeper | None = None
         if options.snapshot_path is not None:
@@ -102,6 +103,7 @@ class Followers:
             group.create_task(self.jwks.run())
             await self.jwks.loaded.wait()  # without keys no page can be verified
             group.create_task(self.feed.run())
+            group.create_task(self.feed.audit.run())
 
 
 def _build_fetcher(options: VerifierOptions) -> Fetcher:

@@ -44,6 +44,7 @@ class VerifierOptions:
     follower: str | None = None
     snapshot_path: str | os.PathLike[str] | None = None
     on_verify: Callable[[str], None] | None = None
+    on_audit_problem: Callable[[str], None] | None = None
     jwks_url: str | None = None
     denylist_url: str | None = None
     feed_token: FeedToken | None = None

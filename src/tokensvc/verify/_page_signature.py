@@ -16,6 +16,8 @@ from tokensvc.core.errors import InvalidPageError
 from tokensvc.core.token import DENYLIST_PAGE, check_signature
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from tokensvc.core.denylist.followed import FollowedDenylist
     from tokensvc.core.token import UnverifiedToken
     from tokensvc.verify._clock import Clock
@@ -34,15 +36,18 @@ class PageSignatures:
         self._clock = clock
         self._doubted_on = float("-inf")
 
-    def check(self, unverified_page: UnverifiedToken) -> dict[str, Any]:
-        """Return the payload of a page. Raises InvalidTokenError, or InvalidPageError.
+    def check(
+        self, unverified_page: UnverifiedToken, *, typ: Collection[str] = DENYLIST_PAGE
+    ) -> dict[str, Any]:
+        """Return the payload of a page, or of another `typ`.
 
-        The latter means that the signature is good, and that the key is revoked.
+        Raises InvalidTokenError, or InvalidPageError. The latter means that the
+        signature is good, and that the key is revoked.
         """
         kid = unverified_page.kid
         payload = check_signature(
             unverified_page,
-            typ=DENYLIST_PAGE,
+            typ=typ,
             algorithms=ALGORITHMS,
             key=self._jwks.find_key(kid),
         )

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from tokensvc.core.audit_witness import build_witness, parse_witness
 from tokensvc.core.denylist.position import Position, parse_cursor
 from tokensvc.core.denylist.revocation import build_entry, check_moment, parse_entry
 from tokensvc.core.denylist.vouched import VouchedDenylist
@@ -26,6 +27,7 @@ from tokensvc.core.jwks import is_kid
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from tokensvc.core.audit_witness import Witness
     from tokensvc.core.denylist.followed import FollowedDenylist
     from tokensvc.core.identifier import Kid
 
@@ -61,7 +63,8 @@ class FeedSnapshot:
 
     `page_issued_at`: when the newest page was issued. `confirmed_at`: when the issuer last
     confirmed that nothing is missing. Both are seconds since 1970. `condemned`: signing keys that
-    are revoked, and whose revocations are to be dropped.
+    are revoked, and whose revocations are to be dropped. `audit`: what was seen of the audit
+    trail.
     """
 
     position: Position
@@ -70,10 +73,16 @@ class FeedSnapshot:
     condemned: tuple[Kid, ...]
     confirmed_at: float
     denylist: VouchedDenylist
+    audit: dict[str, Any] | None = None
 
     @classmethod
     def of(
-        cls, followed: FollowedDenylist, position: Position, *, confirmed_at: float
+        cls,
+        followed: FollowedDenylist,
+        position: Position,
+        witness: Witness,
+        *,
+        confirmed_at: float,
     ) -> FeedSnapshot:
         """Return a copy of what `followed` holds at `position`."""
         return cls(
@@ -83,6 +92,7 @@ class FeedSnapshot:
             condemned=tuple(sorted(followed.condemned)),
             confirmed_at=confirmed_at,
             denylist=followed.denylist.copy(),
+            audit=build_witness(witness),
         )
 
     def give_to(self, followed: FollowedDenylist) -> None:
@@ -167,6 +177,7 @@ def _build_feed(feed: FeedSnapshot) -> dict[str, Any]:
         "resets": feed.resets,
         "condemned": feed.condemned,
         "confirmed_at": feed.confirmed_at,
+        "audit": feed.audit,
     }
 
 
@@ -195,6 +206,7 @@ def _parse_feed(kept: dict[str, Any] | None, lines: Iterable[Any]) -> FeedSnapsh
         condemned=tuple(map(_kid, _typed(kept["condemned"], list))),
         confirmed_at=_number(kept["confirmed_at"]),
         denylist=denylist,
+        audit=build_witness(parse_witness(kept.get("audit"))),
     )
 
 

@@ -14,13 +14,17 @@ from tokensvc.verify._verified_tokens import VerifiedTokens
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from tokensvc.core.audit_witness import AuditHeadStatus
     from tokensvc.core.claims import Claims
     from tokensvc.verify._fetch import JwksAnswer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """What a verifier knows. Ages are in seconds, and infinite before the first answer."""
+    """What a verifier knows. Ages are in seconds, and infinite before the first answer.
+
+    `audit_head`: what it has seen of the issuer's audit trail; None if it was told nothing of it.
+    """
 
     ready: bool
     kids: tuple[str, ...]
@@ -32,6 +36,7 @@ class Status:
     denylist_error: str | None
     denylist_resets: int
     snapshot_error: str | None
+    audit_head: AuditHeadStatus | None
 
 
 class Verifier:
@@ -53,6 +58,7 @@ class Verifier:
       is made of audience, host and process; "" sends no name.
     - `snapshot_path`: a file that keeps keys and denylist for the next start.
     - `on_verify`: called with "ok" or the reason of the refusal, after each verification.
+    - `on_audit_problem`: called once with a sentence, if the issuer's audit trail was changed.
     - `jwks_url`, `denylist_url`: where both are, if they are not at the usual place of the issuer.
     - `feed_token`: a function, async or not, that returns the token for a feed that asks for one:
       `get_token` of a TokenSource for audience `tokensvc` and scope `tokensvc:denylist`.
@@ -127,6 +133,7 @@ class Verifier:
             denylist_error=self._feed.last_error,
             denylist_resets=self._feed.resets,
             snapshot_error=self._followers.snapshot_error,
+            audit_head=self._feed.audit.status(),
         )
 
     def take(self, *, jwks: JwksAnswer | None = None, page: str | None = None) -> None:

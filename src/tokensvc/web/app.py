@@ -9,6 +9,7 @@ from aiohttp import web
 
 from tokensvc.issuer.service import open_service
 from tokensvc.web.app_keys import IN_FLIGHT, POLLS, REFUSALS, SERVICE, TURNS
+from tokensvc.web.audit_heads import get_audit_head
 from tokensvc.web.connections import find_most_connections
 from tokensvc.web.cors import answer_preflight
 from tokensvc.web.denylist import delete_follower, get_denylist
@@ -79,6 +80,7 @@ def _add_routes(app: web.Application, prefix: str) -> None:
     app.router.add_post(f"{prefix}/v1/introspect", post_introspect)
     _add_public(app, f"{prefix}/v1/denylist", get_denylist)
     app.router.add_delete(f"{prefix}/v1/denylist", delete_follower)
+    _add_public(app, f"{prefix}/v1/audit-heads", get_audit_head)
     _add_public(app, f"{prefix}/.well-known/jwks.json", get_jwks)
     _add_public(app, f"{prefix}/.well-known/openid-configuration", get_metadata)
     # RFC 8414 section 3 puts the path of the issuer behind.

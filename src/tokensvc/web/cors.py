@@ -12,6 +12,7 @@ from aiohttp import web
 
 PUBLIC_PATHS: Final = (
     "/v1/denylist",
+    "/v1/audit-heads",
     "/.well-known/jwks.json",
     "/.well-known/openid-configuration",
     "/.well-known/oauth-authorization-server",

@@ -35,6 +35,7 @@ from tokensvc.web.app_keys import (
 )
 from tokensvc.web.network import find_network
 from tokensvc.web.problems import build_answer
+from tokensvc.web.whole_answer import WholeAnswer
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
@@ -121,10 +122,15 @@ async def _refuse(
 
 def _mark(response: web.StreamResponse, request_id: str) -> None:
     """Set the headers that every answer has."""
-    headers = response.headers
-    headers["X-Request-Id"] = request_id
-    headers["Server"] = "tokensvc"  # and nothing about what we run on
-    headers["X-Content-Type-Options"] = "nosniff"
+    fields = {
+        "X-Request-Id": request_id,
+        "Server": "tokensvc",  # and nothing about what we run on
+        "X-Content-Type-Options": "nosniff",
+    }
+    if isinstance(response, WholeAnswer):
+        response.add_fields(fields)
+    else:
+        response.headers.update(fields)
 
 
 def _find_route(request: web.Request) -> str:

@@ -5,9 +5,6 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
-from aiohttp import web
-from multidict import CIMultiDict
-
 from tokensvc.core.capability import build_scope
 from tokensvc.core.errors import RateLimitedError, TokensvcError
 from tokensvc.core.limit import DAY, MINUTE, seconds_left
@@ -18,10 +15,11 @@ from tokensvc.web.client_authentication import read_client
 from tokensvc.web.forms import read_form
 from tokensvc.web.middleware import note
 from tokensvc.web.network import find_place
-from tokensvc.web.problems import NO_STORE
 from tokensvc.web.token_request import ACCESS_TOKEN_TYPE, parse_token_request
+from tokensvc.web.whole_answer import WholeAnswer
 
 if TYPE_CHECKING:
+    from aiohttp import web
     from prometheus_client import Counter
 
     from tokensvc.core.exchange import ShownAs
@@ -59,13 +57,11 @@ async def _exchange(request: web.Request) -> web.Response:
     place = find_place(request, service.settings.trusted_proxy_hops)
     issued = await service.exchange.issue(wanted, place.network, place.address)
     note(request, key_id=issued.claims.client_id, jti=issued.claims.jti, aud=issued.claims.aud)
-    return web.Response(
-        body=_build_body(issued, wanted.shown_as), headers=_build_headers(issued.decision)
-    )
+    return WholeAnswer(_build_body(issued, wanted.shown_as), _build_fields(issued.decision))
 
 
-def _build_headers(decision: Decision) -> CIMultiDict[str]:
-    """Return the headers of an answer with a token (draft-ietf-httpapi-ratelimit-headers-11).
+def _build_fields(decision: Decision) -> dict[str, str]:
+    """Return the fields of the limits (draft-ietf-httpapi-ratelimit-headers-11).
 
     They tell the two limits of the key, and what is left of the tighter one. The account's limits
     are named only in a refusal, because they would tell one key what the others use.
@@ -75,14 +71,10 @@ def _build_headers(decision: Decision) -> CIMultiDict[str]:
     minute, day = quota.key_minute_left + unspent, quota.key_day_left + unspent
     name, left, window = ("key-minute", minute, MINUTE) if minute <= day else ("key-day", day, DAY)
     inside = None if ahead is None else max(at, ahead[0 if window == MINUTE else 1])
-    return CIMultiDict(
-        NO_STORE,
-        **{
-            "Content-Type": "application/json; charset=utf-8",
-            "RateLimit-Policy": _policies(quota.key_per_minute, quota.key_per_day),
-            "RateLimit": f'"{name}";r={left};t={seconds_left(window, at, inside=inside)}',
-        },
-    )
+    return {
+        "RateLimit-Policy": _policies(quota.key_per_minute, quota.key_per_day),
+        "RateLimit": f'"{name}";r={left};t={seconds_left(window, at, inside=inside)}',
+    }
 
 
 @functools.lru_cache(maxsize=1024)

@@ -88,6 +88,9 @@ class AskedUrls:
         self.urls.add(url)
         raise FetchError(f"nothing after {after} within {wait} s")
 
+    async def fetch_audit_head(self, url: str, number: int) -> str:
+        raise FetchError(f"nothing about {number} at {url}")
+
 
 @pytest.mark.parametrize(
     ("options", "urls"),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from tokensvc.core.audit_claim import build_claim, parse_claim
 from tokensvc.core.denylist.position import Position, parse_cursor
 from tokensvc.core.denylist.revocation import (
     Revocation,
@@ -24,6 +25,8 @@ from tokensvc.core.errors import InvalidPageError, InvalidRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping
+
+    from tokensvc.core.audit_claim import AuditClaim
 
 _T = TypeVar("_T")
 
@@ -44,7 +47,7 @@ class Page:
 
     If `full`, the first part, up to `cursor`, of all that is in force. `head` is the end of the
     feed when the page was signed: up to there the follower must go on. `issued_at` and `expires_at`
-    are seconds since 1970.
+    are seconds since 1970. `audit`: what the last page of a row says of the audit trail.
     """
 
     issuer: str
@@ -55,6 +58,7 @@ class Page:
     after: Position | None
     full: bool
     revocations: tuple[Revocation, ...]
+    audit: AuditClaim | None = None
 
     @property
     def is_last(self) -> bool:
@@ -115,6 +119,7 @@ def run_steps(steps: Generator[None, None, _T]) -> _T:
 
 
 def _build_facts(page: Page) -> dict[str, Any]:
+    audit = {} if page.audit is None else {"audit": build_claim(page.audit)}
     return {
         "iss": page.issuer,
         "aud": PAGE_AUDIENCE,
@@ -124,6 +129,7 @@ def _build_facts(page: Page) -> dict[str, Any]:
         "head": str(page.head),
         "after": None if page.after is None else str(page.after),
         "full": page.full,
+        **audit,
     }
 
 
@@ -145,8 +151,17 @@ def _parse_facts(payload: Mapping[str, Any], revocations: tuple[Revocation, ...]
         after=None if after is None else parse_cursor(check_type(after, str)),
         full=check_type(payload["full"], bool),
         revocations=revocations,
+        audit=_parse_audit(payload.get("audit")),
     )
     # A page ends at the head or before it. The number of the head with another tag is neither.
     if page.cursor != page.head and page.cursor.seq >= page.head.seq:
         raise TypeError("the cursor lies beyond the head")
     return page
+
+
+def _parse_audit(value: object) -> AuditClaim | None:
+    """Return the claim, None if there is none that can be read: the revocations count anyway."""
+    try:
+        return None if value is None else parse_claim(value)
+    except ValueError:
+        return None

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from tokensvc.core.account import parse_description, parse_name
 from tokensvc.core.api_key import MAX_KEY_LIFE_SECONDS, KeyTerms, build_facts, new_api_key
 from tokensvc.core.errors import ConflictError, InvalidInputError
-from tokensvc.core.granting import check_within
 from tokensvc.core.identifier import new_key_id
 from tokensvc.core.key_terms import check_metadata, check_own_claims
 from tokensvc.core.limit import NO_LIMITS, LimitChanges, change_limits
 from tokensvc.core.network import parse_network
 from tokensvc.issuer.admin.audiences import check_audiences
 from tokensvc.issuer.admin.capabilities import check_granted
+from tokensvc.issuer.admin.granting import Grant, load_grant
+from tokensvc.issuer.admin.key_count import check_key_count
 from tokensvc.issuer.audit import Trail, record
 from tokensvc.issuer.database import accept
 from tokensvc.issuer.revoking.endings import revoke_tokens_within
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from tokensvc.core.actor import Actor
     from tokensvc.core.api_key import ApiKey, ApiKeyRecord, KeyState, ListedKey
     from tokensvc.core.denylist.record import RevocationRecord
-    from tokensvc.core.identifier import KeyId
+    from tokensvc.core.granting import Grantor
     from tokensvc.issuer.database import Transactions
     from tokensvc.store.pool import Connection, Database
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 _LONGEST: Final = timedelta(seconds=MAX_KEY_LIFE_SECONDS)
 _NO_CHANGES: Final = LimitChanges()
-_NOT_REVOKED: Final[frozenset[KeyState]] = frozenset({"active", "disabled", "expired"})
+NOT_REVOKED: Final[frozenset[KeyState]] = frozenset({"active", "disabled", "expired"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +105,22 @@ async def create_key(
     *,
     prefix: str,
     actor: Actor,
-    grantor: KeyId | None = None,
+    grantor: Grantor | None = None,
+    most_keys: int | None = None,
 ) -> NewKey:
     """Create a key for an account.
 
-    `grantor`: the key of the caller, which must have all that the new key has; None for callers who
-    may do everything. Raises NotFoundError, InvalidInputError, ForbiddenError.
+    `grantor`: the caller, whose own key must have all that the new key has unless it is an admin;
+    None for people at the machine itself. `most_keys`: how many live keys an account may have, None
+    for any number. Raises NotFoundError, InvalidInputError, ForbiddenError, ConflictError.
     """
     async with database.transaction() as connection:
         trail = Trail(actor)
+        grant = await load_grant(connection, grantor)
+        grant.check_names(wish.capabilities, wish.audiences)
         made = await insert_key(connection, account_id, wish, trail, prefix=prefix)
-        await check_grant(connection, grantor, made.listed)
+        grant.check(made.listed)
+        await check_key_count(connection, account_id, most_keys)
         await trail.append(connection)
     return made
 
@@ -137,7 +143,7 @@ async def insert_key(
         claims=check_own_claims(wish.claims),
         self_rotation=wish.self_rotation,
     )
-    life = _check_life(wish.life)
+    life = check_life(wish.life)
     await table.insert_api_key(
         connection, key, key_id=key_id, account_id=account.id, terms=terms, life=life
     )
@@ -167,26 +173,31 @@ async def update_key(
     *,
     actor: Actor,
     revoke_tokens: bool = False,
-    grantor: KeyId | None = None,
+    grantor: Grantor | None = None,
+    most_keys: int | None = None,
     check: KeyCheck = accept,
 ) -> ChangedKey:
     """Change what `changes` names. Live tokens keep what they say, unless `revoke_tokens`.
 
     The tokens are revoked after the change, in the same transaction: no token that is issued
-    between the two has what the key has lost. `grantor`: the key of the caller, which must have
-    all that this key has, before and after. `check` may refuse the key as it was. Raises
-    NotFoundError, InvalidInputError, ForbiddenError, and ConflictError if the key is revoked.
+    between the two has what the key has lost. `grantor`: the caller, whose own key must have all
+    that this key has, before and after, unless it is an admin. `most_keys` is as in `create_key`,
+    for a key that had expired. `check` may refuse the key as it was. Raises NotFoundError,
+    InvalidInputError, ForbiddenError, and ConflictError if the key is revoked.
     """
     async with database.transaction() as connection:
-        before = await lock_key(connection, key_id, "changed", _NOT_REVOKED, check=check)
-        await check_grant(connection, grantor, before)
+        before = await lock_key(connection, key_id, "changed", NOT_REVOKED, check=check)
+        grant = await load_grant(connection, grantor)
+        grant.check(before)
         trail = Trail(actor)
-        terms = await _change(connection, before.record.terms, changes, trail)
+        terms = await build_terms(connection, before.record.terms, changes, grant, trail)
         await table.update_api_key(connection, before.record.id, terms)
         if changes.life is not None:
-            await table.set_expiry(connection, before.record.id, _check_life(changes.life or None))
+            await table.set_expiry(connection, before.record.id, check_life(changes.life or None))
         after = await table.load_api_key(connection, before.record.id)
-        await check_grant(connection, grantor, after)
+        grant.check(after)
+        if before.state == "expired":
+            await check_key_count(connection, after.record.account_id, most_keys)
         detail = {"before": build_facts(before.record), "after": build_facts(after.record)}
         trail.note("keys.update", after.record.id, **detail)
         await trail.append(connection)
@@ -201,7 +212,7 @@ async def enable_key(
     key_id: str,
     *,
     actor: Actor,
-    grantor: KeyId | None = None,
+    grantor: Grantor | None = None,
     check: KeyCheck = accept,
 ) -> ListedKey:
     """Enable a disabled key. Tokens from before stay revoked.
@@ -210,27 +221,24 @@ async def enable_key(
     ConflictError if the key is revoked.
     """
     async with database.transaction() as connection:
-        before = await lock_key(connection, key_id, "enabled", _NOT_REVOKED, check=check)
-        await check_grant(connection, grantor, before)
+        before = await lock_key(connection, key_id, "enabled", NOT_REVOKED, check=check)
+        (await load_grant(connection, grantor)).check(before)
         if before.record.disabled_at is None:
             return before
-        await table.enable_api_key(connection, before.record.id)
+        await table.enable_api_keys(connection, [before.record.id])
         enabled = await table.load_api_key(connection, before.record.id)
         await record(connection, actor, "keys.enable", before.record.id)
     return enabled
 
 
-async def check_grant(connection: Connection, grantor: KeyId | None, key: ListedKey) -> None:
-    """Raise ForbiddenError if a key has more than the key of the caller, if there is one."""
-    if grantor is not None:
-        own = await table.load_api_key(connection, grantor)
-        check_within(own.record, key.record)
-
-
-async def _change(
-    connection: Connection, before: KeyTerms, changes: KeyChanges, trail: Trail
+async def build_terms(
+    connection: Connection, before: KeyTerms, changes: KeyChanges, grant: Grant, trail: Trail
 ) -> KeyTerms:
-    """Return the terms after the changes."""
+    """Return the terms of a key after the changes.
+
+    Raises InvalidInputError, and ForbiddenError for names that the caller may not give.
+    """
+    grant.check_names(changes.capabilities or (), changes.audiences or ())
     terms = replace(before, limits=change_limits(before.limits, changes.limits))
     if changes.capabilities is not None:
         granted = await check_granted(connection, changes.capabilities, trail)
@@ -264,14 +272,20 @@ async def lock_key(
     """Return the key, its row locked. Raises ConflictError if its state is none of `allowed`."""
     key = await table.lock_api_key(connection, key_id)
     check(key)
+    check_state(key, verb, allowed)
+    return key
+
+
+def check_state(key: ListedKey, verb: str, allowed: frozenset[KeyState]) -> None:
+    """Raise ConflictError if the state of a key does not allow what `verb` says."""
     if key.state not in allowed:
         raise ConflictError(
             f"key {key.record.id} is {key.state} and cannot be {verb}; create a new key instead"
         )
-    return key
 
 
-def _check_life(life: timedelta | None) -> timedelta | None:
+def check_life(life: timedelta | None) -> timedelta | None:
+    """Return how long a key lives, None for ever. Raises InvalidInputError."""
     if life is not None and not timedelta() < life <= _LONGEST:
         raise InvalidInputError(
             "a key must live for at least one second, and for a hundred years at most, "

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tokensvc.core.algorithm import ALGORITHMS
 from tokensvc.core.audit_chain import Break, BrokenChainError, Chain
+from tokensvc.core.audit_claim import SAID_BYTES
 from tokensvc.core.audit_event import AuditCheckpoint, AuditHead
 from tokensvc.core.audit_export import build_first_line, build_line
-from tokensvc.core.errors import InvalidTokenError, NotFoundError, StartRefusedError
+from tokensvc.core.errors import ConflictError, InvalidTokenError, NotFoundError, StartRefusedError
 from tokensvc.core.sealing import unseal
 from tokensvc.core.token import AUDIT_CHECKPOINT, check_signature, parse_unverified
 from tokensvc.core.verification import find_public_key
@@ -22,6 +23,7 @@ from tokensvc.store import audit_checkpoint as table
 from tokensvc.store.audit_event import (
     BEFORE_ALL,
     list_witness_hashes,
+    load_audit_claim,
     load_audit_head,
     read_audit_events,
 )
@@ -30,6 +32,7 @@ from tokensvc.store.signing_key import load_signing_key
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tokensvc.core.audit_witness import Witness
     from tokensvc.core.sealing import MasterKey
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Connection, Database
@@ -64,6 +67,32 @@ async def verify_trail(database: Database, settings: Settings) -> WholeTrail:
     if chain.hash != head.hash:
         raise BrokenChainError(Break(head.number, "the head has another hash"))
     return WholeTrail(begin, head)
+
+
+async def compare_with_witness(database: Database, witness: Witness) -> int:
+    """Compare the table with what a follower has seen; return how many events were compared.
+
+    Events that were ended behind a checkpoint are not. Raises BrokenChainError, which names the
+    first event that differs, and ConflictError for another epoch, or if the follower has noticed a
+    change itself.
+    """
+    async with database.connection() as connection:
+        claim = await load_audit_claim(connection, list(witness.heads))
+    if witness.head is None:
+        return 0
+    if claim.head.epoch != witness.head.epoch:
+        raise ConflictError("the follower knows another epoch of the audit trail")
+    held: dict[int, bytes | None] = {**claim.earlier, claim.head.number: claim.head.hash}
+    compared = sorted(held.keys() & witness.heads.keys())
+    for number in compared:
+        hash_ = held[number]
+        if hash_ is None:
+            raise BrokenChainError(Break(number, "it is missing, and a follower has seen it"))
+        if hash_[:SAID_BYTES] != witness.heads[number]:
+            raise BrokenChainError(Break(number, "a follower has seen another one"))
+    if witness.problem is not None:
+        raise ConflictError(f"the follower has noticed: {witness.problem}")
+    return len(compared)
 
 
 async def export_trail(

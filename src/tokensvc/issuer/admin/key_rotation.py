@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Final
 from tokensvc.core.api_key import MAX_KEY_LIFE_SECONDS, build_facts, new_api_key
 from tokensvc.core.errors import ConflictError, ForbiddenError, InvalidInputError
 from tokensvc.core.identifier import new_key_id
-from tokensvc.issuer.admin.api_keys import NewKey, check_grant, lock_key
+from tokensvc.issuer.admin.api_keys import NewKey, lock_key
+from tokensvc.issuer.admin.granting import load_grant
+from tokensvc.issuer.admin.key_count import check_key_count
 from tokensvc.issuer.audit import Trail
 from tokensvc.issuer.database import accept
 from tokensvc.store import api_key as table
@@ -16,7 +18,7 @@ from tokensvc.store import api_key as table
 if TYPE_CHECKING:
     from tokensvc.core.actor import Actor
     from tokensvc.core.api_key import ApiKeyRecord, KeyState
-    from tokensvc.core.identifier import KeyId
+    from tokensvc.core.granting import Grantor
     from tokensvc.core.operation_name import OperationName
     from tokensvc.issuer.admin.api_keys import KeyCheck
     from tokensvc.issuer.database import Transactions
@@ -33,15 +35,17 @@ async def rotate_key(
     grace: timedelta,
     prefix: str,
     actor: Actor,
-    grantor: KeyId | None = None,
+    grantor: Grantor | None = None,
+    most_keys: int | None = None,
     check: KeyCheck = accept,
     longest: timedelta | None = None,
 ) -> NewKey:
     """Make a successor with the same terms; the old key expires after `grace`.
 
-    `grantor` and `check` are as in `update_key`. `longest`: how long the successor may live at
-    most, None for as long as the old key was meant to. Raises NotFoundError, InvalidInputError,
-    ForbiddenError, and ConflictError if the key is not active or has been rotated already.
+    `grantor`, `most_keys` and `check` are as in `update_key`. `longest`: how long the successor may
+    live at most, None for as long as the old key was meant to. Raises NotFoundError,
+    InvalidInputError, ForbiddenError, and ConflictError if the key is not active or has been
+    rotated already.
     """
     _check_grace(grace)
     async with database.transaction() as connection:
@@ -50,21 +54,29 @@ async def rotate_key(
         life = None if old.expires_at is None else old.expires_at - old.created_at
         if longest is not None:
             life = longest if life is None else min(life, longest)
+        grant = await load_grant(connection, grantor)
         new = await _insert_successor(connection, old, prefix, life=life)
+        grant.check(new.listed)
         await table.limit_life(connection, old.id, grace)
-        await check_grant(connection, grantor, new.listed)
+        await check_key_count(connection, old.account_id, most_keys)
         await _record(connection, Trail(actor), "keys.rotate", old, new, grace)
     return new
 
 
 async def rotate_own_key(
-    database: Transactions, key_id: str, *, grace: timedelta, prefix: str, actor: Actor
+    database: Transactions,
+    key_id: str,
+    *,
+    grace: timedelta,
+    prefix: str,
+    actor: Actor,
+    most_keys: int | None = None,
 ) -> NewKey:
     """Let a key make its own successor, which ends when the key itself would have ended.
 
     So whoever has stolen a key gains no time by it, and what revokes the key revokes the successor
-    too. Raises InvalidInputError, ForbiddenError if the key may not do this, and ConflictError if
-    it is not active or has been rotated already.
+    too. `most_keys` is as in `rotate_key`. Raises InvalidInputError, ForbiddenError if the key may
+    not do this, and ConflictError if it is not active or has been rotated already.
     """
     _check_grace(grace)
     async with database.transaction() as connection:
@@ -77,6 +89,7 @@ async def rotate_own_key(
         _check_first(old)
         new = await _insert_successor(connection, old, prefix, is_own_act=True)
         await table.limit_life(connection, old.id, grace)
+        await check_key_count(connection, old.account_id, most_keys)
         await _record(connection, Trail(actor), "keys.rotate-self", old, new, grace)
     return new
 

@@ -19,6 +19,7 @@ import structlog
 from tokensvc.core.errors import TokensvcError, UnavailableError
 from tokensvc.core.ledger import Expectation
 from tokensvc.issuer.confirmation import Confirmation
+from tokensvc.issuer.mirror.audit_heads import AuditHeads
 from tokensvc.issuer.mirror.denylist_copy import DenylistCopy
 from tokensvc.issuer.signing.signers import Signers
 from tokensvc.store.audience import list_audiences
@@ -64,6 +65,7 @@ class Mirror:
         self.confirmation = confirmation or Confirmation()
         self.signers = Signers(settings, master_key, self.confirmation)
         self.denylist = DenylistCopy(database, settings)
+        self.audit_heads = AuditHeads(database, poll_seconds=poll_seconds)
         self.audiences: dict[str, Audience] = {}
 
     def wake(self) -> None:
@@ -78,6 +80,7 @@ class Mirror:
         """Keep the copies fresh until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._listen())
+            group.create_task(self.audit_heads.run())
             while True:
                 try:
                     await self.refresh_once()

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     Function = Callable[[Call, Any], Awaitable[Model]]
 
 # The operations, or all those of a subject, whose module has another name.
-_ELSEWHERE: Final = {"tokens": "revocations", "keys.rotate-self": "self_rotation"}
+_ELSEWHERE: Final = {
+    "tokens": "revocations",
+    "keys.rotate-self": "self_rotation",
+    "keys.batch": "key_batches",
+}
 _TAKEN: Final = {"list"}  # a function of this name would hide Python's own
 
 

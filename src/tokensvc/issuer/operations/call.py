@@ -36,6 +36,11 @@ def _load_no_master_key() -> MasterKey:
     raise UnavailableError("the master key is not at hand")
 
 
+def _stay() -> bool:
+    """Return whether the process leaves: a command stays until it has done its work."""
+    return False
+
+
 def _keep_nothing(records: Sequence[RevocationRecord]) -> None:
     """Forget revocations: a command ends before they could be lost."""
 
@@ -45,13 +50,15 @@ class Backend:
     """What operations work on. It belongs to a running service, or to one command.
 
     `remember` is told of each revocation that is acknowledged, so that it can be healed.
-    `load_master_key` returns the one that is in force.
+    `load_master_key` returns the one that is in force. `is_leaving`: whether the process drains, so
+    that nobody must be kept waiting.
     """
 
     database: Database
     settings: Settings
     remember: Callable[[Sequence[RevocationRecord]], None] = _keep_nothing
     load_master_key: Callable[[], MasterKey] = _load_no_master_key
+    is_leaving: Callable[[], bool] = _stay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from tokensvc.core.limit import LimitChanges
 from tokensvc.issuer.admin import api_keys, key_rotation
 from tokensvc.issuer.admin.key_life import decide_life
 from tokensvc.issuer.operations.call import check_visible
+from tokensvc.issuer.operations.key_views import build_key, build_new_key
 from tokensvc.issuer.operations.limits import build_limit_changes
 from tokensvc.issuer.operations.paging import build_next_cursor, read_wish
 from tokensvc.issuer.revoking.endings import end_key
@@ -37,48 +38,10 @@ if TYPE_CHECKING:
 _ADMIN_FIELDS = ("claims", "tier")
 
 
-def build_key(listed: ListedKey) -> Key:
-    """Return an API key as callers see it."""
-    key, terms = listed.record, listed.record.terms
-    return Key(
-        id=key.id,
-        account=key.account_id,
-        name=terms.name,
-        description=terms.description,
-        hint=key.hint,
-        state=listed.state,
-        capabilities=list(terms.capabilities),
-        audiences=list(terms.audiences),
-        networks=list(terms.networks),
-        metadata=dict(terms.metadata),
-        claims=dict(terms.claims),
-        self_rotation=terms.self_rotation,
-        created_at=key.created_at,
-        expires_at=key.expires_at,
-        disabled_at=key.disabled_at,
-        revoked_at=key.revoked_at,
-        tier=terms.limits.tier,
-        per_minute=key.minute_limit,
-        per_day=key.day_limit,
-        own_per_minute=terms.limits.per_minute,
-        own_per_day=terms.limits.per_day,
-        last_used_at=key.last_used_at,
-        last_used_network=key.last_used_network,
-        last_used_audience=key.last_used_audience,
-        predecessor=key.predecessor_id,
-        successor=key.successor_id,
-    )
-
-
-def build_new_key(made: api_keys.NewKey) -> NewKey:
-    """Return a new API key with its text: the only answer that has it."""
-    return NewKey(key=made.key.text, **dict(build_key(made.listed)))
-
-
 async def create(call: Call, request: CreateKey) -> NewKey:
     """Create an API key."""
     check_visible(call.principal.key_owner_of, request.account, no_such_account(request.account))
-    _check_admin_fields(call, request)
+    check_admin_fields(call, request)
     wish = api_keys.KeyWish(
         name=request.name,
         description=request.description,
@@ -88,7 +51,7 @@ async def create(call: Call, request: CreateKey) -> NewKey:
         metadata=request.metadata,
         claims=request.claims,
         self_rotation=request.self_rotation,
-        life=_find_life(call, request),
+        life=find_life(call, request),
         limits=LimitChanges(
             tier=request.tier, per_minute=request.per_minute, per_day=request.per_day
         ),
@@ -100,6 +63,7 @@ async def create(call: Call, request: CreateKey) -> NewKey:
         prefix=call.settings.key_prefix,
         actor=call.actor,
         grantor=call.principal.grantor,
+        most_keys=call.settings.keys_per_account,
     )
     return build_new_key(made)
 
@@ -139,9 +103,10 @@ async def show(call: Call, request: KeyRequest) -> Key:
 
 async def update(call: Call, request: UpdateKey) -> Key:
     """Change a key."""
-    _check_admin_fields(call, request)
+    await _check_own(call, request.id)
+    check_admin_fields(call, request)
     if "expires_in" in request.model_fields_set:
-        _find_life(call, request)
+        find_life(call, request)
     changed, records = await api_keys.update_key(
         call.changes,
         request.id,
@@ -149,6 +114,7 @@ async def update(call: Call, request: UpdateKey) -> Key:
         actor=call.actor,
         revoke_tokens=request.revoke_tokens,
         grantor=call.principal.grantor,
+        most_keys=call.settings.keys_per_account,
         check=_check(call),
     )
     call.backend.remember(records)
@@ -176,6 +142,7 @@ def build_changes(request: KeyChanges) -> api_keys.KeyChanges:
 
 async def enable(call: Call, request: KeyRequest) -> Key:
     """Enable a key."""
+    await _check_own(call, request.id)
     enabled = await api_keys.enable_key(
         call.changes,
         request.id,
@@ -188,6 +155,7 @@ async def enable(call: Call, request: KeyRequest) -> Key:
 
 async def rotate(call: Call, request: RotateKey) -> NewKey:
     """Make a successor."""
+    await _check_own(call, request.id)
     made = await key_rotation.rotate_key(
         call.changes,
         request.id,
@@ -195,6 +163,7 @@ async def rotate(call: Call, request: RotateKey) -> NewKey:
         prefix=call.settings.key_prefix,
         actor=call.actor,
         grantor=call.principal.grantor,
+        most_keys=call.settings.keys_per_account,
         check=_check(call),
         longest=_find_longest(call),
     )
@@ -253,7 +222,7 @@ async def _end(
     return build_key(cast("ListedKey", ended.listed))
 
 
-def _find_life(call: Call, request: CreateKey | KeyChanges) -> timedelta | None:
+def find_life(call: Call, request: CreateKey | KeyChanges) -> timedelta | None:
     """Return how long a key will live from now on, None without end."""
     named = "expires_in" in request.model_fields_set
     life = None if request.expires_in is None else timedelta(seconds=request.expires_in)
@@ -266,7 +235,10 @@ def _find_longest(call: Call) -> timedelta | None:
 
 
 async def _check_own(call: Call, key_id: str) -> None:
-    """Raise NotFoundError for a key of another account. A key never changes its account."""
+    """Raise NotFoundError for a key of another account. A key never changes its account.
+
+    This comes before anything else: the row of a key of others is not even locked.
+    """
     seen = call.principal.key_owner_of
     if seen is not None:
         async with call.reading() as connection:
@@ -285,12 +257,13 @@ def _check(call: Call) -> api_keys.KeyCheck:
     return check
 
 
-def _check_admin_fields(call: Call, request: CreateKey | KeyChanges) -> None:
+def check_admin_fields(call: Call, request: CreateKey | KeyChanges | None) -> None:
     """Raise ForbiddenError if only an admin may say what the request says.
 
     Relying parties trust claims, and a tier may change later.
     """
-    named = [name for name in _ADMIN_FIELDS if name in request.model_fields_set]
+    said = set() if request is None else request.model_fields_set
+    named = [name for name in _ADMIN_FIELDS if name in said]
     if named and not call.principal.is_admin:
         raise ForbiddenError(
             f"only tokensvc:admin sets {' and '.join(named)}", reason="admin_fields"

@@ -97,7 +97,8 @@ async def watch(call: Call, request: WatchRequest) -> Changes:
     deadline_on = time.monotonic() + request.wait
     while True:
         look = await watcher.look_once(call.database)
-        if look.records or look.went_back or time.monotonic() >= deadline_on:
+        is_over = time.monotonic() >= deadline_on or call.backend.is_leaving()
+        if look.records or look.went_back or is_over:
             return Changes(
                 items=[build_revocation(record) for record in look.records],
                 cursor=str(look.position),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tokensvc.core.errors import ForbiddenError
 from tokensvc.issuer.admin.key_rotation import rotate_own_key
-from tokensvc.issuer.operations.keys import build_new_key
+from tokensvc.issuer.operations.key_views import build_new_key
 
 if TYPE_CHECKING:
     from tokensvc.issuer.operations.call import Call
@@ -31,5 +31,6 @@ async def rotate_self(call: Call, request: RotateSelf) -> NewKey:
         grace=timedelta(seconds=request.grace),
         prefix=call.settings.key_prefix,
         actor=call.actor,
+        most_keys=call.settings.keys_per_account,
     )
     return build_new_key(made)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tokensvc.core.limit import list_statuses
 from tokensvc.operations.authorisation import FRESH_FOR, list_allowed
 from tokensvc.operations.table import OPERATIONS
 from tokensvc.operations.whoami import Caller, Limits
+from tokensvc.store.api_key import find_quota
 
 if TYPE_CHECKING:
     from tokensvc.core.limit import LimitStatus
@@ -18,6 +20,12 @@ async def show(call: Call, request: Nothing) -> Caller:
     """Say who the caller is."""
     del request
     principal = call.principal
+    limits = [] if call.calls is None else [call.calls]
+    if principal.key_id is not None:
+        async with call.reading() as connection:
+            found = await find_quota(connection, principal.key_id)
+        if found is not None:
+            limits += list_statuses(*found)
     shown_at = principal.shown_at
     return Caller(
         actor=principal.actor.name,
@@ -26,7 +34,7 @@ async def show(call: Call, request: Nothing) -> Caller:
         capabilities=sorted(principal.capabilities),
         operations=list_allowed(tuple(OPERATIONS.values()), principal),
         fresh_until=None if shown_at is None else shown_at + FRESH_FOR,
-        limits=[] if call.calls is None else [_build_limit(call.calls)],
+        limits=[_build_limit(status) for status in limits],
     )
 
 

@@ -17,12 +17,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.algorithm import DEFAULT_ALGORITHM
+from tokensvc.core.audit_claim import shorten_claim
 from tokensvc.core.denylist.page import Page, write_page
 from tokensvc.core.errors import UnavailableError
 from tokensvc.core.token import DENYLIST_PAGE, sign_jws_text
 from tokensvc.issuer.confirmation import FRESH_SECONDS
 
 if TYPE_CHECKING:
+    from tokensvc.core.audit_claim import AuditClaim
+    from tokensvc.core.audit_event import AuditHead
     from tokensvc.core.denylist.log import Cut
     from tokensvc.core.denylist.position import Position
     from tokensvc.core.token import SigningKey
@@ -68,6 +71,7 @@ class _Place:
     resets: int
     after: Position | None
     end: Position | None  # the head, if the page ends there; None for a page in the middle
+    audit: AuditHead | None = None  # what the page says of the audit trail
 
 
 class Feed:
@@ -122,7 +126,8 @@ class Feed:
         # A position that is not known here gets what everybody gets who has none.
         start = after if after is not None and log.knows(after) else None
         middle = _Place(key.kid, log.resets, start, None)
-        last = _Place(key.kid, log.resets, start, log.head)
+        claim = mirror.audit_heads.give()
+        last = _Place(key.kid, log.resets, start, log.head, None if claim is None else claim.head)
         known = self._shared.find(middle) or self._shared.find(last)
         if known is not None:
             return known
@@ -131,7 +136,8 @@ class Feed:
             return await asyncio.shield(task)
         cut = log.cut(start)
         place = last if cut.cursor == log.head else middle
-        page = self._describe(cut, start, log.head)
+        # Who reads a page in the middle may have a newer one already: it says nothing of the trail.
+        page = self._describe(cut, start, log.head, claim if place is last else None)
         if len(cut.records) <= _SHORT:
             signed = _sign(page, cut, key, pause=0)
             self._shared.keep(place, signed, seconds=_SHARED_SECONDS)
@@ -153,7 +159,11 @@ class Feed:
         finally:
             del self._building[place]
 
-    def _describe(self, cut: Cut, after: Position | None, head: Position) -> Page:
+    def _describe(
+        self, cut: Cut, after: Position | None, head: Position, claim: AuditClaim | None
+    ) -> Page:
+        if claim is not None and len(cut.records) and not cut.full:
+            claim = shorten_claim(claim)  # news go to all followers at once
         issued_at = int(self._mirror.confirmation.steady_at.timestamp())
         return Page(
             issuer=self._issuer,
@@ -164,6 +174,7 @@ class Feed:
             after=None if cut.full else after,
             full=cut.full,
             revocations=(),
+            audit=claim,
         )
 
 

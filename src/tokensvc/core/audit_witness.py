@@ -1,0 +1,182 @@
+"""A witness of the audit trail: it keeps what the issuer has said, and compares what it says later.
+
+Each hash covers all events before it. So whoever changes or cuts off an event that lies behind a
+known hash must say another hash for a known number, or end the trail before it. A declared reset
+(another `epoch`) is kept as an event and is no alarm.
+
+Not here: whether the events fit to their hashes (`core/audit_chain.py`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from tokensvc.core.audit_claim import SAID_BYTES
+from tokensvc.core.audit_event import AuditHead
+
+if TYPE_CHECKING:
+    from tokensvc.core.audit_claim import AuditClaim
+
+MOST_HEADS: Final = 1000
+_MOST_QUESTIONS: Final = 8
+_MOST_RESETS: Final = 16
+# Replicas look at the table at different moments. So a page that was issued up to so many seconds
+# after another one may still say less.
+_REPLICA_SKEW: Final = 5
+
+
+class DeclaredReset(NamedTuple):
+    """The trail has a new epoch. `before` was the newest event known, `after` the first one said.
+
+    `epoch` is the one that has ended.
+    """
+
+    epoch: str
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditHeadStatus:
+    """What a follower knows of the issuer's audit trail.
+
+    `number`, `hash` (hex) and `epoch`: of the newest event that it has been told of. `age`: seconds
+    since the issuer last said anything of its trail. `problem`: what does not fit to what was seen
+    before; None if all does. It stays until a reset is declared. `resets`: the declared ones.
+    """
+
+    number: int
+    hash: str
+    epoch: str
+    age: float
+    problem: str | None
+    resets: tuple[DeclaredReset, ...]
+
+
+class Witness:
+    """Keeps the hashes that the issuer has said for the newest `most` numbers.
+
+    `questions`: numbers that must be asked for, because no claim since has repeated them.
+    """
+
+    def __init__(self, *, most: int = MOST_HEADS) -> None:
+        self._most = most
+        self.head: AuditHead | None = None  # the newest
+        self.seen_at = 0  # when the page was issued that said it
+        self.heads: dict[int, bytes] = {}
+        self.problem: str | None = None
+        self.resets: deque[DeclaredReset] = deque(maxlen=_MOST_RESETS)
+        self.questions: list[int] = []
+
+    def compare(self, claim: AuditClaim, issued_at: int, *, asked: int | None = None) -> str | None:
+        """Take in a claim, and return what is wrong with it, the first time that anything is.
+
+        `issued_at`: seconds since 1970. `asked`: the claim is the answer to that question.
+        """
+        if self.head is None:
+            self.head, self.seen_at = claim.head, issued_at
+        is_late = issued_at <= self.seen_at + _REPLICA_SKEW
+        if claim.head.epoch != self.head.epoch:
+            if not self._is_ended(claim.head.epoch):
+                self._begin_epoch(claim, issued_at)
+            elif is_late:
+                self._ask(self.head.number)
+                return None
+            else:
+                return self._note("an epoch has come back that a declared reset had ended")
+        said: dict[int, bytes | None] = {**claim.earlier, claim.head.number: claim.head.hash}
+        problem = self._judge(claim.head.number, said, asked, is_late=is_late)
+        self.questions = [at for at in self.questions if at not in said and at != asked]
+        # After a problem, what was seen before is the evidence. And an answer is newer than the
+        # pages: whoever learned it would doubt the next page.
+        if self.problem is None and asked is None:
+            self._learn(claim.head, said, issued_at)
+        return problem
+
+    def _judge(
+        self, number: int, said: dict[int, bytes | None], asked: int | None, *, is_late: bool
+    ) -> str | None:
+        for at in sorted(self.heads.keys() & said.keys()):
+            hash_ = said[at]
+            if hash_ is None:
+                return self._note(f"event {at} is missing, which was there before")
+            if hash_[:SAID_BYTES] != self.heads[at]:
+                return self._note(f"event {at} has another hash than before")
+        newest = max(self.heads, default=0)
+        # An answer may have been overtaken by a page, so it is held against its question only.
+        must_reach = newest if asked is None else min(asked, newest)
+        if number >= must_reach:
+            return None
+        if asked is None and is_late:
+            self._ask(newest)
+            return None
+        return self._note(
+            f"the trail ends at event {number}, and reached event {must_reach} before"
+        )
+
+    def _learn(self, head: AuditHead, said: dict[int, bytes | None], issued_at: int) -> None:
+        newest = max(self.heads, default=0)
+        if newest and newest not in said:
+            self._ask(newest)
+        if head.number >= newest:
+            self.head, self.seen_at = head, issued_at
+        for at, hash_ in said.items():
+            if hash_ is not None and at:
+                self.heads.setdefault(at, hash_[:SAID_BYTES])
+        if len(self.heads) > self._most:
+            for at in sorted(self.heads)[: -self._most]:
+                del self.heads[at]
+
+    def _is_ended(self, epoch: str) -> bool:
+        return any(reset.epoch == epoch for reset in self.resets)
+
+    def _begin_epoch(self, claim: AuditClaim, issued_at: int) -> None:
+        if self.head is not None:
+            self.resets.append(DeclaredReset(self.head.epoch, self.head.number, claim.head.number))
+        self.head, self.seen_at = claim.head, issued_at
+        self.heads, self.questions, self.problem = {}, [], None
+
+    def _ask(self, number: int) -> None:
+        if number not in self.questions and len(self.questions) < _MOST_QUESTIONS:
+            self.questions.append(number)
+
+    def _note(self, problem: str) -> str | None:
+        if self.problem is not None:
+            return None
+        self.problem = problem
+        return problem
+
+
+def build_witness(witness: Witness) -> dict[str, Any] | None:
+    """Return what a witness keeps, as a JSON object; None if it has seen nothing."""
+    if witness.head is None:
+        return None
+    number, hash_, epoch = witness.head
+    return {
+        "epoch": epoch,
+        "number": number,
+        "hash": hash_.hex(),
+        "seen_at": witness.seen_at,
+        "problem": witness.problem,
+        "resets": [list(reset) for reset in witness.resets],
+        "heads": {str(at): said.hex() for at, said in sorted(witness.heads.items())},
+    }
+
+
+def parse_witness(kept: Any) -> Witness:  # noqa: ANN401 - whatever JSON holds
+    """Return the witness that a JSON object holds. Raises ValueError, TypeError or KeyError."""
+    witness = Witness()
+    if kept is None:
+        return witness
+    problem, epoch = kept["problem"], kept["epoch"]
+    if not isinstance(epoch, str) or not isinstance(problem, str | None):
+        raise TypeError("expected a text")
+    witness.head = AuditHead(int(kept["number"]), bytes.fromhex(kept["hash"]), epoch)
+    witness.seen_at, witness.problem = int(kept["seen_at"]), problem
+    for ended, before, after in kept["resets"]:
+        witness.resets.append(DeclaredReset(str(ended), int(before), int(after)))
+    newest = list(kept["heads"].items())[-MOST_HEADS:]
+    witness.heads = {int(at): bytes.fromhex(said) for at, said in newest}
+    return witness

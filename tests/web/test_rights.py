@@ -1,0 +1,204 @@
+"""Who may call what: every operation of the table, and every kind of caller."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pytest
+from tests.integration.things import ACTOR, make_key, read_payload
+from tests.web.asking import get_own_token, get_token
+from tests.web.operating import Caller
+
+from tokensvc.core.token import sign_jws
+from tokensvc.issuer.revoking import endings
+from tokensvc.operations.table import OPERATIONS
+
+ACCOUNT, KEY = "acct_0000000000000000", "key_0000000000000000"
+KID = "k" * 43
+A = {"id": ACCOUNT}
+K = {"id": KEY}
+NAME = {"name": "absent"}
+SIGNING = {"kid": KID}
+FRESH = "fresh"  # the API key was shown within the last ten minutes
+
+ADMIN, READ, KEYS = "admin", "read", "keys"
+CALLERS = {
+    ADMIN: "tokensvc:admin",
+    READ: "tokensvc:read",
+    KEYS: "tokensvc:keys",
+    "introspect": "tokensvc:introspect",
+    "denylist": "tokensvc:denylist",
+    "ordinary": "orders:read",
+}
+EVERYBODY = frozenset(CALLERS)
+
+
+class Row(NamedTuple):
+    """Who passes, a request that is well formed, and what it names of an account."""
+
+    passes: frozenset[str]
+    request: dict[str, Any]
+    names: str | None = None  # the field that names a thing of an account, if a key owner may call
+
+
+def row(*passes: str, names: str | None = None, **request: Any) -> Row:
+    return Row(frozenset(passes), request, names)
+
+
+# The one place that says who may call. A new operation needs a row here.
+MATRIX = {
+    "accounts.create": row(ADMIN, name="x"),
+    "accounts.list": row(ADMIN, READ, KEYS),
+    "accounts.show": row(ADMIN, READ, KEYS, names="id", **A),
+    "accounts.update": row(ADMIN, **A),
+    "accounts.suspend": row(ADMIN, **A),
+    "accounts.resume": row(ADMIN, **A),
+    "accounts.revoke-tokens": row(ADMIN, **A),
+    "accounts.delete": row(ADMIN, FRESH, **A),
+    "keys.create": row(
+        ADMIN, KEYS, names="account", account=ACCOUNT, name="x", capabilities=["tokensvc:keys"]
+    ),
+    "keys.list": row(ADMIN, READ, KEYS, names="account"),
+    "keys.batch": row(ADMIN, KEYS, act="enable", items=[K]),
+    "keys.rotate-self": row(*EVERYBODY),
+    "keys.show": row(ADMIN, READ, KEYS, names="id", **K),
+    "keys.update": row(ADMIN, KEYS, names="id", **K),
+    "keys.disable": row(ADMIN, KEYS, names="id", **K),
+    "keys.enable": row(ADMIN, KEYS, names="id", **K),
+    "keys.revoke": row(ADMIN, KEYS, names="id", **K),
+    "keys.revoke-tokens": row(ADMIN, KEYS, names="id", **K),
+    "keys.rotate": row(ADMIN, KEYS, names="id", **K),
+    "keys.delete": row(ADMIN, KEYS, names="id", **K),
+    "capabilities.create": row(ADMIN, **NAME),
+    "capabilities.list": row(ADMIN, READ, KEYS),
+    "capabilities.delete": row(ADMIN, **NAME),
+    "audiences.create": row(ADMIN, **NAME),
+    "audiences.list": row(ADMIN, READ, KEYS),
+    "audiences.update": row(ADMIN, **NAME),
+    "audiences.delete": row(ADMIN, **NAME),
+    "tiers.create": row(ADMIN, name="gold", key_per_minute=1, key_per_day=1),
+    "tiers.list": row(ADMIN, READ),
+    "tiers.update": row(ADMIN, **NAME),
+    "tiers.delete": row(ADMIN, **NAME),
+    "usage.show": row(ADMIN, READ, KEYS, names="key", key=KEY),
+    "revocations.list": row(ADMIN, READ),
+    "revocations.create": row(ADMIN, key=KEY),
+    "revocations.watch": row(ADMIN, READ),
+    "tokens.inspect": row(ADMIN, READ, token="x"),
+    "followers.list": row(ADMIN, READ),
+    "signing-keys.list": row(ADMIN, READ),
+    "signing-keys.show": row(ADMIN, READ, **SIGNING),
+    "signing-keys.rotate": row(ADMIN, FRESH),
+    "signing-keys.revoke": row(ADMIN, FRESH, **SIGNING),
+    "signing-keys.import": row(ADMIN, FRESH, private_key="x"),
+    "signing-keys.export": row(ADMIN, FRESH, **SIGNING),
+    "audit-events.list": row(ADMIN, READ),
+    "whoami.show": row(*EVERYBODY),
+}
+
+
+async def call(caller, name, **other):
+    """Call an operation with the request of its row."""
+    operation = OPERATIONS[name]
+    request = MATRIX[name].request | other
+    path = operation.path.format(**request)
+    rest = {field: v for field, v in request.items() if field not in operation.path_parameters}
+    if operation.method == "GET":
+        return await caller(f"GET {path}", params=rest)
+    return await caller(f"{operation.method} {path}", rest)
+
+
+def test_every_operation_has_a_row_and_no_row_lacks_an_operation():
+    assert sorted(MATRIX) == sorted(OPERATIONS)
+
+
+async def test_who_shows_nothing_good_may_call_nothing(client, database, service, subtests):
+    key = await make_key(database, capabilities=("tokensvc:admin", "orders:read"))
+    good = await get_own_token(client, key, "tokensvc:admin")
+    expired = change(service, good, iat=-7200, exp=-7200, auth_time=-7200)
+    elsewhere = (await get_token(client, key))["access_token"]
+    ended = await make_key(database, capabilities=("tokensvc:admin",))
+    of_revoked = await get_own_token(client, ended, "tokensvc:admin")
+    await endings.revoke_key(database, ended.listed.record.id, actor=ACTOR)
+    for kind, credential in (
+        ("nothing", None),
+        ("expired token", expired),
+        ("token for another audience", elsewhere),
+        ("token of a revoked key", of_revoked),
+        ("revoked key", ended.key.text),
+    ):
+        for name in MATRIX:
+            with subtests.test(msg=f"{kind}: {name}"):
+                status = (await call(Caller(client, credential), name)).status
+                # A network that shows dead keys again and again is told to wait.
+                assert status in ({401, 429} if kind == "revoked key" else {401})
+
+
+@pytest.mark.parametrize("kind", CALLERS)
+async def test_exactly_the_intended_callers_pass(client, database, subtests, kind):
+    for name, intended in MATRIX.items():
+        key = await make_key(database, capabilities=(CALLERS[kind],))
+        answer = await call(Caller(client, key.key.text), name)
+        with subtests.test(msg=name):
+            if kind in intended.passes:
+                code = None if answer.status < 400 else answer.code
+                assert code in {None, "not_found", "invalid_input"}
+            else:
+                assert (answer.status, answer.code) == (403, "insufficient_scope")
+                assert "keys" not in answer.body["detail"]
+
+
+async def test_exactly_what_must_be_fresh_refuses_a_key_shown_long_ago(
+    client, database, service, subtests
+):
+    key = await make_key(database, capabilities=("tokensvc:admin",))
+    token = await get_own_token(client, key, "tokensvc:admin")
+    stale, fresh = Caller(client, change(service, token, auth_time=-601)), Caller(client, token)
+    for name, intended in MATRIX.items():
+        with subtests.test(msg=name):
+            for caller in (stale, fresh):
+                answer = await call(caller, name)
+                refused = answer.status == 401
+                assert refused == (caller is stale and FRESH in intended.passes)
+
+
+def change(service, token, **by):
+    """Return the token as the service would have made it with other times."""
+    payload = read_payload(token)
+    key = service.mirror.signers.find("ES256", service.mirror.confirmation.now)
+    moved = {name: payload[name] + seconds for name, seconds in by.items()}
+    return sign_jws(payload | moved, typ="at+jwt", key=key)
+
+
+async def test_a_thing_of_another_account_is_as_one_that_does_not_exist(client, database, subtests):
+    key = await make_key(database, capabilities=("tokensvc:keys",))
+    other = (await make_key(database, capabilities=("tokensvc:keys",))).listed.record
+    caller = Caller(client, key.key.text)
+    for name, intended in MATRIX.items():
+        if intended.names is not None and KEYS in intended.passes:
+            is_account = name.startswith("accounts.") or intended.names == "account"
+            foreign, unknown = (other.account_id, ACCOUNT) if is_account else (other.id, KEY)
+            with subtests.test(msg=name):
+                answers = [
+                    await call(caller, name, **{intended.names: thing})
+                    for thing in (foreign, unknown)
+                ]
+                seen = [
+                    (answer.status, str(answer.body | {"request_id": ""}), sorted(answer.headers))
+                    for answer in answers
+                ]
+                assert seen[0][0] == 404
+                assert seen[0][1].replace(foreign, unknown) == seen[1][1]
+                assert seen[0][2] == seen[1][2]
+
+
+async def test_an_owner_passes_with_the_things_of_its_own_account(client, database, subtests):
+    for name, intended in MATRIX.items():
+        if intended.names is not None and KEYS in intended.passes:
+            key = await make_key(database, capabilities=("tokensvc:keys",))
+            own = key.listed.record
+            is_account = name.startswith("accounts.") or intended.names == "account"
+            thing = own.account_id if is_account else own.id
+            with subtests.test(msg=name):
+                answer = await call(Caller(client, key.key.text), name, **{intended.names: thing})
+                assert answer.status < 300
