@@ -12,7 +12,7 @@ from tokensvc.core.denylist.record import ENDINGS
 from tokensvc.core.errors import ConflictError, NotFoundError
 from tokensvc.core.identifier import AccountId, KeyId
 from tokensvc.core.keyring import LEEWAY
-from tokensvc.core.limit import Limits, Quota
+from tokensvc.core.limit import Limits
 from tokensvc.store.audit_event import encode_actors
 from tokensvc.store.denylist import build_record
 from tokensvc.store.driver_errors import not_initialised
@@ -117,19 +117,6 @@ async def find_standing(
     """Return a key, None if it does not exist, and whether its account is suspended."""
     row = await connection.fetchrow(_SQL["find_standing"], key_id)
     return (None, False) if row is None else (list_row(row, row["at"]), row["is_suspended"])
-
-
-async def find_quota(
-    connection: asyncpg.Connection, key_id: str
-) -> tuple[Quota, datetime, list[datetime]] | None:
-    """Return what is left of the limits of a key and its account; None if it does not exist.
-
-    With it come Postgres's clock and when the windows began, in the order of the limits.
-    """
-    row = await connection.fetchrow(_SQL["find_quota"], key_id)
-    if row is None:
-        return None
-    return Quota(*row["most"], *row["left_over"]), row["at"], row["begun"]
 
 
 async def list_api_keys(connection: asyncpg.Connection, account_id: str | None) -> list[ListedKey]:
