@@ -9,7 +9,7 @@ import asyncpg
 from tokensvc.core.api_key import ApiKey, ApiKeyRecord, KeyTerms, ListedKey, state_of
 from tokensvc.core.errors import ConflictError, NotFoundError
 from tokensvc.core.identifier import AccountId, KeyId
-from tokensvc.core.limit import Limits, Quota
+from tokensvc.core.limit import Limits
 from tokensvc.store.driver_errors import not_initialised
 from tokensvc.store.queries import load_queries
 from tokensvc.store.tier import no_such_tier
@@ -93,19 +93,6 @@ async def find_standing(
     """Return a key, None if it does not exist, and whether its account is suspended."""
     row = await connection.fetchrow(_SQL["find_standing"], key_id)
     return (None, False) if row is None else (list_row(row, row["at"]), row["is_suspended"])
-
-
-async def find_quota(
-    connection: asyncpg.Connection, key_id: str
-) -> tuple[Quota, datetime, list[datetime]] | None:
-    """Return what is left of the limits of a key and its account; None if it does not exist.
-
-    With it come Postgres's clock and when the windows began, in the order of the limits.
-    """
-    row = await connection.fetchrow(_SQL["find_quota"], key_id)
-    if row is None:
-        return None
-    return Quota(*row["most"], *row["left_over"]), row["at"], row["begun"]
 
 
 async def list_api_keys(connection: asyncpg.Connection, account_id: str | None) -> list[ListedKey]:
