@@ -79,7 +79,8 @@ HEADERS: Final[Mapping[str, str]] = {
     "Sunset": "When this will be gone (RFC 8594).",
     "Allow": "The methods that would do.",
 }
-_ALWAYS: Final = frozenset({"X-Request-Id", "ETag", "Retry-After", "WWW-Authenticate"})
+# What is refused before there is a request has no id.
+_ALWAYS: Final = frozenset({"ETag", "Retry-After", "WWW-Authenticate"})
 PROBLEM: Final[Schema] = {
     "type": "object",
     "description": "Why a request was refused (RFC 9457). Programs look at `code`.",
@@ -171,10 +172,15 @@ def _build_refusal(refusal: Refusal) -> Schema:
     schema = {"allOf": [refer("schemas", "Problem"), {"properties": said}]}
     examples = {code: {"value": _build_example(refusal.status, code)} for code in refusal.codes}
     names = ("X-Request-Id", *refusal.headers)
+    content: Schema = {MEDIA_TYPE: {"schema": schema, "examples": examples}}
+    if refusal.status == 400:  # noqa: PLR2004
+        # A line of more than 8,190 bytes, and what is no HTTP, is refused before it is known for
+        # which path it was.
+        content["application/json"] = {"schema": refer("schemas", "OAuthError")}
     return {
         "description": refusal.description,
         "headers": {name: refer("headers", name) for name in names},
-        "content": {MEDIA_TYPE: {"schema": schema, "examples": examples}},
+        "content": content,
     }
 
 
