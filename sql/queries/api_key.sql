@@ -46,9 +46,11 @@ select *, clock_timestamp() as at from listed_api_key where id = any ($1::text[]
 
 -- name: find_standing(id)
 -- A key, and whether its account is suspended.
-select listed.*, clock_timestamp() as at, account.suspended_at is not null as is_suspended
-from listed_api_key as listed join account on account.id = listed.account_id
-where listed.id = $1;
+select *, clock_timestamp() as at, (
+        select account.suspended_at is not null from account
+        where account.id = listed_api_key.account_id
+    ) as is_suspended
+from listed_api_key where id = $1;
 
 -- name: list_existing_digests(digests)
 -- A cheap question about many keys, most of which are guesses: it reads nothing but the index.

@@ -144,7 +144,7 @@ Capability = Annotated[
 Audience = Annotated[
     str, Field(min_length=1, max_length=255, examples=["orders-api"]), check(_parse_any_audience)
 ]
-TierName = Annotated[str, _shaped(TIER_NAME_PATTERN), check(parse_tier_name)]
+TierName = Annotated[str, _shaped(TIER_NAME_PATTERN, examples=["pro"]), check(parse_tier_name)]
 Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description="A number of tokens.")]
 Seconds = Annotated[int, Field(ge=1, le=MAX_KEY_LIFE_SECONDS)]
 Json = JsonValue

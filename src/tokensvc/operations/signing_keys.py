@@ -11,7 +11,14 @@ from tokensvc.core.keyring import Phase
 from tokensvc.operations.model import Json, Model, Moment, Page, PageRequest, Reason
 from tokensvc.operations.operation import ADMINS, READERS, Operation
 
-Kid = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{43}$", description="RFC 7638.")]
+Kid = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9_-]{43}$",
+        description="RFC 7638.",
+        examples=["mKzNCuhhnDF_gHWGSN7uEWWWKmSc7dQVkPzBVLwmTkM"],
+    ),
+]
 
 
 class SigningKey(Model):

@@ -31,3 +31,16 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     )
     for operation in subject.OPERATIONS
 }  # fmt: skip
+
+
+def find_thing_path(operation: Operation) -> str | None:
+    """Return the path of what an operation makes, with its parameter in braces; None if none.
+
+    The parameter is a field of the answer.
+    """
+    for other in OPERATIONS.values():
+        if other.subject == operation.subject and len(other.path_parameters) == 1:
+            (name,) = other.path_parameters
+            if other.path.endswith(f"/{{{name}}}"):
+                return other.path
+    return None

@@ -15,6 +15,7 @@ from tokensvc.web.forms import MAX_BODY
 from tokensvc.web.health import get_livez, get_readyz
 from tokensvc.web.middleware import handle_errors
 from tokensvc.web.operations.routes import add_operations
+from tokensvc.web.reference import add_reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,8 +33,10 @@ def build_admin_app(main: web.Application) -> web.Application:
     app[REFUSALS], app[SERVICE] = main[REFUSALS], main[SERVICE]
     app.router.add_get("/livez", get_livez)
     app.router.add_get("/readyz", get_readyz)
-    for prefix in dict.fromkeys(("", urlsplit(main[SERVICE].settings.issuer_url).path)):
+    issuer_url = main[SERVICE].settings.issuer_url
+    for prefix in dict.fromkeys(("", urlsplit(issuer_url).path)):
         add_operations(app, prefix)
+        add_reference(app, prefix, issuer_url, prefix or "/")
     return app
 
 

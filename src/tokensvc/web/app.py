@@ -22,6 +22,7 @@ from tokensvc.web.metrics import add_metrics
 from tokensvc.web.middleware import handle_errors
 from tokensvc.web.operations.routes import add_operations
 from tokensvc.web.polls import Polls
+from tokensvc.web.reference import add_reference
 from tokensvc.web.refusals import Refusals
 from tokensvc.web.revoke import post_revoke
 from tokensvc.web.token import post_token
@@ -70,6 +71,7 @@ def build_app(
         _add_routes(app, prefix)
         if settings.admin_port is None:
             add_operations(app, prefix)
+            add_reference(app, prefix, settings.issuer_url, None)
     return app
 
 

@@ -15,13 +15,14 @@ from aiohttp import web
 
 from tokensvc.core import errors
 from tokensvc.logs.masking import mask_secrets
+from tokensvc.operations.problem import MEDIA_TYPE as PROBLEM
+from tokensvc.operations.problem import TITLES, build_problem
 from tokensvc.web.cors import ANY_ORIGIN, PUBLIC_PATHS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 OAUTH_PATHS: Final = ("/v1/token", "/v1/revoke", "/v1/introspect")
-PROBLEM: Final = "application/problem+json"
 _JSON: Final = "application/json; charset=utf-8"
 _PROBLEM_JSON: Final = f"{PROBLEM}; charset=utf-8"
 NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
@@ -45,29 +46,6 @@ _HTTP_CODES: Final = {
     408: "request_timeout",
     413: "content_too_large",
     415: "unsupported_media_type",
-}
-_TITLES: Final = {
-    "server_error": "The service failed",
-    "temporarily_unavailable": "The service is not available right now",
-    "revocation_pending": "The revocation may or may not have happened",
-    "not_found": "There is no such thing",
-    "invalid_request": "The request is malformed",
-    "invalid_input": "A value cannot be accepted",
-    "conflict": "The state of the thing does not allow this",
-    "forbidden": "The caller may not do this",
-    "version_conflict": "The thing was changed meanwhile",
-    "idempotency_key_reused": "The Idempotency-Key belongs to another request",
-    "outcome_unknown": "The change may or may not have happened",
-    "invalid_client": "The API key is not accepted",
-    "rate_limit_exceeded": "A limit is used up",
-    "insufficient_user_authentication": "The API key was shown too long ago",
-    "method_not_allowed": "This method is not allowed here",
-    "content_too_large": "The body is too large",
-    "unsupported_media_type": "This content type is not supported",
-    "missing_token": "An access token is needed",
-    "invalid_token": "The access token is not accepted",
-    "insufficient_scope": "The access token lacks a capability",
-    "request_timeout": "The body did not arrive in time",
 }
 
 
@@ -105,13 +83,7 @@ def _build_oauth_body(code: str, message: str) -> bytes:
 @functools.lru_cache(maxsize=256)
 def _build_problem_head(status: int, code: str, message: str) -> bytes:
     """Return a problem document up to its last member, the id of the request."""
-    problem = {
-        "type": f"urn:tokensvc:problem:{code}",
-        "title": _TITLES.get(code, code),
-        "status": status,
-        "detail": mask_secrets(message),
-        "code": code,
-    }
+    problem = build_problem(status, code, mask_secrets(message))
     return json.dumps(problem)[:-1].encode() + b', "request_id": '
 
 
@@ -159,5 +131,5 @@ def _judge_http(status: int, headers: Mapping[str, str]) -> tuple[int, str, str,
     code = _HTTP_CODES.get(status, "invalid_request")
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         return status, code, f"use {headers['Allow']}", {"Allow": headers["Allow"]}
-    title = _TITLES.get(code, code)
+    title = TITLES.get(code, code)
     return status, code, title[0].lower() + title[1:], {}

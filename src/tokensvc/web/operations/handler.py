@@ -10,7 +10,7 @@ from aiohttp import web
 from tokensvc.core.errors import ChangeUnknownError, InvalidInputError, OutcomeUnknownError
 from tokensvc.issuer.operations.call_limit import count_call
 from tokensvc.issuer.operations.run import run_operation
-from tokensvc.operations.table import OPERATIONS
+from tokensvc.operations.table import find_thing_path
 from tokensvc.web.app_keys import SERVICE
 from tokensvc.web.middleware import note
 from tokensvc.web.operations.body import read_object
@@ -92,7 +92,7 @@ def _build_answer(
         if not operation.changes and matches_copy(etag, known):
             return web.Response(status=304, headers=headers)
     if operation.status == web.HTTPCreated.status_code:
-        place = find_place(operation, result.response)
+        place = find_location(operation, result.response)
         if place is not None:
             prefix = urlsplit(request.app[SERVICE].settings.issuer_url).path
             headers["Location"] = prefix + place
@@ -101,11 +101,10 @@ def _build_answer(
     return web.Response(body=body, status=operation.status, headers=headers, content_type=_JSON)
 
 
-def find_place(operation: Operation, thing: Model) -> str | None:
+def find_location(operation: Operation, thing: Model) -> str | None:
     """Return the path of a thing that was made, None if it has none."""
-    for other in OPERATIONS.values():
-        if other.subject == operation.subject and len(other.path_parameters) == 1:
-            (name,) = other.path_parameters
-            if other.path.endswith(f"/{{{name}}}"):
-                return other.path.replace(f"{{{name}}}", quote(getattr(thing, name), safe=""))
-    return None
+    path = find_thing_path(operation)
+    if path is None:
+        return None
+    name = path[path.rindex("{") + 1 : -1]
+    return f"{path[: path.rindex('{')]}{quote(getattr(thing, name), safe='')}"

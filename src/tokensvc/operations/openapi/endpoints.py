@@ -1,0 +1,291 @@
+"""What is no operation: tokens, revocation by holders, the feed, published documents, health."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from tokensvc.operations.openapi.schemas import refer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tokensvc.operations.openapi.schemas import Schema
+
+_TEXT: Final = {"type": "string"}
+_NUMBER: Final = {"type": "integer"}
+_FORM: Final = "application/x-www-form-urlencoded"
+_CLIENT: Final[list[Schema]] = [{"apiKey": []}, {"basic": []}, {}]
+_CALLER: Final[list[Schema]] = [{"token": []}, {"apiKey": []}, {"basic": []}]
+_OAUTH_CODES: Final = (
+    "invalid_request", "invalid_client", "invalid_scope", "invalid_target", "invalid_token",
+    "insufficient_scope", "unsupported_grant_type", "rate_limit_exceeded", "request_timeout",
+    "content_too_large", "unsupported_media_type", "method_not_allowed", "server_error",
+    "temporarily_unavailable", "revocation_pending",
+)  # fmt: skip
+_OAUTH_REFUSALS: Final[Mapping[str, tuple[str, str]]] = {
+    "400": ("OAuthBadRequest", "The request is wrong (RFC 6749 section 5.2)."),
+    "401": ("OAuthUnauthorized", "No good credential."),
+    "403": ("OAuthForbidden", "The caller lacks a capability."),
+    "408": ("OAuthRequestTimeout", "The body came too slowly."),
+    "413": ("OAuthContentTooLarge", "The body is too large."),
+    "415": ("OAuthUnsupportedMediaType", "Send a form, not compressed."),
+    "429": ("OAuthRateLimited", "A limit is used up; `Retry-After` says for how long."),
+    "500": ("OAuthServerError", "A fault of the service."),
+    "503": ("OAuthUnavailable", "Not right now; `Retry-After` says when to try again."),
+}
+
+SCHEMAS: Final[Mapping[str, Schema]] = {
+    "OAuthError": {
+        "type": "object",
+        "required": ["error", "error_description"],
+        "properties": {
+            "error": {"type": "string", "enum": list(_OAUTH_CODES)},
+            "error_description": _TEXT,
+        },
+    },
+    "TokenAnswer": {
+        "type": "object",
+        "required": ["access_token", "token_type", "expires_in", "scope"],
+        "properties": {
+            "access_token": {"type": "string", "description": "A signed JWT (RFC 9068)."},
+            "token_type": {"const": "Bearer"},
+            "expires_in": {"type": "integer", "description": "Seconds."},
+            "scope": {"type": "string", "description": "Capabilities, separated by spaces."},
+            "issued_token_type": {"type": "string", "description": "RFC 8693 section 2.2.1."},
+        },
+    },
+    "Introspection": {
+        "type": "object",
+        "description": "Of a token that is not live only `active` is told (RFC 7662).",
+        "required": ["active"],
+        "properties": {
+            "active": {"type": "boolean"},
+            "token_type": {"const": "Bearer"},
+            **dict.fromkeys(("iss", "sub", "aud", "jti", "client_id", "scope"), _TEXT),
+            **dict.fromkeys(("iat", "exp"), _NUMBER),
+        },
+    },
+    "JsonWebKeySet": {
+        "type": "object",
+        "required": ["keys"],
+        "properties": {"keys": {"type": "array", "items": {"type": "object"}}},
+    },
+    "Metadata": {
+        "type": "object",
+        "description": "RFC 8414 section 2.",
+        "required": ["issuer", "token_endpoint", "jwks_uri"],
+        "properties": dict.fromkeys(("issuer", "token_endpoint", "jwks_uri"), _TEXT),
+    },
+    "Readiness": {
+        "type": "object",
+        "required": ["status", "checks"],
+        "properties": {
+            "status": {"enum": ["ready", "not ready"]},
+            "checks": {"type": "object", "additionalProperties": {"type": "boolean"}},
+            "warnings": {"type": "array", "items": _TEXT},
+        },
+    },
+}
+
+
+def build_responses() -> dict[str, Schema]:
+    """Return the refusals of the OAuth endpoints as components."""
+    return {
+        name: _answer(text, refer("schemas", "OAuthError"))
+        for name, text in _OAUTH_REFUSALS.values()
+    }
+
+
+def build_paths(issuer_url: str, elsewhere: str | None) -> dict[str, Schema]:
+    """Return the paths of these endpoints.
+
+    `elsewhere`: the URL that they stand under, if that is another than the document's.
+    """
+    prefix = urlsplit(issuer_url).path
+    origin = issuer_url.removesuffix(prefix) if prefix else elsewhere
+    below: dict[str, Schema] = {**_build_oauth(), **_build_published()}
+    at_root: dict[str, Schema] = {
+        f"/.well-known/oauth-authorization-server{prefix}": {
+            "get": _build_metadata("metadata.oauth")
+        },
+        **_build_health(),
+    }
+    return _stand(below, elsewhere) | _stand(at_root, origin)
+
+
+def _stand(paths: dict[str, Schema], url: str | None) -> dict[str, Schema]:
+    if url is None:
+        return paths
+    return {path: {"servers": [{"url": url}], **item} for path, item in paths.items()}
+
+
+def _answer(text: str, schema: Schema, content_type: str = "application/json") -> Schema:
+    return {
+        "description": text,
+        "headers": {"X-Request-Id": refer("headers", "X-Request-Id")},
+        "content": {content_type: {"schema": schema}},
+    }
+
+
+def _build_form(
+    name: str, summary: str, fields: Schema, answer: Schema, *, security: list[Schema],
+    required: tuple[str, ...] = (), example: Schema,
+) -> Schema:  # fmt: skip
+    schema: Schema = {"type": "object", "properties": fields}
+    if required:
+        schema["required"] = list(required)
+    refusals = {
+        status: refer("responses", refusal) for status, (refusal, _) in _OAUTH_REFUSALS.items()
+    }
+    return {
+        "post": {
+            "operationId": name,
+            "tags": ["oauth"],
+            "summary": summary,
+            "security": security,
+            "requestBody": {
+                "required": bool(required),
+                "content": {_FORM: {"schema": schema, "example": example}},
+            },
+            "responses": {"200": answer, **refusals},
+        }
+    }
+
+
+def _build_oauth() -> dict[str, Schema]:
+    client = dict.fromkeys(("client_id", "client_secret"), _TEXT)
+    fields = ("grant_type", "scope", "audience", "resource", "expires_in", "subject_token",
+              "subject_token_type", "requested_token_type")  # fmt: skip
+    token = {"token": {"type": "string", "description": "A token or an API key."}}
+    shown = {"token": "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"}
+    issued = _answer("A token.", refer("schemas", "TokenAnswer"))
+    for name in ("RateLimit", "RateLimit-Policy"):
+        issued["headers"][name] = refer("headers", name)
+    revoked: Schema = {"description": "It is revoked, or was not known (RFC 7009 section 2.2)."}
+    return {
+        "/v1/token": _build_form(
+            "token.exchange", "Exchange an API key for a token (RFC 6749, RFC 8693).",
+            dict.fromkeys(fields, _TEXT) | client, issued, security=_CLIENT,
+            example={"scope": "orders:read", "audience": "orders-api"},
+        ),
+        "/v1/revoke": _build_form(
+            "token.revoke", "Revoke a token or an API key that you hold (RFC 7009).",
+            token | client | {"token_type_hint": _TEXT}, revoked, security=_CLIENT,
+            required=("token",), example=shown,
+        ),
+        "/v1/introspect": _build_form(
+            "token.introspect", "Ask whether a token is live (RFC 7662).",
+            token | client, _answer("What it says.", refer("schemas", "Introspection")),
+            security=_CALLER, required=("token",), example=shown,
+        ),
+    }  # fmt: skip
+
+
+def _build_get(name: str, tag: str, summary: str, answers: Schema) -> Schema:
+    return {
+        "operationId": name,
+        "tags": [tag],
+        "summary": summary,
+        "security": [],
+        "responses": {**answers, "500": refer("responses", "ServerError")},
+    }
+
+
+def _build_metadata(name: str) -> Schema:
+    return _build_get(
+        name, "published", "Say where everything is (RFC 8414).", _build_copy("Metadata")
+    )
+
+
+def _build_copy(schema: str) -> Schema:
+    answer = _answer("The document.", refer("schemas", schema))
+    answer["headers"]["ETag"] = refer("headers", "ETag")
+    return {"200": answer, "304": {"description": "The copy of the caller is still good."}}
+
+
+def _build_published() -> dict[str, Schema]:
+    return {
+        "/v1/denylist": _build_feed(),
+        "/v1/audit-heads": _build_audit_heads(),
+        "/.well-known/jwks.json": {
+            "get": _build_get(
+                "jwks.show", "published", "Publish the keys that sign (RFC 7517).",
+                _build_copy("JsonWebKeySet"),
+            )
+        },
+        "/.well-known/openid-configuration": {"get": _build_metadata("metadata.openid")},
+    }  # fmt: skip
+
+
+def _build_feed() -> Schema:
+    page = _answer("A signed page.", _TEXT, "application/denylist+jwt")
+    wait = _build_parameter("wait", "How many seconds to wait for news.") | {
+        "schema": {"type": "integer", "minimum": 0, "maximum": 30, "default": 0}
+    }
+    after = _build_parameter("after", "The `cursor` of the page before; absent: all in force.")
+    name = _build_parameter("follower", "How the follower calls itself.")
+    read = _build_for_followers("denylist.follow", "Follow the feed of revocations.", page)
+    leave = _build_for_followers(
+        "denylist.leave",
+        "Stop following: forget this follower.",
+        {"description": "It is forgotten."},
+        status="204",
+    )
+    read["parameters"] = [after, wait, name]
+    leave["parameters"] = [name | {"required": True}]
+    return {"get": read, "delete": leave}
+
+
+def _build_audit_heads() -> Schema:
+    head = _answer("A signed statement.", _TEXT, "application/audit-head+jwt")
+    summary = "Tell what the audit trail holds now, for followers that were away."
+    ask = _build_for_followers("audit-heads.show", summary, head)
+    number = _build_parameter("number", "The number of an event.")
+    ask["parameters"] = [
+        number
+        | {"required": True, "schema": {"type": "integer", "minimum": 1, "maximum": 10**18 - 1}}
+    ]
+    return {"get": ask}
+
+
+def _build_for_followers(name: str, summary: str, answer: Schema, status: str = "200") -> Schema:
+    refusals = {
+        "400": refer("responses", "BadRequest"),
+        "401": refer("responses", "Unauthorized"),
+        "403": refer("responses", "LacksCapability"),
+        "503": refer("responses", "Unavailable"),
+    }
+    built = _build_get(name, "published", summary, {status: answer, **refusals})
+    return built | {"security": [{}, {"token": []}]}  # open, unless a setting closes the feed
+
+
+def _build_parameter(name: str, description: str) -> Schema:
+    place = {"name": name, "in": "query", "required": False}
+    return place | {"description": description, "schema": _TEXT}
+
+
+def _build_health() -> dict[str, Schema]:
+    alive = {"type": "object", "required": ["status"], "properties": {"status": {"const": "alive"}}}
+    ready = refer("schemas", "Readiness")
+    text = {"text/plain": {"schema": _TEXT}, "application/openmetrics-text": {"schema": _TEXT}}
+    metrics = _answer("All that is counted.", _TEXT, "text/plain") | {"content": text}
+    return {
+        "/livez": {
+            "get": _build_get("health.live", "health", "Say that the process runs.",
+                              {"200": _answer("It runs.", alive)})
+        },
+        "/readyz": {
+            "get": _build_get("health.ready", "health", "Say whether traffic may be sent here.", {
+                "200": _answer("It may.", ready),
+                "503": _answer("It must not.", ready),
+            })
+        },
+        "/metrics": {
+            "get": _build_get(
+                "health.metrics", "health",
+                "Counts for Prometheus, unless metrics have a port of their own.",
+                {"200": metrics},
+            )
+        },
+    }  # fmt: skip
