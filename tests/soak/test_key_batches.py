@@ -13,6 +13,7 @@ from tokensvc.issuer.admin.key_chunks import BatchCaller
 from tokensvc.store.primary import connect
 
 ALL_KEYS = 100_000
+AT_ONCE = 10_000
 IN_BATCH = 1000
 MOST_SECONDS = 0.05
 CALLER = BatchCaller(actor=ACTOR, grantor=None, owner=None)
@@ -20,10 +21,12 @@ CALLER = BatchCaller(actor=ACTOR, grantor=None, owner=None)
 INSERT = """
 with made as (
     insert into api_key
-        (id, account_id, digest, hint, name, description, capabilities, created_at)
-    select 'key_' || lpad(n::text, 16, '0'), $1, sha256(n::text::bytea), '', 'n', '', '{a}',
-        clock_timestamp()
-    from generate_series(1, $2) n
+        (id, account_id, digest, hint, name, description, capabilities, created_at, window_id)
+    select key_id, $1, sha256(key_id::bytea), '', 'n', '', '{a}',
+        clock_timestamp(), key_id
+    from (
+        select 'key_' || lpad(n::text, 16, '0') from generate_series($2::int, $3::int) n
+    ) as made_up (key_id)
     returning id
 )
 insert into api_key_window (key_id) select id from made
@@ -50,7 +53,8 @@ async def test_a_batch_of_a_thousand_keys_holds_no_lock_for_long(
     database, database_url, connection, subtests, capsys
 ):
     account = await accounts.create_account(database, "Large", actor=ACTOR)
-    await connection.execute(INSERT, account.id, ALL_KEYS)
+    for first in range(1, ALL_KEYS, AT_ONCE):
+        await connection.execute(INSERT, account.id, first, first + AT_ONCE - 1)
     await connection.execute("analyze")
     first = secrets.randbelow(ALL_KEYS - IN_BATCH)
     ids = [f"key_{first + place:016}" for place in range(1, IN_BATCH + 1)]
