@@ -27,15 +27,15 @@ from testbed.processes import ServiceProcess
 from testbed.slow_link import SlowLink
 
 from tokensvc.core.actor import Actor
-from tokensvc.store.api_key import end_api_keys
 from tokensvc.store.embedded import EmbeddedPostgres
+from tokensvc.store.key_endings import end_api_keys
 from tokensvc.store.pool import open_database
 from tokensvc.store.primary import connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tokensvc.store.api_key import EndedKey
+    from tokensvc.store.key_endings import EndedKey
 
 # Milliseconds that a round trip takes longer, and the revocations a second that are promised then.
 PROMISED: Final = {0: 600, 2: 300, 100: 100}

@@ -33,10 +33,12 @@ def test_the_walkthrough_does_what_it_says(new_process):
             service.start()
             service.wait_until_ready()
         else:
-            outputs.append(shell.run(commands.replace("8080", port)))
+            typed = commands.replace("8080", port).replace("tsk-...", service.admin_key)
+            outputs.append(shell.run(typed))
     shell.close()
 
-    _, _, exchanged, offline, revoked, rotated, key_revoked = outputs
+    asked, _, exchanged, offline, revoked, rotated, key_revoked = outputs
+    assert "tokensvc:admin" in asked
     assert '"scope": "orders:read"' in exchanged
     assert "orders:read" in offline
     assert revoked.endswith("refused\n")

@@ -67,10 +67,11 @@ def all_dependencies() -> list[str]:
         r
         for r in requirements
         if any(
-            r.marker is None or r.marker.evaluate({"extra": e}) for e in ("", "server", "embedded")
+            r.marker is None or r.marker.evaluate({"extra": e})
+            for e in ("", "cli", "server", "embedded")
         )
     ]
-    return [requirement.name for requirement in wanted]
+    return [requirement.name for requirement in wanted if requirement.name != "tokensvc"]
 
 
 def make_venv(

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
+import subprocess
 import tempfile
 from pathlib import Path
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from testbed.processes import EXECUTABLE, clean_environment
 from testbed.waiting import PATIENCE, until
 from tests.factories import make_settings
 from tests.integration.things import make_key
 
-from tokensvc.cli.denylist_watch import watch_denylist
 from tokensvc.core.actor import Actor
 from tokensvc.core.errors import StartRefusedError, UnavailableError
 from tokensvc.issuer.revoking import endings
-from tokensvc.issuer.revoking.watching import DenylistWatcher
 from tokensvc.issuer.start import initialise
 from tokensvc.issuer.tasks import _every
 from tokensvc.store.database_url import check_database_url, split_hosts
@@ -244,27 +245,27 @@ async def test_a_background_task_that_fails_is_logged_and_tried_again(logs):
     assert (second["level"], "a slip of ours" in second["exception"]) == ("error", True)
 
 
-async def test_watching_the_denylist_goes_on_when_postgres_is_back(own_postgres, tmp_path, capsys):
+async def test_watching_the_denylist_goes_on_when_postgres_is_back(own_postgres, tmp_path):
     url = own_postgres.start()
     database = await open_database(url, max_size=2)
     await initialise(database, make_settings(keys_dir=tmp_path / "keys"))
-    printed = {"out": "", "err": ""}
-
-    def has_printed(where, text):
-        for name, more in zip(("out", "err"), capsys.readouterr(), strict=True):
-            printed[name] += more
-        return text in printed[where]
-
-    watching = asyncio.create_task(watch_denylist(database, DenylistWatcher(), "text"))
-    await until(lambda: has_printed("err", "watching, from 0-"))
+    out, err = tmp_path / "out", tmp_path / "err"
+    with out.open("w") as printed, err.open("w") as told:
+        watching = subprocess.Popen(
+            [str(EXECUTABLE), "denylist", "watch"],
+            cwd=tmp_path,
+            env=clean_environment() | {"TOKENSVC_DATABASE_URL": url, "PYTHONUNBUFFERED": "1"},
+            stdout=printed,
+            stderr=told,
+        )
+    await until(lambda: "watching, from 0-" in err.read_text())
     await asyncio.to_thread(own_postgres.stop)
-    await until(lambda: has_printed("err", "the database does not answer"))
+    await until(lambda: "the database does not answer" in err.read_text())
     await asyncio.to_thread(own_postgres.start)
     key = await make_key(database)
     await endings.revoke_key(database, key.listed.record.id, actor=Actor(name="test"))
-    await until(lambda: has_printed("out", f"key {key.listed.record.id} up to "))
-    assert printed["err"].count("the database does not answer") == 1
-    watching.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await watching
+    await until(lambda: f"key {key.listed.record.id} up to " in out.read_text())
+    assert err.read_text().count("the database does not answer") == 1
+    watching.send_signal(signal.SIGINT)
+    assert await asyncio.to_thread(watching.wait, 10) == 0
     await database.close()

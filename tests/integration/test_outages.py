@@ -24,8 +24,9 @@ from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.revoking.denylist import list_denylist
 from tokensvc.issuer.service import open_service
 from tokensvc.issuer.start import initialise
-from tokensvc.store.api_key import end_api_keys, lock_api_key
+from tokensvc.store.api_key import lock_api_key
 from tokensvc.store.embedded import EmbeddedPostgres
+from tokensvc.store.key_endings import end_api_keys
 from tokensvc.store.pool import open_database
 
 MANY = 60

@@ -25,7 +25,7 @@ from tokensvc.issuer.exchange.slow_lane import SlowLane, find_existing
 from tokensvc.issuer.exchange.usage import UsageRecorder
 from tokensvc.issuer.mirror.mirror import Mirror
 from tokensvc.issuer.revoking import endings
-from tokensvc.store.api_key import end_api_keys
+from tokensvc.store.key_endings import end_api_keys
 from tokensvc.store.ledger import LedgerConnection
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from tokensvc.issuer.revoking.feed import SignedPage
     from tokensvc.issuer.start import Started
     from tokensvc.settings import Settings
-    from tokensvc.store.api_key import EndedKey
+    from tokensvc.store.key_endings import EndedKey
     from tokensvc.store.pool import Database
 
 T = TypeVar("T")

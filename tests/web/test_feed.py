@@ -71,7 +71,7 @@ async def test_without_a_cursor_the_page_is_a_snapshot_of_what_is_in_force(
     assert token == {"jti": jti, "exp": token["exp"]}
     assert key_mark == {
         "key": key.listed.record.id,
-        "exp": key_mark["upto"] + 720,
+        "exp": key_mark["upto"] + 3600 + 120,  # tokens for the service itself live longest
         "upto": key_mark["upto"],
     }
     assert account_mark == {

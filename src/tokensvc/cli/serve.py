@@ -119,5 +119,8 @@ Try it in another terminal:
     curl -s {url}/.well-known/jwks.json
     curl -s '{url}/v1/denylist'
 
-Next: tokensvc account create NAME, then tokensvc key create (`--help` shows examples).
+Next, here or on any machine (`--help` shows examples):
+
+    export TOKENSVC_URL={url} TOKENSVC_API_KEY={key}
+    tokensvc account create NAME
 """

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
 from tokensvc.core.api_key import ApiKey, ApiKeyRecord, KeyTerms, ListedKey, state_of
-from tokensvc.core.denylist.record import ENDINGS
 from tokensvc.core.errors import ConflictError, NotFoundError
 from tokensvc.core.identifier import AccountId, KeyId
-from tokensvc.core.keyring import LEEWAY
-from tokensvc.core.limit import Limits, Quota
-from tokensvc.store.audit_event import encode_actors
-from tokensvc.store.denylist import build_record
+from tokensvc.core.limit import Limits
 from tokensvc.store.driver_errors import not_initialised
 from tokensvc.store.queries import load_queries
 from tokensvc.store.tier import no_such_tier
@@ -23,27 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime, timedelta
 
-    from tokensvc.core.actor import Actor
-    from tokensvc.core.denylist.record import Ending, RevocationRecord
-
-Outcome = Literal["ended", "repeated", "refused", "unknown"]
 
 _SQL = load_queries("api_key")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndedKey:
-    """What became of a key that was to be ended.
-
-    `outcome`: "ended" now; "repeated" if it had been before, and nothing was written; "refused" if
-    its state does not allow it; "unknown" if there is no such key. `listed`: the key afterwards,
-    None if it is deleted. `records`: its revocations, oldest first.
-    """
-
-    outcome: Outcome
-    key_id: KeyId | None
-    listed: ListedKey | None
-    records: list[RevocationRecord]
 
 
 async def insert_api_key(
@@ -119,19 +95,6 @@ async def find_standing(
     return (None, False) if row is None else (list_row(row, row["at"]), row["is_suspended"])
 
 
-async def find_quota(
-    connection: asyncpg.Connection, key_id: str
-) -> tuple[Quota, datetime, list[datetime]] | None:
-    """Return what is left of the limits of a key and its account; None if it does not exist.
-
-    With it come Postgres's clock and when the windows began, in the order of the limits.
-    """
-    row = await connection.fetchrow(_SQL["find_quota"], key_id)
-    if row is None:
-        return None
-    return Quota(*row["most"], *row["left_over"]), row["at"], row["begun"]
-
-
 async def list_api_keys(connection: asyncpg.Connection, account_id: str | None) -> list[ListedKey]:
     """Return the keys of an account, or of all accounts, oldest first."""
     return [list_row(row, row["at"]) for row in await connection.fetch(_SQL["list"], account_id)]
@@ -191,38 +154,6 @@ async def limit_life(connection: asyncpg.Connection, key_id: KeyId, life: timede
 async def enable_api_keys(connection: asyncpg.Connection, key_ids: Sequence[str]) -> None:
     """Make disabled keys usable again."""
     await connection.execute(_SQL["enable"], key_ids)
-
-
-async def end_api_keys(
-    connection: asyncpg.Connection,
-    ending: Ending,
-    *,
-    key_ids: Sequence[str] | None = None,
-    digests: Sequence[bytes] | None = None,
-    actor: Actor | Sequence[Actor],
-    detail: dict[str, Any],
-    keep_successors: bool = False,
-) -> list[EndedKey]:
-    """Disable, revoke or delete keys, or revoke their tokens only; return what became of each.
-
-    They are named by their ids or by their digests. `actor`: who acts, or who does so at each
-    place. `detail` is for the audit trail. `keep_successors`: whether those that a key has made by
-    rotating itself outlive it; else they are revoked with it. It is one statement, which commits
-    itself if no transaction is open: see `sql/functions/end_keys.sql`.
-    """
-    operation = ENDINGS[ending].operation
-    named = [None] * len(digests or ()) if key_ids is None else key_ids
-    acts = ending, operation, named, digests, encode_actors(actor), detail, LEEWAY
-    rows = await connection.fetch(_SQL["end"], *acts, keep_successors)
-    return [
-        EndedKey(
-            outcome=row["outcome"],
-            key_id=row["key_id"],
-            listed=None if row["shown"] is None else list_row(row["shown"], row["at"]),
-            records=[build_record(record) for record in row["records"]],
-        )
-        for row in rows
-    ]
 
 
 async def count_live_keys(connection: asyncpg.Connection, account_id: str, most: int) -> int:

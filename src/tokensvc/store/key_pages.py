@@ -60,7 +60,7 @@ async def list_key_page(
     order = _ORDERS[wanted.sort.removeprefix("-")]
     order = order._replace(descending=wanted.sort.startswith("-"))
     page = await fetch_page(connection, "listed_api_key", _list_conditions(wanted), order, wish)
-    return [list_row(row, row["at"]) for row in page.rows], page.end
+    return [list_row(row, row["read_at"]) for row in page.rows], page.end
 
 
 def _list_conditions(wanted: KeyFilter) -> list[Condition]:

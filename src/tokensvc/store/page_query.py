@@ -57,7 +57,7 @@ async def fetch_page(
     order: Order,
     wish: PageWish,
 ) -> PageRows:
-    """Return a page of the view `source`, each row with Postgres's clock as `at`.
+    """Return a page of the view `source`, each row with Postgres's clock as `read_at`.
 
     Raises InvalidInputError for a cursor whose sort key is none.
     """
@@ -75,7 +75,8 @@ async def fetch_page(
     direction = " desc" if order.descending else ""
     values.append(wish.limit + 1)
     statement = (
-        f"select *, ({order.expression})::text as sort_key, clock_timestamp() as at "  # noqa: S608
+        f"select *, ({order.expression})::text as sort_key, "  # noqa: S608
+        "clock_timestamp() as read_at "
         f"from {source}{where} order by {order.expression}{direction}, {order.id}{direction} "
         f"limit ${len(values)}"
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tokensvc.core.audit_claim import parse_claim
 from tokensvc.core.audit_witness import AuditHeadStatus, Witness
@@ -33,10 +33,18 @@ _LONGEST_BACKOFF: Final = 60.0
 _log = logging.getLogger(__name__)
 
 
+class AnswerRules(NamedTuple):
+    """Whose answers count. `leeway`: seconds by which the clocks may differ."""
+
+    signatures: PageSignatures
+    issuer: str
+    leeway: float
+
+
 class AuditWatch:
     """Keeps the witness of one issuer. `on_problem` is called once with what does not fit.
 
-    `url`: where questions are answered. `leeway`: seconds by which the clocks may differ.
+    `url`: where questions are answered.
     """
 
     def __init__(
@@ -44,18 +52,13 @@ class AuditWatch:
         fetcher: Fetches,
         url: str,
         clock: Clock,
-        signatures: PageSignatures,
-        *,
-        issuer: str,
-        leeway: float,
+        rules: AnswerRules,
         on_problem: Callable[[str], None] | None,
     ) -> None:
         self._fetcher = fetcher
         self._url = url
         self._clock = clock
-        self._signatures = signatures
-        self._issuer = issuer
-        self._leeway = leeway
+        self._rules = rules
         self._on_problem = on_problem
         self._told_on = float("-inf")
         self._doubts = asyncio.Event()
@@ -88,17 +91,17 @@ class AuditWatch:
 
     def take_answer(self, text: str, asked: int) -> None:
         """Compare the answer to a question. Raises InvalidTokenError, InvalidPageError."""
-        payload = self._signatures.check(parse_unverified(text), typ=AUDIT_HEAD)
+        payload = self._rules.signatures.check(parse_unverified(text), typ=AUDIT_HEAD)
         now = self._clock.wall()
         try:
             issued_at, expires_at = check_moment(payload["iat"]), check_moment(payload["exp"])
-            is_ours = (payload["iss"], payload["aud"]) == (self._issuer, PAGE_AUDIENCE)
+            is_ours = (payload["iss"], payload["aud"]) == (self._rules.issuer, PAGE_AUDIENCE)
             claim = parse_claim(payload["audit"])
         except (KeyError, TypeError, ValueError, InvalidRequestError) as error:
             raise InvalidPageError(
                 "the answer about the audit trail is malformed", reason="malformed_answer"
             ) from error
-        is_current = issued_at - self._leeway <= now < expires_at + self._leeway
+        is_current = issued_at - self._rules.leeway <= now < expires_at + self._rules.leeway
         if not is_ours or not is_current:
             raise InvalidPageError(
                 "the answer about the audit trail is old, or of another issuer",

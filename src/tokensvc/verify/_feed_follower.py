@@ -19,7 +19,7 @@ from tokensvc.core.denylist.followed import FollowedDenylist
 from tokensvc.core.denylist.page import MOST_PAGE_BYTES, parse_page_in_steps, run_steps
 from tokensvc.core.errors import InvalidPageError, InvalidTokenError
 from tokensvc.core.token import parse_unverified
-from tokensvc.verify._audit_watch import AuditWatch
+from tokensvc.verify._audit_watch import AnswerRules, AuditWatch
 from tokensvc.verify._backoff import is_worth_a_line, new_backoff, renew
 from tokensvc.verify._fetch import FetchError
 from tokensvc.verify._page_signature import PageSignatures
@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 _SHORTEST_POLL: Final = 1.0
 # A silent feed soon makes all tokens unusable, so the issuer is asked often until it is back.
 _LONGEST_BACKOFF: Final = 2.0
+_WENT_BACK: Final = (
+    "the issuer's denylist went back, after a failover or from a backup;"
+    " all revocations known here stay in force"
+)
 
 _log = logging.getLogger(__name__)
 
@@ -67,15 +71,8 @@ class FeedFollower:
         self._leeway = leeway
         self._followed = FollowedDenylist(issuer)
         self._signatures = PageSignatures(jwks, self._followed, clock)
-        self.audit = AuditWatch(
-            fetcher,
-            urljoin(url, "audit-heads"),
-            clock,
-            self._signatures,
-            issuer=issuer,
-            leeway=leeway,
-            on_problem=on_audit_problem,
-        )
+        rules = AnswerRules(self._signatures, issuer, leeway)
+        self.audit = AuditWatch(fetcher, _build_audit_url(url), clock, rules, on_audit_problem)
         self._failures = 0  # in a row
         self._asks_for_all = False  # the last page did not fit what is held
         self._lacks_pages = True  # the last page applied was not the last one of its row
@@ -164,10 +161,7 @@ class FeedFollower:
             page, unverified_page.kid, now=now, leeway=self._leeway
         )
         if reset:
-            _log.error(
-                "the issuer's denylist went back, after a failover or from a backup;"
-                " all revocations known here stay in force"
-            )
+            _log.error(_WENT_BACK)
         self.audit.take(page.audit, page.issued_at)
         self._failures, self._asks_for_all, self.last_error = 0, False, None
         self._lacks_pages = not page.is_last or self._followed.must_read_all
@@ -182,12 +176,8 @@ class FeedFollower:
         """Return what the next start can begin with, None before the first page."""
         if self.position is None or not self.has_all:
             return None
-        return FeedSnapshot.of(
-            self._followed,
-            self.position,
-            self.audit.witness,
-            confirmed_at=self._clock.wall() - self.age,
-        )
+        at, witness = self._clock.wall() - self.age, self.audit.witness
+        return FeedSnapshot.of(self._followed, self.position, witness, confirmed_at=at)
 
     def restore(self, kept: FeedSnapshot) -> None:
         """Begin with what was kept before the restart; it is as old as it would be without one."""
@@ -205,3 +195,8 @@ class FeedFollower:
             )
         if self.has_all:  # it comes from a snapshot, and serves while it is fresh
             self.loaded.set()
+
+
+def _build_audit_url(feed_url: str) -> str:
+    """Return where questions about the audit trail are answered: beside the feed."""
+    return urljoin(feed_url, "audit-heads")

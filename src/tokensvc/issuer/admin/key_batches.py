@@ -22,6 +22,7 @@ from tokensvc.issuer.admin.key_chunks import (
 )
 from tokensvc.issuer.admin.pace import Pace
 from tokensvc.store import api_key as table
+from tokensvc.store.key_endings import end_api_keys
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -54,7 +55,7 @@ async def end_keys(
         if not seen:
             return outcomes
         async with database.act() as connection:
-            ended = await table.end_api_keys(
+            ended = await end_api_keys(
                 connection, ending, key_ids=seen, actor=caller.actor, detail={"reason": reason}
             )
         remember([record for one in ended for record in one.records])

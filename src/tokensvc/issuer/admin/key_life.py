@@ -9,6 +9,7 @@ import structlog
 from tokensvc.core.actor import Actor
 from tokensvc.core.errors import ForbiddenError
 from tokensvc.store import api_key as table
+from tokensvc.store.key_endings import end_api_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -62,7 +63,7 @@ async def disable_idle_keys_once(
         if not idle:
             break
         async with database.act() as connection:
-            ended = await table.end_api_keys(
+            ended = await end_api_keys(
                 connection, "key_disabled", key_ids=idle, actor=POLICY, detail=detail
             )
         remember([record for key in ended for record in key.records])

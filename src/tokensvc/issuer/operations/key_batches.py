@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from tokensvc.core.errors import Fault, ForbiddenError, InvalidInputError
 from tokensvc.issuer.admin import key_batches
 from tokensvc.issuer.admin.key_chunks import BatchCaller, Outcome
-from tokensvc.issuer.operations.keys import build_changes, check_admin_fields, find_life
+from tokensvc.issuer.operations.key_wishes import build_changes, check_admin_fields, find_life
 from tokensvc.operations.key_models import BatchOutcome, BatchResult
 
 if TYPE_CHECKING:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 
-from tokensvc.core.errors import ForbiddenError
 from tokensvc.core.limit import LimitChanges
 from tokensvc.issuer.admin import api_keys, key_rotation
-from tokensvc.issuer.admin.key_life import decide_life
 from tokensvc.issuer.operations.call import check_visible
-from tokensvc.issuer.operations.limits import build_limit_changes
+from tokensvc.issuer.operations.key_views import build_key, build_new_key
+from tokensvc.issuer.operations.key_wishes import (
+    build_changes,
+    check_admin_fields,
+    find_life,
+    find_longest,
+)
 from tokensvc.issuer.operations.paging import build_next_cursor, read_wish
 from tokensvc.issuer.revoking.endings import end_key
 from tokensvc.operations.key_models import DeletedKey, Key, NewKey
@@ -26,53 +30,12 @@ if TYPE_CHECKING:
     from tokensvc.operations.key_models import (
         CreateKey,
         EndKey,
-        KeyChanges,
         KeyRequest,
         ListKeys,
         RevokeKey,
         RotateKey,
         UpdateKey,
     )
-
-_ADMIN_FIELDS = ("claims", "tier")
-
-
-def build_key(listed: ListedKey) -> Key:
-    """Return an API key as callers see it."""
-    key, terms = listed.record, listed.record.terms
-    return Key(
-        id=key.id,
-        account=key.account_id,
-        name=terms.name,
-        description=terms.description,
-        hint=key.hint,
-        state=listed.state,
-        capabilities=list(terms.capabilities),
-        audiences=list(terms.audiences),
-        networks=list(terms.networks),
-        metadata=dict(terms.metadata),
-        claims=dict(terms.claims),
-        self_rotation=terms.self_rotation,
-        created_at=key.created_at,
-        expires_at=key.expires_at,
-        disabled_at=key.disabled_at,
-        revoked_at=key.revoked_at,
-        tier=terms.limits.tier,
-        per_minute=key.minute_limit,
-        per_day=key.day_limit,
-        own_per_minute=terms.limits.per_minute,
-        own_per_day=terms.limits.per_day,
-        last_used_at=key.last_used_at,
-        last_used_network=key.last_used_network,
-        last_used_audience=key.last_used_audience,
-        predecessor=key.predecessor_id,
-        successor=key.successor_id,
-    )
-
-
-def build_new_key(made: api_keys.NewKey) -> NewKey:
-    """Return a new API key with its text: the only answer that has it."""
-    return NewKey(key=made.key.text, **dict(build_key(made.listed)))
 
 
 async def create(call: Call, request: CreateKey) -> NewKey:
@@ -158,25 +121,6 @@ async def update(call: Call, request: UpdateKey) -> Key:
     return build_key(changed)
 
 
-def build_changes(request: KeyChanges) -> api_keys.KeyChanges:
-    """Return what a request changes of a key."""
-    life = None
-    if "expires_in" in request.model_fields_set:
-        life = timedelta(seconds=request.expires_in or 0)
-    return api_keys.KeyChanges(
-        name=request.name,
-        description=request.description,
-        capabilities=request.capabilities,
-        audiences=request.audiences,
-        networks=request.networks,
-        metadata=request.metadata,
-        claims=request.claims,
-        self_rotation=request.self_rotation,
-        life=life,
-        limits=build_limit_changes(request),
-    )
-
-
 async def enable(call: Call, request: KeyRequest) -> Key:
     """Enable a key."""
     await _check_own(call, request.id)
@@ -202,7 +146,7 @@ async def rotate(call: Call, request: RotateKey) -> NewKey:
         grantor=call.principal.grantor,
         most_keys=call.settings.keys_per_account,
         check=_check(call),
-        longest=_find_longest(call),
+        longest=find_longest(call),
     )
     return build_new_key(made)
 
@@ -259,18 +203,6 @@ async def _end(
     return build_key(cast("ListedKey", ended.listed))
 
 
-def find_life(call: Call, request: CreateKey | KeyChanges) -> timedelta | None:
-    """Return how long a key will live from now on, None without end."""
-    named = "expires_in" in request.model_fields_set
-    life = None if request.expires_in is None else timedelta(seconds=request.expires_in)
-    return decide_life(life, is_named=named, longest=_find_longest(call))
-
-
-def _find_longest(call: Call) -> timedelta | None:
-    """Return the longest life that the caller may give to a key, None for any."""
-    return None if call.principal.is_admin else call.settings.longest_key_life
-
-
 async def _check_own(call: Call, key_id: str) -> None:
     """Raise NotFoundError for a key of another account. A key never changes its account.
 
@@ -292,16 +224,3 @@ def _check(call: Call) -> api_keys.KeyCheck:
         call.check_version(build_key(listed))
 
     return check
-
-
-def check_admin_fields(call: Call, request: CreateKey | KeyChanges | None) -> None:
-    """Raise ForbiddenError if only an admin may say what the request says.
-
-    Relying parties trust claims, and a tier may change later.
-    """
-    said = set() if request is None else request.model_fields_set
-    named = [name for name in _ADMIN_FIELDS if name in said]
-    if named and not call.principal.is_admin:
-        raise ForbiddenError(
-            f"only tokensvc:admin sets {' and '.join(named)}", reason="admin_fields"
-        )

@@ -8,7 +8,7 @@ from tokensvc.core.limit import list_statuses
 from tokensvc.operations.authorisation import FRESH_FOR, list_allowed
 from tokensvc.operations.table import OPERATIONS
 from tokensvc.operations.whoami import Caller, Limits
-from tokensvc.store.api_key import find_quota
+from tokensvc.store.quota import find_quota
 
 if TYPE_CHECKING:
     from tokensvc.core.limit import LimitStatus

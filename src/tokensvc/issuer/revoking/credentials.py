@@ -16,9 +16,9 @@ from tokensvc.core.keyring import LEEWAY
 from tokensvc.core.token import parse_unverified
 from tokensvc.core.verification import check_own_token
 from tokensvc.issuer.revoking.batches import Batches
-from tokensvc.store.api_key import end_api_keys
 from tokensvc.store.denylist import revoke_token_by_id, revoke_tokens
 from tokensvc.store.feed_head import list_heads
+from tokensvc.store.key_endings import end_api_keys
 from tokensvc.store.signing_key import list_signing_keys
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tokensvc.core.keyring import SigningKeyRecord
     from tokensvc.issuer.connection_share import ConnectionShare
     from tokensvc.settings import Settings
-    from tokensvc.store.api_key import EndedKey
+    from tokensvc.store.key_endings import EndedKey
     from tokensvc.store.pool import Database
 
 CredentialKind = Literal["token", "key", "nothing"]

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypedDict, cast
 from tokensvc.core.api_key import build_facts
 from tokensvc.core.errors import ConflictError, NotFoundError
 from tokensvc.store.account import end_accounts, lock_account, no_such_account
-from tokensvc.store.api_key import end_api_keys, load_api_key, lock_api_key, no_such_key
+from tokensvc.store.api_key import load_api_key, lock_api_key, no_such_key
+from tokensvc.store.key_endings import end_api_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from tokensvc.core.api_key import ListedKey
     from tokensvc.core.denylist.record import Ending, RevocationRecord
     from tokensvc.store.account import EndedAccount
-    from tokensvc.store.api_key import EndedKey
+    from tokensvc.store.key_endings import EndedKey
     from tokensvc.store.pool import Connection, Database
 
     KeyCheck = Callable[[ListedKey], None]
