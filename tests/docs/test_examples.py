@@ -1,0 +1,36 @@
+"""The programs in `examples/` do what they say."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+EXAMPLES = Path(__file__).parent.parent.parent / "examples"
+
+
+def test_keys_are_made_for_customers_and_made_once(new_process, tmp_path):
+    process = new_process()
+    process.wait_until_ready()
+    (tmp_path / "admin.key").write_text(process.admin_key + "\n")
+    (tmp_path / "customers.txt").write_text("Orders Ltd\n\nBäckerei Süß\n")
+    for _ in range(2):
+        subprocess.run(
+            [
+                sys.executable,
+                str(EXAMPLES / "customer_keys.py"),
+                process.url,
+                "customers.txt",
+                "keys.jsonl",
+            ],
+            cwd=tmp_path,
+            env={"TOKENSVC_KEY_FILE": "admin.key", "PATH": "/usr/bin:/bin"},
+            check=True,
+            timeout=60,
+        )
+    rows = [json.loads(line) for line in (tmp_path / "keys.jsonl").read_text().splitlines()]
+    assert [row["customer"] for row in rows] == ["Orders Ltd", "Bäckerei Süß"] * 2
+    assert rows[:2] == rows[2:]
+    assert all(row["key"].startswith("tsk-") for row in rows)
+    assert (tmp_path / "keys.jsonl").stat().st_mode & 0o077 == 0
