@@ -43,6 +43,9 @@ openapi: $(VENV)/.dev ## Write docs/openapi.json anew, from the table of operati
 fuzz-api: $(VENV)/.dev ## Try the whole API with made-up requests for 10 minutes
 	@TOKENSVC_FUZZ_SECONDS=600 $(BIN)/python -m tests tests/soak/test_api.py
 
+fuzz-rights: $(VENV)/.dev ## Try 10,000 sequences of calls that ask for too much (15 minutes)
+	@ESCALATION_SEQUENCES=10000 $(BIN)/python -m tests tests/soak/test_escalation.py
+
 freeze-sql: ## Note the checksums of new SQL files; from then on they are never edited
 	@cd sql && for file in migrations/*.sql functions/*.sql; do \
 	  grep -q "  $$file$$" checksums.txt || sha256sum "$$file" >> checksums.txt; done
@@ -99,7 +102,7 @@ help: ## Show this
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
 	  /^[a-z-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: run test test-fast soak setup check fmt openapi fuzz-api freeze-sql build lock clean help
+.PHONY: run test test-fast soak setup check fmt openapi fuzz-api fuzz-rights freeze-sql build lock clean help
 .PHONY: bench bench-acts bench-feed bench-long-denylist bench-rotation bench-ledger
 .PHONY: bench-clock bench-failover bench-neighbours bench-restore bench-verify
 
