@@ -102,7 +102,8 @@ help: ## Show this
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
 	  /^[a-z-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: run test test-fast soak setup check fmt openapi fuzz-api fuzz-rights freeze-sql build lock clean help
+.PHONY: run test test-fast soak setup check fmt openapi fuzz-api fuzz-rights freeze-sql
+.PHONY: build lock clean help
 .PHONY: bench bench-acts bench-feed bench-long-denylist bench-rotation bench-ledger
 .PHONY: bench-clock bench-failover bench-neighbours bench-restore bench-verify
 
