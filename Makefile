@@ -41,7 +41,7 @@ openapi: $(VENV)/.dev ## Write docs/openapi.json anew, from the table of operati
 	@$(BIN)/python -m tokensvc.operations.openapi docs/openapi.json
 
 fuzz-api: $(VENV)/.dev ## Try the whole API with made-up requests for 10 minutes
-	@TOKENSVC_FUZZ_SECONDS=600 $(BIN)/python -m tests tests/soak/test_api.py
+	@FUZZ_SECONDS=600 $(BIN)/python -m tests tests/soak/test_api.py
 
 fuzz-rights: $(VENV)/.dev ## Try 10,000 sequences of calls that ask for too much (15 minutes)
 	@ESCALATION_SEQUENCES=10000 $(BIN)/python -m tests tests/soak/test_escalation.py

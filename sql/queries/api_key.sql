@@ -44,13 +44,10 @@ order by key_id for no key update;
 -- name: find_many(ids)
 select *, clock_timestamp() as at from listed_api_key where id = any ($1::text[]);
 
--- name: find_standing(id)
--- A key, and whether its account is suspended.
-select *, clock_timestamp() as at, (
-        select account.suspended_at is not null from account
-        where account.id = listed_api_key.account_id
-    ) as is_suspended
-from listed_api_key where id = $1;
+-- name: is_of_suspended_account(id)
+select account.suspended_at is not null as is_suspended
+from api_key as key join account on account.id = key.account_id
+where key.id = $1;
 
 -- name: list_existing_digests(digests)
 -- A cheap question about many keys, most of which are guesses: it reads nothing but the index.

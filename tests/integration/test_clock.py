@@ -130,7 +130,7 @@ async def test_f41_a_revocation_that_was_deleted_before_a_step_back_is_no_loss(
         await endings.revoke_key(database, key.listed.record.id, actor=ACTOR)
         if number == 0:
             await mirror.refresh_once()
-    clocks.postgres = 3600
+    clocks.postgres = 7200
     async with database.connection() as asked:
         _, now = await list_heads(asked)
     mirror.confirmation.read_clock(now, mirror.confirmation.ask())

@@ -70,4 +70,4 @@ async def test_f41_a_watermark_never_lies_before_a_token_that_was_given_out(
         assert row[state] < latest, "a state has the moment that the clock shows"
     (record,) = await list_denylist(database)
     assert record.revocation.upto == int(latest.timestamp())
-    assert record.revocation.exp == int(latest.timestamp()) + 600 + 120
+    assert record.revocation.exp == int(latest.timestamp()) + 3600 + 120

@@ -45,7 +45,7 @@ async def test_after_its_period_the_standby_takes_over_and_a_new_one_is_publishe
     assert sorted(after.values()) == ["active", "pending", "retiring"]
     actions = [event.operation for event in await list_events(database, AuditFilter(), most=2)]
     assert actions == ["signing-keys.create", "signing-keys.rotate"]
-    await age_signing_keys(connection, timedelta(seconds=600 + 121))
+    await age_signing_keys(connection, timedelta(seconds=3600 + 121))
     assert sorted(await phases(database, settings)) == ["active", "expired", "pending"]
 
 

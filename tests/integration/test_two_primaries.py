@@ -199,7 +199,7 @@ async def test_f44_who_remembers_refuses_the_old_primary_also_when_it_alone_answ
     (keys_dir / FILE_NAME).write_bytes(remembered.read_bytes())
     try:
         for command in ("list", "revoke"):
-            words = ["list"] if command == "list" else ["revoke", "key_x", "--yes"]
+            words = ["list"] if command == "list" else ["revoke", "key_0000000000000000", "--yes"]
             refused = await asyncio.to_thread(run_command, url, "key", *words)
             assert refused.exit_code == 6
             assert "is an old primary, because timeline 2 was seen before" in refused.stderr

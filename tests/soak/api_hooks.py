@@ -8,7 +8,7 @@ from typing import Any
 
 import schemathesis
 
-OWN = json.loads(os.environ.get("TOKENSVC_FUZZ_OWN", "{}"))  # key, account and a prepared account
+OWN = json.loads(os.environ.get("FUZZ_OWN", "{}"))  # key, account and a prepared account
 _NOBODY = {"key": "key_0000000000000000", "account": "acct_0000000000000000"}
 # What each act needs besides what the document says, so that some requests get far.
 _ACCOUNT_OF_BODY = {"keys.create"}

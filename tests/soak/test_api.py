@@ -12,7 +12,7 @@ from pathlib import Path
 import requests
 
 FOLDER = Path(__file__).parent
-SECONDS = int(os.environ.get("TOKENSVC_FUZZ_SECONDS", "60"))  # this is no setting of the service
+SECONDS = int(os.environ.get("FUZZ_SECONDS", "60"))
 # Each answer is one that the document describes.
 CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,"
@@ -51,7 +51,7 @@ def fuzz(process, seconds, report):
     environment = os.environ | {
         "SCHEMATHESIS_HOOKS": "api_hooks",
         "PYTHONPATH": str(FOLDER),
-        "TOKENSVC_FUZZ_OWN": json.dumps(prepare(process)),
+        "FUZZ_OWN": json.dumps(prepare(process)),
     }
     done = subprocess.run(
         command, cwd=report.parent, env=environment, capture_output=True, text=True, check=False,
