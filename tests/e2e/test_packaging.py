@@ -91,5 +91,5 @@ print("good")
             check=False,
         )
         assert refused.returncode == 1
-        assert "pip install 'tokensvc[server]'" in refused.stderr
+        assert "pip install 'tokensvc[cli]'" in refused.stderr
         assert len(refused.stderr.splitlines()) == 1
