@@ -225,3 +225,10 @@ def new_process(session_folder: Path) -> Iterator[Callable[..., ServiceProcess]]
     """Starts `tokensvc serve` as processes of their own; they are stopped at the end."""
     with starting(session_folder) as start:
         yield start
+
+
+@pytest.fixture(scope="module")
+def new_shared_process(session_folder: Path) -> Iterator[Callable[..., ServiceProcess]]:
+    """Starts services that all tests of a module share; they are stopped at its end."""
+    with starting(session_folder) as start:
+        yield start
