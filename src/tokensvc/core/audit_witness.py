@@ -80,7 +80,7 @@ class Witness:
         is_late = issued_at <= self.seen_at + _REPLICA_SKEW
         if claim.head.epoch != self.head.epoch:
             if not self._is_ended(claim.head.epoch):
-                self._begin_epoch(claim, issued_at)
+                self._begin_epoch(self.head, claim, issued_at)
             elif is_late:
                 self._ask(self.head.number)
                 return None
@@ -132,9 +132,8 @@ class Witness:
     def _is_ended(self, epoch: str) -> bool:
         return any(reset.epoch == epoch for reset in self.resets)
 
-    def _begin_epoch(self, claim: AuditClaim, issued_at: int) -> None:
-        if self.head is not None:
-            self.resets.append(DeclaredReset(self.head.epoch, self.head.number, claim.head.number))
+    def _begin_epoch(self, before: AuditHead, claim: AuditClaim, issued_at: int) -> None:
+        self.resets.append(DeclaredReset(before.epoch, before.number, claim.head.number))
         self.head, self.seen_at = claim.head, issued_at
         self.heads, self.questions, self.problem = {}, [], None
 

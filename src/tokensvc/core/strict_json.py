@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from typing import Any, Final, NoReturn
 
 from tokensvc.core.errors import Fault, InvalidInputError
@@ -92,13 +93,9 @@ def _build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     built = dict(pairs)
     if len(built) == len(pairs):
         return built
-    seen: set[str] = set()
     repeated = _Repeated(built)
-    for name, _ in pairs:
-        if name in seen:
-            repeated.name = name
-            break
-        seen.add(name)
+    counts = Counter(name for name, _ in pairs)
+    repeated.name = next(name for name, count in counts.items() if count > 1)
     return repeated
 
 

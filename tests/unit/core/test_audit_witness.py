@@ -132,3 +132,9 @@ def test_a_claim_is_read_as_it_was_written():
 def test_junk_is_no_claim(changes):
     with pytest.raises(ValueError, match="no claim"):
         parse_claim(build_claim(claim(420)) | changes)
+
+
+def test_junk_is_no_witness(witness):
+    for name in ("epoch", "problem"):
+        with pytest.raises(TypeError, match="expected a text"):
+            parse_witness({**(build_witness(witness) or {}), name: 3})

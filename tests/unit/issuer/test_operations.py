@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tokensvc.core.operation_name import OPERATION_NAMES
 from tokensvc.issuer.operations.bindings import load_function
 from tokensvc.operations.finding import load_operation
 from tokensvc.operations.table import OPERATIONS
@@ -30,3 +31,10 @@ def test_every_parameter_of_a_path_is_a_field_of_the_request():
     for operation in OPERATIONS.values():
         fields = operation.request.model_fields
         assert set(operation.path_parameters) <= set(fields), operation.name
+
+
+def test_the_audit_trail_knows_the_name_of_every_operation_that_changes_something():
+    """Others are told under the name of what they do: `keys.batch` is many of `keys.revoke`."""
+    changing = {operation.name for operation in OPERATIONS.values() if operation.changes}
+    told_otherwise = {"keys.batch", "revocations.create", "tokens.inspect"}
+    assert changing - set(OPERATION_NAMES) == told_otherwise

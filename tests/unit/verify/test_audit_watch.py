@@ -7,8 +7,12 @@ import json
 import logging
 
 import pytest
-from tests.simulator import SimulatedIssuer, simulated
+from tests.integration.things import read_payload
+from tests.simulator import START, SimulatedIssuer, simulated
 
+from tokensvc.core.token import AUDIT_HEAD
+from tokensvc.verify._fake_transport import InMemoryFetcher
+from tokensvc.verify._fetch import Fetcher
 from tokensvc.verify.testing import FakeIssuer
 
 
@@ -90,3 +94,45 @@ async def test_what_no_page_repeats_is_asked_for():
         await asyncio.sleep(5)
         assert issuer.numbers_asked == [1]
         assert problem_of(verifier) is None
+
+
+@simulated
+async def test_an_answer_that_is_none_is_asked_for_again_also_after_a_restart():
+    issuer = SimulatedIssuer()
+    issuer.add_revocation("jti", "one")
+    good = issuer.audit_head
+    payload = {"iss": issuer.issuer, "aud": "tokensvc:denylist", "iat": START, "exp": START + 60}
+    lies = [{}, payload | {"audit": 3}, payload | {"iss": "https://other.example", **said(issuer)}]
+
+    def lie():
+        return issuer.sign(lies[len(issuer.numbers_asked) % len(lies)], typ=AUDIT_HEAD[0])
+
+    setattr(issuer, "audit_head", lie)  # noqa: B010 - a method
+    verifier = issuer.make_verifier()
+    async with verifier:
+        await asyncio.sleep(0.1)
+        for _ in range(60):
+            issuer.audit_trail.append()
+        issuer.add_revocation("jti", "two")
+        await asyncio.sleep(600)
+        assert len(issuer.numbers_asked) > len(lies)
+        assert problem_of(verifier) is None
+    asked = len(issuer.numbers_asked)
+    setattr(issuer, "audit_head", good)  # noqa: B010
+    async with verifier:
+        await asyncio.sleep(60)
+        assert len(issuer.numbers_asked) > asked
+        assert problem_of(verifier) is None
+
+
+async def test_the_fake_issuer_answers_questions_in_memory_and_over_http(issuer):
+    async with InMemoryFetcher(issuer) as fetcher:
+        in_memory = await fetcher.fetch_audit_head("", 3)
+    async with issuer.serve() as url, Fetcher(timeout=5) as fetcher:
+        over_http = await fetcher.fetch_audit_head(f"{url}/v1/audit-heads", 3)
+    for text in (in_memory, over_http):
+        assert read_payload(text)["audit"]["number"] == 5
+
+
+def said(issuer):
+    return {"audit": read_payload(issuer.audit_head())["audit"]}

@@ -251,3 +251,13 @@ def test_https_or_loopback_is_accepted(url):
 def test_t16_keys_are_never_fetched_without_encryption(url):
     with pytest.raises(ValueError, match=r"is no http|must be https"):
         check_secure_url(url)
+
+
+async def test_a_question_about_the_audit_trail_names_its_number(serve):
+    async def handler(request):
+        return web.Response(text=request.query_string)
+
+    async with Fetcher(timeout=5) as fetcher:
+        assert await fetcher.fetch_audit_head(await serve(handler), 7) == "number=7"
+        with pytest.raises(FetchError, match="answered 503 to a question about its audit trail"):
+            await fetcher.fetch_audit_head(await serve(answer(status=503)), 7)

@@ -133,3 +133,7 @@ def test_a_malformed_page_is_refused_as_a_whole(changes):
 
 def test_unknown_members_are_ignored():
     assert parse_page(PAYLOAD | {"more": 1}) == PAGE
+
+
+def test_a_page_counts_although_nobody_can_read_what_it_says_of_the_audit_trail():
+    assert parse_page(PAYLOAD | {"audit": {"number": "x"}}) == parse_page(PAYLOAD)
