@@ -9,7 +9,7 @@ is kept in `auth`, so several threads may share it.
 
 from __future__ import annotations
 
-from typing import Unpack
+from typing import Any, Unpack
 from urllib.parse import urlsplit
 
 import requests
@@ -38,7 +38,7 @@ class BearerAuth(requests.auth.AuthBase):
             r.register_hook("response", self._look_at)  # type: ignore[no-untyped-call]
         return r
 
-    def _look_at(self, response: requests.Response, **options: object) -> requests.Response:
+    def _look_at(self, response: requests.Response, **options: Any) -> requests.Response:  # noqa: ANN401
         """Return the response, or the one to the request that was sent again.
 
         requests calls this for every response, also those that redirect. `options` are what
