@@ -15,7 +15,7 @@ from tokensvc.web.forms import MAX_BODY
 from tokensvc.web.health import get_livez, get_readyz
 from tokensvc.web.middleware import handle_errors
 from tokensvc.web.operations.routes import add_operations
-from tokensvc.web.reference import add_reference
+from tokensvc.web.reference import Reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ def build_admin_app(main: web.Application) -> web.Application:
     issuer_url = main[SERVICE].settings.issuer_url
     for prefix in dict.fromkeys(("", urlsplit(issuer_url).path)):
         add_operations(app, prefix)
-        add_reference(app, prefix, issuer_url, prefix or "/")
+        Reference(issuer_url, prefix or "/").add_to(app, prefix)
     return app
 
 

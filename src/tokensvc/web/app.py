@@ -22,7 +22,7 @@ from tokensvc.web.metrics import add_metrics
 from tokensvc.web.middleware import handle_errors
 from tokensvc.web.operations.routes import add_operations
 from tokensvc.web.polls import Polls
-from tokensvc.web.reference import add_reference
+from tokensvc.web.reference import Reference
 from tokensvc.web.refusals import Refusals
 from tokensvc.web.revoke import post_revoke
 from tokensvc.web.token import post_token
@@ -66,12 +66,13 @@ def build_app(
     app.router.add_get("/readyz", get_readyz)
     if settings.metrics_port is None:
         add_metrics(app)
+    reference = Reference(settings.issuer_url)
     # A proxy may or may not strip the path of the issuer.
     for prefix in dict.fromkeys(("", urlsplit(settings.issuer_url).path)):
         _add_routes(app, prefix)
         if settings.admin_port is None:
             add_operations(app, prefix)
-            add_reference(app, prefix, settings.issuer_url, None)
+            reference.add_to(app, prefix)
     return app
 
 

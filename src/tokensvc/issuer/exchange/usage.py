@@ -14,15 +14,16 @@ from tokensvc.core.actor import Actor
 from tokensvc.core.errors import OutcomeUnknownError, TokensvcError
 from tokensvc.core.usage import Usage
 from tokensvc.issuer.audit import Trail
+from tokensvc.issuer.deleting import delete_in_steps
 from tokensvc.issuer.metrics import USAGE_DROPPED, USAGE_WAITING
 from tokensvc.store import usage as table
-from tokensvc.store.api_key import list_used_after_end, load_api_key
+from tokensvc.store.api_key import list_used_after_end
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
     from datetime import datetime, timedelta
 
-    from tokensvc.core.usage import HourOfUse, LastUse
+    from tokensvc.core.usage import LastUse
     from tokensvc.store.pool import Connection, Database
 
 _MOST_WAITING: Final = 200_000
@@ -118,22 +119,6 @@ class UsageRecorder:
             _log.warning("usage_lost", reason=error.reason, sums=len(self._usage.sums))
 
 
-async def list_usage(
-    database: Database, key_id: str, *, since: timedelta
-) -> tuple[list[HourOfUse], LastUse | None, datetime]:
-    """Return what is known of a key's use: (hours, last use, Postgres's clock).
-
-    `hours`: those of the last `since`, oldest first. Raises NotFoundError.
-    """
-    async with database.connection() as connection:
-        key = await load_api_key(connection, key_id)
-        return (
-            await table.list_usage(connection, key.record.id, key.at - since),
-            await table.find_last_use(connection, key.record.id),
-            key.at,
-        )
-
-
 async def clean_usage_once(
     database: Database, now: datetime, *, keep: timedelta, at_once: int = _DELETED_AT_ONCE
 ) -> int:
@@ -141,13 +126,7 @@ async def clean_usage_once(
 
     Returns how many sums were deleted. Raises UnavailableError.
     """
-    total = 0
-    while True:
-        async with database.connection() as connection:
-            deleted = await table.delete_usage(connection, now - keep, at_once)
-        total += deleted
-        if deleted < at_once:
-            break
+    total = await delete_in_steps(database, table.delete_usage, now - keep, at_once=at_once)
     if total:
         _log.info("usage_cleaned", sums=total)
     return total
