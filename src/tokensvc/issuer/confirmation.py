@@ -10,6 +10,7 @@ import structlog
 
 from tokensvc.core.clock import TOLERANCE, ClockState, Reading, judge_clock
 from tokensvc.core.errors import ClockError, UnavailableError
+from tokensvc.core.iat_limit import IatLimit
 from tokensvc.issuer.metrics import CLOCK_DIFFERENCE_SECONDS
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ FRESH_SECONDS: Final = 3.0  # a copy older than that proves no freshness to anyb
 MAX_AGE_SECONDS: Final = 10.0  # a copy older than that signs nothing
 # What is counted must also be signed, so the copy must not grow too old before the answer comes.
 _COUNTING_AGE_SECONDS: Final = 7.0
-_VOUCHED_FOR: Final = timedelta(seconds=TOLERANCE)
+_TOLERANCE: Final = timedelta(seconds=TOLERANCE)
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 _DOUBTED: Final = (
@@ -54,6 +55,7 @@ class Confirmation:
         self._at: datetime | None = None
         self._clock: ClockState | None = None
         self._seen_iat: datetime | None = None  # None before the first look
+        self.iat_limit = IatLimit()
         self.on = 0.0  # the moment of the last confirmation by the monotonic clock
 
     def renew(self, at: datetime, on: float) -> None:
@@ -84,7 +86,7 @@ class Confirmation:
         return (
             before is not None
             and before < self._seen_iat
-            and abs(at - self._seen_iat) <= _VOUCHED_FOR
+            and abs(at - self._seen_iat) <= _TOLERANCE
         )
 
     @property
@@ -98,8 +100,7 @@ class Confirmation:
     def steady_at(self) -> datetime:
         """As `at`, but without a jump of Postgres's clock that is not believed.
 
-        Pages of the feed are dated by it, because followers refuse a page that is older than the
-        last one. Raises UnavailableError.
+        Raises UnavailableError.
         """
         clock = self._clock
         if clock is None or not clock.has_jumped:
@@ -110,6 +111,36 @@ class Confirmation:
     def steady_now(self) -> datetime:
         """As `now`, but without a jump that is not believed. Raises UnavailableError."""
         return self.steady_at + timedelta(seconds=self.age_seconds)
+
+    @property
+    def page_at(self) -> datetime:
+        """The moment that pages of the feed are dated by. Raises UnavailableError.
+
+        Followers refuse a page from the future, and one that is older than the last one. So it is
+        not a moment of a clock that has jumped. While Postgres's clock is doubted, it is one that
+        has certainly passed: such a page brings its news, and proves no freshness that is not.
+        """
+        clock, passed = self._clock, self.iat_limit.reckon_passed(self.on)
+        if clock is None or not clock.is_doubted or passed is None:
+            return self.steady_at
+        return min(passed, self._latest_shown)
+
+    @property
+    def page_expires_from(self) -> datetime:
+        """The moment from which the expiry of pages counts: none may be refused as too old.
+
+        Raises UnavailableError.
+        """
+        clock = self._clock
+        if clock is None or not clock.is_doubted:
+            return self.steady_at
+        return max(self.page_at, self._latest_shown)
+
+    @property
+    def _latest_shown(self) -> datetime:
+        """The later one of Postgres's clock and this process's, at the last confirmation."""
+        wall = self._clock.latest.wall if self._clock is not None else 0.0
+        return max(self.at, datetime.fromtimestamp(wall, UTC))
 
     @property
     def age_seconds(self) -> float:
@@ -176,6 +207,10 @@ class Confirmation:
         if self.is_blocked:
             raise ClockError
         if self.age_seconds > _COUNTING_AGE_SECONDS:
+            raise build_stale_error()
+        # A batch is judged within the tolerance around what is expected, and so before the limit.
+        expected_at = self.expected_at
+        if expected_at is not None and not self.iat_limit.allows(expected_at + _TOLERANCE):
             raise build_stale_error()
 
 

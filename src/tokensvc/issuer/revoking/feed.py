@@ -122,7 +122,7 @@ class Feed:
             raise UnavailableError(
                 "the denylist cannot be confirmed right now; try again", reason="mirror_stale"
             )
-        key = mirror.signers.find(DEFAULT_ALGORITHM, mirror.confirmation.steady_at)
+        key = mirror.signers.find(DEFAULT_ALGORITHM, mirror.confirmation.page_at)
         # A position that is not known here gets what everybody gets who has none.
         start = after if after is not None and log.knows(after) else None
         middle = _Place(key.kid, log.resets, start, None)
@@ -164,11 +164,11 @@ class Feed:
     ) -> Page:
         if claim is not None and len(cut.records) and not cut.full:
             claim = shorten_claim(claim)  # news go to all followers at once
-        issued_at = int(self._mirror.confirmation.steady_at.timestamp())
+        confirmation = self._mirror.confirmation
         return Page(
             issuer=self._issuer,
-            issued_at=issued_at,
-            expires_at=issued_at + self._page_ttl,
+            issued_at=int(confirmation.page_at.timestamp()),
+            expires_at=int(confirmation.page_expires_from.timestamp()) + self._page_ttl,
             cursor=cut.cursor or head,
             head=head,
             after=None if cut.full else after,

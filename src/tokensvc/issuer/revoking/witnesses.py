@@ -20,13 +20,13 @@ async def answer_audit_head(mirror: Mirror, settings: Settings, number: int) -> 
     Raises UnavailableError if the table cannot be read, or nothing can be signed.
     """
     claim = await mirror.audit_heads.find(number)
-    issued_at = int(mirror.confirmation.steady_at.timestamp())
+    confirmation = mirror.confirmation
     payload = {
         "iss": settings.issuer_url,
         "aud": PAGE_AUDIENCE,
-        "iat": issued_at,
-        "exp": issued_at + settings.feed_page_ttl,
+        "iat": int(confirmation.page_at.timestamp()),
+        "exp": int(confirmation.page_expires_from.timestamp()) + settings.feed_page_ttl,
         "audit": build_claim(claim),
     }
-    key = mirror.signers.find(DEFAULT_ALGORITHM, mirror.confirmation.steady_at)
+    key = mirror.signers.find(DEFAULT_ALGORITHM, confirmation.page_at)
     return sign_jws(payload, typ=AUDIT_HEAD[0], key=key)
