@@ -18,12 +18,13 @@ from tokensvc.logs.masking import mask_secrets
 from tokensvc.operations.problem import MEDIA_TYPE as PROBLEM
 from tokensvc.operations.problem import TITLES, build_problem
 from tokensvc.web.cors import ANY_ORIGIN, PUBLIC_PATHS
+from tokensvc.web.whole_answer import WholeAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 OAUTH_PATHS: Final = ("/v1/token", "/v1/revoke", "/v1/introspect")
-_JSON: Final = "application/json; charset=utf-8"
+JSON: Final = "application/json; charset=utf-8"
 _PROBLEM_JSON: Final = f"{PROBLEM}; charset=utf-8"
 NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
@@ -51,7 +52,7 @@ _HTTP_CODES: Final = {
 
 def build_answer(
     error: Exception, *, path: str, request_id: str, challenge: str
-) -> tuple[web.Response, str]:
+) -> tuple[WholeAnswer, str]:
     """Return the answer that `error` becomes, and the reason for the log.
 
     `challenge`: the authentication scheme that was tried.
@@ -64,7 +65,7 @@ def build_answer(
     if path.endswith(PUBLIC_PATHS):  # a script must be able to see why it is refused
         headers |= ANY_ORIGIN
     if path.endswith(OAUTH_PATHS):
-        headers["Content-Type"] = _JSON
+        headers["Content-Type"] = JSON
         body = _build_oauth_body(code, message)
     else:
         headers["Content-Type"] = _PROBLEM_JSON
@@ -72,7 +73,7 @@ def build_answer(
         end = b", " + json.dumps(more)[1:].encode() if more else b"}"
         # The id is of our own making, or made of characters that need no escape.
         body = b'%s"%s"%s' % (_build_problem_head(status, code, message), request_id.encode(), end)
-    return web.Response(body=body, status=status, headers=headers), reason
+    return WholeAnswer(body, headers, status), reason
 
 
 @functools.lru_cache(maxsize=256)  # nearly all messages are constant

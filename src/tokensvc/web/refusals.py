@@ -3,8 +3,8 @@
 A refusal takes about as much work as a token. A limit on tokens, a checksum in keys and a list of
 paths would be of little use to others if a client could be refused as often as it likes. So once a
 network (/24 or /48), or all networks together, have been refused many times in a minute, refusals
-come a second late. Nothing else does: a request that is granted never waits here, whatever others
-in its network do.
+come a second late, or a little more. Nothing else does: a request that is granted never waits here,
+whatever others in its network do.
 
 A refusal that does not say what is wrong with a credential must not tell it by its time either. It
 always comes at the same moment after the request, some 25 ms later. So nobody learns which keys
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _SILENT_PAUSE: Final = 0.025
+_LATE_SPREAD: Final = 0.25
 # So many times the limit of one network are allowed to all of them together.
 _NETWORKS: Final = 10
 
@@ -47,7 +48,7 @@ class Refusals:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._allowed = allowed
-        self._late_answers = late_answers or LateAnswers(clock=clock)
+        self._late_answers = late_answers or LateAnswers(spread=_LATE_SPREAD, clock=clock)
         self._silent_answers = silent_answers or LateAnswers(pause=_SILENT_PAUSE, clock=clock)
         self._counts = NetworkCounts(clock=clock)
 

@@ -6,6 +6,7 @@ What cannot be written now is kept for the next time.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import structlog
@@ -20,7 +21,7 @@ from tokensvc.store import usage as table
 from tokensvc.store.api_key import list_used_after_end
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable
     from datetime import datetime, timedelta
 
     from tokensvc.core.usage import LastUse
@@ -85,7 +86,7 @@ class UsageRecorder:
     async def _tell_of_ended(self) -> None:
         """Tell in the audit trail which rotated keys are still used: once a key and day."""
         while self._ended:
-            batch = sorted(self._ended)[:_WRITTEN_AT_ONCE]
+            batch = sorted(itertools.islice(self._ended, _WRITTEN_AT_ONCE))
             async with self._database.transaction() as connection:
                 trail = Trail(_HOLDER)
                 for key_id, successor_id in await list_used_after_end(connection, batch):
@@ -98,18 +99,20 @@ class UsageRecorder:
         items: dict[_K, _V],
         write: Callable[[Connection, list[tuple[_K, _V]]], Awaitable[None]],
     ) -> None:
-        # Sorted, so that two processes which write at once cannot deadlock.
-        waiting = sorted(items.items())
-        for start in range(0, len(waiting), _WRITTEN_AT_ONCE):
-            batch = waiting[start : start + _WRITTEN_AT_ONCE]
+        while items:
+            # Few at a time, because to take and to sort 200,000 at once would hold up everybody.
+            # Sorted, so that two processes which write at once cannot deadlock.
+            number = min(_WRITTEN_AT_ONCE, len(items))
+            batch = sorted(items.popitem() for _ in range(number))
             try:
                 async with self._database.transaction() as connection:
                     await write(connection, batch)
             except (OutcomeUnknownError, asyncio.CancelledError):
                 # It may have been written: a gap in the statistics is better than counting twice.
-                _forget(items, batch)
                 raise
-            _forget(items, batch)
+            except BaseException:
+                items.update(batch)
+                raise
 
     async def close(self) -> None:
         """Write the rest, if that is possible."""
@@ -130,8 +133,3 @@ async def clean_usage_once(
     if total:
         _log.info("usage_cleaned", sums=total)
     return total
-
-
-def _forget(items: dict[_K, _V], batch: Iterable[tuple[_K, _V]]) -> None:
-    for place, _ in batch:
-        del items[place]
