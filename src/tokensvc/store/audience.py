@@ -40,7 +40,7 @@ async def load_audience(connection: asyncpg.Connection, name: str) -> Audience:
     """Return an audience. Raises NotFoundError."""
     row = await connection.fetchrow(_SQL["find"], name)
     if row is None:
-        raise _no_such_audience(name)
+        raise no_such_audience(name)
     return _audience(row)
 
 
@@ -81,12 +81,13 @@ async def list_algorithms(connection: asyncpg.Connection) -> list[str]:
 async def delete_audience(connection: asyncpg.Connection, name: str) -> None:
     """Remove an audience. Raises NotFoundError."""
     if await connection.fetchval(_SQL["delete"], name) is None:
-        raise _no_such_audience(name)
+        raise no_such_audience(name)
+
+
+def no_such_audience(name: str) -> NotFoundError:
+    """Return the error for an audience that does not exist."""
+    return NotFoundError(f"there is no audience {name[:80]!r}")
 
 
 def _audience(row: asyncpg.Record) -> Audience:
     return Audience(**dict(row))
-
-
-def _no_such_audience(name: str) -> NotFoundError:
-    return NotFoundError(f"there is no audience {name[:80]!r}")
