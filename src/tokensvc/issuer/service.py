@@ -39,6 +39,7 @@ from tokensvc.issuer.revoking.credentials import (
 from tokensvc.issuer.revoking.feed import Feed
 from tokensvc.issuer.revoking.introspection import Introspection
 from tokensvc.issuer.revoking.receipts import Receipts
+from tokensvc.issuer.revoking.watching import watch_copy
 from tokensvc.issuer.signing.master_key import load_master_key
 from tokensvc.issuer.tasks import run_tasks
 from tokensvc.store.ledger import LedgerConnection
@@ -246,6 +247,6 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
             settings=settings,
             remember=mirror.denylist.remember,
             load_master_key=lambda: mirror.signers.master_key,
-            is_leaving=lambda: mirror.denylist.is_released,
+            watch=functools.partial(watch_copy, mirror),
         ),
     )
