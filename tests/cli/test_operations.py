@@ -79,6 +79,20 @@ def test_what_the_extra_cli_cannot_do_says_which_extra_can():
     assert "Traceback" not in done.stderr
 
 
+def test_what_lists_keys_on_the_host_imports_nothing_that_it_does_not_need():
+    """A command should answer quickly, and most of its time is for imports."""
+    code = (
+        "import sys, tokensvc.cli.root, tokensvc.cli.key, tokensvc.cli.host\n"
+        "from tokensvc.issuer.operations.bindings import load_function\n"
+        "load_function('keys.list'); print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "tokensvc.store.key_pages" in loaded
+    slow = {"structlog", "rich", "aiohttp", "cryptography", "jwt", "prometheus_client"}
+    assert not loaded & (slow | {"tokensvc.issuer.admin", "tokensvc.core.exchange"})
+
+
 class Both:
     """Runs a command on the host and over HTTP, and returns what both have printed."""
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
+from tokensvc.logs.logger import get_logger
 from tokensvc.store.audit_checkpoint import delete_addresses
 from tokensvc.store.usage import forget_networks
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
 _AT_ONCE: Final = 1000
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 async def clean_addresses_once(

@@ -6,11 +6,10 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import structlog
-
 from tokensvc.core.clock import TOLERANCE, ClockState, Reading, judge_clock
 from tokensvc.core.errors import ClockError, UnavailableError
 from tokensvc.issuer.metrics import CLOCK_DIFFERENCE_SECONDS
+from tokensvc.logs.logger import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +26,7 @@ _DOUBTED: Final = (
     "wrong one right"
 )
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Asked(NamedTuple):

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from tokensvc.core.audience import Audience
-from tokensvc.core.errors import ConflictError, NotFoundError
+from tokensvc.core.errors import ConflictError
+from tokensvc.store.absent import no_such_audience
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
@@ -82,11 +83,6 @@ async def delete_audience(connection: asyncpg.Connection, name: str) -> None:
     """Remove an audience. Raises NotFoundError."""
     if await connection.fetchval(_SQL["delete"], name) is None:
         raise no_such_audience(name)
-
-
-def no_such_audience(name: str) -> NotFoundError:
-    """Return the error for an audience that does not exist."""
-    return NotFoundError(f"there is no audience {name[:80]!r}")
 
 
 def _audience(row: asyncpg.Record) -> Audience:

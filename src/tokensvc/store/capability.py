@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from tokensvc.core.capability import Capability
-from tokensvc.core.errors import ConflictError, NotFoundError
+from tokensvc.core.errors import ConflictError
+from tokensvc.store.absent import no_such_capability
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
@@ -54,8 +55,3 @@ async def delete_capability(connection: asyncpg.Connection, name: str) -> None:
     """Remove a capability. Raises NotFoundError."""
     if await connection.fetchval(_SQL["delete"], name) is None:
         raise no_such_capability(name)
-
-
-def no_such_capability(name: str) -> NotFoundError:
-    """Return the error for a capability that does not exist."""
-    return NotFoundError(f"there is no capability {name[:80]!r}")

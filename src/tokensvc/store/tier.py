@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
-from tokensvc.core.errors import ConflictError, NotFoundError
+from tokensvc.core.errors import ConflictError
 from tokensvc.core.limit import Tier
+from tokensvc.store.absent import no_such_tier
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
@@ -62,11 +63,6 @@ async def delete_tier(connection: asyncpg.Connection, name: str) -> None:
         raise ConflictError(f"{owner} has the tier {name!r}; give it another one first") from error
     if found is None:
         raise no_such_tier(name)
-
-
-def no_such_tier(name: str) -> NotFoundError:
-    """Return the error for a tier that does not exist."""
-    return NotFoundError(f"there is no tier {name[:80]!r}; `tokensvc tier list` shows them")
 
 
 def _parse_tier(name: str, row: asyncpg.Record | None) -> Tier:

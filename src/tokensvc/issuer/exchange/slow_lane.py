@@ -13,11 +13,10 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-import structlog
-
 from tokensvc.core.errors import TokensvcError, UnavailableError
 from tokensvc.issuer.failing import fail_all
 from tokensvc.issuer.metrics import SLOW_LANE_WAITING
+from tokensvc.logs.logger import get_logger
 from tokensvc.store.api_key import list_existing_digests
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
     from tokensvc.store.pool import Database
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class SlowLane:

@@ -10,6 +10,7 @@ from tokensvc.issuer.operations.paging import cut_page
 from tokensvc.operations.audiences import Audience, DeletedAudience
 from tokensvc.operations.model import Page
 from tokensvc.store import audience as table
+from tokensvc.store.absent import no_such_audience
 from tokensvc.store.api_key import load_api_key
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ async def show(call: Call, request: AudienceRequest) -> Audience:
         found = await table.load_audience(connection, request.name)
         seen = await _find_seen(call, connection)
     if seen is not None and found.name not in seen:
-        raise table.no_such_audience(request.name)
+        raise no_such_audience(request.name)
     return build_audience(found)
 
 

@@ -10,6 +10,7 @@ from tokensvc.issuer.operations.paging import cut_page
 from tokensvc.operations.capabilities import Capability, DeletedCapability
 from tokensvc.operations.model import Page
 from tokensvc.store import capability as table
+from tokensvc.store.absent import no_such_capability
 from tokensvc.store.api_key import load_api_key
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ async def show(call: Call, request: CapabilityRequest) -> Capability:
         found = await table.load_capability(connection, request.name)
         seen = await _find_seen(call, connection)
     if seen is not None and found.name not in seen:
-        raise table.no_such_capability(request.name)
+        raise no_such_capability(request.name)
     return Capability(**asdict(found))
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
+from tokensvc.logs.logger import get_logger
 from tokensvc.store.denylist import delete_expired, read_after
 from tokensvc.store.feed_head import list_heads
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 _DELETED_AT_ONCE: Final = 1000
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 async def list_denylist(database: Database) -> list[RevocationRecord]:
