@@ -79,6 +79,20 @@ def test_what_the_extra_cli_cannot_do_says_which_extra_can():
     assert "Traceback" not in done.stderr
 
 
+def test_what_lists_keys_on_the_host_imports_nothing_that_it_does_not_need():
+    """A command should answer quickly, and most of its time is for imports."""
+    code = (
+        "import sys, tokensvc.cli.root, tokensvc.cli.key, tokensvc.cli.host\n"
+        "from tokensvc.issuer.operations.bindings import load_function\n"
+        "load_function('keys.list'); print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "tokensvc.store.key_pages" in loaded
+    slow = {"structlog", "rich", "aiohttp", "cryptography", "jwt", "prometheus_client"}
+    assert not loaded & (slow | {"tokensvc.issuer.admin", "tokensvc.core.exchange"})
+
+
 class Both:
     """Runs a command on the host and over HTTP, and returns what both have printed."""
 
@@ -127,8 +141,11 @@ def test_reading_prints_the_same_on_the_host_and_over_http(both, subtests):
         "key list --name ci --sort -name --created-before 2999-01-01 --field id",
         f"key show {key} -o json",
         "capability list",
+        "capability show a -o json",
         "audience list -o json",
+        "audience show https://orders.example/x",
         "tier list",
+        "tier show default --field key_per_day",
         "denylist list -o json",
         "denylist followers",
         f"signing-key export {kid}",
@@ -153,6 +170,9 @@ def test_refusals_print_the_same_and_have_the_same_exit_code(both, subtests):
         ("key create --name x --account nonsense", 5),
         (f"key update --capability 'no good' --network nowhere {key}", 5),
         ("capability delete nothing", 3),
+        ("capability show nothing", 3),
+        ("audience show nothing", 3),
+        ("tier show nothing", 3),
         ("capability create 'no good'", 5),
         ("audience create api", 5),
         ("audience delete api", 5),

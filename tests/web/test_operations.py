@@ -44,6 +44,41 @@ async def test_an_account_and_a_key_are_made_shown_changed_and_ended(admin):
     assert (await admin(f"GET /v1/usage?key={key.body['id']}")).code == "not_found"
 
 
+async def test_what_is_made_is_shown_at_its_location_with_the_same_version(admin, subtests):
+    for path, wish in (
+        ("accounts", {"name": "Orders"}),
+        ("capabilities", {"name": "orders:read", "description": "May read."}),
+        ("audiences", {"name": "https://orders.example/x", "token_ttl": 60}),
+        ("tiers", {"name": "pro", "key_per_minute": 1, "key_per_day": 2}),
+    ):
+        with subtests.test(msg=path):
+            made = await admin(f"POST /v1/{path}", wish)
+            shown = await admin(f"GET {made.headers['Location']}")
+            assert (shown.status, shown.body) == (200, made.body)
+            assert shown.headers["ETag"] == made.headers["ETag"]
+            known = {"If-None-Match": made.headers["ETag"]}
+            again = await admin(f"GET {made.headers['Location']}", headers=known)
+            assert again.status == 304
+            assert (await admin(f"GET /v1/{path}/absent")).status in {400, 404}
+
+
+async def test_an_owner_sees_the_capabilities_and_audiences_of_its_own_key_alone(
+    admin, client, database
+):
+    for name in ("api-1", "api-2"):
+        await admin("POST /v1/audiences", {"name": name})
+    await admin("POST /v1/capabilities", {"name": "orders:write"})
+    bound, _ = await make_caller(client, database, "tokensvc:keys", audiences=("api-1",))
+    free, _ = await make_caller(client, database, "tokensvc:keys")
+    own, other = "GET /v1/capabilities/tokensvc:keys", "GET /v1/capabilities/orders:write"
+    assert [(await free(line)).status for line in (own, other)] == [200, 404]
+    absent = (await free("GET /v1/capabilities/absent")).body["detail"]
+    assert (await free(other)).body["detail"] == absent.replace("absent", "orders:write")
+    lines = ("GET /v1/audiences/api-1", "GET /v1/audiences/api-2")
+    assert [(await free(line)).status for line in lines] == [200, 200]
+    assert [(await bound(line)).status for line in lines] == [200, 404]
+
+
 async def test_a_caller_shows_a_key_as_bearer_or_basic_or_a_token_for_the_service(
     client, database, subtests
 ):

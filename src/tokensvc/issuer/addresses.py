@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import structlog
-
 from tokensvc.issuer.deleting import MOST_AT_ONCE, delete_in_steps
+from tokensvc.logs.logger import get_logger
 from tokensvc.store.audit_checkpoint import delete_addresses
 from tokensvc.store.usage import forget_networks
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
     from tokensvc.store.pool import Database
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 async def clean_addresses_once(

@@ -10,8 +10,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from tokensvc.core.algorithm import DEFAULT_ALGORITHM
 from tokensvc.core.api_key import parse_api_key
 from tokensvc.core.errors import InvalidClientError, InvalidTokenError, UnavailableError
@@ -39,8 +37,10 @@ from tokensvc.issuer.revoking.credentials import (
 from tokensvc.issuer.revoking.feed import Feed
 from tokensvc.issuer.revoking.introspection import Introspection
 from tokensvc.issuer.revoking.receipts import Receipts
+from tokensvc.issuer.revoking.watching import watch_copy
 from tokensvc.issuer.signing.master_key import load_master_key
 from tokensvc.issuer.tasks import run_tasks
+from tokensvc.logs.logger import get_logger
 from tokensvc.store.ledger import LedgerConnection
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ _WARNINGS: Final[dict[Problem, str]] = {
     "two_primaries": "several hosts of the database take writes, and the newest is used",
 }
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -246,6 +246,6 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
             settings=settings,
             remember=mirror.denylist.remember,
             load_master_key=lambda: mirror.signers.master_key,
-            is_leaving=lambda: mirror.denylist.is_released,
+            watch=functools.partial(watch_copy, mirror),
         ),
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from tokensvc.core.api_key import DEFAULT_PREFIX, MAX_KEY_LIFE_SECONDS, check_prefix
 from tokensvc.core.audience import parse_audience
@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from tokensvc.core.actor import Actor
 
 
-class AddressSettings(BaseModel):
+class _Subject(BaseModel):
+    # Only `Settings` checks values, so what checks them is built for it alone: commands start
+    # sooner.
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", hide_input_in_errors=True, defer_build=True
+    )
+
+
+class AddressSettings(_Subject):
     """Where the service listens, and how it is reached."""
 
     host: str = "127.0.0.1"
@@ -69,7 +77,7 @@ class AddressSettings(BaseModel):
         return self.issuer or f"http://{host}:{self.port}"
 
 
-class DatabaseSettings(BaseModel):
+class DatabaseSettings(_Subject):
     """Which Postgres holds everything."""
 
     database_url: SecretStr | None = None
@@ -96,7 +104,7 @@ class DatabaseSettings(BaseModel):
         return None if url is None else url.get_secret_value()
 
 
-class AuditSettings(BaseModel):
+class AuditSettings(_Subject):
     """What is kept of addresses, and for how long."""
 
     address_detail: Literal["full", "network"] = Field(
@@ -111,7 +119,7 @@ class AuditSettings(BaseModel):
         return actor if self.address_detail == "full" else actor.shorten()
 
 
-class MasterKeySettings(BaseModel):
+class MasterKeySettings(_Subject):
     """Where the master key is."""
 
     keys_dir: Path = Path("keys")
@@ -127,7 +135,7 @@ class MasterKeySettings(BaseModel):
         return self.master_key_file or self.keys_dir / "master.key"
 
 
-class ExchangeSettings(BaseModel):
+class ExchangeSettings(_Subject):
     """What an exchange gives, and how many may wait for one."""
 
     default_audience: str = "api"
@@ -197,7 +205,7 @@ class ExchangeSettings(BaseModel):
         return self
 
 
-class RotationSettings(BaseModel):
+class RotationSettings(_Subject):
     """When signing keys begin and end."""
 
     jwks_max_age: int = Field(300, ge=0)
@@ -218,7 +226,7 @@ class RotationSettings(BaseModel):
         )
 
 
-class FeedSettings(BaseModel):
+class FeedSettings(_Subject):
     """How the denylist reaches its followers."""
 
     feed_page_ttl: int = Field(60, ge=5)

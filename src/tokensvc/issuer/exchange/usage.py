@@ -9,14 +9,13 @@ import asyncio
 import itertools
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import structlog
-
 from tokensvc.core.actor import Actor
 from tokensvc.core.errors import OutcomeUnknownError, TokensvcError
 from tokensvc.core.usage import Usage
 from tokensvc.issuer.audit import Trail
 from tokensvc.issuer.deleting import delete_in_steps
 from tokensvc.issuer.metrics import USAGE_DROPPED, USAGE_WAITING
+from tokensvc.logs.logger import get_logger
 from tokensvc.store import usage as table
 from tokensvc.store.api_key import list_used_after_end
 
@@ -36,7 +35,7 @@ _HOLDER: Final = Actor(name="holder")
 _K = TypeVar("_K", bound=Any)
 _V = TypeVar("_V", bound=Any)
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class UsageRecorder:

@@ -10,14 +10,13 @@ import asyncio
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from tokensvc.core.denylist.columns import RecordColumns
 from tokensvc.core.denylist.healing import find_lost, has_gone_back
 from tokensvc.core.denylist.log import DenylistLog
 from tokensvc.core.errors import UnavailableError
 from tokensvc.issuer.metrics import DENYLIST_RESETS
 from tokensvc.issuer.mirror.healing import heal
+from tokensvc.logs.logger import get_logger
 from tokensvc.store.denylist import find_tag, read_after
 from tokensvc.store.feed_head import list_heads
 
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 _DELETED_EARLY_SECONDS: Final = 30.0
 _NEWEST: Final = 1000  # of so many revocations it is measured when they reach followers
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class DenylistCopy:

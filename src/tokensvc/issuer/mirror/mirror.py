@@ -14,14 +14,13 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from tokensvc.core.errors import TokensvcError, UnavailableError
 from tokensvc.core.ledger import Expectation
 from tokensvc.issuer.confirmation import Confirmation
 from tokensvc.issuer.mirror.audit_heads import AuditHeads
 from tokensvc.issuer.mirror.denylist_copy import DenylistCopy
 from tokensvc.issuer.signing.signers import Signers
+from tokensvc.logs.logger import get_logger
 from tokensvc.store.audience import list_audiences
 from tokensvc.store.feed_head import list_heads_with_iat
 from tokensvc.store.issuance import find_latest_iat, raise_iat_floor, raise_iat_limit
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
 POLL_SECONDS: Final = 0.5
 _RECONNECT_SECONDS: Final = 1.0
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Mirror:

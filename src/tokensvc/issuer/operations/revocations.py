@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from tokensvc.core.denylist.position import parse_cursor
 from tokensvc.core.errors import InvalidInputError, InvalidTokenError, NotFoundError
@@ -14,7 +12,7 @@ from tokensvc.issuer.operations.paging import build_next_cursor, read_wish
 from tokensvc.issuer.revoking.credentials import revoke_jti, revoke_own_token
 from tokensvc.issuer.revoking.endings import end_account, end_key
 from tokensvc.issuer.revoking.introspection import describe_token
-from tokensvc.issuer.revoking.watching import DenylistWatcher
+from tokensvc.issuer.revoking.watching import watch_table
 from tokensvc.operations.model import Page
 from tokensvc.operations.revocations import Changes, Revocation, TokenStatus
 from tokensvc.store.denylist import list_revocation_page
@@ -24,8 +22,6 @@ if TYPE_CHECKING:
     from tokensvc.issuer.operations.call import Call
     from tokensvc.operations.model import PageRequest
     from tokensvc.operations.revocations import CreateRevocation, TokenRequest, WatchRequest
-
-_LOOK_SECONDS: Final = 0.25
 
 
 def build_revocation(record: RevocationRecord) -> Revocation:
@@ -93,18 +89,16 @@ async def _revoke(call: Call, request: CreateRevocation) -> RevocationRecord:
 
 async def watch(call: Call, request: WatchRequest) -> Changes:
     """Wait for new revocations."""
-    watcher = DenylistWatcher(None if request.after is None else parse_cursor(request.after))
-    deadline_on = time.monotonic() + request.wait
-    while True:
-        look = await watcher.look_once(call.database)
-        is_over = time.monotonic() >= deadline_on or call.backend.is_leaving()
-        if look.records or look.went_back or is_over:
-            return Changes(
-                items=[build_revocation(record) for record in look.records],
-                cursor=str(look.position),
-                reset=look.went_back,
-            )
-        await asyncio.sleep(_LOOK_SECONDS)
+    after = None if request.after is None else parse_cursor(request.after)
+    if call.backend.watch is not None:
+        look = await call.backend.watch(after, request.wait)
+    else:
+        look = await watch_table(call.database, after, request.wait)
+    return Changes(
+        items=[build_revocation(record) for record in look.records],
+        cursor=str(look.position),
+        reset=look.went_back,
+    )
 
 
 async def inspect(call: Call, request: TokenRequest) -> TokenStatus:
