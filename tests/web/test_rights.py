@@ -84,6 +84,8 @@ MATRIX = {
     "tiers.update": row(ADMIN, **NAME),
     "tiers.delete": row(ADMIN, **NAME),
     "usage.show": row(ADMIN, READ, KEYS, names="key", key=KEY),
+    "leaks.report": row(*EVERYBODY, leaks=[{"key": "x"}]),
+    "leaks.list": row(ADMIN, READ, KEYS, names="key", key=KEY),
     "revocations.list": row(ADMIN, READ),
     "revocations.create": row(ADMIN, key=KEY),
     "revocations.watch": row(ADMIN, READ),
@@ -131,6 +133,8 @@ async def test_who_shows_nothing_good_may_call_nothing(client, database, service
         ("revoked key", ended.key.text),
     ):
         for name in MATRIX:
+            if OPERATIONS[name].is_open:
+                continue
             with subtests.test(msg=f"{kind}: {name}"):
                 status = (await call(Caller(client, credential), name)).status
                 # A network that shows dead keys again and again is told to wait.

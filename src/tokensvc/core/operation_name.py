@@ -28,6 +28,7 @@ OperationName = Literal[
     "keys.revoke",
     "keys.delete",
     "keys.revoke-tokens",
+    "leaks.report",
     "master-key.rotate",
     "signing-keys.create",
     "signing-keys.import",

@@ -16,6 +16,7 @@ from tokensvc.core.api_key import DEFAULT_PREFIX, MAX_KEY_LIFE_SECONDS, check_pr
 from tokensvc.core.audience import parse_audience
 from tokensvc.core.errors import InvalidInputError
 from tokensvc.core.keyring import RotationPolicy
+from tokensvc.core.leak import LeakPolicy  # noqa: TC001 - pydantic reads it
 
 if TYPE_CHECKING:
     from tokensvc.core.actor import Actor
@@ -172,6 +173,13 @@ class ExchangeSettings(_Subject):
         300,
         ge=1,
         description="per client network and process; after that, refusals come a second late",
+    )
+
+    leaked_keys: LeakPolicy = Field(
+        "disable", description="what becomes of a key that is reported as leaked"
+    )
+    leak_reports_per_minute: int = Field(
+        60, ge=1, description="per client network and process, how often leaks may be reported"
     )
 
     @property

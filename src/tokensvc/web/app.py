@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from tokensvc.issuer.service import open_service
-from tokensvc.web.app_keys import IN_FLIGHT, POLLS, REFUSALS, SERVICE, TURNS
+from tokensvc.web.app_keys import IN_FLIGHT, POLLS, REFUSALS, SERVICE, STRANGERS, TURNS
 from tokensvc.web.audit_heads import get_audit_head
 from tokensvc.web.connections import find_most_connections
 from tokensvc.web.cors import answer_preflight
@@ -20,7 +20,8 @@ from tokensvc.web.introspect import post_introspect
 from tokensvc.web.limited import Limited
 from tokensvc.web.metrics import add_metrics
 from tokensvc.web.middleware import handle_errors
-from tokensvc.web.operations.routes import add_operations
+from tokensvc.web.operations.routes import add_open_operations, add_operations
+from tokensvc.web.operations.strangers import Strangers
 from tokensvc.web.polls import Polls
 from tokensvc.web.reference import Reference
 from tokensvc.web.refusals import Refusals
@@ -60,6 +61,7 @@ def build_app(
         most_of_network=settings.feed_polls_per_network,
     )
     app[REFUSALS] = Refusals(allowed=settings.refusals_per_minute)
+    app[STRANGERS] = Strangers(allowed=settings.leak_reports_per_minute)
     app.cleanup_ctx.append(hold_service)
     app.on_shutdown.append(_drain)
     app.router.add_get("/livez", get_livez)
@@ -70,6 +72,7 @@ def build_app(
     # A proxy may or may not strip the path of the issuer.
     for prefix in dict.fromkeys(("", urlsplit(settings.issuer_url).path)):
         _add_routes(app, prefix)
+        add_open_operations(app, prefix)
         if settings.admin_port is None:
             add_operations(app, prefix)
             reference.add_to(app, prefix)

@@ -39,6 +39,8 @@ async def read_object(
     if request.content_type != _JSON or charset not in {"utf-8", "utf8"}:
         raise web.HTTPUnsupportedMediaType
     value = parse_json(body)
+    if operation.takes_list is not None and isinstance(value, list):
+        value = {operation.takes_list: value}
     if not isinstance(value, dict):
         raise InvalidInputError(
             "the body must be a JSON object", faults=[Fault("", "it must be a JSON object")]
@@ -48,7 +50,7 @@ async def read_object(
 
 def find_most_bytes(operation: Operation) -> int:
     """Return how many bytes the body of a request may have."""
-    return MOST_BYTES_OF_BATCH if operation.name.endswith(".batch") else MOST_BYTES
+    return MOST_BYTES_OF_BATCH if operation.is_bulk else MOST_BYTES
 
 
 async def _read(request: web.Request, most: int, patience: float) -> bytes:
