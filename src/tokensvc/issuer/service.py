@@ -38,6 +38,7 @@ from tokensvc.issuer.revoking.feed import Feed
 from tokensvc.issuer.revoking.introspection import Introspection
 from tokensvc.issuer.revoking.receipts import Receipts
 from tokensvc.issuer.revoking.watching import watch_copy
+from tokensvc.issuer.sign_in import SignIn
 from tokensvc.issuer.signing.master_key import load_master_key
 from tokensvc.issuer.tasks import run_tasks
 from tokensvc.logs.logger import get_logger
@@ -77,6 +78,7 @@ class Service:
     callers: Callers
     revocations: HolderRevocations
     backend: Backend
+    sign_in: SignIn
     draining: bool = False
 
     async def revoke(
@@ -225,27 +227,28 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
     introspection = Introspection(
         database=database, mirror=mirror, share=share, issuer=settings.issuer_url
     )
+    exchange = Exchange(
+        ledger=ledger, mirror=mirror, usage=usage, guard=guard, policy=settings.issuing_policy
+    )
+    callers = Callers(
+        introspection=introspection, guard=guard, dead_credentials=dead_credentials, usage=usage
+    )
+    backend = Backend(
+        database=database,
+        settings=settings,
+        remember=mirror.denylist.remember,
+        load_master_key=lambda: mirror.signers.master_key,
+        watch=functools.partial(watch_copy, mirror),
+    )
     return Service(
         settings=settings,
         database=database,
         mirror=mirror,
-        exchange=Exchange(
-            ledger=ledger, mirror=mirror, usage=usage, guard=guard, policy=settings.issuing_policy
-        ),
+        exchange=exchange,
         feed=Feed(mirror, settings),
         receipts=Receipts(database, mirror),
-        callers=Callers(
-            introspection=introspection,
-            guard=guard,
-            dead_credentials=dead_credentials,
-            usage=usage,
-        ),
+        callers=callers,
         revocations=HolderRevocations(database, share),
-        backend=Backend(
-            database=database,
-            settings=settings,
-            remember=mirror.denylist.remember,
-            load_master_key=lambda: mirror.signers.master_key,
-            watch=functools.partial(watch_copy, mirror),
-        ),
+        backend=backend,
+        sign_in=SignIn(callers=callers, exchange=exchange, backend=backend),
     )

@@ -1,4 +1,4 @@
-"""The operations on a port of their own, and then nowhere else: a firewall can keep others away.
+"""Operations and dashboard on a port of their own, and then nowhere else: for a firewall.
 
 The same process serves both ports, with one service behind them.
 """
@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from tokensvc.web.app_keys import IN_FLIGHT, REFUSALS, SERVICE, TURNS
+from tokensvc.web.dashboard.pages import add_dashboard
 from tokensvc.web.forms import MAX_BODY
 from tokensvc.web.health import get_livez, get_readyz
 from tokensvc.web.middleware import handle_errors
@@ -37,6 +38,7 @@ def build_admin_app(main: web.Application) -> web.Application:
     for prefix in dict.fromkeys(("", urlsplit(issuer_url).path)):
         add_operations(app, prefix)
         Reference(issuer_url, prefix or "/").add_to(app, prefix)
+        add_dashboard(app, prefix, issuer_url)
     return app
 
 

@@ -12,6 +12,7 @@ from tokensvc.web.app_keys import IN_FLIGHT, POLLS, REFUSALS, SERVICE, STRANGERS
 from tokensvc.web.audit_heads import get_audit_head
 from tokensvc.web.connections import find_most_connections
 from tokensvc.web.cors import answer_preflight
+from tokensvc.web.dashboard.pages import add_dashboard
 from tokensvc.web.denylist import delete_follower, get_denylist
 from tokensvc.web.forms import MAX_BODY
 from tokensvc.web.health import get_livez, get_readyz
@@ -76,6 +77,7 @@ def build_app(
         if settings.admin_port is None:
             add_operations(app, prefix)
             reference.add_to(app, prefix)
+            add_dashboard(app, prefix, settings.issuer_url)
     return app
 
 

@@ -57,7 +57,7 @@ def build_answer(
 
     `challenge`: the authentication scheme that was tried.
     """
-    status, code, message, headers = _judge(error)
+    status, code, message, headers = judge_error(error)
     reason = error.reason if isinstance(error, errors.TokensvcError) else code
     if status == HTTPStatus.UNAUTHORIZED and "WWW-Authenticate" not in headers:
         headers["WWW-Authenticate"] = f'{challenge} realm="tokensvc", error="{code}"'
@@ -103,7 +103,7 @@ def _list_more(error: Exception) -> dict[str, object]:
     return {}
 
 
-def _judge(error: Exception) -> tuple[int, str, str, dict[str, str]]:
+def judge_error(error: Exception) -> tuple[int, str, str, dict[str, str]]:
     """Return status, code, message and headers of an error."""
     if isinstance(error, web.HTTPException):
         return _judge_http(error.status, error.headers)

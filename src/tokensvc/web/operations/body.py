@@ -30,7 +30,7 @@ async def read_object(
     encoding = request.headers.get("Content-Encoding")
     if encoding is not None and encoding.lower() != "identity":
         raise web.HTTPUnsupportedMediaType
-    body = await _read(request, find_most_bytes(operation), patience)
+    body = await read_bytes(request, find_most_bytes(operation), patience)
     if not body:
         return {}
     if not operation.changes:
@@ -53,7 +53,11 @@ def find_most_bytes(operation: Operation) -> int:
     return MOST_BYTES_OF_BATCH if operation.is_bulk else MOST_BYTES
 
 
-async def _read(request: web.Request, most: int, patience: float) -> bytes:
+async def read_bytes(request: web.Request, most: int, patience: float) -> bytes:
+    """Return the body, which has at most `most` bytes and arrives within `patience` seconds.
+
+    Raises InvalidRequestError, HTTPRequestEntityTooLarge, HTTPRequestTimeout.
+    """
     if (request.content_length or 0) > most:
         raise web.HTTPRequestEntityTooLarge(most, request.content_length or 0)
     try:
