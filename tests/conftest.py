@@ -18,10 +18,9 @@ from aiohttp.test_utils import TestClient, TestServer
 from testbed.leaks import find_secrets
 from testbed.ports import find_free_port
 
-from tests.databases import FAST_AND_UNSAFE, Databases
+from tests.databases import FAST_AND_UNSAFE, Databases, Kind
 from tests.factories import make_settings
 from tests.services import starting
-from tokensvc.issuer.start import Started, initialise
 from tokensvc.logs.configuration import configure_logs
 from tokensvc.logs.output import flush_logs
 from tokensvc.store.embedded import EmbeddedPostgres
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from testbed.processes import ServiceProcess
 
     from tokensvc.issuer.service import Service
+    from tokensvc.issuer.start import Started
     from tokensvc.settings import Settings
 
 pytest_plugins = ["tests.process_budget"]
@@ -76,18 +76,18 @@ def postgres(session_folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def databases(postgres: str) -> Iterator[Databases]:
-    with Databases(postgres) as made:
+def databases(postgres: str, session_folder: Path) -> Iterator[Databases]:
+    with Databases(postgres, session_folder / "keys") as made:
         yield made
 
 
 @pytest.fixture
-def new_database_url(databases: Databases) -> Iterator[Callable[[bool], str]]:
-    """Makes fresh databases: `new_database_url(True)` migrated, `(False)` empty."""
+def new_database_url(databases: Databases) -> Iterator[Callable[[Kind], str]]:
+    """Makes fresh databases: `new_database_url("empty")`."""
     made: list[str] = []
 
-    def make(migrated: bool) -> str:  # noqa: FBT001
-        made.append(databases.take() if migrated else databases.take_empty())
+    def make(kind: Kind) -> str:
+        made.append(databases.take(kind))
         return made[-1]
 
     yield make
@@ -96,9 +96,9 @@ def new_database_url(databases: Databases) -> Iterator[Callable[[bool], str]]:
 
 
 @pytest.fixture
-def database_url(new_database_url: Callable[[bool], str]) -> str:
-    """A fresh, migrated, otherwise empty database."""
-    return new_database_url(True)
+def database_url(request: pytest.FixtureRequest, new_database_url: Callable[[Kind], str]) -> str:
+    """A fresh, migrated, otherwise empty database; as a start leaves it for who wants `started`."""
+    return new_database_url("started" if "started" in request.fixturenames else "migrated")
 
 
 @pytest.fixture
@@ -146,9 +146,12 @@ def settings(tmp_path: Path, unused_tcp_port: int) -> Settings:
 
 
 @pytest.fixture
-async def started(database: Database, settings: Settings) -> Started:
-    """The database as after the first start."""
-    return await initialise(database, settings)
+def started(database: Database, settings: Settings, databases: Databases) -> Started:
+    """The database and the keys as after the first start."""
+    del database  # it is a copy of one that was started
+    settings.keys_dir.mkdir(mode=0o700)
+    shutil.copy(databases.master_key_path, settings.master_key_path)
+    return databases.started
 
 
 class Logs:

@@ -67,7 +67,7 @@ def cli(
     new_database_url: Callable[[bool], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Cli]:
     """Commands on a fresh, migrated database, in an empty folder."""
-    monkeypatch.setenv("TOKENSVC_DATABASE_URL", new_database_url(True))
+    monkeypatch.setenv("TOKENSVC_DATABASE_URL", new_database_url("migrated"))
     monkeypatch.chdir(tmp_path)
     handlers, level = logging.getLogger().handlers[:], logging.getLogger().level
     yield Cli()
