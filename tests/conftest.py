@@ -110,8 +110,13 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """A connection of the test's own, for looking and for meddling."""
+    """A connection of the test's own, for looking and for meddling.
+
+    It waits, and holds what it has locked, for as long as the test wants, however slow the machine.
+    """
     opened = await connect(database_url)
+    for timeout in ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"):
+        await opened.execute(f"set {timeout} = 0")
     yield opened
     await opened.close()
 

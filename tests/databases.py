@@ -26,8 +26,6 @@ FAST_AND_UNSAFE: Final = (
     "synchronous_commit=off",
     "full_page_writes=off",
     "autovacuum=off",
-    "wal_level=minimal",
-    "max_wal_senders=0",
     "max_connections=200",
 )
 _TEMPLATES: Final[dict[Kind, str]] = {
