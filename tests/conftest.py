@@ -97,8 +97,9 @@ def new_database_url(databases: Databases) -> Iterator[Callable[[Kind], str]]:
 
 @pytest.fixture
 def database_url(request: pytest.FixtureRequest, new_database_url: Callable[[Kind], str]) -> str:
-    """A fresh, migrated, otherwise empty database; as a start leaves it for who wants `started`."""
-    return new_database_url("started" if "started" in request.fixturenames else "migrated")
+    """A fresh, migrated database, without more in it unless the test asks for a started one."""
+    is_started = not {"started", "ready"}.isdisjoint(request.fixturenames)
+    return new_database_url("started" if is_started else "migrated")
 
 
 @pytest.fixture
@@ -154,8 +155,7 @@ def settings(tmp_path: Path, unused_tcp_port: int) -> Settings:
 def started(database: Database, settings: Settings, databases: Databases) -> Started:
     """The database and the keys as after the first start."""
     del database  # it is a copy of one that was started
-    settings.keys_dir.mkdir(mode=0o700)
-    shutil.copy(databases.master_key_path, settings.master_key_path)
+    databases.copy_master_key(settings.keys_dir)
     return databases.started
 
 

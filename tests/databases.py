@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import shutil
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
@@ -70,10 +71,11 @@ class Databases:
         for dropped in self._dropped:
             dropped.result()
 
-    @property
-    def master_key_path(self) -> Path:
-        """The file with the master key of the started databases."""
-        return self._settings.master_key_path
+    def copy_master_key(self, keys_dir: Path) -> None:
+        """Make a folder with the master key of the started databases."""
+        keys_dir.mkdir(mode=0o700)
+        path = self._settings.master_key_path
+        shutil.copy(path, keys_dir / path.name)
 
     def take(self, kind: Kind) -> str:
         """Return the URL of a database that nobody else has."""
