@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -128,6 +129,24 @@ async def calm(connection: asyncpg.Connection) -> None:
     second = await connection.fetchval("select extract(second from clock_timestamp())::float8")
     if second > 45:
         await asyncio.sleep(60.1 - second)
+
+
+@pytest.fixture
+def new_folder() -> Iterator[Callable[[], Path]]:
+    """Makes folders for clusters of Postgres; what still runs there at the end is ended."""
+    made: list[Path] = []
+
+    def make() -> Path:
+        made.append(Path(tempfile.mkdtemp(prefix="tokensvc-pg-")))
+        made[-1].chmod(0o755)
+        return made[-1]
+
+    yield make
+    for folder in made:
+        server = EmbeddedPostgres(folder)
+        if server.process_id is not None:  # a test has failed half way
+            os.kill(server.process_id, signal.SIGQUIT)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
