@@ -70,8 +70,8 @@ class LedgerConnection:
             arguments = _build_arguments(counts, expect())
             rows = await statement.fetch(*arguments, timeout=_TIMEOUT)
         except AWAY as error:
-            # Whether the batch was counted is unknown, and an answer may still come: nothing more is
-            # asked on this connection.
+            # Whether the batch was counted is unknown, and an answer may still come: so nothing
+            # more is asked on this connection.
             self.close()
             raise unavailable(error) from error
         except asyncpg.PostgresError as error:
