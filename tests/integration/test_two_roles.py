@@ -65,7 +65,7 @@ FORBIDDEN = [
 @pytest.fixture
 async def urls(new_database_url):
     """The URLs of one database for its owner and for the service."""
-    url = await asyncio.to_thread(new_database_url, False)
+    url = await asyncio.to_thread(new_database_url, "empty")
     parts = urlsplit(url)
     name = parts.path.strip("/")
     made = []

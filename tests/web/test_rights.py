@@ -33,6 +33,12 @@ CALLERS = {
 EVERYBODY = frozenset(CALLERS)
 
 
+@pytest.fixture
+def settings(settings):
+    """So many calls are refused here that refusals would come late."""
+    return settings.model_copy(update={"refusals_per_minute": 1_000_000})
+
+
 class Row(NamedTuple):
     """Who passes, a request that is well formed, and what it names of an account."""
 

@@ -71,6 +71,7 @@ class DenylistCopy:
 
     def announce(self) -> None:
         """Wake everybody who waits for a change."""
+        # Who waits holds the old event. A new one keeps those who come later from waking at once.
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -114,8 +115,10 @@ class DenylistCopy:
         if acknowledged:
             newest = max(acknowledged, key=lambda record: record.position.seq)
             known.append((newest.position, newest.revocation.exp > soon))
+        # Numbers are used again after a failover, so it is the tag at a number that shows a loss.
         for held, in_force in known:
             tag = await find_tag(connection, held.seq)
+            # A row that has expired may be missing for a good reason, and then it proves nothing.
             if has_gone_back(held, head, tag, in_force=in_force):
                 return True
         return False
@@ -141,6 +144,7 @@ class DenylistCopy:
 
     def note_read_back(self, count: int) -> None:
         """Note that so many of those acknowledged by this process are known to be in the table."""
+        # Others may have been acknowledged since the table was read: they stand behind these.
         del self._acknowledged[:count]
         self._note_newest()
 
@@ -165,6 +169,8 @@ class DenylistCopy:
         async with self._database.connection() as connection:
             heads, _ = await list_heads(connection)
             records = await _read_all(connection, earliest)
+        # A second failover may have taken back what was just written. The copy must not follow a
+        # table that lacks it, because it would then forget what only it remembers.
         if await asyncio.to_thread(find_lost, missing, records, earliest.timestamp()):
             raise UnavailableError(
                 "the denylist has changed while it was healed; trying again",
