@@ -112,34 +112,11 @@ class Confirmation:
         return self.steady_at + timedelta(seconds=self.age_seconds)
 
     @property
-    def page_at(self) -> datetime:
-        """The moment that pages of the feed are dated by. Raises UnavailableError.
-
-        Followers refuse a page from the future, and one that is older than the last one. So it is
-        not a moment of a clock that has jumped. While Postgres's clock is doubted, it is one that
-        has certainly passed: such a page brings its news, and proves no freshness that is not.
-        """
-        clock, passed = self._clock, self.iat_limit.reckon_passed(self.on)
-        if clock is None or not clock.is_doubted or passed is None:
-            return self.steady_at
-        return min(passed, self._latest_shown)
-
-    @property
-    def page_expires_from(self) -> datetime:
-        """The moment from which the expiry of pages counts: none may be refused as too old.
-
-        Raises UnavailableError.
-        """
-        clock = self._clock
-        if clock is None or not clock.is_doubted:
-            return self.steady_at
-        return max(self.page_at, self._latest_shown)
-
-    @property
-    def _latest_shown(self) -> datetime:
-        """The later one of Postgres's clock and this process's, at the last confirmation."""
-        wall = self._clock.latest.wall if self._clock is not None else 0.0
-        return max(self.at, datetime.fromtimestamp(wall, UTC))
+    def wall_at(self) -> datetime:
+        """This process's clock when it last asked Postgres. Raises UnavailableError."""
+        if self._clock is None:
+            raise build_stale_error()
+        return datetime.fromtimestamp(self._clock.latest.wall, UTC)
 
     @property
     def age_seconds(self) -> float:
@@ -208,8 +185,7 @@ class Confirmation:
         if self.age_seconds > _COUNTING_AGE_SECONDS:
             raise build_stale_error()
         # A batch is judged within the tolerance around what is expected, and so before the limit.
-        expected_at = self.expected_at
-        if expected_at is not None and not self.iat_limit.allows(expected_at + _TOLERANCE):
+        if (at := self.expected_at) is not None and not self.iat_limit.allows(at + _TOLERANCE):
             raise build_stale_error()
 
 

@@ -122,9 +122,9 @@ class Mirror:
         acknowledged = self.denylist.acknowledged
         has_lost = False
         async with self._database.connection() as connection:
-            latest_iat = None
-            if self.confirmation.is_in_doubt:  # other processes know more of Postgres's clock
-                latest_iat = await find_latest_iat(connection)
+            # In doubt, other processes know more of Postgres's clock.
+            doubts = self.confirmation.is_in_doubt
+            latest_iat = await find_latest_iat(connection) if doubts else None
             asked = self.confirmation.ask()
             heads, now, bounds = await list_heads_with_iat(connection)
             self.confirmation.read_clock(now, asked, latest_iat=latest_iat)
@@ -148,8 +148,7 @@ class Mirror:
             self._wake.set()  # healing may have changed the signing keys
         self.denylist.note_read_back(len(acknowledged))
         self.signers.publish(earliest)
-        collectable_at = self.confirmation.collectable_at
-        if collectable_at is not None:
+        if (collectable_at := self.confirmation.collectable_at) is not None:
             self.denylist.log.forget_expired(collectable_at.timestamp())
         # Only now does the copy count as confirmed, because an error above leaves it as old as it
         # was. Those who wait are woken last, so that they see all of it.
@@ -158,7 +157,7 @@ class Mirror:
         self.confirmation.renew(now, asked.on)
         if has_news:
             self.denylist.announce()
-        # At the end, because it writes: when Postgres cannot write, the copies are fresh anyway.
+        # At the end: while Postgres cannot write, the copies are fresh anyway.
         await self._keep_iat_bounds(bounds, now, asked.on)
 
     async def _keep_iat_bounds(self, bounds: IatBounds, now: datetime, on: float) -> None:
