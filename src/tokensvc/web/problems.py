@@ -105,14 +105,14 @@ def _list_more(error: Exception) -> dict[str, object]:
 
 def judge_error(error: Exception) -> tuple[int, str, str, dict[str, str]]:
     """Return status, code, message and headers of an error."""
-    if isinstance(error, web.HTTPException):
-        return _judge_http(error.status, error.headers)
     if isinstance(error, errors.BearerError):
         return error.status, error.code, error.message, error.headers
     if isinstance(error, errors.TokensvcError):
         status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
         if status != HTTPStatus.INTERNAL_SERVER_ERROR:
             return status, error.code, error.message, _when_to_retry(error)
+    elif isinstance(error, web.HTTPException):
+        return _judge_http(error.status, error.headers)
     return 500, "server_error", "the service failed; its log has the cause under the request id", {}
 
 

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _SILENT_PAUSE: Final = 0.025
-_LATE_SPREAD: Final = 0.25
 # So many times the limit of one network are allowed to all of them together.
 _NETWORKS: Final = 10
 
@@ -47,25 +46,30 @@ class Refusals:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._allowed = allowed
-        self._late_answers = late_answers or LateAnswers(spread=_LATE_SPREAD, clock=clock)
-        self._silent_answers = silent_answers or LateAnswers(pause=_SILENT_PAUSE, clock=clock)
+        self._late_answers = late_answers or LateAnswers(clock=clock)
+        self._silent_answers = silent_answers or LateAnswers(
+            pause=_SILENT_PAUSE, spread=0, clock=clock
+        )
         self._counts = NetworkCounts(clock=clock)
 
-    async def hold(self, network: str, asked_on: float, *, is_silent: bool = False) -> None:
+    async def hold(
+        self, network: str, asked_on: float, *, is_silent: bool = False, was_held: bool = False
+    ) -> None:
         """Count a refusal; return when it may be answered.
 
         `asked_on`: when the request came. `is_silent`: it does not say what is wrong with the
-        credential. Raises UnavailableError if too many are held.
+        credential. `was_held`: as in TokensvcError. Raises UnavailableError if too many are held.
         """
         number = self._counts.add(network)
         if not (
             self._counts.has_reached(self._allowed, network)
             or self._counts.have_all_reached(_NETWORKS * self._allowed)
         ):
-            if is_silent:
+            if is_silent and not was_held:
                 await self._silent_answers.hold(asked_on)
             return
         if number == self._allowed:
             _log.warning("network_refused_often", network=network, refused=number)
         LATE_REFUSALS.inc()
-        await self._late_answers.hold(asked_on)
+        if not was_held:
+            await self._late_answers.hold(asked_on)

@@ -35,12 +35,17 @@ def _ended(outcome: str) -> Counter:
     return EXCHANGES.labels(outcome)
 
 
+@functools.cache  # and so are the limits
+def _limited(policy: str) -> Counter:
+    return RATE_LIMITED.labels(policy)
+
+
 async def post_token(request: web.Request) -> web.Response:
     """Exchange a credential for a token."""
     try:
         response = await _exchange(request)
     except RateLimitedError as error:
-        RATE_LIMITED.labels(error.policy).inc()
+        _limited(error.policy).inc()
         _ended(error.reason).inc()
         raise
     except TokensvcError as error:

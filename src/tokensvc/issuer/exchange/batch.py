@@ -147,6 +147,10 @@ def _act(batch: Sequence[Waiter], decisions: Sequence[Decision | None]) -> None:
             continue
         try:
             result = waiter.act(decision)
+        except TokensvcError as error:
+            # Its traceback would hold this frame, and so the whole batch and its futures, in a
+            # circle that only the garbage collector finds.
+            waiter.future.set_exception(error.with_traceback(None))
         except Exception as error:  # noqa: BLE001 - it is raised where the request waits
             waiter.future.set_exception(error)
         else:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _TICK: Final = 0.005
+_SPREAD: Final = 0.25
 
 
 class LateAnswers:
@@ -31,7 +32,7 @@ class LateAnswers:
         self,
         *,
         pause: float = 1.0,
-        spread: float = 0.0,
+        spread: float = _SPREAD,
         most_held: int = 10_000,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
