@@ -35,6 +35,8 @@ class Operation:
     an HTTP request. `status`: of the answer if all is well. `idempotent_by_key`: the caller may
     name its request with `Idempotency-Key`, and repeating it creates nothing. `has_version`: the
     answer has an `ETag`. `checks_version`: it obeys `If-Match` although its answer has no `ETag`.
+    `is_for_holders`: it belongs to everybody who holds an API key, like asking for tokens, so it is
+    answered where tokens are asked for, even if operations have a port of their own.
     `deprecated_on`, `ends_on`: the day from which on nobody should call it (RFC 9745), and the day
     on which it will be gone (RFC 8594).
     """
@@ -51,6 +53,7 @@ class Operation:
     idempotent_by_key: bool = False
     has_version: bool = False
     checks_version: bool = False
+    is_for_holders: bool = False
     deprecated_on: date | None = None
     ends_on: date | None = None
 

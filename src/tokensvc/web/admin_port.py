@@ -1,6 +1,7 @@
-"""The operations on a port of their own, and then nowhere else: a firewall can keep others away.
+"""The operations on a port of their own: a firewall can keep others away.
 
-The same process serves both ports, with one service behind them.
+Only what is for everybody who holds an API key is answered on the public port as well. The same
+process serves both ports, with one service behind them.
 """
 
 from __future__ import annotations

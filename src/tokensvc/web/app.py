@@ -69,8 +69,8 @@ def build_app(
     # A proxy may or may not strip the path of the issuer.
     for prefix in dict.fromkeys(("", urlsplit(settings.issuer_url).path)):
         _add_routes(app, prefix)
+        add_operations(app, prefix, only_for_holders=settings.admin_port is not None)
         if settings.admin_port is None:
-            add_operations(app, prefix)
             add_reference(app, prefix, settings.issuer_url, None)
     return app
 

@@ -12,9 +12,14 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 
-def add_operations(app: web.Application, prefix: str) -> None:
-    """Add every operation of the table, below `prefix`. A GET operation answers HEAD as well."""
+def add_operations(app: web.Application, prefix: str, *, only_for_holders: bool = False) -> None:
+    """Add every operation of the table, below `prefix`. A GET operation answers HEAD as well.
+
+    `only_for_holders`: leave out those that are not for everybody who holds an API key.
+    """
     for operation in OPERATIONS.values():
+        if only_for_holders and not operation.is_for_holders:
+            continue
         load_module(operation.name)  # at the start, not by the first request
         handler = build_handler(operation)
         if operation.method == "GET":
