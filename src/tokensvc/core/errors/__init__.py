@@ -14,6 +14,7 @@ from tokensvc.core.errors.bearer import (
     InsufficientScopeError,
     InvalidTokenError,
     MalformedAuthorizationError,
+    MissingCredentialError,
     MissingTokenError,
     VerifierUnavailableError,
 )
@@ -65,6 +66,7 @@ __all__ = [
     "InvalidTargetError",
     "InvalidTokenError",
     "MalformedAuthorizationError",
+    "MissingCredentialError",
     "MissingTokenError",
     "NotFoundError",
     "OAuthError",

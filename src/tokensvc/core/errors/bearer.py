@@ -43,6 +43,12 @@ class MissingTokenError(BearerError):
         return {"WWW-Authenticate": "Bearer"}
 
 
+class MissingCredentialError(MissingTokenError):
+    """As MissingTokenError, where an API key is as good as a token."""
+
+    public_message = "show an API key or a token in the header Authorization"
+
+
 class MalformedAuthorizationError(BearerError):
     """Two credentials, or a `Bearer` header that is malformed."""
 
