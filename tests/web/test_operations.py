@@ -115,6 +115,7 @@ async def test_a_caller_shows_a_key_as_bearer_or_basic_or_a_token_for_the_servic
 
 async def test_who_shows_nothing_good_is_refused(client, key, subtests):
     for_others = (await get_token(client, key))["access_token"]
+    helpful = {"nothing": "show an API key or a token", "another audience": "audience tokensvc"}
     for name, caller, code, challenge in (
         ("nothing", Caller(client, None), "missing_token", "Bearer"),
         ("junk", Caller(client, "junk"), "invalid_client", 'Bearer realm="tokensvc"'),
@@ -125,6 +126,8 @@ async def test_who_shows_nothing_good_is_refused(client, key, subtests):
             answer = await caller("GET /v1/whoami")
             assert (answer.status, answer.code) == (401, code)
             assert answer.headers["WWW-Authenticate"].startswith(challenge)
+            if name in helpful:
+                assert helpful[name] in answer.body["detail"]
             assert answer.headers["Content-Type"].startswith("application/problem+json")
 
 

@@ -25,7 +25,7 @@ TITLES: Final = {
     "unsupported_media_type": "This content type is not supported",
     "missing_token": "A credential is needed",
     "invalid_token": "The access token is not accepted",
-    "insufficient_scope": "The access token lacks a capability",
+    "insufficient_scope": "A capability is missing",
     "request_timeout": "The body did not arrive in time",
 }
 

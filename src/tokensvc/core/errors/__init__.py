@@ -16,6 +16,7 @@ from tokensvc.core.errors.bearer import (
     MalformedAuthorizationError,
     MissingCredentialError,
     MissingTokenError,
+    OtherAudienceError,
     VerifierUnavailableError,
 )
 from tokensvc.core.errors.general import (
@@ -70,6 +71,7 @@ __all__ = [
     "MissingTokenError",
     "NotFoundError",
     "OAuthError",
+    "OtherAudienceError",
     "OutcomeUnknownError",
     "RateLimitedError",
     "StartRefusedError",

@@ -67,6 +67,15 @@ class InvalidTokenError(BearerError):
     public_message = "the access token is invalid, expired or revoked"
 
 
+class OtherAudienceError(InvalidTokenError):
+    """A live token of ours that was shown to the service itself, and is for a relying party."""
+
+    public_message = "the access token is for another audience: get one for the audience tokensvc"
+
+    def __init__(self) -> None:
+        super().__init__("wrong_audience")
+
+
 class InsufficientScopeError(BearerError):
     """The token is good and lacks a capability.
 
@@ -82,6 +91,8 @@ class InsufficientScopeError(BearerError):
         super().__init__(f"needs {needed}")
         self.needed = needed
         self.one_of = tuple(one_of)
+        if one_of:  # of an operation: an API key may have been shown as well
+            self.message = "the caller lacks a capability"
 
     @property
     def headers(self) -> dict[str, str]:
