@@ -19,6 +19,21 @@ async def test_every_operation_of_the_table_has_its_path_and_method(client):
     assert {(operation.method, operation.path) for operation in OPERATIONS.values()} <= routes
 
 
+async def test_a_public_port_without_operations_still_lets_a_key_rotate_itself(
+    started, settings, new_client, database, unused_tcp_port_factory
+):
+    del started
+    client = await new_client(settings.model_copy(update={"admin_port": unused_tcp_port_factory()}))
+    paths = {resource.canonical for resource in client.app.router.resources()}
+    table = {operation.path for operation in OPERATIONS.values()}
+    assert paths & table == {"/v1/keys/self/rotate"}
+    caller, key = await make_caller(client, database, "tokensvc:admin")
+    made = await caller("POST /v1/keys/self/rotate")
+    assert (made.status, made.body["predecessor"]) == (201, key.listed.record.id)
+    assert (await caller("GET /v1/whoami")).status == 404
+    assert (await caller("GET /v1/keys/self/rotate")).status == 405
+
+
 async def test_an_account_and_a_key_are_made_shown_changed_and_ended(admin):
     made = await admin("POST /v1/accounts", {"name": "Orders", "per_minute": 600})
     assert (made.status, made.body["own_per_minute"]) == (201, 600)
@@ -101,6 +116,7 @@ async def test_a_caller_shows_a_key_as_bearer_or_basic_or_a_token_for_the_servic
 
 async def test_who_shows_nothing_good_is_refused(client, key, subtests):
     for_others = (await get_token(client, key))["access_token"]
+    helpful = {"nothing": "show an API key or a token", "another audience": "audience tokensvc"}
     for name, caller, code, challenge in (
         ("nothing", Caller(client, None), "missing_token", "Bearer"),
         ("junk", Caller(client, "junk"), "invalid_client", 'Bearer realm="tokensvc"'),
@@ -111,6 +127,8 @@ async def test_who_shows_nothing_good_is_refused(client, key, subtests):
             answer = await caller("GET /v1/whoami")
             assert (answer.status, answer.code) == (401, code)
             assert answer.headers["WWW-Authenticate"].startswith(challenge)
+            if name in helpful:
+                assert helpful[name] in answer.body["detail"]
             assert answer.headers["Content-Type"].startswith("application/problem+json")
 
 

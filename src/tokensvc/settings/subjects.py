@@ -39,7 +39,10 @@ class AddressSettings(_Subject):
         None, ge=1, le=65535, description="serves /metrics there, and no longer on the public port"
     )
     admin_port: int | None = Field(
-        None, ge=1, le=65535, description="serves the operations there, and nowhere else"
+        None,
+        ge=1,
+        le=65535,
+        description="serves the operations there, and no longer on the public port",
     )
     issuer: str = ""
     trusted_proxy_hops: int = Field(

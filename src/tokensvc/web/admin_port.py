@@ -1,6 +1,7 @@
-"""Operations and dashboard on a port of their own, and then nowhere else: for a firewall.
+"""Operations and dashboard on a port of their own: a firewall can keep others away from it.
 
-The same process serves both ports, with one service behind them.
+The public port answers only what is for everybody, or for everybody who holds an API key. The
+same process serves both ports, with one service behind them.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from tokensvc.operations.table import OPERATIONS
 from tokensvc.web.app_keys import IN_FLIGHT, REFUSALS, SERVICE, TURNS
 from tokensvc.web.dashboard.pages import add_dashboard
 from tokensvc.web.forms import MAX_BODY
@@ -36,7 +38,8 @@ def build_admin_app(main: web.Application) -> web.Application:
     app.router.add_get("/readyz", get_readyz)
     issuer_url = main[SERVICE].settings.issuer_url
     for prefix in dict.fromkeys(("", urlsplit(issuer_url).path)):
-        add_operations(app, prefix)
+        wanted = (row for row in OPERATIONS.values() if not row.is_open)
+        add_operations(app, prefix, wanted)
         Reference(issuer_url, prefix or "/").add_to(app, prefix)
         add_dashboard(app, prefix, issuer_url)
     return app

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from tokensvc.issuer.service import open_service
+from tokensvc.operations.table import OPERATIONS
 from tokensvc.web.app_keys import IN_FLIGHT, POLLS, REFUSALS, SERVICE, STRANGERS, TURNS
 from tokensvc.web.audit_heads import get_audit_head
 from tokensvc.web.connections import find_most_connections
@@ -21,7 +22,7 @@ from tokensvc.web.introspect import post_introspect
 from tokensvc.web.limited import Limited
 from tokensvc.web.metrics import add_metrics
 from tokensvc.web.middleware import handle_errors
-from tokensvc.web.operations.routes import add_open_operations, add_operations
+from tokensvc.web.operations.routes import add_operations
 from tokensvc.web.operations.strangers import Strangers
 from tokensvc.web.polls import Polls
 from tokensvc.web.reference import Reference
@@ -73,11 +74,12 @@ def build_app(
     # A proxy may or may not strip the path of the issuer.
     for prefix in dict.fromkeys(("", urlsplit(settings.issuer_url).path)):
         _add_routes(app, prefix)
-        add_open_operations(app, prefix)
         if settings.admin_port is None:
-            add_operations(app, prefix)
+            add_operations(app, prefix, OPERATIONS.values())
             reference.add_to(app, prefix)
             add_dashboard(app, prefix, settings.issuer_url)
+        else:
+            add_operations(app, prefix, (row for row in OPERATIONS.values() if row.is_public))
     return app
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from tokensvc.core.denylist.position import parse_cursor
-from tokensvc.core.errors import InvalidInputError, InvalidTokenError, NotFoundError
+from tokensvc.core.errors import Fault, InvalidInputError, InvalidTokenError, NotFoundError
 from tokensvc.core.token import read_unverified
 from tokensvc.issuer.operations.paging import build_next_cursor, read_wish
 from tokensvc.issuer.revoking.credentials import revoke_jti, revoke_own_token
@@ -107,7 +107,10 @@ async def inspect(call: Call, request: TokenRequest) -> TokenStatus:
         header, payload = read_unverified(request.token)
         status = await describe_token(call.database, call.settings, request.token)
     except InvalidTokenError as error:
-        raise InvalidInputError("this is no token: " + error.reason) from error
+        raise InvalidInputError(
+            f"this is no token of the form that we sign ({error.reason})",
+            faults=[Fault("/token", "it is no token of the form that we sign")],
+        ) from error
     record = status.revoked_by
     return TokenStatus(
         header=header,
