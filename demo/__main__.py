@@ -23,6 +23,7 @@ from demo.filling import fill
 from demo.living import live
 from tokensvc.core.errors import StartRefusedError, TokensvcError
 from tokensvc.issuer.database import embedded_postgres, open_database
+from tokensvc.logs.configuration import configure_logs
 from tokensvc.settings import load_settings
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         environment = build_environment(chosen.folder)
+        configure_logs("warning")
         asyncio.run(_run(chosen.folder, environment, chosen.seed, serves=not chosen.fill_only))
     except TokensvcError as error:
         print(f"make demo: {error.message}", file=sys.stderr)

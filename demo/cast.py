@@ -21,13 +21,14 @@ CAPABILITIES: Final = {
     "telemetry": ("write",),
 }
 
-# Name, what it is for, the life of its tokens in seconds, and what signs them.
+# Name, what it is for, how many days ago it was made, the life of its tokens in seconds, and what
+# signs them.
 AUDIENCES: Final = (
-    ("orders.acme.example", "Orders and returns", 600, "ES256"),
-    ("pay.acme.example", "Payments", 300, "ES256"),
-    ("warehouse.acme.example", "Stock and shipping", 900, "EdDSA"),
-    ("reports.acme.example", "Reports, for partners with old libraries", 3600, "RS256"),
-    ("exports.acme.example", "Exports that run for a day", 86_400, "ES256"),
+    ("orders.acme.example", "Orders and returns", 239.2, 600, "ES256"),
+    ("pay.acme.example", "Payments", 239.1, 300, "ES256"),
+    ("warehouse.acme.example", "Stock and shipping", 25.4, 900, "EdDSA"),
+    ("reports.acme.example", "Reports, for partners with old libraries", 12.3, 3600, "RS256"),
+    ("exports.acme.example", "Exports that run for a day", 57.2, 86_400, "ES256"),
 )
 
 # Name, and the limits of a key per minute and day.

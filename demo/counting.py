@@ -48,6 +48,15 @@ from (
 ) as used join api_key as key on key.id = used.key_id
 on conflict (key_id) do update set at = excluded.at
 """
+# Keys that were not used for a month were used once.
+_LONG_AGO: Final = """
+insert into api_key_last_use (key_id, at, network, audience)
+select key.id, key.created_at + (clock_timestamp() - key.created_at) * 0.4, '10.31.4.0/24', 'api'
+from api_key as key join account on account.id = key.account_id
+where account.name <> 'admin'
+    and key.created_at < clock_timestamp() - interval '45 days'
+on conflict (key_id) do nothing
+"""
 _WINDOWS: Final = (
     """
     update api_key_window set day = date_trunc('day', $1::timestamptz, 'UTC'), day_count = sums.n
@@ -88,6 +97,7 @@ async def count_until(connection: Connection, now: datetime, seed: int) -> None:
                 ids = [key["id"]] * len(sums)
                 await connection.execute(_PUT, ids, hours, outcomes, counts)
         await connection.execute(_LAST_USE)
+        await connection.execute(_LONG_AGO)
         for statement in _WINDOWS:
             await connection.execute(statement, now)
 

@@ -7,8 +7,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from demo.story import Ref
+from demo.trail import Moved
 from tokensvc.core.actor import Actor
+from tokensvc.core.algorithm import DEFAULT_ALGORITHM
 from tokensvc.issuer.operations.run import run_operation
+from tokensvc.issuer.signing.rotation import rotate_once
 from tokensvc.operations.authorisation import Principal
 from tokensvc.operations.finding import load_operation
 from tokensvc.operations.validation import build_model
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
     from tokensvc.issuer.operations.call import Backend
     from tokensvc.store.pool import Connection
 
-# The moments that acts write. All of them lie near the act, but those of _ENDS.
+# The moments that acts write.
 _MOMENTS: Final[Mapping[str, Sequence[str]]] = {
     "account": ("created_at", "suspended_at", "deleted_at", "watermark"),
     "api_key": (
@@ -29,11 +32,11 @@ _MOMENTS: Final[Mapping[str, Sequence[str]]] = {
     ),
     "audience": ("created_at",),
     "capability": ("created_at",),
-    "denylist": ("created_at", "watermark", "expires_at"),
     "key_leak": ("reported_at",),
     "signing_key": ("created_at", "active_at", "revoked_at"),
     "tier": ("created_at",),
 }  # fmt: skip
+_TASK: Final = Actor(name="rotation")
 _ADDRESSES: Final = {
     "mila": "10.24.7.19",
     "jonas": "10.24.7.44",
@@ -42,19 +45,26 @@ _ADDRESSES: Final = {
 }
 
 
+_MOVE_DENYLIST: Final = """
+update denylist set created_at = created_at - $2::interval, watermark = watermark - $2::interval,
+    expires_at = expires_at - $2::interval
+where created_at >= $1
+"""
+
+
 @dataclass(slots=True, kw_only=True)
 class Story:
     """What has been made so far.
 
     `now`: Postgres's clock when the story is told. `ids`: by the name that an act gave; `texts`:
-    those of keys; `times`: (number of the last event of the audit trail, when it was).
+    those of keys; `accounts`: whose keys they are; `times`: of each act.
     """
 
     now: datetime
     ids: dict[str, str] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict, repr=False)
     accounts: dict[str, str] = field(default_factory=dict)
-    times: list[tuple[int, datetime]] = field(default_factory=list)
+    times: list[Moved] = field(default_factory=list)
 
     def find_time(self, days_ago: float) -> datetime:
         """Return the moment so many days ago."""
@@ -70,6 +80,8 @@ async def tell(backend: Backend, connection: Connection, story: Story, acts: Seq
         request = build_model(operation, _resolve(act.request, story))
         principal = Principal.of_host(_find_actor(act, story))
         made = (await run_operation(backend, operation, principal, request)).response
+        if act.request.get("alg", DEFAULT_ALGORITHM) != DEFAULT_ALGORITHM:
+            await _begin_keyring(backend, act.request["alg"])
         if act.makes is not None:
             story.ids[act.makes] = made.id  # type: ignore[attr-defined]
             story.accounts[act.makes] = getattr(made, "account", "")
@@ -97,13 +109,20 @@ async def move(
             began_at,
             delta,
         )
+    await connection.execute(_MOVE_DENYLIST, began_at, delta)
     for key_id, end in (await _read_ends(connection)).items():
         if ends.get(key_id) != end:
             await connection.execute(
                 "update api_key set expires_at = $2 where id = $1", key_id, end - delta
             )
     number: int = await connection.fetchval("select number from audit_head")
-    story.times.append((number, to))
+    story.times.append(Moved(number, to, delta))
+
+
+async def _begin_keyring(backend: Backend, alg: str) -> None:
+    """Make the first signing keys of an algorithm, as the service does within seconds."""
+    master_key = backend.load_master_key()
+    await rotate_once(backend.database, backend.settings, master_key, alg=alg, actor=_TASK)
 
 
 async def _read_ends(connection: Connection) -> dict[str, datetime]:

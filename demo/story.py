@@ -55,12 +55,14 @@ def list_acts(seed: int) -> list[Act]:
 
 def _found() -> Iterator[Act]:
     at = BEGAN - 0.5
-    request: dict[str, Any]
     for subject, verbs in CAPABILITIES.items():
         for verb in verbs:
             at -= 0.01
-            request = {"name": f"{subject}:{verb}", "description": f"May {verb} {subject}."}
-            yield Act(days_ago=at, operation="capabilities.create", request=request)
+            yield Act(
+                days_ago=at,
+                operation="capabilities.create",
+                request={"name": f"{subject}:{verb}", "description": f"May {verb} {subject}."},
+            )
     for name, per_minute, per_day in TIERS:
         at -= 0.02
         request: dict[str, Any] = {
@@ -69,10 +71,9 @@ def _found() -> Iterator[Act]:
             "key_per_day": per_day,
         }
         yield Act(days_ago=at, operation="tiers.create", request=request)
-    for name, description, life, alg in AUDIENCES:
-        at -= 0.02
+    for name, description, made, life, alg in AUDIENCES:
         request = {"name": name, "description": description, "token_ttl": life, "alg": alg}
-        yield Act(days_ago=at, operation="audiences.create", request=request)
+        yield Act(days_ago=made, operation="audiences.create", request=request)
     for name, made, tier in ACCOUNTS:
         yield Act(
             days_ago=made + 0.3,
