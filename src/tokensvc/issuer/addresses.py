@@ -1,4 +1,4 @@
-"""Addresses end after a time: those in the audit trail, and the network of a key's last use."""
+"""Addresses end after a time: those in the audit trail, and the networks of keys."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from tokensvc.store.api_key_network import delete_networks
 from tokensvc.store.audit_checkpoint import delete_addresses
 from tokensvc.store.usage import forget_networks
 
@@ -27,7 +28,7 @@ async def clean_addresses_once(
     Returns how many there were. Raises UnavailableError.
     """
     total = 0
-    for clean in (delete_addresses, forget_networks):
+    for clean in (delete_addresses, forget_networks, delete_networks):
         while True:
             async with database.connection() as connection:
                 deleted = await clean(connection, before, at_once)

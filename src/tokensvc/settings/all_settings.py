@@ -16,6 +16,7 @@ from tokensvc.settings.subjects import (
     ExchangeSettings,
     FeedSettings,
     MasterKeySettings,
+    NoticeSettings,
     RotationSettings,
 )
 
@@ -23,6 +24,7 @@ PREFIX: Final = "TOKENSVC_"
 
 
 class Settings(
+    NoticeSettings,
     FeedSettings,
     RotationSettings,
     ExchangeSettings,
