@@ -492,9 +492,11 @@ where next_at is not null;
 create index notice_delivery_endpoint_idx on notice_delivery (endpoint_id, id);
 create index notice_delivery_event_idx on notice_delivery (event_number);
 
--- Up to which number the audit trail was searched for events.
+-- Up to which number the audit trail was searched for events, and when it was last checked which
+-- keys expire, are idle, or are overdue.
 create table notice_cursor (
     audit_number bigint not null,
+    checked_at timestamptz not null default '-infinity',
     only_row boolean not null default true,
     constraint notice_cursor_pkey primary key (only_row),
     constraint notice_cursor_only_row check (only_row)

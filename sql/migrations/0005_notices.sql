@@ -80,6 +80,7 @@ create index notice_delivery_event_idx on notice_delivery (event_number);
 
 create table notice_cursor (
     audit_number bigint not null,
+    checked_at timestamptz not null default '-infinity',
     only_row boolean not null default true,
     constraint notice_cursor_pkey primary key (only_row),
     constraint notice_cursor_only_row check (only_row)

@@ -27,6 +27,7 @@ from tokensvc.issuer.exchange.ledger import Ledger
 from tokensvc.issuer.exchange.slow_lane import SlowLane, find_existing
 from tokensvc.issuer.exchange.usage import UsageRecorder
 from tokensvc.issuer.mirror.mirror import Mirror
+from tokensvc.issuer.notices.running import build_notices
 from tokensvc.issuer.operations.call import Backend
 from tokensvc.issuer.revoking.credentials import (
     HOLDER,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from tokensvc.core.claims import Claims
     from tokensvc.core.keyring import SigningKeyRecord
     from tokensvc.core.primary import Problem
+    from tokensvc.issuer.notices.running import Notices
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Database
 
@@ -79,6 +81,7 @@ class Service:
     revocations: HolderRevocations
     backend: Backend
     sign_in: SignIn
+    notices: Notices
     draining: bool = False
 
     async def revoke(
@@ -195,7 +198,16 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
         service = _build_service(settings, database, mirror)
         ledger, usage = service.exchange.ledger, service.exchange.usage
         tasks = asyncio.create_task(
-            run_tasks(database, settings, master_key, mirror, ledger, usage, service.receipts)
+            run_tasks(
+                database,
+                settings,
+                master_key,
+                mirror,
+                ledger,
+                usage,
+                service.receipts,
+                service.notices,
+            )
         )
         try:
             yield service
@@ -203,6 +215,7 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
             tasks.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await tasks
+            await service.notices.close()
             await service.exchange.guard.close()
             await ledger.close()
             await service.revocations.close()
@@ -216,7 +229,8 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
     ledger = Ledger(LedgerConnection(database), mirror, most_waiting=settings.ledger_queue)
     share = ConnectionShare(settings.pool_size)
     late_answers = LateAnswers()
-    usage = UsageRecorder(database)
+    notices = build_notices(database, settings, mirror)
+    usage = UsageRecorder(database, notices.watch)
     guard = GuessGuard(
         ledger,
         SlowLane(functools.partial(find_existing, database)),
@@ -247,6 +261,7 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
         exchange=exchange,
         feed=Feed(mirror, settings),
         receipts=Receipts(database, mirror),
+        notices=notices,
         callers=callers,
         revocations=HolderRevocations(database, share),
         backend=backend,

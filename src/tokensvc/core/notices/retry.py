@@ -47,7 +47,8 @@ def decide_hold(failures: int) -> timedelta:
 
     What waits for it is not lost by that: it goes out when the endpoint answers again.
     """
-    return min(_LONGEST_HOLD, _FIRST_HOLD * 2 ** min(max(failures, 1) - 1, _MOST_DOUBLINGS))
+    doublings = min(max(failures, 1) - 1, _MOST_DOUBLINGS)
+    return min(_LONGEST_HOLD, _FIRST_HOLD * (1 << doublings))
 
 
 def is_given_up(failing_since: datetime | None, now: datetime) -> bool:

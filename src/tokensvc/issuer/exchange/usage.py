@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from tokensvc.core.usage import LastUse
+    from tokensvc.issuer.notices.usage_watch import UsageWatch
     from tokensvc.store.pool import Connection, Database
 
 _MOST_WAITING: Final = 200_000
@@ -39,10 +40,14 @@ _log = get_logger(__name__)
 
 
 class UsageRecorder:
-    """Counts the exchanges of this process until they are written."""
+    """Counts the exchanges of this process until they are written.
 
-    def __init__(self, database: Database) -> None:
+    `watch` is told which keys were used, and where.
+    """
+
+    def __init__(self, database: Database, watch: UsageWatch | None = None) -> None:
         self._database = database
+        self._watch = watch
         self._usage = Usage(_MOST_WAITING)
         self._ended: set[str] = set()  # keys that were shown although they have expired
 
@@ -77,6 +82,9 @@ class UsageRecorder:
         try:
             await self._write(usage.sums, table.add_usage)
             await self._write(usage.last, table.set_last_use)
+            if self._watch is not None:
+                self._watch.note(usage.places)
+            usage.places.clear()
         finally:
             self._usage.take_back(usage)
         USAGE_WAITING.set(0)

@@ -47,6 +47,7 @@ class DenylistCopy:
         self._acknowledged: list[RevocationRecord] = []
         self._changed = asyncio.Event()
         self.is_released = False
+        self.resets = 0  # how often the table had lost a part of it
         self.waiting = 0  # so many callers wait for a change
         self.log = DenylistLog()
         self._newest: Position | None = None  # of those acknowledged
@@ -177,6 +178,7 @@ class DenylistCopy:
                 reason="denylist_not_healed",
             )
         DENYLIST_RESETS.inc()
+        self.resets += 1
         head = _find_head(records, heads["denylist"])
         await _take(self.log.reset_in_steps(records, head))
         return head
