@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from tokensvc.operations.table import OPERATIONS
-from tokensvc.web.app_keys import IN_FLIGHT, REFUSALS, SERVICE, TURNS
+from tokensvc.web.app_keys import IN_FLIGHT, POLLS, REFUSALS, SERVICE, TURNS
 from tokensvc.web.dashboard.pages import add_dashboard
 from tokensvc.web.forms import MAX_BODY
 from tokensvc.web.health import get_livez, get_readyz
@@ -34,6 +34,7 @@ def build_admin_app(main: web.Application) -> web.Application:
     app = web.Application(middlewares=[handle_errors], client_max_size=MAX_BODY)
     app[IN_FLIGHT], app[TURNS] = main[IN_FLIGHT], main[TURNS]
     app[REFUSALS], app[SERVICE] = main[REFUSALS], main[SERVICE]
+    app[POLLS] = main[POLLS]
     app.router.add_get("/livez", get_livez)
     app.router.add_get("/readyz", get_readyz)
     issuer_url = main[SERVICE].settings.issuer_url

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tokensvc.web.app_keys import SERVICE
-from tokensvc.web.dashboard import moments
+from tokensvc.web.dashboard import moments, words
 from tokensvc.web.dashboard.cookies import THEMES, find_theme
 from tokensvc.web.dashboard.guard import LOCK
 from tokensvc.web.dashboard.navigation import find_current, list_entries
@@ -45,6 +45,9 @@ def load_environment() -> Environment:
         "number": moments.write_number,
         "in_days": moments.find_day,
         "data": write_data,
+        "reason": words.write_reason,
+        "act": words.write_act,
+        "pair": lambda word: (word, word),
     }
     environment.globals["load_icon"] = load_icon
     environment.globals["ui"] = environment.get_template("parts.html").module
