@@ -35,7 +35,7 @@ WRONG_CLOCK = re.compile(
 @pytest.fixture
 async def page(new_database_url):
     """A connection to a database that was made from the page."""
-    opened = await connect(await asyncio.to_thread(new_database_url, False))
+    opened = await connect(await asyncio.to_thread(new_database_url, "empty"))
     await opened.execute(load_statements(SQL / "schema.sql", SQL))
     yield opened
     await opened.close()

@@ -89,6 +89,7 @@ def turn_of(record: SigningKeyRecord) -> Turn | None:
     """
     if record.active_at is None:
         return None
+    # A key that was revoked after it began keeps its turn, so the key before it stays ended.
     if record.revoked_at is not None and record.revoked_at < record.active_at:
         return None
     return Turn(record.active_at, record.kid)
@@ -122,6 +123,7 @@ def phase_of(
         return "revoked"
     if record.active_at is None or record.active_at > now:
         return "pending"
+    # Nobody writes down that a key has stopped: the turn of the next one says it.
     end = superseded_at(record, records)
     if end is None or end > now:
         return "active"

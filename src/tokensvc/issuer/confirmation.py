@@ -6,12 +6,11 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import structlog
-
 from tokensvc.core.clock import TOLERANCE, ClockState, Reading, judge_clock
 from tokensvc.core.errors import ClockError, UnavailableError
 from tokensvc.core.iat_limit import IatLimit
 from tokensvc.issuer.metrics import CLOCK_DIFFERENCE_SECONDS
+from tokensvc.logs.logger import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +27,7 @@ _DOUBTED: Final = (
     "wrong one right"
 )
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Asked(NamedTuple):

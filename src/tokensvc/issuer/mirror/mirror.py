@@ -14,14 +14,13 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from tokensvc.core.errors import TokensvcError, UnavailableError
 from tokensvc.core.ledger import Expectation
 from tokensvc.issuer.confirmation import Confirmation
 from tokensvc.issuer.mirror.audit_heads import AuditHeads
 from tokensvc.issuer.mirror.denylist_copy import DenylistCopy
 from tokensvc.issuer.signing.signers import Signers
+from tokensvc.logs.logger import get_logger
 from tokensvc.store.audience import list_audiences
 from tokensvc.store.feed_head import list_heads_with_iat
 from tokensvc.store.issuance import find_latest_iat, raise_iat_floor, raise_iat_limit
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
 POLL_SECONDS: Final = 0.5
 _RECONNECT_SECONDS: Final = 1.0
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Mirror:
@@ -117,7 +116,9 @@ class Mirror:
                 await self._refresh()
 
     async def _refresh(self) -> None:
+        # Cleared before anything is read: a change that comes during the refresh wakes it again.
         self._wake.clear()
+        # Taken before the heads are read. What is acknowledged later need not stand below them.
         acknowledged = self.denylist.acknowledged
         has_lost = False
         async with self._database.connection() as connection:
@@ -149,6 +150,8 @@ class Mirror:
         self.signers.publish(earliest)
         if (collectable_at := self.confirmation.collectable_at) is not None:
             self.denylist.log.forget_expired(collectable_at.timestamp())
+        # Only now does the copy count as confirmed, because an error above leaves it as old as it
+        # was. Those who wait are woken last, so that they see all of it.
         has_news = heads["denylist"] != self._heads.get("denylist")
         self._heads = heads
         self.confirmation.renew(now, asked.on)

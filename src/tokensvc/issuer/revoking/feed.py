@@ -128,6 +128,9 @@ class Feed:
         key = mirror.signers.find(DEFAULT_ALGORITHM, date.at)
         # A position that is not known here gets what everybody gets who has none.
         start = after if after is not None and log.knows(after) else None
+        # Whether the page will end at the head is known only when it is cut, and cutting is work.
+        # So both pages that may come are looked for among those that were signed, and after that
+        # among those that are being built.
         middle = _Place(key.kid, log.resets, start, None)
         claim = mirror.audit_heads.give()
         last = _Place(key.kid, log.resets, start, log.head, None if claim is None else claim.head)
@@ -141,6 +144,7 @@ class Feed:
         place = last if cut.cursor == log.head else middle
         # Who reads a page in the middle may have a newer one already: it says nothing of the trail.
         page = self._describe(cut, start, log.head, date, claim if place is last else None)
+        # Nearly all pages are short, and handing one to the thread costs more than it saves.
         if len(cut.records) <= _SHORT:
             signed = _sign(page, cut, key, pause=0)
             self._shared.keep(place, signed, seconds=_SHARED_SECONDS)
@@ -205,6 +209,7 @@ class _SharedPages:
             self._drop(other)
         self._pages[place] = (now + seconds, page)
         self._bytes += len(page.body)
+        # Followers at many positions ask for many long pages, which must not fill the memory.
         while self._bytes > _MOST_SHARED_BYTES:
             self._drop(next(iter(self._pages)))
 
