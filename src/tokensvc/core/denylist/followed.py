@@ -39,8 +39,10 @@ if TYPE_CHECKING:
     from tokensvc.core.denylist.position import Position
 
 # Replicas confirm their copies at different moments, so `iat` may step back a little between them.
-# A watermark may be as much newer than the page that it is in.
 _REPLICA_SKEW: Final = 5  # seconds
+# A watermark may lie so far ahead of its page, because a clock that was ahead may have been believed.
+# A thief of a signing key can revoke tokens for as long in advance, and no longer.
+_FURTHEST_UPTO: Final = 120  # seconds
 _LONGEST_LIFE: Final = 31 * 86_400  # seconds from the issue of a page to the end of an entry
 # So many revocations are added in one step, which takes less than a millisecond.
 _ADDED_PER_STEP: Final = 1000
@@ -105,7 +107,7 @@ class FollowedDenylist:
 
     def _add(self, page: Page, signer: Kid, *, latest: float) -> Generator[None, None, None]:
         latest_exp = min(page.issued_at, int(latest)) + _LONGEST_LIFE
-        latest_upto = int(latest) + _REPLICA_SKEW
+        latest_upto = int(latest) + _FURTHEST_UPTO
         rest = iter(page.revocations)
         while some := list(islice(rest, _ADDED_PER_STEP)):
             yield
