@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 # Replicas confirm their copies at different moments, so `iat` may step back a little between them.
 _REPLICA_SKEW: Final = 5  # seconds
-# A watermark may lie so far ahead of its page, because a clock that was ahead may have been believed.
+# A watermark may lie so far ahead of its page: a clock that was ahead may have been believed.
 # A thief of a signing key can revoke tokens for as long in advance, and no longer.
 _FURTHEST_UPTO: Final = 120  # seconds
 _LONGEST_LIFE: Final = 31 * 86_400  # seconds from the issue of a page to the end of an entry
