@@ -67,7 +67,7 @@ def test_what_names_nothing_that_can_be_revoked_is_refused(ready, subtests):
         ("--key key_x --exp-in 5m", 2, "--exp-in goes with --jti"),
         ("--jti x", 5, "the id of a token is 20 letters and digits"),
         (f"--jti {'a' * 20} --exp-in 3601s", 5, "between 1 s and 3600 s"),
-        (f"--jti {'a' * 20} --exp-in 0s", 5, "exp_in: input should be greater than or equal to 1"),
+        (f"--jti {'a' * 20} --exp-in 0s", 5, "exp_in: it must be at least 1"),
         ("--key key_0000000000000000", 3, "there is no key 'key_0000000000000000'"),
         ("--account acct_0000000000000000", 3, "there is no account"),
     ):

@@ -57,6 +57,7 @@ async def test_no_difference_of_the_page_is_overlooked(connection, subtests):
         "alter table audience alter column alg set default 'RS256'": "columns",
         "alter table account alter column tier drop not null": "columns",
         "alter table account_window reset (fillfactor)": "relations",
+        "alter table iat_floor set logged": "relations",
         "create table extra (id int)": "relations",
         "alter table account drop constraint account_id_form": "constraints",
         "alter table account drop constraint account_id_form, "

@@ -39,7 +39,8 @@ async def test_the_first_start_makes_all_that_is_needed_and_the_second_nothing(d
     )
     assert signer.active_at is not None
     assert standby.active_at is None
-    assert [audience.name for audience in await list_audiences(database)] == ["api", "tokensvc"]
+    names = [audience.name for audience in await list_audiences(database)]
+    assert names == ["api", "tokensvc", "tokensvc:dashboard"]
     assert [account.name for account in await list_accounts(database)] == ["admin"]
     assert first.admin is not None
     assert first.admin.listed.record.terms.capabilities == ("tokensvc:admin",)
@@ -74,6 +75,7 @@ async def test_a_new_default_audience_is_made_beside_the_old_one(database, setti
         "api",
         "other",
         "tokensvc",
+        "tokensvc:dashboard",
     ]
 
 

@@ -56,6 +56,16 @@ async def test_what_cannot_be_written_is_written_the_next_time(database, connect
     assert sum(hour.count for hour in hours) == 2
 
 
+async def test_the_use_of_many_keys_is_written_in_several_batches(database, connection, now):
+    recorder = UsageRecorder(database)
+    for number in range(1000):
+        recorder.add(f"key_{number}", "disabled", now)
+        recorder.note_call(f"key_{number}", use(now))
+    await recorder.flush_once()
+    assert await connection.fetchval("select count(*) from api_key_usage") == 1000
+    assert await connection.fetchval("select count(*) from api_key_last_use") == 1000
+
+
 CUT_AT_COMMIT = """
 create function cut() returns trigger language plpgsql as $$
 begin

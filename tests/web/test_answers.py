@@ -196,8 +196,8 @@ def test_every_status_that_aiohttp_may_raise_has_an_answer(subtests):
             answer, reason = build_answer(
                 error, path="/v1/denylist", request_id="x", challenge="Bearer"
             )
-            assert (answer.status, answer.content_type) == (
+            assert (answer.status, answer.fields["Content-Type"]) == (
                 error.status,
-                "application/problem+json",
+                "application/problem+json; charset=utf-8",
             )
             assert reason

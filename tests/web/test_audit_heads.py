@@ -50,7 +50,7 @@ async def test_a_page_says_the_head_and_the_hashes_of_earlier_events(client, ser
     assert said["earlier"]["300"] == whole[:16].hex()
 
 
-async def test_a_cut_tail_is_noticed_within_one_poll(connection, database, poll):
+async def test_t44_a_cut_tail_is_noticed_within_one_poll(connection, database, poll):
     witness = Witness()
     await accounts.create_account(database, "Orders", actor=ACTOR)
     assert await poll(witness) is None
@@ -59,7 +59,7 @@ async def test_a_cut_tail_is_noticed_within_one_poll(connection, database, poll)
     assert await poll(witness) == f"event {last} is missing, which was there before"
 
 
-async def test_a_rewritten_event_is_noticed_within_one_poll(connection, database, poll):
+async def test_t44_a_rewritten_event_is_noticed_within_one_poll(connection, database, poll):
     witness = Witness()
     await accounts.create_account(database, "Orders", actor=ACTOR)
     assert await poll(witness) is None

@@ -136,8 +136,9 @@ def find_active(
     """Return the key that signs at `now`: the last one that began, unless it is revoked.
 
     If there is none, it is the next key, provided that it begins within three minutes: the clock
-    that let it begin at once may be ahead of ours. But the first key of an algorithm never begins
-    early where the default algorithm can stand in.
+    that let it begin at once may be ahead of ours. If no key has ever begun, that clock was as far
+    ahead as the first key is. But the first key of an algorithm never begins early where the
+    default algorithm can stand in.
     """
     turns = turns_of(records, alg)
     # If the last one that began is revoked, no older key takes its place again.
@@ -146,8 +147,11 @@ def find_active(
         return turns[last]
     if last is None and alg != DEFAULT_ALGORITHM:
         return None
-    until = now + _CLOCK_SKEW
-    soon = [turn for turn, r in turns.items() if now < turn.at <= until and r.revoked_at is None]
+    soon = [
+        turn
+        for turn, r in turns.items()
+        if turn.at > now and r.revoked_at is None and (last is None or turn.at <= now + _CLOCK_SKEW)
+    ]
     return turns[min(soon)] if soon else None
 
 

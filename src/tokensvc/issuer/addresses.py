@@ -1,12 +1,12 @@
-"""Addresses end after a time: those in the audit trail, and the network of a key's last use."""
+"""Addresses end after a time: those in the audit trail, and the networks of keys."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import structlog
-
 from tokensvc.issuer.deleting import MOST_AT_ONCE, delete_in_steps
+from tokensvc.logs.logger import get_logger
+from tokensvc.store.api_key_network import delete_networks
 from tokensvc.store.audit_checkpoint import delete_addresses
 from tokensvc.store.usage import forget_networks
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tokensvc.store.pool import Database
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 async def clean_addresses_once(
@@ -25,8 +25,9 @@ async def clean_addresses_once(
 
     Returns how many there were. Raises UnavailableError.
     """
-    total = await delete_in_steps(database, delete_addresses, before, at_once=at_once)
-    total += await delete_in_steps(database, forget_networks, before, at_once=at_once)
+    total = 0
+    for delete in (delete_addresses, forget_networks, delete_networks):
+        total += await delete_in_steps(database, delete, before, at_once=at_once)
     if total:
         _log.info("addresses_cleaned", addresses=total)
     return total

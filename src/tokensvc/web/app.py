@@ -8,10 +8,12 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from tokensvc.issuer.service import open_service
-from tokensvc.web.app_keys import IN_FLIGHT, POLLS, REFUSALS, SERVICE, TURNS
+from tokensvc.operations.table import OPERATIONS
+from tokensvc.web.app_keys import IN_FLIGHT, POLLS, REFUSALS, SERVICE, STRANGERS, TURNS
 from tokensvc.web.audit_heads import get_audit_head
 from tokensvc.web.connections import find_most_connections
 from tokensvc.web.cors import answer_preflight
+from tokensvc.web.dashboard.pages import add_dashboard
 from tokensvc.web.denylist import delete_follower, get_denylist
 from tokensvc.web.forms import MAX_BODY
 from tokensvc.web.health import get_livez, get_readyz
@@ -21,6 +23,7 @@ from tokensvc.web.limited import Limited
 from tokensvc.web.metrics import add_metrics
 from tokensvc.web.middleware import handle_errors
 from tokensvc.web.operations.routes import add_operations
+from tokensvc.web.operations.strangers import Strangers
 from tokensvc.web.polls import Polls
 from tokensvc.web.reference import Reference
 from tokensvc.web.refusals import Refusals
@@ -60,6 +63,7 @@ def build_app(
         most_of_network=settings.feed_polls_per_network,
     )
     app[REFUSALS] = Refusals(allowed=settings.refusals_per_minute)
+    app[STRANGERS] = Strangers(allowed=settings.leak_reports_per_minute)
     app.cleanup_ctx.append(hold_service)
     app.on_shutdown.append(_drain)
     app.router.add_get("/livez", get_livez)
@@ -71,8 +75,11 @@ def build_app(
     for prefix in dict.fromkeys(("", urlsplit(settings.issuer_url).path)):
         _add_routes(app, prefix)
         if settings.admin_port is None:
-            add_operations(app, prefix)
+            add_operations(app, prefix, OPERATIONS.values())
             reference.add_to(app, prefix)
+            add_dashboard(app, prefix, settings.issuer_url)
+        else:
+            add_operations(app, prefix, (row for row in OPERATIONS.values() if row.is_public))
     return app
 
 

@@ -88,7 +88,12 @@ class Ledger:
             self._work = asyncio.create_task(self._ask_until_nobody_waits())
             if self._next_look is None:
                 self._look_later()
-        return await future
+        try:
+            return await future
+        finally:
+            # A refusal, its traceback and this frame would hold each other, until the garbage
+            # collector comes.
+            del future
 
     @property
     def waiting(self) -> int:

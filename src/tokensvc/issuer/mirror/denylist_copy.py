@@ -10,14 +10,13 @@ import asyncio
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from tokensvc.core.denylist.columns import RecordColumns
 from tokensvc.core.denylist.healing import find_lost, has_gone_back
 from tokensvc.core.denylist.log import DenylistLog
 from tokensvc.core.errors import UnavailableError
 from tokensvc.issuer.metrics import DENYLIST_RESETS
 from tokensvc.issuer.mirror.healing import heal
+from tokensvc.logs.logger import get_logger
 from tokensvc.store.denylist import find_tag, read_after
 from tokensvc.store.feed_head import list_heads
 
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 _DELETED_EARLY_SECONDS: Final = 30.0
 _NEWEST: Final = 1000  # of so many revocations it is measured when they reach followers
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class DenylistCopy:
@@ -48,6 +47,7 @@ class DenylistCopy:
         self._acknowledged: list[RevocationRecord] = []
         self._changed = asyncio.Event()
         self.is_released = False
+        self.resets = 0  # how often the table had lost a part of it
         self.waiting = 0  # so many callers wait for a change
         self.log = DenylistLog()
         self._newest: Position | None = None  # of those acknowledged
@@ -178,6 +178,7 @@ class DenylistCopy:
                 reason="denylist_not_healed",
             )
         DENYLIST_RESETS.inc()
+        self.resets += 1
         head = _find_head(records, heads["denylist"])
         await _take(self.log.reset_in_steps(records, head))
         return head

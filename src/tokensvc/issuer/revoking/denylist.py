@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import structlog
-
 from tokensvc.issuer.deleting import MOST_AT_ONCE, delete_in_steps
+from tokensvc.logs.logger import get_logger
 from tokensvc.store.denylist import delete_expired, read_after
 from tokensvc.store.feed_head import list_heads
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from tokensvc.core.denylist.record import RevocationRecord
     from tokensvc.store.pool import Database
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 async def list_denylist(database: Database) -> list[RevocationRecord]:
