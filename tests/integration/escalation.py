@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     Keys = dict[str, ListedKey]
 
 ADMIN: Final = Principal.of_host(ACTOR)
-NARROW: Final = {
+NARROW: Final[dict[str, Any]] = {
     "capabilities": ["tokensvc:keys", "tokensvc:introspect", "orders:read"],
     "audiences": ["one", "two"],
     "networks": ["10.0.0.0/8", "2001:db8::/32"],
