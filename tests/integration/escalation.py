@@ -227,7 +227,11 @@ class Escalation(RuleBasedStateMachine):
         return Held(answer.id, self.world.account, frozenset(answer.capabilities))
 
     def name(self, key: Held, whose: str) -> str:
-        names = {"wide": self.world.wide, "foreign": self.world.foreign, "unknown": UNKNOWN}
+        names: dict[str, str] = {
+            "wide": self.world.wide,
+            "foreign": self.world.foreign,
+            "unknown": UNKNOWN,
+        }
         return names.get(whose, key.key_id)
 
     def try_as_unknown(self, caller: Principal, name: str, request: Any, answer: Any) -> None:

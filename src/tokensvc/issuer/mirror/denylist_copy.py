@@ -72,9 +72,8 @@ class DenylistCopy:
 
     def announce(self) -> None:
         """Wake everybody who waits for a change."""
-        # Who waits holds the old event. A new one keeps those who come later from waking at once.
         self._changed.set()
-        self._changed = asyncio.Event()
+        self._changed = asyncio.Event()  # who waits holds the old one
 
     def remember(self, records: Iterable[RevocationRecord]) -> None:
         """Note what this process has acknowledged, in case Postgres loses it at once."""
@@ -145,8 +144,7 @@ class DenylistCopy:
 
     def note_read_back(self, count: int) -> None:
         """Note that so many of those acknowledged by this process are known to be in the table."""
-        # Others may have been acknowledged since the table was read: they stand behind these.
-        del self._acknowledged[:count]
+        del self._acknowledged[:count]  # those acknowledged since then stand behind
         self._note_newest()
 
     async def heal(

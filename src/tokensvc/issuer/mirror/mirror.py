@@ -148,7 +148,6 @@ class Mirror:
         self.signers.publish(earliest)
         if (collectable_at := self.confirmation.collectable_at) is not None:
             self.denylist.log.forget_expired(collectable_at.timestamp())
-        # Only from here on the copies count as confirmed: an error above leaves them as they were.
         has_news = heads["denylist"] != self._heads.get("denylist")
         self._heads = heads
         self.confirmation.renew(now, asked.on)
