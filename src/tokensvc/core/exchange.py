@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from tokensvc.core.api_key import ApiKey
-from tokensvc.core.audience import OWN_AUDIENCE
+from tokensvc.core.audience import OWN_AUDIENCES
 from tokensvc.core.capability import narrow_scope, refuse_unnamed_scope
 from tokensvc.core.claims import NO_CLAIMS, Claims, parse_extra
 from tokensvc.core.errors import (
@@ -228,7 +228,7 @@ def decide_claims(
     if audience is None:
         raise InvalidTargetError("unknown audience")
     iat = int(verdict.at.timestamp())
-    is_own = audience.name == OWN_AUDIENCE
+    is_own = audience.name in OWN_AUDIENCES
     exp = iat + int(_life(request, audience, policy).total_seconds())
     return Claims(
         iss=policy.issuer,

@@ -9,7 +9,6 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Final
 
-import structlog
 from aiohttp import web
 
 from tokensvc.core.authorization import find_scheme
@@ -22,6 +21,7 @@ from tokensvc.core.errors import (
 )
 from tokensvc.issuer.made_ahead import MadeAhead
 from tokensvc.issuer.metrics import REQUEST_SECONDS
+from tokensvc.logs.logger import get_logger
 from tokensvc.logs.masking import mask_secrets
 from tokensvc.logs.request_line import log_request
 from tokensvc.web.app_keys import (
@@ -50,7 +50,7 @@ _REFUSALS: Final = range(400, 500)
 _NO_ANSWER: Final = 499
 _QUIET: Final = frozenset({"/livez", "/readyz"})
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 def _new_request_ids() -> list[str]:

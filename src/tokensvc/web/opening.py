@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, cast
 
-import structlog
 from aiohttp import web
 
 from tokensvc.core.errors import StartRefusedError, UnavailableError
 from tokensvc.issuer.database import open_primary
 from tokensvc.issuer.start import initialise, new_pause
+from tokensvc.logs.logger import get_logger
 from tokensvc.web.admin_port import build_admin_app
 from tokensvc.web.app import build_app
 from tokensvc.web.shortcut import shorten
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _LOOK_SECONDS: Final = 0.1
 _TOGETHER_SECONDS: Final = 5.0  # how long a worker waits for the others
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Opening:

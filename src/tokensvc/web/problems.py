@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from aiohttp import web
 
@@ -19,9 +19,6 @@ from tokensvc.operations.problem import MEDIA_TYPE as PROBLEM
 from tokensvc.operations.problem import TITLES, build_problem
 from tokensvc.web.cors import ANY_ORIGIN, PUBLIC_PATHS
 from tokensvc.web.whole_answer import WholeAnswer
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 OAUTH_PATHS: Final = ("/v1/token", "/v1/revoke", "/v1/introspect")
 JSON: Final = "application/json; charset=utf-8"
@@ -48,6 +45,8 @@ _HTTP_CODES: Final = {
     413: "content_too_large",
     415: "unsupported_media_type",
 }
+# Where aiohttp refuses by itself, and the title alone would help nobody.
+_HTTP_TEXTS: Final = {404: "Nothing is served at this path"}
 
 
 def build_answer(
@@ -57,7 +56,7 @@ def build_answer(
 
     `challenge`: the authentication scheme that was tried.
     """
-    status, code, message, headers = _judge(error)
+    status, code, message, headers = judge_error(error)
     reason = error.reason if isinstance(error, errors.TokensvcError) else code
     if status == HTTPStatus.UNAUTHORIZED and "WWW-Authenticate" not in headers:
         headers["WWW-Authenticate"] = f'{challenge} realm="tokensvc", error="{code}"'
@@ -103,16 +102,16 @@ def _list_more(error: Exception) -> dict[str, object]:
     return {}
 
 
-def _judge(error: Exception) -> tuple[int, str, str, dict[str, str]]:
+def judge_error(error: Exception) -> tuple[int, str, str, dict[str, str]]:
     """Return status, code, message and headers of an error."""
+    if isinstance(error, web.HTTPException):
+        return _judge_http(error)
     if isinstance(error, errors.BearerError):
         return error.status, error.code, error.message, error.headers
     if isinstance(error, errors.TokensvcError):
         status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
         if status != HTTPStatus.INTERNAL_SERVER_ERROR:
             return status, error.code, error.message, _when_to_retry(error)
-    elif isinstance(error, web.HTTPException):
-        return _judge_http(error.status, error.headers)
     return 500, "server_error", "the service failed; its log has the cause under the request id", {}
 
 
@@ -128,9 +127,13 @@ def _when_to_retry(error: errors.TokensvcError) -> dict[str, str]:
     return {}
 
 
-def _judge_http(status: int, headers: Mapping[str, str]) -> tuple[int, str, str, dict[str, str]]:
+def _judge_http(error: web.HTTPException) -> tuple[int, str, str, dict[str, str]]:
+    status = error.status
     code = _HTTP_CODES.get(status, "invalid_request")
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
-        return status, code, f"use {headers['Allow']}", {"Allow": headers["Allow"]}
-    title = TITLES.get(code, code)
+        allowed = error.headers["Allow"]
+        return status, code, f"use {', '.join(allowed.split(','))}", {"Allow": allowed}
+    if error.text and not error.text.startswith(f"{status}: "):  # ours: it says what would do
+        return status, code, error.text, {}
+    title = _HTTP_TEXTS.get(status) or TITLES.get(code, code)
     return status, code, title[0].lower() + title[1:], {}

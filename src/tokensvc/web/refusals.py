@@ -16,11 +16,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from tokensvc.issuer.exchange.late_answers import LateAnswers
 from tokensvc.issuer.exchange.network_counts import NetworkCounts
 from tokensvc.issuer.metrics import LATE_REFUSALS
+from tokensvc.logs.logger import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +28,7 @@ _SILENT_PAUSE: Final = 0.025
 # So many times the limit of one network are allowed to all of them together.
 _NETWORKS: Final = 10
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Refusals:

@@ -20,10 +20,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final, TypeVar
 
-import structlog
-
 from tokensvc.core.errors import InvalidClientError, InvalidSubjectTokenError
 from tokensvc.issuer.exchange.network_counts import NetworkCounts
+from tokensvc.logs.logger import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -42,7 +41,7 @@ _NETWORKS: Final = 10
 # The answer to these names no reason, so it must not tell one by its time either.
 _REFUSED_CREDENTIAL: Final = (InvalidClientError, InvalidSubjectTokenError)
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 _T = TypeVar("_T")
 

@@ -13,11 +13,10 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import structlog
-
 from tokensvc.core.errors import TokensvcError, UnavailableError
 from tokensvc.issuer.failing import fail_all
 from tokensvc.issuer.metrics import SLOW_LANE_WAITING
+from tokensvc.logs.logger import get_logger
 from tokensvc.store.api_key import list_existing_digests
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 _LOOK_SECONDS: Final = 0.1  # there is one look for all, because a timer for each costs more
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class _Waiter(NamedTuple):

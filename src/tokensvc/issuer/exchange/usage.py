@@ -9,21 +9,22 @@ import asyncio
 import itertools
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import structlog
-
 from tokensvc.core.actor import Actor
 from tokensvc.core.errors import OutcomeUnknownError, TokensvcError
 from tokensvc.core.usage import Usage
 from tokensvc.issuer.audit import Trail
+from tokensvc.issuer.deleting import delete_in_steps
 from tokensvc.issuer.metrics import USAGE_DROPPED, USAGE_WAITING
+from tokensvc.logs.logger import get_logger
 from tokensvc.store import usage as table
-from tokensvc.store.api_key import list_used_after_end, load_api_key
+from tokensvc.store.api_key import list_used_after_end
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from datetime import datetime, timedelta
 
-    from tokensvc.core.usage import HourOfUse, LastUse
+    from tokensvc.core.usage import LastUse
+    from tokensvc.issuer.notices.usage_watch import UsageWatch
     from tokensvc.store.pool import Connection, Database
 
 _MOST_WAITING: Final = 200_000
@@ -35,14 +36,18 @@ _HOLDER: Final = Actor(name="holder")
 _K = TypeVar("_K", bound=Any)
 _V = TypeVar("_V", bound=Any)
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class UsageRecorder:
-    """Counts the exchanges of this process until they are written."""
+    """Counts the exchanges of this process until they are written.
 
-    def __init__(self, database: Database) -> None:
+    `watch` is told which keys were used, and where.
+    """
+
+    def __init__(self, database: Database, watch: UsageWatch | None = None) -> None:
         self._database = database
+        self._watch = watch
         self._usage = Usage(_MOST_WAITING)
         self._ended: set[str] = set()  # keys that were shown although they have expired
 
@@ -77,6 +82,9 @@ class UsageRecorder:
         try:
             await self._write(usage.sums, table.add_usage)
             await self._write(usage.last, table.set_last_use)
+            if self._watch is not None:
+                self._watch.note(usage.places)
+            usage.places.clear()
         finally:
             self._usage.take_back(usage)
         USAGE_WAITING.set(0)
@@ -121,22 +129,6 @@ class UsageRecorder:
             _log.warning("usage_lost", reason=error.reason, sums=len(self._usage.sums))
 
 
-async def list_usage(
-    database: Database, key_id: str, *, since: timedelta
-) -> tuple[list[HourOfUse], LastUse | None, datetime]:
-    """Return what is known of a key's use: (hours, last use, Postgres's clock).
-
-    `hours`: those of the last `since`, oldest first. Raises NotFoundError.
-    """
-    async with database.connection() as connection:
-        key = await load_api_key(connection, key_id)
-        return (
-            await table.list_usage(connection, key.record.id, key.at - since),
-            await table.find_last_use(connection, key.record.id),
-            key.at,
-        )
-
-
 async def clean_usage_once(
     database: Database, now: datetime, *, keep: timedelta, at_once: int = _DELETED_AT_ONCE
 ) -> int:
@@ -144,13 +136,7 @@ async def clean_usage_once(
 
     Returns how many sums were deleted. Raises UnavailableError.
     """
-    total = 0
-    while True:
-        async with database.connection() as connection:
-            deleted = await table.delete_usage(connection, now - keep, at_once)
-        total += deleted
-        if deleted < at_once:
-            break
+    total = await delete_in_steps(database, table.delete_usage, now - keep, at_once=at_once)
     if total:
         _log.info("usage_cleaned", sums=total)
     return total
