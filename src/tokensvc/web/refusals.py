@@ -16,7 +16,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from tokensvc.issuer.exchange.late_answers import LateAnswers
+from tokensvc.issuer.exchange.late_answers import LATE_SPREAD, LateAnswers
 from tokensvc.issuer.exchange.network_counts import NetworkCounts
 from tokensvc.issuer.metrics import LATE_REFUSALS
 from tokensvc.logs.logger import get_logger
@@ -46,10 +46,8 @@ class Refusals:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._allowed = allowed
-        self._late_answers = late_answers or LateAnswers(clock=clock)
-        self._silent_answers = silent_answers or LateAnswers(
-            pause=_SILENT_PAUSE, spread=0, clock=clock
-        )
+        self._late_answers = late_answers or LateAnswers(spread=LATE_SPREAD, clock=clock)
+        self._silent_answers = silent_answers or LateAnswers(pause=_SILENT_PAUSE, clock=clock)
         self._counts = NetworkCounts(clock=clock)
 
     async def hold(self, network: str, asked_on: float, *, is_silent: bool, is_late: bool) -> None:
