@@ -8,7 +8,7 @@ that no caller may ever see.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from hypothesis import strategies as st
