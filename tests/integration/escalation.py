@@ -58,12 +58,13 @@ NO_ACCOUNT: Final = "acct_0000000000000000"
 ENDINGS: Final = ("disable", "revoke", "revoke-tokens", "delete")
 ACTS: Final = (*ENDINGS, "enable", "rotate", "show")
 LISTS: Final = ("keys.list", "accounts.list", "capabilities.list", "audiences.list", "whoami.show")
+SHOWS: Final = ("accounts.show", "usage.show", "leaks.list")
 BATCH: Final = ("disable", "enable", "update", "update", "revoke")
 # What the callers try: the test compares it with the table.
 TRIED: Final = frozenset(
     {f"keys.{act}" for act in ACTS}
     | {"keys.create", "keys.update", "keys.batch", "keys.rotate-self"}
-    | {"accounts.show", "usage.show", *LISTS}
+    | {*SHOWS, *LISTS}
 )
 
 
@@ -306,7 +307,7 @@ class Escalation(RuleBasedStateMachine):
             assert act in ENDINGS or not wide.done
 
     @rule(
-        caller=held, shown=SHOWN, name=st.sampled_from([*LISTS, "accounts.show", "usage.show"]),
+        caller=held, shown=SHOWN, name=st.sampled_from([*LISTS, *SHOWS]),
         whose=st.sampled_from(["all", "own", "foreign"]),
         part=st.sampled_from([{}, {"name": MARK}]),
     )  # fmt: skip
@@ -319,7 +320,7 @@ class Escalation(RuleBasedStateMachine):
             request["account"] = world.foreign_account if foreign else world.account
         if name == "accounts.show":
             request["id"] = world.foreign_account if foreign else world.account
-        if name == "usage.show":
+        if name in {"usage.show", "leaks.list"}:
             request["key"] = world.foreign if foreign else world.wide
         answer = world.attempt(caller.show(shown), name, request)
         self.try_as_unknown(caller.show(shown), name, request, answer)
