@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     Keys = dict[str, ListedKey]
 
 ADMIN: Final = Principal.of_host(ACTOR)
-NARROW: Final = {
+NARROW: Final[dict[str, Any]] = {
     "capabilities": ["tokensvc:keys", "tokensvc:introspect", "orders:read"],
     "audiences": ["one", "two"],
     "networks": ["10.0.0.0/8", "2001:db8::/32"],
@@ -44,7 +44,7 @@ NARROW: Final = {
     "per_day": 500,
     "expires_in": 86_400,
 }
-WIDE: Final = {"capabilities": ["tokensvc:admin", "orders:write"]}
+WIDE: Final[dict[str, Any]] = {"capabilities": ["tokensvc:admin", "orders:write"]}
 MARK: Final = "zebra"
 MARKED: Final = {
     "capabilities": ["tokensvc:keys", f"{MARK}:read"],
@@ -110,7 +110,7 @@ class Held:
         """Return who shows the key itself, or a token of it that was narrowed to a capability."""
         by_key = shown == "key"
         return Principal(
-            actor=Actor(name=self.key_id),
+            actor=Actor(name=self.key_id, must_stand=True),
             capabilities=self.capabilities if by_key else self.capabilities & {shown},
             key_id=self.key_id,  # type: ignore[arg-type]
             account_id=self.account,  # type: ignore[arg-type]
@@ -229,7 +229,7 @@ class Escalation(RuleBasedStateMachine):
 
     def name(self, key: Held, whose: str) -> str:
         names = {"wide": self.world.wide, "foreign": self.world.foreign, "unknown": UNKNOWN}
-        return names.get(whose, key.key_id)
+        return str(names.get(whose, key.key_id))
 
     def try_as_unknown(self, caller: Principal, name: str, request: Any, answer: Any) -> None:
         """Hold that a thing of the other account is as one that does not exist."""
