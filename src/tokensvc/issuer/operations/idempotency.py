@@ -6,6 +6,9 @@ wait). A name belongs to the key of the sender, and is kept for a day.
 
 The answer to a new API key holds a secret. It is kept apart for ten minutes, sealed with the master
 key, and bound to the sender and the request: in another row it does not open.
+
+What the sender may do is a part of the request. Else a token that was narrowed to tokensvc:keys
+could fetch the key that its own API key has made as an admin.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from tokensvc.core.capability import is_for_service
 from tokensvc.core.errors import IdempotencyKeyReusedError
 from tokensvc.core.sealing import seal_text, unseal_text
 from tokensvc.issuer.deleting import delete_in_steps
@@ -22,7 +26,7 @@ from tokensvc.operations.key_models import NewKey
 from tokensvc.store import idempotent_request as table
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Collection
     from datetime import datetime
 
     from tokensvc.core.denylist.record import RevocationRecord
@@ -39,17 +43,22 @@ _SECRET: Final = "key"  # noqa: S105 - the name of the field that holds it
 
 
 class NamedRequest(NamedTuple):
-    """A request, the name that its sender gave it, and who that is."""
+    """A request, the name that its sender gave it, and who that is.
+
+    `capabilities`: those of the API key or token that was shown.
+    """
 
     operation: Operation
     request: Model
     name: str
     key_id: KeyId
+    capabilities: Collection[str]
 
     @property
     def fingerprint(self) -> bytes:
-        """What is asked for, however it was written."""
-        text = f"{self.operation.name} {self.request.model_dump_json()}"
+        """What is asked for, however it was written, and what the sender may do at the service."""
+        rights = " ".join(sorted(filter(is_for_service, self.capabilities)))
+        text = f"{self.operation.name} {rights} {self.request.model_dump_json()}"
         return hashlib.sha256(text.encode("utf-8")).digest()
 
     @property
