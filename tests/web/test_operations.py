@@ -56,6 +56,7 @@ async def test_an_account_and_a_key_are_made_shown_changed_and_ended(admin):
     deleted = await admin(f"DELETE {path}")
     assert (deleted.status, deleted.body) == (200, {"id": key.body["id"], "state": "deleted"})
     assert (await admin(f"GET {path}")).code == "not_found"
+    assert (await admin(f"GET /v1/usage?key={key.body['id']}")).code == "not_found"
 
 
 async def test_what_is_made_is_shown_at_its_location_with_the_same_version(admin, subtests):

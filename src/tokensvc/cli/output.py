@@ -90,6 +90,21 @@ def print_pages(
             print_message(empty)
 
 
+def print_lines(
+    rows: Iterable[Row], output: str, *, build: Callable[[Row], str], empty: str
+) -> None:
+    """As `print_pages`, but text is the line that `build` makes of each row."""
+    if output == "json" or _find_field() is not None:
+        print_pages(([row] for row in rows), output, columns=[], empty=empty)
+        return
+    has_any = False
+    for row in rows:
+        click.echo(build(row))
+        has_any = True
+    if not has_any:
+        print_message(empty)
+
+
 def _print_array(pages: Iterable[Sequence[Row]]) -> None:
     before = "["
     for page in pages:

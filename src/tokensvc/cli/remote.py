@@ -40,20 +40,16 @@ _NOT_IN_A_PATH: Final = {"", ".", ".."}
 class Remote:
     """A service that operations are sent to, one after the other, over one connection."""
 
-    def __init__(self, url: str, credential: str) -> None:
+    def __init__(self, url: str, credential: str | None) -> None:
         try:
             parts = urlsplit(check_secure_url(url))
             port = parts.port
         except ValueError as error:
             raise InvalidInputError(f"the URL of the service cannot be used: {error}") from error
-        if not credential or not all("!" <= character <= "~" for character in credential):
-            raise CredentialRefusedError("this is no API key: it has other characters")
         self._url, self._prefix = url, parts.path.rstrip("/")
-        self._headers = {
-            "Authorization": f"Bearer {credential}",
-            "Accept": "application/json",
-            "User-Agent": "tokensvc",
-        }
+        self._headers = {"Accept": "application/json", "User-Agent": "tokensvc"}
+        if credential is not None:
+            self._headers["Authorization"] = f"Bearer {_check_credential(credential)}"
         host = str(parts.hostname)
         if parts.scheme == "https":
             context = ssl.create_default_context()
@@ -151,6 +147,12 @@ class Remote:
 
 class _SentError(OSError):
     """The connection broke after the request had begun to go out."""
+
+
+def _check_credential(credential: str) -> str:
+    if not credential or not all("!" <= character <= "~" for character in credential):
+        raise CredentialRefusedError("this is no API key: it has other characters")
+    return credential
 
 
 def _list_parameters(request: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -69,6 +69,7 @@ OPERATIONS: Final = (
         needs=KEY_OWNERS,
         request=BatchKeys,
         response=BatchResult,
+        is_bulk=True,
     ),
     Operation(
         name="keys.rotate-self",

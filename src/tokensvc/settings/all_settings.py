@@ -15,6 +15,7 @@ from tokensvc.settings.subjects import (
     ExchangeSettings,
     FeedSettings,
     MasterKeySettings,
+    NoticeSettings,
     RotationSettings,
 )
 
@@ -25,6 +26,7 @@ PREFIX: Final = "TOKENSVC_"
 
 
 class Settings(
+    NoticeSettings,
     FeedSettings,
     RotationSettings,
     ExchangeSettings,

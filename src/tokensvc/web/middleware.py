@@ -107,16 +107,22 @@ async def _refuse(
     error: Exception, request: web.Request, request_id: str, asked_on: float
 ) -> tuple[web.StreamResponse, str]:
     """Return the answer that an error becomes, when it is time for it, and the reason."""
-    if not isinstance(error, web.HTTPException | TokensvcError):
+    # In this order, because most are ours, and the other question is a slow one.
+    if not isinstance(error, TokensvcError) and not isinstance(error, web.HTTPException):
         _log.exception("request_failed", request_id=request_id, exc_info=error)
     answer = _answer(error, request, request_id)
     if answer[0].status in _REFUSALS and REFUSALS in request.app:
         network = find_network(request, request.app[SERVICE].settings.trusted_proxy_hops)
         try:
-            is_silent = isinstance(error, _SILENT)
-            await request.app[REFUSALS].hold(network, asked_on, is_silent=is_silent)
+            await request.app[REFUSALS].hold(
+                network,
+                asked_on,
+                is_silent=isinstance(error, _SILENT),
+                was_held=isinstance(error, TokensvcError) and error.was_held,
+            )
         except UnavailableError as full:
             return _answer(full, request, request_id)
+        await request.app[TURNS].take()  # a flood is answered between two looks at all others
     return answer
 
 

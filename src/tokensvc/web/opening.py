@@ -6,7 +6,7 @@ Postgres is tried again until it answers, once a second at most.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from aiohttp import web
 
@@ -16,6 +16,7 @@ from tokensvc.issuer.start import initialise, new_pause
 from tokensvc.logs.logger import get_logger
 from tokensvc.web.admin_port import build_admin_app
 from tokensvc.web.app import build_app
+from tokensvc.web.shortcut import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,6 +117,8 @@ class Opening:
         except BaseException:
             await runner.cleanup()
             raise
+        server = cast("web.Server", runner.server)
+        server.request_handler = shorten(app, server.request_handler)
         if self._settings.admin_port is not None:
             self.opened_admin = web.AppRunner(build_admin_app(app), access_log=None)
             await self.opened_admin.setup()

@@ -18,9 +18,10 @@ from tokensvc.logs.masking import mask_secrets
 from tokensvc.operations.problem import MEDIA_TYPE as PROBLEM
 from tokensvc.operations.problem import TITLES, build_problem
 from tokensvc.web.cors import ANY_ORIGIN, PUBLIC_PATHS
+from tokensvc.web.whole_answer import WholeAnswer
 
 OAUTH_PATHS: Final = ("/v1/token", "/v1/revoke", "/v1/introspect")
-_JSON: Final = "application/json; charset=utf-8"
+JSON: Final = "application/json; charset=utf-8"
 _PROBLEM_JSON: Final = f"{PROBLEM}; charset=utf-8"
 NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
@@ -50,12 +51,12 @@ _HTTP_TEXTS: Final = {404: "Nothing is served at this path"}
 
 def build_answer(
     error: Exception, *, path: str, request_id: str, challenge: str
-) -> tuple[web.Response, str]:
+) -> tuple[WholeAnswer, str]:
     """Return the answer that `error` becomes, and the reason for the log.
 
     `challenge`: the authentication scheme that was tried.
     """
-    status, code, message, headers = _judge(error)
+    status, code, message, headers = judge_error(error)
     reason = error.reason if isinstance(error, errors.TokensvcError) else code
     if status == HTTPStatus.UNAUTHORIZED and "WWW-Authenticate" not in headers:
         headers["WWW-Authenticate"] = f'{challenge} realm="tokensvc", error="{code}"'
@@ -63,7 +64,7 @@ def build_answer(
     if path.endswith(PUBLIC_PATHS):  # a script must be able to see why it is refused
         headers |= ANY_ORIGIN
     if path.endswith(OAUTH_PATHS):
-        headers["Content-Type"] = _JSON
+        headers["Content-Type"] = JSON
         body = _build_oauth_body(code, message)
     else:
         headers["Content-Type"] = _PROBLEM_JSON
@@ -71,7 +72,7 @@ def build_answer(
         end = b", " + json.dumps(more)[1:].encode() if more else b"}"
         # The id is of our own making, or made of characters that need no escape.
         body = b'%s"%s"%s' % (_build_problem_head(status, code, message), request_id.encode(), end)
-    return web.Response(body=body, status=status, headers=headers), reason
+    return WholeAnswer(body, headers, status), reason
 
 
 @functools.lru_cache(maxsize=256)  # nearly all messages are constant
@@ -101,7 +102,7 @@ def _list_more(error: Exception) -> dict[str, object]:
     return {}
 
 
-def _judge(error: Exception) -> tuple[int, str, str, dict[str, str]]:
+def judge_error(error: Exception) -> tuple[int, str, str, dict[str, str]]:
     """Return status, code, message and headers of an error."""
     if isinstance(error, web.HTTPException):
         return _judge_http(error)

@@ -3,8 +3,8 @@
 A refusal takes about as much work as a token. A limit on tokens, a checksum in keys and a list of
 paths would be of little use to others if a client could be refused as often as it likes. So once a
 network (/24 or /48), or all networks together, have been refused many times in a minute, refusals
-come a second late. Nothing else does: a request that is granted never waits here, whatever others
-in its network do.
+come a second late, or a little more. Nothing else does: a request that is granted never waits here,
+whatever others in its network do.
 
 A refusal that does not say what is wrong with a credential must not tell it by its time either. It
 always comes at the same moment after the request, some 25 ms later. So nobody learns which keys
@@ -47,24 +47,29 @@ class Refusals:
     ) -> None:
         self._allowed = allowed
         self._late_answers = late_answers or LateAnswers(clock=clock)
-        self._silent_answers = silent_answers or LateAnswers(pause=_SILENT_PAUSE, clock=clock)
+        self._silent_answers = silent_answers or LateAnswers(
+            pause=_SILENT_PAUSE, spread=0, clock=clock
+        )
         self._counts = NetworkCounts(clock=clock)
 
-    async def hold(self, network: str, asked_on: float, *, is_silent: bool = False) -> None:
+    async def hold(
+        self, network: str, asked_on: float, *, is_silent: bool = False, was_held: bool = False
+    ) -> None:
         """Count a refusal; return when it may be answered.
 
         `asked_on`: when the request came. `is_silent`: it does not say what is wrong with the
-        credential. Raises UnavailableError if too many are held.
+        credential. `was_held`: as in TokensvcError. Raises UnavailableError if too many are held.
         """
         number = self._counts.add(network)
         if not (
             self._counts.has_reached(self._allowed, network)
             or self._counts.have_all_reached(_NETWORKS * self._allowed)
         ):
-            if is_silent:
+            if is_silent and not was_held:
                 await self._silent_answers.hold(asked_on)
             return
         if number == self._allowed:
             _log.warning("network_refused_often", network=network, refused=number)
         LATE_REFUSALS.inc()
-        await self._late_answers.hold(asked_on)
+        if not was_held:
+            await self._late_answers.hold(asked_on)

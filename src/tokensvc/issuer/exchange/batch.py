@@ -60,6 +60,7 @@ class BatchJudge:
 
         `again`: whether a second question may follow if nothing was counted by the first.
         """
+        # The copies may have become too old while these requests waited for the batch before.
         batch = self._refuse_uncountable(batch)
         if not batch:
             return
@@ -105,6 +106,7 @@ class BatchJudge:
 
     def _expect(self, batch: Sequence[Waiter]) -> Expectation:
         """Return what must hold for a batch. Raises UnavailableError if it must not be counted."""
+        # Opening a connection takes time, so what held when the batch was made is asked again.
         if any(waiter.question.counts for waiter in batch):
             self._mirror.confirmation.check_counting()
         return self._mirror.expect()
@@ -140,10 +142,15 @@ def fail(batch: Sequence[Waiter], error: Exception) -> None:
 
 def _act(batch: Sequence[Waiter], decisions: Sequence[Decision | None]) -> None:
     for waiter, decision in zip(batch, decisions, strict=True):
+        # It was failed as late, or its client has gone. It was counted all the same.
         if waiter.future.done():
             continue
         try:
             result = waiter.act(decision)
+        except TokensvcError as error:
+            # Its traceback would hold this frame, and so the whole batch and its futures, in a
+            # circle that only the garbage collector finds.
+            waiter.future.set_exception(error.with_traceback(None))
         except Exception as error:  # noqa: BLE001 - it is raised where the request waits
             waiter.future.set_exception(error)
         else:

@@ -7,9 +7,9 @@ lately, or when many keys at once are new to this process, their requests take t
 - A key that this process does not know to be good waits in the slow lane, until a cheap query has
   told whether it exists. If it does, it goes on to the ledger, some 20 ms later than usual. It is
   never refused for what others in its network do.
-- A refusal comes late, and always at the same moment after the request, whether the key never
-  existed, or has been disabled, revoked or deleted. So a client that waits for answers cannot ask
-  often, and nobody learns from the time which keys exist.
+- A refusal comes late, at a random moment that is the same draw whether the key never existed, or
+  has been disabled, revoked or deleted. So a client that waits for answers cannot ask often, and
+  nobody learns from the time which keys exist.
 
 Nothing is decided about a key here. Each process counts by itself, in bounded memory. Keys with a
 wrong checksum never come this far.
@@ -114,8 +114,9 @@ class GuessGuard:
             if digest is not None and not await self._lane.exists(digest, arrived_on):
                 return act(None)
             return await self._ledger.join_batch(question, act, arrived_on)
-        except _REFUSED_CREDENTIAL:
+        except _REFUSED_CREDENTIAL as error:
             await self._late_answers.hold(asked_on)
+            error.was_held = True
             raise
 
     async def ask(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 
-from tokensvc.core.limit import LimitChanges
 from tokensvc.issuer.admin import api_keys, key_rotation
 from tokensvc.issuer.operations.call import check_visible
 from tokensvc.issuer.operations.key_views import build_key, build_new_key
 from tokensvc.issuer.operations.key_wishes import (
     build_changes,
+    build_wish,
     check_admin_fields,
     find_life,
     find_longest,
@@ -38,24 +38,10 @@ async def create(call: Call, request: CreateKey) -> NewKey:
     """Create an API key."""
     check_visible(call.principal.key_owner_of, request.account, no_such_account(request.account))
     check_admin_fields(call, request)
-    wish = api_keys.KeyWish(
-        name=request.name,
-        description=request.description,
-        capabilities=request.capabilities,
-        audiences=request.audiences,
-        networks=request.networks,
-        metadata=request.metadata,
-        claims=request.claims,
-        self_rotation=request.self_rotation,
-        life=find_life(call, request),
-        limits=LimitChanges(
-            tier=request.tier, per_minute=request.per_minute, per_day=request.per_day
-        ),
-    )
     made = await api_keys.create_key(
         call.changes,
         request.account,
-        wish,
+        build_wish(call, request),
         prefix=call.settings.key_prefix,
         actor=call.actor,
         grantor=call.principal.grantor,
