@@ -289,6 +289,7 @@ def test_the_key_that_is_shown_says_who_calls_and_a_bad_one_is_exit_code_4(both,
     far = f"--url {both.url}"
     who = both.cli.json(f"{far} whoami")
     assert (who["capabilities"], who["key"][:4]) == (["tokensvc:admin"], "key_")
+    assert "account-day 50000 of 50000" in both.cli(f"{far} whoami").stdout
     assert both.cli.json("--host whoami")["actor"].startswith("cli:")
     monkeypatch.setenv("TOKENSVC_API_KEY", "tsk-" + "0" * 32)
     refused = both.cli(f"{far} key list", code=4)
