@@ -49,9 +49,8 @@ def scan(
 ) -> None:
     """Look for API keys in files and folders; - is stdin.
 
-    A key is found by its form and checksum, in every kind of file. No whole key is printed. Links
-    within a folder are not followed. With --report the finds go to POST /v1/leaks of the service,
-    which disables or revokes the keys, as its policy is; no credential is needed for that.
+    A key is found by its form and checksum, in every kind of file. No whole key is printed. With
+    --report the service disables or revokes what is found; no credential is needed for that.
 
     The exit code is 5 if a key was found, and 1 if none was found but something could not be read.
 
@@ -72,15 +71,14 @@ def scan(
             found.append(find)
             yield _build_row(find)
 
-    files = chain.from_iterable(list_files(path, complain) for path in paths)
+    files = (file for path in paths for file in list_files(path, complain))
     finds = find_in_paths(files, finder, complain)
     if git:
         finds = chain(finds, _find_in_histories(paths, finder, complain))
     print_lines(note(finds), output, build=_build_line, empty="no keys were found")
     if report and found:
         _report(found)
-    if found or unread:
-        context.exit(ExitCode.REFUSED if found else ExitCode.FAILED)
+    context.exit(ExitCode.REFUSED if found else ExitCode.FAILED if unread else 0)
 
 
 def _find_in_histories(
