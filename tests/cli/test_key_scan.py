@@ -57,6 +57,7 @@ def test_stdin_and_another_prefix(here):
     cli("key scan -", stdin=other.text)
     cli("key scan - --prefix acme-", stdin=other.text, code=5)
     cli("key scan -", stdin=other.text, code=5, TOKENSVC_KEY_PREFIX="acme-")
+    assert "must be 1 to 7 letters" in cli("key scan - --prefix nonsense", code=2).stderr
 
 
 def test_a_key_that_lies_across_two_parts_of_a_large_file_is_found_once(here, monkeypatch):

@@ -11,7 +11,7 @@ import click
 from tokensvc.cli.exit_codes import ExitCode
 from tokensvc.cli.output import output_option, print_lines, print_message
 from tokensvc.cli.run import call
-from tokensvc.cli.scan_files import STDIN, find_in_paths, list_files
+from tokensvc.cli.scan_files import STDIN, find_in_paths
 from tokensvc.core.api_key import DEFAULT_PREFIX, check_prefix
 from tokensvc.core.errors import InvalidInputError
 from tokensvc.core.leak import MOST_REPORTED, KeyFinder
@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 _SHORT: Final = 12
 
 
+def _check_prefix(context: click.Context, parameter: click.Parameter, text: str) -> str:
+    try:
+        return check_prefix(text)
+    except InvalidInputError as error:  # its exit code would say that a key was found
+        raise click.BadParameter(error.message, context, parameter) from error
+
+
 @click.command("scan")
 @click.argument("paths", nargs=-1, required=True)
 @click.option("--git", is_flag=True, help="Also read the whole history of these repositories.")
@@ -33,6 +40,7 @@ _SHORT: Final = 12
     default=DEFAULT_PREFIX,
     show_default=True,
     envvar="TOKENSVC_KEY_PREFIX",
+    callback=_check_prefix,
     help="What keys begin with.",
 )
 @click.option("--report", is_flag=True, help="Report what is found, so that it is disabled.")
@@ -60,7 +68,7 @@ def scan(
     """
     found: list[Find] = []
     unread: list[str] = []
-    finder = KeyFinder(check_prefix(prefix))
+    finder = KeyFinder(prefix)
 
     def complain(path: str, reason: str) -> None:
         unread.append(path)
@@ -71,8 +79,7 @@ def scan(
             found.append(find)
             yield _build_row(find)
 
-    files = (file for path in paths for file in list_files(path, complain))
-    finds = find_in_paths(files, finder, complain)
+    finds = find_in_paths(paths, finder, complain)
     if git:
         finds = chain(finds, _find_in_histories(paths, finder, complain))
     print_lines(note(finds), output, build=_build_line, empty="no keys were found")
