@@ -241,6 +241,10 @@ async def test_the_successor_that_a_leaked_key_has_made_ends_too_unless_the_key_
             admin, _ = await make_caller(client, database, "tokensvc:admin")
             shown = (await admin(f"GET /v1/keys/{made.body['id']}")).body
             assert shown["state"] == state
+            events = await list_events(database, AuditFilter(subject=made.body["id"]), most=1)
+            if state == "disabled":
+                assert events[0].operation == "leaks.report"
+                assert events[0].detail["found"] == [key.listed.record.id]
 
 
 async def test_reports_that_cross_each_other_end_without_a_deadlock(client, database, stranger):
