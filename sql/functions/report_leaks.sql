@@ -98,14 +98,7 @@ begin
     select array_agg(ended.key_id) filter (where ended.outcome = 'ended') into ended_ids
     from end_keys(
         report_leaks.ending, report_leaks.operation, all_ids, null, report_leaks.actor,
-        jsonb_build_object('ending', report_leaks.ending)
-            -- If successors end too, the trail tells which of the keys were found.
-            || case
-                when cardinality(all_ids) > cardinality(found_ids)
-                then jsonb_build_object('found', to_jsonb(found_ids))
-                else '{}'
-            end,
-        leeway, true
+        jsonb_build_object('ending', report_leaks.ending), leeway, true
     ) as ended;
 
     -- If something was ended, audit_head is locked already; else feed_head is not locked either.

@@ -244,7 +244,6 @@ async def test_the_successor_that_a_leaked_key_has_made_ends_too_unless_the_key_
             events = await list_events(database, AuditFilter(subject=made.body["id"]), most=1)
             if state == "disabled":
                 assert events[0].operation == "leaks.report"
-                assert events[0].detail["found"] == [key.listed.record.id]
 
 
 async def test_reports_that_cross_each_other_end_without_a_deadlock(client, database, stranger):

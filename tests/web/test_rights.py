@@ -33,6 +33,12 @@ CALLERS = {
 EVERYBODY = frozenset(CALLERS)
 
 
+@pytest.fixture
+def settings(settings):
+    """So many calls are refused here that refusals would come late."""
+    return settings.model_copy(update={"refusals_per_minute": 1_000_000})
+
+
 class Row(NamedTuple):
     """Who passes, a request that is well formed, and what it names of an account."""
 
@@ -71,13 +77,16 @@ MATRIX = {
     "keys.delete": row(ADMIN, KEYS, names="id", **K),
     "capabilities.create": row(ADMIN, **NAME),
     "capabilities.list": row(ADMIN, READ, KEYS),
+    "capabilities.show": row(ADMIN, READ, KEYS, **NAME),
     "capabilities.delete": row(ADMIN, **NAME),
     "audiences.create": row(ADMIN, **NAME),
     "audiences.list": row(ADMIN, READ, KEYS),
+    "audiences.show": row(ADMIN, READ, KEYS, **NAME),
     "audiences.update": row(ADMIN, **NAME),
     "audiences.delete": row(ADMIN, **NAME),
     "tiers.create": row(ADMIN, name="gold", key_per_minute=1, key_per_day=1),
     "tiers.list": row(ADMIN, READ),
+    "tiers.show": row(ADMIN, READ, **NAME),
     "tiers.update": row(ADMIN, **NAME),
     "tiers.delete": row(ADMIN, **NAME),
     "usage.show": row(ADMIN, READ, KEYS, names="key", key=KEY),

@@ -164,7 +164,7 @@ def _to_text(name: str, value: object) -> str:
         case str() if _MOMENT_NAME.search(name) and _MOMENT.fullmatch(value):
             return value[:19].replace("T", " ")
         case list():
-            return " ".join(str(item) for item in value)
+            return " ".join(_to_text("", item) for item in value)
         case dict():
             return json.dumps(value)
         case bool():

@@ -33,6 +33,7 @@ _ANSWER_SECONDS: Final = 60.0
 _MOST_BYTES: Final = 64 * 1024 * 1024
 _ATTEMPTS: Final = 2  # of what is safe to repeat
 _FIRST_FAILURE: Final = 300
+_NO_TLS: Final = "WRONG_VERSION_NUMBER"  # OpenSSL's word for an answer that is no TLS
 _NOT_IN_A_PATH: Final = {"", ".", ".."}
 
 
@@ -70,7 +71,11 @@ class Remote:
                 if not attempts_left:
                     raise self._explain(operation, error) from error
             except ssl.SSLError as error:
-                raise TokensvcError(f"{self._url} cannot be trusted: {error.reason}") from error
+                if error.reason == _NO_TLS:
+                    text = f"{self._url} does not speak https; is it http?"
+                else:
+                    text = f"{self._url} cannot be trusted: {error.reason}"
+                raise TokensvcError(text) from error
             except OSError as error:
                 raise self._build_unavailable(error) from error
         raise AssertionError("unreachable")

@@ -82,6 +82,7 @@ OPERATIONS: Final = (
         status=201,
         idempotent_by_key=True,
         has_version=True,
+        is_for_holders=True,
     ),
     Operation(
         name="keys.show",

@@ -12,7 +12,8 @@ from tokensvc.issuer.revoking.leaks import end_leaked_keys
 from tokensvc.logs.masking import mask_secrets
 from tokensvc.operations.leaks import KeyLeaks, LeakPlace, LeakReceipt
 from tokensvc.store import usage
-from tokensvc.store.api_key import load_api_key, no_such_key
+from tokensvc.store.absent import no_such_key
+from tokensvc.store.api_key import load_api_key
 from tokensvc.store.key_leak import list_leak_places, sum_use
 
 if TYPE_CHECKING:

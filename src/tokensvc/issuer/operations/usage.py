@@ -9,7 +9,8 @@ from tokensvc.core.usage import ISSUED
 from tokensvc.issuer.operations.call import check_visible
 from tokensvc.operations.usage import HourOfUse, LastUse, Usage
 from tokensvc.store import usage as table
-from tokensvc.store.api_key import load_api_key, no_such_key
+from tokensvc.store.absent import no_such_key
+from tokensvc.store.api_key import load_api_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
