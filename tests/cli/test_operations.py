@@ -285,7 +285,9 @@ def test_a_key_rotates_itself_over_http_and_on_the_host_no_key_is_shown(both, mo
     assert "API key" in refused.stderr
 
 
-def test_the_key_that_is_shown_says_who_calls_and_a_bad_one_is_exit_code_4(both, monkeypatch):
+def test_the_key_that_is_shown_says_who_calls_and_only_a_report_of_a_leak_needs_none(
+    both, monkeypatch
+):
     far = f"--url {both.url}"
     who = both.cli.json(f"{far} whoami")
     assert (who["capabilities"], who["key"][:4]) == (["tokensvc:admin"], "key_")
@@ -296,3 +298,9 @@ def test_the_key_that_is_shown_says_who_calls_and_a_bad_one_is_exit_code_4(both,
     assert "refuses the API key" in refused.stderr
     monkeypatch.delenv("TOKENSVC_API_KEY")
     assert "there is no API key" in both.cli(f"{far} key list", code=4).stderr
+    # Whoever has found a key reports it without one.
+    account = both.cli.json("--host account create Orders")["id"]
+    key = both.cli.json("--host key create --name ci --capability a --account", account)
+    reported = both.cli(f"{far} key scan --report -", stdin=key["key"], code=5)
+    assert "1 key(s) reported" in reported.stderr
+    assert both.cli.json("--host key show", key["id"])["state"] == "disabled"
