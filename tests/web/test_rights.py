@@ -18,6 +18,7 @@ KID = "k" * 43
 A = {"id": ACCOUNT}
 K = {"id": KEY}
 NAME = {"name": "absent"}
+HOOK = {"id": "hook_0000000000000000"}
 SIGNING = {"kid": KID}
 FRESH = "fresh"  # the API key was shown within the last ten minutes
 
@@ -93,8 +94,26 @@ MATRIX = {
     "signing-keys.import": row(ADMIN, FRESH, private_key="x"),
     "signing-keys.export": row(ADMIN, FRESH, **SIGNING),
     "audit-events.list": row(ADMIN, READ),
+    "notices.list": row(ADMIN, READ, KEYS, names="account"),
+    "notice-endpoints.create": row(
+        ADMIN, KEYS, names="account", account=ACCOUNT, url="https://hooks.example/"
+    ),
+    "notice-endpoints.list": row(ADMIN, READ, KEYS, names="account"),
+    "notice-endpoints.show": row(ADMIN, READ, KEYS, **HOOK),
+    "notice-endpoints.update": row(ADMIN, KEYS, **HOOK),
+    "notice-endpoints.rotate-secret": row(ADMIN, KEYS, **HOOK),
+    "notice-endpoints.test": row(ADMIN, KEYS, **HOOK),
+    "notice-endpoints.delete": row(ADMIN, KEYS, **HOOK),
+    "notice-deliveries.list": row(ADMIN, READ, KEYS, names="account"),
+    "notice-deliveries.redeliver": row(ADMIN, KEYS, id="1"),
     "whoami.show": row(*EVERYBODY),
 }
+
+
+@pytest.fixture
+def settings(settings):
+    """No network is told to wait, although many dead credentials are shown."""
+    return settings.model_copy(update={"unknown_keys_per_minute": 10_000})
 
 
 async def call(caller, name, **other):

@@ -11,6 +11,9 @@ from tokensvc.operations import (
     capabilities,
     followers,
     keys,
+    notice_deliveries,
+    notice_endpoints,
+    notices,
     revocations,
     signing_keys,
     tiers,
@@ -27,7 +30,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     operation.name: operation
     for subject in (
         accounts, keys, capabilities, audiences, tiers, usage, revocations, followers,
-        signing_keys, audit_events, whoami,
+        signing_keys, audit_events, notices, notice_endpoints, notice_deliveries, whoami,
     )
     for operation in subject.OPERATIONS
 }  # fmt: skip

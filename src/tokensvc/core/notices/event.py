@@ -176,8 +176,11 @@ def parse_events(names: Iterable[str], *, of_account: bool) -> list[str]:
     for name in wanted:
         if name not in EVENT_NAMES:
             raise InvalidInputError(
-                f"{name[:80]!r} is no event; the events are {', '.join(EVENT_NAMES)}"
+                f"{name[:80]!r} is no event; the events are {', '.join(EVENT_NAMES)}",
+                pointer="/events",
             )
         if of_account and not may_accounts_know(name):
-            raise InvalidInputError(f"{name} is about the service itself: no account is told of it")
+            raise InvalidInputError(
+                f"{name} is about the service itself: no account is told of it", pointer="/events"
+            )
     return wanted

@@ -70,7 +70,9 @@ async def create_endpoint(
     receiver = parse_receiver(url, http_allowed=bool(settings.notice_networks))
     wanted = parse_events(events, of_account=account_id is not None)
     if receiver.kind == "mail" and settings.smtp_url is None:
-        raise InvalidInputError("this service sends no mail: TOKENSVC_SMTP_URL is not set")
+        raise InvalidInputError(
+            "this service sends no mail: TOKENSVC_SMTP_URL is not set", pointer="/url"
+        )
     endpoint_id = new_endpoint_id()
     secret = new_secret() if receiver.kind == "webhook" else None
     sealed = None

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tokensvc.core.errors import IdempotencyKeyReusedError
 from tokensvc.core.sealing import seal_text, unseal_text
-from tokensvc.operations.key_models import NewKey
 from tokensvc.store import idempotent_request as table
 
 if TYPE_CHECKING:
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 
 KEPT_FOR: Final = timedelta(hours=24)
 
-_SECRET: Final = "key"  # noqa: S105 - the name of the field that holds it
 _DELETED_AT_ONCE: Final = 1000
 
 
@@ -77,8 +75,8 @@ async def carry_out_once(
         response = await act(replace(call, backend=backend, connection=connection))
         answer = response.model_dump(mode="json")
         sealed = None
-        if isinstance(response, NewKey):
-            secret = answer.pop(_SECRET)
+        if response.shown_once is not None:
+            secret = answer.pop(response.shown_once)
             sealed = None if secret is None else seal_text(secret, named.context, master_key)
         await table.store_answer(connection, named.key_id, named.name, answer, sealed)
     call.backend.remember(acknowledged)
@@ -89,11 +87,12 @@ def _repeat(stored: table.StoredAnswer, named: NamedRequest, master_key: MasterK
     if stored.fingerprint != named.fingerprint:
         raise IdempotencyKeyReusedError
     answer = stored.answer
-    if issubclass(named.operation.response, NewKey):
+    field = named.operation.response.shown_once
+    if field is not None:
         secret = None
         if stored.sealed_secret is not None:
             secret = unseal_text(stored.sealed_secret, named.context, master_key)
-        answer = answer | {_SECRET: secret, "replayed": True}
+        answer = answer | {field: secret, "replayed": True}
     return named.operation.response.model_validate(answer)
 
 
