@@ -193,6 +193,18 @@ create table api_key_last_use (
     constraint api_key_last_use_pkey primary key (key_id)
 ) with (fillfactor = 50);
 
+-- Where API keys were found that have leaked, as whoever found them tells. A key has 50 of these
+-- places at most. They are texts of strangers: visible ASCII, and nothing else is sure about them.
+create table key_leak (
+    key_id text not null,
+    url text not null,                          -- '' if it was not told
+    source text not null,                       -- what kind of place that is, '' if not told
+    reported_at timestamptz not null,
+    constraint key_leak_pkey primary key (key_id, url, source),
+    constraint key_leak_key_fkey foreign key (key_id) references api_key (id),
+    constraint key_leak_length check (length(url) <= 1000 and length(source) <= 100)
+);
+
 -- The networks that a key was used from, as far as people are told apart: the latest 50 of it.
 create table api_key_network (
     key_id text not null,
@@ -217,15 +229,35 @@ create table signing_key (
     constraint signing_key_alg_known check (alg in ('ES256', 'EdDSA', 'RS256'))
 );
 
--- The longest life that any token may have been given. It is only ever raised. A watermark stays on
--- the denylist that long, and 120 s more.
+-- What is known of all tokens. Both are only ever raised.
 create table issuance (
-    longest_life interval not null,
+    longest_life interval not null,             -- a watermark stays so long, and 120 s more
     only_row boolean not null default true,
+    iat_limit timestamptz not null default '-infinity',     -- no token has a later `iat`
     constraint issuance_pkey primary key (only_row),
     constraint issuance_only_row check (only_row)
 );
 insert into issuance (longest_life) values ('0');
+
+-- What iat_limit was when the window rows may last have lost a `latest_iat`: no watermark lies
+-- before it. Postgres empties an unlogged table in a crash, and a standby has it empty.
+create unlogged table iat_floor (
+    at timestamptz not null,
+    run uuid not null default gen_random_uuid(),    -- tells processes that the row is another one
+    only_row boolean not null default true,
+    constraint iat_floor_pkey primary key (only_row),
+    constraint iat_floor_only_row check (only_row)
+);
+
+-- load: functions/find_iat_floor.sql
+-- load: functions/raise_iat_limit.sql
+-- load: functions/raise_watermark.sql
+create trigger account_watermark_is_raised before update of watermark on account
+for each row when (new.watermark is distinct from old.watermark)
+execute function raise_watermark();
+create trigger api_key_watermark_is_raised before update of watermark on api_key
+for each row when (new.watermark is distinct from old.watermark)
+execute function raise_watermark();
 
 -- Calls of operations --------------------------------------------------------------------------
 
@@ -559,3 +591,4 @@ revoke execute on function append_audit_events from public;
 -- load: functions/revoke_tokens.sql
 -- load: functions/revoke_token_by_id.sql
 -- load: functions/heal_revocations.sql
+-- load: functions/report_leaks.sql

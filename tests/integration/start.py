@@ -35,5 +35,6 @@ async def check_all_is_there(database: Database, settings: Settings) -> None:
     await initialise(database, settings)
     assert len(await signing_keys(database)) == 2
     assert len(await list_accounts(database)) == len(await list_keys(database)) == 1
-    assert [audience.name for audience in await list_audiences(database)] == ["api", "tokensvc"]
+    names = [audience.name for audience in await list_audiences(database)]
+    assert names == ["api", "tokensvc", "tokensvc:dashboard"]
     await load_master_key(database, settings)

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
 # Tokens for this audience are for the service itself: its holder introspects or follows the feed.
 OWN_AUDIENCE: Final = "tokensvc"
+# Tokens for this one are in the cookies of people who signed in to the dashboard. The API refuses
+# them, and the dashboard refuses all others.
+DASHBOARD_AUDIENCE: Final = "tokensvc:dashboard"
+# The audiences that the start makes, and nobody else.
+OWN_AUDIENCES: Final = (OWN_AUDIENCE, DASHBOARD_AUDIENCE)
 
 _RESERVED_PREFIX: Final = "tokensvc:"
 _MAX_LENGTH: Final = 255

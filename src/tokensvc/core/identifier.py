@@ -25,6 +25,8 @@ _JTI_LENGTH: Final = 20  # 119 random bits; never stored, so that alone makes th
 ACCOUNT_ID_PATTERN: Final = r"acct_[0-9A-Za-z]{16}"
 KEY_ID_PATTERN: Final = r"key_[0-9A-Za-z]{16}"
 ENDPOINT_ID_PATTERN: Final = r"hook_[0-9A-Za-z]{16}"
+KID_PATTERN: Final = r"[A-Za-z0-9_-]{43}"  # of our own keys: a thumbprint of RFC 7638
+_KID = re.compile(KID_PATTERN, re.ASCII)
 _ACCOUNT_ID = re.compile(ACCOUNT_ID_PATTERN, re.ASCII)
 _KEY_ID = re.compile(KEY_ID_PATTERN, re.ASCII)
 _ENDPOINT_ID = re.compile(ENDPOINT_ID_PATTERN, re.ASCII)
@@ -95,6 +97,13 @@ def parse_endpoint_id(text: str) -> str:
     if not _ENDPOINT_ID.fullmatch(text):
         raise InvalidInputError("the id of an endpoint is hook_ and 16 letters and digits")
     return text
+
+
+def parse_kid(text: str) -> Kid:
+    """Return `text` if it looks like the id of a signing key. Raises InvalidInputError."""
+    if not _KID.fullmatch(text):
+        raise InvalidInputError("the id of a signing key is 43 letters, digits, - and _")
+    return Kid(text)
 
 
 def parse_jti(text: str) -> Jti:

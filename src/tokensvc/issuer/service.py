@@ -10,8 +10,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from tokensvc.core.algorithm import DEFAULT_ALGORITHM
 from tokensvc.core.api_key import parse_api_key
 from tokensvc.core.errors import InvalidClientError, InvalidTokenError, UnavailableError
@@ -40,8 +38,11 @@ from tokensvc.issuer.revoking.credentials import (
 from tokensvc.issuer.revoking.feed import Feed
 from tokensvc.issuer.revoking.introspection import Introspection
 from tokensvc.issuer.revoking.receipts import Receipts
+from tokensvc.issuer.revoking.watching import watch_copy
+from tokensvc.issuer.sign_in import SignIn
 from tokensvc.issuer.signing.master_key import load_master_key
 from tokensvc.issuer.tasks import run_tasks
+from tokensvc.logs.logger import get_logger
 from tokensvc.store.ledger import LedgerConnection
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ _WARNINGS: Final[dict[Problem, str]] = {
     "two_primaries": "several hosts of the database take writes, and the newest is used",
 }
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -79,6 +80,7 @@ class Service:
     callers: Callers
     revocations: HolderRevocations
     backend: Backend
+    sign_in: SignIn
     notices: Notices
     draining: bool = False
 
@@ -239,28 +241,29 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
     introspection = Introspection(
         database=database, mirror=mirror, share=share, issuer=settings.issuer_url
     )
+    exchange = Exchange(
+        ledger=ledger, mirror=mirror, usage=usage, guard=guard, policy=settings.issuing_policy
+    )
+    callers = Callers(
+        introspection=introspection, guard=guard, dead_credentials=dead_credentials, usage=usage
+    )
+    backend = Backend(
+        database=database,
+        settings=settings,
+        remember=mirror.denylist.remember,
+        load_master_key=lambda: mirror.signers.master_key,
+        watch=functools.partial(watch_copy, mirror),
+    )
     return Service(
         settings=settings,
         database=database,
         mirror=mirror,
-        exchange=Exchange(
-            ledger=ledger, mirror=mirror, usage=usage, guard=guard, policy=settings.issuing_policy
-        ),
+        exchange=exchange,
         feed=Feed(mirror, settings),
         receipts=Receipts(database, mirror),
         notices=notices,
-        callers=Callers(
-            introspection=introspection,
-            guard=guard,
-            dead_credentials=dead_credentials,
-            usage=usage,
-        ),
+        callers=callers,
         revocations=HolderRevocations(database, share),
-        backend=Backend(
-            database=database,
-            settings=settings,
-            remember=mirror.denylist.remember,
-            load_master_key=lambda: mirror.signers.master_key,
-            is_leaving=lambda: mirror.denylist.is_released,
-        ),
+        backend=backend,
+        sign_in=SignIn(callers=callers, exchange=exchange, backend=backend),
     )

@@ -14,10 +14,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from tokensvc.core.actor import Actor
-from tokensvc.core.audience import OWN_AUDIENCE
+from tokensvc.core.audience import DASHBOARD_AUDIENCE, OWN_AUDIENCE
 from tokensvc.core.capability import ADMIN
 from tokensvc.core.errors import StartRefusedError, UnavailableError
 from tokensvc.issuer.admin.accounts import insert_account
@@ -27,6 +25,7 @@ from tokensvc.issuer.audit import Trail
 from tokensvc.issuer.database import open_owner
 from tokensvc.issuer.signing.master_key import find_configured, load_master_key
 from tokensvc.issuer.signing.rotation import rotate_all_once
+from tokensvc.logs.logger import get_logger
 from tokensvc.store.account import has_accounts
 from tokensvc.store.audience import find_is_own, list_audiences
 from tokensvc.store.issuance import raise_longest_life
@@ -54,8 +53,12 @@ _MOST_JITTER_SECONDS: Final = 0.25
 _DATABASE_WAIT_SECONDS: Final = 30.0
 # As long as a person works with a dashboard; what is dangerous asks for the API key again.
 _OWN_TOKEN_LIFE: Final = timedelta(hours=1)
+_OWN_AUDIENCES: Final = {
+    OWN_AUDIENCE: "calls to tokensvc itself",
+    DASHBOARD_AUDIENCE: "the dashboard of tokensvc",
+}
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,40 +172,43 @@ async def _open_master_key(database: Database, settings: Settings) -> MasterKey:
 
 
 async def _ensure_audiences(database: Database, settings: Settings) -> None:
-    """Make the two audiences that are always there, and remember how long tokens may live."""
+    """Make the audiences that are always there, and remember how long tokens may live."""
     name = settings.default_audience
     async with database.transaction() as connection:
         await raise_longest_life(connection, settings.issuing_policy.token_life)
         trail = Trail(ACTOR)
-        await _ensure_own_audience(connection, settings, trail)
+        for own, description in _OWN_AUDIENCES.items():
+            await _ensure_own_audience(connection, settings, trail, own, description)
         if name not in {audience.name for audience in await list_audiences(connection)}:
             await insert_audience(connection, settings, name, trail, description="the default")
         if trail.is_begun:
             await finish_change(connection, trail)
 
 
-async def _ensure_own_audience(connection: Connection, settings: Settings, trail: Trail) -> None:
-    """Make the audience of calls to the service itself, if it is missing.
+async def _ensure_own_audience(
+    connection: Connection, settings: Settings, trail: Trail, name: str, description: str
+) -> None:
+    """Make an audience of the service itself, if it is missing.
 
     An audience of that name that somebody else made is refused: its tokens, which other services
     are shown, would be good for calls to this one.
     """
-    is_own = await find_is_own(connection, OWN_AUDIENCE)
+    is_own = await find_is_own(connection, name)
     if is_own is None:
         await insert_audience(
             connection,
             settings,
-            OWN_AUDIENCE,
+            name,
             trail,
-            description="calls to tokensvc itself",
+            description=description,
             token_life=min(_OWN_TOKEN_LIFE, settings.issuing_policy.max_token_life),
             is_own=True,
         )
     elif not is_own:
         raise StartRefusedError(
-            f"the audience {OWN_AUDIENCE!r} was made by hand, and the service needs that name for "
-            "calls to itself; give its relying parties another audience, then run: "
-            f"tokensvc audience delete {OWN_AUDIENCE}"
+            f"the audience {name!r} was made by hand, and the service needs that name for "
+            f"{description}; give its relying parties another audience, then run: "
+            f"tokensvc audience delete {name}"
         )
 
 

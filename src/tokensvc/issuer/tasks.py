@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from tokensvc.core.actor import Actor
 from tokensvc.core.errors import TokensvcError
 from tokensvc.issuer.addresses import clean_addresses_once
@@ -21,6 +19,7 @@ from tokensvc.issuer.operations.call_limit import clean_call_windows_once
 from tokensvc.issuer.operations.idempotency import clean_requests_once
 from tokensvc.issuer.revoking.denylist import clean_denylist_once
 from tokensvc.issuer.signing.rotation import rotate_all_once
+from tokensvc.logs.logger import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -51,7 +50,7 @@ NOTICES_CLEANING_TICK: Final = 3600.0
 
 _ROTATION: Final = Actor(name="rotation")
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from tokensvc.core.account import parse_description, parse_name
 from tokensvc.core.api_key import MAX_KEY_LIFE_SECONDS
-from tokensvc.core.audience import OWN_AUDIENCE, parse_audience
+from tokensvc.core.audience import OWN_AUDIENCES, parse_audience
 from tokensvc.core.capability import CAPABILITY_PATTERN, parse_capability
 from tokensvc.core.errors import InvalidInputError
 from tokensvc.core.identifier import (
@@ -124,7 +124,7 @@ def _shift_to_utc(moment: datetime) -> datetime:
 
 
 def _parse_any_audience(text: str) -> str:
-    return text if text == OWN_AUDIENCE else parse_audience(text)
+    return text if text in OWN_AUDIENCES else parse_audience(text)
 
 
 Moment = Annotated[

@@ -11,6 +11,7 @@ from tokensvc.operations import (
     capabilities,
     followers,
     keys,
+    leaks,
     notice_deliveries,
     notice_endpoints,
     notices,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 OPERATIONS: Final[Mapping[str, Operation]] = {
     operation.name: operation
     for subject in (
-        accounts, keys, capabilities, audiences, tiers, usage, revocations, followers,
+        accounts, keys, capabilities, audiences, tiers, usage, leaks, revocations, followers,
         signing_keys, audit_events, notices, notice_endpoints, notice_deliveries, whoami,
     )
     for operation in subject.OPERATIONS

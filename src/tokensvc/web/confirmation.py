@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tokensvc.core.notices.confirmation import Code
     from tokensvc.core.notices.endpoint import Endpoint
     from tokensvc.core.sealing import MasterKey
-    from tokensvc.store.pool import Database
+    from tokensvc.issuer.database import Database
 
     Find = Callable[[Database, Code, MasterKey], Awaitable[Endpoint | None]]
 

@@ -15,8 +15,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from tokensvc.core.errors import TokensvcError
 from tokensvc.core.notices.confirmation import build_code
 from tokensvc.core.notices.endpoint import build_secret_context
@@ -28,6 +26,7 @@ from tokensvc.core.sealing import unseal_text
 from tokensvc.issuer.metrics import NOTICE_ATTEMPTS, NOTICE_OLDEST_SECONDS
 from tokensvc.issuer.notices.acts import AT_ONCE, plan_acts_once
 from tokensvc.issuer.notices.deliveries import give_up_endpoint
+from tokensvc.logs.logger import get_logger
 from tokensvc.store import notice_endpoint as table
 from tokensvc.store.notice_delivery import (
     Outcome,
@@ -53,7 +52,7 @@ _AT_ONCE: Final = 100
 _MAIL_HOLD: Final = timedelta(seconds=60)  # what happens meanwhile comes in one mail
 _NONE: Final = timedelta()
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 @dataclass(slots=True)

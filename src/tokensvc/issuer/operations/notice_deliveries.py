@@ -10,7 +10,7 @@ from tokensvc.issuer.operations.paging import build_next_cursor, read_wish
 from tokensvc.operations.model import Page
 from tokensvc.operations.notice_deliveries import NoticeDelivery
 from tokensvc.store import notice_delivery as table
-from tokensvc.store.account import no_such_account
+from tokensvc.store.absent import no_such_account
 
 if TYPE_CHECKING:
     from tokensvc.issuer.operations.call import Call

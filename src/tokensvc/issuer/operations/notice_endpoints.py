@@ -17,7 +17,7 @@ from tokensvc.operations.notice_endpoints import (
     NoticeEndpoint,
 )
 from tokensvc.store import notice_endpoint as table
-from tokensvc.store.account import no_such_account
+from tokensvc.store.absent import no_such_account
 
 if TYPE_CHECKING:
     from tokensvc.core.notices.endpoint import Endpoint

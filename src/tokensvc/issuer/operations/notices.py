@@ -8,7 +8,7 @@ from tokensvc.issuer.operations.call import check_visible
 from tokensvc.issuer.operations.paging import build_next_cursor, read_wish
 from tokensvc.operations.model import Page
 from tokensvc.operations.notices import Notice
-from tokensvc.store.account import no_such_account
+from tokensvc.store.absent import no_such_account
 from tokensvc.store.notice_event import NoticeFilter, list_notice_page
 
 if TYPE_CHECKING:

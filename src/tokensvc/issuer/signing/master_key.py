@@ -12,12 +12,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import structlog
-
 from tokensvc.core.errors import InvalidInputError, StartRefusedError
 from tokensvc.core.notices.endpoint import build_secret_context
 from tokensvc.core.sealing import new_master_key, seal, seal_text, unseal, unseal_text
 from tokensvc.issuer.audit import record
+from tokensvc.logs.logger import get_logger
 from tokensvc.store.feed_head import bump_head
 from tokensvc.store.keyfile import (
     find_master_key,
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Connection, Database
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 def find_configured(settings: Settings) -> MasterKey | None:

@@ -1,0 +1,148 @@
+"""Exchanges over time: what a chart draws, and the table under it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+_HOUR: Final = 3600
+_DAY: Final = 86_400
+_LIMITED: Final = "_limited"  # the end of the reasons that are limits
+_SPARK_HOURS: Final = 36
+_SPARK_HEIGHT: Final = 22
+_MOST_ROWS: Final = 12
+# Of a chart: its word in the address, what people read, how many hours it shows, one bar's hours.
+RANGES: Final = (("48h", "48 h", 48, 1), ("30d", "30 d", 30 * 24, 24), ("90d", "90 d", 90 * 24, 24))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """Some hours of exchanges."""
+
+    begins_at: datetime
+    issued: int = 0
+    refused: int = 0
+    limited: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcomes:
+    """Exchanges over time, and why some got no token. `width`: of a bar, in seconds."""
+
+    bars: tuple[Bar, ...]
+    reasons: tuple[tuple[str, int], ...]
+    width: int
+
+    @property
+    def issued(self) -> int:
+        """How many got a token."""
+        return sum(bar.issued for bar in self.bars)
+
+    @property
+    def refused(self) -> int:
+        """How many were refused, but for limits."""
+        return sum(bar.refused for bar in self.bars)
+
+    @property
+    def limited(self) -> int:
+        """How many were over a limit."""
+        return sum(bar.limited for bar in self.bars)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing happened."""
+        return not (self.issued or self.refused or self.limited)
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What the script draws."""
+
+        def series(key: str, label: str) -> dict[str, Any]:
+            return {"key": key, "label": label, "values": [getattr(bar, key) for bar in self.bars]}
+
+        upper = {"kind": "area", "height": 150, "series": [series("issued", "Issued")]}
+        refusals = [series("refused", "Refused"), series("limited", "Over a limit")]
+        lower = {"kind": "bars", "height": 80, "series": refusals}
+        x = [int(bar.begins_at.timestamp()) for bar in self.bars]
+        return {"x": x, "panels": [upper, lower]}
+
+    @property
+    def rows(self) -> list[Bar]:
+        """The same in a few rows."""
+        step = -(-len(self.bars) // _MOST_ROWS)
+        return [_sum(self.bars[at : at + step]) for at in range(0, len(self.bars), step)]
+
+
+def build_outcomes(hours: Iterable[Any], until: datetime, *, count: int, each: int) -> Outcomes:
+    """Return the last `count` hours in bars of `each` hours.
+
+    `hours`: as `usage.show` answers, with what happened; the others are empty.
+    """
+    width = each * _HOUR
+    last = int(until.timestamp()) // width * width
+    begins = range(last - (count // each - 1) * width, last + 1, width)
+    bars = {at: [0, 0, 0] for at in begins}
+    reasons: dict[str, int] = {}
+    for hour in hours:
+        bar = bars.get(int(hour.hour.timestamp()) // width * width)
+        if bar is None:
+            continue
+        limited, refused = _split(hour.refused)
+        bar[0] += hour.issued
+        bar[1] += refused
+        bar[2] += limited
+        for reason, number in hour.refused.items():
+            reasons[reason] = reasons.get(reason, 0) + number
+    return Outcomes(
+        bars=tuple(
+            Bar(begins_at=datetime.fromtimestamp(at, UTC), issued=i, refused=r, limited=x)
+            for at, (i, r, x) in bars.items()
+        ),
+        reasons=tuple(sorted(reasons.items(), key=lambda reason: -reason[1])),
+        width=width,
+    )
+
+
+def build_spark(hours: Iterable[Any], until: datetime) -> dict[str, Any]:
+    """Return the arguments of the macro `spark`: 36 hours, drawn by the server."""
+    outcomes = build_outcomes(hours, until, count=_SPARK_HOURS, each=1)
+    highest = max((b.issued + b.refused + b.limited for b in outcomes.bars), default=0) or 1
+
+    def scale(number: int) -> int:
+        return -(-number * _SPARK_HEIGHT // highest)
+
+    return {
+        "bars": [(scale(b.issued), scale(b.limited), scale(b.refused)) for b in outcomes.bars],
+        "issued": outcomes.issued,
+        "refused": outcomes.refused,
+        "limited": outcomes.limited,
+    }
+
+
+def find_range(wanted: str | None) -> tuple[str, int, int]:
+    """Return name, hours and width of the range in an address."""
+    name, _, count, each = next((r for r in RANGES if r[0] == wanted), RANGES[0])
+    return name, count, each
+
+
+def find_since(count: int) -> int:
+    """Return how many seconds back `usage.show` must look for so many hours."""
+    return count * _HOUR + _DAY
+
+
+def _split(refused: Mapping[str, int]) -> tuple[int, int]:
+    limited = sum(count for reason, count in refused.items() if reason.endswith(_LIMITED))
+    return limited, sum(refused.values()) - limited
+
+
+def _sum(bars: Sequence[Bar]) -> Bar:
+    return Bar(
+        begins_at=bars[0].begins_at,
+        issued=sum(bar.issued for bar in bars),
+        refused=sum(bar.refused for bar in bars),
+        limited=sum(bar.limited for bar in bars),
+    )

@@ -1,0 +1,75 @@
+"""One key: what is known of it, and changing it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from tokensvc.operations.operation import KEY_OWNERS, KEY_READERS
+from tokensvc.web.dashboard.charts import RANGES, build_outcomes, find_range, find_since
+from tokensvc.web.dashboard.new_key import load_choices
+from tokensvc.web.dashboard.page import Page, Redirect, View
+
+if TYPE_CHECKING:
+    from tokensvc.web.dashboard.page import Visit
+
+_EVENTS: Final = 8
+# What an admin alone may change: the operation refuses it from others.
+_OF_ADMINS: Final = ("tier", "claims")
+
+
+async def show_key(visit: Visit) -> View | Redirect:
+    """Show a key: its use, its facts, its history."""
+    key = await visit.run("keys.show", id=visit.path["id"])
+    name, count, each = find_range(visit.query.get("range"))
+    usage = await visit.run("usage.show", key=key.id, since=find_since(count))
+    events: list[Any] = []
+    if visit.may("audit-events.list"):
+        wanted = await visit.run("audit-events.list", subject=key.id, limit=_EVENTS)
+        events = wanted.items
+    return View(
+        {
+            "key": key,
+            "account": await visit.run("accounts.show", id=key.account),
+            "outcomes": build_outcomes(usage.hours, usage.until, count=count, each=each),
+            "today": _count_today(usage),
+            "ranges": [(each_name, label) for each_name, label, _, _ in RANGES],
+            "range": name,
+            "events": events,
+            "said": visit.query.get("said"),
+        }
+    )
+
+
+async def show_edit(visit: Visit) -> View | Redirect:
+    """Show the form that changes a key."""
+    key = await visit.run("keys.show", id=visit.path["id"])
+    return View({**await load_choices(visit), "key": key, "address": None})
+
+
+async def edit_key(visit: Visit) -> View | Redirect:
+    """Change a key."""
+    key_id = visit.path["id"]
+    without = () if visit.principal.is_admin else _OF_ADMINS
+    if visit.typed.value("expires_in") == "keep":
+        without = (*without, "expires_in")
+    await visit.submit("keys.update", id=key_id, without=without)
+    return Redirect(f"/keys/{key_id}?said=changed")
+
+
+def _count_today(usage: Any) -> int:  # noqa: ANN401 - a model of the operations
+    """Return how many tokens a key got since midnight, UTC."""
+    return sum(hour.issued for hour in usage.hours if hour.hour.date() == usage.until.date())
+
+
+PAGES: Final = (
+    Page(path="/keys/{id}", act=show_key, template="keys/one.html", needs=KEY_READERS),
+    Page(path="/keys/{id}/edit", act=show_edit, template="keys/edit.html", needs=KEY_OWNERS),
+    Page(
+        path="/keys/{id}/edit",
+        method="POST",
+        act=edit_key,
+        again=show_edit,
+        template="keys/edit.html",
+        needs=KEY_OWNERS,
+    ),
+)

@@ -1,0 +1,150 @@
+"""What ends a key, for a while or for good, and what makes its successor."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any, Final
+
+from tokensvc.core.errors import InvalidInputError
+from tokensvc.operations.operation import KEY_OWNERS, KEY_READERS
+from tokensvc.web.app_keys import SERVICE
+from tokensvc.web.dashboard.live import wait_for_news
+from tokensvc.web.dashboard.new_key import show_once
+from tokensvc.web.dashboard.page import Page, Redirect, View
+
+if TYPE_CHECKING:
+    from tokensvc.web.dashboard.page import Visit
+
+_REASONS: Final = ("Leaked or suspected", "No longer needed", "Owner left", "Other")
+_GRACES: Final = (
+    ("0", "Now"),
+    ("3600", "1 h"),
+    ("86400", "24 h"),
+    ("604800", "7 d"),
+    ("2592000", "30 d"),
+)
+_IN_USE_SECONDS: Final = 86_400
+_HOUR: Final = 3600
+
+
+async def show_rotate(visit: Visit) -> View | Redirect:
+    """Ask how long the old key still works."""
+    key = await visit.run("keys.show", id=visit.path["id"])
+    return View({"key": key, "graces": _GRACES, "idempotency_key": secrets.token_urlsafe(24)})
+
+
+async def rotate_key(visit: Visit) -> View | Redirect:
+    """Make a successor, and show it. A second click makes no second one."""
+    made = await visit.submit(
+        "keys.rotate",
+        id=visit.path["id"],
+        idempotency_key=visit.typed.value("idempotency_key") or None,
+    )
+    return show_once(visit, made)
+
+
+async def disable_key(visit: Visit) -> View | Redirect:
+    """Disable a key."""
+    await visit.submit("keys.disable", id=visit.path["id"], reason="")
+    return Redirect(f"/keys/{visit.path['id']}?said=disabled")
+
+
+async def enable_key(visit: Visit) -> View | Redirect:
+    """Enable a key."""
+    await visit.submit("keys.enable", id=visit.path["id"])
+    return Redirect(f"/keys/{visit.path['id']}?said=enabled")
+
+
+async def show_revoke(visit: Visit) -> View | Redirect:
+    """Say what a revocation will do, before it is done."""
+    key = await visit.run("keys.show", id=visit.path["id"])
+    life = visit.request.app[SERVICE].settings.max_token_ttl
+    usage = await visit.run("usage.show", key=key.id, since=life + _HOUR)
+    return View(
+        {
+            "key": key,
+            "reasons": _REASONS,
+            "must_type": _must_type(visit, key),
+            "about_live": _estimate_live(usage, visit.request.app[SERVICE].settings.token_ttl),
+        }
+    )
+
+
+async def revoke_key(visit: Visit) -> View | Redirect:
+    """Revoke a key for good, and show how the revocation travels."""
+    key = await visit.run("keys.show", id=visit.path["id"])
+    if _must_type(visit, key) and visit.typed.value("typed").strip() != key.name:
+        raise InvalidInputError("type the name of the key as it stands there", pointer="/typed")
+    reason = visit.typed.value("reason")
+    note = visit.typed.value("note").strip()
+    said = ": ".join(part for part in (reason, note) if part)
+    await visit.submit("keys.revoke", id=key.id, reason=said)
+    if not visit.may("revocations.watch"):
+        return Redirect(f"/keys/{key.id}?said=revoked")
+    head = await visit.run("revocations.watch", wait=0)
+    return Redirect(f"/keys/{key.id}/revoked?seq={head.cursor.partition('-')[0]}")
+
+
+async def show_revoked(visit: Visit) -> View | Redirect:
+    """Show which followers have applied the revocation, until all of them have."""
+    key = await visit.run("keys.show", id=visit.path["id"])
+    text = visit.query.get("seq", "0")
+    seq = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0  # noqa: PLR2004
+
+    async def look() -> dict[str, Any]:
+        followers = (await visit.run("followers.list")).items
+        behind = [follower for follower in followers if follower.applied < seq]
+        return {
+            "count": len(followers),
+            "behind": [
+                (each.name, each.applied, round(each.lag_seconds), each.seen_at) for each in behind
+            ],
+        }
+
+    values = await wait_for_news(visit, look)
+    return View({**values, "key": key, "seq": seq}, fragment="keys/progress.html")
+
+
+def _must_type(visit: Visit, key: Any) -> bool:  # noqa: ANN401 - a model of the operations
+    """Tell whether the name must be typed: somebody has used the key in the last day."""
+    last = key.last_used_at
+    return last is not None and (visit.now - last).total_seconds() < _IN_USE_SECONDS
+
+
+def _estimate_live(usage: Any, life: int) -> int:  # noqa: ANN401 - a model of the operations
+    """Return about how many tokens of a key live: there is no row for each of them."""
+    since = usage.until.timestamp() - life
+    live = 0.0
+    for hour in usage.hours:
+        begins = hour.hour.timestamp()
+        ends = min(begins + _HOUR, usage.until.timestamp())
+        live += hour.issued * max(0.0, ends - max(begins, since)) / max(1.0, ends - begins)
+    return round(live)
+
+
+PAGES: Final = (
+    Page(path="/keys/{id}/rotate", act=show_rotate, template="keys/rotate.html", needs=KEY_OWNERS),
+    Page(
+        path="/keys/{id}/rotate",
+        method="POST",
+        act=rotate_key,
+        again=show_rotate,
+        template="keys/rotate.html",
+        needs=KEY_OWNERS,
+        has_secret=True,
+    ),
+    Page(path="/keys/{id}/disable", method="POST", act=disable_key, needs=KEY_OWNERS),
+    Page(path="/keys/{id}/enable", method="POST", act=enable_key, needs=KEY_OWNERS),
+    Page(path="/keys/{id}/revoke", act=show_revoke, template="keys/revoke.html", needs=KEY_OWNERS),
+    Page(
+        path="/keys/{id}/revoke",
+        method="POST",
+        act=revoke_key,
+        again=show_revoke,
+        template="keys/revoke.html",
+        needs=KEY_OWNERS,
+    ),
+    Page(
+        path="/keys/{id}/revoked", act=show_revoked, template="keys/revoked.html", needs=KEY_READERS
+    ),
+)

@@ -1,0 +1,165 @@
+"""A page, what its function gets, and what it returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from tokensvc.issuer.operations.run import run_operation
+from tokensvc.operations.authorisation import may_call
+from tokensvc.operations.operation import ANYBODY
+from tokensvc.operations.table import OPERATIONS
+from tokensvc.operations.validation import build_model
+from tokensvc.web.app_keys import SERVICE
+from tokensvc.web.dashboard.forms import NOTHING_TYPED, build_values, read_query
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from datetime import datetime
+
+    from aiohttp import web
+
+    from tokensvc.core.claims import Claims
+    from tokensvc.issuer.operations.call import Backend
+    from tokensvc.operations.authorisation import Principal
+    from tokensvc.operations.model import Model
+    from tokensvc.web.dashboard.forms import Typed
+
+    Act = Callable[["Visit"], Awaitable["View | Redirect"]]
+
+
+ROOT: Final = "/dashboard"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a template is filled with.
+
+    `fragment`: the template that is sent alone to a request of htmx, None if the page is sent
+    whole. `template`: in place of that of the page.
+    """
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    fragment: str | None = None
+    status: int = 200
+    template: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """Where the browser goes next, below the dashboard: "/keys"."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A row of the table of pages.
+
+    `path`: below the dashboard, with parameters in braces. `template`: None if it only redirects.
+    `needs`: the caller holds one of these capabilities; nobody has to for ANYBODY, but for being
+    signed in. `act`: what it does. `again`: the page that shows the form again if `act` is refused.
+    `is_open`: nobody has to be signed in. `has_secret`: the answer shows what is shown only once.
+    """
+
+    path: str
+    act: Act
+    template: str | None = None
+    method: Literal["GET", "POST"] = "GET"
+    needs: tuple[str, ...] = ANYBODY
+    again: Act | None = None
+    is_open: bool = False
+    has_secret: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Visit:
+    """One request for a page.
+
+    `base`: the path of the dashboard, as the browser knows it. `path`: the parameters of the path.
+    `principal`: who is signed in; somebody without rights if nobody is, and then `claims` is None.
+    `now`: Postgres's clock. `typed`: what the form held, and what was refused of it. `after`: what
+    is done to the answer, like setting a cookie.
+    """
+
+    request: web.Request
+    base: str
+    principal: Principal
+    now: datetime
+    path: Mapping[str, str]
+    claims: Claims | None = None
+    typed: Typed = NOTHING_TYPED
+    after: list[Callable[[web.Response], None]] = field(default_factory=list)
+
+    @property
+    def place(self) -> str:
+        """The path of the page below the dashboard: "/keys/key_..."."""
+        path = self.request.path
+        return path[path.index(ROOT) + len(ROOT) :]
+
+    @property
+    def backend(self) -> Backend:
+        """What operations work on."""
+        return self.request.app[SERVICE].backend
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The parameters of the address; what is empty is absent."""
+        return read_query(self.request)
+
+    @property
+    def wants_fragment(self) -> bool:
+        """Whether htmx asks, for a part of a page."""
+        return "HX-Request" in self.request.headers
+
+    def may(self, name: str) -> bool:
+        """Tell whether the caller may call an operation, so that a page offers it."""
+        return may_call(OPERATIONS[name], self.principal)
+
+    async def run(self, name: str, /, **values: Any) -> Any:  # noqa: ANN401 - a model of its own each
+        """Carry out an operation with these fields, and return its answer.
+
+        Fields of an operation that only reads may be of any type: they become texts. None is left
+        out of it. Raises what `run_operation` raises.
+        """
+        operation = OPERATIONS[name]
+        if not operation.changes:
+            values = {field: str(value) for field, value in values.items() if value is not None}
+        return await self._carry_out(name, build_model(operation, values))
+
+    async def submit(
+        self,
+        name: str,
+        /,
+        *,
+        if_match: str | None = None,
+        idempotency_key: str | None = None,
+        without: tuple[str, ...] = (),
+        **more: Any,  # noqa: ANN401 - fields of the request
+    ) -> Any:  # noqa: ANN401 - a model of its own each
+        """Carry out an operation with what was typed into the fields of its request.
+
+        `more`: fields that were not typed. `without`: fields that are not taken from the form.
+        """
+        operation = OPERATIONS[name]
+        values = {**build_values(operation, self.typed.form, without), **more}
+        return await self._carry_out(
+            name, build_model(operation, values), if_match, idempotency_key
+        )
+
+    async def _carry_out(
+        self,
+        name: str,
+        wish: Model,
+        if_match: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Model:
+        result = await run_operation(
+            self.backend,
+            OPERATIONS[name],
+            self.principal,
+            wish,
+            if_match=None if if_match is None else frozenset({if_match}),
+            idempotency_key=idempotency_key,
+        )
+        return result.response

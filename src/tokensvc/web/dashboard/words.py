@@ -1,0 +1,69 @@
+"""What machines call something, in the words of people."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_REASONS: Final = {
+    "key_minute_limited": "Over the key's minute",
+    "key_day_limited": "Over the key's day",
+    "account_minute_limited": "Over the account's minute",
+    "account_day_limited": "Over the account's day",
+    "disabled": "Disabled key",
+    "revoked": "Revoked key",
+    "expired": "Expired key",
+    "suspended": "Suspended account",
+    "invalid_scope": "Scope refused",
+    "unnamed_scope": "Scope not named",
+    "invalid_target": "Unknown audience",
+    "wrong_audience": "Audience refused",
+    "wrong_network": "Network refused",
+    "wrong_client": "Another client",
+    "wrong_client_id": "Another client id",
+}
+_ACTS: Final = {
+    "create": "made",
+    "update": "changed",
+    "delete": "deleted",
+    "disable": "disabled",
+    "enable": "enabled",
+    "revoke": "revoked",
+    "revoke-tokens": "revoked the tokens of",
+    "rotate": "rotated",
+    "rotate-self": "rotated itself:",
+    "suspend": "suspended",
+    "resume": "resumed",
+    "import": "imported",
+    "export": "exported",
+    "drop": "removed",
+    "prune": "deleted old events of",
+    "reset": "declared a reset of",
+    "sign-in": "signed in to",
+    "sign-out": "signed out of",
+    "refuse": "was refused at",
+    "used_after_end": "was used after its end:",
+}
+_SUBJECTS: Final = {
+    "accounts": "the account",
+    "audiences": "the audience",
+    "audit": "the audit trail",
+    "capabilities": "the capability",
+    "dashboard": "the dashboard with",
+    "key": "the key",
+    "keys": "the key",
+    "master-key": "the master key",
+    "signing-keys": "the signing key",
+    "tiers": "the tier",
+    "tokens": "a token",
+}
+
+
+def write_reason(reason: str) -> str:
+    """Return why an exchange was refused."""
+    return _REASONS.get(reason, reason.replace("_", " ").capitalize())
+
+
+def write_act(operation: str) -> str:
+    """Return an operation of the audit trail: "revoked the key"."""
+    subject, _, verb = operation.partition(".")
+    return f"{_ACTS.get(verb, verb)} {_SUBJECTS.get(subject, subject)}"

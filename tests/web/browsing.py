@@ -1,0 +1,104 @@
+"""Looking at the dashboard in tests, as a browser does: cookies, forms, where a request is from."""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import dataclass, field
+from http.cookies import SimpleCookie
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from aiohttp.test_utils import TestClient
+
+    from tokensvc.issuer.admin.api_keys import NewKey
+
+COOKIE: Final = "__Host-tokensvc"
+OURS: Final = {"Sec-Fetch-Site": "same-origin"}
+_FORM: Final = re.compile(r'<form[^>]*action="([^"]*)"[^>]*>(.*?)</form>', re.DOTALL)
+_LOCK: Final = re.compile(r'name="form_token" value="([^"]*)"')
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A page as it came back. `text` is HTML."""
+
+    status: int
+    text: str
+    headers: Mapping[str, str]
+    place: str  # where the browser is sent; empty if it is not
+
+    @property
+    def words(self) -> str:
+        """What a reader sees, on one line."""
+        return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", self.text)).split())
+
+    def find_lock(self, action: str) -> str:
+        """Return what a form for this path carries."""
+        for path, inner in _FORM.findall(self.text):
+            if html.unescape(path) == f"/dashboard{action}":
+                return str(_LOCK.findall(inner)[0])
+        raise AssertionError(f"no form leads to {action}")
+
+
+@dataclass
+class Browser:
+    """A browser with its cookies. Paths are below the dashboard."""
+
+    client: TestClient[Any, Any]
+    cookies: dict[str, str] = field(default_factory=dict)
+
+    async def get(self, path: str, **headers: str) -> Shown:
+        return await self._send("GET", path, None, headers)
+
+    async def post(
+        self,
+        path: str,
+        fields: Mapping[str, Any] | Iterable[tuple[str, Any]] = (),
+        *,
+        seen: Shown | None = None,
+        **headers: str,
+    ) -> Shown:
+        """Send a form. `seen`: the page that it stands on."""
+        pairs = list(fields.items() if hasattr(fields, "items") else fields)
+        if seen is not None:
+            pairs.append(("form_token", seen.find_lock(path)))
+        return await self._send("POST", path, urlencode(pairs), {**OURS, **headers})
+
+    async def sign_in(self, key: NewKey | str) -> Shown:
+        text = key if isinstance(key, str) else key.key.text
+        return await self.post("/sign-in", {"api_key": text, "next": "/keys"})
+
+    async def _send(
+        self, method: str, path: str, body: str | None, headers: Mapping[str, str]
+    ) -> Shown:
+        sent = {name.replace("_", "-"): text for name, text in headers.items()}
+        if self.cookies:
+            sent["Cookie"] = "; ".join(f"{name}={text}" for name, text in self.cookies.items())
+        if body is not None:
+            sent["Content-Type"] = "application/x-www-form-urlencoded"
+        async with self.client.request(
+            method, f"/dashboard{path}", data=body, headers=sent, allow_redirects=False
+        ) as answer:
+            for line in answer.headers.getall("Set-Cookie", []):
+                for name, morsel in SimpleCookie(line).items():
+                    self.cookies[name] = morsel.value
+                    if not morsel.value:
+                        del self.cookies[name]
+            return Shown(
+                status=answer.status,
+                text=await answer.text(),
+                headers=answer.headers,
+                place=answer.headers.get("Location", ""),
+            )
+
+
+async def open_browser(client: TestClient[Any, Any], key: NewKey) -> Browser:
+    """Return a browser in which the holder of a key is signed in."""
+    browser = Browser(client)
+    signed_in = await browser.sign_in(key)
+    assert signed_in.status == 303, signed_in.words
+    return browser

@@ -1,0 +1,187 @@
+"""The pages of keys: the list, one key, changing it, ending it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from tests.integration.things import make_key
+from tests.web.browsing import open_browser
+
+HOSTILE = """<script>alert('x')</script>"'&\u202e""" + "\u5bbd" * 150
+EDIT = {
+    "name": "ci",
+    "description": "",
+    "capabilities": "",
+    "audiences": "",
+    "networks": "",
+    "expires_in": "keep",
+    "per_minute": "",
+    "per_day": "",
+    "tier": "",
+    "self_rotation": "",
+    "metadata": "",
+    "claims": "",
+}
+
+
+@pytest.fixture
+async def browser(client, database):
+    return await open_browser(client, await make_key(database, capabilities=("tokensvc:admin",)))
+
+
+@pytest.fixture
+async def key(admin, account):
+    """The id of a key of the account."""
+    await admin("POST /v1/capabilities", {"name": "orders:read"})
+    wish = {"account": account, "name": "checkout-api", "capabilities": ["orders:read"]}
+    made = await admin("POST /v1/keys", wish)
+    return made.body["id"]
+
+
+async def test_the_list_is_searched_filtered_and_paged_by_its_address(
+    admin, account, browser, key, subtests
+):
+    del key
+    for number in range(30):
+        wish = {"account": account, "name": f"worker-{number:02}", "capabilities": ["orders:read"]}
+        await admin("POST /v1/keys", wish)
+    for query, found in (
+        ("?name=worker-0", [f"worker-{n:02}" for n in range(9, -1, -1)]),
+        ("?name=worker-0&sort=name", [f"worker-{n:02}" for n in range(10)]),
+        ("?state=revoked", []),
+        (f"?account={account}&name=checkout-api", ["checkout-api"]),
+        ("?name=nobody", []),
+    ):
+        with subtests.test(msg=query):
+            page = await browser.get(f"/keys{query}")
+            assert page.status == 200
+            assert re.findall(r'<th scope="row"><a [^>]*>([^<]*)</a>', page.text) == found
+    first = await browser.get(f"/keys?account={account}&sort=name")
+    following = re.findall(r'href="/dashboard(/keys\?[^"]*cursor=[^"]+)"', first.text)
+    second = await browser.get(following[0].replace("&amp;", "&"))
+    names = [re.findall(r'<th scope="row"><a [^>]*>([^<]*)</a>', p.text) for p in (first, second)]
+    assert len(names[0]) == 25
+    assert names[0] + names[1] == ["checkout-api", *[f"worker-{n:02}" for n in range(30)]]
+    rows = await browser.get("/keys?name=worker-0", HX_Request="true")
+    assert rows.text.lstrip().startswith("<table")
+    assert (await browser.get("/keys?sort=nonsense")).status == 400
+
+
+async def test_a_key_is_changed_and_what_is_wrong_stands_at_its_field(admin, browser, key):
+    page = await browser.get(f"/keys/{key}/edit")
+    assert 'value="orders:read" checked' in page.text
+    fields = [*{**EDIT, "name": "nightly", "metadata": '{"team": "shop"}'}.items()]
+    fields.append(("capabilities", "orders:read"))
+    saved = await browser.post(f"/keys/{key}/edit", fields, seen=page)
+    assert (saved.status, saved.place) == (303, f"/dashboard/keys/{key}?said=changed")
+    shown = (await admin(f"GET /v1/keys/{key}")).body
+    assert (shown["name"], shown["metadata"]) == ("nightly", {"team": "shop"})
+    assert (shown["self_rotation"], shown["expires_at"]) == (False, None)
+    broken = [*{**EDIT, "metadata": "{", "per_day": "-1"}.items()]
+    refused = await browser.post(f"/keys/{key}/edit", broken, seen=page)
+    assert refused.status == 400
+    assert "It must be JSON" in refused.words
+    no_right = await browser.post(f"/keys/{key}/edit", EDIT, seen=page)
+    assert no_right.status == 400
+    assert 'value="orders:read" checked' not in no_right.text
+
+
+async def test_a_key_is_disabled_and_enabled(admin, browser, key):
+    page = await browser.get(f"/keys/{key}")
+    disabled = await browser.post(f"/keys/{key}/disable", seen=page)
+    assert disabled.place == f"/dashboard/keys/{key}?said=disabled"
+    page = await browser.get(f"/keys/{key}?said=disabled")
+    assert "The key gets no token any more, and its tokens are revoked." in page.words
+    assert (await admin(f"GET /v1/keys/{key}")).body["state"] == "disabled"
+    await browser.post(f"/keys/{key}/enable", seen=page)
+    assert (await admin(f"GET /v1/keys/{key}")).body["state"] == "active"
+
+
+async def test_a_key_is_rotated_once_however_often_the_form_is_sent(admin, browser, key):
+    page = await browser.get(f"/keys/{key}/rotate")
+    named = re.findall(r'name="idempotency_key" value="([^"]+)"', page.text)[0]
+    fields = {"grace": "3600", "idempotency_key": named}
+    first = await browser.post(f"/keys/{key}/rotate", fields, seen=page)
+    again = await browser.post(f"/keys/{key}/rotate", fields, seen=page)
+    secrets = {re.findall(r"tsk-[0-9A-Za-z]{32}", shown.text)[0] for shown in (first, again)}
+    assert len(secrets) == 1
+    successor = (await admin(f"GET /v1/keys/{key}")).body["successor"]
+    assert f"/dashboard/keys/{successor}" in (await browser.get(f"/keys/{key}")).text
+    other = await browser.post(f"/keys/{key}/rotate", {"grace": "3600"}, seen=page)
+    assert other.status == 409
+
+
+async def test_a_revocation_says_what_it_will_do_and_shows_who_has_applied_it(
+    admin, client, browser, key
+):
+    await client.get("/v1/denylist?follower=orders-1")
+    page = await browser.get(f"/keys/{key}/revoke")
+    assert "This cannot be undone." in page.words
+    fields = {"reason": "Owner left", "note": "T-1"}
+    revoked = await browser.post(f"/keys/{key}/revoke", fields, seen=page)
+    assert revoked.status == 303
+    assert revoked.place.startswith(f"/dashboard/keys/{key}/revoked?seq=")
+    assert (await admin(f"GET /v1/keys/{key}")).body["state"] == "revoked"
+    event = (await admin(f"GET /v1/audit-events?subject={key}")).body["items"][0]
+    assert event["operation"] == "keys.revoke"
+    assert event["detail"]["reason"] == "Owner left: T-1"
+    shown = await browser.get(revoked.place.removeprefix("/dashboard"))
+    assert "gets no token any more" in shown.words
+
+
+async def test_the_name_of_a_key_in_use_is_typed_before_it_is_revoked(
+    client, admin, database, browser
+):
+    used = await make_key(database, capabilities=("tokensvc:read",), name="in use")
+    await client.get("/v1/whoami", headers={"Authorization": f"Bearer {used.key.text}"})
+    path = f"/keys/{used.listed.record.id}/revoke"
+    async with database.transaction() as connection:
+        await connection.execute(
+            "insert into api_key_last_use (key_id, at, network, audience) "
+            "values ($1, clock_timestamp(), '192.0.2.0/24', 'api') on conflict do nothing",
+            used.listed.record.id,
+        )
+    page = await browser.get(path)
+    assert "the key is in use" in page.words
+    refused = await browser.post(path, {"reason": "Other", "typed": "something"}, seen=page)
+    assert refused.status == 400
+    assert "Type the name of the key as it stands there" in refused.words
+    assert (await admin(f"GET /v1/keys/{used.listed.record.id}")).body["state"] == "active"
+    done = await browser.post(path, {"reason": "Other", "typed": "in use"}, seen=page)
+    assert done.status == 303
+
+
+async def test_a_key_owner_sees_the_keys_of_the_own_account_alone(client, database, key):
+    owner = await make_key(database, capabilities=("tokensvc:keys", "orders:read"))
+    browser = await open_browser(client, owner)
+    listed = await browser.get("/keys")
+    assert owner.listed.record.hint in listed.text
+    assert key not in listed.text
+    for page in ("", "/edit", "/rotate", "/revoke", "/revoked"):
+        assert (await browser.get(f"/keys/{key}{page}")).status == 404
+    own = await browser.get(f"/keys/{owner.listed.record.id}")
+    assert own.status == 200
+    lock = own.find_lock("/theme")
+    assert lock
+    assert "Audit" not in own.words
+
+
+async def test_names_of_others_are_only_text(admin, account, browser):
+    await admin("POST /v1/capabilities", {"name": "orders:read"})
+    name = HOSTILE.replace("\u202e", "")
+    wish = {
+        "account": account,
+        "name": name,
+        "capabilities": ["orders:read"],
+        "description": HOSTILE.replace("\u202e", ""),
+        "metadata": {"<b>": HOSTILE},
+    }
+    made = await admin("POST /v1/keys", wish)
+    assert made.status == 201, made.body
+    for path in ("", "/edit", "/rotate", "/revoke", "/revoked"):
+        page = await browser.get(f"/keys/{made.body['id']}{path}")
+        assert page.status == 200
+        assert "<script>alert" not in page.text
+        assert "&lt;script&gt;" in page.text
+    assert "<script>alert" not in (await browser.get("/keys")).text

@@ -1,0 +1,84 @@
+"""Making a key in the dashboard: what was typed is kept, and the key is shown once."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from tests.integration.things import make_key
+from tests.web.browsing import open_browser
+
+FORM = {
+    "name": "returns-worker",
+    "description": "",
+    "capabilities": "",
+    "audiences": "",
+    "networks": "10.24.0.0/16\r\n2001:db8:24::/48",
+    "expires_in": str(90 * 86_400),
+    "per_minute": "",
+    "per_day": "500",
+}
+
+
+@pytest.fixture
+async def browser(client, database):
+    return await open_browser(client, await make_key(database, capabilities=("tokensvc:admin",)))
+
+
+async def fill(browser, account, **changes):
+    page = await browser.get("/keys/new")
+    named = re.findall(r'name="idempotency_key" value="([^"]+)"', page.text)[0]
+    fields = {**FORM, "account": account, "idempotency_key": named} | changes
+    return page, [*fields.items(), ("capabilities", "orders:read")]
+
+
+async def test_a_key_is_made_and_shown_once(client, admin, account, browser):
+    await admin("POST /v1/capabilities", {"name": "orders:read"})
+    page, fields = await fill(browser, account, networks="")
+    made = await browser.post("/keys/new", fields, seen=page)
+    assert made.status == 200
+    assert made.headers["Cache-Control"] == "no-store"
+    assert "Content-Encoding" not in made.headers
+    key = re.findall(r"tsk-[0-9A-Za-z]{32}", made.text)[0]
+    assert f"TOKENSVC_API_KEY={key}" in made.text
+    token = await client.post("/v1/token", headers={"Authorization": f"Bearer {key}"})
+    assert token.status == 200
+    again = await browser.post("/keys/new", fields, seen=page)
+    assert key in again.text, "who reloads the page sees the same key, and makes no second one"
+    listed = await browser.get("/keys?name=returns")
+    assert listed.text.count("returns-worker") == 1
+    assert key not in listed.text
+
+
+async def test_what_was_typed_is_kept_and_each_fault_stands_at_its_field(admin, account, browser):
+    await admin("POST /v1/capabilities", {"name": "orders:read"})
+    page, fields = await fill(browser, account, name='a"<b>', networks="nowhere", per_day="many")
+    shown = await browser.post("/keys/new", fields, seen=page)
+    assert shown.status == 400
+    assert 'value="a&#34;&lt;b&gt;"' in shown.text
+    assert ">\nnowhere</textarea>" in shown.text
+    assert 'value="many"' in shown.text
+    for name in ("networks", "per_day"):
+        assert f'id="{name}-error" role="alert"' in shown.text
+    assert 'value="orders:read" checked' in shown.text
+    mended = [(n, {"networks": "", "per_day": ""}.get(n, t)) for n, t in fields]
+    assert (await browser.post("/keys/new", mended, seen=shown)).status == 200
+
+
+async def test_a_key_owner_gives_only_what_the_own_key_holds(client, database, admin):
+    key = await make_key(database, capabilities=("tokensvc:keys", "orders:read"))
+    browser = await open_browser(client, key)
+    page, fields = await fill(browser, key.listed.record.account_id, networks="")
+    assert (await browser.post("/keys/new", fields, seen=page)).status == 200
+    greedy = [*fields, ("capabilities", "tokensvc:keys"), ("capabilities", "tokensvc:admin")]
+    refused = await browser.post("/keys/new", greedy, seen=page)
+    assert refused.status in {403, 422}
+    other = (await admin("POST /v1/accounts", {"name": "Others"})).body["id"]
+    page, fields = await fill(browser, other, networks="")
+    assert (await browser.post("/keys/new", fields, seen=page)).status == 404
+
+
+async def test_a_reader_makes_no_key(client, database):
+    browser = await open_browser(client, await make_key(database, capabilities=("tokensvc:read",)))
+    assert (await browser.get("/keys/new")).status == 403
+    assert "New key" not in (await browser.get("/keys")).words

@@ -1,0 +1,156 @@
+"""What holds for every page of the dashboard, whatever it shows."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from tests.integration.things import make_key
+from tests.web.browsing import COOKIE, Browser, open_browser
+
+import tokensvc.web.dashboard
+from tokensvc.web.dashboard.pages import PAGES
+
+FOLDER = Path(tokensvc.web.dashboard.__file__).parent
+TEMPLATES = sorted((FOLDER / "templates").rglob("*.html"))
+POSTS = [page for page in PAGES if page.method == "POST"]
+CLOSED = [page for page in PAGES if not page.is_open]
+
+
+def fill(path: str) -> str:
+    """Return a path that leads to nothing, with an id of the right form."""
+    return re.sub(r"\{[a-z_]+\}", "key_0000000000000000", path)
+
+
+@pytest.fixture
+async def browser(client, database):
+    return await open_browser(client, await make_key(database, capabilities=("tokensvc:admin",)))
+
+
+def test_the_router_and_the_table_hold_the_same_pages(client):
+    routes = {
+        (route.method, route.resource.canonical.removeprefix("/dashboard"))
+        for route in client.app.router.routes()
+        if route.resource.canonical.startswith("/dashboard/")
+    }
+    known = {(page.method, page.path) for page in PAGES}
+    assert {(m, p) for m, p in routes if m != "HEAD"} - known == {
+        ("GET", "/static/{name}"),
+        ("GET", "/{rest}"),
+    }
+    assert known <= routes
+
+
+def test_every_page_has_a_template_and_every_template_is_used():
+    named = {page.template for page in PAGES if page.template is not None}
+    texts = "".join(path.read_text() for path in [*TEMPLATES, *FOLDER.glob("*.py")])
+    for template in named:
+        assert (FOLDER / "templates" / template).is_file()
+    for path in TEMPLATES:
+        name = path.relative_to(FOLDER / "templates").as_posix()
+        assert f'"{name}"' in texts, f"nobody uses {name}"
+
+
+def test_a_template_has_no_script_style_or_unescaped_text_of_its_own(subtests):
+    for path in TEMPLATES:
+        text = path.read_text()
+        with subtests.test(msg=path.name):
+            assert not re.findall(r"\sstyle=|\son[a-z]+=|\|\s*safe|hx-on|js:|autoescape", text)
+            assert not re.findall(r"<script(?![^>]*(?:src=|type=\"application/json\"))", text)
+            for form in re.findall(r'<form[^>]*method="post"[^>]*>(.{0,12})', text):
+                assert form.startswith("{{ lock("), "each form that is sent carries its lock"
+
+
+async def test_whoever_is_not_signed_in_sees_and_does_nothing(client, subtests):
+    browser = Browser(client)
+    for page in CLOSED:
+        with subtests.test(msg=f"{page.method} {page.path}"):
+            if page.method == "GET":
+                shown = await browser.get(fill(page.path))
+                assert (shown.status, shown.place.partition("?")[0]) == (303, "/dashboard/sign-in")
+            else:
+                assert (await browser.post(fill(page.path))).status == 401
+
+
+async def test_every_answer_has_the_headers_that_keep_others_out(browser):
+    for path in ("/keys", "/sign-in", "/nothing", "/sign-out", "/static/app.css"):
+        headers = (await browser.get(path)).headers
+        policy = headers["Content-Security-Policy"]
+        assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'")
+        assert "unsafe" not in policy
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "same-origin"
+        assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+        assert headers["Cache-Control"] == ("no-cache" if "static" in path else "no-store")
+
+
+FROM_ELSEWHERE = [
+    {"Sec_Fetch_Site": "cross-site"},
+    {"Sec_Fetch_Site": "same-site"},
+    {"Sec_Fetch_Site": "none"},
+    {"Sec_Fetch_Site": "cross-site", "Origin": "{issuer}"},
+    {"Origin": "https://evil.example"},
+    {"Origin": "null"},
+    {"Origin": "{issuer}.evil.example"},
+    {},
+]
+
+
+async def test_only_pages_of_ours_change_something(browser, settings, subtests):
+    for page in POSTS:
+        path = fill(page.path)
+        for headers in FROM_ELSEWHERE:
+            with subtests.test(msg=f"{page.path} {headers}"):
+                sent = {n: t.format(issuer=settings.issuer_url) for n, t in headers.items()}
+                refused = await browser._send("POST", path, "", sent)
+                assert refused.status == 403
+                assert "did not come from a page of this dashboard" in refused.words
+    assert browser.cookies.keys() == {COOKIE}
+
+
+async def test_a_form_carries_the_lock_of_this_very_sign_in(browser, subtests):
+    for page in POSTS:
+        if not page.is_open:
+            with subtests.test(msg=page.path):
+                for lock in ("", "0" * 32):
+                    refused = await browser.post(fill(page.path), {"form_token": lock})
+                    assert refused.status == 403
+                    assert "belongs to another sign-in" in refused.words
+
+
+async def test_without_sec_fetch_site_the_origin_must_be_that_of_the_issuer(browser, settings):
+    lock = (await browser.get("/keys")).find_lock("/theme")
+    body = f"theme=dark&next=/keys&form_token={lock}"
+    sent = await browser._send("POST", "/theme", body, {"Origin": settings.issuer_url})
+    assert sent.place == "/dashboard/keys"
+
+
+async def test_the_lock_of_one_form_opens_no_other(browser):
+    page = await browser.get("/keys")
+    refused = await browser.post("/sign-out", {"form_token": page.find_lock("/theme")})
+    assert refused.status == 403
+
+
+async def test_a_page_that_does_not_exist_says_so(browser):
+    shown = await browser.get("/nothing")
+    assert (shown.status, shown.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
+    assert "There is nothing here" in shown.words
+
+
+async def test_what_pages_load_may_be_kept_because_its_address_changes_with_it(client, browser):
+    page = await browser.get("/keys")
+    addresses = set(re.findall(r'(?:href|src)="(/dashboard/static/[^"]+)"', page.text))
+    assert len(addresses) >= 3
+    for address in addresses:
+        answer = await client.get(address)
+        assert answer.status == 200
+        assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+        assert "Content-Encoding" in answer.headers
+    style = await (await client.get(next(a for a in addresses if "app.css" in a))).text()
+    imported = re.findall(r'url\("(vendor/[^"]+)"\)', style)
+    assert len(imported) == 1
+    answer = await client.get(f"/dashboard/static/{imported[0]}")
+    assert answer.headers["Cache-Control"].endswith("immutable")
+    for name in ("vendor/lock.json", "vendor/pico.LICENSE", "app.css/"):
+        assert (await client.get(f"/dashboard/static/{name}")).status == 404

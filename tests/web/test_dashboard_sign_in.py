@@ -1,0 +1,156 @@
+"""Signing in to the dashboard and out of it, and what ends a sign-in."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from tests.integration.things import make_key
+from tests.web.asking import get_own_token, get_token
+from tests.web.browsing import COOKIE, Browser, open_browser
+from tests.web.operating import Caller
+
+from tokensvc.core.api_key import new_api_key
+from tokensvc.core.audit_event import AuditFilter
+from tokensvc.issuer.audit import list_events
+
+RIGHTS = ("tokensvc:admin", "tokensvc:read", "tokensvc:keys")
+
+
+async def list_audit(database, prefix="dashboard."):
+    events = await list_events(database, AuditFilter(), most=50)
+    return [event for event in reversed(events) if event.operation.startswith(prefix)]
+
+
+async def test_a_key_with_a_right_for_the_service_signs_in(client, database, subtests):
+    for right in RIGHTS:
+        with subtests.test(msg=right):
+            await check_sign_in(
+                client, await make_key(database, capabilities=(right, "orders:read"))
+            )
+
+
+async def check_sign_in(client, key):
+    browser = Browser(client)
+    assert (await browser.get("/")).place == "/dashboard/sign-in?next=%2F"
+    assert "Paste an API key" in (await browser.get("/sign-in?next=%2F")).words
+    signed_in = await browser.sign_in(key)
+    assert (signed_in.status, signed_in.place) == (303, "/dashboard/sign-in/done?next=%2Fkeys")
+    cookie = signed_in.headers["Set-Cookie"]
+    assert cookie.startswith(f"{COOKIE}=")
+    for part in ("HttpOnly", "Max-Age=3600", "Path=/", "SameSite=Strict", "Secure"):
+        assert part in cookie
+    assert "Domain" not in cookie
+    assert (await browser.get("/sign-in/done?next=%2Fkeys")).place == "/dashboard/keys"
+    page = await browser.get("/keys")
+    assert page.status == 200
+    assert key.listed.record.hint in page.text
+    assert key.key.text not in page.text
+
+
+async def test_refused_keys_look_alike_and_known_ones_leave_an_event(client, database):
+    plain = await make_key(database, capabilities=("orders:read",))
+    elsewhere = await make_key(database, capabilities=RIGHTS, networks=("192.0.2.0/24",))
+    browser = Browser(client)
+    texts = set()
+    for text in ("junk", new_api_key("tsk").text, plain.key.text, elsewhere.key.text):
+        refused = await browser.sign_in(text)
+        assert refused.status == 401
+        assert "This key cannot sign in here" in refused.words
+        assert text not in refused.text
+        texts.add(refused.text)
+    assert len(texts) == 1
+    assert browser.cookies == {}
+    found = [(event.operation, event.subject, event.detail) for event in await list_audit(database)]
+    assert found == [
+        ("dashboard.refuse", plain.listed.record.id, {"reason": "no_right_to_sign_in"}),
+        ("dashboard.refuse", elsewhere.listed.record.id, {"reason": "wrong_network"}),
+    ]
+
+
+async def test_the_api_takes_no_token_of_the_dashboard_and_the_dashboard_none_of_the_api(
+    client, database
+):
+    key = await make_key(database, capabilities=("tokensvc:admin",))
+    browser = await open_browser(client, key)
+    text = browser.cookies[COOKIE]
+    refused = await Caller(client, text)("GET /v1/whoami")
+    assert (refused.status, refused.code) == (401, "invalid_token")
+    by_cookie = await Caller(client, None)("GET /v1/keys", headers={"Cookie": f"{COOKIE}={text}"})
+    assert (by_cookie.status, by_cookie.code) == (401, "missing_token")
+    for other in (
+        await get_own_token(client, key, "tokensvc:admin"),
+        (await get_token(client, key, scope="tokensvc:admin"))["access_token"],
+    ):
+        stranger = Browser(client, {COOKIE: other})
+        assert (await stranger.get("/keys")).place == "/dashboard/sign-in?next=%2Fkeys"
+    asked = await Browser(client).get("/keys", Authorization=f"Bearer {key.key.text}")
+    assert asked.status == 303
+
+
+async def test_a_sign_out_revokes_the_token_and_forgets_the_cookie(client, database):
+    key = await make_key(database, capabilities=("tokensvc:admin",))
+    browser = await open_browser(client, key)
+    text = browser.cookies[COOKIE]
+    page = await browser.get("/keys")
+    began_on = time.monotonic()
+    out = await browser.post("/sign-out", seen=page)
+    assert (out.status, out.place, browser.cookies) == (303, "/dashboard/sign-in", {})
+    thief = Browser(client, {COOKIE: text})
+    while (await thief.get("/keys")).status == 200:
+        await asyncio.sleep(0.02)
+    assert time.monotonic() - began_on < 1
+    names = [event.operation for event in await list_audit(database)]
+    assert names == ["dashboard.sign-in", "dashboard.sign-out"]
+
+
+async def test_a_revoked_key_ends_its_sign_ins_within_a_second(client, database, admin):
+    key = await make_key(database, capabilities=("tokensvc:admin",))
+    browser = await open_browser(client, key)
+    page = await browser.get("/keys")
+    began_on = time.monotonic()
+    await admin(f"POST /v1/keys/{key.listed.record.id}/revoke", {})
+    # What changes something is judged by Postgres at once, what only shows by this process's copy.
+    assert (await browser.post("/theme", {"theme": "dark"}, seen=page)).status == 401
+    while (await browser.get("/keys")).status == 200:
+        await asyncio.sleep(0.02)
+    assert time.monotonic() - began_on < 1
+
+
+async def test_whoever_came_by_a_link_of_another_site_may_go_on(client):
+    browser = Browser(client)
+    path = "/sign-in?next=%2Fkeys%3Fname%3Da"
+    assert "Continue" in (await browser.get(path, Sec_Fetch_Site="cross-site")).words
+    assert "Continue" not in (await browser.get(path, Sec_Fetch_Site="none")).words
+    for evil in ("//evil.example", "https://evil.example", "/\\evil.example", "/a//b"):
+        page = await browser.get("/sign-in?next=" + evil, Sec_Fetch_Site="cross-site")
+        assert 'href="/dashboard/"' in page.text
+        assert "evil" not in page.text
+
+
+async def test_a_browser_that_keeps_no_cookie_is_told_why(client, database):
+    key = await make_key(database, capabilities=("tokensvc:read",))
+    browser = Browser(client)
+    done = (await browser.sign_in(key)).place.removeprefix("/dashboard")
+    browser.cookies.clear()
+    assert "Open this over https, or on 127.0.0.1" in (await browser.get(done)).words
+
+
+async def test_what_was_typed_is_kept_until_the_key_is_shown_again(client, database):
+    key = await make_key(database, capabilities=("tokensvc:admin",))
+    asked = await Browser(client).post("/theme", {"theme": 'da"rk', "next": "/keys"})
+    assert asked.status == 401
+    assert "What you typed is kept" in asked.words
+    assert '<input type="hidden" name="theme" value="da&#34;rk">' in asked.text
+    browser = Browser(client)
+    fields = {"theme": "dark", "next": "/keys", "api_key": key.key.text}
+    again = await browser.post("/theme", fields)
+    assert (again.status, again.place) == (303, "/dashboard/keys")
+    assert browser.cookies["tokensvc-theme"] == "dark"
+    assert 'data-theme="dark"' in (await browser.get("/keys")).text
+
+
+async def test_a_browser_at_the_root_is_sent_to_the_dashboard_and_a_program_is_not(client):
+    shown = await client.get("/", headers={"Accept": "text/html,*/*"}, allow_redirects=False)
+    assert (shown.status, shown.headers["Location"]) == (303, "/dashboard/")
+    assert (await client.get("/")).status == 404
