@@ -14,6 +14,7 @@ from tokensvc.issuer.notices.checks import (
 from tokensvc.issuer.notices.dispatch import Dispatcher
 from tokensvc.issuer.notices.mail import MailSender
 from tokensvc.issuer.notices.resolving import Resolver
+from tokensvc.issuer.notices.sending import NoticeSender
 from tokensvc.issuer.notices.usage_watch import UsageWatch
 from tokensvc.issuer.notices.webhook import WebhookSender
 
@@ -66,17 +67,18 @@ class Notices:
 def build_notices(database: Database, settings: Settings, mirror: Mirror) -> Notices:
     """Return what a process needs for notices."""
     resolver = Resolver()
+    sender = NoticeSender(
+        database,
+        WebhookSender(resolver, allowed=settings.notice_networks),
+        MailSender(settings),
+        issuer=settings.issuer_url,
+        load_master_key=lambda: mirror.signers.master_key,
+    )
     return Notices(
         database=database,
         settings=settings,
         mirror=mirror,
         watch=UsageWatch(database),
-        dispatcher=Dispatcher(
-            database,
-            WebhookSender(resolver, allowed=settings.notice_networks),
-            MailSender(settings),
-            issuer=settings.issuer_url,
-            load_master_key=lambda: mirror.signers.master_key,
-        ),
+        dispatcher=Dispatcher(database, sender),
         resolver=resolver,
     )
