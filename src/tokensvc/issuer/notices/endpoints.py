@@ -82,7 +82,7 @@ async def create_endpoint(
             url=receiver.url,
             events=wanted,
             description=description,
-            sealed_secret=secret and _seal(secret, endpoint_id, master_key),
+            sealed_secret=None if secret is None else _seal(secret, endpoint_id, master_key),
         )
         endpoint = await table.load_endpoint(connection, endpoint_id)
         if secret is None:
