@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 LEASE: Final = timedelta(seconds=60)
 
 _AT_ONCE: Final = 100
+_PATIENCE: Final = 1.0  # seconds
 _MAIL_HOLD: Final = timedelta(seconds=60)  # what happens meanwhile comes in one mail
 _NONE: Final = timedelta()
 
@@ -56,6 +57,7 @@ class Dispatcher:
         self._database = database
         self._sender = sender
         self._lease = lease
+        self._is_closing = False
         self._lanes = (_Lane(is_failing=False, slots=8), _Lane(is_failing=True, slots=4))
 
     async def work_once(self) -> None:
@@ -85,14 +87,19 @@ class Dispatcher:
             await asyncio.gather(*running)
 
     async def close(self) -> None:
-        """Stop. What is under way is sent again by somebody else."""
+        """Stop. What does not end within a second is sent again by somebody else."""
+        self._is_closing = True
         running = [task for lane in self._lanes for task in lane.running]
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        if running:
+            _, late = await asyncio.wait(running, timeout=_PATIENCE)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
         await self._sender.close()
 
     async def _claim(self, lane: _Lane) -> ClaimedEndpoint | None:
+        if self._is_closing:
+            return None
         async with self._database.connection() as connection:
             return await table.claim_endpoint(
                 connection, is_failing=lane.is_failing, lease=self._lease
