@@ -12,6 +12,9 @@ from tokensvc.operations import (
     followers,
     keys,
     leaks,
+    notice_deliveries,
+    notice_endpoints,
+    notices,
     revocations,
     signing_keys,
     tiers,
@@ -28,7 +31,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     operation.name: operation
     for subject in (
         accounts, keys, capabilities, audiences, tiers, usage, leaks, revocations, followers,
-        signing_keys, audit_events, whoami,
+        signing_keys, audit_events, notices, notice_endpoints, notice_deliveries, whoami,
     )
     for operation in subject.OPERATIONS
 }  # fmt: skip

@@ -162,7 +162,7 @@ class DenylistCopy:
             present = await _read_all(connection, earliest)
         # In threads, because a denylist may be long. Only a refresh changes the log meanwhile, and
         # this is one.
-        missing = await asyncio.to_thread(self._list_missing, present, acknowledged)
+        missing = await asyncio.to_thread(_list_missing, self.log, present, acknowledged)
         _log.error("denylist_went_back", held=str(self.log.head), missing=len(missing))
         await heal(self._database, self._settings, master_key, missing, earliest)
         async with self._database.connection() as connection:
@@ -181,12 +181,13 @@ class DenylistCopy:
         await _take(self.log.reset_in_steps(records, head))
         return head
 
-    def _list_missing(
-        self, present: RecordColumns, acknowledged: Sequence[RevocationRecord]
-    ) -> list[RevocationRecord]:
-        """Return what is remembered and does not stand at its place in the table."""
-        remembered = chain(self.log, acknowledged)
-        return [record for record in remembered if not present.holds(record.position)]
+
+def _list_missing(
+    log: DenylistLog, present: RecordColumns, acknowledged: Sequence[RevocationRecord]
+) -> list[RevocationRecord]:
+    """Return what is remembered and does not stand at its place in the table."""
+    remembered = chain(log, acknowledged)
+    return [record for record in remembered if not present.holds(record.position)]
 
 
 async def _take(steps: Generator[None, None, None]) -> None:
