@@ -167,7 +167,7 @@ async def test_a_key_owner_sees_the_keys_of_the_own_account_alone(client, databa
     assert "Audit" not in own.words
 
 
-async def test_names_of_others_are_only_text(admin, account, browser):
+async def test_t29_names_of_others_are_only_text(admin, account, browser):
     await admin("POST /v1/capabilities", {"name": "orders:read"})
     name = HOSTILE.replace("\u202e", "")
     wish = {

@@ -68,7 +68,7 @@ async def test_refused_keys_look_alike_and_known_ones_leave_an_event(client, dat
     ]
 
 
-async def test_the_api_takes_no_token_of_the_dashboard_and_the_dashboard_none_of_the_api(
+async def test_t29_the_api_takes_no_token_of_the_dashboard_and_the_dashboard_none_of_the_api(
     client, database
 ):
     key = await make_key(database, capabilities=("tokensvc:admin",))
