@@ -14,6 +14,9 @@ COMPILE := uv pip compile -q pyproject.toml --extra server --extra embedded --un
 run: $(VENV)/.run ## Install what is needed into .venv and run the service on 127.0.0.1:8080
 	@exec $(BIN)/tokensvc serve
 
+demo: $(VENV)/.run ## Run a service with a month of made-up use behind it, to look at
+	@exec $(BIN)/python -m demo
+
 test: $(VENV)/.dev ## Run the tests, with the coverage that they demand (5 minutes)
 	@$(BIN)/python -m tests
 
@@ -102,7 +105,7 @@ help: ## Show this
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
 	  /^[a-z-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: run test test-fast soak setup check fmt openapi fuzz-api fuzz-rights freeze-sql
+.PHONY: run demo test test-fast soak setup check fmt openapi fuzz-api fuzz-rights freeze-sql
 .PHONY: build lock clean help
 .PHONY: bench bench-acts bench-feed bench-long-denylist bench-rotation bench-ledger
 .PHONY: bench-clock bench-failover bench-neighbours bench-restore bench-verify

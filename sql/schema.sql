@@ -123,6 +123,7 @@ create table api_key (
 );
 create index api_key_account_idx on api_key (account_id, created_at, id);
 create index api_key_created_idx on api_key (created_at, id);
+create index api_key_expires_idx on api_key (expires_at, id) where expires_at is not null;
 create index api_key_capabilities_idx on api_key using gin (capabilities);
 create index api_key_metadata_idx on api_key using gin (metadata jsonb_path_ops);
 -- A part of a name or hint is found by an index where pg_trgm can be had. A database that has not
@@ -192,6 +193,28 @@ create table api_key_last_use (
     constraint api_key_last_use_pkey primary key (key_id)
 ) with (fillfactor = 50);
 
+-- Where API keys were found that have leaked, as whoever found them tells. A key has 50 of these
+-- places at most. They are texts of strangers: visible ASCII, and nothing else is sure about them.
+create table key_leak (
+    key_id text not null,
+    url text not null,                          -- '' if it was not told
+    source text not null,                       -- what kind of place that is, '' if not told
+    reported_at timestamptz not null,
+    constraint key_leak_pkey primary key (key_id, url, source),
+    constraint key_leak_key_fkey foreign key (key_id) references api_key (id),
+    constraint key_leak_length check (length(url) <= 1000 and length(source) <= 100)
+);
+
+-- The networks that a key was used from, as far as people are told apart: the latest 50 of it.
+create table api_key_network (
+    key_id text not null,
+    network text not null,
+    first_at timestamptz not null,
+    last_at timestamptz not null,
+    constraint api_key_network_pkey primary key (key_id, network)
+);
+create index api_key_network_last_idx on api_key_network (last_at);
+
 -- Signing keys ----------------------------------------------------------------------------------
 
 create table signing_key (
@@ -206,15 +229,35 @@ create table signing_key (
     constraint signing_key_alg_known check (alg in ('ES256', 'EdDSA', 'RS256'))
 );
 
--- The longest life that any token may have been given. It is only ever raised. A watermark stays on
--- the denylist that long, and 120 s more.
+-- What is known of all tokens. Both are only ever raised.
 create table issuance (
-    longest_life interval not null,
+    longest_life interval not null,             -- a watermark stays so long, and 120 s more
     only_row boolean not null default true,
+    iat_limit timestamptz not null default '-infinity',     -- no token has a later `iat`
     constraint issuance_pkey primary key (only_row),
     constraint issuance_only_row check (only_row)
 );
 insert into issuance (longest_life) values ('0');
+
+-- What iat_limit was when the window rows may last have lost a `latest_iat`: no watermark lies
+-- before it. Postgres empties an unlogged table in a crash, and a standby has it empty.
+create unlogged table iat_floor (
+    at timestamptz not null,
+    run uuid not null default gen_random_uuid(),    -- tells processes that the row is another one
+    only_row boolean not null default true,
+    constraint iat_floor_pkey primary key (only_row),
+    constraint iat_floor_only_row check (only_row)
+);
+
+-- load: functions/find_iat_floor.sql
+-- load: functions/raise_iat_limit.sql
+-- load: functions/raise_watermark.sql
+create trigger account_watermark_is_raised before update of watermark on account
+for each row when (new.watermark is distinct from old.watermark)
+execute function raise_watermark();
+create trigger api_key_watermark_is_raised before update of watermark on api_key
+for each row when (new.watermark is distinct from old.watermark)
+execute function raise_watermark();
 
 -- Calls of operations --------------------------------------------------------------------------
 
@@ -363,6 +406,105 @@ for each row execute function refuse_audit_step_back();
 create trigger audit_head_is_kept before delete or truncate on audit_head
 for each statement execute function refuse_audit_change();
 
+-- Notices ---------------------------------------------------------------------------------------
+
+-- Who is told of what: a receiver on the web, or a mailbox. `due_at` is when a process must look at
+-- it again, null if nothing waits. A process that delivers leases the row until `leased_until`, so
+-- that only one delivery of it is under way; if the process dies, another one goes on after that.
+create table notice_endpoint (
+    id text not null,
+    account_id text,                            -- whose events; null: those of all
+    url text not null,                          -- https://..., or mailto:...
+    events text[] not null,                     -- their names; none: all of them
+    description text not null,
+    sealed_secret bytea,                        -- opened by the master key; null: a mailbox
+    old_sealed_secret bytea,                    -- signs as well until old_secret_until
+    old_secret_until timestamptz,
+    created_at timestamptz not null,
+    confirmed_at timestamptz,                   -- null: no notice is sent to it yet
+    disabled_at timestamptz,
+    disabled_because text,
+    deleted_at timestamptz,                     -- the row ends some days later
+    failing_since timestamptz,                  -- null if the last delivery succeeded
+    failures int not null default 0,
+    due_at timestamptz,
+    leased_until timestamptz not null default '-infinity',
+    constraint notice_endpoint_pkey primary key (id),
+    constraint notice_endpoint_account_fkey foreign key (account_id) references account (id),
+    constraint notice_endpoint_id_form check (id ~ '^hook_[0-9A-Za-z]{16}$'),
+    constraint notice_endpoint_disabled_because_known check (
+        disabled_because in ('asked', 'failing', 'gone')
+    ),
+    constraint notice_endpoint_disabled check (
+        (disabled_at is null) = (disabled_because is null)
+    )
+) with (fillfactor = 70);
+create index notice_endpoint_account_idx on notice_endpoint (account_id, created_at, id);
+create index notice_endpoint_due_idx on notice_endpoint (due_at) where due_at is not null;
+
+-- What somebody may want to know, written by append_notices alone. Acts are found in the audit
+-- trail, behind notice_cursor; the rest is appended by who notices it.
+create table notice_event (
+    number bigint generated always as identity,
+    id text not null,                           -- random: numbers are given out again after a loss
+    at timestamptz not null,
+    name text not null,
+    account_id text,                            -- null: of the service itself
+    subject text not null,
+    subject_number bigint not null,             -- 1, 2, 3 ... of this subject
+    detail jsonb not null,
+    once text,                                  -- there is one event only of this text
+    constraint notice_event_pkey primary key (number),
+    constraint notice_event_once_unique unique (once)
+);
+create index notice_event_account_idx on notice_event (account_id, number);
+create index notice_event_subject_idx on notice_event (subject, number);
+create index notice_event_at_idx on notice_event (at);
+
+-- The last number that was given to an event of a subject.
+create table notice_number (
+    subject text not null,
+    number bigint not null,
+    constraint notice_number_pkey primary key (subject)
+) with (fillfactor = 50);
+
+-- An event on its way to an endpoint. It was given up if there is neither a next attempt nor a
+-- success.
+create table notice_delivery (
+    id bigint generated always as identity,
+    event_number bigint not null,
+    endpoint_id text not null,
+    created_at timestamptz not null,
+    next_at timestamptz,                        -- of the next attempt; null: no more
+    attempts int not null default 0,
+    tried_at timestamptz,
+    status int,                                 -- of the last HTTP response
+    error text,
+    delivered_at timestamptz,
+    constraint notice_delivery_pkey primary key (id),
+    constraint notice_delivery_event_fkey foreign key (event_number)
+        references notice_event (number) on delete cascade,
+    constraint notice_delivery_endpoint_fkey foreign key (endpoint_id)
+        references notice_endpoint (id) on delete cascade
+) with (fillfactor = 70);
+create index notice_delivery_waiting_idx on notice_delivery (endpoint_id, next_at)
+where next_at is not null;
+create index notice_delivery_endpoint_idx on notice_delivery (endpoint_id, id);
+create index notice_delivery_event_idx on notice_delivery (event_number);
+
+-- Up to which number the audit trail was searched for events, and when it was last checked which
+-- keys expire, are idle, or are overdue.
+create table notice_cursor (
+    audit_number bigint not null,
+    checked_at timestamptz not null default '-infinity',
+    only_row boolean not null default true,
+    constraint notice_cursor_pkey primary key (only_row),
+    constraint notice_cursor_only_row check (only_row)
+) with (fillfactor = 50);
+insert into notice_cursor (audit_number) select number from audit_head;
+
+-- load: functions/append_notices.sql
+
 -- Views -----------------------------------------------------------------------------------------
 
 -- A view holds a list of columns that several queries want. A query says `*` of such a view and of
@@ -414,6 +556,24 @@ select event.number, event.at, event.actor, event.account_id, audit_address.addr
 from audit_event as event
     left join audit_address on audit_address.number = event.number;
 
+create view listed_notice_endpoint as
+select id, account_id, url, events, description, created_at, confirmed_at, disabled_at,
+    disabled_because, failing_since, failures, old_secret_until
+from notice_endpoint
+where deleted_at is null;
+
+create view listed_notice as
+select number, id, at, name, account_id, subject, subject_number, detail from notice_event;
+
+create view listed_notice_delivery as
+select delivery.id, delivery.endpoint_id, endpoint.account_id, event.id as notice_id, event.name,
+    event.subject, delivery.created_at, delivery.next_at, delivery.attempts, delivery.tried_at,
+    delivery.status, delivery.error, delivery.delivered_at
+from notice_delivery as delivery
+    join notice_event as event on event.number = delivery.event_number
+    join notice_endpoint as endpoint on endpoint.id = delivery.endpoint_id
+where endpoint.deleted_at is null;
+
 -- Acts ------------------------------------------------------------------------------------------
 
 -- What ends keys, accounts and tokens. Each act is one statement in a transaction of its own: it
@@ -431,3 +591,4 @@ revoke execute on function append_audit_events from public;
 -- load: functions/revoke_tokens.sql
 -- load: functions/revoke_token_by_id.sql
 -- load: functions/heal_revocations.sql
+-- load: functions/report_leaks.sql

@@ -33,8 +33,9 @@ def main(arguments: list[str]) -> int:
         if name.startswith("TOKENSVC_") and name != "TOKENSVC_POSTGRES_BIN_DIR"
     ]:
         del os.environ[variable]
-    # Who starts this in the background may have Ctrl-C ignored, and children would inherit that.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # Who starts this in the background, or by nohup, may have these ignored: children inherit it.
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
     match arguments:
         case []:
             return run_all()

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,10 +19,9 @@ from aiohttp.test_utils import TestClient, TestServer
 from testbed.leaks import find_secrets
 from testbed.ports import find_free_port
 
-from tests.databases import FAST_AND_UNSAFE, Databases
+from tests.databases import FAST_AND_UNSAFE, Databases, Kind
 from tests.factories import make_settings
 from tests.services import starting
-from tokensvc.issuer.start import Started, initialise
 from tokensvc.logs.configuration import configure_logs
 from tokensvc.logs.output import flush_logs
 from tokensvc.store.embedded import EmbeddedPostgres
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from testbed.processes import ServiceProcess
 
     from tokensvc.issuer.service import Service
+    from tokensvc.issuer.start import Started
     from tokensvc.settings import Settings
 
 pytest_plugins = ["tests.process_budget"]
@@ -76,18 +77,18 @@ def postgres(session_folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def databases(postgres: str) -> Iterator[Databases]:
-    with Databases(postgres) as made:
+def databases(postgres: str, session_folder: Path) -> Iterator[Databases]:
+    with Databases(postgres, session_folder / "keys") as made:
         yield made
 
 
 @pytest.fixture
-def new_database_url(databases: Databases) -> Iterator[Callable[[bool], str]]:
-    """Makes fresh databases: `new_database_url(True)` migrated, `(False)` empty."""
+def new_database_url(databases: Databases) -> Iterator[Callable[[Kind], str]]:
+    """Makes fresh databases: `new_database_url("empty")`."""
     made: list[str] = []
 
-    def make(migrated: bool) -> str:  # noqa: FBT001
-        made.append(databases.take() if migrated else databases.take_empty())
+    def make(kind: Kind) -> str:
+        made.append(databases.take(kind))
         return made[-1]
 
     yield make
@@ -96,9 +97,10 @@ def new_database_url(databases: Databases) -> Iterator[Callable[[bool], str]]:
 
 
 @pytest.fixture
-def database_url(new_database_url: Callable[[bool], str]) -> str:
-    """A fresh, migrated, otherwise empty database."""
-    return new_database_url(True)
+def database_url(request: pytest.FixtureRequest, new_database_url: Callable[[Kind], str]) -> str:
+    """A fresh, migrated database, without more in it unless the test asks for a started one."""
+    is_started = not {"started", "ready"}.isdisjoint(request.fixturenames)
+    return new_database_url("started" if is_started else "migrated")
 
 
 @pytest.fixture
@@ -110,8 +112,13 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """A connection of the test's own, for looking and for meddling."""
+    """A connection of the test's own, for looking and for meddling.
+
+    It waits, and holds what it has locked, for as long as the test wants, however slow the machine.
+    """
     opened = await connect(database_url)
+    for timeout in ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"):
+        await opened.execute(f"set {timeout} = 0")
     yield opened
     await opened.close()
 
@@ -122,6 +129,24 @@ async def calm(connection: asyncpg.Connection) -> None:
     second = await connection.fetchval("select extract(second from clock_timestamp())::float8")
     if second > 45:
         await asyncio.sleep(60.1 - second)
+
+
+@pytest.fixture
+def new_folder() -> Iterator[Callable[[], Path]]:
+    """Makes folders for clusters of Postgres; what still runs there at the end is ended."""
+    made: list[Path] = []
+
+    def make() -> Path:
+        made.append(Path(tempfile.mkdtemp(prefix="tokensvc-pg-")))
+        made[-1].chmod(0o755)
+        return made[-1]
+
+    yield make
+    for folder in made:
+        server = EmbeddedPostgres(folder)
+        if server.process_id is not None:  # a test has failed half way
+            os.kill(server.process_id, signal.SIGQUIT)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
@@ -146,9 +171,11 @@ def settings(tmp_path: Path, unused_tcp_port: int) -> Settings:
 
 
 @pytest.fixture
-async def started(database: Database, settings: Settings) -> Started:
-    """The database as after the first start."""
-    return await initialise(database, settings)
+def started(database: Database, settings: Settings, databases: Databases) -> Started:
+    """The database and the keys as after the first start."""
+    del database  # it is a copy of one that was started
+    databases.copy_master_key(settings.keys_dir)
+    return databases.started
 
 
 class Logs:

@@ -4,41 +4,59 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import shutil
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
+from tests.factories import make_settings
+from tokensvc.issuer.start import Started, initialise
 from tokensvc.store.migrate import load_migrations, migrate
+from tokensvc.store.pool import open_database
 from tokensvc.store.primary import connect
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
+
+# Without tables; with the tables; as after the first start of a service.
+Kind = Literal["empty", "migrated", "started"]
 
 FAST_AND_UNSAFE: Final = (
     "fsync=off",
     "synchronous_commit=off",
     "full_page_writes=off",
+    "autovacuum=off",
     "max_connections=200",
 )
-_TEMPLATE: Final = "template_tokensvc"
+_TEMPLATES: Final[dict[Kind, str]] = {
+    "empty": "template0",
+    "migrated": "template_migrated",
+    "started": "template_started",
+}
 _PATIENCE: Final = 120.0
 
 
 class Databases:
-    """Fresh databases of one Postgres, for a `with` statement; no name is ever used again."""
+    """Fresh databases of one Postgres, for a `with` statement; no name is ever used again.
 
-    def __init__(self, url: str) -> None:
+    `keys_dir`: where the master key of the started ones is. `started` is what their start made.
+    """
+
+    started: Started
+
+    def __init__(self, url: str, keys_dir: Path) -> None:
         self._url = url
+        self._settings = make_settings(keys_dir=keys_dir)
         self._numbers = itertools.count(1)
         self._maker = ThreadPoolExecutor(1)
         self._runner = asyncio.Runner()  # of the maker's thread: a new loop each time logs a line
-        self._ahead: Future[str] | None = None
+        self._ahead: dict[Kind, Future[str]] = {}
         self._dropped: list[Future[None]] = []
 
     def __enter__(self) -> Self:
-        """Make the template, and the first database ahead."""
-        self._maker.submit(self._runner.run, self._make_template()).result()
-        self._ahead = self._maker.submit(self._make, _TEMPLATE)
+        """Make the templates."""
+        self._maker.submit(self._runner.run, self._make_templates()).result()
         return self
 
     def __exit__(
@@ -53,15 +71,17 @@ class Databases:
         for dropped in self._dropped:
             dropped.result()
 
-    def take(self) -> str:
-        """Return the URL of a migrated database that is otherwise empty."""
-        assert self._ahead is not None
-        taken, self._ahead = self._ahead, self._maker.submit(self._make, _TEMPLATE)
-        return _at(self._url, taken.result())
+    def copy_master_key(self, keys_dir: Path) -> None:
+        """Make a folder with the master key of the started databases."""
+        keys_dir.mkdir(mode=0o700)
+        path = self._settings.master_key_path
+        shutil.copy(path, keys_dir / path.name)
 
-    def take_empty(self) -> str:
-        """Return the URL of a database without any table."""
-        return _at(self._url, self._maker.submit(self._make, "template0").result())
+    def take(self, kind: Kind) -> str:
+        """Return the URL of a database that nobody else has."""
+        taken = self._ahead.get(kind) or self._maker.submit(self._make, kind)
+        self._ahead[kind] = self._maker.submit(self._make, kind)
+        return _at(self._url, taken.result())
 
     def drop(self, url: str) -> None:
         """Have a database dropped that nobody needs any more."""
@@ -69,19 +89,29 @@ class Databases:
         statement = f'drop database "{name}" with (force)'
         self._dropped.append(self._maker.submit(self._execute, statement))
 
-    def _make(self, template: str) -> str:
+    def _make(self, kind: Kind) -> str:
         name = f"test_{next(self._numbers)}"
-        self._execute(f'create database "{name}" template {template}')
+        self._execute(_clone(name, _TEMPLATES[kind]))
         return name
 
     def _execute(self, statement: str) -> None:
         self._runner.run(_execute(self._url, statement))
 
-    async def _make_template(self) -> None:
-        await _execute(self._url, f"create database {_TEMPLATE}")
-        connection = await connect(_at(self._url, _TEMPLATE))
+    async def _make_templates(self) -> None:
+        migrated, started = _TEMPLATES["migrated"], _TEMPLATES["started"]
+        await _execute(self._url, f"create database {migrated}")
+        connection = await connect(_at(self._url, migrated))
         await migrate(connection, load_migrations())
         await connection.close()
+        await _execute(self._url, _clone(started, migrated))
+        database = await open_database(_at(self._url, started), max_size=2)
+        self.started = await initialise(database, self._settings)
+        await database.close()
+
+
+def _clone(name: str, template: str) -> str:
+    # Copying the files writes no WAL, and leaves nothing in memory to be looked through at the end.
+    return f'create database "{name}" template {template} strategy file_copy'
 
 
 def _at(url: str, database: str) -> str:

@@ -9,6 +9,9 @@ values ($1, $2, $3, $4, $5, $6, clock_timestamp());
 -- name: list()
 select * from listed_tier order by name;
 
+-- name: find(name)
+select * from listed_tier where name = $1;
+
 -- name: lock(name)
 select * from listed_tier where name = $1 for no key update;
 

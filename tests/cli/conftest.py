@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,10 +16,10 @@ from testbed.leaks import find_secrets
 from tokensvc.cli.root import root
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from click.testing import Result
+    from tests.databases import Databases
 
 
 class Cli:
@@ -63,11 +64,9 @@ def offline_cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
 
 
 @pytest.fixture
-def cli(
-    new_database_url: Callable[[bool], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Cli]:
+def cli(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
     """Commands on a fresh, migrated database, in an empty folder."""
-    monkeypatch.setenv("TOKENSVC_DATABASE_URL", new_database_url(True))
+    monkeypatch.setenv("TOKENSVC_DATABASE_URL", database_url)
     monkeypatch.chdir(tmp_path)
     handlers, level = logging.getLogger().handlers[:], logging.getLogger().level
     yield Cli()
@@ -77,9 +76,9 @@ def cli(
 
 
 @pytest.fixture
-def ready(cli: Cli) -> Cli:
-    """As `cli`, after `tokensvc init`."""
-    cli("init")
+def ready(cli: Cli, databases: Databases) -> Cli:
+    """As `cli`, with the database and the keys as `tokensvc init` leaves them."""
+    databases.copy_master_key(Path("keys"))
     return cli
 
 

@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 import tokensvc.cli
 from tokensvc.operations.table import OPERATIONS
@@ -79,6 +81,20 @@ def test_what_the_extra_cli_cannot_do_says_which_extra_can():
     assert "Traceback" not in done.stderr
 
 
+def test_what_lists_keys_on_the_host_imports_nothing_that_it_does_not_need():
+    """A command should answer quickly, and most of its time is for imports."""
+    code = (
+        "import sys, tokensvc.cli.root, tokensvc.cli.key, tokensvc.cli.host\n"
+        "from tokensvc.issuer.operations.bindings import load_function\n"
+        "load_function('keys.list'); print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "tokensvc.store.key_pages" in loaded
+    slow = {"structlog", "rich", "aiohttp", "cryptography", "jwt", "prometheus_client"}
+    assert not loaded & (slow | {"tokensvc.issuer.admin", "tokensvc.core.exchange"})
+
+
 class Both:
     """Runs a command on the host and over HTTP, and returns what both have printed."""
 
@@ -105,6 +121,7 @@ def both(ready, new_process, tmp_path, monkeypatch):
     owner = ready.json("account create Operators")["id"]
     admin = ready.json("key create --name admin --capability tokensvc:admin --account", owner)
     monkeypatch.setenv("TOKENSVC_API_KEY", admin["key"])
+    monkeypatch.setenv("TOKENSVC_ISSUER", process.url)  # the host must have the same settings
 
     return Both(ready, process.url)
 
@@ -127,8 +144,11 @@ def test_reading_prints_the_same_on_the_host_and_over_http(both, subtests):
         "key list --name ci --sort -name --created-before 2999-01-01 --field id",
         f"key show {key} -o json",
         "capability list",
+        "capability show a -o json",
         "audience list -o json",
+        "audience show https://orders.example/x",
         "tier list",
+        "tier show default --field key_per_day",
         "denylist list -o json",
         "denylist followers",
         f"signing-key export {kid}",
@@ -153,6 +173,9 @@ def test_refusals_print_the_same_and_have_the_same_exit_code(both, subtests):
         ("key create --name x --account nonsense", 5),
         (f"key update --capability 'no good' --network nowhere {key}", 5),
         ("capability delete nothing", 3),
+        ("capability show nothing", 3),
+        ("audience show nothing", 3),
+        ("tier show nothing", 3),
         ("capability create 'no good'", 5),
         ("audience create api", 5),
         ("audience delete api", 5),
@@ -207,6 +230,59 @@ def test_changes_print_the_same_fields_on_the_host_and_over_http(both, subtests)
             assert list(here) == list(there)
             named = {name for name, value in here.items() if value is None}
             assert named == {name for name, value in there.items() if value is None}
+
+
+def test_acts_on_many_keys_tokens_and_signing_keys_print_the_same_fields(both, tmp_path):
+    cli, far = both.cli, f"--url {both.url}"
+
+    def run(prefix, name):
+        account = cli.json(f"account create {name}")["id"]
+        make = f"key create --capability a --account {account} --name"
+        first, second, third = [cli.json(f"{make} {number}") for number in "123"]
+        file = tmp_path / name
+        file.write_text(third["key"])
+        token = cli(f"{far} token get --key-file {file}").stdout
+        exported = tmp_path / f"{name}.pem"
+        made = [
+            *cli.json(f"{prefix} key batch disable {first['id']} {second['id']} --reason lost"),
+            *cli.json(f"{prefix} key batch update {third['id']} --per-minute 7"),
+            *cli.json(f"{prefix} key batch enable key_0000000000000000", code=5),
+            cli.json(f"{prefix} token inspect", stdin=token),
+            cli.json(f"{prefix} token revoke", stdin=token),
+            cli.json(f"{prefix} token inspect", stdin=token),
+            cli.json(f"{prefix} signing-key rotate --now --force"),
+            *cli.json(f"{prefix} signing-key list"),
+            cli.json(f"{prefix} signing-key import", stdin=new_private_key()),
+        ]
+        signer = next(row for row in made if row.get("phase") == "active")["kid"]
+        cli(f"{prefix} signing-key export --private {exported} {signer}")
+        assert exported.read_text().startswith("-----BEGIN PRIVATE KEY-----")
+        return [*made, cli.json(f"{prefix} signing-key revoke --yes {signer}")]
+
+    # The second one finds a signing key more, which the first one has left behind.
+    fields = [[tuple(row) for row in run(prefix, "x" + prefix[2])] for prefix in ("--host", far)]
+    assert set(fields[0]) == set(fields[1])
+    assert [row for row in fields[0] if "phase" not in row] == [
+        row for row in fields[1] if "phase" not in row
+    ]
+
+
+def new_private_key():
+    """Return a private key as PEM."""
+    key = Ed25519PrivateKey.generate()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def test_a_key_rotates_itself_over_http_and_on_the_host_no_key_is_shown(both, monkeypatch):
+    account = both.cli.json("account create Orders")["id"]
+    key = both.cli.json(f"key create --name ci --capability a --account {account}")
+    monkeypatch.setenv("TOKENSVC_API_KEY", key["key"])
+    made = both.cli.json(f"--url {both.url} key rotate self --grace 1h")
+    assert (made["predecessor"], made["name"]) == (key["id"], "ci")
+    again = both.cli(f"--url {both.url} key rotate self", code=5)
+    assert "successor" in again.stderr
+    refused = both.cli("--host key rotate self", code=5)
+    assert "API key" in refused.stderr
 
 
 def test_the_key_that_is_shown_says_who_calls_and_a_bad_one_is_exit_code_4(both, monkeypatch):

@@ -145,7 +145,7 @@ def test_a_database_url_with_a_slip_is_told_in_one_line(change, cli):
 
 
 async def test_f36_a_command_that_gets_no_connection_says_what_to_do(new_database_url):
-    url = await asyncio.to_thread(new_database_url, True)
+    url = await asyncio.to_thread(new_database_url, "migrated")
     connection = await connect(url)
     await connection.execute("create role crowded login password 'x' connection limit 0")
     database = await open_database(f"postgresql://crowded:x@{url.partition('@')[2]}", max_size=1)

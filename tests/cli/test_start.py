@@ -20,7 +20,7 @@ def test_init_shows_the_admin_key_once_and_can_be_repeated(cli, tmp_path):
 
 
 def test_migrate_says_what_it_has_applied(cli, new_database_url):
-    url = new_database_url(False)
+    url = new_database_url("empty")
     refused = cli("account list", TOKENSVC_DATABASE_URL=url, code=1)
     assert "the database lacks" in refused.stderr
     assert "run: tokensvc init" in refused.stderr
@@ -47,7 +47,7 @@ def test_a_data_folder_that_cannot_be_made_is_told_in_one_line(cli, tmp_path):
 def test_serve_greets_serves_and_drains(workers, cli, new_process, new_database_url, tmp_path):
     cli("init")
     is_first_start = workers == "1"
-    url = new_database_url(False) if is_first_start else os.environ["TOKENSVC_DATABASE_URL"]
+    url = new_database_url("empty") if is_first_start else os.environ["TOKENSVC_DATABASE_URL"]
     process = new_process(
         *("--workers", workers),
         TOKENSVC_DATABASE_URL=url,
@@ -66,7 +66,7 @@ def test_serve_greets_serves_and_drains(workers, cli, new_process, new_database_
 
 
 def test_a_port_that_is_taken_refuses_the_start_before_anything_is_done(cli, new_database_url):
-    url = new_database_url(False)
+    url = new_database_url("empty")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         result = cli("serve", TOKENSVC_PORT=port, TOKENSVC_DATABASE_URL=url, code=1)

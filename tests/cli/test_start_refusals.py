@@ -128,9 +128,8 @@ async def edit_a_checksum(url):
     await connection.close()
 
 
-@pytest.mark.parametrize(
-    ("settings", "named"),
-    [
+def test_settings_contradict_each_other_or_make_no_sense(refuse, subtests):
+    for settings, named in (
         ({"TOKENSVC_TOKEN_TTL": "7200"}, ("TOKENSVC_TOKEN_TTL", "TOKENSVC_MAX_TOKEN_TTL")),
         (
             {"TOKENSVC_ROTATION_PERIOD": "100"},
@@ -152,9 +151,7 @@ async def edit_a_checksum(url):
         ({"TOKENSVC_DATABASE_URL_FILE": "nowhere"}, ("TOKENSVC_DATABASE_URL_FILE", "nowhere")),
         ({"TOKENSVC_HOST": "no such host"}, ("TOKENSVC_HOST",)),
         ({"TOKENSVC_POSTGRES_BIN_DIR": "nowhere"}, ("TOKENSVC_POSTGRES_BIN_DIR",)),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
-)
-def test_settings_contradict_each_other_or_make_no_sense(refuse, settings, named):
-    refused = refuse(*named, **{"TOKENSVC_DATABASE_URL": None} | settings)
-    assert "geheim" not in refused.stderr
+    ):
+        with subtests.test(msg=str(settings)):
+            refused = refuse(*named, **{"TOKENSVC_DATABASE_URL": None} | settings)
+            assert "geheim" not in refused.stderr

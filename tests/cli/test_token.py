@@ -184,13 +184,21 @@ def test_revoking_what_is_no_token_of_ours_is_told(ready, saved):
         assert "no live token of ours" in ready("token revoke", stdin=text, code=3).stderr
 
 
-@pytest.mark.parametrize("verb", ["verify", "inspect", "revoke"])
-@pytest.mark.parametrize("length", [100, 1000])
-def test_a_token_on_the_command_line_is_refused_with_a_way_out(verb, length, ready):
-    token = f"eyJhbGciOiJFUzI1NiJ9.{'a' * length}.c2ln"
-    result = ready("token", verb, token, code=5)
-    assert "name a file that holds the token, or - for stdin" in result.stderr
-    assert token not in result.output
+def test_a_token_on_the_command_line_is_refused_with_a_way_out(ready, subtests):
+    for length in (
+        100,
+        1000,
+    ):
+        for verb in (
+            "verify",
+            "inspect",
+            "revoke",
+        ):
+            with subtests.test(msg=f"{length} {verb}"):
+                token = f"eyJhbGciOiJFUzI1NiJ9.{'a' * length}.c2ln"
+                result = ready("token", verb, token, code=5)
+                assert "name a file that holds the token, or - for stdin" in result.stderr
+                assert token not in result.output
 
 
 def test_a_key_file_that_is_missing_is_told_in_one_line(ready, tmp_path):

@@ -107,5 +107,6 @@ def test_the_table_of_rights_is_that_of_the_operations():
             else "no"
             for name in ("admin", "read", "keys")
         ]
-        expected.append((operation.name, *marks, "fresh" if operation.fresh else ""))
+        note = "fresh" if operation.fresh else "open" if operation.is_open else ""
+        expected.append((operation.name, *marks, note))
     assert rows == expected

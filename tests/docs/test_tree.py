@@ -18,10 +18,11 @@ LONGEST = {"function": 40, "class": 150, "file": 300}
 WRITTEN_BY_HAND = ("*.md", "*.sql", "*.py", "Makefile")
 # Whose modules the modules of a room must not import. What tests and bench both need is in testbed.
 HIDDEN_FROM = {
-    "src": {"bench", "testbed", "tests"},
-    "testbed": {"bench", "tests"},
+    "src": {"bench", "demo", "testbed", "tests"},
+    "testbed": {"bench", "demo", "tests"},
     "tests": {"bench"},
-    "bench": {"tests"},
+    "bench": {"demo", "tests"},
+    "demo": {"bench", "testbed", "tests"},
 }
 
 

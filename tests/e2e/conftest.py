@@ -15,6 +15,6 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def shared_database_url(databases: Databases) -> Iterator[str]:
     """A fresh, migrated database that all tests of a module share."""
-    url = databases.take()
+    url = databases.take("migrated")
     yield url
     databases.drop(url)

@@ -27,7 +27,7 @@ from tokensvc.verify import Verifier
 @pytest.fixture(scope="module")
 def replicas(new_shared_process, databases, tmp_path_factory):
     """Two, started at once on an empty database; all tests of this module share them."""
-    url = databases.take_empty()
+    url = databases.take("empty")
     yield start_pair(new_shared_process, url, str(tmp_path_factory.mktemp("keys")))
     databases.drop(url)
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 _OURS: Final = "relnamespace = 'public'::regnamespace and relname not like 'schema_migrations%'"
 _QUERIES: Final = {
     "relations": f"""
-        select relname, relkind::text, reloptions from pg_class where {_OURS}
+        select relname, relkind::text, relpersistence::text, reloptions from pg_class where {_OURS}
     """,
     "columns": f"""
         select relname, attname, format_type(atttypid, atttypmod), attnotnull, attidentity::text,
@@ -54,7 +54,7 @@ async def read_catalog(connection: asyncpg.Connection) -> dict[str, list[Any]]:
         for kind, query in _QUERIES.items()
     }
     rows = []
-    for name, kind, _ in catalog["relations"]:
+    for name, kind, *_ in catalog["relations"]:
         if kind == "r":
             found = await connection.fetch(f'select to_jsonb(t) as row from "{name}" t')
             rows += [

@@ -1,39 +1,42 @@
 """Random sequences of operations by callers who would like to have more than they have.
 
 The keys of such callers are made by an admin, with terms that are narrow in every way. Beside them
-the account has a key that may do more, and there is another account.
+the account has a key that may do more, and there is another account, all of whose texts have a mark
+that no caller may ever see.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, multiple, rule
+from tests.integration.excess import is_later, list_excess
 from tests.integration.things import ACTOR
 
 from tokensvc.core.actor import Actor
 from tokensvc.core.errors import TokensvcError
-from tokensvc.core.granting import list_beyond
 from tokensvc.issuer.admin.audiences import add_audience
 from tokensvc.issuer.operations.call import Backend
 from tokensvc.issuer.operations.run import run_operation
 from tokensvc.operations.authorisation import Principal
 from tokensvc.operations.table import OPERATIONS
-from tokensvc.store.api_key import list_api_keys, load_api_key
+from tokensvc.store.api_key import list_api_keys
 
 if TYPE_CHECKING:
     import asyncio
 
-    from tokensvc.core.api_key import ApiKeyRecord
+    from tokensvc.core.api_key import ListedKey
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Database
 
-ADMIN = Principal.of_host(ACTOR)
-NARROW = {
-    "capabilities": ["tokensvc:keys", "orders:read"],
+    Keys = dict[str, ListedKey]
+
+ADMIN: Final = Principal.of_host(ACTOR)
+NARROW: Final = {
+    "capabilities": ["tokensvc:keys", "tokensvc:introspect", "orders:read"],
     "audiences": ["one", "two"],
     "networks": ["10.0.0.0/8", "2001:db8::/32"],
     "claims": {"team": 1},
@@ -41,8 +44,27 @@ NARROW = {
     "per_day": 500,
     "expires_in": 86_400,
 }
-WIDE = {"capabilities": ["tokensvc:admin", "orders:write"]}
-UNKNOWN = "key_0000000000000000"
+WIDE: Final = {"capabilities": ["tokensvc:admin", "orders:write"]}
+MARK: Final = "zebra"
+MARKED: Final = {
+    "capabilities": ["tokensvc:keys", f"{MARK}:read"],
+    "name": MARK,
+    "description": MARK,
+    "metadata": {MARK: MARK},
+    "claims": {MARK: 1},
+}
+UNKNOWN: Final = "key_0000000000000000"
+NO_ACCOUNT: Final = "acct_0000000000000000"
+ENDINGS: Final = ("disable", "revoke", "revoke-tokens", "delete")
+ACTS: Final = (*ENDINGS, "enable", "rotate", "show")
+LISTS: Final = ("keys.list", "accounts.list", "capabilities.list", "audiences.list", "whoami.show")
+BATCH: Final = ("disable", "enable", "update", "update", "revoke")
+# What the callers try: the test compares it with the table.
+TRIED: Final = frozenset(
+    {f"keys.{act}" for act in ACTS}
+    | {"keys.create", "keys.update", "keys.batch", "keys.rotate-self"}
+    | {"accounts.show", "usage.show", *LISTS}
+)
 
 
 def few(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
@@ -55,56 +77,77 @@ def some_of(*names: str, least: int = 0) -> st.SearchStrategy[list[str]]:
     return st.lists(st.sampled_from(names), min_size=least, max_size=3, unique=True)
 
 
-TERMS: dict[str, st.SearchStrategy[Any]] = {
+TERMS: Final[dict[str, st.SearchStrategy[Any]]] = {
+    "name": st.sampled_from(["x", "y"]),
+    "description": st.sampled_from(["", "d"]),
     "capabilities": some_of(
-        "orders:read", "orders:write", "tokensvc:keys", "tokensvc:admin", "new:one", least=1
+        "orders:read", "orders:write", "tokensvc:keys", "tokensvc:introspect", "tokensvc:admin",
+        "new:one", f"{MARK}:read", least=1,
     ),
-    "audiences": some_of("one", "two", "three", "absent"),
+    "audiences": some_of("one", "two", "three", f"{MARK}-api", "absent"),
     "networks": some_of("10.1.0.0/16", "10.0.0.0/7", "::/0", "2001:db8:1::/48", "192.0.2.0/24"),
+    "metadata": st.sampled_from([{}, {"team": "x"}]),
     "claims": st.sampled_from([{}, {"team": 1}, {"team": True}, {"role": "admin"}]),
     "self_rotation": st.booleans(),
-    "expires_in": st.sampled_from([None, 60, 86_000, 86_400, 90_000]),
+    "expires_in": st.sampled_from([None, 3600, 86_000, 86_400, 90_000]),
     "tier": st.sampled_from([None, "default"]),
     "per_minute": st.sampled_from([None, 1, 50, 51, 1_000_000]),
     "per_day": st.sampled_from([None, 1, 500, 501]),
-}
+}  # fmt: skip
+SHOWN: Final = st.sampled_from(["key", "tokensvc:keys", "tokensvc:introspect", "orders:read"])
 
 
 @dataclass(frozen=True)
 class Held:
-    """A key whose text the callers have."""
+    """A key whose text the callers have, with the capabilities that it had when it was made."""
 
     key_id: str
+    account: str
     capabilities: frozenset[str]
 
-    def act(self, *, by_key: Any) -> Principal:
-        """The key itself, or a token of it that was narrowed to managing keys."""
-        shown = self.capabilities if by_key else self.capabilities & {"tokensvc:keys"}
+    def show(self, shown: str) -> Principal:
+        """Return who shows the key itself, or a token of it that was narrowed to a capability."""
+        by_key = shown == "key"
         return Principal(
             actor=Actor(name=self.key_id),
-            capabilities=shown,
+            capabilities=self.capabilities if by_key else self.capabilities & {shown},
             key_id=self.key_id,  # type: ignore[arg-type]
-            account_id=Escalation.account,  # type: ignore[arg-type]
+            account_id=self.account,  # type: ignore[arg-type]
             by_key=by_key,
         )
 
 
-class Escalation(RuleBasedStateMachine):
-    """What callers try. After each step no key may have more than the first key of the callers."""
+class World:
+    """What is there, and what may not happen to it whoever calls."""
 
     runner: asyncio.Runner
     database: Database
     settings: Settings
-    account = ""
     steps = 0
 
-    held = Bundle("held")
-    named = Bundle("named")
+    def __init__(self) -> None:
+        self.account = self.run(ADMIN, "accounts.create", {"name": "Callers"}).id
+        self.foreign_account = self.run(ADMIN, "accounts.create", {"name": MARK}).id
+        self.first = self.make(self.account, NARROW).id
+        self.wide = self.make(self.account, WIDE).id
+        self.foreign = self.make(self.foreign_account, MARKED).id
+        self.keys = self.read(self.account)
+        self.foreign_keys = self.read(self.foreign_account)
+
+    def make(self, account: str, terms: dict[str, Any]) -> Any:
+        return self.run(ADMIN, "keys.create", {"account": account, "name": "x", **terms})
+
+    def read(self, account: str) -> Keys:
+        async def read() -> Keys:
+            async with self.database.connection() as connection:
+                return {one.record.id: one for one in await list_api_keys(connection, account)}
+
+        return self.runner.run(read())
 
     def run(self, principal: Principal, name: str, request: dict[str, Any]) -> Any:
         """Carry out an operation; return its answer, or the error."""
         operation = OPERATIONS[name]
-        type(self).steps += 1
+        World.steps += 1
         backend = Backend(database=self.database, settings=self.settings)
         try:
             wish = operation.request.model_validate_json(json.dumps(request), strict=True)
@@ -113,112 +156,175 @@ class Escalation(RuleBasedStateMachine):
             return error
         return result.response
 
+    def attempt(self, caller: Principal, name: str, request: dict[str, Any]) -> Any:
+        """As `run`, for somebody who may try everything, and look at what has come of it."""
+        assert name in TRIED
+        answer = self.run(caller, name, request)
+        said = write(answer).replace(str(request.get("account")), "")
+        for secret in (self.foreign, self.foreign_account, MARK):
+            assert secret not in said or secret in json.dumps(request), (name, request, answer)
+        before, self.keys = self.keys, self.read(self.account)
+        self.check_changes(caller, before)
+        return answer
+
+    def check_changes(self, caller: Principal, before: Keys) -> None:
+        own = before.get(str(caller.key_id))
+        for key_id, after in self.keys.items():
+            old = before.get(key_id)
+            if old is not None and has_only_ended(old, after):
+                continue
+            excess = ["an ended caller"]
+            if own is not None and own.state == "active":
+                excess = list_excess(own.record, caller.capabilities, after.record)
+            assert excess == [], (key_id, caller)
+        if self.wide in self.keys:
+            assert self.keys[self.wide].record.successor_id is None
+
+    def check_foreign(self) -> None:
+        now = self.read(self.foreign_account)
+        assert [one.record for one in now.values()] == [
+            one.record for one in self.foreign_keys.values()
+        ]
+
+
+def has_only_ended(old: ListedKey, new: ListedKey) -> bool:
+    """Tell whether nothing was changed of a key but that it ends, or ends earlier."""
+    before, after = old.record, new.record
+    return (
+        before.terms == after.terms
+        and (before.minute_limit, before.day_limit) == (after.minute_limit, after.day_limit)
+        and not is_later(after.expires_at, before.expires_at)
+        and (before.disabled_at is None or after.disabled_at is not None)
+        and (before.revoked_at is None or after.revoked_at is not None)
+    )
+
+
+def write(answer: Any) -> str:
+    """Return all that an answer says."""
+    if isinstance(answer, TokensvcError):
+        return f"{answer.code} {answer.message} {vars(answer)}"
+    return str(answer) if isinstance(answer, Exception) else str(answer.model_dump_json())
+
+
+class Escalation(RuleBasedStateMachine):
+    """What callers try. `World` checks after each step that it has given nobody more."""
+
+    held = Bundle("held")
+
     @initialize(target=held)
     def begin(self) -> Held:
-        Escalation.account = self.run(ADMIN, "accounts.create", {"name": "Callers"}).id
-        other = self.run(ADMIN, "accounts.create", {"name": "Others"}).id
-        first = self.make(Escalation.account, NARROW)
-        self.wide = self.make(Escalation.account, WIDE).id
-        self.foreign = self.make(other, WIDE).id
-        self.first: ApiKeyRecord = self.load(first.id)
-        return Held(first.id, frozenset(first.capabilities))
+        self.world = World()
+        return Held(self.world.first, self.world.account, frozenset(NARROW["capabilities"]))
 
-    def make(self, account: str, terms: dict[str, Any]) -> Any:
-        return self.run(ADMIN, "keys.create", {"account": account, "name": "x", **terms})
-
-    def load(self, key_id: str) -> ApiKeyRecord:
-        async def read() -> ApiKeyRecord:
-            async with self.database.connection() as connection:
-                return (await load_api_key(connection, key_id)).record
-
-        return self.runner.run(read())
+    def teardown(self) -> None:
+        if hasattr(self, "world"):
+            self.world.check_foreign()
 
     def hold(self, answer: Any) -> Any:
         """Return the key that an answer hands out, if it does."""
-        self.check()
         if getattr(answer, "key", None) is None:
             return multiple()
-        return Held(answer.id, frozenset(answer.capabilities))
+        return Held(answer.id, self.world.account, frozenset(answer.capabilities))
 
-    def check(self) -> None:
-        async def read() -> list[ApiKeyRecord]:
-            async with self.database.connection() as connection:
-                return [one.record for one in await list_api_keys(connection, self.account)]
+    def name(self, key: Held, whose: str) -> str:
+        names = {"wide": self.world.wide, "foreign": self.world.foreign, "unknown": UNKNOWN}
+        return names.get(whose, key.key_id)
 
-        for record in self.runner.run(read()):
-            if record.id == self.wide:
-                assert record.successor_id is None
-                assert set(record.terms.capabilities) == set(WIDE["capabilities"])
-                assert record.revoked_at or record.disabled_at or not self.is_wide_ended
-            else:
-                assert list_beyond(self.first, record) == []
-
-    is_wide_ended = False
-
-    @rule(target=held, caller=held, by_key=st.booleans(), wish=few(**TERMS))
-    def create(self, caller: Held, by_key: Any, wish: dict[str, Any]) -> Any:
-        request = NARROW | {"claims": {}, "expires_in": 80_000} | wish
-        if "claims" not in wish:
-            del request["claims"]
-        request |= {"account": self.account, "name": "x"}
-        return self.hold(self.run(caller.act(by_key=by_key), "keys.create", request))
-
-    @rule(caller=held, key=held, by_key=st.booleans(), changes=few(**TERMS))
-    def update(
-        self,
-        caller: Held,
-        key: Held,
-        by_key: Any,
-        changes: dict[str, Any],
-    ) -> None:
-        self.run(caller.act(by_key=by_key), "keys.update", {"id": key.key_id, **changes})
-        self.check()
-
-    @rule(target=held, caller=held, key=held, grace=st.sampled_from([0, 60, 100_000]))
-    def rotate(self, caller: Held, key: Held, grace: int) -> Any:
-        request = {"id": key.key_id, "grace": grace}
-        return self.hold(self.run(caller.act(by_key=True), "keys.rotate", request))
-
-    @rule(target=held, key=held, by_key=st.booleans())
-    def rotate_itself(self, key: Held, by_key: Any) -> Any:
-        return self.hold(self.run(key.act(by_key=by_key), "keys.rotate-self", {"grace": 60}))
+    def try_as_unknown(self, caller: Principal, name: str, request: Any, answer: Any) -> None:
+        """Hold that a thing of the other account is as one that does not exist."""
+        text = json.dumps(request)
+        for foreign, unknown in (
+            (self.world.foreign, UNKNOWN),
+            (self.world.foreign_account, NO_ACCOUNT),
+        ):
+            if foreign in text:
+                again = self.world.attempt(caller, name, json.loads(text.replace(foreign, unknown)))
+                assert write(answer).replace(foreign, unknown) == write(again)
 
     @rule(
-        caller=held, keys=st.lists(held, max_size=3), changes=few(**TERMS),
-        act=st.sampled_from(["disable", "enable", "update"]),
+        target=held, caller=held, shown=SHOWN, wish=few(**TERMS),
+        whose=st.sampled_from(["own", "own", "own", "foreign"]),
     )  # fmt: skip
-    def batch(self, caller: Held, keys: list[Held], changes: dict[str, Any], act: str) -> None:
+    def create(self, caller: Held, shown: str, wish: dict[str, Any], whose: str) -> Any:
+        request = NARROW | {"capabilities": ["orders:read"], "expires_in": 3000, "name": "x"}
+        del request["claims"]
+        own = self.world.account
+        request |= {"account": own if whose == "own" else self.world.foreign_account, **wish}
+        answer = self.world.attempt(caller.show(shown), "keys.create", request)
+        self.try_as_unknown(caller.show(shown), "keys.create", request, answer)
+        return self.hold(answer)
+
+    @rule(
+        caller=held, key=held, shown=SHOWN, changes=few(**TERMS), revoke_tokens=st.booleans(),
+        whose=st.sampled_from(["held", "held", "wide", "foreign"]),
+    )  # fmt: skip
+    def update(
+        self, caller: Held, key: Held, shown: str, changes: Any, revoke_tokens: Any, whose: str
+    ) -> None:
+        request = {"id": self.name(key, whose), "revoke_tokens": revoke_tokens, **changes}
+        answer = self.world.attempt(caller.show(shown), "keys.update", request)
+        assert whose == "held" or isinstance(answer, Exception)
+        self.try_as_unknown(caller.show(shown), "keys.update", request, answer)
+
+    @rule(
+        target=held, caller=held, key=held, shown=SHOWN, act=st.sampled_from(ACTS),
+        grace=st.sampled_from([0, 60, 100_000]), keep=st.booleans(),
+        whose=st.sampled_from(["held", "held", "wide", "foreign"]),
+    )  # fmt: skip
+    def act(
+        self, caller: Held, key: Held, shown: str, act: str, grace: int, keep: Any, whose: str
+    ) -> Any:
+        if act in ENDINGS and self.name(key, whose) == self.world.first:
+            return multiple()  # else the sequence would be at its end
+        more = {"rotate": {"grace": grace}, "revoke": {"keep_successors": keep}}.get(act, {})
+        request = {"id": self.name(key, whose), **more}
+        answer = self.world.attempt(caller.show(shown), f"keys.{act}", request)
+        assert whose != "wide" or act not in {"enable", "rotate"} or isinstance(answer, Exception)
+        self.try_as_unknown(caller.show(shown), f"keys.{act}", request, answer)
+        return self.hold(answer)
+
+    @rule(target=held, key=held, shown=SHOWN)
+    def rotate_itself(self, key: Held, shown: str) -> Any:
+        answer = self.world.attempt(key.show(shown), "keys.rotate-self", {"grace": 60})
+        assert shown == "key" or isinstance(answer, Exception)
+        return self.hold(answer)
+
+    @rule(
+        caller=held, keys=st.lists(held, max_size=3), shown=SHOWN, changes=few(**TERMS),
+        act=st.sampled_from(BATCH),
+    )  # fmt: skip
+    def batch(self, caller: Held, keys: list[Held], shown: str, changes: Any, act: str) -> None:
         more = {"changes": changes} if act == "update" else {}
-        ids = dict.fromkeys([*(key.key_id for key in keys), self.wide, self.foreign, UNKNOWN])
-        items = [{"id": key_id, **more} for key_id in ids]
-        answer = self.run(caller.act(by_key=True), "keys.batch", {"act": act, "items": items})
+        ids = [*(key.key_id for key in keys), self.world.wide, self.world.foreign, UNKNOWN]
+        if act in ENDINGS:
+            ids = [key_id for key_id in ids if key_id != self.world.first]
+        request = {"act": act, "items": [{"id": one, **more} for one in dict.fromkeys(ids)]}
+        answer = self.world.attempt(caller.show(shown), "keys.batch", request)
         if not isinstance(answer, Exception):
             *_, wide, foreign, unknown = answer.items
-            assert str(foreign).replace(self.foreign, UNKNOWN) == str(unknown)
-            assert act == "disable" or not wide.done
-            self.is_wide_ended = self.is_wide_ended or wide.done
-        self.check()
+            assert str(foreign).replace(self.world.foreign, UNKNOWN) == str(unknown)
+            assert act in ENDINGS or not wide.done
 
     @rule(
-        caller=held,
-        name=st.sampled_from(["update", "rotate", "enable", "disable", "revoke", "show", "delete"]),
-    )
-    def touch_others(self, caller: Held, name: str) -> None:
-        answers = [
-            self.run(caller.act(by_key=True), f"keys.{name}", {"id": key_id})
-            for key_id in (self.foreign, UNKNOWN)
-        ]
-        assert all(isinstance(answer, TokensvcError) for answer in answers)
-        texts = [f"{answer.code} {answer}" for answer in answers]
-        assert texts[0].replace(self.foreign, UNKNOWN) == texts[1]
-
-    @rule(caller=held, name=st.sampled_from(["update", "rotate", "enable"]))
-    def touch_more(self, caller: Held, name: str) -> None:
-        answer = self.run(caller.act(by_key=True), f"keys.{name}", {"id": self.wide})
-        assert isinstance(answer, TokensvcError)
-        self.check()
+        caller=held, shown=SHOWN, name=st.sampled_from([*LISTS, "accounts.show", "usage.show"]),
+        whose=st.sampled_from(["all", "own", "foreign"]),
+        part=st.sampled_from([{}, {"name": MARK}]),
+    )  # fmt: skip
+    def look(self, caller: Held, shown: str, name: str, whose: str, part: dict[str, str]) -> None:
+        world, request = self.world, {}
+        foreign = whose == "foreign"
+        if name in {"keys.list", "accounts.list"}:
+            request = dict(part)
+        if name == "keys.list" and whose != "all":
+            request["account"] = world.foreign_account if foreign else world.account
+        if name == "accounts.show":
+            request["id"] = world.foreign_account if foreign else world.account
+        if name == "usage.show":
+            request["key"] = world.foreign if foreign else world.wide
+        answer = world.attempt(caller.show(shown), name, request)
+        self.try_as_unknown(caller.show(shown), name, request, answer)
 
 
 async def make_audiences(database: Database, settings: Settings) -> None:
-    for name in ("one", "two", "three"):
+    for name in ("one", "two", "three", f"{MARK}-api"):
         await add_audience(database, settings, name, actor=ACTOR)

@@ -32,12 +32,21 @@ async def test_an_account_is_created_suspended_resumed_and_deleted(database):
     assert await list_acts(database, account.id) == [f"accounts.{act}" for act in acts]
 
 
-@pytest.mark.parametrize("name", ["", "   ", "x" * 201, "line\nbreak", "bell\a"])
-async def test_a_name_that_is_empty_or_cannot_be_printed_is_refused(name, database, started):
-    with pytest.raises(InvalidInputError, match="a name must have 1 to 200 printable characters"):
-        await accounts.create_account(database, name, actor=ACTOR)
-    with pytest.raises(InvalidInputError, match="a name must have"):
-        await make_key(database, account=started.admin.listed.record.account_id, name=name)
+async def test_a_name_that_is_empty_or_cannot_be_printed_is_refused(database, started, subtests):
+    for name in (
+        "",
+        "   ",
+        "x" * 201,
+        "line\nbreak",
+        "bell\a",
+    ):
+        with subtests.test(msg=name):
+            with pytest.raises(
+                InvalidInputError, match="a name must have 1 to 200 printable characters"
+            ):
+                await accounts.create_account(database, name, actor=ACTOR)
+            with pytest.raises(InvalidInputError, match="a name must have"):
+                await make_key(database, account=started.admin.listed.record.account_id, name=name)
 
 
 async def test_what_does_not_exist_is_not_found(database, subtests):

@@ -8,15 +8,20 @@ from datetime import timedelta
 
 import pytest
 from tests.integration.exchanges import ask, read_counts
-from tests.integration.things import ACTOR, make_key, open_exchange
+from tests.integration.things import ACTOR, make_key, open_exchange, read_page
 
 from tokensvc.core.claims import build_payload
+from tokensvc.core.denylist.followed import FollowedDenylist
+from tokensvc.core.denylist.page import parse_page
+from tokensvc.core.iat_limit import AHEAD
+from tokensvc.core.identifier import Kid
 from tokensvc.core.ledger import Question
 from tokensvc.core.token import sign_jws
 from tokensvc.issuer.confirmation import Confirmation
 from tokensvc.issuer.mirror.mirror import Mirror
 from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.revoking.credentials import revoke_own_token
+from tokensvc.issuer.revoking.feed import Feed
 from tokensvc.store.feed_head import list_heads
 
 
@@ -227,3 +232,41 @@ async def test_f41_pages_are_dated_steadily_while_a_jump_is_not_believed(
     assert mirror.confirmation.is_blocked
     drift = (mirror.confirmation.steady_at - before).total_seconds()
     assert drift == pytest.approx(20, abs=3), "this process's clock went on by so much"
+
+
+@pytest.mark.parametrize(
+    ("right", "wall"),
+    [(-600, -600), (-600, -300), (90, 90), (90, 30), (0, 3600), (0, -90)],
+    ids=["ahead", "both ahead", "behind", "both behind", "own ahead", "own behind"],
+)
+async def test_f41_a_process_that_doubts_the_clock_delays_no_revocation(
+    right, wall, database, settings, started, connection
+):
+    """`right`, `wall`: seconds by which the right clock and the process's are before Postgres's."""
+    key = await make_key(database)
+    await connection.execute(  # by a process that believed the clock, two seconds ago
+        "update issuance set iat_limit = clock_timestamp() + $1::text::interval",
+        f"{right - 2 + AHEAD.total_seconds()} s",
+    )
+    now = time.time() + right
+    follower = FollowedDenylist(settings.issuer_url)
+    at, leeway = Clocks(wall=wall).make(), 5.0
+    mirror = Mirror(database, settings, started.master_key, confirmation=at)
+    await mirror.refresh_once()
+    assert mirror.confirmation.is_blocked
+    feed = Feed(mirror, settings)
+    await _follow(follower, feed, now=now, leeway=leeway)
+    assert follower.has_all
+    assert follower.page_issued_at <= now
+    if right <= max(0, wall):
+        assert follower.page_issued_at >= now - leeway, "it proves that it is fresh"
+    await endings.revoke_key(database, key.listed.record.id, actor=ACTOR)
+    await mirror.refresh_once()
+    await _follow(follower, feed, now=now, leeway=leeway)
+    assert len(follower.denylist) == 1
+    await feed.close()
+
+
+async def _follow(follower, feed, *, now, leeway):
+    page = parse_page(read_page(await feed.next_page(follower.position, wait=0)))
+    assert not follower.apply(page, Kid("any"), now=now, leeway=leeway)

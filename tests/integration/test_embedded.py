@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
-import signal
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 
 import pytest
-from testbed.waiting import until
 from tests.factories import make_settings
+from tests.integration.clusters import FAST, ask, is_running
 
 from tokensvc.core.errors import StartRefusedError
 from tokensvc.issuer.database import embedded_postgres
@@ -20,67 +15,8 @@ from tokensvc.store.embedded import EmbeddedPostgres
 from tokensvc.store.postgres_binaries import (
     list_debian_binaries,
     list_wheel_binaries,
-    unprivileged_user,
 )
 from tokensvc.store.primary import connect
-
-FAST = ("fsync=off",)
-STARTER = """
-import signal, sys
-from pathlib import Path
-from tokensvc.store.embedded import EmbeddedPostgres
-server = EmbeddedPostgres(Path(sys.argv[1]), options=("fsync=off",))
-server.start()
-print(server.process_id, flush=True)
-signal.pause()
-"""
-FORKER = """
-import os, sys
-from pathlib import Path
-from tokensvc.store.embedded import EmbeddedPostgres
-server = EmbeddedPostgres(Path(sys.argv[1]), options=("fsync=off",))
-server.start()
-child = os.fork()
-if child == 0:
-    server.stop()
-    os._exit(0)
-os.waitpid(child, 0)
-print(server.process_id is not None)
-server.stop()
-print(server.process_id is None)
-"""
-
-
-@pytest.fixture
-def new_folder():
-    made = []
-
-    def make():
-        made.append(Path(tempfile.mkdtemp(prefix="tokensvc-pg-")))
-        made[-1].chmod(0o755)
-        return made[-1]
-
-    yield make
-    for folder in made:
-        server = EmbeddedPostgres(folder)
-        if server.process_id is not None:  # a test has failed half way
-            os.kill(server.process_id, signal.SIGQUIT)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-async def ask(url, statement="select 42"):
-    connection = await connect(url)
-    answer = await connection.fetchval(statement)
-    await connection.close()
-    return answer
-
-
-def is_running(process_id):
-    try:
-        state = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
 
 
 def _folders_of(name):
@@ -182,38 +118,6 @@ async def test_who_comes_second_joins_and_the_last_one_out_stops_it(new_folder):
     other.stop()
 
 
-async def test_a_server_whose_starter_was_killed_is_adopted_and_stopped_by_the_next(new_folder):
-    folder = new_folder()
-    starter = subprocess.Popen(
-        [sys.executable, "-c", STARTER, folder], stdout=subprocess.PIPE, text=True
-    )
-    assert starter.stdout is not None
-    process_id = int(starter.stdout.readline())
-    starter.kill()
-    starter.wait()
-    starter.stdout.close()
-    assert is_running(process_id)
-    server = EmbeddedPostgres(folder, options=FAST)
-    url = server.start()
-    assert server.process_id == process_id
-    assert await ask(url) == 42
-    server.stop()
-    await until(lambda: not is_running(process_id))
-
-
-async def test_a_server_that_was_killed_is_started_again_with_its_data(new_folder):
-    server = EmbeddedPostgres(new_folder())
-    url = server.start()
-    await ask(url, "create table kept as select 1 as one")
-    process_id = server.process_id
-    assert process_id is not None
-    os.kill(process_id, signal.SIGKILL)
-    await until(lambda: not is_running(process_id))
-    server.stop()
-    assert await ask(server.start(), "select one from kept") == 1
-    server.stop()
-
-
 def test_a_process_id_that_was_given_to_somebody_else_is_not_taken_for_the_server(tmp_path):
     server = EmbeddedPostgres(tmp_path)
     data = tmp_path / "postgres" / "data"
@@ -222,27 +126,6 @@ def test_a_process_id_that_was_given_to_somebody_else_is_not_taken_for_the_serve
     for text in ("", "junk\n", f"{os.getpid()}\n", "999999999\n"):
         (data / "postmaster.pid").write_text(text)
         assert server.process_id is None
-
-
-def test_a_forked_child_leaves_the_server_alone(new_folder):
-    told = subprocess.run(
-        [sys.executable, "-c", FORKER, new_folder()], capture_output=True, text=True, check=True
-    )
-    assert told.stdout.split() == ["True", "True"]
-
-
-async def test_half_a_cluster_that_a_killed_start_left_is_made_anew(new_folder):
-    folder = new_folder()
-    server = EmbeddedPostgres(folder, options=FAST)
-    (folder / "postgres" / "data.new").mkdir(parents=True)
-    (folder / "postgres" / "data.new" / "PG_VERSION").write_text("half")
-    (folder / "postgres-password").write_text("old")
-    uid, gid = unprivileged_user(None)
-    for path in (folder / "postgres", folder / "postgres" / "data.new"):
-        os.chown(path, uid, gid)
-    (folder / "postgres").chmod(0o700)
-    assert await ask(server.start()) == 42
-    server.stop()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root must run Postgres as somebody else")
@@ -310,12 +193,3 @@ def test_root_never_follows_a_link_that_postgres_could_have_put_there(tmp_path, 
     with pytest.raises(StartRefusedError, match="is a link"):
         EmbeddedPostgres(folder).start()
     assert (victim.stat().st_uid, victim.stat().st_mode) == (before.st_uid, before.st_mode)
-
-
-def test_a_start_that_was_killed_after_making_the_folder_is_mended(new_folder):
-    folder = new_folder()
-    (folder / "postgres").mkdir(mode=0o711)
-    (folder / "postgres" / "data.new").mkdir()
-    server = EmbeddedPostgres(folder)
-    server.start()
-    server.stop()

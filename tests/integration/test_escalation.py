@@ -7,8 +7,11 @@ import asyncio
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from hypothesis.stateful import run_state_machine_as_test
-from tests.integration.escalation import Escalation, make_audiences
+from tests.integration.escalation import TERMS, TRIED, Escalation, World, make_audiences
 
+from tokensvc.operations.key_models import CreateKey, KeyChanges
+from tokensvc.operations.operation import ANYBODY
+from tokensvc.operations.table import OPERATIONS
 from tokensvc.store.pool import open_database
 
 SEQUENCES = 30
@@ -20,9 +23,8 @@ def try_to_escalate(database_url, service_settings, *, sequences, steps):
     with asyncio.Runner() as runner:
         database = runner.run(open_database(database_url, max_size=2))
         runner.run(make_audiences(database, service_settings))
-        before = Escalation.steps
-        Escalation.runner, Escalation.database = runner, database
-        Escalation.settings = service_settings
+        before = World.steps
+        World.runner, World.database, World.settings = runner, database, service_settings
         run_state_machine_as_test(
             Escalation,
             settings=hypothesis_settings(
@@ -33,9 +35,20 @@ def try_to_escalate(database_url, service_settings, *, sequences, steps):
             ),
         )
         runner.run(database.close())
-        return Escalation.steps - before
+        return World.steps - before
 
 
 def test_random_operations_of_an_owner_never_give_it_more(database_url, settings):
     called = try_to_escalate(database_url, settings, sequences=SEQUENCES, steps=STEPS)
     assert called > SEQUENCES
+
+
+def test_everything_is_tried_that_an_owner_may_call_and_say():
+    callable_ = {
+        operation.name
+        for operation in OPERATIONS.values()
+        if operation.needs == ANYBODY or "tokensvc:keys" in operation.needs
+    }
+    assert callable_ == TRIED
+    assert set(TERMS) | {"account"} == set(CreateKey.model_fields)
+    assert set(TERMS) == set(KeyChanges.model_fields)

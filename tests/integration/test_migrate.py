@@ -22,7 +22,7 @@ def new_migration(version, statements):
 
 
 async def test_a_fresh_database_is_migrated_once(new_database_url, settings):
-    database = await open_database(await asyncio.to_thread(new_database_url, False), max_size=2)
+    database = await open_database(await asyncio.to_thread(new_database_url, "empty"), max_size=2)
     with pytest.raises(
         StartRefusedError,
         match=r"lacks \d+ migration\(s\), first 0001_schema.sql; run: tokensvc init",
@@ -73,7 +73,7 @@ async def test_f30_the_release_before_runs_on_a_database_that_a_later_one_has_mi
 
 
 async def test_of_several_migrators_at_once_one_does_the_work(new_database_url, settings):
-    url = await asyncio.to_thread(new_database_url, False)
+    url = await asyncio.to_thread(new_database_url, "empty")
     databases = [await open_database(url, max_size=2) for _ in range(5)]
     applied = await asyncio.gather(
         *(apply_migrations(database, settings) for database in databases)

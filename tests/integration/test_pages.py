@@ -66,9 +66,8 @@ async def keys(database):
     return made
 
 
-@pytest.mark.parametrize(
-    ("filters", "places"),
-    [
+async def test_every_key_that_is_wanted_comes_once_and_in_order(keys, read, subtests):
+    for filters, places in (
         ({}, [0, 1, 2, 3, 4]),
         ({"sort": "-created_at"}, [4, 3, 2, 1, 0]),
         ({"sort": "expires_at"}, [2, 1, "any", "any", "any"]),
@@ -84,13 +83,12 @@ async def keys(database):
         ({"metadata": {"team": "green"}}, []),
         ({"used_before": "2026-01-01T00:00:00Z"}, [0, 1, 2, 3, 4]),
         ({"created_before": "2020-01-01T00:00:00Z"}, []),
-    ],
-)
-async def test_every_key_that_is_wanted_comes_once_and_in_order(keys, read, filters, places):
-    found = [key.id for key in await read("keys.list", filters)]
-    assert len(found) == len(set(found)) == len(places)
-    for key_id, place in zip(found, places, strict=True):
-        assert place == "any" or key_id == keys[place]
+    ):
+        with subtests.test(msg=str(filters)):
+            found = [key.id for key in await read("keys.list", filters)]
+            assert len(found) == len(set(found)) == len(places)
+            for key_id, place in zip(found, places, strict=True):
+                assert place == "any" or key_id == keys[place]
 
 
 async def test_an_audience_finds_the_keys_that_may_ask_for_everything_too(

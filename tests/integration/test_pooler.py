@@ -69,7 +69,7 @@ class Pooler:
 @pytest.fixture
 async def pooler(new_database_url, session_folder):
     """A PgBouncer with three connections in front of an empty database."""
-    direct = await asyncio.to_thread(new_database_url, False)
+    direct = await asyncio.to_thread(new_database_url, "empty")
     parts, port = urlsplit(direct), find_free_port()
     folder = Path(tempfile.mkdtemp(dir=session_folder))
     options, name = parse_qs(parts.query), parts.path.strip("/")

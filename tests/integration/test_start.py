@@ -96,7 +96,7 @@ async def test_t6_an_audience_of_the_services_own_name_that_was_made_by_hand_ref
 async def test_f18_several_starters_at_once_on_an_empty_database_make_one_of_everything(
     new_database_url, settings
 ):
-    url = await asyncio.to_thread(new_database_url, False)
+    url = await asyncio.to_thread(new_database_url, "empty")
     databases = [await open_database(url, max_size=3) for _ in range(4)]
     results = await asyncio.gather(*(initialise(database, settings) for database in databases))
     assert sum(result.admin is not None for result in results) == 1
@@ -112,7 +112,7 @@ async def test_a_start_that_ended_half_way_is_repeated_as_if_nothing_had_happene
     stage, new_database_url, settings
 ):
     """A start that is killed as a process: tests/soak/test_start.py."""
-    url = await asyncio.to_thread(new_database_url, False)
+    url = await asyncio.to_thread(new_database_url, "empty")
     database, watcher = await open_database(url, max_size=3), await connect(url)
     starting = asyncio.create_task(initialise(database, settings))
 

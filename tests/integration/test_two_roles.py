@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 from tests.factories import make_settings
-from tests.integration.things import ACTOR, make_key, open_exchange
+from tests.integration.things import ACTOR, make_key, open_exchange, read_use
 
 from tokensvc.core.actor import Actor
 from tokensvc.core.audit_chain import Chain
@@ -22,7 +22,7 @@ from tokensvc.issuer.addresses import clean_addresses_once
 from tokensvc.issuer.admin import accounts, api_keys, audiences, capabilities, key_rotation, tiers
 from tokensvc.issuer.admin.audit_check import verify_trail
 from tokensvc.issuer.admin.audit_prune import declare_reset, prune_events
-from tokensvc.issuer.exchange.usage import UsageRecorder, clean_usage_once, list_usage
+from tokensvc.issuer.exchange.usage import UsageRecorder, clean_usage_once
 from tokensvc.issuer.mirror.healing import heal
 from tokensvc.issuer.mirror.mirror import Mirror
 from tokensvc.issuer.revoking import credentials, endings
@@ -65,7 +65,7 @@ FORBIDDEN = [
 @pytest.fixture
 async def urls(new_database_url):
     """The URLs of one database for its owner and for the service."""
-    url = await asyncio.to_thread(new_database_url, False)
+    url = await asyncio.to_thread(new_database_url, "empty")
     parts = urlsplit(url)
     name = parts.path.strip("/")
     made = []
@@ -216,7 +216,7 @@ async def exchange_and_clean(database, settings, started):
     usage = UsageRecorder(database)
     usage.add_issued(key.listed.record.id, LastUse(int(now.timestamp()), "192.0.2.0/24", "api"))
     await usage.flush_once()
-    await list_usage(database, key.listed.record.id, since=timedelta(days=1))
+    await read_use(database, key.listed.record.id)
     mirror = Mirror(database, settings, started.master_key)
     await mirror.refresh_once()
     receipts = Receipts(database, mirror, unproved_pause=0)

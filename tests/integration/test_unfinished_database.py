@@ -62,7 +62,7 @@ async def test_f43_nobody_writes_into_a_database_that_is_being_restored(
     await connection.execute("alter table api_key drop constraint api_key_tier_fkey")
     with pytest.raises(OSError, match="being restored"):
         await connect(database_url)
-    empty = await connect(await asyncio.to_thread(new_database_url, False))
+    empty = await connect(await asyncio.to_thread(new_database_url, "empty"))
     await empty.close()  # so that the first start can make the schema
 
 

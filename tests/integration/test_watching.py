@@ -1,13 +1,17 @@
-"""Watching the denylist by its table."""
+"""Watching the denylist by its table, and by the copy of a service."""
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import pytest
 
 from tokensvc.core.denylist.position import Position
-from tokensvc.issuer.revoking.watching import DenylistWatcher
+from tokensvc.core.errors import UnavailableError
+from tokensvc.issuer.confirmation import FRESH_SECONDS
+from tokensvc.issuer.mirror.mirror import Mirror
+from tokensvc.issuer.revoking.watching import DenylistWatcher, watch_copy, watch_table
 from tokensvc.store.denylist import append_revocation, delete_expired
 
 
@@ -114,3 +118,56 @@ async def test_entries_that_expired_before_they_were_seen_are_passed_over(databa
 async def test_of_a_position_that_is_not_there_any_more_nothing_can_be_told(database, append):
     await append("one")
     assert await look(DenylistWatcher(Position(0, "from-elsewhere")), database) == (["one"], True)
+
+
+@pytest.fixture
+async def mirror(database, settings, started):
+    """The copies of a service, which are refreshed only when they must be."""
+    copies = Mirror(database, settings, started.master_key)
+    await copies.refresh_once()
+    return copies
+
+
+async def test_a_copy_says_what_the_table_says(database, append, mirror, subtests):
+    one, _, three = [await append(value) for value in ("one", "two", "three")]
+    elsewhere = Position(0, "from-elsewhere")
+    # Nobody has told the copy of these three, so it must ask for what it does not know.
+    for name, after in (("end", None), ("one", one), ("three", three), ("elsewhere", elsewhere)):
+        with subtests.test(msg=name):
+            looks = [await watch_table(database, after, 0), await watch_copy(mirror, after, 0)]
+            told = [
+                (look.position, [row.revocation for row in look.records], look.went_back)
+                for look in looks
+            ]
+            assert told[1] == told[0]
+
+
+async def test_all_who_wait_hear_of_a_change_that_the_copy_hears_of(append, mirror):
+    begin = (await watch_copy(mirror, None, 0)).position
+    waiting = [asyncio.create_task(watch_copy(mirror, begin, 20)) for _ in range(50)]
+    await asyncio.sleep(0)
+    last = await append("one")
+    await mirror.refresh_once()
+    for look in await asyncio.gather(*waiting):
+        assert ([row.revocation.value for row in look.records], look.position) == (["one"], last)
+
+
+async def test_who_waits_asks_postgres_nothing_and_is_let_go_when_the_process_drains(
+    database, mirror
+):
+    begin = (await watch_copy(mirror, None, 0)).position
+    waiting = [asyncio.create_task(watch_copy(mirror, begin, 20)) for _ in range(50)]
+    await asyncio.sleep(0)
+    await database.close()
+    mirror.denylist.release()
+    async with asyncio.timeout(FRESH_SECONDS):
+        assert {look.position for look in await asyncio.gather(*waiting)} == {begin}
+
+
+async def test_a_copy_that_cannot_be_confirmed_says_nothing(database, mirror):
+    await database.close()
+    with pytest.raises(UnavailableError):
+        await watch_copy(mirror, None, 0)
+    await asyncio.sleep(FRESH_SECONDS + 0.1)
+    with pytest.raises(UnavailableError):
+        await watch_copy(mirror, mirror.denylist.log.head, 0)

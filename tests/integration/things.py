@@ -25,6 +25,8 @@ from tokensvc.issuer.exchange.slow_lane import SlowLane, find_existing
 from tokensvc.issuer.exchange.usage import UsageRecorder
 from tokensvc.issuer.mirror.mirror import Mirror
 from tokensvc.issuer.revoking import endings
+from tokensvc.issuer.revoking.receipts import list_and_count_followers
+from tokensvc.store import usage
 from tokensvc.store.key_endings import end_api_keys
 from tokensvc.store.ledger import LedgerConnection
 
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Sequence
     from datetime import timedelta
 
+    from tokensvc.core.follower import FollowerRecord
+    from tokensvc.core.usage import HourOfUse, LastUse
     from tokensvc.issuer.admin.api_keys import NewKey
     from tokensvc.issuer.confirmation import Confirmation
     from tokensvc.issuer.revoking.feed import SignedPage
@@ -142,6 +146,20 @@ async def list_acts(database: Database, subject: str) -> list[str]:
     """Return the actions that the audit trail has of a subject, oldest first."""
     events = await list_events(database, AuditFilter(subject=subject), most=50)
     return [event.operation for event in reversed(events)]
+
+
+async def list_followers(database: Database) -> list[FollowerRecord]:
+    """Return the followers that were heard of in the last hour."""
+    followers, _ = await list_and_count_followers(database)
+    return followers
+
+
+async def read_use(database: Database, key_id: str) -> tuple[list[HourOfUse], LastUse | None]:
+    """Return the counts of a key's last day, and its last use."""
+    async with database.connection() as connection:
+        yesterday = await connection.fetchval("select clock_timestamp() - interval '1 day'")
+        hours = await usage.list_usage(connection, key_id, yesterday)
+        return hours, await usage.find_last_use(connection, key_id)
 
 
 async def age_signing_keys(connection: Any, by: timedelta) -> None:

@@ -25,10 +25,11 @@ def process(new_shared_process):
     return process
 
 
-def test_operations_are_answered_there_and_nowhere_else(process):
+def test_operations_are_answered_there_and_only_self_rotation_on_the_public_port_too(process):
     header = {"Authorization": f"Bearer {process.admin_key}"}
     assert call(f"{ADMIN_URL}/v1/whoami", None, **header).status == 200
     assert call(f"{process.url}/v1/whoami", None, **header).status == 404
+    assert call(f"{process.url}/v1/keys/self/rotate", {}).status == 401
     assert call(f"{ADMIN_URL}/readyz").status == 200
     assert call(f"{ADMIN_URL}/.well-known/jwks.json").status == 404
     assert call(f"{ADMIN_URL}/v1/token", {}).status == 404

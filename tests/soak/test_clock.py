@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 
 import pytest
-from testbed.cluster import Cluster
+from testbed.cluster import Cluster, can_replicate
+from testbed.failover import find_refusal
+from testbed.failover_stage import open_stage
 from testbed.faketime import FAKETIME, MovedClock
+from testbed.keys import add_keys_to
 from testbed.waiting import until
 
 from tests.e2e.calls import AUDIENCE, call, exchange, is_refused, new_key, revoke
+from tokensvc.core.actor import Actor
+from tokensvc.issuer.database import open_database
+from tokensvc.issuer.revoking.endings import suspend_account
 from tokensvc.store.primary import connect
 from tokensvc.verify import Verifier
 
@@ -90,6 +97,35 @@ async def test_f41_a_revocation_holds_after_a_small_step_back(back, cluster, clo
         await until(lambda: is_refused(running, bad))
         async with Verifier(issuer=process.url, audience=AUDIENCE) as fresh:
             assert is_refused(fresh, bad)
+
+
+@pytest.mark.skipif(not can_replicate(), reason="needs Debian's postgresql, for pg_basebackup")
+async def test_f41_a_command_revokes_what_the_lost_primary_issued_though_the_new_clock_is_behind(
+    clock,
+):
+    """The standby never heard of the token, and no process remembers it."""
+    async with open_stage(synchronous=False, of_postgres=clock.environment) as stage:
+        await stage.cluster.add_standby(synchronous=False)
+        keys = await add_keys_to(stage.cluster.primary.url, 2)
+        async with stage.verifier(0) as running:
+            await stage.cluster.wait_for_standby()
+            await stage.cluster.cut()
+            bad, good = [str(await stage.client(0).exchange(key)) for key in keys]
+            stage.cluster.primary.end(signal.SIGKILL)
+            for service in stage.services:
+                service.stop()
+            clock.ahead = -90
+            await stage.cluster.promote()
+            account_id = running.verify(bad).sub
+            database = await open_database(stage.cluster.url, max_size=1)
+            await suspend_account(database, account_id, actor=Actor(name="test"))
+            await database.close()
+            for service in stage.services:
+                await asyncio.to_thread(service.start)
+            await until(lambda: find_refusal(running, bad) == "revoked_account")
+            assert find_refusal(running, good) is None
+            async with stage.verifier(1) as fresh:
+                assert find_refusal(fresh, bad) == "revoked_account"
 
 
 @pytest.mark.parametrize("ahead", [600, -90])

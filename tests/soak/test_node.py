@@ -42,7 +42,7 @@ if shutil.which("node") is None or shutil.which("npm") is None:
 def cases(
     session_folder: Path, databases: Databases, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Case]]:
-    url = databases.take()
+    url = databases.take("migrated")
     with starting(session_folder) as start:
         process = start_with_every_algorithm(start, url, str(tmp_path_factory.mktemp("keys")))
         yield make_cases(process)

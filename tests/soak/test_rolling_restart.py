@@ -46,7 +46,7 @@ async def test_f29_no_request_fails_while_two_replicas_are_restarted(
     new_process, new_database_url, tmp_path
 ):
     pair = await asyncio.to_thread(
-        start_pair, new_process, new_database_url(False), str(tmp_path / "keys")
+        start_pair, new_process, new_database_url("empty"), str(tmp_path / "keys")
     )
     keys = await asyncio.to_thread(new_keys, pair.first, CLIENTS)
     connector = aiohttp.TCPConnector(force_close=True)

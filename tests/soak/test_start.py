@@ -19,7 +19,7 @@ from tokensvc.store.primary import connect
 async def test_a_start_that_was_killed_is_repeated_as_if_nothing_had_happened(
     stage, new_database_url, settings
 ):
-    url = await asyncio.to_thread(new_database_url, False)
+    url = await asyncio.to_thread(new_database_url, "empty")
     database, watcher = await open_database(url, max_size=3), await connect(url)
     environment = {"TOKENSVC_DATABASE_URL": url, "TOKENSVC_KEYS_DIR": str(settings.keys_dir)}
     child = subprocess.Popen(

@@ -56,9 +56,8 @@ async def test_f16_without_a_signing_key_nothing_is_signed(client, key, service,
     assert await (await client.get("/.well-known/jwks.json")).json() == {"keys": []}
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "status", "code", "title"),
-    [
+async def test_what_is_not_there_is_a_problem_document(client, subtests):
+    for method, path, status, code, title in (
         ("GET", "/", 404, "not_found", "There is no such thing"),
         ("GET", "/v1/nothing", 404, "not_found", "There is no such thing"),
         ("GET", "/v1/token/", 404, None, None),
@@ -71,27 +70,26 @@ async def test_f16_without_a_signing_key_nothing_is_signed(client, key, service,
             "method_not_allowed",
             "This method is not allowed here",
         ),
-    ],
-)
-async def test_what_is_not_there_is_a_problem_document(method, path, status, code, title, client):
-    answer = await client.request(method, path, headers={"X-Request-Id": "none"})
-    assert answer.status == status
-    if code is None:
-        return
-    assert answer.content_type == "application/problem+json"
-    problem = await answer.json()
-    assert problem == {
-        "type": f"urn:tokensvc:problem:{code}",
-        "title": title,
-        "status": status,
-        "detail": problem["detail"],
-        "code": code,
-        "request_id": "none",
-    }
-    public = ",OPTIONS" if path != "/livez" else ""
-    goodbye = "DELETE," if path == "/v1/denylist" else ""
-    allowed = f"{goodbye}GET,HEAD{public}" if status == 405 else None
-    assert answer.headers.get("Allow") == allowed
+    ):
+        with subtests.test(msg=str(method)):
+            answer = await client.request(method, path, headers={"X-Request-Id": "none"})
+            assert answer.status == status
+            if code is None:
+                return
+            assert answer.content_type == "application/problem+json"
+            problem = await answer.json()
+            assert problem == {
+                "type": f"urn:tokensvc:problem:{code}",
+                "title": title,
+                "status": status,
+                "detail": problem["detail"],
+                "code": code,
+                "request_id": "none",
+            }
+            public = ",OPTIONS" if path != "/livez" else ""
+            goodbye = "DELETE," if path == "/v1/denylist" else ""
+            allowed = f"{goodbye}GET,HEAD{public}" if status == 405 else None
+            assert answer.headers.get("Allow") == allowed
 
 
 @pytest.mark.parametrize("given", ["abc-123_x.y", "a" * 64])
@@ -198,8 +196,8 @@ def test_every_status_that_aiohttp_may_raise_has_an_answer(subtests):
             answer, reason = build_answer(
                 error, path="/v1/denylist", request_id="x", challenge="Bearer"
             )
-            assert (answer.status, answer.content_type) == (
+            assert (answer.status, answer.fields["Content-Type"]) == (
                 error.status,
-                "application/problem+json",
+                "application/problem+json; charset=utf-8",
             )
             assert reason

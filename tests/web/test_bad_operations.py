@@ -56,17 +56,17 @@ BAD_BODIES = {
 }
 
 
-@pytest.mark.parametrize("what", BAD_BODIES)
-async def test_a_bad_body_is_refused_with_a_pointer(what, admin, connection):
-    body, pointers = BAD_BODIES[what]
-    before = await connection.fetchval("select count(*) from account")
-    answer = await send(admin, "POST /v1/accounts", body)
-    assert (answer.status, answer.code) == (400, "invalid_input"), answer.body
-    assert set(answer.faults) <= pointers
-    assert set(answer.faults)
-    assert len(pointers) > 1 or answer.faults.keys() == pointers
-    assert answer.headers["Content-Type"].startswith("application/problem+json")
-    assert await connection.fetchval("select count(*) from account") == before
+async def test_a_bad_body_is_refused_with_a_pointer(admin, connection, subtests):
+    for what, (body, pointers) in BAD_BODIES.items():
+        with subtests.test(msg=what):
+            before = await connection.fetchval("select count(*) from account")
+            answer = await send(admin, "POST /v1/accounts", body)
+            assert (answer.status, answer.code) == (400, "invalid_input"), answer.body
+            assert set(answer.faults) <= pointers
+            assert set(answer.faults)
+            assert len(pointers) > 1 or answer.faults.keys() == pointers
+            assert answer.headers["Content-Type"].startswith("application/problem+json")
+            assert await connection.fetchval("select count(*) from account") == before
 
 
 BAD_FIELDS = {
@@ -84,14 +84,14 @@ BAD_FIELDS = {
 }
 
 
-@pytest.mark.parametrize("what", BAD_FIELDS)
-async def test_a_bad_field_of_a_key_is_refused_with_a_pointer(what, admin, wish, connection):
-    field, pointer = BAD_FIELDS[what]
-    before = await connection.fetchval("select count(*) from api_key")
-    answer = await admin("POST /v1/keys", wish | field)
-    assert (answer.status, answer.code) == (400, "invalid_input"), answer.body
-    assert list(answer.faults) == [pointer]
-    assert await connection.fetchval("select count(*) from api_key") == before
+async def test_a_bad_field_of_a_key_is_refused_with_a_pointer(admin, wish, connection, subtests):
+    for what, (field, pointer) in BAD_FIELDS.items():
+        with subtests.test(msg=what):
+            before = await connection.fetchval("select count(*) from api_key")
+            answer = await admin("POST /v1/keys", wish | field)
+            assert (answer.status, answer.code) == (400, "invalid_input"), answer.body
+            assert list(answer.faults) == [pointer]
+            assert await connection.fetchval("select count(*) from api_key") == before
 
 
 async def test_ipv4_in_ipv6_becomes_ipv4(admin, wish):
@@ -119,15 +119,17 @@ async def send_parts(admin, line, parts):
     return await admin(line, data=parts, headers={"Content-Type": "application/json"})
 
 
-@pytest.mark.parametrize(
-    "content_type",
-    ["application/x-www-form-urlencoded", "text/plain", "application/json; charset=latin-1"],
-)
-async def test_only_json_is_taken(content_type, admin):
-    answer = await admin(
-        "POST /v1/accounts", data=b'{"name": "x"}', headers={"Content-Type": content_type}
-    )
-    assert (answer.status, answer.code) == (415, "unsupported_media_type")
+async def test_only_json_is_taken(admin, subtests):
+    for content_type in (
+        "application/x-www-form-urlencoded",
+        "text/plain",
+        "application/json; charset=latin-1",
+    ):
+        with subtests.test(msg=content_type):
+            answer = await admin(
+                "POST /v1/accounts", data=b'{"name": "x"}', headers={"Content-Type": content_type}
+            )
+            assert (answer.status, answer.code) == (415, "unsupported_media_type")
 
 
 async def test_a_compressed_body_is_not_taken(admin):
@@ -157,11 +159,12 @@ BAD_QUERIES = {
 }
 
 
-@pytest.mark.parametrize("query", BAD_QUERIES)
-async def test_a_bad_parameter_is_refused_with_a_pointer(query, admin):
-    answer = await admin(f"GET /v1/keys?{query}")
-    assert (answer.status, answer.code) == (400, "invalid_input"), answer.body
-    assert list(answer.faults) == [BAD_QUERIES[query]]
+async def test_a_bad_parameter_is_refused_with_a_pointer(admin, subtests):
+    for query, pointer in BAD_QUERIES.items():
+        with subtests.test(msg=query):
+            answer = await admin(f"GET /v1/keys?{query}")
+            assert (answer.status, answer.code) == (400, "invalid_input"), answer.body
+            assert list(answer.faults) == [pointer]
 
 
 async def test_too_many_parameters_are_refused(admin):
@@ -169,20 +172,18 @@ async def test_too_many_parameters_are_refused(admin):
     assert (await admin(f"GET /v1/keys?{query}")).status == 400
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
+async def test_an_id_of_another_kind_in_the_path_is_refused_with_a_pointer(admin, subtests):
+    for line in (
         "GET /v1/keys/acct_0000000000000000",
         "GET /v1/keys/key_0",
         "GET /v1/keys/key_00000000000000%00",
         "POST /v1/accounts/key_0000000000000000/suspend",
         "GET /v1/signing-keys/x",
-    ],
-)
-async def test_an_id_of_another_kind_in_the_path_is_refused_with_a_pointer(line, admin):
-    answer = await admin(line)
-    assert (answer.status, answer.code) == (400, "invalid_input")
-    assert list(answer.faults) in (["#/path/id"], ["#/path/kid"])
+    ):
+        with subtests.test(msg=line):
+            answer = await admin(line)
+            assert (answer.status, answer.code) == (400, "invalid_input")
+            assert list(answer.faults) in (["#/path/id"], ["#/path/kid"])
 
 
 async def test_what_stands_in_the_wrong_place_is_refused(admin, account):
@@ -209,12 +210,13 @@ async def test_head_answers_as_get_without_a_body(admin, account):
 BAD_VERSIONS = ["x", '"', '"a', "a, b", 'W/"', '"a" "b"', "*, *", '"é"']
 
 
-@pytest.mark.parametrize("version", BAD_VERSIONS)
-async def test_a_malformed_if_match_is_refused(version, admin, account):
-    answer = await admin(
-        f"PATCH /v1/accounts/{account}", {"name": "x"}, headers={"If-Match": version}
-    )
-    assert (answer.status, list(answer.faults)) == (400, ["#/header/If-Match"])
+async def test_a_malformed_if_match_is_refused(admin, account, subtests):
+    for version in BAD_VERSIONS:
+        with subtests.test(msg=version):
+            answer = await admin(
+                f"PATCH /v1/accounts/{account}", {"name": "x"}, headers={"If-Match": version}
+            )
+            assert (answer.status, list(answer.faults)) == (400, ["#/header/If-Match"])
 
 
 async def test_a_version_is_not_named_where_none_is_looked_at(admin):

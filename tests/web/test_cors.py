@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from tests.factories import make_settings
 from tests.web.asking import get_token
 
@@ -26,41 +25,49 @@ def cors(answer):
     }
 
 
-@pytest.mark.parametrize("path", PUBLIC)
-async def test_the_published_documents_and_the_feed_are_for_every_origin(path, client):
-    answer = await client.get(path, headers=ORIGIN)
-    assert (answer.status, cors(answer)) == (
-        200,
-        {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "ETag, Retry-After"},
-    )
-    assert "Origin" not in answer.headers.get("Vary", ""), "every origin gets the same"
-    if "ETag" in answer.headers:
-        again = await client.get(path, headers=ORIGIN | {"If-None-Match": answer.headers["ETag"]})
-        assert (again.status, cors(again)) == (304, cors(answer))
+async def test_the_published_documents_and_the_feed_are_for_every_origin(client, subtests):
+    for path in PUBLIC:
+        with subtests.test(msg=path):
+            answer = await client.get(path, headers=ORIGIN)
+            assert (answer.status, cors(answer)) == (
+                200,
+                {
+                    "Access-Control-Allow-Origin": "*",
+                    "Access-Control-Expose-Headers": "ETag, Retry-After",
+                },
+            )
+            assert "Origin" not in answer.headers.get("Vary", ""), "every origin gets the same"
+            if "ETag" in answer.headers:
+                again = await client.get(
+                    path, headers=ORIGIN | {"If-None-Match": answer.headers["ETag"]}
+                )
+                assert (again.status, cors(again)) == (304, cors(answer))
 
 
-@pytest.mark.parametrize("path", PUBLIC)
-async def test_a_browser_may_ask_beforehand(path, client):
-    answer = await client.options(path, headers=ASKING)
-    assert (answer.status, await answer.text()) == (204, "")
-    assert cors(answer) == {
-        "Access-Control-Allow-Origin": "*",
-        "Access-Control-Allow-Methods": "GET",
-        "Access-Control-Allow-Headers": "If-None-Match, Authorization",
-        "Access-Control-Max-Age": "86400",
-    }
-    assert answer.headers["Allow"] == "GET,HEAD,OPTIONS"
+async def test_a_browser_may_ask_beforehand(client, subtests):
+    for path in PUBLIC:
+        with subtests.test(msg=path):
+            answer = await client.options(path, headers=ASKING)
+            assert (answer.status, await answer.text()) == (204, "")
+            assert cors(answer) == {
+                "Access-Control-Allow-Origin": "*",
+                "Access-Control-Allow-Methods": "GET",
+                "Access-Control-Allow-Headers": "If-None-Match, Authorization",
+                "Access-Control-Max-Age": "86400",
+            }
+            assert answer.headers["Allow"] == "GET,HEAD,OPTIONS"
 
 
-@pytest.mark.parametrize("path", CLOSED)
-async def test_what_takes_credentials_is_for_no_script_of_another_origin(path, client, key):
-    token = (await get_token(client, key))["access_token"]
-    for method in ("OPTIONS", "POST", "GET"):
-        answer = await client.request(
-            method, path, headers=ASKING | {"Authorization": f"Bearer {token}"}
-        )
-        assert (answer.status == 405) == (method != "POST")
-        assert cors(answer) == {}
+async def test_what_takes_credentials_is_for_no_script_of_another_origin(client, key, subtests):
+    for path in CLOSED:
+        with subtests.test(msg=path):
+            token = (await get_token(client, key))["access_token"]
+            for method in ("OPTIONS", "POST", "GET"):
+                answer = await client.request(
+                    method, path, headers=ASKING | {"Authorization": f"Bearer {token}"}
+                )
+                assert (answer.status == 405) == (method != "POST")
+                assert cors(answer) == {}
 
 
 async def test_a_script_can_see_why_it_is_refused(started, settings, new_client):

@@ -107,11 +107,16 @@ async def test_a_narrowed_token_tells_where_it_came_from_and_dies_with_that(
     assert await introspect(narrowed) == DEAD
 
 
-@pytest.mark.parametrize("hint", ["access_token", "refresh_token", "no_such_type"])
-async def test_a_hint_changes_nothing(hint, introspect, client, key):
-    text = (await get_token(client, key))["access_token"]
-    assert (await introspect(text, token_type_hint=hint))[1]["active"]
-    assert await introspect("junk", token_type_hint=hint) == DEAD
+async def test_a_hint_changes_nothing(introspect, client, key, subtests):
+    for hint in (
+        "access_token",
+        "refresh_token",
+        "no_such_type",
+    ):
+        with subtests.test(msg=hint):
+            text = (await get_token(client, key))["access_token"]
+            assert (await introspect(text, token_type_hint=hint))[1]["active"]
+            assert await introspect("junk", token_type_hint=hint) == DEAD
 
 
 async def disable_and_enable(database, record):

@@ -19,6 +19,21 @@ async def test_every_operation_of_the_table_has_its_path_and_method(client):
     assert {(operation.method, operation.path) for operation in OPERATIONS.values()} <= routes
 
 
+async def test_a_public_port_without_operations_still_lets_a_key_rotate_itself(
+    started, settings, new_client, database, unused_tcp_port_factory
+):
+    del started
+    client = await new_client(settings.model_copy(update={"admin_port": unused_tcp_port_factory()}))
+    paths = {resource.canonical for resource in client.app.router.resources()}
+    table = {operation.path for operation in OPERATIONS.values()}
+    assert paths & table == {"/v1/keys/self/rotate"}
+    caller, key = await make_caller(client, database, "tokensvc:admin")
+    made = await caller("POST /v1/keys/self/rotate")
+    assert (made.status, made.body["predecessor"]) == (201, key.listed.record.id)
+    assert (await caller("GET /v1/whoami")).status == 404
+    assert (await caller("GET /v1/keys/self/rotate")).status == 405
+
+
 async def test_an_account_and_a_key_are_made_shown_changed_and_ended(admin):
     made = await admin("POST /v1/accounts", {"name": "Orders", "per_minute": 600})
     assert (made.status, made.body["own_per_minute"]) == (201, 600)
@@ -41,6 +56,42 @@ async def test_an_account_and_a_key_are_made_shown_changed_and_ended(admin):
     deleted = await admin(f"DELETE {path}")
     assert (deleted.status, deleted.body) == (200, {"id": key.body["id"], "state": "deleted"})
     assert (await admin(f"GET {path}")).code == "not_found"
+    assert (await admin(f"GET /v1/usage?key={key.body['id']}")).code == "not_found"
+
+
+async def test_what_is_made_is_shown_at_its_location_with_the_same_version(admin, subtests):
+    for path, wish in (
+        ("accounts", {"name": "Orders"}),
+        ("capabilities", {"name": "orders:read", "description": "May read."}),
+        ("audiences", {"name": "https://orders.example/x", "token_ttl": 60}),
+        ("tiers", {"name": "pro", "key_per_minute": 1, "key_per_day": 2}),
+    ):
+        with subtests.test(msg=path):
+            made = await admin(f"POST /v1/{path}", wish)
+            shown = await admin(f"GET {made.headers['Location']}")
+            assert (shown.status, shown.body) == (200, made.body)
+            assert shown.headers["ETag"] == made.headers["ETag"]
+            known = {"If-None-Match": made.headers["ETag"]}
+            again = await admin(f"GET {made.headers['Location']}", headers=known)
+            assert again.status == 304
+            assert (await admin(f"GET /v1/{path}/absent")).status in {400, 404}
+
+
+async def test_an_owner_sees_the_capabilities_and_audiences_of_its_own_key_alone(
+    admin, client, database
+):
+    for name in ("api-1", "api-2"):
+        await admin("POST /v1/audiences", {"name": name})
+    await admin("POST /v1/capabilities", {"name": "orders:write"})
+    bound, _ = await make_caller(client, database, "tokensvc:keys", audiences=("api-1",))
+    free, _ = await make_caller(client, database, "tokensvc:keys")
+    own, other = "GET /v1/capabilities/tokensvc:keys", "GET /v1/capabilities/orders:write"
+    assert [(await free(line)).status for line in (own, other)] == [200, 404]
+    absent = (await free("GET /v1/capabilities/absent")).body["detail"]
+    assert (await free(other)).body["detail"] == absent.replace("absent", "orders:write")
+    lines = ("GET /v1/audiences/api-1", "GET /v1/audiences/api-2")
+    assert [(await free(line)).status for line in lines] == [200, 200]
+    assert [(await bound(line)).status for line in lines] == [200, 404]
 
 
 async def test_a_caller_shows_a_key_as_bearer_or_basic_or_a_token_for_the_service(
@@ -65,6 +116,7 @@ async def test_a_caller_shows_a_key_as_bearer_or_basic_or_a_token_for_the_servic
 
 async def test_who_shows_nothing_good_is_refused(client, key, subtests):
     for_others = (await get_token(client, key))["access_token"]
+    helpful = {"nothing": "show an API key or a token", "another audience": "audience tokensvc"}
     for name, caller, code, challenge in (
         ("nothing", Caller(client, None), "missing_token", "Bearer"),
         ("junk", Caller(client, "junk"), "invalid_client", 'Bearer realm="tokensvc"'),
@@ -75,6 +127,8 @@ async def test_who_shows_nothing_good_is_refused(client, key, subtests):
             answer = await caller("GET /v1/whoami")
             assert (answer.status, answer.code) == (401, code)
             assert answer.headers["WWW-Authenticate"].startswith(challenge)
+            if name in helpful:
+                assert helpful[name] in answer.body["detail"]
             assert answer.headers["Content-Type"].startswith("application/problem+json")
 
 

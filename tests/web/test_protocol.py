@@ -46,15 +46,19 @@ async def port(settings, database_url, started, logs):
         await runner.drain(listener)
 
 
-@pytest.mark.parametrize("request_text", MALFORMED.values(), ids=MALFORMED)
-async def test_t33_a_malformed_request_gets_a_constant_answer(port, logs, request_text):
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(request_text.encode("latin-1"))
-    answer = (await asyncio.wait_for(reader.read(), PATIENCE)).decode()
-    writer.close()
-    await writer.wait_closed()
-    head, _, body = answer.partition("\r\n\r\n")
-    assert head.startswith(("HTTP/1.1 400", "HTTP/1.0 400"))
-    assert body == '{"error": "invalid_request", "error_description": "the request is malformed"}'
-    assert "Server: tokensvc" in head
-    assert "aaaa" not in logs.stream.getvalue()
+async def test_t33_a_malformed_request_gets_a_constant_answer(port, logs, subtests):
+    for request_text in MALFORMED.values():
+        with subtests.test(msg=request_text):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(request_text.encode("latin-1"))
+            answer = (await asyncio.wait_for(reader.read(), PATIENCE)).decode()
+            writer.close()
+            await writer.wait_closed()
+            head, _, body = answer.partition("\r\n\r\n")
+            assert head.startswith(("HTTP/1.1 400", "HTTP/1.0 400"))
+            assert (
+                body
+                == '{"error": "invalid_request", "error_description": "the request is malformed"}'
+            )
+            assert "Server: tokensvc" in head
+            assert "aaaa" not in logs.stream.getvalue()

@@ -33,6 +33,12 @@ CALLERS = {
 EVERYBODY = frozenset(CALLERS)
 
 
+@pytest.fixture
+def settings(settings):
+    """So many calls are refused here that refusals would come late."""
+    return settings.model_copy(update={"refusals_per_minute": 1_000_000})
+
+
 class Row(NamedTuple):
     """Who passes, a request that is well formed, and what it names of an account."""
 
@@ -71,16 +77,21 @@ MATRIX = {
     "keys.delete": row(ADMIN, KEYS, names="id", **K),
     "capabilities.create": row(ADMIN, **NAME),
     "capabilities.list": row(ADMIN, READ, KEYS),
+    "capabilities.show": row(ADMIN, READ, KEYS, **NAME),
     "capabilities.delete": row(ADMIN, **NAME),
     "audiences.create": row(ADMIN, **NAME),
     "audiences.list": row(ADMIN, READ, KEYS),
+    "audiences.show": row(ADMIN, READ, KEYS, **NAME),
     "audiences.update": row(ADMIN, **NAME),
     "audiences.delete": row(ADMIN, **NAME),
     "tiers.create": row(ADMIN, name="gold", key_per_minute=1, key_per_day=1),
     "tiers.list": row(ADMIN, READ),
+    "tiers.show": row(ADMIN, READ, **NAME),
     "tiers.update": row(ADMIN, **NAME),
     "tiers.delete": row(ADMIN, **NAME),
     "usage.show": row(ADMIN, READ, KEYS, names="key", key=KEY),
+    "leaks.report": row(*EVERYBODY, leaks=[{"key": "x"}]),
+    "leaks.list": row(ADMIN, READ, KEYS, names="key", key=KEY),
     "revocations.list": row(ADMIN, READ),
     "revocations.create": row(ADMIN, key=KEY),
     "revocations.watch": row(ADMIN, READ),
@@ -128,6 +139,8 @@ async def test_who_shows_nothing_good_may_call_nothing(client, database, service
         ("revoked key", ended.key.text),
     ):
         for name in MATRIX:
+            if OPERATIONS[name].is_open:
+                continue
             with subtests.test(msg=f"{kind}: {name}"):
                 status = (await call(Caller(client, credential), name)).status
                 # A network that shows dead keys again and again is told to wait.

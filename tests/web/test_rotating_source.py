@@ -57,6 +57,14 @@ async def test_a_key_that_is_due_is_replaced_in_its_file(settings, database, pat
     assert acts == ["keys.create", "keys.rotate-self"]
 
 
+async def test_it_is_replaced_also_where_the_operations_have_a_port_of_their_own(
+    settings, new_client, path, key, unused_tcp_port_factory
+):
+    await new_client(settings.model_copy(update={"admin_port": unused_tcp_port_factory()}))
+    assert await use(settings, path)
+    assert path.read_text().strip() != key.key.text
+
+
 @pytest.mark.usefixtures("client")
 async def test_a_source_without_an_event_loop_does_it_too(settings, path, key):
     def run():

@@ -65,6 +65,14 @@ def list_(output: str) -> None:
     )
 
 
+@command.command("show")
+@click.argument("name")
+@output_option
+def show(name: str, output: str) -> None:
+    """Show one audience."""
+    print_row(call("audiences.show", {"name": name}), output)
+
+
 @command.command("update")
 @click.argument("name")
 @_fields

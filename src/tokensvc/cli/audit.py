@@ -14,6 +14,7 @@ import click
 from tokensvc.cli.moment import Moment
 from tokensvc.cli.output import confirm, output_option, print_pages, print_row, yes_option
 from tokensvc.cli.run import call_pages, given
+from tokensvc.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -140,13 +141,24 @@ def _compare(kept: BufferedReader) -> int:
     """Compare the trail with what a follower keeps; return how many heads were compared."""
     from tokensvc.cli.database import run_use_case  # noqa: PLC0415
     from tokensvc.core.audit_witness import parse_witness  # noqa: PLC0415
+    from tokensvc.core.digest_line import find_content_end  # noqa: PLC0415
     from tokensvc.issuer.admin.audit_check import compare_with_witness  # noqa: PLC0415
+    from tokensvc.settings import load_settings  # noqa: PLC0415
 
+    text, ours = kept.read(), load_settings().issuer_url
     try:
-        line = json.loads(kept.readline())
+        line = json.loads(text.partition(b"\n")[0])
+        issuer = line["issuer"]
         witness = parse_witness((line["denylist"] or {}).get("audit"))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise click.UsageError("--witness must name the snapshot file of a follower") from error
+    if find_content_end(text) is None:
+        raise InvalidInputError("the snapshot file is damaged: it does not fit to its digest")
+    if issuer != ours:
+        raise InvalidInputError(
+            f"the snapshot file is of {str(issuer)[:200]!r}, and this service is {ours!r}: "
+            "set TOKENSVC_ISSUER as the service has it"
+        )
     return run_use_case(lambda database, _: compare_with_witness(database, witness), changes=False)
 
 

@@ -36,6 +36,14 @@ def list_(output: str) -> None:
     )
 
 
+@command.command("show")
+@click.argument("name")
+@output_option
+def show(name: str, output: str) -> None:
+    """Show one capability."""
+    print_row(call("capabilities.show", {"name": name}), output)
+
+
 @command.command("delete")
 @click.argument("name")
 @output_option

@@ -14,7 +14,7 @@ from tokensvc.cli.target import check_is_host
 from tokensvc.core.actor import Actor
 from tokensvc.core.errors import UnavailableError
 from tokensvc.issuer.database import check_schema
-from tokensvc.logs.configuration import configure_logs
+from tokensvc.logs.logger import configure_logs_on_use
 from tokensvc.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Session:
         forbid_core_dumps()
         self.settings = load_settings()
         level = self.settings.log_level
-        configure_logs("warning" if level == "info" else level)
+        configure_logs_on_use("warning" if level == "info" else level)
         with ExitStack() as stack:
             url = stack.enter_context(lend_database_url(self.settings))
             self._runner = stack.enter_context(asyncio.Runner())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tokensvc.cli import key_batch, key_list, key_state
+from tokensvc.cli import key_batch, key_leaks, key_list, key_scan, key_state
 from tokensvc.cli.duration import Duration, whole_seconds
 from tokensvc.cli.key_fields import build_fields, change_options, field_options
 from tokensvc.cli.output import output_option, print_message, print_row
@@ -154,6 +154,8 @@ for _command in (
     key_state.revoke_tokens,
     key_state.delete,
     key_batch.batch,
+    key_leaks.leaks,
+    key_scan.scan,
 ):
     command.add_command(_command)
 

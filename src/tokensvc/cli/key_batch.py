@@ -65,7 +65,7 @@ def batch(
         empty="nothing was done",
     )
     if refused:
-        print_message(f"{len(refused)} of {len(found)} keys were refused")
+        print_message(f"refused: {len(refused)} of {len(found)}")
         click.get_current_context().exit(ExitCode.REFUSED)
 
 
@@ -87,7 +87,9 @@ def _read_ids(source: str | None) -> list[str]:
         return []
     try:
         text = sys.stdin.read() if source == "-" else Path(source).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise InvalidInputError(f"{source} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
         raise InvalidInputError(f"{source} cannot be read as text") from error
     lines = (line.split() for line in text.splitlines())
     return [words[0] for words in lines if words and not words[0].startswith("#")]

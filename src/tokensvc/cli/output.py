@@ -90,6 +90,21 @@ def print_pages(
             print_message(empty)
 
 
+def print_lines(
+    rows: Iterable[Row], output: str, *, build: Callable[[Row], str], empty: str
+) -> None:
+    """As `print_pages`, but text is the line that `build` makes of each row."""
+    if output == "json" or _find_field() is not None:
+        print_pages(([row] for row in rows), output, columns=[], empty=empty)
+        return
+    has_any = False
+    for row in rows:
+        click.echo(build(row))
+        has_any = True
+    if not has_any:
+        print_message(empty)
+
+
 def _print_array(pages: Iterable[Sequence[Row]]) -> None:
     before = "["
     for page in pages:
@@ -149,7 +164,7 @@ def _to_text(name: str, value: object) -> str:
         case str() if _MOMENT_NAME.search(name) and _MOMENT.fullmatch(value):
             return value[:19].replace("T", " ")
         case list():
-            return " ".join(str(item) for item in value)
+            return " ".join(_to_text("", item) for item in value)
         case dict():
             return json.dumps(value)
         case bool():

@@ -33,26 +33,23 @@ _ANSWER_SECONDS: Final = 60.0
 _MOST_BYTES: Final = 64 * 1024 * 1024
 _ATTEMPTS: Final = 2  # of what is safe to repeat
 _FIRST_FAILURE: Final = 300
+_NO_TLS: Final = "WRONG_VERSION_NUMBER"  # OpenSSL's word for an answer that is no TLS
 _NOT_IN_A_PATH: Final = {"", ".", ".."}
 
 
 class Remote:
     """A service that operations are sent to, one after the other, over one connection."""
 
-    def __init__(self, url: str, credential: str) -> None:
+    def __init__(self, url: str, credential: str | None) -> None:
         try:
             parts = urlsplit(check_secure_url(url))
             port = parts.port
         except ValueError as error:
             raise InvalidInputError(f"the URL of the service cannot be used: {error}") from error
-        if not credential or not all("!" <= character <= "~" for character in credential):
-            raise CredentialRefusedError("this is no API key: it has other characters")
         self._url, self._prefix = url, parts.path.rstrip("/")
-        self._headers = {
-            "Authorization": f"Bearer {credential}",
-            "Accept": "application/json",
-            "User-Agent": "tokensvc",
-        }
+        self._headers = {"Accept": "application/json", "User-Agent": "tokensvc"}
+        if credential is not None:
+            self._headers["Authorization"] = f"Bearer {_check_credential(credential)}"
         host = str(parts.hostname)
         if parts.scheme == "https":
             context = ssl.create_default_context()
@@ -74,7 +71,11 @@ class Remote:
                 if not attempts_left:
                     raise self._explain(operation, error) from error
             except ssl.SSLError as error:
-                raise TokensvcError(f"{self._url} cannot be trusted: {error.reason}") from error
+                if error.reason == _NO_TLS:
+                    text = f"{self._url} does not speak https; is it http?"
+                else:
+                    text = f"{self._url} cannot be trusted: {error.reason}"
+                raise TokensvcError(text) from error
             except OSError as error:
                 raise self._build_unavailable(error) from error
         raise AssertionError("unreachable")
@@ -146,6 +147,12 @@ class Remote:
 
 class _SentError(OSError):
     """The connection broke after the request had begun to go out."""
+
+
+def _check_credential(credential: str) -> str:
+    if not credential or not all("!" <= character <= "~" for character in credential):
+        raise CredentialRefusedError("this is no API key: it has other characters")
+    return credential
 
 
 def _list_parameters(request: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

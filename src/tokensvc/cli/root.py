@@ -84,6 +84,7 @@ def root(context: click.Context, url: str | None, profile: str | None, *, host: 
     second:
       tokensvc key revoke KEY_ID
 
+    \b
     Commands work on the database of this machine, or on a service anywhere:
       export TOKENSVC_URL=https://tokens.example TOKENSVC_API_KEY=...
       tokensvc whoami

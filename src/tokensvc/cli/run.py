@@ -35,7 +35,8 @@ class Runner(Protocol):
 
 def call(name: str, request: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return what the operation `name` answers to `request`. Raises TokensvcError."""
-    return _find_runner().run(load_operation(name), request or {})
+    operation = load_operation(name)
+    return _find_runner(operation).run(operation, request or {})
 
 
 def call_pages(
@@ -59,16 +60,19 @@ def given(**fields: object) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _find_runner() -> Runner:
-    """Return the runner of this command; it is opened at the first call, and closed at the end."""
+def _find_runner(operation: Operation) -> Runner:
+    """Return the runner of this command; it is opened at the first call, and closed at the end.
+
+    A credential is looked for unless the operation, as all others of the command, needs none.
+    """
     context = click.get_current_context().find_root()
     runner: Runner | None = context.meta.get(_RUNNER)
     if runner is None:
-        runner = context.meta[_RUNNER] = context.with_resource(closing(_open_runner()))
+        runner = context.meta[_RUNNER] = context.with_resource(closing(_open_runner(operation)))
     return runner
 
 
-def _open_runner() -> Runner:
+def _open_runner(operation: Operation) -> Runner:
     target = find_target()
     if target is None:
         from tokensvc.cli.host import Host  # noqa: PLC0415 - the extra [cli] has no database
@@ -77,4 +81,4 @@ def _open_runner() -> Runner:
     from tokensvc.cli.remote import Remote  # noqa: PLC0415 - not needed on the host
     from tokensvc.cli.secret_io import find_credential  # noqa: PLC0415
 
-    return Remote(target.url, find_credential(target))
+    return Remote(target.url, None if operation.is_open else find_credential(target))

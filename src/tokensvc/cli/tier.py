@@ -86,6 +86,14 @@ def list_(output: str) -> None:
     print_pages(call_pages("tiers.list", {}), output, columns=_COLUMNS, empty="no tiers")
 
 
+@command.command("show")
+@click.argument("name")
+@output_option
+def show(name: str, output: str) -> None:
+    """Show one tier."""
+    print_row(call("tiers.show", {"name": name}), output)
+
+
 @command.command("update")
 @click.argument("name")
 @_limits(required=False)

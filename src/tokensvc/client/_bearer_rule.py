@@ -59,11 +59,16 @@ class Sent:
 
 
 class BearerRule(Generic[T_co]):
-    """Decides for one source and its `BearerOptions`, which requests get a token and when again."""
+    """Decides for one source and its `BearerOptions`, which requests get a token and when again.
+
+    `clients`: for each client that the adapter serves, as a sentence names it, the class of its
+    source. The constructor raises TypeError if `source` suits none of them.
+    """
 
     def __init__(
         self,
         source: GivesTokens[T_co],
+        clients: Mapping[str, type],
         *,
         allowed_hosts: Collection[str],
         audience: str | None = None,
@@ -71,9 +76,16 @@ class BearerRule(Generic[T_co]):
         elsewhere: Elsewhere = "refuse",
     ) -> None:
         self._source = source
+        self.check_source(clients)
         self._targets = Targets(allowed_hosts, elsewhere)
         self._audience = audience
         self._scope = scope
+
+    def check_source(self, clients: Mapping[str, type]) -> None:
+        """Raise TypeError unless one of `clients` can use the source."""
+        if not isinstance(self._source, tuple(clients.values())):
+            needs = (f"{client} needs a {kind.__name__}" for client, kind in clients.items())
+            raise TypeError(", and ".join(needs))
 
     def covers(self, request: Sent) -> bool:
         """Return whether this request gets a token. Raises HostNotAllowedError."""
@@ -109,13 +121,3 @@ class BearerRule(Generic[T_co]):
         if must_repeat and not is_repeatable:
             raise BodyNotRepeatableError
         return must_repeat
-
-
-def check_source(source: object, needed: Mapping[str, type]) -> None:
-    """Check that `source` is what one of the clients needs. Raises TypeError.
-
-    `needed`: for each client, as a sentence names it, the class of its source.
-    """
-    if not isinstance(source, tuple(needed.values())):
-        needs = (f"{client} needs a {kind.__name__}" for client, kind in needed.items())
-        raise TypeError(", and ".join(needs))

@@ -10,21 +10,17 @@ host.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from aiohttp import hdrs
 from aiohttp.payload import Payload
 
-from tokensvc.client._bearer_rule import BearerRule, Sent, check_source
+from tokensvc.client._bearer_rule import BearerOptions, BearerRule, Sent
 from tokensvc.client._errors import BodyNotRepeatableError
 from tokensvc.client._source import TokenSource
 
 if TYPE_CHECKING:
-    from typing import Unpack
-
     from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
-
-    from tokensvc.client._bearer_rule import BearerOptions
 
 
 class BearerMiddleware:
@@ -36,8 +32,7 @@ class BearerMiddleware:
     """
 
     def __init__(self, source: TokenSource, **options: Unpack[BearerOptions]) -> None:
-        check_source(source, {"an aiohttp.ClientSession": TokenSource})
-        self._rule = BearerRule(source, **options)
+        self._rule = BearerRule(source, {"an aiohttp.ClientSession": TokenSource}, **options)
 
     async def __call__(self, req: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
         """Send the request, at most twice. Raises HostNotAllowedError, BodyNotRepeatableError."""

@@ -9,26 +9,17 @@ is kept in `auth`, so several threads may share it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Unpack
 from urllib.parse import urlsplit
 
-from requests.auth import AuthBase
-from requests.exceptions import UnrewindableBodyError
-from requests.utils import rewind_body
+import requests
 
-from tokensvc.client._bearer_rule import BearerRule, Sent, check_source
+from tokensvc.client._bearer_rule import BearerOptions, BearerRule, Sent
 from tokensvc.client._errors import BodyNotRepeatableError
 from tokensvc.client._threaded import ThreadedTokenSource
 
-if TYPE_CHECKING:
-    from typing import Unpack
 
-    from requests import PreparedRequest, Response
-
-    from tokensvc.client._bearer_rule import BearerOptions
-
-
-class BearerAuth(AuthBase):
+class BearerAuth(requests.auth.AuthBase):
     """Puts a token on each request to `allowed_hosts`, and another one if that is refused.
 
     `source` must be a ThreadedTokenSource; the constructor raises TypeError for anything else.
@@ -38,24 +29,20 @@ class BearerAuth(AuthBase):
     """
 
     def __init__(self, source: ThreadedTokenSource, **options: Unpack[BearerOptions]) -> None:
-        check_source(source, {"a requests.Session": ThreadedTokenSource})
-        self._rule = BearerRule(source, **options)
+        self._rule = BearerRule(source, {"a requests.Session": ThreadedTokenSource}, **options)
 
-    def __call__(self, r: PreparedRequest) -> PreparedRequest:
+    def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
         """Put the token on, and look at the response. Raises HostNotAllowedError."""
         if self._rule.covers(_describe(r)):
             r.headers["Authorization"] = f"Bearer {self._rule.get_token()}"
-            r.register_hook("response", self._repeat_if_refused)  # type: ignore[no-untyped-call]
+            r.register_hook("response", self._look_at)  # type: ignore[no-untyped-call]
         return r
 
-    def _repeat_if_refused(
-        self,
-        response: Response,
-        **options: Any,  # noqa: ANN401 - what Session.send was given
-    ) -> Response:
+    def _look_at(self, response: requests.Response, **options: Any) -> requests.Response:  # noqa: ANN401
         """Return the response, or the one to the request that was sent again.
 
-        requests calls this for every response, also those that redirect.
+        requests calls this for every response, also those that redirect. `options` are what
+        `Session.send` was given.
         """
         sent, challenge = _describe(response.request), response.headers.get("WWW-Authenticate", "")
         if not self._rule.must_repeat(sent, response.status_code, [challenge]):
@@ -63,25 +50,25 @@ class BearerAuth(AuthBase):
         response.close()
         again = _copy_to_repeat(response.request)
         again.headers["Authorization"] = f"Bearer {self._rule.get_token()}"
-        repeated: Response = response.connection.send(again, **options)
+        repeated: requests.Response = response.connection.send(again, **options)
         repeated.history.append(response)
         repeated.request = again
         return repeated
 
 
-def _describe(request: PreparedRequest) -> Sent:
+def _describe(request: requests.PreparedRequest) -> Sent:
     url = urlsplit(request.url or "")
     host, header = url.hostname or "", request.headers and request.headers.get("Authorization")
     authorization = str(header) if header else None
     return Sent(scheme=url.scheme, host=host, port=url.port, authorization=authorization)
 
 
-def _copy_to_repeat(request: PreparedRequest) -> PreparedRequest:
+def _copy_to_repeat(request: requests.PreparedRequest) -> requests.PreparedRequest:
     again = request.copy()
     body: object = again.body
     try:
         if not isinstance(body, bytes | str | None):
-            rewind_body(again)
-    except UnrewindableBodyError as error:
+            requests.utils.rewind_body(again)
+    except requests.exceptions.UnrewindableBodyError as error:
         raise BodyNotRepeatableError from error
     return again

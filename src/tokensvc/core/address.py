@@ -8,6 +8,11 @@ from urllib.parse import urlsplit
 _LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
 
 
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine itself."""
+    return host in _LOOPBACK
+
+
 def check_secure_url(url: str) -> str:
     """Return `url` if it is https, or on loopback. Raises ValueError."""
     parts = urlsplit(url)

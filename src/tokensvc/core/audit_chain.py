@@ -48,6 +48,8 @@ class Chain:
     def find_break(self, events: Iterable[AuditEvent]) -> Break | None:
         """Go through the next events; return the first that does not fit, None if all do."""
         for event in events:
+            # Numbers have no gaps, as they are given out under the lock of the head. So a number
+            # alone shows whether something was taken out or put in.
             if event.number <= self.number:
                 return Break(event.number, "it is out of place")
             if event.number != self.number + 1:
@@ -75,10 +77,12 @@ def compute_hash(previous: bytes, event: AuditEvent) -> bytes:
 
 def build_text(event: AuditEvent) -> str:
     """Return the text that is hashed. Raises ValueError for a detail that no event can have."""
+    # The address itself is not hashed: it is deleted after a time, and the chain must still hold.
+    # Its salted hash stays, and proves an address that is still there.
     commitment = event.address_commitment
     fields = [
         event.number,
-        (event.at - _EPOCH) // _MICROSECOND,
+        (event.at - _EPOCH) // _MICROSECOND,  # a whole number has one text, a date has many
         event.actor,
         event.account_id,
         None if commitment is None else commitment.hex(),

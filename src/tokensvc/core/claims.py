@@ -81,10 +81,12 @@ def build_payload(claims: Claims) -> dict[str, Any]:
     return payload
 
 
-def build_payload_text(claims: Claims) -> bytes:
+def build_payload_text(claims: Claims, extra: str | None = None) -> bytes:
     """Return `build_payload` as JSON text.
 
-    Most of it is the same for all tokens of a key, so that is written once.
+    Most of it is the same for all tokens of a key, so that is written once. `extra`: the text that
+    `claims.extra` was parsed from, if it was; to write it again for each token would cost more than
+    all else here.
     """
     if claims.origin_jti or claims.origin_kid or claims.auth_time is not None:
         return _JSON.encode(build_payload(claims)).encode("ascii")
@@ -94,7 +96,7 @@ def build_payload_text(claims: Claims) -> bytes:
         claims.aud,
         claims.client_id,
         claims.scope,
-        _JSON.encode(dict(claims.extra)) if claims.extra else "{}",
+        _JSON.encode(dict(claims.extra)) if extra is None and claims.extra else extra,
     )
     # The id is letters and digits, as `new_jti` makes it.
     return f'{begin},"iat":{claims.iat},"exp":{claims.exp},"jti":"{claims.jti}",{end}'.encode()
@@ -102,11 +104,12 @@ def build_payload_text(claims: Claims) -> bytes:
 
 @functools.lru_cache(maxsize=4096)
 def _write_constant_parts(
-    iss: str, sub: str, aud: str, client_id: str, scope: tuple[str, ...], extra: str
+    iss: str, sub: str, aud: str, client_id: str, scope: tuple[str, ...], extra: str | None
 ) -> tuple[str, str]:
     """Return the JSON text of a payload before and behind what differs from token to token."""
     begin = _JSON.encode({"iss": iss, "sub": sub, "aud": aud})
-    end = _JSON.encode({"client_id": client_id, "scope": " ".join(scope), **json.loads(extra)})
+    own = NO_CLAIMS if extra is None else parse_extra(extra)
+    end = _JSON.encode({"client_id": client_id, "scope": " ".join(scope), **own})
     return begin.removesuffix("}"), end.removeprefix("{")
 
 

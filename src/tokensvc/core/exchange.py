@@ -14,6 +14,7 @@ else. Only a client that also shows the API key itself may name another audience
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -36,7 +37,7 @@ from tokensvc.core.target import refuse_other_audience, refuse_wrong_audience
 if TYPE_CHECKING:
     from tokensvc.core.audience import Audience
     from tokensvc.core.identifier import AccountId, Jti, KeyId, Kid
-    from tokensvc.core.limit import Quota
+    from tokensvc.core.limit import LimitStatus, Quota
     from tokensvc.core.token import UnverifiedToken
 
 ShownAs = Literal["client_authentication", "subject_token"]
@@ -169,16 +170,27 @@ def refuse_over_limit(verdict: Verdict) -> RateLimitedError:
 
     It names the limit, and when that starts anew.
     """
-    hit = find_tightest(verdict.quota, verdict.at, verdict.ahead)
-    owner, _, length = hit.name.partition("-")
-    resets_at = verdict.at + timedelta(seconds=hit.resets_in)
+    hit, message = _find_limit(verdict.quota, verdict.at, verdict.ahead)
     return RateLimitedError(
-        f"the limit of {hit.limit} tokens per {length} for this {owner} is used up; "
-        f"it starts anew at {resets_at:%Y-%m-%dT%H:%M:%SZ}",
+        message,
         policy=hit.name,
         limit=hit.limit,
         window=hit.window,
         retry_after=hit.resets_in,
+    )
+
+
+@functools.lru_cache(maxsize=64)  # of a flood, many are in the same batch
+def _find_limit(
+    quota: Quota, at: datetime, ahead: tuple[datetime, ...] | None
+) -> tuple[LimitStatus, str]:
+    """Return the limit that is used up, and what is said of it."""
+    hit = find_tightest(quota, at, ahead)
+    owner, _, length = hit.name.partition("-")
+    resets_at = at + timedelta(seconds=hit.resets_in)
+    return hit, (
+        f"the limit of {hit.limit} tokens per {length} for this {owner} is used up; "
+        f"it starts anew at {resets_at:%Y-%m-%dT%H:%M:%SZ}"
     )
 
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from tokensvc.core.errors import InvalidRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from datetime import datetime
 
 FollowerState = Literal["current", "lagging", "silent"]
@@ -78,8 +77,3 @@ def parse_follower_name(text: str) -> str:
             "follower must be a name of 1 to 100 letters, digits and . _ : @ / + -"
         )
     return text
-
-
-def find_laggards(followers: Iterable[FollowerRecord], seq: int) -> list[FollowerRecord]:
-    """Return the followers that are not silent and have not applied `seq` yet."""
-    return [follower for follower in followers if follower.state != "silent" and follower.seq < seq]

@@ -24,8 +24,12 @@ _PUBLIC_ID_LENGTH: Final = 16  # 95 random bits; a constraint in Postgres makes 
 _JTI_LENGTH: Final = 20  # 119 random bits; never stored, so that alone makes them unique
 ACCOUNT_ID_PATTERN: Final = r"acct_[0-9A-Za-z]{16}"
 KEY_ID_PATTERN: Final = r"key_[0-9A-Za-z]{16}"
+ENDPOINT_ID_PATTERN: Final = r"hook_[0-9A-Za-z]{16}"
+KID_PATTERN: Final = r"[A-Za-z0-9_-]{43}"  # of our own keys: a thumbprint of RFC 7638
+_KID = re.compile(KID_PATTERN, re.ASCII)
 _ACCOUNT_ID = re.compile(ACCOUNT_ID_PATTERN, re.ASCII)
 _KEY_ID = re.compile(KEY_ID_PATTERN, re.ASCII)
+_ENDPOINT_ID = re.compile(ENDPOINT_ID_PATTERN, re.ASCII)
 _JTI = re.compile(rf"[0-9A-Za-z]{{{_JTI_LENGTH}}}", re.ASCII)
 
 # Which character stands for each of the 256 bytes: four bytes for each of the 62 characters. Eight
@@ -51,6 +55,11 @@ def new_account_id() -> AccountId:
 def new_key_id() -> KeyId:
     """Return a fresh API key id, `key_` and 16 characters: the public half, which may be logged."""
     return KeyId("key_" + new_base62(_PUBLIC_ID_LENGTH))
+
+
+def new_endpoint_id() -> str:
+    """Return a fresh id of an endpoint of notices, `hook_` and 16 characters."""
+    return "hook_" + new_base62(_PUBLIC_ID_LENGTH)
 
 
 def new_jti() -> Jti:
@@ -81,6 +90,20 @@ def parse_key_id(text: str) -> KeyId:
             "the id of an API key is key_ and 16 letters and digits; it is not the key itself"
         )
     return KeyId(text)
+
+
+def parse_endpoint_id(text: str) -> str:
+    """Return `text` if it looks like the id of an endpoint of notices. Raises InvalidInputError."""
+    if not _ENDPOINT_ID.fullmatch(text):
+        raise InvalidInputError("the id of an endpoint is hook_ and 16 letters and digits")
+    return text
+
+
+def parse_kid(text: str) -> Kid:
+    """Return `text` if it looks like the id of a signing key. Raises InvalidInputError."""
+    if not _KID.fullmatch(text):
+        raise InvalidInputError("the id of a signing key is 43 letters, digits, - and _")
+    return Kid(text)
 
 
 def parse_jti(text: str) -> Jti:

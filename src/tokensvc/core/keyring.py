@@ -89,6 +89,7 @@ def turn_of(record: SigningKeyRecord) -> Turn | None:
     """
     if record.active_at is None:
         return None
+    # A key that was revoked after it began keeps its turn, so the key before it stays ended.
     if record.revoked_at is not None and record.revoked_at < record.active_at:
         return None
     return Turn(record.active_at, record.kid)
@@ -122,6 +123,7 @@ def phase_of(
         return "revoked"
     if record.active_at is None or record.active_at > now:
         return "pending"
+    # Nobody writes down that a key has stopped: the turn of the next one says it.
     end = superseded_at(record, records)
     if end is None or end > now:
         return "active"
@@ -134,8 +136,9 @@ def find_active(
     """Return the key that signs at `now`: the last one that began, unless it is revoked.
 
     If there is none, it is the next key, provided that it begins within three minutes: the clock
-    that let it begin at once may be ahead of ours. But the first key of an algorithm never begins
-    early where the default algorithm can stand in.
+    that let it begin at once may be ahead of ours. If no key has ever begun, that clock was as far
+    ahead as the first key is. But the first key of an algorithm never begins early where the
+    default algorithm can stand in.
     """
     turns = turns_of(records, alg)
     # If the last one that began is revoked, no older key takes its place again.
@@ -144,8 +147,11 @@ def find_active(
         return turns[last]
     if last is None and alg != DEFAULT_ALGORITHM:
         return None
-    until = now + _CLOCK_SKEW
-    soon = [turn for turn, r in turns.items() if now < turn.at <= until and r.revoked_at is None]
+    soon = [
+        turn
+        for turn, r in turns.items()
+        if turn.at > now and r.revoked_at is None and (last is None or turn.at <= now + _CLOCK_SKEW)
+    ]
     return turns[min(soon)] if soon else None
 
 

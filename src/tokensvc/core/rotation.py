@@ -75,6 +75,7 @@ def plan_rotation(
                 f"{standby.kid} signs from {standby.active_at:{_UTC_SECONDS}}"
             )
         return None
+    # The period counts from when the present key began, so a rotation by hand starts it anew.
     if not asked and active.active_at is not None and now < active.active_at + policy.period:
         return None
     active_at = max(_soonest_at(records, alg, now), _safe_at(standby, records, policy, now))
@@ -100,6 +101,7 @@ def plan_rotation_now(
         raise ConflictError(f"there is no {alg} key to take over; see: tokensvc signing-key list")
     safe_at = _safe_at(standby, records, policy, now)
     unsafe_for = max(timedelta(), safe_at - now)
+    # It is for a person to weigh refusals of good tokens against a key that may be stolen.
     if unsafe_for and not force:
         seconds = int(unsafe_for.total_seconds()) + 1
         raise ConflictError(
@@ -137,6 +139,7 @@ def _plan_signer(
         if standby is None:
             return RotationPlan(active_at=soonest_at, new_signer=True, new_standby=True)
         return RotationPlan(kid=standby.kid, active_at=soonest_at, new_standby=True)
+    # From here on the default algorithm signs meanwhile, so nothing is gained by hurrying.
     if standby is None:
         return RotationPlan(active_at=now + policy.lead, new_signer=True, new_standby=True)
     if standby.active_at is None:  # it was imported

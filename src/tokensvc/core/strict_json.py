@@ -71,6 +71,7 @@ def _check_value(value: object) -> None:
         names, inner = waiting.pop()
         if len(names) >= MOST_DEEP and isinstance(inner, dict | list):
             raise _refuse(build_pointer(names[0]), f"it is nested more than {MOST_DEEP} deep")
+        # The parser knows no path, so it only marks such an object, and it is refused here.
         if isinstance(inner, _Repeated):
             raise _refuse(build_pointer(*names, inner.name), "the name stands twice in its object")
         if isinstance(inner, dict):
@@ -90,6 +91,7 @@ def _check_text(names: tuple[str | int, ...], text: str) -> None:
 
 
 def _build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # A name that stands twice is rare: only then is it looked for.
     built = dict(pairs)
     if len(built) == len(pairs):
         return built
@@ -100,6 +102,7 @@ def _build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _parse_float(text: str) -> float:
+    # Python reads 1e999 as infinity, and would write it as a word that is no JSON.
     number = float(text)
     if math.isinf(number):
         raise ValueError("the number is too large")

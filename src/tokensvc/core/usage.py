@@ -41,12 +41,14 @@ class Usage:
     """Sums that have not been written yet.
 
     `sums`: by (key id, begin of the hour in seconds since 1970, outcome). `last`: the last use by
-    key id. At most `most` of each are held; what is beyond that is only counted, in `dropped`.
+    key id. `places`: where keys were used, (key id, network). At most `most` of each are held; what
+    is beyond that is only counted, in `dropped`.
     """
 
     most: int
     sums: dict[tuple[str, int, str], int] = field(default_factory=dict)
     last: dict[str, LastUse] = field(default_factory=dict)
+    places: set[tuple[str, str]] = field(default_factory=set)
     dropped: int = 0
 
     def add(self, key_id: str, outcome: str, at: int, count: int = 1) -> None:
@@ -67,6 +69,7 @@ class Usage:
         """Keep the last use of a key."""
         if key_id in self.last or len(self.last) < self.most:
             self.last[key_id] = use
+            self.places.add((key_id, use.network))
 
     def take_back(self, other: Usage) -> None:
         """Add sums that could not be written; a last use that is held here is newer and stays."""
@@ -74,3 +77,4 @@ class Usage:
             self.add(key_id, outcome, hour, count)
         for key_id, use in other.last.items():
             self.last.setdefault(key_id, use)
+        self.places.update(other.places)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tokensvc.core.algorithm import ALGORITHMS
 from tokensvc.core.claims import check_claims
@@ -56,14 +56,28 @@ def check_own_token(
     """
     kid = unverified_token.kid
     record = next((r for r in signing_keys if r.kid == kid and r.revoked_at is None), None)
-    return check_token(
+    key = None if record is None else find_public_key(record)
+    if record is None or key is None:
+        payload = check_signature(
+            unverified_token, typ=ACCESS_TOKEN, algorithms=ALGORITHMS, key=None
+        )
+    else:
+        payload = _check_own_signature(unverified_token, tuple(record.public_jwk.items()))
+    return check_claims(payload, issuer=issuer, audience=None, now=now, leeway=leeway)
+
+
+# One token is often shown many times, and to check its signature costs as much as to sign another
+# token. Only what is right is remembered, and all else about the token is judged every time.
+@functools.lru_cache(maxsize=1024)
+def _check_own_signature(
+    unverified_token: UnverifiedToken, public_jwk: tuple[tuple[str, str], ...]
+) -> dict[str, Any]:
+    """Return the payload of a token that the key `public_jwk` has signed."""
+    return check_signature(
         unverified_token,
-        key=None if record is None else find_public_key(record),
+        typ=ACCESS_TOKEN,
         algorithms=ALGORITHMS,
-        issuer=issuer,
-        audience=None,
-        now=now,
-        leeway=leeway,
+        key=_open(unverified_token.kid, public_jwk),
     )
 
 

@@ -1,11 +1,12 @@
-"""Addresses end after a time: those in the audit trail, and the network of a key's last use."""
+"""Addresses end after a time: those in the audit trail, and the networks of keys."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-import structlog
-
+from tokensvc.issuer.deleting import MOST_AT_ONCE, delete_in_steps
+from tokensvc.logs.logger import get_logger
+from tokensvc.store.api_key_network import delete_networks
 from tokensvc.store.audit_checkpoint import delete_addresses
 from tokensvc.store.usage import forget_networks
 
@@ -14,26 +15,19 @@ if TYPE_CHECKING:
 
     from tokensvc.store.pool import Database
 
-_AT_ONCE: Final = 1000
-
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 async def clean_addresses_once(
-    database: Database, before: datetime, *, at_once: int = _AT_ONCE
+    database: Database, before: datetime, *, at_once: int = MOST_AT_ONCE
 ) -> int:
     """Delete what is known of addresses before a moment, `at_once` by `at_once`.
 
     Returns how many there were. Raises UnavailableError.
     """
     total = 0
-    for clean in (delete_addresses, forget_networks):
-        while True:
-            async with database.connection() as connection:
-                deleted = await clean(connection, before, at_once)
-            total += deleted
-            if deleted < at_once:
-                break
+    for delete in (delete_addresses, forget_networks, delete_networks):
+        total += await delete_in_steps(database, delete, before, at_once=at_once)
     if total:
         _log.info("addresses_cleaned", addresses=total)
     return total

@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING
 
 from tokensvc.core.audience import OWN_AUDIENCE
 from tokensvc.core.capability import FOLLOW
-from tokensvc.core.errors import InsufficientScopeError, InvalidClientError, InvalidTokenError
+from tokensvc.core.errors import (
+    InsufficientScopeError,
+    InvalidClientError,
+    InvalidTokenError,
+    OtherAudienceError,
+)
 from tokensvc.core.ledger import build_caller_question
 from tokensvc.core.token import parse_unverified
 from tokensvc.core.usage import LastUse
@@ -118,7 +123,7 @@ class Callers:
 
 def _check_claims(claims: Claims, capability: str | None) -> KnownCaller:
     if claims.aud != OWN_AUDIENCE:
-        raise InvalidTokenError("wrong_audience")
+        raise OtherAudienceError
     if capability is not None and not claims.has(capability):
         raise InsufficientScopeError(capability)
     return KnownCaller(

@@ -6,11 +6,11 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import structlog
-
 from tokensvc.core.clock import TOLERANCE, ClockState, Reading, judge_clock
 from tokensvc.core.errors import ClockError, UnavailableError
+from tokensvc.core.iat_limit import IatLimit
 from tokensvc.issuer.metrics import CLOCK_DIFFERENCE_SECONDS
+from tokensvc.logs.logger import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,7 @@ FRESH_SECONDS: Final = 3.0  # a copy older than that proves no freshness to anyb
 MAX_AGE_SECONDS: Final = 10.0  # a copy older than that signs nothing
 # What is counted must also be signed, so the copy must not grow too old before the answer comes.
 _COUNTING_AGE_SECONDS: Final = 7.0
-_VOUCHED_FOR: Final = timedelta(seconds=TOLERANCE)
+_TOLERANCE: Final = timedelta(seconds=TOLERANCE)
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 _DOUBTED: Final = (
@@ -27,7 +27,7 @@ _DOUBTED: Final = (
     "wrong one right"
 )
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Asked(NamedTuple):
@@ -54,6 +54,7 @@ class Confirmation:
         self._at: datetime | None = None
         self._clock: ClockState | None = None
         self._seen_iat: datetime | None = None  # None before the first look
+        self.iat_limit = IatLimit()
         self.on = 0.0  # the moment of the last confirmation by the monotonic clock
 
     def renew(self, at: datetime, on: float) -> None:
@@ -84,7 +85,7 @@ class Confirmation:
         return (
             before is not None
             and before < self._seen_iat
-            and abs(at - self._seen_iat) <= _VOUCHED_FOR
+            and abs(at - self._seen_iat) <= _TOLERANCE
         )
 
     @property
@@ -98,8 +99,7 @@ class Confirmation:
     def steady_at(self) -> datetime:
         """As `at`, but without a jump of Postgres's clock that is not believed.
 
-        Pages of the feed are dated by it, because followers refuse a page that is older than the
-        last one. Raises UnavailableError.
+        Raises UnavailableError.
         """
         clock = self._clock
         if clock is None or not clock.has_jumped:
@@ -110,6 +110,13 @@ class Confirmation:
     def steady_now(self) -> datetime:
         """As `now`, but without a jump that is not believed. Raises UnavailableError."""
         return self.steady_at + timedelta(seconds=self.age_seconds)
+
+    @property
+    def wall_at(self) -> datetime:
+        """This process's clock when it last asked Postgres. Raises UnavailableError."""
+        if self._clock is None:
+            raise build_stale_error()
+        return datetime.fromtimestamp(self._clock.latest.wall, UTC)
 
     @property
     def age_seconds(self) -> float:
@@ -176,6 +183,9 @@ class Confirmation:
         if self.is_blocked:
             raise ClockError
         if self.age_seconds > _COUNTING_AGE_SECONDS:
+            raise build_stale_error()
+        # A batch is judged within the tolerance around what is expected, and so before the limit.
+        if (at := self.expected_at) is not None and not self.iat_limit.allows(at + _TOLERANCE):
             raise build_stale_error()
 
 

@@ -86,6 +86,14 @@ USAGE_WAITING: Final = Gauge(
 USAGE_DROPPED: Final = Counter(
     "tokensvc_usage_dropped", "Uses that were not written because too many waited."
 )
+NOTICE_ATTEMPTS: Final = Counter(
+    "tokensvc_notice_attempts", "Attempts to deliver a notice, by how they ended.", ["outcome"]
+)
+NOTICE_OLDEST_SECONDS: Final = Gauge(
+    "tokensvc_notice_oldest_seconds",
+    "How long the oldest notice waits to be delivered; those of disabled endpoints are left out.",
+    multiprocess_mode="livemax",
+)
 LOG_LINES_DROPPED: Final = Counter(
     "tokensvc_log_lines_dropped", "Log lines that could not be written, or not soon enough."
 )

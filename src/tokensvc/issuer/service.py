@@ -10,8 +10,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from tokensvc.core.algorithm import DEFAULT_ALGORITHM
 from tokensvc.core.api_key import parse_api_key
 from tokensvc.core.errors import InvalidClientError, InvalidTokenError, UnavailableError
@@ -29,6 +27,7 @@ from tokensvc.issuer.exchange.ledger import Ledger
 from tokensvc.issuer.exchange.slow_lane import SlowLane, find_existing
 from tokensvc.issuer.exchange.usage import UsageRecorder
 from tokensvc.issuer.mirror.mirror import Mirror
+from tokensvc.issuer.notices.running import build_notices
 from tokensvc.issuer.operations.call import Backend
 from tokensvc.issuer.revoking.credentials import (
     HOLDER,
@@ -39,9 +38,11 @@ from tokensvc.issuer.revoking.credentials import (
 from tokensvc.issuer.revoking.feed import Feed
 from tokensvc.issuer.revoking.introspection import Introspection
 from tokensvc.issuer.revoking.receipts import Receipts
+from tokensvc.issuer.revoking.watching import watch_copy
 from tokensvc.issuer.sign_in import SignIn
 from tokensvc.issuer.signing.master_key import load_master_key
 from tokensvc.issuer.tasks import run_tasks
+from tokensvc.logs.logger import get_logger
 from tokensvc.store.ledger import LedgerConnection
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from tokensvc.core.claims import Claims
     from tokensvc.core.keyring import SigningKeyRecord
     from tokensvc.core.primary import Problem
+    from tokensvc.issuer.notices.running import Notices
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Database
 
@@ -62,7 +64,7 @@ _WARNINGS: Final[dict[Problem, str]] = {
     "two_primaries": "several hosts of the database take writes, and the newest is used",
 }
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -79,6 +81,7 @@ class Service:
     revocations: HolderRevocations
     backend: Backend
     sign_in: SignIn
+    notices: Notices
     draining: bool = False
 
     async def revoke(
@@ -195,7 +198,16 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
         service = _build_service(settings, database, mirror)
         ledger, usage = service.exchange.ledger, service.exchange.usage
         tasks = asyncio.create_task(
-            run_tasks(database, settings, master_key, mirror, ledger, usage, service.receipts)
+            run_tasks(
+                database,
+                settings,
+                master_key,
+                mirror,
+                ledger,
+                usage,
+                service.receipts,
+                service.notices,
+            )
         )
         try:
             yield service
@@ -203,6 +215,7 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
             tasks.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await tasks
+            await service.notices.close()
             await service.exchange.guard.close()
             await ledger.close()
             await service.revocations.close()
@@ -216,7 +229,8 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
     ledger = Ledger(LedgerConnection(database), mirror, most_waiting=settings.ledger_queue)
     share = ConnectionShare(settings.pool_size)
     late_answers = LateAnswers()
-    usage = UsageRecorder(database)
+    notices = build_notices(database, settings, mirror)
+    usage = UsageRecorder(database, notices.watch)
     guard = GuessGuard(
         ledger,
         SlowLane(functools.partial(find_existing, database)),
@@ -238,7 +252,7 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
         settings=settings,
         remember=mirror.denylist.remember,
         load_master_key=lambda: mirror.signers.master_key,
-        is_leaving=lambda: mirror.denylist.is_released,
+        watch=functools.partial(watch_copy, mirror),
     )
     return Service(
         settings=settings,
@@ -247,6 +261,7 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
         exchange=exchange,
         feed=Feed(mirror, settings),
         receipts=Receipts(database, mirror),
+        notices=notices,
         callers=callers,
         revocations=HolderRevocations(database, share),
         backend=backend,

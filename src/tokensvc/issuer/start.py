@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from tokensvc.core.actor import Actor
 from tokensvc.core.audience import DASHBOARD_AUDIENCE, OWN_AUDIENCE
 from tokensvc.core.capability import ADMIN
@@ -27,6 +25,7 @@ from tokensvc.issuer.audit import Trail
 from tokensvc.issuer.database import open_owner
 from tokensvc.issuer.signing.master_key import find_configured, load_master_key
 from tokensvc.issuer.signing.rotation import rotate_all_once
+from tokensvc.logs.logger import get_logger
 from tokensvc.store.account import has_accounts
 from tokensvc.store.audience import find_is_own, list_audiences
 from tokensvc.store.issuance import raise_longest_life
@@ -59,7 +58,7 @@ _OWN_AUDIENCES: Final = {
     DASHBOARD_AUDIENCE: "the dashboard of tokensvc",
 }
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from tokensvc.core.actor import Actor
 from tokensvc.core.errors import TokensvcError
 from tokensvc.issuer.addresses import clean_addresses_once
@@ -21,6 +19,7 @@ from tokensvc.issuer.operations.call_limit import clean_call_windows_once
 from tokensvc.issuer.operations.idempotency import clean_requests_once
 from tokensvc.issuer.revoking.denylist import clean_denylist_once
 from tokensvc.issuer.signing.rotation import rotate_all_once
+from tokensvc.logs.logger import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from tokensvc.issuer.exchange.ledger import Ledger
     from tokensvc.issuer.exchange.usage import UsageRecorder
     from tokensvc.issuer.mirror.mirror import Mirror
+    from tokensvc.issuer.notices.running import Notices
     from tokensvc.issuer.revoking.receipts import Receipts
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Database
@@ -43,10 +43,14 @@ USAGE_CLEANING_TICK: Final = 600.0
 CALLS_CLEANING_TICK: Final = 60.0
 IDLE_KEYS_TICK: Final = 600.0
 HOSTS_TICK: Final = 3.0
+NOTICES_TICK: Final = 1.0
+NOTICED_USE_TICK: Final = 30.0
+NOTICED_REST_TICK: Final = 30.0
+NOTICES_CLEANING_TICK: Final = 3600.0
 
 _ROTATION: Final = Actor(name="rotation")
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,7 @@ async def run_tasks(
     ledger: Ledger,
     usage: UsageRecorder,
     receipts: Receipts,
+    notices: Notices,
 ) -> None:
     """Run the mirror and all tasks until cancelled."""
     cleaning = Cleaning(database, settings, mirror)
@@ -114,6 +119,10 @@ async def run_tasks(
         group.create_task(_every(USAGE_CLEANING_TICK, cleaning.clean_usage))
         group.create_task(_every(CALLS_CLEANING_TICK, cleaning.clean_calls))
         group.create_task(_every(IDLE_KEYS_TICK, disable_idle_keys))
+        group.create_task(_every(NOTICES_TICK, notices.dispatcher.work_once))
+        group.create_task(_every(NOTICED_USE_TICK, notices.check_use))
+        group.create_task(_every(NOTICED_REST_TICK, notices.check_rest))
+        group.create_task(_every(NOTICES_CLEANING_TICK, notices.clean))
         group.create_task(_every(HOSTS_TICK, database.watch_hosts_once))
 
 

@@ -78,6 +78,16 @@ OPERATIONS: Final = (
         response=Page[Audience],
     ),
     Operation(
+        name="audiences.show",
+        method="GET",
+        path="/v1/audiences/{name}",
+        summary="Show one audience; with tokensvc:keys, one that the own key may ask for.",
+        needs=KEY_READERS,
+        request=AudienceRequest,
+        response=Audience,
+        has_version=True,
+    ),
+    Operation(
         name="audiences.update",
         method="PATCH",
         path="/v1/audiences/{name}",

@@ -48,6 +48,7 @@ OPERATIONS: Final = (
         response=Capability,
         status=201,
         idempotent_by_key=True,
+        has_version=True,
     ),
     Operation(
         name="capabilities.list",
@@ -57,6 +58,16 @@ OPERATIONS: Final = (
         needs=KEY_READERS,
         request=PageRequest,
         response=Page[Capability],
+    ),
+    Operation(
+        name="capabilities.show",
+        method="GET",
+        path="/v1/capabilities/{name}",
+        summary="Show one capability; with tokensvc:keys, one that the own key holds.",
+        needs=KEY_READERS,
+        request=CapabilityRequest,
+        response=Capability,
+        has_version=True,
     ),
     Operation(
         name="capabilities.delete",

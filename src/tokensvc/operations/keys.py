@@ -69,6 +69,7 @@ OPERATIONS: Final = (
         needs=KEY_OWNERS,
         request=BatchKeys,
         response=BatchResult,
+        is_bulk=True,
     ),
     Operation(
         name="keys.rotate-self",
@@ -81,6 +82,7 @@ OPERATIONS: Final = (
         status=201,
         idempotent_by_key=True,
         has_version=True,
+        is_for_holders=True,
     ),
     Operation(
         name="keys.show",

@@ -35,6 +35,9 @@ class Operation:
     an HTTP request. `status`: of the answer if all is well. `idempotent_by_key`: the caller may
     name its request with `Idempotency-Key`, and repeating it creates nothing. `has_version`: the
     answer has an `ETag`. `checks_version`: it obeys `If-Match` although its answer has no `ETag`.
+    `is_open`: nobody need show a credential, and one that is shown is not looked at. `is_bulk`: the
+    body may be a megabyte. `takes_list`: the field that a body which is a bare list stands for.
+    `is_for_holders`: it belongs to everybody who holds an API key, as asking for tokens does.
     `deprecated_on`, `ends_on`: the day from which on nobody should call it (RFC 9745), and the day
     on which it will be gone (RFC 8594).
     """
@@ -51,6 +54,10 @@ class Operation:
     idempotent_by_key: bool = False
     has_version: bool = False
     checks_version: bool = False
+    is_open: bool = False
+    is_bulk: bool = False
+    takes_list: str | None = None
+    is_for_holders: bool = False
     deprecated_on: date | None = None
     ends_on: date | None = None
 
@@ -63,6 +70,11 @@ class Operation:
     def changes(self) -> bool:
         """Whether it changes something."""
         return self.method != "GET"
+
+    @property
+    def is_public(self) -> bool:
+        """Whether it is answered where tokens are, even if operations have a port of their own."""
+        return self.is_open or self.is_for_holders
 
     @property
     def obeys_if_match(self) -> bool:

@@ -23,9 +23,9 @@ TITLES: Final = {
     "method_not_allowed": "This method is not allowed here",
     "content_too_large": "The body is too large",
     "unsupported_media_type": "This content type is not supported",
-    "missing_token": "An access token is needed",
+    "missing_token": "A credential is needed",
     "invalid_token": "The access token is not accepted",
-    "insufficient_scope": "The access token lacks a capability",
+    "insufficient_scope": "A capability is missing",
     "request_timeout": "The body did not arrive in time",
 }
 

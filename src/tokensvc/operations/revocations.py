@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from tokensvc.core.denylist.position import parse_cursor
+from tokensvc.core.errors import InvalidRequestError
 from tokensvc.core.identifier import parse_jti
 from tokensvc.operations.model import (
     AccountId,
@@ -24,6 +26,16 @@ from tokensvc.operations.operation import ADMINS, READERS, Operation
 
 Jti = Annotated[str, Field(json_schema_extra={"pattern": "^[0-9A-Za-z]{20}$"}), check(parse_jti)]
 Token = Annotated[str, Field(min_length=1, max_length=8192)]
+
+
+def _check_cursor(text: str) -> str:
+    try:
+        parse_cursor(text)
+    except InvalidRequestError:
+        raise PydanticCustomError(
+            "invalid_input", "it must be a cursor of an earlier answer, like 42-9f86d081884c7d65"
+        ) from None
+    return text
 
 
 class Revocation(Model):
@@ -67,7 +79,7 @@ class CreateRevocation(Reason):
 class WatchRequest(Model):
     """Where the caller stands, and how long it waits for news."""
 
-    after: str | None = Field(
+    after: Annotated[str, AfterValidator(_check_cursor)] | None = Field(
         None, max_length=100, description="The `cursor` of the answer before; absent: the end."
     )
     wait: int = Field(0, ge=0, le=25, description="How many seconds to wait for news.")

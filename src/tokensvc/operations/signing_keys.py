@@ -7,17 +7,19 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from tokensvc.core.algorithm import Algorithm
+from tokensvc.core.identifier import KID_PATTERN, parse_kid
 from tokensvc.core.keyring import Phase
-from tokensvc.operations.model import Json, Model, Moment, Page, PageRequest, Reason
+from tokensvc.operations.model import Json, Model, Moment, Page, PageRequest, Reason, check
 from tokensvc.operations.operation import ADMINS, READERS, Operation
 
 Kid = Annotated[
     str,
     Field(
-        pattern=r"^[A-Za-z0-9_-]{43}$",
+        json_schema_extra={"pattern": f"^{KID_PATTERN}$"},
         description="RFC 7638.",
         examples=["mKzNCuhhnDF_gHWGSN7uEWWWKmSc7dQVkPzBVLwmTkM"],
     ),
+    check(parse_kid),
 ]
 
 

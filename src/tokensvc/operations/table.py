@@ -11,6 +11,7 @@ from tokensvc.operations import (
     capabilities,
     followers,
     keys,
+    leaks,
     revocations,
     signing_keys,
     tiers,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 OPERATIONS: Final[Mapping[str, Operation]] = {
     operation.name: operation
     for subject in (
-        accounts, keys, capabilities, audiences, tiers, usage, revocations, followers,
+        accounts, keys, capabilities, audiences, tiers, usage, leaks, revocations, followers,
         signing_keys, audit_events, whoami,
     )
     for operation in subject.OPERATIONS

@@ -89,6 +89,16 @@ OPERATIONS: Final = (
         response=Page[Tier],
     ),
     Operation(
+        name="tiers.show",
+        method="GET",
+        path="/v1/tiers/{name}",
+        summary="Show one tier.",
+        needs=READERS,
+        request=TierRequest,
+        response=Tier,
+        has_version=True,
+    ),
+    Operation(
         name="tiers.update",
         method="PATCH",
         path="/v1/tiers/{name}",

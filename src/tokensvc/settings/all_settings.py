@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from tokensvc.core.exchange import IssuingPolicy
 from tokensvc.core.keyring import LEEWAY
 from tokensvc.settings.subjects import (
     AddressSettings,
@@ -16,13 +15,18 @@ from tokensvc.settings.subjects import (
     ExchangeSettings,
     FeedSettings,
     MasterKeySettings,
+    NoticeSettings,
     RotationSettings,
 )
+
+if TYPE_CHECKING:
+    from tokensvc.core.exchange import IssuingPolicy
 
 PREFIX: Final = "TOKENSVC_"
 
 
 class Settings(
+    NoticeSettings,
     FeedSettings,
     RotationSettings,
     ExchangeSettings,
@@ -32,8 +36,6 @@ class Settings(
     AddressSettings,
 ):
     """All settings. Durations are in whole seconds."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     drain_seconds: int = Field(10, ge=0)
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
@@ -63,6 +65,8 @@ class Settings(
     @property
     def issuing_policy(self) -> IssuingPolicy:
         """The policy of every exchange."""
+        from tokensvc.core.exchange import IssuingPolicy  # noqa: PLC0415 - slow for commands
+
         return IssuingPolicy(
             issuer=self.issuer_url,
             default_audience=self.default_audience,

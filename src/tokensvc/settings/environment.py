@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # The settings that `*_FILE` may give. The master key is another matter: its file is read when the
 # key is needed.
-_SECRETS: Final = {"database_url", "direct_database_url", "migration_database_url"}
+_SECRETS: Final = {"database_url", "direct_database_url", "migration_database_url", "smtp_url"}
 _CREDENTIAL: Final = "tokensvc-master-key"
 
 

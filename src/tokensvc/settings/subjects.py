@@ -10,18 +10,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from tokensvc.core.api_key import DEFAULT_PREFIX, MAX_KEY_LIFE_SECONDS, check_prefix
 from tokensvc.core.audience import parse_audience
 from tokensvc.core.errors import InvalidInputError
 from tokensvc.core.keyring import RotationPolicy
+from tokensvc.core.leak import LeakPolicy  # noqa: TC001 - pydantic reads it
+from tokensvc.core.notices.receiver import parse_networks, parse_receiver
 
 if TYPE_CHECKING:
     from tokensvc.core.actor import Actor
+    from tokensvc.core.notices.receiver import Network
 
 
-class AddressSettings(BaseModel):
+class _Subject(BaseModel):
+    # Only `Settings` checks values, so what checks them is built for it alone: commands start
+    # sooner.
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", hide_input_in_errors=True, defer_build=True
+    )
+
+
+class AddressSettings(_Subject):
     """Where the service listens, and how it is reached."""
 
     host: str = "127.0.0.1"
@@ -30,7 +41,10 @@ class AddressSettings(BaseModel):
         None, ge=1, le=65535, description="serves /metrics there, and no longer on the public port"
     )
     admin_port: int | None = Field(
-        None, ge=1, le=65535, description="serves the operations there, and nowhere else"
+        None,
+        ge=1,
+        le=65535,
+        description="serves the operations there, and no longer on the public port",
     )
     issuer: str = ""
     trusted_proxy_hops: int = Field(
@@ -69,7 +83,7 @@ class AddressSettings(BaseModel):
         return self.issuer or f"http://{host}:{self.port}"
 
 
-class DatabaseSettings(BaseModel):
+class DatabaseSettings(_Subject):
     """Which Postgres holds everything."""
 
     database_url: SecretStr | None = None
@@ -96,7 +110,7 @@ class DatabaseSettings(BaseModel):
         return None if url is None else url.get_secret_value()
 
 
-class AuditSettings(BaseModel):
+class AuditSettings(_Subject):
     """What is kept of addresses, and for how long."""
 
     address_detail: Literal["full", "network"] = Field(
@@ -111,7 +125,7 @@ class AuditSettings(BaseModel):
         return actor if self.address_detail == "full" else actor.shorten()
 
 
-class MasterKeySettings(BaseModel):
+class MasterKeySettings(_Subject):
     """Where the master key is."""
 
     keys_dir: Path = Path("keys")
@@ -127,7 +141,7 @@ class MasterKeySettings(BaseModel):
         return self.master_key_file or self.keys_dir / "master.key"
 
 
-class ExchangeSettings(BaseModel):
+class ExchangeSettings(_Subject):
     """What an exchange gives, and how many may wait for one."""
 
     default_audience: str = "api"
@@ -166,6 +180,13 @@ class ExchangeSettings(BaseModel):
         description="per client network and process; after that, refusals come a second late",
     )
 
+    leaked_keys: LeakPolicy = Field(
+        "disable", description="what becomes of a key that is reported as leaked"
+    )
+    leak_reports_per_minute: int = Field(
+        60, ge=1, description="per client network and process, how often leaks may be reported"
+    )
+
     @property
     def longest_key_life(self) -> timedelta | None:
         """The longest life of keys that callers below admin make, None for any."""
@@ -197,7 +218,7 @@ class ExchangeSettings(BaseModel):
         return self
 
 
-class RotationSettings(BaseModel):
+class RotationSettings(_Subject):
     """When signing keys begin and end."""
 
     jwks_max_age: int = Field(300, ge=0)
@@ -218,7 +239,7 @@ class RotationSettings(BaseModel):
         )
 
 
-class FeedSettings(BaseModel):
+class FeedSettings(_Subject):
     """How the denylist reaches its followers."""
 
     feed_page_ttl: int = Field(60, ge=5)
@@ -241,3 +262,51 @@ class FeedSettings(BaseModel):
                 "or followers see only expired pages"
             )
         return self
+
+
+class NoticeSettings(BaseModel):
+    """How notices leave the service."""
+
+    smtp_url: SecretStr | None = Field(
+        None, description="the mail server: smtps://user:password@host or smtp://host"
+    )
+    smtp_from: str = Field("", description="whom mail comes from; needed with smtp_url")
+    notice_allowed_networks: str = Field(
+        "", description="networks that receivers may be in although they are not public"
+    )
+
+    @field_validator("notice_allowed_networks")
+    @classmethod
+    def _check_networks(cls, value: str) -> str:
+        try:
+            parse_networks(value)
+        except InvalidInputError as error:
+            raise ValueError(error.message) from error
+        return value
+
+    @model_validator(mode="after")
+    def _check_mail(self) -> Self:
+        if self.smtp_url is None:
+            return self
+        try:
+            parts = urlsplit(self.smtp_url.get_secret_value())
+            is_url = parts.scheme in {"smtp", "smtps"} and parts.hostname and parts.port != 0
+        except ValueError:
+            is_url = None
+        if not is_url:
+            raise ValueError(
+                "TOKENSVC_SMTP_URL must be smtps://user:password@host:465 or smtp://host:587"
+            )
+        try:
+            parse_receiver(f"mailto:{self.smtp_from}", http_allowed=False)
+        except InvalidInputError as error:
+            raise ValueError(
+                "TOKENSVC_SMTP_FROM must be the address that mail comes from, "
+                "like tokens@example.com"
+            ) from error
+        return self
+
+    @property
+    def notice_networks(self) -> tuple[Network, ...]:
+        """The networks that receivers may be in although they are not public."""
+        return parse_networks(self.notice_allowed_networks)

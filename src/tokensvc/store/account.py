@@ -9,14 +9,13 @@ import asyncpg
 
 from tokensvc.core.account import Account
 from tokensvc.core.denylist.record import ENDINGS
-from tokensvc.core.errors import NotFoundError
 from tokensvc.core.identifier import AccountId
 from tokensvc.core.keyring import LEEWAY
 from tokensvc.core.limit import Limits
+from tokensvc.store.absent import no_such_account, no_such_tier
 from tokensvc.store.denylist import build_record
 from tokensvc.store.page_query import Condition, Order, build_part_pattern, fetch_page
 from tokensvc.store.queries import load_queries
-from tokensvc.store.tier import no_such_tier
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -152,11 +151,6 @@ async def end_accounts(
         )
         for row in rows
     ]
-
-
-def no_such_account(account_id: str) -> NotFoundError:
-    """Return the error for an account that does not exist, or was deleted."""
-    return NotFoundError(f"there is no account {account_id[:40]!r}")
 
 
 def _account(row: asyncpg.Record) -> Account:

@@ -10,9 +10,9 @@ from tokensvc.core.api_key import ApiKey, ApiKeyRecord, KeyTerms, ListedKey, sta
 from tokensvc.core.errors import ConflictError, NotFoundError
 from tokensvc.core.identifier import AccountId, KeyId
 from tokensvc.core.limit import Limits
+from tokensvc.store.absent import no_such_key, no_such_tier
 from tokensvc.store.driver_errors import not_initialised
 from tokensvc.store.queries import load_queries
-from tokensvc.store.tier import no_such_tier
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -193,11 +193,6 @@ async def count_with_capability(connection: asyncpg.Connection, capability: str)
     """Return how many usable keys hold a capability."""
     count: int = await connection.fetchval(_SQL["count_with_capability"], capability)
     return count
-
-
-def no_such_key(key_id: str) -> NotFoundError:
-    """Return the error for a key that does not exist, or was deleted."""
-    return NotFoundError(f"there is no key {key_id[:40]!r}; `tokensvc key list` shows their ids")
 
 
 def _list_limits_and_more(terms: KeyTerms) -> tuple[Any, ...]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from tokensvc.core.audience import Audience
-from tokensvc.core.errors import ConflictError, NotFoundError
+from tokensvc.core.errors import ConflictError
+from tokensvc.store.absent import no_such_audience
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ async def load_audience(connection: asyncpg.Connection, name: str) -> Audience:
     """Return an audience. Raises NotFoundError."""
     row = await connection.fetchrow(_SQL["find"], name)
     if row is None:
-        raise _no_such_audience(name)
+        raise no_such_audience(name)
     return _audience(row)
 
 
@@ -81,12 +82,8 @@ async def list_algorithms(connection: asyncpg.Connection) -> list[str]:
 async def delete_audience(connection: asyncpg.Connection, name: str) -> None:
     """Remove an audience. Raises NotFoundError."""
     if await connection.fetchval(_SQL["delete"], name) is None:
-        raise _no_such_audience(name)
+        raise no_such_audience(name)
 
 
 def _audience(row: asyncpg.Record) -> Audience:
     return Audience(**dict(row))
-
-
-def _no_such_audience(name: str) -> NotFoundError:
-    return NotFoundError(f"there is no audience {name[:80]!r}")

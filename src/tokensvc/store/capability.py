@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from tokensvc.core.capability import Capability
-from tokensvc.core.errors import ConflictError, NotFoundError
+from tokensvc.core.errors import ConflictError
+from tokensvc.store.absent import no_such_capability
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
@@ -37,6 +38,14 @@ async def list_capabilities(connection: asyncpg.Connection) -> list[Capability]:
     return [Capability(**dict(row)) for row in await connection.fetch(_SQL["list"])]
 
 
+async def load_capability(connection: asyncpg.Connection, name: str) -> Capability:
+    """Return a capability. Raises NotFoundError."""
+    row = await connection.fetchrow(_SQL["find"], name)
+    if row is None:
+        raise no_such_capability(name)
+    return Capability(**dict(row))
+
+
 async def lock_known(connection: asyncpg.Connection, names: Collection[str]) -> frozenset[str]:
     """Return those of `names` that exist; they cannot be removed before the transaction ends."""
     return frozenset(row["name"] for row in await connection.fetch(_SQL["find_known"], list(names)))
@@ -45,4 +54,4 @@ async def lock_known(connection: asyncpg.Connection, names: Collection[str]) -> 
 async def delete_capability(connection: asyncpg.Connection, name: str) -> None:
     """Remove a capability. Raises NotFoundError."""
     if await connection.fetchval(_SQL["delete"], name) is None:
-        raise NotFoundError(f"there is no capability {name[:80]!r}")
+        raise no_such_capability(name)

@@ -8,6 +8,7 @@ from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
+    from uuid import UUID
 
     import asyncpg
 
@@ -32,3 +33,22 @@ async def find_latest_iat(connection: asyncpg.Connection) -> datetime | None:
     """Return the latest `iat` of all tokens; None if none was ever issued."""
     latest: datetime | None = await connection.fetchval(_SQL["find_latest_iat"])
     return latest
+
+
+async def raise_iat_limit(connection: asyncpg.Connection, wanted: datetime) -> datetime:
+    """Let tokens be issued up to `wanted`; return up to when they may be issued then.
+
+    It is one statement, which commits itself and is durable at this host.
+    """
+    limit: datetime = await connection.fetchval(_SQL["raise_iat_limit"], wanted)
+    return limit
+
+
+async def raise_iat_floor(connection: asyncpg.Connection, limit: datetime | None) -> UUID:
+    """Let no watermark lie before `limit`: tokens may have been issued up to there.
+
+    Nor may one lie before the limit that the database had at the beginning of this run of Postgres.
+    Returns what tells this run from others.
+    """
+    run: UUID = await connection.fetchval(_SQL["raise_iat_floor"], limit)
+    return run

@@ -70,9 +70,12 @@ class LedgerConnection:
             arguments = _build_arguments(counts, expect())
             rows = await statement.fetch(*arguments, timeout=_TIMEOUT)
         except AWAY as error:
+            # Whether the batch was counted is unknown, and an answer may still come: so nothing
+            # more is asked on this connection.
             self.close()
             raise unavailable(error) from error
         except asyncpg.PostgresError as error:
+            # If the statement itself has refused the batch, the connection is still good.
             build_refusal = _REFUSALS.get(error.sqlstate)
             if build_refusal is None:
                 self.close()
@@ -82,6 +85,7 @@ class LedgerConnection:
         except UnavailableError:  # what `expect` raises
             raise
         except BaseException:
+            # A call that is cancelled may leave an answer behind as well.
             self.close()
             raise
         self._answered_on = time.monotonic()
@@ -110,6 +114,7 @@ class LedgerConnection:
 
     async def _prepare(self) -> PreparedStatement:
         self._connection = await self._database.connect_apart(**self._settings)
+        # A connection from before a failover may lead to the server that is no primary any more.
         self._failovers = self._database.failovers
         self._statement = await self._connection.prepare(_SQL["judge"], timeout=_TIMEOUT)
         return self._statement
@@ -133,6 +138,7 @@ _REFUSALS: Final[Mapping[str | None, Callable[[], UnavailableError]]] = {
 def _build_arguments(counts: Mapping[Question, int], expected: Expectation) -> tuple[Any, ...]:
     """Return what `judge_exchanges` is given."""
     seen = expected.seen
+    # One text of all digests, each 32 bytes long: an array of them takes longer to encode.
     return (
         b"".join([question.digest or _NO_DIGEST for question in counts]),
         [number if question.counts else 0 for question, number in counts.items()],

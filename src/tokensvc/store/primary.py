@@ -12,7 +12,6 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
-import structlog
 
 from tokensvc.core.primary import (
     PrimaryChoice,
@@ -21,6 +20,7 @@ from tokensvc.core.primary import (
     decide_primary,
     describe_problem,
 )
+from tokensvc.logs.logger import get_logger
 from tokensvc.store.connecting import SERVER_SETTINGS, connect_to_host
 from tokensvc.store.database_url import split_hosts
 from tokensvc.store.driver_errors import NoPrimaryError
@@ -35,7 +35,7 @@ _REPEAT_SECONDS: Final = 60.0
 _POOL_OPTIONS: Final = ("loop", "connection_class", "record_class")
 _FAILURES: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Hosts:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
-from tokensvc.core.errors import ConflictError, NotFoundError
+from tokensvc.core.errors import ConflictError
 from tokensvc.core.limit import Tier
+from tokensvc.store.absent import no_such_tier
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
@@ -27,20 +28,22 @@ async def insert_tier(
     return await lock_tier(connection, name)
 
 
+async def load_tier(connection: asyncpg.Connection, name: str) -> Tier:
+    """Return a tier. Raises NotFoundError."""
+    return _parse_tier(name, await connection.fetchrow(_SQL["find"], name))
+
+
 async def lock_tier(connection: asyncpg.Connection, name: str) -> Tier:
     """Return a tier, held against other changes until the transaction ends.
 
     Raises NotFoundError.
     """
-    row = await connection.fetchrow(_SQL["lock"], name)
-    if row is None:
-        raise no_such_tier(name)
-    return _tier(row)
+    return _parse_tier(name, await connection.fetchrow(_SQL["lock"], name))
 
 
 async def list_tiers(connection: asyncpg.Connection) -> list[Tier]:
     """Return all tiers by name."""
-    return [_tier(row) for row in await connection.fetch(_SQL["list"])]
+    return [Tier(**dict(row)) for row in await connection.fetch(_SQL["list"])]
 
 
 async def update_tier(
@@ -62,10 +65,7 @@ async def delete_tier(connection: asyncpg.Connection, name: str) -> None:
         raise no_such_tier(name)
 
 
-def no_such_tier(name: str) -> NotFoundError:
-    """Return the error for a tier that does not exist."""
-    return NotFoundError(f"there is no tier {name[:80]!r}; `tokensvc tier list` shows them")
-
-
-def _tier(row: asyncpg.Record) -> Tier:
+def _parse_tier(name: str, row: asyncpg.Record | None) -> Tier:
+    if row is None:
+        raise no_such_tier(name)
     return Tier(**dict(row))

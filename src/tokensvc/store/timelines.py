@@ -15,9 +15,8 @@ import os
 import secrets
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from tokensvc.core.primary import SeenTimelines
+from tokensvc.logs.logger import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 FILE_NAME: Final = "timelines.json"
 _MOST_BYTES: Final = 65_536  # ours has some hundred; more is not read, whatever it is
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Timelines:

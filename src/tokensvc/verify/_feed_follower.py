@@ -129,6 +129,7 @@ class FeedFollower:
     async def poll_once(self) -> None:
         """Fetch one page and apply it. If it cannot be used, keep the denylist held."""
         asks_for_all = self._asks_for_all or self._followed.must_read_all
+        # Without a position the issuer sends everything in force, whatever history it has.
         after = None if asks_for_all else self.cursor
         # The first poll, and the first one after a failure, must say at once what was missed.
         is_urgent = self._failures or self._lacks_pages or not self.loaded.is_set()
@@ -154,6 +155,7 @@ class FeedFollower:
         run_steps(self._take_in_steps(text))
 
     def _take_in_steps(self, text: str) -> Generator[None, None, None]:
+        # In steps: the application shares this event loop, and a long page has 5,000 entries.
         unverified_page = parse_unverified(text, max_length=MOST_PAGE_BYTES)
         page = yield from parse_page_in_steps(self._signatures.check(unverified_page))
         now = self._clock.wall()
@@ -163,6 +165,7 @@ class FeedFollower:
         if reset:
             _log.error(_WENT_BACK)
         self.audit.take(page.audit, page.issued_at)
+        # Only a page that was applied to its end makes up for the failures before it.
         self._failures, self._asks_for_all, self.last_error = 0, False, None
         self._lacks_pages = not page.is_last or self._followed.must_read_all
         if page.is_last:
@@ -174,6 +177,7 @@ class FeedFollower:
 
     def snapshot(self) -> FeedSnapshot | None:
         """Return what the next start can begin with, None before the first page."""
+        # Half a denylist would look whole after a restart, and let revoked tokens pass.
         if self.position is None or not self.has_all:
             return None
         at, witness = self._clock.wall() - self.age, self.audit.witness

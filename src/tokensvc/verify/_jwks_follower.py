@@ -132,6 +132,8 @@ class JwksFollower:
 
         Raises FetchError or ValueError, and then changes nothing.
         """
+        # A cache says how old its copy is. Counting from the question, not from the answer, makes
+        # the keys look older than they are, never younger.
         confirmed_on = asked_on - answer.age
         if answer.document is not None and answer.document != self._document:
             if confirmed_on < self.confirmed_on - _SAME_MOMENT:
@@ -156,6 +158,7 @@ class JwksFollower:
 
     def restore(self, kept: JwksSnapshot) -> None:
         """Begin with what was kept before the restart. Raises ValueError if it holds no keys."""
+        # The document is parsed again, so a snapshot can hold no key that a JWKS could not hold.
         self.keys = _parse_keys(kept.document, self.keys)
         self._document, self._etag = kept.document, _find_usable(kept.etag)
         self._max_age = kept.max_age
@@ -166,6 +169,7 @@ class JwksFollower:
         if self._failures:
             longest = _LONGEST_BACKOFF if self.keys else _LONGEST_BACKOFF_WITHOUT_KEYS
             return new_backoff(self._failures, longest=longest)
+        # Verifiers that were started together must not all ask at the same moment.
         refresh_age = self._max_age * _AHEAD * random.uniform(0.9, 1.0)  # noqa: S311 - spreads load
         return max(_SHORTEST_PAUSE, refresh_age - self.age)
 

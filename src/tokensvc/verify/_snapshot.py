@@ -21,6 +21,7 @@ from tokensvc.core.audit_witness import build_witness, parse_witness
 from tokensvc.core.denylist.position import Position, parse_cursor
 from tokensvc.core.denylist.revocation import build_entry, check_moment, parse_entry
 from tokensvc.core.denylist.vouched import VouchedDenylist
+from tokensvc.core.digest_line import find_content_end
 from tokensvc.core.errors import InvalidRequestError
 from tokensvc.core.jwks import is_kid
 
@@ -127,10 +128,8 @@ def parse_snapshot(text: bytes, *, issuer: str, now: float, leeway: float) -> Sn
 
     Raises SnapshotError if it is damaged, of another issuer, or from the future.
     """
-    end = text.removesuffix(b"\n").rfind(b"\n") + 1
-    # No part of the text is copied, because a long denylist takes 60 MB.
-    digest = hashlib.sha256(memoryview(text)[:end]).hexdigest().encode("ascii")
-    if digest != text[end:].removesuffix(b"\n"):
+    end = find_content_end(text)
+    if end is None:
         raise SnapshotError("it is damaged")
     try:
         lines = map(json.loads, islice(io.BytesIO(text), text.count(b"\n", 0, end)))

@@ -1,6 +1,7 @@
-"""Operations and dashboard on a port of their own, and then nowhere else: for a firewall.
+"""Operations and dashboard on a port of their own: a firewall can keep others away from it.
 
-The same process serves both ports, with one service behind them.
+The public port answers only what is for everybody, or for everybody who holds an API key. The
+same process serves both ports, with one service behind them.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from tokensvc.operations.table import OPERATIONS
 from tokensvc.web.app_keys import IN_FLIGHT, POLLS, REFUSALS, SERVICE, TURNS
 from tokensvc.web.dashboard.pages import add_dashboard
 from tokensvc.web.forms import MAX_BODY
 from tokensvc.web.health import get_livez, get_readyz
 from tokensvc.web.middleware import handle_errors
 from tokensvc.web.operations.routes import add_operations
-from tokensvc.web.reference import add_reference
+from tokensvc.web.reference import Reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,8 +39,9 @@ def build_admin_app(main: web.Application) -> web.Application:
     app.router.add_get("/readyz", get_readyz)
     issuer_url = main[SERVICE].settings.issuer_url
     for prefix in dict.fromkeys(("", urlsplit(issuer_url).path)):
-        add_operations(app, prefix)
-        add_reference(app, prefix, issuer_url, prefix or "/")
+        wanted = (row for row in OPERATIONS.values() if not row.is_open)
+        add_operations(app, prefix, wanted)
+        Reference(issuer_url, prefix or "/").add_to(app, prefix)
         add_dashboard(app, prefix, issuer_url)
     return app
 

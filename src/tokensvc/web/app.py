@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from tokensvc.issuer.service import open_service
-from tokensvc.web.app_keys import IN_FLIGHT, POLLS, REFUSALS, SERVICE, TURNS
+from tokensvc.operations.table import OPERATIONS
+from tokensvc.web.app_keys import IN_FLIGHT, POLLS, REFUSALS, SERVICE, STRANGERS, TURNS
 from tokensvc.web.audit_heads import get_audit_head
 from tokensvc.web.connections import find_most_connections
 from tokensvc.web.cors import answer_preflight
@@ -22,8 +23,9 @@ from tokensvc.web.limited import Limited
 from tokensvc.web.metrics import add_metrics
 from tokensvc.web.middleware import handle_errors
 from tokensvc.web.operations.routes import add_operations
+from tokensvc.web.operations.strangers import Strangers
 from tokensvc.web.polls import Polls
-from tokensvc.web.reference import add_reference
+from tokensvc.web.reference import Reference
 from tokensvc.web.refusals import Refusals
 from tokensvc.web.revoke import post_revoke
 from tokensvc.web.token import post_token
@@ -61,19 +63,23 @@ def build_app(
         most_of_network=settings.feed_polls_per_network,
     )
     app[REFUSALS] = Refusals(allowed=settings.refusals_per_minute)
+    app[STRANGERS] = Strangers(allowed=settings.leak_reports_per_minute)
     app.cleanup_ctx.append(hold_service)
     app.on_shutdown.append(_drain)
     app.router.add_get("/livez", get_livez)
     app.router.add_get("/readyz", get_readyz)
     if settings.metrics_port is None:
         add_metrics(app)
+    reference = Reference(settings.issuer_url)
     # A proxy may or may not strip the path of the issuer.
     for prefix in dict.fromkeys(("", urlsplit(settings.issuer_url).path)):
         _add_routes(app, prefix)
         if settings.admin_port is None:
-            add_operations(app, prefix)
-            add_reference(app, prefix, settings.issuer_url, None)
+            add_operations(app, prefix, OPERATIONS.values())
+            reference.add_to(app, prefix)
             add_dashboard(app, prefix, settings.issuer_url)
+        else:
+            add_operations(app, prefix, (row for row in OPERATIONS.values() if row.is_public))
     return app
 
 

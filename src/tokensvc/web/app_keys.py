@@ -8,6 +8,7 @@ from aiohttp import web
 
 from tokensvc.issuer.service import Service
 from tokensvc.web.in_flight import InFlight
+from tokensvc.web.operations.strangers import Strangers
 from tokensvc.web.polls import Polls
 from tokensvc.web.refusals import Refusals
 from tokensvc.web.turns import Turns
@@ -17,6 +18,7 @@ IN_FLIGHT: Final = web.AppKey("in_flight", InFlight)
 POLLS: Final = web.AppKey("polls", Polls)
 REQUEST_ID: Final = web.RequestKey("request_id", str)
 REFUSALS: Final = web.AppKey("refusals", Refusals)
+STRANGERS: Final = web.AppKey("strangers", Strangers)
 TURNS: Final = web.AppKey("turns", Turns)
 # For the log line of the request.
 FACTS: Final[web.RequestKey[dict[str, object]]] = web.RequestKey("facts", dict)

@@ -78,8 +78,11 @@ def _check_repeated(pairs: Sequence[tuple[str, str]]) -> None:
 
 async def _read(request: web.Request, patience: float) -> bytes:
     try:
-        if request.content.is_eof():  # all of it is here, so no timer is needed
-            return await request.read()
+        if request.content.is_eof():  # all of it is here, so nobody has to wait
+            body = request.content.read_nowait()
+            if len(body) > MAX_BODY:
+                raise web.HTTPRequestEntityTooLarge(MAX_BODY)
+            return body
         async with asyncio.timeout(patience):
             return await request.read()
     except TimeoutError:

@@ -9,7 +9,6 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Final
 
-import structlog
 from aiohttp import web
 
 from tokensvc.core.authorization import find_scheme
@@ -22,6 +21,7 @@ from tokensvc.core.errors import (
 )
 from tokensvc.issuer.made_ahead import MadeAhead
 from tokensvc.issuer.metrics import REQUEST_SECONDS
+from tokensvc.logs.logger import get_logger
 from tokensvc.logs.masking import mask_secrets
 from tokensvc.logs.request_line import log_request
 from tokensvc.web.app_keys import (
@@ -50,7 +50,7 @@ _REFUSALS: Final = range(400, 500)
 _NO_ANSWER: Final = 499
 _QUIET: Final = frozenset({"/livez", "/readyz"})
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 def _new_request_ids() -> list[str]:
@@ -107,16 +107,22 @@ async def _refuse(
     error: Exception, request: web.Request, request_id: str, asked_on: float
 ) -> tuple[web.StreamResponse, str]:
     """Return the answer that an error becomes, when it is time for it, and the reason."""
-    if not isinstance(error, web.HTTPException | TokensvcError):
+    # In this order, because most are ours, and the other question is a slow one.
+    if not isinstance(error, TokensvcError) and not isinstance(error, web.HTTPException):
         _log.exception("request_failed", request_id=request_id, exc_info=error)
     answer = _answer(error, request, request_id)
     if answer[0].status in _REFUSALS and REFUSALS in request.app:
         network = find_network(request, request.app[SERVICE].settings.trusted_proxy_hops)
         try:
-            is_silent = isinstance(error, _SILENT)
-            await request.app[REFUSALS].hold(network, asked_on, is_silent=is_silent)
+            await request.app[REFUSALS].hold(
+                network,
+                asked_on,
+                is_silent=isinstance(error, _SILENT),
+                was_held=isinstance(error, TokensvcError) and error.was_held,
+            )
         except UnavailableError as full:
             return _answer(full, request, request_id)
+        await request.app[TURNS].take()  # a flood is answered between two looks at all others
     return answer
 
 

@@ -10,9 +10,8 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from tokensvc.core.network import Place, find_network_of
+from tokensvc.logs.logger import get_logger
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -25,7 +24,7 @@ _WITH_PORT: Final = re.compile(
     r'"?(?:\[([0-9A-Za-z:.%_-]+)\]|([0-9.]+))(?::[0-9]{1,5})?"?', re.ASCII
 )
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 def find_network(request: web.Request, trusted_hops: int) -> str:

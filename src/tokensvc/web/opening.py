@@ -6,16 +6,17 @@ Postgres is tried again until it answers, once a second at most.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
-import structlog
 from aiohttp import web
 
 from tokensvc.core.errors import StartRefusedError, UnavailableError
 from tokensvc.issuer.database import open_primary
 from tokensvc.issuer.start import initialise, new_pause
+from tokensvc.logs.logger import get_logger
 from tokensvc.web.admin_port import build_admin_app
 from tokensvc.web.app import build_app
+from tokensvc.web.shortcut import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _LOOK_SECONDS: Final = 0.1
 _TOGETHER_SECONDS: Final = 5.0  # how long a worker waits for the others
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Opening:
@@ -116,6 +117,8 @@ class Opening:
         except BaseException:
             await runner.cleanup()
             raise
+        server = cast("web.Server", runner.server)
+        server.request_handler = shorten(app, server.request_handler)
         if self._settings.admin_port is not None:
             self.opened_admin = web.AppRunner(build_admin_app(app), access_log=None)
             await self.opened_admin.setup()

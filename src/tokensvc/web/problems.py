@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from aiohttp import web
 
@@ -18,12 +18,10 @@ from tokensvc.logs.masking import mask_secrets
 from tokensvc.operations.problem import MEDIA_TYPE as PROBLEM
 from tokensvc.operations.problem import TITLES, build_problem
 from tokensvc.web.cors import ANY_ORIGIN, PUBLIC_PATHS
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from tokensvc.web.whole_answer import WholeAnswer
 
 OAUTH_PATHS: Final = ("/v1/token", "/v1/revoke", "/v1/introspect")
-_JSON: Final = "application/json; charset=utf-8"
+JSON: Final = "application/json; charset=utf-8"
 _PROBLEM_JSON: Final = f"{PROBLEM}; charset=utf-8"
 NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
@@ -47,11 +45,13 @@ _HTTP_CODES: Final = {
     413: "content_too_large",
     415: "unsupported_media_type",
 }
+# Where aiohttp refuses by itself, and the title alone would help nobody.
+_HTTP_TEXTS: Final = {404: "Nothing is served at this path"}
 
 
 def build_answer(
     error: Exception, *, path: str, request_id: str, challenge: str
-) -> tuple[web.Response, str]:
+) -> tuple[WholeAnswer, str]:
     """Return the answer that `error` becomes, and the reason for the log.
 
     `challenge`: the authentication scheme that was tried.
@@ -64,7 +64,7 @@ def build_answer(
     if path.endswith(PUBLIC_PATHS):  # a script must be able to see why it is refused
         headers |= ANY_ORIGIN
     if path.endswith(OAUTH_PATHS):
-        headers["Content-Type"] = _JSON
+        headers["Content-Type"] = JSON
         body = _build_oauth_body(code, message)
     else:
         headers["Content-Type"] = _PROBLEM_JSON
@@ -72,7 +72,7 @@ def build_answer(
         end = b", " + json.dumps(more)[1:].encode() if more else b"}"
         # The id is of our own making, or made of characters that need no escape.
         body = b'%s"%s"%s' % (_build_problem_head(status, code, message), request_id.encode(), end)
-    return web.Response(body=body, status=status, headers=headers), reason
+    return WholeAnswer(body, headers, status), reason
 
 
 @functools.lru_cache(maxsize=256)  # nearly all messages are constant
@@ -105,7 +105,7 @@ def _list_more(error: Exception) -> dict[str, object]:
 def judge_error(error: Exception) -> tuple[int, str, str, dict[str, str]]:
     """Return status, code, message and headers of an error."""
     if isinstance(error, web.HTTPException):
-        return _judge_http(error.status, error.headers)
+        return _judge_http(error)
     if isinstance(error, errors.BearerError):
         return error.status, error.code, error.message, error.headers
     if isinstance(error, errors.TokensvcError):
@@ -127,9 +127,13 @@ def _when_to_retry(error: errors.TokensvcError) -> dict[str, str]:
     return {}
 
 
-def _judge_http(status: int, headers: Mapping[str, str]) -> tuple[int, str, str, dict[str, str]]:
+def _judge_http(error: web.HTTPException) -> tuple[int, str, str, dict[str, str]]:
+    status = error.status
     code = _HTTP_CODES.get(status, "invalid_request")
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
-        return status, code, f"use {headers['Allow']}", {"Allow": headers["Allow"]}
-    title = TITLES.get(code, code)
+        allowed = error.headers["Allow"]
+        return status, code, f"use {', '.join(allowed.split(','))}", {"Allow": allowed}
+    if error.text and not error.text.startswith(f"{status}: "):  # ours: it says what would do
+        return status, code, error.text, {}
+    title = _HTTP_TEXTS.get(status) or TITLES.get(code, code)
     return status, code, title[0].lower() + title[1:], {}

@@ -1,7 +1,12 @@
-"""`/openapi.json`: what the API is, for programs. `/docs`: the same as a page, for people."""
+"""`/openapi.json`: what the API is, for programs. `/docs`: the same as a page, for people.
+
+Building them takes a few tenths of a second, which no start of a service should wait for. So they
+are built when somebody asks for the first time, in a thread, so that other requests go on.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -13,6 +18,8 @@ from tokensvc.operations.openapi.document import build_document, build_text
 from tokensvc.web.reference_page import build_page
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aiohttp.typedefs import Handler
 
 _JSON: Final = "application/json"
@@ -29,26 +36,42 @@ class _Document(NamedTuple):
     etag: str
 
 
-def add_reference(app: web.Application, prefix: str, url: str, elsewhere: str | None) -> None:
-    """Serve the reference below `prefix`. `url` and `elsewhere`: as in `build_document`."""
-    document = build_document(url, __version__, elsewhere)
-    style = files("tokensvc.web").joinpath("reference.css").read_text("utf-8")
-    for path, text, content_type in (
-        ("/openapi.json", build_text(document), _JSON),
-        ("/docs", build_page(document), "text/html"),
-        ("/docs.css", style, "text/css"),
-    ):
-        app.router.add_get(f"{prefix}{path}", _build_handler(text, content_type))
+class Reference:
+    """The reference of a service. `url` and `elsewhere` are as in `build_document`."""
+
+    def __init__(self, url: str, elsewhere: str | None = None) -> None:
+        self._url = url
+        self._elsewhere = elsewhere
+        self._building: asyncio.Future[Mapping[str, _Document]] | None = None
+
+    def add_to(self, app: web.Application, prefix: str) -> None:
+        """Serve the reference below `prefix`."""
+        for path in ("/openapi.json", "/docs", "/docs.css"):
+            app.router.add_get(f"{prefix}{path}", self._build_handler(path))
+
+    def _build_handler(self, path: str) -> Handler:
+        async def answer(request: web.Request) -> web.Response:
+            if self._building is None:
+                self._building = asyncio.ensure_future(asyncio.to_thread(self._build))
+            # A client that goes away must not take the documents from those who wait with it.
+            documents = await asyncio.shield(self._building)
+            return _answer(request, documents[path])
+
+        return answer
+
+    def _build(self) -> Mapping[str, _Document]:
+        document = build_document(self._url, __version__, self._elsewhere)
+        style = files("tokensvc.web").joinpath("reference.css").read_text("utf-8")
+        return {
+            "/openapi.json": _build_answer(build_text(document), _JSON),
+            "/docs": _build_answer(build_page(document), "text/html"),
+            "/docs.css": _build_answer(style, "text/css"),
+        }
 
 
-def _build_handler(text: str, content_type: str) -> Handler:
+def _build_answer(text: str, content_type: str) -> _Document:
     body = text.encode("utf-8")
-    document = _Document(body, content_type, hashlib.sha256(body).hexdigest()[:32])
-
-    async def answer(request: web.Request) -> web.Response:
-        return _answer(request, document)
-
-    return answer
+    return _Document(body, content_type, hashlib.sha256(body).hexdigest()[:32])
 
 
 def _answer(request: web.Request, document: _Document) -> web.Response:

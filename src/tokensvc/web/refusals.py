@@ -3,8 +3,8 @@
 A refusal takes about as much work as a token. A limit on tokens, a checksum in keys and a list of
 paths would be of little use to others if a client could be refused as often as it likes. So once a
 network (/24 or /48), or all networks together, have been refused many times in a minute, refusals
-come a second late. Nothing else does: a request that is granted never waits here, whatever others
-in its network do.
+come a second late, or a little more. Nothing else does: a request that is granted never waits here,
+whatever others in its network do.
 
 A refusal that does not say what is wrong with a credential must not tell it by its time either. It
 always comes at the same moment after the request, some 25 ms later. So nobody learns which keys
@@ -16,11 +16,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from tokensvc.issuer.exchange.late_answers import LateAnswers
 from tokensvc.issuer.exchange.network_counts import NetworkCounts
 from tokensvc.issuer.metrics import LATE_REFUSALS
+from tokensvc.logs.logger import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +28,7 @@ _SILENT_PAUSE: Final = 0.025
 # So many times the limit of one network are allowed to all of them together.
 _NETWORKS: Final = 10
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Refusals:
@@ -48,24 +47,29 @@ class Refusals:
     ) -> None:
         self._allowed = allowed
         self._late_answers = late_answers or LateAnswers(clock=clock)
-        self._silent_answers = silent_answers or LateAnswers(pause=_SILENT_PAUSE, clock=clock)
+        self._silent_answers = silent_answers or LateAnswers(
+            pause=_SILENT_PAUSE, spread=0, clock=clock
+        )
         self._counts = NetworkCounts(clock=clock)
 
-    async def hold(self, network: str, asked_on: float, *, is_silent: bool = False) -> None:
+    async def hold(
+        self, network: str, asked_on: float, *, is_silent: bool = False, was_held: bool = False
+    ) -> None:
         """Count a refusal; return when it may be answered.
 
         `asked_on`: when the request came. `is_silent`: it does not say what is wrong with the
-        credential. Raises UnavailableError if too many are held.
+        credential. `was_held`: as in TokensvcError. Raises UnavailableError if too many are held.
         """
         number = self._counts.add(network)
         if not (
             self._counts.has_reached(self._allowed, network)
             or self._counts.have_all_reached(_NETWORKS * self._allowed)
         ):
-            if is_silent:
+            if is_silent and not was_held:
                 await self._silent_answers.hold(asked_on)
             return
         if number == self._allowed:
             _log.warning("network_refused_often", network=network, refused=number)
         LATE_REFUSALS.inc()
-        await self._late_answers.hold(asked_on)
+        if not was_held:
+            await self._late_answers.hold(asked_on)

@@ -14,10 +14,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import structlog
 import uvloop
 
 from tokensvc.core.errors import StartRefusedError
+from tokensvc.logs.logger import get_logger
 from tokensvc.web.runner import NO_PORTS, OwnPorts, ServiceRunner
 from tokensvc.web.shared_start import SharedStart
 from tokensvc.web.signals import list_stopping_signals
@@ -33,7 +33,7 @@ _BACKLOG: Final = 1024
 _COLLECT_AFTER: Final = 20_000
 _OTHERS_SERVE_SECONDS: Final = 5.0  # then it answers 503: they may all have died
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from tokensvc.web.client_authentication import read_client
 from tokensvc.web.forms import read_form
 from tokensvc.web.middleware import note
 from tokensvc.web.network import find_place
+from tokensvc.web.problems import JSON, NO_STORE
 from tokensvc.web.token_request import ACCESS_TOKEN_TYPE, parse_token_request
 from tokensvc.web.whole_answer import WholeAnswer
 
@@ -34,12 +35,17 @@ def _ended(outcome: str) -> Counter:
     return EXCHANGES.labels(outcome)
 
 
+@functools.cache  # and so are the limits
+def _limited(policy: str) -> Counter:
+    return RATE_LIMITED.labels(policy)
+
+
 async def post_token(request: web.Request) -> web.Response:
     """Exchange a credential for a token."""
     try:
         response = await _exchange(request)
     except RateLimitedError as error:
-        RATE_LIMITED.labels(error.policy).inc()
+        _limited(error.policy).inc()
         _ended(error.reason).inc()
         raise
     except TokensvcError as error:
@@ -61,9 +67,9 @@ async def _exchange(request: web.Request) -> web.Response:
 
 
 def _build_fields(decision: Decision) -> dict[str, str]:
-    """Return the fields of the limits (draft-ietf-httpapi-ratelimit-headers-11).
+    """Return the fields of the answer, with those of draft-ietf-httpapi-ratelimit-headers-11.
 
-    They tell the two limits of the key, and what is left of the tighter one. The account's limits
+    These tell the two limits of the key, and what is left of the tighter one. The account's limits
     are named only in a refusal, because they would tell one key what the others use.
     """
     quota, at, ahead = decision.verdict.quota, decision.verdict.at, decision.verdict.ahead
@@ -72,6 +78,8 @@ def _build_fields(decision: Decision) -> dict[str, str]:
     name, left, window = ("key-minute", minute, MINUTE) if minute <= day else ("key-day", day, DAY)
     inside = None if ahead is None else max(at, ahead[0 if window == MINUTE else 1])
     return {
+        "Content-Type": JSON,
+        **NO_STORE,
         "RateLimit-Policy": _policies(quota.key_per_minute, quota.key_per_day),
         "RateLimit": f'"{name}";r={left};t={seconds_left(window, at, inside=inside)}',
     }

@@ -6,7 +6,7 @@ import pytest
 from tests.unit.client.loopback import INVALID_TOKEN
 
 from tokensvc.client import BodyNotRepeatableError, HostNotAllowedError
-from tokensvc.client._bearer_rule import BearerRule, Sent, check_source
+from tokensvc.client._bearer_rule import BearerRule, Sent
 
 
 class Source:
@@ -29,7 +29,8 @@ class Source:
 
 
 def new_rule(source, **options):
-    return BearerRule(source, allowed_hosts={"a.example"}, audience="api", scope="s", **options)
+    options |= {"allowed_hosts": {"a.example"}, "audience": "api", "scope": "s"}
+    return BearerRule(source, {"a client": Source}, **options)
 
 
 def sent(host="a.example", authorization: str | None = "Bearer t"):
@@ -87,9 +88,12 @@ def test_repr_does_not_show_the_header_of_a_request():
 
 
 def test_the_wrong_source_is_refused_in_one_sentence():
-    check_source(Source(), {"a client": Source, "another": str})
-    with pytest.raises(TypeError, match=r"^a client needs a Source, and another needs a str$"):
-        check_source(1, {"a client": Source, "another": str})
+    rule = new_rule(Source())
+    rule.check_source({"a client": Source, "another": str})
+    with pytest.raises(TypeError, match=r"^a client needs a int, and another needs a str$"):
+        rule.check_source({"a client": int, "another": str})
+    with pytest.raises(TypeError, match=r"^a client needs a Source$"):
+        new_rule("no source")
 
 
 def test_a_body_that_cannot_be_sent_again_is_an_error_after_the_token_was_dropped():

@@ -42,7 +42,7 @@ def test_a_trail_that_only_grows_is_no_problem(witness):
         (claim(410, missing=[420]), "event 420 is missing, which was there before"),
     ],
 )
-def test_a_change_is_noticed_at_once_and_told_once(witness, later, problem):
+def test_t44_a_change_is_noticed_at_once_and_told_once(witness, later, problem):
     assert witness.compare(later, NOW) == problem
     assert witness.compare(later, NOW + 60) is None
     assert witness.problem == problem

@@ -5,7 +5,7 @@ import json
 import pytest
 from tests.factories import ISSUER, NOW, make_claims, seconds
 
-from tokensvc.core.claims import build_payload, build_payload_text, check_claims
+from tokensvc.core.claims import build_payload, build_payload_text, check_claims, parse_extra
 from tokensvc.core.errors import InvalidTokenError
 from tokensvc.core.identifier import Jti, Kid
 
@@ -33,6 +33,14 @@ def test_the_text_of_a_payload_is_its_json_whatever_was_written_before(origin_jt
         claims = make_claims(origin_jti=origin_jti, aud=aud, scope=scope, jti=jti)
         text = json.dumps(build_payload(claims), separators=(",", ":"))
         assert build_payload_text(claims) == text.encode("ascii")
+
+
+@pytest.mark.parametrize("kept", ['{"team": "a", "n": [1, 2]}', '{"iss": "x", "\u00fc": null}'])
+def test_own_claims_stand_in_the_text_as_in_the_payload(kept):
+    for jti in (Jti("One1"), Jti("Two2")):
+        claims = make_claims(extra=parse_extra(kept), jti=jti)
+        text = json.dumps(build_payload(claims), separators=(",", ":")).encode("ascii")
+        assert build_payload_text(claims, kept) == build_payload_text(claims) == text
 
 
 def test_a_token_has_exactly_the_claims_of_rfc_9068():

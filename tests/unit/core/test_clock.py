@@ -47,6 +47,18 @@ def test_f26_a_wall_clock_that_is_steadily_wrong_blocks_nothing():
     assert not judge(*jumped, back, is_vouched=True).is_blocked, "the jump was taken back"
 
 
+def test_f41_jumps_are_not_measured_from_a_clock_that_was_doubted():
+    """It was far ahead at the start, and was set right; then it jumps again."""
+    right = judge(read(0, postgres=1400), read(1, postgres=1800), read(2))
+    assert not right.is_blocked
+    jumped = judge_clock(right, read(3, postgres=2855))
+    assert jumped.has_jumped
+    assert jumped.anchor.reckon(3) == START + 3, "pages are dated by it"
+    doubted = judge(read(0, postgres=-50, wall=600))
+    vouched = judge_clock(doubted, read(1, wall=600), is_vouched=True)
+    assert not vouched.is_blocked, "what it differs from was never believed"
+
+
 def test_f26_a_clock_that_differs_from_the_first_reading_on_is_doubted():
     for wrong in ({"postgres": 600.0}, {"postgres": -60.0}, {"wall": 3600.0}):
         doubted = judge(read(0, **wrong), read(1, **wrong))

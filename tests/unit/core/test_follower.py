@@ -7,7 +7,7 @@ import pytest
 from tests.factories import NOW
 
 from tokensvc.core.errors import InvalidRequestError
-from tokensvc.core.follower import FollowerId, FollowerRecord, find_laggards, parse_follower_name
+from tokensvc.core.follower import FollowerId, FollowerRecord, parse_follower_name
 
 SECOND = timedelta(seconds=1)
 
@@ -50,12 +50,6 @@ def test_a_follower_is_silent_after_a_minute_and_else_current_or_lagging(followe
 )
 def test_a_follower_lags_since_the_first_revocation_that_it_lacks(behind_since, lag):
     assert make_follower(behind_since=behind_since).lag_seconds == lag
-
-
-def test_the_laggards_are_those_that_still_ask_and_have_not_applied_a_position():
-    followers = [CURRENT, LAGGING, SILENT]
-    assert find_laggards(followers, 7) == [LAGGING]
-    assert find_laggards(followers, 6) == []
 
 
 @pytest.mark.parametrize("name", ["a", "orders-1.eu:8080/x@y+z_", "x" * 100])

@@ -13,6 +13,7 @@ from tokensvc.core.identifier import (
     new_jtis,
     new_key_id,
     parse_jti,
+    parse_kid,
 )
 
 
@@ -40,6 +41,13 @@ def test_ids_of_tokens_that_are_made_together_are_as_good_as_others():
 def test_all_62_characters_turn_up():
     assert set(new_base62(10_000)) == set(BASE62)
     assert len(set(BASE62)) == 62
+
+
+def test_the_id_of_a_signing_key_is_a_thumbprint():
+    assert parse_kid("aB3-_" * 8 + "abc") == "aB3-_" * 8 + "abc"
+    for text in ("", "a" * 42, "a" * 44, "a" * 42 + "\n", "a" * 42 + "="):
+        with pytest.raises(InvalidInputError):
+            parse_kid(text)
 
 
 def test_the_id_of_a_token_is_taken():

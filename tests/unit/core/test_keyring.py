@@ -70,14 +70,17 @@ SIGNERS = {
     ),
     "an older revoked key does not matter": ([key("x", active=-30 * DAY, revoked=-DAY), B], "b"),
     "only of the algorithm": ([key("x", active=-DAY, alg="EdDSA")], None),
-    "the first to begin within three minutes if none has begun": (
-        [key("x", active=180 * SECOND), key("y", active=179 * SECOND)],
+    "the first to begin if none has begun: it was made while the clock was ahead": (
+        [key("x", active=DAY), key("y", active=DAY - SECOND)],
         "y",
     ),
-    "none if the first begins later": ([key("x", active=181 * SECOND)], None),
     "the next one, early, if the last was revoked": (
         [key("v", active=-DAY, revoked=-SECOND), key("x", active=180 * SECOND)],
         "x",
+    ),
+    "none if the last was revoked and the next one begins later": (
+        [key("v", active=-DAY, revoked=-SECOND), key("x", active=181 * SECOND)],
+        None,
     ),
 }
 

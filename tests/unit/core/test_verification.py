@@ -44,6 +44,30 @@ def test_no_audience_means_any_audience():
     assert check(audience=None) == CLAIMS
 
 
+def test_a_token_that_was_good_once_is_judged_anew_each_time():
+    for _ in range(2):
+        assert check_own_token(TOKEN, [RECORD], issuer=ISSUER, now=T) == CLAIMS
+    revoked = replace(RECORD, revoked_at=NOW)
+    for records, now, reason in (
+        ([RECORD], T + 600, "expired"),
+        ([revoked], T, "unknown_kid"),
+        ([], T, "unknown_kid"),
+    ):
+        with pytest.raises(InvalidTokenError) as refusal:
+            check_own_token(TOKEN, records, issuer=ISSUER, now=now)
+        assert refusal.value.reason == reason
+
+
+def test_another_signature_is_not_good_because_the_first_one_was():
+    assert check_own_token(TOKEN, [RECORD], issuer=ISSUER, now=T) == CLAIMS
+    head, payload, signature = TOKEN.text.split(".")
+    other = signature[:-2] + ("AA" if signature[-2:] != "AA" else "BA")
+    forged = parse_unverified(f"{head}.{payload}.{other}")
+    with pytest.raises(InvalidTokenError) as refusal:
+        check_own_token(forged, [RECORD], issuer=ISSUER, now=T)
+    assert refusal.value.reason == "bad_signature"
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [

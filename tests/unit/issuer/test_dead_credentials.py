@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tokensvc.core.errors import RateLimitedError, UnavailableError
+from tokensvc.core.errors import RateLimitedError
 from tokensvc.issuer.exchange.dead_credentials import DeadCredentials
 from tokensvc.issuer.exchange.late_answers import LateAnswers
 
@@ -25,7 +25,9 @@ def clock():
 
 @pytest.fixture
 def dead(clock):
-    made = DeadCredentials(LateAnswers(pause=0, clock=clock), allowed=2, most=2, clock=clock)
+    made = DeadCredentials(
+        LateAnswers(pause=0, spread=0, clock=clock), allowed=2, most=2, clock=clock
+    )
     made.note(DEAD)
     return made
 
@@ -68,26 +70,3 @@ async def test_memory_is_bounded_and_the_oldest_is_forgotten(dead):
     await show(dead, 9, digest=OTHER)
     with pytest.raises(RateLimitedError):
         await show(dead, 3)
-
-
-async def test_only_so_many_answers_are_held(clock):
-    with pytest.raises(UnavailableError) as caught:
-        await LateAnswers(most_held=0, clock=clock).hold(clock.now)
-    assert caught.value.reason == "late_answers_full"
-
-
-async def test_an_answer_is_held_until_the_pause_has_gone(clock):
-    """The pause is counted from the question, so what was done meanwhile cannot be told."""
-    late_answers = LateAnswers(pause=0.2, clock=clock)
-    slept = []
-
-    async def sleep(seconds):
-        slept.append(seconds)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tokensvc.issuer.exchange.late_answers.asyncio.sleep", sleep)
-        for clock.now in (100.0, 100.1, 100.3):
-            await late_answers.hold(100.0)
-    moments = [now + seconds for now, seconds in zip((100.0, 100.1), slept[:2], strict=True)]
-    assert moments[0] == pytest.approx(moments[1])
-    assert len(slept) == 2  # the pause was over at the third call

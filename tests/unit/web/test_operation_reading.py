@@ -54,3 +54,52 @@ def test_as_many_faults_are_told_as_help():
 )
 def test_a_fault_points_at_where_the_field_stood(name, pointer, placed):
     assert place_fault(OPERATIONS[name], Fault(pointer, "x")) == Fault(placed, "x")
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "detail"),
+    [
+        ("accounts.create", {}, "it is required"),
+        ("accounts.create", {"name": 7}, "it must be a text"),
+        ("accounts.create", {"name": ""}, "it must have at least 1 character(s)"),
+        ("accounts.create", {"name": "a" * 201}, "it has more than 200 characters"),
+        ("accounts.create", {"name": "a", "per_minute": "7"}, "it must be a whole number"),
+        ("accounts.create", {"name": "a", "per_minute": 1.5}, "it must be a whole number"),
+        ("accounts.create", {"name": "a", "per_minute": 0}, "it must be at least 1"),
+        (
+            "audiences.create",
+            {"name": "a", "alg": "none"},
+            "it must be 'ES256', 'EdDSA' or 'RS256'",
+        ),
+        ("keys.batch", {"act": "enable", "items": []}, "it must have at least 1 member(s)"),
+        ("keys.batch", {"act": "enable", "items": 7}, "it must be a list"),
+        ("keys.batch", {"act": "enable", "items": [7]}, "it must be an object"),
+        ("signing-keys.rotate", {"now": "yes"}, "it must be true or false"),
+        (
+            "revocations.create",
+            {},
+            "name exactly one of token, jti, key and account",
+        ),
+    ],
+)
+def test_a_fault_is_told_in_plain_words(name, given, detail):
+    with pytest.raises(InvalidInputError) as refused:
+        build_request(OPERATIONS[name], path={}, query=[], body=given)
+    assert [fault.detail for fault in refused.value.faults] == [detail]
+    assert not refused.value.message.startswith(":")
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "query", "detail"),
+    [
+        ("keys.list", {}, [("limit", "x")], "it must be a whole number"),
+        ("keys.list", {}, [("limit", "1001")], "it must be at most 1000"),
+        ("signing-keys.show", {"kid": "x"}, [], "the id of a signing key is 43 letters, digits"),
+        ("revocations.watch", {}, [("after", "x")], "it must be a cursor of an earlier answer"),
+    ],
+)
+def test_a_fault_of_a_path_or_query_is_told_in_plain_words(name, path, query, detail):
+    with pytest.raises(InvalidInputError) as refused:
+        build_request(OPERATIONS[name], path=path, query=query, body={})
+    (fault,) = refused.value.faults
+    assert fault.detail.startswith(detail)

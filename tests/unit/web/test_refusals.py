@@ -66,6 +66,16 @@ async def test_t40_a_network_that_is_refused_often_waits_for_its_refusals(
     assert (line["network"], line["refused"]) == ("net", ALLOWED)
 
 
+async def test_t40_what_was_held_already_is_counted_and_goes_out_at_once(
+    refusals, late_answers, silent_answers
+):
+    for _ in range(ALLOWED):
+        await refusals.hold("net", 119.5, is_silent=True, was_held=True)
+    assert (late_answers.held, silent_answers.held) == ([], [])
+    await refuse(refusals, 1)
+    assert late_answers.held == [119.5]
+
+
 async def test_t40_other_networks_do_not_wait(refusals, late_answers):
     await refuse(refusals, ALLOWED)
     late_answers.held.clear()

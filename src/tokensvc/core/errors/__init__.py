@@ -14,7 +14,9 @@ from tokensvc.core.errors.bearer import (
     InsufficientScopeError,
     InvalidTokenError,
     MalformedAuthorizationError,
+    MissingCredentialError,
     MissingTokenError,
+    OtherAudienceError,
     VerifierUnavailableError,
 )
 from tokensvc.core.errors.general import (
@@ -65,9 +67,11 @@ __all__ = [
     "InvalidTargetError",
     "InvalidTokenError",
     "MalformedAuthorizationError",
+    "MissingCredentialError",
     "MissingTokenError",
     "NotFoundError",
     "OAuthError",
+    "OtherAudienceError",
     "OutcomeUnknownError",
     "RateLimitedError",
     "StartRefusedError",

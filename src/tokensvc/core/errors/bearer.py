@@ -43,6 +43,12 @@ class MissingTokenError(BearerError):
         return {"WWW-Authenticate": "Bearer"}
 
 
+class MissingCredentialError(MissingTokenError):
+    """As MissingTokenError, where an API key is as good as a token."""
+
+    public_message = "show an API key or a token in the header Authorization"
+
+
 class MalformedAuthorizationError(BearerError):
     """Two credentials, or a `Bearer` header that is malformed."""
 
@@ -61,6 +67,15 @@ class InvalidTokenError(BearerError):
     public_message = "the access token is invalid, expired or revoked"
 
 
+class OtherAudienceError(InvalidTokenError):
+    """A live token of ours that was shown to the service itself, and is for a relying party."""
+
+    public_message = "the access token is for another audience: get one for the audience tokensvc"
+
+    def __init__(self) -> None:
+        super().__init__("wrong_audience")
+
+
 class InsufficientScopeError(BearerError):
     """The token is good and lacks a capability.
 
@@ -76,6 +91,8 @@ class InsufficientScopeError(BearerError):
         super().__init__(f"needs {needed}")
         self.needed = needed
         self.one_of = tuple(one_of)
+        if one_of:  # of an operation: an API key may have been shown as well
+            self.message = "the caller lacks a capability"
 
     @property
     def headers(self) -> dict[str, str]:

@@ -9,9 +9,13 @@ if TYPE_CHECKING:
 
 
 class TokensvcError(Exception):
-    """Root of all errors that tokensvc raises on purpose."""
+    """Root of all errors that tokensvc raises on purpose.
+
+    `was_held`: its answer has been held back already, so it may go out at once.
+    """
 
     code: ClassVar[str] = "server_error"
+    was_held = False
 
     def __init__(self, message: str, *, reason: str | None = None) -> None:
         super().__init__(message)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import structlog
-
 from tokensvc.core.algorithm import DEFAULT_ALGORITHM
 from tokensvc.core.audit_event import AuditCheckpoint
 from tokensvc.core.errors import ConflictError
@@ -16,6 +14,7 @@ from tokensvc.issuer.admin.audit_check import begin_chain, load_checkpoint
 from tokensvc.issuer.audit import record
 from tokensvc.issuer.database import open_owner
 from tokensvc.issuer.signing.master_key import load_master_key
+from tokensvc.logs.logger import get_logger
 from tokensvc.store import audit_checkpoint as table
 from tokensvc.store.audit_event import read_audit_events
 from tokensvc.store.feed_head import list_heads
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Connection, Database
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 async def prune_events(

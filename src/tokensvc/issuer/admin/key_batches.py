@@ -21,7 +21,7 @@ from tokensvc.issuer.admin.key_chunks import (
     list_seen,
 )
 from tokensvc.issuer.admin.pace import Pace
-from tokensvc.store import api_key as table
+from tokensvc.store.absent import no_such_key
 from tokensvc.store.key_endings import end_api_keys
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ async def end_keys(
         async with database.connection() as connection:
             await load_grant(connection, caller.grantor)
             seen = await list_seen(connection, chunk, caller)
-        outcomes = {key_id: Outcome(None, table.no_such_key(key_id)) for key_id in chunk}
+        outcomes = {key_id: Outcome(None, no_such_key(key_id)) for key_id in chunk}
         if not seen:
             return outcomes
         async with database.act() as connection:

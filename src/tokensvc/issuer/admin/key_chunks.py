@@ -21,7 +21,8 @@ from tokensvc.issuer.admin.granting import load_grant
 from tokensvc.issuer.admin.key_count import check_key_count
 from tokensvc.issuer.audit import Trail
 from tokensvc.store import api_key as table
-from tokensvc.store.tier import list_tiers, no_such_tier
+from tokensvc.store.absent import no_such_key, no_such_tier
+from tokensvc.store.tier import list_tiers
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -223,7 +224,7 @@ async def _open_chunk(
         grant=await load_grant(connection, caller.grantor),
         trail=Trail(caller.actor),
         keys=keys,
-        refused={key_id: table.no_such_key(key_id) for key_id in key_ids if key_id not in keys},
+        refused={key_id: no_such_key(key_id) for key_id in key_ids if key_id not in keys},
     )
 
     async def check(key: ListedKey) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from tokensvc.core.actor import Actor
 from tokensvc.core.errors import ForbiddenError
+from tokensvc.logs.logger import get_logger
 from tokensvc.store import api_key as table
 from tokensvc.store.key_endings import end_api_keys
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 POLICY: Final = Actor(name="policy")
 _DISABLED_AT_ONCE: Final = 50  # so that their rows are locked for a moment only
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 def decide_life(

@@ -10,12 +10,11 @@ import functools
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import structlog
-
 from tokensvc.core.errors import ClockError, TokensvcError, UnavailableError
 from tokensvc.core.ledger import Question, count_questions, hand_out
 from tokensvc.issuer.failing import fail_all
 from tokensvc.issuer.metrics import BATCH_SECONDS, BATCH_SIZE
+from tokensvc.logs.logger import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 NOBODY: Final = Question(None, None, None, counts=False)
 _REFRESH_TIMEOUT: Final = 3.0
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Waiter(NamedTuple):
@@ -61,6 +60,7 @@ class BatchJudge:
 
         `again`: whether a second question may follow if nothing was counted by the first.
         """
+        # The copies may have become too old while these requests waited for the batch before.
         batch = self._refuse_uncountable(batch)
         if not batch:
             return
@@ -106,6 +106,7 @@ class BatchJudge:
 
     def _expect(self, batch: Sequence[Waiter]) -> Expectation:
         """Return what must hold for a batch. Raises UnavailableError if it must not be counted."""
+        # Opening a connection takes time, so what held when the batch was made is asked again.
         if any(waiter.question.counts for waiter in batch):
             self._mirror.confirmation.check_counting()
         return self._mirror.expect()
@@ -141,10 +142,15 @@ def fail(batch: Sequence[Waiter], error: Exception) -> None:
 
 def _act(batch: Sequence[Waiter], decisions: Sequence[Decision | None]) -> None:
     for waiter, decision in zip(batch, decisions, strict=True):
+        # It was failed as late, or its client has gone. It was counted all the same.
         if waiter.future.done():
             continue
         try:
             result = waiter.act(decision)
+        except TokensvcError as error:
+            # Its traceback would hold this frame, and so the whole batch and its futures, in a
+            # circle that only the garbage collector finds.
+            waiter.future.set_exception(error.with_traceback(None))
         except Exception as error:  # noqa: BLE001 - it is raised where the request waits
             waiter.future.set_exception(error)
         else:

@@ -7,9 +7,9 @@ lately, or when many keys at once are new to this process, their requests take t
 - A key that this process does not know to be good waits in the slow lane, until a cheap query has
   told whether it exists. If it does, it goes on to the ledger, some 20 ms later than usual. It is
   never refused for what others in its network do.
-- A refusal comes late, and always at the same moment after the request, whether the key never
-  existed, or has been disabled, revoked or deleted. So a client that waits for answers cannot ask
-  often, and nobody learns from the time which keys exist.
+- A refusal comes late, at a random moment that is the same draw whether the key never existed, or
+  has been disabled, revoked or deleted. So a client that waits for answers cannot ask often, and
+  nobody learns from the time which keys exist.
 
 Nothing is decided about a key here. Each process counts by itself, in bounded memory. Keys with a
 wrong checksum never come this far.
@@ -20,10 +20,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final, TypeVar
 
-import structlog
-
 from tokensvc.core.errors import InvalidClientError, InvalidSubjectTokenError
 from tokensvc.issuer.exchange.network_counts import NetworkCounts
+from tokensvc.logs.logger import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -42,7 +41,7 @@ _NETWORKS: Final = 10
 # The answer to these names no reason, so it must not tell one by its time either.
 _REFUSED_CREDENTIAL: Final = (InvalidClientError, InvalidSubjectTokenError)
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 _T = TypeVar("_T")
 
@@ -115,8 +114,9 @@ class GuessGuard:
             if digest is not None and not await self._lane.exists(digest, arrived_on):
                 return act(None)
             return await self._ledger.join_batch(question, act, arrived_on)
-        except _REFUSED_CREDENTIAL:
+        except _REFUSED_CREDENTIAL as error:
             await self._late_answers.hold(asked_on)
+            error.was_held = True
             raise
 
     async def ask(

@@ -69,7 +69,8 @@ class _Unsigned(NamedTuple):
     key: SigningKey
 
     def sign(self) -> IssuedToken:
-        text = sign_jws_text(build_payload_text(self.claims), typ=ACCESS_TOKEN[0], key=self.key)
+        payload = build_payload_text(self.claims, self.decision.verdict.claims)
+        text = sign_jws_text(payload, typ=ACCESS_TOKEN[0], key=self.key)
         return IssuedToken(text, self.claims, self.decision)
 
 

@@ -1,12 +1,15 @@
 """Answers that come late: a client that waits for its answer cannot ask often.
 
 They also hide how long the service has worked: whatever it found out, the answer comes at the same
-moment.
+moment. Or it comes at a random one, and the draw knows nothing of what was found out. Clients that
+are answered all at once ask again all at once, so random moments also keep a flood from becoming a
+row of waves.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -16,33 +19,37 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _TICK: Final = 0.005
+_SPREAD: Final = 0.25
 
 
 class LateAnswers:
     """Holds answers back for `pause` seconds, `most_held` of them at a time.
 
-    `clock`: monotonic, in seconds.
+    Each is held for up to `spread` seconds more, by chance. `clock`: monotonic, in seconds.
     """
 
     def __init__(
         self,
         *,
         pause: float = 1.0,
+        spread: float = _SPREAD,
         most_held: int = 10_000,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pause = pause
+        self._spread = spread
         self._most_held = most_held
         self._held = 0
         self._clock = clock
+        self._ticks: dict[int, list[asyncio.Future[None]]] = {}
 
     async def hold(self, asked_on: float) -> None:
-        """Return when `pause` seconds have gone since `asked_on`, at the end of a tick.
+        """Return when `pause` seconds and a random time have gone since `asked_on`.
 
-        Answers that come together cost less. If that moment is over, it returns at once. Raises
-        UnavailableError at once if too many are held.
+        It is the end of a tick, because answers that come together cost less. If that moment is
+        over, it returns at once. Raises UnavailableError at once if too many are held.
         """
-        until = asked_on + self._pause
+        until = asked_on + self._pause + self._spread * random.random()  # noqa: S311 - no secret
         now = self._clock()
         if now >= until:
             return
@@ -53,6 +60,22 @@ class LateAnswers:
             )
         self._held += 1
         try:
-            await asyncio.sleep(until - now + _TICK - until % _TICK)
+            await self._wait_for(int(until / _TICK) + 1, now)
         finally:
             self._held -= 1
+
+    def _wait_for(self, tick: int, now: float) -> asyncio.Future[None]:
+        """Return what is done when a tick ends. All who wait for it have one timer together."""
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        waiting = self._ticks.get(tick)
+        if waiting is None:
+            waiting = self._ticks[tick] = []
+            loop.call_later(tick * _TICK - now, self._end, tick)
+        waiting.append(future)
+        return future
+
+    def _end(self, tick: int) -> None:
+        for future in self._ticks.pop(tick):
+            if not future.done():  # it is done already if its client has gone
+                future.set_result(None)

@@ -77,6 +77,7 @@ class Ledger:
         still in the processor's cache. `arrived_on`: when the request came, by the monotonic clock;
         now by default. Raises UnavailableError.
         """
+        # Who would wait behind so many gets no answer in time: a refusal now is more use to it.
         if len(self._waiting) >= self._most_waiting:
             raise UnavailableError("too many requests are waiting; try again", reason="ledger_full")
         future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
@@ -87,7 +88,12 @@ class Ledger:
             self._work = asyncio.create_task(self._ask_until_nobody_waits())
             if self._next_look is None:
                 self._look_later()
-        return await future
+        try:
+            return await future
+        finally:
+            # A refusal, its traceback and this frame would hold each other, until the garbage
+            # collector comes.
+            del future
 
     @property
     def waiting(self) -> int:
@@ -130,6 +136,7 @@ class Ledger:
             while batch := self._next_batch():
                 await self._batches.settle(batch)
         finally:
+            # However this ends, nobody may be left waiting for a batch that never comes.
             self._stop_waiting()
 
     def _next_batch(self) -> Sequence[Waiter]:
@@ -158,6 +165,7 @@ class Ledger:
         self._next_look = None
         if self._work is None:
             return
+        # One timer looks at all requests: a timer for each would be work for every exchange.
         limit = time.monotonic() - self._longest_seconds
         late = [waiter for waiter in (*self._asked, *self._waiting) if waiter.arrived_on < limit]
         fail(late, build_late_error())

@@ -11,21 +11,30 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from typing import TYPE_CHECKING
-
-import structlog
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tokensvc.core.errors import TokensvcError, UnavailableError
 from tokensvc.issuer.failing import fail_all
 from tokensvc.issuer.metrics import SLOW_LANE_WAITING
+from tokensvc.logs.logger import get_logger
 from tokensvc.store.api_key import list_existing_digests
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection
+    from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from tokensvc.store.pool import Database
 
-_log = structlog.get_logger(__name__)
+_LOOK_SECONDS: Final = 0.1  # there is one look for all, because a timer for each costs more
+
+_log = get_logger(__name__)
+
+
+class _Waiter(NamedTuple):
+    """A request that waits until the moment `until_on`."""
+
+    digest: bytes
+    future: asyncio.Future[bool]
+    until_on: float
 
 
 class SlowLane:
@@ -33,7 +42,8 @@ class SlowLane:
 
     `find_existing` returns those of some digests that belong to a key. `most_waiting` requests may
     wait, more are refused. A batch has `at_once` of them at most and begins `tick` seconds after
-    the one before. No request waits for longer than `longest_seconds` after it came.
+    the one before. No request waits for longer than `longest_seconds` after it came, and a tenth of
+    one.
     """
 
     def __init__(
@@ -50,35 +60,36 @@ class SlowLane:
         self._at_once = at_once
         self._tick = tick
         self._longest_seconds = longest_seconds
-        self._waiting: deque[tuple[bytes, asyncio.Future[bool]]] = deque()
+        self._waiting: deque[_Waiter] = deque()
+        self._asked: Sequence[_Waiter] = ()
         self._work: asyncio.Task[None] | None = None
+        self._next_look: asyncio.TimerHandle | None = None
 
     async def exists(self, digest: bytes, arrived_on: float | None = None) -> bool:
         """Tell whether a key with this digest exists. Raises UnavailableError.
 
         `arrived_on`: when the request came, by the monotonic clock; now by default.
         """
-        now = time.monotonic()
-        until = (now if arrived_on is None else arrived_on) + self._longest_seconds
         if len(self._waiting) >= self._most_waiting:
             raise UnavailableError(
                 "too many keys wait to be looked up; try again", reason="slow_lane_full"
             )
+        if arrived_on is None:
+            arrived_on = time.monotonic()
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._waiting.append((digest, future))
+        self._waiting.append(_Waiter(digest, future, arrived_on + self._longest_seconds))
         SLOW_LANE_WAITING.set(len(self._waiting))
         if self._work is None:
             self._work = asyncio.create_task(self._ask_until_nobody_waits())
-        try:
-            async with asyncio.timeout(until - now):
-                return await future
-        except TimeoutError:
-            raise UnavailableError(
-                "the key cannot be looked up right now; try again", reason="slow_lane_late"
-            ) from None
+            if self._next_look is None:
+                self._look_later()
+        return await future
 
     async def close(self) -> None:
         """Stop. Requests that still wait get UnavailableError."""
+        if self._next_look is not None:
+            self._next_look.cancel()
+            self._next_look = None
         if self._work is not None:
             self._work.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -88,21 +99,21 @@ class SlowLane:
         self._waiting.clear()
 
     async def _ask_until_nobody_waits(self) -> None:
-        batch: list[tuple[bytes, asyncio.Future[bool]]] = []
         try:
             while self._waiting:
                 await asyncio.sleep(self._tick)
                 size = min(self._at_once, len(self._waiting))
-                batch = [self._waiting.popleft() for _ in range(size)]
+                self._asked = [self._waiting.popleft() for _ in range(size)]
                 SLOW_LANE_WAITING.set(len(self._waiting))
-                await self._ask(batch)
+                await self._ask(self._asked)
         finally:
             self._work = None
-            _fail(batch, "stopping")
+            _fail(self._asked, "stopping")
+            self._asked = ()
 
-    async def _ask(self, batch: Collection[tuple[bytes, asyncio.Future[bool]]]) -> None:
+    async def _ask(self, batch: Sequence[_Waiter]) -> None:
         try:
-            existing = await self._ask_twice({digest for digest, _ in batch})
+            existing = await self._ask_twice({waiter.digest for waiter in batch})
         except TokensvcError as error:
             _log.warning("slow_lane_failed", requests=len(batch), reason=error.reason)
             _fail(batch, error.reason)
@@ -110,9 +121,23 @@ class SlowLane:
             _log.exception("slow_lane_failed", requests=len(batch))
             _fail(batch, "slow_lane_failed")
         else:
-            for digest, future in batch:
-                if not future.done():
-                    future.set_result(digest in existing)
+            for waiter in batch:
+                if not waiter.future.done():
+                    waiter.future.set_result(waiter.digest in existing)
+
+    def _look_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._next_look = loop.call_later(_LOOK_SECONDS, self._fail_the_late)
+
+    def _fail_the_late(self) -> None:
+        """Fail every request that has waited for too long."""
+        self._next_look = None
+        if self._work is None:
+            return
+        now = time.monotonic()
+        late = [waiter for waiter in (*self._asked, *self._waiting) if waiter.until_on < now]
+        _fail(late, "slow_lane_late")
+        self._look_later()
 
     async def _ask_twice(self, digests: Collection[bytes]) -> set[bytes]:
         """Ask, and if no answer comes ask once more: the question changes nothing."""
@@ -129,7 +154,7 @@ async def find_existing(database: Database, digests: Collection[bytes]) -> set[b
         return await list_existing_digests(connection, digests)
 
 
-def _fail(batch: Collection[tuple[bytes, asyncio.Future[bool]]], reason: str) -> None:
+def _fail(batch: Collection[_Waiter], reason: str) -> None:
     """Fail every request that still waits."""
     error = UnavailableError("the key cannot be looked up right now; try again", reason=reason)
-    fail_all([future for _, future in batch], error)
+    fail_all([waiter.future for waiter in batch], error)

@@ -6,23 +6,25 @@ What cannot be written now is kept for the next time.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-
-import structlog
 
 from tokensvc.core.actor import Actor
 from tokensvc.core.errors import OutcomeUnknownError, TokensvcError
 from tokensvc.core.usage import Usage
 from tokensvc.issuer.audit import Trail
+from tokensvc.issuer.deleting import delete_in_steps
 from tokensvc.issuer.metrics import USAGE_DROPPED, USAGE_WAITING
+from tokensvc.logs.logger import get_logger
 from tokensvc.store import usage as table
-from tokensvc.store.api_key import list_used_after_end, load_api_key
+from tokensvc.store.api_key import list_used_after_end
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable
     from datetime import datetime, timedelta
 
-    from tokensvc.core.usage import HourOfUse, LastUse
+    from tokensvc.core.usage import LastUse
+    from tokensvc.issuer.notices.usage_watch import UsageWatch
     from tokensvc.store.pool import Connection, Database
 
 _MOST_WAITING: Final = 200_000
@@ -34,14 +36,18 @@ _HOLDER: Final = Actor(name="holder")
 _K = TypeVar("_K", bound=Any)
 _V = TypeVar("_V", bound=Any)
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class UsageRecorder:
-    """Counts the exchanges of this process until they are written."""
+    """Counts the exchanges of this process until they are written.
 
-    def __init__(self, database: Database) -> None:
+    `watch` is told which keys were used, and where.
+    """
+
+    def __init__(self, database: Database, watch: UsageWatch | None = None) -> None:
         self._database = database
+        self._watch = watch
         self._usage = Usage(_MOST_WAITING)
         self._ended: set[str] = set()  # keys that were shown although they have expired
 
@@ -76,6 +82,9 @@ class UsageRecorder:
         try:
             await self._write(usage.sums, table.add_usage)
             await self._write(usage.last, table.set_last_use)
+            if self._watch is not None:
+                self._watch.note(usage.places)
+            usage.places.clear()
         finally:
             self._usage.take_back(usage)
         USAGE_WAITING.set(0)
@@ -84,7 +93,7 @@ class UsageRecorder:
     async def _tell_of_ended(self) -> None:
         """Tell in the audit trail which rotated keys are still used: once a key and day."""
         while self._ended:
-            batch = sorted(self._ended)[:_WRITTEN_AT_ONCE]
+            batch = sorted(itertools.islice(self._ended, _WRITTEN_AT_ONCE))
             async with self._database.transaction() as connection:
                 trail = Trail(_HOLDER)
                 for key_id, successor_id in await list_used_after_end(connection, batch):
@@ -97,18 +106,20 @@ class UsageRecorder:
         items: dict[_K, _V],
         write: Callable[[Connection, list[tuple[_K, _V]]], Awaitable[None]],
     ) -> None:
-        # Sorted, so that two processes which write at once cannot deadlock.
-        waiting = sorted(items.items())
-        for start in range(0, len(waiting), _WRITTEN_AT_ONCE):
-            batch = waiting[start : start + _WRITTEN_AT_ONCE]
+        while items:
+            # Few at a time, because to take and to sort 200,000 at once would hold up everybody.
+            # Sorted, so that two processes which write at once cannot deadlock.
+            number = min(_WRITTEN_AT_ONCE, len(items))
+            batch = sorted(items.popitem() for _ in range(number))
             try:
                 async with self._database.transaction() as connection:
                     await write(connection, batch)
             except (OutcomeUnknownError, asyncio.CancelledError):
                 # It may have been written: a gap in the statistics is better than counting twice.
-                _forget(items, batch)
                 raise
-            _forget(items, batch)
+            except BaseException:
+                items.update(batch)
+                raise
 
     async def close(self) -> None:
         """Write the rest, if that is possible."""
@@ -118,22 +129,6 @@ class UsageRecorder:
             _log.warning("usage_lost", reason=error.reason, sums=len(self._usage.sums))
 
 
-async def list_usage(
-    database: Database, key_id: str, *, since: timedelta
-) -> tuple[list[HourOfUse], LastUse | None, datetime]:
-    """Return what is known of a key's use: (hours, last use, Postgres's clock).
-
-    `hours`: those of the last `since`, oldest first. Raises NotFoundError.
-    """
-    async with database.connection() as connection:
-        key = await load_api_key(connection, key_id)
-        return (
-            await table.list_usage(connection, key.record.id, key.at - since),
-            await table.find_last_use(connection, key.record.id),
-            key.at,
-        )
-
-
 async def clean_usage_once(
     database: Database, now: datetime, *, keep: timedelta, at_once: int = _DELETED_AT_ONCE
 ) -> int:
@@ -141,18 +136,7 @@ async def clean_usage_once(
 
     Returns how many sums were deleted. Raises UnavailableError.
     """
-    total = 0
-    while True:
-        async with database.connection() as connection:
-            deleted = await table.delete_usage(connection, now - keep, at_once)
-        total += deleted
-        if deleted < at_once:
-            break
+    total = await delete_in_steps(database, table.delete_usage, now - keep, at_once=at_once)
     if total:
         _log.info("usage_cleaned", sums=total)
     return total
-
-
-def _forget(items: dict[_K, _V], batch: Iterable[tuple[_K, _V]]) -> None:
-    for place, _ in batch:
-        del items[place]

@@ -12,11 +12,10 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from tokensvc.core.audit_claim import AuditClaim
 from tokensvc.core.errors import TokensvcError
 from tokensvc.issuer.confirmation import FRESH_SECONDS
+from tokensvc.logs.logger import get_logger
 from tokensvc.store.audit_event import load_audit_claim
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 _MOST_GIVEN: Final = 8
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class AuditHeads:

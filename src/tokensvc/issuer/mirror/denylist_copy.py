@@ -10,14 +10,13 @@ import asyncio
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from tokensvc.core.denylist.columns import RecordColumns
 from tokensvc.core.denylist.healing import find_lost, has_gone_back
 from tokensvc.core.denylist.log import DenylistLog
 from tokensvc.core.errors import UnavailableError
 from tokensvc.issuer.metrics import DENYLIST_RESETS
 from tokensvc.issuer.mirror.healing import heal
+from tokensvc.logs.logger import get_logger
 from tokensvc.store.denylist import find_tag, read_after
 from tokensvc.store.feed_head import list_heads
 
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 _DELETED_EARLY_SECONDS: Final = 30.0
 _NEWEST: Final = 1000  # of so many revocations it is measured when they reach followers
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class DenylistCopy:
@@ -48,6 +47,7 @@ class DenylistCopy:
         self._acknowledged: list[RevocationRecord] = []
         self._changed = asyncio.Event()
         self.is_released = False
+        self.resets = 0  # how often the table had lost a part of it
         self.waiting = 0  # so many callers wait for a change
         self.log = DenylistLog()
         self._newest: Position | None = None  # of those acknowledged
@@ -72,6 +72,7 @@ class DenylistCopy:
 
     def announce(self) -> None:
         """Wake everybody who waits for a change."""
+        # Who waits holds the old event. A new one keeps those who come later from waking at once.
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -115,8 +116,10 @@ class DenylistCopy:
         if acknowledged:
             newest = max(acknowledged, key=lambda record: record.position.seq)
             known.append((newest.position, newest.revocation.exp > soon))
+        # Numbers are used again after a failover, so it is the tag at a number that shows a loss.
         for held, in_force in known:
             tag = await find_tag(connection, held.seq)
+            # A row that has expired may be missing for a good reason, and then it proves nothing.
             if has_gone_back(held, head, tag, in_force=in_force):
                 return True
         return False
@@ -142,6 +145,7 @@ class DenylistCopy:
 
     def note_read_back(self, count: int) -> None:
         """Note that so many of those acknowledged by this process are known to be in the table."""
+        # Others may have been acknowledged since the table was read: they stand behind these.
         del self._acknowledged[:count]
         self._note_newest()
 
@@ -166,12 +170,15 @@ class DenylistCopy:
         async with self._database.connection() as connection:
             heads, _ = await list_heads(connection)
             records = await _read_all(connection, earliest)
+        # A second failover may have taken back what was just written. The copy must not follow a
+        # table that lacks it, because it would then forget what only it remembers.
         if await asyncio.to_thread(find_lost, missing, records, earliest.timestamp()):
             raise UnavailableError(
                 "the denylist has changed while it was healed; trying again",
                 reason="denylist_not_healed",
             )
         DENYLIST_RESETS.inc()
+        self.resets += 1
         head = _find_head(records, heads["denylist"])
         await _take(self.log.reset_in_steps(records, head))
         return head

@@ -15,13 +15,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from tokensvc.core.actor import Actor
 from tokensvc.core.denylist.healing import find_lost
 from tokensvc.core.errors import NotFoundError
 from tokensvc.issuer.metrics import DENYLIST_HEALED
 from tokensvc.issuer.signing.emergency import revoke_signing_key_now
+from tokensvc.logs.logger import get_logger
 from tokensvc.store.denylist import heal_revocations, list_of
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ ACTOR: Final = Actor(name="healing")
 _AT_ONCE: Final = 500
 _READ_AT_ONCE: Final = 5000  # values
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 async def heal(

@@ -14,22 +14,24 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from tokensvc.core.errors import TokensvcError, UnavailableError
 from tokensvc.core.ledger import Expectation
 from tokensvc.issuer.confirmation import Confirmation
 from tokensvc.issuer.mirror.audit_heads import AuditHeads
 from tokensvc.issuer.mirror.denylist_copy import DenylistCopy
 from tokensvc.issuer.signing.signers import Signers
+from tokensvc.logs.logger import get_logger
 from tokensvc.store.audience import list_audiences
-from tokensvc.store.feed_head import list_heads
-from tokensvc.store.issuance import find_latest_iat
+from tokensvc.store.feed_head import list_heads_with_iat
+from tokensvc.store.issuance import find_latest_iat, raise_iat_floor, raise_iat_limit
 from tokensvc.store.listen import listen
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from tokensvc.core.audience import Audience
     from tokensvc.core.denylist.position import Position
+    from tokensvc.core.iat_limit import IatBounds
     from tokensvc.core.sealing import MasterKey
     from tokensvc.settings import Settings
     from tokensvc.store.feed_head import Topic
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 POLL_SECONDS: Final = 0.5
 _RECONNECT_SECONDS: Final = 1.0
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Mirror:
@@ -114,15 +116,17 @@ class Mirror:
                 await self._refresh()
 
     async def _refresh(self) -> None:
+        # Cleared before anything is read: a change that comes during the refresh wakes it again.
         self._wake.clear()
+        # Taken before the heads are read. What is acknowledged later need not stand below them.
         acknowledged = self.denylist.acknowledged
         has_lost = False
         async with self._database.connection() as connection:
-            latest_iat = None
-            if self.confirmation.is_in_doubt:  # other processes know more of Postgres's clock
-                latest_iat = await find_latest_iat(connection)
+            # In doubt, other processes know more of Postgres's clock.
+            doubts = self.confirmation.is_in_doubt
+            latest_iat = await find_latest_iat(connection) if doubts else None
             asked = self.confirmation.ask()
-            heads, now = await list_heads(connection)
+            heads, now, bounds = await list_heads_with_iat(connection)
             self.confirmation.read_clock(now, asked, latest_iat=latest_iat)
             earliest = self.confirmation.earliest
             if heads["audience"] != self._heads.get("audience"):
@@ -144,14 +148,37 @@ class Mirror:
             self._wake.set()  # healing may have changed the signing keys
         self.denylist.note_read_back(len(acknowledged))
         self.signers.publish(earliest)
-        collectable_at = self.confirmation.collectable_at
-        if collectable_at is not None:
+        if (collectable_at := self.confirmation.collectable_at) is not None:
             self.denylist.log.forget_expired(collectable_at.timestamp())
+        # Only now does the copy count as confirmed, because an error above leaves it as old as it
+        # was. Those who wait are woken last, so that they see all of it.
         has_news = heads["denylist"] != self._heads.get("denylist")
         self._heads = heads
         self.confirmation.renew(now, asked.on)
         if has_news:
             self.denylist.announce()
+        # At the end: while Postgres cannot write, the copies are fresh anyway.
+        await self._keep_iat_bounds(bounds, now, asked.on)
+
+    async def _keep_iat_bounds(self, bounds: IatBounds, now: datetime, on: float) -> None:
+        """Keep the limit of `iat` ahead of Postgres's clock, and the floor where it has to be.
+
+        What cannot be written now is tried again; meanwhile tokens are issued up to the limit.
+        """
+        known = self.confirmation.iat_limit
+        lacking, run = known.find_lacking(bounds), bounds.run
+        known.note_limit(bounds.limit, on)
+        wanted = known.find_wanted(now, is_believed=not self.confirmation.is_blocked)
+        try:
+            if lacking is not None or run is None:
+                async with self._database.connection() as connection:
+                    run = await raise_iat_floor(connection, lacking)
+            known.note_run(run)
+            if wanted is not None:
+                async with self._database.connection() as connection:
+                    known.note_limit(await raise_iat_limit(connection, wanted), on)
+        except UnavailableError as error:
+            _log.warning("iat_limit_not_raised", reason=error.reason)
 
     async def _load_audiences(self, connection: Connection) -> None:
         await self.signers.load_policy(connection)  # an audience may grant a longer life

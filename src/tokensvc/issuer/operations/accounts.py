@@ -13,6 +13,7 @@ from tokensvc.issuer.revoking.endings import end_account
 from tokensvc.operations.accounts import Account, DeletedAccount
 from tokensvc.operations.model import Page
 from tokensvc.store import account as table
+from tokensvc.store.absent import no_such_account
 
 if TYPE_CHECKING:
     from tokensvc.core.account import Account as Record
@@ -69,7 +70,7 @@ async def list_(call: Call, request: ListAccounts) -> Page[Account]:
 
 async def show(call: Call, request: AccountRequest) -> Account:
     """Show one account."""
-    missing = table.no_such_account(request.id)
+    missing = no_such_account(request.id)
     check_visible(call.principal.key_reader_of, request.id, missing)
     async with call.reading() as connection:
         return build_account(await table.load_account(connection, request.id))

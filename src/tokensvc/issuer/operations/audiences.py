@@ -10,14 +10,18 @@ from tokensvc.issuer.operations.paging import cut_page
 from tokensvc.operations.audiences import Audience, DeletedAudience
 from tokensvc.operations.model import Page
 from tokensvc.store import audience as table
+from tokensvc.store.absent import no_such_audience
 from tokensvc.store.api_key import load_api_key
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from tokensvc.core.algorithm import Algorithm
     from tokensvc.core.audience import Audience as Record
     from tokensvc.issuer.operations.call import Call
     from tokensvc.operations.audiences import AudienceRequest, CreateAudience, UpdateAudience
     from tokensvc.operations.model import PageRequest
+    from tokensvc.store.pool import Connection
 
 
 def build_audience(audience: Record) -> Audience:
@@ -50,12 +54,22 @@ async def list_(call: Call, request: PageRequest) -> Page[Audience]:
     """List audiences: all, or those that the caller's own key may ask for."""
     async with call.reading() as connection:
         found = await table.list_audiences(connection)
-        if call.principal.key_reader_of is not None and call.principal.key_id is not None:
-            allowed = (await load_api_key(connection, call.principal.key_id)).record.terms.audiences
-            found = [known for known in found if not allowed or known.name in allowed]
+        seen = await _find_seen(call, connection)
+    if seen is not None:
+        found = [known for known in found if known.name in seen]
     page, cursor = cut_page(request, found, lambda known: str(known.name))
     items = [build_audience(known) for known in page]
     return Page[Audience](items=items, next_cursor=cursor)
+
+
+async def show(call: Call, request: AudienceRequest) -> Audience:
+    """Show one audience, if the caller sees it."""
+    async with call.reading() as connection:
+        found = await table.load_audience(connection, request.name)
+        seen = await _find_seen(call, connection)
+    if seen is not None and found.name not in seen:
+        raise no_such_audience(request.name)
+    return build_audience(found)
 
 
 async def update(call: Call, request: UpdateAudience) -> Audience:
@@ -80,3 +94,11 @@ async def delete(call: Call, request: AudienceRequest) -> DeletedAudience:
     """Delete an audience."""
     await audiences.remove_audience(call.changes, call.settings, request.name, actor=call.actor)
     return DeletedAudience(name=request.name)
+
+
+async def _find_seen(call: Call, connection: Connection) -> Collection[str] | None:
+    """Return the audiences that the caller sees, None for all."""
+    if call.principal.key_reader_of is None or call.principal.key_id is None:
+        return None
+    own = await load_api_key(connection, call.principal.key_id)
+    return own.record.terms.audiences or None

@@ -24,6 +24,8 @@ _ELSEWHERE: Final = {
     "tokens": "revocations",
     "keys.rotate-self": "self_rotation",
     "keys.batch": "key_batches",
+    "keys.list": "key_reading",
+    "keys.show": "key_reading",
 }
 _TAKEN: Final = {"list"}  # a function of this name would hide Python's own
 

@@ -11,14 +11,16 @@ from tokensvc.core.errors import UnavailableError, VersionConflictError
 from tokensvc.issuer.database import OpenTransaction
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from tokensvc.core.actor import Actor
+    from tokensvc.core.denylist.position import Position
     from tokensvc.core.denylist.record import RevocationRecord
     from tokensvc.core.errors import NotFoundError
     from tokensvc.core.limit import LimitStatus
     from tokensvc.core.sealing import MasterKey
     from tokensvc.issuer.database import Transactions
+    from tokensvc.issuer.revoking.watching import Look
     from tokensvc.operations.authorisation import Principal
     from tokensvc.operations.model import Model
     from tokensvc.settings import Settings
@@ -36,11 +38,6 @@ def _load_no_master_key() -> MasterKey:
     raise UnavailableError("the master key is not at hand")
 
 
-def _stay() -> bool:
-    """Return whether the process leaves: a command stays until it has done its work."""
-    return False
-
-
 def _keep_nothing(records: Sequence[RevocationRecord]) -> None:
     """Forget revocations: a command ends before they could be lost."""
 
@@ -50,15 +47,15 @@ class Backend:
     """What operations work on. It belongs to a running service, or to one command.
 
     `remember` is told of each revocation that is acknowledged, so that it can be healed.
-    `load_master_key` returns the one that is in force. `is_leaving`: whether the process drains, so
-    that nobody must be kept waiting.
+    `load_master_key` returns the one in force. `watch` waits for what comes after a place of the
+    denylist, in the copy of the service; a command has none, and watches the table.
     """
 
     database: Database
     settings: Settings
     remember: Callable[[Sequence[RevocationRecord]], None] = _keep_nothing
     load_master_key: Callable[[], MasterKey] = _load_no_master_key
-    is_leaving: Callable[[], bool] = _stay
+    watch: Callable[[Position | None, float], Awaitable[Look]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

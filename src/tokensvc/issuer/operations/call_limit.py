@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.errors import RateLimitedError
 from tokensvc.core.limit import MINUTE, LimitStatus, seconds_left
+from tokensvc.issuer.deleting import delete_in_steps
 from tokensvc.issuer.metrics import RATE_LIMITED
 from tokensvc.store import call_window as table
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from tokensvc.store.pool import Database
 
 _POLICY: Final = "calls-minute"
-_DELETED_AT_ONCE: Final = 1000
 
 
 async def count_call(backend: Backend, key_id: KeyId) -> LimitStatus:
@@ -50,7 +50,4 @@ async def count_call(backend: Backend, key_id: KeyId) -> LimitStatus:
 
 async def clean_call_windows_once(database: Database, before: datetime) -> None:
     """Delete the windows that began before a moment. Raises UnavailableError."""
-    deleted = _DELETED_AT_ONCE
-    while deleted == _DELETED_AT_ONCE:
-        async with database.connection() as connection:
-            deleted = await table.delete_call_windows(connection, before, _DELETED_AT_ONCE)
+    await delete_in_steps(database, table.delete_call_windows, before)

@@ -10,12 +10,16 @@ from tokensvc.issuer.operations.paging import cut_page
 from tokensvc.operations.capabilities import Capability, DeletedCapability
 from tokensvc.operations.model import Page
 from tokensvc.store import capability as table
+from tokensvc.store.absent import no_such_capability
 from tokensvc.store.api_key import load_api_key
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from tokensvc.issuer.operations.call import Call
     from tokensvc.operations.capabilities import CapabilityRequest, CreateCapability
     from tokensvc.operations.model import PageRequest
+    from tokensvc.store.pool import Connection
 
 
 async def create(call: Call, request: CreateCapability) -> Capability:
@@ -30,15 +34,33 @@ async def list_(call: Call, request: PageRequest) -> Page[Capability]:
     """List capabilities: all, or those that the caller's own key holds."""
     async with call.reading() as connection:
         found = await table.list_capabilities(connection)
-        if call.principal.key_reader_of is not None and call.principal.key_id is not None:
-            own = await load_api_key(connection, call.principal.key_id)
-            found = [known for known in found if known.name in own.record.terms.capabilities]
+        seen = await _find_seen(call, connection)
+    if seen is not None:
+        found = [known for known in found if known.name in seen]
     page, cursor = cut_page(request, found, lambda known: str(known.name))
     items = [Capability(**asdict(known)) for known in page]
     return Page[Capability](items=items, next_cursor=cursor)
+
+
+async def show(call: Call, request: CapabilityRequest) -> Capability:
+    """Show one capability, if the caller sees it."""
+    async with call.reading() as connection:
+        found = await table.load_capability(connection, request.name)
+        seen = await _find_seen(call, connection)
+    if seen is not None and found.name not in seen:
+        raise no_such_capability(request.name)
+    return Capability(**asdict(found))
 
 
 async def delete(call: Call, request: CapabilityRequest) -> DeletedCapability:
     """Delete a capability."""
     await capabilities.remove_capability(call.changes, request.name, actor=call.actor)
     return DeletedCapability(name=request.name)
+
+
+async def _find_seen(call: Call, connection: Connection) -> Collection[str] | None:
+    """Return the capabilities that the caller sees, None for all."""
+    if call.principal.key_reader_of is None or call.principal.key_id is None:
+        return None
+    own = await load_api_key(connection, call.principal.key_id)
+    return own.record.terms.capabilities

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tokensvc.core.errors import IdempotencyKeyReusedError
 from tokensvc.core.sealing import seal_text, unseal_text
+from tokensvc.issuer.deleting import delete_in_steps
 from tokensvc.operations.key_models import NewKey
 from tokensvc.store import idempotent_request as table
 
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 KEPT_FOR: Final = timedelta(hours=24)
 
 _SECRET: Final = "key"  # noqa: S105 - the name of the field that holds it
-_DELETED_AT_ONCE: Final = 1000
 
 
 class NamedRequest(NamedTuple):
@@ -101,7 +101,4 @@ async def clean_requests_once(database: Database, now: datetime) -> None:
     """Delete secrets after ten minutes and requests after a day. Raises UnavailableError."""
     async with database.connection() as connection:
         await table.delete_secrets(connection, now - table.SECRET_LIFE)
-    deleted = _DELETED_AT_ONCE
-    while deleted == _DELETED_AT_ONCE:
-        async with database.connection() as connection:
-            deleted = await table.delete_requests(connection, now - KEPT_FOR, _DELETED_AT_ONCE)
+    await delete_in_steps(database, table.delete_requests, now - KEPT_FOR)

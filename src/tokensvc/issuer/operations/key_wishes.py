@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from tokensvc.core.errors import ForbiddenError
 from tokensvc.issuer.admin import api_keys
@@ -11,10 +11,31 @@ from tokensvc.issuer.admin.key_life import decide_life
 from tokensvc.issuer.operations.limits import build_limit_changes
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from tokensvc.issuer.operations.call import Call
     from tokensvc.operations.key_models import CreateKey, KeyChanges
 
 _ADMIN_FIELDS = ("claims", "tier")
+
+
+class _Said(TypedDict):
+    """What a request says of a key and a use case takes as it is."""
+
+    name: str
+    description: str
+    capabilities: Collection[str]
+    audiences: Collection[str]
+    networks: Collection[str]
+    metadata: Mapping[str, Any]
+    claims: Mapping[str, Any]
+    self_rotation: bool
+
+
+def build_wish(call: Call, request: CreateKey) -> api_keys.KeyWish:
+    """Return what a request says of a new key."""
+    life, limits = find_life(call, request), build_limit_changes(request)
+    return api_keys.KeyWish(**_read(request), life=life, limits=limits)
 
 
 def build_changes(request: KeyChanges) -> api_keys.KeyChanges:
@@ -22,7 +43,11 @@ def build_changes(request: KeyChanges) -> api_keys.KeyChanges:
     life = None
     if "expires_in" in request.model_fields_set:
         life = timedelta(seconds=request.expires_in or 0)
-    return api_keys.KeyChanges(
+    return api_keys.KeyChanges(**_read(request), life=life, limits=build_limit_changes(request))
+
+
+def _read(request: CreateKey | KeyChanges) -> _Said:
+    return _Said(
         name=request.name,
         description=request.description,
         capabilities=request.capabilities,
@@ -31,8 +56,6 @@ def build_changes(request: KeyChanges) -> api_keys.KeyChanges:
         metadata=request.metadata,
         claims=request.claims,
         self_rotation=request.self_rotation,
-        life=life,
-        limits=build_limit_changes(request),
     )
 
 

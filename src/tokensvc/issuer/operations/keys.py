@@ -1,27 +1,24 @@
-"""Operations on API keys."""
+"""Operations that make and change API keys; `key_reading` has those that only show them."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 
-from tokensvc.core.limit import LimitChanges
 from tokensvc.issuer.admin import api_keys, key_rotation
 from tokensvc.issuer.operations.call import check_visible
 from tokensvc.issuer.operations.key_views import build_key, build_new_key
 from tokensvc.issuer.operations.key_wishes import (
     build_changes,
+    build_wish,
     check_admin_fields,
     find_life,
     find_longest,
 )
-from tokensvc.issuer.operations.paging import build_next_cursor, read_wish
 from tokensvc.issuer.revoking.endings import end_key
 from tokensvc.operations.key_models import DeletedKey, Key, NewKey
-from tokensvc.operations.model import Page
 from tokensvc.store import api_key as table
-from tokensvc.store.account import no_such_account
-from tokensvc.store.key_pages import KeyFilter, list_key_page
+from tokensvc.store.absent import no_such_account, no_such_key
 
 if TYPE_CHECKING:
     from tokensvc.core.api_key import ListedKey
@@ -31,7 +28,6 @@ if TYPE_CHECKING:
         CreateKey,
         EndKey,
         KeyRequest,
-        ListKeys,
         RevokeKey,
         RotateKey,
         UpdateKey,
@@ -42,63 +38,16 @@ async def create(call: Call, request: CreateKey) -> NewKey:
     """Create an API key."""
     check_visible(call.principal.key_owner_of, request.account, no_such_account(request.account))
     check_admin_fields(call, request)
-    wish = api_keys.KeyWish(
-        name=request.name,
-        description=request.description,
-        capabilities=request.capabilities,
-        audiences=request.audiences,
-        networks=request.networks,
-        metadata=request.metadata,
-        claims=request.claims,
-        self_rotation=request.self_rotation,
-        life=find_life(call, request),
-        limits=LimitChanges(
-            tier=request.tier, per_minute=request.per_minute, per_day=request.per_day
-        ),
-    )
     made = await api_keys.create_key(
         call.changes,
         request.account,
-        wish,
+        build_wish(call, request),
         prefix=call.settings.key_prefix,
         actor=call.actor,
         grantor=call.principal.grantor,
         most_keys=call.settings.keys_per_account,
     )
     return build_new_key(made)
-
-
-async def list_(call: Call, request: ListKeys) -> Page[Key]:
-    """List API keys."""
-    seen = call.principal.key_reader_of
-    if request.account is not None:
-        check_visible(seen, request.account, no_such_account(request.account))
-    wanted = KeyFilter(
-        account_id=request.account or seen,
-        state=request.state,
-        capability=request.capability,
-        audience=request.audience,
-        part=request.name,
-        created_before=request.created_before,
-        used_before=request.used_before,
-        expires_before=request.expires_before,
-        metadata=request.metadata,
-        sort=request.sort,
-    )
-    async with call.reading() as connection:
-        found, end = await list_key_page(connection, wanted, read_wish(request))
-    items = [build_key(listed) for listed in found]
-    return Page[Key](items=items, next_cursor=build_next_cursor(request, end))
-
-
-async def show(call: Call, request: KeyRequest) -> Key:
-    """Show one API key."""
-    async with call.reading() as connection:
-        listed = await table.load_api_key(connection, request.id)
-    check_visible(
-        call.principal.key_reader_of, listed.record.account_id, table.no_such_key(request.id)
-    )
-    return build_key(listed)
 
 
 async def update(call: Call, request: UpdateKey) -> Key:
@@ -212,7 +161,7 @@ async def _check_own(call: Call, key_id: str) -> None:
     if seen is not None:
         async with call.reading() as connection:
             listed = await table.load_api_key(connection, key_id)
-        check_visible(seen, listed.record.account_id, table.no_such_key(key_id))
+        check_visible(seen, listed.record.account_id, no_such_key(key_id))
 
 
 def _check(call: Call) -> api_keys.KeyCheck:
@@ -220,7 +169,7 @@ def _check(call: Call) -> api_keys.KeyCheck:
 
     def check(listed: ListedKey) -> None:
         key = listed.record
-        check_visible(call.principal.key_owner_of, key.account_id, table.no_such_key(key.id))
+        check_visible(call.principal.key_owner_of, key.account_id, no_such_key(key.id))
         call.check_version(build_key(listed))
 
     return check

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from tokensvc.core.denylist.position import parse_cursor
-from tokensvc.core.errors import InvalidInputError, InvalidTokenError, NotFoundError
+from tokensvc.core.errors import Fault, InvalidInputError, InvalidTokenError, NotFoundError
 from tokensvc.core.token import read_unverified
 from tokensvc.issuer.operations.paging import build_next_cursor, read_wish
 from tokensvc.issuer.revoking.credentials import revoke_jti, revoke_own_token
 from tokensvc.issuer.revoking.endings import end_account, end_key
 from tokensvc.issuer.revoking.introspection import describe_token
-from tokensvc.issuer.revoking.watching import DenylistWatcher
+from tokensvc.issuer.revoking.watching import watch_table
 from tokensvc.operations.model import Page
 from tokensvc.operations.revocations import Changes, Revocation, TokenStatus
 from tokensvc.store.denylist import list_revocation_page
@@ -24,8 +22,6 @@ if TYPE_CHECKING:
     from tokensvc.issuer.operations.call import Call
     from tokensvc.operations.model import PageRequest
     from tokensvc.operations.revocations import CreateRevocation, TokenRequest, WatchRequest
-
-_LOOK_SECONDS: Final = 0.25
 
 
 def build_revocation(record: RevocationRecord) -> Revocation:
@@ -93,18 +89,16 @@ async def _revoke(call: Call, request: CreateRevocation) -> RevocationRecord:
 
 async def watch(call: Call, request: WatchRequest) -> Changes:
     """Wait for new revocations."""
-    watcher = DenylistWatcher(None if request.after is None else parse_cursor(request.after))
-    deadline_on = time.monotonic() + request.wait
-    while True:
-        look = await watcher.look_once(call.database)
-        is_over = time.monotonic() >= deadline_on or call.backend.is_leaving()
-        if look.records or look.went_back or is_over:
-            return Changes(
-                items=[build_revocation(record) for record in look.records],
-                cursor=str(look.position),
-                reset=look.went_back,
-            )
-        await asyncio.sleep(_LOOK_SECONDS)
+    after = None if request.after is None else parse_cursor(request.after)
+    if call.backend.watch is not None:
+        look = await call.backend.watch(after, request.wait)
+    else:
+        look = await watch_table(call.database, after, request.wait)
+    return Changes(
+        items=[build_revocation(record) for record in look.records],
+        cursor=str(look.position),
+        reset=look.went_back,
+    )
 
 
 async def inspect(call: Call, request: TokenRequest) -> TokenStatus:
@@ -113,7 +107,10 @@ async def inspect(call: Call, request: TokenRequest) -> TokenStatus:
         header, payload = read_unverified(request.token)
         status = await describe_token(call.database, call.settings, request.token)
     except InvalidTokenError as error:
-        raise InvalidInputError("this is no token: " + error.reason) from error
+        raise InvalidInputError(
+            f"this is no token of the form that we sign ({error.reason})",
+            faults=[Fault("/token", "it is no token of the form that we sign")],
+        ) from error
     record = status.revoked_by
     return TokenStatus(
         header=header,

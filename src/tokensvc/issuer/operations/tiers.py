@@ -31,6 +31,12 @@ async def list_(call: Call, request: PageRequest) -> Page[Tier]:
     return Page[Tier](items=[Tier(**asdict(tier)) for tier in page], next_cursor=cursor)
 
 
+async def show(call: Call, request: TierRequest) -> Tier:
+    """Show one tier."""
+    async with call.reading() as connection:
+        return Tier(**asdict(await table.load_tier(connection, request.name)))
+
+
 async def update(call: Call, request: UpdateTier) -> Tier:
     """Change a tier."""
     changes = request.model_dump(exclude={"name"}, exclude_unset=True)

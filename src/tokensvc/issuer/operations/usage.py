@@ -9,7 +9,8 @@ from tokensvc.core.usage import ISSUED
 from tokensvc.issuer.operations.call import check_visible
 from tokensvc.operations.usage import HourOfUse, LastUse, Usage
 from tokensvc.store import usage as table
-from tokensvc.store.api_key import load_api_key, no_such_key
+from tokensvc.store.absent import no_such_key
+from tokensvc.store.api_key import load_api_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,14 +33,15 @@ async def show(call: Call, request: UsageRequest) -> Usage:
         last = await table.find_last_use(connection, listed.record.id)
     return Usage(
         id=listed.record.id,
-        last_used=None if last is None else _build_last_use(last),
+        last_used=None if last is None else build_last_use(last),
         hours=_build_hours(counts),
         since=since,
         until=listed.at,
     )
 
 
-def _build_last_use(last: LastUseRecord) -> LastUse:
+def build_last_use(last: LastUseRecord) -> LastUse:
+    """Return the last use of a key as callers see it."""
     at = datetime.fromtimestamp(last.at, UTC)
     return LastUse(at=at, network=last.network, audience=last.audience)
 

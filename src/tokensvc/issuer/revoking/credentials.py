@@ -6,8 +6,6 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-import structlog
-
 from tokensvc.core.actor import Actor
 from tokensvc.core.api_key import parse_api_key
 from tokensvc.core.errors import InvalidClientError, InvalidInputError, InvalidTokenError
@@ -16,6 +14,7 @@ from tokensvc.core.keyring import LEEWAY
 from tokensvc.core.token import parse_unverified
 from tokensvc.core.verification import check_own_token
 from tokensvc.issuer.revoking.batches import Batches
+from tokensvc.logs.logger import get_logger
 from tokensvc.store.denylist import revoke_token_by_id, revoke_tokens
 from tokensvc.store.feed_head import list_heads
 from tokensvc.store.key_endings import end_api_keys
@@ -37,7 +36,7 @@ CredentialKind = Literal["token", "key", "nothing"]
 HOLDER: Final = Actor(name="holder")  # whoever holds a credential may revoke it
 _MOST_WAITING: Final = 5000
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class RevokedCredential(NamedTuple):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-import structlog
-
+from tokensvc.issuer.deleting import MOST_AT_ONCE, delete_in_steps
+from tokensvc.logs.logger import get_logger
 from tokensvc.store.denylist import delete_expired, read_after
 from tokensvc.store.feed_head import list_heads
 
@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from tokensvc.core.denylist.record import RevocationRecord
     from tokensvc.store.pool import Database
 
-_DELETED_AT_ONCE: Final = 1000
-
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 async def list_denylist(database: Database) -> list[RevocationRecord]:
@@ -28,19 +26,13 @@ async def list_denylist(database: Database) -> list[RevocationRecord]:
 
 
 async def clean_denylist_once(
-    database: Database, now: datetime, *, at_once: int = _DELETED_AT_ONCE
+    database: Database, now: datetime, *, at_once: int = MOST_AT_ONCE
 ) -> int:
     """Delete revocations whose last token is beyond all leeway, `at_once` by `at_once`.
 
     Returns how many were deleted. Raises UnavailableError.
     """
-    total = 0
-    while True:
-        async with database.connection() as connection:
-            deleted = await delete_expired(connection, now, at_once)
-        total += deleted
-        if deleted < at_once:
-            break
+    total = await delete_in_steps(database, delete_expired, now, at_once=at_once)
     if total:
         _log.info("denylist_cleaned", revocations=total)
     return total

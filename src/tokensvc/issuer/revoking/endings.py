@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple, TypedDict, cast
 
 from tokensvc.core.api_key import build_facts
 from tokensvc.core.errors import ConflictError, NotFoundError
-from tokensvc.store.account import end_accounts, lock_account, no_such_account
-from tokensvc.store.api_key import load_api_key, lock_api_key, no_such_key
+from tokensvc.store.absent import no_such_account, no_such_key
+from tokensvc.store.account import end_accounts, lock_account
+from tokensvc.store.api_key import load_api_key, lock_api_key
 from tokensvc.store.key_endings import end_api_keys
 
 if TYPE_CHECKING:

@@ -22,6 +22,7 @@ from tokensvc.core.denylist.page import Page, write_page
 from tokensvc.core.errors import UnavailableError
 from tokensvc.core.token import DENYLIST_PAGE, sign_jws_text
 from tokensvc.issuer.confirmation import FRESH_SECONDS
+from tokensvc.issuer.revoking.page_date import date_page
 
 if TYPE_CHECKING:
     from tokensvc.core.audit_claim import AuditClaim
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from tokensvc.core.denylist.position import Position
     from tokensvc.core.token import SigningKey
     from tokensvc.issuer.mirror.mirror import Mirror
+    from tokensvc.issuer.revoking.page_date import PageDate
     from tokensvc.settings import Settings
 
 # For how long a signed page is handed to further followers. Followers bear that a page in the
@@ -122,9 +124,13 @@ class Feed:
             raise UnavailableError(
                 "the denylist cannot be confirmed right now; try again", reason="mirror_stale"
             )
-        key = mirror.signers.find(DEFAULT_ALGORITHM, mirror.confirmation.steady_at)
+        date = date_page(mirror.confirmation, self._page_ttl)
+        key = mirror.signers.find(DEFAULT_ALGORITHM, date.at)
         # A position that is not known here gets what everybody gets who has none.
         start = after if after is not None and log.knows(after) else None
+        # Whether the page will end at the head is known only when it is cut, and cutting is work.
+        # So both pages that may come are looked for among those that were signed, and after that
+        # among those that are being built.
         middle = _Place(key.kid, log.resets, start, None)
         claim = mirror.audit_heads.give()
         last = _Place(key.kid, log.resets, start, log.head, None if claim is None else claim.head)
@@ -137,7 +143,8 @@ class Feed:
         cut = log.cut(start)
         place = last if cut.cursor == log.head else middle
         # Who reads a page in the middle may have a newer one already: it says nothing of the trail.
-        page = self._describe(cut, start, log.head, claim if place is last else None)
+        page = self._describe(cut, start, log.head, date, claim if place is last else None)
+        # Nearly all pages are short, and handing one to the thread costs more than it saves.
         if len(cut.records) <= _SHORT:
             signed = _sign(page, cut, key, pause=0)
             self._shared.keep(place, signed, seconds=_SHARED_SECONDS)
@@ -160,15 +167,19 @@ class Feed:
             del self._building[place]
 
     def _describe(
-        self, cut: Cut, after: Position | None, head: Position, claim: AuditClaim | None
+        self,
+        cut: Cut,
+        after: Position | None,
+        head: Position,
+        date: PageDate,
+        claim: AuditClaim | None,
     ) -> Page:
         if claim is not None and len(cut.records) and not cut.full:
             claim = shorten_claim(claim)  # news go to all followers at once
-        issued_at = int(self._mirror.confirmation.steady_at.timestamp())
         return Page(
             issuer=self._issuer,
-            issued_at=issued_at,
-            expires_at=issued_at + self._page_ttl,
+            issued_at=date.issued_at,
+            expires_at=date.expires_at,
             cursor=cut.cursor or head,
             head=head,
             after=None if cut.full else after,
@@ -198,6 +209,7 @@ class _SharedPages:
             self._drop(other)
         self._pages[place] = (now + seconds, page)
         self._bytes += len(page.body)
+        # Followers at many positions ask for many long pages, which must not fill the memory.
         while self._bytes > _MOST_SHARED_BYTES:
             self._drop(next(iter(self._pages)))
 

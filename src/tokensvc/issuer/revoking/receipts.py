@@ -192,20 +192,13 @@ class Receipts:
 async def list_and_count_followers(
     database: Database, *, most_unproved: int = _MOST_SHOWN
 ) -> tuple[list[FollowerRecord], int]:
-    """Return what `list_followers` does, and how many prove nothing, listed or not."""
+    """Return the followers that were heard of in the last hour, and how many prove nothing.
+
+    All that prove their names come first, then the latest `most_unproved` others; the number counts
+    those that are not listed too.
+    """
     async with database.connection() as connection:
         return (
             await table.list_followers(connection, most_unproved=most_unproved),
             await table.count_unproved_followers(connection),
         )
-
-
-async def list_followers(
-    database: Database, *, most_unproved: int = MOST_UNPROVED
-) -> list[FollowerRecord]:
-    """Return the followers that were heard of in the last hour.
-
-    All that prove their names come first, then the latest `most_unproved` others.
-    """
-    async with database.connection() as connection:
-        return await table.list_followers(connection, most_unproved=most_unproved)

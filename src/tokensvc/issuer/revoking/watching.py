@@ -1,37 +1,47 @@
-"""Watching the denylist from the command line, by looking at its table again and again.
+"""Watching the denylist: new revocations come in order.
 
-New revocations come in order. If the history goes back (a failover, a restored backup), the watcher
-says so and begins again.
+If the history goes back (a failover, a restored backup), the watcher is told so and begins again.
+
+A service answers from its copy of the denylist, so that Postgres is asked as often for a thousand
+callers who wait as for none. A command has no copy: it looks at the table again and again.
 """
 
 from __future__ import annotations
 
+import asyncio
 import math
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.denylist.healing import has_gone_back
+from tokensvc.core.errors import UnavailableError
+from tokensvc.issuer.confirmation import FRESH_SECONDS
 from tokensvc.store.denylist import find_tag, read_after
 from tokensvc.store.feed_head import list_heads
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from tokensvc.core.denylist.position import Position
     from tokensvc.core.denylist.record import RevocationRecord
+    from tokensvc.issuer.mirror.mirror import Mirror
     from tokensvc.store.pool import Database
+
+_LOOK_SECONDS: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
     """What one look has found.
 
-    `records`: the revocations after the last look or, if the history `went_back`, all that are in
-    force. `position`: where the watcher stands now.
+    `records`: the revocations after the last look or, if the history `went_back`, those that are in
+    force. `position`: where the watcher stands now; of a long list, more follows after it.
     """
 
     position: Position
-    records: list[RevocationRecord]
+    records: Sequence[RevocationRecord]
     went_back: bool
 
 
@@ -70,3 +80,39 @@ class DenylistWatcher:
         elif head != self._held:
             self._held, self._expires = head, 0.0
         return Look(self._held, records, went_back)
+
+
+async def watch_table(database: Database, after: Position | None, wait: float) -> Look:
+    """Return what the table has after `after`, or after its end; wait for so many seconds for it.
+
+    Raises UnavailableError.
+    """
+    watcher = DenylistWatcher(after)
+    deadline_on = time.monotonic() + wait
+    while True:
+        look = await watcher.look_once(database)
+        if look.records or look.went_back or time.monotonic() >= deadline_on:
+            return look
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def watch_copy(mirror: Mirror, after: Position | None, wait: float) -> Look:
+    """As `watch_table`, from the copy of this process. A process that drains ends the wait.
+
+    A list that is longer than a page of the feed comes in parts.
+    """
+    denylist, log = mirror.denylist, mirror.denylist.log
+    deadline_on = time.monotonic() + wait
+    if after is None or not log.knows(after):
+        # Another process may know what is newer than this copy.
+        await mirror.refresh_for_a_miss()
+    held = log.head if after is None else after
+    while held == log.head and not denylist.is_released and time.monotonic() < deadline_on:
+        await denylist.wait_for_change(deadline_on - time.monotonic())
+    if log.head is None or mirror.confirmation.age_seconds > FRESH_SECONDS:
+        raise UnavailableError(
+            "the denylist cannot be confirmed right now; try again", reason="mirror_stale"
+        )
+    cut = log.cut(held)
+    records = [cut.records.record(index) for index in range(len(cut.records))]
+    return Look(cut.cursor or log.head, records, cut.full)

@@ -8,6 +8,7 @@ from tokensvc.core.algorithm import DEFAULT_ALGORITHM
 from tokensvc.core.audit_claim import build_claim
 from tokensvc.core.denylist.page import PAGE_AUDIENCE
 from tokensvc.core.token import AUDIT_HEAD, sign_jws
+from tokensvc.issuer.revoking.page_date import date_page
 
 if TYPE_CHECKING:
     from tokensvc.issuer.mirror.mirror import Mirror
@@ -20,13 +21,13 @@ async def answer_audit_head(mirror: Mirror, settings: Settings, number: int) -> 
     Raises UnavailableError if the table cannot be read, or nothing can be signed.
     """
     claim = await mirror.audit_heads.find(number)
-    issued_at = int(mirror.confirmation.steady_at.timestamp())
+    date = date_page(mirror.confirmation, settings.feed_page_ttl)
     payload = {
         "iss": settings.issuer_url,
         "aud": PAGE_AUDIENCE,
-        "iat": issued_at,
-        "exp": issued_at + settings.feed_page_ttl,
+        "iat": date.issued_at,
+        "exp": date.expires_at,
         "audit": build_claim(claim),
     }
-    key = mirror.signers.find(DEFAULT_ALGORITHM, mirror.confirmation.steady_at)
+    key = mirror.signers.find(DEFAULT_ALGORITHM, date.at)
     return sign_jws(payload, typ=AUDIT_HEAD[0], key=key)

@@ -6,13 +6,12 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from tokensvc.core.keyring import LEEWAY, revoke_record
 from tokensvc.issuer.audit import Trail
 from tokensvc.issuer.signing.master_key import find_current
 from tokensvc.issuer.signing.new_keys import new_drafts
 from tokensvc.issuer.signing.rotation import carry_out, load_facts
+from tokensvc.logs.logger import get_logger
 from tokensvc.store.denylist import append_revocation, is_revoked, prove_durable
 from tokensvc.store.feed_head import bump_head
 from tokensvc.store.signing_key import load_signing_key, lock_rotation, revoke_signing_key
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 # measure; but no cache keeps a published key for a day.
 _KID_DENIED_FOR: Final = timedelta(days=1)
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 async def revoke_signing_key_now(

@@ -18,11 +18,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedSigningKey:
-    """A signing key, its phase, and when it is safe to activate and to remove it."""
+    """A signing key, its phase, and when it is safe to activate and to remove it.
+
+    `active_seconds`: for how long it has been meant to sign, negative if it has not begun.
+    """
 
     record: SigningKeyRecord
     phase: Phase
     age_seconds: int
+    active_seconds: float
     safe_to_activate_at: datetime
     safe_to_remove_at: datetime | None
 
@@ -38,6 +42,7 @@ async def list_signing_keys_with_phase(
             record=r,
             phase=phase_of(r, facts.records, facts.policy, facts.now),
             age_seconds=int((facts.now - r.created_at).total_seconds()),
+            active_seconds=(facts.now - (r.active_at or facts.now)).total_seconds(),
             safe_to_activate_at=safe_to_activate_at(r, facts.records, facts.policy),
             safe_to_remove_at=safe_to_remove_at(r, facts.records, facts.policy),
         )

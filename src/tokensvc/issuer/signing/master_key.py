@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import structlog
-
 from tokensvc.core.errors import InvalidInputError, StartRefusedError
-from tokensvc.core.sealing import new_master_key, seal, unseal
+from tokensvc.core.notices.endpoint import build_secret_context
+from tokensvc.core.sealing import new_master_key, seal, seal_text, unseal, unseal_text
 from tokensvc.issuer.audit import record
+from tokensvc.logs.logger import get_logger
 from tokensvc.store.feed_head import bump_head
 from tokensvc.store.keyfile import (
     find_master_key,
@@ -25,6 +25,7 @@ from tokensvc.store.keyfile import (
     promote_next_master_key,
     write_master_key,
 )
+from tokensvc.store.notice_endpoint import SealedSecrets, list_sealed_secrets, reseal_secrets
 from tokensvc.store.signing_key import list_signing_keys, lock_rotation, reseal_signing_key
 
 if TYPE_CHECKING:
@@ -36,9 +37,9 @@ if TYPE_CHECKING:
     from tokensvc.core.sealing import MasterKey
     from tokensvc.core.token import SigningKey
     from tokensvc.settings import Settings
-    from tokensvc.store.pool import Database
+    from tokensvc.store.pool import Connection, Database
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 def find_configured(settings: Settings) -> MasterKey | None:
@@ -131,12 +132,32 @@ async def rotate_master_key(
         for key in keys:
             _, sealed = seal(key.private_key, key.alg, new)
             await reseal_signing_key(connection, key.kid, sealed)
+        await _reseal_secrets(connection, old, new)
         await record(connection, actor, "master-key.rotate", "master_key", signing_keys=len(keys))
         await bump_head(connection, "signing_key")
     if to is None:
         promote_next_master_key(settings.master_key_path)
         return settings.master_key_path
     return path
+
+
+async def _reseal_secrets(connection: Connection, old: MasterKey, new: MasterKey) -> None:
+    """Seal the secrets of the endpoints of notices again.
+
+    One that `old` does not open is left: its row was changed, and it signs nothing.
+    """
+    for secrets in await list_sealed_secrets(connection):
+        context = build_secret_context(secrets.id)
+        present = _reseal(secrets.sealed_secret, context, old, new)
+        before = secrets.old_sealed_secret
+        if present is not None:
+            earlier = None if before is None else _reseal(before, context, old, new)
+            await reseal_secrets(connection, SealedSecrets(secrets.id, present, earlier))
+
+
+def _reseal(sealed: bytes, context: str, old: MasterKey, new: MasterKey) -> bytes | None:
+    text = unseal_text(sealed, context, old)
+    return None if text is None else seal_text(text, context, new)
 
 
 def _unseal_all(records: Iterable[SigningKeyRecord], master_key: MasterKey) -> list[SigningKey]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import structlog
-
 from tokensvc.core.identifier import Kid
 from tokensvc.core.keyring import SigningKeyRecord
 from tokensvc.core.private_key import new_private_key
 from tokensvc.core.sealing import seal
+from tokensvc.logs.logger import get_logger
 from tokensvc.store.signing_key import insert_signing_key
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from tokensvc.issuer.audit import Trail
     from tokensvc.store.pool import Connection
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Drafts(NamedTuple):

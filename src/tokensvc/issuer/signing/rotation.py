@@ -10,14 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from tokensvc.core.algorithm import DEFAULT_ALGORITHM
 from tokensvc.core.errors import ConflictError
 from tokensvc.core.rotation import plan_rotation, plan_rotation_now
 from tokensvc.issuer.audit import Trail
 from tokensvc.issuer.signing.master_key import find_current
 from tokensvc.issuer.signing.new_keys import build_record, insert_new, new_drafts
+from tokensvc.logs.logger import get_logger
 from tokensvc.store.audience import list_algorithms
 from tokensvc.store.feed_head import bump_head, list_heads
 from tokensvc.store.issuance import load_longest_life
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Connection, Database
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

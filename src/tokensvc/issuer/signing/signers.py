@@ -15,8 +15,6 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-import structlog
-
 from tokensvc.core.algorithm import DEFAULT_ALGORITHM
 from tokensvc.core.errors import StartRefusedError, UnavailableError
 from tokensvc.core.jwks import build_jwks
@@ -25,6 +23,7 @@ from tokensvc.core.sealing import unseal
 from tokensvc.issuer.confirmation import MAX_AGE_SECONDS, build_stale_error
 from tokensvc.issuer.metrics import SIGNING_KEYS_REFUSED
 from tokensvc.issuer.signing.master_key import opens_any, read_master_key
+from tokensvc.logs.logger import get_logger
 from tokensvc.store.issuance import load_longest_life
 from tokensvc.store.signing_key import list_signing_keys
 
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
     from tokensvc.store.pool import Connection
 
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Signers:

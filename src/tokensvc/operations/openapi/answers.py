@@ -147,6 +147,11 @@ def build_answers(operation: Operation) -> dict[str, Schema]:
 
 def list_refusals(operation: Operation) -> list[str]:
     """Return which of REFUSALS an operation may answer."""
+    if operation.is_open:
+        return [
+            "BadRequest", "RequestTimeout", "ContentTooLarge", "UnsupportedMediaType",
+            "RateLimited", "ServerError", "OutcomeUnknown",
+        ]  # fmt: skip
     names = ["BadRequest", "NotFresh" if operation.fresh else "Unauthorized"]
     if operation.needs or operation.changes:
         may_forbid = operation.changes and operation.needs in {KEY_OWNERS, ()}

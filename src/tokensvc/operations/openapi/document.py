@@ -27,6 +27,7 @@ _TAGS: Final[Mapping[str, str]] = {
     "audiences": "The services that tokens are for.",
     "tiers": "Named sets of limits.",
     "usage": "How keys are used.",
+    "leaks": "API keys that were found where they should not be.",
     "revocations": "The elements of the denylist.",
     "tokens": "What is known of a token.",
     "followers": "Those who follow the feed of revocations.",
@@ -66,12 +67,15 @@ def build_document(issuer_url: str, version: str, operations_url: str | None = N
     `operations_url`: where the operations are, if they have a port of their own.
     """
     schemas = build_schemas(OPERATIONS.values())
+    elsewhere = None if operations_url is None else issuer_url
     paths: dict[str, Schema] = {}
     for operation in OPERATIONS.values():
         item = paths.setdefault(operation.path, {})
-        item[operation.method.lower()] = _build_operation(operation, schemas)
+        built = _build_operation(operation, schemas)
+        if operation.is_open and elsewhere is not None:
+            built["servers"] = [{"url": elsewhere}]
+        item[operation.method.lower()] = built
     _drop_what_stands_elsewhere(schemas)
-    elsewhere = None if operations_url is None else issuer_url
     paths |= endpoints.build_paths(issuer_url, elsewhere)
     return {
         "openapi": "3.1.0",
@@ -122,7 +126,9 @@ def _build_operation(operation: Operation, schemas: Mapping[str, Schema]) -> Sch
 
 
 def _describe_rights(operation: Operation) -> str:
-    if not operation.needs:
+    if operation.is_open:
+        text = "No credential is needed, and one that is shown is not looked at."
+    elif not operation.needs:
         text = "Every good credential will do."
     else:
         text = "Needs " + " or ".join(f"`{name}`" for name in operation.needs) + "."
@@ -134,6 +140,8 @@ def _describe_rights(operation: Operation) -> str:
 
 
 def _build_security(operation: Operation) -> list[dict[str, list[Any]]]:
+    if operation.is_open:
+        return [{}]
     names = ["apiKey", "basic"] if operation.name in _BY_KEY_ONLY else list(_SECURITY_SCHEMES)
     return [{name: []} for name in names]
 

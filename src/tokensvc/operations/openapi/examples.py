@@ -32,6 +32,15 @@ REQUESTS: Final[Mapping[str, dict[str, Any]]] = {
     "keys.revoke-tokens": {"reason": "a laptop was lost"},
     "keys.rotate": {"grace": 86_400},
     "keys.rotate-self": {"grace": 86_400},
+    "leaks.report": {
+        "leaks": [
+            {
+                "key": "tsk-" + "0" * 32,
+                "url": "https://git.example/orders/blob/main/settings.py#L7",
+                "source": "commit",
+            }
+        ]
+    },
     "capabilities.create": {"name": "orders:read", "description": "May read orders."},
     "audiences.create": {"name": "orders-api", "token_ttl": 300, "alg": "ES256"},
     "audiences.update": {"token_ttl": 600},

@@ -40,14 +40,15 @@ async def wait_for_news(
     changes all the time is rounded. A reader whose browser has gone is not waited for.
     """
     request = visit.request
-    hops = request.app[SERVICE].settings.trusted_proxy_hops
+    service = request.app[SERVICE]
+    hops = service.settings.trusted_proxy_hops
     wanted = LONGEST_SECONDS if "seen" in visit.query else 0
     with request.app[POLLS].hold(find_network(request, hops), wanted) as allowed:
         deadline_on = time.monotonic() + allowed
         while True:
             values = await look()
             seen = hashlib.sha256(repr(values).encode()).hexdigest()[:16]
-            is_over = time.monotonic() + pause > deadline_on or visit.backend.is_leaving()
+            is_over = time.monotonic() + pause > deadline_on or service.mirror.denylist.is_released
             has_gone = request.transport is None or request.transport.is_closing()
             if seen != visit.query.get("seen") or is_over or has_gone:
                 return {**values, "seen": seen}

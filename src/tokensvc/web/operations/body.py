@@ -17,6 +17,7 @@ MOST_BYTES: Final = 64 * 1024
 MOST_BYTES_OF_BATCH: Final = 1024 * 1024
 _SECONDS: Final = 5.0
 _JSON: Final = "application/json"
+_WANTED: Final = "send application/json in UTF-8, not compressed"
 
 
 async def read_object(
@@ -29,7 +30,7 @@ async def read_object(
     """
     encoding = request.headers.get("Content-Encoding")
     if encoding is not None and encoding.lower() != "identity":
-        raise web.HTTPUnsupportedMediaType
+        raise web.HTTPUnsupportedMediaType(text=_WANTED)
     body = await read_bytes(request, find_most_bytes(operation), patience)
     if not body:
         return {}
@@ -37,8 +38,10 @@ async def read_object(
         raise InvalidRequestError("a GET request has no body: send parameters in the query")
     charset = (request.charset or "utf-8").lower()
     if request.content_type != _JSON or charset not in {"utf-8", "utf8"}:
-        raise web.HTTPUnsupportedMediaType
+        raise web.HTTPUnsupportedMediaType(text=_WANTED)
     value = parse_json(body)
+    if operation.takes_list is not None and isinstance(value, list):
+        value = {operation.takes_list: value}
     if not isinstance(value, dict):
         raise InvalidInputError(
             "the body must be a JSON object", faults=[Fault("", "it must be a JSON object")]
@@ -48,7 +51,7 @@ async def read_object(
 
 def find_most_bytes(operation: Operation) -> int:
     """Return how many bytes the body of a request may have."""
-    return MOST_BYTES_OF_BATCH if operation.name.endswith(".batch") else MOST_BYTES
+    return MOST_BYTES_OF_BATCH if operation.is_bulk else MOST_BYTES
 
 
 async def read_bytes(request: web.Request, most: int, patience: float) -> bytes:

@@ -9,7 +9,7 @@ from tokensvc.core.authorization import parse_authorization
 from tokensvc.core.errors import (
     AuthorizationError,
     MalformedAuthorizationError,
-    MissingTokenError,
+    MissingCredentialError,
 )
 from tokensvc.operations.authorisation import Principal
 from tokensvc.web.app_keys import REQUEST_ID, SERVICE
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 async def find_principal(request: web.Request) -> Principal:
     """Return who calls, judged by Postgres in this moment.
 
-    Raises MissingTokenError, MalformedAuthorizationError, InvalidTokenError, InvalidClientError,
-    RateLimitedError, UnavailableError.
+    Raises MissingCredentialError, MalformedAuthorizationError, InvalidTokenError,
+    InvalidClientError, RateLimitedError, UnavailableError.
     """
     caller = await check_client(request, _read_credential(request))
     hops = request.app[SERVICE].settings.trusted_proxy_hops
@@ -51,7 +51,7 @@ def _read_credential(request: web.Request) -> Authorization:
     except AuthorizationError as error:
         if error.is_bad_request:
             raise MalformedAuthorizationError(error.reason) from error
-        raise MissingTokenError from error
+        raise MissingCredentialError from error
     if shown is None:
-        raise MissingTokenError
+        raise MissingCredentialError
     return shown

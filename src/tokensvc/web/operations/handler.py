@@ -11,8 +11,9 @@ from tokensvc.core.errors import ChangeUnknownError, InvalidInputError, OutcomeU
 from tokensvc.issuer.operations.call_limit import count_call
 from tokensvc.issuer.operations.run import run_operation
 from tokensvc.operations.table import find_thing_path
-from tokensvc.web.app_keys import SERVICE
+from tokensvc.web.app_keys import REQUEST_ID, SERVICE, STRANGERS
 from tokensvc.web.middleware import note
+from tokensvc.web.network import find_place
 from tokensvc.web.operations.body import read_object
 from tokensvc.web.operations.credential import find_principal
 from tokensvc.web.operations.headers import (
@@ -24,12 +25,15 @@ from tokensvc.web.operations.headers import (
     parse_if_match,
 )
 from tokensvc.web.operations.reading import build_request, place_fault
+from tokensvc.web.operations.strangers import build_stranger
 from tokensvc.web.problems import NO_STORE
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
 
+    from tokensvc.core.limit import LimitStatus
     from tokensvc.issuer.operations.run import Result
+    from tokensvc.operations.authorisation import Principal
     from tokensvc.operations.model import Model
     from tokensvc.operations.operation import Operation
 
@@ -51,20 +55,49 @@ def build_handler(operation: Operation) -> Handler:
 
 async def _answer(request: web.Request, operation: Operation) -> web.Response:
     note(request, operation=operation.name)
-    backend = request.app[SERVICE].backend
+    if operation.is_open:
+        return await _answer_stranger(request, operation)
     principal = await find_principal(request)
     calls = None
     if principal.key_id is not None:
-        calls = await count_call(backend, principal.key_id)
-    wish = build_request(
+        calls = await count_call(request.app[SERVICE].backend, principal.key_id)
+    wish = await _read_wish(request, operation)
+    result = await _carry_out(request, operation, principal, wish, calls)
+    headers = {} if calls is None else build_limit(calls)
+    return _build_answer(request, operation, result, headers)
+
+
+async def _answer_stranger(request: web.Request, operation: Operation) -> web.Response:
+    """Answer who shows no credential: not too often, and never sooner or later for what it says."""
+    strangers = request.app[STRANGERS]
+    place = find_place(request, request.app[SERVICE].settings.trusted_proxy_hops)
+    strangers.check(place.network)
+    wish = await _read_wish(request, operation)
+    principal = build_stranger(place.address, request[REQUEST_ID])
+    async with strangers.take_turn():
+        result = await _carry_out(request, operation, principal, wish, None)
+    return _build_answer(request, operation, result, {})
+
+
+async def _read_wish(request: web.Request, operation: Operation) -> Model:
+    return build_request(
         operation,
         path=request.match_info,
         query=list(request.query.items()),
         body=await read_object(request, operation),
     )
+
+
+async def _carry_out(
+    request: web.Request,
+    operation: Operation,
+    principal: Principal,
+    wish: Model,
+    calls: LimitStatus | None,
+) -> Result:
     try:
-        result = await run_operation(
-            backend,
+        return await run_operation(
+            request.app[SERVICE].backend,
             operation,
             principal,
             wish,
@@ -76,8 +109,6 @@ async def _answer(request: web.Request, operation: Operation) -> web.Response:
         if operation.idempotent_by_key:  # to repeat what makes something is not safe by itself
             raise ChangeUnknownError from error
         raise
-    headers = {} if calls is None else build_limit(calls)
-    return _build_answer(request, operation, result, headers)
 
 
 def _build_answer(

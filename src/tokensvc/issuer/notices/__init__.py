@@ -1,0 +1,1 @@
+"""Notices: finding out of what somebody must be told, and telling them."""

@@ -1,0 +1,240 @@
+"""Endpoints: create, change, test, end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tokensvc.core.errors import ConflictError, InvalidInputError
+from tokensvc.core.identifier import new_endpoint_id
+from tokensvc.core.notices.endpoint import MOST_ENDPOINTS, MOST_MAILBOXES, build_secret_context
+from tokensvc.core.notices.event import CONFIRM, TEST, NewNotice, parse_events
+from tokensvc.core.notices.payload import new_secret
+from tokensvc.core.notices.receiver import parse_receiver
+from tokensvc.core.sealing import seal_text
+from tokensvc.issuer.audit import record
+from tokensvc.issuer.database import accept
+from tokensvc.store import notice_endpoint as table
+from tokensvc.store.account import lock_account
+from tokensvc.store.notice_delivery import load_first_delivery
+from tokensvc.store.notice_event import append_notices
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import timedelta
+
+    from tokensvc.core.actor import Actor
+    from tokensvc.core.notices.endpoint import Endpoint
+    from tokensvc.core.sealing import MasterKey
+    from tokensvc.issuer.database import Transactions
+    from tokensvc.settings import Settings
+    from tokensvc.store.notice_delivery import Delivery
+    from tokensvc.store.pool import Connection
+
+    EndpointCheck = Callable[[Endpoint], None]
+
+
+class NewEndpoint(NamedTuple):
+    """An endpoint that was just made. `secret`: shown this once; None for a mailbox."""
+
+    endpoint: Endpoint
+    secret: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointChanges:
+    """What to change; None leaves it as it is. `is_enabled` False: nothing more is delivered."""
+
+    url: str | None = None
+    events: Sequence[str] | None = None
+    description: str | None = None
+    is_enabled: bool | None = None
+
+
+async def create_endpoint(
+    database: Transactions,
+    settings: Settings,
+    master_key: MasterKey,
+    *,
+    account_id: str | None,
+    url: str,
+    events: Sequence[str],
+    description: str,
+    actor: Actor,
+) -> NewEndpoint:
+    """Add an endpoint; `account_id` None: it is told of the whole service.
+
+    A mailbox is sent a link, and nothing else before that is confirmed. Raises InvalidInputError,
+    NotFoundError for an account that does not exist, and ConflictError if there are too many.
+    """
+    receiver = parse_receiver(url, http_allowed=bool(settings.notice_networks))
+    wanted = parse_events(events, of_account=account_id is not None)
+    if receiver.kind == "mail" and settings.smtp_url is None:
+        raise InvalidInputError("this service sends no mail: TOKENSVC_SMTP_URL is not set")
+    endpoint_id = new_endpoint_id()
+    secret = new_secret() if receiver.kind == "webhook" else None
+    sealed = None
+    if secret is not None:
+        sealed = seal_text(secret, build_secret_context(endpoint_id), master_key)
+    async with database.transaction() as connection:
+        await _check_number(connection, account_id, is_mail=receiver.kind == "mail")
+        await table.insert_endpoint(
+            connection,
+            endpoint_id,
+            account_id=account_id,
+            url=receiver.url,
+            events=wanted,
+            description=description,
+            sealed_secret=sealed,
+        )
+        endpoint = await table.load_endpoint(connection, endpoint_id)
+        if secret is None:
+            await _ask_for_confirmation(connection, endpoint)
+        await record(
+            connection, actor, "notice-endpoints.create", endpoint_id, **_build_facts(endpoint)
+        )
+    return NewEndpoint(endpoint, secret)
+
+
+async def update_endpoint(
+    database: Transactions,
+    settings: Settings,
+    endpoint_id: str,
+    changes: EndpointChanges,
+    *,
+    actor: Actor,
+    check: EndpointCheck = accept,
+) -> Endpoint:
+    """Change an endpoint. `check` may refuse it as it was. Raises NotFoundError, InvalidInputError.
+
+    A mailbox keeps its address, because that is what was confirmed.
+    """
+    async with database.transaction() as connection:
+        before = await table.lock_endpoint(connection, endpoint_id)
+        check(before)
+        await table.update_endpoint(connection, _apply(before, changes, settings))
+        if changes.is_enabled is True:
+            await table.enable_endpoint(connection, endpoint_id)
+        elif changes.is_enabled is False:
+            await table.disable_endpoint(connection, endpoint_id, "asked")
+        after = await table.load_endpoint(connection, endpoint_id)
+        detail = {"before": _build_facts(before), "after": _build_facts(after)}
+        await record(connection, actor, "notice-endpoints.update", endpoint_id, **detail)
+    return after
+
+
+async def delete_endpoint(
+    database: Transactions, endpoint_id: str, *, actor: Actor, check: EndpointCheck = accept
+) -> None:
+    """Remove an endpoint; what waits for it is not sent. Raises NotFoundError."""
+    async with database.transaction() as connection:
+        before = await table.lock_endpoint(connection, endpoint_id)
+        check(before)
+        await table.delete_endpoint(connection, endpoint_id)
+        await record(
+            connection, actor, "notice-endpoints.delete", endpoint_id, **_build_facts(before)
+        )
+
+
+async def rotate_secret(
+    database: Transactions,
+    master_key: MasterKey,
+    endpoint_id: str,
+    *,
+    grace: timedelta,
+    actor: Actor,
+    check: EndpointCheck = accept,
+) -> NewEndpoint:
+    """Make a new secret; for `grace` both sign.
+
+    Raises NotFoundError, and ConflictError for a mailbox.
+    """
+    async with database.transaction() as connection:
+        before = await table.lock_endpoint(connection, endpoint_id)
+        check(before)
+        if before.kind == "mail":
+            raise ConflictError("a mailbox has no secret: mail is not signed")
+        secret = new_secret()
+        sealed = seal_text(secret, build_secret_context(endpoint_id), master_key)
+        await table.set_secret(connection, endpoint_id, sealed, grace)
+        after = await table.load_endpoint(connection, endpoint_id)
+        seconds = int(grace.total_seconds())
+        await record(
+            connection, actor, "notice-endpoints.rotate-secret", endpoint_id, grace_seconds=seconds
+        )
+    return NewEndpoint(after, secret)
+
+
+async def send_test(
+    database: Transactions, endpoint_id: str, *, actor: Actor, check: EndpointCheck = accept
+) -> Delivery:
+    """Send a test to an endpoint, or once more the link that confirms a mailbox.
+
+    Raises NotFoundError, and ConflictError if it is disabled.
+    """
+    async with database.transaction() as connection:
+        endpoint = await table.lock_endpoint(connection, endpoint_id)
+        check(endpoint)
+        if endpoint.disabled_at is not None:
+            raise ConflictError("this endpoint is disabled; enable it before you test it")
+        name = TEST if endpoint.confirmed_at is not None else CONFIRM
+        numbers = await append_notices(connection, [_build_own_notice(endpoint, name)])
+        delivery = await load_first_delivery(connection, numbers[0])
+        await record(connection, actor, "notice-endpoints.test", endpoint_id)
+    return delivery
+
+
+async def _check_number(connection: Connection, account_id: str | None, *, is_mail: bool) -> None:
+    if account_id is not None:
+        await lock_account(connection, account_id)
+    counts = await table.count_endpoints(connection, account_id)
+    if counts.present >= MOST_ENDPOINTS:
+        raise ConflictError(f"there are {counts.present} endpoints already; delete one first")
+    if is_mail and account_id is not None and counts.mailboxes >= MOST_MAILBOXES:
+        raise ConflictError(
+            f"an account may name {MOST_MAILBOXES} mailboxes a day, because each is sent a mail"
+        )
+
+
+async def _ask_for_confirmation(connection: Connection, endpoint: Endpoint) -> None:
+    await append_notices(connection, [_build_own_notice(endpoint, CONFIRM)])
+
+
+def _build_own_notice(endpoint: Endpoint, name: Any) -> NewNotice:  # noqa: ANN401 - TEST or CONFIRM
+    return NewNotice(
+        name=name,
+        subject=endpoint.id,
+        account_id=endpoint.account_id,
+        detail={},
+        endpoint_id=endpoint.id,
+    )
+
+
+def _apply(before: Endpoint, changes: EndpointChanges, settings: Settings) -> Endpoint:
+    after = before
+    if changes.url is not None and changes.url != before.url:
+        receiver = parse_receiver(changes.url, http_allowed=bool(settings.notice_networks))
+        if "mail" in {before.kind, receiver.kind}:
+            raise InvalidInputError(
+                "a mailbox keeps its address, because that is what was confirmed; add another one"
+            )
+        after = replace(after, url=receiver.url)
+    if changes.events is not None:
+        wanted = parse_events(changes.events, of_account=before.account_id is not None)
+        after = replace(after, events=tuple(wanted))
+    if changes.description is not None:
+        after = replace(after, description=changes.description)
+    return after
+
+
+def _build_facts(endpoint: Endpoint) -> dict[str, object]:
+    """Return what the audit trail keeps. A URL may hold a secret, and an address is personal."""
+    receiver = parse_receiver(endpoint.url, http_allowed=True)
+    return {
+        "account": endpoint.account_id,
+        "kind": receiver.kind,
+        "host": receiver.host,
+        "events": list(endpoint.events),
+        "description": endpoint.description,
+        "enabled": endpoint.disabled_at is None,
+    }

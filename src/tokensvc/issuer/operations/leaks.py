@@ -1,0 +1,63 @@
+"""Operations on leaks: reporting one, and seeing what is known of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tokensvc.core.leak import build_leak
+from tokensvc.core.usage import ISSUED
+from tokensvc.issuer.operations.call import check_visible
+from tokensvc.issuer.operations.usage import build_last_use
+from tokensvc.issuer.revoking.leaks import end_leaked_keys
+from tokensvc.logs.masking import mask_secrets
+from tokensvc.operations.leaks import KeyLeaks, LeakPlace, LeakReceipt
+from tokensvc.store import usage
+from tokensvc.store.absent import no_such_key
+from tokensvc.store.api_key import load_api_key
+from tokensvc.store.key_leak import list_leak_places, sum_use
+
+if TYPE_CHECKING:
+    from tokensvc.issuer.operations.call import Call
+    from tokensvc.operations.leaks import LeaksRequest, ReportLeaks
+
+
+async def report(call: Call, request: ReportLeaks) -> LeakReceipt:
+    """Disable or revoke keys that were found where they should not be."""
+    settings = call.settings
+    built = [  # a URL may hold the key itself, which is stored nowhere
+        build_leak(
+            leak.key,
+            mask_secrets(leak.url),
+            mask_secrets(leak.source),
+            prefix=settings.key_prefix,
+        )
+        for leak in request.leaks
+    ]
+    leaks = [leak for leak in built if leak is not None]
+    records = await end_leaked_keys(call.database, leaks, settings.leaked_keys, actor=call.actor)
+    call.backend.remember(records)
+    return LeakReceipt(received=len(built), malformed=len(built) - len(leaks))
+
+
+async def list_(call: Call, request: LeaksRequest) -> KeyLeaks:
+    """Show where a key was found, and how it was used since."""
+    async with call.reading() as connection:
+        listed = await load_api_key(connection, request.key)
+        check_visible(
+            call.principal.key_reader_of, listed.record.account_id, no_such_key(request.key)
+        )
+        key_id = listed.record.id
+        places = await list_leak_places(connection, key_id)
+        counts = await sum_use(connection, key_id, places[0].reported_at) if places else {}
+        last = await usage.find_last_use(connection, key_id)
+    return KeyLeaks(
+        id=key_id,
+        leaked_at=places[0].reported_at if places else None,
+        places=[
+            LeakPlace(url=place.url, source=place.source, reported_at=place.reported_at)
+            for place in places
+        ],
+        issued_since=counts.pop(ISSUED, 0),
+        refused_since=counts,
+        last_used=None if last is None else build_last_use(last),
+    )

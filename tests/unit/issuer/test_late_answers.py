@@ -1,0 +1,50 @@
+"""Late answers: each comes when its time is over, and never all at once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from tokensvc.core.errors import UnavailableError
+from tokensvc.issuer.exchange.late_answers import LateAnswers
+
+
+async def answer(late_answers, asked_on):
+    await late_answers.hold(asked_on)
+    return time.monotonic() - asked_on
+
+
+async def test_answers_to_one_question_come_together_whenever_they_were_found_out():
+    """The pause is counted from the question, so what was done meanwhile cannot be told."""
+    late_answers, asked_on, came = LateAnswers(pause=0.1, spread=0), time.monotonic(), []
+
+    async def find_out(seconds):
+        await asyncio.sleep(seconds)
+        await late_answers.hold(asked_on)
+        came.append(time.monotonic() - asked_on)
+
+    await asyncio.gather(*map(find_out, (0, 0.02, 0.05)))
+    assert min(came) >= 0.1
+    assert max(came) - min(came) < 0.02
+    assert await answer(late_answers, asked_on) >= 0.1, "its time is over already"
+
+
+async def test_t40_clients_that_ask_at_once_are_answered_one_after_the_other():
+    late_answers, now = LateAnswers(pause=0.02, spread=0.2), time.monotonic()
+    took = await asyncio.gather(*(answer(late_answers, now) for _ in range(100)))
+    assert 0.02 <= min(took) < 0.1
+    assert max(took) - min(took) > 0.1
+
+
+async def test_a_client_that_has_gone_keeps_no_place():
+    late_answers = LateAnswers(pause=0.05, spread=0, most_held=1)
+    first = asyncio.create_task(late_answers.hold(time.monotonic()))
+    await asyncio.sleep(0)
+    with pytest.raises(UnavailableError) as caught:
+        await late_answers.hold(time.monotonic())
+    assert caught.value.reason == "late_answers_full"
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    await late_answers.hold(time.monotonic())
