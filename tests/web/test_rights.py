@@ -104,6 +104,7 @@ MATRIX = {
     "signing-keys.import": row(ADMIN, FRESH, private_key="x"),
     "signing-keys.export": row(ADMIN, FRESH, **SIGNING),
     "audit-events.list": row(ADMIN, READ),
+    "overview.show": row(ADMIN, READ, KEYS),
     "whoami.show": row(*EVERYBODY),
 }
 

@@ -247,13 +247,7 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
     callers = Callers(
         introspection=introspection, guard=guard, dead_credentials=dead_credentials, usage=usage
     )
-    backend = Backend(
-        database=database,
-        settings=settings,
-        remember=mirror.denylist.remember,
-        load_master_key=lambda: mirror.signers.master_key,
-        watch=functools.partial(watch_copy, mirror),
-    )
+    backend = _build_backend(settings, database, mirror)
     return Service(
         settings=settings,
         database=database,
@@ -266,4 +260,14 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
         revocations=HolderRevocations(database, share),
         backend=backend,
         sign_in=SignIn(callers=callers, exchange=exchange, backend=backend),
+    )
+
+
+def _build_backend(settings: Settings, database: Database, mirror: Mirror) -> Backend:
+    return Backend(
+        database=database,
+        settings=settings,
+        remember=mirror.denylist.remember,
+        load_master_key=lambda: mirror.signers.master_key,
+        watch=functools.partial(watch_copy, mirror),
     )

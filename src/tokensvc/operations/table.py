@@ -12,6 +12,7 @@ from tokensvc.operations import (
     followers,
     keys,
     leaks,
+    overview,
     revocations,
     signing_keys,
     tiers,
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 OPERATIONS: Final[Mapping[str, Operation]] = {
     operation.name: operation
     for subject in (
-        accounts, keys, capabilities, audiences, tiers, usage, leaks, revocations, followers,
-        signing_keys, audit_events, whoami,
+        accounts, keys, capabilities, audiences, tiers, usage, leaks, overview, revocations,
+        followers, signing_keys, audit_events, whoami,
     )
     for operation in subject.OPERATIONS
 }  # fmt: skip

@@ -33,6 +33,7 @@ _TAGS: Final[Mapping[str, str]] = {
     "followers": "Those who follow the feed of revocations.",
     "signing-keys": "What tokens are signed with.",
     "audit-events": "The audit trail.",
+    "overview": "What is going on.",
     "whoami": "Who the caller is.",
     "oauth": "Tokens: get, revoke, ask.",
     "published": "What relying parties fetch.",
