@@ -124,7 +124,8 @@ async def count_api_keys(
 
     `account_id`: the account whose keys are counted, None for all.
     """
-    return dict(await connection.fetchrow(_SQL["count"], account_id, at))
+    row = await connection.fetchrow(_SQL["count"], account_id, at)
+    return {} if row is None else dict(row)
 
 
 async def find_id_by_digest(connection: asyncpg.Connection, digest: bytes) -> KeyId | None:
