@@ -144,6 +144,10 @@ async def test_what_was_typed_is_kept_until_the_key_is_shown_again(client, datab
     assert '<input type="hidden" name="theme" value="da&#34;rk">' in asked.text
     browser = Browser(client)
     fields = {"theme": "dark", "next": "/keys", "api_key": key.key.text}
+    wrong = await browser.post("/theme", {**fields, "api_key": "tsk-wrong"})
+    assert wrong.status == 401
+    assert "This key cannot sign in here" in wrong.words
+    assert 'name="theme" value="dark"' in wrong.text
     again = await browser.post("/theme", fields)
     assert (again.status, again.place) == (303, "/dashboard/keys")
     assert browser.cookies["tokensvc-theme"] == "dark"
