@@ -68,6 +68,24 @@ async def test_the_list_is_searched_filtered_and_paged_by_its_address(
     assert (await browser.get("/keys?sort=nonsense")).status == 400
 
 
+async def test_many_keys_are_disabled_or_revoked_after_a_question(admin, account, browser, key):
+    wish = {"account": account, "name": "other", "capabilities": ["orders:read"]}
+    other = (await admin("POST /v1/keys", wish)).body["id"]
+    for act, state in (("disable", "disabled"), ("revoke", "revoked")):
+        page = await browser.get("/keys")
+        ticked = [("key", key), ("key", other), ("do", act)]
+        asked = await browser.post("/keys/many", ticked, seen=page)
+        assert asked.status == 200
+        assert f"{act.capitalize()} 2 keys?" in asked.words
+        done = await browser.post("/keys/many/end", ticked, seen=asked)
+        assert done.place == "/dashboard/keys?done=2&refused=0"
+        assert "2 keys were changed." in (await browser.get("/keys?done=2&refused=0")).words
+        assert (await admin(f"GET /v1/keys/{other}")).body["state"] == state
+    assert (await browser.post("/keys/many", {"do": "revoke"}, seen=page)).place.endswith("/keys")
+    nothing = await browser.post("/keys/many/end", {"do": "delete", "key": key}, seen=asked)
+    assert nothing.status == 400
+
+
 async def test_a_key_is_changed_and_what_is_wrong_stands_at_its_field(admin, browser, key):
     page = await browser.get(f"/keys/{key}/edit")
     assert 'value="orders:read" checked' in page.text
@@ -167,7 +185,7 @@ async def test_a_key_owner_sees_the_keys_of_the_own_account_alone(client, databa
     assert "Audit" not in own.words
 
 
-async def test_names_of_others_are_only_text(admin, account, browser):
+async def test_t29_names_of_others_are_only_text(admin, account, browser):
     await admin("POST /v1/capabilities", {"name": "orders:read"})
     name = HOSTILE.replace("\u202e", "")
     wish = {
@@ -179,6 +197,7 @@ async def test_names_of_others_are_only_text(admin, account, browser):
     }
     made = await admin("POST /v1/keys", wish)
     assert made.status == 201, made.body
+    assert "&lt;script&gt;" in (await browser.get("/keys")).text
     for path in ("", "/edit", "/rotate", "/revoke", "/revoked"):
         page = await browser.get(f"/keys/{made.body['id']}{path}")
         assert page.status == 200

@@ -120,6 +120,7 @@ MATRIX = {
     "notice-endpoints.delete": row(ADMIN, KEYS, **HOOK),
     "notice-deliveries.list": row(ADMIN, READ, KEYS, names="account"),
     "notice-deliveries.redeliver": row(ADMIN, KEYS, id="1"),
+    "overview.show": row(ADMIN, READ, KEYS),
     "whoami.show": row(*EVERYBODY),
 }
 

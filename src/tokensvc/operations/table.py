@@ -15,6 +15,7 @@ from tokensvc.operations import (
     notice_deliveries,
     notice_endpoints,
     notices,
+    overview,
     revocations,
     signing_keys,
     tiers,
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
 OPERATIONS: Final[Mapping[str, Operation]] = {
     operation.name: operation
     for subject in (
-        accounts, keys, capabilities, audiences, tiers, usage, leaks, revocations, followers,
-        signing_keys, audit_events, notices, notice_endpoints, notice_deliveries, whoami,
+        accounts, keys, capabilities, audiences, tiers, usage, leaks, overview, revocations,
+        followers, signing_keys, audit_events, notices, notice_endpoints, notice_deliveries,
+        whoami,
     )
     for operation in subject.OPERATIONS
 }  # fmt: skip

@@ -67,10 +67,7 @@ def build_app(
     app[STRANGERS] = Strangers(allowed=settings.leak_reports_per_minute)
     app.cleanup_ctx.append(hold_service)
     app.on_shutdown.append(_drain)
-    app.router.add_get("/livez", get_livez)
-    app.router.add_get("/readyz", get_readyz)
-    if settings.metrics_port is None:
-        add_metrics(app)
+    _add_health(app, has_metrics=settings.metrics_port is None)
     reference = Reference(settings.issuer_url)
     # A proxy may or may not strip the path of the issuer.
     for prefix in dict.fromkeys(("", urlsplit(settings.issuer_url).path)):
@@ -82,6 +79,13 @@ def build_app(
         else:
             add_operations(app, prefix, (row for row in OPERATIONS.values() if row.is_public))
     return app
+
+
+def _add_health(app: web.Application, *, has_metrics: bool) -> None:
+    app.router.add_get("/livez", get_livez)
+    app.router.add_get("/readyz", get_readyz)
+    if has_metrics:
+        add_metrics(app)
 
 
 def _add_routes(app: web.Application, prefix: str) -> None:

@@ -36,6 +36,7 @@ _TAGS: Final[Mapping[str, str]] = {
     "notices": "Events of which somebody is told.",
     "notice-endpoints": "Who is told: receivers on the web, and mailboxes.",
     "notice-deliveries": "What was sent to whom, and what became of it.",
+    "overview": "What is going on.",
     "whoami": "Who the caller is.",
     "oauth": "Tokens: get, revoke, ask.",
     "published": "What relying parties fetch.",

@@ -89,14 +89,18 @@ def _begin(request: web.Request, base: str) -> Visit:
 
 async def _answer(visit: Visit, page: Page) -> View | Redirect:
     """Return what a page answers, or what its refusal becomes."""
+    is_admitted = False
     try:
-        return await _serve(visit, page)
+        await _admit(visit, page)
+        is_admitted = True
+        return await page.act(visit)
     except TokensvcError as error:
         note(visit.request, reason=error.reason)
         visit.typed = replace(visit.typed, error=error)
-        if isinstance(error, (*_SIGNED_OUT, InsufficientAuthenticationError)):
+        is_key_refused = isinstance(error, InvalidClientError) and not is_admitted
+        if is_key_refused or isinstance(error, (*_SIGNED_OUT, InsufficientAuthenticationError)):
             return ask_for_key(visit)
-        if page.again is not None and isinstance(error, _MENDABLE):
+        if is_admitted and page.again is not None and isinstance(error, _MENDABLE):
             return await _show_again(visit, page, error)
         return build_refusal(visit, error)
     except web.HTTPException as error:
@@ -106,12 +110,13 @@ async def _answer(visit: Visit, page: Page) -> View | Redirect:
         return build_refusal(visit, error)
 
 
-async def _serve(visit: Visit, page: Page) -> View | Redirect:
+async def _admit(visit: Visit, page: Page) -> None:
+    """Raise a TokensvcError unless the request may have what the page shows or does."""
     if page.method == "POST":
         check_same_origin(visit.request)
         visit.typed = Typed(await read_form(visit.request))
     if page.is_open:
-        return await page.act(visit)
+        return
     claims = await _find_sign_in(visit, page)
     visit.claims = claims
     visit.principal = build_principal(claims, visit.principal.actor)
@@ -119,7 +124,6 @@ async def _serve(visit: Visit, page: Page) -> View | Redirect:
     if page.needs and visit.principal.capabilities.isdisjoint(page.needs):
         raise InsufficientScopeError(page.needs[-1], one_of=page.needs)
     await count_call(visit.backend, claims.client_id)
-    return await page.act(visit)
 
 
 async def _find_sign_in(visit: Visit, page: Page) -> Claims:
