@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     Keys = dict[str, ListedKey]
 
 ADMIN: Final = Principal.of_host(ACTOR)
-NARROW: Final = {
+NARROW: Final[dict[str, Any]] = {
     "capabilities": ["tokensvc:keys", "tokensvc:introspect", "orders:read"],
     "audiences": ["one", "two"],
     "networks": ["10.0.0.0/8", "2001:db8::/32"],
@@ -44,7 +44,7 @@ NARROW: Final = {
     "per_day": 500,
     "expires_in": 86_400,
 }
-WIDE: Final = {"capabilities": ["tokensvc:admin", "orders:write"]}
+WIDE: Final[dict[str, Any]] = {"capabilities": ["tokensvc:admin", "orders:write"]}
 MARK: Final = "zebra"
 MARKED: Final = {
     "capabilities": ["tokensvc:keys", f"{MARK}:read"],
@@ -58,12 +58,13 @@ NO_ACCOUNT: Final = "acct_0000000000000000"
 ENDINGS: Final = ("disable", "revoke", "revoke-tokens", "delete")
 ACTS: Final = (*ENDINGS, "enable", "rotate", "show")
 LISTS: Final = ("keys.list", "accounts.list", "capabilities.list", "audiences.list", "whoami.show")
+SHOWS: Final = ("accounts.show", "usage.show", "leaks.list")
 BATCH: Final = ("disable", "enable", "update", "update", "revoke")
 # What the callers try: the test compares it with the table.
 TRIED: Final = frozenset(
     {f"keys.{act}" for act in ACTS}
     | {"keys.create", "keys.update", "keys.batch", "keys.rotate-self"}
-    | {"accounts.show", "usage.show", *LISTS}
+    | {*SHOWS, *LISTS}
 )
 
 
@@ -109,7 +110,7 @@ class Held:
         """Return who shows the key itself, or a token of it that was narrowed to a capability."""
         by_key = shown == "key"
         return Principal(
-            actor=Actor(name=self.key_id),
+            actor=Actor(name=self.key_id, must_stand=True),
             capabilities=self.capabilities if by_key else self.capabilities & {shown},
             key_id=self.key_id,  # type: ignore[arg-type]
             account_id=self.account,  # type: ignore[arg-type]
@@ -228,7 +229,7 @@ class Escalation(RuleBasedStateMachine):
 
     def name(self, key: Held, whose: str) -> str:
         names = {"wide": self.world.wide, "foreign": self.world.foreign, "unknown": UNKNOWN}
-        return names.get(whose, key.key_id)
+        return str(names.get(whose, key.key_id))
 
     def try_as_unknown(self, caller: Principal, name: str, request: Any, answer: Any) -> None:
         """Hold that a thing of the other account is as one that does not exist."""
@@ -306,7 +307,7 @@ class Escalation(RuleBasedStateMachine):
             assert act in ENDINGS or not wide.done
 
     @rule(
-        caller=held, shown=SHOWN, name=st.sampled_from([*LISTS, "accounts.show", "usage.show"]),
+        caller=held, shown=SHOWN, name=st.sampled_from([*LISTS, *SHOWS]),
         whose=st.sampled_from(["all", "own", "foreign"]),
         part=st.sampled_from([{}, {"name": MARK}]),
     )  # fmt: skip
@@ -319,7 +320,7 @@ class Escalation(RuleBasedStateMachine):
             request["account"] = world.foreign_account if foreign else world.account
         if name == "accounts.show":
             request["id"] = world.foreign_account if foreign else world.account
-        if name == "usage.show":
+        if name in {"usage.show", "leaks.list"}:
             request["key"] = world.foreign if foreign else world.wide
         answer = world.attempt(caller.show(shown), name, request)
         self.try_as_unknown(caller.show(shown), name, request, answer)

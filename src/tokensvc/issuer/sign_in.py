@@ -124,7 +124,7 @@ def build_principal(claims: Claims, actor: Actor) -> Principal:
     """Return who the holder of a token is. `actor`: what is known of them but for the token."""
     shown_at = claims.iat if claims.auth_time is None else claims.auth_time
     return Principal(
-        actor=_name(actor, claims.client_id, claims.sub),
+        actor=replace(_name(actor, claims.client_id, claims.sub), must_stand=True),
         capabilities=frozenset(claims.scope),
         key_id=claims.client_id,
         account_id=claims.sub,

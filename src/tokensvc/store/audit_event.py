@@ -9,6 +9,7 @@ from tokensvc.core.actor import Actor
 from tokensvc.core.audit_chain import FIRST_HASH
 from tokensvc.core.audit_claim import SAID_BYTES, AuditClaim
 from tokensvc.core.audit_event import AuditEvent, AuditHead
+from tokensvc.core.errors import ForbiddenError
 from tokensvc.store.driver_errors import not_initialised
 from tokensvc.store.page_query import Condition, Order, fetch_page
 from tokensvc.store.queries import load_queries
@@ -50,11 +51,14 @@ async def append_audit_events(
     """Write events, in the transaction of the act itself.
 
     It comes last, before what locks `feed_head`: all others who change something wait from here to
-    the commit.
+    the commit. Raises ForbiddenError if the key of an actor that must stand has ended meanwhile.
     """
     operations, subjects, details = zip(*events, strict=True)
-    actors = [actor.facts] * len(events)
-    await connection.execute(_SQL["append"], actors, operations, subjects, details)
+    what = [actor.facts] * len(events), operations, subjects, details
+    if not actor.must_stand:
+        await connection.execute(_SQL["append"], *what)
+    elif not await connection.fetchval(_SQL["append_of_caller"], actor.name, *what):
+        raise ForbiddenError("your own key is not active any more", reason="caller_ended")
 
 
 async def list_audit_page(
