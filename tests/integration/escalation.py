@@ -58,7 +58,9 @@ NO_ACCOUNT: Final = "acct_0000000000000000"
 ENDINGS: Final = ("disable", "revoke", "revoke-tokens", "delete")
 ACTS: Final = (*ENDINGS, "enable", "rotate", "show")
 LISTS: Final = ("keys.list", "accounts.list", "capabilities.list", "audiences.list", "whoami.show")
-SHOWS: Final = ("accounts.show", "usage.show", "leaks.list")
+SHOWS: Final = (
+    "accounts.show", "usage.show", "leaks.list", "capabilities.show", "audiences.show",
+)  # fmt: skip
 BATCH: Final = ("disable", "enable", "update", "update", "revoke")
 # What the callers try: the test compares it with the table.
 TRIED: Final = frozenset(
@@ -81,7 +83,8 @@ def some_of(*names: str, least: int = 0) -> st.SearchStrategy[list[str]]:
 TERMS: Final[dict[str, st.SearchStrategy[Any]]] = {
     "name": st.sampled_from(["x", "y"]),
     "description": st.sampled_from(["", "d"]),
-    "capabilities": some_of(
+    "capabilities": st.sampled_from([["tokensvc:introspect"], ["tokensvc:keys"]])
+    | some_of(
         "orders:read", "orders:write", "tokensvc:keys", "tokensvc:introspect", "tokensvc:admin",
         "new:one", f"{MARK}:read", least=1,
     ),
@@ -95,7 +98,9 @@ TERMS: Final[dict[str, st.SearchStrategy[Any]]] = {
     "per_minute": st.sampled_from([None, 1, 50, 51, 1_000_000]),
     "per_day": st.sampled_from([None, 1, 500, 501]),
 }  # fmt: skip
-SHOWN: Final = st.sampled_from(["key", "tokensvc:keys", "tokensvc:introspect", "orders:read"])
+SHOWN: Final = st.sampled_from(
+    ["key", "tokensvc:keys", "key", "tokensvc:keys", "tokensvc:introspect", "orders:read"]
+)
 
 
 @dataclass(frozen=True)
@@ -237,6 +242,8 @@ class Escalation(RuleBasedStateMachine):
         for foreign, unknown in (
             (self.world.foreign, UNKNOWN),
             (self.world.foreign_account, NO_ACCOUNT),
+            (f"{MARK}:read", "absent:read"),
+            (f"{MARK}-api", "absent-api"),
         ):
             if foreign in text:
                 again = self.world.attempt(caller, name, json.loads(text.replace(foreign, unknown)))
@@ -322,6 +329,10 @@ class Escalation(RuleBasedStateMachine):
             request["id"] = world.foreign_account if foreign else world.account
         if name in {"usage.show", "leaks.list"}:
             request["key"] = world.foreign if foreign else world.wide
+        if name == "capabilities.show":
+            request["name"] = f"{MARK}:read" if foreign else "orders:read"
+        if name == "audiences.show":
+            request["name"] = f"{MARK}-api" if foreign else "one"
         answer = world.attempt(caller.show(shown), name, request)
         self.try_as_unknown(caller.show(shown), name, request, answer)
 

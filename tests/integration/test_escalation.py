@@ -38,7 +38,7 @@ def try_to_escalate(database_url, service_settings, *, sequences, steps):
         return World.steps - before
 
 
-def test_random_operations_of_an_owner_never_give_it_more(database_url, settings):
+def test_t30_random_operations_of_an_owner_never_give_it_more(database_url, settings):
     called = try_to_escalate(database_url, settings, sequences=SEQUENCES, steps=STEPS)
     assert called > SEQUENCES
 
