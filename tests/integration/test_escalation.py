@@ -7,7 +7,8 @@ import asyncio
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from hypothesis.stateful import run_state_machine_as_test
-from tests.integration.escalation import TERMS, TRIED, Escalation, World, make_audiences
+from tests.integration.callers_world import TRIED, World, make_audiences
+from tests.integration.escalation import TERMS, Escalation
 
 from tokensvc.operations.key_models import CreateKey, KeyChanges
 from tokensvc.operations.operation import ANYBODY
