@@ -26,7 +26,7 @@ from tokensvc.store.pool import open_database
 async def test_an_empty_database_gets_a_past_that_holds_and_any_other_is_refused(
     new_database_url, tmp_path, unused_tcp_port
 ):
-    url = await asyncio.to_thread(new_database_url, False)
+    url = await asyncio.to_thread(new_database_url, "empty")
     settings = make_settings(port=unused_tcp_port, keys_dir=tmp_path / "keys", max_token_ttl=86_400)
     database = await open_database(url, max_size=3)
     try:
