@@ -80,6 +80,10 @@ async def check_past(connection):
     )
     assert await connection.fetchval("select count(*) from notice_delivery") > 20
     assert await connection.fetchval(
+        "select not exists (select from api_key join api_key_last_use on key_id = id"
+        " where at > least(disabled_at, revoked_at, expires_at))"
+    )
+    assert await connection.fetchval(
         "select not exists (select from notice_delivery where next_at is not null)"
     )
     assert await connection.fetchval("select count(*) from denylist where expires_at > now()") >= 3
