@@ -29,4 +29,9 @@ VISITS: Final = {
     "/accounts/{id}/ended": "/accounts/{account}/ended?ending=suspended&seq=1",
 }
 # More addresses: an empty list, another range.
-BESIDES: Final = ("/keys?name=nobody-has-this-name", "/accounts?name=nobody-has-this-name", "/keys/{key}?range=90d", "/keys/{revoked}")
+BESIDES: Final = (
+    "/keys?name=nobody-has-this-name",
+    "/accounts?name=nobody-has-this-name",
+    "/keys/{key}?range=90d",
+    "/keys/{revoked}",
+)
