@@ -19,6 +19,19 @@ VISITS: Final = {
     "/keys/{id}/rotate": "/keys/{key}/rotate",
     "/keys/{id}/revoke": "/keys/{key}/revoke",
     "/keys/{id}/revoked": "/keys/{revoked}/revoked?seq=1",
+    "/accounts": "/accounts",
+    "/accounts/new": "/accounts/new",
+    "/accounts/{id}": "/accounts/{account}?range=7d",
+    "/accounts/{id}/edit": "/accounts/{account}/edit",
+    "/accounts/{id}/suspend": "/accounts/{account}/suspend",
+    "/accounts/{id}/revoke-tokens": "/accounts/{account}/revoke-tokens",
+    "/accounts/{id}/delete": "/accounts/{account}/delete",
+    "/accounts/{id}/ended": "/accounts/{account}/ended?ending=suspended&seq=1",
 }
 # More addresses: an empty list, another range.
-BESIDES: Final = ("/keys?name=nobody-has-this-name", "/keys/{key}?range=90d", "/keys/{revoked}")
+BESIDES: Final = (
+    "/keys?name=nobody-has-this-name",
+    "/accounts?name=nobody-has-this-name",
+    "/keys/{key}?range=90d",
+    "/keys/{revoked}",
+)

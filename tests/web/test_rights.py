@@ -61,6 +61,7 @@ MATRIX = {
     "accounts.list": row(ADMIN, READ, KEYS),
     "accounts.show": row(ADMIN, READ, KEYS, names="id", **A),
     "accounts.update": row(ADMIN, **A),
+    "accounts.show-usage": row(ADMIN, READ, KEYS, names="id", **A),
     "accounts.suspend": row(ADMIN, **A),
     "accounts.resume": row(ADMIN, **A),
     "accounts.revoke-tokens": row(ADMIN, **A),
@@ -223,7 +224,7 @@ async def test_head_needs_what_get_needs(client):
 
 
 @pytest.mark.parametrize("kind", CALLERS)
-async def test_exactly_the_intended_callers_pass(client, database, subtests, kind):
+async def test_t30_exactly_the_intended_callers_pass(client, database, subtests, kind):
     for name, intended in MATRIX.items():
         key = await make_key(database, capabilities=(CALLERS[kind],))
         answer = await call(Caller(client, key.key.text), name)
@@ -279,7 +280,9 @@ def find_signer(service):
     return service.mirror.signers.find("ES256", service.mirror.confirmation.now)
 
 
-async def test_a_thing_of_another_account_is_as_one_that_does_not_exist(client, database, subtests):
+async def test_t30_a_thing_of_another_account_is_as_one_that_does_not_exist(
+    client, database, subtests
+):
     key = await make_key(database, capabilities=("tokensvc:keys",))
     other = (await make_key(database, capabilities=("tokensvc:keys",))).listed.record
     caller = Caller(client, key.key.text)

@@ -134,7 +134,9 @@ class Confirmation:
 
         Postgres's clock and this process's may have been set wrong in the same way.
         """
-        return timedelta(seconds=0 if self._clock is None else self._clock.doubt)
+        doubt = timedelta(seconds=0 if self._clock is None else self._clock.doubt)
+        passed = self.iat_limit.reckon_passed(self.on)
+        return doubt if passed is None else max(doubt, self.at - passed)
 
     @property
     def is_blocked(self) -> bool:
