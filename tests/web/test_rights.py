@@ -83,6 +83,7 @@ MATRIX = {
     "capabilities.create": row(ADMIN, **NAME),
     "capabilities.list": row(ADMIN, READ, KEYS),
     "capabilities.show": row(ADMIN, READ, KEYS, **NAME),
+    "capabilities.update": row(ADMIN, **NAME, description="x"),
     "capabilities.delete": row(ADMIN, **NAME),
     "audiences.create": row(ADMIN, **NAME),
     "audiences.list": row(ADMIN, READ, KEYS),
