@@ -229,6 +229,7 @@ def test_changes_print_the_same_fields_on_the_host_and_over_http(both, subtests)
             f"key rotate {key['id']} --grace 1h",
             f"key usage {key['id']}",
             "overview -o json",
+            "denylist count",
             f"denylist add --key {key['id']} --reason lost",
             f"key revoke {key['id']} --yes",
             f"key delete {key['id']} --yes",
