@@ -233,6 +233,7 @@ def test_changes_print_the_same_fields_on_the_host_and_over_http(both, subtests)
             f"key usage {key['id']}",
             "overview -o json",
             f"account usage {account}",
+            "denylist count",
             f"denylist add --key {key['id']} --reason lost",
             f"key revoke {key['id']} --yes",
             f"key delete {key['id']} --yes",
