@@ -20,6 +20,9 @@ VISITS: Final = {
     "/keys/{id}/revoke": "/keys/{key}/revoke",
     "/keys/{id}/revoked": "/keys/{revoked}/revoked?seq=1",
     "/accounts": "/accounts",
+    "/accounts/tiers": "/accounts/tiers",
+    "/accounts/tiers/new": "/accounts/tiers/new",
+    "/accounts/tiers/edit": "/accounts/tiers/edit?name=default",
     "/accounts/new": "/accounts/new",
     "/accounts/{id}": "/accounts/{account}?range=7d",
     "/accounts/{id}/edit": "/accounts/{account}/edit",
@@ -27,6 +30,14 @@ VISITS: Final = {
     "/accounts/{id}/revoke-tokens": "/accounts/{account}/revoke-tokens",
     "/accounts/{id}/delete": "/accounts/{account}/delete",
     "/accounts/{id}/ended": "/accounts/{account}/ended?ending=suspended&seq=1",
+    "/capabilities": "/capabilities",
+    "/capabilities/new": "/capabilities/new",
+    "/capabilities/edit": "/capabilities/edit?name=orders:read",
+    "/capabilities/remove": "/capabilities/remove?name=orders:read",
+    "/audiences": "/audiences",
+    "/audiences/new": "/audiences/new",
+    "/audiences/edit": "/audiences/edit?name=https://orders.acme.example",
+    "/audiences/remove": "/audiences/remove?name=https://orders.acme.example",
 }
 # More addresses: an empty list, another range.
 BESIDES: Final = (

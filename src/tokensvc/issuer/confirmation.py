@@ -82,11 +82,8 @@ class Confirmation:
 
     def _is_vouched(self, at: datetime, latest_iat: datetime | None) -> bool:
         before, self._seen_iat = self._seen_iat, latest_iat or _NEVER
-        return (
-            before is not None
-            and before < self._seen_iat
-            and abs(at - self._seen_iat) <= _TOLERANCE
-        )
+        is_new = before is not None and before < self._seen_iat
+        return is_new and abs(at - self._seen_iat) <= _TOLERANCE
 
     @property
     def at(self) -> datetime:

@@ -16,7 +16,7 @@ from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Sequence
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
     import asyncpg
 
@@ -87,6 +87,22 @@ async def list_audit_page(
     order = _NUMBER._replace(descending=not oldest_first)
     page = await fetch_page(connection, "listed_audit_event", conditions, order, wish)
     return [_build_event(row) for row in page.rows], page.end
+
+
+class Cause(NamedTuple):
+    """Who brought something about, and why; both are None if the trail does not tell."""
+
+    actor: str | None
+    reason: str | None
+
+
+async def find_causes(
+    connection: asyncpg.Connection, ended: Sequence[tuple[OperationName, str, datetime]]
+) -> list[Cause]:
+    """Return the cause of each thing: what was done to what, and a moment just after that."""
+    operations, subjects, moments = zip(*ended, strict=True) if ended else ((), (), ())
+    rows = await connection.fetch(_SQL["find_causes"], operations, subjects, moments)
+    return [Cause(row["actor"], row["reason"] or None) for row in rows]
 
 
 async def read_audit_events(

@@ -12,12 +12,15 @@ from tokensvc.web.dashboard import (
     account_acts,
     account_changes,
     accounts,
+    audiences,
+    capabilities,
     key,
     key_acts,
     keys,
     new_key,
     overview,
     signing_in,
+    tiers,
 )
 from tokensvc.web.dashboard.handler import build_handler
 from tokensvc.web.dashboard.page import ROOT, Page, View
@@ -28,7 +31,8 @@ if TYPE_CHECKING:
 
 # Fixed paths stand before paths with braces.
 GROUPS: Final = (
-    signing_in, overview, new_key, keys, key, key_acts, account_changes, accounts, account_acts,
+    signing_in, overview, new_key, keys, key, key_acts, tiers, account_changes, accounts,
+    account_acts, capabilities, audiences,
 )  # fmt: skip
 PAGES: Final[tuple[Page, ...]] = tuple(page for group in GROUPS for page in group.PAGES)
 
