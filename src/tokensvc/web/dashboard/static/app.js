@@ -118,7 +118,7 @@ function drawPanel(box, panel, x, last, group) {
     width: box.clientWidth, height: panel.height + (last ? 24 : 0), legend: hidden,
     cursor: { y: false, points: hidden, drag: { x: false }, sync: { key: group } },
     tzDate: (ts) => uPlot.tzDate(new Date(ts * 1e3), "Etc/UTC"),
-    padding: [10, 4, last ? 0 : 8, 0],
+    padding: [10, 16, last ? 0 : 8, 0],
     scales: { x: { range: (_, low, high) => [low - half, high + half] },
       y: { range: (_, low, high) => [0, Math.max(high, 1) * 1.08] } },
     series: [{}, ...stacked.map((series) => look(`--chart-${series.key}`))],
