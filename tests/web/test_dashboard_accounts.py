@@ -165,7 +165,7 @@ async def test_readers_change_nothing_and_owners_see_the_own_account_alone(
                 assert (await browser.get(f"/accounts{path}")).status == 403
 
 
-async def test_names_of_accounts_are_only_text(admin, browser, subtests):
+async def test_t29_names_of_accounts_are_only_text(admin, browser, subtests):
     made = (await admin("POST /v1/accounts", {"name": HOSTILE})).body["id"]
     for path in ("", f"/{made}", f"/{made}/edit", f"/{made}/suspend", f"/{made}/delete"):
         with subtests.test(msg=path):
