@@ -590,6 +590,7 @@ where endpoint.deleted_at is null;
 
 -- load: functions/append_audit_events.sql
 revoke execute on function append_audit_events from public;
+-- load: functions/append_events_of_caller.sql
 -- load: functions/declare_audit_reset.sql
 -- load: functions/grant_service_rights.sql
 -- load: functions/append_revocations.sql

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
+import aiohttp
 import pytest
-from testbed.waiting import until
+from testbed.waiting import PATIENCE, until
 
 from tests.e2e.calls import (
     AUDIENCE,
@@ -75,3 +77,31 @@ async def test_a_revocation_at_one_reaches_a_follower_of_the_other(replicas):
 async def test_a_rotation_fails_nobody(replicas):
     await rotate_under_load(replicas, tokens=20)
     assert len(json.loads(jwks(replicas.first.url))["keys"]) == 3
+
+
+async def test_two_hundred_equal_requests_at_both_make_one_key(replicas):
+    both = (replicas.first.url, replicas.second.url)
+    headers = {"Authorization": f"Bearer {replicas.admin_key}"}
+    timeout = aiohttp.ClientTimeout(PATIENCE)
+    async with aiohttp.ClientSession(headers=headers, timeout=timeout) as session:
+
+        async def ask(method, url, path, body=None, **more):
+            while True:  # whoever is told to come later comes later
+                async with session.request(method, url + path, json=body, headers=more) as answer:
+                    if answer.status != 503:
+                        return answer.status, await answer.json()
+                await asyncio.sleep(1)
+
+        _, account = await ask("POST", both[0], "/v1/accounts", {"name": "Orders"})
+        wish = {"account": account["id"], "name": "once", "capabilities": ["orders:read"]}
+        answers = await asyncio.gather(
+            *(
+                ask("POST", both[place % 2], "/v1/keys", wish, **{"Idempotency-Key": "once"})
+                for place in range(200)
+            )
+        )
+        _, keys = await ask("GET", both[0], f"/v1/keys?account={account['id']}")
+    assert Counter(status for status, _ in answers) == {201: 200}
+    assert len({answer["key"] for _, answer in answers}) == 1
+    assert Counter(answer["replayed"] for _, answer in answers) == {False: 1, True: 199}
+    assert len(keys["items"]) == 1

@@ -56,9 +56,14 @@ async def dispatcher(database, settings, started):
 
 
 @pytest.fixture
-def add(database, settings, started):
+def add(database, settings, started, connection):
+    """Adds an endpoint; nobody is told of that."""
+
     async def act(url, **more):
-        return await add_endpoint(database, settings, started.master_key, url, **more)
+        made = await add_endpoint(database, settings, started.master_key, url, **more)
+        await plan_acts_once(database)
+        await connection.execute("delete from notice_delivery")
+        return made
 
     return act
 
@@ -157,7 +162,7 @@ async def test_two_processes_find_each_act_once(database, connection):
     assert [row["name"] for row in names] == ["key.created"] * 4  # and the first admin
 
 
-async def test_a_receiver_that_was_down_gets_everything_and_the_pauses_grow(
+async def test_f50_a_receiver_that_was_down_gets_everything_and_the_pauses_grow(
     database, dispatcher, receiver, add, connection, forget_holds, logs
 ):
     await add(receiver.url)
@@ -183,7 +188,7 @@ async def test_a_receiver_that_was_down_gets_everything_and_the_pauses_grow(
     assert [line["error"] for line in logs.find("notice_not_delivered")] == ["refused"]
 
 
-async def test_a_receiver_that_hangs_costs_the_others_nothing(
+async def test_t51_a_receiver_that_hangs_costs_the_others_nothing(
     database, settings, started, receiver, add
 ):
     hanging = [Receiver() for _ in range(12)]
@@ -232,7 +237,7 @@ async def test_one_delivery_of_an_endpoint_is_under_way_however_many_processes_t
     assert receiver.events == ["key.created"] * 3
 
 
-async def test_what_a_process_had_under_way_when_it_died_is_sent_by_another_one(
+async def test_f50_what_a_process_had_under_way_when_it_died_is_sent_by_another_one(
     database, settings, started, receiver, add
 ):
     await add(receiver.url)
@@ -380,3 +385,29 @@ async def test_a_deleted_endpoint_gets_nothing_more(database, dispatcher, receiv
     await delete_endpoint(database, endpoint.id, actor=ACTOR)
     await deliver(dispatcher)
     assert receiver.events == []
+
+
+async def test_whoever_silences_an_endpoint_does_not_do_so_unnoticed(
+    database, settings, dispatcher, receiver, add
+):
+    await add(receiver.url)
+    other = (await add("http://127.0.0.1:1/")).endpoint.id
+    silent = EndpointChanges(is_enabled=False)
+    for _ in range(2):
+        await update_endpoint(database, settings, other, silent, actor=ACTOR)
+    await delete_endpoint(database, other, actor=ACTOR)
+    await deliver(dispatcher)
+    told = [(got.body["type"], got.body["data"]["subject"]) for got in receiver.got]
+    assert told == [("endpoint.disabled", other), ("endpoint.deleted", other)]
+
+
+async def test_an_endpoint_is_told_of_those_that_are_added_and_of_itself_first(
+    database, settings, started, dispatcher, receiver
+):
+    made = [
+        await add_endpoint(database, settings, started.master_key, url)
+        for url in (receiver.url, "http://127.0.0.1:1/")
+    ]
+    await deliver(dispatcher)
+    told = [(got.body["type"], got.body["data"]["subject"]) for got in receiver.got]
+    assert told == [("endpoint.created", one.endpoint.id) for one in made]

@@ -115,10 +115,12 @@ def make_guard(database: Database, ledger: Ledger) -> GuessGuard:
     return GuessGuard(ledger, lane, LateAnswers(), allowed=1_000_000)
 
 
-async def make_refused_keys(database: Database, connection: Any) -> dict[str, NewKey]:
+async def make_refused_keys(
+    database: Database, connection: Any, capabilities: Collection[str] = READ_WRITE
+) -> dict[str, NewKey]:
     """Make one key for each reason to refuse it; `connection` ages the expired one."""
     keys = {
-        reason: await make_key(database, name=reason)
+        reason: await make_key(database, name=reason, capabilities=capabilities)
         for reason in ("disabled", "revoked", "expired", "suspended", "deleted")
     }
     ids = {reason: key.listed.record.id for reason, key in keys.items()}

@@ -167,6 +167,47 @@ async def test_a_bad_parameter_is_refused_with_a_pointer(admin, subtests):
             assert list(answer.faults) == [pointer]
 
 
+async def test_t31_a_cursor_of_another_list_and_a_changed_one_are_refused(admin, database, account):
+    for _ in range(2):
+        await make_key(database, account=account)
+    line = f"GET /v1/keys?account={account}&limit=1"
+    cursor = (await admin(line)).body["next_cursor"]
+    assert len((await admin(f"{line}&cursor={cursor}")).body["items"]) == 1
+    for bad in (
+        f"GET /v1/accounts?limit=1&cursor={cursor}",
+        f"GET /v1/keys?limit=1&cursor={cursor}",
+        f"{line}&state=active&cursor={cursor}",
+        f"{line}&cursor={cursor[:-4]}AAAA",
+        f"{line}&cursor={cursor[:20]}",
+        f"{line}&cursor=",
+        f"{line}&cursor=%00",
+    ):
+        answer = await admin(bad)
+        assert (answer.status, answer.code) == (400, "invalid_input"), bad
+        assert list(answer.faults) == ["#/query/cursor"], bad
+
+
+async def test_of_two_acts_on_one_key_at_once_each_is_done_or_refused_whole(
+    admin, database, account, subtests
+):
+    for first, second in (("revoke", "rotate"), ("disable", "enable"), ("rotate", "rotate")):
+        with subtests.test(msg=f"{first} and {second}"):
+            key = (await make_key(database, account=account)).listed.record.id
+            answers = await asyncio.gather(
+                *(admin(f"POST /v1/keys/{key}/{act}", {}) for act in (first, second) * 4)
+            )
+            assert {answer.status for answer in answers} <= {200, 201, 409}
+            made = [answer.body["id"] for answer in answers if answer.status == 201]
+            shown = (await admin(f"GET /v1/keys/{key}")).body
+            assert [shown["successor"]] == (made or [None])
+            events = (await admin(f"GET /v1/audit-events?subject={key}")).body["items"]
+            acts = [event["operation"] for event in events]
+            assert acts.count("keys.rotate") == len(made)
+            assert first != "revoke" or (acts.count("keys.revoke"), shown["state"]) == (
+                1, "revoked",
+            )  # fmt: skip
+
+
 async def test_too_many_parameters_are_refused(admin):
     query = "&".join(f"metadata.x{number}=1" for number in range(60))
     assert (await admin(f"GET /v1/keys?{query}")).status == 400

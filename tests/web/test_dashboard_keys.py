@@ -204,3 +204,19 @@ async def test_t29_names_of_others_are_only_text(admin, account, browser):
         assert "<script>alert" not in page.text
         assert "&lt;script&gt;" in page.text
     assert "<script>alert" not in (await browser.get("/keys")).text
+
+
+async def test_a_leak_is_told_on_the_page_of_the_key_and_its_place_is_only_text(
+    client, browser, database
+):
+    key = await make_key(database)
+    page = await browser.get(f"/keys/{key.listed.record.id}")
+    assert "found where it should not be" not in page.words
+    leak = {"key": key.key.text, "url": "javascript:<b>1</b>", "source": "commit"}
+    async with client.post("/v1/leaks", json={"leaks": [leak]}) as answer:
+        assert answer.status == 202
+    page = await browser.get(f"/keys/{key.listed.record.id}")
+    assert "found where it should not be" in page.words
+    assert "It got no token since" in page.words
+    assert "javascript:&lt;b&gt;1&lt;/b&gt;" in page.text
+    assert 'href="javascript' not in page.text

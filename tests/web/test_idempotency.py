@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from tests.integration.things import make_key
+from tests.web.asking import get_own_token
 from tests.web.operating import Caller, make_caller
 
 from tokensvc.issuer.operations.idempotency import clean_requests_once
@@ -92,6 +93,20 @@ async def test_a_name_belongs_to_its_sender(admin, wish, client, database):
     first, second = await make(admin, wish), await make(other, wish)
     assert first.body["id"] != second.body["id"]
     assert not second.body["replayed"]
+
+
+async def test_t30_a_narrowed_token_does_not_fetch_what_its_key_has_made(client, database, account):
+    capabilities = ("tokensvc:admin", "tokensvc:keys")
+    owner, key = await make_caller(client, database, *capabilities)
+    wish = {"account": account, "name": "x", "capabilities": ["tokensvc:admin"]}
+    first = await make(owner, wish)
+    same = Caller(client, await get_own_token(client, key, *capabilities))
+    assert (await make(same, wish)).body["key"] == first.body["key"]
+    narrow = Caller(client, await get_own_token(client, key, "tokensvc:keys"))
+    answer = await make(narrow, wish)
+    assert (answer.status, answer.code) == (422, "idempotency_key_reused")
+    assert first.body["id"] not in str(answer.body)
+    assert await count_keys(owner, account) == 1
 
 
 async def test_a_refused_request_leaves_its_name_free(admin, wish):

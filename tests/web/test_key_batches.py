@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from tests.integration.things import make_key
 from tests.web.operating import Caller
@@ -154,3 +156,31 @@ async def test_a_key_whose_row_is_held_by_somebody_is_refused_alone(admin, datab
         answer = await admin("POST /v1/keys/batch", {"act": "revoke", "items": name(held, *others)})
     codes = [item["code"] for item in answer.body["items"]]
     assert codes == ["temporarily_unavailable", None, None]
+
+
+@pytest.mark.parametrize("act", ["update", "revoke"])
+async def test_an_account_that_is_suspended_meanwhile_stops_the_rest_of_a_batch(
+    owner, admin, database, connection, act
+):
+    ids = sorted(
+        await make_keys(database, 20, account=owner.account, capabilities=("orders:read",))
+    )
+    changes = {"description": "new"} if act == "update" else {}
+    async with connection.transaction():
+        await connection.execute(
+            "select from api_key_window where key_id = $1 for no key update", ids[0]
+        )
+        request = {"act": act, "items": name(*ids, **changes)}
+        batch = asyncio.create_task(owner("POST /v1/keys/batch", request))
+        await asyncio.sleep(0.1)  # its first keys wait for that row
+        suspended = await admin(f"POST /v1/accounts/{owner.account}/suspend", {})
+        assert suspended.status == 200
+    items = (await batch).body["items"]
+    done = [item["id"] for item in items if item["done"]]
+    assert {item["code"] for item in items if not item["done"]} == {"forbidden"}
+    shown = (await admin(f"GET /v1/keys?account={owner.account}&limit=100")).body["items"]
+    changed = [
+        key["id"] for key in shown if key["description"] == "new" or key["state"] == "revoked"
+    ]
+    assert sorted(done) == sorted(changed)
+    assert len(done) < len(ids)

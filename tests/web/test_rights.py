@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import pytest
-from tests.integration.things import ACTOR, make_key, read_payload
+from tests.factories import make_signing_key
+from tests.integration.things import ACTOR, make_key, make_refused_keys, read_payload
 from tests.web.asking import get_own_token, get_token
 from tests.web.operating import Caller
 
@@ -18,6 +19,7 @@ KID = "k" * 43
 A = {"id": ACCOUNT}
 K = {"id": KEY}
 NAME = {"name": "absent"}
+HOOK = {"id": "hook_0000000000000000"}
 SIGNING = {"kid": KID}
 FRESH = "fresh"  # the API key was shown within the last ten minutes
 
@@ -35,8 +37,10 @@ EVERYBODY = frozenset(CALLERS)
 
 @pytest.fixture
 def settings(settings):
-    """So many calls are refused here that refusals would come late."""
-    return settings.model_copy(update={"refusals_per_minute": 1_000_000})
+    """So many calls are refused here that refusals would come late, and dead credentials wait."""
+    return settings.model_copy(
+        update={"refusals_per_minute": 1_000_000, "unknown_keys_per_minute": 1_000_000}
+    )
 
 
 class Row(NamedTuple):
@@ -95,10 +99,12 @@ MATRIX = {
     "leaks.report": row(*EVERYBODY, leaks=[{"key": "x"}]),
     "leaks.list": row(ADMIN, READ, KEYS, names="key", key=KEY),
     "revocations.list": row(ADMIN, READ),
+    "revocations.count": row(ADMIN, READ),
     "revocations.create": row(ADMIN, key=KEY),
     "revocations.watch": row(ADMIN, READ),
     "tokens.inspect": row(ADMIN, READ, token="x"),
     "followers.list": row(ADMIN, READ),
+    "health.show": row(ADMIN, READ),
     "signing-keys.list": row(ADMIN, READ),
     "signing-keys.show": row(ADMIN, READ, **SIGNING),
     "signing-keys.rotate": row(ADMIN, FRESH),
@@ -106,6 +112,18 @@ MATRIX = {
     "signing-keys.import": row(ADMIN, FRESH, private_key="x"),
     "signing-keys.export": row(ADMIN, FRESH, **SIGNING),
     "audit-events.list": row(ADMIN, READ),
+    "notices.list": row(ADMIN, READ, KEYS, names="account"),
+    "notice-endpoints.create": row(
+        ADMIN, KEYS, names="account", account=ACCOUNT, url="https://hooks.example/"
+    ),
+    "notice-endpoints.list": row(ADMIN, READ, KEYS, names="account"),
+    "notice-endpoints.show": row(ADMIN, READ, KEYS, **HOOK),
+    "notice-endpoints.update": row(ADMIN, KEYS, **HOOK),
+    "notice-endpoints.rotate-secret": row(ADMIN, KEYS, **HOOK),
+    "notice-endpoints.test": row(ADMIN, KEYS, **HOOK),
+    "notice-endpoints.delete": row(ADMIN, KEYS, **HOOK),
+    "notice-deliveries.list": row(ADMIN, READ, KEYS, names="account"),
+    "notice-deliveries.redeliver": row(ADMIN, KEYS, id="1"),
     "overview.show": row(ADMIN, READ, KEYS),
     "whoami.show": row(*EVERYBODY),
 }
@@ -126,32 +144,90 @@ def test_every_operation_has_a_row_and_no_row_lacks_an_operation():
     assert sorted(MATRIX) == sorted(OPERATIONS)
 
 
-async def test_who_shows_nothing_good_may_call_nothing(client, database, service, subtests):
-    key = await make_key(database, capabilities=("tokensvc:admin", "orders:read"))
+def test_a_row_names_each_thing_of_an_account_that_an_owner_may_name():
+    for name, intended in MATRIX.items():
+        if KEYS in intended.passes and intended.passes != EVERYBODY and name != "keys.batch":
+            fields = OPERATIONS[name].request.model_fields
+            things = {field for field in fields if field in {"id", "key", "account"}}
+            assert things == ({intended.names} if intended.names else set()), name
+
+
+def test_nobody_needs_a_credential_for_these_alone():
+    assert [one.name for one in OPERATIONS.values() if one.is_open] == ["leaks.report"]
+
+
+# What is shown to every operation. All others are read by the same code.
+EVERYWHERE = (
+    "nothing", "expired token", "token for another audience", "token of a revoked key",
+    "revoked key",
+)  # fmt: skip
+
+
+async def make_bad_credentials(client, database, service, connection):
+    """Return what must not be taken, by kind."""
+    able = ("tokensvc:admin", "orders:read")
+    key = await make_key(database, capabilities=able)
     good = await get_own_token(client, key, "tokensvc:admin")
-    expired = change(service, good, iat=-7200, exp=-7200, auth_time=-7200)
-    elsewhere = (await get_token(client, key))["access_token"]
-    ended = await make_key(database, capabilities=("tokensvc:admin",))
-    of_revoked = await get_own_token(client, ended, "tokensvc:admin")
-    await endings.revoke_key(database, ended.listed.record.id, actor=ACTOR)
-    for kind, credential in (
-        ("nothing", None),
-        ("expired token", expired),
-        ("token for another audience", elsewhere),
-        ("token of a revoked key", of_revoked),
-        ("revoked key", ended.key.text),
-    ):
+    keys = await make_refused_keys(database, connection, capabilities=able)
+    revoked = await make_key(database, capabilities=able)
+    of_revoked = await get_own_token(client, revoked, "tokensvc:admin")
+    await endings.revoke_key(database, revoked.listed.record.id, actor=ACTOR)
+    suspended = await make_key(database, capabilities=able)
+    of_suspended = await get_own_token(client, suspended, "tokensvc:admin")
+    await endings.suspend_account(database, suspended.listed.record.account_id, actor=ACTOR)
+    denied = await get_own_token(client, key, "tokensvc:admin")
+    await client.post("/v1/revoke", data={"token": denied})
+    elsewhere = await make_key(database, capabilities=able, networks=["192.0.2.0/24"])
+    header, payload, _ = good.split(".")
+    return {
+        "nothing": None,
+        "expired token": change(service, good, iat=-7200, exp=-7200, auth_time=-7200),
+        "token for another audience": (await get_token(client, key))["access_token"],
+        "token of a revoked key": of_revoked,
+        "token of a suspended account": of_suspended,
+        "revoked token": denied,
+        "token signed by a stranger": sign_jws(
+            read_payload(good), typ="at+jwt", key=make_signing_key()[0]
+        ),
+        "token of another kind": sign_jws(
+            read_payload(good), typ="denylist+jwt", key=find_signer(service)
+        ),
+        "token without its signature": f"{header}.{payload}.",
+        "key that may not be used here": elsewhere.key.text,
+        "text that is no key": key.key.text[:-1] + ("0" if key.key.text[-1] != "0" else "1"),
+        **{f"{reason} key": refused.key.text for reason, refused in keys.items()},
+    }
+
+
+async def test_who_shows_nothing_good_may_call_nothing(
+    client, database, service, connection, subtests
+):
+    kinds = await make_bad_credentials(client, database, service, connection)
+    for kind in EVERYWHERE:
         for name in MATRIX:
             if OPERATIONS[name].is_open:
                 continue
             with subtests.test(msg=f"{kind}: {name}"):
-                status = (await call(Caller(client, credential), name)).status
-                # A network that shows dead keys again and again is told to wait.
-                assert status in ({401, 429} if kind == "revoked key" else {401})
+                assert (await call(Caller(client, kinds[kind]), name)).status == 401
+
+
+async def test_no_other_bad_credential_is_taken(client, database, service, connection, subtests):
+    kinds = await make_bad_credentials(client, database, service, connection)
+    for kind in kinds.keys() - set(EVERYWHERE):
+        for name in ("whoami.show", "keys.create"):
+            with subtests.test(msg=f"{kind}: {name}"):
+                assert (await call(Caller(client, kinds[kind]), name)).status == 401
+
+
+async def test_head_needs_what_get_needs(client):
+    for name, operation in OPERATIONS.items():
+        if operation.method == "GET":
+            path = operation.path.format(**MATRIX[name].request)
+            assert (await Caller(client, None)(f"HEAD {path}")).status == 401
 
 
 @pytest.mark.parametrize("kind", CALLERS)
-async def test_exactly_the_intended_callers_pass(client, database, subtests, kind):
+async def test_t30_exactly_the_intended_callers_pass(client, database, subtests, kind):
     for name, intended in MATRIX.items():
         key = await make_key(database, capabilities=(CALLERS[kind],))
         answer = await call(Caller(client, key.key.text), name)
@@ -162,6 +238,24 @@ async def test_exactly_the_intended_callers_pass(client, database, subtests, kin
             else:
                 assert (answer.status, answer.code) == (403, "insufficient_scope")
                 assert "keys" not in answer.body["detail"]
+
+
+@pytest.mark.parametrize("kind", CALLERS)
+async def test_a_token_may_call_what_it_was_narrowed_to_whatever_its_key_holds(
+    client, database, subtests, kind
+):
+    key = await make_key(database, capabilities=tuple(CALLERS.values()))
+    caller = Caller(client, await get_own_token(client, key, CALLERS[kind]))
+    for name, intended in MATRIX.items():
+        with subtests.test(msg=name):
+            answer = await call(caller, name)
+            code = None if answer.status < 400 else answer.code
+            if name == "keys.rotate-self":
+                assert (answer.status, code) == (403, "forbidden")
+            elif kind in intended.passes:
+                assert code in {None, "not_found", "invalid_input", "conflict"}
+            else:
+                assert (answer.status, code) == (403, "insufficient_scope")
 
 
 async def test_exactly_what_must_be_fresh_refuses_a_key_shown_long_ago(
@@ -181,12 +275,17 @@ async def test_exactly_what_must_be_fresh_refuses_a_key_shown_long_ago(
 def change(service, token, **by):
     """Return the token as the service would have made it with other times."""
     payload = read_payload(token)
-    key = service.mirror.signers.find("ES256", service.mirror.confirmation.now)
     moved = {name: payload[name] + seconds for name, seconds in by.items()}
-    return sign_jws(payload | moved, typ="at+jwt", key=key)
+    return sign_jws(payload | moved, typ="at+jwt", key=find_signer(service))
 
 
-async def test_a_thing_of_another_account_is_as_one_that_does_not_exist(client, database, subtests):
+def find_signer(service):
+    return service.mirror.signers.find("ES256", service.mirror.confirmation.now)
+
+
+async def test_t30_a_thing_of_another_account_is_as_one_that_does_not_exist(
+    client, database, subtests
+):
     key = await make_key(database, capabilities=("tokensvc:keys",))
     other = (await make_key(database, capabilities=("tokensvc:keys",))).listed.record
     caller = Caller(client, key.key.text)

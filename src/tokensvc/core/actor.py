@@ -14,13 +14,15 @@ class Actor:
     `name`: "key_..." for an API key, "cli:root" for a person at the command line of the host,
     "holder" for whoever holds a credential, and the name of a task of the service ("start").
     `account_id`: the account of the API key. `address`: of the client, or its network.
-    `request_id`: what the log lines of the request have as well.
+    `request_id`: what the log lines of the request have as well. `must_stand`: it is an API key
+    that calls an operation, so what it changes is undone if the key has ended before the commit.
     """
 
     name: str
     account_id: str | None = None
     address: str | None = None
     request_id: str | None = None
+    must_stand: bool = False
 
     def shorten(self) -> Actor:
         """Return the same with the network (/24 or /48) in the place of the address."""

@@ -7,7 +7,7 @@ import contextlib
 import functools
 import hashlib
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.algorithm import DEFAULT_ALGORITHM
@@ -22,13 +22,13 @@ from tokensvc.issuer.database import check_schema, open_primary
 from tokensvc.issuer.exchange.dead_credentials import DeadCredentials
 from tokensvc.issuer.exchange.guess_guard import GuessGuard
 from tokensvc.issuer.exchange.issuing import Exchange
-from tokensvc.issuer.exchange.late_answers import LateAnswers
+from tokensvc.issuer.exchange.late_answers import LATE_SPREAD, LateAnswers
 from tokensvc.issuer.exchange.ledger import Ledger
 from tokensvc.issuer.exchange.slow_lane import SlowLane, find_existing
 from tokensvc.issuer.exchange.usage import UsageRecorder
 from tokensvc.issuer.mirror.mirror import Mirror
 from tokensvc.issuer.notices.running import build_notices
-from tokensvc.issuer.operations.call import Backend
+from tokensvc.issuer.operations.call import Backend, ProcessFacts
 from tokensvc.issuer.revoking.credentials import (
     HOLDER,
     CredentialKind,
@@ -169,6 +169,10 @@ class Service:
         problem = self.database.problem
         return [] if problem is None else [_WARNINGS[problem.kind]]
 
+    def look(self) -> ProcessFacts:
+        """Return how this process is, for operators."""
+        return ProcessFacts(self.check_ready(), self.list_warnings())
+
     def drain(self) -> None:
         """Say that this process is leaving, and answer the long polls."""
         self.draining = True
@@ -228,7 +232,7 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
 def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Service:
     ledger = Ledger(LedgerConnection(database), mirror, most_waiting=settings.ledger_queue)
     share = ConnectionShare(settings.pool_size)
-    late_answers = LateAnswers()
+    late_answers = LateAnswers(spread=LATE_SPREAD)
     notices = build_notices(database, settings, mirror)
     usage = UsageRecorder(database, notices.watch)
     guard = GuessGuard(
@@ -248,7 +252,7 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
         introspection=introspection, guard=guard, dead_credentials=dead_credentials, usage=usage
     )
     backend = _build_backend(settings, database, mirror)
-    return Service(
+    service = Service(
         settings=settings,
         database=database,
         mirror=mirror,
@@ -261,6 +265,8 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
         backend=backend,
         sign_in=SignIn(callers=callers, exchange=exchange, backend=backend),
     )
+    service.backend = replace(backend, look=service.look)
+    return service
 
 
 def _build_backend(settings: Settings, database: Database, mirror: Mirror) -> Backend:

@@ -10,8 +10,12 @@ from tokensvc.operations import (
     audit_events,
     capabilities,
     followers,
+    health,
     keys,
     leaks,
+    notice_deliveries,
+    notice_endpoints,
+    notices,
     overview,
     revocations,
     signing_keys,
@@ -29,7 +33,8 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     operation.name: operation
     for subject in (
         accounts, keys, capabilities, audiences, tiers, usage, leaks, overview, revocations,
-        followers, signing_keys, audit_events, whoami,
+        followers, health, signing_keys, audit_events, notices, notice_endpoints, notice_deliveries,
+        whoami,
     )
     for operation in subject.OPERATIONS
 }  # fmt: skip

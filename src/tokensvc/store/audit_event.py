@@ -9,12 +9,14 @@ from tokensvc.core.actor import Actor
 from tokensvc.core.audit_chain import FIRST_HASH
 from tokensvc.core.audit_claim import SAID_BYTES, AuditClaim
 from tokensvc.core.audit_event import AuditEvent, AuditHead
+from tokensvc.core.errors import ForbiddenError
 from tokensvc.store.driver_errors import not_initialised
 from tokensvc.store.page_query import Condition, Order, fetch_page
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Sequence
+    from datetime import datetime, timedelta
 
     import asyncpg
 
@@ -50,11 +52,22 @@ async def append_audit_events(
     """Write events, in the transaction of the act itself.
 
     It comes last, before what locks `feed_head`: all others who change something wait from here to
-    the commit.
+    the commit. Raises ForbiddenError if the key of an actor that must stand has ended meanwhile.
     """
     operations, subjects, details = zip(*events, strict=True)
-    actors = [actor.facts] * len(events)
-    await connection.execute(_SQL["append"], actors, operations, subjects, details)
+    what = [actor.facts] * len(events), operations, subjects, details
+    if not actor.must_stand:
+        await connection.execute(_SQL["append"], *what)
+    elif not await connection.fetchval(_SQL["append_of_caller"], actor.name, *what):
+        raise ForbiddenError("your own key is not active any more", reason="caller_ended")
+
+
+async def has_recent_event(
+    connection: asyncpg.Connection, operation: OperationName, subject: str, within: timedelta
+) -> bool:
+    """Tell whether this was done to the subject already, within that time before now."""
+    found: bool = await connection.fetchval(_SQL["has_recent"], operation, subject, within)
+    return found
 
 
 async def list_audit_page(
@@ -74,6 +87,22 @@ async def list_audit_page(
     order = _NUMBER._replace(descending=not oldest_first)
     page = await fetch_page(connection, "listed_audit_event", conditions, order, wish)
     return [_build_event(row) for row in page.rows], page.end
+
+
+class Cause(NamedTuple):
+    """Who brought something about, and why; both are None if the trail does not tell."""
+
+    actor: str | None
+    reason: str | None
+
+
+async def find_causes(
+    connection: asyncpg.Connection, ended: Sequence[tuple[OperationName, str, datetime]]
+) -> list[Cause]:
+    """Return the cause of each thing: what was done to what, and a moment just after that."""
+    operations, subjects, moments = zip(*ended, strict=True) if ended else ((), (), ())
+    rows = await connection.fetch(_SQL["find_causes"], operations, subjects, moments)
+    return [Cause(row["actor"], row["reason"] or None) for row in rows]
 
 
 async def read_audit_events(

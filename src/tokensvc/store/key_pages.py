@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _CREATED: Final = Order("created_at", "timestamptz")
 _NAME: Final = Order("name")
 # Keys that were never used come first, and keys that never expire last.
-_LAST_USED: Final = Order("coalesce(last_used_at, '-infinity')", "timestamptz")
+_LAST_USED: Final = Order("coalesce(api_key_last_use.at, '-infinity')", "timestamptz")
 _EXPIRES: Final = Order("coalesce(expires_at, 'infinity')", "timestamptz")
 _ORDERS: Final = {
     "created_at": _CREATED,
@@ -27,6 +27,17 @@ _ORDERS: Final = {
     "last_used_at": _LAST_USED,
     "expires_at": _EXPIRES,
 }
+_KEYS: Final = "api_key"
+_KEYS_AND_USES: Final = "api_key left join api_key_last_use on api_key_last_use.key_id = api_key.id"
+_NOT_USED_SINCE: Final = (
+    "not exists (select from api_key_last_use as latest "
+    "where latest.key_id = api_key.id and latest.at >= {})"
+)
+# As the view `listed_api_key` says.
+_LISTED: Final = (
+    "deleted_at is null "
+    "and account_id in (select account.id from account where account.deleted_at is null) and {}"
+)
 # As `state_of` says; a final state hides a reversible one.
 _STATES: Final[dict[KeyState, str]] = {
     "revoked": "revoked_at is not null",
@@ -59,7 +70,15 @@ async def list_key_page(
     """Return a page of keys, and the place where the next one begins. Raises InvalidInputError."""
     order = _ORDERS[wanted.sort.removeprefix("-")]
     order = order._replace(descending=wanted.sort.startswith("-"))
-    page = await fetch_page(connection, "listed_api_key", _list_conditions(wanted), order, wish)
+    is_by_use = order.expression == _LAST_USED.expression
+    page = await fetch_page(
+        connection,
+        "listed_api_key",
+        _list_conditions(wanted),
+        order,
+        wish,
+        source=_KEYS_AND_USES if is_by_use else _KEYS,
+    )
     return [list_row(row, row["read_at"]) for row in page.rows], page.end
 
 
@@ -74,11 +93,12 @@ def _list_conditions(wanted: KeyFilter) -> list[Condition]:
         ("(audiences @> {}::text[] or audiences = '{{}}')", audience),
         ("(name || ' ' || hint) ilike {}", pattern),
         ("created_at < {}", wanted.created_before),
-        ("coalesce(last_used_at, '-infinity') < {}", wanted.used_before),
+        (_NOT_USED_SINCE, wanted.used_before),
         ("expires_at < {}", wanted.expires_before),
         ("metadata @> {}::jsonb", wanted.metadata or None),
     ]
     conditions = [Condition(text, value) for text, value in possible if value is not None]
+    conditions.append(Condition(_LISTED, True))
     if wanted.state is not None:
         conditions.append(Condition(f"{_STATES[wanted.state]} and {{}}", True))
     return conditions

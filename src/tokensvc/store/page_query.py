@@ -1,7 +1,9 @@
 """Statements that read one page of a list, made from fragments of ours and values of the caller.
 
 They are the only ones that are put together at run time, so that each has just the conditions that
-are asked for: Postgres then finds an index for them, however often the statement was prepared.
+are asked for, and Postgres finds an index for them. They are planned anew for each page: what most
+rows fulfil is better read in the order of the list, and what few fulfil is better looked up, so the
+plan depends on the values.
 """
 
 from __future__ import annotations
@@ -52,14 +54,18 @@ class PageRows(NamedTuple):
 
 async def fetch_page(
     connection: asyncpg.Connection,
-    source: str,
+    view: str,
     conditions: Sequence[Condition],
     order: Order,
     wish: PageWish,
+    *,
+    source: str | None = None,
 ) -> PageRows:
-    """Return a page of the view `source`, each row with Postgres's clock as `read_at`.
+    """Return a page of a view, each row with Postgres's clock as `read_at`.
 
-    Raises InvalidInputError for a cursor whose sort key is none.
+    `source`: the tables in which the rows of the page are found, if those are fewer than the view
+    has; they have the columns that `conditions` and `order` name. The view is then read for these
+    rows alone. Raises InvalidInputError for a cursor whose sort key is none.
     """
     texts, values = [], []
     for condition in conditions:
@@ -72,22 +78,40 @@ async def fetch_page(
         last = f"${len(values)}::text::{order.id_type}"
         texts.append(f"({order.expression}, {order.id}) {sign} ({key}, {last})")
     where = f" where {' and '.join(texts)}" if texts else ""
-    direction = " desc" if order.descending else ""
     values.append(wish.limit + 1)
-    statement = (
-        f"select *, ({order.expression})::text as sort_key, "  # noqa: S608
-        "clock_timestamp() as read_at "
-        f"from {source}{where} order by {order.expression}{direction}, {order.id}{direction} "
-        f"limit ${len(values)}"
-    )
+    statement = _write(view, source or view, where, order, f"${len(values)}")
     try:
-        rows = await connection.fetch(statement, *values)
+        rows = await _fetch(connection, statement, values)
     except asyncpg.DataError as error:
         raise refuse_cursor() from error
     if len(rows) <= wish.limit:
         return PageRows(rows, None)
     rows = rows[: wish.limit]
     return PageRows(rows, Place(rows[-1]["sort_key"], str(rows[-1][order.id])))
+
+
+def _write(view: str, source: str, where: str, order: Order, limit: str) -> str:
+    """Return a statement that finds the rows of a page in `source` and reads them in `view`."""
+    direction = " desc" if order.descending else ""
+    return (
+        "select listed.*, page.place::text as sort_key, clock_timestamp() as read_at "  # noqa: S608
+        f"from (select {order.id}, {order.expression} as place from {source}{where} "
+        f"order by {order.expression}{direction}, {order.id}{direction} limit {limit}) as page "
+        f"join {view} as listed on listed.{order.id} = page.{order.id} "
+        f"order by page.place{direction}, page.{order.id}{direction}"
+    )
+
+
+async def _fetch(
+    connection: asyncpg.Connection, statement: str, values: Sequence[Any]
+) -> list[asyncpg.Record]:
+    """Run a statement that is planned for its values.
+
+    What the driver remembers is planned once for all values, after some times.
+    """
+    prepared = await connection.prepare(statement)
+    rows: list[asyncpg.Record] = await prepared.fetch(*values)
+    return rows
 
 
 def build_part_pattern(text: str) -> str:

@@ -11,6 +11,7 @@ from tokensvc.issuer.service import open_service
 from tokensvc.operations.table import OPERATIONS
 from tokensvc.web.app_keys import IN_FLIGHT, POLLS, REFUSALS, SERVICE, STRANGERS, TURNS
 from tokensvc.web.audit_heads import get_audit_head
+from tokensvc.web.confirmation import get_confirmation, post_confirmation
 from tokensvc.web.connections import find_most_connections
 from tokensvc.web.cors import answer_preflight
 from tokensvc.web.dashboard.pages import add_dashboard
@@ -97,6 +98,8 @@ def _add_routes(app: web.Application, prefix: str) -> None:
     _add_public(app, f"{prefix}/v1/audit-heads", get_audit_head)
     _add_public(app, f"{prefix}/.well-known/jwks.json", get_jwks)
     _add_public(app, f"{prefix}/.well-known/openid-configuration", get_metadata)
+    app.router.add_get(f"{prefix}/notices/confirm", get_confirmation)
+    app.router.add_post(f"{prefix}/notices/confirm", post_confirmation)
     # RFC 8414 section 3 puts the path of the issuer behind.
     _add_public(app, f"/.well-known/oauth-authorization-server{prefix}", get_metadata)
 

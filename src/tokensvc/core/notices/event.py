@@ -32,6 +32,8 @@ EventName = Literal[
     "account.suspended",
     "account.resumed",
     "account.deleted",
+    "endpoint.created",
+    "endpoint.deleted",
     "endpoint.disabled",
     "follower.lagging",
     "signing_key.rotated",
@@ -96,8 +98,15 @@ EVENTS: Final[dict[EventName | OwnEventName, EventFacts]] = {
         text="{subject} is no longer suspended", operations=("accounts.resume",)
     ),
     "account.deleted": EventFacts(text="{subject} was deleted", operations=("accounts.delete",)),
+    "endpoint.created": EventFacts(
+        text="{subject} is now told of events too", operations=("notice-endpoints.create",)
+    ),
+    "endpoint.deleted": EventFacts(
+        text="{subject} was removed and gets no more notices",
+        operations=("notice-endpoints.delete",),
+    ),
     "endpoint.disabled": EventFacts(
-        text="{subject} gets no more notices, because it did not accept them",
+        text="{subject} is disabled and gets no more notices",
         operations=("notice-endpoints.disable",),
     ),
     "follower.lagging": EventFacts(text="{subject} has not applied the latest revocations"),
@@ -117,7 +126,6 @@ EVENTS: Final[dict[EventName | OwnEventName, EventFacts]] = {
 _BY_OPERATION: Final = {
     operation: name for name, facts in EVENTS.items() for operation in facts.operations
 }
-_LEAK_REPORT: Final = "leak-report"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,13 +160,8 @@ class Notice:
     detail: dict[str, Any]
 
 
-def find_event(operation: str, actor: str) -> EventName | OwnEventName | None:
-    """Return the event that an act in the audit trail is, None if nobody is told of it.
-
-    A key that is ended because of a leak report has leaked, whatever became of it.
-    """
-    if actor == _LEAK_REPORT and operation.startswith("keys."):
-        return "key.leaked"
+def find_event(operation: str) -> EventName | OwnEventName | None:
+    """Return the event that an act in the audit trail is, None if nobody is told of it."""
     return _BY_OPERATION.get(operation)
 
 
@@ -176,8 +179,11 @@ def parse_events(names: Iterable[str], *, of_account: bool) -> list[str]:
     for name in wanted:
         if name not in EVENT_NAMES:
             raise InvalidInputError(
-                f"{name[:80]!r} is no event; the events are {', '.join(EVENT_NAMES)}"
+                f"{name[:80]!r} is no event; the events are {', '.join(EVENT_NAMES)}",
+                pointer="/events",
             )
         if of_account and not may_accounts_know(name):
-            raise InvalidInputError(f"{name} is about the service itself: no account is told of it")
+            raise InvalidInputError(
+                f"{name} is about the service itself: no account is told of it", pointer="/events"
+            )
     return wanted

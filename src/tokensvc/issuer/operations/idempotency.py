@@ -6,6 +6,9 @@ wait). A name belongs to the key of the sender, and is kept for a day.
 
 The answer to a new API key holds a secret. It is kept apart for ten minutes, sealed with the master
 key, and bound to the sender and the request: in another row it does not open.
+
+What the sender may do is a part of the request. Else a token that was narrowed to tokensvc:keys
+could fetch the key that its own API key has made as an admin.
 """
 
 from __future__ import annotations
@@ -15,14 +18,14 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from tokensvc.core.capability import is_for_service
 from tokensvc.core.errors import IdempotencyKeyReusedError
 from tokensvc.core.sealing import seal_text, unseal_text
 from tokensvc.issuer.deleting import delete_in_steps
-from tokensvc.operations.key_models import NewKey
 from tokensvc.store import idempotent_request as table
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Collection
     from datetime import datetime
 
     from tokensvc.core.denylist.record import RevocationRecord
@@ -35,21 +38,24 @@ if TYPE_CHECKING:
 
 KEPT_FOR: Final = timedelta(hours=24)
 
-_SECRET: Final = "key"  # noqa: S105 - the name of the field that holds it
-
 
 class NamedRequest(NamedTuple):
-    """A request, the name that its sender gave it, and who that is."""
+    """A request, the name that its sender gave it, and who that is.
+
+    `capabilities`: those of the API key or token that was shown.
+    """
 
     operation: Operation
     request: Model
     name: str
     key_id: KeyId
+    capabilities: Collection[str]
 
     @property
     def fingerprint(self) -> bytes:
-        """What is asked for, however it was written."""
-        text = f"{self.operation.name} {self.request.model_dump_json()}"
+        """What is asked for, however it was written, and what the sender may do at the service."""
+        rights = " ".join(sorted(filter(is_for_service, self.capabilities)))
+        text = f"{self.operation.name} {rights} {self.request.model_dump_json()}"
         return hashlib.sha256(text.encode("utf-8")).digest()
 
     @property
@@ -77,8 +83,8 @@ async def carry_out_once(
         response = await act(replace(call, backend=backend, connection=connection))
         answer = response.model_dump(mode="json")
         sealed = None
-        if isinstance(response, NewKey):
-            secret = answer.pop(_SECRET)
+        if response.shown_once is not None:
+            secret = answer.pop(response.shown_once)
             sealed = None if secret is None else seal_text(secret, named.context, master_key)
         await table.store_answer(connection, named.key_id, named.name, answer, sealed)
     call.backend.remember(acknowledged)
@@ -89,11 +95,12 @@ def _repeat(stored: table.StoredAnswer, named: NamedRequest, master_key: MasterK
     if stored.fingerprint != named.fingerprint:
         raise IdempotencyKeyReusedError
     answer = stored.answer
-    if issubclass(named.operation.response, NewKey):
+    field = named.operation.response.shown_once
+    if field is not None:
         secret = None
         if stored.sealed_secret is not None:
             secret = unseal_text(stored.sealed_secret, named.context, master_key)
-        answer = answer | {_SECRET: secret, "replayed": True}
+        answer = answer | {field: secret, "replayed": True}
     return named.operation.response.model_validate(answer)
 
 

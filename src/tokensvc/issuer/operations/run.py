@@ -57,7 +57,7 @@ async def run_operation(
             carry_out_once,
         )
 
-        named = NamedRequest(operation, request, idempotency_key, key_id)
+        named = NamedRequest(operation, request, idempotency_key, key_id, principal.capabilities)
         response, is_repeated = await carry_out_once(call, named, lambda call: act(call, request))
     else:
         response = await act(call, request)

@@ -68,7 +68,7 @@ def build_handler(page: Page, pages: Sequence[Page], base: str) -> Handler:
         response = _build_response(visit, page, pages, result)
         for act in visit.after:
             act(response)
-        await _hold_refusal(request, response, asked_on)
+        await _hold_refusal(visit, response, asked_on)
         return response
 
     return handle
@@ -177,13 +177,14 @@ def _build_response(
     return response
 
 
-async def _hold_refusal(request: web.Request, response: web.Response, asked_on: float) -> None:
+async def _hold_refusal(visit: Visit, response: web.Response, asked_on: float) -> None:
     """Let the networks that are refused again and again wait for it, as everywhere else."""
     if HTTPStatus.BAD_REQUEST <= response.status < HTTPStatus.INTERNAL_SERVER_ERROR:
-        hops = request.app[SERVICE].settings.trusted_proxy_hops
-        network = find_place(request, hops).network
+        app, error = visit.request.app, visit.typed.error
+        network = find_place(visit.request, app[SERVICE].settings.trusted_proxy_hops).network
         is_silent = response.status == HTTPStatus.UNAUTHORIZED
+        is_late = error is not None and error.is_late
         try:
-            await request.app[REFUSALS].hold(network, asked_on, is_silent=is_silent)
+            await app[REFUSALS].hold(network, asked_on, is_silent=is_silent, is_late=is_late)
         except UnavailableError:
             response.force_close()

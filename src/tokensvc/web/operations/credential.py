@@ -36,6 +36,7 @@ async def find_principal(request: web.Request) -> Principal:
             account_id=caller.account_id,
             address=find_address(request, hops),
             request_id=request[REQUEST_ID],
+            must_stand=True,
         ),
         capabilities=caller.capabilities,
         key_id=caller.key_id,
