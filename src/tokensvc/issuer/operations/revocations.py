@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 from tokensvc.core.denylist.position import parse_cursor
 from tokensvc.core.errors import Fault, InvalidInputError, InvalidTokenError, NotFoundError
-from tokensvc.core.token import read_unverified
 from tokensvc.issuer.operations.paging import build_next_cursor, read_wish
 from tokensvc.issuer.revoking.credentials import revoke_jti, revoke_own_token
 from tokensvc.issuer.revoking.endings import end_account, end_key
 from tokensvc.issuer.revoking.introspection import describe_token
 from tokensvc.issuer.revoking.watching import watch_table
 from tokensvc.operations.model import Page
-from tokensvc.operations.revocations import Changes, Revocation, TokenStatus
+from tokensvc.operations.revocations import Changes, Revocation, TokenCheck, TokenStatus
 from tokensvc.store.denylist import list_revocation_page
 
 if TYPE_CHECKING:
@@ -104,7 +103,6 @@ async def watch(call: Call, request: WatchRequest) -> Changes:
 async def inspect(call: Call, request: TokenRequest) -> TokenStatus:
     """Show what a token says, and its state."""
     try:
-        header, payload = read_unverified(request.token)
         status = await describe_token(call.database, call.settings, request.token)
     except InvalidTokenError as error:
         raise InvalidInputError(
@@ -113,9 +111,10 @@ async def inspect(call: Call, request: TokenRequest) -> TokenStatus:
         ) from error
     record = status.revoked_by
     return TokenStatus(
-        header=header,
-        payload=payload,
+        header=status.header,
+        payload=status.payload,
         state=status.state,
         reason=status.reason or None,
         revoked_by=None if record is None else build_revocation(record),
+        checks=[TokenCheck(**check._asdict()) for check in status.checks],
     )
