@@ -173,7 +173,7 @@ create table api_key_window (
 
 -- How API keys are used -------------------------------------------------------------------------
 
--- Both tables are written in batches, some seconds after the exchange.
+-- These tables are written in batches, some seconds after the exchange.
 
 -- How many exchanges of a key ended how, by the hour.
 create table api_key_usage (
@@ -184,6 +184,14 @@ create table api_key_usage (
     constraint api_key_usage_pkey primary key (key_id, hour, outcome)
 );
 create index api_key_usage_hour_idx on api_key_usage (hour);
+
+-- The same of all keys together.
+create table exchange_count (
+    hour timestamptz not null,
+    outcome text not null,
+    count bigint not null,
+    constraint exchange_count_pkey primary key (hour, outcome)
+) with (fillfactor = 50);
 
 create table api_key_last_use (
     key_id text not null,

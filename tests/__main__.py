@@ -1,9 +1,10 @@
 """`python -m tests`: run the suite on two cores, and hold it to its coverage.
 
-python -m tests             all but tests/soak: five minutes; 100 % of the branches of `core` and
-                            `verify` must be covered, and 90 % of the rest
+python -m tests             all but tests/soak and tests/browser: five minutes; 100 % of the
+                            branches of `core` and `verify` must be covered, and 90 % of the rest
 python -m tests fast        what needs neither a process nor a service: under a minute
-python -m tests soak        what kills, installs, fails over and repeats: 30 minutes at most
+python -m tests soak        what kills, installs, fails over and repeats, and what looks at the
+                            dashboard with a browser: 30 minutes at most
 python -m tests ARGUMENTS   pytest with these arguments, in this process alone
 """
 
@@ -41,7 +42,8 @@ def main(arguments: list[str]) -> int:
         case ["fast"]:
             return call(*PYTEST, *PARALLEL, *FAST)
         case ["soak"]:
-            return call(*PYTEST, *PARALLEL, "tests/soak")
+            # A browser's tests are a process of their own: they break asynchronous ones.
+            return call(*PYTEST, *PARALLEL, "tests/soak") | call(*PYTEST, "tests/browser")
         case _:
             return call(*PYTEST, *arguments)
 

@@ -49,6 +49,41 @@ select account.suspended_at is not null as is_suspended
 from api_key as key join account on account.id = key.account_id
 where key.id = $1;
 
+-- name: count(account_id, at)
+-- What an overview says of all keys, or of those of an account. `replaced`: a successor took over,
+-- and the old key was not used for a day.
+with listed as (
+    select key.revoked_at is not null as is_revoked,
+        key.revoked_at is null and key.disabled_at is not null as is_disabled,
+        key.expires_at is not null and key.expires_at <= $2::timestamptz as is_over,
+        key.expires_at, key.created_at, key.capabilities, api_key_last_use.at as used_at,
+        exists (select from api_key as other where other.predecessor_id = key.id) as is_rotated
+    from api_key as key
+        join account on account.id = key.account_id
+        left join api_key_last_use on api_key_last_use.key_id = key.id
+    where key.deleted_at is null and account.deleted_at is null
+        and key.account_id = coalesce($1, key.account_id)
+), judged as (
+    select not (is_revoked or is_disabled or is_over) as is_active, is_revoked, is_disabled,
+        is_over, is_rotated, expires_at, created_at, capabilities, used_at
+    from listed
+)
+select count(*) as total,
+    count(*) filter (where is_active) as active,
+    count(*) filter (where is_disabled) as disabled,
+    count(*) filter (where is_revoked) as revoked,
+    count(*) filter (where is_over and not (is_revoked or is_disabled)) as expired,
+    count(*) filter (where is_active and expires_at < $2::timestamptz + interval '30 days') as expiring,
+    count(*) filter (where is_active and expires_at is null) as endless,
+    count(*) filter (
+        where is_active and coalesce(used_at, created_at) < $2::timestamptz - interval '90 days'
+    ) as idle,
+    count(*) filter (where is_active and capabilities @> array['tokensvc:admin']) as powerful,
+    count(*) filter (
+        where is_active and is_rotated and coalesce(used_at, '-infinity') < $2::timestamptz - interval '1 day'
+    ) as replaced
+from judged;
+
 -- name: list_existing_digests(digests)
 -- A cheap question about many keys, most of which are guesses: it reads nothing but the index.
 -- `whole` says whether the others are unknown, or may be in a backup that is being restored.

@@ -13,6 +13,27 @@ from unnest($1::text[], $2::timestamptz[], $3::text[], $4::bigint[])
     as used (key_id, hour, outcome, count)
 on conflict (key_id, hour, outcome) do update set count = api_key_usage.count + excluded.count;
 
+-- name: add_to_all(hours, outcomes, counts)
+insert into exchange_count (hour, outcome, count)
+select used.hour, used.outcome, sum(used.count)
+from unnest($1::timestamptz[], $2::text[], $3::bigint[]) as used (hour, outcome, count)
+group by used.hour, used.outcome
+order by used.hour, used.outcome
+on conflict (hour, outcome) do update set count = exchange_count.count + excluded.count;
+
+-- name: list_all(since)
+select hour, outcome, count from exchange_count where hour > $1 order by hour, outcome;
+
+-- name: list_of_account(account_id, since)
+select used.hour, used.outcome, sum(used.count)::bigint as count
+from api_key_usage as used join api_key as key on key.id = used.key_id
+where key.account_id = $1 and used.hour > $2
+group by used.hour, used.outcome
+order by used.hour, used.outcome;
+
+-- name: delete_all_before(moment)
+delete from exchange_count where hour < $1;
+
 -- name: set_last(key_ids, moments, networks, audiences)
 insert into api_key_last_use (key_id, at, network, audience)
 select used.key_id, used.at, used.network, used.audience

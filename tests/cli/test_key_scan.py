@@ -57,6 +57,7 @@ def test_stdin_and_another_prefix(here):
     cli("key scan -", stdin=other.text)
     cli("key scan - --prefix acme-", stdin=other.text, code=5)
     cli("key scan -", stdin=other.text, code=5, TOKENSVC_KEY_PREFIX="acme-")
+    assert "must be 1 to 7 letters" in cli("key scan - --prefix nonsense", code=2).stderr
 
 
 def test_a_key_that_lies_across_two_parts_of_a_large_file_is_found_once(here, monkeypatch):
@@ -131,7 +132,7 @@ def test_a_folder_without_history_and_a_shallow_clone_are_told(here):
     assert "without its whole history" in cli("key scan --git shallow", code=1).stderr
 
 
-def test_t96_what_is_found_is_reported_and_disabled(ready, key, tmp_path):
+def test_t61_what_is_found_is_reported_and_disabled(ready, key, tmp_path):
     (tmp_path / "leak.env").write_text(f"TOKENSVC_API_KEY={key['key']}\n")
     shown = ready("key scan --report leak.env", code=5)
     assert "1 key(s) reported" in shown.stderr

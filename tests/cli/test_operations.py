@@ -134,6 +134,7 @@ def test_reading_prints_the_same_on_the_host_and_over_http(both, subtests):
     cli("key revoke", revoked)
     kid = cli.json("signing-key list")[0]["kid"]
     cli("audience create https://orders.example/x")
+    endpoint = cli.json("notice create https://hooks.example/x --event key.idle")["id"]
     for line in (
         "account list -o json",
         f"account show {account} -o json",
@@ -155,6 +156,10 @@ def test_reading_prints_the_same_on_the_host_and_over_http(both, subtests):
         f"signing-key export --pem {kid}",
         f"audit list --subject {account} -o json",
         "audit list --most 3",
+        f"notice show {endpoint} -o json",
+        "notice list -o json",
+        "notice events --since 2999-01-01",
+        "notice deliveries --state waiting -o json",
     ):
         with subtests.test(msg=line):
             here, there = both(line)
@@ -182,6 +187,11 @@ def test_refusals_print_the_same_and_have_the_same_exit_code(both, subtests):
         ("tier create default --per-minute 1 --per-day 1", 5),
         ("signing-key rotate --alg RS256 --now", 5),
         ("denylist add --jti x", 5),
+        ("notice create ftp://hooks.example/", 5),
+        ("notice create https://hooks.example/ --event key.nothing", 5),
+        ("notice show hook_0000000000000000", 3),
+        ("notice redeliver 1", 3),
+        ("notice redeliver x", 5),
         ("denylist watch --after junk", 5),
     ):
         with subtests.test(msg=line):
@@ -202,7 +212,14 @@ def test_changes_print_the_same_fields_on_the_host_and_over_http(both, subtests)
             f"--network 192.0.2.0/24 --audience api --metadata team={name} --claim region=eu "
             f"--no-self-rotation --tier {name} --account {account}"
         )
+        hook = cli.json(
+            f"{prefix} notice create https://hooks.example/{name} --account {account} "
+            "--event key.revoked"
+        )
         lines = [
+            f"notice update {hook['id']} --all-events --description d --disable",
+            f"notice update {hook['id']} --enable",
+            f"notice rotate-secret {hook['id']} --grace 1h",
             f"account update {account} --tier {name} --per-day 9",
             f"account update {account} --tier inherit --per-day inherit",
             f"key update {key['id']} --any-network --description d --per-minute 3",
@@ -211,6 +228,7 @@ def test_changes_print_the_same_fields_on_the_host_and_over_http(both, subtests)
             f"key revoke-tokens {key['id']}",
             f"key rotate {key['id']} --grace 1h",
             f"key usage {key['id']}",
+            "overview -o json",
             f"denylist add --key {key['id']} --reason lost",
             f"key revoke {key['id']} --yes",
             f"key delete {key['id']} --yes",
@@ -223,7 +241,11 @@ def test_changes_print_the_same_fields_on_the_host_and_over_http(both, subtests)
             f"audience delete {name}",
             f"tier update {name} --per-day 71",
         ]
-        return [made, key, *(cli.json(f"{prefix} {line}") for line in lines)]
+        results = [cli.json(f"{prefix} {line}") for line in lines]
+        tested = cli.json(f"{prefix} notice test {hook['id']}")
+        cli(f"{prefix} notice redeliver {tested['id']}")
+        cli(f"{prefix} notice delete {hook['id']} --yes")
+        return [made, key, hook, *results]
 
     for here, there in zip(run("--host", "here"), run(far, "there"), strict=True):
         with subtests.test(msg=json.dumps(there)[:60]):
@@ -285,13 +307,22 @@ def test_a_key_rotates_itself_over_http_and_on_the_host_no_key_is_shown(both, mo
     assert "API key" in refused.stderr
 
 
-def test_the_key_that_is_shown_says_who_calls_and_a_bad_one_is_exit_code_4(both, monkeypatch):
+def test_the_key_that_is_shown_says_who_calls_and_only_a_report_of_a_leak_needs_none(
+    both, monkeypatch
+):
     far = f"--url {both.url}"
     who = both.cli.json(f"{far} whoami")
     assert (who["capabilities"], who["key"][:4]) == (["tokensvc:admin"], "key_")
+    assert "account-day 50000 of 50000" in both.cli(f"{far} whoami").stdout
     assert both.cli.json("--host whoami")["actor"].startswith("cli:")
     monkeypatch.setenv("TOKENSVC_API_KEY", "tsk-" + "0" * 32)
     refused = both.cli(f"{far} key list", code=4)
     assert "refuses the API key" in refused.stderr
     monkeypatch.delenv("TOKENSVC_API_KEY")
     assert "there is no API key" in both.cli(f"{far} key list", code=4).stderr
+    # Whoever has found a key reports it without one.
+    account = both.cli.json("--host account create Orders")["id"]
+    key = both.cli.json("--host key create --name ci --capability a --account", account)
+    reported = both.cli(f"{far} key scan --report -", stdin=key["key"], code=5)
+    assert "1 key(s) reported" in reported.stderr
+    assert both.cli.json("--host key show", key["id"])["state"] == "disabled"

@@ -15,6 +15,7 @@ from tokensvc.issuer.notices.dispatch import Dispatcher
 from tokensvc.issuer.notices.endpoints import NewEndpoint, create_endpoint
 from tokensvc.issuer.notices.mail import MailSender
 from tokensvc.issuer.notices.resolving import Resolver
+from tokensvc.issuer.notices.sending import NoticeSender
 from tokensvc.issuer.notices.webhook import WebhookSender
 
 if TYPE_CHECKING:
@@ -81,14 +82,14 @@ def make_dispatcher(
     **options: Any,
 ) -> Dispatcher:
     """Return what delivers, to loopback as well."""
-    return Dispatcher(
+    sender = NoticeSender(
         database,
         WebhookSender(resolve or Resolver(), allowed=parse_networks(allowed), seconds=seconds),
         MailSender(settings),
         issuer=settings.issuer_url,
         load_master_key=lambda: master_key,
-        **options,
     )
+    return Dispatcher(database, sender, **options)
 
 
 async def add_endpoint(

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import time
-import weakref
 
 import pytest
 from testbed.waiting import until
@@ -14,7 +12,6 @@ from tests.integration.exchanges import ACCOUNT_COUNTS, ask, read_counts
 from tests.integration.things import ACTOR, PATIENT, make_key, open_exchange, patiently
 
 from tokensvc.core.errors import (
-    InvalidClientError,
     RateLimitedError,
     UnavailableError,
 )
@@ -113,28 +110,6 @@ async def test_a_fault_of_ours_in_a_batch_is_seen_and_does_not_end_the_ledger(
     await connection.execute("alter table api_key_window drop constraint impossible")
     assert len((await ask(exchange, key))[0]) == 1
     assert "impossible" in logs.find("batch_failed")[0]["exception"]
-
-
-async def test_what_was_refused_is_gone_at_once_and_needs_no_garbage_collector(exchange):
-    class Refuse:
-        def __call__(self, decision):
-            assert decision is None
-            raise InvalidClientError("unknown_key")
-
-    async def be_refused():
-        refuse = Refuse()
-        with contextlib.suppress(InvalidClientError):
-            await exchange.ledger.join_batch(UNKNOWN, refuse)
-        return weakref.ref(refuse)
-
-    gc.collect()
-    gc.disable()
-    try:
-        refused = await asyncio.gather(*(be_refused() for _ in range(5)))
-        await asyncio.sleep(0.01)
-        assert [reference() for reference in refused] == [None] * 5
-    finally:
-        gc.enable()
 
 
 def patient(database):

@@ -68,6 +68,24 @@ async def test_the_list_is_searched_filtered_and_paged_by_its_address(
     assert (await browser.get("/keys?sort=nonsense")).status == 400
 
 
+async def test_many_keys_are_disabled_or_revoked_after_a_question(admin, account, browser, key):
+    wish = {"account": account, "name": "other", "capabilities": ["orders:read"]}
+    other = (await admin("POST /v1/keys", wish)).body["id"]
+    for act, state in (("disable", "disabled"), ("revoke", "revoked")):
+        page = await browser.get("/keys")
+        ticked = [("key", key), ("key", other), ("do", act)]
+        asked = await browser.post("/keys/many", ticked, seen=page)
+        assert asked.status == 200
+        assert f"{act.capitalize()} 2 keys?" in asked.words
+        done = await browser.post("/keys/many/end", ticked, seen=asked)
+        assert done.place == "/dashboard/keys?done=2&refused=0"
+        assert "2 keys were changed." in (await browser.get("/keys?done=2&refused=0")).words
+        assert (await admin(f"GET /v1/keys/{other}")).body["state"] == state
+    assert (await browser.post("/keys/many", {"do": "revoke"}, seen=page)).place.endswith("/keys")
+    nothing = await browser.post("/keys/many/end", {"do": "delete", "key": key}, seen=asked)
+    assert nothing.status == 400
+
+
 async def test_a_key_is_changed_and_what_is_wrong_stands_at_its_field(admin, browser, key):
     page = await browser.get(f"/keys/{key}/edit")
     assert 'value="orders:read" checked' in page.text
@@ -167,7 +185,7 @@ async def test_a_key_owner_sees_the_keys_of_the_own_account_alone(client, databa
     assert "Audit" not in own.words
 
 
-async def test_names_of_others_are_only_text(admin, account, browser):
+async def test_t29_names_of_others_are_only_text(admin, account, browser):
     await admin("POST /v1/capabilities", {"name": "orders:read"})
     name = HOSTILE.replace("\u202e", "")
     wish = {
@@ -179,9 +197,26 @@ async def test_names_of_others_are_only_text(admin, account, browser):
     }
     made = await admin("POST /v1/keys", wish)
     assert made.status == 201, made.body
+    assert "&lt;script&gt;" in (await browser.get("/keys")).text
     for path in ("", "/edit", "/rotate", "/revoke", "/revoked"):
         page = await browser.get(f"/keys/{made.body['id']}{path}")
         assert page.status == 200
         assert "<script>alert" not in page.text
         assert "&lt;script&gt;" in page.text
     assert "<script>alert" not in (await browser.get("/keys")).text
+
+
+async def test_a_leak_is_told_on_the_page_of_the_key_and_its_place_is_only_text(
+    client, browser, database
+):
+    key = await make_key(database)
+    page = await browser.get(f"/keys/{key.listed.record.id}")
+    assert "found where it should not be" not in page.words
+    leak = {"key": key.key.text, "url": "javascript:<b>1</b>", "source": "commit"}
+    async with client.post("/v1/leaks", json={"leaks": [leak]}) as answer:
+        assert answer.status == 202
+    page = await browser.get(f"/keys/{key.listed.record.id}")
+    assert "found where it should not be" in page.words
+    assert "It got no token since" in page.words
+    assert "javascript:&lt;b&gt;1&lt;/b&gt;" in page.text
+    assert 'href="javascript' not in page.text

@@ -52,7 +52,7 @@ def test_every_page_has_a_template_and_every_template_is_used():
         assert f'"{name}"' in texts, f"nobody uses {name}"
 
 
-def test_a_template_has_no_script_style_or_unescaped_text_of_its_own(subtests):
+def test_t29_a_template_has_no_script_style_or_unescaped_text_of_its_own(subtests):
     for path in TEMPLATES:
         text = path.read_text()
         with subtests.test(msg=path.name):
@@ -73,7 +73,7 @@ async def test_whoever_is_not_signed_in_sees_and_does_nothing(client, subtests):
                 assert (await browser.post(fill(page.path))).status == 401
 
 
-async def test_every_answer_has_the_headers_that_keep_others_out(browser):
+async def test_t29_every_answer_has_the_headers_that_keep_others_out(browser):
     for path in ("/keys", "/sign-in", "/nothing", "/sign-out", "/static/app.css"):
         headers = (await browser.get(path)).headers
         policy = headers["Content-Security-Policy"]
@@ -97,7 +97,7 @@ FROM_ELSEWHERE = [
 ]
 
 
-async def test_only_pages_of_ours_change_something(browser, settings, subtests):
+async def test_t29_only_pages_of_ours_change_something(browser, settings, subtests):
     for page in POSTS:
         path = fill(page.path)
         for headers in FROM_ELSEWHERE:

@@ -68,7 +68,7 @@ async def test_refused_keys_look_alike_and_known_ones_leave_an_event(client, dat
     ]
 
 
-async def test_the_api_takes_no_token_of_the_dashboard_and_the_dashboard_none_of_the_api(
+async def test_t29_the_api_takes_no_token_of_the_dashboard_and_the_dashboard_none_of_the_api(
     client, database
 ):
     key = await make_key(database, capabilities=("tokensvc:admin",))
@@ -144,6 +144,10 @@ async def test_what_was_typed_is_kept_until_the_key_is_shown_again(client, datab
     assert '<input type="hidden" name="theme" value="da&#34;rk">' in asked.text
     browser = Browser(client)
     fields = {"theme": "dark", "next": "/keys", "api_key": key.key.text}
+    wrong = await browser.post("/theme", {**fields, "api_key": "tsk-wrong"})
+    assert wrong.status == 401
+    assert "This key cannot sign in here" in wrong.words
+    assert 'name="theme" value="dark"' in wrong.text
     again = await browser.post("/theme", fields)
     assert (again.status, again.place) == (303, "/dashboard/keys")
     assert browser.cookies["tokensvc-theme"] == "dark"

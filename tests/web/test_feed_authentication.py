@@ -21,6 +21,9 @@ CHALLENGE = (
     'Bearer error="invalid_token", '
     'error_description="the access token is invalid, expired or revoked"'
 )
+OTHER = CHALLENGE.replace(
+    "invalid, expired or revoked", "for another audience: get one for the audience tokensvc"
+)
 
 
 @pytest.fixture
@@ -81,7 +84,7 @@ async def test_who_shows_no_good_token_is_told_by_a_problem_document(
         ),
         "a foreign token": ([bearer(foreign)], 401, "invalid_token", CHALLENGE),
         "two tokens": ([bearer(good), bearer(good)], 400, "invalid_request", None),
-        "a token for another audience": ([bearer(elsewhere)], 401, "invalid_token", CHALLENGE),
+        "a token for another audience": ([bearer(elsewhere)], 401, "invalid_token", OTHER),
         "a token without the capability": ([bearer(lacking)], 403, "insufficient_scope", None),
     }
     for name, (headers, status, code, challenge) in cases.items():

@@ -26,7 +26,7 @@ async def test_a_public_port_without_operations_still_lets_a_key_rotate_itself(
     client = await new_client(settings.model_copy(update={"admin_port": unused_tcp_port_factory()}))
     paths = {resource.canonical for resource in client.app.router.resources()}
     table = {operation.path for operation in OPERATIONS.values()}
-    assert paths & table == {"/v1/keys/self/rotate"}
+    assert paths & table == {"/v1/keys/self/rotate", "/v1/leaks"}
     caller, key = await make_caller(client, database, "tokensvc:admin")
     made = await caller("POST /v1/keys/self/rotate")
     assert (made.status, made.body["predecessor"]) == (201, key.listed.record.id)

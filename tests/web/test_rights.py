@@ -19,6 +19,7 @@ KID = "k" * 43
 A = {"id": ACCOUNT}
 K = {"id": KEY}
 NAME = {"name": "absent"}
+HOOK = {"id": "hook_0000000000000000"}
 SIGNING = {"kid": KID}
 FRESH = "fresh"  # the API key was shown within the last ten minutes
 
@@ -36,7 +37,7 @@ EVERYBODY = frozenset(CALLERS)
 
 @pytest.fixture
 def settings(settings):
-    """So many calls are refused here that refusals would come late, or be 429."""
+    """So many calls are refused here that refusals would come late, and dead credentials wait."""
     return settings.model_copy(
         update={"refusals_per_minute": 1_000_000, "unknown_keys_per_minute": 1_000_000}
     )
@@ -107,6 +108,19 @@ MATRIX = {
     "signing-keys.import": row(ADMIN, FRESH, private_key="x"),
     "signing-keys.export": row(ADMIN, FRESH, **SIGNING),
     "audit-events.list": row(ADMIN, READ),
+    "notices.list": row(ADMIN, READ, KEYS, names="account"),
+    "notice-endpoints.create": row(
+        ADMIN, KEYS, names="account", account=ACCOUNT, url="https://hooks.example/"
+    ),
+    "notice-endpoints.list": row(ADMIN, READ, KEYS, names="account"),
+    "notice-endpoints.show": row(ADMIN, READ, KEYS, **HOOK),
+    "notice-endpoints.update": row(ADMIN, KEYS, **HOOK),
+    "notice-endpoints.rotate-secret": row(ADMIN, KEYS, **HOOK),
+    "notice-endpoints.test": row(ADMIN, KEYS, **HOOK),
+    "notice-endpoints.delete": row(ADMIN, KEYS, **HOOK),
+    "notice-deliveries.list": row(ADMIN, READ, KEYS, names="account"),
+    "notice-deliveries.redeliver": row(ADMIN, KEYS, id="1"),
+    "overview.show": row(ADMIN, READ, KEYS),
     "whoami.show": row(*EVERYBODY),
 }
 

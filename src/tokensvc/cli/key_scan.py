@@ -11,7 +11,7 @@ import click
 from tokensvc.cli.exit_codes import ExitCode
 from tokensvc.cli.output import output_option, print_lines, print_message
 from tokensvc.cli.run import call
-from tokensvc.cli.scan_files import STDIN, find_in_paths, list_files
+from tokensvc.cli.scan_files import STDIN, find_in_paths
 from tokensvc.core.api_key import DEFAULT_PREFIX, check_prefix
 from tokensvc.core.errors import InvalidInputError
 from tokensvc.core.leak import MOST_REPORTED, KeyFinder
@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 _SHORT: Final = 12
 
 
+def _check_prefix(context: click.Context, parameter: click.Parameter, text: str) -> str:
+    try:
+        return check_prefix(text)
+    except InvalidInputError as error:  # its exit code would say that a key was found
+        raise click.BadParameter(error.message, context, parameter) from error
+
+
 @click.command("scan")
 @click.argument("paths", nargs=-1, required=True)
 @click.option("--git", is_flag=True, help="Also read the whole history of these repositories.")
@@ -33,6 +40,7 @@ _SHORT: Final = 12
     default=DEFAULT_PREFIX,
     show_default=True,
     envvar="TOKENSVC_KEY_PREFIX",
+    callback=_check_prefix,
     help="What keys begin with.",
 )
 @click.option("--report", is_flag=True, help="Report what is found, so that it is disabled.")
@@ -49,9 +57,8 @@ def scan(
 ) -> None:
     """Look for API keys in files and folders; - is stdin.
 
-    A key is found by its form and checksum, in every kind of file. No whole key is printed. Links
-    within a folder are not followed. With --report the finds go to POST /v1/leaks of the service,
-    which disables or revokes the keys, as its policy is; no credential is needed for that.
+    A key is found by its form and checksum, in every kind of file. No whole key is printed. With
+    --report the service disables or revokes what is found; no credential is needed for that.
 
     The exit code is 5 if a key was found, and 1 if none was found but something could not be read.
 
@@ -61,7 +68,7 @@ def scan(
     """
     found: list[Find] = []
     unread: list[str] = []
-    finder = KeyFinder(check_prefix(prefix))
+    finder = KeyFinder(prefix)
 
     def complain(path: str, reason: str) -> None:
         unread.append(path)
@@ -72,15 +79,13 @@ def scan(
             found.append(find)
             yield _build_row(find)
 
-    files = chain.from_iterable(list_files(path, complain) for path in paths)
-    finds = find_in_paths(files, finder, complain)
+    finds = find_in_paths(paths, finder, complain)
     if git:
         finds = chain(finds, _find_in_histories(paths, finder, complain))
     print_lines(note(finds), output, build=_build_line, empty="no keys were found")
     if report and found:
         _report(found)
-    if found or unread:
-        context.exit(ExitCode.REFUSED if found else ExitCode.FAILED)
+    context.exit(ExitCode.REFUSED if found else ExitCode.FAILED if unread else 0)
 
 
 def _find_in_histories(

@@ -26,6 +26,8 @@ COMMANDS: Final = {
     "signing-key": ("signing_key", "The keys that sign tokens."),
     "master-key": ("master_key", "The key that seals the signing keys."),
     "denylist": ("denylist", "What has been revoked, and the followers of the feed."),
+    "notice": ("notice", "Who is told of events, by webhook and by mail."),
+    "overview": ("overview", "Exchanges by the hour, and keys that need a look."),
     "whoami": ("whoami", "Who you are, and what you may do."),
     "profile": ("profile", "Services far away that commands can be sent to."),
     "audit": ("audit", "The audit trail: who changed what, and when."),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from tokensvc.core.leak import LONGEST_FORM
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import BinaryIO
 
     from tokensvc.core.api_key import ApiKey
@@ -61,21 +61,24 @@ def find_in_stream(
 
 
 def find_in_paths(
-    paths: Iterator[str], finder: KeyFinder, complain: Callable[[str, str], None]
+    paths: Iterable[str], finder: KeyFinder, complain: Callable[[str, str], None]
 ) -> Iterator[Find]:
-    """Yield the keys in files; `complain` is told of each path that cannot be read, and why."""
-    for path in paths:
+    """Yield the keys in files, and in all files below folders.
+
+    `complain` is told of each path that cannot be read, and why.
+    """
+    for file in (file for path in paths for file in _list_files(path, complain)):
         try:
             with (
-                nullcontext(sys.stdin.buffer) if path == STDIN else Path(path).open("rb") as stream
+                nullcontext(sys.stdin.buffer) if file == STDIN else Path(file).open("rb") as stream
             ):
                 for line, key in find_in_stream(stream, finder):
-                    yield Find(key=key, path=path, line=line)
+                    yield Find(key=key, path=file, line=line)
         except OSError as error:
-            complain(path, error.strerror or str(error))
+            complain(file, error.strerror or str(error))
 
 
-def list_files(path: str, complain: Callable[[str, str], None]) -> Iterator[str]:
+def _list_files(path: str, complain: Callable[[str, str], None]) -> Iterator[str]:
     """Yield `path`, or all files below it if it is a folder, in the order of their names.
 
     Links below it are not followed, and devices, pipes and sockets are left out. So are the objects

@@ -16,16 +16,19 @@ _ISSUED: Final = "issued"
 
 
 def draw_usage(usage: Mapping[str, Any]) -> str:
-    """Return the answer of `usage.show` as text.
+    """Return the answer of `usage.show` as text."""
+    issued = sum(hour[_ISSUED] for hour in usage["hours"])
+    last = _describe_last_use(usage["last_used"])
+    return "\n".join([f"last used  {last}", f"tokens     {issued}", "", draw_counts(usage)])
 
-    It has a bar for each hour, or for each day if there are too many hours.
-    """
+
+def draw_counts(usage: Mapping[str, Any]) -> str:
+    """Return the bars alone: one for each hour, or for each day if there are too many hours."""
     since, until = _parse(usage["since"]), _parse(usage["until"])
     step = _HOUR if (until - since) / _HOUR <= _MOST_LINES else _DAY
     sums = _sum_by(step, usage["hours"])
     issued = [counts[_ISSUED] for counts in sums.values()]
-    last = _describe_last_use(usage["last_used"])
-    lines = [f"last used  {last}", f"tokens     {sum(issued)}", ""]
+    lines = []
     moment = _floor(since, step) + (step if step == _HOUR else timedelta())
     while moment <= until:
         lines.append(_draw_line(moment, sums.get(moment, {}), max(issued, default=0), step))

@@ -12,4 +12,8 @@ from tokensvc.cli.run import call
 @output_option
 def command(output: str) -> None:
     """Say who you are, what you may do, and what is left of your limits."""
-    print_row(call("whoami.show"), output)
+    row = call("whoami.show")
+    if output == "text":
+        limits = [f"{limit['name']} {limit['left']} of {limit['limit']}" for limit in row["limits"]]
+        row = row | {"limits": ", ".join(limits)}
+    print_row(row, output)

@@ -35,23 +35,23 @@ class BearerAuth(requests.auth.AuthBase):
         """Put the token on, and look at the response. Raises HostNotAllowedError."""
         if self._rule.covers(_describe(r)):
             r.headers["Authorization"] = f"Bearer {self._rule.get_token()}"
-            r.register_hook("response", self._look_at)  # type: ignore[no-untyped-call]
+            r.register_hook("response", self._judge)  # type: ignore[no-untyped-call]
         return r
 
-    def _look_at(self, response: requests.Response, **options: Any) -> requests.Response:  # noqa: ANN401
+    def _judge(self, reply: requests.Response, **options: Any) -> requests.Response:  # noqa: ANN401
         """Return the response, or the one to the request that was sent again.
 
         requests calls this for every response, also those that redirect. `options` are what
         `Session.send` was given.
         """
-        sent, challenge = _describe(response.request), response.headers.get("WWW-Authenticate", "")
-        if not self._rule.must_repeat(sent, response.status_code, [challenge]):
-            return response
-        response.close()
-        again = _copy_to_repeat(response.request)
+        sent, challenge = _describe(reply.request), reply.headers.get("WWW-Authenticate", "")
+        if not self._rule.must_repeat(sent, reply.status_code, [challenge]):
+            return reply
+        reply.close()
+        again = _copy_to_repeat(reply.request)
         again.headers["Authorization"] = f"Bearer {self._rule.get_token()}"
-        repeated: requests.Response = response.connection.send(again, **options)
-        repeated.history.append(response)
+        repeated: requests.Response = reply.connection.send(again, **options)
+        repeated.history.append(reply)
         repeated.request = again
         return repeated
 

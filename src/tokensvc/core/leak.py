@@ -26,6 +26,7 @@ MOST_REPORTED: Final = 1000  # in one report
 _MOST_OF_URL: Final = 1000
 _MOST_OF_SOURCE: Final = 100
 
+_UNCLEAN: Final = re.compile(r"[^!-~]+")
 # What stands between two characters of a text in UTF-8, UTF-16 and UTF-32.
 _GAPS: Final = (b"", b"\0", b"\0\0\0")
 _KEY_LENGTH: Final = 36
@@ -63,10 +64,7 @@ def build_leak(text: str, url: str, source: str, *, prefix: str) -> Leak | None:
 
 
 def _clean(text: str) -> str:
-    return "".join(
-        character if "!" <= character <= "~" else quote(character, safe="", errors="replace")
-        for character in text.strip()
-    )
+    return _UNCLEAN.sub(lambda found: quote(found[0], safe="", errors="replace"), text.strip())
 
 
 class KeyFinder:

@@ -22,7 +22,7 @@ from tokensvc.issuer.database import check_schema, open_primary
 from tokensvc.issuer.exchange.dead_credentials import DeadCredentials
 from tokensvc.issuer.exchange.guess_guard import GuessGuard
 from tokensvc.issuer.exchange.issuing import Exchange
-from tokensvc.issuer.exchange.late_answers import LateAnswers
+from tokensvc.issuer.exchange.late_answers import LATE_SPREAD, LateAnswers
 from tokensvc.issuer.exchange.ledger import Ledger
 from tokensvc.issuer.exchange.slow_lane import SlowLane, find_existing
 from tokensvc.issuer.exchange.usage import UsageRecorder
@@ -228,7 +228,7 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
 def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Service:
     ledger = Ledger(LedgerConnection(database), mirror, most_waiting=settings.ledger_queue)
     share = ConnectionShare(settings.pool_size)
-    late_answers = LateAnswers()
+    late_answers = LateAnswers(spread=LATE_SPREAD)
     notices = build_notices(database, settings, mirror)
     usage = UsageRecorder(database, notices.watch)
     guard = GuessGuard(
@@ -247,13 +247,7 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
     callers = Callers(
         introspection=introspection, guard=guard, dead_credentials=dead_credentials, usage=usage
     )
-    backend = Backend(
-        database=database,
-        settings=settings,
-        remember=mirror.denylist.remember,
-        load_master_key=lambda: mirror.signers.master_key,
-        watch=functools.partial(watch_copy, mirror),
-    )
+    backend = _build_backend(settings, database, mirror)
     return Service(
         settings=settings,
         database=database,
@@ -266,4 +260,14 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
         revocations=HolderRevocations(database, share),
         backend=backend,
         sign_in=SignIn(callers=callers, exchange=exchange, backend=backend),
+    )
+
+
+def _build_backend(settings: Settings, database: Database, mirror: Mirror) -> Backend:
+    return Backend(
+        database=database,
+        settings=settings,
+        remember=mirror.denylist.remember,
+        load_master_key=lambda: mirror.signers.master_key,
+        watch=functools.partial(watch_copy, mirror),
     )

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from structlog.typing import EventDict, WrappedLogger
 
-# API keys of any prefix, JWTs, passwords in URLs.
+# API keys of any prefix, JWTs, passwords in URLs, secrets that sign notices.
 _SECRETS: Final = re.compile(
     r"(?<![0-9A-Za-z_])[0-9A-Za-z]{1,7}-[0-9A-Za-z]{28,34}(?![0-9A-Za-z_-])"
     r"|eyJ[0-9A-Za-z_-]+\.[0-9A-Za-z_-]+(\.[0-9A-Za-z_-]*)?"
     r"|(?<=://)[^/@\s]+(?=@)"
+    r"|whsec_[0-9A-Za-z+/=]+"
 )
 _MASK: Final = "[masked]"
 _MAX_LENGTH: Final = 8192

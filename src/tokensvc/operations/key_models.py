@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
@@ -85,6 +85,8 @@ class Key(Model):
 
 class NewKey(Key):
     """A key that was just made. `key` is shown this once."""
+
+    shown_once: ClassVar[str | None] = "key"
 
     key: str | None = Field(
         description="The API key itself. null if the request was repeated after ten minutes."

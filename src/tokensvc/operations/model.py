@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 from pydantic_core import PydanticCustomError
@@ -37,7 +37,12 @@ _MOMENT: Final = re.compile(
 
 
 class Model(BaseModel):
-    """A request or an answer: immutable, and a field that is not known is refused."""
+    """A request or an answer: immutable, and a field that is not known is refused.
+
+    `shown_once`: the name of the field that is shown once, None if there is none.
+    """
+
+    shown_once: ClassVar[str | None] = None
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, defer_build=True, hide_input_in_errors=True, strict=False

@@ -12,6 +12,10 @@ from tokensvc.operations import (
     followers,
     keys,
     leaks,
+    notice_deliveries,
+    notice_endpoints,
+    notices,
+    overview,
     revocations,
     signing_keys,
     tiers,
@@ -27,8 +31,9 @@ if TYPE_CHECKING:
 OPERATIONS: Final[Mapping[str, Operation]] = {
     operation.name: operation
     for subject in (
-        accounts, keys, capabilities, audiences, tiers, usage, leaks, revocations, followers,
-        signing_keys, audit_events, whoami,
+        accounts, keys, capabilities, audiences, tiers, usage, leaks, overview, revocations,
+        followers, signing_keys, audit_events, notices, notice_endpoints, notice_deliveries,
+        whoami,
     )
     for operation in subject.OPERATIONS
 }  # fmt: skip

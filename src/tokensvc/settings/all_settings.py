@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Self
 from pydantic import Field, model_validator
 
 from tokensvc.core.keyring import LEEWAY
+from tokensvc.settings.notices import NoticeSettings
 from tokensvc.settings.subjects import (
     AddressSettings,
     AuditSettings,
@@ -15,7 +16,6 @@ from tokensvc.settings.subjects import (
     ExchangeSettings,
     FeedSettings,
     MasterKeySettings,
-    NoticeSettings,
     RotationSettings,
 )
 

@@ -117,6 +117,17 @@ async def list_existing_digests(
     return existing
 
 
+async def count_api_keys(
+    connection: asyncpg.Connection, account_id: str | None, at: datetime
+) -> dict[str, int]:
+    """Return how many keys there are at a moment of each kind that an overview tells.
+
+    `account_id`: the account whose keys are counted, None for all.
+    """
+    row = await connection.fetchrow(_SQL["count"], account_id, at)
+    return {} if row is None else dict(row)
+
+
 async def find_id_by_digest(connection: asyncpg.Connection, digest: bytes) -> KeyId | None:
     """Return the id of the key with this digest, None if there is none."""
     found: KeyId | None = await connection.fetchval(_SQL["find_id_by_digest"], digest)

@@ -19,15 +19,15 @@ _SQL = load_queries("usage")
 async def add_usage(
     connection: asyncpg.Connection, sums: Sequence[tuple[tuple[str, int, str], int]]
 ) -> None:
-    """Add to the sums of keys: ((key id, hour, outcome), count), sorted."""
+    """Add to the sums of keys, and of all together: ((key id, hour, outcome), count), sorted."""
     await connection.execute(_SQL["relax"])
-    await connection.execute(
-        _SQL["add"],
-        [key_id for (key_id, _, _), _ in sums],
-        [datetime.fromtimestamp(hour, UTC) for (_, hour, _), _ in sums],
-        [outcome for (_, _, outcome), _ in sums],
-        [count for _, count in sums],
-    )
+    key_ids = [key_id for (key_id, _, _), _ in sums]
+    hours = [datetime.fromtimestamp(hour, UTC) for (_, hour, _), _ in sums]
+    outcomes = [outcome for (_, _, outcome), _ in sums]
+    counts = [count for _, count in sums]
+    await connection.execute(_SQL["add"], key_ids, hours, outcomes, counts)
+    # Last, because everybody who writes waits for these few rows.
+    await connection.execute(_SQL["add_to_all"], hours, outcomes, counts)
 
 
 async def set_last_use(connection: asyncpg.Connection, uses: Sequence[tuple[str, LastUse]]) -> None:
@@ -49,6 +49,17 @@ async def list_usage(
     return [HourOfUse(**dict(row)) for row in await connection.fetch(_SQL["list"], key_id, since)]
 
 
+async def list_usage_of_all(
+    connection: asyncpg.Connection, account_id: str | None, since: datetime
+) -> list[HourOfUse]:
+    """Return the sums of all keys, or of those of an account, as `list_usage` does of one."""
+    if account_id is None:
+        rows = await connection.fetch(_SQL["list_all"], since)
+    else:
+        rows = await connection.fetch(_SQL["list_of_account"], account_id, since)
+    return [HourOfUse(**dict(row)) for row in rows]
+
+
 async def find_last_use(connection: asyncpg.Connection, key_id: str) -> LastUse | None:
     """Return the last use of a key, None if there was none."""
     row = await connection.fetchrow(_SQL["find_last"], key_id)
@@ -66,4 +77,5 @@ async def forget_networks(connection: asyncpg.Connection, before: datetime, most
 
 async def delete_usage(connection: asyncpg.Connection, before: datetime, most: int) -> int:
     """Delete at most `most` sums of hours before a moment; return how many."""
+    await connection.execute(_SQL["delete_all_before"], before)
     return len(await connection.fetch(_SQL["delete_before"], before, most))

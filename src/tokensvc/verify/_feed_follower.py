@@ -129,14 +129,13 @@ class FeedFollower:
     async def poll_once(self) -> None:
         """Fetch one page and apply it. If it cannot be used, keep the denylist held."""
         asks_for_all = self._asks_for_all or self._followed.must_read_all
-        # Without a position the issuer sends everything in force, whatever history it has.
-        after = None if asks_for_all else self.cursor
+        after = None if asks_for_all else self.cursor  # without one, all that is in force comes
         # The first poll, and the first one after a failure, must say at once what was missed.
         is_urgent = self._failures or self._lacks_pages or not self.loaded.is_set()
         try:
             text = await self._fetcher.fetch_page(self._url, after, 0 if is_urgent else self._wait)
             for _ in self._take_in_steps(text):
-                await asyncio.sleep(0)
+                await asyncio.sleep(0)  # the application has the same event loop
         except FetchError as error:
             self._note_failure(str(error))
         except InvalidTokenError as error:  # it is no page that this issuer has signed
@@ -155,7 +154,6 @@ class FeedFollower:
         run_steps(self._take_in_steps(text))
 
     def _take_in_steps(self, text: str) -> Generator[None, None, None]:
-        # In steps: the application shares this event loop, and a long page has 5,000 entries.
         unverified_page = parse_unverified(text, max_length=MOST_PAGE_BYTES)
         page = yield from parse_page_in_steps(self._signatures.check(unverified_page))
         now = self._clock.wall()
@@ -165,7 +163,6 @@ class FeedFollower:
         if reset:
             _log.error(_WENT_BACK)
         self.audit.take(page.audit, page.issued_at)
-        # Only a page that was applied to its end makes up for the failures before it.
         self._failures, self._asks_for_all, self.last_error = 0, False, None
         self._lacks_pages = not page.is_last or self._followed.must_read_all
         if page.is_last:
@@ -177,8 +174,7 @@ class FeedFollower:
 
     def snapshot(self) -> FeedSnapshot | None:
         """Return what the next start can begin with, None before the first page."""
-        # Half a denylist would look whole after a restart, and let revoked tokens pass.
-        if self.position is None or not self.has_all:
+        if self.position is None or not self.has_all:  # half of it would look whole later
             return None
         at, witness = self._clock.wall() - self.age, self.audit.witness
         return FeedSnapshot.of(self._followed, self.position, witness, confirmed_at=at)

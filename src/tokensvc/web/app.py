@@ -11,6 +11,7 @@ from tokensvc.issuer.service import open_service
 from tokensvc.operations.table import OPERATIONS
 from tokensvc.web.app_keys import IN_FLIGHT, POLLS, REFUSALS, SERVICE, STRANGERS, TURNS
 from tokensvc.web.audit_heads import get_audit_head
+from tokensvc.web.confirmation import get_confirmation, post_confirmation
 from tokensvc.web.connections import find_most_connections
 from tokensvc.web.cors import answer_preflight
 from tokensvc.web.dashboard.pages import add_dashboard
@@ -66,10 +67,7 @@ def build_app(
     app[STRANGERS] = Strangers(allowed=settings.leak_reports_per_minute)
     app.cleanup_ctx.append(hold_service)
     app.on_shutdown.append(_drain)
-    app.router.add_get("/livez", get_livez)
-    app.router.add_get("/readyz", get_readyz)
-    if settings.metrics_port is None:
-        add_metrics(app)
+    _add_health(app, has_metrics=settings.metrics_port is None)
     reference = Reference(settings.issuer_url)
     # A proxy may or may not strip the path of the issuer.
     for prefix in dict.fromkeys(("", urlsplit(settings.issuer_url).path)):
@@ -83,6 +81,13 @@ def build_app(
     return app
 
 
+def _add_health(app: web.Application, *, has_metrics: bool) -> None:
+    app.router.add_get("/livez", get_livez)
+    app.router.add_get("/readyz", get_readyz)
+    if has_metrics:
+        add_metrics(app)
+
+
 def _add_routes(app: web.Application, prefix: str) -> None:
     """Add what clients and relying parties call, below `prefix`."""
     app.router.add_post(f"{prefix}/v1/token", post_token)
@@ -93,6 +98,8 @@ def _add_routes(app: web.Application, prefix: str) -> None:
     _add_public(app, f"{prefix}/v1/audit-heads", get_audit_head)
     _add_public(app, f"{prefix}/.well-known/jwks.json", get_jwks)
     _add_public(app, f"{prefix}/.well-known/openid-configuration", get_metadata)
+    app.router.add_get(f"{prefix}/notices/confirm", get_confirmation)
+    app.router.add_post(f"{prefix}/notices/confirm", post_confirmation)
     # RFC 8414 section 3 puts the path of the issuer behind.
     _add_public(app, f"/.well-known/oauth-authorization-server{prefix}", get_metadata)
 

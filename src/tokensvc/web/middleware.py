@@ -118,7 +118,7 @@ async def _refuse(
                 network,
                 asked_on,
                 is_silent=isinstance(error, _SILENT),
-                was_held=isinstance(error, TokensvcError) and error.was_held,
+                is_late=isinstance(error, TokensvcError) and error.is_late,
             )
         except UnavailableError as full:
             return _answer(full, request, request_id)

@@ -156,7 +156,7 @@ def _list_types(schema: Schema) -> Iterator[str]:
 def build_command(document: Schema, method: str, path: str, endpoint: Schema) -> str:
     """Return a call by curl. The credential stands in a file, so that no list shows it."""
     words = ["curl -s"]
-    if endpoint["security"]:
+    if any(endpoint["security"]):
         words.append("-K admin.curl")
     for item in endpoint.get("parameters", ()):
         parameter = _resolve(document, item)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from tokensvc.issuer.exchange.late_answers import LateAnswers
+from tokensvc.issuer.exchange.late_answers import LATE_SPREAD, LateAnswers
 from tokensvc.issuer.exchange.network_counts import NetworkCounts
 from tokensvc.issuer.metrics import LATE_REFUSALS
 from tokensvc.logs.logger import get_logger
@@ -46,30 +46,26 @@ class Refusals:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._allowed = allowed
-        self._late_answers = late_answers or LateAnswers(clock=clock)
-        self._silent_answers = silent_answers or LateAnswers(
-            pause=_SILENT_PAUSE, spread=0, clock=clock
-        )
+        self._late_answers = late_answers or LateAnswers(spread=LATE_SPREAD, clock=clock)
+        self._silent_answers = silent_answers or LateAnswers(pause=_SILENT_PAUSE, clock=clock)
         self._counts = NetworkCounts(clock=clock)
 
-    async def hold(
-        self, network: str, asked_on: float, *, is_silent: bool = False, was_held: bool = False
-    ) -> None:
+    async def hold(self, network: str, asked_on: float, *, is_silent: bool, is_late: bool) -> None:
         """Count a refusal; return when it may be answered.
 
         `asked_on`: when the request came. `is_silent`: it does not say what is wrong with the
-        credential. `was_held`: as in TokensvcError. Raises UnavailableError if too many are held.
+        credential. `is_late`: as in TokensvcError. Raises UnavailableError if too many are held.
         """
         number = self._counts.add(network)
         if not (
-            self._counts.has_reached(self._allowed, network)
+            is_late
+            or self._counts.has_reached(self._allowed, network)
             or self._counts.have_all_reached(_NETWORKS * self._allowed)
         ):
-            if is_silent and not was_held:
+            if is_silent:
                 await self._silent_answers.hold(asked_on)
             return
         if number == self._allowed:
             _log.warning("network_refused_often", network=network, refused=number)
         LATE_REFUSALS.inc()
-        if not was_held:
-            await self._late_answers.hold(asked_on)
+        await self._late_answers.hold(asked_on)

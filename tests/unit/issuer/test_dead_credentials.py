@@ -25,9 +25,7 @@ def clock():
 
 @pytest.fixture
 def dead(clock):
-    made = DeadCredentials(
-        LateAnswers(pause=0, spread=0, clock=clock), allowed=2, most=2, clock=clock
-    )
+    made = DeadCredentials(LateAnswers(pause=0, clock=clock), allowed=2, most=2, clock=clock)
     made.note(DEAD)
     return made
 

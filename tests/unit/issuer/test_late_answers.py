@@ -18,7 +18,7 @@ async def answer(late_answers, asked_on):
 
 async def test_answers_to_one_question_come_together_whenever_they_were_found_out():
     """The pause is counted from the question, so what was done meanwhile cannot be told."""
-    late_answers, asked_on, came = LateAnswers(pause=0.1, spread=0), time.monotonic(), []
+    late_answers, asked_on, came = LateAnswers(pause=0.1), time.monotonic(), []
 
     async def find_out(seconds):
         await asyncio.sleep(seconds)
@@ -39,7 +39,7 @@ async def test_t40_clients_that_ask_at_once_are_answered_one_after_the_other():
 
 
 async def test_a_client_that_has_gone_keeps_no_place():
-    late_answers = LateAnswers(pause=0.05, spread=0, most_held=1)
+    late_answers = LateAnswers(pause=0.05, most_held=1)
     first = asyncio.create_task(late_answers.hold(time.monotonic()))
     await asyncio.sleep(0)
     with pytest.raises(UnavailableError) as caught:

@@ -52,7 +52,7 @@ def refusals(clock, late_answers, silent_answers):
 
 async def refuse(refusals, times, network="net"):
     for _ in range(times):
-        await refusals.hold(network, 119.5)
+        await refusals.hold(network, 119.5, is_silent=False, is_late=False)
 
 
 async def test_t40_a_network_that_is_refused_often_waits_for_its_refusals(
@@ -66,14 +66,11 @@ async def test_t40_a_network_that_is_refused_often_waits_for_its_refusals(
     assert (line["network"], line["refused"]) == ("net", ALLOWED)
 
 
-async def test_t40_what_was_held_already_is_counted_and_goes_out_at_once(
+async def test_t40_what_must_be_late_is_so_from_the_first_one_on(
     refusals, late_answers, silent_answers
 ):
-    for _ in range(ALLOWED):
-        await refusals.hold("net", 119.5, is_silent=True, was_held=True)
-    assert (late_answers.held, silent_answers.held) == ([], [])
-    await refuse(refusals, 1)
-    assert late_answers.held == [119.5]
+    await refusals.hold("net", 119.5, is_silent=True, is_late=True)
+    assert (late_answers.held, silent_answers.held) == ([119.5], [])
 
 
 async def test_t40_other_networks_do_not_wait(refusals, late_answers):
@@ -110,7 +107,7 @@ async def test_t20_a_refusal_that_gives_no_reason_comes_at_a_fixed_moment(
 ):
     await refuse(refusals, 1)
     assert silent_answers.held == []
-    await refusals.hold("net", 119.5, is_silent=True)
+    await refusals.hold("net", 119.5, is_silent=True, is_late=False)
     assert silent_answers.held == [119.5], "it counts from the moment of the request"
-    await refusals.hold("net", 119.6, is_silent=True)
+    await refusals.hold("net", 119.6, is_silent=True, is_late=False)
     assert (silent_answers.held, late_answers.held) == ([119.5], [119.6]), "and waits only once"

@@ -60,7 +60,8 @@ class MalformedAuthorizationError(BearerError):
 class InvalidTokenError(BearerError):
     """A token that is expired, forged, revoked, or for somebody else.
 
-    All of them have one public text; `reason` is for the log.
+    All of them have one public text, and `reason` is for the log. Only the service itself says more
+    of a live token of ours (OtherAudienceError).
     """
 
     code = "invalid_token"

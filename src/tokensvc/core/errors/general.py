@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 class TokensvcError(Exception):
     """Root of all errors that tokensvc raises on purpose.
 
-    `was_held`: its answer has been held back already, so it may go out at once.
+    `is_late`: it must not be told at once, as of a network that was refused often.
     """
 
     code: ClassVar[str] = "server_error"
-    was_held = False
+    is_late = False
 
     def __init__(self, message: str, *, reason: str | None = None) -> None:
         super().__init__(message)

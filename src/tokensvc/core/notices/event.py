@@ -117,7 +117,6 @@ EVENTS: Final[dict[EventName | OwnEventName, EventFacts]] = {
 _BY_OPERATION: Final = {
     operation: name for name, facts in EVENTS.items() for operation in facts.operations
 }
-_LEAK_REPORT: Final = "leak-report"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,13 +151,8 @@ class Notice:
     detail: dict[str, Any]
 
 
-def find_event(operation: str, actor: str) -> EventName | OwnEventName | None:
-    """Return the event that an act in the audit trail is, None if nobody is told of it.
-
-    A key that is ended because of a leak report has leaked, whatever became of it.
-    """
-    if actor == _LEAK_REPORT and operation.startswith("keys."):
-        return "key.leaked"
+def find_event(operation: str) -> EventName | OwnEventName | None:
+    """Return the event that an act in the audit trail is, None if nobody is told of it."""
     return _BY_OPERATION.get(operation)
 
 
@@ -176,8 +170,11 @@ def parse_events(names: Iterable[str], *, of_account: bool) -> list[str]:
     for name in wanted:
         if name not in EVENT_NAMES:
             raise InvalidInputError(
-                f"{name[:80]!r} is no event; the events are {', '.join(EVENT_NAMES)}"
+                f"{name[:80]!r} is no event; the events are {', '.join(EVENT_NAMES)}",
+                pointer="/events",
             )
         if of_account and not may_accounts_know(name):
-            raise InvalidInputError(f"{name} is about the service itself: no account is told of it")
+            raise InvalidInputError(
+                f"{name} is about the service itself: no account is told of it", pointer="/events"
+            )
     return wanted

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - every secret begins with it
 
 _SECRET_BYTES: Final = 32
-_TOLD_OF_ACTS: Final = ("reason", "successor", "grace_seconds", "with_predecessor")
+_TOLD_OF_ACTS: Final = ("reason", "successor", "grace_seconds", "with_predecessor", "ending")
 _MOST_LISTED: Final = 100
 
 

@@ -51,7 +51,7 @@ def parse_receiver(text: str, *, http_allowed: bool) -> Receiver:
     InvalidInputError.
     """
     if len(text) > _MAX_LENGTH or not text.isprintable() or " " in text or not text.isascii():
-        raise InvalidInputError(
+        raise _refuse(
             f"a URL has at most {_MAX_LENGTH} characters, all of them ASCII and none of them a "
             "space; write a name with other letters in its ASCII form (xn--...)"
         )
@@ -62,24 +62,28 @@ def parse_receiver(text: str, *, http_allowed: bool) -> Receiver:
         host = parts.hostname or ""
         _ = parts.port  # it may be none
     except ValueError as error:
-        raise InvalidInputError("this is no URL") from error
+        raise _refuse("this is no URL") from error
     schemes = {"https", "http"} if http_allowed else {"https"}
     if parts.scheme not in schemes or not host:
-        raise InvalidInputError(
+        raise _refuse(
             "the URL must be https://... or mailto:...; http is for networks that "
             "TOKENSVC_NOTICE_ALLOWED_NETWORKS names"
         )
     if parts.username is not None or parts.password is not None or parts.fragment:
-        raise InvalidInputError(
+        raise _refuse(
             "the URL must have no user, password or fragment: receivers know the sender by the "
             "signature"
         )
     return Receiver("webhook", text, host)
 
 
+def _refuse(message: str) -> InvalidInputError:
+    return InvalidInputError(message, pointer="/url")
+
+
 def _parse_mailbox(address: str) -> Receiver:
     if len(address) > _MAX_ADDRESS_LENGTH or not _MAILBOX.fullmatch(address):
-        raise InvalidInputError("after mailto: comes one address, like ops@example.com")
+        raise _refuse("after mailto: comes one address, like ops@example.com")
     return Receiver("mail", _MAILTO + address, address.rpartition("@")[2].lower())
 
 

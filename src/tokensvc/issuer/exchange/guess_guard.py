@@ -83,9 +83,9 @@ class GuessGuard:
     ) -> Awaitable[_T]:
         """Return, or raise, what `act` makes of the decision, as `Ledger.join_batch` does.
 
-        `network`: where the client is. `act` calls `note`. `arrived_on`: when the request came, by
-        the monotonic clock. From then on, the detours and the ledger together take no longer than
-        the ledger may take alone.
+        What refuses a credential may be marked as `is_late`. `network`: where the client is. `act`
+        calls `note`. `arrived_on`: when the request came, by the monotonic clock. From then on, the
+        detours and the ledger together take no longer than the ledger may take alone.
         """
         digest = question.digest
         if digest is not None and self.knows(digest):
@@ -108,15 +108,15 @@ class GuessGuard:
     async def _let_through_late(
         self, question: Question, act: Callable[[Decision | None], _T], arrived_on: float
     ) -> _T:
-        asked_on = self._clock()
         try:
             digest = question.digest
             if digest is not None and not await self._lane.exists(digest, arrived_on):
                 return act(None)
             return await self._ledger.join_batch(question, act, arrived_on)
         except _REFUSED_CREDENTIAL as error:
-            await self._late_answers.hold(asked_on)
-            error.was_held = True
+            # It waits where it is answered. If it waited here, all that was needed to judge the
+            # request would stay in memory meanwhile, and a flood waits for thousands of answers.
+            error.is_late = True
             raise
 
     async def ask(

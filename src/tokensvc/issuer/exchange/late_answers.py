@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _TICK: Final = 0.005
-_SPREAD: Final = 0.25
+# Of answers to whoever is refused often, so that they do not come in waves.
+LATE_SPREAD: Final = 0.25
 
 
 class LateAnswers:
@@ -32,7 +33,7 @@ class LateAnswers:
         self,
         *,
         pause: float = 1.0,
-        spread: float = _SPREAD,
+        spread: float = 0.0,
         most_held: int = 10_000,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

@@ -72,9 +72,8 @@ class DenylistCopy:
 
     def announce(self) -> None:
         """Wake everybody who waits for a change."""
-        # Who waits holds the old event. A new one keeps those who come later from waking at once.
         self._changed.set()
-        self._changed = asyncio.Event()
+        self._changed = asyncio.Event()  # who waits holds the old one
 
     def remember(self, records: Iterable[RevocationRecord]) -> None:
         """Note what this process has acknowledged, in case Postgres loses it at once."""
@@ -145,8 +144,7 @@ class DenylistCopy:
 
     def note_read_back(self, count: int) -> None:
         """Note that so many of those acknowledged by this process are known to be in the table."""
-        # Others may have been acknowledged since the table was read: they stand behind these.
-        del self._acknowledged[:count]
+        del self._acknowledged[:count]  # those acknowledged since then stand behind
         self._note_newest()
 
     async def heal(
@@ -164,7 +162,7 @@ class DenylistCopy:
             present = await _read_all(connection, earliest)
         # In threads, because a denylist may be long. Only a refresh changes the log meanwhile, and
         # this is one.
-        missing = await asyncio.to_thread(self._list_missing, present, acknowledged)
+        missing = await asyncio.to_thread(_list_missing, self.log, present, acknowledged)
         _log.error("denylist_went_back", held=str(self.log.head), missing=len(missing))
         await heal(self._database, self._settings, master_key, missing, earliest)
         async with self._database.connection() as connection:
@@ -183,12 +181,13 @@ class DenylistCopy:
         await _take(self.log.reset_in_steps(records, head))
         return head
 
-    def _list_missing(
-        self, present: RecordColumns, acknowledged: Sequence[RevocationRecord]
-    ) -> list[RevocationRecord]:
-        """Return what is remembered and does not stand at its place in the table."""
-        remembered = chain(self.log, acknowledged)
-        return [record for record in remembered if not present.holds(record.position)]
+
+def _list_missing(
+    log: DenylistLog, present: RecordColumns, acknowledged: Sequence[RevocationRecord]
+) -> list[RevocationRecord]:
+    """Return what is remembered and does not stand at its place in the table."""
+    remembered = chain(log, acknowledged)
+    return [record for record in remembered if not present.holds(record.position)]
 
 
 async def _take(steps: Generator[None, None, None]) -> None:

@@ -116,9 +116,7 @@ class Mirror:
                 await self._refresh()
 
     async def _refresh(self) -> None:
-        # Cleared before anything is read: a change that comes during the refresh wakes it again.
-        self._wake.clear()
-        # Taken before the heads are read. What is acknowledged later need not stand below them.
+        self._wake.clear()  # before anything is read: what changes meanwhile wakes it again
         acknowledged = self.denylist.acknowledged
         has_lost = False
         async with self._database.connection() as connection:
@@ -150,8 +148,6 @@ class Mirror:
         self.signers.publish(earliest)
         if (collectable_at := self.confirmation.collectable_at) is not None:
             self.denylist.log.forget_expired(collectable_at.timestamp())
-        # Only now does the copy count as confirmed, because an error above leaves it as old as it
-        # was. Those who wait are woken last, so that they see all of it.
         has_news = heads["denylist"] != self._heads.get("denylist")
         self._heads = heads
         self.confirmation.renew(now, asked.on)

@@ -29,7 +29,7 @@ async def plan_acts_once(database: Database, *, at_once: int = AT_ONCE) -> int:
     """
     async with database.transaction() as connection:
         acts = await take_acts(connection, at_once)
-        telling = [act for act in acts if find_event(act.operation, act.actor) is not None]
+        telling = [act for act in acts if find_event(act.operation) is not None]
         if telling:
             known = await describe_subjects(connection, {act.subject for act in telling})
             notices = [_build_notice(act, known.get(act.subject)) for act in telling]
@@ -38,7 +38,7 @@ async def plan_acts_once(database: Database, *, at_once: int = AT_ONCE) -> int:
 
 
 def _build_notice(act: Act, known: Described | None) -> NewNotice:
-    name = find_event(act.operation, act.actor)
+    name = find_event(act.operation)
     assert name is not None  # noqa: S101 - acts that are no events were left out
     account_id = None if known is None else known.account_id
     detail: dict[str, Any] = {}

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from tokensvc.core.notices.event import NewNotice
 from tokensvc.core.notices.watching import EXPIRY_THRESHOLDS, IDLE_AFTER, decide_expiry
+from tokensvc.issuer.deleting import MOST_AT_ONCE, delete_in_steps
 from tokensvc.issuer.signing.listing import list_signing_keys_with_phase
+from tokensvc.logs.logger import get_logger
 from tokensvc.store.follower import list_followers
 from tokensvc.store.notice_endpoint import delete_endpoints
 from tokensvc.store.notice_event import append_notices, claim_check, delete_notices
@@ -35,9 +35,8 @@ _AT_ONCE: Final = 500
 _MOST_IDLE: Final = 10_000  # in one round; the others are told of in the next ones
 _OVERDUE_AFTER: Final = timedelta(days=1)
 _LAGGING_SECONDS: Final = 60.0
-_DELETED_AT_ONCE: Final = 1000
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 async def check_ages_once(
@@ -105,20 +104,14 @@ async def tell_went_back(database: Database) -> None:
 
 
 async def clean_notices_once(
-    database: Database, now: datetime, *, at_once: int = _DELETED_AT_ONCE
+    database: Database, now: datetime, *, at_once: int = MOST_AT_ONCE
 ) -> int:
     """Delete events that are older than 30 days, `at_once` by `at_once`; return how many.
 
     Their deliveries go with them, and endpoints that were deleted as long ago. Raises
     UnavailableError.
     """
-    total = 0
-    while True:
-        async with database.connection() as connection:
-            deleted = await delete_notices(connection, now - KEPT_FOR, at_once)
-        total += deleted
-        if deleted < at_once:
-            break
+    total = await delete_in_steps(database, delete_notices, now - KEPT_FOR, at_once=at_once)
     async with database.connection() as connection:
         await delete_endpoints(connection, now - KEPT_FOR)
     if total:

@@ -9,51 +9,34 @@ and never those that answer.
 from __future__ import annotations
 
 import asyncio
-import random
-import time
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from tokensvc.core.errors import TokensvcError
-from tokensvc.core.notices.confirmation import build_code
-from tokensvc.core.notices.endpoint import build_secret_context
-from tokensvc.core.notices.event import CONFIRM
-from tokensvc.core.notices.payload import build_mail, build_subject
 from tokensvc.core.notices.receiver import find_mailbox
-from tokensvc.core.notices.retry import decide_hold, decide_pause, is_given_up
-from tokensvc.core.sealing import unseal_text
-from tokensvc.issuer.metrics import NOTICE_ATTEMPTS, NOTICE_OLDEST_SECONDS
+from tokensvc.core.notices.retry import decide_hold, is_given_up
+from tokensvc.issuer.metrics import NOTICE_OLDEST_SECONDS
 from tokensvc.issuer.notices.acts import AT_ONCE, plan_acts_once
 from tokensvc.issuer.notices.deliveries import give_up_endpoint
+from tokensvc.logs.logger import get_logger
 from tokensvc.store import notice_endpoint as table
-from tokensvc.store.notice_delivery import (
-    Outcome,
-    find_oldest_seconds,
-    list_due_deliveries,
-    note_attempt,
-)
+from tokensvc.store.notice_delivery import find_oldest_seconds, list_due_deliveries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from tokensvc.core.sealing import MasterKey
-    from tokensvc.issuer.notices.mail import MailSender
-    from tokensvc.issuer.notices.webhook import WebhookSender
-    from tokensvc.store.notice_delivery import DueDelivery
+    from tokensvc.issuer.notices.sending import NoticeSender
+    from tokensvc.store.notice_delivery import Outcome
     from tokensvc.store.notice_endpoint import ClaimedEndpoint
     from tokensvc.store.pool import Database
 
 LEASE: Final = timedelta(seconds=60)
 
-_LONGEST_TURN: Final = 30.0  # seconds; one attempt more must fit into the lease
 _AT_ONCE: Final = 100
+_PATIENCE: Final = 1.0  # seconds
 _MAIL_HOLD: Final = timedelta(seconds=60)  # what happens meanwhile comes in one mail
 _NONE: Final = timedelta()
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -66,30 +49,15 @@ class _Lane:
 
 
 class Dispatcher:
-    """What one process does to deliver.
-
-    `link`: the address of the page that confirms a mailbox. `load_master_key` opens the secrets of
-    endpoints. `chance` returns a number from 0 to 1.
-    """
+    """What one process does to deliver. `lease`: how long an endpoint is taken for."""
 
     def __init__(
-        self,
-        database: Database,
-        webhook: WebhookSender,
-        mail: MailSender,
-        *,
-        issuer: str,
-        load_master_key: Callable[[], MasterKey],
-        lease: timedelta = LEASE,
-        chance: Callable[[], float] = random.random,
+        self, database: Database, sender: NoticeSender, *, lease: timedelta = LEASE
     ) -> None:
         self._database = database
-        self._webhook = webhook
-        self._mail = mail
-        self._issuer = issuer
-        self._load_master_key = load_master_key
+        self._sender = sender
         self._lease = lease
-        self._chance = chance
+        self._is_closing = False
         self._lanes = (_Lane(is_failing=False, slots=8), _Lane(is_failing=True, slots=4))
 
     async def work_once(self) -> None:
@@ -119,14 +87,19 @@ class Dispatcher:
             await asyncio.gather(*running)
 
     async def close(self) -> None:
-        """Stop. What is under way is sent again by somebody else."""
+        """Stop. What does not end within a second is sent again by somebody else."""
+        self._is_closing = True
         running = [task for lane in self._lanes for task in lane.running]
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
-        await self._webhook.close()
+        if running:
+            _, late = await asyncio.wait(running, timeout=_PATIENCE)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        await self._sender.close()
 
     async def _claim(self, lane: _Lane) -> ClaimedEndpoint | None:
+        if self._is_closing:
+            return None
         async with self._database.connection() as connection:
             return await table.claim_endpoint(
                 connection, is_failing=lane.is_failing, lease=self._lease
@@ -146,66 +119,9 @@ class Dispatcher:
     async def _deliver(self, claimed: ClaimedEndpoint) -> None:
         async with self._database.connection() as connection:
             due = await list_due_deliveries(connection, claimed.id, _AT_ONCE)
-        outcome: Outcome | None = None
-        hold = _NONE
-        mailbox = find_mailbox(claimed.url)
-        if due and mailbox is not None:
-            outcome, hold = await self._send_mail(claimed, mailbox, due), _MAIL_HOLD
-        elif due:
-            outcome = await self._send_all(claimed, due)
-        await self._release(claimed, outcome, hold)
-
-    async def _send_all(
-        self, claimed: ClaimedEndpoint, due: Sequence[DueDelivery]
-    ) -> Outcome | None:
-        """Send to a receiver until it fails or its turn is over; return the last outcome."""
-        began_on, outcome = time.monotonic(), None
-        master_key = self._load_master_key()
-        secrets = [
-            unseal_text(sealed, build_secret_context(claimed.id), master_key)
-            for sealed in claimed.sealed_secrets
-        ]
-        usable = [secret for secret in secrets if secret is not None]
-        for one in due:
-            elapsed = time.monotonic() - began_on
-            if elapsed > _LONGEST_TURN:
-                break
-            if not usable:
-                outcome = Outcome(is_delivered=False, error="secret_not_opened")
-            else:
-                now = one.read_at + timedelta(seconds=elapsed)
-                outcome = await self._webhook.send(claimed.url, usable, one.notice, now)
-            await self._note([one], outcome)
-            if not outcome.is_delivered:
-                break
-        return outcome
-
-    async def _send_mail(
-        self, claimed: ClaimedEndpoint, mailbox: str, due: Sequence[DueDelivery]
-    ) -> Outcome:
-        """Send what waits in one mail. What asks for a confirmation comes alone."""
-        asking = [one for one in due if one.notice.name == CONFIRM]
-        sent = asking[:1] or due
-        notices, link = [one.notice for one in sent], None
-        if asking:
-            code = build_code(claimed.id, claimed.url, sent[0].read_at, self._load_master_key())
-            link = f"{self._issuer}/notices/confirm?code={code}"
-        outcome = await self._mail.send(
-            mailbox,
-            build_subject(notices),
-            build_mail(notices, self._issuer, link),
-            sent[0].read_at,
-        )
-        await self._note(sent, outcome)
-        return outcome
-
-    async def _note(self, sent: Sequence[DueDelivery], outcome: Outcome) -> None:
-        NOTICE_ATTEMPTS.labels(outcome.error or "delivered").inc(len(sent))
-        pauses: list[timedelta | None] = [None] * len(sent)
-        if not outcome.is_delivered:
-            pauses = [decide_pause(one.attempts + 1, self._chance()) for one in sent]
-        async with self._database.connection() as connection:
-            await note_attempt(connection, [one.id for one in sent], outcome, pauses)
+        outcome = await self._sender.send(claimed, due) if due else None
+        is_mailbox = due and find_mailbox(claimed.url) is not None
+        await self._release(claimed, outcome, _MAIL_HOLD if is_mailbox else _NONE)
 
     async def _release(
         self, claimed: ClaimedEndpoint, outcome: Outcome | None, hold: timedelta

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from tokensvc.core.actor import Actor
     from tokensvc.core.notices.endpoint import Endpoint
+    from tokensvc.core.notices.receiver import Receiver
     from tokensvc.core.sealing import MasterKey
     from tokensvc.issuer.database import Transactions
     from tokensvc.settings import Settings
@@ -67,17 +68,13 @@ async def create_endpoint(
     A mailbox is sent a link, and nothing else before that is confirmed. Raises InvalidInputError,
     NotFoundError for an account that does not exist, and ConflictError if there are too many.
     """
-    receiver = parse_receiver(url, http_allowed=bool(settings.notice_networks))
+    receiver = _parse_receiver(url, settings)
     wanted = parse_events(events, of_account=account_id is not None)
-    if receiver.kind == "mail" and settings.smtp_url is None:
-        raise InvalidInputError("this service sends no mail: TOKENSVC_SMTP_URL is not set")
-    endpoint_id = new_endpoint_id()
-    secret = new_secret() if receiver.kind == "webhook" else None
-    sealed = None
-    if secret is not None:
-        sealed = seal_text(secret, build_secret_context(endpoint_id), master_key)
+    endpoint_id, secret = new_endpoint_id(), None
+    if receiver.kind == "webhook":
+        secret = new_secret()
     async with database.transaction() as connection:
-        await _check_number(connection, account_id, is_mail=receiver.kind == "mail")
+        await _check_number(connection, account_id, is_mail=secret is None)
         await table.insert_endpoint(
             connection,
             endpoint_id,
@@ -85,14 +82,13 @@ async def create_endpoint(
             url=receiver.url,
             events=wanted,
             description=description,
-            sealed_secret=sealed,
+            sealed_secret=None if secret is None else _seal(secret, endpoint_id, master_key),
         )
         endpoint = await table.load_endpoint(connection, endpoint_id)
         if secret is None:
-            await _ask_for_confirmation(connection, endpoint)
-        await record(
-            connection, actor, "notice-endpoints.create", endpoint_id, **_build_facts(endpoint)
-        )
+            await append_notices(connection, [_build_own_notice(endpoint, CONFIRM)])
+        facts = _build_facts(endpoint)
+        await record(connection, actor, "notice-endpoints.create", endpoint_id, **facts)
     return NewEndpoint(endpoint, secret)
 
 
@@ -155,7 +151,7 @@ async def rotate_secret(
         if before.kind == "mail":
             raise ConflictError("a mailbox has no secret: mail is not signed")
         secret = new_secret()
-        sealed = seal_text(secret, build_secret_context(endpoint_id), master_key)
+        sealed = _seal(secret, endpoint_id, master_key)
         await table.set_secret(connection, endpoint_id, sealed, grace)
         after = await table.load_endpoint(connection, endpoint_id)
         seconds = int(grace.total_seconds())
@@ -196,8 +192,17 @@ async def _check_number(connection: Connection, account_id: str | None, *, is_ma
         )
 
 
-async def _ask_for_confirmation(connection: Connection, endpoint: Endpoint) -> None:
-    await append_notices(connection, [_build_own_notice(endpoint, CONFIRM)])
+def _parse_receiver(url: str, settings: Settings) -> Receiver:
+    receiver = parse_receiver(url, http_allowed=bool(settings.notice_networks))
+    if receiver.kind == "mail" and settings.smtp_url is None:
+        raise InvalidInputError(
+            "this service sends no mail: TOKENSVC_SMTP_URL is not set", pointer="/url"
+        )
+    return receiver
+
+
+def _seal(secret: str, endpoint_id: str, master_key: MasterKey) -> bytes:
+    return seal_text(secret, build_secret_context(endpoint_id), master_key)
 
 
 def _build_own_notice(endpoint: Endpoint, name: Any) -> NewNotice:  # noqa: ANN401 - TEST or CONFIRM
@@ -213,7 +218,7 @@ def _build_own_notice(endpoint: Endpoint, name: Any) -> NewNotice:  # noqa: ANN4
 def _apply(before: Endpoint, changes: EndpointChanges, settings: Settings) -> Endpoint:
     after = before
     if changes.url is not None and changes.url != before.url:
-        receiver = parse_receiver(changes.url, http_allowed=bool(settings.notice_networks))
+        receiver = _parse_receiver(changes.url, settings)
         if "mail" in {before.kind, receiver.kind}:
             raise InvalidInputError(
                 "a mailbox keeps its address, because that is what was confirmed; add another one"

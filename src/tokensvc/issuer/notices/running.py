@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from tokensvc.issuer.deleting import delete_in_steps
 from tokensvc.issuer.notices.checks import (
     check_ages_once,
     check_followers_once,
@@ -14,8 +16,10 @@ from tokensvc.issuer.notices.checks import (
 from tokensvc.issuer.notices.dispatch import Dispatcher
 from tokensvc.issuer.notices.mail import MailSender
 from tokensvc.issuer.notices.resolving import Resolver
+from tokensvc.issuer.notices.sending import NoticeSender
 from tokensvc.issuer.notices.usage_watch import UsageWatch
 from tokensvc.issuer.notices.webhook import WebhookSender
+from tokensvc.store.api_key_network import delete_networks
 
 if TYPE_CHECKING:
     from tokensvc.issuer.mirror.mirror import Mirror
@@ -56,6 +60,8 @@ class Notices:
         collectable_at = self.mirror.confirmation.collectable_at
         if collectable_at is not None:
             await clean_notices_once(self.database, collectable_at)
+            before = collectable_at - timedelta(days=self.settings.usage_days)
+            await delete_in_steps(self.database, delete_networks, before)
 
     async def close(self) -> None:
         """Stop delivering."""
@@ -66,17 +72,18 @@ class Notices:
 def build_notices(database: Database, settings: Settings, mirror: Mirror) -> Notices:
     """Return what a process needs for notices."""
     resolver = Resolver()
+    sender = NoticeSender(
+        database,
+        WebhookSender(resolver, allowed=settings.notice_networks),
+        MailSender(settings),
+        issuer=settings.issuer_url,
+        load_master_key=lambda: mirror.signers.master_key,
+    )
     return Notices(
         database=database,
         settings=settings,
         mirror=mirror,
         watch=UsageWatch(database),
-        dispatcher=Dispatcher(
-            database,
-            WebhookSender(resolver, allowed=settings.notice_networks),
-            MailSender(settings),
-            issuer=settings.issuer_url,
-            load_master_key=lambda: mirror.signers.master_key,
-        ),
+        dispatcher=Dispatcher(database, sender),
         resolver=resolver,
     )

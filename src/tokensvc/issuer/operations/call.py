@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # What changes by itself, or is said only once, is no part of a version.
 _VOLATILE = {
     "last_used_at", "last_used_network", "last_used_audience", "age_seconds", "key", "replayed",
-    "state",
+    "state", "secret", "failing_since", "failures", "old_secret_until",
 }  # fmt: skip
 _VERSION_DIGITS = 24
 

@@ -22,7 +22,6 @@ from tokensvc.core.capability import is_for_service
 from tokensvc.core.errors import IdempotencyKeyReusedError
 from tokensvc.core.sealing import seal_text, unseal_text
 from tokensvc.issuer.deleting import delete_in_steps
-from tokensvc.operations.key_models import NewKey
 from tokensvc.store import idempotent_request as table
 
 if TYPE_CHECKING:
@@ -38,8 +37,6 @@ if TYPE_CHECKING:
     from tokensvc.store.pool import Database
 
 KEPT_FOR: Final = timedelta(hours=24)
-
-_SECRET: Final = "key"  # noqa: S105 - the name of the field that holds it
 
 
 class NamedRequest(NamedTuple):
@@ -86,8 +83,8 @@ async def carry_out_once(
         response = await act(replace(call, backend=backend, connection=connection))
         answer = response.model_dump(mode="json")
         sealed = None
-        if isinstance(response, NewKey):
-            secret = answer.pop(_SECRET)
+        if response.shown_once is not None:
+            secret = answer.pop(response.shown_once)
             sealed = None if secret is None else seal_text(secret, named.context, master_key)
         await table.store_answer(connection, named.key_id, named.name, answer, sealed)
     call.backend.remember(acknowledged)
@@ -98,11 +95,12 @@ def _repeat(stored: table.StoredAnswer, named: NamedRequest, master_key: MasterK
     if stored.fingerprint != named.fingerprint:
         raise IdempotencyKeyReusedError
     answer = stored.answer
-    if issubclass(named.operation.response, NewKey):
+    field = named.operation.response.shown_once
+    if field is not None:
         secret = None
         if stored.sealed_secret is not None:
             secret = unseal_text(stored.sealed_secret, named.context, master_key)
-        answer = answer | {_SECRET: secret, "replayed": True}
+        answer = answer | {field: secret, "replayed": True}
     return named.operation.response.model_validate(answer)
 
 

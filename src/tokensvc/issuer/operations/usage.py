@@ -34,7 +34,7 @@ async def show(call: Call, request: UsageRequest) -> Usage:
     return Usage(
         id=listed.record.id,
         last_used=None if last is None else build_last_use(last),
-        hours=_build_hours(counts),
+        hours=build_hours(counts),
         since=since,
         until=listed.at,
     )
@@ -46,7 +46,8 @@ def build_last_use(last: LastUseRecord) -> LastUse:
     return LastUse(at=at, network=last.network, audience=last.audience)
 
 
-def _build_hours(counts: Iterable[Count]) -> list[HourOfUse]:
+def build_hours(counts: Iterable[Count]) -> list[HourOfUse]:
+    """Return sums by hour, in the order of the hours."""
     by_hour: dict[datetime, dict[str, int]] = {}
     for count in counts:
         by_hour.setdefault(count.hour, {})[count.outcome] = count.count

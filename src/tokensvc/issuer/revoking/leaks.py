@@ -19,22 +19,16 @@ if TYPE_CHECKING:
     from tokensvc.store.pool import Database
 
 REPORTER: Final = Actor(name="leak-report")  # whoever reports a leak and shows no credential
-# Others who revoke wait for each statement, so a long report is several of them.
-_AT_ONCE: Final = 100
 
 
 async def end_leaked_keys(
     database: Database, leaks: Sequence[Leak], policy: LeakPolicy, *, actor: Actor
 ) -> list[RevocationRecord]:
-    """Disable or revoke the keys that exist, and note where they were found.
+    """Disable or revoke the keys that exist, and note where they were found: one statement.
 
-    Returns all their revocations. It is safe to repeat a report, and needed if the first one
-    failed: a part of it may be done. Raises UnavailableError, OutcomeUnknownError.
+    Returns all their revocations. Others who revoke wait meanwhile, so `leaks` are not many. It is
+    safe to repeat a report, and needed if the first one failed. Raises UnavailableError,
+    OutcomeUnknownError.
     """
-    records: list[RevocationRecord] = []
-    for at in range(0, len(leaks), _AT_ONCE):
-        async with database.act() as connection:
-            records += await report_leaks(
-                connection, leaks[at : at + _AT_ONCE], policy, actor=actor
-            )
-    return records
+    async with database.act() as connection:
+        return await report_leaks(connection, leaks, policy, actor=actor)

@@ -46,6 +46,13 @@ REQUESTS: Final[Mapping[str, dict[str, Any]]] = {
     "audiences.update": {"token_ttl": 600},
     "tiers.create": {"name": "pro", "key_per_minute": 600, "key_per_day": 100_000},
     "tiers.update": {"key_per_minute": 1200},
+    "notice-endpoints.create": {
+        "account": _ACCOUNT,
+        "url": "https://hooks.example/tokens",
+        "events": ["key.expiring", "key.leaked"],
+    },
+    "notice-endpoints.update": {"events": [], "enabled": True},
+    "notice-endpoints.rotate-secret": {"grace": 86_400},
     "revocations.create": {"account": _ACCOUNT, "reason": "a laptop was lost"},
     "tokens.inspect": {"token": "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"},
     "signing-keys.rotate": {"alg": "ES256"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import types
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final, Union, get_args, get_origin
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 MOST_BYTES: Final = 128 * 1024
 _MOST_FIELDS: Final = 2000
 _SECONDS: Final = 5.0
+_NUMBER: Final = re.compile(r"-?[0-9]{1,15}", re.ASCII)
 _TYPE: Final = "application/x-www-form-urlencoded"
 
 Form = MultiDictProxy[str]
@@ -123,8 +125,7 @@ def _read_field(name: str, annotation: Any, texts: list[str]) -> Any:  # noqa: A
     if not text and takes_null:
         return None
     if kind is int:
-        # What is no number is left as it is: the model says so.
-        return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else text  # noqa: PLR2004
+        return int(text) if _NUMBER.fullmatch(text) else text  # the model says what is wrong
     return _read_object(name, text) if kind is dict else text
 
 

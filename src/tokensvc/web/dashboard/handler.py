@@ -68,7 +68,7 @@ def build_handler(page: Page, pages: Sequence[Page], base: str) -> Handler:
         response = _build_response(visit, page, pages, result)
         for act in visit.after:
             act(response)
-        await _hold_refusal(request, response, asked_on)
+        await _hold_refusal(visit, response, asked_on)
         return response
 
     return handle
@@ -89,14 +89,18 @@ def _begin(request: web.Request, base: str) -> Visit:
 
 async def _answer(visit: Visit, page: Page) -> View | Redirect:
     """Return what a page answers, or what its refusal becomes."""
+    is_admitted = False
     try:
-        return await _serve(visit, page)
+        await _admit(visit, page)
+        is_admitted = True
+        return await page.act(visit)
     except TokensvcError as error:
         note(visit.request, reason=error.reason)
         visit.typed = replace(visit.typed, error=error)
-        if isinstance(error, (*_SIGNED_OUT, InsufficientAuthenticationError)):
+        is_key_refused = isinstance(error, InvalidClientError) and not is_admitted
+        if is_key_refused or isinstance(error, (*_SIGNED_OUT, InsufficientAuthenticationError)):
             return ask_for_key(visit)
-        if page.again is not None and isinstance(error, _MENDABLE):
+        if is_admitted and page.again is not None and isinstance(error, _MENDABLE):
             return await _show_again(visit, page, error)
         return build_refusal(visit, error)
     except web.HTTPException as error:
@@ -106,12 +110,13 @@ async def _answer(visit: Visit, page: Page) -> View | Redirect:
         return build_refusal(visit, error)
 
 
-async def _serve(visit: Visit, page: Page) -> View | Redirect:
+async def _admit(visit: Visit, page: Page) -> None:
+    """Raise a TokensvcError unless the request may have what the page shows or does."""
     if page.method == "POST":
         check_same_origin(visit.request)
         visit.typed = Typed(await read_form(visit.request))
     if page.is_open:
-        return await page.act(visit)
+        return
     claims = await _find_sign_in(visit, page)
     visit.claims = claims
     visit.principal = build_principal(claims, visit.principal.actor)
@@ -119,7 +124,6 @@ async def _serve(visit: Visit, page: Page) -> View | Redirect:
     if page.needs and visit.principal.capabilities.isdisjoint(page.needs):
         raise InsufficientScopeError(page.needs[-1], one_of=page.needs)
     await count_call(visit.backend, claims.client_id)
-    return await page.act(visit)
 
 
 async def _find_sign_in(visit: Visit, page: Page) -> Claims:
@@ -173,13 +177,14 @@ def _build_response(
     return response
 
 
-async def _hold_refusal(request: web.Request, response: web.Response, asked_on: float) -> None:
+async def _hold_refusal(visit: Visit, response: web.Response, asked_on: float) -> None:
     """Let the networks that are refused again and again wait for it, as everywhere else."""
     if HTTPStatus.BAD_REQUEST <= response.status < HTTPStatus.INTERNAL_SERVER_ERROR:
-        hops = request.app[SERVICE].settings.trusted_proxy_hops
-        network = find_place(request, hops).network
+        app, error = visit.request.app, visit.typed.error
+        network = find_place(visit.request, app[SERVICE].settings.trusted_proxy_hops).network
         is_silent = response.status == HTTPStatus.UNAUTHORIZED
+        is_late = error is not None and error.is_late
         try:
-            await request.app[REFUSALS].hold(network, asked_on, is_silent=is_silent)
+            await app[REFUSALS].hold(network, asked_on, is_silent=is_silent, is_late=is_late)
         except UnavailableError:
             response.force_close()

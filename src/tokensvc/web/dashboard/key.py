@@ -29,6 +29,7 @@ async def show_key(visit: Visit) -> View | Redirect:
     return View(
         {
             "key": key,
+            "leaks": await visit.run("leaks.list", key=key.id),
             "account": await visit.run("accounts.show", id=key.account),
             "outcomes": build_outcomes(usage.hours, usage.until, count=count, each=each),
             "today": _count_today(usage),

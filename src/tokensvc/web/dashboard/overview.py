@@ -2,23 +2,74 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.operations.operation import KEY_READERS
+from tokensvc.web.dashboard.charts import build_outcomes
 from tokensvc.web.dashboard.page import Page, Redirect, View
 
 if TYPE_CHECKING:
+    from tokensvc.web.dashboard.charts import Outcomes
     from tokensvc.web.dashboard.page import Visit
 
+# Of a range: its name in the address, what people read, its hours, the hours of one bar.
+_RANGES: Final = (
+    ("24h", "24 h", "24 hours", 24, 1),
+    ("7d", "7 d", "7 days", 168, 6),
+    ("30d", "30 d", "30 days", 720, 24),
+)
 _LAST_CHANGES: Final = 6
+_IDLE_DAYS: Final = 90
+_ALARM_SECONDS: Final = 10
 
 
 async def show_overview(visit: Visit) -> View | Redirect:
     """Show the overview; a new service shows the way to the first token."""
-    events = []
-    if visit.may("audit-events.list"):
-        events = (await visit.run("audit-events.list", limit=_LAST_CHANGES)).items
-    return View({"events": events})
+    wanted = visit.query.get("range")
+    name, _, words, count, each = next((r for r in _RANGES if r[0] == wanted), _RANGES[0])
+    found = await visit.run("overview.show", since=(count + each) * 3600)
+    outcomes = build_outcomes(found.hours, found.until, count=count, each=each)
+    return View(
+        {
+            "keys": found.keys,
+            "outcomes": outcomes,
+            "share": _share(outcomes),
+            "is_new": found.keys.total <= 1 and outcomes.is_empty,
+            "ranges": [(r[0], r[1]) for r in _RANGES],
+            "range": name,
+            "range_words": words,
+            "idle_since": (visit.now - timedelta(days=_IDLE_DAYS)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            **await _look_at_trust(visit),
+            "events": await _list_events(visit),
+        }
+    )
+
+
+async def _look_at_trust(visit: Visit) -> dict[str, Any]:
+    """Return what readers of everything see: followers that are behind, the key that signs."""
+    if not visit.may("followers.list"):
+        return {"followers": None, "behind": [], "signer": None}
+    followers = (await visit.run("followers.list")).items
+    behind = [each for each in followers if each.lag_seconds > _ALARM_SECONDS]
+    signing = (await visit.run("signing-keys.list")).items
+    return {
+        "followers": followers,
+        "behind": sorted(behind, key=lambda follower: -follower.lag_seconds),
+        "signer": next((key for key in signing if key.phase == "active"), None),
+    }
+
+
+async def _list_events(visit: Visit) -> list[Any]:
+    if not visit.may("audit-events.list"):
+        return []
+    return list((await visit.run("audit-events.list", limit=_LAST_CHANGES)).items)
+
+
+def _share(outcomes: Outcomes) -> str | None:
+    """Return how many of a hundred exchanges got a token, None if there was none."""
+    total = outcomes.issued + outcomes.refused + outcomes.limited
+    return f"{100 * outcomes.issued / total:.2f}" if total else None
 
 
 PAGES: Final = (

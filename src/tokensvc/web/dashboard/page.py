@@ -116,7 +116,7 @@ class Visit:
         """Tell whether the caller may call an operation, so that a page offers it."""
         return may_call(OPERATIONS[name], self.principal)
 
-    async def run(self, name: str, /, **values: Any) -> Any:  # noqa: ANN401 - a model of its own each
+    async def run(self, name: str, /, **values: Any) -> Any:  # noqa: ANN401 - a model
         """Carry out an operation with these fields, and return its answer.
 
         Fields of an operation that only reads may be of any type: they become texts. None is left

@@ -74,7 +74,8 @@ function summarise() {
   all("[data-sum]").forEach((place) => {
     const name = place.dataset.sum;
     const values = data.getAll(name).map((value) => {
-      const box = one(`[name="${name}"][value="${CSS.escape(value)}"]`, form);
+      const mark = `[value="${CSS.escape(value)}"]`;
+      const box = one(`[name="${name}"]${mark}, [name="${name}"] option${mark}`, form);
       return (box && box.dataset.says) || value;
     }).filter(Boolean);
     place.textContent = values.join(place.dataset.joins || ", ") || place.dataset.none;

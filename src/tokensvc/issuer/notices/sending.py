@@ -1,0 +1,115 @@
+"""Sending what waits for one endpoint, and noting how each attempt ended."""
+
+from __future__ import annotations
+
+import random
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from tokensvc.core.notices.confirmation import build_code
+from tokensvc.core.notices.endpoint import build_secret_context
+from tokensvc.core.notices.event import CONFIRM
+from tokensvc.core.notices.payload import build_mail, build_subject
+from tokensvc.core.notices.receiver import find_mailbox
+from tokensvc.core.notices.retry import decide_pause
+from tokensvc.core.sealing import unseal_text
+from tokensvc.issuer.metrics import NOTICE_ATTEMPTS
+from tokensvc.store.notice_delivery import Outcome, note_attempt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tokensvc.core.sealing import MasterKey
+    from tokensvc.issuer.notices.mail import MailSender
+    from tokensvc.issuer.notices.webhook import WebhookSender
+    from tokensvc.store.notice_delivery import DueDelivery
+    from tokensvc.store.notice_endpoint import ClaimedEndpoint
+    from tokensvc.store.pool import Database
+
+_LONGEST_TURN: Final = 30.0  # seconds; one attempt more must fit into the lease
+
+
+class NoticeSender:
+    """Sends notices to receivers and mailboxes.
+
+    `issuer`: the address of this service. `load_master_key` returns what opens the secrets of
+    endpoints. `chance` returns a number from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        webhook: WebhookSender,
+        mail: MailSender,
+        *,
+        issuer: str,
+        load_master_key: Callable[[], MasterKey],
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._database = database
+        self._webhook = webhook
+        self._mail = mail
+        self._issuer = issuer
+        self._load_master_key = load_master_key
+        self._chance = chance
+
+    async def send(self, claimed: ClaimedEndpoint, due: Sequence[DueDelivery]) -> Outcome:
+        """Send what is due, and return how the last attempt ended. Raises UnavailableError."""
+        mailbox = find_mailbox(claimed.url)
+        if mailbox is not None:
+            return await self._send_mail(claimed, mailbox, due)
+        return await self._send_all(claimed, due)
+
+    async def close(self) -> None:
+        """Close what is open."""
+        await self._webhook.close()
+
+    async def _send_all(self, claimed: ClaimedEndpoint, due: Sequence[DueDelivery]) -> Outcome:
+        """Send to a receiver until it fails or its turn is over; return the last outcome."""
+        began_on = time.monotonic()
+        outcome = Outcome(is_delivered=False, error="secret_not_opened")
+        master_key = self._load_master_key()
+        secrets = [
+            unseal_text(sealed, build_secret_context(claimed.id), master_key)
+            for sealed in claimed.sealed_secrets
+        ]
+        usable = [secret for secret in secrets if secret is not None]
+        for one in due:
+            elapsed = time.monotonic() - began_on
+            if elapsed > _LONGEST_TURN:
+                break
+            if usable:
+                now = one.read_at + timedelta(seconds=elapsed)
+                outcome = await self._webhook.send(claimed.url, usable, one.notice, now)
+            await self._note([one], outcome)
+            if not outcome.is_delivered:
+                break
+        return outcome
+
+    async def _send_mail(
+        self, claimed: ClaimedEndpoint, mailbox: str, due: Sequence[DueDelivery]
+    ) -> Outcome:
+        """Send what waits in one mail. What asks for a confirmation comes alone."""
+        asking = [one for one in due if one.notice.name == CONFIRM]
+        sent = asking[:1] or due
+        notices, link = [one.notice for one in sent], None
+        if asking:
+            code = build_code(claimed.id, claimed.url, sent[0].read_at, self._load_master_key())
+            link = f"{self._issuer}/notices/confirm?code={code}"
+        outcome = await self._mail.send(
+            mailbox,
+            build_subject(notices),
+            build_mail(notices, self._issuer, link),
+            sent[0].read_at,
+        )
+        await self._note(sent, outcome)
+        return outcome
+
+    async def _note(self, sent: Sequence[DueDelivery], outcome: Outcome) -> None:
+        NOTICE_ATTEMPTS.labels(outcome.error or "delivered").inc(len(sent))
+        pauses: list[timedelta | None] = [None] * len(sent)
+        if not outcome.is_delivered:
+            pauses = [decide_pause(one.attempts + 1, self._chance()) for one in sent]
+        async with self._database.connection() as connection:
+            await note_attempt(connection, [one.id for one in sent], outcome, pauses)

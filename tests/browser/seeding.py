@@ -1,0 +1,78 @@
+"""Something to look at: accounts, keys with long names, exchanges, refusals, followers."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from typing import Any
+
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+LONG = "a-name-that-somebody-made-much-longer-than-anybody-would-ever-want-to-read-it-" * 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seeded:
+    """Ids of what was made."""
+
+    account: str
+    key: str
+    secret: str
+    revoked: str
+
+    def fill(self, address: str) -> str:
+        """Return an address of VISITS with ids in it."""
+        return address.format(**vars(self)) if "{" in address else address
+
+
+def call(url: str, line: str, credential: str, body: dict[str, Any] | None = None) -> Any:
+    """Call an operation; `line` is like "POST /v1/keys"."""
+    method, _, path = line.partition(" ")
+    headers = {"Authorization": f"Bearer {credential}", "Content-Type": "application/json"}
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(f"{url}{path}", data=data, method=method, headers=headers)
+    try:
+        with _DIRECT.open(request) as answer:
+            return json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        return json.loads(error.read())
+
+
+def exchange(url: str, key: str, body: bytes = b"") -> None:
+    headers = {"Authorization": f"Bearer {key}"}
+    request = urllib.request.Request(f"{url}/v1/token", data=body, method="POST", headers=headers)
+    try:
+        _DIRECT.open(request).close()
+    except urllib.error.HTTPError as error:
+        error.close()
+
+
+def seed(url: str, admin: str) -> Seeded:
+    """Fill a new service; wait until the use of the keys is written."""
+    names = ("orders:read", "orders:write", "stock:read", "stock:write")
+    for name in names:
+        call(url, "POST /v1/capabilities", admin, {"name": name, "description": f"May {name}"})
+    call(url, "POST /v1/audiences", admin, {"name": "https://orders.acme.example"})
+    account = call(url, "POST /v1/accounts", admin, {"name": "Acme Shop"})["id"]
+
+    def make(name: str, **more: Any) -> Any:
+        wish = {"account": account, "name": name, "capabilities": list(names), **more}
+        return call(url, "POST /v1/keys", admin, wish)
+
+    used = make("checkout-api", description="Takes payments", expires_in=6 * 86_400, per_minute=20)
+    make(LONG, description=LONG, metadata={"team": LONG}, networks=["2001:db8:24::/48"])
+    make("disabled")
+    revoked = make("laptop")
+    call(url, f"POST /v1/keys/{revoked['id']}/revoke", admin, {"reason": "lost"})
+    for _ in range(25):
+        exchange(url, used["key"])
+    exchange(url, used["key"], b"scope=nothing:here")
+    _DIRECT.open(f"{url}/v1/denylist?follower=orders-1").close()
+    for _ in range(100):
+        usage = call(url, f"GET /v1/usage?key={used['id']}", admin)
+        if usage["hours"]:
+            break
+        time.sleep(0.2)
+    return Seeded(account=account, key=used["id"], secret=used["key"], revoked=revoked["id"])

@@ -1,0 +1,24 @@
+"""Where the tests go: one address for each page that shows something.
+
+A test compares this with the table of pages, so that none is forgotten.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# The path of a page, and an address of it. {key} is a key in use, {revoked} a revoked one.
+VISITS: Final = {
+    "/sign-in": "/sign-in?next=/keys",
+    "/sign-in/done": "/sign-in/done?next=/keys",
+    "/": "/",
+    "/keys": "/keys",
+    "/keys/new": "/keys/new?like={key}",
+    "/keys/{id}": "/keys/{key}",
+    "/keys/{id}/edit": "/keys/{key}/edit",
+    "/keys/{id}/rotate": "/keys/{key}/rotate",
+    "/keys/{id}/revoke": "/keys/{key}/revoke",
+    "/keys/{id}/revoked": "/keys/{revoked}/revoked?seq=1",
+}
+# More addresses: an empty list, another range.
+BESIDES: Final = ("/keys?name=nobody-has-this-name", "/keys/{key}?range=90d", "/keys/{revoked}")

@@ -1,0 +1,79 @@
+"""A receiver is down for an hour, and the service is killed twice meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import signal
+
+import asyncpg
+
+from tests.integration.receiving import Receiver
+
+# What would take an hour: the endpoint is left alone, and deliveries wait for their next attempt.
+LET_TIME_PASS = """
+with deliveries as (
+    update notice_delivery set next_at = next_at - interval '1 hour' where next_at is not null
+)
+update notice_endpoint
+set leased_until = leased_until - interval '1 hour', due_at = due_at - interval '1 hour',
+    failing_since = failing_since - interval '1 hour'
+where due_at is not null
+"""
+
+
+async def test_f50_every_notice_arrives_although_the_receiver_was_down_and_the_service_was_killed(
+    new_process,
+):
+    receiver = Receiver()
+    receiver.status = 503
+    await receiver.server.start_server()
+    process = await asyncio.to_thread(
+        functools.partial(new_process, TOKENSVC_NOTICE_ALLOWED_NETWORKS="127.0.0.0/8")
+    )
+    await asyncio.to_thread(process.wait_until_ready)
+
+    async def cli(*arguments):
+        done = await asyncio.to_thread(lambda: process.cli(*arguments, "-o", "json"))
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    made = await cli("notice", "create", receiver.url, "--event", "key.created")
+    account = (await cli("account", "create", "Orders"))["id"]
+    keys = []
+    for number in range(12):
+        key = await cli(
+            "key", "create", "--account", account, "--name", str(number), "--capability", "a:b"
+        )
+        keys.append(key["id"])
+        if number in {3, 7}:
+            await wait_for(lambda: receiver.got)
+            await asyncio.to_thread(process.send_group, signal.SIGKILL)
+            await asyncio.to_thread(process.wait)
+            await asyncio.to_thread(process.start)
+            await asyncio.to_thread(process.wait_until_ready)
+    receiver.status = 200
+    failed = len(receiver.got)
+    connection = await asyncpg.connect(process.database_url)
+    for _ in range(3):
+        await connection.execute(LET_TIME_PASS)
+        await asyncio.sleep(2)
+    await connection.close()
+
+    def list_told():
+        return [got.body["data"]["subject"] for got in receiver.got[failed:]]
+
+    await wait_for(lambda: set(keys) <= set(list_told()))
+    for got in receiver.got:
+        got.check(made["secret"])
+    assert list(dict.fromkeys(list_told())) == keys
+    await receiver.server.close()
+    process.stop()
+    assert "Traceback" not in process.errors
+
+
+async def wait_for(holds):
+    async with asyncio.timeout(60):
+        while not holds():
+            await asyncio.sleep(0.1)

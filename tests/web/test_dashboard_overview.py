@@ -1,0 +1,39 @@
+"""The overview: the way to the first token, and later what is going on."""
+
+from __future__ import annotations
+
+from tests.integration.things import make_key
+from tests.web.asking import try_token
+from tests.web.browsing import open_browser
+
+
+async def test_a_new_service_shows_the_way_to_the_first_token(client, started):
+    browser = await open_browser(client, started.admin)
+    page = await browser.get("/")
+    assert page.status == 200
+    assert "Three steps lead to the first verified token" in page.words
+    assert "tsk-" not in page.text
+
+
+async def test_later_it_shows_exchanges_refusals_keys_and_changes(client, database, service):
+    reader = await make_key(database, capabilities=("tokensvc:read", "orders:read"))
+    for scope, status in (("orders:read", 200), ("orders:write", 400)):
+        assert (await try_token(client, reader, {"scope": scope}.items())).status == status
+    await service.exchange.usage.flush_once()
+    browser = await open_browser(client, reader)
+    for query in ("", "?range=7d", "?range=30d", "?range=nonsense"):
+        page = await browser.get(f"/{query}")
+        assert page.status == 200
+        assert "Issued 1 Refused 1 Over a limit 0" in page.words
+        assert "Scope refused 1" in page.words
+        assert "signed in to the dashboard with" in page.words
+
+
+async def test_a_key_owner_sees_neither_followers_nor_the_audit(client, database):
+    owner = await make_key(database, capabilities=("tokensvc:keys", "orders:read"))
+    await make_key(database, account=owner.listed.record.account_id)
+    page = await (await open_browser(client, owner)).get("/")
+    assert page.status == 200
+    assert "of your account" in page.words
+    for hidden in ("Followers", "Signing key", "Last changes"):
+        assert hidden not in page.words
