@@ -39,13 +39,17 @@ where account.name <> 'admin'
 """
 _LAST_USE: Final = """
 insert into api_key_last_use (key_id, at, network, audience)
-select key.id, used.at, coalesce(host(network(set_masklen(key.networks[1], 24))) || '/24',
+select key.id,
+    least(used.at, key.disabled_at, key.revoked_at, key.expires_at, account.suspended_at),
+    coalesce(host(network(set_masklen(key.networks[1], 24))) || '/24',
     '10.' || 20 + hashtext(key.id) % 9 || '.7.0/24'), coalesce(key.audiences[1], 'api')
 from (
     select key_id, least(max(hour) + interval '59 minutes',
         clock_timestamp() - (abs(hashtext(key_id)) % 240 || ' seconds')::interval) as at
     from api_key_usage where outcome = 'issued' group by key_id
-) as used join api_key as key on key.id = used.key_id
+) as used
+    join api_key as key on key.id = used.key_id
+    join account on account.id = key.account_id
 on conflict (key_id) do update set at = excluded.at
 """
 # Keys that were not used for a month were used once.
