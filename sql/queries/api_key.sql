@@ -73,14 +73,18 @@ select count(*) as total,
     count(*) filter (where is_disabled) as disabled,
     count(*) filter (where is_revoked) as revoked,
     count(*) filter (where is_over and not (is_revoked or is_disabled)) as expired,
-    count(*) filter (where is_active and expires_at < $2::timestamptz + interval '30 days') as expiring,
+    count(*) filter (
+        where is_active and expires_at < $2::timestamptz + interval '30 days'
+    ) as expiring,
     count(*) filter (where is_active and expires_at is null) as endless,
     count(*) filter (
         where is_active and coalesce(used_at, created_at) < $2::timestamptz - interval '90 days'
     ) as idle,
     count(*) filter (where is_active and capabilities @> array['tokensvc:admin']) as powerful,
     count(*) filter (
-        where is_active and is_rotated and coalesce(used_at, '-infinity') < $2::timestamptz - interval '1 day'
+        where is_active
+            and is_rotated
+            and coalesce(used_at, '-infinity') < $2::timestamptz - interval '1 day'
     ) as replaced
 from judged;
 
