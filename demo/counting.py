@@ -55,7 +55,7 @@ on conflict (key_id) do update set at = excluded.at
 # Keys that were not used for a month were used once.
 _LONG_AGO: Final = """
 insert into api_key_last_use (key_id, at, network, audience)
-select key.id, key.created_at + (clock_timestamp() - key.created_at) * 0.4, '10.31.4.0/24', 'api'
+select key.id, key.created_at + (clock_timestamp() - key.created_at) * 0.35, '10.31.4.0/24', 'api'
 from api_key as key join account on account.id = key.account_id
 where account.name <> 'admin'
     and key.created_at < clock_timestamp() - interval '45 days'

@@ -6,6 +6,12 @@ select append_audit_events($1, $2, $3, $4);
 -- name: append_of_caller(caller, actors, operations, subjects, details)
 select append_events_of_caller($1, $2, $3, $4, $5) as stands;
 
+-- name: has_recent(operation, subject, within)
+select exists (
+    select from audit_event
+    where subject = $2 and operation = $1 and at > clock_timestamp() - $3::interval
+);
+
 -- name: list_after(number, most)
 -- In the order of the chain.
 select * from listed_audit_event where number > $1 order by number limit $2;

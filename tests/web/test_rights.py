@@ -61,6 +61,7 @@ MATRIX = {
     "accounts.list": row(ADMIN, READ, KEYS),
     "accounts.show": row(ADMIN, READ, KEYS, names="id", **A),
     "accounts.update": row(ADMIN, **A),
+    "accounts.show-usage": row(ADMIN, READ, KEYS, names="id", **A),
     "accounts.suspend": row(ADMIN, **A),
     "accounts.resume": row(ADMIN, **A),
     "accounts.revoke-tokens": row(ADMIN, **A),
@@ -82,6 +83,7 @@ MATRIX = {
     "capabilities.create": row(ADMIN, **NAME),
     "capabilities.list": row(ADMIN, READ, KEYS),
     "capabilities.show": row(ADMIN, READ, KEYS, **NAME),
+    "capabilities.update": row(ADMIN, **NAME, description="x"),
     "capabilities.delete": row(ADMIN, **NAME),
     "audiences.create": row(ADMIN, **NAME),
     "audiences.list": row(ADMIN, READ, KEYS),
@@ -110,6 +112,7 @@ MATRIX = {
     "signing-keys.import": row(ADMIN, FRESH, private_key="x"),
     "signing-keys.export": row(ADMIN, FRESH, **SIGNING),
     "audit-events.list": row(ADMIN, READ),
+    "audit-trail.show": row(ADMIN, READ),
     "notices.list": row(ADMIN, READ, KEYS, names="account"),
     "notice-endpoints.create": row(
         ADMIN, KEYS, names="account", account=ACCOUNT, url="https://hooks.example/"

@@ -16,7 +16,7 @@ from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     import asyncpg
 
@@ -60,6 +60,14 @@ async def append_audit_events(
         await connection.execute(_SQL["append"], *what)
     elif not await connection.fetchval(_SQL["append_of_caller"], actor.name, *what):
         raise ForbiddenError("your own key is not active any more", reason="caller_ended")
+
+
+async def has_recent_event(
+    connection: asyncpg.Connection, operation: OperationName, subject: str, within: timedelta
+) -> bool:
+    """Tell whether this was done to the subject already, within that time before now."""
+    found: bool = await connection.fetchval(_SQL["has_recent"], operation, subject, within)
+    return found
 
 
 async def list_audit_page(

@@ -9,6 +9,11 @@ from aiohttp import web
 
 from tokensvc.web.app_keys import SERVICE
 from tokensvc.web.dashboard import (
+    account_acts,
+    account_changes,
+    accounts,
+    audiences,
+    capabilities,
     denylist,
     health,
     key,
@@ -18,6 +23,7 @@ from tokensvc.web.dashboard import (
     overview,
     signing_in,
     signing_keys,
+    tiers,
 )
 from tokensvc.web.dashboard.handler import build_handler
 from tokensvc.web.dashboard.page import ROOT, Page, View
@@ -26,7 +32,11 @@ from tokensvc.web.dashboard.static_files import get_static, load_assets
 if TYPE_CHECKING:
     from tokensvc.web.dashboard.page import Visit
 
-GROUPS: Final = (signing_in, overview, new_key, keys, key, key_acts, signing_keys, denylist, health)
+# Fixed paths stand before paths with braces.
+GROUPS: Final = (
+    signing_in, overview, new_key, keys, key, key_acts, tiers, account_changes, accounts,
+    account_acts, capabilities, audiences, signing_keys, denylist, health,
+)  # fmt: skip
 PAGES: Final[tuple[Page, ...]] = tuple(page for group in GROUPS for page in group.PAGES)
 
 
