@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from tokensvc.web.app_keys import SERVICE
-from tokensvc.web.dashboard import key, key_acts, keys, new_key, overview, signing_in
+from tokensvc.web.dashboard import audit, key, key_acts, keys, new_key, overview, signing_in
 from tokensvc.web.dashboard.handler import build_handler
 from tokensvc.web.dashboard.page import ROOT, Page, View
 from tokensvc.web.dashboard.static_files import get_static, load_assets
@@ -16,7 +16,7 @@ from tokensvc.web.dashboard.static_files import get_static, load_assets
 if TYPE_CHECKING:
     from tokensvc.web.dashboard.page import Visit
 
-GROUPS: Final = (signing_in, overview, new_key, keys, key, key_acts)
+GROUPS: Final = (signing_in, overview, new_key, keys, key, key_acts, audit)
 PAGES: Final[tuple[Page, ...]] = tuple(page for group in GROUPS for page in group.PAGES)
 
 
