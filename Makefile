@@ -46,7 +46,7 @@ openapi: $(VENV)/.dev ## Write docs/openapi.json anew, from the table of operati
 fuzz-api: $(VENV)/.dev ## Try the whole API with made-up requests for 10 minutes
 	@FUZZ_SECONDS=600 $(BIN)/python -m tests tests/soak/test_api.py
 
-fuzz-rights: $(VENV)/.dev ## Try 10,000 sequences of calls that ask for too much (15 minutes)
+fuzz-rights: $(VENV)/.dev ## Try 10,000 sequences of calls that ask for too much (30 minutes)
 	@ESCALATION_SEQUENCES=10000 $(BIN)/python -m tests tests/soak/test_escalation.py
 
 freeze-sql: ## Note the checksums of new SQL files; from then on they are never edited
@@ -86,6 +86,11 @@ bench-clock: $(VENV)/.dev ## Prove that revocations hold while clocks are moved 
 bench-restore: $(VENV)/.dev ## Prove that 60 restores under load lose no revocation (8 minutes)
 	@$(BIN)/python -m bench.restore
 
+bench-lists: $(VENV)/.dev ## Measure lists of keys: 100,000 of an account, and a million (8 minutes)
+	@$(BIN)/python -m bench.lists
+	@$(BIN)/python -m bench.lists --without-trigrams
+	@$(BIN)/python -m bench.lists --keys 1000000
+
 bench-verify: $(VENV)/.dev ## Measure a verification beside other libraries, and a large denylist
 	@$(BIN)/python -m bench.verify
 
@@ -108,7 +113,8 @@ help: ## Show this
 .PHONY: run demo test test-fast soak setup check fmt openapi fuzz-api fuzz-rights freeze-sql
 .PHONY: build lock clean help
 .PHONY: bench bench-acts bench-feed bench-long-denylist bench-rotation bench-ledger
-.PHONY: bench-clock bench-failover bench-neighbours bench-restore bench-verify
+.PHONY: bench-clock bench-failover bench-lists bench-neighbours bench-restore
+.PHONY: bench-verify
 
 ##@
 

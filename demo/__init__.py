@@ -10,6 +10,7 @@ written by the demo itself. The product has no clock that can be set, and needs 
     trail      the audit trail with the times of the story; its chain holds
     traffic    how a key is used, by the hour
     counting   what the service would have counted until now
+    telling    the notices that were delivered
     living     followers, and tokens that are revoked, while the demo runs
     __main__   the folder, the filling, the service
 """

@@ -216,6 +216,18 @@ KEYS: Final = (
     ),
 )  # fmt: skip
 
+# Who is told of what: how many days ago the endpoint was made, its account, address and events.
+ENDPOINTS: Final = (
+    (150, None, "https://hooks.acme.example/tokensvc", (), "The channel of the operators"),
+    (
+        80,
+        "Northwind",
+        "https://chat.northwind.example/hooks/7f3a",
+        ("key.rotated", "key.revoked", "key.leaked", "key.expiring"),
+        "Northwind's own channel",
+    ),
+)
+
 # What follows the feed, and how many seconds it is late.
 FOLLOWERS: Final = {
     "checkout-api-6f1": 0.0,

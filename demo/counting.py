@@ -31,6 +31,12 @@ insert into api_key_usage (key_id, hour, outcome, count)
 select * from unnest($1::text[], $2::timestamptz[], $3::text[], $4::bigint[])
 on conflict (key_id, hour, outcome) do update set count = excluded.count
 """
+# What an overview shows. What the service itself has counted since is never made less.
+_PUT_SUMS: Final = """
+insert into exchange_count (hour, outcome, count)
+select hour, outcome, sum(count) from api_key_usage where hour >= $1 group by hour, outcome
+on conflict (hour, outcome) do update set count = greatest(exchange_count.count, excluded.count)
+"""
 _KEYS: Final = """
 select key.id, key.name, key.created_at, key.expires_at, key.revoked_at, key.disabled_at,
     key.predecessor_id is not null as is_successor, account.suspended_at
@@ -39,19 +45,23 @@ where account.name <> 'admin'
 """
 _LAST_USE: Final = """
 insert into api_key_last_use (key_id, at, network, audience)
-select key.id, used.at, coalesce(host(network(set_masklen(key.networks[1], 24))) || '/24',
+select key.id,
+    least(used.at, key.disabled_at, key.revoked_at, key.expires_at, account.suspended_at),
+    coalesce(host(network(set_masklen(key.networks[1], 24))) || '/24',
     '10.' || 20 + hashtext(key.id) % 9 || '.7.0/24'), coalesce(key.audiences[1], 'api')
 from (
     select key_id, least(max(hour) + interval '59 minutes',
         clock_timestamp() - (abs(hashtext(key_id)) % 240 || ' seconds')::interval) as at
     from api_key_usage where outcome = 'issued' group by key_id
-) as used join api_key as key on key.id = used.key_id
+) as used
+    join api_key as key on key.id = used.key_id
+    join account on account.id = key.account_id
 on conflict (key_id) do update set at = excluded.at
 """
 # Keys that were not used for a month were used once.
 _LONG_AGO: Final = """
 insert into api_key_last_use (key_id, at, network, audience)
-select key.id, key.created_at + (clock_timestamp() - key.created_at) * 0.4, '10.31.4.0/24', 'api'
+select key.id, key.created_at + (clock_timestamp() - key.created_at) * 0.35, '10.31.4.0/24', 'api'
 from api_key as key join account on account.id = key.account_id
 where account.name <> 'admin'
     and key.created_at < clock_timestamp() - interval '45 days'
@@ -96,6 +106,7 @@ async def count_until(connection: Connection, now: datetime, seed: int) -> None:
                 hours, outcomes, counts = zip(*sums, strict=True)
                 ids = [key["id"]] * len(sums)
                 await connection.execute(_PUT, ids, hours, outcomes, counts)
+        await connection.execute(_PUT_SUMS, began_at)
         await connection.execute(_LAST_USE)
         await connection.execute(_LONG_AGO)
         for statement in _WINDOWS:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from demo.counting import count_until
 from demo.making import Story, move, tell
 from demo.story import BEGAN, list_acts
+from demo.telling import tell_receivers
 from demo.trail import move_trail
 from tokensvc.core.errors import StartRefusedError
 from tokensvc.issuer.operations.call import Backend
@@ -42,4 +43,5 @@ async def fill(database: Database, settings: Settings, seed: int) -> str:
         await tell(backend, connection, story, list_acts(seed))
         await move_trail(connection, story.times)
         await count_until(connection, began_at, seed)
+        await tell_receivers(database, connection)
     return started.admin.key.text

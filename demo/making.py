@@ -33,6 +33,7 @@ _MOMENTS: Final[Mapping[str, Sequence[str]]] = {
     "audience": ("created_at",),
     "capability": ("created_at",),
     "key_leak": ("reported_at",),
+    "notice_endpoint": ("created_at", "confirmed_at"),
     "signing_key": ("created_at", "active_at", "revoked_at"),
     "tier": ("created_at",),
 }  # fmt: skip

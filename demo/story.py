@@ -10,7 +10,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from demo.cast import ACCOUNTS, AUDIENCES, CAPABILITIES, KEYS, SUSPENDED, TIERS
+from demo.cast import ACCOUNTS, AUDIENCES, CAPABILITIES, ENDPOINTS, KEYS, SUSPENDED, TIERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,6 +74,11 @@ def _found() -> Iterator[Act]:
     for name, description, made, life, alg in AUDIENCES:
         request = {"name": name, "description": description, "token_ttl": life, "alg": alg}
         yield Act(days_ago=made, operation="audiences.create", request=request)
+    for made, account, url, events, description in ENDPOINTS:
+        request = {"url": url, "events": list(events), "description": description}
+        if account is not None:
+            request["account"] = Ref(f"account:{account}")
+        yield Act(days_ago=made, operation="notice-endpoints.create", request=request, by="mila")
     for name, made, tier in ACCOUNTS:
         yield Act(
             days_ago=made + 0.3,

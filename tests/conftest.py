@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 from aiohttp.test_utils import TestClient, TestServer
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from testbed.leaks import find_secrets
 from testbed.ports import find_free_port
 
@@ -42,6 +44,12 @@ if TYPE_CHECKING:
     from tokensvc.settings import Settings
 
 pytest_plugins = ["tests.process_budget"]
+
+# How long an example takes tells of the machine, not of the product.
+hypothesis_settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True)

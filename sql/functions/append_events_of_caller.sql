@@ -3,9 +3,9 @@
 -- suspended or deleted. If it does not, the transaction must be rolled back.
 --
 -- Every act that ends a key or an account locks audit_head as well, until its commit. So whoever
--- was before us has committed, and the statement below sees it; and whoever comes later gets a later
--- number. Hence the audit trail never has an event of a key after the end of that key. Nothing is
--- locked for it, so a key that calls all the time cannot keep others from ending it.
+-- was before us has committed, and the statement below sees it; and whoever comes later gets a
+-- later number. Hence the audit trail never has an event of a key after the end of that key. The
+-- row of the key is not locked, so a key that calls all the time cannot keep others from ending it.
 create function append_events_of_caller(
     caller text, actors jsonb[], operations text[], subjects text[], details jsonb[]
 )

@@ -51,38 +51,47 @@ where key.id = $1;
 
 -- name: count(account_id, at)
 -- What an overview says of all keys, or of those of an account. `replaced`: a successor took over,
--- and the old key was not used for a day.
-with listed as (
-    select key.revoked_at is not null as is_revoked,
-        key.revoked_at is null and key.disabled_at is not null as is_disabled,
-        key.expires_at is not null and key.expires_at <= $2::timestamptz as is_over,
-        key.expires_at, key.created_at, key.capabilities, api_key_last_use.at as used_at,
-        exists (select from api_key as other where other.predecessor_id = key.id) as is_rotated
+-- and the old key was not used for a day. The rows of all keys are read, once; what few keys have
+-- is looked for by an index, which is why `usable` is not made first.
+with usable as not materialized (
+    select key.id, key.created_at, key.capabilities
     from api_key as key
-        join account on account.id = key.account_id
-        left join api_key_last_use on api_key_last_use.key_id = key.id
-    where key.deleted_at is null and account.deleted_at is null
-        and key.account_id = coalesce($1, key.account_id)
-), judged as (
-    select not (is_revoked or is_disabled or is_over) as is_active, is_revoked, is_disabled,
-        is_over, is_rotated, expires_at, created_at, capabilities, used_at
-    from listed
+    where key.deleted_at is null and key.revoked_at is null and key.disabled_at is null
+        and (key.expires_at is null or key.expires_at > $2::timestamptz)
+        and ($1::text is null or key.account_id = $1)
 )
 select count(*) as total,
-    count(*) filter (where is_active) as active,
-    count(*) filter (where is_disabled) as disabled,
-    count(*) filter (where is_revoked) as revoked,
-    count(*) filter (where is_over and not (is_revoked or is_disabled)) as expired,
-    count(*) filter (where is_active and expires_at < $2::timestamptz + interval '30 days') as expiring,
-    count(*) filter (where is_active and expires_at is null) as endless,
+    count(*) filter (where state = 'active') as active,
+    count(*) filter (where state = 'disabled') as disabled,
+    count(*) filter (where state = 'revoked') as revoked,
+    count(*) filter (where state = 'expired') as expired,
     count(*) filter (
-        where is_active and coalesce(used_at, created_at) < $2::timestamptz - interval '90 days'
+        where state = 'active' and expires_at < $2::timestamptz + interval '30 days'
+    ) as expiring,
+    count(*) filter (where state = 'active' and expires_at is null) as endless,
+    (
+        select count(*) from usable left join api_key_last_use as used on used.key_id = usable.id
+        where usable.created_at < $2::timestamptz - interval '90 days'
+            and (used.at is null or used.at < $2::timestamptz - interval '90 days')
     ) as idle,
-    count(*) filter (where is_active and capabilities @> array['tokensvc:admin']) as powerful,
-    count(*) filter (
-        where is_active and is_rotated and coalesce(used_at, '-infinity') < $2::timestamptz - interval '1 day'
+    (select count(*) from usable where capabilities @> array['tokensvc:admin']) as powerful,
+    (
+        select count(*)
+        from api_key as other join usable on usable.id = other.predecessor_id
+            left join api_key_last_use as used on used.key_id = usable.id
+        where other.predecessor_id is not null
+            and (used.at is null or used.at < $2::timestamptz - interval '1 day')
     ) as replaced
-from judged;
+from (
+    select key.expires_at, case
+        when key.revoked_at is not null then 'revoked'
+        when key.expires_at <= $2::timestamptz then 'expired'
+        when key.disabled_at is not null then 'disabled'
+        else 'active'
+    end as state
+    from api_key as key
+    where key.deleted_at is null and ($1::text is null or key.account_id = $1)
+) as judged;
 
 -- name: list_existing_digests(digests)
 -- A cheap question about many keys, most of which are guesses: it reads nothing but the index.

@@ -24,3 +24,21 @@ delete from audience where name = $1 returning name;
 
 -- name: list_algorithms()
 select distinct alg from audience order by alg;
+
+-- name: list_use(account_id)
+-- How many keys name each audience, and when the last token for it was given out: by the keys of an
+-- account, or by all. Revoked keys name nothing any more.
+select name, sum(keys)::bigint as keys, max(at) as last_used_at
+from (
+    select named.name, 1 as keys, null::timestamptz as at
+    from api_key as key
+        join account on account.id = key.account_id
+        cross join unnest(key.audiences) as named (name)
+    where key.deleted_at is null and key.revoked_at is null and account.deleted_at is null
+        and key.account_id = coalesce($1, key.account_id)
+    union all
+    select used.audience, 0, used.at
+    from api_key_last_use as used join api_key as key on key.id = used.key_id
+    where key.account_id = coalesce($1, key.account_id)
+) as uses
+group by name;

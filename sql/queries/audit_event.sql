@@ -6,6 +6,12 @@ select append_audit_events($1, $2, $3, $4);
 -- name: append_of_caller(caller, actors, operations, subjects, details)
 select append_events_of_caller($1, $2, $3, $4, $5) as stands;
 
+-- name: has_recent(operation, subject, within)
+select exists (
+    select from audit_event
+    where subject = $2 and operation = $1 and at > clock_timestamp() - $3::interval
+);
+
 -- name: list_after(number, most)
 -- In the order of the chain.
 select * from listed_audit_event where number > $1 order by number limit $2;
@@ -64,3 +70,17 @@ delete from audit_address where number in (
 
 -- name: declare_reset(actor, reason)
 select number, hash, epoch from declare_audit_reset($1, $2);
+
+-- name: find_causes(operations, subjects, moments)
+-- What brought something about that was there a moment later: the last such event before it. Both
+-- belong to one transaction; a second is granted, because they read the clock one after the other.
+select cause.actor, cause.detail ->> 'reason' as reason
+from unnest($1::text[], $2::text[], $3::timestamptz[]) with ordinality
+        as asked (operation, subject, at, place)
+    left join lateral (
+        select event.actor, event.detail from audit_event as event
+        where event.subject = asked.subject and event.operation = asked.operation
+            and event.at <= asked.at + interval '1 second'
+        order by event.number desc limit 1
+    ) as cause on true
+order by asked.place;

@@ -20,3 +20,19 @@ select name from capability where name = any ($1::text[]) order by name for key 
 
 -- name: delete(name)
 delete from capability where name = $1 returning name;
+
+-- name: lock(name)
+select name, description, created_at from capability where name = $1 for no key update;
+
+-- name: update(name, description)
+update capability set description = $2 where name = $1 returning name, description, created_at;
+
+-- name: count_holders(account_id)
+-- How many keys hold each capability: of an account, or of all. Revoked keys are not counted.
+select held.name, count(*) as keys
+from api_key as key
+    join account on account.id = key.account_id
+    cross join unnest(key.capabilities) as held (name)
+where key.deleted_at is null and key.revoked_at is null and account.deleted_at is null
+    and key.account_id = coalesce($1, key.account_id)
+group by held.name;

@@ -93,3 +93,12 @@ select exists (select from denylist where kind = $1 and value = $2) as revoked;
 delete from denylist
 where seq in (select seq from denylist where expires_at <= $1 order by expires_at limit $2)
 returning seq;
+
+-- name: count()
+select
+    count(*) filter (where kind = 'jti') as jti,
+    count(*) filter (where kind = 'key') as key,
+    count(*) filter (where kind = 'account') as account,
+    count(*) filter (where kind = 'kid') as kid,
+    count(*) filter (where healed) as healed
+from listed_revocation where expires_at > clock_timestamp();

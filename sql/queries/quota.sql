@@ -42,3 +42,23 @@ from listed_api_key as listed
             ] as counts
     ) as limits
 where listed.id = $1;
+
+-- name: find_of_account(account_id)
+-- The windows of an account that are running, and how much was counted in each. A window that was
+-- counted last and is over counts nothing.
+select clock.at,
+    case when counted.minute = begun.minute then counted.minute_count else 0 end as minute_used,
+    case when counted.day = begun.day then counted.day_count else 0 end as day_used,
+    listed.minute_limit, listed.day_limit,
+    begun.minute + interval '1 minute' as minute_ends_at,
+    begun.day + interval '1 day' as day_ends_at
+from listed_account as listed
+    join account_window as counted on counted.account_id = listed.id
+    cross join lateral (select clock_timestamp() as at offset 0) as clock
+    cross join lateral (
+        select
+            window_start(counted.minute, date_trunc('minute', clock.at, 'UTC'), '1 minute')
+                as minute,
+            window_start(counted.day, date_trunc('day', clock.at, 'UTC'), '1 day') as day
+    ) as begun
+where listed.id = $1;

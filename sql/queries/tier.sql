@@ -23,3 +23,17 @@ where name = $1;
 
 -- name: delete(name)
 delete from tier where name = $1 returning name;
+
+-- name: list_use()
+-- How many accounts and how many keys have each tier.
+select name, sum(accounts)::bigint as accounts, sum(keys)::bigint as keys
+from (
+    select account.tier as name, 1 as accounts, 0 as keys
+    from account where account.deleted_at is null
+    union all
+    select key.tier, 0, 1
+    from api_key as key join account on account.id = key.account_id
+    where key.tier is not null and key.deleted_at is null and key.revoked_at is null
+        and account.deleted_at is null
+) as owners
+group by name;

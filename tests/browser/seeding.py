@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 import urllib.error
@@ -21,6 +22,7 @@ class Seeded:
     key: str
     secret: str
     revoked: str
+    kid: str
 
     def fill(self, address: str) -> str:
         """Return an address of VISITS with ids in it."""
@@ -49,6 +51,14 @@ def exchange(url: str, key: str, body: bytes = b"") -> None:
         error.close()
 
 
+def follow(url: str, name: str) -> None:
+    """Be a follower that has applied all there is."""
+    with _DIRECT.open(f"{url}/v1/denylist") as answer:
+        payload = answer.read().split(b".")[1]
+    cursor = json.loads(base64.urlsafe_b64decode(payload + b"=" * (-len(payload) % 4)))["cursor"]
+    _DIRECT.open(f"{url}/v1/denylist?follower={name}&after={cursor}").close()
+
+
 def seed(url: str, admin: str) -> Seeded:
     """Fill a new service; wait until the use of the keys is written."""
     names = ("orders:read", "orders:write", "stock:read", "stock:write")
@@ -63,16 +73,20 @@ def seed(url: str, admin: str) -> Seeded:
 
     used = make("checkout-api", description="Takes payments", expires_in=6 * 86_400, per_minute=20)
     make(LONG, description=LONG, metadata={"team": LONG}, networks=["2001:db8:24::/48"])
-    make("disabled")
+    disabled = make("disabled")
+    call(url, f"POST /v1/keys/{disabled['id']}/disable", admin, {"reason": "paused"})
     revoked = make("laptop")
-    call(url, f"POST /v1/keys/{revoked['id']}/revoke", admin, {"reason": "lost"})
+    call(url, f"POST /v1/keys/{revoked['id']}/revoke", admin, {"reason": f"lost {LONG}"})
     for _ in range(25):
         exchange(url, used["key"])
     exchange(url, used["key"], b"scope=nothing:here")
-    _DIRECT.open(f"{url}/v1/denylist?follower=orders-1").close()
+    follow(url, "orders-1")
     for _ in range(100):
         usage = call(url, f"GET /v1/usage?key={used['id']}", admin)
         if usage["hours"]:
             break
         time.sleep(0.2)
-    return Seeded(account=account, key=used["id"], secret=used["key"], revoked=revoked["id"])
+    (kid, *_) = [key["kid"] for key in call(url, "GET /v1/signing-keys", admin)["items"]]
+    return Seeded(
+        account=account, key=used["id"], secret=used["key"], revoked=revoked["id"], kid=kid
+    )

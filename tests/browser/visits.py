@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-# The path of a page, and an address of it. {key} is a key in use, {revoked} a revoked one.
+# The path of a page, and an address of it. {key} is a key in use, {revoked} a revoked one, {kid} a
+# signing key.
 VISITS: Final = {
     "/sign-in": "/sign-in?next=/keys",
     "/sign-in/done": "/sign-in/done?next=/keys",
@@ -18,7 +19,44 @@ VISITS: Final = {
     "/keys/{id}/edit": "/keys/{key}/edit",
     "/keys/{id}/rotate": "/keys/{key}/rotate",
     "/keys/{id}/revoke": "/keys/{key}/revoke",
+    "/signing-keys": "/signing-keys",
+    "/signing-keys/jwks": "/signing-keys/jwks",
+    "/signing-keys/rotate": "/signing-keys/rotate",
+    "/signing-keys/{kid}": "/signing-keys/{kid}",
+    "/signing-keys/{kid}/revoke": "/signing-keys/{kid}/revoke",
+    "/denylist": "/denylist",
+    "/denylist/revoke": "/denylist/revoke",
+    "/health": "/health",
     "/keys/{id}/revoked": "/keys/{revoked}/revoked?seq=1",
+    "/accounts": "/accounts",
+    "/accounts/tiers": "/accounts/tiers",
+    "/accounts/tiers/new": "/accounts/tiers/new",
+    "/accounts/tiers/edit": "/accounts/tiers/edit?name=default",
+    "/accounts/new": "/accounts/new",
+    "/accounts/{id}": "/accounts/{account}?range=7d",
+    "/accounts/{id}/edit": "/accounts/{account}/edit",
+    "/accounts/{id}/suspend": "/accounts/{account}/suspend",
+    "/accounts/{id}/revoke-tokens": "/accounts/{account}/revoke-tokens",
+    "/accounts/{id}/delete": "/accounts/{account}/delete",
+    "/accounts/{id}/ended": "/accounts/{account}/ended?ending=suspended&seq=1",
+    "/capabilities": "/capabilities",
+    "/capabilities/new": "/capabilities/new",
+    "/capabilities/edit": "/capabilities/edit?name=orders:read",
+    "/capabilities/remove": "/capabilities/remove?name=orders:read",
+    "/audiences": "/audiences",
+    "/audiences/new": "/audiences/new",
+    "/audiences/edit": "/audiences/edit?name=https://orders.acme.example",
+    "/audiences/remove": "/audiences/remove?name=https://orders.acme.example",
+    "/audit": "/audit",
+    "/decoder": "/decoder",
 }
 # More addresses: an empty list, another range.
-BESIDES: Final = ("/keys?name=nobody-has-this-name", "/keys/{key}?range=90d", "/keys/{revoked}")
+BESIDES: Final = (
+    "/keys?name=nobody-has-this-name",
+    "/accounts?name=nobody-has-this-name",
+    "/keys/{key}?range=90d",
+    "/keys/{revoked}",
+    "/signing-keys?show=all",
+    "/denylist?followers=behind&kind=jti",
+    "/health?settings=all",
+)

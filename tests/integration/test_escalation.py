@@ -7,7 +7,8 @@ import asyncio
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from hypothesis.stateful import run_state_machine_as_test
-from tests.integration.escalation import TERMS, TRIED, Escalation, World, make_audiences
+from tests.integration.callers_world import TRIED, World, make_audiences
+from tests.integration.escalation import TERMS, Escalation
 
 from tokensvc.operations.key_models import CreateKey, KeyChanges
 from tokensvc.operations.operation import ANYBODY
@@ -38,7 +39,7 @@ def try_to_escalate(database_url, service_settings, *, sequences, steps):
         return World.steps - before
 
 
-def test_random_operations_of_an_owner_never_give_it_more(database_url, settings):
+def test_t30_random_operations_of_an_owner_never_give_it_more(database_url, settings):
     called = try_to_escalate(database_url, settings, sequences=SEQUENCES, steps=STEPS)
     assert called > SEQUENCES
 

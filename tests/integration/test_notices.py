@@ -56,9 +56,14 @@ async def dispatcher(database, settings, started):
 
 
 @pytest.fixture
-def add(database, settings, started):
+def add(database, settings, started, connection):
+    """Adds an endpoint; nobody is told of that."""
+
     async def act(url, **more):
-        return await add_endpoint(database, settings, started.master_key, url, **more)
+        made = await add_endpoint(database, settings, started.master_key, url, **more)
+        await plan_acts_once(database)
+        await connection.execute("delete from notice_delivery")
+        return made
 
     return act
 
@@ -380,3 +385,29 @@ async def test_a_deleted_endpoint_gets_nothing_more(database, dispatcher, receiv
     await delete_endpoint(database, endpoint.id, actor=ACTOR)
     await deliver(dispatcher)
     assert receiver.events == []
+
+
+async def test_whoever_silences_an_endpoint_does_not_do_so_unnoticed(
+    database, settings, dispatcher, receiver, add
+):
+    await add(receiver.url)
+    other = (await add("http://127.0.0.1:1/")).endpoint.id
+    silent = EndpointChanges(is_enabled=False)
+    for _ in range(2):
+        await update_endpoint(database, settings, other, silent, actor=ACTOR)
+    await delete_endpoint(database, other, actor=ACTOR)
+    await deliver(dispatcher)
+    told = [(got.body["type"], got.body["data"]["subject"]) for got in receiver.got]
+    assert told == [("endpoint.disabled", other), ("endpoint.deleted", other)]
+
+
+async def test_an_endpoint_is_told_of_those_that_are_added_and_of_itself_first(
+    database, settings, started, dispatcher, receiver
+):
+    made = [
+        await add_endpoint(database, settings, started.master_key, url)
+        for url in (receiver.url, "http://127.0.0.1:1/")
+    ]
+    await deliver(dispatcher)
+    told = [(got.body["type"], got.body["data"]["subject"]) for got in receiver.got]
+    assert told == [("endpoint.created", one.endpoint.id) for one in made]

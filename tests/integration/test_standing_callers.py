@@ -35,7 +35,7 @@ async def end(connection, key, ending):
     "ending",
     ["key_disabled", "key_revoked", "key_deleted", "account_suspended", "account_deleted"],
 )
-async def test_what_waits_for_the_end_of_its_key_is_undone(database, connection, key, ending):
+async def test_t30_what_waits_for_the_end_of_its_key_is_undone(database, connection, key, ending):
     async with connection.transaction():
         await end(connection, key, ending)
         act = asyncio.create_task(accounts.create_account(database, "Late", actor=call_with(key)))

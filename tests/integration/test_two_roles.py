@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 from tests.factories import make_settings
+from tests.integration.receiving import add_endpoint, deliver, make_dispatcher
 from tests.integration.things import ACTOR, make_key, open_exchange, read_use
 
 from tokensvc.core.actor import Actor
@@ -25,6 +26,15 @@ from tokensvc.issuer.admin.audit_prune import declare_reset, prune_events
 from tokensvc.issuer.exchange.usage import UsageRecorder, clean_usage_once
 from tokensvc.issuer.mirror.healing import heal
 from tokensvc.issuer.mirror.mirror import Mirror
+from tokensvc.issuer.notices.checks import (
+    check_ages_once,
+    check_followers_once,
+    clean_notices_once,
+    tell_went_back,
+)
+from tokensvc.issuer.notices.deliveries import give_up_endpoint, redeliver
+from tokensvc.issuer.notices.endpoints import delete_endpoint, rotate_secret, send_test
+from tokensvc.issuer.notices.usage_watch import UsageWatch
 from tokensvc.issuer.revoking import credentials, endings
 from tokensvc.issuer.revoking.denylist import clean_denylist_once, list_denylist
 from tokensvc.issuer.revoking.receipts import Receipts
@@ -110,6 +120,7 @@ async def test_every_act_works_with_the_role_of_the_service(database, settings):
     await change_accounts_and_keys(database)
     await change_names(database, settings)
     await exchange_and_clean(database, settings, started)
+    await tell_and_clean(database, settings, started)
     plan = await rotate_once(
         database, settings, master_key, actor=ACTOR, urgency=Urgency(asked=True)
     )
@@ -232,3 +243,30 @@ async def exchange_and_clean(database, settings, started):
     assert len(await list_denylist(database)) > 5
     assert await clean_addresses_once(database, later) > 1
     assert await clean_usage_once(database, later, keep=timedelta(days=1)) == 1
+
+
+async def tell_and_clean(database, settings, started):
+    made = await add_endpoint(database, settings, started.master_key, "http://127.0.0.1:1/")
+    endpoint = made.endpoint.id
+    await rotate_secret(
+        database, started.master_key, endpoint, grace=timedelta(days=1), actor=ACTOR
+    )
+    await redeliver(database, (await send_test(database, endpoint, actor=ACTOR)).id, actor=ACTOR)
+    dispatcher = make_dispatcher(database, settings, started.master_key)
+    await deliver(dispatcher)
+    await dispatcher.measure_once()
+    await dispatcher.close()
+    watch = UsageWatch(database)
+    key = (await make_key(database)).listed.record.id
+    watch.note([(key, "192.0.2.0/24"), (key, "198.51.100.0/24")])
+    await watch.check_once()
+    await check_ages_once(database, settings, pause=timedelta())
+    await check_followers_once(database)
+    await tell_went_back(database)
+    await give_up_endpoint(database, endpoint, "failing")
+    await delete_endpoint(database, endpoint, actor=ACTOR)
+    async with database.connection() as connection:
+        now = await connection.fetchval("select clock_timestamp()")
+    later = now + timedelta(days=400)
+    assert await clean_notices_once(database, later) > 5
+    assert await clean_addresses_once(database, later) > 1

@@ -167,7 +167,7 @@ class Keyring:
                 assert kid in shown | self.revoked, "the key of a live token is known"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(step, max_size=30))
 def test_a_published_key_always_signs_and_the_key_of_every_live_token_is_published_or_revoked(walk):
     keyring = Keyring()

@@ -26,7 +26,7 @@ from tokensvc.store.pool import open_database
 async def test_an_empty_database_gets_a_past_that_holds_and_any_other_is_refused(
     new_database_url, tmp_path, unused_tcp_port
 ):
-    url = await asyncio.to_thread(new_database_url, False)
+    url = await asyncio.to_thread(new_database_url, "empty")
     settings = make_settings(port=unused_tcp_port, keys_dir=tmp_path / "keys", max_token_ttl=86_400)
     database = await open_database(url, max_size=3)
     try:
@@ -43,10 +43,16 @@ async def test_an_empty_database_gets_a_past_that_holds_and_any_other_is_refused
 
 async def check_past(connection):
     now = await connection.fetchval("select clock_timestamp()")
-    for table, column in (
-        ("account", "created_at"), ("api_key", "created_at"), ("audit_event", "at"),
-        ("denylist", "created_at"), ("signing_key", "created_at"), ("key_leak", "reported_at"),
-    ):  # fmt: skip
+    for table, column in {
+        "account": "created_at",
+        "api_key": "created_at",
+        "audit_event": "at",
+        "denylist": "created_at",
+        "key_leak": "reported_at",
+        "notice_delivery": "delivered_at",
+        "notice_event": "at",
+        "signing_key": "created_at",
+    }.items():
         latest = await connection.fetchval(f"select max({column}) from {table}")
         assert latest < now - timedelta(minutes=10), table
     numbers = await connection.fetch("select at from audit_event order by number")
@@ -71,6 +77,17 @@ async def check_past(connection):
     assert by_hour[11] > 2 * by_hour[23]
     assert await connection.fetchval(
         "select max(hour) - min(hour) > interval '30 days' from api_key_usage"
+    )
+    assert await connection.fetchval(
+        "select (select sum(count) from exchange_count) = (select sum(count) from api_key_usage)"
+    )
+    assert await connection.fetchval("select count(*) from notice_delivery") > 20
+    assert await connection.fetchval(
+        "select not exists (select from api_key join api_key_last_use on key_id = id"
+        " where at > least(disabled_at, revoked_at, expires_at))"
+    )
+    assert await connection.fetchval(
+        "select not exists (select from notice_delivery where next_at is not null)"
     )
     assert await connection.fetchval("select count(*) from denylist where expires_at > now()") >= 3
 

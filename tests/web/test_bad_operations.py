@@ -167,7 +167,7 @@ async def test_a_bad_parameter_is_refused_with_a_pointer(admin, subtests):
             assert list(answer.faults) == [pointer]
 
 
-async def test_a_cursor_of_another_list_and_a_changed_one_are_refused(admin, database, account):
+async def test_t31_a_cursor_of_another_list_and_a_changed_one_are_refused(admin, database, account):
     for _ in range(2):
         await make_key(database, account=account)
     line = f"GET /v1/keys?account={account}&limit=1"

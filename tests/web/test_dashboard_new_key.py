@@ -82,3 +82,21 @@ async def test_a_reader_makes_no_key(client, database):
     browser = await open_browser(client, await make_key(database, capabilities=("tokensvc:read",)))
     assert (await browser.get("/keys/new")).status == 403
     assert "New key" not in (await browser.get("/keys")).words
+
+
+async def test_t21_a_key_that_was_made_or_shown_here_stands_nowhere_afterwards(
+    admin, account, browser, connection, logs
+):
+    await admin("POST /v1/capabilities", {"name": "orders:read"})
+    page, fields = await fill(browser, account, networks="")
+    made = await browser.post("/keys/new", fields, seen=page)
+    key = re.findall(r"tsk-[0-9A-Za-z]{32}", made.text)[0]
+    await browser.sign_in(key)  # it is refused: it holds no right to sign in
+    tables = await connection.fetch("select tablename from pg_tables where schemaname = 'public'")
+    for table in tables:
+        rows = await connection.fetch(f'select t::text from "{table["tablename"]}" as t')
+        assert not [row for row in rows if key in row[0]], table["tablename"]
+    told = f"{made.headers} {browser.cookies} {logs.stream.getvalue()}"
+    for path in ("/", "/keys", "/keys?name=returns", "/keys/new"):
+        told += (await browser.get(path)).text
+    assert key not in told

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+import time
+
 from tests.integration.things import make_key
 from tests.web.asking import try_token
 from tests.web.browsing import open_browser
@@ -37,3 +41,27 @@ async def test_a_key_owner_sees_neither_followers_nor_the_audit(client, database
     assert "of your account" in page.words
     for hidden in ("Followers", "Signing key", "Last changes"):
         assert hidden not in page.words
+
+
+async def test_the_figures_are_sent_alone_when_they_have_changed(client, database):
+    reader = await make_key(database, capabilities=("tokensvc:read",))
+    browser = await open_browser(client, reader)
+    part = await browser.get("/?range=24h", HX_Request="true")
+    assert part.status == 200
+    assert part.text.startswith("<dl")
+    assert "seen=nothing" not in part.text
+
+
+async def test_a_part_that_waits_for_news_is_answered_when_the_service_leaves(
+    client, database, service
+):
+    reader = await make_key(database, capabilities=("tokensvc:read",))
+    browser = await open_browser(client, reader)
+    seen = re.findall(r"seen=(\w+)", (await browser.get("/", HX_Request="true")).text)[0]
+    began_on = time.monotonic()
+    waiting = asyncio.create_task(browser.get(f"/?seen={seen}", HX_Request="true"))
+    await asyncio.sleep(1)
+    assert not waiting.done(), "nothing has changed"
+    service.drain()
+    assert (await waiting).status == 200
+    assert time.monotonic() - began_on < 3

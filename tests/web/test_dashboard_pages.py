@@ -6,10 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 from tests.integration.things import make_key
 from tests.web.browsing import COOKIE, Browser, open_browser
 
 import tokensvc.web.dashboard
+from tokensvc.web.admin_port import build_admin_app
 from tokensvc.web.dashboard.pages import PAGES
 
 FOLDER = Path(tokensvc.web.dashboard.__file__).parent
@@ -154,3 +156,32 @@ async def test_what_pages_load_may_be_kept_because_its_address_changes_with_it(c
     assert answer.headers["Cache-Control"].endswith("immutable")
     for name in ("vendor/lock.json", "vendor/pico.LICENSE", "app.css/"):
         assert (await client.get(f"/dashboard/static/{name}")).status == 404
+
+
+async def test_with_a_port_of_their_own_pages_are_there_and_nowhere_else(
+    settings, new_client, started
+):
+    del started
+    apart = settings.model_copy(update={"admin_port": 1})
+    client = await new_client(apart)
+    for path in ("/dashboard/", "/dashboard/sign-in", "/dashboard/static/app.css"):
+        assert (await client.get(path)).status == 404
+    assert (await client.get("/", headers={"Accept": "text/html"})).status == 404
+    async with TestClient(TestServer(build_admin_app(client.app))) as own:
+        assert (await own.get("/dashboard/sign-in")).status == 200
+        shown = await own.get("/", headers={"Accept": "text/html"}, allow_redirects=False)
+        assert (shown.status, shown.headers["Location"]) == (303, "/dashboard/")
+
+
+async def test_below_the_path_of_the_issuer_all_addresses_begin_with_it(
+    settings, new_client, started
+):
+    del started
+    client = await new_client(
+        settings.model_copy(update={"issuer": f"http://127.0.0.1:{settings.port}/auth"})
+    )
+    for root in ("/dashboard", "/auth/dashboard"):
+        text = await (await client.get(f"{root}/sign-in")).text()
+        addresses = re.findall(r'(?:href|src|action)="(/[^"]*)"', text)
+        assert addresses
+        assert all(address.startswith("/auth/dashboard/") for address in addresses)

@@ -95,7 +95,7 @@ async def test_a_name_belongs_to_its_sender(admin, wish, client, database):
     assert not second.body["replayed"]
 
 
-async def test_a_narrowed_token_does_not_fetch_what_its_key_has_made(client, database, account):
+async def test_t30_a_narrowed_token_does_not_fetch_what_its_key_has_made(client, database, account):
     capabilities = ("tokensvc:admin", "tokensvc:keys")
     owner, key = await make_caller(client, database, *capabilities)
     wish = {"account": account, "name": "x", "capabilities": ["tokensvc:admin"]}

@@ -61,6 +61,7 @@ MATRIX = {
     "accounts.list": row(ADMIN, READ, KEYS),
     "accounts.show": row(ADMIN, READ, KEYS, names="id", **A),
     "accounts.update": row(ADMIN, **A),
+    "accounts.show-usage": row(ADMIN, READ, KEYS, names="id", **A),
     "accounts.suspend": row(ADMIN, **A),
     "accounts.resume": row(ADMIN, **A),
     "accounts.revoke-tokens": row(ADMIN, **A),
@@ -82,6 +83,7 @@ MATRIX = {
     "capabilities.create": row(ADMIN, **NAME),
     "capabilities.list": row(ADMIN, READ, KEYS),
     "capabilities.show": row(ADMIN, READ, KEYS, **NAME),
+    "capabilities.update": row(ADMIN, **NAME, description="x"),
     "capabilities.delete": row(ADMIN, **NAME),
     "audiences.create": row(ADMIN, **NAME),
     "audiences.list": row(ADMIN, READ, KEYS),
@@ -97,10 +99,12 @@ MATRIX = {
     "leaks.report": row(*EVERYBODY, leaks=[{"key": "x"}]),
     "leaks.list": row(ADMIN, READ, KEYS, names="key", key=KEY),
     "revocations.list": row(ADMIN, READ),
+    "revocations.count": row(ADMIN, READ),
     "revocations.create": row(ADMIN, key=KEY),
     "revocations.watch": row(ADMIN, READ),
     "tokens.inspect": row(ADMIN, READ, token="x"),
     "followers.list": row(ADMIN, READ),
+    "health.show": row(ADMIN, READ),
     "signing-keys.list": row(ADMIN, READ),
     "signing-keys.show": row(ADMIN, READ, **SIGNING),
     "signing-keys.rotate": row(ADMIN, FRESH),
@@ -224,7 +228,7 @@ async def test_head_needs_what_get_needs(client):
 
 
 @pytest.mark.parametrize("kind", CALLERS)
-async def test_exactly_the_intended_callers_pass(client, database, subtests, kind):
+async def test_t30_exactly_the_intended_callers_pass(client, database, subtests, kind):
     for name, intended in MATRIX.items():
         key = await make_key(database, capabilities=(CALLERS[kind],))
         answer = await call(Caller(client, key.key.text), name)
@@ -280,7 +284,9 @@ def find_signer(service):
     return service.mirror.signers.find("ES256", service.mirror.confirmation.now)
 
 
-async def test_a_thing_of_another_account_is_as_one_that_does_not_exist(client, database, subtests):
+async def test_t30_a_thing_of_another_account_is_as_one_that_does_not_exist(
+    client, database, subtests
+):
     key = await make_key(database, capabilities=("tokensvc:keys",))
     other = (await make_key(database, capabilities=("tokensvc:keys",))).listed.record
     caller = Caller(client, key.key.text)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from tokensvc.cli.duration import Duration, whole_seconds
 from tokensvc.cli.limits import build_limits, limit_options
 from tokensvc.cli.moment import Moment
 from tokensvc.cli.options import reason_option
@@ -21,7 +24,7 @@ from tokensvc.cli.run import call, call_pages, given
 from tokensvc.cli.wait import wait_for_followers, wait_option
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
 
 @click.group("account")
@@ -75,6 +78,33 @@ def list_(output: str, created_before: datetime | None, **filters: Any) -> None:
 def show(account_id: str, output: str) -> None:
     """Show one account."""
     print_row(call("accounts.show", {"id": account_id}), output)
+
+
+@command.command("usage")
+@click.argument("account_id")
+@click.option(
+    "--since", type=Duration(), default="24h", show_default=True, help="How far back: 24h, 7d, 30d."
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["text", "json"]),
+    help="By default text on a terminal and JSON elsewhere.",
+)
+def usage(account_id: str, since: timedelta, output: str | None) -> None:
+    """Show what the keys of an account got by the hour, and what is used of its limits."""
+    shown = call("accounts.show-usage", {"id": account_id, "since": whole_seconds(since)})
+    if (output or ("text" if sys.stdout.isatty() else "json")) == "json":
+        click.echo(json.dumps(shown))
+        return
+    from tokensvc.cli.usage import draw_counts  # noqa: PLC0415 - not needed for other commands
+
+    for name in ("minute", "day"):
+        window = shown[name]
+        click.echo(f"this {name:<6} {window['used']:>8} of {window['limit']}")
+    click.echo(f"active keys {shown['keys']['active']:>8} of {shown['keys']['total']}")
+    click.echo()
+    click.echo(draw_counts(shown))
 
 
 @command.command("update")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tokensvc.cli.duration import Duration, whole_seconds
-from tokensvc.cli.options import add_alias
+from tokensvc.cli.options import add_alias, build_list_request, list_options
 from tokensvc.cli.output import output_option, print_message, print_pages, print_row
 from tokensvc.cli.run import call, call_pages, given
 from tokensvc.core.algorithm import ALGORITHMS, DEFAULT_ALGORITHM
@@ -54,15 +54,14 @@ def create(name: str, output: str, **fields: Any) -> None:
 
 
 @command.command("list")
+@list_options
 @output_option
-def list_(output: str) -> None:
+def list_(output: str, name: str | None, *, with_use: bool) -> None:
     """List all audiences."""
-    print_pages(
-        call_pages("audiences.list", {}),
-        output,
-        columns=["name", "description", "token_ttl", "alg", "created_at"],
-        empty="no audiences",
-    )
+    columns = ["name", "description", "token_ttl", "alg", "created_at"]
+    pages = call_pages("audiences.list", build_list_request(name, with_use=with_use))
+    more = ["keys", "last_used_at"] if with_use else []
+    print_pages(pages, output, columns=[*columns, *more], empty="no audiences")
 
 
 @command.command("show")

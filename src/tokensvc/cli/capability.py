@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from tokensvc.cli.options import add_alias
+from tokensvc.cli.options import add_alias, build_list_request, list_options
 from tokensvc.cli.output import output_option, print_pages, print_row
 from tokensvc.cli.run import call, call_pages, given
 
@@ -25,15 +25,14 @@ def create(name: str, description: str | None, output: str) -> None:
 
 
 @command.command("list")
+@list_options
 @output_option
-def list_(output: str) -> None:
+def list_(output: str, name: str | None, *, with_use: bool) -> None:
     """List all capabilities."""
-    print_pages(
-        call_pages("capabilities.list", {}),
-        output,
-        columns=["name", "description", "created_at"],
-        empty="no capabilities yet",
-    )
+    columns = ["name", "description", "created_at"]
+    pages = call_pages("capabilities.list", build_list_request(name, with_use=with_use))
+    more = ["keys"] if with_use else []
+    print_pages(pages, output, columns=[*columns, *more], empty="no capabilities yet")
 
 
 @command.command("show")
@@ -42,6 +41,15 @@ def list_(output: str) -> None:
 def show(name: str, output: str) -> None:
     """Show one capability."""
     print_row(call("capabilities.show", {"name": name}), output)
+
+
+@command.command("update")
+@click.argument("name")
+@click.option("--description", required=True, help="What it allows.")
+@output_option
+def update(name: str, description: str, output: str) -> None:
+    """Change the description of a capability."""
+    print_row(call("capabilities.update", {"name": name, "description": description}), output)
 
 
 @command.command("delete")

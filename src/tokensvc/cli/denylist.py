@@ -22,15 +22,28 @@ def command() -> None:
 
 
 @command.command("list")
+@click.option(
+    "--kind", type=click.Choice(["jti", "key", "account", "kid"]), help="Only those of this kind."
+)
+@click.option("--value", help="Only those of this token, key, account or signing key.")
+@click.option("--newest-first", is_flag=True, help="Begin with the newest.")
 @output_option
-def list_(output: str) -> None:
-    """List the revocations in force, oldest first."""
+def list_(kind: str | None, value: str | None, output: str, *, newest_first: bool) -> None:
+    """List the revocations in force, oldest first, with who made them and why."""
+    wanted = given(kind=kind, value=value, sort="-seq" if newest_first else None)
     print_pages(
-        call_pages("revocations.list", {}),
+        call_pages("revocations.list", wanted),
         output,
-        columns=["seq", "kind", "value", "upto", "expires", "ending", "healed", "created_at"],
+        columns=["seq", "kind", "value", "expires", "ending", "created_at", "made_by", "reason"],
         empty="nothing is revoked",
     )
+
+
+@command.command("count")
+@output_option
+def count(output: str) -> None:
+    """Count the revocations in force, by what they end."""
+    print_row(call("revocations.count"), output)
 
 
 @command.command("followers")

@@ -60,3 +60,16 @@ def read_object(source: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidInputError(f"{source} must hold a JSON object")
     return value
+
+
+def list_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that lists names `--name` and `--with-use`."""
+    name = click.option("--name", help="Only those with this in their name.")
+    with_use = click.option("--with-use", is_flag=True, help="Also show where each is used.")
+    return name(with_use(command))
+
+
+def build_list_request(name: str | None, *, with_use: bool) -> dict[str, object]:
+    """Return what the options of `list_options` ask for."""
+    wanted: dict[str, object] = {} if name is None else {"name": name}
+    return {**wanted, "with_use": True} if with_use else wanted

@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "master-key": ("master_key", "The key that seals the signing keys."),
     "denylist": ("denylist", "What has been revoked, and the followers of the feed."),
     "notice": ("notice", "Who is told of events, by webhook and by mail."),
+    "health": ("health", "How Postgres, the clocks and the ledger are; the settings."),
     "overview": ("overview", "Exchanges by the hour, and keys that need a look."),
     "whoami": ("whoami", "Who you are, and what you may do."),
     "profile": ("profile", "Services far away that commands can be sent to."),

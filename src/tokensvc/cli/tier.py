@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from tokensvc.cli.options import add_alias
+from tokensvc.cli.options import add_alias, build_list_request, list_options
 from tokensvc.cli.output import output_option, print_pages, print_row
 from tokensvc.cli.run import call, call_pages, given
 
@@ -80,10 +80,13 @@ def create(name: str, output: str, **fields: Any) -> None:
 
 
 @command.command("list")
+@list_options
 @output_option
-def list_(output: str) -> None:
+def list_(output: str, name: str | None, *, with_use: bool) -> None:
     """List all tiers."""
-    print_pages(call_pages("tiers.list", {}), output, columns=_COLUMNS, empty="no tiers")
+    pages = call_pages("tiers.list", build_list_request(name, with_use=with_use))
+    more = ["accounts", "keys"] if with_use else []
+    print_pages(pages, output, columns=[*_COLUMNS, *more], empty="no tiers")
 
 
 @command.command("show")

@@ -120,9 +120,9 @@ def judge_clock(
     """
     if before is None:
         return _begin(reading, is_vouched=is_vouched)
-    # What was doubted is no place to measure jumps from, so that begins anew with each reading.
+    # What was doubted is no place to measure from, so that begins anew with each reading.
     anchor = reading if before.is_doubted else before.anchor
-    base = before.base
+    base = reading if before.is_doubted else before.base
     step = abs(find_jump(before.latest, reading))
     stepped_on = reading.on if step > _STEP else before.stepped_on
     jumped_on = reading.on if step > TOLERANCE else before.jumped_on

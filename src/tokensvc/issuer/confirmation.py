@@ -82,11 +82,8 @@ class Confirmation:
 
     def _is_vouched(self, at: datetime, latest_iat: datetime | None) -> bool:
         before, self._seen_iat = self._seen_iat, latest_iat or _NEVER
-        return (
-            before is not None
-            and before < self._seen_iat
-            and abs(at - self._seen_iat) <= _TOLERANCE
-        )
+        is_new = before is not None and before < self._seen_iat
+        return is_new and abs(at - self._seen_iat) <= _TOLERANCE
 
     @property
     def at(self) -> datetime:
@@ -134,7 +131,9 @@ class Confirmation:
 
         Postgres's clock and this process's may have been set wrong in the same way.
         """
-        return timedelta(seconds=0 if self._clock is None else self._clock.doubt)
+        doubt = timedelta(seconds=0 if self._clock is None else self._clock.doubt)
+        passed = self.iat_limit.reckon_passed(self.on)
+        return doubt if passed is None else max(doubt, self.at - passed)
 
     @property
     def is_blocked(self) -> bool:

@@ -7,7 +7,7 @@ import contextlib
 import functools
 import hashlib
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.algorithm import DEFAULT_ALGORITHM
@@ -28,7 +28,7 @@ from tokensvc.issuer.exchange.slow_lane import SlowLane, find_existing
 from tokensvc.issuer.exchange.usage import UsageRecorder
 from tokensvc.issuer.mirror.mirror import Mirror
 from tokensvc.issuer.notices.running import build_notices
-from tokensvc.issuer.operations.call import Backend
+from tokensvc.issuer.operations.call import Backend, ProcessFacts
 from tokensvc.issuer.revoking.credentials import (
     HOLDER,
     CredentialKind,
@@ -169,6 +169,10 @@ class Service:
         problem = self.database.problem
         return [] if problem is None else [_WARNINGS[problem.kind]]
 
+    def look(self) -> ProcessFacts:
+        """Return how this process is, for operators."""
+        return ProcessFacts(self.check_ready(), self.list_warnings())
+
     def drain(self) -> None:
         """Say that this process is leaving, and answer the long polls."""
         self.draining = True
@@ -248,7 +252,7 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
         introspection=introspection, guard=guard, dead_credentials=dead_credentials, usage=usage
     )
     backend = _build_backend(settings, database, mirror)
-    return Service(
+    service = Service(
         settings=settings,
         database=database,
         mirror=mirror,
@@ -261,6 +265,8 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
         backend=backend,
         sign_in=SignIn(callers=callers, exchange=exchange, backend=backend),
     )
+    service.backend = replace(backend, look=service.look)
+    return service
 
 
 def _build_backend(settings: Settings, database: Database, mirror: Mirror) -> Backend:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.api_key import parse_api_key
@@ -22,6 +22,7 @@ from tokensvc.issuer.audit import record
 from tokensvc.issuer.revoking.credentials import revoke_token
 from tokensvc.operations.authorisation import Principal
 from tokensvc.store.api_key import find_id_by_digest
+from tokensvc.store.audit_event import has_recent_event
 
 if TYPE_CHECKING:
     from tokensvc.core.actor import Actor
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 # Whoever holds one of these may sign in.
 MAY_SIGN_IN: Final = (ADMIN, READ, KEYS)
+# Whoever holds a dead key could fill the audit trail with it: one event tells enough.
+_REFUSAL_PAUSE: Final = timedelta(hours=1)
 _FORM_CONTEXT: Final = b"tokensvc: forms of the dashboard"
 
 
@@ -103,7 +106,10 @@ class SignIn:
     async def _note_refusal(self, key: ApiKey, actor: Actor, reason: str) -> None:
         async with self.backend.database.connection() as connection:
             key_id = await find_id_by_digest(connection, key.digest)
-        if key_id is not None:
+            is_known = key_id is not None and await has_recent_event(
+                connection, "dashboard.refuse", key_id, _REFUSAL_PAUSE
+            )
+        if key_id is not None and not is_known:
             await self._record(actor, "dashboard.refuse", key_id, None, reason=reason)
 
     async def _record(

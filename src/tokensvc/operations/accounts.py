@@ -19,6 +19,8 @@ from tokensvc.operations.model import (
     unset,
 )
 from tokensvc.operations.operation import ADMINS, KEY_READERS, Operation
+from tokensvc.operations.overview import KeyCounts
+from tokensvc.operations.usage import HourOfUse
 
 State = Literal["active", "suspended"]
 
@@ -42,6 +44,33 @@ class AccountRequest(Model):
     """Which account."""
 
     id: AccountId
+
+
+class WindowUse(Model):
+    """What all keys of an account have got in the minute or the day (UTC) that is running."""
+
+    used: int = Field(description="How many tokens they have got. It is exact.")
+    limit: int
+    ends_at: Moment = Field(description="When the next window begins, and counting with it.")
+
+
+class AccountUsage(Model):
+    """The use of an account. The last seconds are not in `hours` yet."""
+
+    id: AccountId
+    minute: WindowUse
+    day: WindowUse
+    hours: list[HourOfUse] = Field(description="Of all its keys together, oldest first.")
+    keys: KeyCounts
+    since: Moment
+    until: Moment
+
+
+class AccountUsageRequest(Model):
+    """Which account, and how far back."""
+
+    id: AccountId
+    since: int = Field(86_400, ge=1, le=31 * 86_400, description="How many seconds back.")
 
 
 class CreateAccount(Model):
@@ -116,6 +145,15 @@ OPERATIONS: Final = (
         request=AccountRequest,
         response=Account,
         has_version=True,
+    ),
+    Operation(
+        name="accounts.show-usage",
+        method="GET",
+        path="/v1/accounts/{id}/usage",
+        summary="Show what the keys of an account got by the hour, and what is used of its limits.",
+        needs=KEY_READERS,
+        request=AccountUsageRequest,
+        response=AccountUsage,
     ),
     Operation(
         name="accounts.update",

@@ -8,7 +8,15 @@ from pydantic import Field
 
 from tokensvc.core.algorithm import Algorithm
 from tokensvc.operations.model import Audience as AudienceName
-from tokensvc.operations.model import Description, Model, Moment, Page, PageRequest, Seconds, unset
+from tokensvc.operations.model import (
+    Description,
+    Model,
+    Moment,
+    NamedPageRequest,
+    Page,
+    Seconds,
+    unset,
+)
 from tokensvc.operations.operation import ADMINS, KEY_READERS, Operation
 
 
@@ -22,6 +30,21 @@ class Audience(Model):
     )
     alg: Algorithm
     created_at: Moment
+
+
+class ListedAudience(Audience):
+    """An audience in a list. What tells its use is null unless `with_use` asks for it."""
+
+    keys: int | None = Field(
+        description="How many keys name it that are not revoked. Keys that name none may use all."
+    )
+    last_used_at: Moment | None = Field(
+        description="When a key got its last token for it that was not followed by one for another."
+    )
+
+
+class ListAudiences(NamedPageRequest):
+    """Which audiences are wanted."""
 
 
 class AudienceRequest(Model):
@@ -74,8 +97,8 @@ OPERATIONS: Final = (
         path="/v1/audiences",
         summary="List audiences; with tokensvc:keys those that the own key may ask for.",
         needs=KEY_READERS,
-        request=PageRequest,
-        response=Page[Audience],
+        request=ListAudiences,
+        response=Page[ListedAudience],
     ),
     Operation(
         name="audiences.show",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
+from pydantic import Field
+
 from tokensvc.operations.model import Capability as CapabilityName
-from tokensvc.operations.model import Description, Model, Moment, Page, PageRequest
+from tokensvc.operations.model import Description, Model, Moment, NamedPageRequest, Page
 from tokensvc.operations.operation import ADMINS, KEY_READERS, Operation
 
 
@@ -15,6 +17,18 @@ class Capability(Model):
     name: str
     description: str
     created_at: Moment
+
+
+class ListedCapability(Capability):
+    """A capability in a list."""
+
+    keys: int | None = Field(
+        description="How many keys hold it that are not revoked; null unless `with_use` asks."
+    )
+
+
+class ListCapabilities(NamedPageRequest):
+    """Which capabilities are wanted."""
 
 
 class CapabilityRequest(Model):
@@ -28,6 +42,13 @@ class CreateCapability(Model):
 
     name: CapabilityName
     description: Description = ""
+
+
+class UpdateCapability(Model):
+    """What it allows, in words. The name stays."""
+
+    name: CapabilityName
+    description: Description
 
 
 class DeletedCapability(Model):
@@ -56,8 +77,8 @@ OPERATIONS: Final = (
         path="/v1/capabilities",
         summary="List capabilities; with tokensvc:keys those that the own key holds.",
         needs=KEY_READERS,
-        request=PageRequest,
-        response=Page[Capability],
+        request=ListCapabilities,
+        response=Page[ListedCapability],
     ),
     Operation(
         name="capabilities.show",
@@ -66,6 +87,16 @@ OPERATIONS: Final = (
         summary="Show one capability; with tokensvc:keys, one that the own key holds.",
         needs=KEY_READERS,
         request=CapabilityRequest,
+        response=Capability,
+        has_version=True,
+    ),
+    Operation(
+        name="capabilities.update",
+        method="PATCH",
+        path="/v1/capabilities/{name}",
+        summary="Change the description of a capability.",
+        needs=ADMINS,
+        request=UpdateCapability,
         response=Capability,
         has_version=True,
     ),

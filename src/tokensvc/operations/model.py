@@ -69,6 +69,13 @@ class PageRequest(Model):
     )
 
 
+class NamedPageRequest(PageRequest):
+    """Which part of a list of names is wanted."""
+
+    name: str | None = Field(None, min_length=1, max_length=255, description="A part of the name.")
+    with_use: bool = Field(False, description="Also say where each is used, which takes longer.")
+
+
 class Reason(Model):
     """Why something is done, for the audit trail."""
 

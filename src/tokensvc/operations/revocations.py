@@ -16,6 +16,7 @@ from tokensvc.operations.model import (
     KeyId,
     Model,
     Moment,
+    Nothing,
     Page,
     PageRequest,
     Reason,
@@ -25,6 +26,7 @@ from tokensvc.operations.model import (
 from tokensvc.operations.operation import ADMINS, READERS, Operation
 
 Jti = Annotated[str, Field(json_schema_extra={"pattern": "^[0-9A-Za-z]{20}$"}), check(parse_jti)]
+Kind = Literal["jti", "key", "account", "kid"]
 Token = Annotated[str, Field(min_length=1, max_length=8192)]
 
 
@@ -43,13 +45,41 @@ class Revocation(Model):
 
     seq: int = Field(description="Its number in the feed.")
     cursor: str = Field(description="Its place in the feed: send it as `after` to watch from here.")
-    kind: Literal["jti", "key", "account", "kid"]
+    kind: Kind
     value: str = Field(description="The id of the token, key, account or signing key.")
     upto: int | None = Field(description="Tokens of the key or account with `iat` up to here.")
     expires: int = Field(description="Its last token has expired for everybody then.")
     ending: str = Field(description="What came to its end: `key_revoked`, ...")
     healed: bool = Field(description="Whether it was written again after Postgres had lost it.")
     created_at: Moment
+
+
+class ListedRevocation(Revocation):
+    """A revocation that is in force, with what the audit trail tells of it."""
+
+    made_by: str | None = Field(description="Who did it; null if the audit trail does not tell.")
+    reason: str | None = Field(description="Why, if that was told.")
+
+
+class ListRevocations(PageRequest):
+    """Which revocations are wanted."""
+
+    kind: Kind | None = None
+    value: str | None = Field(
+        None, max_length=100, description="The id of a token, key, account or signing key."
+    )
+    sort: Literal["seq", "-seq"] = "seq"
+
+
+class RevocationCounts(Model):
+    """How many revocations are in force, and where the feed ends."""
+
+    seq: int = Field(description="The number of the last entry of the feed.")
+    tokens: int
+    keys: int
+    accounts: int
+    signing_keys: int
+    healed: int = Field(description="Of all of these, those that Postgres had lost.")
 
 
 class CreateRevocation(Reason):
@@ -129,10 +159,19 @@ OPERATIONS: Final = (
         name="revocations.list",
         method="GET",
         path="/v1/revocations",
-        summary="List the revocations in force, oldest first.",
+        summary="List the revocations in force, with who made them and why.",
         needs=READERS,
-        request=PageRequest,
-        response=Page[Revocation],
+        request=ListRevocations,
+        response=Page[ListedRevocation],
+    ),
+    Operation(
+        name="revocations.count",
+        method="GET",
+        path="/v1/revocations/count",
+        summary="Count the revocations in force, by what they end.",
+        needs=READERS,
+        request=Nothing,
+        response=RevocationCounts,
     ),
     Operation(
         name="revocations.create",

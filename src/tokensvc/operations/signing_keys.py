@@ -32,9 +32,20 @@ class SigningKey(Model):
     age_seconds: int
     created_at: Moment
     active_at: Moment | None = Field(description="When it begins to sign; null: the standby.")
+    superseded_at: Moment | None = Field(
+        description="When the next key of its algorithm takes over; null: none is planned to."
+    )
     revoked_at: Moment | None
     safe_to_activate_at: Moment
+    ready_at: Moment | None = Field(
+        description="Of a key that has not begun: when a rotation can let it sign at the soonest. "
+        "Every cache has it then, and no other key of its algorithm is retiring."
+    )
     safe_to_remove_at: Moment | None
+    live_tokens: int = Field(
+        description="About how many live tokens it has signed. If several algorithms sign, it is "
+        "the most that it can be: exchanges are counted for all algorithms together."
+    )
 
 
 class SigningKeyRequest(Model):

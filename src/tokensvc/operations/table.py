@@ -10,6 +10,7 @@ from tokensvc.operations import (
     audit_events,
     capabilities,
     followers,
+    health,
     keys,
     leaks,
     notice_deliveries,
@@ -32,7 +33,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     operation.name: operation
     for subject in (
         accounts, keys, capabilities, audiences, tiers, usage, leaks, overview, revocations,
-        followers, signing_keys, audit_events, notices, notice_endpoints, notice_deliveries,
+        followers, health, signing_keys, audit_events, notices, notice_endpoints, notice_deliveries,
         whoami,
     )
     for operation in subject.OPERATIONS

@@ -11,8 +11,8 @@ from tokensvc.operations.model import (
     Limit,
     Model,
     Moment,
+    NamedPageRequest,
     Page,
-    PageRequest,
     TierName,
     unset,
 )
@@ -29,6 +29,17 @@ class Tier(Model):
     account_per_minute: int
     account_per_day: int
     created_at: Moment
+
+
+class ListedTier(Tier):
+    """A tier in a list. What tells its use is null unless `with_use` asks for it."""
+
+    accounts: int | None = Field(description="How many accounts have it.")
+    keys: int | None = Field(description="How many keys have it themselves.")
+
+
+class ListTiers(NamedPageRequest):
+    """Which tiers are wanted."""
 
 
 class TierRequest(Model):
@@ -85,8 +96,8 @@ OPERATIONS: Final = (
         path="/v1/tiers",
         summary="List tiers.",
         needs=READERS,
-        request=PageRequest,
-        response=Page[Tier],
+        request=ListTiers,
+        response=Page[ListedTier],
     ),
     Operation(
         name="tiers.show",

@@ -12,7 +12,7 @@ from tokensvc.store.absent import no_such_audience
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
 _SQL = load_queries("audience")
 
@@ -60,6 +60,17 @@ async def find_is_own(connection: asyncpg.Connection, name: str) -> bool | None:
 async def list_audiences(connection: asyncpg.Connection) -> list[Audience]:
     """Return all audiences by name."""
     return [_audience(row) for row in await connection.fetch(_SQL["list"])]
+
+
+async def list_audience_use(
+    connection: asyncpg.Connection, account_id: str | None
+) -> dict[str, tuple[int, datetime | None]]:
+    """Return how many keys name each audience, and when one got its last token for it.
+
+    What nobody names and uses is absent. `account_id`: whose keys are asked, None for all.
+    """
+    rows = await connection.fetch(_SQL["list_use"], account_id)
+    return {row["name"]: (row["keys"], row["last_used_at"]) for row in rows}
 
 
 async def update_audience(

@@ -16,6 +16,7 @@ from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Sequence
+    from datetime import datetime, timedelta
 
     import asyncpg
 
@@ -61,6 +62,14 @@ async def append_audit_events(
         raise ForbiddenError("your own key is not active any more", reason="caller_ended")
 
 
+async def has_recent_event(
+    connection: asyncpg.Connection, operation: OperationName, subject: str, within: timedelta
+) -> bool:
+    """Tell whether this was done to the subject already, within that time before now."""
+    found: bool = await connection.fetchval(_SQL["has_recent"], operation, subject, within)
+    return found
+
+
 async def list_audit_page(
     connection: asyncpg.Connection, wanted: AuditFilter, wish: PageWish, *, oldest_first: bool
 ) -> tuple[list[AuditEvent], Place | None]:
@@ -78,6 +87,22 @@ async def list_audit_page(
     order = _NUMBER._replace(descending=not oldest_first)
     page = await fetch_page(connection, "listed_audit_event", conditions, order, wish)
     return [_build_event(row) for row in page.rows], page.end
+
+
+class Cause(NamedTuple):
+    """Who brought something about, and why; both are None if the trail does not tell."""
+
+    actor: str | None
+    reason: str | None
+
+
+async def find_causes(
+    connection: asyncpg.Connection, ended: Sequence[tuple[OperationName, str, datetime]]
+) -> list[Cause]:
+    """Return the cause of each thing: what was done to what, and a moment just after that."""
+    operations, subjects, moments = zip(*ended, strict=True) if ended else ((), (), ())
+    rows = await connection.fetch(_SQL["find_causes"], operations, subjects, moments)
+    return [Cause(row["actor"], row["reason"] or None) for row in rows]
 
 
 async def read_audit_events(

@@ -40,10 +40,7 @@ async def list_capabilities(connection: asyncpg.Connection) -> list[Capability]:
 
 async def load_capability(connection: asyncpg.Connection, name: str) -> Capability:
     """Return a capability. Raises NotFoundError."""
-    row = await connection.fetchrow(_SQL["find"], name)
-    if row is None:
-        raise no_such_capability(name)
-    return Capability(**dict(row))
+    return _parse_capability(name, await connection.fetchrow(_SQL["find"], name))
 
 
 async def lock_known(connection: asyncpg.Connection, names: Collection[str]) -> frozenset[str]:
@@ -51,7 +48,34 @@ async def lock_known(connection: asyncpg.Connection, names: Collection[str]) -> 
     return frozenset(row["name"] for row in await connection.fetch(_SQL["find_known"], list(names)))
 
 
+async def lock_capability(connection: asyncpg.Connection, name: str) -> Capability:
+    """As `load_capability`, held against other changes until the transaction ends."""
+    return _parse_capability(name, await connection.fetchrow(_SQL["lock"], name))
+
+
+async def update_capability(
+    connection: asyncpg.Connection, name: str, description: str
+) -> Capability:
+    """Change a capability. Raises NotFoundError."""
+    return _parse_capability(name, await connection.fetchrow(_SQL["update"], name, description))
+
+
+async def count_holders(connection: asyncpg.Connection, account_id: str | None) -> dict[str, int]:
+    """Return how many keys hold each capability that some key holds.
+
+    `account_id`: the account whose keys are counted, None for all.
+    """
+    rows = await connection.fetch(_SQL["count_holders"], account_id)
+    return {row["name"]: row["keys"] for row in rows}
+
+
 async def delete_capability(connection: asyncpg.Connection, name: str) -> None:
     """Remove a capability. Raises NotFoundError."""
     if await connection.fetchval(_SQL["delete"], name) is None:
         raise no_such_capability(name)
+
+
+def _parse_capability(name: str, row: asyncpg.Record | None) -> Capability:
+    if row is None:
+        raise no_such_capability(name)
+    return Capability(**dict(row))

@@ -161,12 +161,34 @@ async def read_after(
 
 
 async def list_revocation_page(
-    connection: asyncpg.Connection, wish: PageWish
+    connection: asyncpg.Connection,
+    wish: PageWish,
+    *,
+    kind: Kind | None = None,
+    value: str | None = None,
+    newest_first: bool = False,
 ) -> tuple[list[RevocationRecord], Place | None]:
-    """Return a page of what is in force, oldest first, and the place where the next one begins."""
-    in_force = Condition("expires_at > clock_timestamp() and {}", value=True)
-    page = await fetch_page(connection, "listed_revocation", [in_force], _SEQ, wish)
+    """Return a page of what is in force, and the place where the next one begins.
+
+    `kind`, `value`: only revocations of these.
+    """
+    conditions = [Condition("expires_at > clock_timestamp() and {}", value=True)]
+    if kind is not None:
+        conditions.append(Condition("kind = {}", kind))
+    if value is not None:
+        conditions.append(Condition("value = {}", value))
+    order = _SEQ._replace(descending=newest_first)
+    page = await fetch_page(connection, "listed_revocation", conditions, order, wish)
     return [build_record(row) for row in page.rows], page.end
+
+
+async def count_revocations(connection: asyncpg.Connection) -> dict[str, int]:
+    """Return how many revocations of each kind are in force.
+
+    Under `healed` it says how many of all these Postgres had lost.
+    """
+    (row,) = await connection.fetch(_SQL["count"])
+    return dict(row)
 
 
 async def list_named(

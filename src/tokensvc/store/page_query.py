@@ -78,15 +78,8 @@ async def fetch_page(
         last = f"${len(values)}::text::{order.id_type}"
         texts.append(f"({order.expression}, {order.id}) {sign} ({key}, {last})")
     where = f" where {' and '.join(texts)}" if texts else ""
-    direction = " desc" if order.descending else ""
     values.append(wish.limit + 1)
-    statement = (
-        f"select listed.*, page.place::text as sort_key, clock_timestamp() as read_at "  # noqa: S608
-        f"from (select {order.id}, {order.expression} as place from {source or view}{where} "
-        f"order by {order.expression}{direction}, {order.id}{direction} limit ${len(values)}) "
-        f"as page join {view} as listed on listed.{order.id} = page.{order.id} "
-        f"order by page.place{direction}, page.{order.id}{direction}"
-    )
+    statement = _write(view, source or view, where, order, f"${len(values)}")
     try:
         rows = await _fetch(connection, statement, values)
     except asyncpg.DataError as error:
@@ -95,6 +88,18 @@ async def fetch_page(
         return PageRows(rows, None)
     rows = rows[: wish.limit]
     return PageRows(rows, Place(rows[-1]["sort_key"], str(rows[-1][order.id])))
+
+
+def _write(view: str, source: str, where: str, order: Order, limit: str) -> str:
+    """Return a statement that finds the rows of a page in `source` and reads them in `view`."""
+    direction = " desc" if order.descending else ""
+    return (
+        "select listed.*, page.place::text as sort_key, clock_timestamp() as read_at "  # noqa: S608
+        f"from (select {order.id}, {order.expression} as place from {source}{where} "
+        f"order by {order.expression}{direction}, {order.id}{direction} limit {limit}) as page "
+        f"join {view} as listed on listed.{order.id} = page.{order.id} "
+        f"order by page.place{direction}, page.{order.id}{direction}"
+    )
 
 
 async def _fetch(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tokensvc.core.limit import Quota
+from tokensvc.store.absent import no_such_account
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
@@ -13,6 +14,22 @@ if TYPE_CHECKING:
     import asyncpg
 
 _SQL = load_queries("quota")
+
+
+class Window(NamedTuple):
+    """How many tokens were given out in a window, of how many, and when the next one begins."""
+
+    used: int
+    limit: int
+    ends_at: datetime
+
+
+class AccountWindows(NamedTuple):
+    """The windows of an account at the moment `at` of Postgres's clock."""
+
+    minute: Window
+    day: Window
+    at: datetime
 
 
 async def find_quota(
@@ -26,3 +43,15 @@ async def find_quota(
     if row is None:
         return None
     return Quota(*row["most"], *row["left_over"]), row["at"], row["begun"]
+
+
+async def load_account_windows(connection: asyncpg.Connection, account_id: str) -> AccountWindows:
+    """Return what all keys of an account have got of its limits. Raises NotFoundError."""
+    row = await connection.fetchrow(_SQL["find_of_account"], account_id)
+    if row is None:
+        raise no_such_account(account_id)
+    return AccountWindows(
+        minute=Window(row["minute_used"], row["minute_limit"], row["minute_ends_at"]),
+        day=Window(row["day_used"], row["day_limit"], row["day_ends_at"]),
+        at=row["at"],
+    )

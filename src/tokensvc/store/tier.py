@@ -46,6 +46,12 @@ async def list_tiers(connection: asyncpg.Connection) -> list[Tier]:
     return [Tier(**dict(row)) for row in await connection.fetch(_SQL["list"])]
 
 
+async def list_tier_use(connection: asyncpg.Connection) -> dict[str, tuple[int, int]]:
+    """Return how many accounts and how many keys have each tier; one that nobody has is absent."""
+    rows = await connection.fetch(_SQL["list_use"])
+    return {row["name"]: (row["accounts"], row["keys"]) for row in rows}
+
+
 async def update_tier(
     connection: asyncpg.Connection, name: str, description: str, limits: TierLimits
 ) -> Tier:

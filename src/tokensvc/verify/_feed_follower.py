@@ -141,15 +141,15 @@ class FeedFollower:
         except InvalidTokenError as error:  # it is no page that this issuer has signed
             self._note_failure(error.reason)
         except InvalidPageError as error:  # the issuer signed it, and it does not fit what we have
-            # Of an older page only the news matters, and an ordinary page brings it.
-            if error.reason != "page_replayed":
+            # Of a page that is older, or ahead, only the news matters; an ordinary page brings it.
+            if error.reason not in {"page_replayed", "page_ahead"}:
                 self._asks_for_all = True
             self._note_failure(error.reason)
 
     def take(self, text: str) -> None:
         """Apply a page. Raises InvalidTokenError or InvalidPageError.
 
-        Then nothing has changed, except that what a replayed page revokes is revoked here as well.
+        Then nothing has changed, except as `FollowedDenylist.apply` says.
         """
         run_steps(self._take_in_steps(text))
 

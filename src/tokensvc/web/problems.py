@@ -133,7 +133,8 @@ def _judge_http(error: web.HTTPException) -> tuple[int, str, str, dict[str, str]
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         allowed = error.headers["Allow"]
         return status, code, f"use {', '.join(allowed.split(','))}", {"Allow": allowed}
-    if error.text and not error.text.startswith(f"{status}: "):  # ours: it says what would do
+    of_aiohttp = (f"{status}: ", "Maximum request body size")
+    if error.text and not error.text.startswith(of_aiohttp):  # ours: it says what would do
         return status, code, error.text, {}
     title = _HTTP_TEXTS.get(status) or TITLES.get(code, code)
     return status, code, title[0].lower() + title[1:], {}

@@ -54,6 +54,8 @@ def test_f41_jumps_are_not_measured_from_a_clock_that_was_doubted():
     jumped = judge_clock(right, read(3, postgres=2855))
     assert jumped.has_jumped
     assert jumped.anchor.reckon(3) == START + 3, "pages are dated by it"
+    assert right.earliest == START + 2, "nor is the time counted from it that has passed"
+    assert judge_clock(right, read(3, postgres=1400)).earliest == START + 3
     doubted = judge(read(0, postgres=-50, wall=600))
     vouched = judge_clock(doubted, read(1, wall=600), is_vouched=True)
     assert not vouched.is_blocked, "what it differs from was never believed"

@@ -99,7 +99,7 @@ LIES: dict[str, tuple[Callable[[SimulatedIssuer], str], str, bool]] = {
     "replayed": (replayed, "page_replayed", False),
     "gapped": (gapped, "page_not_contiguous", True),
     "expired": (changed(iat=START - 100, exp=START - 40), "page_out_of_date", True),
-    "from the future": (changed(iat=START + 33, exp=START + 93), "page_out_of_date", True),
+    "from the future": (changed(iat=START + 33, exp=START + 93), "page_ahead", False),
     "of another issuer": (changed(iss="http://other.example"), "wrong_issuer", True),
     "for the audience of tokens": (changed(aud="api"), "malformed_page", True),
     "for no audience": (changed(aud=...), "malformed_page", True),
@@ -164,6 +164,22 @@ class LateIssuer(SimulatedIssuer):
         return replace(
             page, issued_at=page.issued_at - self.late, expires_at=page.expires_at - self.late
         )
+
+
+@simulated
+async def test_f41_news_holds_although_the_clock_of_the_issuer_is_ahead():
+    issuer = LateIssuer(waits=False)
+    async with issuer.make_verifier() as verifier:
+        issuer.late = -3600
+        issuer.add_revocation("jti", "news")
+        await asyncio.sleep(3)
+        assert verifier.status().denylist_error == "page_ahead"
+        assert verifier.status().denylist_entries == 1
+        cursor = verifier.status().denylist_cursor
+        issuer.late = 0
+        await asyncio.sleep(3)
+        assert verifier.status().denylist_error is None
+        assert verifier.status().denylist_cursor != cursor
 
 
 @simulated

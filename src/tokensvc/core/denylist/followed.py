@@ -5,7 +5,8 @@
 2. A page that has expired, or that was issued before the last one, is refused. A page that brings
    news, or that lies in the middle of a long row, may be older: it makes nothing fresher. What a
    full page revokes is true whenever it was issued, so it is taken in even if the page is refused:
-   after a failover to a host whose clock is behind, nobody waits for the clock to catch up.
+   after a failover to a host whose clock is behind, nobody waits for the clock to catch up. The
+   same is true of any page that fits and comes from the future: it is refused, and its news holds.
 3. A page that is not full must begin exactly where the follower stands, and never goes backwards.
 4. A full page is merged and replaces nothing: revocations that the follower holds and the page
    lacks stay until they expire. If the head that it names lies behind the follower's own position,
@@ -38,8 +39,10 @@ if TYPE_CHECKING:
     from tokensvc.core.denylist.position import Position
 
 # Replicas confirm their copies at different moments, so `iat` may step back a little between them.
-# A watermark may be as much newer than the page that it is in.
 _REPLICA_SKEW: Final = 5  # seconds
+# A watermark may lie so far ahead of its page: a clock that was ahead may have been believed.
+# A thief of a signing key can revoke tokens for as long in advance, and no longer.
+_FURTHEST_UPTO: Final = 120  # seconds
 _LONGEST_LIFE: Final = 31 * 86_400  # seconds from the issue of a page to the end of an entry
 # So many revocations are added in one step, which takes less than a millisecond.
 _ADDED_PER_STEP: Final = 1000
@@ -79,7 +82,7 @@ class FollowedDenylist:
         """Take in a page that `signer` has signed; return True if the history was found reset.
 
         `now` and `leeway` are seconds. Raises InvalidPageError and then changes nothing, except
-        that what a replayed page revokes is revoked here as well.
+        that what a page revokes that is replayed, or ahead, is revoked here as well.
         """
         return bool(run_steps(self.apply_in_steps(page, signer, now=now, leeway=leeway)))
 
@@ -89,7 +92,11 @@ class FollowedDenylist:
         """As `apply`, in steps of less than a millisecond."""
         reset = self._is_reset_by(page)
         self._check(page, now, leeway)
-        yield from self._add(page, signer, latest=max(page.issued_at, now) + leeway)
+        is_ahead = page.issued_at - leeway > now
+        latest = (now if is_ahead else max(page.issued_at, now)) + leeway
+        yield from self._add(page, signer, latest=latest)
+        if is_ahead:
+            raise _refused("page_ahead")
         if self._is_too_old(page, reset=reset):
             raise _refused("page_replayed")
         self._note(page, signer)
@@ -99,14 +106,13 @@ class FollowedDenylist:
         return reset
 
     def _add(self, page: Page, signer: Kid, *, latest: float) -> Generator[None, None, None]:
-        latest_upto = int(latest) + _REPLICA_SKEW
+        latest_exp = min(page.issued_at, int(latest)) + _LONGEST_LIFE
+        latest_upto = int(latest) + _FURTHEST_UPTO
         rest = iter(page.revocations)
         while some := list(islice(rest, _ADDED_PER_STEP)):
             yield
             self.denylist.add(
-                bound_revocations(
-                    some, latest_exp=page.issued_at + _LONGEST_LIFE, latest_upto=latest_upto
-                ),
+                bound_revocations(some, latest_exp=latest_exp, latest_upto=latest_upto),
                 signer,
             )
 
@@ -136,7 +142,7 @@ class FollowedDenylist:
     def _check(self, page: Page, now: float, leeway: float) -> None:
         if page.issuer != self.issuer:
             raise _refused("wrong_issuer")
-        if page.expires_at + leeway <= now or page.issued_at - leeway > now:
+        if page.expires_at + leeway <= now:
             raise _refused("page_out_of_date")
         if page.full:
             return

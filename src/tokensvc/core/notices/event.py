@@ -32,6 +32,8 @@ EventName = Literal[
     "account.suspended",
     "account.resumed",
     "account.deleted",
+    "endpoint.created",
+    "endpoint.deleted",
     "endpoint.disabled",
     "follower.lagging",
     "signing_key.rotated",
@@ -96,8 +98,15 @@ EVENTS: Final[dict[EventName | OwnEventName, EventFacts]] = {
         text="{subject} is no longer suspended", operations=("accounts.resume",)
     ),
     "account.deleted": EventFacts(text="{subject} was deleted", operations=("accounts.delete",)),
+    "endpoint.created": EventFacts(
+        text="{subject} is now told of events too", operations=("notice-endpoints.create",)
+    ),
+    "endpoint.deleted": EventFacts(
+        text="{subject} was removed and gets no more notices",
+        operations=("notice-endpoints.delete",),
+    ),
     "endpoint.disabled": EventFacts(
-        text="{subject} gets no more notices, because it did not accept them",
+        text="{subject} is disabled and gets no more notices",
         operations=("notice-endpoints.disable",),
     ),
     "follower.lagging": EventFacts(text="{subject} has not applied the latest revocations"),

@@ -9,17 +9,20 @@ from tokensvc.core.account import parse_description
 from tokensvc.core.capability import parse_capability
 from tokensvc.core.errors import ConflictError, InvalidInputError
 from tokensvc.issuer.audit import record
+from tokensvc.issuer.database import accept
 from tokensvc.store import capability as table
 from tokensvc.store.api_key import count_with_capability
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from tokensvc.core.actor import Actor
     from tokensvc.core.capability import Capability
     from tokensvc.issuer.audit import Trail
     from tokensvc.issuer.database import Transactions
     from tokensvc.store.pool import Connection, Database
+
+    CapabilityCheck = Callable[[Capability], None]
 
 # From this likeness on (0 to 1), a new name looks like a slip of a known one.
 _ALIKE: Final = 0.85
@@ -43,6 +46,30 @@ async def list_capabilities(database: Database) -> list[Capability]:
     """Return all capabilities by name."""
     async with database.connection() as connection:
         return await table.list_capabilities(connection)
+
+
+async def update_capability(
+    database: Transactions,
+    name: str,
+    description: str,
+    *,
+    actor: Actor,
+    check: CapabilityCheck = accept,
+) -> Capability:
+    """Change the description of a capability. `check` may refuse it as it was.
+
+    Raises NotFoundError, InvalidInputError.
+    """
+    async with database.transaction() as connection:
+        before = await table.lock_capability(connection, name)
+        check(before)
+        after = await table.update_capability(connection, name, parse_description(description))
+        detail = {
+            "before": {"description": before.description},
+            "after": {"description": after.description},
+        }
+        await record(connection, actor, "capabilities.update", name, **detail)
+        return after
 
 
 async def remove_capability(database: Transactions, name: str, *, actor: Actor) -> None:

@@ -19,19 +19,20 @@ from tokensvc.core.ledger import Expectation
 from tokensvc.issuer.confirmation import Confirmation
 from tokensvc.issuer.mirror.audit_heads import AuditHeads
 from tokensvc.issuer.mirror.denylist_copy import DenylistCopy
+from tokensvc.issuer.mirror.iat_bounds import keep_iat_bounds
 from tokensvc.issuer.signing.signers import Signers
 from tokensvc.logs.logger import get_logger
 from tokensvc.store.audience import list_audiences
 from tokensvc.store.feed_head import list_heads_with_iat
-from tokensvc.store.issuance import find_latest_iat, raise_iat_floor, raise_iat_limit
+from tokensvc.store.issuance import find_latest_iat
 from tokensvc.store.listen import listen
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Sequence
 
     from tokensvc.core.audience import Audience
     from tokensvc.core.denylist.position import Position
-    from tokensvc.core.iat_limit import IatBounds
+    from tokensvc.core.denylist.record import RevocationRecord
     from tokensvc.core.sealing import MasterKey
     from tokensvc.settings import Settings
     from tokensvc.store.feed_head import Topic
@@ -118,7 +119,6 @@ class Mirror:
     async def _refresh(self) -> None:
         self._wake.clear()  # before anything is read: what changes meanwhile wakes it again
         acknowledged = self.denylist.acknowledged
-        has_lost = False
         async with self._database.connection() as connection:
             # In doubt, other processes know more of Postgres's clock.
             doubts = self.confirmation.is_in_doubt
@@ -126,19 +126,8 @@ class Mirror:
             asked = self.confirmation.ask()
             heads, now, bounds = await list_heads_with_iat(connection)
             self.confirmation.read_clock(now, asked, latest_iat=latest_iat)
-            earliest = self.confirmation.earliest
-            if heads["audience"] != self._heads.get("audience"):
-                await self._load_audiences(connection)
-            if heads["signing_key"] != self._heads.get("signing_key"):
-                await self.signers.load(connection)
-            if heads["denylist"] != self._heads.get("denylist") or acknowledged:
-                has_lost = await self.denylist.has_lost_some(
-                    connection, heads["denylist"], acknowledged, self.confirmation.latest
-                )
-                if not has_lost:
-                    heads["denylist"] = await self.denylist.follow(
-                        connection, heads["denylist"], earliest
-                    )
+            has_lost = await self._read_changed(connection, heads, acknowledged)
+        earliest = self.confirmation.earliest
         if has_lost:
             heads["denylist"] = await self.denylist.heal(
                 acknowledged, self.signers.master_key, earliest
@@ -154,27 +143,29 @@ class Mirror:
         if has_news:
             self.denylist.announce()
         # At the end: while Postgres cannot write, the copies are fresh anyway.
-        await self._keep_iat_bounds(bounds, now, asked.on)
+        await keep_iat_bounds(self._database, self.confirmation, bounds)
 
-    async def _keep_iat_bounds(self, bounds: IatBounds, now: datetime, on: float) -> None:
-        """Keep the limit of `iat` ahead of Postgres's clock, and the floor where it has to be.
-
-        What cannot be written now is tried again; meanwhile tokens are issued up to the limit.
-        """
-        known = self.confirmation.iat_limit
-        lacking, run = known.find_lacking(bounds), bounds.run
-        known.note_limit(bounds.limit, on)
-        wanted = known.find_wanted(now, is_believed=not self.confirmation.is_blocked)
-        try:
-            if lacking is not None or run is None:
-                async with self._database.connection() as connection:
-                    run = await raise_iat_floor(connection, lacking)
-            known.note_run(run)
-            if wanted is not None:
-                async with self._database.connection() as connection:
-                    known.note_limit(await raise_iat_limit(connection, wanted), on)
-        except UnavailableError as error:
-            _log.warning("iat_limit_not_raised", reason=error.reason)
+    async def _read_changed(
+        self,
+        connection: Connection,
+        heads: dict[Topic, Position],
+        acknowledged: Sequence[RevocationRecord],
+    ) -> bool:
+        """Read again what has changed; return whether the table has lost a part of the denylist."""
+        if heads["audience"] != self._heads.get("audience"):
+            await self._load_audiences(connection)
+        if heads["signing_key"] != self._heads.get("signing_key"):
+            await self.signers.load(connection)
+        if heads["denylist"] == self._heads.get("denylist") and not acknowledged:
+            return False
+        if await self.denylist.has_lost_some(
+            connection, heads["denylist"], acknowledged, self.confirmation.latest
+        ):
+            return True
+        heads["denylist"] = await self.denylist.follow(
+            connection, heads["denylist"], self.confirmation.earliest
+        )
+        return False
 
     async def _load_audiences(self, connection: Connection) -> None:
         await self.signers.load_policy(connection)  # an audience may grant a longer life

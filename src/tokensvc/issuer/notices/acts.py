@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.core.notices.event import NewNotice, find_event
 from tokensvc.core.notices.payload import choose_detail
+from tokensvc.issuer.notices.telling import AT_ONCE
 from tokensvc.store.notice_event import append_notices, describe_subjects, take_acts
 
 if TYPE_CHECKING:
     from tokensvc.store.notice_event import Act, Described
     from tokensvc.store.pool import Database
-
-AT_ONCE: Final = 500
 
 # Who is not known to the account is shown to it by this name.
 _SOMEBODY_ELSE: Final = "operator"

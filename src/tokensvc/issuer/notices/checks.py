@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Final
 from tokensvc.core.notices.event import NewNotice
 from tokensvc.core.notices.watching import EXPIRY_THRESHOLDS, IDLE_AFTER, decide_expiry
 from tokensvc.issuer.deleting import MOST_AT_ONCE, delete_in_steps
+from tokensvc.issuer.notices.telling import tell
 from tokensvc.issuer.signing.listing import list_signing_keys_with_phase
 from tokensvc.logs.logger import get_logger
 from tokensvc.store.follower import list_followers
 from tokensvc.store.notice_endpoint import delete_endpoints
-from tokensvc.store.notice_event import append_notices, claim_check, delete_notices
+from tokensvc.store.notice_event import claim_check, delete_notices
 from tokensvc.store.notice_facts import (
     find_accounts_of,
     list_idle,
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 KEPT_FOR: Final = timedelta(days=30)
 
 _PAUSE: Final = timedelta(minutes=55)
-_AT_ONCE: Final = 500
-_MOST_IDLE: Final = 10_000  # in one round; the others are told of in the next ones
+_READ_AT_ONCE: Final = 500
+_MOST_IDLE: Final = 1000  # in one round; the others are told of in the next ones
 _OVERDUE_AFTER: Final = timedelta(days=1)
 _LAGGING_SECONDS: Final = 60.0
 
@@ -51,13 +52,14 @@ async def check_ages_once(
             return
         expiring = [
             notice
-            async for keys in read_expiring(connection, max(EXPIRY_THRESHOLDS), _AT_ONCE)
+            async for keys in read_expiring(connection, max(EXPIRY_THRESHOLDS), _READ_AT_ONCE)
             for notice in _build_expiring_notices(keys)
         ]
+    await tell(database, expiring)
+    await tell(database, await _build_overdue_notices(database, settings))
+    async with database.connection() as connection:
         idle = await list_idle(connection, IDLE_AFTER, _MOST_IDLE)
-    await _tell(database, expiring)
-    await _tell(database, [_build_idle_notice(key) for key in idle])
-    await _tell(database, await _build_overdue_notices(database, settings))
+    await tell(database, [_build_idle_notice(key) for key in idle])
 
 
 async def check_followers_once(database: Database) -> None:
@@ -71,7 +73,7 @@ async def check_followers_once(database: Database) -> None:
             and follower.lag_seconds > _LAGGING_SECONDS
         ]
         accounts = await find_accounts_of(connection, [one.id.key_id for one in lagging])
-    await _tell(
+    await tell(
         database,
         [
             NewNotice(
@@ -100,7 +102,7 @@ async def tell_went_back(database: Database) -> None:
         detail={},
         once=f"denylist.went_back {now:%Y-%m-%dT%H}",
     )
-    await _tell(database, [notice])
+    await tell(database, [notice])
 
 
 async def clean_notices_once(
@@ -163,9 +165,3 @@ async def _build_overdue_notices(database: Database, settings: Settings) -> list
         for key in await list_signing_keys_with_phase(database, settings)
         if key.phase == "active" and key.active_seconds > limit
     ]
-
-
-async def _tell(database: Database, notices: list[NewNotice]) -> None:
-    for start in range(0, len(notices), _AT_ONCE):
-        async with database.transaction() as connection:
-            await append_notices(connection, notices[start : start + _AT_ONCE])

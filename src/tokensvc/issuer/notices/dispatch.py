@@ -17,8 +17,9 @@ from tokensvc.core.errors import TokensvcError
 from tokensvc.core.notices.receiver import find_mailbox
 from tokensvc.core.notices.retry import decide_hold, is_given_up
 from tokensvc.issuer.metrics import NOTICE_OLDEST_SECONDS
-from tokensvc.issuer.notices.acts import AT_ONCE, plan_acts_once
+from tokensvc.issuer.notices.acts import plan_acts_once
 from tokensvc.issuer.notices.deliveries import give_up_endpoint
+from tokensvc.issuer.notices.telling import AT_ONCE
 from tokensvc.logs.logger import get_logger
 from tokensvc.store import notice_endpoint as table
 from tokensvc.store.notice_delivery import find_oldest_seconds, list_due_deliveries

@@ -12,7 +12,7 @@ from tokensvc.core.notices.event import CONFIRM, TEST, NewNotice, parse_events
 from tokensvc.core.notices.payload import new_secret
 from tokensvc.core.notices.receiver import parse_receiver
 from tokensvc.core.sealing import seal_text
-from tokensvc.issuer.audit import record
+from tokensvc.issuer.audit import Trail, record
 from tokensvc.issuer.database import accept
 from tokensvc.store import notice_endpoint as table
 from tokensvc.store.account import lock_account
@@ -114,8 +114,13 @@ async def update_endpoint(
         elif changes.is_enabled is False:
             await table.disable_endpoint(connection, endpoint_id, "asked")
         after = await table.load_endpoint(connection, endpoint_id)
+        trail = Trail(actor)
         detail = {"before": _build_facts(before), "after": _build_facts(after)}
-        await record(connection, actor, "notice-endpoints.update", endpoint_id, **detail)
+        trail.note("notice-endpoints.update", endpoint_id, **detail)
+        if before.disabled_at is None and after.disabled_at is not None:
+            # Whoever silences an endpoint does not do so unnoticed: the others are told.
+            trail.note("notice-endpoints.disable", endpoint_id, reason="asked")
+        await trail.append(connection)
     return after
 
 

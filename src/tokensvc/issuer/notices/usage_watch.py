@@ -16,6 +16,7 @@ from tokensvc.core.notices.watching import (
     is_new_network,
     is_unusual,
 )
+from tokensvc.issuer.notices.telling import AT_ONCE, tell
 from tokensvc.store.api_key_network import put_networks, trim_networks
 from tokensvc.store.notice_event import append_notices
 from tokensvc.store.notice_facts import list_busy, list_in_grace, list_limits
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     Named = NewNetwork | BusyKey | KeyInGrace | UsedLimit
 
 _MOST_REMEMBERED: Final = 200_000
-_AT_ONCE: Final = 200
 _UNKNOWN: Final = "unknown"
 _LIMIT_EVENTS: Final[dict[tuple[bool, int], EventName]] = {
     (True, 80): "key.limit_80",
@@ -71,16 +71,16 @@ class UsageWatch:
     async def check_once(self) -> None:
         """Append what must be told. Raises UnavailableError, and then the rest is for later."""
         places = sorted(self._places)
-        for start in range(0, len(places), _AT_ONCE):
-            batch = places[start : start + _AT_ONCE]
+        for start in range(0, len(places), AT_ONCE):
+            batch = places[start : start + AT_ONCE]
             async with self._database.transaction() as connection:
                 await self._tell_networks(connection, batch)
             self._places.difference_update(batch)
             if len(self._written) < _MOST_REMEMBERED:
                 self._written.update(batch)
         used = sorted(self._used)
-        for start in range(0, len(used), _AT_ONCE):
-            keys = used[start : start + _AT_ONCE]
+        for start in range(0, len(used), AT_ONCE):
+            keys = used[start : start + AT_ONCE]
             async with self._database.connection() as connection:
                 notices = [
                     *_build_limit_notices(await list_limits(connection, keys)),
@@ -114,8 +114,7 @@ class UsageWatch:
         fresh = [notice for notice in notices if notice.once not in self._told]
         if not fresh:
             return
-        async with self._database.transaction() as connection:
-            await append_notices(connection, fresh)
+        await tell(self._database, fresh)
         if len(self._told) < _MOST_REMEMBERED:
             self._told.update(str(notice.once) for notice in fresh)
 

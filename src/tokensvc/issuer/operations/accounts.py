@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 
 from tokensvc.core.limit import DEFAULT_TIER, LimitChanges
@@ -9,11 +10,16 @@ from tokensvc.issuer.admin import accounts
 from tokensvc.issuer.operations.call import check_visible
 from tokensvc.issuer.operations.limits import build_limit_changes
 from tokensvc.issuer.operations.paging import build_next_cursor, read_wish
+from tokensvc.issuer.operations.usage import build_hours
 from tokensvc.issuer.revoking.endings import end_account
-from tokensvc.operations.accounts import Account, DeletedAccount
+from tokensvc.operations.accounts import Account, AccountUsage, DeletedAccount, WindowUse
 from tokensvc.operations.model import Page
+from tokensvc.operations.overview import KeyCounts
 from tokensvc.store import account as table
 from tokensvc.store.absent import no_such_account
+from tokensvc.store.api_key import count_api_keys
+from tokensvc.store.quota import load_account_windows
+from tokensvc.store.usage import list_usage_of_all
 
 if TYPE_CHECKING:
     from tokensvc.core.account import Account as Record
@@ -21,6 +27,7 @@ if TYPE_CHECKING:
     from tokensvc.issuer.operations.call import Call
     from tokensvc.operations.accounts import (
         AccountRequest,
+        AccountUsageRequest,
         CreateAccount,
         EndAccount,
         ListAccounts,
@@ -74,6 +81,29 @@ async def show(call: Call, request: AccountRequest) -> Account:
     check_visible(call.principal.key_reader_of, request.id, missing)
     async with call.reading() as connection:
         return build_account(await table.load_account(connection, request.id))
+
+
+async def show_usage(call: Call, request: AccountUsageRequest) -> AccountUsage:
+    """Show the use of an account."""
+    check_visible(call.principal.key_reader_of, request.id, no_such_account(request.id))
+    async with call.reading() as connection:
+        windows = await load_account_windows(connection, request.id)
+        since = windows.at - timedelta(seconds=request.since)
+        counts = await list_usage_of_all(connection, request.id, since)
+        keys = await count_api_keys(connection, request.id, windows.at)
+    minute, day = [
+        WindowUse(used=window.used, limit=window.limit, ends_at=window.ends_at)
+        for window in (windows.minute, windows.day)
+    ]
+    return AccountUsage(
+        id=request.id,
+        minute=minute,
+        day=day,
+        hours=build_hours(counts),
+        keys=KeyCounts(**keys),
+        since=since,
+        until=windows.at,
+    )
 
 
 async def update(call: Call, request: UpdateAccount) -> Account:

@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 
 from tokensvc.issuer.admin import audiences
-from tokensvc.issuer.operations.paging import cut_page
-from tokensvc.operations.audiences import Audience, DeletedAudience
+from tokensvc.issuer.operations.paging import cut_page, select_named
+from tokensvc.operations.audiences import Audience, DeletedAudience, ListedAudience
 from tokensvc.operations.model import Page
 from tokensvc.store import audience as table
 from tokensvc.store.absent import no_such_audience
@@ -15,12 +15,17 @@ from tokensvc.store.api_key import load_api_key
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from datetime import datetime
 
     from tokensvc.core.algorithm import Algorithm
     from tokensvc.core.audience import Audience as Record
     from tokensvc.issuer.operations.call import Call
-    from tokensvc.operations.audiences import AudienceRequest, CreateAudience, UpdateAudience
-    from tokensvc.operations.model import PageRequest
+    from tokensvc.operations.audiences import (
+        AudienceRequest,
+        CreateAudience,
+        ListAudiences,
+        UpdateAudience,
+    )
     from tokensvc.store.pool import Connection
 
 
@@ -50,16 +55,23 @@ async def create(call: Call, request: CreateAudience) -> Audience:
     return build_audience(made)
 
 
-async def list_(call: Call, request: PageRequest) -> Page[Audience]:
+async def list_(call: Call, request: ListAudiences) -> Page[ListedAudience]:
     """List audiences: all, or those that the caller's own key may ask for."""
+    use: dict[str, tuple[int, datetime | None]] | None = None
     async with call.reading() as connection:
-        found = await table.list_audiences(connection)
+        found = select_named(request.name, await table.list_audiences(connection))
         seen = await _find_seen(call, connection)
+        if request.with_use:
+            use = await table.list_audience_use(connection, call.principal.key_reader_of)
     if seen is not None:
         found = [known for known in found if known.name in seen]
     page, cursor = cut_page(request, found, lambda known: str(known.name))
-    items = [build_audience(known) for known in page]
-    return Page[Audience](items=items, next_cursor=cursor)
+    items = []
+    for known in page:
+        keys, used_at = (None, None) if use is None else use.get(known.name, (0, None))
+        shown = build_audience(known).model_dump()
+        items.append(ListedAudience(**shown, keys=keys, last_used_at=used_at))
+    return Page[ListedAudience](items=items, next_cursor=cursor)
 
 
 async def show(call: Call, request: AudienceRequest) -> Audience:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tokensvc.core.errors import UnavailableError, VersionConflictError
 from tokensvc.issuer.database import OpenTransaction
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     from tokensvc.core.actor import Actor
     from tokensvc.core.denylist.position import Position
@@ -42,13 +42,21 @@ def _keep_nothing(records: Sequence[RevocationRecord]) -> None:
     """Forget revocations: a command ends before they could be lost."""
 
 
+class ProcessFacts(NamedTuple):
+    """What a process of the service knows of itself, as `/readyz` tells it."""
+
+    checks: Mapping[str, bool]
+    warnings: Sequence[str]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backend:
     """What operations work on. It belongs to a running service, or to one command.
 
     `remember` is told of each revocation that is acknowledged, so that it can be healed.
     `load_master_key` returns the one in force. `watch` waits for what comes after a place of the
-    denylist, in the copy of the service; a command has none, and watches the table.
+    denylist, in the copy of the service; a command has none, and watches the table. `look`: how the
+    process of the service is; a command has none.
     """
 
     database: Database
@@ -56,6 +64,7 @@ class Backend:
     remember: Callable[[Sequence[RevocationRecord]], None] = _keep_nothing
     load_master_key: Callable[[], MasterKey] = _load_no_master_key
     watch: Callable[[Position | None, float], Awaitable[Look]] | None = None
+    look: Callable[[], ProcessFacts] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from tokensvc.issuer.admin import capabilities
-from tokensvc.issuer.operations.paging import cut_page
-from tokensvc.operations.capabilities import Capability, DeletedCapability
+from tokensvc.issuer.operations.paging import cut_page, select_named
+from tokensvc.operations.capabilities import Capability, DeletedCapability, ListedCapability
 from tokensvc.operations.model import Page
 from tokensvc.store import capability as table
 from tokensvc.store.absent import no_such_capability
@@ -17,8 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from tokensvc.issuer.operations.call import Call
-    from tokensvc.operations.capabilities import CapabilityRequest, CreateCapability
-    from tokensvc.operations.model import PageRequest
+    from tokensvc.operations.capabilities import (
+        CapabilityRequest,
+        CreateCapability,
+        ListCapabilities,
+        UpdateCapability,
+    )
     from tokensvc.store.pool import Connection
 
 
@@ -30,16 +34,24 @@ async def create(call: Call, request: CreateCapability) -> Capability:
     return Capability(**asdict(made))
 
 
-async def list_(call: Call, request: PageRequest) -> Page[Capability]:
+async def list_(call: Call, request: ListCapabilities) -> Page[ListedCapability]:
     """List capabilities: all, or those that the caller's own key holds."""
+    holders: dict[str, int] | None = None
     async with call.reading() as connection:
-        found = await table.list_capabilities(connection)
+        found = select_named(request.name, await table.list_capabilities(connection))
         seen = await _find_seen(call, connection)
+        if request.with_use:
+            holders = await table.count_holders(connection, call.principal.key_reader_of)
     if seen is not None:
         found = [known for known in found if known.name in seen]
     page, cursor = cut_page(request, found, lambda known: str(known.name))
-    items = [Capability(**asdict(known)) for known in page]
-    return Page[Capability](items=items, next_cursor=cursor)
+    items = [
+        ListedCapability(
+            **asdict(known), keys=None if holders is None else holders.get(known.name, 0)
+        )
+        for known in page
+    ]
+    return Page[ListedCapability](items=items, next_cursor=cursor)
 
 
 async def show(call: Call, request: CapabilityRequest) -> Capability:
@@ -50,6 +62,18 @@ async def show(call: Call, request: CapabilityRequest) -> Capability:
     if seen is not None and found.name not in seen:
         raise no_such_capability(request.name)
     return Capability(**asdict(found))
+
+
+async def update(call: Call, request: UpdateCapability) -> Capability:
+    """Change the description of a capability."""
+    changed = await capabilities.update_capability(
+        call.changes,
+        request.name,
+        request.description,
+        actor=call.actor,
+        check=lambda capability: call.check_version(Capability(**asdict(capability))),
+    )
+    return Capability(**asdict(changed))
 
 
 async def delete(call: Call, request: CapabilityRequest) -> DeletedCapability:

@@ -48,5 +48,10 @@ def cut_page(
     return page, build_next_cursor(request, end)
 
 
+def select_named(part: str | None, things: Sequence[Any]) -> list[Any]:
+    """Return those things whose name contains a text, in capitals or not; all without a text."""
+    return [t for t in things if part is None or part.casefold() in t.name.casefold()]
+
+
 def _list_filters(request: PageRequest) -> dict[str, Any]:
     return request.model_dump(mode="json", exclude=_PLACE_FIELDS)

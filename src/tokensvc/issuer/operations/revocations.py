@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from tokensvc.core.denylist.position import parse_cursor
+from tokensvc.core.denylist.record import ENDINGS
 from tokensvc.core.errors import Fault, InvalidInputError, InvalidTokenError, NotFoundError
 from tokensvc.issuer.operations.paging import build_next_cursor, read_wish
 from tokensvc.issuer.revoking.credentials import revoke_jti, revoke_own_token
@@ -13,14 +14,28 @@ from tokensvc.issuer.revoking.endings import end_account, end_key
 from tokensvc.issuer.revoking.introspection import describe_token
 from tokensvc.issuer.revoking.watching import watch_table
 from tokensvc.operations.model import Page
-from tokensvc.operations.revocations import Changes, Revocation, TokenCheck, TokenStatus
-from tokensvc.store.denylist import list_revocation_page
+from tokensvc.operations.revocations import (
+    Changes,
+    ListedRevocation,
+    Revocation,
+    RevocationCounts,
+    TokenCheck,
+    TokenStatus,
+)
+from tokensvc.store.audit_event import find_causes
+from tokensvc.store.denylist import count_revocations, list_revocation_page
+from tokensvc.store.feed_head import list_heads
 
 if TYPE_CHECKING:
     from tokensvc.core.denylist.record import RevocationRecord
     from tokensvc.issuer.operations.call import Call
-    from tokensvc.operations.model import PageRequest
-    from tokensvc.operations.revocations import CreateRevocation, TokenRequest, WatchRequest
+    from tokensvc.operations.model import Nothing
+    from tokensvc.operations.revocations import (
+        CreateRevocation,
+        ListRevocations,
+        TokenRequest,
+        WatchRequest,
+    )
 
 
 def build_revocation(record: RevocationRecord) -> Revocation:
@@ -39,12 +54,46 @@ def build_revocation(record: RevocationRecord) -> Revocation:
     )
 
 
-async def list_(call: Call, request: PageRequest) -> Page[Revocation]:
+async def list_(call: Call, request: ListRevocations) -> Page[ListedRevocation]:
     """List the revocations in force."""
     async with call.reading() as connection:
-        found, end = await list_revocation_page(connection, read_wish(request))
-    items = [build_revocation(record) for record in found]
-    return Page[Revocation](items=items, next_cursor=build_next_cursor(request, end))
+        found, end = await list_revocation_page(
+            connection,
+            read_wish(request),
+            kind=request.kind,
+            value=request.value,
+            newest_first=request.sort == "-seq",
+        )
+        causes = await find_causes(
+            connection,
+            [
+                (ENDINGS[record.ending].operation, record.revocation.value, record.created_at)
+                for record in found
+            ],
+        )
+    items = [
+        ListedRevocation(
+            **build_revocation(record).model_dump(), made_by=cause.actor, reason=cause.reason
+        )
+        for record, cause in zip(found, causes, strict=True)
+    ]
+    return Page[ListedRevocation](items=items, next_cursor=build_next_cursor(request, end))
+
+
+async def count(call: Call, request: Nothing) -> RevocationCounts:
+    """Count the revocations in force."""
+    del request
+    async with call.reading() as connection:
+        heads, _ = await list_heads(connection)
+        counts = await count_revocations(connection)
+    return RevocationCounts(
+        seq=heads["denylist"].seq,
+        tokens=counts["jti"],
+        keys=counts["key"],
+        accounts=counts["account"],
+        signing_keys=counts["kid"],
+        healed=counts["healed"],
+    )
 
 
 async def create(call: Call, request: CreateRevocation) -> Revocation:

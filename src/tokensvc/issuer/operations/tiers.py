@@ -6,15 +6,14 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from tokensvc.issuer.admin import tiers
-from tokensvc.issuer.operations.paging import cut_page
+from tokensvc.issuer.operations.paging import cut_page, select_named
 from tokensvc.operations.model import Page
-from tokensvc.operations.tiers import DeletedTier, Tier
+from tokensvc.operations.tiers import DeletedTier, ListedTier, Tier
 from tokensvc.store import tier as table
 
 if TYPE_CHECKING:
     from tokensvc.issuer.operations.call import Call
-    from tokensvc.operations.model import PageRequest
-    from tokensvc.operations.tiers import CreateTier, TierRequest, UpdateTier
+    from tokensvc.operations.tiers import CreateTier, ListTiers, TierRequest, UpdateTier
 
 
 async def create(call: Call, request: CreateTier) -> Tier:
@@ -23,12 +22,19 @@ async def create(call: Call, request: CreateTier) -> Tier:
     return Tier(**asdict(made))
 
 
-async def list_(call: Call, request: PageRequest) -> Page[Tier]:
+async def list_(call: Call, request: ListTiers) -> Page[ListedTier]:
     """List tiers."""
+    use: dict[str, tuple[int, int]] | None = None
     async with call.reading() as connection:
-        found = await table.list_tiers(connection)
+        found = select_named(request.name, await table.list_tiers(connection))
+        if request.with_use:
+            use = await table.list_tier_use(connection)
     page, cursor = cut_page(request, found, lambda tier: str(tier.name))
-    return Page[Tier](items=[Tier(**asdict(tier)) for tier in page], next_cursor=cursor)
+    items = []
+    for tier in page:
+        accounts, keys = (None, None) if use is None else use.get(tier.name, (0, 0))
+        items.append(ListedTier(**asdict(tier), accounts=accounts, keys=keys))
+    return Page[ListedTier](items=items, next_cursor=cursor)
 
 
 async def show(call: Call, request: TierRequest) -> Tier:

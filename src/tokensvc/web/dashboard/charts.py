@@ -13,7 +13,8 @@ _HOUR: Final = 3600
 _DAY: Final = 86_400
 _LIMITED: Final = "_limited"  # the end of the reasons that are limits
 _SPARK_HOURS: Final = 36
-_SPARK_HEIGHT: Final = 22
+_SPARK_HEIGHT: Final = 21  # three are rounded up
+_SPARK_FOOT: Final = 23
 _MOST_ROWS: Final = 12
 # Of a chart: its word in the address, what people read, how many hours it shows, one bar's hours.
 RANGES: Final = (("48h", "48 h", 48, 1), ("30d", "30 d", 30 * 24, 24), ("90d", "90 d", 90 * 24, 24))
@@ -112,11 +113,16 @@ def build_spark(hours: Iterable[Any], until: datetime) -> dict[str, Any]:
     outcomes = build_outcomes(hours, until, count=_SPARK_HOURS, each=1)
     highest = max((b.issued + b.refused + b.limited for b in outcomes.bars), default=0) or 1
 
-    def scale(number: int) -> int:
-        return -(-number * _SPARK_HEIGHT // highest)
-
+    paths = {"issued": "", "limited": "", "refused": ""}
+    for number, bar in enumerate(outcomes.bars):
+        y = _SPARK_FOOT
+        for outcome in paths:  # one above the other
+            height = -(-getattr(bar, outcome) * _SPARK_HEIGHT // highest)
+            y -= height
+            if height:
+                paths[outcome] += f"M{4 * number} {y}h3v{height}h-3z"
     return {
-        "bars": [(scale(b.issued), scale(b.limited), scale(b.refused)) for b in outcomes.bars],
+        "bars": [(outcome, path) for outcome, path in paths.items() if path],
         "issued": outcomes.issued,
         "refused": outcomes.refused,
         "limited": outcomes.limited,

@@ -8,6 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 from tokensvc.core.errors import InvalidInputError
 from tokensvc.operations.operation import KEY_OWNERS, KEY_READERS
 from tokensvc.web.app_keys import SERVICE
+from tokensvc.web.dashboard.ending import (
+    HOUR,
+    estimate_live,
+    find_seq,
+    look_at_followers,
+    read_seq,
+)
 from tokensvc.web.dashboard.live import wait_for_news
 from tokensvc.web.dashboard.new_key import show_once
 from tokensvc.web.dashboard.page import Page, Redirect, View
@@ -24,7 +31,6 @@ _GRACES: Final = (
     ("2592000", "30 d"),
 )
 _IN_USE_SECONDS: Final = 86_400
-_HOUR: Final = 3600
 
 
 async def show_rotate(visit: Visit) -> View | Redirect:
@@ -59,13 +65,15 @@ async def show_revoke(visit: Visit) -> View | Redirect:
     """Say what a revocation will do, before it is done."""
     key = await visit.run("keys.show", id=visit.path["id"])
     life = visit.request.app[SERVICE].settings.max_token_ttl
-    usage = await visit.run("usage.show", key=key.id, since=life + _HOUR)
+    usage = await visit.run("usage.show", key=key.id, since=life + HOUR)
     return View(
         {
             "key": key,
             "reasons": _REASONS,
             "must_type": _must_type(visit, key),
-            "about_live": _estimate_live(usage, visit.request.app[SERVICE].settings.token_ttl),
+            "about_live": estimate_live(
+                usage.hours, usage.until, visit.request.app[SERVICE].settings.token_ttl
+            ),
         }
     )
 
@@ -81,25 +89,16 @@ async def revoke_key(visit: Visit) -> View | Redirect:
     await visit.submit("keys.revoke", id=key.id, reason=said)
     if not visit.may("revocations.watch"):
         return Redirect(f"/keys/{key.id}?said=revoked")
-    head = await visit.run("revocations.watch", wait=0)
-    return Redirect(f"/keys/{key.id}/revoked?seq={head.cursor.partition('-')[0]}")
+    return Redirect(f"/keys/{key.id}/revoked?seq={await find_seq(visit)}")
 
 
 async def show_revoked(visit: Visit) -> View | Redirect:
     """Show which followers have applied the revocation, until all of them have."""
     key = await visit.run("keys.show", id=visit.path["id"])
-    text = visit.query.get("seq", "0")
-    seq = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0  # noqa: PLR2004
+    seq = read_seq(visit)
 
     async def look() -> dict[str, Any]:
-        followers = (await visit.run("followers.list")).items
-        behind = [follower for follower in followers if follower.applied < seq]
-        return {
-            "count": len(followers),
-            "behind": [
-                (each.name, each.applied, round(each.lag_seconds), each.seen_at) for each in behind
-            ],
-        }
+        return await look_at_followers(visit, seq)
 
     values = await wait_for_news(visit, look)
     return View({**values, "key": key, "seq": seq}, fragment="keys/progress.html")
@@ -109,17 +108,6 @@ def _must_type(visit: Visit, key: Any) -> bool:  # noqa: ANN401 - a model of the
     """Tell whether the name must be typed: somebody has used the key in the last day."""
     last = key.last_used_at
     return last is not None and (visit.now - last).total_seconds() < _IN_USE_SECONDS
-
-
-def _estimate_live(usage: Any, life: int) -> int:  # noqa: ANN401 - a model of the operations
-    """Return about how many tokens of a key live: there is no row for each of them."""
-    since = usage.until.timestamp() - life
-    live = 0.0
-    for hour in usage.hours:
-        begins = hour.hour.timestamp()
-        ends = min(begins + _HOUR, usage.until.timestamp())
-        live += hour.issued * max(0.0, ends - max(begins, since)) / max(1.0, ends - begins)
-    return round(live)
 
 
 PAGES: Final = (

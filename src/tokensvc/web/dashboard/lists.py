@@ -22,3 +22,8 @@ def build_link(path: str, wanted: Mapping[str, str], **more: str | None) -> str:
     """Return the address of a list below the dashboard, with what is empty left out."""
     query = urlencode({name: value for name, value in {**wanted, **more}.items() if value})
     return path + (f"?{query}" if query else "")
+
+
+def find_named(visit: Visit) -> str:
+    """Return the thing that an address or a form names: names of some may hold slashes."""
+    return visit.typed.form.get("name") or visit.query.get("name", "")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,20 +37,34 @@ async def wait_for_news(
 ) -> dict[str, Any]:
     """Return what `look` returns, and `seen`, when it is not what the reader has seen already.
 
-    `look` is asked every `pause` seconds, so it returns only what is shown, as it is shown: what
+    `look` is asked every `pause` seconds. It returns only what is shown, as it is shown: what
     changes all the time is rounded. A reader whose browser has gone is not waited for.
     """
     request = visit.request
     service = request.app[SERVICE]
     hops = service.settings.trusted_proxy_hops
+
+    def is_over() -> bool:
+        """Whether nobody must be kept waiting any more: the process leaves, the browser has."""
+        has_gone = request.transport is None or request.transport.is_closing()
+        return has_gone or service.mirror.denylist.is_released
+
     wanted = LONGEST_SECONDS if "seen" in visit.query else 0
     with request.app[POLLS].hold(find_network(request, hops), wanted) as allowed:
         deadline_on = time.monotonic() + allowed
         while True:
+            # What changes all the time must not be asked for all the time: the pause comes first.
+            await _wait(min(pause, allowed), is_over)
             values = await look()
             seen = hashlib.sha256(repr(values).encode()).hexdigest()[:16]
-            is_over = time.monotonic() + pause > deadline_on or service.mirror.denylist.is_released
-            has_gone = request.transport is None or request.transport.is_closing()
-            if seen != visit.query.get("seen") or is_over or has_gone:
+            is_late = time.monotonic() + pause > deadline_on
+            if seen != visit.query.get("seen") or is_late or is_over():
                 return {**values, "seen": seen}
-            await asyncio.sleep(pause)
+
+
+async def _wait(seconds: float, is_over: Callable[[], bool]) -> None:
+    """Wait, but not for longer than somebody must be kept waiting."""
+    for _ in range(math.ceil(seconds / _PAUSE_SECONDS)):
+        if is_over():
+            return
+        await asyncio.sleep(min(seconds, _PAUSE_SECONDS))

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.operations.operation import KEY_READERS
 from tokensvc.web.dashboard.charts import build_outcomes
+from tokensvc.web.dashboard.live import wait_for_news
+from tokensvc.web.dashboard.moments import write_span
 from tokensvc.web.dashboard.page import Page, Redirect, View
 
 if TYPE_CHECKING:
+    from tokensvc.operations.overview import KeyCounts
     from tokensvc.web.dashboard.charts import Outcomes
     from tokensvc.web.dashboard.page import Visit
 
@@ -22,28 +25,60 @@ _RANGES: Final = (
 _LAST_CHANGES: Final = 6
 _IDLE_DAYS: Final = 90
 _ALARM_SECONDS: Final = 10
+_LOOK_SECONDS: Final = 10.0
 
 
 async def show_overview(visit: Visit) -> View | Redirect:
     """Show the overview; a new service shows the way to the first token."""
     wanted = visit.query.get("range")
     name, _, words, count, each = next((r for r in _RANGES if r[0] == wanted), _RANGES[0])
+    if visit.wants_fragment:
+        return await _show_stats(visit, name, count, each)
     found = await visit.run("overview.show", since=(count + each) * 3600)
     outcomes = build_outcomes(found.hours, found.until, count=count, each=each)
+    trust = await _look_at_trust(visit)
     return View(
         {
             "keys": found.keys,
             "outcomes": outcomes,
-            "share": _share(outcomes),
             "is_new": found.keys.total <= 1 and outcomes.is_empty,
             "ranges": [(r[0], r[1]) for r in _RANGES],
-            "range": name,
             "range_words": words,
             "idle_since": (visit.now - timedelta(days=_IDLE_DAYS)).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            **await _look_at_trust(visit),
+            **trust,
+            **_build_stats(name, found.keys, outcomes, trust),
+            "seen": "",
             "events": await _list_events(visit),
         }
     )
+
+
+async def _show_stats(visit: Visit, name: str, count: int, each: int) -> View:
+    """Show the figures at the top alone, as soon as they have changed."""
+
+    async def look() -> dict[str, Any]:
+        found = await visit.run("overview.show", since=(count + each) * 3600)
+        outcomes = build_outcomes(found.hours, found.until, count=count, each=each)
+        return _build_stats(name, found.keys, outcomes, await _look_at_trust(visit))
+
+    values = await wait_for_news(visit, look, pause=_LOOK_SECONDS)
+    return View(values, fragment="overview/stats.html")
+
+
+def _build_stats(
+    name: str, keys: KeyCounts, outcomes: Outcomes, trust: dict[str, Any]
+) -> dict[str, Any]:
+    followers, signer = trust["followers"], trust["signer"]
+    return {
+        "range": name,
+        "exchanges": outcomes.issued + outcomes.refused + outcomes.limited,
+        "share": _share(outcomes),
+        "keys": keys,
+        "follower_count": None if followers is None else len(followers),
+        "behind_count": len(trust["behind"]),
+        "signer_age": None if signer is None else write_span(signer.age_seconds),
+        "signer_alg": None if signer is None else signer.alg,
+    }
 
 
 async def _look_at_trust(visit: Visit) -> dict[str, Any]:

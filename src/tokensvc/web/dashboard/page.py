@@ -68,8 +68,9 @@ class Page:
 
     `path`: below the dashboard, with parameters in braces. `template`: None if it redirects or is a
     file. `needs`: the caller holds one of these capabilities; nobody has to for ANYBODY, but for
-    being signed in. `act`: what it does. `again`: the page that shows the form again if `act` is refused.
-    `is_open`: nobody has to be signed in. `has_secret`: the answer shows what is shown only once.
+    being signed in. `act`: what it does. `again`: the page that shows the form again if `act` is
+    refused. `is_open`: nobody has to be signed in. `has_secret`: the answer shows what is shown
+    only once.
     """
 
     path: str

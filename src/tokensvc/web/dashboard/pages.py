@@ -8,7 +8,25 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from tokensvc.web.app_keys import SERVICE
-from tokensvc.web.dashboard import audit, key, key_acts, keys, new_key, overview, signing_in
+from tokensvc.web.dashboard import (
+    account_acts,
+    account_changes,
+    accounts,
+    audiences,
+    audit,
+    capabilities,
+    decoder,
+    denylist,
+    health,
+    key,
+    key_acts,
+    keys,
+    new_key,
+    overview,
+    signing_in,
+    signing_keys,
+    tiers,
+)
 from tokensvc.web.dashboard.handler import build_handler
 from tokensvc.web.dashboard.page import ROOT, Page, View
 from tokensvc.web.dashboard.static_files import get_static, load_assets
@@ -16,7 +34,12 @@ from tokensvc.web.dashboard.static_files import get_static, load_assets
 if TYPE_CHECKING:
     from tokensvc.web.dashboard.page import Visit
 
-GROUPS: Final = (signing_in, overview, new_key, keys, key, key_acts, audit)
+# Fixed paths stand before paths with braces.
+GROUPS: Final = (
+    signing_in, overview, new_key, keys, key, key_acts, tiers, account_changes, accounts,
+    account_acts, capabilities, audiences, signing_keys, denylist, health, audit,
+    decoder,
+)  # fmt: skip
 PAGES: Final[tuple[Page, ...]] = tuple(page for group in GROUPS for page in group.PAGES)
 
 

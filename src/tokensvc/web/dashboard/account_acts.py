@@ -1,0 +1,113 @@
+"""What ends an account, for a while or for good, and what ends its tokens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from tokensvc.core.errors import InvalidInputError
+from tokensvc.operations.operation import ADMINS, READERS
+from tokensvc.web.app_keys import SERVICE
+from tokensvc.web.dashboard.ending import (
+    HOUR,
+    estimate_live,
+    find_seq,
+    look_at_followers,
+    read_seq,
+)
+from tokensvc.web.dashboard.live import wait_for_news
+from tokensvc.web.dashboard.page import Page, Redirect, View
+
+if TYPE_CHECKING:
+    from tokensvc.web.dashboard.page import Act, Visit
+
+_ENDINGS: Final = ("suspended", "tokens", "deleted")
+
+
+async def show_confirm(visit: Visit) -> View | Redirect:
+    """Say what an act will do to an account, before it is done."""
+    account = await visit.run("accounts.show", id=visit.path["id"])
+    settings = visit.request.app[SERVICE].settings
+    usage = await visit.run(
+        "accounts.show-usage", id=account.id, since=settings.max_token_ttl + HOUR
+    )
+    return View(
+        {
+            "account": account,
+            "keys": usage.keys,
+            "about_live": estimate_live(usage.hours, usage.until, settings.token_ttl),
+            "is_own": visit.principal.account_id == account.id,
+        }
+    )
+
+
+async def suspend_account(visit: Visit) -> View | Redirect:
+    """Suspend an account, and show how the revocation travels."""
+    await visit.submit("accounts.suspend", id=visit.path["id"])
+    return await _follow(visit, "suspended")
+
+
+async def revoke_tokens(visit: Visit) -> View | Redirect:
+    """Revoke the tokens that all keys of an account have got so far."""
+    await visit.submit("accounts.revoke-tokens", id=visit.path["id"])
+    return await _follow(visit, "tokens")
+
+
+async def delete_account(visit: Visit) -> View | Redirect:
+    """Delete an account with its keys, if its name was typed."""
+    account = await visit.run("accounts.show", id=visit.path["id"])
+    if visit.typed.value("typed").strip() != account.name:
+        raise InvalidInputError("type the name of the account as it stands there", pointer="/typed")
+    await visit.submit("accounts.delete", id=account.id)
+    return await _follow(visit, "deleted")
+
+
+async def resume_account(visit: Visit) -> View | Redirect:
+    """End a suspension."""
+    await visit.submit("accounts.resume", id=visit.path["id"])
+    return Redirect(f"/accounts/{visit.path['id']}?said=resumed")
+
+
+async def show_ended(visit: Visit) -> View | Redirect:
+    """Show which followers have applied what was ended, until all of them have."""
+    seq = read_seq(visit)
+    ending = visit.query.get("ending", "")
+
+    async def look() -> dict[str, Any]:
+        return await look_at_followers(visit, seq)
+
+    values = await wait_for_news(visit, look)
+    ending = ending if ending in _ENDINGS else _ENDINGS[0]
+    return View(
+        {**values, "id": visit.path["id"], "seq": seq, "ending": ending},
+        fragment="accounts/progress.html",
+    )
+
+
+async def _follow(visit: Visit, ending: str) -> Redirect:
+    account_id = visit.path["id"]
+    if visit.principal.account_id == account_id:
+        # Whoever ends the own account is signed out by it.
+        return Redirect("/accounts")
+    return Redirect(f"/accounts/{account_id}/ended?ending={ending}&seq={await find_seq(visit)}")
+
+
+def _build_pages(name: str, act: Act, template: str) -> tuple[Page, Page]:
+    """Return the page that asks before an act, and the one that does it."""
+    path = f"/accounts/{{id}}/{name}"
+    return (
+        Page(path=path, act=show_confirm, template=template, needs=ADMINS),
+        Page(
+            path=path, method="POST", act=act, again=show_confirm, template=template, needs=ADMINS
+        ),
+    )
+
+
+PAGES: Final = (
+    *_build_pages("suspend", suspend_account, "accounts/suspend.html"),
+    *_build_pages("revoke-tokens", revoke_tokens, "accounts/revoke_tokens.html"),
+    *_build_pages("delete", delete_account, "accounts/delete.html"),
+    Page(path="/accounts/{id}/resume", method="POST", act=resume_account, needs=ADMINS),
+    Page(
+        path="/accounts/{id}/ended", act=show_ended, template="accounts/ended.html", needs=READERS
+    ),
+)

@@ -1,0 +1,146 @@
+"""Audiences: who tokens are for, how long they live and what signs them."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any, Final
+
+from tokensvc.core.algorithm import ALGORITHMS
+from tokensvc.core.audience import OWN_AUDIENCES
+from tokensvc.operations.operation import ADMINS, KEY_READERS
+from tokensvc.web.app_keys import SERVICE
+from tokensvc.web.dashboard.lists import build_link, find_named, read_wanted
+from tokensvc.web.dashboard.page import Page, Redirect, View
+
+if TYPE_CHECKING:
+    from tokensvc.web.dashboard.page import Visit
+
+_ON_A_PAGE: Final = 100
+_KEYS: Final = 8
+_ALGORITHM_WORDS: Final = {
+    "ES256": "ES256: short and fast to sign, the default",
+    "EdDSA": "EdDSA: Ed25519, for verifiers that know it",
+    "RS256": "RS256: for verifiers that know nothing else",
+}
+
+
+async def show_audiences(visit: Visit) -> View | Redirect:
+    """Show the audiences, and where each is used."""
+    wanted = read_wanted(visit, ("name",))
+    found = await visit.run(
+        "audiences.list",
+        limit=_ON_A_PAGE,
+        cursor=visit.query.get("cursor"),
+        with_use=True,
+        **wanted,
+    )
+    following = found.next_cursor and build_link("/audiences", wanted, cursor=found.next_cursor)
+    return View(
+        {
+            "audiences": found.items,
+            **_describe_settings(visit),
+            "wanted": wanted,
+            "next": following,
+            "first": build_link("/audiences", wanted) if "cursor" in visit.query else None,
+            "said": visit.query.get("said"),
+        },
+        fragment="audiences/rows.html",
+    )
+
+
+async def show_new(visit: Visit) -> View | Redirect:
+    """Show the form."""
+    return View(
+        {
+            "audience": None,
+            **_describe_settings(visit),
+            "idempotency_key": secrets.token_urlsafe(24),
+        }
+    )
+
+
+async def create_audience(visit: Visit) -> View | Redirect:
+    """Add an audience."""
+    await visit.submit(
+        "audiences.create", idempotency_key=visit.typed.value("idempotency_key") or None
+    )
+    return Redirect("/audiences?said=made")
+
+
+async def show_edit(visit: Visit) -> View | Redirect:
+    """Show the form that changes an audience."""
+    audience = await visit.run("audiences.show", name=find_named(visit))
+    return View({"audience": audience, **_describe_settings(visit)})
+
+
+async def edit_audience(visit: Visit) -> View | Redirect:
+    """Change an audience."""
+    await visit.submit("audiences.update")
+    return Redirect("/audiences?said=changed")
+
+
+async def show_remove(visit: Visit) -> View | Redirect:
+    """Say where an audience is used, before it is removed."""
+    audience = await visit.run("audiences.show", name=find_named(visit))
+    keys = await visit.run(
+        "keys.list", audience=audience.name, state="active", limit=_KEYS, sort="-last_used_at"
+    )
+    used = [key for key in keys.items if key.last_used_audience == audience.name]
+    return View(
+        {
+            "audience": audience,
+            **_describe_settings(visit),
+            "used": used,
+            "named": [key for key in keys.items if audience.name in key.audiences],
+        }
+    )
+
+
+async def remove_audience(visit: Visit) -> View | Redirect:
+    """Remove an audience."""
+    await visit.submit("audiences.delete")
+    return Redirect("/audiences?said=removed")
+
+
+def _describe_settings(visit: Visit) -> dict[str, Any]:
+    """Return what the settings say of all audiences."""
+    settings = visit.request.app[SERVICE].settings
+    return {
+        "default_audience": settings.default_audience,
+        "default_life": settings.token_ttl,
+        "longest_life": settings.max_token_ttl,
+        "own_audiences": OWN_AUDIENCES,
+        "algorithms": [(alg, _ALGORITHM_WORDS.get(alg, alg)) for alg in ALGORITHMS],
+    }
+
+
+PAGES: Final = (
+    Page(path="/audiences", act=show_audiences, template="audiences/list.html", needs=KEY_READERS),
+    Page(path="/audiences/new", act=show_new, template="audiences/new.html", needs=ADMINS),
+    Page(
+        path="/audiences/new",
+        method="POST",
+        act=create_audience,
+        again=show_new,
+        template="audiences/new.html",
+        needs=ADMINS,
+    ),
+    Page(path="/audiences/edit", act=show_edit, template="audiences/edit.html", needs=ADMINS),
+    Page(
+        path="/audiences/edit",
+        method="POST",
+        act=edit_audience,
+        again=show_edit,
+        template="audiences/edit.html",
+        needs=ADMINS,
+    ),
+    Page(path="/audiences/remove", act=show_remove, template="audiences/remove.html", needs=ADMINS),
+    Page(
+        path="/audiences/remove",
+        method="POST",
+        act=remove_audience,
+        again=show_remove,
+        template="audiences/remove.html",
+        needs=ADMINS,
+    ),
+)

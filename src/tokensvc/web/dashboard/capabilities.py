@@ -1,0 +1,128 @@
+"""Capabilities: what tokens may do, which keys hold each, adding and removing them."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Final
+
+from tokensvc.operations.operation import ADMINS, KEY_READERS
+from tokensvc.web.dashboard.lists import build_link, find_named, read_wanted
+from tokensvc.web.dashboard.page import Page, Redirect, View
+
+if TYPE_CHECKING:
+    from tokensvc.web.dashboard.page import Visit
+
+_ON_A_PAGE: Final = 100  # rows of one line
+_HOLDERS: Final = 8
+
+
+async def show_capabilities(visit: Visit) -> View | Redirect:
+    """Show the capabilities, and how many keys hold each."""
+    wanted = read_wanted(visit, ("name",))
+    found = await visit.run(
+        "capabilities.list",
+        limit=_ON_A_PAGE,
+        cursor=visit.query.get("cursor"),
+        with_use=True,
+        **wanted,
+    )
+    following = found.next_cursor and build_link("/capabilities", wanted, cursor=found.next_cursor)
+    return View(
+        {
+            "capabilities": found.items,
+            "wanted": wanted,
+            "next": following,
+            "first": build_link("/capabilities", wanted) if "cursor" in visit.query else None,
+            "said": visit.query.get("said"),
+        },
+        fragment="capabilities/rows.html",
+    )
+
+
+async def show_new(visit: Visit) -> View | Redirect:
+    """Show the form."""
+    del visit
+    return View({"idempotency_key": secrets.token_urlsafe(24)})
+
+
+async def create_capability(visit: Visit) -> View | Redirect:
+    """Add a capability."""
+    await visit.submit(
+        "capabilities.create", idempotency_key=visit.typed.value("idempotency_key") or None
+    )
+    return Redirect("/capabilities?said=made")
+
+
+async def show_edit(visit: Visit) -> View | Redirect:
+    """Show the form that changes what a capability says it allows."""
+    return View({"capability": await visit.run("capabilities.show", name=find_named(visit))})
+
+
+async def edit_capability(visit: Visit) -> View | Redirect:
+    """Change the description of a capability."""
+    await visit.submit("capabilities.update")
+    return Redirect("/capabilities?said=changed")
+
+
+async def show_remove(visit: Visit) -> View | Redirect:
+    """Say who holds a capability, before it is removed."""
+    capability = await visit.run("capabilities.show", name=find_named(visit))
+    holders = await visit.run(
+        "keys.list", capability=capability.name, limit=_HOLDERS, sort="-last_used_at"
+    )
+    usable = [key for key in holders.items if key.state != "revoked"]
+    return View(
+        {
+            "capability": capability,
+            "holders": usable,
+            "has_more": holders.next_cursor is not None,
+        }
+    )
+
+
+async def remove_capability(visit: Visit) -> View | Redirect:
+    """Remove a capability that no usable key holds."""
+    await visit.submit("capabilities.delete")
+    return Redirect("/capabilities?said=removed")
+
+
+PAGES: Final = (
+    Page(
+        path="/capabilities",
+        act=show_capabilities,
+        template="capabilities/list.html",
+        needs=KEY_READERS,
+    ),
+    Page(path="/capabilities/new", act=show_new, template="capabilities/new.html", needs=ADMINS),
+    Page(
+        path="/capabilities/new",
+        method="POST",
+        act=create_capability,
+        again=show_new,
+        template="capabilities/new.html",
+        needs=ADMINS,
+    ),
+    Page(path="/capabilities/edit", act=show_edit, template="capabilities/edit.html", needs=ADMINS),
+    Page(
+        path="/capabilities/edit",
+        method="POST",
+        act=edit_capability,
+        again=show_edit,
+        template="capabilities/edit.html",
+        needs=ADMINS,
+    ),
+    Page(
+        path="/capabilities/remove",
+        act=show_remove,
+        template="capabilities/remove.html",
+        needs=ADMINS,
+    ),
+    Page(
+        path="/capabilities/remove",
+        method="POST",
+        act=remove_capability,
+        again=show_remove,
+        template="capabilities/remove.html",
+        needs=ADMINS,
+    ),
+)

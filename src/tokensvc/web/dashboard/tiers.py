@@ -1,0 +1,96 @@
+"""Tiers: named sets of limits, and who has each."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Final
+
+from tokensvc.core.limit import DEFAULT_TIER
+from tokensvc.operations.operation import ADMINS, READERS
+from tokensvc.web.dashboard.lists import build_link, find_named
+from tokensvc.web.dashboard.page import Page, Redirect, View
+
+if TYPE_CHECKING:
+    from tokensvc.web.dashboard.page import Visit
+
+_ON_A_PAGE: Final = 100
+_PATH: Final = "/accounts/tiers"
+
+
+async def show_tiers(visit: Visit) -> View | Redirect:
+    """Show the tiers, and how many accounts and keys have each."""
+    found = await visit.run(
+        "tiers.list", limit=_ON_A_PAGE, cursor=visit.query.get("cursor"), with_use=True
+    )
+    return View(
+        {
+            "tiers": found.items,
+            "default_tier": DEFAULT_TIER,
+            "next": found.next_cursor and build_link(_PATH, {}, cursor=found.next_cursor),
+            "first": _PATH if "cursor" in visit.query else None,
+            "said": visit.query.get("said"),
+        }
+    )
+
+
+async def show_new(visit: Visit) -> View | Redirect:
+    """Show the form."""
+    del visit
+    return View({"tier": None, "idempotency_key": secrets.token_urlsafe(24)})
+
+
+async def create_tier(visit: Visit) -> View | Redirect:
+    """Add a tier."""
+    await visit.submit("tiers.create", idempotency_key=visit.typed.value("idempotency_key") or None)
+    return Redirect(f"{_PATH}?said=made")
+
+
+async def show_edit(visit: Visit) -> View | Redirect:
+    """Show the form that changes a tier, and who it concerns."""
+    tier = await visit.run("tiers.show", name=find_named(visit))
+    named = await visit.run("tiers.list", name=tier.name, with_use=True)
+    listed = next((each for each in named.items if each.name == tier.name), None)
+    return View({"tier": tier, "listed": listed})
+
+
+async def edit_tier(visit: Visit) -> View | Redirect:
+    """Change a tier."""
+    await visit.submit("tiers.update")
+    return Redirect(f"{_PATH}?said=changed")
+
+
+async def remove_tier(visit: Visit) -> View | Redirect:
+    """Remove a tier that no account and no key has."""
+    await visit.submit("tiers.delete")
+    return Redirect(f"{_PATH}?said=removed")
+
+
+PAGES: Final = (
+    Page(path=_PATH, act=show_tiers, template="tiers/list.html", needs=READERS),
+    Page(path=f"{_PATH}/new", act=show_new, template="tiers/new.html", needs=ADMINS),
+    Page(
+        path=f"{_PATH}/new",
+        method="POST",
+        act=create_tier,
+        again=show_new,
+        template="tiers/new.html",
+        needs=ADMINS,
+    ),
+    Page(path=f"{_PATH}/edit", act=show_edit, template="tiers/edit.html", needs=ADMINS),
+    Page(
+        path=f"{_PATH}/edit",
+        method="POST",
+        act=edit_tier,
+        again=show_edit,
+        template="tiers/edit.html",
+        needs=ADMINS,
+    ),
+    Page(
+        path=f"{_PATH}/remove",
+        method="POST",
+        act=remove_tier,
+        again=show_edit,
+        template="tiers/edit.html",
+        needs=ADMINS,
+    ),
+)

@@ -1,0 +1,181 @@
+"""What is there for callers who would like to have more, and what may not happen whatever they do.
+
+The keys of such callers are made by an admin, with terms that are narrow in every way. Beside them
+the account has a key that may do more, and there is another account, all of whose texts have a mark
+that no caller may ever see.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from tests.integration.excess import is_later, list_excess
+from tests.integration.things import ACTOR
+
+from tokensvc.core.errors import TokensvcError
+from tokensvc.core.sealing import new_master_key
+from tokensvc.issuer.admin.audiences import add_audience
+from tokensvc.issuer.notices.endpoints import create_endpoint
+from tokensvc.issuer.operations.call import Backend
+from tokensvc.issuer.operations.run import run_operation
+from tokensvc.operations.authorisation import Principal
+from tokensvc.operations.table import OPERATIONS
+from tokensvc.store.api_key import list_api_keys
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from tokensvc.core.api_key import ListedKey
+    from tokensvc.settings import Settings
+    from tokensvc.store.pool import Database
+
+    Keys = dict[str, ListedKey]
+
+ADMIN: Final = Principal.of_host(ACTOR)
+NARROW: Final[dict[str, Any]] = {
+    "capabilities": ["tokensvc:keys", "tokensvc:introspect", "orders:read"],
+    "audiences": ["one", "two"],
+    "networks": ["10.0.0.0/8", "2001:db8::/32"],
+    "claims": {"team": 1},
+    "per_minute": 50,
+    "per_day": 500,
+    "expires_in": 86_400,
+}
+WIDE: Final[dict[str, Any]] = {"capabilities": ["tokensvc:admin", "orders:write"]}
+MARK: Final = "zebra"
+MARKED: Final = {
+    "capabilities": ["tokensvc:keys", f"{MARK}:read"],
+    "name": MARK,
+    "description": MARK,
+    "metadata": {MARK: MARK},
+    "claims": {MARK: 1},
+}
+UNKNOWN: Final = "key_0000000000000000"
+NO_ACCOUNT: Final = "acct_0000000000000000"
+NO_ENDPOINT: Final = "hook_0000000000000000"
+ENDINGS: Final = ("disable", "revoke", "revoke-tokens", "delete")
+ACTS: Final = (*ENDINGS, "enable", "rotate", "show")
+LISTS: Final = ("keys.list", "accounts.list", "capabilities.list", "audiences.list", "whoami.show")
+SHOWS: Final = (
+    "accounts.show", "usage.show", "leaks.list", "capabilities.show", "audiences.show",
+)  # fmt: skip
+NOTICE_LISTS: Final = ("notices.list", "notice-endpoints.list", "notice-deliveries.list")
+ENDPOINT_ACTS: Final = ("show", "update", "rotate-secret", "test", "delete")
+BATCH: Final = ("disable", "enable", "update", "update", "revoke")
+# What the callers try: the test compares it with the table.
+TRIED: Final = frozenset(
+    {f"keys.{act}" for act in ACTS}
+    | {"keys.create", "keys.update", "keys.batch", "keys.rotate-self"}
+    | {*SHOWS, *LISTS, *NOTICE_LISTS}
+    | {f"notice-endpoints.{act}" for act in ENDPOINT_ACTS}
+    | {"notice-endpoints.create", "notice-deliveries.redeliver"}
+)
+
+
+class World:
+    """What is there, and what may not happen to it whoever calls."""
+
+    runner: asyncio.Runner
+    database: Database
+    settings: Settings
+    steps = 0
+
+    def __init__(self) -> None:
+        self.account = self.run(ADMIN, "accounts.create", {"name": "Callers"}).id
+        self.foreign_account = self.run(ADMIN, "accounts.create", {"name": MARK}).id
+        self.first = self.make(self.account, NARROW).id
+        self.wide = self.make(self.account, WIDE).id
+        self.foreign = self.make(self.foreign_account, MARKED).id
+        self.foreign_endpoint = self.add_endpoint(self.foreign_account)
+        self.keys = self.read(self.account)
+        self.foreign_keys = self.read(self.foreign_account)
+
+    def make(self, account: str, terms: dict[str, Any]) -> Any:
+        return self.run(ADMIN, "keys.create", {"account": account, "name": "x", **terms})
+
+    def add_endpoint(self, account: str) -> str:
+        adding = create_endpoint(
+            self.database,
+            self.settings,
+            new_master_key(),
+            account_id=account,
+            url=f"https://{MARK}.example/",
+            events=[],
+            description=MARK,
+            actor=ACTOR,
+        )
+        return self.runner.run(adding).endpoint.id
+
+    def read(self, account: str) -> Keys:
+        async def read() -> Keys:
+            async with self.database.connection() as connection:
+                return {one.record.id: one for one in await list_api_keys(connection, account)}
+
+        return self.runner.run(read())
+
+    def run(self, principal: Principal, name: str, request: dict[str, Any]) -> Any:
+        """Carry out an operation; return its answer, or the error."""
+        operation = OPERATIONS[name]
+        World.steps += 1
+        backend = Backend(database=self.database, settings=self.settings)
+        try:
+            wish = operation.request.model_validate_json(json.dumps(request), strict=True)
+            result = self.runner.run(run_operation(backend, operation, principal, wish))
+        except (TokensvcError, ValueError) as error:
+            return error
+        return result.response
+
+    def attempt(self, caller: Principal, name: str, request: dict[str, Any]) -> Any:
+        """As `run`, for somebody who may try everything, and look at what has come of it."""
+        assert name in TRIED
+        answer = self.run(caller, name, request)
+        said = write(answer).replace(str(request.get("account")), "")
+        for secret in (self.foreign, self.foreign_account, self.foreign_endpoint, MARK):
+            assert secret not in said or secret in json.dumps(request), (name, request, answer)
+        before, self.keys = self.keys, self.read(self.account)
+        self.check_changes(caller, before)
+        return answer
+
+    def check_changes(self, caller: Principal, before: Keys) -> None:
+        own = before.get(str(caller.key_id))
+        for key_id, after in self.keys.items():
+            old = before.get(key_id)
+            if old is not None and has_only_ended(old, after):
+                continue
+            excess = ["an ended caller"]
+            if own is not None and own.state == "active":
+                excess = list_excess(own.record, caller.capabilities, after.record)
+            assert excess == [], (key_id, caller)
+        if self.wide in self.keys:
+            assert self.keys[self.wide].record.successor_id is None
+
+    def check_foreign(self) -> None:
+        now = self.read(self.foreign_account)
+        assert [one.record for one in now.values()] == [
+            one.record for one in self.foreign_keys.values()
+        ]
+
+
+def has_only_ended(old: ListedKey, new: ListedKey) -> bool:
+    """Tell whether nothing was changed of a key but that it ends, or ends earlier."""
+    before, after = old.record, new.record
+    return (
+        before.terms == after.terms
+        and (before.minute_limit, before.day_limit) == (after.minute_limit, after.day_limit)
+        and not is_later(after.expires_at, before.expires_at)
+        and (before.disabled_at is None or after.disabled_at is not None)
+        and (before.revoked_at is None or after.revoked_at is not None)
+    )
+
+
+def write(answer: Any) -> str:
+    """Return all that an answer says."""
+    if isinstance(answer, TokensvcError):
+        return f"{answer.code} {answer.message} {vars(answer)}"
+    return str(answer) if isinstance(answer, Exception) else str(answer.model_dump_json())
+
+
+async def make_audiences(database: Database, settings: Settings) -> None:
+    for name in ("one", "two", "three", f"{MARK}-api"):
+        await add_audience(database, settings, name, actor=ACTOR)
