@@ -159,6 +159,7 @@ def test_reading_prints_the_same_on_the_host_and_over_http(both, subtests):
         f"signing-key export --pem {kid}",
         f"audit list --subject {account} -o json",
         "audit list --most 3",
+        "audit show -o json",
         f"notice show {endpoint} -o json",
         "notice list -o json",
         "notice events --since 2999-01-01",

@@ -91,6 +91,19 @@ async def test_an_account_shows_its_keys_and_its_use_against_its_limits(
     assert usage["minute"]["ends_at"] > usage["until"]
 
 
+async def test_a_mailbox_is_told_of_an_account(client, database, browser):
+    owner = await make_key(database, capabilities=("tokensvc:keys",))
+    path = f"/accounts/{owner.listed.record.account_id}"
+    page = await browser.get(path)
+    assert "Nobody is told of what happens to its keys." in page.words
+    refused = await browser.post(f"{path}/mailbox", {"url": "nobody"}, seen=page)
+    assert refused.status == 400
+    assert 'value="nobody"' in refused.text
+    assert 'role="alert"' in refused.text
+    page = await (await open_browser(client, owner)).get(path)
+    assert "Add mailbox" in page.words
+
+
 async def test_an_account_is_suspended_with_its_consequence_and_resumed(
     client, database, admin, browser
 ):
@@ -156,7 +169,8 @@ async def test_readers_change_nothing_and_owners_see_the_own_account_alone(
     assert (await of_owner.get(f"/accounts/{account}")).status == 404
     shown = await of_owner.get(f"/accounts/{own}")
     assert shown.status == 200
-    assert f"/dashboard/accounts/{own}/" not in shown.text
+    assert f"/dashboard/accounts/{own}/edit" not in shown.text
+    assert "Suspend" not in shown.words
     of_reader = await open_browser(client, reader)
     assert f"/dashboard/accounts/{own}/" not in (await of_reader.get(f"/accounts/{own}")).text
     for path in ("/new", f"/{own}/edit", f"/{own}/suspend", f"/{own}/delete"):
@@ -165,7 +179,7 @@ async def test_readers_change_nothing_and_owners_see_the_own_account_alone(
                 assert (await browser.get(f"/accounts{path}")).status == 403
 
 
-async def test_names_of_accounts_are_only_text(admin, browser, subtests):
+async def test_t29_names_of_accounts_are_only_text(admin, browser, subtests):
     made = (await admin("POST /v1/accounts", {"name": HOSTILE})).body["id"]
     for path in ("", f"/{made}", f"/{made}/edit", f"/{made}/suspend", f"/{made}/delete"):
         with subtests.test(msg=path):

@@ -79,7 +79,7 @@ async def test_an_audience_whose_name_is_an_address_is_added_changed_and_removed
     assert (items[0]["token_ttl"], items[0]["alg"], items[0]["keys"]) == (None, "ES256", 1)
     assert items[0]["last_used_at"] is not None
     page = await browser.get(find_link(listed, "Remove", URL))
-    assert "A key uses it. Their programs get no token for it any more: shop" in page.words
+    assert "A key uses it. Its programs get no token for it any more: shop" in page.words
     done = await browser.post("/audiences/remove", {"name": URL}, seen=page)
     assert done.place == "/dashboard/audiences?said=removed"
     own = await browser.get("/audiences/remove?name=tokensvc")
@@ -102,7 +102,7 @@ async def test_a_tier_is_added_changed_and_removed_once_nobody_has_it(admin, acc
     assert "pro 6 60 60 600 1 account" in listed.words
     editing = find_link(listed, "Edit", "pro")
     page = await browser.get(editing)
-    assert "1 account has it. Give them another one first." in page.words
+    assert "1 account has it. Give it another one first." in page.words
     changes = {**fields, "account_per_minute": "50", "account_per_day": "0"}
     refused = await browser.post("/accounts/tiers/edit", changes, seen=page)
     assert refused.status == 400

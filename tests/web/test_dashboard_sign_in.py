@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 
-from tests.integration.things import make_key
+from tests.integration.things import make_key, read_payload
 from tests.web.asking import get_own_token, get_token
 from tests.web.browsing import COOKIE, Browser, open_browser
 from tests.web.operating import Caller
 
 from tokensvc.core.api_key import new_api_key
 from tokensvc.core.audit_event import AuditFilter
+from tokensvc.core.token import sign_jws
 from tokensvc.issuer.audit import list_events
 
 RIGHTS = ("tokensvc:admin", "tokensvc:read", "tokensvc:keys")
@@ -160,3 +161,28 @@ async def test_a_browser_at_the_root_is_sent_to_the_dashboard_and_a_program_is_n
     shown = await client.get("/", headers={"Accept": "text/html,*/*"}, allow_redirects=False)
     assert (shown.status, shown.headers["Location"]) == (303, "/dashboard/")
     assert (await client.get("/")).status == 404
+
+
+async def test_what_is_dangerous_asks_for_the_key_again_and_keeps_what_was_typed(
+    client, database, service, admin, account
+):
+    key = await make_key(database, capabilities=("tokensvc:admin",))
+    browser = await open_browser(client, key)
+    fresh = browser.cookies[COOKIE]
+    payload = read_payload(fresh)
+    signer = service.mirror.signers.find("ES256", service.mirror.confirmation.now)
+    older = payload | {"auth_time": payload["auth_time"] - 601}
+    browser.cookies[COOKIE] = sign_jws(older, typ="at+jwt", key=signer)
+    page = await browser.get(f"/accounts/{account}/delete")
+    fields = {"typed": "Orders", "reason": "over"}
+    asked = await browser.post(f"/accounts/{account}/delete", fields, seen=page)
+    assert asked.status == 401
+    assert "Show your key again" in asked.words
+    assert 'name="typed" value="Orders"' in asked.text
+    assert (await admin(f"GET /v1/accounts/{account}")).status == 200
+    again = await browser.post(
+        f"/accounts/{account}/delete", {**fields, "api_key": key.key.text}, seen=asked
+    )
+    assert again.status == 303
+    assert (await admin(f"GET /v1/accounts/{account}")).status == 404
+    assert browser.cookies[COOKIE] not in {"", fresh}

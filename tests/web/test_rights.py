@@ -112,6 +112,7 @@ MATRIX = {
     "signing-keys.import": row(ADMIN, FRESH, private_key="x"),
     "signing-keys.export": row(ADMIN, FRESH, **SIGNING),
     "audit-events.list": row(ADMIN, READ),
+    "audit-trail.show": row(ADMIN, READ),
     "notices.list": row(ADMIN, READ, KEYS, names="account"),
     "notice-endpoints.create": row(
         ADMIN, KEYS, names="account", account=ACCOUNT, url="https://hooks.example/"

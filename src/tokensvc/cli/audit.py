@@ -1,7 +1,7 @@
 """`tokensvc audit`.
 
-Only `audit list` is an operation. The other commands work on the whole trail, on the machine of the
-database alone, so they import what they need by themselves.
+`audit list` and `audit show` are operations. The other commands work on the whole trail, on the
+machine of the database alone, so they import what they need by themselves.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import click
 
 from tokensvc.cli.moment import Moment
 from tokensvc.cli.output import confirm, output_option, print_pages, print_row, yes_option
-from tokensvc.cli.run import call_pages, given
+from tokensvc.cli.run import call, call_pages, given
 from tokensvc.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -62,6 +62,23 @@ def list_(
         columns=["number", "at", "actor", "operation", "subject", "detail"],
         empty="nothing has happened",
     )
+
+
+@command.command("show")
+@click.option(
+    "--newest",
+    type=click.IntRange(0, 10_000),
+    default=1000,
+    show_default=True,
+    help="How many of the newest events to check.",
+)
+@output_option
+def show(newest: int, output: str) -> None:
+    """Show where the trail ends, and check its newest events.
+
+    `audit verify` checks all of them, with the rights of the machine of the database.
+    """
+    print_row(call("audit-trail.show", {"newest": newest}), output)
 
 
 @command.command("export")

@@ -71,5 +71,5 @@ def list_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def build_list_request(name: str | None, *, with_use: bool) -> dict[str, object]:
     """Return what the options of `list_options` ask for."""
-    named = {} if name is None else {"name": name}
-    return {**named, "with_use": True} if with_use else named
+    wanted: dict[str, object] = {} if name is None else {"name": name}
+    return {**wanted, "with_use": True} if with_use else wanted

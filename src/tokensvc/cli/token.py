@@ -142,7 +142,7 @@ def inspect(source: str, output: str) -> None:
             f"not verified: anybody can write this, and nobody can be asked: {error.message}"
         )
         row = {"header": header, "payload": payload, "state": "unknown", "reason": None}
-        print_row(row | {"revoked_by": None}, output)
+        print_row(row | {"revoked_by": None, "checks": []}, output)
         return
     print_message(_describe(status))
     print_row(status, output)

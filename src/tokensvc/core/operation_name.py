@@ -17,6 +17,7 @@ OperationName = Literal[
     "audit.prune",
     "audit.reset",
     "capabilities.create",
+    "capabilities.update",
     "capabilities.delete",
     "dashboard.refuse",
     "dashboard.sign-in",

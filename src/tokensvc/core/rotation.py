@@ -78,7 +78,7 @@ def plan_rotation(
     # The period counts from when the present key began, so a rotation by hand starts it anew.
     if not asked and active.active_at is not None and now < active.active_at + policy.period:
         return None
-    active_at = max(_soonest_at(records, alg, now), _safe_at(standby, records, policy, now))
+    active_at = max(_soonest_at(records, alg, now), find_ready_at(standby, records, policy, now))
     # A standby that begins later is published meanwhile, and the one after it is made then.
     return RotationPlan(kid=standby.kid, active_at=active_at, new_standby=active_at <= now)
 
@@ -99,7 +99,7 @@ def plan_rotation_now(
     standby = find_standby(records, alg, now)
     if standby is None:
         raise ConflictError(f"there is no {alg} key to take over; see: tokensvc signing-key list")
-    safe_at = _safe_at(standby, records, policy, now)
+    safe_at = find_ready_at(standby, records, policy, now)
     unsafe_for = max(timedelta(), safe_at - now)
     # It is for a person to weigh refusals of good tokens against a key that may be stolen.
     if unsafe_for and not force:
@@ -161,7 +161,7 @@ def _soonest_at(records: Iterable[SigningKeyRecord], alg: str, now: datetime) ->
     return now if last_at is None or last_at < now else last_at + timedelta(microseconds=1)
 
 
-def _safe_at(
+def find_ready_at(
     standby: SigningKeyRecord,
     records: Sequence[SigningKeyRecord],
     policy: RotationPolicy,

@@ -105,13 +105,19 @@ def parse_unverified(text: str, *, max_length: int = _MAX_LENGTH) -> UnverifiedT
 
     Length and form are checked before anything is decoded.
     """
+    part = _check_form(text, max_length)
+    typ, alg, kid = _proved_headers.get(part) or _parse_header(part)
+    return UnverifiedToken(text=text, typ=typ, alg=alg, kid=kid)
+
+
+def _check_form(text: str, max_length: int) -> str:
+    """Return the header of what has the form of a compact JWS, as it stands there."""
     if len(text) > max_length or not _COMPACT.fullmatch(text):
         raise InvalidTokenError("malformed_token")
     part = text[: text.index(".")]
     if len(part) > _MAX_HEADER_LENGTH:
         raise InvalidTokenError("malformed_token")
-    typ, alg, kid = _proved_headers.get(part) or _parse_header(part)
-    return UnverifiedToken(text=text, typ=typ, alg=alg, kid=kid)
+    return part
 
 
 # All tokens of a signing key have the same header, so those of verified tokens are remembered. One
@@ -141,9 +147,9 @@ def _parse_header(part: str) -> tuple[str, str, Kid]:
 def read_unverified(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return (header, payload) of a token of which nothing has been proved, for people to look at.
 
-    Raises InvalidTokenError.
+    Its header may be one that we refuse. Raises InvalidTokenError for what is no JWS.
     """
-    parse_unverified(text)
+    _check_form(text, _MAX_LENGTH)
     header, payload, _ = text.split(".")
     return _decode_json(header), _decode_json(payload)
 

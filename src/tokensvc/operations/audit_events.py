@@ -39,6 +39,28 @@ class ListAuditEvents(PageRequest):
     sort: Literal["-number", "number"] = "-number"
 
 
+class AuditTrailRequest(Model):
+    """How much of the trail is checked."""
+
+    newest: int = Field(1000, ge=0, le=10_000, description="Check so many of the newest events.")
+
+
+class AuditTrail(Model):
+    """Where the trail ends, and whether its newest events are as they were written.
+
+    `number`, `hash` and `epoch` are those of the head: compare them with what followers have seen.
+    """
+
+    state: Literal["whole", "broken"]
+    checked: int = Field(description="How many events were checked.")
+    broken_at: int | None = Field(description="The first event that does not fit.")
+    reason: str | None = Field(description="What is wrong with it.")
+    checkpoint: int | None = Field(description="The newest event that was deleted, by a prune.")
+    number: int
+    hash: str = Field(description="SHA-256, hexadecimal.")
+    epoch: str = Field(description="Another one than before: a reset was declared.")
+
+
 OPERATIONS: Final = (
     Operation(
         name="audit-events.list",
@@ -48,5 +70,14 @@ OPERATIONS: Final = (
         needs=READERS,
         request=ListAuditEvents,
         response=Page[AuditEvent],
+    ),
+    Operation(
+        name="audit-trail.show",
+        method="GET",
+        path="/v1/audit-trail",
+        summary="Show where the audit trail ends, and check its newest events.",
+        needs=READERS,
+        request=AuditTrailRequest,
+        response=AuditTrail,
     ),
 )

@@ -132,6 +132,17 @@ class TokenRequest(Model):
     token: Token = Field(repr=False)
 
 
+class TokenCheck(Model):
+    """A check that verifiers make. `skipped`: another one would have to pass first."""
+
+    name: Literal[
+        "header", "type", "algorithm", "signing_key", "signature", "issuer", "audience", "claims",
+        "time", "revocation",
+    ]  # fmt: skip
+    state: Literal["passed", "failed", "skipped"]
+    detail: str
+
+
 class TokenStatus(Model):
     """What the database knows of a token. Anybody can write a token: `state` says what it is."""
 
@@ -140,6 +151,7 @@ class TokenStatus(Model):
     state: Literal["live", "expired", "revoked", "foreign", "invalid", "unknown"]
     reason: str | None
     revoked_by: Revocation | None
+    checks: list[TokenCheck] = Field(description="All of a verifier's, in its order.")
 
 
 OPERATIONS: Final = (

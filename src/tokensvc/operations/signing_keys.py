@@ -37,6 +37,10 @@ class SigningKey(Model):
     )
     revoked_at: Moment | None
     safe_to_activate_at: Moment
+    ready_at: Moment | None = Field(
+        description="Of a key that has not begun: when a rotation can let it sign at the soonest. "
+        "Every cache has it then, and no other key of its algorithm is retiring."
+    )
     safe_to_remove_at: Moment | None
     live_tokens: int = Field(
         description="About how many live tokens it has signed. If several algorithms sign, it is "

@@ -18,6 +18,7 @@ from tokensvc.web.cors import ANY_ORIGIN
 from tokensvc.web.token_request import CLIENT_CREDENTIALS, TOKEN_EXCHANGE
 
 if TYPE_CHECKING:
+    from tokensvc.issuer.service import Service
     from tokensvc.settings import Settings
 
 _CLIENT_SECRET: Final = ("client_secret_basic", "client_secret_post")
@@ -25,8 +26,10 @@ _CLIENT_SECRET: Final = ("client_secret_basic", "client_secret_post")
 
 async def get_jwks(request: web.Request) -> web.Response:
     """Answer the public keys."""
-    signers = request.app[SERVICE].mirror.signers
-    return _answer(request, signers.jwks, signers.jwks_etag)
+    service = request.app[SERVICE]
+    if _has(request, service.mirror.signers.jwks_etag):
+        return _dress(web.Response(status=304), service, service.mirror.signers.jwks_etag)
+    return build_jwks_answer(service)
 
 
 async def get_metadata(request: web.Request) -> web.Response:
@@ -35,7 +38,19 @@ async def get_metadata(request: web.Request) -> web.Response:
     The second address is OpenID's, but we are no OpenID Provider.
     """
     document = json.dumps(build_metadata(request.app[SERVICE].settings)).encode("utf-8")
-    return _answer(request, document, hashlib.sha256(document).hexdigest()[:32])
+    etag = hashlib.sha256(document).hexdigest()[:32]
+    if _has(request, etag):
+        response = web.Response(status=304)
+    else:
+        response = web.Response(body=document, content_type="application/json")
+    return _dress(response, request.app[SERVICE], etag)
+
+
+def build_jwks_answer(service: Service) -> web.Response:
+    """Return the public keys as they are answered to who has none of them yet."""
+    signers = service.mirror.signers
+    response = web.Response(body=signers.jwks, content_type="application/json")
+    return _dress(response, service, signers.jwks_etag)
 
 
 def build_metadata(settings: Settings) -> dict[str, object]:
@@ -64,15 +79,16 @@ def build_metadata(settings: Settings) -> dict[str, object]:
     }
 
 
-def _answer(request: web.Request, document: bytes, etag: str) -> web.Response:
-    service = request.app[SERVICE]
+def _has(request: web.Request, etag: str) -> bool:
+    """Tell whether the caller has a document already."""
+    return any(tag.value in {etag, "*"} for tag in request.if_none_match or ())
+
+
+def _dress(response: web.Response, service: Service, etag: str) -> web.Response:
+    """Add what each of these documents says of itself."""
     # A copy that Postgres has not confirmed may lack the next key, so it must not be kept.
     is_fresh = service.mirror.confirmation.age_seconds < FRESH_SECONDS
     max_age = service.settings.jwks_max_age if is_fresh else 0
-    if any(tag.value in {etag, "*"} for tag in request.if_none_match or ()):
-        response = web.Response(status=304)
-    else:
-        response = web.Response(body=document, content_type="application/json")
     response.etag = etag
     response.headers["Cache-Control"] = f"public, max-age={max_age}"
     response.headers.update(ANY_ORIGIN)

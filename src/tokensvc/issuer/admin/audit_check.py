@@ -60,13 +60,63 @@ async def verify_trail(database: Database, settings: Settings) -> WholeTrail:
         chain = begin_chain(begin)
         async for events in read_audit_events(connection):
             chain.check(events)
+    _check_end(chain, head)
+    return WholeTrail(begin, head)
+
+
+class NewestEvents(NamedTuple):
+    """What the check of the newest events has found. `broken` is None if they all hold.
+
+    `checkpoint`: the number of the newest event that was deleted, None if none ever was.
+    """
+
+    checked: int
+    broken: Break | None
+    checkpoint: int | None
+    head: AuditHead
+
+
+async def check_newest(database: Database, settings: Settings, most: int) -> NewestEvents:
+    """Check at most `most` of the newest events, and that they end where the head says."""
+    async with database.transaction() as connection:
+        await connection.execute(_SNAPSHOT)
+        head = await load_audit_head(connection)
+        row = await table.find_checkpoint(connection)
+        checkpoint = None if row is None else row.number
+        checked = 0
+        try:
+            chain = await _begin_newest(database, connection, settings, head.number - most)
+            begin = chain.number
+            async for events in read_audit_events(connection, begin):
+                chain.check(events)
+            checked = chain.number - begin
+            _check_end(chain, head)
+        except BrokenChainError as error:
+            return NewestEvents(checked, error.found, checkpoint, head)
+    return NewestEvents(checked, None, checkpoint, head)
+
+
+async def _begin_newest(
+    database: Database, connection: Connection, settings: Settings, number: int
+) -> Chain:
+    """Return the chain from event `number` on, or from where it begins if that is later."""
+    row = await table.find_checkpoint(connection)
+    if number <= (0 if row is None else row.number):
+        return begin_chain(await load_checkpoint(database, connection, settings))
+    held = await list_witness_hashes(connection, [number])
+    if number not in held:
+        raise BrokenChainError(Break(number, "it is missing"))
+    return Chain(number, held[number])
+
+
+def _check_end(chain: Chain, head: AuditHead) -> None:
+    """Raise BrokenChainError unless a chain has ended at the head."""
     if chain.number > head.number:
         raise BrokenChainError(Break(head.number + 1, "it lies beyond the head"))
     if chain.number < head.number:
         raise BrokenChainError(Break(chain.number + 1, "it is missing, as the head tells"))
     if chain.hash != head.hash:
         raise BrokenChainError(Break(head.number, "the head has another hash"))
-    return WholeTrail(begin, head)
 
 
 async def compare_with_witness(database: Database, witness: Witness) -> int:

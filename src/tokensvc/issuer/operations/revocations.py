@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from tokensvc.core.denylist.position import parse_cursor
 from tokensvc.core.denylist.record import ENDINGS
 from tokensvc.core.errors import Fault, InvalidInputError, InvalidTokenError, NotFoundError
-from tokensvc.core.token import read_unverified
 from tokensvc.issuer.operations.paging import build_next_cursor, read_wish
 from tokensvc.issuer.revoking.credentials import revoke_jti, revoke_own_token
 from tokensvc.issuer.revoking.endings import end_account, end_key
@@ -20,6 +19,7 @@ from tokensvc.operations.revocations import (
     ListedRevocation,
     Revocation,
     RevocationCounts,
+    TokenCheck,
     TokenStatus,
 )
 from tokensvc.store.audit_event import find_causes
@@ -152,7 +152,6 @@ async def watch(call: Call, request: WatchRequest) -> Changes:
 async def inspect(call: Call, request: TokenRequest) -> TokenStatus:
     """Show what a token says, and its state."""
     try:
-        header, payload = read_unverified(request.token)
         status = await describe_token(call.database, call.settings, request.token)
     except InvalidTokenError as error:
         raise InvalidInputError(
@@ -161,9 +160,10 @@ async def inspect(call: Call, request: TokenRequest) -> TokenStatus:
         ) from error
     record = status.revoked_by
     return TokenStatus(
-        header=header,
-        payload=payload,
+        header=status.header,
+        payload=status.payload,
         state=status.state,
         reason=status.reason or None,
         revoked_by=None if record is None else build_revocation(record),
+        checks=[TokenCheck(**check._asdict()) for check in status.checks],
     )

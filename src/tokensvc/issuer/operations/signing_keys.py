@@ -47,6 +47,7 @@ def build_signing_key(listed: ListedSigningKey) -> SigningKey:
         superseded_at=listed.superseded_at,
         revoked_at=listed.record.revoked_at,
         safe_to_activate_at=listed.safe_to_activate_at,
+        ready_at=listed.ready_at,
         safe_to_remove_at=listed.safe_to_remove_at,
         live_tokens=listed.live_tokens,
     )

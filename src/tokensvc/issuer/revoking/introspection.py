@@ -6,14 +6,15 @@ old, decides it for crowds. `describe_token` tells people what the database know
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tokensvc.core.algorithm import ALGORITHMS
 from tokensvc.core.denylist.lookup import Denylist, list_revocable
 from tokensvc.core.errors import InvalidTokenError
-from tokensvc.core.token import parse_unverified
+from tokensvc.core.token import parse_unverified, read_unverified
+from tokensvc.core.token_checks import TokenCheck, list_checks
 from tokensvc.core.verification import check_own_token, check_token, find_public_key
 from tokensvc.store.denylist import find_ended, list_named
 from tokensvc.store.feed_head import list_heads
@@ -85,17 +86,20 @@ class Introspection:
         return claims, unverified_token.kid
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TokenStatus:
     """What the database knows of a token.
 
-    `reason` says more of "invalid". `revoked_by` is the record behind "revoked", if there still is
-    one.
+    `header` and `payload` are what it says. `reason` says more of "invalid". `revoked_by` is the
+    record behind "revoked", if there still is one. `checks`: all those of a verifier.
     """
 
+    header: dict[str, Any]
+    payload: dict[str, Any]
     state: TokenState
     reason: str = ""
     revoked_by: RevocationRecord | None = None
+    checks: tuple[TokenCheck, ...] = ()
 
 
 async def describe_token(database: Database, settings: Settings, text: str) -> TokenStatus:
@@ -103,32 +107,60 @@ async def describe_token(database: Database, settings: Settings, text: str) -> T
 
     Raises InvalidTokenError for a text that has not even the form of a token, UnavailableError.
     """
-    unverified_token = parse_unverified(text)
+    header, payload = read_unverified(text)
+    issuer = settings.issuer_url
     async with database.connection() as connection:
         signing_keys = await list_signing_keys(connection)
-        key_record = next((r for r in signing_keys if r.kid == unverified_token.kid), None)
-        if key_record is None:
-            return TokenStatus("foreign")
-        _, now = await list_heads(connection)
+        record = next((r for r in signing_keys if r.kid == header.get("kid")), None)
+        key = None if record is None else find_public_key(record)
+        _, moment = await list_heads(connection)
+        now = moment.timestamp()
+        checks = list_checks(text, payload, key=key, issuer=issuer, now=now)
+        unknown = TokenCheck("revocation", "skipped", "Only live tokens of ours are looked up.")
+        status = TokenStatus(
+            header=header, payload=payload, state="foreign", checks=(*checks, unknown)
+        )
+        if record is None:
+            return status
         try:
             claims = check_token(
-                unverified_token,
-                key=find_public_key(key_record),
+                parse_unverified(text),
+                key=key,
                 algorithms=ALGORITHMS,
-                issuer=settings.issuer_url,
+                issuer=issuer,
                 audience=None,
-                now=now.timestamp(),
+                now=now,
                 leeway=0,
             )
         except InvalidTokenError as error:
-            if error.reason == "expired":
-                return TokenStatus("expired")
-            return TokenStatus("invalid", error.reason)
-        found = await find_revocation(connection, claims, key_record.kid)
-        ended = await _find_ended(connection, claims, key_record.kid)
-    if found is not None or ended is not None or key_record.revoked_at is not None:
-        return TokenStatus("revoked", revoked_by=found)
-    return TokenStatus("live")
+            return _refuse(status, error.reason)
+        is_revoked, detail, found = await _judge_life(connection, claims, record)
+    last = TokenCheck("revocation", "failed" if is_revoked else "passed", detail)
+    state: TokenState = "revoked" if is_revoked else "live"
+    return replace(status, state=state, revoked_by=found, checks=(*checks, last))
+
+
+def _refuse(status: TokenStatus, reason: str) -> TokenStatus:
+    if reason == "expired":
+        return replace(status, state="expired")
+    return replace(status, state="invalid", reason=reason)
+
+
+async def _judge_life(
+    connection: Connection, claims: Claims, signer: SigningKeyRecord
+) -> tuple[bool, str, RevocationRecord | None]:
+    """Return whether a token of ours was ended before its time, by what, and by which record."""
+    found = await find_revocation(connection, claims, signer.kid)
+    ended = await _find_ended(connection, claims, signer.kid)
+    if found is not None:
+        named = f"{found.revocation.kind} {found.revocation.value}"
+        return True, f"Entry {found.position.seq} of the denylist revokes it: {named}.", found
+    if signer.revoked_at is not None:
+        return True, "Its signing key has been revoked.", None
+    if ended is not None:
+        return True, f"What it needs to live has ended: {ended}.", None
+    alive = "Neither it nor its key, account and signing key is on the denylist."
+    return False, alive, None
 
 
 async def find_revocation(

@@ -14,6 +14,7 @@ from tokensvc.core.keyring import (
     superseded_at,
     turn_of,
 )
+from tokensvc.core.rotation import find_ready_at
 from tokensvc.issuer.signing.rotation import load_facts
 from tokensvc.store.usage import list_usage_of_all
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tokensvc.core.keyring import Phase, SigningKeyRecord
+    from tokensvc.issuer.signing.rotation import KeyringFacts
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Database
 
@@ -33,7 +35,8 @@ class ListedSigningKey:
     """A signing key, its phase, and when it is safe to activate and to remove it.
 
     `active_seconds`: for how long it has been meant to sign, negative if it has not begun.
-    `live_tokens`: about how many live tokens it has signed.
+    `ready_at`: when a key that has not begun can sign at the soonest. `live_tokens`: about how many
+    live tokens it has signed.
     """
 
     record: SigningKeyRecord
@@ -42,6 +45,7 @@ class ListedSigningKey:
     active_seconds: float
     superseded_at: datetime | None
     safe_to_activate_at: datetime
+    ready_at: datetime | None
     safe_to_remove_at: datetime | None
     live_tokens: int
 
@@ -55,19 +59,25 @@ async def list_signing_keys_with_phase(
         life = timedelta(seconds=settings.token_ttl)
         usage = await list_usage_of_all(connection, None, facts.now - life - _HOUR)
     issued = IssuedTokens(usage, facts.now - life, facts.now)
-    return [
-        ListedSigningKey(
-            record=r,
-            phase=phase_of(r, facts.records, facts.policy, facts.now),
-            age_seconds=int((facts.now - r.created_at).total_seconds()),
-            active_seconds=(facts.now - (r.active_at or facts.now)).total_seconds(),
-            superseded_at=superseded_at(r, facts.records),
-            safe_to_activate_at=safe_to_activate_at(r, facts.records, facts.policy),
-            safe_to_remove_at=safe_to_remove_at(r, facts.records, facts.policy),
-            live_tokens=_estimate_live(r, facts.records, issued),
-        )
-        for r in facts.records
-    ]
+    return [_build_listed(record, facts, issued) for record in facts.records]
+
+
+def _build_listed(
+    record: SigningKeyRecord, facts: KeyringFacts, issued: IssuedTokens
+) -> ListedSigningKey:
+    records, policy, now = facts.records, facts.policy, facts.now
+    phase = phase_of(record, records, policy, now)
+    return ListedSigningKey(
+        record=record,
+        phase=phase,
+        age_seconds=int((now - record.created_at).total_seconds()),
+        active_seconds=(now - (record.active_at or now)).total_seconds(),
+        superseded_at=superseded_at(record, records),
+        safe_to_activate_at=safe_to_activate_at(record, records, policy),
+        ready_at=find_ready_at(record, records, policy, now) if phase == "pending" else None,
+        safe_to_remove_at=safe_to_remove_at(record, records, policy),
+        live_tokens=_estimate_live(record, records, issued),
+    )
 
 
 def _estimate_live(

@@ -33,6 +33,7 @@ _TAGS: Final[Mapping[str, str]] = {
     "followers": "Those who follow the feed of revocations.",
     "signing-keys": "What tokens are signed with.",
     "audit-events": "The audit trail.",
+    "audit-trail": "Whether the audit trail is whole.",
     "notices": "Events of which somebody is told.",
     "notice-endpoints": "Who is told: receivers on the web, and mailboxes.",
     "notice-deliveries": "What was sent to whom, and what became of it.",

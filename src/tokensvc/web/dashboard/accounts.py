@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING, Any, Final
 
-from tokensvc.operations.operation import KEY_READERS
+from tokensvc.operations.operation import KEY_OWNERS, KEY_READERS
 from tokensvc.web.dashboard.charts import build_outcomes
 from tokensvc.web.dashboard.lists import ON_A_PAGE, build_link, read_wanted
 from tokensvc.web.dashboard.page import Page, Redirect, View
@@ -25,6 +26,7 @@ _RANGES: Final = (("24h", "24 h", 24, 1), ("7d", "7 d", 168, 6), ("30d", "30 d",
 _HOUR: Final = 3600
 _KEYS: Final = 10
 _EVENTS: Final = 8
+_RECEIVERS: Final = 10
 
 
 async def show_accounts(visit: Visit) -> View | Redirect:
@@ -61,6 +63,7 @@ async def show_account(visit: Visit) -> View | Redirect:
     name, _, count, each = next((r for r in _RANGES if r[0] == wanted), _RANGES[0])
     usage = await visit.run("accounts.show-usage", id=account.id, since=(count + each) * _HOUR)
     keys = await visit.run("keys.list", account=account.id, limit=_KEYS, sort="-last_used_at")
+    told = await visit.run("notice-endpoints.list", account=account.id, limit=_RECEIVERS)
     events: list[Any] = []
     if visit.may("audit-events.list"):
         found = await visit.run("audit-events.list", subject=account.id, limit=_EVENTS)
@@ -80,13 +83,36 @@ async def show_account(visit: Visit) -> View | Redirect:
             "ranges": [(r[0], r[1]) for r in _RANGES],
             "range": name,
             "keys": keys.items,
+            "receivers": told.items,
             "events": events,
             "said": visit.query.get("said"),
+            "idempotency_key": secrets.token_urlsafe(24),
         }
     )
+
+
+async def add_mailbox(visit: Visit) -> View | Redirect:
+    """Let somebody be told of what happens to an account, by mail."""
+    account_id = visit.path["id"]
+    await visit.submit(
+        "notice-endpoints.create",
+        without=("account", "events", "description"),
+        account=account_id,
+        url=f"mailto:{visit.typed.value('url').strip().removeprefix('mailto:')}",
+        idempotency_key=visit.typed.value("idempotency_key") or None,
+    )
+    return Redirect(f"/accounts/{account_id}?said=mailbox")
 
 
 PAGES: Final = (
     Page(path="/accounts", act=show_accounts, template="accounts/list.html", needs=KEY_READERS),
     Page(path="/accounts/{id}", act=show_account, template="accounts/one.html", needs=KEY_READERS),
+    Page(
+        path="/accounts/{id}/mailbox",
+        method="POST",
+        act=add_mailbox,
+        again=show_account,
+        template="accounts/one.html",
+        needs=KEY_OWNERS,
+    ),
 )

@@ -12,6 +12,7 @@ from tokensvc.web.dashboard.moments import write_span
 from tokensvc.web.dashboard.page import Page, Redirect, View
 
 if TYPE_CHECKING:
+    from tokensvc.operations.overview import KeyCounts
     from tokensvc.web.dashboard.charts import Outcomes
     from tokensvc.web.dashboard.page import Visit
 
@@ -64,7 +65,9 @@ async def _show_stats(visit: Visit, name: str, count: int, each: int) -> View:
     return View(values, fragment="overview/stats.html")
 
 
-def _build_stats(name: str, keys: Any, outcomes: Outcomes, trust: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401 - a model
+def _build_stats(
+    name: str, keys: KeyCounts, outcomes: Outcomes, trust: dict[str, Any]
+) -> dict[str, Any]:
     followers, signer = trust["followers"], trust["signer"]
     return {
         "range": name,

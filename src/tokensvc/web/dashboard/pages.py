@@ -14,12 +14,15 @@ from tokensvc.web.dashboard import (
     accounts,
     audiences,
     capabilities,
+    denylist,
+    health,
     key,
     key_acts,
     keys,
     new_key,
     overview,
     signing_in,
+    signing_keys,
     tiers,
 )
 from tokensvc.web.dashboard.handler import build_handler
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
 # Fixed paths stand before paths with braces.
 GROUPS: Final = (
     signing_in, overview, new_key, keys, key, key_acts, tiers, account_changes, accounts,
-    account_acts, capabilities, audiences,
+    account_acts, capabilities, audiences, signing_keys, denylist, health,
 )  # fmt: skip
 PAGES: Final[tuple[Page, ...]] = tuple(page for group in GROUPS for page in group.PAGES)
 

@@ -47,6 +47,7 @@ def load_environment() -> Environment:
         "data": write_data,
         "reason": words.write_reason,
         "act": words.write_act,
+        "ending": words.write_ending,
         "pair": lambda word: (word, word),
     }
     environment.globals["load_icon"] = load_icon

@@ -58,6 +58,17 @@ _SUBJECTS: Final = {
     "tiers": "the tier",
     "tokens": "a token",
 }
+_ENDINGS: Final = {
+    "token_revoked": "Token",
+    "key_tokens_revoked": "Tokens of a key",
+    "key_disabled": "Key, disabled",
+    "key_revoked": "Key, revoked",
+    "key_deleted": "Key, deleted",
+    "account_tokens_revoked": "Tokens of an account",
+    "account_suspended": "Account, suspended",
+    "account_deleted": "Account, deleted",
+    "signing_key_revoked": "Signing key",
+}
 
 
 def write_reason(reason: str) -> str:
@@ -69,3 +80,8 @@ def write_act(operation: str) -> str:
     """Return an operation of the audit trail: "revoked the key"."""
     subject, _, verb = operation.partition(".")
     return f"{_ACTS.get(verb, verb)} {_SUBJECTS.get(subject, subject)}"
+
+
+def write_ending(ending: str) -> str:
+    """Return what came to its end by a revocation: "Key, disabled"."""
+    return _ENDINGS.get(ending, ending.replace("_", " ").capitalize())

@@ -92,11 +92,12 @@ function colour(token, alpha = 1) {
   probe.remove();
   return value;
 }
-function clock(seconds) {
+function clock(seconds, isLong) {
   const iso = new Date(seconds * 1e3);
   const time = iso.toISOString().slice(11, 16);
-  const day = { weekday: "short", day: "numeric", timeZone: "UTC" };
-  return time === "00:00" ? iso.toLocaleDateString("en-GB", day) : time;
+  const more = isLong ? { month: "short" } : { weekday: "short" };
+  const day = { ...more, day: "numeric", timeZone: "UTC" };
+  return isLong || time === "00:00" ? iso.toLocaleDateString("en-GB", day) : time;
 }
 const short = (n) => (n >= 1e3 ? `${+(n / 1e3).toFixed(1)} k` : String(n));
 function drawPanel(box, panel, x, last, group) {
@@ -118,11 +119,12 @@ function drawPanel(box, panel, x, last, group) {
     width: box.clientWidth, height: panel.height + (last ? 24 : 0), legend: hidden,
     cursor: { y: false, points: hidden, drag: { x: false }, sync: { key: group } },
     tzDate: (ts) => uPlot.tzDate(new Date(ts * 1e3), "Etc/UTC"),
-    padding: [10, 4, last ? 0 : 8, 0],
+    padding: [10, 16, last ? 0 : 8, 0],
     scales: { x: { range: (_, low, high) => [low - half, high + half] },
       y: { range: (_, low, high) => [0, Math.max(high, 1) * 1.08] } },
     series: [{}, ...stacked.map((series) => look(`--chart-${series.key}`))],
-    axes: [{ ...axis, show: last, size: 24, grid: hidden, values: (_, at) => at.map(clock) },
+    axes: [{ ...axis, show: last, size: 24, grid: hidden, 
+      values: (_, at) => at.map((seconds) => clock(seconds, x.at(-1) - x[0] > 864000)) },
       { ...axis, size: 48, values: (_, at) => at.map(short), space: 36 }],
     hooks: { setCursor: [(plot) => readOut(box, panel, plot.cursor.idx)] },
   };

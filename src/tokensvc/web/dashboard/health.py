@@ -1,0 +1,54 @@
+"""How the service is: Postgres, its schema, the clocks, the ledger, and the settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tokensvc.operations.operation import READERS
+from tokensvc.web.dashboard.page import Page, Redirect, View
+
+if TYPE_CHECKING:
+    from tokensvc.web.dashboard.page import Visit
+
+_CHECKS: Final = {
+    "serving": "Requests are taken; the process is not leaving",
+    "database": "Postgres has confirmed what the process knows, in the last seconds",
+    "signing_key": "There is a key to sign with",
+    "ledger": "Postgres judges requests in time",
+    "clock": "Postgres's clock can be believed",
+}
+_NOTABLE_SECONDS: Final = 1.0
+_MEGABYTE: Final = 1_000_000
+_MILLISECONDS: Final = 1000
+
+
+async def show_health(visit: Visit) -> View | Redirect:
+    """Show how the service is."""
+    health = await visit.run("health.show")
+    shows_all = visit.query.get("settings") == "all"
+    process = health.process
+    took = None if process is None else process.statement_seconds
+    return View(
+        {
+            "health": health,
+            "process": process,
+            "checks": []
+            if process is None
+            else [(_CHECKS.get(name, name), holds) for name, holds in process.checks.items()],
+            "is_well": process is not None and all(process.checks.values()),
+            "answer": f"{health.database.answer_seconds * _MILLISECONDS:.1f}",
+            "took": None if took is None else f"{took * _MILLISECONDS:.1f}",
+            "per_statement": None
+            if process is None or not process.statements
+            else f"{process.judged / process.statements:.1f}",
+            "megabytes": round(health.database.size_bytes / _MEGABYTE),
+            "difference": f"{health.clock_difference_seconds * _MILLISECONDS:+.0f}",
+            "differs": abs(health.clock_difference_seconds) > _NOTABLE_SECONDS,
+            "settings": [each for each in health.settings if shows_all or not each.is_default],
+            "shows_all": shows_all,
+            "default_count": sum(each.is_default for each in health.settings),
+        }
+    )
+
+
+PAGES: Final = (Page(path="/health", act=show_health, template="health/page.html", needs=READERS),)
