@@ -102,7 +102,12 @@ def find_begin(key: Any, keys: Iterable[Any], period: timedelta) -> datetime | N
     return max((end for end in ends if end is not None), default=None)
 
 
-def list_parts(key: Any, keys: Iterable[Any], now: datetime, period: timedelta) -> list[_Part]:  # noqa: ANN401
+def list_parts(
+    key: Any,  # noqa: ANN401 - a model of the operations
+    keys: Iterable[Any],
+    now: datetime,
+    period: timedelta,
+) -> list[_Part]:
     """Return the parts of the life of a key, in order."""
     begin, end = find_begin(key, keys, period), find_end(key, period)
     parts = [_Part("wait", key.created_at, min(begin or now, now), "published")]
