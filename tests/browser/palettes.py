@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
-# The most frequent colours stay as they are; each other one becomes the nearest of them.
+# Frequent colours stay as they are; a rare one becomes the nearest of them, if one is near enough.
 _QUANTISE: Final = """
 async (png) => {
     const bytes = Uint8Array.from(atob(png), (c) => c.charCodeAt(0));
@@ -26,9 +26,14 @@ async (png) => {
         counts.set(pixels[at], (counts.get(pixels[at]) ?? 0) + 1);
     }
     const colours = [...counts.keys()].sort((a, b) => counts.get(b) - counts.get(a));
-    const palette = colours.slice(0, 256);
     const apart = (a, b) => ((a >> 16) - (b >> 16)) ** 2
         + ((a >> 8 & 255) - (b >> 8 & 255)) ** 2 + ((a & 255) - (b & 255)) ** 2;
+    let palette = colours;
+    for (let least = 8; palette.length > 256; least *= 1.5) {
+        palette = [];
+        for (const colour of colours)
+            if (palette.every((each) => apart(each, colour) > least)) palette.push(colour);
+    }
     const places = new Map(colours.map((colour) => [colour, palette.reduce(
         (best, each, at) => apart(each, colour) < apart(palette[best], colour) ? at : best, 0)]));
     let text = "";
