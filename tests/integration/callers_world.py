@@ -14,7 +14,9 @@ from tests.integration.excess import is_later, list_excess
 from tests.integration.things import ACTOR
 
 from tokensvc.core.errors import TokensvcError
+from tokensvc.core.sealing import new_master_key
 from tokensvc.issuer.admin.audiences import add_audience
+from tokensvc.issuer.notices.endpoints import create_endpoint
 from tokensvc.issuer.operations.call import Backend
 from tokensvc.issuer.operations.run import run_operation
 from tokensvc.operations.authorisation import Principal
@@ -51,18 +53,23 @@ MARKED: Final = {
 }
 UNKNOWN: Final = "key_0000000000000000"
 NO_ACCOUNT: Final = "acct_0000000000000000"
+NO_ENDPOINT: Final = "hook_0000000000000000"
 ENDINGS: Final = ("disable", "revoke", "revoke-tokens", "delete")
 ACTS: Final = (*ENDINGS, "enable", "rotate", "show")
 LISTS: Final = ("keys.list", "accounts.list", "capabilities.list", "audiences.list", "whoami.show")
 SHOWS: Final = (
     "accounts.show", "usage.show", "leaks.list", "capabilities.show", "audiences.show",
 )  # fmt: skip
+NOTICE_LISTS: Final = ("notices.list", "notice-endpoints.list", "notice-deliveries.list")
+ENDPOINT_ACTS: Final = ("show", "update", "rotate-secret", "test", "delete")
 BATCH: Final = ("disable", "enable", "update", "update", "revoke")
 # What the callers try: the test compares it with the table.
 TRIED: Final = frozenset(
     {f"keys.{act}" for act in ACTS}
     | {"keys.create", "keys.update", "keys.batch", "keys.rotate-self"}
-    | {*SHOWS, *LISTS}
+    | {*SHOWS, *LISTS, *NOTICE_LISTS}
+    | {f"notice-endpoints.{act}" for act in ENDPOINT_ACTS}
+    | {"notice-endpoints.create", "notice-deliveries.redeliver"}
 )
 
 
@@ -80,11 +87,25 @@ class World:
         self.first = self.make(self.account, NARROW).id
         self.wide = self.make(self.account, WIDE).id
         self.foreign = self.make(self.foreign_account, MARKED).id
+        self.foreign_endpoint = self.add_endpoint(self.foreign_account)
         self.keys = self.read(self.account)
         self.foreign_keys = self.read(self.foreign_account)
 
     def make(self, account: str, terms: dict[str, Any]) -> Any:
         return self.run(ADMIN, "keys.create", {"account": account, "name": "x", **terms})
+
+    def add_endpoint(self, account: str) -> str:
+        adding = create_endpoint(
+            self.database,
+            self.settings,
+            new_master_key(),
+            account_id=account,
+            url=f"https://{MARK}.example/",
+            events=[],
+            description=MARK,
+            actor=ACTOR,
+        )
+        return self.runner.run(adding).endpoint.id
 
     def read(self, account: str) -> Keys:
         async def read() -> Keys:
@@ -110,7 +131,7 @@ class World:
         assert name in TRIED
         answer = self.run(caller, name, request)
         said = write(answer).replace(str(request.get("account")), "")
-        for secret in (self.foreign, self.foreign_account, MARK):
+        for secret in (self.foreign, self.foreign_account, self.foreign_endpoint, MARK):
             assert secret not in said or secret in json.dumps(request), (name, request, answer)
         before, self.keys = self.keys, self.read(self.account)
         self.check_changes(caller, before)

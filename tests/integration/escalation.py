@@ -12,10 +12,13 @@ from tests.integration.callers_world import (
     ACTS,
     BATCH,
     ENDINGS,
+    ENDPOINT_ACTS,
     LISTS,
     MARK,
     NARROW,
     NO_ACCOUNT,
+    NO_ENDPOINT,
+    NOTICE_LISTS,
     SHOWS,
     UNKNOWN,
     World,
@@ -109,6 +112,7 @@ class Escalation(RuleBasedStateMachine):
         for foreign, unknown in (
             (self.world.foreign, UNKNOWN),
             (self.world.foreign_account, NO_ACCOUNT),
+            (self.world.foreign_endpoint, NO_ENDPOINT),
             (f"{MARK}:read", "absent:read"),
             (f"{MARK}-api", "absent-api"),
         ):
@@ -201,4 +205,27 @@ class Escalation(RuleBasedStateMachine):
         if name == "audiences.show":
             request["name"] = f"{MARK}-api" if foreign else "one"
         answer = world.attempt(caller.show(shown), name, request)
+        self.try_as_unknown(caller.show(shown), name, request, answer)
+
+    @rule(
+        caller=held, shown=SHOWN, whose=st.sampled_from(["all", "own", "foreign"]),
+        name=st.sampled_from([*NOTICE_LISTS, "notice-endpoints.create"]),
+    )  # fmt: skip
+    def look_at_notices(self, caller: Held, shown: str, whose: str, name: str) -> None:
+        world, request = self.world, {}
+        if whose != "all":
+            request["account"] = world.foreign_account if whose == "foreign" else world.account
+        if name == "notice-endpoints.create":
+            request["url"] = "https://hooks.example/"
+        answer = world.attempt(caller.show(shown), name, request)
+        assert whose != "foreign" or isinstance(answer, Exception)
+        self.try_as_unknown(caller.show(shown), name, request, answer)
+
+    @rule(caller=held, shown=SHOWN, act=st.sampled_from([*ENDPOINT_ACTS, "redeliver"]))
+    def touch_endpoint(self, caller: Held, shown: str, act: str) -> None:
+        name, request = f"notice-endpoints.{act}", {"id": self.world.foreign_endpoint}
+        if act == "redeliver":
+            name, request = "notice-deliveries.redeliver", {"id": "1"}
+        answer = self.world.attempt(caller.show(shown), name, request)
+        assert isinstance(answer, Exception)
         self.try_as_unknown(caller.show(shown), name, request, answer)
