@@ -47,6 +47,8 @@ VISITS: Final = {
     "/audiences/new": "/audiences/new",
     "/audiences/edit": "/audiences/edit?name=https://orders.acme.example",
     "/audiences/remove": "/audiences/remove?name=https://orders.acme.example",
+    "/audit": "/audit",
+    "/decoder": "/decoder",
 }
 # More addresses: an empty list, another range.
 BESIDES: Final = (
