@@ -8,8 +8,13 @@ def test_an_empty_list_of_accounts_says_how_to_begin(cli):
 
 def test_an_account_is_created_listed_and_shown(cli):
     created = cli.json("account create 'Orders team'")
-    fields = "id name state created_at suspended_at tier per_minute per_day own_per_minute"
-    assert list(created) == [*fields.split(), "own_per_day"]
+    fields = (
+        "id name state created_at suspended_at tier per_minute per_day own_per_minute own_per_day"
+    )
+    assert list(created) == [
+        *fields.split(),
+        *("contact", "contact_confirmed_at", "contact_endpoint"),
+    ]
     assert (created["name"], created["state"]) == ("Orders team", "active")
     assert created["suspended_at"] is None
     assert created["created_at"].endswith("Z")

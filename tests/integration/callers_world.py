@@ -69,7 +69,7 @@ TRIED: Final = frozenset(
     | {"keys.create", "keys.update", "keys.batch", "keys.rotate-self"}
     | {*SHOWS, *LISTS, *NOTICE_LISTS}
     | {f"notice-endpoints.{act}" for act in ENDPOINT_ACTS}
-    | {"notice-endpoints.create", "notice-deliveries.redeliver"}
+    | {"notice-endpoints.create", "notice-deliveries.redeliver", "accounts.set-contact"}
 )
 
 

@@ -209,7 +209,9 @@ class Escalation(RuleBasedStateMachine):
 
     @rule(
         caller=held, shown=SHOWN, whose=st.sampled_from(["all", "own", "foreign"]),
-        name=st.sampled_from([*NOTICE_LISTS, "notice-endpoints.create"]),
+        name=st.sampled_from(
+            [*NOTICE_LISTS, "notice-endpoints.create", "accounts.set-contact"]
+        ),
     )  # fmt: skip
     def look_at_notices(self, caller: Held, shown: str, whose: str, name: str) -> None:
         world, request = self.world, {}
@@ -217,6 +219,8 @@ class Escalation(RuleBasedStateMachine):
             request["account"] = world.foreign_account if whose == "foreign" else world.account
         if name == "notice-endpoints.create":
             request["url"] = "https://hooks.example/"
+        if name == "accounts.set-contact":
+            request = {"id": request.get("account", world.account), "contact": None}
         answer = world.attempt(caller.show(shown), name, request)
         assert whose != "foreign" or isinstance(answer, Exception)
         self.try_as_unknown(caller.show(shown), name, request, answer)

@@ -61,6 +61,7 @@ MATRIX = {
     "accounts.list": row(ADMIN, READ, KEYS),
     "accounts.show": row(ADMIN, READ, KEYS, names="id", **A),
     "accounts.update": row(ADMIN, **A),
+    "accounts.set-contact": row(ADMIN, KEYS, names="id", contact=None, **A),
     "accounts.show-usage": row(ADMIN, READ, KEYS, names="id", **A),
     "accounts.suspend": row(ADMIN, **A),
     "accounts.resume": row(ADMIN, **A),
