@@ -72,14 +72,15 @@ delete from audit_address where number in (
 select number, hash, epoch from declare_audit_reset($1, $2);
 
 -- name: find_causes(operations, subjects, moments)
--- What brought something about that was there a moment later: the last such event before it.
+-- What brought something about that was there a moment later: the last such event before it. Both
+-- belong to one transaction; a second is granted, because they read the clock one after the other.
 select cause.actor, cause.detail ->> 'reason' as reason
 from unnest($1::text[], $2::text[], $3::timestamptz[]) with ordinality
         as asked (operation, subject, at, place)
     left join lateral (
         select event.actor, event.detail from audit_event as event
         where event.subject = asked.subject and event.operation = asked.operation
-            and event.at <= asked.at
+            and event.at <= asked.at + interval '1 second'
         order by event.number desc limit 1
     ) as cause on true
 order by asked.place;

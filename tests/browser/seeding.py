@@ -22,6 +22,7 @@ class Seeded:
     key: str
     secret: str
     revoked: str
+    kid: str
 
     def fill(self, address: str) -> str:
         """Return an address of VISITS with ids in it."""
@@ -64,6 +65,7 @@ def seed(url: str, admin: str) -> Seeded:
     for name in names:
         call(url, "POST /v1/capabilities", admin, {"name": name, "description": f"May {name}"})
     call(url, "POST /v1/audiences", admin, {"name": "https://orders.acme.example"})
+    call(url, "POST /v1/accounts", admin, {"name": LONG})
     account = call(url, "POST /v1/accounts", admin, {"name": "Acme Shop"})["id"]
 
     def make(name: str, **more: Any) -> Any:
@@ -75,7 +77,7 @@ def seed(url: str, admin: str) -> Seeded:
     disabled = make("disabled")
     call(url, f"POST /v1/keys/{disabled['id']}/disable", admin, {"reason": "paused"})
     revoked = make("laptop")
-    call(url, f"POST /v1/keys/{revoked['id']}/revoke", admin, {"reason": "lost"})
+    call(url, f"POST /v1/keys/{revoked['id']}/revoke", admin, {"reason": f"lost {LONG}"})
     for _ in range(25):
         exchange(url, used["key"])
     exchange(url, used["key"], b"scope=nothing:here")
@@ -85,4 +87,7 @@ def seed(url: str, admin: str) -> Seeded:
         if usage["hours"]:
             break
         time.sleep(0.2)
-    return Seeded(account=account, key=used["id"], secret=used["key"], revoked=revoked["id"])
+    (kid, *_) = [key["kid"] for key in call(url, "GET /v1/signing-keys", admin)["items"]]
+    return Seeded(
+        account=account, key=used["id"], secret=used["key"], revoked=revoked["id"], kid=kid
+    )

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-# The path of a page, and an address of it. {key} is a key in use, {revoked} a revoked one.
+# The path of a page, and an address of it. {key} is a key in use, {revoked} a revoked one, {kid} a
+# signing key.
 VISITS: Final = {
     "/sign-in": "/sign-in?next=/keys",
     "/sign-in/done": "/sign-in/done?next=/keys",
@@ -18,6 +19,14 @@ VISITS: Final = {
     "/keys/{id}/edit": "/keys/{key}/edit",
     "/keys/{id}/rotate": "/keys/{key}/rotate",
     "/keys/{id}/revoke": "/keys/{key}/revoke",
+    "/signing-keys": "/signing-keys",
+    "/signing-keys/jwks": "/signing-keys/jwks",
+    "/signing-keys/rotate": "/signing-keys/rotate",
+    "/signing-keys/{kid}": "/signing-keys/{kid}",
+    "/signing-keys/{kid}/revoke": "/signing-keys/{kid}/revoke",
+    "/denylist": "/denylist",
+    "/denylist/revoke": "/denylist/revoke",
+    "/health": "/health",
     "/keys/{id}/revoked": "/keys/{revoked}/revoked?seq=1",
     "/accounts": "/accounts",
     "/accounts/tiers": "/accounts/tiers",
@@ -38,6 +47,8 @@ VISITS: Final = {
     "/audiences/new": "/audiences/new",
     "/audiences/edit": "/audiences/edit?name=https://orders.acme.example",
     "/audiences/remove": "/audiences/remove?name=https://orders.acme.example",
+    "/audit": "/audit",
+    "/decoder": "/decoder",
 }
 # More addresses: an empty list, another range.
 BESIDES: Final = (
@@ -45,4 +56,7 @@ BESIDES: Final = (
     "/accounts?name=nobody-has-this-name",
     "/keys/{key}?range=90d",
     "/keys/{revoked}",
+    "/signing-keys?show=all",
+    "/denylist?followers=behind&kind=jti",
+    "/health?settings=all",
 )

@@ -78,6 +78,9 @@ async def check_past(connection):
     assert await connection.fetchval(
         "select max(hour) - min(hour) > interval '30 days' from api_key_usage"
     )
+    assert await connection.fetchval(
+        "select (select sum(count) from exchange_count) = (select sum(count) from api_key_usage)"
+    )
     assert await connection.fetchval("select count(*) from notice_delivery") > 20
     assert await connection.fetchval(
         "select not exists (select from api_key join api_key_last_use on key_id = id"

@@ -176,5 +176,5 @@ def find_ready_at(
         for r in records
         if r.alg == standby.alg and phase_of(r, records, policy, now) == "retiring"
     ]
-    room_at = max((end for end in ends if end is not None), default=now)
-    return max(safe_to_activate_at(standby, records, policy), room_at)
+    safe_at = safe_to_activate_at(standby, records, policy)
+    return max([safe_at, *(end for end in ends if end is not None)])

@@ -43,6 +43,7 @@ REQUESTS: Final[Mapping[str, dict[str, Any]]] = {
         ]
     },
     "capabilities.create": {"name": "orders:read", "description": "May read orders."},
+    "capabilities.update": {"description": "May read orders, but not their payments."},
     "audiences.create": {"name": "orders-api", "token_ttl": 300, "alg": "ES256"},
     "audiences.update": {"token_ttl": 600},
     "tiers.create": {"name": "pro", "key_per_minute": 600, "key_per_day": 100_000},

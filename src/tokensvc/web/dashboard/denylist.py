@@ -43,7 +43,7 @@ class FollowerRow(NamedTuple):
     """A follower as it is shown. What changes all the time is rounded, so that it may be held."""
 
     name: str
-    is_proved: bool
+    key_id: str
     applied: int
     lag: str
     width: int
@@ -137,10 +137,12 @@ def _build_row(follower: Any, now: float) -> FollowerRow:  # noqa: ANN401 - a mo
     away = now - follower.seen_at.timestamp()
     lag = follower.lag_seconds
     kind, word = _judge(follower)
+    # Who proves who it is has the id of its key before its name.
+    key_id, _, name = follower.name.rpartition("/" if follower.authenticated else "\0")
     share = min(lag / _ALARM_SECONDS, 1.0)
     return FollowerRow(
-        name=follower.name,
-        is_proved=follower.authenticated,
+        name=name,
+        key_id=key_id,
         applied=follower.applied,
         lag=write_span(lag),
         width=max(4, round(share * _LAG_WIDTH)),

@@ -13,7 +13,9 @@ from tokensvc.web.dashboard import (
     account_changes,
     accounts,
     audiences,
+    audit,
     capabilities,
+    decoder,
     denylist,
     health,
     key,
@@ -35,7 +37,8 @@ if TYPE_CHECKING:
 # Fixed paths stand before paths with braces.
 GROUPS: Final = (
     signing_in, overview, new_key, keys, key, key_acts, tiers, account_changes, accounts,
-    account_acts, capabilities, audiences, signing_keys, denylist, health,
+    account_acts, capabilities, audiences, signing_keys, denylist, health, audit,
+    decoder,
 )  # fmt: skip
 PAGES: Final[tuple[Page, ...]] = tuple(page for group in GROUPS for page in group.PAGES)
 

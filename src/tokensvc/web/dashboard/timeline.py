@@ -21,7 +21,7 @@ _STEPS: Final = (
 _MOST_TICKS: Final = 6
 _NARROWEST: Final = 0.9
 _BESIDE_NOW: Final = 6.0
-_WIDTH_OF_LETTER: Final = 0.95
+_WIDTH_OF_LETTER: Final = 1.0  # at the narrowest window that is wide
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,11 @@ class Bar:
     def has_room(self) -> bool:
         """Whether the label fits into it in a wide window."""
         return len(self.label) * _WIDTH_OF_LETTER < self.width
+
+    @property
+    def is_tight(self) -> bool:
+        """Whether the label fits only into a wide window."""
+        return len(self.label) * _WIDTH_OF_LETTER * 2 + 3 > self.width
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +107,12 @@ def find_begin(key: Any, keys: Iterable[Any], period: timedelta) -> datetime | N
     return max((end for end in ends if end is not None), default=None)
 
 
-def list_parts(key: Any, keys: Iterable[Any], now: datetime, period: timedelta) -> list[_Part]:  # noqa: ANN401
+def list_parts(
+    key: Any,  # noqa: ANN401 - a model of the operations
+    keys: Iterable[Any],
+    now: datetime,
+    period: timedelta,
+) -> list[_Part]:
     """Return the parts of the life of a key, in order."""
     begin, end = find_begin(key, keys, period), find_end(key, period)
     parts = [_Part("wait", key.created_at, min(begin or now, now), "published")]
