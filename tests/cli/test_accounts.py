@@ -19,7 +19,8 @@ def test_an_account_is_created_listed_and_shown(cli):
     assert created["suspended_at"] is None
     assert created["created_at"].endswith("Z")
     text = cli("account create Second")
-    assert text.stdout.startswith("id              acct_")
+    assert text.stdout.splitlines()[0].startswith("id ")
+    assert " acct_" in text.stdout.splitlines()[0]
     assert text.stderr.startswith("next: tokensvc key create --account acct_")
     assert [row["name"] for row in cli.json("account list")] == ["Orders team", "Second"]
     table = cli("account list").stdout
