@@ -66,6 +66,7 @@ def seed(url: str, admin: str) -> Seeded:
     for name in names:
         call(url, "POST /v1/capabilities", admin, {"name": name, "description": f"May {name}"})
     call(url, "POST /v1/audiences", admin, {"name": "https://orders.acme.example"})
+    call(url, "POST /v1/accounts", admin, {"name": LONG})
     account = call(url, "POST /v1/accounts", admin, {"name": "Acme Shop"})["id"]
 
     def make(name: str, **more: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.operations.operation import KEY_OWNERS, KEY_READERS
 from tokensvc.web.dashboard.charts import RANGES, build_outcomes, find_range, find_since
+from tokensvc.web.dashboard.naming import find_key_names
 from tokensvc.web.dashboard.new_key import load_choices
 from tokensvc.web.dashboard.page import Page, Redirect, View
 
@@ -36,6 +37,7 @@ async def show_key(visit: Visit) -> View | Redirect:
             "ranges": [(each_name, label) for each_name, label, _, _ in RANGES],
             "range": name,
             "events": events,
+            "names": await find_key_names(visit, events),
             "said": visit.query.get("said"),
         }
     )
