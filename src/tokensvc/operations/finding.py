@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from tokensvc.operations.operation import Operation
 
-_ELSEWHERE: Final = {"tokens": "revocations"}
+_ELSEWHERE: Final = {"tokens": "revocations", "audit-trail": "audit_events"}
 
 
 def load_operation(name: str) -> Operation:
