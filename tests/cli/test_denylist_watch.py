@@ -64,4 +64,4 @@ def test_a_position_from_elsewhere_is_told_loudly_and_everything_in_force_follow
     assert json.loads(watch.next_line())["value"] == jti
     assert "THE HISTORY WENT BACK" in watch.errors
     assert watch.interrupt() == (0, "")
-    assert "after must be a cursor" in ready("denylist watch --after junk", code=5).stderr
+    assert "after: it must be a cursor" in ready("denylist watch --after junk", code=5).stderr
