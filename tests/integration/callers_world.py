@@ -63,7 +63,7 @@ TRIED: Final = frozenset(
     {f"keys.{act}" for act in ACTS}
     | {"keys.create", "keys.update", "keys.batch", "keys.rotate-self"}
     | {f"notice-endpoints.{act}" for act in ("create", *ENDPOINT_ACTS)}
-    | {"notice-deliveries.redeliver", *SHOWS, *LISTS}
+    | {"notice-deliveries.redeliver", "accounts.set-contact", *SHOWS, *LISTS}
 )
 
 

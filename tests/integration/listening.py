@@ -70,3 +70,10 @@ class Listening(Callers):
         request = {"id": self.world.foreign_delivery}
         answer = self.world.attempt(self.show(caller), "notice-deliveries.redeliver", request)
         assert isinstance(answer, (NotFoundError, InsufficientScopeError))
+
+    @rule(caller=held, is_own=st.booleans())
+    def set_contact(self, caller: Held, is_own: Any) -> None:
+        """Try to be the mailbox of an account, or to take it away."""
+        account = self.world.account if is_own else self.world.foreign_account
+        answer = self.attempt(caller, "accounts.set-contact", {"id": account, "contact": None})
+        assert is_own or isinstance(answer, (NotFoundError, InsufficientScopeError))
