@@ -46,7 +46,7 @@ openapi: $(VENV)/.dev ## Write docs/openapi.json anew, from the table of operati
 fuzz-api: $(VENV)/.dev ## Try the whole API with made-up requests for 10 minutes
 	@FUZZ_SECONDS=600 $(BIN)/python -m tests tests/soak/test_api.py
 
-fuzz-rights: $(VENV)/.dev ## Try 10,000 sequences of calls that ask for too much (30 minutes)
+fuzz-rights: $(VENV)/.dev ## Try 10,000 sequences of calls that ask for too much (long)
 	@ESCALATION_SEQUENCES=10000 $(BIN)/python -m tests tests/soak/test_escalation.py
 
 screenshots: $(VENV)/.dev ## Take the pictures of the docs anew, of the demo (needs Chromium)

@@ -1,6 +1,6 @@
 """Random sequences by callers who would like to have more than they have.
 
-`make fuzz-rights` tries ten thousand of them, which takes half an hour.
+`make fuzz-rights` tries ten thousand of them, which takes long.
 """
 
 from __future__ import annotations
