@@ -49,6 +49,11 @@ fuzz-api: $(VENV)/.dev ## Try the whole API with made-up requests for 10 minutes
 fuzz-rights: $(VENV)/.dev ## Try 10,000 sequences of calls that ask for too much (30 minutes)
 	@ESCALATION_SEQUENCES=10000 $(BIN)/python -m tests tests/soak/test_escalation.py
 
+screenshots: $(VENV)/.dev ## Take the pictures of the docs anew, of the demo (needs Chromium)
+	@mkdir -p docs/screenshots
+	@SCREENSHOTS=docs/screenshots BROWSER_TESTS=required \
+	  $(BIN)/python -m tests tests/browser/test_pictures.py -q
+
 freeze-sql: ## Note the checksums of new SQL files; from then on they are never edited
 	@cd sql && for file in migrations/*.sql functions/*.sql; do \
 	  grep -q "  $$file$$" checksums.txt || sha256sum "$$file" >> checksums.txt; done
@@ -111,7 +116,7 @@ help: ## Show this
 	  /^[a-z-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run demo test test-fast soak setup check fmt openapi fuzz-api fuzz-rights freeze-sql
-.PHONY: build lock clean help
+.PHONY: build screenshots lock clean help
 .PHONY: bench bench-acts bench-feed bench-long-denylist bench-rotation bench-ledger
 .PHONY: bench-clock bench-failover bench-lists bench-neighbours bench-restore
 .PHONY: bench-verify

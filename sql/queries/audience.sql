@@ -31,14 +31,14 @@ select distinct alg from audience order by alg;
 select name, sum(keys)::bigint as keys, max(at) as last_used_at
 from (
     select named.name, 1 as keys, null::timestamptz as at
-    from api_key as key
-        join account on account.id = key.account_id
-        cross join unnest(key.audiences) as named (name)
-    where key.deleted_at is null and key.revoked_at is null and account.deleted_at is null
-        and key.account_id = coalesce($1, key.account_id)
+    from api_key as key cross join unnest(key.audiences) as named (name)
+    where key.audiences <> '{}' and key.deleted_at is null and key.revoked_at is null
+        and ($1::text is null or key.account_id = $1)
+        and key.account_id not in (select id from account where account.deleted_at is not null)
     union all
-    select used.audience, 0, used.at
-    from api_key_last_use as used join api_key as key on key.id = used.key_id
-    where key.account_id = coalesce($1, key.account_id)
+    select used.audience, 0, max(used.at)
+    from api_key_last_use as used
+    where $1::text is null or used.key_id in (select id from api_key where account_id = $1)
+    group by used.audience
 ) as uses
 group by name;

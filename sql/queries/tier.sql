@@ -32,8 +32,8 @@ from (
     from account where account.deleted_at is null
     union all
     select key.tier, 0, 1
-    from api_key as key join account on account.id = key.account_id
+    from api_key as key
     where key.tier is not null and key.deleted_at is null and key.revoked_at is null
-        and account.deleted_at is null
+        and key.account_id not in (select id from account where account.deleted_at is not null)
 ) as owners
 group by name;

@@ -21,6 +21,7 @@ from tokensvc.issuer.confirmation import Confirmation
 from tokensvc.issuer.mirror.mirror import Mirror
 from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.revoking.credentials import revoke_own_token
+from tokensvc.issuer.revoking.denylist import clean_denylist_once
 from tokensvc.issuer.revoking.feed import Feed
 from tokensvc.store.feed_head import list_heads
 
@@ -273,3 +274,32 @@ async def test_f41_a_process_that_doubts_the_clock_delays_no_revocation(
 async def _follow(follower, feed, *, now, leeway):
     page = parse_page(read_page(await feed.next_page(follower.position, wait=0)))
     assert not follower.apply(page, Kid("any"), now=now, leeway=leeway)
+
+
+@pytest.mark.parametrize("wall", [2349, 3323], ids=["apart", "wrong in the same way"])
+async def test_f42_a_process_that_starts_while_both_clocks_are_ahead_skips_nothing(
+    wall, database, settings, started, connection, clocks
+):
+    """`wall`: seconds by which its own clock is ahead; Postgres's is by nearly an hour."""
+    clocks.postgres, clocks.wall = 3323, wall
+    await connection.execute(  # by a process that believed the clock while it was right
+        "update issuance set iat_limit = clock_timestamp() + $1::text::interval",
+        f"{AHEAD.total_seconds() - 3323} s",
+    )
+    mirror = Mirror(database, settings, started.master_key, confirmation=clocks.make())
+    for number in range(1, 4):
+        key = await make_key(database)
+        await endings.revoke_key(database, key.listed.record.id, actor=ACTOR)
+        # It expires in ten minutes: to both clocks it has.
+        await connection.execute(
+            "update denylist set expires_at = clock_timestamp() - interval '2723 seconds'"
+        )
+        await mirror.refresh_once()
+        assert len(list(mirror.denylist.log)) == number
+        await mirror.refresh_once()
+        collectable_at = mirror.confirmation.collectable_at
+        if collectable_at is not None:
+            await clean_denylist_once(database, collectable_at)
+    assert mirror.confirmation.is_blocked == (wall != 3323)
+    assert await connection.fetchval("select count(*) from denylist") == 3
+    assert len(list(mirror.denylist.log)) == 3

@@ -60,7 +60,7 @@ async def test_a_held_request_is_answered_when_something_is_revoked(admin, brows
     assert not held.done()
     await admin("POST /v1/revocations", {"jti": "0" * 20, "exp_in": 60})
     answer = await asyncio.wait_for(held, 5)
-    assert answer.text.lstrip().startswith('<div class="stack" id="live-followers"')
+    assert answer.text.lstrip().startswith('<div class="stack live" id="live-followers"')
     assert "Entries 1 1 token" in answer.words
     assert "<html" not in answer.text
 

@@ -79,7 +79,7 @@ async def test_an_audience_whose_name_is_an_address_is_added_changed_and_removed
     assert (items[0]["token_ttl"], items[0]["alg"], items[0]["keys"]) == (None, "ES256", 1)
     assert items[0]["last_used_at"] is not None
     page = await browser.get(find_link(listed, "Remove", URL))
-    assert "A key uses it. Its programs get no token for it any more: shop" in page.words
+    assert "Programs that ask for it get none any more. 1 key names it" in page.words
     done = await browser.post("/audiences/remove", {"name": URL}, seen=page)
     assert done.place == "/dashboard/audiences?said=removed"
     own = await browser.get("/audiences/remove?name=tokensvc")

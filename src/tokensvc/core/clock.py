@@ -12,12 +12,14 @@ either clock may be wrong, so Postgres's is doubted: no token is issued until th
 until somebody vouches for Postgres's clock who has watched it for longer.
 
 What is deleted for good needs more: `collectable_at` is the earliest moment of all three clocks.
-And what somebody else may have deleted is judged by the latest moment, `latest_at`.
+A process that has just started also asks what is certain to have passed, because both of the clocks
+that it reads may be wrong, even in the same way.
+What somebody else may have deleted is judged by the latest moment, `latest_at`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 TOLERANCE: Final = 5.0  # seconds: clocks that are no further apart agree
@@ -35,13 +37,15 @@ class Reading:
 
     `wall` and `on` were read just before Postgres was asked, and the answer took `spent` seconds.
     Postgres read its own clock at some moment of those; whatever is doubtful for that reason is
-    taken as no difference.
+    taken as no difference. `passed` is a moment that has certainly passed, by what other processes
+    have seen, if one is known.
     """
 
     postgres: float
     wall: float
     on: float
     spent: float = 0.0
+    passed: float | None = None
 
     @property
     def difference(self) -> float:
@@ -64,7 +68,8 @@ class ClockState:
     """What is known of Postgres's clock after the `latest` reading.
 
     `anchor`: the reading that jumps are measured from. `base`: an older one, from which elapsed
-    time is counted before anything is deleted. `furthest`: the one by which it is latest now.
+    time is counted before anything is deleted; it is no later than what had certainly passed when
+    the process started. `furthest`: the one by which it is latest now.
     `stepped_on`, `jumped_on`: when the last step and the last jump were seen. `has_jumped`: a jump
     is not believed. `is_doubted`: the two clocks have differed since the first reading.
     """
@@ -122,7 +127,7 @@ def judge_clock(
         return _begin(reading, is_vouched=is_vouched)
     # What was doubted is no place to measure from, so that begins anew with each reading.
     anchor = reading if before.is_doubted else before.anchor
-    base = reading if before.is_doubted else before.base
+    base = _bound(reading) if before.is_doubted else before.base
     step = abs(find_jump(before.latest, reading))
     stepped_on = reading.on if step > _STEP else before.stepped_on
     jumped_on = reading.on if step > TOLERANCE else before.jumped_on
@@ -156,12 +161,18 @@ def _begin(reading: Reading, *, is_vouched: bool) -> ClockState:
     return ClockState(
         latest=reading,
         anchor=reading,
-        base=reading,
+        base=_bound(reading),
         furthest=reading,
         stepped_on=reading.on,
         jumped_on=reading.on,
         is_doubted=not reading.agrees and not is_vouched,
     )
+
+
+def _bound(reading: Reading) -> Reading:
+    """Return a reading whose clock of Postgres is not ahead of what has certainly passed."""
+    passed = reading.passed
+    return reading if passed is None else replace(reading, postgres=min(reading.postgres, passed))
 
 
 def find_jump(earlier: Reading, later: Reading) -> float:

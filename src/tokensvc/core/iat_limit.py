@@ -65,6 +65,15 @@ class IatLimit:
         if limit is None:
             return
         self._latest = limit if self._latest is None else max(self._latest, limit)
+        self.note_passed(limit, on)
+
+    def note_passed(self, limit: datetime | None, on: float) -> None:
+        """Take in only what a limit says of the time: whoever raised it had seen `limit - AHEAD`.
+
+        It may be called before `find_lacking`.
+        """
+        if limit is None:
+            return
         passed, known = limit - AHEAD, self.reckon_passed(on)
         if known is None or passed > known:
             self._passed = passed, on

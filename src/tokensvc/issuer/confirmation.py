@@ -73,7 +73,7 @@ class Confirmation:
         for it. An older one does not: a clock that was set back shows its moment again.
         """
         spent = self._monotonic() - asked.on
-        reading = Reading(postgres=at.timestamp(), wall=asked.wall, on=asked.on, spent=spent)
+        reading = _build_reading(at, asked, spent, self.iat_limit.reckon_passed(asked.on))
         is_vouched = self._is_vouched(at, latest_iat)
         before = self._clock
         self._clock = judge_clock(before, reading, is_vouched=is_vouched)
@@ -192,6 +192,16 @@ def build_stale_error() -> UnavailableError:
     """Return the error for a caller that needs a fresher copy than there is."""
     return UnavailableError(
         "the database does not answer right now; try again", reason="mirror_stale"
+    )
+
+
+def _build_reading(at: datetime, asked: Asked, spent: float, passed: datetime | None) -> Reading:
+    return Reading(
+        postgres=at.timestamp(),
+        wall=asked.wall,
+        on=asked.on,
+        spent=spent,
+        passed=None if passed is None else passed.timestamp(),
     )
 
 

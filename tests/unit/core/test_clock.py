@@ -12,9 +12,25 @@ TICK = 0.5
 steps = st.floats(-90, 3600)
 
 
-def read(on: float, *, postgres: float = 0.0, wall: float = 0.0, spent: float = 0.0) -> Reading:
-    """A reading at the monotonic moment `on`; `postgres` and `wall` are how far ahead they are."""
-    return Reading(postgres=START + on + postgres, wall=START + on + wall, on=on, spent=spent)
+def read(
+    on: float,
+    *,
+    postgres: float = 0.0,
+    wall: float = 0.0,
+    spent: float = 0.0,
+    passed: float | None = None,
+) -> Reading:
+    """A reading at the monotonic moment `on`; `postgres` and `wall` are how far ahead they are.
+
+    `passed`: what has certainly passed, in seconds since the start.
+    """
+    return Reading(
+        postgres=START + on + postgres,
+        wall=START + on + wall,
+        on=on,
+        spent=spent,
+        passed=None if passed is None else START + passed,
+    )
 
 
 def judge(*readings: Reading, is_vouched: bool = False) -> ClockState:
@@ -170,3 +186,18 @@ def test_f41_the_doubt_covers_every_clock_also_where_two_of_them_agree():
     assert judge(read(0), read(10, postgres=2000, wall=2000)).doubt == 2000
     assert judge(read(0), read(10, wall=-60)).doubt == 60
     assert judge(read(0), read(10, postgres=2000), read(11)).doubt == 2000, "it was ahead before"
+
+
+def test_f42_a_process_that_starts_while_both_clocks_are_ahead_goes_by_what_has_passed():
+    for wall in (2349.0, 3323.0):  # also if they agree, and are believed
+        wrong = [read(on, postgres=3323, wall=wall, passed=on - 4) for on in range(3)]
+        state = judge(*wrong)
+        assert state.earliest == START - 2
+        assert state.collectable_at == (START - 2 if wall == 3323 else None)
+        right = judge_clock(state, read(3, passed=-1))
+        assert right.earliest == START - 1, "elapsed time counts"
+
+
+def test_f42_what_has_passed_is_never_later_than_the_clocks_of_the_process():
+    assert judge(read(0, passed=3600)).earliest == START
+    assert judge(read(0, postgres=-60, passed=0)).earliest == START - 60

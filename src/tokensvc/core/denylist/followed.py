@@ -100,7 +100,8 @@ class FollowedDenylist:
         if self._is_too_old(page, reset=reset):
             raise _refused("page_replayed")
         self._note(page, signer)
-        while not self.denylist.forget_expired(now):
+        # No clock alone makes the follower forget: what it has forgotten is never sent again.
+        while not self.denylist.forget_expired(min(now, self.page_issued_at)):
             yield
         self.resets += reset
         return reset

@@ -125,6 +125,8 @@ class Mirror:
             latest_iat = await find_latest_iat(connection) if doubts else None
             asked = self.confirmation.ask()
             heads, now, bounds = await list_heads_with_iat(connection)
+            # First, so that a clock that is wrong from the start calls nothing expired.
+            self.confirmation.iat_limit.note_passed(bounds.limit, self.confirmation.ask().on)
             self.confirmation.read_clock(now, asked, latest_iat=latest_iat)
             has_lost = await self._read_changed(connection, heads, acknowledged)
         earliest = self.confirmation.earliest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pydantic import SecretStr
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from tokensvc.issuer.operations.call import Call, ProcessFacts
     from tokensvc.operations.model import Nothing
     from tokensvc.settings import Settings
+
+_NOT_SET_BY_PEOPLE: Final = {"is_credential"}
 
 
 async def show(call: Call, request: Nothing) -> Health:
@@ -66,7 +68,8 @@ async def show(call: Call, request: Nothing) -> Health:
 
 def list_settings(settings: Settings) -> list[Setting]:
     """Return all settings by name, without what is secret."""
-    return [_build_setting(settings, name) for name in sorted(type(settings).model_fields)]
+    names = sorted(type(settings).model_fields.keys() - _NOT_SET_BY_PEOPLE)
+    return [_build_setting(settings, name) for name in names]
 
 
 def _build_setting(settings: Settings, name: str) -> Setting:

@@ -62,7 +62,7 @@ async def show_account(visit: Visit) -> View | Redirect:
     wanted = visit.query.get("range")
     name, _, count, each = next((r for r in _RANGES if r[0] == wanted), _RANGES[0])
     usage = await visit.run("accounts.show-usage", id=account.id, since=(count + each) * _HOUR)
-    keys = await visit.run("keys.list", account=account.id, limit=_KEYS, sort="-last_used_at")
+    keys = await visit.run("keys.list", account=account.id, limit=_KEYS, sort="-created_at")
     told = await visit.run("notice-endpoints.list", account=account.id, limit=_RECEIVERS)
     events: list[Any] = []
     if visit.may("audit-events.list"):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tokensvc.web.dashboard.page import Visit
 
 _ON_A_PAGE: Final = 100
-_KEYS: Final = 8
+_MOST_ALIKE: Final = 1000
 _ALGORITHM_WORDS: Final = {
     "ES256": "ES256: short and fast to sign, the default",
     "EdDSA": "EdDSA: Ed25519, for verifiers that know it",
@@ -82,18 +82,9 @@ async def edit_audience(visit: Visit) -> View | Redirect:
 async def show_remove(visit: Visit) -> View | Redirect:
     """Say where an audience is used, before it is removed."""
     audience = await visit.run("audiences.show", name=find_named(visit))
-    keys = await visit.run(
-        "keys.list", audience=audience.name, state="active", limit=_KEYS, sort="-last_used_at"
-    )
-    used = [key for key in keys.items if key.last_used_audience == audience.name]
-    return View(
-        {
-            "audience": audience,
-            **_describe_settings(visit),
-            "used": used,
-            "named": [key for key in keys.items if audience.name in key.audiences],
-        }
-    )
+    alike = await visit.run("audiences.list", name=audience.name, with_use=True, limit=_MOST_ALIKE)
+    listed = next((each for each in alike.items if each.name == audience.name), None)
+    return View({"audience": audience, **_describe_settings(visit), "listed": listed})
 
 
 async def remove_audience(visit: Visit) -> View | Redirect:

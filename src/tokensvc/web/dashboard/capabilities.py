@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.operations.operation import ADMINS, KEY_READERS
 from tokensvc.web.dashboard.lists import build_link, find_named, read_wanted
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _ON_A_PAGE: Final = 100  # rows of one line
 _HOLDERS: Final = 8
+_USABLE: Final = ("active", "disabled", "expired")  # a key that is revoked holds nothing any more
 
 
 async def show_capabilities(visit: Visit) -> View | Redirect:
@@ -67,15 +68,18 @@ async def edit_capability(visit: Visit) -> View | Redirect:
 async def show_remove(visit: Visit) -> View | Redirect:
     """Say who holds a capability, before it is removed."""
     capability = await visit.run("capabilities.show", name=find_named(visit))
-    holders = await visit.run(
-        "keys.list", capability=capability.name, limit=_HOLDERS, sort="-last_used_at"
-    )
-    usable = [key for key in holders.items if key.state != "revoked"]
+    holders: list[Any] = []
+    for state in _USABLE:
+        if len(holders) <= _HOLDERS:
+            found = await visit.run(
+                "keys.list", capability=capability.name, state=state, limit=_HOLDERS + 1
+            )
+            holders += found.items
     return View(
         {
             "capability": capability,
-            "holders": usable,
-            "has_more": holders.next_cursor is not None,
+            "holders": holders[:_HOLDERS],
+            "has_more": len(holders) > _HOLDERS,
         }
     )
 

@@ -32,7 +32,7 @@ from tokensvc.web.app_keys import REFUSALS, REQUEST_ID, SERVICE
 from tokensvc.web.dashboard.cookies import find_token
 from tokensvc.web.dashboard.forms import Typed, read_form
 from tokensvc.web.dashboard.guard import LOCK, build_headers, check_lock, check_same_origin
-from tokensvc.web.dashboard.page import Page, Redirect, View, Visit
+from tokensvc.web.dashboard.page import File, Page, Redirect, View, Visit
 from tokensvc.web.dashboard.refused import build_refusal, find_status
 from tokensvc.web.dashboard.rendering import render
 from tokensvc.web.dashboard.signing_in import PROOF, ask_for_key, show_key
@@ -87,7 +87,7 @@ def _begin(request: web.Request, base: str) -> Visit:
     )
 
 
-async def _answer(visit: Visit, page: Page) -> View | Redirect:
+async def _answer(visit: Visit, page: Page) -> View | Redirect | File:
     """Return what a page answers, or what its refusal becomes."""
     is_admitted = False
     try:
@@ -155,12 +155,17 @@ async def _show_again(visit: Visit, page: Page, error: TokensvcError) -> View | 
 
 
 def _build_response(
-    visit: Visit, page: Page, pages: Sequence[Page], result: View | Redirect
+    visit: Visit, page: Page, pages: Sequence[Page], result: View | Redirect | File
 ) -> web.Response:
     headers = build_headers(visit.request.app[SERVICE].settings) | NO_STORE
     if isinstance(result, Redirect):
         headers["Location"] = visit.base + result.path
         return web.Response(status=HTTPStatus.SEE_OTHER, headers=headers)
+    if isinstance(result, File):
+        headers["Content-Disposition"] = f'attachment; filename="{result.name}"'
+        return web.Response(
+            text=result.text, headers=headers, content_type=result.content_type, charset="utf-8"
+        )
     template = result.template or page.template
     if visit.wants_fragment and result.fragment is not None:
         template = result.fragment

@@ -12,6 +12,7 @@ from tokensvc.web.dashboard.charts import (
     find_since,
     was_limited,
 )
+from tokensvc.web.dashboard.naming import find_key_names
 from tokensvc.web.dashboard.new_key import load_choices
 from tokensvc.web.dashboard.page import Page, Redirect, View
 
@@ -43,6 +44,7 @@ async def show_key(visit: Visit) -> View | Redirect:
             "ranges": [(each_name, label) for each_name, label, _, _ in RANGES],
             "range": name,
             "events": events,
+            "names": await find_key_names(visit, events),
             "said": visit.query.get("said"),
         }
     )

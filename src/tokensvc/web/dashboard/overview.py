@@ -9,6 +9,7 @@ from tokensvc.operations.operation import KEY_READERS
 from tokensvc.web.dashboard.charts import build_outcomes
 from tokensvc.web.dashboard.live import wait_for_news
 from tokensvc.web.dashboard.moments import write_span
+from tokensvc.web.dashboard.naming import find_key_names
 from tokensvc.web.dashboard.page import Page, Redirect, View
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ async def show_overview(visit: Visit) -> View | Redirect:
     found = await visit.run("overview.show", since=(count + each) * 3600)
     outcomes = build_outcomes(found.hours, found.until, count=count, each=each)
     trust = await _look_at_trust(visit)
+    events = await _list_events(visit)
     return View(
         {
             "keys": found.keys,
@@ -48,7 +50,8 @@ async def show_overview(visit: Visit) -> View | Redirect:
             **trust,
             **_build_stats(name, found.keys, outcomes, trust),
             "seen": "",
-            "events": await _list_events(visit),
+            "events": events,
+            "names": await find_key_names(visit, events),
         }
     )
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from tokensvc.operations.model import Model
     from tokensvc.web.dashboard.forms import Typed
 
-    Act = Callable[["Visit"], Awaitable["View | Redirect"]]
+    Act = Callable[["Visit"], Awaitable["View | Redirect | File"]]
+    Form = Callable[["Visit"], Awaitable["View | Redirect"]]
 
 
 ROOT: Final = "/dashboard"
@@ -52,14 +53,24 @@ class Redirect:
     path: str
 
 
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that the browser saves under `name`."""
+
+    name: str
+    content_type: str
+    text: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """A row of the table of pages.
 
-    `path`: below the dashboard, with parameters in braces. `template`: None if it only redirects.
-    `needs`: the caller holds one of these capabilities; nobody has to for ANYBODY, but for being
-    signed in. `act`: what it does. `again`: the page that shows the form again if `act` is refused.
-    `is_open`: nobody has to be signed in. `has_secret`: the answer shows what is shown only once.
+    `path`: below the dashboard, with parameters in braces. `template`: None if it redirects or is a
+    file. `needs`: the caller holds one of these capabilities; nobody has to for ANYBODY, but for
+    being signed in. `act`: what it does. `again`: the page that shows the form again if `act` is
+    refused. `is_open`: nobody has to be signed in. `has_secret`: the answer shows what is shown
+    only once.
     """
 
     path: str
@@ -67,7 +78,7 @@ class Page:
     template: str | None = None
     method: Literal["GET", "POST"] = "GET"
     needs: tuple[str, ...] = ANYBODY
-    again: Act | None = None
+    again: Form | None = None
     is_open: bool = False
     has_secret: bool = False
 

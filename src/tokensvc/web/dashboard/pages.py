@@ -13,7 +13,10 @@ from tokensvc.web.dashboard import (
     account_changes,
     accounts,
     audiences,
+    audit,
     capabilities,
+    decoder,
+    deliveries,
     denylist,
     health,
     key,
@@ -21,6 +24,7 @@ from tokensvc.web.dashboard import (
     keys,
     new_key,
     overview,
+    receivers,
     signing_in,
     signing_keys,
     tiers,
@@ -35,7 +39,8 @@ if TYPE_CHECKING:
 # Fixed paths stand before paths with braces.
 GROUPS: Final = (
     signing_in, overview, new_key, keys, key, key_acts, tiers, account_changes, accounts,
-    account_acts, capabilities, audiences, signing_keys, denylist, health,
+    account_acts, capabilities, audiences, signing_keys, denylist, health, audit,
+    decoder, deliveries, receivers,
 )  # fmt: skip
 PAGES: Final[tuple[Page, ...]] = tuple(page for group in GROUPS for page in group.PAGES)
 

@@ -45,7 +45,7 @@ async def show_signing_keys(visit: Visit) -> View | Redirect:
             "line": build_timeline(published, visit.now, period),
             "signer": signer,
             "next_at": signer and find_end(signer, period),
-            "is_exact": len({key.alg for key in published}) == 1,
+            "is_exact": _is_exact(keys),
             "period": settings.rotation_period,
             "max_age": settings.jwks_max_age,
             "said": visit.query.get("said"),
@@ -58,9 +58,16 @@ async def show_signing_key(visit: Visit) -> View | Redirect:
     """Show one key: its moments, its public half, its history."""
     public = await visit.run("signing-keys.show", kid=visit.path["kid"])
     events = await visit.run("audit-events.list", subject=public.kid, limit=_EVENTS)
-    key = await _load_key(visit)
-    jwk = json.dumps(public.jwk, indent=2)
-    return View({"key": key, "jwk": jwk, "pem": public.pem, "events": events.items})
+    keys = await _list_keys(visit)
+    return View(
+        {
+            "key": next(key for key in keys if key.kid == public.kid),
+            "is_exact": _is_exact(keys),
+            "jwk": json.dumps(public.jwk, indent=2),
+            "pem": public.pem,
+            "events": events.items,
+        }
+    )
 
 
 async def show_rotate(visit: Visit) -> View | Redirect:
@@ -105,7 +112,7 @@ async def show_revoke(visit: Visit) -> View | Redirect:
         {
             "key": key,
             "successor": _find_standby(keys, key.alg) if key.phase == "active" else None,
-            "is_exact": len({other.alg for other in keys if other.phase in _PUBLISHED}) == 1,
+            "is_exact": _is_exact(keys),
             "must_type": _must_type(key),
             "reasons": _REASONS,
             "cached": max(settings.jwks_max_age, settings.verifier_cache),
@@ -178,6 +185,11 @@ def _find_standby(keys: Sequence[Any], alg: str) -> Any:  # noqa: ANN401
         key=lambda key: (key.active_at is None, key.active_at or key.created_at, key.kid),
         default=None,
     )
+
+
+def _is_exact(keys: Sequence[Any]) -> bool:
+    """Tell whether one algorithm signs alone, so that all that is issued is signed with it."""
+    return len({key.alg for key in keys if key.phase in _PUBLISHED}) == 1
 
 
 def _must_type(key: Any) -> str:  # noqa: ANN401 - a model of the operations

@@ -21,7 +21,7 @@ _STEPS: Final = (
 _MOST_TICKS: Final = 6
 _NARROWEST: Final = 0.9
 _BESIDE_NOW: Final = 6.0
-_WIDTH_OF_LETTER: Final = 0.95
+_WIDTH_OF_LETTER: Final = 1.0  # at the narrowest window that is wide
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,11 @@ class Bar:
     def has_room(self) -> bool:
         """Whether the label fits into it in a wide window."""
         return len(self.label) * _WIDTH_OF_LETTER < self.width
+
+    @property
+    def is_tight(self) -> bool:
+        """Whether the label fits only into a wide window."""
+        return len(self.label) * _WIDTH_OF_LETTER * 2 + 3 > self.width
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

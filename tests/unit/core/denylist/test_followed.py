@@ -335,6 +335,16 @@ def test_t41_two_keys_that_revoke_each_other_are_left_to_the_jwks():
     assert (followed.list_judges(GOOD), followed.list_judges(STOLEN)) == ([], [GOOD])
 
 
+def test_f42_a_follower_whose_own_clock_is_ahead_for_a_while_forgets_nothing():
+    soon = Revocation(kind="jti", value="soon", exp=T + 30)
+    followed = follow(make_page(revocations=(soon,)))
+    later = {"expires_at": T + 200}
+    apply(followed, make_delta("5-a", "6-b", issued_at=T + 1, **later), now=T + 150)
+    assert soon in set(followed.denylist), "the issuer would not send it again"
+    apply(followed, make_delta("6-b", "7-c", issued_at=T + 120, **later), now=T + 120)
+    assert soon not in set(followed.denylist)
+
+
 def test_f33_expired_revocations_are_forgotten_in_steps():
     many = tuple(Revocation("jti", f"j{number}", T + 100) for number in range(9_000))
     made = FollowedDenylist(ISSUER)
