@@ -51,6 +51,8 @@ def test_a_key_is_made_stored_changed_rotated_and_revoked(look, seeded, scripts)
     page.click("text=Close")
 
     page.click("main .head >> text=Revoke")
+    page.wait_for_selector("text=This cannot be undone")
+    assert (page.locator("dialog[open]").count() == 1) == scripts
     page.click("text=Revoke key")
     assert "gets no token any more" in page.inner_text("#progress")
     window.check("/revoked")
@@ -62,6 +64,40 @@ def test_a_key_is_made_stored_changed_rotated_and_revoked(look, seeded, scripts)
     told = str(window.context.cookies())
     assert secret not in told
     assert successor not in told
+
+
+def test_a_dialog_takes_the_focus_and_gives_it_back(look, seeded):
+    window = look()
+    page = window.page
+    window.go(f"/keys/{seeded.key}")
+    for act in ("Rotate", "Revoke"):
+        opener = page.locator(".head a", has_text=act)
+        opener.focus()
+        page.keyboard.press("Enter")
+        page.wait_for_selector("dialog[open] form")
+        assert page.evaluate("!!document.activeElement.closest('dialog[open]')")
+        window.check(f"/{act.lower()}-dialog")
+        page.keyboard.press("Escape")
+        assert page.locator("dialog[open]").count() == 0
+        assert page.evaluate("document.activeElement.textContent").strip() == act
+
+
+def test_the_list_of_keys_follows_what_is_typed_and_the_address_keeps_it(look, seeded):
+    del seeded
+    window = look()
+    page = window.page
+    window.go("/keys")
+    page.wait_for_selector("#views .num")
+    page.type("#name", "checkout-ap")
+    page.wait_for_url("**/dashboard/keys?name=checkout-ap")
+    assert page.locator("#rows tbody tr").count() == 1
+    assert page.evaluate("document.activeElement.id") == "name"
+    window.check("/keys/typed")
+    page.fill("#name", "nobody has this")
+    page.wait_for_selector("#rows .empty")
+    page.click("#reset")
+    page.wait_for_selector("#rows tbody tr")
+    assert page.locator("#rows tbody tr").count() > 1
 
 
 def test_a_key_in_use_is_revoked_only_after_its_name_was_typed(look, seeded):

@@ -61,6 +61,7 @@ VISITS: Final = {
 # More addresses: an empty list, another range.
 BESIDES: Final = (
     "/keys?name=nobody-has-this-name",
+    "/keys/new?template=ci-job",
     "/accounts?name=nobody-has-this-name",
     "/keys/{key}?range=90d",
     "/keys/{revoked}",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tokensvc.core.capability import KEYS, is_for_service
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
 _DAY: Final = 86_400
 PRESETS: Final = (7, 30, 90, 180, 365)  # days
@@ -45,6 +45,10 @@ class Start:
     days: int | None = None
     per_minute: int | None = None
     per_day: int | None = None
+
+    def fits(self, offered: Collection[str]) -> bool:
+        """Tell whether all that it names is there to be given."""
+        return all(name in offered for name in self.names)
 
     def begin(self, offered: Iterable[str], longest_life: int | None) -> Beginning:
         """Return what the form begins with.

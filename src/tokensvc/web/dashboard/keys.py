@@ -15,7 +15,10 @@ from tokensvc.web.dashboard.page import Page, Redirect, View
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tokensvc.operations.overview import KeyCounts
     from tokensvc.web.dashboard.page import Visit
+
+    _View = tuple[str, str, bool, int | None]
 
 _FILTERS: Final[tuple[str, ...]] = (
     "name", "account", "capability", "audience", "state", "created_before", "used_before",
@@ -52,6 +55,11 @@ _MOST_ACCOUNTS: Final = 200
 async def show_keys(visit: Visit) -> View | Redirect:
     """Show a page of the keys; while somebody types, its rows alone."""
     wanted = read_wanted(visit, _FILTERS)
+    if wanted.get("sort") == _SORTS[0][0]:
+        del wanted["sort"]
+    if visit.wants_fragment and visit.query.get("part") == "views":
+        views = await _count_views(visit, wanted)
+        return View({"views": views, "count_at": None}, fragment="keys/views.html")
     found = await visit.run(
         "keys.list",
         limit=ON_A_PAGE,
@@ -69,7 +77,8 @@ async def show_keys(visit: Visit) -> View | Redirect:
             "limited": limited,
             "accounts": {account.id: account.name for account in accounts.items},
             "wanted": wanted,
-            "views": await _build_views(visit, wanted),
+            "views": _build_views(visit, wanted, None),
+            "count_at": _find_count_address(wanted),
             "sorts": _SORTS,
             "next": found.next_cursor and build_link("/keys", wanted, cursor=found.next_cursor),
             "first": build_link("/keys", wanted) if "cursor" in visit.query else None,
@@ -80,21 +89,26 @@ async def show_keys(visit: Visit) -> View | Redirect:
     )
 
 
-async def _build_views(
-    visit: Visit, wanted: dict[str, str]
-) -> list[tuple[str, str, bool, int | None]]:
-    """Return of each view: its name, its address, whether it is shown, and how many keys it has.
+async def _count_views(visit: Visit, wanted: dict[str, str]) -> list[_View]:
+    """Return the views with their numbers, which take a while where there are many keys."""
+    counts = (await visit.run("overview.show", since=_LEAST_SECONDS)).keys
+    return _build_views(visit, wanted, counts)
 
-    The numbers are those of all keys, so they stand there only where nothing else is filtered.
-    """
+
+def _find_count_address(wanted: dict[str, str]) -> str | None:
+    """Return where the views with their numbers are: those of all keys, if all are listed."""
+    if wanted.keys() <= {*_OF_VIEWS, "sort"}:
+        return build_link("/keys", wanted, part="views")
+    return None
+
+
+def _build_views(visit: Visit, wanted: dict[str, str], counts: KeyCounts | None) -> list[_View]:
+    """Return of each view: its name, its address, whether it is shown, and how many keys it has."""
     moments = {
         "soon": visit.now + timedelta(days=_SOON_DAYS),
         "idle": visit.now - timedelta(days=_IDLE_DAYS),
     }
     others = {name: text for name, text in wanted.items() if name not in _OF_VIEWS}
-    counts = None
-    if others.keys() <= {"sort"}:
-        counts = (await visit.run("overview.show", since=_LEAST_SECONDS)).keys
     shown = {name for name in _OF_VIEWS if name in wanted}
     views = []
     for label, filters, count in _VIEWS:

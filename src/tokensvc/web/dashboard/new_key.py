@@ -33,14 +33,16 @@ async def show_new_key(visit: Visit) -> View | Redirect:
     settings = visit.request.app[SERVICE].settings
     longest_life = None if visit.principal.is_admin else settings.max_key_life
     choices = await load_choices(visit)
+    offered = await _list_offered(visit, choices["groups"])
     start = find_start(visit.query.get("template"))
     return View(
         {
             **choices,
-            "begun": await _begin(visit, choices["groups"], start, longest_life),
+            "begun": await _begin(visit, offered, start, longest_life),
             "starts": [
                 (each.label, build_link("/keys/new", _kept(visit), template=each.id), each is start)
                 for each in STARTS
+                if each.fits(offered)
             ],
             "start": start,
             "nothing": build_link("/keys/new", _kept(visit)),
@@ -53,22 +55,25 @@ async def show_new_key(visit: Visit) -> View | Redirect:
 
 
 async def _begin(
-    visit: Visit,
-    groups: list[tuple[str, list[Any]]],
-    start: Start | None,
-    longest_life: int | None,
+    visit: Visit, offered: list[str], start: Start | None, longest_life: int | None
 ) -> Beginning:
     """Return what the form begins with."""
     like = visit.query.get("like")
     if like is not None:
         return copy_key(await visit.run("keys.show", id=like))
-    if start is None:
-        return Beginning()
-    offered = [capability.name for _, capabilities in groups for capability in capabilities]
-    if not visit.principal.is_admin:  # who gives only what the own key holds
-        own = await visit.run("keys.show", id=visit.principal.key_id)
-        offered = [name for name in offered if name in own.capabilities]
-    return start.begin(offered, longest_life)
+    return Beginning() if start is None else start.begin(offered, longest_life)
+
+
+async def _list_offered(visit: Visit, groups: list[tuple[str, list[Any]]]) -> list[str]:
+    """Return the capabilities that the caller may give: others than admins, those that they hold.
+
+    It decides only what is ticked at first; the operation judges what is sent.
+    """
+    names = [capability.name for _, capabilities in groups for capability in capabilities]
+    if visit.principal.is_admin:
+        return names
+    own = await visit.run("keys.show", id=visit.principal.key_id)
+    return [name for name in names if name in own.capabilities]
 
 
 def _kept(visit: Visit) -> dict[str, str]:
