@@ -437,6 +437,7 @@ create table notice_endpoint (
     failures int not null default 0,
     due_at timestamptz,
     leased_until timestamptz not null default '-infinity',
+    is_contact boolean not null default false,  -- the mailbox that an account shows as its contact
     constraint notice_endpoint_pkey primary key (id),
     constraint notice_endpoint_account_fkey foreign key (account_id) references account (id),
     constraint notice_endpoint_id_form check (id ~ '^hook_[0-9A-Za-z]{16}$'),
@@ -445,8 +446,13 @@ create table notice_endpoint (
     ),
     constraint notice_endpoint_disabled check (
         (disabled_at is null) = (disabled_because is null)
+    ),
+    constraint notice_endpoint_contact_is_mailbox check (
+        not is_contact or (account_id is not null and sealed_secret is null)
     )
 ) with (fillfactor = 70);
+create unique index notice_endpoint_contact_unique on notice_endpoint (account_id)
+where is_contact and deleted_at is null;
 create index notice_endpoint_account_idx on notice_endpoint (account_id, created_at, id);
 create index notice_endpoint_due_idx on notice_endpoint (due_at) where due_at is not null;
 
@@ -527,6 +533,16 @@ select account.id, account.name, account.created_at, account.suspended_at,
 from account
     join tier on tier.name = account.tier
 where account.deleted_at is null;
+
+-- With the contact, which end_accounts does not know.
+create view listed_account_2 as
+select listed.id, listed.name, listed.created_at, listed.suspended_at,
+    listed.tier, listed.per_minute, listed.per_day, listed.minute_limit, listed.day_limit,
+    contact.id as contact_id, contact.url as contact_url,
+    contact.confirmed_at as contact_confirmed_at
+from listed_account as listed
+    left join notice_endpoint as contact
+        on contact.account_id = listed.id and contact.is_contact and contact.deleted_at is null;
 
 create view listed_api_key as
 select key.id, key.account_id, key.hint, key.name, key.description, key.capabilities,

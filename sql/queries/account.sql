@@ -7,10 +7,10 @@ with made as (
 insert into account_window (account_id) select id from made;
 
 -- name: find(id)
-select * from listed_account where id = $1;
+select * from listed_account_2 where id = $1;
 
 -- name: list()
-select * from listed_account order by created_at, id;
+select * from listed_account_2 order by created_at, id;
 
 -- name: any()
 select exists (select from account) as some;
@@ -25,7 +25,13 @@ select account_id from account_window where account_id = $1 for no key update;
 update account set name = $2, tier = $3, per_minute = $4, per_day = $5 where id = $1;
 
 -- name: end(ending, operation, ids, actor, detail, leeway)
-select outcome, shown, records from end_accounts($1, $2, $3, $4, $5, $6) order by place;
+select ended.outcome, ended.shown, ended.records, contact.id as contact_id,
+    contact.url as contact_url, contact.confirmed_at as contact_confirmed_at
+from end_accounts($1, $2, $3, $4, $5, $6) as ended
+    left join notice_endpoint as contact
+        on contact.account_id = (ended.shown).id and contact.is_contact
+        and contact.deleted_at is null
+order by ended.place;
 
 -- name: resume(id)
 update account set suspended_at = null where id = $1;

@@ -21,6 +21,19 @@ select count(*) filter (where deleted_at is null) as present,
     ) as mailboxes
 from notice_endpoint where account_id is not distinct from $1;
 
+-- name: lock_contact(account_id)
+select id from notice_endpoint where account_id = $1 and is_contact and deleted_at is null
+for no key update;
+
+-- name: find_mailbox(account_id, url)
+-- The oldest one of an account with this address that is not disabled.
+select id from notice_endpoint
+where account_id = $1 and url = $2 and deleted_at is null and disabled_at is null
+order by created_at, id limit 1 for no key update;
+
+-- name: mark_contact(id)
+update notice_endpoint set is_contact = true where id = $1;
+
 -- name: update(id, url, events, description)
 update notice_endpoint set url = $2, events = $3::text[], description = $4 where id = $1;
 

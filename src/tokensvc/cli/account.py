@@ -26,6 +26,13 @@ from tokensvc.cli.wait import wait_for_followers, wait_option
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
+    from tokensvc.cli.output import Row
+
+
+_contact = click.option(
+    "--contact", metavar="ADDRESS", help="Who is told of what happens to its keys, by mail."
+)
+
 
 @click.group("account")
 def command() -> None:
@@ -34,17 +41,20 @@ def command() -> None:
 
 @command.command("create")
 @click.argument("name")
+@_contact
 @limit_options
 @output_option
-def create(name: str, output: str, **limits: Any) -> None:
+def create(name: str, contact: str | None, output: str, **limits: Any) -> None:
     """Create an account.
 
     \b
-    tokensvc account create "Orders team"
+    tokensvc account create "Orders team" --contact orders@example.com
     """
-    account = call("accounts.create", {"name": name, **build_limits(limits)})
+    fields = build_limits(limits) | _build_contact(contact)
+    account = call("accounts.create", {"name": name, **fields})
     print_row(account, output)
     if output == "text":
+        _tell_of_link(account)
         print_message(
             f"next: tokensvc key create --account {account['id']} "
             "--name ci --capability orders:read"
@@ -92,7 +102,10 @@ def show(account_id: str, output: str) -> None:
     help="By default text on a terminal and JSON elsewhere.",
 )
 def usage(account_id: str, since: timedelta, output: str | None) -> None:
-    """Show what the keys of an account got by the hour, and what is used of its limits."""
+    """Show what the keys of an account got by the hour.
+
+    It also shows what is used of the limits of the account.
+    """
     shown = call("accounts.show-usage", {"id": account_id, "since": whole_seconds(since)})
     if (output or ("text" if sys.stdout.isatty() else "json")) == "json":
         click.echo(json.dumps(shown))
@@ -110,10 +123,13 @@ def usage(account_id: str, since: timedelta, output: str | None) -> None:
 @command.command("update")
 @click.argument("account_id")
 @click.option("--name", help="A new name.")
+@_contact
 @limit_options
 @output_option
-def update(account_id: str, name: str | None, output: str, **limits: Any) -> None:
-    """Change the name of an account, or its limits.
+def update(
+    account_id: str, name: str | None, contact: str | None, output: str, **limits: Any
+) -> None:
+    """Change the name of an account, its limits, or its contact ('' for none).
 
     The limits say how many tokens all its keys together may get.
 
@@ -121,8 +137,30 @@ def update(account_id: str, name: str | None, output: str, **limits: Any) -> Non
     tokensvc account update acct_... --tier pro
     tokensvc account update acct_... --per-day 200000
     """
-    changes = given(name=name) | build_limits(limits)
-    print_row(call("accounts.update", {"id": account_id, **changes}), output)
+    changes = given(name=name) | build_limits(limits) | _build_contact(contact)
+    account = call("accounts.update", {"id": account_id, **changes})
+    print_row(account, output)
+    if output == "text" and contact:
+        _tell_of_link(account)
+
+
+@command.command("set-contact")
+@click.argument("account_id")
+@click.argument("address")
+@output_option
+def set_contact(account_id: str, address: str, output: str) -> None:
+    """Change who is told of what happens to the keys of an account ('' for nobody).
+
+    The address is sent a link, and nothing else before that is confirmed. The contact from before
+    gets no more notices. An owner with tokensvc:keys may do this for the own account.
+
+    \b
+    tokensvc account set-contact acct_... ops@example.com
+    """
+    account = call("accounts.set-contact", {"id": account_id, **_build_contact(address)})
+    print_row(account, output)
+    if output == "text":
+        _tell_of_link(account)
 
 
 @command.command("suspend")
@@ -181,3 +219,15 @@ def delete(account_id: str, output: str, wait: int | None, *, yes: bool) -> None
     confirm(f"Delete {account_id} with all its keys? This cannot be undone.", yes=yes)
     print_row(call("accounts.delete", {"id": account_id}), output)
     wait_for_followers(wait)
+
+
+def _build_contact(address: str | None) -> dict[str, Any]:
+    """Return what `--contact` asks for: an empty text ends the contact."""
+    return {} if address is None else {"contact": address or None}
+
+
+def _tell_of_link(account: Row) -> None:
+    if account["contact"] is not None and account["contact_confirmed_at"] is None:
+        print_message(
+            f"a link was sent to {account['contact']}; nothing else is sent before it is confirmed"
+        )

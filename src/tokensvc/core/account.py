@@ -20,6 +20,15 @@ _MAX_DESCRIPTION_LENGTH: Final = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    """The mailbox that is told of the keys of an account: one of its endpoints."""
+
+    address: str
+    endpoint_id: str
+    confirmed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
     """An account: facts with their times. A deleted account is never loaded.
 
@@ -34,6 +43,7 @@ class Account:
     limits: Limits
     minute_limit: int
     day_limit: int
+    contact: Contact | None = None
 
     @property
     def state(self) -> AccountState:

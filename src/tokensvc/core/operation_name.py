@@ -7,6 +7,7 @@ from typing import Final, Literal, get_args
 OperationName = Literal[
     "accounts.create",
     "accounts.update",
+    "accounts.set-contact",
     "accounts.suspend",
     "accounts.resume",
     "accounts.delete",

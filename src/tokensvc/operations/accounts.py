@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
+from tokensvc.core.notices.receiver import MAX_ADDRESS_LENGTH, parse_address
 from tokensvc.operations.model import (
     AccountId,
     Limit,
@@ -16,13 +17,24 @@ from tokensvc.operations.model import (
     PageRequest,
     Reason,
     TierName,
+    check,
     unset,
 )
-from tokensvc.operations.operation import ADMINS, KEY_READERS, Operation
+from tokensvc.operations.operation import ADMINS, KEY_OWNERS, KEY_READERS, Operation
 from tokensvc.operations.overview import KeyCounts
 from tokensvc.operations.usage import HourOfUse
 
 State = Literal["active", "suspended"]
+Contact = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=MAX_ADDRESS_LENGTH,
+        description="A mail address. It is sent a link that confirms it.",
+        examples=["ops@example.com"],
+    ),
+    check(parse_address),
+]
 
 
 class Account(Model):
@@ -38,6 +50,9 @@ class Account(Model):
     per_day: int = Field(description="Tokens a day (UTC): its own limit, else that of its tier.")
     own_per_minute: int | None = Field(description="What was set for the account itself.")
     own_per_day: int | None = Field(description="What was set for the account itself.")
+    contact: str | None = Field(description="The mailbox that is told of what happens to its keys.")
+    contact_confirmed_at: Moment | None = Field(description="It gets no notice before that.")
+    contact_endpoint: str | None = Field(description="The id of the contact among the endpoints.")
 
 
 class AccountRequest(Model):
@@ -80,6 +95,7 @@ class CreateAccount(Model):
     tier: TierName | None = Field(None, description="The default tier if absent.")
     per_minute: Limit | None = None
     per_day: Limit | None = None
+    contact: Contact | None = None
 
 
 class ListAccounts(PageRequest):
@@ -92,13 +108,21 @@ class ListAccounts(PageRequest):
 
 
 class UpdateAccount(Model):
-    """What to change; what is absent stays as it is. null takes a limit of its own away."""
+    """What to change; what is absent stays as it is. null takes a limit or the contact away."""
 
     id: AccountId
     name: Name = unset()
     tier: TierName | None = unset()
     per_minute: Limit | None = unset()
     per_day: Limit | None = unset()
+    contact: Contact | None = unset()
+
+
+class SetContact(Model):
+    """Which account, and the mailbox that is told of what happens to its keys."""
+
+    id: AccountId
+    contact: Contact | None = Field(description="null: none. The one from before gets no more.")
 
 
 class EndAccount(Reason):
@@ -159,9 +183,19 @@ OPERATIONS: Final = (
         name="accounts.update",
         method="PATCH",
         path="/v1/accounts/{id}",
-        summary="Change the name or the limits of an account.",
+        summary="Change the name, the limits or the contact of an account.",
         needs=ADMINS,
         request=UpdateAccount,
+        response=Account,
+        has_version=True,
+    ),
+    Operation(
+        name="accounts.set-contact",
+        method="POST",
+        path="/v1/accounts/{id}/contact",
+        summary="Change the contact of an account; with tokensvc:keys of the own one.",
+        needs=KEY_OWNERS,
+        request=SetContact,
         response=Account,
         has_version=True,
     ),

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import asyncpg
 
-from tokensvc.core.account import Account
+from tokensvc.core.account import Account, Contact
 from tokensvc.core.denylist.record import ENDINGS
 from tokensvc.core.identifier import AccountId
 from tokensvc.core.keyring import LEEWAY
 from tokensvc.core.limit import Limits
+from tokensvc.core.notices.receiver import find_mailbox
 from tokensvc.store.absent import no_such_account, no_such_tier
 from tokensvc.store.denylist import build_record
 from tokensvc.store.page_query import Condition, Order, build_part_pattern, fetch_page
@@ -68,7 +69,7 @@ async def load_account(connection: asyncpg.Connection, account_id: str) -> Accou
     row = await connection.fetchrow(_SQL["find"], account_id)
     if row is None:
         raise no_such_account(account_id)
-    return _account(row)
+    return _account(row, _contact(row))
 
 
 async def lock_account(connection: asyncpg.Connection, account_id: str) -> Account:
@@ -82,7 +83,7 @@ async def lock_account(connection: asyncpg.Connection, account_id: str) -> Accou
 
 async def list_accounts(connection: asyncpg.Connection) -> list[Account]:
     """Return all accounts that are not deleted, oldest first."""
-    return [_account(row) for row in await connection.fetch(_SQL["list"])]
+    return [_account(row, _contact(row)) for row in await connection.fetch(_SQL["list"])]
 
 
 async def list_account_page(
@@ -100,8 +101,8 @@ async def list_account_page(
     conditions = [Condition(text, value) for text, value in possible if value is not None]
     order = _ORDERS[wanted.sort.removeprefix("-")]
     order = order._replace(descending=wanted.sort.startswith("-"))
-    page = await fetch_page(connection, "listed_account", conditions, order, wish)
-    return [_account(row) for row in page.rows], page.end
+    page = await fetch_page(connection, "listed_account_2", conditions, order, wish)
+    return [_account(row, _contact(row)) for row in page.rows], page.end
 
 
 async def has_accounts(connection: asyncpg.Connection) -> bool:
@@ -146,14 +147,14 @@ async def end_accounts(
     return [
         EndedAccount(
             outcome=row["outcome"],
-            account=None if row["shown"] is None else _account(row["shown"]),
+            account=None if row["shown"] is None else _account(row["shown"], _contact(row)),
             records=[build_record(record) for record in row["records"]],
         )
         for row in rows
     ]
 
 
-def _account(row: asyncpg.Record) -> Account:
+def _account(row: asyncpg.Record, contact: Contact | None) -> Account:
     return Account(
         id=AccountId(row["id"]),
         name=row["name"],
@@ -162,4 +163,15 @@ def _account(row: asyncpg.Record) -> Account:
         limits=Limits(tier=row["tier"], per_minute=row["per_minute"], per_day=row["per_day"]),
         minute_limit=row["minute_limit"],
         day_limit=row["day_limit"],
+        contact=contact,
+    )
+
+
+def _contact(row: asyncpg.Record) -> Contact | None:
+    if row["contact_id"] is None:
+        return None
+    return Contact(
+        address=find_mailbox(row["contact_url"]) or "",
+        endpoint_id=row["contact_id"],
+        confirmed_at=row["contact_confirmed_at"],
     )

@@ -124,6 +124,25 @@ async def update_endpoint(connection: asyncpg.Connection, endpoint: Endpoint) ->
     )
 
 
+async def lock_contact(connection: asyncpg.Connection, account_id: str) -> Endpoint | None:
+    """Return the mailbox that is the contact of an account, held against other changes."""
+    found = await connection.fetchval(_SQL["lock_contact"], account_id)
+    return None if found is None else await load_endpoint(connection, found)
+
+
+async def find_mailbox(
+    connection: asyncpg.Connection, account_id: str, url: str
+) -> Endpoint | None:
+    """Return a mailbox of an account that has this URL and is not disabled, and hold it."""
+    found = await connection.fetchval(_SQL["find_mailbox"], account_id, url)
+    return None if found is None else await load_endpoint(connection, found)
+
+
+async def mark_contact(connection: asyncpg.Connection, endpoint_id: str) -> None:
+    """Make a mailbox the contact of its account, which has none."""
+    await connection.execute(_SQL["mark_contact"], endpoint_id)
+
+
 async def enable_endpoint(connection: asyncpg.Connection, endpoint_id: str) -> None:
     """Deliver to an endpoint again, what has waited first."""
     await connection.execute(_SQL["enable"], endpoint_id)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["webhook", "mail"]
 
+MAX_ADDRESS_LENGTH: Final = 254
 _MAX_LENGTH: Final = 2000
-_MAX_ADDRESS_LENGTH: Final = 254
 _MAILTO: Final = "mailto:"
 # What nearly all mailboxes look like. No quotes, spaces or control characters: it becomes a header.
 _MAILBOX = re.compile(
@@ -82,8 +82,25 @@ def _refuse(message: str) -> InvalidInputError:
 
 
 def _parse_mailbox(address: str) -> Receiver:
-    if len(address) > _MAX_ADDRESS_LENGTH or not _MAILBOX.fullmatch(address):
+    if not _is_address(address):
         raise _refuse("after mailto: comes one address, like ops@example.com")
+    return build_mailbox(address)
+
+
+def _is_address(text: str) -> bool:
+    return len(text) <= MAX_ADDRESS_LENGTH and _MAILBOX.fullmatch(text) is not None
+
+
+def parse_address(text: str) -> str:
+    """Return the address of a mailbox, trimmed. Raises InvalidInputError."""
+    address = text.strip()
+    if not _is_address(address):
+        raise InvalidInputError("this must be one mail address, like ops@example.com")
+    return address
+
+
+def build_mailbox(address: str) -> Receiver:
+    """Return the mailbox with an address that `parse_address` has returned."""
     return Receiver("mail", _MAILTO + address, address.rpartition("@")[2].lower())
 
 

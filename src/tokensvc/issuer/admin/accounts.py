@@ -1,4 +1,4 @@
-"""Accounts: create, list, show, update, resume. What ends them is `issuer.revoking.endings`."""
+"""Accounts: create, list, show, change, resume. What ends them is `issuer.revoking.endings`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from tokensvc.core.identifier import new_account_id
 from tokensvc.core.limit import DEFAULT_TIER, LimitChanges, Limits, change_limits
 from tokensvc.issuer.audit import Trail, record
 from tokensvc.issuer.database import accept
+from tokensvc.issuer.notices.contact import change_contact
 from tokensvc.store import account as table
 
 if TYPE_CHECKING:
@@ -26,12 +27,23 @@ _NO_CHANGES: Final = LimitChanges()
 
 
 async def create_account(
-    database: Transactions, name: str, *, limits: LimitChanges = _NO_CHANGES, actor: Actor
+    database: Transactions,
+    name: str,
+    *,
+    limits: LimitChanges = _NO_CHANGES,
+    contact: str = "",
+    actor: Actor,
 ) -> Account:
-    """Create an account. Raises InvalidInputError, NotFoundError for a tier that does not exist."""
+    """Create an account; the mailbox that is its `contact` is sent a link.
+
+    Raises InvalidInputError, NotFoundError for a tier that does not exist.
+    """
     async with database.transaction() as connection:
         trail = Trail(actor)
         account = await insert_account(connection, name, trail, limits=limits)
+        if contact:
+            await change_contact(connection, account.id, contact, trail)
+            account = await table.load_account(connection, account.id)
         await trail.append(connection)
         return account
 
@@ -67,13 +79,14 @@ async def update_account(
     *,
     name: str | None = None,
     limits: LimitChanges = _NO_CHANGES,
+    contact: str | None = None,
     actor: Actor,
     check: AccountCheck = accept,
 ) -> Account:
-    """Change the name, and the limits that hold for all its keys together.
+    """Change the name, the limits that hold for all its keys together, and the contact.
 
-    What has been counted stays counted. `check` may refuse the account as it was. Raises
-    NotFoundError, InvalidInputError.
+    What has been counted stays counted. `contact`: "" for none. `check` may refuse the account as
+    it was. Raises NotFoundError, InvalidInputError, ConflictError.
     """
     async with database.transaction() as connection:
         before = await table.lock_account(connection, account_id)
@@ -81,9 +94,33 @@ async def update_account(
         new_name = before.name if name is None else parse_name(name)
         changed = _change_limits(before, limits)
         await table.update_account(connection, before.id, new_name, changed)
+        trail = Trail(actor)
+        if contact is not None:
+            await change_contact(connection, before.id, contact, trail)
         after = await table.load_account(connection, before.id)
-        detail = {"before": _facts(before), "after": _facts(after)}
-        await record(connection, actor, "accounts.update", before.id, **detail)
+        trail.note("accounts.update", before.id, before=_facts(before), after=_facts(after))
+        await trail.append(connection)
+        return after
+
+
+async def set_contact(
+    database: Transactions,
+    account_id: str,
+    contact: str,
+    *,
+    actor: Actor,
+    check: AccountCheck = accept,
+) -> Account:
+    """Change the contact and nothing else; "" for none. Raises NotFoundError, ConflictError."""
+    async with database.transaction() as connection:
+        before = await table.lock_account(connection, account_id)
+        check(before)
+        trail = Trail(actor)
+        await change_contact(connection, before.id, contact, trail)
+        after = await table.load_account(connection, before.id)
+        detail = {"before": _find_endpoint(before), "after": _find_endpoint(after)}
+        trail.note("accounts.set-contact", before.id, **detail)
+        await trail.append(connection)
         return after
 
 
@@ -108,4 +145,13 @@ def _change_limits(account: Account, limits: LimitChanges) -> Limits:
 
 
 def _facts(account: Account) -> dict[str, object]:
-    return {"name": account.name, "limits": asdict(account.limits)}
+    return {
+        "name": account.name,
+        "limits": asdict(account.limits),
+        "contact": _find_endpoint(account),
+    }
+
+
+def _find_endpoint(account: Account) -> str | None:
+    """Return what the audit trail keeps of the contact: an address is personal."""
+    return None if account.contact is None else account.contact.endpoint_id

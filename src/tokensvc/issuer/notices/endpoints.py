@@ -74,8 +74,8 @@ async def create_endpoint(
     if receiver.kind == "webhook":
         secret = new_secret()
     async with database.transaction() as connection:
-        await _check_number(connection, account_id, is_mail=secret is None)
-        await table.insert_endpoint(
+        trail = Trail(actor)
+        endpoint = await insert_endpoint(
             connection,
             endpoint_id,
             account_id=account_id,
@@ -83,13 +83,42 @@ async def create_endpoint(
             events=wanted,
             description=description,
             sealed_secret=None if secret is None else _seal(secret, endpoint_id, master_key),
+            trail=trail,
         )
-        endpoint = await table.load_endpoint(connection, endpoint_id)
-        if secret is None:
-            await append_notices(connection, [_build_own_notice(endpoint, CONFIRM)])
-        facts = _build_facts(endpoint)
-        await record(connection, actor, "notice-endpoints.create", endpoint_id, **facts)
+        await trail.append(connection)
     return NewEndpoint(endpoint, secret)
+
+
+async def insert_endpoint(
+    connection: Connection,
+    endpoint_id: str,
+    *,
+    account_id: str | None,
+    url: str,
+    events: Sequence[str],
+    description: str,
+    sealed_secret: bytes | None,
+    trail: Trail,
+) -> Endpoint:
+    """Store an endpoint inside a transaction that is open already. A mailbox is sent a link.
+
+    Raises NotFoundError, and ConflictError if there are too many.
+    """
+    await _check_number(connection, account_id, is_mail=sealed_secret is None)
+    await table.insert_endpoint(
+        connection,
+        endpoint_id,
+        account_id=account_id,
+        url=url,
+        events=events,
+        description=description,
+        sealed_secret=sealed_secret,
+    )
+    endpoint = await table.load_endpoint(connection, endpoint_id)
+    if endpoint.confirmed_at is None:
+        await append_notices(connection, [_build_own_notice(endpoint, CONFIRM)])
+    trail.note("notice-endpoints.create", endpoint_id, **build_facts(endpoint))
+    return endpoint
 
 
 async def update_endpoint(
@@ -115,7 +144,7 @@ async def update_endpoint(
             await table.disable_endpoint(connection, endpoint_id, "asked")
         after = await table.load_endpoint(connection, endpoint_id)
         trail = Trail(actor)
-        detail = {"before": _build_facts(before), "after": _build_facts(after)}
+        detail = {"before": build_facts(before), "after": build_facts(after)}
         trail.note("notice-endpoints.update", endpoint_id, **detail)
         if before.disabled_at is None and after.disabled_at is not None:
             # Whoever silences an endpoint does not do so unnoticed: the others are told.
@@ -133,7 +162,7 @@ async def delete_endpoint(
         check(before)
         await table.delete_endpoint(connection, endpoint_id)
         await record(
-            connection, actor, "notice-endpoints.delete", endpoint_id, **_build_facts(before)
+            connection, actor, "notice-endpoints.delete", endpoint_id, **build_facts(before)
         )
 
 
@@ -197,12 +226,18 @@ async def _check_number(connection: Connection, account_id: str | None, *, is_ma
         )
 
 
+def check_mail_is_sent(settings: Settings, pointer: str) -> None:
+    """Raise InvalidInputError, with a pointer to the field, if there is no mail server."""
+    if settings.smtp_url is None:
+        raise InvalidInputError(
+            "this service sends no mail: TOKENSVC_SMTP_URL is not set", pointer=pointer
+        )
+
+
 def _parse_receiver(url: str, settings: Settings) -> Receiver:
     receiver = parse_receiver(url, http_allowed=bool(settings.notice_networks))
-    if receiver.kind == "mail" and settings.smtp_url is None:
-        raise InvalidInputError(
-            "this service sends no mail: TOKENSVC_SMTP_URL is not set", pointer="/url"
-        )
+    if receiver.kind == "mail":
+        check_mail_is_sent(settings, "/url")
     return receiver
 
 
@@ -237,7 +272,7 @@ def _apply(before: Endpoint, changes: EndpointChanges, settings: Settings) -> En
     return after
 
 
-def _build_facts(endpoint: Endpoint) -> dict[str, object]:
+def build_facts(endpoint: Endpoint) -> dict[str, object]:
     """Return what the audit trail keeps. A URL may hold a secret, and an address is personal."""
     receiver = parse_receiver(endpoint.url, http_allowed=True)
     return {

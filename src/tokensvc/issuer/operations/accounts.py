@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from tokensvc.core.limit import DEFAULT_TIER, LimitChanges
 from tokensvc.issuer.admin import accounts
+from tokensvc.issuer.notices.endpoints import check_mail_is_sent
 from tokensvc.issuer.operations.call import check_visible
 from tokensvc.issuer.operations.limits import build_limit_changes
 from tokensvc.issuer.operations.paging import build_next_cursor, read_wish
@@ -31,12 +32,14 @@ if TYPE_CHECKING:
         CreateAccount,
         EndAccount,
         ListAccounts,
+        SetContact,
         UpdateAccount,
     )
 
 
 def build_account(account: Record) -> Account:
     """Return an account as callers see it."""
+    contact = account.contact
     return Account(
         id=account.id,
         name=account.name,
@@ -48,14 +51,18 @@ def build_account(account: Record) -> Account:
         per_day=account.day_limit,
         own_per_minute=account.limits.per_minute,
         own_per_day=account.limits.per_day,
+        contact=None if contact is None else contact.address,
+        contact_confirmed_at=None if contact is None else contact.confirmed_at,
+        contact_endpoint=None if contact is None else contact.endpoint_id,
     )
 
 
 async def create(call: Call, request: CreateAccount) -> Account:
     """Create an account."""
     limits = LimitChanges(tier=request.tier, per_minute=request.per_minute, per_day=request.per_day)
+    contact = _read_contact(call, request)
     made = await accounts.create_account(
-        call.changes, request.name, limits=limits, actor=call.actor
+        call.changes, request.name, limits=limits, contact=contact, actor=call.actor
     )
     return build_account(made)
 
@@ -113,8 +120,19 @@ async def update(call: Call, request: UpdateAccount) -> Account:
         request.id,
         name=request.name,
         limits=build_limit_changes(request),
+        contact=_read_contact(call, request) if "contact" in request.model_fields_set else None,
         actor=call.actor,
         check=_check(call),
+    )
+    return build_account(changed)
+
+
+async def set_contact(call: Call, request: SetContact) -> Account:
+    """Change the contact of an account."""
+    check_visible(call.principal.key_owner_of, request.id, no_such_account(request.id))
+    contact = _read_contact(call, request)
+    changed = await accounts.set_contact(
+        call.changes, request.id, contact, actor=call.actor, check=_check(call)
     )
     return build_account(changed)
 
@@ -161,6 +179,13 @@ async def _end(call: Call, ending: Ending, request: EndAccount) -> Account:
     )
     call.backend.remember(ended.records)
     return build_account(cast("Record", ended.account))
+
+
+def _read_contact(call: Call, request: CreateAccount | UpdateAccount | SetContact) -> str:
+    """Return the address that is wanted, "" for none."""
+    if request.contact is not None:
+        check_mail_is_sent(call.settings, "/contact")
+    return request.contact or ""
 
 
 def _check(call: Call) -> accounts.AccountCheck:

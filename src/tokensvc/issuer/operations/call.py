@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _VOLATILE = {
     "last_used_at", "last_used_network", "last_used_audience", "age_seconds", "key", "replayed",
     "state", "secret", "failing_since", "failures", "old_secret_until",
+    "contact_confirmed_at",
 }  # fmt: skip
 _VERSION_DIGITS = 24
 

@@ -12,8 +12,9 @@ _KEY: Final = "key_0000000000000000"
 
 # The body of a request, by the name of the operation.
 REQUESTS: Final[Mapping[str, dict[str, Any]]] = {
-    "accounts.create": {"name": "Orders", "per_minute": 600},
+    "accounts.create": {"name": "Orders", "per_minute": 600, "contact": "ops@example.com"},
     "accounts.update": {"name": "Orders Ltd", "per_minute": None},
+    "accounts.set-contact": {"contact": "ops@example.com"},
     "accounts.suspend": {"reason": "the invoice is not paid"},
     "accounts.revoke-tokens": {"reason": "a laptop was lost"},
     "keys.create": {
