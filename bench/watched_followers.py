@@ -105,16 +105,14 @@ class Watch:
         """Check everything that was acknowledged: running and fresh followers, issuer, table."""
         past = [r for r in self.load.acknowledged if r.on < time.monotonic() - LATEST]
         for follower in self.followers:
-            if _accepts_some(follower, past):
-                known = [r[:2] for r in past if _accepts_some(follower, [r])]
-                self.load.faults.note("a running follower forgot", known[:5])
+            if accepted := await _list_accepted(follower, past):
+                self.load.faults.note("a running follower forgot", accepted[:5])
         async with AsyncExitStack() as stack:
             for number in range(len(self.stage.services)):
                 fresh = Follower(self.stage, number)
                 await stack.enter_async_context(fresh.verifier)
-                for revoked in past:
-                    if _accepts_some(fresh, [revoked]):
-                        self.load.faults.note("a fresh follower does not know", revoked[:2])
+                for revoked in await _list_accepted(fresh, past):
+                    self.load.faults.note("a fresh follower does not know", revoked)
         await self._introspect_all(past)
         await self._check_table()
         self._look_at_logs()
@@ -202,6 +200,18 @@ async def watched(watch: Watch) -> AsyncIterator[None]:
     for result in results:
         if isinstance(result, Exception):
             raise result
+
+
+async def _list_accepted(
+    follower: Follower, revoked: Sequence[Acknowledged]
+) -> list[tuple[str, str]]:
+    """Return what a follower does not know. Other followers and the load go on meanwhile."""
+    accepted = []
+    for one in revoked:
+        await asyncio.sleep(0)  # thousands of tokens take seconds, and a stall makes others late
+        if _accepts_some(follower, [one]):
+            accepted.append((one.kind, one.value))
+    return accepted
 
 
 def _accepts_some(follower: Follower, revoked: Iterable[Acknowledged]) -> bool:

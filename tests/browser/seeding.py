@@ -23,6 +23,7 @@ class Seeded:
     secret: str
     revoked: str
     kid: str
+    endpoint: str
 
     def fill(self, address: str) -> str:
         """Return an address of VISITS with ids in it."""
@@ -88,6 +89,14 @@ def seed(url: str, admin: str) -> Seeded:
             break
         time.sleep(0.2)
     (kid, *_) = [key["kid"] for key in call(url, "GET /v1/signing-keys", admin)["items"]]
+    hook = {"url": "https://hooks.acme.example/tokens", "description": LONG}
+    endpoint = call(url, "POST /v1/notice-endpoints", admin, hook)["id"]
+    call(url, f"POST /v1/notice-endpoints/{endpoint}/test", admin, {})
     return Seeded(
-        account=account, key=used["id"], secret=used["key"], revoked=revoked["id"], kid=kid
+        account=account,
+        key=used["id"],
+        secret=used["key"],
+        revoked=revoked["id"],
+        kid=kid,
+        endpoint=endpoint,
     )

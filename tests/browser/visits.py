@@ -49,6 +49,12 @@ VISITS: Final = {
     "/audiences/remove": "/audiences/remove?name=https://orders.acme.example",
     "/audit": "/audit",
     "/decoder": "/decoder",
+    "/notices": "/notices",
+    "/notices/new": "/notices/new",
+    "/notices/deliveries": "/notices/deliveries",
+    "/notices/events": "/notices/events",
+    "/notices/{id}": "/notices/{endpoint}",
+    "/notices/{id}/delete": "/notices/{endpoint}/delete",
 }
 # More addresses: an empty list, another range.
 BESIDES: Final = (

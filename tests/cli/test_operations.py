@@ -154,6 +154,8 @@ def test_reading_prints_the_same_on_the_host_and_over_http(both, subtests):
         "tier list",
         "tier show default --field key_per_day",
         "denylist list -o json",
+        f"denylist list --newest-first --kind key --value {revoked}",
+        "denylist count -o json",
         "denylist followers",
         f"signing-key export {kid}",
         f"signing-key export --pem {kid}",
@@ -169,6 +171,19 @@ def test_reading_prints_the_same_on_the_host_and_over_http(both, subtests):
             here, there = both(line)
             assert (there.stdout, there.stderr) == (here.stdout, here.stderr)
             assert here.output != ""
+
+
+def test_health_is_shown_on_the_host_and_over_http_where_a_process_tells_of_itself_too(both):
+    here = both.cli.json("--host health")
+    there = both.cli.json(f"--url {both.url} health")
+    assert list(here) == list(there)
+    assert here["migrations"] == there["migrations"]
+    assert here["process"] is None
+    assert there["process"]["checks"]["ledger"] is True
+    shown = both.cli(f"--url {both.url} health -o text --settings").stdout
+    assert "all hold" in shown
+    assert "TOKENSVC_ROTATION_PERIOD" in shown
+    assert both.cli("--host health -o text").stdout.startswith("version ")
 
 
 def test_refusals_print_the_same_and_have_the_same_exit_code(both, subtests):
@@ -234,7 +249,6 @@ def test_changes_print_the_same_fields_on_the_host_and_over_http(both, subtests)
             f"key usage {key['id']}",
             "overview -o json",
             f"account usage {account}",
-            "denylist count",
             f"denylist add --key {key['id']} --reason lost",
             f"key revoke {key['id']} --yes",
             f"key delete {key['id']} --yes",

@@ -1,8 +1,8 @@
 """What is there for callers who would like to have more, and what may not happen whatever they do.
 
-The keys of such callers are made by an admin, with terms that are narrow in every way. Beside them
-the account has a key that may do more, and there is another account, all of whose texts have a mark
-that no caller may ever see.
+An admin makes the key of the first caller, with terms that are narrow in every way. Beside it the
+account has a key that has more in one way, and there is another account, all of whose texts have a
+mark that no caller may ever see.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tests.integration.excess import is_later, list_excess
 from tests.integration.things import ACTOR
+from tests.integration.wishes import MORE, NARROW
 
 from tokensvc.core.errors import TokensvcError
-from tokensvc.core.sealing import new_master_key
 from tokensvc.issuer.admin.audiences import add_audience
-from tokensvc.issuer.notices.endpoints import create_endpoint
+from tokensvc.issuer.admin.tiers import add_tier
 from tokensvc.issuer.operations.call import Backend
 from tokensvc.issuer.operations.run import run_operation
 from tokensvc.operations.authorisation import Principal
@@ -25,6 +25,7 @@ from tokensvc.store.api_key import list_api_keys
 
 if TYPE_CHECKING:
     import asyncio
+    from collections import Counter
 
     from tokensvc.core.api_key import ListedKey
     from tokensvc.settings import Settings
@@ -33,16 +34,6 @@ if TYPE_CHECKING:
     Keys = dict[str, ListedKey]
 
 ADMIN: Final = Principal.of_host(ACTOR)
-NARROW: Final[dict[str, Any]] = {
-    "capabilities": ["tokensvc:keys", "tokensvc:introspect", "orders:read"],
-    "audiences": ["one", "two"],
-    "networks": ["10.0.0.0/8", "2001:db8::/32"],
-    "claims": {"team": 1},
-    "per_minute": 50,
-    "per_day": 500,
-    "expires_in": 86_400,
-}
-WIDE: Final[dict[str, Any]] = {"capabilities": ["tokensvc:admin", "orders:write"]}
 MARK: Final = "zebra"
 MARKED: Final = {
     "capabilities": ["tokensvc:keys", f"{MARK}:read"],
@@ -56,20 +47,23 @@ NO_ACCOUNT: Final = "acct_0000000000000000"
 NO_ENDPOINT: Final = "hook_0000000000000000"
 ENDINGS: Final = ("disable", "revoke", "revoke-tokens", "delete")
 ACTS: Final = (*ENDINGS, "enable", "rotate", "show")
-LISTS: Final = ("keys.list", "accounts.list", "capabilities.list", "audiences.list", "whoami.show")
-SHOWS: Final = (
-    "accounts.show", "usage.show", "leaks.list", "capabilities.show", "audiences.show",
+SMALL: Final = "small"
+LISTS: Final = (
+    "keys.list", "accounts.list", "capabilities.list", "audiences.list", "whoami.show",
+    "overview.show", "notices.list", "notice-endpoints.list", "notice-deliveries.list",
 )  # fmt: skip
-NOTICE_LISTS: Final = ("notices.list", "notice-endpoints.list", "notice-deliveries.list")
+SHOWS: Final = (
+    "accounts.show", "accounts.show-usage", "usage.show", "leaks.list", "capabilities.show",
+    "audiences.show",
+)  # fmt: skip
 ENDPOINT_ACTS: Final = ("show", "update", "rotate-secret", "test", "delete")
-BATCH: Final = ("disable", "enable", "update", "update", "revoke")
+BATCH: Final = ("disable", "enable", "update", "revoke")
 # What the callers try: the test compares it with the table.
 TRIED: Final = frozenset(
     {f"keys.{act}" for act in ACTS}
     | {"keys.create", "keys.update", "keys.batch", "keys.rotate-self"}
-    | {*SHOWS, *LISTS, *NOTICE_LISTS}
-    | {f"notice-endpoints.{act}" for act in ENDPOINT_ACTS}
-    | {"notice-endpoints.create", "notice-deliveries.redeliver", "accounts.set-contact"}
+    | {f"notice-endpoints.{act}" for act in ("create", *ENDPOINT_ACTS)}
+    | {"notice-deliveries.redeliver", "accounts.set-contact", *SHOWS, *LISTS}
 )
 
 
@@ -79,33 +73,25 @@ class World:
     runner: asyncio.Runner
     database: Database
     settings: Settings
-    steps = 0
+    accepted: Counter[str]
+    refused: Counter[str]
+    wide = UNKNOWN
 
     def __init__(self) -> None:
         self.account = self.run(ADMIN, "accounts.create", {"name": "Callers"}).id
         self.foreign_account = self.run(ADMIN, "accounts.create", {"name": MARK}).id
         self.first = self.make(self.account, NARROW).id
-        self.wide = self.make(self.account, WIDE).id
         self.foreign = self.make(self.foreign_account, MARKED).id
-        self.foreign_endpoint = self.add_endpoint(self.foreign_account)
+        hook = {"account": self.foreign_account, "url": f"https://{MARK}.example/x"}
+        self.foreign_endpoint = self.run(ADMIN, "notice-endpoints.create", hook).id
+        endpoint = {"id": self.foreign_endpoint}
+        self.foreign_delivery = self.run(ADMIN, "notice-endpoints.test", endpoint).id
+        self.endpoint = self.run(ADMIN, "notice-endpoints.show", endpoint)
         self.keys = self.read(self.account)
         self.foreign_keys = self.read(self.foreign_account)
 
     def make(self, account: str, terms: dict[str, Any]) -> Any:
         return self.run(ADMIN, "keys.create", {"account": account, "name": "x", **terms})
-
-    def add_endpoint(self, account: str) -> str:
-        adding = create_endpoint(
-            self.database,
-            self.settings,
-            new_master_key(),
-            account_id=account,
-            url=f"https://{MARK}.example/",
-            events=[],
-            description=MARK,
-            actor=ACTOR,
-        )
-        return self.runner.run(adding).endpoint.id
 
     def read(self, account: str) -> Keys:
         async def read() -> Keys:
@@ -117,7 +103,6 @@ class World:
     def run(self, principal: Principal, name: str, request: dict[str, Any]) -> Any:
         """Carry out an operation; return its answer, or the error."""
         operation = OPERATIONS[name]
-        World.steps += 1
         backend = Backend(database=self.database, settings=self.settings)
         try:
             wish = operation.request.model_validate_json(json.dumps(request), strict=True)
@@ -126,10 +111,28 @@ class World:
             return error
         return result.response
 
+    def make_wide(self, way: str) -> None:
+        """Make a key that has more than the first caller in one way."""
+        less = {"self_rotation": False, "expires_in": 80_000}
+        self.wide = self.make(self.account, NARROW | less | MORE[way]).id
+        may_rotate = way != "self-rotation"
+        self.change("keys.update", {"id": self.first, "self_rotation": may_rotate})
+
+    def change(self, name: str, request: dict[str, Any]) -> None:
+        """Let an admin change something."""
+        assert not isinstance(self.run(ADMIN, name, request), Exception)
+        self.keys = self.read(self.account)
+
+    def change_tier(self, tier: str) -> None:
+        """Let an admin change the limits of all keys that have none of their own."""
+        self.change("accounts.update", {"id": self.account, "tier": tier})
+
     def attempt(self, caller: Principal, name: str, request: dict[str, Any]) -> Any:
         """As `run`, for somebody who may try everything, and look at what has come of it."""
         assert name in TRIED
         answer = self.run(caller, name, request)
+        if request.get("id") != self.wide:  # of which all that matters is refused
+            (World.refused if isinstance(answer, Exception) else World.accepted)[name] += 1
         said = write(answer).replace(str(request.get("account")), "")
         for secret in (self.foreign, self.foreign_account, self.foreign_endpoint, MARK):
             assert secret not in said or secret in json.dumps(request), (name, request, answer)
@@ -143,18 +146,24 @@ class World:
             old = before.get(key_id)
             if old is not None and has_only_ended(old, after):
                 continue
-            excess = ["an ended caller"]
-            if own is not None and own.state == "active":
-                excess = list_excess(own.record, caller.capabilities, after.record)
-            assert excess == [], (key_id, caller)
+            assert own is not None, (key_id, caller)
+            assert own.state == "active", (key_id, caller)
+            for key in (after,) if old is None else (old, after):
+                excess = list_excess(own.record, caller.capabilities, key.record)
+                assert excess == [], (key_id, caller)
         if self.wide in self.keys:
             assert self.keys[self.wide].record.successor_id is None
+
+    def is_active(self, key_id: str) -> bool:
+        return key_id in self.keys and self.keys[key_id].state == "active"
 
     def check_foreign(self) -> None:
         now = self.read(self.foreign_account)
         assert [one.record for one in now.values()] == [
             one.record for one in self.foreign_keys.values()
         ]
+        endpoint = {"id": self.foreign_endpoint}
+        assert self.run(ADMIN, "notice-endpoints.show", endpoint) == self.endpoint
 
 
 def has_only_ended(old: ListedKey, new: ListedKey) -> bool:
@@ -176,6 +185,8 @@ def write(answer: Any) -> str:
     return str(answer) if isinstance(answer, Exception) else str(answer.model_dump_json())
 
 
-async def make_audiences(database: Database, settings: Settings) -> None:
+async def make_surroundings(database: Database, settings: Settings) -> None:
+    """Make what all sequences share: audiences, and a tier beside the one that is there."""
     for name in ("one", "two", "three", f"{MARK}-api"):
         await add_audience(database, settings, name, actor=ACTOR)
+    await add_tier(database, SMALL, key_per_minute=5, key_per_day=50, actor=ACTOR)

@@ -2,234 +2,151 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, multiple, rule
-from tests.integration.callers_world import (
-    ACTS,
-    BATCH,
-    ENDINGS,
-    ENDPOINT_ACTS,
-    LISTS,
-    MARK,
-    NARROW,
-    NO_ACCOUNT,
-    NO_ENDPOINT,
-    NOTICE_LISTS,
-    SHOWS,
-    UNKNOWN,
-    World,
-    write,
-)
+from hypothesis.stateful import multiple, rule
+from tests.integration.callers import ended, held, made
+from tests.integration.callers_world import ACTS, BATCH, ENDINGS, SMALL, UNKNOWN
+from tests.integration.listening import HOOK, Listening
+from tests.integration.wishes import ADMIN_FIELDS, BASIS, FITTING_WISH, LEAST, NARROW, WISH
 
-from tokensvc.core.actor import Actor
-from tokensvc.operations.authorisation import Principal
+if TYPE_CHECKING:
+    from tests.integration.callers import Held
+
+LISTEN: Final = "notice-endpoints.create"
+GRACE: Final = st.sampled_from([0, 60, 100_000])
+SHOWN: Final = st.sampled_from(["tokensvc:keys"] * 6 + ["tokensvc:introspect", "orders:read"])
+# Who acts on a key that the callers hold. Its maker has what the key has, as a rule.
+WHO: Final = st.sampled_from(["its maker"] * 3 + ["itself", "another"])
 
 
-def few(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """At most two of the fields: of many, one is refused nearly always."""
-    names = st.lists(st.sampled_from(sorted(fields)), max_size=2, unique=True)
-    return names.flatmap(lambda some: st.fixed_dictionaries({name: fields[name] for name in some}))
-
-
-def some_of(*names: str, least: int = 0) -> st.SearchStrategy[list[str]]:
-    return st.lists(st.sampled_from(names), min_size=least, max_size=3, unique=True)
-
-
-TERMS: Final[dict[str, st.SearchStrategy[Any]]] = {
-    "name": st.sampled_from(["x", "y"]),
-    "description": st.sampled_from(["", "d"]),
-    "capabilities": st.sampled_from([["tokensvc:introspect"], ["tokensvc:keys"]])
-    | some_of(
-        "orders:read", "orders:write", "tokensvc:keys", "tokensvc:introspect", "tokensvc:admin",
-        "new:one", f"{MARK}:read", least=1,
-    ),
-    "audiences": some_of("one", "two", "three", f"{MARK}-api", "absent"),
-    "networks": some_of("10.1.0.0/16", "10.0.0.0/7", "::/0", "2001:db8:1::/48", "192.0.2.0/24"),
-    "metadata": st.sampled_from([{}, {"team": "x"}]),
-    "claims": st.sampled_from([{}, {"team": 1}, {"team": True}, {"role": "admin"}]),
-    "self_rotation": st.booleans(),
-    "expires_in": st.sampled_from([None, 3600, 86_000, 86_400, 90_000]),
-    "tier": st.sampled_from([None, "default"]),
-    "per_minute": st.sampled_from([None, 1, 50, 51, 1_000_000]),
-    "per_day": st.sampled_from([None, 1, 500, 501]),
-}  # fmt: skip
-SHOWN: Final = st.sampled_from(
-    ["key", "tokensvc:keys", "key", "tokensvc:keys", "tokensvc:introspect", "orders:read"]
-)
-
-
-@dataclass(frozen=True)
-class Held:
-    """A key whose text the callers have, with the capabilities that it had when it was made."""
-
-    key_id: str
-    account: str
-    capabilities: frozenset[str]
-
-    def show(self, shown: str) -> Principal:
-        """Return who shows the key itself, or a token of it that was narrowed to a capability."""
-        by_key = shown == "key"
-        return Principal(
-            actor=Actor(name=self.key_id, must_stand=True),
-            capabilities=self.capabilities if by_key else self.capabilities & {shown},
-            key_id=self.key_id,  # type: ignore[arg-type]
-            account_id=self.account,  # type: ignore[arg-type]
-            by_key=by_key,
-        )
-
-
-class Escalation(RuleBasedStateMachine):
+class Escalation(Listening):
     """What callers try. `World` checks after each step that it has given nobody more."""
 
-    held = Bundle("held")
+    @rule(target=held, caller=held, capability=SHOWN)
+    def narrow(self, caller: Held, capability: str) -> Held:
+        return caller.narrow(capability)
 
-    @initialize(target=held)
-    def begin(self) -> Held:
-        self.world = World()
-        return Held(self.world.first, self.world.account, frozenset(NARROW["capabilities"]))
-
-    def teardown(self) -> None:
-        if hasattr(self, "world"):
-            self.world.check_foreign()
-
-    def hold(self, answer: Any) -> Any:
-        """Return the key that an answer hands out, if it does."""
-        if getattr(answer, "key", None) is None:
-            return multiple()
-        return Held(answer.id, self.world.account, frozenset(answer.capabilities))
-
-    def name(self, key: Held, whose: str) -> str:
-        names = {"wide": self.world.wide, "foreign": self.world.foreign, "unknown": UNKNOWN}
-        return str(names.get(whose, key.key_id))
-
-    def try_as_unknown(self, caller: Principal, name: str, request: Any, answer: Any) -> None:
-        """Hold that a thing of the other account is as one that does not exist."""
-        text = json.dumps(request)
-        for foreign, unknown in (
-            (self.world.foreign, UNKNOWN),
-            (self.world.foreign_account, NO_ACCOUNT),
-            (self.world.foreign_endpoint, NO_ENDPOINT),
-            (f"{MARK}:read", "absent:read"),
-            (f"{MARK}-api", "absent-api"),
-        ):
-            if foreign in text:
-                again = self.world.attempt(caller, name, json.loads(text.replace(foreign, unknown)))
-                assert write(answer).replace(foreign, unknown) == write(again)
+    @rule(targets=(held, made), caller=held, basis=BASIS, wish=WISH)
+    def make(self, caller: Held, basis: dict[str, Any], wish: dict[str, Any]) -> Any:
+        request = {"account": self.world.account, "name": "x", **basis, **wish}
+        answer = self.attempt(caller, "keys.create", request)
+        assert ADMIN_FIELDS.isdisjoint(wish) or isinstance(answer, Exception)
+        return self.hold(answer, caller)
 
     @rule(
-        target=held, caller=held, shown=SHOWN, wish=few(**TERMS),
-        whose=st.sampled_from(["own", "own", "own", "foreign"]),
-    )  # fmt: skip
-    def create(self, caller: Held, shown: str, wish: dict[str, Any], whose: str) -> Any:
-        request = NARROW | {"capabilities": ["orders:read"], "expires_in": 3000, "name": "x"}
-        del request["claims"]
-        own = self.world.account
-        request |= {"account": own if whose == "own" else self.world.foreign_account, **wish}
-        answer = self.world.attempt(caller.show(shown), "keys.create", request)
-        self.try_as_unknown(caller.show(shown), "keys.create", request, answer)
-        return self.hold(answer)
+        targets=(held, made),
+        caller=held,
+        basis=BASIS,
+        capability=st.sampled_from(NARROW["capabilities"]),
+    )
+    def pass_on(self, caller: Held, basis: dict[str, Any], capability: str) -> Any:
+        """Make a key with a capability that the caller has, but may not have shown."""
+        request = {"account": self.world.account, "name": "x", **basis}
+        request |= {"capabilities": sorted({"tokensvc:keys", capability})}
+        return self.hold(self.attempt(caller, "keys.create", request), caller)
+
+    @rule(targets=(held, made), caller=held, basis=BASIS)
+    def make_while_limits_are_small(self, caller: Held, basis: dict[str, Any]) -> Any:
+        """Make a key whose limits are those of the account, which grow afterwards."""
+        request = {"account": self.world.account, "name": "x", **basis}
+        request |= {"per_minute": None, "per_day": None}
+        self.world.change_tier(SMALL)
+        answer = self.attempt(caller, "keys.create", request)
+        self.world.change_tier("default")
+        return self.hold(answer, caller)
+
+    @rule(key=made, who=WHO, another=held, wish=WISH, revoke_tokens=st.booleans())
+    def update(self, key: Held, who: str, another: Held, wish: Any, revoke_tokens: Any) -> None:
+        request = {"id": key.key_id, "revoke_tokens": revoke_tokens, **wish}
+        answer = self.attempt(self.find_actor(key, who, another), "keys.update", request)
+        assert ADMIN_FIELDS.isdisjoint(wish) or isinstance(answer, Exception)
+
+    @rule(caller=held.filter(lambda one: one.by_key), wish=WISH)
+    def update_itself(self, caller: Held, wish: Any) -> None:
+        answer = self.attempt(caller, "keys.update", {"id": caller.key_id, **wish})
+        assert ADMIN_FIELDS.isdisjoint(wish) or isinstance(answer, Exception)
+
+    @rule(caller=held, act=st.sampled_from(["update", "rotate", "enable", "batch"]), grace=GRACE)
+    def take(self, caller: Held, act: str, grace: int) -> None:
+        """Try to get hold of the wide key, if need be by making it less."""
+        key, item = {"id": self.world.wide}, {"id": self.world.wide, "changes": LEAST}
+        request = {
+            "update": key | LEAST,
+            "rotate": key | {"grace": grace},
+            "batch": {"act": "update", "items": [item]},
+        }.get(act, key)
+        answer = self.attempt(caller, f"keys.{act}", request)
+        assert isinstance(answer, Exception) or (act == "batch" and not answer.items[0].done)
 
     @rule(
-        caller=held, key=held, shown=SHOWN, changes=few(**TERMS), revoke_tokens=st.booleans(),
-        whose=st.sampled_from(["held", "held", "wide", "foreign"]),
+        target=ended, caller=held, key=made, act=st.sampled_from(ENDINGS), keep=st.booleans(),
+        whose=st.sampled_from(["held", "held", "wide"]),
     )  # fmt: skip
-    def update(
-        self, caller: Held, key: Held, shown: str, changes: Any, revoke_tokens: Any, whose: str
-    ) -> None:
-        request = {"id": self.name(key, whose), "revoke_tokens": revoke_tokens, **changes}
-        answer = self.world.attempt(caller.show(shown), "keys.update", request)
-        assert whose == "held" or isinstance(answer, Exception)
-        self.try_as_unknown(caller.show(shown), "keys.update", request, answer)
+    def end(self, caller: Held, key: Held, act: str, keep: Any, whose: str) -> Any:
+        key_id = self.world.wide if whose == "wide" else key.key_id
+        more = {"keep_successors": keep} if act == "revoke" else {}
+        answer = self.attempt(caller, f"keys.{act}", {"id": key_id, **more})
+        is_held = whose == "held" and not isinstance(answer, Exception)
+        return key if is_held else multiple()
 
     @rule(
-        target=held, caller=held, key=held, shown=SHOWN, act=st.sampled_from(ACTS),
-        grace=st.sampled_from([0, 60, 100_000]), keep=st.booleans(),
-        whose=st.sampled_from(["held", "held", "wide", "foreign"]),
-    )  # fmt: skip
-    def act(
-        self, caller: Held, key: Held, shown: str, act: str, grace: int, keep: Any, whose: str
-    ) -> Any:
-        if act in ENDINGS and self.name(key, whose) == self.world.first:
-            return multiple()  # else the sequence would be at its end
-        more = {"rotate": {"grace": grace}, "revoke": {"keep_successors": keep}}.get(act, {})
-        request = {"id": self.name(key, whose), **more}
-        answer = self.world.attempt(caller.show(shown), f"keys.{act}", request)
-        assert whose != "wide" or act not in {"enable", "rotate"} or isinstance(answer, Exception)
-        self.try_as_unknown(caller.show(shown), f"keys.{act}", request, answer)
-        return self.hold(answer)
+        targets=(held, made),
+        caller=ended,
+        act=st.sampled_from(["keys.create", "keys.enable", "keys.update", "keys.batch", LISTEN]),
+    )
+    def come_back(self, caller: Held, act: str) -> Any:
+        """Try to go on with a key that has ended, unless somebody has enabled it."""
+        key, was_active = {"id": caller.key_id}, self.world.is_active(caller.key_id)
+        request = {
+            "keys.create": {"account": self.world.account, "name": "x", **LEAST, "expires_in": 60},
+            "keys.update": {**key, "expires_in": 60},
+            "keys.batch": {"act": "enable", "items": [key]},
+            LISTEN: {"url": HOOK},
+        }.get(act, key)
+        answer = self.attempt(caller, act, request)
+        assert was_active or act == "keys.batch" or isinstance(answer, Exception)
+        return self.hold(answer, caller)
 
-    @rule(target=held, key=held, shown=SHOWN)
-    def rotate_itself(self, key: Held, shown: str) -> Any:
-        answer = self.world.attempt(key.show(shown), "keys.rotate-self", {"grace": 60})
-        assert shown == "key" or isinstance(answer, Exception)
-        return self.hold(answer)
+    @rule(key=ended, who=WHO, another=held)
+    def enable(self, key: Held, who: str, another: Held) -> None:
+        self.attempt(self.find_actor(key, who, another), "keys.enable", {"id": key.key_id})
 
-    @rule(
-        caller=held, keys=st.lists(held, max_size=3), shown=SHOWN, changes=few(**TERMS),
-        act=st.sampled_from(BATCH),
-    )  # fmt: skip
-    def batch(self, caller: Held, keys: list[Held], shown: str, changes: Any, act: str) -> None:
-        more = {"changes": changes} if act == "update" else {}
+    @rule(targets=(held, made), key=made, who=WHO, another=held, grace=GRACE)
+    def rotate(self, key: Held, who: str, another: Held, grace: int) -> Any:
+        caller = self.find_actor(key, who, another)
+        request = {"id": key.key_id, "grace": grace}
+        return self.hold(self.attempt(caller, "keys.rotate", request), caller)
+
+    @rule(targets=(held, made), caller=held, grace=GRACE)
+    def rotate_itself(self, caller: Held, grace: int) -> Any:
+        answer = self.attempt(caller, "keys.rotate-self", {"grace": grace})
+        assert caller.by_key or isinstance(answer, Exception)
+        return self.hold(answer, caller)
+
+    @rule(caller=held, keys=st.lists(held, max_size=2), wish=WISH, act=st.sampled_from(BATCH))
+    def batch(self, caller: Held, keys: list[Held], wish: Any, act: str) -> None:
+        """Act on keys that are held, and on the wide, a foreign and an unknown one beside them."""
+        more = {"changes": wish} if act == "update" else {}
         ids = [*(key.key_id for key in keys), self.world.wide, self.world.foreign, UNKNOWN]
         if act in ENDINGS:
             ids = [key_id for key_id in ids if key_id != self.world.first]
         request = {"act": act, "items": [{"id": one, **more} for one in dict.fromkeys(ids)]}
-        answer = self.world.attempt(caller.show(shown), "keys.batch", request)
+        answer = self.world.attempt(self.show(caller), "keys.batch", request)
         if not isinstance(answer, Exception):
             *_, wide, foreign, unknown = answer.items
             assert str(foreign).replace(self.world.foreign, UNKNOWN) == str(unknown)
             assert act in ENDINGS or not wide.done
+            may_say = act != "update" or ADMIN_FIELDS.isdisjoint(wish)
+            assert may_say or not any(item.done for item in answer.items)
 
-    @rule(
-        caller=held, shown=SHOWN, name=st.sampled_from([*LISTS, *SHOWS]),
-        whose=st.sampled_from(["all", "own", "foreign"]),
-        part=st.sampled_from([{}, {"name": MARK}]),
-    )  # fmt: skip
-    def look(self, caller: Held, shown: str, name: str, whose: str, part: dict[str, str]) -> None:
-        world, request = self.world, {}
-        foreign = whose == "foreign"
-        if name in {"keys.list", "accounts.list"}:
-            request = dict(part)
-        if name == "keys.list" and whose != "all":
-            request["account"] = world.foreign_account if foreign else world.account
-        if name == "accounts.show":
-            request["id"] = world.foreign_account if foreign else world.account
-        if name in {"usage.show", "leaks.list"}:
-            request["key"] = world.foreign if foreign else world.wide
-        if name == "capabilities.show":
-            request["name"] = f"{MARK}:read" if foreign else "orders:read"
-        if name == "audiences.show":
-            request["name"] = f"{MARK}-api" if foreign else "one"
-        answer = world.attempt(caller.show(shown), name, request)
-        self.try_as_unknown(caller.show(shown), name, request, answer)
-
-    @rule(
-        caller=held, shown=SHOWN, whose=st.sampled_from(["all", "own", "foreign"]),
-        name=st.sampled_from(
-            [*NOTICE_LISTS, "notice-endpoints.create", "accounts.set-contact"]
-        ),
-    )  # fmt: skip
-    def look_at_notices(self, caller: Held, shown: str, whose: str, name: str) -> None:
-        world, request = self.world, {}
-        if whose != "all":
-            request["account"] = world.foreign_account if whose == "foreign" else world.account
-        if name == "notice-endpoints.create":
-            request["url"] = "https://hooks.example/"
-        if name == "accounts.set-contact":
-            request = {"id": request.get("account", world.account), "contact": None}
-        answer = world.attempt(caller.show(shown), name, request)
-        assert whose != "foreign" or isinstance(answer, Exception)
-        self.try_as_unknown(caller.show(shown), name, request, answer)
-
-    @rule(caller=held, shown=SHOWN, act=st.sampled_from([*ENDPOINT_ACTS, "redeliver"]))
-    def touch_endpoint(self, caller: Held, shown: str, act: str) -> None:
-        name, request = f"notice-endpoints.{act}", {"id": self.world.foreign_endpoint}
-        if act == "redeliver":
-            name, request = "notice-deliveries.redeliver", {"id": "1"}
-        answer = self.world.attempt(caller.show(shown), name, request)
-        assert isinstance(answer, Exception)
-        self.try_as_unknown(caller.show(shown), name, request, answer)
+    @rule(caller=held, act=st.sampled_from([*ACTS, "update", "create"]), wish=FITTING_WISH)
+    def reach_out(self, caller: Held, act: str, wish: Any) -> None:
+        """Try everything with the other account."""
+        request = {"id": self.world.foreign}
+        if act == "create":
+            request = {"account": self.world.foreign_account, "name": "x", **LEAST}
+        if act == "update":
+            request |= wish
+        assert isinstance(self.attempt(caller, f"keys.{act}", request), Exception)

@@ -8,9 +8,14 @@ import pytest
 from tests.integration.things import ACTOR, make_key, patiently
 
 from tokensvc.core.actor import Actor
-from tokensvc.core.errors import ForbiddenError
+from tokensvc.core.errors import ForbiddenError, NotFoundError
 from tokensvc.issuer.admin import accounts
+from tokensvc.issuer.admin.audiences import add_audience
+from tokensvc.issuer.operations.call import Backend
+from tokensvc.issuer.operations.run import run_operation
 from tokensvc.issuer.revoking import endings
+from tokensvc.operations.authorisation import Principal
+from tokensvc.operations.table import OPERATIONS
 from tokensvc.store.account import end_accounts
 from tokensvc.store.key_endings import end_api_keys
 
@@ -75,3 +80,28 @@ async def test_the_audit_trail_has_no_act_of_a_key_after_its_end(database, conne
     assert latest < await connection.fetchval(
         "select number from audit_event where operation = 'keys.revoke' and subject = $1", key.id
     )
+
+
+@pytest.mark.parametrize("subject", ["audiences", "capabilities"])
+async def test_t30_a_caller_whose_key_is_gone_learns_of_no_name_that_exists(
+    database, settings, key, subject
+):
+    things = {"audiences": "feeds", "capabilities": "feeds:read"}
+    await make_key(database, capabilities=("feeds:read",))
+    await add_audience(database, settings, "feeds", actor=ACTOR)
+    caller = Principal(
+        actor=call_with(key), capabilities=frozenset({"tokensvc:keys"}), key_id=key.id,
+        account_id=key.account_id,
+    )  # fmt: skip
+    await endings.delete_key(database, key.id, actor=ACTOR)
+    operation, said = OPERATIONS[f"{subject}.show"], []
+    for name in (things[subject], f"un{things[subject]}"):
+        with pytest.raises(NotFoundError) as caught:
+            await run_operation(
+                Backend(database=database, settings=settings),
+                operation,
+                caller,
+                operation.request.model_validate({"name": name}),
+            )
+        said.append(str(caught.value))
+    assert said[0] == said[1]

@@ -47,6 +47,15 @@ async def test_what_was_there_before_is_not_shown_and_what_comes_is_shown_once(d
     assert await look(watcher, database) == (["three"], False)
 
 
+async def test_f42_what_is_new_is_shown_though_a_clock_that_is_ahead_calls_it_expired(
+    database, append
+):
+    watcher = DenylistWatcher()
+    assert await look(watcher, database) == ([], False)
+    await append("one", life=-timedelta(minutes=50))
+    assert await look(watcher, database) == (["one"], False)
+
+
 async def test_it_begins_in_an_empty_list_too(database, append):
     watcher = DenylistWatcher()
     assert await look(watcher, database) == ([], False)

@@ -21,7 +21,7 @@ def encode(value):
 
 
 async def test_a_live_token_is_decoded_and_revoked_by_its_id(client, key, browser, admin):
-    token = await get_token(client, key)
+    token = (await get_token(client, key))["access_token"]
     page = await browser.get("/decoder")
     shown = await browser.post("/decoder", {"token": f" Bearer {token}\r\n"}, seen=page)
     assert "Live. We signed it" in shown.words

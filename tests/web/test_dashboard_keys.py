@@ -65,7 +65,50 @@ async def test_the_list_is_searched_filtered_and_paged_by_its_address(
     assert names[0] + names[1] == ["checkout-api", *[f"worker-{n:02}" for n in range(30)]]
     rows = await browser.get("/keys?name=worker-0", HX_Request="true")
     assert rows.text.lstrip().startswith("<table")
+    assert rows.headers["HX-Replace-Url"] == "/dashboard/keys?name=worker-0"
+    nobody = await browser.get("/keys?name=nobody&account=&sort=", HX_Request="true")
+    assert "No key fits this search." in nobody.words
     assert (await browser.get("/keys?sort=nonsense")).status == 400
+
+
+async def test_a_state_says_what_is_odd_and_the_views_count(
+    client, admin, account, database, browser, subtests
+):
+    await admin("POST /v1/capabilities", {"name": "orders:read"})
+    made = {}
+    for name in ("fresh", "idle", "limited", "soon"):
+        wish = {"account": account, "name": name, "capabilities": ["orders:read"]}
+        life = {"expires_in": 86_400 * 3} if name == "soon" else {}
+        made[name] = (await admin("POST /v1/keys", wish | life)).body["id"]
+    async with database.transaction() as connection:
+        await connection.execute(
+            "update api_key set created_at = now() - interval '91 days' where id = $1", made["idle"]
+        )
+        await connection.execute(
+            "insert into api_key_usage values ($1, date_trunc('hour', now()), "
+            "'key_minute_limited', 3)",
+            made["limited"],
+        )
+    badges = {
+        "fresh": "Active", "idle": "Idle", "limited": "Over its limit", "soon": "Expires soon",
+    }  # fmt: skip
+    listed = await browser.get("/keys")
+    for name, words in badges.items():
+        with subtests.test(msg=name):
+            row = listed.text[listed.text.index(f">{name}</a>") :].partition("</tr>")[0]
+            assert f"{words}</span>" in row
+            assert f"{words}</span></h1>" in (await browser.get(f"/keys/{made[name]}")).text
+    views = dict(
+        re.findall(r'<a href="/dashboard(/keys[^"]*)"[^>]*>([A-Z][a-z ]+?) <', listed.text)
+    )
+    for path, label in views.items():
+        with subtests.test(msg=label):
+            page = await browser.get(path.replace("&amp;", "&"))
+            number = re.findall(
+                rf'aria-current="page">{label} <span class="num small">(.*?)<', page.text
+            )
+            assert number == [str(page.text.count('<th scope="row">'))]
+    del client
 
 
 async def test_many_keys_are_disabled_or_revoked_after_a_question(admin, account, browser, key):
@@ -168,6 +211,16 @@ async def test_the_name_of_a_key_in_use_is_typed_before_it_is_revoked(
     assert (await admin(f"GET /v1/keys/{used.listed.record.id}")).body["state"] == "active"
     done = await browser.post(path, {"reason": "Other", "typed": "in use"}, seen=page)
     assert done.status == 303
+
+
+async def test_a_dialog_gets_the_form_of_the_page_alone(browser, key, subtests):
+    for act in ("rotate", "revoke"):
+        with subtests.test(msg=act):
+            shown = await browser.get(f"/keys/{key}/{act}", HX_Request="true")
+            assert "<html" not in shown.text
+            assert f'<h2 id="{act}-title">' in shown.text
+            assert f'action="/dashboard/keys/{key}/{act}"' in shown.text
+            assert f'data-opens="#{act}"' in (await browser.get(f"/keys/{key}")).text
 
 
 async def test_a_key_owner_sees_the_keys_of_the_own_account_alone(client, database, key):

@@ -78,6 +78,30 @@ async def test_a_key_owner_gives_only_what_the_own_key_holds(client, database, a
     assert (await browser.post("/keys/new", fields, seen=page)).status == 404
 
 
+async def test_a_form_starts_with_what_a_template_ticks(client, database, admin, browser, subtests):
+    for name in ("orders:read", "orders:write", "orders:refund"):
+        await admin("POST /v1/capabilities", {"name": name})
+    key = await make_key(database, capabilities=("tokensvc:keys", "orders:write"))
+    owner = await open_browser(client, key)
+    for who, template, ticked, days, limit in (
+        (browser, "", [], "", ""),
+        (browser, "nonsense", [], "", ""),
+        (browser, "read-only", ["orders:read"], 90, ""),
+        (browser, "ci-job", ["orders:read"], 30, "10"),
+        (browser, "service", ["orders:read", "orders:write"], "", ""),
+        (browser, "manage-keys", ["tokensvc:keys"], 90, "30"),
+        (owner, "service", ["orders:write"], "", ""),
+    ):
+        with subtests.test(msg=template):
+            page = await who.get(f"/keys/new?template={template}")
+            boxes = re.findall(r'name="capabilities" value="([^"]+)" checked', page.text)
+            assert boxes == ticked
+            life = re.findall(r'name="expires_in" value="([0-9]*)"[^>]* checked', page.text)
+            assert life == [str(days * 86_400) if days else ""]
+            assert re.findall(r'id="per_minute"[^>]* value="([0-9]*)"', page.text) == [limit]
+            assert "tokensvc:dashboard" not in page.text
+
+
 async def test_a_reader_makes_no_key(client, database):
     browser = await open_browser(client, await make_key(database, capabilities=("tokensvc:read",)))
     assert (await browser.get("/keys/new")).status == 403

@@ -128,6 +128,23 @@ async def test_without_sec_fetch_site_the_origin_must_be_that_of_the_issuer(brow
     assert sent.place == "/dashboard/keys"
 
 
+async def test_a_dashboard_with_an_address_of_its_own_takes_that_origin_too(
+    settings, new_client, started, subtests
+):
+    del started
+    named = settings.model_copy(update={"dashboard_origin": "https://admin.example"})
+    browser = Browser(await new_client(named))
+    for origin, status in (
+        ("https://admin.example", 401),
+        (settings.issuer_url, 401),
+        ("https://admin.example:8443", 403),
+        ("", 403),
+    ):
+        with subtests.test(msg=origin):
+            shown = await browser._send("POST", "/sign-in", "api_key=x", {"Origin": origin})
+            assert shown.status == status
+
+
 async def test_the_lock_of_one_form_opens_no_other(browser):
     page = await browser.get("/keys")
     refused = await browser.post("/sign-out", {"form_token": page.find_lock("/theme")})

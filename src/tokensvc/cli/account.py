@@ -102,7 +102,10 @@ def show(account_id: str, output: str) -> None:
     help="By default text on a terminal and JSON elsewhere.",
 )
 def usage(account_id: str, since: timedelta, output: str | None) -> None:
-    """Show what the keys of an account got by the hour, and what is used of its limits."""
+    """Show what the keys of an account got by the hour.
+
+    It also shows what is used of the limits of the account.
+    """
     shown = call("accounts.show-usage", {"id": account_id, "since": whole_seconds(since)})
     if (output or ("text" if sys.stdout.isatty() else "json")) == "json":
         click.echo(json.dumps(shown))

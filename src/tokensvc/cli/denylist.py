@@ -29,7 +29,10 @@ def command() -> None:
 @click.option("--newest-first", is_flag=True, help="Begin with the newest.")
 @output_option
 def list_(kind: str | None, value: str | None, output: str, *, newest_first: bool) -> None:
-    """List the revocations in force, oldest first, with who made them and why."""
+    """List the revocations in force, oldest first.
+
+    Each says who made it and why, as far as the audit trail tells.
+    """
     wanted = given(kind=kind, value=value, sort="-seq" if newest_first else None)
     print_pages(
         call_pages("revocations.list", wanted),

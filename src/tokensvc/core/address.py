@@ -6,6 +6,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 _LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
+_PORTS: Final = {"http": 80, "https": 443}
 
 
 def is_loopback(host: str) -> bool:
@@ -24,3 +25,16 @@ def check_secure_url(url: str) -> str:
             "replace signing keys. Plain http is for loopback only"
         )
     return url
+
+
+def find_origin(url: str) -> str:
+    """Return the origin of an http(s) URL as browsers write it: RFC 6454 section 6.
+
+    Raises ValueError if the URL is none.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise ValueError(f"{url!r} is no http(s) URL")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    port = "" if parts.port in {None, _PORTS[parts.scheme]} else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from tokensvc.operations.operation import Operation
 
-_ELSEWHERE: Final = {"tokens": "revocations", "audit-trail": "audit_events"}
+_ELSEWHERE: Final = {"audit-trail": "audit_events", "tokens": "revocations"}
 
 
 def load_operation(name: str) -> Operation:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from tokensvc.core.address import find_origin
 from tokensvc.core.api_key import DEFAULT_PREFIX, MAX_KEY_LIFE_SECONDS, check_prefix
 from tokensvc.core.audience import parse_audience
 from tokensvc.core.errors import InvalidInputError
@@ -45,6 +46,9 @@ class AddressSettings(_Subject):
         description="serves the operations there, and no longer on the public port",
     )
     issuer: str = ""
+    dashboard_origin: str = Field(
+        "", description="of the dashboard in browsers, if it is not that of the issuer"
+    )
     trusted_proxy_hops: int = Field(
         0, ge=0, le=10, description="how many proxies of the operator append to X-Forwarded-For"
     )
@@ -59,6 +63,13 @@ class AddressSettings(_Subject):
                 "must be an http(s) URL without query and fragment (RFC 8414 section 2)"
             )
         return value.removesuffix("/")
+
+    @field_validator("dashboard_origin")
+    @classmethod
+    def _check_origin(cls, value: str) -> str:
+        if value and find_origin(value) != value:
+            raise ValueError('must be an origin, like "https://admin.example": nothing after it')
+        return value
 
     @model_validator(mode="after")
     def _check_ports(self) -> Self:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _SQL = load_queries("denylist")
 _SEQ: Final = Order("seq", "bigint", id="seq", id_type="bigint")
+_LONG_AGO: Final = datetime.fromtimestamp(0, UTC)
 # So many entries are read by one statement: it ends long before any timeout.
 _READ_AT_ONCE: Final = 5000
 
@@ -145,11 +146,19 @@ async def find_ended(
 
 
 async def read_after(
-    connection: asyncpg.Connection, seq: int, now: datetime, *, at_once: int = _READ_AT_ONCE
+    connection: asyncpg.Connection,
+    seq: int,
+    now: datetime | None = None,
+    *,
+    at_once: int = _READ_AT_ONCE,
 ) -> AsyncIterator[RecordColumns]:
-    """Go through what is alive at `now` and stands after `seq`, in order, `at_once` at a time."""
+    """Go through what is alive at `now` and stands after `seq`, in order, `at_once` at a time.
+
+    Without `now` it is all that stands there. Who goes on from place to place and never comes back
+    wants that, because no clock can be wrong about it.
+    """
     while True:
-        (row,) = await connection.fetch(_SQL["read_after"], seq, now, at_once)
+        (row,) = await connection.fetch(_SQL["read_after"], seq, now or _LONG_AGO, at_once)
         last_seq, *packed = row
         if last_seq is None:
             return

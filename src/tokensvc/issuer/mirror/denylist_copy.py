@@ -124,7 +124,7 @@ class DenylistCopy:
         return False
 
     async def follow(self, connection: Connection, head: Position, now: datetime) -> Position:
-        """Take in what the table has after the head held; return its head.
+        """Take in what the table has after the head held, at first what is alive; return its head.
 
         That is further than `head` if records were committed after it was read. A long list is
         taken in part by part. Each part is a whole beginning of what is new, so a page may end
@@ -135,11 +135,11 @@ class DenylistCopy:
             head = _find_head(records, head)
             await _take(self.log.reset_in_steps(records, head))
             return head
-        async for records in read_after(connection, self.log.head.seq, now):
+        async for records in read_after(connection, self.log.head.seq):
             newest = records.position(len(records) - 1)
             await _take(self.log.append_in_steps(records, newest))
         if self.log.head.seq < head.seq:
-            self.log.append((), head)  # what was newer has expired already
+            self.log.append((), head)  # what was newer has been deleted already
         return self.log.head
 
     def note_read_back(self, count: int) -> None:

@@ -77,8 +77,9 @@ async def list_(call: Call, request: ListAudiences) -> Page[ListedAudience]:
 async def show(call: Call, request: AudienceRequest) -> Audience:
     """Show one audience, if the caller sees it."""
     async with call.reading() as connection:
-        found = await table.load_audience(connection, request.name)
+        # First, so that a caller whose key is gone learns of no name that it exists.
         seen = await _find_seen(call, connection)
+        found = await table.load_audience(connection, request.name)
     if seen is not None and found.name not in seen:
         raise no_such_audience(request.name)
     return build_audience(found)

@@ -57,8 +57,9 @@ async def list_(call: Call, request: ListCapabilities) -> Page[ListedCapability]
 async def show(call: Call, request: CapabilityRequest) -> Capability:
     """Show one capability, if the caller sees it."""
     async with call.reading() as connection:
-        found = await table.load_capability(connection, request.name)
+        # First, so that a caller whose key is gone learns of no name that it exists.
         seen = await _find_seen(call, connection)
+        found = await table.load_capability(connection, request.name)
     if seen is not None and found.name not in seen:
         raise no_such_capability(request.name)
     return Capability(**asdict(found))

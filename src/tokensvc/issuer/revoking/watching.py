@@ -70,7 +70,7 @@ class DenylistWatcher:
             seq = -1 if went_back else self._held.seq
             records = [
                 record
-                async for part in read_after(connection, seq, now)
+                async for part in read_after(connection, seq, now if went_back else None)
                 for record in part
                 if head != self._held
             ]

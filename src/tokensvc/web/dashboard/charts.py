@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -127,6 +127,12 @@ def build_spark(hours: Iterable[Any], until: datetime) -> dict[str, Any]:
         "refused": outcomes.refused,
         "limited": outcomes.limited,
     }
+
+
+def was_limited(hours: Iterable[Any], until: datetime) -> bool:
+    """Tell whether a key was over a limit in the hour that runs, or in the one before."""
+    since = until - timedelta(seconds=2 * _HOUR)
+    return any(hour.hour > since and _split(hour.refused)[0] for hour in hours)
 
 
 def find_range(wanted: str | None) -> tuple[str, int, int]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hmac
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
+from tokensvc.core.address import find_origin
 from tokensvc.core.errors import ForbiddenError
 from tokensvc.web.app_keys import SERVICE
 
@@ -52,16 +52,18 @@ def build_headers(settings: Settings) -> dict[str, str]:
 def check_same_origin(request: web.Request) -> None:
     """Raise ForbiddenError unless a page of ours has sent the request.
 
-    Browsers say so where they trust the connection. Elsewhere the Origin must be the address of the
-    issuer: the Host header proves nothing, whoever sends a request chooses it.
+    Browsers say so where they trust the connection. Elsewhere the Origin must be one of the
+    settings, that of the issuer or of the dashboard: the Host header proves nothing, whoever sends
+    a request chooses it.
     """
     site = request.headers.getall("Sec-Fetch-Site", [])
     if site:
         is_ours = site == ["same-origin"]
     else:
-        address = urlsplit(request.app[SERVICE].settings.issuer_url)
+        settings = request.app[SERVICE].settings
+        ours = [find_origin(settings.issuer_url), settings.dashboard_origin]
         origin = request.headers.getall("Origin", [])
-        is_ours = origin == [f"{address.scheme}://{address.netloc}"]
+        is_ours = len(origin) == 1 and origin[0] != "" and origin[0] in ours
     if not is_ours:
         raise ForbiddenError(
             "this request did not come from a page of this dashboard, so nothing was changed",

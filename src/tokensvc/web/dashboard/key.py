@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.operations.operation import KEY_OWNERS, KEY_READERS
-from tokensvc.web.dashboard.charts import RANGES, build_outcomes, find_range, find_since
+from tokensvc.web.dashboard.charts import (
+    RANGES,
+    build_outcomes,
+    find_range,
+    find_since,
+    was_limited,
+)
 from tokensvc.web.dashboard.naming import find_key_names
 from tokensvc.web.dashboard.new_key import load_choices
 from tokensvc.web.dashboard.page import Page, Redirect, View
@@ -32,6 +38,7 @@ async def show_key(visit: Visit) -> View | Redirect:
             "key": key,
             "leaks": await visit.run("leaks.list", key=key.id),
             "account": await visit.run("accounts.show", id=key.account),
+            "is_limited": was_limited(usage.hours, usage.until),
             "outcomes": build_outcomes(usage.hours, usage.until, count=count, each=each),
             "today": _count_today(usage),
             "ranges": [(each_name, label) for each_name, label, _, _ in RANGES],
@@ -46,7 +53,7 @@ async def show_key(visit: Visit) -> View | Redirect:
 async def show_edit(visit: Visit) -> View | Redirect:
     """Show the form that changes a key."""
     key = await visit.run("keys.show", id=visit.path["id"])
-    return View({**await load_choices(visit), "key": key, "address": None})
+    return View({**await load_choices(visit, key.audiences), "key": key, "address": None})
 
 
 async def edit_key(visit: Visit) -> View | Redirect:

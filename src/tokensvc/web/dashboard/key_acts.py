@@ -36,7 +36,10 @@ _IN_USE_SECONDS: Final = 86_400
 async def show_rotate(visit: Visit) -> View | Redirect:
     """Ask how long the old key still works."""
     key = await visit.run("keys.show", id=visit.path["id"])
-    return View({"key": key, "graces": _GRACES, "idempotency_key": secrets.token_urlsafe(24)})
+    return View(
+        {"key": key, "graces": _GRACES, "idempotency_key": secrets.token_urlsafe(24)},
+        fragment="keys/rotate_dialog.html",
+    )
 
 
 async def rotate_key(visit: Visit) -> View | Redirect:
@@ -74,7 +77,8 @@ async def show_revoke(visit: Visit) -> View | Redirect:
             "about_live": estimate_live(
                 usage.hours, usage.until, visit.request.app[SERVICE].settings.token_ttl
             ),
-        }
+        },
+        fragment="keys/revoke_dialog.html",
     )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.core.errors import InvalidInputError
 from tokensvc.operations.operation import KEY_OWNERS, KEY_READERS
-from tokensvc.web.dashboard.charts import build_spark
-from tokensvc.web.dashboard.lists import ON_A_PAGE, build_link, read_wanted
+from tokensvc.web.dashboard.charts import build_spark, was_limited
+from tokensvc.web.dashboard.lists import ON_A_PAGE, build_link, keep_address, read_wanted
 from tokensvc.web.dashboard.page import Page, Redirect, View
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from tokensvc.web.dashboard.page import Visit
 
 _FILTERS: Final[tuple[str, ...]] = (
-    "name", "account", "capability", "audience", "state", "used_before", "expires_before", "sort",
+    "name", "account", "capability", "audience", "state", "created_before", "used_before",
+    "expires_before", "sort",
 )  # fmt: skip
 _SORTS: Final = (
     ("-created_at", "Newest first"),
@@ -27,20 +29,28 @@ _SORTS: Final = (
     ("-expires_at", "Expires last"),
     ("name", "Name"),
 )
-_VIEWS: Final = (
-    ("", "All"),
-    ("active", "Active"),
-    ("disabled", "Disabled"),
-    ("expired", "Expired"),
-    ("revoked", "Revoked"),
+# Of a view: what people read, its filters, and what an overview counts of it. "soon" and "idle"
+# stand for moments, whose days are written into the address.
+_VIEWS: Final[tuple[tuple[str, dict[str, str], str], ...]] = (
+    ("All", {}, "total"),
+    ("Active", {"state": "active"}, "active"),
+    ("Expire soon", {"state": "active", "expires_before": "soon"}, "expiring"),
+    ("Idle", {"state": "active", "created_before": "idle", "used_before": "idle"}, "idle"),
+    ("Disabled", {"state": "disabled"}, "disabled"),
+    ("Expired", {"state": "expired"}, "expired"),
+    ("Revoked", {"state": "revoked"}, "revoked"),
 )
+_OF_VIEWS: Final = ("state", "created_before", "used_before", "expires_before")
+_SOON_DAYS: Final = 30
+_IDLE_DAYS: Final = 90
+_LEAST_SECONDS: Final = 3600  # of use, which is not shown here
 _SPARK_SECONDS: Final = 37 * 3600
 _AT_ONCE: Final = 4  # of the connections of the service
 _MOST_ACCOUNTS: Final = 200
 
 
 async def show_keys(visit: Visit) -> View | Redirect:
-    """Show a page of the keys."""
+    """Show a page of the keys; while somebody types, its rows alone."""
     wanted = read_wanted(visit, _FILTERS)
     found = await visit.run(
         "keys.list",
@@ -49,24 +59,53 @@ async def show_keys(visit: Visit) -> View | Redirect:
         **{"sort": _SORTS[0][0], **wanted},
     )
     accounts = await visit.run("accounts.list", limit=_MOST_ACCOUNTS, sort="name")
-    following = found.next_cursor and build_link("/keys", wanted, cursor=found.next_cursor)
+    if visit.wants_fragment:
+        visit.after.append(keep_address(visit.base + build_link("/keys", wanted)))
+    sparks, limited = await _draw_sparks(visit, found.items)
     return View(
         {
             "keys": found.items,
-            "sparks": await _draw_sparks(visit, found.items),
+            "sparks": sparks,
+            "limited": limited,
             "accounts": {account.id: account.name for account in accounts.items},
             "wanted": wanted,
-            "views": [
-                (label, build_link("/keys", wanted, state=value), value) for value, label in _VIEWS
-            ],
+            "views": await _build_views(visit, wanted),
             "sorts": _SORTS,
-            "next": following,
+            "next": found.next_cursor and build_link("/keys", wanted, cursor=found.next_cursor),
             "first": build_link("/keys", wanted) if "cursor" in visit.query else None,
             "done": visit.query.get("done"),
             "refused": visit.query.get("refused"),
         },
-        fragment="keys/rows.html",
+        fragment="keys/typed.html",
     )
+
+
+async def _build_views(
+    visit: Visit, wanted: dict[str, str]
+) -> list[tuple[str, str, bool, int | None]]:
+    """Return of each view: its name, its address, whether it is shown, and how many keys it has.
+
+    The numbers are those of all keys, so they stand there only where nothing else is filtered.
+    """
+    moments = {
+        "soon": visit.now + timedelta(days=_SOON_DAYS),
+        "idle": visit.now - timedelta(days=_IDLE_DAYS),
+    }
+    others = {name: text for name, text in wanted.items() if name not in _OF_VIEWS}
+    counts = None
+    if others.keys() <= {"sort"}:
+        counts = (await visit.run("overview.show", since=_LEAST_SECONDS)).keys
+    shown = {name for name in _OF_VIEWS if name in wanted}
+    views = []
+    for label, filters, count in _VIEWS:
+        dated = {
+            name: f"{moments[text]:%Y-%m-%dT%H:%M:%SZ}" if text in moments else text
+            for name, text in filters.items()
+        }
+        is_shown = shown == filters.keys() and wanted.get("state") == filters.get("state")
+        number = None if counts is None else getattr(counts, count)
+        views.append((label, build_link("/keys", others, **dated), is_shown, number))
+    return views
 
 
 async def show_many(visit: Visit) -> View | Redirect:
@@ -96,16 +135,19 @@ async def end_many(visit: Visit) -> View | Redirect:
     return Redirect(f"/keys?done={done}&refused={len(result.items) - done}")
 
 
-async def _draw_sparks(visit: Visit, keys: Sequence[Any]) -> dict[str, Any]:
-    """Return the bars of the last 36 hours of each key that was used in that time."""
+async def _draw_sparks(visit: Visit, keys: Sequence[Any]) -> tuple[dict[str, Any], set[str]]:
+    """Return the bars of the last 36 hours of each key, and which were over a limit just now."""
     turns = asyncio.Semaphore(_AT_ONCE)
+    limited: set[str] = set()
 
     async def draw(key: Any) -> tuple[str, Any]:  # noqa: ANN401 - a model of the operations
         async with turns:
             usage = await visit.run("usage.show", key=key.id, since=_SPARK_SECONDS)
+        if was_limited(usage.hours, usage.until):
+            limited.add(key.id)
         return key.id, build_spark(usage.hours, usage.until)
 
-    return dict(await asyncio.gather(*(draw(key) for key in keys)))
+    return dict(await asyncio.gather(*(draw(key) for key in keys))), limited
 
 
 PAGES: Final = (

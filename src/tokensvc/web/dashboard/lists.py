@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+
+    from aiohttp import web
 
     from tokensvc.web.dashboard.page import Visit
 
@@ -22,6 +24,15 @@ def build_link(path: str, wanted: Mapping[str, str], **more: str | None) -> str:
     """Return the address of a list below the dashboard, with what is empty left out."""
     query = urlencode({name: value for name, value in {**wanted, **more}.items() if value})
     return path + (f"?{query}" if query else "")
+
+
+def keep_address(address: str) -> Callable[[web.Response], None]:
+    """Return what tells htmx the address of the list whose rows it gets."""
+
+    def keep(response: web.Response) -> None:
+        response.headers["HX-Replace-Url"] = address
+
+    return keep
 
 
 def find_named(visit: Visit) -> str:

@@ -6,19 +6,22 @@ import secrets
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from tokensvc.core.audience import DASHBOARD_AUDIENCE
 from tokensvc.core.errors import InvalidInputError
 from tokensvc.operations.operation import KEY_OWNERS
 from tokensvc.web.app_keys import SERVICE
+from tokensvc.web.dashboard.beginnings import PRESETS, STARTS, Beginning, copy_key, find_start
+from tokensvc.web.dashboard.lists import build_link
 from tokensvc.web.dashboard.page import Page, Redirect, View
 from tokensvc.web.network import find_address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from tokensvc.web.dashboard.beginnings import Start
     from tokensvc.web.dashboard.page import Visit
 
 _DAY: Final = 86_400
-_PRESETS: Final = (7, 30, 90, 180, 365)
 _OWN_DATE: Final = "date"
 _MOST_ACCOUNTS: Final = 200
 _MOST_NAMES: Final = 500
@@ -26,19 +29,51 @@ _SERVICE: Final = "tokensvc"
 
 
 async def show_new_key(visit: Visit) -> View | Redirect:
-    """Show the form, empty or with what another key has ("new key like this")."""
-    like = visit.query.get("like")
+    """Show the form: empty, with what another key has, or with what a named start ticks."""
     settings = visit.request.app[SERVICE].settings
+    longest_life = None if visit.principal.is_admin else settings.max_key_life
+    choices = await load_choices(visit)
+    start = find_start(visit.query.get("template"))
     return View(
         {
-            **await load_choices(visit),
-            "like": None if like is None else await visit.run("keys.show", id=like),
-            "presets": [(str(days * _DAY), f"{days} d", days) for days in _PRESETS],
-            "longest_life": None if visit.principal.is_admin else settings.max_key_life,
+            **choices,
+            "begun": await _begin(visit, choices["groups"], start, longest_life),
+            "starts": [
+                (each.label, build_link("/keys/new", _kept(visit), template=each.id), each is start)
+                for each in STARTS
+            ],
+            "start": start,
+            "nothing": build_link("/keys/new", _kept(visit)),
+            "presets": [(str(days * _DAY), f"{days} d", days) for days in PRESETS],
+            "longest_life": longest_life,
             "idempotency_key": secrets.token_urlsafe(24),
             "address": find_address(visit.request, settings.trusted_proxy_hops),
         }
     )
+
+
+async def _begin(
+    visit: Visit,
+    groups: list[tuple[str, list[Any]]],
+    start: Start | None,
+    longest_life: int | None,
+) -> Beginning:
+    """Return what the form begins with."""
+    like = visit.query.get("like")
+    if like is not None:
+        return copy_key(await visit.run("keys.show", id=like))
+    if start is None:
+        return Beginning()
+    offered = [capability.name for _, capabilities in groups for capability in capabilities]
+    if not visit.principal.is_admin:  # who gives only what the own key holds
+        own = await visit.run("keys.show", id=visit.principal.key_id)
+        offered = [name for name in offered if name in own.capabilities]
+    return start.begin(offered, longest_life)
+
+
+def _kept(visit: Visit) -> dict[str, str]:
+    """Return what stays in the address when another start is chosen."""
+    return {name: visit.query[name] for name in ("account",) if name in visit.query}
 
 
 async def create_key(visit: Visit) -> View | Redirect:
@@ -81,8 +116,11 @@ def read_life(visit: Visit) -> dict[str, Any]:
     return {"expires_in": seconds}
 
 
-async def load_choices(visit: Visit) -> dict[str, Any]:
-    """Return what a form for a key offers: accounts, capabilities by group, audiences, tiers."""
+async def load_choices(visit: Visit, held: Sequence[str] = ()) -> dict[str, Any]:
+    """Return what a form for a key offers: accounts, capabilities by group, audiences, tiers.
+
+    `held`: the audiences that the key has now, which are offered whatever they are.
+    """
     accounts = await visit.run("accounts.list", limit=_MOST_ACCOUNTS, sort="name")
     capabilities = await visit.run("capabilities.list", limit=_MOST_NAMES)
     audiences = await visit.run("audiences.list", limit=_MOST_NAMES)
@@ -90,7 +128,10 @@ async def load_choices(visit: Visit) -> dict[str, Any]:
     return {
         "accounts": [] if accounts.next_cursor else accounts.items,
         "groups": group_capabilities(capabilities.items),
-        "audiences": audiences.items,
+        # Programs call nothing there: it is for people who sign in to the dashboard.
+        "audiences": [
+            each for each in audiences.items if each.name != DASHBOARD_AUDIENCE or each.name in held
+        ],
         "tiers": tiers,
     }
 

@@ -16,6 +16,7 @@ from tokensvc.web.dashboard import (
     audit,
     capabilities,
     decoder,
+    deliveries,
     denylist,
     health,
     key,
@@ -23,6 +24,7 @@ from tokensvc.web.dashboard import (
     keys,
     new_key,
     overview,
+    receivers,
     signing_in,
     signing_keys,
     tiers,
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 GROUPS: Final = (
     signing_in, overview, new_key, keys, key, key_acts, tiers, account_changes, accounts,
     account_acts, capabilities, audiences, signing_keys, denylist, health, audit,
-    decoder,
+    decoder, deliveries, receivers,
 )  # fmt: skip
 PAGES: Final[tuple[Page, ...]] = tuple(page for group in GROUPS for page in group.PAGES)
 

@@ -28,6 +28,19 @@ async function copyFrom(button) {
     say("Selected. Press Control and C, or Command and C, to copy.");
   }
 }
+// A dialog holds the form of the page that its link leads to, fetched when it is wanted. What the
+// server does not give goes the way of the link. Focus returns to the link when it closes.
+async function openDialog(opener) {
+  const box = one(opener.dataset.opens);
+  try {
+    const answer = await fetch(opener.href, { headers: { "HX-Request": "true" } });
+    if (!answer.ok || answer.redirected) throw new Error(answer.status);
+    box.innerHTML = await answer.text();
+  } catch { location.assign(opener.href); return; }
+  guardFinal(box);
+  opener.focus();
+  box.showModal();
+}
 function tickAll(room, on) {
   all("input[type=checkbox]", room).forEach((box) => { box.checked = on; });
 }
@@ -37,7 +50,10 @@ document.addEventListener("click", (event) => {
   const closer = event.target.closest("[data-closes]");
   const tick = event.target.closest("[data-tick]");
   if (copy) copyFrom(copy);
-  if (opener) { event.preventDefault(); one(opener.dataset.opens).showModal(); }
+  if (opener && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
+    event.preventDefault();
+    openDialog(opener);
+  }
   if (closer) { event.preventDefault(); closer.closest("dialog").close(); }
   if (tick) {
     tickAll(tick.closest("fieldset"), tick.dataset.tick === "all");
@@ -50,15 +66,16 @@ document.addEventListener("change", (event) => {
     tickAll(one("tbody", event.target.closest("table")), event.target.checked);
   }
 });
-// A dialog that the server sent open becomes a modal one: focus stays inside and returns after it.
-all("dialog[open]").forEach((box) => { box.close(); box.showModal(); });
 // The button stays dead until the typed name is right. Without scripts the server checks the same.
-all("[data-must-equal]").forEach((box) => {
-  const button = one("[data-final]", box.form);
-  const judge = () => { button.disabled = box.value.trim() !== box.dataset.mustEqual; };
-  box.addEventListener("input", judge);
-  judge();
-});
+function guardFinal(room) {
+  all("[data-must-equal]", room).forEach((box) => {
+    const button = one("[data-final]", box.form);
+    const judge = () => { button.disabled = box.value.trim() !== box.dataset.mustEqual; };
+    box.addEventListener("input", judge);
+    judge();
+  });
+}
+guardFinal(document);
 // Shown once: leaving before "I have stored it" asks first.
 const kept = one("[data-guard]");
 if (kept) addEventListener("beforeunload", (event) => kept.checked || event.preventDefault());

@@ -1,0 +1,120 @@
+"""What a form for a new key begins with: nothing, what another key has, or a named start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from tokensvc.core.capability import KEYS, is_for_service
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_DAY: Final = 86_400
+PRESETS: Final = (7, 30, 90, 180, 365)  # days
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginning:
+    """What stands in the form at first. `expires_in`: seconds as the form has them; "": never."""
+
+    name: str = ""
+    account: str = ""
+    description: str = ""
+    capabilities: Sequence[str] = ()
+    audiences: Sequence[str] = ()
+    networks: Sequence[str] = ()
+    tier: str | None = None
+    own_per_minute: int | None = None
+    own_per_day: int | None = None
+    expires_in: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """A named start. `endings`: of the names of capabilities that it ticks; `names`: those whole.
+
+    `days`: until the key expires, None for never.
+    """
+
+    id: str
+    label: str
+    words: str
+    endings: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    days: int | None = None
+    per_minute: int | None = None
+    per_day: int | None = None
+
+    def begin(self, offered: Iterable[str], longest_life: int | None) -> Beginning:
+        """Return what the form begins with.
+
+        `offered`: the capabilities that the caller may give. `longest_life`: of a key, in seconds,
+        None if nothing is said of it; a start that would live longer gets the longest preset.
+        """
+        return Beginning(
+            capabilities=[name for name in offered if self._ticks(name)],
+            own_per_minute=self.per_minute,
+            own_per_day=self.per_day,
+            expires_in=_choose_life(self.days, longest_life),
+        )
+
+    def _ticks(self, name: str) -> bool:
+        if is_for_service(name):
+            return name in self.names
+        return name.endswith(self.endings) if self.endings else False
+
+
+STARTS: Final = (
+    Start(
+        id="read-only",
+        label="Read only",
+        words="All that ends in “:read”, for 90 days.",
+        endings=(":read",),
+        days=90,
+    ),
+    Start(
+        id="ci-job",
+        label="CI job",
+        words="All that ends in “:read”, for 30 days, 10 exchanges a minute and 500 a day. "
+        "Tick what the job writes.",
+        endings=(":read",),
+        days=30,
+        per_minute=10,
+        per_day=500,
+    ),
+    Start(
+        id="service",
+        label="Service",
+        words="All that ends in “:read” or “:write”, without an end: rotate it instead.",
+        endings=(":read", ":write"),
+    ),
+    Start(
+        id="manage-keys",
+        label="Manage keys",
+        words="Makes, changes and revokes the keys of its account, for 90 days.",
+        names=(KEYS,),
+        days=90,
+        per_minute=30,
+        per_day=1000,
+    ),
+)
+
+
+def find_start(name: str | None) -> Start | None:
+    """Return the start that an address names."""
+    return next((start for start in STARTS if start.id == name), None)
+
+
+def copy_key(key: Any) -> Beginning:  # noqa: ANN401 - a model of the operations
+    """Return what a form for a key like another one begins with."""
+    fields = Beginning.__dataclass_fields__.keys() - {"expires_in"}
+    return Beginning(**{name: getattr(key, name) for name in fields})
+
+
+def _choose_life(days: int | None, longest_life: int | None) -> str:
+    """Return how many seconds a key lives, as the form has them."""
+    wanted = None if days is None else days * _DAY
+    if longest_life is not None and (wanted is None or wanted > longest_life):
+        wanted = max((d * _DAY for d in PRESETS if d * _DAY <= longest_life), default=None)
+    return "" if wanted is None else str(wanted)
