@@ -129,7 +129,7 @@ async def test_what_is_no_address_is_refused(admin, account, contact):
     assert (refused.status, list(refused.faults)) == (400, ["#/contact"])
 
 
-async def test_t52_an_account_names_ten_contacts_a_day(admin, account):
+async def test_t47_an_account_names_ten_contacts_a_day(admin, account):
     path = f"POST /v1/accounts/{account}/contact"
     for number in range(10):
         assert (await admin(path, {"contact": f"a{number}@example.com"})).status == 200
