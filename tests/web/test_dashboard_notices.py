@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
@@ -58,9 +59,13 @@ async def test_a_delivery_is_sent_again_and_events_are_listed(admin, browser, ac
     key = {"account": account, "name": "ci", "capabilities": ["orders:read"]}
     await admin("POST /v1/capabilities", {"name": "orders:read"})
     await admin("POST /v1/keys", key)
-    page = await browser.get(f"/notices/deliveries?endpoint={made['id']}&event=key.created")
+    form = re.compile(r'action="/dashboard(/notices/deliveries/\d+/redeliver)"')
+    place = f"/notices/deliveries?endpoint={made['id']}&event=key.created"
+    async with asyncio.timeout(20):  # the event is noticed a moment after the act
+        while not form.search((page := await browser.get(place)).text):
+            await asyncio.sleep(0.1)
     assert "key.created" in page.words
-    path = re.findall(r'action="/dashboard(/notices/deliveries/\d+/redeliver)"', page.text)[0]
+    path = form.findall(page.text)[0]
     again = await browser.post(path, seen=page)
     assert again.status in {303, 409}, again.words
     events = await browser.get("/notices/events?event=key.created")

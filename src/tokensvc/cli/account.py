@@ -129,7 +129,7 @@ def usage(account_id: str, since: timedelta, output: str | None) -> None:
 def update(
     account_id: str, name: str | None, contact: str | None, output: str, **limits: Any
 ) -> None:
-    """Change the name of an account, its limits, or its contact ('' for none).
+    """Change the name, the limits or the contact of an account.
 
     The limits say how many tokens all its keys together may get.
 
@@ -149,7 +149,7 @@ def update(
 @click.argument("address")
 @output_option
 def set_contact(account_id: str, address: str, output: str) -> None:
-    """Change who is told of what happens to the keys of an account ('' for nobody).
+    """Change the mailbox that is told about the keys ('' for none).
 
     The address is sent a link, and nothing else before that is confirmed. The contact from before
     gets no more notices. An owner with tokensvc:keys may do this for the own account.
