@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -69,6 +70,17 @@ def build_environment(folder: Path) -> dict[str, str]:
     return {**_DEFAULTS, **os.environ, **own}
 
 
+def check_port(host: str, port: int) -> None:
+    """Refuse a port that something else uses: whoever opens it would look at that."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        raise StartRefusedError(
+            f"port {port} of {host} cannot be used: {error.strerror}. Set TOKENSVC_PORT to another"
+        ) from None
+
+
 def read_mark(folder: Path) -> dict[str, Any] | None:
     """Return what the demo has noted in its folder, None if that is to be filled.
 
@@ -95,6 +107,8 @@ def write_mark(folder: Path, **facts: object) -> None:
 
 async def _run(folder: Path, environment: dict[str, str], seed: int, *, serves: bool) -> None:
     settings = load_settings(environment)
+    if serves:
+        check_port(settings.host, settings.port)
     noted = read_mark(folder)
     if noted is None:
         write_mark(folder, filled=False)

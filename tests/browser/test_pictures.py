@@ -38,6 +38,9 @@ PAGES: Final = {
     "key": "/keys/{key}",
     "revoke": "/keys/{key}/revoke",
     "accounts": "/accounts",
+    "signing-keys": "/signing-keys",
+    "denylist": "/denylist",
+    "audit": "/audit",
 }
 NARROW: Final = {"overview": "/", "keys": PAGES["keys"]}
 SHOWN_KEY: Final = "partner-import"

@@ -49,6 +49,8 @@ VISITS: Final = {
     "/audiences/remove": "/audiences/remove?name=https://orders.acme.example",
     "/audit": "/audit",
     "/decoder": "/decoder",
+    "/reference": "/reference",
+    "/reference/{subject}": "/reference/keys",
     "/notices": "/notices",
     "/notices/new": "/notices/new",
     "/notices/deliveries": "/notices/deliveries",

@@ -132,7 +132,7 @@ def test_a_folder_without_history_and_a_shallow_clone_are_told(here):
     assert "without its whole history" in cli("key scan --git shallow", code=1).stderr
 
 
-def test_t61_what_is_found_is_reported_and_disabled(ready, key, tmp_path):
+def test_t48_what_is_found_is_reported_and_disabled(ready, key, tmp_path):
     (tmp_path / "leak.env").write_text(f"TOKENSVC_API_KEY={key['key']}\n")
     shown = ready("key scan --report leak.env", code=5)
     assert "1 key(s) reported" in shown.stderr

@@ -7,6 +7,7 @@ import time
 
 import pytest
 from testbed.leaks import find_secrets
+from testbed.waiting import wait_until
 from tests.factories import make_claims, make_signing_key
 from tests.integration.things import read_header
 
@@ -73,6 +74,8 @@ def test_a_token_verifies_until_it_is_revoked(ready, key, service):
     jti = claims["jti"]
     revoked = ready.json("token revoke", stdin=token)
     assert (revoked["kind"], revoked["value"]) == ("jti", jti)
+    # The command wrote to the database, and the service hears of it within a second.
+    wait_until(lambda: ready("token verify", stdin=token, code=None).exit_code == 5)
     assert "(revoked_jti)" in ready("token verify", stdin=token, code=5).stderr
     (row,) = ready.json("denylist list")
     assert (row["kind"], row["value"], row["upto"]) == ("jti", jti, None)

@@ -162,7 +162,7 @@ async def test_two_processes_find_each_act_once(database, connection):
     assert [row["name"] for row in names] == ["key.created"] * 4  # and the first admin
 
 
-async def test_f50_a_receiver_that_was_down_gets_everything_and_the_pauses_grow(
+async def test_f48_a_receiver_that_was_down_gets_everything_and_the_pauses_grow(
     database, dispatcher, receiver, add, connection, forget_holds, logs
 ):
     await add(receiver.url)
@@ -188,7 +188,7 @@ async def test_f50_a_receiver_that_was_down_gets_everything_and_the_pauses_grow(
     assert [line["error"] for line in logs.find("notice_not_delivered")] == ["refused"]
 
 
-async def test_t51_a_receiver_that_hangs_costs_the_others_nothing(
+async def test_t46_a_receiver_that_hangs_costs_the_others_nothing(
     database, settings, started, receiver, add
 ):
     hanging = [Receiver() for _ in range(12)]
@@ -237,7 +237,7 @@ async def test_one_delivery_of_an_endpoint_is_under_way_however_many_processes_t
     assert receiver.events == ["key.created"] * 3
 
 
-async def test_f50_what_a_process_had_under_way_when_it_died_is_sent_by_another_one(
+async def test_f48_what_a_process_had_under_way_when_it_died_is_sent_by_another_one(
     database, settings, started, receiver, add
 ):
     await add(receiver.url)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import subprocess
 import sys
 from collections import Counter
@@ -11,7 +12,7 @@ from datetime import timedelta
 
 import aiohttp
 import pytest
-from demo.__main__ import build_environment, read_mark, write_mark
+from demo.__main__ import build_environment, check_port, read_mark, write_mark
 from demo.filling import fill
 from testbed.ports import find_free_port
 from testbed.processes import ROOT, clean_environment
@@ -134,6 +135,14 @@ def test_a_folder_of_others_and_another_database_are_refused(tmp_path, monkeypat
     monkeypatch.setenv("TOKENSVC_DATABASE_URL", "postgresql://x/y")
     with pytest.raises(StartRefusedError, match="unset TOKENSVC_DATABASE_URL"):
         build_environment(tmp_path)
+
+
+def test_a_port_that_something_else_uses_is_refused():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(StartRefusedError, match=f"port {port} of 127.0.0.1 cannot be used"):
+            check_port("127.0.0.1", port)
+    check_port("127.0.0.1", port)
 
 
 def test_a_folder_that_was_filled_in_part_is_filled_anew(tmp_path):

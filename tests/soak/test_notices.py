@@ -32,7 +32,7 @@ async def receiver():
     await made.server.close()
 
 
-async def test_f50_every_notice_arrives_although_the_receiver_was_down_and_the_service_was_killed(
+async def test_f48_every_notice_arrives_although_the_receiver_was_down_and_the_service_was_killed(
     new_process, receiver
 ):
     receiver.status = 503

@@ -14,6 +14,14 @@ EMPTY = {"tier": "default", "per_minute": "", "per_day": ""}
 
 
 @pytest.fixture
+def settings(settings):
+    return settings.model_validate(
+        settings.model_dump()
+        | {"smtp_url": "smtp://127.0.0.1:9", "smtp_from": "tokens@example.com"}
+    )
+
+
+@pytest.fixture
 async def browser(client, database):
     return await open_browser(client, await make_key(database, capabilities=("tokensvc:admin",)))
 
@@ -91,17 +99,26 @@ async def test_an_account_shows_its_keys_and_its_use_against_its_limits(
     assert usage["minute"]["ends_at"] > usage["until"]
 
 
-async def test_a_mailbox_is_told_of_an_account(client, database, browser):
+async def test_an_account_has_a_contact_that_its_owner_changes(client, database, browser):
     owner = await make_key(database, capabilities=("tokensvc:keys",))
     path = f"/accounts/{owner.listed.record.account_id}"
     page = await browser.get(path)
     assert "Nobody is told of what happens to its keys." in page.words
-    refused = await browser.post(f"{path}/mailbox", {"url": "nobody"}, seen=page)
+    refused = await browser.post(f"{path}/contact", {"contact": "nobody"}, seen=page)
     assert refused.status == 400
     assert 'value="nobody"' in refused.text
     assert 'role="alert"' in refused.text
-    page = await (await open_browser(client, owner)).get(path)
-    assert "Add mailbox" in page.words
+    of_owner = await open_browser(client, owner)
+    page = await of_owner.get(path)
+    done = await of_owner.post(f"{path}/contact", {"contact": "ops@example.com"}, seen=page)
+    page = await of_owner.get(done.place.removeprefix("/dashboard"))
+    assert "A link is on its way to ops@example.com" in page.words
+    assert "Contact ops@example.com Not confirmed" in page.words
+    again = await of_owner.post(f"{path}/contact/link", {}, seen=page)
+    assert again.place == f"/dashboard{path}?said=link"
+    done = await of_owner.post(f"{path}/contact", {"contact": ""}, seen=page)
+    page = await of_owner.get(done.place.removeprefix("/dashboard"))
+    assert "The account has no contact any more." in page.words
 
 
 async def test_an_account_is_suspended_with_its_consequence_and_resumed(

@@ -49,7 +49,7 @@ async def api_keys_of(client, key):
     return (await admin(f"GET /v1/keys/{key.listed.record.id}")).body
 
 
-async def test_t61_a_reported_key_is_disabled_with_its_tokens_and_the_trail_says_who_did_it(
+async def test_t48_a_reported_key_is_disabled_with_its_tokens_and_the_trail_says_who_did_it(
     client, database, service, stranger
 ):
     key = await make_key(database)
@@ -79,7 +79,7 @@ async def test_the_policy_may_be_to_revoke(
     assert await find_state(client, key) == "revoked"
 
 
-async def test_t62_known_and_unknown_keys_get_the_same_answer_at_the_same_time(client, database):
+async def test_t49_known_and_unknown_keys_get_the_same_answer_at_the_same_time(client, database):
     strangers = client.app[STRANGERS]
     strangers._pause = strangers._late_answers._pause = 0.3
     stranger, key = Caller(client, None), await make_key(database)
@@ -99,7 +99,7 @@ async def test_t62_known_and_unknown_keys_get_the_same_answer_at_the_same_time(c
     assert seen == [seen[0]] * len(seen)
 
 
-async def test_t63_what_is_no_key_by_its_form_never_reaches_postgres(stranger, connection):
+async def test_t50_what_is_no_key_by_its_form_never_reaches_postgres(stranger, connection):
     good = new_api_key().text
     wrong = good[:-1] + ("a" if good[-1] != "a" else "b")
     await connection.execute("alter function report_leaks rename to gone")
@@ -146,7 +146,7 @@ async def test_a_thousand_keys_are_one_report(client, database, stranger):
     assert {await find_state(client, key) for key in keys} == {"disabled"}
 
 
-async def test_t64_a_network_that_reports_too_often_is_told_to_wait(
+async def test_t51_a_network_that_reports_too_often_is_told_to_wait(
     client, settings, new_client, unused_tcp_port_factory, fresh_minute
 ):
     del client, fresh_minute

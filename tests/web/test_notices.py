@@ -195,7 +195,7 @@ async def test_a_repeated_request_makes_one_endpoint_and_tells_its_secret_again(
     assert (one.body["id"], two.body["replayed"]) == (two.body["id"], True)
 
 
-async def test_t52_there_is_an_end_to_the_endpoints_of_an_account(client, database):
+async def test_t47_there_is_an_end_to_the_endpoints_of_an_account(client, database):
     owner, _ = await make_caller(client, database, "tokensvc:keys")
     for _ in range(10):
         made = await owner("POST /v1/notice-endpoints", {"url": "mailto:a@example.com"})
@@ -208,7 +208,7 @@ async def test_t52_there_is_an_end_to_the_endpoints_of_an_account(client, databa
     assert (await owner("POST /v1/notice-endpoints", {"url": HOOK})).status == 409
 
 
-async def test_t52_a_mailbox_gets_a_link_and_nothing_else_before_it_is_confirmed(
+async def test_t47_a_mailbox_gets_a_link_and_nothing_else_before_it_is_confirmed(
     client, database, mail_server, connection
 ):
     owner, key = await make_caller(client, database, "tokensvc:keys")

@@ -127,7 +127,7 @@ def _judge_claims(payload: Mapping[str, Any], issuer: str) -> TokenCheck:
 
 
 def _judge_time(payload: Mapping[str, Any], now: float) -> TokenCheck:
-    issued, expires = _find_moment(payload.get("iat")), _find_moment(payload.get("exp"))
+    issued, expires = _find_moment(payload.get("iat", 0)), _find_moment(payload.get("exp"))
     begins = _find_moment(payload.get("nbf", issued))
     if issued is None or expires is None or begins is None:
         return TokenCheck("time", "skipped", "It does not say when it begins and ends.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.operations.operation import KEY_OWNERS, KEY_READERS
@@ -86,31 +85,40 @@ async def show_account(visit: Visit) -> View | Redirect:
             "receivers": told.items,
             "events": events,
             "said": visit.query.get("said"),
-            "idempotency_key": secrets.token_urlsafe(24),
         }
     )
 
 
-async def add_mailbox(visit: Visit) -> View | Redirect:
-    """Let somebody be told of what happens to an account, by mail."""
-    account_id = visit.path["id"]
-    await visit.submit(
-        "notice-endpoints.create",
-        without=("account", "events", "description"),
-        account=account_id,
-        url=f"mailto:{visit.typed.value('url').strip().removeprefix('mailto:')}",
-        idempotency_key=visit.typed.value("idempotency_key") or None,
-    )
-    return Redirect(f"/accounts/{account_id}?said=mailbox")
+async def set_contact(visit: Visit) -> View | Redirect:
+    """Change who is told by mail of what happens to an account; nobody if nothing is typed."""
+    changed = await visit.submit("accounts.set-contact", id=visit.path["id"])
+    said = "contact" if changed.contact is None or changed.contact_confirmed_at else "link"
+    return Redirect(f"/accounts/{changed.id}?said={said}")
+
+
+async def send_link(visit: Visit) -> View | Redirect:
+    """Send once more the link that confirms the contact."""
+    account = await visit.run("accounts.show", id=visit.path["id"])
+    if account.contact_endpoint is not None and account.contact_confirmed_at is None:
+        await visit.submit("notice-endpoints.test", id=account.contact_endpoint)
+    return Redirect(f"/accounts/{account.id}?said=link")
 
 
 PAGES: Final = (
     Page(path="/accounts", act=show_accounts, template="accounts/list.html", needs=KEY_READERS),
     Page(path="/accounts/{id}", act=show_account, template="accounts/one.html", needs=KEY_READERS),
     Page(
-        path="/accounts/{id}/mailbox",
+        path="/accounts/{id}/contact",
         method="POST",
-        act=add_mailbox,
+        act=set_contact,
+        again=show_account,
+        template="accounts/one.html",
+        needs=KEY_OWNERS,
+    ),
+    Page(
+        path="/accounts/{id}/contact/link",
+        method="POST",
+        act=send_link,
         again=show_account,
         template="accounts/one.html",
         needs=KEY_OWNERS,

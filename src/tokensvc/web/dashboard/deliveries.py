@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _FILTERS: Final = ("state", "event", "endpoint", "account")
 _VIEWS: Final = (
-    ("", "All"),
+    ("", "Any state"),
     ("waiting", "Waiting"),
     ("delivered", "Delivered"),
     ("failed", "Failed"),

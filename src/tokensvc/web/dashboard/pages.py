@@ -25,6 +25,7 @@ from tokensvc.web.dashboard import (
     new_key,
     overview,
     receivers,
+    reference,
     signing_in,
     signing_keys,
     tiers,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 GROUPS: Final = (
     signing_in, overview, new_key, keys, key, key_acts, tiers, account_changes, accounts,
     account_acts, capabilities, audiences, signing_keys, denylist, health, audit,
-    decoder, deliveries, receivers,
+    decoder, deliveries, receivers, reference,
 )  # fmt: skip
 PAGES: Final[tuple[Page, ...]] = tuple(page for group in GROUPS for page in group.PAGES)
 

@@ -32,6 +32,7 @@ _ACTS: Final = {
     "rotate": "rotated",
     "rotate-self": "rotated itself:",
     "report": "reported a leak of",
+    "set-contact": "changed the contact of",
     "suspend": "suspended",
     "resume": "resumed",
     "import": "imported",

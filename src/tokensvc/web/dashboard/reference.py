@@ -1,0 +1,131 @@
+"""The reference of the API, drawn from its OpenAPI document: one page for each subject."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import web
+
+from tokensvc import __version__
+from tokensvc.operations.openapi.document import build_document
+from tokensvc.web.app_keys import SERVICE
+from tokensvc.web.dashboard.page import Page, View
+from tokensvc.web.reference_page import build_command
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tokensvc.web.dashboard.page import Visit
+
+    Schema = Mapping[str, Any]
+
+
+async def show_reference(visit: Visit) -> View:
+    """Show all that can be called, by subject."""
+    return View({"subjects": await _load(visit)})
+
+
+async def show_subject(visit: Visit) -> View:
+    """Show everything about one subject."""
+    for subject in await _load(visit):
+        if subject["name"] == visit.path["subject"]:
+            return View({"subject": subject})
+    raise web.HTTPNotFound
+
+
+async def _load(visit: Visit) -> list[dict[str, Any]]:
+    # Building it takes a few tenths of a second, so it is done once, beside the loop.
+    return await asyncio.to_thread(load_subjects, visit.request.app[SERVICE].settings.issuer_url)
+
+
+@functools.lru_cache(maxsize=2)
+def load_subjects(url: str) -> list[dict[str, Any]]:
+    """Return what the API of the service at `url` has, by subject, as the templates want it."""
+    document = build_document(url, __version__)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for path, item in document["paths"].items():
+        for method, endpoint in item.items():
+            if method != "servers":
+                built = _build_endpoint(document, method.upper(), path, endpoint)
+                found.setdefault(endpoint["tags"][0], []).append(built)
+    return [
+        {"name": tag["name"], "about": tag["description"], "endpoints": found[tag["name"]]}
+        for tag in document["tags"]
+    ]
+
+
+def _build_endpoint(document: Schema, method: str, path: str, endpoint: Schema) -> dict[str, Any]:
+    parameters = [_resolve(document, item) for item in endpoint.get("parameters", ())]
+    answers = [(status, _resolve(document, a)) for status, a in endpoint["responses"].items()]
+    bodies = list(endpoint.get("requestBody", {}).get("content", {}).values())
+    fields = [
+        (item["name"], item["in"], describe_type(item["schema"]), item.get("description", ""))
+        for item in parameters
+    ]
+    for body in bodies[:1]:
+        fields += _list_fields(document, body["schema"], "body")
+    good = [
+        content["schema"]
+        for status, answer in answers
+        if status.startswith("2")
+        for content in answer.get("content", {}).values()
+    ]
+    return {
+        "name": endpoint["operationId"],
+        "method": method,
+        "path": path,
+        "summary": endpoint["summary"],
+        "about": endpoint.get("description", ""),
+        "fields": fields,
+        "answer": _list_fields(document, good[0], "") if good else [],
+        "answers": [(status, answer["description"]) for status, answer in answers],
+        "command": build_command(document, method, path, endpoint),
+    }
+
+
+def _list_fields(document: Schema, schema: Schema, place: str) -> list[tuple[str, str, str, str]]:
+    model = _resolve(document, schema)
+    required = model.get("required", ())
+    return [
+        (
+            name,
+            f"{place}, required" if place and name in required else place,
+            describe_type(inner),
+            inner.get("description", ""),
+        )
+        for name, inner in model.get("properties", {}).items()
+    ]
+
+
+def describe_type(schema: Schema) -> str:
+    """Return in words what a value may be."""
+    return " or ".join(dict.fromkeys(_list_types(schema))) or "any JSON"
+
+
+def _list_types(schema: Schema) -> Iterator[str]:
+    if "$ref" in schema:
+        yield schema["$ref"].rpartition("/")[2]
+    elif "enum" in schema or "const" in schema:
+        yield from (str(value) for value in schema.get("enum", [schema.get("const")]))
+    elif schema.get("type") == "array":
+        yield f"list of {describe_type(schema['items'])}"
+    elif "type" in schema:
+        yield str(schema.get("format", schema["type"]))
+    for inner in schema.get("anyOf", ()):
+        yield from _list_types(inner)
+
+
+def _resolve(document: Schema, item: Schema) -> Schema:
+    if not str(item.get("$ref", "")).startswith("#/components/"):
+        return item
+    _, _, kind, name = item["$ref"].split("/")
+    found: Schema = document["components"][kind][name]
+    return found
+
+
+PAGES: Final = (
+    Page(path="/reference", act=show_reference, template="reference/list.html"),
+    Page(path="/reference/{subject}", act=show_subject, template="reference/subject.html"),
+)
