@@ -151,11 +151,12 @@ class Watch:
 
     async def _check_table(self) -> None:
         """Check that no entry is gone. None has expired yet, because the run is short."""
+        acknowledged = list(self.load.acknowledged)  # first: more may come while the table is read
         connection = await connect(self.stage.cluster.primary.url)
         rows = await connection.fetch("select kind, value from denylist")
         await connection.close()
         held = {(row["kind"], row["value"]) for row in rows}
-        for revoked in self.load.acknowledged:
+        for revoked in acknowledged:
             if (revoked.kind, revoked.value) not in held:
                 self.load.faults.note("a live entry is gone", revoked[:2])
 
