@@ -12,6 +12,7 @@ def test_audiences_are_created_listed_updated_and_deleted(ready):
         "api",
         "orders",
         "tokensvc",
+        "tokensvc:dashboard",
     ]
     assert "orders" in ready("audience list").stdout
     assert ready.json("audience update orders --description x")["token_ttl"] == 300

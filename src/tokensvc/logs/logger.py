@@ -47,12 +47,13 @@ class Logger:
         self._open().exception(event, **facts)
 
     def _open(self) -> BoundLogger:
+        # A process that runs several commands, one after the other, configures its logs for each.
+        for handler in logging.getLogger().handlers[:]:
+            if isinstance(handler, FirstLine):
+                handler.configure()
         if self._logger is None:
             import structlog  # noqa: PLC0415 - the reason for this module
 
-            for handler in logging.getLogger().handlers[:]:
-                if isinstance(handler, FirstLine):
-                    handler.configure()
             self._logger = structlog.get_logger(self._name)
         return self._logger
 

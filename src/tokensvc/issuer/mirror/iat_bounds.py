@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import structlog
-
 from tokensvc.core.errors import UnavailableError
+from tokensvc.logs.logger import get_logger
 from tokensvc.store.issuance import raise_iat_floor, raise_iat_limit
 
 if TYPE_CHECKING:
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from tokensvc.issuer.confirmation import Confirmation
     from tokensvc.store.pool import Database
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 async def keep_iat_bounds(

@@ -7,7 +7,6 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-import structlog
 from aiohttp import web
 
 from tokensvc.core.actor import Actor
@@ -27,6 +26,7 @@ from tokensvc.core.errors import (
 )
 from tokensvc.issuer.operations.call_limit import count_call
 from tokensvc.issuer.sign_in import build_principal
+from tokensvc.logs.logger import get_logger
 from tokensvc.operations.authorisation import Principal
 from tokensvc.web.app_keys import REFUSALS, REQUEST_ID, SERVICE
 from tokensvc.web.dashboard.cookies import find_token
@@ -55,7 +55,7 @@ _MENDABLE: Final = (
 _SIGNED_OUT: Final = (InvalidTokenError, MissingTokenError)
 _COMPRESSED_FROM: Final = 2048  # bytes
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 def build_handler(page: Page, pages: Sequence[Page], base: str) -> Handler:
