@@ -269,10 +269,12 @@ async def test_an_endpoint_that_fails_for_three_days_is_disabled_and_others_are_
         " where id = $1",
         down.id,
     )
-    await forget_holds()
-    await deliver(dispatcher)
-    row = await connection.fetchrow("select * from notice_endpoint where id = $1", down.id)
-    assert row["disabled_because"] == "failing"
+    because = "select disabled_because from notice_endpoint where id = $1"
+    async with asyncio.timeout(20):
+        while await connection.fetchval(because, down.id) is None:
+            await forget_holds()
+            await deliver(dispatcher)
+    assert await connection.fetchval(because, down.id) == "failing"
     assert (await list_acts(database, down.id))[-1] == "notice-endpoints.disable"
     await deliver(dispatcher)
     assert [got.body["data"]["subject"] for got in receiver.got] == [down.id]
