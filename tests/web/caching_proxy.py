@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
 _HEURISTIC = 60.0  # what says nothing about caching is kept for as long (section 4.2.2)
-_HOP = {"Connection", "Transfer-Encoding", "Content-Length", "Content-Encoding", "Host"}
+_HOP = {"Connection", "Transfer-Encoding", "Content-Length", "Host"}
 
 
 @dataclass
