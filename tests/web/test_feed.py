@@ -183,14 +183,14 @@ async def test_t31_a_cursor_or_wait_that_is_none_is_a_problem_document(client, s
 async def test_a_page_is_signed_once_for_all_who_ask_for_it_at_once(client, key, service):
     await revoke(client, key)
     await service.mirror.refresh_once()
-    texts = {text for text, _ in await asyncio.gather(*(fetch(client) for _ in range(20)))}
-    # A page is shared for a moment, so on a busy machine there may be a few.
-    assert len(texts) < 10
-    for_invented_cursors = {
-        text
-        for text, _ in await asyncio.gather(*(fetch(client, after=f"{n}-none") for n in range(5)))
-    }
-    assert len(for_invented_cursors) < 5
+    invented = [f"{number}-none" for number in range(5)]
+    asked = [{}] * 20 + [{"after": cursor} for cursor in invented]
+    texts = set()
+    # A page is shared for a moment, in which a busy machine may not get through with all of them.
+    async with asyncio.timeout(60):
+        while len(texts) != 1:
+            answers = await asyncio.gather(*(fetch(client, **query) for query in asked))
+            texts = {text for text, _ in answers}
 
 
 async def test_all_waiting_followers_get_one_page(client, key, service):
