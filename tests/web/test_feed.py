@@ -184,8 +184,8 @@ async def test_a_page_is_signed_once_for_all_who_ask_for_it_at_once(client, key,
     await revoke(client, key)
     await service.mirror.refresh_once()
     invented = [f"{number}-none" for number in range(5)]
-    asked = [{}] * 20 + [{"after": cursor} for cursor in invented]
-    texts = set()
+    asked: list[dict[str, str]] = [{}] * 20 + [{"after": cursor} for cursor in invented]
+    texts: set[str] = set()
     # A page is shared for a moment, in which a busy machine may not get through with all of them.
     async with asyncio.timeout(60):
         while len(texts) != 1:
