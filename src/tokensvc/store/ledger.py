@@ -32,7 +32,6 @@ _SETTINGS: Final = {
     "synchronous_commit": "off",
     # To plan each batch anew would cost more than to carry it out.
     "plan_cache_mode": "force_generic_plan",
-    "jit": "off",
 }
 _TIMEOUT: Final = 2.0
 _LOCK_SECONDS: Final = 0.5
