@@ -12,7 +12,7 @@ select seq, tag, kind, value, watermark, created_at, expires_at, ending, healed
 from revoke_tokens($1, $2, $3, $4, $5);
 
 -- name: revoke_token_by_id(jti, life, actor, reason, leeway)
-select longest, record from revoke_token_by_id($1, $2, $3, $4, $5);
+select longest, record from revoke_token_by_id_2($1, $2, $3, $4, $5);
 
 -- name: heal(kinds, values, watermarks, created, expiries, endings, facts, actor, leeway,
 --     in_force_at)
