@@ -122,8 +122,8 @@ update api_key set expires_at = clock_timestamp() + $2::interval where id = $1;
 -- The old key of a rotation expires after its grace period, unless it expires earlier anyway.
 update api_key set expires_at = least(expires_at, clock_timestamp() + $2::interval) where id = $1;
 
--- name: end(ending, operation, ids, digests, actor, detail, leeway, keep_successors)
-select outcome, key_id, shown, at, records
+-- name: end(ending, operation, ids, digests, actor, detail, leeway, keep_successors, caller)
+select outcome, key_id, shown, at, records, check_caller_stands($9, at, null)
 from end_keys($1, $2, $3, $4, $5, $6, $7, $8) order by place;
 
 -- name: enable(ids)
