@@ -73,7 +73,9 @@ select 'key_' || lpad(n::text, 16, '0'),
     'key_' || lpad(n::text, 16, '0')
 from generate_series($3::int, $4::int) n
 """
-_WINDOWS: Final = "insert into api_key_window (key_id) select id from api_key on conflict do nothing"
+_WINDOWS: Final = (
+    "insert into api_key_window (key_id) select id from api_key on conflict do nothing"
+)
 _USES: Final = """
 insert into api_key_last_use (key_id, at, network, audience)
 select id, clock_timestamp() - (number % 100000) * interval '5 minutes', '192.0.2.0/24',

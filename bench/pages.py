@@ -199,7 +199,7 @@ def prepare(process: ServiceProcess, keys: int) -> dict[str, str]:
     session = requests.Session()
     session.headers["Authorization"] = f"Bearer {process.admin_key}"
 
-    def call(path: str, body: dict[str, Any] | None = None) -> Any:
+    def call(path: str, body: dict[str, Any] | None = None) -> Any:  # noqa: ANN401 - JSON
         method = "GET" if body is None else "POST"
         answer = session.request(method, process.url + path, json=body, timeout=_PATIENCE)
         answer.raise_for_status()
@@ -246,9 +246,7 @@ def main() -> int:
             "admin": sign_in(process, process.admin_key),
             "owner": sign_in(process, ids["owner"]),
         }
-        chosen = {
-            who: reader for who, reader in readers.items() if options.who in {None, who}
-        }
+        chosen = {who: reader for who, reader in readers.items() if options.who in {None, who}}
         wanted = [each for each in list_addresses(ids) if options.only in each]
         kept = measure(chosen, wanted, options.requests)
         print(f"load average {os.getloadavg()[0]:.1f}")
