@@ -81,6 +81,7 @@ async def check_past(connection):
     )
     assert await connection.fetchval(
         "select (select sum(count) from exchange_count) = (select sum(count) from api_key_usage)"
+        " and (select sum(count) from exchange_count) = (select sum(count) from account_usage)"
     )
     assert await connection.fetchval("select count(*) from notice_delivery") > 20
     assert await connection.fetchval(

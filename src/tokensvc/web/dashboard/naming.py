@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from tokensvc.core.errors.general import NotFoundError
+from tokensvc.operations.model import MOST_IDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -13,7 +12,6 @@ if TYPE_CHECKING:
     from tokensvc.web.dashboard.page import Visit
 
 _KEY: Final = "key_"
-_AT_ONCE: Final = 4  # of the connections of the service
 
 
 async def find_key_names(visit: Visit, events: Iterable[Any]) -> dict[str, str]:
@@ -21,15 +19,9 @@ async def find_key_names(visit: Visit, events: Iterable[Any]) -> dict[str, str]:
 
     Deleted keys are left out.
     """
-    ids = {name for event in events for name in (event.actor, event.subject)}
-    turns = asyncio.Semaphore(_AT_ONCE)
-
-    async def find(key_id: str) -> tuple[str, str | None]:
-        async with turns:
-            try:
-                return key_id, (await visit.run("keys.show", id=key_id)).name
-            except NotFoundError:
-                return key_id, None
-
-    found = await asyncio.gather(*(find(name) for name in ids if name.startswith(_KEY)))
-    return {key_id: name for key_id, name in found if name is not None}
+    named = {name for event in events for name in (event.actor, event.subject)}
+    ids = sorted(name for name in named if name.startswith(_KEY))[:MOST_IDS]
+    if not ids:
+        return {}
+    found = await visit.run("keys.list", ids=",".join(ids), limit=len(ids))
+    return {key.id: key.name for key in found.items}

@@ -42,6 +42,7 @@ async def show_overview(visit: Visit) -> View | Redirect:
     return View(
         {
             "keys": found.keys,
+            "counted_at": found.keys_counted_at,
             "outcomes": outcomes,
             "is_new": found.keys.total <= 1 and outcomes.is_empty,
             "ranges": [(r[0], r[1]) for r in _RANGES],
