@@ -622,5 +622,6 @@ revoke execute on function append_audit_events from public;
 -- load: functions/end_accounts.sql
 -- load: functions/revoke_tokens.sql
 -- load: functions/revoke_token_by_id.sql
+-- load: functions/revoke_token_by_id_2.sql
 -- load: functions/heal_revocations.sql
 -- load: functions/report_leaks.sql

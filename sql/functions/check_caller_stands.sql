@@ -2,8 +2,8 @@
 -- disabled, revoked or deleted, or its account is suspended or deleted.
 --
 --   caller  The id of its key, null for whoever calls with no key.
---   at      The moment of an act that ends keys, else null. What has this moment, the act itself has
---           ended: a caller may end its own key.
+--   at      The moment of an act that ends keys, else null. What has this moment, the act itself
+--           has ended: a caller may end its own key.
 --   account The account that the act itself has suspended or deleted, else null. If it is deleted
 --           now, it was not suspended before.
 --

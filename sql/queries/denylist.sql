@@ -14,7 +14,7 @@ from revoke_tokens($1, $2, $3, $4, $5);
 
 -- name: revoke_token_by_id(jti, life, actor, reason, leeway, caller)
 select longest, record, check_caller_stands($6, null, null)
-from revoke_token_by_id($1, $2, $3, $4, $5);
+from revoke_token_by_id_2($1, $2, $3, $4, $5);
 
 -- name: heal(kinds, values, watermarks, created, expiries, endings, facts, actor, leeway,
 --     in_force_at)
