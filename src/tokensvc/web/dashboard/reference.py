@@ -1,4 +1,4 @@
-"""The reference of the API, drawn from its OpenAPI document: one page for each subject."""
+"""The reference of the API, drawn from its OpenAPI document: a page for each thing to call."""
 
 from __future__ import annotations
 
@@ -28,10 +28,23 @@ async def show_reference(visit: Visit) -> View:
 
 
 async def show_subject(visit: Visit) -> View:
-    """Show everything about one subject."""
+    """Show what can be called of one subject."""
+    return View({"subject": await _find_subject(visit)})
+
+
+async def show_endpoint(visit: Visit) -> View:
+    """Show everything about one thing that can be called."""
+    subject = await _find_subject(visit)
+    for endpoint in subject["endpoints"]:
+        if endpoint["name"] == visit.path["name"]:
+            return View({"subject": subject, "endpoint": endpoint})
+    raise web.HTTPNotFound
+
+
+async def _find_subject(visit: Visit) -> dict[str, Any]:
     for subject in await _load(visit):
         if subject["name"] == visit.path["subject"]:
-            return View({"subject": subject})
+            return subject
     raise web.HTTPNotFound
 
 
@@ -128,4 +141,5 @@ def _resolve(document: Schema, item: Schema) -> Schema:
 PAGES: Final = (
     Page(path="/reference", act=show_reference, template="reference/list.html"),
     Page(path="/reference/{subject}", act=show_subject, template="reference/subject.html"),
+    Page(path="/reference/{subject}/{name}", act=show_endpoint, template="reference/endpoint.html"),
 )
