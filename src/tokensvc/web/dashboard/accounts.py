@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tokensvc.operations.operation import KEY_OWNERS, KEY_READERS
 from tokensvc.web.dashboard.charts import OF_MANY, build_outcomes, find_range
 from tokensvc.web.dashboard.lists import ON_A_PAGE, build_link, read_wanted
+from tokensvc.web.dashboard.naming import find_names
 from tokensvc.web.dashboard.page import Page, Redirect, View
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ async def show_account(visit: Visit) -> View | Redirect:
             "keys": keys.items,
             "receivers": told.items,
             "events": events,
+            "names": await find_names(visit, [each.actor for each in events]),
             "said": visit.query.get("said"),
         }
     )

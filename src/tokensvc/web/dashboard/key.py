@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.operations.operation import KEY_OWNERS, KEY_READERS
 from tokensvc.web.dashboard.charts import OF_KEYS, build_outcomes, find_range, was_limited
-from tokensvc.web.dashboard.naming import find_key_names
+from tokensvc.web.dashboard.naming import find_names
 from tokensvc.web.dashboard.new_key import load_choices
 from tokensvc.web.dashboard.page import Page, Redirect, View
 
@@ -38,7 +38,7 @@ async def show_key(visit: Visit) -> View | Redirect:
             "ranges": OF_KEYS,
             "range": shown,
             "events": events,
-            "names": await find_key_names(visit, events),
+            "names": await find_names(visit, [key.predecessor, *(each.actor for each in events)]),
             "said": visit.query.get("said"),
         }
     )

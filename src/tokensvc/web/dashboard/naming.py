@@ -1,9 +1,9 @@
-"""The names of keys that events tell of by their ids."""
+"""The names of keys and accounts that are told of by their ids."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.errors.general import NotFoundError
 
@@ -12,24 +12,30 @@ if TYPE_CHECKING:
 
     from tokensvc.web.dashboard.page import Visit
 
-_KEY: Final = "key_"
+_SHOWN_BY: Final = {"key_": "keys.show", "acct_": "accounts.show"}
 _AT_ONCE: Final = 4  # of the connections of the service
 
 
-async def find_key_names(visit: Visit, events: Iterable[Any]) -> dict[str, str]:
-    """Return the names of the keys that did something, or to which it was done, by their ids.
+async def find_names(visit: Visit, ids: Iterable[str | None]) -> dict[str, str]:
+    """Return the names of the keys and accounts among some ids, which may be anything.
 
-    Deleted keys are left out.
+    What is deleted is left out.
     """
-    ids = {name for event in events for name in (event.actor, event.subject)}
     turns = asyncio.Semaphore(_AT_ONCE)
 
-    async def find(key_id: str) -> tuple[str, str | None]:
+    async def find(thing: str, operation: str) -> tuple[str, str | None]:
         async with turns:
             try:
-                return key_id, (await visit.run("keys.show", id=key_id)).name
+                return thing, (await visit.run(operation, id=thing)).name
             except NotFoundError:
-                return key_id, None
+                return thing, None
 
-    found = await asyncio.gather(*(find(name) for name in ids if name.startswith(_KEY)))
-    return {key_id: name for key_id, name in found if name is not None}
+    found = await asyncio.gather(
+        *(
+            find(thing, operation)
+            for thing in {each for each in ids if each is not None}
+            for prefix, operation in _SHOWN_BY.items()
+            if thing.startswith(prefix)
+        )
+    )
+    return {thing: name for thing, name in found if name is not None}

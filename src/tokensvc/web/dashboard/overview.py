@@ -9,7 +9,7 @@ from tokensvc.operations.operation import KEY_READERS
 from tokensvc.web.dashboard.charts import OF_MANY, build_outcomes, find_range
 from tokensvc.web.dashboard.live import wait_for_news
 from tokensvc.web.dashboard.moments import write_span
-from tokensvc.web.dashboard.naming import find_key_names
+from tokensvc.web.dashboard.naming import find_names
 from tokensvc.web.dashboard.page import Page, Redirect, View
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ async def show_overview(visit: Visit) -> View | Redirect:
             **_build_stats(shown, found.keys, outcomes, trust),
             "seen": "",
             "events": events,
-            "names": await find_key_names(visit, events),
+            "names": await find_names(visit, [i for e in events for i in (e.actor, e.subject)]),
         }
     )
 

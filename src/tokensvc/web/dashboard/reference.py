@@ -101,14 +101,15 @@ def _build_endpoint(document: Schema, method: str, path: str, endpoint: Schema) 
 def _list_fields(document: Schema, schema: Schema, place: str) -> list[tuple[str, str, str, str]]:
     model = _resolve(document, schema)
     required = model.get("required", ())
+    names = sorted(model.get("properties", {}), key=lambda name: bool(place) and name not in required)
     return [
         (
             name,
             f"{place}, required" if place and name in required else place,
-            describe_type(inner),
-            inner.get("description", ""),
+            describe_type(model["properties"][name]),
+            model["properties"][name].get("description", ""),
         )
-        for name, inner in model.get("properties", {}).items()
+        for name in names
     ]
 
 
