@@ -23,6 +23,7 @@ async def insert_audience(
     description: str,
     token_life: timedelta | None,
     alg: str,
+    typ: str,
     *,
     is_own: bool = False,
 ) -> Audience:
@@ -31,7 +32,7 @@ async def insert_audience(
     `is_own`: its tokens are for calls to the service itself.
     """
     try:
-        await connection.execute(_SQL["insert"], name, description, token_life, alg, is_own)
+        await connection.execute(_SQL["insert"], name, description, token_life, alg, typ, is_own)
     except asyncpg.UniqueViolationError as error:
         raise ConflictError(f"the audience {name!r} exists already") from error
     return await load_audience(connection, name)
@@ -79,9 +80,10 @@ async def update_audience(
     description: str,
     token_life: timedelta | None,
     alg: str,
+    typ: str,
 ) -> Audience:
     """Change an audience. Raises NotFoundError."""
-    await connection.execute(_SQL["update"], name, description, token_life, alg)
+    await connection.execute(_SQL["update"], name, description, token_life, alg, typ)
     return await load_audience(connection, name)
 
 
