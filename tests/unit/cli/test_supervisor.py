@@ -11,7 +11,7 @@ from tokensvc.cli.supervisor import Supervisor, take_supervisor
 
 
 @pytest.fixture
-def news(tmp_path):
+def news():
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.settimeout(10)
         yield listener
