@@ -14,6 +14,7 @@ import click
 from tokensvc import __version__
 from tokensvc.cli.database import lend_database_url
 from tokensvc.cli.process_limits import forbid_core_dumps, raise_descriptor_limit
+from tokensvc.cli.supervisor import Supervisor, take_supervisor
 from tokensvc.core.audience import OWN_AUDIENCE
 from tokensvc.core.capability import ADMIN
 from tokensvc.logs.configuration import configure_logs
@@ -56,7 +57,8 @@ def _serve(settings: Settings, workers: int) -> None:
     forbid_core_dumps()
     raise_descriptor_limit()
     configure_logs(settings.log_level, count_lost=LOG_LINES_DROPPED.inc)
-    announcements = _build_announcements(settings)
+    supervisor = take_supervisor()
+    announcements = _build_announcements(settings, supervisor)
     with (
         server.bind_socket(settings) as listener,
         server.bind_own_ports(settings) as own_ports,
@@ -69,7 +71,7 @@ def _serve(settings: Settings, workers: int) -> None:
             server.serve_many(settings, url, listener, announcements, workers, own_ports)
 
 
-def _build_announcements(settings: Settings) -> Announcements:
+def _build_announcements(settings: Settings, supervisor: Supervisor) -> Announcements:
     from tokensvc.web.server import Announcements  # noqa: PLC0415 - as above
 
     process_id = os.getpid()
@@ -78,12 +80,16 @@ def _build_announcements(settings: Settings) -> Announcements:
         click.echo(text)
         sys.stdout.flush()
 
-    return Announcements(
-        first_admin=lambda admin: say(_greet(settings, admin)),
-        ready=lambda: say(
+    def say_ready() -> None:
+        say(
             f"tokensvc {__version__} serves {settings.issuer_url} (process {process_id}); "
             "Ctrl-C stops it."
-        ),
+        )
+        supervisor.say("READY=1")
+
+    return Announcements(
+        first_admin=lambda admin: say(_greet(settings, admin)),
+        ready=say_ready,
     )
 
 
