@@ -221,6 +221,7 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
             tasks.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await tasks
+            await service.backend.counts.close()
             await service.notices.close()
             await service.exchange.guard.close()
             await ledger.close()
