@@ -63,9 +63,11 @@ create table audience (
     created_at timestamptz not null,
     alg text not null default 'ES256',          -- signs the tokens of this audience
     is_own boolean not null default false,      -- made by the start, for calls to the service
+    typ text not null default 'at+jwt',         -- in the header of its tokens
     constraint audience_pkey primary key (name),
     constraint audience_token_life_positive check (token_life > interval '0'),
-    constraint audience_alg_known check (alg in ('ES256', 'EdDSA', 'RS256'))
+    constraint audience_alg_known check (alg in ('ES256', 'EdDSA', 'RS256')),
+    constraint audience_typ_known check (typ = 'at+jwt' or (typ = 'JWT' and not is_own))
 );
 
 -- API keys. The key itself is stored nowhere.
@@ -575,6 +577,10 @@ where key.deleted_at is null and account.deleted_at is null;
 create view listed_audience as
 select name, description, token_life, alg, created_at from audience;
 
+-- With the type, which the release before does not know.
+create view listed_audience_2 as
+select name, description, token_life, alg, typ, created_at from audience;
+
 create view listed_tier as
 select name, description, key_per_minute, key_per_day, account_per_minute, account_per_day,
     created_at
@@ -617,6 +623,7 @@ where endpoint.deleted_at is null;
 -- load: functions/append_audit_events.sql
 revoke execute on function append_audit_events from public;
 -- load: functions/append_events_of_caller.sql
+-- load: functions/check_caller_stands.sql
 -- load: functions/declare_audit_reset.sql
 -- load: functions/grant_service_rights.sql
 -- load: functions/append_revocations.sql
@@ -625,5 +632,6 @@ revoke execute on function append_audit_events from public;
 -- load: functions/end_accounts.sql
 -- load: functions/revoke_tokens.sql
 -- load: functions/revoke_token_by_id.sql
+-- load: functions/revoke_token_by_id_2.sql
 -- load: functions/heal_revocations.sql
 -- load: functions/report_leaks.sql

@@ -108,6 +108,7 @@ def make_audience(**changes: Any) -> Audience:
         "description": "",
         "token_life": None,
         "alg": "ES256",
+        "typ": "at+jwt",
         "created_at": NOW,
     }
     return Audience(**values | changes)

@@ -24,9 +24,16 @@ select account_id from account_window where account_id = $1 for no key update;
 -- name: update(id, name, tier, per_minute, per_day)
 update account set name = $2, tier = $3, per_minute = $4, per_day = $5 where id = $1;
 
--- name: end(ending, operation, ids, actor, detail, leeway)
+-- name: end(ending, operation, ids, actor, detail, leeway, caller)
 select ended.outcome, ended.shown, ended.records, contact.id as contact_id,
-    contact.url as contact_url, contact.confirmed_at as contact_confirmed_at
+    contact.url as contact_url, contact.confirmed_at as contact_confirmed_at,
+    check_caller_stands(
+        $7, null,
+        case
+            when ended.outcome = 'ended' and $1 <> 'account_tokens_revoked'
+            then ($3::text[])[ended.place]
+        end
+    )
 from end_accounts($1, $2, $3, $4, $5, $6) as ended
     left join notice_endpoint as contact
         on contact.account_id = (ended.shown).id and contact.is_contact

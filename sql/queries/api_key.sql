@@ -125,8 +125,8 @@ update api_key set expires_at = clock_timestamp() + $2::interval where id = $1;
 -- The old key of a rotation expires after its grace period, unless it expires earlier anyway.
 update api_key set expires_at = least(expires_at, clock_timestamp() + $2::interval) where id = $1;
 
--- name: end(ending, operation, ids, digests, actor, detail, leeway, keep_successors)
-select outcome, key_id, shown, at, records
+-- name: end(ending, operation, ids, digests, actor, detail, leeway, keep_successors, caller)
+select outcome, key_id, shown, at, records, check_caller_stands($9, at, null)
 from end_keys($1, $2, $3, $4, $5, $6, $7, $8) order by place;
 
 -- name: enable(ids)
@@ -145,17 +145,15 @@ select count(*) from (
     limit $2
 ) as live;
 
--- name: list_idle(idle_for, most)
--- Active keys that were last used, made and enabled longer ago than that.
+-- name: list_idle(before, most)
+-- Active keys that were last used, made and enabled before that moment.
 select key.id
 from api_key as key
     join account on account.id = key.account_id
     left join api_key_last_use on api_key_last_use.key_id = key.id
-where key.created_at < clock_timestamp() - $1::interval
-    and (key.enabled_at is null or key.enabled_at < clock_timestamp() - $1::interval)
-    and (
-        api_key_last_use.at is null or api_key_last_use.at < clock_timestamp() - $1::interval
-    )
+where key.created_at < $1::timestamptz
+    and (key.enabled_at is null or key.enabled_at < $1)
+    and (api_key_last_use.at is null or api_key_last_use.at < $1)
     and key.disabled_at is null and key.revoked_at is null and key.deleted_at is null
     and (key.expires_at is null or key.expires_at > clock_timestamp())
     and account.deleted_at is null

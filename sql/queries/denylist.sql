@@ -7,12 +7,14 @@ from append_revocations(
     array[$1], array[$2], array[$3::timestamptz], array[$4::timestamptz], array[$5], $6
 );
 
--- name: revoke_tokens(jtis, expiries, details, actor, operation)
-select seq, tag, kind, value, watermark, created_at, expires_at, ending, healed
+-- name: revoke_tokens(jtis, expiries, details, actor, operation, caller)
+select seq, tag, kind, value, watermark, created_at, expires_at, ending, healed,
+    check_caller_stands($6, null, null)
 from revoke_tokens($1, $2, $3, $4, $5);
 
--- name: revoke_token_by_id(jti, life, actor, reason, leeway)
-select longest, record from revoke_token_by_id($1, $2, $3, $4, $5);
+-- name: revoke_token_by_id(jti, life, actor, reason, leeway, caller)
+select longest, record, check_caller_stands($6, null, null)
+from revoke_token_by_id_2($1, $2, $3, $4, $5);
 
 -- name: heal(kinds, values, watermarks, created, expiries, endings, facts, actor, leeway,
 --     in_force_at)

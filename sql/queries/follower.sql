@@ -7,7 +7,8 @@ set local synchronous_commit = off;
 
 -- name: put(key_ids, names, seqs, tags, seconds_ago)
 -- The rows are sorted by key id and name, so that two writers cannot deadlock. A row stays as it is
--- if another process heard of the follower later.
+-- if another process heard of the follower later, but not if the clock was ahead when that was
+-- written.
 insert into follower (key_id, name, seq, tag, seen_at)
 select receipt.key_id, receipt.name, receipt.seq, receipt.tag,
     clock_timestamp() - receipt.seconds_ago * interval '1 second'
@@ -15,7 +16,7 @@ from unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::float8[])
     as receipt (key_id, name, seq, tag, seconds_ago)
 on conflict (key_id, name) do update
 set seq = excluded.seq, tag = excluded.tag, seen_at = excluded.seen_at
-where follower.seen_at <= excluded.seen_at;
+where follower.seen_at <= excluded.seen_at or follower.seen_at > clock_timestamp();
 
 -- name: delete(key_ids, names)
 -- Followers that said goodbye.
@@ -45,8 +46,8 @@ where feed_head.topic = 'denylist' order by listed.key_id = '', listed.key_id, l
 -- name: count_unproved()
 select count(*) from follower where key_id = '';
 
--- name: delete_silent(life)
-delete from follower where seen_at < clock_timestamp() - $1::interval returning name;
+-- name: delete_silent(before)
+delete from follower where seen_at < $1 returning name;
 
 -- name: delete_beyond(most_unproved)
 -- Strangers choose names: of those that prove nothing, only the latest are kept.

@@ -10,6 +10,10 @@ select longest_life from issuance;
 -- It reads all accounts, so it is asked only by a process that starts with a doubtful clock.
 select nullif(max(latest_iat), '-infinity') as latest_iat from account_window;
 
+-- name: find_latest_moment()
+-- No token has a later `iat`, unless it is issued from now on.
+select greatest(clock_timestamp(), iat_limit, find_iat_floor()) as at from issuance;
+
 -- name: raise_iat_limit(wanted)
 select raise_iat_limit($1) as iat_limit;
 

@@ -57,16 +57,16 @@ where key.expires_at > clock_timestamp() and key.expires_at <= clock_timestamp()
     and not exists (select from api_key as successor where successor.predecessor_id = key.id)
 order by key.expires_at, key.id limit $4;
 
--- name: list_idle(idle_for, most)
--- Active keys that were last used, made and enabled longer ago than that, and of which nobody was
+-- name: list_idle(before, most)
+-- Active keys that were last used, made and enabled before that moment, and of which nobody was
 -- told within the time for which events are kept.
 select key.id, key.account_id, key.name, key.hint, last.at as last_used_at
 from api_key as key
     join account on account.id = key.account_id
     left join api_key_last_use as last on last.key_id = key.id
-where key.created_at < clock_timestamp() - $1::interval
-    and (key.enabled_at is null or key.enabled_at < clock_timestamp() - $1::interval)
-    and (last.at is null or last.at < clock_timestamp() - $1::interval)
+where key.created_at < $1::timestamptz
+    and (key.enabled_at is null or key.enabled_at < $1)
+    and (last.at is null or last.at < $1)
     and key.disabled_at is null and key.revoked_at is null and key.deleted_at is null
     and (key.expires_at is null or key.expires_at > clock_timestamp())
     and account.deleted_at is null

@@ -11,6 +11,7 @@ from tests.integration.losses import list_endings
 from tests.integration.things import ACTOR, list_acts, make_key, revoke_keys
 
 from tokensvc.core.errors import InvalidTokenError, UnavailableError
+from tokensvc.core.identifier import new_jti
 from tokensvc.issuer.connection_share import ConnectionShare
 from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.revoking.credentials import HolderRevocations, revoke_jti, revoke_token
@@ -51,6 +52,16 @@ async def test_a_token_is_revoked_once_whoever_repeats_it(database, connection, 
     assert await holders.revoke_token(claims) == first
     by_id = await revoke_jti(database, claims.jti, timedelta(seconds=60), actor=ACTOR, reason="")
     assert [by_id] == first
+    assert await count_rows(connection) == rows
+
+
+@pytest.mark.usefixtures("started")
+async def test_a_token_of_which_only_the_id_is_known_is_revoked_once(database, connection):
+    jti = new_jti()
+    first = await revoke_jti(database, jti, None, actor=ACTOR, reason="")
+    rows = await count_rows(connection)
+    for life in (None, timedelta(minutes=1)):
+        assert await revoke_jti(database, jti, life, actor=ACTOR, reason="") == first
     assert await count_rows(connection) == rows
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from tests.integration.things import ACTOR, list_acts
 
+from tokensvc.core.audience import OWN_AUDIENCES
 from tokensvc.core.errors import ConflictError, InvalidInputError, NotFoundError
 from tokensvc.issuer.admin import audiences
 
@@ -41,6 +43,20 @@ async def test_audiences_are_added_changed_and_removed(database, settings, start
         await audiences.remove_audience(database, settings, "api", actor=ACTOR)
     acts = ["create", "update", "update", "delete"]
     assert await list_acts(database, "orders") == [f"audiences.{act}" for act in acts]
+
+
+async def test_the_type_of_tokens_is_chosen_but_not_for_the_service_itself(
+    database, settings, started
+):
+    del started
+    added = await audiences.add_audience(database, settings, "legacy", typ="JWT", actor=ACTOR)
+    change = partial(audiences.update_audience, database, settings, actor=ACTOR)
+    same = await change("legacy", description="x", token_life=None)
+    changed = await change("legacy", description=None, token_life=None, typ="at+jwt")
+    assert (added.typ, same.typ, changed.typ) == ("JWT", "JWT", "at+jwt")
+    for name in OWN_AUDIENCES:
+        with pytest.raises(InvalidInputError, match="which takes only at"):
+            await change(name, description=None, token_life=None, typ="JWT")
 
 
 async def test_an_audience_that_could_break_a_header_is_refused(database, settings, subtests):

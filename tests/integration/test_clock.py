@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from tests.integration.clocks import Clocks
 from tests.integration.exchanges import ask, read_counts
 from tests.integration.things import ACTOR, make_key, open_exchange, read_page
 
@@ -17,27 +18,12 @@ from tokensvc.core.iat_limit import AHEAD
 from tokensvc.core.identifier import Kid
 from tokensvc.core.ledger import Question
 from tokensvc.core.token import sign_jws
-from tokensvc.issuer.confirmation import Confirmation
 from tokensvc.issuer.mirror.mirror import Mirror
 from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.revoking.credentials import revoke_own_token
 from tokensvc.issuer.revoking.denylist import clean_denylist_once
 from tokensvc.issuer.revoking.feed import Feed
 from tokensvc.store.feed_head import list_heads
-
-
-@dataclass
-class Clocks:
-    """The clocks of a process; `postgres` and `wall` are seconds by which they seem ahead."""
-
-    postgres: float = 0.0
-    wall: float = 0.0
-
-    def make(self) -> Confirmation:
-        return Confirmation(
-            wall=lambda: time.time() - self.postgres + self.wall,
-            monotonic=lambda: time.monotonic() - self.postgres,
-        )
 
 
 @pytest.fixture

@@ -12,10 +12,12 @@ from tests.integration.test_moments import ACTS, KEYS
 from tests.integration.things import ACTOR, make_key
 
 from tokensvc.core.iat_limit import AHEAD, LEAST_AHEAD
+from tokensvc.core.identifier import new_jti
 from tokensvc.issuer.confirmation import Confirmation
 from tokensvc.issuer.mirror.mirror import Mirror
-from tokensvc.issuer.revoking import endings
+from tokensvc.issuer.revoking import credentials, endings
 from tokensvc.issuer.revoking.denylist import list_denylist
+from tokensvc.issuer.signing.emergency import revoke_signing_key_now
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -52,6 +54,28 @@ async def test_f41_an_act_after_a_crash_covers_what_was_issued_before(
     (revoked,) = await list_denylist(database)
     assert revoked.watermark == limit
     assert revoked.revocation.exp == int(limit.timestamp()) + 3600 + 120
+
+
+@pytest.mark.parametrize("life", [None, A_MINUTE])
+async def test_f41_a_token_that_is_revoked_by_its_id_after_a_crash_stays_revoked(
+    life, database, new_mirror, connection
+):
+    """It may have been issued up to the limit, and the clock does not tell how long it lives."""
+    await new_mirror()
+    limit = await crash(connection)
+    revoked = await credentials.revoke_jti(database, new_jti(), life, actor=ACTOR, reason="")
+    assert revoked.revocation.exp == int(limit.timestamp()) + 3600 + 120
+
+
+async def test_f41_a_signing_key_that_is_revoked_after_a_crash_stays_revoked(
+    database, settings, started, new_mirror, connection
+):
+    mirror = await new_mirror()
+    kid = mirror.signers.find("ES256", mirror.confirmation.now).kid
+    limit = await crash(connection)
+    await revoke_signing_key_now(database, settings, started.master_key, kid, actor=ACTOR)
+    (revoked,) = await list_denylist(database)
+    assert revoked.revocation.exp == int(limit.timestamp()) + 86_400
 
 
 async def test_f41_an_act_in_a_run_that_goes_on_revokes_up_to_now(database, connection, new_mirror):

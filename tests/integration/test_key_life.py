@@ -6,11 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests.integration.clocks import Clocks
 from tests.integration.things import ACTOR, list_acts, make_key
 
 from tokensvc.core.errors import ForbiddenError
 from tokensvc.issuer.admin import api_keys
 from tokensvc.issuer.admin.key_life import decide_life, disable_idle_keys_once
+from tokensvc.issuer.mirror.mirror import Mirror
+from tokensvc.issuer.tasks import Cleaning
 
 DAY = timedelta(days=1)
 
@@ -41,11 +44,30 @@ async def test_idle_keys_are_disabled_and_others_are_not(database, issue, exchan
     await connection.execute(
         "update api_key set enabled_at = now() - interval '1 day' where id = $1", ids["enabled"]
     )
-    assert await disable_idle_keys_once(database, 9 * DAY, remembered.extend) == 1
+    now = await connection.fetchval("select clock_timestamp()")
+    assert await disable_idle_keys_once(database, now, remembered.extend, idle_for=9 * DAY) == 1
     assert [record.revocation.value for record in remembered] == [ids["idle"]]
     assert await list_acts(database, ids["idle"]) == ["keys.create", "keys.disable"]
-    assert await disable_idle_keys_once(database, 9 * DAY, remembered.extend) == 0
+    assert await disable_idle_keys_once(database, now, remembered.extend, idle_for=9 * DAY) == 0
     await api_keys.enable_key(database, ids["idle"], actor=ACTOR)
-    assert await disable_idle_keys_once(database, 9 * DAY, remembered.extend) == 0
+    assert await disable_idle_keys_once(database, now, remembered.extend, idle_for=9 * DAY) == 0
     for name in ("used", "enabled", "young", "idle"):
         assert (await api_keys.load_key(database, ids[name])).state == "active"
+
+
+async def test_f42_no_key_is_idle_by_a_clock_that_is_ahead(database, settings, started, connection):
+    """Postgres's clock and the wall clock of the process are both five days ahead for a while."""
+    key = (await make_key(database)).listed.record.id
+    await connection.execute("update api_key set created_at = created_at - interval '10 days'")
+    clocks = Clocks()
+    mirror = Mirror(database, settings, started.master_key, confirmation=clocks.make())
+    await mirror.refresh_once()
+    cleaning = Cleaning(database, settings.model_copy(update={"idle_key_days": 7}), mirror)
+    states = []
+    for ahead in (5 * DAY, 0 * DAY):
+        clocks.postgres = clocks.wall = ahead.total_seconds()
+        await mirror.refresh_once()
+        assert mirror.confirmation.collectable_at is not None
+        await cleaning.disable_idle_keys()
+        states.append((await api_keys.load_key(database, key)).state)
+    assert states == ["active", "disabled"]

@@ -175,7 +175,7 @@ async def test_a_key_that_is_used_in_its_grace_is_told_once_a_day(database, use,
 
 
 async def test_keys_that_expire_are_told_of_once_for_each_threshold(
-    database, settings, list_events, connection
+    database, settings, list_events, connection, now
 ):
     key = (await make_key(database, life=60 * DAY)).listed.record.id
     short = (await make_key(database, life=DAY / 2)).listed.record.id
@@ -190,7 +190,7 @@ async def test_keys_that_expire_are_told_of_once_for_each_threshold(
             days * DAY,
         )
         for _ in range(2):
-            await check_ages_once(database, settings, pause=NO_PAUSE)
+            await check_ages_once(database, settings, now, pause=NO_PAUSE)
         return [event for event in await list_events() if event[1] in {key, short, rotated}]
 
     assert await check_when_left(31) == []
@@ -199,7 +199,7 @@ async def test_keys_that_expire_are_told_of_once_for_each_threshold(
 
 
 async def test_idle_keys_and_overdue_signing_keys_are_told_of_once(
-    database, settings, list_events, connection
+    database, settings, list_events, connection, now
 ):
     idle, used = await make_key(database), await make_key(database)
     await connection.execute("update api_key set created_at = created_at - interval '91 days'")
@@ -212,7 +212,7 @@ async def test_idle_keys_and_overdue_signing_keys_are_told_of_once(
         " created_at = created_at - interval '32 days'"
     )
     for _ in range(2):
-        await check_ages_once(database, settings, pause=NO_PAUSE)
+        await check_ages_once(database, settings, now, pause=NO_PAUSE)
     told = await list_events()
     assert ("key.idle", idle.listed.record.id) in told
     assert ("key.idle", used.listed.record.id) not in told
@@ -220,16 +220,16 @@ async def test_idle_keys_and_overdue_signing_keys_are_told_of_once(
     assert len(told) == 3  # the first admin's key is idle too
 
 
-async def test_of_several_processes_one_checks_the_ages(database, settings, list_events):
+async def test_of_several_processes_one_checks_the_ages(database, settings, list_events, now):
     await make_key(database, life=60 * DAY)
-    await check_ages_once(database, settings)
+    await check_ages_once(database, settings, now)
     key = (await make_key(database, life=40 * DAY)).listed.record.id
     async with database.connection() as connection:
         await connection.execute(
             "update api_key set expires_at = clock_timestamp() + interval '3 days' where id = $1",
             key,
         )
-    await check_ages_once(database, settings)  # not yet an hour later
+    await check_ages_once(database, settings, now)  # not yet an hour later
     assert await list_events() == []
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from tests.integration.clocks import Clocks
 from tests.integration.things import ACTOR, list_followers
 
 from tokensvc.core.denylist.position import Position
 from tokensvc.core.errors import InvalidRequestError, UnavailableError
 from tokensvc.core.follower import FollowerId, parse_follower_name
 from tokensvc.issuer.admin import accounts
+from tokensvc.issuer.mirror.mirror import Mirror
 from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.revoking.receipts import Receipts
 
@@ -147,3 +149,34 @@ async def test_strangers_are_written_with_little_hurry_and_only_the_latest_stay(
     names = {follower.id.name for follower in await list_followers(database)}
     assert len(names) == 5
     assert {"2-19", "last"} < names
+
+
+@pytest.mark.parametrize("ahead", ["1 hour", "2 minutes"])
+async def test_f42_a_follower_that_was_heard_of_while_the_clock_was_ahead_is_heard_again(
+    ahead, database, mirror, heard, connection
+):
+    heard.note(FollowerId("key_1", "orders"), mirror.denylist.log.head)
+    await heard.flush_once()
+    await connection.execute("update follower set seen_at = seen_at + $1::text::interval", ahead)
+    heard.note(FollowerId("key_1", "orders"), await revoke_something(database, mirror))
+    await heard.flush_once()
+    (follower,) = await list_followers(database)
+    assert follower.state == "current"
+
+
+async def test_f42_a_clock_that_is_ahead_forgets_no_follower(
+    database, settings, started, connection
+):
+    clocks = Clocks()
+    mirror = Mirror(database, settings, started.master_key, confirmation=clocks.make())
+    await mirror.refresh_once()
+    heard = Receipts(database, mirror, unproved_pause=0)
+    head = mirror.denylist.log.head
+    assert head is not None
+    heard.note(FollowerId("key_1", "orders"), head)
+    await heard.flush_once()
+    await connection.execute("update follower set seen_at = seen_at - interval '2 hours'")
+    for clocks.postgres, left in ((7200.0, 1), (0.0, 0)):
+        await mirror.refresh_once()
+        await heard.clean_once()
+        assert len(await list_followers(database)) == left

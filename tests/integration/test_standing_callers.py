@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from tests.integration.things import ACTOR, make_key, patiently
 
 from tokensvc.core.actor import Actor
-from tokensvc.core.errors import ForbiddenError, NotFoundError
+from tokensvc.core.errors import CallerEndedError, ForbiddenError, NotFoundError
 from tokensvc.issuer.admin import accounts
 from tokensvc.issuer.admin.audiences import add_audience
+from tokensvc.issuer.admin.key_rotation import rotate_own_key
 from tokensvc.issuer.operations.call import Backend
 from tokensvc.issuer.operations.run import run_operation
 from tokensvc.issuer.revoking import endings
+from tokensvc.issuer.revoking.credentials import revoke_jti
 from tokensvc.operations.authorisation import Principal
 from tokensvc.operations.table import OPERATIONS
 from tokensvc.store.account import end_accounts
 from tokensvc.store.key_endings import end_api_keys
+
+ENDS = ["key_disabled", "key_revoked", "key_deleted", "account_suspended", "account_deleted"]
+JTI = "0123456789abcdefghij"
 
 
 @pytest.fixture
@@ -29,17 +35,15 @@ def call_with(key):
     return Actor(name=key.id, account_id=key.account_id, must_stand=True)
 
 
-async def end(connection, key, ending):
+async def end(connection, key, ending, actor=ACTOR):
     if ending.startswith("key"):
-        await end_api_keys(connection, ending, key_ids=[key.id], actor=ACTOR, detail={})
-    else:
-        await end_accounts(connection, ending, [key.account_id], actor=ACTOR, detail={})
+        keys = await end_api_keys(connection, ending, key_ids=[key.id], actor=actor, detail={})
+        return keys[0].outcome
+    of_account = [key.account_id]
+    return (await end_accounts(connection, ending, of_account, actor=actor, detail={}))[0].outcome
 
 
-@pytest.mark.parametrize(
-    "ending",
-    ["key_disabled", "key_revoked", "key_deleted", "account_suspended", "account_deleted"],
-)
+@pytest.mark.parametrize("ending", ENDS)
 async def test_t30_what_waits_for_the_end_of_its_key_is_undone(database, connection, key, ending):
     async with connection.transaction():
         await end(connection, key, ending)
@@ -51,6 +55,81 @@ async def test_t30_what_waits_for_the_end_of_its_key_is_undone(database, connect
     assert await connection.fetchval("select count(*) from account where name = 'Late'") == 0
     events = "select count(*) from audit_event where actor = $1"
     assert await connection.fetchval(events, key.id) == 0
+
+
+def end_key(database, other, caller):
+    return endings.revoke_key(database, other.id, actor=caller)
+
+
+def delete_key(database, other, caller):
+    return endings.delete_key(database, other.id, actor=caller)
+
+
+def suspend_account(database, other, caller):
+    return endings.suspend_account(database, other.account_id, actor=caller)
+
+
+def revoke_tokens_of_account(database, other, caller):
+    return endings.revoke_tokens_of_account(database, other.account_id, actor=caller)
+
+
+def revoke_token(database, _other, caller):
+    return revoke_jti(database, JTI, None, actor=caller, reason="")
+
+
+ACTS = [end_key, delete_key, suspend_account, revoke_tokens_of_account, revoke_token]
+
+
+@pytest.mark.parametrize("act", ACTS)
+async def test_t30_an_end_that_waits_for_the_end_of_its_caller_is_undone(
+    database, connection, key, act
+):
+    other = (await make_key(database)).listed.record
+    async with connection.transaction():
+        await end(connection, key, "key_disabled")
+        late = asyncio.create_task(act(database, other, call_with(key)))
+        await asyncio.sleep(0.1)
+        assert not late.done()
+    with pytest.raises(CallerEndedError):
+        await late
+    by_caller = "select count(*) from audit_event where actor = $1"
+    assert await connection.fetchval(by_caller, key.id) == 0
+    assert await connection.fetchval("select count(*) from denylist where value <> $1", key.id) == 0
+
+
+@pytest.mark.parametrize("ending", ENDS)
+async def test_a_caller_may_end_its_own_key_and_account(connection, key, ending):
+    assert await end(connection, key, ending, call_with(key)) == "ended"
+
+
+async def test_a_successor_may_end_itself_together_with_its_predecessor(database, connection, key):
+    own = await rotate_own_key(
+        database, key.id, grace=timedelta(hours=1), prefix="tsk", actor=call_with(key)
+    )
+    ended = await endings.revoke_key(database, key.id, actor=call_with(own.listed.record))
+    assert ended.listed.state == "revoked"
+    state = "select revoked_at is not null from api_key where id = $1"
+    assert await connection.fetchval(state, own.listed.record.id)
+
+
+@pytest.mark.parametrize(
+    ("before", "then"),
+    [
+        ("key_disabled", "key_revoked"),
+        ("key_disabled", "key_deleted"),
+        ("key_revoked", "key_deleted"),
+        ("key_disabled", "account_suspended"),
+        ("account_suspended", "account_deleted"),
+        ("account_suspended", "account_tokens_revoked"),
+        ("account_suspended", "key_deleted"),
+    ],
+)
+async def test_t30_a_caller_that_has_ended_cannot_make_its_end_worse(connection, key, before, then):
+    await end(connection, key, before)
+    with pytest.raises(CallerEndedError):
+        await end(connection, key, then, actor=call_with(key))
+    by_caller = "select count(*) from audit_event where actor = $1"
+    assert await connection.fetchval(by_caller, key.id) == 0
 
 
 async def test_what_waits_for_an_end_that_is_taken_back_is_done(database, connection, key):

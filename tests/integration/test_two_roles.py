@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -260,7 +260,7 @@ async def tell_and_clean(database, settings, started):
     key = (await make_key(database)).listed.record.id
     watch.note([(key, "192.0.2.0/24"), (key, "198.51.100.0/24")])
     await watch.check_once()
-    await check_ages_once(database, settings, pause=timedelta())
+    await check_ages_once(database, settings, datetime.now(UTC), pause=timedelta())
     await check_followers_once(database)
     await tell_went_back(database)
     await give_up_endpoint(database, endpoint, "failing")

@@ -62,18 +62,20 @@ async def test_an_audience_whose_name_is_an_address_is_added_changed_and_removed
 ):
     page = await browser.get("/audiences/new")
     fields = {"name": URL, "description": "", "token_ttl": "99999999", "alg": "RS256"}
+    fields["typ"] = "JWT"
     refused = await browser.post("/audiences/new", fields, seen=page)
     assert refused.status == 400
     assert 'value="RS256" checked' in refused.text
+    assert 'value="JWT" checked' in refused.text
     fields["token_ttl"] = "120"
     assert (await browser.post("/audiences/new", fields, seen=page)).status == 303
     key = await make_key(database, capabilities=("orders:read",), audiences=(URL,), name="shop")
     assert (await try_token(client, key, {"audience": URL}.items())).status == 200
     await service.exchange.usage.flush_once()
     listed = await browser.get("/audiences?name=orders.example")
-    assert f"{URL} 2 min RS256 1 key" in listed.words
+    assert f"{URL} 2 min RS256 JWT 1 key" in listed.words
     page = await browser.get(find_link(listed, "Edit", URL))
-    fields = {"name": URL, "description": "d", "token_ttl": "", "alg": "ES256"}
+    fields = {"name": URL, "description": "d", "token_ttl": "", "alg": "ES256", "typ": "at+jwt"}
     await browser.post("/audiences/edit", fields, seen=page)
     items = (await admin("GET /v1/audiences?with_use=true&name=orders.example")).body["items"]
     assert (items[0]["token_ttl"], items[0]["alg"], items[0]["keys"]) == (None, "ES256", 1)

@@ -107,6 +107,17 @@ async def test_a_narrowed_token_tells_where_it_came_from_and_dies_with_that(
     assert await introspect(narrowed) == DEAD
 
 
+async def test_a_plain_token_is_live_narrowed_and_revoked_as_others(introspect, client, key, admin):
+    await admin("POST /v1/audiences", {"name": "legacy", "typ": "JWT"})
+    original = (await get_token(client, key, audience="legacy"))["access_token"]
+    narrowed = (await get_token(client, original, scope="orders:read"))["access_token"]
+    for text in (original, narrowed):
+        assert read_header(text)["typ"] == "JWT"
+        assert (await introspect(text))[1]["active"]
+    await client.post("/v1/revoke", data={"token": original})
+    assert await introspect(narrowed) == DEAD
+
+
 async def test_a_hint_changes_nothing(introspect, client, key, subtests):
     for hint in (
         "access_token",

@@ -1,4 +1,4 @@
-"""Several keys that are named at once: their facts and their use, as far as the caller sees them."""
+"""Several keys that are named at once: their facts and use, as far as the caller sees them."""
 
 from __future__ import annotations
 
@@ -49,4 +49,4 @@ async def test_what_names_no_keys_or_too_many_is_refused(admin, subtests):
         for ids in ("", "key_1", "key_0000000000000000,", many, "acct_0000000000000000"):
             with subtests.test(msg=f"{path} {ids[:30]}"):
                 answer = await admin(f"GET {path}?ids={ids}")
-                assert (answer.status, answer.code) == (400, "invalid_request")
+                assert (answer.status, answer.code) == (400, "invalid_input")

@@ -11,6 +11,7 @@ from tokensvc.cli.options import add_alias, build_list_request, list_options
 from tokensvc.cli.output import output_option, print_message, print_pages, print_row
 from tokensvc.cli.run import call, call_pages, given
 from tokensvc.core.algorithm import ALGORITHMS, DEFAULT_ALGORITHM
+from tokensvc.core.audience import DEFAULT_TYP, TOKEN_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +30,13 @@ def _fields(function: Callable[..., None]) -> Callable[..., None]:
         type=click.Choice(ALGORITHMS),
         help=f"The algorithm that signs its tokens; {DEFAULT_ALGORITHM} for a new audience.",
     )
-    return description(token_ttl(alg(function)))
+    typ = click.option(
+        "--typ",
+        type=click.Choice(TOKEN_TYPES, case_sensitive=False),
+        help="The type in the header of its tokens: JWT is for libraries that refuse "
+        f"{DEFAULT_TYP}, which a new audience has.",
+    )
+    return description(token_ttl(alg(typ(function))))
 
 
 @click.group("audience")
@@ -46,7 +53,7 @@ def create(name: str, output: str, **fields: Any) -> None:
 
     \b
     tokensvc audience create orders-api --token-ttl 5m
-    tokensvc audience create legacy-api --alg RS256
+    tokensvc audience create legacy-api --alg RS256 --typ JWT
     """
     made = call("audiences.create", {"name": name, **_build_fields(**fields)})
     print_row(made, output)
@@ -58,7 +65,7 @@ def create(name: str, output: str, **fields: Any) -> None:
 @output_option
 def list_(output: str, name: str | None, *, with_use: bool) -> None:
     """List all audiences."""
-    columns = ["name", "description", "token_ttl", "alg", "created_at"]
+    columns = ["name", "description", "token_ttl", "alg", "typ", "created_at"]
     pages = call_pages("audiences.list", build_list_request(name, with_use=with_use))
     more = ["keys", "last_used_at"] if with_use else []
     print_pages(pages, output, columns=[*columns, *more], empty="no audiences")
@@ -103,9 +110,9 @@ add_alias(command, delete, "remove")
 
 
 def _build_fields(
-    *, description: str | None, token_ttl: timedelta | None, alg: str | None
+    *, description: str | None, token_ttl: timedelta | None, alg: str | None, typ: str | None
 ) -> dict[str, Any]:
-    fields = given(description=description, alg=alg)
+    fields = given(description=description, alg=alg, typ=typ)
     if token_ttl is not None:
         fields["token_ttl"] = whole_seconds(token_ttl) or None
     return fields

@@ -24,6 +24,11 @@ class Actor:
     request_id: str | None = None
     must_stand: bool = False
 
+    @property
+    def caller(self) -> str | None:
+        """The id of the API key that must stand, None for all others who act."""
+        return self.name if self.must_stand else None
+
     def shorten(self) -> Actor:
         """Return the same with the network (/24 or /48) in the place of the address."""
         if self.address is None:

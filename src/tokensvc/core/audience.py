@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from tokensvc.core.errors import InvalidInputError
 
@@ -19,6 +19,12 @@ DASHBOARD_AUDIENCE: Final = "tokensvc:dashboard"
 # The audiences that the start makes, and nobody else.
 OWN_AUDIENCES: Final = (OWN_AUDIENCE, DASHBOARD_AUDIENCE)
 
+# The header `typ` of tokens. RFC 9068 wants the first. Some libraries take only the second, which
+# says nothing of what a JWT is for.
+TokenType = Literal["at+jwt", "JWT"]
+TOKEN_TYPES: Final[tuple[TokenType, ...]] = get_args(TokenType)
+DEFAULT_TYP: Final[TokenType] = "at+jwt"
+
 _RESERVED_PREFIX: Final = "tokensvc:"
 _MAX_LENGTH: Final = 255
 
@@ -28,13 +34,14 @@ class Audience:
     """A relying party, or a group of them, that tokens are made for.
 
     `token_life` None means the default of the settings. `alg` signs its tokens, as soon as there is
-    a key of that algorithm that every cache has.
+    a key of that algorithm that every cache has. `typ` stands in their header.
     """
 
     name: str
     description: str
     token_life: timedelta | None
     alg: str
+    typ: str
     created_at: datetime
 
 

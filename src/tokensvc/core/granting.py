@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tokensvc.core.capability import ADMIN, KEYS, is_for_service
-from tokensvc.core.errors import ForbiddenError
+from tokensvc.core.errors import CallerEndedError, ForbiddenError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -45,7 +45,7 @@ def check_standing(grantor: Grantor, own: ListedKey | None, *, is_suspended: boo
     that key is deleted; `is_suspended`: whether its account is suspended.
     """
     if own is None or own.state != "active" or is_suspended:
-        raise ForbiddenError("your own key is not active any more", reason="caller_ended")
+        raise CallerEndedError
     needed = ADMIN if grantor.is_admin else KEYS
     if needed not in own.record.terms.capabilities:
         raise ForbiddenError(f"your own key does not hold {needed} any more", reason="caller_ended")

@@ -42,6 +42,8 @@ PrivateKey = EllipticCurvePrivateKey | Ed25519PrivateKey | RSAPrivateKey
 
 # The values of `typ` that are accepted. The first one is written (RFC 9068 section 2.1).
 ACCESS_TOKEN: Final = ("at+jwt", "application/at+jwt")
+# Tokens for audiences whose libraries know no other type. Nothing else that we sign is called so.
+PLAIN_TOKEN: Final = ("jwt",)
 DENYLIST_PAGE: Final = ("denylist+jwt", "application/denylist+jwt")
 AUDIT_HEAD: Final = ("audit-head+jwt", "application/audit-head+jwt")
 AUDIT_CHECKPOINT: Final = ("audit-checkpoint+jwt", "application/audit-checkpoint+jwt")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.core.algorithm import ALGORITHMS
+from tokensvc.core.audience import OWN_AUDIENCES
 from tokensvc.core.claims import check_claims
+from tokensvc.core.errors import InvalidTokenError
 from tokensvc.core.jwks import parse_public_jwk
-from tokensvc.core.token import ACCESS_TOKEN, check_signature
+from tokensvc.core.token import ACCESS_TOKEN, PLAIN_TOKEN, check_signature
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
     from tokensvc.core.token import UnverifiedToken
 
 
+# What we sign for somebody to be let in by it.
+OWN_TOKEN: Final = (*ACCESS_TOKEN, *PLAIN_TOKEN)
+
+
 def check_token(
     unverified_token: UnverifiedToken,
     *,
@@ -29,14 +35,16 @@ def check_token(
     audience: str | None,
     now: float,
     leeway: float,
+    typ: Collection[str] = ACCESS_TOKEN,
 ) -> Claims:
     """Return the claims of a token. Raises InvalidTokenError.
 
-    `key` is the one that the token's `kid` names, None if there is none. `audience` None accepts a
-    token for any audience; only the issuer itself may do that. `now` and `leeway` are seconds.
-    Whether the token has been revoked, the denylist says.
+    `typ`: the types that are accepted, in small letters. `key` is the one that the token's `kid`
+    names, None if there is none. `audience` None accepts a token for any audience; only the issuer
+    itself may do that. `now` and `leeway` are seconds. Whether the token has been revoked, the
+    denylist says.
     """
-    payload = check_signature(unverified_token, typ=ACCESS_TOKEN, algorithms=algorithms, key=key)
+    payload = check_signature(unverified_token, typ=typ, algorithms=algorithms, key=key)
     return check_claims(payload, issuer=issuer, audience=audience, now=now, leeway=leeway)
 
 
@@ -58,12 +66,13 @@ def check_own_token(
     record = next((r for r in signing_keys if r.kid == kid and r.revoked_at is None), None)
     key = None if record is None else find_public_key(record)
     if record is None or key is None:
-        payload = check_signature(
-            unverified_token, typ=ACCESS_TOKEN, algorithms=ALGORITHMS, key=None
-        )
+        payload = check_signature(unverified_token, typ=OWN_TOKEN, algorithms=ALGORITHMS, key=None)
     else:
         payload = _check_own_signature(unverified_token, tuple(record.public_jwk.items()))
-    return check_claims(payload, issuer=issuer, audience=None, now=now, leeway=leeway)
+    claims = check_claims(payload, issuer=issuer, audience=None, now=now, leeway=leeway)
+    if unverified_token.typ in PLAIN_TOKEN and claims.aud in OWN_AUDIENCES:
+        raise InvalidTokenError("wrong_type")
+    return claims
 
 
 # One token is often shown many times, and to check its signature costs as much as to sign another
@@ -75,7 +84,7 @@ def _check_own_signature(
     """Return the payload of a token that the key `public_jwk` has signed."""
     return check_signature(
         unverified_token,
-        typ=ACCESS_TOKEN,
+        typ=OWN_TOKEN,
         algorithms=ALGORITHMS,
         key=_open(unverified_token.kid, public_jwk),
     )

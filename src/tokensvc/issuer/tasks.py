@@ -55,7 +55,10 @@ _log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Cleaning:
-    """Deletes what is over. Nothing is deleted while the clocks disagree about what is over."""
+    """Deletes what is over, and disables what nobody uses.
+
+    Nothing of that is done while the clocks disagree.
+    """
 
     database: Database
     settings: Settings
@@ -85,6 +88,13 @@ class Cleaning:
             before = collectable_at - timedelta(days=self.settings.address_days)
             await clean_addresses_once(self.database, before)
 
+    async def disable_idle_keys(self) -> None:
+        """Disable the keys that nobody has used for as long as the settings say."""
+        days, now = self.settings.idle_key_days, self.mirror.confirmation.collectable_at
+        if days is not None and now is not None:
+            idle_for, remember = timedelta(days=days), self.mirror.denylist.remember
+            await disable_idle_keys_once(self.database, now, remember, idle_for=idle_for)
+
 
 async def run_tasks(
     database: Database,
@@ -103,11 +113,6 @@ async def run_tasks(
         if not mirror.confirmation.is_blocked:  # a wrong clock says nothing about when keys are due
             await rotate_all_once(database, settings, master_key, actor=_ROTATION)
 
-    async def disable_idle_keys() -> None:
-        days = settings.idle_key_days
-        if days is not None and mirror.confirmation.collectable_at is not None:
-            await disable_idle_keys_once(database, timedelta(days=days), mirror.denylist.remember)
-
     async with asyncio.TaskGroup() as group:
         group.create_task(mirror.run())
         group.create_task(_every(LEDGER_TICK, ledger.probe_once))
@@ -118,7 +123,7 @@ async def run_tasks(
         group.create_task(_every(CLEANING_TICK, receipts.clean_once))
         group.create_task(_every(USAGE_CLEANING_TICK, cleaning.clean_usage))
         group.create_task(_every(CALLS_CLEANING_TICK, cleaning.clean_calls))
-        group.create_task(_every(IDLE_KEYS_TICK, disable_idle_keys))
+        group.create_task(_every(IDLE_KEYS_TICK, cleaning.disable_idle_keys))
         group.create_task(_every(NOTICES_TICK, notices.dispatcher.work_once))
         group.create_task(_every(NOTICED_USE_TICK, notices.check_use))
         group.create_task(_every(NOTICED_REST_TICK, notices.check_rest))

@@ -7,6 +7,7 @@ from typing import Final, Literal
 from pydantic import Field
 
 from tokensvc.core.algorithm import Algorithm
+from tokensvc.core.audience import TokenType
 from tokensvc.operations.model import Audience as AudienceName
 from tokensvc.operations.model import (
     Description,
@@ -19,6 +20,11 @@ from tokensvc.operations.model import (
 )
 from tokensvc.operations.operation import ADMINS, KEY_READERS, Operation
 
+_TYP: Final = (
+    "The header typ of its tokens. JWT is for libraries that refuse at+jwt; verifiers of tokensvc "
+    "have to be told so."
+)
+
 
 class Audience(Model):
     """An audience."""
@@ -29,6 +35,7 @@ class Audience(Model):
         description="How many seconds its tokens live; null: the default of the service."
     )
     alg: Algorithm
+    typ: TokenType = Field(description="The header typ of its tokens.")
     created_at: Moment
 
 
@@ -63,6 +70,7 @@ class CreateAudience(Model):
     description: Description = ""
     token_ttl: Seconds | None = Field(None, description="How many seconds its tokens live.")
     alg: Algorithm = Field("ES256", description="What signs its tokens.")
+    typ: TokenType = Field("at+jwt", description=_TYP)
 
 
 class UpdateAudience(Model):
@@ -72,6 +80,7 @@ class UpdateAudience(Model):
     description: Description = unset()
     token_ttl: Seconds | None = unset(description="Seconds; null: the default of the service.")
     alg: Algorithm = unset(description="What signs its tokens.")
+    typ: TokenType = unset(description=_TYP)
 
 
 class DeletedAudience(Model):

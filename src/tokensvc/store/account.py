@@ -14,6 +14,7 @@ from tokensvc.core.keyring import LEEWAY
 from tokensvc.core.limit import Limits
 from tokensvc.core.notices.receiver import find_mailbox
 from tokensvc.store.absent import no_such_account, no_such_tier
+from tokensvc.store.audit_event import fetch_standing
 from tokensvc.store.denylist import build_record
 from tokensvc.store.page_query import Condition, Order, build_part_pattern, fetch_page
 from tokensvc.store.queries import load_queries
@@ -139,11 +140,10 @@ async def end_accounts(
     """Suspend or delete accounts, or revoke their tokens only; return what became of each.
 
     `detail` is for the audit trail. It is one statement, which commits itself if no transaction is
-    open: see `sql/functions/end_accounts.sql`.
+    open: see `sql/functions/end_accounts.sql`. Raises CallerEndedError.
     """
-    rows = await connection.fetch(
-        _SQL["end"], ending, ENDINGS[ending].operation, account_ids, actor.facts, detail, LEEWAY
-    )
+    acts = ending, ENDINGS[ending].operation, account_ids, actor.facts, detail, LEEWAY
+    rows = await fetch_standing(connection, _SQL["end"], *acts, caller=actor.caller)
     return [
         EndedAccount(
             outcome=row["outcome"],

@@ -182,11 +182,9 @@ async def count_live_keys(connection: asyncpg.Connection, account_id: str, most:
     return count
 
 
-async def list_idle_keys(
-    connection: asyncpg.Connection, idle_for: timedelta, most: int
-) -> list[str]:
-    """Return the ids of at most `most` active keys that nobody has used for `idle_for`."""
-    return [row["id"] for row in await connection.fetch(_SQL["list_idle"], idle_for, most)]
+async def list_idle_keys(connection: asyncpg.Connection, before: datetime, most: int) -> list[str]:
+    """Return the ids of at most `most` active keys that nobody has used since `before`."""
+    return [row["id"] for row in await connection.fetch(_SQL["list_idle"], before, most)]
 
 
 async def list_used_after_end(

@@ -35,6 +35,7 @@ async def insert_audience(
     description: str,
     token_life: timedelta | None,
     alg: str,
+    typ: str,
     *,
     is_own: bool = False,
 ) -> Audience:
@@ -43,7 +44,7 @@ async def insert_audience(
     `is_own`: its tokens are for calls to the service itself.
     """
     try:
-        await connection.execute(_SQL["insert"], name, description, token_life, alg, is_own)
+        await connection.execute(_SQL["insert"], name, description, token_life, alg, typ, is_own)
     except asyncpg.UniqueViolationError as error:
         raise ConflictError(f"the audience {name!r} exists already") from error
     return await load_audience(connection, name)
@@ -92,9 +93,10 @@ async def update_audience(
     description: str,
     token_life: timedelta | None,
     alg: str,
+    typ: str,
 ) -> Audience:
     """Change an audience. Raises NotFoundError."""
-    await connection.execute(_SQL["update"], name, description, token_life, alg)
+    await connection.execute(_SQL["update"], name, description, token_life, alg, typ)
     return await load_audience(connection, name)
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import asyncpg
+
 from tokensvc.core.actor import Actor
 from tokensvc.core.audit_chain import FIRST_HASH
 from tokensvc.core.audit_claim import SAID_BYTES, AuditClaim
 from tokensvc.core.audit_event import AuditEvent, AuditHead
-from tokensvc.core.errors import ForbiddenError
+from tokensvc.core.errors import CallerEndedError
 from tokensvc.store.driver_errors import not_initialised
 from tokensvc.store.page_query import Condition, Order, fetch_page
 from tokensvc.store.queries import load_queries
@@ -18,14 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Sequence
     from datetime import datetime, timedelta
 
-    import asyncpg
-
     from tokensvc.core.audit_event import AuditFilter
     from tokensvc.core.operation_name import OperationName
     from tokensvc.core.page import Place
     from tokensvc.store.page_query import PageWish
 
 _READ_AT_ONCE: Final = 2000
+_CALLER_ENDED: Final = "TS004"  # what check_caller_stands raises
 BEFORE_ALL: Final = -(2**63)  # below every number, also of rows that somebody has put in
 
 _SQL = load_queries("audit_event")
@@ -46,20 +47,40 @@ def encode_actors(actor: Actor | Sequence[Actor]) -> dict[str, str] | list[dict[
     return actor.facts if isinstance(actor, Actor) else [one.facts for one in actor]
 
 
+def find_caller(actor: Actor | Sequence[Actor]) -> str | None:
+    """Return the key that must stand. Those who act together, each for itself, show none."""
+    return actor.caller if isinstance(actor, Actor) else None
+
+
 async def append_audit_events(
     connection: asyncpg.Connection, actor: Actor, events: Sequence[NewAuditEvent]
 ) -> None:
     """Write events, in the transaction of the act itself.
 
     It comes last, before what locks `feed_head`: all others who change something wait from here to
-    the commit. Raises ForbiddenError if the key of an actor that must stand has ended meanwhile.
+    the commit. Raises CallerEndedError if the key of an actor that must stand has ended meanwhile.
     """
     operations, subjects, details = zip(*events, strict=True)
     what = [actor.facts] * len(events), operations, subjects, details
-    if not actor.must_stand:
+    if actor.caller is None:
         await connection.execute(_SQL["append"], *what)
-    elif not await connection.fetchval(_SQL["append_of_caller"], actor.name, *what):
-        raise ForbiddenError("your own key is not active any more", reason="caller_ended")
+    elif not await connection.fetchval(_SQL["append_of_caller"], actor.caller, *what):
+        raise CallerEndedError
+
+
+async def fetch_standing(
+    connection: asyncpg.Connection, statement: str, *arguments: object, caller: str | None
+) -> list[asyncpg.Record]:
+    """Return the rows of a statement that ends something; `caller` is its last argument.
+
+    Raises CallerEndedError, and nothing is ended, if the key of the caller has ended before.
+    """
+    try:
+        return await connection.fetch(statement, *arguments, caller)
+    except asyncpg.PostgresError as error:
+        if error.sqlstate == _CALLER_ENDED:
+            raise CallerEndedError from error
+        raise
 
 
 async def has_recent_event(

@@ -10,7 +10,7 @@ from tokensvc.core.denylist.position import Position
 from tokensvc.core.denylist.record import ENDINGS, RevocationRecord
 from tokensvc.core.denylist.revocation import Revocation
 from tokensvc.core.keyring import LEEWAY
-from tokensvc.store.audit_event import encode_actors
+from tokensvc.store.audit_event import encode_actors, fetch_standing, find_caller
 from tokensvc.store.driver_errors import not_initialised
 from tokensvc.store.page_query import Condition, Order, fetch_page
 from tokensvc.store.queries import load_queries
@@ -66,13 +66,12 @@ async def revoke_tokens(
     """Revoke tokens: `jti`, until when, and what the audit trail keeps of each.
 
     `actor`: who acts, or who does so at each place. Returns all their revocations, oldest first. It
-    is one statement, which commits itself: see `sql/functions/revoke_tokens.sql`.
+    is one statement, which commits itself: see `sql/functions/revoke_tokens.sql`. Raises
+    CallerEndedError.
     """
     jtis, expiries, details = zip(*tokens, strict=True)
-    operation = ENDINGS["token_revoked"].operation
-    rows = await connection.fetch(
-        _SQL["revoke_tokens"], jtis, expiries, details, encode_actors(actor), operation
-    )
+    acts = jtis, expiries, details, encode_actors(actor), ENDINGS["token_revoked"].operation
+    rows = await fetch_standing(connection, _SQL["revoke_tokens"], *acts, caller=find_caller(actor))
     return [build_record(row) for row in rows]
 
 
@@ -82,9 +81,11 @@ async def revoke_token_by_id(
     """Revoke a token of which only the id is known; `life` None: the longest that any can have.
 
     Returns the revocation, and the longest life. There is no revocation if no token has `life`.
+    Raises CallerEndedError.
     """
-    (row,) = await connection.fetch(
-        _SQL["revoke_token_by_id"], jti, life, actor.facts, reason, LEEWAY
+    acts = jti, life, actor.facts, reason, LEEWAY
+    (row,) = await fetch_standing(
+        connection, _SQL["revoke_token_by_id"], *acts, caller=actor.caller
     )
     return None if row["record"] is None else build_record(row["record"]), row["longest"]
 

@@ -9,7 +9,7 @@ from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
-    from datetime import timedelta
+    from datetime import datetime
 
     import asyncpg
 
@@ -70,9 +70,9 @@ async def count_unproved_followers(connection: asyncpg.Connection) -> int:
     return count
 
 
-async def delete_silent_followers(connection: asyncpg.Connection, life: timedelta) -> int:
-    """Forget followers that have not asked for so long; return how many."""
-    return len(await connection.fetch(_SQL["delete_silent"], life))
+async def delete_silent_followers(connection: asyncpg.Connection, before: datetime) -> int:
+    """Forget followers that have not asked since `before`; return how many."""
+    return len(await connection.fetch(_SQL["delete_silent"], before))
 
 
 async def delete_followers_beyond(connection: asyncpg.Connection, most_unproved: int) -> int:

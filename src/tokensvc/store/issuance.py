@@ -35,6 +35,15 @@ async def find_latest_iat(connection: asyncpg.Connection) -> datetime | None:
     return latest
 
 
+async def find_latest_moment(connection: asyncpg.Connection) -> datetime:
+    """Return a moment that lies neither before the `iat` of any token nor before Postgres's clock.
+
+    It is right also if the clock was set back, or if a crash took the latest `iat` away.
+    """
+    at: datetime = await connection.fetchval(_SQL["find_latest_moment"])
+    return at
+
+
 async def raise_iat_limit(connection: asyncpg.Connection, wanted: datetime) -> datetime:
     """Let tokens be issued up to `wanted`; return up to when they may be issued then.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tokensvc.core.denylist.record import ENDINGS
 from tokensvc.core.keyring import LEEWAY
 from tokensvc.store.api_key import list_row
-from tokensvc.store.audit_event import encode_actors
+from tokensvc.store.audit_event import encode_actors, fetch_standing, find_caller
 from tokensvc.store.denylist import build_record
 from tokensvc.store.queries import load_queries
 
@@ -57,12 +57,14 @@ async def end_api_keys(
     They are named by their ids or by their digests. `actor`: who acts, or who does so at each
     place. `detail` is for the audit trail. `keep_successors`: whether those that a key has made by
     rotating itself outlive it; else they are revoked with it. It is one statement, which commits
-    itself if no transaction is open: see `sql/functions/end_keys.sql`.
+    itself if no transaction is open: see `sql/functions/end_keys.sql`. Raises CallerEndedError.
     """
     operation = ENDINGS[ending].operation
     named = [None] * len(digests or ()) if key_ids is None else key_ids
     acts = ending, operation, named, digests, encode_actors(actor), detail, LEEWAY
-    rows = await connection.fetch(_SQL["end"], *acts, keep_successors)
+    rows = await fetch_standing(
+        connection, _SQL["end"], *acts, keep_successors, caller=find_caller(actor)
+    )
     return [
         EndedKey(
             outcome=row["outcome"],

@@ -107,11 +107,9 @@ async def read_expiring(
         place = (rows[-1]["expires_at"], rows[-1]["id"])
 
 
-async def list_idle(
-    connection: asyncpg.Connection, idle_for: timedelta, most: int
-) -> list[IdleKey]:
-    """Return active keys that nobody has used for so long, and that were not told of lately."""
-    return [IdleKey._make(row) for row in await connection.fetch(_SQL["list_idle"], idle_for, most)]
+async def list_idle(connection: asyncpg.Connection, before: datetime, most: int) -> list[IdleKey]:
+    """Return active keys that nobody has used since `before`, and that were not told of lately."""
+    return [IdleKey._make(row) for row in await connection.fetch(_SQL["list_idle"], before, most)]
 
 
 async def find_accounts_of(

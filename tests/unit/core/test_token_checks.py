@@ -39,7 +39,7 @@ def test_a_token_of_ours_passes_everything():
 @pytest.mark.parametrize(
     ("text", "name", "said"),
     [
-        (sign(typ="JWT"), "type", "It is 'jwt', and must be at+jwt."),
+        (sign(typ="logout+jwt"), "type", "It is 'logout+jwt', and must be at+jwt."),
         (sign(iss="https://other"), "issuer", "It names 'https://other', and this service is"),
         (sign(aud=["a", "b"]), "audience", "It must be one name, and not a list."),
         (sign(scope=7), "claims", "scope is missing, or not as we write it."),
@@ -68,3 +68,7 @@ def test_checks_that_need_others_are_skipped_and_nothing_raises():
     assert check(sign(), key=other)["algorithm"][0] == "failed"
     wild = check(sign(exp=10**40, iat=True, aud=None, iss={"a": 1}))
     assert wild["time"][0] == "skipped"
+
+
+def test_a_plain_token_passes_too():
+    assert "type" not in check(sign(typ="JWT"))

@@ -12,6 +12,7 @@ from tests.factories import (
     seconds,
 )
 
+from tokensvc.core.audience import OWN_AUDIENCES
 from tokensvc.core.claims import build_payload
 from tokensvc.core.errors import InvalidTokenError
 from tokensvc.core.token import parse_unverified, sign_jws
@@ -38,6 +39,19 @@ def check(*, key=VERIFYING, algorithms=("ES256",), audience="api", now=T, leeway
 
 def test_a_good_token_gives_its_claims():
     assert check() == CLAIMS
+
+
+def test_a_plain_token_is_ours_but_never_for_calls_to_the_service_itself():
+    def sign(audience):
+        claims = make_claims(aud=audience)
+        return claims, parse_unverified(sign_jws(build_payload(claims), typ="JWT", key=SIGNING))
+
+    claims, token = sign("orders")
+    assert check_own_token(token, [RECORD], issuer=ISSUER, now=T) == claims
+    for audience in OWN_AUDIENCES:
+        with pytest.raises(InvalidTokenError) as refusal:
+            check_own_token(sign(audience)[1], [RECORD], issuer=ISSUER, now=T)
+        assert refusal.value.reason == "wrong_type"
 
 
 def test_no_audience_means_any_audience():

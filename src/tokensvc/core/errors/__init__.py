@@ -21,6 +21,7 @@ from tokensvc.core.errors.bearer import (
 )
 from tokensvc.core.errors.general import (
     AuthorizationError,
+    CallerEndedError,
     ChangeUnknownError,
     ClockError,
     ConflictError,
@@ -50,6 +51,7 @@ from tokensvc.core.errors.oauth import (
 __all__ = [
     "AuthorizationError",
     "BearerError",
+    "CallerEndedError",
     "ChangeUnknownError",
     "ClockError",
     "ConflictError",

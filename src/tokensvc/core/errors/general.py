@@ -72,6 +72,13 @@ class ForbiddenError(TokensvcError):
     code = "forbidden"
 
 
+class CallerEndedError(ForbiddenError):
+    """The key of the caller has ended while it called, so nothing was changed."""
+
+    def __init__(self) -> None:
+        super().__init__("your own key is not active any more", reason="caller_ended")
+
+
 class VersionConflictError(TokensvcError):
     """Somebody has changed the thing since the caller has read it (RFC 9110 section 13.1.1)."""
 

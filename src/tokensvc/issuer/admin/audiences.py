@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tokensvc.core.account import parse_description
 from tokensvc.core.algorithm import DEFAULT_ALGORITHM
-from tokensvc.core.audience import parse_audience
+from tokensvc.core.audience import DEFAULT_TYP, OWN_AUDIENCES, parse_audience
 from tokensvc.core.errors import ConflictError, InvalidInputError
 from tokensvc.issuer.audit import Trail
 from tokensvc.issuer.database import accept
@@ -35,12 +35,13 @@ async def add_audience(
     description: str = "",
     token_life: timedelta | None = None,
     alg: str = DEFAULT_ALGORITHM,
+    typ: str = DEFAULT_TYP,
     actor: Actor,
 ) -> Audience:
     """Add an audience.
 
-    `token_life`: None means the default of the settings. `alg`: one of `core.jwks.ALGORITHMS`.
-    Raises ConflictError, InvalidInputError.
+    `token_life`: None means the default of the settings. `alg`: one of `core.algorithm`. `typ`: one
+    of `core.audience`. Raises ConflictError, InvalidInputError.
     """
     async with database.transaction() as connection:
         trail = Trail(actor)
@@ -52,6 +53,7 @@ async def add_audience(
             description=description,
             token_life=token_life,
             alg=alg,
+            typ=typ,
         )
         await finish_change(connection, trail)
         return audience
@@ -66,6 +68,7 @@ async def insert_audience(
     description: str = "",
     token_life: timedelta | None = None,
     alg: str = DEFAULT_ALGORITHM,
+    typ: str = DEFAULT_TYP,
     is_own: bool = False,
 ) -> Audience:
     """Insert an audience, in a transaction that ends with `finish_change`.
@@ -74,7 +77,7 @@ async def insert_audience(
     """
     _check_life(settings, token_life)
     audience = await table.insert_audience(
-        connection, name, parse_description(description), token_life, alg, is_own=is_own
+        connection, name, parse_description(description), token_life, alg, typ, is_own=is_own
     )
     await raise_longest_life(connection, settings.issuing_policy.find_longest_life(audience))
     trail.note("audiences.create", audience.name, **_facts(audience))
@@ -114,6 +117,7 @@ async def update_audience(
     description: str | None,
     token_life: timedelta | None,
     alg: str | None = None,
+    typ: str | None = None,
     actor: Actor,
     check: AudienceCheck = accept,
 ) -> Audience:
@@ -128,7 +132,9 @@ async def update_audience(
         life = before.token_life if token_life is None else (token_life or None)
         _check_life(settings, life)
         text = before.description if description is None else parse_description(description)
-        audience = await table.update_audience(connection, name, text, life, alg or before.alg)
+        typ = typ or before.typ
+        _check_type(name, typ)
+        audience = await table.update_audience(connection, name, text, life, alg or before.alg, typ)
         await raise_longest_life(connection, settings.issuing_policy.find_longest_life(audience))
         trail = Trail(actor)
         detail = {"before": _facts(before), "after": _facts(audience)}
@@ -166,7 +172,20 @@ def _check_life(settings: Settings, token_life: timedelta | None) -> None:
         )
 
 
+def _check_type(name: str, typ: str) -> None:
+    if name in OWN_AUDIENCES and typ != DEFAULT_TYP:
+        raise InvalidInputError(
+            f"the tokens for {name!r} are for the service itself, which takes only {DEFAULT_TYP}",
+            pointer="/typ",
+        )
+
+
 def _facts(audience: Audience) -> dict[str, object]:
     """Return what the audit trail keeps of an audience."""
     life = None if audience.token_life is None else int(audience.token_life.total_seconds())
-    return {"description": audience.description, "token_life": life, "alg": audience.alg}
+    return {
+        "description": audience.description,
+        "token_life": life,
+        "alg": audience.alg,
+        "typ": audience.typ,
+    }

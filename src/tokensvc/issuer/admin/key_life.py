@@ -12,7 +12,7 @@ from tokensvc.store.key_endings import end_api_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
     from tokensvc.core.denylist.record import RevocationRecord
     from tokensvc.store.pool import Database
@@ -46,19 +46,22 @@ def decide_life(
 
 async def disable_idle_keys_once(
     database: Database,
-    idle_for: timedelta,
+    now: datetime,
     remember: Callable[[Sequence[RevocationRecord]], None],
+    *,
+    idle_for: timedelta,
 ) -> int:
-    """Disable the keys that nobody has used for `idle_for`; return how many.
+    """Disable the keys that nobody has used for `idle_for` at `now`; return how many.
 
-    To make a key, and to enable it, counts as use. `remember` is told of the revocations. Raises
+    To make a key, and to enable it, counts as use. `now` is a moment that has come by all clocks:
+    one that is ahead would disable keys in use. `remember` is told of the revocations. Raises
     UnavailableError, OutcomeUnknownError; then the next round goes on.
     """
     total = 0
     detail = {"reason": f"idle for {int(idle_for.total_seconds())} s"}
     while True:
         async with database.connection() as connection:
-            idle = await table.list_idle_keys(connection, idle_for, _DISABLED_AT_ONCE)
+            idle = await table.list_idle_keys(connection, now - idle_for, _DISABLED_AT_ONCE)
         if not idle:
             break
         async with database.act() as connection:

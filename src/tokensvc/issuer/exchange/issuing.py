@@ -25,7 +25,7 @@ from tokensvc.core.exchange import (
 from tokensvc.core.identifier import new_jtis
 from tokensvc.core.ledger import Facts, build_question
 from tokensvc.core.target import choose_audience
-from tokensvc.core.token import ACCESS_TOKEN, sign_jws_text
+from tokensvc.core.token import sign_jws_text
 from tokensvc.core.usage import LastUse
 from tokensvc.core.verification import check_own_token
 from tokensvc.issuer.exchange.ledger import LONGEST_SECONDS, build_late_error
@@ -67,10 +67,11 @@ class _Unsigned(NamedTuple):
     claims: Claims
     decision: Decision
     key: SigningKey
+    typ: str
 
     def sign(self) -> IssuedToken:
         payload = build_payload_text(self.claims, self.decision.verdict.claims)
-        text = sign_jws_text(payload, typ=ACCESS_TOKEN[0], key=self.key)
+        text = sign_jws_text(payload, typ=self.typ, key=self.key)
         return IssuedToken(text, self.claims, self.decision)
 
 
@@ -170,7 +171,8 @@ class Exchange:
         except OAuthError as error:
             self.usage.add(verdict.key_id, error.reason, verdict.at)
             raise
-        unsigned = _Unsigned(claims, decision, self._find_signer(audience, verdict.at))
+        known = cast("Audience", audience)  # or there would be no claims
+        unsigned = _Unsigned(claims, decision, self._find_signer(known, verdict.at), known.typ)
         self.usage.add_issued(claims.client_id, LastUse(claims.iat, asked.network, claims.aud))
         return unsigned if unsigned.key.alg in _SLOW_ALGORITHMS else unsigned.sign()
 
@@ -190,17 +192,16 @@ class Exchange:
         held = credential.claims.aud if isinstance(credential, SubjectToken) else None
         return choose_audience(request.audience, held, self.policy.default_audience, allowed)
 
-    def _find_signer(self, audience: Audience | None, at: datetime) -> SigningKey:
+    def _find_signer(self, audience: Audience, at: datetime) -> SigningKey:
         """Return the key that signs at the moment of the verdict.
 
         If no key is in force then, because the clock was set back a little, it is the key that was
         in force when `Signers.check` was asked: the token has been counted already.
         """
-        known = cast("Audience", audience)
         try:
-            return self.mirror.signers.find_for(known, at)
+            return self.mirror.signers.find_for(audience, at)
         except UnavailableError:
-            return self.mirror.signers.find_for(known, self.mirror.confirmation.now)
+            return self.mirror.signers.find_for(audience, self.mirror.confirmation.now)
 
     def _check_subject_token(self, unverified_token: UnverifiedToken) -> SubjectToken:
         """Return one of our live tokens that may be narrowed. Raises InvalidSubjectTokenError."""

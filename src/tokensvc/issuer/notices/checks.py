@@ -41,11 +41,12 @@ _log = get_logger(__name__)
 
 
 async def check_ages_once(
-    database: Database, settings: Settings, *, pause: timedelta = _PAUSE
+    database: Database, settings: Settings, now: datetime, *, pause: timedelta = _PAUSE
 ) -> None:
     """Tell of keys that expire or are idle, and of overdue signing keys.
 
-    Of all processes one does it, an hour after the last time. Raises UnavailableError.
+    `now` is a moment that has come by all clocks: of a key that is idle by it, nobody is told again
+    for a month. Of all processes one does it, an hour after the last time. Raises UnavailableError.
     """
     async with database.connection() as connection:
         if not await claim_check(connection, pause):
@@ -58,7 +59,7 @@ async def check_ages_once(
     await tell(database, expiring)
     await tell(database, await _build_overdue_notices(database, settings))
     async with database.connection() as connection:
-        idle = await list_idle(connection, IDLE_AFTER, _MOST_IDLE)
+        idle = await list_idle(connection, now - IDLE_AFTER, _MOST_IDLE)
     await tell(database, [_build_idle_notice(key) for key in idle])
 
 

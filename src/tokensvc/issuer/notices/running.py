@@ -50,8 +50,9 @@ class Notices:
             await tell_went_back(self.database)
             self.told_resets = resets
         await check_followers_once(self.database)
-        if self.mirror.confirmation.collectable_at is not None:
-            await check_ages_once(self.database, self.settings)
+        now = self.mirror.confirmation.collectable_at
+        if now is not None:
+            await check_ages_once(self.database, self.settings, now)
         await self.dispatcher.measure_once()
 
     async def clean(self) -> None:

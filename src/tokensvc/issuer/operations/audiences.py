@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from tokensvc.core.algorithm import Algorithm
     from tokensvc.core.audience import Audience as Record
+    from tokensvc.core.audience import TokenType
     from tokensvc.issuer.operations.call import Call
     from tokensvc.operations.audiences import (
         AudienceRequest,
@@ -39,6 +40,7 @@ def build_audience(audience: Record) -> Audience:
         description=audience.description,
         token_ttl=None if life is None else int(life.total_seconds()),
         alg=cast("Algorithm", audience.alg),
+        typ=cast("TokenType", audience.typ),
         created_at=audience.created_at,
     )
 
@@ -52,6 +54,7 @@ async def create(call: Call, request: CreateAudience) -> Audience:
         description=request.description,
         token_life=None if request.token_ttl is None else timedelta(seconds=request.token_ttl),
         alg=request.alg,
+        typ=request.typ,
         actor=call.actor,
     )
     return build_audience(made)
@@ -93,6 +96,7 @@ async def update(call: Call, request: UpdateAudience) -> Audience:
         description=request.description,
         token_life=life,
         alg=request.alg,
+        typ=request.typ,
         actor=call.actor,
         check=lambda audience: call.check_version(build_audience(audience)),
     )

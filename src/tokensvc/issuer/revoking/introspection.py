@@ -15,7 +15,7 @@ from tokensvc.core.denylist.lookup import Denylist, list_revocable
 from tokensvc.core.errors import InvalidTokenError
 from tokensvc.core.token import parse_unverified, read_unverified
 from tokensvc.core.token_checks import TokenCheck, list_checks
-from tokensvc.core.verification import check_own_token, check_token, find_public_key
+from tokensvc.core.verification import OWN_TOKEN, check_own_token, check_token, find_public_key
 from tokensvc.store.denylist import find_ended, list_named
 from tokensvc.store.feed_head import list_heads
 from tokensvc.store.signing_key import list_signing_keys
@@ -131,6 +131,7 @@ async def describe_token(database: Database, settings: Settings, text: str) -> T
                 audience=None,
                 now=now,
                 leeway=0,
+                typ=OWN_TOKEN,
             )
         except InvalidTokenError as error:
             return _refuse(status, error.reason)

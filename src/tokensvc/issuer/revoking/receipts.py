@@ -174,13 +174,16 @@ class Receipts:
     async def clean_once(self) -> None:
         """Forget followers that fell silent, here and in the table; measure the others.
 
-        Raises UnavailableError.
+        Those in the table are forgotten only if all clocks call them silent: a `--wait` would be
+        over without them. Raises UnavailableError.
         """
         oldest = self._clock() - _FORGET_AFTER.total_seconds()
         self._proved.forget_silent(oldest)
         self._unproved.forget_silent(oldest)
+        now = self._mirror.confirmation.collectable_at
         async with self._database.connection() as connection:
-            await table.delete_silent_followers(connection, _FORGET_AFTER)
+            if now is not None:
+                await table.delete_silent_followers(connection, now - _FORGET_AFTER)
             followers = await table.list_followers(connection, most_unproved=self._most_unproved)
         alive = [follower for follower in followers if follower.state != "silent"]
         proved = [follower for follower in alive if follower.authenticated]

@@ -14,6 +14,7 @@ from tokensvc.issuer.signing.rotation import carry_out, load_facts
 from tokensvc.logs.logger import get_logger
 from tokensvc.store.denylist import append_revocation, is_revoked, prove_durable
 from tokensvc.store.feed_head import bump_head
+from tokensvc.store.issuance import find_latest_moment
 from tokensvc.store.signing_key import load_signing_key, lock_rotation, revoke_signing_key
 
 if TYPE_CHECKING:
@@ -76,7 +77,9 @@ async def revoke_signing_key_now(
 
 async def _append(connection: Connection, kid: Kid, facts: KeyringFacts, *, healed: bool) -> None:
     """Put the `kid` on the denylist, by the last statement: all others who revoke wait for it."""
-    expires_at = facts.now + max(_KID_DENIED_FOR, facts.policy.token_life + LEEWAY)
+    # The clock may be behind tokens that the key has signed.
+    latest = await find_latest_moment(connection)
+    expires_at = latest + max(_KID_DENIED_FOR, facts.policy.token_life + LEEWAY)
     await append_revocation(
         connection,
         "signing_key_revoked",

@@ -6,7 +6,7 @@ import secrets
 from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.core.algorithm import ALGORITHMS
-from tokensvc.core.audience import OWN_AUDIENCES
+from tokensvc.core.audience import OWN_AUDIENCES, TOKEN_TYPES
 from tokensvc.operations.operation import ADMINS, KEY_READERS
 from tokensvc.web.app_keys import SERVICE
 from tokensvc.web.dashboard.lists import build_link, find_named, read_wanted
@@ -21,6 +21,10 @@ _ALGORITHM_WORDS: Final = {
     "ES256": "ES256: short and fast to sign, the default",
     "EdDSA": "EdDSA: Ed25519, for verifiers that know it",
     "RS256": "RS256: for verifiers that know nothing else",
+}
+_TYPE_WORDS: Final = {
+    "at+jwt": "at+jwt: an access token, as RFC 9068 wants it, the default",
+    "JWT": "JWT: for libraries that refuse at+jwt. Verifiers of tokensvc have to be told so",
 }
 
 
@@ -102,6 +106,7 @@ def _describe_settings(visit: Visit) -> dict[str, Any]:
         "longest_life": settings.max_token_ttl,
         "own_audiences": OWN_AUDIENCES,
         "algorithms": [(alg, _ALGORITHM_WORDS.get(alg, alg)) for alg in ALGORITHMS],
+        "types": [(typ, _TYPE_WORDS[typ]) for typ in TOKEN_TYPES],
     }
 
 

@@ -1,0 +1,23 @@
+"""Clocks of a process that are moved, so that Postgres's clock seems to be."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from tokensvc.issuer.confirmation import Confirmation
+
+
+@dataclass
+class Clocks:
+    """The clocks of a process; `postgres` and `wall` are seconds by which they seem ahead."""
+
+    postgres: float = 0.0
+    wall: float = 0.0
+
+    def make(self) -> Confirmation:
+        """Return a confirmation that reads these clocks."""
+        return Confirmation(
+            wall=lambda: time.time() - self.postgres + self.wall,
+            monotonic=lambda: time.monotonic() - self.postgres,
+        )
