@@ -1,8 +1,8 @@
 -- migrate:up
 
 -- How many exchanges of all keys of an account ended how, by the hour: what its page would
--- otherwise add up from the rows of every key. Nobody asks for more than the last month. The release
--- before does not write it, so hours in which both ran may be short.
+-- otherwise add up from the rows of every key. Nobody asks for more than the last month. The
+-- release before does not write it, so hours in which both ran may be short.
 create table account_usage (
     account_id text not null,
     hour timestamptz not null,
