@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from demo.cast import KEYS
+from demo.story import LONG_GRACE_DAYS
 from demo.traffic import count_exchanges
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ _REFUSED: Final = {
     "expires_at": "expired",
     "suspended_at": "suspended",
 }
+_UNUSED_GRACE: Final = timedelta(days=LONG_GRACE_DAYS, hours=-9)
 _STILL_TRIED: Final = 0.06  # of its exchanges, by clients that were not told
 
 _PUT: Final = """
@@ -138,6 +140,8 @@ def _count_key(
             counted = int(count * share)
             if plan.fate == "rotated":  # the successor takes over within some hours
                 counted = _share_with_other(counted, key, hour)
+            elif plan.fate == "replaced" and not key["is_successor"]:
+                counted = counted if hour < key["expires_at"] - _UNUSED_GRACE else 0
             if over:
                 counted = int(counted * _STILL_TRIED)
                 yield from [(hour, _REFUSED[over[0]], counted)] if counted else []
