@@ -41,6 +41,7 @@ _WENT_BACK: Final = (
     "the issuer's denylist went back, after a failover or from a backup;"
     " all revocations known here stay in force"
 )
+_NOT_APPLIED: Final = "no denylist page was applied (%d failures in a row): %s"
 
 _log = logging.getLogger(__name__)
 
@@ -190,8 +191,7 @@ class FeedFollower:
         self._failures += 1
         self.last_error, self.last_failure = why, words or why
         if is_worth_a_line(self._failures):
-            row = f"{self._failures} failures in a row"
-            _log.warning("no denylist page was applied (%s): %s", row, self.last_failure)
+            _log.warning(_NOT_APPLIED, self._failures, self.last_failure)
         if self.has_all:  # it comes from a snapshot, and serves while it is fresh
             self.loaded.set()
 
