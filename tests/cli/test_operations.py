@@ -244,6 +244,7 @@ def test_changes_print_the_same_fields_on_the_host_and_over_http(both, subtests)
             f"key revoke-tokens {key['id']}",
             f"key rotate {key['id']} --grace 1h",
             f"key usage {key['id']}",
+            f"key usage {key['id']} {key['id']} -o text",
             "overview -o json",
             f"account usage {account}",
             f"denylist add --key {key['id']} --reason lost",

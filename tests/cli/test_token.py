@@ -205,7 +205,7 @@ def test_a_token_on_the_command_line_is_refused_with_a_way_out(ready, subtests):
 def test_a_key_file_that_is_missing_is_told_in_one_line(ready, tmp_path):
     path = str(tmp_path / "missing")
     result = ready("token get --issuer", NOBODY, "--key-file", path, code=5)
-    assert result.stderr == f"tokensvc: {path} cannot be read as text\n"
+    assert result.stderr == f"tokensvc: {path} cannot be read: No such file or directory\n"
 
 
 def test_a_service_that_is_away_is_exit_code_6(ready):
