@@ -100,6 +100,9 @@ bench-lists: $(VENV)/.dev ## Measure lists of keys: 100,000 of an account, and a
 	@$(BIN)/python -m bench.lists --without-trigrams
 	@$(BIN)/python -m bench.lists --keys 1000000
 
+bench-pages: $(VENV)/.dev ## Measure the dashboard with 110,000 keys and a year of use (6 minutes)
+	@$(BIN)/python -m bench.pages
+
 bench-verify: $(VENV)/.dev ## Measure a verification beside other libraries, and a large denylist
 	@$(BIN)/python -m bench.verify
 
@@ -124,7 +127,7 @@ help: ## Show this
 .PHONY: build screenshots lock clean help
 .PHONY: bench bench-acts bench-feed bench-long-denylist bench-rotation bench-ledger
 .PHONY: bench-clock bench-failover bench-lists bench-neighbours bench-restore
-.PHONY: bench-stalls bench-verify
+.PHONY: bench-pages bench-stalls bench-verify
 
 ##@
 
