@@ -21,7 +21,7 @@ from tokensvc.issuer.admin.granting import load_grant
 from tokensvc.issuer.admin.key_count import check_key_count
 from tokensvc.issuer.audit import Trail
 from tokensvc.store import api_key as table
-from tokensvc.store.absent import no_such_key, no_such_tier
+from tokensvc.store.absent import no_such_key, unknown_tier
 from tokensvc.store.tier import list_tiers
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class Updating:
         async def plan(key: ListedKey) -> None:
             changes = self._changes[key.record.id]
             if changes.limits.tier and tiers is not None and changes.limits.tier not in tiers:
-                raise no_such_tier(changes.limits.tier)
+                raise unknown_tier(changes.limits.tier)
             check_life(changes.life or None)
             terms[key.record.id] = await build_terms(
                 chunk.connection, key.record.terms, changes, chunk.grant, chunk.trail
