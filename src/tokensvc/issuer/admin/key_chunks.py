@@ -17,7 +17,7 @@ from tokensvc.core.errors import (
     TokensvcError,
 )
 from tokensvc.issuer.admin.api_keys import NOT_REVOKED, build_terms, check_life, check_state
-from tokensvc.issuer.admin.granting import load_grant
+from tokensvc.issuer.admin.granting import check_still_held, load_grant
 from tokensvc.issuer.admin.key_count import check_key_count
 from tokensvc.issuer.audit import Trail
 from tokensvc.store import api_key as table
@@ -192,6 +192,7 @@ async def _change_once(
         if beyond:
             raise _BeyondError(beyond)
         await chunk.trail.append(connection)
+        await check_still_held(connection, chunk.grant, chunk.keys)
     return {key_id: Outcome(key, None) for key_id, key in after.items()} | {
         key_id: Outcome(None, error) for key_id, error in chunk.refused.items()
     }

@@ -9,7 +9,7 @@ from tokensvc.core.api_key import MAX_KEY_LIFE_SECONDS, build_facts, new_api_key
 from tokensvc.core.errors import ConflictError, ForbiddenError, InvalidInputError
 from tokensvc.core.identifier import new_key_id
 from tokensvc.issuer.admin.api_keys import NewKey, lock_key
-from tokensvc.issuer.admin.granting import load_grant
+from tokensvc.issuer.admin.granting import check_still_held, load_grant
 from tokensvc.issuer.admin.key_count import check_key_count
 from tokensvc.issuer.audit import Trail
 from tokensvc.issuer.database import accept
@@ -60,6 +60,7 @@ async def rotate_key(
         await table.limit_life(connection, old.id, grace)
         await check_key_count(connection, old.account_id, most_keys)
         await _record(connection, Trail(actor), "keys.rotate", old, new, grace)
+        await check_still_held(connection, grant, {old.id})
     return new
 
 
