@@ -9,6 +9,7 @@ parties have no such map.
 from __future__ import annotations
 
 from tokensvc.core.errors.bearer import (
+    ApiKeyShownError,
     BearerError,
     InsufficientAuthenticationError,
     InsufficientScopeError,
@@ -50,6 +51,7 @@ from tokensvc.core.errors.oauth import (
 )
 
 __all__ = [
+    "ApiKeyShownError",
     "AuthorizationError",
     "BearerError",
     "CallerEndedError",
