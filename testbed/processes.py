@@ -91,8 +91,10 @@ class ServiceProcess:
 
     @property
     def admin_key(self) -> str:
-        """The key of the first start."""
-        return str(re.findall(API_KEY, self.output)[0])
+        """The key of the first start: in a file, or printed where no file can be written."""
+        named = re.search(r"^file (.*), which only", self.output, re.MULTILINE)
+        text = self.output if named is None else (self.folder / named[1]).read_text()
+        return str(re.findall(API_KEY, text)[0])
 
     @property
     def database_url(self) -> str:

@@ -166,10 +166,10 @@ def revoke(source: str, output: str, wait: int | None) -> None:
 
 def _load_settings() -> Settings:
     try:
-        from tokensvc.settings import load_settings  # noqa: PLC0415 - a desk far away has none
+        from tokensvc.cli.folder import load_command_settings  # noqa: PLC0415 - as below
     except ModuleNotFoundError as error:
         raise InvalidInputError("name the service, with --issuer, --url or TOKENSVC_URL") from error
-    return load_settings()
+    return load_command_settings()
 
 
 def _find_issuer(issuer: str | None, audience: str | None) -> tuple[str, str]:
