@@ -52,8 +52,8 @@ def test_an_encoding_that_lacks_a_letter_shows_its_number(tmp_path):
     shown = run_in_shell(
         "tokensvc settings",
         tmp_path,
-        PYTHONIOENCODING="ascii",
-        TOKENSVC_DATA_DIR="büro",
+        PYTHONIOENCODING="latin-1",
+        TOKENSVC_DATA_DIR="事",
     )
     assert shown.stderr == ""
-    assert "b\\xfcro" in shown.stdout
+    assert "\\u4e8b" in shown.stdout
