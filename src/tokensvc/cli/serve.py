@@ -15,6 +15,7 @@ from tokensvc import __version__
 from tokensvc.cli.database import lend_database_url
 from tokensvc.cli.first_admin import show_first_admin
 from tokensvc.cli.process_limits import forbid_core_dumps, raise_descriptor_limit
+from tokensvc.cli.supervisor import Supervisor, take_supervisor
 from tokensvc.cli.surroundings import find_scratch_folder
 from tokensvc.logs.configuration import configure_logs
 from tokensvc.logs.logger import get_logger
@@ -57,7 +58,7 @@ def _serve(settings: Settings, workers: int) -> None:
     forbid_core_dumps()
     raise_descriptor_limit()
     configure_logs(settings.log_level, count_lost=LOG_LINES_DROPPED.inc)
-    announcements = _build_announcements(settings)
+    announcements = _build_announcements(settings, take_supervisor())
     if settings.is_issuer_unreachable:
         get_logger(__name__).warning(
             "issuer_not_set",
@@ -76,7 +77,7 @@ def _serve(settings: Settings, workers: int) -> None:
             server.serve_many(settings, url, listener, announcements, workers, own_ports)
 
 
-def _build_announcements(settings: Settings) -> Announcements:
+def _build_announcements(settings: Settings, supervisor: Supervisor) -> Announcements:
     from tokensvc.web.server import Announcements  # noqa: PLC0415 - as above
 
     process_id = os.getpid()
@@ -86,12 +87,16 @@ def _build_announcements(settings: Settings) -> Announcements:
             click.echo(text)
             sys.stdout.flush()
 
-    return Announcements(
-        first_admin=lambda admin: show_first_admin(settings, admin),
-        ready=lambda: say(
+    def say_ready() -> None:
+        say(
             f"tokensvc {__version__} serves {_name_addresses(settings)} (process {process_id}); "
             "Ctrl-C stops it."
-        ),
+        )
+        supervisor.say("READY=1")
+
+    return Announcements(
+        first_admin=lambda admin: show_first_admin(settings, admin),
+        ready=say_ready,
     )
 
 

@@ -150,7 +150,7 @@ def _explain(plan: Row, alg: str, output: str) -> None:
         print_message(f"the first {alg} keys were made: tokensvc signing-key list")
     if unsafe:
         print_message(
-            "forced: verifiers that have not fetched it may refuse good tokens "
+            "forced: the slowest verifier may keep a JWKS without it, and refuse good tokens, "
             f"for up to {unsafe} s"
         )
     elif output == "text" and plan["kid"] is not None and not plan["new_standby"]:

@@ -241,7 +241,7 @@ class RotationSettings(_Subject):
 
     jwks_max_age: int = Field(300, ge=0)
     verifier_cache: int = Field(
-        330, ge=0, description="how long verifiers may keep a JWKS, whatever max-age says"
+        600, ge=0, description="how long verifiers may keep a JWKS, whatever max-age says"
     )
     rotation_margin: int = Field(60, ge=0)
     rotation_period: int = Field(30 * 86400, ge=1)
