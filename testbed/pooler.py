@@ -22,7 +22,8 @@ PROGRAM: Final = os.environ.get("PGBOUNCER") or shutil.which(
 )
 _IGNORED: Final = (
     "lock_timeout,statement_timeout,idle_in_transaction_session_timeout,synchronous_commit,"
-    "default_transaction_isolation,plan_cache_mode,jit,extra_float_digits"
+    "default_transaction_isolation,plan_cache_mode,jit,enable_seqscan,enable_bitmapscan,"
+    "enable_hashjoin,enable_mergejoin,extra_float_digits"
 )
 _FIRST_WITH_PREPARED_STATEMENTS: Final = (1, 21)
 

@@ -177,10 +177,13 @@ async def _migrate(database: Database, settings: Settings) -> list[str]:
     """Apply what is missing as the owner of the tables, who grants the service its rights."""
     async with database.connection() as connection:
         service = await load_role(connection)
-    async with open_owner(database, settings) as owner, owner.connection() as connection:
-        applied = await migrate(connection, load_migrations())
-        if await grant_service_rights(connection, service):
-            _log.info("rights_granted", role=service)
+    async with open_owner(database, settings) as owner:
+        if owner is not database:
+            await check_database(owner)
+        async with owner.connection() as connection:
+            applied = await migrate(connection, load_migrations())
+            if await grant_service_rights(connection, service):
+                _log.info("rights_granted", role=service)
     return applied
 
 
