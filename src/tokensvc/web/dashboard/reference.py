@@ -101,7 +101,9 @@ def _build_endpoint(document: Schema, method: str, path: str, endpoint: Schema) 
 def _list_fields(document: Schema, schema: Schema, place: str) -> list[tuple[str, str, str, str]]:
     model = _resolve(document, schema)
     required = model.get("required", ())
-    names = sorted(model.get("properties", {}), key=lambda name: bool(place) and name not in required)
+    names = sorted(
+        model.get("properties", {}), key=lambda name: bool(place) and name not in required
+    )
     return [
         (
             name,
