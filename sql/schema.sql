@@ -186,6 +186,7 @@ create table api_key_window (
 -- load: functions/window_start.sql
 -- load: functions/judge_client.sql
 -- load: functions/judge_exchanges.sql
+-- load: functions/judge_exchanges_2.sql
 
 -- How API keys are used -------------------------------------------------------------------------
 
@@ -201,7 +202,17 @@ create table api_key_usage (
 );
 create index api_key_usage_hour_idx on api_key_usage (hour);
 
--- The same of all keys together.
+-- The same of all keys of an account together.
+create table account_usage (
+    account_id text not null,
+    hour timestamptz not null,
+    outcome text not null,
+    count bigint not null,
+    constraint account_usage_pkey primary key (account_id, hour, outcome)
+) with (fillfactor = 50);
+create index account_usage_hour_idx on account_usage (hour);
+
+-- The same of all accounts together.
 create table exchange_count (
     hour timestamptz not null,
     outcome text not null,

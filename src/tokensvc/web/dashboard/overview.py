@@ -35,6 +35,7 @@ async def show_overview(visit: Visit) -> View | Redirect:
     return View(
         {
             "keys": found.keys,
+            "counted_at": found.keys_counted_at,
             "outcomes": outcomes,
             "is_new": found.keys.total <= 1 and outcomes.is_empty,
             "ranges": OF_MANY,
