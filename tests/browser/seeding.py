@@ -75,9 +75,10 @@ def seed(url: str, admin: str) -> Seeded:
     for name in (LONG, RIGHT_TO_LEFT, HOSTILE):
         call(url, "POST /v1/accounts", admin, {"name": name})
     wide_account = call(url, "POST /v1/accounts", admin, {"name": WIDE})["id"]
+    limits = {"key_per_minute": 7, "key_per_day": 70}
     call(url, "POST /v1/capabilities", admin, {"name": "w" * 64, "description": WIDE})
     call(url, "POST /v1/audiences", admin, {"name": "w" * 200, "description": HOSTILE})
-    call(url, "POST /v1/tiers", admin, {"name": "w" * 32, "description": WIDE})
+    call(url, "POST /v1/tiers", admin, {"name": "w" * 32, "description": WIDE, **limits})
     account = call(url, "POST /v1/accounts", admin, {"name": "Acme Shop"})["id"]
 
     def make(name: str, **more: Any) -> Any:
