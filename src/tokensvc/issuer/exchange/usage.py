@@ -142,7 +142,9 @@ async def clean_usage_once(
 
     Returns how many sums were deleted. Raises UnavailableError.
     """
-    total = await delete_in_steps(database, table.delete_usage, now - keep, at_once=at_once)
+    before = now - keep
+    total = await delete_in_steps(database, table.delete_usage, before, at_once=at_once)
+    await delete_in_steps(database, table.delete_account_usage, before, at_once=at_once)
     if total:
         _log.info("usage_cleaned", sums=total)
     return total
