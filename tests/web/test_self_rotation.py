@@ -120,6 +120,15 @@ async def test_the_holder_of_a_key_ends_what_a_thief_has_made_of_it(client, data
     assert await show(client, stolen["key"]) == 401
 
 
+async def test_t30_an_owner_that_rotates_its_own_key_as_others_has_made_the_successor_too(
+    client, database
+):
+    caller, key = await make_caller(client, database, "tokensvc:keys", "orders:read")
+    stolen = (await caller(f"POST /v1/keys/{key.listed.record.id}/rotate")).body
+    await revoke_keys(database, [key.listed.record.id])
+    assert await show(client, stolen["key"]) == 401
+
+
 @pytest.mark.parametrize("act", ["revoke", "delete"])
 async def test_whoever_ends_a_key_decides_about_its_successors(client, database, admin, act):
     _, key = await make_caller(client, database, "orders:read")
