@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,6 +26,7 @@ class Cost:
     postgres: float
 
     def __str__(self) -> str:
+        """Return the figures in the order of HEADER, in milliseconds."""
         times = [self.cold, self.median, self.p95]
         shares = [self.service, self.postgres]
         return " |".join(
@@ -33,7 +34,7 @@ class Cost:
         )
 
 
-HEADER = "in ms: the first time, median, p95 | processor time of the service, of Postgres"
+HEADER: Final = "in ms: the first time, median, p95 | processor time of the service, of Postgres"
 
 
 def measure(process: ServiceProcess, ask: Callable[[], float], count: int) -> Cost:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -33,6 +32,7 @@ from tokensvc.store.postgres_binaries import list_debian_binaries, list_wheel_bi
 from tokensvc.store.primary import connect
 
 if TYPE_CHECKING:
+    import resource
     from collections.abc import Iterable
     from pathlib import Path
 
