@@ -225,7 +225,7 @@ async def test_of_two_acts_on_one_key_at_once_each_is_done_or_refused_whole(
         with subtests.test(msg=f"{first} and {second}"):
             key = (await make_key(database, account=account)).listed.record.id
             answers = await asyncio.gather(
-                *(admin(f"POST /v1/keys/{key}/{act}", {}) for act in (first, second) * 4)
+                *(admin.insist(f"POST /v1/keys/{key}/{act}", {}) for act in (first, second) * 4)
             )
             assert {answer.status for answer in answers} <= {200, 201, 409}
             made = [answer.body["id"] for answer in answers if answer.status == 201]
@@ -347,7 +347,7 @@ async def test_two_acts_on_one_version_at_once_are_one(admin, account):
     version = (await admin(f"GET {line}")).headers["ETag"]
     answers = await asyncio.gather(
         *(
-            admin(f"PATCH {line}", {"name": f"n{number}"}, headers={"If-Match": version})
+            admin.insist(f"PATCH {line}", {"name": f"n{number}"}, headers={"If-Match": version})
             for number in range(8)
         )
     )
