@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _BACKLOG: Final = 1024
 _COLLECT_AFTER: Final = 20_000
+_SWITCH_SECONDS: Final = 0.0005
 _OTHERS_SERVE_SECONDS: Final = 5.0  # then it answers 503: they may all have died
 
 _log = get_logger(__name__)
@@ -148,11 +149,16 @@ async def _serve(
 
 async def _open(runner: ServiceRunner, announcements: Announcements) -> None:
     await runner.open(announcements.ready)
-    tune_collector()
+    tune_interpreter()
 
 
-def tune_collector() -> None:
-    """Make the garbage collector look more rarely, and never at what lives until the end."""
+def tune_interpreter() -> None:
+    """Let neither the garbage collector nor another thread hold up the event loop for long.
+
+    The collector looks more rarely, and never at what lives until the end. A thread that computes,
+    like the one that builds the page of the metrics, hands the interpreter back at once.
+    """
+    sys.setswitchinterval(_SWITCH_SECONDS)
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER, 20, 50)
