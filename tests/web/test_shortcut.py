@@ -36,7 +36,8 @@ async def send(port, line, *fields):
     head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)).decode()
     status, *lines = head.strip().split("\r\n")
     got = dict(line.split(": ", 1) for line in lines)
-    body = b"" if line.startswith("HEAD") else await reader.readexactly(int(got["Content-Length"]))
+    size = 0 if line.startswith("HEAD") else int(got.get("Content-Length", 0))
+    body = await reader.readexactly(size)
     writer.close()
     await writer.wait_closed()
     return status, got, body
@@ -76,3 +77,17 @@ async def test_tokens_and_refusals_are_the_same_on_both_ways(port, database, log
 )
 async def test_what_differs_from_the_usual_request_is_answered_as_ever(port, line, field, status):
     assert (await send(port, line, field))[0] == f"HTTP/1.1 {status}"
+
+
+@pytest.mark.parametrize("line", ["POST /v1/token", "GET /livez", "GET /nowhere", "GET /v1/keys"])
+async def test_an_expectation_that_we_do_not_meet_has_our_own_answer(port, logs, line):
+    status, fields, body = await send(port, line, "Expect: the-moon")
+    assert status == "HTTP/1.1 417 Expectation Failed"
+    assert (fields["Server"], fields["Cache-Control"]) == ("tokensvc", "no-store")
+    assert b"Expect may only be 100-continue" in body
+    assert logs.find("request")[-1]["status"] == 417
+
+
+async def test_what_may_be_expected_is_met(port):
+    status, _, _ = await send(port, "GET /livez", "Expect: 100-Continue")
+    assert status == "HTTP/1.1 100 Continue"

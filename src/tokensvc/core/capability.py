@@ -33,6 +33,7 @@ _BY_NAME_ONLY: Final = "tokensvc:"
 # and headers unharmed. It is wide enough for "rabbitmq.read:*/*".
 CAPABILITY_PATTERN: Final = r"[A-Za-z0-9*][A-Za-z0-9._:/*-]{0,63}"
 _NAME = re.compile(CAPABILITY_PATTERN)
+_MOST_NAMED: Final = 5  # in a refusal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +79,7 @@ def narrow_scope(asked: frozenset[str] | None, granted: Collection[str]) -> tupl
             raise refuse_unnamed_scope()
         return given
     if not asked.issubset(granted):
-        raise InvalidScopeError("scope asks for a capability that this key does not have")
+        raise refuse_wide_scope(asked, granted)
     return tuple(sorted(asked))
 
 
@@ -90,6 +91,15 @@ def list_given_unasked(granted: Iterable[str]) -> tuple[str, ...]:
 def is_for_service(name: str) -> bool:
     """Tell whether a capability is for calls to the service itself."""
     return name.startswith(_BY_NAME_ONLY)
+
+
+def refuse_wide_scope(asked: Iterable[str], granted: Collection[str]) -> InvalidScopeError:
+    """Return the refusal of a scope that asks for more than is granted. It names some of that."""
+    beyond = sorted(set(asked) - set(granted))
+    more = " ..." if len(beyond) > _MOST_NAMED else ""
+    return InvalidScopeError(
+        f"scope asks for more than this key or token has: {' '.join(beyond[:_MOST_NAMED])}{more}"
+    )
 
 
 def refuse_unnamed_scope() -> InvalidScopeError:

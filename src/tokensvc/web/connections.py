@@ -2,7 +2,7 @@
 
 Beyond the limit, the oldest connection without a request in work is closed, so that the operating
 system never lacks a descriptor for a new one. A connection is closed as well if its client takes
-nothing, or next to nothing, of its answer for 15 seconds.
+nothing, or next to nothing, of its answer for 15 seconds, or sends no whole header in that time.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from aiohttp.web import RequestHandler
-
     from tokensvc.web.limited import Limited
+    from tokensvc.web.protocol import Protocol
 
 LOOK_SECONDS: Final = 2.5
-_UNREAD_SECONDS: Final = 12.5  # with the time until the next look, 15
+_PATIENCE_SECONDS: Final = 12.5  # with the time until the next look, 15
 _LEAST_READ_BYTES: Final = 65_536  # in that time, or everything
 _LOOKED_AT: Final = 100
 _KEPT_DESCRIPTORS: Final = 64  # for logs, libraries, and connections to Postgres beside the pool
@@ -36,18 +35,18 @@ class Connections:
     def __init__(self, limited: Limited, *, most: int) -> None:
         self._limited = limited
         self._most = most
-        self._transports: dict[RequestHandler, asyncio.Transport] = {}
-        self._unread: dict[RequestHandler, _Unread] = {}
+        self._transports: dict[Protocol, asyncio.Transport] = {}
+        self._unread: dict[Protocol, _Unread] = {}
         self.accepted = 0
 
-    def add(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+    def add(self, handler: Protocol, transport: asyncio.Transport) -> None:
         """Note a new connection; close another one if there are too many."""
         self.accepted += 1
         if len(self._transports) >= self._most:
             self._close_idle()
         self._transports[handler] = transport
 
-    def remove(self, handler: RequestHandler) -> None:
+    def remove(self, handler: Protocol) -> None:
         """Forget a connection that has ended."""
         self._transports.pop(handler, None)
         self._unread.pop(handler, None)
@@ -58,20 +57,23 @@ class Connections:
         return any(not handler._request_count for handler in self._transports)  # noqa: SLF001
 
     async def watch(self) -> None:
-        """Look for clients that do not read, until cancelled."""
+        """Look for clients that do not read, or do not finish a header, until cancelled."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             self.look_once(time.monotonic())
 
     def look_once(self, now: float) -> None:
-        """Close every connection whose client has not read for too long."""
+        """Close every connection whose client has not read, or not asked, for too long."""
         for handler, transport in list(self._transports.items()):
+            if handler.begun_on is not None and now - handler.begun_on > _PATIENCE_SECONDS:
+                transport.abort()
+                continue
             waiting = transport.get_write_buffer_size()
             if not waiting:
                 self._unread.pop(handler, None)
                 continue
             unread = self._unread.setdefault(handler, _Unread(waiting, now))
-            if now - unread.since < _UNREAD_SECONDS:
+            if now - unread.since < _PATIENCE_SECONDS:
                 continue
             # It reads slowly, but it reads: the time begins anew.
             if waiting <= unread.waiting_bytes - _LEAST_READ_BYTES:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from tokensvc.core.errors import InvalidRequestError, InvalidTargetError
+from tokensvc.web.charset import is_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,8 +40,7 @@ async def read_form(request: web.Request, patience: float = _BODY_SECONDS) -> di
     body = await _read(request, patience)
     if not body:
         return {}
-    charset = (request.charset or "utf-8").lower()
-    if request.content_type != _FORM or charset not in {"utf-8", "utf8"}:
+    if request.content_type != _FORM or not is_utf8(request.charset, body):
         raise InvalidRequestError(f"the body must be {_FORM}, in UTF-8")
     return parse_form(body)
 

@@ -120,8 +120,11 @@ class Opening:
         server = cast("web.Server", runner.server)
         server.request_handler = shorten(app, server.request_handler)
         if self._settings.admin_port is not None:
-            self.opened_admin = web.AppRunner(build_admin_app(app), access_log=None)
+            admin_app = build_admin_app(app)
+            self.opened_admin = web.AppRunner(admin_app, access_log=None)
             await self.opened_admin.setup()
+            admin_server = cast("web.Server", self.opened_admin.server)
+            admin_server.request_handler = shorten(admin_app, admin_server.request_handler)
         self.opened = runner
         return runner
 

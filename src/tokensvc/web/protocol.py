@@ -8,8 +8,9 @@ handler that only waits is ended when its client has gone.
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import web
 
@@ -35,19 +36,19 @@ class Server(web.Server):
 
     def __call__(self) -> web.RequestHandler:
         """Return the protocol of one connection."""
-        return _Protocol(self, loop=self._loop, **self._kwargs)
+        return Protocol(self, loop=self._loop, **self._kwargs)
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         """Note a new connection."""
         super().connection_made(handler, transport)
-        self.watched.add(handler, transport)
+        self.watched.add(cast("Protocol", handler), transport)
 
     def connection_lost(
         self, handler: web.RequestHandler, exc: BaseException | None = None
     ) -> None:
         """Forget a connection."""
         super().connection_lost(handler, exc)
-        self.watched.remove(handler)
+        self.watched.remove(cast("Protocol", handler))
 
     @classmethod
     def like(cls, server: web.Server, watched: Connections) -> Server:
@@ -61,12 +62,24 @@ class Server(web.Server):
         )
 
 
-class _Protocol(web.RequestHandler):
-    __slots__ = ("when_gone",)
+class Protocol(web.RequestHandler):
+    """What handles the requests of one connection."""
+
+    __slots__ = ("begun_on", "when_gone")
 
     def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - aiohttp's own
         super().__init__(*arguments, **options)
         self.when_gone: Callable[[], object] | None = None
+        # Since when a request, or the first one, is waited for whose header is not whole yet.
+        self.begun_on: float | None = time.monotonic()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what a client sends, and note whether the header of a request is whole."""
+        super().data_received(data)
+        if self._messages or self._request_in_progress:
+            self.begun_on = None
+        elif self.begun_on is None:
+            self.begun_on = time.monotonic()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End what only this client waits for."""
@@ -98,7 +111,7 @@ def cancelled_when_gone(request: web.Request) -> Iterator[None]:
     waits. Under another server than ours nothing is cancelled.
     """
     protocol, handling = request.protocol, asyncio.current_task()
-    if not isinstance(protocol, _Protocol) or handling is None:
+    if not isinstance(protocol, Protocol) or handling is None:
         yield
         return
     protocol.when_gone = handling.cancel

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
     _Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
-KEEPALIVE_SECONDS: Final = 15  # also what a client gets to send its headers
 # A scraper that does not read must not hold up the end. Requests of operations are waited for
 # before.
 _LAST_SHUTDOWN_SECONDS: Final = 0.5
@@ -74,6 +73,7 @@ class ServiceRunner(web.BaseRunner):
     ) -> None:
         super().__init__(shutdown_timeout=settings.drain_seconds)
         self._drain_seconds = settings.drain_seconds
+        self._keepalive_seconds = settings.keepalive_seconds
         self._start = start
         limited = Limited()
         self._opening = Opening(settings, database_url, start, greet, limited)
@@ -86,7 +86,7 @@ class ServiceRunner(web.BaseRunner):
             watched=self._scrapers,
             access_log=None,
             shutdown_timeout=_LAST_SHUTDOWN_SECONDS,
-            keepalive_timeout=KEEPALIVE_SECONDS,
+            keepalive_timeout=settings.keepalive_seconds,
         )
         self._own_ports = own_ports
         self._admin = AdminPort(
@@ -162,7 +162,7 @@ class ServiceRunner(web.BaseRunner):
             request_factory=_find_server(self._starting).request_factory,
             watched=self._connections,
             access_log=None,
-            keepalive_timeout=KEEPALIVE_SECONDS,
+            keepalive_timeout=self._keepalive_seconds,
         )
 
     async def _cleanup_server(self) -> None:

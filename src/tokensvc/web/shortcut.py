@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 from aiohttp import hdrs
 from aiohttp.web_urldispatcher import UrlMappingMatchInfo
 
+from tokensvc.web.expectation import answer_expecting
 from tokensvc.web.middleware import handle_errors
 from tokensvc.web.token import post_token
 
@@ -35,7 +36,9 @@ def shorten(app: web.Application, answer: _Answer) -> _Answer:
 
     def answer_shortly(given: web.BaseRequest) -> Awaitable[web.StreamResponse]:
         match = matches.get(given.raw_path)
-        if match is None or given.method != hdrs.METH_POST or hdrs.EXPECT in given.headers:
+        if hdrs.EXPECT in given.headers:
+            return answer_expecting(app, answer, given)
+        if match is None or given.method != hdrs.METH_POST:
             return answer(given)
         request = cast("web.Request", given)
         request._match_info = match  # noqa: SLF001 - aiohttp offers no other way
