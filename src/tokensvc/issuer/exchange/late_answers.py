@@ -24,18 +24,19 @@ if TYPE_CHECKING:
 
 _TICK: Final = 0.005
 _IN_A_ROUND: Final = 8
-_MOST_STRETCH: Final = 5.0
+_MOST_STRETCH: Final = 10.0  # seconds
 # Of answers to whoever is refused often, so that they do not come in waves.
 LATE_SPREAD: Final = 0.25
 # And so that a process that is a tenth of a second behind is asked half as often.
-LATE_STRETCH: Final = 10.0
+LATE_STRETCH: Final = 20.0
 
 
 class LateAnswers:
     """Holds answers back for `pause` seconds, `most_held` of them at a time.
 
-    Each is held for up to `spread` seconds more, by chance, and while the process is behind, for
-    `stretch` times as long as it is, five seconds at most. `clock`: monotonic, in seconds.
+    Each is held for up to `spread` seconds more, by chance. While the process is behind, the spread
+    is `stretch` times as long as it is behind longer, ten seconds at most. `clock`: monotonic, in
+    seconds.
     """
 
     def __init__(
@@ -63,9 +64,10 @@ class LateAnswers:
         It is the end of a tick, because answers that come together cost less. If that moment is
         over, it returns at once. Raises UnavailableError at once if too many are held.
         """
-        until = asked_on + self._pause + self._spread * random.random()  # noqa: S311 - no secret
+        spread = self._spread
         if self._ticks:
-            until += min(_MOST_STRETCH, self._stretch * self._behind)
+            spread += min(_MOST_STRETCH, self._stretch * self._behind)
+        until = asked_on + self._pause + spread * random.random()  # noqa: S311 - no secret
         now = self._clock()
         if now >= until:
             return
