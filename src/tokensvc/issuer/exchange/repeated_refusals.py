@@ -2,9 +2,9 @@
 
 A client that goes on although its limit is used up, or that asks again and again for what its key
 does not have, would cost more than one that gets tokens: a question that comes alone costs Postgres
-as much as some ten in a batch. So if the same question has been refused `often` within a second, it is
-refused for the rest of that second by what Postgres said last. Questions of one key are the same if
-each asks for a capability that the key does not have.
+as much as some ten in a batch. So if the same question has been refused `often` within a second, it
+is refused for the rest of that second by what Postgres said last. Questions of one key are the same
+if each asks for a capability that the key does not have.
 
 Nothing is ever granted by this. A limit that was raised is noticed a second later at most, and only
 by a client that is refused that often. A window of a limit never ends before the second does.
