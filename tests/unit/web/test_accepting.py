@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -96,7 +97,8 @@ async def test_f37_a_connection_that_cannot_be_accepted_now_is_tried_again(
                 raise OSError(24, "Too many open files")
             return listener.accept()
 
-    await Site(runner, NoDescriptor()).start()
+    strained: Any = NoDescriptor()
+    await Site(runner, strained).start()
     with socket.create_connection(listener.getsockname()):
         async with asyncio.timeout(10):
             while not runner.server.accepted:
