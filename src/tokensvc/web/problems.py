@@ -92,7 +92,7 @@ def _build_problem_head(status: int, code: str, message: str) -> bytes:
 
 def _list_more(error: Exception) -> dict[str, object]:
     """Return what only some problems say."""
-    if isinstance(error, errors.InvalidInputError) and error.faults:
+    if isinstance(error, errors.TokensvcError) and error.faults:
         # A fault may repeat what was sent.
         return {
             "errors": [
