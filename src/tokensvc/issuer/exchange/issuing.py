@@ -131,7 +131,7 @@ class Exchange:
             facts = None if allowed is None else Facts(name, address)
             question = build_question(request, credential, audience, facts)
             asked = _Asked(request, credential, question, audience, name, network)
-            refused_by = self.repeated_refusals.find(question)
+            refused_by = self.repeated_refusals.find(question, request.scope)
             if refused_by is not None:
                 result = self._act(asked, refused_by)
             else:
