@@ -267,7 +267,7 @@ def _scope(request: ExchangeRequest, verdict: Verdict, subject: Claims | None) -
     if subject is None:
         return narrow_scope(request.scope, verdict.capabilities)
     # The key may have lost capabilities since the subject token was issued.
-    still_granted = set(subject.scope) & set(verdict.capabilities)
+    still_granted = frozenset(subject.scope).intersection(verdict.capabilities)
     if not still_granted:
         raise InvalidScopeError("no capability of the subject_token is granted any more")
     return narrow_scope(request.scope, still_granted)

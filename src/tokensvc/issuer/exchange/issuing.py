@@ -7,7 +7,7 @@ import functools
 import time
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tokensvc.core.algorithm import DEFAULT_ALGORITHM
 from tokensvc.core.api_key import ApiKey
@@ -124,7 +124,7 @@ class Exchange:
         while True:
             # The audience is found before the verdict, which must not be older than its token life.
             name = self._choose_audience(request, credential, allowed)
-            audience = await self._find_audience(name)
+            audience = self.mirror.audiences.get(name) or await self._find_new_audience(name)
             self.mirror.signers.check(DEFAULT_ALGORITHM if audience is None else audience.alg)
             facts = None if allowed is None else Facts(name, address)
             question = build_question(request, credential, audience, facts)
@@ -171,7 +171,7 @@ class Exchange:
         except OAuthError as error:
             self.usage.add(verdict.key_id, error.reason, verdict.at)
             raise
-        known = cast("Audience", audience)  # or there would be no claims
+        known: Any = audience  # not None, or there would be no claims
         unsigned = _Unsigned(claims, decision, self._find_signer(known, verdict.at), known.typ)
         self.usage.add_issued(claims.client_id, LastUse(claims.iat, asked.network, claims.aud))
         return unsigned if unsigned.key.alg in _SLOW_ALGORITHMS else unsigned.sign()
@@ -218,14 +218,10 @@ class Exchange:
             raise refuse_credential("subject_token", "narrowed_already")
         return SubjectToken(claims, unverified_token.kid)
 
-    async def _find_audience(self, name: str) -> Audience | None:
-        """Return the audience of the new token, None if there is no such audience."""
-        audience = self.mirror.audiences.get(name)
-        if audience is None:
-            # It may have been added a moment ago.
-            await in_time(self.mirror.refresh_for_a_miss(), build_late_error(), seconds=_MISS)
-            audience = self.mirror.audiences.get(name)
-        return audience
+    async def _find_new_audience(self, name: str) -> Audience | None:
+        """Return an audience that may have been added a moment ago, None if there is none."""
+        await in_time(self.mirror.refresh_for_a_miss(), build_late_error(), seconds=_MISS)
+        return self.mirror.audiences.get(name)
 
 
 async def _wait(wait: timedelta, arrived_on: float) -> None:
