@@ -77,6 +77,9 @@ bench-neighbours: $(VENV)/.dev ## Prove that floods leave other clients alone (6
 	@$(BIN)/python -m bench.neighbours
 	@$(BIN)/python -m bench.timing
 
+bench-stalls: $(VENV)/.dev ## Measure what holds the event loop of a busy service (2 minutes)
+	@$(BIN)/python -m bench.stalls
+
 bench-failover: $(VENV)/.dev ## Prove that 40 failovers lose no acknowledged revocation (5 minutes)
 	@$(BIN)/python -m bench.failover
 	@$(BIN)/python -m bench.failover --sync
@@ -119,7 +122,7 @@ help: ## Show this
 .PHONY: build screenshots lock clean help
 .PHONY: bench bench-acts bench-feed bench-long-denylist bench-rotation bench-ledger
 .PHONY: bench-clock bench-failover bench-lists bench-neighbours bench-restore
-.PHONY: bench-verify
+.PHONY: bench-stalls bench-verify
 
 ##@
 

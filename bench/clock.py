@@ -10,6 +10,9 @@ crashes, twice in 25 steps, and a standby is promoted whose clock is the next st
 The exit code is 1 if an acknowledged revocation did not hold, if a live entry of the denylist was
 deleted, if a good key was refused 10 s after the clocks agreed again (401: at any time), or if a
 key got more tokens in a minute or day, as their `iat` names it, than its limit.
+
+What only took too long is listed apart, and changes no exit code, if the machine or the measurement
+itself was late meanwhile: a plain process looks at both (`bench.watched_machine`).
 """
 
 from __future__ import annotations

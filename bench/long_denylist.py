@@ -147,7 +147,7 @@ async def _read_all(session: aiohttp.ClientSession, url: str) -> tuple[int, floa
         async with session.get(f"{url}/v1/denylist{query}") as answer:
             body = await answer.read()
         total += len(body)
-        cursor, head = _read_place(body)
+        cursor, head = read_place(zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(body, 2000))
         if cursor == head:
             return total, time.perf_counter() - began
         query = f"?after={cursor}"
@@ -155,9 +155,9 @@ async def _read_all(session: aiohttp.ClientSession, url: str) -> tuple[int, floa
         await asyncio.sleep(max(0.0, pause))
 
 
-def _read_place(body: bytes) -> tuple[str, str]:
-    start = zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(body, 2000)
-    payload = base64.urlsafe_b64decode(start.split(b".")[1][:800])
+def read_place(page: bytes) -> tuple[str, str]:
+    """Return the cursor and the head that the beginning of a page names."""
+    payload = base64.urlsafe_b64decode(page.split(b".")[1][:800] + b"==")
     cursor, head = re.findall(rb'"(?:cursor|head)":"([^"]+)"', payload)
     return cursor.decode(), head.decode()
 

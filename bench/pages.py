@@ -199,12 +199,11 @@ def prepare(process: ServiceProcess, keys: int) -> dict[str, str]:
     session = requests.Session()
     session.headers["Authorization"] = f"Bearer {process.admin_key}"
 
-    def call(path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    def call(path: str, body: dict[str, Any] | None = None) -> Any:  # noqa: ANN401 - JSON
         method = "GET" if body is None else "POST"
         answer = session.request(method, process.url + path, json=body, timeout=_PATIENCE)
         answer.raise_for_status()
-        found: dict[str, Any] = answer.json()
-        return found
+        return answer.json()
 
     account = call("/v1/whoami")["account"]
     filled = process.folder / _FILLED

@@ -7,7 +7,8 @@ more is revoked, and the dump is restored under the same name, in each of three 
 `pg_restore`, `pg_restore --single-transaction`, and into a database beside, which is then renamed.
 
 The exit code is 1 if an acknowledged revocation was lost, or if a good key was answered 401 at any
-moment, or did not work 15 s after the restore.
+moment, or did not work 15 s after the restore. What only took too long is listed apart if the
+machine or the measurement itself was late meanwhile (`bench.watched_machine`).
 """
 
 from __future__ import annotations

@@ -97,7 +97,7 @@ class FullAgeCache:
             key=self._keys.get(unverified.kid),
             algorithms=ALGORITHMS,
             issuer=self._issuer,
-            audience=_AUDIENCE,
+            audiences=frozenset({_AUDIENCE}),
             now=time.time(),
             leeway=1.0,
         )

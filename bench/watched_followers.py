@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bench.watched_load import WatchedLoad
 
 LATEST: Final = 10.0  # seconds after which a running follower must know a revocation
+_NEVER: Final = 40.0  # no slowness excuses a follower that does not know it by then
 _LOOK: Final = 0.1
 _AT_ONCE: Final = 16
 _PATIENCE: Final = aiohttp.ClientTimeout(total=6)
@@ -68,54 +69,71 @@ class Watch:
     must_work: Callable[[], bool]
     followers: list[Follower] = field(default_factory=list)
     delays: list[float] = field(default_factory=list)  # seconds until a revocation was known
+    unknown: list[Acknowledged] = field(default_factory=list)  # to a running follower, so far
     introspected: int = 0
 
     async def run(self) -> None:
         """Look at the running followers until cancelled."""
-        pending: list[Acknowledged] = []
         seen = 0
+        late: set[str] = set()
         while True:
-            pending += self.load.acknowledged[seen:]
+            self.unknown += self.load.acknowledged[seen:]
             seen = len(self.load.acknowledged)
-            pending = [revoked for revoked in pending if not self._is_known(revoked)]
+            self.unknown = [revoked for revoked in self.unknown if not self._is_known(revoked)]
+            for revoked in self.unknown:
+                if revoked.age > LATEST and revoked.value not in late:
+                    late.add(revoked.value)
+                    self._note_late("a running follower does not know of it", revoked[:2])
             if self.must_work():
                 self._look_at_good_tokens()
             await asyncio.sleep(_LOOK)
 
+    def _note_late(self, kind: str, detail: object) -> None:
+        errors = [follower.verifier.status().denylist_error for follower in self.followers]
+        self.load.faults.note_late(kind, (detail, errors))
+
     def _is_known(self, revoked: Acknowledged) -> bool:
-        passed = time.monotonic() - revoked.on
         if any(_accepts_some(follower, [revoked]) for follower in self.followers):
-            if passed < LATEST:
-                return False
-            seen = [follower.verifier.status().denylist_error for follower in self.followers]
-            self.load.faults.note("a running follower does not know of it", (revoked[:2], seen))
-        self.delays.append(passed)
+            return False
+        self.delays.append(revoked.age)
         return True
 
-    def _look_at_good_tokens(self) -> None:
+    def _list_young_tokens(self) -> list[Issued]:
+        """Return tokens that were issued within the last second, and so are not revoked."""
         young = time.monotonic() - 1
-        for token in list(self.load.recent)[-20:]:
+        return [token for token in list(self.load.recent)[-20:] if token.asked_on > young]
+
+    def _look_at_good_tokens(self) -> None:
+        for token in self._list_young_tokens():
             for follower in self.followers:
                 refusal = follower.find_refusal(token)
-                if refusal is not None and token.asked_on > young:
-                    error = follower.verifier.status().denylist_error
-                    self.load.faults.note("a good token was refused", (refusal, error))
+                if refusal is not None:
+                    self._note_late("a good token was refused", refusal)
 
     async def check_all(self) -> None:
         """Check everything that was acknowledged: running and fresh followers, issuer, table."""
-        past = [r for r in self.load.acknowledged if r.on < time.monotonic() - LATEST]
-        for follower in self.followers:
-            if accepted := await _list_accepted(follower, past):
-                self.load.faults.note("a running follower forgot", accepted[:5])
+        past = [r for r in self.load.acknowledged if r.age > LATEST]
+        await self._check_running(past)
         async with AsyncExitStack() as stack:
             for number in range(len(self.stage.services)):
                 fresh = Follower(self.stage, number)
                 await stack.enter_async_context(fresh.verifier)
                 for revoked in await _list_accepted(fresh, past):
-                    self.load.faults.note("a fresh follower does not know", revoked)
+                    self.load.faults.note("a fresh follower does not know", revoked[:2])
+                refusals = list(map(fresh.find_refusal, self._list_young_tokens()))
+                if self.must_work() and any(refusals):
+                    self._note_late("a fresh follower refuses a good token", refusals)
         await self._introspect_all(past)
         await self._check_table()
         self._look_at_logs()
+
+    async def _check_running(self, past: Sequence[Acknowledged]) -> None:
+        for follower in self.followers:
+            for revoked in await _list_accepted(follower, past):
+                if revoked not in self.unknown:
+                    self.load.faults.note("a running follower forgot", revoked[:2])
+                elif revoked.age > _NEVER:
+                    self.load.faults.note("a running follower never knew", revoked[:2])
 
     async def _introspect_all(self, past: Sequence[Acknowledged]) -> None:
         turns = iter([revoked for revoked in past for _ in revoked.tokens[-1:]])
@@ -128,8 +146,10 @@ class Watch:
         await asyncio.gather(*(take_turns() for _ in range(_AT_ONCE)))
         before = self.introspected
         live = [await self._introspect(token) for token in list(self.load.recent)[-_AT_ONCE:]]
-        if self.must_work() and (False in live or self.introspected == before):
+        if self.must_work() and False in live:
             self.load.faults.note("introspection refuses a good token", live)
+        if self.must_work() and self.introspected == before:
+            self._note_late("introspection does not answer", live)
 
     async def _introspect(self, token: Issued) -> bool | None:
         """Tell whether a service calls a token live; None if it does not answer."""
@@ -168,7 +188,7 @@ class Watch:
 
     def report(self) -> int:
         """Print what was seen; return 1 if anything was wrong."""
-        load, delays, faults = self.load, sorted(self.delays), self.load.faults
+        load, delays = self.load, sorted(self.delays)
         kinds = dict(Counter(revoked.kind for revoked in load.acknowledged))
         print(f"  {len(load.acknowledged)} revocations acknowledged: {kinds}")
         print(f"  {load.unknown_outcomes} not acknowledged; answers: {dict(load.statuses)}")
@@ -176,12 +196,9 @@ class Watch:
         if delays:
             p50, p99 = delays[len(delays) // 2], delays[int(len(delays) * 0.99)]
             print(f"  at followers: p50 {p50:.2f} s, p99 {p99:.2f} s, worst {delays[-1]:.2f} s")
-        for kind, count in faults.counts.items():
-            print(f"  FAULT, {count} times: {kind}")
-        for sample in faults.samples:
-            print(f"    {sample}")
-        print("  bad" if faults.counts else "  good", flush=True)
-        return int(bool(faults.counts))
+        faults = load.faults.report()
+        print("  bad" if faults else "  good", flush=True)
+        return int(bool(faults))
 
 
 @asynccontextmanager
@@ -191,7 +208,8 @@ async def watched(watch: Watch) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         for follower in watch.followers:
             await stack.enter_async_context(follower.verifier)
-        tasks = [asyncio.create_task(act) for act in (watch.load.run(watch.must_work), watch.run())]
+        acts = (watch.load.machine.run(), watch.load.run(watch.must_work), watch.run())
+        tasks = [asyncio.create_task(act) for act in acts]
         try:
             yield
         finally:
@@ -203,15 +221,13 @@ async def watched(watch: Watch) -> AsyncIterator[None]:
             raise result
 
 
-async def _list_accepted(
-    follower: Follower, revoked: Sequence[Acknowledged]
-) -> list[tuple[str, str]]:
+async def _list_accepted(follower: Follower, revoked: Sequence[Acknowledged]) -> list[Acknowledged]:
     """Return what a follower does not know. Other followers and the load go on meanwhile."""
     accepted = []
     for one in revoked:
         await asyncio.sleep(0)  # thousands of tokens take seconds, and a stall makes others late
         if _accepts_some(follower, [one]):
-            accepted.append((one.kind, one.value))
+            accepted.append(one)
     return accepted
 
 

@@ -1,12 +1,13 @@
-"""The keys of a watched load, what they were given, and what must not happen to them."""
+"""The keys of a watched load, and what they were given."""
 
 from __future__ import annotations
 
 import json
+import time
 from base64 import urlsafe_b64decode
-from collections import Counter, deque
-from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from testbed.keys import add_keys_to
 
@@ -15,7 +16,6 @@ from tokensvc.store.primary import connect
 
 PER_MINUTE, PER_DAY = 30, 60  # of the keys with limits: half have the one, half the other
 _GOOD, _LIMITED, _DOOMED = 40, 10, 1500
-_SAMPLES: Final = 8  # so many faults of a kind are shown
 
 
 class Issued(NamedTuple):
@@ -43,19 +43,10 @@ class Acknowledged(NamedTuple):
     key: str | None
     on: float
 
-
-@dataclass(slots=True)
-class Faults:
-    """What must not happen, by kind."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-    samples: list[str] = field(default_factory=list)
-
-    def note(self, kind: str, detail: object = "") -> None:
-        """Count a fault, and keep the first of its kind."""
-        self.counts[kind] += 1
-        if self.counts[kind] <= _SAMPLES:
-            self.samples.append(f"{kind}: {detail}")
+    @property
+    def age(self) -> float:
+        """Seconds since the acknowledgement."""
+        return time.monotonic() - self.on
 
 
 class Window(NamedTuple):

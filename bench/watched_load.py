@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 
-from bench.watched_keys import Acknowledged, Faults, Issued, Refused, read_token
+from bench.watched_faults import Faults
+from bench.watched_keys import Acknowledged, Issued, Refused, read_token
+from bench.watched_machine import Machine
 from tokensvc.core.actor import Actor
 from tokensvc.core.errors import TokensvcError
 from tokensvc.issuer.database import open_database
@@ -61,7 +63,8 @@ class WatchedLoad:
         self.acknowledged: list[Acknowledged] = []
         self.statuses: Counter[int] = Counter()
         self.unknown_outcomes = 0
-        self.faults = Faults()
+        self.machine = Machine()
+        self.faults = Faults(self.machine)
         self.is_quiet = False
 
     async def run(self, must_work: Callable[[], bool]) -> None:
@@ -123,7 +126,7 @@ class WatchedLoad:
         elif issued.status == 401:
             self.faults.note("a good key was answered 401", issued.text)
         elif had_to_work and must_work():
-            self.faults.note("a good key was refused", issued)
+            self.faults.note_late("a good key was refused", issued)
 
     async def _exchange_revoked(self, revoked: Acknowledged) -> None:
         if revoked.key is None:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 Rhythm = Literal["office", "shop", "steady", "nightly", "never"]
-Fate = Literal["active", "disabled", "revoked", "expired", "rotated", "leaked", "idle", "deleted"]
+Fate = Literal[
+    "active", "disabled", "revoked", "expired", "rotated", "replaced", "leaked", "idle", "deleted"
+]  # fmt: skip
 
 CAPABILITIES: Final = {
     "orders": ("read", "write", "refund"),
@@ -142,7 +144,7 @@ KEYS: Final = (
         ("month-end-close", "invoices:read reports:export", 110, 20, "office", "active",
          {"life": 116}),
         ("tax-export", "reports:read reports:export", 88, 8, "nightly", "active"),
-        ("refund-desk", "payments:refund orders:refund", 47, 45, "office", "active"),
+        ("refund-desk", "payments:refund orders:refund", 47, 45, "office", "replaced"),
         ("auditor-2025", "invoices:read reports:read", 150, 0, "never", "expired", {"life": 60}),
     ),
     *_keys(
@@ -168,7 +170,7 @@ KEYS: Final = (
     *_keys(
         "Harbor Logistics",
         ("dispatch", "shipping:read shipping:book", 115, 330, "office", "active"),
-        ("tracking-page", "shipping:read", 102, 560, "shop", "active", {"refused": _SCOPE}),
+        ("tracking-page", "shipping:read", 102, 560, "shop", "replaced", {"refused": _SCOPE}),
         ("customs-forms", "shipping:read invoices:read", 75, 28, "office", "active"),
         ("driver-app", "shipping:read shipping:book", 53, 410, "office", "rotated"),
         ("harbor-old-vpn", "shipping:read", 150, 0, "never", "idle"),
@@ -177,7 +179,7 @@ KEYS: Final = (
         "Lumen Health",
         ("pharmacy-orders", "orders:read orders:write", 95, 85, "office", "active",
          {"networks": ("203.0.113.0/24",), "life": 101}),
-        ("cold-chain", "telemetry:write", 82, 480, "steady", "active"),
+        ("cold-chain", "telemetry:write", 82, 480, "steady", "replaced"),
         ("lumen-dashboard", "orders:read reports:read", 49, 25, "office", "active"),
         ("pilot-clinic", "orders:read", 88, 3, "office", "revoked"),
     ),

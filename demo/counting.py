@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from demo.cast import KEYS
+from demo.story import LONG_GRACE_DAYS
 from demo.traffic import count_exchanges
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ _REFUSED: Final = {
     "expires_at": "expired",
     "suspended_at": "suspended",
 }
+_UNUSED_GRACE: Final = timedelta(days=LONG_GRACE_DAYS, hours=-9)
 _STILL_TRIED: Final = 0.06  # of its exchanges, by clients that were not told
 
 _PUT: Final = """
@@ -31,12 +33,23 @@ insert into api_key_usage (key_id, hour, outcome, count)
 select * from unnest($1::text[], $2::timestamptz[], $3::text[], $4::bigint[])
 on conflict (key_id, hour, outcome) do update set count = excluded.count
 """
-# What an overview shows. What the service itself has counted since is never made less.
-_PUT_SUMS: Final = """
+# What the page of an account shows, and an overview. What the service itself has counted since is
+# never made less.
+_PUT_SUMS: Final = (
+    """
+insert into account_usage (account_id, hour, outcome, count)
+select key.account_id, used.hour, used.outcome, sum(used.count)
+from api_key_usage as used join api_key as key on key.id = used.key_id
+where used.hour >= $1 group by key.account_id, used.hour, used.outcome
+on conflict (account_id, hour, outcome) do update
+set count = greatest(account_usage.count, excluded.count)
+""",
+    """
 insert into exchange_count (hour, outcome, count)
 select hour, outcome, sum(count) from api_key_usage where hour >= $1 group by hour, outcome
 on conflict (hour, outcome) do update set count = greatest(exchange_count.count, excluded.count)
-"""
+""",
+)
 _KEYS: Final = """
 select key.id, key.name, key.created_at, key.expires_at, key.revoked_at, key.disabled_at,
     key.predecessor_id is not null as is_successor, account.suspended_at
@@ -106,7 +119,8 @@ async def count_until(connection: Connection, now: datetime, seed: int) -> None:
                 hours, outcomes, counts = zip(*sums, strict=True)
                 ids = [key["id"]] * len(sums)
                 await connection.execute(_PUT, ids, hours, outcomes, counts)
-        await connection.execute(_PUT_SUMS, began_at)
+        for statement in _PUT_SUMS:
+            await connection.execute(statement, began_at)
         await connection.execute(_LAST_USE)
         await connection.execute(_LONG_AGO)
         for statement in _WINDOWS:
@@ -126,6 +140,8 @@ def _count_key(
             counted = int(count * share)
             if plan.fate == "rotated":  # the successor takes over within some hours
                 counted = _share_with_other(counted, key, hour)
+            elif plan.fate == "replaced" and not key["is_successor"]:
+                counted = counted if hour < key["expires_at"] - _UNUSED_GRACE else 0
             if over:
                 counted = int(counted * _STILL_TRIED)
                 yield from [(hour, _REFUSED[over[0]], counted)] if counted else []

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from demo.cast import KeyPlan
 
 BEGAN: Final = 240.0  # days ago
+LONG_GRACE_DAYS: Final = 30  # of a key whose successor has taken over long before
 _DAY: Final = 86_400
 _PERIOD: Final = 30
 
@@ -145,6 +146,10 @@ def _follow(plan: KeyPlan, chance: random.Random) -> Iterator[Act]:
         case "rotated":
             yield Act(days_ago=chance.uniform(0.03, 0.6), operation="keys.rotate",
                       request=key | {"grace": _DAY}, by="ops-bot",
+                      makes=f"key:{plan.name}+")  # fmt: skip
+        case "replaced":
+            yield Act(days_ago=chance.uniform(4, 9), operation="keys.rotate",
+                      request=key | {"grace": LONG_GRACE_DAYS * _DAY}, by="ops-bot",
                       makes=f"key:{plan.name}+")  # fmt: skip
         case "leaked":
             url = f"https://git.example/{plan.name}/blob/main/.env#L3"

@@ -54,6 +54,20 @@ create table capability (
     created_at timestamptz not null,
     constraint capability_pkey primary key (name)
 );
+-- Those of the service itself.
+insert into capability (name, description, created_at)
+values
+    ('tokensvc:admin', 'May do everything', clock_timestamp()),
+    ('tokensvc:read', 'May read everything, and change nothing', clock_timestamp()),
+    (
+        'tokensvc:keys', 'May manage the keys of its own account, and who is told of them',
+        clock_timestamp()
+    ),
+    ('tokensvc:introspect', 'May ask whether a token is live, and what it says', clock_timestamp()),
+    (
+        'tokensvc:denylist', 'May follow the denylist where that is not open to everybody',
+        clock_timestamp()
+    );
 
 -- The services that tokens are for.
 create table audience (
@@ -188,7 +202,17 @@ create table api_key_usage (
 );
 create index api_key_usage_hour_idx on api_key_usage (hour);
 
--- The same of all keys together.
+-- The same of all keys of an account together.
+create table account_usage (
+    account_id text not null,
+    hour timestamptz not null,
+    outcome text not null,
+    count bigint not null,
+    constraint account_usage_pkey primary key (account_id, hour, outcome)
+) with (fillfactor = 50);
+create index account_usage_hour_idx on account_usage (hour);
+
+-- The same of all accounts together.
 create table exchange_count (
     hour timestamptz not null,
     outcome text not null,
@@ -445,7 +469,7 @@ create table notice_endpoint (
     constraint notice_endpoint_account_fkey foreign key (account_id) references account (id),
     constraint notice_endpoint_id_form check (id ~ '^hook_[0-9A-Za-z]{16}$'),
     constraint notice_endpoint_disabled_because_known check (
-        disabled_because in ('asked', 'failing', 'gone')
+        disabled_because in ('asked', 'failing', 'gone', 'unsubscribed')
     ),
     constraint notice_endpoint_disabled check (
         (disabled_at is null) = (disabled_because is null)
@@ -626,3 +650,4 @@ revoke execute on function append_audit_events from public;
 -- load: functions/revoke_token_by_id_2.sql
 -- load: functions/heal_revocations.sql
 -- load: functions/report_leaks.sql
+-- load: functions/report_leaks_2.sql

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import json
 import logging
@@ -19,6 +20,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from testbed.leaks import find_secrets
+from testbed.memory import find_memory_folder
 from testbed.ports import find_free_port
 
 from tests.databases import FAST_AND_UNSAFE, Databases, Kind
@@ -62,21 +64,35 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(variable)
 
 
-@pytest.fixture(scope="session")
-def session_folder() -> Iterator[Path]:
-    """A short path that an unprivileged Postgres may enter, gone at the end."""
-    folder = Path(tempfile.mkdtemp(prefix="tokensvc-"))
+@contextlib.contextmanager
+def make_folder(parent: Path | None = None) -> Iterator[Path]:
+    """Lend a new folder that everybody may enter. `parent`: where it lies, /tmp by default."""
+    folder = Path(tempfile.mkdtemp(prefix="tokensvc-", dir=parent))
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
-def postgres(session_folder: Path) -> Iterator[str]:
+def session_folder() -> Iterator[Path]:
+    """A short path that an unprivileged Postgres may enter, gone at the end."""
+    with make_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def postgres_folder() -> Iterator[Path]:
+    """Where the data and the log of the tests' Postgres are: in memory, if there is enough."""
+    with make_folder(find_memory_folder()) as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def postgres(postgres_folder: Path) -> Iterator[str]:
     """The URL of a real Postgres: one for the whole run, and one per process that runs tests."""
     explicit = os.environ.get("TOKENSVC_POSTGRES_BIN_DIR")
     server = EmbeddedPostgres(
-        session_folder / "pg",
+        postgres_folder,
         bin_dir=Path(explicit) if explicit else None,
         options=FAST_AND_UNSAFE,
     )

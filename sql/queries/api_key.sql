@@ -70,17 +70,20 @@ select count(*) as total,
     ) as expiring,
     count(*) filter (where state = 'active' and expires_at is null) as endless,
     (
-        select count(*) from usable left join api_key_last_use as used on used.key_id = usable.id
-        where usable.created_at < $2::timestamptz - interval '90 days'
-            and (used.at is null or used.at < $2::timestamptz - interval '90 days')
+        select count(*) from usable
+        where usable.created_at < $2::timestamptz - interval '90 days' and not exists (
+            select from api_key_last_use as used
+            where used.key_id = usable.id and used.at >= $2::timestamptz - interval '90 days'
+        )
     ) as idle,
     (select count(*) from usable where capabilities @> array['tokensvc:admin']) as powerful,
     (
         select count(*)
-        from api_key as other join usable on usable.id = other.predecessor_id
-            left join api_key_last_use as used on used.key_id = usable.id
-        where other.predecessor_id is not null
-            and (used.at is null or used.at < $2::timestamptz - interval '1 day')
+        from usable join api_key as other on other.predecessor_id = usable.id
+        where other.predecessor_id is not null and not exists (
+            select from api_key_last_use as used
+            where used.key_id = usable.id and used.at >= $2::timestamptz - interval '1 day'
+        )
     ) as replaced
 from (
     select key.expires_at, case

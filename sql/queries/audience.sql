@@ -26,17 +26,17 @@ delete from audience where name = $1 returning name;
 select distinct alg from audience order by alg;
 
 -- name: list_use(account_id)
--- How many keys name each audience, and when the last token for it was given out: by the keys of an
--- account, or by all. Revoked keys name nothing any more.
-select name, sum(keys)::bigint as keys, max(at) as last_used_at
+-- How many keys name each audience, how many got their last token for it, and when the last of them
+-- did: of the keys of an account, or of all. Revoked keys name nothing any more.
+select name, sum(keys)::bigint as keys, sum(users)::bigint as users, max(at) as last_used_at
 from (
-    select named.name, 1 as keys, null::timestamptz as at
+    select named.name, 1 as keys, 0 as users, null::timestamptz as at
     from api_key as key cross join unnest(key.audiences) as named (name)
     where key.audiences <> '{}' and key.deleted_at is null and key.revoked_at is null
         and ($1::text is null or key.account_id = $1)
         and key.account_id not in (select id from account where account.deleted_at is not null)
     union all
-    select used.audience, 0, max(used.at)
+    select used.audience, 0, count(*), max(used.at)
     from api_key_last_use as used
     where $1::text is null or used.key_id in (select id from api_key where account_id = $1)
     group by used.audience

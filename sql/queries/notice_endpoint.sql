@@ -63,8 +63,19 @@ set old_sealed_secret = sealed_secret, old_secret_until = clock_timestamp() + $3
 where id = $1;
 
 -- name: confirm(id)
-update notice_endpoint set confirmed_at = clock_timestamp()
+-- Whoever has ended the notices to a mailbox, and confirms it again, gets them again.
+update notice_endpoint
+set confirmed_at = clock_timestamp(),
+    disabled_at = case when disabled_because <> 'unsubscribed' then disabled_at end,
+    disabled_because = nullif(disabled_because, 'unsubscribed')
 where id = $1 and confirmed_at is null and deleted_at is null
+returning id;
+
+-- name: unsubscribe(id)
+-- Nothing but a new link is sent there, also if it is enabled again.
+update notice_endpoint
+set confirmed_at = null, disabled_at = clock_timestamp(), disabled_because = 'unsubscribed'
+where id = $1 and deleted_at is null and disabled_because is distinct from 'unsubscribed'
 returning id;
 
 -- name: list_sealed()

@@ -13,6 +13,17 @@ from unnest($1::text[], $2::timestamptz[], $3::text[], $4::bigint[])
     as used (key_id, hour, outcome, count)
 on conflict (key_id, hour, outcome) do update set count = api_key_usage.count + excluded.count;
 
+-- name: add_to_accounts(key_ids, hours, outcomes, counts)
+insert into account_usage (account_id, hour, outcome, count)
+select key.account_id, used.hour, used.outcome, sum(used.count)
+from unnest($1::text[], $2::timestamptz[], $3::text[], $4::bigint[])
+        as used (key_id, hour, outcome, count)
+    join api_key as key on key.id = used.key_id
+group by key.account_id, used.hour, used.outcome
+order by key.account_id, used.hour, used.outcome
+on conflict (account_id, hour, outcome) do update
+set count = account_usage.count + excluded.count;
+
 -- name: add_to_all(hours, outcomes, counts)
 insert into exchange_count (hour, outcome, count)
 select used.hour, used.outcome, sum(used.count)
@@ -25,14 +36,21 @@ on conflict (hour, outcome) do update set count = exchange_count.count + exclude
 select hour, outcome, count from exchange_count where hour > $1 order by hour, outcome;
 
 -- name: list_of_account(account_id, since)
-select used.hour, used.outcome, sum(used.count)::bigint as count
-from api_key_usage as used join api_key as key on key.id = used.key_id
-where key.account_id = $1 and used.hour > $2
-group by used.hour, used.outcome
-order by used.hour, used.outcome;
+select hour, outcome, count from account_usage
+where account_id = $1 and hour > $2 order by hour, outcome;
+
+-- name: list_of_many(key_ids, since)
+select key_id, hour, outcome, count from api_key_usage
+where key_id = any ($1::text[]) and hour > $2 order by key_id, hour, outcome;
 
 -- name: delete_all_before(moment)
 delete from exchange_count where hour < $1;
+
+-- name: delete_of_accounts_before(moment, most)
+-- A row that another process is deleting is skipped, not waited for.
+delete from account_usage where ctid = any (array(
+    select ctid from account_usage where hour < $1 order by hour limit $2 for update skip locked
+)) returning 1;
 
 -- name: set_last(key_ids, moments, networks, audiences)
 insert into api_key_last_use (key_id, at, network, audience)

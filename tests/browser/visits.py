@@ -51,6 +51,7 @@ VISITS: Final = {
     "/decoder": "/decoder",
     "/reference": "/reference",
     "/reference/{subject}": "/reference/keys",
+    "/reference/{subject}/{name}": "/reference/keys/keys.create",
     "/notices": "/notices",
     "/notices/new": "/notices/new",
     "/notices/deliveries": "/notices/deliveries",

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from tokensvc.core.capability import OWN_CAPABILITIES
+
 
 def test_capabilities_are_created_listed_and_deleted(cli):
-    assert cli("capability list").stderr == "no capabilities yet\n"
+    own = [row["name"] for row in cli.json("capability list")]
+    assert own == sorted(OWN_CAPABILITIES)
     made = cli.json("capability create orders:read --description really")
     assert (made["name"], made["description"]) == ("orders:read", "really")
     assert "exists already" in cli("capability create orders:read", code=5).stderr
     assert "a capability is 1 to 64" in cli("capability create 'no good'", code=5).stderr
-    assert [row["name"] for row in cli.json("capability list")] == ["orders:read"]
+    assert [row["name"] for row in cli.json("capability list")] == ["orders:read", *own]
     assert "orders:read" in cli("capability list").stdout
     deleted = {"name": "orders:read", "state": "deleted"}
     assert cli.json("capability delete orders:read") == deleted

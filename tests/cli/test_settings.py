@@ -9,6 +9,7 @@ from tests.factories import make_settings
 from tokensvc.cli.database import check_schema_patiently
 from tokensvc.core.errors import StartRefusedError, UnavailableError
 from tokensvc.settings import load_settings
+from tokensvc.settings.environment import load_with_sources
 from tokensvc.store.pool import open_database
 from tokensvc.store.primary import connect
 
@@ -27,6 +28,11 @@ BAD = {
     "TOKENSVC_DEFAULT_AUDIENCE": ["x" * 256],
     "TOKENSVC_DATABASE_WAIT": ["-1"],
 }
+
+
+def get_url(settings):
+    assert settings.database_url is not None
+    return settings.database_url.get_secret_value()
 
 
 @pytest.mark.parametrize(
@@ -83,7 +89,7 @@ def test_the_database_url_may_lie_in_a_file_and_shows_nowhere(tmp_path):
     assert settings.database_url is not None
     assert settings.database_url.get_secret_value() == "postgresql://user:secret@host/db"
     assert "secret" not in repr(settings)
-    path.write_bytes(b"\xff\xfe")
+    path.write_bytes(b"\xff\x00")
     for bad in (path, tmp_path / "missing", tmp_path):
         with pytest.raises(StartRefusedError, match="TOKENSVC_DATABASE_URL_FILE: cannot read"):
             load_settings({"TOKENSVC_DATABASE_URL_FILE": str(bad)})
@@ -109,6 +115,76 @@ def test_an_empty_variable_counts_as_not_set(monkeypatch):
     assert (settings.port, settings.token_ttl) == (8080, 60)
 
 
+def test_an_unknown_setting_is_refused_with_the_nearest_name():
+    with pytest.raises(StartRefusedError, match=r"did you mean TOKENSVC_FEED_AUTHENTICATION\?"):
+        load_settings({"TOKENSVC_FEED_AUTHENTIFICATION": "required"})
+    for unknown in ("TOKENSVC_XYZ", "TOKENSVC_IS_CREDENTIAL", "TOKENSVC_PORT_FILE"):
+        with pytest.raises(StartRefusedError, match=f"{unknown} is no setting; "):
+            load_settings({unknown: "1"})
+    commands = {"TOKENSVC_URL": "https://x", "TOKENSVC_API_KEY": "x", "TOKENSVC_PROFILE": "x"}
+    assert load_settings(commands).port == 8080
+
+
+def test_what_kubernetes_says_of_services_called_tokensvc_is_no_setting():
+    links = {
+        "TOKENSVC_PORT": "tcp://10.96.0.7:8080",
+        "TOKENSVC_METRICS_PORT": "tcp://10.96.0.8:9100",
+        "TOKENSVC_SERVICE_HOST": "10.96.0.7",
+        "TOKENSVC_SERVICE_PORT_HTTP": "8080",
+        "TOKENSVC_PORT_8080_TCP": "tcp://10.96.0.7:8080",
+        "TOKENSVC_POSTGRES_PORT_5432_TCP_ADDR": "10.96.0.9",
+        "TOKENSVC_POSTGRES_SERVICE_HOST": "10.96.0.9",
+    }
+    settings = load_settings(links)
+    assert (settings.port, settings.metrics_port) == (8080, None)
+    with pytest.raises(StartRefusedError, match="TOKENSVC_PORT: "):
+        load_settings({"TOKENSVC_PORT": "http://10.96.0.7:8080"})
+
+
+def test_settings_come_from_a_file_and_the_environment_goes_before_it(tmp_path):
+    url = tmp_path / "url"
+    url.write_bytes("postgresql://u:secret@h/d\r\n".encode("utf-16"))  # as PowerShell writes it
+    file = tmp_path / "tokensvc.toml"
+    file.write_text(f"port = 9000\ntoken_ttl = 60\ndatabase_url_file = '{url}'\n")
+    settings, sources = load_with_sources(
+        {"TOKENSVC_CONFIG": str(file), "TOKENSVC_PORT": "9001", "TOKENSVC_TOKEN_TTL": ""}
+    )
+    assert (settings.port, settings.token_ttl) == (9001, 60)
+    assert get_url(settings) == "postgresql://u:secret@h/d"
+    assert sources == {"port": "environment", "token_ttl": str(file), "database_url": str(url)}
+    given = {"TOKENSVC_CONFIG": str(file), "TOKENSVC_DATABASE_URL": "postgresql://u@other/d"}
+    assert get_url(load_settings(given)) == "postgresql://u@other/d"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("porrt = 1", "in .*, TOKENSVC_PORRT is no setting; did you mean TOKENSVC_PORT"),
+        ("port = true", "'port' must be a text or a number"),
+        ("[server]\nport = 1", "'server' must be a text or a number"),
+        ("port = 99999", r"TOKENSVC_PORT \(from .*tokensvc.toml\): Input should be less"),
+        ("port = ", "is no TOML: Invalid value"),
+        ("master_key = 'x'\nmaster_key_file = 'y'", "TOKENSVC_MASTER_KEY_FILE contradict"),
+    ],
+)
+def test_a_file_of_settings_that_will_not_do_is_named(tmp_path, text, said):
+    file = tmp_path / "tokensvc.toml"
+    file.write_text(text)
+    with pytest.raises(StartRefusedError, match=said):
+        load_settings({"TOKENSVC_CONFIG": str(file)})
+
+
+def test_the_settings_are_shown_with_their_sources_and_without_secrets(offline_cli, tmp_path):
+    (tmp_path / "t.toml").write_text("token_ttl = 60")
+    secret = {"TOKENSVC_DATABASE_URL": "postgresql://u:geheim@h/d", "TOKENSVC_CONFIG": "t.toml"}
+    shown = {row.pop("name"): row for row in offline_cli.json("settings", **secret)}
+    assert shown["TOKENSVC_DATABASE_URL"] == {"value": "(secret)", "source": "environment"}
+    assert shown["TOKENSVC_TOKEN_TTL"] == {"value": "60", "source": "t.toml"}
+    assert shown["TOKENSVC_MASTER_KEY"] == {"value": None, "source": "default"}
+    assert "TOKENSVC_IS_CREDENTIAL" not in shown
+    assert "geheim" not in offline_cli("settings", **secret).output
+
+
 def test_settings_that_are_handed_over_are_all_there_is(monkeypatch):
     monkeypatch.setenv("TOKENSVC_PORT", "9000")
     assert load_settings({}).port == 8080
@@ -127,7 +203,9 @@ def test_a_command_with_a_bad_setting_names_it_and_shows_no_secret(cli):
 def test_a_database_that_is_away_is_exit_code_6(cli, unused_tcp_port):
     url = f"postgresql://u:secret@127.0.0.1:{unused_tcp_port}/d"
     result = cli("account list", TOKENSVC_DATABASE_URL=url, code=6)
-    assert result.stderr == "tokensvc: the database does not answer right now; try again\n"
+    away = "tokensvc: the database does not answer right now; try again (TOKENSVC_DATABASE_URL: "
+    assert result.stderr.startswith(away)
+    assert "secret" not in result.stderr
 
 
 @pytest.mark.parametrize("change", ["password", "database", "port"])

@@ -8,6 +8,7 @@ import pytest
 from testbed.waiting import until
 from tests.integration.things import ACTOR, make_key
 
+from tokensvc.core.capability import OWN_CAPABILITIES
 from tokensvc.core.errors import ConflictError, InvalidInputError, NotFoundError
 from tokensvc.issuer.admin import api_keys, capabilities
 from tokensvc.issuer.revoking import endings
@@ -20,7 +21,9 @@ WAITING = (
 
 
 async def list_names(database):
-    return [capability.name for capability in await capabilities.list_capabilities(database)]
+    """Return the names that are not of the service itself."""
+    known = [capability.name for capability in await capabilities.list_capabilities(database)]
+    return [name for name in known if name not in OWN_CAPABILITIES]
 
 
 async def test_a_capability_that_is_new_is_added_unless_it_looks_like_a_slip(database):
@@ -54,7 +57,7 @@ async def test_a_capability_that_a_key_holds_is_not_removed(database):
     key = (await make_key(database)).listed.record
     with pytest.raises(ConflictError, match=r"is held by 1 key\(s\); take it from them first"):
         await capabilities.remove_capability(database, "orders:write", actor=ACTOR)
-    assert len(await capabilities.list_capabilities(database)) == 2
+    assert await list_names(database) == ["orders:read", "orders:write"]
     await api_keys.update_key(
         database, key.id, api_keys.KeyChanges(capabilities=["orders:read"]), actor=ACTOR
     )
@@ -63,6 +66,14 @@ async def test_a_capability_that_a_key_holds_is_not_removed(database):
     await capabilities.remove_capability(database, "orders:read", actor=ACTOR)
     with pytest.raises(NotFoundError, match="there is no capability"):
         await capabilities.remove_capability(database, "orders:read", actor=ACTOR)
+
+
+async def test_those_of_the_service_itself_are_there_say_what_they_allow_and_stay(database):
+    known = {each.name: each for each in await capabilities.list_capabilities(database)}
+    for name in OWN_CAPABILITIES:
+        assert known[name].description.startswith("May ")
+        with pytest.raises(ConflictError, match="is of the service itself, and stays"):
+            await capabilities.remove_capability(database, name, actor=ACTOR)
 
 
 async def test_a_key_made_while_its_capability_is_removed_waits_for_the_outcome(

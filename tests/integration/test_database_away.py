@@ -17,11 +17,10 @@ from tests.factories import make_settings
 from tests.integration.things import make_key
 
 from tokensvc.core.actor import Actor
-from tokensvc.core.errors import StartRefusedError, UnavailableError
+from tokensvc.core.errors import UnavailableError
 from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.start import initialise
 from tokensvc.issuer.tasks import _every
-from tokensvc.store.database_url import check_database_url, split_hosts
 from tokensvc.store.embedded import EmbeddedPostgres
 from tokensvc.store.pool import open_database
 from tokensvc.store.primary import connect
@@ -172,43 +171,6 @@ async def test_connections_that_stay_busy_are_cut_at_the_end(database_url):
     await asyncio.wait_for(database.close(patience=0.2), PATIENCE)
     with contextlib.suppress(UnavailableError):
         await held.__aexit__(None, None, None)
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "",
-        "postgres",
-        "mysql://h/d",
-        "postgresql://host",
-        "postgresql://u:secret@host/",
-        "http://h/d",
-    ],
-)
-def test_a_url_that_is_none_of_postgres_is_refused_without_being_shown(url):
-    with pytest.raises(
-        StartRefusedError, match="must look like postgresql://user:password@host:5432/database"
-    ) as caught:
-        check_database_url(url)
-    assert "secret" not in caught.value.message
-
-
-def test_a_url_of_several_hosts_is_split_into_one_for_each():
-    options = "target_session_attrs=primary&connect_timeout=1&sslmode=require"
-    url = f"postgresql://u:p@one:5432,two:5433/d?{options}"
-    assert split_hosts(url) == [
-        "postgresql://u:p@one:5432/d?sslmode=require",
-        "postgresql://u:p@two:5433/d?sslmode=require",
-    ]
-    assert split_hosts("postgresql://u:p@/d?host=/run/one,/run/two&port=1,2&sslmode=require") == [
-        "postgresql://u:p@/d?host=%2Frun%2Fone&port=1&sslmode=require",
-        "postgresql://u:p@/d?host=%2Frun%2Ftwo&port=2&sslmode=require",
-    ]
-    assert split_hosts("postgresql://u:p@/d?host=one,two&port=5432") == [
-        "postgresql://u:p@/d?host=one&port=5432",
-        "postgresql://u:p@/d?host=two&port=5432",
-    ]
-    assert split_hosts("postgresql://u:p@one/d") == ["postgresql://u:p@one/d"]
 
 
 async def test_a_host_that_is_down_is_passed_over(own_folder, unused_tcp_port_factory):

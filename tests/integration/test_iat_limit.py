@@ -151,11 +151,15 @@ async def test_f41_no_token_is_counted_behind_a_limit_that_cannot_be_raised(
 ):
     key = await make_key(database)
     await connection.execute("alter function raise_iat_limit(timestamptz) rename to away")
-    await connection.execute("update issuance set iat_limit = clock_timestamp()")
+    now = await connection.fetchval(
+        "update issuance set iat_limit = clock_timestamp() returning iat_limit"
+    )
     await exchange.mirror.refresh_once()
     _, (refusal,) = await ask(exchange, key)
     assert refusal.reason == "mirror_stale"
+    assert not exchange.mirror.confirmation.iat_limit.allows(now)
     assert logs.find("iat_limit_not_raised")
     await connection.execute("alter function away(timestamptz) rename to raise_iat_limit")
     await exchange.mirror.refresh_once()
+    assert exchange.mirror.confirmation.iat_limit.allows(now)
     assert len((await ask(exchange, key))[0]) == 1

@@ -20,6 +20,7 @@ from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.service import open_service
 from tokensvc.store.pool import open_database
 from tokensvc.store.primary import connect
+from tokensvc.store.queries import load_queries
 
 LISTENERS = (
     "select pid from pg_stat_activity where datname = current_database() and query ilike 'listen%'"
@@ -52,6 +53,12 @@ async def test_before_its_first_look_a_mirror_knows_nothing_and_says_so(mirror):
         with pytest.raises(UnavailableError) as caught:
             ask()
         assert caught.value.reason == "mirror_stale"
+
+
+async def test_postgres_compiles_nothing_though_it_has_not_counted_the_rows_of_a_table(database):
+    async with database.connection() as connection:
+        plan = await connection.fetch("explain " + load_queries("feed_head")["list_with_iat"])
+    assert "JIT" not in str(plan)
 
 
 @pytest.fixture

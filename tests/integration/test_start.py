@@ -248,7 +248,7 @@ async def test_a_keys_folder_that_cannot_be_written_refuses_the_start(database, 
 async def test_a_database_that_never_answers_is_given_up_after_a_while(settings, tmp_path):
     database = await open_database(f"postgresql://u:secret@/d?host={tmp_path}", max_size=2)
     with pytest.raises(
-        StartRefusedError, match=r"did not answer within 1 s .*TOKENSVC_DATABASE_URL"
+        StartRefusedError, match=r"did not answer within 1 s.*TOKENSVC_DATABASE_URL"
     ) as caught:
         await initialise(database, settings.model_copy(update={"database_wait": 1}))
     assert "secret" not in caught.value.message

@@ -21,6 +21,7 @@ from testbed.waiting import wait_until
 from tests.factories import make_settings
 from tokensvc.core.errors import StartRefusedError
 from tokensvc.issuer.admin.audit_check import verify_trail
+from tokensvc.store.api_key import count_api_keys
 from tokensvc.store.pool import open_database
 
 
@@ -81,6 +82,7 @@ async def check_past(connection):
     )
     assert await connection.fetchval(
         "select (select sum(count) from exchange_count) = (select sum(count) from api_key_usage)"
+        " and (select sum(count) from exchange_count) = (select sum(count) from account_usage)"
     )
     assert await connection.fetchval("select count(*) from notice_delivery") > 20
     assert await connection.fetchval(
@@ -91,6 +93,9 @@ async def check_past(connection):
         "select not exists (select from notice_delivery where next_at is not null)"
     )
     assert await connection.fetchval("select count(*) from denylist where expires_at > now()") >= 3
+    counts, _ = await count_api_keys(connection, None)
+    worth_a_look = ("expiring", "endless", "idle", "powerful", "replaced")
+    assert min(counts[name] for name in worth_a_look) >= 3, counts
 
 
 async def test_it_serves_what_it_has_filled_and_the_same_again(tmp_path):

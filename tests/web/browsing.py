@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 COOKIE: Final = "__Host-tokensvc"
 OURS: Final = {"Sec-Fetch-Site": "same-origin"}
 _FORM: Final = re.compile(r'<form[^>]*action="([^"]*)"[^>]*>(.*?)</form>', re.DOTALL)
-_LOCK: Final = re.compile(r'name="form_token" value="([^"]*)"')
+_CARRIED: Final = re.compile(r'name="(form_token|version)" value="([^"]*)"')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +37,16 @@ class Shown:
         return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", self.text)).split())
 
     def find_lock(self, action: str) -> str:
-        """Return what a form for this path carries."""
+        """Return the lock of a form for this path."""
+        return dict(self.find_carried(action))["form_token"]
+
+    def find_carried(self, action: str) -> list[tuple[str, str]]:
+        """Return what a form for this path carries unseen: its lock, and the version it shows."""
         for path, inner in _FORM.findall(self.text):
             if html.unescape(path) == f"/dashboard{action}":
-                return str(_LOCK.findall(inner)[0])
+                carried = _CARRIED.findall(inner)
+                assert "form_token" in dict(carried)
+                return carried
         raise AssertionError(f"no form leads to {action}")
 
 
@@ -65,7 +71,7 @@ class Browser:
         """Send a form. `seen`: the page that it stands on."""
         pairs = list(fields.items() if hasattr(fields, "items") else fields)
         if seen is not None:
-            pairs.append(("form_token", seen.find_lock(path)))
+            pairs += seen.find_carried(path)
         return await self._send("POST", path, urlencode(pairs), {**OURS, **headers})
 
     async def sign_in(self, key: NewKey | str) -> Shown:

@@ -102,7 +102,7 @@ async def test_t49_known_and_unknown_keys_get_the_same_answer_at_the_same_time(c
 async def test_t50_what_is_no_key_by_its_form_never_reaches_postgres(stranger, connection):
     good = new_api_key().text
     wrong = good[:-1] + ("a" if good[-1] != "a" else "b")
-    await connection.execute("alter function report_leaks rename to gone")
+    await connection.execute("alter function report_leaks_2 rename to gone")
     answer = await report(stranger, wrong, "tsk-", "", "\u00e9" * 40, good.replace("-", "_"))
     assert (answer.status, answer.body) == (202, {"received": 5, "malformed": 5})
 
@@ -241,9 +241,13 @@ async def test_the_successor_that_a_leaked_key_has_made_ends_too_unless_the_key_
             admin, _ = await make_caller(client, database, "tokensvc:admin")
             shown = (await admin(f"GET /v1/keys/{made.body['id']}")).body
             assert shown["state"] == state
-            events = await list_events(database, AuditFilter(subject=made.body["id"]), most=1)
             if state == "disabled":
-                assert events[0].operation == "leaks.report"
+                events = await list_events(database, AuditFilter(subject=made.body["id"]), most=1)
+                assert events[0].operation == "keys.disable"  # nobody has found this one
+                assert events[0].detail == {"with_predecessor": key.listed.record.id}
+                assert await list_acts(database, key.listed.record.id) == [
+                    "keys.create", "keys.rotate-self", "leaks.report",
+                ]  # fmt: skip
 
 
 async def test_reports_that_cross_each_other_end_without_a_deadlock(client, database, stranger):
@@ -261,8 +265,8 @@ async def test_a_report_that_cannot_be_carried_out_is_refused_and_may_be_repeate
     client, database, stranger, connection
 ):
     key = await make_key(database)
-    await connection.execute("alter function report_leaks rename to gone")
+    await connection.execute("alter function report_leaks_2 rename to gone")
     assert (await report(stranger, key.key.text)).status >= 500
-    await connection.execute("alter function gone rename to report_leaks")
+    await connection.execute("alter function gone rename to report_leaks_2")
     assert (await report(stranger, key.key.text)).status == 202
     assert await find_state(client, key) == "disabled"

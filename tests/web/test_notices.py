@@ -7,8 +7,9 @@ import re
 from email import message_from_string, policy
 
 import pytest
+from aiohttp import MultipartWriter
 from tests.integration.receiving import Receiver
-from tests.integration.things import make_key
+from tests.integration.things import list_acts, make_key
 from tests.web.operating import Caller, make_caller
 
 from tokensvc.issuer.notices.acts import plan_acts_once
@@ -76,6 +77,12 @@ async def admin(client, database):
 
 def read_text(mail):
     return message_from_string(mail, policy=policy.default).get_content()
+
+
+def find_unsubscription(mail):
+    """Return the path of the link that ends the notices."""
+    header = message_from_string(mail, policy=policy.default)["List-Unsubscribe"]
+    return header[header.index("/notices/unsubscribe?") : -1]
 
 
 async def until(holds):
@@ -232,7 +239,7 @@ async def test_t47_a_mailbox_gets_a_link_and_nothing_else_before_it_is_confirmed
     shown = await owner(f"GET /v1/notice-endpoints/{made.body['id']}")
     assert shown.body["state"] == "unconfirmed"  # to open the page changes nothing
     code = path.partition("code=")[2]
-    async with client.post("/notices/confirm", data={"code": code}) as page:
+    async with client.post("/notices/confirm", params={"code": code}) as page:
         assert (page.status, "Confirmed" in await page.text()) == (200, True)
     shown = await owner(f"GET /v1/notice-endpoints/{made.body['id']}")
     assert shown.body["state"] == "active"
@@ -247,11 +254,64 @@ async def test_t47_a_mailbox_gets_a_link_and_nothing_else_before_it_is_confirmed
     assert "tsk-" not in mail_server.mails[1].replace(key.listed.record.hint[:4], "")
 
 
+async def test_t47_whoever_reads_a_mailbox_ends_the_notices_to_it_by_one_click(
+    client, database, mail_server, connection
+):
+    owner, key = await make_caller(client, database, "tokensvc:keys")
+    account = key.listed.record.account_id
+    hook = (await owner("POST /v1/notice-endpoints", {"url": HOOK})).body
+    made = (await owner("POST /v1/notice-endpoints", {"url": "mailto:jo@example.com"})).body
+    path = f"/v1/notice-endpoints/{made['id']}"
+    await until(lambda: mail_server.mails)
+    (confirming,) = re.findall(r"/notices/confirm\?\S+", read_text(mail_server.mails[0]))
+    link = find_unsubscription(mail_server.mails[0])
+    assert (await client.post(confirming)).status == 200
+    async with client.get(link) as page:
+        assert "<button>Unsubscribe</button>" in await page.text()
+    assert (await owner(f"GET {path}")).body["state"] == "active"  # opening it changes nothing
+    await make_key(database, account=account)
+    waiting = f"GET /v1/notice-deliveries?endpoint={made['id']}&state="
+    async with asyncio.timeout(20):  # it is told within a minute, which is not waited for
+        while not (await owner(f"{waiting}waiting")).body["items"]:
+            await asyncio.sleep(0.05)
+    # As mail programs send it: RFC 8058 section 3.2.
+    body = MultipartWriter("form-data")
+    body.append("One-Click").set_content_disposition("form-data", name="List-Unsubscribe")
+    async with client.post(link, data=body) as page:
+        assert (page.status, "Unsubscribed" in await page.text()) == (200, True)
+    async with client.get(link) as page:
+        assert "Already unsubscribed" in await page.text()
+    shown = (await owner(f"GET {path}")).body
+    assert (shown["state"], shown["disabled_because"]) == ("disabled", "unsubscribed")
+    assert (await list_acts(database, made["id"]))[-1] == "notice-endpoints.disable"
+    await plan_acts_once(database)
+    told = await owner(f"GET /v1/notice-deliveries?endpoint={hook['id']}")
+    assert "endpoint.disabled" in [each["event"] for each in told.body["items"]]
+    # Whoever enables it again has only a new link sent, and nothing that had waited.
+    enabled = await owner(f"PATCH {path}", {"enabled": True})
+    assert enabled.body["state"] == "unconfirmed"
+    await connection.execute("update notice_endpoint set leased_until = '-infinity'")
+    async with asyncio.timeout(20):
+        while (await owner(f"{waiting}waiting")).body["items"]:
+            await asyncio.sleep(0.05)
+    failed = (await owner(f"{waiting}failed")).body["items"]
+    assert [(each["event"], each["error"]) for each in failed] == [("key.created", "not_confirmed")]
+    before = len(mail_server.mails)
+    assert (await owner(f"POST {path}/test", {})).status < 300
+    await connection.execute("update notice_endpoint set leased_until = '-infinity'")
+    await until(lambda: len(mail_server.mails) == before + 1)
+    assert "/notices/confirm?" in read_text(mail_server.mails[-1])
+    assert (await client.post(confirming)).status == 200
+    assert (await owner(f"GET {path}")).body["state"] == "active"
+
+
 @pytest.mark.parametrize("code", ["", "x", "hook_0000000000000000.1." + "A" * 43])
-async def test_a_link_that_is_not_good_confirms_nothing(client, code):
+async def test_a_link_that_is_not_good_does_nothing(client, code):
     for answer in (
         client.get("/notices/confirm", params={"code": code}),
-        client.post("/notices/confirm", data={"code": code}),
+        client.post("/notices/confirm", params={"code": code}),
+        client.get("/notices/unsubscribe", params={"code": code}),
+        client.post("/notices/unsubscribe", params={"code": code}),
     ):
         async with answer as page:
             assert (page.status, page.content_type) == (404, "text/html")

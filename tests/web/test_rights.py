@@ -97,6 +97,7 @@ MATRIX = {
     "tiers.update": row(ADMIN, **NAME),
     "tiers.delete": row(ADMIN, **NAME),
     "usage.show": row(ADMIN, READ, KEYS, names="key", key=KEY),
+    "usage.list": row(ADMIN, READ, KEYS, ids=KEY),
     "leaks.report": row(*EVERYBODY, leaks=[{"key": "x"}]),
     "leaks.list": row(ADMIN, READ, KEYS, names="key", key=KEY),
     "revocations.list": row(ADMIN, READ),

@@ -65,7 +65,7 @@ async def test_t21_a_secret_in_any_place_of_any_request_is_repeated_nowhere(
 
 
 async def test_t21_a_fault_of_ours_shows_no_secret_in_its_traceback(
-    client, key, logs, connection, session_folder
+    client, key, logs, connection, postgres_folder
 ):
     await connection.execute(BREAK_THE_LEDGER)
     for form in FORMS:
@@ -73,7 +73,7 @@ async def test_t21_a_fault_of_ours_shows_no_secret_in_its_traceback(
         assert (answer.status, key.key.text in await answer.text()) == (500, False)
     assert logs.find("request_failed")
     assert find_secrets(logs.stream.getvalue()) == []
-    told = "".join(path.read_text() for path in (session_folder / "pg").rglob("*.log"))
+    told = "".join(path.read_text() for path in postgres_folder.rglob("*.log"))
     assert "impossible" in told, "the log of Postgres has the failure"
     assert key.key.text not in told
 

@@ -32,7 +32,7 @@ def list_(output: str, name: str | None, *, with_use: bool) -> None:
     columns = ["name", "description", "created_at"]
     pages = call_pages("capabilities.list", build_list_request(name, with_use=with_use))
     more = ["keys"] if with_use else []
-    print_pages(pages, output, columns=[*columns, *more], empty="no capabilities yet")
+    print_pages(pages, output, columns=[*columns, *more], empty="no such capabilities")
 
 
 @command.command("show")

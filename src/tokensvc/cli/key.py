@@ -93,7 +93,7 @@ def update(key_id: str, output: str, *, revoke_tokens: bool, **options: Any) -> 
 
 
 @command.command("usage")
-@click.argument("key_id")
+@click.argument("key_ids", metavar="KEY_ID...", nargs=-1, required=True)
 @click.option(
     "--since", type=Duration(), default="48h", show_default=True, help="How far back: 48h, 7d, 90d."
 )
@@ -103,18 +103,24 @@ def update(key_id: str, output: str, *, revoke_tokens: bool, **options: Any) -> 
     type=click.Choice(["text", "json"]),
     help="By default text on a terminal and JSON elsewhere.",
 )
-def usage(key_id: str, since: timedelta, output: str | None) -> None:
-    """Show how many tokens a key got.
+def usage(key_ids: tuple[str, ...], since: timedelta, output: str | None) -> None:
+    """Show how many tokens a key got; or several keys, one after the other.
 
     Issued tokens and refusals are counted per hour (UTC). The last seconds are not in it yet.
     """
     from tokensvc.cli.usage import draw_usage  # noqa: PLC0415 - not needed for other commands
 
-    shown = call("usage.show", {"key": key_id, "since": whole_seconds(since)})
-    if (output or ("text" if sys.stdout.isatty() else "json")) == "json":
-        click.echo(json.dumps(shown))
-    else:
-        click.echo(draw_usage(shown))
+    seconds = whole_seconds(since)
+    is_json = (output or ("text" if sys.stdout.isatty() else "json")) == "json"
+    if len(key_ids) == 1:
+        shown = call("usage.show", {"key": key_ids[0], "since": seconds})
+        click.echo(json.dumps(shown) if is_json else draw_usage(shown))
+        return
+    items = call("usage.list", {"ids": ",".join(key_ids), "since": seconds})["items"]
+    if is_json:
+        click.echo(json.dumps(items))
+    for used in [] if is_json else items:
+        click.echo(f"{used['id']}\n{draw_usage(used)}\n")
 
 
 @command.command("rotate")

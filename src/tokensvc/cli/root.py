@@ -10,7 +10,13 @@ import click
 from tokensvc import __version__
 from tokensvc.cli.exit_codes import find_exit_code
 from tokensvc.cli.target import Choice
-from tokensvc.core.errors import BearerError, InvalidInputError, TokensvcError
+from tokensvc.core.errors import (
+    BearerError,
+    DatabaseRefusedError,
+    InvalidInputError,
+    TokensvcError,
+    UnavailableError,
+)
 
 # Command -> (module, one line of help). The module has an attribute `command`.
 COMMANDS: Final = {
@@ -27,6 +33,7 @@ COMMANDS: Final = {
     "master-key": ("master_key", "The key that seals the signing keys."),
     "denylist": ("denylist", "What has been revoked, and the followers of the feed."),
     "notice": ("notice", "Who is told of events, by webhook and by mail."),
+    "settings": ("settings", "The settings of this machine, and where they come from."),
     "health": ("health", "How Postgres, the clocks and the ledger are; the settings."),
     "overview": ("overview", "Exchanges by the hour, and keys that need a look."),
     "whoami": ("whoami", "Who you are, and what you may do."),
@@ -92,7 +99,7 @@ def root(context: click.Context, url: str | None, profile: str | None, *, host: 
       export TOKENSVC_URL=https://tokens.example TOKENSVC_API_KEY=...
       tokensvc whoami
 
-    Settings are TOKENSVC_* environment variables.
+    Settings are TOKENSVC_* environment variables; `tokensvc settings` shows them.
 
     Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 credentials refused, 5 refused,
     6 not available now, 7 done but some followers lag (--wait).
@@ -104,6 +111,10 @@ def _describe(error: TokensvcError) -> str:
     """Return what people read of an error. The fields of a request stand before what is wrong."""
     if isinstance(error, BearerError):
         return f"{error.message} ({error.reason})"
+    if isinstance(error, DatabaseRefusedError):
+        return error.detail
+    if isinstance(error, UnavailableError) and error.detail != error.message:
+        return f"{error.message} ({error.detail})"
     faults = error.faults if isinstance(error, InvalidInputError) else ()
     if len(faults) > 1:
         lines = [f"{_name_field(fault.pointer)}: {fault.detail}" for fault in faults]

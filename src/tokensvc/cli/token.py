@@ -219,7 +219,7 @@ async def _verify_online(text: str, issuer: str, audience: str) -> Claims:
     from tokensvc.verify import Verifier  # noqa: PLC0415 - imports aiohttp
 
     # Without a name: this command is no follower that operators want to see.
-    made = Verifier(issuer=issuer, audience=audience, algorithms=ALGORITHMS, follower="")
+    made = Verifier(issuer=issuer, audience=audience, algorithms=ALGORITHMS, typ="JWT", follower="")
     async with made as verifier:
         return verifier.verify(text)
 
@@ -227,7 +227,7 @@ async def _verify_online(text: str, issuer: str, audience: str) -> Claims:
 def _verify_offline(text: str, issuer: str, audience: str, jwks: Path) -> Claims:
     from tokensvc.core.jwks import parse_jwks  # noqa: PLC0415 - brings cryptography
     from tokensvc.core.token import parse_unverified  # noqa: PLC0415
-    from tokensvc.core.verification import check_token  # noqa: PLC0415
+    from tokensvc.core.verification import OWN_TOKEN, check_token  # noqa: PLC0415
 
     unverified_token = parse_unverified(text)
     try:
@@ -239,7 +239,8 @@ def _verify_offline(text: str, issuer: str, audience: str, jwks: Path) -> Claims
         key=keys.get(unverified_token.kid),
         algorithms=ALGORITHMS,
         issuer=issuer,
-        audience=audience,
+        audiences=frozenset({audience}),
         now=time.time(),
         leeway=_LEEWAY_SECONDS,
+        typ=OWN_TOKEN,
     )

@@ -176,6 +176,18 @@ def parse_api_key(text: str, prefix: str = DEFAULT_PREFIX) -> ApiKey:
     return ApiKey(text)
 
 
+def looks_like_api_key(text: str) -> bool:
+    """Tell whether `text` is an API key of some service, whatever its prefix is."""
+    prefix = _PREFIX.match(text)
+    if prefix is None:
+        return False
+    try:
+        parse_api_key(text, prefix[0])
+    except InvalidClientError:
+        return False
+    return True
+
+
 def state_of(record: ApiKeyRecord, now: datetime) -> KeyState:
     """Return the state of a key at `now`. A final state hides a reversible one."""
     if record.revoked_at is not None:

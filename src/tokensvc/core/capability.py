@@ -26,6 +26,7 @@ READ: Final = "tokensvc:read"  # may read everything, and change nothing
 KEYS: Final = "tokensvc:keys"  # may manage the keys of its own account, as far as it goes itself
 INTROSPECT: Final = "tokensvc:introspect"  # may ask whether a token is live
 FOLLOW: Final = "tokensvc:denylist"  # may follow the feed where that is not open to everybody
+OWN_CAPABILITIES: Final = (ADMIN, READ, KEYS, INTROSPECT, FOLLOW)  # there from the start, for good
 
 # The prefix of those that a token has only if `scope` names them. The function
 # `names_only_own_capabilities` in `sql/functions/` has it as well.

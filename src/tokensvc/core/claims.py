@@ -121,19 +121,24 @@ def parse_extra(text: str) -> Mapping[str, Any]:
 
 
 def check_claims(
-    payload: Mapping[str, Any], *, issuer: str, audience: str | None, now: float, leeway: float
+    payload: Mapping[str, Any],
+    *,
+    issuer: str,
+    audiences: frozenset[str] | None,
+    now: float,
+    leeway: float,
 ) -> Claims:
     """Return the claims of a payload whose signature has been verified.
 
-    `now` and `leeway` are seconds. `audience` None accepts a token for any audience; only the
+    `now` and `leeway` are seconds. `audiences` None accepts a token for any audience; only the
     issuer itself may do that. The audience is one string, compared exactly: tokensvc never signs a
     list, so a token with a list is not from tokensvc. Raises InvalidTokenError.
     """
     if payload.get("iss") != issuer:
-        raise InvalidTokenError("wrong_issuer")
+        raise InvalidTokenError("wrong_issuer", said=payload.get("iss"), wanted=issuer)
     aud = _text(payload, "aud")
-    if audience is not None and aud != audience:
-        raise InvalidTokenError("wrong_audience")
+    if audiences is not None and aud not in audiences:
+        raise InvalidTokenError("wrong_audience", said=aud, wanted=tuple(sorted(audiences)))
     # Such a token is bound to a key that is not checked here: it is no bearer token (RFC 7800).
     if "cnf" in payload:
         raise InvalidTokenError("unknown_confirmation")

@@ -11,12 +11,15 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from tokensvc.core.clock import TOLERANCE
+
 if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
 AHEAD: Final = timedelta(seconds=20)  # of Postgres's clock when the limit is raised
 LEAST_AHEAD: Final = timedelta(seconds=12)  # with less than that it is raised again
+_TOLERANCE: Final = timedelta(seconds=TOLERANCE)
 
 
 class IatBounds(NamedTuple):
@@ -88,9 +91,16 @@ class IatLimit:
             return now + AHEAD if latest is None else max(latest, now + AHEAD)
         return latest if latest is not None and (held is None or held < latest) else None
 
-    def allows(self, at: datetime) -> bool:
-        """Tell whether tokens may be issued at the moment `at` of Postgres's clock."""
-        return self._held is not None and at <= self._held
+    def allows(self, expected_at: datetime | None) -> bool:
+        """Tell whether tokens may be counted now by the limit.
+
+        `expected_at`: what Postgres's clock should say; None if that cannot be told. The limit is
+        behind for a moment after that clock was not believed for a while.
+        """
+        if expected_at is None:
+            return True  # who cannot tell counts nothing anyway
+        # A batch is judged within the tolerance around what is expected, and so before the limit.
+        return self._held is not None and expected_at + _TOLERANCE <= self._held
 
     def reckon_passed(self, on: float) -> datetime | None:
         """Return a moment that has certainly passed at `on`; None if none is known.

@@ -171,14 +171,15 @@ def check_signature(
     names, None if there is none. The algorithm must be accepted *and* be the key's own (RFC 8725
     section 3.1). Raises InvalidTokenError.
     """
+    said = unverified_token.alg
     if unverified_token.typ not in typ:
-        raise InvalidTokenError("wrong_type")
-    if unverified_token.alg not in algorithms:
-        raise InvalidTokenError("algorithm_not_allowed")
+        raise InvalidTokenError("wrong_type", said=unverified_token.typ, wanted=tuple(typ))
+    if said not in algorithms:
+        raise InvalidTokenError("algorithm_not_allowed", said=said, wanted=tuple(algorithms))
     if key is None:
         raise InvalidTokenError("unknown_kid")
-    if unverified_token.alg != key.alg:
-        raise InvalidTokenError("algorithm_not_allowed")
+    if said != key.alg:
+        raise InvalidTokenError("algorithm_not_allowed", said=said, wanted=key.alg)
     _verify(unverified_token.text, key)
     _remember_header(unverified_token)
     return _decode_json(unverified_token.text.split(".")[1])

@@ -120,7 +120,7 @@ def _check_payload(payload: Mapping[str, Any], issuer: str, now: float) -> Itera
 def _judge_claims(payload: Mapping[str, Any], issuer: str) -> TokenCheck:
     try:
         ours = {**payload, "iss": issuer}
-        check_claims(ours, issuer=issuer, audience=None, now=0, leeway=_ANY_TIME)
+        check_claims(ours, issuer=issuer, audiences=None, now=0, leeway=_ANY_TIME)
     except InvalidTokenError as error:
         name = error.reason.removeprefix("bad_claim_")
         if name == error.reason:

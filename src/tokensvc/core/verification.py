@@ -32,7 +32,7 @@ def check_token(
     key: VerifyingKey | None,
     algorithms: Collection[str],
     issuer: str,
-    audience: str | None,
+    audiences: frozenset[str] | None,
     now: float,
     leeway: float,
     typ: Collection[str] = ACCESS_TOKEN,
@@ -40,12 +40,12 @@ def check_token(
     """Return the claims of a token. Raises InvalidTokenError.
 
     `typ`: the types that are accepted, in small letters. `key` is the one that the token's `kid`
-    names, None if there is none. `audience` None accepts a token for any audience; only the issuer
+    names, None if there is none. `audiences` None accepts a token for any audience; only the issuer
     itself may do that. `now` and `leeway` are seconds. Whether the token has been revoked, the
     denylist says.
     """
     payload = check_signature(unverified_token, typ=typ, algorithms=algorithms, key=key)
-    return check_claims(payload, issuer=issuer, audience=audience, now=now, leeway=leeway)
+    return check_claims(payload, issuer=issuer, audiences=audiences, now=now, leeway=leeway)
 
 
 def check_own_token(
@@ -69,7 +69,7 @@ def check_own_token(
         payload = check_signature(unverified_token, typ=OWN_TOKEN, algorithms=ALGORITHMS, key=None)
     else:
         payload = _check_own_signature(unverified_token, tuple(record.public_jwk.items()))
-    claims = check_claims(payload, issuer=issuer, audience=None, now=now, leeway=leeway)
+    claims = check_claims(payload, issuer=issuer, audiences=None, now=now, leeway=leeway)
     if unverified_token.typ in PLAIN_TOKEN and claims.aud in OWN_AUDIENCES:
         raise InvalidTokenError("wrong_type")
     return claims

@@ -183,8 +183,7 @@ class Confirmation:
             raise ClockError
         if self.age_seconds > _COUNTING_AGE_SECONDS:
             raise build_stale_error()
-        # A batch is judged within the tolerance around what is expected, and so before the limit.
-        if (at := self.expected_at) is not None and not self.iat_limit.allows(at + _TOLERANCE):
+        if not self.iat_limit.allows(self.expected_at):
             raise build_stale_error()
 
 

@@ -151,17 +151,19 @@ class Service:
 
     def check_ready(self) -> dict[str, bool]:
         """Return what must hold for requests to be sent here, and whether it does."""
+        ledger, confirmation = self.exchange.ledger, self.mirror.confirmation
+        at = confirmation.expected_at
         try:
-            self.mirror.signers.find(DEFAULT_ALGORITHM, self.mirror.confirmation.now)
+            self.mirror.signers.find(DEFAULT_ALGORITHM, confirmation.now)
             signing = True
         except UnavailableError:
             signing = False
         return {
             "serving": not self.draining,
-            "database": self.mirror.confirmation.age_seconds < MAX_AGE_SECONDS / 2,
+            "database": confirmation.age_seconds < MAX_AGE_SECONDS / 2,
             "signing_key": signing,
-            "ledger": self.exchange.ledger.is_answering,
-            "clock": not self.mirror.confirmation.is_blocked,
+            "ledger": ledger.is_answering and confirmation.iat_limit.allows(at),
+            "clock": not confirmation.is_blocked,
         }
 
     def list_warnings(self) -> list[str]:
@@ -219,6 +221,7 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
             tasks.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await tasks
+            await service.backend.counts.close()
             await service.notices.close()
             await service.exchange.guard.close()
             await ledger.close()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from tokensvc.core.actor import Actor
 from tokensvc.core.audience import DASHBOARD_AUDIENCE, OWN_AUDIENCE
 from tokensvc.core.capability import ADMIN
-from tokensvc.core.errors import StartRefusedError, UnavailableError
+from tokensvc.core.errors import DatabaseRefusedError, StartRefusedError, UnavailableError
 from tokensvc.issuer.admin.accounts import insert_account
 from tokensvc.issuer.admin.api_keys import KeyWish, insert_key
 from tokensvc.issuer.admin.audiences import finish_change, insert_audience
@@ -28,6 +28,7 @@ from tokensvc.issuer.signing.rotation import rotate_all_once
 from tokensvc.logs.logger import get_logger
 from tokensvc.store.account import has_accounts
 from tokensvc.store.audience import find_is_own, list_audiences
+from tokensvc.store.fitness import check_database
 from tokensvc.store.issuance import raise_longest_life
 from tokensvc.store.keyfile import create_master_key
 from tokensvc.store.migrate import (
@@ -84,8 +85,18 @@ async def initialise(
 
     Raises StartRefusedError, UnavailableError.
     """
-    configured = settings.database_wait
-    await wait_for_database(database, default_wait if configured is None else configured)
+    await wait_for_database(database, settings.database_wait, default_wait)
+    try:
+        await check_database(database)
+        return await _make_all(database, settings, announce)
+    except DatabaseRefusedError as error:  # of another URL than that of the service
+        raise StartRefusedError(error.detail) from error
+
+
+async def _make_all(
+    database: Database, settings: Settings, announce: Callable[[NewKey], None] | None
+) -> Started:
+    """Make what is missing, while no other process does."""
     holder = await database.connect_apart()
     try:
         async with one_at_a_time(holder):
@@ -113,32 +124,42 @@ async def apply_migrations(database: Database, settings: Settings) -> list[str]:
         await holder.close()
 
 
-async def wait_for_database(database: Database, seconds: float) -> None:
-    """Wait until Postgres answers; give up after `seconds`, which may be infinite.
+async def wait_for_database(
+    database: Database, configured: int | None, default: float = _DATABASE_WAIT_SECONDS
+) -> None:
+    """Wait until Postgres answers; give up after so many seconds.
 
+    If it answers and refuses, as for a wrong password, only what is `configured` is waited for.
     Raises StartRefusedError.
     """
-    deadline = time.monotonic() + seconds
+    seconds = default if configured is None else configured
+    begun_on = time.monotonic()
     while True:
         try:
             async with database.connection() as connection:
                 await connection.fetchval("select 1")
         except UnavailableError as error:
-            if time.monotonic() >= deadline:
-                problem = database.problem
-                found = "" if problem is None else f": {problem.detail}"
-                raise StartRefusedError(
-                    f"the database did not answer within {seconds:g} s ({error.reason}){found}. "
-                    "Check TOKENSVC_DATABASE_URL and that Postgres runs; "
-                    "TOKENSVC_DATABASE_WAIT is how long to wait"
-                ) from error
-            left = (
-                {"seconds_left": round(deadline - time.monotonic())} if seconds < math.inf else {}
-            )
-            _log.warning("waiting_for_database", reason=error.reason, **left)
+            is_refused = isinstance(error, DatabaseRefusedError)
+            left = (configured or 0 if is_refused else seconds) - (time.monotonic() - begun_on)
+            if left <= 0:
+                raise _give_up(database, error, seconds) from error
+            finite = {"seconds_left": round(left)} if left < math.inf else {}
+            _log.warning("waiting_for_database", reason=error.reason, detail=error.detail, **finite)
             await asyncio.sleep(new_pause())
         else:
             return
+
+
+def _give_up(database: Database, error: UnavailableError, seconds: float) -> StartRefusedError:
+    """Return why the service does not start: what Postgres said, or that it said nothing."""
+    if isinstance(error, DatabaseRefusedError):
+        return StartRefusedError(error.detail)
+    problem = database.problem
+    detail = error.detail if problem is None else f"{database.setting}: {problem.detail}"
+    return StartRefusedError(
+        f"the database did not answer within {seconds:g} s. {detail}. Check that Postgres runs; "
+        "TOKENSVC_DATABASE_WAIT is how long to wait"
+    )
 
 
 def new_pause() -> float:

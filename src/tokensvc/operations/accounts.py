@@ -21,7 +21,7 @@ from tokensvc.operations.model import (
     unset,
 )
 from tokensvc.operations.operation import ADMINS, KEY_OWNERS, KEY_READERS, Operation
-from tokensvc.operations.overview import KeyCounts
+from tokensvc.operations.overview import CountMoment, KeyCounts
 from tokensvc.operations.usage import HourOfUse
 
 State = Literal["active", "suspended"]
@@ -77,6 +77,7 @@ class AccountUsage(Model):
     day: WindowUse
     hours: list[HourOfUse] = Field(description="Of all its keys together, oldest first.")
     keys: KeyCounts
+    keys_counted_at: CountMoment
     since: Moment
     until: Moment
 

@@ -48,6 +48,9 @@ class ListedAudience(Audience):
     last_used_at: Moment | None = Field(
         description="When a key got its last token for it that was not followed by one for another."
     )
+    counted_at: Moment | None = Field(
+        description="When that was counted: of very many keys, only from time to time."
+    )
 
 
 class ListAudiences(NamedPageRequest):

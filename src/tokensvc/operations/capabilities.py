@@ -25,6 +25,9 @@ class ListedCapability(Capability):
     keys: int | None = Field(
         description="How many keys hold it that are not revoked; null unless `with_use` asks."
     )
+    counted_at: Moment | None = Field(
+        description="When they were counted: very many, only from time to time."
+    )
 
 
 class ListCapabilities(NamedPageRequest):

@@ -17,6 +17,7 @@ from tokensvc.operations.model import (
     Description,
     Json,
     KeyId,
+    KeyIds,
     Limit,
     Model,
     Moment,
@@ -126,6 +127,7 @@ class CreateKey(KeyTerms):
 class ListKeys(PageRequest):
     """Which keys are wanted."""
 
+    ids: KeyIds | None = None
     account: AccountId | None = None
     state: State | None = None
     capability: Capability | None = None

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MOST_ON_A_PAGE: Final = 1000
+MOST_IDS: Final = 100  # that a query names
 
 _MOMENT: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
@@ -130,6 +131,18 @@ def _shift_to_utc(moment: datetime) -> datetime:
         raise PydanticCustomError("invalid_input", "it lies too far away") from None
 
 
+def split_ids(text: str) -> list[str]:
+    """Return the ids in a text of them with commas between."""
+    return text.split(",")
+
+
+def _parse_key_ids(text: str) -> str:
+    ids = split_ids(text)
+    if len(ids) > MOST_IDS:
+        raise InvalidInputError(f"it must name at most {MOST_IDS} keys")
+    return ",".join(parse_key_id(key_id) for key_id in ids)
+
+
 def _parse_any_audience(text: str) -> str:
     return text if text in OWN_AUDIENCES else parse_audience(text)
 
@@ -149,6 +162,15 @@ AccountId = Annotated[
 ]
 KeyId = Annotated[
     str, _shaped(KEY_ID_PATTERN, examples=["key_0000000000000000"]), check(parse_key_id)
+]
+KeyIds = Annotated[
+    str,
+    Field(
+        max_length=MOST_IDS * 50,
+        description=f"{MOST_IDS} ids of API keys at most, with commas between them.",
+        examples=["key_0000000000000000,key_0000000000000001"],
+    ),
+    check(_parse_key_ids),
 ]
 Capability = Annotated[
     str, _shaped(CAPABILITY_PATTERN, examples=["orders:read"]), check(parse_capability)

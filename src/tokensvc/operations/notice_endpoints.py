@@ -49,7 +49,7 @@ class NoticeEndpoint(Model):
     created_at: Moment
     confirmed_at: Moment | None = Field(description="A mailbox gets nothing before that.")
     disabled_at: Moment | None
-    disabled_because: Literal["asked", "failing", "gone"] | None
+    disabled_because: Literal["asked", "failing", "gone", "unsubscribed"] | None
     failing_since: Moment | None
     failures: int = Field(description="How many attempts have failed one after the other.")
     old_secret_until: Moment | None = Field(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
 from pydantic import Field
 
@@ -26,11 +26,17 @@ class KeyCounts(Model):
     replaced: int = Field(description="A successor took over, and they are not used any more.")
 
 
+CountMoment = Annotated[
+    Moment, Field(description="When the keys were counted: very many, only from time to time.")
+]
+
+
 class Overview(Model):
     """What is going on. The last seconds are not in it yet."""
 
     hours: list[HourOfUse] = Field(description="Of all keys together, oldest first.")
     keys: KeyCounts
+    keys_counted_at: CountMoment
     since: Moment
     until: Moment
 

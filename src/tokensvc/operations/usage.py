@@ -6,7 +6,7 @@ from typing import Final
 
 from pydantic import Field
 
-from tokensvc.operations.model import KeyId, Model, Moment
+from tokensvc.operations.model import KeyId, KeyIds, Model, Moment
 from tokensvc.operations.operation import KEY_READERS, Operation
 
 
@@ -43,6 +43,19 @@ class UsageRequest(Model):
     since: int = Field(48 * 3600, ge=1, le=366 * 86_400, description="How many seconds back.")
 
 
+class UsageOfKeys(Model):
+    """The use of several keys. Those that do not exist, or that the caller does not see, lack."""
+
+    items: list[Usage] = Field(description="By their ids.")
+
+
+class UsageOfKeysRequest(Model):
+    """Which keys, and how far back."""
+
+    ids: KeyIds
+    since: int = Field(48 * 3600, ge=1, le=366 * 86_400, description="How many seconds back.")
+
+
 OPERATIONS: Final = (
     Operation(
         name="usage.show",
@@ -52,5 +65,14 @@ OPERATIONS: Final = (
         needs=KEY_READERS,
         request=UsageRequest,
         response=Usage,
+    ),
+    Operation(
+        name="usage.list",
+        method="GET",
+        path="/v1/usage/keys",
+        summary="Show the same of several keys at once.",
+        needs=KEY_READERS,
+        request=UsageOfKeysRequest,
+        response=UsageOfKeys,
     ),
 )

@@ -12,6 +12,7 @@ from tokensvc.core.identifier import AccountId, KeyId
 from tokensvc.core.limit import Limits
 from tokensvc.store.absent import no_such_key, no_such_tier
 from tokensvc.store.driver_errors import not_initialised
+from tokensvc.store.planned import fetch_planned
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
@@ -118,14 +119,15 @@ async def list_existing_digests(
 
 
 async def count_api_keys(
-    connection: asyncpg.Connection, account_id: str | None, at: datetime
-) -> dict[str, int]:
-    """Return how many keys there are at a moment of each kind that an overview tells.
+    connection: asyncpg.Connection, account_id: str | None
+) -> tuple[dict[str, int], datetime]:
+    """Return how many keys there are of each kind that an overview tells, and when.
 
     `account_id`: the account whose keys are counted, None for all.
     """
-    row = await connection.fetchrow(_SQL["count"], account_id, at)
-    return {} if row is None else dict(row)
+    at: datetime = await connection.fetchval("select clock_timestamp()")
+    (row,) = await fetch_planned(connection, _SQL["count"], account_id, at)
+    return dict(row), at
 
 
 async def find_id_by_digest(connection: asyncpg.Connection, digest: bytes) -> KeyId | None:

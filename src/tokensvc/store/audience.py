@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import asyncpg
 
 from tokensvc.core.audience import Audience
 from tokensvc.core.errors import ConflictError
 from tokensvc.store.absent import no_such_audience
+from tokensvc.store.planned import fetch_planned
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
 _SQL = load_queries("audience")
+
+
+class AudienceUse(NamedTuple):
+    """How many keys name an audience, how many got their last token for it, and when one did."""
+
+    keys: int
+    users: int
+    last_used_at: datetime | None
+
+
+NO_USE: Final = AudienceUse(0, 0, None)
 
 
 async def insert_audience(
@@ -65,13 +77,14 @@ async def list_audiences(connection: asyncpg.Connection) -> list[Audience]:
 
 async def list_audience_use(
     connection: asyncpg.Connection, account_id: str | None
-) -> dict[str, tuple[int, datetime | None]]:
-    """Return how many keys name each audience, and when one got its last token for it.
+) -> tuple[dict[str, AudienceUse], datetime]:
+    """Return how each audience is used that some key names or uses, and when that was counted.
 
-    What nobody names and uses is absent. `account_id`: whose keys are asked, None for all.
+    `account_id`: whose keys are asked, None for all.
     """
-    rows = await connection.fetch(_SQL["list_use"], account_id)
-    return {row["name"]: (row["keys"], row["last_used_at"]) for row in rows}
+    at: datetime = await connection.fetchval("select clock_timestamp()")
+    rows = await fetch_planned(connection, _SQL["list_use"], account_id)
+    return {row["name"]: AudienceUse(*list(row)[1:]) for row in rows}, at
 
 
 async def update_audience(

@@ -9,10 +9,12 @@ import asyncpg
 from tokensvc.core.capability import Capability
 from tokensvc.core.errors import ConflictError
 from tokensvc.store.absent import no_such_capability
+from tokensvc.store.planned import fetch_planned
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from datetime import datetime
 
 _SQL = load_queries("capability")
 
@@ -60,13 +62,16 @@ async def update_capability(
     return _parse_capability(name, await connection.fetchrow(_SQL["update"], name, description))
 
 
-async def count_holders(connection: asyncpg.Connection, account_id: str | None) -> dict[str, int]:
-    """Return how many keys hold each capability that some key holds.
+async def count_holders(
+    connection: asyncpg.Connection, account_id: str | None
+) -> tuple[dict[str, int], datetime]:
+    """Return how many keys hold each capability that some key holds, and when.
 
     `account_id`: the account whose keys are counted, None for all.
     """
-    rows = await connection.fetch(_SQL["count_holders"], account_id)
-    return {row["name"]: row["keys"] for row in rows}
+    at: datetime = await connection.fetchval("select clock_timestamp()")
+    rows = await fetch_planned(connection, _SQL["count_holders"], account_id)
+    return {row["name"]: row["keys"] for row in rows}, at
 
 
 async def delete_capability(connection: asyncpg.Connection, name: str) -> None:

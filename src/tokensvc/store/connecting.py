@@ -22,6 +22,9 @@ SERVER_SETTINGS: Final = {
     "statement_timeout": "2500",
     "idle_in_transaction_session_timeout": "5000",
     "synchronous_commit": "on",  # an acknowledged revocation is durable, whatever the default is
+    # Our statements are short. To compile one takes 20 ms, and the first of a session 100 ms; yet
+    # Postgres would do so for each look of a process while nobody has counted the rows of a table.
+    "jit": "off",
     "timezone": "UTC",
     # The ledger reads state after it has waited for locks.
     "default_transaction_isolation": "read committed",

@@ -2,61 +2,142 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 import re
-from typing import Final
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from tokensvc.core.errors import StartRefusedError
+from tokensvc.store.libpq import choose_parameters
 
-_PORT = re.compile(r":([^:\]]*)$")  # after a name or a bracketed IPv6 address
-_LIBPQ_ONLY: Final = {
-    "connect_timeout",
-    "target_session_attrs",
-    "keepalives",
-    "keepalives_idle",
-    "keepalives_interval",
-}
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from urllib.parse import SplitResult
+
+_HOST = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(?::(\d*))?")  # a name, an address, or a socket's folder
+_CONTROL = re.compile(r"[\x00-\x20\x7f]")
+_FILES: Final = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
+_LOOKS: Final = (
+    "must look like postgresql://user:password@host:5432/database; in a password, write %20 for a "
+    "space, %23 for #, %25 for %, %2F for /, %3F for ?, %40 for @, %5B for [ and %5D for ]"
+)
+_AUTHORITIES: Final = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+)
 
 
-def check_database_url(url: str, *, setting: str = "TOKENSVC_DATABASE_URL") -> None:
-    """Raise StartRefusedError unless `url` is a URL of Postgres.
+class _Place(NamedTuple):
+    host: str
+    port: str
 
-    The message names the setting and never repeats the URL, which may hold a password.
+
+def parse_database_url(text: str, *, setting: str = "TOKENSVC_DATABASE_URL") -> tuple[str, ...]:
+    """Return one URL for each host in `text`, with what the driver understands and nothing else.
+
+    The hosts stand before the path, where the folder of a socket is written with %2F, or in the
+    parameters `host` and `port`. Raises StartRefusedError. The message names the setting and never
+    repeats the URL, which may hold a password.
     """
-    parts = urlsplit(url)
-    ports = [port[1] for host in _hosts(parts.netloc) if (port := _PORT.search(host))]
-    named = parts.scheme in {"postgresql", "postgres"} and parts.path.strip("/")
-    if not named or not all(port.isdecimal() for port in ports):
+    parts = _split(text, setting)
+    given = parse_qsl(parts.query, keep_blank_values=True)
+    try:
+        chosen = dict(choose_parameters(given, find_authorities()))
+    except ValueError as error:
+        raise StartRefusedError(f"{setting}: {error}") from None
+    _check_files(chosen, setting)
+    user, at, hosts = parts.netloc.rpartition("@")
+    places = _parse_places(hosts, chosen, setting)
+    if not at and "user" not in chosen and "service" not in chosen:
+        _check_user(setting)
+    return tuple(
+        f"postgresql://{_quote_user(user)}{at}{_write(place, parts.path, chosen)}"
+        for place in dict.fromkeys(places)
+    )
+
+
+def find_authorities() -> str | None:
+    """Return the file of the certificate authorities that this machine trusts, None without one."""
+    own = ssl.get_default_verify_paths().cafile
+    return next((path for path in (own, *_AUTHORITIES) if path and Path(path).is_file()), None)
+
+
+def _split(text: str, setting: str) -> SplitResult:
+    """Return the parts of a URL that names a database."""
+    try:
+        parts = urlsplit(text)
+        named = dict(parse_qsl(parts.query, strict_parsing=True)) if parts.query else {}
+    except ValueError:
+        raise StartRefusedError(f"{setting} {_LOOKS}") from None
+    is_named = parts.path.strip("/") or {"dbname", "database", "service"} & named.keys()
+    if parts.scheme not in {"postgresql", "postgres"} or not is_named or _CONTROL.search(text):
+        raise StartRefusedError(f"{setting} {_LOOKS}")
+    return parts
+
+
+def _parse_places(hosts: str, chosen: dict[str, str], setting: str) -> Sequence[_Place]:
+    """Return the hosts. They are taken out of the parameters; one port may serve all hosts."""
+    named, ports = chosen.pop("host", ""), chosen.pop("port", "").split(",")
+    places = []
+    for text in (hosts or named).split(","):
+        # The folder of a socket may hold a colon, so only what is written as such is one.
+        match = _HOST.fullmatch(text) if hosts else None
+        if hosts and match is None:
+            raise StartRefusedError(f"{setting} {_LOOKS}")
+        host, port = (text, "") if match is None else (unquote(match[1]), match[2] or "")
+        is_bare_ipv6 = ":" in host and host[0] not in "[/"
+        places.append(_Place(f"[{host}]" if is_bare_ipv6 else host, port))
+    if len(ports) != len(places):
+        ports = ports[:1] * len(places)
+    paired = [_Place(host, own or other) for (host, own), other in zip(places, ports, strict=True)]
+    if not all(port == "" or port.isdecimal() for _, port in paired):
+        raise StartRefusedError(f"{setting}: the port is a number")
+    return paired
+
+
+def _write(place: _Place, path: str, chosen: dict[str, str]) -> str:
+    """Return the rest of a URL, behind user and password.
+
+    The folder of a socket stands in the parameters: that is how the driver reads it.
+    """
+    named = {name: value for name, value in (("host", place.host), ("port", place.port)) if value}
+    is_socket = place.host.startswith("/")
+    query = urlencode({**(named if is_socket else {}), **chosen})
+    port = f":{place.port}" if place.port else ""
+    address = "" if is_socket else f"{place.host}{port}"
+    return f"{address}{path}{'?' if query else ''}{query}"
+
+
+def _quote_user(text: str) -> str:
+    """Return user and password so that every reader of URLs understands them alike."""
+    user, colon, password = text.partition(":")
+    return f"{quote(unquote(user), safe='')}{colon}{quote(unquote(password), safe='')}"
+
+
+def _check_user(setting: str) -> None:
+    """Raise StartRefusedError if nothing says as which role to log in."""
+    try:
+        os.environ.get("PGUSER") or getpass.getuser()
+    except (KeyError, OSError):  # a uid without a name, as in many containers
         raise StartRefusedError(
-            f"{setting} must look like postgresql://user:password@host:5432/database"
-        )
+            f"{setting} names no role, and the user of this process has no name: "
+            "write postgresql://ROLE:password@host:5432/database"
+        ) from None
 
 
-def split_hosts(url: str) -> list[str]:
-    """Return one URL per host, without the options that only libpq understands.
-
-    The hosts stand before the path, or in the options `host` and `port`.
-    """
-    parts = urlsplit(url)
-    user, at, _ = parts.netloc.rpartition("@")
-    options = [pair for pair in parse_qsl(parts.query) if pair[0] not in _LIBPQ_ONLY]
-    return [
-        urlunsplit((parts.scheme, user + at + unquote(host), parts.path, urlencode(chosen), ""))
-        for host in _hosts(parts.netloc)
-        for chosen in _split_options(options)
-    ]
-
-
-def _split_options(options: list[tuple[str, str]]) -> list[list[tuple[str, str]]]:
-    """Return the options once for each host that they name; one port may serve all hosts."""
-    named = dict(options)
-    hosts = named.get("host", "").split(",")
-    ports = named.get("port", "").split(",")
-    if len(ports) != len(hosts):
-        ports = ports[:1] * len(hosts)
-    places = [{"host": host, "port": port} for host, port in zip(hosts, ports, strict=True)]
-    return [[(name, place.get(name, value)) for name, value in options] for place in places]
-
-
-def _hosts(netloc: str) -> list[str]:
-    return netloc.rpartition("@")[2].split(",")
+def _check_files(chosen: dict[str, str], setting: str) -> None:
+    """Raise StartRefusedError if a file of TLS cannot be read."""
+    for name in _FILES:
+        if chosen.get(name):
+            try:
+                with Path(chosen[name]).open("rb"):
+                    pass
+            except OSError as error:
+                raise StartRefusedError(
+                    f"{setting}: the file of {name}, {chosen[name]}, cannot be read: "
+                    f"{error.strerror}"
+                ) from error

@@ -6,7 +6,8 @@ from typing import Final
 
 import asyncpg
 
-from tokensvc.core.errors import UnavailableError
+from tokensvc.core.errors import DatabaseRefusedError, UnavailableError
+from tokensvc.store.refusal import explain_failure
 
 # Postgres cannot do it now. Everything else is a fault of ours and must be seen as one.
 AWAY = (
@@ -53,11 +54,18 @@ class NoPrimaryError(OSError):
         self.reason = reason
 
 
-def unavailable(error: BaseException) -> UnavailableError:
-    """Return what callers see when Postgres is away; the reason is for the log."""
+def unavailable(error: BaseException, setting: str = "TOKENSVC_DATABASE_URL") -> UnavailableError:
+    """Return what callers see when Postgres is away; reason and detail are for operators.
+
+    `setting`: where the URL of this database is.
+    """
     name = error.reason if isinstance(error, NoPrimaryError) else type(error).__name__
-    return UnavailableError(
-        "the database does not answer right now; try again", reason=f"database_{name}"
+    failure = explain_failure(error, setting)
+    kind = DatabaseRefusedError if failure.is_refusal else UnavailableError
+    return kind(
+        "the database does not answer right now; try again",
+        reason=f"database_{name}",
+        detail=failure.sentence,
     )
 
 

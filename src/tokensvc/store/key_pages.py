@@ -8,6 +8,7 @@ from tokensvc.store.api_key import list_row
 from tokensvc.store.page_query import Condition, Order, build_part_pattern, fetch_page
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     import asyncpg
@@ -52,6 +53,7 @@ _STATES: Final[dict[KeyState, str]] = {
 class KeyFilter(NamedTuple):
     """Which keys are wanted. None asks for nothing."""
 
+    ids: Sequence[str] | None = None
     account_id: str | None = None
     state: KeyState | None = None
     capability: str | None = None
@@ -87,6 +89,7 @@ def _list_conditions(wanted: KeyFilter) -> list[Condition]:
     audience = None if wanted.audience is None else [wanted.audience]
     capability = None if wanted.capability is None else [wanted.capability]
     possible: list[tuple[str, Any]] = [
+        ("id = any ({}::text[])", wanted.ids),
         ("account_id = {}", wanted.account_id),
         ("capabilities @> {}::text[]", capability),
         # A key without a list may ask for every audience.

@@ -32,7 +32,6 @@ _SETTINGS: Final = {
     "synchronous_commit": "off",
     # To plan each batch anew would cost more than to carry it out.
     "plan_cache_mode": "force_generic_plan",
-    "jit": "off",
     # A batch concerns some rows of large tables, and an index finds each. The planner expects many
     # more, and from some thousand keys on it would read whole tables for every batch.
     "enable_seqscan": "off",

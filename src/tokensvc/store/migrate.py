@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 import asyncpg
 
 from tokensvc.core.errors import StartRefusedError
+from tokensvc.store.fitness import explain_missing_right, load_fitness
 from tokensvc.store.queries import sql_root
 
 if TYPE_CHECKING:
@@ -135,9 +136,11 @@ async def migrate(connection: asyncpg.Connection, migrations: Sequence[Migration
         for migration in missing:
             await _apply(connection, migration)
     except asyncpg.InsufficientPrivilegeError as error:
+        way_out = explain_missing_right(await load_fitness(connection))
         raise StartRefusedError(
-            f"the database lacks {len(missing)} migration(s), and this role may not make tables: "
-            "name the owner of the tables in TOKENSVC_MIGRATION_DATABASE_URL"
+            f"the database lacks {len(missing)} migration(s), and this role may not make tables "
+            f"({error.args[0]}). {way_out}; or name the owner of the tables in "
+            "TOKENSVC_MIGRATION_DATABASE_URL"
         ) from error
     return [migration.name for migration in missing]
 

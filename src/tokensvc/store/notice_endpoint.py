@@ -172,6 +172,11 @@ async def confirm_endpoint(connection: asyncpg.Connection, endpoint_id: str) -> 
     return await connection.fetchval(_SQL["confirm"], endpoint_id) is not None
 
 
+async def unsubscribe_endpoint(connection: asyncpg.Connection, endpoint_id: str) -> bool:
+    """Send nothing more to a mailbox, which is not confirmed any more; return if that is new."""
+    return await connection.fetchval(_SQL["unsubscribe"], endpoint_id) is not None
+
+
 async def list_sealed_secrets(connection: asyncpg.Connection) -> list[SealedSecrets]:
     """Return the secrets of all endpoints, and hold them against changes."""
     return [SealedSecrets._make(row) for row in await connection.fetch(_SQL["list_sealed"])]

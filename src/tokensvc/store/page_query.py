@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import asyncpg
 
 from tokensvc.core.page import Place, refuse_cursor
+from tokensvc.store.planned import fetch_planned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,7 +82,7 @@ async def fetch_page(
     values.append(wish.limit + 1)
     statement = _write(view, source or view, where, order, f"${len(values)}")
     try:
-        rows = await _fetch(connection, statement, values)
+        rows = await fetch_planned(connection, statement, *values)
     except asyncpg.DataError as error:
         raise refuse_cursor() from error
     if len(rows) <= wish.limit:
@@ -100,18 +101,6 @@ def _write(view: str, source: str, where: str, order: Order, limit: str) -> str:
         f"join {view} as listed on listed.{order.id} = page.{order.id} "
         f"order by page.place{direction}, page.{order.id}{direction}"
     )
-
-
-async def _fetch(
-    connection: asyncpg.Connection, statement: str, values: Sequence[Any]
-) -> list[asyncpg.Record]:
-    """Run a statement that is planned for its values.
-
-    What the driver remembers is planned once for all values, after some times.
-    """
-    prepared = await connection.prepare(statement)
-    rows: list[asyncpg.Record] = await prepared.fetch(*values)
-    return rows
 
 
 def build_part_pattern(text: str) -> str:

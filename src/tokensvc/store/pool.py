@@ -17,7 +17,6 @@ import asyncpg
 
 from tokensvc.core.errors import OutcomeUnknownError
 from tokensvc.store.connecting import COMMAND_TIMEOUT
-from tokensvc.store.database_url import check_database_url
 from tokensvc.store.driver_errors import AWAY, unavailable, was_rolled_back
 from tokensvc.store.primary import Hosts
 from tokensvc.store.timelines import Timelines
@@ -58,6 +57,11 @@ class Database:
         self._timelines = timelines
         self._expired = 0
         self._apart: WeakSet[asyncpg.Connection] = WeakSet()
+
+    @property
+    def setting(self) -> str:
+        """Where the URL of the database is."""
+        return self._hosts.setting
 
     @property
     def failovers(self) -> int:
@@ -110,7 +114,7 @@ class Database:
                     connection.terminate()
                     raise
         except AWAY as error:
-            raise unavailable(error) from error
+            raise unavailable(error, self.setting) from error
 
     @asynccontextmanager
     async def act(self) -> AsyncIterator[asyncpg.Connection]:
@@ -154,7 +158,7 @@ class Database:
         try:
             connection = await self._direct_hosts.connect(server_settings)
         except AWAY as error:
-            raise unavailable(error) from error
+            raise unavailable(error, self._direct_hosts.setting) from error
         await self._leave_old_primary()  # it may just have been noticed
         self._apart.add(connection)
         return connection
@@ -185,20 +189,16 @@ async def open_database(
     NOTIFY is not heard. `timelines`: what is known of earlier failovers, nothing by default.
     `setting`: where `url` comes from. Raises StartRefusedError for a URL that is none of Postgres.
     """
-    check_database_url(url, setting=setting)
-    if direct_url is not None:
-        check_database_url(direct_url, setting="TOKENSVC_DIRECT_DATABASE_URL")
     seen = Timelines() if timelines is None else timelines
-
-    hosts = Hosts(url, seen)
-    direct_hosts = hosts if direct_url in {None, url} else Hosts(str(direct_url), seen)
+    direct_hosts = hosts = Hosts(url, seen, setting)
+    if direct_url not in {None, url}:
+        direct_hosts = Hosts(str(direct_url), seen, "TOKENSVC_DIRECT_DATABASE_URL")
 
     # The options are asyncpg's own.
     async def connect_any(*_: object, **options: Any) -> asyncpg.Connection:  # noqa: ANN401
         return await hosts.connect(**options)
 
     pool = asyncpg.create_pool(
-        url.partition("?")[0],  # only to please the pool: `connect_any` has the real one
         min_size=0,
         max_size=max_size,
         connect=connect_any,

@@ -22,8 +22,9 @@ from tokensvc.core.primary import (
 )
 from tokensvc.logs.logger import get_logger
 from tokensvc.store.connecting import SERVER_SETTINGS, connect_to_host
-from tokensvc.store.database_url import split_hosts
+from tokensvc.store.database_url import parse_database_url
 from tokensvc.store.driver_errors import NoPrimaryError
+from tokensvc.store.refusal import explain_failure
 from tokensvc.store.standing import ask_hosts
 from tokensvc.store.timelines import Timelines
 
@@ -41,11 +42,15 @@ _log = get_logger(__name__)
 class Hosts:
     """The hosts of a URL, and which of them is the primary.
 
-    `timelines`: what was seen so far.
+    `timelines`: what was seen so far. `setting`: where the URL comes from. Raises StartRefusedError
+    for a URL that is none of Postgres.
     """
 
-    def __init__(self, url: str, timelines: Timelines) -> None:
-        self._urls = list(dict.fromkeys(split_hosts(url)))  # each host once
+    def __init__(
+        self, url: str, timelines: Timelines, setting: str = "TOKENSVC_DATABASE_URL"
+    ) -> None:
+        self._urls = parse_database_url(url, setting=setting)
+        self.setting = setting
         self._timelines = timelines
         self._silent: set[str] = set()
         self._failures: list[Exception] = []
@@ -174,7 +179,8 @@ class Hosts:
             detail = describe_problem(choice, self._timelines.seen)
             return NoPrimaryError(detail, reason=choice.problem)
         if self._failures:
-            return self._failures[-1]
+            # A host that is away may come back, so one that refuses is not the last word.
+            return min(self._failures, key=lambda e: explain_failure(e, self.setting).is_refusal)
         return NoPrimaryError("all hosts that answer are standbys", reason="no_primary")
 
 

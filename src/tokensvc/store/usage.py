@@ -19,14 +19,18 @@ _SQL = load_queries("usage")
 async def add_usage(
     connection: asyncpg.Connection, sums: Sequence[tuple[tuple[str, int, str], int]]
 ) -> None:
-    """Add to the sums of keys, and of all together: ((key id, hour, outcome), count), sorted."""
+    """Add to the sums of keys, of their accounts, and of all: ((key id, hour, outcome), count).
+
+    They are sorted.
+    """
     await connection.execute(_SQL["relax"])
     key_ids = [key_id for (key_id, _, _), _ in sums]
     hours = [datetime.fromtimestamp(hour, UTC) for (_, hour, _), _ in sums]
     outcomes = [outcome for (_, _, outcome), _ in sums]
     counts = [count for _, count in sums]
     await connection.execute(_SQL["add"], key_ids, hours, outcomes, counts)
-    # Last, because everybody who writes waits for these few rows.
+    # Last, because many who write wait for these few rows.
+    await connection.execute(_SQL["add_to_accounts"], key_ids, hours, outcomes, counts)
     await connection.execute(_SQL["add_to_all"], hours, outcomes, counts)
 
 
@@ -47,6 +51,19 @@ async def list_usage(
 ) -> list[HourOfUse]:
     """Return the sums of a key for the hours that began after `since`, oldest first."""
     return [HourOfUse(**dict(row)) for row in await connection.fetch(_SQL["list"], key_id, since)]
+
+
+async def list_usage_of_many(
+    connection: asyncpg.Connection, key_ids: Sequence[str], since: datetime
+) -> dict[str, list[HourOfUse]]:
+    """Return what `list_usage` returns of each of some keys; one without any is absent."""
+    found: dict[str, list[HourOfUse]] = {}
+    for key_id, hour, outcome, count in await connection.fetch(
+        _SQL["list_of_many"], key_ids, since
+    ):
+        hours = found.setdefault(key_id, [])
+        hours.append(HourOfUse(hour=hour, outcome=outcome, count=count))
+    return found
 
 
 async def list_usage_of_all(
@@ -73,6 +90,11 @@ async def find_last_use(connection: asyncpg.Connection, key_id: str) -> LastUse 
 async def forget_networks(connection: asyncpg.Connection, before: datetime, most: int) -> int:
     """Forget the network of at most `most` last uses before a moment; return how many."""
     return len(await connection.fetch(_SQL["forget_networks"], before, most))
+
+
+async def delete_account_usage(connection: asyncpg.Connection, before: datetime, most: int) -> int:
+    """Delete at most `most` sums of accounts for hours before a moment; return how many."""
+    return len(await connection.fetch(_SQL["delete_of_accounts_before"], before, most))
 
 
 async def delete_usage(connection: asyncpg.Connection, before: datetime, most: int) -> int:

@@ -41,6 +41,7 @@ _WENT_BACK: Final = (
     "the issuer's denylist went back, after a failover or from a backup;"
     " all revocations known here stay in force"
 )
+_NOT_APPLIED: Final = "no denylist page was applied (%d failures in a row): %s"
 
 _log = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ class FeedFollower:
         self.confirmed_on = float("-inf")
         self.loaded = asyncio.Event()
         self.last_error: str | None = None
+        self.last_failure: str | None = None  # the same in more words
 
     @property
     def denylist(self) -> VouchedDenylist:
@@ -139,12 +141,12 @@ class FeedFollower:
         except FetchError as error:
             self._note_failure(str(error))
         except InvalidTokenError as error:  # it is no page that this issuer has signed
-            self._note_failure(error.reason)
+            self._note_failure(error.reason, f"it is no page of this issuer: {error.reason}")
         except InvalidPageError as error:  # the issuer signed it, and it does not fit what we have
             # Of a page that is older, or ahead, only the news matters; an ordinary page brings it.
             if error.reason not in {"page_replayed", "page_ahead"}:
                 self._asks_for_all = True
-            self._note_failure(error.reason)
+            self._note_failure(error.reason, str(error))
 
     def take(self, text: str) -> None:
         """Apply a page. Raises InvalidTokenError or InvalidPageError.
@@ -163,7 +165,8 @@ class FeedFollower:
         if reset:
             _log.error(_WENT_BACK)
         self.audit.take(page.audit, page.issued_at)
-        self._failures, self._asks_for_all, self.last_error = 0, False, None
+        self._failures, self._asks_for_all = 0, False
+        self.last_error = self.last_failure = None
         self._lacks_pages = not page.is_last or self._followed.must_read_all
         if page.is_last:
             # A page that took long to arrive proves only that nothing was missing when it was
@@ -186,13 +189,11 @@ class FeedFollower:
         age = max(0.0, self._clock.wall() - kept.confirmed_at)
         self.confirmed_on = self._clock.monotonic() - age
 
-    def _note_failure(self, why: str) -> None:
+    def _note_failure(self, why: str, words: str | None = None) -> None:
         self._failures += 1
-        self.last_error = why
+        self.last_error, self.last_failure = why, words or why
         if is_worth_a_line(self._failures):
-            _log.warning(
-                "no denylist page was applied (%d failures in a row): %s", self._failures, why
-            )
+            _log.warning(_NOT_APPLIED, self._failures, self.last_failure)
         if self.has_all:  # it comes from a snapshot, and serves while it is fresh
             self.loaded.set()
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tokensvc.core.address import check_secure_url
 from tokensvc.verify._feed_follower import FeedFollower
 from tokensvc.verify._fetch import Fetcher
+from tokensvc.verify._freshness import Freshness
 from tokensvc.verify._jwks_follower import JwksFollower
 from tokensvc.verify._snapshot_file import SnapshotFile
 from tokensvc.verify._snapshot_keeper import SnapshotKeeper
@@ -48,6 +49,7 @@ class Followers:
             leeway=options.leeway,
             on_audit_problem=options.on_audit_problem,
         )
+        self.freshness = Freshness(options, self.jwks, self.feed)
         self._keeper: SnapshotKeeper | None = None
         if options.snapshot_path is not None:
             self._keeper = SnapshotKeeper(
@@ -59,6 +61,21 @@ class Followers:
                 leeway=options.leeway,
             )
         self._task: asyncio.Task[None] | None = None
+        self._has_run = False
+
+    @property
+    def misuse(self) -> str | None:
+        """What the program has forgotten, so that nothing will ever be fresh; None if nothing."""
+        if self._task is not None:
+            return None
+        if self._has_run:
+            return "the verifier is closed, and learns of no key and no revocation any more"
+        if not self.jwks.keys and not self.feed.has_all:
+            return (
+                "the verifier was never started: use it with `async with` (ThreadedVerifier: with"
+                " `with`), call its start(), or let an adapter do that (aiohttp: follow(verifier))"
+            )
+        return None  # it is told by `take` alone
 
     @property
     def snapshot_error(self) -> str | None:
@@ -76,14 +93,18 @@ class Followers:
         self.feed.enter_loop()
         self._task = asyncio.create_task(self._follow())
         self._task.add_done_callback(_report_fault)
+        self._has_run = True
         try:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._start_wait):
-                    await self.jwks.loaded.wait()
-                    await self.feed.loaded.wait()
+            await self._wait_for_both()
         except asyncio.CancelledError:
             await self.close()
             raise
+
+    async def _wait_for_both(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._start_wait):
+                await self.jwks.loaded.wait()
+                await self.feed.loaded.wait()
 
     async def close(self) -> None:
         """Stop following, close the connections, and write a last snapshot."""
@@ -101,15 +122,20 @@ class Followers:
             if self._keeper is not None:
                 group.create_task(self._keeper.run())
             group.create_task(self.jwks.run())
+            group.create_task(self._watch())
             await self.jwks.loaded.wait()  # without keys no page can be verified
             group.create_task(self.feed.run())
             group.create_task(self.feed.audit.run())
+
+    async def _watch(self) -> None:
+        await self._wait_for_both()  # before that nothing is missing
+        await self.freshness.watch()
 
 
 def _build_fetcher(options: VerifierOptions) -> Fetcher:
     follower = options.follower
     if follower is None:
-        follower = _build_follower_name(options.audience)
+        follower = _build_follower_name(options.audiences[0])
     return Fetcher(timeout=options.http_timeout, follower=follower, feed_token=options.feed_token)
 
 

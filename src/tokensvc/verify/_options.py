@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Concatenate, Final, Literal, ParamSpec, TypeVar
 
 from tokensvc.core.algorithm import ALGORITHMS
+from tokensvc.core.audience import DEFAULT_TYP, TOKEN_TYPES, TokenType
 from tokensvc.verify._clock import SYSTEM_CLOCK
 
 if TYPE_CHECKING:
@@ -31,8 +32,9 @@ class VerifierOptions:
     """
 
     issuer: str
-    audience: str
+    audience: str | tuple[str, ...]
     algorithms: Sequence[str] = ("ES256",)
+    typ: TokenType = DEFAULT_TYP
     leeway: float = 30.0
     max_staleness: float = 60.0
     when_stale: Literal["reject", "accept"] = "reject"
@@ -55,6 +57,9 @@ class VerifierOptions:
         """Check the options."""
         if not self.issuer or not self.audience:
             raise ValueError("issuer and audience are required")
+        _check_audience(self.audience)
+        if self.typ not in TOKEN_TYPES:
+            raise ValueError(f"typ must be {' or '.join(TOKEN_TYPES)}")
         if (
             isinstance(self.algorithms, str)
             or not self.algorithms
@@ -73,6 +78,17 @@ class VerifierOptions:
             )
         if self.when_stale not in {"reject", "accept"}:
             raise ValueError('when_stale must be "reject" or "accept"')
+
+    @property
+    def audiences(self) -> tuple[str, ...]:
+        """The audiences of which a token needs one."""
+        return (self.audience,) if isinstance(self.audience, str) else self.audience
+
+
+def _check_audience(audience: object) -> None:
+    names = audience if isinstance(audience, tuple) else (audience,)
+    if not all(isinstance(name, str) and name for name in names):
+        raise ValueError("audience must be one name, or a tuple of names")
 
 
 def keywords_of(

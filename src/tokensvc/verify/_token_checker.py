@@ -9,15 +9,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tokensvc.core.api_key import looks_like_api_key
+from tokensvc.core.audience import DEFAULT_TYP
 from tokensvc.core.claims import check_validity
-from tokensvc.core.errors import InvalidTokenError, VerifierUnavailableError
-from tokensvc.core.token import parse_unverified
-from tokensvc.core.verification import check_token
+from tokensvc.core.errors import ApiKeyShownError, InvalidTokenError, VerifierUnavailableError
+from tokensvc.core.token import ACCESS_TOKEN, parse_unverified
+from tokensvc.core.verification import OWN_TOKEN, check_token
 
 if TYPE_CHECKING:
     from tokensvc.core.claims import Claims
     from tokensvc.core.jwks import VerifyingKey
+    from tokensvc.core.token import UnverifiedToken
     from tokensvc.verify._feed_follower import FeedFollower
+    from tokensvc.verify._freshness import Freshness
     from tokensvc.verify._jwks_follower import JwksFollower
     from tokensvc.verify._options import VerifierOptions
     from tokensvc.verify._verified_tokens import VerifiedTokens
@@ -31,18 +35,18 @@ class TokenChecker:
         options: VerifierOptions,
         jwks: JwksFollower,
         feed: FeedFollower,
+        freshness: Freshness,
         verified_tokens: VerifiedTokens,
     ) -> None:
         self._issuer = options.issuer
-        self._audience = options.audience
+        self._audiences = frozenset(options.audiences)
+        self._types = ACCESS_TOKEN if options.typ == DEFAULT_TYP else OWN_TOKEN
         self._algorithms = frozenset(options.algorithms)
         self._leeway = options.leeway
-        self._max_staleness = options.max_staleness
-        self._rejects_when_stale = options.when_stale == "reject"
-        self._jwks_stale_if_error = options.jwks_stale_if_error
         self._wall = options.clock.wall
         self._jwks = jwks
         self._feed = feed
+        self._freshness = freshness
         self._verified_tokens = verified_tokens
 
     def check(self, token: str) -> Claims:
@@ -50,7 +54,7 @@ class TokenChecker:
 
         Raises InvalidTokenError, or VerifierUnavailableError while nothing can be verified.
         """
-        fault = self.find_fault()
+        fault = self._freshness.find_fault()
         if fault is not None:
             raise VerifierUnavailableError(fault)
         now = self._wall()
@@ -59,16 +63,6 @@ class TokenChecker:
         if revocation is not None:
             raise InvalidTokenError(f"revoked_{revocation.kind}")
         return claims
-
-    def find_fault(self) -> str | None:
-        """Return why no token can be verified now, None if tokens can."""
-        if not self._jwks.keys or self._jwks.overdue > self._jwks_stale_if_error:
-            return "no_keys"
-        if not self._feed.has_all:
-            return "no_denylist"
-        if self._rejects_when_stale and self._feed.age > self._max_staleness:
-            return "denylist_stale"
-        return None
 
     def _check_again(self, token: str, now: float) -> tuple[Claims, VerifyingKey] | None:
         known = self._verified_tokens.find(token)
@@ -84,7 +78,7 @@ class TokenChecker:
         return known
 
     def _check_new(self, token: str, now: float) -> tuple[Claims, VerifyingKey]:
-        unverified_token = parse_unverified(token)
+        unverified_token = _parse(token)
         key = self._jwks.find_key(unverified_token.kid)
         if key is None:
             raise InvalidTokenError("unknown_kid")
@@ -93,9 +87,19 @@ class TokenChecker:
             key=key,
             algorithms=self._algorithms,
             issuer=self._issuer,
-            audience=self._audience,
+            audiences=self._audiences,
             now=now,
             leeway=self._leeway,
+            typ=self._types,
         )
         self._verified_tokens.remember(token, claims, key)
         return claims, key
+
+
+def _parse(token: str) -> UnverifiedToken:
+    try:
+        return parse_unverified(token)
+    except InvalidTokenError as error:
+        if looks_like_api_key(token):
+            raise ApiKeyShownError from error
+        raise

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from tokensvc.core.errors import BearerError
+from tokensvc.core.errors import BearerError, InvalidTokenError, VerifierUnavailableError
 from tokensvc.verify._followers import Followers
+from tokensvc.verify._hints import Hints
 from tokensvc.verify._options import VerifierOptions, keywords_of
 from tokensvc.verify._token_checker import TokenChecker
 from tokensvc.verify._verified_tokens import VerifiedTokens
@@ -40,12 +41,14 @@ class Status:
 
 
 class Verifier:
-    """Verifies the tokens of one issuer for one audience.
+    """Verifies the tokens of one issuer for one audience, or some.
 
     All durations are in seconds. Raises ValueError for options that contradict each other.
 
-    - `issuer`, `audience`: must be equal to the `iss` and `aud` of a token.
+    - `issuer`: must be equal to the `iss` of a token.
+    - `audience`: one name or a tuple of names; the `aud` of a token must be equal to one of them.
     - `algorithms`: the signature algorithms that are accepted.
+    - `typ`: "JWT" if that is the type of the audience; then its older tokens pass as well.
     - `leeway`: the difference between two clocks that is tolerated.
     - `max_staleness`: how long the denylist counts as fresh after the issuer confirmed it.
     - `when_stale`: "reject" raises VerifierUnavailableError while the denylist is stale; "accept"
@@ -75,8 +78,14 @@ class Verifier:
         self._feed = self._followers.feed
         self._monotonic = options.clock.monotonic
         self._on_verify = options.on_verify
+        self._freshness = self._followers.freshness
+        self._hints = Hints(options.clock.monotonic)
         self._checker = TokenChecker(
-            options, self._jwks, self._feed, VerifiedTokens(most=options.remember)
+            options,
+            self._jwks,
+            self._feed,
+            self._freshness,
+            VerifiedTokens(most=options.remember),
         )
 
     async def __aenter__(self) -> Self:
@@ -108,22 +117,31 @@ class Verifier:
     def verify(self, token: str) -> Claims:
         """Return the claims of a good token.
 
-        Raises InvalidTokenError, or VerifierUnavailableError while nothing can be verified.
+        Raises InvalidTokenError, or VerifierUnavailableError while nothing can be verified, and
+        RuntimeError if the verifier was never started, or was closed a while ago.
         """
-        if self._on_verify is None:
-            return self._checker.check(token)
         try:
             claims = self._checker.check(token)
         except BearerError as error:
-            self._on_verify(error.reason)
+            self._note(error)
             raise
-        self._on_verify("ok")
+        if self._on_verify is not None:
+            self._on_verify("ok")
         return claims
+
+    def _note(self, error: BearerError) -> None:
+        """Tell who wants to know of a refusal. Raises RuntimeError for a wrong use of this."""
+        if isinstance(error, VerifierUnavailableError) and self._followers.misuse is not None:
+            raise RuntimeError(self._followers.misuse)
+        if isinstance(error, InvalidTokenError):
+            self._hints.note(error)
+        if self._on_verify is not None:
+            self._on_verify(error.reason)
 
     def status(self) -> Status:
         """Return what is known and how fresh it is, for readiness and metrics."""
         return Status(
-            ready=self._checker.find_fault() is None,
+            ready=self._freshness.find_fault() is None,
             kids=tuple(self._jwks.keys),
             jwks_age=self._jwks.age,
             jwks_error=self._jwks.last_error,

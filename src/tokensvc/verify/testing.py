@@ -17,6 +17,7 @@ import json
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from tokensvc.core.audience import DEFAULT_TYP, TokenType
 from tokensvc.core.denylist.revocation import Revocation
 from tokensvc.core.identifier import AccountId, KeyId, new_jti
 from tokensvc.core.token import read_unverified
@@ -57,12 +58,14 @@ class FakeIssuer(FakePublisher):
         now: Callable[[], float] = SYSTEM_CLOCK.wall,
         audience: str = AUDIENCE,
         alg: str = "ES256",
+        typ: TokenType = DEFAULT_TYP,
         max_age: float = 300.0,
     ) -> None:
         super().__init__(issuer=issuer or ISSUER, now=now, alg=alg, max_age=max_age)
         self._is_named = issuer is not None
         self._silence = 0.0
         self.audience = audience
+        self.typ = typ
 
     def token(
         self,
@@ -85,7 +88,8 @@ class FakeIssuer(FakePublisher):
             "scope": scope if isinstance(scope, str) else " ".join(scope),
         }
         payload |= claims
-        return self.sign({name: value for name, value in payload.items() if value is not None})
+        said = {name: value for name, value in payload.items() if value is not None}
+        return self.sign(said, typ=self.typ)
 
     def expired_token(self, **claims: Any) -> str:  # noqa: ANN401 - any JSON
         """Return a token that expired an hour ago."""
@@ -154,6 +158,7 @@ class FakeIssuer(FakePublisher):
             "issuer": self.issuer,
             "audience": self.audience,
             "algorithms": (self.alg,),
+            "typ": self.typ,
             "fetcher": InMemoryFetcher(self),
             # Time of its own: however long a test takes, nothing becomes stale by itself.
             "clock": Clock(wall=self.now, monotonic=lambda: self._ahead + self._silence),

@@ -11,7 +11,6 @@ from tokensvc.issuer.service import open_service
 from tokensvc.operations.table import OPERATIONS
 from tokensvc.web.app_keys import IN_FLIGHT, POLLS, REFUSALS, SERVICE, STRANGERS, TURNS
 from tokensvc.web.audit_heads import get_audit_head
-from tokensvc.web.confirmation import get_confirmation, post_confirmation
 from tokensvc.web.connections import find_most_connections
 from tokensvc.web.cors import answer_preflight
 from tokensvc.web.dashboard.pages import add_dashboard
@@ -21,6 +20,12 @@ from tokensvc.web.health import get_livez, get_readyz
 from tokensvc.web.in_flight import InFlight
 from tokensvc.web.introspect import post_introspect
 from tokensvc.web.limited import Limited
+from tokensvc.web.mail_links import (
+    get_confirmation,
+    get_unsubscription,
+    post_confirmation,
+    post_unsubscription,
+)
 from tokensvc.web.metrics import add_metrics
 from tokensvc.web.middleware import handle_errors
 from tokensvc.web.operations.routes import add_operations
@@ -100,6 +105,8 @@ def _add_routes(app: web.Application, prefix: str) -> None:
     _add_public(app, f"{prefix}/.well-known/openid-configuration", get_metadata)
     app.router.add_get(f"{prefix}/notices/confirm", get_confirmation)
     app.router.add_post(f"{prefix}/notices/confirm", post_confirmation)
+    app.router.add_get(f"{prefix}/notices/unsubscribe", get_unsubscription)
+    app.router.add_post(f"{prefix}/notices/unsubscribe", post_unsubscription)
     # RFC 8414 section 3 puts the path of the issuer behind.
     _add_public(app, f"/.well-known/oauth-authorization-server{prefix}", get_metadata)
 

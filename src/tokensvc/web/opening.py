@@ -81,7 +81,7 @@ class Opening:
                     await self._initialise()
                     self._start.note_prepared()
             except UnavailableError as error:
-                _log.warning("waiting_for_database", reason=error.reason)
+                _log.warning("waiting_for_database", reason=error.reason, detail=error.detail)
                 # While it keeps the turn: so the workers together ask no more often than one.
                 await asyncio.sleep(new_pause())
             finally:
@@ -100,7 +100,7 @@ class Opening:
             try:
                 return await self._open_once()
             except UnavailableError as error:
-                _log.warning("waiting_for_database", reason=error.reason)
+                _log.warning("waiting_for_database", reason=error.reason, detail=error.detail)
             except StartRefusedError as error:
                 if not self._start.is_serving:
                     raise

@@ -25,13 +25,13 @@ CLAIMS = make_claims()
 TOKEN = parse_unverified(sign_jws(build_payload(CLAIMS), typ="at+jwt", key=SIGNING))
 
 
-def check(*, key=VERIFYING, algorithms=("ES256",), audience="api", now=T, leeway=0):
+def check(*, key=VERIFYING, algorithms=("ES256",), audiences=frozenset({"api"}), now=T, leeway=0):
     return check_token(
         TOKEN,
         key=key,
         algorithms=algorithms,
         issuer=ISSUER,
-        audience=audience,
+        audiences=audiences,
         now=now,
         leeway=leeway,
     )
@@ -55,7 +55,7 @@ def test_a_plain_token_is_ours_but_never_for_calls_to_the_service_itself():
 
 
 def test_no_audience_means_any_audience():
-    assert check(audience=None) == CLAIMS
+    assert check(audiences=None) == CLAIMS
 
 
 def test_a_token_that_was_good_once_is_judged_anew_each_time():
@@ -87,7 +87,7 @@ def test_another_signature_is_not_good_because_the_first_one_was():
     [
         ({"key": None}, "unknown_kid"),
         ({"algorithms": ("EdDSA",)}, "algorithm_not_allowed"),
-        ({"audience": "billing"}, "wrong_audience"),
+        ({"audiences": frozenset({"billing", "ap"})}, "wrong_audience"),
         ({"now": T + 600}, "expired"),
     ],
     ids=["no key", "another algorithm", "another audience", "too late"],

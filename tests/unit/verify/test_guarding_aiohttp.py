@@ -190,8 +190,9 @@ async def test_a_path_cannot_write_lines_into_the_log(client, caplog):
     assert "\n" not in message
 
 
-async def test_without_keys_the_response_is_503(issuer):
-    verifier = Verifier(issuer=issuer.issuer, audience="api")  # never started
+async def test_without_a_denylist_the_response_is_503(issuer):
+    verifier = Verifier(issuer=issuer.issuer, audience="api")
+    verifier.take(jwks=issuer.answer_jwks())
     app = web.Application(middlewares=[auth_middleware(verifier)])
     app.router.add_get("/me", whoami)
     async with TestClient(TestServer(app)) as made:

@@ -48,7 +48,7 @@ async def test_only_a_good_token_is_remembered():
     followers, tokens = Followers(options), VerifiedTokens(most=10)
     followers.jwks.take(issuer.answer_jwks(), 0)
     followers.feed.take(issuer.page())
-    checker = TokenChecker(options, followers.jwks, followers.feed, tokens)
+    checker = TokenChecker(options, followers.jwks, followers.feed, followers.freshness, tokens)
     with pytest.raises(InvalidTokenError):
         checker.check(issuer.issue(aud="billing")[0])
     assert len(tokens) == 0

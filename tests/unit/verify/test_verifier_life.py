@@ -27,13 +27,27 @@ async def test_a_started_verifier_is_ready_and_verifies():
 
 
 @simulated
-async def test_a_verifier_that_was_never_started_can_be_closed_and_verifies_nothing():
+async def test_a_verifier_that_was_never_started_can_be_closed_and_says_what_is_wrong():
     issuer = SimulatedIssuer()
     verifier = issuer.make_verifier()
     token, _ = issuer.issue()
-    assert reason_of(verifier, token) == "no_keys"
-    assert verifier.status().jwks_age == float("inf")
-    await verifier.close()
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="the verifier was never started: use it with"):
+            verifier.verify(token)
+        assert verifier.status().jwks_age == float("inf")
+        await verifier.close()
+
+
+@simulated
+async def test_a_verifier_that_is_closed_goes_on_while_it_is_fresh_and_then_says_what_is_wrong():
+    issuer = SimulatedIssuer()
+    async with issuer.make_verifier() as verifier:
+        token, _ = issuer.issue()
+    await asyncio.sleep(59)
+    verifier.verify(token)
+    await asyncio.sleep(2)
+    with pytest.raises(RuntimeError, match="the verifier is closed"):
+        verifier.verify(token)
 
 
 @simulated

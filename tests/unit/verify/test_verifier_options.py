@@ -30,6 +30,12 @@ from tokensvc.verify.testing import FakeIssuer
     [
         {"issuer": ""},
         {"audience": ""},
+        {"audience": ()},
+        {"audience": ["api"]},
+        {"audience": ("api", "")},
+        {"audience": ("api", 7)},
+        {"audience": {"api"}},
+        {"typ": "jwt"},
         {"algorithms": ()},
         {"algorithms": ("none",)},
         {"algorithms": ("ES256", "HS256")},
@@ -177,9 +183,12 @@ async def test_the_hook_hears_the_outcome_of_every_verification():
     outcomes: list[str] = []
     verifier = issuer.make_verifier(on_verify=outcomes.append)
     token, _ = issuer.issue()
-    with pytest.raises(VerifierUnavailableError):
-        verifier.verify(token)
+    issuer.down = True
     async with verifier:
+        with pytest.raises(VerifierUnavailableError):
+            verifier.verify(token)
+        issuer.down = False
+        await asyncio.sleep(10)
         verifier.verify(token)
         verifier.verify(token)
         for bad in (issuer.tampered(), "junk"):

@@ -142,7 +142,8 @@ class FollowedDenylist:
 
     def _check(self, page: Page, now: float, leeway: float) -> None:
         if page.issuer != self.issuer:
-            raise _refused("wrong_issuer")
+            both = f"it says {page.issuer!r}, and {self.issuer!r} is followed"
+            raise _refused("wrong_issuer", both)
         if page.expires_at + leeway <= now:
             raise _refused("page_out_of_date")
         if page.full:
@@ -161,6 +162,6 @@ class FollowedDenylist:
         return page.issued_at < oldest and not has_news and (page.full or page.is_last)
 
 
-def _refused(reason: str) -> InvalidPageError:
+def _refused(reason: str, detail: str = "") -> InvalidPageError:
     sentence = f"the denylist page is refused: {reason.replace('_', ' ')}"
-    return InvalidPageError(sentence, reason=reason)
+    return InvalidPageError(f"{sentence}: {detail}" if detail else sentence, reason=reason)

@@ -9,6 +9,7 @@ parties have no such map.
 from __future__ import annotations
 
 from tokensvc.core.errors.bearer import (
+    ApiKeyShownError,
     BearerError,
     InsufficientAuthenticationError,
     InsufficientScopeError,
@@ -25,6 +26,7 @@ from tokensvc.core.errors.general import (
     ChangeUnknownError,
     ClockError,
     ConflictError,
+    DatabaseRefusedError,
     Fault,
     ForbiddenError,
     IdempotencyKeyReusedError,
@@ -49,12 +51,14 @@ from tokensvc.core.errors.oauth import (
 )
 
 __all__ = [
+    "ApiKeyShownError",
     "AuthorizationError",
     "BearerError",
     "CallerEndedError",
     "ChangeUnknownError",
     "ClockError",
     "ConflictError",
+    "DatabaseRefusedError",
     "Fault",
     "ForbiddenError",
     "IdempotencyKeyReusedError",

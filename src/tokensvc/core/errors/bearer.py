@@ -61,11 +61,26 @@ class InvalidTokenError(BearerError):
     """A token that is expired, forged, revoked, or for somebody else.
 
     All of them have one public text, and `reason` is for the log. Only the service itself says more
-    of a live token of ours (OtherAudienceError).
+    of a live token of ours (OtherAudienceError). If the refusal may be due to a setting, `said` is
+    what the token says, and `wanted` what would do.
     """
 
     code = "invalid_token"
     public_message = "the access token is invalid, expired or revoked"
+
+    def __init__(self, reason: str, *, said: object = None, wanted: object = None) -> None:
+        super().__init__(reason)
+        self.said = said
+        self.wanted = wanted
+
+
+class ApiKeyShownError(InvalidTokenError):
+    """An API key that was shown to a relying party, which takes only tokens."""
+
+    public_message = "this is an API key: exchange it for an access token first, and send that"
+
+    def __init__(self) -> None:
+        super().__init__("api_key")
 
 
 class OtherAudienceError(InvalidTokenError):

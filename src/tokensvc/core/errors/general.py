@@ -102,14 +102,27 @@ class IdempotencyKeyReusedError(TokensvcError):
 class UnavailableError(TokensvcError):
     """Not possible right now: Postgres is away, or the service stops. A retry may help.
 
-    `retry_after`: in how many seconds it makes sense to try again.
+    `retry_after`: in how many seconds it makes sense to try again. `detail`: what operators are
+    told; it may name hosts and roles.
     """
 
     code = "temporarily_unavailable"
 
-    def __init__(self, message: str, *, reason: str | None = None, retry_after: int = 1) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str | None = None,
+        detail: str | None = None,
+        retry_after: int = 1,
+    ) -> None:
         super().__init__(message, reason=reason)
+        self.detail = detail or message
         self.retry_after = retry_after
+
+
+class DatabaseRefusedError(UnavailableError):
+    """Postgres answers and refuses, as for a wrong password: waiting alone does not mend it."""
 
 
 class OutcomeUnknownError(UnavailableError):

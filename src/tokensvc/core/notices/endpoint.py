@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tokensvc.core.notices.receiver import Kind
 
 EndpointState = Literal["active", "unconfirmed", "failing", "disabled"]
-DisabledBecause = Literal["asked", "failing", "gone"]
+DisabledBecause = Literal["asked", "failing", "gone", "unsubscribed"]
 
 MOST_ENDPOINTS: Final = 20  # of an account, and of the whole service
 MOST_MAILBOXES: Final = 10  # that an account names within a day: each gets a mail unasked

@@ -8,7 +8,7 @@ import secrets
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from tokensvc.core.notices.event import CONFIRM, EVENTS
+from tokensvc.core.notices.event import EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,15 +54,18 @@ def build_subject(notices: Sequence[Notice]) -> str:
     return line[:150] + more
 
 
-def build_mail(notices: Sequence[Notice], issuer: str, link: str | None) -> str:
-    """Return the text of a mail about these events. `link`: what confirms the mailbox."""
-    if notices[0].name == CONFIRM:
-        return (
-            f"Somebody wants the token service {issuer} to send notices about API keys to this "
-            "address.\n\nIf that is right, open this page within seven days and confirm it:\n\n"
-            f"{link}\n\n"
-            "If it is not, do nothing. Then nothing will be sent to you.\n"
-        )
+def build_confirmation(issuer: str, link: str) -> str:
+    """Return the text of the mail that asks whether notices may be sent."""
+    return (
+        f"Somebody wants the token service {issuer} to send notices about API keys to this "
+        "address.\n\nIf that is right, open this page within seven days and confirm it:\n\n"
+        f"{link}\n\n"
+        "If it is not, do nothing. Then nothing will be sent to you.\n"
+    )
+
+
+def build_mail(notices: Sequence[Notice], issuer: str, unsubscribe: str) -> str:
+    """Return the text of a mail about these events. `unsubscribe`: the link that ends them."""
     lines = []
     for notice in notices[:_MOST_LISTED]:
         lines.append(f"{_format(notice.at)}  {_describe(notice)}")
@@ -72,7 +75,10 @@ def build_mail(notices: Sequence[Notice], issuer: str, link: str | None) -> str:
             if name != "name"
         ]
         lines += [f"    {notice.name}, number {notice.subject_number} of {notice.subject}", ""]
-    lines += [f"This is from the token service {issuer}.", "No secret is ever sent by mail."]
+    lines += [
+        f"This is from the token service {issuer}. No secret is ever sent by mail.",
+        f"To get no more of these mails, open {unsubscribe}",
+    ]
     return "\n".join(lines) + "\n"
 
 

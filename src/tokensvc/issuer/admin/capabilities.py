@@ -6,7 +6,7 @@ import difflib
 from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.account import parse_description
-from tokensvc.core.capability import parse_capability
+from tokensvc.core.capability import OWN_CAPABILITIES, parse_capability
 from tokensvc.core.errors import ConflictError, InvalidInputError
 from tokensvc.issuer.audit import record
 from tokensvc.issuer.database import accept
@@ -74,6 +74,8 @@ async def update_capability(
 
 async def remove_capability(database: Transactions, name: str, *, actor: Actor) -> None:
     """Remove a capability that no usable key holds. Raises ConflictError, NotFoundError."""
+    if name in OWN_CAPABILITIES:
+        raise ConflictError(f"the capability {name!r} is of the service itself, and stays")
     async with database.transaction() as connection:
         # First: it locks the row, so that no key is made with this capability meanwhile.
         await table.delete_capability(connection, name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tokensvc.core.errors import ClockError, TokensvcError, UnavailableError
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 NOBODY: Final = Question(None, None, None, counts=False)
 _REFRESH_TIMEOUT: Final = 3.0
+# To sign so many tokens takes some 2 ms. In one go they cost less than one by one.
+_ACTS_AT_ONCE: Final = 32
 
 _log = get_logger(__name__)
 
@@ -84,7 +87,8 @@ class BatchJudge:
                 BATCH_SIZE.observe(len(batch))
                 BATCH_SECONDS.observe(time.perf_counter() - started)
             # Not at once: first the next batch goes to Postgres, which works on it meanwhile.
-            asyncio.get_running_loop().call_soon(_act, batch, hand_out(asked, verdicts, admitted))
+            decided = deque(zip(batch, hand_out(asked, verdicts, admitted), strict=True))
+            asyncio.get_running_loop().call_soon(_act, decided)
 
     async def _settle_halves(self, batch: Sequence[Waiter], error: Exception) -> None:
         """Ask in two halves: one request may have caused the error and must not harm the others."""
@@ -140,8 +144,10 @@ def fail(batch: Sequence[Waiter], error: Exception) -> None:
     fail_all([waiter.future for waiter in batch], error)
 
 
-def _act(batch: Sequence[Waiter], decisions: Sequence[Decision | None]) -> None:
-    for waiter, decision in zip(batch, decisions, strict=True):
+def _act(decided: deque[tuple[Waiter, Decision | None]]) -> None:
+    """Answer the next few of a batch; all else that is waiting goes before the rest of it."""
+    for _ in range(min(_ACTS_AT_ONCE, len(decided))):
+        waiter, decision = decided.popleft()
         # It was failed as late, or its client has gone. It was counted all the same.
         if waiter.future.done():
             continue
@@ -155,3 +161,5 @@ def _act(batch: Sequence[Waiter], decisions: Sequence[Decision | None]) -> None:
             waiter.future.set_exception(error)
         else:
             waiter.future.set_result(result)
+    if decided:
+        asyncio.get_running_loop().call_soon(_act, decided)

@@ -82,13 +82,19 @@ class UsageRecorder:
         try:
             await self._write(usage.sums, table.add_usage)
             await self._write(usage.last, table.set_last_use)
-            if self._watch is not None:
-                self._watch.note(usage.places)
-            usage.places.clear()
+            await self._hand_over(usage.places)
         finally:
             self._usage.take_back(usage)
         USAGE_WAITING.set(0)
         await self._tell_of_ended()
+
+    async def _hand_over(self, places: set[tuple[str, str]]) -> None:
+        """Tell the watch which keys were used and where, few at a time as well."""
+        while places:
+            batch = [places.pop() for _ in range(min(_WRITTEN_AT_ONCE, len(places)))]
+            if self._watch is not None:
+                self._watch.note(batch)
+            await asyncio.sleep(0)
 
     async def _tell_of_ended(self) -> None:
         """Tell in the audit trail which rotated keys are still used: once a key and day."""
@@ -136,7 +142,9 @@ async def clean_usage_once(
 
     Returns how many sums were deleted. Raises UnavailableError.
     """
-    total = await delete_in_steps(database, table.delete_usage, now - keep, at_once=at_once)
+    before = now - keep
+    total = await delete_in_steps(database, table.delete_usage, before, at_once=at_once)
+    await delete_in_steps(database, table.delete_account_usage, before, at_once=at_once)
     if total:
         _log.info("usage_cleaned", sums=total)
     return total

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from email.message import EmailMessage
+from email.policy import default
 from email.utils import format_datetime, make_msgid
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from tokensvc.settings import Settings
 
 _SECONDS: Final = 10.0
+# A link must stand in one line, also in a header. RFC 5322 section 2.1.1 allows as many characters.
+_POLICY: Final = default.clone(max_line_length=998)
 
 
 class MailSender:
@@ -29,8 +32,13 @@ class MailSender:
         """Whether there is a mail server."""
         return self._settings.smtp_url is not None
 
-    async def send(self, address: str, subject: str, text: str, now: datetime) -> Outcome:
-        """Send a mail to one address; return how it ended."""
+    async def send(
+        self, address: str, subject: str, text: str, now: datetime, unsubscribe: str
+    ) -> Outcome:
+        """Send a mail to one address; return how it ended.
+
+        `unsubscribe`: the link by which whoever reads it gets no more (RFC 8058).
+        """
         url = self._settings.smtp_url
         if url is None:
             return Outcome(is_delivered=False, error="mail_off")
@@ -40,7 +48,7 @@ class MailSender:
         is_local = is_loopback(parts.hostname or "")
         try:
             await aiosmtplib.send(
-                self._build_message(address, subject, text, now),
+                self._build_message(address, subject, text, now, unsubscribe),
                 hostname=parts.hostname,
                 port=parts.port,
                 username=unquote(parts.username) if parts.username else None,
@@ -58,8 +66,10 @@ class MailSender:
             return Outcome(is_delivered=False, error="mail_server_away")
         return Outcome(is_delivered=True)
 
-    def _build_message(self, address: str, subject: str, text: str, now: datetime) -> EmailMessage:
-        message = EmailMessage()
+    def _build_message(
+        self, address: str, subject: str, text: str, now: datetime, unsubscribe: str
+    ) -> EmailMessage:
+        message = EmailMessage(policy=_POLICY)
         sender = self._settings.smtp_from
         message["From"] = sender
         message["To"] = address
@@ -67,5 +77,7 @@ class MailSender:
         message["Date"] = format_datetime(now)
         message["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2])
         message["Auto-Submitted"] = "auto-generated"
+        message["List-Unsubscribe"] = f"<{unsubscribe}>"
+        message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         message.set_content(text)
         return message

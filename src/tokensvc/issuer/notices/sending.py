@@ -7,10 +7,10 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from tokensvc.core.notices.confirmation import build_code
 from tokensvc.core.notices.endpoint import build_secret_context
 from tokensvc.core.notices.event import CONFIRM
-from tokensvc.core.notices.payload import build_mail, build_subject
+from tokensvc.core.notices.mail_link import build_link
+from tokensvc.core.notices.payload import build_confirmation, build_mail, build_subject
 from tokensvc.core.notices.receiver import find_mailbox
 from tokensvc.core.notices.retry import decide_pause
 from tokensvc.core.sealing import unseal_text
@@ -19,7 +19,9 @@ from tokensvc.store.notice_delivery import Outcome, note_attempt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
+    from tokensvc.core.notices.mail_link import Purpose
     from tokensvc.core.sealing import MasterKey
     from tokensvc.issuer.notices.mail import MailSender
     from tokensvc.issuer.notices.webhook import WebhookSender
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from tokensvc.store.notice_endpoint import ClaimedEndpoint
     from tokensvc.store.pool import Database
 
+_NOT_CONFIRMED: Final = Outcome(is_delivered=False, error="not_confirmed")
 _LONGEST_TURN: Final = 30.0  # seconds; one attempt more must fit into the lease
 
 
@@ -54,8 +57,11 @@ class NoticeSender:
         self._load_master_key = load_master_key
         self._chance = chance
 
-    async def send(self, claimed: ClaimedEndpoint, due: Sequence[DueDelivery]) -> Outcome:
-        """Send what is due, and return how the last attempt ended. Raises UnavailableError."""
+    async def send(self, claimed: ClaimedEndpoint, due: Sequence[DueDelivery]) -> Outcome | None:
+        """Send what is due, and return how the last attempt ended; None if there was none.
+
+        Raises UnavailableError.
+        """
         mailbox = find_mailbox(claimed.url)
         if mailbox is not None:
             return await self._send_mail(claimed, mailbox, due)
@@ -89,22 +95,33 @@ class NoticeSender:
 
     async def _send_mail(
         self, claimed: ClaimedEndpoint, mailbox: str, due: Sequence[DueDelivery]
-    ) -> Outcome:
-        """Send what waits in one mail. What asks for a confirmation comes alone."""
+    ) -> Outcome | None:
+        """Send what waits in one mail. What asks for a confirmation comes alone.
+
+        A mailbox that is not confirmed (any more) gets nothing else, and what waited is dropped.
+        """
         asking = [one for one in due if one.notice.name == CONFIRM]
         sent = asking[:1] or due
-        notices, link = [one.notice for one in sent], None
-        if asking:
-            code = build_code(claimed.id, claimed.url, sent[0].read_at, self._load_master_key())
-            link = f"{self._issuer}/notices/confirm?code={code}"
-        outcome = await self._mail.send(
-            mailbox,
-            build_subject(notices),
-            build_mail(notices, self._issuer, link),
-            sent[0].read_at,
+        if not asking and claimed.confirmed_at is None:
+            async with self._database.connection() as connection:
+                ids = [one.id for one in sent]
+                await note_attempt(connection, ids, _NOT_CONFIRMED, [None] * len(ids))
+            return None
+        notices, now = [one.notice for one in sent], sent[0].read_at
+        unsubscribe = self._build_link("unsubscribe", claimed, now)
+        text = (
+            build_confirmation(self._issuer, self._build_link("confirm", claimed, now))
+            if asking
+            else build_mail(notices, self._issuer, unsubscribe)
         )
+        outcome = await self._mail.send(mailbox, build_subject(notices), text, now, unsubscribe)
         await self._note(sent, outcome)
         return outcome
+
+    def _build_link(self, purpose: Purpose, claimed: ClaimedEndpoint, now: datetime) -> str:
+        return build_link(
+            self._issuer, purpose, claimed.id, claimed.url, now, self._load_master_key()
+        )
 
     async def _note(self, sent: Sequence[DueDelivery], outcome: Outcome) -> None:
         NOTICE_ATTEMPTS.labels(outcome.error or "delivered").inc(len(sent))

@@ -6,6 +6,7 @@ and twice a minute that is compared with the tables.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.core.notices.event import NewNotice
@@ -70,17 +71,16 @@ class UsageWatch:
 
     async def check_once(self) -> None:
         """Append what must be told. Raises UnavailableError, and then the rest is for later."""
-        places = sorted(self._places)
-        for start in range(0, len(places), AT_ONCE):
-            batch = places[start : start + AT_ONCE]
+        # In batches that are sorted one by one: to sort 200,000 at once would hold up everybody.
+        while self._places:
+            places = sorted(islice(self._places, AT_ONCE))
             async with self._database.transaction() as connection:
-                await self._tell_networks(connection, batch)
-            self._places.difference_update(batch)
+                await self._tell_networks(connection, places)
+            self._places.difference_update(places)
             if len(self._written) < _MOST_REMEMBERED:
-                self._written.update(batch)
-        used = sorted(self._used)
-        for start in range(0, len(used), AT_ONCE):
-            keys = used[start : start + AT_ONCE]
+                self._written.update(places)
+        while self._used:
+            keys = sorted(islice(self._used, AT_ONCE))
             async with self._database.connection() as connection:
                 notices = [
                     *_build_limit_notices(await list_limits(connection, keys)),

@@ -9,16 +9,15 @@ from tokensvc.core.limit import DEFAULT_TIER, LimitChanges
 from tokensvc.issuer.admin import accounts
 from tokensvc.issuer.notices.endpoints import check_mail_is_sent
 from tokensvc.issuer.operations.call import check_visible
+from tokensvc.issuer.operations.counting import count_keys
 from tokensvc.issuer.operations.limits import build_limit_changes
 from tokensvc.issuer.operations.paging import build_next_cursor, read_wish
 from tokensvc.issuer.operations.usage import build_hours
 from tokensvc.issuer.revoking.endings import end_account
 from tokensvc.operations.accounts import Account, AccountUsage, DeletedAccount, WindowUse
 from tokensvc.operations.model import Page
-from tokensvc.operations.overview import KeyCounts
 from tokensvc.store import account as table
 from tokensvc.store.absent import no_such_account
-from tokensvc.store.api_key import count_api_keys
 from tokensvc.store.quota import load_account_windows
 from tokensvc.store.usage import list_usage_of_all
 
@@ -97,7 +96,7 @@ async def show_usage(call: Call, request: AccountUsageRequest) -> AccountUsage:
         windows = await load_account_windows(connection, request.id)
         since = windows.at - timedelta(seconds=request.since)
         counts = await list_usage_of_all(connection, request.id, since)
-        keys = await count_api_keys(connection, request.id, windows.at)
+    keys = await count_keys(call, request.id)
     minute, day = [
         WindowUse(used=window.used, limit=window.limit, ends_at=window.ends_at)
         for window in (windows.minute, windows.day)
@@ -107,7 +106,8 @@ async def show_usage(call: Call, request: AccountUsageRequest) -> AccountUsage:
         minute=minute,
         day=day,
         hours=build_hours(counts),
-        keys=KeyCounts(**keys),
+        keys=keys.value,
+        keys_counted_at=keys.at,
         since=since,
         until=windows.at,
     )

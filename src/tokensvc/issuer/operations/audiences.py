@@ -6,16 +6,17 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 
 from tokensvc.issuer.admin import audiences
+from tokensvc.issuer.kept_counts import Counted
 from tokensvc.issuer.operations.paging import cut_page, select_named
 from tokensvc.operations.audiences import Audience, DeletedAudience, ListedAudience
 from tokensvc.operations.model import Page
 from tokensvc.store import audience as table
 from tokensvc.store.absent import no_such_audience
 from tokensvc.store.api_key import load_api_key
+from tokensvc.store.audience import NO_USE
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from datetime import datetime
 
     from tokensvc.core.algorithm import Algorithm
     from tokensvc.core.audience import Audience as Record
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         ListAudiences,
         UpdateAudience,
     )
+    from tokensvc.store.audience import AudienceUse
     from tokensvc.store.pool import Connection
 
 
@@ -60,20 +62,14 @@ async def create(call: Call, request: CreateAudience) -> Audience:
 
 async def list_(call: Call, request: ListAudiences) -> Page[ListedAudience]:
     """List audiences: all, or those that the caller's own key may ask for."""
-    use: dict[str, tuple[int, datetime | None]] | None = None
     async with call.reading() as connection:
         found = select_named(request.name, await table.list_audiences(connection))
         seen = await _find_seen(call, connection)
-        if request.with_use:
-            use = await table.list_audience_use(connection, call.principal.key_reader_of)
+    use = await _count_use(call) if request.with_use else None
     if seen is not None:
         found = [known for known in found if known.name in seen]
     page, cursor = cut_page(request, found, lambda known: str(known.name))
-    items = []
-    for known in page:
-        keys, used_at = (None, None) if use is None else use.get(known.name, (0, None))
-        shown = build_audience(known).model_dump()
-        items.append(ListedAudience(**shown, keys=keys, last_used_at=used_at))
+    items = [_build_listed(known, use) for known in page]
     return Page[ListedAudience](items=items, next_cursor=cursor)
 
 
@@ -111,6 +107,28 @@ async def delete(call: Call, request: AudienceRequest) -> DeletedAudience:
     """Delete an audience."""
     await audiences.remove_audience(call.changes, call.settings, request.name, actor=call.actor)
     return DeletedAudience(name=request.name)
+
+
+def _build_listed(audience: Record, use: Counted[dict[str, AudienceUse]] | None) -> ListedAudience:
+    of_this = None if use is None else use.value.get(audience.name, NO_USE)
+    return ListedAudience(
+        **dict(build_audience(audience)),
+        keys=None if of_this is None else of_this.keys,
+        last_used_at=None if of_this is None else of_this.last_used_at,
+        counted_at=None if use is None else use.at,
+    )
+
+
+async def _count_use(call: Call) -> Counted[dict[str, AudienceUse]]:
+    """Return how each audience is used, by the keys that the caller sees."""
+    account_id = call.principal.key_reader_of
+
+    async def count() -> Counted[dict[str, AudienceUse]]:
+        async with call.database.connection() as connection:
+            uses, at = await table.list_audience_use(connection, account_id)
+        return Counted(uses, at, sum(use.keys + use.users for use in uses.values()))
+
+    return await call.backend.counts.find(("audiences", account_id), count)
 
 
 async def _find_seen(call: Call, connection: Connection) -> Collection[str] | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from tokensvc.core.errors import UnavailableError, VersionConflictError
 from tokensvc.issuer.database import OpenTransaction
+from tokensvc.issuer.kept_counts import KeptCounts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -57,7 +58,7 @@ class Backend:
     `remember` is told of each revocation that is acknowledged, so that it can be healed.
     `load_master_key` returns the one in force. `watch` waits for what comes after a place of the
     denylist, in the copy of the service; a command has none, and watches the table. `look`: how the
-    process of the service is; a command has none.
+    process of the service is; a command has none. `counts`: those that take long.
     """
 
     database: Database
@@ -66,6 +67,7 @@ class Backend:
     load_master_key: Callable[[], MasterKey] = _load_no_master_key
     watch: Callable[[Position | None, float], Awaitable[Look]] | None = None
     look: Callable[[], ProcessFacts] | None = None
+    counts: KeptCounts = field(default_factory=KeptCounts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from tokensvc.issuer.admin import capabilities
+from tokensvc.issuer.kept_counts import Counted
 from tokensvc.issuer.operations.paging import cut_page, select_named
 from tokensvc.operations.capabilities import Capability, DeletedCapability, ListedCapability
 from tokensvc.operations.model import Page
@@ -36,18 +37,18 @@ async def create(call: Call, request: CreateCapability) -> Capability:
 
 async def list_(call: Call, request: ListCapabilities) -> Page[ListedCapability]:
     """List capabilities: all, or those that the caller's own key holds."""
-    holders: dict[str, int] | None = None
     async with call.reading() as connection:
         found = select_named(request.name, await table.list_capabilities(connection))
         seen = await _find_seen(call, connection)
-        if request.with_use:
-            holders = await table.count_holders(connection, call.principal.key_reader_of)
+    holders = await _count_holders(call) if request.with_use else None
     if seen is not None:
         found = [known for known in found if known.name in seen]
     page, cursor = cut_page(request, found, lambda known: str(known.name))
     items = [
         ListedCapability(
-            **asdict(known), keys=None if holders is None else holders.get(known.name, 0)
+            **asdict(known),
+            keys=None if holders is None else holders.value.get(known.name, 0),
+            counted_at=None if holders is None else holders.at,
         )
         for known in page
     ]
@@ -81,6 +82,18 @@ async def delete(call: Call, request: CapabilityRequest) -> DeletedCapability:
     """Delete a capability."""
     await capabilities.remove_capability(call.changes, request.name, actor=call.actor)
     return DeletedCapability(name=request.name)
+
+
+async def _count_holders(call: Call) -> Counted[dict[str, int]]:
+    """Return how many keys hold each capability, of those that the caller sees."""
+    account_id = call.principal.key_reader_of
+
+    async def count() -> Counted[dict[str, int]]:
+        async with call.database.connection() as connection:
+            holders, at = await table.count_holders(connection, account_id)
+        return Counted(holders, at, max(holders.values(), default=0))
+
+    return await call.backend.counts.find(("capabilities", account_id), count)
 
 
 async def _find_seen(call: Call, connection: Connection) -> Collection[str] | None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
-
-from pydantic import SecretStr
+from typing import TYPE_CHECKING
 
 from tokensvc import __version__
 from tokensvc.core.clock import Reading
@@ -18,7 +16,7 @@ from tokensvc.operations.health import (
     SchemaHealth,
     Setting,
 )
-from tokensvc.settings.all_settings import PREFIX
+from tokensvc.settings.showing import show_settings
 from tokensvc.store.migrate import find_missing, load_migrations
 from tokensvc.store.server_facts import load_newest_migration, load_server_facts
 
@@ -28,8 +26,6 @@ if TYPE_CHECKING:
     from tokensvc.issuer.operations.call import Call, ProcessFacts
     from tokensvc.operations.model import Nothing
     from tokensvc.settings import Settings
-
-_NOT_SET_BY_PEOPLE: Final = {"is_credential"}
 
 
 async def show(call: Call, request: Nothing) -> Health:
@@ -68,20 +64,16 @@ async def show(call: Call, request: Nothing) -> Health:
 
 def list_settings(settings: Settings) -> list[Setting]:
     """Return all settings by name, without what is secret."""
-    names = sorted(type(settings).model_fields.keys() - _NOT_SET_BY_PEOPLE)
-    return [_build_setting(settings, name) for name in names]
-
-
-def _build_setting(settings: Settings, name: str) -> Setting:
-    value, field = getattr(settings, name), type(settings).model_fields[name]
-    is_secret = isinstance(value, SecretStr) or SecretStr.__name__ in str(field.annotation)
-    return Setting(
-        name=f"{PREFIX}{name.upper()}",
-        value=None if value is None or is_secret else str(value),
-        is_secret=is_secret,
-        is_set=value is not None and value != "",
-        is_default=value == field.default,
-    )
+    return [
+        Setting(
+            name=shown.name,
+            value=shown.value,
+            is_secret=shown.is_secret,
+            is_set=shown.is_set,
+            is_default=shown.is_default,
+        )
+        for shown in show_settings(settings)
+    ]
 
 
 def _build_process(facts: ProcessFacts) -> ProcessHealth:

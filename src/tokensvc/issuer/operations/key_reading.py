@@ -12,7 +12,7 @@ from tokensvc.issuer.operations.call import check_visible
 from tokensvc.issuer.operations.key_views import build_key
 from tokensvc.issuer.operations.paging import build_next_cursor, read_wish
 from tokensvc.operations.key_models import Key
-from tokensvc.operations.model import Page
+from tokensvc.operations.model import Page, split_ids
 from tokensvc.store import api_key as table
 from tokensvc.store.absent import no_such_account, no_such_key
 from tokensvc.store.key_pages import KeyFilter, list_key_page
@@ -28,6 +28,7 @@ async def list_(call: Call, request: ListKeys) -> Page[Key]:
     if request.account is not None:
         check_visible(seen, request.account, no_such_account(request.account))
     wanted = KeyFilter(
+        ids=None if request.ids is None else split_ids(request.ids),
         account_id=request.account or seen,
         state=request.state,
         capability=request.capability,

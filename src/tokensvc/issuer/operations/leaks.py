@@ -11,7 +11,6 @@ from tokensvc.issuer.operations.usage import build_last_use
 from tokensvc.issuer.revoking.leaks import end_leaked_keys
 from tokensvc.logs.masking import mask_secrets
 from tokensvc.operations.leaks import KeyLeaks, LeakPlace, LeakReceipt
-from tokensvc.store import usage
 from tokensvc.store.absent import no_such_key
 from tokensvc.store.api_key import load_api_key
 from tokensvc.store.key_leak import list_leak_places, sum_use
@@ -54,7 +53,6 @@ async def list_(call: Call, request: LeaksRequest) -> KeyLeaks:
         key_id = listed.record.id
         places = await list_leak_places(connection, key_id)
         counts = await sum_use(connection, key_id, places[0].reported_at) if places else {}
-        last = await usage.find_last_use(connection, key_id)
     return KeyLeaks(
         id=key_id,
         leaked_at=places[0].reported_at if places else None,
@@ -64,7 +62,7 @@ async def list_(call: Call, request: LeaksRequest) -> KeyLeaks:
         ],
         issued_since=counts.pop(ISSUED, 0),
         refused_since=counts,
-        last_used=None if last is None else build_last_use(last),
+        last_used=build_last_use(listed.record),
     )
 
 

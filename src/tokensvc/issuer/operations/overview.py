@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from tokensvc.issuer.operations.counting import count_keys
 from tokensvc.issuer.operations.usage import build_hours
-from tokensvc.operations.overview import KeyCounts, Overview
-from tokensvc.store.api_key import count_api_keys
+from tokensvc.operations.overview import Overview
 from tokensvc.store.feed_head import list_heads
 from tokensvc.store.usage import list_usage_of_all
 
@@ -23,5 +23,11 @@ async def show(call: Call, request: OverviewRequest) -> Overview:
         _, now = await list_heads(connection)
         since = now - timedelta(seconds=request.since)
         counts = await list_usage_of_all(connection, account_id, since)
-        keys = await count_api_keys(connection, account_id, now)
-    return Overview(hours=build_hours(counts), keys=KeyCounts(**keys), since=since, until=now)
+    keys = await count_keys(call, account_id)
+    return Overview(
+        hours=build_hours(counts),
+        keys=keys.value,
+        keys_counted_at=keys.at,
+        since=since,
+        until=now,
+    )

@@ -1,24 +1,26 @@
-"""The operation that shows how a key is used."""
+"""Operations that show how keys are used."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from tokensvc.core.usage import ISSUED
 from tokensvc.issuer.operations.call import check_visible
-from tokensvc.operations.usage import HourOfUse, LastUse, Usage
+from tokensvc.operations.model import split_ids
+from tokensvc.operations.usage import HourOfUse, LastUse, Usage, UsageOfKeys
 from tokensvc.store import usage as table
 from tokensvc.store.absent import no_such_key
-from tokensvc.store.api_key import load_api_key
+from tokensvc.store.api_key import load_api_key, load_api_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
+    from tokensvc.core.api_key import ApiKeyRecord, ListedKey
     from tokensvc.core.usage import HourOfUse as Count
-    from tokensvc.core.usage import LastUse as LastUseRecord
     from tokensvc.issuer.operations.call import Call
-    from tokensvc.operations.usage import UsageRequest
+    from tokensvc.operations.usage import UsageOfKeysRequest, UsageRequest
 
 
 async def show(call: Call, request: UsageRequest) -> Usage:
@@ -30,20 +32,33 @@ async def show(call: Call, request: UsageRequest) -> Usage:
         )
         since = listed.at - timedelta(seconds=request.since)
         counts = await table.list_usage(connection, listed.record.id, since)
-        last = await table.find_last_use(connection, listed.record.id)
-    return Usage(
-        id=listed.record.id,
-        last_used=None if last is None else build_last_use(last),
-        hours=build_hours(counts),
-        since=since,
-        until=listed.at,
+    return _build_usage(listed, counts, since)
+
+
+async def list_(call: Call, request: UsageOfKeysRequest) -> UsageOfKeys:
+    """Show the use of several keys."""
+    seen = call.principal.key_reader_of
+    async with call.reading() as connection:
+        found = await load_api_keys(connection, split_ids(request.ids))
+        keys = [key for key in found.values() if seen in {None, key.record.account_id}]
+        if not keys:
+            return UsageOfKeys(items=[])
+        since = keys[0].at - timedelta(seconds=request.since)
+        ids = sorted(key.record.id for key in keys)
+        counts = await table.list_usage_of_many(connection, ids, since)
+    items = [_build_usage(found[key_id], counts.get(key_id, []), since) for key_id in ids]
+    return UsageOfKeys(items=items)
+
+
+def build_last_use(key: ApiKeyRecord) -> LastUse | None:
+    """Return the last use of a key as callers see it, None if there was none."""
+    if key.last_used_at is None:
+        return None
+    return LastUse(
+        at=key.last_used_at,
+        network=key.last_used_network or "",
+        audience=key.last_used_audience or "",
     )
-
-
-def build_last_use(last: LastUseRecord) -> LastUse:
-    """Return the last use of a key as callers see it."""
-    at = datetime.fromtimestamp(last.at, UTC)
-    return LastUse(at=at, network=last.network, audience=last.audience)
 
 
 def build_hours(counts: Iterable[Count]) -> list[HourOfUse]:
@@ -55,3 +70,13 @@ def build_hours(counts: Iterable[Count]) -> list[HourOfUse]:
         HourOfUse(hour=hour, issued=outcomes.pop(ISSUED, 0), refused=outcomes)
         for hour, outcomes in by_hour.items()
     ]
+
+
+def _build_usage(listed: ListedKey, counts: Iterable[Count], since: datetime) -> Usage:
+    return Usage(
+        id=listed.record.id,
+        last_used=build_last_use(listed.record),
+        hours=build_hours(counts),
+        since=since,
+        until=listed.at,
+    )

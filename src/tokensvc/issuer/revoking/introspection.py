@@ -128,7 +128,7 @@ async def describe_token(database: Database, settings: Settings, text: str) -> T
                 key=key,
                 algorithms=ALGORITHMS,
                 issuer=issuer,
-                audience=None,
+                audiences=None,
                 now=now,
                 leeway=0,
                 typ=OWN_TOKEN,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.operations.operation import KEY_OWNERS, KEY_READERS
-from tokensvc.web.dashboard.charts import build_outcomes
+from tokensvc.web.dashboard.charts import OF_MANY, build_outcomes, find_range
 from tokensvc.web.dashboard.lists import ON_A_PAGE, build_link, read_wanted
+from tokensvc.web.dashboard.naming import find_names
 from tokensvc.web.dashboard.page import Page, Redirect, View
 
 if TYPE_CHECKING:
@@ -20,9 +21,6 @@ _SORTS: Final = (
     ("-name", "Name, from Z"),
 )
 _VIEWS: Final = (("", "All"), ("active", "Active"), ("suspended", "Suspended"))
-# Of a range: its name in the address, what people read, its hours, the hours of one bar.
-_RANGES: Final = (("24h", "24 h", 24, 1), ("7d", "7 d", 168, 6), ("30d", "30 d", 720, 24))
-_HOUR: Final = 3600
 _KEYS: Final = 10
 _EVENTS: Final = 8
 _RECEIVERS: Final = 10
@@ -58,9 +56,8 @@ async def show_accounts(visit: Visit) -> View | Redirect:
 async def show_account(visit: Visit) -> View | Redirect:
     """Show an account: its use against its limits, its keys, its facts, its history."""
     account = await visit.run("accounts.show", id=visit.path["id"])
-    wanted = visit.query.get("range")
-    name, _, count, each = next((r for r in _RANGES if r[0] == wanted), _RANGES[0])
-    usage = await visit.run("accounts.show-usage", id=account.id, since=(count + each) * _HOUR)
+    shown = find_range(visit.query.get("range"), OF_MANY)
+    usage = await visit.run("accounts.show-usage", id=account.id, since=shown.seconds)
     keys = await visit.run("keys.list", account=account.id, limit=_KEYS, sort="-created_at")
     told = await visit.run("notice-endpoints.list", account=account.id, limit=_RECEIVERS)
     events: list[Any] = []
@@ -78,12 +75,13 @@ async def show_account(visit: Visit) -> View | Redirect:
                     ("Today", "day", usage.day),
                 )
             ],
-            "outcomes": build_outcomes(usage.hours, usage.until, count=count, each=each),
-            "ranges": [(r[0], r[1]) for r in _RANGES],
-            "range": name,
+            "outcomes": build_outcomes(usage.hours, usage.until, shown),
+            "ranges": OF_MANY,
+            "range": shown,
             "keys": keys.items,
             "receivers": told.items,
             "events": events,
+            "names": await find_names(visit, [each.actor for each in events]),
             "said": visit.query.get("said"),
         }
     )

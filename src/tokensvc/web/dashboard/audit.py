@@ -11,6 +11,7 @@ from tokensvc.core.operation_name import OPERATION_NAMES
 from tokensvc.operations.operation import READERS
 from tokensvc.web.dashboard.audit_export import write_csv, write_lines
 from tokensvc.web.dashboard.lists import ON_A_PAGE, build_link, read_wanted
+from tokensvc.web.dashboard.naming import find_names
 from tokensvc.web.dashboard.page import File, Page, Redirect, View
 
 if TYPE_CHECKING:
@@ -39,9 +40,11 @@ async def show_audit(visit: Visit) -> View | Redirect:
     is_thorough = visit.query.get("check") == "more"
     trail = await visit.run("audit-trail.show", newest=_ALL_CHECKED if is_thorough else _CHECKED)
     following = found.next_cursor and build_link("/audit", wanted, cursor=found.next_cursor)
+    ids = [i for event in found.items for i in (event.actor, event.subject, event.account)]
     return View(
         {
             "days": _group(found.items, visit.now),
+            "names": await find_names(visit, ids),
             "count": len(found.items),
             "trail": trail,
             "wanted": wanted,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any, Final
 
+from tokensvc.core.capability import OWN_CAPABILITIES
 from tokensvc.operations.operation import ADMINS, KEY_READERS
 from tokensvc.web.dashboard.lists import build_link, find_named, read_wanted
 from tokensvc.web.dashboard.page import Page, Redirect, View
@@ -35,6 +36,7 @@ async def show_capabilities(visit: Visit) -> View | Redirect:
             "next": following,
             "first": build_link("/capabilities", wanted) if "cursor" in visit.query else None,
             "said": visit.query.get("said"),
+            "own": OWN_CAPABILITIES,
         },
         fragment="capabilities/rows.html",
     )

@@ -4,20 +4,44 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 _HOUR: Final = 3600
-_DAY: Final = 86_400
 _LIMITED: Final = "_limited"  # the end of the reasons that are limits
-_SPARK_HOURS: Final = 36
 _SPARK_HEIGHT: Final = 21  # three are rounded up
 _SPARK_FOOT: Final = 23
 _MOST_ROWS: Final = 12
-# Of a chart: its word in the address, what people read, how many hours it shows, one bar's hours.
-RANGES: Final = (("48h", "48 h", 48, 1), ("30d", "30 d", 30 * 24, 24), ("90d", "90 d", 90 * 24, 24))
+
+
+class Range(NamedTuple):
+    """How far back a chart goes. `name`: in an address. `width`: of a bar, in hours."""
+
+    name: str
+    label: str
+    words: str
+    hours: int
+    width: int
+
+    @property
+    def seconds(self) -> int:
+        """How far back usage must be read, so that the first bar is whole."""
+        return (self.hours + self.width) * _HOUR
+
+
+OF_KEYS: Final = (
+    Range("48h", "48 h", "48 hours", 48, 1),
+    Range("30d", "30 d", "30 days", 30 * 24, 24),
+    Range("90d", "90 d", "90 days", 90 * 24, 24),
+)
+SPARK: Final = Range("36h", "36 h", "36 hours", 36, 1)
+OF_MANY: Final = (
+    Range("24h", "24 h", "24 hours", 24, 1),
+    Range("7d", "7 d", "7 days", 7 * 24, 6),
+    Range("30d", "30 d", "30 days", 30 * 24, 24),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,14 +102,14 @@ class Outcomes:
         return [_sum(self.bars[at : at + step]) for at in range(0, len(self.bars), step)]
 
 
-def build_outcomes(hours: Iterable[Any], until: datetime, *, count: int, each: int) -> Outcomes:
-    """Return the last `count` hours in bars of `each` hours.
+def build_outcomes(hours: Iterable[Any], until: datetime, wanted: Range) -> Outcomes:
+    """Return the bars of a range.
 
     `hours`: as `usage.show` answers, with what happened; the others are empty.
     """
-    width = each * _HOUR
+    width = wanted.width * _HOUR
     last = int(until.timestamp()) // width * width
-    begins = range(last - (count // each - 1) * width, last + 1, width)
+    begins = range(last - (wanted.hours // wanted.width - 1) * width, last + 1, width)
     bars = {at: [0, 0, 0] for at in begins}
     reasons: dict[str, int] = {}
     for hour in hours:
@@ -110,7 +134,7 @@ def build_outcomes(hours: Iterable[Any], until: datetime, *, count: int, each: i
 
 def build_spark(hours: Iterable[Any], until: datetime) -> dict[str, Any]:
     """Return the arguments of the macro `spark`: 36 hours, drawn by the server."""
-    outcomes = build_outcomes(hours, until, count=_SPARK_HOURS, each=1)
+    outcomes = build_outcomes(hours, until, SPARK)
     highest = max((b.issued + b.refused + b.limited for b in outcomes.bars), default=0) or 1
 
     paths = {"issued": "", "limited": "", "refused": ""}
@@ -135,15 +159,9 @@ def was_limited(hours: Iterable[Any], until: datetime) -> bool:
     return any(hour.hour > since and _split(hour.refused)[0] for hour in hours)
 
 
-def find_range(wanted: str | None) -> tuple[str, int, int]:
-    """Return name, hours and width of the range in an address."""
-    name, _, count, each = next((r for r in RANGES if r[0] == wanted), RANGES[0])
-    return name, count, each
-
-
-def find_since(count: int) -> int:
-    """Return how many seconds back `usage.show` must look for so many hours."""
-    return count * _HOUR + _DAY
+def find_range(wanted: str | None, ranges: Sequence[Range]) -> Range:
+    """Return the range that an address names, the first one if it names none."""
+    return next((each for each in ranges if each.name == wanted), ranges[0])
 
 
 def _split(refused: Mapping[str, int]) -> tuple[int, int]:

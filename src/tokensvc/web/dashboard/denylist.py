@@ -11,6 +11,7 @@ from tokensvc.operations.operation import ADMINS, READERS
 from tokensvc.web.dashboard.lists import ON_A_PAGE, build_link, read_wanted
 from tokensvc.web.dashboard.live import wait_for_news
 from tokensvc.web.dashboard.moments import write_span
+from tokensvc.web.dashboard.naming import find_names
 from tokensvc.web.dashboard.page import Page, Redirect, View
 
 if TYPE_CHECKING:
@@ -70,6 +71,9 @@ async def show_denylist(visit: Visit) -> View | Redirect:
         {
             **live,
             "entries": [(entry, _read_second(entry.expires)) for entry in found.items],
+            "names": await find_names(
+                visit, [i for e in found.items for i in (e.value, e.made_by)]
+            ),
             "wanted": wanted,
             "kinds": [
                 (label, build_link("/denylist", {**wanted, "kind": kind}), kind)

@@ -12,7 +12,12 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 from multidict import MultiDict, MultiDictProxy
 
-from tokensvc.core.errors import Fault, InvalidInputError, InvalidRequestError
+from tokensvc.core.errors import (
+    Fault,
+    InvalidInputError,
+    InvalidRequestError,
+    VersionConflictError,
+)
 from tokensvc.core.strict_json import find_bad_character
 from tokensvc.operations.validation import refuse
 from tokensvc.web.operations.body import read_bytes
@@ -53,6 +58,11 @@ class Typed:
         if name in self.form:
             return value in self.form.getall(name)
         return value in otherwise if isinstance(otherwise, list | tuple | set) else False
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether somebody has changed the thing since the form was opened."""
+        return isinstance(self.error, VersionConflictError)
 
     @property
     def faults(self) -> Mapping[str, str]:

@@ -5,14 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.operations.operation import KEY_OWNERS, KEY_READERS
-from tokensvc.web.dashboard.charts import (
-    RANGES,
-    build_outcomes,
-    find_range,
-    find_since,
-    was_limited,
-)
-from tokensvc.web.dashboard.naming import find_key_names
+from tokensvc.web.dashboard.charts import OF_KEYS, build_outcomes, find_range, was_limited
+from tokensvc.web.dashboard.naming import find_names
 from tokensvc.web.dashboard.new_key import load_choices
 from tokensvc.web.dashboard.page import Page, Redirect, View
 
@@ -27,8 +21,8 @@ _OF_ADMINS: Final = ("tier", "claims")
 async def show_key(visit: Visit) -> View | Redirect:
     """Show a key: its use, its facts, its history."""
     key = await visit.run("keys.show", id=visit.path["id"])
-    name, count, each = find_range(visit.query.get("range"))
-    usage = await visit.run("usage.show", key=key.id, since=find_since(count))
+    shown = find_range(visit.query.get("range"), OF_KEYS)
+    usage = await visit.run("usage.show", key=key.id, since=shown.seconds)
     events: list[Any] = []
     if visit.may("audit-events.list"):
         wanted = await visit.run("audit-events.list", subject=key.id, limit=_EVENTS)
@@ -39,12 +33,12 @@ async def show_key(visit: Visit) -> View | Redirect:
             "leaks": await visit.run("leaks.list", key=key.id),
             "account": await visit.run("accounts.show", id=key.account),
             "is_limited": was_limited(usage.hours, usage.until),
-            "outcomes": build_outcomes(usage.hours, usage.until, count=count, each=each),
+            "outcomes": build_outcomes(usage.hours, usage.until, shown),
             "today": _count_today(usage),
-            "ranges": [(each_name, label) for each_name, label, _, _ in RANGES],
-            "range": name,
+            "ranges": OF_KEYS,
+            "range": shown,
             "events": events,
-            "names": await find_key_names(visit, events),
+            "names": await find_names(visit, [key.predecessor, *(each.actor for each in events)]),
             "said": visit.query.get("said"),
         }
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -48,7 +47,6 @@ _SOON_DAYS: Final = 30
 _IDLE_DAYS: Final = 90
 _LEAST_SECONDS: Final = 3600  # of use, which is not shown here
 _SPARK_SECONDS: Final = 37 * 3600
-_AT_ONCE: Final = 4  # of the connections of the service
 _MOST_ACCOUNTS: Final = 200
 
 
@@ -58,8 +56,12 @@ async def show_keys(visit: Visit) -> View | Redirect:
     if wanted.get("sort") == _SORTS[0][0]:
         del wanted["sort"]
     if visit.wants_fragment and visit.query.get("part") == "views":
-        views = await _count_views(visit, wanted)
-        return View({"views": views, "count_at": None}, fragment="keys/views.html")
+        found = await visit.run("overview.show", since=_LEAST_SECONDS)
+        views = _build_views(visit, wanted, found.keys)
+        return View(
+            {"views": views, "count_at": None, "counted_at": found.keys_counted_at},
+            fragment="keys/views.html",
+        )
     found = await visit.run(
         "keys.list",
         limit=ON_A_PAGE,
@@ -79,6 +81,7 @@ async def show_keys(visit: Visit) -> View | Redirect:
             "wanted": wanted,
             "views": _build_views(visit, wanted, None),
             "count_at": _find_count_address(wanted),
+            "counted_at": None,
             "sorts": _SORTS,
             "next": found.next_cursor and build_link("/keys", wanted, cursor=found.next_cursor),
             "first": build_link("/keys", wanted) if "cursor" in visit.query else None,
@@ -87,12 +90,6 @@ async def show_keys(visit: Visit) -> View | Redirect:
         },
         fragment="keys/typed.html",
     )
-
-
-async def _count_views(visit: Visit, wanted: dict[str, str]) -> list[_View]:
-    """Return the views with their numbers, which take a while where there are many keys."""
-    counts = (await visit.run("overview.show", since=_LEAST_SECONDS)).keys
-    return _build_views(visit, wanted, counts)
 
 
 def _find_count_address(wanted: dict[str, str]) -> str | None:
@@ -151,17 +148,15 @@ async def end_many(visit: Visit) -> View | Redirect:
 
 async def _draw_sparks(visit: Visit, keys: Sequence[Any]) -> tuple[dict[str, Any], set[str]]:
     """Return the bars of the last 36 hours of each key, and which were over a limit just now."""
-    turns = asyncio.Semaphore(_AT_ONCE)
-    limited: set[str] = set()
-
-    async def draw(key: Any) -> tuple[str, Any]:  # noqa: ANN401 - a model of the operations
-        async with turns:
-            usage = await visit.run("usage.show", key=key.id, since=_SPARK_SECONDS)
-        if was_limited(usage.hours, usage.until):
-            limited.add(key.id)
-        return key.id, build_spark(usage.hours, usage.until)
-
-    return dict(await asyncio.gather(*(draw(key) for key in keys))), limited
+    if not keys:
+        return {}, set()
+    ids = ",".join(key.id for key in keys)
+    found = (await visit.run("usage.list", ids=ids, since=_SPARK_SECONDS)).items
+    hours = {key.id: [] for key in keys} | {usage.id: usage.hours for usage in found}
+    return (
+        {key_id: build_spark(used, visit.now) for key_id, used in hours.items()},
+        {key_id for key_id, used in hours.items() if was_limited(used, visit.now)},
+    )
 
 
 PAGES: Final = (

@@ -6,23 +6,17 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.operations.operation import KEY_READERS
-from tokensvc.web.dashboard.charts import build_outcomes
+from tokensvc.web.dashboard.charts import OF_MANY, build_outcomes, find_range
 from tokensvc.web.dashboard.live import wait_for_news
 from tokensvc.web.dashboard.moments import write_span
-from tokensvc.web.dashboard.naming import find_key_names
+from tokensvc.web.dashboard.naming import find_names
 from tokensvc.web.dashboard.page import Page, Redirect, View
 
 if TYPE_CHECKING:
     from tokensvc.operations.overview import KeyCounts
-    from tokensvc.web.dashboard.charts import Outcomes
+    from tokensvc.web.dashboard.charts import Outcomes, Range
     from tokensvc.web.dashboard.page import Visit
 
-# Of a range: its name in the address, what people read, its hours, the hours of one bar.
-_RANGES: Final = (
-    ("24h", "24 h", "24 hours", 24, 1),
-    ("7d", "7 d", "7 days", 168, 6),
-    ("30d", "30 d", "30 days", 720, 24),
-)
 _LAST_CHANGES: Final = 6
 _IDLE_DAYS: Final = 90
 _ALARM_SECONDS: Final = 10
@@ -31,49 +25,48 @@ _LOOK_SECONDS: Final = 10.0
 
 async def show_overview(visit: Visit) -> View | Redirect:
     """Show the overview; a new service shows the way to the first token."""
-    wanted = visit.query.get("range")
-    name, _, words, count, each = next((r for r in _RANGES if r[0] == wanted), _RANGES[0])
+    shown = find_range(visit.query.get("range"), OF_MANY)
     if visit.wants_fragment:
-        return await _show_stats(visit, name, count, each)
-    found = await visit.run("overview.show", since=(count + each) * 3600)
-    outcomes = build_outcomes(found.hours, found.until, count=count, each=each)
+        return await _show_stats(visit, shown)
+    found = await visit.run("overview.show", since=shown.seconds)
+    outcomes = build_outcomes(found.hours, found.until, shown)
     trust = await _look_at_trust(visit)
     events = await _list_events(visit)
     return View(
         {
             "keys": found.keys,
+            "counted_at": found.keys_counted_at,
             "outcomes": outcomes,
             "is_new": found.keys.total <= 1 and outcomes.is_empty,
-            "ranges": [(r[0], r[1]) for r in _RANGES],
-            "range_words": words,
+            "ranges": OF_MANY,
             "idle_since": (visit.now - timedelta(days=_IDLE_DAYS)).strftime("%Y-%m-%dT%H:%M:%SZ"),
             **trust,
-            **_build_stats(name, found.keys, outcomes, trust),
+            **_build_stats(shown, found.keys, outcomes, trust),
             "seen": "",
             "events": events,
-            "names": await find_key_names(visit, events),
+            "names": await find_names(visit, [i for e in events for i in (e.actor, e.subject)]),
         }
     )
 
 
-async def _show_stats(visit: Visit, name: str, count: int, each: int) -> View:
+async def _show_stats(visit: Visit, shown: Range) -> View:
     """Show the figures at the top alone, as soon as they have changed."""
 
     async def look() -> dict[str, Any]:
-        found = await visit.run("overview.show", since=(count + each) * 3600)
-        outcomes = build_outcomes(found.hours, found.until, count=count, each=each)
-        return _build_stats(name, found.keys, outcomes, await _look_at_trust(visit))
+        found = await visit.run("overview.show", since=shown.seconds)
+        outcomes = build_outcomes(found.hours, found.until, shown)
+        return _build_stats(shown, found.keys, outcomes, await _look_at_trust(visit))
 
     values = await wait_for_news(visit, look, pause=_LOOK_SECONDS)
     return View(values, fragment="overview/stats.html")
 
 
 def _build_stats(
-    name: str, keys: KeyCounts, outcomes: Outcomes, trust: dict[str, Any]
+    shown: Range, keys: KeyCounts, outcomes: Outcomes, trust: dict[str, Any]
 ) -> dict[str, Any]:
     followers, signer = trust["followers"], trust["signer"]
     return {
-        "range": name,
+        "range": shown,
         "exchanges": outcomes.issued + outcomes.refused + outcomes.limited,
         "share": _share(outcomes),
         "keys": keys,

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 
 ROOT: Final = "/dashboard"
+VERSION: Final = "version"  # the field of a form that tells which version of a thing it shows
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,20 +144,19 @@ class Visit:
         name: str,
         /,
         *,
-        if_match: str | None = None,
         idempotency_key: str | None = None,
         without: tuple[str, ...] = (),
         **more: Any,  # noqa: ANN401 - fields of the request
     ) -> Any:  # noqa: ANN401 - a model of its own each
         """Carry out an operation with what was typed into the fields of its request.
 
-        `more`: fields that were not typed. `without`: fields that are not taken from the form.
+        `more`: fields that were not typed. `without`: fields that are not taken from the form. If
+        the form tells which version of the thing it shows, no other version is changed.
         """
         operation = OPERATIONS[name]
         values = {**build_values(operation, self.typed.form, without), **more}
-        return await self._carry_out(
-            name, build_model(operation, values), if_match, idempotency_key
-        )
+        shown = self.typed.form.get(VERSION) if operation.obeys_if_match else None
+        return await self._carry_out(name, build_model(operation, values), shown, idempotency_key)
 
     async def _carry_out(
         self,

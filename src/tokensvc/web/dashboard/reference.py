@@ -1,4 +1,4 @@
-"""The reference of the API, drawn from its OpenAPI document: one page for each subject."""
+"""The reference of the API, drawn from its OpenAPI document: a page for each thing to call."""
 
 from __future__ import annotations
 
@@ -28,10 +28,23 @@ async def show_reference(visit: Visit) -> View:
 
 
 async def show_subject(visit: Visit) -> View:
-    """Show everything about one subject."""
+    """Show what can be called of one subject."""
+    return View({"subject": await _find_subject(visit)})
+
+
+async def show_endpoint(visit: Visit) -> View:
+    """Show everything about one thing that can be called."""
+    subject = await _find_subject(visit)
+    for endpoint in subject["endpoints"]:
+        if endpoint["name"] == visit.path["name"]:
+            return View({"subject": subject, "endpoint": endpoint})
+    raise web.HTTPNotFound
+
+
+async def _find_subject(visit: Visit) -> dict[str, Any]:
     for subject in await _load(visit):
         if subject["name"] == visit.path["subject"]:
-            return View({"subject": subject})
+            return subject
     raise web.HTTPNotFound
 
 
@@ -88,14 +101,17 @@ def _build_endpoint(document: Schema, method: str, path: str, endpoint: Schema) 
 def _list_fields(document: Schema, schema: Schema, place: str) -> list[tuple[str, str, str, str]]:
     model = _resolve(document, schema)
     required = model.get("required", ())
+    names = sorted(
+        model.get("properties", {}), key=lambda name: bool(place) and name not in required
+    )
     return [
         (
             name,
             f"{place}, required" if place and name in required else place,
-            describe_type(inner),
-            inner.get("description", ""),
+            describe_type(model["properties"][name]),
+            model["properties"][name].get("description", ""),
         )
-        for name, inner in model.get("properties", {}).items()
+        for name in names
     ]
 
 
@@ -128,4 +144,5 @@ def _resolve(document: Schema, item: Schema) -> Schema:
 PAGES: Final = (
     Page(path="/reference", act=show_reference, template="reference/list.html"),
     Page(path="/reference/{subject}", act=show_subject, template="reference/subject.html"),
+    Page(path="/reference/{subject}/{name}", act=show_endpoint, template="reference/endpoint.html"),
 )

@@ -10,16 +10,20 @@ from typing import TYPE_CHECKING, Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from tokensvc.issuer.operations.call import find_version
 from tokensvc.web.app_keys import SERVICE
 from tokensvc.web.dashboard import moments, words
 from tokensvc.web.dashboard.cookies import THEMES, find_theme
 from tokensvc.web.dashboard.guard import LOCK
 from tokensvc.web.dashboard.navigation import find_current, list_entries
+from tokensvc.web.dashboard.page import VERSION
+from tokensvc.web.dashboard.stale import list_differences
 from tokensvc.web.dashboard.static_files import build_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from tokensvc.operations.model import Model
     from tokensvc.web.dashboard.page import Page, Visit
 
 _LESS_THAN: Final = "\\u003c"
@@ -70,6 +74,11 @@ def write_data(value: object) -> Markup:
     return Markup(json.dumps(value, separators=(",", ":")).replace("<", _LESS_THAN))  # noqa: S704
 
 
+def write_version(thing: Model) -> Markup:
+    """Return the field of a form that tells which version of a thing it shows."""
+    return Markup('<input type="hidden" name="{}" value="{}">').format(VERSION, find_version(thing))
+
+
 def render(visit: Visit, template: str, values: Mapping[str, Any], pages: Iterable[Page]) -> str:
     """Return the HTML of a page or of a part of one."""
     return (
@@ -91,6 +100,8 @@ def _build_context(visit: Visit, pages: Iterable[Page]) -> dict[str, Any]:
         "asset": lambda name: visit.base + build_address(name),
         "at": lambda path: visit.base + path,
         "lock": lock,
+        "version": write_version,
+        "differences": lambda thing: list_differences(visit.typed.form, thing),
         "may": visit.may,
         "me": visit.principal,
         "claims": visit.claims,

@@ -11,7 +11,6 @@ from tests.factories import NOW
 
 from tokensvc.core.errors import InvalidInputError
 from tokensvc.core.identifier import new_endpoint_id, parse_endpoint_id
-from tokensvc.core.notices.confirmation import LINK_LIFE, build_code, is_good, parse_code
 from tokensvc.core.notices.event import (
     CONFIRM,
     EVENT_NAMES,
@@ -21,8 +20,10 @@ from tokensvc.core.notices.event import (
     may_accounts_know,
     parse_events,
 )
+from tokensvc.core.notices.mail_link import LIVES, build_link, is_good, parse_code
 from tokensvc.core.notices.payload import (
     build_body,
+    build_confirmation,
     build_mail,
     build_subject,
     choose_detail,
@@ -184,33 +185,40 @@ def test_a_mail_says_what_happened_and_its_subject_is_one_line():
     notices = [make_notice(name="ci\nBcc: x@example.com"), make_notice("key.limit_80", name="b")]
     assert "\n" not in build_subject(notices)
     assert build_subject(notices).endswith("(and 1 more)")
-    text = build_mail(notices, "https://tokens.example", None)
+    text = build_mail(notices, "https://tokens.example", "https://tokens.example/end")
+    assert "To get no more of these mails, open https://tokens.example/end" in text
     assert "API key 'b' (key_1) has used 80 % of its tokens of today" in text
     assert "key.revoked, number 3 of key_1" in text
     assert build_subject([make_notice("follower.lagging")]).startswith("Follower key_1 has not")
     assert build_subject([make_notice("new.event")]) == "New.event"
 
 
-def test_the_mail_that_asks_for_confirmation_holds_the_link_and_nothing_else():
-    text = build_mail([make_notice(CONFIRM)], "https://tokens.example", "https://x/y")
+def test_the_mail_that_asks_for_confirmation_holds_the_link():
+    text = build_confirmation("https://tokens.example", "https://x/y")
     assert "https://x/y" in text
-    assert "key_1" not in text
+    assert build_subject([make_notice(CONFIRM)]).startswith("Somebody wants notices")
 
 
-def test_a_link_is_good_for_one_mailbox_and_seven_days():
+@pytest.mark.parametrize("purpose", LIVES)
+def test_a_link_is_good_for_one_mailbox_one_purpose_and_its_time(purpose):
     key, one = new_master_key(), new_endpoint_id()
     assert parse_endpoint_id(one) == one
-    text = build_code(one, "mailto:a@example.com", NOW, key)
+    link = build_link("https://x", purpose, one, "mailto:a@example.com", NOW, key)
+    assert link.startswith(f"https://x/notices/{purpose}?code=")
+    text, life = link.partition("=")[2], LIVES[purpose]
     code = parse_code(text)
     assert code is not None
-    assert is_good(code, "mailto:a@example.com", NOW + LINK_LIFE, key)
-    assert not is_good(code, "mailto:a@example.com", NOW + LINK_LIFE + timedelta(seconds=1), key)
-    assert not is_good(code, "mailto:b@example.com", NOW, key)
-    assert not is_good(code, "mailto:a@example.com", NOW, new_master_key())
+    assert is_good(code, purpose, "mailto:a@example.com", NOW + life, key)
+    late = NOW + life + timedelta(seconds=1)
+    assert not is_good(code, purpose, "mailto:a@example.com", late, key)
+    assert not is_good(code, purpose, "mailto:b@example.com", NOW, key)
+    assert not is_good(code, purpose, "mailto:a@example.com", NOW, new_master_key())
+    for other_purpose in LIVES.keys() - {purpose}:
+        assert not is_good(code, other_purpose, "mailto:a@example.com", NOW, key)
     later = code._replace(expires=code.expires + 1)
-    assert not is_good(later, "mailto:a@example.com", NOW, key)
+    assert not is_good(later, purpose, "mailto:a@example.com", NOW, key)
     other = code._replace(endpoint_id=new_endpoint_id())
-    assert not is_good(other, "mailto:a@example.com", NOW, key)
+    assert not is_good(other, purpose, "mailto:a@example.com", NOW, key)
     assert parse_code(text + "x") is None
 
 

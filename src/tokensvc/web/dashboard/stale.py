@@ -1,0 +1,49 @@
+"""A form that shows a thing as it no longer is: what stands there now."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from tokensvc.operations.model import Model
+    from tokensvc.web.dashboard.forms import Form
+
+_MISSING: Final = object()
+
+
+def list_differences(form: Form, thing: Model) -> list[tuple[str, str]]:
+    """Return (field, what stands there now) where a form and a thing do not say the same."""
+    found = []
+    for name in dict.fromkeys(form):
+        # What is empty in a form stands for a limit of the tier, which the thing shows as its own.
+        now = getattr(thing, f"own_{name}", getattr(thing, name, _MISSING))
+        if now is not _MISSING and _read(now, form.getall(name)) != now:
+            found.append((name, _write(now)))
+    return found
+
+
+def _read(now: Any, texts: list[str]) -> Any:  # noqa: ANN401 - a field of a model
+    """Return what was typed, as far as it is like what stands there now."""
+    if isinstance(now, list):
+        typed = [line.strip() for text in texts for line in text.splitlines() if line.strip()]
+        return now if sorted(typed) == sorted(now) else typed
+    text = texts[-1].replace("\r\n", "\n").strip()
+    if isinstance(now, bool):
+        return bool(text)
+    if isinstance(now, dict):
+        try:
+            return json.loads(text or "{}")
+        except ValueError:
+            return text
+    return text or None if now is None else now if text == str(now) else text
+
+
+def _write(now: Any) -> str:  # noqa: ANN401 - a field of a model
+    if isinstance(now, bool):
+        return "yes" if now else "no"
+    if isinstance(now, list):
+        return ", ".join(now) or "nothing"
+    if isinstance(now, dict):
+        return json.dumps(now) if now else "nothing"
+    return "nothing" if now in {None, ""} else str(now)
