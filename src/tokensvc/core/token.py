@@ -109,7 +109,7 @@ def parse_unverified(text: str, *, max_length: int = _MAX_LENGTH) -> UnverifiedT
     Length and form are checked before anything is decoded.
     """
     part = _check_form(text, max_length)
-    typ, alg, kid = _proved_headers.get(part) or _parse_header(part)
+    typ, alg, kid = _proved_headers.get(part) or parse_header(part)
     return UnverifiedToken(text=text, typ=typ, alg=alg, kid=kid)
 
 
@@ -117,10 +117,7 @@ def _check_form(text: str, max_length: int) -> str:
     """Return the header of what has the form of a compact JWS, as it stands there."""
     if len(text) > max_length or not _COMPACT.fullmatch(text):
         raise InvalidTokenError("malformed_token")
-    part = text[: text.index(".")]
-    if len(part) > _MAX_HEADER_LENGTH:
-        raise InvalidTokenError("malformed_token")
-    return part
+    return text[: text.index(".")]
 
 
 # All tokens of a signing key have the same header, so those of verified tokens are remembered. One
@@ -136,7 +133,10 @@ def _remember_header(token: UnverifiedToken) -> None:
         _proved_headers[part] = (token.typ, token.alg, token.kid)
 
 
-def _parse_header(part: str) -> tuple[str, str, Kid]:
+def parse_header(part: str) -> tuple[str, str, Kid]:
+    """Return (typ, alg, kid) of the first part of a JWS. Raises InvalidTokenError."""
+    if len(part) > _MAX_HEADER_LENGTH:
+        raise InvalidTokenError("malformed_token")
     header = _decode_json(part)
     typ, alg, kid = header.get("typ"), header.get("alg"), header.get("kid")
     if not isinstance(typ, str) or not isinstance(alg, str) or not is_kid(kid):
@@ -170,6 +170,20 @@ def check_signature(
     names, None if there is none. The algorithm must be accepted *and* be the key's own (RFC 8725
     section 3.1). Raises InvalidTokenError.
     """
+    known = check_key(unverified_token, typ=typ, algorithms=algorithms, key=key)
+    check_signed(unverified_token.text, known)
+    _remember_header(unverified_token)
+    return _decode_json(unverified_token.text.split(".")[1])
+
+
+def check_key(
+    unverified_token: UnverifiedToken,
+    *,
+    typ: Collection[str],
+    algorithms: Collection[str],
+    key: VerifyingKey | None,
+) -> VerifyingKey:
+    """Return the key that must have signed; else as `check_signature`."""
     said = unverified_token.alg
     if unverified_token.typ not in typ:
         raise InvalidTokenError("wrong_type", said=unverified_token.typ, wanted=tuple(typ))
@@ -179,34 +193,37 @@ def check_signature(
         raise InvalidTokenError("unknown_kid")
     if said != key.alg:
         raise InvalidTokenError("algorithm_not_allowed", said=said, wanted=key.alg)
-    _verify(unverified_token.text, key)
-    _remember_header(unverified_token)
-    return _decode_json(unverified_token.text.split(".")[1])
+    return key
 
 
-def _verify(text: str, key: VerifyingKey) -> None:
+def check_signed(text: str, key: VerifyingKey) -> None:
     """Raise InvalidTokenError unless the last part of `text` is the signature of the others."""
     signed, _, signature = text.rpartition(".")
     try:
         if key.alg == "ES256":
-            good = _verify_es256(signed.encode("ascii"), key.key, _decode(signature))
+            good = verify_es256(signed.encode("ascii"), key.key, decode_part(signature))
         else:
             algorithm = jwt.get_algorithm_by_name(key.alg)
-            good = algorithm.verify(signed.encode("ascii"), key.key, _decode(signature))
+            good = algorithm.verify(signed.encode("ascii"), key.key, decode_part(signature))
     except (jwt.PyJWTError, ValueError) as error:
         raise InvalidTokenError("bad_signature") from error
     if not good:
         raise InvalidTokenError("bad_signature")
 
 
-def _verify_es256(signed: bytes, key: Any, signature: bytes) -> bool:  # noqa: ANN401 - of its kind
+def verify_es256(
+    signed: bytes,
+    key: Any,  # noqa: ANN401 - an EllipticCurvePublicKey; to say so to mypy costs a call
+    signature: bytes,
+    algorithm: ECDSA = _ES256,
+) -> bool:
     """Tell whether a signature is right that holds r and s, as in `_sign`."""
     if len(signature) != 2 * _ES256_BYTES:
         return False
     r = int.from_bytes(signature[:_ES256_BYTES], "big")
     s = int.from_bytes(signature[_ES256_BYTES:], "big")
     try:
-        key.verify(encode_dss_signature(r, s), signed, _ES256)
+        key.verify(encode_dss_signature(r, s), signed, algorithm)
     except InvalidSignature:
         return False
     return True
@@ -226,14 +243,15 @@ def _encode(part: bytes) -> bytes:
     return binascii.b2a_base64(part, newline=False).translate(_URL_SAFE).rstrip(b"=")
 
 
-def _decode(part: str) -> bytes:
+def decode_part(part: str) -> bytes:
+    """Return the bytes that a part of a JWS stands for. Raises ValueError."""
     padding = b"=" * (-len(part) % 4)
     return binascii.a2b_base64(part.encode("ascii").translate(_FROM_URL_SAFE) + padding)
 
 
 def _decode_json(part: str) -> dict[str, Any]:
     try:
-        value = _parse_json(_decode(part).decode("utf-8"))
+        value = _parse_json(decode_part(part).decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise InvalidTokenError("malformed_token") from error
     if not isinstance(value, dict):
