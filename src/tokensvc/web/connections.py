@@ -2,7 +2,8 @@
 
 Beyond the limit, the oldest connection without a request in work is closed, so that the operating
 system never lacks a descriptor for a new one. A connection is closed as well if its client takes
-nothing, or next to nothing, of its answer for 15 seconds.
+nothing, or next to nothing, of its answer for 15 seconds. One that aiohttp reads is closed by it
+when it is idle, and here those that have sent nothing but plain exchanges.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from aiohttp.web import RequestHandler
-
     from tokensvc.web.limited import Limited
+    from tokensvc.web.protocol import Protocol
 
+KEEPALIVE_SECONDS: Final = 15  # also what a client gets to send its headers
 LOOK_SECONDS: Final = 2.5
 _UNREAD_SECONDS: Final = 12.5  # with the time until the next look, 15
 _LEAST_READ_BYTES: Final = 65_536  # in that time, or everything
@@ -34,18 +35,18 @@ class Connections:
     def __init__(self, limited: Limited, *, most: int) -> None:
         self._limited = limited
         self._most = most
-        self._transports: dict[RequestHandler, asyncio.Transport] = {}
-        self._unread: dict[RequestHandler, _Unread] = {}
+        self._transports: dict[Protocol, asyncio.Transport] = {}
+        self._unread: dict[Protocol, _Unread] = {}
         self.accepted = 0
 
-    def add(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+    def add(self, handler: Protocol, transport: asyncio.Transport) -> None:
         """Note a new connection; close another one if there are too many."""
         self.accepted += 1
         if len(self._transports) >= self._most:
             self._close_idle()
         self._transports[handler] = transport
 
-    def remove(self, handler: RequestHandler) -> None:
+    def remove(self, handler: Protocol) -> None:
         """Forget a connection that has ended."""
         self._transports.pop(handler, None)
         self._unread.pop(handler, None)
@@ -53,17 +54,21 @@ class Connections:
     @property
     def has_silent(self) -> bool:
         """Whether there is a connection on which no request has come yet."""
-        return any(not handler._request_count for handler in self._transports)  # noqa: SLF001
+        return any(not handler.has_asked for handler in self._transports)
 
     async def watch(self) -> None:
-        """Look for clients that do not read, until cancelled."""
+        """Look for clients that do not read, or do nothing, until cancelled."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             self.look_once(time.monotonic())
 
     def look_once(self, now: float) -> None:
-        """Close every connection whose client has not read for too long."""
+        """Close every connection whose client has not read, or has done nothing, for too long."""
         for handler, transport in list(self._transports.items()):
+            idle_since = handler.idle_since
+            if idle_since is not None and now - idle_since > KEEPALIVE_SECONDS:
+                transport.close()
+                continue
             waiting = transport.get_write_buffer_size()
             if not waiting:
                 self._unread.pop(handler, None)
@@ -80,12 +85,8 @@ class Connections:
 
     def _close_idle(self) -> None:
         """Close the oldest connection that has sent no request, else the oldest idle one."""
-        idle = [
-            handler
-            for handler in self._transports
-            if not handler._request_in_progress  # noqa: SLF001
-        ]
-        silent = (handler for handler in idle if not handler._request_count)  # noqa: SLF001
+        idle = [handler for handler in self._transports if not handler.is_at_work]
+        silent = (handler for handler in idle if not handler.has_asked)
         # Connections stand in the order in which they came.
         oldest = next(silent, idle[0] if idle else None)
         if oldest is not None:

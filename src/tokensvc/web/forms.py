@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MAX_BODY: Final = 16 * 1024
 _BODY_SECONDS: Final = 5.0
 _MAX_FIELDS: Final = 50
-_FORM: Final = "application/x-www-form-urlencoded"
+FORM: Final = "application/x-www-form-urlencoded"
 _PLAIN: Final = re.compile(rb"[A-Za-z0-9_]+=[A-Za-z0-9._~:/-]*")  # one parameter
 _TARGETS: Final = frozenset({"audience", "resource"})
 
@@ -40,10 +40,10 @@ async def read_form(request: web.Request, patience: float = _BODY_SECONDS) -> di
     if not body:
         return {}
     # Most say just this; whatever else they say is taken apart.
-    if request.headers.get("Content-Type") != _FORM:
+    if request.headers.get("Content-Type") != FORM:
         charset = (request.charset or "utf-8").lower()
-        if request.content_type != _FORM or charset not in {"utf-8", "utf8"}:
-            raise InvalidRequestError(f"the body must be {_FORM}, in UTF-8")
+        if request.content_type != FORM or charset not in {"utf-8", "utf8"}:
+            raise InvalidRequestError(f"the body must be {FORM}, in UTF-8")
     return parse_form(body)
 
 

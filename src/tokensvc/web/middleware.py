@@ -44,10 +44,10 @@ if TYPE_CHECKING:
     from prometheus_client import Histogram
 
     from tokensvc.web.in_flight import InFlight
+    from tokensvc.web.plain_request import PlainRequest
 
-    Act = Callable[
-        [web.Request, str, dict[str, object]], Awaitable[web.StreamResponse | WholeAnswer]
-    ]
+    AnyRequest = web.Request | PlainRequest
+    Act = Callable[[Any, str, dict[str, object]], Awaitable[web.StreamResponse | WholeAnswer]]
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 # The refusals that do not say what is wrong with a credential.
@@ -97,7 +97,7 @@ class Around(NamedTuple):
     in_flight: InFlight
     route: str
 
-    async def answer(self, request: web.Request, act: Act) -> web.StreamResponse:
+    async def answer(self, request: AnyRequest, act: Act) -> web.StreamResponse:
         """Return what `act` answers. Turn every error into its answer, and write the log line.
 
         `act` gets the request, its id, and a dict of facts for its log line.
@@ -131,7 +131,7 @@ class Around(NamedTuple):
 
     def _finish(
         self,
-        request: web.Request,
+        request: AnyRequest,
         request_id: str,
         status: int,
         asked_on: float,
@@ -145,7 +145,7 @@ class Around(NamedTuple):
 
 
 async def _refuse(
-    error: Exception, request: web.Request, request_id: str, asked_on: float
+    error: Exception, request: AnyRequest, request_id: str, asked_on: float
 ) -> tuple[WholeAnswer, str]:
     """Return the answer that an error becomes, when it is time for it, and the reason."""
     # In this order, because most are ours, and the other question is a slow one.
@@ -178,6 +178,6 @@ def _duration(route: str, status: int) -> Histogram:
     return REQUEST_SECONDS.labels(route, str(status))
 
 
-def _answer(error: Exception, request: web.Request, request_id: str) -> tuple[WholeAnswer, str]:
+def _answer(error: Exception, request: AnyRequest, request_id: str) -> tuple[WholeAnswer, str]:
     tried = request.get(CHALLENGE) or find_scheme(request.headers.getall("Authorization", []))
     return build_answer(error, path=request.path, request_id=request_id, challenge=tried)

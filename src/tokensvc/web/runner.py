@@ -19,7 +19,7 @@ from aiohttp import web
 
 from tokensvc.web.admin_port import AdminPort
 from tokensvc.web.app_keys import IN_FLIGHT, SERVICE
-from tokensvc.web.connections import Connections, find_most_connections
+from tokensvc.web.connections import KEEPALIVE_SECONDS, Connections, find_most_connections
 from tokensvc.web.draining import wait_until_asked, wait_until_quiet
 from tokensvc.web.limited import Limited
 from tokensvc.web.metrics import build_metrics_app
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
     _Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
-KEEPALIVE_SECONDS: Final = 15  # also what a client gets to send its headers
 # A scraper that does not read must not hold up the end. Requests of operations are waited for
 # before.
 _LAST_SHUTDOWN_SECONDS: Final = 0.5
@@ -93,6 +92,7 @@ class ServiceRunner(web.BaseRunner):
             lambda: self._build_server(self._answer_admin), _LAST_SHUTDOWN_SECONDS
         )
         self._watching: list[asyncio.Task[None]] = []
+        self._port: Server | None = None
 
     @property
     def service_app(self) -> web.Application | None:
@@ -111,6 +111,8 @@ class ServiceRunner(web.BaseRunner):
             ready()
         # From now on new connections go to the service without the detour by `_answer`.
         _find_server(self).request_handler = _find_server(opened).request_handler
+        if self._port is not None:
+            self._port.shortcut = self._opening.shortcut
 
     async def serve(self, listener: socket.socket) -> None:
         """Begin to accept connections."""
@@ -152,7 +154,8 @@ class ServiceRunner(web.BaseRunner):
             await web.SockSite(self._metrics, self._own_ports.metrics).start()
         watched = (self._connections, self._scrapers)
         self._watching = [asyncio.create_task(connections.watch()) for connections in watched]
-        return self._build_server(self._answer)
+        self._port = self._build_server(self._answer)
+        return self._port
 
     def _build_server(self, answer: _Answer) -> Server:
         # The factory of the starting application makes all requests, also those that the service

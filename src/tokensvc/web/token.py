@@ -12,8 +12,9 @@ from tokensvc.core.usage import ISSUED
 from tokensvc.issuer.metrics import EXCHANGES, RATE_LIMITED
 from tokensvc.web.app_keys import FACTS, SERVICE
 from tokensvc.web.client_authentication import read_client
-from tokensvc.web.forms import read_form
+from tokensvc.web.forms import parse_form, read_form
 from tokensvc.web.network import find_place
+from tokensvc.web.plain_request import PlainRequest
 from tokensvc.web.problems import JSON, NO_STORE
 from tokensvc.web.token_request import ACCESS_TOKEN_TYPE, parse_token_request
 from tokensvc.web.whole_answer import WholeAnswer, write_fields
@@ -46,7 +47,9 @@ async def post_token(request: web.Request) -> web.StreamResponse:
     return answer  # type: ignore[no-any-return]  # a WholeAnswer is all that aiohttp asks for
 
 
-async def exchange(request: web.Request, service: Service, facts: dict[str, object]) -> WholeAnswer:
+async def exchange(
+    request: web.Request | PlainRequest, service: Service, facts: dict[str, object]
+) -> WholeAnswer:
     """As `post_token`; `facts` for the log line of the request are added."""
     try:
         answer = await _exchange(request, service, facts)
@@ -62,9 +65,12 @@ async def exchange(request: web.Request, service: Service, facts: dict[str, obje
 
 
 async def _exchange(
-    request: web.Request, service: Service, facts: dict[str, object]
+    request: web.Request | PlainRequest, service: Service, facts: dict[str, object]
 ) -> WholeAnswer:
-    form = await read_form(request)
+    if isinstance(request, PlainRequest):
+        form = parse_form(request.body) if request.body else {}
+    else:
+        form = await read_form(request)
     client = read_client(request, form)
     wanted = parse_token_request(form, client, prefix=service.settings.key_prefix)
     place = find_place(request, service.settings.trusted_proxy_hops)

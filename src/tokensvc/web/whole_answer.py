@@ -88,12 +88,16 @@ class WholeAnswer:
         if self._usual is not None:
             await self._usual.write_eof(data)
         elif self._writer is not None:
-            head = (
-                f"{_begin(self.status)}{self._lines}X-Request-Id: {self.request_id}\r\n"
-                f"{_COMMON_LINES}Content-Length: {len(self.body)}\r\n"
-                f"Date: {rfc822_formatted_time()}\r\n\r\n"
-            )
-            await self._writer.write_eof(head.encode() + self.body)
+            await self._writer.write_eof(self.build())
+
+    def build(self) -> bytes:
+        """Return all of it, as it is sent on a connection that stays open."""
+        head = (
+            f"{_begin(self.status)}{self._lines}X-Request-Id: {self.request_id}\r\n"
+            f"{_COMMON_LINES}Content-Length: {len(self.body)}\r\n"
+            f"Date: {rfc822_formatted_time()}\r\n\r\n"
+        )
+        return head.encode() + self.body
 
 
 @functools.cache  # statuses are few

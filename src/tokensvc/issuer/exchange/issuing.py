@@ -63,18 +63,6 @@ class IssuedToken:
     decision: Decision
 
 
-class _Unsigned(NamedTuple):
-    claims: Claims
-    decision: Decision
-    key: SigningKey
-    typ: str
-
-    def sign(self) -> IssuedToken:
-        payload = build_payload_text(self.claims, self.decision.verdict.claims)
-        text = sign_jws_text(payload, typ=self.typ, key=self.key)
-        return IssuedToken(text, self.claims, self.decision)
-
-
 @dataclass(frozen=True, slots=True)
 class _AskAgain:
     """The question lacked what a restricted key is judged by. `allowed`: its audiences."""
@@ -134,8 +122,8 @@ class Exchange:
             )
             if isinstance(result, IssuedToken):
                 return result
-            if isinstance(result, _Unsigned):
-                return await asyncio.to_thread(result.sign)
+            if isinstance(result, functools.partial):
+                return await asyncio.to_thread(result)
             if isinstance(result, _AskAgain):
                 allowed = result.allowed
                 continue
@@ -143,8 +131,8 @@ class Exchange:
 
     def _act(
         self, asked: _Asked, decision: Decision | None
-    ) -> IssuedToken | _Unsigned | timedelta | _AskAgain:
-        """Return the token, or one that must be signed in a thread, or how long to wait.
+    ) -> IssuedToken | functools.partial[IssuedToken] | timedelta | _AskAgain:
+        """Return the token, or what signs it and must run in a thread, or how long to wait.
 
         There is something to wait for only within the second of a disable and enable. Or a key was
         not known to be restricted, or had another list of audiences: Postgres is asked again.
@@ -172,9 +160,11 @@ class Exchange:
             self.usage.add(verdict.key_id, error.reason, verdict.at)
             raise
         known: Any = audience  # not None, or there would be no claims
-        unsigned = _Unsigned(claims, decision, self._find_signer(known, verdict.at), known.typ)
+        key = self._find_signer(known, verdict.at)
         self.usage.add_issued(claims.client_id, LastUse(claims.iat, asked.network, claims.aud))
-        return unsigned if unsigned.key.alg in _SLOW_ALGORITHMS else unsigned.sign()
+        if key.alg in _SLOW_ALGORITHMS:
+            return functools.partial(_sign, claims, decision, key, known.typ)
+        return _sign(claims, decision, key, known.typ)
 
     def _must_ask_again(self, asked: _Asked, verdict: Verdict) -> bool:
         if verdict.refusal == "facts_missing":
@@ -222,6 +212,11 @@ class Exchange:
         """Return an audience that may have been added a moment ago, None if there is none."""
         await in_time(self.mirror.refresh_for_a_miss(), build_late_error(), seconds=_MISS)
         return self.mirror.audiences.get(name)
+
+
+def _sign(claims: Claims, decision: Decision, key: SigningKey, typ: str) -> IssuedToken:
+    payload = build_payload_text(claims, decision.verdict.claims)
+    return IssuedToken(sign_jws_text(payload, typ=typ, key=key), claims, decision)
 
 
 async def _wait(wait: timedelta, arrived_on: float) -> None:
