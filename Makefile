@@ -6,8 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 INSTALL_SELF := $(INSTALL) --no-deps --no-build-isolation --editable .
-COMPILE := uv pip compile -q pyproject.toml --extra server --extra embedded --universal \
-  --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+COMPILE := uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-header
+SERVICE := pyproject.toml --extra server --extra embedded
 
 ##@ Start here
 
@@ -27,7 +28,7 @@ setup: $(VENV)/.dev ## Make .venv with everything that development needs
 test-fast: $(VENV)/.dev ## Run the tests that need neither a process nor a service (1 minute)
 	@$(BIN)/python -m tests fast
 
-soak: $(VENV)/.dev ## Run the long tests: crashes, failovers, installations (30 minutes at most)
+soak: $(VENV)/.deploy ## Run the long tests: crashes, failovers, installations (30 minutes at most)
 	@$(BIN)/python -m tests soak
 
 check: $(VENV)/.dev ## Lint, types, layers
@@ -106,8 +107,9 @@ build: $(VENV)/.dev ## Build the source distribution, and the wheel from it
 	$(BIN)/python -m hatchling build -t sdist -t wheel
 
 lock: ## Compile the hash-pinned requirement files again (needs uv)
-	$(COMPILE) --group build -o requirements/run.txt
-	$(COMPILE) --group dev -c requirements/run.txt -o requirements/dev.txt
+	$(COMPILE) $(SERVICE) --group build -o requirements/run.txt
+	$(COMPILE) $(SERVICE) --group dev -c requirements/run.txt -o requirements/dev.txt
+	$(COMPILE) --group deploy -c requirements/dev.txt -o requirements/deploy.txt
 
 clean: ## Remove what was built and installed; data (.tokensvc) and keys stay
 	rm -rf $(VENV) build dist .coverage* htmlcov
@@ -145,3 +147,7 @@ $(VENV)/.dev: requirements/dev.txt pyproject.toml $(VENV)/bin/python
 	@$(INSTALL) --require-hashes -r requirements/dev.txt
 	@$(INSTALL_SELF)
 	@touch $@ $(VENV)/.run
+
+$(VENV)/.deploy: requirements/deploy.txt $(VENV)/.dev
+	@$(INSTALL) --require-hashes -r requirements/deploy.txt
+	@touch $@

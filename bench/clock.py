@@ -104,7 +104,7 @@ class Steps:
 
     async def _prepare_crash(self) -> None:
         await self._stage.cluster.add_standby(synchronous=False)
-        self._load.is_quiet = True
+        await self._load.fall_quiet()
         await asyncio.sleep(1)
         await self._stage.cluster.wait_for_standby()
 

@@ -63,7 +63,7 @@ class Restores:
         await self._run("pg_dump", "-Fc", "-f", self._dump, *self._login(_NAME))
         await asyncio.sleep(_LOST_SECONDS)
         self._restored_on = float("inf")
-        self._load.is_quiet = True
+        await self._load.fall_quiet()
         await asyncio.sleep(_KNOWN_SECONDS)
         if way == "beside and renamed":
             await self._admin("create database beside template template0")

@@ -42,14 +42,15 @@ class Faults:
 
     def report(self) -> int:
         """Print all faults; return how many are the product's."""
-        found: defaultdict[tuple[str, str | None], list[Fault]] = defaultdict(list)
+        found: defaultdict[tuple[str, str | None], list[str]] = defaultdict(list)
         for fault in self._noticed:
-            excuse = self._machine.find_excuse(fault.noticed_on) if fault.was_late else None
-            found[fault.kind, excuse].append(fault)
-        for (kind, excuse), faults in found.items():
+            who, figures = self._machine.find_excuse(fault.noticed_on)
+            excuse, detail = (who, f"; {figures}") if fault.was_late else (None, "")
+            found[fault.kind, excuse].append(f"{fault.detail}{detail}")
+        for (kind, excuse), details in found.items():
             how = "FAULT" if excuse is None else f"apart, because {excuse} was late"
-            print(f"  {how}, {len(faults)} times: {kind}")
-            for fault in faults[:_SAMPLES]:
-                print(f"    {fault.detail}")
+            print(f"  {how}, {len(details)} times: {kind}")
+            for detail in list(dict.fromkeys(details))[:_SAMPLES]:
+                print(f"    {detail}")
         print(f"  {self._machine.describe()}")
-        return sum(len(faults) for (_, excuse), faults in found.items() if excuse is None)
+        return sum(len(details) for (_, excuse), details in found.items() if excuse is None)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
+from testbed.waiting import until
 
 from tokensvc.core.errors import BearerError
 from tokensvc.store.primary import connect
@@ -114,15 +115,8 @@ class Watch:
         """Check everything that was acknowledged: running and fresh followers, issuer, table."""
         past = [r for r in self.load.acknowledged if r.age > LATEST]
         await self._check_running(past)
-        async with AsyncExitStack() as stack:
-            for number in range(len(self.stage.services)):
-                fresh = Follower(self.stage, number)
-                await stack.enter_async_context(fresh.verifier)
-                for revoked in await _list_accepted(fresh, past):
-                    self.load.faults.note("a fresh follower does not know", revoked[:2])
-                refusals = list(map(fresh.find_refusal, self._list_young_tokens()))
-                if self.must_work() and any(refusals):
-                    self._note_late("a fresh follower refuses a good token", refusals)
+        for number in range(len(self.stage.services)):
+            await self._check_fresh(number, past)
         await self._introspect_all(past)
         await self._check_table()
         self._look_at_logs()
@@ -134,6 +128,19 @@ class Watch:
                     self.load.faults.note("a running follower forgot", revoked[:2])
                 elif revoked.age > _NEVER:
                     self.load.faults.note("a running follower never knew", revoked[:2])
+
+    async def _check_fresh(self, number: int, past: Sequence[Acknowledged]) -> None:
+        fresh = Follower(self.stage, number)
+        async with fresh.verifier:
+            if not fresh.verifier.status().ready:
+                self._note_late("a fresh follower has no denylist", number)
+                # One that knows nothing refuses everything, which would prove nothing.
+                await until(lambda: fresh.verifier.status().ready)
+            for revoked in await _list_accepted(fresh, past):
+                self.load.faults.note("a fresh follower does not know", revoked[:2])
+            refusals = [fresh.find_refusal(token) for token in self._list_young_tokens()]
+            if self.must_work() and any(refusals):
+                self._note_late("a fresh follower refuses a good token", refusals)
 
     async def _introspect_all(self, past: Sequence[Acknowledged]) -> None:
         turns = iter([revoked for revoked in past for _ in revoked.tokens[-1:]])

@@ -46,8 +46,8 @@ _TICK: Final = 0.01
 class WatchedLoad:
     """Exchanges and revokes at two services, and keeps what must hold.
 
-    Without `has_limits` no key has a limit. While `is_quiet`, nothing is sent whose effect may be
-    lost in a crash, by what the documentation says.
+    Without `has_limits` no key has a limit. While it `is_quiet`, nothing is sent whose effect may
+    be lost in a crash, by what the documentation says.
     """
 
     def __init__(
@@ -66,6 +66,7 @@ class WatchedLoad:
         self.machine = Machine()
         self.faults = Faults(self.machine)
         self.is_quiet = False
+        self._tasks: set[asyncio.Task[None]] = set()  # what is under way
 
     async def run(self, must_work: Callable[[], bool]) -> None:
         """Send until cancelled; whatever is under way is finished then.
@@ -73,13 +74,12 @@ class WatchedLoad:
         `must_work` tells whether a good key must get a token now.
         """
         database = await open_database(self._stage.cluster.url, max_size=2)
-        tasks: set[asyncio.Task[None]] = set()
         began_on, sent, revoked = time.monotonic(), 0, 0
 
         def send(act: Coroutine[Any, Any, None]) -> None:
             task = asyncio.create_task(act)
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
         try:
             while True:
@@ -92,8 +92,14 @@ class WatchedLoad:
                     revoked += 1
                     send(self._revoke_any(database, revoked))
         finally:
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*self._tasks, return_exceptions=True)
             await database.close()
+
+    async def fall_quiet(self) -> None:
+        """Send nothing any more that a crash may take back; return when all of it is through."""
+        self.is_quiet = True
+        if self._tasks:
+            await asyncio.wait(set(self._tasks))
 
     def _any_url(self) -> str:
         return self._chance.choice(self._stage.services).url

@@ -20,14 +20,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 WINDOW: Final = 10.0  # seconds before something was noticed in which its cause is looked for
 _LONG: Final = 1.0  # whoever is so late explains what others were late with
 _STARVED: Final = 0.5  # so does who waited for the processor for this share of the window
 _LOOK: Final = 0.25
 _BEAT: Final = 0.05
-_PARTIES: Final = {"tokensvc": 1, "postgres": 2}  # by the names of their programs
+_NAMES: Final = ("the measurement", "services", "Postgres")
+_PARTIES: Final = {"tokensvc": 1, "postgres": 2}  # places in these names, by program
 
 
 class Sample(NamedTuple):
@@ -36,6 +37,13 @@ class Sample(NamedTuple):
     on: float
     late: float
     waited: tuple[float, float, float]  # of the measurement, services, Postgres
+
+
+class Excuse(NamedTuple):
+    """Who was late itself, when something else was late; None if nobody was long enough."""
+
+    who: str | None
+    figures: str
 
 
 class Machine:
@@ -69,40 +77,49 @@ class Machine:
             if late > _BEAT:
                 self._own.append((due_on + late, late))
 
-    def find_excuse(self, noticed_on: float) -> str | None:
-        """Return who else was late in the seconds before a moment, None if nobody was."""
-        began_on = noticed_on - WINDOW
-        samples = [s for s in self._samples if began_on < s.on <= noticed_on + _LOOK]
-        waited = [sum(each) for each in zip(*(s.waited for s in samples), strict=True)]
-        plain = max((s.late for s in samples), default=0.0)
-        own = max(
-            (late for on, late in self._own if began_on < on <= noticed_on + _LOOK), default=0
+    def find_excuse(self, noticed_on: float) -> Excuse:
+        """Return who else was late in the seconds before a moment."""
+        began_on, ended_on = noticed_on - WINDOW, noticed_on + _LOOK
+        samples = [sample for sample in self._samples if began_on < sample.on <= ended_on]
+        plain = max((sample.late for sample in samples), default=0.0)
+        own = max((late for on, late in self._own if began_on < on <= ended_on), default=0.0)
+        waited = _add_up(samples)
+        figures = (
+            f"within {WINDOW:.0f} s a plain process was {plain:.1f} s late, the measurement "
+            f"{own:.1f} s; waited for the processor: {_write_waited(waited, 's')}"
         )
-        if plain >= _LONG or max(waited, default=0.0) >= _STARVED * WINDOW:
-            return "the machine"
-        return "the measurement" if own >= _LONG else None
+        if plain >= _LONG or max(waited) >= _STARVED * WINDOW:
+            return Excuse("the machine", figures)
+        return Excuse("the measurement" if own >= _LONG else None, figures)
 
     def describe(self) -> str:
         """Return in one line how the machine was during the whole measurement."""
-        count = max(1, len(self._samples))
-        plain = max((s.late for s in self._samples), default=0.0)
+        plain = max((sample.late for sample in self._samples), default=0.0)
         own = max((late for _, late in self._own), default=0.0)
-        shares = [
-            f"{what} {100 * sum(s.waited[place] for s in self._samples) / count / _LOOK:.0f} %"
-            for place, what in enumerate(("measurement", "services", "Postgres"))
-        ]
+        seconds = max(1, len(self._samples)) * _LOOK
+        shares = [100 * waited / seconds for waited in _add_up(self._samples)]
         return (
             f"a plain process was {plain:.2f} s late at most, the measurement {own:.2f} s; "
-            f"waited for the processor: {', '.join(shares)}"
+            f"waited for the processor: {_write_waited(shares, '%')}"
         )
 
 
+def _add_up(samples: Sequence[Sample]) -> list[float]:
+    return [sum(sample.waited[place] for sample in samples) for place in range(len(_NAMES))]
+
+
+def _write_waited(amounts: Iterable[float], unit: str) -> str:
+    named = zip(_NAMES, amounts, strict=True)
+    return ", ".join(f"{name} {amount:.1f} {unit}" for name, amount in named)
+
+
 def _find_descendants(pid: int) -> Iterator[int]:
-    with suppress(OSError):
-        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-            if int(child) != os.getpid():
-                yield int(child)
-                yield from _find_descendants(int(child))
+    for listed in Path(f"/proc/{pid}/task").glob("*/children"):  # of each thread that started some
+        with suppress(OSError):
+            for child in map(int, listed.read_text().split()):
+                if child != os.getpid():
+                    yield child
+                    yield from _find_descendants(child)
 
 
 def _read_waited(root: int) -> dict[int, tuple[int, float]]:

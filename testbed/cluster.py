@@ -157,6 +157,8 @@ class Cluster:
     async def wait_for_standby(self) -> None:
         """Return when the standby has all that the primary has."""
         connection = await connect(self.primary.url)
+        # Commits that waited for no disk are sent when they are written: this one takes them along.
+        await connection.execute("select pg_logical_emit_message(true, 'testbed', '')")
         caught_up = "select bool_and(replay_lsn >= pg_current_wal_lsn()) from pg_stat_replication"
         await until(lambda: connection.fetchval(caught_up))
         await connection.close()

@@ -74,7 +74,7 @@ class ServiceProcess:
         self.port = int(given.get("TOKENSVC_PORT") or find_free_port())
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = {"TOKENSVC_PORT": str(self.port)} | given
-        self._command = command
+        self.command = list(command)
         self._arguments = arguments
         self._child: subprocess.Popen[bytes] | None = None
         self.start()
@@ -133,7 +133,7 @@ class ServiceProcess:
         """Start it, for the first time or again."""
         with (self.folder / "stdout").open("ab") as out, (self.folder / "stderr").open("ab") as err:
             self._child = subprocess.Popen(
-                [*self._command, "serve", *self._arguments],
+                [*self.command, "serve", *self._arguments],
                 cwd=self.folder,
                 env=clean_environment() | self.environment,
                 stdin=subprocess.DEVNULL,
@@ -160,7 +160,7 @@ class ServiceProcess:
     def cli(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command beside the service, with the same settings."""
         return run_cli(
-            *arguments, cwd=self.folder, stdin=stdin, command=self._command, **self.environment
+            *arguments, cwd=self.folder, stdin=stdin, command=self.command, **self.environment
         )
 
     def send(self, number: signal.Signals) -> None:

@@ -33,6 +33,8 @@ def main(arguments: list[str]) -> int:
         if name.startswith("TOKENSVC_") and name != "TOKENSVC_POSTGRES_BIN_DIR"
     ]:
         del os.environ[variable]
+    # Images of containers often set it. Without it, what is compiled once serves all processes.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     # Who starts this in the background, or by nohup, may have these ignored: children inherit it.
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)

@@ -18,6 +18,9 @@ set attempts = delivery.attempts + 1, tried_at = clock_timestamp(),
 from unnest($1::bigint[], $5::interval[]) as tried (id, pause)
 where delivery.id = tried.id;
 
+-- name: list_endpoints(account_id)
+select id from notice_endpoint where account_id = $1 and deleted_at is null;
+
 -- name: find(id)
 select * from listed_notice_delivery where id = $1;
 

@@ -72,9 +72,6 @@ update api_key_last_use set network = 'unknown' where key_id in (
 select hour, outcome, count from api_key_usage
 where key_id = $1 and hour > $2 order by hour, outcome;
 
--- name: find_last(key_id)
-select at, network, audience from api_key_last_use where key_id = $1;
-
 -- name: delete_before(moment, most)
 -- A row that another process is deleting is skipped, not waited for.
 delete from api_key_usage where ctid = any (array(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +17,10 @@ from testbed.leaks import find_secrets
 from tokensvc.cli.root import root
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from click.testing import Result
+    from testbed.processes import ServiceProcess
     from tests.databases import Databases
 
 
@@ -78,6 +80,34 @@ def cli(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     logging.getLogger().handlers[:] = handlers
     logging.getLogger().setLevel(level)
     structlog.reset_defaults()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """A database that a service serves which the tests of a module share."""
+
+    database_url: str
+    url: str
+
+
+@pytest.fixture(scope="module")
+def served(
+    new_shared_process: Callable[..., ServiceProcess],
+    databases: Databases,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Served]:
+    """A module whose commands work on this database has a `database_url` that says so."""
+    database_url = databases.take("started")
+    keys = tmp_path_factory.mktemp("served") / "keys"
+    databases.copy_master_key(keys)
+    process = new_shared_process(
+        TOKENSVC_DATABASE_URL=database_url,
+        TOKENSVC_KEYS_DIR=str(keys),
+        TOKENSVC_DRAIN_SECONDS="1",
+    )
+    process.wait_until_ready()
+    yield Served(database_url=database_url, url=process.url)
+    databases.drop(database_url)
 
 
 @pytest.fixture

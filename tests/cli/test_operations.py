@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -109,21 +108,19 @@ class Both:
 
 
 @pytest.fixture
-def both(ready, new_process, tmp_path, monkeypatch):
-    """A served database, and an admin key in the environment."""
+def database_url(served):
+    return served.database_url
 
-    process = new_process(
-        TOKENSVC_DATABASE_URL=os.environ["TOKENSVC_DATABASE_URL"],
-        TOKENSVC_KEYS_DIR=str(tmp_path / "keys"),
-        TOKENSVC_DRAIN_SECONDS="1",
-    )
-    process.wait_until_ready()
+
+@pytest.fixture
+def both(ready, served, monkeypatch):
+    """The served database, and an admin key in the environment."""
     owner = ready.json("account create Operators")["id"]
     admin = ready.json("key create --name admin --capability tokensvc:admin --account", owner)
     monkeypatch.setenv("TOKENSVC_API_KEY", admin["key"])
-    monkeypatch.setenv("TOKENSVC_ISSUER", process.url)  # the host must have the same settings
+    monkeypatch.setenv("TOKENSVC_ISSUER", served.url)  # the host must have the same settings
 
-    return Both(ready, process.url)
+    return Both(ready, served.url)
 
 
 def test_reading_prints_the_same_on_the_host_and_over_http(both, subtests):
@@ -247,6 +244,7 @@ def test_changes_print_the_same_fields_on_the_host_and_over_http(both, subtests)
             f"key revoke-tokens {key['id']}",
             f"key rotate {key['id']} --grace 1h",
             f"key usage {key['id']}",
+            f"key usage {key['id']} {key['id']} -o text",
             "overview -o json",
             f"account usage {account}",
             f"denylist add --key {key['id']} --reason lost",

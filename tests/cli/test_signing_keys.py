@@ -46,7 +46,7 @@ def test_a_rotation_at_once_says_what_it_would_break(ready):
     assert "--force" in ready("signing-key rotate --now", code=5).stderr
     forced = ready("signing-key rotate --now --force -o json")
     assert json.loads(forced.stdout)["unsafe_for_seconds"] > 600
-    assert "forced: verifiers that have not fetched it may refuse good tokens" in forced.stderr
+    assert "forced: the slowest verifier may keep a JWKS without it" in forced.stderr
     assert "--force goes with --now" in ready("signing-key rotate --force", code=2).stderr
 
 

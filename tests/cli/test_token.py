@@ -20,17 +20,15 @@ NOBODY = "http://127.0.0.1:9"
 
 
 @pytest.fixture
-def service(ready, new_process, tmp_path, monkeypatch):
+def database_url(served):
+    return served.database_url
+
+
+@pytest.fixture
+def service(served, monkeypatch):
     """A service beside the commands, which know it as their issuer."""
-    del ready
-    process = new_process(
-        TOKENSVC_DATABASE_URL=os.environ["TOKENSVC_DATABASE_URL"],
-        TOKENSVC_KEYS_DIR=str(tmp_path / "keys"),
-        TOKENSVC_DRAIN_SECONDS="1",
-    )
-    process.wait_until_ready()
-    monkeypatch.setenv("TOKENSVC_ISSUER", process.url)
-    return process
+    monkeypatch.setenv("TOKENSVC_ISSUER", served.url)
+    return served
 
 
 @pytest.fixture
@@ -77,7 +75,7 @@ def test_a_token_verifies_until_it_is_revoked(ready, key, service):
     # The command wrote to the database, and the service hears of it within a second.
     wait_until(lambda: ready("token verify", stdin=token, code=None).exit_code == 5)
     assert "(revoked_jti)" in ready("token verify", stdin=token, code=5).stderr
-    (row,) = ready.json("denylist list")
+    (row,) = ready.json("denylist list --kind jti --value", jti)
     assert (row["kind"], row["value"], row["upto"]) == ("jti", jti, None)
 
 
@@ -142,9 +140,9 @@ def test_the_database_says_whether_a_token_is_live_expired_or_revoked(
     assert inspect(token) == ("live", None, live)
     ready("token revoke", stdin=token)
     state, revoked_by, told = inspect(token)
-    assert (state, revoked_by["kind"], revoked_by["seq"]) == ("revoked", "jti", 1)
+    assert (state, revoked_by["kind"]) == ("revoked", "jti")
     assert revoked_by["ending"] == "token_revoked"
-    assert told.startswith("revoked by entry 1-")
+    assert told.startswith(f"revoked by entry {revoked_by['seq']}-")
     assert told.endswith("(token revoked)")
     ready("key disable", key["id"])
     assert inspect(other)[1]["value"] == key["id"]
@@ -207,7 +205,7 @@ def test_a_token_on_the_command_line_is_refused_with_a_way_out(ready, subtests):
 def test_a_key_file_that_is_missing_is_told_in_one_line(ready, tmp_path):
     path = str(tmp_path / "missing")
     result = ready("token get --issuer", NOBODY, "--key-file", path, code=5)
-    assert result.stderr == f"tokensvc: {path} cannot be read as text\n"
+    assert result.stderr == f"tokensvc: {path} cannot be read: No such file or directory\n"
 
 
 def test_a_service_that_is_away_is_exit_code_6(ready):

@@ -31,10 +31,10 @@ def read(database, settings):
         items: list[Any] = []
         cursor = None
         while True:
-            request = operation.request(**{"limit": 2, "cursor": cursor} | (filters or {}))
+            request: Any = operation.request(**{"limit": 2, "cursor": cursor} | (filters or {}))
             backend = Backend(database=database, settings=settings)
             page: Any = (await run_operation(backend, operation, ADMIN, request)).response
-            assert len(page.items) <= 2
+            assert len(page.items) <= request.limit
             items += page.items
             cursor = page.next_cursor
             if cursor is None:
@@ -89,6 +89,38 @@ async def test_every_key_that_is_wanted_comes_once_and_in_order(keys, read, subt
             assert len(found) == len(set(found)) == len(places)
             for key_id, place in zip(found, places, strict=True):
                 assert place == "any" or key_id == keys[place]
+
+
+async def test_keys_come_by_use_and_by_end_with_those_that_have_none_at_one_end(
+    keys, read, connection, subtests
+):
+    for place, day in ((3, 1), (0, 2)):
+        await connection.execute(
+            "insert into api_key_last_use values ($1, "
+            "timestamptz '2026-01-01' + $2::int * interval '1 day', '10.0.0.0/24', 'api')",
+            keys[place],
+            day,
+        )
+    unused, endless = sorted(keys[1:3] + keys[4:]), sorted([keys[0], *keys[3:]])
+    for sort, wanted in (
+        ("last_used_at", [*unused, keys[3], keys[0]]),
+        ("-last_used_at", [keys[0], keys[3], *reversed(unused)]),
+        ("expires_at", [keys[2], keys[1], *endless]),
+        ("-expires_at", [*reversed(endless), keys[1], keys[2]]),
+    ):
+        with subtests.test(msg=sort):
+            assert [key.id for key in await read("keys.list", {"sort": sort})] == wanted
+    assert [key.id for key in await read("keys.list", {"sort": "-last_used_at", "limit": 3})] == [
+        keys[0],
+        keys[3],
+        *reversed(unused),
+    ]
+
+
+async def test_some_keys_are_listed_by_their_ids(keys, read):
+    wanted = [keys[3], "key_0000000000000000", keys[1]]
+    found = await read("keys.list", {"ids": ",".join(wanted)})
+    assert [key.id for key in found] == [keys[1], keys[3]]
 
 
 async def test_an_audience_finds_the_keys_that_may_ask_for_everything_too(

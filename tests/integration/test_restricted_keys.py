@@ -38,7 +38,7 @@ async def test_a_key_gets_tokens_for_its_audiences_only(database, issue):
     assert (await issue(key, audience="orders")).claims.aud == "orders"
     with pytest.raises(InvalidTargetError) as refused:
         await issue(key, audience="billing")
-    assert refused.value.message == "this key may not ask for that audience"
+    assert refused.value.message == "this key may not ask for that audience: billing"
     with pytest.raises(InvalidTargetError, match="may not ask"):
         await issue(key, audience="nobody")
 

@@ -140,7 +140,7 @@ async def test_a_rotation_at_once_is_refused_while_it_is_unsafe_and_audited_when
     assert forced.kid == await of_phase(database, settings, "active")
     events = await list_events(database, AuditFilter(subject=forced.kid), most=5)
     (event,) = [event for event in events if event.operation == "signing-keys.rotate"]
-    assert 3600 < event.detail["unsafe_for_seconds"] <= 3720
+    assert 900 < event.detail["unsafe_for_seconds"] <= 960
 
 
 async def test_an_audience_is_served_by_the_default_algorithm_until_its_own_is_in_every_cache(

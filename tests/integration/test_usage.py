@@ -11,6 +11,7 @@ from tokensvc.core.errors import OutcomeUnknownError, UnavailableError
 from tokensvc.core.usage import LastUse
 from tokensvc.issuer.admin import api_keys
 from tokensvc.issuer.exchange.usage import UsageRecorder, clean_usage_once
+from tokensvc.store.usage import list_usage_of_all
 
 
 def use(at, audience="api"):
@@ -38,6 +39,25 @@ async def test_sums_of_several_processes_add_up_and_the_last_use_is_the_newest(d
     record = (await api_keys.load_key(database, key_id)).record
     assert (record.last_used_network, record.last_used_audience) == ("10.0.0.0/24", "newer")
     assert record.last_used_at == now.replace(microsecond=0)
+
+
+async def test_the_use_of_an_account_is_that_of_its_keys_together(database, connection, now):
+    one = await make_key(database)
+    account = one.listed.record.account_id
+    other = await make_key(database, account=account)
+    foreign = await make_key(database)
+    recorders = UsageRecorder(database), UsageRecorder(database)
+    for recorder in recorders:
+        for key in (one, other, foreign):
+            recorder.add_issued(key.listed.record.id, use(now))
+        recorder.add(one.listed.record.id, "disabled", now)
+        recorder.add("key_unknown", "unknown", now)
+        await recorder.flush_once()
+    hours = await list_usage_of_all(connection, account, now - timedelta(days=1))
+    assert [(hour.outcome, hour.count) for hour in hours] == [("disabled", 2), ("issued", 4)]
+    keep = timedelta(hours=-2)
+    await clean_usage_once(database, now, keep=keep)
+    assert await connection.fetchval("select count(*) from account_usage") == 0
 
 
 async def test_what_cannot_be_written_is_written_the_next_time(database, connection, now):

@@ -15,6 +15,7 @@ from tokensvc.core.api_key import DEFAULT_PREFIX
 from tokensvc.core.audit_event import AuditFilter
 from tokensvc.core.errors import UnavailableError
 from tokensvc.core.limit import LimitChanges
+from tokensvc.core.usage import LastUse
 from tokensvc.issuer.admin import accounts, api_keys
 from tokensvc.issuer.audit import list_events
 from tokensvc.issuer.exchange.guess_guard import GuessGuard
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from tokensvc.core.follower import FollowerRecord
-    from tokensvc.core.usage import HourOfUse, LastUse
+    from tokensvc.core.usage import HourOfUse
     from tokensvc.issuer.admin.api_keys import NewKey
     from tokensvc.issuer.confirmation import Confirmation
     from tokensvc.issuer.revoking.feed import SignedPage
@@ -161,7 +162,12 @@ async def read_use(database: Database, key_id: str) -> tuple[list[HourOfUse], La
     async with database.connection() as connection:
         yesterday = await connection.fetchval("select clock_timestamp() - interval '1 day'")
         hours = await usage.list_usage(connection, key_id, yesterday)
-        return hours, await usage.find_last_use(connection, key_id)
+        row = await connection.fetchrow(
+            "select extract(epoch from at)::bigint, network, audience from api_key_last_use"
+            " where key_id = $1",
+            key_id,
+        )
+        return hours, None if row is None else LastUse(*row)
 
 
 async def age_signing_keys(connection: Any, by: timedelta) -> None:

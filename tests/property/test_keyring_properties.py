@@ -54,7 +54,7 @@ class Keyring:
         self.signed: dict[Kid, datetime] = {}
         self.revoked: set[Kid] = set()
         self.unsafe: set[Kid] = set()  # began in an emergency, or by force
-        self.forced_until = NOW
+        self.crowded_until = NOW
         self.tick(timedelta())
 
     def _add(self, alg: str, created_at: datetime, active_at: datetime | None) -> Kid:
@@ -80,8 +80,6 @@ class Keyring:
             begins = self._add(alg, now, plan.active_at)
         if begins is not None and (emergency or plan.unsafe_for):
             self.unsafe.add(begins)
-        if plan.unsafe_for:
-            self.forced_until = now + POLICY.retirement + SKEW
         if plan.new_standby:
             self._add(alg, now, None)
 
@@ -101,6 +99,7 @@ class Keyring:
         except ConflictError:
             return
         self._carry_out(plan, alg, self.now + skew, emergency=False)
+        self.crowded_until = self.now + skew + POLICY.retirement + SKEW
 
     def import_(self, alg: str, skew: timedelta) -> None:
         now = self.now + skew
@@ -155,7 +154,7 @@ class Keyring:
         still_shown = {record.kid for record in list_published(self.records, POLICY, later)}
         for alg in ALGORITHMS:
             of_alg = [r for r in self.records if r.alg == alg and r.kid in shown & still_shown]
-            assert len(of_alg) <= 3 or now < self.forced_until
+            assert len(of_alg) <= 3 or now < self.crowded_until
             active = find_active(self.records, alg, now)
             if active is not None and active.kid not in self.unsafe:
                 was_first = active.created_at == NOW

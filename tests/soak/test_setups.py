@@ -8,17 +8,22 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import signal
 import subprocess
+import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 import pytest
 from testbed.ports import find_free_port
+from testbed.processes import EXECUTABLE, ROOT
 
 from tests.e2e.calls import exchange
 from tests.services import starting
-from tests.soak.setup_rows import ROWS
+from tests.soak.setups_of_databases import POSTGRES, URLS
+from tests.soak.setups_of_machines import ADDRESSES, CONTAINERS, KEY, PID_1, SETTINGS
 from tokensvc.store.embedded import EmbeddedPostgres
 from tokensvc.store.primary import connect
 
@@ -27,8 +32,10 @@ if TYPE_CHECKING:
 
     from testbed.processes import ServiceProcess
 
+    from tests.soak.setup_row import SetUp
 
-LOG_LEVELS_OF_A_SERVICE_THAT_WORKS = {"info", "warning"}
+
+ROWS = (*POSTGRES, *URLS, *CONTAINERS, *ADDRESSES, *SETTINGS)
 
 
 class Ground(NamedTuple):
@@ -104,6 +111,10 @@ def check_ready(process: ServiceProcess, said: str) -> None:
     process.wait_until_ready()
     assert exchange(process.url, process.admin_key, scope="tokensvc:admin")
     assert re.search(said, process.output + process.errors)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    if process.command[:2] == ["unshare", "--pid"]:
+        os.kill(int(children[0]), signal.SIGTERM)
+        assert process.wait() == 0
     process.stop()
 
 
@@ -119,24 +130,59 @@ def check_refused(process: ServiceProcess, pattern: str) -> None:
 @pytest.mark.parametrize(
     "row", [pytest.param((number, row), id=row.name) for number, row in enumerate(ROWS)]
 )
-def test_a_set_up_becomes_ready_or_says_why_in_one_line(ground, start, row):
+def test_a_set_up_becomes_ready_or_says_why_in_one_line(ground, start, session_folder, row):
     number, set_up = row
-    name = f"setup_{number}"
-    words = {"name": name, **ground.words}
+    words = {"name": f"setup_{number}", "own": str(find_free_port()), **ground.words}
+    words |= {"key": KEY["TOKENSVC_MASTER_KEY"], "uid": str(set_up.as_uid or 0)}
 
     def fill(text: str) -> str:
         return re.sub(r"\{(\w+)\}", lambda match: words.get(match[1], match[0]), text)
 
     asyncio.run(_run(ground.administrator, *map(fill, set_up.sql)))
-    own = ground.administrator.replace("/postgres?", f"/{name}?")
-    asyncio.run(_run(own if set_up.inside else ground.administrator, *map(fill, set_up.inside)))
-    url = fill(f"postgresql://{set_up.user}@{set_up.address}")
-    given = {"TOKENSVC_DATABASE_URL": url} | {n: fill(v) for n, v in set_up.settings.items()}
-    process = start(*set_up.arguments, **given)
+    inside = ground.administrator.replace("/postgres?", f"/{words['name']}?")
+    if set_up.inside:
+        asyncio.run(_run(inside, *map(fill, set_up.inside)))
+    words["url"] = fill(f"postgresql://{set_up.user}@{set_up.address}")
+    given = {"TOKENSVC_DATABASE_URL": words["url"], "TOKENSVC_PORT": words["own"]}
+    given |= {name: fill(value) for name, value in set_up.settings.items()}
+    folder = Path(tempfile.mkdtemp(dir=session_folder))
+    folder.chmod(0o755)
+    for name, text in set_up.files.items():
+        (folder / name).write_text(fill(text), "utf-16" if name.endswith(".utf16") else "utf-8")
+    command = build_command(set_up, fill(set_up.before), folder)
+    process = start(*set_up.arguments, command=command, folder=folder, **given)
     try:
         if set_up.refused:
             check_refused(process, fill(set_up.refused))
         else:
-            check_ready(process, set_up.said)
+            check_ready(process, fill(set_up.said))
     finally:
         assert "Traceback" not in process.errors + process.output, process.errors
+
+
+def build_command(set_up: SetUp, before: str, folder: Path) -> list[str]:
+    """Return how the service of a set-up is started. Skips if this machine cannot do it."""
+    command = [str(EXECUTABLE)]
+    if (set_up.as_uid is not None or "mount" in before or before == PID_1) and os.geteuid() != 0:
+        pytest.skip("only root can make such a set-up")
+    if set_up.as_uid is not None:
+        python = f"/usr/bin/python3.{sys.version_info.minor}"
+        if not Path(python).exists():
+            pytest.skip(f"needs {python}, which every user may run")
+        os.chown(folder, set_up.as_uid, set_up.as_uid)
+        paths = ":".join(path for path in sys.path if "site-packages" in path)
+        become = ("setpriv", f"--reuid={set_up.as_uid}", f"--regid={set_up.as_uid}")
+        packages = f"PYTHONPATH={ROOT / 'src'}:{paths}"
+        command = [*become, "--clear-groups", "env", packages, python, "-m", "tokensvc"]
+    if before == PID_1:
+        return ["unshare", "--pid", "--fork", "--mount-proc", *command]
+    if not before:
+        return command
+    return [
+        *(["unshare", "-m"] if "mount " in before else []),
+        "sh",
+        "-c",
+        f'{before} && exec "$@"',
+        "sh",
+        *command,
+    ]

@@ -58,7 +58,7 @@ async def test_f16_without_a_signing_key_nothing_is_signed(client, key, service,
 
 async def test_what_is_not_there_is_a_problem_document(client, subtests):
     for method, path, status, code, title in (
-        ("GET", "/", 404, "not_found", "There is no such thing"),
+        ("POST", "/", 405, "method_not_allowed", "This method is not allowed here"),
         ("GET", "/v1/nothing", 404, "not_found", "There is no such thing"),
         ("GET", "/v1/token/", 404, None, None),
         ("POST", "/livez", 405, "method_not_allowed", "This method is not allowed here"),
@@ -86,7 +86,7 @@ async def test_what_is_not_there_is_a_problem_document(client, subtests):
                 "code": code,
                 "request_id": "none",
             }
-            public = ",OPTIONS" if path != "/livez" else ""
+            public = ",OPTIONS" if path not in {"/", "/livez"} else ""
             goodbye = "DELETE," if path == "/v1/denylist" else ""
             allowed = f"{goodbye}GET,HEAD{public}" if status == 405 else None
             assert answer.headers.get("Allow") == allowed

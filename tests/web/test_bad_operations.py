@@ -123,13 +123,21 @@ async def test_only_json_is_taken(admin, subtests):
     for content_type in (
         "application/x-www-form-urlencoded",
         "text/plain",
-        "application/json; charset=latin-1",
+        "application/json; charset=utf-16",
     ):
         with subtests.test(msg=content_type):
             answer = await admin(
                 "POST /v1/accounts", data=b'{"name": "x"}', headers={"Content-Type": content_type}
             )
             assert (answer.status, answer.code) == (415, "unsupported_media_type")
+
+
+async def test_json_in_another_charset_passes_if_it_is_ascii(admin):
+    latin = {"Content-Type": "application/json; charset=ISO-8859-1"}
+    answer = await admin("POST /v1/accounts", data=b'{"name": "x"}', headers=latin)
+    assert (answer.status, answer.body["name"]) == (201, "x")
+    answer = await admin("POST /v1/accounts", data='{"name": "é"}'.encode("latin-1"), headers=latin)
+    assert (answer.status, answer.code) == (415, "unsupported_media_type")
 
 
 async def test_a_compressed_body_is_not_taken(admin):

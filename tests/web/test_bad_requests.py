@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 REFUSED = {"error": "invalid_client", "error_description": "the API key is not accepted"}
+NO_KEY_CAME = {
+    "error": "invalid_client",
+    "error_description": "no API key came: send the header `Authorization: Bearer <API key>`",
+}
 REFUSED_SUBJECT = {
     "error": "invalid_request",
     "error_description": "the subject_token is not accepted",
@@ -50,10 +54,10 @@ class Bad:
 NOT_A_FORM = "the body must be application/x-www-form-urlencoded, in UTF-8"
 NOT_PARSED = "the body is not a form in UTF-8 with at most 50 parameters"
 TWICE = "a parameter stands twice"
-NO_SUCH_AUDIENCE = "unknown audience"
+NO_SUCH_AUDIENCE = "unknown audience: "
 TWO_AUDIENCES = "a token is for one audience: audience or resource stands twice"
 BAD_SCOPE = "scope must be capability names separated by single spaces"
-TOO_WIDE = "scope asks for a capability that this key does not have"
+TOO_WIDE = "scope asks for more than this key or token has: "
 BAD_RESOURCE = "resource must be an absolute URI without a fragment (RFC 8707 section 2)"
 BAD_LIFE = "expires_in must be a whole number of seconds, at least 1"
 TOO_LARGE = "the body is too large"
@@ -72,6 +76,11 @@ IN_EVERY_FORM = {
     "Latin-1": Bad(
         description=NOT_A_FORM,
         content_type=f"{URLENCODED}; charset=iso-8859-1",
+        body=b"scope=orders\xe9",
+    ),
+    "UTF-16": Bad(
+        description=NOT_A_FORM,
+        content_type=f"{URLENCODED}; charset=utf-16",
         body=b"scope=orders%3Aread",
     ),
     "over 16 KiB": Bad(
@@ -106,22 +115,43 @@ IN_EVERY_FORM = {
         error="invalid_scope", description=BAD_SCOPE, fields=(("scope", '"orders:read"'),)
     ),
     "an unknown scope": Bad(
-        error="invalid_scope", description=TOO_WIDE, fields=(("scope", "nothing:like-it"),)
+        error="invalid_scope",
+        description=f"{TOO_WIDE}nothing:like-it",
+        fields=(("scope", "nothing:like-it"),),
     ),
     "a wider scope": Bad(
         error="invalid_scope",
-        description=TOO_WIDE,
+        description=f"{TOO_WIDE}tokensvc:admin",
         fields=(("scope", "orders:read tokensvc:admin"),),
     ),
+    "a scope that is an API key": Bad(
+        error="invalid_scope",
+        description=f"{TOO_WIDE}[masked]",
+        fields=(("scope", new_api_key().text),),
+    ),
+    "a much wider scope": Bad(
+        error="invalid_scope",
+        description=f"{TOO_WIDE}a1 a2 a3 a4 a5 ...",
+        fields=(("scope", "orders:read a6 a5 a4 a3 a2 a1"),),
+    ),
     "an unknown audience": Bad(
-        error="invalid_target", description=NO_SUCH_AUDIENCE, fields=(("audience", "elsewhere"),)
+        error="invalid_target",
+        description=f"{NO_SUCH_AUDIENCE}elsewhere",
+        fields=(("audience", "elsewhere"),),
     ),
     "an audience in another case": Bad(
-        error="invalid_target", description=NO_SUCH_AUDIENCE, fields=(("audience", "API"),)
+        error="invalid_target",
+        description=f"{NO_SUCH_AUDIENCE}API",
+        fields=(("audience", "API"),),
+    ),
+    "an audience that may not stand in an answer": Bad(
+        error="invalid_target",
+        description="unknown audience",
+        fields=(("audience", 'say "hi"\r\n'),),
     ),
     "an unknown resource": Bad(
         error="invalid_target",
-        description=NO_SUCH_AUDIENCE,
+        description=f"{NO_SUCH_AUDIENCE}https://x.example",
         fields=(("resource", "https://x.example"),),
     ),
     "two audiences": Bad(
@@ -300,7 +330,7 @@ async def test_an_authorization_header_of_no_use_is_a_refused_client(client, log
         with subtests.test(msg=name):
             asked = Asked(headers=(header,), fields=(("grant_type", "client_credentials"),))
             answer = await send(client, asked, request_id=f"case-{number}")
-            assert (answer.status, await answer.json()) == (401, REFUSED)
+            assert (answer.status, await answer.json()) == (401, NO_KEY_CAME)
             assert (
                 answer.headers["WWW-Authenticate"]
                 == f'{challenge} realm="tokensvc", error="invalid_client"'
@@ -342,8 +372,24 @@ async def test_a_request_without_credentials_is_refused(
 ):
     answer = await send(client, Asked(fields=fields))
     assert answer.status == status
+    assert status == 400 or await answer.json() == NO_KEY_CAME
     assert answer.headers.get("WWW-Authenticate", "").partition(" ")[0] == (challenge or "")
     assert _log_line(logs, "test") == (status, reason)
+
+
+@pytest.mark.parametrize("charset", ["ISO-8859-1", "us-ascii", "windows-1252", '"UTF-8"'])
+async def test_another_charset_passes_if_nothing_in_the_body_depends_on_it(
+    client, database, charset
+):
+    answer = await client.post(
+        "/v1/token",
+        data=b"scope=orders%3Aread",
+        headers={
+            "Authorization": f"Bearer {(await make_key(database)).key.text}",
+            "Content-Type": f"{URLENCODED}; charset={charset}",
+        },
+    )
+    assert (answer.status, (await answer.json())["scope"]) == (200, "orders:read")
 
 
 async def test_the_right_key_under_the_id_of_another_is_refused(client, database, logs):

@@ -10,6 +10,7 @@ from tests.web.asking import get_own_token, get_token
 from tests.web.browsing import COOKIE, Browser, open_browser
 from tests.web.operating import Caller
 
+from tokensvc import __version__
 from tokensvc.core.api_key import new_api_key
 from tokensvc.core.audit_event import AuditFilter
 from tokensvc.core.token import sign_jws
@@ -157,10 +158,17 @@ async def test_what_was_typed_is_kept_until_the_key_is_shown_again(client, datab
     assert 'data-theme="dark"' in (await browser.get("/keys")).text
 
 
-async def test_a_browser_at_the_root_is_sent_to_the_dashboard_and_a_program_is_not(client):
+async def test_a_browser_at_the_root_is_sent_to_the_dashboard_and_a_program_gets_links(
+    client, settings
+):
     shown = await client.get("/", headers={"Accept": "text/html,*/*"}, allow_redirects=False)
     assert (shown.status, shown.headers["Location"]) == (303, "/dashboard/")
-    assert (await client.get("/")).status == 404
+    answer = await (await client.get("/")).json()
+    assert (answer["name"], answer["version"]) == ("tokensvc", __version__)
+    assert answer["issuer"] == settings.issuer_url
+    for name, link in answer["links"].items():
+        status = (await client.get(link.removeprefix(settings.issuer_url))).status
+        assert status == (405 if name in {"token", "revoke", "introspect"} else 200), link
 
 
 async def test_what_is_dangerous_asks_for_the_key_again_and_keeps_what_was_typed(

@@ -29,6 +29,10 @@ from tokensvc.issuer.signing.rotation import Urgency, rotate_once
 DEAD = (200, {"active": False})
 ASKER = ("tokensvc:introspect", "orders:read")
 INVALID_CLIENT = {"error": "invalid_client", "error_description": "the API key is not accepted"}
+NO_CLIENT = {
+    "error": "invalid_client",
+    "error_description": "no API key came: send the header `Authorization: Bearer <API key>`",
+}
 INVALID_TOKEN = {
     "error": "invalid_token",
     "error_description": "the access token is invalid, expired or revoked",
@@ -279,9 +283,9 @@ async def test_who_shows_nothing_good_is_refused(client, asker, connection, data
         f'Bearer error="invalid_token", error_description="{INVALID_TOKEN["error_description"]}"'
     )
     cases = {
-        "nothing": ([], INVALID_CLIENT, by_bearer),
+        "nothing": ([], NO_CLIENT, by_bearer),
         "junk": ([bearer("junk")], INVALID_CLIENT, by_bearer),
-        "another scheme": ([("Authorization", "Digest x")], INVALID_CLIENT, by_bearer),
+        "another scheme": ([("Authorization", "Digest x")], NO_CLIENT, by_bearer),
         "an unknown key": ([bearer(new_api_key().text)], INVALID_CLIENT, by_bearer),
         "a key with the name of another": (
             [basic("key_other", asker.key.text)],

@@ -24,7 +24,7 @@ async def test_a_token_is_revoked_by_showing_it(client, key, database, logs):
     answer = await client.post(
         "/v1/revoke", data={"token": text, "token_type_hint": "access_token"}
     )
-    assert (answer.status, await answer.text()) == (200, "")
+    assert (answer.status, await answer.text()) == (200, "{}")
     assert (answer.headers["Cache-Control"], answer.headers["Pragma"]) == ("no-store", "no-cache")
     (row,) = await list_denylist(database)
     assert (row.revocation.kind, row.revocation.value, row.revocation.upto) == (
@@ -142,7 +142,7 @@ async def test_what_is_not_ours_is_answered_as_if_it_had_been_revoked(
     }.items():
         with subtests.test(msg=name):
             answer = await client.post("/v1/revoke", data={"token": text})
-            assert (answer.status, await answer.text()) == (200, "")
+            assert (answer.status, await answer.text()) == (200, "{}")
             assert logs.find("request")[-1]["revoked"] == "nothing"
     assert await list_denylist(database) == before
 
@@ -235,7 +235,7 @@ async def test_a_token_that_is_dead_already_is_answered_as_if_it_had_been_revoke
     await bump_head(connection, "signing_key")
     await service.mirror.refresh_once()
     answer = await client.post("/v1/revoke", data={"token": text})
-    assert (answer.status, await answer.text()) == (200, "")
+    assert (answer.status, await answer.text()) == (200, "{}")
     assert await list_denylist(database) == []
 
 

@@ -41,7 +41,7 @@ async def read(reader, *, has_body=True):
     head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)).decode()
     status, *lines = head.strip().split("\r\n")
     got = dict(line.split(": ", 1) for line in lines)
-    body = await reader.readexactly(int(got["Content-Length"])) if has_body else b""
+    body = await reader.readexactly(int(got.get("Content-Length", 0)) if has_body else 0)
     return status, got, body
 
 
@@ -140,3 +140,17 @@ async def test_a_client_that_has_gone_disturbs_nobody(port, database):
             writer.write(write("POST /v1/token", key))
             await writer.drain()
     assert (await send(port, "POST /v1/token", key))[0] == "HTTP/1.1 200 OK"
+
+
+@pytest.mark.parametrize("line", ["POST /v1/token", "GET /livez", "GET /nowhere", "GET /v1/keys"])
+async def test_an_expectation_that_we_do_not_meet_has_our_own_answer(port, logs, line):
+    status, fields, body = await send(port, line, "Expect: the-moon")
+    assert status == "HTTP/1.1 417 Expectation Failed"
+    assert (fields["Server"], fields["Cache-Control"]) == ("tokensvc", "no-store")
+    assert b"Expect may only be 100-continue" in body
+    assert logs.find("request")[-1]["status"] == 417
+
+
+async def test_what_may_be_expected_is_met(port):
+    status, _, _ = await send(port, "GET /livez", "Expect: 100-Continue")
+    assert status == "HTTP/1.1 100 Continue"

@@ -16,6 +16,8 @@ import os
 import sys
 from typing import Final
 
+from tokensvc.cli.surroundings import settle_home, settle_streams
+
 _COLLECT_AFTER: Final = 50_000
 
 
@@ -29,6 +31,8 @@ def main() -> None:
     try:
         from tokensvc.cli.root import root  # noqa: PLC0415 - the base install has no click
 
+        settle_home()
+        settle_streams()
         try:
             root(prog_name="tokensvc")
         finally:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -13,7 +11,7 @@ from tokensvc.cli.key_fields import build_fields, change_options
 from tokensvc.cli.options import reason_option
 from tokensvc.cli.output import confirm, output_option, print_message, print_pages, yes_option
 from tokensvc.cli.run import call, given
-from tokensvc.core.errors import InvalidInputError
+from tokensvc.cli.secret_io import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -85,11 +83,5 @@ def _read_ids(source: str | None) -> list[str]:
     """Return the first word of each line; empty lines, and lines that begin with #, are skipped."""
     if source is None:
         return []
-    try:
-        text = sys.stdin.read() if source == "-" else Path(source).read_text("utf-8")
-    except OSError as error:
-        raise InvalidInputError(f"{source} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InvalidInputError(f"{source} cannot be read as text") from error
-    lines = (line.split() for line in text.splitlines())
+    lines = (line.split() for line in read_text(source).splitlines())
     return [words[0] for words in lines if words and not words[0].startswith("#")]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import copy
 import json
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from tokensvc.cli.secret_io import read_text
 from tokensvc.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -53,9 +52,8 @@ def add_alias(group: click.Group, command: click.Command, name: str) -> None:
 def read_object(source: str) -> dict[str, Any]:
     """Return the JSON object in the file `source`, `-` for stdin. Raises InvalidInputError."""
     try:
-        text = sys.stdin.read() if source == "-" else Path(source).read_text("utf-8")
-        value = json.loads(text)
-    except (OSError, ValueError) as error:
+        value = json.loads(read_text(source))
+    except ValueError as error:
         raise InvalidInputError(f"{source} cannot be read as JSON: {error}") from error
     if not isinstance(value, dict):
         raise InvalidInputError(f"{source} must hold a JSON object")

@@ -8,7 +8,8 @@ from typing import Final
 import click
 
 from tokensvc import __version__
-from tokensvc.cli.exit_codes import find_exit_code
+from tokensvc.cli.exit_codes import ExitCode, find_exit_code
+from tokensvc.cli.surroundings import stop_printing
 from tokensvc.cli.target import Choice
 from tokensvc.core.errors import (
     BearerError,
@@ -73,6 +74,12 @@ class _Root(click.Group):
         except TokensvcError as error:
             click.echo(f"tokensvc: {_describe(error)}", err=True)
             ctx.exit(find_exit_code(error))
+        except BrokenPipeError:
+            raise  # click ends quietly: who reads has had enough
+        except OSError as error:  # of the machine: a full disk, a stream that was closed
+            click.echo(f"tokensvc: {_describe_machine(error)}", err=True)
+            stop_printing()
+            ctx.exit(ExitCode.FAILED)
 
 
 @click.group(cls=_Root, context_settings={"help_option_names": ["-h", "--help"]})
@@ -120,6 +127,16 @@ def _describe(error: TokensvcError) -> str:
         lines = [f"{_name_field(fault.pointer)}: {fault.detail}" for fault in faults]
         return "\n  ".join(["these values cannot be accepted:", *lines])
     return error.message.removeprefix("/") if faults else error.message
+
+
+def _describe_machine(error: OSError) -> str:
+    """Return why the machine did not do what a command asked of it."""
+    if error.filename is None:
+        return (
+            f"the output cannot be written, or the machine refuses something else "
+            f"({error.strerror}). What the command has changed stays changed"
+        )
+    return f"{error.filename}: {error.strerror}"
 
 
 def _name_field(pointer: str) -> str:

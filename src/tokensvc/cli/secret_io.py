@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from tokensvc.cli.remote_errors import CredentialRefusedError
+from tokensvc.cli.surroundings import is_printing_possible
+from tokensvc.core.decoding import decode_text
 from tokensvc.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -28,12 +30,17 @@ _LONGEST_PATH: Final = 255
 
 def read_token(source: str) -> str:
     """Return the token in the file `source`, or on stdin if it is `-`. Raises InvalidInputError."""
-    if source != "-" and (len(source) > _LONGEST_PATH or not Path(source).is_file()):
+    if source != "-" and (len(source) > _LONGEST_PATH or not _can_be_read(Path(source))):
         raise InvalidInputError(
             "name a file that holds the token, or - for stdin; "
             "everybody on this machine can see a token on the command line"
         )
-    return _read_text(source)
+    return read_text(source).strip()
+
+
+def _can_be_read(path: Path) -> bool:
+    """Tell whether there is a file, or a pipe: a shell writes `<(command)` as one."""
+    return path.exists() and not path.is_dir()
 
 
 def read_api_key(path: Path | None) -> str:
@@ -43,7 +50,7 @@ def read_api_key(path: Path | None) -> str:
     hidden. Raises InvalidInputError.
     """
     if path is not None:
-        return _read_text(str(path))
+        return read_text(str(path)).strip()
     from_environment = _find_in_environment()
     if from_environment is not None:
         return from_environment
@@ -61,7 +68,7 @@ def find_credential(target: Target) -> str:
     if profile is not None and profile.key is not None:
         return profile.key
     if profile is not None and profile.key_file is not None:
-        return _read_text(profile.key_file)
+        return read_text(profile.key_file).strip()
     if _find_in_environment() is None and not sys.stdin.isatty():
         raise CredentialRefusedError(
             f"there is no API key for {target.url}: set TOKENSVC_API_KEY or TOKENSVC_API_KEY_FILE, "
@@ -77,16 +84,8 @@ def _find_in_environment() -> str | None:
             "TOKENSVC_API_KEY and TOKENSVC_API_KEY_FILE contradict each other: set only one of them"
         )
     if path:
-        return _read_text(path)
+        return read_text(path).strip()
     return text.strip() if text else None
-
-
-def read_bytes(path: Path) -> bytes:
-    """Return the bytes of a file, or of stdin if it is `-`. Raises InvalidInputError."""
-    try:
-        return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
-    except OSError as error:
-        raise InvalidInputError(f"{path} cannot be read: {error.strerror}") from error
 
 
 @contextmanager
@@ -97,6 +96,10 @@ def create_secret_file(path: Path | None) -> Iterator[TextIO | None]:
     file cannot be written. It is removed if the block fails. Raises InvalidInputError.
     """
     if path is None:
+        if not is_printing_possible():
+            raise InvalidInputError(
+                "the secret would be lost: stdout is closed. Name a file for it"
+            )
         yield None
         return
     try:
@@ -113,9 +116,13 @@ def create_secret_file(path: Path | None) -> Iterator[TextIO | None]:
         raise
 
 
-def _read_text(source: str) -> str:
+def read_text(source: str) -> str:
+    """Return the text in the file `source`, or on stdin if it is `-`. Raises InvalidInputError."""
     try:
-        text = sys.stdin.read() if source == "-" else Path(source).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+        return decode_text(data)
+    except OSError as error:
+        named = "stdin" if source == "-" else source
+        raise InvalidInputError(f"{named} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
         raise InvalidInputError(f"{source} cannot be read as text") from error
-    return text.strip()

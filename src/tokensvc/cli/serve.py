@@ -14,9 +14,12 @@ import click
 from tokensvc import __version__
 from tokensvc.cli.database import lend_database_url
 from tokensvc.cli.process_limits import forbid_core_dumps, raise_descriptor_limit
+from tokensvc.cli.supervisor import Supervisor, take_supervisor
+from tokensvc.cli.surroundings import find_scratch_folder
 from tokensvc.core.audience import OWN_AUDIENCE
 from tokensvc.core.capability import ADMIN
 from tokensvc.logs.configuration import configure_logs
+from tokensvc.logs.logger import get_logger
 from tokensvc.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -56,7 +59,13 @@ def _serve(settings: Settings, workers: int) -> None:
     forbid_core_dumps()
     raise_descriptor_limit()
     configure_logs(settings.log_level, count_lost=LOG_LINES_DROPPED.inc)
-    announcements = _build_announcements(settings)
+    announcements = _build_announcements(settings, take_supervisor())
+    if settings.is_issuer_unreachable:
+        get_logger(__name__).warning(
+            "issuer_not_set",
+            detail=f"tokens name {settings.issuer_url} as their issuer, where nobody reaches it; "
+            "set TOKENSVC_ISSUER to the public address",
+        )
     with (
         server.bind_socket(settings) as listener,
         server.bind_own_ports(settings) as own_ports,
@@ -69,7 +78,7 @@ def _serve(settings: Settings, workers: int) -> None:
             server.serve_many(settings, url, listener, announcements, workers, own_ports)
 
 
-def _build_announcements(settings: Settings) -> Announcements:
+def _build_announcements(settings: Settings, supervisor: Supervisor) -> Announcements:
     from tokensvc.web.server import Announcements  # noqa: PLC0415 - as above
 
     process_id = os.getpid()
@@ -78,13 +87,24 @@ def _build_announcements(settings: Settings) -> Announcements:
         click.echo(text)
         sys.stdout.flush()
 
+    def say_ready() -> None:
+        say(
+            f"tokensvc {__version__} serves {_name_addresses(settings)} (process {process_id}); "
+            "Ctrl-C stops it."
+        )
+        supervisor.say("READY=1")
+
     return Announcements(
         first_admin=lambda admin: say(_greet(settings, admin)),
-        ready=lambda: say(
-            f"tokensvc {__version__} serves {settings.issuer_url} (process {process_id}); "
-            "Ctrl-C stops it."
-        ),
+        ready=say_ready,
     )
+
+
+def _name_addresses(settings: Settings) -> str:
+    """Return where the service is: by its public name and, if that is another place, by its own."""
+    if settings.issuer in {"", settings.listening_url}:
+        return settings.listening_url
+    return f"{settings.issuer_url} on {settings.listening_url}"
 
 
 @contextmanager
@@ -93,7 +113,10 @@ def share_metrics() -> Iterator[None]:
 
     prometheus_client must be told of the folder before it is imported.
     """
-    folder, owner = tempfile.mkdtemp(prefix="tokensvc-metrics-"), os.getpid()
+    folder, owner = (
+        tempfile.mkdtemp(prefix="tokensvc-metrics-", dir=find_scratch_folder()),
+        os.getpid(),
+    )
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
     try:
         yield

@@ -18,10 +18,9 @@ from tokensvc.cli.output import (
     yes_option,
 )
 from tokensvc.cli.run import call, call_pages, given
-from tokensvc.cli.secret_io import create_secret_file, read_bytes
+from tokensvc.cli.secret_io import create_secret_file, read_text
 from tokensvc.cli.wait import wait_for_followers, wait_option
 from tokensvc.core.algorithm import ALGORITHMS, DEFAULT_ALGORITHM
-from tokensvc.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -138,11 +137,7 @@ def import_(source: Path, output: str) -> None:
     It is PEM or a JWK: RSA (2048 bits or more), P-256 or Ed25519. It becomes the standby: it is
     published now, and it signs after the next rotation.
     """
-    try:
-        text = read_bytes(source).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InvalidInputError(f"{source} holds no private key in PEM or JWK") from error
-    imported = call("signing-keys.import", {"private_key": text})
+    imported = call("signing-keys.import", {"private_key": read_text(str(source))})
     print_row(imported, output)
     if output == "text":
         print_message(f"next: tokensvc signing-key rotate --alg {imported['alg']}")
@@ -155,7 +150,7 @@ def _explain(plan: Row, alg: str, output: str) -> None:
         print_message(f"the first {alg} keys were made: tokensvc signing-key list")
     if unsafe:
         print_message(
-            "forced: verifiers that have not fetched it may refuse good tokens "
+            "forced: the slowest verifier may keep a JWKS without it, and refuse good tokens, "
             f"for up to {unsafe} s"
         )
     elif output == "text" and plan["kid"] is not None and not plan["new_standby"]:

@@ -102,7 +102,9 @@ def build_reader(api_key: str | Path | KeyFunction | None) -> KeyReader:
     if isinstance(api_key, KeyFromEnvironment | KeyFromFile):
         return KeyReader(str(api_key), api_key)
     name = getattr(api_key, "__qualname__", type(api_key).__qualname__)
-    return KeyReader(f"the function {name}", api_key, may_block=True)
+    # A coroutine that a thread makes too late would be awaited by nobody, and Python warns of that.
+    may_block = not inspect.iscoroutinefunction(api_key)
+    return KeyReader(f"the function {name}", api_key, may_block=may_block)
 
 
 def parse_key(text: object, place: str) -> ApiKey:

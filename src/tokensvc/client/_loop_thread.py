@@ -121,8 +121,11 @@ def _start_thread(owner: LoopThread, name: str) -> _Running:
     thread = threading.Thread(target=_run, args=(loop, ending), name=name, daemon=True)
     try:
         thread.start()
-    except BaseException:
+    except RuntimeError:  # there is no thread
         loop.close()
+        raise
+    except BaseException:  # Ctrl-C while the thread was awaited, so it runs
+        _end(loop, ending)
         raise
     end = weakref.finalize(owner, _end, loop, ending)
     end.atexit = False

@@ -30,10 +30,10 @@ from urllib.parse import unquote_plus
 
 from tokensvc.core.errors import (
     AuthorizationError,
-    InvalidClientError,
     InvalidRequestError,
     MalformedAuthorizationError,
     MissingTokenError,
+    NoClientError,
 )
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def parse_client(headers: Sequence[str], form: Mapping[str, str]) -> Authorizati
 
     `client_id` and `client_secret` in the form mean the same as Basic (RFC 6749 section 2.3.1). A
     form that has only `client_id` shows no client. Raises InvalidRequestError for a malformed
-    header and for two credentials, InvalidClientError for a header that is of no use here.
+    header and for two credentials, NoClientError for a header that is of no use here.
     """
     try:
         shown = parse_authorization(headers)
@@ -111,7 +111,7 @@ def parse_client(headers: Sequence[str], form: Mapping[str, str]) -> Authorizati
                 "the Authorization header is malformed: send one, with one credential",
                 reason=error.reason,
             ) from error
-        raise InvalidClientError(error.reason) from error
+        raise NoClientError(error.reason) from error
     if shown is None:
         return _find_client_in_form(form)
     if "client_secret" in form:

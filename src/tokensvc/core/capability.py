@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from tokensvc.core.errors import InvalidInputError, InvalidScopeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from datetime import datetime
 
 _Names: TypeAlias = tuple[str, ...] | frozenset[str]
@@ -36,6 +36,7 @@ _BY_NAME_ONLY: Final = "tokensvc:"
 # and headers unharmed. It is wide enough for "rabbitmq.read:*/*".
 CAPABILITY_PATTERN: Final = r"[A-Za-z0-9*][A-Za-z0-9._:/*-]{0,63}"
 _NAME = re.compile(CAPABILITY_PATTERN)
+_MOST_NAMED: Final = 5  # in a refusal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +82,7 @@ def narrow_scope(asked: frozenset[str] | None, granted: _Names) -> tuple[str, ..
             raise refuse_unnamed_scope()
         return given
     if not asked.issubset(granted):
-        raise InvalidScopeError("scope asks for a capability that this key does not have")
+        raise refuse_wide_scope(asked, granted)
     return tuple(sorted(asked))
 
 
@@ -94,6 +95,15 @@ def list_given_unasked(granted: _Names) -> tuple[str, ...]:
 def is_for_service(name: str) -> bool:
     """Tell whether a capability is for calls to the service itself."""
     return name.startswith(_BY_NAME_ONLY)
+
+
+def refuse_wide_scope(asked: Iterable[str], granted: Collection[str]) -> InvalidScopeError:
+    """Return the refusal of a scope that asks for more than is granted. It names some of that."""
+    beyond = sorted(set(asked) - set(granted))
+    more = " ..." if len(beyond) > _MOST_NAMED else ""
+    return InvalidScopeError(
+        f"scope asks for more than this key or token has: {' '.join(beyond[:_MOST_NAMED])}{more}"
+    )
 
 
 def refuse_unnamed_scope() -> InvalidScopeError:

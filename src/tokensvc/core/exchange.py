@@ -21,18 +21,21 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from tokensvc.core.api_key import ApiKey
 from tokensvc.core.audience import OWN_AUDIENCES
-from tokensvc.core.capability import narrow_scope, refuse_unnamed_scope
+from tokensvc.core.capability import narrow_scope, refuse_unnamed_scope, refuse_wide_scope
 from tokensvc.core.claims import NO_CLAIMS, Claims, parse_extra
 from tokensvc.core.errors import (
     InvalidClientError,
     InvalidScopeError,
     InvalidSubjectTokenError,
-    InvalidTargetError,
     OAuthError,
     RateLimitedError,
 )
 from tokensvc.core.limit import find_tightest
-from tokensvc.core.target import refuse_other_audience, refuse_wrong_audience
+from tokensvc.core.target import (
+    refuse_other_audience,
+    refuse_unknown_audience,
+    refuse_wrong_audience,
+)
 
 if TYPE_CHECKING:
     from tokensvc.core.audience import Audience
@@ -132,16 +135,26 @@ def check_verdict(request: ExchangeRequest, verdict: Verdict) -> None:
         case "unknown_client" | "wrong_client":
             raise InvalidClientError(verdict.refusal)
         case "invalid_scope":
-            raise InvalidScopeError("scope asks for a capability that this key does not have")
+            raise _refuse_scope(request, verdict)
         case "unnamed_scope":
             raise refuse_unnamed_scope()
         case "invalid_target":
             raise refuse_other_audience()
         case "wrong_audience":
             may_choose = request.audience is None and request.shown_as == "client_authentication"
-            raise refuse_wrong_audience(verdict.audiences if may_choose else None)
+            raise refuse_wrong_audience(request.audience, verdict.audiences if may_choose else None)
         case _:
             raise refuse_key(request, verdict.refusal)
+
+
+def _refuse_scope(request: ExchangeRequest, verdict: Verdict) -> InvalidScopeError:
+    if request.scope is None or request.scope.issubset(verdict.capabilities):
+        return _refuse_lost_scope()
+    return refuse_wide_scope(request.scope, verdict.capabilities)
+
+
+def _refuse_lost_scope() -> InvalidScopeError:
+    return InvalidScopeError("no capability of the subject_token is granted any more")
 
 
 def refuse_key(request: ExchangeRequest, reason: str) -> OAuthError:
@@ -226,7 +239,7 @@ def decide_claims(
     if subject is not None and is_alone and request.audience not in {None, subject.aud}:
         raise refuse_other_audience()
     if audience is None:
-        raise InvalidTargetError("unknown audience")
+        raise refuse_unknown_audience(request.audience)
     iat = int(verdict.at.timestamp())
     is_own = audience.name in OWN_AUDIENCES
     exp = iat + int(_life(request, audience, policy).total_seconds())
@@ -269,5 +282,5 @@ def _scope(request: ExchangeRequest, verdict: Verdict, subject: Claims | None) -
     # The key may have lost capabilities since the subject token was issued.
     still_granted = frozenset(subject.scope).intersection(verdict.capabilities)
     if not still_granted:
-        raise InvalidScopeError("no capability of the subject_token is granted any more")
+        raise _refuse_lost_scope()
     return narrow_scope(request.scope, still_granted)

@@ -110,6 +110,11 @@ def _parse_jwk(text: bytes) -> object:
                 f"this JWK is no private key for {alg}, or is meant for another algorithm; "
                 f"what fits is {_WHAT_FITS}"
             )
+        if jwk.get("use", "sig") != "sig" or "sign" not in jwk.get("key_ops", ["sign"]):
+            raise InvalidInputError(
+                "this JWK is not for signing: its `use` or `key_ops` says that it is for something "
+                "else, and one key must not be used for both"
+            )
         return jwt.get_algorithm_by_name(alg).from_jwk(jwk)
     # All that JSON of any other shape can lead to, and what PyJWT raises for bad members.
     except (

@@ -99,15 +99,16 @@ def plan_rotation_now(
     standby = find_standby(records, alg, now)
     if standby is None:
         raise ConflictError(f"there is no {alg} key to take over; see: tokensvc signing-key list")
-    safe_at = find_ready_at(standby, records, policy, now)
+    # What counts is what caches may lack. A JWKS that has one key more for a while harms nobody.
+    safe_at = safe_to_activate_at(standby, records, policy)
     unsafe_for = max(timedelta(), safe_at - now)
     # It is for a person to weigh refusals of good tokens against a key that may be stolen.
     if unsafe_for and not force:
         seconds = int(unsafe_for.total_seconds()) + 1
         raise ConflictError(
-            f"{standby.kid} is safe to sign from {safe_at:{_UTC_SECONDS}}: until then verifiers "
-            f"that have not fetched it may refuse good tokens for up to {seconds} s. "
-            "Leave out --now, or add --force"
+            f"{standby.kid} is safe to sign from {safe_at:{_UTC_SECONDS}}: until then the slowest "
+            "verifier may keep a JWKS without it, and would refuse good tokens for up to "
+            f"{seconds} s. Leave out --now, or add --force"
         )
     # This key will sign, so the next standby must be among the others.
     others = [r for r in records if r.kid != standby.kid]

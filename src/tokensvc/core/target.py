@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.errors import InvalidTargetError
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _MOST_NAMED: Final = 5  # in a refusal
+_MOST_SHOWN: Final = 255  # as long as the name of an audience may be
+_NAME = re.compile(r"[!#-\[\]-~]+")  # visible ASCII but for quotation marks and backslashes
 
 
 def choose_audience(
@@ -39,13 +42,20 @@ def refuse_other_audience() -> InvalidTargetError:
     )
 
 
-def refuse_wrong_audience(choice: Sequence[str] | None) -> InvalidTargetError:
+def refuse_unknown_audience(asked: str | None) -> InvalidTargetError:
+    """Return the refusal of an audience that does not exist; None if the default one does not."""
+    if asked is None:
+        return InvalidTargetError("the default audience does not exist: name another one")
+    return InvalidTargetError(f"unknown audience{_name(asked)}")
+
+
+def refuse_wrong_audience(asked: str | None, choice: Sequence[str] | None) -> InvalidTargetError:
     """Return the refusal of an audience that the key may not ask for.
 
-    `choice`: the list of the key if the request names none; else None.
+    `asked`: what the request names. `choice`: the list of the key if it names none; else None.
     """
     if choice is None:
-        message = "this key may not ask for that audience"
+        message = f"this key may not ask for that audience{_name(asked)}"
     else:
         more = " ..." if len(choice) > _MOST_NAMED else ""
         message = (
@@ -53,3 +63,10 @@ def refuse_wrong_audience(choice: Sequence[str] | None) -> InvalidTargetError:
             f"({' '.join(choice[:_MOST_NAMED])}{more})"
         )
     return InvalidTargetError(message, reason="wrong_audience")
+
+
+def _name(asked: str | None) -> str:
+    """Return what was asked for, if it may stand in an answer (RFC 6749 section 5.2)."""
+    if asked is None or len(asked) > _MOST_SHOWN or not _NAME.fullmatch(asked):
+        return ""
+    return f": {asked}"

@@ -8,11 +8,10 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from tokensvc.core.address import find_origin
+from tokensvc.core.address import find_origin, is_wildcard, parse_issuer
 from tokensvc.core.api_key import DEFAULT_PREFIX, MAX_KEY_LIFE_SECONDS, check_prefix
 from tokensvc.core.audience import parse_audience
 from tokensvc.core.errors import InvalidInputError
@@ -46,6 +45,12 @@ class AddressSettings(_Subject):
         description="serves the operations there, and no longer on the public port",
     )
     issuer: str = ""
+    keepalive_seconds: int = Field(
+        620,
+        ge=1,
+        le=86_400,
+        description="how long a connection without a request is kept; longer than balancers do",
+    )
     dashboard_origin: str = Field(
         "", description="of the dashboard in browsers, if it is not that of the issuer"
     )
@@ -56,13 +61,7 @@ class AddressSettings(_Subject):
     @field_validator("issuer")
     @classmethod
     def _check_issuer(cls, value: str) -> str:
-        parts = urlsplit(value)
-        is_url = parts.scheme in {"http", "https"} and parts.hostname
-        if value and (not is_url or parts.query or parts.fragment):
-            raise ValueError(
-                "must be an http(s) URL without query and fragment (RFC 8414 section 2)"
-            )
-        return value.removesuffix("/")
+        return parse_issuer(value) if value.strip() else ""
 
     @field_validator("dashboard_origin")
     @classmethod
@@ -88,8 +87,18 @@ class AddressSettings(_Subject):
     @property
     def issuer_url(self) -> str:
         """The issuer in the setting, else the address that the service listens on."""
+        return self.issuer or self.listening_url
+
+    @property
+    def listening_url(self) -> str:
+        """The address that the service listens on."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return self.issuer or f"http://{host}:{self.port}"
+        return f"http://{host}:{self.port}"
+
+    @property
+    def is_issuer_unreachable(self) -> bool:
+        """Whether tokens name an issuer that is no address: every one of the machine."""
+        return not self.issuer and is_wildcard(self.host)
 
 
 class DatabaseSettings(_Subject):
@@ -232,7 +241,7 @@ class RotationSettings(_Subject):
 
     jwks_max_age: int = Field(300, ge=0)
     verifier_cache: int = Field(
-        330, ge=0, description="how long verifiers may keep a JWKS, whatever max-age says"
+        600, ge=0, description="how long verifiers may keep a JWKS, whatever max-age says"
     )
     rotation_margin: int = Field(60, ge=0)
     rotation_period: int = Field(30 * 86400, ge=1)

@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tokensvc.store.api_key import list_row
-from tokensvc.store.page_query import Condition, Order, build_part_pattern, fetch_page
+from tokensvc.store.page_query import (
+    Condition,
+    Order,
+    Section,
+    build_part_pattern,
+    fetch_page_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,19 +23,35 @@ if TYPE_CHECKING:
     from tokensvc.core.page import Place
     from tokensvc.store.page_query import PageWish
 
-_CREATED: Final = Order("created_at", "timestamptz")
-_NAME: Final = Order("name")
-# Keys that were never used come first, and keys that never expire last.
-_LAST_USED: Final = Order("coalesce(api_key_last_use.at, '-infinity')", "timestamptz")
-_EXPIRES: Final = Order("coalesce(expires_at, 'infinity')", "timestamptz")
-_ORDERS: Final = {
-    "created_at": _CREATED,
-    "name": _NAME,
-    "last_used_at": _LAST_USED,
-    "expires_at": _EXPIRES,
-}
 _KEYS: Final = "api_key"
-_KEYS_AND_USES: Final = "api_key left join api_key_last_use on api_key_last_use.key_id = api_key.id"
+# The last uses are sorted before their keys are looked up: those of the first page are few.
+_USES: Final = (
+    "(select key_id as id, at as last_used_at from api_key_last_use "
+    "order by at{direction}, key_id{direction} offset 0) as used join api_key using (id)"
+)
+_SECTIONS: Final = {
+    "created_at": [Section(_KEYS, Order("created_at", "timestamptz"))],
+    "name": [Section(_KEYS, Order("name"))],
+    # Keys that were never used come first, and keys that never expire last.
+    "last_used_at": [
+        Section(
+            _KEYS,
+            Order("'-infinity'::timestamptz", "timestamptz"),
+            "not exists (select from api_key_last_use as used where used.key_id = api_key.id)",
+            "-infinity",
+        ),
+        Section(_USES, Order("last_used_at", "timestamptz")),
+    ],
+    "expires_at": [
+        Section(_KEYS, Order("expires_at", "timestamptz"), "expires_at is not null"),
+        Section(
+            _KEYS,
+            Order("'infinity'::timestamptz", "timestamptz"),
+            "expires_at is null",
+            "infinity",
+        ),
+    ],
+}
 _NOT_USED_SINCE: Final = (
     "not exists (select from api_key_last_use as latest "
     "where latest.key_id = api_key.id and latest.at >= {})"
@@ -70,18 +92,24 @@ async def list_key_page(
     connection: asyncpg.Connection, wanted: KeyFilter, wish: PageWish
 ) -> tuple[list[ListedKey], Place | None]:
     """Return a page of keys, and the place where the next one begins. Raises InvalidInputError."""
-    order = _ORDERS[wanted.sort.removeprefix("-")]
-    order = order._replace(descending=wanted.sort.startswith("-"))
-    is_by_use = order.expression == _LAST_USED.expression
-    page = await fetch_page(
-        connection,
-        "listed_api_key",
-        _list_conditions(wanted),
-        order,
-        wish,
-        source=_KEYS_AND_USES if is_by_use else _KEYS,
+    page = await fetch_page_of(
+        connection, "listed_api_key", _list_conditions(wanted), _list_sections(wanted.sort), wish
     )
     return [list_row(row, row["read_at"]) for row in page.rows], page.end
+
+
+def _list_sections(sort: str) -> list[Section]:
+    """Return the sections in the order that is wanted: `-` turns all round."""
+    sections = _SECTIONS[sort.removeprefix("-")]
+    if not sort.startswith("-"):
+        return [each._replace(source=each.source.format(direction="")) for each in sections]
+    return [
+        each._replace(
+            source=each.source.format(direction=" desc"),
+            order=each.order._replace(descending=True),
+        )
+        for each in reversed(sections)
+    ]
 
 
 def _list_conditions(wanted: KeyFilter) -> list[Condition]:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import fcntl
 import os
 import secrets
 import stat
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
+from tokensvc.core.decoding import decode_text
 from tokensvc.core.errors import StartRefusedError
 from tokensvc.core.sealing import MasterKey, new_master_key
 from tokensvc.store.private_file import open_private
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 _LENGTH: Final = 32
 _MOST_BYTES: Final = 4096
-_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+# As Postgres's client has it for key files: who else may do what with a file of ours or of root.
+_NOT_OF_OURS: Final = stat.S_IRWXG | stat.S_IRWXO
+_NOT_OF_ROOTS: Final = stat.S_IWGRP | stat.S_IXGRP | stat.S_IRWXO
+# Docker hands secrets over as files of root that everybody in the container may read.
+_SECRETS_OF_DOCKER: Final = Path("/run/secrets")
+_NOT_OF_DOCKERS: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
 def find_master_key(path: Path, *, is_credential: bool = False) -> MasterKey | None:
@@ -39,15 +42,16 @@ def find_master_key(path: Path, *, is_credential: bool = False) -> MasterKey | N
             f"the master key file {path} cannot be read: {error.strerror}"
         ) from error
     if not is_credential:
-        _check_mode(path, status)
+        is_secret = path.resolve().is_relative_to(_SECRETS_OF_DOCKER)
+        check_mode(path, status, us=os.geteuid(), is_secret=is_secret)
     return parse_master_key(text, f"the master key file {path}")
 
 
 def parse_master_key(text: bytes, where: str) -> MasterKey:
     """Return the master key that stands in `where`. Raises StartRefusedError."""
     try:
-        secret = base64.b64decode(text.strip(), validate=True)
-    except binascii.Error:
+        secret = base64.b64decode(decode_text(text).strip(), validate=True)
+    except ValueError:  # no base64, or no text
         secret = b""
     if len(secret) != _LENGTH:
         raise StartRefusedError(
@@ -56,17 +60,27 @@ def parse_master_key(text: bytes, where: str) -> MasterKey:
     return MasterKey(secret)
 
 
-def _check_mode(path: Path, status: os.stat_result) -> None:
-    if status.st_uid not in {0, os.geteuid()}:
+def check_mode(path: Path, status: os.stat_result, *, us: int, is_secret: bool) -> None:
+    """Raise StartRefusedError if others than `us` can read or change a key file.
+
+    A group may read a file of root, which cannot be ours: so Kubernetes mounts it for `fsGroup`.
+    `is_secret`: it lies where Docker mounts secrets.
+    """
+    if status.st_uid not in {0, us}:
         raise StartRefusedError(
             f"the master key file {path} belongs to another user, who can read and change it; "
-            f"run: chown {os.geteuid()} {path}"
+            f"run: chown {us} {path}"
         )
-    mode = status.st_mode
-    if mode & _OTHERS:
+    if status.st_uid != 0:
+        forbidden = _NOT_OF_OURS
+    else:
+        forbidden = _NOT_OF_DOCKERS if is_secret else _NOT_OF_ROOTS
+    if status.st_mode & forbidden:
+        mode = stat.S_IMODE(status.st_mode)
+        mounted = "; in Kubernetes set defaultMode: 0440 and fsGroup" if status.st_uid == 0 else ""
         raise StartRefusedError(
-            f"the master key file {path} can be read by others (mode {stat.S_IMODE(mode):04o}); "
-            f"run: chmod 600 {path}"
+            f"the master key file {path} can be read by others (mode {mode:04o}); "
+            f"run: chmod 600 {path}{mounted}"
         )
 
 

@@ -53,22 +53,77 @@ class PageRows(NamedTuple):
     end: Place | None
 
 
+class Section(NamedTuple):
+    """The rows of a list that follow each other in one order, and before or behind all others.
+
+    `source`: where they are found; it has the columns that conditions and order name. `only`: the
+    condition that tells them from the others. `key`: what all of them are sorted by, as text, None
+    if each has something of its own.
+    """
+
+    source: str
+    order: Order
+    only: str = "true"
+    key: str | None = None
+
+
 async def fetch_page(
     connection: asyncpg.Connection,
     view: str,
     conditions: Sequence[Condition],
     order: Order,
     wish: PageWish,
-    *,
-    source: str | None = None,
 ) -> PageRows:
     """Return a page of a view, each row with Postgres's clock as `read_at`.
 
-    `source`: the tables in which the rows of the page are found, if those are fewer than the view
-    has; they have the columns that `conditions` and `order` name. The view is then read for these
-    rows alone. Raises InvalidInputError for a cursor whose sort key is none.
+    Raises InvalidInputError for a cursor whose sort key is none.
     """
-    texts, values = [], []
+    return await fetch_page_of(connection, view, conditions, [Section(view, order)], wish)
+
+
+async def fetch_page_of(
+    connection: asyncpg.Connection,
+    view: str,
+    conditions: Sequence[Condition],
+    sections: Sequence[Section],
+    wish: PageWish,
+) -> PageRows:
+    """As `fetch_page`, of a list that has sections.
+
+    Rows are found in the sources of the sections, and the view is read for them alone.
+    """
+    rows: list[asyncpg.Record] = []
+    after = wish.after
+    for section in _list_from(sections, after):
+        most = wish.limit + 1 - len(rows)
+        rows += await _fetch_rows(connection, view, conditions, section, PageWish(most, after))
+        after = None
+        if len(rows) > wish.limit:
+            last = rows[wish.limit - 1]
+            return PageRows(
+                rows[: wish.limit], Place(last["sort_key"], str(last[section.order.id]))
+            )
+    return PageRows(rows, None)
+
+
+def _list_from(sections: Sequence[Section], after: Place | None) -> Sequence[Section]:
+    """Return the section that a place is in, and those behind it."""
+    if after is None:
+        return sections
+    keys = [section.key for section in sections]
+    return sections[keys.index(after.key if after.key in keys else None) :]
+
+
+async def _fetch_rows(
+    connection: asyncpg.Connection,
+    view: str,
+    conditions: Sequence[Condition],
+    section: Section,
+    wish: PageWish,
+) -> list[asyncpg.Record]:
+    """Return at most `wish.limit` rows of a section."""
+    order = section.order
+    texts, values = [section.only], []
     for condition in conditions:
         values.append(condition.value)
         texts.append(condition.text.format(f"${len(values)}"))
@@ -78,17 +133,12 @@ async def fetch_page(
         key = f"${len(values) - 1}::text::{order.type}"
         last = f"${len(values)}::text::{order.id_type}"
         texts.append(f"({order.expression}, {order.id}) {sign} ({key}, {last})")
-    where = f" where {' and '.join(texts)}" if texts else ""
-    values.append(wish.limit + 1)
-    statement = _write(view, source or view, where, order, f"${len(values)}")
+    values.append(wish.limit)
+    statement = _write(view, section.source, " and ".join(texts), order, f"${len(values)}")
     try:
-        rows = await fetch_planned(connection, statement, *values)
+        return await fetch_planned(connection, statement, *values)
     except asyncpg.DataError as error:
         raise refuse_cursor() from error
-    if len(rows) <= wish.limit:
-        return PageRows(rows, None)
-    rows = rows[: wish.limit]
-    return PageRows(rows, Place(rows[-1]["sort_key"], str(rows[-1][order.id])))
 
 
 def _write(view: str, source: str, where: str, order: Order, limit: str) -> str:
@@ -96,7 +146,7 @@ def _write(view: str, source: str, where: str, order: Order, limit: str) -> str:
     direction = " desc" if order.descending else ""
     return (
         "select listed.*, page.place::text as sort_key, clock_timestamp() as read_at "  # noqa: S608
-        f"from (select {order.id}, {order.expression} as place from {source}{where} "
+        f"from (select {order.id}, {order.expression} as place from {source} where {where} "
         f"order by {order.expression}{direction}, {order.id}{direction} limit {limit}) as page "
         f"join {view} as listed on listed.{order.id} = page.{order.id} "
         f"order by page.place{direction}, page.{order.id}{direction}"

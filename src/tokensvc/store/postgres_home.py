@@ -27,6 +27,7 @@ from tokensvc.store.postgres_binaries import (
     find_binaries,
     unprivileged_user,
 )
+from tokensvc.store.postgres_user import name_user
 
 SUPERUSER: Final = "tokensvc"
 _SOCKET_PATH_LIMIT: Final = 107  # of the operating system
@@ -129,11 +130,13 @@ def _make_cluster(home: Home, binaries: Path, password_file: Path) -> None:
     note = home.folder / "password.new"  # for initdb alone, and gone when it has read it
     _write_secret(note, f"{password}\n", home)
     program: list[str | Path] = [binaries / "initdb", "-D", draft, "-U", SUPERUSER]
+    options = home.process_options()
+    options["env"] |= name_user(home.uid, home.gid, home.folder)
     made = subprocess.run(
         [*program, "-A", "scram-sha-256", f"--pwfile={note}", "-E", "UTF8", "--locale=C"],
         capture_output=True,
         check=False,
-        **home.process_options(),
+        **options,
     )
     note.unlink()
     if made.returncode != 0:

@@ -77,16 +77,6 @@ async def list_usage_of_all(
     return [HourOfUse(**dict(row)) for row in rows]
 
 
-async def find_last_use(connection: asyncpg.Connection, key_id: str) -> LastUse | None:
-    """Return the last use of a key, None if there was none."""
-    row = await connection.fetchrow(_SQL["find_last"], key_id)
-    return (
-        None
-        if row is None
-        else LastUse(int(row["at"].timestamp()), row["network"], row["audience"])
-    )
-
-
 async def forget_networks(connection: asyncpg.Connection, before: datetime, most: int) -> int:
     """Forget the network of at most `most` last uses before a moment; return how many."""
     return len(await connection.fetch(_SQL["forget_networks"], before, most))

@@ -69,8 +69,7 @@ class FeedFollower:
         self._fetcher = fetcher
         self._url = url
         self._clock = clock
-        self._wait = wait
-        self._leeway = leeway
+        self._wait, self._leeway = wait, leeway
         self._followed = FollowedDenylist(issuer)
         self._signatures = PageSignatures(jwks, self._followed, clock)
         rules = AnswerRules(self._signatures, issuer, leeway)
@@ -171,8 +170,7 @@ class FeedFollower:
         self.last_error = self.last_failure = None
         self._lacks_pages = not page.is_last or self._followed.must_read_all
         if page.is_last:
-            # A page that took long to arrive proves only that nothing was missing when it was
-            # issued.
+            # A page that took long proves only that nothing was missing when it was issued.
             age = max(0.0, now - page.issued_at - self._leeway)
             self.confirmed_on = max(self._clock.monotonic() - age, self.confirmed_on)
             self.loaded.set()

@@ -19,6 +19,7 @@ from tokensvc.web.health import get_livez, get_readyz
 from tokensvc.web.middleware import handle_errors
 from tokensvc.web.operations.routes import add_operations
 from tokensvc.web.reference import Reference
+from tokensvc.web.root import build_root
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +44,7 @@ def build_admin_app(main: web.Application) -> web.Application:
         add_operations(app, prefix, wanted)
         Reference(issuer_url, prefix or "/").add_to(app, prefix)
         add_dashboard(app, prefix, issuer_url)
+        app.router.add_get(f"{prefix}/", build_root(issuer_url, has_dashboard=True))
     return app
 
 

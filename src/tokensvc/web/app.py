@@ -34,6 +34,7 @@ from tokensvc.web.polls import Polls
 from tokensvc.web.reference import Reference
 from tokensvc.web.refusals import Refusals
 from tokensvc.web.revoke import post_revoke
+from tokensvc.web.root import build_root
 from tokensvc.web.token import post_token
 from tokensvc.web.turns import Turns
 from tokensvc.web.well_known import get_jwks, get_metadata
@@ -74,9 +75,11 @@ def build_app(
     app.on_shutdown.append(_drain)
     _add_health(app, has_metrics=settings.metrics_port is None)
     reference = Reference(settings.issuer_url)
+    root = build_root(settings.issuer_url, has_dashboard=settings.admin_port is None)
     # A proxy may or may not strip the path of the issuer.
     for prefix in dict.fromkeys(("", urlsplit(settings.issuer_url).path)):
         _add_routes(app, prefix)
+        app.router.add_get(f"{prefix}/", root)
         if settings.admin_port is None:
             add_operations(app, prefix, OPERATIONS.values())
             reference.add_to(app, prefix)

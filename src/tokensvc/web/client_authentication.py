@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tokensvc.core.api_key import parse_api_key
 from tokensvc.core.authorization import parse_bearer, parse_client
-from tokensvc.core.errors import InvalidClientError
+from tokensvc.core.errors import NoClientError
 from tokensvc.web.app_keys import CALLER, CHALLENGE, SERVICE
 from tokensvc.web.middleware import note
 from tokensvc.web.network import find_place
@@ -59,7 +59,7 @@ async def authenticate(request: web.Request, form: Mapping[str, str], capability
     """As `check_client`, for a request that must show its client."""
     client = read_client(request, form)
     if client is None:
-        raise InvalidClientError("no_credentials")
+        raise NoClientError("no_credentials")
     await check_client(request, client, capability)
 
 

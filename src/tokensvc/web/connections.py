@@ -2,8 +2,9 @@
 
 Beyond the limit, the oldest connection without a request in work is closed, so that the operating
 system never lacks a descriptor for a new one. A connection is closed as well if its client takes
-nothing, or next to nothing, of its answer for 15 seconds. One that aiohttp reads is closed by it
-when it is idle, and here those that have sent nothing but plain exchanges.
+nothing, or next to nothing, of its answer for 15 seconds, or sends no whole header in that time.
+One that aiohttp reads is closed by it when it is idle, and here those that have sent nothing but
+plain exchanges.
 """
 
 from __future__ import annotations
@@ -17,9 +18,8 @@ if TYPE_CHECKING:
     from tokensvc.web.limited import Limited
     from tokensvc.web.protocol import Protocol
 
-KEEPALIVE_SECONDS: Final = 15  # also what a client gets to send its headers
 LOOK_SECONDS: Final = 2.5
-_UNREAD_SECONDS: Final = 12.5  # with the time until the next look, 15
+_PATIENCE_SECONDS: Final = 12.5  # with the time until the next look, 15
 _LEAST_READ_BYTES: Final = 65_536  # in that time, or everything
 _KEPT_DESCRIPTORS: Final = 64  # for logs, libraries, and connections to Postgres beside the pool
 
@@ -30,10 +30,14 @@ class _Unread(NamedTuple):
 
 
 class Connections:
-    """The open connections; `most` of them may be open at once."""
+    """The open connections; `most` of them may be open at once.
 
-    def __init__(self, limited: Limited, *, most: int) -> None:
+    One that has only sent plain exchanges is closed after `keepalive_seconds` without another.
+    """
+
+    def __init__(self, limited: Limited, *, most: int, keepalive_seconds: float = 15.0) -> None:
         self._limited = limited
+        self._keepalive_seconds = keepalive_seconds
         self._most = most
         self._transports: dict[Protocol, asyncio.Transport] = {}
         self._unread: dict[Protocol, _Unread] = {}
@@ -57,16 +61,19 @@ class Connections:
         return any(not handler.has_asked for handler in self._transports)
 
     async def watch(self) -> None:
-        """Look for clients that do not read, or do nothing, until cancelled."""
+        """Look for clients that neither read nor ask, until cancelled."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             self.look_once(time.monotonic())
 
     def look_once(self, now: float) -> None:
-        """Close every connection whose client has not read, or has done nothing, for too long."""
+        """Close every connection whose client has not read, or not asked, for too long."""
         for handler, transport in list(self._transports.items()):
-            idle_since = handler.idle_since
-            if idle_since is not None and now - idle_since > KEEPALIVE_SECONDS:
+            begun_on, idle_since = handler.begun_on, handler.idle_since
+            if begun_on is not None and now - begun_on > _PATIENCE_SECONDS:
+                transport.abort()
+                continue
+            if idle_since is not None and now - idle_since > self._keepalive_seconds:
                 transport.close()
                 continue
             waiting = transport.get_write_buffer_size()
@@ -74,7 +81,7 @@ class Connections:
                 self._unread.pop(handler, None)
                 continue
             unread = self._unread.setdefault(handler, _Unread(waiting, now))
-            if now - unread.since < _UNREAD_SECONDS:
+            if now - unread.since < _PATIENCE_SECONDS:
                 continue
             # It reads slowly, but it reads: the time begins anew.
             if waiting <= unread.waiting_bytes - _LEAST_READ_BYTES:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from tokensvc.core.errors import InvalidRequestError, InvalidTargetError
+from tokensvc.web.charset import is_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,10 +41,10 @@ async def read_form(request: web.Request, patience: float = _BODY_SECONDS) -> di
     if not body:
         return {}
     # Most say just this; whatever else they say is taken apart.
-    if request.headers.get("Content-Type") != FORM:
-        charset = (request.charset or "utf-8").lower()
-        if request.content_type != FORM or charset not in {"utf-8", "utf8"}:
-            raise InvalidRequestError(f"the body must be {FORM}, in UTF-8")
+    if request.headers.get("Content-Type") != FORM and (
+        request.content_type != FORM or not is_utf8(request.charset, body)
+    ):
+        raise InvalidRequestError(f"the body must be {FORM}, in UTF-8")
     return parse_form(body)
 
 

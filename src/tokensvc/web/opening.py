@@ -122,8 +122,12 @@ class Opening:
         self.shortcut = Shortcut(app, server.request_handler)
         server.request_handler = self.shortcut.answer
         if self._settings.admin_port is not None:
-            self.opened_admin = web.AppRunner(build_admin_app(app), access_log=None)
+            admin_app = build_admin_app(app)
+            self.opened_admin = web.AppRunner(admin_app, access_log=None)
             await self.opened_admin.setup()
+            admin_server = cast("web.Server", self.opened_admin.server)
+            shortcut = Shortcut(admin_app, admin_server.request_handler)
+            admin_server.request_handler = shortcut.answer
         self.opened = runner
         return runner
 

@@ -77,7 +77,7 @@ def build_answer(
 
 @functools.lru_cache(maxsize=256)  # nearly all messages are constant
 def _build_oauth_body(code: str, message: str) -> bytes:
-    return json.dumps({"error": code, "error_description": message}).encode()
+    return json.dumps({"error": code, "error_description": mask_secrets(message)}).encode()
 
 
 @functools.lru_cache(maxsize=256)

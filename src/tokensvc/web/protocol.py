@@ -72,11 +72,15 @@ class Server(web.Server):
 class Protocol(web.RequestHandler):
     """One connection. `server` is the one that it came to."""
 
-    __slots__ = ("_answered_on", "_answering", "_is_usual", "_rest", "_server", "when_gone")
+    __slots__ = (
+        "_answered_on", "_answering", "_is_usual", "_rest", "_server", "begun_on", "when_gone"
+    )  # fmt: skip
 
     def __init__(self, server: Server, **options: Any) -> None:  # noqa: ANN401 - aiohttp's own
         super().__init__(server, **options)
         self.when_gone: Callable[[], object] | None = None
+        # Since when a request, or the first one, is waited for whose header is not whole yet.
+        self.begun_on: float | None = time.monotonic()
         self._server = server
         self._is_usual = False  # whether aiohttp reads what comes
         self._answering: asyncio.Task[None] | None = None  # a plain exchange
@@ -112,11 +116,20 @@ class Protocol(web.RequestHandler):
         if shortcut is None or request is None:
             self._is_usual = True
             super().data_received(data)
+            self._note_header()
             return
+        self.begun_on = None
         if self._answered_on is None:
             self.keep_alive(True)  # it ends aiohttp's timer: `Connections` looks at `idle_since`
         self._server.requests_count += 1
         self._answering = asyncio.create_task(self._answer(shortcut.answer_plain(request)))
+
+    def _note_header(self) -> None:
+        """Note whether the header of a request is whole."""
+        if self._messages or self._request_in_progress:
+            self.begun_on = None
+        elif self.begun_on is None:
+            self.begun_on = time.monotonic()
 
     def _read_plain(self, shortcut: Shortcut, data: bytes) -> PlainRequest | None:
         if self._is_usual or self.writing_paused:  # aiohttp waits for clients that read slowly

@@ -45,7 +45,8 @@ async def _revoke(request: web.Request, form: Mapping[str, str]) -> web.Response
     holder = replace(HOLDER, address=address, request_id=request[REQUEST_ID])
     kind, public_id = await service.revoke(form["token"], find_network(request, hops), holder)
     note(request, revoked=kind, id=public_id)
-    return web.Response(headers=NO_STORE)
+    # Nobody need read it (RFC 7009 section 2.2), but some libraries fail without JSON.
+    return web.json_response({}, headers=NO_STORE)
 
 
 async def _check_shown_client(request: web.Request, form: Mapping[str, str]) -> None:

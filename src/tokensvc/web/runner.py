@@ -19,7 +19,7 @@ from aiohttp import web
 
 from tokensvc.web.admin_port import AdminPort
 from tokensvc.web.app_keys import IN_FLIGHT, SERVICE
-from tokensvc.web.connections import KEEPALIVE_SECONDS, Connections, find_most_connections
+from tokensvc.web.connections import Connections, find_most_connections
 from tokensvc.web.draining import wait_until_asked, wait_until_quiet
 from tokensvc.web.limited import Limited
 from tokensvc.web.metrics import build_metrics_app
@@ -73,10 +73,15 @@ class ServiceRunner(web.BaseRunner):
     ) -> None:
         super().__init__(shutdown_timeout=settings.drain_seconds)
         self._drain_seconds = settings.drain_seconds
+        self._keepalive_seconds = settings.keepalive_seconds
         self._start = start
         limited = Limited()
         self._opening = Opening(settings, database_url, start, greet, limited)
-        self._connections = Connections(limited, most=find_most_connections(settings.pool_size))
+        self._connections = Connections(
+            limited,
+            most=find_most_connections(settings.pool_size),
+            keepalive_seconds=settings.keepalive_seconds,
+        )
         self._scrapers = Connections(limited, most=MOST_SCRAPERS)
         has_metrics = settings.metrics_port is None
         self._starting = web.AppRunner(build_starting_app(has_metrics=has_metrics), access_log=None)
@@ -85,7 +90,7 @@ class ServiceRunner(web.BaseRunner):
             watched=self._scrapers,
             access_log=None,
             shutdown_timeout=_LAST_SHUTDOWN_SECONDS,
-            keepalive_timeout=KEEPALIVE_SECONDS,
+            keepalive_timeout=settings.keepalive_seconds,
         )
         self._own_ports = own_ports
         self._admin = AdminPort(
@@ -165,7 +170,7 @@ class ServiceRunner(web.BaseRunner):
             request_factory=_find_server(self._starting).request_factory,
             watched=self._connections,
             access_log=None,
-            keepalive_timeout=KEEPALIVE_SECONDS,
+            keepalive_timeout=self._keepalive_seconds,
         )
 
     async def _cleanup_server(self) -> None:

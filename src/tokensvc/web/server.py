@@ -68,7 +68,11 @@ def bind_own_ports(settings: Settings) -> Iterator[OwnPorts]:
 def _bind(host: str, port: int, setting: str) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        # Whoever listens on every address of IPv6 means those of IPv4 as well.
+        both = host == "::" and socket.has_dualstack_ipv6()
+        return socket.create_server(
+            (host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=both
+        )
     except OSError as error:
         used = f"cannot listen on {host}:{port}: {_explain(error)}"
         raise StartRefusedError(

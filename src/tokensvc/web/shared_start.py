@@ -12,7 +12,7 @@ import fcntl
 import os
 import tempfile
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, Self
+from typing import IO, TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ class SharedStart:
 
     def __init__(self, workers: int = 1) -> None:
         self._workers = workers
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the service
+        self._file = _open_nameless()
         self._file.truncate(_REFUSAL)
 
     def __enter__(self) -> Self:
@@ -108,3 +108,10 @@ class SharedStart:
 
     def _write(self, offset: int) -> None:
         os.pwrite(self._file.fileno(), b"1", offset)
+
+
+def _open_nameless() -> IO[bytes]:
+    """Open a file without a name, in memory where that is possible: no folder may be writable."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("tokensvc-start"), "w+b", buffering=0)
+    return tempfile.TemporaryFile()

@@ -14,6 +14,7 @@ from aiohttp import hdrs
 from aiohttp.web_urldispatcher import UrlMappingMatchInfo
 
 from tokensvc.web.app_keys import IN_FLIGHT, SERVICE
+from tokensvc.web.expectation import answer_expecting
 from tokensvc.web.middleware import Around
 from tokensvc.web.plain_request import read_plain
 from tokensvc.web.token import exchange, post_token
@@ -65,7 +66,9 @@ class Shortcut:
     def answer(self, given: Any) -> Awaitable[web.StreamResponse]:  # noqa: ANN401 - a web.Request
         """Answer what aiohttp has read."""
         match = self._matches.get(given.raw_path)
-        if match is None or given.method != hdrs.METH_POST or hdrs.EXPECT in given.headers:
+        if hdrs.EXPECT in given.headers:
+            return answer_expecting(self._app, self._usual_answer, given)
+        if match is None or given.method != hdrs.METH_POST:
             return self._usual_answer(given)
         given._match_info = match  # noqa: SLF001 - aiohttp offers no other way
         return self._around[given.raw_path].answer(given, self._act)

@@ -22,6 +22,7 @@ from tokensvc.core.errors import (
     InvalidRequestError,
     InvalidTargetError,
     InvalidTokenError,
+    NoClientError,
     UnsupportedGrantTypeError,
 )
 from tokensvc.core.exchange import ExchangeRequest, refuse_credential
@@ -78,7 +79,7 @@ def _parse_client_key(form: Mapping[str, str], client: Authorization | None, pre
             "grant_type must be client_credentials or the token-exchange grant"
         )
     if client is None:
-        raise InvalidClientError("no_credentials")
+        raise NoClientError("no_credentials")
     if grant_type is None and client.scheme == "Basic":
         raise InvalidRequestError(
             "grant_type is required with Basic authentication and with client_secret"

@@ -13,6 +13,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 from prometheus_client.multiprocess import mark_process_dead
 
+from tokensvc.web.metrics import FOLDER
 from tokensvc.web.signals import IGNORED, list_stopping_signals
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Workers(BaseApplication):  # type: ignore[misc]
             "logger_class": "tokensvc.web.workers.WorkersLog",
             "graceful_timeout": drain + 5,
             "control_socket_disable": True,
+            "worker_tmp_dir": os.environ.get(FOLDER),
             "loglevel": log_level,
             "child_exit": _forget_worker,
         }

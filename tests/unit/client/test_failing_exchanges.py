@@ -103,11 +103,11 @@ def test_a_refusal_has_its_code_and_the_issuer_is_not_asked_for_five_seconds(
     new_source, issuer, clock
 ):
     issuer.replies.append(
-        refusal(400, "invalid_scope", "scope asks for a capability that this key does not have")
+        refusal(400, "invalid_scope", "scope asks for more than this key or token has: x")
     )
     source = new_source(scope="admin")
     for _ in range(2):
-        with pytest.raises(ExchangeRefusedError, match="does not have") as raised:
+        with pytest.raises(ExchangeRefusedError, match="asks for more than") as raised:
             source.get()
         assert (raised.value.error, raised.value.reason) == ("invalid_scope", "invalid_scope")
     assert issuer.asked == 1

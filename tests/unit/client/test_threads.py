@@ -49,6 +49,20 @@ def test_the_thread_ends_with_a_source_that_nobody_closed(issuer):
     until(lambda: THREAD not in thread_names())
 
 
+def test_an_interrupt_while_the_thread_starts_ends_it(issuer, monkeypatch):
+    start = threading.Thread.start
+
+    def start_and_be_interrupted(thread):
+        start(thread)
+        if thread.name == THREAD:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", start_and_be_interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ThreadedTokenSource(issuer=issuer.url, api_key=KEY).get_token()
+    until(lambda: THREAD not in thread_names())
+
+
 def test_a_key_function_that_hangs_is_given_up_on_and_does_not_delay_closing(issuer):
     stuck = threading.Event()
 
@@ -170,8 +184,11 @@ threading.Thread(target=work).start()
 """
 
 INTERRUPTED = """
-source = ThreadedTokenSource(issuer=issuer, api_key=key)
-threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+def read_and_interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+    return key
+
+source = ThreadedTokenSource(issuer=issuer, api_key=read_and_interrupt)
 try:
     source.get_token()
 except KeyboardInterrupt:

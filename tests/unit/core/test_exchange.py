@@ -202,8 +202,10 @@ def test_iat_is_postgres_clock_rounded_down():
 
 
 def test_an_unknown_audience_is_refused():
-    with pytest.raises(InvalidTargetError, match="unknown audience"):
-        decide_claims(ask(), KEY, make_verdict(), None, make_issuing_policy(), JTI)
+    asked = ask(audience="elsewhere")
+    for request, said in ((asked, "unknown audience: elsewhere"), (ask(), "the default audience")):
+        with pytest.raises(InvalidTargetError, match=said):
+            decide_claims(request, KEY, make_verdict(), None, make_issuing_policy(), JTI)
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,10 @@ UNUSABLE = {
     "a public key": build_public_pem(EC_KEY.public_key()),
     "a public JWK": json.dumps(jwk(EC_KEY.public_key(), "ES256")).encode(),
     "a JWK for another algorithm": json.dumps({**jwk(RSA_KEY, "RS256"), "alg": "PS256"}).encode(),
+    "a JWK for encryption": json.dumps({**jwk(EC_KEY, "ES256"), "use": "enc"}).encode(),
+    "a JWK that signs nothing": json.dumps(
+        {**jwk(EC_KEY, "ES256"), "key_ops": ["deriveKey"]}
+    ).encode(),
     "a JWK of no kind": b'{"kty": "oct", "k": "AAAA", "d": "x"}',
     "JSON that is no JWK": b'{"d": 1}',
     "half a JWK": b'{"kty": "EC", "d": "AA"',

@@ -6,7 +6,7 @@ from tests.unit.core.signing_keys import DAY, POLICY, SECOND, key
 
 from tokensvc.core.errors import ConflictError
 from tokensvc.core.identifier import Kid
-from tokensvc.core.keyring import revoke_record
+from tokensvc.core.keyring import phase_of, revoke_record
 from tokensvc.core.rotation import RotationPlan, plan_rotation, plan_rotation_now
 
 
@@ -127,6 +127,13 @@ def test_a_rotation_at_once_happens_only_if_it_is_safe():
     assert forced == RotationPlan(
         kid=Kid("s"), active_at=NOW, new_standby=True, unsafe_for=LEAD - 100 * SECOND
     )
+
+
+def test_a_key_that_is_leaving_the_jwks_does_not_make_a_rotation_at_once_unsafe():
+    retiring = key("r", made=-3 * DAY, active=-2 * DAY)
+    records = [retiring, key("a", made=-DAY, active=-SECOND), key("s", made=-LEAD)]
+    assert phase_of(retiring, records, POLICY, NOW) == "retiring"
+    assert plan_rotation_now(records, "ES256", POLICY, NOW) == AT_ONCE
 
 
 def test_a_rotation_that_was_planned_for_later_may_be_had_at_once():

@@ -17,6 +17,7 @@ class Handler:
     has_asked: bool = False
     is_at_work: bool = False
     idle_since: float | None = None
+    begun_on: float | None = None
 
 
 @dataclass(eq=False)
@@ -55,6 +56,16 @@ def test_t40_a_client_that_does_not_read_is_closed_within_15_seconds():
     connections.look_once(12.5)
     assert (reads.is_closed, slow.is_closed) == (False, False)
     assert (stuck.is_closed, trickles.is_closed) == (True, True)
+
+
+def test_f11_a_client_that_sends_no_whole_header_is_closed_within_15_seconds():
+    connections = Connections(Limited(), most=10)
+    idle = connect(connections, Handler(begun_on=None))
+    slow = connect(connections, Handler(begun_on=2.0))
+    connections.look_once(12.5)
+    assert (idle.is_closed, slow.is_closed) == (False, False)
+    connections.look_once(15.0)
+    assert (idle.is_closed, slow.is_closed) == (False, True)
 
 
 def test_a_client_that_has_read_everything_begins_anew_with_its_next_answer():

@@ -43,9 +43,16 @@ class InvalidClientError(OAuthError):
     """
 
     code = "invalid_client"
+    public_message = "the API key is not accepted"
 
     def __init__(self, reason: str) -> None:
-        super().__init__("the API key is not accepted", reason=reason)
+        super().__init__(self.public_message, reason=reason)
+
+
+class NoClientError(InvalidClientError):
+    """No API key came, or not in a way that we read. So nothing can be told of one by saying so."""
+
+    public_message = "no API key came: send the header `Authorization: Bearer <API key>`"
 
 
 class InvalidSubjectTokenError(OAuthError):

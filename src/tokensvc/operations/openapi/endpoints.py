@@ -77,6 +77,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
         "required": ["issuer", "token_endpoint", "jwks_uri"],
         "properties": dict.fromkeys(("issuer", "token_endpoint", "jwks_uri"), _TEXT),
     },
+    "Root": {"type": "object", "required": ["name", "version", "issuer", "links"]},
     "Readiness": {
         "type": "object",
         "required": ["status", "checks"],
@@ -162,7 +163,8 @@ def _build_oauth() -> dict[str, Schema]:
     issued = _answer("A token.", refer("schemas", "TokenAnswer"))
     for name in ("RateLimit", "RateLimit-Policy"):
         issued["headers"][name] = refer("headers", name)
-    revoked: Schema = {"description": "It is revoked, or was not known (RFC 7009 section 2.2)."}
+    nothing: Schema = {"type": "object", "maxProperties": 0}
+    revoked = _answer("It is revoked, or was not known (RFC 7009 section 2.2).", nothing)
     return {
         "/v1/token": _build_form(
             "token.exchange", "Exchange an API key for a token (RFC 6749, RFC 8693).",
@@ -206,6 +208,10 @@ def _build_copy(schema: str) -> Schema:
 
 def _build_published() -> dict[str, Schema]:
     return {
+        "/": {"get": _build_get("root.show", "published", "Say what this is.", {
+            "200": _answer("Where everything is.", refer("schemas", "Root")),
+            "303": {"description": "A browser is sent to the dashboard."},
+        })},
         "/v1/denylist": _build_feed(),
         "/v1/audit-heads": _build_audit_heads(),
         "/.well-known/jwks.json": {

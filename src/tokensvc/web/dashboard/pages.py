@@ -66,16 +66,8 @@ def add_dashboard(app: web.Application, prefix: str, issuer_url: str) -> None:
             app.router.add_get(f"{root}{page.path}", handler)
         else:
             app.router.add_post(f"{root}{page.path}", handler)
-    app.router.add_get(f"{prefix}/", _show_browser_in)
 
 
 async def _go_to_overview(request: web.Request) -> web.Response:
     base = urlsplit(request.app[SERVICE].settings.issuer_url).path + ROOT
     return web.Response(status=303, headers={"Location": f"{base}/"})
-
-
-async def _show_browser_in(request: web.Request) -> web.Response:
-    """Send a browser to the dashboard; a program learns that there is nothing here."""
-    if "text/html" not in request.headers.get("Accept", ""):
-        raise web.HTTPNotFound
-    return await _go_to_overview(request)

@@ -83,7 +83,7 @@ async def show_rotate(visit: Visit) -> View | Redirect:
             "alg": alg,
             "signer": _find(keys, alg, "active"),
             "standby": standby,
-            "is_ready": standby is not None and standby.ready_at <= visit.now,
+            "is_ready": standby is not None and standby.safe_to_activate_at <= visit.now,
             "when": visit.typed.value("when") or visit.query.get("when", "soon"),
             "lead": _find_lead(_settings(visit)),
         }

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from tokensvc.core.errors import Fault, InvalidInputError, InvalidRequestError
 from tokensvc.core.strict_json import parse_json
+from tokensvc.web.charset import is_utf8
 
 if TYPE_CHECKING:
     from tokensvc.operations.operation import Operation
@@ -36,8 +37,7 @@ async def read_object(
         return {}
     if not operation.changes:
         raise InvalidRequestError("a GET request has no body: send parameters in the query")
-    charset = (request.charset or "utf-8").lower()
-    if request.content_type != _JSON or charset not in {"utf-8", "utf8"}:
+    if request.content_type != _JSON or not is_utf8(request.charset, body):
         raise web.HTTPUnsupportedMediaType(text=_WANTED)
     value = parse_json(body)
     if operation.takes_list is not None and isinstance(value, list):
