@@ -76,6 +76,8 @@ bench-ledger: $(VENV)/.dev ## Prove the ledger: exact limits, a million keys, a 
 
 bench-neighbours: $(VENV)/.dev ## Prove that floods leave other clients alone (6 minutes)
 	@$(BIN)/python -m bench.neighbours
+
+bench-timing: $(VENV)/.dev ## Prove that the time of a refusal tells nothing (2 minutes)
 	@$(BIN)/python -m bench.timing
 
 bench-stalls: $(VENV)/.dev ## Measure what holds the event loop of a busy service (2 minutes)
@@ -99,6 +101,9 @@ bench-lists: $(VENV)/.dev ## Measure lists of keys: 100,000 of an account, and a
 	@$(BIN)/python -m bench.lists
 	@$(BIN)/python -m bench.lists --without-trigrams
 	@$(BIN)/python -m bench.lists --keys 1000000
+
+bench-pages: $(VENV)/.dev ## Measure the dashboard with 110,000 keys and a year of use (6 minutes)
+	@$(BIN)/python -m bench.pages
 
 bench-verify: $(VENV)/.dev ## Measure a verification beside other libraries, and a large denylist
 	@$(BIN)/python -m bench.verify
@@ -124,7 +129,7 @@ help: ## Show this
 .PHONY: build screenshots lock clean help
 .PHONY: bench bench-acts bench-feed bench-long-denylist bench-rotation bench-ledger
 .PHONY: bench-clock bench-failover bench-lists bench-neighbours bench-restore
-.PHONY: bench-stalls bench-verify
+.PHONY: bench-pages bench-stalls bench-timing bench-verify
 
 ##@
 

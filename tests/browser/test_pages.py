@@ -22,6 +22,7 @@ def test_every_page_is_without_faults(look, seeded, theme, width, subtests):
             window.faults.clear()
             window.go(path)
             window.page.wait_for_timeout(100)
+            window.open_details()
             window.check(path)
 
 
