@@ -87,7 +87,9 @@ def test_the_table_of_problems_is_what_errors_become():
     told = re.findall(r"^\| ([0-9]{3}) \| `(\w+)`", PAGE, re.MULTILINE)
     made = []
     for error in PROBLEMS:
-        answer, _ = build_answer(error, path="/v1/keys", request_id="x", challenge="Bearer")
+        answer, _ = build_answer(
+            error, path="/v1/keys", request_id="x", find_challenge=lambda: "Bearer"
+        )
         assert isinstance(answer.body, bytes)
         body = json.loads(answer.body)
         assert body["title"] != body["code"], "each has a title of its own"

@@ -53,8 +53,8 @@ LISTS: Final = (
     "overview.show", "notices.list", "notice-endpoints.list", "notice-deliveries.list",
 )  # fmt: skip
 SHOWS: Final = (
-    "accounts.show", "accounts.show-usage", "usage.show", "leaks.list", "capabilities.show",
-    "audiences.show",
+    "accounts.show", "accounts.show-usage", "usage.show", "usage.list", "leaks.list",
+    "capabilities.show", "audiences.show",
 )  # fmt: skip
 ENDPOINT_ACTS: Final = ("show", "update", "rotate-secret", "test", "delete")
 BATCH: Final = ("disable", "enable", "update", "revoke")

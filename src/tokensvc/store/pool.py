@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
 Connection: TypeAlias = asyncpg.Connection  # so that the rooms above can name it
 
-_ACQUIRE_TIMEOUT: Final = 1.0
+_FREE_TIMEOUT: Final = 1.0  # for one of the connections to be free
+# For a new connection to be made. On a busy machine this takes long, and who gave up sooner would
+# throw away what is almost done; the next one would begin it again.
+_NEW_TIMEOUT: Final = 3.0
 _CLOSE_TIMEOUT: Final = 5.0
 
 
@@ -52,6 +55,7 @@ class Database:
         self, pool: asyncpg.Pool, hosts: Hosts, direct_hosts: Hosts, timelines: Timelines
     ) -> None:
         self._pool = pool
+        self._free = asyncio.Semaphore(pool.get_max_size())
         self._hosts = hosts
         self._direct_hosts = direct_hosts
         self._timelines = timelines
@@ -106,7 +110,12 @@ class Database:
             await self._hosts.find_primary()  # here, because it may last longer than acquiring
         await self._leave_old_primary()
         try:
-            async with self._pool.acquire(timeout=_ACQUIRE_TIMEOUT) as borrowed:
+            async with asyncio.timeout(_FREE_TIMEOUT):
+                await self._free.acquire()
+        except TimeoutError as error:
+            raise unavailable(error, self.setting) from error
+        try:
+            async with self._pool.acquire(timeout=_NEW_TIMEOUT) as borrowed:
                 connection = cast("asyncpg.Connection", borrowed)  # the proxy forwards everything
                 try:
                     yield connection
@@ -115,6 +124,8 @@ class Database:
                     raise
         except AWAY as error:
             raise unavailable(error, self.setting) from error
+        finally:
+            self._free.release()
 
     @asynccontextmanager
     async def act(self) -> AsyncIterator[asyncpg.Connection]:

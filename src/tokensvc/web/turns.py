@@ -3,7 +3,6 @@
 The published documents and the feed are there for everybody, as often as they like. If all requests
 for them that have come were answered in one go, an exchange would wait for all of them at each of
 its steps. So only one goes on in each round of the event loop. Together they are as fast as before.
-Refusals are answered in the same way: a flood of them also comes as fast as somebody likes.
 """
 
 from __future__ import annotations

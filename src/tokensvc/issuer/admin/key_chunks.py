@@ -17,11 +17,11 @@ from tokensvc.core.errors import (
     TokensvcError,
 )
 from tokensvc.issuer.admin.api_keys import NOT_REVOKED, build_terms, check_life, check_state
-from tokensvc.issuer.admin.granting import load_grant
+from tokensvc.issuer.admin.granting import check_still_held, load_grant
 from tokensvc.issuer.admin.key_count import check_key_count
 from tokensvc.issuer.audit import Trail
 from tokensvc.store import api_key as table
-from tokensvc.store.absent import no_such_key, no_such_tier
+from tokensvc.store.absent import no_such_key, unknown_tier
 from tokensvc.store.tier import list_tiers
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class Updating:
         async def plan(key: ListedKey) -> None:
             changes = self._changes[key.record.id]
             if changes.limits.tier and tiers is not None and changes.limits.tier not in tiers:
-                raise no_such_tier(changes.limits.tier)
+                raise unknown_tier(changes.limits.tier)
             check_life(changes.life or None)
             terms[key.record.id] = await build_terms(
                 chunk.connection, key.record.terms, changes, chunk.grant, chunk.trail
@@ -192,6 +192,7 @@ async def _change_once(
         if beyond:
             raise _BeyondError(beyond)
         await chunk.trail.append(connection)
+        await check_still_held(connection, chunk.grant, chunk.keys)
     return {key_id: Outcome(key, None) for key_id, key in after.items()} | {
         key_id: Outcome(None, error) for key_id, error in chunk.refused.items()
     }

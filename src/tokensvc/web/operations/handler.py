@@ -7,7 +7,7 @@ from urllib.parse import quote, urlsplit
 
 from aiohttp import web
 
-from tokensvc.core.errors import ChangeUnknownError, InvalidInputError, OutcomeUnknownError
+from tokensvc.core.errors import ChangeUnknownError, OutcomeUnknownError, TokensvcError
 from tokensvc.issuer.operations.call_limit import count_call
 from tokensvc.issuer.operations.run import run_operation
 from tokensvc.operations.table import find_thing_path
@@ -46,7 +46,7 @@ def build_handler(operation: Operation) -> Handler:
     async def handle(request: web.Request) -> web.Response:
         try:
             return await _answer(request, operation)
-        except InvalidInputError as error:
+        except TokensvcError as error:
             error.faults = tuple(place_fault(operation, fault) for fault in error.faults)
             raise
 
