@@ -181,8 +181,9 @@ def without_moment(text):
 
 
 def name_fields(printed):
-    """The names of the fields of an object, or of each object of a list."""
-    return [list(each) for each in (printed if isinstance(printed, list) else [printed])]
+    """Each field of an object, or of the objects of a list, and whether it has no value."""
+    objects = printed if isinstance(printed, list) else [printed]
+    return [[(name, value is None) for name, value in each.items()] for each in objects]
 
 
 def test_health_is_shown_on_the_host_and_over_http_where_a_process_tells_of_itself_too(both):
@@ -284,8 +285,6 @@ def test_changes_print_the_same_fields_on_the_host_and_over_http(both, subtests)
     for here, there in zip(run("--host", "here"), run(far, "there"), strict=True):
         with subtests.test(msg=json.dumps(there)[:60]):
             assert name_fields(here) == name_fields(there)
-            named = {name for name, value in here.items() if value is None}
-            assert named == {name for name, value in there.items() if value is None}
 
 
 def test_acts_on_many_keys_tokens_and_signing_keys_print_the_same_fields(both, tmp_path):
