@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
 
 import pytest
+from tests.integration.rotating import check_one_makes_a_successor
 from tests.integration.things import ACTOR, age_signing_keys
 
 from tokensvc.core.audit_event import AuditFilter
@@ -13,7 +13,6 @@ from tokensvc.core.errors import ConflictError
 from tokensvc.issuer.audit import list_events
 from tokensvc.issuer.signing.listing import list_signing_keys_with_phase
 from tokensvc.issuer.signing.rotation import Urgency, rotate_once
-from tokensvc.store.pool import open_database
 
 
 async def phases(database, settings):
@@ -72,18 +71,9 @@ async def test_asking_twice_for_a_rotation_that_is_planned_is_refused(database, 
 
 
 async def test_f18_t36_of_twenty_that_rotate_at_once_one_makes_a_successor(
-    database, database_url, settings, started, connection
+    database_url, settings, started, connection
 ):
-    databases = [database, await open_database(database_url, max_size=10)]
-    for round_ in range(100):
-        await age_signing_keys(connection, timedelta(seconds=settings.rotation_period + 3600))
-        plans = await asyncio.gather(
-            *(rotate_once(one, settings, started.master_key, actor=ACTOR) for one in databases * 10)
-        )
-        assert sum(plan is not None for plan in plans) == 1, f"round {round_}"
-        count = "select count(*), count(*) filter (where active_at is null) from signing_key"
-        assert tuple(await connection.fetchrow(count)) == (3 + round_, 1)
-    await databases[1].close()
+    await check_one_makes_a_successor(database_url, settings, started, connection, rounds=10)
 
 
 async def test_a_lost_signer_is_replaced_at_once(database, settings, started, connection):

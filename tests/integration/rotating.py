@@ -1,0 +1,34 @@
+"""Many that rotate the signing keys at once."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from tests.integration.things import ACTOR, age_signing_keys
+
+from tokensvc.issuer.signing.rotation import rotate_once
+from tokensvc.store.pool import open_database
+
+if TYPE_CHECKING:
+    from tokensvc.issuer.start import Started
+    from tokensvc.settings import Settings
+
+COUNT = "select count(*), count(*) filter (where active_at is null) from signing_key"
+
+
+async def check_one_makes_a_successor(
+    database_url: str, settings: Settings, started: Started, connection: Any, *, rounds: int
+) -> None:
+    """Let a rotation be due so many times; twenty try it each time, over two pools."""
+    databases = [await open_database(database_url, max_size=10) for _ in range(2)]
+    for round_ in range(rounds):
+        await age_signing_keys(connection, timedelta(seconds=settings.rotation_period + 3600))
+        plans = await asyncio.gather(
+            *(rotate_once(one, settings, started.master_key, actor=ACTOR) for one in databases * 10)
+        )
+        assert sum(plan is not None for plan in plans) == 1, f"round {round_}"
+        assert tuple(await connection.fetchrow(COUNT)) == (3 + round_, 1)
+    for database in databases:
+        await database.close()
