@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 from tests.soak.setup_row import SetUp
@@ -23,8 +24,17 @@ SECRET_OF_DOCKER: Final = (
     "mount -t tmpfs none /run && mkdir /run/secrets && echo {key} > /run/secrets/key && "
     "chmod 444 /run/secrets/key"
 )
+HAS_NAMES: Final = any(Path("/usr/lib").glob("*/libnss_wrapper.so"))
 CONTAINERS: Final = (
     SetUp("a user without a name, and a database", as_uid=NAMELESS),
+    SetUp(
+        "a user without a name, and no database",
+        refused=""
+        if HAS_NAMES
+        else r"uid {uid}\) has no name.*TOKENSVC_DATABASE_URL.*libnss-wrapper",
+        as_uid=NAMELESS,
+        settings={"TOKENSVC_DATABASE_URL": ""},
+    ),
     SetUp(
         "a read-only root with a folder for temporary files",
         settings=KEY,
