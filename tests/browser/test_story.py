@@ -111,6 +111,24 @@ def test_a_key_in_use_is_revoked_only_after_its_name_was_typed(look, seeded):
     assert page.is_enabled("[data-final]")
 
 
+def test_everything_ticks_what_is_seen_and_the_summary_says_the_scope(look, seeded):
+    del seeded
+    window = look()
+    page = window.page
+    window.go("/keys/new")
+    page.fill("#find", "orders:")
+    page.click("button:text-is('Everything')")
+    assert page.inner_text("[data-sum=capabilities]") == "orders:read orders:write"
+    page.fill("#find", "")
+    page.click("button:text-is('Everything')")
+    ticked = page.locator("[name=capabilities][type=checkbox]:checked").count()
+    assert ticked == page.locator("[name=capabilities][type=checkbox]").count()
+    page.click("button:text-is('Nothing')")
+    assert page.locator("[name=capabilities][type=checkbox]:checked").count() == 0
+    page.click("text=Date…")
+    assert page.is_visible("#expires_on")
+
+
 def test_what_was_typed_is_still_there_after_a_refusal(look, seeded):
     window = look(refusals=(400,))
     page = window.page
