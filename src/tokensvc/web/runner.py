@@ -78,7 +78,11 @@ class ServiceRunner(web.BaseRunner):
         self._start = start
         limited = Limited()
         self._opening = Opening(settings, database_url, start, greet, limited)
-        self._connections = Connections(limited, most=find_most_connections(settings.pool_size))
+        self._connections = Connections(
+            limited,
+            most=find_most_connections(settings.pool_size),
+            keepalive_seconds=settings.keepalive_seconds,
+        )
         self._scrapers = Connections(limited, most=MOST_SCRAPERS)
         has_metrics = settings.metrics_port is None
         self._starting = web.AppRunner(build_starting_app(has_metrics=has_metrics), access_log=None)
@@ -94,6 +98,7 @@ class ServiceRunner(web.BaseRunner):
             lambda: self._build_server(self._answer_admin), _LAST_SHUTDOWN_SECONDS
         )
         self._watching: list[asyncio.Task[None]] = []
+        self._port: Server | None = None
 
     @property
     def service_app(self) -> web.Application | None:
@@ -112,6 +117,8 @@ class ServiceRunner(web.BaseRunner):
             ready()
         # From now on new connections go to the service without the detour by `_answer`.
         _find_server(self).request_handler = _find_server(opened).request_handler
+        if self._port is not None:
+            self._port.shortcut = self._opening.shortcut
 
     async def serve(self, listener: socket.socket) -> None:
         """Begin to accept connections."""
@@ -153,7 +160,8 @@ class ServiceRunner(web.BaseRunner):
             await Site(self._metrics, self._own_ports.metrics).start()
         watched = (self._connections, self._scrapers)
         self._watching = [asyncio.create_task(connections.watch()) for connections in watched]
-        return self._build_server(self._answer)
+        self._port = self._build_server(self._answer)
+        return self._port
 
     def _build_server(self, answer: _Answer) -> Server:
         # The factory of the starting application makes all requests, also those that the service
