@@ -104,7 +104,7 @@ def test_if_all_have_sent_requests_the_oldest_idle_one_makes_room():
 
 def test_f37_connections_in_work_are_not_looked_at_again_and_again():
     connections = Connections(Limited(), most=250)
-    busy = [connect(connections, Handler(is_at_work=True)) for _ in range(240)]
+    busy = [connect(connections, Handler(has_asked=True, is_at_work=True)) for _ in range(240)]
     idle = [connect(connections, Handler(has_asked=True)) for _ in range(10)]
     for _ in range(3):
         connect(connections, Handler(has_asked=True))
