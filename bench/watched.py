@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TextIO
 
 import asyncpg.protocol
 import uvloop
-from aiohttp.web import RequestHandler
 
 from bench.callbacks import Callbacks, LongCallback, TimedLoop
 from tokensvc.cli import main
+from tokensvc.web.protocol import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -66,20 +66,20 @@ async def _watch(callbacks: Callbacks, file: TextIO) -> None:
 
 def _time_what_arrives(callbacks: Callbacks) -> None:
     """Time what clients and Postgres send too: the loop hands it over without a callback."""
-    receive = RequestHandler.data_received
+    receive = Protocol.data_received
 
-    def data_received(self: RequestHandler, data: bytes) -> None:
+    def data_received(self: Protocol, data: bytes) -> None:
         callbacks.run(receive, self, data)
 
-    RequestHandler.data_received = data_received  # type: ignore[method-assign]
+    Protocol.data_received = data_received  # type: ignore[method-assign]
 
     driver: Any = asyncpg.protocol
 
-    class Protocol(driver.Protocol):  # type: ignore[misc]
+    class DriverProtocol(driver.Protocol):  # type: ignore[misc]
         def data_received(self, data: bytes) -> None:
             callbacks.run(super().data_received, data)
 
-    driver.Protocol = Protocol
+    driver.Protocol = DriverProtocol
 
 
 def _run_watched(main: Coroutine[Any, Any, Any]) -> None:

@@ -62,7 +62,7 @@ def build_app(
 
     app = web.Application(middlewares=[handle_errors], client_max_size=MAX_BODY)
     app[IN_FLIGHT] = InFlight()
-    app[TURNS], app[WOKEN] = Turns(at_once=4, pause=0.001), Turns()
+    app[TURNS], app[WOKEN] = Turns(at_once=2, pause=0.001), Turns()
     app[POLLS] = Polls(
         limited or Limited(),
         # Half of the connections are left for those who want an answer at once.

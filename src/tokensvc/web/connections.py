@@ -16,13 +16,15 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tokensvc.web.limited import Limited
     from tokensvc.web.protocol import Protocol
 
 LOOK_SECONDS: Final = 2.5
 _PATIENCE_SECONDS: Final = 12.5  # with the time until the next look, 15
 _LEAST_READ_BYTES: Final = 65_536  # in that time, or everything
-_LOOKED_AT: Final = 100
+_LOOKED_AT: Final = 100  # connections without a pause
 _KEPT_DESCRIPTORS: Final = 64  # for logs, libraries, and connections to Postgres beside the pool
 
 
@@ -66,31 +68,43 @@ class Connections:
         """Look for clients that neither read nor ask, until cancelled."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            self.look_once(time.monotonic())
+            for _ in self._look_in_steps(time.monotonic()):
+                await asyncio.sleep(0)
 
     def look_once(self, now: float) -> None:
         """Close every connection whose client has not read, or not asked, for too long."""
-        for handler, transport in list(self._transports.items()):
-            begun_on, idle_since = handler.begun_on, handler.idle_since
-            if begun_on is not None and now - begun_on > _PATIENCE_SECONDS:
-                transport.abort()
-                continue
-            if idle_since is not None and now - idle_since > self._keepalive_seconds:
-                transport.close()
-                continue
-            waiting = transport.get_write_buffer_size()
-            if not waiting:
-                self._unread.pop(handler, None)
-                continue
-            unread = self._unread.setdefault(handler, _Unread(waiting, now))
-            if now - unread.since < _PATIENCE_SECONDS:
-                continue
-            # It reads slowly, but it reads: the time begins anew.
-            if waiting <= unread.waiting_bytes - _LEAST_READ_BYTES:
-                self._unread[handler] = _Unread(waiting, now)
-                continue
-            self._limited.note("unread_answer")
+        for _ in self._look_in_steps(now):
+            pass
+
+    def _look_in_steps(self, now: float) -> Iterator[None]:
+        """Do as `look_once`, and stop after a number of connections, so that others can go on."""
+        for number, (handler, transport) in enumerate(list(self._transports.items()), 1):
+            if handler in self._transports:
+                self._look_at(handler, transport, now)
+            if number % _LOOKED_AT == 0:
+                yield
+
+    def _look_at(self, handler: Protocol, transport: asyncio.Transport, now: float) -> None:
+        begun_on, idle_since = handler.begun_on, handler.idle_since
+        if begun_on is not None and now - begun_on > _PATIENCE_SECONDS:
             transport.abort()
+            return
+        if idle_since is not None and now - idle_since > self._keepalive_seconds:
+            transport.close()
+            return
+        waiting = transport.get_write_buffer_size()
+        if not waiting:
+            self._unread.pop(handler, None)
+            return
+        unread = self._unread.setdefault(handler, _Unread(waiting, now))
+        if now - unread.since < _PATIENCE_SECONDS:
+            return
+        # It reads slowly, but it reads: the time begins anew.
+        if waiting <= unread.waiting_bytes - _LEAST_READ_BYTES:
+            self._unread[handler] = _Unread(waiting, now)
+            return
+        self._limited.note("unread_answer")
+        transport.abort()
 
     def _close_idle(self) -> None:
         """Close a connection that has sent no request, else an idle one: the oldest of a few.
