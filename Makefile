@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+INSTALL := requirements/install $(BIN)/python
 INSTALL_SELF := $(INSTALL) --no-deps --no-build-isolation --editable .
 COMPILE := uv pip compile -q --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-header
@@ -76,6 +76,8 @@ bench-ledger: $(VENV)/.dev ## Prove the ledger: exact limits, a million keys, a 
 
 bench-neighbours: $(VENV)/.dev ## Prove that floods leave other clients alone (6 minutes)
 	@$(BIN)/python -m bench.neighbours
+
+bench-timing: $(VENV)/.dev ## Prove that the time of a refusal tells nothing (2 minutes)
 	@$(BIN)/python -m bench.timing
 
 bench-stalls: $(VENV)/.dev ## Measure what holds the event loop of a busy service (2 minutes)
@@ -95,10 +97,11 @@ bench-clock: $(VENV)/.dev ## Prove that revocations hold while clocks are moved 
 bench-restore: $(VENV)/.dev ## Prove that 60 restores under load lose no revocation (8 minutes)
 	@$(BIN)/python -m bench.restore
 
-bench-lists: $(VENV)/.dev ## Measure lists of keys: 100,000 of an account, and a million (8 minutes)
+bench-lists: $(VENV)/.dev ## Measure lists of keys: 100,000 of an account, and a million (6 minutes)
 	@$(BIN)/python -m bench.lists
-	@$(BIN)/python -m bench.lists --without-trigrams
-	@$(BIN)/python -m bench.lists --keys 1000000
+
+bench-pages: $(VENV)/.dev ## Measure the dashboard with 110,000 keys and a year of use (6 minutes)
+	@$(BIN)/python -m bench.pages
 
 bench-verify: $(VENV)/.dev ## Measure a verification beside other libraries, and a large denylist
 	@$(BIN)/python -m bench.verify
@@ -124,25 +127,27 @@ help: ## Show this
 .PHONY: build screenshots lock clean help
 .PHONY: bench bench-acts bench-feed bench-long-denylist bench-rotation bench-ledger
 .PHONY: bench-clock bench-failover bench-lists bench-neighbours bench-restore
-.PHONY: bench-stalls bench-verify
+.PHONY: bench-pages bench-stalls bench-timing bench-verify
 
 ##@
 
-$(VENV)/bin/python:
+# A folder without this mark, or an installed one, was left half-made by a Ctrl-C: it is made anew.
+$(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed, and $(PYTHON) is older:"; \
 	       echo "make PYTHON=python3.12 ..."; exit 1; }
-	@$(PYTHON) -m venv $(VENV) \
+	@test -e $(VENV)/.run || { rm -rf $(VENV) && $(PYTHON) -m venv $(VENV) > /dev/null; } \
 	  || { rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment;"; \
 	       echo "on Debian: apt install python3-venv"; exit 1; }
+	@touch $@
 
-$(VENV)/.run: requirements/run.txt pyproject.toml $(VENV)/bin/python
+$(VENV)/.run: requirements/run.txt pyproject.toml | $(VENV)/.made
 	@echo "installing into $(VENV) ..."
 	@test -e $(VENV)/.dev || $(INSTALL) --require-hashes -r requirements/run.txt
 	@$(INSTALL_SELF)
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.txt pyproject.toml $(VENV)/bin/python
+$(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/.made
 	@echo "installing into $(VENV) ..."
 	@$(INSTALL) --require-hashes -r requirements/dev.txt
 	@$(INSTALL_SELF)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _MANY: Final = 20_000  # requests that differ
 _HEARD_SECONDS: Final = 2.0  # until every worker has heard of a revocation
+_REFUSALS: Final = 4000.0  # a second
+TOKENS: Final = "exchanges-4000"
 _FORM: Final = "application/x-www-form-urlencoded"
 _NARROW: Final = {
     "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
@@ -132,6 +134,28 @@ def _build_wrong_scopes(stage: Stage) -> list[bytes]:
     return _many(lambda number: _exchanges(stage.rich_key, scope=f"x:y{number}"))
 
 
+def _build_over_limit(stage: Stage) -> list[bytes]:
+    return [_exchanges(stage.limited_key)]
+
+
+def _build_junk_keys(_: Stage) -> list[bytes]:
+    return _many(lambda _: _exchanges(_junk_key()))
+
+
+def _build_unknown_keys(_: Stage) -> list[bytes]:
+    return _many(lambda _: _exchanges(_unknown_key()))
+
+
+def _build_all_refusals(stage: Stage) -> list[bytes]:
+    kinds = (_build_over_limit, _build_junk_keys, _build_unknown_keys, _build_wrong_scopes)
+    return [random.choice(built) for built in [kind(stage) for kind in kinds] for _ in range(5000)]
+
+
+def _steady(build: Callable[[Stage], Sequence[bytes]], rate: float = _REFUSALS) -> Flood:
+    """Return a flood at a fixed rate, from enough clients to bear that answers come late."""
+    return Flood(build=build, connections=7000, rate=rate)
+
+
 FLOODS: Final[dict[str, Flood]] = {
     # the feed
     "receipts": Flood(build=_build_receipts, connections=16),
@@ -164,27 +188,9 @@ FLOODS: Final[dict[str, Flood]] = {
         build=lambda _: _many(lambda _: _exchanges(_unknown_key(), audience="nope")),
         connections=32,
     ),
-    "unknown-keys": Flood(
-        build=lambda _: _many(lambda _: _exchanges(_unknown_key())), connections=300
-    ),
-    "unknown-keys-5000": Flood(
-        build=lambda _: _many(lambda _: _exchanges(_unknown_key())), connections=7000, rate=5000
-    ),
-    "junk-keys": Flood(build=lambda _: _many(lambda _: _exchanges(_junk_key()))),
-    "over-limit": Flood(build=lambda stage: [_exchanges(stage.limited_key)]),
-    "refusals-4000": Flood(
-        build=lambda stage: random.sample(
-            [
-                *[_exchanges(stage.limited_key)] * 5000,
-                *[_exchanges(_junk_key()) for _ in range(5000)],
-                *[_exchanges(_unknown_key()) for _ in range(5000)],
-                *[_exchanges(stage.rich_key, scope=f"x:{n}") for n in range(5000)],
-            ],
-            _MANY,
-        ),
-        connections=7000,
-        rate=4000,
-    ),
+    "unknown-keys": Flood(build=_build_unknown_keys, connections=300),
+    "junk-keys": Flood(build=_build_junk_keys),
+    "over-limit": Flood(build=_build_over_limit),
     "wrong-scopes": Flood(build=_build_wrong_scopes),
     "narrowing": Flood(
         build=lambda stage: [
@@ -192,6 +198,14 @@ FLOODS: Final[dict[str, Flood]] = {
         ]
     ),
     "exchanges": Flood(build=lambda stage: [_exchanges(stage.rich_key)]),
+    # exchanges and refusals at one rate, to compare what they cost
+    TOKENS: _steady(lambda stage: [_exchanges(stage.rich_key)]),
+    "over-limit-4000": _steady(_build_over_limit),
+    "junk-keys-4000": _steady(_build_junk_keys),
+    "unknown-keys-4000": _steady(_build_unknown_keys),
+    "wrong-scopes-4000": _steady(_build_wrong_scopes),
+    "refusals-4000": _steady(_build_all_refusals),
+    "unknown-keys-5000": _steady(_build_unknown_keys, 5000),
     # the rest
     "not-found": Flood(build=lambda _: _many(lambda number: _get(f"/{number}"))),
     "jwks": Flood(build=lambda _: [_get("/.well-known/jwks.json")]),

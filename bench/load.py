@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _TICK: Final = 0.001
 _PATIENCE: Final = 10.0
+_CONNECTED_AT_ONCE: Final = 200
 
 
 class Load:
@@ -106,12 +107,13 @@ class Connection(asyncio.Protocol):
             self._load.answered(self, status, self._due)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Count it as an answer of its own kind, and connect again."""
+        """Count it as an answer of its own kind if one was due, and connect again."""
         del exc
         self._transport = None
-        self._load.statuses[0] += 1
         if self in self._load.free:
             self._load.free.remove(self)
+        else:
+            self._load.statuses[0] += 1
         if self._load.reconnect is not None:
             self._load.reconnect()
 
@@ -129,8 +131,10 @@ async def run(
 ) -> Load:
     """Send for so many seconds; return what came of it. `begin` is called before the first."""
     loop, load = asyncio.get_running_loop(), Load(requests)
-    for _ in range(connections):
-        await loop.create_connection(lambda: Connection(load), host, port)
+    for start in range(0, connections, _CONNECTED_AT_ONCE):
+        number = min(_CONNECTED_AT_ONCE, connections - start)
+        made = (loop.create_connection(lambda: Connection(load), host, port) for _ in range(number))
+        await asyncio.gather(*made)
     again: set[asyncio.Task[object]] = set()
 
     def reconnect() -> None:

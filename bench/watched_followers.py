@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 from testbed.waiting import until
 
-from tokensvc.core.errors import BearerError
+from tokensvc.core.errors import BearerError, VerifierUnavailableError
 from tokensvc.store.primary import connect
 from tokensvc.verify import Clock, Verifier
 
@@ -48,12 +48,12 @@ class Follower:
         finally:
             self._ahead = 0.0
 
-    def find_refusal(self, token: Issued) -> str | None:
+    def find_refusal(self, token: Issued) -> BearerError | None:
         """Return why it refuses a token now."""
         try:
             self.verifier.verify(token.text)
         except BearerError as error:
-            return error.reason
+            return error
         return None
 
 
@@ -105,11 +105,16 @@ class Watch:
         return [token for token in list(self.load.recent)[-20:] if token.asked_on > young]
 
     def _look_at_good_tokens(self) -> None:
+        for follower in self.followers:
+            self._try_good_tokens(follower, "a good token was refused")
+
+    def _try_good_tokens(self, follower: Follower, kind: str) -> None:
         for token in self._list_young_tokens():
-            for follower in self.followers:
-                refusal = follower.find_refusal(token)
-                if refusal is not None:
-                    self._note_late("a good token was refused", refusal)
+            refusal = follower.find_refusal(token)
+            if isinstance(refusal, VerifierUnavailableError):
+                self._note_late(kind, refusal.reason)
+            elif refusal is not None:
+                self.load.faults.note(kind, refusal.reason)
 
     async def check_all(self) -> None:
         """Check everything that was acknowledged: running and fresh followers, issuer, table."""
@@ -138,9 +143,8 @@ class Watch:
                 await until(lambda: fresh.verifier.status().ready)
             for revoked in await _list_accepted(fresh, past):
                 self.load.faults.note("a fresh follower does not know", revoked[:2])
-            refusals = [fresh.find_refusal(token) for token in self._list_young_tokens()]
-            if self.must_work() and any(refusals):
-                self._note_late("a fresh follower refuses a good token", refusals)
+            if self.must_work():
+                self._try_good_tokens(fresh, "a fresh follower refuses a good token")
 
     async def _introspect_all(self, past: Sequence[Acknowledged]) -> None:
         turns = iter([revoked for revoked in past for _ in revoked.tokens[-1:]])

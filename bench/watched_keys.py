@@ -33,6 +33,11 @@ class Refused(NamedTuple):
     status: int
     text: str
 
+    @property
+    def took_too_long(self) -> bool:
+        """Whether there was no answer in time, of a service or of Postgres."""
+        return self.status == 0 or "does not answer right now" in self.text
+
 
 class Acknowledged(NamedTuple):
     """A revocation, and the tokens that it covers; `key` must get none any more."""

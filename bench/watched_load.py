@@ -132,7 +132,8 @@ class WatchedLoad:
         elif issued.status == 401:
             self.faults.note("a good key was answered 401", issued.text)
         elif had_to_work and must_work():
-            self.faults.note_late("a good key was refused", issued)
+            note = self.faults.note_late if issued.took_too_long else self.faults.note
+            note("a good key was refused", issued)
 
     async def _exchange_revoked(self, revoked: Acknowledged) -> None:
         if revoked.key is None:

@@ -274,6 +274,16 @@ create table issuance (
 );
 insert into issuance (longest_life) values ('0');
 
+-- Who this service is, as its starts say. Of two services on one database, whose tokens name
+-- different issuers, each refuses those of the other one: so a start that differs is told.
+create table service_identity (
+    issuer text,                                -- null while it was only tried out, on loopback
+    key_prefix text not null,
+    only_row boolean not null default true,
+    constraint service_identity_pkey primary key (only_row),
+    constraint service_identity_only_row check (only_row)
+);
+
 -- What iat_limit was when the window rows may last have lost a `latest_iat`: no watermark lies
 -- before it. Postgres empties an unlogged table in a crash, and a standby has it empty.
 create unlogged table iat_floor (

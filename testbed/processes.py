@@ -91,8 +91,11 @@ class ServiceProcess:
 
     @property
     def admin_key(self) -> str:
-        """The key of the first start."""
-        return str(re.findall(API_KEY, self.output)[0])
+        """The key of the first start: in a file, or printed where no file can be written."""
+        named = re.search(r"^file (.*), which only", self.output, re.MULTILINE)
+        path = self.folder / (".tokensvc/first-admin.key" if named is None else named[1])
+        text = path.read_text() if path.exists() else self.output
+        return str(re.findall(API_KEY, text)[0])
 
     @property
     def database_url(self) -> str:

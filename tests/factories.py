@@ -33,7 +33,8 @@ def seconds(moment: datetime) -> int:
 
 
 def make_settings(**values: Any) -> Settings:
-    """Settings from nothing but `values` (names as in Settings)."""
+    """Settings from nothing but `values` (names as in Settings), which may be those of others."""
+    values.pop("is_credential", None)  # it is found out, and cannot be given
     return load_settings({f"TOKENSVC_{name}".upper(): str(value) for name, value in values.items()})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 from pathlib import Path
@@ -14,9 +15,15 @@ if TYPE_CHECKING:
 
 # Pictures of all pages are left in this folder, if it is named, so that people can look at them.
 PICTURES = os.environ.get("BROWSER_PICTURES")
+LARGEST, LARGEST_PACKED = 100_000, 30_000  # bytes of a page
 _TELL_VIOLATIONS = """
 document.addEventListener("securitypolicyviolation",
     (event) => console.error(`CSP: ${event.violatedDirective} ${event.blockedURI}`));
+"""
+_FIND_CUT_TABLES = """
+[...document.querySelectorAll("table")].some(
+    (table) => table.checkVisibility()
+        && table.getBoundingClientRect().width > table.parentElement.clientWidth + 1)
 """
 _AXE = Axe()
 
@@ -63,12 +70,24 @@ class Looker:
         answer = self.page.goto(self.base + path)
         assert answer is not None
         assert answer.status == status, path
+        body = answer.body()
+        assert len(body) < LARGEST, path
+        assert len(gzip.compress(body)) < LARGEST_PACKED, path
+
+    def open_details(self) -> None:
+        """Open what is folded, as far as somebody would who looks at the beginning of a page."""
+        self.page.evaluate(
+            "[...document.querySelectorAll('main details')].slice(0, 3)"
+            ".forEach((details) => { details.open = true })"
+        )
 
     def check(self, name: str = "") -> None:
         """Fail for what went wrong, for what does not fit, for what not everybody can use."""
         faults = [*self.faults]
         if self.page.evaluate("document.documentElement.scrollWidth > innerWidth"):
             faults.append("wider than the window")
+        if self.page.evaluate(_FIND_CUT_TABLES):
+            faults.append("a table is wider than what it stands in")
         found = self._run_axe() if self._scripts else []
         self.faults.clear()  # axe writes styles into the page, which the policy forbids
         faults += [

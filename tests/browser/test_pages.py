@@ -22,6 +22,18 @@ def test_every_page_is_without_faults(look, seeded, theme, width, subtests):
             window.faults.clear()
             window.go(path)
             window.page.wait_for_timeout(100)
+            window.open_details()
+            window.check(path)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_every_page_is_whole_without_scripts(look, seeded, width, subtests):
+    window = look(width=width, scripts=False)
+    for address in [*VISITS.values(), *BESIDES]:
+        path = seeded.fill(address)
+        with subtests.test(msg=path):
+            window.faults.clear()
+            window.go(path)
             window.check(path)
 
 

@@ -61,6 +61,13 @@ VISITS: Final = {
 }
 # More addresses: an empty list, another range.
 BESIDES: Final = (
+    "/keys/{wide}",
+    "/keys/{wide}/edit",
+    "/keys/{wide}/rotate",
+    "/keys/{wide}/revoke",
+    "/accounts/{wide_account}",
+    "/accounts/{wide_account}/delete",
+    "/audit?subject={wide}",
     "/keys?name=nobody-has-this-name",
     "/keys/new?template=ci-job",
     "/accounts?name=nobody-has-this-name",

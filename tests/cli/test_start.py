@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from pathlib import Path
 
 import pytest
 from testbed.leaks import find_secrets
+
+from tokensvc.cli.folder import find_service_folder, load_command_settings
 
 
 def test_init_shows_the_admin_key_once_and_can_be_repeated(cli, tmp_path):
@@ -39,8 +42,42 @@ def test_without_a_database_url_a_command_uses_the_embedded_postgres(cli, sessio
 def test_a_data_folder_that_cannot_be_made_is_told_in_one_line(cli, tmp_path):
     (tmp_path / "file").write_text("")
     environment = {"TOKENSVC_DATABASE_URL": None, "TOKENSVC_DATA_DIR": str(tmp_path / "file")}
-    result = cli("account list", **environment, code=1)
+    result = cli("init", **environment, code=1)
     assert str(tmp_path / "file") in result.stderr
+
+
+def test_only_a_service_and_init_make_a_database(cli, tmp_path):
+    for command in ("key list", "account create x", "migrate", "audit verify"):
+        refused = cli(command, TOKENSVC_DATABASE_URL=None, code=1)
+        assert refused.stderr.startswith("tokensvc: there is no service here: ")
+        for way_out in ("--url, TOKENSVC_URL, --profile", "its folder", "tokensvc init"):
+            assert way_out in refused.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_command_finds_the_service_whose_folder_it_is_in(tmp_path, monkeypatch):
+    inner = tmp_path / "one" / "two"
+    inner.mkdir(parents=True)
+    (tmp_path / ".tokensvc").mkdir()
+    monkeypatch.chdir(inner)
+    assert load_command_settings().data_dir == Path(".tokensvc")
+    (tmp_path / ".tokensvc" / "postgres-password").touch()
+    found = load_command_settings()
+    assert (found.data_dir, found.keys_dir) == (tmp_path / ".tokensvc", tmp_path / "keys")
+    monkeypatch.setenv("TOKENSVC_KEYS_DIR", "mine")
+    assert load_command_settings().keys_dir == Path("mine")
+    monkeypatch.setenv("TOKENSVC_DATA_DIR", "other")
+    assert load_command_settings().data_dir == Path("other")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_the_data_of_another_user_is_no_service_of_ours(tmp_path):
+    password = tmp_path / "data" / "postgres-password"
+    password.parent.mkdir()
+    password.touch()
+    assert find_service_folder([tmp_path], Path("data")) == tmp_path
+    os.chown(password, 4_000_000, 4_000_000)
+    assert find_service_folder([tmp_path], Path("data")) is None
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

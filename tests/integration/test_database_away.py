@@ -8,13 +8,15 @@ import signal
 import subprocess
 import tempfile
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from testbed.processes import EXECUTABLE, clean_environment
+from testbed.slow_link import SlowLink
 from testbed.waiting import PATIENCE, until
 from tests.factories import make_settings
-from tests.integration.things import make_key
+from tests.integration.things import make_key, patiently
 
 from tokensvc.core.actor import Actor
 from tokensvc.core.errors import UnavailableError
@@ -162,6 +164,22 @@ async def test_a_pool_that_is_used_up_is_unavailable_after_a_second(database_url
                 pass
     assert caught.value.reason == "database_TimeoutError"
     await small.close()
+
+
+async def test_a_connection_that_is_long_in_the_making_is_finished(database_url):
+    parts = urlsplit(database_url)
+    options = parse_qs(parts.query)
+    socket = Path(options["host"][0]) / f".s.PGSQL.{options['port'][0]}"
+    async with SlowLink(socket, delay=0.11) as link:  # and there are ten round trips
+        host = f"{parts.username}:{parts.password}@127.0.0.1:{link.port}"
+        database = await open_database(f"postgresql://{host}{parts.path}", max_size=1)
+
+        async def ask():
+            async with database.connection() as connection:
+                return await connection.fetchval("select 1")
+
+        assert await patiently(ask) == 1
+        await database.close()
 
 
 async def test_connections_that_stay_busy_are_cut_at_the_end(database_url):

@@ -11,7 +11,9 @@ from tests.integration.clusters import FAST, ask, is_running
 
 from tokensvc.core.errors import StartRefusedError
 from tokensvc.issuer.database import embedded_postgres
+from tokensvc.issuer.start import initialise
 from tokensvc.store.embedded import EmbeddedPostgres
+from tokensvc.store.pool import open_database
 from tokensvc.store.postgres_binaries import (
     list_debian_binaries,
     list_wheel_binaries,
@@ -81,6 +83,9 @@ async def test_a_cluster_is_made_started_and_stopped(binaries, new_folder):
         )
         == 0
     )
+    database = await open_database(url, max_size=2)
+    assert (await initialise(database, make_settings(keys_dir=folder / "keys"))).admin
+    await database.close()
     home = folder / "postgres"
     assert home.stat().st_mode & 0o777 == (0o711 if os.geteuid() == 0 else 0o700)
     assert home.stat().st_uid == os.geteuid(), (

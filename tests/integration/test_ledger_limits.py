@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from prometheus_client import REGISTRY
 from tests.integration.exchanges import ACCOUNT_COUNTS, ask, read_counts
 from tests.integration.things import ACTOR, make_key
 
@@ -17,6 +19,7 @@ from tokensvc.core.errors import (
 from tokensvc.core.exchange import ExchangeRequest
 from tokensvc.core.limit import LimitChanges
 from tokensvc.issuer.admin import accounts, api_keys, tiers
+from tokensvc.issuer.exchange.repeated_refusals import RepeatedRefusals
 
 
 @pytest.mark.usefixtures("calm")
@@ -31,6 +34,42 @@ async def test_t34_a_key_gets_sixty_tokens_a_minute_and_not_one_more(
     assert await read_counts(connection, key) == (60, 60)
     assert (await ask(exchange, key))[0] == []
     assert await read_counts(connection, key) == (60, 60), "refused requests do not count"
+
+
+@pytest.mark.usefixtures("calm")
+async def test_t40_who_goes_on_over_a_limit_is_refused_from_memory_for_a_second(exchange, database):
+    now = 120.0
+    memory = RepeatedRefusals(often=10, clock=lambda: now)
+    exchange = replace(exchange, repeated_refusals=memory)
+    key = await make_key(database)
+    record = key.listed.record
+    one = api_keys.KeyChanges(limits=LimitChanges(per_minute=1))
+    await api_keys.update_key(database, record.id, one, actor=ACTOR)
+    tokens, refused = await ask(exchange, key, 11)
+    assert (len(tokens), len(refused)) == (1, 10)
+    many = api_keys.KeyChanges(limits=LimitChanges(per_minute=100))
+    await api_keys.update_key(database, record.id, many, actor=ACTOR)
+    (refusal,) = (await ask(exchange, key))[1]
+    assert (refusal.policy, refusal.limit) == ("key-minute", 1), "as Postgres said last"
+    assert len((await ask(exchange, key, scope=frozenset({"orders:read"})))[0]) == 1
+    now += 1
+    assert len((await ask(exchange, key))[0]) == 1
+
+
+@pytest.mark.usefixtures("calm")
+async def test_t40_a_key_that_asks_for_what_it_lacks_is_refused_from_memory_and_gets_what_it_has(
+    exchange, database
+):
+    exchange = replace(exchange, repeated_refusals=RepeatedRefusals(often=10, clock=lambda: 120.0))
+    key = await make_key(database)
+    for number in range(10):
+        ((refusal,),) = (await ask(exchange, key, scope=frozenset({f"x:{number}"})))[1:]
+        assert isinstance(refusal, InvalidScopeError)
+    judged = REGISTRY.get_sample_value("tokensvc_ledger_batch_size_sum") or 0
+    ((refusal,),) = (await ask(exchange, key, scope=frozenset({"x:y", "orders:read"})))[1:]
+    assert isinstance(refusal, InvalidScopeError)
+    assert REGISTRY.get_sample_value("tokensvc_ledger_batch_size_sum") == judged
+    assert len((await ask(exchange, key, scope=frozenset({"orders:read"})))[0]) == 1
 
 
 @pytest.mark.usefixtures("calm")

@@ -6,19 +6,14 @@ It does so with a way past it for the connections that need a session, and witho
 from __future__ import annotations
 
 import asyncio
-import os
-import re
-import shutil
-import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import asyncpg
 import pytest
 from pydantic import SecretStr
-from testbed.ports import find_free_port
+from testbed.pooler import keeps_prepared_statements, running_pooler
 from testbed.waiting import until
 from tests.integration.things import ACTOR, make_key
 
@@ -31,32 +26,14 @@ from tokensvc.issuer.signing.rotation import Urgency, rotate_once
 from tokensvc.issuer.start import initialise
 from tokensvc.store.pool import open_database
 
-PROGRAM = os.environ.get("PGBOUNCER") or shutil.which(
-    "pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin"
-)
-IGNORED = (
-    "lock_timeout,statement_timeout,idle_in_transaction_session_timeout,synchronous_commit,"
-    "default_transaction_isolation,plan_cache_mode,jit,extra_float_digits"
-)
 LISTENERS = """
 select count(*) from pg_stat_activity
 where datname = current_database() and query ilike 'listen%'
 """
-FIRST_WITH_PREPARED_STATEMENTS = (1, 21)
-
-
-def can_pool():
-    if PROGRAM is None:
-        return False
-    told = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, check=False)
-    version = re.search(r"PgBouncer (\d+)\.(\d+)", told.stdout)
-    return version is not None and (
-        (int(version[1]), int(version[2])) >= FIRST_WITH_PREPARED_STATEMENTS
-    )
-
 
 pytestmark = pytest.mark.skipif(
-    not can_pool(), reason="needs PgBouncer >= 1.21 in the path, or named by PGBOUNCER"
+    not keeps_prepared_statements(),
+    reason="needs PgBouncer >= 1.21 in the path, or named by PGBOUNCER",
 )
 
 
@@ -70,48 +47,8 @@ class Pooler:
 async def pooler(new_database_url, session_folder):
     """A PgBouncer with three connections in front of an empty database."""
     direct = await asyncio.to_thread(new_database_url, "empty")
-    parts, port = urlsplit(direct), find_free_port()
-    folder = Path(tempfile.mkdtemp(dir=session_folder))
-    options, name = parse_qs(parts.query), parts.path.strip("/")
-    socket = Path(options["host"][0])
-    login = f"user={parts.username} password={unquote(parts.password)}"
-    settings = {
-        "listen_addr": "127.0.0.1",
-        "listen_port": port,
-        "unix_socket_dir": "",
-        "auth_type": "any",
-        "pool_mode": "transaction",
-        "default_pool_size": 3,
-        "max_prepared_statements": 200,
-        "ignore_startup_parameters": IGNORED,
-    }
-    (folder / "pgbouncer.ini").write_text(
-        f"[databases]\n{name} = host={socket} port={options['port'][0]} {login}\n[pgbouncer]\n"
-        + "".join(f"{setting}={value}\n" for setting, value in settings.items())
-    )
-    command = [str(PROGRAM), str(folder / "pgbouncer.ini")]
-    if os.geteuid() == 0:  # it refuses to run as root, and must reach Postgres's socket
-        owner = socket.stat()
-        ids = f"--reuid={owner.st_uid}", f"--regid={owner.st_gid}"
-        command = ["setpriv", *ids, "--clear-groups", *command]
-        os.chown(folder, owner.st_uid, owner.st_gid)
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-    url = f"postgresql://{parts.username}@127.0.0.1:{port}/{name}"
-
-    async def answers():
-        try:
-            connection = await asyncpg.connect(url, timeout=2)
-        except (OSError, asyncpg.PostgresError):
-            assert process.poll() is None, (folder / "log").read_text()
-            return False
-        await connection.close()
-        return True
-
-    await until(answers)
-    yield Pooler(url, direct)
-    process.kill()  # or it would wait for its clients
-    process.wait(10)
+    async with running_pooler(direct, Path(tempfile.mkdtemp(dir=session_folder))) as url:
+        yield Pooler(url, direct)
 
 
 @pytest.fixture(params=["with a way past it", "alone"])

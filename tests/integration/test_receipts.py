@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from tests.integration.clocks import Clocks
 from tests.integration.things import ACTOR, list_followers
@@ -12,7 +14,7 @@ from tokensvc.core.follower import FollowerId, parse_follower_name
 from tokensvc.issuer.admin import accounts
 from tokensvc.issuer.mirror.mirror import Mirror
 from tokensvc.issuer.revoking import endings
-from tokensvc.issuer.revoking.receipts import Receipts
+from tokensvc.issuer.revoking.receipts import Receipts, list_and_count_followers
 
 
 @pytest.fixture
@@ -180,3 +182,16 @@ async def test_f42_a_clock_that_is_ahead_forgets_no_follower(
         await mirror.refresh_once()
         await heard.clean_once()
         assert len(await list_followers(database)) == left
+
+
+async def test_f42_a_follower_is_silent_only_if_both_clocks_say_so(
+    database, mirror, heard, connection
+):
+    heard.note(FollowerId("key_1", "orders"), mirror.denylist.log.head)
+    await heard.flush_once()
+    await connection.execute("update follower set seen_at = seen_at - interval '2 minutes'")
+    moment = time.time() - 120
+    (follower,), _ = await list_and_count_followers(database, wall=lambda: moment)
+    assert follower.state == "current"
+    (follower,), _ = await list_and_count_followers(database)
+    assert follower.state == "silent"

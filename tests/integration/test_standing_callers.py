@@ -10,9 +10,11 @@ from tests.integration.things import ACTOR, make_key, patiently
 
 from tokensvc.core.actor import Actor
 from tokensvc.core.errors import CallerEndedError, ForbiddenError, NotFoundError
-from tokensvc.issuer.admin import accounts
+from tokensvc.core.granting import Grantor
+from tokensvc.issuer.admin import accounts, api_keys
 from tokensvc.issuer.admin.audiences import add_audience
-from tokensvc.issuer.admin.key_rotation import rotate_own_key
+from tokensvc.issuer.admin.key_rotation import rotate_key, rotate_own_key
+from tokensvc.issuer.database import OpenTransaction
 from tokensvc.issuer.operations.call import Backend
 from tokensvc.issuer.operations.run import run_operation
 from tokensvc.issuer.revoking import endings
@@ -130,6 +132,64 @@ async def test_t30_a_caller_that_has_ended_cannot_make_its_end_worse(connection,
         await end(connection, key, then, actor=call_with(key))
     by_caller = "select count(*) from audit_event where actor = $1"
     assert await connection.fetchval(by_caller, key.id) == 0
+
+
+@pytest.fixture
+async def owner(database):
+    """A key that may make keys, and what stands for it."""
+    made = await make_key(database, capabilities=("tokensvc:keys", "orders:read"))
+    key = made.listed.record
+    return key, {
+        "actor": call_with(key),
+        "grantor": Grantor(key.id, frozenset({"tokensvc:keys"})),
+    }
+
+
+async def narrow(connection, key):
+    """Take a capability from a key, in a transaction that somebody else commits."""
+    changes = api_keys.KeyChanges(capabilities=["tokensvc:keys"])
+    await api_keys.update_key(OpenTransaction(connection), key.id, changes, actor=ACTOR)
+
+
+def make(database, key, _other, how):
+    wish = api_keys.KeyWish(name="late", capabilities=["orders:read"])
+    return api_keys.create_key(database, key.account_id, wish, prefix="tsk-", **how)
+
+
+def enable(database, _key, other, how):
+    return api_keys.enable_key(database, other.id, **how)
+
+
+def rotate(database, _key, other, how):
+    return rotate_key(database, other.id, grace=timedelta(), prefix="tsk-", **how)
+
+
+@pytest.mark.parametrize("act", [make, enable, rotate])
+async def test_t30_what_its_own_key_loses_meanwhile_a_caller_gives_to_none(
+    database, connection, owner, act
+):
+    key, how = owner
+    other = (
+        await make_key(database, account=key.account_id, capabilities=("orders:read",))
+    ).listed.record
+    if act is enable:
+        await endings.disable_key(database, other.id, actor=ACTOR)
+    async with connection.transaction():
+        await narrow(connection, key)
+        late = asyncio.create_task(act(database, key, other, how))
+        await asyncio.sleep(0.1)
+        assert not late.done()
+    with pytest.raises(ForbiddenError, match="more capabilities than your own key has"):
+        await late
+    by_caller = "select count(*) from audit_event where actor = $1"
+    assert await connection.fetchval(by_caller, key.id) == 0
+
+
+async def test_a_caller_may_take_something_from_its_own_key(database, owner):
+    key, how = owner
+    changes = api_keys.KeyChanges(capabilities=["tokensvc:keys"])
+    changed, _ = await api_keys.update_key(database, key.id, changes, **how)
+    assert changed.record.terms.capabilities == ("tokensvc:keys",)
 
 
 async def test_what_waits_for_an_end_that_is_taken_back_is_done(database, connection, key):

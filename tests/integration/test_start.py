@@ -267,3 +267,22 @@ async def test_a_longest_life_is_only_ever_raised(database, settings, started, c
     assert await life() == 7200
     await initialise(database, settings.model_copy(update={"token_ttl": 60}))
     assert await life() == 7200
+
+
+async def test_a_database_belongs_to_one_issuer_until_the_operator_says_that_it_has_moved(
+    database, settings, started, logs
+):
+    del started
+    named = settings.model_copy(update={"issuer": "https://a.example"})
+    await initialise(database, named)
+    moved = settings.model_copy(update={"issuer": "https://b.example"})
+    with pytest.raises(StartRefusedError, match=r"belongs to https://a\.example.*FORMER_ISSUER"):
+        await initialise(database, moved)
+    await initialise(database, settings)  # a trial, on loopback
+    (warned,) = logs.find("other_identity")
+    assert "belongs to https://a.example" in warned["detail"]
+    told = moved.model_copy(update={"former_issuer": "https://a.example"})
+    await initialise(database, told)
+    await initialise(database, moved)
+    with pytest.raises(StartRefusedError, match=r"belongs to https://b\.example"):
+        await initialise(database, named)

@@ -105,6 +105,11 @@ CONTAINERS: Final = (
         settings={"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "latin-1"},
     ),
     SetUp("the first process of a container", before=PID_1),
+    SetUp("no stdout", before="exec >&-"),
+    SetUp("a stdout that is full", before="exec > /dev/full"),
+    SetUp(
+        "neither stdin nor stdout, two workers", before="exec <&- >&-", arguments=("--workers", "2")
+    ),
 )
 ADDRESSES: Final = (
     SetUp(

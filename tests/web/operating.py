@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from testbed.waiting import PATIENCE
 from tests.integration.things import make_key
 
 if TYPE_CHECKING:
@@ -49,6 +51,13 @@ class Caller:
             has_json = answer.content_type.endswith("json") and method != "HEAD"
             body = await answer.json() if has_json and answer.status != 304 else None
             return Answer(answer.status, body, answer.headers)
+
+    async def insist(self, line: str, json: Any = None, **options: Any) -> Answer:
+        """As a call, repeated while a busy machine answers 503, as `Retry-After` asks for."""
+        async with asyncio.timeout(PATIENCE):
+            while (answer := await self(line, json, **options)).status == 503:
+                assert "Retry-After" in answer.headers
+        return answer
 
 
 async def make_caller(

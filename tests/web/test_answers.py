@@ -194,7 +194,7 @@ def test_every_status_that_aiohttp_may_raise_has_an_answer(subtests):
     for error in raised:
         with subtests.test(msg=type(error).__name__):
             answer, reason = build_answer(
-                error, path="/v1/denylist", request_id="x", challenge="Bearer"
+                error, path="/v1/denylist", request_id="x", find_challenge=lambda: "Bearer"
             )
             assert (answer.status, answer.fields["Content-Type"]) == (
                 error.status,

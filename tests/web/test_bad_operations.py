@@ -77,6 +77,9 @@ BAD_FIELDS = {
     "claims that collide": ({"claims": {"iss": "me"}}, "#/claims"),
     "claims of ours": ({"claims": {"tokensvc_x": 1}}, "#/claims"),
     "CIDR with host bits": ({"networks": ["192.0.2.1/24"]}, "#/networks/0"),
+    "a mask that is no prefix": ({"networks": ["10.0.0.0/255.0.0.0"]}, "#/networks/0"),
+    "a mask of hosts": ({"networks": ["10.0.0.0/0.255.255.255"]}, "#/networks/0"),
+    "an unknown audience": ({"audiences": ["nobody"]}, "#/audiences"),
     "a network with a zone": ({"networks": ["192.0.2.0/24", "fe80::%eth0/128"]}, "#/networks/1"),
     "60 KB of metadata": ({"metadata": {"x": "y" * 60_000}}, "#/metadata"),
     "NUL in metadata": ({"metadata": {"x": {"y": ["\0"]}}}, "#/metadata/x/y/0"),
@@ -92,6 +95,25 @@ async def test_a_bad_field_of_a_key_is_refused_with_a_pointer(admin, wish, conne
             assert (answer.status, answer.code) == (400, "invalid_input"), answer.body
             assert list(answer.faults) == [pointer]
             assert await connection.fetchval("select count(*) from api_key") == before
+
+
+async def test_a_thing_that_a_field_names_and_that_does_not_exist_is_pointed_at(admin, wish):
+    answer = await admin("POST /v1/keys", wish | {"tier": "gold"})
+    assert (answer.status, list(answer.faults)) == (404, ["#/tier"])
+    answer = await admin("POST /v1/audiences", {"name": "x", "token_ttl": 10**9})
+    assert (answer.status, list(answer.faults)) == (400, ["#/token_ttl"])
+    answer = await admin("GET /v1/tiers/gold")
+    assert (answer.status, answer.faults) == (404, {})
+
+
+async def test_a_name_that_the_service_may_need_is_no_new_capability(admin, wish):
+    for line, body, pointer in (
+        ("POST /v1/capabilities", {"name": "tokensvc:mine"}, "#/name"),
+        ("POST /v1/keys", wish | {"capabilities": ["tokensvc:mine"]}, "#/capabilities"),
+    ):
+        answer = await admin(line, body)
+        assert (answer.status, list(answer.faults)) == (400, [pointer])
+        assert "names that begin with tokensvc: are for what the service" in answer.body["detail"]
 
 
 async def test_ipv4_in_ipv6_becomes_ipv4(admin, wish):
@@ -155,6 +177,7 @@ BAD_QUERIES = {
     "state=gone": "#/query/state",
     "sort=colour": "#/query/sort",
     "name=%00": "#/query/name",
+    "name=%ff": "#/query/name",
     "created_before=2026-01-01": "#/query/created_before",
     "created_before=1700000000": "#/query/created_before",
     "created_before=2026-01-01T00:00:00": "#/query/created_before",
@@ -202,7 +225,7 @@ async def test_of_two_acts_on_one_key_at_once_each_is_done_or_refused_whole(
         with subtests.test(msg=f"{first} and {second}"):
             key = (await make_key(database, account=account)).listed.record.id
             answers = await asyncio.gather(
-                *(admin(f"POST /v1/keys/{key}/{act}", {}) for act in (first, second) * 4)
+                *(admin.insist(f"POST /v1/keys/{key}/{act}", {}) for act in (first, second) * 4)
             )
             assert {answer.status for answer in answers} <= {200, 201, 409}
             made = [answer.body["id"] for answer in answers if answer.status == 201]
@@ -324,7 +347,7 @@ async def test_two_acts_on_one_version_at_once_are_one(admin, account):
     version = (await admin(f"GET {line}")).headers["ETag"]
     answers = await asyncio.gather(
         *(
-            admin(f"PATCH {line}", {"name": f"n{number}"}, headers={"If-Match": version})
+            admin.insist(f"PATCH {line}", {"name": f"n{number}"}, headers={"If-Match": version})
             for number in range(8)
         )
     )

@@ -39,6 +39,10 @@ async def key(admin, account):
     return made.body["id"]
 
 
+def list_names(page):
+    return re.findall(r'<th scope="row" class="names"><a [^>]*>([^<]*)</a>', page.text)
+
+
 async def test_the_list_is_searched_filtered_and_paged_by_its_address(
     admin, account, browser, key, subtests
 ):
@@ -56,11 +60,11 @@ async def test_the_list_is_searched_filtered_and_paged_by_its_address(
         with subtests.test(msg=query):
             page = await browser.get(f"/keys{query}")
             assert page.status == 200
-            assert re.findall(r'<th scope="row"><a [^>]*>([^<]*)</a>', page.text) == found
+            assert list_names(page) == found
     first = await browser.get(f"/keys?account={account}&sort=name")
     following = re.findall(r'href="/dashboard(/keys\?[^"]*cursor=[^"]+)"', first.text)
     second = await browser.get(following[0].replace("&amp;", "&"))
-    names = [re.findall(r'<th scope="row"><a [^>]*>([^<]*)</a>', p.text) for p in (first, second)]
+    names = [list_names(page) for page in (first, second)]
     assert len(names[0]) == 25
     assert names[0] + names[1] == ["checkout-api", *[f"worker-{n:02}" for n in range(30)]]
     rows = await browser.get("/keys?name=worker-0", HX_Request="true")
@@ -109,7 +113,7 @@ async def test_a_state_says_what_is_odd_and_the_views_count(
         with subtests.test(msg=label):
             page = await browser.get(path.replace("&amp;", "&"))
             assert f'aria-current="page">{label}</a>' in page.text
-            assert page.text.count('<th scope="row">') == int(number)
+            assert page.text.count('<th scope="row" class="names">') == int(number)
 
 
 async def test_many_keys_are_disabled_or_revoked_after_a_question(admin, account, browser, key):

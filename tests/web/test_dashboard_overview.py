@@ -33,6 +33,17 @@ async def test_later_it_shows_exchanges_refusals_keys_and_changes(client, databa
         assert "signed in to the dashboard with" in page.words
 
 
+async def test_the_sidebar_says_how_many_there_are_and_tells_an_owner_of_its_own(client, database):
+    owner = await make_key(database, capabilities=("tokensvc:keys",))
+    reader = await make_key(database, capabilities=("tokensvc:read",))
+    words = (await (await open_browser(client, reader)).get("/health")).words
+    # The key and the account of the first start, and those of two callers.
+    assert "Keys 3 Accounts 3 Capabilities 5 Audiences 3 Trust" in words
+    assert "Denylist 0 Token decoder" in words
+    words = (await (await open_browser(client, owner)).get("/keys")).words
+    assert "Keys 1 Accounts Capabilities Audiences" in words
+
+
 async def test_a_key_owner_sees_neither_followers_nor_the_audit(client, database):
     owner = await make_key(database, capabilities=("tokensvc:keys", "orders:read"))
     await make_key(database, account=owner.listed.record.account_id)

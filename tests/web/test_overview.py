@@ -22,6 +22,19 @@ async def test_exchanges_are_added_up_and_an_owner_sees_those_of_the_own_account
     alone = (await owner("GET /v1/overview?since=3600")).body
     assert [hour["issued"] for hour in alone["hours"]] == [2]
     assert (alone["keys"]["total"], alone["keys"]["powerful"]) == (1, 0)
+    assert alone["things"] is None
+
+
+async def test_things_are_counted_and_an_owner_is_told_of_its_keys_alone(admin, key):
+    before = (await admin("GET /v1/overview")).body["things"]
+    made = (await admin("POST /v1/accounts", {"name": "Acme"})).body["id"]
+    await admin("POST /v1/capabilities", {"name": "stock:read"})
+    await admin("POST /v1/audiences", {"name": "orders"})
+    await admin(f"POST /v1/keys/{key.listed.record.id}/revoke", {})
+    after = (await admin("GET /v1/overview")).body["things"]
+    assert after == {name: count + 1 for name, count in before.items()}
+    await admin(f"DELETE /v1/accounts/{made}")
+    assert (await admin("GET /v1/overview")).body["things"]["accounts"] == before["accounts"]
 
 
 async def test_keys_that_need_a_look_are_counted(client, database, admin, connection):

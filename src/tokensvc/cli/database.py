@@ -8,11 +8,12 @@ import time
 from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from tokensvc.cli.folder import load_command_settings
 from tokensvc.cli.output import print_message
 from tokensvc.cli.process_limits import forbid_core_dumps
 from tokensvc.cli.target import check_is_host
 from tokensvc.core.actor import Actor
-from tokensvc.core.errors import UnavailableError
+from tokensvc.core.errors import StartRefusedError, UnavailableError
 from tokensvc.issuer.database import check_schema
 from tokensvc.logs.logger import configure_logs_on_use
 from tokensvc.settings import Settings, load_settings
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 
 _PATIENCE_SECONDS: Final = 10.0
 _RETRY_SECONDS: Final = 0.1
+
+_NO_SERVICE: Final = (
+    "there is no service here: neither its data in this folder or one above it, nor a database in "
+    "TOKENSVC_DATABASE_URL. Name a service that runs (--url, TOKENSVC_URL, --profile), or go to "
+    "its folder, or make one here: tokensvc init"
+)
 
 T = TypeVar("T")
 
@@ -49,19 +56,22 @@ def actor() -> Actor:
 class Session:
     """The database, open for one command, and the loop that its calls run in.
 
-    `needs_schema`: refuse a database whose schema is not up to date. `changes`: the command may
+    `needs_schema`: refuse a database whose schema is not up to date. `may_make`: make an embedded
+    Postgres, in this folder, if there is no database. `changes`: the command may
     change something, so it is refused while several hosts take writes; one that only reads gets a
     warning. Raises StartRefusedError, UnavailableError.
     """
 
-    def __init__(self, *, needs_schema: bool = True, changes: bool = True) -> None:
+    def __init__(
+        self, *, needs_schema: bool = True, may_make: bool = False, changes: bool = True
+    ) -> None:
         # Many commands open the master key, and each may get it by the environment.
         forbid_core_dumps()
-        self.settings = load_settings()
+        self.settings = load_settings() if may_make else load_command_settings()
         level = self.settings.log_level
         configure_logs_on_use("warning" if level == "info" else level)
         with ExitStack() as stack:
-            url = stack.enter_context(lend_database_url(self.settings))
+            url = stack.enter_context(lend_database_url(self.settings, may_make=may_make))
             self._runner = stack.enter_context(asyncio.Runner())
             self.database = self.run(_open(self.settings, url))
             stack.callback(lambda: self.run(self.database.close()))
@@ -83,15 +93,17 @@ def run_use_case(
     use_case: Callable[[Database, Settings], Coroutine[Any, Any, T]],
     *,
     needs_schema: bool = True,
+    may_make: bool = False,
     changes: bool = True,
 ) -> T:
     """Return what `use_case` returns, which works on the database of this machine.
 
-    `needs_schema`, `changes`: as of Session. Raises StartRefusedError, UnavailableError, and what
-    the use case raises.
+    `needs_schema`, `may_make`, `changes`: as of Session. Raises StartRefusedError,
+    UnavailableError, and what the use case raises.
     """
     check_is_host()
-    with closing(Session(needs_schema=needs_schema, changes=changes)) as session:
+    opened = Session(needs_schema=needs_schema, may_make=may_make, changes=changes)
+    with closing(opened) as session:
         return session.run(use_case(session.database, session.settings))
 
 
@@ -103,11 +115,13 @@ def has_database(settings: Settings) -> bool:
 
 
 @contextmanager
-def lend_database_url(settings: Settings, workers: int = 1) -> Iterator[str]:
+def lend_database_url(
+    settings: Settings, workers: int = 1, *, may_make: bool = False
+) -> Iterator[str]:
     """Lend the URL of the database in the settings, else that of the embedded one.
 
     The embedded one is started if no other process has done so. `workers`: how many processes of
-    the service are going to use it.
+    the service are going to use it. `may_make`: make it if there is none. Raises StartRefusedError.
     """
     from tokensvc.issuer.database import embedded_postgres  # noqa: PLC0415 - not needed for --help
 
@@ -115,6 +129,8 @@ def lend_database_url(settings: Settings, workers: int = 1) -> Iterator[str]:
         yield settings.database_url.get_secret_value()
         return
     postgres = embedded_postgres(settings, workers)
+    if not may_make and not postgres.exists:
+        raise StartRefusedError(_NO_SERVICE)
     try:
         yield postgres.start()
     finally:

@@ -19,7 +19,7 @@ def command(output: str) -> None:
     again changes nothing.
     """
     started = run_use_case(
-        lambda database, settings: initialise(database, settings), needs_schema=False
+        lambda database, settings: initialise(database, settings), needs_schema=False, may_make=True
     )
     if started.admin is None:
         print_row({"status": "ready"}, output)

@@ -33,7 +33,7 @@ def command(since: timedelta, output: str | None) -> None:
         return
     from tokensvc.cli.usage import draw_counts  # noqa: PLC0415 - not needed for other commands
 
-    for name, count in shown["keys"].items():
+    for name, count in (shown["keys"] | (shown["things"] or {})).items():
         click.echo(f"{name:<10} {count:>8}")
     click.echo()
     click.echo(draw_counts(shown))

@@ -12,6 +12,7 @@ import click
 from tokensvc.cli.output import output_option, print_message, print_pages, print_row
 from tokensvc.cli.profiles import Profile, Profiles, load_profiles, save_profiles
 from tokensvc.cli.secret_io import read_api_key
+from tokensvc.cli.target import is_http_allowed
 from tokensvc.core.address import check_secure_url
 from tokensvc.core.errors import InvalidInputError
 
@@ -43,7 +44,7 @@ def add(name: str, url: str, key_file: Path | None, output: str, *, no_key: bool
     tokensvc profile use work
     """
     try:
-        check_secure_url(url)
+        check_secure_url(url, allow_http=is_http_allowed())
     except ValueError as error:
         raise InvalidInputError(str(error)) from error
     if no_key:

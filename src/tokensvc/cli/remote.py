@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
 from tokensvc.cli.remote_errors import CredentialRefusedError, build_error
+from tokensvc.cli.target import is_http_allowed
 from tokensvc.core.address import check_secure_url
 from tokensvc.core.errors import (
     ChangeUnknownError,
@@ -42,7 +43,7 @@ class Remote:
 
     def __init__(self, url: str, credential: str | None) -> None:
         try:
-            parts = urlsplit(check_secure_url(url))
+            parts = urlsplit(check_secure_url(url, allow_http=is_http_allowed()))
             port = parts.port
         except ValueError as error:
             raise InvalidInputError(f"the URL of the service cannot be used: {error}") from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import tempfile
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
@@ -13,11 +12,10 @@ import click
 
 from tokensvc import __version__
 from tokensvc.cli.database import lend_database_url
+from tokensvc.cli.first_admin import show_first_admin
 from tokensvc.cli.process_limits import forbid_core_dumps, raise_descriptor_limit
 from tokensvc.cli.supervisor import Supervisor, take_supervisor
-from tokensvc.cli.surroundings import find_scratch_folder
-from tokensvc.core.audience import OWN_AUDIENCE
-from tokensvc.core.capability import ADMIN
+from tokensvc.cli.surroundings import find_scratch_folder, say
 from tokensvc.logs.configuration import configure_logs
 from tokensvc.logs.logger import get_logger
 from tokensvc.settings import Settings, load_settings
@@ -25,7 +23,6 @@ from tokensvc.settings import Settings, load_settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tokensvc.issuer.admin.api_keys import NewKey
     from tokensvc.web.server import Announcements
 
 
@@ -44,7 +41,8 @@ def command(workers: int) -> None:
     does not answer, /livez answers, and everything else is told to try again.
 
     The first start prepares everything: the schema, the master key, the signing keys, the default
-    audience, and an admin API key, which is shown once.
+    audience, and an admin API key, which is shown once. Where stdout is no terminal, the key is
+    written to the file first-admin.key in the data folder instead.
     """
     settings = load_settings()
     with share_metrics() if workers > 1 else nullcontext():
@@ -70,7 +68,7 @@ def _serve(settings: Settings, workers: int) -> None:
         server.bind_socket(settings) as listener,
         server.bind_own_ports(settings) as own_ports,
         signals.signals_before_serving(),
-        lend_database_url(settings, workers) as url,
+        lend_database_url(settings, workers, may_make=True) as url,
     ):
         if workers == 1:
             server.serve_one(settings, url, listener, announcements, own_ports)
@@ -83,11 +81,8 @@ def _build_announcements(settings: Settings, supervisor: Supervisor) -> Announce
 
     process_id = os.getpid()
 
-    def say(text: str) -> None:
-        click.echo(text)
-        sys.stdout.flush()
-
     def say_ready() -> None:
+        # If stdout is closed, the service goes on without it.
         say(
             f"tokensvc {__version__} serves {_name_addresses(settings)} (process {process_id}); "
             "Ctrl-C stops it."
@@ -95,7 +90,7 @@ def _build_announcements(settings: Settings, supervisor: Supervisor) -> Announce
         supervisor.say("READY=1")
 
     return Announcements(
-        first_admin=lambda admin: say(_greet(settings, admin)),
+        first_admin=lambda admin: show_first_admin(settings, admin),
         ready=say_ready,
     )
 
@@ -124,26 +119,3 @@ def share_metrics() -> Iterator[None]:
         # A worker that ends passes here as well, while others still count.
         if os.getpid() == owner:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _greet(settings: Settings, admin: NewKey) -> str:
-    url, key, key_id = settings.issuer_url, admin.key.text, admin.listed.record.id
-    return f"""\
-This is the first start. An admin API key was made. It is shown this once, so store it now:
-
-    {key}
-
-Try it in another terminal:
-
-    curl -s -X POST {url}/v1/token -H 'Authorization: Bearer {key}' \\
-        -d audience={OWN_AUDIENCE} -d scope={ADMIN}
-    curl -s -X POST {url}/v1/token -u '{key_id}:{key}' \\
-        -d grant_type=client_credentials -d audience={OWN_AUDIENCE} -d scope={ADMIN}
-    curl -s {url}/.well-known/jwks.json
-    curl -s '{url}/v1/denylist'
-
-Next, here or on any machine (`--help` shows examples):
-
-    export TOKENSVC_URL={url} TOKENSVC_API_KEY={key}
-    tokensvc account create NAME
-"""

@@ -55,6 +55,11 @@ def find_target() -> Target | None:
     return _find_profile(name, "TOKENSVC_PROFILE" if name else "`tokensvc profile use`")
 
 
+def is_http_allowed() -> bool:
+    """Tell whether services without TLS are taken, in a network of containers for a trial."""
+    return os.environ.get("TOKENSVC_ALLOW_HTTP", "").lower() in {"1", "true", "yes", "on"}
+
+
 def check_is_host() -> None:
     """Raise StartRefusedError if a service is named: the command works on this machine alone."""
     target = find_target()

@@ -13,7 +13,7 @@ from tokensvc.cli.duration import Duration, whole_seconds
 from tokensvc.cli.output import output_option, print_message, print_row
 from tokensvc.cli.run import call
 from tokensvc.cli.secret_io import find_credential, read_api_key, read_token
-from tokensvc.cli.target import find_target
+from tokensvc.cli.target import find_target, is_http_allowed
 from tokensvc.cli.wait import wait_for_followers, wait_option
 from tokensvc.core.algorithm import ALGORITHMS
 from tokensvc.core.errors import InvalidInputError, StartRefusedError, UnavailableError
@@ -81,7 +81,7 @@ def get(
     }
     given = {name: value for name, value in form.items() if value is not None}
     url = issuer or (target.url if target is not None else _load_settings().issuer_url)
-    click.echo(asyncio.run(request_token(url, key, given)))
+    click.echo(asyncio.run(request_token(url, key, given, allow_http=is_http_allowed())))
 
 
 @command.command("verify")
@@ -166,10 +166,10 @@ def revoke(source: str, output: str, wait: int | None) -> None:
 
 def _load_settings() -> Settings:
     try:
-        from tokensvc.settings import load_settings  # noqa: PLC0415 - a desk far away has none
+        from tokensvc.cli.folder import load_command_settings  # noqa: PLC0415 - as below
     except ModuleNotFoundError as error:
         raise InvalidInputError("name the service, with --issuer, --url or TOKENSVC_URL") from error
-    return load_settings()
+    return load_command_settings()
 
 
 def _find_issuer(issuer: str | None, audience: str | None) -> tuple[str, str]:
@@ -219,7 +219,14 @@ async def _verify_online(text: str, issuer: str, audience: str) -> Claims:
     from tokensvc.verify import Verifier  # noqa: PLC0415 - imports aiohttp
 
     # Without a name: this command is no follower that operators want to see.
-    made = Verifier(issuer=issuer, audience=audience, algorithms=ALGORITHMS, typ="JWT", follower="")
+    made = Verifier(
+        issuer=issuer,
+        audience=audience,
+        algorithms=ALGORITHMS,
+        typ="JWT",
+        follower="",
+        allow_http=is_http_allowed(),
+    )
     async with made as verifier:
         return verifier.verify(text)
 

@@ -28,6 +28,7 @@ class TokenSourceOptions(TypedDict, total=False):
     timeout: float
     patience: float
     tls: ssl.SSLContext | None
+    allow_http: bool
     clock: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]]
     chance: Callable[[], float]
@@ -44,12 +45,13 @@ class ExchangeOptions:
     timeout: float
     patience: float
     tls: ssl.SSLContext | None
+    allow_http: bool
     clock: Callable[[], float]
     chance: Callable[[], float]
 
     def __post_init__(self) -> None:
         """Check each option, and the options against each other. Raises ValueError."""
-        check_secure_url(self.issuer)
+        check_secure_url(self.issuer, allow_http=self.allow_http)
         parse_wanted(self.audience, self.scope)
         if not 0 < self.timeout <= self.patience:
             raise ValueError("timeout must be more than 0 and at most patience")

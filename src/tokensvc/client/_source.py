@@ -46,8 +46,9 @@ class TokenSource:
     `rotate_every`, like "30d", lets the key in a file rotate itself when the file is that old; the
     successor takes its place. `expires_in` asks for a shorter life, in seconds. `timeout` is the
     time for one response of the issuer, and `patience` the time for all tries of an exchange, both
-    in seconds. `tls` is for an issuer with a private CA. `clock` (monotonic seconds), `sleep` and
-    `chance` (a random number from 0 to 1) are for tests.
+    in seconds. `tls` is for an issuer with a private CA. `allow_http` takes an issuer without TLS
+    in a network of your own, for a trial. `clock` (monotonic seconds), `sleep` and `chance` (a
+    random number from 0 to 1) are for tests.
 
     The constructor raises ValueError, or KeyUnreadableError for a value that is not an API key.
     """
@@ -64,6 +65,7 @@ class TokenSource:
         timeout: float = 10.0,
         patience: float = 30.0,
         tls: ssl.SSLContext | None = None,
+        allow_http: bool = False,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         chance: Callable[[], float] = random.random,
@@ -76,6 +78,7 @@ class TokenSource:
             timeout=timeout,
             patience=patience,
             tls=tls,
+            allow_http=allow_http,
             clock=clock,
             chance=chance,
         )

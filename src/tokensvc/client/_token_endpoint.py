@@ -91,13 +91,17 @@ async def _post(
     )
 
 
-async def request_token(issuer: str, api_key: str, form: Mapping[str, str]) -> str:
+async def request_token(
+    issuer: str, api_key: str, form: Mapping[str, str], *, allow_http: bool = False
+) -> str:
     """Ask the issuer once, remember nothing, and return the token.
+
+    `allow_http`: it may be without TLS.
 
     Raises InvalidClientError, InvalidRequestError, UnavailableError.
     """
     try:
-        check_secure_url(issuer)
+        check_secure_url(issuer, allow_http=allow_http)
     except ValueError as error:
         raise InvalidRequestError(str(error)) from error
     if not api_key.isascii() or not api_key.isprintable():

@@ -22,15 +22,19 @@ def is_wildcard(host: str) -> bool:
     return host in _WILDCARDS
 
 
-def check_secure_url(url: str) -> str:
-    """Return `url` if it is https, or on loopback. Raises ValueError."""
+def check_secure_url(url: str, *, allow_http: bool = False) -> str:
+    """Return `url` if it is https, or on loopback. Raises ValueError.
+
+    `allow_http`: plain http is taken to anywhere, as in a network of containers for a trial.
+    """
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError(f"{url!r} is no http(s) URL")
-    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK and not allow_http:
         raise ValueError(
             f"{url!r} must be https: over http, others on the network could read API keys and "
-            "replace signing keys. Plain http is for loopback only"
+            "replace signing keys. Plain http is for loopback, or for a trial (allow_http, "
+            "TOKENSVC_ALLOW_HTTP=yes)"
         )
     return url
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Final, NamedTuple
 
 from tokensvc.core.errors import InvalidInputError
 
 _IPV4: Final = 4
+_CIDR: Final = re.compile(r"[^/]+(/[0-9]{1,3})?", re.ASCII)
 
 
 class Place(NamedTuple):
@@ -38,13 +40,12 @@ def parse_network(text: str) -> str:
     (`::ffff:192.0.2.0/120`) becomes IPv4, because clients are compared as IPv4. Raises
     InvalidInputError, also if bits are set beyond the prefix: one of the two is a slip.
     """
+    if not _CIDR.fullmatch(text):  # a mask would be read as well, even one of the hosts
+        raise _refuse(text)
     try:
         network = ipaddress.ip_network(text, strict=True)
     except ValueError as error:
-        raise InvalidInputError(
-            f"{text[:80]!r} is no network; write it like 192.0.2.0/24 or 2001:db8::/48, "
-            "without bits behind the prefix"
-        ) from error
+        raise _refuse(text) from error
     if isinstance(network, ipaddress.IPv6Network):
         if network.network_address.scope_id is not None:
             raise InvalidInputError(f"{text[:80]!r} has a zone, which only one machine knows")
@@ -52,3 +53,10 @@ def parse_network(text: str) -> str:
         if mapped is not None and network.prefixlen >= 96:  # noqa: PLR2004 - ::ffff:0:0/96
             return str(ipaddress.ip_network((int(mapped), network.prefixlen - 96)))
     return str(network)
+
+
+def _refuse(text: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"{text[:80]!r} is no network; write it like 192.0.2.0/24 or 2001:db8::/48, "
+        "without bits behind the prefix"
+    )

@@ -18,6 +18,7 @@ from tokensvc.core.actor import Actor
 from tokensvc.core.audience import DASHBOARD_AUDIENCE, OWN_AUDIENCE
 from tokensvc.core.capability import ADMIN
 from tokensvc.core.errors import DatabaseRefusedError, StartRefusedError, UnavailableError
+from tokensvc.core.identity import Identity, decide_identity
 from tokensvc.issuer.admin.accounts import insert_account
 from tokensvc.issuer.admin.api_keys import KeyWish, insert_key
 from tokensvc.issuer.admin.audiences import finish_change, insert_audience
@@ -38,6 +39,7 @@ from tokensvc.store.migrate import (
     migrate,
     one_at_a_time,
 )
+from tokensvc.store.service_identity import find_identity, replace_identity
 from tokensvc.store.signing_key import list_signing_keys
 
 if TYPE_CHECKING:
@@ -102,6 +104,7 @@ async def _make_all(
         async with one_at_a_time(holder):
             for name in await _migrate(database, settings):
                 _log.info("migration_applied", name=name)
+            await _check_identity(database, settings)
             master_key = await _open_master_key(database, settings)
             await _ensure_audiences(database, settings)
             await rotate_all_once(database, settings, master_key, actor=ACTOR)
@@ -174,11 +177,26 @@ async def _migrate(database: Database, settings: Settings) -> list[str]:
     """Apply what is missing as the owner of the tables, who grants the service its rights."""
     async with database.connection() as connection:
         service = await load_role(connection)
-    async with open_owner(database, settings) as owner, owner.connection() as connection:
-        applied = await migrate(connection, load_migrations())
-        if await grant_service_rights(connection, service):
-            _log.info("rights_granted", role=service)
+    async with open_owner(database, settings) as owner:
+        if owner is not database:
+            await check_database(owner)
+        async with owner.connection() as connection:
+            applied = await migrate(connection, load_migrations())
+            if await grant_service_rights(connection, service):
+                _log.info("rights_granted", role=service)
     return applied
+
+
+async def _check_identity(database: Database, settings: Settings) -> None:
+    """Compare who this service is with what the database has kept, and keep what is new."""
+    ours = Identity(settings.public_issuer, settings.key_prefix)
+    async with database.transaction() as connection:
+        kept = await find_identity(connection)
+        choice = decide_identity(kept, ours, former=settings.former_issuer)
+        if choice.kept != kept:
+            await replace_identity(connection, choice.kept)
+    for warning in choice.warnings:
+        _log.warning("other_identity", detail=warning)
 
 
 async def _open_master_key(database: Database, settings: Settings) -> MasterKey:

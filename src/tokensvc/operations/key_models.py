@@ -1,8 +1,8 @@
-"""What goes in and comes out of the operations on API keys."""
+"""What goes in and comes out of the operations that make and change API keys."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 from tokensvc.core.errors import InvalidInputError
 from tokensvc.core.key_terms import check_metadata, check_own_claims
 from tokensvc.core.network import parse_network
+from tokensvc.operations.key_reading import State
 from tokensvc.operations.model import (
     AccountId,
     Audience,
@@ -17,12 +18,9 @@ from tokensvc.operations.model import (
     Description,
     Json,
     KeyId,
-    KeyIds,
     Limit,
     Model,
-    Moment,
     Name,
-    PageRequest,
     Reason,
     Seconds,
     TierName,
@@ -32,7 +30,6 @@ from tokensvc.operations.model import (
 
 MOST_IN_BATCH: Final = 1000
 
-State = Literal["active", "disabled", "revoked", "expired"]
 Network = Annotated[str, Field(max_length=50, examples=["192.0.2.0/24"]), check(parse_network)]
 
 
@@ -51,54 +48,6 @@ def _check_json(rule: Any) -> AfterValidator:  # noqa: ANN401 - a function of co
 
 Metadata = Annotated[dict[str, Json], _check_json(check_metadata)]
 OwnClaims = Annotated[dict[str, Json], _check_json(check_own_claims)]
-
-
-class Key(Model):
-    """An API key. The key itself is stored nowhere; `hint` is its prefix and its end."""
-
-    id: KeyId
-    account: AccountId
-    name: str
-    description: str
-    hint: str
-    state: State
-    capabilities: list[str] = Field(description="What its tokens may do.")
-    audiences: list[str] = Field(description="What its tokens may be for; empty: everything.")
-    networks: list[str] = Field(description="Where it may be used; empty: everywhere.")
-    metadata: dict[str, Json] = Field(description="Notes of the owner. They enter no token.")
-    claims: dict[str, Json] = Field(description="Claims that stand in each of its tokens.")
-    self_rotation: bool = Field(description="Whether the key may rotate itself.")
-    created_at: Moment
-    expires_at: Moment | None
-    disabled_at: Moment | None
-    revoked_at: Moment | None
-    tier: str | None
-    per_minute: int = Field(description="Tokens a minute: its own limit, else that of its tier.")
-    per_day: int = Field(description="Tokens a day (UTC): its own limit, else that of its tier.")
-    own_per_minute: int | None = Field(description="What was set for the key itself.")
-    own_per_day: int | None = Field(description="What was set for the key itself.")
-    last_used_at: Moment | None
-    last_used_network: str | None
-    last_used_audience: str | None
-    predecessor: KeyId | None = Field(description="The key that this one took over from.")
-    successor: KeyId | None = Field(description="The key that takes over from this one.")
-
-
-class NewKey(Key):
-    """A key that was just made. `key` is shown this once."""
-
-    shown_once: ClassVar[str | None] = "key"
-
-    key: str | None = Field(
-        description="The API key itself. null if the request was repeated after ten minutes."
-    )
-    replayed: bool = Field(False, description="Whether this is the answer to an earlier request.")
-
-
-class KeyRequest(Model):
-    """Which key."""
-
-    id: KeyId
 
 
 class KeyTerms(Model):
@@ -122,27 +71,6 @@ class CreateKey(KeyTerms):
     account: AccountId
     name: Name
     capabilities: list[Capability] = Field(min_length=1, max_length=500)
-
-
-class ListKeys(PageRequest):
-    """Which keys are wanted."""
-
-    ids: KeyIds | None = None
-    account: AccountId | None = None
-    state: State | None = None
-    capability: Capability | None = None
-    audience: Audience | None = None
-    name: str | None = Field(
-        None, min_length=1, max_length=200, description="A part of the name, or of the hint."
-    )
-    created_before: Moment | None = None
-    used_before: Moment | None = Field(None, description="Also keys that were never used.")
-    expires_before: Moment | None = None
-    metadata: dict[str, str] = Field({}, description="`metadata.team=x`: notes of that value.")
-    sort: Literal[
-        "created_at", "-created_at", "name", "-name", "last_used_at", "-last_used_at",
-        "expires_at", "-expires_at",
-    ] = "created_at"  # fmt: skip
 
 
 class KeyChanges(Model):

@@ -1,4 +1,4 @@
-"""Operations on API keys."""
+"""Operations on API keys; `key_reading` has those that only show them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,13 @@ from tokensvc.operations.key_models import (
     CreateKey,
     DeletedKey,
     EndKey,
-    Key,
-    KeyRequest,
-    ListKeys,
-    NewKey,
     RevokeKey,
     RotateKey,
     RotateSelf,
     UpdateKey,
 )
-from tokensvc.operations.model import Page
-from tokensvc.operations.operation import ANYBODY, KEY_OWNERS, KEY_READERS, Operation
+from tokensvc.operations.key_reading import LIST, SHOW, Key, KeyRequest, NewKey
+from tokensvc.operations.operation import ANYBODY, KEY_OWNERS, Operation
 
 if TYPE_CHECKING:
     from tokensvc.operations.model import Model
@@ -52,15 +48,7 @@ OPERATIONS: Final = (
         idempotent_by_key=True,
         has_version=True,
     ),
-    Operation(
-        name="keys.list",
-        method="GET",
-        path="/v1/keys",
-        summary="List API keys.",
-        needs=KEY_READERS,
-        request=ListKeys,
-        response=Page[Key],
-    ),
+    LIST,
     Operation(
         name="keys.batch",
         method="POST",
@@ -84,16 +72,7 @@ OPERATIONS: Final = (
         has_version=True,
         is_for_holders=True,
     ),
-    Operation(
-        name="keys.show",
-        method="GET",
-        path="/v1/keys/{id}",
-        summary="Show one API key.",
-        needs=KEY_READERS,
-        request=KeyRequest,
-        response=Key,
-        has_version=True,
-    ),
+    SHOW,
     Operation(
         name="keys.update",
         method="PATCH",

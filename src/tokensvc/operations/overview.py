@@ -26,6 +26,15 @@ class KeyCounts(Model):
     replaced: int = Field(description="A successor took over, and they are not used any more.")
 
 
+class ThingCounts(Model):
+    """How many there are of what is not of one account."""
+
+    accounts: int
+    capabilities: int
+    audiences: int
+    revocations: int = Field(description="In force.")
+
+
 CountMoment = Annotated[
     Moment, Field(description="When the keys were counted: very many, only from time to time.")
 ]
@@ -37,6 +46,7 @@ class Overview(Model):
     hours: list[HourOfUse] = Field(description="Of all keys together, oldest first.")
     keys: KeyCounts
     keys_counted_at: CountMoment
+    things: ThingCounts | None = Field(description="null with tokensvc:keys.")
     since: Moment
     until: Moment
 

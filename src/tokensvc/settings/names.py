@@ -18,7 +18,7 @@ FIELDS: Final = tuple(name for name in Settings.model_fields if name != "is_cred
 # setting of its own, because it is read again when the key is replaced.
 IN_FILES: Final = ("database_url", "direct_database_url", "migration_database_url", "smtp_url")
 # For commands that are sent to a service, and for clients.
-_OF_COMMANDS: Final = ("URL", "PROFILE", "API_KEY", "API_KEY_FILE", "CONFIG")
+_OF_COMMANDS: Final = ("URL", "PROFILE", "API_KEY", "API_KEY_FILE", "ALLOW_HTTP", "CONFIG")
 _OF_SERVICE: Final = (
     *(f"{PREFIX}{name.upper()}" for name in FIELDS),
     *(f"{PREFIX}{name.upper()}_FILE" for name in IN_FILES),

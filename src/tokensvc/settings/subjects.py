@@ -8,10 +8,11 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from tokensvc.core.address import find_origin, is_wildcard, parse_issuer
+from tokensvc.core.address import find_origin, is_loopback, is_wildcard, parse_issuer
 from tokensvc.core.api_key import DEFAULT_PREFIX, MAX_KEY_LIFE_SECONDS, check_prefix
 from tokensvc.core.audience import parse_audience
 from tokensvc.core.errors import InvalidInputError
@@ -45,6 +46,9 @@ class AddressSettings(_Subject):
         description="serves the operations there, and no longer on the public port",
     )
     issuer: str = ""
+    former_issuer: str = Field(
+        "", description="the issuer that the database has kept, if it is to be replaced"
+    )
     keepalive_seconds: int = Field(
         620,
         ge=1,
@@ -58,7 +62,7 @@ class AddressSettings(_Subject):
         0, ge=0, le=10, description="how many proxies of the operator append to X-Forwarded-For"
     )
 
-    @field_validator("issuer")
+    @field_validator("issuer", "former_issuer")
     @classmethod
     def _check_issuer(cls, value: str) -> str:
         return parse_issuer(value) if value.strip() else ""
@@ -94,6 +98,12 @@ class AddressSettings(_Subject):
         """The address that the service listens on."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
+
+    @property
+    def public_issuer(self) -> str | None:
+        """The issuer, None if it is one of this machine alone, for a trial."""
+        host = urlsplit(self.issuer).hostname or self.host
+        return None if is_loopback(host) or is_wildcard(host) else self.issuer_url
 
     @property
     def is_issuer_unreachable(self) -> bool:

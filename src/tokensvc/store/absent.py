@@ -20,6 +20,11 @@ def no_such_tier(name: str) -> NotFoundError:
     return NotFoundError(f"there is no tier {name[:80]!r}; `tokensvc tier list` shows them")
 
 
+def unknown_tier(name: str) -> NotFoundError:
+    """Return the same for a tier that a key or an account is to have."""
+    return NotFoundError(no_such_tier(name).message, pointer="/tier")
+
+
 def no_such_capability(name: str) -> NotFoundError:
     """Return the error for a capability that does not exist."""
     return NotFoundError(f"there is no capability {name[:80]!r}")

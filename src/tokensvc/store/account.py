@@ -13,7 +13,7 @@ from tokensvc.core.identifier import AccountId
 from tokensvc.core.keyring import LEEWAY
 from tokensvc.core.limit import Limits
 from tokensvc.core.notices.receiver import find_mailbox
-from tokensvc.store.absent import no_such_account, no_such_tier
+from tokensvc.store.absent import no_such_account, unknown_tier
 from tokensvc.store.audit_event import fetch_standing
 from tokensvc.store.denylist import build_record
 from tokensvc.store.page_query import Condition, Order, build_part_pattern, fetch_page
@@ -121,7 +121,7 @@ async def update_account(
             _SQL["update"], account_id, name, limits.tier, limits.per_minute, limits.per_day
         )
     except asyncpg.ForeignKeyViolationError as error:
-        raise no_such_tier(str(limits.tier)) from error
+        raise unknown_tier(str(limits.tier)) from error
 
 
 async def resume_account(connection: asyncpg.Connection, account_id: str) -> None:

@@ -10,7 +10,7 @@ from tokensvc.core.api_key import ApiKey, ApiKeyRecord, KeyTerms, ListedKey, sta
 from tokensvc.core.errors import ConflictError, NotFoundError
 from tokensvc.core.identifier import AccountId, KeyId
 from tokensvc.core.limit import Limits
-from tokensvc.store.absent import no_such_key, no_such_tier
+from tokensvc.store.absent import no_such_key, unknown_tier
 from tokensvc.store.driver_errors import not_initialised
 from tokensvc.store.planned import fetch_planned
 from tokensvc.store.queries import load_queries
@@ -50,7 +50,7 @@ async def insert_api_key(
     except asyncpg.ForeignKeyViolationError as error:
         if error.constraint_name != "api_key_tier_fkey":
             raise
-        raise no_such_tier(str(terms.limits.tier)) from error
+        raise unknown_tier(str(terms.limits.tier)) from error
     except asyncpg.UniqueViolationError as error:
         if error.constraint_name != "api_key_predecessor_unique":
             raise
@@ -125,6 +125,7 @@ async def count_api_keys(
 
     `account_id`: the account whose keys are counted, None for all.
     """
+    # All kinds are judged by one moment, which is told to who asked.
     at: datetime = await connection.fetchval("select clock_timestamp()")
     (row,) = await fetch_planned(connection, _SQL["count"], account_id, at)
     return dict(row), at
@@ -142,7 +143,7 @@ async def update_api_key(connection: asyncpg.Connection, key_id: KeyId, terms: K
     try:
         await connection.execute(_SQL["update"], key_id, *texts, *_list_limits_and_more(terms))
     except asyncpg.ForeignKeyViolationError as error:
-        raise no_such_tier(str(terms.limits.tier)) from error
+        raise unknown_tier(str(terms.limits.tier)) from error
 
 
 async def update_api_keys(connection: asyncpg.Connection, terms: Mapping[str, KeyTerms]) -> None:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 _SQL = load_queries("fitness")
 _ENCODING: Final = "UTF8"
 _SCHEMA: Final = "public"
-_POOLER_TIMEOUT: Final = 2.0
 _FORGOTTEN: Final = (
     asyncpg.InvalidSQLStatementNameError,
     asyncpg.DuplicatePreparedStatementError,
@@ -112,16 +111,23 @@ def explain_missing_right(fitness: Fitness) -> str:
 async def _check_pooler(one: asyncpg.Connection, other: asyncpg.Connection) -> None:
     """Raise what the driver raises if the pooler between forgets what was prepared.
 
-    The other session holds the server connection on which the statement was prepared. A pooler in
-    transaction mode then runs the statement on another one.
+    `one` prepares a statement on a server connection. While it holds that, `other` takes another
+    one. When both have let go, `one` is given one of the two: in one order of letting go or in the
+    other one, it is that of `other`.
     """
-    statement = await one.prepare("select 1")
-    async with other.transaction():
-        await other.execute("select 1")
+    for is_one_first in (True, False):
+        ours, others = one.transaction(), other.transaction()
+        await ours.start()
+        statement = await one.prepare("select 1")
         try:
-            await statement.fetchval(timeout=_POOLER_TIMEOUT)
-        except TimeoutError:
-            return  # it has a single server connection, which forgets nothing
+            await others.start()
+        except TimeoutError:  # it has a single server connection, which forgets nothing
+            other.terminate()
+            await ours.rollback()
+            return
+        for transaction in (ours, others) if is_one_first else (others, ours):
+            await transaction.commit()
+        await statement.fetchval()
 
 
 def _quote(name: str) -> str:

@@ -48,9 +48,15 @@ async def delete_followers(
 
 
 async def list_followers(
-    connection: asyncpg.Connection, *, most_unproved: int
+    connection: asyncpg.Connection,
+    *,
+    most_unproved: int,
+    now: datetime | None = None,
 ) -> list[FollowerRecord]:
-    """Return the followers that have asked: all that prove their names, and the latest others."""
+    """Return the followers that have asked: all that prove their names, and the latest others.
+
+    They are judged by the earlier one of Postgres's clock and `now`, if it is given.
+    """
     return [
         FollowerRecord(
             id=FollowerId(row["key_id"], row["name"]),
@@ -58,7 +64,7 @@ async def list_followers(
             seen_at=row["seen_at"],
             head_seq=row["head_seq"],
             behind_since=row["behind_since"],
-            at=row["at"],
+            at=row["at"] if now is None else min(row["at"], now),
         )
         for row in await connection.fetch(_SQL["list"], most_unproved)
     ]

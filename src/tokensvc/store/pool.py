@@ -30,7 +30,11 @@ if TYPE_CHECKING:
 
 Connection: TypeAlias = asyncpg.Connection  # so that the rooms above can name it
 
-_ACQUIRE_TIMEOUT: Final = 1.0
+# No request waits longer than both for a connection: until one is free, and until it is made, which
+# takes long on a busy machine or with Postgres far away. Who gave up sooner would throw away what
+# is almost done, and the next one would begin it again.
+_FREE_TIMEOUT: Final = 1.0
+_NEW_TIMEOUT: Final = 2.0
 _CLOSE_TIMEOUT: Final = 5.0
 
 
@@ -52,6 +56,7 @@ class Database:
         self, pool: asyncpg.Pool, hosts: Hosts, direct_hosts: Hosts, timelines: Timelines
     ) -> None:
         self._pool = pool
+        self._free = asyncio.Semaphore(pool.get_max_size())
         self._hosts = hosts
         self._direct_hosts = direct_hosts
         self._timelines = timelines
@@ -106,7 +111,12 @@ class Database:
             await self._hosts.find_primary()  # here, because it may last longer than acquiring
         await self._leave_old_primary()
         try:
-            async with self._pool.acquire(timeout=_ACQUIRE_TIMEOUT) as borrowed:
+            async with asyncio.timeout(_FREE_TIMEOUT):
+                await self._free.acquire()
+        except TimeoutError as error:
+            raise unavailable(error, self.setting) from error
+        try:
+            async with self._pool.acquire(timeout=_NEW_TIMEOUT) as borrowed:
                 connection = cast("asyncpg.Connection", borrowed)  # the proxy forwards everything
                 try:
                     yield connection
@@ -115,6 +125,8 @@ class Database:
                     raise
         except AWAY as error:
             raise unavailable(error, self.setting) from error
+        finally:
+            self._free.release()
 
     @asynccontextmanager
     async def act(self) -> AsyncIterator[asyncpg.Connection]:

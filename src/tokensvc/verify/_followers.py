@@ -26,13 +26,18 @@ _log = logging.getLogger(__name__)
 class Followers:
     """Follows the keys and the denylist of one issuer, from `start` to `close`.
 
-    Raises ValueError for a URL that is neither https nor on loopback.
+    Raises ValueError for a URL that is neither https nor on loopback, unless plain http is allowed.
     """
 
     def __init__(self, options: VerifierOptions) -> None:
         base = options.issuer.removesuffix("/")
-        jwks_url = check_secure_url(options.jwks_url or f"{base}/.well-known/jwks.json")
-        feed_url = check_secure_url(options.denylist_url or f"{base}/v1/denylist")
+        places = (
+            options.jwks_url or f"{base}/.well-known/jwks.json",
+            options.denylist_url or f"{base}/v1/denylist",
+        )
+        jwks_url, feed_url = (
+            check_secure_url(url, allow_http=options.allow_http) for url in places
+        )
         self._fetcher = options.fetcher or _build_fetcher(options)
         self._start_wait = options.http_timeout
         self._jwks_stale_if_error = options.jwks_stale_if_error
@@ -87,6 +92,7 @@ class Followers:
         if self._task is not None:
             raise RuntimeError("the verifier has been started already")
         if self._keeper is not None:
+            # First, so that tokens can be judged although the issuer does not answer.
             await self._keeper.restore(jwks_stale_if_error=self._jwks_stale_if_error)
         await self._fetcher.__aenter__()
         self.jwks.enter_loop()
@@ -97,6 +103,7 @@ class Followers:
         try:
             await self._wait_for_both()
         except asyncio.CancelledError:
+            # The caller has got no verifier that it could close.
             await self.close()
             raise
 

@@ -47,6 +47,7 @@ class VerifierOptions:
     snapshot_path: str | os.PathLike[str] | None = None
     on_verify: Callable[[str], None] | None = None
     on_audit_problem: Callable[[str], None] | None = None
+    allow_http: bool = False
     jwks_url: str | None = None
     denylist_url: str | None = None
     feed_token: FeedToken | None = None

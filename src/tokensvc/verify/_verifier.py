@@ -62,6 +62,7 @@ class Verifier:
     - `snapshot_path`: a file that keeps keys and denylist for the next start.
     - `on_verify`: called with "ok" or the reason of the refusal, after each verification.
     - `on_audit_problem`: called once with a sentence, if the issuer's audit trail was changed.
+    - `allow_http`: takes an issuer without TLS in a network of your own, for a trial.
     - `jwks_url`, `denylist_url`: where both are, if they are not at the usual place of the issuer.
     - `feed_token`: a function, async or not, that returns the token for a feed that asks for one:
       `get_token` of a TokenSource for audience `tokensvc` and scope `tokensvc:denylist`.

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import resource
 import time
+from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 LOOK_SECONDS: Final = 2.5
 _PATIENCE_SECONDS: Final = 12.5  # with the time until the next look, 15
 _LEAST_READ_BYTES: Final = 65_536  # in that time, or everything
+_LOOKED_AT: Final = 100
 _KEPT_DESCRIPTORS: Final = 64  # for logs, libraries, and connections to Postgres beside the pool
 
 
@@ -91,10 +93,18 @@ class Connections:
             transport.abort()
 
     def _close_idle(self) -> None:
-        """Close the oldest connection that has sent no request, else the oldest idle one."""
-        idle = [handler for handler in self._transports if not handler.is_at_work]
+        """Close a connection that has sent no request, else an idle one: the oldest of a few.
+
+        Only a few are looked at, because this is done for each new connection. Those in work go to
+        the end of the row, so that the next look meets others.
+        """
+        idle = []
+        for handler in list(islice(self._transports, _LOOKED_AT)):
+            if handler.is_at_work:
+                self._transports[handler] = self._transports.pop(handler)
+            else:
+                idle.append(handler)
         silent = (handler for handler in idle if not handler.has_asked)
-        # Connections stand in the order in which they came.
         oldest = next(silent, idle[0] if idle else None)
         if oldest is not None:
             self._limited.note("connections")

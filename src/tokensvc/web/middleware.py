@@ -163,7 +163,6 @@ async def _refuse(
             )
         except UnavailableError as full:
             return _answer(full, request, request_id)
-        await request.app[TURNS].take()  # a flood is answered between two looks at all others
     return answer
 
 
@@ -179,5 +178,10 @@ def _duration(route: str, status: int) -> Histogram:
 
 
 def _answer(error: Exception, request: AnyRequest, request_id: str) -> tuple[WholeAnswer, str]:
-    tried = request.get(CHALLENGE) or find_scheme(request.headers.getall("Authorization", []))
-    return build_answer(error, path=request.path, request_id=request_id, challenge=tried)
+    def find_challenge() -> str:
+        tried = find_scheme(request.headers.getall("Authorization", []))
+        return request.get(CHALLENGE) or tried
+
+    return build_answer(
+        error, path=request.path, request_id=request_id, find_challenge=find_challenge
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 from http import HTTPStatus
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
@@ -20,23 +20,26 @@ from tokensvc.operations.problem import TITLES, build_problem
 from tokensvc.web.cors import ANY_ORIGIN, PUBLIC_PATHS
 from tokensvc.web.whole_answer import WholeAnswer, write_fields
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 OAUTH_PATHS: Final = ("/v1/token", "/v1/revoke", "/v1/introspect")
 JSON: Final = "application/json; charset=utf-8"
 _PROBLEM_JSON: Final = f"{PROBLEM}; charset=utf-8"
 NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
-_STATUS: Final[tuple[tuple[type[errors.TokensvcError], int], ...]] = (
-    (errors.InvalidClientError, 401),
-    (errors.RateLimitedError, 429),
-    (errors.OAuthError, 400),
-    (errors.InvalidInputError, 400),
-    (errors.ForbiddenError, 403),
-    (errors.NotFoundError, 404),
-    (errors.VersionConflictError, 412),
-    (errors.IdempotencyKeyReusedError, 422),
-    (errors.ConflictError, 409),
-    (errors.UnavailableError, 503),
-)
+_STATUS: Final[dict[type, int]] = {
+    errors.InvalidClientError: 401,
+    errors.RateLimitedError: 429,
+    errors.OAuthError: 400,
+    errors.InvalidInputError: 400,
+    errors.ForbiddenError: 403,
+    errors.NotFoundError: 404,
+    errors.VersionConflictError: 412,
+    errors.IdempotencyKeyReusedError: 422,
+    errors.ConflictError: 409,
+    errors.UnavailableError: 503,
+}
 _HTTP_CODES: Final = {
     400: "invalid_request",
     404: "not_found",
@@ -50,16 +53,16 @@ _HTTP_TEXTS: Final = {404: "Nothing is served at this path"}
 
 
 def build_answer(
-    error: Exception, *, path: str, request_id: str, challenge: str
+    error: Exception, *, path: str, request_id: str, find_challenge: Callable[[], str]
 ) -> tuple[WholeAnswer, str]:
     """Return the answer that `error` becomes, and the reason for the log.
 
-    `challenge`: the authentication scheme that was tried.
+    `find_challenge` returns the authentication scheme that was tried; few answers name it.
     """
     status, code, message, headers = judge_error(error)
     reason = error.reason if isinstance(error, errors.TokensvcError) else code
     if status == HTTPStatus.UNAUTHORIZED and "WWW-Authenticate" not in headers:
-        headers["WWW-Authenticate"] = f'{challenge} realm="tokensvc", error="{code}"'
+        headers["WWW-Authenticate"] = f'{find_challenge()} realm="tokensvc", error="{code}"'
     headers |= NO_STORE
     if path.endswith(PUBLIC_PATHS):  # a script must be able to see why it is refused
         headers |= ANY_ORIGIN
@@ -89,7 +92,7 @@ def _build_problem_head(status: int, code: str, message: str) -> bytes:
 
 def _list_more(error: Exception) -> dict[str, object]:
     """Return what only some problems say."""
-    if isinstance(error, errors.InvalidInputError) and error.faults:
+    if isinstance(error, errors.TokensvcError) and error.faults:
         # A fault may repeat what was sent.
         return {
             "errors": [
@@ -109,7 +112,7 @@ def judge_error(error: Exception) -> tuple[int, str, str, dict[str, str]]:
     if isinstance(error, errors.BearerError):
         return error.status, error.code, error.message, error.headers
     if isinstance(error, errors.TokensvcError):
-        status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+        status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
         if status != HTTPStatus.INTERNAL_SERVER_ERROR:
             return status, error.code, error.message, _when_to_retry(error)
     return 500, "server_error", "the service failed; its log has the cause under the request id", {}

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
+from tokensvc.web.accepting import Site
 from tokensvc.web.admin_port import AdminPort
 from tokensvc.web.app_keys import IN_FLIGHT, SERVICE
 from tokensvc.web.connections import Connections, find_most_connections
@@ -121,10 +122,10 @@ class ServiceRunner(web.BaseRunner):
 
     async def serve(self, listener: socket.socket) -> None:
         """Begin to accept connections."""
-        await web.SockSite(self, listener).start()
+        await Site(self, listener).start()
         if self._own_ports.operations is not None:
             await self._admin.setup()
-            await web.SockSite(self._admin, self._own_ports.operations).start()
+            await Site(self._admin, self._own_ports.operations).start()
 
     async def drain(self, listener: socket.socket) -> None:
         """Leave: answer what has come and what is still coming, then close everything."""
@@ -156,7 +157,7 @@ class ServiceRunner(web.BaseRunner):
         await self._starting.setup()
         if self._own_ports.metrics is not None:
             await self._metrics.setup()
-            await web.SockSite(self._metrics, self._own_ports.metrics).start()
+            await Site(self._metrics, self._own_ports.metrics).start()
         watched = (self._connections, self._scrapers)
         self._watching = [asyncio.create_task(connections.watch()) for connections in watched]
         self._port = self._build_server(self._answer)

@@ -25,6 +25,12 @@ def test_wrong_options_are_refused_by_the_constructor(wrong, told, new_source):
         new_source(**wrong)
 
 
+def test_an_issuer_without_tls_is_taken_where_that_is_allowed(new_source):
+    with pytest.raises(ValueError, match="https"):
+        new_source(issuer="http://tokensvc:8080")
+    new_source(issuer="http://tokensvc:8080", allow_http=True)
+
+
 def test_the_type_of_the_options_names_those_that_the_source_takes():
     taken = inspect.signature(TokenSource).parameters
     named = {

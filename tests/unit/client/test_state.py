@@ -25,6 +25,7 @@ def new_state(clock):
         timeout=10.0,
         patience=30.0,
         tls=None,
+        allow_http=False,
         clock=clock,
         chance=lambda: 0.5,
     )

@@ -34,6 +34,12 @@ def test_plain_http_to_anywhere_else_is_refused(url):
         check_secure_url(url)
 
 
+def test_plain_http_is_taken_where_it_is_allowed():
+    assert check_secure_url("http://tokensvc:8080", allow_http=True) == "http://tokensvc:8080"
+    with pytest.raises(ValueError, match="no http"):
+        check_secure_url("ftp://tokensvc", allow_http=True)
+
+
 @pytest.mark.parametrize(
     "url", ["", "issuer.example", "ftp://issuer.example", "https://", "file:///x"]
 )

@@ -48,3 +48,33 @@ async def test_a_client_that_has_gone_keeps_no_place():
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
     await late_answers.hold(time.monotonic())
+
+
+async def test_t40_others_get_a_look_in_between_answers_that_come_together():
+    late_answers, asked_on = LateAnswers(pause=0.05), time.monotonic()
+    came: list[None] = []
+
+    async def hold():
+        await late_answers.hold(asked_on)
+        came.append(None)
+
+    tasks = [asyncio.create_task(hold()) for _ in range(50)]
+    longest = 0
+    while len(came) < len(tasks):
+        before = len(came)
+        await asyncio.sleep(0)
+        longest = max(longest, len(came) - before)
+    assert longest <= 8
+    await asyncio.gather(*tasks)
+
+
+async def test_t40_answers_come_later_while_the_process_is_behind():
+    late_answers = LateAnswers(pause=0.02, stretch=20)
+    first = asyncio.create_task(answer(late_answers, time.monotonic()))
+    other = asyncio.create_task(late_answers.hold(time.monotonic() + 60))
+    await asyncio.sleep(0)
+    time.sleep(0.05)  # this holds it up
+    await first
+    took = await asyncio.gather(*(answer(late_answers, time.monotonic()) for _ in range(30)))
+    assert max(took) > 0.2, "by chance, up to a second"
+    other.cancel()

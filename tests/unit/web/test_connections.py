@@ -102,6 +102,16 @@ def test_if_all_have_sent_requests_the_oldest_idle_one_makes_room():
     assert (busy.is_closed, idle.is_closed) == (False, True)
 
 
+def test_f37_connections_in_work_are_not_looked_at_again_and_again():
+    connections = Connections(Limited(), most=250)
+    busy = [connect(connections, Handler(has_asked=True, is_at_work=True)) for _ in range(240)]
+    idle = [connect(connections, Handler(has_asked=True)) for _ in range(10)]
+    for _ in range(3):
+        connect(connections, Handler(has_asked=True))
+    assert [one.is_closed for one in idle[:2]] == [True, False]
+    assert not any(one.is_closed for one in busy)
+
+
 def test_a_connection_that_has_ended_is_forgotten():
     connections = Connections(Limited(), most=1)
     handler: Any = Handler()

@@ -11,11 +11,13 @@ if TYPE_CHECKING:
 class TokensvcError(Exception):
     """Root of all errors that tokensvc raises on purpose.
 
-    `is_late`: it must not be told at once, as of a network that was refused often.
+    `is_late`: it must not be told at once, as of a network that was refused often. `faults`: what
+    is wrong with which field of the request, as far as that is known.
     """
 
     code: ClassVar[str] = "server_error"
     is_late = False
+    faults: tuple[Fault, ...] = ()
 
     def __init__(self, message: str, *, reason: str | None = None) -> None:
         super().__init__(message)
@@ -55,9 +57,15 @@ class InvalidInputError(TokensvcError):
 
 
 class NotFoundError(TokensvcError):
-    """There is no such thing."""
+    """There is no such thing. `pointer`: the field of the request that names it."""
 
     code = "not_found"
+
+    def __init__(
+        self, message: str, *, reason: str | None = None, pointer: str | None = None
+    ) -> None:
+        super().__init__(message, reason=reason)
+        self.faults = () if pointer is None else (Fault(pointer, message),)
 
 
 class ConflictError(TokensvcError):

@@ -18,7 +18,7 @@ from tokensvc.core.limit import NO_LIMITS, LimitChanges, change_limits
 from tokensvc.core.network import parse_network
 from tokensvc.issuer.admin.audiences import check_audiences
 from tokensvc.issuer.admin.capabilities import check_granted
-from tokensvc.issuer.admin.granting import Grant, load_grant
+from tokensvc.issuer.admin.granting import Grant, check_still_held, load_grant
 from tokensvc.issuer.admin.key_count import check_key_count
 from tokensvc.issuer.audit import Trail, record
 from tokensvc.issuer.database import accept
@@ -117,11 +117,14 @@ async def create_key(
     async with database.transaction() as connection:
         trail = Trail(actor)
         grant = await load_grant(connection, grantor)
+        # Names first, so that no error tells which names of others exist.
         grant.check_names(wish.capabilities, wish.audiences)
         made = await insert_key(connection, account_id, wish, trail, prefix=prefix)
+        # The rest last, because the limits follow from tiers, which Postgres knows.
         grant.check(made.listed)
         await check_key_count(connection, account_id, most_keys)
         await trail.append(connection)
+        await check_still_held(connection, grant)
     return made
 
 
@@ -201,6 +204,7 @@ async def update_key(
         detail = {"before": build_facts(before.record), "after": build_facts(after.record)}
         trail.note("keys.update", after.record.id, **detail)
         await trail.append(connection)
+        await check_still_held(connection, grant, {after.record.id})
         records: Sequence[RevocationRecord] = ()
         if revoke_tokens:
             records = await revoke_tokens_within(connection, after.record.id, actor=actor)
@@ -222,12 +226,14 @@ async def enable_key(
     """
     async with database.transaction() as connection:
         before = await lock_key(connection, key_id, "enabled", NOT_REVOKED, check=check)
-        (await load_grant(connection, grantor)).check(before)
+        grant = await load_grant(connection, grantor)
+        grant.check(before)
         if before.record.disabled_at is None:
             return before
         await table.enable_api_keys(connection, [before.record.id])
         enabled = await table.load_api_key(connection, before.record.id)
         await record(connection, actor, "keys.enable", before.record.id)
+        await check_still_held(connection, grant, {before.record.id})
     return enabled
 
 

@@ -104,7 +104,8 @@ async def check_audiences(connection: Connection, names: Collection[str]) -> tup
         for name in wanted:
             if name not in known:
                 raise InvalidInputError(
-                    f"there is no audience {name[:80]!r}; `tokensvc audience create` makes one"
+                    f"there is no audience {name[:80]!r}; `tokensvc audience create` makes one",
+                    pointer="/audiences",
                 )
     return tuple(wanted)
 
@@ -168,7 +169,8 @@ def _check_life(settings: Settings, token_life: timedelta | None) -> None:
     if token_life is not None and not timedelta() < token_life <= longest:
         raise InvalidInputError(
             "the token life must be between 1 s and TOKENSVC_MAX_TOKEN_TTL "
-            f"({settings.max_token_ttl} s)"
+            f"({settings.max_token_ttl} s)",
+            pointer="/token_ttl",
         )
 
 

@@ -6,7 +6,7 @@ import difflib
 from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.account import parse_description
-from tokensvc.core.capability import OWN_CAPABILITIES, parse_capability
+from tokensvc.core.capability import OWN_CAPABILITIES, is_for_service, parse_capability
 from tokensvc.core.errors import ConflictError, InvalidInputError
 from tokensvc.issuer.audit import record
 from tokensvc.issuer.database import accept
@@ -33,9 +33,8 @@ async def add_capability(
 ) -> Capability:
     """Add a capability. Raises ConflictError if it exists, InvalidInputError."""
     async with database.transaction() as connection:
-        capability = await table.insert_capability(
-            connection, parse_capability(name), parse_description(description)
-        )
+        _check_reserved(parse_capability(name), "/name")
+        capability = await table.insert_capability(connection, name, parse_description(description))
         await record(
             connection, actor, "capabilities.create", name, description=capability.description
         )
@@ -107,6 +106,7 @@ async def check_granted(
     for name in unknown:
         if name in known:
             continue
+        _check_reserved(name, "/capabilities")
         alike = difflib.get_close_matches(name, known, n=1, cutoff=_ALIKE)
         if alike:
             raise InvalidInputError(
@@ -116,3 +116,13 @@ async def check_granted(
         if await table.insert_missing_capability(connection, name):
             trail.note("capabilities.create", name, description="")
     return wanted
+
+
+def _check_reserved(name: str, pointer: str) -> None:
+    """Raise InvalidInputError for a name that a later release may give a meaning to."""
+    if is_for_service(name) and name not in OWN_CAPABILITIES:
+        raise InvalidInputError(
+            f"{name!r} cannot be added: names that begin with tokensvc: are for what the service "
+            f"itself allows ({' '.join(OWN_CAPABILITIES)})",
+            pointer=pointer,
+        )

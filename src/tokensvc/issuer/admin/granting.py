@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from tokensvc.core.granting import check_names, check_standing, check_within, restrict_own_key
-from tokensvc.store.api_key import find_standing
+from tokensvc.store.api_key import find_standing, load_api_key
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -43,3 +43,16 @@ async def load_grant(connection: Connection, grantor: Grantor | None) -> Grant:
     check_standing(grantor, listed, is_suspended=is_suspended)
     own = None if grantor.is_admin or listed is None else listed.record
     return Grant(None if own is None else restrict_own_key(own, grantor))
+
+
+async def check_still_held(
+    connection: Connection, grant: Grant, changed: Collection[str] = ()
+) -> None:
+    """Raise ForbiddenError if the caller's own key has less than when `grant` was loaded.
+
+    It comes after the audit trail, whose head is locked then: whoever took something from the key
+    before us has committed, and whoever comes later finds what we have given. `changed`: the keys
+    whose rows this transaction has locked, so nobody else can have changed those.
+    """
+    if grant.own is not None and grant.own.id not in changed:
+        check_within((await load_api_key(connection, grant.own.id)).record, grant.own)

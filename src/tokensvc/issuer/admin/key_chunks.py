@@ -17,11 +17,11 @@ from tokensvc.core.errors import (
     TokensvcError,
 )
 from tokensvc.issuer.admin.api_keys import NOT_REVOKED, build_terms, check_life, check_state
-from tokensvc.issuer.admin.granting import load_grant
+from tokensvc.issuer.admin.granting import check_still_held, load_grant
 from tokensvc.issuer.admin.key_count import check_key_count
 from tokensvc.issuer.audit import Trail
 from tokensvc.store import api_key as table
-from tokensvc.store.absent import no_such_key, no_such_tier
+from tokensvc.store.absent import no_such_key, unknown_tier
 from tokensvc.store.tier import list_tiers
 
 if TYPE_CHECKING:
@@ -122,13 +122,15 @@ class Updating:
         """Change the keys. Raises NotFoundError for a tier that was deleted just now."""
         terms: dict[str, KeyTerms] = {}
         tiers = None
+        # Asked before, so that a tier that does not exist fails its key and not the statement for
+        # all.
         if any(self._changes[key_id].limits.tier for key_id in chunk.keys):
             tiers = {tier.name for tier in await list_tiers(chunk.connection)}
 
         async def plan(key: ListedKey) -> None:
             changes = self._changes[key.record.id]
             if changes.limits.tier and tiers is not None and changes.limits.tier not in tiers:
-                raise no_such_tier(changes.limits.tier)
+                raise unknown_tier(changes.limits.tier)
             check_life(changes.life or None)
             terms[key.record.id] = await build_terms(
                 chunk.connection, key.record.terms, changes, chunk.grant, chunk.trail
@@ -178,6 +180,7 @@ async def _change_once(
     async with database.transaction() as connection:
         chunk = await _open_chunk(connection, change, key_ids, caller)
         await change.carry_out(chunk)
+        # Read again, because limits follow from tiers and accounts, which Postgres knows.
         after = await table.load_api_keys(connection, list(chunk.keys))
         beyond: dict[str, TokensvcError] = {}
         for key_id, key in after.items():
@@ -192,6 +195,7 @@ async def _change_once(
         if beyond:
             raise _BeyondError(beyond)
         await chunk.trail.append(connection)
+        await check_still_held(connection, chunk.grant, chunk.keys)
     return {key_id: Outcome(key, None) for key_id, key in after.items()} | {
         key_id: Outcome(None, error) for key_id, error in chunk.refused.items()
     }
@@ -205,6 +209,7 @@ async def _list_too_many(chunk: Chunk, caller: BatchCaller) -> dict[str, Tokensv
         for key_id, key in chunk.keys.items()
         if key.state == "expired"
     }
+    # In order: each check locks an account, and two batches must not wait for each other.
     for account_id in sorted(set(revived.values())):
         try:
             await check_key_count(chunk.connection, account_id, caller.most_keys)

@@ -9,13 +9,15 @@ from tokensvc.core.api_key import MAX_KEY_LIFE_SECONDS, build_facts, new_api_key
 from tokensvc.core.errors import ConflictError, ForbiddenError, InvalidInputError
 from tokensvc.core.identifier import new_key_id
 from tokensvc.issuer.admin.api_keys import NewKey, lock_key
-from tokensvc.issuer.admin.granting import load_grant
+from tokensvc.issuer.admin.granting import check_still_held, load_grant
 from tokensvc.issuer.admin.key_count import check_key_count
 from tokensvc.issuer.audit import Trail
 from tokensvc.issuer.database import accept
 from tokensvc.store import api_key as table
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from tokensvc.core.actor import Actor
     from tokensvc.core.api_key import ApiKeyRecord, KeyState
     from tokensvc.core.granting import Grantor
@@ -43,23 +45,28 @@ async def rotate_key(
     """Make a successor with the same terms; the old key expires after `grace`.
 
     `grantor`, `most_keys` and `check` are as in `update_key`. `longest`: how long the successor may
-    live at most, None for as long as the old key was meant to. Raises NotFoundError,
-    InvalidInputError, ForbiddenError, and ConflictError if the key is not active or has been
-    rotated already.
+    live at most, None for as long as the old key was meant to. If the key itself is the caller,
+    what revokes the key revokes the successor too. Raises NotFoundError, InvalidInputError,
+    ForbiddenError, and ConflictError if the key is not active or has been rotated already.
     """
     _check_grace(grace)
     async with database.transaction() as connection:
         old = (await lock_key(connection, key_id, "rotated", _ACTIVE, check=check)).record
         _check_first(old)
+        # As long as the old key was meant to live, not as long as it still has.
         life = None if old.expires_at is None else old.expires_at - old.created_at
         if longest is not None:
             life = longest if life is None else min(life, longest)
         grant = await load_grant(connection, grantor)
-        new = await _insert_successor(connection, old, prefix, life=life)
+        is_own_act = grantor is not None and grantor.key_id == old.id
+        new = await _insert_successor(connection, old, prefix, life=life, is_own_act=is_own_act)
+        # After it was inserted, because its limits follow from tiers, which Postgres knows.
         grant.check(new.listed)
         await table.limit_life(connection, old.id, grace)
+        # Late, because nobody else can make a key of this account from here on.
         await check_key_count(connection, old.account_id, most_keys)
         await _record(connection, Trail(actor), "keys.rotate", old, new, grace)
+        await check_still_held(connection, grant, {old.id})
     return new
 
 
@@ -87,7 +94,9 @@ async def rotate_own_key(
                 reason="no_self_rotation",
             )
         _check_first(old)
-        new = await _insert_successor(connection, old, prefix, is_own_act=True)
+        new = await _insert_successor(
+            connection, old, prefix, is_own_act=True, expires_at=old.expires_at
+        )
         await table.limit_life(connection, old.id, grace)
         await check_key_count(connection, old.account_id, most_keys)
         await _record(connection, Trail(actor), "keys.rotate-self", old, new, grace)
@@ -126,11 +135,12 @@ async def _insert_successor(
     prefix: str,
     *,
     life: timedelta | None = None,
-    is_own_act: bool = False,
+    expires_at: datetime | None = None,
+    is_own_act: bool,
 ) -> NewKey:
-    """Make a key with the terms of `old`.
+    """Make a key with the terms of `old`. It lives until `expires_at` if given, else for `life`.
 
-    It lives for `life`; if the key itself does it (`is_own_act`), until the key would have ended.
+    `is_own_act`: the key itself does it, so what revokes the key revokes the successor too.
     """
     key, key_id = new_api_key(prefix), new_key_id()
     await table.insert_api_key(
@@ -142,6 +152,6 @@ async def _insert_successor(
         life=life,
         predecessor_id=old.id,
         made_by_predecessor=is_own_act,
-        expires_at=old.expires_at if is_own_act else None,
+        expires_at=expires_at,
     )
     return NewKey(key, await table.load_api_key(connection, key_id))

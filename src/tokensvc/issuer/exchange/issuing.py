@@ -29,6 +29,7 @@ from tokensvc.core.token import sign_jws_text
 from tokensvc.core.usage import LastUse
 from tokensvc.core.verification import check_own_token
 from tokensvc.issuer.exchange.ledger import LONGEST_SECONDS, build_late_error
+from tokensvc.issuer.exchange.repeated_refusals import RepeatedRefusals
 from tokensvc.issuer.exchange.restricted_keys import RestrictedKeys
 from tokensvc.issuer.in_time import in_time
 from tokensvc.issuer.made_ahead import MadeAhead
@@ -91,6 +92,7 @@ class Exchange:
     guard: GuessGuard
     policy: IssuingPolicy
     restricted_keys: RestrictedKeys = field(default_factory=RestrictedKeys)
+    repeated_refusals: RepeatedRefusals = field(default_factory=RepeatedRefusals)
 
     async def issue(
         self, request: ExchangeRequest, network: str, address: str | None = None
@@ -117,9 +119,13 @@ class Exchange:
             facts = None if allowed is None else Facts(name, address)
             question = build_question(request, credential, audience, facts)
             asked = _Asked(request, credential, question, audience, name, network)
-            result = await self.guard.let_through(
-                question, network, functools.partial(self._act, asked), arrived_on
-            )
+            refused_by = self.repeated_refusals.find(question, request.scope)
+            if refused_by is not None:
+                result = self._act(asked, refused_by)
+            else:
+                result = await self.guard.let_through(
+                    question, network, functools.partial(self._act, asked), arrived_on
+                )
             if isinstance(result, IssuedToken):
                 return result
             if isinstance(result, functools.partial):
@@ -158,6 +164,7 @@ class Exchange:
                 raise refuse_over_limit(verdict)
         except OAuthError as error:
             self.usage.add(verdict.key_id, error.reason, verdict.at)
+            self.repeated_refusals.note(asked.question, decision, error)
             raise
         known: Any = audience  # not None, or there would be no claims
         key = self._find_signer(known, verdict.at)

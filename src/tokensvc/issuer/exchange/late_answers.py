@@ -3,7 +3,10 @@
 They also hide how long the service has worked: whatever it found out, the answer comes at the same
 moment. Or it comes at a random one, and the draw knows nothing of what was found out. Clients that
 are answered all at once ask again all at once, so random moments also keep a flood from becoming a
-row of waves.
+row of waves. For the same reason only a few answers go out in each round of the event loop: an
+exchange does not wait for all of them at each of its steps. And when the process falls behind its
+work, answers can come later still: so a flood, however many clients it has, takes what is left of
+the processor, and exchanges go first.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.errors import UnavailableError
@@ -19,14 +23,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _TICK: Final = 0.005
+_IN_A_ROUND: Final = 8
+# A process is behind if a tick ends so many seconds late.
+_BEHIND: Final = 0.02
+_MOST_STRETCH: Final = 10.0  # seconds
+# By so much it gets shorter in a second. If that went faster, the answers that come later now would
+# fall together with those that come sooner, and the next wave of requests would be twice as high.
+_EASED: Final = 0.1
 # Of answers to whoever is refused often, so that they do not come in waves.
 LATE_SPREAD: Final = 0.25
+# And so that a process that is a tenth of a second behind is asked half as often.
+LATE_STRETCH: Final = 20.0
 
 
 class LateAnswers:
     """Holds answers back for `pause` seconds, `most_held` of them at a time.
 
-    Each is held for up to `spread` seconds more, by chance. `clock`: monotonic, in seconds.
+    Each is held for up to `spread` seconds more, by chance. If the process falls behind, the spread
+    gets longer by `stretch` times as much, ten seconds at most. `clock`: monotonic, in seconds.
     """
 
     def __init__(
@@ -34,23 +48,29 @@ class LateAnswers:
         *,
         pause: float = 1.0,
         spread: float = 0.0,
+        stretch: float = 0.0,
         most_held: int = 10_000,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pause = pause
         self._spread = spread
+        self._stretch = stretch
+        self._stretched = 0.0  # seconds that are added to the spread
+        self._judged_on = 0.0
         self._most_held = most_held
         self._held = 0
         self._clock = clock
         self._ticks: dict[int, list[asyncio.Future[None]]] = {}
+        self._due: deque[asyncio.Future[None]] = deque()
 
     async def hold(self, asked_on: float) -> None:
-        """Return when `pause` seconds and a random time have gone since `asked_on`.
+        """Return when the time of an answer has come, `pause` seconds or more after `asked_on`.
 
         It is the end of a tick, because answers that come together cost less. If that moment is
         over, it returns at once. Raises UnavailableError at once if too many are held.
         """
-        until = asked_on + self._pause + self._spread * random.random()  # noqa: S311 - no secret
+        spread = self._spread + (self._stretched if self._ticks else 0.0)
+        until = asked_on + self._pause + spread * random.random()  # noqa: S311 - no secret
         now = self._clock()
         if now >= until:
             return
@@ -77,6 +97,24 @@ class LateAnswers:
         return future
 
     def _end(self, tick: int) -> None:
-        for future in self._ticks.pop(tick):
+        self._judge_delay(tick * _TICK)
+        is_under_way = bool(self._due)
+        self._due += self._ticks.pop(tick)
+        if not is_under_way:
+            self._let_some_go()
+
+    def _judge_delay(self, due_on: float) -> None:
+        """Stretch the spread at once if a tick ends late; else let it go back slowly."""
+        now = self._clock()
+        behind, passed = now - due_on, now - self._judged_on
+        eased = max(0.0, self._stretched - _EASED * passed)
+        wanted = self._stretch * behind if behind > _BEHIND else 0.0
+        self._stretched, self._judged_on = min(_MOST_STRETCH, max(eased, wanted)), now
+
+    def _let_some_go(self) -> None:
+        for _ in range(min(_IN_A_ROUND, len(self._due))):
+            future = self._due.popleft()
             if not future.done():  # it is done already if its client has gone
                 future.set_result(None)
+        if self._due:
+            asyncio.get_running_loop().call_soon(self._let_some_go)

@@ -49,9 +49,9 @@ class Notices:
         if resets > self.told_resets:
             await tell_went_back(self.database)
             self.told_resets = resets
-        await check_followers_once(self.database)
         now = self.mirror.confirmation.collectable_at
         if now is not None:
+            await check_followers_once(self.database)
             await check_ages_once(self.database, self.settings, now)
         await self.dispatcher.measure_once()
 

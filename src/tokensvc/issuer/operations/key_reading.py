@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tokensvc.issuer.operations.call import check_visible
 from tokensvc.issuer.operations.key_views import build_key
 from tokensvc.issuer.operations.paging import build_next_cursor, read_wish
-from tokensvc.operations.key_models import Key
+from tokensvc.operations.key_reading import Key
 from tokensvc.operations.model import Page, split_ids
 from tokensvc.store import api_key as table
 from tokensvc.store.absent import no_such_account, no_such_key
@@ -19,7 +19,7 @@ from tokensvc.store.key_pages import KeyFilter, list_key_page
 
 if TYPE_CHECKING:
     from tokensvc.issuer.operations.call import Call
-    from tokensvc.operations.key_models import KeyRequest, ListKeys
+    from tokensvc.operations.key_reading import KeyRequest, ListKeys
 
 
 async def list_(call: Call, request: ListKeys) -> Page[Key]:

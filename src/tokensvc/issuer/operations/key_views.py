@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tokensvc.operations.key_models import Key, NewKey
+from tokensvc.operations.key_reading import Key, NewKey
 
 if TYPE_CHECKING:
     from tokensvc.core.api_key import ListedKey

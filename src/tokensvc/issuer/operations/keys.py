@@ -16,7 +16,7 @@ from tokensvc.issuer.operations.key_wishes import (
     find_longest,
 )
 from tokensvc.issuer.revoking.endings import end_key
-from tokensvc.operations.key_models import DeletedKey, Key, NewKey
+from tokensvc.operations.key_models import DeletedKey
 from tokensvc.store import api_key as table
 from tokensvc.store.absent import no_such_account, no_such_key
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from tokensvc.operations.key_models import (
         CreateKey,
         EndKey,
-        KeyRequest,
         RevokeKey,
         RotateKey,
         UpdateKey,
     )
+    from tokensvc.operations.key_reading import Key, KeyRequest, NewKey
 
 
 async def create(call: Call, request: CreateKey) -> NewKey:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from tokensvc.issuer.operations.counting import count_keys
+from tokensvc.issuer.operations.counting import count_all, count_keys
 from tokensvc.issuer.operations.usage import build_hours
 from tokensvc.operations.overview import Overview
 from tokensvc.store.feed_head import list_heads
@@ -28,6 +28,7 @@ async def show(call: Call, request: OverviewRequest) -> Overview:
         hours=build_hours(counts),
         keys=keys.value,
         keys_counted_at=keys.at,
+        things=await count_all(call) if account_id is None else None,
         since=since,
         until=now,
     )

@@ -11,7 +11,8 @@ from tokensvc.issuer.operations.key_views import build_new_key
 
 if TYPE_CHECKING:
     from tokensvc.issuer.operations.call import Call
-    from tokensvc.operations.key_models import NewKey, RotateSelf
+    from tokensvc.operations.key_models import RotateSelf
+    from tokensvc.operations.key_reading import NewKey
 
 
 async def rotate_self(call: Call, request: RotateSelf) -> NewKey:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tokensvc.issuer.metrics import (
@@ -193,15 +193,20 @@ class Receipts:
 
 
 async def list_and_count_followers(
-    database: Database, *, most_unproved: int = _MOST_SHOWN
+    database: Database,
+    *,
+    most_unproved: int = _MOST_SHOWN,
+    wall: Callable[[], float] = time.time,
 ) -> tuple[list[FollowerRecord], int]:
     """Return the followers that were heard of in the last hour, and how many prove nothing.
 
     All that prove their names come first, then the latest `most_unproved` others; the number counts
-    those that are not listed too.
+    those that are not listed too. `wall`: the clock of this process, in seconds. Silent is who has
+    not asked for a minute by that clock and by Postgres's: nobody waits for a silent follower.
     """
+    now = datetime.fromtimestamp(wall(), UTC)
     async with database.connection() as connection:
         return (
-            await table.list_followers(connection, most_unproved=most_unproved),
+            await table.list_followers(connection, most_unproved=most_unproved, now=now),
             await table.count_unproved_followers(connection),
         )

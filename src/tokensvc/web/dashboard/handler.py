@@ -32,6 +32,7 @@ from tokensvc.web.app_keys import REFUSALS, REQUEST_ID, SERVICE
 from tokensvc.web.dashboard.cookies import find_token
 from tokensvc.web.dashboard.forms import Typed, read_form
 from tokensvc.web.dashboard.guard import LOCK, build_headers, check_lock, check_same_origin
+from tokensvc.web.dashboard.navigation import count_entries
 from tokensvc.web.dashboard.page import File, Page, Redirect, View, Visit
 from tokensvc.web.dashboard.refused import build_refusal, find_status
 from tokensvc.web.dashboard.rendering import render
@@ -65,6 +66,8 @@ def build_handler(page: Page, pages: Sequence[Page], base: str) -> Handler:
         asked_on = time.monotonic()
         visit = _begin(request, base)
         result = await _answer(visit, page)
+        if isinstance(result, View) and _has_sidebar(visit, result):
+            visit.counts = await count_entries(visit)
         response = _build_response(visit, page, pages, result)
         for act in visit.after:
             act(response)
@@ -72,6 +75,11 @@ def build_handler(page: Page, pages: Sequence[Page], base: str) -> Handler:
         return response
 
     return handle
+
+
+def _has_sidebar(visit: Visit, view: View) -> bool:
+    is_whole = view.fragment is None or not visit.wants_fragment
+    return is_whole and visit.claims is not None and view.status < HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def _begin(request: web.Request, base: str) -> Visit:
@@ -97,6 +105,7 @@ async def _answer(visit: Visit, page: Page) -> View | Redirect | File:
     except TokensvcError as error:
         note(visit.request, reason=error.reason)
         visit.typed = replace(visit.typed, error=error)
+        # The key of a sign-in. One that is refused later was typed for the act itself.
         is_key_refused = isinstance(error, InvalidClientError) and not is_admitted
         if is_key_refused or isinstance(error, (*_SIGNED_OUT, InsufficientAuthenticationError)):
             return ask_for_key(visit)
@@ -137,6 +146,7 @@ async def _find_sign_in(visit: Visit, page: Page) -> Claims:
     if text is None:
         raise MissingTokenError
     sign_in = visit.request.app[SERVICE].sign_in
+    # An act must know of a revocation at once; for a look, the copy in memory will do.
     claims = await sign_in.check(text, in_postgres=page.method == "POST")
     if page.method == "POST":
         check_lock(visit.request, claims, visit.place, visit.typed.form.get(LOCK, ""))

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from tokensvc.core.errors import TokensvcError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tokensvc.operations.authorisation import Principal
-    from tokensvc.web.dashboard.page import Page
+    from tokensvc.web.dashboard.page import Page, Visit
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,23 @@ def list_entries(pages: Iterable[Page], principal: Principal) -> list[tuple[str,
         for title, entries in SECTIONS
     ]
     return [(title, entries) for title, entries in sections if entries]
+
+
+async def count_entries(visit: Visit) -> dict[str, int]:
+    """Return how many things there are behind the entries, by their paths; none in doubt."""
+    try:
+        found = await visit.run("overview.show", since=1)
+    except TokensvcError:  # a page is worth more than what stands beside it
+        return {}
+    counts = {"/keys": found.keys.total}
+    if found.things is not None:
+        counts |= {
+            "/accounts": found.things.accounts,
+            "/capabilities": found.things.capabilities,
+            "/audiences": found.things.audiences,
+            "/denylist": found.things.revocations,
+        }
+    return counts
 
 
 def find_current(place: str) -> str:

@@ -90,8 +90,9 @@ class Visit:
 
     `base`: the path of the dashboard, as the browser knows it. `path`: the parameters of the path.
     `principal`: who is signed in; somebody without rights if nobody is, and then `claims` is None.
-    `now`: Postgres's clock. `typed`: what the form held, and what was refused of it. `after`: what
-    is done to the answer, like setting a cookie.
+    `now`: Postgres's clock. `typed`: what the form held, and what was refused of it. `counts`: how
+    many things there are, by the pages that list them. `after`: what is done to the answer, like
+    setting a cookie.
     """
 
     request: web.Request
@@ -101,6 +102,7 @@ class Visit:
     path: Mapping[str, str]
     claims: Claims | None = None
     typed: Typed = NOTHING_TYPED
+    counts: Mapping[str, int] = field(default_factory=dict)
     after: list[Callable[[web.Response], None]] = field(default_factory=list)
 
     @property

@@ -114,6 +114,7 @@ def _build_context(visit: Visit, pages: Iterable[Page]) -> dict[str, Any]:
         "issuer": settings.issuer_url,
         "host": settings.issuer_url.partition("://")[2],
         "sections": list_entries(pages, visit.principal),
+        "numbers": visit.counts,
         "current": find_current(visit.place),
         "minutes_left": _find_minutes_left(visit),
     }

@@ -7,7 +7,7 @@ from urllib.parse import quote, urlsplit
 
 from aiohttp import web
 
-from tokensvc.core.errors import ChangeUnknownError, InvalidInputError, OutcomeUnknownError
+from tokensvc.core.errors import ChangeUnknownError, OutcomeUnknownError, TokensvcError
 from tokensvc.issuer.operations.call_limit import count_call
 from tokensvc.issuer.operations.run import run_operation
 from tokensvc.operations.table import find_thing_path
@@ -46,7 +46,7 @@ def build_handler(operation: Operation) -> Handler:
     async def handle(request: web.Request) -> web.Response:
         try:
             return await _answer(request, operation)
-        except InvalidInputError as error:
+        except TokensvcError as error:
             error.faults = tuple(place_fault(operation, fault) for fault in error.faults)
             raise
 
@@ -59,6 +59,7 @@ async def _answer(request: web.Request, operation: Operation) -> web.Response:
         return await _answer_stranger(request, operation)
     principal = await find_principal(request)
     calls = None
+    # Before the body is read: a call counts whether it is well formed or not.
     if principal.key_id is not None:
         calls = await count_call(request.app[SERVICE].backend, principal.key_id)
     wish = await _read_wish(request, operation)
@@ -125,6 +126,7 @@ def _build_answer(
     if operation.status == web.HTTPCreated.status_code:
         place = find_location(operation, result.response)
         if place is not None:
+            # The issuer may lie below a path, of which the table of operations knows nothing.
             prefix = urlsplit(request.app[SERVICE].settings.issuer_url).path
             headers["Location"] = prefix + place
     if result.is_repeated:

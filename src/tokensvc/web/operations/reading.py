@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tokensvc.operations.operation import Operation
 
 _MOST_PARAMETERS: Final = 50
+_REPLACED: Final = "\ufffd"  # what stands where a URL was not UTF-8
 
 
 def build_request(
@@ -71,5 +72,7 @@ def _build_parameters(query: Sequence[tuple[str, str]]) -> dict[str, Any]:
 def _check_texts(place: str, texts: Iterable[tuple[str, str]]) -> None:
     for name, value in texts:
         fault = find_bad_character(name) or find_bad_character(value)
+        if _REPLACED in name + value:
+            fault = "it is not UTF-8"
         if fault is not None:
             raise refuse([Fault(f"#/{place}{build_pointer(name)}", fault)])

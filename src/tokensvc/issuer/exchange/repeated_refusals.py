@@ -1,0 +1,95 @@
+"""Refusals of good keys that are repeated many times a second: Postgres is not asked each time.
+
+A client that goes on although its limit is used up, or that asks again and again for what its key
+does not have, would cost more than one that gets tokens: a question that comes alone costs Postgres
+as much as some ten in a batch. So if the same question has been refused `often` within a second, it
+is refused for the rest of that second by what Postgres said last. Questions of one key are the same
+if each asks for a capability that the key does not have.
+
+Nothing is ever granted by this. A limit that was raised is noticed a second later at most, and only
+by a client that is refused that often. A window of a limit never ends before the second does.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from tokensvc.core.errors import InvalidClientError, InvalidSubjectTokenError, RateLimitedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tokensvc.core.errors import OAuthError
+    from tokensvc.core.ledger import Decision, Question
+
+_OFTEN: Final = 10
+_MOST: Final = 1000
+_SECONDS: Final = 1.0
+
+
+class _Repeated(NamedTuple):
+    decision: Decision
+    number: int
+    began_on: float
+
+
+class RepeatedRefusals:
+    """Remembers `most` questions and what they were refused by. `clock`: monotonic, in seconds."""
+
+    def __init__(
+        self,
+        *,
+        often: int = _OFTEN,
+        most: int = _MOST,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._often = often
+        self._most = most
+        self._clock = clock
+        self._repeated: dict[Question, _Repeated] = {}
+
+    def find(self, question: Question, scope: frozenset[str] | None) -> Decision | None:
+        """Return the decision that refuses a question now, None if Postgres must be asked.
+
+        `scope`: what the request asks for, None if it names nothing.
+        """
+        if not self._repeated:
+            return None
+        decision = self._find(question)
+        if decision is not None or scope is None:
+            return decision
+        decision = self._find(_without_scope(question))
+        if decision is None or scope.issubset(decision.verdict.capabilities):
+            return None
+        return decision
+
+    def _find(self, question: Question) -> Decision | None:
+        seen = self._repeated.get(question)
+        if seen is None or seen.number < self._often or self._is_over(seen):
+            return None
+        return seen.decision
+
+    def note(self, question: Question, decision: Decision, error: OAuthError) -> None:
+        """Count a refusal by Postgres."""
+        # What refuses a credential must not be told from an unknown key by its time.
+        if isinstance(error, InvalidClientError | InvalidSubjectTokenError):
+            return
+        if isinstance(error, RateLimitedError) and error.retry_after <= _SECONDS:
+            return
+        if decision.verdict.refusal == "invalid_scope" and question.digest is not None:
+            question = _without_scope(question)
+        seen = self._repeated.pop(question, None)
+        if seen is None or self._is_over(seen):
+            seen = _Repeated(decision, 0, self._clock())
+        self._repeated[question] = _Repeated(decision, seen.number + 1, seen.began_on)
+        if len(self._repeated) > self._most:
+            del self._repeated[next(iter(self._repeated))]
+
+    def _is_over(self, seen: _Repeated) -> bool:
+        return self._clock() >= seen.began_on + _SECONDS
+
+
+def _without_scope(question: Question) -> Question:
+    """Return what stands for all questions of a key that it is refused for their scope."""
+    return question._replace(demand="")
