@@ -7,18 +7,20 @@ import contextlib
 import json
 
 import pytest
-from testbed.waiting import PATIENCE
+from testbed.waiting import PATIENCE, until
 from tests.integration.things import make_key
 
+from tokensvc.web.app_keys import IN_FLIGHT
 from tokensvc.web.runner import ServiceRunner
 from tokensvc.web.server import bind_socket
 from tokensvc.web.shared_start import SharedStart
 
+IS_WAITING = "select exists (select from pg_stat_activity where wait_event_type = 'Lock')"
 VARYING = {"X-Request-Id", "Date", "RateLimit"}
 
 
 @pytest.fixture
-async def port(settings, database_url, started, logs):
+async def runner(settings, database_url, started, logs):
     del started, logs
     with SharedStart() as start:
         runner = ServiceRunner(settings, database_url, start, greet=lambda _: None)
@@ -26,8 +28,14 @@ async def port(settings, database_url, started, logs):
         listener = bind_socket(settings)
         await runner.serve(listener)
         await runner.open(lambda: None)
-        yield settings.port
+        yield runner
         await runner.drain(listener)
+
+
+@pytest.fixture
+def port(runner, settings):
+    del runner
+    return settings.port
 
 
 def write(line, *fields):
@@ -140,6 +148,23 @@ async def test_a_client_that_has_gone_disturbs_nobody(port, database):
             writer.write(write("POST /v1/token", key))
             await writer.drain()
     assert (await send(port, "POST /v1/token", key))[0] == "HTTP/1.1 200 OK"
+
+
+async def test_a_process_that_leaves_ends_the_connection_with_the_answer_that_is_under_way(
+    runner, port, database, connection
+):
+    key = await make_key(database)
+    async with connected(port) as (reader, writer), database.connection() as other:
+        async with connection.transaction():
+            await connection.execute(
+                "select from api_key_window where key_id = $1 for no key update",
+                key.listed.record.id,
+            )
+            writer.write(write("POST /v1/token", f"Authorization: Bearer {key.key.text}"))
+            await until(lambda: other.fetchval(IS_WAITING))
+            runner.service_app[IN_FLIGHT].is_draining = True
+        assert (await read(reader))[1]["Connection"] == "close"
+        assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
 
 
 @pytest.mark.parametrize("line", ["POST /v1/token", "GET /livez", "GET /nowhere", "GET /v1/keys"])

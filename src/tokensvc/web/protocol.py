@@ -139,14 +139,16 @@ class Protocol(web.RequestHandler):
 
     async def _answer(self, answer: Awaitable[WholeAnswer]) -> None:
         try:
-            text = (await answer).build()
+            given = await answer
         finally:
             self._answering = None
         self._answered_on = time.monotonic()
         if self.transport is None or self.transport.is_closing():
             return
-        self.transport.write(text)
-        if self._rest:
+        self.transport.write(given.build())
+        if given.is_last:  # the process leaves
+            self.transport.close()
+        elif self._rest:
             rest, self._rest = self._rest, b""
             self.transport.resume_reading()
             self.data_received(rest)

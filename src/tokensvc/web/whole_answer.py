@@ -32,6 +32,7 @@ def write_fields(fields: Mapping[str, str]) -> str:
 
 
 _COMMON_LINES: Final = write_fields(COMMON_FIELDS)
+_CLOSE: Final = write_fields({"Connection": "close"})
 
 
 class WholeAnswer:
@@ -39,17 +40,17 @@ class WholeAnswer:
 
     It is what aiohttp's connection asks of an answer, and no more. If the connection ends after it,
     or the client speaks HTTP/1.0 or wants the head alone, aiohttp sends the answer as any other.
-    `request_id` is set before it is sent.
+    `request_id` is set before it is sent. `is_last`: the connection ends after it.
     """
 
-    __slots__ = ("_is_last", "_lines", "_usual", "_writer", "body", "request_id", "status")
+    __slots__ = ("_lines", "_usual", "_writer", "body", "is_last", "request_id", "status")
 
     def __init__(self, body: bytes, lines: str, status: int = 200) -> None:
         self.status = status
         self.request_id = ""
         self.body = body
         self._lines = lines
-        self._is_last = False
+        self.is_last = False
         self._usual: web.Response | None = None
         self._writer: AbstractStreamWriter | None = None
 
@@ -65,19 +66,19 @@ class WholeAnswer:
 
     def force_close(self) -> None:
         """End the connection after this answer."""
-        self._is_last = True
+        self.is_last = True
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Get ready to be sent."""
         if (
-            self._is_last
+            self.is_last
             or not request.keep_alive
             or request.version != HttpVersion11
             or request.method == hdrs.METH_HEAD
         ):
             fields = {**self.fields, "X-Request-Id": self.request_id, **COMMON_FIELDS}
             self._usual = web.Response(body=self.body, status=self.status, headers=fields)
-            if self._is_last:
+            if self.is_last:
                 self._usual.force_close()
             return await self._usual.prepare(request)
         self._writer = request.writer
@@ -91,10 +92,11 @@ class WholeAnswer:
             await self._writer.write_eof(self.build())
 
     def build(self) -> bytes:
-        """Return all of it, as it is sent on a connection that stays open."""
+        """Return all of it, as it is sent to a client that speaks HTTP/1.1."""
         head = (
             f"{_begin(self.status)}{self._lines}X-Request-Id: {self.request_id}\r\n"
             f"{_COMMON_LINES}Content-Length: {len(self.body)}\r\n"
+            f"{_CLOSE if self.is_last else ''}"
             f"Date: {rfc822_formatted_time()}\r\n\r\n"
         )
         return head.encode() + self.body

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 from aiohttp import HttpVersion11, web
+from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http import HttpRequestParser
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,14 +45,15 @@ def read_plainly(data):
 async def parse(data):
     """Return what aiohttp's parser makes of some bytes: messages, each with its body."""
     loop = asyncio.get_running_loop()
-    parser = HttpRequestParser(None, loop, 2**16, max_line_size=8190, max_field_size=8190)
+    protocol = BaseProtocol(loop)
+    parser = HttpRequestParser(protocol, loop, 2**16, max_line_size=8190, max_field_size=8190)
     messages, is_upgraded, rest = parser.feed_data(data)
     assert (is_upgraded, rest) == (False, b"")
     return [(message, await body.read()) for message, body in messages if body.is_eof()]
 
 
 @given(LINES, st.lists(FIELDS, max_size=5), BODIES, st.integers(-1, 1))
-def test_what_is_read_here_aiohttp_reads_in_the_same_way(line, fields, body, wrong):
+def test_t33_what_is_read_here_aiohttp_reads_in_the_same_way(line, fields, body, wrong):
     data = write(line, fields, body, len(body) + wrong)
     request = read_plainly(data)
     if request is None:
@@ -91,7 +93,7 @@ def test_a_plain_exchange_is_read(more):
         (("X-Y: z",) * 41, b"", 0),
     ],
 )
-def test_what_is_not_plain_is_left_to_aiohttp(fields, body, length):
+def test_t33_what_is_not_plain_is_left_to_aiohttp(fields, body, length):
     assert read_plainly(write(LINE, ("Host: x", *fields), body, length)) is None
 
 
@@ -99,5 +101,5 @@ def test_a_request_without_a_host_is_left_to_aiohttp():
     assert read_plainly(write(LINE, (KEY,), b"", 0)) is None
 
 
-def test_two_requests_at_once_are_left_to_aiohttp():
+def test_t33_two_requests_at_once_are_left_to_aiohttp():
     assert read_plainly(2 * write(LINE, ("Host: x", KEY), b"", 0)) is None
