@@ -90,9 +90,10 @@ begin
     -- Step 4: judge, share and count, in one statement.
     return query
 
-    -- judged: a row per key, with the verdict and the limits that hold. A key is found by its digest
-    -- once more, because that part of the index is still in the processor's cache. The windows are
-    -- those that count now, as `window_start` says, and the counts are those within them.
+    -- judged: a row per key, with the verdict and the limits that hold. A key is found by its
+    -- digest once more, because that part of the index is still in the processor's cache. The
+    -- windows are those that count now, as `window_start` says, and the counts are those within
+    -- them.
     -- `..._row` is where a row that is locked stands: it is found there again to be written.
     with judged as (
         select found.question, counts[found.question] as requests,

@@ -34,7 +34,9 @@ async def show_deliveries(visit: Visit) -> View | Redirect:
     return View(
         {
             "deliveries": found.items,
-            "names": await find_names(visit, [each.subject for each in found.items]),
+            "names": await find_names(
+                visit, [i for d in found.items for i in (d.subject, d.endpoint)]
+            ),
             "wanted": wanted,
             "views": [
                 (label, build_link(place, wanted, state=each), each) for each, label in _VIEWS
