@@ -44,7 +44,7 @@ class Listening(Callers):
             "accounts.show-usage": {"id": account},
             "keys.show": {"id": key},
             "usage.show": {"key": key},
-            "usage.list": {"ids": f"{key},{world.first}"},
+            "usage.list": {"ids": key},
             "leaks.list": {"key": key},
             "capabilities.show": {"name": f"{MARK}:read" if foreign else "orders:read"},
             "audiences.show": {"name": f"{MARK}-api" if foreign else "one"},
