@@ -24,13 +24,15 @@ from typing import TYPE_CHECKING, Any, Final
 import requests
 from testbed.processes import ServiceProcess
 
+from bench.cost import HEADER, Cost
+from bench.cost import measure as measure_cost
 from bench.installation import running_service
 from bench.large import fill, settle
 from tokensvc.web.dashboard.page import ROOT
 from tokensvc.web.dashboard.pages import PAGES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from tokensvc.web.dashboard.page import Page
 
@@ -76,20 +78,6 @@ _BESIDES: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
-    """What a page takes, in seconds: the first byte, and processor time.
-
-    `cold`: the very first time, when nothing is counted yet.
-    """
-
-    cold: float
-    median: float
-    p95: float
-    service: float
-    postgres: float
-
-
 @dataclass(slots=True, kw_only=True)
 class Reader:
     """Somebody who is signed in."""
@@ -108,44 +96,15 @@ class Reader:
 
     def measure(self, address: str, count: int) -> Cost | int:
         """Return what a page takes; its status if that is another one than 200."""
-        status, cold = self.get(address)
-        if status != requests.codes.ok:
-            return status
-        before = self._read_cpu()
-        times = sorted(self.get(address)[1] for _ in range(count))
-        service, postgres = (
-            (after - earlier) / count
-            for after, earlier in zip(self._read_cpu(), before, strict=True)
-        )
-        return Cost(
-            cold=cold,
-            median=times[count // 2],
-            p95=times[count * 95 // 100],
-            service=service,
-            postgres=postgres,
-        )
+        statuses = set()
 
-    def _read_cpu(self) -> tuple[float, float]:
-        return read_cpu(self.process.pid), sum(map(read_cpu, _list_backends(self.process)))
+        def ask() -> float:
+            status, took = self.get(address)
+            statuses.add(status)
+            return took
 
-
-def read_cpu(process_id: int) -> float:
-    """Return the processor time of all threads of a process, to the microsecond."""
-    threads = Path(f"/proc/{process_id}/task").glob("*/schedstat")
-    return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
-
-
-def _list_backends(process: ServiceProcess) -> Iterator[int]:
-    """Return the processes of Postgres that serve connections."""
-    postmaster = process.postmaster
-    children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
-    for child in children:
-        try:
-            title = Path(f"/proc/{child}/cmdline").read_text()
-        except FileNotFoundError:
-            continue
-        if "tokensvc" in title:
-            yield int(child)
+        cost = measure_cost(self.process, ask, count)
+        return max(statuses, default=0) if statuses != {requests.codes.ok} else cost
 
 
 def sign_in(process: ServiceProcess, key: str) -> Reader:
@@ -183,10 +142,7 @@ def _find_address(page: Page, ids: dict[str, str]) -> str:
 def measure(readers: dict[str, Reader], addresses: Sequence[str], count: int) -> bool:
     """Print what each page takes; tell whether all bounds were kept."""
     kept = True
-    print(
-        "ms to the first byte, at first, median, p95 | processor time of the service, of Postgres",
-        flush=True,
-    )
+    print(HEADER, flush=True)
     for who, reader in readers.items():
         for address in addresses:
             cost = reader.measure(address, count)
@@ -195,13 +151,7 @@ def measure(readers: dict[str, Reader], addresses: Sequence[str], count: int) ->
                 continue
             is_kept = cost.median <= PROMISED
             kept &= is_kept
-            figures = [cost.cold, cost.median, cost.p95, cost.service, cost.postgres]
-            cold, first, late, service, postgres = (f"{1000 * each:6.1f}" for each in figures)
-            mark = "" if is_kept else "  MISSED"
-            print(
-                f"{who:6} {address:70} {cold} {first} {late} |{service} {postgres}{mark}",
-                flush=True,
-            )
+            print(f"{who:6} {address:70} {cost}{'' if is_kept else '  MISSED'}", flush=True)
     return kept
 
 

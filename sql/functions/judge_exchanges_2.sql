@@ -17,8 +17,7 @@ returns table (
 language plpgsql as $$
 declare
     found_questions int[];      -- the questions whose key was found, in no order
-    found_key_ids text[];       -- their keys, in the order of found_questions
-    found_account_ids text[];   -- their accounts, in the same order
+    found_account_ids text[];   -- the accounts of their keys, in the order of found_questions
     found_window_ids text[];    -- where they are counted, in the same order
     locked_windows int;
     present timestamptz;
@@ -38,8 +37,7 @@ begin
     end if;
 
     -- Step 1: find out which rows are concerned, and whether the denylist is what was seen.
-    select array_agg(asked.question), array_agg(key.id), array_agg(key.account_id),
-        array_agg(key.window_id), (
+    select array_agg(asked.question), array_agg(key.account_id), array_agg(key.window_id), (
             select case
                 when feed_head.seq = seen_seq then feed_head.tag = seen_tag
                 when feed_head.seq > seen_seq then not exists (
@@ -50,7 +48,7 @@ begin
             end
             from feed_head where feed_head.topic = 'denylist'
         )
-    into found_questions, found_key_ids, found_account_ids, found_window_ids, holds_seen
+    into found_questions, found_account_ids, found_window_ids, holds_seen
     from generate_series(1, cardinality(counts)) as asked (question)
         join api_key as key on key.digest = substr(digests, 32 * asked.question - 31, 32);
     if holds_seen is not true then
@@ -92,9 +90,11 @@ begin
     -- Step 4: judge, share and count, in one statement.
     return query
 
-    -- judged: a row per key, with the verdict and the limits that hold. The windows are those that
-    -- count now, as `window_start` says, and the counts are those within them. `..._row` is where
-    -- a row that is locked stands: it is found there again to be written.
+    -- judged: a row per key, with the verdict and the limits that hold. A key is found by its
+    -- digest once more, because that part of the index is still in the processor's cache. The
+    -- windows are those that count now, as `window_start` says, and the counts are those within
+    -- them.
+    -- `..._row` is where a row that is locked stands: it is found there again to be written.
     with judged as (
         select found.question, counts[found.question] as requests,
             key.id as key_id, key.account_id, key.capabilities, key.claims_text as claims,
@@ -146,8 +146,9 @@ begin
                 when account_window.day between present_day and next_day
                 then account_window.day_count else 0
             end as account_day_count
-        from unnest(found_questions, found_key_ids) as found (question, key_id)
-            join api_key as key on key.id = found.key_id and key.deleted_at is null
+        from unnest(found_questions) as found (question)
+            join api_key as key on key.deleted_at is null
+                and key.digest = substr(digests, 32 * found.question - 31, 32)
             join api_key_window as key_window on key_window.key_id = key.window_id
             join account on account.id = key.account_id
             join account_window on account_window.account_id = account.id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 from pathlib import Path
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 # Pictures of all pages are left in this folder, if it is named, so that people can look at them.
 PICTURES = os.environ.get("BROWSER_PICTURES")
+LARGEST, LARGEST_PACKED = 100_000, 30_000  # bytes of a page
 _TELL_VIOLATIONS = """
 document.addEventListener("securitypolicyviolation",
     (event) => console.error(`CSP: ${event.violatedDirective} ${event.blockedURI}`));
@@ -68,6 +70,9 @@ class Looker:
         answer = self.page.goto(self.base + path)
         assert answer is not None
         assert answer.status == status, path
+        body = answer.body()
+        assert len(body) < LARGEST, path
+        assert len(gzip.compress(body)) < LARGEST_PACKED, path
 
     def open_details(self) -> None:
         """Open what is folded, as far as somebody would who looks at the beginning of a page."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+CAPABILITIES = ("orders:read", "orders:write", "stock:read", "stock:write")
 # Names as nobody should give them: of the widest letters, from right to left, and with markup.
 WIDE = "W" * 200
 RIGHT_TO_LEFT = "\u0634\u0631\u0643\u0629 \u0627\u0644\u0634\u062d\u0646 (7) " * 5
@@ -68,21 +69,10 @@ def follow(url: str, name: str) -> None:
 
 def seed(url: str, admin: str) -> Seeded:
     """Fill a new service; wait until the use of the keys is written."""
-    names = ("orders:read", "orders:write", "stock:read", "stock:write")
-    for name in names:
-        call(url, "POST /v1/capabilities", admin, {"name": name, "description": f"May {name}"})
-    call(url, "POST /v1/audiences", admin, {"name": "https://orders.acme.example"})
-    for name in (LONG, RIGHT_TO_LEFT, HOSTILE):
-        call(url, "POST /v1/accounts", admin, {"name": name})
-    wide_account = call(url, "POST /v1/accounts", admin, {"name": WIDE})["id"]
-    limits = {"key_per_minute": 7, "key_per_day": 70}
-    call(url, "POST /v1/capabilities", admin, {"name": "w" * 64, "description": WIDE})
-    call(url, "POST /v1/audiences", admin, {"name": "w" * 200, "description": HOSTILE})
-    call(url, "POST /v1/tiers", admin, {"name": "w" * 32, "description": WIDE, **limits})
-    account = call(url, "POST /v1/accounts", admin, {"name": "Acme Shop"})["id"]
+    account, wide_account = add_things(url, admin)
 
     def make(name: str, **more: Any) -> Any:
-        wish = {"account": account, "name": name, "capabilities": list(names), **more}
+        wish = {"account": account, "name": name, "capabilities": list(CAPABILITIES), **more}
         made = call(url, "POST /v1/keys", admin, wish)
         assert "id" in made, made
         return made
@@ -96,16 +86,7 @@ def seed(url: str, admin: str) -> Seeded:
     call(url, f"POST /v1/keys/{disabled['id']}/disable", admin, {"reason": "paused"})
     revoked = make("laptop")
     call(url, f"POST /v1/keys/{revoked['id']}/revoke", admin, {"reason": f"lost {LONG}"})
-    for _ in range(25):
-        exchange(url, used["key"])
-    exchange(url, used["key"], b"scope=nothing:here")
-    for name in ("orders-1", "w" * 64):  # others than letters, digits and - are refused
-        follow(url, name)
-    for _ in range(100):
-        usage = call(url, f"GET /v1/usage?key={used['id']}", admin)
-        if usage["hours"]:
-            break
-        time.sleep(0.2)
+    use(url, admin, used)
     (kid, *_) = [key["kid"] for key in call(url, "GET /v1/signing-keys", admin)["items"]]
     hook = {"url": "https://hooks.acme.example/tokens", "description": LONG}
     endpoint = call(url, "POST /v1/notice-endpoints", admin, hook)["id"]
@@ -120,3 +101,33 @@ def seed(url: str, admin: str) -> Seeded:
         wide=wide["id"],
         wide_account=wide_account,
     )
+
+
+def add_things(url: str, admin: str) -> tuple[str, str]:
+    """Add what is no key; return the ids of an ordinary account and of one with a wide name."""
+    for name in CAPABILITIES:
+        call(url, "POST /v1/capabilities", admin, {"name": name, "description": f"May {name}"})
+    call(url, "POST /v1/audiences", admin, {"name": "https://orders.acme.example"})
+    for name in (LONG, RIGHT_TO_LEFT, HOSTILE):
+        call(url, "POST /v1/accounts", admin, {"name": name})
+    limits = {"key_per_minute": 7, "key_per_day": 70}
+    call(url, "POST /v1/capabilities", admin, {"name": "w" * 64, "description": WIDE})
+    call(url, "POST /v1/audiences", admin, {"name": "w" * 200, "description": HOSTILE})
+    call(url, "POST /v1/tiers", admin, {"name": "w" * 32, "description": WIDE, **limits})
+    wide, ordinary = [
+        call(url, "POST /v1/accounts", admin, {"name": n}) for n in (WIDE, "Acme Shop")
+    ]
+    return ordinary["id"], wide["id"]
+
+
+def use(url: str, admin: str, key: Any) -> None:
+    """Exchange a key, also in vain, and follow the denylist."""
+    for _ in range(25):
+        exchange(url, key["key"])
+    exchange(url, key["key"], b"scope=nothing:here")
+    for name in ("orders-1", "w" * 64):  # others than letters, digits and - are refused
+        follow(url, name)
+    for _ in range(100):
+        if call(url, f"GET /v1/usage?key={key['id']}", admin)["hours"]:
+            break
+        time.sleep(0.2)

@@ -26,6 +26,17 @@ def test_every_page_is_without_faults(look, seeded, theme, width, subtests):
             window.check(path)
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_every_page_is_whole_without_scripts(look, seeded, width, subtests):
+    window = look(width=width, scripts=False)
+    for address in [*VISITS.values(), *BESIDES]:
+        path = seeded.fill(address)
+        with subtests.test(msg=path):
+            window.faults.clear()
+            window.go(path)
+            window.check(path)
+
+
 def test_a_theme_is_drawn_by_the_server_so_that_it_does_not_flash(look):
     window = look(theme="light", scripts=False)
     window.page.select_option("#theme", "dark")

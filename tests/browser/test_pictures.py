@@ -41,6 +41,8 @@ PAGES: Final = {
     "signing-keys": "/signing-keys",
     "denylist": "/denylist",
     "audit": "/audit",
+    "notices": "/notices/deliveries",
+    "reference": "/reference/keys/keys.create",
 }
 NARROW: Final = {"overview": "/", "keys": PAGES["keys"]}
 SHOWN_KEY: Final = "partner-import"

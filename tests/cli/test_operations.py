@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -99,7 +100,8 @@ def test_what_lists_keys_on_the_host_imports_nothing_that_it_does_not_need():
     loaded = set(done.stdout.split())
     assert "tokensvc.store.key_pages" in loaded
     slow = {"structlog", "aiohttp", "cryptography", "jwt", "prometheus_client"}
-    assert not loaded & (slow | {"tokensvc.issuer.admin", "tokensvc.core.exchange"})
+    slow |= {"tokensvc.operations.key_models", "tokensvc.core.exchange"}
+    assert not loaded & (slow | {"tokensvc.issuer.admin"})
 
 
 class Both:
@@ -177,8 +179,22 @@ def test_reading_prints_the_same_on_the_host_and_over_http(both, subtests):
     ):
         with subtests.test(msg=line):
             here, there = both(line)
-            assert (there.stdout, there.stderr) == (here.stdout, here.stderr)
+            assert (without_moment(there.stdout), there.stderr) == (
+                without_moment(here.stdout),
+                here.stderr,
+            )
             assert here.output != ""
+
+
+def without_moment(text):
+    """What was printed, but for the moment at which each process counted by itself."""
+    return re.sub(r'counted_at": "[^"]*"', 'counted_at": ""', text)
+
+
+def name_fields(printed):
+    """Each field of an object, or of the objects of a list, and whether it has no value."""
+    objects = printed if isinstance(printed, list) else [printed]
+    return [[(name, value is None) for name, value in each.items()] for each in objects]
 
 
 def test_health_is_shown_on_the_host_and_over_http_where_a_process_tells_of_itself_too(both):
@@ -279,9 +295,7 @@ def test_changes_print_the_same_fields_on_the_host_and_over_http(both, subtests)
 
     for here, there in zip(run("--host", "here"), run(far, "there"), strict=True):
         with subtests.test(msg=json.dumps(there)[:60]):
-            assert list(here) == list(there)
-            named = {name for name, value in here.items() if value is None}
-            assert named == {name for name, value in there.items() if value is None}
+            assert name_fields(here) == name_fields(there)
 
 
 def test_acts_on_many_keys_tokens_and_signing_keys_print_the_same_fields(both, tmp_path):

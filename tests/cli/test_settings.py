@@ -19,7 +19,7 @@ BAD = {
     "TOKENSVC_TOKEN_TTL": ["0", "3601", "ten"],
     "TOKENSVC_MAX_TOKEN_TTL": ["5", "599", "2592001"],
     "TOKENSVC_KEY_PREFIX": ["tsk", "toolong8-", "ts_k-", "-"],
-    "TOKENSVC_ROTATION_PERIOD": ["59", "690"],
+    "TOKENSVC_ROTATION_PERIOD": ["59", "960"],
     "TOKENSVC_JWKS_MAX_AGE": ["-1"],
     "TOKENSVC_FEED_MAX_WAIT": ["0", "31"],
     "TOKENSVC_FEED_PAGE_TTL": ["4", "15"],
@@ -58,8 +58,8 @@ def test_several_bad_settings_are_named_at_once():
             "TOKENSVC_TOKEN_TTL (700) must not exceed TOKENSVC_MAX_TOKEN_TTL (650)",
         ),
         (
-            {"TOKENSVC_ROTATION_PERIOD": "690"},
-            "TOKENSVC_JWKS_MAX_AGE + TOKENSVC_VERIFIER_CACHE + TOKENSVC_ROTATION_MARGIN = 690",
+            {"TOKENSVC_ROTATION_PERIOD": "960"},
+            "TOKENSVC_JWKS_MAX_AGE + TOKENSVC_VERIFIER_CACHE + TOKENSVC_ROTATION_MARGIN = 960",
         ),
         (
             {"TOKENSVC_ROTATION_PERIOD": "3720"},

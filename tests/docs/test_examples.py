@@ -10,8 +10,8 @@ from pathlib import Path
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 
 
-def test_keys_are_made_for_customers_and_made_once(new_process, tmp_path):
-    process = new_process()
+def test_keys_are_made_for_customers_and_made_once(new_process, database_url, tmp_path):
+    process = new_process(TOKENSVC_DATABASE_URL=database_url)
     process.wait_until_ready()
     (tmp_path / "admin.key").write_text(process.admin_key + "\n")
     (tmp_path / "customers.txt").write_text("Orders Ltd\n\nBäckerei Süß\n")

@@ -170,7 +170,7 @@ async def test_a_connection_that_is_long_in_the_making_is_finished(database_url)
     parts = urlsplit(database_url)
     options = parse_qs(parts.query)
     socket = Path(options["host"][0]) / f".s.PGSQL.{options['port'][0]}"
-    async with SlowLink(socket, delay=0.12) as link:  # and there are ten round trips
+    async with SlowLink(socket, delay=0.11) as link:  # and there are ten round trips
         host = f"{parts.username}:{parts.password}@127.0.0.1:{link.port}"
         database = await open_database(f"postgresql://{host}{parts.path}", max_size=1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,18 @@ async def test_f41_a_token_that_is_revoked_by_its_id_after_a_crash_stays_revoked
     limit = await crash(connection)
     revoked = await credentials.revoke_jti(database, new_jti(), life, actor=ACTOR, reason="")
     assert revoked.revocation.exp == int(limit.timestamp()) + 3600 + 120
+
+
+@pytest.mark.usefixtures("started")
+@pytest.mark.parametrize("ahead", [-3600, 3600])
+async def test_f41_how_long_a_token_lives_from_now_on_is_believed_only_if_the_clocks_agree(
+    ahead, database, connection
+):
+    now = await connection.fetchval("select clock_timestamp()")
+    revoked = await credentials.revoke_jti(
+        database, new_jti(), A_MINUTE, actor=ACTOR, reason="", wall=lambda: time.time() + ahead
+    )
+    assert revoked.revocation.exp >= int(now.timestamp()) + 3600 + 120
 
 
 async def test_f41_a_signing_key_that_is_revoked_after_a_crash_stays_revoked(

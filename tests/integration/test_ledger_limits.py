@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from prometheus_client import REGISTRY
 from tests.integration.exchanges import ACCOUNT_COUNTS, ask, read_counts
 from tests.integration.things import ACTOR, make_key
 
@@ -53,6 +54,22 @@ async def test_t40_who_goes_on_over_a_limit_is_refused_from_memory_for_a_second(
     assert len((await ask(exchange, key, scope=frozenset({"orders:read"})))[0]) == 1
     now += 1
     assert len((await ask(exchange, key))[0]) == 1
+
+
+@pytest.mark.usefixtures("calm")
+async def test_t40_a_key_that_asks_for_what_it_lacks_is_refused_from_memory_and_gets_what_it_has(
+    exchange, database
+):
+    exchange = replace(exchange, repeated_refusals=RepeatedRefusals(often=10, clock=lambda: 120.0))
+    key = await make_key(database)
+    for number in range(10):
+        ((refusal,),) = (await ask(exchange, key, scope=frozenset({f"x:{number}"})))[1:]
+        assert isinstance(refusal, InvalidScopeError)
+    judged = REGISTRY.get_sample_value("tokensvc_ledger_batch_size_sum") or 0
+    ((refusal,),) = (await ask(exchange, key, scope=frozenset({"x:y", "orders:read"})))[1:]
+    assert isinstance(refusal, InvalidScopeError)
+    assert REGISTRY.get_sample_value("tokensvc_ledger_batch_size_sum") == judged
+    assert len((await ask(exchange, key, scope=frozenset({"orders:read"})))[0]) == 1
 
 
 @pytest.mark.usefixtures("calm")

@@ -132,7 +132,7 @@ def check_refused(process: ServiceProcess, pattern: str) -> None:
 )
 def test_a_set_up_becomes_ready_or_says_why_in_one_line(ground, start, session_folder, row):
     number, set_up = row
-    words = {"name": f"setup_{number}", "own": str(find_free_port()), **ground.words}
+    words = {"name": f"setup_{number}", **ground.words}
     words |= {"key": KEY["TOKENSVC_MASTER_KEY"], "uid": str(set_up.as_uid or 0)}
 
     def fill(text: str) -> str:
@@ -143,6 +143,7 @@ def test_a_set_up_becomes_ready_or_says_why_in_one_line(ground, start, session_f
     if set_up.inside:
         asyncio.run(_run(inside, *map(fill, set_up.inside)))
     words["url"] = fill(f"postgresql://{set_up.user}@{set_up.address}")
+    words["own"] = str(find_free_port())
     given = {"TOKENSVC_DATABASE_URL": words["url"], "TOKENSVC_PORT": words["own"]}
     given |= {name: fill(value) for name, value in set_up.settings.items()}
     folder = Path(tempfile.mkdtemp(dir=session_folder))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import re
+import shlex
 
 import pytest
 from tests.integration.things import make_key
@@ -100,6 +102,28 @@ async def test_a_form_starts_with_what_a_template_ticks(client, database, admin,
             assert life == [str(days * 86_400) if days else ""]
             assert re.findall(r'id="per_minute"[^>]* value="([0-9]*)"', page.text) == [limit]
             assert "tokensvc:dashboard" not in page.text
+
+
+async def test_the_command_that_is_shown_gets_a_token_at_once(
+    client, account, admin, browser, subtests
+):
+    await admin("POST /v1/capabilities", {"name": "orders:read"})
+    for capability in ("orders:read", "tokensvc:keys"):
+        with subtests.test(msg=capability):
+            page, fields = await fill(browser, account, networks="")
+            held = [*fields[:-1], ("capabilities", capability)]
+            made = await browser.post("/keys/new", held, seen=page)
+            shown = re.findall(r'<pre id="curl"[^>]*>(.*?)</pre>', made.text, re.DOTALL)[0]
+            words = shlex.split(html.unescape(shown))
+            given = [words[at + 1] for at, word in enumerate(words) if word == "-d"]
+            name, _, value = words[words.index("-H") + 1].partition(": ")
+            answer = await client.post(
+                "/v1/token",
+                data="&".join(given),
+                headers={name: value, "Content-Type": "application/x-www-form-urlencoded"},
+            )
+            assert answer.status == 200, await answer.text()
+            assert (await answer.json())["scope"] == capability
 
 
 async def test_a_reader_makes_no_key(client, database):

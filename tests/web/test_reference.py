@@ -26,7 +26,7 @@ async def test_the_document_names_each_path_that_is_served_and_no_other(client):
             for path, item in (await answer.json())["paths"].items()
             for method in item
         }
-    own = {"/", "/openapi.json", "/docs", "/docs.css", "/notices/confirm"}
+    own = {"/openapi.json", "/docs", "/docs.css", "/notices/confirm", "/notices/unsubscribe"}
     served = {
         (route.method, route.resource.canonical)
         for route in client.app.router.routes()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 
 import pytest
+from testbed.waiting import PATIENCE
 from tests.integration.things import make_key
 
 from tokensvc.web.runner import ServiceRunner
@@ -28,30 +30,50 @@ async def port(settings, database_url, started, logs):
         await runner.drain(listener)
 
 
-async def send(port, line, *fields):
-    """Send a request without a body; return (status, fields, body)."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+def write(line, *fields):
+    """Return a request without a body."""
     head = "".join(f"{field}\r\n" for field in ("Host: x", "Content-Length: 0", *fields))
-    writer.write(f"{line} HTTP/1.1\r\n{head}\r\n".encode())
-    head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)).decode()
+    return f"{line} HTTP/1.1\r\n{head}\r\n".encode()
+
+
+async def read(reader, *, has_body=True):
+    """Read an answer; return (status, fields, body)."""
+    head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)).decode()
     status, *lines = head.strip().split("\r\n")
     got = dict(line.split(": ", 1) for line in lines)
-    size = 0 if line.startswith("HEAD") else int(got.get("Content-Length", 0))
-    body = await reader.readexactly(size)
-    writer.close()
-    await writer.wait_closed()
+    body = await reader.readexactly(int(got.get("Content-Length", 0)) if has_body else 0)
     return status, got, body
 
 
-@pytest.mark.parametrize("way", ["/v1/token", "/v1/%74oken"], ids=["short", "usual"])
-async def test_tokens_and_refusals_are_the_same_on_both_ways(port, database, logs, way):
+@contextlib.asynccontextmanager
+async def connected(port):
+    """Open a connection for the length of the block."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    yield reader, writer
+    writer.close()
+    await writer.wait_closed()
+
+
+async def send(port, line, *fields):
+    """Send a request without a body on a connection of its own; return what `read` does."""
+    async with connected(port) as (reader, writer):
+        writer.write(write(line, *fields))
+        return await read(reader, has_body=not line.startswith("HEAD"))
+
+
+@pytest.mark.parametrize(
+    ("way", "more"),
+    [("/v1/token", "X: y"), ("/v1/token", "Keep-Alive: 9"), ("/v1/%74oken", "X: y")],
+    ids=["plain", "past the router", "usual"],
+)
+async def test_tokens_and_refusals_are_the_same_on_all_ways(port, database, logs, way, more):
     key = f"Authorization: Bearer {(await make_key(database)).key.text}"
-    status, fields, body = await send(port, f"POST {way}", key)
+    status, fields, body = await send(port, f"POST {way}", key, more)
     assert status == "HTTP/1.1 200 OK"
     assert json.loads(body).keys() == {"access_token", "token_type", "expires_in", "scope"}
     assert fields["Cache-Control"] == "no-store"
 
-    status, fields, body = await send(port, f"POST {way}", f"{key[:-1]}-")
+    status, fields, body = await send(port, f"POST {way}", f"{key[:-1]}-", more)
     assert status == "HTTP/1.1 401 Unauthorized"
     assert {name: fields[name] for name in fields.keys() - VARYING} == {
         "Cache-Control": "no-store",
@@ -77,6 +99,47 @@ async def test_tokens_and_refusals_are_the_same_on_both_ways(port, database, log
 )
 async def test_what_differs_from_the_usual_request_is_answered_as_ever(port, line, field, status):
     assert (await send(port, line, field))[0] == f"HTTP/1.1 {status}"
+
+
+async def test_a_connection_may_carry_plain_exchanges_and_then_anything(port, database):
+    key = f"Authorization: Bearer {(await make_key(database)).key.text}"
+    exchange, livez = write("POST /v1/token", key), write("GET /livez")
+    async with connected(port) as (reader, writer):
+        for request in (exchange, exchange, livez, exchange, livez):
+            writer.write(request)
+            assert (await read(reader))[0] == "HTTP/1.1 200 OK"
+
+
+@pytest.mark.parametrize("place", [10, 40, -1], ids=["line", "fields", "end"])
+async def test_an_exchange_that_comes_in_pieces_is_answered_as_well(port, database, place):
+    key = f"Authorization: Bearer {(await make_key(database)).key.text}"
+    request = write("POST /v1/token", key)
+    async with connected(port) as (reader, writer):
+        for piece in (request, request[:place]):
+            writer.write(piece)
+            await writer.drain()
+        assert (await read(reader))[0] == "HTTP/1.1 200 OK"
+        writer.write(request[place:])
+        assert (await read(reader))[0] == "HTTP/1.1 200 OK"
+
+
+async def test_who_does_not_wait_for_answers_gets_all_of_them_in_order(port, database):
+    key = f"Authorization: Bearer {(await make_key(database)).key.text}"
+    ids = [f"request-{number}" for number in range(20)]
+    async with connected(port) as (reader, writer):
+        for request_id in ids:
+            writer.write(write("POST /v1/token", key, f"X-Request-Id: {request_id}"))
+            await asyncio.sleep(0)
+        assert [(await read(reader))[1]["X-Request-Id"] for _ in ids] == ids
+
+
+async def test_a_client_that_has_gone_disturbs_nobody(port, database):
+    key = f"Authorization: Bearer {(await make_key(database)).key.text}"
+    for _ in range(3):
+        async with connected(port) as (_, writer):
+            writer.write(write("POST /v1/token", key))
+            await writer.drain()
+    assert (await send(port, "POST /v1/token", key))[0] == "HTTP/1.1 200 OK"
 
 
 @pytest.mark.parametrize("line", ["POST /v1/token", "GET /livez", "GET /nowhere", "GET /v1/keys"])

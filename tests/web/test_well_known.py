@@ -112,7 +112,9 @@ async def test_an_issuer_with_a_path_is_found_where_rfc_8414_looks_and_where_pro
     issuer = f"https://issuer.example{issuer_path}"
     client = await new_client(
         make_settings(
-            **settings.model_dump(exclude={"issuer", "database_url"}, exclude_none=True),
+            **settings.model_dump(
+                exclude={"issuer", "database_url", "is_credential"}, exclude_none=True
+            ),
             issuer=issuer,
         )
     )

@@ -9,9 +9,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
-import click
-
-from tokensvc.cli.surroundings import is_printing_possible
+from tokensvc.cli.surroundings import is_printing_possible, say
 from tokensvc.core.audience import OWN_AUDIENCE
 from tokensvc.core.capability import ADMIN
 from tokensvc.core.errors import StartRefusedError
@@ -27,19 +25,18 @@ FILE_NAME: Final = "first-admin.key"
 
 def show_first_admin(settings: Settings, admin: NewKey) -> None:
     """Show the key once. Raises StartRefusedError if nobody would see it."""
-    if sys.stdout.isatty():
-        _say(_greet(settings, admin))
+    if sys.stdout.isatty() and say(_greet(settings, admin)):
         return
     folders = settings.data_dir, settings.keys_dir
     path = next(filter(None, (_write(folder, admin.key.text) for folder in folders)), None)
     if path is not None:
-        _say(_point_to(settings, path))
-    elif is_printing_possible():
-        _say(_greet(settings, admin))
-    else:
+        say(
+            _point_to(settings, path)
+        )  # and if that is not possible, it is in the file all the same
+    elif not (is_printing_possible() and say(_greet(settings, admin))):
         raise StartRefusedError(
-            f"the first admin key cannot be shown: stdout is closed, and neither {folders[0]} nor "
-            f"{folders[1]} can be written to. Run: tokensvc init"
+            "the first admin key cannot be shown: stdout takes nothing, and neither the folder "
+            f"{folders[0]} nor {folders[1]} can be written to"
         )
 
 
@@ -57,11 +54,6 @@ def _write(folder: Path, key: str) -> Path | None:
     except OSError:
         return None
     return path
-
-
-def _say(text: str) -> None:
-    click.echo(text)
-    sys.stdout.flush()
 
 
 def _point_to(settings: Settings, path: Path) -> str:

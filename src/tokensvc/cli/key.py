@@ -107,7 +107,7 @@ def update(key_id: str, output: str, *, revoke_tokens: bool, **options: Any) -> 
     help="By default text on a terminal and JSON elsewhere.",
 )
 def usage(key_ids: tuple[str, ...], since: timedelta, output: str | None) -> None:
-    """Show how many tokens a key got, or each of several keys.
+    """Show how many tokens one or several keys got.
 
     Issued tokens and refusals are counted per hour (UTC). The last seconds are not in it yet.
     """

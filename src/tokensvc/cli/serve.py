@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import tempfile
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import click
@@ -16,7 +15,7 @@ from tokensvc.cli.database import lend_database_url
 from tokensvc.cli.first_admin import show_first_admin
 from tokensvc.cli.process_limits import forbid_core_dumps, raise_descriptor_limit
 from tokensvc.cli.supervisor import Supervisor, take_supervisor
-from tokensvc.cli.surroundings import find_scratch_folder
+from tokensvc.cli.surroundings import find_scratch_folder, say
 from tokensvc.logs.configuration import configure_logs
 from tokensvc.logs.logger import get_logger
 from tokensvc.settings import Settings, load_settings
@@ -82,12 +81,8 @@ def _build_announcements(settings: Settings, supervisor: Supervisor) -> Announce
 
     process_id = os.getpid()
 
-    def say(text: str) -> None:
-        with suppress(OSError):  # stdout may be closed; a service goes on without it
-            click.echo(text)
-            sys.stdout.flush()
-
     def say_ready() -> None:
+        # If stdout is closed, the service goes on without it.
         say(
             f"tokensvc {__version__} serves {_name_addresses(settings)} (process {process_id}); "
             "Ctrl-C stops it."

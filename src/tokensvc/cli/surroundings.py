@@ -54,6 +54,17 @@ def is_printing_possible() -> bool:
     return True
 
 
+def say(text: str) -> bool:
+    """Print a text at once; return whether that was possible. If not, nothing is printed again."""
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except OSError:
+        stop_printing()
+        return False
+    return True
+
+
 def stop_printing() -> None:
     """Let nothing be printed any more, not even what is left over when the program ends."""
     with suppress(OSError, ValueError):

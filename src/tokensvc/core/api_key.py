@@ -47,11 +47,11 @@ class ApiKey:
     """
 
     text: str = field(repr=False)
+    digest: bytes = field(init=False, repr=False, compare=False)
 
-    @property
-    def digest(self) -> bytes:
-        """SHA-256 of the text: what Postgres stores and looks up."""
-        return hashlib.sha256(self.text.encode("ascii")).digest()
+    def __post_init__(self) -> None:
+        """Set `digest`, SHA-256 of the text: what Postgres stores and looks up."""
+        object.__setattr__(self, "digest", hashlib.sha256(self.text.encode("ascii")).digest())
 
     @property
     def hint(self) -> str:

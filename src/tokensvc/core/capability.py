@@ -8,15 +8,18 @@ when `scope` names them, so that a relying party that is shown an ordinary token
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from tokensvc.core.errors import InvalidInputError, InvalidScopeError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from datetime import datetime
+
+_Names: TypeAlias = tuple[str, ...] | frozenset[str]
 
 ADMIN: Final = "tokensvc:admin"
 READ: Final = "tokensvc:read"  # may read everything, and change nothing
@@ -66,7 +69,7 @@ def parse_scope(text: str) -> frozenset[str]:
     return frozenset(names)
 
 
-def narrow_scope(asked: frozenset[str] | None, granted: Collection[str]) -> tuple[str, ...]:
+def narrow_scope(asked: frozenset[str] | None, granted: _Names) -> tuple[str, ...]:
     """Return the capabilities of the new token, sorted.
 
     They are those that are asked for. If nothing is asked, they are all that are granted, except
@@ -83,7 +86,8 @@ def narrow_scope(asked: frozenset[str] | None, granted: Collection[str]) -> tupl
     return tuple(sorted(asked))
 
 
-def list_given_unasked(granted: Iterable[str]) -> tuple[str, ...]:
+@functools.lru_cache(maxsize=1024)  # most exchanges name no scope, and many keys have the same
+def list_given_unasked(granted: _Names) -> tuple[str, ...]:
     """Return those of `granted` that a token has if `scope` is absent, sorted."""
     return tuple(sorted(name for name in granted if not is_for_service(name)))
 

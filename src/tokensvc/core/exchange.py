@@ -280,7 +280,7 @@ def _scope(request: ExchangeRequest, verdict: Verdict, subject: Claims | None) -
     if subject is None:
         return narrow_scope(request.scope, verdict.capabilities)
     # The key may have lost capabilities since the subject token was issued.
-    still_granted = set(subject.scope) & set(verdict.capabilities)
+    still_granted = frozenset(subject.scope).intersection(verdict.capabilities)
     if not still_granted:
         raise _refuse_lost_scope()
     return narrow_scope(request.scope, still_granted)

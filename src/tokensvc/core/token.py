@@ -9,12 +9,12 @@ Not here: claims (`claims`) and revocation (`denylist`).
 
 from __future__ import annotations
 
-import base64
+import binascii
 import functools
 import json
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import jwt
 from cryptography.exceptions import InvalidSignature
@@ -32,8 +32,6 @@ from tokensvc.core.jwks import is_kid
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
-
-    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
     from tokensvc.core.identifier import Kid
     from tokensvc.core.jwks import VerifyingKey
@@ -53,6 +51,9 @@ _MAX_HEADER_LENGTH: Final = 8 * 1024
 _MOST_HEADERS: Final = 64
 _ES256: Final = ECDSA(SHA256())
 _ES256_BYTES: Final = 32  # of each of the two numbers, r and s
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
+_FROM_URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
+_READER: Final = json.JSONDecoder()
 _JSON: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 # Three parts of base64url, none of them empty, and nothing else (RFC 8725bis section 3.14).
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
@@ -96,7 +97,7 @@ def _sign(signed: bytes, key: SigningKey) -> bytes:
     if key.alg == "ES256":
         # The library gives DER; a JWS holds r and s, 32 bytes each (RFC 7518 section 3.4). PyJWT
         # does the same, but more slowly: it writes both as text on the way.
-        private_key = cast("EllipticCurvePrivateKey", key.private_key)
+        private_key: Any = key.private_key
         r, s = decode_dss_signature(private_key.sign(signed, _ES256))
         return r.to_bytes(_ES256_BYTES, "big") + s.to_bytes(_ES256_BYTES, "big")
     return jwt.get_algorithm_by_name(key.alg).sign(signed, key.private_key)
@@ -108,7 +109,7 @@ def parse_unverified(text: str, *, max_length: int = _MAX_LENGTH) -> UnverifiedT
     Length and form are checked before anything is decoded.
     """
     part = _check_form(text, max_length)
-    typ, alg, kid = _proved_headers.get(part) or _parse_header(part)
+    typ, alg, kid = _proved_headers.get(part) or parse_header(part)
     return UnverifiedToken(text=text, typ=typ, alg=alg, kid=kid)
 
 
@@ -116,10 +117,7 @@ def _check_form(text: str, max_length: int) -> str:
     """Return the header of what has the form of a compact JWS, as it stands there."""
     if len(text) > max_length or not _COMPACT.fullmatch(text):
         raise InvalidTokenError("malformed_token")
-    part = text[: text.index(".")]
-    if len(part) > _MAX_HEADER_LENGTH:
-        raise InvalidTokenError("malformed_token")
-    return part
+    return text[: text.index(".")]
 
 
 # All tokens of a signing key have the same header, so those of verified tokens are remembered. One
@@ -135,7 +133,10 @@ def _remember_header(token: UnverifiedToken) -> None:
         _proved_headers[part] = (token.typ, token.alg, token.kid)
 
 
-def _parse_header(part: str) -> tuple[str, str, Kid]:
+def parse_header(part: str) -> tuple[str, str, Kid]:
+    """Return (typ, alg, kid) of the first part of a JWS. Raises InvalidTokenError."""
+    if len(part) > _MAX_HEADER_LENGTH:
+        raise InvalidTokenError("malformed_token")
     header = _decode_json(part)
     typ, alg, kid = header.get("typ"), header.get("alg"), header.get("kid")
     if not isinstance(typ, str) or not isinstance(alg, str) or not is_kid(kid):
@@ -169,6 +170,20 @@ def check_signature(
     names, None if there is none. The algorithm must be accepted *and* be the key's own (RFC 8725
     section 3.1). Raises InvalidTokenError.
     """
+    known = check_key(unverified_token, typ=typ, algorithms=algorithms, key=key)
+    check_signed(unverified_token.text, known)
+    _remember_header(unverified_token)
+    return _decode_json(unverified_token.text.split(".")[1])
+
+
+def check_key(
+    unverified_token: UnverifiedToken,
+    *,
+    typ: Collection[str],
+    algorithms: Collection[str],
+    key: VerifyingKey | None,
+) -> VerifyingKey:
+    """Return the key that must have signed; else as `check_signature`."""
     said = unverified_token.alg
     if unverified_token.typ not in typ:
         raise InvalidTokenError("wrong_type", said=unverified_token.typ, wanted=tuple(typ))
@@ -178,35 +193,37 @@ def check_signature(
         raise InvalidTokenError("unknown_kid")
     if said != key.alg:
         raise InvalidTokenError("algorithm_not_allowed", said=said, wanted=key.alg)
-    _verify(unverified_token.text, key)
-    _remember_header(unverified_token)
-    return _decode_json(unverified_token.text.split(".")[1])
+    return key
 
 
-def _verify(text: str, key: VerifyingKey) -> None:
+def check_signed(text: str, key: VerifyingKey) -> None:
     """Raise InvalidTokenError unless the last part of `text` is the signature of the others."""
     signed, _, signature = text.rpartition(".")
     try:
         if key.alg == "ES256":
-            public_key = cast("EllipticCurvePublicKey", key.key)
-            good = _verify_es256(signed.encode("ascii"), public_key, _decode(signature))
+            good = verify_es256(signed.encode("ascii"), key.key, decode_part(signature))
         else:
             algorithm = jwt.get_algorithm_by_name(key.alg)
-            good = algorithm.verify(signed.encode("ascii"), key.key, _decode(signature))
+            good = algorithm.verify(signed.encode("ascii"), key.key, decode_part(signature))
     except (jwt.PyJWTError, ValueError) as error:
         raise InvalidTokenError("bad_signature") from error
     if not good:
         raise InvalidTokenError("bad_signature")
 
 
-def _verify_es256(signed: bytes, key: EllipticCurvePublicKey, signature: bytes) -> bool:
+def verify_es256(
+    signed: bytes,
+    key: Any,  # noqa: ANN401 - an EllipticCurvePublicKey; to say so to mypy costs a call
+    signature: bytes,
+    algorithm: ECDSA = _ES256,
+) -> bool:
     """Tell whether a signature is right that holds r and s, as in `_sign`."""
     if len(signature) != 2 * _ES256_BYTES:
         return False
     r = int.from_bytes(signature[:_ES256_BYTES], "big")
     s = int.from_bytes(signature[_ES256_BYTES:], "big")
     try:
-        key.verify(encode_dss_signature(r, s), signed, _ES256)
+        key.verify(encode_dss_signature(r, s), signed, algorithm)
     except InvalidSignature:
         return False
     return True
@@ -222,18 +239,30 @@ def _dump(value: Mapping[str, Any]) -> bytes:
 
 
 def _encode(part: bytes) -> bytes:
-    return base64.urlsafe_b64encode(part).rstrip(b"=")
+    # As base64.urlsafe_b64encode, which takes three more calls.
+    return binascii.b2a_base64(part, newline=False).translate(_URL_SAFE).rstrip(b"=")
 
 
-def _decode(part: str) -> bytes:
-    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+def decode_part(part: str) -> bytes:
+    """Return the bytes that a part of a JWS stands for. Raises ValueError."""
+    padding = b"=" * (-len(part) % 4)
+    return binascii.a2b_base64(part.encode("ascii").translate(_FROM_URL_SAFE) + padding)
 
 
 def _decode_json(part: str) -> dict[str, Any]:
     try:
-        value = json.loads(_decode(part).decode("utf-8"))
+        value = _parse_json(decode_part(part).decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise InvalidTokenError("malformed_token") from error
     if not isinstance(value, dict):
         raise InvalidTokenError("malformed_token")
     return value
+
+
+def _parse_json(text: str) -> Any:  # noqa: ANN401 - whatever JSON holds
+    # What has no blanks around it, as all that we write, is read with fewer calls.
+    if text.startswith("{"):
+        value, end = _READER.raw_decode(text)
+        if end == len(text):
+            return value
+    return json.loads(text)

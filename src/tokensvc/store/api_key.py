@@ -125,6 +125,7 @@ async def count_api_keys(
 
     `account_id`: the account whose keys are counted, None for all.
     """
+    # All kinds are judged by one moment, which is told to who asked.
     at: datetime = await connection.fetchval("select clock_timestamp()")
     (row,) = await fetch_planned(connection, _SQL["count"], account_id, at)
     return dict(row), at

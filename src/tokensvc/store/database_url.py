@@ -125,7 +125,7 @@ def _check_user(setting: str) -> None:
     except (KeyError, OSError):  # a uid without a name, as in many containers
         raise StartRefusedError(
             f"{setting} names no role, and the user of this process has no name: "
-            "write postgresql://ROLE:password@host:5432/database"
+            "write postgresql://user:password@host:5432/database"
         ) from None
 
 

@@ -95,8 +95,10 @@ async def fetch_page_of(
     rows: list[asyncpg.Record] = []
     after = wish.after
     for section in _list_from(sections, after):
+        # One more than is wanted tells whether anything follows.
         most = wish.limit + 1 - len(rows)
         rows += await _fetch_rows(connection, view, conditions, section, PageWish(most, after))
+        # The place lies in the first section; those behind it are read from their beginning.
         after = None
         if len(rows) > wish.limit:
             last = rows[wish.limit - 1]
@@ -111,6 +113,7 @@ def _list_from(sections: Sequence[Section], after: Place | None) -> Sequence[Sec
     if after is None:
         return sections
     keys = [section.key for section in sections]
+    # A key that no section has belongs to a row of the section whose rows have their own.
     return sections[keys.index(after.key if after.key in keys else None) :]
 
 
@@ -130,6 +133,8 @@ async def _fetch_rows(
     if wish.after is not None:
         values += wish.after
         sign = "<" if order.descending else ">"
+        # A cursor holds texts, which Postgres casts to the types of the list or refuses. Both are
+        # compared as a pair, because many rows may have the same sort key.
         key = f"${len(values) - 1}::text::{order.type}"
         last = f"${len(values)}::text::{order.id_type}"
         texts.append(f"({order.expression}, {order.id}) {sign} ({key}, {last})")
@@ -144,6 +149,8 @@ async def _fetch_rows(
 def _write(view: str, source: str, where: str, order: Order, limit: str) -> str:
     """Return a statement that finds the rows of a page in `source` and reads them in `view`."""
     direction = " desc" if order.descending else ""
+    # First the ids of the page, which an index gives; the view and all that it joins is read for
+    # them alone.
     return (
         "select listed.*, page.place::text as sort_key, clock_timestamp() as read_at "  # noqa: S608
         f"from (select {order.id}, {order.expression} as place from {source} where {where} "

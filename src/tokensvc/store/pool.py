@@ -30,10 +30,11 @@ if TYPE_CHECKING:
 
 Connection: TypeAlias = asyncpg.Connection  # so that the rooms above can name it
 
-_FREE_TIMEOUT: Final = 1.0  # for one of the connections to be free
-# For a new connection to be made. On a busy machine this takes long, and who gave up sooner would
-# throw away what is almost done; the next one would begin it again.
-_NEW_TIMEOUT: Final = 3.0
+# No request waits longer than both for a connection: until one is free, and until it is made, which
+# takes long on a busy machine or with Postgres far away. Who gave up sooner would throw away what
+# is almost done, and the next one would begin it again.
+_FREE_TIMEOUT: Final = 1.0
+_NEW_TIMEOUT: Final = 2.0
 _CLOSE_TIMEOUT: Final = 5.0
 
 

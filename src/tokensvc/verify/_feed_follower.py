@@ -16,9 +16,10 @@ from urllib.parse import urljoin
 
 from tokensvc.core.audit_witness import parse_witness
 from tokensvc.core.denylist.followed import FollowedDenylist
-from tokensvc.core.denylist.page import MOST_PAGE_BYTES, parse_page_in_steps, run_steps
+from tokensvc.core.denylist.page import MOST_PAGE_BYTES, parse_page_in_steps
 from tokensvc.core.errors import InvalidPageError, InvalidTokenError
-from tokensvc.core.token import parse_unverified
+from tokensvc.core.long_jws import parse_unverified_in_steps
+from tokensvc.core.steps import run_steps
 from tokensvc.verify._audit_watch import AnswerRules, AuditWatch
 from tokensvc.verify._backoff import is_worth_a_line, new_backoff, renew
 from tokensvc.verify._fetch import FetchError
@@ -155,8 +156,9 @@ class FeedFollower:
         run_steps(self._take_in_steps(text))
 
     def _take_in_steps(self, text: str) -> Generator[None, None, None]:
-        unverified_page = parse_unverified(text, max_length=MOST_PAGE_BYTES)
-        page = yield from parse_page_in_steps(self._signatures.check(unverified_page))
+        unverified_page = yield from parse_unverified_in_steps(text, max_length=MOST_PAGE_BYTES)
+        payload = yield from self._signatures.check_in_steps(unverified_page)
+        page = yield from parse_page_in_steps(payload)
         now = self._clock.wall()
         reset = yield from self._followed.apply_in_steps(
             page, unverified_page.kid, now=now, leeway=self._leeway

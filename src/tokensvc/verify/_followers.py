@@ -92,6 +92,7 @@ class Followers:
         if self._task is not None:
             raise RuntimeError("the verifier has been started already")
         if self._keeper is not None:
+            # First, so that tokens can be judged although the issuer does not answer.
             await self._keeper.restore(jwks_stale_if_error=self._jwks_stale_if_error)
         await self._fetcher.__aenter__()
         self.jwks.enter_loop()
@@ -102,6 +103,7 @@ class Followers:
         try:
             await self._wait_for_both()
         except asyncio.CancelledError:
+            # The caller has got no verifier that it could close.
             await self.close()
             raise
 

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.core.algorithm import ALGORITHMS
 from tokensvc.core.errors import InvalidPageError
-from tokensvc.core.token import DENYLIST_PAGE, check_signature
+from tokensvc.core.long_jws import check_signature_in_steps
+from tokensvc.core.steps import run_steps
+from tokensvc.core.token import DENYLIST_PAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Generator
 
     from tokensvc.core.denylist.followed import FollowedDenylist
     from tokensvc.core.token import UnverifiedToken
@@ -44,8 +46,14 @@ class PageSignatures:
         Raises InvalidTokenError, or InvalidPageError. The latter means that the
         signature is good, and that the key is revoked.
         """
+        return run_steps(self.check_in_steps(unverified_page, typ=typ))
+
+    def check_in_steps(
+        self, unverified_page: UnverifiedToken, *, typ: Collection[str] = DENYLIST_PAGE
+    ) -> Generator[None, None, dict[str, Any]]:
+        """As `check`, in steps of a millisecond or two."""
         kid = unverified_page.kid
-        payload = check_signature(
+        payload = yield from check_signature_in_steps(
             unverified_page,
             typ=typ,
             algorithms=ALGORITHMS,

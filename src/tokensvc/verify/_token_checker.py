@@ -100,6 +100,7 @@ def _parse(token: str) -> UnverifiedToken:
     try:
         return parse_unverified(token)
     except InvalidTokenError as error:
+        # It is refused either way, but this message says what to do: exchange the key first.
         if looks_like_api_key(token):
             raise ApiKeyShownError from error
         raise

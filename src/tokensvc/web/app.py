@@ -9,7 +9,7 @@ from aiohttp import web
 
 from tokensvc.issuer.service import open_service
 from tokensvc.operations.table import OPERATIONS
-from tokensvc.web.app_keys import IN_FLIGHT, POLLS, REFUSALS, SERVICE, STRANGERS, TURNS
+from tokensvc.web.app_keys import IN_FLIGHT, POLLS, REFUSALS, SERVICE, STRANGERS, TURNS, WOKEN
 from tokensvc.web.audit_heads import get_audit_head
 from tokensvc.web.connections import find_most_connections
 from tokensvc.web.cors import answer_preflight
@@ -62,7 +62,7 @@ def build_app(
 
     app = web.Application(middlewares=[handle_errors], client_max_size=MAX_BODY)
     app[IN_FLIGHT] = InFlight()
-    app[TURNS] = Turns()
+    app[TURNS], app[WOKEN] = Turns(at_once=4, pause=0.001), Turns()
     app[POLLS] = Polls(
         limited or Limited(),
         # Half of the connections are left for those who want an answer at once.

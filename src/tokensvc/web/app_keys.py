@@ -20,6 +20,7 @@ REQUEST_ID: Final = web.RequestKey("request_id", str)
 REFUSALS: Final = web.AppKey("refusals", Refusals)
 STRANGERS: Final = web.AppKey("strangers", Strangers)
 TURNS: Final = web.AppKey("turns", Turns)
+WOKEN: Final = web.AppKey("woken", Turns)  # the polls that a revocation has woken
 # For the log line of the request.
 FACTS: Final[web.RequestKey[dict[str, object]]] = web.RequestKey("facts", dict)
 # The id of the API key that an authenticated request belongs to.

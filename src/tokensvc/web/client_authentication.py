@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 
     from tokensvc.core.authorization import Authorization
     from tokensvc.issuer.callers import KnownCaller
+    from tokensvc.web.plain_request import PlainRequest
 
 
-def read_client(request: web.Request, form: Mapping[str, str]) -> Authorization | None:
+def read_client(
+    request: web.Request | PlainRequest, form: Mapping[str, str]
+) -> Authorization | None:
     """Return the client that a request to an OAuth endpoint shows, None if it shows none.
 
     Raises InvalidRequestError, InvalidClientError.

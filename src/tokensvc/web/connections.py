@@ -3,6 +3,8 @@
 Beyond the limit, the oldest connection without a request in work is closed, so that the operating
 system never lacks a descriptor for a new one. A connection is closed as well if its client takes
 nothing, or next to nothing, of its answer for 15 seconds, or sends no whole header in that time.
+One that aiohttp reads is closed by it when it is idle, and here those that have sent nothing but
+plain exchanges.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import resource
 import time
+from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 LOOK_SECONDS: Final = 2.5
 _PATIENCE_SECONDS: Final = 12.5  # with the time until the next look, 15
 _LEAST_READ_BYTES: Final = 65_536  # in that time, or everything
+_LOOKED_AT: Final = 100
 _KEPT_DESCRIPTORS: Final = 64  # for logs, libraries, and connections to Postgres beside the pool
 
 
@@ -28,10 +32,14 @@ class _Unread(NamedTuple):
 
 
 class Connections:
-    """The open connections; `most` of them may be open at once."""
+    """The open connections; `most` of them may be open at once.
 
-    def __init__(self, limited: Limited, *, most: int) -> None:
+    One that has only sent plain exchanges is closed after `keepalive_seconds` without another.
+    """
+
+    def __init__(self, limited: Limited, *, most: int, keepalive_seconds: float = 15.0) -> None:
         self._limited = limited
+        self._keepalive_seconds = keepalive_seconds
         self._most = most
         self._transports: dict[Protocol, asyncio.Transport] = {}
         self._unread: dict[Protocol, _Unread] = {}
@@ -52,10 +60,10 @@ class Connections:
     @property
     def has_silent(self) -> bool:
         """Whether there is a connection on which no request has come yet."""
-        return any(not handler._request_count for handler in self._transports)  # noqa: SLF001
+        return any(not handler.has_asked for handler in self._transports)
 
     async def watch(self) -> None:
-        """Look for clients that do not read, or do not finish a header, until cancelled."""
+        """Look for clients that neither read nor ask, until cancelled."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             self.look_once(time.monotonic())
@@ -63,8 +71,12 @@ class Connections:
     def look_once(self, now: float) -> None:
         """Close every connection whose client has not read, or not asked, for too long."""
         for handler, transport in list(self._transports.items()):
-            if handler.begun_on is not None and now - handler.begun_on > _PATIENCE_SECONDS:
+            begun_on, idle_since = handler.begun_on, handler.idle_since
+            if begun_on is not None and now - begun_on > _PATIENCE_SECONDS:
                 transport.abort()
+                continue
+            if idle_since is not None and now - idle_since > self._keepalive_seconds:
+                transport.close()
                 continue
             waiting = transport.get_write_buffer_size()
             if not waiting:
@@ -81,14 +93,18 @@ class Connections:
             transport.abort()
 
     def _close_idle(self) -> None:
-        """Close the oldest connection that has sent no request, else the oldest idle one."""
-        idle = [
-            handler
-            for handler in self._transports
-            if not handler._request_in_progress  # noqa: SLF001
-        ]
-        silent = (handler for handler in idle if not handler._request_count)  # noqa: SLF001
-        # Connections stand in the order in which they came.
+        """Close a connection that has sent no request, else an idle one: the oldest of a few.
+
+        Only a few are looked at, because this is done for each new connection. Those in work go to
+        the end of the row, so that the next look meets others.
+        """
+        idle = []
+        for handler in list(islice(self._transports, _LOOKED_AT)):
+            if handler.is_at_work:
+                self._transports[handler] = self._transports.pop(handler)
+            else:
+                idle.append(handler)
+        silent = (handler for handler in idle if not handler.has_asked)
         oldest = next(silent, idle[0] if idle else None)
         if oldest is not None:
             self._limited.note("connections")

@@ -11,7 +11,7 @@ from aiohttp import web
 from tokensvc.core.denylist.position import parse_cursor
 from tokensvc.core.errors import InvalidRequestError
 from tokensvc.core.follower import FollowerId, parse_follower_name
-from tokensvc.web.app_keys import CALLER, POLLS, SERVICE, TURNS
+from tokensvc.web.app_keys import CALLER, POLLS, SERVICE, WOKEN
 from tokensvc.web.client_authentication import authenticate_follower
 from tokensvc.web.cors import ANY_ORIGIN
 from tokensvc.web.network import find_network
@@ -52,7 +52,7 @@ async def get_denylist(request: web.Request) -> web.Response:
         # A follower that hangs up must not keep the place of another one.
         with cancelled_when_gone(request), request.app[POLLS].hold(network, wait) as seconds:
             page = await service.feed.next_page(position, wait=seconds)
-            await request.app[TURNS].take()  # a revocation wakes all polls at once
+            await request.app[WOKEN].take()  # a revocation wakes all polls at once
     return await _build_response(request, page, headers)
 
 

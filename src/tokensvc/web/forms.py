@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MAX_BODY: Final = 16 * 1024
 _BODY_SECONDS: Final = 5.0
 _MAX_FIELDS: Final = 50
-_FORM: Final = "application/x-www-form-urlencoded"
+FORM: Final = "application/x-www-form-urlencoded"
 _PLAIN: Final = re.compile(rb"[A-Za-z0-9_]+=[A-Za-z0-9._~:/-]*")  # one parameter
 _TARGETS: Final = frozenset({"audience", "resource"})
 
@@ -30,7 +30,7 @@ async def read_form(request: web.Request, patience: float = _BODY_SECONDS) -> di
     InvalidTargetError for a second target, HTTPRequestEntityTooLarge, HTTPRequestTimeout,
     HTTPUnsupportedMediaType.
     """
-    if request.query_string:
+    if "?" in request.raw_path and request.query_string:
         raise InvalidRequestError(
             "send parameters in the body, not in the URL: URLs end up in logs"
         )
@@ -40,8 +40,11 @@ async def read_form(request: web.Request, patience: float = _BODY_SECONDS) -> di
     body = await _read(request, patience)
     if not body:
         return {}
-    if request.content_type != _FORM or not is_utf8(request.charset, body):
-        raise InvalidRequestError(f"the body must be {_FORM}, in UTF-8")
+    # Most say just this; whatever else they say is taken apart.
+    if request.headers.get("Content-Type") != FORM and (
+        request.content_type != FORM or not is_utf8(request.charset, body)
+    ):
+        raise InvalidRequestError(f"the body must be {FORM}, in UTF-8")
     return parse_form(body)
 
 
@@ -78,8 +81,9 @@ def _check_repeated(pairs: Sequence[tuple[str, str]]) -> None:
 
 async def _read(request: web.Request, patience: float) -> bytes:
     try:
-        if request.content.is_eof():  # all of it is here, so nobody has to wait
-            body = request.content.read_nowait()
+        content = request.content
+        if content.is_eof():  # all of it is here, so nobody has to wait
+            body = content.read_nowait()
             if len(body) > MAX_BODY:
                 raise web.HTTPRequestEntityTooLarge(MAX_BODY)
             return body

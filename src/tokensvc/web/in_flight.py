@@ -19,8 +19,9 @@ class InFlight:
 
     def __enter__(self) -> None:
         """Count one request for the length of the block."""
+        if not self._count:
+            self._none.clear()
         self._count += 1
-        self._none.clear()
 
     def __exit__(self, *_: object) -> None:
         """Stop counting a request that has been answered."""

@@ -7,7 +7,7 @@ import functools
 import re
 import secrets
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aiohttp import web
 
@@ -35,11 +35,19 @@ from tokensvc.web.app_keys import (
 )
 from tokensvc.web.network import find_network
 from tokensvc.web.problems import build_answer
-from tokensvc.web.whole_answer import WholeAnswer
+from tokensvc.web.whole_answer import COMMON_FIELDS, WholeAnswer
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from aiohttp.typedefs import Handler
     from prometheus_client import Histogram
+
+    from tokensvc.web.in_flight import InFlight
+    from tokensvc.web.plain_request import PlainRequest
+
+    AnyRequest = web.Request | PlainRequest
+    Act = Callable[[Any, str, dict[str, object]], Awaitable[web.StreamResponse | WholeAnswer]]
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 # The refusals that do not say what is wrong with a credential.
@@ -69,43 +77,76 @@ def note(request: web.Request, **facts: object) -> None:
 @web.middleware
 async def handle_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn every error into its answer, and write the one log line of the request."""
-    asked_on = time.monotonic()
-    given = request.headers.get("X-Request-Id", "")
-    request_id = mask_secrets(given) if _REQUEST_ID.fullmatch(given) else _request_ids.take()
-    facts: dict[str, object] = {}
+    around = Around(request.app[IN_FLIGHT], _find_route(request))
+    return await around.answer(request, functools.partial(_handle, handler))
+
+
+async def _handle(
+    handler: Handler, request: web.Request, request_id: str, facts: dict[str, object]
+) -> web.StreamResponse:
     request[FACTS] = facts
     request[REQUEST_ID] = request_id
-    in_flight = request.app[IN_FLIGHT]
-    with in_flight:
-        try:
-            if request.method != "POST":  # what anybody may ask as often as they like
-                await request.app[TURNS].take()
-            response = await handler(request)
-        except asyncio.CancelledError:
-            _finish(request, request_id, _NO_ANSWER, asked_on, {**facts, "reason": "cancelled"})
-            raise
-        except Exception as error:  # noqa: BLE001 - a fault of ours must be answered too
-            response, facts["reason"] = await _refuse(error, request, request_id, asked_on)
-    _mark(response, request_id)
-    if in_flight.is_draining:
-        response.force_close()
-    _finish(request, request_id, response.status, asked_on, facts)
-    return response
+    if request.method != "POST":  # what anybody may ask as often as they like
+        await request.app[TURNS].take()
+    return await handler(request)
 
 
-def _finish(
-    request: web.Request, request_id: str, status: int, asked_on: float, facts: dict[str, object]
-) -> None:
-    """Write the log line of a request, and note how long it took."""
-    route = _find_route(request)
-    seconds = time.monotonic() - asked_on
-    _duration(route, status).observe(seconds)
-    log_request(request_id, request.method, route, status, seconds, facts, quiet=route in _QUIET)
+class Around(NamedTuple):
+    """What stands around the requests of one route, which is the path as it was registered."""
+
+    in_flight: InFlight
+    route: str
+
+    async def answer(self, request: AnyRequest, act: Act) -> web.StreamResponse:
+        """Return what `act` answers. Turn every error into its answer, and write the log line.
+
+        `act` gets the request, its id, and a dict of facts for its log line.
+        """
+        asked_on = time.monotonic()
+        given = request.headers.get("X-Request-Id")
+        if given is not None and _REQUEST_ID.fullmatch(given):
+            request_id = mask_secrets(given)
+        else:
+            request_id = _request_ids.take()
+        facts: dict[str, object] = {}
+        # An answer of aiohttp's, or a WholeAnswer, which is all that aiohttp asks of one.
+        response: Any
+        with self.in_flight:
+            try:
+                response = await act(request, request_id, facts)
+            except asyncio.CancelledError:
+                facts["reason"] = "cancelled"
+                self._finish(request, request_id, _NO_ANSWER, asked_on, facts)
+                raise
+            except Exception as error:  # noqa: BLE001 - a fault of ours must be answered too
+                response, facts["reason"] = await _refuse(error, request, request_id, asked_on)
+        if type(response) is WholeAnswer:
+            response.request_id = request_id
+        else:
+            response.headers.update({"X-Request-Id": request_id, **COMMON_FIELDS})
+        if self.in_flight.is_draining:
+            response.force_close()
+        self._finish(request, request_id, response.status, asked_on, facts)
+        return response  # type: ignore[no-any-return]
+
+    def _finish(
+        self,
+        request: AnyRequest,
+        request_id: str,
+        status: int,
+        asked_on: float,
+        facts: dict[str, object],
+    ) -> None:
+        """Write the log line of a request, and note how long it took."""
+        route, seconds = self.route, time.monotonic() - asked_on
+        _duration(route, status).observe(seconds)
+        is_quiet = route in _QUIET
+        log_request(request_id, request.method, route, status, seconds, facts, quiet=is_quiet)
 
 
 async def _refuse(
-    error: Exception, request: web.Request, request_id: str, asked_on: float
-) -> tuple[web.StreamResponse, str]:
+    error: Exception, request: AnyRequest, request_id: str, asked_on: float
+) -> tuple[WholeAnswer, str]:
     """Return the answer that an error becomes, when it is time for it, and the reason."""
     # In this order, because most are ours, and the other question is a slow one.
     if not isinstance(error, TokensvcError) and not isinstance(error, web.HTTPException):
@@ -125,19 +166,6 @@ async def _refuse(
     return answer
 
 
-def _mark(response: web.StreamResponse, request_id: str) -> None:
-    """Set the headers that every answer has."""
-    fields = {
-        "X-Request-Id": request_id,
-        "Server": "tokensvc",  # and nothing about what we run on
-        "X-Content-Type-Options": "nosniff",
-    }
-    if isinstance(response, WholeAnswer):
-        response.add_fields(fields)
-    else:
-        response.headers.update(fields)
-
-
 def _find_route(request: web.Request) -> str:
     """Return the path as it was registered, so that metrics and logs know only few paths."""
     resource = request.match_info.route.resource
@@ -149,9 +177,7 @@ def _duration(route: str, status: int) -> Histogram:
     return REQUEST_SECONDS.labels(route, str(status))
 
 
-def _answer(
-    error: Exception, request: web.Request, request_id: str
-) -> tuple[web.StreamResponse, str]:
+def _answer(error: Exception, request: AnyRequest, request_id: str) -> tuple[WholeAnswer, str]:
     def find_challenge() -> str:
         tried = find_scheme(request.headers.getall("Authorization", []))
         return request.get(CHALLENGE) or tried

@@ -16,6 +16,8 @@ from tokensvc.logs.logger import get_logger
 if TYPE_CHECKING:
     from aiohttp import web
 
+    from tokensvc.web.plain_request import PlainRequest
+
 UNKNOWN: Final = "unknown"
 _IPV4: Final = 4
 # Some proxies (Azure's among them) write the port behind the address. The forms of RFC 7239, with
@@ -27,7 +29,7 @@ _WITH_PORT: Final = re.compile(
 _log = get_logger(__name__)
 
 
-def find_network(request: web.Request, trusted_hops: int) -> str:
+def find_network(request: web.Request | PlainRequest, trusted_hops: int) -> str:
     """Return the client's network: /24 of IPv4, /48 of IPv6; "unknown" if there is no address.
 
     `trusted_hops`: as in `find_address`.
@@ -35,7 +37,7 @@ def find_network(request: web.Request, trusted_hops: int) -> str:
     return find_place(request, trusted_hops).network
 
 
-def find_address(request: web.Request, trusted_hops: int) -> str | None:
+def find_address(request: web.Request | PlainRequest, trusted_hops: int) -> str | None:
     """Return the client's address, None if it is not known.
 
     `trusted_hops`: how many proxies of ours stand in front and append to X-Forwarded-For. What
@@ -44,12 +46,12 @@ def find_address(request: web.Request, trusted_hops: int) -> str | None:
     return find_place(request, trusted_hops).address
 
 
-def find_place(request: web.Request, trusted_hops: int) -> Place:
+def find_place(request: web.Request | PlainRequest, trusted_hops: int) -> Place:
     """Return both."""
     return _parse_place(_find_sender(request, trusted_hops))
 
 
-def _find_sender(request: web.Request, trusted_hops: int) -> str:
+def _find_sender(request: web.Request | PlainRequest, trusted_hops: int) -> str:
     """Return the text that names the client, which may hold a port."""
     if not trusted_hops:
         if "X-Forwarded-For" in request.headers or "Forwarded" in request.headers:

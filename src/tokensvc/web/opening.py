@@ -16,7 +16,7 @@ from tokensvc.issuer.start import initialise, new_pause
 from tokensvc.logs.logger import get_logger
 from tokensvc.web.admin_port import build_admin_app
 from tokensvc.web.app import build_app
-from tokensvc.web.shortcut import shorten
+from tokensvc.web.shortcut import Shortcut
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ class Opening:
     """Opens the service of one process. `greet` shows the admin key of the very first start.
 
     `opened`: the application of the service once it is open, `opened_admin` that of the port of the
-    operations, if they have one of their own.
+    operations, if they have one of their own, and `shortcut` the short way into the former.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class Opening:
         self._limited = limited
         self.opened: web.AppRunner | None = None
         self.opened_admin: web.AppRunner | None = None
+        self.shortcut: Shortcut | None = None
 
     async def open(self) -> web.AppRunner:
         """Return the service, open, when it is time to take requests.
@@ -118,13 +119,15 @@ class Opening:
             await runner.cleanup()
             raise
         server = cast("web.Server", runner.server)
-        server.request_handler = shorten(app, server.request_handler)
+        self.shortcut = Shortcut(app, server.request_handler)
+        server.request_handler = self.shortcut.answer
         if self._settings.admin_port is not None:
             admin_app = build_admin_app(app)
             self.opened_admin = web.AppRunner(admin_app, access_log=None)
             await self.opened_admin.setup()
             admin_server = cast("web.Server", self.opened_admin.server)
-            admin_server.request_handler = shorten(admin_app, admin_server.request_handler)
+            shortcut = Shortcut(admin_app, admin_server.request_handler)
+            admin_server.request_handler = shortcut.answer
         self.opened = runner
         return runner
 

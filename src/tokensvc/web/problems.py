@@ -18,7 +18,7 @@ from tokensvc.logs.masking import mask_secrets
 from tokensvc.operations.problem import MEDIA_TYPE as PROBLEM
 from tokensvc.operations.problem import TITLES, build_problem
 from tokensvc.web.cors import ANY_ORIGIN, PUBLIC_PATHS
-from tokensvc.web.whole_answer import WholeAnswer
+from tokensvc.web.whole_answer import WholeAnswer, write_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +75,7 @@ def build_answer(
         end = b", " + json.dumps(more)[1:].encode() if more else b"}"
         # The id is of our own making, or made of characters that need no escape.
         body = b'%s"%s"%s' % (_build_problem_head(status, code, message), request_id.encode(), end)
-    return WholeAnswer(body, headers, status), reason
+    return WholeAnswer(body, write_fields(headers), status), reason
 
 
 @functools.lru_cache(maxsize=256)  # nearly all messages are constant

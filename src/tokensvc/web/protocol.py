@@ -3,6 +3,9 @@
 What is no HTTP is answered here, before there is a request, an application or a middleware. aiohttp
 would quote the malformed line with the credentials in it, and name itself and its version. And a
 handler that only waits is ended when its client has gone.
+
+Plain exchanges are answered here too (`web.shortcut`), as long as nothing else has come on the
+connection: of anything else aiohttp may have read a part, so from then on it reads everything.
 """
 
 from __future__ import annotations
@@ -17,9 +20,12 @@ from aiohttp import web
 from tokensvc.web.problems import NO_STORE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from tokensvc.web.connections import Connections
+    from tokensvc.web.plain_request import PlainRequest
+    from tokensvc.web.shortcut import Shortcut
+    from tokensvc.web.whole_answer import WholeAnswer
 
 
 class Server(web.Server):
@@ -33,6 +39,7 @@ class Server(web.Server):
     ) -> None:
         super().__init__(*arguments, **options)
         self.watched = watched
+        self.shortcut: Shortcut | None = None
 
     def __call__(self) -> web.RequestHandler:
         """Return the protocol of one connection."""
@@ -63,23 +70,92 @@ class Server(web.Server):
 
 
 class Protocol(web.RequestHandler):
-    """What handles the requests of one connection."""
+    """One connection. `server` is the one that it came to."""
 
-    __slots__ = ("begun_on", "when_gone")
+    __slots__ = (
+        "_answered_on", "_answering", "_is_usual", "_rest", "_server", "begun_on", "when_gone"
+    )  # fmt: skip
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - aiohttp's own
-        super().__init__(*arguments, **options)
+    def __init__(self, server: Server, **options: Any) -> None:  # noqa: ANN401 - aiohttp's own
+        super().__init__(server, **options)
         self.when_gone: Callable[[], object] | None = None
         # Since when a request, or the first one, is waited for whose header is not whole yet.
         self.begun_on: float | None = time.monotonic()
+        self._server = server
+        self._is_usual = False  # whether aiohttp reads what comes
+        self._answering: asyncio.Task[None] | None = None  # a plain exchange
+        self._answered_on: float | None = None  # when the last one was
+        self._rest = b""  # what came while an exchange was being answered
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether a request is being answered."""
+        return self._answering is not None or self._request_in_progress
+
+    @property
+    def has_asked(self) -> bool:
+        """Whether any request has come."""
+        return bool(self._answering or self._answered_on or self._request_count)
+
+    @property
+    def idle_since(self) -> float | None:
+        """When the last plain exchange was answered, by the monotonic clock.
+
+        None if there was none, while one is being answered, and from the first request on that
+        aiohttp has read: it has a timer of its own.
+        """
+        return None if self._answering is not None or self._request_count else self._answered_on
 
     def data_received(self, data: bytes) -> None:
-        """Take what a client sends, and note whether the header of a request is whole."""
-        super().data_received(data)
+        """Begin to answer a plain exchange; let aiohttp read anything else."""
+        if self._answering is not None:  # a client that does not wait for its answers
+            self._keep(data)
+            return
+        shortcut = self._server.shortcut
+        request = None if shortcut is None else self._read_plain(shortcut, data)
+        if shortcut is None or request is None:
+            self._is_usual = True
+            super().data_received(data)
+            self._note_header()
+            return
+        self.begun_on = None
+        if self._answered_on is None:
+            self.keep_alive(True)  # it ends aiohttp's timer: `Connections` looks at `idle_since`
+        self._server.requests_count += 1
+        self._answering = asyncio.create_task(self._answer(shortcut.answer_plain(request)))
+
+    def _note_header(self) -> None:
+        """Note whether the header of a request is whole."""
         if self._messages or self._request_in_progress:
             self.begun_on = None
         elif self.begun_on is None:
             self.begun_on = time.monotonic()
+
+    def _read_plain(self, shortcut: Shortcut, data: bytes) -> PlainRequest | None:
+        if self._is_usual or self.writing_paused:  # aiohttp waits for clients that read slowly
+            return None
+        peer = self.peername
+        return shortcut.read(data, str(peer[0]) if isinstance(peer, tuple) else str(peer or ""))
+
+    async def _answer(self, answer: Awaitable[WholeAnswer]) -> None:
+        try:
+            text = (await answer).build()
+        finally:
+            self._answering = None
+        self._answered_on = time.monotonic()
+        if self.transport is None or self.transport.is_closing():
+            return
+        self.transport.write(text)
+        if self._rest:
+            rest, self._rest = self._rest, b""
+            self.transport.resume_reading()
+            self.data_received(rest)
+
+    def _keep(self, data: bytes) -> None:
+        """Keep what has come too early, and read no more until it is its turn."""
+        if not self._rest and self.transport is not None and not self.transport.is_closing():
+            self.transport.pause_reading()
+        self._rest += data
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End what only this client waits for."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
+from tokensvc.web.accepting import Site
 from tokensvc.web.admin_port import AdminPort
 from tokensvc.web.app_keys import IN_FLIGHT, SERVICE
 from tokensvc.web.connections import Connections, find_most_connections
@@ -77,7 +78,11 @@ class ServiceRunner(web.BaseRunner):
         self._start = start
         limited = Limited()
         self._opening = Opening(settings, database_url, start, greet, limited)
-        self._connections = Connections(limited, most=find_most_connections(settings.pool_size))
+        self._connections = Connections(
+            limited,
+            most=find_most_connections(settings.pool_size),
+            keepalive_seconds=settings.keepalive_seconds,
+        )
         self._scrapers = Connections(limited, most=MOST_SCRAPERS)
         has_metrics = settings.metrics_port is None
         self._starting = web.AppRunner(build_starting_app(has_metrics=has_metrics), access_log=None)
@@ -93,6 +98,7 @@ class ServiceRunner(web.BaseRunner):
             lambda: self._build_server(self._answer_admin), _LAST_SHUTDOWN_SECONDS
         )
         self._watching: list[asyncio.Task[None]] = []
+        self._port: Server | None = None
 
     @property
     def service_app(self) -> web.Application | None:
@@ -111,13 +117,15 @@ class ServiceRunner(web.BaseRunner):
             ready()
         # From now on new connections go to the service without the detour by `_answer`.
         _find_server(self).request_handler = _find_server(opened).request_handler
+        if self._port is not None:
+            self._port.shortcut = self._opening.shortcut
 
     async def serve(self, listener: socket.socket) -> None:
         """Begin to accept connections."""
-        await web.SockSite(self, listener).start()
+        await Site(self, listener).start()
         if self._own_ports.operations is not None:
             await self._admin.setup()
-            await web.SockSite(self._admin, self._own_ports.operations).start()
+            await Site(self._admin, self._own_ports.operations).start()
 
     async def drain(self, listener: socket.socket) -> None:
         """Leave: answer what has come and what is still coming, then close everything."""
@@ -149,10 +157,11 @@ class ServiceRunner(web.BaseRunner):
         await self._starting.setup()
         if self._own_ports.metrics is not None:
             await self._metrics.setup()
-            await web.SockSite(self._metrics, self._own_ports.metrics).start()
+            await Site(self._metrics, self._own_ports.metrics).start()
         watched = (self._connections, self._scrapers)
         self._watching = [asyncio.create_task(connections.watch()) for connections in watched]
-        return self._build_server(self._answer)
+        self._port = self._build_server(self._answer)
+        return self._port
 
     def _build_server(self, answer: _Answer) -> Server:
         # The factory of the starting application makes all requests, also those that the service

@@ -18,6 +18,7 @@ import uvloop
 
 from tokensvc.core.errors import StartRefusedError
 from tokensvc.logs.logger import get_logger
+from tokensvc.web.accepting import BACKLOG
 from tokensvc.web.runner import NO_PORTS, OwnPorts, ServiceRunner
 from tokensvc.web.shared_start import SharedStart
 from tokensvc.web.signals import list_stopping_signals
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from tokensvc.issuer.admin.api_keys import NewKey
     from tokensvc.settings import Settings
 
-_BACKLOG: Final = 1024
 _COLLECT_AFTER: Final = 20_000
+_SWITCH_SECONDS: Final = 0.0005
 _OTHERS_SERVE_SECONDS: Final = 5.0  # then it answers 503: they may all have died
 
 _log = get_logger(__name__)
@@ -71,7 +72,7 @@ def _bind(host: str, port: int, setting: str) -> socket.socket:
         # Whoever listens on every address of IPv6 means those of IPv4 as well.
         both = host == "::" and socket.has_dualstack_ipv6()
         return socket.create_server(
-            (host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=both
+            (host, port), family=family, backlog=BACKLOG, dualstack_ipv6=both
         )
     except OSError as error:
         used = f"cannot listen on {host}:{port}: {_explain(error)}"
@@ -152,11 +153,16 @@ async def _serve(
 
 async def _open(runner: ServiceRunner, announcements: Announcements) -> None:
     await runner.open(announcements.ready)
-    tune_collector()
+    tune_interpreter()
 
 
-def tune_collector() -> None:
-    """Make the garbage collector look more rarely, and never at what lives until the end."""
+def tune_interpreter() -> None:
+    """Let neither the garbage collector nor another thread hold up the event loop for long.
+
+    The collector looks more rarely, and never at what lives until the end. A thread that computes,
+    like the one that builds the page of the metrics, hands the interpreter back at once.
+    """
+    sys.setswitchinterval(_SWITCH_SECONDS)
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER, 20, 50)

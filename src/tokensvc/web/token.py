@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tokensvc.core.capability import build_scope
 from tokensvc.core.errors import RateLimitedError, TokensvcError
 from tokensvc.core.limit import DAY, MINUTE, seconds_left
 from tokensvc.core.usage import ISSUED
 from tokensvc.issuer.metrics import EXCHANGES, RATE_LIMITED
-from tokensvc.web.app_keys import SERVICE
+from tokensvc.web.app_keys import FACTS, SERVICE
 from tokensvc.web.client_authentication import read_client
-from tokensvc.web.forms import read_form
-from tokensvc.web.middleware import note
+from tokensvc.web.forms import parse_form, read_form
 from tokensvc.web.network import find_place
+from tokensvc.web.plain_request import PlainRequest
 from tokensvc.web.problems import JSON, NO_STORE
 from tokensvc.web.token_request import ACCESS_TOKEN_TYPE, parse_token_request
-from tokensvc.web.whole_answer import WholeAnswer
+from tokensvc.web.whole_answer import WholeAnswer, write_fields
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tokensvc.core.exchange import ShownAs
     from tokensvc.core.ledger import Decision
     from tokensvc.issuer.exchange.issuing import IssuedToken
+    from tokensvc.issuer.service import Service
 
 _ISSUED = EXCHANGES.labels(ISSUED)
 
@@ -40,10 +41,18 @@ def _limited(policy: str) -> Counter:
     return RATE_LIMITED.labels(policy)
 
 
-async def post_token(request: web.Request) -> web.Response:
+async def post_token(request: web.Request) -> web.StreamResponse:
     """Exchange a credential for a token."""
+    answer: Any = await exchange(request, request.app[SERVICE], request[FACTS])
+    return answer  # type: ignore[no-any-return]  # a WholeAnswer is all that aiohttp asks for
+
+
+async def exchange(
+    request: web.Request | PlainRequest, service: Service, facts: dict[str, object]
+) -> WholeAnswer:
+    """As `post_token`; `facts` for the log line of the request are added."""
     try:
-        response = await _exchange(request)
+        answer = await _exchange(request, service, facts)
     except RateLimitedError as error:
         _limited(error.policy).inc()
         _ended(error.reason).inc()
@@ -52,21 +61,26 @@ async def post_token(request: web.Request) -> web.Response:
         _ended(error.reason).inc()
         raise
     _ISSUED.inc()
-    return response
+    return answer
 
 
-async def _exchange(request: web.Request) -> web.Response:
-    service = request.app[SERVICE]
-    form = await read_form(request)
+async def _exchange(
+    request: web.Request | PlainRequest, service: Service, facts: dict[str, object]
+) -> WholeAnswer:
+    if isinstance(request, PlainRequest):
+        form = parse_form(request.body) if request.body else {}
+    else:
+        form = await read_form(request)
     client = read_client(request, form)
     wanted = parse_token_request(form, client, prefix=service.settings.key_prefix)
     place = find_place(request, service.settings.trusted_proxy_hops)
     issued = await service.exchange.issue(wanted, place.network, place.address)
-    note(request, key_id=issued.claims.client_id, jti=issued.claims.jti, aud=issued.claims.aud)
-    return WholeAnswer(_build_body(issued, wanted.shown_as), _build_fields(issued.decision))
+    claims = issued.claims
+    facts["key_id"], facts["jti"], facts["aud"] = claims.client_id, claims.jti, claims.aud
+    return WholeAnswer(_build_body(issued, wanted.shown_as), _write_fields(issued.decision))
 
 
-def _build_fields(decision: Decision) -> dict[str, str]:
+def _write_fields(decision: Decision) -> str:
     """Return the fields of the answer, with those of draft-ietf-httpapi-ratelimit-headers-11.
 
     These tell the two limits of the key, and what is left of the tighter one. The account's limits
@@ -77,17 +91,16 @@ def _build_fields(decision: Decision) -> dict[str, str]:
     minute, day = quota.key_minute_left + unspent, quota.key_day_left + unspent
     name, left, window = ("key-minute", minute, MINUTE) if minute <= day else ("key-day", day, DAY)
     inside = None if ahead is None else max(at, ahead[0 if window == MINUTE else 1])
-    return {
-        "Content-Type": JSON,
-        **NO_STORE,
-        "RateLimit-Policy": _policies(quota.key_per_minute, quota.key_per_day),
-        "RateLimit": f'"{name}";r={left};t={seconds_left(window, at, inside=inside)}',
-    }
+    return (
+        f"{_write_constant_fields(quota.key_per_minute, quota.key_per_day)}"
+        f'RateLimit: "{name}";r={left};t={seconds_left(window, at, inside=inside)}\r\n'
+    )
 
 
 @functools.lru_cache(maxsize=1024)
-def _policies(per_minute: int, per_day: int) -> str:
-    return f'"key-minute";q={per_minute};w={MINUTE}, "key-day";q={per_day};w={DAY}'
+def _write_constant_fields(per_minute: int, per_day: int) -> str:
+    policy = f'"key-minute";q={per_minute};w={MINUTE}, "key-day";q={per_day};w={DAY}'
+    return write_fields({"Content-Type": JSON, **NO_STORE, "RateLimit-Policy": policy})
 
 
 def _build_body(issued: IssuedToken, shown_as: ShownAs) -> bytes:

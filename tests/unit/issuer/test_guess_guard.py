@@ -104,6 +104,18 @@ class Around:
             assert await self.show(GUESS, network) == "unknown_key"
 
 
+def hold_up(ledger):
+    """Let a ledger answer only when the event that is returned is set."""
+    gate, join_batch = asyncio.Event(), ledger.join_batch
+
+    async def join_later(question, act, arrived_on):
+        await gate.wait()
+        return await join_batch(question, act, arrived_on)
+
+    ledger.join_batch = join_later
+    return gate
+
+
 @pytest.fixture
 def around():
     return Around()
@@ -177,21 +189,24 @@ async def test_guesses_from_many_networks_make_all_of_them_suspected(around):
 
 async def test_t38_a_crowd_of_new_keys_is_not_let_to_the_ledger_at_once(around):
     """The first guesses of a flood arrive before any has been refused."""
-    gate = asyncio.Event()
-    join_batch = around.ledger.join_batch
-
-    async def join_later(question, act, arrived_on):
-        await gate.wait()
-        return await join_batch(question, act, arrived_on)
-
-    around.ledger.join_batch = join_later
-    crowd = [asyncio.create_task(around.show(GUESS)) for _ in range(5 * ALLOWED)]
+    gate = hold_up(around.ledger)
+    guesses = [bytes([100 + number]) * 32 for number in range(5 * ALLOWED)]
+    crowd = [asyncio.create_task(around.show(guess)) for guess in guesses]
     for _ in range(3):
         await asyncio.sleep(0)
     assert len(around.lane.waited) == 4 * ALLOWED
     gate.set()
     assert set(await asyncio.gather(*crowd)) == {"unknown_key"}
-    assert len(around.ledger.asked) == ALLOWED
+    assert around.ledger.asked == guesses[:ALLOWED]
+
+
+async def test_a_crowd_that_shows_one_new_key_takes_no_detour(around):
+    gate = hold_up(around.ledger)
+    crowd = [asyncio.create_task(around.show(NEW)) for _ in range(5 * ALLOWED)]
+    await asyncio.sleep(0)
+    gate.set()
+    assert set(await asyncio.gather(*crowd)) == {None}
+    assert around.lane.waited == []
 
 
 async def test_a_subject_token_waits_in_no_lane_but_its_refusal_comes_late(around):

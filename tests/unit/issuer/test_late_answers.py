@@ -69,12 +69,12 @@ async def test_t40_others_get_a_look_in_between_answers_that_come_together():
 
 
 async def test_t40_answers_come_later_while_the_process_is_behind():
-    late_answers = LateAnswers(pause=0.02, stretch=10)
+    late_answers = LateAnswers(pause=0.02, stretch=20)
     first = asyncio.create_task(answer(late_answers, time.monotonic()))
-    second = asyncio.create_task(answer(late_answers, time.monotonic() + 0.1))
+    other = asyncio.create_task(late_answers.hold(time.monotonic() + 60))
     await asyncio.sleep(0)
     time.sleep(0.05)  # this holds it up
     await first
-    assert await answer(late_answers, time.monotonic()) > 0.2
-    await second
-    assert await answer(late_answers, time.monotonic()) < 0.2, "nobody waits any more"
+    took = await asyncio.gather(*(answer(late_answers, time.monotonic()) for _ in range(30)))
+    assert max(took) > 0.2, "by chance, up to a second"
+    other.cancel()

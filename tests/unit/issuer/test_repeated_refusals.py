@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -33,7 +33,18 @@ def refusals(clock):
     return RepeatedRefusals(often=OFTEN, most=2, clock=clock)
 
 
-def decision(said="over"):
+class Said(NamedTuple):
+    """What matters here of a verdict."""
+
+    text: str = "no"
+    refusal: str | None = None
+    capabilities: tuple[str, ...] = ()
+
+
+SAID = Said()
+
+
+def decision(said=SAID):
     verdict: Any = said
     return Decision(verdict, admitted=False)
 
@@ -42,7 +53,7 @@ def over_limit(retry_after):
     return RateLimitedError("over", policy="p", limit=1, window=60, retry_after=retry_after)
 
 
-def note(refusals, times, error=NOT_GRANTED, question=QUESTION, said="over"):
+def note(refusals, times, error=NOT_GRANTED, question=QUESTION, said=SAID):
     for _ in range(times):
         refusals.note(question, decision(said), error)
 
@@ -50,39 +61,50 @@ def note(refusals, times, error=NOT_GRANTED, question=QUESTION, said="over"):
 @pytest.mark.parametrize("error", [NOT_GRANTED, over_limit(2)])
 def test_t40_a_question_is_refused_from_memory_for_the_rest_of_a_second(refusals, clock, error):
     note(refusals, OFTEN - 1, error)
-    assert refusals.find(QUESTION) is None
-    note(refusals, 1, error, said="the last word")
-    assert refusals.find(QUESTION) == decision("the last word")
-    assert refusals.find(OTHER) is None
+    assert refusals.find(QUESTION, None) is None
+    note(refusals, 1, error, said=Said("the last word"))
+    assert refusals.find(QUESTION, None) == decision(Said("the last word"))
+    assert refusals.find(OTHER, None) is None
     clock.now += 0.99
-    assert refusals.find(QUESTION) is not None
+    assert refusals.find(QUESTION, None) is not None
     clock.now += 0.01
-    assert refusals.find(QUESTION) is None
+    assert refusals.find(QUESTION, None) is None
 
 
 def test_a_second_begins_with_its_first_refusal(refusals, clock):
     note(refusals, 1)
     clock.now += 0.9
     note(refusals, OFTEN - 1)
-    assert refusals.find(QUESTION) is not None
+    assert refusals.find(QUESTION, None) is not None
     clock.now += 0.1
     note(refusals, OFTEN - 1)
-    assert refusals.find(QUESTION) is None, "it counts anew"
+    assert refusals.find(QUESTION, None) is None, "it counts anew"
 
 
 def test_t34_a_window_of_a_limit_that_ends_within_the_second_is_not_missed(refusals):
     note(refusals, 5 * OFTEN, over_limit(1))
-    assert refusals.find(QUESTION) is None
+    assert refusals.find(QUESTION, None) is None
 
 
 def test_t20_what_refuses_a_credential_is_never_remembered(refusals):
     note(refusals, 5 * OFTEN, InvalidClientError("revoked"))
-    assert refusals.find(QUESTION) is None
+    assert refusals.find(QUESTION, None) is None
 
 
 def test_only_so_many_questions_are_remembered(refusals):
     note(refusals, OFTEN)
     note(refusals, 1, question=OTHER)
-    assert refusals.find(QUESTION) is not None
+    assert refusals.find(QUESTION, None) is not None
     note(refusals, 1, question=OTHER._replace(demand="third"))
-    assert refusals.find(QUESTION) is None
+    assert refusals.find(QUESTION, None) is None
+
+
+def test_t40_scopes_that_a_key_lacks_are_refused_alike_and_others_are_not(refusals):
+    said = Said(refusal="invalid_scope", capabilities=("a:b", "c:d"))
+    for number in range(OFTEN):
+        note(refusals, 1, question=OTHER._replace(demand=f"x:{number}"), said=said)
+    wanted = OTHER._replace(demand="another")
+    assert refusals.find(wanted, frozenset({"x:y", "a:b"})) == decision(said)
+    assert refusals.find(wanted, frozenset({"a:b"})) is None
+    assert refusals.find(wanted, None) is None
+    assert refusals.find(wanted._replace(digest=b"other"), frozenset({"x:y"})) is None

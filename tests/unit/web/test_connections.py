@@ -12,10 +12,11 @@ from tokensvc.web.limited import Limited
 
 @dataclass(eq=False)
 class Handler:
-    """As much of aiohttp's handler as is looked at."""
+    """As much of a connection's protocol as is looked at."""
 
-    _request_count: int = 0
-    _request_in_progress: bool = False
+    has_asked: bool = False
+    is_at_work: bool = False
+    idle_since: float | None = None
     begun_on: float | None = None
 
 
@@ -31,6 +32,8 @@ class Transport:
 
     def abort(self) -> None:
         self.is_closed = True
+
+    close = abort
 
 
 def connect(connections, handler, waiting=0):
@@ -81,9 +84,9 @@ def test_a_client_that_has_read_everything_begins_anew_with_its_next_answer():
 
 def test_f37_beyond_the_limit_the_oldest_connection_without_a_request_makes_room():
     connections = Connections(Limited(), most=4)
-    kept = connect(connections, Handler(_request_count=1))
+    kept = connect(connections, Handler(has_asked=True))
     silent = [connect(connections, Handler()) for _ in range(2)]
-    busy = connect(connections, Handler(_request_in_progress=True))
+    busy = connect(connections, Handler(is_at_work=True))
     connect(connections, Handler())
     assert [one.is_closed for one in silent] == [True, False]
     connect(connections, Handler())
@@ -93,10 +96,20 @@ def test_f37_beyond_the_limit_the_oldest_connection_without_a_request_makes_room
 
 def test_if_all_have_sent_requests_the_oldest_idle_one_makes_room():
     connections = Connections(Limited(), most=2)
-    busy = connect(connections, Handler(_request_count=1, _request_in_progress=True))
-    idle = connect(connections, Handler(_request_count=1))
+    busy = connect(connections, Handler(has_asked=True, is_at_work=True))
+    idle = connect(connections, Handler(has_asked=True))
     connect(connections, Handler())
     assert (busy.is_closed, idle.is_closed) == (False, True)
+
+
+def test_f37_connections_in_work_are_not_looked_at_again_and_again():
+    connections = Connections(Limited(), most=250)
+    busy = [connect(connections, Handler(has_asked=True, is_at_work=True)) for _ in range(240)]
+    idle = [connect(connections, Handler(has_asked=True)) for _ in range(10)]
+    for _ in range(3):
+        connect(connections, Handler(has_asked=True))
+    assert [one.is_closed for one in idle[:2]] == [True, False]
+    assert not any(one.is_closed for one in busy)
 
 
 def test_a_connection_that_has_ended_is_forgotten():
@@ -113,3 +126,15 @@ def test_a_connection_that_has_ended_is_forgotten():
 def test_descriptors_are_left_for_everything_else():
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     assert 0 < find_most_connections(10) <= soft - 10
+
+
+def test_who_has_sent_plain_exchanges_is_closed_after_15_idle_seconds():
+    connections = Connections(Limited(), most=10)
+    idle = connect(connections, Handler(has_asked=True, idle_since=10.0))
+    others = [
+        connect(connections, Handler(has_asked=True, idle_since=11.0)),
+        connect(connections, Handler(has_asked=True)),
+    ]
+    connections.look_once(25.5)
+    assert idle.is_closed
+    assert not any(other.is_closed for other in others)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from tokensvc.web.turns import Turns
 
@@ -47,3 +48,15 @@ async def test_a_request_alone_does_not_wait():
         else:
             raise AssertionError("it waits")
         await asyncio.sleep(0)
+
+
+async def test_t40_a_flood_finds_a_pause_between_the_rounds():
+    turns, came = Turns(at_once=2, pause=0.01), []
+
+    async def take():
+        await turns.take()
+        came.append(time.monotonic())
+
+    began_on = time.monotonic()
+    await asyncio.gather(*(take() for _ in range(7)))
+    assert [came[number] - began_on >= 0.01 * (number // 2) for number in range(7)] == [True] * 7

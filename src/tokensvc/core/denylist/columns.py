@@ -113,6 +113,7 @@ class RecordColumns:
     def cut(self, start: int, stop: int) -> RecordColumns:
         """Return a copy of the records from `start` to before `stop`."""
         made = RecordColumns()
+        # Every column has one item for each record, except the tags, which lie end to end.
         for name in self.__slots__:
             width = _TAG_BYTES if name == "_tags" else 1
             setattr(made, name, getattr(self, name)[width * start : width * stop])

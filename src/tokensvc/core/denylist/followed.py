@@ -25,12 +25,12 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from tokensvc.core.denylist.page import run_steps
 from tokensvc.core.denylist.position import contradicts
 from tokensvc.core.denylist.revocation import bound_revocations
 from tokensvc.core.denylist.vouched import VouchedDenylist
 from tokensvc.core.errors import InvalidPageError
 from tokensvc.core.identifier import Kid
+from tokensvc.core.steps import run_steps
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tokensvc.core.denylist.columns import RecordColumns
 from tokensvc.core.denylist.lookup import Denylist
-from tokensvc.core.denylist.page import MOST_ENTRIES, run_steps
+from tokensvc.core.denylist.page import MOST_ENTRIES
+from tokensvc.core.steps import run_steps
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.core.audit_claim import build_claim, parse_claim
 from tokensvc.core.denylist.position import Position, parse_cursor
@@ -22,13 +22,12 @@ from tokensvc.core.denylist.revocation import (
     parse_entry,
 )
 from tokensvc.core.errors import InvalidPageError, InvalidRequestError
+from tokensvc.core.steps import run_steps
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping
 
     from tokensvc.core.audit_claim import AuditClaim
-
-_T = TypeVar("_T")
 
 # A page is no token: libraries that are told an audience refuse it. No audience may have this name.
 PAGE_AUDIENCE: Final = "tokensvc:denylist"
@@ -106,16 +105,6 @@ def parse_page_in_steps(payload: Mapping[str, Any]) -> Generator[None, None, Pag
         raise InvalidPageError(
             f"the denylist page is malformed: {type(error).__name__}", reason="malformed_page"
         ) from error
-
-
-def run_steps(steps: Generator[None, None, _T]) -> _T:
-    """Take all steps at once; return what they return."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            result: _T = end.value
-            return result
 
 
 def _build_facts(page: Page) -> dict[str, Any]:

@@ -117,8 +117,10 @@ async def create_key(
     async with database.transaction() as connection:
         trail = Trail(actor)
         grant = await load_grant(connection, grantor)
+        # Names first, so that no error tells which names of others exist.
         grant.check_names(wish.capabilities, wish.audiences)
         made = await insert_key(connection, account_id, wish, trail, prefix=prefix)
+        # The rest last, because the limits follow from tiers, which Postgres knows.
         grant.check(made.listed)
         await check_key_count(connection, account_id, most_keys)
         await trail.append(connection)

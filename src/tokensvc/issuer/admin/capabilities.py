@@ -33,7 +33,7 @@ async def add_capability(
 ) -> Capability:
     """Add a capability. Raises ConflictError if it exists, InvalidInputError."""
     async with database.transaction() as connection:
-        _check_reserved(parse_capability(name))
+        _check_reserved(parse_capability(name), "/name")
         capability = await table.insert_capability(connection, name, parse_description(description))
         await record(
             connection, actor, "capabilities.create", name, description=capability.description
@@ -106,7 +106,7 @@ async def check_granted(
     for name in unknown:
         if name in known:
             continue
-        _check_reserved(name)
+        _check_reserved(name, "/capabilities")
         alike = difflib.get_close_matches(name, known, n=1, cutoff=_ALIKE)
         if alike:
             raise InvalidInputError(
@@ -118,10 +118,11 @@ async def check_granted(
     return wanted
 
 
-def _check_reserved(name: str) -> None:
+def _check_reserved(name: str, pointer: str) -> None:
     """Raise InvalidInputError for a name that a later release may give a meaning to."""
     if is_for_service(name) and name not in OWN_CAPABILITIES:
         raise InvalidInputError(
             f"{name!r} cannot be added: names that begin with tokensvc: are for what the service "
-            f"itself allows ({' '.join(OWN_CAPABILITIES)})"
+            f"itself allows ({' '.join(OWN_CAPABILITIES)})",
+            pointer=pointer,
         )

@@ -122,6 +122,8 @@ class Updating:
         """Change the keys. Raises NotFoundError for a tier that was deleted just now."""
         terms: dict[str, KeyTerms] = {}
         tiers = None
+        # Asked before, so that a tier that does not exist fails its key and not the statement for
+        # all.
         if any(self._changes[key_id].limits.tier for key_id in chunk.keys):
             tiers = {tier.name for tier in await list_tiers(chunk.connection)}
 
@@ -178,6 +180,7 @@ async def _change_once(
     async with database.transaction() as connection:
         chunk = await _open_chunk(connection, change, key_ids, caller)
         await change.carry_out(chunk)
+        # Read again, because limits follow from tiers and accounts, which Postgres knows.
         after = await table.load_api_keys(connection, list(chunk.keys))
         beyond: dict[str, TokensvcError] = {}
         for key_id, key in after.items():
@@ -206,6 +209,7 @@ async def _list_too_many(chunk: Chunk, caller: BatchCaller) -> dict[str, Tokensv
         for key_id, key in chunk.keys.items()
         if key.state == "expired"
     }
+    # In order: each check locks an account, and two batches must not wait for each other.
     for account_id in sorted(set(revived.values())):
         try:
             await check_key_count(chunk.connection, account_id, caller.most_keys)

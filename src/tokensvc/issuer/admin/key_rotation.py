@@ -53,14 +53,17 @@ async def rotate_key(
     async with database.transaction() as connection:
         old = (await lock_key(connection, key_id, "rotated", _ACTIVE, check=check)).record
         _check_first(old)
+        # As long as the old key was meant to live, not as long as it still has.
         life = None if old.expires_at is None else old.expires_at - old.created_at
         if longest is not None:
             life = longest if life is None else min(life, longest)
         grant = await load_grant(connection, grantor)
         is_own_act = grantor is not None and grantor.key_id == old.id
         new = await _insert_successor(connection, old, prefix, life=life, is_own_act=is_own_act)
+        # After it was inserted, because its limits follow from tiers, which Postgres knows.
         grant.check(new.listed)
         await table.limit_life(connection, old.id, grace)
+        # Late, because nobody else can make a key of this account from here on.
         await check_key_count(connection, old.account_id, most_keys)
         await _record(connection, Trail(actor), "keys.rotate", old, new, grace)
         await check_still_held(connection, grant, {old.id})

@@ -18,6 +18,7 @@ wrong checksum never come this far.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from tokensvc.core.errors import InvalidClientError, InvalidSubjectTokenError
@@ -70,7 +71,7 @@ class GuessGuard:
         self._most_known = most_known
         self._clock = clock
         self._refused = NetworkCounts(most_networks=most_networks, clock=clock)
-        self._new_keys = 0  # that are at the ledger now
+        self._new_keys: Counter[bytes] = Counter()  # that are at the ledger now, and how often
         self._known: set[bytes] = set()
         self._known_before: set[bytes] = set()
 
@@ -90,20 +91,28 @@ class GuessGuard:
         digest = question.digest
         if digest is not None and self.knows(digest):
             return self._ledger.join_batch(question, act, arrived_on)
-        if self._new_keys >= self._allowed or self.suspects(network):
+        is_one_more = digest not in self._new_keys
+        if self.suspects(network) or (is_one_more and len(self._new_keys) >= self._allowed):
             return self._let_through_late(question, act, arrived_on)
         if digest is None:
             return self._ledger.join_batch(question, act, arrived_on)
-        return self._let_new_key_through(question, act, arrived_on)
+        return self._let_new_key_through(digest, question, act, arrived_on)
 
     async def _let_new_key_through(
-        self, question: Question, act: Callable[[Decision | None], _T], arrived_on: float
+        self,
+        digest: bytes,
+        question: Question,
+        act: Callable[[Decision | None], _T],
+        arrived_on: float,
     ) -> _T:
-        self._new_keys += 1
+        # A crowd that shows one key is no crowd of guesses: Postgres is asked about the key once.
+        self._new_keys[digest] += 1
         try:
             return await self._ledger.join_batch(question, act, arrived_on)
         finally:
-            self._new_keys -= 1
+            self._new_keys[digest] -= 1
+            if not self._new_keys[digest]:
+                del self._new_keys[digest]
 
     async def _let_through_late(
         self, question: Question, act: Callable[[Decision | None], _T], arrived_on: float

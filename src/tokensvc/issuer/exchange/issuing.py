@@ -7,7 +7,7 @@ import functools
 import time
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tokensvc.core.algorithm import DEFAULT_ALGORITHM
 from tokensvc.core.api_key import ApiKey
@@ -64,18 +64,6 @@ class IssuedToken:
     decision: Decision
 
 
-class _Unsigned(NamedTuple):
-    claims: Claims
-    decision: Decision
-    key: SigningKey
-    typ: str
-
-    def sign(self) -> IssuedToken:
-        payload = build_payload_text(self.claims, self.decision.verdict.claims)
-        text = sign_jws_text(payload, typ=self.typ, key=self.key)
-        return IssuedToken(text, self.claims, self.decision)
-
-
 @dataclass(frozen=True, slots=True)
 class _AskAgain:
     """The question lacked what a restricted key is judged by. `allowed`: its audiences."""
@@ -126,12 +114,12 @@ class Exchange:
         while True:
             # The audience is found before the verdict, which must not be older than its token life.
             name = self._choose_audience(request, credential, allowed)
-            audience = await self._find_audience(name)
+            audience = self.mirror.audiences.get(name) or await self._find_new_audience(name)
             self.mirror.signers.check(DEFAULT_ALGORITHM if audience is None else audience.alg)
             facts = None if allowed is None else Facts(name, address)
             question = build_question(request, credential, audience, facts)
             asked = _Asked(request, credential, question, audience, name, network)
-            refused_by = self.repeated_refusals.find(question)
+            refused_by = self.repeated_refusals.find(question, request.scope)
             if refused_by is not None:
                 result = self._act(asked, refused_by)
             else:
@@ -140,8 +128,8 @@ class Exchange:
                 )
             if isinstance(result, IssuedToken):
                 return result
-            if isinstance(result, _Unsigned):
-                return await asyncio.to_thread(result.sign)
+            if isinstance(result, functools.partial):
+                return await asyncio.to_thread(result)
             if isinstance(result, _AskAgain):
                 allowed = result.allowed
                 continue
@@ -149,8 +137,8 @@ class Exchange:
 
     def _act(
         self, asked: _Asked, decision: Decision | None
-    ) -> IssuedToken | _Unsigned | timedelta | _AskAgain:
-        """Return the token, or one that must be signed in a thread, or how long to wait.
+    ) -> IssuedToken | functools.partial[IssuedToken] | timedelta | _AskAgain:
+        """Return the token, or what signs it and must run in a thread, or how long to wait.
 
         There is something to wait for only within the second of a disable and enable. Or a key was
         not known to be restricted, or had another list of audiences: Postgres is asked again.
@@ -178,10 +166,12 @@ class Exchange:
             self.usage.add(verdict.key_id, error.reason, verdict.at)
             self.repeated_refusals.note(asked.question, decision, error)
             raise
-        known = cast("Audience", audience)  # or there would be no claims
-        unsigned = _Unsigned(claims, decision, self._find_signer(known, verdict.at), known.typ)
+        known: Any = audience  # not None, or there would be no claims
+        key = self._find_signer(known, verdict.at)
         self.usage.add_issued(claims.client_id, LastUse(claims.iat, asked.network, claims.aud))
-        return unsigned if unsigned.key.alg in _SLOW_ALGORITHMS else unsigned.sign()
+        if key.alg in _SLOW_ALGORITHMS:
+            return functools.partial(_sign, claims, decision, key, known.typ)
+        return _sign(claims, decision, key, known.typ)
 
     def _must_ask_again(self, asked: _Asked, verdict: Verdict) -> bool:
         if verdict.refusal == "facts_missing":
@@ -225,14 +215,15 @@ class Exchange:
             raise refuse_credential("subject_token", "narrowed_already")
         return SubjectToken(claims, unverified_token.kid)
 
-    async def _find_audience(self, name: str) -> Audience | None:
-        """Return the audience of the new token, None if there is no such audience."""
-        audience = self.mirror.audiences.get(name)
-        if audience is None:
-            # It may have been added a moment ago.
-            await in_time(self.mirror.refresh_for_a_miss(), build_late_error(), seconds=_MISS)
-            audience = self.mirror.audiences.get(name)
-        return audience
+    async def _find_new_audience(self, name: str) -> Audience | None:
+        """Return an audience that may have been added a moment ago, None if there is none."""
+        await in_time(self.mirror.refresh_for_a_miss(), build_late_error(), seconds=_MISS)
+        return self.mirror.audiences.get(name)
+
+
+def _sign(claims: Claims, decision: Decision, key: SigningKey, typ: str) -> IssuedToken:
+    payload = build_payload_text(claims, decision.verdict.claims)
+    return IssuedToken(sign_jws_text(payload, typ=typ, key=key), claims, decision)
 
 
 async def _wait(wait: timedelta, arrived_on: float) -> None:

@@ -24,18 +24,23 @@ if TYPE_CHECKING:
 
 _TICK: Final = 0.005
 _IN_A_ROUND: Final = 8
-_MOST_STRETCH: Final = 5.0
+# A process is behind if a tick ends so many seconds late.
+_BEHIND: Final = 0.02
+_MOST_STRETCH: Final = 10.0  # seconds
+# By so much it gets shorter in a second. If that went faster, the answers that come later now would
+# fall together with those that come sooner, and the next wave of requests would be twice as high.
+_EASED: Final = 0.1
 # Of answers to whoever is refused often, so that they do not come in waves.
 LATE_SPREAD: Final = 0.25
 # And so that a process that is a tenth of a second behind is asked half as often.
-LATE_STRETCH: Final = 10.0
+LATE_STRETCH: Final = 20.0
 
 
 class LateAnswers:
     """Holds answers back for `pause` seconds, `most_held` of them at a time.
 
-    Each is held for up to `spread` seconds more, by chance, and while the process is behind, for
-    `stretch` times as long as it is, five seconds at most. `clock`: monotonic, in seconds.
+    Each is held for up to `spread` seconds more, by chance. If the process falls behind, the spread
+    gets longer by `stretch` times as much, ten seconds at most. `clock`: monotonic, in seconds.
     """
 
     def __init__(
@@ -50,7 +55,8 @@ class LateAnswers:
         self._pause = pause
         self._spread = spread
         self._stretch = stretch
-        self._behind = 0.0  # seconds, when the last tick ended
+        self._stretched = 0.0  # seconds that are added to the spread
+        self._judged_on = 0.0
         self._most_held = most_held
         self._held = 0
         self._clock = clock
@@ -63,9 +69,8 @@ class LateAnswers:
         It is the end of a tick, because answers that come together cost less. If that moment is
         over, it returns at once. Raises UnavailableError at once if too many are held.
         """
-        until = asked_on + self._pause + self._spread * random.random()  # noqa: S311 - no secret
-        if self._ticks:
-            until += min(_MOST_STRETCH, self._stretch * self._behind)
+        spread = self._spread + (self._stretched if self._ticks else 0.0)
+        until = asked_on + self._pause + spread * random.random()  # noqa: S311 - no secret
         now = self._clock()
         if now >= until:
             return
@@ -92,11 +97,19 @@ class LateAnswers:
         return future
 
     def _end(self, tick: int) -> None:
-        self._behind = max(0.0, self._clock() - tick * _TICK)
+        self._judge_delay(tick * _TICK)
         is_under_way = bool(self._due)
         self._due += self._ticks.pop(tick)
         if not is_under_way:
             self._let_some_go()
+
+    def _judge_delay(self, due_on: float) -> None:
+        """Stretch the spread at once if a tick ends late; else let it go back slowly."""
+        now = self._clock()
+        behind, passed = now - due_on, now - self._judged_on
+        eased = max(0.0, self._stretched - _EASED * passed)
+        wanted = self._stretch * behind if behind > _BEHIND else 0.0
+        self._stretched, self._judged_on = min(_MOST_STRETCH, max(eased, wanted)), now
 
     def _let_some_go(self) -> None:
         for _ in range(min(_IN_A_ROUND, len(self._due))):

@@ -3,7 +3,8 @@
 A client that goes on although its limit is used up, or that asks again and again for what its key
 does not have, would cost more than one that gets tokens: a question that comes alone costs Postgres
 as much as some ten in a batch. So if the same question has been refused `often` within a second, it
-is refused for the rest of that second by what Postgres said last.
+is refused for the rest of that second by what Postgres said last. Questions of one key are the same
+if each asks for a capability that the key does not have.
 
 Nothing is ever granted by this. A limit that was raised is noticed a second later at most, and only
 by a client that is refused that often. A window of a limit never ends before the second does.
@@ -48,8 +49,22 @@ class RepeatedRefusals:
         self._clock = clock
         self._repeated: dict[Question, _Repeated] = {}
 
-    def find(self, question: Question) -> Decision | None:
-        """Return the decision that refuses a question now, None if Postgres must be asked."""
+    def find(self, question: Question, scope: frozenset[str] | None) -> Decision | None:
+        """Return the decision that refuses a question now, None if Postgres must be asked.
+
+        `scope`: what the request asks for, None if it names nothing.
+        """
+        if not self._repeated:
+            return None
+        decision = self._find(question)
+        if decision is not None or scope is None:
+            return decision
+        decision = self._find(_without_scope(question))
+        if decision is None or scope.issubset(decision.verdict.capabilities):
+            return None
+        return decision
+
+    def _find(self, question: Question) -> Decision | None:
         seen = self._repeated.get(question)
         if seen is None or seen.number < self._often or self._is_over(seen):
             return None
@@ -62,6 +77,8 @@ class RepeatedRefusals:
             return
         if isinstance(error, RateLimitedError) and error.retry_after <= _SECONDS:
             return
+        if decision.verdict.refusal == "invalid_scope" and question.digest is not None:
+            question = _without_scope(question)
         seen = self._repeated.pop(question, None)
         if seen is None or self._is_over(seen):
             seen = _Repeated(decision, 0, self._clock())
@@ -71,3 +88,8 @@ class RepeatedRefusals:
 
     def _is_over(self, seen: _Repeated) -> bool:
         return self._clock() >= seen.began_on + _SECONDS
+
+
+def _without_scope(question: Question) -> Question:
+    """Return what stands for all questions of a key that it is refused for their scope."""
+    return question._replace(demand="")

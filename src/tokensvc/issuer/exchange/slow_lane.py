@@ -78,7 +78,6 @@ class SlowLane:
             arrived_on = time.monotonic()
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiter(digest, future, arrived_on + self._longest_seconds))
-        SLOW_LANE_WAITING.set(len(self._waiting))
         if self._work is None:
             self._work = asyncio.create_task(self._ask_until_nobody_waits())
             if self._next_look is None:
@@ -102,11 +101,12 @@ class SlowLane:
         try:
             while self._waiting:
                 await asyncio.sleep(self._tick)
+                SLOW_LANE_WAITING.set(len(self._waiting))
                 size = min(self._at_once, len(self._waiting))
                 self._asked = [self._waiting.popleft() for _ in range(size)]
-                SLOW_LANE_WAITING.set(len(self._waiting))
                 await self._ask(self._asked)
         finally:
+            SLOW_LANE_WAITING.set(len(self._waiting))
             self._work = None
             _fail(self._asked, "stopping")
             self._asked = ()

@@ -130,6 +130,7 @@ class Mirror:
             self.confirmation.read_clock(now, asked, latest_iat=latest_iat)
             has_lost = await self._read_changed(connection, heads, acknowledged)
         earliest = self.confirmation.earliest
+        # Outside the block above, because healing takes connections of its own.
         if has_lost:
             heads["denylist"] = await self.denylist.heal(
                 acknowledged, self.signers.master_key, earliest
@@ -140,7 +141,9 @@ class Mirror:
         if (collectable_at := self.confirmation.collectable_at) is not None:
             self.denylist.log.forget_expired(collectable_at.timestamp())
         has_news = heads["denylist"] != self._heads.get("denylist")
+        # Only now: if anything above fails, the next refresh reads all of it again.
         self._heads = heads
+        # As of the question: what was committed while the answer was on its way may be missing.
         self.confirmation.renew(now, asked.on)
         if has_news:
             self.denylist.announce()

@@ -82,6 +82,7 @@ async def check_followers_once(database: Database) -> None:
                 subject=str(one.id),
                 account_id=accounts.get(one.id.key_id),
                 detail={"lag_seconds": int(one.lag_seconds), "applied": one.seq},
+                # The text has the hour, and one event is kept for each text: once an hour.
                 once=f"follower.lagging {one.id} {one.at:%Y-%m-%dT%H}",
             )
             for one in lagging

@@ -216,6 +216,7 @@ async def send_test(
 
 async def _check_number(connection: Connection, account_id: str | None, *, is_mail: bool) -> None:
     if account_id is not None:
+        # Two callers who add one at the same moment count one after the other.
         await lock_account(connection, account_id)
     counts = await table.count_endpoints(connection, account_id)
     if counts.present >= MOST_ENDPOINTS:

@@ -86,6 +86,7 @@ class NoticeSender:
             if elapsed > _LONGEST_TURN:
                 break
             if usable:
+                # Postgres's clock as it is by now: a receiver refuses what is dated long ago.
                 now = one.read_at + timedelta(seconds=elapsed)
                 outcome = await self._webhook.send(claimed.url, usable, one.notice, now)
             await self._note([one], outcome)

@@ -42,6 +42,7 @@ async def run_operation(
     function of the operation raises.
     """
     if operation.fresh and principal.shown_at is not None:
+        # How long ago the key was shown is judged by Postgres's clock, which only this needs.
         async with backend.database.connection() as connection:
             now = await connection.fetchval("select clock_timestamp()")
     else:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from tokensvc.core.actor import Actor
 from tokensvc.core.api_key import parse_api_key
+from tokensvc.core.clock import TOLERANCE
 from tokensvc.core.errors import InvalidClientError, InvalidInputError, InvalidTokenError
 from tokensvc.core.identifier import parse_jti
 from tokensvc.core.keyring import LEEWAY
@@ -167,14 +168,26 @@ async def revoke_token(
 
 
 async def revoke_jti(
-    database: Database, text: str, life: timedelta | None, *, actor: Actor, reason: str
+    database: Database,
+    text: str,
+    life: timedelta | None,
+    *,
+    actor: Actor,
+    reason: str,
+    wall: Callable[[], float] = time.time,
 ) -> RevocationRecord:
     """Revoke a token of which only the id is known; return its revocation.
 
-    `life`: how long the token may live from now; None for the longest life that any can have.
-    Raises InvalidInputError.
+    `life`: how long the token may live from now; None for the longest life that any can have. It
+    is that one as well if Postgres's clock and this process's (`wall`, in seconds) disagree: then
+    nobody knows when "now" is. Raises InvalidInputError.
     """
     jti = parse_jti(text)
+    if life is not None:
+        async with database.connection() as connection:
+            _, now = await list_heads(connection)
+        if abs(wall() - now.timestamp()) > TOLERANCE:
+            life = None
     async with database.act() as connection:
         record, longest = await revoke_token_by_id(
             connection, jti, life, actor=actor, reason=reason

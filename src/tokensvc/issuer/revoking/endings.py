@@ -70,6 +70,7 @@ async def end_key(
     """
     detail = _build_detail(reason)
     if ending == "key_deleted":
+        # Before it is deleted, because nothing shows it afterwards.
         detail |= await _describe_key(database, key_id)
     how: _How = {"actor": actor, "detail": detail, "keep_successors": keep_successors}
     if check is None:

@@ -114,7 +114,9 @@ async def rotate_once(
         try:
             plan = facts.plan(alg, urgency)
         except ConflictError:
+            # Another process has planned it meanwhile, so what was asked for is done.
             plan = None
+        # The turn of another key has come: what was wanted was done while this waited for the lock.
         if plan is None or plan.kid != first.kid:
             _log.info("signing_key_rotated_by_another_process", alg=alg)
             return None

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 from tokensvc.core.notices.event import EVENT_NAMES
 from tokensvc.operations.operation import KEY_OWNERS, KEY_READERS
 from tokensvc.web.dashboard.lists import ON_A_PAGE, build_link, read_wanted
+from tokensvc.web.dashboard.naming import find_names
 from tokensvc.web.dashboard.page import Page, Redirect, View
-from tokensvc.web.dashboard.receivers import load_accounts
 
 if TYPE_CHECKING:
     from tokensvc.web.dashboard.page import Visit
@@ -34,6 +34,9 @@ async def show_deliveries(visit: Visit) -> View | Redirect:
     return View(
         {
             "deliveries": found.items,
+            "names": await find_names(
+                visit, [i for d in found.items for i in (d.subject, d.endpoint)]
+            ),
             "wanted": wanted,
             "views": [
                 (label, build_link(place, wanted, state=each), each) for each, label in _VIEWS
@@ -63,7 +66,10 @@ async def show_events(visit: Visit) -> View | Redirect:
     return View(
         {
             "notices": found.items,
-            "accounts": await load_accounts(visit),
+            "names": await find_names(
+                visit,
+                [i for n in found.items for i in (n.subject, n.account, n.detail.get("actor"))],
+            ),
             "wanted": wanted,
             "events": _EVENTS,
             "next": following,

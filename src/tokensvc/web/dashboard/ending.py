@@ -24,6 +24,7 @@ def estimate_live(hours: Iterable[Any], until: datetime, life: int) -> int:
     for hour in hours:
         begins = hour.hour.timestamp()
         ends = min(begins + HOUR, until.timestamp())
+        # Of an hour that lies within the life of a token in part, the same part is counted.
         live += hour.issued * max(0.0, ends - max(begins, since)) / max(1.0, ends - begins)
     return round(live)
 

@@ -105,6 +105,7 @@ async def _answer(visit: Visit, page: Page) -> View | Redirect | File:
     except TokensvcError as error:
         note(visit.request, reason=error.reason)
         visit.typed = replace(visit.typed, error=error)
+        # The key of a sign-in. One that is refused later was typed for the act itself.
         is_key_refused = isinstance(error, InvalidClientError) and not is_admitted
         if is_key_refused or isinstance(error, (*_SIGNED_OUT, InsufficientAuthenticationError)):
             return ask_for_key(visit)
@@ -145,6 +146,7 @@ async def _find_sign_in(visit: Visit, page: Page) -> Claims:
     if text is None:
         raise MissingTokenError
     sign_in = visit.request.app[SERVICE].sign_in
+    # An act must know of a revocation at once; for a look, the copy in memory will do.
     claims = await sign_in.check(text, in_postgres=page.method == "POST")
     if page.method == "POST":
         check_lock(visit.request, claims, visit.place, visit.typed.form.get(LOCK, ""))

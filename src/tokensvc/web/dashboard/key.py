@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tokensvc.operations.operation import KEY_OWNERS, KEY_READERS
 from tokensvc.web.dashboard.charts import OF_KEYS, build_outcomes, find_range, was_limited
 from tokensvc.web.dashboard.naming import find_names
-from tokensvc.web.dashboard.new_key import load_choices
+from tokensvc.web.dashboard.new_key import describe_life, load_choices, read_life
 from tokensvc.web.dashboard.page import Page, Redirect, View
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ async def show_key(visit: Visit) -> View | Redirect:
 async def show_edit(visit: Visit) -> View | Redirect:
     """Show the form that changes a key."""
     key = await visit.run("keys.show", id=visit.path["id"])
-    return View({**await load_choices(visit, key.audiences), "key": key, "address": None})
+    choices = await load_choices(visit, key.audiences)
+    return View({**choices, **describe_life(visit), "key": key, "address": None})
 
 
 async def edit_key(visit: Visit) -> View | Redirect:
@@ -56,7 +57,7 @@ async def edit_key(visit: Visit) -> View | Redirect:
     without = () if visit.principal.is_admin else _OF_ADMINS
     if visit.typed.value("expires_in") == "keep":
         without = (*without, "expires_in")
-    await visit.submit("keys.update", id=key_id, without=without)
+    await visit.submit("keys.update", id=key_id, without=without, **read_life(visit))
     return Redirect(f"/keys/{key_id}?said=changed")
 
 

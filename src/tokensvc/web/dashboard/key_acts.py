@@ -68,6 +68,7 @@ async def show_revoke(visit: Visit) -> View | Redirect:
     """Say what a revocation will do, before it is done."""
     key = await visit.run("keys.show", id=visit.path["id"])
     life = visit.request.app[SERVICE].settings.max_token_ttl
+    # A live token was given out within the longest life; use is counted by the hour.
     usage = await visit.run("usage.show", key=key.id, since=life + HOUR)
     return View(
         {
@@ -85,6 +86,7 @@ async def show_revoke(visit: Visit) -> View | Redirect:
 async def revoke_key(visit: Visit) -> View | Redirect:
     """Revoke a key for good, and show how the revocation travels."""
     key = await visit.run("keys.show", id=visit.path["id"])
+    # Checked here as well: a script holds the button back, and a form can be sent without it.
     if _must_type(visit, key) and visit.typed.value("typed").strip() != key.name:
         raise InvalidInputError("type the name of the key as it stands there", pointer="/typed")
     reason = visit.typed.value("reason")

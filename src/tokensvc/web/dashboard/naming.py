@@ -1,34 +1,37 @@
-"""The names of keys and accounts that are told of by their ids."""
+"""The names of what is told of by its id: keys, accounts, receivers of notices."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from tokensvc.core.errors.general import NotFoundError
+from tokensvc.core.notices.receiver import find_mailbox
 from tokensvc.operations.model import MOST_IDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from tokensvc.web.dashboard.page import Visit
 
+    NameOf = Callable[[Any], str]
+
 _KEY: Final = "key_"
-_ACCOUNT: Final = "acct_"
 _AT_ONCE: Final = 4  # of the connections of the service
 
 
 async def find_names(visit: Visit, ids: Iterable[str | None]) -> dict[str, str]:
-    """Return the names of the keys and accounts among some ids, which may be anything.
+    """Return the names of the keys, accounts and receivers among some ids, which may be anything.
 
     What is deleted is left out.
     """
     asked = sorted({each for each in ids if each is not None})
-    keys, accounts = await asyncio.gather(
+    keys, others = await asyncio.gather(
         _find_keys(visit, [each for each in asked if each.startswith(_KEY)][:MOST_IDS]),
-        _find_accounts(visit, [each for each in asked if each.startswith(_ACCOUNT)]),
+        _find_others(visit, asked),
     )
-    return keys | accounts
+    return keys | others
 
 
 async def _find_keys(visit: Visit, ids: list[str]) -> dict[str, str]:
@@ -38,16 +41,32 @@ async def _find_keys(visit: Visit, ids: list[str]) -> dict[str, str]:
     return {key.id: key.name for key in found.items}
 
 
-async def _find_accounts(visit: Visit, ids: list[str]) -> dict[str, str]:
-    """Ask for each: a page names few accounts."""
+async def _find_others(visit: Visit, ids: list[str]) -> dict[str, str]:
+    """Ask for each: a page names few of them."""
     turns = asyncio.Semaphore(_AT_ONCE)
 
-    async def find(account: str) -> tuple[str, str | None]:
+    async def find(thing: str, operation: str, name_of: NameOf) -> tuple[str, str | None]:
         async with turns:
             try:
-                return account, (await visit.run("accounts.show", id=account)).name
+                return thing, name_of(await visit.run(operation, id=thing))
             except NotFoundError:
-                return account, None
+                return thing, None
 
-    found = await asyncio.gather(*map(find, ids))
-    return {account: name for account, name in found if name is not None}
+    asking = [
+        find(thing, *how)
+        for thing in ids
+        for prefix, how in _SHOWN_BY.items()
+        if thing.startswith(prefix)
+    ]
+    return {thing: name for thing, name in await asyncio.gather(*asking) if name is not None}
+
+
+def _name_receiver(endpoint: Any) -> str:  # noqa: ANN401 - a model of the operations
+    """Return the host or the mail address. What stands behind the host may be a secret."""
+    return find_mailbox(endpoint.url) or urlsplit(endpoint.url).netloc.rpartition("@")[2]
+
+
+_SHOWN_BY: Final[Mapping[str, tuple[str, NameOf]]] = {
+    "acct_": ("accounts.show", lambda account: str(account.name)),
+    "hook_": ("notice-endpoints.show", _name_receiver),
+}

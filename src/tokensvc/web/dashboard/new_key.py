@@ -6,7 +6,8 @@ import secrets
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from tokensvc.core.audience import DASHBOARD_AUDIENCE
+from tokensvc.core.audience import DASHBOARD_AUDIENCE, OWN_AUDIENCE
+from tokensvc.core.capability import is_for_service
 from tokensvc.core.errors import InvalidInputError
 from tokensvc.operations.operation import KEY_OWNERS
 from tokensvc.web.app_keys import SERVICE
@@ -31,14 +32,14 @@ _SERVICE: Final = "tokensvc"
 async def show_new_key(visit: Visit) -> View | Redirect:
     """Show the form: empty, with what another key has, or with what a named start ticks."""
     settings = visit.request.app[SERVICE].settings
-    longest_life = None if visit.principal.is_admin else settings.max_key_life
+    life = describe_life(visit)
     choices = await load_choices(visit)
     offered = await _list_offered(visit, choices["groups"])
     start = find_start(visit.query.get("template"))
     return View(
         {
             **choices,
-            "begun": await _begin(visit, offered, start, longest_life),
+            "begun": await _begin(visit, offered, start, life["longest_life"]),
             "starts": [
                 (each.label, build_link("/keys/new", _kept(visit), template=each.id), each is start)
                 for each in STARTS
@@ -46,8 +47,7 @@ async def show_new_key(visit: Visit) -> View | Redirect:
             ],
             "start": start,
             "nothing": build_link("/keys/new", _kept(visit)),
-            "presets": [(str(days * _DAY), f"{days} d", days) for days in PRESETS],
-            "longest_life": longest_life,
+            **life,
             "idempotency_key": secrets.token_urlsafe(24),
             "address": find_address(visit.request, settings.trusted_proxy_hops),
         }
@@ -94,12 +94,28 @@ async def create_key(visit: Visit) -> View | Redirect:
 def show_once(visit: Visit, made: Any) -> View:  # noqa: ANN401 - a model of the operations
     """Return the page that shows a new key."""
     settings = visit.request.app[SERVICE].settings
-    audience = next(iter(made.audiences), settings.default_audience)
-    named = audience != settings.default_audience
+    audience, scope = next(iter(made.audiences), settings.default_audience), None
+    if all(map(is_for_service, made.capabilities)):  # a token has them only if they are named
+        scope = " ".join(made.capabilities)
+        audience = audience if made.audiences else OWN_AUDIENCE
     return View(
-        {"key": made, "audience": audience if named else None, "token_life": settings.token_ttl},
+        {
+            "key": made,
+            "audience": None if audience == settings.default_audience else audience,
+            "scope": scope,
+            "token_life": settings.token_ttl,
+        },
         template="keys/shown_once.html",
     )
+
+
+def describe_life(visit: Visit) -> dict[str, Any]:
+    """Return what a form offers as the end of a key, and what the policy allows the caller."""
+    settings = visit.request.app[SERVICE].settings
+    return {
+        "presets": [(str(days * _DAY), f"{days} d", days) for days in PRESETS],
+        "longest_life": None if visit.principal.is_admin else settings.max_key_life,
+    }
 
 
 def read_life(visit: Visit) -> dict[str, Any]:

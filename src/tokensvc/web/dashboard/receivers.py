@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from tokensvc.core.notices.event import EVENT_NAMES, may_accounts_know
 from tokensvc.operations.operation import KEY_OWNERS, KEY_READERS
 from tokensvc.web.dashboard.lists import ON_A_PAGE, build_link
+from tokensvc.web.dashboard.naming import find_names
 from tokensvc.web.dashboard.page import Page, Redirect, View
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ async def show_receiver(visit: Visit) -> View | Redirect:
             "endpoint": endpoint,
             "accounts": await load_accounts(visit),
             "deliveries": latest.items,
+            "names": await find_names(visit, [each.subject for each in latest.items]),
             "groups": _group_events(of_account=endpoint.account is not None),
             "graces": _GRACES,
             "said": visit.query.get("said"),

@@ -41,11 +41,13 @@ def ask_for_key(visit: Visit) -> View | Redirect:
     What was typed into a form is kept, and sent again together with the key.
     """
     if visit.request.method != "POST":
+        # What was fetched goes into the middle of a page, so it is a sentence and no whole page.
         if visit.wants_fragment:
             return View({}, status=HTTPStatus.UNAUTHORIZED, template="signed_out.html")
         query = visit.request.query_string
         wanted = visit.place + (f"?{query}" if query else "")
         return Redirect("/sign-in?" + urlencode({"next": wanted}))
+    # The key is asked for anew, and the lock belonged to the session that is over.
     kept = [(name, text) for name, text in visit.typed.form.items() if name not in {PROOF, LOCK}]
     is_known = isinstance(visit.typed.error, InsufficientAuthenticationError)
     values = {"action": visit.place, "kept": kept, "is_known": is_known, "next": None}
@@ -56,6 +58,8 @@ async def show_sign_in(visit: Visit) -> View | Redirect:
     """Ask for a key."""
     site = visit.request.headers.get("Sec-Fetch-Site", "")
     wanted = visit.typed.value("next") or visit.query.get("next", "/")
+    # The cookie is `SameSite=Strict`: it does not come along with a link on another site, so who
+    # comes by one may be signed in all the same.
     values = {
         "action": "/sign-in",
         "kept": [],
@@ -97,6 +101,7 @@ async def set_theme(visit: Visit) -> View | Redirect:
 
 def _check_next(path: str) -> str:
     """Return a path below the dashboard, "/" for what is none."""
+    # A path that begins with two slashes would lead the browser to another site.
     return path if _NEXT.fullmatch(path) and "//" not in path else "/"
 
 

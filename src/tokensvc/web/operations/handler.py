@@ -59,6 +59,7 @@ async def _answer(request: web.Request, operation: Operation) -> web.Response:
         return await _answer_stranger(request, operation)
     principal = await find_principal(request)
     calls = None
+    # Before the body is read: a call counts whether it is well formed or not.
     if principal.key_id is not None:
         calls = await count_call(request.app[SERVICE].backend, principal.key_id)
     wish = await _read_wish(request, operation)
@@ -125,6 +126,7 @@ def _build_answer(
     if operation.status == web.HTTPCreated.status_code:
         place = find_location(operation, result.response)
         if place is not None:
+            # The issuer may lie below a path, of which the table of operations knows nothing.
             prefix = urlsplit(request.app[SERVICE].settings.issuer_url).path
             headers["Location"] = prefix + place
     if result.is_repeated:

@@ -42,7 +42,9 @@ async function openDialog(opener) {
   box.showModal();
 }
 function tickAll(room, on) {
-  all("input[type=checkbox]", room).forEach((box) => { box.checked = on; });
+  all("input[type=checkbox]", room).forEach((box) => {
+    if (!box.closest("[hidden]")) box.checked = on;
+  });
 }
 document.addEventListener("click", (event) => {
   const copy = event.target.closest("[data-copy]");
@@ -56,7 +58,7 @@ document.addEventListener("click", (event) => {
   }
   if (closer) { event.preventDefault(); closer.closest("dialog").close(); }
   if (tick) {
-    tickAll(tick.closest("fieldset"), tick.dataset.tick === "all");
+    tickAll(tick.closest("fieldset, [data-ticks]"), tick.dataset.tick === "all");
     tick.dispatchEvent(new Event("input", { bubbles: true }));
   }
 });
@@ -125,13 +127,21 @@ function drawPanel(box, panel, x, last, group) {
     sum = sum.map((v, i) => v + series.values[i]);
     return { ...series, top: sum };
   }).reverse();
+  // The last bar is still running, so an area leads to it by a dashed line.
+  const end = x.length - 1;
+  const cut = (top, keeps) => top.map((v, i) => (keeps(i) ? v : null));
+  const drawn = panel.kind === "bars" ? stacked : stacked.flatMap((series) => [
+    { ...series, top: cut(series.top, (i) => i < end) },
+    { ...series, top: cut(series.top, (i) => i >= end - 1), runs: true },
+  ]);
   const font = "11px " + getComputedStyle(document.body).fontFamily;
   const grid = { stroke: colour("--line"), width: 1 };
   const axis = { stroke: colour("--muted"), ticks: hidden, font, grid };
   const paths = uPlot.paths.bars({ size: [0.75, 24], radius: 0.15 });
-  const look = (token) => (panel.kind === "bars"
+  const look = (token, runs) => (panel.kind === "bars"
     ? { paths, fill: colour(token), width: 0, points: hidden }
-    : { stroke: colour(token), fill: colour(token, 0.14), width: 1.75, points: hidden });
+    : { stroke: colour(token), width: 1.75, points: hidden,
+      ...(runs ? { dash: [3, 4] } : { fill: colour(token, 0.14) }) });
   const options = {
     width: box.clientWidth, height: panel.height + (last ? 24 : 0), legend: hidden,
     cursor: { y: false, points: hidden, drag: { x: false }, sync: { key: group } },
@@ -139,13 +149,13 @@ function drawPanel(box, panel, x, last, group) {
     padding: [10, 16, last ? 0 : 8, 0],
     scales: { x: { range: (_, low, high) => [low - half, high + half] },
       y: { range: (_, low, high) => [0, Math.max(high, 1) * 1.08] } },
-    series: [{}, ...stacked.map((series) => look(`--chart-${series.key}`))],
+    series: [{}, ...drawn.map((series) => look(`--chart-${series.key}`, series.runs))],
     axes: [{ ...axis, show: last, size: 24, grid: hidden, 
       values: (_, at) => at.map((seconds) => clock(seconds, x.at(-1) - x[0] > 864000)) },
       { ...axis, size: 48, values: (_, at) => at.map(short), space: 36 }],
     hooks: { setCursor: [(plot) => readOut(box, panel, plot.cursor.idx)] },
   };
-  plots.push(new uPlot(options, [x, ...stacked.map((series) => series.top)], box));
+  plots.push(new uPlot(options, [x, ...drawn.map((series) => series.top)], box));
 }
 function readOut(box, panel, index) {
   panel.series.forEach((series) => {

@@ -1,0 +1,83 @@
+"""Accepting connections, several in each round of the event loop.
+
+libuv accepts one in a round. A busy process needs some milliseconds for a round, so of a crowd of
+new clients the last ones would wait for seconds until they are heard at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from tokensvc.logs.logger import get_logger
+
+if TYPE_CHECKING:
+    import socket
+
+BACKLOG: Final = 1024
+# Few enough that workers which share a listener get about as many connections each.
+_AT_ONCE: Final = 16
+_PAUSE_SECONDS: Final = 1.0  # after the operating system has refused a connection
+
+_log = get_logger(__name__)
+
+
+class Site(web.BaseSite):
+    """A listener of a runner, which it closes at the end."""
+
+    def __init__(self, runner: web.BaseRunner, listener: socket.socket) -> None:
+        super().__init__(runner)
+        self._listener = listener
+        self._begun: set[asyncio.Task[None]] = set()
+        self._resuming: asyncio.TimerHandle | None = None
+
+    @property
+    def name(self) -> str:
+        """The address."""
+        return str(self._listener.getsockname())
+
+    async def start(self) -> None:
+        """Begin to accept connections."""
+        await super().start()
+        self._listener.setblocking(False)
+        self._listener.listen(BACKLOG)
+        self._resume()
+
+    async def stop(self) -> None:
+        """Accept no more, and close the listener."""
+        if self._resuming is not None:
+            self._resuming.cancel()
+        asyncio.get_running_loop().remove_reader(self._listener)
+        self._listener.close()
+        await super().stop()
+
+    def _resume(self) -> None:
+        self._resuming = None
+        asyncio.get_running_loop().add_reader(self._listener, self._accept)
+
+    def _accept(self) -> None:
+        loop = asyncio.get_running_loop()
+        for _ in range(_AT_ONCE):
+            try:
+                connection, _ = self._listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return  # another worker was quicker, or the client has gone
+            except OSError as error:  # there is no descriptor left, or no memory
+                _log.warning("connection_not_accepted", error=str(error))
+                loop.remove_reader(self._listener)
+                self._resuming = loop.call_later(_PAUSE_SECONDS, self._resume)
+                return
+            connection.setblocking(False)
+            task = loop.create_task(self._begin(connection))
+            self._begun.add(task)
+            task.add_done_callback(self._begun.discard)
+
+    async def _begin(self, connection: socket.socket) -> None:
+        loop, server = asyncio.get_running_loop(), self._runner.server
+        try:
+            if server is not None:
+                await loop.connect_accepted_socket(server, connection)
+        except OSError:  # the client has gone already
+            connection.close()
