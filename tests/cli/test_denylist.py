@@ -78,6 +78,6 @@ def test_what_names_nothing_that_can_be_revoked_is_refused(ready, subtests):
 
 def test_a_key_in_the_place_of_its_id_is_refused_and_not_repeated(ready):
     text = new_api_key().text
-    result = ready("denylist add --key", text, code=2)
-    assert "never the key itself" in result.stderr
+    result = ready("denylist add --key", text, code=5)
+    assert "never by a key itself" in result.stderr
     assert text not in result.output

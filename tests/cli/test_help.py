@@ -42,6 +42,7 @@ def test_the_program_lists_its_commands_its_exit_codes_and_its_version(offline_c
     "line",
     [
         "nonsense",
+        "keys list",
         "account nonsense",
         "account create",
         "account list -o yaml",
@@ -62,9 +63,9 @@ def test_the_program_lists_its_commands_its_exit_codes_and_its_version(offline_c
         "key list --metadata team",
         "key list --created-before yesterday",
         "key batch revoke",
-        "key batch revoke x --name y",
-        "key batch update x",
-        "key update x --any-network --network 192.0.2.0/24",
+        "key batch revoke key_0000000000000000 --name y",
+        "key batch update key_0000000000000000",
+        "key update key_0000000000000000 --any-network --network 192.0.2.0/24",
         "--url https://x --profile y key list",
         "--url https://x --host key list",
         "profile add x",
@@ -75,6 +76,21 @@ def test_wrong_usage_is_exit_code_2_and_changes_nothing(line, offline_cli):
     result = offline_cli(line, code=2)
     assert "Usage: tokensvc" in result.stderr
     assert result.stdout == ""
+
+
+def test_mistyped_nouns_and_verbs_are_answered_with_what_was_meant(offline_cli):
+    for line, meant in (("keys list", "'key'"), ("key revok", "'revoke'")):
+        assert f"Did you mean {meant}" in offline_cli(line, code=2).stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete_commands(shell, offline_cli):
+    assert "_TOKENSVC_COMPLETE" in offline_cli(f"completion {shell}").stdout
+    asked = {"_TOKENSVC_COMPLETE": f"{shell}_complete", "COMP_CWORD": "1"}
+    typed = {"bash": "tokensvc sig", "zsh": "tokensvc sig", "fish": "tokensvc"}[shell]
+    more = {"fish": "sig"}.get(shell, "1")
+    shown = offline_cli("", **asked | {"COMP_WORDS": typed, "COMP_CWORD": more}).stdout
+    assert "signing-key" in shown
 
 
 @pytest.mark.parametrize(
@@ -101,7 +117,7 @@ def test_an_error_has_an_exit_code_by_its_kind(error, code):
 
 
 def test_no_option_takes_a_secret(subtests):
-    """`denylist add --key` takes the public id of a key, and refuses a key."""
+    """`denylist add --key` takes a name or the public id of a key, and refuses a key."""
     for name in COMMANDS:
         command = root.get_command(click.Context(root), name)
         for verb in getattr(command, "commands", {"": command}).values():

@@ -47,7 +47,7 @@ def test_an_empty_list_of_keys_says_how_to_begin(cli, account):
     assert cli.json("key list --account", account) == []
     assert cli("key list --account", NO_ACCOUNT).stderr == "no such keys\n"
     wrong = cli("key list --account acct_0", code=5)
-    assert wrong.stderr.startswith("tokensvc: account: the id of an account is acct_ and 16")
+    assert wrong.stderr.startswith("tokensvc: 'acct_0' is too short for the id of one account")
 
 
 def test_a_key_can_be_written_to_a_new_file_that_only_we_can_read(cli, account, tmp_path):

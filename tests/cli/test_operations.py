@@ -53,7 +53,15 @@ def test_every_operation_has_a_command_and_no_command_calls_anything_else():
 
 
 @pytest.mark.parametrize(
-    "line", ["key list", "account list", "audit list", "whoami", "denylist list", "key show key_0"]
+    "line",
+    [
+        "key list",
+        "account list",
+        "audit list",
+        "whoami",
+        "denylist list",
+        "key show key_0000000000000000",
+    ],
 )
 def test_a_command_for_a_service_far_away_needs_only_the_extra_cli(line, unused_tcp_port):
     url = f"http://127.0.0.1:{unused_tcp_port}"
@@ -91,7 +99,7 @@ def test_what_lists_keys_on_the_host_imports_nothing_that_it_does_not_need():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert "tokensvc.store.key_pages" in loaded
-    slow = {"structlog", "rich", "aiohttp", "cryptography", "jwt", "prometheus_client"}
+    slow = {"structlog", "aiohttp", "cryptography", "jwt", "prometheus_client"}
     slow |= {"tokensvc.operations.key_models", "tokensvc.core.exchange"}
     assert not loaded & (slow | {"tokensvc.issuer.admin"})
 
@@ -141,6 +149,9 @@ def test_reading_prints_the_same_on_the_host_and_over_http(both, subtests):
         f"key list -o json --account {account}",
         f"key list --account {account} --state revoked -o json",
         f"key list --account {account} --metadata team=x",
+        "key list --limit 1",
+        "account show Operators",
+        f"key show {key[:12]}",
         "key list --name ci --sort -name --created-before 2999-01-01 --field id",
         f"key show {key} -o json",
         "capability list",
@@ -203,11 +214,11 @@ def test_refusals_print_the_same_and_have_the_same_exit_code(both, subtests):
     account, key = "acct_0000000000000000", "key_0000000000000000"
     for line, code in (
         (f"account show {account}", 3),
-        ("account show nonsense", 5),
+        ("account show nonsense", 3),
         (f"key show {key}", 3),
         (f"key revoke --yes {key}", 3),
         (f"key create --name x --capability a --account {account}", 3),
-        ("key create --name x --account nonsense", 5),
+        ("key create --name x --account nonsense", 3),
         (f"key update --capability 'no good' --network nowhere {key}", 5),
         ("capability delete nothing", 3),
         ("capability show nothing", 3),

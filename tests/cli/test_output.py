@@ -45,6 +45,32 @@ def test_a_program_is_not_asked():
     assert (told.stdout, told.stderr) == (b"done\n", b"")
 
 
+def test_lists_are_lines_with_tabs_for_programs(cli, account, key):
+    assert cli("key list").stdout.startswith(f"{key['id']}\tci\tactive\t-\t-\t{account}\t")
+    made = cli.json("account show", account)["created_at"][:19].replace("T", " ")
+    assert cli("account list").stdout == f"{account}\tOrders\tactive\tdefault\t{made}Z\n"
+
+
+@pytest.mark.parametrize("more", ["", "--wide", "--no-color"])
+def test_a_table_on_a_terminal_of_80_columns_cuts_nothing(more, cli, account, key, monkeypatch):
+    monkeypatch.setattr("tokensvc.cli.output.is_terminal", lambda: True)
+    result = cli(f"key list {more}", COLUMNS="80")
+    assert key["id"] in result.stdout
+    if more == "--wide":
+        assert account in result.stdout
+        assert "Z" in cli("account list --wide").stdout
+    else:
+        assert max(map(len, result.stdout.splitlines())) <= 80
+        assert "not shown: account, " in result.stderr
+        assert "s ago" in cli("account list").stdout
+
+
+def test_a_list_ends_at_its_limit(cli, account):
+    for name in "ab":
+        cli("key create --capability x --account", account, "--name", name)
+    assert cli("key list --limit 1 --field name --account Orders").stdout == "a\n"
+
+
 def test_one_field_is_printed_bare(cli, account):
     assert cli("account show --field id", account).stdout == f"{account}\n"
     assert cli("account list --field name").stdout == "Orders\n"

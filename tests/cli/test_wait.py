@@ -33,6 +33,10 @@ def test_without_a_follower_there_is_nobody_to_wait_for(cli, key):
     )
 
 
+def test_a_wait_without_a_number_does_not_take_the_id_for_one(cli, key):
+    assert cli("key disable --wait", key["id"]).stdout.startswith("id ")
+
+
 def test_who_has_not_applied_it_in_time_is_named_and_the_exit_code_says_so(cli, key):
     put_follower("orders", 0)
     put_follower("gone", 0, ago=100)

@@ -40,7 +40,7 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("tokensvc"):
             raise
-        extra = "cli" if error.name.partition(".")[0] in {"click", "pydantic", "rich"} else "server"
+        extra = "cli" if error.name.partition(".")[0] in {"click", "pydantic"} else "server"
         sys.exit(
             f"tokensvc: this needs the {extra} extra ({error.name} is missing); "
             f"run: pip install 'tokensvc[{extra}]'"

@@ -11,16 +11,19 @@ import click
 from tokensvc.cli.duration import Duration, whole_seconds
 from tokensvc.cli.limits import build_limits, limit_options
 from tokensvc.cli.moment import Moment
+from tokensvc.cli.naming import ACCOUNT, reference
 from tokensvc.cli.options import reason_option
 from tokensvc.cli.output import (
     confirm,
+    list_output_option,
     output_option,
     print_message,
     print_pages,
     print_row,
+    tell_if_repeated,
     yes_option,
 )
-from tokensvc.cli.run import call, call_pages, given
+from tokensvc.cli.run import call, call_pages, given, limit_option
 from tokensvc.cli.wait import wait_for_followers, wait_option
 
 if TYPE_CHECKING:
@@ -70,7 +73,8 @@ def create(name: str, contact: str | None, output: str, **limits: Any) -> None:
     type=click.Choice(["created_at", "-created_at", "name", "-name"]),
     help="The order; - turns it round.",
 )
-@output_option
+@limit_option()
+@list_output_option
 def list_(output: str, created_before: datetime | None, **filters: Any) -> None:
     """List accounts."""
     wanted = given(created_before=created_before and created_before.isoformat(), **filters)
@@ -83,7 +87,7 @@ def list_(output: str, created_before: datetime | None, **filters: Any) -> None:
 
 
 @command.command("show")
-@click.argument("account_id")
+@reference(ACCOUNT, "account_id")
 @output_option
 def show(account_id: str, output: str) -> None:
     """Show one account."""
@@ -91,7 +95,7 @@ def show(account_id: str, output: str) -> None:
 
 
 @command.command("usage")
-@click.argument("account_id")
+@reference(ACCOUNT, "account_id")
 @click.option(
     "--since", type=Duration(), default="24h", show_default=True, help="How far back: 24h, 7d, 30d."
 )
@@ -121,7 +125,7 @@ def usage(account_id: str, since: timedelta, output: str | None) -> None:
 
 
 @command.command("update")
-@click.argument("account_id")
+@reference(ACCOUNT, "account_id")
 @click.option("--name", help="A new name.")
 @_contact
 @limit_options
@@ -145,7 +149,7 @@ def update(
 
 
 @command.command("set-contact")
-@click.argument("account_id")
+@reference(ACCOUNT, "account_id")
 @click.argument("address")
 @output_option
 def set_contact(account_id: str, address: str, output: str) -> None:
@@ -164,7 +168,7 @@ def set_contact(account_id: str, address: str, output: str) -> None:
 
 
 @command.command("suspend")
-@click.argument("account_id")
+@reference(ACCOUNT, "account_id")
 @reason_option
 @yes_option
 @wait_option
@@ -177,37 +181,47 @@ def suspend(
     Its keys get no tokens, and all its live tokens are refused within a second.
     """
     confirm(f"Suspend {account_id}? All its live tokens will be revoked.", yes=yes)
-    print_row(call("accounts.suspend", {"id": account_id, **given(reason=reason)}), output)
+    before = call("accounts.show", {"id": account_id})
+    after = call("accounts.suspend", {"id": account_id, **given(reason=reason)})
+    print_row(after, output)
+    tell_if_repeated(before, after, "suspended_at")
     wait_for_followers(wait)
 
 
 @command.command("resume")
-@click.argument("account_id")
+@reference(ACCOUNT, "account_id")
 @output_option
 def resume(account_id: str, output: str) -> None:
     """End a suspension.
 
     The keys get new tokens. The tokens from before stay revoked.
     """
-    print_row(call("accounts.resume", {"id": account_id}), output)
+    before = call("accounts.show", {"id": account_id})
+    after = call("accounts.resume", {"id": account_id})
+    print_row(after, output)
+    tell_if_repeated(before, after, "suspended_at")
 
 
 @command.command("revoke-tokens")
-@click.argument("account_id")
+@reference(ACCOUNT, "account_id")
 @reason_option
+@yes_option
 @wait_option
 @output_option
-def revoke_tokens(account_id: str, reason: str | None, output: str, wait: int | None) -> None:
+def revoke_tokens(
+    account_id: str, reason: str | None, output: str, wait: int | None, *, yes: bool
+) -> None:
     """Revoke the tokens that all keys of an account have got.
 
     The account and its keys stay as they are, and can get new tokens.
     """
+    confirm(f"Revoke all tokens that the keys of {account_id} have got?", yes=yes)
     print_row(call("accounts.revoke-tokens", {"id": account_id, **given(reason=reason)}), output)
     wait_for_followers(wait)
 
 
 @command.command("delete")
-@click.argument("account_id")
+@reference(ACCOUNT, "account_id")
 @yes_option
 @wait_option
 @output_option

@@ -8,7 +8,15 @@ import click
 
 from tokensvc.cli.duration import Duration, whole_seconds
 from tokensvc.cli.options import add_alias, build_list_request, list_options
-from tokensvc.cli.output import output_option, print_message, print_pages, print_row
+from tokensvc.cli.output import (
+    confirm,
+    list_output_option,
+    output_option,
+    print_message,
+    print_pages,
+    print_row,
+    yes_option,
+)
 from tokensvc.cli.run import call, call_pages, given
 from tokensvc.core.algorithm import ALGORITHMS, DEFAULT_ALGORITHM
 from tokensvc.core.audience import DEFAULT_TYP, TOKEN_TYPES
@@ -62,13 +70,13 @@ def create(name: str, output: str, **fields: Any) -> None:
 
 @command.command("list")
 @list_options
-@output_option
+@list_output_option
 def list_(output: str, name: str | None, *, with_use: bool) -> None:
     """List all audiences."""
-    columns = ["name", "description", "token_ttl", "alg", "typ", "created_at"]
+    columns = ["name", "alg", "typ", "token_ttl", "created_at"]
     pages = call_pages("audiences.list", build_list_request(name, with_use=with_use))
     more = ["keys", "last_used_at"] if with_use else []
-    print_pages(pages, output, columns=[*columns, *more], empty="no audiences")
+    print_pages(pages, output, columns=[*columns, *more, "description"], empty="no audiences")
 
 
 @command.command("show")
@@ -96,12 +104,14 @@ def update(name: str, output: str, **fields: Any) -> None:
 
 @command.command("delete")
 @click.argument("name")
+@yes_option
 @output_option
-def delete(name: str, output: str) -> None:
+def delete(name: str, output: str, *, yes: bool) -> None:
     """Delete an audience.
 
     No more tokens are issued for it. Tokens that are already issued stay good until they expire.
     """
+    confirm(f"Delete {name}?", yes=yes)
     print_row(call("audiences.delete", {"name": name}), output)
 
 

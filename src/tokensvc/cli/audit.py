@@ -12,8 +12,15 @@ from typing import TYPE_CHECKING
 import click
 
 from tokensvc.cli.moment import Moment
-from tokensvc.cli.output import confirm, output_option, print_pages, print_row, yes_option
-from tokensvc.cli.run import call, call_pages, given
+from tokensvc.cli.output import (
+    confirm,
+    list_output_option,
+    output_option,
+    print_pages,
+    print_row,
+    yes_option,
+)
+from tokensvc.cli.run import call, call_pages, given, limit_option
 from tokensvc.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -33,19 +40,12 @@ def command() -> None:
 @click.option("--operation", help="Only events of this operation, like keys.revoke.")
 @click.option("--subject", help="Only events of the key, account or other thing with this id.")
 @click.option("--request-id", help="Only events of the request with this id.")
-@click.option(
-    "--most",
-    type=click.IntRange(1, 10_000),
-    default=50,
-    show_default=True,
-    help="How many events to list.",
-)
-@output_option
+@limit_option(50)
+@list_output_option
 def list_(
     by: str | None,
     since: datetime | None,
     until: datetime | None,
-    most: int,
     output: str,
     **filters: str | None,
 ) -> None:
@@ -57,9 +57,9 @@ def list_(
         **filters,
     )
     print_pages(
-        call_pages("audit-events.list", wanted, most),
+        call_pages("audit-events.list", wanted),
         output,
-        columns=["number", "at", "actor", "operation", "subject", "detail"],
+        columns=["number", "at", "operation", "subject", "actor", "detail"],
         empty="nothing has happened",
     )
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 import click
 
 from tokensvc.cli.options import add_alias, build_list_request, list_options
-from tokensvc.cli.output import output_option, print_pages, print_row
+from tokensvc.cli.output import (
+    confirm,
+    list_output_option,
+    output_option,
+    print_pages,
+    print_row,
+    yes_option,
+)
 from tokensvc.cli.run import call, call_pages, given
 
 
@@ -26,13 +33,12 @@ def create(name: str, description: str | None, output: str) -> None:
 
 @command.command("list")
 @list_options
-@output_option
+@list_output_option
 def list_(output: str, name: str | None, *, with_use: bool) -> None:
     """List all capabilities."""
-    columns = ["name", "description", "created_at"]
     pages = call_pages("capabilities.list", build_list_request(name, with_use=with_use))
-    more = ["keys"] if with_use else []
-    print_pages(pages, output, columns=[*columns, *more], empty="no such capabilities")
+    columns = ["name", *(["keys"] if with_use else []), "created_at", "description"]
+    print_pages(pages, output, columns=columns, empty="no such capabilities")
 
 
 @command.command("show")
@@ -54,9 +60,11 @@ def update(name: str, description: str, output: str) -> None:
 
 @command.command("delete")
 @click.argument("name")
+@yes_option
 @output_option
-def delete(name: str, output: str) -> None:
+def delete(name: str, output: str, *, yes: bool) -> None:
     """Delete a capability that no usable key holds."""
+    confirm(f"Delete {name}?", yes=yes)
     print_row(call("capabilities.delete", {"name": name}), output)
 
 

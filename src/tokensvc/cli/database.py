@@ -84,6 +84,10 @@ class Session:
         """Return what a call of the database returns."""
         return self._runner.run(call)
 
+    def check_changes(self) -> None:
+        """Raise UnavailableError while several hosts take writes: nothing must be changed."""
+        self.run(_check(self.database, self.settings, needs_schema=False, changes=True))
+
     def close(self) -> None:
         """Close the database."""
         self._stack.close()

@@ -8,9 +8,16 @@ import click
 
 from tokensvc.cli.denylist_watch import watch_denylist
 from tokensvc.cli.duration import Duration, whole_seconds
+from tokensvc.cli.naming import ACCOUNT, KEY, find_id
 from tokensvc.cli.options import add_alias, reason_option
-from tokensvc.cli.output import output_option, print_message, print_pages, print_row
-from tokensvc.cli.run import call, call_pages, given
+from tokensvc.cli.output import (
+    list_output_option,
+    output_option,
+    print_message,
+    print_pages,
+    print_row,
+)
+from tokensvc.cli.run import call, call_pages, given, limit_option
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -27,7 +34,8 @@ def command() -> None:
 )
 @click.option("--value", help="Only those of this token, key, account or signing key.")
 @click.option("--newest-first", is_flag=True, help="Begin with the newest.")
-@output_option
+@limit_option()
+@list_output_option
 def list_(kind: str | None, value: str | None, output: str, *, newest_first: bool) -> None:
     """List the revocations in force, oldest first.
 
@@ -37,7 +45,7 @@ def list_(kind: str | None, value: str | None, output: str, *, newest_first: boo
     print_pages(
         call_pages("revocations.list", wanted),
         output,
-        columns=["seq", "kind", "value", "expires", "ending", "created_at", "made_by", "reason"],
+        columns=["seq", "kind", "value", "ending", "created_at", "made_by", "reason", "expires"],
         empty="nothing is revoked",
     )
 
@@ -50,7 +58,7 @@ def count(output: str) -> None:
 
 
 @command.command("followers")
-@output_option
+@list_output_option
 def followers(output: str) -> None:
     """List the followers of the feed.
 
@@ -107,7 +115,13 @@ def add(
     """
     _check_choice(jti, exp_in, key, account)
     seconds = None if exp_in is None else whole_seconds(exp_in)
-    request = given(jti=jti, exp_in=seconds, key=key, account=account, reason=reason)
+    request = given(
+        jti=jti,
+        exp_in=seconds,
+        key=key and find_id(KEY, key),
+        account=account and find_id(ACCOUNT, account),
+        reason=reason,
+    )
     print_row(call("revocations.create", request), output)
 
 
@@ -145,5 +159,3 @@ def _check_choice(
             "--exp-in goes with --jti: tokens of a key or account are revoked for the longest life "
             "that any of them can have"
         )
-    if key is not None and not key.startswith("key_"):
-        raise click.UsageError("--key takes the id of a key, key_..., never the key itself")

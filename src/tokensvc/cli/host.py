@@ -29,6 +29,8 @@ class Host:
         model = build_model(operation, values)
         if self._session is None:
             self._session = Session(changes=operation.changes)
+        elif operation.changes:
+            self._session.check_changes()  # it may have been opened to look something up
         session = self._session
         backend = Backend(database=session.database, settings=session.settings)
         principal = Principal.of_host(actor())

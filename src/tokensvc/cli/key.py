@@ -12,6 +12,7 @@ import click
 from tokensvc.cli import key_batch, key_leaks, key_list, key_scan, key_state
 from tokensvc.cli.duration import Duration, whole_seconds
 from tokensvc.cli.key_fields import build_fields, change_options, field_options
+from tokensvc.cli.naming import ACCOUNT, KEY, KEY_OR_SELF, reference
 from tokensvc.cli.output import output_option, print_message, print_row
 from tokensvc.cli.run import call
 from tokensvc.cli.secret_io import create_secret_file
@@ -40,7 +41,9 @@ def command() -> None:
 
 
 @command.command("create")
-@click.option("--account", required=True, help="The owner (acct_...).")
+@reference(
+    ACCOUNT, "account", click.option("--account", required=True, help="The owner, by id or name.")
+)
 @click.option("--name", required=True, help="What the key is for, in a word or two.")
 @field_options
 @_write_env
@@ -63,7 +66,7 @@ def create(account: str, write_env: Path | None, output: str, **options: Any) ->
 
 
 @command.command("show")
-@click.argument("key_id")
+@reference(KEY, "key_id")
 @output_option
 def show(key_id: str, output: str) -> None:
     """Show one API key.
@@ -74,7 +77,7 @@ def show(key_id: str, output: str) -> None:
 
 
 @command.command("update")
-@click.argument("key_id")
+@reference(KEY, "key_id")
 @change_options
 @click.option(
     "--revoke-tokens", is_flag=True, help="Also revoke the tokens that it has got so far."
@@ -93,7 +96,7 @@ def update(key_id: str, output: str, *, revoke_tokens: bool, **options: Any) -> 
 
 
 @command.command("usage")
-@click.argument("key_ids", metavar="KEY_ID...", nargs=-1, required=True)
+@reference(KEY, "key_ids", click.argument("key_ids", metavar="KEY_ID...", nargs=-1, required=True))
 @click.option(
     "--since", type=Duration(), default="48h", show_default=True, help="How far back: 48h, 7d, 90d."
 )
@@ -124,7 +127,7 @@ def usage(key_ids: tuple[str, ...], since: timedelta, output: str | None) -> Non
 
 
 @command.command("rotate")
-@click.argument("key_id")
+@reference(KEY_OR_SELF, "key_id")
 @click.option(
     "--grace",
     type=Duration("now"),

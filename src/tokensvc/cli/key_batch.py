@@ -8,8 +8,9 @@ import click
 
 from tokensvc.cli.exit_codes import ExitCode
 from tokensvc.cli.key_fields import build_fields, change_options
+from tokensvc.cli.naming import KEY, reference
 from tokensvc.cli.options import reason_option
-from tokensvc.cli.output import confirm, output_option, print_message, print_pages, yes_option
+from tokensvc.cli.output import confirm, list_output_option, print_message, print_pages, yes_option
 from tokensvc.cli.run import call, given
 from tokensvc.cli.secret_io import read_text
 
@@ -23,12 +24,12 @@ _MOST_AT_ONCE: Final = 1000
 
 @click.command("batch")
 @click.argument("act", type=click.Choice(["disable", "enable", "revoke", "update"]))
-@click.argument("key_ids", nargs=-1)
+@reference(KEY, "key_ids", click.argument("key_ids", nargs=-1))
 @click.option("--from", "source", help="A file with an id a line; - for stdin.")
 @change_options
 @reason_option
 @yes_option
-@output_option
+@list_output_option
 def batch(
     act: str,
     key_ids: tuple[str, ...],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -22,6 +22,7 @@ _OPTIONS = (
         multiple=True,
         help="What its tokens may do; give the option once for each capability.",
     ),
+    click.option("--all-capabilities", is_flag=True, help="Its tokens may do everything."),
     click.option(
         "--audience",
         "audiences",
@@ -64,6 +65,18 @@ _FIELDS_OF_CHANGES = (
 )
 
 
+_FLAGS: Final[dict[str, tuple[str, list[str]]]] = {
+    "all_capabilities": ("capabilities", ["*"]),
+    "any_audience": ("audiences", []),
+    "any_network": ("networks", []),
+}
+_NAMED: Final = {
+    "capabilities": "--capability",
+    "audiences": "--audience",
+    "networks": "--network",
+}
+
+
 def field_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options for the fields of a key; see `build_fields`."""
     command = limit_options(command)
@@ -90,11 +103,11 @@ def build_fields(options: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("capabilities", "audiences", "networks"):
         if options[name]:
             fields[name] = list(options[name])
-    for flag, name in (("any_audience", "audiences"), ("any_network", "networks")):
+    for flag, (name, value) in _FLAGS.items():
         if options.get(flag):
             if name in fields:
-                raise click.UsageError(f"--{flag.replace('_', '-')} contradicts --{name[:-1]}")
-            fields[name] = []
+                raise click.UsageError(f"--{flag.replace('_', '-')} contradicts {_NAMED[name]}")
+            fields[name] = value
     for name in ("metadata", "claims"):
         if options[f"{name}_file"] is not None:
             fields[name] = read_object(options[f"{name}_file"])

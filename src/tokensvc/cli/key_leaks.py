@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
+from tokensvc.cli.naming import KEY, reference
 from tokensvc.cli.output import output_option, print_row
 from tokensvc.cli.run import call
 
 
 @click.command("leaks")
-@click.argument("key_id")
+@reference(KEY, "key_id")
 @output_option
 def leaks(key_id: str, output: str) -> None:
     """Show where a key was found, and how it was used since.

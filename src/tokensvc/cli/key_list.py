@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from tokensvc.cli.moment import Moment
+from tokensvc.cli.naming import ACCOUNT, reference
 from tokensvc.cli.options import Member
-from tokensvc.cli.output import output_option, print_pages
-from tokensvc.cli.run import call_pages, given
+from tokensvc.cli.output import list_output_option, print_pages
+from tokensvc.cli.run import call_pages, given, limit_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_SHOWN: Final = "id name hint state capabilities expires_at last_used_at account"
+_SHOWN: Final = "id name state expires_at last_used_at account hint capabilities"
 _MOMENTS: Final = ("created_before", "used_before", "expires_before")
 _ORDERS: Final = ("created_at", "name", "last_used_at", "expires_at")
 
 _OPTIONS: Final = (
-    click.option("--account", help="Only keys of this account."),
+    reference(ACCOUNT, "account", click.option("--account", help="Only keys of this account.")),
     click.option(
         "--state",
         type=click.Choice(["active", "disabled", "revoked", "expired"]),
@@ -51,7 +52,8 @@ def _filters(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command("list")
 @_filters
-@output_option
+@limit_option()
+@list_output_option
 def list_(output: str, metadata: tuple[tuple[str, str], ...], **filters: Any) -> None:
     """List API keys.
 

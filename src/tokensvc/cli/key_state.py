@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import click
 
+from tokensvc.cli.naming import KEY, reference
 from tokensvc.cli.options import reason_option
-from tokensvc.cli.output import confirm, output_option, print_row, yes_option
+from tokensvc.cli.output import confirm, output_option, print_row, tell_if_repeated, yes_option
 from tokensvc.cli.run import call, given
 from tokensvc.cli.wait import wait_for_followers, wait_option
 
 
 @click.command("disable")
-@click.argument("key_id")
+@reference(KEY, "key_id")
 @reason_option
 @wait_option
 @output_option
@@ -20,23 +21,29 @@ def disable(key_id: str, reason: str | None, output: str, wait: int | None) -> N
 
     The key gets no tokens, and its live tokens are refused within a second.
     """
-    print_row(call("keys.disable", {"id": key_id, **given(reason=reason)}), output)
+    before = call("keys.show", {"id": key_id})
+    after = call("keys.disable", {"id": key_id, **given(reason=reason)})
+    print_row(after, output)
+    tell_if_repeated(before, after, "disabled_at")
     wait_for_followers(wait)
 
 
 @click.command("enable")
-@click.argument("key_id")
+@reference(KEY, "key_id")
 @output_option
 def enable(key_id: str, output: str) -> None:
     """Enable a disabled key.
 
     It gets new tokens. Its tokens from before stay revoked.
     """
-    print_row(call("keys.enable", {"id": key_id}), output)
+    before = call("keys.show", {"id": key_id})
+    after = call("keys.enable", {"id": key_id})
+    print_row(after, output)
+    tell_if_repeated(before, after, "disabled_at")
 
 
 @click.command("revoke")
-@click.argument("key_id")
+@reference(KEY, "key_id")
 @click.option(
     "--keep-successors", is_flag=True, help="Spare the successors that the key made itself."
 )
@@ -61,26 +68,33 @@ def revoke(
     request = {"id": key_id, **given(reason=reason)}
     if keep_successors:
         request["keep_successors"] = True
-    print_row(call("keys.revoke", request), output)
+    before = call("keys.show", {"id": key_id})
+    after = call("keys.revoke", request)
+    print_row(after, output)
+    tell_if_repeated(before, after, "revoked_at")
     wait_for_followers(wait)
 
 
 @click.command("revoke-tokens")
-@click.argument("key_id")
+@reference(KEY, "key_id")
 @reason_option
+@yes_option
 @wait_option
 @output_option
-def revoke_tokens(key_id: str, reason: str | None, output: str, wait: int | None) -> None:
+def revoke_tokens(
+    key_id: str, reason: str | None, output: str, wait: int | None, *, yes: bool
+) -> None:
     """Revoke the tokens that a key has got so far.
 
     The key stays as it is, and can get new tokens.
     """
+    confirm(f"Revoke all tokens that {key_id} has got so far?", yes=yes)
     print_row(call("keys.revoke-tokens", {"id": key_id, **given(reason=reason)}), output)
     wait_for_followers(wait)
 
 
 @click.command("delete")
-@click.argument("key_id")
+@reference(KEY, "key_id")
 @yes_option
 @wait_option
 @output_option

@@ -8,15 +8,17 @@ import click
 
 from tokensvc.cli.duration import Duration, whole_seconds
 from tokensvc.cli.moment import Moment
+from tokensvc.cli.naming import ACCOUNT, ENDPOINT, reference
 from tokensvc.cli.output import (
     confirm,
+    list_output_option,
     output_option,
     print_message,
     print_pages,
     print_row,
     yes_option,
 )
-from tokensvc.cli.run import call, call_pages, given
+from tokensvc.cli.run import call, call_pages, given, limit_option
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -26,9 +28,8 @@ if TYPE_CHECKING:
 _events = click.option(
     "--event", "events", multiple=True, help="Only this event; repeat it for several."
 )
-_account = click.option("--account", help="Only what is of this account.")
-_most = click.option(
-    "--most", type=click.IntRange(1, 10_000), default=50, show_default=True, help="How many."
+_account = reference(
+    ACCOUNT, "account", click.option("--account", help="Only what is of this account.")
 )
 
 
@@ -39,7 +40,11 @@ def command() -> None:
 
 @command.command("create")
 @click.argument("url")
-@click.option("--account", help="Whose events; without it those of the whole service.")
+@reference(
+    ACCOUNT,
+    "account",
+    click.option("--account", help="Whose events; without it those of the whole service."),
+)
 @_events
 @click.option("--description", help="What the endpoint is.")
 @output_option
@@ -59,19 +64,20 @@ def create(url: str, events: tuple[str, ...], output: str, **options: Any) -> No
 
 @command.command("list")
 @_account
-@output_option
+@limit_option()
+@list_output_option
 def list_(account: str | None, output: str) -> None:
     """List endpoints."""
     print_pages(
         call_pages("notice-endpoints.list", given(account=account)),
         output,
-        columns=["id", "account", "state", "url", "events"],
+        columns=["id", "state", "url", "account", "events"],
         empty="no endpoints yet: tokensvc notice create URL",
     )
 
 
 @command.command("show")
-@click.argument("endpoint_id")
+@reference(ENDPOINT, "endpoint_id")
 @output_option
 def show(endpoint_id: str, output: str) -> None:
     """Show one endpoint. Its secret is not shown."""
@@ -79,7 +85,7 @@ def show(endpoint_id: str, output: str) -> None:
 
 
 @command.command("update")
-@click.argument("endpoint_id")
+@reference(ENDPOINT, "endpoint_id")
 @click.option("--url", help="A new URL.")
 @_events
 @click.option("--all-events", is_flag=True, help="Every event.")
@@ -96,7 +102,7 @@ def update(
 
 
 @command.command("rotate-secret")
-@click.argument("endpoint_id")
+@reference(ENDPOINT, "endpoint_id")
 @click.option(
     "--grace",
     type=Duration("now"),
@@ -112,7 +118,7 @@ def rotate_secret(endpoint_id: str, grace: timedelta, output: str) -> None:
 
 
 @command.command("test")
-@click.argument("endpoint_id")
+@reference(ENDPOINT, "endpoint_id")
 @output_option
 def test(endpoint_id: str, output: str) -> None:
     """Send a test, or once more the link that confirms a mailbox."""
@@ -120,7 +126,7 @@ def test(endpoint_id: str, output: str) -> None:
 
 
 @command.command("delete")
-@click.argument("endpoint_id")
+@reference(ENDPOINT, "endpoint_id")
 @yes_option
 @output_option
 def delete(endpoint_id: str, output: str, *, yes: bool) -> None:
@@ -131,17 +137,17 @@ def delete(endpoint_id: str, output: str, *, yes: bool) -> None:
 
 @command.command("deliveries")
 @_account
-@click.option("--endpoint", help="Only those to this endpoint.")
+@reference(ENDPOINT, "endpoint", click.option("--endpoint", help="Only those to this endpoint."))
 @click.option("--event", help="Only those of this event.")
 @click.option("--state", type=click.Choice(["waiting", "delivered", "failed"]), help="Only such.")
-@_most
-@output_option
-def deliveries(most: int, output: str, **filters: str | None) -> None:
+@limit_option(50)
+@list_output_option
+def deliveries(output: str, **filters: str | None) -> None:
     """List what was sent to whom, newest first."""
     print_pages(
-        call_pages("notice-deliveries.list", given(**filters), most),
+        call_pages("notice-deliveries.list", given(**filters)),
         output,
-        columns=["id", "endpoint", "event", "subject", "state", "attempts", "error", "created_at"],
+        columns=["id", "event", "state", "created_at", "attempts", "subject", "endpoint", "error"],
         empty="no such deliveries",
     )
 
@@ -159,13 +165,13 @@ def redeliver(delivery_id: str, output: str) -> None:
 @click.option("--event", help="Only this event.")
 @click.option("--subject", help="Only events of the key, account or other thing with this id.")
 @click.option("--since", type=Moment(), help="Only events from this moment on.")
-@_most
-@output_option
-def events(most: int, since: datetime | None, output: str, **filters: str | None) -> None:
+@limit_option(50)
+@list_output_option
+def events(since: datetime | None, output: str, **filters: str | None) -> None:
     """List the events of the last 30 days, newest first."""
     wanted = given(since=since and since.isoformat(), **filters)
     print_pages(
-        call_pages("notices.list", wanted, most),
+        call_pages("notices.list", wanted),
         output,
         columns=["at", "event", "subject", "number", "account"],
         empty="no such events",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from tokensvc.cli.run import limit_option
 from tokensvc.cli.secret_io import read_text
 from tokensvc.core.errors import InvalidInputError
 
@@ -61,10 +62,10 @@ def read_object(source: str) -> dict[str, Any]:
 
 
 def list_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command that lists names `--name` and `--with-use`."""
+    """Give a command that lists names `--name`, `--with-use` and `--limit`."""
     name = click.option("--name", help="Only those with this in their name.")
     with_use = click.option("--with-use", is_flag=True, help="Also show where each is used.")
-    return name(with_use(command))
+    return name(with_use(limit_option()(command)))
 
 
 def build_list_request(name: str | None, *, with_use: bool) -> dict[str, object]:

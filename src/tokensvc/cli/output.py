@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
+import shutil
 import sys
+import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+
+from tokensvc.cli.cell import build_cell, build_text
+from tokensvc.cli.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -15,8 +20,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 _FIELD: Final = "tokensvc.field"
-_MOMENT_NAME: Final = re.compile(r"(^|_)at$|^since$|^until$|^fresh_until$")
-_MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z")
+_WIDE: Final = "tokensvc.wide"
 
 
 def output_option(command: Callable[..., None]) -> Callable[..., None]:
@@ -37,7 +41,30 @@ def output_option(command: Callable[..., None]) -> Callable[..., None]:
         default="text",
         help="Text for people (the default), or JSON for programs.",
     )
-    return choice(field(command))
+    return choice(field(no_color_option(command)))
+
+
+def list_output_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that prints a list `--wide` and the options of `output_option`."""
+    wide = click.option(
+        "--wide",
+        is_flag=True,
+        expose_value=False,
+        callback=lambda ctx, _, value: ctx.meta.__setitem__(_WIDE, value),
+        help="Show all columns, and moments instead of how long ago they are.",
+    )
+    return output_option(wide(command))
+
+
+def no_color_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command `--no-color`."""
+    return click.option(
+        "--no-color",
+        is_flag=True,
+        expose_value=False,
+        callback=lambda ctx, _, value: _end_colors(ctx) if value else None,
+        help="Print without colours and bold letters, as with NO_COLOR.",
+    )(command)
 
 
 def yes_option(command: Callable[..., None]) -> Callable[..., None]:
@@ -49,6 +76,11 @@ def confirm(question: str, *, yes: bool) -> None:
     """Ask on a terminal, unless `yes`. A program is not asked."""
     if not yes and sys.stdin.isatty() and sys.stdout.isatty():
         click.confirm(question, abort=True, err=True)
+
+
+def is_terminal() -> bool:
+    """Tell whether people read what is printed."""
+    return sys.stdout.isatty()
 
 
 def print_message(message: str) -> None:
@@ -65,7 +97,14 @@ def print_row(row: Row, output: str) -> None:
         return
     width = max(len(name) for name in row)
     for name, value in row.items():
-        click.echo(f"{name.replace('_', ' '):<{width}}  {_to_text(name, value)}")
+        click.echo(f"{name.replace('_', ' '):<{width}}  {build_cell(name, value)}")
+
+
+def tell_if_repeated(before: Row, after: Row, moment: str) -> None:
+    """Say so if an act changed nothing: the thing was in that state already."""
+    if before[moment] == after[moment]:
+        since = "" if after[moment] is None else f", since {build_cell(moment, after[moment])}"
+        print_message(f"it was {after['state']} already{since}: nothing has changed")
 
 
 def print_pages(
@@ -73,8 +112,9 @@ def print_pages(
 ) -> None:
     """Print a list as its pages come, so that a long one is never in memory as a whole.
 
-    It is a JSON array, or a table of `columns`, or with `--field` a value a line. `empty` is the
-    message if there is nothing to print.
+    It is a JSON array, or with `--field` a value a line. Text is a table on a terminal, and lines
+    of `columns` with tabs elsewhere. `columns`: the most important first. `empty` is the message if
+    there is nothing to print.
     """
     if _find_field() is not None:
         for page in pages:
@@ -82,11 +122,8 @@ def print_pages(
     elif output == "json":
         _print_array(pages)
     else:
-        draw = _draw_on_terminal if sys.stdout.isatty() else _draw
-        widths: list[int] = []
-        for page in filter(None, pages):
-            draw(page, columns, widths)
-        if not widths:
+        draw = _draw_table if is_terminal() else _draw_lines
+        if not draw(pages, columns):
             print_message(empty)
 
 
@@ -114,31 +151,34 @@ def _print_array(pages: Iterable[Sequence[Row]]) -> None:
     click.echo("[]" if before == "[" else "]")
 
 
-def _draw(page: Sequence[Row], columns: Sequence[str], widths: list[int]) -> None:
-    """Print a part of a table. Columns become wider where a later part needs it."""
-    lines = [[_to_text(name, row[name]) for name in columns] for row in page]
-    if not widths:
-        lines.insert(0, [name.replace("_", " ") for name in columns])
-        widths[:] = [0] * len(columns)
-    for column, width in enumerate(widths):
-        widths[column] = max(width, *(len(line[column]) for line in lines))
-    for line in lines:
-        texts = (f"{text:<{width}}" for text, width in zip(line, widths, strict=True))
-        click.echo("  ".join(texts).rstrip())
+def _draw_lines(pages: Iterable[Sequence[Row]], columns: Sequence[str]) -> bool:
+    """Print rows for programs: the columns, with a tab between them. Return whether any came."""
+    has_any = False
+    for page in pages:
+        for row in page:
+            has_any = True
+            click.echo("\t".join(build_cell(name, row[name]) for name in columns))
+    return has_any
 
 
-def _draw_on_terminal(page: Sequence[Row], columns: Sequence[str], widths: list[int]) -> None:
-    """Print a part of a table, folded so that it fits the terminal."""
-    from rich import box  # noqa: PLC0415 - rich takes a tenth of a second to import
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
+def _draw_table(pages: Iterable[Sequence[Row]], columns: Sequence[str]) -> bool:
+    """Print a table that fits the terminal. Return whether any row came."""
+    is_wide = click.get_current_context().meta.get(_WIDE, False)
+    now = None if is_wide else datetime.fromtimestamp(time.time(), UTC)
+    table = Table(columns, None if is_wide else shutil.get_terminal_size().columns)
+    has_any = False
+    for page in filter(None, pages):
+        has_any = True
+        cells = [{name: build_cell(name, row[name], now) for name in columns} for row in page]
+        for line, is_heading in table.draw(cells):
+            click.echo(click.style(line, bold=True) if is_heading else line)
+    if has_any and table.left_out:
+        print_message(f"not shown: {', '.join(table.left_out)} (--wide, or -o json)")
+    return has_any
 
-    titles = (name.replace("_", " ") for name in columns)
-    table = Table(*titles, box=box.SIMPLE_HEAD, pad_edge=False, show_header=not widths)
-    for row in page:
-        table.add_row(*(_to_text(name, row[name]) for name in columns))
-    Console(highlight=False, markup=False).print(table)
-    widths[:] = [1]
+
+def _end_colors(context: click.Context) -> None:
+    context.color = False
 
 
 def _find_field() -> str | None:
@@ -153,21 +193,5 @@ def _print_field(rows: Sequence[Row]) -> bool:
     for row in rows if field is not None else ():
         if field not in row:
             raise click.UsageError(f"there is no field {field!r}; the fields are {', '.join(row)}")
-        click.echo(_to_text(field, row[field]))
+        click.echo(build_text(field, row[field]))
     return field is not None
-
-
-def _to_text(name: str, value: object) -> str:
-    match value:
-        case None:
-            return "-"
-        case str() if _MOMENT_NAME.search(name) and _MOMENT.fullmatch(value):
-            return value[:19].replace("T", " ")
-        case list():
-            return " ".join(_to_text("", item) for item in value)
-        case dict():
-            return json.dumps(value)
-        case bool():
-            return "true" if value else "false"
-        case _:
-            return str(value)

@@ -9,7 +9,15 @@ from pathlib import Path
 
 import click
 
-from tokensvc.cli.output import output_option, print_message, print_pages, print_row
+from tokensvc.cli.output import (
+    confirm,
+    list_output_option,
+    output_option,
+    print_message,
+    print_pages,
+    print_row,
+    yes_option,
+)
 from tokensvc.cli.profiles import Profile, Profiles, load_profiles, save_profiles
 from tokensvc.cli.secret_io import read_api_key
 from tokensvc.cli.target import is_http_allowed
@@ -61,25 +69,27 @@ def add(name: str, url: str, key_file: Path | None, output: str, *, no_key: bool
 
 
 @command.command("list")
-@output_option
+@list_output_option
 def list_(output: str) -> None:
     """List the profiles. No key is shown."""
     profiles = load_profiles()
     print_pages(
         [[_build_row(name, profiles) for name in sorted(profiles.by_name)]],
         output,
-        columns=["name", "url", "key", "in_use"],
+        columns=["name", "url", "in_use", "key"],
         empty="no profiles yet: tokensvc profile add NAME --url URL",
     )
 
 
 @command.command("remove")
 @click.argument("name")
+@yes_option
 @output_option
-def remove(name: str, output: str) -> None:
+def remove(name: str, output: str, *, yes: bool) -> None:
     """Remove a profile with its key."""
     profiles = load_profiles()
     profiles.find(name)
+    confirm(f"Remove {name} and its key?", yes=yes)
     rest = {other: kept for other, kept in profiles.by_name.items() if other != name}
     current = None if profiles.current == name else profiles.current
     save_profiles(Profiles(by_name=rest, current=current))

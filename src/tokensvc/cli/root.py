@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Final
 
 import click
+from click.shell_completion import CompletionItem
 
 from tokensvc import __version__
 from tokensvc.cli.exit_codes import ExitCode, find_exit_code
+from tokensvc.cli.output import no_color_option
 from tokensvc.cli.surroundings import stop_printing
 from tokensvc.cli.target import Choice
+from tokensvc.cli.wait_word import spell_out_wait
 from tokensvc.core.errors import (
     BearerError,
     DatabaseRefusedError,
@@ -40,6 +44,7 @@ COMMANDS: Final = {
     "whoami": ("whoami", "Who you are, and what you may do."),
     "profile": ("profile", "Services far away that commands can be sent to."),
     "audit": ("audit", "The audit trail: who changed what, and when."),
+    "completion": ("completion", "Let a shell complete commands."),
 }
 
 
@@ -59,6 +64,24 @@ class _Root(click.Group):
         module = importlib.import_module(f"tokensvc.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = module.command
         return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, spell_out_wait(args))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and not ctx.resilient_parsing:
+            raise click.NoSuchCommand(args[0], possibilities=COMMANDS, ctx=ctx)
+        return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return options + [
+            CompletionItem(name, help=text)
+            for name, (_, text) in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
 
     def format_commands(
         self,
@@ -87,6 +110,7 @@ class _Root(click.Group):
 @click.option("--url", help="Send the command to this service, over HTTP.")
 @click.option("--profile", help="Send it to the service of this profile.")
 @click.option("--host", is_flag=True, help="Use this machine's database, whatever else is set.")
+@no_color_option
 @click.pass_context
 def root(context: click.Context, url: str | None, profile: str | None, *, host: bool) -> None:
     """Exchange long-lived API keys for short-lived signed tokens.
@@ -111,6 +135,8 @@ def root(context: click.Context, url: str | None, profile: str | None, *, host: 
     Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 credentials refused, 5 refused,
     6 not available now, 7 done but some followers lag (--wait).
     """
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        context.color = False
     context.obj = Choice(url=url, profile=profile, host=host)
 
 

@@ -15,11 +15,12 @@ from tokensvc.cli.target import find_target
 from tokensvc.operations.finding import load_operation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from tokensvc.operations.operation import Operation
 
 _RUNNER: Final = "tokensvc.runner"
+_LIMIT: Final = "tokensvc.limit"
 _MOST_ON_A_PAGE: Final = 1000
 
 
@@ -39,10 +40,35 @@ def call(name: str, request: Mapping[str, Any] | None = None) -> dict[str, Any]:
     return _find_runner(operation).run(operation, request or {})
 
 
-def call_pages(
-    name: str, request: Mapping[str, Any], most: int | None = None
+def limit_option(
+    default: int | None = None,
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command that lists things `--limit`; `call_pages` obeys it."""
+    return click.option(
+        "--limit",
+        "--most",
+        type=click.IntRange(min=1),
+        default=default,
+        show_default=default is not None,
+        expose_value=False,
+        callback=lambda ctx, _, value: ctx.meta.__setitem__(_LIMIT, value),
+        help="How many to list at most.",
+    )
+
+
+def call_pages(name: str, request: Mapping[str, Any]) -> Iterator[list[dict[str, Any]]]:
+    """Yield the pages of a list, up to the limit of the command. Raises TokensvcError."""
+    return _iterate_pages(name, request, click.get_current_context().meta.get(_LIMIT))
+
+
+def list_all(name: str, request: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return all things of a list, whatever the limit of the command. Raises TokensvcError."""
+    return [item for page in _iterate_pages(name, request, None) for item in page]
+
+
+def _iterate_pages(
+    name: str, request: Mapping[str, Any], most: int | None
 ) -> Iterator[list[dict[str, Any]]]:
-    """Yield the pages of a list, at most `most` things in all. Raises TokensvcError."""
     left, cursor = most, None
     while left is None or left > 0:
         limit = _MOST_ON_A_PAGE if left is None else min(left, _MOST_ON_A_PAGE)

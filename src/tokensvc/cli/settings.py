@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from tokensvc.cli.output import output_option, print_pages
+from tokensvc.cli.output import list_output_option, print_pages
 from tokensvc.cli.target import check_is_host
 
 
 @click.command("settings")
-@output_option
+@list_output_option
 def command(output: str) -> None:
     """Show the settings of this machine, and where each of them comes from.
 

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from tokensvc.cli.naming import SIGNING_KEY, reference
 from tokensvc.cli.options import reason_option
 from tokensvc.cli.output import (
     confirm,
+    list_output_option,
     output_option,
     print_message,
     print_pages,
     print_row,
     yes_option,
 )
-from tokensvc.cli.run import call, call_pages, given
+from tokensvc.cli.run import call, call_pages, given, limit_option
 from tokensvc.cli.secret_io import create_secret_file, read_text
 from tokensvc.cli.wait import wait_for_followers, wait_option
 from tokensvc.core.algorithm import ALGORITHMS, DEFAULT_ALGORITHM
@@ -37,13 +39,14 @@ def command() -> None:
 
 
 @command.command("list")
-@output_option
+@limit_option()
+@list_output_option
 def list_(output: str) -> None:
     """List all signing keys.
 
     The list shows the phase of each key, and when it may begin to sign and when it may be removed.
     """
-    shown = "kid alg phase age_seconds active_at safe_to_activate_at safe_to_remove_at"
+    shown = "kid alg phase active_at age_seconds safe_to_activate_at safe_to_remove_at"
     print_pages(
         call_pages("signing-keys.list", {}),
         output,
@@ -85,7 +88,7 @@ def rotate(alg: str, output: str, *, at_once: bool, force: bool) -> None:
 
 
 @command.command("revoke")
-@click.argument("kid")
+@reference(SIGNING_KEY, "kid")
 @reason_option
 @yes_option
 @wait_option
@@ -105,7 +108,7 @@ def revoke(kid: str, reason: str | None, output: str, wait: int | None, *, yes: 
 
 
 @command.command("export")
-@click.argument("kid")
+@reference(SIGNING_KEY, "kid")
 @click.option("--pem", is_flag=True, help="The public key as PEM, for programs that read no JWKS.")
 @click.option(
     "--private",

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from tokensvc.cli.options import add_alias, build_list_request, list_options
-from tokensvc.cli.output import output_option, print_pages, print_row
+from tokensvc.cli.output import (
+    confirm,
+    list_output_option,
+    output_option,
+    print_pages,
+    print_row,
+    yes_option,
+)
 from tokensvc.cli.run import call, call_pages, given
 
 if TYPE_CHECKING:
@@ -81,7 +88,7 @@ def create(name: str, output: str, **fields: Any) -> None:
 
 @command.command("list")
 @list_options
-@output_option
+@list_output_option
 def list_(output: str, name: str | None, *, with_use: bool) -> None:
     """List all tiers."""
     pages = call_pages("tiers.list", build_list_request(name, with_use=with_use))
@@ -111,9 +118,11 @@ def update(name: str, output: str, **fields: Any) -> None:
 
 @command.command("delete")
 @click.argument("name")
+@yes_option
 @output_option
-def delete(name: str, output: str) -> None:
+def delete(name: str, output: str, *, yes: bool) -> None:
     """Delete a tier that no account and no key has."""
+    confirm(f"Delete {name}?", yes=yes)
     print_row(call("tiers.delete", {"name": name}), output)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -48,12 +49,20 @@ def command() -> None:
 )
 @click.option("--audience", help="The service that the token is for; tokensvc: this one.")
 @click.option("--expires-in", type=Duration(), help="A shorter life: 60s, 5m.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    help="The bare token (the default), or JSON with its scope and its life.",
+)
 def get(
     key_file: Path | None,
     issuer: str | None,
     scope: str | None,
     audience: str | None,
     expires_in: timedelta | None,
+    output: str,
 ) -> None:
     """Exchange an API key for a token.
 
@@ -81,7 +90,8 @@ def get(
     }
     given = {name: value for name, value in form.items() if value is not None}
     url = issuer or (target.url if target is not None else _load_settings().issuer_url)
-    click.echo(asyncio.run(request_token(url, key, given, allow_http=is_http_allowed())))
+    token = asyncio.run(request_token(url, key, given, allow_http=is_http_allowed()))
+    click.echo(token if output == "text" else json.dumps(_build_answer(token)))
 
 
 @command.command("verify")
@@ -162,6 +172,15 @@ def revoke(source: str, output: str, wait: int | None) -> None:
     """
     print_row(call("revocations.create", {"token": read_token(source)}), output)
     wait_for_followers(wait)
+
+
+def _build_answer(token: str) -> Row:
+    """Return a token as the token endpoint answers it (RFC 6749 section 5.1)."""
+    from tokensvc.core.token import read_unverified  # noqa: PLC0415 - brings cryptography
+
+    _, payload = read_unverified(token)
+    life = {"expires_in": payload["exp"] - payload["iat"], "scope": payload.get("scope", "")}
+    return {"access_token": token, "token_type": "Bearer", **life}
 
 
 def _load_settings() -> Settings:

@@ -14,6 +14,7 @@ import click
 from tokensvc.cli.exit_codes import ExitCode
 from tokensvc.cli.output import print_message
 from tokensvc.cli.run import call
+from tokensvc.cli.wait_word import DEFAULT_SECONDS
 from tokensvc.core.errors import ForbiddenError
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 _FIRST_POLL_SECONDS: Final = 0.1
 _LONGEST_POLL_SECONDS: Final = 1.0  # calls over HTTP are limited
-_DEFAULT_SECONDS: Final = 10
 _MOST_NAMED: Final = 50
 
 
@@ -40,10 +40,9 @@ def wait_option(command: Callable[..., None]) -> Callable[..., None]:
     return click.option(
         "--wait",
         type=click.IntRange(min=1, max=3600),
-        is_flag=False,
-        flag_value=_DEFAULT_SECONDS,
+        metavar="[=SECONDS]",
         help="Wait until all followers have applied it, but no longer than this many seconds "
-        f"({_DEFAULT_SECONDS} without a number); exit code {ExitCode.FOLLOWERS_LAG} if some lag.",
+        f"({DEFAULT_SECONDS} without a number); exit code {ExitCode.FOLLOWERS_LAG} if some lag.",
     )(command)
 
 

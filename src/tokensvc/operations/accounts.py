@@ -102,6 +102,9 @@ class CreateAccount(Model):
 class ListAccounts(PageRequest):
     """Which accounts are wanted."""
 
+    id_prefix: str | None = Field(
+        None, min_length=1, max_length=40, description="The beginning of the id."
+    )
     name: str | None = Field(None, min_length=1, max_length=200, description="A part of the name.")
     state: State | None = None
     created_before: Moment | None = None

@@ -78,6 +78,9 @@ class ListKeys(PageRequest):
     """Which keys are wanted."""
 
     ids: KeyIds | None = None
+    id_prefix: str | None = Field(
+        None, min_length=1, max_length=40, description="The beginning of the id."
+    )
     account: AccountId | None = None
     state: State | None = None
     capability: Capability | None = None

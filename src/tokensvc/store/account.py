@@ -37,6 +37,7 @@ class AccountFilter(NamedTuple):
     """Which accounts are wanted. None asks for nothing."""
 
     id: str | None = None
+    id_prefix: str | None = None
     part: str | None = None
     state: AccountState | None = None
     created_before: datetime | None = None
@@ -95,6 +96,7 @@ async def list_account_page(
     is_suspended = None if wanted.state is None else wanted.state == "suspended"
     possible: list[tuple[str, Any]] = [
         ("id = {}", wanted.id),
+        ("starts_with(id, {})", wanted.id_prefix),
         ("name ilike {}", pattern),
         ("created_at < {}", wanted.created_before),
         ("(suspended_at is not null) = {}", is_suspended),

@@ -76,6 +76,7 @@ class KeyFilter(NamedTuple):
     """Which keys are wanted. None asks for nothing."""
 
     ids: Sequence[str] | None = None
+    id_prefix: str | None = None
     account_id: str | None = None
     state: KeyState | None = None
     capability: str | None = None
@@ -118,6 +119,7 @@ def _list_conditions(wanted: KeyFilter) -> list[Condition]:
     capability = None if wanted.capability is None else [wanted.capability]
     possible: list[tuple[str, Any]] = [
         ("id = any ({}::text[])", wanted.ids),
+        ("starts_with(id, {})", wanted.id_prefix),
         ("account_id = {}", wanted.account_id),
         ("capabilities @> {}::text[]", capability),
         # A key without a list may ask for every audience.

@@ -70,6 +70,7 @@ async def list_(call: Call, request: ListAccounts) -> Page[Account]:
     """List accounts."""
     wanted = table.AccountFilter(
         id=call.principal.key_reader_of,
+        id_prefix=request.id_prefix,
         part=request.name,
         state=request.state,
         created_before=request.created_before,

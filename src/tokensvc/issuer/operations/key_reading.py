@@ -29,6 +29,7 @@ async def list_(call: Call, request: ListKeys) -> Page[Key]:
         check_visible(seen, request.account, no_such_account(request.account))
     wanted = KeyFilter(
         ids=None if request.ids is None else split_ids(request.ids),
+        id_prefix=request.id_prefix,
         account_id=request.account or seen,
         state=request.state,
         capability=request.capability,

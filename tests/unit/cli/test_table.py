@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tokensvc.cli.cell import build_cell, describe_distance
+from tokensvc.cli.table import Table, choose_columns, measure
+
+NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
+
+
+def draw(table, rows):
+    return [line for line, _ in table.draw(rows)]
+
+
+def test_what_does_not_fit_is_left_out_and_nothing_is_cut():
+    rows = [{"id": "key_1", "name": "ci", "state": "active", "detail": "x" * 60, "hint": "abcd"}]
+    narrow, wide = Table([*rows[0]], 40), Table([*rows[0]], None)
+    assert draw(narrow, rows) == ["id     name  state   hint", "key_1  ci    active  abcd"]
+    assert narrow.left_out == ["detail"]
+    assert draw(wide, rows)[1].endswith(f"active  {'x' * 60}  abcd")
+    assert wide.left_out == []
+
+
+def test_the_first_three_columns_are_shown_even_where_they_do_not_fit():
+    widths = {"id": 20, "name": 200, "state": 8, "account": 20}
+    assert choose_columns(widths, 80) == ["id", "name", "state"]
+    assert choose_columns(widths, None) == [*widths]
+
+
+def test_a_later_page_that_needs_more_room_gets_a_heading_of_its_own():
+    table = Table(["id", "name", "state", "hint"], 24)
+    first, later = ("a", "b", "c", "d"), ("a", "b" * 10, "c", "d")
+    pages = [
+        [dict(zip(("id", "name", "state", "hint"), row, strict=True))] for row in (first, later)
+    ]
+    assert draw(table, pages[0])[0] == "id  name  state  hint"
+    assert draw(table, pages[0]) == ["a   b     c      d"]
+    assert draw(table, pages[1])[0] == "id  name        state"
+
+
+@pytest.mark.parametrize(
+    ("text", "cells"), [("abc", 3), ("\u65e5\u672c", 4), ("e\u0301", 1), ("", 0)]
+)
+def test_a_text_is_as_wide_as_a_terminal_shows_it(text, cells):
+    assert measure(text) == cells
+
+
+@pytest.mark.parametrize(
+    ("distance", "text"),
+    [
+        (timedelta(), "0 s ago"),
+        (timedelta(seconds=-119), "119 s ago"),
+        (timedelta(minutes=-119), "119 min ago"),
+        (timedelta(hours=-3), "3 h ago"),
+        (timedelta(days=89, hours=23), "in 89 d"),
+        (timedelta(seconds=5), "in 5 s"),
+    ],
+)
+def test_a_moment_is_told_by_how_far_away_it_is(distance, text):
+    assert describe_distance(NOW + distance, NOW) == text
+
+
+def test_a_cell_is_one_line_and_its_moments_have_a_zone():
+    assert build_cell("created_at", "2026-07-01T10:00:00.123456Z") == "2026-07-01 10:00:00Z"
+    assert build_cell("created_at", "2026-07-01T10:00:00Z", NOW) == "2 h ago"
+    assert build_cell("name", "2026-07-01T10:00:00Z", NOW) == "2026-07-01T10:00:00Z"
+    assert build_cell("name", "a\tb\n\x1b[1m") == "a\\tb\\n\\x1b[1m"
+    assert build_cell("events", ["a", "b"]) == "a b"
+    assert build_cell("tier", None) == "-"
