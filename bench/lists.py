@@ -21,7 +21,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import requests
 from testbed.processes import EXECUTABLE, clean_environment
@@ -32,7 +32,6 @@ from tokensvc.store.postgres_binaries import list_debian_binaries, list_wheel_bi
 from tokensvc.store.primary import connect
 
 if TYPE_CHECKING:
-    import resource
     from collections.abc import Iterable
     from pathlib import Path
 
@@ -181,6 +180,24 @@ def open_reader(process: ServiceProcess) -> Reader:
     return Reader(process=process, account=account, session=session)
 
 
+class Used(NamedTuple):
+    """What a command has used: processor time, and the most memory."""
+
+    seconds: float
+    megabytes: float
+
+
+# A small process starts the command: a child is said to need what its parent had when it began.
+_WATCH: Final = """
+import os, subprocess, sys
+child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(child.pid, 0)
+child.returncode = os.waitstatus_to_exitcode(status)
+print(usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
+sys.exit(child.returncode)
+"""
+
+
 def is_memory_constant(reader: Reader) -> bool:
     """Read all keys, by HTTP and by the command; tell whether the memory of neither has grown."""
     reader.walk(5)
@@ -188,7 +205,7 @@ def is_memory_constant(reader: Reader) -> bool:
     found = reader.walk(1000)
     growth = (memory_bytes(reader.process.pid) - before) / 1e6
     few, many = (
-        list_by_command(reader.process, "--url", f"--name={name}").ru_maxrss / 1024
+        list_by_command(reader.process, "--url", f"--name={name}").megabytes
         for name in ("zzzz", "service")
     )
     print(
@@ -203,8 +220,7 @@ def are_commands_quick(process: ServiceProcess) -> bool:
     """Print the processor time of `tokensvc key list`; tell whether it is within the bounds."""
     kept = True
     for way, bound in COMMANDS.items():
-        usages = [list_by_command(process, way) for _ in range(9)]
-        seconds = statistics.median(usage.ru_utime + usage.ru_stime for usage in usages)
+        seconds = statistics.median(list_by_command(process, way).seconds for _ in range(9))
         kept &= seconds <= bound
         mark = "" if seconds <= bound else "  MISSED"
         print(
@@ -215,20 +231,20 @@ def are_commands_quick(process: ServiceProcess) -> bool:
     return kept
 
 
-def list_by_command(process: ServiceProcess, way: str, *filters: str) -> resource.struct_rusage:
+def list_by_command(process: ServiceProcess, way: str, *filters: str) -> Used:
     """Run `tokensvc key list`; return what it has used. `way`: --host or --url."""
     where = [way] if way == "--host" else [way, process.url]
-    child = subprocess.Popen(
-        [EXECUTABLE, *where, "key", "list", "-o", "json", *filters],
+    command = [str(EXECUTABLE), *where, "key", "list", "-o", "json", *filters]
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", _WATCH, *command],
         cwd=process.folder,
         env=clean_environment() | process.environment | {"TOKENSVC_API_KEY": process.admin_key},
-        stdout=subprocess.DEVNULL,
+        capture_output=True,
+        check=True,
+        text=True,
     )
-    _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
-        raise RuntimeError(f"`key list` has ended with {child.returncode}")
-    return usage
+    seconds, kilobytes = done.stdout.split()
+    return Used(float(seconds), int(kilobytes) / 1024)
 
 
 def try_postgres(binaries: Path, keys: int, many: int, count: int) -> bool:
