@@ -127,3 +127,13 @@ def test_the_chart_refuses_values_that_make_no_sense(value):
     done = render(*VALUES, value)
     assert done.returncode != 0
     assert value.split("=")[0].split(".")[0] in done.stderr
+
+
+def test_alerts_are_read_by_prometheus_and_raised_by_what_they_are_for():
+    promtool = require("promtool")
+    checked = run(promtool, "check", "rules", "deploy/monitoring/rules.yml")
+    assert checked.returncode == 0, checked.stderr
+    tested = run(promtool, "test", "rules", "deploy/monitoring/rules_test.yml")
+    assert tested.returncode == 0, tested.stdout
+    config = run(promtool, "check", "config", "--syntax-only", "deploy/docker/prometheus.yml")
+    assert config.returncode == 0, config.stderr

@@ -1,0 +1,54 @@
+"""Alerts and the board ask for metrics that exist, and name headings that exist."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from prometheus_client import REGISTRY
+
+import tokensvc.issuer.metrics
+
+ROOT = Path(__file__).parent.parent.parent
+MONITORING = ROOT / "deploy" / "monitoring"
+RULES = (MONITORING / "rules.yml").read_text()
+BOARD = json.loads((MONITORING / "board.json").read_text())
+NAME = re.compile(r"\btokensvc_[a-z_]+")
+_ENDINGS = ("", "_total", "_bucket", "_count", "_sum")
+
+
+def find_metrics() -> set[str]:
+    """The names under which Prometheus knows what the code counts."""
+    assert tokensvc.issuer.metrics.EXCHANGES is not None
+    families = [metric.name for metric in REGISTRY.collect() if metric.name.startswith("tokensvc")]
+    return {family + ending for family in families for ending in _ENDINGS}
+
+
+def list_expressions() -> list[str]:
+    return [target["expr"] for panel in BOARD["panels"] for target in panel["targets"]]
+
+
+def test_alerts_and_the_board_ask_for_metrics_that_exist():
+    asked = set(NAME.findall(RULES)) | set(NAME.findall(" ".join(list_expressions())))
+    assert len(asked) > 15
+    assert asked - find_metrics() == set()
+
+
+def test_every_metric_is_on_the_board():
+    shown = " ".join(list_expressions())
+    families = {metric.name for metric in REGISTRY.collect() if metric.name.startswith("tokensvc")}
+    assert {family for family in families if family not in shown} == set()
+
+
+def test_every_alert_names_a_heading_of_the_docs_and_has_a_case_that_raises_it():
+    page = (ROOT / "docs" / "operations.md").read_text()
+    headings = {
+        re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-")
+        for heading in re.findall(r"^#+ (.+)$", page, re.MULTILINE)
+    }
+    named = set(re.findall(r"runbook: operations\.md#(\S+)", RULES))
+    assert named - headings == set()
+    alerts = re.findall(r"- alert: (\w+)", RULES)
+    cases = (MONITORING / "rules_test.yml").read_text()
+    assert [alert for alert in alerts if f"alertname: {alert}\n" not in cases] == []
