@@ -11,6 +11,8 @@ from tests.integration.things import make_key
 from tests.web.browsing import COOKIE, Browser, open_browser
 
 import tokensvc.web.dashboard
+from tokensvc.core.audit_event import AuditFilter
+from tokensvc.issuer.audit import list_events
 from tokensvc.web.admin_port import build_admin_app
 from tokensvc.web.dashboard.pages import PAGES
 
@@ -73,6 +75,16 @@ async def test_whoever_is_not_signed_in_sees_and_does_nothing(client, subtests):
                 assert (shown.status, shown.place.partition("?")[0]) == (303, "/dashboard/sign-in")
             else:
                 assert (await browser.post(fill(page.path))).status == 401
+
+
+async def test_t29_to_get_a_page_changes_nothing(browser, database):
+    """Of the paths that change something, most have no page to get."""
+    before = await list_events(database, AuditFilter(), most=50)
+    key = before[0].actor
+    for page in PAGES:
+        if page.path != "/sign-out":
+            await browser.get(re.sub(r"\{[a-z_]+\}", key, page.path))
+    assert await list_events(database, AuditFilter(), most=50) == before
 
 
 async def test_t29_every_answer_has_the_headers_that_keep_others_out(browser):
