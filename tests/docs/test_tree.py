@@ -35,7 +35,9 @@ def list_files(*patterns: str) -> list[str]:
         text=True,
         check=False,
     )
-    return [name for name in listed.stdout.split("\0") if (ROOT / name).is_file()]
+    found = [name for name in listed.stdout.split("\0") if (ROOT / name).is_file()]
+    assert found or not (ROOT / ".git").exists(), f"no file is like {patterns}"
+    return found
 
 
 def find_wide_lines(text: str) -> list[int]:

@@ -12,7 +12,7 @@ from tests.integration.exchanges import expect_anything
 from tokensvc.core.ledger import Question
 from tokensvc.store.ledger import LedgerConnection
 
-GENERAL, PLAIN = "judge_exchanges", "judge_exchanges_2"
+GENERAL, PLAIN = "judge_exchanges", "judge_plain_exchanges"
 AT = 8  # the place of `at` in a row
 COUNTS = """
 select key_id, minute, minute_count, day, day_count from api_key_window

@@ -3,7 +3,7 @@
 -- the key. These are judged here by a plan that has half of the steps (decision 0027). All others
 -- are handed on to `judge_exchanges`, where each rule is explained. A test holds that both say and
 -- count the same.
-create function judge_exchanges_2(
+create function judge_plain_exchanges(
     digests bytea, counts int[], claimed_key_ids text[], demands text[],
     expected_at timestamptz, seen_seq bigint, seen_tag text
 )
