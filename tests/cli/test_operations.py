@@ -192,9 +192,15 @@ def without_moment(text):
 
 
 def name_fields(printed):
-    """Each field of an object, or of the objects of a list, and whether it has no value."""
+    """Each field of an object, or of the objects of a list, and whether it has no value.
+
+    Since when a receiver fails depends on whether the service has tried it meanwhile.
+    """
     objects = printed if isinstance(printed, list) else [printed]
-    return [[(name, value is None) for name, value in each.items()] for each in objects]
+    return [
+        [(name, value is None and name != "failing_since") for name, value in each.items()]
+        for each in objects
+    ]
 
 
 def test_health_is_shown_on_the_host_and_over_http_where_a_process_tells_of_itself_too(both):

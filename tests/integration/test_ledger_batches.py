@@ -25,7 +25,7 @@ from tokensvc.store.ledger import LedgerConnection
 from tokensvc.store.primary import connect
 
 UNKNOWN = Question(bytes(31) + b"1", None, None, True)
-LEDGERS = "query like '%judge_exchanges%' and pid <> pg_backend_pid()"
+LEDGERS = "query like '%judge_%exchanges%' and pid <> pg_backend_pid()"
 
 
 @pytest.mark.parametrize("lock_seconds", [PATIENT])

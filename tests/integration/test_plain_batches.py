@@ -142,6 +142,7 @@ async def test_a_batch_finds_its_rows_by_an_index_however_many_there_are(
 ):
     await add_keys_to(database_url, 2000)  # as many as make whole tables look cheap to read
     digests = await connection.fetch("select digest from api_key limit 3")
+    await connection.execute("select pg_stat_force_next_flush()")  # of what was just read
     before = await connection.fetchrow(SCANS)
     ledger = LedgerConnection(database)
     questions = {Question(digest, None, None, True): 1 for (digest,) in digests}

@@ -6,10 +6,14 @@ The server does not name what it runs on.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
-from testbed.waiting import PATIENCE
+from testbed.waiting import PATIENCE, until
 
+from tokensvc.web.connections import Connections
+from tokensvc.web.limited import Limited
+from tokensvc.web.protocol import Server
 from tokensvc.web.runner import ServiceRunner
 from tokensvc.web.server import bind_socket
 from tokensvc.web.shared_start import SharedStart
@@ -62,3 +66,33 @@ async def test_t33_a_malformed_request_gets_a_constant_answer(port, logs, subtes
             )
             assert "Server: tokensvc" in head
             assert "aaaa" not in logs.stream.getvalue()
+
+
+class _Failing:
+    """Reads an exchange, and fails where nothing is expected to fail."""
+
+    def read(self, _data, _remote):
+        return self
+
+    async def answer_plain(self, _request):
+        raise MemoryError
+
+
+async def test_a_fault_where_none_is_expected_ends_the_connection():
+    async def never(_request):
+        raise AssertionError
+
+    watched = Connections(Limited(), most=10)
+    server = Server(never, watched=watched)
+    server.shortcut = _Failing()  # type: ignore[assignment]
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda *_: None)
+    listening = await loop.create_server(server, "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*listening.sockets[0].getsockname())
+    writer.write(b"POST /v1/token HTTP/1.1\r\n\r\n")
+    with contextlib.suppress(ConnectionError):
+        assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
+    await until(lambda: not watched.has_silent)
+    writer.close()
+    listening.close()
+    loop.set_exception_handler(None)

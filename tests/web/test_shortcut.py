@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
+import socket
+import struct
 
 import pytest
 from testbed.waiting import PATIENCE, until
@@ -148,6 +151,33 @@ async def test_a_client_that_has_gone_disturbs_nobody(port, database):
             writer.write(write("POST /v1/token", key))
             await writer.drain()
     assert (await send(port, "POST /v1/token", key))[0] == "HTTP/1.1 200 OK"
+
+
+async def test_t40_a_client_that_resets_with_bytes_to_spare_leaves_no_fault(
+    port, database, connection
+):
+    key = await make_key(database)
+    faults: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, fault: faults.append(fault))
+    async with database.connection() as other, connection.transaction():
+        await connection.execute(
+            "select from api_key_window where key_id = $1 for no key update", key.listed.record.id
+        )
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        del reader
+        writer.write(write("POST /v1/token", f"Authorization: Bearer {key.key.text}"))
+        await until(lambda: other.fetchval(IS_WAITING))
+        writer.write(b"junk")
+        await writer.drain()
+        await asyncio.sleep(0.05)  # the service reads it, and nothing tells when
+        no_goodbye = struct.pack("ii", 1, 0)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_goodbye)
+        writer.transport.abort()
+    await asyncio.sleep(0.3)  # the answer is written, and the connection is found to be gone
+    gc.collect()
+    assert faults == []
+    loop.set_exception_handler(None)
 
 
 async def test_a_process_that_leaves_ends_the_connection_with_the_answer_that_is_under_way(

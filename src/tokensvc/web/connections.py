@@ -89,12 +89,11 @@ class Connections:
         if begun_on is not None and now - begun_on > _PATIENCE_SECONDS:
             transport.abort()
             return
-        if idle_since is not None and now - idle_since > self._keepalive_seconds:
-            transport.close()
-            return
         waiting = transport.get_write_buffer_size()
         if not waiting:
             self._unread.pop(handler, None)
+            if idle_since is not None and now - idle_since > self._keepalive_seconds:
+                transport.close()
             return
         unread = self._unread.setdefault(handler, _Unread(waiting, now))
         if now - unread.since < _PATIENCE_SECONDS:

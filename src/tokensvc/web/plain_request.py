@@ -32,7 +32,7 @@ _LENGTH: Final = re.compile(r"0|[1-9][0-9]{0,3}", re.ASCII)
 _UNUSUAL: Final = frozenset(
     {
         "proxy-connection", "keep-alive", "upgrade", "expect", "te", "trailer",
-        "transfer-encoding", "content-encoding",
+        "transfer-encoding", "content-encoding", "sec-websocket-key1",
     }
 )  # fmt: skip
 

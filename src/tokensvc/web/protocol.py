@@ -140,15 +140,20 @@ class Protocol(web.RequestHandler):
     async def _answer(self, answer: Awaitable[WholeAnswer]) -> None:
         try:
             given = await answer
+            text = given.build()
+        except BaseException:
+            if self.transport is not None:  # nothing else would ever close the connection
+                self.transport.abort()
+            raise
         finally:
             self._answering = None
         self._answered_on = time.monotonic()
         if self.transport is None or self.transport.is_closing():
             return
-        self.transport.write(given.build())
+        self.transport.write(text)
         if given.is_last:  # the process leaves
             self.transport.close()
-        elif self._rest:
+        elif self._rest and not self.transport.is_closing():  # the write tells who has gone
             rest, self._rest = self._rest, b""
             self.transport.resume_reading()
             self.data_received(rest)
@@ -158,6 +163,12 @@ class Protocol(web.RequestHandler):
         if not self._rest and self.transport is not None and not self.transport.is_closing():
             self.transport.pause_reading()
         self._rest += data
+
+    async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109 - aiohttp's
+        """Close the connection; wait for its exchange first, as aiohttp does for its requests."""
+        if self._answering is not None:
+            await asyncio.wait({self._answering}, timeout=timeout)
+        await super().shutdown(timeout)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End what only this client waits for."""

@@ -39,6 +39,7 @@ class Said(NamedTuple):
     text: str = "no"
     refusal: str | None = None
     capabilities: tuple[str, ...] = ()
+    audiences: tuple[str, ...] | None = None
 
 
 SAID = Said()
@@ -58,7 +59,7 @@ def note(refusals, times, error=NOT_GRANTED, question=QUESTION, said=SAID):
         refusals.note(question, decision(said), error)
 
 
-@pytest.mark.parametrize("error", [NOT_GRANTED, over_limit(2)])
+@pytest.mark.parametrize("error", [NOT_GRANTED, over_limit(5)])
 def test_t40_a_question_is_refused_from_memory_for_the_rest_of_a_second(refusals, clock, error):
     note(refusals, OFTEN - 1, error)
     assert refusals.find(QUESTION, None) is None
@@ -82,7 +83,8 @@ def test_a_second_begins_with_its_first_refusal(refusals, clock):
 
 
 def test_t34_a_window_of_a_limit_that_ends_within_the_second_is_not_missed(refusals):
-    note(refusals, 5 * OFTEN, over_limit(1))
+    for late in (1, 4):  # Postgres's answer may itself have come seconds late
+        note(refusals, 5 * OFTEN, over_limit(late))
     assert refusals.find(QUESTION, None) is None
 
 
@@ -108,3 +110,11 @@ def test_t40_scopes_that_a_key_lacks_are_refused_alike_and_others_are_not(refusa
     assert refusals.find(wanted, frozenset({"a:b"})) is None
     assert refusals.find(wanted, None) is None
     assert refusals.find(wanted._replace(digest=b"other"), frozenset({"x:y"})) is None
+
+
+def test_t20_a_restricted_key_is_refused_for_its_networks_before_its_scope(refusals):
+    said = Said(refusal="invalid_scope", capabilities=("a:b",), audiences=("api",))
+    note(refusals, OFTEN, question=OTHER, said=said)
+    elsewhere = OTHER._replace(demand="the same from another network")
+    assert refusals.find(elsewhere, frozenset({"x:y"})) is None
+    assert refusals.find(OTHER, frozenset({"x:y"})) == decision(said)

@@ -33,7 +33,8 @@ class Transport:
     def abort(self) -> None:
         self.is_closed = True
 
-    close = abort
+    def close(self) -> None:
+        self.is_closed = not self.waiting  # it waits until all is sent
 
 
 def connect(connections, handler, waiting=0):
@@ -126,6 +127,14 @@ def test_a_connection_that_has_ended_is_forgotten():
 def test_descriptors_are_left_for_everything_else():
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     assert 0 < find_most_connections(10) <= soft - 10
+
+
+def test_t40_who_is_idle_and_does_not_read_is_closed_as_well():
+    connections = Connections(Limited(), most=10)
+    stuck = connect(connections, Handler(has_asked=True, idle_since=0.0), waiting=100)
+    for now in (20.0, 30.0, 40.0):
+        connections.look_once(now)
+    assert stuck.is_closed
 
 
 def test_who_has_sent_plain_exchanges_is_closed_after_15_idle_seconds():

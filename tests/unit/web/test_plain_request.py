@@ -27,7 +27,8 @@ FIELDS = st.sampled_from(
     [KEY, KEY, FORM, FORM, "Host: x", "Host: x", "Accept: */*", "X-Request-Id:  a ", "X-A:\tb",
      "User-Agent: a b", "Connection: keep-alive", "Connection: close", "Connection: upgrade",
      "Transfer-Encoding: chunked", "Content-Encoding: gzip", "Expect: 100-continue",
-     "Upgrade: h2c", "Content-Length: 1", "X: ", " folded: x", "X : y", "X: \u00fc", "X: a\tb",
+     "Upgrade: h2c", "Sec-WebSocket-Key1: a", "Content-Length: 1",
+     "X: ", " folded: x", "X : y", "X: \u00fc", "X: a\tb",
      "X: \x0b", "Host:x", "Content-Type: text/plain"]
 )  # fmt: skip
 BODIES = st.sampled_from([b"", b"audience=api", b"a", b"\r\n\r\n", b"a=\xff"])

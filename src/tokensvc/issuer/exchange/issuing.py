@@ -111,6 +111,7 @@ class Exchange:
         allowed: tuple[str, ...] | None = ()
         if isinstance(credential, ApiKey):
             allowed = self.restricted_keys.find(credential.digest)
+        asks_again = False
         while True:
             # The audience is found before the verdict, which must not be older than its token life.
             name = self._choose_audience(request, credential, allowed)
@@ -119,7 +120,9 @@ class Exchange:
             facts = None if allowed is None else Facts(name, address)
             question = build_question(request, credential, audience, facts)
             asked = _Asked(request, credential, question, audience, name, network)
-            refused_by = self.repeated_refusals.find(question, request.scope)
+            refused_by = None
+            if not asks_again:  # what is remembered may be older than the key's list of audiences
+                refused_by = self.repeated_refusals.find(question, request.scope)
             if refused_by is not None:
                 result = self._act(asked, refused_by)
             else:
@@ -131,7 +134,7 @@ class Exchange:
             if isinstance(result, functools.partial):
                 return await asyncio.to_thread(result)
             if isinstance(result, _AskAgain):
-                allowed = result.allowed
+                allowed, asks_again = result.allowed, True
                 continue
             await _wait(result, arrived_on)
 

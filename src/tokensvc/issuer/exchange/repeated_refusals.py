@@ -7,7 +7,8 @@ is refused for the rest of that second by what Postgres said last. Questions of 
 if each asks for a capability that the key does not have.
 
 Nothing is ever granted by this. A limit that was raised is noticed a second later at most, and only
-by a client that is refused that often. A window of a limit never ends before the second does.
+by a client that is refused that often. A window of a limit never ends before the second does, even
+if Postgres's answer was late.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 _OFTEN: Final = 10
 _MOST: Final = 1000
 _SECONDS: Final = 1.0
+_LATEST: Final = 3.0  # an exchange is answered within that time, or not at all
 
 
 class _Repeated(NamedTuple):
@@ -75,9 +77,12 @@ class RepeatedRefusals:
         # What refuses a credential must not be told from an unknown key by its time.
         if isinstance(error, InvalidClientError | InvalidSubjectTokenError):
             return
-        if isinstance(error, RateLimitedError) and error.retry_after <= _SECONDS:
+        if isinstance(error, RateLimitedError) and error.retry_after <= _SECONDS + _LATEST:
             return
-        if decision.verdict.refusal == "invalid_scope" and question.digest is not None:
+        verdict = decision.verdict
+        # A key that is restricted to networks or audiences is refused for these first.
+        is_open = question.digest is not None and verdict.audiences is None
+        if verdict.refusal == "invalid_scope" and is_open:
             question = _without_scope(question)
         seen = self._repeated.pop(question, None)
         if seen is None or self._is_over(seen):
