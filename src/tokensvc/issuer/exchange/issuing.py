@@ -103,15 +103,8 @@ class Exchange:
         known. Raises the OAuthError that refuses the request, UnavailableError.
         """
         arrived_on = time.monotonic()
-        credential = (
-            request.credential
-            if isinstance(request.credential, ApiKey)
-            else self._check_subject_token(request.credential)
-        )
-        allowed: tuple[str, ...] | None = ()
-        if isinstance(credential, ApiKey):
-            allowed = self.restricted_keys.find(credential.digest)
-        asks_again = False
+        credential, allowed = self._read_credential(request.credential)
+        find = self.repeated_refusals.find
         while True:
             # The audience is found before the verdict, which must not be older than its token life.
             name = self._choose_audience(request, credential, allowed)
@@ -120,9 +113,7 @@ class Exchange:
             facts = None if allowed is None else Facts(name, address)
             question = build_question(request, credential, audience, facts)
             asked = _Asked(request, credential, question, audience, name, network)
-            refused_by = None
-            if not asks_again:  # what is remembered may be older than the key's list of audiences
-                refused_by = self.repeated_refusals.find(question, request.scope)
+            refused_by = find(question, request.scope)
             if refused_by is not None:
                 result = self._act(asked, refused_by)
             else:
@@ -134,7 +125,8 @@ class Exchange:
             if isinstance(result, functools.partial):
                 return await asyncio.to_thread(result)
             if isinstance(result, _AskAgain):
-                allowed, asks_again = result.allowed, True
+                # What is remembered may be older than this list of audiences.
+                allowed, find = result.allowed, _find_nothing
                 continue
             await _wait(result, arrived_on)
 
@@ -203,6 +195,14 @@ class Exchange:
         except UnavailableError:
             return self.mirror.signers.find_for(audience, self.mirror.confirmation.now)
 
+    def _read_credential(
+        self, shown: ApiKey | UnverifiedToken
+    ) -> tuple[ApiKey | SubjectToken, tuple[str, ...] | None]:
+        """Return the credential, and the audiences that it is restricted to, None if to none."""
+        if isinstance(shown, ApiKey):
+            return shown, self.restricted_keys.find(shown.digest)
+        return self._check_subject_token(shown), ()
+
     def _check_subject_token(self, unverified_token: UnverifiedToken) -> SubjectToken:
         """Return one of our live tokens that may be narrowed. Raises InvalidSubjectTokenError."""
         try:
@@ -227,6 +227,12 @@ class Exchange:
 def _sign(claims: Claims, decision: Decision, key: SigningKey, typ: str) -> IssuedToken:
     payload = build_payload_text(claims, decision.verdict.claims)
     return IssuedToken(sign_jws_text(payload, typ=typ, key=key), claims, decision)
+
+
+def _find_nothing(question: Question, scope: frozenset[str] | None) -> Decision | None:
+    """Return no refusal, in the place of what is remembered."""
+    del question, scope
+    return None
 
 
 async def _wait(wait: timedelta, arrived_on: float) -> None:
