@@ -69,6 +69,8 @@ class Proxy:
     file: str
     arrange: Callable[[str, Certificate, Path], str]
     arguments: Callable[[Path, Path], Sequence[str]]
+    # Whether clients notice nothing, on a busy machine too, when a replica is restarted at once.
+    hides_restarts: bool = True
 
     def find(self) -> str | None:
         """Return the path of the program, or None if it is not installed."""
@@ -149,6 +151,7 @@ PROXIES: Final = (
         file="envoy.yaml",
         arrange=_arrange_envoy,
         arguments=lambda config, _: ("-c", str(config), "--concurrency", "1", "-l", "warning"),
+        hides_restarts=False,
     ),
     Proxy(
         name="caddy",
