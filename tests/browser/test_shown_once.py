@@ -119,4 +119,4 @@ def test_t21_a_key_that_was_shown_once_is_in_no_file_of_the_server_or_the_browse
     # The search finds what is there: the name that was typed, and the key of the first start.
     assert find_in_files(profile, "keys?name=canary")
     assert find_in_files(service.postgres_home, CANARY)
-    assert with_admin == ["stdout"]
+    assert with_admin == [".tokensvc/first-admin.key"]

@@ -82,6 +82,7 @@ def test_every_error_is_named_and_every_named_error_is_at_the_door():
 
 async def test_the_logger_that_is_named_is_the_one_that_is_used(issuer, caplog):
     issuer.rejected.add(KEY)
+    caplog.set_level("DEBUG", logger="tokensvc")  # whatever the tests before have set
     async with TokenSource(issuer=issuer.url, api_key=KEY) as source:
         with pytest.raises(KeyRejectedError):
             await source.get_token()
