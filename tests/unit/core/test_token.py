@@ -195,11 +195,15 @@ def test_every_changed_part_spoils_the_signature(alg):
 
 @pytest.mark.parametrize(
     "body",
-    [b"[]", b"1", b"null", b'"text"', b"", b"\xff", b"[" * 10_000],
+    [b"[]", b"1", b"null", b'"text"', b"", b"\xff", b"[" * 10_000, b"{} x"],
     ids=lambda body: repr(body[:8]),
 )
 def test_a_signed_payload_must_be_a_json_object(body):
     assert reason_of(check, _sign_raw(body or b" ")) == "malformed_token"
+
+
+def test_blanks_around_a_signed_payload_say_nothing():
+    assert check(_sign_raw(b' {"a": 1}')) == check(_sign_raw(b'{"a": 1} \n')) == {"a": 1}
 
 
 def _sign_raw(body: bytes) -> str:

@@ -62,6 +62,10 @@ def test_checks_that_need_others_are_skipped_and_nothing_raises():
     assert found["signature"][0] == found["time"][0] == "skipped"
     crit = {"alg": "ES256", "typ": "at+jwt", "kid": SIGNER.kid, "crit": ["x"]}
     assert "extension" in check(f"{encode(crit)}.{encode(PAYLOAD)}.AAAA")["header"][1]
+    symmetric = {"alg": "HS256", "typ": "at+jwt", "kid": SIGNER.kid}
+    found = check(f"{encode(symmetric)}.{encode(PAYLOAD)}.AAAA")
+    assert found["algorithm"][0] == "failed"
+    assert "It is 'HS256', and must be one of ES256" in found["algorithm"][1]
     unknown = check(sign(), key=None)
     assert (unknown["signing_key"][0], unknown["signature"][0]) == ("failed", "skipped")
     other = make_signing_key("RS256")[1]
