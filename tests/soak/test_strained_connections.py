@@ -23,12 +23,7 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 @pytest.fixture
 async def process(new_process, database_url):
-    started = await asyncio.to_thread(
-        new_process,
-        TOKENSVC_DATABASE_URL=database_url,
-        # Refusals that come late would make thousands of them last for minutes.
-        TOKENSVC_REFUSALS_PER_MINUTE="1000000",
-    )
+    started = await asyncio.to_thread(new_process, TOKENSVC_DATABASE_URL=database_url)
     await asyncio.to_thread(started.wait_until_ready)
     return started
 
