@@ -44,6 +44,9 @@ fmt: $(VENV)/.dev ## Format the code and mend what the linter can
 openapi: $(VENV)/.dev ## Write docs/openapi.json anew, from the table of operations
 	@$(BIN)/python -m tokensvc.operations.openapi docs/openapi.json
 
+metrics-page: $(VENV)/.dev ## Write docs/metrics.md anew, from the metrics and the alerts
+	@$(BIN)/python -m testbed.metrics_page docs/metrics.md
+
 fuzz-api: $(VENV)/.dev ## Try the whole API with made-up requests for 10 minutes
 	@FUZZ_SECONDS=600 $(BIN)/python -m tests tests/soak/test_api.py
 
@@ -123,7 +126,7 @@ help: ## Show this
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
 	  /^[a-z-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: run demo test test-fast soak setup check fmt openapi fuzz-api fuzz-rights freeze-sql
+.PHONY: run demo test test-fast soak setup check fmt openapi metrics-page fuzz-api fuzz-rights freeze-sql
 .PHONY: build screenshots lock clean help
 .PHONY: bench bench-acts bench-feed bench-long-denylist bench-rotation bench-ledger
 .PHONY: bench-clock bench-failover bench-lists bench-neighbours bench-restore

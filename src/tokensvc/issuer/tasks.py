@@ -15,6 +15,7 @@ from tokensvc.core.errors import TokensvcError
 from tokensvc.issuer.addresses import clean_addresses_once
 from tokensvc.issuer.admin.key_life import disable_idle_keys_once
 from tokensvc.issuer.exchange.usage import clean_usage_once
+from tokensvc.issuer.gauges import Gauges
 from tokensvc.issuer.operations.call_limit import clean_call_windows_once
 from tokensvc.issuer.operations.idempotency import clean_requests_once
 from tokensvc.issuer.revoking.denylist import clean_denylist_once
@@ -47,6 +48,8 @@ NOTICES_TICK: Final = 1.0
 NOTICED_USE_TICK: Final = 30.0
 NOTICED_REST_TICK: Final = 30.0
 NOTICES_CLEANING_TICK: Final = 3600.0
+GAUGES_TICK: Final = 1.0
+QUEUE_TICK: Final = 15.0
 
 _ROTATION: Final = Actor(name="rotation")
 
@@ -107,7 +110,7 @@ async def run_tasks(
     notices: Notices,
 ) -> None:
     """Run the mirror and all tasks until cancelled."""
-    cleaning = Cleaning(database, settings, mirror)
+    cleaning, gauges = Cleaning(database, settings, mirror), Gauges(database, mirror)
 
     async def rotate() -> None:
         if not mirror.confirmation.is_blocked:  # a wrong clock says nothing about when keys are due
@@ -129,6 +132,8 @@ async def run_tasks(
         group.create_task(_every(NOTICED_REST_TICK, notices.check_rest))
         group.create_task(_every(NOTICES_CLEANING_TICK, notices.clean))
         group.create_task(_every(HOSTS_TICK, database.watch_hosts_once))
+        group.create_task(_every(GAUGES_TICK, gauges.set_once))
+        group.create_task(_every(QUEUE_TICK, gauges.ask_for_queue_once))
 
 
 async def _every(seconds: float, act: Callable[[], Awaitable[None]]) -> None:
