@@ -126,8 +126,8 @@ help: ## Show this
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
 	  /^[a-z-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: run demo test test-fast soak setup check fmt openapi metrics-page fuzz-api fuzz-rights freeze-sql
-.PHONY: build screenshots lock clean help
+.PHONY: run demo test test-fast soak setup check fmt openapi fuzz-api fuzz-rights freeze-sql
+.PHONY: build metrics-page screenshots lock clean help
 .PHONY: bench bench-acts bench-feed bench-long-denylist bench-rotation bench-ledger
 .PHONY: bench-clock bench-failover bench-lists bench-neighbours bench-restore
 .PHONY: bench-pages bench-stalls bench-timing bench-verify

@@ -47,7 +47,8 @@ def list_metrics() -> Iterator[Metric]:
         if isinstance(metric, Counter | Gauge | Histogram):
             (family,) = metric.describe()
             name = f"{family.name}_total" if isinstance(metric, Counter) else family.name
-            yield Metric(name, family.type, metric._labelnames, family.documentation)  # noqa: SLF001
+            labels = metric._labelnames  # noqa: SLF001 - there is no door for them
+            yield Metric(name, family.type, labels, family.documentation)
 
 
 def list_alerts() -> list[dict[str, Any]]:
@@ -61,10 +62,9 @@ def build_page() -> str:
     alerts = list_alerts()
     lines = [_HEAD]
     for metric in list_metrics():
-        asking = [
-            alert["alert"] for alert in alerts if re.search(rf"\b{metric.name}", alert["expr"])
-        ]
-        raised = f" Alerts: {', '.join(f'`{name}`' for name in asking)}." if asking else ""
+        named = re.compile(rf"\b{metric.name}")
+        asking = [alert["alert"] for alert in alerts if named.search(alert["expr"])]
+        raised = f" Alerts: `{'`, `'.join(asking)}`." if asking else ""
         labels = f"{{{','.join(metric.labels)}}}" if metric.labels else ""
         lines.append(_item(f"`{metric.name}{labels}` ({metric.kind}): {metric.meaning}{raised}"))
     lines.append(
