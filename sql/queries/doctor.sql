@@ -69,3 +69,7 @@ where name = 'data_directory'
 select id, sealed_secret from notice_endpoint
 where sealed_secret is not null and deleted_at is null
 order by id;
+
+-- name: find_identity()
+-- Without a lock: a lock is written to the WAL, and would wait for a standby that is absent.
+select issuer, key_prefix from service_identity;

@@ -27,6 +27,7 @@ from tokensvc.issuer.signing.master_key import read_master_key
 from tokensvc.issuer.signing.rotation import load_facts
 from tokensvc.settings.showing import show_settings
 from tokensvc.store.doctor import (
+    find_identity,
     find_local_folder,
     list_disks,
     list_secrets,
@@ -37,7 +38,6 @@ from tokensvc.store.doctor import (
 from tokensvc.store.fitness import explain_unfit, find_direct_way, find_way, load_fitness
 from tokensvc.store.migrate import find_missing, load_migrations
 from tokensvc.store.server_facts import load_newest_migration, load_server_facts
-from tokensvc.store.service_identity import find_identity
 from tokensvc.store.signing_key import list_signing_keys
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from tokensvc.core.doctor.facts import Disk, RoleFacts, Slot, SlotFacts, StandbyFacts
+from tokensvc.core.identity import Identity
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
@@ -40,6 +41,12 @@ async def find_local_folder(connection: asyncpg.Connection) -> str | None:
     """Return the data folder of a Postgres on this machine, None if that cannot be told."""
     folder: str | None = await connection.fetchval(_SQL["find_local_folder"])
     return folder
+
+
+async def find_identity(connection: asyncpg.Connection) -> Identity | None:
+    """Return who the service is, as its starts said; None before the first one."""
+    row = await connection.fetchrow(_SQL["find_identity"])
+    return None if row is None else Identity(**dict(row))
 
 
 async def list_secrets(connection: asyncpg.Connection) -> list[tuple[str, bytes]]:
