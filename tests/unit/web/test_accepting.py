@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from testbed.waiting import until
 
 from tokensvc.web.accepting import Site
 
@@ -100,8 +101,6 @@ async def test_f37_a_connection_that_cannot_be_accepted_now_is_tried_again(
     strained: Any = NoDescriptor()
     await Site(runner, strained).start()
     with socket.create_connection(listener.getsockname()):
-        async with asyncio.timeout(10):
-            while not runner.server.accepted:
-                await asyncio.sleep(0.01)
+        await until(lambda: runner.server.accepted)
     (line,) = logs.find("connection_not_accepted")
     assert "Too many open files" in line["error"]
