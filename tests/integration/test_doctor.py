@@ -16,8 +16,8 @@ from testbed.pooler import can_pool, keeps_prepared_statements, running_pooler
 
 from tokensvc.core.identity import Identity
 from tokensvc.core.sealing import new_master_key
-from tokensvc.issuer.confirmation import Confirmation
 from tokensvc.issuer.doctor import examine_service
+from tokensvc.issuer.postgres_clock import PostgresClock
 from tokensvc.store.keyfile import write_master_key
 from tokensvc.store.pool import open_database
 from tokensvc.store.service_identity import replace_identity
@@ -47,7 +47,7 @@ def look(role, settings):
         database = await open_database(url, max_size=3, direct_url=changes.pop("direct_url", None))
         ours = {"database_url": SecretStr(url), "issuer": ISSUER}
         changed = settings.model_copy(update=ours | changes)
-        examined = await examine_service(database, changed, Confirmation(wall=clock))
+        examined = await examine_service(database, changed, PostgresClock(wall=clock))
         await database.close()
         return {one.check: one for one in examined.findings if one.state != "ok"}
 

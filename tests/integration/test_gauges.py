@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 from prometheus_client import REGISTRY
+from tests.endings import revoke_key
 from tests.integration.things import ACTOR, make_key
 
 from tokensvc import __version__
 from tokensvc.issuer.gauges import Gauges
 from tokensvc.issuer.mirror.mirror import Mirror
-from tokensvc.issuer.revoking.endings import revoke_key
 from tokensvc.store.audit_event import load_audit_head
 
 
@@ -43,7 +43,7 @@ async def test_f16_a_process_tells_of_its_copies_its_keys_and_its_connections(
     assert read("signing_keys", alg="ES256", phase="pending") == 1
     age = read("signing_key_age_seconds", alg="ES256")
     due_at = read("signing_key_next_rotation_timestamp_seconds", alg="ES256")
-    now = mirror.confirmation.now.timestamp()
+    now = mirror.postgres_clock.now.timestamp()
     assert due_at == pytest.approx(now - age + settings.rotation_period, abs=5)
 
 

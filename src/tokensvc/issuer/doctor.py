@@ -22,7 +22,7 @@ from tokensvc.core.identity import Identity
 from tokensvc.core.keyring import list_published
 from tokensvc.core.notices.endpoint import build_secret_context
 from tokensvc.core.sealing import unseal, unseal_text
-from tokensvc.issuer.confirmation import Confirmation
+from tokensvc.issuer.postgres_clock import PostgresClock
 from tokensvc.issuer.signing.master_key import read_master_key
 from tokensvc.issuer.signing.rotation import load_facts
 from tokensvc.settings.showing import show_settings
@@ -73,17 +73,17 @@ class _Looked(NamedTuple):
 
 
 async def examine_service(
-    database: Database, settings: Settings, confirmation: Confirmation | None = None
+    database: Database, settings: Settings, clock: PostgresClock | None = None
 ) -> Examination:
     """Examine a service: its settings, its machine, and its database as far as that answers.
 
-    `confirmation`: has the clocks of this machine.
+    `clock`: has the clocks of this machine.
     """
     problem = await database.ask_hosts()
     looked: _Looked | None = None
     facts: DatabaseFacts | str
     try:
-        looked = await _look(database, settings, confirmation or Confirmation())
+        looked = await _look(database, settings, clock or PostgresClock())
         facts = looked.facts
     except UnavailableError as error:
         facts = error.detail
@@ -111,7 +111,7 @@ def _build_settings(settings: Settings) -> SettingsFacts:
     return SettingsFacts(shown, settings.issuer_url, settings.is_issuer_unreachable)
 
 
-async def _look(database: Database, settings: Settings, confirmation: Confirmation) -> _Looked:
+async def _look(database: Database, settings: Settings, clock: PostgresClock) -> _Looked:
     """Ask the database. What cannot be asked after an earlier answer stays None.
 
     Raises UnavailableError.
@@ -124,9 +124,9 @@ async def _look(database: Database, settings: Settings, confirmation: Confirmati
         if way.usual == "forgetful pooler":  # any further statement may fail
             version = f"{connection.get_server_version().major}"
             return _Looked(DatabaseFacts(version=version, way=way))
-        asked = confirmation.ask()
+        asked = clock.ask()
         server = await load_server_facts(connection)
-        took = confirmation.ask().on - asked.on
+        took = clock.ask().on - asked.on
         clocks = Reading(postgres=server.at.timestamp(), wall=asked.wall, on=asked.on, spent=took)
         facts = DatabaseFacts(
             version=server.version,

@@ -45,7 +45,7 @@ class Gauges:
         """Set what the process knows. Raises UnavailableError before the first confirmation."""
         mirror = self.mirror
         BUILD_INFO.labels(__version__).set(1)
-        COPY_AGE_SECONDS.set(mirror.confirmation.age_seconds)
+        COPY_AGE_SECONDS.set(mirror.postgres_clock.age_seconds)
         DENYLIST_ENTRIES.set(len(mirror.denylist.log))
         claim = mirror.audit_heads.claim
         if claim is not None:  # the last number stays while the trail cannot be read
@@ -56,7 +56,7 @@ class Gauges:
         policy = mirror.signers.policy
         if policy is not None:
             wanted = {DEFAULT_ALGORITHM, *(one.alg for one in mirror.audiences.values())}
-            _set_signing_keys(mirror.signers.records, wanted, policy, mirror.confirmation.now)
+            _set_signing_keys(mirror.signers.records, wanted, policy, mirror.postgres_clock.now)
 
     async def ask_for_queue_once(self) -> None:
         """Ask Postgres how full its queue of notifications is. Raises UnavailableError."""
