@@ -81,8 +81,8 @@ class Proxy:
         return str(beside) if beside.exists() else shutil.which(self.program, path=_SEARCHED)
 
     @contextmanager
-    def running(self, ports: Ports, certificate: Certificate, folder: Path) -> Iterator[None]:
-        """Run it with its file until the end of the block."""
+    def running(self, ports: Ports, certificate: Certificate, folder: Path) -> Iterator[int]:
+        """Run it with its file until the end of the block; yields its process id."""
         program = self.find()
         assert program is not None
         config = folder / self.file
@@ -93,7 +93,7 @@ class Proxy:
                 [program, *self.arguments(config, folder)], cwd=folder, stdout=log, stderr=log
             )
             try:
-                yield
+                yield child.pid
             finally:
                 child.terminate()
                 child.wait(_STOPS_WITHIN)
