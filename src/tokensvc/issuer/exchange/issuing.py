@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tokensvc.core.algorithm import DEFAULT_ALGORITHM
 from tokensvc.core.api_key import ApiKey
+from tokensvc.core.audience_choice import choose_audience
 from tokensvc.core.claims import Claims, build_payload_text
 from tokensvc.core.errors import InvalidTokenError, OAuthError, UnavailableError
 from tokensvc.core.exchange import (
@@ -24,7 +25,6 @@ from tokensvc.core.exchange import (
 )
 from tokensvc.core.identifier import new_jtis
 from tokensvc.core.ledger import Facts, build_question
-from tokensvc.core.target import choose_audience
 from tokensvc.core.token import sign_jws_text
 from tokensvc.core.usage import LastUse
 from tokensvc.core.verification import check_own_token

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from tokensvc.core.sealing import MasterKey
     from tokensvc.issuer.database import Transactions
     from tokensvc.issuer.revoking.watching import Look
-    from tokensvc.operations.authorisation import Principal
     from tokensvc.operations.model import Model
+    from tokensvc.operations.rights import Principal
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Connection, Database
 
