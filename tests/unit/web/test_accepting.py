@@ -79,6 +79,20 @@ async def test_requests_are_answered_until_it_is_stopped(runner, listener):
         await asyncio.open_connection(host, port)
 
 
+@pytest.mark.parametrize("rounds", [0, 1, 2, 3])
+async def test_f29_who_is_connected_when_it_is_stopped_is_served(runner, listener, rounds):
+    site = Site(runner, listener)
+    await site.start()
+    with ExitStack() as stack:
+        for _ in range(40):
+            stack.enter_context(socket.create_connection(listener.getsockname()))
+        for _ in range(rounds):
+            await asyncio.sleep(0)
+        await site.stop()
+        assert runner.server.accepted == 40
+        assert len(runner.server.connections) == 40
+
+
 async def test_f37_a_connection_that_cannot_be_accepted_now_is_tried_again(
     runner, listener, logs, monkeypatch
 ):
