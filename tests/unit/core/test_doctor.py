@@ -43,8 +43,8 @@ from tokensvc.core.doctor.postgres import (
     judge_way,
 )
 from tokensvc.core.doctor.table import examine, examine_outside, refuse_settings
-from tokensvc.core.identity import Identity
 from tokensvc.core.primary import PrimaryProblem
+from tokensvc.core.service_identity import Identity
 
 ISSUER = "https://tokens.example"
 GIB = 1024**3
@@ -83,7 +83,7 @@ JUDGED = [
     (judge_role, role(lacks=list("abcdefgh")), "fault", "a, b, c, d, e and 3 more"),
     (judge_way, DIRECT, "ok", "Postgres itself"),
     (judge_way, WayFacts("session pooler", None), "ok", "a session pooler"),
-    (judge_way, WayFacts("transaction pooler", "direct"), "ok", "a direct way past it"),
+    (judge_way, WayFacts("transaction pooler", "direct"), "ok", "with a direct way past it"),
     (judge_way, WayFacts("transaction pooler", None), "note", "TOKENSVC_DIRECT_DATABASE_URL"),
     (judge_way, WayFacts("direct", "transaction pooler"), "fault", "leads through a pooler"),
     (judge_way, WayFacts("forgetful pooler", None), "fault", "PgBouncer 1.21"),
