@@ -94,7 +94,7 @@ bench-clock: $(VENV)/.dev ## Prove that revocations hold while clocks are moved 
 	@for turn in 1 2; do $(BIN)/python -m bench.clock || exit 1; done
 	@for turn in 1 2; do $(BIN)/python -m bench.clock --failover || exit 1; done
 
-bench-restore: $(VENV)/.dev ## Prove that 60 restores under load lose no revocation (8 minutes)
+bench-restore: $(VENV)/.dev ## Prove that 80 restores under load lose no revocation (11 minutes)
 	@$(BIN)/python -m bench.restore
 
 bench-lists: $(VENV)/.dev ## Measure lists of keys: 100,000 of an account, and a million (6 minutes)
