@@ -8,13 +8,13 @@ from urllib.parse import urlsplit
 
 import pytest
 from testbed.waiting import until
+from tests import endings
 from tests.integration.things import ACTOR, list_acts, make_key
 
 from tokensvc.core.backup import parse_first_line
 from tokensvc.core.errors import ConflictError, InvalidInputError, StartRefusedError
 from tokensvc.issuer.backup import make_backup
 from tokensvc.issuer.restore import check_backup, restore_backup
-from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.signing.emergency import revoke_signing_key_now
 from tokensvc.store.audit_event import load_audit_head
 from tokensvc.store.dump import find_programs

@@ -21,11 +21,11 @@ from tokensvc.issuer.admin.audit_check import verify_trail
 from tokensvc.issuer.admin.audit_prune import declare_reset
 from tokensvc.issuer.database import open_database, open_owner
 from tokensvc.issuer.mirror.healing import heal
-from tokensvc.issuer.revoking.denylist import list_denylist
 from tokensvc.issuer.signing.master_key import find_configured, read_master_key
 from tokensvc.issuer.start import apply_migrations
 from tokensvc.store.beside import Ended, list_ended_since, open_server
 from tokensvc.store.database_url import name_database
+from tokensvc.store.denylist import read_after
 from tokensvc.store.dump import find_programs, restore_dump
 from tokensvc.store.feed_head import list_heads
 from tokensvc.store.fitness import load_fitness
@@ -198,7 +198,10 @@ async def _carry_over(source: _Place, target: _Place, master_key: MasterKey) -> 
     """
     async with AsyncExitStack() as stack:
         try:
-            remembered = await list_denylist(await stack.enter_async_context(source.opened()))
+            present = await stack.enter_async_context(source.opened())
+            async with present.connection() as connection:
+                _, now = await list_heads(connection)
+                remembered = [r async for part in read_after(connection, -1, now) for r in part]
         except UnavailableError:
             return
         database = await stack.enter_async_context(target.opened())
