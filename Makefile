@@ -97,6 +97,12 @@ bench-clock: $(VENV)/.dev ## Prove that revocations hold while clocks are moved 
 bench-restore: $(VENV)/.dev ## Prove that 80 restores under load lose no revocation (11 minutes)
 	@$(BIN)/python -m bench.restore
 
+soak-patroni: $(VENV)/.dev ## Prove that 40 failovers by Patroni lose no revocation (40 minutes)
+	@$(BIN)/python -m bench.patroni
+
+soak-upgrade: $(VENV)/.dev ## Prove that no request fails in a rolling upgrade and back (3 minutes)
+	@$(BIN)/python -m bench.upgrade
+
 bench-lists: $(VENV)/.dev ## Measure lists of keys: 100,000 of an account, and a million (6 minutes)
 	@$(BIN)/python -m bench.lists
 
@@ -127,6 +133,7 @@ help: ## Show this
 .PHONY: build screenshots lock clean help
 .PHONY: bench bench-acts bench-feed bench-long-denylist bench-rotation bench-ledger
 .PHONY: bench-clock bench-failover bench-lists bench-neighbours bench-restore
+.PHONY: soak-patroni soak-upgrade
 .PHONY: bench-pages bench-stalls bench-timing bench-verify
 
 ##@
