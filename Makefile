@@ -100,8 +100,14 @@ bench-clock: $(VENV)/.dev ## Prove that revocations hold while clocks are moved 
 	@for turn in 1 2; do $(BIN)/python -m bench.clock || exit 1; done
 	@for turn in 1 2; do $(BIN)/python -m bench.clock --failover || exit 1; done
 
-bench-restore: $(VENV)/.dev ## Prove that 60 restores under load lose no revocation (8 minutes)
+bench-restore: $(VENV)/.dev ## Prove that 80 restores under load lose no revocation (11 minutes)
 	@$(BIN)/python -m bench.restore
+
+soak-patroni: $(VENV)/.dev ## Prove that 40 failovers by Patroni lose no revocation (40 minutes)
+	@$(BIN)/python -m bench.patroni
+
+soak-upgrade: $(VENV)/.dev ## Prove that no request fails in a rolling upgrade and back (3 minutes)
+	@$(BIN)/python -m bench.upgrade
 
 bench-lists: $(VENV)/.dev ## Measure lists of keys: 100,000 of an account, and a million (6 minutes)
 	@$(BIN)/python -m bench.lists
@@ -133,6 +139,7 @@ help: ## Show this
 .PHONY: build screenshots lock clean help
 .PHONY: bench bench-acts bench-feed bench-long-denylist bench-rotation bench-ledger bench-peers
 .PHONY: bench-clock bench-failover bench-lists bench-neighbours bench-restore
+.PHONY: soak-patroni soak-upgrade
 .PHONY: bench-pages bench-stalls bench-timing bench-verify
 
 ##@

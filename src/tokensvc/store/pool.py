@@ -9,6 +9,7 @@ the last failover, because it may lead to an old primary.
 from __future__ import annotations
 
 import asyncio
+import functools
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 from weakref import WeakSet
@@ -22,7 +23,7 @@ from tokensvc.store.primary import Hosts
 from tokensvc.store.timelines import Timelines
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from asyncpg.transaction import Transaction
 
@@ -175,6 +176,13 @@ class Database:
         self._apart.add(connection)
         return connection
 
+    async def find_primary_url(self) -> str:
+        """Return the URL of the primary alone, past a pooler. Raises UnavailableError."""
+        try:
+            return await self._direct_hosts.find_url()
+        except AWAY as error:
+            raise unavailable(error, self._direct_hosts.setting) from error
+
     async def close(self, patience: float = _CLOSE_TIMEOUT) -> None:
         """Close all connections; those that are still busy after so many seconds are cut."""
         await self._hosts.close()
@@ -193,18 +201,24 @@ async def open_database(
     direct_url: str | None = None,
     timelines: Timelines | None = None,
     setting: str = "TOKENSVC_DATABASE_URL",
+    read_again: Callable[[str], str] | None = None,
 ) -> Database:
     """Return a pool that connects on demand, so that it can be made while Postgres is away.
 
     `url` may lead to a pooler in transaction mode. `direct_url` leads past it, for the few
     connections that need a session of their own; without it they go through the pooler as well, and
     NOTIFY is not heard. `timelines`: what is known of earlier failovers, nothing by default.
-    `setting`: where `url` comes from. Raises StartRefusedError for a URL that is none of Postgres.
+    `setting`: where `url` comes from. `read_again` returns the URL that a setting has now, in case
+    a password was replaced. Raises StartRefusedError for a URL that is none of Postgres.
     """
     seen = Timelines() if timelines is None else timelines
-    direct_hosts = hosts = Hosts(url, seen, setting)
+
+    def find_hosts(url: str, setting: str) -> Hosts:
+        return Hosts(url, seen, setting, read_again and functools.partial(read_again, setting))
+
+    direct_hosts = hosts = find_hosts(url, setting)
     if direct_url not in {None, url}:
-        direct_hosts = Hosts(str(direct_url), seen, "TOKENSVC_DIRECT_DATABASE_URL")
+        direct_hosts = find_hosts(str(direct_url), "TOKENSVC_DIRECT_DATABASE_URL")
 
     # The options are asyncpg's own.
     async def connect_any(*_: object, **options: Any) -> asyncpg.Connection:  # noqa: ANN401
