@@ -62,6 +62,10 @@ freeze-sql: ## Note the checksums of new SQL files; from then on they are never 
 bench: $(VENV)/.dev ## Measure exchanges per second, their cost, the latency of revocation
 	@$(BIN)/python -m bench
 
+bench-compare: $(VENV)/.dev ## Compare what this tree costs with BASE=folder, a checkout (3 minutes)
+	@test -n "$(BASE)" || { echo "say which checkout: make bench-compare BASE=folder"; exit 1; }
+	@$(BIN)/python -m bench.compare $(BASE)
+
 bench-rotation: $(VENV)/.dev ## Prove 60 rotations under load and the end of a stolen key (5 min)
 	@$(BIN)/python -m bench.rotation
 
@@ -125,7 +129,7 @@ help: ## Show this
 
 .PHONY: run demo test test-fast soak setup check fmt openapi fuzz-api fuzz-rights freeze-sql
 .PHONY: build screenshots lock clean help
-.PHONY: bench bench-acts bench-feed bench-long-denylist bench-rotation bench-ledger
+.PHONY: bench bench-acts bench-compare bench-feed bench-long-denylist bench-rotation bench-ledger
 .PHONY: bench-clock bench-failover bench-lists bench-neighbours bench-restore
 .PHONY: bench-pages bench-stalls bench-timing bench-verify
 
