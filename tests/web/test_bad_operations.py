@@ -103,7 +103,14 @@ async def test_a_thing_that_a_field_names_and_that_does_not_exist_is_pointed_at(
     answer = await admin("POST /v1/audiences", {"name": "x", "token_ttl": 10**9})
     assert (answer.status, list(answer.faults)) == (400, ["#/token_ttl"])
     answer = await admin("GET /v1/tiers/gold")
-    assert (answer.status, answer.faults) == (404, {})
+    assert (answer.status, list(answer.faults)) == (404, ["#/path/name"])
+    unknown = {"key": "key_0000000000000000"}
+    answer = await admin("POST /v1/revocations", unknown)
+    assert (answer.status, list(answer.faults)) == (404, ["#/key"])
+    answer = await admin("GET /v1/usage", params=unknown)
+    assert (answer.status, list(answer.faults)) == (404, ["#/query/key"])
+    answer = await admin("POST /v1/revocations", {"token": "a.b.c"})
+    assert (answer.status, list(answer.faults)) == (404, ["#/token"])
 
 
 async def test_a_name_that_is_taken_is_pointed_at(admin, subtests):

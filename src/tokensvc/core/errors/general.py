@@ -65,9 +65,15 @@ class UnsupportedMediaTypeError(TokensvcError):
 
 
 class NotFoundError(TokensvcError):
-    """There is no such thing."""
+    """There is no such thing. `thing`: the id or name that was looked for, if it has one."""
 
     code = "not_found"
+
+    def __init__(
+        self, message: str, *, pointer: str | None = None, thing: str | None = None
+    ) -> None:
+        super().__init__(message, pointer=pointer)
+        self.thing = thing
 
 
 class ConflictError(TokensvcError):

@@ -118,6 +118,7 @@ PROBLEM: Final[Schema] = {
 # Where the fault lies in the example of a problem, if it lies at one place.
 _POINTERS: Final = {
     "invalid_input": "#/name",
+    "not_found": "#/path/id",
     "version_conflict": "#/header/If-Match",
     "content_too_large": "#",
     "unsupported_media_type": "#/header/Content-Type",
