@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from tokensvc.operations.model import Model, Moment, Page, PageRequest
+from tokensvc.operations.model import ListPage, Model, Moment, PageRequest
 from tokensvc.operations.operation import READERS, Operation
 
 
@@ -26,7 +26,7 @@ class FollowersRequest(PageRequest):
     """Which part of the list is wanted."""
 
 
-class Followers(Page[Follower]):
+class Followers(ListPage[Follower]):
     """Followers that were heard of in the last hour, those that prove their names first."""
 
     unproved: int = Field(description="How many show no token. They may not all be listed.")

@@ -6,7 +6,7 @@ from typing import Final
 
 from pydantic import Field
 
-from tokensvc.operations.model import KeyId, KeyIds, Model, Moment, Page, PageRequest
+from tokensvc.operations.model import KeyId, KeyIds, ListPage, Model, Moment, PageRequest
 from tokensvc.operations.operation import KEY_READERS, Operation
 
 
@@ -67,6 +67,6 @@ OPERATIONS: Final = (
         summary="Show the same of several keys at once.",
         needs=KEY_READERS,
         request=UsageOfKeysRequest,
-        response=Page[Usage],
+        response=ListPage[Usage],
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
-from tokensvc.core.page import Place, build_page_cursor, parse_page_cursor
+from tokensvc.core.list_cursor import ListPlace, build_list_cursor, parse_list_cursor
 from tokensvc.store.page_query import PageWish
 
 if TYPE_CHECKING:
@@ -21,14 +21,14 @@ def read_wish(request: PageRequest) -> PageWish:
     if request.cursor is None:
         return PageWish(request.limit)
     name, filters = type(request).__name__, _list_filters(request)
-    return PageWish(request.limit, parse_page_cursor(request.cursor, name, filters))
+    return PageWish(request.limit, parse_list_cursor(request.cursor, name, filters))
 
 
-def build_next_cursor(request: PageRequest, end: Place | None) -> str | None:
+def build_next_cursor(request: PageRequest, end: ListPlace | None) -> str | None:
     """Return the cursor of what follows `end`, None if nothing does."""
     if end is None:
         return None
-    return build_page_cursor(end, type(request).__name__, _list_filters(request))
+    return build_list_cursor(end, type(request).__name__, _list_filters(request))
 
 
 def cut_page(
@@ -43,7 +43,7 @@ def cut_page(
     start = 0 if wish.after is None else bisect_right(ordered, wish.after.id, key=find_key)
     page = ordered[start : start + wish.limit]
     is_last = start + wish.limit >= len(ordered)
-    end = None if is_last else Place("", find_key(page[-1]))
+    end = None if is_last else ListPlace("", find_key(page[-1]))
     return page, build_next_cursor(request, end)
 
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from tokensvc.core.usage import ISSUED
 from tokensvc.issuer.operations.call import check_visible
 from tokensvc.issuer.operations.paging import cut_page
-from tokensvc.operations.model import Page, split_ids
+from tokensvc.operations.model import ListPage, split_ids
 from tokensvc.operations.usage import HourOfUse, LastUse, Usage
 from tokensvc.store import usage as table
-from tokensvc.store.absent import no_such_key
 from tokensvc.store.api_key import load_api_key, load_api_keys
+from tokensvc.store.not_found import no_such_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,7 +36,7 @@ async def show(call: Call, request: UsageRequest) -> Usage:
     return _build_usage(listed, counts, since)
 
 
-async def list_(call: Call, request: UsageOfKeysRequest) -> Page[Usage]:
+async def list_(call: Call, request: UsageOfKeysRequest) -> ListPage[Usage]:
     """Show the use of several keys, by their ids."""
     seen = call.principal.key_reader_of
     async with call.reading() as connection:
@@ -44,11 +44,11 @@ async def list_(call: Call, request: UsageOfKeysRequest) -> Page[Usage]:
         seen_ids = [i for i, key in found.items() if seen in {None, key.record.account_id}]
         ids, next_cursor = cut_page(request, sorted(seen_ids), str)
         if not ids:
-            return Page[Usage](items=[], next_cursor=next_cursor)
+            return ListPage[Usage](items=[], next_cursor=next_cursor)
         since = found[ids[0]].at - timedelta(seconds=request.since)
         counts = await table.list_usage_of_many(connection, ids, since)
     items = [_build_usage(found[key_id], counts.get(key_id, []), since) for key_id in ids]
-    return Page[Usage](items=items, next_cursor=next_cursor)
+    return ListPage[Usage](items=items, next_cursor=next_cursor)
 
 
 def build_last_use(key: ApiKeyRecord) -> LastUse | None:
