@@ -109,6 +109,8 @@ async def test_a_thing_that_a_field_names_and_that_does_not_exist_is_pointed_at(
     assert (answer.status, list(answer.faults)) == (404, ["#/key"])
     answer = await admin("GET /v1/usage", params=unknown)
     assert (answer.status, list(answer.faults)) == (404, ["#/query/key"])
+    answer = await admin("POST /v1/signing-keys/import", {"private_key": "x"})
+    assert (answer.status, list(answer.faults)) == (400, ["#/private_key"])
     answer = await admin("POST /v1/revocations", {"token": "a.b.c"})
     assert (answer.status, list(answer.faults)) == (404, ["#/token"])
 

@@ -76,7 +76,8 @@ async def rotate(call: Call, request: RotateSigningKey) -> Rotation:
     """Let the next key take over."""
     if request.force and not request.now:
         raise InvalidInputError(
-            "force goes with now: a rotation that waits for every cache is never unsafe"
+            "force goes with now: a rotation that waits for every cache is never unsafe",
+            pointer="/force",
         )
     urgency = Urgency(asked=True, at_once=request.now, force=request.force)
     plan = await rotate_once(
