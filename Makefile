@@ -68,6 +68,10 @@ bench: $(VENV)/.dev ## Measure exchanges, beside handlers that do less, and revo
 bench-peers: $(VENV)/.dev ## Measure exchanges beside other issuers (8 minutes)
 	@$(BIN)/python -m bench.peers $(BENCH)
 
+bench-compare: $(VENV)/.dev ## Compare what this tree costs with BASE=folder, a checkout (3 minutes)
+	@test -n "$(BASE)" || { echo "say which checkout: make bench-compare BASE=folder"; exit 1; }
+	@$(BIN)/python -m bench.compare $(BASE)
+
 bench-rotation: $(VENV)/.dev ## Prove 60 rotations under load and the end of a stolen key (5 min)
 	@$(BIN)/python -m bench.rotation
 
@@ -135,12 +139,11 @@ help: ## Show this
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
 	  /^[a-z-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: run demo test test-fast soak setup check fmt openapi fuzz-api fuzz-rights freeze-sql
-.PHONY: build screenshots lock clean help
-.PHONY: bench bench-acts bench-feed bench-long-denylist bench-rotation bench-ledger bench-peers
-.PHONY: bench-clock bench-failover bench-lists bench-neighbours bench-restore
-.PHONY: soak-patroni soak-upgrade
-.PHONY: bench-pages bench-stalls bench-timing bench-verify
+.PHONY: run demo test setup test-fast soak check fmt openapi fuzz-api fuzz-rights screenshots
+.PHONY: freeze-sql bench bench-peers bench-compare bench-rotation bench-feed bench-long-denylist
+.PHONY: bench-ledger bench-neighbours bench-timing bench-stalls bench-failover bench-acts
+.PHONY: bench-clock bench-restore soak-patroni soak-upgrade bench-lists bench-pages bench-verify
+.PHONY: build lock clean help
 
 ##@
 
