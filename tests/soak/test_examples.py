@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import threading
 from contextlib import contextmanager
@@ -78,7 +79,7 @@ def status_of(url: str, token: str | None = None, **headers: str) -> int:
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
     try:
-        return call(url, **headers).status
+        return call(url, None, **headers).status
     except OSError:
         return 0
 
@@ -148,10 +149,9 @@ def test_a_proxy_asks_the_gateway_about_each_request(proxy, issuer, tmp_path):
     if find_proxy(proxy) is None:
         pytest.skip(f"NOBODY ASKED THE GATEWAY: {proxy} is not installed")
     public, gateway, orders = (find_free_port() for _ in range(3))
+    ours = {"9000": str(public), "9001": str(gateway), "9002": str(orders)}
     for path in (FOLDER / "proxy").iterdir():
-        text = path.read_text()
-        for named, ours in (("9000", public), ("9001", gateway), ("9002", orders)):
-            text = text.replace(named, str(ours))
+        text = re.sub("|".join(ours), lambda named: ours[named[0]], path.read_text())
         (tmp_path / path.name).write_text(text)
     command = [part.format(folder=tmp_path) for part in PROXIES[proxy]]
     url = f"http://127.0.0.1:{public}/orders"
