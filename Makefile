@@ -46,6 +46,9 @@ fmt: $(VENV)/.dev ## Format the code and mend what the linter can
 openapi: $(VENV)/.dev ## Write docs/openapi.json anew, from the table of operations
 	@$(BIN)/python -m tokensvc.operations.openapi docs/openapi.json
 
+metrics-page: $(VENV)/.dev ## Write docs/metrics.md anew, from the metrics and the alerts
+	@$(BIN)/python -m testbed.metrics_page docs/metrics.md
+
 fuzz-api: $(VENV)/.dev ## Try the whole API with made-up requests for 10 minutes
 	@FUZZ_SECONDS=600 $(BIN)/python -m tests tests/soak/test_api.py
 
@@ -139,11 +142,11 @@ help: ## Show this
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
 	  /^[a-z-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: run demo test setup test-fast soak check fmt openapi fuzz-api fuzz-rights screenshots
-.PHONY: freeze-sql bench bench-peers bench-compare bench-rotation bench-feed bench-long-denylist
-.PHONY: bench-ledger bench-neighbours bench-timing bench-stalls bench-failover bench-acts
-.PHONY: bench-clock bench-restore soak-patroni soak-upgrade bench-lists bench-pages bench-verify
-.PHONY: build lock clean help
+.PHONY: run demo test setup test-fast soak check fmt openapi metrics-page fuzz-api fuzz-rights
+.PHONY: screenshots freeze-sql bench bench-peers bench-compare bench-rotation bench-feed
+.PHONY: bench-long-denylist bench-ledger bench-neighbours bench-timing bench-stalls bench-failover
+.PHONY: bench-acts bench-clock bench-restore soak-patroni soak-upgrade bench-lists bench-pages
+.PHONY: bench-verify build lock clean help
 
 ##@
 

@@ -102,6 +102,7 @@ MATRIX = {
     "tokens.inspect": row(ADMIN, READ, token=TOKEN),
     "followers.list": row(ADMIN, READ),
     "health.show": row(ADMIN, READ),
+    "doctor.show": row(ADMIN, READ),
     "signing-keys.list": row(ADMIN, READ),
     "signing-keys.show": row(ADMIN, READ, **SIGNING),
     "signing-keys.rotate": row(ADMIN, FRESH),

@@ -70,6 +70,21 @@ class Database:
         return self._hosts.setting
 
     @property
+    def host_count(self) -> int:
+        """How many hosts the URL names."""
+        return self._hosts.count
+
+    @property
+    def most_connections(self) -> int:
+        """How many connections the pool may open."""
+        return self._pool.get_max_size()
+
+    @property
+    def used_connections(self) -> int:
+        """How many of them are lent at this moment."""
+        return self._pool.get_size() - self._pool.get_idle_size()
+
+    @property
     def failovers(self) -> int:
         """How many failovers were seen. An older connection may lead to an old primary."""
         return self._timelines.changes

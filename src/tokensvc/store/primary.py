@@ -69,6 +69,11 @@ class Hosts:
         self._problem_log = _ProblemLog()
 
     @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self._urls)
+
+    @property
     def are_several(self) -> bool:
         """Whether there is more than one host, so that there may be two primaries."""
         return len(self._urls.present) > 1
