@@ -106,12 +106,22 @@ bench-pages: $(VENV)/.dev ## Measure the dashboard with 110,000 keys and a year 
 bench-verify: $(VENV)/.dev ## Measure a verification beside other libraries, and a large denylist
 	@$(BIN)/python -m bench.verify
 
+site: $(VENV)/.deploy ## Build the pages as a site, in build/site; each link must lead somewhere
+	@rm -rf build/site-source && mkdir -p build/site-source
+	@cp -r *.md docs examples build/site-source
+	@$(BIN)/mkdocs build --quiet --strict --config-file docs/mkdocs.yml
+
+release: $(VENV)/.deploy ## Make what a release consists of, in dist/ (asks PyPI for weaknesses)
+	@$(BIN)/python deploy/release.py
+
 build: $(VENV)/.dev ## Build the source distribution, and the wheel from it
 	$(BIN)/python -m hatchling build -t sdist -t wheel
 
 lock: ## Compile the hash-pinned requirement files again (needs uv)
 	$(COMPILE) $(SERVICE) --group build -o requirements/run.txt
-	$(COMPILE) $(SERVICE) --group dev -c requirements/run.txt -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra otel -c requirements/run.txt -o requirements/otel.txt
+	$(COMPILE) $(SERVICE) --extra otel --group dev -c requirements/run.txt \
+	  -c requirements/otel.txt -o requirements/dev.txt
 	$(COMPILE) --group deploy -c requirements/dev.txt -o requirements/deploy.txt
 
 clean: ## Remove what was built and installed; data (.tokensvc) and keys stay
@@ -124,7 +134,7 @@ help: ## Show this
 	  /^[a-z-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run demo test test-fast soak setup check fmt openapi fuzz-api fuzz-rights freeze-sql
-.PHONY: build screenshots lock clean help
+.PHONY: build site release screenshots lock clean help
 .PHONY: bench bench-acts bench-feed bench-long-denylist bench-rotation bench-ledger
 .PHONY: bench-clock bench-failover bench-lists bench-neighbours bench-restore
 .PHONY: bench-pages bench-stalls bench-timing bench-verify
