@@ -108,7 +108,7 @@ bench-verify: $(VENV)/.dev ## Measure a verification beside other libraries, and
 
 site: $(VENV)/.deploy ## Build the pages as a site, in build/site; each link must lead somewhere
 	@rm -rf build/site-source && mkdir -p build/site-source
-	@cp -r *.md docs examples build/site-source
+	@cp -R *.md docs examples build/site-source
 	@$(BIN)/mkdocs build --quiet --strict --config-file docs/mkdocs.yml
 
 release: $(VENV)/.deploy ## Make what a release consists of, in dist/ (asks PyPI for weaknesses)
