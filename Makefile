@@ -107,9 +107,9 @@ bench-verify: $(VENV)/.dev ## Measure a verification beside other libraries, and
 	@$(BIN)/python -m bench.verify
 
 site: $(VENV)/.deploy ## Build the pages as a site, in build/site; each link must lead somewhere
-	@rm -rf build/site-source && mkdir -p build/site-source
-	@cp -R *.md docs examples build/site-source
-	@$(BIN)/mkdocs build --quiet --strict --config-file docs/mkdocs.yml
+	@rm -rf build/site build/site-source && mkdir -p build/site-source
+	@cp -R *.md docs examples build/site-source && cp docs/site.yml build
+	@$(BIN)/zensical build --strict --config-file build/site.yml
 
 release: $(VENV)/.deploy ## Make what a release consists of, in dist/ (asks PyPI for weaknesses)
 	@$(BIN)/python deploy/release.py

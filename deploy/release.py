@@ -97,9 +97,14 @@ def build(version: str) -> None:
     must("python", "-m", "hatchling", "build", "-t", "sdist", "-t", "wheel")
     made = sorted(str(path) for path in DIST.iterdir())
     must("twine", "check", "--strict", *made)
+    write_sbom(DIST / f"tokensvc-{version}.cdx.json")
+
+
+def write_sbom(path: Path) -> None:
+    """Write what the service stands on, with versions and hashes. Raises NoReleaseError."""
     must(
         *("cyclonedx-py", "requirements", "--pyproject", "pyproject.toml", "--of", "JSON"),
-        *("--output-reproducible", "-o", f"dist/tokensvc-{version}.cdx.json", _PINNED),
+        *("--output-reproducible", "-o", str(path), _PINNED),
     )
 
 
