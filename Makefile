@@ -125,12 +125,22 @@ bench-pages: $(VENV)/.dev ## Measure the dashboard with 110,000 keys and a year 
 bench-verify: $(VENV)/.dev ## Measure a verification beside other libraries, and a large denylist
 	@$(BIN)/python -m bench.verify
 
+site: $(VENV)/.deploy ## Build the pages as a site, in build/site; each link must lead somewhere
+	@rm -rf build/site build/site-source && mkdir -p build/site-source
+	@cp -R *.md docs examples build/site-source && cp docs/site.yml build
+	@$(BIN)/zensical build --strict --config-file build/site.yml
+
+release: $(VENV)/.deploy ## Make what a release consists of, in dist/ (asks PyPI for weaknesses)
+	@$(BIN)/python deploy/release.py
+
 build: $(VENV)/.dev ## Build the source distribution, and the wheel from it
 	$(BIN)/python -m hatchling build -t sdist -t wheel
 
 lock: ## Compile the hash-pinned requirement files again (needs uv)
 	$(COMPILE) $(SERVICE) --group build -o requirements/run.txt
-	$(COMPILE) $(SERVICE) --group dev -c requirements/run.txt -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra otel -c requirements/run.txt -o requirements/otel.txt
+	$(COMPILE) $(SERVICE) --extra otel --group dev -c requirements/run.txt \
+	  -c requirements/otel.txt -o requirements/dev.txt
 	$(COMPILE) --group deploy -c requirements/dev.txt -o requirements/deploy.txt
 
 clean: ## Remove what was built and installed; data (.tokensvc) and keys stay
@@ -146,7 +156,7 @@ help: ## Show this
 .PHONY: screenshots freeze-sql bench bench-peers bench-compare bench-rotation bench-feed
 .PHONY: bench-long-denylist bench-ledger bench-neighbours bench-timing bench-stalls bench-failover
 .PHONY: bench-acts bench-clock bench-restore soak-patroni soak-upgrade bench-lists bench-pages
-.PHONY: bench-verify build lock clean help
+.PHONY: bench-verify site release build lock clean help
 
 ##@
 
