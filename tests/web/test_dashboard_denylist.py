@@ -5,17 +5,11 @@ from __future__ import annotations
 import asyncio
 import re
 
-import pytest
 from tests.integration.things import make_key
 from tests.web.browsing import open_browser
 
 from tokensvc.core.denylist.position import parse_cursor
 from tokensvc.core.follower import FollowerId
-
-
-@pytest.fixture
-async def browser(client, database):
-    return await open_browser(client, await make_key(database, capabilities=("tokensvc:admin",)))
 
 
 async def test_entries_followers_and_a_revocation_by_hand(admin, database, browser, service):

@@ -45,6 +45,8 @@ class Model(BaseModel):
 
     shown_once: ClassVar[str | None] = None
 
+    # Validators are built when a model is first used, as a command uses two of them. And an error
+    # must not repeat what was sent, which may be a secret.
     model_config = ConfigDict(
         extra="forbid", frozen=True, defer_build=True, hide_input_in_errors=True, strict=False
     )
@@ -54,7 +56,7 @@ class Nothing(Model):
     """A request without parameters."""
 
 
-class Page(Model, Generic[T]):
+class ListPage(Model, Generic[T]):
     """Some of a list, and where to go on."""
 
     items: list[T]

@@ -9,7 +9,7 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
-from tokensvc.core.address import check_secure_url
+from tokensvc.core.url import check_secure_url
 from tokensvc.verify._feed_follower import FeedFollower
 from tokensvc.verify._fetch import Fetcher
 from tokensvc.verify._freshness import Freshness
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-class Followers:
+class FollowerTasks:
     """Follows the keys and the denylist of one issuer, from `start` to `close`.
 
     Raises ValueError for a URL that is neither https nor on loopback, unless plain http is allowed.

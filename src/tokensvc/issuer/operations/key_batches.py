@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.errors import Fault, ForbiddenError, InvalidInputError
 from tokensvc.issuer.admin import key_batches
-from tokensvc.issuer.admin.key_chunks import BatchCaller, Outcome
+from tokensvc.issuer.admin.key_chunks import BatchCaller, KeyOutcome
 from tokensvc.issuer.operations.key_wishes import build_changes, check_admin_fields, find_life
 from tokensvc.operations.key_models import BatchOutcome, BatchResult
 
@@ -23,13 +23,16 @@ _ENDINGS: Final[Mapping[str, Ending]] = {"disable": "key_disabled", "revoke": "k
 async def batch(call: Call, request: BatchKeys) -> BatchResult:
     """Do the same to many keys. What is refused for one does not touch the others."""
     _check_items(request)
+    # What needs no look at the database is refused first, so that no row is locked for it.
     refused = _list_refused(call, request)
     items = [item for item in request.items if item.id not in refused]
     outcomes = refused | await _carry_out(call, request, items)
     return BatchResult(items=[_build(item.id, outcomes[item.id]) for item in request.items])
 
 
-async def _carry_out(call: Call, request: BatchKeys, items: list[BatchItem]) -> dict[str, Outcome]:
+async def _carry_out(
+    call: Call, request: BatchKeys, items: list[BatchItem]
+) -> dict[str, KeyOutcome]:
     caller = BatchCaller(
         actor=call.actor,
         grantor=call.principal.grantor,
@@ -71,7 +74,7 @@ def _check_items(request: BatchKeys) -> None:
         raise InvalidInputError(f"{faults[0].pointer}: {faults[0].detail}", faults=faults[:20])
 
 
-def _list_refused(call: Call, request: BatchKeys) -> dict[str, Outcome]:
+def _list_refused(call: Call, request: BatchKeys) -> dict[str, KeyOutcome]:
     """Return the keys of which something is wanted that the caller may never do."""
     refused = {}
     for item in request.items:
@@ -81,11 +84,11 @@ def _list_refused(call: Call, request: BatchKeys) -> dict[str, Outcome]:
                 if "expires_in" in item.changes.model_fields_set:
                     find_life(call, item.changes)
         except (ForbiddenError, InvalidInputError) as error:
-            refused[item.id] = Outcome(None, error)
+            refused[item.id] = KeyOutcome(None, error)
     return refused
 
 
-def _build(key_id: str, outcome: Outcome) -> BatchOutcome:
+def _build(key_id: str, outcome: KeyOutcome) -> BatchOutcome:
     error = outcome.error
     return BatchOutcome(
         id=key_id,

@@ -10,8 +10,8 @@ from tokensvc.issuer.operations.call import check_visible
 from tokensvc.operations.model import split_ids
 from tokensvc.operations.usage import HourOfUse, LastUse, Usage, UsageOfKeys
 from tokensvc.store import usage as table
-from tokensvc.store.absent import no_such_key
 from tokensvc.store.api_key import load_api_key, load_api_keys
+from tokensvc.store.not_found import no_such_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

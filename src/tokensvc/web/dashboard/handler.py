@@ -27,8 +27,9 @@ from tokensvc.core.errors import (
 from tokensvc.issuer.operations.call_limit import count_call
 from tokensvc.issuer.sign_in import build_principal
 from tokensvc.logs.logger import get_logger
-from tokensvc.operations.authorisation import Principal
+from tokensvc.operations.rights import Principal
 from tokensvc.web.app_keys import REFUSALS, REQUEST_ID, SERVICE
+from tokensvc.web.client_address import find_client_place
 from tokensvc.web.dashboard.cookies import find_token
 from tokensvc.web.dashboard.forms import Typed, read_form
 from tokensvc.web.dashboard.guard import LOCK, build_headers, check_lock, check_same_origin
@@ -38,7 +39,6 @@ from tokensvc.web.dashboard.refused import build_refusal, find_status
 from tokensvc.web.dashboard.rendering import render
 from tokensvc.web.dashboard.signing_in import PROOF, ask_for_key, show_key
 from tokensvc.web.middleware import note
-from tokensvc.web.network import find_place
 from tokensvc.web.problems import NO_STORE
 
 if TYPE_CHECKING:
@@ -84,13 +84,13 @@ def _has_sidebar(visit: Visit, view: View) -> bool:
 
 def _begin(request: web.Request, base: str) -> Visit:
     service = request.app[SERVICE]
-    place = find_place(request, service.settings.trusted_proxy_hops)
+    place = find_client_place(request, service.settings.trusted_proxy_hops)
     actor = Actor(name="visitor", address=place.address, request_id=request[REQUEST_ID])
     return Visit(
         request=request,
         base=base,
         principal=Principal(actor=actor, capabilities=frozenset()),
-        now=service.mirror.confirmation.now,
+        now=service.mirror.postgres_clock.now,
         path=request.match_info,
     )
 
@@ -196,7 +196,7 @@ async def _hold_refusal(visit: Visit, response: web.Response, asked_on: float) -
     """Let the networks that are refused again and again wait for it, as everywhere else."""
     if HTTPStatus.BAD_REQUEST <= response.status < HTTPStatus.INTERNAL_SERVER_ERROR:
         app, error = visit.request.app, visit.typed.error
-        network = find_place(visit.request, app[SERVICE].settings.trusted_proxy_hops).network
+        network = find_client_place(visit.request, app[SERVICE].settings.trusted_proxy_hops).network
         is_silent = response.status == HTTPStatus.UNAUTHORIZED
         is_late = error is not None and error.is_late
         try:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from tokensvc.core.errors.general import NotFoundError
-from tokensvc.core.notices.receiver import find_mailbox
+from tokensvc.core.notices.destination import find_mailbox
 from tokensvc.operations.model import MOST_IDS
 
 if TYPE_CHECKING:
