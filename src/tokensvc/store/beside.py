@@ -137,6 +137,15 @@ async def open_server(roles: Sequence[str], present: str) -> AsyncIterator[Serve
         yield Server(owner, enders, present)
 
 
+async def analyze(url: str) -> None:
+    """Let Postgres look at a database that was just filled, so that its plans are good at once."""
+    connection = await connect(url, server_settings=_WITHOUT_LIMITS)
+    try:
+        await connection.execute("analyze", timeout=_PATIENCE)
+    finally:
+        await connection.close()
+
+
 async def list_ended_since(connection: asyncpg.Connection, moment: datetime) -> list[Ended]:
     """Return what was ended since a backup of that moment, and no process remembers any more."""
     rows = await connection.fetch(_SQL["list_ended_since"], moment)
