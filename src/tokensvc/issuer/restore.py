@@ -171,11 +171,7 @@ async def _make_ready(
         await declare_reset(database, beside.settings, reason, actor=actor)
     await analyze(beside.owner_url)
     await _carry_over(present, beside, master_key)
-    try:
-        async with present.opened() as database, database.connection() as connection:
-            return await list_ended_since(connection, facts.made_at)
-    except UnavailableError:
-        return None
+    return await list_ended_since(present.service_url, facts.made_at)
 
 
 async def _check(

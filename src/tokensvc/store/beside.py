@@ -14,6 +14,7 @@ import asyncpg
 
 from tokensvc.core.errors import ConflictError
 from tokensvc.store.database_url import name_database
+from tokensvc.store.driver_errors import AWAY
 from tokensvc.store.primary import connect
 from tokensvc.store.queries import load_queries
 
@@ -146,9 +147,19 @@ async def analyze(url: str) -> None:
         await connection.close()
 
 
-async def list_ended_since(connection: asyncpg.Connection, moment: datetime) -> list[Ended]:
-    """Return what was ended since a backup of that moment, and no process remembers any more."""
-    rows = await connection.fetch(_SQL["list_ended_since"], moment)
+async def list_ended_since(url: str, moment: datetime) -> list[Ended] | None:
+    """Return what was ended since a backup of that moment, and no process remembers any more.
+
+    None if the database cannot be read.
+    """
+    try:
+        connection = await connect(url, server_settings=_WITHOUT_LIMITS)
+        try:
+            rows = await connection.fetch(_SQL["list_ended_since"], moment, timeout=_PATIENCE)
+        finally:
+            await connection.close()
+    except AWAY:
+        return None
     return [Ended(row["kind"], row["id"], row["act"]) for row in rows]
 
 
