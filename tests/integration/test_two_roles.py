@@ -193,7 +193,10 @@ async def test_the_owner_restores_a_backup_and_the_service_has_its_rights_again(
     owner = urlsplit(urls[0]).username
     superuser = await connect(urls[2])
     await superuser.execute(f"alter role {owner} createdb")
+    name, role = urlsplit(urls[1]).path.strip("/"), urlsplit(urls[1]).username
+    await superuser.execute(f"alter role {role} in database {name} set work_mem = '5MB'")
     restored = await restore_backup(database, settings, tmp_path / "backup", actor=ACTOR)
+    assert restored.left == [f"alter role {role} in database {name} set work_mem to '5MB'"]
     await initialise(database, settings)
     async with database.connection() as connection:
         rows = await connection.fetch("select id, revoked_at is null as lives from api_key")

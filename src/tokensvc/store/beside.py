@@ -54,17 +54,19 @@ class Server:
     async def make(self, name: str) -> list[str]:
         """Make an empty database that is like the present one.
 
-        Returns the statements that this role may not run and an administrator should. Raises
-        ConflictError if it may not make databases, or does not own the present one.
+        Returns the statements that this role may not run; an administrator should, when the new
+        database has the name of the present one. Raises ConflictError if it may not make databases,
+        or does not own the present one.
         """
         await self._check_rights()
         await self._execute(await self._owner.fetchval(_SQL["build_creation"], self.present, name))
         refused = []
-        for row in await self._owner.fetch(_SQL["list_likenings"], self.present, name):
+        both = [await self._list_likenings(one) for one in (name, self.present)]
+        for now, later in zip(*both, strict=True):
             try:
-                await self._execute(row["statement"])
+                await self._execute(now)
             except asyncpg.InsufficientPrivilegeError:
-                refused.append(row["statement"])
+                refused.append(later)
         return refused
 
     async def drop(self, name: str) -> None:
@@ -99,6 +101,10 @@ class Server:
                 f"the database {self.present} is in use by others, so it cannot be replaced. End "
                 f"them and repeat the command: {sessions}"
             ) from error
+
+    async def _list_likenings(self, name: str) -> list[str]:
+        rows = await self._owner.fetch(_SQL["list_likenings"], self.present, name)
+        return [row["statement"] for row in rows]
 
     async def _check_rights(self) -> None:
         (row,) = await self._owner.fetch(_SQL["load_rights"], self.present)
