@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 MODES: Final = ("off", "on")
 WAYS: Final = ("Postgres", "host")
 _BETWEEN_KILLS: Final = 5.0
+_DOOMED: Final = 400  # keys to be revoked, for each kill: more than a round needs
 _WORKS_AGAIN: Final = 15.0  # seconds after which every good key must get a token
 _TRY: Final = aiohttp.ClientTimeout(total=3)
 _BETWEEN_TRIES: Final = 0.1
@@ -106,7 +107,7 @@ async def _play(mode: str, kills: int, rate: int, seed: int) -> int:
         async with open_services(
             cluster, synchronous=mode == "on", of_services=[ENVIRONMENT] * 2
         ) as stage:
-            keys = await new_keys(patroni.primary.url)
+            keys = await new_keys(patroni.primary.url, _DOOMED * (kills + 1))
             load = WatchedLoad(stage, keys, random.Random(seed), has_limits=False, rate=rate)
             killing = Kills(patroni, stage, keys.good[0])
             watch = Watch(stage, load, keys.caller, killing.must_work)

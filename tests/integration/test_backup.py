@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from testbed.waiting import until
@@ -75,16 +75,23 @@ async def test_a_backup_is_a_new_private_file_that_tells_what_it_is_without_the_
     assert path.read_bytes() == content
 
 
-async def test_nothing_is_left_of_a_backup_that_fails(database, settings, started, path, tmp_path):
+async def test_nothing_is_left_of_a_backup_that_fails_and_no_password_stood_in_an_argument(
+    database, settings, started, path, tmp_path, database_url
+):
     del started
     for program in ("pg_dump", "pg_restore"):
         script = tmp_path / program
-        script.write_text('#!/bin/sh\ncase $1 in --version) echo "x 99";; *) exit 1; esac\n')
+        told = f'echo "$PGPASSWORD" > {tmp_path}/secret; echo "$@" > {tmp_path}/arguments'
+        cases = f'case $1 in --version) echo "x 99";; *) {told}; exit 1; esac'
+        script.write_text(f"#!/bin/sh\n{cases}\n")
         script.chmod(0o755)
     broken = settings.model_copy(update={"postgres_bin_dir": tmp_path})
     with pytest.raises(StartRefusedError, match="pg_dump failed"):
         await make_backup(database, broken, path)
     assert not path.exists()
+    password = (tmp_path / "secret").read_text().strip()
+    assert password == unquote(urlsplit(database_url).password)
+    assert password not in (tmp_path / "arguments").read_text()
 
 
 async def test_a_program_that_is_older_than_the_server_is_refused_in_one_line(tmp_path):

@@ -227,23 +227,19 @@ async def reset(url, statement):
 async def test_who_holds_a_lock_is_found_and_ended(open_page):
     page = await asyncio.to_thread(open_page, "locks")
     connection = await connect(page.process.database_url)
-    await connection.execute("set idle_in_transaction_session_timeout = 0")
-    transaction = connection.transaction()
-    await transaction.start()
-    await connection.execute("lock table api_key_window in access exclusive mode")
-    pid = connection.get_server_pid()
-    await until(lambda: not page.process.is_ready())
-    found = await asyncio.to_thread(page.step)
-    for _ in range(20):  # those that wait give up and come again
-        if f" {pid} " in found:
-            break
-        page.ran = 0
-        found = await asyncio.to_thread(page.step)
-    assert f" {pid} " in found
-    assert str(pid) in await asyncio.to_thread(page.step)
-    assert (await asyncio.to_thread(page.step, PID=pid)).strip() == "t"
-    await asyncio.to_thread(page.end)
-    connection.terminate()
+    try:
+        await connection.execute("set idle_in_transaction_session_timeout = 0")
+        await connection.execute("begin; lock table api_key_window in access exclusive mode")
+        pid = str(connection.get_server_pid())
+        await until(lambda: not page.process.is_ready())
+        while f" {pid} " not in await asyncio.to_thread(page.step):
+            page.ran = 0  # those that wait give up and come again
+        await asyncio.sleep(3)  # as long as the next block calls long
+        assert f" {pid} " in await asyncio.to_thread(page.step)
+        assert (await asyncio.to_thread(page.step, PID=pid)).strip() == "t"
+        await asyncio.to_thread(page.end)
+    finally:
+        connection.terminate()
 
 
 def test_who_has_all_connections_is_found(open_page):

@@ -53,7 +53,6 @@ def _restore(file: Path, output: str) -> None:
     restored = run_use_case(
         lambda database, settings: restore_backup(database, settings, file, actor=actor()),
         needs_schema=False,
-        may_make=True,
     )
     commands = [_build_command(ended) for ended in restored.by_hand or []]
     row = {**_describe("restored", restored.facts), "former_database": restored.former}

@@ -23,7 +23,8 @@ from tokensvc.issuer.database import open_database, open_owner
 from tokensvc.issuer.mirror.healing import heal
 from tokensvc.issuer.signing.master_key import find_configured, read_master_key
 from tokensvc.issuer.start import apply_migrations
-from tokensvc.store.beside import Ended, list_ended_since, open_server
+from tokensvc.logs.logger import get_logger
+from tokensvc.store.beside import Ended, analyze, list_ended_since, open_server
 from tokensvc.store.database_url import name_database
 from tokensvc.store.denylist import read_after
 from tokensvc.store.dump import find_programs, restore_dump
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from tokensvc.store.pool import Database
 
 __all__ = ["Ended", "Restored", "check_backup", "restore_backup"]
+
+_log = get_logger(__name__)
 
 _POOL_SIZE: Final = 4
 _LONGEST_NAME: Final = 40  # Postgres cuts names at 63 bytes, and ours are longer than the present
@@ -124,8 +127,9 @@ async def restore_backup(
         facts = parse_first_line(file.readline(MOST_BYTES))
         present, major = await _find_present(database, settings)
         programs = find_programs(settings.postgres_bin_dir, max(facts.pg_dump, major))
-        mark = f"{present.name[:_LONGEST_NAME]}_%s_{secrets.token_hex(3)}"
-        beside, former = present.beside(mark % "restored"), present.beside(mark % "before")
+        name, mark = present.name[:_LONGEST_NAME], secrets.token_hex(3)
+        beside = present.beside(f"{name}_restored_{mark}")
+        former = present.beside(f"{name}_before_{mark}")
         roles = [present.owner_url, present.service_url]
         async with open_server(roles, present.name) as server:
             left = await server.make(beside.name)
@@ -137,7 +141,10 @@ async def restore_backup(
                 await server.drop(beside.name)
                 raise
     # What was acknowledged between the first look and the swap, in case no service remembers it.
-    await _carry_over(former, present, master_key)
+    try:
+        await _carry_over(former, present, master_key)
+    except UnavailableError as error:  # what is to be said about the restore must not be lost
+        _log.error("revocations_not_carried_over", former=former.name, reason=error.reason)
     return Restored(facts=facts, former=former.name, by_hand=by_hand, left=left)
 
 
@@ -162,12 +169,9 @@ async def _make_ready(
         await _check(database, beside.settings, facts, master_key)
         reason = f"the backup of {facts.made_at.isoformat()} was restored"
         await declare_reset(database, beside.settings, reason, actor=actor)
+    await analyze(beside.owner_url)
     await _carry_over(present, beside, master_key)
-    try:
-        async with present.opened() as database, database.connection() as connection:
-            return await list_ended_since(connection, facts.made_at)
-    except UnavailableError:
-        return None
+    return await list_ended_since(present.service_url, facts.made_at)
 
 
 async def _check(

@@ -14,6 +14,7 @@ import asyncpg
 
 from tokensvc.core.errors import ConflictError
 from tokensvc.store.database_url import name_database
+from tokensvc.store.driver_errors import AWAY
 from tokensvc.store.primary import connect
 from tokensvc.store.queries import load_queries
 
@@ -53,17 +54,19 @@ class Server:
     async def make(self, name: str) -> list[str]:
         """Make an empty database that is like the present one.
 
-        Returns the statements that this role may not run and an administrator should. Raises
-        ConflictError if it may not make databases, or does not own the present one.
+        Returns the statements that this role may not run; an administrator should, when the new
+        database has the name of the present one. Raises ConflictError if it may not make databases,
+        or does not own the present one.
         """
         await self._check_rights()
         await self._execute(await self._owner.fetchval(_SQL["build_creation"], self.present, name))
         refused = []
-        for row in await self._owner.fetch(_SQL["list_likenings"], self.present, name):
+        both = [await self._list_likenings(one) for one in (name, self.present)]
+        for now, later in zip(*both, strict=True):
             try:
-                await self._execute(row["statement"])
+                await self._execute(now)
             except asyncpg.InsufficientPrivilegeError:
-                refused.append(row["statement"])
+                refused.append(later)
         return refused
 
     async def drop(self, name: str) -> None:
@@ -98,6 +101,10 @@ class Server:
                 f"the database {self.present} is in use by others, so it cannot be replaced. End "
                 f"them and repeat the command: {sessions}"
             ) from error
+
+    async def _list_likenings(self, name: str) -> list[str]:
+        rows = await self._owner.fetch(_SQL["list_likenings"], self.present, name)
+        return [row["statement"] for row in rows]
 
     async def _check_rights(self) -> None:
         (row,) = await self._owner.fetch(_SQL["load_rights"], self.present)
@@ -137,9 +144,28 @@ async def open_server(roles: Sequence[str], present: str) -> AsyncIterator[Serve
         yield Server(owner, enders, present)
 
 
-async def list_ended_since(connection: asyncpg.Connection, moment: datetime) -> list[Ended]:
-    """Return what was ended since a backup of that moment, and no process remembers any more."""
-    rows = await connection.fetch(_SQL["list_ended_since"], moment)
+async def analyze(url: str) -> None:
+    """Let Postgres look at a database that was just filled, so that its plans are good at once."""
+    connection = await connect(url, server_settings=_WITHOUT_LIMITS)
+    try:
+        await connection.execute("analyze", timeout=_PATIENCE)
+    finally:
+        await connection.close()
+
+
+async def list_ended_since(url: str, moment: datetime) -> list[Ended] | None:
+    """Return what was ended since a backup of that moment, and no process remembers any more.
+
+    None if the database cannot be read.
+    """
+    try:
+        connection = await connect(url, server_settings=_WITHOUT_LIMITS)
+        try:
+            rows = await connection.fetch(_SQL["list_ended_since"], moment, timeout=_PATIENCE)
+        finally:
+            await connection.close()
+    except AWAY:
+        return None
     return [Ended(row["kind"], row["id"], row["act"]) for row in rows]
 
 

@@ -21,8 +21,8 @@ _log = get_logger(__name__)
 class HostUrls:
     """One URL for each host.
 
-    `setting`: where they come from. `read_again` returns what stands there now, None if it cannot
-    have changed. Raises StartRefusedError for a URL that is none of Postgres.
+    `setting`: where they come from. `read_again` returns what stands there now; it is None if that
+    cannot have changed. Raises StartRefusedError for a URL that is none of Postgres.
     """
 
     def __init__(self, url: str, setting: str, read_again: Callable[[], str] | None) -> None:
