@@ -13,7 +13,10 @@ const config = await client.discovery(
   undefined,
   client.ClientSecretBasic(TOKENSVC_API_KEY),
   // Without TLS the API key can be read on the way: for a trial on one machine only.
-  { algorithm: "oauth2", execute: issuer.protocol === "http:" ? [client.allowInsecureRequests] : [] },
+  {
+    algorithm: "oauth2",
+    execute: issuer.protocol === "http:" ? [client.allowInsecureRequests] : [],
+  },
 );
 
 let held; // the token in use, until shortly before its end; several callers share one exchange

@@ -14,8 +14,8 @@ import pytest
 from pydantic import SecretStr
 from testbed.pooler import can_pool, keeps_prepared_statements, running_pooler
 
-from tokensvc.core.identity import Identity
 from tokensvc.core.sealing import new_master_key
+from tokensvc.core.service_identity import Identity
 from tokensvc.issuer.doctor import examine_service
 from tokensvc.issuer.postgres_clock import PostgresClock
 from tokensvc.store.keyfile import write_master_key

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from tests.integration.things import ACTOR
-from tokensvc.operations.authorisation import Principal
 
 from tokensvc.issuer.operations.run import run_operation
+from tokensvc.operations.rights import Principal
 from tokensvc.operations.table import OPERATIONS
 
 if TYPE_CHECKING:

@@ -18,10 +18,10 @@ from tokensvc.core.doctor.facts import (
 )
 from tokensvc.core.doctor.table import examine
 from tokensvc.core.errors import StartRefusedError, UnavailableError
-from tokensvc.core.identity import Identity
 from tokensvc.core.keyring import list_published
 from tokensvc.core.notices.endpoint import build_secret_context
 from tokensvc.core.sealing import unseal, unseal_text
+from tokensvc.core.service_identity import Identity
 from tokensvc.issuer.postgres_clock import PostgresClock
 from tokensvc.issuer.signing.master_key import read_master_key
 from tokensvc.issuer.signing.rotation import load_facts
@@ -92,7 +92,7 @@ async def examine_service(
     findings = examine(
         _build_settings(settings),
         list_disks(folders),
-        PrimaryFacts(database.host_count, problem),
+        PrimaryFacts(database.hosts.count, problem),
         facts,
     )
     return Examination(

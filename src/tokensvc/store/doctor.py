@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from tokensvc.core.doctor.facts import Disk, RoleFacts, Slot, SlotFacts, StandbyFacts
-from tokensvc.core.identity import Identity
+from tokensvc.core.service_identity import Identity
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:

@@ -43,8 +43,8 @@ from tokensvc.core.doctor.postgres import (
     judge_way,
 )
 from tokensvc.core.doctor.table import examine, examine_outside, refuse_settings
-from tokensvc.core.identity import Identity
 from tokensvc.core.primary import PrimaryProblem
+from tokensvc.core.service_identity import Identity
 
 ISSUER = "https://tokens.example"
 GIB = 1024**3

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from tokensvc.core.identity import Identity
     from tokensvc.core.primary import PrimaryProblem
+    from tokensvc.core.service_identity import Identity
 
 # How a connection gets to Postgres. A pooler that forgets prepared statements is unusable.
 Way = Literal["direct", "session pooler", "transaction pooler", "forgetful pooler"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.doctor.finding import Judgement
 from tokensvc.core.errors import StartRefusedError
-from tokensvc.core.identity import decide_identity
+from tokensvc.core.service_identity import decide_identity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
