@@ -28,6 +28,8 @@ COMMANDS: Final = {
     "serve": ("serve", "Run the service."),
     "init": ("init", "Prepare the database, the keys and a first admin, as serve does."),
     "migrate": ("migrate", "Bring the database's schema up to date."),
+    "backup": ("backup", "Write everything in the database to a file."),
+    "restore": ("restore", "Put a backup into the place of the database."),
     "account": ("account", "Owners of API keys."),
     "key": ("key", "API keys."),
     "tier": ("tier", "Named sets of limits."),

@@ -92,7 +92,7 @@ async def examine_service(
     findings = examine(
         _build_settings(settings),
         list_disks(folders),
-        PrimaryFacts(database.host_count, problem),
+        PrimaryFacts(database.hosts.count, problem),
         facts,
     )
     return Examination(

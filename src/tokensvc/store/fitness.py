@@ -50,12 +50,12 @@ async def check_database(database: Database) -> None:
     """
     try:
         async with database.connection() as connection:
-            check_fitness(await load_fitness(connection), setting=database.setting)
+            check_fitness(await load_fitness(connection), setting=database.hosts.setting)
         forgets = await find_way(database) == "forgetful pooler"
     except _FORGOTTEN:
         forgets = True
     if forgets:
-        raise StartRefusedError(f"{database.setting}: {_POOLER_FORGETS}")
+        raise StartRefusedError(f"{database.hosts.setting}: {_POOLER_FORGETS}")
 
 
 async def find_way(database: Database) -> Way:

@@ -16,6 +16,7 @@ from tokensvc.core.ledger import Question, count_questions, hand_out
 from tokensvc.issuer.futures import fail_all
 from tokensvc.issuer.metrics import BATCH_SECONDS, BATCH_SIZE, BATCHES_FAILED
 from tokensvc.logs.logger import get_logger
+from tokensvc.traces.tracing import Tracing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from tokensvc.core.ledger import Decision, Expectation
     from tokensvc.issuer.mirror.mirror import Mirror
     from tokensvc.store.ledger import LedgerConnection
+    from tokensvc.traces.tracer import RequestSpan
 
 NOBODY: Final = Question(None, None, None, counts=False)
 _REFRESH_TIMEOUT: Final = 3.0
@@ -33,12 +35,16 @@ _log = get_logger(__name__)
 
 
 class Waiter(NamedTuple):
-    """A request that waits for its decision; `arrived_on` by the monotonic clock."""
+    """A request that waits for its decision; `arrived_on` by the monotonic clock.
+
+    `span`: that of the request, if it is traced.
+    """
 
     question: Question
     act: Callable[[Decision | None], Any]
     future: asyncio.Future[Any]
     arrived_on: float
+    span: RequestSpan | None
 
 
 class BatchJudge:
@@ -70,9 +76,13 @@ class BatchJudge:
         asked = [waiter.question for waiter in batch]
         started = time.perf_counter()
         try:
-            verdicts, admitted = await self._connection.judge_batch(
+            judging = self._connection.judge_batch(
                 count_questions(asked), functools.partial(self._expect, batch)
             )
+            if Tracing.tracer is not None:
+                spans = [waiter.span for waiter in batch if waiter.span is not None]
+                judging = Tracing.tracer.trace_batch(judging, spans)
+            verdicts, admitted = await judging
         except TokensvcError as error:
             if again and await self._may_ask_again(error):
                 await self.settle(batch, again=False)
