@@ -27,6 +27,7 @@ VISITS: Final = {
     "/denylist": "/denylist",
     "/denylist/revoke": "/denylist/revoke",
     "/health": "/health",
+    "/health/doctor": "/health/doctor",
     "/keys/{id}/revoked": "/keys/{revoked}/revoked?seq=1",
     "/accounts": "/accounts",
     "/accounts/tiers": "/accounts/tiers",
