@@ -6,7 +6,6 @@ The environment goes before the file that TOKENSVC_CONFIG names.
 from __future__ import annotations
 
 import os
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -98,6 +97,8 @@ def _check_names(variables: Mapping[str, str], where: str = "") -> None:
 
 def _read_config(path: str) -> dict[str, str]:
     """Return what a file sets, as variables: `token_ttl = 300` is TOKENSVC_TOKEN_TTL."""
+    import tomllib  # noqa: PLC0415 - few have such a file
+
     try:
         content = tomllib.loads(_read_file(CONFIG, path))
     except tomllib.TOMLDecodeError as error:
