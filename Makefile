@@ -103,13 +103,14 @@ bench-lists: $(VENV)/.dev ## Measure lists of keys: 100,000 of an account, and a
 bench-pages: $(VENV)/.dev ## Measure the dashboard with 110,000 keys and a year of use (6 minutes)
 	@$(BIN)/python -m bench.pages
 
+bench-traces: $(VENV)/.dev ## Measure what an exchange costs that is traced (3 minutes)
+	@$(BIN)/python -m bench.traces
+
 bench-verify: $(VENV)/.dev ## Measure a verification beside other libraries, and a large denylist
 	@$(BIN)/python -m bench.verify
 
 site: $(VENV)/.deploy ## Build the pages as a site, in build/site; each link must lead somewhere
-	@rm -rf build/site build/site-source && mkdir -p build/site-source
-	@cp -R *.md docs examples build/site-source && cp docs/site.yml build
-	@$(BIN)/zensical build --strict --config-file build/site.yml
+	@$(BIN)/python deploy/site.py
 
 release: $(VENV)/.deploy ## Make what a release consists of, in dist/ (asks PyPI for weaknesses)
 	@$(BIN)/python deploy/release.py
@@ -137,7 +138,7 @@ help: ## Show this
 .PHONY: build site release screenshots lock clean help
 .PHONY: bench bench-acts bench-feed bench-long-denylist bench-rotation bench-ledger
 .PHONY: bench-clock bench-failover bench-lists bench-neighbours bench-restore
-.PHONY: bench-pages bench-stalls bench-timing bench-verify
+.PHONY: bench-pages bench-stalls bench-timing bench-traces bench-verify
 
 ##@
 
