@@ -1,75 +1,59 @@
-"""What traces cost: exchanges with none of them traced, one in a hundred, and all.
+"""What traces cost: exchanges of which none is traced, one in a hundred, and all.
 
-    python -m bench.traces [--rounds 4] [--keys 2000]
+    python -m bench.traces [--rounds 4] [--seconds 4] [--keys 2000]
 
-The three services run side by side and are asked in turn, and what they send is taken by a
-collector that throws it away. Processor time is compared, because it hardly depends on what else
-the machine does.
+Three services take turns. What they send is taken by a collector that throws it away.
 """
 
 from __future__ import annotations
 
 import argparse
-import functools
-import os
-import statistics
 import sys
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from testbed.collector import collecting
 from testbed.keys import add_keys
 
-from bench.installation import database_of, running_service
-from bench.throughput import full_load, measure_cost, write_requests
+from bench.contest import Contestant, hold_contest, warm_up
+from bench.contest_report import build_ratios, build_table
+from bench.installation import running_service
+from bench.sender import write_requests
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
-    from testbed.processes import ServiceProcess
-
-_SHARES: Final = {"none": None, "one in a hundred": "0.01", "all": "1"}
-
-
-def build_environment(endpoint: str, share: str | None) -> dict[str, str]:
-    """Return the settings of a service that sends a share of its traces, None for none."""
-    if share is None:
-        return {}
-    return {
-        "TOKENSVC_TRACES": "otlp",
-        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
-        "OTEL_TRACES_SAMPLER": "traceidratio",
-        "OTEL_TRACES_SAMPLER_ARG": share,
-    }
+NONE: Final = "none traced"
+SHARES: Final = {NONE: None, "1 % traced": "0.01", "all traced": "1"}
+_CONNECTIONS: Final = 64
 
 
-def ask(process: ServiceProcess, postgres: int, requests: Path) -> tuple[float, float]:
-    """Return what an exchange takes of the service and of Postgres, in microseconds."""
-    _, cost = measure_cost(process, postgres, requests)
-    return cost.service, cost.postgres
-
-
-def measure(rounds: int, keys: int) -> dict[str, list[tuple[float, float]]]:
-    """Return what an exchange took in each round, service and Postgres, in microseconds."""
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tokensvc-bench-")))
-        endpoint = stack.enter_context(collecting()).address
-        asks: dict[str, Callable[[], tuple[float, float]]] = {}
-        for number, (name, share) in enumerate(_SHARES.items()):
-            environment = build_environment(endpoint, share)
-            process = stack.enter_context(running_service(environment=environment))
-            url, postgres = stack.enter_context(database_of(process))
-            path = write_requests(folder / str(number), "/v1/token", add_keys(url, keys))
-            full_load(process.port, path)
-
-            asks[name] = functools.partial(ask, process, postgres, path)
-        seen: dict[str, list[tuple[float, float]]] = {name: [] for name in asks}
-        for turn in range(rounds):
-            for name in sorted(asks, reverse=bool(turn % 2)):
-                seen[name].append(asks[name]())
-        return seen
+@contextmanager
+def tracing_service(
+    name: str, share: str | None, endpoint: str, folder: Path, keys: int
+) -> Iterator[Contestant]:
+    """Run a service that sends a share of its traces, None for none."""
+    environment = (
+        {}
+        if share is None
+        else {
+            "TOKENSVC_TRACES": "otlp",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+            "OTEL_TRACES_SAMPLER": "traceidratio",
+            "OTEL_TRACES_SAMPLER_ARG": share,
+        }
+    )
+    with running_service(1, environment) as service:
+        texts = add_keys(service.database_url, keys)
+        yield Contestant(
+            name=name,
+            port=service.port,
+            requests=write_requests(folder / name, "/v1/token", texts),
+            service=(service.pid,),
+            database=(service.postmaster,),
+        )
 
 
 def main() -> int:
@@ -78,18 +62,26 @@ def main() -> int:
         prog="python -m bench.traces", description="Measure what traces cost."
     )
     parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--keys", type=int, default=2000)
     options = parser.parse_args()
-    seen = measure(options.rounds, options.keys)
-    base = statistics.median(sum(each) for each in seen["none"])
-    for name, costs in seen.items():
-        service, postgres = (statistics.median(part) for part in zip(*costs, strict=True))
-        ratio = statistics.median(sum(each) for each in costs) / base
-        print(
-            f"traced: {name:<18} service {service:6.1f} us, Postgres {postgres:5.1f} us"
-            f"   x{ratio:.2f}"
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tokensvc-bench-")))
+        endpoint = stack.enter_context(collecting()).address
+        contestants = [
+            stack.enter_context(tracing_service(name, share, endpoint, folder, options.keys))
+            for name, share in SHARES.items()
+        ]
+        for contestant in contestants:
+            warm_up(contestant, 2 * options.keys)
+        turns = hold_contest(
+            contestants,
+            connections=_CONNECTIONS,
+            rounds=options.rounds,
+            seconds=options.seconds,
         )
-    print(f"load of the machine: {os.getloadavg()[0]:.1f}")
+    print(build_table(f"exchanges, {_CONNECTIONS} connections", turns))
+    print(build_ratios(turns, [(name, NONE) for name in SHARES if name != NONE]))
     return 0
 
 

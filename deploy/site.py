@@ -48,7 +48,7 @@ def copy_sources(folder: Path) -> None:
 def build(folder: Path) -> int:
     """Build the site in `folder` from what lies there; return the exit code."""
     zensical = Path(sys.executable).parent / "zensical"
-    command = [zensical, "build", "--strict", "--config-file", folder / "site.yml"]
+    command = [str(zensical), "build", "--strict", "--config-file", str(folder / "site.yml")]
     return subprocess.run(command, check=False).returncode
 
 

@@ -123,12 +123,14 @@ async def test_a_refusal_says_why_and_holds_no_secret(exchange, spans):
 
 
 async def test_a_client_that_has_gone_is_told_of(spans):
-    async def answer(_request, _act):
+    async def act(*_):
         raise asyncio.CancelledError
 
+    tracer = Tracing.tracer
+    assert tracer is not None
     request = SimpleNamespace(method="BREW", headers={})
     with pytest.raises(asyncio.CancelledError):
-        await answer_traced(Tracing.tracer, "/v1/x", answer, request, None)
+        await answer_traced(tracer, "/v1/x", act, request, act)
     (span,) = spans()["_OTHER /v1/x"]
     assert span.attributes["http.response.status_code"] == 499
 
