@@ -103,6 +103,9 @@ bench-lists: $(VENV)/.dev ## Measure lists of keys: 100,000 of an account, and a
 bench-pages: $(VENV)/.dev ## Measure the dashboard with 110,000 keys and a year of use (6 minutes)
 	@$(BIN)/python -m bench.pages
 
+bench-notices: $(VENV)/.dev ## Measure what notices cost an exchange (3 minutes)
+	@$(BIN)/python -m bench.notices
+
 bench-verify: $(VENV)/.dev ## Measure a verification beside other libraries, and a large denylist
 	@$(BIN)/python -m bench.verify
 
@@ -127,7 +130,7 @@ help: ## Show this
 .PHONY: build screenshots lock clean help
 .PHONY: bench bench-acts bench-feed bench-long-denylist bench-rotation bench-ledger
 .PHONY: bench-clock bench-failover bench-lists bench-neighbours bench-restore
-.PHONY: bench-pages bench-stalls bench-timing bench-verify
+.PHONY: bench-notices bench-pages bench-stalls bench-timing bench-verify
 
 ##@
 

@@ -154,10 +154,12 @@ def handlers() -> Iterator[int]:
             child.kill()
 
 
-def measure_cost(process: ServiceProcess, postgres: int, requests: Path) -> tuple[Run, Cost]:
+def measure_cost(
+    process: ServiceProcess, postgres: int, requests: Path, *, seconds: int = _SECONDS
+) -> tuple[Run, Cost]:
     """Measure full load together with what it takes."""
     before = cpu_seconds(postgres), cpu_seconds(process.pid), _batches(process.url)
-    run = full_load(process.port, requests)
+    run = full_load(process.port, requests, seconds=seconds)
     batches, exchanges = (
         after - earlier for after, earlier in zip(_batches(process.url), before[2], strict=True)
     )

@@ -17,6 +17,7 @@ from tokensvc.core.limit import Quota
 from tokensvc.core.private_key import new_private_key
 from tokensvc.core.token import SigningKey
 from tokensvc.settings import Settings, load_settings
+from tokensvc.settings.names import FOUND_OUT
 
 if TYPE_CHECKING:
     from tokensvc.core.denylist.position import Position
@@ -34,8 +35,8 @@ def seconds(moment: datetime) -> int:
 
 def make_settings(**values: Any) -> Settings:
     """Settings from nothing but `values` (names as in Settings), which may be those of others."""
-    values.pop("is_credential", None)  # it is found out, and cannot be given
-    return load_settings({f"TOKENSVC_{name}".upper(): str(value) for name, value in values.items()})
+    given = {name: values[name] for name in values if name not in FOUND_OUT}
+    return load_settings({f"TOKENSVC_{name}".upper(): str(value) for name, value in given.items()})
 
 
 def make_claims(**changes: Any) -> Claims:

@@ -92,7 +92,7 @@ async def test_an_account_shows_its_keys_and_its_use_against_its_limits(
     assert "checkout" in list_names(shown)
     assert "This minute 3 of 3 Used up" in shown.words
     assert "Today 3 of 50,000" in shown.words
-    assert "Over the account's minute 1" in shown.words
+    assert "Over the account's minute All its keys share that limit." in shown.words
     usage = (await admin(f"GET /v1/accounts/{account}/usage")).body
     assert (usage["minute"]["used"], usage["minute"]["limit"], usage["day"]["used"]) == (3, 3, 3)
     assert (usage["hours"][0]["issued"], usage["keys"]["active"]) == (3, 1)

@@ -8,7 +8,9 @@ import shlex
 
 import pytest
 from tests.integration.things import make_key
-from tests.web.browsing import open_browser
+from tests.web.browsing import find_fields, open_browser
+
+from tokensvc.operations.key_models import CreateKey
 
 FORM = {
     "name": "returns-worker",
@@ -124,6 +126,38 @@ async def test_the_command_that_is_shown_gets_a_token_at_once(
             )
             assert answer.status == 200, await answer.text()
             assert (await answer.json())["scope"] == capability
+
+
+async def test_a_key_like_another_one_begins_with_all_that_can_be_said_of_it(
+    admin, account, browser
+):
+    await admin("POST /v1/capabilities", {"name": "orders:read"})
+    said = {
+        "account": account,
+        "name": "first",
+        "capabilities": ["orders:read"],
+        "description": "It reads",
+        "audiences": ["api"],
+        "networks": ["192.0.2.0/24"],
+        "metadata": {"team": "shop"},
+        "claims": {"region": "eu"},
+        "self_rotation": False,
+        "tier": "default",
+        "per_minute": 7,
+        "per_day": 70,
+    }
+    assert said.keys() | {"expires_in"} == set(CreateKey.model_fields), "a field is new"
+    first = (await admin("POST /v1/keys", said)).body
+    page = await browser.get(f"/keys/new?like={first['id']}")
+    form = find_fields(page, "/keys/new")
+    made = await browser.post("/keys/new", [*form, ("expires_in", "")])
+    assert made.status == 200, made.words
+    second_id = re.findall(r"Key id (key_\w+)", made.words)[0]
+    second = (await admin(f"GET /v1/keys/{second_id}")).body
+    assert {name: second[name] for name in said if not name.startswith("per_")} == {
+        name: first[name] for name in said if not name.startswith("per_")
+    }
+    assert (second["own_per_minute"], second["own_per_day"]) == (7, 70)
 
 
 async def test_a_reader_makes_no_key(client, database):

@@ -39,6 +39,11 @@ class Settings(
 
     drain_seconds: int = Field(10, ge=0)
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
+    sources: dict[str, str] = Field(
+        {},
+        exclude=True,
+        description="where each field comes from that was set: the environment, or a file",
+    )
 
     @model_validator(mode="after")
     def _check_rotation_period(self) -> Self:

@@ -34,7 +34,7 @@ from tokensvc.web.dashboard.forms import Typed, read_form
 from tokensvc.web.dashboard.guard import LOCK, build_headers, check_lock, check_same_origin
 from tokensvc.web.dashboard.navigation import count_entries
 from tokensvc.web.dashboard.page import File, Page, Redirect, View, Visit
-from tokensvc.web.dashboard.refused import build_refusal, find_status
+from tokensvc.web.dashboard.refused import build_refusal, find_retry, find_status
 from tokensvc.web.dashboard.rendering import render
 from tokensvc.web.dashboard.signing_in import PROOF, ask_for_key, show_key
 from tokensvc.web.middleware import note
@@ -181,6 +181,7 @@ def _build_response(
         template = result.fragment
     if template is None:
         raise RuntimeError(f"the page {page.path} has no template")
+    headers |= find_retry(visit.typed.error)
     text = render(visit, template, result.values, pages)
     response = web.Response(
         text=text, status=result.status, headers=headers, content_type="text/html"

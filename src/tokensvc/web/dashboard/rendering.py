@@ -50,6 +50,7 @@ def load_environment() -> Environment:
         "in_days": moments.find_day,
         "data": write_data,
         "reason": words.write_reason,
+        "meaning": words.explain_reason,
         "act": words.write_act,
         "ending": words.write_ending,
         "pair": lambda word: (word, word),

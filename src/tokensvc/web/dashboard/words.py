@@ -4,22 +4,32 @@ from __future__ import annotations
 
 from typing import Final
 
+# What people call a reason, and what it means to the owner of the key.
 _REASONS: Final = {
-    "key_minute_limited": "Over the key's minute",
-    "key_day_limited": "Over the key's day",
-    "account_minute_limited": "Over the account's minute",
-    "account_day_limited": "Over the account's day",
-    "disabled": "Disabled key",
-    "revoked": "Revoked key",
-    "expired": "Expired key",
-    "suspended": "Suspended account",
-    "invalid_scope": "Scope refused",
-    "unnamed_scope": "Scope not named",
-    "invalid_target": "Unknown audience",
-    "wrong_audience": "Audience refused",
-    "wrong_network": "Network refused",
-    "wrong_client": "Another client",
-    "wrong_client_id": "Another client id",
+    "key_minute_limited": (
+        "Over the key's minute",
+        "The program should keep its token until that expires, or needs a higher limit.",
+    ),
+    "key_day_limited": (
+        "Over the key's day",
+        "The program should keep its token until that expires, or needs a higher limit.",
+    ),
+    "account_minute_limited": ("Over the account's minute", "All its keys share that limit."),
+    "account_day_limited": ("Over the account's day", "All its keys share that limit."),
+    "disabled": ("Disabled key", "A program still uses it. Enable it, or change the program."),
+    "revoked": ("Revoked key", "A program still uses it, or somebody else does."),
+    "expired": ("Expired key", "A program still uses it, and needs a new key."),
+    "suspended": ("Suspended account", "No key of the account gets a token."),
+    "invalid_scope": ("Scope refused", "It asked for a capability that the key does not hold."),
+    "unnamed_scope": (
+        "Scope not named",
+        "A key for this service alone gets only what its request names in `scope`.",
+    ),
+    "invalid_target": ("Unknown audience", "It asked for an audience that does not exist."),
+    "wrong_audience": ("Audience refused", "The key may not ask for that audience."),
+    "wrong_network": ("Network refused", "It came from outside of the networks of the key."),
+    "wrong_client": ("Another client", "The client beside the token was another one."),
+    "wrong_client_id": ("Another client id", "It named the id of another key."),
 }
 _ACTS: Final = {
     "create": "made",
@@ -80,7 +90,12 @@ _ENDINGS: Final = {
 
 def write_reason(reason: str) -> str:
     """Return why an exchange was refused."""
-    return _REASONS.get(reason, reason.replace("_", " ").capitalize())
+    return _REASONS.get(reason, (reason.replace("_", " ").capitalize(), ""))[0]
+
+
+def explain_reason(reason: str) -> str:
+    """Return what a refusal means to the owner of the key, empty if nothing is known."""
+    return _REASONS.get(reason, ("", ""))[1]
 
 
 def write_act(operation: str) -> str:
