@@ -116,6 +116,7 @@ def _build_context(visit: Visit, pages: Iterable[Page]) -> dict[str, Any]:
         "host": settings.issuer_url.partition("://")[2],
         "sections": list_entries(pages, visit.principal),
         "numbers": visit.counts,
+        "own_name": visit.own_name,
         "current": find_current(visit.place),
         "minutes_left": _find_minutes_left(visit),
     }
