@@ -21,7 +21,7 @@ from bench.watched_machine import Machine
 from tokensvc.core.actor import Actor
 from tokensvc.core.errors import TokensvcError
 from tokensvc.issuer.database import open_database
-from tokensvc.issuer.revoking.endings import suspend_account
+from tokensvc.issuer.revoking.endings import end_account
 
 if TYPE_CHECKING:
     import random
@@ -170,7 +170,7 @@ class WatchedLoad:
             return
         account_id = tokens[0].claims["sub"]
         try:
-            await suspend_account(database, account_id, actor=Actor(name="bench"))
+            await end_account(database, account_id, "account_suspended", actor=Actor(name="bench"))
         except TokensvcError:
             self.unknown_outcomes += 1
         else:

@@ -21,7 +21,7 @@ from tokensvc.core.actor import Actor
 from tokensvc.core.api_key import parse_api_key
 from tokensvc.core.errors import InvalidTokenError
 from tokensvc.issuer.database import open_database
-from tokensvc.issuer.revoking.endings import revoke_key
+from tokensvc.issuer.revoking.endings import end_key
 from tokensvc.store.api_key import find_id_by_digest
 
 if TYPE_CHECKING:
@@ -162,7 +162,9 @@ class _Play:
                     ids,
                 )
             self.seen.lost = len(_REVOKED_KEYS) - revoked
-            await revoke_key(database, str(ids[_AFTERWARDS]), actor=Actor(name="failover"))
+            await end_key(
+                database, str(ids[_AFTERWARDS]), "key_revoked", actor=Actor(name="failover")
+            )
         finally:
             await database.close()
 

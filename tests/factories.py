@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tokensvc.core.api_key import ApiKeyRecord, KeyTerms
 from tokensvc.core.audience import Audience
 from tokensvc.core.claims import Claims
+from tokensvc.core.denylist.page import FeedPage, parse_feed_page
 from tokensvc.core.denylist.record import Ending, RevocationRecord
 from tokensvc.core.exchange import IssuingPolicy, Verdict
 from tokensvc.core.identifier import AccountId, Jti, KeyId, Kid
@@ -15,11 +16,14 @@ from tokensvc.core.jwks import VerifyingKey, build_public_jwk, parse_public_jwk
 from tokensvc.core.keyring import RotationPolicy, SigningKeyRecord
 from tokensvc.core.limit import Quota
 from tokensvc.core.private_key import new_private_key
+from tokensvc.core.steps import run_steps
 from tokensvc.core.token import SigningKey
 from tokensvc.settings import Settings, load_settings
 from tokensvc.settings.names import FOUND_OUT
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tokensvc.core.denylist.position import Position
     from tokensvc.core.denylist.revocation import Kind, Revocation
 
@@ -102,6 +106,11 @@ def make_verdict(**changes: Any) -> Verdict:
         "quota": Quota(60, 5000, 600, 50_000, 59, 4999, 599, 49_999),
     }
     return Verdict(**values | changes)
+
+
+def parse_page(payload: Mapping[str, Any]) -> FeedPage:
+    """The page that a payload holds, read without a pause."""
+    return run_steps(parse_feed_page(payload))
 
 
 def make_audience(**changes: Any) -> Audience:

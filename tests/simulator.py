@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from tests.factories import ISSUER, NOW, make_claims, seconds
 from tokensvc.core.claims import build_payload
-from tokensvc.core.denylist.page import Page, build_page_payload
+from tokensvc.core.denylist.page import FeedPage, build_page_payload
 from tokensvc.core.denylist.position import Position
 from tokensvc.core.denylist.revocation import Revocation
 from tokensvc.core.identifier import new_jti
@@ -206,12 +206,12 @@ class SimulatedIssuer(FakeIssuer):
 
     def sign_page(
         self,
-        page: Page | dict[str, Any],
+        page: FeedPage | dict[str, Any],
         *,
         typ: str = "denylist+jwt",
         key: SigningKey | None = None,
     ) -> str:
-        payload = build_page_payload(page) if isinstance(page, Page) else page
+        payload = build_page_payload(page) if isinstance(page, FeedPage) else page
         return self.sign(payload, typ=typ, key=key)
 
     def make_verifier(self, *, skew: float = 0.0, **options: Any) -> Verifier:

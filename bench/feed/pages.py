@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tokensvc.core.denylist.page import Page, build_page_payload
+from tokensvc.core.denylist.page import FeedPage, build_page_payload
 from tokensvc.core.denylist.position import Position
 from tokensvc.core.denylist.revocation import Revocation
 from tokensvc.core.identifier import Kid, new_jti, new_key_id
@@ -37,7 +37,7 @@ def _measure(kind: Kind, count: int, key: SigningKey) -> int:
         )
         for _ in range(count)
     )
-    page = Page(
+    page = FeedPage(
         issuer="https://auth.example.com",
         issued_at=_NOW,
         expires_at=_NOW + 60,

@@ -9,9 +9,6 @@ insert into account_window (account_id) select id from made;
 -- name: find(id)
 select * from listed_account_2 where id = $1;
 
--- name: list()
-select * from listed_account_2 order by created_at, id;
-
 -- name: any()
 select exists (select from account) as some;
 

@@ -22,12 +22,6 @@ insert into api_key_window (key_id) select id from made where window_id = id;
 -- name: find(id)
 select *, clock_timestamp() as at from listed_api_key where id = $1;
 
--- name: list(account_id)
--- The keys of one account, or of all if none is given.
-select *, clock_timestamp() as at from listed_api_key
-where $1::text is null or account_id = $1
-order by created_at, id;
-
 -- name: lock(id)
 -- This is the row that an exchange holds, also one with another key of the same chain. A change
 -- to the state of a key waits for the exchanges that are under way, and later ones wait for the

@@ -10,9 +10,9 @@ from typing import Any
 from aiohttp.test_utils import TestServer
 from tests.factories import NOW
 
+from tokensvc.core.notices.destination import parse_networks
 from tokensvc.core.notices.event import EVENT_NAMES, Notice
 from tokensvc.core.notices.payload import new_secret
-from tokensvc.core.notices.receiver import parse_networks
 from tokensvc.issuer.notices.resolving import Resolver
 from tokensvc.issuer.notices.webhook import WebhookSender
 

@@ -15,7 +15,10 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 WIDEST = 100
 LONGEST = {"function": 40, "class": 150, "file": 300}
-WRITTEN_BY_HAND = ("*.md", "*.sql", "*.py", "Makefile")
+WRITTEN_BY_HAND = (
+    "*.md", "*.sql", "*.py", "Makefile", "*.toml", "*.yaml", "*.yml", "*.css", "*.js", "*.mjs",
+    ":!*/vendor/*",
+)  # fmt: skip
 # Whose modules the modules of a room must not import. What tests and bench both need is in testbed.
 HIDDEN_FROM = {
     "src": {"bench", "demo", "testbed", "tests"},

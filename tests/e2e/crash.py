@@ -17,9 +17,9 @@ from tests.e2e.calls import (
     new_keys,
     try_exchange,
 )
+from tests.endings import revoke_key
 from tests.integration.things import ACTOR, make_key
 from tokensvc.core.errors import TokensvcError
-from tokensvc.issuer.revoking.endings import revoke_key
 from tokensvc.store.pool import open_database
 from tokensvc.verify import Verifier
 

@@ -12,7 +12,7 @@ from testbed.waiting import wait_until
 
 from tests.e2e.calls import Key, exchange, new_key
 from tests.integration.things import ACTOR, read_header
-from tokensvc.issuer.admin.audiences import add_audience
+from tokensvc.issuer.admin.audiences import create_audience
 from tokensvc.issuer.signing.rotation import rotate_once
 from tokensvc.issuer.start import initialise
 from tokensvc.settings import load_settings
@@ -83,7 +83,7 @@ async def _prepare(environment: dict[str, str]) -> None:
     master_key = (await initialise(database, settings)).master_key
     for alg in ALGORITHMS:
         for audience in audiences_of(alg):
-            await add_audience(database, settings, audience, alg=alg, actor=ACTOR)
+            await create_audience(database, settings, audience, alg=alg, actor=ACTOR)
         await rotate_once(database, settings, master_key, alg=alg, actor=ACTOR)
     await database.close()
 

@@ -9,8 +9,8 @@ from testbed.relying_party import RelyingParty
 from testbed.waiting import wait_until
 
 from tests.e2e.calls import exchange, new_key, new_keys, revoke
+from tests.endings import revoke_key
 from tests.integration.things import ACTOR
-from tokensvc.issuer.revoking.endings import revoke_key
 from tokensvc.store.pool import open_database
 
 

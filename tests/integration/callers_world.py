@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any, Final
 from tests.integration.excess import is_later, list_excess
 from tests.integration.things import ACTOR
 from tests.integration.wishes import MORE, NARROW
+from tests.rows import list_keys
 
 from tokensvc.core.errors import TokensvcError
-from tokensvc.issuer.admin.audiences import add_audience
-from tokensvc.issuer.admin.tiers import add_tier
+from tokensvc.issuer.admin.audiences import create_audience
+from tokensvc.issuer.admin.tiers import create_tier
 from tokensvc.issuer.operations.call import Backend
 from tokensvc.issuer.operations.run import run_operation
 from tokensvc.operations.authorisation import Principal
 from tokensvc.operations.table import OPERATIONS
-from tokensvc.store.api_key import list_api_keys
 
 if TYPE_CHECKING:
     import asyncio
@@ -96,8 +96,7 @@ class World:
 
     def read(self, account: str) -> Keys:
         async def read() -> Keys:
-            async with self.database.connection() as connection:
-                return {one.record.id: one for one in await list_api_keys(connection, account)}
+            return {one.record.id: one for one in await list_keys(self.database, account)}
 
         return self.runner.run(read())
 
@@ -191,5 +190,5 @@ def write(answer: Any) -> str:
 async def make_surroundings(database: Database, settings: Settings) -> None:
     """Make what all sequences share: audiences, and a tier beside the one that is there."""
     for name in ("one", "two", "three", f"{MARK}-api"):
-        await add_audience(database, settings, name, actor=ACTOR)
-    await add_tier(database, SMALL, key_per_minute=5, key_per_day=50, actor=ACTOR)
+        await create_audience(database, settings, name, actor=ACTOR)
+    await create_tier(database, SMALL, key_per_minute=5, key_per_day=50, actor=ACTOR)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from tokensvc.issuer.confirmation import Confirmation
+from tokensvc.issuer.postgres_clock import PostgresClock
 
 
 @dataclass
@@ -15,9 +15,9 @@ class Clocks:
     postgres: float = 0.0
     wall: float = 0.0
 
-    def make(self) -> Confirmation:
-        """Return a confirmation that reads these clocks."""
-        return Confirmation(
+    def make(self) -> PostgresClock:
+        """Return a Postgres clock that is compared with these clocks."""
+        return PostgresClock(
             wall=lambda: time.time() - self.postgres + self.wall,
             monotonic=lambda: time.monotonic() - self.postgres,
         )

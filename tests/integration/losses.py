@@ -10,13 +10,12 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import REGISTRY
+from tests.factories import parse_page
 from tests.integration.things import read_page
+from tests.rows import list_denylist, list_events
 
 from tokensvc.core.audit_event import AuditFilter
-from tokensvc.core.denylist.page import parse_page
 from tokensvc.core.identifier import Kid
-from tokensvc.issuer.audit import list_events
-from tokensvc.issuer.revoking.denylist import list_denylist
 from tokensvc.issuer.revoking.feed import Feed
 
 if TYPE_CHECKING:
@@ -72,4 +71,4 @@ async def list_healed_acts(database: Database, subject: str) -> list[str]:
 async def follow(follower: FollowedDenylist, mirror: Mirror, settings: Settings) -> bool:
     """Take in what is new; return whether the follower found that the history went back."""
     page = parse_page(read_page(await Feed(mirror, settings).next_page(follower.position, wait=0)))
-    return follower.apply(page, Kid("any"), now=mirror.confirmation.now.timestamp(), leeway=5)
+    return follower.apply(page, Kid("any"), now=mirror.postgres_clock.now.timestamp(), leeway=5)

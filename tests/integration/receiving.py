@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestServer
 from standardwebhooks import Webhook
 from tests.integration.things import ACTOR
 
-from tokensvc.core.notices.receiver import parse_networks
+from tokensvc.core.notices.destination import parse_networks
 from tokensvc.issuer.notices.dispatch import Dispatcher
 from tokensvc.issuer.notices.endpoints import NewEndpoint, create_endpoint
 from tokensvc.issuer.notices.mail import MailSender
@@ -92,7 +92,7 @@ def make_dispatcher(
     return Dispatcher(database, sender, **options)
 
 
-async def add_endpoint(
+async def make_endpoint(
     database: Database, settings: Settings, master_key: MasterKey, url: str, **more: Any
 ) -> NewEndpoint:
     """Add an endpoint; for the whole service unless an account is named."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tokensvc.issuer.admin.accounts import list_accounts
-from tokensvc.issuer.admin.api_keys import list_keys
-from tokensvc.issuer.admin.audiences import list_audiences
+from tests.rows import list_accounts, list_audiences, list_keys
+
 from tokensvc.issuer.signing.master_key import load_master_key
 from tokensvc.issuer.start import initialise
 from tokensvc.store.signing_key import list_signing_keys

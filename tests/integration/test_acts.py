@@ -7,13 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests import endings
 from tests.integration.losses import list_endings
 from tests.integration.things import ACTOR, list_acts, make_key, revoke_keys
 
 from tokensvc.core.errors import InvalidTokenError, UnavailableError
 from tokensvc.core.identifier import new_jti
 from tokensvc.issuer.connection_share import ConnectionShare
-from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.revoking.credentials import HolderRevocations, revoke_jti, revoke_token
 from tokensvc.issuer.revoking.introspection import Introspection, describe_token
 

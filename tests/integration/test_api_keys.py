@@ -7,14 +7,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests import endings
 from tests.integration.things import ACTOR, list_acts, make_key
+from tests.rows import list_events, list_keys, load_key
 
 from tokensvc.core.actor import Actor
 from tokensvc.core.audit_event import AuditFilter
 from tokensvc.core.errors import ConflictError, InvalidInputError
 from tokensvc.issuer.admin import api_keys, key_rotation
-from tokensvc.issuer.audit import list_events
-from tokensvc.issuer.revoking import endings
 
 PREFIX = "tsk-"
 
@@ -24,9 +24,9 @@ async def test_t22_a_key_is_created_listed_and_its_text_is_stored_nowhere(databa
     second = await make_key(database, name="two", account=first.listed.record.account_id)
     await make_key(database, name="elsewhere")
     record = first.listed.record
-    of_account = await api_keys.list_keys(database, record.account_id)
+    of_account = await list_keys(database, record.account_id)
     assert [listed.record.terms.name for listed in of_account] == ["one", "two"]
-    assert len(await api_keys.list_keys(database)) == 3
+    assert len(await list_keys(database)) == 3
     assert record.expires_at == record.created_at + timedelta(days=90)
     assert second.listed.record.expires_at is None
     assert record.hint == f"tsk-...{first.key.text[-4:]}"
@@ -139,7 +139,7 @@ async def test_the_states_of_a_key_allow_what_they_should(state, make_key_in, da
 async def test_disabling_and_enabling_again_and_again_changes_nothing_more(database, connection):
     key = (await make_key(database)).listed.record
     for _ in range(2):
-        assert (await endings.disable_key(database, key.id, actor=ACTOR)).state == "disabled"
+        assert (await endings.disable_key(database, key.id, actor=ACTOR)).listed.state == "disabled"
     for _ in range(2):
         assert (await api_keys.enable_key(database, key.id, actor=ACTOR)).state == "active"
     for _ in range(2):
@@ -153,7 +153,7 @@ async def test_disabling_and_enabling_again_and_again_changes_nothing_more(datab
 async def test_a_rotated_key_works_through_its_grace_and_no_longer(database):
     old = (await make_key(database, life=timedelta(days=90))).listed.record
     new = await rotate_key(database, old.id)
-    after, before = new.listed.record, (await api_keys.load_key(database, old.id)).record
+    after, before = new.listed.record, (await load_key(database, old.id)).record
     assert (after.account_id, after.terms) == (old.account_id, old.terms)
     assert (after.predecessor_id, before.successor_id) == (old.id, after.id)
     assert after.expires_at == after.created_at + timedelta(days=90)
@@ -163,7 +163,7 @@ async def test_a_rotated_key_works_through_its_grace_and_no_longer(database):
     with pytest.raises(ConflictError, match=again):
         await rotate_key(database, old.id)
     last = await rotate_key(database, after.id, grace=timedelta())
-    assert (await api_keys.load_key(database, after.id)).state == "expired"
+    assert (await load_key(database, after.id)).state == "expired"
     assert (last.listed.state, last.key.text != new.key.text) == ("active", True)
     assert await list_acts(database, old.id) == ["keys.create", "keys.rotate"]
 
@@ -171,7 +171,7 @@ async def test_a_rotated_key_works_through_its_grace_and_no_longer(database):
 async def test_a_grace_never_lengthens_a_life(database):
     old = (await make_key(database, life=timedelta(minutes=5))).listed.record
     await rotate_key(database, old.id, grace=timedelta(days=7))
-    assert (await api_keys.load_key(database, old.id)).record.expires_at == old.expires_at
+    assert (await load_key(database, old.id)).record.expires_at == old.expires_at
     for grace in (timedelta(seconds=-1), timedelta(days=-9)):
         with pytest.raises(InvalidInputError, match="between nothing and a hundred years"):
             await rotate_key(database, old.id, grace=grace)

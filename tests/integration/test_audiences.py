@@ -16,12 +16,12 @@ from tokensvc.issuer.admin import audiences
 async def test_audiences_are_added_changed_and_removed(database, settings, started):
     del started
     life = timedelta(minutes=5)
-    added = await audiences.add_audience(
+    added = await audiences.create_audience(
         database, settings, "orders", description=" shop ", token_life=life, actor=ACTOR
     )
     assert (added.name, added.description, added.token_life) == ("orders", "shop", life)
     with pytest.raises(ConflictError, match="exists already"):
-        await audiences.add_audience(database, settings, "orders", actor=ACTOR)
+        await audiences.create_audience(database, settings, "orders", actor=ACTOR)
     same = await audiences.update_audience(
         database, settings, "orders", description=None, token_life=None, actor=ACTOR
     )
@@ -30,9 +30,9 @@ async def test_audiences_are_added_changed_and_removed(database, settings, start
         database, settings, "orders", description="x", token_life=timedelta(), actor=ACTOR
     )
     assert (changed.description, changed.token_life) == ("x", None)
-    await audiences.remove_audience(database, settings, "orders", actor=ACTOR)
+    await audiences.delete_audience(database, settings, "orders", actor=ACTOR)
     with pytest.raises(NotFoundError, match="there is no audience 'orders'"):
-        await audiences.remove_audience(database, settings, "orders", actor=ACTOR)
+        await audiences.delete_audience(database, settings, "orders", actor=ACTOR)
     with pytest.raises(NotFoundError, match="there is no audience 'orders'"):
         await audiences.update_audience(
             database, settings, "orders", description="x", token_life=None, actor=ACTOR
@@ -40,7 +40,7 @@ async def test_audiences_are_added_changed_and_removed(database, settings, start
     with pytest.raises(
         ConflictError, match="'api' is the default audience; set TOKENSVC_DEFAULT_AUDIENCE"
     ):
-        await audiences.remove_audience(database, settings, "api", actor=ACTOR)
+        await audiences.delete_audience(database, settings, "api", actor=ACTOR)
     acts = ["create", "update", "update", "delete"]
     assert await list_acts(database, "orders") == [f"audiences.{act}" for act in acts]
 
@@ -49,7 +49,7 @@ async def test_the_type_of_tokens_is_chosen_but_not_for_the_service_itself(
     database, settings, started
 ):
     del started
-    added = await audiences.add_audience(database, settings, "legacy", typ="JWT", actor=ACTOR)
+    added = await audiences.create_audience(database, settings, "legacy", typ="JWT", actor=ACTOR)
     change = partial(audiences.update_audience, database, settings, actor=ACTOR)
     same = await change("legacy", description="x", token_life=None)
     changed = await change("legacy", description=None, token_life=None, typ="at+jwt")
@@ -75,7 +75,7 @@ async def test_an_audience_that_could_break_a_header_is_refused(database, settin
                 InvalidInputError, match="an audience has 1 to 255 visible ASCII characters"
             ),
         ):
-            await audiences.add_audience(database, settings, name, actor=ACTOR)
+            await audiences.create_audience(database, settings, name, actor=ACTOR)
 
 
 @pytest.mark.parametrize("seconds", [-1, 0, 3601])
@@ -83,6 +83,6 @@ async def test_a_token_life_beyond_the_limit_is_refused(seconds, database, setti
     with pytest.raises(
         InvalidInputError, match=r"between 1 s and TOKENSVC_MAX_TOKEN_TTL \(3600 s\)"
     ):
-        await audiences.add_audience(
+        await audiences.create_audience(
             database, settings, "orders", token_life=timedelta(seconds=seconds), actor=ACTOR
         )

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
+from tests import endings
 from tests.integration.things import ACTOR, make_key, patiently
+from tests.rows import list_events
 
 from tokensvc.core.actor import Actor
 from tokensvc.core.audit_chain import FIRST_HASH, Chain
 from tokensvc.core.audit_event import AuditFilter
 from tokensvc.issuer.admin import accounts, audiences
-from tokensvc.issuer.audit import Trail, list_events, record
-from tokensvc.issuer.revoking import endings
+from tokensvc.issuer.audit import Trail, record
 from tokensvc.store.audit_event import (
     list_witness_hashes,
     load_audit_head,
@@ -41,7 +42,7 @@ async def test_all_that_happens_makes_one_chain_that_ends_at_the_head(
 ):
     del started
     key = (await make_key(database)).listed.record
-    await audiences.add_audience(database, settings, "orders", actor=ACTOR)
+    await audiences.create_audience(database, settings, "orders", actor=ACTOR)
     await endings.delete_key(database, key.id, actor=ACTOR)
     events = await read_all(connection)
     chain = Chain()

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from tests.integration.test_audit_chain import meddle
 from tests.integration.things import ACTOR, make_key, read_use
+from tests.rows import list_events
 
 from tokensvc.core.algorithm import DEFAULT_ALGORITHM
 from tokensvc.core.audit_chain import BrokenChainError, Chain
@@ -19,11 +20,10 @@ from tokensvc.core.private_key import new_private_key
 from tokensvc.core.sealing import new_master_key, seal
 from tokensvc.core.token import AUDIT_CHECKPOINT, SigningKey, sign_jws
 from tokensvc.core.usage import LastUse
-from tokensvc.issuer.addresses import clean_addresses_once
 from tokensvc.issuer.admin import accounts
 from tokensvc.issuer.admin.audit_check import export_trail, verify_trail
 from tokensvc.issuer.admin.audit_prune import declare_reset, prune_events
-from tokensvc.issuer.audit import list_events
+from tokensvc.issuer.cleaning import clean_addresses_once
 from tokensvc.issuer.exchange.usage import UsageRecorder
 from tokensvc.issuer.signing.new_keys import build_record
 from tokensvc.store.audit_event import load_audit_head, read_audit_events

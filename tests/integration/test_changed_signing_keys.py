@@ -65,7 +65,7 @@ async def write(connection, statement, *arguments):
 
 def forge(kid, settings, mirror):
     """A token that the forger signed under the kid of another key."""
-    now = int(mirror.confirmation.now.timestamp())
+    now = int(mirror.postgres_clock.now.timestamp())
     claims = make_claims(iss=settings.issuer_url, iat=now, exp=now + 600)
     key = type(FORGER)(kid, "ES256", FORGER.private_key)
     return sign_jws(build_payload(claims), typ="at+jwt", key=key)
@@ -93,7 +93,7 @@ async def test_t42_a_changed_public_key_is_not_published_and_the_service_goes_on
             parse_unverified(forge(kid, settings, mirror)),
             mirror.signers.records,
             issuer=settings.issuer_url,
-            now=mirror.confirmation.now.timestamp(),
+            now=mirror.postgres_clock.now.timestamp(),
         )
     exchange = replace(await open_exchange(database, settings, started), mirror=mirror)
     request = ExchangeRequest(credential=(await make_key(database)).key)
@@ -105,12 +105,12 @@ async def test_t42_a_signing_key_that_somebody_puts_in_is_neither_published_nor_
     mirror, settings, connection, logs
 ):
     before = mirror.signers.jwks
-    now = mirror.confirmation.now
+    now = mirror.postgres_clock.now
     for kid, jwk in ((FORGED_JWK["kid"], FORGED_JWK), ("x", FORGED_JWK | {"kid": "x"})):
         await write(connection, INSERT, kid, jwk, now)
         await mirror.refresh_once()
         assert mirror.signers.jwks == before
-        assert mirror.signers.find("ES256", mirror.confirmation.now).kid != kid
+        assert mirror.signers.find("ES256", mirror.postgres_clock.now).kid != kid
         with pytest.raises(InvalidTokenError, match="access token"):
             check_own_token(
                 parse_unverified(forge(kid, settings, mirror)),

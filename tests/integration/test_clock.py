@@ -7,21 +7,21 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from tests import endings
+from tests.factories import parse_page
 from tests.integration.clocks import Clocks
 from tests.integration.exchanges import ask, read_counts
 from tests.integration.things import ACTOR, make_key, open_exchange, read_page
 
 from tokensvc.core.claims import build_payload
 from tokensvc.core.denylist.followed import FollowedDenylist
-from tokensvc.core.denylist.page import parse_page
 from tokensvc.core.iat_limit import AHEAD
 from tokensvc.core.identifier import Kid
 from tokensvc.core.ledger import Question
 from tokensvc.core.token import sign_jws
+from tokensvc.issuer.cleaning import clean_denylist_once
 from tokensvc.issuer.mirror.mirror import Mirror
-from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.revoking.credentials import revoke_own_token
-from tokensvc.issuer.revoking.denylist import clean_denylist_once
 from tokensvc.issuer.revoking.feed import Feed
 from tokensvc.store.feed_head import list_heads
 
@@ -108,7 +108,7 @@ async def test_f26_nobody_vouches_for_a_clock_that_has_jumped_since(
         if step == "0":
             late = await open_exchange(database, settings, started, Clocks(wall=-3600).make())
         await late.mirror.refresh_once()
-        assert late.mirror.confirmation.is_blocked
+        assert late.mirror.postgres_clock.is_blocked
     await late.ledger.close()
 
 
@@ -116,7 +116,7 @@ async def test_f41_a_revocation_that_was_deleted_before_a_step_back_is_no_loss(
     database, settings, started, connection, logs
 ):
     clocks = Clocks()
-    mirror = Mirror(database, settings, started.master_key, confirmation=clocks.make())
+    mirror = Mirror(database, settings, started.master_key, postgres_clock=clocks.make())
     for number in range(2):
         key = await make_key(database)
         await endings.revoke_key(database, key.listed.record.id, actor=ACTOR)
@@ -125,7 +125,7 @@ async def test_f41_a_revocation_that_was_deleted_before_a_step_back_is_no_loss(
     clocks.postgres = 7200
     async with database.connection() as asked:
         _, now = await list_heads(asked)
-    mirror.confirmation.read_clock(now, mirror.confirmation.ask())
+    mirror.postgres_clock.read_clock(now, mirror.postgres_clock.ask())
     await connection.execute("delete from denylist where seq = 1")  # by another process, by then
     clocks.postgres = 0
     await mirror.refresh_once()
@@ -139,7 +139,7 @@ async def test_f41_a_command_revokes_a_token_that_is_live_by_its_own_clock(
     key = await make_key(database)
     ((claims,), _) = await ask(exchange, key)
     moved = replace(claims, iat=claims.iat + ahead, exp=claims.exp + ahead)
-    signer = exchange.mirror.signers.find("ES256", exchange.mirror.confirmation.now)
+    signer = exchange.mirror.signers.find("ES256", exchange.mirror.postgres_clock.now)
     text = sign_jws(build_payload(moved), typ="at+jwt", key=signer)
     assert await revoke_own_token(database, settings, text, actor=ACTOR) is None
     found = await revoke_own_token(
@@ -152,7 +152,7 @@ async def test_f41_a_command_revokes_a_token_that_is_live_by_its_own_clock(
 async def test_f42_nothing_is_forgotten_or_deleted_while_the_clock_is_ahead(
     database, settings, started, connection, clocks
 ):
-    mirror = Mirror(database, settings, started.master_key, confirmation=clocks.make())
+    mirror = Mirror(database, settings, started.master_key, postgres_clock=clocks.make())
     key = await make_key(database)
     await endings.revoke_key(database, key.listed.record.id, actor=ACTOR)
     await mirror.refresh_once()
@@ -160,9 +160,9 @@ async def test_f42_nothing_is_forgotten_or_deleted_while_the_clock_is_ahead(
     await connection.execute("update denylist set expires_at = expires_at - interval '1 hour'")
     clocks.postgres = 3600
     await mirror.refresh_once()
-    assert mirror.confirmation.collectable_at is None
+    assert mirror.postgres_clock.collectable_at is None
     assert len(list(mirror.denylist.log)) == 1
-    late = Mirror(database, settings, started.master_key, confirmation=Clocks(wall=-3600).make())
+    late = Mirror(database, settings, started.master_key, postgres_clock=Clocks(wall=-3600).make())
     await late.refresh_once()
     assert len(list(late.denylist.log)) == 1, "read by the earliest of the clocks"
 
@@ -205,19 +205,19 @@ async def test_a_token_that_was_counted_is_signed_though_the_clock_stepped_back(
     audience = exchange.mirror.audiences["api"]
     first = min(r.active_at for r in exchange.mirror.signers.records if r.active_at is not None)
     before = exchange._find_signer(audience, first - timedelta(seconds=3))
-    assert before is exchange.mirror.signers.find("ES256", exchange.mirror.confirmation.now)
+    assert before is exchange.mirror.signers.find("ES256", exchange.mirror.postgres_clock.now)
 
 
 async def test_f41_pages_are_dated_steadily_while_a_jump_is_not_believed(
     database, settings, started, clocks
 ):
-    mirror = Mirror(database, settings, started.master_key, confirmation=clocks.make())
+    mirror = Mirror(database, settings, started.master_key, postgres_clock=clocks.make())
     await mirror.refresh_once()
-    before = mirror.confirmation.steady_at
+    before = mirror.postgres_clock.steady_at
     clocks.postgres = -20  # as if Postgres's clock had stepped back
     await mirror.refresh_once()
-    assert mirror.confirmation.is_blocked
-    drift = (mirror.confirmation.steady_at - before).total_seconds()
+    assert mirror.postgres_clock.is_blocked
+    drift = (mirror.postgres_clock.steady_at - before).total_seconds()
     assert drift == pytest.approx(20, abs=3), "this process's clock went on by so much"
 
 
@@ -238,9 +238,9 @@ async def test_f41_a_process_that_doubts_the_clock_delays_no_revocation(
     now = time.time() + right
     follower = FollowedDenylist(settings.issuer_url)
     at, leeway = Clocks(wall=wall).make(), 5.0
-    mirror = Mirror(database, settings, started.master_key, confirmation=at)
+    mirror = Mirror(database, settings, started.master_key, postgres_clock=at)
     await mirror.refresh_once()
-    assert mirror.confirmation.is_blocked
+    assert mirror.postgres_clock.is_blocked
     feed = Feed(mirror, settings)
     await _follow(follower, feed, now=now, leeway=leeway)
     assert follower.has_all
@@ -251,8 +251,8 @@ async def test_f41_a_process_that_doubts_the_clock_delays_no_revocation(
     await mirror.refresh_once()
     await _follow(follower, feed, now=now, leeway=leeway)
     assert len(follower.denylist) == 1
-    confirmation = mirror.confirmation
-    earliest = confirmation.now - confirmation.doubt
+    postgres_clock = mirror.postgres_clock
+    earliest = postgres_clock.now - postgres_clock.doubt
     assert earliest.timestamp() <= now + 5, "what is live is never taken for expired, and revoked"
     await feed.close()
 
@@ -272,7 +272,7 @@ async def test_f42_a_process_that_starts_while_both_clocks_are_ahead_skips_nothi
         "update issuance set iat_limit = clock_timestamp() + $1::text::interval",
         f"{AHEAD.total_seconds() - 3323} s",
     )
-    mirror = Mirror(database, settings, started.master_key, confirmation=clocks.make())
+    mirror = Mirror(database, settings, started.master_key, postgres_clock=clocks.make())
     for number in range(1, 4):
         key = await make_key(database)
         await endings.revoke_key(database, key.listed.record.id, actor=ACTOR)
@@ -283,9 +283,9 @@ async def test_f42_a_process_that_starts_while_both_clocks_are_ahead_skips_nothi
         await mirror.refresh_once()
         assert len(list(mirror.denylist.log)) == number
         await mirror.refresh_once()
-        collectable_at = mirror.confirmation.collectable_at
+        collectable_at = mirror.postgres_clock.collectable_at
         if collectable_at is not None:
             await clean_denylist_once(database, collectable_at)
-    assert mirror.confirmation.is_blocked == (wall != 3323)
+    assert mirror.postgres_clock.is_blocked == (wall != 3323)
     assert await connection.fetchval("select count(*) from denylist") == 3
     assert len(list(mirror.denylist.log)) == 3

@@ -15,12 +15,12 @@ from aiohttp.test_utils import TestClient, TestServer
 from testbed.processes import EXECUTABLE, clean_environment
 from testbed.slow_link import SlowLink
 from testbed.waiting import PATIENCE, until
+from tests import endings
 from tests.factories import make_settings
 from tests.integration.things import make_key, patiently
 
 from tokensvc.core.actor import Actor
 from tokensvc.core.errors import UnavailableError
-from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.start import initialise
 from tokensvc.issuer.tasks import _every
 from tokensvc.store.embedded import EmbeddedPostgres
@@ -81,7 +81,7 @@ async def test_while_postgres_is_away_everything_says_so_and_heals_by_itself(
         assert (await client.get("/livez")).status == 200
         assert (await client.get("/.well-known/jwks.json")).status == 200
 
-        await until(lambda: service.mirror.confirmation.age_seconds > 3)
+        await until(lambda: service.mirror.postgres_clock.age_seconds > 3)
         feed = await client.get("/v1/denylist")
         assert (feed.status, feed.content_type, feed.headers["Retry-After"]) == (
             503,
@@ -89,7 +89,7 @@ async def test_while_postgres_is_away_everything_says_so_and_heals_by_itself(
             "1",
         )
         assert (await feed.json())["code"] == "temporarily_unavailable"
-        await until(lambda: service.mirror.confirmation.age_seconds > 5)
+        await until(lambda: service.mirror.postgres_clock.age_seconds > 5)
         ready = await client.get("/readyz")
         assert (ready.status, (await ready.json())["checks"]["database"]) == (503, False)
 

@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from testbed.waiting import until
+from tests import endings
 from tests.integration.things import ACTOR, make_key, patiently
+from tests.rows import list_denylist, load_key
 
 from tokensvc.core.errors import OutcomeUnknownError, UnavailableError
-from tokensvc.issuer.admin import api_keys, audiences
-from tokensvc.issuer.revoking import endings
-from tokensvc.issuer.revoking.denylist import clean_denylist_once, list_denylist
+from tokensvc.issuer.admin import audiences
+from tokensvc.issuer.cleaning import clean_denylist_once
 from tokensvc.store.denylist import (
     append_revocation,
     find_tag,
@@ -136,10 +137,10 @@ async def test_cleaning_goes_in_batches_until_nothing_is_left(database, connecti
 
 async def test_a_watermark_lives_as_long_as_any_token_that_it_covers(database, settings, started):
     del started
-    await audiences.add_audience(
+    await audiences.create_audience(
         database, settings, "long", token_life=timedelta(seconds=3000), actor=ACTOR
     )
-    await audiences.remove_audience(database, settings, "long", actor=ACTOR)  # its tokens live on
+    await audiences.delete_audience(database, settings, "long", actor=ACTOR)  # its tokens live on
     key = (await make_key(database)).listed.record
     await endings.revoke_key(database, key.id, actor=ACTOR)
     await endings.suspend_account(database, key.account_id, actor=ACTOR)
@@ -158,7 +159,7 @@ async def test_f22_a_revocation_that_waits_too_long_for_a_lock_gives_up_and_chan
             await endings.revoke_key(database, key.id, actor=ACTOR)
         assert caught.value.reason == "database_LockNotAvailableError"
         assert not isinstance(caught.value, OutcomeUnknownError)
-    assert (await api_keys.load_key(database, key.id)).state == "active"
+    assert (await load_key(database, key.id)).state == "active"
     assert (await endings.revoke_key(database, key.id, actor=ACTOR)).listed.state == "revoked"
 
 

@@ -13,16 +13,16 @@ from typing import Any
 
 import pytest
 from testbed.waiting import until
+from tests import endings
 from tests.integration.exchanges import expect_anything
 from tests.integration.things import ACTOR, PATIENT, make_guard, make_key, open_exchange, patiently
+from tests.rows import list_denylist
 
 from tokensvc.core.errors import InvalidClientError, OAuthError, UnavailableError
 from tokensvc.core.exchange import ExchangeRequest
 from tokensvc.core.ledger import Question
 from tokensvc.issuer.admin import accounts, api_keys, audiences
 from tokensvc.issuer.exchange.ledger import Ledger
-from tokensvc.issuer.revoking import endings
-from tokensvc.issuer.revoking.denylist import list_denylist
 from tokensvc.store.ledger import LedgerConnection
 from tokensvc.store.primary import connect
 
@@ -268,7 +268,9 @@ async def test_a_token_judged_before_a_revocation_does_not_outlive_its_watermark
             decision = await super().join_batch(question, lambda decision: decision, arrived_on)
             await endings.revoke_key(database, key.listed.record.id, actor=ACTOR)
             life = settings.issuing_policy.max_token_life
-            await audiences.add_audience(database, settings, "late", token_life=life, actor=ACTOR)
+            await audiences.create_audience(
+                database, settings, "late", token_life=life, actor=ACTOR
+            )
             return act(decision)
 
     slow = Slow(LedgerConnection(database), exchange.mirror, most_waiting=10)

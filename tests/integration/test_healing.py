@@ -7,16 +7,16 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from tests import endings
 from tests.integration.losses import list_endings, list_healed_acts, lost, read_count
 from tests.integration.things import ACTOR, make_key
+from tests.rows import list_denylist, load_key
 
 from tokensvc.core.denylist.lookup import Denylist
 from tokensvc.core.errors import InvalidClientError, UnavailableError
 from tokensvc.core.identifier import Kid
 from tokensvc.issuer.admin import accounts, api_keys
-from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.revoking.credentials import revoke_own_token
-from tokensvc.issuer.revoking.denylist import list_denylist
 from tokensvc.issuer.signing.emergency import revoke_signing_key_now
 from tokensvc.issuer.signing.listing import list_signing_keys_with_phase
 
@@ -114,7 +114,7 @@ async def test_tokens_that_were_revoked_stay_so_and_their_key_goes_on(
     denylist.add(record.revocation for record in mirror.denylist.log)
     assert denylist.find_revocation(before, KID) is not None
     assert denylist.find_revocation(after, KID) is None
-    assert (await api_keys.load_key(database, key.listed.record.id)).state == "active"
+    assert (await load_key(database, key.listed.record.id)).state == "active"
 
 
 async def test_a_token_that_was_revoked_is_revoked_again(
@@ -224,7 +224,7 @@ async def test_a_signing_key_that_was_revoked_is_revoked_again_with_a_successor(
     database, settings, started, connection, new_mirror
 ):
     mirrors = [await new_mirror(), await new_mirror()]
-    signer = mirrors[0].signers.find("ES256", mirrors[0].confirmation.now).kid
+    signer = mirrors[0].signers.find("ES256", mirrors[0].postgres_clock.now).kid
     async with lost(connection):
         await revoke_signing_key_now(database, settings, started.master_key, signer, actor=ACTOR)
         for mirror in mirrors:
@@ -240,7 +240,7 @@ async def test_a_signing_key_that_was_revoked_is_revoked_again_with_a_successor(
     assert await list_healed_acts(database, signer) == ["signing-keys.revoke"]
     for mirror in mirrors:
         await mirror.refresh_once()
-        assert mirror.signers.find("ES256", mirror.confirmation.now).kid != signer
+        assert mirror.signers.find("ES256", mirror.postgres_clock.now).kid != signer
 
 
 async def test_a_signing_key_that_is_lost_altogether_stays_on_the_denylist(
@@ -248,7 +248,7 @@ async def test_a_signing_key_that_is_lost_altogether_stays_on_the_denylist(
 ):
     mirror = await new_mirror()
     async with lost(connection):
-        signer = mirror.signers.find("ES256", mirror.confirmation.now).kid
+        signer = mirror.signers.find("ES256", mirror.postgres_clock.now).kid
         await revoke_signing_key_now(database, settings, started.master_key, signer, actor=ACTOR)
         await mirror.refresh_once()
     await connection.execute("delete from signing_key where kid = $1", signer)
@@ -264,12 +264,12 @@ async def test_until_a_loss_is_healed_nothing_of_the_new_history_is_believed(
     async with lost(connection):
         await endings.revoke_key(database, key.id, actor=ACTOR)
         await mirror.refresh_once()
-    held, confirmed_at = mirror.denylist.log.head, mirror.confirmation.at
+    held, confirmed_at = mirror.denylist.log.head, mirror.postgres_clock.at
     async with connection.transaction():
         await connection.execute("select from feed_head where topic = 'denylist' for update")
         with pytest.raises(UnavailableError):
             await mirror.refresh_once()
-        assert (mirror.denylist.log.head, mirror.confirmation.at) == (held, confirmed_at)
+        assert (mirror.denylist.log.head, mirror.postgres_clock.at) == (held, confirmed_at)
     await mirror.refresh_once()
     assert mirror.denylist.log.head != held
-    assert (await api_keys.load_key(database, key.id)).state == "revoked"
+    assert (await load_key(database, key.id)).state == "revoked"

@@ -6,15 +6,15 @@ import asyncio
 
 import pytest
 from testbed.waiting import until
+from tests import endings
 from tests.integration.losses import follow, list_endings, list_healed_acts, lost, read_count
 from tests.integration.things import ACTOR, make_key
+from tests.rows import load_key
 
 from tokensvc.core.denylist.followed import FollowedDenylist
 from tokensvc.core.errors import InvalidClientError
 from tokensvc.core.identifier import Kid
-from tokensvc.issuer.admin import api_keys
 from tokensvc.issuer.connection_share import ConnectionShare
-from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.revoking.credentials import (
     HolderRevocations,
     revoke_credential,
@@ -36,7 +36,7 @@ async def test_a_revocation_lost_before_it_was_read_back_is_remembered_by_its_pr
                 HolderRevocations(database, ConnectionShare(10)),
                 settings,
                 key.key.text,
-                now=mirror.confirmation.now,
+                now=mirror.postgres_clock.now,
             )
             mirror.denylist.remember(revoked.records)
         if reused:
@@ -62,7 +62,7 @@ async def test_a_repeated_revocation_is_remembered_as_well(
             HolderRevocations(database, ConnectionShare(10)),
             settings,
             key.key.text,
-            now=mirror.confirmation.now,
+            now=mirror.postgres_clock.now,
         )
         mirror.denylist.remember(revoked.records)
     await mirror.refresh_once()
@@ -81,7 +81,7 @@ async def test_what_is_acknowledged_while_nothing_is_lost_stands_there_once(
             HolderRevocations(database, ConnectionShare(10)),
             settings,
             key.key.text,
-            now=mirror.confirmation.now,
+            now=mirror.postgres_clock.now,
         )
         mirror.denylist.remember(revoked.records)
         for each in (mirror, other, mirror):
@@ -147,7 +147,7 @@ async def test_f5_a_running_service_heals_by_itself(
 
 
 async def is_revoked(database, key):
-    return (await api_keys.load_key(database, key.listed.record.id)).state == "revoked"
+    return (await load_key(database, key.listed.record.id)).state == "revoked"
 
 
 async def test_a_follower_keeps_what_it_had_and_is_not_confused_by_a_number_given_out_again(

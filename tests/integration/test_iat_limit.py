@@ -7,17 +7,18 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests import endings
 from tests.integration.exchanges import ask
 from tests.integration.losses import lost
 from tests.integration.test_moments import ACTS, KEYS
 from tests.integration.things import ACTOR, make_key
+from tests.rows import list_denylist
 
 from tokensvc.core.iat_limit import AHEAD, LEAST_AHEAD
 from tokensvc.core.identifier import new_jti
-from tokensvc.issuer.confirmation import Confirmation
 from tokensvc.issuer.mirror.mirror import Mirror
-from tokensvc.issuer.revoking import credentials, endings
-from tokensvc.issuer.revoking.denylist import list_denylist
+from tokensvc.issuer.postgres_clock import PostgresClock
+from tokensvc.issuer.revoking import credentials
 from tokensvc.issuer.signing.emergency import revoke_signing_key_now
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ async def test_f41_a_signing_key_that_is_revoked_after_a_crash_stays_revoked(
     database, settings, started, new_mirror, connection
 ):
     mirror = await new_mirror()
-    kid = mirror.signers.find("ES256", mirror.confirmation.now).kid
+    kid = mirror.signers.find("ES256", mirror.postgres_clock.now).kid
     limit = await crash(connection)
     await revoke_signing_key_now(database, settings, started.master_key, kid, actor=ACTOR)
     (revoked,) = await list_denylist(database)
@@ -145,10 +146,10 @@ async def test_f41_only_who_believes_the_clock_raises_the_limit(
         database,
         settings,
         started.master_key,
-        confirmation=Confirmation(wall=lambda: 0.0),
+        postgres_clock=PostgresClock(wall=lambda: 0.0),
     )
     await wrong.refresh_once()
-    assert wrong.confirmation.is_blocked
+    assert wrong.postgres_clock.is_blocked
     read = "select iat_limit, clock_timestamp() from issuance"
     assert (await connection.fetchrow(read))[0].year == 1, "it was never raised"
     right = Mirror(database, settings, started.master_key)
@@ -170,9 +171,9 @@ async def test_f41_no_token_is_counted_behind_a_limit_that_cannot_be_raised(
     await exchange.mirror.refresh_once()
     _, (refusal,) = await ask(exchange, key)
     assert refusal.reason == "mirror_stale"
-    assert not exchange.mirror.confirmation.iat_limit.allows(now)
+    assert not exchange.mirror.postgres_clock.iat_limit.allows(now)
     assert logs.find("iat_limit_not_raised")
     await connection.execute("alter function away(timestamptz) rename to raise_iat_limit")
     await exchange.mirror.refresh_once()
-    assert exchange.mirror.confirmation.iat_limit.allows(now)
+    assert exchange.mirror.postgres_clock.iat_limit.allows(now)
     assert len((await ask(exchange, key))[0]) == 1

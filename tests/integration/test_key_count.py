@@ -6,13 +6,13 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from tests import endings
 from tests.integration.things import ACTOR, make_key
 
 from tokensvc.core.api_key import DEFAULT_PREFIX
 from tokensvc.core.errors import ConflictError
 from tokensvc.issuer.admin import accounts, api_keys, key_batches, key_rotation
 from tokensvc.issuer.admin.key_chunks import BatchCaller
-from tokensvc.issuer.revoking import endings
 from tokensvc.store.pool import open_database
 
 MOST = 3

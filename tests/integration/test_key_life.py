@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from tests.integration.clocks import Clocks
 from tests.integration.things import ACTOR, list_acts, make_key
+from tests.rows import load_key
 
 from tokensvc.core.errors import ForbiddenError
 from tokensvc.issuer.admin import api_keys
@@ -52,7 +53,7 @@ async def test_idle_keys_are_disabled_and_others_are_not(database, issue, exchan
     await api_keys.enable_key(database, ids["idle"], actor=ACTOR)
     assert await disable_idle_keys_once(database, now, remembered.extend, idle_for=9 * DAY) == 0
     for name in ("used", "enabled", "young", "idle"):
-        assert (await api_keys.load_key(database, ids[name])).state == "active"
+        assert (await load_key(database, ids[name])).state == "active"
 
 
 async def test_f42_no_key_is_idle_by_a_clock_that_is_ahead(database, settings, started, connection):
@@ -60,14 +61,14 @@ async def test_f42_no_key_is_idle_by_a_clock_that_is_ahead(database, settings, s
     key = (await make_key(database)).listed.record.id
     await connection.execute("update api_key set created_at = created_at - interval '10 days'")
     clocks = Clocks()
-    mirror = Mirror(database, settings, started.master_key, confirmation=clocks.make())
+    mirror = Mirror(database, settings, started.master_key, postgres_clock=clocks.make())
     await mirror.refresh_once()
     cleaning = Cleaning(database, settings.model_copy(update={"idle_key_days": 7}), mirror)
     states = []
     for ahead in (5 * DAY, 0 * DAY):
         clocks.postgres = clocks.wall = ahead.total_seconds()
         await mirror.refresh_once()
-        assert mirror.confirmation.collectable_at is not None
+        assert mirror.postgres_clock.collectable_at is not None
         await cleaning.disable_idle_keys()
-        states.append((await api_keys.load_key(database, key)).state)
+        states.append((await load_key(database, key)).state)
     assert states == ["active", "disabled"]

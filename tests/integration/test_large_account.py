@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from tests import endings
 from tests.factories import make_claims
 from tests.integration.things import ACTOR
+from tests.rows import list_denylist
 
 from tokensvc.core.denylist.lookup import Denylist
 from tokensvc.core.identifier import AccountId, KeyId, Kid
 from tokensvc.issuer.admin import accounts
-from tokensvc.issuer.revoking import endings
-from tokensvc.issuer.revoking.denylist import list_denylist
 
 
 async def test_all_keys_of_an_account_are_stopped_by_one_row(database, connection):

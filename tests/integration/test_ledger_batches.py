@@ -19,8 +19,8 @@ from tokensvc.core.exchange import ExchangeRequest
 from tokensvc.core.ledger import Decision, Question
 from tokensvc.core.limit import LimitChanges
 from tokensvc.issuer.admin import accounts
-from tokensvc.issuer.confirmation import Confirmation, build_stale_error
 from tokensvc.issuer.exchange.ledger import Ledger
+from tokensvc.issuer.postgres_clock import PostgresClock, build_stale_error
 from tokensvc.store.ledger import LedgerConnection
 from tokensvc.store.primary import connect
 
@@ -221,19 +221,19 @@ async def test_a_call_is_judged_although_the_copies_grow_too_old_to_count(
     """They may do so while the ledger connects, after its batch was looked through."""
     key = await make_key(database)
 
-    class Ageing(Confirmation):
+    class Ageing(PostgresClock):
         is_old = False
 
         def check_counting(self):
             if self.is_old:
                 raise build_stale_error()
 
-    confirmation = Ageing()
-    exchange = await open_exchange(database, settings, started, confirmation)
+    postgres_clock = Ageing()
+    exchange = await open_exchange(database, settings, started, postgres_clock)
 
     class Slow(LedgerConnection):
         async def judge_batch(self, counts, expect):
-            confirmation.is_old = True
+            postgres_clock.is_old = True
             return await super().judge_batch(counts, expect)
 
     ledger = Ledger(Slow(database), exchange.mirror, most_waiting=4)

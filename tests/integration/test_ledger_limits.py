@@ -150,7 +150,7 @@ async def test_a_clock_that_was_set_back_a_little_does_not_forget_what_was_count
 
 
 async def test_limits_come_from_the_tier_and_overrides_beat_it(exchange, database):
-    await tiers.add_tier(
+    await tiers.create_tier(
         database, "tiny", key_per_minute=3, key_per_day=100, account_per_minute=4, actor=ACTOR
     )
     key = await make_key(database)

@@ -7,6 +7,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+from tests import endings
 from tests.integration.exchanges import ask, expect_anything, narrow
 from tests.integration.things import ACTOR, make_key, read_header
 
@@ -16,7 +17,6 @@ from tokensvc.core.errors import (
 )
 from tokensvc.core.ledger import Question
 from tokensvc.issuer.admin import api_keys
-from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.revoking.credentials import revoke_token
 from tokensvc.issuer.revoking.introspection import find_revocation
 from tokensvc.issuer.signing.emergency import revoke_signing_key_now

@@ -9,12 +9,12 @@ from datetime import timedelta
 import pytest
 from tests.factories import NOW, make_settings
 from tests.integration.things import ACTOR, age_signing_keys
+from tests.rows import list_events
 
 from tokensvc.core.audit_event import AuditFilter
 from tokensvc.core.errors import InvalidInputError, StartRefusedError, UnavailableError
 from tokensvc.core.private_key import new_private_key
 from tokensvc.core.sealing import new_master_key, unseal
-from tokensvc.issuer.audit import list_events
 from tokensvc.issuer.mirror.mirror import Mirror
 from tokensvc.issuer.signing.emergency import revoke_signing_key_now
 from tokensvc.issuer.signing.master_key import (
@@ -136,14 +136,14 @@ async def test_a_service_that_runs_goes_on_and_seals_new_keys_under_the_new_one(
     await mirror.refresh_once()
     await rotate_master_key(database, settings, to=None, actor=ACTOR)
     await mirror.refresh_once()
-    signer = mirror.signers.find("ES256", mirror.confirmation.now)
+    signer = mirror.signers.find("ES256", mirror.postgres_clock.now)
     await age_signing_keys(connection, timedelta(days=40))
     plan = await rotate_once(
         database, settings, started.master_key, actor=ACTOR
     )  # with the master key of before
     assert plan is not None
     await mirror.refresh_once()
-    assert mirror.signers.find("ES256", mirror.confirmation.now).kid == plan.kid != signer.kid
+    assert mirror.signers.find("ES256", mirror.postgres_clock.now).kid == plan.kid != signer.kid
     await load_master_key(database, settings)
     await revoke_signing_key_now(database, settings, started.master_key, plan.kid, actor=ACTOR)
     await load_master_key(database, settings)
@@ -173,9 +173,9 @@ async def test_a_service_whose_master_key_cannot_be_read_again_says_so_and_signs
         )
     async with database.connection() as mine:
         assert len(await list_signing_keys(mine)) == 3
-    mirror.confirmation.renew(mirror.confirmation.at, mirror.confirmation.on - 100)
+    mirror.postgres_clock.renew(mirror.postgres_clock.at, mirror.postgres_clock.on - 100)
     with pytest.raises(UnavailableError):
-        mirror.signers.find("ES256", mirror.confirmation.now)
+        mirror.signers.find("ES256", mirror.postgres_clock.now)
 
 
 async def test_the_master_key_comes_from_the_environment(database, settings, started):

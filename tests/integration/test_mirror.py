@@ -9,14 +9,14 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from testbed.waiting import until
+from tests import endings
 from tests.factories import NOW
 from tests.integration.things import ACTOR, make_key
 
 from tokensvc.core.errors import UnavailableError
 from tokensvc.issuer.admin import accounts, audiences
-from tokensvc.issuer.confirmation import MAX_AGE_SECONDS
 from tokensvc.issuer.mirror.mirror import Mirror
-from tokensvc.issuer.revoking import endings
+from tokensvc.issuer.postgres_clock import MAX_AGE_SECONDS
 from tokensvc.issuer.service import open_service
 from tokensvc.store.pool import open_database
 from tokensvc.store.primary import connect
@@ -44,10 +44,10 @@ def mirror(database, settings, started):
 
 
 async def test_before_its_first_look_a_mirror_knows_nothing_and_says_so(mirror):
-    assert mirror.confirmation.age_seconds == float("inf")
+    assert mirror.postgres_clock.age_seconds == float("inf")
     for ask in (
-        lambda: mirror.confirmation.now,
-        lambda: mirror.confirmation.at,
+        lambda: mirror.postgres_clock.now,
+        lambda: mirror.postgres_clock.at,
         lambda: mirror.signers.find("ES256", NOW),
     ):
         with pytest.raises(UnavailableError) as caught:
@@ -71,7 +71,7 @@ async def test_a_change_is_seen_by_notify_without_a_poll(seldom, database, setti
     async with running(seldom):
         await until(lambda: connection.fetchval(f"select exists ({LISTENERS})"))
         for number in range(5):
-            await audiences.add_audience(database, settings, f"audience-{number}", actor=ACTOR)
+            await audiences.create_audience(database, settings, f"audience-{number}", actor=ACTOR)
             await until(lambda number=number: f"audience-{number}" in seldom.audiences)
 
 
@@ -115,14 +115,14 @@ async def test_f21_every_change_is_seen_by_poll_without_a_notification(mirror, c
 
 async def test_f19_a_copy_that_is_too_old_signs_nothing(mirror):
     await mirror.refresh_once()
-    assert mirror.signers.find("ES256", mirror.confirmation.now).alg == "ES256"
+    assert mirror.signers.find("ES256", mirror.postgres_clock.now).alg == "ES256"
     with pytest.raises(UnavailableError) as caught:
-        mirror.signers.find("RS256", mirror.confirmation.now)
+        mirror.signers.find("RS256", mirror.postgres_clock.now)
     assert caught.value.reason == "no_signing_key"
-    last = mirror.confirmation
+    last = mirror.postgres_clock
     last.renew(last.at, last.on - MAX_AGE_SECONDS - 1)
     with pytest.raises(UnavailableError) as caught:
-        mirror.signers.find("ES256", mirror.confirmation.now)
+        mirror.signers.find("ES256", mirror.postgres_clock.now)
     assert caught.value.reason == "mirror_stale"
 
 
@@ -130,12 +130,12 @@ async def test_the_clock_of_a_mirror_is_that_of_postgres_and_runs_on(mirror, con
     before = await connection.fetchval("select clock_timestamp()")
     await mirror.refresh_once()
     after = await connection.fetchval("select clock_timestamp()")
-    assert before <= mirror.confirmation.at <= after
+    assert before <= mirror.postgres_clock.at <= after
     # The mirror reckons from when it asked, a little before Postgres looked at its clock.
     begun = time.monotonic()
-    first = mirror.confirmation.now
+    first = mirror.postgres_clock.now
     await asyncio.sleep(0.2)
-    last = mirror.confirmation.now
+    last = mirror.postgres_clock.now
     assert 0.2 <= (last - first).total_seconds() <= time.monotonic() - begun + 0.001
 
 
@@ -179,7 +179,7 @@ async def test_many_who_refresh_one_copy_at_once_do_not_turn_it_back(mirror, dat
     async def refresh():
         for _ in range(20):
             await mirror.refresh_once()
-            seen.append((mirror.denylist.log.head.seq, mirror.confirmation.at))
+            seen.append((mirror.denylist.log.head.seq, mirror.postgres_clock.at))
 
     async def revoke():
         for _ in range(20):
@@ -221,11 +221,11 @@ async def test_a_login_that_is_refused_for_a_while_is_an_outage_and_ends(
         )
         with pytest.raises(UnavailableError):
             await service.mirror.refresh_once()
-        refused_at = service.mirror.confirmation.at
+        refused_at = service.mirror.postgres_clock.at
         await asyncio.sleep(1.2)  # the listener tries again after a second
-        assert service.mirror.confirmation.at == refused_at
+        assert service.mirror.postgres_clock.at == refused_at
         await connection.execute(f"alter role {name} login")
-        await until(lambda: service.mirror.confirmation.at > refused_at)
+        await until(lambda: service.mirror.postgres_clock.at > refused_at)
         await until(lambda: connection.fetchval(f"select exists ({LISTENERS})"))
 
 

@@ -6,10 +6,9 @@ import asyncio
 from typing import Any
 
 import pytest
+from tests import endings
 from tests.integration.things import ACTOR, make_key
-
-from tokensvc.issuer.revoking import endings
-from tokensvc.issuer.revoking.denylist import list_denylist
+from tests.rows import list_denylist
 
 ACTS: dict[str, Any] = {
     "disabled_at": endings.disable_key,

@@ -7,12 +7,14 @@ from datetime import timedelta
 
 import pytest
 from standardwebhooks import WebhookVerificationError
+from testbed.waiting import until
+from tests import endings
 from tests.integration.receiving import (
     Receiver,
-    add_endpoint,
     deliver,
     deliver_until,
     make_dispatcher,
+    make_endpoint,
 )
 from tests.integration.things import ACTOR, list_acts, make_key
 
@@ -26,7 +28,6 @@ from tokensvc.issuer.notices.endpoints import (
     send_test,
     update_endpoint,
 )
-from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.signing.master_key import load_master_key, rotate_master_key
 
 DAY = timedelta(days=1)
@@ -60,7 +61,7 @@ def add(database, settings, started, connection):
     """Adds an endpoint; nobody is told of that."""
 
     async def act(url, **more):
-        made = await add_endpoint(database, settings, started.master_key, url, **more)
+        made = await make_endpoint(database, settings, started.master_key, url, **more)
         await plan_acts_once(database)
         await connection.execute("delete from notice_delivery")
         return made
@@ -93,7 +94,7 @@ async def test_every_act_that_is_an_event_reaches_who_wants_to_know_signed_and_i
 ):
     made = await add(receiver.url)
     key = (await make_key(database)).listed.record
-    await endings.end_key(database, "key_disabled", key.id, actor=ACTOR, reason="lost")
+    await endings.disable_key(database, key.id, actor=ACTOR, reason="lost")
     await endings.revoke_key(database, key.id, actor=ACTOR)
     await deliver(dispatcher)
     assert receiver.events == ["key.created", "key.disabled", "key.revoked"]
@@ -206,9 +207,7 @@ async def test_t46_a_receiver_that_hangs_costs_the_others_nothing(
         began = asyncio.get_running_loop().time()
         count = len(receiver.got) + 1
         await dispatcher.work_once()
-        async with asyncio.timeout(5):
-            while len(receiver.got) < count:
-                await asyncio.sleep(0.01)
+        await until(lambda count=count: len(receiver.got) >= count)
         assert asyncio.get_running_loop().time() - began < 2
     for one in hanging:
         one.go_on.set()
@@ -246,9 +245,7 @@ async def test_f48_what_a_process_had_under_way_when_it_died_is_sent_by_another_
     dead = make_dispatcher(database, settings, started.master_key, seconds=5, lease=lease)
     await make_key(database)
     await dead.work_once()
-    async with asyncio.timeout(5):
-        while not receiver.got:
-            await asyncio.sleep(0.01)
+    await until(lambda: receiver.got)
     await dead.close()
     receiver.go_on.set()
     other = make_dispatcher(database, settings, started.master_key)
@@ -407,7 +404,7 @@ async def test_an_endpoint_is_told_of_those_that_are_added_and_of_itself_first(
     database, settings, started, dispatcher, receiver
 ):
     made = [
-        await add_endpoint(database, settings, started.master_key, url)
+        await make_endpoint(database, settings, started.master_key, url)
         for url in (receiver.url, "http://127.0.0.1:1/")
     ]
     await deliver(dispatcher)

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pytest
 from testbed.waiting import until
+from tests import endings
 from tests.databases import FAST_AND_UNSAFE
 from tests.integration.losses import follow
 from tests.integration.test_mirror import LISTENERS
 from tests.integration.things import ACTOR, list_acts, make_key, patiently
+from tests.rows import list_denylist, list_keys, load_key
 
 from tokensvc.core.denylist.followed import FollowedDenylist
 from tokensvc.core.errors import InvalidPageError, OutcomeUnknownError, UnavailableError
-from tokensvc.issuer.admin import accounts, api_keys
+from tokensvc.issuer.admin import accounts
 from tokensvc.issuer.mirror.mirror import Mirror
-from tokensvc.issuer.revoking import endings
-from tokensvc.issuer.revoking.denylist import list_denylist
 from tokensvc.issuer.service import open_service
 from tokensvc.issuer.start import initialise
 from tokensvc.store.api_key import lock_api_key
@@ -118,7 +118,7 @@ async def test_revocations_acknowledged_around_a_restart_of_postgres_are_all_the
         await until(lambda: head_of(service) == MANY)
         assert not await follow(follower, service.mirror, settings)
         assert held(follower) == {key.listed.record.id for key in keys}
-        listed = await api_keys.list_keys(database, keys[0].listed.record.account_id)
+        listed = await list_keys(database, keys[0].listed.record.account_id)
         assert {key.state for key in listed} == {"revoked"}
     await database.close()
 
@@ -174,11 +174,11 @@ async def test_f31_t27_a_restored_backup_alarms_followers_and_is_healed_by_a_pro
 
     forgetful = Mirror(database, settings, master_key)  # a process that starts afterwards
     await forgetful.refresh_once()
-    follower.page_issued_at = int(forgetful.confirmation.now.timestamp()) + 60
+    follower.page_issued_at = int(forgetful.postgres_clock.now.timestamp()) + 60
     with pytest.raises(InvalidPageError, match="replayed"):
         # The page is not certainly newer than the last one.
         await follow(follower, forgetful, settings)
-    follower.page_issued_at = int(forgetful.confirmation.now.timestamp()) - 1
+    follower.page_issued_at = int(forgetful.postgres_clock.now.timestamp()) - 1
     # This gets the number 2, which was given out already.
     await endings.revoke_key(database, other.listed.record.id, actor=ACTOR)
     await forgetful.refresh_once()
@@ -208,7 +208,7 @@ async def answers(database):
 
 
 async def state_of(database, key):
-    return (await api_keys.load_key(database, key.listed.record.id)).state
+    return (await load_key(database, key.listed.record.id)).state
 
 
 async def test_f6_a_repeat_is_not_acknowledged_before_the_first_act_is_durable(

@@ -7,15 +7,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests import endings
 from tests.integration.things import ACTOR, make_key
+from tests.rows import load_key
 
 from tokensvc.core.actor import Actor
 from tokensvc.core.errors import InvalidInputError
-from tokensvc.core.page import Place, build_page_cursor
+from tokensvc.core.list_cursor import ListPlace, build_list_cursor
 from tokensvc.issuer.admin import accounts, api_keys, audiences
 from tokensvc.issuer.operations.call import Backend
 from tokensvc.issuer.operations.run import run_operation
-from tokensvc.issuer.revoking import endings
 from tokensvc.operations.authorisation import Principal
 from tokensvc.operations.table import OPERATIONS
 
@@ -128,9 +129,9 @@ async def test_some_keys_are_listed_by_their_ids(keys, read):
 async def test_an_audience_finds_the_keys_that_may_ask_for_everything_too(
     database, settings, keys, read
 ):
-    await audiences.add_audience(database, settings, "orders", actor=ACTOR)
+    await audiences.create_audience(database, settings, "orders", actor=ACTOR)
     one = api_keys.KeyWish(name="one", capabilities=["a:x"], audiences=["orders"])
-    account = (await api_keys.load_key(database, keys[0])).record.account_id
+    account = (await load_key(database, keys[0])).record.account_id
     made = await api_keys.create_key(database, account, one, prefix="tsk-", actor=ACTOR)
     found = [key.id for key in await read("keys.list", {"audience": "orders"})]
     assert found == [*keys, made.listed.record.id]
@@ -157,7 +158,7 @@ async def test_a_cursor_whose_key_is_none_is_refused(read, keys):
     del keys
     operation = OPERATIONS["keys.list"]
     filters = operation.request().model_dump(mode="json", exclude={"limit", "cursor"})
-    forged = build_page_cursor(Place("no moment", "key_1"), "ListKeys", filters)
+    forged = build_list_cursor(ListPlace("no moment", "key_1"), "ListKeys", filters)
     with pytest.raises(InvalidInputError):
         await read_one(read, forged)
 

@@ -15,11 +15,11 @@ import pytest
 from pydantic import SecretStr
 from testbed.pooler import keeps_prepared_statements, running_pooler
 from testbed.waiting import until
+from tests import endings
 from tests.integration.things import ACTOR, make_key
 
 from tokensvc.core.errors import InvalidClientError, RateLimitedError, StartRefusedError
 from tokensvc.core.exchange import ExchangeRequest
-from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.service import open_service
 from tokensvc.issuer.signing.emergency import revoke_signing_key_now
 from tokensvc.issuer.signing.rotation import Urgency, rotate_once
@@ -114,7 +114,8 @@ async def test_f21_two_services_do_all_their_work_through_it(pooler, pooled, log
             fresh = await issue(other, keys[-1])
         assert (
             denied.find_revocation(
-                fresh.claims, other.mirror.signers.find("ES256", other.mirror.confirmation.now).kid
+                fresh.claims,
+                other.mirror.signers.find("ES256", other.mirror.postgres_clock.now).kid,
             )
             is None
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from tests import endings
 from tests.integration.clocks import Clocks
 from tests.integration.things import ACTOR, list_followers
 
@@ -13,7 +14,6 @@ from tokensvc.core.errors import InvalidRequestError, UnavailableError
 from tokensvc.core.follower import FollowerId, parse_follower_name
 from tokensvc.issuer.admin import accounts
 from tokensvc.issuer.mirror.mirror import Mirror
-from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.revoking.receipts import Receipts, list_and_count_followers
 
 
@@ -170,7 +170,7 @@ async def test_f42_a_clock_that_is_ahead_forgets_no_follower(
     database, settings, started, connection
 ):
     clocks = Clocks()
-    mirror = Mirror(database, settings, started.master_key, confirmation=clocks.make())
+    mirror = Mirror(database, settings, started.master_key, postgres_clock=clocks.make())
     await mirror.refresh_once()
     heard = Receipts(database, mirror, unproved_pause=0)
     head = mirror.denylist.log.head

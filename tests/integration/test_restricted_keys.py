@@ -27,7 +27,7 @@ _DAY = timedelta(days=1)
 @pytest.fixture
 async def two_audiences(database, settings, exchange):
     for name in ("orders", "billing"):
-        await audiences.add_audience(database, settings, name, actor=ACTOR)
+        await audiences.create_audience(database, settings, name, actor=ACTOR)
     await exchange.mirror.refresh_once()
 
 

@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 from tests.integration.rotating import check_one_makes_a_successor
 from tests.integration.things import ACTOR, age_signing_keys
+from tests.rows import list_events
 
 from tokensvc.core.audit_event import AuditFilter
 from tokensvc.core.errors import ConflictError
-from tokensvc.issuer.audit import list_events
 from tokensvc.issuer.signing.listing import list_signing_keys_with_phase
 from tokensvc.issuer.signing.rotation import Urgency, rotate_once
 

@@ -9,14 +9,13 @@ from datetime import timedelta
 import pytest
 from cryptography.hazmat.primitives import serialization
 from tests.integration.things import ACTOR, age_signing_keys, make_key, open_exchange, read_header
+from tests.rows import list_denylist, list_events
 
 from tokensvc.core.audit_event import AuditFilter
 from tokensvc.core.errors import ConflictError, NotFoundError
 from tokensvc.core.exchange import ExchangeRequest
 from tokensvc.core.private_key import new_private_key
 from tokensvc.issuer.admin import audiences
-from tokensvc.issuer.audit import list_events
-from tokensvc.issuer.revoking.denylist import list_denylist
 from tokensvc.issuer.signing.emergency import revoke_signing_key_now
 from tokensvc.issuer.signing.import_export import (
     export_private_key,
@@ -71,7 +70,7 @@ async def test_f35_t26_a_compromised_key_is_revoked_and_succeeded_in_one_transac
     assert row.revocation.exp - row.created_at.timestamp() > 86_000
     await mirror.refresh_once()
     assert mirror.denylist.log.head != before
-    assert mirror.signers.find("ES256", mirror.confirmation.now).kid == standby
+    assert mirror.signers.find("ES256", mirror.postgres_clock.now).kid == standby
     assert signer not in mirror.signers.jwks.decode()
     events = {
         event.operation: event
@@ -146,7 +145,7 @@ async def test_a_rotation_at_once_is_refused_while_it_is_unsafe_and_audited_when
 async def test_an_audience_is_served_by_the_default_algorithm_until_its_own_is_in_every_cache(
     database, settings, started, connection
 ):
-    await audiences.add_audience(database, settings, "legacy", alg="RS256", actor=ACTOR)
+    await audiences.create_audience(database, settings, "legacy", alg="RS256", actor=ACTOR)
     await rotate_all_once(database, settings, started.master_key, actor=ACTOR)
     assert sorted((await phases(database, settings, "RS256")).values()) == ["pending", "pending"]
     exchange = await open_exchange(database, settings, started)
@@ -171,7 +170,7 @@ async def test_an_audience_is_served_by_the_default_algorithm_until_its_own_is_i
 
 
 async def test_the_loop_goes_on_between_rsa_signatures(database, settings, started, connection):
-    await audiences.add_audience(database, settings, "legacy", alg="RS256", actor=ACTOR)
+    await audiences.create_audience(database, settings, "legacy", alg="RS256", actor=ACTOR)
     await rotate_all_once(database, settings, started.master_key, actor=ACTOR)
     await age_signing_keys(connection, timedelta(days=1))
     exchange = await open_exchange(database, settings, started)

@@ -6,18 +6,18 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from tests import endings
 from tests.integration.things import ACTOR, make_key, patiently
 
 from tokensvc.core.actor import Actor
 from tokensvc.core.errors import CallerEndedError, ForbiddenError, NotFoundError
 from tokensvc.core.granting import Grantor
 from tokensvc.issuer.admin import accounts, api_keys
-from tokensvc.issuer.admin.audiences import add_audience
+from tokensvc.issuer.admin.audiences import create_audience
 from tokensvc.issuer.admin.key_rotation import rotate_key, rotate_own_key
 from tokensvc.issuer.database import OpenTransaction
 from tokensvc.issuer.operations.call import Backend
 from tokensvc.issuer.operations.run import run_operation
-from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.revoking.credentials import revoke_jti
 from tokensvc.operations.authorisation import Principal
 from tokensvc.operations.table import OPERATIONS
@@ -227,7 +227,7 @@ async def test_t30_a_caller_whose_key_is_gone_learns_of_no_name_that_exists(
 ):
     things = {"audiences": "feeds", "capabilities": "feeds:read"}
     await make_key(database, capabilities=("feeds:read",))
-    await add_audience(database, settings, "feeds", actor=ACTOR)
+    await create_audience(database, settings, "feeds", actor=ACTOR)
     caller = Principal(
         actor=call_with(key), capabilities=frozenset({"tokensvc:keys"}), key_id=key.id,
         account_id=key.account_id,

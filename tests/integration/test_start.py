@@ -10,18 +10,16 @@ from dataclasses import replace
 import asyncpg
 import pytest
 from testbed.waiting import until
+from tests.endings import delete_account
 from tests.factories import make_settings
 from tests.integration.start import STAGES, check_all_is_there, signing_keys
+from tests.rows import list_accounts, list_audiences, list_events, list_keys
 
 from tokensvc.core.actor import Actor
 from tokensvc.core.audit_event import AuditFilter
 from tokensvc.core.errors import ConflictError, StartRefusedError
 from tokensvc.core.sealing import unseal
-from tokensvc.issuer.admin.accounts import list_accounts
-from tokensvc.issuer.admin.api_keys import list_keys
-from tokensvc.issuer.admin.audiences import list_audiences, remove_audience
-from tokensvc.issuer.audit import list_events
-from tokensvc.issuer.revoking.endings import delete_account
+from tokensvc.issuer.admin.audiences import delete_audience
 from tokensvc.issuer.service import open_service
 from tokensvc.issuer.start import initialise
 from tokensvc.store.keyfile import create_master_key, find_master_key
@@ -87,10 +85,10 @@ async def test_t6_an_audience_of_the_services_own_name_that_was_made_by_hand_ref
     with pytest.raises(StartRefusedError, match="tokensvc' was made by hand") as refusal:
         await initialise(database, settings)
     assert refusal.value.message.endswith("then run: tokensvc audience delete tokensvc")
-    await remove_audience(database, settings, "tokensvc", actor=Actor(name="test"))
+    await delete_audience(database, settings, "tokensvc", actor=Actor(name="test"))
     await initialise(database, settings)
     with pytest.raises(ConflictError, match="calls to the service itself"):
-        await remove_audience(database, settings, "tokensvc", actor=Actor(name="test"))
+        await delete_audience(database, settings, "tokensvc", actor=Actor(name="test"))
 
 
 async def test_f18_several_starters_at_once_on_an_empty_database_make_one_of_everything(

@@ -12,9 +12,9 @@ from tests.integration.things import make_key, open_exchange
 from tokensvc.core.errors import UnavailableError
 from tokensvc.core.exchange import ExchangeRequest
 from tokensvc.core.primary import UNKNOWN_CLUSTER, SeenTimelines
+from tokensvc.store.host_state import load_host_state
 from tokensvc.store.pool import open_database
 from tokensvc.store.primary import connect
-from tokensvc.store.standing import load_standing
 from tokensvc.store.timelines import Timelines
 
 
@@ -34,11 +34,11 @@ async def database(database_url, timelines):
 @pytest.fixture
 async def see_a_newer_primary(timelines, connection, database_url):
     """Lets the process know of a primary that is newer than the one of these tests."""
-    standing = await load_standing(connection, database_url)
+    state = await load_host_state(connection, database_url)
 
     def see():
-        newest = {standing.cluster: (standing.timeline or 0) + 1}
-        timelines.seen = SeenTimelines(cluster=standing.cluster, newest=newest)
+        newest = {state.cluster: (state.timeline or 0) + 1}
+        timelines.seen = SeenTimelines(cluster=state.cluster, newest=newest)
         timelines.changes += 1
 
     return see
@@ -80,9 +80,9 @@ async def test_f7_the_ledger_leaves_a_connection_that_leads_to_an_old_primary(
 async def test_a_role_without_any_rights_may_ask_where_a_server_stands(connection, database_url):
     await connection.execute("create role powerless")
     await connection.execute("set role powerless")
-    standing = await load_standing(connection, database_url)
-    assert standing.cluster != UNKNOWN_CLUSTER
-    assert (standing.timeline, standing.is_standby) == (1, False)
+    state = await load_host_state(connection, database_url)
+    assert state.cluster != UNKNOWN_CLUSTER
+    assert (state.timeline, state.is_standby) == (1, False)
     await connection.execute("reset role")
     await connection.execute("drop role powerless")
 
@@ -102,8 +102,8 @@ async def test_where_a_role_may_not_ask_everything_the_rest_counts(
         await connection.execute(f"revoke execute on function {function} from public")
     try:
         await connection.execute("set role confined")
-        standing = await load_standing(connection, database_url)
-        assert (standing.cluster, standing.timeline) == expected
+        state = await load_host_state(connection, database_url)
+        assert (state.cluster, state.timeline) == expected
     finally:
         await connection.execute("reset role")
         for function in denied:

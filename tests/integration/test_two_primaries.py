@@ -12,15 +12,15 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from click.testing import CliRunner
 from testbed.cluster import Cluster, Node, can_replicate
+from tests.endings import revoke_key
 from tests.factories import make_settings
 from tests.integration.things import make_key
+from tests.rows import load_key
 
 from tokensvc.cli.root import root
 from tokensvc.core.actor import Actor
 from tokensvc.core.errors import UnavailableError
-from tokensvc.issuer.admin.api_keys import load_key
 from tokensvc.issuer.database import open_primary
-from tokensvc.issuer.revoking.endings import revoke_key
 from tokensvc.issuer.start import initialise
 from tokensvc.store.pool import open_database
 from tokensvc.store.primary import Hosts, connect

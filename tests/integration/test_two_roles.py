@@ -8,9 +8,11 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
+from tests import endings
 from tests.factories import make_settings
-from tests.integration.receiving import add_endpoint, deliver, make_dispatcher
+from tests.integration.receiving import deliver, make_dispatcher, make_endpoint
 from tests.integration.things import ACTOR, make_key, open_exchange, read_use
+from tests.rows import list_denylist
 
 from tokensvc.core.actor import Actor
 from tokensvc.core.audit_chain import Chain
@@ -19,11 +21,11 @@ from tokensvc.core.exchange import ExchangeRequest
 from tokensvc.core.follower import FollowerId
 from tokensvc.core.limit import LimitChanges
 from tokensvc.core.usage import LastUse
-from tokensvc.issuer.addresses import clean_addresses_once
 from tokensvc.issuer.admin import accounts, api_keys, audiences, capabilities, key_rotation, tiers
 from tokensvc.issuer.admin.audit_check import verify_trail
 from tokensvc.issuer.admin.audit_prune import declare_reset, prune_events
-from tokensvc.issuer.exchange.usage import UsageRecorder, clean_usage_once
+from tokensvc.issuer.cleaning import clean_addresses_once, clean_denylist_once, clean_usage_once
+from tokensvc.issuer.exchange.usage import UsageRecorder
 from tokensvc.issuer.mirror.healing import heal
 from tokensvc.issuer.mirror.mirror import Mirror
 from tokensvc.issuer.notices.checks import (
@@ -35,8 +37,7 @@ from tokensvc.issuer.notices.checks import (
 from tokensvc.issuer.notices.deliveries import give_up_endpoint, redeliver
 from tokensvc.issuer.notices.endpoints import delete_endpoint, rotate_secret, send_test
 from tokensvc.issuer.notices.usage_watch import UsageWatch
-from tokensvc.issuer.revoking import credentials, endings
-from tokensvc.issuer.revoking.denylist import clean_denylist_once, list_denylist
+from tokensvc.issuer.revoking import credentials
 from tokensvc.issuer.revoking.receipts import Receipts
 from tokensvc.issuer.signing.emergency import revoke_signing_key_now
 from tokensvc.issuer.signing.import_export import export_private_key
@@ -203,16 +204,16 @@ async def change_accounts_and_keys(database):
 
 
 async def change_names(database, settings):
-    await capabilities.add_capability(database, "stock:read", "", actor=ACTOR)
-    await capabilities.remove_capability(database, "stock:read", actor=ACTOR)
-    await tiers.add_tier(database, "huge", key_per_minute=9, key_per_day=9, actor=ACTOR)
+    await capabilities.create_capability(database, "stock:read", "", actor=ACTOR)
+    await capabilities.delete_capability(database, "stock:read", actor=ACTOR)
+    await tiers.create_tier(database, "huge", key_per_minute=9, key_per_day=9, actor=ACTOR)
     await tiers.update_tier(database, "huge", key_per_day=99, actor=ACTOR)
-    await tiers.remove_tier(database, "huge", actor=ACTOR)
-    await audiences.add_audience(database, settings, "orders", actor=ACTOR)
+    await tiers.delete_tier(database, "huge", actor=ACTOR)
+    await audiences.create_audience(database, settings, "orders", actor=ACTOR)
     await audiences.update_audience(
         database, settings, "orders", description="x", token_life=None, actor=ACTOR
     )
-    await audiences.remove_audience(database, settings, "orders", actor=ACTOR)
+    await audiences.delete_audience(database, settings, "orders", actor=ACTOR)
 
 
 async def exchange_and_clean(database, settings, started):
@@ -242,11 +243,11 @@ async def exchange_and_clean(database, settings, started):
     await heal(database, settings, started.master_key, records, now)
     assert len(await list_denylist(database)) > 5
     assert await clean_addresses_once(database, later) > 1
-    assert await clean_usage_once(database, later, keep=timedelta(days=1)) == 1
+    assert await clean_usage_once(database, later - timedelta(days=1)) == 1
 
 
 async def tell_and_clean(database, settings, started):
-    made = await add_endpoint(database, settings, started.master_key, "http://127.0.0.1:1/")
+    made = await make_endpoint(database, settings, started.master_key, "http://127.0.0.1:1/")
     endpoint = made.endpoint.id
     await rotate_secret(
         database, started.master_key, endpoint, grace=timedelta(days=1), actor=ACTOR

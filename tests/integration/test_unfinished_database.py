@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 from testbed.waiting import until
+from tests import endings
 from tests.integration.exchanges import ask, read_counts
 from tests.integration.test_ledger_batches import LEDGERS
 from tests.integration.things import ACTOR, make_key
@@ -14,7 +15,7 @@ from tokensvc.core.actor import Actor
 from tokensvc.core.errors import UnavailableError
 from tokensvc.core.exchange import ExchangeRequest
 from tokensvc.issuer.exchange.ledger import Ledger
-from tokensvc.issuer.revoking import credentials, endings
+from tokensvc.issuer.revoking import credentials
 from tokensvc.store.ledger import LedgerConnection
 from tokensvc.store.primary import connect
 
@@ -154,9 +155,9 @@ async def test_readyz_names_the_ledger_and_the_clock(client, service, database_u
     checks = (await (await client.get("/readyz")).json())["checks"]
     assert (checks["ledger"], checks["clock"]) == (True, True)
     async with service.mirror.refreshing:
-        confirmation = service.mirror.confirmation
-        asked = confirmation.ask()
-        confirmation.read_clock(confirmation.now.replace(year=2100), asked)
+        postgres_clock = service.mirror.postgres_clock
+        asked = postgres_clock.ask()
+        postgres_clock.read_clock(postgres_clock.now.replace(year=2100), asked)
         ready = await client.get("/readyz")
         assert (ready.status, (await ready.json())["checks"]["clock"]) == (503, False)
     await until(lambda: service.check_ready()["clock"])

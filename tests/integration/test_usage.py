@@ -6,11 +6,12 @@ from datetime import timedelta
 
 import pytest
 from tests.integration.things import make_key, read_use
+from tests.rows import load_key
 
 from tokensvc.core.errors import OutcomeUnknownError, UnavailableError
 from tokensvc.core.usage import LastUse
-from tokensvc.issuer.admin import api_keys
-from tokensvc.issuer.exchange.usage import UsageRecorder, clean_usage_once
+from tokensvc.issuer.cleaning import clean_usage_once
+from tokensvc.issuer.exchange.usage import UsageRecorder
 from tokensvc.store.usage import list_usage_of_all
 
 
@@ -36,7 +37,7 @@ async def test_sums_of_several_processes_add_up_and_the_last_use_is_the_newest(d
     hours, last = await read_use(database, key_id)
     assert sum(hour.count for hour in hours if hour.outcome == "issued") == 6
     assert last == use(now, "newer")
-    record = (await api_keys.load_key(database, key_id)).record
+    record = (await load_key(database, key_id)).record
     assert (record.last_used_network, record.last_used_audience) == ("10.0.0.0/24", "newer")
     assert record.last_used_at == now.replace(microsecond=0)
 
@@ -56,7 +57,7 @@ async def test_the_use_of_an_account_is_that_of_its_keys_together(database, conn
     hours = await list_usage_of_all(connection, account, now - timedelta(days=1))
     assert [(hour.outcome, hour.count) for hour in hours] == [("disabled", 2), ("issued", 4)]
     keep = timedelta(hours=-2)
-    await clean_usage_once(database, now, keep=keep)
+    await clean_usage_once(database, now - keep)
     assert await connection.fetchval("select count(*) from account_usage") == 0
 
 
@@ -131,6 +132,6 @@ async def test_old_hours_are_deleted_in_batches_until_none_is_left(
         now,
     )
     keep = timedelta(hours=50)
-    assert await clean_usage_once(database, now, keep=keep, at_once=at_once) in {49, 50}
-    assert await clean_usage_once(database, now, keep=keep, at_once=at_once) == 0
+    assert await clean_usage_once(database, now - keep, at_once=at_once) in {49, 50}
+    assert await clean_usage_once(database, now - keep, at_once=at_once) == 0
     assert len(logs.find("usage_cleaned")) == 1

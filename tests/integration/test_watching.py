@@ -9,8 +9,8 @@ import pytest
 
 from tokensvc.core.denylist.position import Position
 from tokensvc.core.errors import UnavailableError
-from tokensvc.issuer.confirmation import FRESH_SECONDS
 from tokensvc.issuer.mirror.mirror import Mirror
+from tokensvc.issuer.postgres_clock import FRESH_SECONDS
 from tokensvc.issuer.revoking.watching import DenylistWatcher, watch_copy, watch_table
 from tokensvc.store.denylist import append_revocation, delete_expired
 

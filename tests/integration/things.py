@@ -9,6 +9,8 @@ import json
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from testbed.waiting import PATIENCE
+from tests import endings
+from tests.rows import list_events
 
 from tokensvc.core.actor import Actor
 from tokensvc.core.api_key import DEFAULT_PREFIX
@@ -17,7 +19,6 @@ from tokensvc.core.errors import UnavailableError
 from tokensvc.core.limit import LimitChanges
 from tokensvc.core.usage import LastUse
 from tokensvc.issuer.admin import accounts, api_keys
-from tokensvc.issuer.audit import list_events
 from tokensvc.issuer.exchange.guess_guard import GuessGuard
 from tokensvc.issuer.exchange.issuing import Exchange
 from tokensvc.issuer.exchange.late_answers import LateAnswers
@@ -25,7 +26,6 @@ from tokensvc.issuer.exchange.ledger import Ledger
 from tokensvc.issuer.exchange.slow_lane import SlowLane, find_existing
 from tokensvc.issuer.exchange.usage import UsageRecorder
 from tokensvc.issuer.mirror.mirror import Mirror
-from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.revoking.receipts import list_and_count_followers
 from tokensvc.store import usage
 from tokensvc.store.key_endings import end_api_keys
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from tokensvc.core.follower import FollowerRecord
     from tokensvc.core.usage import HourOfUse
     from tokensvc.issuer.admin.api_keys import NewKey
-    from tokensvc.issuer.confirmation import Confirmation
+    from tokensvc.issuer.postgres_clock import PostgresClock
     from tokensvc.issuer.revoking.feed import SignedPage
     from tokensvc.issuer.start import Started
     from tokensvc.settings import Settings
@@ -89,7 +89,7 @@ async def open_exchange(
     database: Database,
     settings: Settings,
     started: Started,
-    confirmation: Confirmation | None = None,
+    postgres_clock: PostgresClock | None = None,
     *,
     lock_seconds: float = 0.5,
 ) -> Exchange:
@@ -97,7 +97,7 @@ async def open_exchange(
 
     The caller closes its ledger. Its copies are read once, here.
     """
-    mirror = Mirror(database, settings, started.master_key, confirmation=confirmation)
+    mirror = Mirror(database, settings, started.master_key, postgres_clock=postgres_clock)
     await mirror.refresh_once()
     connection = LedgerConnection(database, lock_seconds=lock_seconds)
     ledger = Ledger(connection, mirror, most_waiting=settings.ledger_queue)

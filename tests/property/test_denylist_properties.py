@@ -13,7 +13,7 @@ from tests.factories import ISSUER, NOW, make_revocation_record, seconds
 
 from tokensvc.core.denylist.followed import FollowedDenylist
 from tokensvc.core.denylist.log import DenylistLog
-from tokensvc.core.denylist.page import Page
+from tokensvc.core.denylist.page import FeedPage
 from tokensvc.core.denylist.position import Position
 from tokensvc.core.denylist.revocation import Revocation
 from tokensvc.core.errors import InvalidPageError
@@ -52,11 +52,11 @@ class Issuer:
         self.log.append([make_revocation_record(entry, head)], head)
         self.live[entry.value] = entry
 
-    def page(self, after: Position | None) -> Page:
+    def page(self, after: Position | None) -> FeedPage:
         cut = self.log.cut(after, most=5)
         assert self.log.head is not None
         assert cut.cursor is not None
-        return Page(
+        return FeedPage(
             issuer=ISSUER,
             issued_at=self.now,
             expires_at=self.now + 60,
@@ -93,7 +93,7 @@ def reload(follower: FollowedDenylist) -> FollowedDenylist:
     return FollowedDenylist(ISSUER, kept.denylist, kept.position, kept.page_issued_at, kept.resets)
 
 
-def take(follower: FollowedDenylist, page: Page, now: int) -> bool:
+def take(follower: FollowedDenylist, page: FeedPage, now: int) -> bool:
     before = copy.deepcopy(
         (set(follower.denylist), follower.position, follower.page_issued_at, follower.resets)
     )
@@ -121,7 +121,7 @@ def catch_up(follower: FollowedDenylist, issuer: Issuer) -> None:
 def test_a_follower_ends_with_all_that_is_in_force(walk, data):
     issuer, follower = Issuer(), FollowedDenylist(ISSUER)
     cursors: list[Position | None] = [None]
-    pages: list[Page] = []
+    pages: list[FeedPage] = []
     for step in walk:
         if step == "revoke":
             issuer.revoke(data.draw(st.sampled_from([15, 100, 720])))

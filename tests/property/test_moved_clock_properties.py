@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tokensvc.core.clock import TOLERANCE
-from tokensvc.issuer.confirmation import Confirmation
+from tokensvc.issuer.postgres_clock import PostgresClock
 from tokensvc.issuer.revoking.page_date import date_page
 
 START = 1_800_000_000.0
@@ -35,14 +35,14 @@ class World:
         default_factory=lambda: dict.fromkeys(("postgres", "first", "second"), 0.0)
     )
     limit: datetime | None = None
-    processes: dict[str, Confirmation] = field(default_factory=dict)
+    processes: dict[str, PostgresClock] = field(default_factory=dict)
 
     def start(self, name: str) -> None:
-        self.processes[name] = Confirmation(
+        self.processes[name] = PostgresClock(
             wall=lambda: START + self.on + self.ahead[name], monotonic=lambda: self.on
         )
 
-    def refresh(self, name: str) -> Confirmation:
+    def refresh(self, name: str) -> PostgresClock:
         """Do what a mirror does with the clocks."""
         process = self.processes[name]
         asked, now = process.ask(), datetime.fromtimestamp(START + self.on + self.postgres, UTC)

@@ -10,13 +10,13 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from tests import endings
 from tests.integration.things import ACTOR, make_key
 from tokensvc.core.errors import ConflictError, NotFoundError
 from tokensvc.core.limit import LimitChanges
 from tokensvc.issuer.admin import accounts, api_keys, audiences, capabilities, key_rotation, tiers
 from tokensvc.issuer.admin.audit_check import verify_trail
 from tokensvc.issuer.admin.audit_prune import declare_reset
-from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.signing.rotation import Urgency, rotate_once
 from tokensvc.store.pool import open_database
 
@@ -46,16 +46,16 @@ def choose_act(
     limits = LimitChanges(tier=name)
     changes = api_keys.KeyChanges(capabilities=[new], limits=limits)
     acts: list[Callable[..., Awaitable[Any]]] = [
-        partial(capabilities.add_capability, database, new, ""),
+        partial(capabilities.create_capability, database, new, ""),
         partial(api_keys.update_key, database, key.id, changes, revoke_tokens=True),
         partial(api_keys.enable_key, database, key.id),
         partial(key_rotation.rotate_key, database, key.id, grace=timedelta(days=1), prefix="tsk-"),
-        partial(tiers.add_tier, database, name, key_per_minute=9, key_per_day=9),
-        partial(tiers.remove_tier, database, name),
+        partial(tiers.create_tier, database, name, key_per_minute=9, key_per_day=9),
+        partial(tiers.delete_tier, database, name),
         partial(accounts.update_account, database, key.account_id, limits=limits),
         partial(accounts.resume_account, database, key.account_id),
-        partial(audiences.add_audience, database, settings, name),
-        partial(audiences.remove_audience, database, settings, name),
+        partial(audiences.create_audience, database, settings, name),
+        partial(audiences.delete_audience, database, settings, name),
         partial(endings.suspend_account, database, key.account_id),
         partial(endings.disable_key, database, key.id),
         partial(rotate_once, database, settings, master_key, urgency=AT_ONCE_AND_UNSAFE),

@@ -14,9 +14,9 @@ from testbed.keys import add_keys_to
 from testbed.waiting import until
 
 from tests.e2e.calls import AUDIENCE, call, exchange, is_refused, new_key, revoke
+from tests.endings import suspend_account
 from tokensvc.core.actor import Actor
 from tokensvc.issuer.database import open_database
-from tokensvc.issuer.revoking.endings import suspend_account
 from tokensvc.store.primary import connect
 from tokensvc.verify import Verifier
 

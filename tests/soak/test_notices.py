@@ -9,6 +9,7 @@ import signal
 
 import asyncpg
 import pytest
+from testbed.waiting import until
 
 from tests.integration.receiving import Receiver
 
@@ -55,7 +56,7 @@ async def test_f48_every_notice_arrives_although_the_receiver_was_down_and_the_s
         )
         keys.append(key["id"])
         if number in {3, 7}:
-            await wait_for(lambda: receiver.got)
+            await until(lambda: receiver.got)
             await asyncio.to_thread(process.send_group, signal.SIGKILL)
             await asyncio.to_thread(process.wait)
             await asyncio.to_thread(process.start)
@@ -71,14 +72,8 @@ async def test_f48_every_notice_arrives_although_the_receiver_was_down_and_the_s
     def list_told():
         return [got.body["data"]["subject"] for got in receiver.got[failed:]]
 
-    await wait_for(lambda: set(keys) <= set(list_told()))
+    await until(lambda: set(keys) <= set(list_told()))
     for got in receiver.got:
         got.check(made["secret"])
     process.stop()
     assert "Traceback" not in process.errors
-
-
-async def wait_for(holds):
-    async with asyncio.timeout(60):
-        while not holds():
-            await asyncio.sleep(0.1)

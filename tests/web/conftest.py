@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.integration.things import make_key
+from tests.web.browsing import open_browser
 from tests.web.operating import make_caller
 
 if TYPE_CHECKING:
     from aiohttp.test_utils import TestClient
+    from tests.web.browsing import Browser
     from tests.web.operating import Caller
 
     from tokensvc.issuer.admin.api_keys import NewKey
@@ -38,6 +40,12 @@ async def admin(client: TestClient[Any, Any], database: Database) -> Caller:
     """Whoever may do everything, by the API key itself."""
     caller, _ = await make_caller(client, database, "tokensvc:admin")
     return caller
+
+
+@pytest.fixture
+async def browser(client: TestClient[Any, Any], database: Database) -> Browser:
+    """A browser in which somebody is signed in who may do everything."""
+    return await open_browser(client, await make_key(database, capabilities=("tokensvc:admin",)))
 
 
 @pytest.fixture

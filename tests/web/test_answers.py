@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import pytest
+from tests import endings
 from tests.integration.things import ACTOR, make_key
+from tests.rows import load_key
 from tests.web.asking import get_token, try_token
 
-from tokensvc.issuer.admin import api_keys
-from tokensvc.issuer.revoking import endings
 from tokensvc.web.problems import build_answer
 
 BREAK_THE_DENYLIST = """
@@ -173,7 +173,7 @@ async def test_a_key_that_failed_to_commit_is_not_half_made(database, connection
         await endings.revoke_key(database, started.admin.listed.record.id, actor=ACTOR)
     assert await connection.fetchval("select count(*) from api_key") == before
     assert await connection.fetchval("select count(*) from denylist") == 0
-    assert (await api_keys.load_key(database, started.admin.listed.record.id)).state == "active"
+    assert (await load_key(database, started.admin.listed.record.id)).state == "active"
 
 
 def test_every_status_that_aiohttp_may_raise_has_an_answer(subtests):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from tests.factories import parse_page
 from tests.integration.test_audit_chain import meddle
 from tests.integration.things import ACTOR, read_header, read_payload
 
 from tokensvc.core.audit_witness import Witness
-from tokensvc.core.denylist.page import parse_page
 from tokensvc.core.errors import ConflictError
 from tokensvc.issuer.admin import accounts
 from tokensvc.issuer.admin.audit_check import compare_with_witness

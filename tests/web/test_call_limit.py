@@ -10,7 +10,8 @@ from testbed.ports import find_free_port
 from tests.web.asking import get_own_token
 from tests.web.operating import Caller, make_caller
 
-from tokensvc.issuer.operations.call_limit import clean_call_windows_once
+from tokensvc.issuer.cleaning import delete_in_steps
+from tokensvc.store.call_window import delete_call_windows
 
 LIMIT = 5
 
@@ -56,7 +57,7 @@ async def test_a_new_minute_begins_anew_and_old_counts_are_deleted(processes, da
     answer = await caller("GET /v1/whoami")
     assert (answer.status, answer.body["limits"][0]["left"]) == (200, LIMIT - 1)
     now = await connection.fetchval("select clock_timestamp()")
-    await clean_call_windows_once(database, now + timedelta(minutes=1))
+    await delete_in_steps(database, delete_call_windows, now + timedelta(minutes=1))
     assert await connection.fetchval("select count(*) from call_window") == 0
 
 

@@ -10,10 +10,10 @@ import asyncio
 import pytest
 from authlib.integrations.requests_client import OAuth2Session
 from tests.integration.things import make_key, make_refused_keys, read_payload
+from tests.rows import list_denylist
 from tests.web.asking import Asked, basic, get_own_token, get_token
 
 from tokensvc.core.api_key import new_api_key
-from tokensvc.issuer.revoking.denylist import list_denylist
 
 INTROSPECT, REVOKE = "/v1/introspect", "/v1/revoke"
 REFUSED = {"error": "invalid_client", "error_description": "the API key is not accepted"}

@@ -66,7 +66,7 @@ def by_post(key_id, text):
 async def audiences_of_others(database, settings, started):
     del started
     for name in ("orders", "payroll", "urn:payroll"):
-        await audiences.add_audience(database, settings, name, actor=ACTOR)
+        await audiences.create_audience(database, settings, name, actor=ACTOR)
 
 
 @pytest.fixture

@@ -21,11 +21,6 @@ def settings(settings):
     )
 
 
-@pytest.fixture
-async def browser(client, database):
-    return await open_browser(client, await make_key(database, capabilities=("tokensvc:admin",)))
-
-
 def list_names(page):
     return re.findall(r'<th scope="row" class="names"><a [^>]*>([^<]*)</a>', page.text)
 

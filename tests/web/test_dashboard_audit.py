@@ -6,17 +6,11 @@ import csv
 import io
 import json
 
-import pytest
 from tests.integration.test_audit_chain import meddle
 from tests.integration.things import make_key
 from tests.web.browsing import open_browser
 
 HOSTILE = '=cmd("<script>alert(1)</script>")'
-
-
-@pytest.fixture
-async def browser(client, database):
-    return await open_browser(client, await make_key(database, capabilities=("tokensvc:admin",)))
 
 
 async def test_events_are_found_by_the_address_and_show_what_was_changed(

@@ -5,15 +5,9 @@ from __future__ import annotations
 import base64
 import json
 
-import pytest
 from tests.integration.things import make_key
 from tests.web.asking import get_token
 from tests.web.browsing import open_browser
-
-
-@pytest.fixture
-async def browser(client, database):
-    return await open_browser(client, await make_key(database, capabilities=("tokensvc:admin",)))
 
 
 def encode(value):

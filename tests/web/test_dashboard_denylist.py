@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 
-import pytest
 from pydantic import SecretStr
 from testbed.ports import find_free_port
 from tests.integration.things import make_key
@@ -13,11 +12,6 @@ from tests.web.browsing import open_browser
 
 from tokensvc.core.denylist.position import parse_cursor
 from tokensvc.core.follower import FollowerId
-
-
-@pytest.fixture
-async def browser(client, database):
-    return await open_browser(client, await make_key(database, capabilities=("tokensvc:admin",)))
 
 
 async def test_entries_followers_and_a_revocation_by_hand(admin, database, browser, service):

@@ -28,11 +28,6 @@ EDIT = {
 
 
 @pytest.fixture
-async def browser(client, database):
-    return await open_browser(client, await make_key(database, capabilities=("tokensvc:admin",)))
-
-
-@pytest.fixture
 async def key(admin, account):
     """The id of a key of the account."""
     await admin("POST /v1/capabilities", {"name": "orders:read"})

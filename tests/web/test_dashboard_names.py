@@ -5,17 +5,11 @@ from __future__ import annotations
 import html
 import re
 
-import pytest
 from tests.integration.things import make_key
 from tests.web.asking import try_token
 from tests.web.browsing import open_browser
 
 URL = "https://orders.example/a?b=c&d#e%2F"
-
-
-@pytest.fixture
-async def browser(client, database):
-    return await open_browser(client, await make_key(database, capabilities=("tokensvc:admin",)))
 
 
 def find_link(page, word, name):

@@ -6,7 +6,6 @@ import html
 import re
 import shlex
 
-import pytest
 from tests.integration.things import make_key
 from tests.web.browsing import find_fields, open_browser
 
@@ -22,11 +21,6 @@ FORM = {
     "per_minute": "",
     "per_day": "500",
 }
-
-
-@pytest.fixture
-async def browser(client, database):
-    return await open_browser(client, await make_key(database, capabilities=("tokensvc:admin",)))
 
 
 async def fill(browser, account, **changes):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 
-import pytest
+from testbed.waiting import until
 from tests.integration.things import make_key
 from tests.web.browsing import open_browser
 
@@ -14,11 +13,6 @@ from tokensvc.store.notice_event import append_notices
 
 SECRET = re.compile(r"whsec_[A-Za-z0-9+/=]+")
 NEW = {"url": "https://hooks.example/x", "account": "", "description": '<b>"x"', "events": ""}
-
-
-@pytest.fixture
-async def browser(client, database):
-    return await open_browser(client, await make_key(database, capabilities=("tokensvc:admin",)))
 
 
 async def make(browser, **more):
@@ -64,9 +58,12 @@ async def test_a_delivery_is_sent_again_and_events_are_listed(admin, browser, ac
     await admin("POST /v1/keys", key)
     form = re.compile(r'action="/dashboard(/notices/deliveries/\d+/redeliver)"')
     place = f"/notices/deliveries?endpoint={made['id']}&event=key.created"
-    async with asyncio.timeout(20):  # the event is noticed a moment after the act
-        while not form.search((page := await browser.get(place)).text):
-            await asyncio.sleep(0.1)
+
+    async def is_listed():
+        return form.search((await browser.get(place)).text)
+
+    await until(is_listed)  # the event is noticed a moment after the act
+    page = await browser.get(place)
     assert "key.created" in page.words
     path = form.findall(page.text)[0]
     again = await browser.post(path, seen=page)

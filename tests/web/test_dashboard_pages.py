@@ -5,14 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
 from aiohttp.test_utils import TestClient, TestServer
-from tests.integration.things import make_key
-from tests.web.browsing import COOKIE, Browser, open_browser
+from tests.rows import list_events
+from tests.web.browsing import COOKIE, Browser
 
 import tokensvc.web.dashboard
 from tokensvc.core.audit_event import AuditFilter
-from tokensvc.issuer.audit import list_events
 from tokensvc.operations.table import OPERATIONS
 from tokensvc.web.admin_port import build_admin_app
 from tokensvc.web.dashboard.pages import PAGES
@@ -26,11 +24,6 @@ CLOSED = [page for page in PAGES if not page.is_open]
 def fill(path: str) -> str:
     """Return a path that leads to nothing, with an id of the right form."""
     return re.sub(r"\{[a-z_]+\}", "key_0000000000000000", path)
-
-
-@pytest.fixture
-async def browser(client, database):
-    return await open_browser(client, await make_key(database, capabilities=("tokensvc:admin",)))
 
 
 def test_the_router_and_the_table_hold_the_same_pages(client):

@@ -9,6 +9,7 @@ import pytest
 from testbed.ports import find_free_port
 from testbed.waiting import until
 from tests.integration.things import make_key, read_payload
+from tests.rows import list_events
 from tests.web.asking import get_own_token, get_token
 from tests.web.browsing import COOKIE, Browser, open_browser
 from tests.web.operating import Caller
@@ -17,7 +18,6 @@ from tokensvc import __version__
 from tokensvc.core.api_key import new_api_key
 from tokensvc.core.audit_event import AuditFilter
 from tokensvc.core.token import sign_jws
-from tokensvc.issuer.audit import list_events
 
 RIGHTS = ("tokensvc:admin", "tokensvc:read", "tokensvc:keys")
 
@@ -228,7 +228,7 @@ async def test_what_is_dangerous_asks_for_the_key_again_and_keeps_what_was_typed
     browser = await open_browser(client, key)
     fresh = browser.cookies[COOKIE]
     payload = read_payload(fresh)
-    signer = service.mirror.signers.find("ES256", service.mirror.confirmation.now)
+    signer = service.mirror.signers.find("ES256", service.mirror.postgres_clock.now)
     older = payload | {"auth_time": payload["auth_time"] - 601}
     browser.cookies[COOKIE] = sign_jws(older, typ="at+jwt", key=signer)
     page = await browser.get(f"/accounts/{account}/delete")

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import html
 
-import pytest
 from tests.integration.things import make_key
 from tests.web.browsing import open_browser
-
-
-@pytest.fixture
-async def browser(client, database):
-    return await open_browser(client, await make_key(database, capabilities=("tokensvc:admin",)))
 
 
 async def list_keys(admin, phase):

@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import pytest
 from testbed.waiting import PATIENCE, until
+from tests import endings
 from tests.integration.things import ACTOR, make_key, read_header, read_payload
 from tests.web.asking import get_token
 
-from tokensvc.issuer.revoking import endings
-from tokensvc.issuer.revoking.denylist import clean_denylist_once
+from tokensvc.issuer.cleaning import clean_denylist_once
 from tokensvc.store.denylist import append_revocation
 
 BEFORE_ITS_END = 25  # seconds: earlier than a poll that waits for thirty ends by itself
@@ -254,7 +254,7 @@ async def test_expired_entries_are_in_no_page(client, key, service, connection, 
     await asyncio.sleep(1.1)
     await service.mirror.refresh_once()
     assert (await fetch(client))[1]["entries"] == []
-    assert await clean_denylist_once(database, service.mirror.confirmation.now) == 1
+    assert await clean_denylist_once(database, service.mirror.postgres_clock.now) == 1
     jti = await revoke(client, key)
     await service.mirror.refresh_once()
     assert [entry["jti"] for entry in (await fetch(client))[1]["entries"]] == [jti]

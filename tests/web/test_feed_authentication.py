@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 from testbed.waiting import until
+from tests import endings
 from tests.factories import make_claims, make_settings, make_signing_key
 from tests.integration.things import ACTOR, make_key, read_payload
 from tests.web.asking import basic, get_own_token, get_token
@@ -13,7 +14,6 @@ from tests.web.asking import basic, get_own_token, get_token
 from tokensvc.client import ThreadedTokenSource, TokenSource
 from tokensvc.core.claims import build_payload
 from tokensvc.core.token import sign_jws
-from tokensvc.issuer.revoking import endings
 from tokensvc.verify import ThreadedVerifier, Verifier
 
 FOLLOW = ("tokensvc:denylist",)

@@ -6,6 +6,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from tests import endings
 from tests.factories import make_claims, make_signing_key
 from tests.integration.things import (
     ACTOR,
@@ -22,7 +23,6 @@ from tokensvc.core.claims import build_payload
 from tokensvc.core.exchange import ExchangeRequest
 from tokensvc.core.token import sign_jws
 from tokensvc.issuer.admin import api_keys
-from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.signing.emergency import revoke_signing_key_now
 from tokensvc.issuer.signing.rotation import Urgency, rotate_once
 
@@ -214,13 +214,13 @@ async def test_f26_a_jump_of_the_clock_neither_ends_a_token_nor_brings_one_back(
     text = (await get_token(client, key))["access_token"]
     gone = (await get_token(client, key, expires_in="1"))["access_token"]
     await asyncio.sleep(2.1)
-    confirmation = service.mirror.confirmation
+    postgres_clock = service.mirror.postgres_clock
     async with service.mirror.refreshing:
-        asked = confirmation.ask()
-        wrong_at = confirmation.now + timedelta(seconds=ahead)
-        confirmation.read_clock(wrong_at, asked)
-        confirmation.renew(wrong_at, asked.on)
-        assert confirmation.is_blocked
+        asked = postgres_clock.ask()
+        wrong_at = postgres_clock.now + timedelta(seconds=ahead)
+        postgres_clock.read_clock(wrong_at, asked)
+        postgres_clock.renew(wrong_at, asked.on)
+        assert postgres_clock.is_blocked
         assert (await introspect(text))[1]["active"]
         assert await introspect(gone) == DEAD
 

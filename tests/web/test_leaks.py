@@ -11,15 +11,15 @@ from datetime import timedelta
 
 import pytest
 from testbed.waiting import PATIENCE
+from tests import endings
 from tests.integration.things import ACTOR, list_acts, make_key
+from tests.rows import list_events
 from tests.web.asking import get_token
 from tests.web.operating import Caller, make_caller
 
 from tokensvc.core.api_key import new_api_key
 from tokensvc.core.audit_event import AuditFilter
 from tokensvc.issuer.admin import api_keys
-from tokensvc.issuer.audit import list_events
-from tokensvc.issuer.revoking import endings
 from tokensvc.web.app_keys import SERVICE, STRANGERS
 
 REPORT = "POST /v1/leaks"

@@ -8,14 +8,15 @@ import re
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import REGISTRY
+from tests import endings
 from tests.factories import make_settings
 from tests.integration.things import ACTOR, make_key, make_refused_keys
+from tests.rows import load_key
 from tests.web.asking import FORMS, ask, get_token, send, try_token
 
 from tokensvc.core.api_key import new_api_key
 from tokensvc.core.limit import LimitChanges
 from tokensvc.issuer.admin import accounts, api_keys
-from tokensvc.issuer.revoking import endings
 from tokensvc.web.app_keys import SERVICE
 from tokensvc.web.metrics import build_metrics_app
 
@@ -144,7 +145,7 @@ async def test_usage_tells_networks_and_reasons(client, service, key, database, 
         "select outcome, count from api_key_usage where key_id = $1", key.listed.record.id
     )
     assert dict(rows) == {"issued": 1, "invalid_scope": 1, "disabled": 1}
-    record = (await api_keys.load_key(database, key.listed.record.id)).record
+    record = (await load_key(database, key.listed.record.id)).record
     assert (record.last_used_network, record.last_used_audience) == ("127.0.0.0/24", "api")
 
 

@@ -6,10 +6,10 @@ import asyncio
 import threading
 
 import pytest
+from tests import endings
 from tests.integration.things import ACTOR, make_key, read_header, read_payload
 
 from tokensvc.core.denylist.position import parse_cursor
-from tokensvc.issuer.revoking import endings
 from tokensvc.issuer.revoking.feed import Feed
 from tokensvc.issuer.signing.emergency import revoke_signing_key_now
 from tokensvc.verify import Verifier

@@ -5,17 +5,17 @@ from datetime import timedelta
 
 import jwt
 import pytest
+from tests import endings
 from tests.factories import make_signing_key
 from tests.integration.things import ACTOR, make_key, read_payload
 from tests.web.asking import ACCESS_TOKEN_TYPE, get_token, try_token
 
 from tokensvc.core.token import sign_jws
 from tokensvc.issuer.admin import accounts, api_keys, audiences
-from tokensvc.issuer.revoking import endings
 
 
 async def test_a_token_can_be_exchanged_for_a_narrower_one(client, key, database, settings):
-    await audiences.add_audience(
+    await audiences.create_audience(
         database, settings, "orders", token_life=timedelta(seconds=120), actor=ACTOR
     )
     original = await get_token(client, key, audience="orders")
@@ -143,8 +143,8 @@ async def test_a_token_that_was_denied_itself_cannot_be_narrowed(client, key, lo
 async def test_an_expired_token_cannot_be_narrowed(client, service, key, logs):
     body = await get_token(client, key, expires_in="1")
     end = read_payload(body["access_token"])["exp"]
-    while service.mirror.confirmation.now.timestamp() <= end:
-        await asyncio.sleep(end - service.mirror.confirmation.now.timestamp() + 0.01)
+    while service.mirror.postgres_clock.now.timestamp() <= end:
+        await asyncio.sleep(end - service.mirror.postgres_clock.now.timestamp() + 0.01)
     await _refused(client, body["access_token"], logs, "expired")
 
 
@@ -181,7 +181,7 @@ async def test_the_account_in_the_token_must_be_the_owner_of_its_key(
     claims = read_payload((await get_token(client, key))["access_token"]) | {
         "client_id": other.listed.record.id
     }
-    signer = service.mirror.signers.find("ES256", service.mirror.confirmation.now)
+    signer = service.mirror.signers.find("ES256", service.mirror.postgres_clock.now)
     answer = await try_token(client, sign_jws(claims, typ="at+jwt", key=signer))
     assert answer.status == 400
 

@@ -8,6 +8,7 @@ from email import message_from_string, policy
 
 import pytest
 from aiohttp import MultipartWriter
+from testbed.waiting import until
 from tests.integration.receiving import Receiver
 from tests.integration.things import list_acts, make_key
 from tests.web.operating import Caller, make_caller
@@ -83,12 +84,6 @@ def find_unsubscription(mail):
     """Return the path of the link that ends the notices."""
     header = message_from_string(mail, policy=policy.default)["List-Unsubscribe"]
     return header[header.index("/notices/unsubscribe?") : -1]
-
-
-async def until(holds):
-    async with asyncio.timeout(20):
-        while not holds():
-            await asyncio.sleep(0.05)
 
 
 async def test_an_endpoint_is_made_tested_and_told_of_what_happens(admin, receiver, database):
@@ -271,9 +266,11 @@ async def test_t47_whoever_reads_a_mailbox_ends_the_notices_to_it_by_one_click(
     assert (await owner(f"GET {path}")).body["state"] == "active"  # opening it changes nothing
     await make_key(database, account=account)
     waiting = f"GET /v1/notice-deliveries?endpoint={made['id']}&state="
-    async with asyncio.timeout(20):  # it is told within a minute, which is not waited for
-        while not (await owner(f"{waiting}waiting")).body["items"]:
-            await asyncio.sleep(0.05)
+
+    async def is_waiting():
+        return (await owner(f"{waiting}waiting")).body["items"]
+
+    await until(is_waiting)  # it is told within a minute, which is not waited for
     # As mail programs send it: RFC 8058 section 3.2.
     body = MultipartWriter("form-data")
     body.append("One-Click").set_content_disposition("form-data", name="List-Unsubscribe")
@@ -291,9 +288,11 @@ async def test_t47_whoever_reads_a_mailbox_ends_the_notices_to_it_by_one_click(
     enabled = await owner(f"PATCH {path}", {"enabled": True})
     assert enabled.body["state"] == "unconfirmed"
     await connection.execute("update notice_endpoint set leased_until = '-infinity'")
-    async with asyncio.timeout(20):
-        while (await owner(f"{waiting}waiting")).body["items"]:
-            await asyncio.sleep(0.05)
+
+    async def is_through():
+        return not await is_waiting()
+
+    await until(is_through)
     failed = (await owner(f"{waiting}failed")).body["items"]
     assert [(each["event"], each["error"]) for each in failed] == [("key.created", "not_confirmed")]
     before = len(mail_server.mails)

@@ -161,7 +161,7 @@ async def test_what_needs_a_key_shown_lately_refuses_an_older_token(client, data
 def age(service, token, *, by):
     """Return the token as if its API key had been shown `by` seconds earlier."""
     payload = read_payload(token)
-    key = service.mirror.signers.find("ES256", service.mirror.confirmation.now)
+    key = service.mirror.signers.find("ES256", service.mirror.postgres_clock.now)
     return sign_jws(payload | {"auth_time": payload["auth_time"] - by}, typ="at+jwt", key=key)
 
 

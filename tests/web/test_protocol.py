@@ -12,7 +12,7 @@ import pytest
 from testbed.waiting import PATIENCE, until
 
 from tokensvc.web.connections import Connections
-from tokensvc.web.limited import Limited
+from tokensvc.web.limit_log import LimitLog
 from tokensvc.web.protocol import Server
 from tokensvc.web.runner import ServiceRunner
 from tokensvc.web.server import bind_socket
@@ -82,7 +82,7 @@ async def test_a_fault_where_none_is_expected_ends_the_connection():
     async def never(_request):
         raise AssertionError
 
-    watched = Connections(Limited(), most=10)
+    watched = Connections(LimitLog(), most=10)
     server = Server(never, watched=watched)
     server.shortcut = _Failing()  # type: ignore[assignment]
     loop = asyncio.get_running_loop()

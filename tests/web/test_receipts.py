@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 from testbed.waiting import until
+from tests import endings
 from tests.integration.things import ACTOR, list_followers, make_key
 from tests.web.asking import get_own_token
 
 from tokensvc.issuer.admin import accounts
-from tokensvc.issuer.revoking import endings
 from tokensvc.verify import Verifier
 
 

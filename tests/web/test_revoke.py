@@ -5,17 +5,16 @@ from datetime import timedelta
 
 import pytest
 from testbed.waiting import until
+from tests import endings
 from tests.factories import make_claims, make_signing_key
 from tests.integration.things import ACTOR, make_key, read_payload
+from tests.rows import list_denylist, list_events
 from tests.web.asking import get_token, try_token
 
 from tokensvc.core.api_key import new_api_key
 from tokensvc.core.audit_event import AuditFilter
 from tokensvc.core.claims import build_payload
 from tokensvc.core.token import sign_jws
-from tokensvc.issuer.audit import list_events
-from tokensvc.issuer.revoking import endings
-from tokensvc.issuer.revoking.denylist import list_denylist
 from tokensvc.store.feed_head import bump_head
 
 
@@ -192,13 +191,13 @@ async def test_f41_a_live_token_is_revoked_although_both_clocks_are_ahead(
     client, key, database, service
 ):
     text = (await get_token(client, key))["access_token"]
-    confirmation, ahead = service.mirror.confirmation, timedelta(hours=1)
+    postgres_clock, ahead = service.mirror.postgres_clock, timedelta(hours=1)
     async with service.mirror.refreshing:
-        asked = confirmation.ask()
-        wrong_at = confirmation.now + ahead
-        confirmation.read_clock(wrong_at, asked._replace(wall=asked.wall + ahead.total_seconds()))
-        confirmation.renew(wrong_at, asked.on)
-        assert not confirmation.is_blocked
+        asked = postgres_clock.ask()
+        wrong_at = postgres_clock.now + ahead
+        postgres_clock.read_clock(wrong_at, asked._replace(wall=asked.wall + ahead.total_seconds()))
+        postgres_clock.renew(wrong_at, asked.on)
+        assert not postgres_clock.is_blocked
         assert (await client.post("/v1/revoke", data={"token": text})).status == 200
     assert [row.revocation.value for row in await list_denylist(database)] == [
         read_payload(text)["jti"]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import pytest
+from tests import endings
 from tests.factories import make_signing_key
 from tests.integration.things import ACTOR, make_key, make_refused_keys, read_payload
 from tests.web.asking import get_own_token, get_token
 from tests.web.operating import Caller
 
 from tokensvc.core.token import sign_jws
-from tokensvc.issuer.revoking import endings
 from tokensvc.operations.table import OPERATIONS
 
 ACCOUNT, KEY = "acct_0000000000000000", "key_0000000000000000"
@@ -286,7 +286,7 @@ def change(service, token, **by):
 
 
 def find_signer(service):
-    return service.mirror.signers.find("ES256", service.mirror.confirmation.now)
+    return service.mirror.signers.find("ES256", service.mirror.postgres_clock.now)
 
 
 async def test_t30_a_thing_of_another_account_is_as_one_that_does_not_exist(

@@ -6,12 +6,13 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from tests import endings
 from tests.integration.things import ACTOR, list_acts, read_payload, revoke_keys
+from tests.rows import load_key
 from tests.web.asking import get_own_token, get_token
 from tests.web.operating import Caller, make_caller
 
 from tokensvc.issuer.admin import api_keys
-from tokensvc.issuer.revoking import endings
 from tokensvc.web.app_keys import SERVICE
 
 ROTATE = "POST /v1/keys/self/rotate"
@@ -57,7 +58,7 @@ async def test_a_key_without_capabilities_of_ours_rotates_itself(client, databas
         "account": old.account_id,
         "name": "ci",
     }
-    left = (await api_keys.load_key(database, old.id)).record
+    left = (await load_key(database, old.id)).record
     assert left.expires_at is not None
     assert left.expires_at - key.listed.at < timedelta(seconds=90)
     assert await list_acts(database, old.id) == ["keys.create", "keys.rotate-self"]
@@ -104,7 +105,7 @@ async def test_revoking_a_key_revokes_what_it_made_itself(client, database):
         two["id"],
     }
     for made in (one, two):
-        assert (await api_keys.load_key(database, made["id"])).state == "revoked"
+        assert (await load_key(database, made["id"])).state == "revoked"
         assert (await list_acts(database, made["id"]))[-1] == "keys.revoke"
     assert await show(client, two["key"]) == 401
     answer = await client.app[SERVICE].introspect(token)
@@ -136,7 +137,7 @@ async def test_whoever_ends_a_key_decides_about_its_successors(client, database,
     path = f"/v1/keys/{key.listed.record.id}"
     if act == "delete":
         assert (await admin(f"DELETE {path}")).status == 200
-        left = await api_keys.load_key(database, made["id"])
+        left = await load_key(database, made["id"])
         assert left.state == "revoked"
         return
     assert (await admin(f"POST {path}/revoke", {"keep_successors": True})).status == 200

@@ -138,7 +138,7 @@ async def test_an_audience_decides_how_long_its_tokens_live(client, key, databas
         ("https://long.example/api", timedelta(seconds=3600)),
         ("plain", None),
     ):
-        await audiences.add_audience(database, settings, name, token_life=life, actor=ACTOR)
+        await audiences.create_audience(database, settings, name, token_life=life, actor=ACTOR)
     assert (await get_token(client, key, audience="short"))["expires_in"] == 60
     assert (await get_token(client, key, audience="short", expires_in="30"))["expires_in"] == 30
     assert (await get_token(client, key, audience="plain"))["expires_in"] == 600
@@ -152,9 +152,9 @@ async def test_an_audience_decides_how_long_its_tokens_live(client, key, databas
 async def test_an_audience_that_is_removed_gets_no_more_tokens(
     client, service, key, database, settings
 ):
-    await audiences.add_audience(database, settings, "gone", actor=ACTOR)
+    await audiences.create_audience(database, settings, "gone", actor=ACTOR)
     assert (await get_token(client, key, audience="gone"))["expires_in"] == 600
-    await audiences.remove_audience(database, settings, "gone", actor=ACTOR)
+    await audiences.delete_audience(database, settings, "gone", actor=ACTOR)
     await service.mirror.refresh_once()
     answer = await try_token(client, key, [("audience", "gone")])
     assert (answer.status, (await answer.json())["error"]) == (400, "invalid_target")

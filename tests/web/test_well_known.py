@@ -141,7 +141,7 @@ async def test_an_issuer_with_a_path_is_found_where_rfc_8414_looks_and_where_pro
 
 
 async def test_a_copy_that_postgres_has_not_confirmed_is_not_to_be_kept(client, service):
-    last = service.mirror.confirmation
+    last = service.mirror.postgres_clock
     async with service.mirror.refreshing:  # the background must not confirm it again meanwhile
         last.renew(last.at, last.on - 100)
         answer = await client.get("/.well-known/jwks.json")

@@ -32,8 +32,8 @@ def build_line(event: AuditEvent) -> dict[str, Any]:
         "actor": event.actor,
         "account_id": event.account_id,
         "address": event.address,
-        "address_salt": _build_hex(event.address_salt),
-        "address_commitment": _build_hex(event.address_commitment),
+        "address_salt": write_hex(event.address_salt),
+        "address_commitment": write_hex(event.address_commitment),
         "request_id": event.request_id,
         "operation": event.operation,
         "subject": event.subject,
@@ -79,5 +79,6 @@ def check_export(lines: Iterable[str | bytes]) -> Chain:
     return chain
 
 
-def _build_hex(value: bytes | None) -> str | None:
+def write_hex(value: bytes | None) -> str | None:
+    """Return bytes as they stand in JSON."""
     return None if value is None else value.hex()

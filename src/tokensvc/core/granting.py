@@ -38,7 +38,7 @@ class Grantor(NamedTuple):
         return ADMIN in self.capabilities
 
 
-def check_standing(grantor: Grantor, own: ListedKey | None, *, is_suspended: bool) -> None:
+def check_host_state(grantor: Grantor, own: ListedKey | None, *, is_suspended: bool) -> None:
     """Raise ForbiddenError if the key of a caller has ended, or has lost its right, meanwhile.
 
     A call that waited for a lock must not outlive the key that it was made with. `own` is None if

@@ -12,7 +12,7 @@ _IPV4: Final = 4
 _CIDR: Final = re.compile(r"[^/]+(/[0-9]{1,3})?", re.ASCII)
 
 
-class Place(NamedTuple):
+class ClientPlace(NamedTuple):
     """Where a client is.
 
     `network`: /24 of IPv4, /48 of IPv6. If the address is not known, it is "unknown", and `address`

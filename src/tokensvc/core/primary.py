@@ -22,7 +22,7 @@ Problem = Literal["old_primary", "primary_unclear", "two_primaries"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class HostState:
     """What a server says of itself.
 
     `host` is how a person names it. `server` identifies the running server, because two hosts of a
@@ -55,7 +55,7 @@ class SeenTimelines:
         """Return the newest timeline that a server of `cluster` must have, None if any will do."""
         return self.newest.get(self._resolve(cluster))
 
-    def add(self, primary: Standing) -> SeenTimelines:
+    def add(self, primary: HostState) -> SeenTimelines:
         """Return the same with a primary that is used from now on."""
         cluster = self._resolve(primary.cluster)
         timeline = max(self.newest.get(cluster, 0), primary.timeline or 0)
@@ -84,8 +84,8 @@ class PrimaryChoice:
     With the problem `two_primaries` there is a server to use, with the others there is none.
     """
 
-    primary: Standing | None
-    writable: tuple[Standing, ...]
+    primary: HostState | None
+    writable: tuple[HostState, ...]
     problem: Problem | None
 
 
@@ -97,13 +97,13 @@ class PrimaryProblem:
     detail: str
 
 
-def decide_primary(standings: Iterable[Standing], seen: SeenTimelines) -> PrimaryChoice:
+def decide_primary(states: Iterable[HostState], seen: SeenTimelines) -> PrimaryChoice:
     """Return which of the servers that answered is the primary.
 
     Another cluster than the one used last is taken only if no primary of that one answers.
     """
-    writable = _list_writable(standings)
-    ours: Sequence[Standing] = writable
+    writable = _list_writable(states)
+    ours: Sequence[HostState] = writable
     if seen.cluster:
         known = {UNKNOWN_CLUSTER, seen.cluster}
         ours = [one for one in writable if one.cluster in known] or writable
@@ -135,16 +135,16 @@ def describe_problem(choice: PrimaryChoice, seen: SeenTimelines) -> str:
             return ""
 
 
-def _list_writable(standings: Iterable[Standing]) -> tuple[Standing, ...]:
+def _list_writable(states: Iterable[HostState]) -> tuple[HostState, ...]:
     """Return the servers that take writes, each of them once."""
-    found: dict[tuple[int, str], Standing] = {}
-    for standing in standings:
-        if not standing.is_standby:
-            found.setdefault((standing.cluster, standing.server), standing)
+    found: dict[tuple[int, str], HostState] = {}
+    for state in states:
+        if not state.is_standby:
+            found.setdefault((state.cluster, state.server), state)
     return tuple(found.values())
 
 
-def _may_be_as_new(one: Standing, best: Standing) -> bool:
+def _may_be_as_new(one: HostState, best: HostState) -> bool:
     """Tell whether nothing shows that `best` is newer: only timelines of one cluster compare."""
     clusters: Sequence[int] = (one.cluster, best.cluster)
     is_other = one.cluster != best.cluster and UNKNOWN_CLUSTER not in clusters

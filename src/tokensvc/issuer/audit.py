@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tokensvc.core.audit_chain import check_detail
-from tokensvc.store.audit_event import NewAuditEvent, append_audit_events, list_audit_page
-from tokensvc.store.page_query import PageWish
+from tokensvc.store.audit_event import NewAuditEvent, append_audit_events
 
 if TYPE_CHECKING:
     from tokensvc.core.actor import Actor
-    from tokensvc.core.audit_event import AuditEvent, AuditFilter
     from tokensvc.core.operation_name import OperationName
-    from tokensvc.store.pool import Connection, Database
+    from tokensvc.store.pool import Connection
 
 
 class Trail:
@@ -53,10 +51,3 @@ async def record(
     trail = Trail(actor)
     trail.note(operation, subject, **detail)
     await trail.append(connection)
-
-
-async def list_events(database: Database, wanted: AuditFilter, *, most: int) -> list[AuditEvent]:
-    """Return the newest `most` events."""
-    async with database.connection() as connection:
-        events, _ = await list_audit_page(connection, wanted, PageWish(most), oldest_first=False)
-    return events

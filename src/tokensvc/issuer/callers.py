@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tokensvc.core.claims import Claims
     from tokensvc.core.identifier import AccountId, KeyId
     from tokensvc.core.ledger import Decision
-    from tokensvc.core.network import Place
+    from tokensvc.core.network import ClientPlace
     from tokensvc.issuer.exchange.dead_credentials import DeadCredentials
     from tokensvc.issuer.exchange.guess_guard import GuessGuard
     from tokensvc.issuer.exchange.usage import UsageRecorder
@@ -87,7 +87,7 @@ class Callers:
         return _check_claims(await self.introspection.check_by_copy(text), FOLLOW)
 
     async def check_key(
-        self, key: ApiKey, client_id: str | None, place: Place, capability: str | None
+        self, key: ApiKey, client_id: str | None, place: ClientPlace, capability: str | None
     ) -> KnownCaller:
         """Return whom an API key belongs to, if it may be used at `place`.
 

@@ -16,7 +16,6 @@ from tokensvc.core.errors import InvalidClientError, InvalidTokenError, Unavaila
 from tokensvc.core.keyring import LEEWAY
 from tokensvc.core.token import parse_unverified
 from tokensvc.issuer.callers import Callers
-from tokensvc.issuer.confirmation import MAX_AGE_SECONDS
 from tokensvc.issuer.connection_share import ConnectionShare
 from tokensvc.issuer.database import check_schema, open_primary
 from tokensvc.issuer.exchange.dead_credentials import DeadCredentials
@@ -27,8 +26,9 @@ from tokensvc.issuer.exchange.ledger import Ledger
 from tokensvc.issuer.exchange.slow_lane import SlowLane, find_existing
 from tokensvc.issuer.exchange.usage import UsageRecorder
 from tokensvc.issuer.mirror.mirror import Mirror
-from tokensvc.issuer.notices.running import build_notices
+from tokensvc.issuer.notices.runner import build_notice_runner
 from tokensvc.issuer.operations.call import Backend, ProcessFacts
+from tokensvc.issuer.postgres_clock import MAX_AGE_SECONDS
 from tokensvc.issuer.revoking.credentials import (
     HOLDER,
     CredentialKind,
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from tokensvc.core.claims import Claims
     from tokensvc.core.keyring import SigningKeyRecord
     from tokensvc.core.primary import Problem
-    from tokensvc.issuer.notices.running import Notices
+    from tokensvc.issuer.notices.runner import NoticeRunner
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Database
 
@@ -81,7 +81,7 @@ class Service:
     revocations: HolderRevocations
     backend: Backend
     sign_in: SignIn
-    notices: Notices
+    notices: NoticeRunner
     draining: bool = False
 
     async def revoke(
@@ -129,10 +129,10 @@ class Service:
             self.revocations,
             self.settings,
             text,
-            now=self.mirror.confirmation.now,
+            now=self.mirror.postgres_clock.now,
             signing_keys=signing_keys,
             # Whichever clock is wrong, a token that may be live is revoked.
-            leeway=LEEWAY + self.mirror.confirmation.doubt,
+            leeway=LEEWAY + self.mirror.postgres_clock.doubt,
             holder=self.settings.keep_address(holder),
         )
         self.mirror.denylist.remember(revoked.records)
@@ -151,19 +151,19 @@ class Service:
 
     def check_ready(self) -> dict[str, bool]:
         """Return what must hold for requests to be sent here, and whether it does."""
-        ledger, confirmation = self.exchange.ledger, self.mirror.confirmation
-        at = confirmation.expected_at
+        ledger, postgres_clock = self.exchange.ledger, self.mirror.postgres_clock
+        at = postgres_clock.expected_at
         try:
-            self.mirror.signers.find(DEFAULT_ALGORITHM, confirmation.now)
+            self.mirror.signers.find(DEFAULT_ALGORITHM, postgres_clock.now)
             signing = True
         except UnavailableError:
             signing = False
         return {
             "serving": not self.draining,
-            "database": confirmation.age_seconds < MAX_AGE_SECONDS / 2,
+            "database": postgres_clock.age_seconds < MAX_AGE_SECONDS / 2,
             "signing_key": signing,
-            "ledger": ledger.is_answering and confirmation.iat_limit.allows(at),
-            "clock": not confirmation.is_blocked,
+            "ledger": ledger.is_answering and postgres_clock.iat_limit.allows(at),
+            "clock": not postgres_clock.is_blocked,
         }
 
     def list_warnings(self) -> list[str]:
@@ -236,7 +236,7 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
     ledger = Ledger(LedgerConnection(database), mirror, most_waiting=settings.ledger_queue)
     share = ConnectionShare(settings.pool_size)
     late_answers = LateAnswers(spread=LATE_SPREAD, stretch=LATE_STRETCH)
-    notices = build_notices(database, settings, mirror)
+    notices = build_notice_runner(database, settings, mirror)
     usage = UsageRecorder(database, notices.watch)
     guard = GuessGuard(
         ledger,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tokensvc.core.actor import Actor
     from tokensvc.core.api_key import ApiKey
     from tokensvc.core.claims import Claims
-    from tokensvc.core.network import Place
+    from tokensvc.core.network import ClientPlace
     from tokensvc.core.operation_name import OperationName
     from tokensvc.issuer.callers import Callers, KnownCaller
     from tokensvc.issuer.exchange.issuing import Exchange, IssuedToken
@@ -49,7 +49,7 @@ class SignIn:
     exchange: Exchange
     backend: Backend
 
-    async def begin(self, text: str, place: Place, actor: Actor) -> IssuedToken:
+    async def begin(self, text: str, place: ClientPlace, actor: Actor) -> IssuedToken:
         """Return the token of somebody who shows an API key at `place`.
 
         `actor`: what is known of them but for the key. A refusal of a key that exists is an event
@@ -92,13 +92,13 @@ class SignIn:
         own = hmac.digest(secret, _FORM_CONTEXT, hashlib.sha256)
         return hmac.digest(own, f"{claims.jti} {path}".encode(), hashlib.sha256).hex()[:32]
 
-    async def _check(self, key: ApiKey, place: Place) -> KnownCaller:
+    async def _check(self, key: ApiKey, place: ClientPlace) -> KnownCaller:
         caller = await self.callers.check_key(key, None, place, None)
         if caller.capabilities.isdisjoint(MAY_SIGN_IN):
             raise InvalidClientError("no_right_to_sign_in")
         return caller
 
-    async def _issue(self, key: ApiKey, caller: KnownCaller, place: Place) -> IssuedToken:
+    async def _issue(self, key: ApiKey, caller: KnownCaller, place: ClientPlace) -> IssuedToken:
         scope = frozenset(name for name in caller.capabilities if is_for_service(name))
         wanted = ExchangeRequest(credential=key, audience=DASHBOARD_AUDIENCE, scope=scope)
         return await self.exchange.issue(wanted, place.network, place.address)

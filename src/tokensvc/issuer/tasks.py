@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.actor import Actor
 from tokensvc.core.errors import TokensvcError
-from tokensvc.issuer.addresses import clean_addresses_once
 from tokensvc.issuer.admin.key_life import disable_idle_keys_once
-from tokensvc.issuer.exchange.usage import clean_usage_once
-from tokensvc.issuer.operations.call_limit import clean_call_windows_once
+from tokensvc.issuer.cleaning import (
+    clean_addresses_once,
+    clean_denylist_once,
+    clean_usage_once,
+    delete_in_steps,
+)
 from tokensvc.issuer.operations.idempotency import clean_requests_once
-from tokensvc.issuer.revoking.denylist import clean_denylist_once
 from tokensvc.issuer.signing.rotation import rotate_all_once
 from tokensvc.logs.logger import get_logger
+from tokensvc.store.call_window import delete_call_windows
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from tokensvc.issuer.exchange.ledger import Ledger
     from tokensvc.issuer.exchange.usage import UsageRecorder
     from tokensvc.issuer.mirror.mirror import Mirror
-    from tokensvc.issuer.notices.running import Notices
+    from tokensvc.issuer.notices.runner import NoticeRunner
     from tokensvc.issuer.revoking.receipts import Receipts
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Database
@@ -66,31 +69,32 @@ class Cleaning:
 
     async def clean_denylist(self) -> None:
         """Delete revocations whose last token has expired for everybody."""
-        collectable_at = self.mirror.confirmation.collectable_at
+        collectable_at = self.mirror.postgres_clock.collectable_at
         if collectable_at is not None:
             await clean_denylist_once(self.database, collectable_at)
 
     async def clean_calls(self) -> None:
         """Delete the answers that are kept for repeats, and the counts of calls."""
-        collectable_at = self.mirror.confirmation.collectable_at
+        collectable_at = self.mirror.postgres_clock.collectable_at
         if collectable_at is not None:
             await clean_requests_once(self.database, collectable_at)
-            await clean_call_windows_once(self.database, collectable_at - timedelta(hours=1))
+            before = collectable_at - timedelta(hours=1)
+            await delete_in_steps(self.database, delete_call_windows, before)
 
     async def clean_usage(self) -> None:
         """Delete usage and addresses that are older than the settings want."""
-        collectable_at = self.mirror.confirmation.collectable_at
+        collectable_at = self.mirror.postgres_clock.collectable_at
         if collectable_at is None:
             return
         keep = timedelta(days=self.settings.usage_days)
-        await clean_usage_once(self.database, collectable_at, keep=keep)
+        await clean_usage_once(self.database, collectable_at - keep)
         if self.settings.address_days is not None:
             before = collectable_at - timedelta(days=self.settings.address_days)
             await clean_addresses_once(self.database, before)
 
     async def disable_idle_keys(self) -> None:
         """Disable the keys that nobody has used for as long as the settings say."""
-        days, now = self.settings.idle_key_days, self.mirror.confirmation.collectable_at
+        days, now = self.settings.idle_key_days, self.mirror.postgres_clock.collectable_at
         if days is not None and now is not None:
             idle_for, remember = timedelta(days=days), self.mirror.denylist.remember
             await disable_idle_keys_once(self.database, now, remember, idle_for=idle_for)
@@ -104,13 +108,15 @@ async def run_tasks(
     ledger: Ledger,
     usage: UsageRecorder,
     receipts: Receipts,
-    notices: Notices,
+    notices: NoticeRunner,
 ) -> None:
     """Run the mirror and all tasks until cancelled."""
     cleaning = Cleaning(database, settings, mirror)
 
     async def rotate() -> None:
-        if not mirror.confirmation.is_blocked:  # a wrong clock says nothing about when keys are due
+        if (
+            not mirror.postgres_clock.is_blocked
+        ):  # a wrong clock says nothing about when keys are due
             await rotate_all_once(database, settings, master_key, actor=_ROTATION)
 
     async with asyncio.TaskGroup() as group:

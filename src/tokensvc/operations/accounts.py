@@ -6,14 +6,14 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from tokensvc.core.notices.receiver import MAX_ADDRESS_LENGTH, parse_address
+from tokensvc.core.notices.destination import MAX_ADDRESS_LENGTH, parse_address
 from tokensvc.operations.model import (
     AccountId,
     Limit,
+    ListPage,
     Model,
     Moment,
     Name,
-    Page,
     PageRequest,
     Reason,
     TierName,
@@ -154,7 +154,7 @@ OPERATIONS: Final = (
         summary="List accounts.",
         needs=KEY_READERS,
         request=ListAccounts,
-        response=Page[Account],
+        response=ListPage[Account],
     ),
     Operation(
         name="accounts.show",

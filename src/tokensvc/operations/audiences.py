@@ -11,10 +11,10 @@ from tokensvc.core.audience import TokenType
 from tokensvc.operations.model import Audience as AudienceName
 from tokensvc.operations.model import (
     Description,
+    ListPage,
     Model,
     Moment,
     NamedPageRequest,
-    Page,
     Seconds,
     unset,
 )
@@ -110,7 +110,7 @@ OPERATIONS: Final = (
         summary="List audiences; with tokensvc:keys those that the own key may ask for.",
         needs=KEY_READERS,
         request=ListAudiences,
-        response=Page[ListedAudience],
+        response=ListPage[ListedAudience],
     ),
     Operation(
         name="audiences.show",

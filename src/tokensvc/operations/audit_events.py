@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from tokensvc.operations.model import Json, Model, Moment, Page, PageRequest
+from tokensvc.operations.model import Json, ListPage, Model, Moment, PageRequest
 from tokensvc.operations.operation import READERS, Operation
 
 
@@ -69,7 +69,7 @@ OPERATIONS: Final = (
         summary="List the events of the audit trail, newest first.",
         needs=READERS,
         request=ListAuditEvents,
-        response=Page[AuditEvent],
+        response=ListPage[AuditEvent],
     ),
     Operation(
         name="audit-trail.show",

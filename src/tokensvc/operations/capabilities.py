@@ -7,7 +7,7 @@ from typing import Final, Literal
 from pydantic import Field
 
 from tokensvc.operations.model import Capability as CapabilityName
-from tokensvc.operations.model import Description, Model, Moment, NamedPageRequest, Page
+from tokensvc.operations.model import Description, ListPage, Model, Moment, NamedPageRequest
 from tokensvc.operations.operation import ADMINS, KEY_READERS, Operation
 
 
@@ -81,7 +81,7 @@ OPERATIONS: Final = (
         summary="List capabilities; with tokensvc:keys those that the own key holds.",
         needs=KEY_READERS,
         request=ListCapabilities,
-        response=Page[ListedCapability],
+        response=ListPage[ListedCapability],
     ),
     Operation(
         name="capabilities.show",

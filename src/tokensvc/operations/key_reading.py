@@ -16,9 +16,9 @@ from tokensvc.operations.model import (
     Json,
     KeyId,
     KeyIds,
+    ListPage,
     Model,
     Moment,
-    Page,
     PageRequest,
 )
 from tokensvc.operations.operation import KEY_READERS, Operation
@@ -107,7 +107,7 @@ LIST: Final = Operation(
     summary="List API keys.",
     needs=KEY_READERS,
     request=ListKeys,
-    response=Page[Key],
+    response=ListPage[Key],
 )
 SHOW: Final = Operation(
     name="keys.show",

@@ -54,7 +54,7 @@ class Nothing(Model):
     """A request without parameters."""
 
 
-class Page(Model, Generic[T]):
+class ListPage(Model, Generic[T]):
     """Some of a list, and where to go on."""
 
     items: list[T]

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from tokensvc.operations.model import AccountId, Model, Moment, Page, PageRequest
+from tokensvc.operations.model import AccountId, ListPage, Model, Moment, PageRequest
 from tokensvc.operations.operation import KEY_OWNERS, KEY_READERS, Operation
 
 State = Literal["waiting", "delivered", "failed"]
@@ -55,7 +55,7 @@ OPERATIONS: Final = (
         summary="List deliveries of the last 30 days, newest first.",
         needs=KEY_READERS,
         request=ListNoticeDeliveries,
-        response=Page[NoticeDelivery],
+        response=ListPage[NoticeDelivery],
     ),
     Operation(
         name="notice-deliveries.redeliver",

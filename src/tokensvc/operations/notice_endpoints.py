@@ -11,9 +11,9 @@ from tokensvc.core.notices.event import EventName
 from tokensvc.operations.model import (
     AccountId,
     Description,
+    ListPage,
     Model,
     Moment,
-    Page,
     PageRequest,
     unset,
 )
@@ -158,7 +158,7 @@ OPERATIONS: Final = (
         summary="List endpoints; with tokensvc:keys those of the own account.",
         needs=KEY_READERS,
         request=ListNoticeEndpoints,
-        response=Page[NoticeEndpoint],
+        response=ListPage[NoticeEndpoint],
     ),
     _one("show", "GET", "Show one endpoint.", NoticeEndpointRequest, NoticeEndpoint),
     _one("update", "PATCH", "Change an endpoint.", UpdateNoticeEndpoint, NoticeEndpoint),

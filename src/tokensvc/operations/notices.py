@@ -6,7 +6,7 @@ from typing import Final
 
 from pydantic import Field
 
-from tokensvc.operations.model import AccountId, Json, Model, Moment, Page, PageRequest
+from tokensvc.operations.model import AccountId, Json, ListPage, Model, Moment, PageRequest
 from tokensvc.operations.operation import KEY_READERS, Operation
 
 
@@ -39,6 +39,6 @@ OPERATIONS: Final = (
         summary="List events, newest first; with tokensvc:keys those of the own account.",
         needs=KEY_READERS,
         request=ListNotices,
-        response=Page[Notice],
+        response=ListPage[Notice],
     ),
 )

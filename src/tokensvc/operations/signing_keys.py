@@ -9,7 +9,7 @@ from pydantic import Field
 from tokensvc.core.algorithm import Algorithm
 from tokensvc.core.identifier import KID_PATTERN, parse_kid
 from tokensvc.core.keyring import Phase
-from tokensvc.operations.model import Json, Model, Moment, Page, PageRequest, Reason, check
+from tokensvc.operations.model import Json, ListPage, Model, Moment, PageRequest, Reason, check
 from tokensvc.operations.operation import ADMINS, READERS, Operation
 
 Kid = Annotated[
@@ -127,7 +127,7 @@ OPERATIONS: Final = (
         summary="List the signing keys, and when each is safe to activate and to remove.",
         needs=READERS,
         request=PageRequest,
-        response=Page[SigningKey],
+        response=ListPage[SigningKey],
     ),
     Operation(
         name="signing-keys.rotate",

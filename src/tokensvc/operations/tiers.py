@@ -9,10 +9,10 @@ from pydantic import Field
 from tokensvc.operations.model import (
     Description,
     Limit,
+    ListPage,
     Model,
     Moment,
     NamedPageRequest,
-    Page,
     TierName,
     unset,
 )
@@ -97,7 +97,7 @@ OPERATIONS: Final = (
         summary="List tiers.",
         needs=READERS,
         request=ListTiers,
-        response=Page[ListedTier],
+        response=ListPage[ListedTier],
     ),
     Operation(
         name="tiers.show",

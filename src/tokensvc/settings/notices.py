@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 
 from tokensvc.core.errors import InvalidInputError
-from tokensvc.core.notices.receiver import parse_networks, parse_receiver
+from tokensvc.core.notices.destination import parse_destination, parse_networks
 
 if TYPE_CHECKING:
-    from tokensvc.core.notices.receiver import Network
+    from tokensvc.core.notices.destination import Network
 
 
 class NoticeSettings(BaseModel):
@@ -48,7 +48,7 @@ class NoticeSettings(BaseModel):
                 "TOKENSVC_SMTP_URL must be smtps://user:password@host:465 or smtp://host:587"
             )
         try:
-            parse_receiver(f"mailto:{self.smtp_from}", http_allowed=False)
+            parse_destination(f"mailto:{self.smtp_from}", http_allowed=False)
         except InvalidInputError as error:
             raise ValueError(
                 "TOKENSVC_SMTP_FROM must be the address that mail comes from, "

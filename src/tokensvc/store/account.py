@@ -12,10 +12,10 @@ from tokensvc.core.denylist.record import ENDINGS
 from tokensvc.core.identifier import AccountId
 from tokensvc.core.keyring import LEEWAY
 from tokensvc.core.limit import Limits
-from tokensvc.core.notices.receiver import find_mailbox
-from tokensvc.store.absent import no_such_account, unknown_tier
+from tokensvc.core.notices.destination import find_mailbox
 from tokensvc.store.audit_event import fetch_standing
 from tokensvc.store.denylist import build_record
+from tokensvc.store.not_found import no_such_account, unknown_tier
 from tokensvc.store.page_query import Condition, Order, build_part_pattern, fetch_page
 from tokensvc.store.queries import load_queries
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tokensvc.core.account import AccountState
     from tokensvc.core.actor import Actor
     from tokensvc.core.denylist.record import Ending, RevocationRecord
-    from tokensvc.core.page import Place
+    from tokensvc.core.list_cursor import ListPlace
     from tokensvc.store.page_query import PageWish
 
 _SQL = load_queries("account")
@@ -83,14 +83,9 @@ async def lock_account(connection: asyncpg.Connection, account_id: str) -> Accou
     return await load_account(connection, account_id)
 
 
-async def list_accounts(connection: asyncpg.Connection) -> list[Account]:
-    """Return all accounts that are not deleted, oldest first."""
-    return [_account(row, _contact(row)) for row in await connection.fetch(_SQL["list"])]
-
-
 async def list_account_page(
     connection: asyncpg.Connection, wanted: AccountFilter, wish: PageWish
-) -> tuple[list[Account], Place | None]:
+) -> tuple[list[Account], ListPlace | None]:
     """Return a page of accounts, and the place where the next one begins."""
     pattern = None if wanted.part is None else build_part_pattern(wanted.part)
     is_suspended = None if wanted.state is None else wanted.state == "suspended"

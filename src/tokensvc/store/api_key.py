@@ -10,8 +10,8 @@ from tokensvc.core.api_key import ApiKey, ApiKeyRecord, KeyTerms, ListedKey, sta
 from tokensvc.core.errors import ConflictError, NotFoundError
 from tokensvc.core.identifier import AccountId, KeyId
 from tokensvc.core.limit import Limits
-from tokensvc.store.absent import no_such_key, unknown_tier
 from tokensvc.store.driver_errors import not_initialised
+from tokensvc.store.not_found import no_such_key, unknown_tier
 from tokensvc.store.planned import fetch_planned
 from tokensvc.store.queries import load_queries
 
@@ -97,11 +97,6 @@ async def find_standing(
         return None, False
     is_suspended = await connection.fetchval(_SQL["is_of_suspended_account"], key_id)
     return list_row(row, row["at"]), bool(is_suspended)
-
-
-async def list_api_keys(connection: asyncpg.Connection, account_id: str | None) -> list[ListedKey]:
-    """Return the keys of an account, or of all accounts, oldest first."""
-    return [list_row(row, row["at"]) for row in await connection.fetch(_SQL["list"], account_id)]
 
 
 async def list_existing_digests(

@@ -8,7 +8,7 @@ import asyncpg
 
 from tokensvc.core.audience import Audience
 from tokensvc.core.errors import ConflictError
-from tokensvc.store.absent import no_such_audience
+from tokensvc.store.not_found import no_such_audience
 from tokensvc.store.planned import fetch_planned
 from tokensvc.store.queries import load_queries
 
@@ -106,7 +106,7 @@ async def list_algorithms(connection: asyncpg.Connection) -> list[str]:
 
 
 async def delete_audience(connection: asyncpg.Connection, name: str) -> None:
-    """Remove an audience. Raises NotFoundError."""
+    """Delete an audience. Raises NotFoundError."""
     if await connection.fetchval(_SQL["delete"], name) is None:
         raise no_such_audience(name)
 

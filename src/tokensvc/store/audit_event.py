@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from tokensvc.core.audit_event import AuditFilter
+    from tokensvc.core.list_cursor import ListPlace
     from tokensvc.core.operation_name import OperationName
-    from tokensvc.core.page import Place
     from tokensvc.store.page_query import PageWish
 
 _READ_AT_ONCE: Final = 2000
@@ -93,7 +93,7 @@ async def has_recent_event(
 
 async def list_audit_page(
     connection: asyncpg.Connection, wanted: AuditFilter, wish: PageWish, *, oldest_first: bool
-) -> tuple[list[AuditEvent], Place | None]:
+) -> tuple[list[AuditEvent], ListPlace | None]:
     """Return a page of events, and the place where the next one begins."""
     possible: list[tuple[str, Any]] = [
         ("at >= {}", wanted.since),

@@ -8,7 +8,7 @@ import asyncpg
 
 from tokensvc.core.capability import Capability
 from tokensvc.core.errors import ConflictError
-from tokensvc.store.absent import no_such_capability
+from tokensvc.store.not_found import no_such_capability
 from tokensvc.store.planned import fetch_planned
 from tokensvc.store.queries import load_queries
 
@@ -75,7 +75,7 @@ async def count_holders(
 
 
 async def delete_capability(connection: asyncpg.Connection, name: str) -> None:
-    """Remove a capability. Raises NotFoundError."""
+    """Delete a capability. Raises NotFoundError."""
     if await connection.fetchval(_SQL["delete"], name) is None:
         raise no_such_capability(name)
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 
-from tokensvc.store.standing import load_standing
+from tokensvc.store.host_state import load_host_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tokensvc.core.primary import Standing
+    from tokensvc.core.primary import HostState
 
 COMMAND_TIMEOUT: Final = 3.0
 SERVER_SETTINGS: Final = {
@@ -36,12 +36,12 @@ _WHOLE: Final = "select database_is_whole()"
 
 async def connect_to_host(
     url: str,
-    check_standing: Callable[[Standing], None],
+    check_host_state: Callable[[HostState], None],
     **options: Any,  # noqa: ANN401 - asyncpg's own
 ) -> asyncpg.Connection:
     """Connect to the one host of `url`.
 
-    `check_standing` is given what the server says of itself, and raises if it must not be used.
+    `check_host_state` is given what the server says of itself, and raises if it must not be used.
     Raises that, OSError while a backup is being restored, and what the driver raises.
     """
     connection: asyncpg.Connection = await asyncpg.connect(
@@ -49,7 +49,7 @@ async def connect_to_host(
     )
     try:
         # Asked on this very connection: the address may lead to another server than a moment ago.
-        check_standing(await load_standing(connection, url))
+        check_host_state(await load_host_state(connection, url))
         await _check_whole(connection)
         # The driver reads composite values in the binary form only, and some hold JSON.
         await connection.set_type_codec(

@@ -31,7 +31,7 @@ _AUTHORITIES: Final = (
 )
 
 
-class _Place(NamedTuple):
+class _HostPort(NamedTuple):
     host: str
     port: str
 
@@ -79,7 +79,7 @@ def _split(text: str, setting: str) -> SplitResult:
     return parts
 
 
-def _parse_places(hosts: str, chosen: dict[str, str], setting: str) -> Sequence[_Place]:
+def _parse_places(hosts: str, chosen: dict[str, str], setting: str) -> Sequence[_HostPort]:
     """Return the hosts. They are taken out of the parameters; one port may serve all hosts."""
     named, ports = chosen.pop("host", ""), chosen.pop("port", "").split(",")
     places = []
@@ -90,16 +90,18 @@ def _parse_places(hosts: str, chosen: dict[str, str], setting: str) -> Sequence[
             raise StartRefusedError(f"{setting} {_LOOKS}")
         host, port = (text, "") if match is None else (unquote(match[1]), match[2] or "")
         is_bare_ipv6 = ":" in host and host[0] not in "[/"
-        places.append(_Place(f"[{host}]" if is_bare_ipv6 else host, port))
+        places.append(_HostPort(f"[{host}]" if is_bare_ipv6 else host, port))
     if len(ports) != len(places):
         ports = ports[:1] * len(places)
-    paired = [_Place(host, own or other) for (host, own), other in zip(places, ports, strict=True)]
+    paired = [
+        _HostPort(host, own or other) for (host, own), other in zip(places, ports, strict=True)
+    ]
     if not all(port == "" or port.isdecimal() for _, port in paired):
         raise StartRefusedError(f"{setting}: the port is a number")
     return paired
 
 
-def _write(place: _Place, path: str, chosen: dict[str, str]) -> str:
+def _write(place: _HostPort, path: str, chosen: dict[str, str]) -> str:
     """Return the rest of a URL, behind user and password.
 
     The folder of a socket stands in the parameters: that is how the driver reads it.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tokensvc.core.actor import Actor
     from tokensvc.core.denylist.record import Ending
     from tokensvc.core.denylist.revocation import Kind
-    from tokensvc.core.page import Place
+    from tokensvc.core.list_cursor import ListPlace
     from tokensvc.store.page_query import PageWish
 
 _SQL = load_queries("denylist")
@@ -177,7 +177,7 @@ async def list_revocation_page(
     kind: Kind | None = None,
     value: str | None = None,
     newest_first: bool = False,
-) -> tuple[list[RevocationRecord], Place | None]:
+) -> tuple[list[RevocationRecord], ListPlace | None]:
     """Return a page of what is in force, and the place where the next one begins.
 
     `kind`, `value`: only revocations of these.

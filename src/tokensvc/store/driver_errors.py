@@ -7,7 +7,7 @@ from typing import Final
 import asyncpg
 
 from tokensvc.core.errors import DatabaseRefusedError, UnavailableError
-from tokensvc.store.refusal import explain_failure
+from tokensvc.store.connection_failure import explain_failure
 
 # Postgres cannot do it now. Everything else is a fault of ours and must be seen as one.
 AWAY = (

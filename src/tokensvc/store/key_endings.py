@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tokensvc.core.denylist.record import Ending, RevocationRecord
     from tokensvc.core.identifier import KeyId
 
-Outcome = Literal["ended", "repeated", "refused", "unknown"]
+EndingOutcome = Literal["ended", "repeated", "refused", "unknown"]
 
 _SQL = load_queries("api_key")
 
@@ -36,7 +36,7 @@ class EndedKey:
     None if it is deleted. `records`: its revocations, oldest first.
     """
 
-    outcome: Outcome
+    outcome: EndingOutcome
     key_id: KeyId | None
     listed: ListedKey | None
     records: list[RevocationRecord]

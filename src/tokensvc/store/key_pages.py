@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import asyncpg
 
     from tokensvc.core.api_key import KeyState, ListedKey
-    from tokensvc.core.page import Place
+    from tokensvc.core.list_cursor import ListPlace
     from tokensvc.store.page_query import PageWish
 
 _KEYS: Final = "api_key"
@@ -96,7 +96,7 @@ class KeyFilter(NamedTuple):
 
 async def list_key_page(
     connection: asyncpg.Connection, wanted: KeyFilter, wish: PageWish
-) -> tuple[list[ListedKey], Place | None]:
+) -> tuple[list[ListedKey], ListPlace | None]:
     """Return a page of keys, and the place where the next one begins. Raises InvalidInputError."""
     page = await fetch_page_of(
         connection, "listed_api_key", _list_conditions(wanted), _list_sections(wanted.sort), wish

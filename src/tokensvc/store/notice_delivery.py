@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     import asyncpg
 
+    from tokensvc.core.list_cursor import ListPlace
     from tokensvc.core.notices.event import Notice
-    from tokensvc.core.page import Place
     from tokensvc.store.page_query import PageWish
 
 DeliveryState = Literal["waiting", "delivered", "failed"]
@@ -66,7 +66,7 @@ class DueDelivery(NamedTuple):
     notice: Notice
 
 
-class Outcome(NamedTuple):
+class AttemptOutcome(NamedTuple):
     """How an attempt ended. `error` says why it failed, in a few words."""
 
     is_delivered: bool
@@ -96,7 +96,7 @@ async def list_due_deliveries(
 async def note_attempt(
     connection: asyncpg.Connection,
     delivery_ids: Sequence[int],
-    outcome: Outcome,
+    outcome: AttemptOutcome,
     pauses: Sequence[timedelta | None],
 ) -> None:
     """Note how an attempt ended. `pauses`: how long each waits for the next one, None for ever."""
@@ -126,7 +126,7 @@ async def load_first_delivery(connection: asyncpg.Connection, event_number: int)
 
 async def list_delivery_page(
     connection: asyncpg.Connection, wanted: DeliveryFilter, wish: PageWish
-) -> tuple[list[Delivery], Place | None]:
+) -> tuple[list[Delivery], ListPlace | None]:
     """Return a page of deliveries, newest first, and the place where the next one begins."""
     of_account = None
     if wanted.account_id is not None:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     import asyncpg
 
+    from tokensvc.core.list_cursor import ListPlace
     from tokensvc.core.notices.endpoint import DisabledBecause
-    from tokensvc.core.page import Place
     from tokensvc.store.page_query import PageWish
 
 _SQL = load_queries("notice_endpoint")
@@ -101,7 +101,7 @@ async def lock_endpoint(connection: asyncpg.Connection, endpoint_id: str) -> End
 
 async def list_endpoint_page(
     connection: asyncpg.Connection, account_id: str | None, wish: PageWish
-) -> tuple[list[Endpoint], Place | None]:
+) -> tuple[list[Endpoint], ListPlace | None]:
     """Return a page of endpoints, oldest first, and the place where the next one begins.
 
     `account_id`: only those of one account.

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     import asyncpg
 
+    from tokensvc.core.list_cursor import ListPlace
     from tokensvc.core.notices.event import NewNotice
-    from tokensvc.core.page import Place
     from tokensvc.store.page_query import PageWish
 
 _SQL = load_queries("notice_event")
@@ -104,7 +104,7 @@ async def describe_subjects(
 
 async def list_notice_page(
     connection: asyncpg.Connection, wanted: NoticeFilter, wish: PageWish
-) -> tuple[list[Notice], Place | None]:
+) -> tuple[list[Notice], ListPlace | None]:
     """Return a page of events, newest first, and the place where the next one begins."""
     possible: list[tuple[str, Any]] = [
         ("account_id = {}", wanted.account_id),

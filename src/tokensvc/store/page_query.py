@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import asyncpg
 
-from tokensvc.core.page import Place, refuse_cursor
+from tokensvc.core.list_cursor import ListPlace, refuse_cursor
 from tokensvc.store.planned import fetch_planned
 
 if TYPE_CHECKING:
@@ -43,14 +43,14 @@ class PageWish(NamedTuple):
     """How many rows are wanted, and after which place."""
 
     limit: int
-    after: Place | None = None
+    after: ListPlace | None = None
 
 
 class PageRows(NamedTuple):
     """The rows of a page, and the place of the last one; None if nothing follows."""
 
     rows: list[asyncpg.Record]
-    end: Place | None
+    end: ListPlace | None
 
 
 class Section(NamedTuple):
@@ -103,12 +103,12 @@ async def fetch_page_of(
         if len(rows) > wish.limit:
             last = rows[wish.limit - 1]
             return PageRows(
-                rows[: wish.limit], Place(last["sort_key"], str(last[section.order.id]))
+                rows[: wish.limit], ListPlace(last["sort_key"], str(last[section.order.id]))
             )
     return PageRows(rows, None)
 
 
-def _list_from(sections: Sequence[Section], after: Place | None) -> Sequence[Section]:
+def _list_from(sections: Sequence[Section], after: ListPlace | None) -> Sequence[Section]:
     """Return the section that a place is in, and those behind it."""
     if after is None:
         return sections

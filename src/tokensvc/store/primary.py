@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any, Final
 import asyncpg
 
 from tokensvc.core.primary import (
+    HostState,
     PrimaryChoice,
     PrimaryProblem,
-    Standing,
     decide_primary,
     describe_problem,
 )
 from tokensvc.logs.logger import get_logger
 from tokensvc.store.connecting import SERVER_SETTINGS, connect_to_host
+from tokensvc.store.connection_failure import explain_failure
 from tokensvc.store.database_url import parse_database_url
 from tokensvc.store.driver_errors import NoPrimaryError
-from tokensvc.store.refusal import explain_failure
-from tokensvc.store.standing import ask_hosts
+from tokensvc.store.host_state import ask_hosts
 from tokensvc.store.timelines import Timelines
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class Hosts:
     async def _connect_to(
         self,
         url: str,
-        expected: Standing | None = None,
+        expected: HostState | None = None,
         **options: Any,  # noqa: ANN401 - asyncpg's own
     ) -> asyncpg.Connection:
         """Connect to one host. Raises NoPrimaryError unless it is the primary, or OSError.
@@ -140,18 +140,18 @@ class Hosts:
         others must be asked again.
         """
 
-        def check(standing: Standing) -> None:
-            self._check(standing, url, expected)
+        def check(state: HostState) -> None:
+            self._check(state, url, expected)
 
         return await connect_to_host(url, check, **options)
 
-    def _check(self, standing: Standing, url: str, expected: Standing | None) -> None:
+    def _check(self, state: HostState, url: str, expected: HostState | None) -> None:
         """Raise NoPrimaryError unless this server is the primary."""
         if expected is None:
-            choice = self._take({url: standing})
+            choice = self._take({url: state})
             if choice.primary is None:
                 raise self._build_failure(choice)
-        elif standing != expected:
+        elif state != expected:
             raise NoPrimaryError("the host is not what it was", reason="no_primary")
 
     async def _ask(self) -> PrimaryChoice:
@@ -161,15 +161,15 @@ class Hosts:
         late = (TimeoutError, asyncio.CancelledError)
         self._silent = {url for url, answer in answers.items() if isinstance(answer, late)}
         self._failures = [one for one in answers.values() if isinstance(one, Exception)]
-        return self._take({url: one for url, one in answers.items() if isinstance(one, Standing)})
+        return self._take({url: one for url, one in answers.items() if isinstance(one, HostState)})
 
-    def _take(self, standings: Mapping[str, Standing]) -> PrimaryChoice:
+    def _take(self, states: Mapping[str, HostState]) -> PrimaryChoice:
         """Decide which server is the primary, remember it, and tell what is wrong."""
         # First what other processes have seen: one of them may know of a promotion already.
-        choice = decide_primary(standings.values(), self._timelines.recall())
+        choice = decide_primary(states.values(), self._timelines.recall())
         self._timelines.remember(choice)
         self._choice, self._chosen_on = choice, time.monotonic()
-        self._url = next((url for url, one in standings.items() if one == choice.primary), None)
+        self._url = next((url for url, one in states.items() if one == choice.primary), None)
         self._problem_log.note(self.problem, choice, on=self._chosen_on)
         return choice
 

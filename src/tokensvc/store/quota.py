@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from tokensvc.core.limit import Quota
-from tokensvc.store.absent import no_such_account, no_such_key
+from tokensvc.store.not_found import no_such_account, no_such_key
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:

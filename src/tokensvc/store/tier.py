@@ -8,7 +8,7 @@ import asyncpg
 
 from tokensvc.core.errors import ConflictError
 from tokensvc.core.limit import Tier
-from tokensvc.store.absent import no_such_tier
+from tokensvc.store.not_found import no_such_tier
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ async def update_tier(
 
 
 async def delete_tier(connection: asyncpg.Connection, name: str) -> None:
-    """Remove a tier. Raises NotFoundError, ConflictError if an account or key has it."""
+    """Delete a tier. Raises NotFoundError, ConflictError if an account or key has it."""
     try:
         found = await connection.fetchval(_SQL["delete"], name)
     except asyncpg.ForeignKeyViolationError as error:

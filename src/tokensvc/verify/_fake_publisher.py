@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.core.audit_claim import build_claim
 from tokensvc.core.denylist.log import DenylistLog
-from tokensvc.core.denylist.page import PAGE_AUDIENCE, Page, build_page_payload
+from tokensvc.core.denylist.page import PAGE_AUDIENCE, FeedPage, build_page_payload
 from tokensvc.core.denylist.position import Position, parse_cursor
 from tokensvc.core.denylist.record import RevocationRecord
 from tokensvc.core.identifier import Kid, new_base62
@@ -122,11 +122,11 @@ class FakePublisher:
         page = self.build_page(None if after is None else parse_cursor(after))
         return self.sign(build_page_payload(page), typ="denylist+jwt")
 
-    def build_page(self, after: Position | None) -> Page:
+    def build_page(self, after: Position | None) -> FeedPage:
         """Return the page after a position, not signed."""
         cut, head = self.log.cut(after), self.log.head or Position(0, "none")
         now = int(self.now())
-        return Page(
+        return FeedPage(
             issuer=self.issuer,
             issued_at=now,
             expires_at=now + _PAGE_LIFE,

@@ -16,7 +16,7 @@ from urllib.parse import urljoin
 
 from tokensvc.core.audit_witness import parse_witness
 from tokensvc.core.denylist.followed import FollowedDenylist
-from tokensvc.core.denylist.page import MOST_PAGE_BYTES, parse_page_in_steps
+from tokensvc.core.denylist.page import MOST_PAGE_BYTES, parse_feed_page
 from tokensvc.core.errors import InvalidPageError, InvalidTokenError
 from tokensvc.core.long_jws import parse_unverified_in_steps
 from tokensvc.core.steps import run_steps
@@ -158,7 +158,7 @@ class FeedFollower:
     def _take_in_steps(self, text: str) -> Generator[None, None, None]:
         unverified_page = yield from parse_unverified_in_steps(text, max_length=MOST_PAGE_BYTES)
         payload = yield from self._signatures.check_in_steps(unverified_page)
-        page = yield from parse_page_in_steps(payload)
+        page = yield from parse_feed_page(payload)
         now = self._clock.wall()
         reset = yield from self._followed.apply_in_steps(
             page, unverified_page.kid, now=now, leeway=self._leeway

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-class Followers:
+class FollowerTasks:
     """Follows the keys and the denylist of one issuer, from `start` to `close`.
 
     Raises ValueError for a URL that is neither https nor on loopback, unless plain http is allowed.

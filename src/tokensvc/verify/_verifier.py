@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from tokensvc.core.errors import BearerError, InvalidTokenError, VerifierUnavailableError
-from tokensvc.verify._followers import Followers
+from tokensvc.verify._followers import FollowerTasks
 from tokensvc.verify._hints import Hints
 from tokensvc.verify._options import VerifierOptions, keywords_of
 from tokensvc.verify._token_checker import TokenChecker
@@ -74,7 +74,7 @@ class Verifier:
 
     @keywords_of(VerifierOptions)
     def __init__(self, options: VerifierOptions) -> None:
-        self._followers = Followers(options)
+        self._followers = FollowerTasks(options)
         self._jwks = self._followers.jwks
         self._feed = self._followers.feed
         self._monotonic = options.clock.monotonic

@@ -7,6 +7,7 @@ new clients the last ones would wait for seconds until they are heard at all.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
@@ -46,31 +47,43 @@ class Site(web.BaseSite):
         self._resume()
 
     async def stop(self) -> None:
-        """Accept no more, and close the listener."""
+        """Accept those who are connected already, and close the listener.
+
+        When this returns, the server has all connections that were accepted. The operating system
+        would reset those in the queue, and nobody would wait for the requests of the others.
+        """
         if self._resuming is not None:
             self._resuming.cancel()
         asyncio.get_running_loop().remove_reader(self._listener)
+        with contextlib.suppress(OSError):  # no descriptor is left for them
+            self._accept(most=BACKLOG)
         self._listener.close()
+        if self._begun:
+            await asyncio.wait(self._begun)
         await super().stop()
 
     def _resume(self) -> None:
         self._resuming = None
-        asyncio.get_running_loop().add_reader(self._listener, self._accept)
+        asyncio.get_running_loop().add_reader(self._listener, self._accept_some)
 
-    def _accept(self) -> None:
-        loop = asyncio.get_running_loop()
-        for _ in range(_AT_ONCE):
+    def _accept_some(self) -> None:
+        try:
+            self._accept(most=_AT_ONCE)
+        except OSError as error:  # there is no descriptor left, or no memory
+            _log.warning("connection_not_accepted", error=str(error))
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._listener)
+            self._resuming = loop.call_later(_PAUSE_SECONDS, self._resume)
+
+    def _accept(self, *, most: int) -> None:
+        """Accept `most` connections, or all that wait if they are fewer."""
+        for _ in range(most):
             try:
                 connection, _ = self._listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return  # another worker was quicker, or the client has gone
-            except OSError as error:  # there is no descriptor left, or no memory
-                _log.warning("connection_not_accepted", error=str(error))
-                loop.remove_reader(self._listener)
-                self._resuming = loop.call_later(_PAUSE_SECONDS, self._resume)
-                return
             connection.setblocking(False)
-            task = loop.create_task(self._begin(connection))
+            task = asyncio.get_running_loop().create_task(self._begin(connection))
             self._begun.add(task)
             task.add_done_callback(self._begun.discard)
 

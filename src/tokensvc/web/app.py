@@ -19,7 +19,8 @@ from tokensvc.web.forms import MAX_BODY
 from tokensvc.web.health import get_livez, get_readyz
 from tokensvc.web.in_flight import InFlight
 from tokensvc.web.introspect import post_introspect
-from tokensvc.web.limited import Limited
+from tokensvc.web.late_refusals import LateRefusals
+from tokensvc.web.limit_log import LimitLog
 from tokensvc.web.mail_links import (
     get_confirmation,
     get_unsubscription,
@@ -32,7 +33,6 @@ from tokensvc.web.operations.routes import add_operations
 from tokensvc.web.operations.strangers import Strangers
 from tokensvc.web.polls import Polls
 from tokensvc.web.reference import Reference
-from tokensvc.web.refusals import Refusals
 from tokensvc.web.revoke import post_revoke
 from tokensvc.web.root import build_root
 from tokensvc.web.token import post_token
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 
 def build_app(
-    settings: Settings, database_url: str, limited: Limited | None = None
+    settings: Settings, database_url: str, limited: LimitLog | None = None
 ) -> web.Application:
     """Return the application; it opens its service on startup and closes it on cleanup.
 
@@ -64,12 +64,12 @@ def build_app(
     app[IN_FLIGHT] = InFlight()
     app[TURNS], app[WOKEN] = Turns(at_once=2, pause=0.001), Turns()
     app[POLLS] = Polls(
-        limited or Limited(),
+        limited or LimitLog(),
         # Half of the connections are left for those who want an answer at once.
         most=min(settings.feed_polls, find_most_connections(settings.pool_size) // 2),
         most_of_network=settings.feed_polls_per_network,
     )
-    app[REFUSALS] = Refusals(allowed=settings.refusals_per_minute)
+    app[REFUSALS] = LateRefusals(allowed=settings.refusals_per_minute)
     app[STRANGERS] = Strangers(allowed=settings.leak_reports_per_minute)
     app.cleanup_ctx.append(hold_service)
     app.on_shutdown.append(_drain)

@@ -8,16 +8,16 @@ from aiohttp import web
 
 from tokensvc.issuer.service import Service
 from tokensvc.web.in_flight import InFlight
+from tokensvc.web.late_refusals import LateRefusals
 from tokensvc.web.operations.strangers import Strangers
 from tokensvc.web.polls import Polls
-from tokensvc.web.refusals import Refusals
 from tokensvc.web.turns import Turns
 
 SERVICE: Final = web.AppKey("service", Service)
 IN_FLIGHT: Final = web.AppKey("in_flight", InFlight)
 POLLS: Final = web.AppKey("polls", Polls)
 REQUEST_ID: Final = web.RequestKey("request_id", str)
-REFUSALS: Final = web.AppKey("refusals", Refusals)
+REFUSALS: Final = web.AppKey("refusals", LateRefusals)
 STRANGERS: Final = web.AppKey("strangers", Strangers)
 TURNS: Final = web.AppKey("turns", Turns)
 WOKEN: Final = web.AppKey("woken", Turns)  # the polls that a revocation has woken

@@ -9,7 +9,7 @@ from tokensvc.core.authorization import parse_bearer, parse_client
 from tokensvc.core.errors import NoClientError
 from tokensvc.web.app_keys import CALLER, CHALLENGE, SERVICE
 from tokensvc.web.middleware import note
-from tokensvc.web.network import find_place
+from tokensvc.web.network import find_client_place
 from tokensvc.web.token_request import CLIENT_CREDENTIALS
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ async def check_client(
     Raises InvalidClientError, InvalidTokenError, InsufficientScopeError and the like.
     """
     service = request.app[SERVICE]
-    place = find_place(request, service.settings.trusted_proxy_hops)
+    place = find_client_place(request, service.settings.trusted_proxy_hops)
     # No API key holds a dot, and every token does.
     if client.scheme == "Bearer" and "." in client.secret:
         caller = await service.callers.check_token(client.secret, place.network, capability)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tokensvc.web.limited import Limited
+    from tokensvc.web.limit_log import LimitLog
     from tokensvc.web.protocol import Protocol
 
 LOOK_SECONDS: Final = 2.5
@@ -39,7 +39,7 @@ class Connections:
     One that has only sent plain exchanges is closed after `keepalive_seconds` without another.
     """
 
-    def __init__(self, limited: Limited, *, most: int, keepalive_seconds: float = 15.0) -> None:
+    def __init__(self, limited: LimitLog, *, most: int, keepalive_seconds: float = 15.0) -> None:
         self._limited = limited
         self._keepalive_seconds = keepalive_seconds
         self._most = most

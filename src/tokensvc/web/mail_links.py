@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
+from tokensvc.core.notices.destination import find_mailbox as find_address
 from tokensvc.core.notices.mail_link import parse_code
-from tokensvc.core.notices.receiver import find_mailbox as find_address
 from tokensvc.issuer.notices.mail_links import find_mailbox, follow_link
 from tokensvc.web.app_keys import SERVICE
 

@@ -19,7 +19,7 @@ from tokensvc.core.errors import (
     TokensvcError,
     UnavailableError,
 )
-from tokensvc.issuer.made_ahead import MadeAhead
+from tokensvc.issuer.identifier_stock import IdentifierStock
 from tokensvc.issuer.metrics import REQUEST_SECONDS
 from tokensvc.logs.logger import get_logger
 from tokensvc.logs.masking import mask_secrets
@@ -66,7 +66,7 @@ def _new_request_ids() -> list[str]:
     return [text[at : at + 16] for at in range(0, len(text), 16)]
 
 
-_request_ids: Final = MadeAhead(_new_request_ids)
+_request_ids: Final = IdentifierStock(_new_request_ids)
 
 
 def note(request: web.Request, **facts: object) -> None:

@@ -10,7 +10,7 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING, Final
 
-from tokensvc.core.network import Place, find_network_of
+from tokensvc.core.network import ClientPlace, find_network_of
 from tokensvc.logs.logger import get_logger
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from tokensvc.web.plain_request import PlainRequest
 
 UNKNOWN: Final = "unknown"
-_IPV4: Final = 4
 # Some proxies (Azure's among them) write the port behind the address. The forms of RFC 7239, with
 # brackets and quotation marks, are understood too.
 _WITH_PORT: Final = re.compile(
@@ -34,7 +33,7 @@ def find_network(request: web.Request | PlainRequest, trusted_hops: int) -> str:
 
     `trusted_hops`: as in `find_address`.
     """
-    return find_place(request, trusted_hops).network
+    return find_client_place(request, trusted_hops).network
 
 
 def find_address(request: web.Request | PlainRequest, trusted_hops: int) -> str | None:
@@ -43,12 +42,12 @@ def find_address(request: web.Request | PlainRequest, trusted_hops: int) -> str 
     `trusted_hops`: how many proxies of ours stand in front and append to X-Forwarded-For. What
     stands further left was written by the client and proves nothing.
     """
-    return find_place(request, trusted_hops).address
+    return find_client_place(request, trusted_hops).address
 
 
-def find_place(request: web.Request | PlainRequest, trusted_hops: int) -> Place:
+def find_client_place(request: web.Request | PlainRequest, trusted_hops: int) -> ClientPlace:
     """Return both."""
-    return _parse_place(_find_sender(request, trusted_hops))
+    return _parse_client_place(_find_sender(request, trusted_hops))
 
 
 def _find_sender(request: web.Request | PlainRequest, trusted_hops: int) -> str:
@@ -65,22 +64,14 @@ def _find_sender(request: web.Request | PlainRequest, trusted_hops: int) -> str:
     return hops[-trusted_hops] if len(hops) >= trusted_hops else ""
 
 
-def network_of(address: str) -> str:
-    """Return the network of an address, "unknown" if it is no IP address.
-
-    A port may stand behind the address.
-    """
-    return _parse_place(address).network
-
-
 @functools.lru_cache(maxsize=4096)
-def _parse_place(sender: str) -> Place:
+def _parse_client_place(sender: str) -> ClientPlace:
     parsed = parse_address(sender)
     if parsed is None:
-        return Place(UNKNOWN, None)
+        return ClientPlace(UNKNOWN, None)
     # A zone says which network card it is, and no network that a key names has one.
     address = str(parsed).partition("%")[0]
-    return Place(find_network_of(address), address)
+    return ClientPlace(find_network_of(address), address)
 
 
 def parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tokensvc.issuer.admin.api_keys import NewKey
     from tokensvc.settings import Settings
-    from tokensvc.web.limited import Limited
+    from tokensvc.web.limit_log import LimitLog
     from tokensvc.web.shared_start import SharedStart
 
 _LOOK_SECONDS: Final = 0.1
@@ -45,7 +45,7 @@ class Opening:
         database_url: str,
         start: SharedStart,
         greet: Callable[[NewKey], None],
-        limited: Limited,
+        limited: LimitLog,
     ) -> None:
         self._settings = settings
         self._database_url = database_url

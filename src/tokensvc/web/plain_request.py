@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 _MOST_BYTES: Final = 4096
+# The request line, and up to 40 fields. A value begins and ends with a visible character, so there
+# are no blanks that one reader cuts off and another keeps. No line continues the one before it.
 _HEAD: Final = re.compile(
     r"POST (/[A-Za-z0-9._~/-]*) HTTP/1\.1\r\n"
     r"((?:[A-Za-z0-9-]+:[ \t]*[!-~](?:[ -~]*[!-~])?\r\n){1,40})\r\n"
@@ -84,11 +86,13 @@ def read_plain(
     headers = CIMultiDict(pairs)
     length = headers.get("Content-Length", "0")
     if (
+        # Of a field that comes twice one reader takes the first, and another the last.
         len(names) < len(pairs)
         or "host" not in names
         or not _UNUSUAL.isdisjoint(names)
         or headers.get("Connection", _STAYS).lower() != _STAYS
         or not _LENGTH.fullmatch(length)
+        # A part of the body is still to come, or the next request stands behind it.
         or int(length) != len(body)
         or (body and headers.get("Content-Type") != FORM)
     ):

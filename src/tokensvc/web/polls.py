@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tokensvc.web.limited import Limited
+    from tokensvc.web.limit_log import LimitLog
 
 
 _PAUSE_SECONDS: Final = 1.0
@@ -27,7 +27,7 @@ class Polls:
     `most` may be held, half as many paused.
     """
 
-    def __init__(self, limited: Limited, *, most: int, most_of_network: int) -> None:
+    def __init__(self, limited: LimitLog, *, most: int, most_of_network: int) -> None:
         self._limited = limited
         self._most = most
         self._most_of_network = most_of_network

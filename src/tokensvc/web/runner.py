@@ -22,7 +22,7 @@ from tokensvc.web.admin_port import AdminPort
 from tokensvc.web.app_keys import IN_FLIGHT, SERVICE
 from tokensvc.web.connections import Connections, find_most_connections
 from tokensvc.web.draining import wait_until_asked, wait_until_quiet
-from tokensvc.web.limited import Limited
+from tokensvc.web.limit_log import LimitLog
 from tokensvc.web.metrics import build_metrics_app
 from tokensvc.web.opening import Opening
 from tokensvc.web.protocol import Server
@@ -76,7 +76,7 @@ class ServiceRunner(web.BaseRunner):
         self._drain_seconds = settings.drain_seconds
         self._keepalive_seconds = settings.keepalive_seconds
         self._start = start
-        limited = Limited()
+        limited = LimitLog()
         self._opening = Opening(settings, database_url, start, greet, limited)
         self._connections = Connections(
             limited,

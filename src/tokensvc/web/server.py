@@ -6,7 +6,6 @@ SIGTERM, SIGINT and SIGHUP drain: `web.runner` says how. SIGUSR1 and SIGUSR2 are
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import socket
 import sys
@@ -19,6 +18,7 @@ import uvloop
 from tokensvc.core.errors import StartRefusedError
 from tokensvc.logs.logger import get_logger
 from tokensvc.web.accepting import BACKLOG
+from tokensvc.web.garbage import paced_collection
 from tokensvc.web.runner import NO_PORTS, OwnPorts, ServiceRunner
 from tokensvc.web.shared_start import SharedStart
 from tokensvc.web.signals import list_stopping_signals
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from tokensvc.issuer.admin.api_keys import NewKey
     from tokensvc.settings import Settings
 
-# Objects: so many are looked through within a millisecond.
-_COLLECT_AFTER: Final = 5_000
 _SWITCH_SECONDS: Final = 0.0005
 _OTHERS_SERVE_SECONDS: Final = 5.0  # then it answers 503: they may all have died
 
@@ -143,7 +141,8 @@ async def _serve(
         await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if opening.done():
             opening.result()
-            await stopping
+            with paced_collection():
+                await stopping
         _log.info("draining")
     finally:
         stopping.cancel()
@@ -154,19 +153,9 @@ async def _serve(
 
 async def _open(runner: ServiceRunner, announcements: Announcements) -> None:
     await runner.open(announcements.ready)
-    tune_interpreter()
-
-
-def tune_interpreter() -> None:
-    """Let neither the garbage collector nor another thread hold up the event loop for long.
-
-    The collector looks more rarely, and never at what lives until the end. A thread that computes,
-    like the one that builds the page of the metrics, hands the interpreter back at once.
-    """
+    # A thread that computes, like the one that builds the page of the metrics, hands the
+    # interpreter back to the event loop at once.
     sys.setswitchinterval(_SWITCH_SECONDS)
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER, 10, 100)
 
 
 def serve_many(

@@ -13,7 +13,7 @@ from tokensvc.issuer.metrics import EXCHANGES, RATE_LIMITED
 from tokensvc.web.app_keys import FACTS, SERVICE
 from tokensvc.web.client_authentication import read_client
 from tokensvc.web.forms import parse_form, read_form
-from tokensvc.web.network import find_place
+from tokensvc.web.network import find_client_place
 from tokensvc.web.plain_request import PlainRequest
 from tokensvc.web.problems import JSON, NO_STORE
 from tokensvc.web.token_request import ACCESS_TOKEN_TYPE, parse_token_request
@@ -73,7 +73,7 @@ async def _exchange(
         form = await read_form(request)
     client = read_client(request, form)
     wanted = parse_token_request(form, client, prefix=service.settings.key_prefix)
-    place = find_place(request, service.settings.trusted_proxy_hops)
+    place = find_client_place(request, service.settings.trusted_proxy_hops)
     issued = await service.exchange.issue(wanted, place.network, place.address)
     claims = issued.claims
     facts["key_id"], facts["jti"], facts["aud"] = claims.client_id, claims.jti, claims.aud

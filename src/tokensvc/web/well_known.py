@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from tokensvc.core.algorithm import ALGORITHMS
-from tokensvc.issuer.confirmation import FRESH_SECONDS
+from tokensvc.issuer.postgres_clock import FRESH_SECONDS
 from tokensvc.web.app_keys import SERVICE
 from tokensvc.web.cors import ANY_ORIGIN
 from tokensvc.web.token_request import CLIENT_CREDENTIALS, TOKEN_EXCHANGE
@@ -87,7 +87,7 @@ def _has(request: web.Request, etag: str) -> bool:
 def _dress(response: web.Response, service: Service, etag: str) -> web.Response:
     """Add what each of these documents says of itself."""
     # A copy that Postgres has not confirmed may lack the next key, so it must not be kept.
-    is_fresh = service.mirror.confirmation.age_seconds < FRESH_SECONDS
+    is_fresh = service.mirror.postgres_clock.age_seconds < FRESH_SECONDS
     max_age = service.settings.jwks_max_age if is_fresh else 0
     response.etag = etag
     response.headers["Cache-Control"] = f"public, max-age={max_age}"

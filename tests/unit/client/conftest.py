@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from testbed.waiting import wait_until
 from tests.unit.client.loopback import KEY, Clock, Issuer, RelyingParty
 
 from tokensvc.client import ThreadedTokenSource, TokenSource
@@ -85,10 +85,7 @@ class Face:
 
     def get_until(self, token: str) -> None:
         """Ask until the source gives `token`, which comes from an exchange in the background."""
-        give_up = time.monotonic() + 10
-        while self.get() != token:
-            assert time.monotonic() < give_up
-            time.sleep(0.005)
+        wait_until(lambda: self.get() == token)
 
 
 class Threaded(Face):

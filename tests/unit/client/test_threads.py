@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from testbed.waiting import wait_until
 from tests.unit.client.loopback import KEY, refusal
 from tests.unit.client.programs import run_program
 
@@ -25,13 +26,6 @@ def thread_names():
     return {thread.name for thread in threading.enumerate()}
 
 
-def until(condition):
-    give_up = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < give_up
-        time.sleep(0.005)
-
-
 def test_the_thread_starts_with_the_first_exchange_and_ends_when_the_source_is_closed(issuer):
     with ThreadedTokenSource(issuer=issuer.url, api_key=KEY) as source:
         assert THREAD not in thread_names()
@@ -46,7 +40,7 @@ def test_the_thread_ends_with_a_source_that_nobody_closed(issuer):
     source.get_token()
     del source
     gc.collect()
-    until(lambda: THREAD not in thread_names())
+    wait_until(lambda: THREAD not in thread_names())
 
 
 def test_an_interrupt_while_the_thread_starts_ends_it(issuer, monkeypatch):
@@ -60,7 +54,7 @@ def test_an_interrupt_while_the_thread_starts_ends_it(issuer, monkeypatch):
     monkeypatch.setattr(threading.Thread, "start", start_and_be_interrupted)
     with pytest.raises(KeyboardInterrupt):
         ThreadedTokenSource(issuer=issuer.url, api_key=KEY).get_token()
-    until(lambda: THREAD not in thread_names())
+    wait_until(lambda: THREAD not in thread_names())
 
 
 def test_a_key_function_that_hangs_is_given_up_on_and_does_not_delay_closing(issuer):
@@ -107,7 +101,7 @@ def test_a_caller_with_a_good_token_does_not_wait_although_the_event_loop_hangs(
         source.get_token()
         clock.now += 550
         assert [source.get_token() for _ in range(20)] == ["token-1"] * 20
-        until(lambda: len(calls) == 2)
+        wait_until(lambda: len(calls) == 2)
         assert source.get_token() == "token-1"
         stuck.set()
 

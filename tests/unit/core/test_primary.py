@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tokensvc.core.primary import (
     UNKNOWN_CLUSTER,
+    HostState,
     SeenTimelines,
-    Standing,
     decide_primary,
     describe_problem,
 )
@@ -21,7 +21,7 @@ NOTHING = SeenTimelines()
 
 
 def server(name, timeline=1, *, cluster=OURS, same_as=None, is_standby=False):
-    return Standing(
+    return HostState(
         host=name,
         server=same_as or name,
         is_standby=is_standby,
@@ -39,7 +39,7 @@ def name_choice(choice):
 
 
 @pytest.mark.parametrize(
-    ("standings", "known", "expected"),
+    ("states", "known", "expected"),
     [
         ([], NOTHING, (None, None)),
         ([server("a", is_standby=True)], seen(1), (None, None)),
@@ -70,12 +70,12 @@ def name_choice(choice):
     ],
 )
 def test_f44_the_newest_primary_of_our_cluster_is_used_unless_it_is_old_or_unclear(
-    standings, known, expected
+    states, known, expected
 ):
-    for order in itertools.permutations(standings):
+    for order in itertools.permutations(states):
         choice = decide_primary(order, known)
         problem = choice.problem
-        if expected == ("a", None) and len(standings) > 1:
+        if expected == ("a", None) and len(states) > 1:
             assert choice.primary is not None
             assert problem is None
         else:
@@ -98,15 +98,15 @@ def test_f44_the_newest_primary_of_our_cluster_is_used_unless_it_is_old_or_uncle
     st.integers(1, 4),
 )
 def test_f44_no_server_is_used_that_is_older_than_one_that_was_seen_or_answers(
-    standings, cluster, timeline
+    states, cluster, timeline
 ):
     known = seen(timeline, cluster)
-    primary = decide_primary(standings, known).primary
+    primary = decide_primary(states, known).primary
     if primary is None:
         return
-    assert primary in standings
+    assert primary in states
     assert not primary.is_standby
-    rivals = [one for one in standings if one.cluster == primary.cluster and not one.is_standby]
+    rivals = [one for one in states if one.cluster == primary.cluster and not one.is_standby]
     assert (primary.timeline or 0) == max(one.timeline or 0 for one in rivals)
     assert [one.timeline for one in rivals].count(primary.timeline) == 1
     assert primary.timeline is None or primary.timeline >= (known.find_newest(primary.cluster) or 0)
@@ -135,8 +135,8 @@ def test_of_very_many_clusters_those_used_last_are_kept():
 def test_a_problem_is_told_with_hosts_and_timelines():
     two = [server("a:1", 1), server("b:2", 2)]
 
-    def tell(standings, known):
-        return describe_problem(decide_primary(standings, known), known)
+    def tell(states, known):
+        return describe_problem(decide_primary(states, known), known)
 
     assert tell(two, NOTHING) == (
         "a:1 (timeline 1) and b:2 (timeline 2) take writes at once, and b:2 is the newest of them"

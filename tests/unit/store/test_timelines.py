@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from tokensvc.core.primary import SeenTimelines, Standing, decide_primary
+from tokensvc.core.primary import HostState, SeenTimelines, decide_primary
 from tokensvc.store.timelines import FILE_NAME, TimelineFile, Timelines
 
 OURS, OTHER = 7001, 7002
@@ -20,10 +20,8 @@ def folders(tmp_path):
 
 def choose(timelines, timeline, *, cluster=OURS, host="one:5432"):
     """Let a process find one primary; return what it thinks of it."""
-    standing = Standing(
-        host=host, server=host, is_standby=False, cluster=cluster, timeline=timeline
-    )
-    choice = decide_primary([standing], timelines.recall())
+    state = HostState(host=host, server=host, is_standby=False, cluster=cluster, timeline=timeline)
+    choice = decide_primary([state], timelines.recall())
     timelines.remember(choice)
     return choice.problem
 
@@ -113,7 +111,7 @@ def test_connections_end_when_it_becomes_unclear_which_server_is_the_primary():
     timelines = Timelines()
     choose(timelines, 1)
     twins = [
-        Standing(host=host, server=host, is_standby=False, cluster=OURS, timeline=1)
+        HostState(host=host, server=host, is_standby=False, cluster=OURS, timeline=1)
         for host in ("one", "two")
     ]
     for _ in range(3):

@@ -10,7 +10,7 @@ from tests.factories import make_claims, make_signing_key
 from tests.simulator import SimulatedIssuer, reason_of, simulated, simulated_clock
 
 from tokensvc.verify import InvalidTokenError
-from tokensvc.verify._followers import Followers
+from tokensvc.verify._followers import FollowerTasks
 from tokensvc.verify._options import VerifierOptions
 from tokensvc.verify._token_checker import TokenChecker
 from tokensvc.verify._verified_tokens import VerifiedTokens
@@ -45,7 +45,7 @@ async def test_only_a_good_token_is_remembered():
     issuer = SimulatedIssuer()
     values: dict[str, Any] = {"fetcher": issuer, "clock": simulated_clock()}
     options = VerifierOptions(issuer=issuer.issuer, audience="api", **values)
-    followers, tokens = Followers(options), VerifiedTokens(most=10)
+    followers, tokens = FollowerTasks(options), VerifiedTokens(most=10)
     followers.jwks.take(issuer.answer_jwks(), 0)
     followers.feed.take(issuer.page())
     checker = TokenChecker(options, followers.jwks, followers.feed, followers.freshness, tokens)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from testbed.waiting import until
 
 from tokensvc.web.accepting import Site
 
@@ -78,6 +79,20 @@ async def test_requests_are_answered_until_it_is_stopped(runner, listener):
         await asyncio.open_connection(host, port)
 
 
+@pytest.mark.parametrize("rounds", [0, 1, 2, 3])
+async def test_f29_who_is_connected_when_it_is_stopped_is_served(runner, listener, rounds):
+    site = Site(runner, listener)
+    await site.start()
+    with ExitStack() as stack:
+        for _ in range(40):
+            stack.enter_context(socket.create_connection(listener.getsockname()))
+        for _ in range(rounds):
+            await asyncio.sleep(0)
+        await site.stop()
+        assert runner.server.accepted == 40
+        assert len(runner.server.connections) == 40
+
+
 async def test_f37_a_connection_that_cannot_be_accepted_now_is_tried_again(
     runner, listener, logs, monkeypatch
 ):
@@ -100,8 +115,6 @@ async def test_f37_a_connection_that_cannot_be_accepted_now_is_tried_again(
     strained: Any = NoDescriptor()
     await Site(runner, strained).start()
     with socket.create_connection(listener.getsockname()):
-        async with asyncio.timeout(10):
-            while not runner.server.accepted:
-                await asyncio.sleep(0.01)
+        await until(lambda: runner.server.accepted)
     (line,) = logs.find("connection_not_accepted")
     assert "Too many open files" in line["error"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tokensvc.web.connections import Connections, find_most_connections
-from tokensvc.web.limited import Limited
+from tokensvc.web.limit_log import LimitLog
 
 
 @dataclass(eq=False)
@@ -44,7 +44,7 @@ def connect(connections, handler, waiting=0):
 
 
 def test_t40_a_client_that_does_not_read_is_closed_within_15_seconds():
-    connections = Connections(Limited(), most=10)
+    connections = Connections(LimitLog(), most=10)
     reads = connect(connections, Handler())
     stuck = connect(connections, Handler(), waiting=100_000)
     trickles = connect(connections, Handler(), waiting=100_000)
@@ -60,7 +60,7 @@ def test_t40_a_client_that_does_not_read_is_closed_within_15_seconds():
 
 
 def test_f11_a_client_that_sends_no_whole_header_is_closed_within_15_seconds():
-    connections = Connections(Limited(), most=10)
+    connections = Connections(LimitLog(), most=10)
     idle = connect(connections, Handler(begun_on=None))
     slow = connect(connections, Handler(begun_on=2.0))
     connections.look_once(12.5)
@@ -70,7 +70,7 @@ def test_f11_a_client_that_sends_no_whole_header_is_closed_within_15_seconds():
 
 
 def test_a_client_that_has_read_everything_begins_anew_with_its_next_answer():
-    connections = Connections(Limited(), most=10)
+    connections = Connections(LimitLog(), most=10)
     transport = connect(connections, Handler(), waiting=1000)
     connections.look_once(0.0)
     transport.waiting = 0
@@ -84,7 +84,7 @@ def test_a_client_that_has_read_everything_begins_anew_with_its_next_answer():
 
 
 def test_f37_beyond_the_limit_the_oldest_connection_without_a_request_makes_room():
-    connections = Connections(Limited(), most=4)
+    connections = Connections(LimitLog(), most=4)
     kept = connect(connections, Handler(has_asked=True))
     silent = [connect(connections, Handler()) for _ in range(2)]
     busy = connect(connections, Handler(is_at_work=True))
@@ -96,7 +96,7 @@ def test_f37_beyond_the_limit_the_oldest_connection_without_a_request_makes_room
 
 
 def test_if_all_have_sent_requests_the_oldest_idle_one_makes_room():
-    connections = Connections(Limited(), most=2)
+    connections = Connections(LimitLog(), most=2)
     busy = connect(connections, Handler(has_asked=True, is_at_work=True))
     idle = connect(connections, Handler(has_asked=True))
     connect(connections, Handler())
@@ -104,7 +104,7 @@ def test_if_all_have_sent_requests_the_oldest_idle_one_makes_room():
 
 
 def test_f37_connections_in_work_are_not_looked_at_again_and_again():
-    connections = Connections(Limited(), most=250)
+    connections = Connections(LimitLog(), most=250)
     busy = [connect(connections, Handler(has_asked=True, is_at_work=True)) for _ in range(240)]
     idle = [connect(connections, Handler(has_asked=True)) for _ in range(10)]
     for _ in range(3):
@@ -114,7 +114,7 @@ def test_f37_connections_in_work_are_not_looked_at_again_and_again():
 
 
 def test_a_connection_that_has_ended_is_forgotten():
-    connections = Connections(Limited(), most=1)
+    connections = Connections(LimitLog(), most=1)
     handler: Any = Handler()
     gone = connect(connections, handler)
     connections.remove(handler)
@@ -130,7 +130,7 @@ def test_descriptors_are_left_for_everything_else():
 
 
 def test_t40_who_is_idle_and_does_not_read_is_closed_as_well():
-    connections = Connections(Limited(), most=10)
+    connections = Connections(LimitLog(), most=10)
     stuck = connect(connections, Handler(has_asked=True, idle_since=0.0), waiting=100)
     for now in (20.0, 30.0, 40.0):
         connections.look_once(now)
@@ -138,7 +138,7 @@ def test_t40_who_is_idle_and_does_not_read_is_closed_as_well():
 
 
 def test_who_has_sent_plain_exchanges_is_closed_after_15_idle_seconds():
-    connections = Connections(Limited(), most=10)
+    connections = Connections(LimitLog(), most=10)
     idle = connect(connections, Handler(has_asked=True, idle_since=10.0))
     others = [
         connect(connections, Handler(has_asked=True, idle_since=11.0)),

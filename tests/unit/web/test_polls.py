@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from tokensvc.web.limited import Limited
+from tokensvc.web.limit_log import LimitLog
 from tokensvc.web.polls import Polls
 
 
 def test_t40_polls_are_limited_for_a_network_and_in_all(logs):
-    polls = Polls(Limited(), most=3, most_of_network=2)
+    polls = Polls(LimitLog(), most=3, most_of_network=2)
     with ExitStack() as held:
         assert [held.enter_context(polls.hold("a", 30)) for _ in range(3)] == [30, 30, 1]
         # Those that are only paused are limited too.
@@ -24,7 +24,7 @@ def test_t40_polls_are_limited_for_a_network_and_in_all(logs):
 
 def test_a_limit_is_logged_once_a_minute_with_how_often_it_was_reached(logs):
     now = 0.0
-    limited = Limited(clock=lambda: now)
+    limited = LimitLog(clock=lambda: now)
     for now in (0.0, 1.0, 59.0, 60.0):  # noqa: B007 - the clock reads it
         limited.note("polls")
     limited.note("connections")

@@ -35,7 +35,7 @@ from tokensvc.core.steps import run_steps
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from tokensvc.core.denylist.page import Page
+    from tokensvc.core.denylist.page import FeedPage
     from tokensvc.core.denylist.position import Position
 
 # Replicas confirm their copies at different moments, so `iat` may step back a little between them.
@@ -78,7 +78,7 @@ class FollowedDenylist:
         vouchers = self.denylist.list_vouchers(kid)
         return [judge for judge in vouchers if judge != kid and judge not in self.condemned]
 
-    def apply(self, page: Page, signer: Kid, *, now: float, leeway: float) -> bool:
+    def apply(self, page: FeedPage, signer: Kid, *, now: float, leeway: float) -> bool:
         """Take in a page that `signer` has signed; return True if the history was found reset.
 
         `now` and `leeway` are seconds. Raises InvalidPageError and then changes nothing, except
@@ -87,7 +87,7 @@ class FollowedDenylist:
         return bool(run_steps(self.apply_in_steps(page, signer, now=now, leeway=leeway)))
 
     def apply_in_steps(
-        self, page: Page, signer: Kid, *, now: float, leeway: float
+        self, page: FeedPage, signer: Kid, *, now: float, leeway: float
     ) -> Generator[None, None, bool]:
         """As `apply`, in steps of less than a millisecond."""
         reset = self._is_reset_by(page)
@@ -106,7 +106,7 @@ class FollowedDenylist:
         self.resets += reset
         return reset
 
-    def _add(self, page: Page, signer: Kid, *, latest: float) -> Generator[None, None, None]:
+    def _add(self, page: FeedPage, signer: Kid, *, latest: float) -> Generator[None, None, None]:
         latest_exp = min(page.issued_at, int(latest)) + _LONGEST_LIFE
         latest_upto = int(latest) + _FURTHEST_UPTO
         rest = iter(page.revocations)
@@ -117,7 +117,7 @@ class FollowedDenylist:
                 signer,
             )
 
-    def _note(self, page: Page, signer: Kid) -> None:
+    def _note(self, page: FeedPage, signer: Kid) -> None:
         if page.full:
             self._signers = set()
         if self._signers is not None:
@@ -133,14 +133,14 @@ class FollowedDenylist:
             self.condemned = set()
             self.page_issued_at = page.issued_at
 
-    def _find_revoked_signers(self, page: Page, signer: Kid) -> set[Kid]:
+    def _find_revoked_signers(self, page: FeedPage, signer: Kid) -> set[Kid]:
         revoked = {Kid(r.value) for r in page.revocations if r.kind == "kid"}
         return revoked.intersection(self.denylist.signers) - {signer}
 
-    def _is_reset_by(self, page: Page) -> bool:
+    def _is_reset_by(self, page: FeedPage) -> bool:
         return page.full and self.position is not None and contradicts(page.head, self.position)
 
-    def _check(self, page: Page, now: float, leeway: float) -> None:
+    def _check(self, page: FeedPage, now: float, leeway: float) -> None:
         if page.issuer != self.issuer:
             both = f"it says {page.issuer!r}, and {self.issuer!r} is followed"
             raise _refused("wrong_issuer", both)
@@ -153,7 +153,7 @@ class FollowedDenylist:
         if contradicts(page.cursor, page.after):
             raise _refused("page_goes_backwards")
 
-    def _is_too_old(self, page: Page, *, reset: bool) -> bool:
+    def _is_too_old(self, page: FeedPage, *, reset: bool) -> bool:
         # A history that goes back is believed only if the page is certainly newer.
         oldest = self.page_issued_at + 1 if reset else self.page_issued_at - _REPLICA_SKEW
         # An older page with news of ours is good: it makes nothing fresher. So a step back of the

@@ -22,7 +22,6 @@ from tokensvc.core.denylist.revocation import (
     parse_entry,
 )
 from tokensvc.core.errors import InvalidPageError, InvalidRequestError
-from tokensvc.core.steps import run_steps
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -41,7 +40,7 @@ _JSON: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class FeedPage:
     """What came after the position `after`, up to `cursor`.
 
     If `full`, the first part, up to `cursor`, of all that is in force. `head` is the end of the
@@ -65,13 +64,13 @@ class Page:
         return self.cursor == self.head
 
 
-def build_page_payload(page: Page) -> dict[str, Any]:
+def build_page_payload(page: FeedPage) -> dict[str, Any]:
     """Return the JSON object of a page."""
     facts = _build_facts(page)
     return {**facts, "entries": [build_entry(revocation) for revocation in page.revocations]}
 
 
-def write_page(page: Page, revocations: Iterable[Revocation]) -> Iterator[bytes]:
+def write_page(page: FeedPage, revocations: Iterable[Revocation]) -> Iterator[bytes]:
     """Return the JSON text of a page, bit by bit, with `revocations` instead of its own.
 
     Each bit takes about a millisecond, so that the caller can pause in between.
@@ -86,13 +85,11 @@ def write_page(page: Page, revocations: Iterable[Revocation]) -> Iterator[bytes]
     yield b"]}"
 
 
-def parse_page(payload: Mapping[str, Any]) -> Page:
-    """Return the page that a verified payload holds. Raises InvalidPageError."""
-    return run_steps(parse_page_in_steps(payload))
+def parse_feed_page(payload: Mapping[str, Any]) -> Generator[None, None, FeedPage]:
+    """Return the page that a verified payload holds, in steps of about a millisecond.
 
-
-def parse_page_in_steps(payload: Mapping[str, Any]) -> Generator[None, None, Page]:
-    """As `parse_page`, in steps of about a millisecond."""
+    Raises InvalidPageError.
+    """
     try:
         entries = _check_entries(payload)
         revocations: list[Revocation] = []
@@ -107,7 +104,7 @@ def parse_page_in_steps(payload: Mapping[str, Any]) -> Generator[None, None, Pag
         ) from error
 
 
-def _build_facts(page: Page) -> dict[str, Any]:
+def _build_facts(page: FeedPage) -> dict[str, Any]:
     audit = {} if page.audit is None else {"audit": build_claim(page.audit)}
     return {
         "iss": page.issuer,
@@ -129,9 +126,9 @@ def _check_entries(payload: Mapping[str, Any]) -> list[Any]:
     return entries
 
 
-def _parse_facts(payload: Mapping[str, Any], revocations: tuple[Revocation, ...]) -> Page:
+def _parse_facts(payload: Mapping[str, Any], revocations: tuple[Revocation, ...]) -> FeedPage:
     after = payload["after"]
-    page = Page(
+    page = FeedPage(
         issuer=check_type(payload["iss"], str),
         issued_at=check_moment(payload["iat"]),
         expires_at=check_moment(payload["exp"]),

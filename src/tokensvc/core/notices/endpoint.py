@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from tokensvc.core.notices.receiver import find_mailbox
+from tokensvc.core.notices.destination import find_mailbox
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from tokensvc.core.notices.receiver import Kind
+    from tokensvc.core.notices.destination import Kind
 
 EndpointState = Literal["active", "unconfirmed", "failing", "disabled"]
 DisabledBecause = Literal["asked", "failing", "gone", "unsubscribed"]

@@ -1,4 +1,4 @@
-"""Accounts: create, list, show, change, resume. What ends them is `issuer.revoking.endings`."""
+"""Accounts: create, change, resume. What ends them is `issuer.revoking.endings`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tokensvc.core.account import Account
     from tokensvc.core.actor import Actor
     from tokensvc.issuer.database import Transactions
-    from tokensvc.store.pool import Connection, Database
+    from tokensvc.store.pool import Connection
 
     AccountCheck = Callable[[Account], None]
 
@@ -59,18 +59,6 @@ async def insert_account(
         account = await table.load_account(connection, account.id)
     trail.note("accounts.create", account.id, **_facts(account))
     return account
-
-
-async def list_accounts(database: Database) -> list[Account]:
-    """Return all accounts, oldest first."""
-    async with database.connection() as connection:
-        return await table.list_accounts(connection)
-
-
-async def load_account(database: Database, account_id: str) -> Account:
-    """Return an account. Raises NotFoundError."""
-    async with database.connection() as connection:
-        return await table.load_account(connection, account_id)
 
 
 async def update_account(

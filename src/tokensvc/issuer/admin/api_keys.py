@@ -1,4 +1,4 @@
-"""API keys: create, list, show, update, enable. `issuer.admin.key_rotation` rotates them.
+"""API keys: create, update, enable. `issuer.admin.key_rotation` rotates them.
 
 Disabling, revoking and deleting a key are in `issuer.revoking.endings`.
 """
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tokensvc.core.denylist.record import RevocationRecord
     from tokensvc.core.granting import Grantor
     from tokensvc.issuer.database import Transactions
-    from tokensvc.store.pool import Connection, Database
+    from tokensvc.store.pool import Connection
 
     KeyCheck = Callable[[ListedKey], None]
 
@@ -153,20 +153,6 @@ async def insert_key(
     listed = await table.load_api_key(connection, key_id)
     trail.note("keys.create", key_id, **build_facts(listed.record))
     return NewKey(key, listed)
-
-
-async def list_keys(database: Database, account_id: str | None = None) -> list[ListedKey]:
-    """Return the keys of one account, or all, oldest first. Raises NotFoundError."""
-    async with database.connection() as connection:
-        if account_id is not None:
-            await load_account(connection, account_id)
-        return await table.list_api_keys(connection, account_id)
-
-
-async def load_key(database: Database, key_id: str) -> ListedKey:
-    """Return one key. Raises NotFoundError."""
-    async with database.connection() as connection:
-        return await table.load_api_key(connection, key_id)
 
 
 async def update_key(

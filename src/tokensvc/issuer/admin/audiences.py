@@ -1,4 +1,4 @@
-"""Audiences: add, list, update, remove."""
+"""Audiences: create, update, delete."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from tokensvc.core.audience import Audience
     from tokensvc.issuer.database import Transactions
     from tokensvc.settings import Settings
-    from tokensvc.store.pool import Connection, Database
+    from tokensvc.store.pool import Connection
 
     AudienceCheck = Callable[[Audience], None]
 
 
-async def add_audience(
+async def create_audience(
     database: Transactions,
     settings: Settings,
     name: str,
@@ -38,7 +38,7 @@ async def add_audience(
     typ: str = DEFAULT_TYP,
     actor: Actor,
 ) -> Audience:
-    """Add an audience.
+    """Create an audience.
 
     `token_life`: None means the default of the settings. `alg`: one of `core.algorithm`. `typ`: one
     of `core.audience`. Raises ConflictError, InvalidInputError.
@@ -90,12 +90,6 @@ async def finish_change(connection: Connection, trail: Trail) -> None:
     await bump_head(connection, "audience")
 
 
-async def list_audiences(database: Database) -> list[Audience]:
-    """Return all audiences by name."""
-    async with database.connection() as connection:
-        return await table.list_audiences(connection)
-
-
 async def check_audiences(connection: Connection, names: Collection[str]) -> tuple[str, ...]:
     """Return the audiences that a key may ask for. Raises InvalidInputError for an unknown one."""
     wanted = dict.fromkeys(names)
@@ -144,10 +138,10 @@ async def update_audience(
         return audience
 
 
-async def remove_audience(
+async def delete_audience(
     database: Transactions, settings: Settings, name: str, *, actor: Actor
 ) -> None:
-    """Remove an audience. Its live tokens stay good until they expire.
+    """Delete an audience. Its live tokens stay good until they expire.
 
     Raises NotFoundError, and ConflictError for the default audience and for the service's own.
     """

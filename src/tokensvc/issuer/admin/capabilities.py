@@ -1,4 +1,4 @@
-"""Capabilities: add, list, remove, and the check of what a key is granted."""
+"""Capabilities: create, update, delete, and the check of what a key is granted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tokensvc.core.capability import Capability
     from tokensvc.issuer.audit import Trail
     from tokensvc.issuer.database import Transactions
-    from tokensvc.store.pool import Connection, Database
+    from tokensvc.store.pool import Connection
 
     CapabilityCheck = Callable[[Capability], None]
 
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 _ALIKE: Final = 0.85
 
 
-async def add_capability(
+async def create_capability(
     database: Transactions, name: str, description: str, *, actor: Actor
 ) -> Capability:
-    """Add a capability. Raises ConflictError if it exists, InvalidInputError."""
+    """Create a capability. Raises ConflictError if it exists, InvalidInputError."""
     async with database.transaction() as connection:
         _check_reserved(parse_capability(name), "/name")
         capability = await table.insert_capability(connection, name, parse_description(description))
@@ -39,12 +39,6 @@ async def add_capability(
             connection, actor, "capabilities.create", name, description=capability.description
         )
     return capability
-
-
-async def list_capabilities(database: Database) -> list[Capability]:
-    """Return all capabilities by name."""
-    async with database.connection() as connection:
-        return await table.list_capabilities(connection)
 
 
 async def update_capability(
@@ -71,8 +65,8 @@ async def update_capability(
         return after
 
 
-async def remove_capability(database: Transactions, name: str, *, actor: Actor) -> None:
-    """Remove a capability that no usable key holds. Raises ConflictError, NotFoundError."""
+async def delete_capability(database: Transactions, name: str, *, actor: Actor) -> None:
+    """Delete a capability that no usable key holds. Raises ConflictError, NotFoundError."""
     if name in OWN_CAPABILITIES:
         raise ConflictError(f"the capability {name!r} is of the service itself, and stays")
     async with database.transaction() as connection:

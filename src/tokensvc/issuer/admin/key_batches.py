@@ -9,20 +9,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.errors import ConflictError, UnavailableError
+from tokensvc.issuer.admin.chunk_size import ChunkSize
 from tokensvc.issuer.admin.granting import load_grant
 from tokensvc.issuer.admin.key_chunks import (
     OF_ONE_KEY,
     BatchCaller,
     Enabling,
     KeyChange,
-    Outcome,
+    KeyOutcome,
     Updating,
     change_chunk,
     list_seen,
 )
-from tokensvc.issuer.admin.pace import Pace
-from tokensvc.store.absent import no_such_key
 from tokensvc.store.key_endings import end_api_keys
+from tokensvc.store.not_found import no_such_key
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tokensvc.issuer.admin.api_keys import KeyChanges
     from tokensvc.store.pool import Database
 
-    Outcomes = dict[str, Outcome]
+    Outcomes = dict[str, KeyOutcome]
 
 _MOST_FAILURES: Final = 3
 
@@ -51,7 +51,7 @@ async def end_keys(
         async with database.connection() as connection:
             await load_grant(connection, caller.grantor)
             seen = await list_seen(connection, chunk, caller)
-        outcomes = {key_id: Outcome(None, no_such_key(key_id)) for key_id in chunk}
+        outcomes = {key_id: KeyOutcome(None, no_such_key(key_id)) for key_id in chunk}
         if not seen:
             return outcomes
         async with database.act() as connection:
@@ -62,9 +62,9 @@ async def end_keys(
         for key_id, one in zip(seen, ended, strict=True):
             if one.outcome == "refused":
                 text = f"key {key_id} is revoked and cannot be disabled; create a new key instead"
-                outcomes[key_id] = Outcome(one.listed, ConflictError(text))
+                outcomes[key_id] = KeyOutcome(one.listed, ConflictError(text))
             elif one.listed is not None:
-                outcomes[key_id] = Outcome(one.listed, None)
+                outcomes[key_id] = KeyOutcome(one.listed, None)
         return outcomes
 
     return await _act_in_chunks(act, key_ids, caller)
@@ -106,7 +106,7 @@ async def _act_in_chunks(
     own = None if caller.grantor is None else caller.grantor.key_id
     # The caller's own key comes last: it may be ended or narrowed by this very batch.
     waiting = sorted(key_ids, key=lambda key_id: (key_id == own, key_id))
-    pace, failures = Pace(), 0
+    pace, failures = ChunkSize(), 0
     outcomes: Outcomes = {}
     while waiting:
         chunk = waiting[: pace.size]
@@ -114,13 +114,13 @@ async def _act_in_chunks(
             with pace.measure(len(chunk)):
                 outcomes |= await act(chunk)
         except OF_ONE_KEY as error:
-            outcomes |= {key_id: Outcome(None, error) for key_id in chunk}
+            outcomes |= {key_id: KeyOutcome(None, error) for key_id in chunk}
         except UnavailableError as error:
             if len(chunk) > 1:
                 continue
             failures += 1
             given_up = waiting if failures == _MOST_FAILURES else chunk
-            outcomes |= {key_id: Outcome(None, error) for key_id in given_up}
+            outcomes |= {key_id: KeyOutcome(None, error) for key_id in given_up}
             chunk = given_up
         waiting = waiting[len(chunk) :]
     return outcomes

@@ -21,7 +21,7 @@ from tokensvc.issuer.admin.granting import check_still_held, load_grant
 from tokensvc.issuer.admin.key_count import check_key_count
 from tokensvc.issuer.audit import Trail
 from tokensvc.store import api_key as table
-from tokensvc.store.absent import no_such_key, unknown_tier
+from tokensvc.store.not_found import no_such_key, unknown_tier
 from tokensvc.store.tier import list_tiers
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 OF_ONE_KEY: Final = (ConflictError, ForbiddenError, InvalidInputError, NotFoundError)
 
 
-class Outcome(NamedTuple):
+class KeyOutcome(NamedTuple):
     """What became of a key: the key afterwards, or why nothing was done."""
 
     listed: ListedKey | None
@@ -158,7 +158,7 @@ class _BeyondError(Exception):
 
 async def change_chunk(
     database: Database, change: KeyChange, key_ids: Sequence[str], caller: BatchCaller
-) -> dict[str, Outcome]:
+) -> dict[str, KeyOutcome]:
     """Change some keys; return what became of each.
 
     Raises ForbiddenError if the key of the caller has ended, UnavailableError.
@@ -171,12 +171,12 @@ async def change_chunk(
         except _BeyondError as error:
             refused |= error.refused  # again, without them
         else:
-            return outcomes | {key_id: Outcome(None, refused[key_id]) for key_id in refused}
+            return outcomes | {key_id: KeyOutcome(None, refused[key_id]) for key_id in refused}
 
 
 async def _change_once(
     database: Database, change: KeyChange, key_ids: Sequence[str], caller: BatchCaller
-) -> dict[str, Outcome]:
+) -> dict[str, KeyOutcome]:
     async with database.transaction() as connection:
         chunk = await _open_chunk(connection, change, key_ids, caller)
         await change.carry_out(chunk)
@@ -196,8 +196,8 @@ async def _change_once(
             raise _BeyondError(beyond)
         await chunk.trail.append(connection)
         await check_still_held(connection, chunk.grant, chunk.keys)
-    return {key_id: Outcome(key, None) for key_id, key in after.items()} | {
-        key_id: Outcome(None, error) for key_id, error in chunk.refused.items()
+    return {key_id: KeyOutcome(key, None) for key_id, key in after.items()} | {
+        key_id: KeyOutcome(None, error) for key_id, error in chunk.refused.items()
     }
 
 

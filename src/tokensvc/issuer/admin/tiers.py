@@ -1,4 +1,4 @@
-"""Tiers: add, list, update, remove.
+"""Tiers: create, update, delete.
 
 A change holds from the next exchange on, and what has been counted stays counted.
 """
@@ -27,12 +27,11 @@ if TYPE_CHECKING:
     from tokensvc.core.actor import Actor
     from tokensvc.core.limit import Tier
     from tokensvc.issuer.database import Transactions
-    from tokensvc.store.pool import Database
 
     TierCheck = Callable[[Tier], None]
 
 
-async def add_tier(
+async def create_tier(
     database: Transactions,
     name: str,
     *,
@@ -43,7 +42,7 @@ async def add_tier(
     account_per_day: int | None = None,
     actor: Actor,
 ) -> Tier:
-    """Add a tier. Limits of an account that are None are ten times those of a key.
+    """Create a tier. Limits of an account that are None are ten times those of a key.
 
     Raises ConflictError, InvalidInputError.
     """
@@ -63,12 +62,6 @@ async def add_tier(
         )
         await record(connection, actor, "tiers.create", tier.name, **_facts(tier))
         return tier
-
-
-async def list_tiers(database: Database) -> list[Tier]:
-    """Return all tiers by name."""
-    async with database.connection() as connection:
-        return await table.list_tiers(connection)
 
 
 async def update_tier(
@@ -101,8 +94,8 @@ async def update_tier(
         return tier
 
 
-async def remove_tier(database: Transactions, name: str, *, actor: Actor) -> None:
-    """Remove a tier that nobody has. Raises NotFoundError, ConflictError."""
+async def delete_tier(database: Transactions, name: str, *, actor: Actor) -> None:
+    """Delete a tier that nobody has. Raises NotFoundError, ConflictError."""
     if name == DEFAULT_TIER:
         raise ConflictError(
             "the default tier cannot be deleted; change it with `tokensvc tier update default`"

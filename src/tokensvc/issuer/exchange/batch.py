@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tokensvc.core.errors import ClockError, TokensvcError, UnavailableError
 from tokensvc.core.ledger import Question, count_questions, hand_out
-from tokensvc.issuer.failing import fail_all
+from tokensvc.issuer.futures import fail_all
 from tokensvc.issuer.metrics import BATCH_SECONDS, BATCH_SIZE
 from tokensvc.logs.logger import get_logger
 
@@ -102,7 +102,7 @@ class BatchJudge:
     def _refuse_uncountable(self, batch: Sequence[Waiter]) -> Sequence[Waiter]:
         """Refuse what would be counted and then get no token; return the rest."""
         try:
-            self._mirror.confirmation.check_counting()
+            self._mirror.postgres_clock.check_counting()
         except UnavailableError as error:
             fail([waiter for waiter in batch if waiter.question.counts], error)
             return [waiter for waiter in batch if not waiter.question.counts]
@@ -112,7 +112,7 @@ class BatchJudge:
         """Return what must hold for a batch. Raises UnavailableError if it must not be counted."""
         # Opening a connection takes time, so what held when the batch was made is asked again.
         if any(waiter.question.counts for waiter in batch):
-            self._mirror.confirmation.check_counting()
+            self._mirror.postgres_clock.check_counting()
         return self._mirror.expect()
 
     async def _may_ask_again(self, error: TokensvcError) -> bool:

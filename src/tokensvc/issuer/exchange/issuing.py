@@ -31,8 +31,8 @@ from tokensvc.core.verification import check_own_token
 from tokensvc.issuer.exchange.ledger import LONGEST_SECONDS, build_late_error
 from tokensvc.issuer.exchange.repeated_refusals import RepeatedRefusals
 from tokensvc.issuer.exchange.restricted_keys import RestrictedKeys
+from tokensvc.issuer.identifier_stock import IdentifierStock
 from tokensvc.issuer.in_time import in_time
-from tokensvc.issuer.made_ahead import MadeAhead
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +52,7 @@ _MISS: Final = 1.5  # seconds until a copy must have been read again
 _LONGEST_WAIT: Final = timedelta(seconds=1.5)
 # A signature takes about a millisecond: it is made in a thread, or all other requests would wait.
 _SLOW_ALGORITHMS: Final = {"RS256"}
-_jtis: Final = MadeAhead(lambda: new_jtis(128))
+_jtis: Final = IdentifierStock(lambda: new_jtis(128))
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +193,7 @@ class Exchange:
         try:
             return self.mirror.signers.find_for(audience, at)
         except UnavailableError:
-            return self.mirror.signers.find_for(audience, self.mirror.confirmation.now)
+            return self.mirror.signers.find_for(audience, self.mirror.postgres_clock.now)
 
     def _read_credential(
         self, shown: ApiKey | UnverifiedToken
@@ -210,7 +210,7 @@ class Exchange:
                 unverified_token,
                 self.mirror.signers.records,
                 issuer=self.policy.issuer,
-                now=self.mirror.confirmation.now.timestamp(),
+                now=self.mirror.postgres_clock.now.timestamp(),
             )
         except InvalidTokenError as error:
             raise refuse_credential("subject_token", error.reason) from error

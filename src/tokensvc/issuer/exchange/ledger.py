@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from tokensvc.core.errors import UnavailableError
 from tokensvc.issuer.exchange.batch import NOBODY, BatchJudge, Waiter, fail
+from tokensvc.issuer.futures import LateLook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -62,7 +63,7 @@ class Ledger:
         self._waiting: deque[Waiter] = deque()
         self._asked: Sequence[Waiter] = ()
         self._work: asyncio.Task[None] | None = None
-        self._next_look: asyncio.TimerHandle | None = None
+        self._late_look = LateLook(_LOOK_SECONDS, self._fail_the_late)
 
     async def join_batch(
         self,
@@ -86,8 +87,7 @@ class Ledger:
         self._waiting.append(Waiter(question, act, future, arrived_on))
         if self._work is None:
             self._work = asyncio.create_task(self._ask_until_nobody_waits())
-            if self._next_look is None:
-                self._look_later()
+            self._late_look.begin()
         try:
             return await future
         finally:
@@ -121,9 +121,7 @@ class Ledger:
 
     async def close(self) -> None:
         """Stop. Requests that still wait get UnavailableError."""
-        if self._next_look is not None:
-            self._next_look.cancel()
-            self._next_look = None
+        self._late_look.stop()
         if self._work is not None:
             self._work.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -156,20 +154,14 @@ class Ledger:
         self._asked = ()
         fail(left, UnavailableError("the service is stopping; try again", reason="stopping"))
 
-    def _look_later(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._next_look = loop.call_later(_LOOK_SECONDS, self._fail_the_late)
-
-    def _fail_the_late(self) -> None:
-        """Fail every request that has waited for too long."""
-        self._next_look = None
+    def _fail_the_late(self) -> bool:
+        """Fail every request that has waited for too long; return whether others may wait."""
         if self._work is None:
-            return
-        # One timer looks at all requests: a timer for each would be work for every exchange.
+            return False
         limit = time.monotonic() - self._longest_seconds
         late = [waiter for waiter in (*self._asked, *self._waiting) if waiter.arrived_on < limit]
         fail(late, build_late_error())
-        self._look_later()
+        return True
 
 
 def build_late_error() -> UnavailableError:

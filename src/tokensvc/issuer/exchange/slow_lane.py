@@ -14,7 +14,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tokensvc.core.errors import TokensvcError, UnavailableError
-from tokensvc.issuer.failing import fail_all
+from tokensvc.issuer.futures import LateLook, fail_all
 from tokensvc.issuer.metrics import SLOW_LANE_WAITING
 from tokensvc.logs.logger import get_logger
 from tokensvc.store.api_key import list_existing_digests
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tokensvc.store.pool import Database
 
-_LOOK_SECONDS: Final = 0.1  # there is one look for all, because a timer for each costs more
+_LOOK_SECONDS: Final = 0.1
 
 _log = get_logger(__name__)
 
@@ -63,7 +63,7 @@ class SlowLane:
         self._waiting: deque[_Waiter] = deque()
         self._asked: Sequence[_Waiter] = ()
         self._work: asyncio.Task[None] | None = None
-        self._next_look: asyncio.TimerHandle | None = None
+        self._late_look = LateLook(_LOOK_SECONDS, self._fail_the_late)
 
     async def exists(self, digest: bytes, arrived_on: float | None = None) -> bool:
         """Tell whether a key with this digest exists. Raises UnavailableError.
@@ -80,15 +80,12 @@ class SlowLane:
         self._waiting.append(_Waiter(digest, future, arrived_on + self._longest_seconds))
         if self._work is None:
             self._work = asyncio.create_task(self._ask_until_nobody_waits())
-            if self._next_look is None:
-                self._look_later()
+            self._late_look.begin()
         return await future
 
     async def close(self) -> None:
         """Stop. Requests that still wait get UnavailableError."""
-        if self._next_look is not None:
-            self._next_look.cancel()
-            self._next_look = None
+        self._late_look.stop()
         if self._work is not None:
             self._work.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -125,19 +122,14 @@ class SlowLane:
                 if not waiter.future.done():
                     waiter.future.set_result(waiter.digest in existing)
 
-    def _look_later(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._next_look = loop.call_later(_LOOK_SECONDS, self._fail_the_late)
-
-    def _fail_the_late(self) -> None:
-        """Fail every request that has waited for too long."""
-        self._next_look = None
+    def _fail_the_late(self) -> bool:
+        """Fail every request that has waited for too long; return whether others may wait."""
         if self._work is None:
-            return
+            return False
         now = time.monotonic()
         late = [waiter for waiter in (*self._asked, *self._waiting) if waiter.until_on < now]
         _fail(late, "slow_lane_late")
-        self._look_later()
+        return True
 
     async def _ask_twice(self, digests: Collection[bytes]) -> set[bytes]:
         """Ask, and if no answer comes ask once more: the question changes nothing."""

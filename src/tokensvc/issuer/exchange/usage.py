@@ -13,7 +13,6 @@ from tokensvc.core.actor import Actor
 from tokensvc.core.errors import OutcomeUnknownError, TokensvcError
 from tokensvc.core.usage import Usage
 from tokensvc.issuer.audit import Trail
-from tokensvc.issuer.deleting import delete_in_steps
 from tokensvc.issuer.metrics import USAGE_DROPPED, USAGE_WAITING
 from tokensvc.logs.logger import get_logger
 from tokensvc.store import usage as table
@@ -21,7 +20,7 @@ from tokensvc.store.api_key import list_used_after_end
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from tokensvc.core.usage import LastUse
     from tokensvc.issuer.notices.usage_watch import UsageWatch
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 _MOST_WAITING: Final = 200_000
 _WRITTEN_AT_ONCE: Final = 200
-_DELETED_AT_ONCE: Final = 5000
 _EXPIRED: Final = "expired"
 _HOLDER: Final = Actor(name="holder")
 
@@ -133,18 +131,3 @@ class UsageRecorder:
             await self.flush_once()
         except TokensvcError as error:
             _log.warning("usage_lost", reason=error.reason, sums=len(self._usage.sums))
-
-
-async def clean_usage_once(
-    database: Database, now: datetime, *, keep: timedelta, at_once: int = _DELETED_AT_ONCE
-) -> int:
-    """Delete the hours that ended longer ago than `keep`, `at_once` by `at_once`.
-
-    Returns how many sums were deleted. Raises UnavailableError.
-    """
-    before = now - keep
-    total = await delete_in_steps(database, table.delete_usage, before, at_once=at_once)
-    await delete_in_steps(database, table.delete_account_usage, before, at_once=at_once)
-    if total:
-        _log.info("usage_cleaned", sums=total)
-    return total

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.audit_claim import AuditClaim
 from tokensvc.core.errors import TokensvcError
-from tokensvc.issuer.confirmation import FRESH_SECONDS
+from tokensvc.issuer.postgres_clock import FRESH_SECONDS
 from tokensvc.logs.logger import get_logger
 from tokensvc.store.audit_event import load_audit_claim
 

@@ -10,23 +10,23 @@ from tokensvc.store.issuance import raise_iat_floor, raise_iat_limit
 
 if TYPE_CHECKING:
     from tokensvc.core.iat_limit import IatBounds
-    from tokensvc.issuer.confirmation import Confirmation
+    from tokensvc.issuer.postgres_clock import PostgresClock
     from tokensvc.store.pool import Database
 
 _log = get_logger(__name__)
 
 
 async def keep_iat_bounds(
-    database: Database, confirmation: Confirmation, bounds: IatBounds
+    database: Database, postgres_clock: PostgresClock, bounds: IatBounds
 ) -> None:
-    """Write what has to be written, after `confirmation` was renewed with these `bounds`.
+    """Write what has to be written, after `postgres_clock` was renewed with these `bounds`.
 
     What cannot be written now is tried again; meanwhile tokens are issued up to the limit.
     """
-    known, now, on = confirmation.iat_limit, confirmation.at, confirmation.on
+    known, now, on = postgres_clock.iat_limit, postgres_clock.at, postgres_clock.on
     lacking, run = known.find_lacking(bounds), bounds.run
     known.note_limit(bounds.limit, on)
-    wanted = known.find_wanted(now, is_believed=not confirmation.is_blocked)
+    wanted = known.find_wanted(now, is_believed=not postgres_clock.is_blocked)
     try:
         if lacking is not None or run is None:
             async with database.connection() as connection:

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.errors import TokensvcError, UnavailableError
 from tokensvc.core.ledger import Expectation
-from tokensvc.issuer.confirmation import Confirmation
 from tokensvc.issuer.mirror.audit_heads import AuditHeads
 from tokensvc.issuer.mirror.denylist_copy import DenylistCopy
 from tokensvc.issuer.mirror.iat_bounds import keep_iat_bounds
+from tokensvc.issuer.postgres_clock import PostgresClock
 from tokensvc.issuer.signing.signers import Signers
 from tokensvc.logs.logger import get_logger
 from tokensvc.store.audience import list_audiences
@@ -48,7 +48,7 @@ class Mirror:
     """Keeps the copies fresh: polls the heads, listens for wake-ups, reads what has changed.
 
     It polls every `poll_seconds`. While somebody else holds `refreshing`, the copies stay as they
-    are. `confirmation` has the clocks of this process.
+    are. `postgres_clock` has the clocks of this process.
     """
 
     def __init__(
@@ -58,15 +58,15 @@ class Mirror:
         master_key: MasterKey,
         *,
         poll_seconds: float = POLL_SECONDS,
-        confirmation: Confirmation | None = None,
+        postgres_clock: PostgresClock | None = None,
     ) -> None:
         self._database = database
         self._poll_seconds = poll_seconds
         self._heads: dict[Topic, Position] = {}
         self._wake = asyncio.Event()
         self.refreshing = asyncio.Lock()
-        self.confirmation = confirmation or Confirmation()
-        self.signers = Signers(settings, master_key, self.confirmation)
+        self.postgres_clock = postgres_clock or PostgresClock()
+        self.signers = Signers(settings, master_key, self.postgres_clock)
         self.denylist = DenylistCopy(database, settings)
         self.audit_heads = AuditHeads(database, poll_seconds=poll_seconds)
         self.audiences: dict[str, Audience] = {}
@@ -77,7 +77,7 @@ class Mirror:
 
     def expect(self) -> Expectation:
         """Return what the database must be, as far as this process knows it."""
-        return Expectation(self.confirmation.expected_at, self.denylist.seen)
+        return Expectation(self.postgres_clock.expected_at, self.denylist.seen)
 
     async def run(self) -> None:
         """Keep the copies fresh until cancelled."""
@@ -88,7 +88,7 @@ class Mirror:
                 try:
                     await self.refresh_once()
                 except TokensvcError as error:
-                    age = round(self.confirmation.age_seconds, 1)
+                    age = round(self.postgres_clock.age_seconds, 1)
                     _log.warning("mirror_not_refreshed", reason=error.reason, age_seconds=age)
                 except Exception:  # noqa: BLE001 - a fault of ours; the age of the copies shows it
                     _log.exception("mirror_not_refreshed")
@@ -113,7 +113,7 @@ class Mirror:
         """
         missed_on = time.monotonic()
         async with self.refreshing:
-            if self.confirmation.on < missed_on:
+            if self.postgres_clock.on < missed_on:
                 await self._refresh()
 
     async def _refresh(self) -> None:
@@ -121,15 +121,15 @@ class Mirror:
         acknowledged = self.denylist.acknowledged
         async with self._database.connection() as connection:
             # In doubt, other processes know more of Postgres's clock.
-            doubts = self.confirmation.is_in_doubt
+            doubts = self.postgres_clock.is_in_doubt
             latest_iat = await find_latest_iat(connection) if doubts else None
-            asked = self.confirmation.ask()
+            asked = self.postgres_clock.ask()
             heads, now, bounds = await list_heads_with_iat(connection)
             # First, so that a clock that is wrong from the start calls nothing expired.
-            self.confirmation.iat_limit.note_passed(bounds.limit, self.confirmation.ask().on)
-            self.confirmation.read_clock(now, asked, latest_iat=latest_iat)
+            self.postgres_clock.iat_limit.note_passed(bounds.limit, self.postgres_clock.ask().on)
+            self.postgres_clock.read_clock(now, asked, latest_iat=latest_iat)
             has_lost = await self._read_changed(connection, heads, acknowledged)
-        earliest = self.confirmation.earliest
+        earliest = self.postgres_clock.earliest
         # Outside the block above, because healing takes connections of its own.
         if has_lost:
             heads["denylist"] = await self.denylist.heal(
@@ -138,17 +138,17 @@ class Mirror:
             self._wake.set()  # healing may have changed the signing keys
         self.denylist.note_read_back(len(acknowledged))
         self.signers.publish(earliest)
-        if (collectable_at := self.confirmation.collectable_at) is not None:
+        if (collectable_at := self.postgres_clock.collectable_at) is not None:
             self.denylist.log.forget_expired(collectable_at.timestamp())
         has_news = heads["denylist"] != self._heads.get("denylist")
         # Only now: if anything above fails, the next refresh reads all of it again.
         self._heads = heads
         # As of the question: what was committed while the answer was on its way may be missing.
-        self.confirmation.renew(now, asked.on)
+        self.postgres_clock.renew(now, asked.on)
         if has_news:
             self.denylist.announce()
         # At the end: while Postgres cannot write, the copies are fresh anyway.
-        await keep_iat_bounds(self._database, self.confirmation, bounds)
+        await keep_iat_bounds(self._database, self.postgres_clock, bounds)
 
     async def _read_changed(
         self,
@@ -164,11 +164,11 @@ class Mirror:
         if heads["denylist"] == self._heads.get("denylist") and not acknowledged:
             return False
         if await self.denylist.has_lost_some(
-            connection, heads["denylist"], acknowledged, self.confirmation.latest
+            connection, heads["denylist"], acknowledged, self.postgres_clock.latest
         ):
             return True
         heads["denylist"] = await self.denylist.follow(
-            connection, heads["denylist"], self.confirmation.earliest
+            connection, heads["denylist"], self.postgres_clock.earliest
         )
         return False
 

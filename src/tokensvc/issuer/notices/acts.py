@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.core.notices.event import NewNotice, find_event
 from tokensvc.core.notices.payload import choose_detail
-from tokensvc.issuer.notices.telling import AT_ONCE
+from tokensvc.issuer.notices.outbox import AT_ONCE
 from tokensvc.store.notice_event import append_notices, describe_subjects, take_acts
 
 if TYPE_CHECKING:

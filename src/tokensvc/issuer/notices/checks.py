@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.notices.event import NewNotice
 from tokensvc.core.notices.watching import EXPIRY_THRESHOLDS, IDLE_AFTER, decide_expiry
-from tokensvc.issuer.deleting import MOST_AT_ONCE, delete_in_steps
-from tokensvc.issuer.notices.telling import tell
+from tokensvc.issuer.cleaning import MOST_AT_ONCE, delete_in_steps
+from tokensvc.issuer.notices.outbox import append_in_steps
 from tokensvc.issuer.signing.listing import list_signing_keys_with_phase
 from tokensvc.logs.logger import get_logger
 from tokensvc.store.follower import list_followers
@@ -56,11 +56,11 @@ async def check_ages_once(
             async for keys in read_expiring(connection, max(EXPIRY_THRESHOLDS), _READ_AT_ONCE)
             for notice in _build_expiring_notices(keys)
         ]
-    await tell(database, expiring)
-    await tell(database, await _build_overdue_notices(database, settings))
+    await append_in_steps(database, expiring)
+    await append_in_steps(database, await _build_overdue_notices(database, settings))
     async with database.connection() as connection:
         idle = await list_idle(connection, now - IDLE_AFTER, _MOST_IDLE)
-    await tell(database, [_build_idle_notice(key) for key in idle])
+    await append_in_steps(database, [_build_idle_notice(key) for key in idle])
 
 
 async def check_followers_once(database: Database) -> None:
@@ -74,7 +74,7 @@ async def check_followers_once(database: Database) -> None:
             and follower.lag_seconds > _LAGGING_SECONDS
         ]
         accounts = await find_accounts_of(connection, [one.id.key_id for one in lagging])
-    await tell(
+    await append_in_steps(
         database,
         [
             NewNotice(
@@ -104,7 +104,7 @@ async def tell_went_back(database: Database) -> None:
         detail={},
         once=f"denylist.went_back {now:%Y-%m-%dT%H}",
     )
-    await tell(database, [notice])
+    await append_in_steps(database, [notice])
 
 
 async def clean_notices_once(

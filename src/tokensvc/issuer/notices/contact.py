@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tokensvc.core.identifier import new_endpoint_id
-from tokensvc.core.notices.receiver import build_mailbox
+from tokensvc.core.notices.destination import build_mailbox
 from tokensvc.issuer.notices.endpoints import build_facts, insert_endpoint
 from tokensvc.store import notice_endpoint as table
 

@@ -14,19 +14,19 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.errors import TokensvcError
-from tokensvc.core.notices.receiver import find_mailbox
+from tokensvc.core.notices.destination import find_mailbox
 from tokensvc.core.notices.retry import decide_hold, is_given_up
 from tokensvc.issuer.metrics import NOTICE_OLDEST_SECONDS
 from tokensvc.issuer.notices.acts import plan_acts_once
 from tokensvc.issuer.notices.deliveries import give_up_endpoint
-from tokensvc.issuer.notices.telling import AT_ONCE
+from tokensvc.issuer.notices.outbox import AT_ONCE
 from tokensvc.logs.logger import get_logger
 from tokensvc.store import notice_endpoint as table
 from tokensvc.store.notice_delivery import find_oldest_seconds, list_due_deliveries
 
 if TYPE_CHECKING:
     from tokensvc.issuer.notices.sending import NoticeSender
-    from tokensvc.store.notice_delivery import Outcome
+    from tokensvc.store.notice_delivery import AttemptOutcome
     from tokensvc.store.notice_endpoint import ClaimedEndpoint
     from tokensvc.store.pool import Database
 
@@ -125,7 +125,7 @@ class Dispatcher:
         await self._release(claimed, outcome, _MAIL_HOLD if is_mailbox else _NONE)
 
     async def _release(
-        self, claimed: ClaimedEndpoint, outcome: Outcome | None, hold: timedelta
+        self, claimed: ClaimedEndpoint, outcome: AttemptOutcome | None, hold: timedelta
     ) -> None:
         has_failed = None if outcome is None else not outcome.is_delivered
         if has_failed:

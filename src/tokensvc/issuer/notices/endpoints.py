@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tokensvc.core.errors import ConflictError, InvalidInputError
 from tokensvc.core.identifier import new_endpoint_id
+from tokensvc.core.notices.destination import parse_destination
 from tokensvc.core.notices.endpoint import MOST_ENDPOINTS, MOST_MAILBOXES, build_secret_context
 from tokensvc.core.notices.event import CONFIRM, TEST, NewNotice, parse_events
 from tokensvc.core.notices.payload import new_secret
-from tokensvc.core.notices.receiver import parse_receiver
 from tokensvc.core.sealing import seal_text
 from tokensvc.issuer.audit import Trail, record
 from tokensvc.issuer.database import accept
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from tokensvc.core.actor import Actor
+    from tokensvc.core.notices.destination import Destination
     from tokensvc.core.notices.endpoint import Endpoint
-    from tokensvc.core.notices.receiver import Receiver
     from tokensvc.core.sealing import MasterKey
     from tokensvc.issuer.database import Transactions
     from tokensvc.settings import Settings
@@ -68,10 +68,10 @@ async def create_endpoint(
     A mailbox is sent a link, and nothing else before that is confirmed. Raises InvalidInputError,
     NotFoundError for an account that does not exist, and ConflictError if there are too many.
     """
-    receiver = _parse_receiver(url, settings)
+    destination = _parse_destination(url, settings)
     wanted = parse_events(events, of_account=account_id is not None)
     endpoint_id, secret = new_endpoint_id(), None
-    if receiver.kind == "webhook":
+    if destination.kind == "webhook":
         secret = new_secret()
     async with database.transaction() as connection:
         trail = Trail(actor)
@@ -79,7 +79,7 @@ async def create_endpoint(
             connection,
             endpoint_id,
             account_id=account_id,
-            url=receiver.url,
+            url=destination.url,
             events=wanted,
             description=description,
             sealed_secret=None if secret is None else _seal(secret, endpoint_id, master_key),
@@ -156,7 +156,7 @@ async def update_endpoint(
 async def delete_endpoint(
     database: Transactions, endpoint_id: str, *, actor: Actor, check: EndpointCheck = accept
 ) -> None:
-    """Remove an endpoint; what waits for it is not sent. Raises NotFoundError."""
+    """Delete an endpoint; what waits for it is not sent. Raises NotFoundError."""
     async with database.transaction() as connection:
         before = await table.lock_endpoint(connection, endpoint_id)
         check(before)
@@ -235,11 +235,11 @@ def check_mail_is_sent(settings: Settings, pointer: str) -> None:
         )
 
 
-def _parse_receiver(url: str, settings: Settings) -> Receiver:
-    receiver = parse_receiver(url, http_allowed=bool(settings.notice_networks))
-    if receiver.kind == "mail":
+def _parse_destination(url: str, settings: Settings) -> Destination:
+    destination = parse_destination(url, http_allowed=bool(settings.notice_networks))
+    if destination.kind == "mail":
         check_mail_is_sent(settings, "/url")
-    return receiver
+    return destination
 
 
 def _seal(secret: str, endpoint_id: str, master_key: MasterKey) -> bytes:
@@ -259,12 +259,12 @@ def _build_own_notice(endpoint: Endpoint, name: Any) -> NewNotice:  # noqa: ANN4
 def _apply(before: Endpoint, changes: EndpointChanges, settings: Settings) -> Endpoint:
     after = before
     if changes.url is not None and changes.url != before.url:
-        receiver = _parse_receiver(changes.url, settings)
-        if "mail" in {before.kind, receiver.kind}:
+        destination = _parse_destination(changes.url, settings)
+        if "mail" in {before.kind, destination.kind}:
             raise InvalidInputError(
                 "a mailbox keeps its address, because that is what was confirmed; add another one"
             )
-        after = replace(after, url=receiver.url)
+        after = replace(after, url=destination.url)
     if changes.events is not None:
         wanted = parse_events(changes.events, of_account=before.account_id is not None)
         after = replace(after, events=tuple(wanted))
@@ -275,11 +275,11 @@ def _apply(before: Endpoint, changes: EndpointChanges, settings: Settings) -> En
 
 def build_facts(endpoint: Endpoint) -> dict[str, object]:
     """Return what the audit trail keeps. A URL may hold a secret, and an address is personal."""
-    receiver = parse_receiver(endpoint.url, http_allowed=True)
+    destination = parse_destination(endpoint.url, http_allowed=True)
     return {
         "account": endpoint.account_id,
-        "kind": receiver.kind,
-        "host": receiver.host,
+        "kind": destination.kind,
+        "host": destination.host,
         "events": list(endpoint.events),
         "description": endpoint.description,
         "enabled": endpoint.disabled_at is None,

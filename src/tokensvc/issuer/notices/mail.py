@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
 from tokensvc.core.address import is_loopback
-from tokensvc.store.notice_delivery import Outcome
+from tokensvc.store.notice_delivery import AttemptOutcome
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -34,14 +34,14 @@ class MailSender:
 
     async def send(
         self, address: str, subject: str, text: str, now: datetime, unsubscribe: str
-    ) -> Outcome:
+    ) -> AttemptOutcome:
         """Send a mail to one address; return how it ended.
 
         `unsubscribe`: the link by which whoever reads it gets no more (RFC 8058).
         """
         url = self._settings.smtp_url
         if url is None:
-            return Outcome(is_delivered=False, error="mail_off")
+            return AttemptOutcome(is_delivered=False, error="mail_off")
         import aiosmtplib  # noqa: PLC0415 - only a service that sends mail needs it
 
         parts = urlsplit(url.get_secret_value())
@@ -59,12 +59,12 @@ class MailSender:
                 timeout=_SECONDS,
             )
         except aiosmtplib.SMTPRecipientsRefused:
-            return Outcome(is_delivered=False, error="recipient_refused")
+            return AttemptOutcome(is_delivered=False, error="recipient_refused")
         except aiosmtplib.SMTPResponseException as error:
-            return Outcome(is_delivered=False, status=error.code, error="mail_refused")
+            return AttemptOutcome(is_delivered=False, status=error.code, error="mail_refused")
         except (aiosmtplib.SMTPException, OSError, ValueError):
-            return Outcome(is_delivered=False, error="mail_server_away")
-        return Outcome(is_delivered=True)
+            return AttemptOutcome(is_delivered=False, error="mail_server_away")
+        return AttemptOutcome(is_delivered=True)
 
     def _build_message(
         self, address: str, subject: str, text: str, now: datetime, unsubscribe: str

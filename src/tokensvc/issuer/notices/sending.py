@@ -7,15 +7,15 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from tokensvc.core.notices.destination import find_mailbox
 from tokensvc.core.notices.endpoint import build_secret_context
 from tokensvc.core.notices.event import CONFIRM
 from tokensvc.core.notices.mail_link import build_link
 from tokensvc.core.notices.payload import build_confirmation, build_mail, build_subject
-from tokensvc.core.notices.receiver import find_mailbox
 from tokensvc.core.notices.retry import decide_pause
 from tokensvc.core.sealing import unseal_text
 from tokensvc.issuer.metrics import NOTICE_ATTEMPTS
-from tokensvc.store.notice_delivery import Outcome, note_attempt
+from tokensvc.store.notice_delivery import AttemptOutcome, note_attempt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tokensvc.store.notice_endpoint import ClaimedEndpoint
     from tokensvc.store.pool import Database
 
-_NOT_CONFIRMED: Final = Outcome(is_delivered=False, error="not_confirmed")
+_NOT_CONFIRMED: Final = AttemptOutcome(is_delivered=False, error="not_confirmed")
 _LONGEST_TURN: Final = 30.0  # seconds; one attempt more must fit into the lease
 
 
@@ -57,7 +57,9 @@ class NoticeSender:
         self._load_master_key = load_master_key
         self._chance = chance
 
-    async def send(self, claimed: ClaimedEndpoint, due: Sequence[DueDelivery]) -> Outcome | None:
+    async def send(
+        self, claimed: ClaimedEndpoint, due: Sequence[DueDelivery]
+    ) -> AttemptOutcome | None:
         """Send what is due, and return how the last attempt ended; None if there was none.
 
         Raises UnavailableError.
@@ -71,10 +73,12 @@ class NoticeSender:
         """Close what is open."""
         await self._webhook.close()
 
-    async def _send_all(self, claimed: ClaimedEndpoint, due: Sequence[DueDelivery]) -> Outcome:
+    async def _send_all(
+        self, claimed: ClaimedEndpoint, due: Sequence[DueDelivery]
+    ) -> AttemptOutcome:
         """Send to a receiver until it fails or its turn is over; return the last outcome."""
         began_on = time.monotonic()
-        outcome = Outcome(is_delivered=False, error="secret_not_opened")
+        outcome = AttemptOutcome(is_delivered=False, error="secret_not_opened")
         master_key = self._load_master_key()
         secrets = [
             unseal_text(sealed, build_secret_context(claimed.id), master_key)
@@ -96,7 +100,7 @@ class NoticeSender:
 
     async def _send_mail(
         self, claimed: ClaimedEndpoint, mailbox: str, due: Sequence[DueDelivery]
-    ) -> Outcome | None:
+    ) -> AttemptOutcome | None:
         """Send what waits in one mail. What asks for a confirmation comes alone.
 
         A mailbox that is not confirmed (any more) gets nothing else, and what waited is dropped.
@@ -124,7 +128,7 @@ class NoticeSender:
             self._issuer, purpose, claimed.id, claimed.url, now, self._load_master_key()
         )
 
-    async def _note(self, sent: Sequence[DueDelivery], outcome: Outcome) -> None:
+    async def _note(self, sent: Sequence[DueDelivery], outcome: AttemptOutcome) -> None:
         NOTICE_ATTEMPTS.labels(outcome.error or "delivered").inc(len(sent))
         pauses: list[timedelta | None] = [None] * len(sent)
         if not outcome.is_delivered:

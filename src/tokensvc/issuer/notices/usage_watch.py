@@ -17,7 +17,7 @@ from tokensvc.core.notices.watching import (
     is_new_network,
     is_unusual,
 )
-from tokensvc.issuer.notices.telling import AT_ONCE, tell
+from tokensvc.issuer.notices.outbox import AT_ONCE, append_in_steps
 from tokensvc.store.api_key_network import put_networks, trim_networks
 from tokensvc.store.notice_event import append_notices
 from tokensvc.store.notice_facts import list_busy, list_in_grace, list_limits
@@ -114,7 +114,7 @@ class UsageWatch:
         fresh = [notice for notice in notices if notice.once not in self._told]
         if not fresh:
             return
-        await tell(self._database, fresh)
+        await append_in_steps(self._database, fresh)
         if len(self._told) < _MOST_REMEMBERED:
             self._told.update(str(notice.once) for notice in fresh)
 

@@ -16,16 +16,16 @@ from standardwebhooks import Webhook
 from yarl import URL
 
 from tokensvc import __version__
+from tokensvc.core.notices.destination import is_allowed_apart, may_connect
 from tokensvc.core.notices.payload import build_body
-from tokensvc.core.notices.receiver import is_allowed_apart, may_connect
-from tokensvc.store.notice_delivery import Outcome
+from tokensvc.store.notice_delivery import AttemptOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from datetime import datetime
 
+    from tokensvc.core.notices.destination import Network
     from tokensvc.core.notices.event import Notice
-    from tokensvc.core.notices.receiver import Network
 
     Resolve = Callable[[str, int], Awaitable[list[str]]]
 
@@ -62,7 +62,7 @@ class WebhookSender:
 
     async def send(
         self, url: str, secrets: Sequence[str], notice: Notice, now: datetime
-    ) -> Outcome:
+    ) -> AttemptOutcome:
         """Send a notice, signed with each of the secrets; return how it ended."""
         body = build_body(notice)
         signatures = [Webhook(secret).sign(notice.id, now, body) for secret in secrets]
@@ -77,21 +77,21 @@ class WebhookSender:
             async with asyncio.timeout(self._seconds):
                 return await self._post(URL(url), headers, body.encode("utf-8"))
         except TimeoutError:
-            return Outcome(is_delivered=False, error="timeout")
+            return AttemptOutcome(is_delivered=False, error="timeout")
         except (aiohttp.ClientSSLError, ssl.SSLError):
-            return Outcome(is_delivered=False, error="tls")
+            return AttemptOutcome(is_delivered=False, error="tls")
         except (aiohttp.ClientError, OSError, ValueError):
-            return Outcome(is_delivered=False, error="no_answer")
+            return AttemptOutcome(is_delivered=False, error="no_answer")
 
-    async def _post(self, url: URL, headers: dict[str, str], body: bytes) -> Outcome:
+    async def _post(self, url: URL, headers: dict[str, str], body: bytes) -> AttemptOutcome:
         host, port = url.raw_host or "", url.port or 0
         try:
             found = await self._resolve(host, port)
         except (OSError, UnicodeError):
-            return Outcome(is_delivered=False, error="unknown_host")
+            return AttemptOutcome(is_delivered=False, error="unknown_host")
         addresses = [address for address in found if self._may_connect(url, address)]
         if not addresses:
-            return Outcome(is_delivered=False, error="address_refused")
+            return AttemptOutcome(is_delivered=False, error="address_refused")
         headers["Host"] = url.host_port_subcomponent or host
         last: aiohttp.ClientConnectorError | None = None
         for address in addresses[:_MOST_ADDRESSES]:
@@ -110,7 +110,9 @@ class WebhookSender:
             return may_connect(address, self._allowed)
         return is_allowed_apart(address, self._allowed)
 
-    async def _post_to(self, url: URL, name: str, headers: dict[str, str], body: bytes) -> Outcome:
+    async def _post_to(
+        self, url: URL, name: str, headers: dict[str, str], body: bytes
+    ) -> AttemptOutcome:
         """Post to an address; the certificate must be that of `name`."""
         async with self._open_session().post(
             url,
@@ -140,11 +142,11 @@ class WebhookSender:
             await self._session.close()
 
 
-def _judge(status: int) -> Outcome:
+def _judge(status: int) -> AttemptOutcome:
     if _FIRST_GOOD <= status < _FIRST_REDIRECT:
-        return Outcome(is_delivered=True, status=status)
+        return AttemptOutcome(is_delivered=True, status=status)
     if _FIRST_REDIRECT <= status < _FIRST_ERROR:
-        return Outcome(is_delivered=False, status=status, error="redirect")
-    return Outcome(
+        return AttemptOutcome(is_delivered=False, status=status, error="redirect")
+    return AttemptOutcome(
         is_delivered=False, status=status, error="gone" if status == _GONE else "refused"
     )

@@ -15,9 +15,9 @@ from tokensvc.issuer.operations.paging import build_next_cursor, read_wish
 from tokensvc.issuer.operations.usage import build_hours, build_window
 from tokensvc.issuer.revoking.endings import end_account
 from tokensvc.operations.accounts import Account, AccountUsage, DeletedAccount
-from tokensvc.operations.model import Page
+from tokensvc.operations.model import ListPage
 from tokensvc.store import account as table
-from tokensvc.store.absent import no_such_account
+from tokensvc.store.not_found import no_such_account
 from tokensvc.store.quota import load_account_windows
 from tokensvc.store.usage import list_usage_of_all
 
@@ -66,7 +66,7 @@ async def create(call: Call, request: CreateAccount) -> Account:
     return build_account(made)
 
 
-async def list_(call: Call, request: ListAccounts) -> Page[Account]:
+async def list_(call: Call, request: ListAccounts) -> ListPage[Account]:
     """List accounts."""
     wanted = table.AccountFilter(
         id=call.principal.key_reader_of,
@@ -79,7 +79,7 @@ async def list_(call: Call, request: ListAccounts) -> Page[Account]:
     async with call.reading() as connection:
         found, end = await table.list_account_page(connection, wanted, read_wish(request))
     items = [build_account(account) for account in found]
-    return Page[Account](items=items, next_cursor=build_next_cursor(request, end))
+    return ListPage[Account](items=items, next_cursor=build_next_cursor(request, end))
 
 
 async def show(call: Call, request: AccountRequest) -> Account:
@@ -156,8 +156,8 @@ async def delete(call: Call, request: AccountRequest) -> DeletedAccount:
     """Delete an account."""
     ended = await end_account(
         call.database,
-        "account_deleted",
         request.id,
+        "account_deleted",
         actor=call.actor,
         check=_check(call) if call.if_match else None,
     )
@@ -168,8 +168,8 @@ async def delete(call: Call, request: AccountRequest) -> DeletedAccount:
 async def _end(call: Call, ending: Ending, request: EndAccount) -> Account:
     ended = await end_account(
         call.database,
-        ending,
         request.id,
+        ending,
         actor=call.actor,
         reason=request.reason,
         check=_check(call) if call.if_match else None,

@@ -9,11 +9,11 @@ from tokensvc.issuer.admin import audiences
 from tokensvc.issuer.kept_counts import Counted
 from tokensvc.issuer.operations.paging import cut_page, select_named
 from tokensvc.operations.audiences import Audience, DeletedAudience, ListedAudience
-from tokensvc.operations.model import Page
+from tokensvc.operations.model import ListPage
 from tokensvc.store import audience as table
-from tokensvc.store.absent import no_such_audience
 from tokensvc.store.api_key import load_api_key
 from tokensvc.store.audience import NO_USE
+from tokensvc.store.not_found import no_such_audience
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -47,7 +47,7 @@ def build_audience(audience: Record) -> Audience:
 
 async def create(call: Call, request: CreateAudience) -> Audience:
     """Create an audience."""
-    made = await audiences.add_audience(
+    made = await audiences.create_audience(
         call.changes,
         call.settings,
         request.name,
@@ -60,7 +60,7 @@ async def create(call: Call, request: CreateAudience) -> Audience:
     return build_audience(made)
 
 
-async def list_(call: Call, request: ListAudiences) -> Page[ListedAudience]:
+async def list_(call: Call, request: ListAudiences) -> ListPage[ListedAudience]:
     """List audiences: all, or those that the caller's own key may ask for."""
     async with call.reading() as connection:
         found = select_named(request.name, await table.list_audiences(connection))
@@ -70,7 +70,7 @@ async def list_(call: Call, request: ListAudiences) -> Page[ListedAudience]:
         found = [known for known in found if known.name in seen]
     page, cursor = cut_page(request, found, lambda known: str(known.name))
     items = [_build_listed(known, use) for known in page]
-    return Page[ListedAudience](items=items, next_cursor=cursor)
+    return ListPage[ListedAudience](items=items, next_cursor=cursor)
 
 
 async def show(call: Call, request: AudienceRequest) -> Audience:
@@ -105,7 +105,7 @@ async def update(call: Call, request: UpdateAudience) -> Audience:
 
 async def delete(call: Call, request: AudienceRequest) -> DeletedAudience:
     """Delete an audience."""
-    await audiences.remove_audience(call.changes, call.settings, request.name, actor=call.actor)
+    await audiences.delete_audience(call.changes, call.settings, request.name, actor=call.actor)
     return DeletedAudience(name=request.name)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tokensvc.core.audit_event import AuditFilter
+from tokensvc.core.audit_export import write_hex
 from tokensvc.issuer.operations.paging import build_next_cursor, read_wish
 from tokensvc.operations.audit_events import AuditEvent
-from tokensvc.operations.model import Page
+from tokensvc.operations.model import ListPage
 from tokensvc.store.audit_event import list_audit_page
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from tokensvc.operations.audit_events import ListAuditEvents
 
 
-async def list_(call: Call, request: ListAuditEvents) -> Page[AuditEvent]:
+async def list_(call: Call, request: ListAuditEvents) -> ListPage[AuditEvent]:
     """List events."""
     wanted = AuditFilter(
         since=request.since,
@@ -31,7 +32,7 @@ async def list_(call: Call, request: ListAuditEvents) -> Page[AuditEvent]:
             connection, wanted, read_wish(request), oldest_first=request.sort == "number"
         )
     items = [build_audit_event(event) for event in found]
-    return Page[AuditEvent](items=items, next_cursor=build_next_cursor(request, end))
+    return ListPage[AuditEvent](items=items, next_cursor=build_next_cursor(request, end))
 
 
 def build_audit_event(event: Record) -> AuditEvent:
@@ -42,15 +43,11 @@ def build_audit_event(event: Record) -> AuditEvent:
         actor=event.actor,
         account=event.account_id,
         address=event.address,
-        address_salt=_build_hex(event.address_salt),
-        address_commitment=_build_hex(event.address_commitment),
+        address_salt=write_hex(event.address_salt),
+        address_commitment=write_hex(event.address_commitment),
         request_id=event.request_id,
         operation=event.operation,
         subject=event.subject,
         detail=event.detail,
         hash=event.hash.hex(),
     )
-
-
-def _build_hex(value: bytes | None) -> str | None:
-    return None if value is None else value.hex()

@@ -6,16 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.errors import RateLimitedError
 from tokensvc.core.limit import MINUTE, LimitStatus, seconds_left
-from tokensvc.issuer.deleting import delete_in_steps
 from tokensvc.issuer.metrics import RATE_LIMITED
 from tokensvc.store import call_window as table
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from tokensvc.core.identifier import KeyId
     from tokensvc.issuer.operations.call import Backend
-    from tokensvc.store.pool import Database
 
 _POLICY: Final = "calls-minute"
 
@@ -46,8 +42,3 @@ async def count_call(backend: Backend, key_id: KeyId) -> LimitStatus:
         left=max(0, most - counted.calls),
         resets_in=resets_in,
     )
-
-
-async def clean_call_windows_once(database: Database, before: datetime) -> None:
-    """Delete the windows that began before a moment. Raises UnavailableError."""
-    await delete_in_steps(database, table.delete_call_windows, before)

@@ -9,10 +9,10 @@ from tokensvc.issuer.admin import capabilities
 from tokensvc.issuer.kept_counts import Counted
 from tokensvc.issuer.operations.paging import cut_page, select_named
 from tokensvc.operations.capabilities import Capability, DeletedCapability, ListedCapability
-from tokensvc.operations.model import Page
+from tokensvc.operations.model import ListPage
 from tokensvc.store import capability as table
-from tokensvc.store.absent import no_such_capability
 from tokensvc.store.api_key import load_api_key
+from tokensvc.store.not_found import no_such_capability
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 async def create(call: Call, request: CreateCapability) -> Capability:
     """Create a capability."""
-    made = await capabilities.add_capability(
+    made = await capabilities.create_capability(
         call.changes, request.name, request.description, actor=call.actor
     )
     return Capability(**asdict(made))
 
 
-async def list_(call: Call, request: ListCapabilities) -> Page[ListedCapability]:
+async def list_(call: Call, request: ListCapabilities) -> ListPage[ListedCapability]:
     """List capabilities: all, or those that the caller's own key holds."""
     async with call.reading() as connection:
         found = select_named(request.name, await table.list_capabilities(connection))
@@ -52,7 +52,7 @@ async def list_(call: Call, request: ListCapabilities) -> Page[ListedCapability]
         )
         for known in page
     ]
-    return Page[ListedCapability](items=items, next_cursor=cursor)
+    return ListPage[ListedCapability](items=items, next_cursor=cursor)
 
 
 async def show(call: Call, request: CapabilityRequest) -> Capability:
@@ -80,7 +80,7 @@ async def update(call: Call, request: UpdateCapability) -> Capability:
 
 async def delete(call: Call, request: CapabilityRequest) -> DeletedCapability:
     """Delete a capability."""
-    await capabilities.remove_capability(call.changes, request.name, actor=call.actor)
+    await capabilities.delete_capability(call.changes, request.name, actor=call.actor)
     return DeletedCapability(name=request.name)
 
 

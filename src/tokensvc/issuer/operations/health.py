@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from tokensvc import __version__
 from tokensvc.core.clock import Reading
-from tokensvc.issuer.confirmation import Confirmation
 from tokensvc.issuer.metrics import BATCH_SECONDS, BATCH_SIZE
+from tokensvc.issuer.postgres_clock import PostgresClock
 from tokensvc.operations.health import (
     DatabaseHealth,
     Health,
@@ -33,7 +33,7 @@ async def show(call: Call, request: Nothing) -> Health:
     del request
     shipped = load_migrations()
     async with call.reading() as connection:
-        asked = Confirmation().ask()
+        asked = PostgresClock().ask()
         facts = await load_server_facts(connection)
         took = time.monotonic() - asked.on
         missing = await find_missing(connection, shipped)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from tokensvc.core.capability import is_for_service
 from tokensvc.core.errors import IdempotencyKeyReusedError
 from tokensvc.core.sealing import seal_text, unseal_text
-from tokensvc.issuer.deleting import delete_in_steps
+from tokensvc.issuer.cleaning import delete_in_steps
 from tokensvc.store import idempotent_request as table
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.errors import Fault, ForbiddenError, InvalidInputError
 from tokensvc.issuer.admin import key_batches
-from tokensvc.issuer.admin.key_chunks import BatchCaller, Outcome
+from tokensvc.issuer.admin.key_chunks import BatchCaller, KeyOutcome
 from tokensvc.issuer.operations.key_wishes import build_changes, check_admin_fields, find_life
 from tokensvc.operations.key_models import BatchOutcome, BatchResult
 
@@ -29,7 +29,9 @@ async def batch(call: Call, request: BatchKeys) -> BatchResult:
     return BatchResult(items=[_build(item.id, outcomes[item.id]) for item in request.items])
 
 
-async def _carry_out(call: Call, request: BatchKeys, items: list[BatchItem]) -> dict[str, Outcome]:
+async def _carry_out(
+    call: Call, request: BatchKeys, items: list[BatchItem]
+) -> dict[str, KeyOutcome]:
     caller = BatchCaller(
         actor=call.actor,
         grantor=call.principal.grantor,
@@ -71,7 +73,7 @@ def _check_items(request: BatchKeys) -> None:
         raise InvalidInputError(f"{faults[0].pointer}: {faults[0].detail}", faults=faults[:20])
 
 
-def _list_refused(call: Call, request: BatchKeys) -> dict[str, Outcome]:
+def _list_refused(call: Call, request: BatchKeys) -> dict[str, KeyOutcome]:
     """Return the keys of which something is wanted that the caller may never do."""
     refused = {}
     for item in request.items:
@@ -81,11 +83,11 @@ def _list_refused(call: Call, request: BatchKeys) -> dict[str, Outcome]:
                 if "expires_in" in item.changes.model_fields_set:
                     find_life(call, item.changes)
         except (ForbiddenError, InvalidInputError) as error:
-            refused[item.id] = Outcome(None, error)
+            refused[item.id] = KeyOutcome(None, error)
     return refused
 
 
-def _build(key_id: str, outcome: Outcome) -> BatchOutcome:
+def _build(key_id: str, outcome: KeyOutcome) -> BatchOutcome:
     error = outcome.error
     return BatchOutcome(
         id=key_id,

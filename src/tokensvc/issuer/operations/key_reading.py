@@ -12,17 +12,17 @@ from tokensvc.issuer.operations.call import check_visible
 from tokensvc.issuer.operations.key_views import build_key
 from tokensvc.issuer.operations.paging import build_next_cursor, read_wish
 from tokensvc.operations.key_reading import Key
-from tokensvc.operations.model import Page, split_ids
+from tokensvc.operations.model import ListPage, split_ids
 from tokensvc.store import api_key as table
-from tokensvc.store.absent import no_such_account, no_such_key
 from tokensvc.store.key_pages import KeyFilter, list_key_page
+from tokensvc.store.not_found import no_such_account, no_such_key
 
 if TYPE_CHECKING:
     from tokensvc.issuer.operations.call import Call
     from tokensvc.operations.key_reading import KeyRequest, ListKeys
 
 
-async def list_(call: Call, request: ListKeys) -> Page[Key]:
+async def list_(call: Call, request: ListKeys) -> ListPage[Key]:
     """List API keys."""
     seen = call.principal.key_reader_of
     if request.account is not None:
@@ -46,7 +46,7 @@ async def list_(call: Call, request: ListKeys) -> Page[Key]:
     async with call.reading() as connection:
         found, end = await list_key_page(connection, wanted, read_wish(request))
     items = [build_key(listed) for listed in found]
-    return Page[Key](items=items, next_cursor=build_next_cursor(request, end))
+    return ListPage[Key](items=items, next_cursor=build_next_cursor(request, end))
 
 
 async def show(call: Call, request: KeyRequest) -> Key:

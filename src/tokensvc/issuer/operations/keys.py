@@ -18,7 +18,7 @@ from tokensvc.issuer.operations.key_wishes import (
 from tokensvc.issuer.revoking.endings import end_key
 from tokensvc.operations.key_models import DeletedKey
 from tokensvc.store import api_key as table
-from tokensvc.store.absent import no_such_account, no_such_key
+from tokensvc.store.not_found import no_such_account, no_such_key
 
 if TYPE_CHECKING:
     from tokensvc.core.api_key import ListedKey
@@ -126,8 +126,8 @@ async def delete(call: Call, request: KeyRequest) -> DeletedKey:
     await _check_own(call, request.id)
     ended = await end_key(
         call.database,
-        "key_deleted",
         request.id,
+        "key_deleted",
         actor=call.actor,
         check=_check(call) if call.if_match else None,
     )
@@ -141,8 +141,8 @@ async def _end(
     await _check_own(call, key_id)
     ended = await end_key(
         call.database,
-        ending,
         key_id,
+        ending,
         actor=call.actor,
         reason=reason,
         check=_check(call) if call.if_match else None,

@@ -11,9 +11,9 @@ from tokensvc.issuer.operations.usage import build_last_use
 from tokensvc.issuer.revoking.leaks import end_leaked_keys
 from tokensvc.logs.masking import mask_secrets
 from tokensvc.operations.leaks import KeyLeaks, LeakPlace, LeakReceipt
-from tokensvc.store.absent import no_such_key
 from tokensvc.store.api_key import load_api_key
 from tokensvc.store.key_leak import list_leak_places, sum_use
+from tokensvc.store.not_found import no_such_key
 
 if TYPE_CHECKING:
     from tokensvc.core.leak import Leak as FoundKey

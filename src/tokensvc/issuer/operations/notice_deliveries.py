@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from tokensvc.issuer.notices import deliveries
 from tokensvc.issuer.operations.call import check_visible
 from tokensvc.issuer.operations.paging import build_next_cursor, read_wish
-from tokensvc.operations.model import Page
+from tokensvc.operations.model import ListPage
 from tokensvc.operations.notice_deliveries import NoticeDelivery
 from tokensvc.store import notice_delivery as table
-from tokensvc.store.absent import no_such_account
+from tokensvc.store.not_found import no_such_account
 
 if TYPE_CHECKING:
     from tokensvc.issuer.operations.call import Call
@@ -41,7 +41,7 @@ def build_delivery(delivery: Delivery) -> NoticeDelivery:
     )
 
 
-async def list_(call: Call, request: ListNoticeDeliveries) -> Page[NoticeDelivery]:
+async def list_(call: Call, request: ListNoticeDeliveries) -> ListPage[NoticeDelivery]:
     """List deliveries."""
     seen = call.principal.key_reader_of
     if request.account is not None:
@@ -55,7 +55,7 @@ async def list_(call: Call, request: ListNoticeDeliveries) -> Page[NoticeDeliver
     async with call.reading() as connection:
         found, end = await table.list_delivery_page(connection, wanted, read_wish(request))
     items = [build_delivery(delivery) for delivery in found]
-    return Page[NoticeDelivery](items=items, next_cursor=build_next_cursor(request, end))
+    return ListPage[NoticeDelivery](items=items, next_cursor=build_next_cursor(request, end))
 
 
 async def redeliver(call: Call, request: NoticeDeliveryRequest) -> NoticeDelivery:

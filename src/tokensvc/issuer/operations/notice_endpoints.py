@@ -10,14 +10,14 @@ from tokensvc.issuer.operations.call import check_visible
 from tokensvc.issuer.operations.notice_deliveries import build_delivery
 from tokensvc.issuer.operations.paging import build_next_cursor, read_wish
 from tokensvc.issuer.signing.master_key import load_master_key
-from tokensvc.operations.model import Page
+from tokensvc.operations.model import ListPage
 from tokensvc.operations.notice_endpoints import (
     DeletedNoticeEndpoint,
     NewNoticeEndpoint,
     NoticeEndpoint,
 )
 from tokensvc.store import notice_endpoint as table
-from tokensvc.store.absent import no_such_account
+from tokensvc.store.not_found import no_such_account
 
 if TYPE_CHECKING:
     from tokensvc.core.notices.endpoint import Endpoint
@@ -71,7 +71,7 @@ async def create(call: Call, request: CreateNoticeEndpoint) -> NewNoticeEndpoint
     return _build_new(made)
 
 
-async def list_(call: Call, request: ListNoticeEndpoints) -> Page[NoticeEndpoint]:
+async def list_(call: Call, request: ListNoticeEndpoints) -> ListPage[NoticeEndpoint]:
     """List endpoints."""
     seen = call.principal.key_reader_of
     if request.account is not None:
@@ -81,7 +81,7 @@ async def list_(call: Call, request: ListNoticeEndpoints) -> Page[NoticeEndpoint
             connection, request.account or seen, read_wish(request)
         )
     items = [build_endpoint(endpoint) for endpoint in found]
-    return Page[NoticeEndpoint](items=items, next_cursor=build_next_cursor(request, end))
+    return ListPage[NoticeEndpoint](items=items, next_cursor=build_next_cursor(request, end))
 
 
 async def show(call: Call, request: NoticeEndpointRequest) -> NoticeEndpoint:

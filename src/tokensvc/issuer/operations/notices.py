@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from tokensvc.issuer.operations.call import check_visible
 from tokensvc.issuer.operations.paging import build_next_cursor, read_wish
-from tokensvc.operations.model import Page
+from tokensvc.operations.model import ListPage
 from tokensvc.operations.notices import Notice
-from tokensvc.store.absent import no_such_account
+from tokensvc.store.not_found import no_such_account
 from tokensvc.store.notice_event import NoticeFilter, list_notice_page
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def build_notice(notice: Record) -> Notice:
     )
 
 
-async def list_(call: Call, request: ListNotices) -> Page[Notice]:
+async def list_(call: Call, request: ListNotices) -> ListPage[Notice]:
     """List events."""
     seen = call.principal.key_reader_of
     if request.account is not None:
@@ -44,4 +44,4 @@ async def list_(call: Call, request: ListNotices) -> Page[Notice]:
     async with call.reading() as connection:
         found, end = await list_notice_page(connection, wanted, read_wish(request))
     items = [build_notice(notice) for notice in found]
-    return Page[Notice](items=items, next_cursor=build_next_cursor(request, end))
+    return ListPage[Notice](items=items, next_cursor=build_next_cursor(request, end))

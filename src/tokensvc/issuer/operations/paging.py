@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tokensvc.core.page import Place, build_page_cursor, parse_page_cursor
+from tokensvc.core.list_cursor import ListPlace, build_list_cursor, parse_list_cursor
 from tokensvc.store.page_query import PageWish
 
 if TYPE_CHECKING:
@@ -20,14 +20,14 @@ def read_wish(request: PageRequest) -> PageWish:
     if request.cursor is None:
         return PageWish(request.limit)
     name, filters = type(request).__name__, _list_filters(request)
-    return PageWish(request.limit, parse_page_cursor(request.cursor, name, filters))
+    return PageWish(request.limit, parse_list_cursor(request.cursor, name, filters))
 
 
-def build_next_cursor(request: PageRequest, end: Place | None) -> str | None:
+def build_next_cursor(request: PageRequest, end: ListPlace | None) -> str | None:
     """Return the cursor of what follows `end`, None if nothing does."""
     if end is None:
         return None
-    return build_page_cursor(end, type(request).__name__, _list_filters(request))
+    return build_list_cursor(end, type(request).__name__, _list_filters(request))
 
 
 def cut_page(
@@ -44,7 +44,7 @@ def cut_page(
         start = ids.index(wish.after.id) + 1 if wish.after.id in ids else len(things)
     page = list(things[start : start + wish.limit])
     is_last = start + wish.limit >= len(things)
-    end = None if is_last else Place("", find_id(page[-1]))
+    end = None if is_last else ListPlace("", find_id(page[-1]))
     return page, build_next_cursor(request, end)
 
 

@@ -13,7 +13,7 @@ from tokensvc.issuer.revoking.credentials import revoke_jti, revoke_own_token
 from tokensvc.issuer.revoking.endings import end_account, end_key
 from tokensvc.issuer.revoking.introspection import describe_token
 from tokensvc.issuer.revoking.watching import watch_table
-from tokensvc.operations.model import Page
+from tokensvc.operations.model import ListPage
 from tokensvc.operations.revocations import (
     Changes,
     ListedRevocation,
@@ -54,7 +54,7 @@ def build_revocation(record: RevocationRecord) -> Revocation:
     )
 
 
-async def list_(call: Call, request: ListRevocations) -> Page[ListedRevocation]:
+async def list_(call: Call, request: ListRevocations) -> ListPage[ListedRevocation]:
     """List the revocations in force."""
     async with call.reading() as connection:
         found, end = await list_revocation_page(
@@ -77,7 +77,7 @@ async def list_(call: Call, request: ListRevocations) -> Page[ListedRevocation]:
         )
         for record, cause in zip(found, causes, strict=True)
     ]
-    return Page[ListedRevocation](items=items, next_cursor=build_next_cursor(request, end))
+    return ListPage[ListedRevocation](items=items, next_cursor=build_next_cursor(request, end))
 
 
 async def count(call: Call, request: Nothing) -> RevocationCounts:
@@ -119,16 +119,16 @@ async def _revoke(call: Call, request: CreateRevocation) -> RevocationRecord:
     if request.key is not None:
         key = await end_key(
             call.database,
-            "key_tokens_revoked",
             request.key,
+            "key_tokens_revoked",
             actor=call.actor,
             reason=request.reason,
         )
         return key.records[-1]
     account = await end_account(
         call.database,
-        "account_tokens_revoked",
         str(request.account),
+        "account_tokens_revoked",
         actor=call.actor,
         reason=request.reason,
     )

@@ -11,7 +11,7 @@ from tokensvc.issuer.signing.emergency import revoke_signing_key_now
 from tokensvc.issuer.signing.listing import list_signing_keys_with_phase
 from tokensvc.issuer.signing.master_key import load_master_key
 from tokensvc.issuer.signing.rotation import Urgency, rotate_once
-from tokensvc.operations.model import Page
+from tokensvc.operations.model import ListPage
 from tokensvc.operations.signing_keys import (
     ImportedSigningKey,
     PrivateKey,
@@ -53,12 +53,12 @@ def build_signing_key(listed: ListedSigningKey) -> SigningKey:
     )
 
 
-async def list_(call: Call, request: PageRequest) -> Page[SigningKey]:
+async def list_(call: Call, request: PageRequest) -> ListPage[SigningKey]:
     """List the signing keys."""
     found = await list_signing_keys_with_phase(call.database, call.settings)
     page, cursor = cut_page(request, found, lambda listed: str(listed.record.kid))
     items = [build_signing_key(listed) for listed in page]
-    return Page[SigningKey](items=items, next_cursor=cursor)
+    return ListPage[SigningKey](items=items, next_cursor=cursor)
 
 
 async def show(call: Call, request: SigningKeyRequest) -> PublicKey:

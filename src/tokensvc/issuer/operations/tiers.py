@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tokensvc.issuer.admin import tiers
 from tokensvc.issuer.operations.paging import cut_page, select_named
-from tokensvc.operations.model import Page
+from tokensvc.operations.model import ListPage
 from tokensvc.operations.tiers import DeletedTier, ListedTier, Tier
 from tokensvc.store import tier as table
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 async def create(call: Call, request: CreateTier) -> Tier:
     """Create a tier."""
-    made = await tiers.add_tier(call.changes, actor=call.actor, **request.model_dump())
+    made = await tiers.create_tier(call.changes, actor=call.actor, **request.model_dump())
     return Tier(**asdict(made))
 
 
-async def list_(call: Call, request: ListTiers) -> Page[ListedTier]:
+async def list_(call: Call, request: ListTiers) -> ListPage[ListedTier]:
     """List tiers."""
     use: dict[str, tuple[int, int]] | None = None
     async with call.reading() as connection:
@@ -34,7 +34,7 @@ async def list_(call: Call, request: ListTiers) -> Page[ListedTier]:
     for tier in page:
         accounts, keys = (None, None) if use is None else use.get(tier.name, (0, 0))
         items.append(ListedTier(**asdict(tier), accounts=accounts, keys=keys))
-    return Page[ListedTier](items=items, next_cursor=cursor)
+    return ListPage[ListedTier](items=items, next_cursor=cursor)
 
 
 async def show(call: Call, request: TierRequest) -> Tier:
@@ -58,5 +58,5 @@ async def update(call: Call, request: UpdateTier) -> Tier:
 
 async def delete(call: Call, request: TierRequest) -> DeletedTier:
     """Delete a tier."""
-    await tiers.remove_tier(call.changes, request.name, actor=call.actor)
+    await tiers.delete_tier(call.changes, request.name, actor=call.actor)
     return DeletedTier(name=request.name)

@@ -17,8 +17,8 @@ from tokensvc.operations.usage import (
     WindowUse,
 )
 from tokensvc.store import usage as table
-from tokensvc.store.absent import no_such_key
 from tokensvc.store.api_key import load_api_key, load_api_keys
+from tokensvc.store.not_found import no_such_key
 from tokensvc.store.quota import load_key_windows
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
 from tokensvc.core.errors import UnavailableError
-from tokensvc.issuer.failing import fail_all
+from tokensvc.issuer.futures import fail_all
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

@@ -12,14 +12,14 @@ durable too.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, TypedDict, cast
+from typing import TYPE_CHECKING, TypedDict
 
 from tokensvc.core.api_key import build_facts
 from tokensvc.core.errors import ConflictError, NotFoundError
-from tokensvc.store.absent import no_such_account, no_such_key
 from tokensvc.store.account import end_accounts, lock_account
 from tokensvc.store.api_key import load_api_key, lock_api_key
 from tokensvc.store.key_endings import end_api_keys
+from tokensvc.store.not_found import no_such_account, no_such_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,17 +42,10 @@ class _How(TypedDict):
     keep_successors: bool
 
 
-class RevokedKey(NamedTuple):
-    """A key that is revoked, and the revocations that are acknowledged with it."""
-
-    listed: ListedKey
-    records: list[RevocationRecord]
-
-
 async def end_key(
     database: Database,
-    ending: Ending,
     key_id: str,
+    ending: Ending,
     *,
     actor: Actor,
     reason: str | None = None,
@@ -101,8 +94,8 @@ async def revoke_tokens_within(
 
 async def end_account(
     database: Database,
-    ending: Ending,
     account_id: str,
+    ending: Ending,
     *,
     actor: Actor,
     reason: str | None = None,
@@ -124,84 +117,6 @@ async def end_account(
     if ended.outcome == "unknown":
         raise no_such_account(account_id)
     return ended
-
-
-async def disable_key(database: Database, key_id: str, *, actor: Actor) -> ListedKey:
-    """Disable a key: it gets no token, and all its tokens are revoked. Reversible.
-
-    Raises NotFoundError, ConflictError.
-    """
-    ended = await end_key(database, "key_disabled", key_id, actor=actor)
-    return cast("ListedKey", ended.listed)
-
-
-async def revoke_key(
-    database: Database,
-    key_id: str,
-    *,
-    actor: Actor,
-    reason: str = "",
-    keep_successors: bool = False,
-) -> RevokedKey:
-    """Revoke a key for good: it gets no token any more, and all its tokens are revoked.
-
-    Raises NotFoundError.
-    """
-    ended = await end_key(
-        database,
-        "key_revoked",
-        key_id,
-        actor=actor,
-        reason=reason,
-        keep_successors=keep_successors,
-    )
-    return RevokedKey(cast("ListedKey", ended.listed), ended.records)
-
-
-async def delete_key(database: Database, key_id: str, *, actor: Actor) -> None:
-    """Revoke a key and hide it. The audit trail stays. Raises NotFoundError."""
-    await end_key(database, "key_deleted", key_id, actor=actor)
-
-
-async def revoke_tokens_of_key(
-    database: Database, key_id: str, *, actor: Actor, reason: str = ""
-) -> RevocationRecord:
-    """Revoke the tokens that a key has got so far, and leave the key as it is.
-
-    Returns the revocation. Raises NotFoundError.
-    """
-    ended = await end_key(database, "key_tokens_revoked", key_id, actor=actor, reason=reason)
-    return ended.records[-1]
-
-
-async def suspend_account(database: Database, account_id: str, *, actor: Actor) -> Account:
-    """Suspend an account: none of its keys gets a token, and all their tokens are revoked.
-
-    Reversible. Raises NotFoundError.
-    """
-    ended = await end_account(database, "account_suspended", account_id, actor=actor)
-    return cast("Account", ended.account)
-
-
-async def delete_account(database: Database, account_id: str, *, actor: Actor) -> None:
-    """Delete an account with its keys and their tokens, for good. The audit trail stays.
-
-    Raises NotFoundError.
-    """
-    await end_account(database, "account_deleted", account_id, actor=actor)
-
-
-async def revoke_tokens_of_account(
-    database: Database, account_id: str, *, actor: Actor, reason: str = ""
-) -> RevocationRecord:
-    """Revoke the tokens that all keys of an account have got so far; leave the account as it is.
-
-    Returns the revocation. Raises NotFoundError.
-    """
-    ended = await end_account(
-        database, "account_tokens_revoked", account_id, actor=actor, reason=reason
-    )
-    return ended.records[-1]
 
 
 async def _describe_key(database: Database, key_id: str) -> dict[str, object]:

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.algorithm import DEFAULT_ALGORITHM
 from tokensvc.core.audit_claim import shorten_claim
-from tokensvc.core.denylist.page import Page, write_page
+from tokensvc.core.denylist.page import FeedPage, write_page
 from tokensvc.core.errors import UnavailableError
 from tokensvc.core.token import DENYLIST_PAGE, sign_jws_text
-from tokensvc.issuer.confirmation import FRESH_SECONDS
+from tokensvc.issuer.postgres_clock import FRESH_SECONDS
 from tokensvc.issuer.revoking.page_date import date_page
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ class SignedPage:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """What a page says besides its date. Two pages with the same place hold the same."""
+class _PageContent:
+    """What a page says besides its date. Two pages with the same content hold the same."""
 
     signer: str
     resets: int
@@ -85,7 +85,7 @@ class Feed:
         self._page_ttl = settings.feed_page_ttl
         self._middle_shared = min(_MIDDLE_SHARED_SECONDS, settings.feed_page_ttl / 3)
         self._shared = _SharedPages()
-        self._building: dict[_Place, asyncio.Task[SignedPage]] = {}
+        self._building: dict[_PageContent, asyncio.Task[SignedPage]] = {}
         self._turn = asyncio.Lock()  # held by whom a page in the middle is handed out to
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="feed")
 
@@ -120,20 +120,22 @@ class Feed:
 
     async def _find_or_build(self, after: Position | None) -> SignedPage:
         mirror, log = self._mirror, self._mirror.denylist.log
-        if log.head is None or mirror.confirmation.age_seconds > FRESH_SECONDS:
+        if log.head is None or mirror.postgres_clock.age_seconds > FRESH_SECONDS:
             raise UnavailableError(
                 "the denylist cannot be confirmed right now; try again", reason="mirror_stale"
             )
-        date = date_page(mirror.confirmation, self._page_ttl)
+        date = date_page(mirror.postgres_clock, self._page_ttl)
         key = mirror.signers.find(DEFAULT_ALGORITHM, date.at)
         # A position that is not known here gets what everybody gets who has none.
         start = after if after is not None and log.knows(after) else None
         # Whether the page will end at the head is known only when it is cut, and cutting is work.
         # So both pages that may come are looked for among those that were signed, and after that
         # among those that are being built.
-        middle = _Place(key.kid, log.resets, start, None)
+        middle = _PageContent(key.kid, log.resets, start, None)
         claim = mirror.audit_heads.give()
-        last = _Place(key.kid, log.resets, start, log.head, None if claim is None else claim.head)
+        last = _PageContent(
+            key.kid, log.resets, start, log.head, None if claim is None else claim.head
+        )
         known = self._shared.find(middle) or self._shared.find(last)
         if known is not None:
             return known
@@ -141,30 +143,32 @@ class Feed:
         if task is not None:
             return await asyncio.shield(task)
         cut = log.cut(start)
-        place = last if cut.cursor == log.head else middle
+        content = last if cut.cursor == log.head else middle
         # Who reads a page in the middle may have a newer one already: it says nothing of the trail.
-        page = self._describe(cut, start, log.head, date, claim if place is last else None)
+        page = self._describe(cut, start, log.head, date, claim if content is last else None)
         # Nearly all pages are short, and handing one to the thread costs more than it saves.
         if len(cut.records) <= _SHORT:
             signed = _sign(page, cut, key, pause=0)
-            self._shared.keep(place, signed, seconds=_SHARED_SECONDS)
+            self._shared.keep(content, signed, seconds=_SHARED_SECONDS)
             return signed
         # Shielded, because a follower that goes away must not take the page from the others.
-        task = self._building[place] = asyncio.create_task(self._build(place, page, cut, key))
+        task = self._building[content] = asyncio.create_task(self._build(content, page, cut, key))
         return await asyncio.shield(task)
 
-    async def _build(self, place: _Place, page: Page, cut: Cut, key: SigningKey) -> SignedPage:
+    async def _build(
+        self, content: _PageContent, page: FeedPage, cut: Cut, key: SigningKey
+    ) -> SignedPage:
         loop = asyncio.get_running_loop()
         try:
             signed = await loop.run_in_executor(
                 self._thread, lambda: _sign(page, cut, key, pause=_PAUSE_SECONDS)
             )
-            is_middle = place.end is None and place.after is not None
+            is_middle = content.end is None and content.after is not None
             seconds = self._middle_shared if is_middle else _SHARED_SECONDS
-            self._shared.keep(place, signed, seconds=seconds)
+            self._shared.keep(content, signed, seconds=seconds)
             return signed
         finally:
-            del self._building[place]
+            del self._building[content]
 
     def _describe(
         self,
@@ -173,10 +177,10 @@ class Feed:
         head: Position,
         date: PageDate,
         claim: AuditClaim | None,
-    ) -> Page:
+    ) -> FeedPage:
         if claim is not None and len(cut.records) and not cut.full:
             claim = shorten_claim(claim)  # news go to all followers at once
-        return Page(
+        return FeedPage(
             issuer=self._issuer,
             issued_at=date.issued_at,
             expires_at=date.expires_at,
@@ -193,32 +197,32 @@ class _SharedPages:
     """The pages that were signed a moment ago, oldest first, and not too many bytes of them."""
 
     def __init__(self) -> None:
-        self._pages: dict[_Place, tuple[float, SignedPage]] = {}
+        self._pages: dict[_PageContent, tuple[float, SignedPage]] = {}
         self._bytes = 0
 
-    def find(self, place: _Place) -> SignedPage | None:
+    def find(self, content: _PageContent) -> SignedPage | None:
         """Return a page that may still be shared."""
-        until, page = self._pages.get(place, (0.0, None))
+        until, page = self._pages.get(content, (0.0, None))
         return page if time.monotonic() < until else None
 
-    def keep(self, place: _Place, page: SignedPage, *, seconds: float) -> None:
+    def keep(self, content: _PageContent, page: SignedPage, *, seconds: float) -> None:
         """Share a page for so many seconds."""
         now = time.monotonic()
-        self._drop(place)
+        self._drop(content)
         for other in [at for at, (until, _) in self._pages.items() if until <= now]:
             self._drop(other)
-        self._pages[place] = (now + seconds, page)
+        self._pages[content] = (now + seconds, page)
         self._bytes += len(page.body)
         # Followers at many positions ask for many long pages, which must not fill the memory.
         while self._bytes > _MOST_SHARED_BYTES:
             self._drop(next(iter(self._pages)))
 
-    def _drop(self, place: _Place) -> None:
-        if place in self._pages:
-            self._bytes -= len(self._pages.pop(place)[1].body)
+    def _drop(self, content: _PageContent) -> None:
+        if content in self._pages:
+            self._bytes -= len(self._pages.pop(content)[1].body)
 
 
-def _sign(page: Page, cut: Cut, key: SigningKey, *, pause: float) -> SignedPage:
+def _sign(page: FeedPage, cut: Cut, key: SigningKey, *, pause: float) -> SignedPage:
     """Build and sign a page; `pause` seconds after each step for the other threads."""
     parts: list[bytes] = []
     for part in write_page(page, cut.records.revocations()):

@@ -81,7 +81,7 @@ class Introspection:
             unverified_token,
             await self.find_signing_keys(unverified_token.kid),
             issuer=self.issuer,
-            now=self.mirror.confirmation.steady_now.timestamp(),
+            now=self.mirror.postgres_clock.steady_now.timestamp(),
         )
         return claims, unverified_token.kid
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from tokensvc.issuer.confirmation import Confirmation
+    from tokensvc.issuer.postgres_clock import PostgresClock
 
 
 class PageDate(NamedTuple):
@@ -32,16 +32,16 @@ class PageDate(NamedTuple):
         return int(self.until.timestamp())
 
 
-def date_page(confirmation: Confirmation, ttl: int) -> PageDate:
+def date_page(postgres_clock: PostgresClock, ttl: int) -> PageDate:
     """Return the date of a page that is issued now and is of use for `ttl` seconds.
 
     While Postgres's clock is doubted, it is a moment that has certainly passed, so the page proves
     no freshness that it does not have. It expires by the later one of the two clocks: whichever of
     them is right, its news get through. Raises UnavailableError.
     """
-    at = until = confirmation.steady_at
-    passed = confirmation.iat_limit.reckon_passed(confirmation.on)
-    if confirmation.is_in_doubt and passed is not None:
-        until = max(confirmation.at, confirmation.wall_at)
+    at = until = postgres_clock.steady_at
+    passed = postgres_clock.iat_limit.reckon_passed(postgres_clock.on)
+    if postgres_clock.is_in_doubt and passed is not None:
+        until = max(postgres_clock.at, postgres_clock.wall_at)
         at = min(passed, until)
     return PageDate(at, until + timedelta(seconds=ttl))

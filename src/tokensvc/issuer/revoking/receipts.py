@@ -145,7 +145,7 @@ class Receipts:
     def _observe_propagation(self, position: Position) -> None:
         created_at = self._mirror.denylist.find_created_at(position)
         if created_at is not None:
-            seconds = (self._mirror.confirmation.now - created_at).total_seconds()
+            seconds = (self._mirror.postgres_clock.now - created_at).total_seconds()
             PROPAGATION_SECONDS.observe(max(0.0, seconds))
 
     async def flush_once(self) -> None:
@@ -180,7 +180,7 @@ class Receipts:
         oldest = self._clock() - _FORGET_AFTER.total_seconds()
         self._proved.forget_silent(oldest)
         self._unproved.forget_silent(oldest)
-        now = self._mirror.confirmation.collectable_at
+        now = self._mirror.postgres_clock.collectable_at
         async with self._database.connection() as connection:
             if now is not None:
                 await table.delete_silent_followers(connection, now - _FORGET_AFTER)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.denylist.healing import has_gone_back
 from tokensvc.core.errors import UnavailableError
-from tokensvc.issuer.confirmation import FRESH_SECONDS
+from tokensvc.issuer.postgres_clock import FRESH_SECONDS
 from tokensvc.store.denylist import find_tag, read_after
 from tokensvc.store.feed_head import list_heads
 
@@ -109,7 +109,7 @@ async def watch_copy(mirror: Mirror, after: Position | None, wait: float) -> Loo
     held = log.head if after is None else after
     while held == log.head and not denylist.is_released and time.monotonic() < deadline_on:
         await denylist.wait_for_change(deadline_on - time.monotonic())
-    if log.head is None or mirror.confirmation.age_seconds > FRESH_SECONDS:
+    if log.head is None or mirror.postgres_clock.age_seconds > FRESH_SECONDS:
         raise UnavailableError(
             "the denylist cannot be confirmed right now; try again", reason="mirror_stale"
         )

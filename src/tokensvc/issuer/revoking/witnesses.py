@@ -21,7 +21,7 @@ async def answer_audit_head(mirror: Mirror, settings: Settings, number: int) -> 
     Raises UnavailableError if the table cannot be read, or nothing can be signed.
     """
     claim = await mirror.audit_heads.find(number)
-    date = date_page(mirror.confirmation, settings.feed_page_ttl)
+    date = date_page(mirror.postgres_clock, settings.feed_page_ttl)
     payload = {
         "iss": settings.issuer_url,
         "aud": PAGE_AUDIENCE,

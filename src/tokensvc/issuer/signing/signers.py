@@ -20,8 +20,8 @@ from tokensvc.core.errors import StartRefusedError, UnavailableError
 from tokensvc.core.jwks import build_jwks
 from tokensvc.core.keyring import find_active, list_published, superseded_at
 from tokensvc.core.sealing import unseal
-from tokensvc.issuer.confirmation import MAX_AGE_SECONDS, build_stale_error
 from tokensvc.issuer.metrics import SIGNING_KEYS_REFUSED
+from tokensvc.issuer.postgres_clock import MAX_AGE_SECONDS, build_stale_error
 from tokensvc.issuer.signing.master_key import opens_any, read_master_key
 from tokensvc.logs.logger import get_logger
 from tokensvc.store.issuance import load_longest_life
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from tokensvc.core.keyring import RotationPolicy, SigningKeyRecord
     from tokensvc.core.sealing import MasterKey
     from tokensvc.core.token import SigningKey
-    from tokensvc.issuer.confirmation import Confirmation
+    from tokensvc.issuer.postgres_clock import PostgresClock
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Connection
 
@@ -48,11 +48,11 @@ class Signers:
     """Says which signing key signs, and holds the document that publishes them all."""
 
     def __init__(
-        self, settings: Settings, master_key: MasterKey, confirmation: Confirmation
+        self, settings: Settings, master_key: MasterKey, postgres_clock: PostgresClock
     ) -> None:
         self._settings = settings
         self.master_key = master_key
-        self._confirmation = confirmation
+        self._postgres_clock = postgres_clock
         self._opened: dict[Kid, _Opened] = {}
         # By algorithm: from when, until when, which key. Kept because every exchange asks.
         self._active: dict[str, tuple[datetime | None, datetime | None, SigningKey]] = {}
@@ -66,7 +66,7 @@ class Signers:
 
         Raises UnavailableError if there is none, or if the copy is too old to tell.
         """
-        if self._confirmation.age_seconds > MAX_AGE_SECONDS:
+        if self._postgres_clock.age_seconds > MAX_AGE_SECONDS:
             raise build_stale_error()
         begin, end, key = self._active.get(alg, (None, None, None))
         if key is not None and begin is not None and begin <= now and (end is None or now < end):
@@ -96,9 +96,9 @@ class Signers:
 
         As in `find_for`, the default algorithm stands in for one that has no key yet.
         """
-        if alg in self._active and self._confirmation.age_seconds <= MAX_AGE_SECONDS:
+        if alg in self._active and self._postgres_clock.age_seconds <= MAX_AGE_SECONDS:
             return
-        now = self._confirmation.now
+        now = self._postgres_clock.now
         if alg != DEFAULT_ALGORITHM and find_active(self.records, alg, now) is None:
             alg = DEFAULT_ALGORITHM
         self.find(alg, now)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Schema = dict[str, Any]
 
-_PAGE: Final = re.compile(r"\bPage_([A-Za-z]+)_")
+_PAGE: Final = re.compile(r"\bListPage_([A-Za-z]+)_")
 _ANY_JSON: Final = {"description": "Any JSON value."}
 
 
@@ -53,7 +53,7 @@ def build_schemas(operations: Iterable[Operation]) -> dict[str, Schema]:
 
 def find_name(model: type) -> str:
     """Return the name of a model's schema."""
-    return re.sub(r"^Page\[(\w+)\]$", r"\1Page", model.__name__)
+    return re.sub(r"^ListPage\[(\w+)\]$", r"\1Page", model.__name__)
 
 
 def refer(kind: str, name: str) -> Schema:

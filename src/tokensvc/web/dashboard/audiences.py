@@ -91,7 +91,7 @@ async def show_remove(visit: Visit) -> View | Redirect:
     return View({"audience": audience, **_describe_settings(visit), "listed": listed})
 
 
-async def remove_audience(visit: Visit) -> View | Redirect:
+async def delete_audience(visit: Visit) -> View | Redirect:
     """Remove an audience."""
     await visit.submit("audiences.delete")
     return Redirect("/audiences?said=removed")
@@ -134,7 +134,7 @@ PAGES: Final = (
     Page(
         path="/audiences/remove",
         method="POST",
-        act=remove_audience,
+        act=delete_audience,
         again=show_remove,
         template="audiences/remove.html",
         needs=ADMINS,

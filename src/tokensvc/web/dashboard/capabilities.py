@@ -86,7 +86,7 @@ async def show_remove(visit: Visit) -> View | Redirect:
     )
 
 
-async def remove_capability(visit: Visit) -> View | Redirect:
+async def delete_capability(visit: Visit) -> View | Redirect:
     """Remove a capability that no usable key holds."""
     await visit.submit("capabilities.delete")
     return Redirect("/capabilities?said=removed")
@@ -126,7 +126,7 @@ PAGES: Final = (
     Page(
         path="/capabilities/remove",
         method="POST",
-        act=remove_capability,
+        act=delete_capability,
         again=show_remove,
         template="capabilities/remove.html",
         needs=ADMINS,

@@ -38,7 +38,7 @@ from tokensvc.web.dashboard.refused import build_refusal, find_retry, find_statu
 from tokensvc.web.dashboard.rendering import render
 from tokensvc.web.dashboard.signing_in import PROOF, ask_for_key, show_key
 from tokensvc.web.middleware import note
-from tokensvc.web.network import find_place
+from tokensvc.web.network import find_client_place
 from tokensvc.web.problems import NO_STORE
 
 if TYPE_CHECKING:
@@ -84,13 +84,13 @@ def _has_sidebar(visit: Visit, view: View) -> bool:
 
 def _begin(request: web.Request, base: str) -> Visit:
     service = request.app[SERVICE]
-    place = find_place(request, service.settings.trusted_proxy_hops)
+    place = find_client_place(request, service.settings.trusted_proxy_hops)
     actor = Actor(name="visitor", address=place.address, request_id=request[REQUEST_ID])
     return Visit(
         request=request,
         base=base,
         principal=Principal(actor=actor, capabilities=frozenset()),
-        now=service.mirror.confirmation.now,
+        now=service.mirror.postgres_clock.now,
         path=request.match_info,
     )
 
@@ -197,7 +197,7 @@ async def _hold_refusal(visit: Visit, response: web.Response, asked_on: float) -
     """Let the networks that are refused again and again wait for it, as everywhere else."""
     if HTTPStatus.BAD_REQUEST <= response.status < HTTPStatus.INTERNAL_SERVER_ERROR:
         app, error = visit.request.app, visit.typed.error
-        network = find_place(visit.request, app[SERVICE].settings.trusted_proxy_hops).network
+        network = find_client_place(visit.request, app[SERVICE].settings.trusted_proxy_hops).network
         is_silent = response.status == HTTPStatus.UNAUTHORIZED
         is_late = error is not None and error.is_late
         try:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from tokensvc.core.errors.general import NotFoundError
 from tokensvc.core.identifier import ACCOUNT_ID_PATTERN, ENDPOINT_ID_PATTERN, KEY_ID_PATTERN
-from tokensvc.core.notices.receiver import find_mailbox
+from tokensvc.core.notices.destination import find_mailbox
 from tokensvc.operations.model import MOST_IDS
 
 if TYPE_CHECKING:

@@ -88,7 +88,7 @@ async def switch_receiver(visit: Visit) -> View | Redirect:
     return Redirect(f"/notices/{visit.path['id']}?said={'enabled' if is_on else 'disabled'}")
 
 
-async def test_receiver(visit: Visit) -> View | Redirect:
+async def test_destination(visit: Visit) -> View | Redirect:
     """Send a test, or the link that confirms a mailbox."""
     await visit.run("notice-endpoints.test", id=visit.path["id"])
     return Redirect(f"/notices/{visit.path['id']}?said=tested")
@@ -153,7 +153,7 @@ PAGES: Final = (
     Page(path="/notices/{id}", act=show_receiver, template="notices/one.html", needs=KEY_READERS),
     _act("/edit", edit_receiver),
     _act("/switch", switch_receiver),
-    _act("/test", test_receiver),
+    _act("/test", test_destination),
     _act("/rotate", rotate_secret, has_secret=True),
     Page(
         path="/notices/{id}/delete",

@@ -12,14 +12,11 @@ from tokensvc import __version__
 from tokensvc.operations.openapi.document import build_document
 from tokensvc.web.app_keys import SERVICE
 from tokensvc.web.dashboard.page import Page, View
-from tokensvc.web.reference_page import build_command
+from tokensvc.web.reference_parts import build_command, describe_type, group_endpoints, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from tokensvc.web.dashboard.page import Visit
-
-    Schema = Mapping[str, Any]
+    from tokensvc.web.reference_parts import Endpoint, Schema
 
 
 async def show_reference(visit: Visit) -> View:
@@ -57,22 +54,22 @@ async def _load(visit: Visit) -> list[dict[str, Any]]:
 def load_subjects(url: str) -> list[dict[str, Any]]:
     """Return what the API of the service at `url` has, by subject, as the templates want it."""
     document = build_document(url, __version__)
-    found: dict[str, list[dict[str, Any]]] = {}
-    for path, item in document["paths"].items():
-        for method, endpoint in item.items():
-            if method != "servers":
-                built = _build_endpoint(document, method.upper(), path, endpoint)
-                found.setdefault(endpoint["tags"][0], []).append(built)
+    groups = group_endpoints(document)
     return [
-        {"name": tag["name"], "about": tag["description"], "endpoints": found[tag["name"]]}
+        {
+            "name": tag["name"],
+            "about": tag["description"],
+            "endpoints": [_build_endpoint(document, each) for each in groups[tag["name"]]],
+        }
         for tag in document["tags"]
     ]
 
 
-def _build_endpoint(document: Schema, method: str, path: str, endpoint: Schema) -> dict[str, Any]:
-    parameters = [_resolve(document, item) for item in endpoint.get("parameters", ())]
-    answers = [(status, _resolve(document, a)) for status, a in endpoint["responses"].items()]
-    bodies = list(endpoint.get("requestBody", {}).get("content", {}).values())
+def _build_endpoint(document: Schema, endpoint: Endpoint) -> dict[str, Any]:
+    method, path, facts = endpoint
+    parameters = [resolve(document, item) for item in facts.get("parameters", ())]
+    answers = [(status, resolve(document, a)) for status, a in facts["responses"].items()]
+    bodies = list(facts.get("requestBody", {}).get("content", {}).values())
     fields = [
         (item["name"], item["in"], describe_type(item["schema"]), item.get("description", ""))
         for item in parameters
@@ -86,20 +83,20 @@ def _build_endpoint(document: Schema, method: str, path: str, endpoint: Schema) 
         for content in answer.get("content", {}).values()
     ]
     return {
-        "name": endpoint["operationId"],
+        "name": facts["operationId"],
         "method": method,
         "path": path,
-        "summary": endpoint["summary"],
-        "about": endpoint.get("description", ""),
+        "summary": facts["summary"],
+        "about": facts.get("description", ""),
         "fields": fields,
         "answer": _list_fields(document, good[0], "") if good else [],
         "answers": [(status, answer["description"]) for status, answer in answers],
-        "command": build_command(document, method, path, endpoint),
+        "command": build_command(document, endpoint),
     }
 
 
 def _list_fields(document: Schema, schema: Schema, place: str) -> list[tuple[str, str, str, str]]:
-    model = _resolve(document, schema)
+    model = resolve(document, schema)
     required = model.get("required", ())
     names = sorted(
         model.get("properties", {}), key=lambda name: bool(place) and name not in required
@@ -113,32 +110,6 @@ def _list_fields(document: Schema, schema: Schema, place: str) -> list[tuple[str
         )
         for name in names
     ]
-
-
-def describe_type(schema: Schema) -> str:
-    """Return in words what a value may be."""
-    return " or ".join(dict.fromkeys(_list_types(schema))) or "any JSON"
-
-
-def _list_types(schema: Schema) -> Iterator[str]:
-    if "$ref" in schema:
-        yield schema["$ref"].rpartition("/")[2]
-    elif "enum" in schema or "const" in schema:
-        yield from (str(value) for value in schema.get("enum", [schema.get("const")]))
-    elif schema.get("type") == "array":
-        yield f"list of {describe_type(schema['items'])}"
-    elif "type" in schema:
-        yield str(schema.get("format", schema["type"]))
-    for inner in schema.get("anyOf", ()):
-        yield from _list_types(inner)
-
-
-def _resolve(document: Schema, item: Schema) -> Schema:
-    if not str(item.get("$ref", "")).startswith("#/components/"):
-        return item
-    _, _, kind, name = item["$ref"].split("/")
-    found: Schema = document["components"][kind][name]
-    return found
 
 
 PAGES: Final = (

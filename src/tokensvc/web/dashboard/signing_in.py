@@ -12,7 +12,7 @@ from tokensvc.web.app_keys import SERVICE
 from tokensvc.web.dashboard.cookies import THEMES, drop_token, find_token, keep_theme, keep_token
 from tokensvc.web.dashboard.guard import LOCK
 from tokensvc.web.dashboard.page import Page, Redirect, View
-from tokensvc.web.network import find_place
+from tokensvc.web.network import find_client_place
 
 if TYPE_CHECKING:
     from tokensvc.core.claims import Claims
@@ -29,7 +29,7 @@ async def show_key(visit: Visit, text: str) -> Claims:
     Raises InvalidClientError, RateLimitedError, UnavailableError.
     """
     service = visit.request.app[SERVICE]
-    place = find_place(visit.request, service.settings.trusted_proxy_hops)
+    place = find_client_place(visit.request, service.settings.trusted_proxy_hops)
     issued = await service.sign_in.begin(text.strip(), place, visit.principal.actor)
     visit.after.append(keep_token(issued.text, issued.claims))
     return issued.claims

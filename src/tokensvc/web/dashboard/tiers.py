@@ -59,7 +59,7 @@ async def edit_tier(visit: Visit) -> View | Redirect:
     return Redirect(f"{_PATH}?said=changed")
 
 
-async def remove_tier(visit: Visit) -> View | Redirect:
+async def delete_tier(visit: Visit) -> View | Redirect:
     """Remove a tier that no account and no key has."""
     await visit.submit("tiers.delete")
     return Redirect(f"{_PATH}?said=removed")
@@ -88,7 +88,7 @@ PAGES: Final = (
     Page(
         path=f"{_PATH}/remove",
         method="POST",
-        act=remove_tier,
+        act=delete_tier,
         again=show_edit,
         template="tiers/edit.html",
         needs=ADMINS,

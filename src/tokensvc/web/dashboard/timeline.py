@@ -26,7 +26,7 @@ _ASIDE: Final = 2.0  # what is left free beside a label
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bar:
+class PhaseBar:
     """A part of the life of a key. `kind`: wait, on, retire, plan, as the style sheet has them."""
 
     kind: str
@@ -50,7 +50,7 @@ class Lane:
     """The line of one key. `words`: the same for those who do not see it."""
 
     key: Any
-    bars: tuple[Bar, ...]
+    bars: tuple[PhaseBar, ...]
     words: str
 
 
@@ -154,7 +154,7 @@ class _Scale:
         share = (moment - self._begins_at) / (self._ends_at - self._begins_at)
         return round(100 * min(max(share, 0.0), 1.0), 2)
 
-    def draw(self, part: _Part, now: datetime) -> Bar | None:
+    def draw(self, part: _Part, now: datetime) -> PhaseBar | None:
         """Return the bar of a part, None if it is over before the line begins."""
         if part.ends_at <= part.begins_at or part.ends_at <= self._begins_at:
             return None
@@ -162,7 +162,7 @@ class _Scale:
         width = max(end - x, _NARROWEST)
         if part.kind != "plan" and part.ends_at <= now:
             x = min(x, max(end - width, 0.0))
-        return Bar(
+        return PhaseBar(
             kind=part.kind, x=round(x, 2), width=round(min(width, 100 - x), 2), label=part.label
         )
 

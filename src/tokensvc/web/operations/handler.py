@@ -13,7 +13,7 @@ from tokensvc.issuer.operations.run import run_operation
 from tokensvc.operations.table import find_thing_path
 from tokensvc.web.app_keys import REQUEST_ID, SERVICE, STRANGERS
 from tokensvc.web.middleware import note
-from tokensvc.web.network import find_place
+from tokensvc.web.network import find_client_place
 from tokensvc.web.operations.body import read_object
 from tokensvc.web.operations.credential import find_principal
 from tokensvc.web.operations.headers import (
@@ -71,7 +71,7 @@ async def _answer(request: web.Request, operation: Operation) -> web.Response:
 async def _answer_stranger(request: web.Request, operation: Operation) -> web.Response:
     """Answer who shows no credential: not too often, and never sooner or later for what it says."""
     strangers = request.app[STRANGERS]
-    place = find_place(request, request.app[SERVICE].settings.trusted_proxy_hops)
+    place = find_client_place(request, request.app[SERVICE].settings.trusted_proxy_hops)
     strangers.check(place.network)
     wish = await _read_wish(request, operation)
     principal = build_stranger(place.address, request[REQUEST_ID])

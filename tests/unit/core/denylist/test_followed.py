@@ -6,7 +6,7 @@ import pytest
 from tests.factories import ISSUER, NOW, seconds
 
 from tokensvc.core.denylist.followed import FollowedDenylist
-from tokensvc.core.denylist.page import Page
+from tokensvc.core.denylist.page import FeedPage
 from tokensvc.core.denylist.position import Position
 from tokensvc.core.denylist.revocation import Revocation
 from tokensvc.core.errors import InvalidPageError
@@ -17,7 +17,7 @@ ONE = Revocation(kind="jti", value="j1", exp=T + 720)
 TWO = Revocation(kind="key", value="key_2", exp=T + 720, upto=T)
 
 
-def make_page(**changes) -> Page:
+def make_page(**changes) -> FeedPage:
     values: dict[str, Any] = {
         "issuer": ISSUER,
         "issued_at": T,
@@ -28,10 +28,10 @@ def make_page(**changes) -> Page:
         "revocations": (ONE,),
     }
     values |= changes
-    return Page(**{"head": values["cursor"]} | values)
+    return FeedPage(**{"head": values["cursor"]} | values)
 
 
-def make_delta(after: str, cursor: str, **changes) -> Page:
+def make_delta(after: str, cursor: str, **changes) -> FeedPage:
     (from_seq, from_tag), (to_seq, to_tag) = after.split("-"), cursor.split("-")
     places = {
         "after": Position(int(from_seq), from_tag),
@@ -44,7 +44,7 @@ def make_delta(after: str, cursor: str, **changes) -> Page:
 GOOD, STOLEN = Kid("good"), Kid("stolen")
 
 
-def follow(*pages: Page) -> FollowedDenylist:
+def follow(*pages: FeedPage) -> FollowedDenylist:
     made = FollowedDenylist(ISSUER)
     for page in pages:
         apply(made, page)
@@ -52,7 +52,7 @@ def follow(*pages: Page) -> FollowedDenylist:
 
 
 def apply(
-    followed: FollowedDenylist, page: Page, *, by: Kid = GOOD, now: float = T, leeway: float = 0
+    followed: FollowedDenylist, page: FeedPage, *, by: Kid = GOOD, now: float = T, leeway: float = 0
 ) -> bool:
     return followed.apply(page, by, now=now, leeway=leeway)
 

@@ -5,15 +5,14 @@ import json
 from dataclasses import replace
 
 import pytest
-from tests.factories import ISSUER, NOW, seconds
+from tests.factories import ISSUER, NOW, parse_page, seconds
 
 from tokensvc.core.denylist.page import (
     MOST_ENTRIES,
     MOST_PAGE_BYTES,
-    Page,
+    FeedPage,
     build_page_payload,
-    parse_page,
-    parse_page_in_steps,
+    parse_feed_page,
     write_page,
 )
 from tokensvc.core.denylist.position import Position
@@ -27,7 +26,7 @@ ALL_KINDS = (
     Revocation(kind="account", value="acct_1", exp=1, upto=0),
     Revocation(kind="kid", value="k", exp=2),
 )
-PAGE = Page(
+PAGE = FeedPage(
     issuer=ISSUER,
     issued_at=T,
     expires_at=T + 60,
@@ -83,7 +82,7 @@ def test_f33_a_page_with_too_many_entries_is_refused():
 def test_f33_a_page_is_written_and_read_in_steps():
     page = replace(PAGE, revocations=(ALL_KINDS[0],) * 2000)
     assert len(list(write_page(page, page.revocations))) == 6
-    assert len(list(parse_page_in_steps(build_page_payload(page)))) == 3
+    assert len(list(parse_feed_page(build_page_payload(page)))) == 3
 
 
 @pytest.mark.parametrize("name", PAYLOAD)

@@ -12,7 +12,7 @@ import asyncpg
 from asyncpg.exceptions import ClientConfigurationError
 
 
-class Failure(NamedTuple):
+class ConnectionFailure(NamedTuple):
     """Why Postgres cannot be used. `is_refusal`: it answers, and refuses who asks."""
 
     sentence: str
@@ -78,13 +78,13 @@ _REFUSALS: Final = (
 )
 
 
-def explain_failure(error: BaseException, setting: str) -> Failure:
+def explain_failure(error: BaseException, setting: str) -> ConnectionFailure:
     """Return why Postgres cannot be used, in a sentence that names `setting`, where the URL is."""
     said = _read_message(error)
     for refusal in _REFUSALS:
         if isinstance(error, refusal.kind) and refusal.words in said:
-            return Failure(f"{setting}: {said}. {refusal.way_out}", is_refusal=True)
-    return Failure(f"{setting}: {said}", is_refusal=False)
+            return ConnectionFailure(f"{setting}: {said}. {refusal.way_out}", is_refusal=True)
+    return ConnectionFailure(f"{setting}: {said}", is_refusal=False)
 
 
 def _read_message(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""When Postgres last confirmed this process's copies, and whether its clock can be believed."""
+"""Postgres's clock as this process knows it: how long ago it was read, and can it be believed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Asked(NamedTuple):
     on: float
 
 
-class Confirmation:
+class PostgresClock:
     """The moment at which Postgres confirmed the copies last, and what is known of its clock.
 
     `wall` and `monotonic` are the clocks of this process, in seconds.

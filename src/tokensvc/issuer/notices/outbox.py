@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 AT_ONCE: Final = 100
 
 
-async def tell(database: Database, notices: Sequence[NewNotice]) -> None:
+async def append_in_steps(database: Database, notices: Sequence[NewNotice]) -> None:
     """Append events, some at a time. Raises UnavailableError; a part may have been appended."""
     for start in range(0, len(notices), AT_ONCE):
         async with database.transaction() as connection:

@@ -36,7 +36,7 @@ _NAT64_LOCAL: Final = ipaddress.IPv6Network("64:ff9b:1::/48")
 _FOUR_BYTES: Final = 0xFFFFFFFF
 
 
-class Receiver(NamedTuple):
+class Destination(NamedTuple):
     """A URL that has the right form. `host`: as it is shown in places where the rest is secret."""
 
     kind: Kind
@@ -44,7 +44,7 @@ class Receiver(NamedTuple):
     host: str
 
 
-def parse_receiver(text: str, *, http_allowed: bool) -> Receiver:
+def parse_destination(text: str, *, http_allowed: bool) -> Destination:
     """Return the receiver that a URL names: https://..., or mailto:somebody@example.com.
 
     `http_allowed`: http is possible as well, because the operator allows certain networks. Raises
@@ -74,14 +74,14 @@ def parse_receiver(text: str, *, http_allowed: bool) -> Receiver:
             "the URL must have no user, password or fragment: receivers know the sender by the "
             "signature"
         )
-    return Receiver("webhook", text, host)
+    return Destination("webhook", text, host)
 
 
 def _refuse(message: str) -> InvalidInputError:
     return InvalidInputError(message, pointer="/url")
 
 
-def _parse_mailbox(address: str) -> Receiver:
+def _parse_mailbox(address: str) -> Destination:
     if not _is_address(address):
         raise _refuse("after mailto: comes one address, like ops@example.com")
     return build_mailbox(address)
@@ -99,9 +99,9 @@ def parse_address(text: str) -> str:
     return address
 
 
-def build_mailbox(address: str) -> Receiver:
+def build_mailbox(address: str) -> Destination:
     """Return the mailbox with an address that `parse_address` has returned."""
-    return Receiver("mail", _MAILTO + address, address.rpartition("@")[2].lower())
+    return Destination("mail", _MAILTO + address, address.rpartition("@")[2].lower())
 
 
 def find_mailbox(url: str) -> str | None:

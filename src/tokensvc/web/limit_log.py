@@ -16,7 +16,7 @@ _LOG_EVERY_SECONDS: Final = 60.0
 _log = get_logger(__name__)
 
 
-class Limited:
+class LimitLog:
     """Counts, and logs now and then; `clock` is the monotonic one."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -31,7 +31,7 @@ _NETWORKS: Final = 10
 _log = get_logger(__name__)
 
 
-class Refusals:
+class LateRefusals:
     """Counts refusals; `allowed` of a network in a minute are answered at once.
 
     `clock`: monotonic, in seconds.

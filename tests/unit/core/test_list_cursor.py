@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokensvc.core.errors import InvalidInputError
-from tokensvc.core.page import Place, build_page_cursor, parse_page_cursor
+from tokensvc.core.list_cursor import ListPlace, build_list_cursor, parse_list_cursor
 
 FILTERS = {"state": "active", "sort": "-name"}
 TEXT = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=50)
@@ -17,10 +17,10 @@ TEXT = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=5
 
 @given(TEXT, TEXT)
 def test_a_cursor_leads_back_to_its_place(key, thing_id):
-    place = Place(key, thing_id)
-    cursor = build_page_cursor(place, "keys", FILTERS)
+    place = ListPlace(key, thing_id)
+    cursor = build_list_cursor(place, "keys", FILTERS)
     assert cursor.replace("-", "").replace("_", "").isalnum()
-    assert parse_page_cursor(cursor, "keys", FILTERS) == place
+    assert parse_list_cursor(cursor, "keys", FILTERS) == place
 
 
 def other_payload(cursor: str) -> str:
@@ -45,7 +45,7 @@ def other_payload(cursor: str) -> str:
     ],
 )
 def test_a_cursor_of_another_list_or_a_changed_one_is_refused(text, name, filters):
-    cursor = build_page_cursor(Place("2026-11-26", "key_1"), "keys", FILTERS)
+    cursor = build_list_cursor(ListPlace("2026-11-26", "key_1"), "keys", FILTERS)
     with pytest.raises(InvalidInputError) as caught:
-        parse_page_cursor(text(cursor), name, filters)
+        parse_list_cursor(text(cursor), name, filters)
     assert caught.value.faults[0].pointer == "/cursor"

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokensvc.core.errors import InvalidInputError
-from tokensvc.core.notices.receiver import (
+from tokensvc.core.notices.destination import (
     find_mailbox,
     is_allowed_apart,
     may_connect,
+    parse_destination,
     parse_networks,
-    parse_receiver,
 )
 
 PUBLIC = ["93.184.216.34", "1.1.1.1", "2606:2800:220:1:248:1893:25c8:1946"]
@@ -94,7 +94,7 @@ def test_a_network_that_is_none_is_refused():
     ],
 )
 def test_a_receiver_is_a_url_or_a_mailbox(url, kind, host):
-    receiver = parse_receiver(url, http_allowed=False)
+    receiver = parse_destination(url, http_allowed=False)
     assert (receiver.kind, receiver.host) == (kind, host)
     assert (find_mailbox(receiver.url) is not None) == (kind == "mail")
 
@@ -114,8 +114,8 @@ def test_a_receiver_is_a_url_or_a_mailbox(url, kind, host):
 )  # fmt: skip
 def test_anything_else_is_no_receiver(url):
     with pytest.raises(InvalidInputError):
-        parse_receiver(url, http_allowed=False)
+        parse_destination(url, http_allowed=False)
 
 
 def test_http_is_possible_where_networks_are_allowed():
-    assert parse_receiver("http://10.1.2.3/x", http_allowed=True).kind == "webhook"
+    assert parse_destination("http://10.1.2.3/x", http_allowed=True).kind == "webhook"

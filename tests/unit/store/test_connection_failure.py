@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 from asyncpg.exceptions import ClientConfigurationError
 
-from tokensvc.store.refusal import explain_failure
+from tokensvc.store.connection_failure import explain_failure
 
 SETTING = "TOKENSVC_DATABASE_URL"
 

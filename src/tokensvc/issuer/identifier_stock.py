@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
-class MadeAhead(Generic[_T]):
+class IdentifierStock(Generic[_T]):
     """Hands out what `make` makes, each once; it lives as long as the process.
 
     A process that is forked begins anew, so that it never hands out what its parent does.

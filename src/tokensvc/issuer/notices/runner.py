@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from tokensvc.issuer.deleting import delete_in_steps
+from tokensvc.issuer.cleaning import delete_in_steps
 from tokensvc.issuer.notices.checks import (
     check_ages_once,
     check_followers_once,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True, kw_only=True)
-class Notices:
+class NoticeRunner:
     """The parts of a process that are about notices."""
 
     database: Database
@@ -49,7 +49,7 @@ class Notices:
         if resets > self.told_resets:
             await tell_went_back(self.database)
             self.told_resets = resets
-        now = self.mirror.confirmation.collectable_at
+        now = self.mirror.postgres_clock.collectable_at
         if now is not None:
             await check_followers_once(self.database)
             await check_ages_once(self.database, self.settings, now)
@@ -58,7 +58,7 @@ class Notices:
     async def clean(self) -> None:
         """Delete what is old, and learn again where keys are used."""
         self.watch.forget_places()
-        collectable_at = self.mirror.confirmation.collectable_at
+        collectable_at = self.mirror.postgres_clock.collectable_at
         if collectable_at is not None:
             await clean_notices_once(self.database, collectable_at)
             before = collectable_at - timedelta(days=self.settings.usage_days)
@@ -70,7 +70,7 @@ class Notices:
         self.resolver.close()
 
 
-def build_notices(database: Database, settings: Settings, mirror: Mirror) -> Notices:
+def build_notice_runner(database: Database, settings: Settings, mirror: Mirror) -> NoticeRunner:
     """Return what a process needs for notices."""
     resolver = Resolver()
     sender = NoticeSender(
@@ -80,7 +80,7 @@ def build_notices(database: Database, settings: Settings, mirror: Mirror) -> Not
         issuer=settings.issuer_url,
         load_master_key=lambda: mirror.signers.master_key,
     )
-    return Notices(
+    return NoticeRunner(
         database=database,
         settings=settings,
         mirror=mirror,

@@ -22,20 +22,20 @@ _TAG_BYTES: Final = 6
 _MOST_CHARACTERS: Final = 2000
 
 
-class Place(NamedTuple):
+class ListPlace(NamedTuple):
     """A place in a list: the sort key of a thing, as Postgres writes it, and the thing's id."""
 
     key: str
     id: str
 
 
-def build_page_cursor(place: Place, name: str, filters: Mapping[str, object]) -> str:
+def build_list_cursor(place: ListPlace, name: str, filters: Mapping[str, object]) -> str:
     """Return the cursor of a place in the list `name`, whose filters and order are `filters`."""
     payload = json.dumps(place).encode()
     return _encode(_build_tag(payload, name, filters) + payload)
 
 
-def parse_page_cursor(text: str, name: str, filters: Mapping[str, object]) -> Place:
+def parse_list_cursor(text: str, name: str, filters: Mapping[str, object]) -> ListPlace:
     """Return the place that a cursor of this very list says. Raises InvalidInputError."""
     try:
         data = _decode(text)
@@ -45,12 +45,12 @@ def parse_page_cursor(text: str, name: str, filters: Mapping[str, object]) -> Pl
         raise refuse_cursor() from error
     is_place = (
         isinstance(place, list)
-        and len(place) == len(Place._fields)
+        and len(place) == len(ListPlace._fields)
         and all(isinstance(part, str) and "\0" not in part for part in place)
     )
     if not is_place or tag != _build_tag(payload, name, filters):
         raise refuse_cursor()
-    return Place(*place)
+    return ListPlace(*place)
 
 
 def refuse_cursor() -> InvalidInputError:

@@ -6,12 +6,12 @@ import subprocess
 import sys
 from itertools import count
 
-from tokensvc.issuer.made_ahead import MadeAhead
+from tokensvc.issuer.identifier_stock import IdentifierStock
 
 FORK = """
 import os, sys
-from tokensvc.issuer.made_ahead import MadeAhead
-ahead = MadeAhead(lambda: [(os.getpid(), number) for number in range(8)])
+from tokensvc.issuer.identifier_stock import IdentifierStock
+ahead = IdentifierStock(lambda: [(os.getpid(), number) for number in range(8)])
 parent = ahead.take()
 if os.fork() == 0:
     sys.exit(ahead.take()[0] != os.getpid())
@@ -21,7 +21,7 @@ sys.exit(os.waitstatus_to_exitcode(os.wait()[1]) or ahead.take() == parent)
 
 def test_each_is_handed_out_once_and_more_are_made_when_none_is_left():
     numbers = count()
-    ahead = MadeAhead(lambda: [next(numbers) for _ in range(3)])
+    ahead = IdentifierStock(lambda: [next(numbers) for _ in range(3)])
     assert sorted(ahead.take() for _ in range(7)) == sorted({0, 1, 2, 3, 4, 5, 8})
 
 

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
-from tokensvc.core.primary import UNKNOWN_CLUSTER, Standing, decide_primary
+from tokensvc.core.primary import UNKNOWN_CLUSTER, HostState, decide_primary
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -45,8 +45,8 @@ _NOT_TOLD: Final = (
 )
 
 
-async def load_standing(connection: asyncpg.Connection, host_url: str) -> Standing:
-    """Return the standing of the server behind a connection. Raises what the driver raises."""
+async def load_host_state(connection: asyncpg.Connection, host_url: str) -> HostState:
+    """Return the state of the server behind a connection. Raises what the driver raises."""
     *complete, least = _STATEMENTS
     for statement in complete:
         try:
@@ -58,7 +58,7 @@ async def load_standing(connection: asyncpg.Connection, host_url: str) -> Standi
 
 async def ask_hosts(
     urls: Sequence[str], silent: Collection[str], seen: SeenTimelines
-) -> Mapping[str, Standing | BaseException]:
+) -> Mapping[str, HostState | BaseException]:
     """Ask all hosts at once; return what each answers, or why it did not. It takes two seconds.
 
     `urls`: one per host. Those in `silent` did not answer the last time. They are not waited for if
@@ -81,10 +81,10 @@ async def ask_hosts(
     return dict(zip(tasks, answers, strict=True))
 
 
-async def _ask(connection: asyncpg.Connection, statement: str, host_url: str) -> Standing:
+async def _ask(connection: asyncpg.Connection, statement: str, host_url: str) -> HostState:
     (row,) = await connection.fetch(statement)
     started_at: datetime = row["started_at"]
-    return Standing(
+    return HostState(
         host=name_host(host_url),
         server=started_at.isoformat(),
         is_standby=row["is_standby"],
@@ -102,7 +102,7 @@ def name_host(host_url: str) -> str:
     )
 
 
-async def _ask_host(url: str) -> Standing:
+async def _ask_host(url: str) -> HostState:
     """Ask one host. Raises what the driver raises, TimeoutError after two seconds."""
     async with asyncio.timeout(_TIMEOUT):
         while True:
@@ -117,6 +117,6 @@ async def _ask_host(url: str) -> Standing:
                 await asyncio.sleep(_SHORT_TIMEOUT)
                 continue
             try:
-                return await load_standing(connection, url)
+                return await load_host_state(connection, url)
             finally:
                 connection.terminate()

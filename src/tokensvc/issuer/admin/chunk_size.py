@@ -14,7 +14,7 @@ _MOST: Final = 100
 _MOST_GROWTH: Final = 2
 
 
-class Pace:
+class ChunkSize:
     """The size of the next chunk: as many rows as are changed in about `seconds`.
 
     What a chunk has taken is measured with the waiting for locks in it, so that a database that is

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tokensvc.web.refusals import Refusals
+from tokensvc.web.late_refusals import LateRefusals
 
 ALLOWED = 3
 
@@ -47,7 +47,7 @@ def silent_answers():
 def refusals(clock, late_answers, silent_answers):
     held: Any = late_answers
     silent: Any = silent_answers
-    return Refusals(allowed=ALLOWED, late_answers=held, silent_answers=silent, clock=clock)
+    return LateRefusals(allowed=ALLOWED, late_answers=held, silent_answers=silent, clock=clock)
 
 
 async def refuse(refusals, times, network="net"):
