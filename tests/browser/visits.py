@@ -63,13 +63,6 @@ VISITS: Final = {
 }
 # More addresses: an empty list, another range.
 BESIDES: Final = (
-    "/keys/{wide}",
-    "/keys/{wide}/edit",
-    "/keys/{wide}/rotate",
-    "/keys/{wide}/revoke",
-    "/accounts/{wide_account}",
-    "/accounts/{wide_account}/delete",
-    "/audit?subject={wide}",
     "/keys?name=nobody-has-this-name",
     "/keys/new?template=ci-job",
     "/accounts?name=nobody-has-this-name",
@@ -78,4 +71,16 @@ BESIDES: Final = (
     "/signing-keys?show=all",
     "/denylist?followers=behind&kind=jti",
     "/health?settings=all",
+)
+# The same pages about things whose names are as wide as they can be.
+WIDE: Final = (
+    *(
+        address.replace("{key}", "{wide}").replace("{account}", "{wide_account}")
+        for address in VISITS.values()
+        if "{key}" in address or "{account}" in address
+    ),
+    "/audit?subject={wide}",
+    *(f"/capabilities/{act}?name={'w' * 64}" for act in ("edit", "remove")),
+    *(f"/audiences/{act}?name={'w' * 200}" for act in ("edit", "remove")),
+    f"/accounts/tiers/edit?name={'w' * 32}",
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from html.parser import HTMLParser
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 from tests.browser.visits import VISITS
@@ -17,6 +17,7 @@ from tokensvc.web.dashboard.pages import PAGES
 # Markup, quotes, a script from right to left, and letters as wide as there are.
 HOSTILE = "\"><script>alert('1')</script><b>' onload=x &amp; {{ 7*7 }} \u0634\u0631\u0643\u0629 "
 HOSTILE += "W" * (200 - len(HOSTILE))
+_MOST_OPTIONS = 8  # of a list; where there are more, they are all alike
 SHOWN = [page.path for page in PAGES if page.method == "GET" and page.template]
 # Pages that name nothing that people have named.
 NAMELESS = {
@@ -35,7 +36,7 @@ class Markup(HTMLParser):
         super().__init__()
         self.ids: Counter[str] = Counter()
         self.named: set[str] = set()  # by labels and descriptions
-        self.options: list[list[str]] = []
+        self.lists: list[tuple[str, str, list[str]]] = []  # where to, the name, the options
         self.links: set[str] = set()
         self.forms: set[tuple[str, str]] = set()
         self.faults: list[str] = []
@@ -51,20 +52,32 @@ class Markup(HTMLParser):
         if tag != "dialog":  # a script fetches what is in it
             for name in ("for", "aria-describedby", "aria-labelledby", "popovertarget"):
                 self.named.update(given.get(name, "").split())
-        if tag == "select":
-            self.options.append([])
-        elif tag == "option":
-            self.options[-1].append(given["value"])
         if tag == "a" and "href" in given:
             self.links.add(given["href"])
         elif tag == "form":
-            self.forms.add((given["method"].upper(), given["action"]))
+            self._form = given["method"].upper(), given["action"]
+            self.forms.add(self._form)
+        elif tag == "select":
+            method, action = self._form
+            self.lists.append((action if method == "GET" else "", given["name"], []))
+        elif tag == "option":
+            self.lists[-1][2].append(given["value"])
 
     @property
     def repeated(self) -> list[str]:
         """Ids and options that stand twice where they must not."""
-        lists = [self.ids, *(Counter(options) for options in self.options)]
+        lists = [self.ids, *(Counter(options) for _, _, options in self.lists)]
         return [name for each in lists for name, count in each.items() if count > 1]
+
+    @property
+    def filters(self) -> list[str]:
+        """Addresses of lists as the choices of a page filter and sort them, each by one option."""
+        return [
+            f"{action}?{urlencode({name: option})}"
+            for action, name, options in self.lists
+            for option in options[:_MOST_OPTIONS]
+            if action
+        ]
 
 
 @pytest.fixture
@@ -124,6 +137,9 @@ async def test_t29_every_page_is_sound_and_takes_names_for_text(client, database
             found = [("GET", link) for link in markup.links if link.startswith("/")]
             dead = [each for each in [*found, *markup.forms] if not leads(routes, *each)]
             assert dead == []
+            for address in markup.filters:
+                listed = await browser.get(address.removeprefix("/dashboard"))
+                assert listed.status == 200, address
 
 
 def leads(routes, method, address):

@@ -67,6 +67,9 @@ async def test_a_key_owner_gives_only_what_the_own_key_holds(client, database, a
     key = await make_key(database, capabilities=("tokensvc:keys", "orders:read"))
     browser = await open_browser(client, key)
     page, fields = await fill(browser, key.listed.record.account_id, networks="")
+    assert "You give at most what your own key has : 60 exchanges a minute" in page.words
+    assert 'value="orders:read"' in page.text
+    assert 'value="tokensvc:admin"' not in page.text
     assert (await browser.post("/keys/new", fields, seen=page)).status == 200
     greedy = [*fields, ("capabilities", "tokensvc:keys"), ("capabilities", "tokensvc:admin")]
     refused = await browser.post("/keys/new", greedy, seen=page)

@@ -57,7 +57,7 @@ _NOT_USED_SINCE: Final = (
     "where latest.key_id = api_key.id and latest.at >= {})"
 )
 _REPLACED: Final = (
-    "exists (select from api_key as successor where successor.predecessor_id = api_key.id) = {}"
+    "exists (select from api_key as successor where successor.predecessor_id = api_key.id)"
 )
 # As the view `listed_api_key` says.
 _LISTED: Final = (
@@ -134,11 +134,13 @@ def _list_conditions(wanted: KeyFilter) -> list[Condition]:
         (_NOT_USED_SINCE, wanted.used_before),
         ("expires_at < {}", wanted.expires_before),
         ("(expires_at is null) = {}", wanted.never_expires),
-        (_REPLACED, wanted.replaced),
         ("metadata @> {}::jsonb", wanted.metadata or None),
     ]
     conditions = [Condition(text, value) for text, value in possible if value is not None]
     conditions.append(Condition(_LISTED, True))
+    if wanted.replaced is not None:  # not compared with a value: so an index finds the few
+        negation = "" if wanted.replaced else "not "
+        conditions.append(Condition(f"{negation}{_REPLACED} and {{}}", True))
     if wanted.state is not None:
         conditions.append(Condition(f"{_STATES[wanted.state]} and {{}}", True))
     return conditions

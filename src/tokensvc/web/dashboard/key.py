@@ -60,7 +60,7 @@ async def show_key(visit: Visit) -> View | Redirect:
 async def show_edit(visit: Visit) -> View | Redirect:
     """Show the form that changes a key."""
     key = await visit.run("keys.show", id=visit.path["id"])
-    choices = await load_choices(visit, key.audiences)
+    choices = await load_choices(visit, key)
     return View({**choices, **describe_life(visit), "key": key, "address": None})
 
 

@@ -53,6 +53,7 @@ def load_environment() -> Environment:
         "meaning": words.explain_reason,
         "act": words.write_act,
         "ending": words.write_ending,
+        "detail": words.write_detail,
         "pair": lambda word: (word, word),
     }
     environment.globals["load_icon"] = load_icon

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
+from datetime import datetime
 from typing import Final
 
+from tokensvc.web.dashboard.moments import write_clock
+
+_MOMENT: Final = re.compile(r"[0-9-]{10}T[0-9:.]{8,15}(Z|\+00:00)")
 # What people call a reason, and what it means to the owner of the key.
 _REASONS: Final = {
     "key_minute_limited": (
@@ -102,6 +108,16 @@ def write_act(operation: str) -> str:
     """Return an operation of the audit trail: "revoked the key"."""
     subject, _, verb = operation.partition(".")
     return f"{_ACTS.get(verb, verb)} {_SUBJECTS.get(subject, subject)}"
+
+
+def write_detail(value: object) -> str:
+    """Return what an event says of something: a moment in words, a text as it is, else JSON."""
+    if not isinstance(value, str):
+        return json.dumps(value)
+    try:
+        return write_clock(datetime.fromisoformat(value)) if _MOMENT.fullmatch(value) else value
+    except ValueError:  # somebody may have called a thing like a moment that is none
+        return value
 
 
 def write_ending(ending: str) -> str:
