@@ -8,6 +8,8 @@ INSTALL := requirements/install $(BIN)/python
 INSTALL_SELF := $(INSTALL) --no-deps --no-build-isolation --editable .
 COMPILE := uv pip compile -q --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-header
+# BENCH_SECONDS=1 makes a measurement short; BENCH_OPTIONS are those of its module.
+BENCH = $(if $(BENCH_SECONDS),--seconds $(BENCH_SECONDS)) $(BENCH_OPTIONS)
 SERVICE := pyproject.toml --extra server --extra embedded
 
 ##@ Start here
@@ -59,8 +61,12 @@ freeze-sql: ## Note the checksums of new SQL files; from then on they are never 
 	@cd sql && for file in migrations/*.sql functions/*.sql; do \
 	  grep -q "  $$file$$" checksums.txt || sha256sum "$$file" >> checksums.txt; done
 
-bench: $(VENV)/.dev ## Measure exchanges per second, their cost, the latency of revocation
-	@$(BIN)/python -m bench
+bench: $(VENV)/.dev ## Measure exchanges, beside handlers that do less, and revocation (12 min)
+	@$(BIN)/python -m bench.throughput $(BENCH)
+	@$(BIN)/python -m bench.revocation
+
+bench-peers: $(VENV)/.dev ## Measure exchanges beside other issuers (8 minutes)
+	@$(BIN)/python -m bench.peers $(BENCH)
 
 bench-rotation: $(VENV)/.dev ## Prove 60 rotations under load and the end of a stolen key (5 min)
 	@$(BIN)/python -m bench.rotation
@@ -128,7 +134,7 @@ help: ## Show this
 
 .PHONY: run demo test test-fast soak setup check fmt openapi fuzz-api fuzz-rights freeze-sql
 .PHONY: build screenshots lock clean help
-.PHONY: bench bench-acts bench-feed bench-long-denylist bench-rotation bench-ledger
+.PHONY: bench bench-acts bench-feed bench-long-denylist bench-rotation bench-ledger bench-peers
 .PHONY: bench-clock bench-failover bench-lists bench-neighbours bench-restore
 .PHONY: bench-notices bench-pages bench-stalls bench-timing bench-verify
 

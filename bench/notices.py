@@ -3,7 +3,7 @@
     python -m bench.notices [--pairs 7] [--seconds 8] [--keys 1000]
 
 One service, in turns with an endpoint that is subscribed to everything and with none, so that
-nothing else differs. In all turns keys are disabled and enabled twice a second, which makes the
+nothing else differs. In all turns a key is disabled or enabled once a second, which makes the
 notices. An exchange must cost at most 5 % more processor time, of service and Postgres together, in
 the median of the pairs. The exit code is 1 if it costs more, or if nothing was delivered.
 """
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import os
 import statistics
 import sys
 import tempfile
@@ -25,8 +24,9 @@ from typing import TYPE_CHECKING, Any, Final
 import requests
 from testbed.keys import add_keys
 
-from bench.installation import database_of, running_service
-from bench.throughput import full_load, measure_cost, write_requests
+from bench.contest import Contestant, take_turn, warm_up
+from bench.installation import running_service
+from bench.sender import write_requests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from testbed.processes import ServiceProcess
 
 _MOST: Final = 1.05
-_ACT_SECONDS: Final = 0.25
+_ACT_SECONDS: Final = 1.0
+_CONNECTIONS: Final = 64
 _ENVIRONMENT: Final = {
     "TOKENSVC_NOTICE_ALLOWED_NETWORKS": "127.0.0.0/8",
     "TOKENSVC_CALLS_PER_MINUTE": "1000000",
@@ -104,29 +105,31 @@ class Admin:
             thread.join()
 
 
-def measure(process: ServiceProcess, pairs: int, seconds: int, keys: int) -> bool:
+def measure(process: ServiceProcess, pairs: int, seconds: float, keys: int) -> bool:
     """Measure and print; tell whether the bound holds."""
     told_of, admin = Admin(process), Admin(process)
-    with (
-        tempfile.TemporaryDirectory(prefix="tokensvc-bench-") as name,
-        database_of(process) as (url, postgres),
-        _receiver() as receiver,
-    ):
-        texts = add_keys(url, keys)
-        load = write_requests(Path(name) / "exchange", "/v1/token", texts)
+    with tempfile.TemporaryDirectory(prefix="tokensvc-bench-") as name, _receiver() as receiver:
+        texts = add_keys(process.database_url, keys)
+        exchange = Contestant(
+            name="exchange",
+            port=process.port,
+            requests=write_requests(Path(name) / "exchange", "/v1/token", texts),
+            service=(process.pid,),
+            database=(process.postmaster,),
+        )
         endpoint = admin.call("POST", "/v1/notice-endpoints", {"url": receiver})["id"]
-        full_load(process.port, load)  # to warm everything up
+        warm_up(exchange, 2 * keys)
 
         def turn(*, is_told: bool) -> float:
             admin.call("PATCH", f"/v1/notice-endpoints/{endpoint}", {"enabled": is_told})
-            _, cost = measure_cost(process, postgres, load, seconds=seconds)
+            seen = take_turn(exchange, connections=_CONNECTIONS, seconds=seconds)
             what = "told of everything" if is_told else "nobody is told"
             print(
-                f"{what:<20} service {cost.service:6.1f} us   Postgres {cost.postgres:6.1f} us   "
-                f"load {os.getloadavg()[0]:.1f}",
+                f"{what:<20} service {seen.service:6.1f} us   Postgres {seen.database:6.1f} us   "
+                f"{seen.wrong} wrong   {seen.others:.1f} cores used by others",
                 flush=True,
             )
-            return cost.service + cost.postgres
+            return seen.cost
 
         ratios = []
         with told_of.acting():
@@ -144,7 +147,7 @@ def main() -> int:
     """Measure."""
     parser = argparse.ArgumentParser(prog="python -m bench.notices")
     parser.add_argument("--pairs", type=int, default=7)
-    parser.add_argument("--seconds", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--keys", type=int, default=1000)
     options = parser.parse_args()
     with running_service(environment=_ENVIRONMENT) as process:

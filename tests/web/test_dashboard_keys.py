@@ -285,7 +285,7 @@ async def test_a_key_shows_its_use_against_its_limits_who_made_it_and_why_it_got
     assert f'<span class="muted">by</span> <a class="named" href="/dashboard/keys/{maker}"' in (
         page.text
     )
-    assert "200 days old : rotate it when you can" in page.words
+    assert "200 days old: rotate it when you can" in page.words
     said = "Network refused It came from outside of the networks of the key."
     assert said in page.words
     assert page.words.partition(said)[2].split()[1] == "7"

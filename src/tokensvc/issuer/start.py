@@ -18,7 +18,7 @@ from tokensvc.core.actor import Actor
 from tokensvc.core.audience import DASHBOARD_AUDIENCE, OWN_AUDIENCE
 from tokensvc.core.capability import ADMIN
 from tokensvc.core.errors import DatabaseRefusedError, StartRefusedError, UnavailableError
-from tokensvc.core.identity import Identity, decide_identity
+from tokensvc.core.service_identity import Identity, decide_identity
 from tokensvc.issuer.admin.accounts import insert_account
 from tokensvc.issuer.admin.api_keys import KeyWish, insert_key
 from tokensvc.issuer.admin.audiences import finish_change, insert_audience

@@ -33,7 +33,7 @@ from tokensvc.web.app_keys import (
     SERVICE,
     TURNS,
 )
-from tokensvc.web.network import find_network
+from tokensvc.web.client_address import find_network
 from tokensvc.web.problems import build_answer
 from tokensvc.web.whole_answer import COMMON_FIELDS, WholeAnswer
 
