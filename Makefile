@@ -124,6 +124,8 @@ bench-pages: $(VENV)/.dev ## Measure the dashboard with 110,000 keys and a year 
 
 bench-traces: $(VENV)/.dev ## Measure what an exchange costs that is traced (3 minutes)
 	@$(BIN)/python -m bench.traces
+bench-notices: $(VENV)/.dev ## Measure what notices cost an exchange (3 minutes)
+	@$(BIN)/python -m bench.notices
 
 bench-verify: $(VENV)/.dev ## Measure a verification beside other libraries, and a large denylist
 	@$(BIN)/python -m bench.verify
@@ -157,7 +159,7 @@ help: ## Show this
 .PHONY: screenshots freeze-sql bench bench-peers bench-compare bench-rotation bench-feed
 .PHONY: bench-long-denylist bench-ledger bench-neighbours bench-timing bench-stalls bench-failover
 .PHONY: bench-acts bench-clock bench-restore soak-patroni soak-upgrade bench-lists bench-pages
-.PHONY: bench-traces bench-verify site release build lock clean help
+.PHONY: bench-traces bench-notices bench-verify site release build lock clean help
 
 ##@
 
