@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 
+from pydantic import SecretStr
+from testbed.ports import find_free_port
 from tests.integration.things import make_key
 from tests.web.browsing import open_browser
 
@@ -83,3 +85,20 @@ async def test_faults_of_the_set_up_are_shown_to_readers_with_what_mends_them(cl
     page = await reader.get("/health/doctor")
     assert "1 fault. Each says what mends it" in page.words
     assert "restore the released files" in page.words
+
+
+async def test_health_says_where_each_setting_comes_from(
+    client, started, database, new_client, settings, tmp_path
+):
+    del client, started
+    url = tmp_path / "smtp"
+    url.write_text("smtps://u:hunter2@mail.example")
+    sources = {"token_ttl": "environment", "smtp_url": str(url)}
+    more = {"smtp_url": SecretStr(url.read_text()), "sources": {**settings.sources, **sources}}
+    told = settings.model_copy(update={**more, "port": find_free_port()})
+    key = await make_key(database, capabilities=("tokensvc:read",))
+    page = await (await open_browser(await new_client(told), key)).get("/health?settings=all")
+    assert f"TOKENSVC_SMTP_URL set, not shown {url}" in page.words
+    assert "hunter2" not in page.text
+    assert f"TOKENSVC_TOKEN_TTL {settings.token_ttl} environment" in page.words
+    assert f"TOKENSVC_MAX_TOKEN_TTL {settings.max_token_ttl} default" in page.words

@@ -45,9 +45,8 @@ async def show_health(visit: Visit) -> View | Redirect:
             "megabytes": round(health.database.size_bytes / _MEGABYTE),
             "difference": f"{health.clock_difference_seconds * _MILLISECONDS:+.0f}",
             "differs": abs(health.clock_difference_seconds) > _NOTABLE_SECONDS,
-            "settings": [each for each in health.settings if shows_all or not each.is_default],
+            "settings": [each for each in health.settings if shows_all or each.source != "default"],
             "shows_all": shows_all,
-            "default_count": sum(each.is_default for each in health.settings),
         }
     )
 
