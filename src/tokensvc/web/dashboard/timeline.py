@@ -22,6 +22,7 @@ _MOST_TICKS: Final = 6
 _NARROWEST: Final = 0.9  # of a bar, so that a short part of a life is still seen
 _BESIDE_NOW: Final = 6.0  # nearer to this moment no date is written: it has a label of its own
 _WIDTH_OF_LETTER: Final = 1.0  # at the narrowest window that is wide
+_ASIDE: Final = 2.0  # what is left free beside a label
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +37,7 @@ class PhaseBar:
     @property
     def has_room(self) -> bool:
         """Whether the label fits into it in a wide window."""
-        return len(self.label) * _WIDTH_OF_LETTER < self.width
+        return len(self.label) * _WIDTH_OF_LETTER + _ASIDE < self.width
 
     @property
     def is_tight(self) -> bool:
