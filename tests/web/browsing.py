@@ -20,12 +20,23 @@ if TYPE_CHECKING:
 COOKIE: Final = "__Host-tokensvc"
 OURS: Final = {"Sec-Fetch-Site": "same-origin"}
 _FORM: Final = re.compile(r'<form[^>]*action="([^"]*)"[^>]*>(.*?)</form>', re.DOTALL)
+_WRITTEN: Final = re.compile(r"(<pre\b.*?</pre>|<textarea\b.*?</textarea>)", re.DOTALL)
 _CARRIED: Final = re.compile(r'name="(form_token|version)" value="([^"]*)"')
+
+
+def fold(text: str) -> str:
+    """Return HTML without white space between tags, and with a blank for all other.
+
+    What stands in `pre` and `textarea` is left as it is.
+    """
+    parts = _WRITTEN.split(text)
+    parts[::2] = [re.sub(r">\s+<", "><", re.sub(r"\s+", " ", part)) for part in parts[::2]]
+    return "".join(parts)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """A page as it came back. `text` is HTML."""
+    """A page as it came back. `text` is HTML, with white space as browsers read it."""
 
     status: int
     text: str
@@ -97,7 +108,7 @@ class Browser:
                         del self.cookies[name]
             return Shown(
                 status=answer.status,
-                text=await answer.text(),
+                text=fold(await answer.text()),
                 headers=answer.headers,
                 place=answer.headers.get("Location", ""),
             )
