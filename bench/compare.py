@@ -24,8 +24,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from testbed.processes import ROOT
+
 from bench.installation import cpu_seconds, running_service
-from bench.throughput import ROOT, full_load, write_requests
+from bench.sender import full_load, write_requests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from testbed.processes import EXECUTABLE, ServiceProcess
 from tokensvc.store.embedded import EmbeddedPostgres
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 
 @contextmanager
@@ -51,17 +51,29 @@ def database_of(process: ServiceProcess) -> Iterator[tuple[str, int]]:
 
 def cpu_seconds(process_id: int) -> float:
     """Return the processor time of a process and of its children, also of those that ended."""
-    total, waiting = 0.0, [process_id]
+    return cpu_seconds_of(list_tree(process_id))
+
+
+def cpu_seconds_of(processes: Iterable[int]) -> float:
+    """Return the processor time of some processes, and of their children that ended."""
+    total = 0
+    for process_id in processes:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            fields = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
+            total += sum(int(ticks) for ticks in fields[11:15])
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+def list_tree(process_id: int) -> set[int]:
+    """Return a process, its children, and theirs."""
+    found, waiting = set[int](), [process_id]
     while waiting:
         current = waiting.pop()
-        try:
-            fields = Path(f"/proc/{current}/stat").read_text().rpartition(")")[2].split()
-            children = Path(f"/proc/{current}/task/{current}/children").read_text().split()
-        except FileNotFoundError:
-            continue
-        total += sum(int(ticks) for ticks in fields[11:15]) / os.sysconf("SC_CLK_TCK")
-        waiting += [int(child) for child in children]
-    return total
+        found.add(current)
+        with suppress(FileNotFoundError, ProcessLookupError):
+            for task in Path(f"/proc/{current}/task").iterdir():
+                waiting += map(int, (task / "children").read_text().split())
+    return found
 
 
 def memory_bytes(process_id: int) -> int:

@@ -32,7 +32,7 @@ from testbed.keys import add_keys
 from testbed.processes import ROOT
 
 from bench.installation import database_of, memory_bytes, running_service
-from bench.throughput import at_rate, write_requests
+from bench.sender import at_rate, write_requests
 from bench.watched import FILE, read_held
 from tokensvc.core.denylist.position import new_tag
 from tokensvc.core.identifier import new_jti, new_key_id

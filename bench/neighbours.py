@@ -26,11 +26,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from testbed.keys import add_keys
+from testbed.processes import ROOT
 
+from bench.contestants import handlers
 from bench.floods import FLOODS, TOKENS, set_stage
 from bench.installation import cpu_seconds, database_of, running_service
 from bench.long_denylist import fill
-from bench.throughput import ROOT, handlers, write_requests
+from bench.sender import write_requests
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -203,7 +205,7 @@ def measure(names: Sequence[str], *, rounds: int, seconds: float) -> list[str]:
     """Measure beside each flood; return the names of those for which the promise was not kept."""
     with (
         tempfile.TemporaryDirectory(prefix="tokensvc-bench-") as name,
-        handlers() as bare_port,
+        handlers() as (bare_port, _),
         running_service(2) as service,
         database_of(service) as (url, postgres),
     ):

@@ -28,7 +28,7 @@ from testbed.processes import ROOT
 
 from bench.installation import database_of, running_service
 from bench.long_denylist import fill, read_place
-from bench.throughput import at_rate, write_requests
+from bench.sender import at_rate, write_requests
 from bench.watched import read_held
 
 if TYPE_CHECKING:

@@ -71,6 +71,9 @@ class Proxy:
     arguments: Callable[[Path, Path], Sequence[str]]
     # Whether clients notice nothing, on a busy machine too, when a replica is restarted at once.
     hides_restarts: bool = True
+    # Whether it asks a replica if it is ready. Else a replica that starts answers clients with 503,
+    # and they repeat the request after `Retry-After`.
+    asks_if_ready: bool = True
 
     def find(self) -> str | None:
         """Return the path of the program, or None if it is not installed."""
@@ -78,8 +81,8 @@ class Proxy:
         return str(beside) if beside.exists() else shutil.which(self.program, path=_SEARCHED)
 
     @contextmanager
-    def running(self, ports: Ports, certificate: Certificate, folder: Path) -> Iterator[None]:
-        """Run it with its file until the end of the block."""
+    def running(self, ports: Ports, certificate: Certificate, folder: Path) -> Iterator[int]:
+        """Run it with its file until the end of the block; yields its process id."""
         program = self.find()
         assert program is not None
         config = folder / self.file
@@ -90,7 +93,7 @@ class Proxy:
                 [program, *self.arguments(config, folder)], cwd=folder, stdout=log, stderr=log
             )
             try:
-                yield
+                yield child.pid
             finally:
                 child.terminate()
                 child.wait(_STOPS_WITHIN)
@@ -144,6 +147,7 @@ PROXIES: Final = (
         file="nginx.conf",
         arrange=_arrange_nginx,
         arguments=lambda config, folder: ("-p", str(folder), "-c", str(config)),
+        asks_if_ready=False,
     ),
     Proxy(
         name="envoy",

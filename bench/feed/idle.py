@@ -14,7 +14,7 @@ from testbed.keys import add_keys
 
 from bench.installation import database_of, memory_bytes, running_service
 from bench.load import Connection, Load
-from bench.throughput import at_rate, write_requests
+from bench.sender import at_rate, write_requests
 from tokensvc.core.token import read_unverified
 
 if TYPE_CHECKING:

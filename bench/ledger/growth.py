@@ -11,7 +11,7 @@ from testbed.keys import add_keys
 
 from bench.installation import database_of, memory_bytes, running_service
 from bench.ledger.query import query
-from bench.throughput import full_load, write_requests
+from bench.sender import full_load, write_requests
 
 _SIZE: Final = """
 select sum(pg_total_relation_size(oid))::bigint from pg_class

@@ -13,7 +13,7 @@ from testbed.keys import add_keys
 from testbed.processes import ROOT
 
 from bench.installation import database_of, running_service
-from bench.throughput import at_rate, full_load, median, write_requests
+from bench.sender import at_rate, full_load, median, write_requests
 from tokensvc.core.api_key import new_api_key
 
 

@@ -125,8 +125,9 @@ def test_an_import_is_found_wherever_it_stands():
     assert list_imports(source) == {"tests", "bench"}
 
 
-def test_the_lock_file_for_node_pins_exactly_and_names_no_address():
-    folder = ROOT / "tests/soak/node"
+@pytest.mark.parametrize("folder", ["tests/soak/node", "bench/peers/node_oidc", "examples/node"])
+def test_the_lock_file_for_node_pins_exactly_and_names_no_address(folder):
+    folder = ROOT / folder
     package = (folder / "package.json").read_text()
     lock = (folder / "package-lock.json").read_text()
     locked = json.loads(lock)["packages"]

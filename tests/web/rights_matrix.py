@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from tests.integration.things import ACTOR
 
 from tokensvc.issuer.operations.run import run_operation
-from tokensvc.operations.authorisation import Principal
+from tokensvc.operations.rights import Principal
 from tokensvc.operations.table import OPERATIONS
 
 if TYPE_CHECKING:
@@ -102,6 +102,7 @@ MATRIX = {
     "tokens.inspect": row(ADMIN, READ, token=TOKEN),
     "followers.list": row(ADMIN, READ),
     "health.show": row(ADMIN, READ),
+    "doctor.show": row(ADMIN, READ),
     "signing-keys.list": row(ADMIN, READ),
     "signing-keys.show": row(ADMIN, READ, **SIGNING),
     "signing-keys.rotate": row(ADMIN, FRESH),

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import dataclass, field
+from operator import itemgetter
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tokensvc.core.errors import InvalidTokenError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from tokensvc.core.identifier import AccountId, Jti, KeyId, Kid
 
@@ -27,14 +27,18 @@ _OUR_NAMES: Final = frozenset(
         "origin_kid", "auth_time", "cnf",
     }
 )  # fmt: skip
+# What nearly every token says, and nothing else.
+_USUAL_NAMES: Final = frozenset({"iss", "sub", "aud", "iat", "exp", "jti", "client_id", "scope"})
+# What is text in every token, besides the audience, which is judged before.
+_TEXTS: Final = ("sub", "jti", "client_id", "scope")
+_get_texts: Final = itemgetter(*_TEXTS)
 NO_CLAIMS: Final[Mapping[str, Any]] = MappingProxyType({})
 _NUMBERS: Final = frozenset({int, float})  # and not bool, which JSON tells from both
 # Seconds; no clock shows such a moment. NaN is refused with it: no comparison with NaN is true.
 _FAR: Final = 2**53
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claims:
+class Claims(NamedTuple):
     """What a token says. Only issuing and verifying make these, so they may be trusted.
 
     `sub` is the account, `client_id` the API key. If the token was narrowed from another one,
@@ -54,7 +58,11 @@ class Claims:
     origin_jti: Jti | None = None
     origin_kid: Kid | None = None
     auth_time: int | None = None
-    extra: Mapping[str, Any] = field(default_factory=lambda: NO_CLAIMS, hash=False)
+    extra: Mapping[str, Any] = NO_CLAIMS
+
+    def __hash__(self) -> int:
+        """Return the hash of what tells two tokens apart."""
+        return hash((self.iss, self.jti))
 
     def has(self, *capabilities: str) -> bool:
         """Tell whether the token carries all of `capabilities`."""
@@ -141,21 +149,20 @@ def check_claims(
     aud = _text(payload, "aud")
     if audiences is not None and aud not in audiences:
         raise InvalidTokenError("wrong_audience", said=aud, wanted=tuple(sorted(audiences)))
+    is_usual = payload.keys() == _USUAL_NAMES
     # Such a token is bound to a key that is not checked here: it is no bearer token (RFC 7800).
-    if "cnf" in payload:
+    if not is_usual and "cnf" in payload:
         raise InvalidTokenError("unknown_confirmation")
+    sub, jti, client_id, scope = _read_texts(payload)
     iat, exp = _seconds(payload, "iat"), _seconds(payload, "exp")
-    not_before = _seconds(payload, "nbf") if "nbf" in payload else iat
+    not_before = iat if is_usual or "nbf" not in payload else _seconds(payload, "nbf")
     check_validity(iat=iat, exp=exp, not_before=not_before, now=now, leeway=leeway)
-    return Claims(
-        iss=issuer,
-        sub=_text(payload, "sub"),
-        aud=aud,
-        iat=iat,
-        exp=exp,
-        jti=_text(payload, "jti"),
-        client_id=_text(payload, "client_id"),
-        scope=tuple(_text(payload, "scope").split()),
+    claims = Claims(issuer, sub, aud, iat, exp, jti, client_id, tuple(scope.split()))
+    return claims if is_usual else _add_unusual(claims, payload)
+
+
+def _add_unusual(claims: Claims, payload: Mapping[str, Any]) -> Claims:
+    return claims._replace(
         origin_jti=_text(payload, "origin_jti") if "origin_jti" in payload else None,
         origin_kid=_text(payload, "origin_kid") if "origin_kid" in payload else None,
         auth_time=_seconds(payload, "auth_time") if "auth_time" in payload else None,
@@ -164,7 +171,7 @@ def check_claims(
 
 
 def _find_extra(payload: Mapping[str, Any]) -> Mapping[str, Any]:
-    if _OUR_NAMES.issuperset(payload):  # as in nearly all tokens
+    if _OUR_NAMES.issuperset(payload):
         return NO_CLAIMS
     return MappingProxyType({name: payload[name] for name in payload.keys() - _OUR_NAMES})
 
@@ -178,6 +185,17 @@ def check_validity(*, iat: int, exp: int, not_before: int, now: float, leeway: f
         raise InvalidTokenError("expired")
     if max(iat, not_before) - leeway > now:
         raise InvalidTokenError("not_yet_valid")
+
+
+def _read_texts(payload: Mapping[str, Any]) -> Sequence[Any]:
+    """Return the claims of `_TEXTS`, in that order."""
+    try:
+        texts: Sequence[Any] = _get_texts(payload)
+    except KeyError:
+        texts = ()
+    if set(map(type, texts)) != {str} or not all(texts):
+        return [_text(payload, name) for name in _TEXTS]  # which raises, and names the first one
+    return texts
 
 
 def _text(payload: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - a str of whatever NewType

@@ -14,7 +14,7 @@ import functools
 import json
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import jwt
 from cryptography.exceptions import InvalidSignature
@@ -68,14 +68,17 @@ class SigningKey:
     private_key: PrivateKey = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class UnverifiedToken:
-    """A well-formed compact JWS of which nothing has been proved."""
+class UnverifiedToken(NamedTuple):
+    """A well-formed compact JWS of which nothing has been proved. `repr` never shows its text."""
 
-    text: str = field(repr=False)
+    text: str
     typ: str
     alg: str
     kid: Kid
+
+    def __repr__(self) -> str:
+        """Return what the header says."""
+        return f"UnverifiedToken(typ={self.typ!r}, alg={self.alg!r}, kid={self.kid!r})"
 
 
 def sign_jws(payload: Mapping[str, Any], *, typ: str, key: SigningKey) -> str:
@@ -110,7 +113,7 @@ def parse_unverified(text: str, *, max_length: int = _MAX_LENGTH) -> UnverifiedT
     """
     part = _check_form(text, max_length)
     typ, alg, kid = _proved_headers.get(part) or parse_header(part)
-    return UnverifiedToken(text=text, typ=typ, alg=alg, kid=kid)
+    return UnverifiedToken(text, typ, alg, kid)
 
 
 def _check_form(text: str, max_length: int) -> str:

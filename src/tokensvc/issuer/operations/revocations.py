@@ -64,6 +64,7 @@ async def list_(call: Call, request: ListRevocations) -> ListPage[ListedRevocati
             value=request.value,
             newest_first=request.sort == "-seq",
         )
+        # The denylist says what was ended; who did it and why is in the audit trail.
         causes = await find_causes(
             connection,
             [

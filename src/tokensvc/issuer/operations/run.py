@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from tokensvc.core.errors import Fault, NotFoundError
 from tokensvc.issuer.operations.bindings import load_function
 from tokensvc.issuer.operations.call import Call, find_version
-from tokensvc.operations.authorisation import check_call
+from tokensvc.operations.rights import check_call
 
 if TYPE_CHECKING:
     from tokensvc.core.limit import LimitStatus
     from tokensvc.issuer.operations.call import Backend
-    from tokensvc.operations.authorisation import Principal
     from tokensvc.operations.model import Model
     from tokensvc.operations.operation import Operation
+    from tokensvc.operations.rights import Principal
 
 
 class Result(NamedTuple):

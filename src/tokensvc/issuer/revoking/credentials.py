@@ -146,6 +146,7 @@ async def revoke_own_token(
     async with database.connection() as connection:
         _, now = await list_heads(connection)
         signing_keys = await list_signing_keys(connection)
+    # If the two clocks differ, the token counts as live by the one that is behind.
     doubt = timedelta(seconds=abs(wall() - now.timestamp()))
     claims = _find_own_claims(
         settings, text, now=now, signing_keys=signing_keys, leeway=LEEWAY + doubt

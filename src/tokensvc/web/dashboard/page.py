@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tokensvc.issuer.operations.run import run_operation
-from tokensvc.operations.authorisation import may_call
 from tokensvc.operations.model import MOST_ON_A_PAGE
 from tokensvc.operations.operation import ANYBODY
+from tokensvc.operations.rights import may_call
 from tokensvc.operations.table import OPERATIONS
 from tokensvc.operations.validation import build_model
 from tokensvc.web.app_keys import SERVICE
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from tokensvc.core.claims import Claims
     from tokensvc.issuer.operations.call import Backend
-    from tokensvc.operations.authorisation import Principal
     from tokensvc.operations.model import Model
+    from tokensvc.operations.rights import Principal
     from tokensvc.web.dashboard.forms import Typed
 
     Act = Callable[["Visit"], Awaitable["View | Redirect | File"]]

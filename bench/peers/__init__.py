@@ -1,0 +1,1 @@
+"""Other issuers of tokens, measured by the script that measures ours: `make bench-peers`."""
