@@ -35,26 +35,16 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
 
     Raises StartRefusedError, which names the setting and never the value of a secret.
     """
-    return load_with_sources(environment)[0]
-
-
-def load_with_sources(
-    environment: Mapping[str, str] | None = None,
-) -> tuple[Settings, Mapping[str, str]]:
-    """Return the settings, and where each comes from that has not its default, by its field.
-
-    Raises as `load_settings`.
-    """
     given = _read_fields(_gather(os.environ if environment is None else environment))
     folder = (os.environ if environment is None else environment).get("CREDENTIALS_DIRECTORY")
     given = _add_credential(given, folder)
     sources = {name: one.source for name, one in given.items()}
+    values = {name: one.value for name, one in given.items()}
     try:
-        settings = Settings.model_validate({name: one.value for name, one in given.items()})
+        return Settings.model_validate({**values, "sources": sources})
     except ValidationError as error:
         faults = error.errors(include_input=False)
         raise StartRefusedError("; ".join(_explain(dict(e), sources) for e in faults)) from error
-    return settings, sources
 
 
 def read_again(variable: str) -> str:

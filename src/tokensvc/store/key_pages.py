@@ -52,6 +52,9 @@ _NOT_USED_SINCE: Final = (
     "not exists (select from api_key_last_use as latest "
     "where latest.key_id = api_key.id and latest.at >= {})"
 )
+_REPLACED: Final = (
+    "exists (select from api_key as successor where successor.predecessor_id = api_key.id)"
+)
 # As the view `listed_api_key` says.
 _LISTED: Final = (
     "deleted_at is null "
@@ -81,6 +84,8 @@ class KeyFilter(NamedTuple):
     created_before: datetime | None = None
     used_before: datetime | None = None
     expires_before: datetime | None = None
+    never_expires: bool | None = None
+    replaced: bool | None = None
     metadata: dict[str, str] | None = None
     sort: str = "created_at"
 
@@ -124,10 +129,14 @@ def _list_conditions(wanted: KeyFilter) -> list[Condition]:
         ("created_at < {}", wanted.created_before),
         (_NOT_USED_SINCE, wanted.used_before),
         ("expires_at < {}", wanted.expires_before),
+        ("(expires_at is null) = {}", wanted.never_expires),
         ("metadata @> {}::jsonb", wanted.metadata or None),
     ]
     conditions = [Condition(text, value) for text, value in possible if value is not None]
     conditions.append(Condition(_LISTED, True))
+    if wanted.replaced is not None:  # not compared with a value: so an index finds the few
+        negation = "" if wanted.replaced else "not "
+        conditions.append(Condition(f"{negation}{_REPLACED} and {{}}", True))
     if wanted.state is not None:
         conditions.append(Condition(f"{_STATES[wanted.state]} and {{}}", True))
     return conditions
