@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.integration.excess import is_later, list_excess
-from tests.integration.things import ACTOR
+from tests.integration.things import ACTOR, patiently
 from tests.integration.wishes import MORE, NARROW
 from tests.rows import list_keys
 
@@ -95,10 +96,8 @@ class World:
         return self.run(ADMIN, "keys.create", {"account": account, "name": "x", **terms})
 
     def read(self, account: str) -> Keys:
-        async def read() -> Keys:
-            return {one.record.id: one for one in await list_keys(self.database, account)}
-
-        return self.runner.run(read())
+        found = self.runner.run(patiently(partial(list_keys, self.database, account)))
+        return {one.record.id: one for one in found}
 
     def run(self, principal: Principal, name: str, request: dict[str, Any]) -> Any:
         """Carry out an operation; return its answer, or the error."""

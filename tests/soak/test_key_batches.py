@@ -59,8 +59,8 @@ async def test_a_batch_of_a_thousand_keys_holds_no_lock_for_long(
 ):
     account = await accounts.create_account(database, "Large", actor=ACTOR)
     for first in range(1, ALL_KEYS, AT_ONCE):
-        await connection.execute(INSERT, account.id, first, first + AT_ONCE - 1)
-    await connection.execute("analyze")
+        await connection.execute(INSERT, account.id, first, first + AT_ONCE - 1, timeout=60)
+    await connection.execute("analyze", timeout=60)
     first = secrets.randbelow(ALL_KEYS - IN_BATCH)
     ids = [f"key_{first + place:016}" for place in range(1, IN_BATCH + 1)]
     changes = {key_id: KeyChanges(description="changed") for key_id in ids}
