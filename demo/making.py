@@ -12,8 +12,8 @@ from tokensvc.core.actor import Actor
 from tokensvc.core.algorithm import DEFAULT_ALGORITHM
 from tokensvc.issuer.operations.run import run_operation
 from tokensvc.issuer.signing.rotation import rotate_once
-from tokensvc.operations.authorisation import Principal
 from tokensvc.operations.finding import load_operation
+from tokensvc.operations.rights import Principal
 from tokensvc.operations.validation import build_model
 
 if TYPE_CHECKING:

@@ -71,6 +71,9 @@ class Proxy:
     arguments: Callable[[Path, Path], Sequence[str]]
     # Whether clients notice nothing, on a busy machine too, when a replica is restarted at once.
     hides_restarts: bool = True
+    # Whether it asks a replica if it is ready. Else a replica that starts answers clients with 503,
+    # and they repeat the request after `Retry-After`.
+    asks_if_ready: bool = True
 
     def find(self) -> str | None:
         """Return the path of the program, or None if it is not installed."""
@@ -144,6 +147,7 @@ PROXIES: Final = (
         file="nginx.conf",
         arrange=_arrange_nginx,
         arguments=lambda config, folder: ("-p", str(folder), "-c", str(config)),
+        asks_if_ready=False,
     ),
     Proxy(
         name="envoy",

@@ -12,7 +12,7 @@ from tests.integration.callers_world import MARK, NO_ACCOUNT, NO_ENDPOINT, UNKNO
 from tests.integration.wishes import BASIS, LEAST, MORE, NARROW
 
 from tokensvc.core.actor import Actor
-from tokensvc.operations.authorisation import Principal
+from tokensvc.operations.rights import Principal
 
 held = Bundle("held")
 made = Bundle("made")  # those keys of `held` that callers have made

@@ -21,7 +21,7 @@ from tokensvc.issuer.admin.audiences import create_audience
 from tokensvc.issuer.admin.tiers import create_tier
 from tokensvc.issuer.operations.call import Backend
 from tokensvc.issuer.operations.run import run_operation
-from tokensvc.operations.authorisation import Principal
+from tokensvc.operations.rights import Principal
 from tokensvc.operations.table import OPERATIONS
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from tokensvc.core.list_cursor import ListPlace, build_list_cursor
 from tokensvc.issuer.admin import accounts, api_keys, audiences
 from tokensvc.issuer.operations.call import Backend
 from tokensvc.issuer.operations.run import run_operation
-from tokensvc.operations.authorisation import Principal
+from tokensvc.operations.rights import Principal
 from tokensvc.operations.table import OPERATIONS
 
 ADMIN = Principal.of_host(Actor(name="cli:test"))

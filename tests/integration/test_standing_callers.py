@@ -19,7 +19,7 @@ from tokensvc.issuer.database import OpenTransaction
 from tokensvc.issuer.operations.call import Backend
 from tokensvc.issuer.operations.run import run_operation
 from tokensvc.issuer.revoking.credentials import revoke_jti
-from tokensvc.operations.authorisation import Principal
+from tokensvc.operations.rights import Principal
 from tokensvc.operations.table import OPERATIONS
 from tokensvc.store.account import end_accounts
 from tokensvc.store.key_endings import end_api_keys

@@ -37,7 +37,7 @@ class Front:
     first: ServiceProcess
     second: ServiceProcess
     trust: ssl.SSLContext
-    hides_restarts: bool
+    proxy: Proxy
 
     @property
     def public(self) -> str:
@@ -121,7 +121,7 @@ def front(
     for process in started:
         process.wait_until_ready()
     trust = ssl.create_default_context(cafile=certificate.certificate)
-    found = Front(ports, started[0], started[1], trust, proxy.hides_restarts)
+    found = Front(ports, started[0], started[1], trust, proxy)
     with proxy.running(ports, certificate, tmp_path):
         wait_until(found.answers)
         yield found
@@ -160,6 +160,11 @@ def check_address_of_client(front: Front, admin: str) -> None:
     assert events["items"][0]["address"] != FORGED
 
 
+def is_starting(answer: aiohttp.ClientResponse) -> bool:
+    """Tell whether a replica says that it has done nothing yet, and when to ask again."""
+    return answer.status == 503 and answer.headers.get("Retry-After") == "1"
+
+
 async def check_rolling_restart(front: Front) -> None:
     """Clients go on while both replicas are restarted, one after the other."""
     keys = await asyncio.to_thread(new_keys, front.first, CLIENTS)
@@ -173,8 +178,9 @@ async def check_rolling_restart(front: Front) -> None:
         while not stopped.is_set():
             async with session.post(f"{front.public}/v1/token", headers=headers) as answer:
                 text = await answer.text()
-                answered += 1
-                if answer.status != 200:
+                if answer.status == 200:
+                    answered += 1
+                elif front.proxy.asks_if_ready or not is_starting(answer):
                     refused.append(f"{answer.status} {text}")
 
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=front.trust)) as session:
@@ -196,5 +202,5 @@ async def test_a_proxy_serves_clients_followers_and_operators_and_a_rolling_rest
     await asyncio.to_thread(check_exchange_and_feed, front)
     await asyncio.to_thread(check_what_is_kept_apart, front, admin)
     await asyncio.to_thread(check_address_of_client, front, admin)
-    if front.hides_restarts:
+    if front.proxy.hides_restarts:
         await check_rolling_restart(front)

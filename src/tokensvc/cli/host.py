@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tokensvc.cli.database import Session, actor
 from tokensvc.issuer.operations.call import Backend
 from tokensvc.issuer.operations.run import run_operation
-from tokensvc.operations.authorisation import Principal
+from tokensvc.operations.rights import Principal
 from tokensvc.operations.validation import build_model
 
 if TYPE_CHECKING:

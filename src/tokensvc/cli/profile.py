@@ -21,8 +21,8 @@ from tokensvc.cli.output import (
 from tokensvc.cli.profiles import Profile, Profiles, load_profiles, save_profiles
 from tokensvc.cli.secret_io import read_api_key
 from tokensvc.cli.target import is_http_allowed
-from tokensvc.core.address import check_secure_url
 from tokensvc.core.errors import InvalidInputError
+from tokensvc.core.url import check_secure_url
 
 
 @click.group("profile")

@@ -15,7 +15,6 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from tokensvc.cli.remote_errors import CredentialRefusedError, build_error
 from tokensvc.cli.target import is_http_allowed
-from tokensvc.core.address import check_secure_url
 from tokensvc.core.errors import (
     ChangeUnknownError,
     InvalidInputError,
@@ -23,6 +22,7 @@ from tokensvc.core.errors import (
     TokensvcError,
     UnavailableError,
 )
+from tokensvc.core.url import check_secure_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

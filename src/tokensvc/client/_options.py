@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Required, TypedDict
 
 from tokensvc.client._wanted import parse_wanted
-from tokensvc.core.address import check_secure_url
+from tokensvc.core.url import check_secure_url
 
 if TYPE_CHECKING:
     import ssl

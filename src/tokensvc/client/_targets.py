@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import urlsplit
 
 from tokensvc.client._errors import HostNotAllowedError
-from tokensvc.core.address import check_secure_url
+from tokensvc.core.url import check_secure_url
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -13,9 +13,9 @@ import aiohttp
 
 from tokensvc.client._failure import Failure
 from tokensvc.client._response import MAX_BODY_BYTES, ExchangeResponse, NoResponse, judge
-from tokensvc.core.address import check_secure_url
 from tokensvc.core.api_key import ApiKey
 from tokensvc.core.errors import InvalidClientError, InvalidRequestError, UnavailableError
+from tokensvc.core.url import check_secure_url
 
 if TYPE_CHECKING:
     import ssl

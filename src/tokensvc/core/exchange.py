@@ -21,6 +21,11 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from tokensvc.core.api_key import ApiKey
 from tokensvc.core.audience import OWN_AUDIENCES
+from tokensvc.core.audience_choice import (
+    refuse_other_audience,
+    refuse_unknown_audience,
+    refuse_wrong_audience,
+)
 from tokensvc.core.capability import narrow_scope, refuse_unnamed_scope, refuse_wide_scope
 from tokensvc.core.claims import NO_CLAIMS, Claims, parse_extra
 from tokensvc.core.errors import (
@@ -31,11 +36,6 @@ from tokensvc.core.errors import (
     RateLimitedError,
 )
 from tokensvc.core.limit import find_tightest
-from tokensvc.core.target import (
-    refuse_other_audience,
-    refuse_unknown_audience,
-    refuse_wrong_audience,
-)
 
 if TYPE_CHECKING:
     from tokensvc.core.audience import Audience

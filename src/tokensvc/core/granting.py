@@ -38,7 +38,7 @@ class Grantor(NamedTuple):
         return ADMIN in self.capabilities
 
 
-def check_host_state(grantor: Grantor, own: ListedKey | None, *, is_suspended: bool) -> None:
+def check_standing(grantor: Grantor, own: ListedKey | None, *, is_suspended: bool) -> None:
     """Raise ForbiddenError if the key of a caller has ended, or has lost its right, meanwhile.
 
     A call that waited for a lock must not outlive the key that it was made with. `own` is None if
@@ -46,6 +46,7 @@ def check_host_state(grantor: Grantor, own: ListedKey | None, *, is_suspended: b
     """
     if own is None or own.state != "active" or is_suspended:
         raise CallerEndedError
+    # By the right that was shown: a key that has lost it must not go on as what it was.
     needed = ADMIN if grantor.is_admin else KEYS
     if needed not in own.record.terms.capabilities:
         raise ForbiddenError(f"your own key does not hold {needed} any more", reason="caller_ended")
@@ -74,6 +75,7 @@ def check_names(
     """
     for words, names, allowed in (
         ("more capabilities", capabilities, own.terms.capabilities),
+        # A key without a list may ask for every audience, so it may pass on every one.
         ("more audiences", audiences, own.terms.audiences or audiences),
     ):
         if not set(names) <= set(allowed):

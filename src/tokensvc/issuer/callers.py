@@ -101,6 +101,7 @@ class Callers:
         def act(decision: Decision | None) -> KnownCaller:
             self.guard.note(question, network, decision)
             refusal = "unknown_key" if decision is None else decision.verdict.refusal
+            # A key that only lacks the capability is a good one, and is told what it lacks.
             if decision is None or (refusal is not None and refusal != "invalid_scope"):
                 self.dead_credentials.note(key.digest)
                 if decision is not None and refusal == "expired":

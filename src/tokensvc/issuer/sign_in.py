@@ -20,7 +20,7 @@ from tokensvc.core.errors import InvalidClientError, InvalidTargetError, Invalid
 from tokensvc.core.exchange import ExchangeRequest
 from tokensvc.issuer.audit import record
 from tokensvc.issuer.revoking.credentials import revoke_token
-from tokensvc.operations.authorisation import Principal
+from tokensvc.operations.rights import Principal
 from tokensvc.store.api_key import find_id_by_digest
 from tokensvc.store.audit_event import has_recent_event
 

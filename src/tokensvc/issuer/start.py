@@ -18,7 +18,7 @@ from tokensvc.core.actor import Actor
 from tokensvc.core.audience import DASHBOARD_AUDIENCE, OWN_AUDIENCE
 from tokensvc.core.capability import ADMIN
 from tokensvc.core.errors import DatabaseRefusedError, StartRefusedError, UnavailableError
-from tokensvc.core.identity import Identity, decide_identity
+from tokensvc.core.service_identity import Identity, decide_identity
 from tokensvc.issuer.admin.accounts import insert_account
 from tokensvc.issuer.admin.api_keys import KeyWish, insert_key
 from tokensvc.issuer.admin.audiences import finish_change, insert_audience
@@ -158,7 +158,7 @@ def _give_up(database: Database, error: UnavailableError, seconds: float) -> Sta
     if isinstance(error, DatabaseRefusedError):
         return StartRefusedError(error.detail)
     problem = database.problem
-    detail = error.detail if problem is None else f"{database.setting}: {problem.detail}"
+    detail = error.detail if problem is None else f"{database.hosts.setting}: {problem.detail}"
     return StartRefusedError(
         f"the database did not answer within {seconds:g} s. {detail}. Check that Postgres runs; "
         "TOKENSVC_DATABASE_WAIT is how long to wait"

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from tokensvc.core.errors import InvalidInputError
-from tokensvc.core.key_terms import check_metadata, check_own_claims
+from tokensvc.core.key_metadata import check_metadata, check_own_claims
 from tokensvc.core.network import parse_network
 from tokensvc.operations.key_reading import State
 from tokensvc.operations.model import (
@@ -33,7 +33,7 @@ MOST_IN_BATCH: Final = 1000
 Network = Annotated[str, Field(max_length=50, examples=["192.0.2.0/24"]), check(parse_network)]
 
 
-def _check_json(rule: Any) -> AfterValidator:  # noqa: ANN401 - a function of core/key_terms.py
+def _check_json(rule: Any) -> AfterValidator:  # noqa: ANN401 - a function of core/key_metadata.py
     def validate(value: dict[str, Json]) -> dict[str, Json]:
         try:
             rule(value)

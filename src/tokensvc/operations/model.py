@@ -45,6 +45,8 @@ class Model(BaseModel):
 
     shown_once: ClassVar[str | None] = None
 
+    # Validators are built when a model is first used, as a command uses two of them. And an error
+    # must not repeat what was sent, which may be a secret.
     model_config = ConfigDict(
         extra="forbid", frozen=True, defer_build=True, hide_input_in_errors=True, strict=False
     )

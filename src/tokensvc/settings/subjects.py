@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from tokensvc.core.address import find_origin, is_loopback, is_wildcard, parse_issuer
 from tokensvc.core.api_key import DEFAULT_PREFIX, MAX_KEY_LIFE_SECONDS, check_prefix
 from tokensvc.core.audience import parse_audience
 from tokensvc.core.errors import InvalidInputError
 from tokensvc.core.keyring import RotationPolicy
 from tokensvc.core.leak import LeakPolicy  # noqa: TC001 - pydantic reads it
+from tokensvc.core.url import find_origin, is_loopback, is_wildcard, parse_issuer
 
 if TYPE_CHECKING:
     from tokensvc.core.actor import Actor

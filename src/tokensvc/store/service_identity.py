@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tokensvc.core.identity import Identity
+from tokensvc.core.service_identity import Identity
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:

@@ -157,6 +157,7 @@ class FeedFollower:
 
     def _take_in_steps(self, text: str) -> Generator[None, None, None]:
         unverified_page = yield from parse_unverified_in_steps(text, max_length=MOST_PAGE_BYTES)
+        # From here on it is the issuer's; whether it fits what is held comes after that.
         payload = yield from self._signatures.check_in_steps(unverified_page)
         page = yield from parse_feed_page(payload)
         now = self._clock.wall()

@@ -9,7 +9,7 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
-from tokensvc.core.address import check_secure_url
+from tokensvc.core.url import check_secure_url
 from tokensvc.verify._feed_follower import FeedFollower
 from tokensvc.verify._fetch import Fetcher
 from tokensvc.verify._freshness import Freshness

@@ -8,8 +8,8 @@ from tokensvc.core.api_key import parse_api_key
 from tokensvc.core.authorization import parse_bearer, parse_client
 from tokensvc.core.errors import NoClientError
 from tokensvc.web.app_keys import CALLER, CHALLENGE, SERVICE
+from tokensvc.web.client_address import find_client_place
 from tokensvc.web.middleware import note
-from tokensvc.web.network import find_client_place
 from tokensvc.web.token_request import CLIENT_CREDENTIALS
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from tokensvc.core.denylist.position import parse_cursor
 from tokensvc.core.errors import InvalidRequestError
 from tokensvc.core.follower import FollowerId, parse_follower_name
 from tokensvc.web.app_keys import CALLER, POLLS, SERVICE, WOKEN
+from tokensvc.web.client_address import find_network
 from tokensvc.web.client_authentication import authenticate_follower
 from tokensvc.web.cors import ANY_ORIGIN
-from tokensvc.web.network import find_network
 from tokensvc.web.protocol import cancelled_when_gone
 
 if TYPE_CHECKING:

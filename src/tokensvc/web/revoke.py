@@ -11,10 +11,10 @@ from tokensvc.core.errors import InvalidRequestError, OutcomeUnknownError
 from tokensvc.issuer.in_time import in_time
 from tokensvc.issuer.revoking.credentials import HOLDER
 from tokensvc.web.app_keys import REQUEST_ID, SERVICE
+from tokensvc.web.client_address import find_address, find_network
 from tokensvc.web.client_authentication import check_client, read_client
 from tokensvc.web.forms import read_form
 from tokensvc.web.middleware import note
-from tokensvc.web.network import find_address, find_network
 from tokensvc.web.problems import NO_STORE
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ import uvloop
 
 from tokensvc.core.errors import StartRefusedError
 from tokensvc.logs.logger import get_logger
+from tokensvc.traces.tracing import tracing
 from tokensvc.web.accepting import BACKLOG
 from tokensvc.web.garbage import paced_collection
 from tokensvc.web.runner import NO_PORTS, OwnPorts, ServiceRunner
@@ -109,7 +110,7 @@ async def _serve_one(
     loop = asyncio.get_running_loop()
     for number in list_stopping_signals():
         loop.add_signal_handler(number, stop.set)
-    with SharedStart() as start:
+    with tracing(is_wanted=settings.are_requests_traced), SharedStart() as start:
         runner = ServiceRunner(settings, database_url, start, announcements.first_admin, own_ports)
         await _serve(runner, listener, announcements, stop, others_serve=False)
 
@@ -177,7 +178,8 @@ def serve_many(
             )
             others_serve = start.is_serving
             try:
-                await _serve(runner, listener, announcements, stop, others_serve=others_serve)
+                with tracing(is_wanted=settings.are_requests_traced):
+                    await _serve(runner, listener, announcements, stop, others_serve=others_serve)
             except StartRefusedError as error:
                 start.note_refusal(error.message)
                 sys.exit(BOOT_ERROR)

@@ -11,9 +11,9 @@ from tokensvc.core.limit import DAY, MINUTE, seconds_left
 from tokensvc.core.usage import ISSUED
 from tokensvc.issuer.metrics import EXCHANGES, RATE_LIMITED
 from tokensvc.web.app_keys import FACTS, SERVICE
+from tokensvc.web.client_address import find_client_place
 from tokensvc.web.client_authentication import read_client
 from tokensvc.web.forms import parse_form, read_form
-from tokensvc.web.network import find_client_place
 from tokensvc.web.plain_request import PlainRequest
 from tokensvc.web.problems import JSON, NO_STORE
 from tokensvc.web.token_request import ACCESS_TOKEN_TYPE, parse_token_request

@@ -80,6 +80,7 @@ def _parse_client_key(form: Mapping[str, str], client: Authorization | None, pre
         )
     if client is None:
         raise NoClientError("no_credentials")
+    # Only the Bearer form is ours alone. What looks like OAuth must say which grant it means.
     if grant_type is None and client.scheme == "Basic":
         raise InvalidRequestError(
             "grant_type is required with Basic authentication and with client_secret"
@@ -132,6 +133,7 @@ def _parse_target(form: Mapping[str, str]) -> str | None:
         raise InvalidTargetError(
             "resource must be an absolute URI without a fragment (RFC 8707 section 2)"
         )
+    # Both name the same thing here (RFC 8693 and RFC 8707), and a token has one audience.
     if audience not in {None, resource}:
         raise InvalidTargetError("a token is for one audience: audience and resource differ")
     return resource

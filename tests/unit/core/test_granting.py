@@ -13,8 +13,8 @@ from tokensvc.core.api_key import ApiKeyRecord, KeyTerms, ListedKey
 from tokensvc.core.errors import ForbiddenError
 from tokensvc.core.granting import (
     Grantor,
-    check_host_state,
     check_names,
+    check_standing,
     check_within,
     list_beyond,
     restrict_own_key,
@@ -136,7 +136,7 @@ def test_a_call_does_not_outlive_the_key_that_it_was_made_with():
     record = make_record(capabilities=("tokensvc:keys",))
     active = ListedKey(record, "active", NOW)
     owner = Grantor(record.id, frozenset({"tokensvc:keys"}))
-    check_host_state(owner, active, is_suspended=False)
+    check_standing(owner, active, is_suspended=False)
     for own, is_suspended in (
         (None, False),
         (active, True),
@@ -145,7 +145,7 @@ def test_a_call_does_not_outlive_the_key_that_it_was_made_with():
         (replace(active, state="expired"), False),
     ):
         with pytest.raises(ForbiddenError, match="not active any more"):
-            check_host_state(owner, own, is_suspended=is_suspended)
+            check_standing(owner, own, is_suspended=is_suspended)
     admin = Grantor(record.id, frozenset({"tokensvc:admin"}))
     with pytest.raises(ForbiddenError, match="does not hold tokensvc:admin any more"):
-        check_host_state(admin, active, is_suspended=False)
+        check_standing(admin, active, is_suspended=False)

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from tokensvc.core.address import check_secure_url
+from tokensvc.core.url import check_secure_url
 from tokensvc.verify import FetchError
 from tokensvc.verify._fetch import DEFAULT_MAX_AGE, MAX_JWKS_BYTES, Fetcher
 

@@ -13,7 +13,7 @@ from tokensvc.core.account import parse_description, parse_name
 from tokensvc.core.api_key import MAX_KEY_LIFE_SECONDS, KeyTerms, build_facts, new_api_key
 from tokensvc.core.errors import ConflictError, InvalidInputError
 from tokensvc.core.identifier import new_key_id
-from tokensvc.core.key_terms import check_metadata, check_own_claims
+from tokensvc.core.key_metadata import check_metadata, check_own_claims
 from tokensvc.core.limit import NO_LIMITS, LimitChanges, change_limits
 from tokensvc.core.network import parse_network
 from tokensvc.issuer.admin.audiences import check_audiences

@@ -22,7 +22,7 @@ class ChunkSize:
     """
 
     def __init__(self, seconds: float = 0.02, clock: Callable[[], float] = time.monotonic) -> None:
-        self.size = _FIRST
+        self.rows = _FIRST
         self._seconds = seconds
         self._clock = clock
 
@@ -33,8 +33,8 @@ class ChunkSize:
         try:
             yield
         except BaseException:
-            self.size = 1
+            self.rows = 1
             raise
         rate = size / max(self._clock() - begun_on, 1e-6)
         wanted = int(rate * self._seconds)
-        self.size = max(1, min(wanted, self.size * _MOST_GROWTH, _MOST))
+        self.rows = max(1, min(wanted, self.rows * _MOST_GROWTH, _MOST))

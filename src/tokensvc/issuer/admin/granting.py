@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from tokensvc.core.granting import check_host_state, check_names, check_within, restrict_own_key
+from tokensvc.core.granting import check_names, check_standing, check_within, restrict_own_key
 from tokensvc.store.api_key import find_standing, load_api_key
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ async def load_grant(connection: Connection, grantor: Grantor | None) -> Grant:
     if grantor is None:
         return Grant(None)
     listed, is_suspended = await find_standing(connection, grantor.key_id)
-    check_host_state(grantor, listed, is_suspended=is_suspended)
+    check_standing(grantor, listed, is_suspended=is_suspended)
     own = None if grantor.is_admin or listed is None else listed.record
     return Grant(None if own is None else restrict_own_key(own, grantor))
 

@@ -106,18 +106,18 @@ async def _act_in_chunks(
     own = None if caller.grantor is None else caller.grantor.key_id
     # The caller's own key comes last: it may be ended or narrowed by this very batch.
     waiting = sorted(key_ids, key=lambda key_id: (key_id == own, key_id))
-    pace, failures = ChunkSize(), 0
+    size, failures = ChunkSize(), 0
     outcomes: Outcomes = {}
     while waiting:
-        chunk = waiting[: pace.size]
+        chunk = waiting[: size.rows]
         try:
-            with pace.measure(len(chunk)):
+            with size.measure(len(chunk)):
                 outcomes |= await act(chunk)
         except OF_ONE_KEY as error:
             outcomes |= {key_id: KeyOutcome(None, error) for key_id in chunk}
         except UnavailableError as error:
             if len(chunk) > 1:
-                continue
+                continue  # the same keys again, one by one: the size has shrunk to one
             failures += 1
             given_up = waiting if failures == _MOST_FAILURES else chunk
             outcomes |= {key_id: KeyOutcome(None, error) for key_id in given_up}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tokensvc.core.algorithm import DEFAULT_ALGORITHM
 from tokensvc.core.api_key import ApiKey
+from tokensvc.core.audience_choice import choose_audience
 from tokensvc.core.claims import Claims, build_payload_text
 from tokensvc.core.errors import InvalidTokenError, OAuthError, UnavailableError
 from tokensvc.core.exchange import (
@@ -24,7 +25,6 @@ from tokensvc.core.exchange import (
 )
 from tokensvc.core.identifier import new_jtis
 from tokensvc.core.ledger import Facts, build_question
-from tokensvc.core.target import choose_audience
 from tokensvc.core.token import sign_jws_text
 from tokensvc.core.usage import LastUse
 from tokensvc.core.verification import check_own_token
@@ -109,6 +109,7 @@ class Exchange:
             # The audience is found before the verdict, which must not be older than its token life.
             name = self._choose_audience(request, credential, allowed)
             audience = self.mirror.audiences.get(name) or await self._find_new_audience(name)
+            # Raises if nothing could be signed: what is counted must get its token.
             self.mirror.signers.check(DEFAULT_ALGORITHM if audience is None else audience.alg)
             facts = None if allowed is None else Facts(name, address)
             question = build_question(request, credential, audience, facts)
@@ -139,6 +140,7 @@ class Exchange:
         not known to be restricted, or had another list of audiences: Postgres is asked again.
         """
         request, audience = asked.request, asked.audience
+        # First: good keys are remembered and refusals counted, whatever comes of the request.
         self.guard.note(asked.question, asked.network, decision)
         if decision is None:
             raise refuse_key(request, "unknown_key")
@@ -155,6 +157,7 @@ class Exchange:
             claims = decide_claims(
                 request, asked.credential, verdict, audience, self.policy, _jtis.take()
             )
+            # Last: a request that is wrong in itself is told so, and not to come back later.
             if not decision.admitted:
                 raise refuse_over_limit(verdict)
         except OAuthError as error:
@@ -201,6 +204,8 @@ class Exchange:
         """Return the credential, and the audiences that it is restricted to, None if to none."""
         if isinstance(shown, ApiKey):
             return shown, self.restricted_keys.find(shown.digest)
+        # No two questions about tokens are alike, so they name all facts at once. And a token
+        # keeps its audience, so there is no list to choose from.
         return self._check_subject_token(shown), ()
 
     def _check_subject_token(self, unverified_token: UnverifiedToken) -> SubjectToken:

@@ -8,7 +8,7 @@ from email.utils import format_datetime, make_msgid
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
-from tokensvc.core.address import is_loopback
+from tokensvc.core.url import is_loopback
 from tokensvc.store.notice_delivery import AttemptOutcome
 
 if TYPE_CHECKING:

@@ -93,6 +93,7 @@ async def show(call: Call, request: AccountRequest) -> Account:
 async def show_usage(call: Call, request: AccountUsageRequest) -> AccountUsage:
     """Show the use of an account."""
     check_visible(call.principal.key_reader_of, request.id, no_such_account(request.id))
+    # The windows first: their moment is the one that everything else is told of.
     async with call.reading() as connection:
         windows = await load_account_windows(connection, request.id)
         since = windows.at - timedelta(seconds=request.since)

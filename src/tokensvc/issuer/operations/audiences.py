@@ -11,13 +11,10 @@ from tokensvc.issuer.operations.paging import cut_page, select_named
 from tokensvc.operations.audiences import Audience, DeletedAudience, ListedAudience
 from tokensvc.operations.model import ListPage
 from tokensvc.store import audience as table
-from tokensvc.store.api_key import load_api_key
 from tokensvc.store.audience import NO_USE
 from tokensvc.store.not_found import no_such_audience
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from tokensvc.core.algorithm import Algorithm
     from tokensvc.core.audience import Audience as Record
     from tokensvc.core.audience import TokenType
@@ -29,7 +26,6 @@ if TYPE_CHECKING:
         UpdateAudience,
     )
     from tokensvc.store.audience import AudienceUse
-    from tokensvc.store.pool import Connection
 
 
 def build_audience(audience: Record) -> Audience:
@@ -64,10 +60,10 @@ async def list_(call: Call, request: ListAudiences) -> ListPage[ListedAudience]:
     """List audiences: all, or those that the caller's own key may ask for."""
     async with call.reading() as connection:
         found = select_named(request.name, await table.list_audiences(connection))
-        seen = await _find_seen(call, connection)
+        own = await call.find_own_terms(connection)
     use = await _count_use(call) if request.with_use else None
-    if seen is not None:
-        found = [known for known in found if known.name in seen]
+    if own is not None and own.audiences:  # a key that names none may ask for all
+        found = [known for known in found if known.name in own.audiences]
     page, cursor = cut_page(request, found, lambda known: str(known.name))
     items = [_build_listed(known, use) for known in page]
     return ListPage[ListedAudience](items=items, next_cursor=cursor)
@@ -77,9 +73,9 @@ async def show(call: Call, request: AudienceRequest) -> Audience:
     """Show one audience, if the caller sees it."""
     async with call.reading() as connection:
         # First, so that a caller whose key is gone learns of no name that it exists.
-        seen = await _find_seen(call, connection)
+        own = await call.find_own_terms(connection)
         found = await table.load_audience(connection, request.name)
-    if seen is not None and found.name not in seen:
+    if own is not None and own.audiences and found.name not in own.audiences:
         raise no_such_audience(request.name)
     return build_audience(found)
 
@@ -129,11 +125,3 @@ async def _count_use(call: Call) -> Counted[dict[str, AudienceUse]]:
         return Counted(uses, at, sum(use.keys + use.users for use in uses.values()))
 
     return await call.backend.counts.find(("audiences", account_id), count)
-
-
-async def _find_seen(call: Call, connection: Connection) -> Collection[str] | None:
-    """Return the audiences that the caller sees, None for all."""
-    if call.principal.key_reader_of is None or call.principal.key_id is None:
-        return None
-    own = await load_api_key(connection, call.principal.key_id)
-    return own.record.terms.audiences or None

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from tokensvc.core.errors import UnavailableError, VersionConflictError
 from tokensvc.issuer.database import OpenTransaction
 from tokensvc.issuer.kept_counts import KeptCounts
+from tokensvc.store.api_key import load_api_key
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     from tokensvc.core.actor import Actor
+    from tokensvc.core.api_key import KeyTerms
     from tokensvc.core.denylist.position import Position
     from tokensvc.core.denylist.record import RevocationRecord
     from tokensvc.core.errors import NotFoundError
@@ -22,8 +24,8 @@ if TYPE_CHECKING:
     from tokensvc.core.sealing import MasterKey
     from tokensvc.issuer.database import Transactions
     from tokensvc.issuer.revoking.watching import Look
-    from tokensvc.operations.authorisation import Principal
     from tokensvc.operations.model import Model
+    from tokensvc.operations.rights import Principal
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Connection, Database
 
@@ -113,6 +115,12 @@ class Call:
             return
         async with self.database.connection() as connection:
             yield connection
+
+    async def find_own_terms(self, connection: Connection) -> KeyTerms | None:
+        """Return what the caller's own key has, None for callers that see everything."""
+        if self.principal.key_reader_of is None or self.principal.key_id is None:
+            return None
+        return (await load_api_key(connection, self.principal.key_id)).record.terms
 
     def check_version(self, thing: Model) -> None:
         """Raise VersionConflictError if the caller wants to change another version of `thing`.

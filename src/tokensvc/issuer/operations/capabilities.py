@@ -11,12 +11,9 @@ from tokensvc.issuer.operations.paging import cut_page, select_named
 from tokensvc.operations.capabilities import Capability, DeletedCapability, ListedCapability
 from tokensvc.operations.model import ListPage
 from tokensvc.store import capability as table
-from tokensvc.store.api_key import load_api_key
 from tokensvc.store.not_found import no_such_capability
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from tokensvc.issuer.operations.call import Call
     from tokensvc.operations.capabilities import (
         CapabilityRequest,
@@ -24,7 +21,6 @@ if TYPE_CHECKING:
         ListCapabilities,
         UpdateCapability,
     )
-    from tokensvc.store.pool import Connection
 
 
 async def create(call: Call, request: CreateCapability) -> Capability:
@@ -39,10 +35,10 @@ async def list_(call: Call, request: ListCapabilities) -> ListPage[ListedCapabil
     """List capabilities: all, or those that the caller's own key holds."""
     async with call.reading() as connection:
         found = select_named(request.name, await table.list_capabilities(connection))
-        seen = await _find_seen(call, connection)
+        own = await call.find_own_terms(connection)
     holders = await _count_holders(call) if request.with_use else None
-    if seen is not None:
-        found = [known for known in found if known.name in seen]
+    if own is not None:
+        found = [known for known in found if known.name in own.capabilities]
     page, cursor = cut_page(request, found, lambda known: str(known.name))
     items = [
         ListedCapability(
@@ -59,9 +55,9 @@ async def show(call: Call, request: CapabilityRequest) -> Capability:
     """Show one capability, if the caller sees it."""
     async with call.reading() as connection:
         # First, so that a caller whose key is gone learns of no name that it exists.
-        seen = await _find_seen(call, connection)
+        own = await call.find_own_terms(connection)
         found = await table.load_capability(connection, request.name)
-    if seen is not None and found.name not in seen:
+    if own is not None and found.name not in own.capabilities:
         raise no_such_capability(request.name)
     return Capability(**asdict(found))
 
@@ -94,11 +90,3 @@ async def _count_holders(call: Call) -> Counted[dict[str, int]]:
         return Counted(holders, at, max(holders.values(), default=0))
 
     return await call.backend.counts.find(("capabilities", account_id), count)
-
-
-async def _find_seen(call: Call, connection: Connection) -> Collection[str] | None:
-    """Return the capabilities that the caller sees, None for all."""
-    if call.principal.key_reader_of is None or call.principal.key_id is None:
-        return None
-    own = await load_api_key(connection, call.principal.key_id)
-    return own.record.terms.capabilities

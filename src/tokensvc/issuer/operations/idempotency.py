@@ -78,7 +78,7 @@ async def carry_out_once(
     backend = replace(call.backend, remember=acknowledged.extend)
     async with call.database.transaction() as connection:
         stored = await table.claim_request(connection, named.key_id, named.name, named.fingerprint)
-        if stored is not None:
+        if stored is not None:  # the first request has committed, or the claim would have waited
             return _repeat(stored, named, master_key), True
         response = await act(replace(call, backend=backend, connection=connection))
         answer = response.model_dump(mode="json")

@@ -23,6 +23,7 @@ _ENDINGS: Final[Mapping[str, Ending]] = {"disable": "key_disabled", "revoke": "k
 async def batch(call: Call, request: BatchKeys) -> BatchResult:
     """Do the same to many keys. What is refused for one does not touch the others."""
     _check_items(request)
+    # What needs no look at the database is refused first, so that no row is locked for it.
     refused = _list_refused(call, request)
     items = [item for item in request.items if item.id not in refused]
     outcomes = refused | await _carry_out(call, request, items)

@@ -55,7 +55,7 @@ async def update(call: Call, request: UpdateKey) -> Key:
     await _check_own(call, request.id)
     check_admin_fields(call, request)
     if "expires_in" in request.model_fields_set:
-        find_life(call, request)
+        find_life(call, request)  # raises if it is longer than the policy allows
     changed, records = await api_keys.update_key(
         call.changes,
         request.id,

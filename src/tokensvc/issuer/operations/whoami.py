@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tokensvc.core.limit import list_statuses
-from tokensvc.operations.authorisation import FRESH_FOR, list_allowed
+from tokensvc.operations.rights import FRESH_FOR, list_allowed
 from tokensvc.operations.table import OPERATIONS
 from tokensvc.operations.whoami import Caller, Limits
 from tokensvc.store.quota import find_quota

@@ -146,6 +146,7 @@ async def revoke_own_token(
     async with database.connection() as connection:
         _, now = await list_heads(connection)
         signing_keys = await list_signing_keys(connection)
+    # If the two clocks differ, the token counts as live by the one that is behind.
     doubt = timedelta(seconds=abs(wall() - now.timestamp()))
     claims = _find_own_claims(
         settings, text, now=now, signing_keys=signing_keys, leeway=LEEWAY + doubt
@@ -195,7 +196,8 @@ async def revoke_jti(
     if record is None:
         raise InvalidInputError(
             f"a live token has between 1 s and {int(longest.total_seconds())} s left to live; "
-            "without --exp-in the longest life is taken"
+            "without --exp-in the longest life is taken",
+            pointer="/exp_in",
         )
     return record
 

@@ -67,6 +67,7 @@ async def end_key(
         detail |= await _describe_key(database, key_id)
     how: _How = {"actor": actor, "detail": detail, "keep_successors": keep_successors}
     if check is None:
+        # One statement that commits itself: nobody waits for our round trips.
         async with database.act() as connection:
             (ended,) = await end_api_keys(connection, ending, key_ids=[key_id], **how)
     else:

@@ -111,6 +111,7 @@ async def describe_token(database: Database, settings: Settings, text: str) -> T
     issuer = settings.issuer_url
     async with database.connection() as connection:
         signing_keys = await list_signing_keys(connection)
+        # Nothing is verified yet: the header only says which of our keys to try.
         record = next((r for r in signing_keys if r.kid == header.get("kid")), None)
         key = None if record is None else find_public_key(record)
         _, moment = await list_heads(connection)
@@ -130,7 +131,7 @@ async def describe_token(database: Database, settings: Settings, text: str) -> T
                 issuer=issuer,
                 audiences=None,
                 now=now,
-                leeway=0,
+                leeway=0,  # people are told what holds now, not what patient verifiers accept
                 typ=OWN_TOKEN,
             )
         except InvalidTokenError as error:
@@ -169,6 +170,7 @@ async def find_revocation(
 ) -> RevocationRecord | None:
     """Return the oldest record that covers the token, None if there is none."""
     for record in await list_named(connection, list_revocable(claims, kid)):
+        # What covers a token is said in one place, so each record is asked by itself.
         alone = Denylist()
         alone.add([record.revocation])
         if alone.find_revocation(claims, kid) is not None:

@@ -55,6 +55,7 @@ def build_parameters(operation: Operation, schemas: Mapping[str, Schema]) -> lis
         _build_parameter(name, "path", fields[name], is_required=True)
         for name in operation.path_parameters
     ]
+    # What is not in the path of a GET request is in its query; else it is in the body.
     if not operation.changes:
         required = schemas[find_name(operation.request)].get("required", ())
         built += [

@@ -9,8 +9,8 @@ from __future__ import annotations
 import hmac
 from typing import TYPE_CHECKING, Final
 
-from tokensvc.core.address import find_origin
 from tokensvc.core.errors import ForbiddenError
+from tokensvc.core.url import find_origin
 from tokensvc.web.app_keys import SERVICE
 
 if TYPE_CHECKING:

@@ -27,8 +27,9 @@ from tokensvc.core.errors import (
 from tokensvc.issuer.operations.call_limit import count_call
 from tokensvc.issuer.sign_in import build_principal
 from tokensvc.logs.logger import get_logger
-from tokensvc.operations.authorisation import Principal
+from tokensvc.operations.rights import Principal
 from tokensvc.web.app_keys import REFUSALS, REQUEST_ID, SERVICE
+from tokensvc.web.client_address import find_client_place
 from tokensvc.web.dashboard.cookies import find_token
 from tokensvc.web.dashboard.forms import Typed, read_form
 from tokensvc.web.dashboard.guard import LOCK, build_headers, check_lock, check_same_origin
@@ -38,7 +39,6 @@ from tokensvc.web.dashboard.refused import build_refusal, find_status
 from tokensvc.web.dashboard.rendering import render
 from tokensvc.web.dashboard.signing_in import PROOF, ask_for_key, show_key
 from tokensvc.web.middleware import note
-from tokensvc.web.network import find_client_place
 from tokensvc.web.problems import NO_STORE
 
 if TYPE_CHECKING:

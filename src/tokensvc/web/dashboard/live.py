@@ -18,7 +18,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.web.app_keys import POLLS, SERVICE
-from tokensvc.web.network import find_network
+from tokensvc.web.client_address import find_network
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -10,7 +10,7 @@ from tokensvc.core.errors import TokensvcError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tokensvc.operations.authorisation import Principal
+    from tokensvc.operations.rights import Principal
     from tokensvc.web.dashboard.page import Page, Visit
 
 

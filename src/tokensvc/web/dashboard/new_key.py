@@ -11,10 +11,10 @@ from tokensvc.core.capability import is_for_service
 from tokensvc.core.errors import InvalidInputError
 from tokensvc.operations.operation import KEY_OWNERS
 from tokensvc.web.app_keys import SERVICE
+from tokensvc.web.client_address import find_address
 from tokensvc.web.dashboard.beginnings import PRESETS, STARTS, Beginning, copy_key, find_start
 from tokensvc.web.dashboard.lists import build_link
 from tokensvc.web.dashboard.page import Page, Redirect, View
-from tokensvc.web.network import find_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

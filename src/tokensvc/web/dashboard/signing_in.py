@@ -9,10 +9,10 @@ from urllib.parse import urlencode
 
 from tokensvc.core.errors import InsufficientAuthenticationError
 from tokensvc.web.app_keys import SERVICE
+from tokensvc.web.client_address import find_client_place
 from tokensvc.web.dashboard.cookies import THEMES, drop_token, find_token, keep_theme, keep_token
 from tokensvc.web.dashboard.guard import LOCK
 from tokensvc.web.dashboard.page import Page, Redirect, View
-from tokensvc.web.network import find_client_place
 
 if TYPE_CHECKING:
     from tokensvc.core.claims import Claims

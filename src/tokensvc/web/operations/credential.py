@@ -11,10 +11,10 @@ from tokensvc.core.errors import (
     MalformedAuthorizationError,
     MissingCredentialError,
 )
-from tokensvc.operations.authorisation import Principal
+from tokensvc.operations.rights import Principal
 from tokensvc.web.app_keys import REQUEST_ID, SERVICE
+from tokensvc.web.client_address import find_address
 from tokensvc.web.client_authentication import check_client
-from tokensvc.web.network import find_address
 
 if TYPE_CHECKING:
     from aiohttp import web

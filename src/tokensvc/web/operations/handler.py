@@ -12,14 +12,15 @@ from tokensvc.issuer.operations.call_limit import count_call
 from tokensvc.issuer.operations.run import run_operation
 from tokensvc.operations.table import find_thing_path
 from tokensvc.web.app_keys import REQUEST_ID, SERVICE, STRANGERS
+from tokensvc.web.client_address import find_client_place
 from tokensvc.web.middleware import note
-from tokensvc.web.network import find_client_place
 from tokensvc.web.operations.body import read_object
 from tokensvc.web.operations.credential import find_principal
 from tokensvc.web.operations.headers import (
     build_etag,
     build_lifetime,
     build_limit,
+    list_header_faults,
     matches_copy,
     parse_idempotency_key,
     parse_if_match,
@@ -33,9 +34,9 @@ if TYPE_CHECKING:
 
     from tokensvc.core.limit import LimitStatus
     from tokensvc.issuer.operations.run import Result
-    from tokensvc.operations.authorisation import Principal
     from tokensvc.operations.model import Model
     from tokensvc.operations.operation import Operation
+    from tokensvc.operations.rights import Principal
 
 _JSON: Final = "application/json"
 
@@ -47,7 +48,8 @@ def build_handler(operation: Operation) -> Handler:
         try:
             return await _answer(request, operation)
         except TokensvcError as error:
-            error.faults = tuple(place_fault(operation, fault) for fault in error.faults)
+            faults = [*error.faults, *list_header_faults(error)]
+            error.faults = tuple(place_fault(operation, fault) for fault in faults)
             raise
 
     return handle

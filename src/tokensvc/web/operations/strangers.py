@@ -18,7 +18,7 @@ from tokensvc.issuer.exchange.late_answers import LateAnswers
 from tokensvc.issuer.exchange.network_counts import NetworkCounts
 from tokensvc.issuer.metrics import RATE_LIMITED
 from tokensvc.issuer.revoking.leaks import REPORTER
-from tokensvc.operations.authorisation import Principal
+from tokensvc.operations.rights import Principal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -6,7 +6,7 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 
-from tokensvc.web.network import find_network, warn_of_proxy
+from tokensvc.web.client_address import find_network, warn_of_proxy
 
 
 @pytest.mark.parametrize(

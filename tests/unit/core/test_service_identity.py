@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tokensvc.core.errors import StartRefusedError
-from tokensvc.core.identity import Identity, decide_identity
+from tokensvc.core.service_identity import Identity, decide_identity
 
 A, B = "https://a.example", "https://b.example"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tokensvc.core.errors import InvalidInputError
-from tokensvc.core.key_terms import check_metadata, check_own_claims
+from tokensvc.core.key_metadata import check_metadata, check_own_claims
 
 
 def nest(depth):

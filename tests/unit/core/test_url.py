@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tokensvc.core.address import check_secure_url, is_wildcard, parse_issuer
+from tokensvc.core.url import check_secure_url, is_wildcard, parse_issuer
 
 
 @pytest.mark.parametrize(
