@@ -125,7 +125,7 @@ def test_an_import_is_found_wherever_it_stands():
     assert list_imports(source) == {"tests", "bench"}
 
 
-@pytest.mark.parametrize("folder", ["tests/soak/node", "bench/peers/node_oidc"])
+@pytest.mark.parametrize("folder", ["tests/soak/node", "bench/peers/node_oidc", "examples/node"])
 def test_the_lock_file_for_node_pins_exactly_and_names_no_address(folder):
     folder = ROOT / folder
     package = (folder / "package.json").read_text()

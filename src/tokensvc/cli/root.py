@@ -42,6 +42,7 @@ COMMANDS: Final = {
     "notice": ("notice", "Who is told of events, by webhook and by mail."),
     "settings": ("settings", "The settings of this machine, and where they come from."),
     "health": ("health", "How Postgres, the clocks and the ledger are; the settings."),
+    "doctor": ("doctor", "Look for faults of the set-up, and say what mends them."),
     "overview": ("overview", "Exchanges by the hour, and keys that need a look."),
     "whoami": ("whoami", "Who you are, and what you may do."),
     "profile": ("profile", "Services far away that commands can be sent to."),

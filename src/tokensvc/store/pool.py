@@ -51,23 +51,28 @@ class _PooledConnection(asyncpg.Connection):
 
 
 class Database:
-    """A pool of connections to the primary."""
+    """A pool of connections to the primary of `hosts`."""
 
     def __init__(
         self, pool: asyncpg.Pool, hosts: Hosts, direct_hosts: Hosts, timelines: Timelines
     ) -> None:
         self._pool = pool
         self._free = asyncio.Semaphore(pool.get_max_size())
-        self._hosts = hosts
+        self.hosts = hosts
         self._direct_hosts = direct_hosts
         self._timelines = timelines
         self._expired = 0
         self._apart: WeakSet[asyncpg.Connection] = WeakSet()
 
     @property
-    def setting(self) -> str:
-        """Where the URL of the database is."""
-        return self._hosts.setting
+    def most_connections(self) -> int:
+        """How many connections the pool may open."""
+        return self._pool.get_max_size()
+
+    @property
+    def used_connections(self) -> int:
+        """How many of them are lent at this moment."""
+        return self._pool.get_size() - self._pool.get_idle_size()
 
     @property
     def failovers(self) -> int:
@@ -77,7 +82,7 @@ class Database:
     @property
     def problem(self) -> PrimaryProblem | None:
         """What was wrong with the primary when the hosts were asked the last time."""
-        return self._hosts.problem or self._direct_hosts.problem
+        return self.hosts.problem or self._direct_hosts.problem
 
     async def ask_hosts(self) -> PrimaryProblem | None:
         """Ask all hosts which of them is the primary, and leave an old one.
@@ -85,15 +90,15 @@ class Database:
         Returns what is wrong, as far as hosts answer; None if nothing is. It takes two seconds at
         most.
         """
-        await self._hosts.find_primary(afresh=True)
-        if self._direct_hosts is not self._hosts:
+        await self.hosts.find_primary(afresh=True)
+        if self._direct_hosts is not self.hosts:
             await self._direct_hosts.find_primary(afresh=True)
         await self._leave_old_primary()
         return self.problem
 
     async def watch_hosts_once(self) -> None:
         """As `ask_hosts`, if there are several hosts, so that one may become the primary."""
-        if self._hosts.are_several or self._direct_hosts.are_several:
+        if max(self.hosts.count, self._direct_hosts.count) > 1:
             await self.ask_hosts()
 
     async def _leave_old_primary(self) -> None:
@@ -108,14 +113,14 @@ class Database:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[asyncpg.Connection]:
         """Lend a connection for single statements. Raises UnavailableError."""
-        if self._hosts.are_several and self._hosts.choice is None:
-            await self._hosts.find_primary()  # here, because it may last longer than acquiring
+        if self.hosts.count > 1 and self.hosts.choice is None:
+            await self.hosts.find_primary()  # here, because it may last longer than acquiring
         await self._leave_old_primary()
         try:
             async with asyncio.timeout(_FREE_TIMEOUT):
                 await self._free.acquire()
         except TimeoutError as error:
-            raise unavailable(error, self.setting) from error
+            raise unavailable(error, self.hosts.setting) from error
         try:
             async with self._pool.acquire(timeout=_NEW_TIMEOUT) as borrowed:
                 connection = cast("asyncpg.Connection", borrowed)  # the proxy forwards everything
@@ -125,7 +130,7 @@ class Database:
                     connection.terminate()
                     raise
         except AWAY as error:
-            raise unavailable(error, self.setting) from error
+            raise unavailable(error, self.hosts.setting) from error
         finally:
             self._free.release()
 
@@ -185,7 +190,7 @@ class Database:
 
     async def close(self, patience: float = _CLOSE_TIMEOUT) -> None:
         """Close all connections; those that are still busy after so many seconds are cut."""
-        await self._hosts.close()
+        await self.hosts.close()
         await self._direct_hosts.close()
         try:
             async with asyncio.timeout(patience):

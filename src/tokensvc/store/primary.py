@@ -69,9 +69,9 @@ class Hosts:
         self._problem_log = _ProblemLog()
 
     @property
-    def are_several(self) -> bool:
-        """Whether there is more than one host, so that there may be two primaries."""
-        return len(self._urls.present) > 1
+    def count(self) -> int:
+        """How many there are; if more than one, there may be two primaries."""
+        return len(self._urls.present)
 
     @property
     def choice(self) -> PrimaryChoice | None:
@@ -114,7 +114,7 @@ class Hosts:
         settings = {**SERVER_SETTINGS, **(server_settings or {})}
         passed = {name: options[name] for name in _POOL_OPTIONS if name in options}
         # With one host there is nothing to choose: the connection itself says whether it will do.
-        if not self.are_several:
+        if self.count == 1:
             try:
                 return await self._connect_to(self._urls.present[0], None, settings, **passed)
             except LOGIN_REFUSED:
