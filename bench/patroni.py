@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import random
 import statistics
 import sys
@@ -133,7 +132,6 @@ def main() -> int:
         print("skipped: it needs etcd and patroni (Debian: etcd-server, patroni, python3-etcd)")
         return 0
     configure_logs("critical")
-    os.nice(5)
     seed = random.randrange(10_000) if options.seed is None else options.seed
     return asyncio.run(_main(options.mode or MODES, options.kills, options.rate, seed))
 
