@@ -7,30 +7,35 @@ import * as client from "openid-client";
 
 const { ISSUER, AUDIENCE, KEY_ID, TOKENSVC_API_KEY, ORDERS_URL } = process.env;
 const issuer = new URL(ISSUER);
+// Without TLS the API key can be read on the way: for a trial on one machine only.
+const insecure = issuer.protocol === "http:" ? [client.allowInsecureRequests] : [];
 const config = await client.discovery(
   issuer,
   KEY_ID,
   undefined,
   client.ClientSecretBasic(TOKENSVC_API_KEY),
-  // Without TLS the API key can be read on the way: for a trial on one machine only.
-  {
-    algorithm: "oauth2",
-    execute: issuer.protocol === "http:" ? [client.allowInsecureRequests] : [],
-  },
+  { algorithm: "oauth2", execute: insecure },
 );
 
-let held; // the token in use, until shortly before its end; several callers share one exchange
+// The token in use, until four fifths of its life are over. Callers that come together share it.
+let held = { goodUntil: -Infinity };
 function getToken() {
-  if (held === undefined || Date.now() > held.goodUntil) {
+  if (performance.now() > held.goodUntil) {
+    const next = { goodUntil: Infinity };
     const asked = { audience: AUDIENCE, scope: "orders:read" };
-    const answer = client.clientCredentialsGrant(config, asked);
-    held = { answer, goodUntil: Date.now() + 10_000 };
-    answer.then(
-      ({ expires_in: seconds }) => { held.goodUntil = Date.now() + 800 * seconds; },
-      () => { held = undefined; },
+    next.token = client.clientCredentialsGrant(config, asked).then(
+      (answer) => {
+        next.goodUntil = performance.now() + 800 * answer.expires_in;
+        return answer.access_token;
+      },
+      (error) => {
+        next.goodUntil = -Infinity;
+        throw error;
+      },
     );
+    held = next;
   }
-  return held.answer.then((answer) => answer.access_token);
+  return held.token;
 }
 
 const headers = { Authorization: `Bearer ${await getToken()}` };

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -43,7 +44,7 @@ def test_keys_are_made_for_customers_and_made_once(new_process, database_url, tm
 def test_the_page_of_the_examples_links_each_that_is_run():
     page = (EXAMPLES / "README.md").read_text()
     for service in SERVICES:
-        assert f"]({service.folder}/" in page
+        assert re.search(rf"\]\({service.folder}/|^\[\d\]: {service.folder}/", page, re.MULTILINE)
     for proxy in PROXIES:
         (file,) = (EXAMPLES / "proxy").glob(f"{proxy}.*")
         assert f"](proxy/{file.name})" in page

@@ -35,7 +35,8 @@ public class Service {
     }
 
     @Bean
-    JwtDecoder jwtDecoder(@Value("${ISSUER}") String issuer, @Value("${AUDIENCE}") String audience) {
+    JwtDecoder jwtDecoder(
+        @Value("${ISSUER}") String issuer, @Value("${AUDIENCE}") String audience) {
         NimbusJwtDecoder decoder = NimbusJwtDecoder.withJwkSetUri(issuer + "/.well-known/jwks.json")
             .jwsAlgorithm(SignatureAlgorithm.ES256)
             .validateType(false) // the validator below wants at+jwt
