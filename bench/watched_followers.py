@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
-from testbed.waiting import until
+from testbed.waiting import PATIENCE, until
 
 from tokensvc.core.errors import BearerError, VerifierUnavailableError
 from tokensvc.store.primary import connect
@@ -20,6 +20,7 @@ from tokensvc.verify import Clock, Verifier
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
+    import asyncpg
     from testbed.failover_stage import Stage
 
     from bench.watched_keys import Acknowledged, Issued
@@ -183,7 +184,7 @@ class Watch:
     async def _check_table(self) -> None:
         """Check that no entry is gone. None has expired yet, because the run is short."""
         acknowledged = list(self.load.acknowledged)  # first: more may come while the table is read
-        connection = await connect(self.stage.cluster.primary.url)
+        connection = await _connect_patiently(self.stage.cluster.primary.url)
         rows = await connection.fetch("select kind, value from denylist")
         await connection.close()
         held = {(row["kind"], row["value"]) for row in rows}
@@ -230,6 +231,16 @@ async def watched(watch: Watch) -> AsyncIterator[None]:
     for result in results:
         if isinstance(result, Exception):
             raise result
+
+
+async def _connect_patiently(url: str) -> asyncpg.Connection:
+    """Connect to Postgres, which a busy machine may not do within its time limit."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                return await connect(url)
+            except OSError:  # a TimeoutError is one, too
+                await asyncio.sleep(_LOOK)
 
 
 async def _list_accepted(follower: Follower, revoked: Sequence[Acknowledged]) -> list[Acknowledged]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -46,8 +47,9 @@ class Balancer:
                 async with self._session.post(url + path, headers=headers, data=form) as answer:
                     if answer.status == 503 and "Retry-After" in answer.headers:
                         continue  # it is not ready yet, and has done nothing
-                    body = await answer.json()
-                    return answer.status, body.get("access_token")
+                    text = await answer.text()  # to a revocation, earlier versions answer nothing
+                    has_token = answer.status == 200 and path == "/v1/token"
+                    return answer.status, json.loads(text)["access_token"] if has_token else None
             except aiohttp.ClientConnectorError:
                 continue  # nothing was sent
             except aiohttp.ClientError as error:

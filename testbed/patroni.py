@@ -26,7 +26,7 @@ from tokensvc.store.postgres_binaries import find_binaries, unprivileged_user
 MEMBERS: Final = 3
 _USER: Final = "tokensvc"
 _SCOPE: Final = "tokensvc"
-_PATIENCE: Final = 180.0
+_PATIENCE: Final = 600.0
 _DIRECT: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
