@@ -6,8 +6,6 @@ import asyncio
 import gc
 import shutil
 import subprocess
-import tempfile
-from pathlib import Path
 
 import pytest
 from testbed.waiting import until
@@ -33,13 +31,6 @@ MANY = 60
 
 # asyncpg leaves a connection that breaks while it is being made to the garbage collector
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
-
-@pytest.fixture
-def own_folder(session_folder):
-    folder = Path(tempfile.mkdtemp(dir=session_folder))
-    folder.chmod(0o755)
-    return folder
 
 
 @pytest.fixture

@@ -58,6 +58,14 @@ def load_with_sources(
     return settings, sources
 
 
+def read_again(variable: str) -> str:
+    """Return what a setting is now, read from where it comes from. Raises StartRefusedError."""
+    given = _read_fields(_gather(os.environ)).get(variable.removeprefix(PREFIX).lower())
+    if given is None:
+        raise StartRefusedError(f"{variable} is not set any more")
+    return given.value
+
+
 def _gather(environment: Mapping[str, str]) -> dict[str, Given]:
     """Return all that is set, by the names of the variables. What is empty is not set.
 

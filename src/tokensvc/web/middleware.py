@@ -24,6 +24,7 @@ from tokensvc.issuer.metrics import REQUEST_SECONDS
 from tokensvc.logs.logger import get_logger
 from tokensvc.logs.masking import mask_secrets
 from tokensvc.logs.request_line import log_request
+from tokensvc.traces.tracing import Tracing
 from tokensvc.web.app_keys import (
     CHALLENGE,
     FACTS,
@@ -35,6 +36,7 @@ from tokensvc.web.app_keys import (
 )
 from tokensvc.web.client_address import find_network
 from tokensvc.web.problems import build_answer
+from tokensvc.web.traced import answer_traced
 from tokensvc.web.whole_answer import COMMON_FIELDS, WholeAnswer
 
 if TYPE_CHECKING:
@@ -97,11 +99,16 @@ class Around(NamedTuple):
     in_flight: InFlight
     route: str
 
-    async def answer(self, request: AnyRequest, act: Act) -> web.StreamResponse:
+    def answer(self, request: AnyRequest, act: Act) -> Awaitable[web.StreamResponse]:
         """Return what `act` answers. Turn every error into its answer, and write the log line.
 
         `act` gets the request, its id, and a dict of facts for its log line.
         """
+        if Tracing.tracer is None or self.route in _QUIET:
+            return self._answer(request, act)
+        return answer_traced(Tracing.tracer, self.route, self._answer, request, act)
+
+    async def _answer(self, request: AnyRequest, act: Act) -> web.StreamResponse:
         asked_on = time.monotonic()
         given = request.headers.get("X-Request-Id")
         if given is not None and _REQUEST_ID.fullmatch(given):

@@ -262,7 +262,8 @@ def _apply(before: Endpoint, changes: EndpointChanges, settings: Settings) -> En
         destination = _parse_destination(changes.url, settings)
         if "mail" in {before.kind, destination.kind}:
             raise InvalidInputError(
-                "a mailbox keeps its address, because that is what was confirmed; add another one"
+                "a mailbox keeps its address, because that is what was confirmed; add another one",
+                pointer="/url",
             )
         after = replace(after, url=destination.url)
     if changes.events is not None:

@@ -81,8 +81,7 @@ NOTHING_TYPED: Final = Typed(MultiDictProxy(MultiDict()))
 async def read_form(request: web.Request) -> Form:
     """Return the fields of a form that a page of ours has sent.
 
-    Raises InvalidRequestError, HTTPRequestEntityTooLarge, HTTPRequestTimeout,
-    HTTPUnsupportedMediaType.
+    Raises InvalidRequestError, ContentTooLargeError, HTTPRequestTimeout, HTTPUnsupportedMediaType.
     """
     body = await read_bytes(request, MOST_BYTES, _SECONDS)
     if body and request.content_type != _TYPE:
