@@ -122,13 +122,16 @@ bench-lists: $(VENV)/.dev ## Measure lists of keys: 100,000 of an account, and a
 bench-pages: $(VENV)/.dev ## Measure the dashboard with 110,000 keys and a year of use (6 minutes)
 	@$(BIN)/python -m bench.pages
 
+bench-traces: $(VENV)/.dev ## Measure what an exchange costs that is traced (3 minutes)
+	@$(BIN)/python -m bench.traces
+bench-notices: $(VENV)/.dev ## Measure what notices cost an exchange (3 minutes)
+	@$(BIN)/python -m bench.notices
+
 bench-verify: $(VENV)/.dev ## Measure a verification beside other libraries, and a large denylist
 	@$(BIN)/python -m bench.verify
 
 site: $(VENV)/.deploy ## Build the pages as a site, in build/site; each link must lead somewhere
-	@rm -rf build/site build/site-source && mkdir -p build/site-source
-	@cp -R *.md docs examples build/site-source && cp docs/site.yml build
-	@$(BIN)/zensical build --strict --config-file build/site.yml
+	@$(BIN)/python deploy/site.py
 
 release: $(VENV)/.deploy ## Make what a release consists of, in dist/ (asks PyPI for weaknesses)
 	@$(BIN)/python deploy/release.py
@@ -156,7 +159,7 @@ help: ## Show this
 .PHONY: screenshots freeze-sql bench bench-peers bench-compare bench-rotation bench-feed
 .PHONY: bench-long-denylist bench-ledger bench-neighbours bench-timing bench-stalls bench-failover
 .PHONY: bench-acts bench-clock bench-restore soak-patroni soak-upgrade bench-lists bench-pages
-.PHONY: bench-verify site release build lock clean help
+.PHONY: bench-traces bench-notices bench-verify site release build lock clean help
 
 ##@
 

@@ -62,7 +62,7 @@ def build_page() -> str:
     alerts = list_alerts()
     lines = [_HEAD]
     for metric in list_metrics():
-        named = re.compile(rf"\b{metric.name}")
+        named = re.compile(rf"\b{metric.name}(?:_bucket|_count|_sum)?\b")
         asking = [alert["alert"] for alert in alerts if named.search(alert["expr"])]
         raised = f" Alerts: `{'`, `'.join(asking)}`." if asking else ""
         labels = f"{{{','.join(metric.labels)}}}" if metric.labels else ""

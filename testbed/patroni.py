@@ -53,11 +53,13 @@ class Member:
         except (OSError, urllib.error.HTTPError, ValueError):
             return None
 
-    def kill(self, *, with_patroni: bool) -> None:
-        """Kill Postgres, as a crash would; with Patroni it is as if the host were lost."""
-        postmaster = int((self.data / "postmaster.pid").read_text().splitlines()[0])
-        doomed = [postmaster, *_list_children(postmaster)]
-        if with_patroni and self.child is not None:
+    def kill(self) -> None:
+        """Kill Patroni and all of Postgres at once, as if the host were lost."""
+        doomed: list[int] = []
+        if (self.data / "postmaster.pid").exists():
+            postmaster = int((self.data / "postmaster.pid").read_text().splitlines()[0])
+            doomed = [postmaster, *_list_children(postmaster)]
+        if self.child is not None:
             self.child.kill()
             self.child.wait()
             self.child = None
@@ -115,11 +117,7 @@ class PatroniCluster:
     def __exit__(self, *_: object) -> None:
         """Leave nothing behind."""
         for member in self.members:
-            if (member.data / "postmaster.pid").exists():
-                member.kill(with_patroni=True)
-            elif member.child is not None:
-                member.child.kill()
-                member.child.wait()
+            member.kill()
         if self._etcd is not None:
             self._etcd.kill()
             self._etcd.wait()
@@ -166,7 +164,6 @@ class PatroniCluster:
                     "ttl": 20,
                     "loop_wait": 2,
                     "retry_timeout": 3,
-                    "primary_start_timeout": 0,  # another node takes over when Postgres crashes
                     "synchronous_mode": self._synchronous,
                     "postgresql": {
                         "use_pg_rewind": True,

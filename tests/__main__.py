@@ -74,17 +74,20 @@ def read(*command: str) -> int:
     Such is what nobody waits for: an error while a process ends, or in a task that was forgotten.
     """
     colored = ("--color=yes",) if sys.stdout.isatty() else ()
-    found = 0
-    with subprocess.Popen(
-        [*command, *colored], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    ) as running:
-        for line in running.stdout or ():
-            sys.stdout.buffer.write(line)
-            sys.stdout.flush()
-            found += any(mark in line for mark in TRACEBACKS)
-    if found and not running.returncode:
-        print(f"\n{found} tracebacks in the output, although no test has failed")
-    return running.returncode or bool(found)
+    out, into = os.pipe()
+    running = subprocess.Popen([*command, *colored], cwd=ROOT, stdout=into, stderr=into)
+    os.close(into)
+    found, before = False, b""
+    while part := os.read(out, 65_536):
+        sys.stdout.buffer.write(part)
+        sys.stdout.flush()
+        before = before[-100:] + part
+        found = found or any(mark in before for mark in TRACEBACKS)
+    os.close(out)
+    failed = running.wait()
+    if found and not failed:
+        print("\nno test has failed, but a traceback was printed")
+    return failed or int(found)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -97,6 +98,17 @@ def test_a_length_is_that_of_the_whole_definition():
         ("class", "A", 1, 5),
         ("function", "f", 2, 4),
     ]
+
+
+def test_every_file_that_the_page_on_architecture_names_exists():
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    named = set(re.findall(r"`([\w/]+\.(?:py|sql|toml))`", page))
+    there = list_files("*.py", "*.sql", "*.toml")
+    gone = [
+        name for name in sorted(named) if not any(f"/{one}".endswith(f"/{name}") for one in there)
+    ]
+    assert len(named) > 50
+    assert not gone
 
 
 def list_imports(source: str) -> set[str]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from testbed.collector import collecting
 
 from tokensvc.core.errors import StartRefusedError
 from tokensvc.traces import tracing as module
@@ -20,44 +19,18 @@ assert not [name for name in sys.modules if name.startswith("opentelemetry")]
 """
 
 
-@pytest.fixture
-def collector(monkeypatch):
-    """What OpenTelemetry sends, as (path, body)."""
-    received = []
-
-    class Collector(BaseHTTPRequestHandler):
-        def do_POST(self):
-            received.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Collector) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        endpoint = f"http://127.0.0.1:{server.server_port}"
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
-        yield received
-        server.shutdown()
-        thread.join()
-
-
-def test_spans_are_sent_at_the_end_under_the_name_that_the_environment_gives(
-    collector, monkeypatch
-):
-    monkeypatch.setenv("OTEL_SERVICE_NAME", "tokens-west")
-    with tracing(is_wanted=True):
-        tracer = Tracing.tracer
-        assert tracer is not None
-        with tracer.trace_request({}, "GET", "/v1/x"):
-            assert str(tracer.find_traceparent()).startswith("00-")
-        assert tracer.find_traceparent() is None
-    ((path, body),) = collector
-    assert path == "/v1/traces"
-    assert b"GET /v1/x" in body
-    assert b"tokens-west" in body
+def test_spans_are_sent_at_the_end_under_the_name_that_the_environment_gives(monkeypatch):
+    with collecting() as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.address)
+        monkeypatch.setenv("OTEL_SERVICE_NAME", "tokens-west")
+        with tracing(is_wanted=True):
+            tracer = Tracing.tracer
+            assert tracer is not None
+            with tracer.trace_request({}, "GET", "/v1/x"):
+                assert str(tracer.find_traceparent()).startswith("00-")
+            assert tracer.find_traceparent() is None
+        assert [path for path, _ in collector.received] == ["/v1/traces"]
+        assert collector.has("GET /v1/x", "tokens-west")
 
 
 def test_a_service_without_traces_never_imports_opentelemetry():

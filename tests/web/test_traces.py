@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 from aiohttp import ClientSession
@@ -17,6 +18,7 @@ from tokensvc.traces.tracing import Tracing
 from tokensvc.web.runner import ServiceRunner
 from tokensvc.web.server import bind_socket
 from tokensvc.web.shared_start import SharedStart
+from tokensvc.web.traced import answer_traced
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"
@@ -118,6 +120,19 @@ async def test_a_refusal_says_why_and_holds_no_secret(exchange, spans):
     assert request.attributes["tokensvc.reason"] == "malformed_key"
     assert request.status.status_code is StatusCode.UNSET
     assert text not in request.to_json()
+
+
+async def test_a_client_that_has_gone_is_told_of(spans):
+    async def act(*_):
+        raise asyncio.CancelledError
+
+    tracer = Tracing.tracer
+    assert tracer is not None
+    request = SimpleNamespace(method="BREW", headers={})
+    with pytest.raises(asyncio.CancelledError):
+        await answer_traced(tracer, "/v1/x", act, request, act)
+    (span,) = spans()["_OTHER /v1/x"]
+    assert span.attributes["http.response.status_code"] == 499
 
 
 async def test_statements_of_an_operation_are_traced_without_their_values(spans, admin):

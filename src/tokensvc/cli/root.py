@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import os
-from typing import Final
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
 
 import click
+from click.exceptions import Exit
 from click.shell_completion import CompletionItem
 
 from tokensvc import __version__
@@ -22,6 +24,9 @@ from tokensvc.core.errors import (
     TokensvcError,
     UnavailableError,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Command -> (module, one line of help). The module has an attribute `command`.
 COMMANDS: Final = {
@@ -94,18 +99,29 @@ class _Root(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        with _telling():  # --help and --version print already here
+            return super().make_context(*args, **extra)
+
     def invoke(self, ctx: click.Context) -> object:
-        try:
+        with _telling():
             return super().invoke(ctx)
-        except TokensvcError as error:
-            click.echo(f"tokensvc: {_describe(error)}", err=True)
-            ctx.exit(find_exit_code(error))
-        except BrokenPipeError:
-            raise  # click ends quietly: who reads has had enough
-        except OSError as error:  # of the machine: a full disk, a stream that was closed
-            click.echo(f"tokensvc: {_describe_machine(error)}", err=True)
-            stop_printing()
-            ctx.exit(ExitCode.FAILED)
+
+
+@contextmanager
+def _telling() -> Iterator[None]:
+    """Turn an error into one line and an exit code."""
+    try:
+        yield
+    except TokensvcError as error:
+        click.echo(f"tokensvc: {_describe(error)}", err=True)
+        raise Exit(find_exit_code(error)) from error
+    except BrokenPipeError:
+        raise  # click ends quietly: who reads has had enough
+    except OSError as error:  # of the machine: a full disk, a stream that was closed
+        click.echo(f"tokensvc: {_describe_machine(error)}", err=True)
+        stop_printing()
+        raise Exit(ExitCode.FAILED) from error
 
 
 @click.group(cls=_Root, context_settings={"help_option_names": ["-h", "--help"]})

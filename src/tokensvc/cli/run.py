@@ -6,12 +6,14 @@ has them. Both raise the same errors.
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import click
 
 from tokensvc.cli.target import find_target
+from tokensvc.core.errors import InvalidInputError
 from tokensvc.operations.finding import load_operation
 
 if TYPE_CHECKING:
@@ -37,6 +39,12 @@ class Runner(Protocol):
 def call(name: str, request: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return what the operation `name` answers to `request`. Raises TokensvcError."""
     operation = load_operation(name)
+    try:
+        json.dumps(request, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InvalidInputError(
+            "what was typed, or a file, holds bytes that are no text in this locale"
+        ) from error
     return _find_runner(operation).run(operation, request or {})
 
 

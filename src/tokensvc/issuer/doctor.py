@@ -29,11 +29,11 @@ from tokensvc.settings.showing import show_settings
 from tokensvc.store.doctor import (
     find_identity,
     find_local_folder,
+    find_slot_facts,
+    find_standby_facts,
     list_disks,
     list_secrets,
     load_role_facts,
-    load_slot_facts,
-    load_standby_facts,
 )
 from tokensvc.store.fitness import explain_unfit, find_direct_way, find_way, load_fitness
 from tokensvc.store.migrate import find_missing, load_migrations
@@ -133,8 +133,8 @@ async def _look(database: Database, settings: Settings, clock: PostgresClock) ->
             way=way,
             unfit=explain_unfit(await load_fitness(connection)),
             clock_difference=clocks.difference,
-            standbys=await load_standby_facts(connection),
-            slots=await load_slot_facts(connection),
+            standbys=await find_standby_facts(connection),
+            slots=await find_slot_facts(connection),
         )
         folder = await find_local_folder(connection)
         if facts.unfit is None:

@@ -13,6 +13,8 @@ from tokensvc.logs.output import Output
 
 # Every other method is text of the client.
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+# What is said of a request whose client did not wait for the answer. It is never sent.
+NO_ANSWER: Final = 499
 _quote: Final = json.encoder.encode_basestring_ascii
 
 

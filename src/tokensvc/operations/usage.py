@@ -26,6 +26,14 @@ class HourOfUse(Model):
     refused: dict[str, int] = Field(description="How many exchanges were refused, by reason.")
 
 
+class WindowUse(Model):
+    """What was given out in the minute or the day (UTC) that is running."""
+
+    used: int = Field(description="How many tokens. It is exact.")
+    limit: int
+    ends_at: Moment = Field(description="When the next window begins, and counting with it.")
+
+
 class Usage(Model):
     """The use of a key. The last seconds are not in it yet."""
 
@@ -34,6 +42,13 @@ class Usage(Model):
     hours: list[HourOfUse] = Field(description="Oldest first.")
     since: Moment
     until: Moment
+
+
+class KeyUsage(Usage):
+    """The use of a key, and what it has got of its limits, which it shares with its successor."""
+
+    minute: WindowUse
+    day: WindowUse
 
 
 class UsageRequest(Model):
@@ -58,7 +73,7 @@ OPERATIONS: Final = (
         summary="Show how many tokens a key got, and how many requests were refused, by the hour.",
         needs=KEY_READERS,
         request=UsageRequest,
-        response=Usage,
+        response=KeyUsage,
     ),
     Operation(
         name="usage.list",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+import asyncpg
 
 from tokensvc.core.doctor.facts import Disk, RoleFacts, Slot, SlotFacts, StandbyFacts
 from tokensvc.core.service_identity import Identity
@@ -13,9 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    import asyncpg
-
 _SQL = load_queries("doctor")
+# Of a managed Postgres that keeps some functions from its customers.
+_NOT_TOLD: Final = (
+    asyncpg.InsufficientPrivilegeError,
+    asyncpg.UndefinedFunctionError,
+    asyncpg.FeatureNotSupportedError,
+)
 
 
 async def load_role_facts(connection: asyncpg.Connection, *, is_embedded: bool) -> RoleFacts:
@@ -24,16 +30,22 @@ async def load_role_facts(connection: asyncpg.Connection, *, is_embedded: bool) 
     return RoleFacts(**dict(row), is_embedded=is_embedded)
 
 
-async def load_standby_facts(connection: asyncpg.Connection) -> StandbyFacts:
-    """Return the standbys of the primary."""
-    (row,) = await connection.fetch(_SQL["load_standbys"])
+async def find_standby_facts(connection: asyncpg.Connection) -> StandbyFacts | None:
+    """Return the standbys of the primary, None if the role may not ask."""
+    try:
+        (row,) = await connection.fetch(_SQL["load_standbys"])
+    except _NOT_TOLD:
+        return None
     return StandbyFacts(**dict(row))
 
 
-async def load_slot_facts(connection: asyncpg.Connection) -> SlotFacts:
-    """Return the replication slots and their limit."""
-    limit: int = await connection.fetchval(_SQL["load_slot_limit"])
-    rows = await connection.fetch(_SQL["list_slots"])
+async def find_slot_facts(connection: asyncpg.Connection) -> SlotFacts | None:
+    """Return the replication slots and their limit, None if the role may not ask."""
+    try:
+        limit: int = await connection.fetchval(_SQL["load_slot_limit"])
+        rows = await connection.fetch(_SQL["list_slots"])
+    except _NOT_TOLD:
+        return None
     return SlotFacts(limit, [Slot(**dict(row)) for row in rows])
 
 

@@ -6,8 +6,8 @@ of the first of its requests, and has a link to each of them; and each of them h
 
 from __future__ import annotations
 
+import threading
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from opentelemetry import trace
@@ -20,12 +20,14 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from tokensvc import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from asyncpg.connection import LoggedQuery
 
 # As many as a batch may have requests.
 _MOST_LINKS: Final = 256
+_CLOSE_SECONDS: Final = 2.0
 _FAULTS: Final = 500  # from this status on, it was not the client's fault
 
 _propagator: Final = TraceContextTextMapPropagator()
@@ -43,23 +45,27 @@ class Tracer:
         self._tracer = provider.get_tracer("tokensvc", __version__)
 
     def close(self) -> None:
-        """Send what has not been sent."""
-        self._provider.shutdown()
+        """Send what has not been sent, unless that takes long: the process is leaving."""
+        # OpenTelemetry would wait for half a minute for a collector that is away.
+        sending = threading.Thread(target=self._provider.shutdown, daemon=True)
+        sending.start()
+        sending.join(_CLOSE_SECONDS)
 
-    @contextmanager
     def trace_request(
         self, headers: Mapping[str, str], method: str, route: str
-    ) -> Iterator[RequestSpan]:
-        """Begin the span of a request, within the trace that its client names by `traceparent`."""
-        with self._tracer.start_as_current_span(
+    ) -> AbstractContextManager[RequestSpan]:
+        """Return the span of a request, within the trace that its client names by `traceparent`.
+
+        It is open for the length of a block.
+        """
+        return self._tracer.start_as_current_span(
             f"{method} {route}",
             context=_propagator.extract(headers),
             kind=SpanKind.SERVER,
             attributes={"http.request.method": method, "http.route": route},
             record_exception=False,  # it has become an answer, or the client has gone
             set_status_on_exception=False,
-        ) as span:
-            yield span
+        )
 
     @staticmethod
     def end_request(span: RequestSpan, status: int, facts: Mapping[str, object]) -> None:
@@ -154,6 +160,7 @@ def build_tracer() -> Tracer:
     provider = TracerProvider(
         resource=Resource.create({**named, **given}),
         span_limits=SpanLimits(max_links=_MOST_LINKS),
+        shutdown_on_exit=False,  # `close` does it
     )
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     return Tracer(provider)

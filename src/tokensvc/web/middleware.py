@@ -23,7 +23,7 @@ from tokensvc.issuer.identifier_stock import IdentifierStock
 from tokensvc.issuer.metrics import REQUEST_SECONDS
 from tokensvc.logs.logger import get_logger
 from tokensvc.logs.masking import mask_secrets
-from tokensvc.logs.request_line import log_request
+from tokensvc.logs.request_line import NO_ANSWER, log_request
 from tokensvc.traces.tracing import Tracing
 from tokensvc.web.app_keys import (
     CHALLENGE,
@@ -56,8 +56,6 @@ _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _SILENT: Final = (InvalidClientError, InvalidSubjectTokenError, InvalidTokenError)
 # The statuses that say: the client has to change something.
 _REFUSALS: Final = range(400, 500)
-# What the log says of a request whose client did not wait for the answer. It is never sent.
-_NO_ANSWER: Final = 499
 _QUIET: Final = frozenset({"/livez", "/readyz"})
 
 _log = get_logger(__name__)
@@ -123,7 +121,7 @@ class Around(NamedTuple):
                 response = await act(request, request_id, facts)
             except asyncio.CancelledError:
                 facts["reason"] = "cancelled"
-                self._finish(request, request_id, _NO_ANSWER, asked_on, facts)
+                self._finish(request, request_id, NO_ANSWER, asked_on, facts)
                 raise
             except Exception as error:  # noqa: BLE001 - a fault of ours must be answered too
                 response, facts["reason"] = await _refuse(error, request, request_id, asked_on)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from tokensvc.logs.request_line import METHODS
+from tokensvc.logs.request_line import METHODS, NO_ANSWER
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -36,6 +36,10 @@ async def answer_traced(
 
     method = request.method if request.method in METHODS else _OTHER
     with tracer.trace_request(request.headers, method, route) as span:
-        response = await answer(request, act_traced)
-        tracer.end_request(span, response.status, noted)
+        status = NO_ANSWER
+        try:
+            response = await answer(request, act_traced)
+            status = response.status
+        finally:
+            tracer.end_request(span, status, noted)
         return response

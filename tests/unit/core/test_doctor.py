@@ -83,7 +83,7 @@ JUDGED = [
     (judge_role, role(lacks=list("abcdefgh")), "fault", "a, b, c, d, e and 3 more"),
     (judge_way, DIRECT, "ok", "Postgres itself"),
     (judge_way, WayFacts("session pooler", None), "ok", "a session pooler"),
-    (judge_way, WayFacts("transaction pooler", "direct"), "ok", "a direct way past it"),
+    (judge_way, WayFacts("transaction pooler", "direct"), "ok", "with a direct way past it"),
     (judge_way, WayFacts("transaction pooler", None), "note", "TOKENSVC_DIRECT_DATABASE_URL"),
     (judge_way, WayFacts("direct", "transaction pooler"), "fault", "leads through a pooler"),
     (judge_way, WayFacts("forgetful pooler", None), "fault", "PgBouncer 1.21"),

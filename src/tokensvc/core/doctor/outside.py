@@ -6,8 +6,10 @@ import base64
 import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from tokensvc.core.doctor.finding import Judgement
+from tokensvc.core.url import is_loopback
 
 if TYPE_CHECKING:
     from tokensvc.core.doctor.facts import Answer, OutsideFacts
@@ -111,10 +113,10 @@ def judge_certificate(facts: OutsideFacts) -> Judgement:
 
 
 def _judge_plain(issuer: str) -> Judgement:
-    host = issuer.partition("://")[2].partition("/")[0].rpartition(":")[0].strip("[]")
-    if issuer.startswith("https:"):
+    parts = urlsplit(issuer)
+    if parts.scheme == "https":
         return Judgement("unknown", "there was no connection")
-    if host == "localhost" or host.startswith("127.") or host == "::1":
+    if is_loopback(parts.hostname or ""):
         return Judgement("ok", "on loopback there is no TLS, and none is needed")
     return Judgement(
         "fault",

@@ -90,8 +90,10 @@ def judge_way(way: WayFacts) -> Judgement:
             "processes learn of revocations half a second late, and exchanges take longer",
             "set TOKENSVC_DIRECT_DATABASE_URL to the address of Postgres itself",
         )
-    named = "connections go to Postgres itself" if way.usual == "direct" else f"a {way.usual}"
-    return Judgement("ok", named + ("" if way.direct is None else ", and a direct way past it"))
+    if way.usual == "direct":
+        return Judgement("ok", "connections go to Postgres itself")
+    past_it = "" if way.direct is None else ", with a direct way past it"
+    return Judgement("ok", f"connections go through a {way.usual}{past_it}")
 
 
 def judge_clock(difference: float) -> Judgement:

@@ -58,7 +58,9 @@ OUTSIDE_CHECKS: Final[Mapping[str, Callable[[OutsideFacts], Judgement]]] = {
     "certificate": judge_certificate,
 }
 
-_NOT_ASKED: Final = Judgement("unknown", "it was not looked at, because of a fault above")
+_NOT_ASKED: Final = Judgement(
+    "unknown", "it was not looked at, because of a fault above or a right that the role lacks"
+)
 
 
 def examine(

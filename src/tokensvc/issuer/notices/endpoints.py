@@ -115,6 +115,7 @@ async def insert_endpoint(
         sealed_secret=sealed_secret,
     )
     endpoint = await table.load_endpoint(connection, endpoint_id)
+    # A mailbox: whoever reads it must say first that it wants to be told.
     if endpoint.confirmed_at is None:
         await append_notices(connection, [_build_own_notice(endpoint, CONFIRM)])
     trail.note("notice-endpoints.create", endpoint_id, **build_facts(endpoint))

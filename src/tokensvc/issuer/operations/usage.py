@@ -9,10 +9,11 @@ from tokensvc.core.usage import ISSUED
 from tokensvc.issuer.operations.call import check_visible
 from tokensvc.issuer.operations.paging import cut_page
 from tokensvc.operations.model import ListPage, split_ids
-from tokensvc.operations.usage import HourOfUse, LastUse, Usage
+from tokensvc.operations.usage import HourOfUse, KeyUsage, LastUse, Usage, WindowUse
 from tokensvc.store import usage as table
 from tokensvc.store.api_key import load_api_key, load_api_keys
 from tokensvc.store.not_found import no_such_key
+from tokensvc.store.quota import load_key_windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
     from tokensvc.core.usage import HourOfUse as Count
     from tokensvc.issuer.operations.call import Call
     from tokensvc.operations.usage import UsageOfKeysRequest, UsageRequest
+    from tokensvc.store.quota import Window
 
 
-async def show(call: Call, request: UsageRequest) -> Usage:
+async def show(call: Call, request: UsageRequest) -> KeyUsage:
     """Show the use of a key."""
     async with call.reading() as connection:
         listed = await load_api_key(connection, request.key)
@@ -33,7 +35,12 @@ async def show(call: Call, request: UsageRequest) -> Usage:
         )
         since = listed.at - timedelta(seconds=request.since)
         counts = await table.list_usage(connection, listed.record.id, since)
-    return _build_usage(listed, counts, since)
+        windows = await load_key_windows(connection, listed.record.id)
+    return KeyUsage(
+        **dict(_build_usage(listed, counts, since)),
+        minute=build_window(windows.minute),
+        day=build_window(windows.day),
+    )
 
 
 async def list_(call: Call, request: UsageOfKeysRequest) -> ListPage[Usage]:
@@ -60,6 +67,11 @@ def build_last_use(key: ApiKeyRecord) -> LastUse | None:
         network=key.last_used_network or "",
         audience=key.last_used_audience or "",
     )
+
+
+def build_window(window: Window) -> WindowUse:
+    """Return a window of a limit as callers see it."""
+    return WindowUse(used=window.used, limit=window.limit, ends_at=window.ends_at)
 
 
 def build_hours(counts: Iterable[Count]) -> list[HourOfUse]:

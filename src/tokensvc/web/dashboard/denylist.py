@@ -56,8 +56,10 @@ class FollowerRow(NamedTuple):
 async def show_denylist(visit: Visit) -> View | Redirect:
     """Show followers and entries; a held request gets the followers alone, when they change."""
     live = await _wait_for_followers(visit)
+    followers = [row.key_id for row in live["followers"] if row.key_id]
     if visit.wants_fragment:
-        return View(live, fragment="denylist/live.html")
+        names = await find_names(visit, followers)
+        return View({**live, "names": names}, fragment="denylist/live.html")
     wanted = read_wanted(visit, ("kind", "value"))
     found = await visit.run(
         "revocations.list",
@@ -72,7 +74,7 @@ async def show_denylist(visit: Visit) -> View | Redirect:
             **live,
             "entries": [(entry, _read_second(entry.expires)) for entry in found.items],
             "names": await find_names(
-                visit, [i for e in found.items for i in (e.value, e.made_by)]
+                visit, [*followers, *(i for e in found.items for i in (e.value, e.made_by))]
             ),
             "wanted": wanted,
             "kinds": [

@@ -125,6 +125,7 @@ def build_values(operation: Operation, form: Form, without: tuple[str, ...] = ()
 
 
 def _read_field(name: str, annotation: Any, texts: list[str]) -> Any:  # noqa: ANN401 - JSON
+    # A form holds texts. What they are in JSON, the model of the request says.
     kind, takes_null = _find_kind(annotation)
     if kind is list:
         return [line.strip() for text in texts for line in text.splitlines() if line.strip()]

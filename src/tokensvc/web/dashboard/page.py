@@ -92,8 +92,8 @@ class Visit:
     `base`: the path of the dashboard, as the browser knows it. `path`: the parameters of the path.
     `principal`: who is signed in; somebody without rights if nobody is, and then `claims` is None.
     `now`: Postgres's clock. `typed`: what the form held, and what was refused of it. `counts`: how
-    many things there are, by the pages that list them. `after`: what is done to the answer, like
-    setting a cookie.
+    many things there are, by the pages that list them. `own_name`: of the key that is signed in.
+    `after`: what is done to the answer, like setting a cookie.
     """
 
     request: web.Request
@@ -104,6 +104,7 @@ class Visit:
     claims: Claims | None = None
     typed: Typed = NOTHING_TYPED
     counts: Mapping[str, int] = field(default_factory=dict)
+    own_name: str = ""
     after: list[Callable[[web.Response], None]] = field(default_factory=list)
 
     @property
