@@ -60,6 +60,8 @@ _BESIDES: Final = (
     "/accounts?name=team",
     "/accounts/{account}?range=30d",
     "/keys?state=active",
+    "/keys?state=active&never_expires=true",
+    "/keys?state=active&replaced=true&used_before=2026-11-25T00:00:00Z",
     "/keys?capability=orders:admin",
     "/keys?name=4a4a",
     "/keys?name=service",

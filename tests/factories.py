@@ -19,6 +19,7 @@ from tokensvc.core.private_key import new_private_key
 from tokensvc.core.steps import run_steps
 from tokensvc.core.token import SigningKey
 from tokensvc.settings import Settings, load_settings
+from tokensvc.settings.names import FOUND_OUT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,14 +33,24 @@ ACCOUNT_ID = AccountId("acct_0123456789abcdef")
 KEY_ID = KeyId("key_0123456789abcdef")
 
 
+class Clock:
+    """A monotonic clock that stands still until a test sets `now`."""
+
+    def __init__(self, now: float = 120.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
 def seconds(moment: datetime) -> int:
     return int(moment.timestamp())
 
 
 def make_settings(**values: Any) -> Settings:
     """Settings from nothing but `values` (names as in Settings), which may be those of others."""
-    values.pop("is_credential", None)  # it is found out, and cannot be given
-    return load_settings({f"TOKENSVC_{name}".upper(): str(value) for name, value in values.items()})
+    given = {name: values[name] for name in values if name not in FOUND_OUT}
+    return load_settings({f"TOKENSVC_{name}".upper(): str(value) for name, value in given.items()})
 
 
 def make_claims(**changes: Any) -> Claims:

@@ -62,3 +62,23 @@ from listed_account as listed
             window_start(counted.day, date_trunc('day', clock.at, 'UTC'), '1 day') as day
     ) as begun
 where listed.id = $1;
+
+-- name: find_of_key(key_id)
+-- The same of a key, and of all keys that it took over from: they share their windows.
+select clock.at,
+    case when counted.minute = begun.minute then counted.minute_count else 0 end as minute_used,
+    case when counted.day = begun.day then counted.day_count else 0 end as day_used,
+    listed.minute_limit, listed.day_limit,
+    begun.minute + interval '1 minute' as minute_ends_at,
+    begun.day + interval '1 day' as day_ends_at
+from listed_api_key as listed
+    join api_key on api_key.id = listed.id
+    join api_key_window as counted on counted.key_id = api_key.window_id
+    cross join lateral (select clock_timestamp() as at offset 0) as clock
+    cross join lateral (
+        select
+            window_start(counted.minute, date_trunc('minute', clock.at, 'UTC'), '1 minute')
+                as minute,
+            window_start(counted.day, date_trunc('day', clock.at, 'UTC'), '1 day') as day
+    ) as begun
+where listed.id = $1;

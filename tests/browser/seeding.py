@@ -59,6 +59,22 @@ def exchange(url: str, key: str, body: bytes = b"") -> None:
         error.close()
 
 
+def get_token(url: str, key: str) -> str:
+    """Return a token for a key."""
+    headers = {"Authorization": f"Bearer {key}"}
+    request = urllib.request.Request(f"{url}/v1/token", data=b"", method="POST", headers=headers)
+    with _DIRECT.open(request) as answer:
+        token: str = json.loads(answer.read())["access_token"]
+    return token
+
+
+def make_foreign_token() -> str:
+    """Return what looks like a token and holds what nobody should believe or draw."""
+    parts = ({"alg": "HS256", "typ": "JWT", "kid": HOSTILE}, {"iss": HOSTILE, "sub": WIDE})
+    encoded = [base64.urlsafe_b64encode(json.dumps(part).encode()) for part in parts]
+    return ".".join(part.decode().rstrip("=") for part in encoded) + ".AAAA"
+
+
 def follow(url: str, name: str) -> None:
     """Be a follower that has applied all there is."""
     with _DIRECT.open(f"{url}/v1/denylist") as answer:

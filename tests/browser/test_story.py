@@ -55,7 +55,7 @@ def test_a_key_is_made_stored_changed_rotated_and_revoked(look, seeded, scripts)
     assert (page.locator("dialog[open]").count() == 1) == scripts
     page.click("text=Revoke key")
     assert "gets no token any more" in page.inner_text("#progress")
-    window.check("/revoked")
+    window.check("/ended")
     page.click("text=See the key")
     assert "Revoked" in page.inner_text("h1")
     if scripts:

@@ -27,7 +27,10 @@ VISITS: Final = {
     "/denylist": "/denylist",
     "/denylist/revoke": "/denylist/revoke",
     "/health": "/health",
-    "/keys/{id}/revoked": "/keys/{revoked}/revoked?seq=1",
+    "/health/doctor": "/health/doctor",
+    "/keys/{id}/revoke-tokens": "/keys/{key}/revoke-tokens",
+    "/keys/{id}/delete": "/keys/{key}/delete",
+    "/keys/{id}/ended": "/keys/{revoked}/ended?ending=revoked&seq=1",
     "/accounts": "/accounts",
     "/accounts/tiers": "/accounts/tiers",
     "/accounts/tiers/new": "/accounts/tiers/new",
@@ -61,13 +64,6 @@ VISITS: Final = {
 }
 # More addresses: an empty list, another range.
 BESIDES: Final = (
-    "/keys/{wide}",
-    "/keys/{wide}/edit",
-    "/keys/{wide}/rotate",
-    "/keys/{wide}/revoke",
-    "/accounts/{wide_account}",
-    "/accounts/{wide_account}/delete",
-    "/audit?subject={wide}",
     "/keys?name=nobody-has-this-name",
     "/keys/new?template=ci-job",
     "/accounts?name=nobody-has-this-name",
@@ -76,4 +72,16 @@ BESIDES: Final = (
     "/signing-keys?show=all",
     "/denylist?followers=behind&kind=jti",
     "/health?settings=all",
+)
+# The same pages about things whose names are as wide as they can be.
+WIDE: Final = (
+    *(
+        address.replace("{key}", "{wide}").replace("{account}", "{wide_account}")
+        for address in VISITS.values()
+        if "{key}" in address or "{account}" in address
+    ),
+    "/audit?subject={wide}",
+    *(f"/capabilities/{act}?name={'w' * 64}" for act in ("edit", "remove")),
+    *(f"/audiences/{act}?name={'w' * 200}" for act in ("edit", "remove")),
+    f"/accounts/tiers/edit?name={'w' * 32}",
 )

@@ -9,7 +9,6 @@ from tests.factories import make_settings
 from tokensvc.cli.database import check_schema_patiently
 from tokensvc.core.errors import StartRefusedError, UnavailableError
 from tokensvc.settings import load_settings
-from tokensvc.settings.environment import load_with_sources
 from tokensvc.store.pool import open_database
 from tokensvc.store.primary import connect
 
@@ -146,12 +145,16 @@ def test_settings_come_from_a_file_and_the_environment_goes_before_it(tmp_path):
     url.write_bytes("postgresql://u:secret@h/d\r\n".encode("utf-16"))  # as PowerShell writes it
     file = tmp_path / "tokensvc.toml"
     file.write_text(f"port = 9000\ntoken_ttl = 60\ndatabase_url_file = '{url}'\n")
-    settings, sources = load_with_sources(
+    settings = load_settings(
         {"TOKENSVC_CONFIG": str(file), "TOKENSVC_PORT": "9001", "TOKENSVC_TOKEN_TTL": ""}
     )
     assert (settings.port, settings.token_ttl) == (9001, 60)
     assert get_url(settings) == "postgresql://u:secret@h/d"
-    assert sources == {"port": "environment", "token_ttl": str(file), "database_url": str(url)}
+    assert settings.sources == {
+        "port": "environment",
+        "token_ttl": str(file),
+        "database_url": str(url),
+    }
     given = {"TOKENSVC_CONFIG": str(file), "TOKENSVC_DATABASE_URL": "postgresql://u@other/d"}
     assert get_url(load_settings(given)) == "postgresql://u@other/d"
 

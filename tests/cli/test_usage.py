@@ -39,6 +39,18 @@ def test_people_get_a_bar_an_hour():
     assert lines[5].endswith("40  refused: 3 disabled, 2 key_minute_limited")
 
 
+def test_what_is_used_of_the_limits_stands_above_the_bars_if_it_is_known():
+    windows = {"minute": {"used": 2, "limit": 60}, "day": {"used": 700, "limit": 5000}}
+    until = NOON + timedelta(minutes=20)
+    lines = draw_usage(build_usage(until - timedelta(hours=3), until, LAST) | windows).splitlines()
+    assert lines[1:5] == [
+        "tokens     50",
+        "this minute        2 of 60",
+        "this day         700 of 5000",
+        "",
+    ]
+
+
 def test_over_a_long_time_a_bar_is_a_day():
     lines = draw_usage(build_usage(NOON - timedelta(days=7), NOON)).splitlines()
     assert lines[0] == "last used  never"

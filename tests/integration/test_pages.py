@@ -77,6 +77,8 @@ async def test_every_key_that_is_wanted_comes_once_and_in_order(keys, read, subt
         ({"state": "disabled"}, [3]),
         ({"state": "revoked"}, [4]),
         ({"capability": "a:x"}, [0, 1]),
+        ({"never_expires": True}, [0, 3, 4]),
+        ({"never_expires": False}, [1, 2]),
         ({"name": "ALPH"}, [2]),
         ({"name": "%_o"}, [0]),
         ({"name": "%"}, [0]),

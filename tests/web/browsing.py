@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from dataclasses import dataclass, field
+from html.parser import HTMLParser
 from http.cookies import SimpleCookie
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
@@ -108,3 +109,51 @@ async def open_browser(client: TestClient[Any, Any], key: NewKey) -> Browser:
     signed_in = await browser.sign_in(key)
     assert signed_in.status == 303, signed_in.words
     return browser
+
+
+def find_fields(page: Shown, action: str) -> list[tuple[str, str]]:
+    """Return what a browser would send if nobody changed anything in a form."""
+    reader = _FormReader(f"/dashboard{action}")
+    reader.feed(page.text)
+    return reader.fields
+
+
+class _FormReader(HTMLParser):
+    """Collects the fields of the form with one action."""
+
+    def __init__(self, action: str) -> None:
+        super().__init__()
+        self.fields: list[tuple[str, str]] = []
+        self._action = action
+        self._is_inside = False
+        self._area: str | None = None  # the text area that is open
+        self._choice: str | None = None  # the list that is open
+        self._options: list[tuple[bool, str]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        if tag == "form":
+            self._is_inside = given.get("action") == self._action
+        elif self._is_inside and tag == "input" and "name" in given:
+            if given.get("type") not in {"checkbox", "radio"} or "checked" in given:
+                self.fields.append((given["name"], given.get("value", "on")))
+        elif self._is_inside and tag == "textarea":
+            self._area = given["name"]
+        elif self._is_inside and tag == "select":
+            self._choice, self._options = given["name"], []
+        elif tag == "option":
+            self._options.append(("selected" not in given, given["value"]))
+
+    def handle_data(self, data: str) -> None:
+        if self._area is not None:
+            self.fields.append((self._area, data.removeprefix("\n")))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "form":
+            self._is_inside = False
+        elif tag == "textarea":
+            self._area = None
+        elif tag == "select" and self._choice is not None:
+            (_, value) = min(self._options, key=lambda option: option[0])  # else the first
+            self.fields.append((self._choice, value))
+            self._choice = None

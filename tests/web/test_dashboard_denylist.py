@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 
+from pydantic import SecretStr
+from testbed.ports import find_free_port
 from tests.integration.things import make_key
 from tests.web.browsing import open_browser
 
@@ -68,3 +70,35 @@ async def test_health_is_shown_to_readers(client, database):
     everything = await reader.get("/health?settings=all")
     assert "TOKENSVC_ROTATION_PERIOD" in everything.words
     assert "TOKENSVC_MASTER_KEY not set" in everything.words or "not shown" in everything.words
+
+
+async def test_faults_of_the_set_up_are_shown_to_readers_with_what_mends_them(client, database):
+    reader = await open_browser(client, await make_key(database, capabilities=("tokensvc:read",)))
+    assert "Look for faults" in (await reader.get("/health")).words
+    page = await reader.get("/health/doctor")
+    assert page.status == 200
+    assert "No fault was found" in page.words
+    async with database.connection() as connection:
+        await connection.execute(
+            "update schema_migrations set checksum = '<b>' where version = '0002'"
+        )
+    page = await reader.get("/health/doctor")
+    assert "1 fault. Each says what mends it" in page.words
+    assert "restore the released files" in page.words
+
+
+async def test_health_says_where_each_setting_comes_from(
+    client, started, database, new_client, settings, tmp_path
+):
+    del client, started
+    url = tmp_path / "smtp"
+    url.write_text("smtps://u:hunter2@mail.example")
+    sources = {"token_ttl": "environment", "smtp_url": str(url)}
+    more = {"smtp_url": SecretStr(url.read_text()), "sources": {**settings.sources, **sources}}
+    told = settings.model_copy(update={**more, "port": find_free_port()})
+    key = await make_key(database, capabilities=("tokensvc:read",))
+    page = await (await open_browser(await new_client(told), key)).get("/health?settings=all")
+    assert f"TOKENSVC_SMTP_URL set, not shown {url}" in page.words
+    assert "hunter2" not in page.text
+    assert f"TOKENSVC_TOKEN_TTL {settings.token_ttl} environment" in page.words
+    assert f"TOKENSVC_MAX_TOKEN_TTL {settings.max_token_ttl} default" in page.words

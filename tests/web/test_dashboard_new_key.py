@@ -7,7 +7,9 @@ import re
 import shlex
 
 from tests.integration.things import make_key
-from tests.web.browsing import open_browser
+from tests.web.browsing import find_fields, open_browser
+
+from tokensvc.operations.key_models import CreateKey
 
 FORM = {
     "name": "returns-worker",
@@ -65,6 +67,9 @@ async def test_a_key_owner_gives_only_what_the_own_key_holds(client, database, a
     key = await make_key(database, capabilities=("tokensvc:keys", "orders:read"))
     browser = await open_browser(client, key)
     page, fields = await fill(browser, key.listed.record.account_id, networks="")
+    assert "You give at most what your own key has : 60 exchanges a minute" in page.words
+    assert 'value="orders:read"' in page.text
+    assert 'value="tokensvc:admin"' not in page.text
     assert (await browser.post("/keys/new", fields, seen=page)).status == 200
     greedy = [*fields, ("capabilities", "tokensvc:keys"), ("capabilities", "tokensvc:admin")]
     refused = await browser.post("/keys/new", greedy, seen=page)
@@ -118,6 +123,38 @@ async def test_the_command_that_is_shown_gets_a_token_at_once(
             )
             assert answer.status == 200, await answer.text()
             assert (await answer.json())["scope"] == capability
+
+
+async def test_a_key_like_another_one_begins_with_all_that_can_be_said_of_it(
+    admin, account, browser
+):
+    await admin("POST /v1/capabilities", {"name": "orders:read"})
+    said = {
+        "account": account,
+        "name": "first",
+        "capabilities": ["orders:read"],
+        "description": "It reads",
+        "audiences": ["api"],
+        "networks": ["192.0.2.0/24"],
+        "metadata": {"team": "shop"},
+        "claims": {"region": "eu"},
+        "self_rotation": False,
+        "tier": "default",
+        "per_minute": 7,
+        "per_day": 70,
+    }
+    assert said.keys() | {"expires_in"} == set(CreateKey.model_fields), "a field is new"
+    first = (await admin("POST /v1/keys", said)).body
+    page = await browser.get(f"/keys/new?like={first['id']}")
+    form = find_fields(page, "/keys/new")
+    made = await browser.post("/keys/new", [*form, ("expires_in", "")])
+    assert made.status == 200, made.words
+    second_id = re.findall(r"Key id (key_\w+)", made.words)[0]
+    second = (await admin(f"GET /v1/keys/{second_id}")).body
+    assert {name: second[name] for name in said if not name.startswith("per_")} == {
+        name: first[name] for name in said if not name.startswith("per_")
+    }
+    assert (second["own_per_minute"], second["own_per_day"]) == (7, 70)
 
 
 async def test_a_reader_makes_no_key(client, database):

@@ -8,6 +8,9 @@ from testbed.waiting import until
 from tests.integration.things import make_key
 from tests.web.browsing import open_browser
 
+from tokensvc.core.notices.event import NewNotice
+from tokensvc.store.notice_event import append_notices
+
 SECRET = re.compile(r"whsec_[A-Za-z0-9+/=]+")
 NEW = {"url": "https://hooks.example/x", "account": "", "description": '<b>"x"', "events": ""}
 
@@ -68,6 +71,18 @@ async def test_a_delivery_is_sent_again_and_events_are_listed(admin, browser, ac
     events = await browser.get("/notices/events?event=key.created")
     assert "key.created" in events.words
     assert "No event here" in (await browser.get("/notices/events?subject=absent")).words
+
+
+async def test_a_follower_that_lags_is_named_without_the_id_of_its_key(browser, database, account):
+    subject = "key_0000000000000007/search-1"
+    lagging = NewNotice(
+        name="follower.lagging", subject=subject, account_id=account, detail={"lag_seconds": 20}
+    )
+    async with database.transaction() as connection:
+        await append_notices(connection, [lagging])
+    events = await browser.get("/notices/events")
+    assert events.status == 200
+    assert f'title="{subject}">search-1<' in events.text
 
 
 async def test_what_is_refused_stands_at_its_field_and_owners_see_their_own_alone(

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import re
 import time
+from datetime import timedelta
 
 from tests.integration.things import make_key
 from tests.web.asking import try_token
 from tests.web.browsing import open_browser
+
+from tokensvc.core.usage import LastUse
+from tokensvc.store.usage import set_last_use
 
 
 async def test_a_new_service_shows_the_way_to_the_first_token(client, started):
@@ -42,6 +47,46 @@ async def test_the_sidebar_says_how_many_there_are_and_tells_an_owner_of_its_own
     assert "Denylist 0 Token decoder" in words
     words = (await (await open_browser(client, owner)).get("/keys")).words
     assert "Keys 1 Accounts Capabilities Audiences" in words
+
+
+async def test_each_number_of_keys_worth_a_look_leads_to_as_many_keys(
+    client, database, admin, subtests
+):
+    reader = await make_key(database, capabilities=("tokensvc:read",), life=timedelta(days=99))
+    old, unused, used = [await make_key(database, name=name) for name in ("old", "two", "three")]
+    for each in (unused, used):
+        wish = {"grace": 40 * 86_400}
+        assert (await admin(f"POST /v1/keys/{each.listed.record.id}/rotate", wish)).status == 201
+    async with database.transaction() as connection:
+        await connection.execute(
+            "update api_key set created_at = created_at - interval '91 days' where id = $1",
+            old.listed.record.id,
+        )
+        await set_last_use(
+            connection,
+            [(used.listed.record.id, LastUse(int(time.time()), "192.0.2.0/24", "api"))],
+        )
+    browser = await open_browser(client, reader)
+    cards = re.findall(
+        r'<a class="card" href="/dashboard(/keys[^"]+)"><b>(\d+)</b><span>([^<]+)',
+        (await browser.get("/")).text,
+    )
+    found = {}
+    for address, number, name in cards:
+        with subtests.test(msg=name):
+            listed = await browser.get(html.unescape(address))
+            assert listed.text.count('<th scope="row" class="names">') == int(number)
+            found[name] = int(number)
+    # All keys but the reader's and the two that were rotated; those of the start are among them.
+    assert found == {
+        "never expire": 5,
+        "idle for 90 days": 1,
+        "hold everything": 2,
+        "safe to remove": 1,
+    }
+    shown = await browser.get(html.unescape(cards[-1][0]))
+    assert re.search(r'aria-current="page">Safe to remove', shown.text)
+    assert unused.listed.record.id in shown.text
 
 
 async def test_a_key_owner_sees_neither_followers_nor_the_audit(client, database):

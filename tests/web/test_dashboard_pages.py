@@ -11,6 +11,7 @@ from tests.web.browsing import COOKIE, Browser
 
 import tokensvc.web.dashboard
 from tokensvc.core.audit_event import AuditFilter
+from tokensvc.operations.table import OPERATIONS
 from tokensvc.web.admin_port import build_admin_app
 from tokensvc.web.dashboard.pages import PAGES
 
@@ -37,6 +38,23 @@ def test_the_router_and_the_table_hold_the_same_pages(client):
         ("GET", "/{rest}"),
     }
     assert known <= routes
+
+
+# What has no place in a page, and why.
+ELSEWHERE = {
+    "keys.rotate-self": "the key itself does it, and a person rotates it by keys.rotate",
+    "leaks.report": "whoever has found a key reports it, without a sign-in",
+    "signing-keys.export": "a private key must not be drawn in a browser",
+    "signing-keys.import": "a private key must not be pasted into a browser",
+    "whoami.show": "every page names the caller, and offers what they may do",
+}
+
+
+def test_every_operation_has_a_place_in_a_page_or_a_reason_to_have_none():
+    calls = re.compile(r'\(\s*"([a-z-]+\.[a-z-]+)"')  # run(...), submit(...), a row of names
+    texts = [path.read_text() for path in FOLDER.glob("*.py")]
+    placed = {name for text in texts for name in calls.findall(text)}
+    assert OPERATIONS.keys() - placed == ELSEWHERE.keys()
 
 
 def test_every_page_has_a_template_and_every_template_is_used():

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 
+import pytest
+from testbed.ports import find_free_port
+from testbed.waiting import until
 from tests.integration.things import make_key, read_payload
 from tests.rows import list_events
 from tests.web.asking import get_own_token, get_token
@@ -119,6 +122,53 @@ async def test_a_revoked_key_ends_its_sign_ins_within_a_second(client, database,
     while (await browser.get("/keys")).status == 200:
         await asyncio.sleep(0.02)
     assert time.monotonic() - began_on < 1
+
+
+async def test_a_sign_in_that_is_ended_at_another_process_ends_here_too(
+    started, database, settings, new_client
+):
+    del started
+    here = settings.model_copy(update={"issuer": settings.issuer_url})
+    client = await new_client(here)
+    key = await make_key(database, capabilities=("tokensvc:admin",))
+    browser = await open_browser(client, key)
+    elsewhere = Browser(
+        await new_client(here.model_copy(update={"port": find_free_port()})), {**browser.cookies}
+    )
+    out = await elsewhere.post("/sign-out", seen=await elsewhere.get("/keys"))
+    assert out.status == 303
+    # What changes something is refused at once, what only shows as soon as the copy has followed.
+    assert (await browser.post("/theme", {"theme": "dark"})).status == 401
+    await until(lambda: is_signed_out(browser))
+
+
+async def is_signed_out(browser):
+    return (await browser.get("/keys")).status == 303
+
+
+async def test_a_sign_in_over_a_limit_says_when_to_come_again(client, database):
+    key = await make_key(database, capabilities=("tokensvc:read",), per_minute=1)
+    browser = await open_browser(client, key)
+    refused = await Browser(client).sign_in(key)
+    assert refused.status == 429
+    assert 1 <= int(refused.headers["Retry-After"]) <= 60
+    assert "this key" in refused.words
+    assert key.key.text not in refused.text
+    assert (await browser.get("/keys")).status == 200
+
+
+@pytest.mark.usefixtures("fresh_minute")
+async def test_whoever_shows_a_dead_key_again_and_again_must_wait_and_others_need_not(
+    started, settings, new_client, database
+):
+    del started
+    client = await new_client(settings.model_copy(update={"unknown_keys_per_minute": 2}))
+    dead = new_api_key().text
+    shown = [await Browser(client).sign_in(dead) for _ in range(4)]
+    assert [each.status for each in shown] == [401, 401, 401, 429]
+    assert 1 <= int(shown[-1].headers["Retry-After"]) <= 60
+    key = await make_key(database, capabilities=("tokensvc:read",))
+    assert (await Browser(client).sign_in(key)).status == 303
 
 
 async def test_whoever_came_by_a_link_of_another_site_may_go_on(client):

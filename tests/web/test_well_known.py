@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from tests.factories import make_settings
 
+from tokensvc.settings.names import FOUND_OUT
 from tokensvc.web.token_request import CLIENT_CREDENTIALS, TOKEN_EXCHANGE
 
 JWKS = "/.well-known/jwks.json"
@@ -113,7 +114,7 @@ async def test_an_issuer_with_a_path_is_found_where_rfc_8414_looks_and_where_pro
     client = await new_client(
         make_settings(
             **settings.model_dump(
-                exclude={"issuer", "database_url", "is_credential"}, exclude_none=True
+                exclude={"issuer", "database_url", *FOUND_OUT}, exclude_none=True
             ),
             issuer=issuer,
         )

@@ -114,11 +114,10 @@ def usage(account_id: str, since: timedelta, output: str | None) -> None:
     if (output or ("text" if sys.stdout.isatty() else "json")) == "json":
         click.echo(json.dumps(shown))
         return
-    from tokensvc.cli.usage import draw_counts  # noqa: PLC0415 - not needed for other commands
+    from tokensvc.cli.usage import draw_counts, list_windows  # noqa: PLC0415 - for this one alone
 
-    for name in ("minute", "day"):
-        window = shown[name]
-        click.echo(f"this {name:<6} {window['used']:>8} of {window['limit']}")
+    for line in list_windows(shown):
+        click.echo(line)
     click.echo(f"active keys {shown['keys']['active']:>8} of {shown['keys']['total']}")
     click.echo()
     click.echo(draw_counts(shown))

@@ -19,7 +19,7 @@ from tokensvc.cli.output import (
     print_row,
     yes_option,
 )
-from tokensvc.cli.run import call, call_pages, given, limit_option
+from tokensvc.cli.run import call, call_pages, call_whole, given, limit_option
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -73,7 +73,7 @@ def followers(output: str) -> None:
     The list shows what each has applied. A follower tells that itself, when it asks for the next
     page. Followers that show no token can call themselves anything; only the latest are listed.
     """
-    known = call("followers.list")
+    known = call_whole("followers.list")
     found = known["items"]
     columns = ["name", "state", "applied", "head", "lag_seconds", "seen_at", "authenticated"]
     print_pages([found], output, columns=columns, empty="no follower was heard of in the last hour")

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tokensvc.settings.environment import load_with_sources
+from tokensvc.settings.environment import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 def load_command_settings() -> Settings:
     """Return the settings for a command. Raises StartRefusedError."""
-    settings, sources = load_with_sources()
-    if settings.database_url is not None or "data_dir" in sources:
+    settings = load_settings()
+    if settings.database_url is not None or "data_dir" in settings.sources:
         return settings
     here = Path.cwd()
     found = find_service_folder([here, *here.parents], settings.data_dir)
     if found is None or found == here:
         return settings
     places = {"data_dir": found / settings.data_dir}
-    if "keys_dir" not in sources:
+    if "keys_dir" not in settings.sources:
         places["keys_dir"] = found / settings.keys_dir
     return settings.model_copy(update=places)
 

@@ -31,9 +31,12 @@ def command(output: str | None, *, settings: bool) -> None:
     lines = list(_list_lines(shown).items())
     if settings:
         lines += [
-            (setting["name"], "(secret)" if setting["is_secret"] else setting["value"])
-            for setting in shown["settings"]
-            if setting["is_set"]
+            (
+                each["name"],
+                f"{'(secret)' if each['is_secret'] else each['value']}, {each['source']}",
+            )
+            for each in shown["settings"]
+            if each["is_set"]
         ]
     for name, text in lines:
         click.echo(f"{name:<22} {text}")

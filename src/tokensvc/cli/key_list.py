@@ -32,6 +32,8 @@ _OPTIONS: Final = (
     click.option("--created-before", type=Moment(), help="Only keys that are older."),
     click.option("--used-before", type=Moment(), help="Only keys not used since, or never."),
     click.option("--expires-before", type=Moment(), help="Only keys that expire before."),
+    click.option("--never-expires", is_flag=True, default=None, help="Only keys without an end."),
+    click.option("--replaced", is_flag=True, default=None, help="Only keys with a successor."),
     click.option(
         "--metadata", type=Member(), multiple=True, help="Only keys with this note: team=orders."
     ),

@@ -18,16 +18,15 @@ def command(output: str) -> None:
     asked: `tokensvc health --settings` shows those of a service that runs.
     """
     check_is_host()
-    from tokensvc.settings.environment import load_with_sources  # noqa: PLC0415 - needs [server]
+    from tokensvc.settings.environment import load_settings  # noqa: PLC0415 - needs [server]
     from tokensvc.settings.showing import show_settings  # noqa: PLC0415
 
-    settings, sources = load_with_sources()
     rows = [
         {
             "name": shown.name,
             "value": "(secret)" if shown.is_secret and shown.is_set else shown.value,
-            "source": sources.get(shown.field, "default"),
+            "source": shown.source,
         }
-        for shown in show_settings(settings)
+        for shown in show_settings(load_settings())
     ]
     print_pages([rows], output, columns=["name", "value", "source"], empty="there are no settings")

@@ -16,10 +16,19 @@ _ISSUED: Final = "issued"
 
 
 def draw_usage(usage: Mapping[str, Any]) -> str:
-    """Return the answer of `usage.show` as text."""
+    """Return the answer of `usage.show`, or a part of that of `usage.list`, as text."""
     issued = sum(hour[_ISSUED] for hour in usage["hours"])
-    last = _describe_last_use(usage["last_used"])
-    return "\n".join([f"last used  {last}", f"tokens     {issued}", "", draw_counts(usage)])
+    facts = [f"last used  {_describe_last_use(usage['last_used'])}", f"tokens     {issued}"]
+    return "\n".join([*facts, *list_windows(usage), "", draw_counts(usage)])
+
+
+def list_windows(usage: Mapping[str, Any]) -> list[str]:
+    """Return what is used of each limit, a line each; none if the answer does not say."""
+    return [
+        f"this {name:<6} {usage[name]['used']:>8} of {usage[name]['limit']}"
+        for name in ("minute", "day")
+        if name in usage
+    ]
 
 
 def draw_counts(usage: Mapping[str, Any]) -> str:

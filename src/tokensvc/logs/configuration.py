@@ -6,11 +6,10 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Final, TextIO
 
-import structlog
-
 from tokensvc.logs.line_writer import LineWriter
 from tokensvc.logs.masking import mask_event
 from tokensvc.logs.output import Output, flush_logs
+from tokensvc.logs.plain_structlog import structlog
 from tokensvc.traces.tracing import Tracing
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from tokensvc.operations.model import (
 )
 from tokensvc.operations.operation import ADMINS, KEY_OWNERS, KEY_READERS, Operation
 from tokensvc.operations.overview import CountMoment, KeyCounts
-from tokensvc.operations.usage import HourOfUse
+from tokensvc.operations.usage import HourOfUse, WindowUse
 
 State = Literal["active", "suspended"]
 Contact = Annotated[
@@ -61,20 +61,12 @@ class AccountRequest(Model):
     id: AccountId
 
 
-class WindowUse(Model):
-    """What all keys of an account have got in the minute or the day (UTC) that is running."""
-
-    used: int = Field(description="How many tokens they have got. It is exact.")
-    limit: int
-    ends_at: Moment = Field(description="When the next window begins, and counting with it.")
-
-
 class AccountUsage(Model):
     """The use of an account. The last seconds are not in `hours` yet."""
 
     id: AccountId
-    minute: WindowUse
-    day: WindowUse
+    minute: WindowUse = Field(description="Of all its keys together.")
+    day: WindowUse = Field(description="Of all its keys together.")
     hours: list[HourOfUse] = Field(description="Of all its keys together, oldest first.")
     keys: KeyCounts
     keys_counted_at: CountMoment

@@ -47,6 +47,7 @@ class Setting(Model):
     is_secret: bool
     is_set: bool
     is_default: bool
+    source: str = Field(description='"environment", the path of a file, or "default".')
 
 
 class Health(Model):

@@ -91,6 +91,8 @@ class ListKeys(PageRequest):
     created_before: Moment | None = None
     used_before: Moment | None = Field(None, description="Also keys that were never used.")
     expires_before: Moment | None = None
+    never_expires: bool | None = Field(None, description="Whether it works without an end.")
+    replaced: bool | None = Field(None, description="Whether a successor took over.")
     metadata: dict[str, str] = Field({}, description="`metadata.team=x`: notes of that value.")
     sort: Literal[
         "created_at", "-created_at", "name", "-name", "last_used_at", "-last_used_at",

@@ -6,7 +6,7 @@ from typing import Final
 
 from pydantic import Field
 
-from tokensvc.operations.model import KeyId, KeyIds, Model, Moment
+from tokensvc.operations.model import KeyId, KeyIds, ListPage, Model, Moment, PageRequest
 from tokensvc.operations.operation import KEY_READERS, Operation
 
 
@@ -26,6 +26,14 @@ class HourOfUse(Model):
     refused: dict[str, int] = Field(description="How many exchanges were refused, by reason.")
 
 
+class WindowUse(Model):
+    """What was given out in the minute or the day (UTC) that is running."""
+
+    used: int = Field(description="How many tokens. It is exact.")
+    limit: int
+    ends_at: Moment = Field(description="When the next window begins, and counting with it.")
+
+
 class Usage(Model):
     """The use of a key. The last seconds are not in it yet."""
 
@@ -36,6 +44,13 @@ class Usage(Model):
     until: Moment
 
 
+class KeyUsage(Usage):
+    """The use of a key, and what it has got of its limits, which it shares with its successor."""
+
+    minute: WindowUse
+    day: WindowUse
+
+
 class UsageRequest(Model):
     """Which key, and how far back."""
 
@@ -43,14 +58,8 @@ class UsageRequest(Model):
     since: int = Field(48 * 3600, ge=1, le=366 * 86_400, description="How many seconds back.")
 
 
-class UsageOfKeys(Model):
-    """The use of several keys. Those that do not exist, or that the caller does not see, lack."""
-
-    items: list[Usage] = Field(description="By their ids.")
-
-
-class UsageOfKeysRequest(Model):
-    """Which keys, and how far back."""
+class UsageOfKeysRequest(PageRequest):
+    """Which keys, and how far back. Keys that the caller does not see are left out."""
 
     ids: KeyIds
     since: int = Field(48 * 3600, ge=1, le=366 * 86_400, description="How many seconds back.")
@@ -64,7 +73,7 @@ OPERATIONS: Final = (
         summary="Show how many tokens a key got, and how many requests were refused, by the hour.",
         needs=KEY_READERS,
         request=UsageRequest,
-        response=Usage,
+        response=KeyUsage,
     ),
     Operation(
         name="usage.list",
@@ -73,6 +82,6 @@ OPERATIONS: Final = (
         summary="Show the same of several keys at once.",
         needs=KEY_READERS,
         request=UsageOfKeysRequest,
-        response=UsageOfKeys,
+        response=ListPage[Usage],
     ),
 )

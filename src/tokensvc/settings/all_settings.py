@@ -42,6 +42,11 @@ class Settings(
     traces: Literal["off", "otlp"] = Field(
         "off", description="whether requests are traced; OpenTelemetry reads OTEL_... itself"
     )
+    sources: dict[str, str] = Field(
+        {},
+        exclude=True,
+        description="where each field comes from that was set: the environment, or a file",
+    )
 
     @model_validator(mode="after")
     def _check_rotation_period(self) -> Self:

@@ -6,7 +6,6 @@ The environment goes before the file that TOKENSVC_CONFIG names.
 from __future__ import annotations
 
 import os
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -36,26 +35,24 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
 
     Raises StartRefusedError, which names the setting and never the value of a secret.
     """
-    return load_with_sources(environment)[0]
-
-
-def load_with_sources(
-    environment: Mapping[str, str] | None = None,
-) -> tuple[Settings, Mapping[str, str]]:
-    """Return the settings, and where each comes from that has not its default, by its field.
-
-    Raises as `load_settings`.
-    """
     given = _read_fields(_gather(os.environ if environment is None else environment))
     folder = (os.environ if environment is None else environment).get("CREDENTIALS_DIRECTORY")
     given = _add_credential(given, folder)
     sources = {name: one.source for name, one in given.items()}
+    values = {name: one.value for name, one in given.items()}
     try:
-        settings = Settings.model_validate({name: one.value for name, one in given.items()})
+        return Settings.model_validate({**values, "sources": sources})
     except ValidationError as error:
         faults = error.errors(include_input=False)
         raise StartRefusedError("; ".join(_explain(dict(e), sources) for e in faults)) from error
-    return settings, sources
+
+
+def read_again(variable: str) -> str:
+    """Return what a setting is now, read from where it comes from. Raises StartRefusedError."""
+    given = _read_fields(_gather(os.environ)).get(variable.removeprefix(PREFIX).lower())
+    if given is None:
+        raise StartRefusedError(f"{variable} is not set any more")
+    return given.value
 
 
 def _gather(environment: Mapping[str, str]) -> dict[str, Given]:
@@ -90,6 +87,8 @@ def _check_names(variables: Mapping[str, str], where: str = "") -> None:
 
 def _read_config(path: str) -> dict[str, str]:
     """Return what a file sets, as variables: `token_ttl = 300` is TOKENSVC_TOKEN_TTL."""
+    import tomllib  # noqa: PLC0415 - few have such a file
+
     try:
         content = tomllib.loads(_read_file(CONFIG, path))
     except tomllib.TOMLDecodeError as error:

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 CONFIG: Final = f"{PREFIX}CONFIG"
-# What people set. Where the master key lies is found out, not set.
-FIELDS: Final = tuple(name for name in Settings.model_fields if name != "is_credential")
+# What people set. Where the master key and the settings themselves lie is found out, not set.
+FOUND_OUT: Final = frozenset({"is_credential", "sources"})
+FIELDS: Final = tuple(name for name in Settings.model_fields if name not in FOUND_OUT)
 # Settings whose value may lie in a file, which `*_FILE` names. The file of the master key is a
 # setting of its own, because it is read again when the key is replaced.
 IN_FILES: Final = ("database_url", "direct_database_url", "migration_database_url", "smtp_url")

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 class Shown(NamedTuple):
-    """One setting. `value`: None if it is not set, or secret."""
+    """One setting. `value`: None if it is not set, or secret.
+
+    `source`: "environment", the path of a file, or "default".
+    """
 
     field: str
     name: str
@@ -24,6 +27,7 @@ class Shown(NamedTuple):
     is_secret: bool
     is_set: bool
     is_default: bool
+    source: str
 
 
 def show_settings(settings: Settings) -> Iterator[Shown]:
@@ -38,4 +42,5 @@ def show_settings(settings: Settings) -> Iterator[Shown]:
             is_secret=is_secret,
             is_set=value is not None and value != "",
             is_default=value == described.default,
+            source=settings.sources.get(field, "default"),
         )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tokensvc.store.page_query import PageWish
 
 _KEYS: Final = "api_key"
+_UNUSED: Final = "(select key_id as id from unused_api_key) as unused join api_key using (id)"
 # The last uses are sorted before their keys are looked up: those of the first page are few.
 _USES: Final = (
     "(select key_id as id, at as last_used_at from api_key_last_use "
@@ -34,12 +35,7 @@ _SECTIONS: Final = {
     "name": [Section(_KEYS, Order("name"))],
     # Keys that were never used come first, and keys that never expire last.
     "last_used_at": [
-        Section(
-            _KEYS,
-            Order("'-infinity'::timestamptz", "timestamptz"),
-            "not exists (select from api_key_last_use as used where used.key_id = api_key.id)",
-            "-infinity",
-        ),
+        Section(_UNUSED, Order("'-infinity'::timestamptz", "timestamptz"), key="-infinity"),
         Section(_USES, Order("last_used_at", "timestamptz")),
     ],
     "expires_at": [
@@ -55,6 +51,9 @@ _SECTIONS: Final = {
 _NOT_USED_SINCE: Final = (
     "not exists (select from api_key_last_use as latest "
     "where latest.key_id = api_key.id and latest.at >= {})"
+)
+_REPLACED: Final = (
+    "exists (select from api_key as successor where successor.predecessor_id = api_key.id)"
 )
 # As the view `listed_api_key` says.
 _LISTED: Final = (
@@ -85,6 +84,8 @@ class KeyFilter(NamedTuple):
     created_before: datetime | None = None
     used_before: datetime | None = None
     expires_before: datetime | None = None
+    never_expires: bool | None = None
+    replaced: bool | None = None
     metadata: dict[str, str] | None = None
     sort: str = "created_at"
 
@@ -128,10 +129,14 @@ def _list_conditions(wanted: KeyFilter) -> list[Condition]:
         ("created_at < {}", wanted.created_before),
         (_NOT_USED_SINCE, wanted.used_before),
         ("expires_at < {}", wanted.expires_before),
+        ("(expires_at is null) = {}", wanted.never_expires),
         ("metadata @> {}::jsonb", wanted.metadata or None),
     ]
     conditions = [Condition(text, value) for text, value in possible if value is not None]
     conditions.append(Condition(_LISTED, True))
+    if wanted.replaced is not None:  # not compared with a value: so an index finds the few
+        negation = "" if wanted.replaced else "not "
+        conditions.append(Condition(f"{negation}{_REPLACED} and {{}}", True))
     if wanted.state is not None:
         conditions.append(Condition(f"{_STATES[wanted.state]} and {{}}", True))
     return conditions

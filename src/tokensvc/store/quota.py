@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from tokensvc.core.limit import Quota
-from tokensvc.store.not_found import no_such_account
+from tokensvc.store.not_found import no_such_account, no_such_key
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ class Window(NamedTuple):
     ends_at: datetime
 
 
-class AccountWindows(NamedTuple):
-    """The windows of an account at the moment `at` of Postgres's clock."""
+class Windows(NamedTuple):
+    """The windows of a key or of an account at the moment `at` of Postgres's clock."""
 
     minute: Window
     day: Window
@@ -45,12 +45,24 @@ async def find_quota(
     return Quota(*row["most"], *row["left_over"]), row["at"], row["begun"]
 
 
-async def load_account_windows(connection: asyncpg.Connection, account_id: str) -> AccountWindows:
+async def load_account_windows(connection: asyncpg.Connection, account_id: str) -> Windows:
     """Return what all keys of an account have got of its limits. Raises NotFoundError."""
     row = await connection.fetchrow(_SQL["find_of_account"], account_id)
     if row is None:
         raise no_such_account(account_id)
-    return AccountWindows(
+    return _read_windows(row)
+
+
+async def load_key_windows(connection: asyncpg.Connection, key_id: str) -> Windows:
+    """Return what a key and those before it have got of its limits. Raises NotFoundError."""
+    row = await connection.fetchrow(_SQL["find_of_key"], key_id)
+    if row is None:
+        raise no_such_key(key_id)
+    return _read_windows(row)
+
+
+def _read_windows(row: asyncpg.Record) -> Windows:
+    return Windows(
         minute=Window(row["minute_used"], row["minute_limit"], row["minute_ends_at"]),
         day=Window(row["day_used"], row["day_limit"], row["day_ends_at"]),
         at=row["at"],

@@ -23,7 +23,6 @@ from tokensvc.web.garbage import paced_collection
 from tokensvc.web.runner import NO_PORTS, OwnPorts, ServiceRunner
 from tokensvc.web.shared_start import SharedStart
 from tokensvc.web.signals import list_stopping_signals
-from tokensvc.web.workers import BOOT_ERROR, Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -167,10 +166,9 @@ def serve_many(
     workers: int,
     own_ports: OwnPorts = NO_PORTS,
 ) -> None:
-    """Serve with `workers` processes under gunicorn until it is told to stop.
+    """Serve with several processes under gunicorn until told to stop. Raises StartRefusedError."""
+    from tokensvc.web.workers import BOOT_ERROR, Workers  # noqa: PLC0415 - gunicorn takes 3 MB
 
-    Raises StartRefusedError.
-    """
     owner = os.getpid()
     with SharedStart(workers) as start:
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from tokensvc.core.errors import ClockError, TokensvcError, UnavailableError
 from tokensvc.core.ledger import Question, count_questions, hand_out
 from tokensvc.issuer.futures import fail_all
-from tokensvc.issuer.metrics import BATCH_SECONDS, BATCH_SIZE
+from tokensvc.issuer.metrics import BATCH_SECONDS, BATCH_SIZE, BATCHES_FAILED
 from tokensvc.logs.logger import get_logger
 from tokensvc.traces.tracing import Tracing
 
@@ -89,6 +89,7 @@ class BatchJudge:
             else:
                 self._fail(batch, error)
         except Exception as error:  # noqa: BLE001 - a fault of ours must not end the ledger
+            BATCHES_FAILED.inc()
             _log.exception("batch_failed", requests=len(batch))
             await self._settle_halves(batch, error)
         else:
@@ -144,6 +145,7 @@ class BatchJudge:
         # Postgres was not asked if its clock is not believed, or if the copies are too old.
         if not isinstance(error, ClockError) and error.reason != "mirror_stale":
             self.is_answering = False
+        BATCHES_FAILED.inc()
         _log.warning("batch_failed", requests=len(batch), reason=error.reason)
         self._mirror.wake()  # it may have to heal, or to judge the clock
         fail(batch, error)

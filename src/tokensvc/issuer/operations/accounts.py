@@ -12,9 +12,9 @@ from tokensvc.issuer.operations.call import check_visible
 from tokensvc.issuer.operations.counting import count_keys
 from tokensvc.issuer.operations.limits import build_limit_changes
 from tokensvc.issuer.operations.paging import build_next_cursor, read_wish
-from tokensvc.issuer.operations.usage import build_hours
+from tokensvc.issuer.operations.usage import build_hours, build_window
 from tokensvc.issuer.revoking.endings import end_account
-from tokensvc.operations.accounts import Account, AccountUsage, DeletedAccount, WindowUse
+from tokensvc.operations.accounts import Account, AccountUsage, DeletedAccount
 from tokensvc.operations.model import ListPage
 from tokensvc.store import account as table
 from tokensvc.store.not_found import no_such_account
@@ -99,14 +99,10 @@ async def show_usage(call: Call, request: AccountUsageRequest) -> AccountUsage:
         since = windows.at - timedelta(seconds=request.since)
         counts = await list_usage_of_all(connection, request.id, since)
     keys = await count_keys(call, request.id)
-    minute, day = [
-        WindowUse(used=window.used, limit=window.limit, ends_at=window.ends_at)
-        for window in (windows.minute, windows.day)
-    ]
     return AccountUsage(
         id=request.id,
-        minute=minute,
-        day=day,
+        minute=build_window(windows.minute),
+        day=build_window(windows.day),
         hours=build_hours(counts),
         keys=keys.value,
         keys_counted_at=keys.at,

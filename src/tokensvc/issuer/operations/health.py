@@ -71,6 +71,7 @@ def list_settings(settings: Settings) -> list[Setting]:
             is_secret=shown.is_secret,
             is_set=shown.is_set,
             is_default=shown.is_default,
+            source=shown.source,
         )
         for shown in show_settings(settings)
     ]

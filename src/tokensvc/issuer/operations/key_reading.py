@@ -38,6 +38,8 @@ async def list_(call: Call, request: ListKeys) -> ListPage[Key]:
         created_before=request.created_before,
         used_before=request.used_before,
         expires_before=request.expires_before,
+        never_expires=request.never_expires,
+        replaced=request.replaced,
         metadata=request.metadata,
         sort=request.sort,
     )

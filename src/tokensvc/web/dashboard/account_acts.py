@@ -2,39 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.errors import InvalidInputError
 from tokensvc.operations.operation import ADMINS, READERS
-from tokensvc.web.app_keys import SERVICE
 from tokensvc.web.dashboard.ending import (
-    HOUR,
+    Ended,
     estimate_live,
-    find_seq,
-    look_at_followers,
-    read_seq,
+    find_horizon,
+    follow_ending,
+    show_ended,
 )
-from tokensvc.web.dashboard.live import wait_for_news
 from tokensvc.web.dashboard.page import Page, Redirect, View
 
 if TYPE_CHECKING:
     from tokensvc.web.dashboard.page import Act, Visit
 
-_ENDINGS: Final = ("suspended", "tokens", "deleted")
+_ENDINGS: Final = {
+    "suspended": Ended("The account is suspended", "Its keys get no token until it is resumed."),
+    "tokens": Ended("The tokens of the account are revoked", "Its keys get new tokens."),
+    "deleted": Ended("The account is deleted", "Its keys get no token any more."),
+}
 
 
 async def show_confirm(visit: Visit) -> View | Redirect:
     """Say what an act will do to an account, before it is done."""
     account = await visit.run("accounts.show", id=visit.path["id"])
-    settings = visit.request.app[SERVICE].settings
-    usage = await visit.run(
-        "accounts.show-usage", id=account.id, since=settings.max_token_ttl + HOUR
-    )
+    usage = await visit.run("accounts.show-usage", id=account.id, since=find_horizon(visit))
     return View(
         {
             "account": account,
             "keys": usage.keys,
-            "about_live": estimate_live(usage.hours, usage.until, settings.token_ttl),
+            "about_live": estimate_live(visit, usage.hours, usage.until),
             "is_own": visit.principal.account_id == account.id,
         }
     )
@@ -67,20 +66,9 @@ async def resume_account(visit: Visit) -> View | Redirect:
     return Redirect(f"/accounts/{visit.path['id']}?said=resumed")
 
 
-async def show_ended(visit: Visit) -> View | Redirect:
+async def show_account_ended(visit: Visit) -> View | Redirect:
     """Show which followers have applied what was ended, until all of them have."""
-    seq = read_seq(visit)
-    ending = visit.query.get("ending", "")
-
-    async def look() -> dict[str, Any]:
-        return await look_at_followers(visit, seq)
-
-    values = await wait_for_news(visit, look)
-    ending = ending if ending in _ENDINGS else _ENDINGS[0]
-    return View(
-        {**values, "id": visit.path["id"], "seq": seq, "ending": ending},
-        fragment="accounts/progress.html",
-    )
+    return await show_ended(visit, ("/accounts", "Accounts"), _ENDINGS, "accounts.show")
 
 
 async def _follow(visit: Visit, ending: str) -> Redirect:
@@ -88,7 +76,7 @@ async def _follow(visit: Visit, ending: str) -> Redirect:
     if visit.principal.account_id == account_id:
         # Whoever ends the own account is signed out by it.
         return Redirect("/accounts")
-    return Redirect(f"/accounts/{account_id}/ended?ending={ending}&seq={await find_seq(visit)}")
+    return await follow_ending(visit, f"/accounts/{account_id}", ending)
 
 
 def _build_pages(name: str, act: Act, template: str) -> tuple[Page, Page]:
@@ -108,6 +96,9 @@ PAGES: Final = (
     *_build_pages("delete", delete_account, "accounts/delete.html"),
     Page(path="/accounts/{id}/resume", method="POST", act=resume_account, needs=ADMINS),
     Page(
-        path="/accounts/{id}/ended", act=show_ended, template="accounts/ended.html", needs=READERS
+        path="/accounts/{id}/ended",
+        act=show_account_ended,
+        template="endings/page.html",
+        needs=READERS,
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.operations.operation import KEY_OWNERS, KEY_READERS
-from tokensvc.web.dashboard.charts import OF_MANY, build_outcomes, find_range
+from tokensvc.web.dashboard.charts import OF_MANY, build_outcomes, find_range, list_windows
 from tokensvc.web.dashboard.lists import ON_A_PAGE, build_link, read_wanted
 from tokensvc.web.dashboard.naming import find_names
 from tokensvc.web.dashboard.page import Page, Redirect, View
@@ -68,13 +68,7 @@ async def show_account(visit: Visit) -> View | Redirect:
         {
             "account": account,
             "usage": usage,
-            "windows": [
-                (label, field, window, min(100, 100 * window.used // window.limit))
-                for label, field, window in (
-                    ("This minute", "minute", usage.minute),
-                    ("Today", "day", usage.day),
-                )
-            ],
+            "windows": list_windows(usage.minute, usage.day),
             "outcomes": build_outcomes(usage.hours, usage.until, shown),
             "ranges": OF_MANY,
             "range": shown,

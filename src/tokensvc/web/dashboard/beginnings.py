@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.core.capability import KEYS, is_for_service
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 _DAY: Final = 86_400
 PRESETS: Final = (7, 30, 90, 180, 365)  # days
@@ -28,6 +28,9 @@ class Beginning:
     own_per_minute: int | None = None
     own_per_day: int | None = None
     expires_in: str = ""
+    self_rotation: bool = True
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    claims: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

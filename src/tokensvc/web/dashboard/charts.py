@@ -54,12 +54,23 @@ class Bar:
     limited: int = 0
 
 
+class Reason(NamedTuple):
+    """Why exchanges got no token. `last`: the hour in which that happened last."""
+
+    name: str
+    times: int
+    last: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcomes:
-    """Exchanges over time, and why some got no token. `width`: of a bar, in seconds."""
+    """Exchanges over time, and why some got no token, the most frequent reason first.
+
+    `width`: of a bar, in seconds.
+    """
 
     bars: tuple[Bar, ...]
-    reasons: tuple[tuple[str, int], ...]
+    reasons: tuple[Reason, ...]
     width: int
 
     @property
@@ -98,20 +109,22 @@ class Outcomes:
     @property
     def rows(self) -> list[Bar]:
         """The same in a few rows."""
-        step = -(-len(self.bars) // _MOST_ROWS)
+        step = -(-len(self.bars) // _MOST_ROWS)  # rounded up
         return [_sum(self.bars[at : at + step]) for at in range(0, len(self.bars), step)]
 
 
 def build_outcomes(hours: Iterable[Any], until: datetime, wanted: Range) -> Outcomes:
     """Return the bars of a range.
 
-    `hours`: as `usage.show` answers, with what happened; the others are empty.
+    `hours`: as `usage.show` answers, oldest first, those with what happened; the others are empty.
     """
+    # Bars begin at whole multiples of their width since 1970, so they stay the same all the time
+    # that they last; the last one is not over yet.
     width = wanted.width * _HOUR
     last = int(until.timestamp()) // width * width
     begins = range(last - (wanted.hours // wanted.width - 1) * width, last + 1, width)
     bars = {at: [0, 0, 0] for at in begins}
-    reasons: dict[str, int] = {}
+    reasons: dict[str, Reason] = {}
     for hour in hours:
         bar = bars.get(int(hour.hour.timestamp()) // width * width)
         if bar is None:
@@ -120,14 +133,15 @@ def build_outcomes(hours: Iterable[Any], until: datetime, wanted: Range) -> Outc
         bar[0] += hour.issued
         bar[1] += refused
         bar[2] += limited
-        for reason, number in hour.refused.items():
-            reasons[reason] = reasons.get(reason, 0) + number
+        for name, number in hour.refused.items():
+            before = reasons[name].times if name in reasons else 0
+            reasons[name] = Reason(name, before + number, hour.hour)
     return Outcomes(
         bars=tuple(
             Bar(begins_at=datetime.fromtimestamp(at, UTC), issued=i, refused=r, limited=x)
             for at, (i, r, x) in bars.items()
         ),
-        reasons=tuple(sorted(reasons.items(), key=lambda reason: -reason[1])),
+        reasons=tuple(sorted(reasons.values(), key=lambda reason: -reason.times)),
         width=width,
     )
 
@@ -141,6 +155,7 @@ def build_spark(hours: Iterable[Any], until: datetime) -> dict[str, Any]:
     for number, bar in enumerate(outcomes.bars):
         y = _SPARK_FOOT
         for outcome in paths:  # one above the other
+            # Rounded up, so that a single exchange is seen. A bar is three wide, with one between.
             height = -(-getattr(bar, outcome) * _SPARK_HEIGHT // highest)
             y -= height
             if height:
@@ -157,6 +172,14 @@ def was_limited(hours: Iterable[Any], until: datetime) -> bool:
     """Tell whether a key was over a limit in the hour that runs, or in the one before."""
     since = until - timedelta(seconds=2 * _HOUR)
     return any(hour.hour > since and _split(hour.refused)[0] for hour in hours)
+
+
+def list_windows(minute: Any, day: Any) -> list[tuple[str, str, Any, int]]:  # noqa: ANN401 - models
+    """Return of the two windows of a limit: label, id, the window, and how much of 100 is used."""
+    return [
+        (label, name, window, min(100, 100 * window.used // window.limit))
+        for label, name, window in (("This minute", "minute", minute), ("Today", "day", day))
+    ]
 
 
 def find_range(wanted: str | None, ranges: Sequence[Range]) -> Range:

@@ -68,7 +68,12 @@ async def show_events(visit: Visit) -> View | Redirect:
             "notices": found.items,
             "names": await find_names(
                 visit,
-                [i for n in found.items for i in (n.subject, n.account, n.detail.get("actor"))],
+                [
+                    each
+                    for notice in found.items
+                    for each in (notice.subject, notice.account, *notice.detail.values())
+                    if isinstance(each, str)
+                ],
             ),
             "wanted": wanted,
             "events": _EVENTS,

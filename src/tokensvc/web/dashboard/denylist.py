@@ -56,8 +56,10 @@ class FollowerRow(NamedTuple):
 async def show_denylist(visit: Visit) -> View | Redirect:
     """Show followers and entries; a held request gets the followers alone, when they change."""
     live = await _wait_for_followers(visit)
+    followers = [row.key_id for row in live["followers"] if row.key_id]
     if visit.wants_fragment:
-        return View(live, fragment="denylist/live.html")
+        names = await find_names(visit, followers)
+        return View({**live, "names": names}, fragment="denylist/live.html")
     wanted = read_wanted(visit, ("kind", "value"))
     found = await visit.run(
         "revocations.list",
@@ -72,7 +74,7 @@ async def show_denylist(visit: Visit) -> View | Redirect:
             **live,
             "entries": [(entry, _read_second(entry.expires)) for entry in found.items],
             "names": await find_names(
-                visit, [i for e in found.items for i in (e.value, e.made_by)]
+                visit, [*followers, *(i for e in found.items for i in (e.value, e.made_by))]
             ),
             "wanted": wanted,
             "kinds": [
@@ -115,7 +117,7 @@ async def _wait_for_followers(visit: Visit) -> dict[str, Any]:
         cursor = (await visit.run("revocations.watch", wait=0)).cursor
         if counted.get("cursor") != cursor:  # to count is dear, and nothing else is new
             counted.update(cursor=cursor, counts=await visit.run("revocations.count"))
-        known = await visit.run("followers.list")
+        known = await visit.run_whole("followers.list")
         now = visit.now.timestamp() + time.monotonic() - began_on
         ordered = sorted(known.items, key=lambda each: (-each.lag_seconds, each.name))
         rows = [_build_row(each, now) for each in ordered]

@@ -33,9 +33,9 @@ from tokensvc.web.client_address import find_client_place
 from tokensvc.web.dashboard.cookies import find_token
 from tokensvc.web.dashboard.forms import Typed, read_form
 from tokensvc.web.dashboard.guard import LOCK, build_headers, check_lock, check_same_origin
-from tokensvc.web.dashboard.navigation import count_entries
+from tokensvc.web.dashboard.navigation import count_entries, find_own_name
 from tokensvc.web.dashboard.page import File, Page, Redirect, View, Visit
-from tokensvc.web.dashboard.refused import build_refusal, find_status
+from tokensvc.web.dashboard.refused import build_refusal, find_retry, find_status
 from tokensvc.web.dashboard.rendering import render
 from tokensvc.web.dashboard.signing_in import PROOF, ask_for_key, show_key
 from tokensvc.web.middleware import note
@@ -67,7 +67,7 @@ def build_handler(page: Page, pages: Sequence[Page], base: str) -> Handler:
         visit = _begin(request, base)
         result = await _answer(visit, page)
         if isinstance(result, View) and _has_sidebar(visit, result):
-            visit.counts = await count_entries(visit)
+            visit.counts, visit.own_name = await count_entries(visit), await find_own_name(visit)
         response = _build_response(visit, page, pages, result)
         for act in visit.after:
             act(response)
@@ -181,6 +181,7 @@ def _build_response(
         template = result.fragment
     if template is None:
         raise RuntimeError(f"the page {page.path} has no template")
+    headers |= find_retry(visit.typed.error)
     text = render(visit, template, result.values, pages)
     response = web.Response(
         text=text, status=result.status, headers=headers, content_type="text/html"

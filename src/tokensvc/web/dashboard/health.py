@@ -17,6 +17,7 @@ _CHECKS: Final = {
     "ledger": "Postgres judges requests in time",
     "clock": "Postgres's clock can be believed",
 }
+_ORDER: Final = ("fault", "note", "unknown", "ok")
 _NOTABLE_SECONDS: Final = 1.0
 _MEGABYTE: Final = 1_000_000
 _MILLISECONDS: Final = 1000
@@ -44,11 +45,21 @@ async def show_health(visit: Visit) -> View | Redirect:
             "megabytes": round(health.database.size_bytes / _MEGABYTE),
             "difference": f"{health.clock_difference_seconds * _MILLISECONDS:+.0f}",
             "differs": abs(health.clock_difference_seconds) > _NOTABLE_SECONDS,
-            "settings": [each for each in health.settings if shows_all or not each.is_default],
+            "settings": [each for each in health.settings if shows_all or each.source != "default"],
             "shows_all": shows_all,
-            "default_count": sum(each.is_default for each in health.settings),
         }
     )
 
 
-PAGES: Final = (Page(path="/health", act=show_health, template="health/page.html", needs=READERS),)
+async def show_doctor(visit: Visit) -> View | Redirect:
+    """Show what is wrong with the set-up, and what mends it; faults stand first."""
+    told = await visit.run("doctor.show")
+    findings = sorted(told.findings, key=lambda finding: _ORDER.index(finding.state))
+    faults = sum(finding.state == "fault" for finding in findings)
+    return View({"findings": findings, "faults": faults})
+
+
+PAGES: Final = (
+    Page(path="/health", act=show_health, template="health/page.html", needs=READERS),
+    Page(path="/health/doctor", act=show_doctor, template="health/doctor.html", needs=READERS),
+)

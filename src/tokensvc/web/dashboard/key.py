@@ -5,12 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.operations.operation import KEY_OWNERS, KEY_READERS
-from tokensvc.web.dashboard.charts import OF_KEYS, build_outcomes, find_range, was_limited
+from tokensvc.web.dashboard.charts import (
+    OF_KEYS,
+    build_outcomes,
+    find_range,
+    list_windows,
+    was_limited,
+)
 from tokensvc.web.dashboard.naming import find_names
 from tokensvc.web.dashboard.new_key import describe_life, load_choices, read_life
 from tokensvc.web.dashboard.page import Page, Redirect, View
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tokensvc.web.dashboard.page import Visit
 
 _EVENTS: Final = 8
@@ -27,6 +35,7 @@ async def show_key(visit: Visit) -> View | Redirect:
     if visit.may("audit-events.list"):
         wanted = await visit.run("audit-events.list", subject=key.id, limit=_EVENTS)
         events = wanted.items
+    maker = await _find_maker(visit, key.id, events)
     return View(
         {
             "key": key,
@@ -34,11 +43,15 @@ async def show_key(visit: Visit) -> View | Redirect:
             "account": await visit.run("accounts.show", id=key.account),
             "is_limited": was_limited(usage.hours, usage.until),
             "outcomes": build_outcomes(usage.hours, usage.until, shown),
-            "today": _count_today(usage),
+            "windows": list_windows(usage.minute, usage.day),
             "ranges": OF_KEYS,
             "range": shown,
             "events": events,
-            "names": await find_names(visit, [key.predecessor, *(each.actor for each in events)]),
+            "maker": maker,
+            "names": await find_names(
+                visit,
+                [key.predecessor, key.successor, maker, *(each.actor for each in events)],
+            ),
             "said": visit.query.get("said"),
         }
     )
@@ -47,7 +60,7 @@ async def show_key(visit: Visit) -> View | Redirect:
 async def show_edit(visit: Visit) -> View | Redirect:
     """Show the form that changes a key."""
     key = await visit.run("keys.show", id=visit.path["id"])
-    choices = await load_choices(visit, key.audiences)
+    choices = await load_choices(visit, key)
     return View({**choices, **describe_life(visit), "key": key, "address": None})
 
 
@@ -61,9 +74,17 @@ async def edit_key(visit: Visit) -> View | Redirect:
     return Redirect(f"/keys/{key_id}?said=changed")
 
 
-def _count_today(usage: Any) -> int:  # noqa: ANN401 - a model of the operations
-    """Return how many tokens a key got since midnight, UTC."""
-    return sum(hour.issued for hour in usage.hours if hour.hour.date() == usage.until.date())
+async def _find_maker(visit: Visit, key_id: str, events: Sequence[Any]) -> str | None:
+    """Return who has made a key, None if the audit trail is not for the reader or has forgotten.
+
+    `events`: the newest of the key.
+    """
+    if len(events) == _EVENTS:  # older ones may exist
+        found = await visit.run(
+            "audit-events.list", subject=key_id, operation="keys.create", sort="number", limit=1
+        )
+        events = found.items
+    return next((event.actor for event in events if event.operation == "keys.create"), None)
 
 
 PAGES: Final = (

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.core.errors import InvalidInputError
 from tokensvc.operations.operation import KEY_OWNERS, KEY_READERS
 from tokensvc.web.dashboard.charts import build_spark, was_limited
+from tokensvc.web.dashboard.key_views import OF_VIEWS, list_views
 from tokensvc.web.dashboard.lists import ON_A_PAGE, build_link, keep_address, read_wanted
 from tokensvc.web.dashboard.page import Page, Redirect, View
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tokensvc.operations.overview import KeyCounts
     from tokensvc.web.dashboard.page import Visit
-
-    _View = tuple[str, str, bool, int | None]
 
 _FILTERS: Final[tuple[str, ...]] = (
     "name", "account", "capability", "audience", "state", "created_before", "used_before",
-    "expires_before", "sort",
+    "expires_before", "never_expires", "replaced", "sort",
 )  # fmt: skip
 _SORTS: Final = (
     ("-created_at", "Newest first"),
@@ -31,20 +28,6 @@ _SORTS: Final = (
     ("-expires_at", "Expires last"),
     ("name", "Name"),
 )
-# Of a view: what people read, its filters, and what an overview counts of it. "soon" and "idle"
-# stand for moments, whose days are written into the address.
-_VIEWS: Final[tuple[tuple[str, dict[str, str], str], ...]] = (
-    ("All", {}, "total"),
-    ("Active", {"state": "active"}, "active"),
-    ("Expire soon", {"state": "active", "expires_before": "soon"}, "expiring"),
-    ("Idle", {"state": "active", "created_before": "idle", "used_before": "idle"}, "idle"),
-    ("Disabled", {"state": "disabled"}, "disabled"),
-    ("Expired", {"state": "expired"}, "expired"),
-    ("Revoked", {"state": "revoked"}, "revoked"),
-)
-_OF_VIEWS: Final = ("state", "created_before", "used_before", "expires_before")
-_SOON_DAYS: Final = 30
-_IDLE_DAYS: Final = 90
 _LEAST_SECONDS: Final = 3600  # of use, which is not shown here
 _SPARK_SECONDS: Final = 37 * 3600
 _MOST_ACCOUNTS: Final = 200
@@ -57,7 +40,7 @@ async def show_keys(visit: Visit) -> View | Redirect:
         del wanted["sort"]
     if visit.wants_fragment and visit.query.get("part") == "views":
         found = await visit.run("overview.show", since=_LEAST_SECONDS)
-        views = _build_views(visit, wanted, found.keys)
+        views = list_views(wanted, visit.now, found.keys)
         return View(
             {"views": views, "count_at": None, "counted_at": found.keys_counted_at},
             fragment="keys/views.html",
@@ -79,14 +62,13 @@ async def show_keys(visit: Visit) -> View | Redirect:
             "limited": limited,
             "accounts": {account.id: account.name for account in accounts.items},
             "wanted": wanted,
-            "views": _build_views(visit, wanted, None),
+            "views": list_views(wanted, visit.now, None),
             "count_at": _find_count_address(wanted),
             "counted_at": None,
             "sorts": _SORTS,
             "next": found.next_cursor and build_link("/keys", wanted, cursor=found.next_cursor),
             "first": build_link("/keys", wanted) if "cursor" in visit.query else None,
-            "done": visit.query.get("done"),
-            "refused": visit.query.get("refused"),
+            **{name: visit.query.get(name) for name in ("said", "done", "refused")},
         },
         fragment="keys/typed.html",
     )
@@ -94,29 +76,9 @@ async def show_keys(visit: Visit) -> View | Redirect:
 
 def _find_count_address(wanted: dict[str, str]) -> str | None:
     """Return where the views with their numbers are: those of all keys, if all are listed."""
-    if wanted.keys() <= {*_OF_VIEWS, "sort"}:
+    if wanted.keys() <= {*OF_VIEWS, "sort"}:
         return build_link("/keys", wanted, part="views")
     return None
-
-
-def _build_views(visit: Visit, wanted: dict[str, str], counts: KeyCounts | None) -> list[_View]:
-    """Return of each view: its name, its address, whether it is shown, and how many keys it has."""
-    moments = {
-        "soon": visit.now + timedelta(days=_SOON_DAYS),
-        "idle": visit.now - timedelta(days=_IDLE_DAYS),
-    }
-    others = {name: text for name, text in wanted.items() if name not in _OF_VIEWS}
-    shown = {name for name in _OF_VIEWS if name in wanted}
-    views = []
-    for label, filters, count in _VIEWS:
-        dated = {
-            name: f"{moments[text]:%Y-%m-%dT%H:%M:%SZ}" if text in moments else text
-            for name, text in filters.items()
-        }
-        is_shown = shown == filters.keys() and wanted.get("state") == filters.get("state")
-        number = None if counts is None else getattr(counts, count)
-        views.append((label, build_link("/keys", others, **dated), is_shown, number))
-    return views
 
 
 async def show_many(visit: Visit) -> View | Redirect:

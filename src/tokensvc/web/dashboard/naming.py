@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from tokensvc.core.errors.general import NotFoundError
+from tokensvc.core.identifier import ACCOUNT_ID_PATTERN, ENDPOINT_ID_PATTERN, KEY_ID_PATTERN
 from tokensvc.core.notices.destination import find_mailbox
 from tokensvc.operations.model import MOST_IDS
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
     NameOf = Callable[[Any], str]
 
-_KEY: Final = "key_"
+_KEY: Final = re.compile(KEY_ID_PATTERN, re.ASCII)
 _AT_ONCE: Final = 4  # of the connections of the service
 
 
@@ -28,7 +30,7 @@ async def find_names(visit: Visit, ids: Iterable[str | None]) -> dict[str, str]:
     """
     asked = sorted({each for each in ids if each is not None})
     keys, others = await asyncio.gather(
-        _find_keys(visit, [each for each in asked if each.startswith(_KEY)][:MOST_IDS]),
+        _find_keys(visit, [each for each in asked if _KEY.fullmatch(each)][:MOST_IDS]),
         _find_others(visit, asked),
     )
     return keys | others
@@ -55,8 +57,8 @@ async def _find_others(visit: Visit, ids: list[str]) -> dict[str, str]:
     asking = [
         find(thing, *how)
         for thing in ids
-        for prefix, how in _SHOWN_BY.items()
-        if thing.startswith(prefix)
+        for pattern, how in _SHOWN_BY.items()
+        if re.fullmatch(pattern, thing, re.ASCII)
     ]
     return {thing: name for thing, name in await asyncio.gather(*asking) if name is not None}
 
@@ -67,6 +69,6 @@ def _name_receiver(endpoint: Any) -> str:  # noqa: ANN401 - a model of the opera
 
 
 _SHOWN_BY: Final[Mapping[str, tuple[str, NameOf]]] = {
-    "acct_": ("accounts.show", lambda account: str(account.name)),
-    "hook_": ("notice-endpoints.show", _name_receiver),
+    ACCOUNT_ID_PATTERN: ("accounts.show", lambda account: str(account.name)),
+    ENDPOINT_ID_PATTERN: ("notice-endpoints.show", _name_receiver),
 }

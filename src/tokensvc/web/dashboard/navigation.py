@@ -87,6 +87,15 @@ async def count_entries(visit: Visit) -> dict[str, int]:
     return counts
 
 
+async def find_own_name(visit: Visit) -> str:
+    """Return the name of the key that is signed in, in doubt its id."""
+    try:
+        key = await visit.run("keys.show", id=visit.principal.key_id)
+    except TokensvcError:  # as above
+        return str(visit.principal.key_id)
+    return str(key.name)
+
+
 def find_current(place: str) -> str:
     """Return the path of the entry that a page lies below."""
     paths = [entry.path for _, entries in SECTIONS for entry in entries]

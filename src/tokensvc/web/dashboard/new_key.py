@@ -17,7 +17,7 @@ from tokensvc.web.dashboard.lists import build_link
 from tokensvc.web.dashboard.page import Page, Redirect, View
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable
 
     from tokensvc.web.dashboard.beginnings import Start
     from tokensvc.web.dashboard.page import Visit
@@ -34,7 +34,7 @@ async def show_new_key(visit: Visit) -> View | Redirect:
     settings = visit.request.app[SERVICE].settings
     life = describe_life(visit)
     choices = await load_choices(visit)
-    offered = await _list_offered(visit, choices["groups"])
+    offered = [capability.name for _, group in choices["groups"] for capability in group]
     start = find_start(visit.query.get("template"))
     return View(
         {
@@ -62,18 +62,6 @@ async def _begin(
     if like is not None:
         return copy_key(await visit.run("keys.show", id=like))
     return Beginning() if start is None else start.begin(offered, longest_life)
-
-
-async def _list_offered(visit: Visit, groups: list[tuple[str, list[Any]]]) -> list[str]:
-    """Return the capabilities that the caller may give: others than admins, those that they hold.
-
-    It decides only what is ticked at first; the operation judges what is sent.
-    """
-    names = [capability.name for _, capabilities in groups for capability in capabilities]
-    if visit.principal.is_admin:
-        return names
-    own = await visit.run("keys.show", id=visit.principal.key_id)
-    return [name for name in names if name in own.capabilities]
 
 
 def _kept(visit: Visit) -> dict[str, str]:
@@ -137,24 +125,49 @@ def read_life(visit: Visit) -> dict[str, Any]:
     return {"expires_in": seconds}
 
 
-async def load_choices(visit: Visit, held: Sequence[str] = ()) -> dict[str, Any]:
+async def load_choices(visit: Visit, key: Any = None) -> dict[str, Any]:  # noqa: ANN401 - a model
     """Return what a form for a key offers: accounts, capabilities by group, audiences, tiers.
 
-    `held`: the audiences that the key has now, which are offered whatever they are.
+    `key`: the one that is changed, None for a new one; what it has is offered whatever it is. `own`
+    is the key of a caller who gives at most what that key has, None for admins. It decides only
+    what is offered; the operation judges what is sent.
     """
+    own = None
+    if not visit.principal.is_admin:
+        own = await visit.run("keys.show", id=visit.principal.key_id)
     accounts = await visit.run("accounts.list", limit=_MOST_ACCOUNTS, sort="name")
     capabilities = await visit.run("capabilities.list", limit=_MOST_NAMES)
     audiences = await visit.run("audiences.list", limit=_MOST_NAMES)
     tiers = (await visit.run("tiers.list")).items if visit.may("tiers.list") else []
+    names = _Offered(own and own.capabilities, key and key.capabilities)
+    # Programs call nothing there: it is for people who sign in to the dashboard.
+    places = _Offered(own and (own.audiences or None), key and key.audiences, {DASHBOARD_AUDIENCE})
     return {
+        "own": own,
         "accounts": [] if accounts.next_cursor else accounts.items,
-        "groups": group_capabilities(capabilities.items),
-        # Programs call nothing there: it is for people who sign in to the dashboard.
-        "audiences": [
-            each for each in audiences.items if each.name != DASHBOARD_AUDIENCE or each.name in held
-        ],
+        "groups": group_capabilities(each for each in capabilities.items if each.name in names),
+        "audiences": [each for each in audiences.items if each.name in places],
         "tiers": tiers,
     }
+
+
+class _Offered:
+    """Names that a form offers: those that may be given, but for some, and those that are held.
+
+    `given`: None for all.
+    """
+
+    def __init__(
+        self,
+        given: Collection[str] | None,
+        held: Collection[str] | None,
+        never: Collection[str] = (),
+    ) -> None:
+        self._given, self._held, self._never = given, held or (), never
+
+    def __contains__(self, name: object) -> bool:
+        is_given = self._given is None or name in self._given
+        return name in self._held or (is_given and name not in self._never)
 
 
 def group_capabilities(capabilities: Iterable[Any]) -> list[tuple[str, list[Any]]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.operations.operation import KEY_READERS
 from tokensvc.web.dashboard.charts import OF_MANY, build_outcomes, find_range
+from tokensvc.web.dashboard.key_views import build_view_link
 from tokensvc.web.dashboard.live import wait_for_news
 from tokensvc.web.dashboard.moments import write_span
 from tokensvc.web.dashboard.naming import find_names
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from tokensvc.web.dashboard.charts import Outcomes, Range
     from tokensvc.web.dashboard.page import Visit
 
+# What an overview counts, and what is said of it.
+_RISKS: Final = ("endless", "idle", "powerful", "replaced")
 _LAST_CHANGES: Final = 6
-_IDLE_DAYS: Final = 90
 _ALARM_SECONDS: Final = 10
 _LOOK_SECONDS: Final = 10.0
 
@@ -39,7 +40,7 @@ async def show_overview(visit: Visit) -> View | Redirect:
             "outcomes": outcomes,
             "is_new": found.keys.total <= 1 and outcomes.is_empty,
             "ranges": OF_MANY,
-            "idle_since": (visit.now - timedelta(days=_IDLE_DAYS)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "risks": {count: build_view_link(count, visit.now) for count in _RISKS},
             **trust,
             **_build_stats(shown, found.keys, outcomes, trust),
             "seen": "",
@@ -81,7 +82,7 @@ async def _look_at_trust(visit: Visit) -> dict[str, Any]:
     """Return what readers of everything see: followers that are behind, the key that signs."""
     if not visit.may("followers.list"):
         return {"followers": None, "behind": [], "signer": None}
-    followers = (await visit.run("followers.list")).items
+    followers = (await visit.run_whole("followers.list")).items
     behind = [each for each in followers if each.lag_seconds > _ALARM_SECONDS]
     signing = (await visit.run("signing-keys.list")).items
     return {

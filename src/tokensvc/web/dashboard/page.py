@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tokensvc.issuer.operations.run import run_operation
+from tokensvc.operations.model import MOST_ON_A_PAGE
 from tokensvc.operations.operation import ANYBODY
 from tokensvc.operations.rights import may_call
 from tokensvc.operations.table import OPERATIONS
@@ -91,8 +92,8 @@ class Visit:
     `base`: the path of the dashboard, as the browser knows it. `path`: the parameters of the path.
     `principal`: who is signed in; somebody without rights if nobody is, and then `claims` is None.
     `now`: Postgres's clock. `typed`: what the form held, and what was refused of it. `counts`: how
-    many things there are, by the pages that list them. `after`: what is done to the answer, like
-    setting a cookie.
+    many things there are, by the pages that list them. `own_name`: of the key that is signed in.
+    `after`: what is done to the answer, like setting a cookie.
     """
 
     request: web.Request
@@ -103,6 +104,7 @@ class Visit:
     claims: Claims | None = None
     typed: Typed = NOTHING_TYPED
     counts: Mapping[str, int] = field(default_factory=dict)
+    own_name: str = ""
     after: list[Callable[[web.Response], None]] = field(default_factory=list)
 
     @property
@@ -140,6 +142,16 @@ class Visit:
         if not operation.changes:
             values = {field: str(value) for field, value in values.items() if value is not None}
         return await self._carry_out(name, build_model(operation, values))
+
+    async def run_whole(self, name: str, /, **values: Any) -> Any:  # noqa: ANN401 - a model
+        """Carry out an operation that lists; return the last page, with the things of all pages."""
+        values["limit"], items = MOST_ON_A_PAGE, []
+        while True:
+            page = await self.run(name, **values)
+            items += page.items
+            if page.next_cursor is None:
+                return page.model_copy(update={"items": items})
+            values["cursor"] = page.next_cursor
 
     async def submit(
         self,

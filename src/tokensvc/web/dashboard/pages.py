@@ -21,6 +21,7 @@ from tokensvc.web.dashboard import (
     health,
     key,
     key_acts,
+    key_endings,
     keys,
     new_key,
     overview,
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
 
 # Fixed paths stand before paths with braces.
 GROUPS: Final = (
-    signing_in, overview, new_key, keys, key, key_acts, tiers, account_changes, accounts,
-    account_acts, capabilities, audiences, signing_keys, denylist, health, audit,
+    signing_in, overview, new_key, keys, key, key_acts, key_endings, tiers, account_changes,
+    accounts, account_acts, capabilities, audiences, signing_keys, denylist, health, audit,
     decoder, deliveries, receivers, reference,
 )  # fmt: skip
 PAGES: Final[tuple[Page, ...]] = tuple(page for group in GROUPS for page in group.PAGES)

@@ -27,6 +27,12 @@ def find_status(error: Exception) -> int:
     return judge_error(error)[0]
 
 
+def find_retry(error: Exception | None) -> dict[str, str]:
+    """Return the header that says when to come again, if an error says it."""
+    found = {} if error is None else judge_error(error)[3]
+    return {name: found[name] for name in ("Retry-After",) if name in found}
+
+
 def build_refusal(visit: Visit, error: Exception) -> View:
     """Return the page for an error."""
     status, code, message, _ = judge_error(error)

@@ -50,8 +50,10 @@ def load_environment() -> Environment:
         "in_days": moments.find_day,
         "data": write_data,
         "reason": words.write_reason,
+        "meaning": words.explain_reason,
         "act": words.write_act,
         "ending": words.write_ending,
+        "detail": words.write_detail,
         "pair": lambda word: (word, word),
     }
     environment.globals["load_icon"] = load_icon
@@ -115,6 +117,7 @@ def _build_context(visit: Visit, pages: Iterable[Page]) -> dict[str, Any]:
         "host": settings.issuer_url.partition("://")[2],
         "sections": list_entries(pages, visit.principal),
         "numbers": visit.counts,
+        "own_name": visit.own_name,
         "current": find_current(visit.place),
         "minutes_left": _find_minutes_left(visit),
     }

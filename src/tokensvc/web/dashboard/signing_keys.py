@@ -10,6 +10,7 @@ from tokensvc.core.algorithm import DEFAULT_ALGORITHM
 from tokensvc.core.errors import InvalidInputError
 from tokensvc.operations.operation import ADMINS, READERS
 from tokensvc.web.app_keys import SERVICE
+from tokensvc.web.dashboard.naming import find_names
 from tokensvc.web.dashboard.page import Page, Redirect, View
 from tokensvc.web.dashboard.snippets import list_snippets
 from tokensvc.web.dashboard.timeline import build_timeline, find_begin, find_end
@@ -66,6 +67,7 @@ async def show_signing_key(visit: Visit) -> View | Redirect:
             "jwk": json.dumps(public.jwk, indent=2),
             "pem": public.pem,
             "events": events.items,
+            "names": await find_names(visit, [event.actor for event in events.items]),
         }
     )
 

@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+import json
+import re
+from datetime import datetime
 from typing import Final
 
+from tokensvc.web.dashboard.moments import write_clock
+
+_MOMENT: Final = re.compile(r"[0-9-]{10}T[0-9:.]{8,15}(Z|\+00:00)")
+# What people call a reason, and what it means to the owner of the key.
 _REASONS: Final = {
-    "key_minute_limited": "Over the key's minute",
-    "key_day_limited": "Over the key's day",
-    "account_minute_limited": "Over the account's minute",
-    "account_day_limited": "Over the account's day",
-    "disabled": "Disabled key",
-    "revoked": "Revoked key",
-    "expired": "Expired key",
-    "suspended": "Suspended account",
-    "invalid_scope": "Scope refused",
-    "unnamed_scope": "Scope not named",
-    "invalid_target": "Unknown audience",
-    "wrong_audience": "Audience refused",
-    "wrong_network": "Network refused",
-    "wrong_client": "Another client",
-    "wrong_client_id": "Another client id",
+    "key_minute_limited": (
+        "Over the key's minute",
+        "The program should keep its token until that expires, or needs a higher limit.",
+    ),
+    "key_day_limited": (
+        "Over the key's day",
+        "The program should keep its token until that expires, or needs a higher limit.",
+    ),
+    "account_minute_limited": ("Over the account's minute", "All its keys share that limit."),
+    "account_day_limited": ("Over the account's day", "All its keys share that limit."),
+    "disabled": ("Disabled key", "A program still uses it. Enable it, or change the program."),
+    "revoked": ("Revoked key", "A program still uses it, or somebody else does."),
+    "expired": ("Expired key", "A program still uses it, and needs a new key."),
+    "suspended": ("Suspended account", "No key of the account gets a token."),
+    "invalid_scope": ("Scope refused", "It asked for a capability that the key does not hold."),
+    "unnamed_scope": (
+        "Scope not named",
+        "A key for this service alone gets only what its request names in `scope`.",
+    ),
+    "invalid_target": ("Unknown audience", "It asked for an audience that does not exist."),
+    "wrong_audience": ("Audience refused", "The key may not ask for that audience."),
+    "wrong_network": ("Network refused", "It came from outside of the networks of the key."),
+    "wrong_client": ("Another client", "The client beside the token was another one."),
+    "wrong_client_id": ("Another client id", "It named the id of another key."),
 }
 _ACTS: Final = {
     "create": "made",
@@ -80,13 +96,28 @@ _ENDINGS: Final = {
 
 def write_reason(reason: str) -> str:
     """Return why an exchange was refused."""
-    return _REASONS.get(reason, reason.replace("_", " ").capitalize())
+    return _REASONS.get(reason, (reason.replace("_", " ").capitalize(), ""))[0]
+
+
+def explain_reason(reason: str) -> str:
+    """Return what a refusal means to the owner of the key, empty if nothing is known."""
+    return _REASONS.get(reason, ("", ""))[1]
 
 
 def write_act(operation: str) -> str:
     """Return an operation of the audit trail: "revoked the key"."""
     subject, _, verb = operation.partition(".")
     return f"{_ACTS.get(verb, verb)} {_SUBJECTS.get(subject, subject)}"
+
+
+def write_detail(value: object) -> str:
+    """Return what an event says of something: a moment in words, a text as it is, else JSON."""
+    if not isinstance(value, str):
+        return json.dumps(value)
+    try:
+        return write_clock(datetime.fromisoformat(value)) if _MOMENT.fullmatch(value) else value
+    except ValueError:  # somebody may have called a thing like a moment that is none
+        return value
 
 
 def write_ending(ending: str) -> str:
