@@ -81,14 +81,16 @@ def count_checked(report: str) -> int:
     Raises NoReleaseError if that is none, or if one was not checked or has a known weakness.
     """
     found = json.loads(report)["dependencies"]
+    if all("skip_reason" in package for package in found):
+        raise NoReleaseError(
+            f"pip-audit has checked none of {len(found)} packages: what it asked knows none of them"
+        )
     faults = [
         f"{package['name']}: {weakness['id']}"
         for package in found
         for weakness in package.get("vulns", ())
     ]
     faults += [f"{one['name']} was not checked" for one in found if "skip_reason" in one]
-    if not found:
-        faults.append("pip-audit has checked no package")
     if faults:
         raise NoReleaseError("; ".join(faults))
     return len(found)

@@ -29,7 +29,8 @@ def test_an_audit_of_nothing_is_refused_and_so_is_each_weakness():
     good = {"name": "pyjwt", "version": "2.15.0", "vulns": []}
     assert release.count_checked(report(good, good)) == 2
     for packages, said in (
-        ([], "has checked no package"),
+        ([], "has checked none of 0 packages"),
+        ([{"name": "x", "skip_reason": "not found"}], "has checked none of 1 packages"),
         ([good, {"name": "x", "skip_reason": "not found"}], "x was not checked"),
         ([good | {"vulns": [{"id": "CVE-1"}, {"id": "CVE-2"}]}], "pyjwt: CVE-1; pyjwt: CVE-2"),
     ):

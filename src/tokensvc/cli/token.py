@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from tokensvc.settings import Settings
 
 _LEEWAY_SECONDS: Final = 30.0
-_NO_SERVICE: Final = "name the service, with --issuer, --url or TOKENSVC_URL"
 
 _source = click.argument("source", default="-")
 
@@ -184,12 +183,9 @@ def _build_answer(token: str) -> Row:
     return {"access_token": token, "token_type": "Bearer", **life}
 
 
-def _load_settings(missing: str = _NO_SERVICE) -> Settings:
-    """Return the settings of this machine. `missing`: what to say where none can be read."""
-    try:
-        from tokensvc.cli.folder import load_command_settings  # noqa: PLC0415 - as below
-    except ModuleNotFoundError as error:
-        raise InvalidInputError(missing) from error
+def _load_settings() -> Settings:
+    from tokensvc.cli.folder import load_command_settings  # noqa: PLC0415 - others need none
+
     return load_command_settings()
 
 
@@ -199,14 +195,18 @@ def _find_issuer(issuer: str | None, audience: str | None) -> tuple[str, str]:
     url = issuer if target is None else target.url
     if url and audience:
         return url, audience
-    settings = _load_settings("name the audience, with --audience" if url else _NO_SERVICE)
+    settings = _load_settings()
     return url or settings.issuer_url, audience or settings.default_audience
 
 
 def _check_database() -> None:
     """Raise UnavailableError if there is no database here. None is made for the question."""
-    from tokensvc.cli.database import has_database  # noqa: PLC0415 - a desk far away has none
-
+    try:
+        from tokensvc.cli.database import has_database  # noqa: PLC0415 - a desk far away has none
+    except ModuleNotFoundError as error:
+        raise UnavailableError(
+            "the server extra is not installed, and no --url is given"
+        ) from error
     if not has_database(_load_settings()):
         raise UnavailableError(
             "TOKENSVC_DATABASE_URL is not set, and there is no embedded Postgres here"

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -30,6 +31,7 @@ _MOST_LINKS: Final = 256
 _CLOSE_SECONDS: Final = 2.0
 _FAULTS: Final = 500  # from this status on, it was not the client's fault
 
+_NO_TRACE: Final = Context()
 _propagator: Final = TraceContextTextMapPropagator()
 
 _T = TypeVar("_T")
@@ -60,7 +62,7 @@ class Tracer:
         """
         return self._tracer.start_as_current_span(
             f"{method} {route}",
-            context=_propagator.extract(headers),
+            context=_propagator.extract(headers) if "traceparent" in headers else _NO_TRACE,
             kind=SpanKind.SERVER,
             attributes={"http.request.method": method, "http.route": route},
             record_exception=False,  # it has become an answer, or the client has gone
@@ -70,6 +72,8 @@ class Tracer:
     @staticmethod
     def end_request(span: RequestSpan, status: int, facts: Mapping[str, object]) -> None:
         """Note how a request ended, and the facts of its log line, which hold no secret."""
+        if not span.is_recording():
+            return
         span.set_attribute("http.response.status_code", status)
         for name, value in facts.items():
             if isinstance(value, str | int | float):
@@ -81,10 +85,10 @@ class Tracer:
     def find_traceparent() -> str | None:
         """Return the name of the span that is open, as the header `traceparent` has it.
 
-        None if nothing is traced here (W3C Trace Context, section 3.2).
+        None if nothing is open that is sent (W3C Trace Context, section 3.2).
         """
         context = trace.get_current_span().get_span_context()
-        if not context.is_valid:
+        if not context.trace_flags.sampled:
             return None
         return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
 

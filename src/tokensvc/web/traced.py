@@ -31,7 +31,8 @@ async def answer_traced(
     ) -> Awaitable[Any]:
         nonlocal noted
         noted = facts
-        facts["traceparent"] = tracer.find_traceparent()
+        if (traceparent := tracer.find_traceparent()) is not None:
+            facts["traceparent"] = traceparent
         return act(request, request_id, facts)
 
     method = request.method if request.method in METHODS else _OTHER
