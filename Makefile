@@ -46,6 +46,9 @@ fmt: $(VENV)/.dev ## Format the code and mend what the linter can
 openapi: $(VENV)/.dev ## Write docs/openapi.json anew, from the table of operations
 	@$(BIN)/python -m tokensvc.operations.openapi docs/openapi.json
 
+metrics-page: $(VENV)/.dev ## Write docs/metrics.md anew, from the metrics and the alerts
+	@$(BIN)/python -m testbed.metrics_page docs/metrics.md
+
 fuzz-api: $(VENV)/.dev ## Try the whole API with made-up requests for 10 minutes
 	@FUZZ_SECONDS=600 $(BIN)/python -m tests tests/soak/test_api.py
 
@@ -67,6 +70,10 @@ bench: $(VENV)/.dev ## Measure exchanges, beside handlers that do less, and revo
 
 bench-peers: $(VENV)/.dev ## Measure exchanges beside other issuers (8 minutes)
 	@$(BIN)/python -m bench.peers $(BENCH)
+
+bench-compare: $(VENV)/.dev ## Compare what this tree costs with BASE=folder, a checkout (3 minutes)
+	@test -n "$(BASE)" || { echo "say which checkout: make bench-compare BASE=folder"; exit 1; }
+	@$(BIN)/python -m bench.compare $(BASE)
 
 bench-rotation: $(VENV)/.dev ## Prove 60 rotations under load and the end of a stolen key (5 min)
 	@$(BIN)/python -m bench.rotation
@@ -100,8 +107,14 @@ bench-clock: $(VENV)/.dev ## Prove that revocations hold while clocks are moved 
 	@for turn in 1 2; do $(BIN)/python -m bench.clock || exit 1; done
 	@for turn in 1 2; do $(BIN)/python -m bench.clock --failover || exit 1; done
 
-bench-restore: $(VENV)/.dev ## Prove that 60 restores under load lose no revocation (8 minutes)
+bench-restore: $(VENV)/.dev ## Prove that 80 restores under load lose no revocation (11 minutes)
 	@$(BIN)/python -m bench.restore
+
+soak-patroni: $(VENV)/.dev ## Prove that 40 failovers by Patroni lose no revocation (40 minutes)
+	@$(BIN)/python -m bench.patroni
+
+soak-upgrade: $(VENV)/.dev ## Prove that no request fails in a rolling upgrade and back (3 minutes)
+	@$(BIN)/python -m bench.upgrade
 
 bench-lists: $(VENV)/.dev ## Measure lists of keys: 100,000 of an account, and a million (6 minutes)
 	@$(BIN)/python -m bench.lists
@@ -109,18 +122,28 @@ bench-lists: $(VENV)/.dev ## Measure lists of keys: 100,000 of an account, and a
 bench-pages: $(VENV)/.dev ## Measure the dashboard with 110,000 keys and a year of use (6 minutes)
 	@$(BIN)/python -m bench.pages
 
+bench-traces: $(VENV)/.dev ## Measure what an exchange costs that is traced (3 minutes)
+	@$(BIN)/python -m bench.traces
 bench-notices: $(VENV)/.dev ## Measure what notices cost an exchange (3 minutes)
 	@$(BIN)/python -m bench.notices
 
 bench-verify: $(VENV)/.dev ## Measure a verification beside other libraries, and a large denylist
 	@$(BIN)/python -m bench.verify
 
+site: $(VENV)/.deploy ## Build the pages as a site, in build/site; each link must lead somewhere
+	@$(BIN)/python deploy/site.py
+
+release: $(VENV)/.deploy ## Make what a release consists of, in dist/ (asks PyPI for weaknesses)
+	@$(BIN)/python deploy/release.py
+
 build: $(VENV)/.dev ## Build the source distribution, and the wheel from it
 	$(BIN)/python -m hatchling build -t sdist -t wheel
 
 lock: ## Compile the hash-pinned requirement files again (needs uv)
 	$(COMPILE) $(SERVICE) --group build -o requirements/run.txt
-	$(COMPILE) $(SERVICE) --group dev -c requirements/run.txt -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra otel -c requirements/run.txt -o requirements/otel.txt
+	$(COMPILE) $(SERVICE) --extra otel --group dev -c requirements/run.txt \
+	  -c requirements/otel.txt -o requirements/dev.txt
 	$(COMPILE) --group deploy -c requirements/dev.txt -o requirements/deploy.txt
 
 clean: ## Remove what was built and installed; data (.tokensvc) and keys stay
@@ -132,11 +155,11 @@ help: ## Show this
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
 	  /^[a-z-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: run demo test test-fast soak setup check fmt openapi fuzz-api fuzz-rights freeze-sql
-.PHONY: build screenshots lock clean help
-.PHONY: bench bench-acts bench-feed bench-long-denylist bench-rotation bench-ledger bench-peers
-.PHONY: bench-clock bench-failover bench-lists bench-neighbours bench-restore
-.PHONY: bench-notices bench-pages bench-stalls bench-timing bench-verify
+.PHONY: run demo test setup test-fast soak check fmt openapi metrics-page fuzz-api fuzz-rights
+.PHONY: screenshots freeze-sql bench bench-peers bench-compare bench-rotation bench-feed
+.PHONY: bench-long-denylist bench-ledger bench-neighbours bench-timing bench-stalls bench-failover
+.PHONY: bench-acts bench-clock bench-restore soak-patroni soak-upgrade bench-lists bench-pages
+.PHONY: bench-traces bench-notices bench-verify site release build lock clean help
 
 ##@
 

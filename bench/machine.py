@@ -32,15 +32,21 @@ def describe_machine() -> dict[str, str]:
 
 
 def describe_build() -> str:
-    """Return how the interpreter was built: what makes one faster than another."""
-    flags = str(sysconfig.get_config_var("CONFIG_ARGS") or "")
-    shared = bool(sysconfig.get_config_var("Py_ENABLE_SHARED"))
-    built = {
-        "PGO": "--enable-optimizations" in flags,
-        "LTO": re.search(r"--with-lto(?!=no)", flags) is not None,
-        "shared library": shared,
+    """Return how the interpreter was built: what makes one faster than another.
+
+    An interpreter may have been optimised without telling so, as those of Debian.
+    """
+    names = ("CONFIG_ARGS", "PY_CORE_CFLAGS", "PY_CORE_LDFLAGS")
+    told = " ".join(str(sysconfig.get_config_var(name) or "") for name in names)
+    flags = {
+        "PGO": r"--enable-optimizations|-fprofile-use",
+        "LTO": r"--with-lto(?!=no)|-flto",
     }
-    return ", ".join(f"{name} {'yes' if given else 'no'}" for name, given in built.items())
+    built = [
+        f"{name} {'yes' if re.search(flag, told) else 'not told'}" for name, flag in flags.items()
+    ]
+    is_shared = "libpython" in Path("/proc/self/maps").read_text()
+    return ", ".join([*built, f"shared library {'yes' if is_shared else 'no'}"])
 
 
 def describe_quiet(others: float) -> str:

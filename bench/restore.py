@@ -3,8 +3,9 @@
     python -m bench.restore [--rounds 20] [--seed 7]
 
 Two services run under a load of exchanges and revocations. In each round the database is dumped,
-more is revoked, and the dump is restored under the same name, in each of three ways in turn: plain
-`pg_restore`, `pg_restore --single-transaction`, and into a database beside, which is then renamed.
+more is revoked, and the dump is restored under the same name, in each of four ways in turn: plain
+`pg_restore`, `pg_restore --single-transaction`, into a database beside, which is then renamed, and
+by `tokensvc restore`.
 
 The exit code is 1 if an acknowledged revocation was lost, or if a good key was answered 401 at any
 moment, or did not work 15 s after the restore. What only took too long is listed apart if the
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     from testbed.failover_stage import Stage
 
-WAYS: Final = ("plain", "single transaction", "beside and renamed")
+WAYS: Final = ("plain", "single transaction", "beside and renamed", "command")
 _NAME: Final = "postgres"  # of the database that the services use
 _LOST_SECONDS: Final = 2.0  # of acknowledged revocations, at least
 # What a command has acknowledged is known to the services then.
@@ -52,6 +53,7 @@ class Restores:
         self._load = load
         self._node = stage.cluster.primary
         self._dump = stage.cluster.own(stage.cluster.folder / "dump")
+        self._backup = stage.cluster.folder / "backup"
         self._restored_on = time.monotonic()
 
     def must_work(self) -> bool:
@@ -60,12 +62,18 @@ class Restores:
 
     async def play(self, way: str) -> None:
         """Dump, wait until something was revoked that the dump lacks, and restore."""
-        await self._run("pg_dump", "-Fc", "-f", self._dump, *self._login(_NAME))
+        if way == "command":
+            self._backup.unlink(missing_ok=True)
+            await self._command("backup", str(self._backup))
+        else:
+            await self._run("pg_dump", "-Fc", "-f", self._dump, *self._login(_NAME))
         await asyncio.sleep(_LOST_SECONDS)
         self._restored_on = float("inf")
         await self._load.fall_quiet()
         await asyncio.sleep(_KNOWN_SECONDS)
-        if way == "beside and renamed":
+        if way == "command":
+            await self._command("restore", str(self._backup), "--yes")
+        elif way == "beside and renamed":
             await self._admin("create database beside template template0")
             await self._restore("beside")
             await self._drop()
@@ -80,6 +88,11 @@ class Restores:
 
     async def _restore(self, name: str, *options: str) -> None:
         await self._run("pg_restore", *options, *self._login(name), self._dump)
+
+    async def _command(self, *arguments: str) -> None:
+        done = await asyncio.to_thread(self._stage.services[0].cli, *arguments)
+        if done.returncode != 0:
+            raise RuntimeError(f"{arguments[0]} failed: {done.stderr[-1000:]}")
 
     async def _drop(self) -> None:
         await self._admin(f"drop database {_NAME} with (force)")

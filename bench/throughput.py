@@ -16,7 +16,7 @@ import json
 import statistics
 import sys
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -40,7 +40,7 @@ from bench.machine import describe_machine, describe_quiet
 from bench.sender import at_rate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from bench.contest import Contestant, Turn
 
@@ -63,15 +63,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     print("\n".join(f"{name}: {value}" for name, value in figures["machine"].items()))
     print(f"{options.keys:,} active keys; {options.rounds} rounds of {options.seconds:g} s each;")
     print("service, database, both: milliseconds of processor time for 1,000 requests\n")
-    with ExitStack() as opened:
-        folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="tokensvc-bench-")))
-        contestants = [
-            opened.enter_context(CONTESTANTS[name](folder, options.keys)) for name in options.only
-        ]
-        for contestant in contestants:
-            warm_up(contestant, options.keys if contestant.database else 1)
+    others: list[float] = []
+    with open_contestants(options) as contestants:
         contests = figures["contests"] = {}
-        others: list[float] = []
         for connections in options.connections:
             turns = hold_contest(
                 contestants,
@@ -89,9 +83,22 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             if contestant.name == EXCHANGE:
                 memory = figures["worker MB"] = memory_bytes(contestant.service[0]) / 1e6
                 print(f"memory of the one worker: {memory:.1f} MB")
-    quiet = figures["quiet"] = describe_quiet(statistics.median(others))
-    print(quiet)
+    figures["quiet"] = describe_quiet(statistics.median(others))
+    print(figures["quiet"])
     return figures
+
+
+@contextmanager
+def open_contestants(options: argparse.Namespace) -> Iterator[list[Contestant]]:
+    """Run those that are wanted, all at once, and warm them up."""
+    with ExitStack() as opened:
+        folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="tokensvc-bench-")))
+        contestants = [
+            opened.enter_context(CONTESTANTS[name](folder, options.keys)) for name in options.only
+        ]
+        for contestant in contestants:
+            warm_up(contestant, options.keys if contestant.database else 1)
+        yield contestants
 
 
 def send_at_random(
@@ -134,10 +141,11 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--keys", type=int, default=20_000)
     parser.add_argument("--only", nargs="+", choices=list(CONTESTANTS), default=list(CONTESTANTS))
-    parser.add_argument("--open-seconds", type=float, default=20)
+    parser.add_argument("--open-seconds", type=float, help="seven times --seconds if not given")
     parser.add_argument("--open-runs", type=int, default=3)
     parser.add_argument("--json", type=Path, default=ROOT / "build" / "bench.json")
     options = parser.parse_args()
+    options.open_seconds = options.open_seconds or 7 * options.seconds
     figures = measure(options)
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(figures, indent=2))

@@ -78,9 +78,9 @@ class Keys:
         return Window("day", iat // 86_400, PER_DAY)
 
 
-async def new_keys(url: str) -> Keys:
-    """Make the keys."""
-    caller, *keys = await add_keys_to(url, 1 + _GOOD + _LIMITED + _DOOMED)
+async def new_keys(url: str, doomed: int = _DOOMED) -> Keys:
+    """Make the keys. `doomed`: how many there are to be revoked, some three in a second."""
+    caller, *keys = await add_keys_to(url, 1 + _GOOD + _LIMITED + doomed)
     good, limited = keys[:_GOOD], keys[_GOOD : _GOOD + _LIMITED]
     connection = await connect(url)
     for change, named in (
@@ -91,8 +91,8 @@ async def new_keys(url: str) -> Keys:
         digests = [parse_api_key(key).digest for key in named]
         await connection.execute(f"update api_key set {change} where digest = any ($1)", digests)
     await connection.close()
-    doomed = deque(keys[_GOOD + _LIMITED :])
-    return Keys(caller=caller, good=good, limited=limited, doomed=doomed)
+    left = deque(keys[_GOOD + _LIMITED :])
+    return Keys(caller=caller, good=good, limited=limited, doomed=left)
 
 
 def read_token(text: str, key: str, asked_on: float) -> Issued:

@@ -46,16 +46,23 @@ _TICK: Final = 0.01
 class WatchedLoad:
     """Exchanges and revokes at two services, and keeps what must hold.
 
-    Without `has_limits` no key has a limit. While it `is_quiet`, nothing is sent whose effect may
-    be lost in a crash, by what the documentation says.
+    Without `has_limits` no key has a limit. `rate`: exchanges in a second. While it `is_quiet`,
+    nothing is sent whose effect may be lost in a crash, by what the documentation says.
     """
 
     def __init__(
-        self, stage: Stage, keys: Keys, chance: random.Random, *, has_limits: bool
+        self,
+        stage: Stage,
+        keys: Keys,
+        chance: random.Random,
+        *,
+        has_limits: bool,
+        rate: int = EXCHANGES_A_SECOND,
     ) -> None:
         self._stage = stage
         self._keys = keys
         self._has_limits = has_limits
+        self._rate = rate
         self._chance = chance
         self._limited_counts: Counter[tuple[str, Window]] = Counter()
         self._doomed_tokens: defaultdict[str, deque[Issued]] = defaultdict(_keep_few)
@@ -85,7 +92,7 @@ class WatchedLoad:
             while True:
                 await asyncio.sleep(_TICK)
                 passed = time.monotonic() - began_on
-                while sent < passed * EXCHANGES_A_SECOND:
+                while sent < passed * self._rate:
                     sent += 1
                     send(self._exchange_any(must_work))
                 while revoked < passed * REVOCATIONS_A_SECOND:

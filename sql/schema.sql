@@ -228,6 +228,22 @@ create table api_key_last_use (
     constraint api_key_last_use_pkey primary key (key_id)
 ) with (fillfactor = 50);
 
+-- The keys that have not been used yet, so that lists find them without comparing all keys with all
+-- last uses. Triggers keep it: a key is here from when it is made until its first use.
+create table unused_api_key (
+    key_id text not null,
+    constraint unused_api_key_pkey primary key (key_id)
+);
+
+-- load: functions/note_unused_keys.sql
+-- load: functions/forget_unused_key.sql
+
+create trigger api_key_is_unused after insert on api_key
+referencing new table as made
+for each statement execute function note_unused_keys();
+create trigger api_key_is_used after insert on api_key_last_use
+for each row execute function forget_unused_key();
+
 -- Where API keys were found that have leaked, as whoever found them tells. A key has 50 of these
 -- places at most. They are texts of strangers: visible ASCII, and nothing else is sure about them.
 create table key_leak (

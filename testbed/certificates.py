@@ -23,8 +23,13 @@ class Certificate(NamedTuple):
     authority: Path
 
 
-def make_certificate(folder: Path, names: Sequence[str] = ("localhost",)) -> Certificate:
-    """Return a certificate for hosts of these names, good for an hour."""
+def make_certificate(
+    folder: Path,
+    names: Sequence[str] = ("localhost",),
+    *,
+    life: dt.timedelta = dt.timedelta(hours=1),
+) -> Certificate:
+    """Return a certificate for hosts of these names, good for `life`."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "loopback")])
     now = dt.datetime.now(dt.UTC)
@@ -36,7 +41,7 @@ def make_certificate(folder: Path, names: Sequence[str] = ("localhost",)) -> Cer
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(hours=1))
-        .not_valid_after(now + dt.timedelta(hours=1))
+        .not_valid_after(now + life)
         .add_extension(alternatives, critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())

@@ -91,11 +91,20 @@ async def open_stage(
 
     `of_postgres` and `of_services` are added to their environments.
     """
-    with (
-        Cluster(of_postgres) as cluster,
-        tempfile.TemporaryDirectory(prefix="tokensvc-failover-") as name,
-    ):
-        services: list[ServiceProcess] = []
+    with Cluster(of_postgres) as cluster:
+        async with open_services(
+            cluster, synchronous=synchronous, of_services=of_services
+        ) as stage:
+            yield stage
+
+
+@asynccontextmanager
+async def open_services(
+    cluster: Cluster, *, synchronous: bool, of_services: Sequence[Mapping[str, str]] = ({}, {})
+) -> AsyncIterator[Stage]:
+    """Run two service processes on a cluster that runs already."""
+    services: list[ServiceProcess] = []
+    with tempfile.TemporaryDirectory(prefix="tokensvc-failover-") as name:
         try:
             planned = _plan_services(Path(name), cluster.url)
             for (folder, environment), own in zip(planned, of_services, strict=True):

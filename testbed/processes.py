@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 ROOT = Path(__file__).parent.parent
+TRACEBACK = "Traceback (most recent call last)"
 EXECUTABLE = Path(sys.executable).with_name("tokensvc")
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -33,8 +34,8 @@ def run_cli(
     command: Sequence[str] = (str(EXECUTABLE),),
     **environment: str,
 ) -> subprocess.CompletedProcess[str]:
-    """Run one command to its end."""
-    return subprocess.run(
+    """Run one command to its end. It must not print a traceback, however it ends."""
+    done = subprocess.run(
         [*command, *arguments],
         cwd=cwd,
         env=clean_environment() | environment,
@@ -44,6 +45,9 @@ def run_cli(
         check=False,
         timeout=2 * PATIENCE,
     )
+    if TRACEBACK in done.stderr:
+        raise AssertionError(done.stderr)
+    return done
 
 
 def clean_environment() -> dict[str, str]:

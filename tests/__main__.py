@@ -23,6 +23,7 @@ PURE = "src/tokensvc/core/*,src/tokensvc/verify/*"
 PARALLEL = ("-n", "3", "--dist", "loadscope", "--no-loadscope-reorder")
 MOST_PROCESSES = "45"  # the README's walkthrough starts another fifteen in its shell
 FAST = ("tests/unit", "tests/property", "tests/docs/test_tree.py")
+TRACEBACKS = (b"Traceback (most recent call last)", b"Exception ignored in")
 COVERAGE = (sys.executable, "-m", "coverage")
 PYTEST = (sys.executable, "-m", "pytest")
 
@@ -43,17 +44,17 @@ def main(arguments: list[str]) -> int:
         case []:
             return run_all()
         case ["fast"]:
-            return call(*PYTEST, *PARALLEL, *FAST)
+            return read(*PYTEST, *PARALLEL, *FAST)
         case ["soak"]:
             # A browser's tests are a process of their own: they break asynchronous ones.
-            return call(*PYTEST, *PARALLEL, "tests/soak") | call(*PYTEST, "tests/browser")
+            return read(*PYTEST, *PARALLEL, "tests/soak") | read(*PYTEST, "tests/browser")
         case _:
             return call(*PYTEST, *arguments)
 
 
 def run_all() -> int:
     call(*COVERAGE, "erase")
-    failed = call(*COVERAGE, "run", "-m", "pytest", *PARALLEL, "--most-processes", MOST_PROCESSES)
+    failed = read(*COVERAGE, "run", "-m", "pytest", *PARALLEL, "--most-processes", MOST_PROCESSES)
     if failed:
         return failed
     call(*COVERAGE, "combine", "--quiet")
@@ -65,6 +66,28 @@ def run_all() -> int:
 
 def call(*command: str) -> int:
     return subprocess.run(command, cwd=ROOT, check=False).returncode
+
+
+def read(*command: str) -> int:
+    """Call pytest and show what it prints. A traceback in it fails, although all tests pass.
+
+    Such is what nobody waits for: an error while a process ends, or in a task that was forgotten.
+    """
+    colored = ("--color=yes",) if sys.stdout.isatty() else ()
+    out, into = os.pipe()
+    running = subprocess.Popen([*command, *colored], cwd=ROOT, stdout=into, stderr=into)
+    os.close(into)
+    found, before = False, b""
+    while part := os.read(out, 65_536):
+        sys.stdout.buffer.write(part)
+        sys.stdout.flush()
+        before = before[-100:] + part
+        found = found or any(mark in before for mark in TRACEBACKS)
+    os.close(out)
+    failed = running.wait()
+    if found and not failed:
+        print("\nno test has failed, but a traceback was printed")
+    return failed or int(found)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,16 @@ ACCOUNT_ID = AccountId("acct_0123456789abcdef")
 KEY_ID = KeyId("key_0123456789abcdef")
 
 
+class Clock:
+    """A monotonic clock that stands still until a test sets `now`."""
+
+    def __init__(self, now: float = 120.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
 def seconds(moment: datetime) -> int:
     return int(moment.timestamp())
 

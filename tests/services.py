@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed.leaks import find_secrets
-from testbed.processes import EXECUTABLE, ServiceProcess
+from testbed.processes import EXECUTABLE, TRACEBACK, ServiceProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 def starting(parent: Path) -> Iterator[Callable[..., ServiceProcess]]:
     """Lend a function that starts services, each in a folder of its own below `parent`.
 
-    All are stopped at the end, and no secret may stand in what they have logged.
+    All are stopped at the end. No secret may stand in what they have logged, and no traceback in
+    anything that they have printed.
     """
     processes: list[ServiceProcess] = []
 
@@ -38,3 +39,4 @@ def starting(parent: Path) -> Iterator[Callable[..., ServiceProcess]]:
     for process in processes:
         process.stop()
         assert find_secrets(process.errors) == []
+        assert TRACEBACK not in process.errors + process.output

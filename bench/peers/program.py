@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 from base64 import b64encode
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from testbed.processes import ROOT
@@ -87,7 +88,12 @@ def running(
     request = requests.read_bytes().split(b"\0")[0]
     with (folder / f"{requests.name}.log").open("ab") as log:
         child = subprocess.Popen(
-            command, cwd=folder, env=os.environ | dict(environment or {}), stdout=log, stderr=log
+            command,
+            cwd=folder,
+            env=os.environ | dict(environment or {}),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # some are scripts that start the program
         )
     try:
         try:
@@ -101,11 +107,16 @@ def running(
             name=name, port=port, requests=requests, service=(child.pid,), database=database
         )
     finally:
-        child.terminate()
-        try:
+        _stop(child)
+
+
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):  # all of them have ended
+            os.killpg(child.pid, number)
+        with suppress(subprocess.TimeoutExpired):
             child.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            child.kill()
+            return
 
 
 def _gives(port: int, request: bytes) -> bool:

@@ -38,10 +38,13 @@ order by key_id for no key update;
 -- name: find_many(ids)
 select *, clock_timestamp() as at from listed_api_key where id = any ($1::text[]);
 
--- name: is_of_suspended_account(id)
-select account.suspended_at is not null as is_suspended
-from api_key as key join account on account.id = key.account_id
-where key.id = $1;
+-- name: find_standing(id)
+-- A key, and whether its account is suspended: what callers are judged by, while locks are held.
+select *, clock_timestamp() as at from listed_api_key
+    cross join lateral (
+        select suspended_at is not null as is_suspended from account where account.id = account_id
+    ) as owner
+where id = $1;
 
 -- name: count(account_id, at)
 -- What an overview says of all keys, or of those of an account. `replaced`: a successor took over,

@@ -10,3 +10,7 @@ select clock_timestamp() as at,
 
 -- name: load_newest_migration()
 select max(version) from schema_migrations;
+
+-- name: load_notification_queue()
+-- How full the queue is in which NOTIFY waits until every listener has read it, from 0 to 1.
+select pg_notification_queue_usage();

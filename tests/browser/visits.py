@@ -27,6 +27,7 @@ VISITS: Final = {
     "/denylist": "/denylist",
     "/denylist/revoke": "/denylist/revoke",
     "/health": "/health",
+    "/health/doctor": "/health/doctor",
     "/keys/{id}/revoke-tokens": "/keys/{key}/revoke-tokens",
     "/keys/{id}/delete": "/keys/{key}/delete",
     "/keys/{id}/ended": "/keys/{revoked}/ended?ending=revoked&seq=1",

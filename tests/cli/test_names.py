@@ -16,6 +16,36 @@ def test_a_name_or_the_beginning_of_an_id_will_do(cli, account, key):
     assert [outcome["done"] for outcome in batch] == [True, True]
 
 
+def test_a_file_of_a_batch_may_name_keys_too(cli, key):
+    made = cli.json("key create --name 'night export' --capability orders:read --account Orders")
+    other = cli.json("key create --name other --capability orders:read --account Orders")
+    lines = f"# these\n\n{key['id']}  found in a log\nnight export\n{other['id'][:9]}\n"
+    batch = cli.json("key batch disable --from -", stdin=lines)
+    assert [outcome["id"] for outcome in batch] == [key["id"], made["id"], other["id"]]
+
+
+def test_filters_take_names_and_beginnings_and_what_is_gone(ready, account, key):
+    for subject in (key["id"], key["id"][:9], "ci"):
+        (event,) = ready.json("audit list --subject", subject)
+        assert event["subject"] == key["id"]
+    for subject in (account, "Orders"):
+        assert ready.json("audit list --subject", subject)[-1]["subject"] == account
+    kid = ready.json("signing-key list")[0]["kid"]
+    assert {event["subject"] for event in ready.json("audit list --subject", kid[:8])} == {kid}
+    ready("key revoke ci")
+    assert ready.json("denylist list --value ci")[0]["value"] == key["id"]
+    assert ready.json("audit list --actor cli:nobody --subject nothing") == []
+    ready("tier create --per-minute 1 --per-day 2 Orders")
+    assert ready.json("audit list --subject Orders")[0]["operation"] == "tiers.create"
+
+
+def test_a_name_of_several_things_is_refused_by_filters_too(cli, account):
+    cli("key create --name Orders --capability orders:read --account", account)
+    refused = cli("audit list --subject Orders", code=5).stderr
+    assert "'Orders' names several things; give one of these ids:" in refused
+    assert f"  {account}  account" in refused
+
+
 def test_signing_keys_and_endpoints_are_named_by_a_beginning_too(ready):
     kid = ready.json("signing-key list")[0]["kid"]
     assert kid in ready("signing-key export", kid[:8]).stdout

@@ -65,6 +65,40 @@ def test_a_table_on_a_terminal_of_80_columns_cuts_nothing(more, cli, account, ke
         assert "s ago" in cli("account list").stdout
 
 
+def test_every_list_fits_80_columns_and_so_does_what_it_leaves_out(ready, key, monkeypatch):
+    monkeypatch.setattr("tokensvc.cli.output.is_terminal", lambda: True)
+    ready("key disable --reason", "it was seen in a log that anybody could read", key["id"])
+    ready("tier create --per-minute 1 --per-day 2 small --description", "for those who try it out")
+    ready("audience create orders-api --description", "the service that keeps all the orders")
+    ready("notice create https://hooks.example/x")
+    for noun in (
+        *("account", "key", "capability", "audience", "tier", "denylist", "signing-key"),
+        *("audit", "notice"),
+    ):
+        more = "--with-use" if noun in {"capability", "audience", "tier"} else ""
+        listed = ready(f"{noun} list {more}", COLUMNS="80")
+        assert max(map(len, listed.output.splitlines())) <= 80, listed.output
+    refused = ready("key batch enable key_0000000000000000", COLUMNS="80", code=5).stdout
+    assert "`tokensvc key list` shows their ids" in " ".join(refused.split())
+
+
+def test_a_person_is_asked_before_verifiers_may_refuse_and_tokens_are_revoked(
+    ready, key, monkeypatch
+):
+    asked = []
+    for module in ("denylist", "signing_key"):
+        monkeypatch.setattr(
+            f"tokensvc.cli.{module}.confirm", lambda question, *, yes: asked.append((question, yes))
+        )
+    ready("denylist add --yes --key ci")
+    ready("signing-key rotate --now --force")
+    assert [yes for _, yes in asked] == [True, False]
+    assert (
+        asked[0][0] == f"Revoke all tokens that {key['id']} has got so far? This cannot be undone."
+    )
+    assert "may refuse good tokens" in asked[1][0]
+
+
 def test_a_list_ends_at_its_limit(cli, account):
     for name in "ab":
         cli("key create --capability x --account", account, "--name", name)

@@ -25,6 +25,8 @@ def run_in_shell(line, folder, **environment):
         ("tokensvc settings > /dev/full", 1, "the output cannot be written.*No space left on dev"),
         ("tokensvc settings >&-", 1, "the output cannot be written.*Bad file descriptor"),
         ("tokensvc settings <&- > /dev/null", 0, ""),
+        ("tokensvc --help > /dev/full", 1, "the output cannot be written.*No space left on dev"),
+        ("tokensvc --help >&-", 1, "the output cannot be written.*Bad file descriptor"),
         ("tokensvc settings 2>&- > /dev/null", 0, ""),
         ("tokensvc token inspect - <&-", 5, "malformed_token"),
     ],

@@ -1,4 +1,4 @@
-"""Alerts and the board ask for metrics that exist, and name headings that exist."""
+"""Alerts, board and page ask for metrics that exist, and name headings that exist."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from prometheus_client import REGISTRY
+from testbed.metrics_page import build_page
 
 import tokensvc.issuer.metrics
 
@@ -52,3 +53,8 @@ def test_every_alert_names_a_heading_of_the_docs_and_has_a_case_that_raises_it()
     alerts = re.findall(r"- alert: (\w+)", RULES)
     cases = (MONITORING / "rules_test.yml").read_text()
     assert [alert for alert in alerts if f"alertname: {alert}\n" not in cases] == []
+
+
+def test_the_page_of_the_metrics_is_what_the_code_and_the_rules_say():
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    assert page == build_page(), "run: make metrics-page"

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import re
+import select
 import signal
 import subprocess
+import termios
 from pathlib import Path
 
 from testbed.ports import find_free_port
 from testbed.processes import EXECUTABLE, clean_environment
+from testbed.waiting import PATIENCE
 
 ROOT = Path(__file__).parent.parent.parent
 STEP = re.compile(r"^<!-- (stop|start) -->$|^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -52,34 +57,42 @@ def test_the_walkthrough_does_what_it_says(new_process):
 
 
 class Shell:
-    """One bash for the walkthrough, as in a reader's terminal. A command that fails ends it."""
+    """One bash for the walkthrough, on a terminal of its own into which a reader pastes.
+
+    A command that fails ends it. A command that asks eats the lines after it.
+    """
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self._terminal, its = pty.openpty()
+        modes = termios.tcgetattr(its)
+        modes[1] &= ~termios.OPOST
+        modes[3] &= ~termios.ECHO
+        termios.tcsetattr(its, termios.TCSANOW, modes)
         self._bash = subprocess.Popen(
-            ["bash", "-eu"],
+            ["bash", "-eu", "/dev/stdin"],
             cwd=folder,
             env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
+            stdin=its,
+            stdout=its,
+            stderr=its,
+            start_new_session=True,
         )
+        os.close(its)
 
     def run(self, commands: str) -> str:
-        assert self._bash.stdin is not None
-        assert self._bash.stdout is not None
-        self._bash.stdin.write(f"{commands}\necho; echo {END}\n")
-        self._bash.stdin.flush()
-        lines: list[str] = []
-        for line in self._bash.stdout:
-            if line.strip() == END:
-                return "".join(lines[:-1]) if lines and lines[-1] == "\n" else "".join(lines)
-            lines.append(line)
-        raise AssertionError(f"the shell ended in:\n{commands}\n{''.join(lines)}")
+        os.write(self._terminal, f"{commands}\necho; echo {END}\n".encode())
+        printed = ""
+        while not printed.endswith(f"\n{END}\n"):
+            ready, _, _ = select.select([self._terminal], [], [], 2 * PATIENCE)
+            assert ready, f"nothing is printed any more in:\n{commands}\n{printed}"
+            try:
+                printed += os.read(self._terminal, 65536).decode()
+            except OSError as error:  # the other end is closed
+                message = f"the shell ended in:\n{commands}\n{printed}"
+                raise AssertionError(message) from error
+        return printed.removesuffix(f"\n{END}\n")
 
     def close(self) -> None:
-        assert self._bash.stdin is not None
-        assert self._bash.stdout is not None
-        self._bash.stdin.close()
-        self._bash.wait(10)
-        self._bash.stdout.close()
+        os.write(self._terminal, b"exit\n")
+        self._bash.wait(PATIENCE)
+        os.close(self._terminal)

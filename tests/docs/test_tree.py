@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -99,6 +100,17 @@ def test_a_length_is_that_of_the_whole_definition():
     ]
 
 
+def test_every_file_that_the_page_on_architecture_names_exists():
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    named = set(re.findall(r"`([\w/]+\.(?:py|sql|toml))`", page))
+    there = list_files("*.py", "*.sql", "*.toml")
+    gone = [
+        name for name in sorted(named) if not any(f"/{one}".endswith(f"/{name}") for one in there)
+    ]
+    assert len(named) > 50
+    assert not gone
+
+
 def list_imports(source: str) -> set[str]:
     """Return the first names of all modules that a program imports."""
     names: set[str] = set()
@@ -125,7 +137,7 @@ def test_an_import_is_found_wherever_it_stands():
     assert list_imports(source) == {"tests", "bench"}
 
 
-@pytest.mark.parametrize("folder", ["tests/soak/node", "bench/peers/node_oidc"])
+@pytest.mark.parametrize("folder", ["tests/soak/node", "bench/peers/node_oidc", "examples/node"])
 def test_the_lock_file_for_node_pins_exactly_and_names_no_address(folder):
     folder = ROOT / folder
     package = (folder / "package.json").read_text()

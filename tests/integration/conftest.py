@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -32,6 +34,14 @@ def new_mirror(
         return mirror
 
     return make
+
+
+@pytest.fixture
+def own_folder(session_folder: Path) -> Path:
+    """A folder of this test alone that Postgres may enter."""
+    folder = Path(tempfile.mkdtemp(dir=session_folder))
+    folder.chmod(0o755)
+    return folder
 
 
 @pytest.fixture

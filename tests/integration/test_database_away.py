@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import signal
 import subprocess
-import tempfile
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -28,14 +27,6 @@ from tokensvc.store.pool import open_database
 from tokensvc.store.primary import connect
 from tokensvc.web.app import build_app
 from tokensvc.web.app_keys import SERVICE
-
-
-@pytest.fixture
-def own_folder(session_folder):
-    """A folder that Postgres may enter."""
-    folder = Path(tempfile.mkdtemp(dir=session_folder))
-    folder.chmod(0o755)
-    return folder
 
 
 @pytest.fixture

@@ -140,7 +140,7 @@ async def test_f5_a_running_service_heals_by_itself(
     key = await make_key(database)
     async with open_service(settings, database_url) as service:
         async with lost(connection):
-            assert (await service.revoke(key.key.text, "test"))[0] == "key"
+            assert (await service.holders.revoke(key.key.text, "test"))[0] == "key"
         await until(lambda: is_revoked(database, key))
         with pytest.raises(InvalidClientError):
             await issue(key)

@@ -7,6 +7,7 @@ import contextlib
 import time
 
 import pytest
+from prometheus_client import REGISTRY
 from testbed.waiting import until
 from tests.integration.exchanges import ACCOUNT_COUNTS, ask, read_counts
 from tests.integration.things import ACTOR, PATIENT, make_key, open_exchange, patiently
@@ -26,6 +27,10 @@ from tokensvc.store.primary import connect
 
 UNKNOWN = Question(bytes(31) + b"1", None, None, True)
 LEDGERS = "query like '%judge_%exchanges%' and pid <> pg_backend_pid()"
+
+
+def count_failed():
+    return REGISTRY.get_sample_value("tokensvc_ledger_batches_failed_total")
 
 
 @pytest.mark.parametrize("lock_seconds", [PATIENT])
@@ -68,6 +73,7 @@ async def test_a_batch_that_fails_fails_its_own_requests_and_the_next_one_works(
         await other.execute(
             "select from api_key_window where key_id = $1 for no key update", key.listed.record.id
         )
+        failed = count_failed()
         stuck = asyncio.create_task(ask(exchange, key, 5))
         await until(
             lambda: connection.fetchval(
@@ -82,6 +88,7 @@ async def test_a_batch_that_fails_fails_its_own_requests_and_the_next_one_works(
     assert len({id(error) for error in refused}) == 5
     assert len((await ask(exchange, key))[0]) == 1
     assert [line["requests"] for line in logs.find("batch_failed")] == [5]
+    assert count_failed() == failed + 1
     await other.close()
 
 

@@ -6,8 +6,6 @@ import asyncio
 import gc
 import shutil
 import subprocess
-import tempfile
-from pathlib import Path
 
 import pytest
 from testbed.waiting import until
@@ -36,13 +34,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 
 
 @pytest.fixture
-def own_folder(session_folder):
-    folder = Path(tempfile.mkdtemp(dir=session_folder))
-    folder.chmod(0o755)
-    return folder
-
-
-@pytest.fixture
 def own_postgres(own_folder):
     """A Postgres that a test may stop and start: gone at the end."""
     server = EmbeddedPostgres(own_folder, options=FAST_AND_UNSAFE)
@@ -58,7 +49,7 @@ async def make_keys(database, count):
 
 async def revoke_patiently(service, key):
     """Revoke a key, again and again until it is acknowledged, as clients are told to do."""
-    return await patiently(lambda: service.revoke(key.key.text, "test"))
+    return await patiently(lambda: service.holders.revoke(key.key.text, "test"))
 
 
 def head_of(service):
@@ -87,7 +78,7 @@ async def test_f21_revocations_go_on_while_every_listener_is_cut_off(
                 await connection.execute(
                     f"select pg_terminate_backend(pid) from ({LISTENERS}) listeners"
                 )
-            await service.revoke(key.key.text, "test")
+            await service.holders.revoke(key.key.text, "test")
         await until(lambda: head_of(service) == MANY)
         assert not await follow(follower, service.mirror, settings)
     assert held(follower) == {key.listed.record.id for key in keys}

@@ -82,7 +82,7 @@ async def test_f21_two_services_do_all_their_work_through_it(pooler, pooled, log
         await asyncio.gather(
             *(endings.revoke_key(database, key.listed.record.id, actor=ACTOR) for key in keys[:5])
         )
-        await one.revoke(tokens[-1].text, "test")
+        await one.holders.revoke(tokens[-1].text, "test")
         with pytest.raises(InvalidClientError):
             await issue(other, stopped)
         denied = other.mirror.denylist.log.denylist

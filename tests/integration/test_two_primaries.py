@@ -12,6 +12,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from click.testing import CliRunner
 from testbed.cluster import Cluster, Node, can_replicate
+from testbed.waiting import until
 from tests.endings import revoke_key
 from tests.factories import make_settings
 from tests.integration.things import make_key
@@ -280,3 +281,24 @@ async def test_two_names_of_one_server_are_no_second_primary(split):
     choice = await hosts.find_primary()
     assert (len(choice.writable), choice.problem) == (1, None)
     await (await hosts.connect()).close()
+
+
+async def test_f44_the_doctor_finds_two_primaries_and_a_synchronous_standby_that_is_absent(
+    split, url, run_command
+):
+    connection = await split.new.connect()
+    await connection.execute("alter system set synchronous_standby_names = 'gone'")
+    await connection.execute("select pg_reload_conf()")
+    try:
+        named = "select current_setting('synchronous_standby_names') = 'gone'"
+        await until(lambda: connection.fetchval(named))
+        done = await asyncio.to_thread(run_command, url, "doctor", "-o", "json")
+    finally:
+        await connection.execute("alter system reset synchronous_standby_names")
+        await connection.execute("select pg_reload_conf()")
+        await connection.close()
+    assert done.exit_code == 5
+    found = {one["check"]: one for one in json.loads(done.stdout) if one["state"] == "fault"}
+    assert f"127.0.0.1:{split.old.port} (timeline 1)" in found["two primaries"]["what"]
+    assert found["two primaries"]["way_out"] == "Stop the other one"
+    assert "gone, and no such standby" in found["synchronous standby"]["what"]

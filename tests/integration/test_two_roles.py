@@ -24,6 +24,7 @@ from tokensvc.core.usage import LastUse
 from tokensvc.issuer.admin import accounts, api_keys, audiences, capabilities, key_rotation, tiers
 from tokensvc.issuer.admin.audit_check import verify_trail
 from tokensvc.issuer.admin.audit_prune import declare_reset, prune_events
+from tokensvc.issuer.backup import make_backup
 from tokensvc.issuer.cleaning import clean_addresses_once, clean_denylist_once, clean_usage_once
 from tokensvc.issuer.exchange.usage import UsageRecorder
 from tokensvc.issuer.mirror.healing import heal
@@ -37,6 +38,7 @@ from tokensvc.issuer.notices.checks import (
 from tokensvc.issuer.notices.deliveries import give_up_endpoint, redeliver
 from tokensvc.issuer.notices.endpoints import delete_endpoint, rotate_secret, send_test
 from tokensvc.issuer.notices.usage_watch import UsageWatch
+from tokensvc.issuer.restore import restore_backup
 from tokensvc.issuer.revoking import credentials
 from tokensvc.issuer.revoking.receipts import Receipts
 from tokensvc.issuer.signing.emergency import revoke_signing_key_now
@@ -75,7 +77,7 @@ FORBIDDEN = [
 
 @pytest.fixture
 async def urls(new_database_url):
-    """The URLs of one database for its owner and for the service."""
+    """The URLs of one database for its owner and for the service, and that of the superuser."""
     url = await asyncio.to_thread(new_database_url, "empty")
     parts = urlsplit(url)
     name = parts.path.strip("/")
@@ -86,7 +88,9 @@ async def urls(new_database_url):
         await superuser.execute(f"create role {role} login password 'x'")
         made.append(parts._replace(netloc=f"{role}:x@{parts.netloc.rpartition('@')[2]}").geturl())
     await superuser.execute(f"alter database {name} owner to owner_of_{name}")
-    yield made
+    await superuser.close()  # nobody could rename the database while it is there
+    yield [*made, parts._replace(path="/template1").geturl()]
+    superuser = await connect(url)
     for kind in ("service", "owner"):
         role = f"{kind}_of_{name}"
         await superuser.execute(f"reassign owned by {role} to current_user")
@@ -177,6 +181,34 @@ async def test_a_service_that_may_not_make_tables_starts_on_those_that_are_there
     owner = await open_database(urls[0], max_size=2)
     await initialise(owner, alone)
     await owner.close()
+
+
+async def test_the_owner_restores_a_backup_and_the_service_has_its_rights_again(
+    database, settings, urls, tmp_path
+):
+    await initialise(database, settings)
+    kept, revoked = await make_key(database), await make_key(database)
+    await make_backup(database, settings, tmp_path / "backup")
+    await endings.revoke_key(database, revoked.listed.record.id, actor=ACTOR)
+    owner = urlsplit(urls[0]).username
+    superuser = await connect(urls[2])
+    await superuser.execute(f"alter role {owner} createdb")
+    name, role = urlsplit(urls[1]).path.strip("/"), urlsplit(urls[1]).username
+    await superuser.execute(f"alter role {role} in database {name} set work_mem = '5MB'")
+    restored = await restore_backup(database, settings, tmp_path / "backup", actor=ACTOR)
+    assert restored.left == [f"alter role {role} in database {name} set work_mem to '5MB'"]
+    await initialise(database, settings)
+    async with database.connection() as connection:
+        rows = await connection.fetch("select id, revoked_at is null as lives from api_key")
+    lives = {row["id"]: row["lives"] for row in rows}
+    assert lives[kept.listed.record.id]
+    assert not lives[revoked.listed.record.id]
+    service = await connect(urls[1])
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await service.execute("delete from audit_event")
+    await service.close()
+    await superuser.execute(f'drop database "{restored.former}" with (force)')
+    await superuser.close()
 
 
 async def change_accounts_and_keys(database):

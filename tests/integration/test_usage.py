@@ -12,6 +12,7 @@ from tokensvc.core.errors import OutcomeUnknownError, UnavailableError
 from tokensvc.core.usage import LastUse
 from tokensvc.issuer.cleaning import clean_usage_once
 from tokensvc.issuer.exchange.usage import UsageRecorder
+from tokensvc.store.migrate import load_migrations, migrate
 from tokensvc.store.usage import list_usage_of_all
 
 
@@ -85,6 +86,29 @@ async def test_the_use_of_many_keys_is_written_in_several_batches(database, conn
     await recorder.flush_once()
     assert await connection.fetchval("select count(*) from api_key_usage") == 1000
     assert await connection.fetchval("select count(*) from api_key_last_use") == 1000
+
+
+UNUSED = "select array_agg(key_id order by key_id) from unused_api_key"
+BEFORE_THE_TABLE = """
+drop table unused_api_key;
+drop function note_unused_keys cascade;
+drop function forget_unused_key cascade;
+delete from schema_migrations where version = '0014';
+"""
+
+
+async def test_a_key_is_known_as_unused_until_its_first_use(database, connection, now):
+    keys = sorted([(await make_key(database)).listed.record.id for _ in range(3)])
+    assert await connection.fetchval(UNUSED) == keys
+    recorder = UsageRecorder(database)
+    for _ in range(2):
+        recorder.add_issued(keys[1], use(now))
+        await recorder.flush_once()
+        assert await connection.fetchval(UNUSED) == [keys[0], keys[2]]
+    # The migration finds the keys that were made before.
+    await connection.execute(BEFORE_THE_TABLE)
+    await migrate(connection, load_migrations())
+    assert await connection.fetchval(UNUSED) == [keys[0], keys[2]]
 
 
 CUT_AT_COMMIT = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -9,10 +10,11 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from testbed.processes import is_alive
+from testbed.processes import is_alive, run_cli
 
 from tests.e2e.calls import exchange, new_key
-from tests.e2e.installation import all_dependencies, build, make_venv, run
+from tests.e2e.installation import BASE, all_dependencies, build, make_venv, run
+from tokensvc.cli.root import COMMANDS
 from tokensvc.store.postgres_binaries import can_reach
 
 NOBODY = 65534
@@ -49,6 +51,36 @@ def test_the_installed_wheel_serves_from_any_folder(new_process, folder, wheel):
     place = run(programs / "python", "-c", "import tokensvc; print(tokensvc.__file__)").strip()
     assert Path(place).is_relative_to(folder)
     check_serves(new_process(command=[str(programs / "tokensvc")]))
+
+
+def test_the_extra_cli_suffices_for_a_service_far_away(new_process, folder, wheel):
+    programs = make_venv(
+        folder / "cli", wheel, (*BASE, "click", "pydantic"), python=Path(sys.executable)
+    )
+    service = new_process()
+    service.wait_until_ready()
+    key = new_key(service)
+    far = {"TOKENSVC_URL": service.url, "TOKENSVC_API_KEY": key.text}
+    command = [str(programs / "tokensvc")]
+
+    def call(*arguments, stdin="", **environment):
+        return run_cli(*arguments, cwd=folder, stdin=stdin, command=command, **environment)
+
+    token = call("token", "get", **far).stdout
+    verified = call("token", "verify", "--audience", "api", "-o", "json", stdin=token, **far)
+    assert json.loads(verified.stdout)["client_id"] == key.id, verified.stderr
+    whoami = call("whoami", "-o", "json", **far | {"TOKENSVC_API_KEY": service.admin_key})
+    assert json.loads(whoami.stdout), whoami.stderr
+    assert call("token", "inspect", "-o", "json", stdin=token).stdout, "it needs nobody"
+    for arguments in (["token", "get"], ["token", "verify"]):
+        told = call(*arguments, stdin=token, TOKENSVC_API_KEY=key.text)
+        assert told.stderr == "tokensvc: name the service, with --issuer, --url or TOKENSVC_URL\n"
+    told = call("token", "verify", "--issuer", service.url, stdin=token)
+    assert told.stderr == "tokensvc: name the audience, with --audience\n"
+    for name in COMMANDS:
+        told = call(name, "--help")
+        assert told.returncode == 0 or told.stderr.count("\n") == 1, (name, told.stderr)
+        assert told.returncode == 0 or "pip install 'tokensvc[server]'" in told.stderr, name
 
 
 def test_an_ordinary_user_starts_it(new_process, folder, wheel):

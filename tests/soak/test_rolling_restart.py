@@ -5,41 +5,13 @@ from __future__ import annotations
 import asyncio
 
 import aiohttp
+from testbed.balancer import Balancer
 
 from tests.e2e.calls import new_keys
 from tests.e2e.replicas import start_pair
 
 CLIENTS = 8
 ROUNDS = 3
-
-
-class Balancer:
-    """Chooses a replica as a load balancer does: the next one that takes requests."""
-
-    def __init__(self, urls, session):
-        self.urls, self.session, self.turn = urls, session, 0
-        self.statuses = []
-        self.stopped = False
-
-    async def use(self, key):
-        headers = {"Authorization": f"Bearer {key}"}
-        while not self.stopped:
-            self.statuses.append(await self.exchange(headers))
-
-    async def exchange(self, headers):
-        self.turn += 1
-        first = self.turn % len(self.urls)
-        for url in self.urls[first:] + self.urls[:first]:
-            try:
-                async with self.session.post(f"{url}/v1/token", headers=headers) as answer:
-                    if answer.status != 503 or "Retry-After" not in answer.headers:
-                        return answer.status
-                    # It is not ready yet, and has done nothing.
-            except aiohttp.ClientConnectorError:
-                continue  # nothing was sent
-            except aiohttp.ClientError as error:
-                return repr(error)
-        return "nobody takes requests"
 
 
 async def test_f29_no_request_fails_while_two_replicas_are_restarted(
@@ -58,7 +30,7 @@ async def test_f29_no_request_fails_while_two_replicas_are_restarted(
                 await asyncio.to_thread(process.stop)
                 await asyncio.to_thread(process.start)
                 await asyncio.to_thread(process.wait_until_ready)
-        balancer.stopped = True
+        balancer.is_stopped = True
         await asyncio.gather(*using)
-    assert set(balancer.statuses) == {200}
-    assert len(balancer.statuses) > 100
+    assert set(balancer.outcomes) == {200}
+    assert balancer.outcomes[200] > 100

@@ -11,13 +11,20 @@ from tests.integration.things import make_key
 from tests.web.browsing import open_browser
 from tests.web.operating import make_caller
 
+from tokensvc.web.runner import ServiceRunner
+from tokensvc.web.server import bind_socket
+from tokensvc.web.shared_start import SharedStart
+
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from aiohttp.test_utils import TestClient
     from tests.web.browsing import Browser
     from tests.web.operating import Caller
 
     from tokensvc.issuer.admin.api_keys import NewKey
     from tokensvc.issuer.start import Started
+    from tokensvc.settings import Settings
     from tokensvc.store.pool import Database
 
 
@@ -40,6 +47,22 @@ async def admin(client: TestClient[Any, Any], database: Database) -> Caller:
     """Whoever may do everything, by the API key itself."""
     caller, _ = await make_caller(client, database, "tokensvc:admin")
     return caller
+
+
+@pytest.fixture
+async def runner(
+    settings: Settings, database_url: str, started: Started, logs: object
+) -> AsyncIterator[ServiceRunner]:
+    """A service on its port, with everything that a process of its own has."""
+    del started, logs
+    with SharedStart() as start:
+        runner = ServiceRunner(settings, database_url, start, greet=lambda _: None)
+        await runner.setup()
+        listener = bind_socket(settings)
+        await runner.serve(listener)
+        await runner.open(lambda: None)
+        yield runner
+        await runner.drain(listener)
 
 
 @pytest.fixture

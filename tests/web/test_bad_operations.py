@@ -103,7 +103,30 @@ async def test_a_thing_that_a_field_names_and_that_does_not_exist_is_pointed_at(
     answer = await admin("POST /v1/audiences", {"name": "x", "token_ttl": 10**9})
     assert (answer.status, list(answer.faults)) == (400, ["#/token_ttl"])
     answer = await admin("GET /v1/tiers/gold")
-    assert (answer.status, answer.faults) == (404, {})
+    assert (answer.status, list(answer.faults)) == (404, ["#/path/name"])
+    unknown = {"key": "key_0000000000000000"}
+    answer = await admin("POST /v1/revocations", unknown)
+    assert (answer.status, list(answer.faults)) == (404, ["#/key"])
+    answer = await admin("GET /v1/usage", params=unknown)
+    assert (answer.status, list(answer.faults)) == (404, ["#/query/key"])
+    answer = await admin("POST /v1/signing-keys/import", {"private_key": "x"})
+    assert (answer.status, list(answer.faults)) == (400, ["#/private_key"])
+    answer = await admin("POST /v1/revocations", {"token": "a.b.c"})
+    assert (answer.status, list(answer.faults)) == (404, ["#/token"])
+
+
+async def test_a_name_that_is_taken_is_pointed_at(admin, subtests):
+    for subject, more in (
+        ("capabilities", {}),
+        ("audiences", {}),
+        ("tiers", {"key_per_minute": 1, "key_per_day": 1}),
+    ):
+        with subtests.test(msg=subject):
+            wish = {"name": "orders", **more}
+            assert (await admin(f"POST /v1/{subject}", wish)).status == 201
+            answer = await admin(f"POST /v1/{subject}", wish)
+            assert (answer.status, answer.code) == (409, "conflict")
+            assert list(answer.faults) == ["#/name"]
 
 
 async def test_a_name_that_the_service_may_need_is_no_new_capability(admin, wish):
@@ -124,13 +147,14 @@ async def test_ipv4_in_ipv6_becomes_ipv4(admin, wish):
 async def test_a_body_that_is_too_large_is_refused_before_it_is_read(admin, wish, subtests):
     answer = await admin("POST /v1/keys", wish | {"metadata": {"x": "y" * 1_000_000}})
     assert (answer.status, answer.code) == (413, "content_too_large")
+    assert answer.faults == {"#": "the body has more than 65536 bytes"}
 
     async def parts():
         for _ in range(17):
             yield b" " * 4096
 
     answer = await send_parts(admin, "POST /v1/keys", parts())
-    assert (answer.status, answer.code) == (413, "content_too_large")
+    assert (answer.status, answer.code, list(answer.faults)) == (413, "content_too_large", ["#"])
     with subtests.test(msg="a batch may be larger"):
         body = json.dumps({"act": "disable", "items": [], "reason": "x" * 100_000})
         answer = await send(admin, "POST /v1/keys/batch", body)
@@ -152,6 +176,7 @@ async def test_only_json_is_taken(admin, subtests):
                 "POST /v1/accounts", data=b'{"name": "x"}', headers={"Content-Type": content_type}
             )
             assert (answer.status, answer.code) == (415, "unsupported_media_type")
+            assert list(answer.faults) == ["#/header/Content-Type"]
 
 
 async def test_json_in_another_charset_passes_if_it_is_ascii(admin):
@@ -164,7 +189,7 @@ async def test_json_in_another_charset_passes_if_it_is_ascii(admin):
 
 async def test_a_compressed_body_is_not_taken(admin):
     answer = await send(admin, "POST /v1/accounts", "{}", **{"Content-Encoding": "gzip"})
-    assert answer.status in {400, 415}
+    assert (answer.status, list(answer.faults)) == (415, ["#/header/Content-Encoding"])
 
 
 BAD_QUERIES = {
@@ -241,7 +266,8 @@ async def test_of_two_acts_on_one_key_at_once_each_is_done_or_refused_whole(
 
 async def test_too_many_parameters_are_refused(admin):
     query = "&".join(f"metadata.x{number}=1" for number in range(60))
-    assert (await admin(f"GET /v1/keys?{query}")).status == 400
+    answer = await admin(f"GET /v1/keys?{query}")
+    assert (answer.status, list(answer.faults)) == (400, ["#/query"])
 
 
 async def test_an_id_of_another_kind_in_the_path_is_refused_with_a_pointer(admin, subtests):
@@ -264,7 +290,7 @@ async def test_what_stands_in_the_wrong_place_is_refused(admin, account):
     answer = await admin(f"PATCH /v1/accounts/{account}", {"id": account, "name": "x"})
     assert (answer.status, list(answer.faults)) == (400, ["#/id"])
     answer = await admin("GET /v1/accounts", {"limit": 1})
-    assert (answer.status, answer.code) == (400, "invalid_request")
+    assert (answer.status, answer.code, list(answer.faults)) == (400, "invalid_request", ["#"])
 
 
 async def test_another_method_is_told_which_would_do(admin):
@@ -294,6 +320,7 @@ async def test_a_malformed_if_match_is_refused(admin, account, subtests):
 async def test_a_version_is_not_named_where_none_is_looked_at(admin):
     answer = await admin("POST /v1/accounts", {"name": "x"}, headers={"If-Match": '"a"'})
     assert (answer.status, answer.code) == (400, "invalid_request")
+    assert list(answer.faults) == ["#/header/If-Match"]
 
 
 async def test_a_change_of_another_version_is_refused_and_changes_nothing(admin, account):
@@ -311,6 +338,7 @@ async def test_a_change_of_another_version_is_refused_and_changes_nothing(admin,
             body = {"name": "B"} if act.startswith("PATCH") else None
             answer = await admin(act, body, headers={"If-Match": version})
             assert (answer.status, answer.code) == (412, "version_conflict"), (act, version)
+            assert list(answer.faults) == ["#/header/If-Match"]
     shown = await admin(f"GET {line}")
     assert (shown.body["name"], shown.body["state"]) == ("A", "active")
     any_version = await admin(f"PATCH {line}", {"name": "C"}, headers={"If-Match": "*"})

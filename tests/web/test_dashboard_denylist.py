@@ -72,6 +72,21 @@ async def test_health_is_shown_to_readers(client, database):
     assert "TOKENSVC_MASTER_KEY not set" in everything.words or "not shown" in everything.words
 
 
+async def test_faults_of_the_set_up_are_shown_to_readers_with_what_mends_them(client, database):
+    reader = await open_browser(client, await make_key(database, capabilities=("tokensvc:read",)))
+    assert "Look for faults" in (await reader.get("/health")).words
+    page = await reader.get("/health/doctor")
+    assert page.status == 200
+    assert "No fault was found" in page.words
+    async with database.connection() as connection:
+        await connection.execute(
+            "update schema_migrations set checksum = '<b>' where version = '0002'"
+        )
+    page = await reader.get("/health/doctor")
+    assert "1 fault. Each says what mends it" in page.words
+    assert "restore the released files" in page.words
+
+
 async def test_health_says_where_each_setting_comes_from(
     client, started, database, new_client, settings, tmp_path
 ):

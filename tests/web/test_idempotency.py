@@ -11,6 +11,7 @@ from tests.web.asking import get_own_token
 from tests.web.operating import Caller, make_caller
 
 from tokensvc.issuer.operations.idempotency import clean_requests_once
+from tokensvc.operations.table import OPERATIONS
 
 NAME = "8e03978e-40d5-43e8-bc93-6894a57f9324"
 TEN_MINUTES = "update idempotent_request set at = at - interval '10 minutes'"
@@ -83,6 +84,7 @@ async def test_the_same_name_for_another_request_is_refused(admin, wish, account
         await admin("POST /v1/accounts", {"name": "x"}, headers={"Idempotency-Key": NAME}),
     ):
         assert (answer.status, answer.code) == (422, "idempotency_key_reused")
+        assert list(answer.faults) == ["#/header/Idempotency-Key"]
     assert await count_keys(admin, account) == 1
     rewritten = dict(reversed(wish.items()))
     assert (await make(admin, rewritten)).body["id"] == first.body["id"], "order says nothing"
@@ -115,23 +117,46 @@ async def test_a_refused_request_leaves_its_name_free(admin, wish):
     assert (await make(admin, wish)).status == 201
 
 
-async def test_every_create_can_be_named(admin, connection):
-    for path, body in (
-        ("accounts", {"name": "x"}),
-        ("capabilities", {"name": "orders:list"}),
-        ("audiences", {"name": "orders-api"}),
-        ("tiers", {"name": "free", "key_per_minute": 1, "key_per_day": 1}),
-    ):
-        headers = {"Idempotency-Key": path}
-        first = await admin(f"POST /v1/{path}", body, headers=headers)
-        again = await admin(f"POST /v1/{path}", body, headers=headers)
-        assert (first.status, again.status, again.body) == (201, 201, first.body), path
-        assert again.headers.get("ETag") == first.headers.get("ETag")
+async def test_everything_that_is_made_can_be_named_and_is_made_once(
+    admin, database, account, wish, connection, subtests
+):
+    key = (await make_key(database, capabilities=["orders:read"])).listed.record.id
+    made = {
+        "accounts.create": ("accounts", {"name": "x"}),
+        "keys.create": ("keys", wish),
+        "keys.rotate": (f"keys/{key}/rotate", {}),
+        "keys.rotate-self": ("keys/self/rotate", {}),
+        "capabilities.create": ("capabilities", {"name": "orders:list"}),
+        "audiences.create": ("audiences", {"name": "orders-api"}),
+        "tiers.create": ("tiers", {"name": "free", "key_per_minute": 1, "key_per_day": 1}),
+        "notice-endpoints.create": (
+            "notice-endpoints", {"account": account, "url": "https://hooks.example/"},
+        ),
+    }  # fmt: skip
+    assert made.keys() == {name for name, one in OPERATIONS.items() if one.idempotent_by_key}
+    for name, (path, body) in made.items():
+        with subtests.test(msg=name):
+            headers = {"Idempotency-Key": name}
+            first = await admin(f"POST /v1/{path}", body, headers=headers)
+            again = await admin(f"POST /v1/{path}", body, headers=headers)
+            replayed = {"replayed": True} if OPERATIONS[name].response.shown_once else {}
+            assert (first.status, again.status) == (201, 201)
+            assert again.body == first.body | replayed
+            assert find_version(again) == find_version(first)
+            subject = first.body.get("id") or first.body["name"]
+            events = (await admin(f"GET /v1/audit-events?subject={subject}")).body["items"]
+            assert len(events) == 1
+    with_secret = sum(OPERATIONS[name].response.shown_once is not None for name in made)
     stored = await connection.fetchval("select count(sealed_secret) from idempotent_request")
-    assert stored == 0
+    assert stored == with_secret
 
 
-async def test_a_rotation_can_be_named(admin, client, database):
+def find_version(answer):
+    """Return the part of the ETag that tells the version, empty without one."""
+    return answer.headers.get("ETag", "").partition(".")[0]
+
+
+async def test_a_key_that_was_rotated_by_name_has_a_successor_that_works(admin, client, database):
     key = await make_key(database, capabilities=["orders:read"])
     line, headers = f"POST /v1/keys/{key.listed.record.id}/rotate", {"Idempotency-Key": NAME}
     first, again = await admin(line, headers=headers), await admin(line, headers=headers)

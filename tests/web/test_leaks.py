@@ -58,7 +58,7 @@ async def test_t48_a_reported_key_is_disabled_with_its_tokens_and_the_trail_says
     assert (answer.status, answer.body) == (202, {"received": 1, "malformed": 0})
     assert await find_state(client, key) == "disabled"
     assert (await Caller(client, key.key.text)("POST /v1/token")).status == 401
-    assert await service.introspect(token) is None
+    assert await service.callers.introspection.find(token) is None
     (event,) = await list_events(
         database, AuditFilter(subject=key.listed.record.id, operation="leaks.report"), most=5
     )

@@ -19,6 +19,15 @@ async def test_every_operation_of_the_table_has_its_path_and_method(client):
     assert {(operation.method, operation.path) for operation in OPERATIONS.values()} <= routes
 
 
+def test_every_list_has_pages():
+    lists = {name: one for name, one in OPERATIONS.items() if name.endswith(".list")}
+    assert len(lists) > 10
+    for name, one in lists.items():
+        if name != "leaks.list":  # it tells of one key, with all reports in one object
+            assert {"limit", "cursor"} <= set(one.request.model_fields), name
+            assert {"items", "next_cursor"} <= set(one.response.model_fields), name
+
+
 async def test_a_public_port_without_operations_still_lets_a_key_rotate_itself(
     started, settings, new_client, database, unused_tcp_port_factory
 ):

@@ -14,9 +14,6 @@ from testbed.waiting import PATIENCE, until
 from tokensvc.web.connections import Connections
 from tokensvc.web.limit_log import LimitLog
 from tokensvc.web.protocol import Server
-from tokensvc.web.runner import ServiceRunner
-from tokensvc.web.server import bind_socket
-from tokensvc.web.shared_start import SharedStart
 
 KEY = "tsk-" + "a" * 32
 
@@ -38,16 +35,9 @@ MALFORMED = {
 
 
 @pytest.fixture
-async def port(settings, database_url, started, logs):
-    del started, logs
-    with SharedStart() as start:
-        runner = ServiceRunner(settings, database_url, start, greet=lambda _: None)
-        await runner.setup()
-        listener = bind_socket(settings)
-        await runner.serve(listener)
-        await runner.open(lambda: None)
-        yield settings.port
-        await runner.drain(listener)
+def port(runner, settings):
+    del runner
+    return settings.port
 
 
 async def test_t33_a_malformed_request_gets_a_constant_answer(port, logs, subtests):

@@ -86,5 +86,24 @@ async def test_on_an_open_feed_a_token_proves_who_follows_and_a_bad_one_is_refus
     assert await list_followers(database) == []
 
 
+async def test_followers_are_listed_page_by_page_even_if_one_is_gone_meanwhile(admin, connection):
+    for key_id, name in (("", "a"), ("", "b"), ("key_1", "z"), ("key_2", "y"), ("key_2", "x")):
+        await connection.execute(
+            "insert into follower (key_id, name, seq, tag, seen_at)"
+            " values ($1, $2, 0, '', clock_timestamp())",
+            key_id,
+            name,
+        )
+    names: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        page = (await admin(f"GET /v1/followers?limit=2{cursor and '&cursor=' + cursor}")).body
+        assert page["unproved"] == 2
+        names += [follower["name"] for follower in page["items"]]
+        await connection.execute("delete from follower where key_id = 'key_2' and name = 'x'")
+        cursor = page["next_cursor"]
+    assert names == ["key_1/z", "key_2/x", "key_2/y", "a", "b"]
+
+
 async def _has_no_follower(database):
     return await list_followers(database) == []

@@ -221,9 +221,9 @@ async def test_a_hint_never_hides_what_is_to_be_revoked(what, hint, client, key,
 async def test_tokens_narrowed_from_a_revoked_one_are_dead_with_it(client, key, service):
     original = (await get_token(client, key))["access_token"]
     narrowed = (await get_token(client, original))["access_token"]
-    assert await service.introspect(narrowed) is not None
+    assert await service.callers.introspection.find(narrowed) is not None
     await client.post("/v1/revoke", data={"token": original})
-    assert await service.introspect(narrowed) is None
+    assert await service.callers.introspection.find(narrowed) is None
 
 
 async def test_a_token_that_is_dead_already_is_answered_as_if_it_had_been_revoked(

@@ -108,7 +108,7 @@ async def test_revoking_a_key_revokes_what_it_made_itself(client, database):
         assert (await load_key(database, made["id"])).state == "revoked"
         assert (await list_acts(database, made["id"]))[-1] == "keys.revoke"
     assert await show(client, two["key"]) == 401
-    answer = await client.app[SERVICE].introspect(token)
+    answer = await client.app[SERVICE].callers.introspection.find(token)
     assert answer is None
     assert (await caller("GET /v1/whoami")).status == 401
 

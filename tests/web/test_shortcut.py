@@ -14,25 +14,9 @@ from testbed.waiting import PATIENCE, until
 from tests.integration.things import make_key
 
 from tokensvc.web.app_keys import IN_FLIGHT
-from tokensvc.web.runner import ServiceRunner
-from tokensvc.web.server import bind_socket
-from tokensvc.web.shared_start import SharedStart
 
 IS_WAITING = "select exists (select from pg_stat_activity where wait_event_type = 'Lock')"
 VARYING = {"X-Request-Id", "Date", "RateLimit"}
-
-
-@pytest.fixture
-async def runner(settings, database_url, started, logs):
-    del started, logs
-    with SharedStart() as start:
-        runner = ServiceRunner(settings, database_url, start, greet=lambda _: None)
-        await runner.setup()
-        listener = bind_socket(settings)
-        await runner.serve(listener)
-        await runner.open(lambda: None)
-        yield runner
-        await runner.drain(listener)
 
 
 @pytest.fixture

@@ -75,8 +75,14 @@ def list_(output: str, name: str | None, *, with_use: bool) -> None:
     """List all audiences."""
     columns = ["name", "alg", "typ", "token_ttl", "created_at"]
     pages = call_pages("audiences.list", build_list_request(name, with_use=with_use))
-    more = ["keys", "last_used_at"] if with_use else []
-    print_pages(pages, output, columns=[*columns, *more, "description"], empty="no audiences")
+    columns += ["keys", "last_used_at"] if with_use else []
+    print_pages(
+        pages,
+        output,
+        columns=[*columns, "description"],
+        sentences="description",
+        empty="no audiences",
+    )
 
 
 @command.command("show")

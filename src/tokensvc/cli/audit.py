@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tokensvc.cli.moment import Moment
+from tokensvc.cli.naming import ACCOUNT, ENDPOINT, KEY, SIGNING_KEY, mention
 from tokensvc.cli.output import (
     confirm,
     list_output_option,
@@ -36,14 +37,23 @@ def command() -> None:
 @command.command("list")
 @click.option("--since", type=Moment(), help="Only events from this moment on.")
 @click.option("--until", type=Moment(), help="Only events before this moment.")
-@click.option("--actor", "by", help="Only events by this key, person or task.")
+@mention(
+    "actor",
+    "audit-events.list",
+    [KEY],
+    click.option("--actor", help="Only events by this key, person or task."),
+)
 @click.option("--operation", help="Only events of this operation, like keys.revoke.")
-@click.option("--subject", help="Only events of the key, account or other thing with this id.")
+@mention(
+    "subject",
+    "audit-events.list",
+    [KEY, ACCOUNT, ENDPOINT, SIGNING_KEY],
+    click.option("--subject", help="Only events of this key, account or other thing."),
+)
 @click.option("--request-id", help="Only events of the request with this id.")
 @limit_option(50)
 @list_output_option
 def list_(
-    by: str | None,
     since: datetime | None,
     until: datetime | None,
     output: str,
@@ -51,7 +61,6 @@ def list_(
 ) -> None:
     """List events, newest first."""
     wanted = given(
-        actor=by,
         since=since and since.isoformat(),
         until=until and until.isoformat(),
         **filters,

@@ -38,7 +38,9 @@ def list_(output: str, name: str | None, *, with_use: bool) -> None:
     """List all capabilities."""
     pages = call_pages("capabilities.list", build_list_request(name, with_use=with_use))
     columns = ["name", *(["keys"] if with_use else []), "created_at", "description"]
-    print_pages(pages, output, columns=columns, empty="no such capabilities")
+    print_pages(
+        pages, output, columns=columns, sentences="description", empty="no such capabilities"
+    )
 
 
 @command.command("show")

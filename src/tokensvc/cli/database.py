@@ -14,6 +14,7 @@ from tokensvc.cli.process_limits import forbid_core_dumps
 from tokensvc.cli.target import check_is_host
 from tokensvc.core.actor import Actor
 from tokensvc.core.errors import StartRefusedError, UnavailableError
+from tokensvc.core.primary import WAYS_OUT
 from tokensvc.issuer.database import check_schema
 from tokensvc.logs.logger import configure_logs_on_use
 from tokensvc.settings import Settings, load_settings
@@ -21,7 +22,7 @@ from tokensvc.settings import Settings, load_settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
-    from tokensvc.core.primary import PrimaryProblem, Problem
+    from tokensvc.core.primary import PrimaryProblem
     from tokensvc.issuer.database import Database
 
 _PATIENCE_SECONDS: Final = 10.0
@@ -34,15 +35,6 @@ _NO_SERVICE: Final = (
 )
 
 T = TypeVar("T")
-
-_WAYS_OUT: Final[dict[Problem, str]] = {
-    "old_primary": (
-        "Wait for the new primary; if a backup was restored, remove timelines.json from the data "
-        "folder and the keys folder"
-    ),
-    "primary_unclear": "Stop all of them but the right one",
-    "two_primaries": "Stop the other one",
-}
 
 
 def actor() -> Actor:
@@ -59,11 +51,17 @@ class Session:
     `needs_schema`: refuse a database whose schema is not up to date. `may_make`: make an embedded
     Postgres, in this folder, if there is no database. `changes`: the command may
     change something, so it is refused while several hosts take writes; one that only reads gets a
-    warning. Raises StartRefusedError, UnavailableError.
+    warning. `is_checked`: False for a command that takes the database as it is, or away. Raises
+    StartRefusedError, UnavailableError.
     """
 
     def __init__(
-        self, *, needs_schema: bool = True, may_make: bool = False, changes: bool = True
+        self,
+        *,
+        needs_schema: bool = True,
+        may_make: bool = False,
+        changes: bool = True,
+        is_checked: bool = True,
     ) -> None:
         # Many commands open the master key, and each may get it by the environment.
         forbid_core_dumps()
@@ -75,9 +73,10 @@ class Session:
             self._runner = stack.enter_context(asyncio.Runner())
             self.database = self.run(_open(self.settings, url))
             stack.callback(lambda: self.run(self.database.close()))
-            self.run(
-                _check(self.database, self.settings, needs_schema=needs_schema, changes=changes)
-            )
+            if is_checked:
+                self.run(
+                    _check(self.database, self.settings, needs_schema=needs_schema, changes=changes)
+                )
             self._stack = stack.pop_all()
 
     def run(self, call: Coroutine[Any, Any, T]) -> T:
@@ -190,5 +189,5 @@ def _check_primary(problem: PrimaryProblem | None, *, changes: bool) -> None:
         print_message(f"warning: {problem.detail}. Stop the other one")
         return
     raise UnavailableError(
-        f"{problem.detail}, so nothing is done. {_WAYS_OUT[problem.kind]}", reason=problem.kind
+        f"{problem.detail}, so nothing is done. {WAYS_OUT[problem.kind]}", reason=problem.kind
     )

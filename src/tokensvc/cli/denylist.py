@@ -8,16 +8,18 @@ import click
 
 from tokensvc.cli.denylist_watch import watch_denylist
 from tokensvc.cli.duration import Duration, whole_seconds
-from tokensvc.cli.naming import ACCOUNT, KEY, find_id
+from tokensvc.cli.naming import ACCOUNT, KEY, SIGNING_KEY, find_id, mention
 from tokensvc.cli.options import add_alias, reason_option
 from tokensvc.cli.output import (
+    confirm,
     list_output_option,
     output_option,
     print_message,
     print_pages,
     print_row,
+    yes_option,
 )
-from tokensvc.cli.run import call, call_pages, given, limit_option
+from tokensvc.cli.run import call, call_pages, call_whole, given, limit_option
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -32,7 +34,12 @@ def command() -> None:
 @click.option(
     "--kind", type=click.Choice(["jti", "key", "account", "kid"]), help="Only those of this kind."
 )
-@click.option("--value", help="Only those of this token, key, account or signing key.")
+@mention(
+    "value",
+    "revocations.list",
+    [KEY, ACCOUNT, SIGNING_KEY],
+    click.option("--value", help="Only those of this token, key, account or signing key."),
+)
 @click.option("--newest-first", is_flag=True, help="Begin with the newest.")
 @limit_option()
 @list_output_option
@@ -45,7 +52,8 @@ def list_(kind: str | None, value: str | None, output: str, *, newest_first: boo
     print_pages(
         call_pages("revocations.list", wanted),
         output,
-        columns=["seq", "kind", "value", "ending", "created_at", "made_by", "reason", "expires"],
+        columns=["seq", "kind", "value", "ending", "created_at", "made_by", "expires", "reason"],
+        sentences="reason",
         empty="nothing is revoked",
     )
 
@@ -65,7 +73,7 @@ def followers(output: str) -> None:
     The list shows what each has applied. A follower tells that itself, when it asks for the next
     page. Followers that show no token can call themselves anything; only the latest are listed.
     """
-    known = call("followers.list")
+    known = call_whole("followers.list")
     found = known["items"]
     columns = ["name", "state", "applied", "head", "lag_seconds", "seen_at", "authenticated"]
     print_pages([found], output, columns=columns, empty="no follower was heard of in the last hour")
@@ -94,6 +102,7 @@ def followers(output: str) -> None:
     "stays as it is.",
 )
 @reason_option
+@yes_option
 @output_option
 def add(
     jti: str | None,
@@ -102,6 +111,8 @@ def add(
     account: str | None,
     reason: str | None,
     output: str,
+    *,
+    yes: bool,
 ) -> None:
     """Add a revocation by hand.
 
@@ -115,13 +126,11 @@ def add(
     """
     _check_choice(jti, exp_in, key, account)
     seconds = None if exp_in is None else whole_seconds(exp_in)
-    request = given(
-        jti=jti,
-        exp_in=seconds,
-        key=key and find_id(KEY, key),
-        account=account and find_id(ACCOUNT, account),
-        reason=reason,
+    named = given(
+        jti=jti, key=key and find_id(KEY, key), account=account and find_id(ACCOUNT, account)
     )
+    confirm(_build_question(named), yes=yes)
+    request = {**named, **given(exp_in=seconds, reason=reason)}
     print_row(call("revocations.create", request), output)
 
 
@@ -146,6 +155,12 @@ def watch(after: str | None, output: str) -> None:
     and everything in force is printed again. With -o json it is said by a line {"reset": true} too.
     """
     watch_denylist(after, output)
+
+
+def _build_question(named: dict[str, str]) -> str:
+    ((kind, value),) = named.items()
+    what = f"the token {value}" if kind == "jti" else f"all tokens that {value} has got so far"
+    return f"Revoke {what}? This cannot be undone."
 
 
 def _check_choice(

@@ -14,7 +14,7 @@ from tokensvc.cli.duration import Duration, whole_seconds
 from tokensvc.cli.key_fields import build_fields, change_options, field_options
 from tokensvc.cli.naming import ACCOUNT, KEY, KEY_OR_SELF, reference
 from tokensvc.cli.output import output_option, print_message, print_row
-from tokensvc.cli.run import call
+from tokensvc.cli.run import call, list_all
 from tokensvc.cli.secret_io import create_secret_file
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def usage(key_ids: tuple[str, ...], since: timedelta, output: str | None) -> Non
         shown = call("usage.show", {"key": key_ids[0], "since": seconds})
         click.echo(json.dumps(shown) if is_json else draw_usage(shown))
         return
-    items = call("usage.list", {"ids": ",".join(key_ids), "since": seconds})["items"]
+    items = list_all("usage.list", {"ids": ",".join(key_ids), "since": seconds})
     if is_json:
         click.echo(json.dumps(items))
     for used in [] if is_json else items:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from tokensvc.cli.exit_codes import ExitCode
 from tokensvc.cli.key_fields import build_fields, change_options
-from tokensvc.cli.naming import KEY, reference
+from tokensvc.cli.naming import KEY, find_id, reference
 from tokensvc.cli.options import reason_option
 from tokensvc.cli.output import confirm, list_output_option, print_message, print_pages, yes_option
 from tokensvc.cli.run import call, given
 from tokensvc.cli.secret_io import read_text
+from tokensvc.core.identifier import KEY_ID_PATTERN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,12 +22,13 @@ if TYPE_CHECKING:
     from tokensvc.cli.output import Row
 
 _MOST_AT_ONCE: Final = 1000
+_ID_AND_MORE: Final = re.compile(rf"{KEY_ID_PATTERN}(?!\S)", re.ASCII)
 
 
 @click.command("batch")
 @click.argument("act", type=click.Choice(["disable", "enable", "revoke", "update"]))
 @reference(KEY, "key_ids", click.argument("key_ids", nargs=-1))
-@click.option("--from", "source", help="A file with an id a line; - for stdin.")
+@click.option("--from", "source", help="A file with an id or a name a line; - for stdin.")
 @change_options
 @reason_option
 @yes_option
@@ -51,7 +54,7 @@ def batch(
     changes = build_fields(options)
     if bool(changes) != (act == "update"):
         raise click.UsageError("name what to change with `update`, and only with it")
-    found = [*key_ids, *_read_ids(source)]
+    found = [*key_ids, *(find_id(KEY, name) for name in _read_names(source))]
     if not found:
         raise click.UsageError("name keys, or a file of their ids with --from")
     confirm(f"{act} {len(found)} keys?".capitalize(), yes=yes)
@@ -61,6 +64,7 @@ def batch(
         _act(request, found, changes, refused),
         output,
         columns=["id", "done", "state", "code", "detail"],
+        sentences="detail",
         empty="nothing was done",
     )
     if refused:
@@ -80,9 +84,16 @@ def _act(
         yield outcomes
 
 
-def _read_ids(source: str | None) -> list[str]:
-    """Return the first word of each line; empty lines, and lines that begin with #, are skipped."""
+def _read_names(source: str | None) -> list[str]:
+    """Return what each line names: by an id, behind which there may be more, or as a whole.
+
+    Empty lines, and lines that begin with #, are skipped.
+    """
     if source is None:
         return []
-    lines = (line.split() for line in read_text(source).splitlines())
-    return [words[0] for words in lines if words and not words[0].startswith("#")]
+    lines = (line.strip() for line in read_text(source).splitlines())
+    return [
+        found[0] if (found := _ID_AND_MORE.match(line)) else line
+        for line in lines
+        if line and not line.startswith("#")
+    ]

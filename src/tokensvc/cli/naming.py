@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import functools
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from tokensvc.cli.run import list_all
+from tokensvc.cli.run import call, list_all
 from tokensvc.core.errors import InvalidInputError, NotFoundError
 from tokensvc.core.identifier import (
     ACCOUNT_ID_PATTERN,
@@ -90,20 +91,57 @@ def reference(kind: Kind, field: str, parameter: Decorator | None = None) -> Dec
     It arrives as the id. `parameter`: the option or argument that it is, if it is a special one.
     The thing is looked up when everything else that was typed has been found good.
     """
+    return _resolve(field, functools.partial(find_id, kind), parameter or click.argument(field))
 
+
+def mention(field: str, operation: str, kinds: Sequence[Kind], option: Decorator) -> Decorator:
+    """Return a decorator that gives a command an `option`, by which it filters an `operation`.
+
+    It names a thing of one of `kinds`, and arrives as its id. But the list may also tell of things
+    without an id, and of things that are gone: a text that it knows is taken as it is, and so is
+    one that names nothing.
+    """
+
+    def find(text: str) -> str:
+        if any(re.fullmatch(kind.pattern, text, re.ASCII) for kind in kinds):
+            return text
+        if call(operation, {field: text, "limit": 1})["items"]:
+            return text
+        return find_among(kinds, text)
+
+    return _resolve(field, find, option)
+
+
+def _resolve(field: str, find: Callable[[str], str], parameter: Decorator) -> Decorator:
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
         def resolved(*more: Any, **options: Any) -> None:
             value = options[field]
             if isinstance(value, tuple):
-                options[field] = tuple(find_id(kind, text) for text in value)
+                options[field] = tuple(find(text) for text in value)
             elif value is not None:
-                options[field] = find_id(kind, value)
+                options[field] = find(value)
             command(*more, **options)
 
-        return (parameter or click.argument(field))(resolved)
+        return parameter(resolved)
 
     return decorate
+
+
+def find_among(kinds: Sequence[Kind], text: str) -> str:
+    """Return the id of the thing of one of `kinds` that `text` names, `text` itself if none is.
+
+    Raises InvalidInputError if it names several.
+    """
+    found: list[tuple[Kind, str]] = []
+    for kind in kinds:
+        with suppress(NotFoundError):
+            if kind.mark or len(text) >= _LEAST:
+                found.append((kind, find_id(kind, text)))
+    if len(found) > 1:
+        named = "\n  ".join(f"{value}  {kind.noun}" for kind, value in found)
+        raise InvalidInputError(f"{text!r} names several things; give one of these ids:\n  {named}")
+    return found[0][1] if found else text
 
 
 def find_id(kind: Kind, text: str) -> str:

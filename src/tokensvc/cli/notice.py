@@ -8,7 +8,7 @@ import click
 
 from tokensvc.cli.duration import Duration, whole_seconds
 from tokensvc.cli.moment import Moment
-from tokensvc.cli.naming import ACCOUNT, ENDPOINT, reference
+from tokensvc.cli.naming import ACCOUNT, ENDPOINT, KEY, SIGNING_KEY, mention, reference
 from tokensvc.cli.output import (
     confirm,
     list_output_option,
@@ -163,7 +163,12 @@ def redeliver(delivery_id: str, output: str) -> None:
 @command.command("events")
 @_account
 @click.option("--event", help="Only this event.")
-@click.option("--subject", help="Only events of the key, account or other thing with this id.")
+@mention(
+    "subject",
+    "notices.list",
+    [KEY, ACCOUNT, SIGNING_KEY],
+    click.option("--subject", help="Only events of this key, account or other thing."),
+)
 @click.option("--since", type=Moment(), help="Only events from this moment on.")
 @limit_option(50)
 @list_output_option

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import textwrap
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -108,13 +109,19 @@ def tell_if_repeated(before: Row, after: Row, moment: str) -> None:
 
 
 def print_pages(
-    pages: Iterable[Sequence[Row]], output: str, *, columns: Sequence[str], empty: str
+    pages: Iterable[Sequence[Row]],
+    output: str,
+    *,
+    columns: Sequence[str],
+    empty: str,
+    sentences: str | None = None,
 ) -> None:
     """Print a list as its pages come, so that a long one is never in memory as a whole.
 
     It is a JSON array, or with `--field` a value a line. Text is a table on a terminal, and lines
     of `columns` with tabs elsewhere. `columns`: the most important first. `empty` is the message if
-    there is nothing to print.
+    there is nothing to print. `sentences`: the last column, if its texts may go on in further lines
+    of a table.
     """
     if _find_field() is not None:
         for page in pages:
@@ -122,8 +129,10 @@ def print_pages(
     elif output == "json":
         _print_array(pages)
     else:
-        draw = _draw_table if is_terminal() else _draw_lines
-        if not draw(pages, columns):
+        has_any = (
+            _draw_table(pages, columns, sentences) if is_terminal() else _draw_lines(pages, columns)
+        )
+        if not has_any:
             print_message(empty)
 
 
@@ -161,11 +170,14 @@ def _draw_lines(pages: Iterable[Sequence[Row]], columns: Sequence[str]) -> bool:
     return has_any
 
 
-def _draw_table(pages: Iterable[Sequence[Row]], columns: Sequence[str]) -> bool:
+def _draw_table(
+    pages: Iterable[Sequence[Row]], columns: Sequence[str], sentences: str | None
+) -> bool:
     """Print a table that fits the terminal. Return whether any row came."""
     is_wide = click.get_current_context().meta.get(_WIDE, False)
     now = None if is_wide else datetime.fromtimestamp(time.time(), UTC)
-    table = Table(columns, None if is_wide else shutil.get_terminal_size().columns)
+    room = shutil.get_terminal_size().columns
+    table = Table(columns, None if is_wide else room, sentences=sentences)
     has_any = False
     for page in filter(None, pages):
         has_any = True
@@ -173,7 +185,8 @@ def _draw_table(pages: Iterable[Sequence[Row]], columns: Sequence[str]) -> bool:
         for line, is_heading in table.draw(cells):
             click.echo(click.style(line, bold=True) if is_heading else line)
     if has_any and table.left_out:
-        print_message(f"not shown: {', '.join(table.left_out)} (--wide, or -o json)")
+        note = f"not shown: {', '.join(table.left_out)} (--wide, or -o json)"
+        print_message(textwrap.fill(note, room))
     return has_any
 
 

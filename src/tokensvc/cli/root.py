@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import os
-from typing import Final
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
 
 import click
+from click.exceptions import Exit
 from click.shell_completion import CompletionItem
 
 from tokensvc import __version__
@@ -23,11 +25,16 @@ from tokensvc.core.errors import (
     UnavailableError,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 # Command -> (module, one line of help). The module has an attribute `command`.
 COMMANDS: Final = {
     "serve": ("serve", "Run the service."),
     "init": ("init", "Prepare the database, the keys and a first admin, as serve does."),
     "migrate": ("migrate", "Bring the database's schema up to date."),
+    "backup": ("backup", "Write everything in the database to a file."),
+    "restore": ("restore", "Put a backup into the place of the database."),
     "account": ("account", "Owners of API keys."),
     "key": ("key", "API keys."),
     "tier": ("tier", "Named sets of limits."),
@@ -40,6 +47,7 @@ COMMANDS: Final = {
     "notice": ("notice", "Who is told of events, by webhook and by mail."),
     "settings": ("settings", "The settings of this machine, and where they come from."),
     "health": ("health", "How Postgres, the clocks and the ledger are; the settings."),
+    "doctor": ("doctor", "Look for faults of the set-up, and say what mends them."),
     "overview": ("overview", "Exchanges by the hour, and keys that need a look."),
     "whoami": ("whoami", "Who you are, and what you may do."),
     "profile": ("profile", "Services far away that commands can be sent to."),
@@ -91,18 +99,29 @@ class _Root(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        with _telling():  # --help and --version print already here
+            return super().make_context(*args, **extra)
+
     def invoke(self, ctx: click.Context) -> object:
-        try:
+        with _telling():
             return super().invoke(ctx)
-        except TokensvcError as error:
-            click.echo(f"tokensvc: {_describe(error)}", err=True)
-            ctx.exit(find_exit_code(error))
-        except BrokenPipeError:
-            raise  # click ends quietly: who reads has had enough
-        except OSError as error:  # of the machine: a full disk, a stream that was closed
-            click.echo(f"tokensvc: {_describe_machine(error)}", err=True)
-            stop_printing()
-            ctx.exit(ExitCode.FAILED)
+
+
+@contextmanager
+def _telling() -> Iterator[None]:
+    """Turn an error into one line and an exit code."""
+    try:
+        yield
+    except TokensvcError as error:
+        click.echo(f"tokensvc: {_describe(error)}", err=True)
+        raise Exit(find_exit_code(error)) from error
+    except BrokenPipeError:
+        raise  # click ends quietly: who reads has had enough
+    except OSError as error:  # of the machine: a full disk, a stream that was closed
+        click.echo(f"tokensvc: {_describe_machine(error)}", err=True)
+        stop_printing()
+        raise Exit(ExitCode.FAILED) from error
 
 
 @click.group(cls=_Root, context_settings={"help_option_names": ["-h", "--help"]})

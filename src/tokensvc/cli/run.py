@@ -6,12 +6,14 @@ has them. Both raise the same errors.
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import click
 
 from tokensvc.cli.target import find_target
+from tokensvc.core.errors import InvalidInputError
 from tokensvc.operations.finding import load_operation
 
 if TYPE_CHECKING:
@@ -37,6 +39,12 @@ class Runner(Protocol):
 def call(name: str, request: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return what the operation `name` answers to `request`. Raises TokensvcError."""
     operation = load_operation(name)
+    try:
+        json.dumps(request, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InvalidInputError(
+            "what was typed, or a file, holds bytes that are no text in this locale"
+        ) from error
     return _find_runner(operation).run(operation, request or {})
 
 
@@ -58,27 +66,36 @@ def limit_option(
 
 def call_pages(name: str, request: Mapping[str, Any]) -> Iterator[list[dict[str, Any]]]:
     """Yield the pages of a list, up to the limit of the command. Raises TokensvcError."""
-    return _iterate_pages(name, request, click.get_current_context().meta.get(_LIMIT))
+    pages = _iterate_pages(name, request, click.get_current_context().meta.get(_LIMIT))
+    return (page["items"] for page in pages)
+
+
+def call_whole(name: str, request: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the last page of a list, with the things of all pages in it. Raises TokensvcError."""
+    *before, last = _iterate_pages(name, request or {}, None)
+    return {**last, "items": [item for page in (*before, last) for item in page["items"]]}
 
 
 def list_all(name: str, request: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return all things of a list, whatever the limit of the command. Raises TokensvcError."""
-    return [item for page in _iterate_pages(name, request, None) for item in page]
+    items: list[dict[str, Any]] = call_whole(name, request)["items"]
+    return items
 
 
 def _iterate_pages(
     name: str, request: Mapping[str, Any], most: int | None
-) -> Iterator[list[dict[str, Any]]]:
+) -> Iterator[dict[str, Any]]:
     left, cursor = most, None
     while left is None or left > 0:
         limit = _MOST_ON_A_PAGE if left is None else min(left, _MOST_ON_A_PAGE)
         given = {**request, "limit": limit}
         page = call(name, given if cursor is None else {**given, "cursor": cursor})
-        items, cursor = page["items"][:left], page["next_cursor"]
-        yield items
+        cursor = page["next_cursor"]
+        page["items"] = page["items"][:left]
+        yield page
         if cursor is None:
             return
-        left = None if left is None else left - len(items)
+        left = None if left is None else left - len(page["items"])
 
 
 def given(**fields: object) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def _find_in_objects(folder: str, finder: KeyFinder) -> dict[str, _Object]:
                 keys = list(find_in_stream(output, finder, int(size)))
                 if keys:
                     found[name] = _Object(kind=kind, keys=keys)
-            output.read(1)
+            output.read(1)  # the end of line that stands behind each object
     return found
 
 
@@ -93,6 +93,8 @@ def _list_places(folder: str, found: Mapping[str, _Object]) -> Iterator[tuple[st
         with _run(folder, *command, "--no-ext-diff", "--format=%H") as output:
             commit = ""
             for line in output:
+                # Lines are the id of a commit, an empty line, and for each file that it changed:
+                # `:modes, objects before and after, status`, a tab, and the path.
                 text = line.decode("utf-8", "surrogateescape").rstrip("\n")
                 if not text.startswith(":"):
                     commit = text or commit

@@ -19,6 +19,7 @@ from tokensvc.cli.surroundings import find_scratch_folder, say
 from tokensvc.logs.configuration import configure_logs
 from tokensvc.logs.logger import get_logger
 from tokensvc.settings import Settings, load_settings
+from tokensvc.traces.tracing import check_tracing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +46,7 @@ def command(workers: int) -> None:
     written to the file first-admin.key in the data folder instead.
     """
     settings = load_settings()
+    check_tracing(is_wanted=settings.are_requests_traced)
     with share_metrics() if workers > 1 else nullcontext():
         _serve(settings, workers)
 

@@ -71,8 +71,9 @@ def list_(output: str) -> None:
     show_default=True,
     help="The algorithm whose key is replaced.",
 )
+@yes_option
 @output_option
-def rotate(alg: str, output: str, *, at_once: bool, force: bool) -> None:
+def rotate(alg: str, output: str, *, at_once: bool, force: bool, yes: bool) -> None:
     """Let the next key take over.
 
     The standby signs as soon as every cache has it, and a new standby is published. The tokens of
@@ -80,6 +81,12 @@ def rotate(alg: str, output: str, *, at_once: bool, force: bool) -> None:
     """
     if force and not at_once:
         raise click.UsageError("--force goes with --now: a rotation without --now is never unsafe")
+    if force:
+        confirm(
+            f"Let the next {alg} key sign at once? Verifiers that do not have it yet may refuse "
+            "good tokens for a while.",
+            yes=yes,
+        )
     plan = call("signing-keys.rotate", {"alg": alg, "now": at_once, "force": force})
     if plan["kid"] is None:
         print_message("another process has rotated just now; see: tokensvc signing-key list")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -73,6 +72,8 @@ def stop_printing() -> None:
 
 def find_scratch_folder() -> str:
     """Return a folder that can be written to. Raises StartRefusedError if there is none."""
+    import tempfile  # noqa: PLC0415 - only `serve` asks for it
+
     with suppress(FileNotFoundError):
         return tempfile.gettempdir()
     if os.access(_IN_MEMORY, os.W_OK | os.X_OK):

@@ -26,7 +26,6 @@ _COLUMNS: Final = [
     "key_per_day",
     "account_per_minute",
     "account_per_day",
-    "description",
 ]
 _number = click.IntRange(min=1)
 
@@ -93,7 +92,13 @@ def list_(output: str, name: str | None, *, with_use: bool) -> None:
     """List all tiers."""
     pages = call_pages("tiers.list", build_list_request(name, with_use=with_use))
     more = ["accounts", "keys"] if with_use else []
-    print_pages(pages, output, columns=[*_COLUMNS, *more], empty="no tiers")
+    print_pages(
+        pages,
+        output,
+        columns=[*_COLUMNS, *more, "description"],
+        sentences="description",
+        empty="no tiers",
+    )
 
 
 @command.command("show")

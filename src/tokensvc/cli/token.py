@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tokensvc.settings import Settings
 
 _LEEWAY_SECONDS: Final = 30.0
+_NO_SERVICE: Final = "name the service, with --issuer, --url or TOKENSVC_URL"
 
 _source = click.argument("source", default="-")
 
@@ -183,11 +184,12 @@ def _build_answer(token: str) -> Row:
     return {"access_token": token, "token_type": "Bearer", **life}
 
 
-def _load_settings() -> Settings:
+def _load_settings(missing: str = _NO_SERVICE) -> Settings:
+    """Return the settings of this machine. `missing`: what to say where none can be read."""
     try:
         from tokensvc.cli.folder import load_command_settings  # noqa: PLC0415 - as below
     except ModuleNotFoundError as error:
-        raise InvalidInputError("name the service, with --issuer, --url or TOKENSVC_URL") from error
+        raise InvalidInputError(missing) from error
     return load_command_settings()
 
 
@@ -197,7 +199,7 @@ def _find_issuer(issuer: str | None, audience: str | None) -> tuple[str, str]:
     url = issuer if target is None else target.url
     if url and audience:
         return url, audience
-    settings = _load_settings()
+    settings = _load_settings("name the audience, with --audience" if url else _NO_SERVICE)
     return url or settings.issuer_url, audience or settings.default_audience
 
 

@@ -13,7 +13,7 @@ import click
 
 from tokensvc.cli.exit_codes import ExitCode
 from tokensvc.cli.output import print_message
-from tokensvc.cli.run import call
+from tokensvc.cli.run import call_whole
 from tokensvc.cli.wait_word import DEFAULT_SECONDS
 from tokensvc.core.errors import ForbiddenError
 
@@ -80,7 +80,7 @@ def _watch(seconds: int) -> _Followers:
     deadline_on, pause = time.monotonic() + seconds, _FIRST_POLL_SECONDS
     target: int | None = None
     while True:
-        known = call("followers.list")
+        known = call_whole("followers.list")
         alive = [follower for follower in known["items"] if follower["state"] != "silent"]
         if known["items"] and target is None:
             target = known["items"][0]["head"]  # at least the revocation that was just made

@@ -94,33 +94,31 @@ def build_payload(claims: Claims) -> dict[str, Any]:
 def build_payload_text(claims: Claims, extra: str | None = None) -> bytes:
     """Return `build_payload` as JSON text.
 
-    Most of it is the same for all tokens of a key, so that is written once. `extra`: the text that
-    `claims.extra` was parsed from, if it was; to write it again for each token would cost more than
-    all else here.
+    What many tokens have in common is written once. `extra`: the text that `claims.extra` was
+    parsed from, if it was; to write it again for each token would cost more than all else here.
     """
     if claims.origin_jti or claims.origin_kid or claims.auth_time is not None:
         return _JSON.encode(build_payload(claims)).encode("ascii")
-    begin, end = _write_constant_parts(
-        claims.iss,
-        claims.sub,
-        claims.aud,
-        claims.client_id,
-        claims.scope,
-        _JSON.encode(dict(claims.extra)) if extra is None and claims.extra else extra,
-    )
-    # The id is letters and digits, as `new_jti` makes it.
-    return f'{begin},"iat":{claims.iat},"exp":{claims.exp},"jti":"{claims.jti}",{end}'.encode()
+    if extra is None and claims.extra:
+        extra = _JSON.encode(dict(claims.extra))
+    # Ids need no quoting: Postgres takes, and `new_jti` makes, only letters, digits and `_`.
+    return (
+        f'{{"iss":{_quote(claims.iss)},"sub":"{claims.sub}","aud":{_quote(claims.aud)},'
+        f'"iat":{claims.iat},"exp":{claims.exp},"jti":"{claims.jti}",'
+        f'"client_id":"{claims.client_id}",{_write_end(claims.scope, extra)}'
+    ).encode()
 
 
-@functools.lru_cache(maxsize=4096)
-def _write_constant_parts(
-    iss: str, sub: str, aud: str, client_id: str, scope: tuple[str, ...], extra: str | None
-) -> tuple[str, str]:
-    """Return the JSON text of a payload before and behind what differs from token to token."""
-    begin = _JSON.encode({"iss": iss, "sub": sub, "aud": aud})
+@functools.lru_cache(maxsize=1024)  # issuer and audiences: few, however many keys there are
+def _quote(text: str) -> str:
+    return _JSON.encode(text)
+
+
+@functools.lru_cache(maxsize=1024)  # many keys have the same capabilities
+def _write_end(scope: tuple[str, ...], extra: str | None) -> str:
+    """Return the end of the JSON text of a payload: its scope, and the key's own claims."""
     own = NO_CLAIMS if extra is None else parse_extra(extra)
-    end = _JSON.encode({"client_id": client_id, "scope": " ".join(scope), **own})
-    return begin.removesuffix("}"), end.removeprefix("{")
+    return _JSON.encode({"scope": " ".join(scope), **own}).removeprefix("{")
 
 
 @functools.lru_cache(maxsize=4096)  # all tokens of a key have the same

@@ -20,6 +20,15 @@ _MOST_CLUSTERS: Final = 32
 # Though at least one server takes writes.
 Problem = Literal["old_primary", "primary_unclear", "two_primaries"]
 
+WAYS_OUT: Final[Mapping[Problem, str]] = {
+    "old_primary": (
+        "Wait for the new primary; if a backup was restored, remove timelines.json from the data "
+        "folder and the keys folder"
+    ),
+    "primary_unclear": "Stop all of them but the right one",
+    "two_primaries": "Stop the other one",
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostState:

@@ -58,7 +58,7 @@ def parse_private_key(text: bytes) -> tuple[str, PrivateKey]:
             alg = ""
     # A public key and another kind of key have no algorithm here; a weak key does not fit its own.
     if not alg or not fits(alg, cast("Any", key).public_key()):
-        raise InvalidInputError(f"this key cannot sign tokens: what fits is {_WHAT_FITS}")
+        raise _refuse(f"this key cannot sign tokens: what fits is {_WHAT_FITS}")
     return alg, cast("PrivateKey", key)
 
 
@@ -91,11 +91,11 @@ def _parse_pem(text: bytes) -> object:
     try:
         return serialization.load_pem_private_key(text, password=None)
     except TypeError as error:
-        raise InvalidInputError(
+        raise _refuse(
             "the key is encrypted; decrypt it first: openssl pkey -in FILE -out PLAIN"
         ) from error
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise InvalidInputError(
+        raise _refuse(
             "this is no private key in PEM (BEGIN PRIVATE KEY), nor one as a JWK"
         ) from error
 
@@ -106,12 +106,12 @@ def _parse_jwk(text: bytes) -> object:
         alg = _ALG_OF_JWK[jwk["kty"]]
         named = jwk.get("alg", alg)
         if "d" not in jwk or _OTHER_NAMES.get(named, named) != alg:
-            raise InvalidInputError(
+            raise _refuse(
                 f"this JWK is no private key for {alg}, or is meant for another algorithm; "
                 f"what fits is {_WHAT_FITS}"
             )
         if jwk.get("use", "sig") != "sig" or "sign" not in jwk.get("key_ops", ["sign"]):
-            raise InvalidInputError(
+            raise _refuse(
                 "this JWK is not for signing: its `use` or `key_ops` says that it is for something "
                 "else, and one key must not be used for both"
             )
@@ -125,4 +125,8 @@ def _parse_jwk(text: bytes) -> object:
         AttributeError,
         jwt.PyJWTError,
     ) as error:
-        raise InvalidInputError(f"this JWK cannot be read; what fits is {_WHAT_FITS}") from error
+        raise _refuse(f"this JWK cannot be read; what fits is {_WHAT_FITS}") from error
+
+
+def _refuse(message: str) -> InvalidInputError:
+    return InvalidInputError(message, pointer="/private_key")

@@ -83,6 +83,21 @@ def plan_rotation(
     return RotationPlan(kid=standby.kid, active_at=active_at, new_standby=active_at <= now)
 
 
+def find_next_rotation_at(
+    records: Sequence[SigningKeyRecord], alg: str, policy: RotationPolicy, now: datetime
+) -> datetime | None:
+    """Return when the next key of `alg` takes over, or when it should have; None without a signer.
+
+    That is the moment for which it is planned, else the end of the period of the present one.
+    """
+    active, standby = find_active(records, alg, now), find_standby(records, alg, now)
+    if active is None or active.active_at is None:
+        return None
+    if standby is not None and standby.active_at is not None:
+        return standby.active_at
+    return active.active_at + policy.period
+
+
 def plan_rotation_now(
     records: Sequence[SigningKeyRecord],
     alg: str,

@@ -128,12 +128,10 @@ def _check_form(text: str, max_length: int) -> str:
 _proved_headers: dict[str, tuple[str, str, Kid]] = {}
 
 
-def _remember_header(token: UnverifiedToken) -> None:
-    part = token.text[: token.text.index(".")]
-    if part not in _proved_headers:
-        if len(_proved_headers) >= _MOST_HEADERS:
-            _proved_headers.clear()
-        _proved_headers[part] = (token.typ, token.alg, token.kid)
+def _remember_header(part: str, token: UnverifiedToken) -> None:
+    if len(_proved_headers) >= _MOST_HEADERS:
+        _proved_headers.clear()
+    _proved_headers[part] = (token.typ, token.alg, token.kid)
 
 
 def parse_header(part: str) -> tuple[str, str, Kid]:
@@ -175,8 +173,10 @@ def check_signature(
     """
     known = check_key(unverified_token, typ=typ, algorithms=algorithms, key=key)
     check_signed(unverified_token.text, known)
-    _remember_header(unverified_token)
-    return _decode_json(unverified_token.text.split(".")[1])
+    header, payload, _ = unverified_token.text.split(".")
+    if header not in _proved_headers:
+        _remember_header(header, unverified_token)
+    return _decode_json(payload)
 
 
 def check_key(

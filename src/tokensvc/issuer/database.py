@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from tokensvc.core.errors import StartRefusedError
+from tokensvc.settings.environment import read_again
 from tokensvc.store.driver_errors import NO_CONNECTION_LEFT
 from tokensvc.store.embedded import EmbeddedPostgres
 from tokensvc.store.migrate import find_missing, load_migrations
@@ -108,7 +109,11 @@ async def open_primary(
     if settings.database_url is not None:
         file = TimelineFile((settings.data_dir, settings.keys_dir), may_make=not is_command)
     return await open_database(
-        url, max_size=max_size, direct_url=settings.direct_url, timelines=Timelines(file)
+        url,
+        max_size=max_size,
+        direct_url=settings.direct_url,
+        timelines=Timelines(file),
+        read_again=None if settings.database_url is None else read_again,
     )
 
 

@@ -5,16 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import hashlib
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.algorithm import DEFAULT_ALGORITHM
-from tokensvc.core.api_key import parse_api_key
-from tokensvc.core.errors import InvalidClientError, InvalidTokenError, UnavailableError
-from tokensvc.core.keyring import LEEWAY
-from tokensvc.core.token import parse_unverified
+from tokensvc.core.errors import UnavailableError
 from tokensvc.issuer.callers import Callers
 from tokensvc.issuer.connection_share import ConnectionShare
 from tokensvc.issuer.database import check_schema, open_primary
@@ -25,16 +21,12 @@ from tokensvc.issuer.exchange.late_answers import LATE_SPREAD, LATE_STRETCH, Lat
 from tokensvc.issuer.exchange.ledger import Ledger
 from tokensvc.issuer.exchange.slow_lane import SlowLane, find_existing
 from tokensvc.issuer.exchange.usage import UsageRecorder
+from tokensvc.issuer.holders import Holders
 from tokensvc.issuer.mirror.mirror import Mirror
 from tokensvc.issuer.notices.runner import build_notice_runner
 from tokensvc.issuer.operations.call import Backend, ProcessFacts
 from tokensvc.issuer.postgres_clock import MAX_AGE_SECONDS
-from tokensvc.issuer.revoking.credentials import (
-    HOLDER,
-    CredentialKind,
-    HolderRevocations,
-    revoke_credential,
-)
+from tokensvc.issuer.revoking.credentials import HolderRevocations
 from tokensvc.issuer.revoking.feed import Feed
 from tokensvc.issuer.revoking.introspection import Introspection
 from tokensvc.issuer.revoking.receipts import Receipts
@@ -42,29 +34,22 @@ from tokensvc.issuer.revoking.watching import watch_copy
 from tokensvc.issuer.sign_in import SignIn
 from tokensvc.issuer.signing.master_key import load_master_key
 from tokensvc.issuer.tasks import run_tasks
-from tokensvc.logs.logger import get_logger
 from tokensvc.store.ledger import LedgerConnection
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator
 
-    from tokensvc.core.actor import Actor
-    from tokensvc.core.claims import Claims
-    from tokensvc.core.keyring import SigningKeyRecord
     from tokensvc.core.primary import Problem
     from tokensvc.issuer.notices.runner import NoticeRunner
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Database
 
-_NOTHING: Final[tuple[CredentialKind, str | None]] = ("nothing", None)
 # Anybody may read them, so they do not name the hosts; the log does.
 _WARNINGS: Final[dict[Problem, str]] = {
     "old_primary": "only an old primary of the database answers, and it is not used",
     "primary_unclear": "several hosts of the database take writes, and none is used",
     "two_primaries": "several hosts of the database take writes, and the newest is used",
 }
-
-_log = get_logger(__name__)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,76 +63,11 @@ class Service:
     feed: Feed
     receipts: Receipts
     callers: Callers
-    revocations: HolderRevocations
+    holders: Holders
     backend: Backend
     sign_in: SignIn
     notices: NoticeRunner
     draining: bool = False
-
-    async def revoke(
-        self, text: str, network: str, holder: Actor = HOLDER
-    ) -> tuple[CredentialKind, str | None]:
-        """Revoke the token or API key that its holder shows; return its kind and public id.
-
-        `network`: where the holder is. `holder`: what is known of them, for the audit trail. Raises
-        RateLimitedError, UnavailableError.
-        """
-        digest = hashlib.sha256(text.encode()).digest()
-        await self.callers.dead_credentials.check(digest, network)
-        is_key = self._is_key(text)
-        if is_key:
-            kind, public_id = await self.exchange.guard.ask(
-                digest, network, lambda: self._revoke(text, holder), otherwise=_NOTHING
-            )
-            self.exchange.guard.forget(digest)
-        else:
-            kind, public_id = await self._revoke(text, holder)
-            if kind == "nothing":
-                await self.exchange.guard.hold(network)
-        if is_key or _is_token(text):  # junk is not remembered: there is no end to it
-            self.callers.dead_credentials.note(digest)  # it was dead before, or it is now
-        if kind == "nothing":
-            self.exchange.guard.note_refused(network)
-        return kind, public_id
-
-    def _is_key(self, text: str) -> bool:
-        try:
-            parse_api_key(text, self.settings.key_prefix)
-        except InvalidClientError:
-            return False
-        return True
-
-    async def _revoke(self, text: str, holder: Actor) -> tuple[CredentialKind, str | None]:
-        signing_keys: Sequence[SigningKeyRecord] = ()
-        if "." in text:  # a token: no API key holds a dot
-            try:
-                kid = parse_unverified(text).kid
-            except InvalidTokenError:
-                return _NOTHING
-            signing_keys = await self.callers.introspection.find_signing_keys(kid)
-        revoked = await revoke_credential(
-            self.revocations,
-            self.settings,
-            text,
-            now=self.mirror.postgres_clock.now,
-            signing_keys=signing_keys,
-            # Whichever clock is wrong, a token that may be live is revoked.
-            leeway=LEEWAY + self.mirror.postgres_clock.doubt,
-            holder=self.settings.keep_address(holder),
-        )
-        self.mirror.denylist.remember(revoked.records)
-        return revoked.kind, revoked.id
-
-    async def introspect(self, text: str) -> Claims | None:
-        """Return the claims of a live token of ours, None for everything else.
-
-        Raises UnavailableError.
-        """
-        try:
-            return await self.callers.introspection.check(text)
-        except InvalidTokenError as error:
-            _log.debug("introspection_of_no_live_token", reason=error.reason)
-            return None
 
     def check_ready(self) -> dict[str, bool]:
         """Return what must hold for requests to be sent here, and whether it does."""
@@ -179,14 +99,6 @@ class Service:
         """Say that this process is leaving, and answer the long polls."""
         self.draining = True
         self.mirror.denylist.release()
-
-
-def _is_token(text: str) -> bool:
-    try:
-        parse_unverified(text)
-    except InvalidTokenError:
-        return False
-    return True
 
 
 @asynccontextmanager
@@ -225,7 +137,7 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
             await service.notices.close()
             await service.exchange.guard.close()
             await ledger.close()
-            await service.revocations.close()
+            await service.holders.close()
             await service.feed.close()
             await usage.close()
     finally:
@@ -238,13 +150,10 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
     late_answers = LateAnswers(spread=LATE_SPREAD, stretch=LATE_STRETCH)
     notices = build_notice_runner(database, settings, mirror)
     usage = UsageRecorder(database, notices.watch)
-    guard = GuessGuard(
-        ledger,
-        SlowLane(functools.partial(find_existing, database)),
-        late_answers,
-        allowed=settings.unknown_keys_per_minute,
-    )
-    dead_credentials = DeadCredentials(late_answers, allowed=settings.unknown_keys_per_minute)
+    allowed = settings.unknown_keys_per_minute
+    lane = SlowLane(functools.partial(find_existing, database))
+    guard = GuessGuard(ledger, lane, late_answers, allowed=allowed)
+    dead_credentials = DeadCredentials(late_answers, allowed=allowed)
     introspection = Introspection(
         database=database, mirror=mirror, share=share, issuer=settings.issuer_url
     )
@@ -254,6 +163,7 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
     callers = Callers(
         introspection=introspection, guard=guard, dead_credentials=dead_credentials, usage=usage
     )
+    revocations = HolderRevocations(database, share)
     backend = _build_backend(settings, database, mirror)
     service = Service(
         settings=settings,
@@ -264,7 +174,7 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
         receipts=Receipts(database, mirror),
         notices=notices,
         callers=callers,
-        revocations=HolderRevocations(database, share),
+        holders=Holders(settings=settings, mirror=mirror, callers=callers, revocations=revocations),
         backend=backend,
         sign_in=SignIn(callers=callers, exchange=exchange, backend=backend),
     )

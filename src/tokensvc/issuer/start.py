@@ -158,7 +158,7 @@ def _give_up(database: Database, error: UnavailableError, seconds: float) -> Sta
     if isinstance(error, DatabaseRefusedError):
         return StartRefusedError(error.detail)
     problem = database.problem
-    detail = error.detail if problem is None else f"{database.setting}: {problem.detail}"
+    detail = error.detail if problem is None else f"{database.hosts.setting}: {problem.detail}"
     return StartRefusedError(
         f"the database did not answer within {seconds:g} s. {detail}. Check that Postgres runs; "
         "TOKENSVC_DATABASE_WAIT is how long to wait"

@@ -19,6 +19,7 @@ from tokensvc.issuer.cleaning import (
     clean_usage_once,
     delete_in_steps,
 )
+from tokensvc.issuer.gauges import Gauges
 from tokensvc.issuer.operations.idempotency import clean_requests_once
 from tokensvc.issuer.signing.rotation import rotate_all_once
 from tokensvc.logs.logger import get_logger
@@ -50,6 +51,8 @@ NOTICES_TICK: Final = 1.0
 NOTICED_USE_TICK: Final = 30.0
 NOTICED_REST_TICK: Final = 30.0
 NOTICES_CLEANING_TICK: Final = 3600.0
+GAUGES_TICK: Final = 1.0
+QUEUE_TICK: Final = 15.0
 
 _ROTATION: Final = Actor(name="rotation")
 
@@ -111,7 +114,7 @@ async def run_tasks(
     notices: NoticeRunner,
 ) -> None:
     """Run the mirror and all tasks until cancelled."""
-    cleaning = Cleaning(database, settings, mirror)
+    cleaning, gauges = Cleaning(database, settings, mirror), Gauges(database, mirror)
 
     async def rotate() -> None:
         if (
@@ -135,6 +138,8 @@ async def run_tasks(
         group.create_task(_every(NOTICED_REST_TICK, notices.check_rest))
         group.create_task(_every(NOTICES_CLEANING_TICK, notices.clean))
         group.create_task(_every(HOSTS_TICK, database.watch_hosts_once))
+        group.create_task(_every(GAUGES_TICK, gauges.set_once))
+        group.create_task(_every(QUEUE_TICK, gauges.ask_for_queue_once))
 
 
 async def _every(seconds: float, act: Callable[[], Awaitable[None]]) -> None:

@@ -6,22 +6,31 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Final, TextIO
 
-import structlog
-
 from tokensvc.logs.line_writer import LineWriter
 from tokensvc.logs.masking import mask_event
 from tokensvc.logs.output import Output, flush_logs
+from tokensvc.logs.plain_structlog import structlog
+from tokensvc.traces.tracing import Tracing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from structlog.typing import EventDict, Processor, WrappedLogger
 
+
+def _add_traceparent(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Name the span that a line belongs to, if there is one."""
+    if Tracing.tracer is not None and (text := Tracing.tracer.find_traceparent()) is not None:
+        event.setdefault("traceparent", text)
+    return event
+
+
 # What every line gets, whoever wrote it.
 _SHARED: Final[tuple[Processor, ...]] = (
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
+    _add_traceparent,
     structlog.processors.format_exc_info,
     mask_event,
 )

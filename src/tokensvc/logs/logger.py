@@ -52,7 +52,8 @@ class Logger:
             if isinstance(handler, FirstLine):
                 handler.configure()
         if self._logger is None:
-            import structlog  # noqa: PLC0415 - the reason for this module
+            # The reason for this module.
+            from tokensvc.logs.plain_structlog import structlog  # noqa: PLC0415
 
             self._logger = structlog.get_logger(self._name)
         return self._logger

@@ -12,7 +12,9 @@ from typing import Final
 from tokensvc.logs.output import Output
 
 # Every other method is text of the client.
-_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+# What is said of a request whose client did not wait for the answer. It is never sent.
+NO_ANSWER: Final = 499
 _quote: Final = json.encoder.encode_basestring_ascii
 
 
@@ -43,7 +45,7 @@ def log_request(
     writer.write(
         f'{{"timestamp": "{_format_now()}", "level": "{"debug" if quiet else "info"}", '
         f'"event": "request", "request_id": "{request_id}", '
-        f'"method": "{method if method in _METHODS else "OTHER"}", "route": "{route}", '
+        f'"method": "{method if method in METHODS else "OTHER"}", "route": "{route}", '
         f'"status": {status}, "milliseconds": {seconds * 1000:.2f}{more}}}'
     )
 

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from tokensvc.operations.model import Model, Moment
+from tokensvc.operations.model import ListPage, Model, Moment, PageRequest
 from tokensvc.operations.operation import READERS, Operation
 
 
@@ -22,14 +22,13 @@ class Follower(Model):
     authenticated: bool = Field(description="Whether it proves its name by a token.")
 
 
-class FollowersRequest(Model):
-    """Nothing has to be said: the list is short, because only the latest are kept."""
+class FollowersRequest(PageRequest):
+    """Which part of the list is wanted."""
 
 
-class Followers(Model):
-    """The followers that were heard of in the last hour."""
+class Followers(ListPage[Follower]):
+    """Followers that were heard of in the last hour, those that prove their names first."""
 
-    items: list[Follower]
     unproved: int = Field(description="How many show no token. They may not all be listed.")
 
 

@@ -9,6 +9,7 @@ from tokensvc.operations import (
     audiences,
     audit_events,
     capabilities,
+    doctor,
     followers,
     health,
     keys,
@@ -33,8 +34,8 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     operation.name: operation
     for subject in (
         accounts, keys, capabilities, audiences, tiers, usage, leaks, overview, revocations,
-        followers, health, signing_keys, audit_events, notices, notice_endpoints, notice_deliveries,
-        whoami,
+        followers, health, doctor, signing_keys, audit_events, notices, notice_endpoints,
+        notice_deliveries, whoami,
     )
     for operation in subject.OPERATIONS
 }  # fmt: skip

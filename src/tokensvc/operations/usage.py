@@ -6,7 +6,7 @@ from typing import Final
 
 from pydantic import Field
 
-from tokensvc.operations.model import KeyId, KeyIds, Model, Moment
+from tokensvc.operations.model import KeyId, KeyIds, ListPage, Model, Moment, PageRequest
 from tokensvc.operations.operation import KEY_READERS, Operation
 
 
@@ -58,14 +58,8 @@ class UsageRequest(Model):
     since: int = Field(48 * 3600, ge=1, le=366 * 86_400, description="How many seconds back.")
 
 
-class UsageOfKeys(Model):
-    """The use of several keys. Those that do not exist, or that the caller does not see, lack."""
-
-    items: list[Usage] = Field(description="By their ids.")
-
-
-class UsageOfKeysRequest(Model):
-    """Which keys, and how far back."""
+class UsageOfKeysRequest(PageRequest):
+    """Which keys, and how far back. Keys that the caller does not see are left out."""
 
     ids: KeyIds
     since: int = Field(48 * 3600, ge=1, le=366 * 86_400, description="How many seconds back.")
@@ -88,6 +82,6 @@ OPERATIONS: Final = (
         summary="Show the same of several keys at once.",
         needs=KEY_READERS,
         request=UsageOfKeysRequest,
-        response=UsageOfKeys,
+        response=ListPage[Usage],
     ),
 )

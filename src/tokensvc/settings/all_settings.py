@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -39,6 +39,9 @@ class Settings(
 
     drain_seconds: int = Field(10, ge=0)
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
+    traces: Literal["off", "otlp"] = Field(
+        "off", description="whether requests are traced; OpenTelemetry reads OTEL_... itself"
+    )
     sources: dict[str, str] = Field(
         {},
         exclude=True,
@@ -66,6 +69,11 @@ class Settings(
                 f"= {int(policy.retirement.total_seconds())}"
             )
         return self
+
+    @property
+    def are_requests_traced(self) -> bool:
+        """Whether this process makes spans of what it does."""
+        return self.traces != "off"
 
     @property
     def issuing_policy(self) -> IssuingPolicy:

@@ -6,7 +6,6 @@ The environment goes before the file that TOKENSVC_CONFIG names.
 from __future__ import annotations
 
 import os
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -48,6 +47,14 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         raise StartRefusedError("; ".join(_explain(dict(e), sources) for e in faults)) from error
 
 
+def read_again(variable: str) -> str:
+    """Return what a setting is now, read from where it comes from. Raises StartRefusedError."""
+    given = _read_fields(_gather(os.environ)).get(variable.removeprefix(PREFIX).lower())
+    if given is None:
+        raise StartRefusedError(f"{variable} is not set any more")
+    return given.value
+
+
 def _gather(environment: Mapping[str, str]) -> dict[str, Given]:
     """Return all that is set, by the names of the variables. What is empty is not set.
 
@@ -80,6 +87,8 @@ def _check_names(variables: Mapping[str, str], where: str = "") -> None:
 
 def _read_config(path: str) -> dict[str, str]:
     """Return what a file sets, as variables: `token_ttl = 300` is TOKENSVC_TOKEN_TTL."""
+    import tomllib  # noqa: PLC0415 - few have such a file
+
     try:
         content = tomllib.loads(_read_file(CONFIG, path))
     except tomllib.TOMLDecodeError as error:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from tokensvc.core.errors import InvalidInputError
 from tokensvc.core.notices.destination import parse_destination, parse_networks
+from tokensvc.settings.subjects import Subject
 
 if TYPE_CHECKING:
     from tokensvc.core.notices.destination import Network
 
 
-class NoticeSettings(BaseModel):
+class NoticeSettings(Subject):
     """How notices leave the service."""
 
     smtp_url: SecretStr | None = Field(

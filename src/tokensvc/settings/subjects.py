@@ -23,15 +23,18 @@ if TYPE_CHECKING:
     from tokensvc.core.actor import Actor
 
 
-class _Subject(BaseModel):
-    # Only `Settings` checks values, so what checks them is built for it alone: commands start
-    # sooner.
+class Subject(BaseModel):
+    """The settings of one subject.
+
+    Only `Settings` checks values, so what checks them is built for it alone: commands start sooner.
+    """
+
     model_config = ConfigDict(
         frozen=True, extra="ignore", hide_input_in_errors=True, defer_build=True
     )
 
 
-class AddressSettings(_Subject):
+class AddressSettings(Subject):
     """Where the service listens, and how it is reached."""
 
     host: str = "127.0.0.1"
@@ -111,7 +114,7 @@ class AddressSettings(_Subject):
         return not self.issuer and is_wildcard(self.host)
 
 
-class DatabaseSettings(_Subject):
+class DatabaseSettings(Subject):
     """Which Postgres holds everything."""
 
     database_url: SecretStr | None = None
@@ -138,7 +141,7 @@ class DatabaseSettings(_Subject):
         return None if url is None else url.get_secret_value()
 
 
-class AuditSettings(_Subject):
+class AuditSettings(Subject):
     """What is kept of addresses, and for how long."""
 
     address_detail: Literal["full", "network"] = Field(
@@ -153,7 +156,7 @@ class AuditSettings(_Subject):
         return actor if self.address_detail == "full" else actor.shorten()
 
 
-class MasterKeySettings(_Subject):
+class MasterKeySettings(Subject):
     """Where the master key is."""
 
     keys_dir: Path = Path("keys")
@@ -169,7 +172,7 @@ class MasterKeySettings(_Subject):
         return self.master_key_file or self.keys_dir / "master.key"
 
 
-class ExchangeSettings(_Subject):
+class ExchangeSettings(Subject):
     """What an exchange gives, and how many may wait for one."""
 
     default_audience: str = "api"
@@ -246,7 +249,7 @@ class ExchangeSettings(_Subject):
         return self
 
 
-class RotationSettings(_Subject):
+class RotationSettings(Subject):
     """When signing keys begin and end."""
 
     jwks_max_age: int = Field(300, ge=0)
@@ -267,7 +270,7 @@ class RotationSettings(_Subject):
         )
 
 
-class FeedSettings(_Subject):
+class FeedSettings(Subject):
     """How the denylist reaches its followers."""
 
     feed_page_ttl: int = Field(60, ge=5)

@@ -92,11 +92,8 @@ async def find_standing(
     connection: asyncpg.Connection, key_id: str
 ) -> tuple[ListedKey | None, bool]:
     """Return a key, None if it does not exist, and whether its account is suspended."""
-    row = await connection.fetchrow(_SQL["find"], key_id)
-    if row is None:
-        return None, False
-    is_suspended = await connection.fetchval(_SQL["is_of_suspended_account"], key_id)
-    return list_row(row, row["at"]), bool(is_suspended)
+    row = await connection.fetchrow(_SQL["find_standing"], key_id)
+    return (None, False) if row is None else (list_row(row, row["at"]), row["is_suspended"])
 
 
 async def list_existing_digests(

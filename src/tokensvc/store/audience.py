@@ -46,7 +46,7 @@ async def insert_audience(
     try:
         await connection.execute(_SQL["insert"], name, description, token_life, alg, typ, is_own)
     except asyncpg.UniqueViolationError as error:
-        raise ConflictError(f"the audience {name!r} exists already") from error
+        raise ConflictError(f"the audience {name!r} exists already", pointer="/name") from error
     return await load_audience(connection, name)
 
 

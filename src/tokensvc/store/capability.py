@@ -26,7 +26,7 @@ async def insert_capability(
     try:
         rows = await connection.fetch(_SQL["insert"], name, description)
     except asyncpg.UniqueViolationError as error:
-        raise ConflictError(f"the capability {name!r} exists already") from error
+        raise ConflictError(f"the capability {name!r} exists already", pointer="/name") from error
     return Capability(**dict(rows[0]))
 
 

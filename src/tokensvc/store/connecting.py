@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import asyncpg
 
 from tokensvc.store.host_state import load_host_state
+from tokensvc.traces.tracing import Tracing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +63,8 @@ async def connect_to_host(
     except BaseException:
         connection.terminate()
         raise
+    if Tracing.tracer is not None:
+        connection.add_query_logger(Tracing.tracer.note_query)
     return connection
 
 

@@ -60,10 +60,48 @@ def parse_database_url(text: str, *, setting: str = "TOKENSVC_DATABASE_URL") -> 
     )
 
 
+def name_database(host_url: str, name: str) -> str:
+    """Return the URL of another database of the same server. `host_url` is a parsed one."""
+    parts, given = _take_apart(host_url)
+    for parameter in ("dbname", "database"):
+        given.pop(parameter, None)
+    return _put_together(parts.netloc, name, given)
+
+
+def split_password(host_url: str) -> tuple[str, dict[str, str]]:
+    """Return a parsed URL without its password, for libpq's programs, and the variable with it."""
+    parts, given = _take_apart(host_url)
+    name = given.pop("database", "") or unquote(parts.path).removeprefix("/")
+    login, at, host = parts.netloc.rpartition("@")
+    user, _, written = login.partition(":")
+    password = given.pop("password", "") or unquote(written)
+    bare = _put_together(f"{user}{at}{host}", given.pop("dbname", "") or name, given)
+    return bare, {"PGPASSWORD": password} if password else {}
+
+
+def drop_login(host_url: str) -> str:
+    """Return a parsed URL without user and password: where it leads to."""
+    parts, given = _take_apart(host_url)
+    others = {name: given[name] for name in given if name not in {"user", "password"}}
+    return _put_together(
+        parts.netloc.rpartition("@")[2], unquote(parts.path).removeprefix("/"), others
+    )
+
+
 def find_authorities() -> str | None:
     """Return the file of the certificate authorities that this machine trusts, None without one."""
     own = ssl.get_default_verify_paths().cafile
     return next((path for path in (own, *_AUTHORITIES) if path and Path(path).is_file()), None)
+
+
+def _take_apart(host_url: str) -> tuple[SplitResult, dict[str, str]]:
+    parts = urlsplit(host_url)
+    return parts, dict(parse_qsl(parts.query))
+
+
+def _put_together(netloc: str, database: str, given: dict[str, str]) -> str:
+    query = f"?{urlencode(given)}" if given else ""
+    return f"postgresql://{netloc}/{quote(database, safe='')}{query}"
 
 
 def _split(text: str, setting: str) -> SplitResult:

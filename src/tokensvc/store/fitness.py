@@ -11,6 +11,7 @@ from tokensvc.store.postgres_binaries import MIN_MAJOR
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
+    from tokensvc.core.doctor.facts import Way
     from tokensvc.store.pool import Database
 
 _SQL = load_queries("fitness")
@@ -31,7 +32,7 @@ class Fitness(NamedTuple):
     """What a database is like for the role of a connection.
 
     `schema`: where tables without a schema are looked for and made, None if nowhere.
-    `is_read_only`: although it is no standby. `process_id`: of the server process that answered.
+    `is_read_only`: although it is no standby.
     """
 
     major: int
@@ -40,7 +41,6 @@ class Fitness(NamedTuple):
     role: str
     schema: str | None
     is_read_only: bool
-    process_id: int
 
 
 async def check_database(database: Database) -> None:
@@ -48,17 +48,47 @@ async def check_database(database: Database) -> None:
 
     Raises UnavailableError if Postgres is away.
     """
-    setting = database.setting
     try:
         async with database.connection() as connection:
-            fitness = await load_fitness(connection)
-            check_fitness(fitness, setting=setting)
+            check_fitness(await load_fitness(connection), setting=database.hosts.setting)
+        forgets = await find_way(database) == "forgetful pooler"
+    except _FORGOTTEN:
+        forgets = True
+    if forgets:
+        raise StartRefusedError(f"{database.hosts.setting}: {_POOLER_FORGETS}")
+
+
+async def find_way(database: Database) -> Way:
+    """Return how connections get to Postgres. Raises UnavailableError."""
+    try:
+        async with database.connection() as connection:
             # A pooler makes up the process id that it tells.
-            if connection.get_server_pid() != fitness.process_id:
-                async with database.connection() as other:
-                    await _check_pooler(connection, other)
-    except _FORGOTTEN as error:
-        raise StartRefusedError(f"{setting}: {_POOLER_FORGETS}") from error
+            if connection.get_server_pid() == await _load_process_id(connection):
+                return "direct"
+            async with database.connection() as other:
+                return await _try_pooler(connection, other)
+    except _FORGOTTEN:
+        return "forgetful pooler"
+
+
+async def find_direct_way(database: Database) -> Way:
+    """Return how the connections get to Postgres that need a session of their own.
+
+    Raises UnavailableError.
+    """
+    connection = await database.connect_apart()
+    try:
+        if connection.get_server_pid() == await _load_process_id(connection):
+            return "direct"
+        other = await database.connect_apart()
+        try:
+            return await _try_pooler(connection, other)
+        finally:
+            other.terminate()
+    except _FORGOTTEN:
+        return "forgetful pooler"
+    finally:
+        connection.terminate()
 
 
 async def load_fitness(connection: asyncpg.Connection) -> Fitness:
@@ -72,31 +102,42 @@ def check_fitness(fitness: Fitness, *, setting: str) -> None:
 
     `setting`: where its URL is.
     """
+    unfit = explain_unfit(fitness)
+    if unfit is not None:
+        raise StartRefusedError(f"{setting}: {'. '.join(unfit)}")
+
+
+def explain_unfit(fitness: Fitness) -> tuple[str, str] | None:
+    """Return why the service cannot use the database and what mends it, None if it can."""
     database, role = _quote(fitness.database), _quote(fitness.role)
     if fitness.major < MIN_MAJOR:
-        wrong = f"it is Postgres {fitness.major}. Use Postgres {MIN_MAJOR} or newer"
-    elif fitness.encoding != _ENCODING:
-        wrong = (
-            f"the encoding of {database} is {fitness.encoding}, which does not hold every name. "
-            f"Make another one: create database NAME owner {role} template template0 encoding "
-            "'UTF8' locale 'C'"
+        return f"it is Postgres {fitness.major}", f"Use Postgres {MIN_MAJOR} or newer"
+    if fitness.encoding != _ENCODING:
+        return (
+            f"the encoding of {database} is {fitness.encoding}, which does not hold every name",
+            (
+                f"Make another one: create database NAME owner {role} template template0 encoding "
+                "'UTF8' locale 'C'"
+            ),
         )
-    elif fitness.is_read_only:
-        wrong = (
-            f"{database} is read only for {role}. As its owner: alter database {database} "
-            f"set default_transaction_read_only = off; alter role {role} reset "
-            "default_transaction_read_only"
+    if fitness.is_read_only:
+        return (
+            f"{database} is read only for {role}",
+            (
+                f"As its owner: alter database {database} set default_transaction_read_only = off; "
+                f"alter role {role} reset default_transaction_read_only"
+            ),
         )
-    elif fitness.schema != _SCHEMA:
+    if fitness.schema != _SCHEMA:
         found = "nowhere" if fitness.schema is None else f"in the schema {_quote(fitness.schema)}"
-        wrong = (
-            f"the tables are in the schema public, and {role} looks for them {found}. "
-            f"As an administrator, connected to {database}: alter role {role} in database "
-            f"{database} set search_path = public; grant usage on schema public to {role}"
+        return (
+            f"the tables are in the schema public, and {role} looks for them {found}",
+            (
+                f"As an administrator, connected to {database}: alter role {role} in database "
+                f"{database} set search_path = public; grant usage on schema public to {role}"
+            ),
         )
-    else:
-        return
-    raise StartRefusedError(f"{setting}: {wrong}")
+    return None
 
 
 def explain_missing_right(fitness: Fitness) -> str:
@@ -108,26 +149,35 @@ def explain_missing_right(fitness: Fitness) -> str:
     )
 
 
-async def _check_pooler(one: asyncpg.Connection, other: asyncpg.Connection) -> None:
-    """Raise what the driver raises if the pooler between forgets what was prepared.
+async def _load_process_id(connection: asyncpg.Connection) -> int:
+    process_id: int = await connection.fetchval(_SQL["load_process_id"])
+    return process_id
+
+
+async def _try_pooler(one: asyncpg.Connection, other: asyncpg.Connection) -> Way:
+    """Return what kind of pooler is between. Raises what the driver raises if it forgets.
 
     `one` prepares a statement on a server connection. While it holds that, `other` takes another
     one. When both have let go, `one` is given one of the two: in one order of letting go or in the
     other one, it is that of `other`.
     """
+    given = set()
     for is_one_first in (True, False):
         ours, others = one.transaction(), other.transaction()
         await ours.start()
+        given.add(await _load_process_id(one))
         statement = await one.prepare("select 1")
         try:
             await others.start()
         except TimeoutError:  # it has a single server connection, which forgets nothing
             other.terminate()
             await ours.rollback()
-            return
+            return "transaction pooler"
         for transaction in (ours, others) if is_one_first else (others, ours):
             await transaction.commit()
         await statement.fetchval()
+        given.add(await _load_process_id(one))
+    return "session pooler" if len(given) == 1 else "transaction pooler"
 
 
 def _quote(name: str) -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tokensvc.store.page_query import PageWish
 
 _KEYS: Final = "api_key"
+_UNUSED: Final = "(select key_id as id from unused_api_key) as unused join api_key using (id)"
 # The last uses are sorted before their keys are looked up: those of the first page are few.
 _USES: Final = (
     "(select key_id as id, at as last_used_at from api_key_last_use "
@@ -34,12 +35,7 @@ _SECTIONS: Final = {
     "name": [Section(_KEYS, Order("name"))],
     # Keys that were never used come first, and keys that never expire last.
     "last_used_at": [
-        Section(
-            _KEYS,
-            Order("'-infinity'::timestamptz", "timestamptz"),
-            "not exists (select from api_key_last_use as used where used.key_id = api_key.id)",
-            "-infinity",
-        ),
+        Section(_UNUSED, Order("'-infinity'::timestamptz", "timestamptz"), key="-infinity"),
         Section(_USES, Order("last_used_at", "timestamptz")),
     ],
     "expires_at": [

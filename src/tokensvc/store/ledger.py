@@ -18,6 +18,7 @@ from tokensvc.core.exchange import Verdict
 from tokensvc.core.limit import Quota
 from tokensvc.store.driver_errors import AWAY, not_initialised, unavailable
 from tokensvc.store.queries import load_queries
+from tokensvc.traces.tracing import Tracing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -73,7 +74,10 @@ class LedgerConnection:
         try:
             statement = await self._find_statement() or await self._prepare()
             arguments = _build_arguments(counts, expect())
-            rows = await statement.fetch(*arguments, timeout=_TIMEOUT)
+            asking = statement.fetch(*arguments, timeout=_TIMEOUT)
+            if Tracing.tracer is not None:
+                asking = Tracing.tracer.trace_statement(_SQL["judge"], asking)
+            rows = await asking
         except AWAY as error:
             # Whether the batch was counted is unknown, and an answer may still come: so nothing
             # more is asked on this connection.

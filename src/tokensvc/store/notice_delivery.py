@@ -159,7 +159,7 @@ async def find_oldest_seconds(connection: asyncpg.Connection) -> float:
 
 def no_such_delivery(delivery_id: int) -> NotFoundError:
     """Return the error for a delivery that does not exist, or whose time is over."""
-    return NotFoundError(f"there is no delivery {delivery_id}")
+    return NotFoundError(f"there is no delivery {delivery_id}", thing=str(delivery_id))
 
 
 def _build_delivery(row: asyncpg.Record) -> Delivery:

@@ -233,7 +233,7 @@ async def delete_endpoints(connection: asyncpg.Connection, before: datetime) -> 
 
 def no_such_endpoint(endpoint_id: str) -> NotFoundError:
     """Return the error for an endpoint that does not exist, or was deleted."""
-    return NotFoundError(f"there is no endpoint {endpoint_id[:40]!r}")
+    return NotFoundError(f"there is no endpoint {endpoint_id[:40]!r}", thing=endpoint_id)
 
 
 def _build_endpoint(row: asyncpg.Record) -> Endpoint:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tokensvc.traces.tracing import Tracing
+
 if TYPE_CHECKING:
     import asyncpg
 
@@ -18,5 +20,8 @@ async def fetch_planned(
     What the driver remembers is planned once for all values, after some times.
     """
     prepared = await connection.prepare(statement)
-    rows: list[asyncpg.Record] = await prepared.fetch(*values)
+    asking = prepared.fetch(*values)
+    if Tracing.tracer is not None:
+        asking = Tracing.tracer.trace_statement(statement, asking)
+    rows: list[asyncpg.Record] = await asking
     return rows

@@ -9,6 +9,7 @@ the last failover, because it may lead to an old primary.
 from __future__ import annotations
 
 import asyncio
+import functools
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 from weakref import WeakSet
@@ -22,7 +23,7 @@ from tokensvc.store.primary import Hosts
 from tokensvc.store.timelines import Timelines
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from asyncpg.transaction import Transaction
 
@@ -50,23 +51,28 @@ class _PooledConnection(asyncpg.Connection):
 
 
 class Database:
-    """A pool of connections to the primary."""
+    """A pool of connections to the primary of `hosts`."""
 
     def __init__(
         self, pool: asyncpg.Pool, hosts: Hosts, direct_hosts: Hosts, timelines: Timelines
     ) -> None:
         self._pool = pool
         self._free = asyncio.Semaphore(pool.get_max_size())
-        self._hosts = hosts
+        self.hosts = hosts
         self._direct_hosts = direct_hosts
         self._timelines = timelines
         self._expired = 0
         self._apart: WeakSet[asyncpg.Connection] = WeakSet()
 
     @property
-    def setting(self) -> str:
-        """Where the URL of the database is."""
-        return self._hosts.setting
+    def most_connections(self) -> int:
+        """How many connections the pool may open."""
+        return self._pool.get_max_size()
+
+    @property
+    def used_connections(self) -> int:
+        """How many of them are lent at this moment."""
+        return self._pool.get_size() - self._pool.get_idle_size()
 
     @property
     def failovers(self) -> int:
@@ -76,7 +82,7 @@ class Database:
     @property
     def problem(self) -> PrimaryProblem | None:
         """What was wrong with the primary when the hosts were asked the last time."""
-        return self._hosts.problem or self._direct_hosts.problem
+        return self.hosts.problem or self._direct_hosts.problem
 
     async def ask_hosts(self) -> PrimaryProblem | None:
         """Ask all hosts which of them is the primary, and leave an old one.
@@ -84,15 +90,15 @@ class Database:
         Returns what is wrong, as far as hosts answer; None if nothing is. It takes two seconds at
         most.
         """
-        await self._hosts.find_primary(afresh=True)
-        if self._direct_hosts is not self._hosts:
+        await self.hosts.find_primary(afresh=True)
+        if self._direct_hosts is not self.hosts:
             await self._direct_hosts.find_primary(afresh=True)
         await self._leave_old_primary()
         return self.problem
 
     async def watch_hosts_once(self) -> None:
         """As `ask_hosts`, if there are several hosts, so that one may become the primary."""
-        if self._hosts.are_several or self._direct_hosts.are_several:
+        if max(self.hosts.count, self._direct_hosts.count) > 1:
             await self.ask_hosts()
 
     async def _leave_old_primary(self) -> None:
@@ -107,14 +113,14 @@ class Database:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[asyncpg.Connection]:
         """Lend a connection for single statements. Raises UnavailableError."""
-        if self._hosts.are_several and self._hosts.choice is None:
-            await self._hosts.find_primary()  # here, because it may last longer than acquiring
+        if self.hosts.count > 1 and self.hosts.choice is None:
+            await self.hosts.find_primary()  # here, because it may last longer than acquiring
         await self._leave_old_primary()
         try:
             async with asyncio.timeout(_FREE_TIMEOUT):
                 await self._free.acquire()
         except TimeoutError as error:
-            raise unavailable(error, self.setting) from error
+            raise unavailable(error, self.hosts.setting) from error
         try:
             async with self._pool.acquire(timeout=_NEW_TIMEOUT) as borrowed:
                 connection = cast("asyncpg.Connection", borrowed)  # the proxy forwards everything
@@ -124,7 +130,7 @@ class Database:
                     connection.terminate()
                     raise
         except AWAY as error:
-            raise unavailable(error, self.setting) from error
+            raise unavailable(error, self.hosts.setting) from error
         finally:
             self._free.release()
 
@@ -175,9 +181,16 @@ class Database:
         self._apart.add(connection)
         return connection
 
+    async def find_primary_url(self) -> str:
+        """Return the URL of the primary alone, past a pooler. Raises UnavailableError."""
+        try:
+            return await self._direct_hosts.find_url()
+        except AWAY as error:
+            raise unavailable(error, self._direct_hosts.setting) from error
+
     async def close(self, patience: float = _CLOSE_TIMEOUT) -> None:
         """Close all connections; those that are still busy after so many seconds are cut."""
-        await self._hosts.close()
+        await self.hosts.close()
         await self._direct_hosts.close()
         try:
             async with asyncio.timeout(patience):
@@ -193,18 +206,24 @@ async def open_database(
     direct_url: str | None = None,
     timelines: Timelines | None = None,
     setting: str = "TOKENSVC_DATABASE_URL",
+    read_again: Callable[[str], str] | None = None,
 ) -> Database:
     """Return a pool that connects on demand, so that it can be made while Postgres is away.
 
     `url` may lead to a pooler in transaction mode. `direct_url` leads past it, for the few
     connections that need a session of their own; without it they go through the pooler as well, and
     NOTIFY is not heard. `timelines`: what is known of earlier failovers, nothing by default.
-    `setting`: where `url` comes from. Raises StartRefusedError for a URL that is none of Postgres.
+    `setting`: where `url` comes from. `read_again` returns the URL that a setting has now, in case
+    a password was replaced. Raises StartRefusedError for a URL that is none of Postgres.
     """
     seen = Timelines() if timelines is None else timelines
-    direct_hosts = hosts = Hosts(url, seen, setting)
+
+    def find_hosts(url: str, setting: str) -> Hosts:
+        return Hosts(url, seen, setting, read_again and functools.partial(read_again, setting))
+
+    direct_hosts = hosts = find_hosts(url, setting)
     if direct_url not in {None, url}:
-        direct_hosts = Hosts(str(direct_url), seen, "TOKENSVC_DIRECT_DATABASE_URL")
+        direct_hosts = find_hosts(str(direct_url), "TOKENSVC_DIRECT_DATABASE_URL")
 
     # The options are asyncpg's own.
     async def connect_any(*_: object, **options: Any) -> asyncpg.Connection:  # noqa: ANN401

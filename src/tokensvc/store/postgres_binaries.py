@@ -131,10 +131,11 @@ def list_wheel_binaries() -> list[Path]:
 def _major_of(folder: Path) -> int | None:
     if not (folder / "initdb").is_file() or not (folder / "postgres").is_file():
         return None
-    return _read_major((folder / "postgres").resolve())
+    return read_major((folder / "postgres").resolve())
 
 
-def _read_major(program: Path) -> int | None:
+def read_major(program: Path) -> int | None:
+    """Return the major version that a program of Postgres tells, None if it tells none."""
     answer = subprocess.run(
         [program, "--version"], capture_output=True, text=True, check=False, timeout=10
     )

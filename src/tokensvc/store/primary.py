@@ -8,6 +8,7 @@ came back takes writes as well, and it is passed over like a standby (`core/prim
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,13 +24,15 @@ from tokensvc.core.primary import (
 from tokensvc.logs.logger import get_logger
 from tokensvc.store.connecting import SERVER_SETTINGS, connect_to_host
 from tokensvc.store.connection_failure import explain_failure
-from tokensvc.store.database_url import parse_database_url
 from tokensvc.store.driver_errors import NoPrimaryError
 from tokensvc.store.host_state import ask_hosts
+from tokensvc.store.host_urls import LOGIN_REFUSED, HostUrls
 from tokensvc.store.timelines import Timelines
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
+
+    from tokensvc.core.primary import SeenTimelines
 
 _FRESH_SECONDS: Final = 1.0
 _REPEAT_SECONDS: Final = 60.0
@@ -42,14 +45,19 @@ _log = get_logger(__name__)
 class Hosts:
     """The hosts of a URL, and which of them is the primary.
 
-    `timelines`: what was seen so far. `setting`: where the URL comes from. Raises StartRefusedError
+    `timelines`: what was seen so far. `setting`: where the URL comes from. `read_again` returns the
+    URL as it is there now; it is asked when Postgres refuses the login. Raises StartRefusedError
     for a URL that is none of Postgres.
     """
 
     def __init__(
-        self, url: str, timelines: Timelines, setting: str = "TOKENSVC_DATABASE_URL"
+        self,
+        url: str,
+        timelines: Timelines,
+        setting: str = "TOKENSVC_DATABASE_URL",
+        read_again: Callable[[], str] | None = None,
     ) -> None:
-        self._urls = parse_database_url(url, setting=setting)
+        self._urls = HostUrls(url, setting, read_again)
         self.setting = setting
         self._timelines = timelines
         self._silent: set[str] = set()
@@ -61,9 +69,9 @@ class Hosts:
         self._problem_log = _ProblemLog()
 
     @property
-    def are_several(self) -> bool:
-        """Whether there is more than one host, so that there may be two primaries."""
-        return len(self._urls) > 1
+    def count(self) -> int:
+        """How many there are; if more than one, there may be two primaries."""
+        return len(self._urls.present)
 
     @property
     def choice(self) -> PrimaryChoice | None:
@@ -106,21 +114,31 @@ class Hosts:
         settings = {**SERVER_SETTINGS, **(server_settings or {})}
         passed = {name: options[name] for name in _POOL_OPTIONS if name in options}
         # With one host there is nothing to choose: the connection itself says whether it will do.
-        if not self.are_several:
-            return await self._connect_to(self._urls[0], server_settings=settings, **passed)
+        if self.count == 1:
+            try:
+                return await self._connect_to(self._urls.present[0], None, settings, **passed)
+            except LOGIN_REFUSED:
+                if not self._urls.renew_login():
+                    raise
+            return await self._connect_to(self._urls.present[0], None, settings, **passed)
         # The first answer may be a second old. If its host has failed since, all are asked again.
         for afresh in (False, True):
             choice = await self.find_primary(afresh=afresh)
             if choice.primary is None or self._url is None:
                 break
             try:
-                return await self._connect_to(
-                    self._url, choice.primary, server_settings=settings, **passed
-                )
+                return await self._connect_to(self._url, choice.primary, settings, **passed)
             except _FAILURES:
                 if afresh:
                     raise
-        raise self._build_failure(choice)
+        raise _build_failure(choice, self._timelines.seen, self._failures, self.setting)
+
+    async def find_url(self) -> str:
+        """Return the URL of the primary alone. Raises as `connect`."""
+        choice = await self.find_primary(afresh=True)
+        if choice.primary is None or self._url is None:
+            raise _build_failure(choice, self._timelines.seen, self._failures, self.setting)
+        return self._url
 
     async def close(self) -> None:
         """Stop asking."""
@@ -131,7 +149,8 @@ class Hosts:
     async def _connect_to(
         self,
         url: str,
-        expected: HostState | None = None,
+        expected: HostState | None,
+        settings: Mapping[str, str],
         **options: Any,  # noqa: ANN401 - asyncpg's own
     ) -> asyncpg.Connection:
         """Connect to one host. Raises NoPrimaryError unless it is the primary, or OSError.
@@ -139,24 +158,24 @@ class Hosts:
         `expected`: what the host said when all were asked. If its server was restarted since, the
         others must be asked again.
         """
+        check = functools.partial(self._check, url, expected)
+        return await connect_to_host(url, check, server_settings=settings, **options)
 
-        def check(state: HostState) -> None:
-            self._check(state, url, expected)
-
-        return await connect_to_host(url, check, **options)
-
-    def _check(self, state: HostState, url: str, expected: HostState | None) -> None:
+    def _check(self, url: str, expected: HostState | None, state: HostState) -> None:
         """Raise NoPrimaryError unless this server is the primary."""
         if expected is None:
             choice = self._take({url: state})
             if choice.primary is None:
-                raise self._build_failure(choice)
+                raise _build_failure(choice, self._timelines.seen, self._failures, self.setting)
         elif state != expected:
             raise NoPrimaryError("the host is not what it was", reason="no_primary")
 
     async def _ask(self) -> PrimaryChoice:
         """Ask all hosts, and take over what follows from their answers."""
-        answers = await ask_hosts(self._urls, self._silent, self._timelines.seen)
+        answers = await ask_hosts(self._urls.present, self._silent, self._timelines.seen)
+        is_refused = any(isinstance(one, LOGIN_REFUSED) for one in answers.values())
+        if is_refused and self._urls.renew_login():
+            answers = await ask_hosts(self._urls.present, (), self._timelines.seen)
         # Both mean that the host said nothing in time; the next round hardly waits for it.
         late = (TimeoutError, asyncio.CancelledError)
         self._silent = {url for url, answer in answers.items() if isinstance(answer, late)}
@@ -172,16 +191,6 @@ class Hosts:
         self._url = next((url for url, one in states.items() if one == choice.primary), None)
         self._problem_log.note(self.problem, choice, on=self._chosen_on)
         return choice
-
-    def _build_failure(self, choice: PrimaryChoice) -> Exception:
-        """Return why there is no connection."""
-        if choice.problem is not None:
-            detail = describe_problem(choice, self._timelines.seen)
-            return NoPrimaryError(detail, reason=choice.problem)
-        if self._failures:
-            # A host that is away may come back, so one that refuses is not the last word.
-            return min(self._failures, key=lambda e: explain_failure(e, self.setting).is_refusal)
-        return NoPrimaryError("all hosts that answer are standbys", reason="no_primary")
 
 
 class _ProblemLog:
@@ -199,6 +208,18 @@ class _ProblemLog:
             used = None if choice.primary is None else choice.primary.host
             _log.error(problem.kind, detail=problem.detail, used=used)
         self._logged = problem
+
+
+def _build_failure(
+    choice: PrimaryChoice, seen: SeenTimelines, failures: Sequence[Exception], setting: str
+) -> Exception:
+    """Return why there is no connection."""
+    if choice.problem is not None:
+        return NoPrimaryError(describe_problem(choice, seen), reason=choice.problem)
+    if failures:
+        # A host that is away may come back, so one that refuses is not the last word.
+        return min(failures, key=lambda error: explain_failure(error, setting).is_refusal)
+    return NoPrimaryError("all hosts that answer are standbys", reason="no_primary")
 
 
 async def connect(

@@ -35,3 +35,9 @@ def open_private(path: Path) -> IO[bytes]:
     if status.st_mode & _OTHERS and status.st_uid == os.geteuid():
         os.fchmod(file.fileno(), 0o600)
     return file
+
+
+def create_private(path: Path) -> IO[bytes]:
+    """Make a new file, mode 0600. Raises OSError; it is FileExistsError if there is one."""
+    how = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    return os.fdopen(os.open(path, how, 0o600), "wb")

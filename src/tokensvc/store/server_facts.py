@@ -35,3 +35,9 @@ async def load_newest_migration(connection: asyncpg.Connection) -> str | None:
     """Return the newest migration that the database has seen, None if it has seen none."""
     newest: str | None = await connection.fetchval(_SQL["load_newest_migration"])
     return newest
+
+
+async def load_notification_queue(connection: asyncpg.Connection) -> float:
+    """Return how full Postgres's queue of notifications is, from 0 to 1."""
+    full: float = await connection.fetchval(_SQL["load_notification_queue"])
+    return full

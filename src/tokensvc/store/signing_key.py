@@ -40,7 +40,7 @@ async def load_signing_key(connection: asyncpg.Connection, kid: str) -> SigningK
         if record.kid == kid:
             return record
     raise NotFoundError(
-        f"there is no signing key {kid[:64]!r}; `tokensvc signing-key list` shows them"
+        f"there is no signing key {kid[:64]!r}; `tokensvc signing-key list` shows them", thing=kid
     )
 
 

@@ -24,7 +24,7 @@ async def insert_tier(
     try:
         await connection.execute(_SQL["insert"], name, description, *limits)
     except asyncpg.UniqueViolationError as error:
-        raise ConflictError(f"the tier {name!r} exists already") from error
+        raise ConflictError(f"the tier {name!r} exists already", pointer="/name") from error
     return await lock_tier(connection, name)
 
 

@@ -38,7 +38,7 @@ async def _introspect(request: web.Request, form: Mapping[str, str]) -> web.Resp
     await authenticate(request, form, INTROSPECT)
     if "token" not in form:
         raise InvalidRequestError("token is required: the access token to ask about")
-    claims = await request.app[SERVICE].introspect(form["token"])
+    claims = await request.app[SERVICE].callers.introspection.find(form["token"])
     note(request, active=claims is not None, jti=None if claims is None else claims.jti)
     return web.json_response(build_introspection(claims), headers=NO_STORE)
 

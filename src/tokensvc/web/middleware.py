@@ -23,7 +23,8 @@ from tokensvc.issuer.identifier_stock import IdentifierStock
 from tokensvc.issuer.metrics import REQUEST_SECONDS
 from tokensvc.logs.logger import get_logger
 from tokensvc.logs.masking import mask_secrets
-from tokensvc.logs.request_line import log_request
+from tokensvc.logs.request_line import NO_ANSWER, log_request
+from tokensvc.traces.tracing import Tracing
 from tokensvc.web.app_keys import (
     CHALLENGE,
     FACTS,
@@ -35,6 +36,7 @@ from tokensvc.web.app_keys import (
 )
 from tokensvc.web.client_address import find_network
 from tokensvc.web.problems import build_answer
+from tokensvc.web.traced import answer_traced
 from tokensvc.web.whole_answer import COMMON_FIELDS, WholeAnswer
 
 if TYPE_CHECKING:
@@ -54,8 +56,6 @@ _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _SILENT: Final = (InvalidClientError, InvalidSubjectTokenError, InvalidTokenError)
 # The statuses that say: the client has to change something.
 _REFUSALS: Final = range(400, 500)
-# What the log says of a request whose client did not wait for the answer. It is never sent.
-_NO_ANSWER: Final = 499
 _QUIET: Final = frozenset({"/livez", "/readyz"})
 
 _log = get_logger(__name__)
@@ -97,11 +97,16 @@ class Around(NamedTuple):
     in_flight: InFlight
     route: str
 
-    async def answer(self, request: AnyRequest, act: Act) -> web.StreamResponse:
+    def answer(self, request: AnyRequest, act: Act) -> Awaitable[web.StreamResponse]:
         """Return what `act` answers. Turn every error into its answer, and write the log line.
 
         `act` gets the request, its id, and a dict of facts for its log line.
         """
+        if Tracing.tracer is None or self.route in _QUIET:
+            return self._answer(request, act)
+        return answer_traced(Tracing.tracer, self.route, self._answer, request, act)
+
+    async def _answer(self, request: AnyRequest, act: Act) -> web.StreamResponse:
         asked_on = time.monotonic()
         given = request.headers.get("X-Request-Id")
         if given is not None and _REQUEST_ID.fullmatch(given):
@@ -116,7 +121,7 @@ class Around(NamedTuple):
                 response = await act(request, request_id, facts)
             except asyncio.CancelledError:
                 facts["reason"] = "cancelled"
-                self._finish(request, request_id, _NO_ANSWER, asked_on, facts)
+                self._finish(request, request_id, NO_ANSWER, asked_on, facts)
                 raise
             except Exception as error:  # noqa: BLE001 - a fault of ours must be answered too
                 response, facts["reason"] = await _refuse(error, request, request_id, asked_on)

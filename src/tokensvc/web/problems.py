@@ -36,6 +36,8 @@ _STATUS: Final[dict[type, int]] = {
     errors.ForbiddenError: 403,
     errors.NotFoundError: 404,
     errors.VersionConflictError: 412,
+    errors.ContentTooLargeError: 413,
+    errors.UnsupportedMediaTypeError: 415,
     errors.IdempotencyKeyReusedError: 422,
     errors.ConflictError: 409,
     errors.UnavailableError: 503,

@@ -43,7 +43,9 @@ async def _revoke(request: web.Request, form: Mapping[str, str]) -> web.Response
     hops = service.settings.trusted_proxy_hops
     address = find_address(request, hops)
     holder = replace(HOLDER, address=address, request_id=request[REQUEST_ID])
-    kind, public_id = await service.revoke(form["token"], find_network(request, hops), holder)
+    kind, public_id = await service.holders.revoke(
+        form["token"], find_network(request, hops), holder
+    )
     note(request, revoked=kind, id=public_id)
     # Nobody need read it (RFC 7009 section 2.2), but some libraries fail without JSON.
     return web.json_response({}, headers=NO_STORE)

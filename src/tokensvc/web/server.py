@@ -17,12 +17,12 @@ import uvloop
 
 from tokensvc.core.errors import StartRefusedError
 from tokensvc.logs.logger import get_logger
+from tokensvc.traces.tracing import tracing
 from tokensvc.web.accepting import BACKLOG
 from tokensvc.web.garbage import paced_collection
 from tokensvc.web.runner import NO_PORTS, OwnPorts, ServiceRunner
 from tokensvc.web.shared_start import SharedStart
 from tokensvc.web.signals import list_stopping_signals
-from tokensvc.web.workers import BOOT_ERROR, Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -110,7 +110,7 @@ async def _serve_one(
     loop = asyncio.get_running_loop()
     for number in list_stopping_signals():
         loop.add_signal_handler(number, stop.set)
-    with SharedStart() as start:
+    with tracing(is_wanted=settings.are_requests_traced), SharedStart() as start:
         runner = ServiceRunner(settings, database_url, start, announcements.first_admin, own_ports)
         await _serve(runner, listener, announcements, stop, others_serve=False)
 
@@ -166,10 +166,9 @@ def serve_many(
     workers: int,
     own_ports: OwnPorts = NO_PORTS,
 ) -> None:
-    """Serve with `workers` processes under gunicorn until it is told to stop.
+    """Serve with several processes under gunicorn until told to stop. Raises StartRefusedError."""
+    from tokensvc.web.workers import BOOT_ERROR, Workers  # noqa: PLC0415 - gunicorn takes 3 MB
 
-    Raises StartRefusedError.
-    """
     owner = os.getpid()
     with SharedStart(workers) as start:
 
@@ -179,7 +178,8 @@ def serve_many(
             )
             others_serve = start.is_serving
             try:
-                await _serve(runner, listener, announcements, stop, others_serve=others_serve)
+                with tracing(is_wanted=settings.are_requests_traced):
+                    await _serve(runner, listener, announcements, stop, others_serve=others_serve)
             except StartRefusedError as error:
                 start.note_refusal(error.message)
                 sys.exit(BOOT_ERROR)

@@ -40,6 +40,27 @@ def test_a_later_page_that_needs_more_room_gets_a_heading_of_its_own():
     assert draw(table, pages[1])[0] == "id  name        state"
 
 
+def test_a_sentence_goes_on_in_further_lines_and_a_long_word_is_not_cut():
+    row = {"id": "key_1", "state": "active", "code": "no", "why": "this is refused, because"}
+    table = Table([*row], 41, sentences="why")
+    assert draw(table, [row, {**row, "why": ""}, {**row, "why": "x" * 30}]) == [
+        "id     state   code  why",
+        "key_1  active  no    this is refused,",
+        "                     because",
+        "key_1  active  no",
+        f"key_1  active  no    {'x' * 30}",
+    ]
+    assert table.left_out == []
+    assert draw(Table([*row], None, sentences="why"), [row])[1].endswith("refused, because")
+
+
+def test_a_sentence_is_left_out_where_it_would_be_a_word_a_line():
+    row = {"id": "key_1", "state": "active", "code": "no", "why": "this is refused, because"}
+    table = Table([*row], 30, sentences="why")
+    assert draw(table, [row]) == ["id     state   code", "key_1  active  no"]
+    assert table.left_out == ["why"]
+
+
 @pytest.mark.parametrize(
     ("text", "cells"), [("abc", 3), ("\u65e5\u672c", 4), ("e\u0301", 1), ("", 0)]
 )

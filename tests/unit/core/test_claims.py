@@ -147,3 +147,11 @@ def test_the_issuer_takes_its_own_tokens_for_any_audience():
     assert check(build_payload(make_claims(aud="billing")), audiences=None).aud == "billing"
     with pytest.raises(InvalidTokenError):
         check(build_payload(make_claims()) | {"aud": ["billing"]}, audiences=None)
+
+
+def test_claims_of_one_token_are_one_in_a_set_also_with_own_claims():
+    one = make_claims(jti=Jti("One1"), extra={"teams": ["a"]})
+    same = make_claims(jti=Jti("One1"), extra={"teams": ["a"]})
+    other = make_claims(jti=Jti("Two2"), extra={"teams": ["a"]})
+    assert {one, same, other} == {one, other}
+    assert len({one, same, other}) == 2

@@ -7,7 +7,12 @@ from tests.unit.core.signing_keys import DAY, POLICY, SECOND, key
 from tokensvc.core.errors import ConflictError
 from tokensvc.core.identifier import Kid
 from tokensvc.core.keyring import phase_of, revoke_record
-from tokensvc.core.rotation import RotationPlan, plan_rotation, plan_rotation_now
+from tokensvc.core.rotation import (
+    RotationPlan,
+    find_next_rotation_at,
+    plan_rotation,
+    plan_rotation_now,
+)
 
 
 def plan(records, *, asked=False):
@@ -160,3 +165,19 @@ def test_a_key_begins_just_after_a_revoked_one_that_began_by_a_clock_ahead_of_ou
     began_ahead = key("a", active=SECOND, revoked=SECOND)
     after = SECOND + SECOND / 1_000_000
     assert plan([began_ahead, STANDBY]) == begin(after, standby=True)
+
+
+@pytest.mark.parametrize(
+    ("records", "due"),
+    [
+        ([RECENT, STANDBY], POLICY.period - DAY),
+        ([OLD], POLICY.period - 30 * DAY),
+        ([OLD, key("s", made=-DAY, active=SECOND)], SECOND),
+        ([REVOKED, STANDBY], None),
+        ([], None),
+    ],
+    ids=["by the period", "without a standby", "planned", "no signer", "no key"],
+)
+def test_f16_when_the_next_key_is_due_is_known_whether_it_is_planned_or_not(records, due):
+    found = find_next_rotation_at(records, "ES256", POLICY, NOW)
+    assert found == (None if due is None else NOW + due)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.factories import Clock
 
 from tokensvc.core.errors import RateLimitedError
 from tokensvc.issuer.exchange.dead_credentials import DeadCredentials
@@ -11,16 +12,9 @@ from tokensvc.issuer.exchange.late_answers import LateAnswers
 DEAD, OTHER = b"d" * 32, b"o" * 32
 
 
-class Clock:
-    now = 130.5
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(130.5)
 
 
 @pytest.fixture

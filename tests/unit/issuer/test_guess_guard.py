@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from tests.factories import Clock
 
 from tokensvc.core.errors import InvalidClientError, UnavailableError
 from tokensvc.core.exchange import Verdict
@@ -17,13 +18,6 @@ from tokensvc.issuer.exchange.guess_guard import GuessGuard
 ALLOWED = 3
 KNOWN, NEW, DISABLED, GUESS = (bytes([number]) * 32 for number in range(4))
 STATES: dict[bytes, Any] = {KNOWN: None, NEW: None, DISABLED: "disabled"}
-
-
-class Clock:
-    now = 120.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class FakeLedger:

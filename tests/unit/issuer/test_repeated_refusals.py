@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import pytest
+from tests.factories import Clock
 
 from tokensvc.core.errors import InvalidClientError, InvalidScopeError, RateLimitedError
 from tokensvc.core.ledger import Decision, Question
@@ -14,13 +15,6 @@ OFTEN = 3
 QUESTION = Question(b"digest", None, None, counts=True)
 OTHER = Question(b"digest", None, '{"scope": "a:b"}', counts=True)
 NOT_GRANTED = InvalidScopeError("not yours")
-
-
-class Clock:
-    now = 120.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -7,7 +7,13 @@ import getpass
 import pytest
 
 from tokensvc.core.errors import StartRefusedError
-from tokensvc.store.database_url import find_authorities, parse_database_url
+from tokensvc.store.database_url import (
+    drop_login,
+    find_authorities,
+    name_database,
+    parse_database_url,
+    split_password,
+)
 from tokensvc.store.libpq import choose_parameters
 
 LOOKS = "must look like postgresql://user:password@host:5432/database"
@@ -122,3 +128,32 @@ def test_a_url_without_a_role_needs_a_user_that_has_a_name(monkeypatch):
     with pytest.raises(StartRefusedError, match="names no role, and the user of this process has"):
         parse_database_url("postgresql://h/d")
     assert parse_database_url("postgresql://h/d?user=u") == ("postgresql://h/d?user=u",)
+
+
+@pytest.mark.parametrize(
+    ("given", "bare", "password", "place"),
+    [
+        ("postgresql://u:p%2F1@h:1/db", "u@h:1/db", "p/1", "h:1/db"),
+        ("postgresql://u@h/db?sslmode=require", "u@h/db?sslmode=require", None,
+         "h/db?sslmode=require"),
+        ("postgresql:///db?host=/run&user=u&password=p", "/db?host=%2Frun&user=u", "p",
+         "/db?host=%2Frun"),
+        ("postgresql://u:p@/a%20b?host=/run", "u@/a%20b?host=%2Frun", "p", "/a%20b?host=%2Frun"),
+        ("postgresql://u:p@h/?database=db", "u@h/db", "p", "h/?database=db"),
+    ],
+)  # fmt: skip
+def test_a_password_is_taken_out_of_a_url_for_programs(given, bare, password, place):
+    (url,) = parse_database_url(given)
+    secret = {} if password is None else {"PGPASSWORD": password}
+    assert split_password(url) == (f"postgresql://{bare}", secret)
+    assert drop_login(url) == f"postgresql://{place}"
+
+
+def test_another_database_of_the_same_server_has_the_same_url_but_for_its_name():
+    for given, named in (
+        ("postgresql://u:p@h/db?sslmode=require", "u:p@h/my%20db?sslmode=require"),
+        ("postgresql://u:p@/db?host=/run&port=1", "u:p@/my%20db?host=%2Frun&port=1"),
+        ("postgresql://u@h/?dbname=db", "u@h/my%20db"),
+    ):
+        (url,) = parse_database_url(given)
+        assert name_database(url, "my db") == f"postgresql://{named}"

@@ -5,17 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.factories import Clock
 
 from tokensvc.web.late_refusals import LateRefusals
 
 ALLOWED = 3
-
-
-class Clock:
-    now = 120.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class FakeLateAnswers:

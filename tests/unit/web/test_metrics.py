@@ -6,15 +6,9 @@ import asyncio
 import threading
 
 import pytest
+from tests.factories import Clock
 
 from tokensvc.web.metrics import MetricsPage, accepts_openmetrics
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Builder:
@@ -35,7 +29,7 @@ class Builder:
 
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(100.0)
 
 
 @pytest.fixture

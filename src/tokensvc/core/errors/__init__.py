@@ -26,6 +26,7 @@ from tokensvc.core.errors.general import (
     ChangeUnknownError,
     ClockError,
     ConflictError,
+    ContentTooLargeError,
     DatabaseRefusedError,
     Fault,
     ForbiddenError,
@@ -37,6 +38,7 @@ from tokensvc.core.errors.general import (
     StartRefusedError,
     TokensvcError,
     UnavailableError,
+    UnsupportedMediaTypeError,
     VersionConflictError,
 )
 from tokensvc.core.errors.oauth import (
@@ -59,6 +61,7 @@ __all__ = [
     "ChangeUnknownError",
     "ClockError",
     "ConflictError",
+    "ContentTooLargeError",
     "DatabaseRefusedError",
     "Fault",
     "ForbiddenError",
@@ -86,6 +89,7 @@ __all__ = [
     "TokensvcError",
     "UnavailableError",
     "UnsupportedGrantTypeError",
+    "UnsupportedMediaTypeError",
     "VerifierUnavailableError",
     "VersionConflictError",
 ]

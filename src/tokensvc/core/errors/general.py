@@ -11,18 +11,26 @@ if TYPE_CHECKING:
 class TokensvcError(Exception):
     """Root of all errors that tokensvc raises on purpose.
 
-    `is_late`: it must not be told at once, as of a network that was refused often. `faults`: what
-    is wrong with which field of the request, as far as that is known.
+    `is_late`: it must not be told at once, as of a network that was refused often. `pointer`: the
+    field of the request that the message is about, if it is about one. `faults`: what is wrong with
+    which field, if it is several.
     """
 
     code: ClassVar[str] = "server_error"
     is_late = False
-    faults: tuple[Fault, ...] = ()
 
-    def __init__(self, message: str, *, reason: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str | None = None,
+        pointer: str | None = None,
+        faults: Sequence[Fault] = (),
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.reason = reason or self.code
+        self.faults = tuple(faults) if pointer is None else (Fault(pointer, message), *faults)
 
 
 class Fault(NamedTuple):
@@ -36,36 +44,36 @@ class Fault(NamedTuple):
 
 
 class InvalidInputError(TokensvcError):
-    """A value that cannot be accepted; the message names it and the way out.
-
-    `pointer`: the field of the request that holds the value, if one does. `faults`: the same for
-    several fields.
-    """
+    """A value that cannot be accepted; the message names it and the way out."""
 
     code = "invalid_input"
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        reason: str | None = None,
-        pointer: str | None = None,
-        faults: Sequence[Fault] = (),
-    ) -> None:
-        super().__init__(message, reason=reason)
-        self.faults = tuple(faults) if pointer is None else (Fault(pointer, message), *faults)
+
+class ContentTooLargeError(TokensvcError):
+    """The body of a request has more than `most` bytes."""
+
+    code = "content_too_large"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"the body has more than {most} bytes", pointer="")
+
+
+class UnsupportedMediaTypeError(TokensvcError):
+    """The body of a request is written in a way that is not read here."""
+
+    code = "unsupported_media_type"
 
 
 class NotFoundError(TokensvcError):
-    """There is no such thing. `pointer`: the field of the request that names it."""
+    """There is no such thing. `thing`: the id or name that was looked for, if it has one."""
 
     code = "not_found"
 
     def __init__(
-        self, message: str, *, reason: str | None = None, pointer: str | None = None
+        self, message: str, *, pointer: str | None = None, thing: str | None = None
     ) -> None:
-        super().__init__(message, reason=reason)
-        self.faults = () if pointer is None else (Fault(pointer, message),)
+        super().__init__(message, pointer=pointer)
+        self.thing = thing
 
 
 class ConflictError(TokensvcError):

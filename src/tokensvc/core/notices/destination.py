@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from tokensvc.core.errors import InvalidInputError
+from tokensvc.core.network import parse_network
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -112,12 +113,10 @@ def find_mailbox(url: str) -> str | None:
 def parse_networks(text: str) -> tuple[Network, ...]:
     """Return the networks in a list that is separated by commas or spaces.
 
-    Raises InvalidInputError.
+    They are written as those of keys are. Raises InvalidInputError.
     """
-    try:
-        return tuple(ipaddress.ip_network(one) for one in text.replace(",", " ").split())
-    except ValueError as error:
-        raise InvalidInputError(f"{error}; write networks like 10.1.2.0/24, fd00::/8") from error
+    texts = text.replace(",", " ").split()
+    return tuple(ipaddress.ip_network(parse_network(one)) for one in texts)
 
 
 def may_connect(address: str, allowed: Sequence[Network] = ()) -> bool:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from tokensvc.store.pool import Connection, Database
 
 
+# Head, checkpoint and events must be of one moment, or an act meanwhile would look like a break.
 _SNAPSHOT: Final = "set transaction isolation level repeatable read, read only"
 
 

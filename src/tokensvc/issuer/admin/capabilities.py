@@ -105,7 +105,8 @@ async def check_granted(
         if alike:
             raise InvalidInputError(
                 f"there is no capability {name!r}: did you mean {alike[0]!r}? "
-                f"If not: tokensvc capability create {name}"
+                f"If not: tokensvc capability create {name}",
+                pointer="/capabilities",
             )
         if await table.insert_missing_capability(connection, name):
             trail.note("capabilities.create", name, description="")

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from tokensvc.core.errors import ClockError, TokensvcError, UnavailableError
 from tokensvc.core.ledger import Question, count_questions, hand_out
 from tokensvc.issuer.futures import fail_all
-from tokensvc.issuer.metrics import BATCH_SECONDS, BATCH_SIZE
+from tokensvc.issuer.metrics import BATCH_SECONDS, BATCH_SIZE, BATCHES_FAILED
 from tokensvc.logs.logger import get_logger
+from tokensvc.traces.tracing import Tracing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from tokensvc.core.ledger import Decision, Expectation
     from tokensvc.issuer.mirror.mirror import Mirror
     from tokensvc.store.ledger import LedgerConnection
+    from tokensvc.traces.tracer import RequestSpan
 
 NOBODY: Final = Question(None, None, None, counts=False)
 _REFRESH_TIMEOUT: Final = 3.0
@@ -33,12 +35,16 @@ _log = get_logger(__name__)
 
 
 class Waiter(NamedTuple):
-    """A request that waits for its decision; `arrived_on` by the monotonic clock."""
+    """A request that waits for its decision; `arrived_on` by the monotonic clock.
+
+    `span`: that of the request, if it is traced.
+    """
 
     question: Question
     act: Callable[[Decision | None], Any]
     future: asyncio.Future[Any]
     arrived_on: float
+    span: RequestSpan | None
 
 
 class BatchJudge:
@@ -70,15 +76,20 @@ class BatchJudge:
         asked = [waiter.question for waiter in batch]
         started = time.perf_counter()
         try:
-            verdicts, admitted = await self._connection.judge_batch(
+            judging = self._connection.judge_batch(
                 count_questions(asked), functools.partial(self._expect, batch)
             )
+            if Tracing.tracer is not None:
+                spans = [waiter.span for waiter in batch if waiter.span is not None]
+                judging = Tracing.tracer.trace_batch(judging, spans)
+            verdicts, admitted = await judging
         except TokensvcError as error:
             if again and await self._may_ask_again(error):
                 await self.settle(batch, again=False)
             else:
                 self._fail(batch, error)
         except Exception as error:  # noqa: BLE001 - a fault of ours must not end the ledger
+            BATCHES_FAILED.inc()
             _log.exception("batch_failed", requests=len(batch))
             await self._settle_halves(batch, error)
         else:
@@ -134,6 +145,7 @@ class BatchJudge:
         # Postgres was not asked if its clock is not believed, or if the copies are too old.
         if not isinstance(error, ClockError) and error.reason != "mirror_stale":
             self.is_answering = False
+        BATCHES_FAILED.inc()
         _log.warning("batch_failed", requests=len(batch), reason=error.reason)
         self._mirror.wake()  # it may have to heal, or to judge the clock
         fail(batch, error)

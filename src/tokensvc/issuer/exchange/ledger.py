@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from tokensvc.core.errors import UnavailableError
 from tokensvc.issuer.exchange.batch import NOBODY, BatchJudge, Waiter, fail
 from tokensvc.issuer.futures import LateLook
+from tokensvc.traces.tracing import Tracing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -84,7 +85,8 @@ class Ledger:
         future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
         if arrived_on is None:
             arrived_on = time.monotonic()
-        self._waiting.append(Waiter(question, act, future, arrived_on))
+        span = None if Tracing.tracer is None else Tracing.tracer.find_span()
+        self._waiting.append(Waiter(question, act, future, arrived_on, span))
         if self._work is None:
             self._work = asyncio.create_task(self._ask_until_nobody_waits())
             self._late_look.begin()

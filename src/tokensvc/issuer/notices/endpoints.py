@@ -115,6 +115,7 @@ async def insert_endpoint(
         sealed_secret=sealed_secret,
     )
     endpoint = await table.load_endpoint(connection, endpoint_id)
+    # A mailbox: whoever reads it must say first that it wants to be told.
     if endpoint.confirmed_at is None:
         await append_notices(connection, [_build_own_notice(endpoint, CONFIRM)])
     trail.note("notice-endpoints.create", endpoint_id, **build_facts(endpoint))
@@ -262,7 +263,8 @@ def _apply(before: Endpoint, changes: EndpointChanges, settings: Settings) -> En
         destination = _parse_destination(changes.url, settings)
         if "mail" in {before.kind, destination.kind}:
             raise InvalidInputError(
-                "a mailbox keeps its address, because that is what was confirmed; add another one"
+                "a mailbox keeps its address, because that is what was confirmed; add another one",
+                pointer="/url",
             )
         after = replace(after, url=destination.url)
     if changes.events is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tokensvc.issuer.operations.paging import cut_page
 from tokensvc.issuer.revoking.receipts import list_and_count_followers
 from tokensvc.operations.followers import Follower, Followers
 
@@ -28,6 +29,15 @@ def build_follower(follower: FollowerRecord) -> Follower:
 
 async def list_(call: Call, request: FollowersRequest) -> Followers:
     """List the followers."""
-    del request
     found, unproved = await list_and_count_followers(call.database)
-    return Followers(items=[build_follower(follower) for follower in found], unproved=unproved)
+    page, next_cursor = cut_page(request, found, _find_key)
+    return Followers(
+        items=[build_follower(follower) for follower in page],
+        next_cursor=next_cursor,
+        unproved=unproved,
+    )
+
+
+def _find_key(follower: FollowerRecord) -> str:
+    """Return what the list is sorted by: those that prove their names come first."""
+    return f"{0 if follower.authenticated else 1} {follower.id}"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
 from tokensvc.core.list_cursor import ListPlace, build_list_cursor, parse_list_cursor
 from tokensvc.store.page_query import PageWish
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from tokensvc.operations.model import PageRequest
 
@@ -31,20 +32,18 @@ def build_next_cursor(request: PageRequest, end: ListPlace | None) -> str | None
 
 
 def cut_page(
-    request: PageRequest, things: Sequence[Any], find_id: Callable[[Any], str]
+    request: PageRequest, things: Iterable[Any], find_key: Callable[[Any], str]
 ) -> tuple[list[Any], str | None]:
     """Return a page of a short list that is known as a whole, and the cursor of what follows.
 
-    The things stand in a fixed order. If the one that the cursor names is gone, the page is empty.
+    The list is sorted by `find_key`, which tells each thing from all others. So a page begins at
+    the right thing even if the last one of the page before is gone.
     """
-    wish = read_wish(request)
-    start = 0
-    if wish.after is not None:
-        ids = [find_id(thing) for thing in things]
-        start = ids.index(wish.after.id) + 1 if wish.after.id in ids else len(things)
-    page = list(things[start : start + wish.limit])
-    is_last = start + wish.limit >= len(things)
-    end = None if is_last else ListPlace("", find_id(page[-1]))
+    wish, ordered = read_wish(request), sorted(things, key=find_key)
+    start = 0 if wish.after is None else bisect_right(ordered, wish.after.id, key=find_key)
+    page = ordered[start : start + wish.limit]
+    is_last = start + wish.limit >= len(ordered)
+    end = None if is_last else ListPlace("", find_key(page[-1]))
     return page, build_next_cursor(request, end)
 
 

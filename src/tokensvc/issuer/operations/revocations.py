@@ -110,7 +110,9 @@ async def _revoke(call: Call, request: CreateRevocation) -> RevocationRecord:
             call.database, call.settings, request.token, actor=call.actor
         )
         if revoked is None:
-            raise NotFoundError("this is no live token of ours, so there is nothing to revoke")
+            raise NotFoundError(
+                "this is no live token of ours, so there is nothing to revoke", pointer="/token"
+            )
         return revoked
     if request.jti is not None:
         life = None if request.exp_in is None else timedelta(seconds=request.exp_in)

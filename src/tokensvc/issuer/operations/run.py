@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from tokensvc.core.errors import Fault, NotFoundError
 from tokensvc.issuer.operations.bindings import load_function
 from tokensvc.issuer.operations.call import Call, find_version
 from tokensvc.operations.rights import check_call
@@ -49,8 +50,21 @@ async def run_operation(
         now = None
     check_call(operation, principal, now)
     call = Call(backend=backend, principal=principal, if_match=if_match, calls=calls)
+    try:
+        response, is_repeated = await _act(call, operation, request, idempotency_key)
+    except NotFoundError as error:
+        error.faults = error.faults or _point_at(request, error)
+        raise
+    version = find_version(response) if operation.has_version else None
+    return Result(response, version, is_repeated)
+
+
+async def _act(
+    call: Call, operation: Operation, request: Model, idempotency_key: str | None
+) -> tuple[Model, bool]:
+    """Return the answer, and whether it is that of an earlier request."""
     act = load_function(operation.name)
-    is_repeated, key_id = False, principal.key_id
+    key_id = call.principal.key_id
     if idempotency_key is not None and operation.idempotent_by_key and key_id is not None:
         # Imported here because it needs cryptography, and most calls do not.
         from tokensvc.issuer.operations.idempotency import (  # noqa: PLC0415
@@ -58,9 +72,15 @@ async def run_operation(
             carry_out_once,
         )
 
-        named = NamedRequest(operation, request, idempotency_key, key_id, principal.capabilities)
-        response, is_repeated = await carry_out_once(call, named, lambda call: act(call, request))
-    else:
-        response = await act(call, request)
-    version = find_version(response) if operation.has_version else None
-    return Result(response, version, is_repeated)
+        shown = call.principal.capabilities
+        named = NamedRequest(operation, request, idempotency_key, key_id, shown)
+        return await carry_out_once(call, named, lambda call: act(call, request))
+    return await act(call, request), False
+
+
+def _point_at(request: Model, error: NotFoundError) -> tuple[Fault, ...]:
+    """Return the field of a request that names what is not there, if one does."""
+    if error.thing is None:
+        return ()
+    fields = [name for name, value in request if value == error.thing]
+    return tuple(Fault(f"/{name}", error.message) for name in fields)

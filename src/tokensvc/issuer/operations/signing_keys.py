@@ -56,9 +56,14 @@ def build_signing_key(listed: ListedSigningKey) -> SigningKey:
 async def list_(call: Call, request: PageRequest) -> ListPage[SigningKey]:
     """List the signing keys."""
     found = await list_signing_keys_with_phase(call.database, call.settings)
-    page, cursor = cut_page(request, found, lambda listed: str(listed.record.kid))
+    page, cursor = cut_page(request, found, _find_key)
     items = [build_signing_key(listed) for listed in page]
     return ListPage[SigningKey](items=items, next_cursor=cursor)
+
+
+def _find_key(listed: ListedSigningKey) -> str:
+    """Return what the list is sorted by: the oldest key comes first."""
+    return f"{listed.record.created_at:%Y-%m-%dT%H:%M:%S.%f} {listed.record.kid}"
 
 
 async def show(call: Call, request: SigningKeyRequest) -> PublicKey:
@@ -71,7 +76,8 @@ async def rotate(call: Call, request: RotateSigningKey) -> Rotation:
     """Let the next key take over."""
     if request.force and not request.now:
         raise InvalidInputError(
-            "force goes with now: a rotation that waits for every cache is never unsafe"
+            "force goes with now: a rotation that waits for every cache is never unsafe",
+            pointer="/force",
         )
     urgency = Urgency(asked=True, at_once=request.now, force=request.force)
     plan = await rotate_once(

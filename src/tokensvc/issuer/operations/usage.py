@@ -7,15 +7,9 @@ from typing import TYPE_CHECKING
 
 from tokensvc.core.usage import ISSUED
 from tokensvc.issuer.operations.call import check_visible
-from tokensvc.operations.model import split_ids
-from tokensvc.operations.usage import (
-    HourOfUse,
-    KeyUsage,
-    LastUse,
-    Usage,
-    UsageOfKeys,
-    WindowUse,
-)
+from tokensvc.issuer.operations.paging import cut_page
+from tokensvc.operations.model import ListPage, split_ids
+from tokensvc.operations.usage import HourOfUse, KeyUsage, LastUse, Usage, WindowUse
 from tokensvc.store import usage as table
 from tokensvc.store.api_key import load_api_key, load_api_keys
 from tokensvc.store.not_found import no_such_key
@@ -49,19 +43,19 @@ async def show(call: Call, request: UsageRequest) -> KeyUsage:
     )
 
 
-async def list_(call: Call, request: UsageOfKeysRequest) -> UsageOfKeys:
-    """Show the use of several keys."""
+async def list_(call: Call, request: UsageOfKeysRequest) -> ListPage[Usage]:
+    """Show the use of several keys, by their ids."""
     seen = call.principal.key_reader_of
     async with call.reading() as connection:
         found = await load_api_keys(connection, split_ids(request.ids))
-        keys = [key for key in found.values() if seen in {None, key.record.account_id}]
-        if not keys:
-            return UsageOfKeys(items=[])
-        since = keys[0].at - timedelta(seconds=request.since)
-        ids = sorted(key.record.id for key in keys)
+        seen_ids = [i for i, key in found.items() if seen in {None, key.record.account_id}]
+        ids, next_cursor = cut_page(request, sorted(seen_ids), str)
+        if not ids:
+            return ListPage[Usage](items=[], next_cursor=next_cursor)
+        since = found[ids[0]].at - timedelta(seconds=request.since)
         counts = await table.list_usage_of_many(connection, ids, since)
     items = [_build_usage(found[key_id], counts.get(key_id, []), since) for key_id in ids]
-    return UsageOfKeys(items=items)
+    return ListPage[Usage](items=items, next_cursor=next_cursor)
 
 
 def build_last_use(key: ApiKeyRecord) -> LastUse | None:

@@ -196,7 +196,8 @@ async def revoke_jti(
     if record is None:
         raise InvalidInputError(
             f"a live token has between 1 s and {int(longest.total_seconds())} s left to live; "
-            "without --exp-in the longest life is taken"
+            "without --exp-in the longest life is taken",
+            pointer="/exp_in",
         )
     return record
 

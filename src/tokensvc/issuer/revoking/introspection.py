@@ -16,6 +16,7 @@ from tokensvc.core.errors import InvalidTokenError
 from tokensvc.core.token import parse_unverified, read_unverified
 from tokensvc.core.token_checks import TokenCheck, list_checks
 from tokensvc.core.verification import OWN_TOKEN, check_own_token, check_token, find_public_key
+from tokensvc.logs.logger import get_logger
 from tokensvc.store.denylist import find_ended, list_named
 from tokensvc.store.feed_head import list_heads
 from tokensvc.store.signing_key import list_signing_keys
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from tokensvc.issuer.mirror.mirror import Mirror
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Connection, Database
+
+_log = get_logger(__name__)
 
 TokenState = Literal["live", "expired", "revoked", "foreign", "invalid"]
 
@@ -56,6 +59,14 @@ class Introspection:
         if ended is not None:
             raise InvalidTokenError(f"revoked_{ended}")
         return claims
+
+    async def find(self, text: str) -> Claims | None:
+        """As `check`, but return None for everything that is no live token of ours."""
+        try:
+            return await self.check(text)
+        except InvalidTokenError as error:
+            _log.debug("introspection_of_no_live_token", reason=error.reason)
+            return None
 
     async def check_by_copy(self, text: str) -> Claims:
         """As `check`, without asking Postgres."""

@@ -56,7 +56,7 @@ class Signers:
         self._opened: dict[Kid, _Opened] = {}
         # By algorithm: from when, until when, which key. Kept because every exchange asks.
         self._active: dict[str, tuple[datetime | None, datetime | None, SigningKey]] = {}
-        self._policy: RotationPolicy | None = None
+        self.policy: RotationPolicy | None = None  # None before the first look
         self.records: tuple[SigningKeyRecord, ...] = ()
         self.jwks = b""
         self.jwks_etag = ""
@@ -105,7 +105,7 @@ class Signers:
 
     async def load_policy(self, connection: Connection) -> None:
         """Read again how long tokens may live: keys stay published accordingly."""
-        self._policy = self._settings.rotation_policy(await load_longest_life(connection))
+        self.policy = self._settings.rotation_policy(await load_longest_life(connection))
 
     async def load(self, connection: Connection) -> None:
         """Read the signing keys again and open them.
@@ -131,9 +131,9 @@ class Signers:
 
     def publish(self, now: datetime) -> None:
         """Build the JWKS again if time or a change has altered it."""
-        if self._policy is None:
+        if self.policy is None:
             return
-        document = build_jwks(r.public_jwk for r in list_published(self.records, self._policy, now))
+        document = build_jwks(r.public_jwk for r in list_published(self.records, self.policy, now))
         if document != self.jwks:
             self.jwks, self.jwks_etag = document, hashlib.sha256(document).hexdigest()[:32]
 

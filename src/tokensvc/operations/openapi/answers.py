@@ -115,6 +115,15 @@ PROBLEM: Final[Schema] = {
         },
     },
 }
+# Where the fault lies in the example of a problem, if it lies at one place.
+_POINTERS: Final = {
+    "invalid_input": "#/name",
+    "not_found": "#/path/id",
+    "version_conflict": "#/header/If-Match",
+    "content_too_large": "#",
+    "unsupported_media_type": "#/header/Content-Type",
+    "idempotency_key_reused": "#/header/Idempotency-Key",
+}
 
 
 def build_answers(operation: Operation) -> dict[str, Schema]:
@@ -192,8 +201,8 @@ def _build_refusal(refusal: Refusal) -> Schema:
 def _build_example(status: int, code: str) -> Schema:
     problem: Schema = build_problem(status, code, TITLES[code])
     problem["request_id"] = "0123456789abcdef"
-    if code == "invalid_input":
-        problem["errors"] = [{"pointer": "#/name", "detail": "it is required"}]
+    if code in _POINTERS:
+        problem["errors"] = [{"pointer": _POINTERS[code], "detail": problem["detail"]}]
     return problem
 
 

@@ -42,6 +42,7 @@ _TAGS: Final[Mapping[str, str]] = {
     "oauth": "Tokens: get, revoke, ask.",
     "published": "What relying parties fetch.",
     "health": "For who runs the service.",
+    "doctor": "Faults of the set-up, and what mends them.",
 }
 _SECURITY_SCHEMES: Final[Schema] = {
     "token": {

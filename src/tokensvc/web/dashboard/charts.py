@@ -109,7 +109,7 @@ class Outcomes:
     @property
     def rows(self) -> list[Bar]:
         """The same in a few rows."""
-        step = -(-len(self.bars) // _MOST_ROWS)
+        step = -(-len(self.bars) // _MOST_ROWS)  # rounded up
         return [_sum(self.bars[at : at + step]) for at in range(0, len(self.bars), step)]
 
 
@@ -118,6 +118,8 @@ def build_outcomes(hours: Iterable[Any], until: datetime, wanted: Range) -> Outc
 
     `hours`: as `usage.show` answers, oldest first, those with what happened; the others are empty.
     """
+    # Bars begin at whole multiples of their width since 1970, so they stay the same all the time
+    # that they last; the last one is not over yet.
     width = wanted.width * _HOUR
     last = int(until.timestamp()) // width * width
     begins = range(last - (wanted.hours // wanted.width - 1) * width, last + 1, width)
@@ -153,6 +155,7 @@ def build_spark(hours: Iterable[Any], until: datetime) -> dict[str, Any]:
     for number, bar in enumerate(outcomes.bars):
         y = _SPARK_FOOT
         for outcome in paths:  # one above the other
+            # Rounded up, so that a single exchange is seen. A bar is three wide, with one between.
             height = -(-getattr(bar, outcome) * _SPARK_HEIGHT // highest)
             y -= height
             if height:

@@ -117,7 +117,7 @@ async def _wait_for_followers(visit: Visit) -> dict[str, Any]:
         cursor = (await visit.run("revocations.watch", wait=0)).cursor
         if counted.get("cursor") != cursor:  # to count is dear, and nothing else is new
             counted.update(cursor=cursor, counts=await visit.run("revocations.count"))
-        known = await visit.run("followers.list")
+        known = await visit.run_whole("followers.list")
         now = visit.now.timestamp() + time.monotonic() - began_on
         ordered = sorted(known.items, key=lambda each: (-each.lag_seconds, each.name))
         rows = [_build_row(each, now) for each in ordered]

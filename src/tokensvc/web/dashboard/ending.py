@@ -100,7 +100,7 @@ def _read_seq(visit: Visit) -> int:
 
 async def _look_at_followers(visit: Visit, seq: int) -> dict[str, Any]:
     """Return how many followers there are, and those that have not applied `seq` yet."""
-    followers = (await visit.run("followers.list")).items
+    followers = (await visit.run_whole("followers.list")).items
     behind = [follower for follower in followers if follower.applied < seq]
     return {
         "count": len(followers),

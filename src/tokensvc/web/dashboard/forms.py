@@ -81,8 +81,7 @@ NOTHING_TYPED: Final = Typed(MultiDictProxy(MultiDict()))
 async def read_form(request: web.Request) -> Form:
     """Return the fields of a form that a page of ours has sent.
 
-    Raises InvalidRequestError, HTTPRequestEntityTooLarge, HTTPRequestTimeout,
-    HTTPUnsupportedMediaType.
+    Raises InvalidRequestError, ContentTooLargeError, HTTPRequestTimeout, HTTPUnsupportedMediaType.
     """
     body = await read_bytes(request, MOST_BYTES, _SECONDS)
     if body and request.content_type != _TYPE:
@@ -126,6 +125,7 @@ def build_values(operation: Operation, form: Form, without: tuple[str, ...] = ()
 
 
 def _read_field(name: str, annotation: Any, texts: list[str]) -> Any:  # noqa: ANN401 - JSON
+    # A form holds texts. What they are in JSON, the model of the request says.
     kind, takes_null = _find_kind(annotation)
     if kind is list:
         return [line.strip() for text in texts for line in text.splitlines() if line.strip()]

@@ -17,6 +17,7 @@ _CHECKS: Final = {
     "ledger": "Postgres judges requests in time",
     "clock": "Postgres's clock can be believed",
 }
+_ORDER: Final = ("fault", "note", "unknown", "ok")
 _NOTABLE_SECONDS: Final = 1.0
 _MEGABYTE: Final = 1_000_000
 _MILLISECONDS: Final = 1000
@@ -50,4 +51,15 @@ async def show_health(visit: Visit) -> View | Redirect:
     )
 
 
-PAGES: Final = (Page(path="/health", act=show_health, template="health/page.html", needs=READERS),)
+async def show_doctor(visit: Visit) -> View | Redirect:
+    """Show what is wrong with the set-up, and what mends it; faults stand first."""
+    told = await visit.run("doctor.show")
+    findings = sorted(told.findings, key=lambda finding: _ORDER.index(finding.state))
+    faults = sum(finding.state == "fault" for finding in findings)
+    return View({"findings": findings, "faults": faults})
+
+
+PAGES: Final = (
+    Page(path="/health", act=show_health, template="health/page.html", needs=READERS),
+    Page(path="/health/doctor", act=show_doctor, template="health/doctor.html", needs=READERS),
+)

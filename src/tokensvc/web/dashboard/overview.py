@@ -82,7 +82,7 @@ async def _look_at_trust(visit: Visit) -> dict[str, Any]:
     """Return what readers of everything see: followers that are behind, the key that signs."""
     if not visit.may("followers.list"):
         return {"followers": None, "behind": [], "signer": None}
-    followers = (await visit.run("followers.list")).items
+    followers = (await visit.run_whole("followers.list")).items
     behind = [each for each in followers if each.lag_seconds > _ALARM_SECONDS]
     signing = (await visit.run("signing-keys.list")).items
     return {

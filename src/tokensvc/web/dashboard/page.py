@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tokensvc.issuer.operations.run import run_operation
+from tokensvc.operations.model import MOST_ON_A_PAGE
 from tokensvc.operations.operation import ANYBODY
 from tokensvc.operations.rights import may_call
 from tokensvc.operations.table import OPERATIONS
@@ -141,6 +142,16 @@ class Visit:
         if not operation.changes:
             values = {field: str(value) for field, value in values.items() if value is not None}
         return await self._carry_out(name, build_model(operation, values))
+
+    async def run_whole(self, name: str, /, **values: Any) -> Any:  # noqa: ANN401 - a model
+        """Carry out an operation that lists; return the last page, with the things of all pages."""
+        values["limit"], items = MOST_ON_A_PAGE, []
+        while True:
+            page = await self.run(name, **values)
+            items += page.items
+            if page.next_cursor is None:
+                return page.model_copy(update={"items": items})
+            values["cursor"] = page.next_cursor
 
     async def submit(
         self,

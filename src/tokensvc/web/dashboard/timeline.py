@@ -19,8 +19,8 @@ _STEPS: Final = (
     *(timedelta(days=days) for days in (1, 2, 7, 14, 30, 90, 365)),
 )
 _MOST_TICKS: Final = 6
-_NARROWEST: Final = 0.9
-_BESIDE_NOW: Final = 6.0
+_NARROWEST: Final = 0.9  # of a bar, so that a short part of a life is still seen
+_BESIDE_NOW: Final = 6.0  # nearer to this moment no date is written: it has a label of its own
 _WIDTH_OF_LETTER: Final = 1.0  # at the narrowest window that is wide
 _ASIDE: Final = 2.0  # what is left free beside a label
 
@@ -79,6 +79,8 @@ def build_timeline(keys: Sequence[Any], now: datetime, period: timedelta) -> Tim
     `keys`: as `signing-keys.list` answers. `period`: after which the next key takes over.
     """
     oldest_at = min((key.created_at for key in keys), default=now)
+    # The past as far as it is known, but neither so short that it cannot be seen nor much longer
+    # than what is to come. A little is added on both sides, so that nothing touches the edge.
     past = min(max(now - oldest_at, period * 0.15), period * 1.1)
     scale = _Scale(now - past * 1.05, now + period * 1.03)
     lanes = []
@@ -160,6 +162,7 @@ class _Scale:
             return None
         x, end = self.place(part.begins_at), self.place(part.ends_at)
         width = max(end - x, _NARROWEST)
+        # What is over keeps its end and grows to the left: a bar must not reach into the future.
         if part.kind != "plan" and part.ends_at <= now:
             x = min(x, max(end - width, 0.0))
         return PhaseBar(
@@ -170,6 +173,7 @@ class _Scale:
         """Return places and dates, none of them beside this moment."""
         length = self._ends_at - self._begins_at
         step = next((step for step in _STEPS if length / step <= _MOST_TICKS), _STEPS[-1])
+        # The first whole step (a full hour, midnight) behind the beginning: rounded up.
         first = -(-self._begins_at.timestamp() // step.total_seconds()) * step.total_seconds()
         here, ticks = self.place(now), []
         moment = datetime.fromtimestamp(first, UTC)

@@ -7,9 +7,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from tokensvc.core.errors import Fault, InvalidInputError, InvalidRequestError
+from tokensvc.core.errors import (
+    ContentTooLargeError,
+    InvalidInputError,
+    InvalidRequestError,
+    UnsupportedMediaTypeError,
+)
 from tokensvc.core.strict_json import parse_json
 from tokensvc.web.charset import is_utf8
+from tokensvc.web.operations.headers import OF_HEADER
 
 if TYPE_CHECKING:
     from tokensvc.operations.operation import Operation
@@ -26,26 +32,26 @@ async def read_object(
 ) -> dict[str, Any]:
     """Return the JSON object in the body, which must arrive within `patience` seconds.
 
-    No body is an empty object. Raises InvalidInputError, InvalidRequestError,
-    HTTPRequestEntityTooLarge, HTTPRequestTimeout, HTTPUnsupportedMediaType.
+    No body is an empty object. Raises InvalidInputError, InvalidRequestError, ContentTooLargeError,
+    UnsupportedMediaTypeError, HTTPRequestTimeout.
     """
     encoding = request.headers.get("Content-Encoding")
     if encoding is not None and encoding.lower() != "identity":
-        raise web.HTTPUnsupportedMediaType(text=_WANTED)
+        raise UnsupportedMediaTypeError(_WANTED, pointer=f"{OF_HEADER}Content-Encoding")
     body = await read_bytes(request, find_most_bytes(operation), patience)
     if not body:
         return {}
     if not operation.changes:
-        raise InvalidRequestError("a GET request has no body: send parameters in the query")
+        raise InvalidRequestError(
+            "a GET request has no body: send parameters in the query", pointer=""
+        )
     if request.content_type != _JSON or not is_utf8(request.charset, body):
-        raise web.HTTPUnsupportedMediaType(text=_WANTED)
+        raise UnsupportedMediaTypeError(_WANTED, pointer=f"{OF_HEADER}Content-Type")
     value = parse_json(body)
     if operation.takes_list is not None and isinstance(value, list):
         value = {operation.takes_list: value}
     if not isinstance(value, dict):
-        raise InvalidInputError(
-            "the body must be a JSON object", faults=[Fault("", "it must be a JSON object")]
-        )
+        raise InvalidInputError("the body must be a JSON object", pointer="")
     return value
 
 
@@ -57,10 +63,10 @@ def find_most_bytes(operation: Operation) -> int:
 async def read_bytes(request: web.Request, most: int, patience: float) -> bytes:
     """Return the body, which has at most `most` bytes and arrives within `patience` seconds.
 
-    Raises InvalidRequestError, HTTPRequestEntityTooLarge, HTTPRequestTimeout.
+    Raises InvalidRequestError, ContentTooLargeError, HTTPRequestTimeout.
     """
     if (request.content_length or 0) > most:
-        raise web.HTTPRequestEntityTooLarge(most, request.content_length or 0)
+        raise ContentTooLargeError(most)
     try:
         if request.content.is_eof():  # all of it is here, so no timer is needed
             return await _collect(request, most)
@@ -69,7 +75,7 @@ async def read_bytes(request: web.Request, most: int, patience: float) -> bytes:
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
     except web.RequestPayloadError as error:
-        raise InvalidRequestError("the body is not what its headers say") from error
+        raise InvalidRequestError("the body is not what its headers say", pointer="") from error
 
 
 async def _collect(request: web.Request, most: int) -> bytes:
@@ -78,6 +84,6 @@ async def _collect(request: web.Request, most: int) -> bytes:
     async for part in request.content.iter_any():
         size += len(part)
         if size > most:
-            raise web.HTTPRequestEntityTooLarge(most, size)
+            raise ContentTooLargeError(most)
         parts.append(part)
     return b"".join(parts)

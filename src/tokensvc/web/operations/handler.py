@@ -20,6 +20,7 @@ from tokensvc.web.operations.headers import (
     build_etag,
     build_lifetime,
     build_limit,
+    list_header_faults,
     matches_copy,
     parse_idempotency_key,
     parse_if_match,
@@ -47,7 +48,8 @@ def build_handler(operation: Operation) -> Handler:
         try:
             return await _answer(request, operation)
         except TokensvcError as error:
-            error.faults = tuple(place_fault(operation, fault) for fault in error.faults)
+            faults = [*error.faults, *list_header_faults(error)]
+            error.faults = tuple(place_fault(operation, fault) for fault in faults)
             raise
 
     return handle

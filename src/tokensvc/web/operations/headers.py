@@ -14,15 +14,25 @@ from datetime import UTC, datetime, time
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Final
 
-from tokensvc.core.errors import Fault, InvalidInputError, InvalidRequestError
+from tokensvc.core.errors import (
+    Fault,
+    IdempotencyKeyReusedError,
+    InvalidInputError,
+    InvalidRequestError,
+    VersionConflictError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
+    from tokensvc.core.errors import TokensvcError
     from tokensvc.core.limit import LimitStatus
     from tokensvc.operations.operation import Operation
 
+OF_HEADER: Final = "#/header/"  # begins a pointer to a header
+# Refusals that a use case gives for what only a header can say.
+_HEADERS: Final = {VersionConflictError: "If-Match", IdempotencyKeyReusedError: "Idempotency-Key"}
 _TAG: Final = re.compile(r'(W/)?"([\x21\x23-\x7e]*)"')
 _LIST: Final = re.compile(rf"[ \t,]*{_TAG.pattern}[ \t]*(?:,[ \t,]*{_TAG.pattern}[ \t]*)*,?[ \t]*")
 _MOST: Final = 2000
@@ -44,7 +54,9 @@ def parse_if_match(operation: Operation, values: Sequence[str]) -> frozenset[str
     if not values:
         return None
     if not operation.obeys_if_match:
-        raise InvalidRequestError("If-Match has no meaning here: leave it out")
+        raise InvalidRequestError(
+            "If-Match has no meaning here: leave it out", pointer=f"{OF_HEADER}If-Match"
+        )
     text = ",".join(values).strip()
     if text == "*":
         return frozenset({"*"})
@@ -101,4 +113,11 @@ def parse_idempotency_key(values: Sequence[str]) -> str | None:
 
 
 def _refuse(header: str, detail: str) -> InvalidInputError:
-    return InvalidInputError(f"{header}: {detail}", faults=[Fault(f"#/header/{header}", detail)])
+    faults = [Fault(OF_HEADER + header, detail)]
+    return InvalidInputError(f"{header}: {detail}", faults=faults)
+
+
+def list_header_faults(error: TokensvcError) -> list[Fault]:
+    """Return the fault of the header that an error is about, none if it is about no header."""
+    header = _HEADERS.get(type(error))
+    return [] if header is None else [Fault(OF_HEADER + header, error.message)]

@@ -56,7 +56,9 @@ def place_fault(operation: Operation, fault: Fault) -> Fault:
 def _build_parameters(query: Sequence[tuple[str, str]]) -> dict[str, Any]:
     """Return the parameters of a query. `metadata.x=1` is the member x of metadata."""
     if len(query) > _MOST_PARAMETERS:
-        raise InvalidInputError(f"a query has at most {_MOST_PARAMETERS} parameters")
+        raise InvalidInputError(
+            f"a query has at most {_MOST_PARAMETERS} parameters", pointer="#/query"
+        )
     built: dict[str, Any] = {}
     for name, value in query:
         group, dot, member = name.partition(".")

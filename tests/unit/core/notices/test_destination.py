@@ -78,9 +78,16 @@ def test_what_the_operator_allows_may_be_connected_to_in_every_form():
     assert not is_allowed_apart("1.1.1.1", allowed)
 
 
-def test_a_network_that_is_none_is_refused():
-    with pytest.raises(InvalidInputError, match="write networks like"):
-        parse_networks("10.0.0.0/99")
+def test_a_network_of_ipv4_that_is_written_as_ipv6_is_the_one_of_ipv4():
+    allowed = parse_networks("::ffff:10.1.2.3 ::ffff:127.0.0.0/104")
+    assert [str(network) for network in allowed] == ["10.1.2.3/32", "127.0.0.0/8"]
+    assert may_connect("10.1.2.3", allowed)
+
+
+@pytest.mark.parametrize("text", ["10.0.0.0/99", "10.0.0.1/8", "10.0.0.0/255.0.0.0", "fe80::%a/64"])
+def test_a_network_that_is_none_is_refused(text):
+    with pytest.raises(InvalidInputError):
+        parse_networks(f"192.0.2.0/24,{text}")
 
 
 @pytest.mark.parametrize(

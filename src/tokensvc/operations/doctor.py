@@ -1,0 +1,48 @@
+"""What is wrong with a service, and what mends it."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from pydantic import Field
+
+from tokensvc.operations.model import Model, Moment, Nothing
+from tokensvc.operations.operation import READERS, Operation
+
+
+class Finding(Model):
+    """What one check has found."""
+
+    check: str
+    state: Literal["ok", "note", "fault", "unknown"] = Field(
+        description="`note`: nothing is broken, and there is something to know. `unknown`: it "
+        "could not be looked at."
+    )
+    what: str
+    why: str = Field(description="Why it matters; empty if all is well.")
+    way_out: str = Field(description="The command or setting that mends it; empty if all is well.")
+
+
+class Doctor(Model):
+    """All findings, as the process that answers sees its machine and the database."""
+
+    issuer: str
+    at: Moment | None = Field(description="Postgres's clock; null if it did not tell.")
+    published: list[str] | None = Field(
+        description="The `kid` of each signing key that the JWKS must hold; null if the database "
+        "did not tell."
+    )
+    findings: list[Finding]
+
+
+OPERATIONS: Final = (
+    Operation(
+        name="doctor.show",
+        method="GET",
+        path="/v1/doctor",
+        summary="Look for faults of the set-up, and say what mends them.",
+        needs=READERS,
+        request=Nothing,
+        response=Doctor,
+    ),
+)
