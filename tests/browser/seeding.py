@@ -59,10 +59,11 @@ def exchange(url: str, key: str, body: bytes = b"") -> None:
         error.close()
 
 
-def get_token(url: str, key: str) -> str:
-    """Return a token for a key."""
+def get_own_token(url: str, key: str) -> str:
+    """Return a token for the service itself."""
     headers = {"Authorization": f"Bearer {key}"}
-    request = urllib.request.Request(f"{url}/v1/token", data=b"", method="POST", headers=headers)
+    body = b"scope=tokensvc:admin&audience=tokensvc"
+    request = urllib.request.Request(f"{url}/v1/token", data=body, method="POST", headers=headers)
     with _DIRECT.open(request) as answer:
         token: str = json.loads(answer.read())["access_token"]
     return token

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.browser.seeding import CAPABILITIES, get_token, make_foreign_token
+from tests.browser.seeding import CAPABILITIES, get_own_token, make_foreign_token
 
 
+@pytest.mark.usefixtures("seeded")
 @pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
-def test_every_answer_to_a_form_is_without_faults(look, service, seeded, theme, width):
+def test_every_answer_to_a_form_is_without_faults(look, service, theme, width):
     window = look(theme=theme, width=width, refusals=(400, 401))
     page = window.page
 
@@ -35,12 +36,12 @@ def test_every_answer_to_a_form_is_without_faults(look, service, seeded, theme, 
     window.check("/answers/receiver")
 
     for name, token in (
-        ("own", get_token(service.url, seeded.secret)),
+        ("own", get_own_token(service.url, service.admin_key)),
         ("foreign", make_foreign_token()),
     ):
         window.go("/decoder")
         page.fill("#token", token)
-        page.click("text=Decode")
+        page.click("main button >> text=Decode")
         page.wait_for_selector("text=Checks of a verifier")
         window.check(f"/answers/decoded-{name}")
 
@@ -63,8 +64,8 @@ def test_a_live_page_costs_one_held_request_at_a_time(look, seeded, subtests):
             seen.append(len(waiting))
 
     window.page.on("request", begin)
-    window.page.on("requestfinished", waiting.discard)
-    window.page.on("requestfailed", waiting.discard)
+    for end in ("requestfinished", "requestfailed"):
+        window.page.on(end, lambda request: waiting.discard(request))
     for address in ("/", "/denylist", "/keys/{revoked}/ended?ending=revoked&seq=999"):
         with subtests.test(msg=address):
             window.go("/health")

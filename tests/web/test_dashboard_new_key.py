@@ -58,6 +58,7 @@ async def test_what_was_typed_is_kept_and_each_fault_stands_at_its_field(admin, 
     assert 'value="many"' in shown.text
     for name in ("networks", "per_day"):
         assert f'id="{name}-error" role="alert"' in shown.text
+    assert "Nothing was saved. Have another look at networks , per day ." in shown.words
     assert 'value="orders:read" checked' in shown.text
     mended = [(n, {"networks": "", "per_day": ""}.get(n, t)) for n, t in fields]
     assert (await browser.post("/keys/new", mended, seen=shown)).status == 200
