@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 PURE = "src/tokensvc/core/*,src/tokensvc/verify/*"
 # Each module stays together: its tests share services. They come in the order of their names:
 # those with few and long tests are not left for the end, where only one process would work.
-PARALLEL = ("-n", "3", "--dist", "loadscope", "--no-loadscope-reorder")
+PARALLEL = ("-n", "4", "--dist", "loadscope", "--no-loadscope-reorder")
 MOST_PROCESSES = "45"  # the README's walkthrough starts another fifteen in its shell
 FAST = ("tests/unit", "tests/property", "tests/docs/test_tree.py")
 TRACEBACKS = (b"Traceback (most recent call last)", b"Exception ignored in")
