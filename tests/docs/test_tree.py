@@ -17,7 +17,8 @@ ROOT = Path(__file__).parent.parent.parent
 WIDEST = 100
 LONGEST = {"function": 40, "class": 150, "file": 300}
 WRITTEN_BY_HAND = (
-    "*.md", "*.sql", "*.py", "Makefile", "*.toml", "*.yaml", "*.yml", "*.css", "*.js", "*.mjs",
+    "*.md", "*.sql", "*.py", "Makefile", "*.toml", "*.yaml", "*.yml", "*.css", "*.html", "*.js",
+    "*.mjs",
     ":!*/vendor/*",
 )  # fmt: skip
 # Whose modules the modules of a room must not import. What tests and bench both need is in testbed.

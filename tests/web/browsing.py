@@ -106,9 +106,10 @@ class Browser:
                     self.cookies[name] = morsel.value
                     if not morsel.value:
                         del self.cookies[name]
+            text = await answer.text()
             return Shown(
                 status=answer.status,
-                text=fold(await answer.text()),
+                text=fold(text) if answer.content_type == "text/html" else text,
                 headers=answer.headers,
                 place=answer.headers.get("Location", ""),
             )

@@ -282,7 +282,7 @@ async def test_a_key_shows_its_use_against_its_limits_who_made_it_and_why_it_got
     assert "Today 2 of 5,000" in page.words
     assert "shared with the keys before and after it" in page.words
     maker = (await admin("GET /v1/whoami")).body["key"]
-    assert f'<span class="muted">by</span> <a class="named" href="/dashboard/keys/{maker}"' in (
+    assert f'<span class="muted">by</span><a class="named" href="/dashboard/keys/{maker}"' in (
         page.text
     )
     assert "200 days old: rotate it when you can" in page.words

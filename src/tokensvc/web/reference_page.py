@@ -11,7 +11,7 @@ from tokensvc.web.reference_parts import build_command, describe_type, group_end
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tokensvc.web.reference_parts import Endpoint, Schema
+    from tokensvc.web.reference_parts import ApiEndpoint, Schema
 
 _CODE: Final = re.compile(r"`([^`]+)`")
 
@@ -36,7 +36,7 @@ def build_page(document: Schema) -> str:
     )
 
 
-def _build_tag(document: Schema, tag: Schema, found: list[Endpoint]) -> str:
+def _build_tag(document: Schema, tag: Schema, found: list[ApiEndpoint]) -> str:
     endpoints = "".join(_build_endpoint(document, endpoint) for endpoint in found)
     return (
         f'<section><h2 id="{tag["name"]}">{escape(tag["name"])}</h2>'
@@ -44,7 +44,7 @@ def _build_tag(document: Schema, tag: Schema, found: list[Endpoint]) -> str:
     )
 
 
-def _build_endpoint(document: Schema, endpoint: Endpoint) -> str:
+def _build_endpoint(document: Schema, endpoint: ApiEndpoint) -> str:
     method, path, facts = endpoint
     name = facts["operationId"]
     about = facts.get("description", "")

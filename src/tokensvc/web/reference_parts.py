@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     Schema = Mapping[str, Any]
 
 
-class Endpoint(NamedTuple):
+class ApiEndpoint(NamedTuple):
     """One thing that can be called. `facts`: what the document says of it."""
 
     method: str
@@ -19,14 +19,14 @@ class Endpoint(NamedTuple):
     facts: Schema
 
 
-def group_endpoints(document: Schema) -> dict[str, list[Endpoint]]:
+def group_endpoints(document: Schema) -> dict[str, list[ApiEndpoint]]:
     """Return all endpoints, by their tag."""
-    groups: dict[str, list[Endpoint]] = {}
+    groups: dict[str, list[ApiEndpoint]] = {}
     for path, item in document["paths"].items():
         for method, facts in item.items():
             if method != "servers":
                 groups.setdefault(facts["tags"][0], []).append(
-                    Endpoint(method.upper(), path, facts)
+                    ApiEndpoint(method.upper(), path, facts)
                 )
     return groups
 
@@ -69,7 +69,7 @@ def describe_type(
     return describe(schema)
 
 
-def build_command(document: Schema, endpoint: Endpoint) -> str:
+def build_command(document: Schema, endpoint: ApiEndpoint) -> str:
     """Return a call by curl. The credential stands in a file, so that no list shows it."""
     method, path, facts = endpoint
     words = ["curl -s"]

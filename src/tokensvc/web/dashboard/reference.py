@@ -16,7 +16,7 @@ from tokensvc.web.reference_parts import build_command, describe_type, group_end
 
 if TYPE_CHECKING:
     from tokensvc.web.dashboard.page import Visit
-    from tokensvc.web.reference_parts import Endpoint, Schema
+    from tokensvc.web.reference_parts import ApiEndpoint, Schema
 
 
 async def show_reference(visit: Visit) -> View:
@@ -65,7 +65,7 @@ def load_subjects(url: str) -> list[dict[str, Any]]:
     ]
 
 
-def _build_endpoint(document: Schema, endpoint: Endpoint) -> dict[str, Any]:
+def _build_endpoint(document: Schema, endpoint: ApiEndpoint) -> dict[str, Any]:
     method, path, facts = endpoint
     parameters = [resolve(document, item) for item in facts.get("parameters", ())]
     answers = [(status, resolve(document, a)) for status, a in facts["responses"].items()]
