@@ -20,7 +20,11 @@ ROOT = Path(__file__).parent.parent
 PURE = "src/tokensvc/core/*,src/tokensvc/verify/*"
 # Each module stays together: its tests share services. They come in the order of their names:
 # those with few and long tests are not left for the end, where only one process would work.
-PARALLEL = ("-n", "4", "--dist", "loadscope", "--no-loadscope-reorder")
+BY_MODULE = ("--dist", "loadscope", "--no-loadscope-reorder")
+# Its tests wait as often as they compute.
+PARALLEL = ("-n", "4", *BY_MODULE)
+# What is killed and started again needs the machine more for itself.
+PARALLEL_SOAK = ("-n", "3", *BY_MODULE)
 MOST_PROCESSES = "45"  # the README's walkthrough starts another fifteen in its shell
 FAST = ("tests/unit", "tests/property", "tests/docs/test_tree.py")
 TRACEBACKS = (b"Traceback (most recent call last)", b"Exception ignored in")
@@ -47,7 +51,7 @@ def main(arguments: list[str]) -> int:
             return read(*PYTEST, *PARALLEL, *FAST)
         case ["soak"]:
             # A browser's tests are a process of their own: they break asynchronous ones.
-            return read(*PYTEST, *PARALLEL, "tests/soak") | read(*PYTEST, "tests/browser")
+            return read(*PYTEST, *PARALLEL_SOAK, "tests/soak") | read(*PYTEST, "tests/browser")
         case _:
             return call(*PYTEST, *arguments)
 

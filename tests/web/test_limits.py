@@ -18,7 +18,7 @@ from tokensvc.core.api_key import new_api_key
 from tokensvc.core.limit import LimitChanges
 from tokensvc.issuer.admin import accounts, api_keys
 from tokensvc.web.app_keys import SERVICE
-from tokensvc.web.metrics import build_metrics_app
+from tokensvc.web.metrics_page import build_metrics_app
 
 POLICY = '"key-minute";q=60;w=60, "key-day";q=5000;w=86400'
 

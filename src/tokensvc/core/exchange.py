@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from tokensvc.core.token import UnverifiedToken
 
 ShownAs = Literal["client_authentication", "subject_token"]
-Refusal = Literal[
+RefusalReason = Literal[
     "unknown_client",
     "wrong_client",
     "disabled",
@@ -100,7 +100,7 @@ class Verdict(NamedTuple):
     key_id: KeyId
     account_id: AccountId
     capabilities: tuple[str, ...]
-    refusal: Refusal | None
+    refusal: RefusalReason | None
     watermark: datetime | None
     at: datetime
     quota: Quota

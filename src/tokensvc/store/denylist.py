@@ -34,7 +34,7 @@ _LONG_AGO: Final = datetime.fromtimestamp(0, UTC)
 _READ_AT_ONCE: Final = 5000
 
 
-async def append_revocation(
+async def append_signing_key_revocation(
     connection: asyncpg.Connection,
     ending: Ending,
     value: str,

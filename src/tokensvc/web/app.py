@@ -27,7 +27,7 @@ from tokensvc.web.mail_links import (
     post_confirmation,
     post_unsubscription,
 )
-from tokensvc.web.metrics import add_metrics
+from tokensvc.web.metrics_page import add_metrics
 from tokensvc.web.middleware import handle_errors
 from tokensvc.web.operations.routes import add_operations
 from tokensvc.web.operations.strangers import Strangers

@@ -23,7 +23,7 @@ from tokensvc.web.app_keys import IN_FLIGHT, SERVICE
 from tokensvc.web.connections import Connections, find_most_connections
 from tokensvc.web.draining import wait_until_asked, wait_until_quiet
 from tokensvc.web.limit_log import LimitLog
-from tokensvc.web.metrics import build_metrics_app
+from tokensvc.web.metrics_page import build_metrics_app
 from tokensvc.web.opening import Opening
 from tokensvc.web.protocol import Server
 from tokensvc.web.starting import build_starting_app

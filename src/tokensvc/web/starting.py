@@ -11,7 +11,7 @@ from tokensvc.web.app_keys import IN_FLIGHT, TURNS
 from tokensvc.web.forms import MAX_BODY
 from tokensvc.web.health import NO_STORE, get_livez
 from tokensvc.web.in_flight import InFlight
-from tokensvc.web.metrics import add_metrics
+from tokensvc.web.metrics_page import add_metrics
 from tokensvc.web.middleware import handle_errors
 from tokensvc.web.turns import Turns
 

@@ -13,7 +13,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 from prometheus_client.multiprocess import mark_process_dead
 
-from tokensvc.web.metrics import FOLDER
+from tokensvc.web.metrics_page import FOLDER
 from tokensvc.web.signals import IGNORED, list_stopping_signals
 
 if TYPE_CHECKING:

@@ -53,7 +53,7 @@ async def prune_events(
             chain.check(event for event in events if event.number <= last)
             if events[-1].number >= last:
                 break
-        signed = await _sign(connection, settings, master_key, chain.number, chain.hash)
+        signed = await _sign_checkpoint(connection, settings, master_key, chain.number, chain.hash)
         await table.delete_events_upto(connection, chain.number, signed.jws)
         detail = {"upto": chain.number, "hash": chain.hash.hex(), "before": before.isoformat()}
         await record(connection, actor, "audit.prune", "audit", **detail)
@@ -75,7 +75,7 @@ async def declare_reset(
     return head
 
 
-async def _sign(
+async def _sign_checkpoint(
     connection: Connection, settings: Settings, master_key: MasterKey, number: int, hash_: bytes
 ) -> AuditCheckpoint:
     """Return a checkpoint that the signing key in force has signed."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tokensvc.issuer.exchange.slow_lane import SlowLane
 
 # The key is good, only what it asks for is not.
-_GOOD_KEY: Final = frozenset(
+_REFUSALS_OF_GOOD_KEYS: Final = frozenset(
     {None, "invalid_scope", "unnamed_scope", "invalid_target", "wrong_audience"}
 )
 # So many times the limit of one network are allowed to all of them together.
@@ -152,7 +152,7 @@ class GuessGuard:
         refusal = "unknown_key" if decision is None else decision.verdict.refusal
         if refusal == "facts_missing":
             return  # nothing is decided yet
-        if refusal in _GOOD_KEY:
+        if refusal in _REFUSALS_OF_GOOD_KEYS:
             if question.digest is not None:
                 self.note_known(question.digest)
             return

@@ -168,8 +168,8 @@ class Exchange:
         key = self._find_signer(known, verdict.at)
         self.usage.add_issued(claims.client_id, LastUse(claims.iat, asked.network, claims.aud))
         if key.alg in _SLOW_ALGORITHMS:
-            return functools.partial(_sign, claims, decision, key, known.typ)
-        return _sign(claims, decision, key, known.typ)
+            return functools.partial(_sign_token, claims, decision, key, known.typ)
+        return _sign_token(claims, decision, key, known.typ)
 
     def _must_ask_again(self, asked: _Asked, verdict: Verdict) -> bool:
         if verdict.refusal == "facts_missing":
@@ -229,7 +229,7 @@ class Exchange:
         return self.mirror.audiences.get(name)
 
 
-def _sign(claims: Claims, decision: Decision, key: SigningKey, typ: str) -> IssuedToken:
+def _sign_token(claims: Claims, decision: Decision, key: SigningKey, typ: str) -> IssuedToken:
     payload = build_payload_text(claims, decision.verdict.claims)
     return IssuedToken(sign_jws_text(payload, typ=typ, key=key), claims, decision)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tokensvc.issuer.operations.call import check_visible
-from tokensvc.issuer.operations.key_views import build_key
+from tokensvc.issuer.operations.key_answers import build_key_answer
 from tokensvc.issuer.operations.paging import build_next_cursor, read_wish
 from tokensvc.operations.key_reading import Key
 from tokensvc.operations.model import ListPage, split_ids
@@ -45,7 +45,7 @@ async def list_(call: Call, request: ListKeys) -> ListPage[Key]:
     )
     async with call.reading() as connection:
         found, end = await list_key_page(connection, wanted, read_wish(request))
-    items = [build_key(listed) for listed in found]
+    items = [build_key_answer(listed) for listed in found]
     return ListPage[Key](items=items, next_cursor=build_next_cursor(request, end))
 
 
@@ -54,4 +54,4 @@ async def show(call: Call, request: KeyRequest) -> Key:
     async with call.reading() as connection:
         listed = await table.load_api_key(connection, request.id)
     check_visible(call.principal.key_reader_of, listed.record.account_id, no_such_key(request.id))
-    return build_key(listed)
+    return build_key_answer(listed)

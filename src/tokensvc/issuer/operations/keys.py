@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from tokensvc.issuer.admin import api_keys, key_rotation
 from tokensvc.issuer.operations.call import check_visible
-from tokensvc.issuer.operations.key_views import build_key, build_new_key
+from tokensvc.issuer.operations.key_answers import build_key_answer, build_new_key
 from tokensvc.issuer.operations.key_wishes import (
     build_changes,
     build_wish,
@@ -67,7 +67,7 @@ async def update(call: Call, request: UpdateKey) -> Key:
         check=_check(call),
     )
     call.backend.remember(records)
-    return build_key(changed)
+    return build_key_answer(changed)
 
 
 async def enable(call: Call, request: KeyRequest) -> Key:
@@ -80,7 +80,7 @@ async def enable(call: Call, request: KeyRequest) -> Key:
         grantor=call.principal.grantor,
         check=_check(call),
     )
-    return build_key(enabled)
+    return build_key_answer(enabled)
 
 
 async def rotate(call: Call, request: RotateKey) -> NewKey:
@@ -149,7 +149,7 @@ async def _end(
         keep_successors=keep_successors,
     )
     call.backend.remember(ended.records)
-    return build_key(cast("ListedKey", ended.listed))
+    return build_key_answer(cast("ListedKey", ended.listed))
 
 
 async def _check_own(call: Call, key_id: str) -> None:
@@ -170,6 +170,6 @@ def _check(call: Call) -> api_keys.KeyCheck:
     def check(listed: ListedKey) -> None:
         key = listed.record
         check_visible(call.principal.key_owner_of, key.account_id, no_such_key(key.id))
-        call.check_version(build_key(listed))
+        call.check_version(build_key_answer(listed))
 
     return check

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tokensvc.core.errors import ForbiddenError
 from tokensvc.issuer.admin.key_rotation import rotate_own_key
-from tokensvc.issuer.operations.key_views import build_new_key
+from tokensvc.issuer.operations.key_answers import build_new_key
 
 if TYPE_CHECKING:
     from tokensvc.issuer.operations.call import Call

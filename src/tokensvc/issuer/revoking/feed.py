@@ -148,7 +148,7 @@ class Feed:
         page = self._describe(cut, start, log.head, date, claim if content is last else None)
         # Nearly all pages are short, and handing one to the thread costs more than it saves.
         if len(cut.records) <= _SHORT:
-            signed = _sign(page, cut, key, pause=0)
+            signed = _sign_page(page, cut, key, pause=0)
             self._shared.keep(content, signed, seconds=_SHARED_SECONDS)
             return signed
         # Shielded, because a follower that goes away must not take the page from the others.
@@ -161,7 +161,7 @@ class Feed:
         loop = asyncio.get_running_loop()
         try:
             signed = await loop.run_in_executor(
-                self._thread, lambda: _sign(page, cut, key, pause=_PAUSE_SECONDS)
+                self._thread, lambda: _sign_page(page, cut, key, pause=_PAUSE_SECONDS)
             )
             is_middle = content.end is None and content.after is not None
             seconds = self._middle_shared if is_middle else _SHARED_SECONDS
@@ -222,7 +222,7 @@ class _SharedPages:
             self._bytes -= len(self._pages.pop(content)[1].body)
 
 
-def _sign(page: FeedPage, cut: Cut, key: SigningKey, *, pause: float) -> SignedPage:
+def _sign_page(page: FeedPage, cut: Cut, key: SigningKey, *, pause: float) -> SignedPage:
     """Build and sign a page; `pause` seconds after each step for the other threads."""
     parts: list[bytes] = []
     for part in write_page(page, cut.records.revocations()):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tokensvc.operations.operation import Operation
 
 
-class Refusal(NamedTuple):
+class RefusalAnswer(NamedTuple):
     """A status that says why not, the codes that may stand in its problem, and its headers."""
 
     status: int
@@ -28,38 +28,42 @@ class Refusal(NamedTuple):
 _CREDENTIAL: Final = ("missing_token", "invalid_token", "invalid_client")
 _STALE: Final = "insufficient_user_authentication"
 
-REFUSALS: Final[Mapping[str, Refusal]] = {
-    "BadRequest": Refusal(400, "A value is wrong.", ("invalid_input", "invalid_request")),
-    "Unauthorized": Refusal(401, "No good credential.", _CREDENTIAL, ("WWW-Authenticate",)),
-    "NotFresh": Refusal(
+REFUSALS: Final[Mapping[str, RefusalAnswer]] = {
+    "BadRequest": RefusalAnswer(400, "A value is wrong.", ("invalid_input", "invalid_request")),
+    "Unauthorized": RefusalAnswer(401, "No good credential.", _CREDENTIAL, ("WWW-Authenticate",)),
+    "NotFresh": RefusalAnswer(
         401,
         "No good credential, or the API key was shown too long ago (RFC 9470).",
         (*_CREDENTIAL, _STALE),
         ("WWW-Authenticate",),
     ),
-    "LacksCapability": Refusal(
+    "LacksCapability": RefusalAnswer(
         403, "The caller lacks a capability.", ("insufficient_scope",), ("WWW-Authenticate",)
     ),
-    "Forbidden": Refusal(403, "The caller may not do this.", ("insufficient_scope", "forbidden")),
-    "NotFound": Refusal(404, "No such thing, or none that the caller sees.", ("not_found",)),
-    "MethodNotAllowed": Refusal(405, "Another method.", ("method_not_allowed",), ("Allow",)),
-    "RequestTimeout": Refusal(408, "The body came too slowly.", ("request_timeout",)),
-    "Conflict": Refusal(409, "The state of the thing does not allow this.", ("conflict",)),
-    "VersionConflict": Refusal(412, "It was changed meanwhile.", ("version_conflict",)),
-    "ContentTooLarge": Refusal(413, "The body is too large.", ("content_too_large",)),
-    "UnsupportedMediaType": Refusal(415, "Send JSON in UTF-8.", ("unsupported_media_type",)),
-    "IdempotencyKeyReused": Refusal(
+    "Forbidden": RefusalAnswer(
+        403, "The caller may not do this.", ("insufficient_scope", "forbidden")
+    ),
+    "NotFound": RefusalAnswer(404, "No such thing, or none that the caller sees.", ("not_found",)),
+    "MethodNotAllowed": RefusalAnswer(405, "Another method.", ("method_not_allowed",), ("Allow",)),
+    "RequestTimeout": RefusalAnswer(408, "The body came too slowly.", ("request_timeout",)),
+    "Conflict": RefusalAnswer(409, "The state of the thing does not allow this.", ("conflict",)),
+    "VersionConflict": RefusalAnswer(412, "It was changed meanwhile.", ("version_conflict",)),
+    "ContentTooLarge": RefusalAnswer(413, "The body is too large.", ("content_too_large",)),
+    "UnsupportedMediaType": RefusalAnswer(415, "Send JSON in UTF-8.", ("unsupported_media_type",)),
+    "IdempotencyKeyReused": RefusalAnswer(
         422, "The name belongs to another request.", ("idempotency_key_reused",)
     ),
-    "RateLimited": Refusal(
+    "RateLimited": RefusalAnswer(
         429,
         "A limit is used up.",
         ("rate_limit_exceeded",),
         ("Retry-After", "RateLimit", "RateLimit-Policy"),
     ),
-    "ServerError": Refusal(500, "A fault of the service.", ("server_error",)),
-    "Unavailable": Refusal(503, "Not right now.", ("temporarily_unavailable",), ("Retry-After",)),
-    "OutcomeUnknown": Refusal(
+    "ServerError": RefusalAnswer(500, "A fault of the service.", ("server_error",)),
+    "Unavailable": RefusalAnswer(
+        503, "Not right now.", ("temporarily_unavailable",), ("Retry-After",)
+    ),
+    "OutcomeUnknown": RefusalAnswer(
         503,
         "Not right now; or the change may or may not have happened.",
         ("temporarily_unavailable", "revocation_pending", "outcome_unknown"),
@@ -181,7 +185,7 @@ def build_responses() -> dict[str, Schema]:
     return {name: _build_refusal(refusal) for name, refusal in REFUSALS.items()}
 
 
-def _build_refusal(refusal: Refusal) -> Schema:
+def _build_refusal(refusal: RefusalAnswer) -> Schema:
     said = {"code": {"type": "string", "enum": list(refusal.codes)}}
     schema = {"allOf": [refer("schemas", "Problem"), {"properties": said}]}
     examples = {code: {"value": _build_example(refusal.status, code)} for code in refusal.codes}

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 from tokensvc.core.errors import InvalidInputError
 from tokensvc.operations.operation import KEY_OWNERS, KEY_READERS
 from tokensvc.web.dashboard.charts import build_spark, was_limited
-from tokensvc.web.dashboard.key_views import OF_VIEWS, list_views
 from tokensvc.web.dashboard.lists import ON_A_PAGE, build_link, keep_address, read_wanted
 from tokensvc.web.dashboard.page import Page, Redirect, View
+from tokensvc.web.dashboard.saved_key_lists import OF_VIEWS, list_views
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.operations.operation import KEY_READERS
 from tokensvc.web.dashboard.charts import OF_MANY, build_outcomes, find_range
-from tokensvc.web.dashboard.key_views import build_view_link
 from tokensvc.web.dashboard.live import wait_for_news
 from tokensvc.web.dashboard.moments import write_span
 from tokensvc.web.dashboard.naming import find_names
 from tokensvc.web.dashboard.page import Page, Redirect, View
+from tokensvc.web.dashboard.saved_key_lists import build_view_link
 
 if TYPE_CHECKING:
     from tokensvc.operations.overview import KeyCounts

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tokensvc.issuer.admin import api_keys
 
 
-def build_key(listed: ListedKey) -> Key:
+def build_key_answer(listed: ListedKey) -> Key:
     """Return an API key as callers see it."""
     key, terms = listed.record, listed.record.terms
     return Key(
@@ -46,4 +46,4 @@ def build_key(listed: ListedKey) -> Key:
 
 def build_new_key(made: api_keys.NewKey) -> NewKey:
     """Return a new API key with its text: the only answer that has it."""
-    return NewKey(key=made.key.text, **dict(build_key(made.listed)))
+    return NewKey(key=made.key.text, **dict(build_key_answer(made.listed)))

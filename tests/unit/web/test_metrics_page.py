@@ -8,7 +8,7 @@ import threading
 import pytest
 from tests.factories import Clock
 
-from tokensvc.web.metrics import MetricsPage, accepts_openmetrics
+from tokensvc.web.metrics_page import MetricsPage, accepts_openmetrics
 
 
 class Builder:
