@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 from pathlib import Path
@@ -15,10 +16,14 @@ def find_free_port() -> int:
     """Return a port that is free and stays free: nobody who connects somewhere gets it meanwhile.
 
     A service that is stopped and started again on its port must find it free. So the port lies
-    below those that the system gives to connections, and is given once by this process.
+    below those that the system gives to connections, and is given once by this process. Processes
+    that run parts of the same tests have different ports: between finding one and listening on it
+    nobody else can see that it is taken.
     """
     highest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    ports = range(_LOWEST, max(highest, 2 * _LOWEST))
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    together = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    ports = range(_LOWEST + number, max(highest, 2 * _LOWEST), together)
     while True:
         port = random.choice(ports)
         if port not in _given and _is_free(port):
