@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -61,6 +62,14 @@ def call(url: str, form: Mapping[str, str] | None = None, **headers: str) -> Ans
 
 def try_exchange(url: str, key: str, **form: str) -> Answer:
     return call(f"{url}/v1/token", form, Authorization=f"Bearer {key}")
+
+
+def exchange_patiently(url: str, key: str) -> Answer:
+    """Ask again while the service says that it cannot judge yet, as every client must."""
+    give_up_on = time.monotonic() + PATIENCE
+    while (answer := try_exchange(url, key)).status == 503 and time.monotonic() < give_up_on:
+        time.sleep(0.1)
+    return answer
 
 
 def exchange(url: str, key: str, **form: str) -> str:
