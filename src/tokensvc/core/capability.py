@@ -98,7 +98,7 @@ def is_for_service(name: str) -> bool:
 
 
 def refuse_wide_scope(asked: Iterable[str], granted: Collection[str]) -> InvalidScopeError:
-    """Return the refusal of a scope that asks for more than is granted. It names some of that."""
+    """Return the refusal of a scope that asks for more than is granted; it names a few of these."""
     beyond = sorted(set(asked) - set(granted))
     more = " ..." if len(beyond) > _MOST_NAMED else ""
     return InvalidScopeError(

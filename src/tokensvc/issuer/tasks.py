@@ -28,12 +28,8 @@ from tokensvc.store.call_window import delete_call_windows
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tokensvc.core.sealing import MasterKey
-    from tokensvc.issuer.exchange.ledger import Ledger
-    from tokensvc.issuer.exchange.usage import UsageRecorder
     from tokensvc.issuer.mirror.mirror import Mirror
-    from tokensvc.issuer.notices.runner import NoticeRunner
-    from tokensvc.issuer.revoking.receipts import Receipts
+    from tokensvc.issuer.service import Service
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Database
 
@@ -103,24 +99,17 @@ class Cleaning:
             await disable_idle_keys_once(self.database, now, remember, idle_for=idle_for)
 
 
-async def run_tasks(
-    database: Database,
-    settings: Settings,
-    master_key: MasterKey,
-    mirror: Mirror,
-    ledger: Ledger,
-    usage: UsageRecorder,
-    receipts: Receipts,
-    notices: NoticeRunner,
-) -> None:
-    """Run the mirror and all tasks until cancelled."""
+async def run_tasks(service: Service) -> None:
+    """Run the mirror and all tasks of a service until cancelled."""
+    database, settings, mirror = service.database, service.settings, service.mirror
+    ledger, usage = service.exchange.ledger, service.exchange.usage
+    receipts, notices = service.receipts, service.notices
     cleaning, gauges = Cleaning(database, settings, mirror), Gauges(database, mirror)
 
     async def rotate() -> None:
-        if (
-            not mirror.postgres_clock.is_blocked
-        ):  # a wrong clock says nothing about when keys are due
-            await rotate_all_once(database, settings, master_key, actor=_ROTATION)
+        # A wrong clock does not tell when keys are due.
+        if not mirror.postgres_clock.is_blocked:
+            await rotate_all_once(database, settings, mirror.signers.master_key, actor=_ROTATION)
 
     async with asyncio.TaskGroup() as group:
         group.create_task(mirror.run())

@@ -61,7 +61,7 @@ def parse_destination(text: str, *, http_allowed: bool) -> Destination:
     try:
         parts = urlsplit(text)
         host = parts.hostname or ""
-        _ = parts.port  # it may be none
+        _ = parts.port  # raises ValueError if it is no number of a port
     except ValueError as error:
         raise _refuse("this is no URL") from error
     schemes = {"https", "http"} if http_allowed else {"https"}
