@@ -33,8 +33,8 @@ MAX_KEY_LIFE_SECONDS: Final = 36_600 * 86_400  # a hundred years
 
 KEY_LENGTH: Final = 36
 _CHECKSUM_LENGTH: Final = 6
-_PREFIX = re.compile(r"[A-Za-z0-9]{1,7}-")
-_BODY = re.compile(r"[0-9A-Za-z]+", re.ASCII)
+_PREFIX: Final = re.compile(r"[A-Za-z0-9]{1,7}-")
+_BODY: Final = re.compile(r"[0-9A-Za-z]+", re.ASCII)
 
 KeyState = Literal["active", "disabled", "revoked", "expired"]
 

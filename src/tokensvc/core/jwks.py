@@ -28,7 +28,7 @@ PublicKey = EllipticCurvePublicKey | Ed25519PublicKey | RSAPublicKey
 
 _MIN_RSA_BITS: Final = 2048
 _MAX_KEYS: Final = 100
-_KID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_KID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 # The members that a thumbprint covers, by `kty` (RFC 7638 section 3.2, RFC 8037 section 2). They
 # are also all that a public key of that type consists of.
 _THUMBPRINT_MEMBERS: Final = {

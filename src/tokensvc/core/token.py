@@ -54,7 +54,7 @@ _ES256_BYTES: Final = 32  # of each of the two numbers, r and s
 _READER: Final = json.JSONDecoder()
 _JSON: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 # Three parts of base64url, none of them empty, and nothing else (RFC 8725bis section 3.14).
-_COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
+_COMPACT: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,9 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
         mirror = Mirror(database, settings, master_key)
         await mirror.refresh_once()
         service = _build_service(settings, database, mirror)
-        tasks = asyncio.create_task(run_tasks(service))
+        tasks = asyncio.create_task(
+            run_tasks(database, settings, service.exchange, service.receipts, service.notices)
+        )
         try:
             yield service
         finally:

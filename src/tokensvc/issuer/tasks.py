@@ -28,8 +28,10 @@ from tokensvc.store.call_window import delete_call_windows
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from tokensvc.issuer.exchange.issuing import Exchange
     from tokensvc.issuer.mirror.mirror import Mirror
-    from tokensvc.issuer.service import Service
+    from tokensvc.issuer.notices.runner import NoticeRunner
+    from tokensvc.issuer.revoking.receipts import Receipts
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Database
 
@@ -99,11 +101,15 @@ class Cleaning:
             await disable_idle_keys_once(self.database, now, remember, idle_for=idle_for)
 
 
-async def run_tasks(service: Service) -> None:
-    """Run the mirror and all tasks of a service until cancelled."""
-    database, settings, mirror = service.database, service.settings, service.mirror
-    ledger, usage = service.exchange.ledger, service.exchange.usage
-    receipts, notices = service.receipts, service.notices
+async def run_tasks(
+    database: Database,
+    settings: Settings,
+    exchange: Exchange,
+    receipts: Receipts,
+    notices: NoticeRunner,
+) -> None:
+    """Run the mirror and all tasks until cancelled."""
+    mirror = exchange.mirror
     cleaning, gauges = Cleaning(database, settings, mirror), Gauges(database, mirror)
 
     async def rotate() -> None:
@@ -113,10 +119,10 @@ async def run_tasks(service: Service) -> None:
 
     async with asyncio.TaskGroup() as group:
         group.create_task(mirror.run())
-        group.create_task(_every(LEDGER_TICK, ledger.probe_once))
+        group.create_task(_every(LEDGER_TICK, exchange.ledger.probe_once))
         group.create_task(_every(ROTATION_TICK, rotate))
         group.create_task(_every(CLEANING_TICK, cleaning.clean_denylist))
-        group.create_task(_every(USAGE_TICK, usage.flush_once))
+        group.create_task(_every(USAGE_TICK, exchange.usage.flush_once))
         group.create_task(_every(RECEIPTS_TICK, receipts.flush_once))
         group.create_task(_every(CLEANING_TICK, receipts.clean_once))
         group.create_task(_every(USAGE_CLEANING_TICK, cleaning.clean_usage))

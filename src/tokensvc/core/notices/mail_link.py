@@ -30,7 +30,9 @@ _CONTEXTS: Final[dict[Purpose, bytes]] = {
     "confirm": b"tokensvc confirmation of a mailbox",
     "unsubscribe": b"tokensvc end of notices to a mailbox",
 }
-_CODE = re.compile(rf"({ENDPOINT_ID_PATTERN})\.([0-9]{{1,12}})\.([0-9A-Za-z_-]{{43}})", re.ASCII)
+_CODE: Final = re.compile(
+    rf"({ENDPOINT_ID_PATTERN})\.([0-9]{{1,12}})\.([0-9A-Za-z_-]{{43}})", re.ASCII
+)
 
 
 class Code(NamedTuple):

@@ -73,10 +73,15 @@ async def end_key(
     if ended.outcome == "unknown":
         raise no_such_key(key_id)
     if ended.outcome == "refused":
-        raise ConflictError(
-            f"key {ended.key_id} is revoked and cannot be disabled; create a new key instead"
-        )
+        raise refuse_disabling(key_id)
     return ended
+
+
+def refuse_disabling(key_id: str) -> ConflictError:
+    """Return the refusal to disable a key that is revoked: that cannot be undone."""
+    return ConflictError(
+        f"key {key_id} is revoked and cannot be disabled; create a new key instead"
+    )
 
 
 async def revoke_tokens_within(
