@@ -39,7 +39,7 @@ from tokensvc.store.migrate import (
     migrate,
     one_at_a_time,
 )
-from tokensvc.store.service_identity import find_identity, replace_identity
+from tokensvc.store.service_identity import lock_identity, replace_identity
 from tokensvc.store.signing_key import list_signing_keys
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ async def _check_identity(database: Database, settings: Settings) -> None:
     """Compare who this service is with what the database has kept, and keep what is new."""
     ours = Identity(settings.public_issuer, settings.key_prefix)
     async with database.transaction() as connection:
-        kept = await find_identity(connection)
+        kept = await lock_identity(connection)
         choice = decide_identity(kept, ours, former=settings.former_issuer)
         if choice.kept != kept:
             await replace_identity(connection, choice.kept)

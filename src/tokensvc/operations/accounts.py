@@ -118,7 +118,9 @@ class SetContact(Model):
     """Which account, and the mailbox that is told of what happens to its keys."""
 
     id: AccountId
-    contact: Contact | None = Field(description="null: none. The one from before gets no more.")
+    contact: Contact | None = Field(
+        description="null: none. The mailbox from before gets no more notices."
+    )
 
 
 class EndAccount(Reason):

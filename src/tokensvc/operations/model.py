@@ -66,7 +66,7 @@ class ListPage(Model, Generic[T]):
 class PageRequest(Model):
     """Which part of a list is wanted."""
 
-    limit: int = Field(100, ge=1, le=MOST_ON_A_PAGE, description="At most so many things.")
+    limit: int = Field(100, ge=1, le=MOST_ON_A_PAGE, description="How many things at most.")
     cursor: str | None = Field(
         None, max_length=2000, description="The `next_cursor` of the page before."
     )

@@ -46,9 +46,9 @@ async def append_revocation(
     """Append a revocation and return its position; wake every process at the commit.
 
     Acts that end keys, accounts and tokens append by themselves, in SQL functions. The service
-    calls this for signing keys alone. The ending says what kind of thing `value` names. Other transactions that append
-    wait until this one ends, because the positions have no gaps. So it must be the last statement
-    of its transaction.
+    calls this for signing keys alone. The ending says what kind of thing `value` names. Other
+    transactions that append wait until this one ends, because the positions have no gaps. So it
+    must be the last statement of its transaction.
     """
     kind = ENDINGS[ending].kind
     (row,) = await connection.fetch(

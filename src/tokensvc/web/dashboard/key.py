@@ -75,7 +75,7 @@ async def edit_key(visit: Visit) -> View | Redirect:
 
 
 async def _find_maker(visit: Visit, key_id: str, events: Sequence[Any]) -> str | None:
-    """Return who has made a key, None if the audit trail is not for the reader or has forgotten.
+    """Return who has made a key; None if the trail does not tell, or the visitor may not read it.
 
     `events`: the newest of the key.
     """
