@@ -60,7 +60,7 @@ class ListPage(Model, Generic[T]):
     """Some of a list, and where to go on."""
 
     items: list[T]
-    next_cursor: str | None = Field(description="Send it as `cursor` for what follows.")
+    next_cursor: str | None = Field(description="Send it as `cursor` to get what follows.")
 
 
 class PageRequest(Model):
@@ -118,7 +118,7 @@ def _drop_default(schema: dict[str, Any]) -> None:
 
 
 def _check_moment(value: object) -> object:
-    """Refuse what is no moment of RFC 3339, like a number or a date without a time zone."""
+    """Refuse what is not a moment of RFC 3339: a number, a date without a time zone."""
     if isinstance(value, datetime) or (isinstance(value, str) and _MOMENT.fullmatch(value)):
         return value
     raise PydanticCustomError(
