@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tokensvc.core.errors import InvalidInputError
 from tokensvc.core.notices.destination import (
-    find_mailbox,
+    find_mail_address,
     is_allowed_apart,
     may_connect,
     parse_destination,
@@ -103,7 +103,7 @@ def test_a_network_that_is_none_is_refused(text):
 def test_a_receiver_is_a_url_or_a_mailbox(url, kind, host):
     receiver = parse_destination(url, http_allowed=False)
     assert (receiver.kind, receiver.host) == (kind, host)
-    assert (find_mailbox(receiver.url) is not None) == (kind == "mail")
+    assert (find_mail_address(receiver.url) is not None) == (kind == "mail")
 
 
 @pytest.mark.parametrize(
