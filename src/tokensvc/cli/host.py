@@ -45,7 +45,7 @@ class Host:
 
 
 def _build_texts(value: Any) -> Any:
-    """Return a request with texts alone, as the query of an HTTP request has them."""
+    """Return a request in which every value is a text, as in the query of an HTTP request."""
     if isinstance(value, dict):
         return {name: _build_texts(member) for name, member in value.items()}
     return str(value)
