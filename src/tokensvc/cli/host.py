@@ -1,4 +1,4 @@
-"""Operations on the database of this machine, by who may open it: they may do everything."""
+"""Operations on the database of this machine: whoever may open it may do everything."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def plain_output_option(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def report_output_option(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command that draws a report `-o text|json`; who reads decides on the default."""
+    """Give a command that draws a report `-o text|json`; the default depends on who reads."""
     return click.option(
         "-o",
         "--output",

@@ -80,7 +80,7 @@ class Outcomes:
 
     @property
     def refused(self) -> int:
-        """How many were refused, but for limits."""
+        """How many were refused for other reasons than limits."""
         return sum(bar.refused for bar in self.bars)
 
     @property

@@ -59,7 +59,7 @@ async def show_sign_in(visit: Visit) -> View | Redirect:
     site = visit.request.headers.get("Sec-Fetch-Site", "")
     wanted = visit.typed.value("next") or visit.query.get("next", "/")
     # The cookie is `SameSite=Strict`: it is not sent when somebody follows a link on another site,
-    # who may be signed in all the same.
+    # who may be signed in nevertheless.
     values = {
         "action": "/sign-in",
         "kept": [],
