@@ -1,8 +1,8 @@
 """Looking for API keys in the history of a git repository.
 
 Each object of the repository is read once, in the order in which it lies on the disk: contents of
-files, messages of commits and of tags, also what no branch leads to any more. Only if something was
-found, the history is walked for the commits that brought it in.
+files, messages of commits and of tags, also what no branch leads to any more. If something was
+found, the history is walked as well, for the commits that brought it in.
 """
 
 from __future__ import annotations

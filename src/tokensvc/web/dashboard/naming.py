@@ -1,4 +1,4 @@
-"""The names of what is told of by its id: keys, accounts, receivers of notices."""
+"""The names of what pages know by its id: keys, accounts, receivers of notices."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     NameOf = Callable[[Any], str]
 
 _KEY: Final = re.compile(KEY_ID_PATTERN, re.ASCII)
+MOST_ACCOUNTS: Final = 200  # that a form or a filter offers
 _AT_ONCE: Final = 4  # of the connections of the service
 
 
@@ -34,6 +35,12 @@ async def find_names(visit: Visit, ids: Iterable[str | None]) -> dict[str, str]:
         _find_others(visit, asked),
     )
     return keys | others
+
+
+async def load_accounts(visit: Visit) -> dict[str, str]:
+    """Return the names of the accounts that a form or a filter offers, by their ids."""
+    accounts = await visit.run("accounts.list", limit=MOST_ACCOUNTS, sort="name")
+    return {account.id: account.name for account in accounts.items}
 
 
 async def _find_keys(visit: Visit, ids: list[str]) -> dict[str, str]:

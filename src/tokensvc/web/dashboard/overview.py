@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.operations.operation import KEY_READERS
 from tokensvc.web.dashboard.charts import OF_MANY, build_outcomes, find_range
+from tokensvc.web.dashboard.denylist import ALARM_SECONDS
 from tokensvc.web.dashboard.live import wait_for_news
 from tokensvc.web.dashboard.moments import write_span
 from tokensvc.web.dashboard.naming import find_names
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 # What an overview counts, and what is said of it.
 _RISKS: Final = ("endless", "idle", "powerful", "replaced")
 _LAST_CHANGES: Final = 6
-_ALARM_SECONDS: Final = 10
 _LOOK_SECONDS: Final = 10.0
 
 
@@ -83,7 +83,7 @@ async def _look_at_trust(visit: Visit) -> dict[str, Any]:
     if not visit.may("followers.list"):
         return {"followers": None, "behind": [], "signer": None}
     followers = (await visit.run_whole("followers.list")).items
-    behind = [each for each in followers if each.lag_seconds > _ALARM_SECONDS]
+    behind = [each for each in followers if each.lag_seconds > ALARM_SECONDS]
     signing = (await visit.run("signing-keys.list")).items
     return {
         "followers": followers,
