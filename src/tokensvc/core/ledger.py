@@ -2,7 +2,7 @@
 
     requests, in order of arrival
         ->  build_question, count_questions  ->  questions, and how often each is asked
-        ->  Postgres (`judge_exchanges`)     ->  a verdict on each, and how many each key may get
+        ->  Postgres (`judge_api_keys`)      ->  a verdict on each, and how many each key may get
         ->  hand_out                         ->  a decision on each request
 
 Postgres decides how many requests of a key are admitted; here is decided which.
@@ -156,7 +156,7 @@ def hand_out(
         if verdict is None:
             decisions.append(None)
             continue
-        # By this same rule `judge_exchanges` counts how many requests ask for an admission.
+        # By this same rule Postgres counts how many requests ask for an admission.
         may_be_admitted = (
             question.counts and verdict.refusal is None and wait_for_clear_second(verdict) is None
         )
