@@ -99,6 +99,7 @@ def build_question(
         "exp": claims.exp,
         "jti": claims.jti,
         "kid": kid,
+        # The key must still have at least one of these, or the token would be empty.
         "held": " ".join(asked if request.scope is None and asked else claims.scope),
         "scope": scope,
         **({} if facts is None else facts._asdict()),
@@ -126,8 +127,10 @@ def build_caller_question(
     """Return the question of a call by an API key, which gets no token.
 
     `client_id` is the id that the caller says it has, `address` where it is. The key must have
-    `capability`, if one is named. It has asked for all that it has, so none has to be named.
+    `capability`, if one is named.
     """
+    # An empty scope stands for "no capability in particular": without the member, Postgres would
+    # refuse keys that hold only capabilities for the service, as `unnamed_scope`.
     demand = {"scope": capability or "", "address": address}
     return Question(key.digest, client_id, json.dumps(demand), counts=False)
 

@@ -27,7 +27,7 @@ MINUTE: Final = 60  # seconds
 DAY: Final = 86400
 
 TIER_NAME_PATTERN: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}"
-_TIER_NAME = re.compile(TIER_NAME_PATTERN)
+_TIER_NAME: Final = re.compile(TIER_NAME_PATTERN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

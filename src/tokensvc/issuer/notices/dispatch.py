@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.errors import TokensvcError
-from tokensvc.core.notices.destination import find_mailbox
+from tokensvc.core.notices.destination import find_mail_address
 from tokensvc.core.notices.retry import decide_hold, is_given_up
 from tokensvc.issuer.metrics import NOTICE_OLDEST_SECONDS
 from tokensvc.issuer.notices.acts import plan_acts_once
@@ -100,7 +100,7 @@ class Dispatcher:
             NOTICE_OLDEST_SECONDS.set(await find_oldest_seconds(connection))
 
     async def settle(self) -> None:
-        """Wait until everything has ended that is under way."""
+        """Wait until everything that is under way has ended."""
         while running := [task for lane in self._lanes for task in lane.running]:
             await asyncio.gather(*running)
 
@@ -144,7 +144,7 @@ class Dispatcher:
         async with self._database.connection() as connection:
             due = await list_due_deliveries(connection, claimed.id, _AT_ONCE)
         outcome = await self._sender.send(claimed, due) if due else None
-        is_mailbox = due and find_mailbox(claimed.url) is not None
+        is_mailbox = due and find_mail_address(claimed.url) is not None
         await self._release(claimed, outcome, _MAIL_HOLD if is_mailbox else _NONE)
 
     async def _release(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from tokensvc.core.errors import ForbiddenError
 from tokensvc.issuer.admin import api_keys
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tokensvc.issuer.operations.call import Call
     from tokensvc.operations.key_models import ChangedKeyFields, CreateKey
 
-_ADMIN_FIELDS = ("claims", "tier")
+_ADMIN_FIELDS: Final = ("claims", "tier")
 
 
 class _Said(TypedDict):
