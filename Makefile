@@ -68,7 +68,7 @@ bench: $(VENV)/.dev ## Measure exchanges, beside handlers that do less, and revo
 	@$(BIN)/python -m bench.throughput $(BENCH)
 	@$(BIN)/python -m bench.revocation
 
-bench-peers: $(VENV)/.dev ## Measure exchanges beside other issuers (8 minutes)
+bench-peers: $(VENV)/.dev ## Measure exchanges beside other issuers, a dex at DEX=path too (8 min)
 	@$(BIN)/python -m bench.peers $(BENCH)
 
 bench-compare: $(VENV)/.dev ## Compare what this tree costs with BASE=folder, a checkout (3 minutes)

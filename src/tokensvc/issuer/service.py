@@ -17,7 +17,7 @@ from tokensvc.issuer.database import check_schema, open_primary
 from tokensvc.issuer.exchange.dead_credentials import DeadCredentials
 from tokensvc.issuer.exchange.guess_guard import GuessGuard
 from tokensvc.issuer.exchange.issuing import Exchange
-from tokensvc.issuer.exchange.late_answers import LATE_SPREAD, LATE_STRETCH, LateAnswers
+from tokensvc.issuer.exchange.late_answers import build_flood_answers
 from tokensvc.issuer.exchange.ledger import Ledger
 from tokensvc.issuer.exchange.slow_lane import SlowLane, find_existing
 from tokensvc.issuer.exchange.usage import UsageRecorder
@@ -137,7 +137,7 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
 def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Service:
     ledger = Ledger(LedgerConnection(database), mirror, most_waiting=settings.ledger_queue)
     share = ConnectionShare(settings.pool_size)
-    late_answers = LateAnswers(spread=LATE_SPREAD, stretch=LATE_STRETCH)
+    late_answers = build_flood_answers()
     notices = build_notice_runner(database, settings, mirror)
     usage = UsageRecorder(database, notices.watch)
     allowed = settings.unknown_keys_per_minute

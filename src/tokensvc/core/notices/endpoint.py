@@ -16,7 +16,7 @@ EndpointState = Literal["active", "unconfirmed", "failing", "disabled"]
 DisabledBecause = Literal["asked", "failing", "gone", "unsubscribed"]
 
 MOST_ENDPOINTS: Final = 20  # of an account, and of the whole service
-MOST_MAILBOXES: Final = 10  # that an account names within a day: each gets a mail unasked
+MOST_LINKS: Final = 10  # that mailboxes of an account are sent within a day: nobody there has asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

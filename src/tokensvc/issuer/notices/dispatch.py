@@ -2,13 +2,14 @@
 
 An endpoint is leased by one process, which sends what waits for it, one after the other. If the
 process dies, another one goes on when the lease is over: what was sent but not noted as sent is
-sent again. Endpoints that fail have a lane of their own. So a receiver that hangs holds up itself,
-and never those that answer.
+sent again. Endpoints that fail have a lane of their own, and of each lane an account gets half at
+most. So receivers that hang or are slow hold up themselves, and never those of others.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -42,11 +43,27 @@ _log = get_logger(__name__)
 
 @dataclass(slots=True)
 class _Lane:
-    """How many endpoints are delivered to at the same time: those that fail, or the others."""
+    """How many endpoints are delivered to at the same time: those that fail, or the others.
+
+    `busy`: how many of them are of which account. `turn`: who may claim the next one.
+    """
 
     is_failing: bool
     slots: int
     running: set[asyncio.Task[None]] = field(default_factory=set)
+    busy: Counter[str | None] = field(default_factory=Counter)
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def crowded(self) -> list[str | None]:
+        """The accounts that have as many slots as one may have."""
+        return [account_id for account_id, count in self.busy.items() if count >= self.slots // 2]
+
+    def leave(self, account_id: str | None) -> None:
+        """Note that a slot is free again."""
+        self.busy[account_id] -= 1
+        if not self.busy[account_id]:
+            del self.busy[account_id]
 
 
 class Dispatcher:
@@ -101,16 +118,22 @@ class Dispatcher:
     async def _claim(self, lane: _Lane) -> ClaimedEndpoint | None:
         if self._is_closing:
             return None
-        async with self._database.connection() as connection:
-            return await table.claim_endpoint(
-                connection, is_failing=lane.is_failing, lease=self._lease
+        async with lane.turn, self._database.connection() as connection:
+            claimed = await table.claim_endpoint(
+                connection, is_failing=lane.is_failing, lease=self._lease, crowded=lane.crowded
             )
+            if claimed is not None:
+                lane.busy[claimed.account_id] += 1
+        return claimed
 
     async def _run_slot(self, lane: _Lane, claimed: ClaimedEndpoint | None) -> None:
         """Deliver to one endpoint after the other until none is due."""
         try:
             while claimed is not None:
-                await self._deliver(claimed)
+                try:
+                    await self._deliver(claimed)
+                finally:
+                    lane.leave(claimed.account_id)
                 claimed = await self._claim(lane)
         except TokensvcError as error:
             _log.warning("notices_interrupted", reason=error.reason)

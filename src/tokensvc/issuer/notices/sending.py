@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from tokensvc.store.pool import Database
 
 _NOT_CONFIRMED: Final = AttemptOutcome(is_delivered=False, error="not_confirmed")
-_LONGEST_TURN: Final = 30.0  # seconds; one attempt more must fit into the lease
+# Seconds, and one attempt more: that must fit into the lease, and others wait for it.
+_LONGEST_TURN: Final = 5.0
 
 
 class NoticeSender:
