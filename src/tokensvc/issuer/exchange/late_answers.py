@@ -47,7 +47,7 @@ class LateAnswers:
 
     Each is held for up to `spread` seconds more, by chance. If very many are held, the spread gets
     longer, ten seconds at most, so that no more than `most_a_second` come in a second. If the
-    process falls behind, it gets longer by `stretch` times the delay. `clock`: monotonic, in seconds.
+    process falls behind, it gets longer by `stretch` times the delay. `clock`: monotonic seconds.
     """
 
     def __init__(
