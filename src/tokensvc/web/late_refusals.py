@@ -16,7 +16,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from tokensvc.issuer.exchange.late_answers import LATE_SPREAD, LATE_STRETCH, LateAnswers
+from tokensvc.issuer.exchange.late_answers import LateAnswers, build_flood_answers
 from tokensvc.issuer.exchange.network_counts import NetworkCounts
 from tokensvc.issuer.metrics import LATE_REFUSALS
 from tokensvc.logs.logger import get_logger
@@ -46,9 +46,7 @@ class LateRefusals:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._allowed = allowed
-        self._late_answers = late_answers or LateAnswers(
-            spread=LATE_SPREAD, stretch=LATE_STRETCH, clock=clock
-        )
+        self._late_answers = late_answers or build_flood_answers(clock=clock)
         self._silent_answers = silent_answers or LateAnswers(pause=_SILENT_PAUSE, clock=clock)
         self._counts = NetworkCounts(clock=clock)
 

@@ -153,7 +153,7 @@ async def _refuse(
     error: Exception, request: AnyRequest, request_id: str, asked_on: float
 ) -> tuple[WholeAnswer, str]:
     """Return the answer that an error becomes, when it is time for it, and the reason."""
-    # In this order, because most are ours, and the other question is a slow one.
+    # In this order, because nearly all errors are ours, and the second check is a slow one.
     if not isinstance(error, TokensvcError) and not isinstance(error, web.HTTPException):
         _log.exception("request_failed", request_id=request_id, exc_info=error)
     answer = _answer(error, request, request_id)
