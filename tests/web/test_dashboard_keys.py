@@ -40,7 +40,7 @@ async def add_use(database, key_id, outcome, count):
     async with database.transaction() as connection:
         now = await connection.fetchval("select clock_timestamp()")
         hour = int(now.replace(minute=0, second=0, microsecond=0).timestamp())
-        await add_usage(hour, outcome, connection, [(key_id, count)])
+        await add_usage(connection, [(key_id, count)], hour=hour, outcome=outcome)
 
 
 def list_names(page):

@@ -155,7 +155,7 @@ def set_contact(account_id: str, address: str, output: str) -> None:
     """Change the mailbox that is told about the keys ('' for none).
 
     The address is sent a link, and nothing else before that is confirmed. The contact from before
-    gets no more notices. An owner with tokensvc:keys may do this for the own account.
+    gets no more notices. An owner with tokensvc:keys may do this for their own account.
 
     \b
     tokensvc account set-contact acct_... ops@example.com

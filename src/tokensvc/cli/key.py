@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tokensvc.cli.output import Row
 
-_SELF = "self"
+_SELF: Final = "self"
 
 _write_env = click.option(
     "--write-env",

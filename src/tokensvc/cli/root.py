@@ -117,7 +117,7 @@ def _telling() -> Iterator[None]:
         click.echo(f"tokensvc: {_describe(error)}", err=True)
         raise Exit(find_exit_code(error)) from error
     except BrokenPipeError:
-        raise  # click ends quietly: who reads has had enough
+        raise  # click ends quietly: the program that reads our output has gone
     except OSError as error:  # of the machine: a full disk, a stream that was closed
         click.echo(f"tokensvc: {_describe_machine(error)}", err=True)
         stop_printing()

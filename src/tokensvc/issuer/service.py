@@ -114,18 +114,8 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
         mirror = Mirror(database, settings, master_key)
         await mirror.refresh_once()
         service = _build_service(settings, database, mirror)
-        ledger, usage = service.exchange.ledger, service.exchange.usage
         tasks = asyncio.create_task(
-            run_tasks(
-                database,
-                settings,
-                master_key,
-                mirror,
-                ledger,
-                usage,
-                service.receipts,
-                service.notices,
-            )
+            run_tasks(database, settings, service.exchange, service.receipts, service.notices)
         )
         try:
             yield service
@@ -136,10 +126,10 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
             await service.backend.counts.close()
             await service.notices.close()
             await service.exchange.guard.close()
-            await ledger.close()
+            await service.exchange.ledger.close()
             await service.holders.close()
             await service.feed.close()
-            await usage.close()
+            await service.exchange.usage.close()
     finally:
         await database.close()
 

@@ -17,7 +17,7 @@ _SQL = load_queries("usage")
 
 
 async def add_usage(
-    hour: int, outcome: str, connection: asyncpg.Connection, counts: Sequence[tuple[str, int]]
+    connection: asyncpg.Connection, counts: Sequence[tuple[str, int]], *, hour: int, outcome: str
 ) -> None:
     """Add how often keys had an outcome to their sums, and to those of their accounts and of all.
 

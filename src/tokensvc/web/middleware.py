@@ -164,7 +164,7 @@ def _refuse(
 
     That is None if the answer may be sent at once.
     """
-    # In this order, because most are ours, and the other question is a slow one.
+    # In this order, because nearly all errors are ours, and the second check is a slow one.
     if not isinstance(error, TokensvcError) and not isinstance(error, web.HTTPException):
         _log.exception("request_failed", request_id=request_id, exc_info=error)
     answer, reason = _answer(error, request, request_id)

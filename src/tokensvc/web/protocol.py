@@ -79,7 +79,8 @@ class Protocol(web.RequestHandler):
     def __init__(self, server: Server, **options: Any) -> None:  # noqa: ANN401 - aiohttp's own
         super().__init__(server, **options)
         self.when_gone: Callable[[], object] | None = None
-        # Since when a request, or the first one, is waited for whose header is not whole yet.
+        # When the wait for a whole header began; None if no header has begun. A new connection
+        # waits for its first one.
         self.begun_on: float | None = time.monotonic()
         self._server = server
         self._is_usual = False  # whether aiohttp reads what comes

@@ -50,7 +50,7 @@ class DeadCredentials:
     async def check(self, digest: bytes, network: str) -> None:
         """Check that Postgres may be asked about a credential now.
 
-        Raises RateLimitedError, late; UnavailableError.
+        Raises RateLimitedError (after a pause) and UnavailableError.
         """
         found_on = self._found_dead_on.get(digest)
         if found_on is None:

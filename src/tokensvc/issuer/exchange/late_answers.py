@@ -1,15 +1,15 @@
 """Answers that come late: a client that waits for its answer cannot ask often.
 
-They also hide how long the service has worked: whatever it found out, the answer comes at the same
-moment. Or it comes at a random one, and the draw knows nothing of what was found out. Clients that
-are answered all at once ask again all at once, so random moments also keep a flood from becoming a
-row of waves. For the same reason only a few answers go out in each round of the event loop: an
-exchange does not wait for all of them at each of its steps.
+They also hide how long the service has worked: the moment of the answer is fixed, or drawn at
+random, and does not depend on what was found out. Clients that are answered all at once ask again
+all at once, so random moments also keep a flood from becoming a row of waves. For the same reason
+only a few answers go out in each round of the event loop: otherwise an exchange would wait for all
+of them at each of its steps.
 
 A flood of very many clients bears all that: together they still ask thousands of times a second. So
-the more answers are held, the later each comes, and only so many come in a second. And when the
-process falls behind its work all the same, answers can come later still: so a flood takes a share
-of the processor, or what is left of it, and exchanges go first.
+the more answers are held, the later each comes, and only so many come in a second. When the process
+falls behind its work all the same, answers can come later still. So exchanges go first, and a flood
+takes what is left of the processor, however large it is.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _IN_A_ROUND: Final = 8
 # A process is behind if a tick ends so many seconds late.
 _BEHIND: Final = 0.02
 _MOST_SPREAD: Final = 10.0  # seconds
-# By so much it gets shorter in a second. If that went faster, the answers that come later now would
-# fall together with those that come sooner, and the next wave of requests would be twice as high.
+# By so much the stretch shrinks in a second. If it shrank faster, the answers that are held longest
+# would fall together with those that come after them, and the next wave would be twice as high.
 _EASED: Final = 0.1
-# Of answers to whoever is refused often, so that they do not come in waves.
+# The spread of answers to networks that are refused often, so that these do not ask in waves.
 _FLOOD_SPREAD: Final = 0.25
-# So that a process that is a tenth of a second behind is asked half as often.
+# With this one, a process that is a tenth of a second behind is asked half as often.
 _FLOOD_STRETCH: Final = 20.0
 # A refusal takes some 150 us in all, so a flood takes a sixth of a processor.
 _FLOOD_A_SECOND: Final = 1000.0

@@ -42,8 +42,8 @@ class SlowLane:
 
     `find_existing` returns those of some digests that belong to a key. `most_waiting` requests may
     wait, more are refused. A batch has `at_once` of them at most and begins `tick` seconds after
-    the one before. No request waits for longer than `longest_seconds` after it came, and a tenth of
-    one.
+    the one before. No request waits for longer than `longest_seconds` and a tenth of a second after
+    it came.
     """
 
     def __init__(

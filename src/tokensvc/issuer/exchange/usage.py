@@ -79,7 +79,8 @@ class UsageRecorder:
         usage.dropped = 0
         try:
             for (hour, outcome), sums in usage.sums.items():
-                await self._write(sums, functools.partial(table.add_usage, hour, outcome))
+                add = functools.partial(table.add_usage, hour=hour, outcome=outcome)
+                await self._write(sums, add)
             await self._write(usage.last, self._set_last)
             await self._hand_over(usage.places)
         finally:

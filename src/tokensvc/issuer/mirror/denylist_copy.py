@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 # Another process's clock may call a revocation expired, and delete it, a little before ours does.
 _DELETED_EARLY_SECONDS: Final = 30.0
-_NEWEST: Final = 1000  # of so many revocations it is measured when they reach followers
+_NEWEST: Final = 1000  # revocations of which it is measured how soon they reach followers
 
 _log = get_logger(__name__)
 
@@ -124,7 +124,7 @@ class DenylistCopy:
         return False
 
     async def follow(self, connection: Connection, head: Position, now: datetime) -> Position:
-        """Take in what the table has after the head held, at first what is alive; return its head.
+        """Take in what the table has after the head held, the first time all; return its head.
 
         That is further than `head` if records were committed after it was read. A long list is
         taken in part by part. Each part is a whole beginning of what is new, so a page may end

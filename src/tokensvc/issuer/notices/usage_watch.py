@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _MOST_REMEMBERED: Final = 200_000
 _UNKNOWN: Final = "unknown"
+# By whether it is a limit of a key, and the percentage that is used up.
 _LIMIT_EVENTS: Final[dict[tuple[bool, int], EventName]] = {
     (True, 80): "key.limit_80",
     (True, 100): "key.limit_100",
@@ -136,7 +137,7 @@ def _build_limit_notices(limits: Iterable[UsedLimit]) -> list[NewNotice]:
     for used in limits:
         percent = decide_limit(used.used, used.limit)
         if percent is not None:
-            name = _LIMIT_EVENTS[used.hint is not None, percent]
+            name = _LIMIT_EVENTS[used.hint is not None, percent]  # only a key has a hint
             notices.append(
                 NewNotice(
                     name=name,

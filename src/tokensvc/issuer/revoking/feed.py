@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from tokensvc.issuer.revoking.page_date import PageDate
     from tokensvc.settings import Settings
 
-# For how long a signed page is handed to further followers. Followers bear that a page in the
-# middle is older than the one before it, if only it has not expired.
+# For how long a signed page is handed to further followers. Followers accept a page in the middle
+# that is older than the one before it, as long as it has not expired.
 _SHARED_SECONDS: Final = 0.25
 _MIDDLE_SHARED_SECONDS: Final = 20.0
 _MOST_SHARED_BYTES: Final = 64 * 1024 * 1024
@@ -126,7 +126,7 @@ class Feed:
             )
         date = date_page(mirror.postgres_clock, self._page_ttl)
         key = mirror.signers.find(DEFAULT_ALGORITHM, date.at)
-        # A position that is not known here gets what everybody gets who has none.
+        # A follower at a position that is not known here gets the same as one that has none.
         start = after if after is not None and log.knows(after) else None
         # Whether the page will end at the head is known only when it is cut, and cutting is work.
         # So both pages that may come are looked for among those that were signed, and after that

@@ -12,7 +12,7 @@ from tokensvc.web.dashboard.lists import ON_A_PAGE, build_link, read_wanted
 from tokensvc.web.dashboard.live import wait_for_news
 from tokensvc.web.dashboard.moments import write_span
 from tokensvc.web.dashboard.naming import find_names
-from tokensvc.web.dashboard.page import Page, Redirect, View
+from tokensvc.web.dashboard.page import Page, Redirect, View, build_form
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -188,12 +188,10 @@ def _read_second(second: int) -> datetime:
 
 PAGES: Final = (
     Page(path="/denylist", act=show_denylist, template="denylist/page.html", needs=READERS),
-    Page(path="/denylist/revoke", act=show_revoke, template="denylist/revoke.html", needs=ADMINS),
-    Page(
-        path="/denylist/revoke",
-        method="POST",
+    *build_form(
+        "/denylist/revoke",
+        show=show_revoke,
         act=revoke,
-        again=show_revoke,
         template="denylist/revoke.html",
         needs=ADMINS,
     ),

@@ -14,7 +14,7 @@ from tokensvc.web.dashboard.ending import (
     follow_ending,
     show_ended,
 )
-from tokensvc.web.dashboard.page import Page, Redirect, View
+from tokensvc.web.dashboard.page import Page, Redirect, View, build_form
 
 if TYPE_CHECKING:
     from tokensvc.web.dashboard.page import Act, Form, Visit
@@ -105,10 +105,7 @@ def _build_pages(
 ) -> tuple[Page, Page]:
     """Return the page that asks before an act, and the one that does it."""
     path = f"/keys/{{id}}/{name}"
-    return (
-        Page(path=path, act=show, template=template, needs=KEY_OWNERS),
-        Page(path=path, method="POST", act=act, again=show, template=template, needs=KEY_OWNERS),
-    )
+    return build_form(path, show=show, act=act, template=template, needs=KEY_OWNERS)
 
 
 PAGES: Final = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from tokensvc.web.dashboard.page import Visit
 
-ON_A_PAGE = 25
+ON_A_PAGE: Final = 25
 
 
 def read_wanted(visit: Visit, names: Iterable[str]) -> dict[str, str]:

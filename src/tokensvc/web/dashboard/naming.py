@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from tokensvc.core.errors.general import NotFoundError
 from tokensvc.core.identifier import ACCOUNT_ID_PATTERN, ENDPOINT_ID_PATTERN, KEY_ID_PATTERN
-from tokensvc.core.notices.destination import find_mailbox
+from tokensvc.core.notices.destination import find_mail_address
 from tokensvc.operations.model import MOST_IDS
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ async def _find_others(visit: Visit, ids: list[str]) -> dict[str, str]:
 
 def _name_receiver(endpoint: Any) -> str:  # noqa: ANN401 - a model of the operations
     """Return the host or the mail address. What stands behind the host may be a secret."""
-    return find_mailbox(endpoint.url) or urlsplit(endpoint.url).netloc.rpartition("@")[2]
+    return find_mail_address(endpoint.url) or urlsplit(endpoint.url).netloc.rpartition("@")[2]
 
 
 _SHOWN_BY: Final[Mapping[str, tuple[str, NameOf]]] = {

@@ -14,7 +14,7 @@ from tokensvc.web.app_keys import SERVICE
 from tokensvc.web.client_address import find_address
 from tokensvc.web.dashboard.beginnings import PRESETS, STARTS, Beginning, copy_key, find_start
 from tokensvc.web.dashboard.lists import build_link
-from tokensvc.web.dashboard.page import Page, Redirect, View
+from tokensvc.web.dashboard.page import Redirect, View, build_form
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -73,7 +73,6 @@ async def create_key(visit: Visit) -> View | Redirect:
     """Make the key, and show it. There is no redirect: the answer is the only place it stands."""
     made = await visit.submit(
         "keys.create",
-        idempotency_key=visit.typed.value("idempotency_key") or None,
         **read_life(visit),
     )
     return show_once(visit, made)
@@ -179,12 +178,10 @@ def group_capabilities(capabilities: Iterable[Any]) -> list[tuple[str, list[Any]
 
 
 PAGES: Final = (
-    Page(path="/keys/new", act=show_new_key, template="keys/new.html", needs=KEY_OWNERS),
-    Page(
-        path="/keys/new",
-        method="POST",
+    *build_form(
+        "/keys/new",
+        show=show_new_key,
         act=create_key,
-        again=show_new_key,
         template="keys/new.html",
         needs=KEY_OWNERS,
         has_secret=True,

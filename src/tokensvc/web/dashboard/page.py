@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 
 
 ROOT: Final = "/dashboard"
-VERSION: Final = "version"  # the field of a form that tells which version of a thing it shows
+# Fields of forms: which version of a thing a form shows, and the name of the request that it sends,
+# so that a second click creates no second thing.
+VERSION: Final = "version"
+IDEMPOTENCY_KEY: Final = "idempotency_key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,33 @@ class Page:
     again: Form | None = None
     is_open: bool = False
     has_secret: bool = False
+
+
+def build_form(
+    path: str,
+    *,
+    show: Form,
+    act: Act,
+    template: str,
+    needs: tuple[str, ...],
+    has_secret: bool = False,
+) -> tuple[Page, Page]:
+    """Return the page that shows a form, and the one that does what was sent with it.
+
+    `has_secret`: the answer to what was sent shows what is shown only once.
+    """
+    return (
+        Page(path=path, act=show, template=template, needs=needs),
+        Page(
+            path=path,
+            method="POST",
+            act=act,
+            again=show,
+            template=template,
+            needs=needs,
+            has_secret=has_secret,
+        ),
+    )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -158,19 +188,21 @@ class Visit:
         name: str,
         /,
         *,
-        idempotency_key: str | None = None,
         without: tuple[str, ...] = (),
         **more: Any,  # noqa: ANN401 - fields of the request
     ) -> Any:  # noqa: ANN401 - a model of its own each
         """Carry out an operation with what was typed into the fields of its request.
 
         `more`: fields that were not typed. `without`: fields that are not taken from the form. If
-        the form tells which version of the thing it shows, no other version is changed.
+        the form tells which version of the thing it shows, no other version is changed. If it names
+        the request, sending it again creates nothing.
         """
         operation = OPERATIONS[name]
         values = {**build_values(operation, self.typed.form, without), **more}
         shown = self.typed.form.get(VERSION) if operation.obeys_if_match else None
-        return await self._carry_out(name, build_model(operation, values), shown, idempotency_key)
+        wish = build_model(operation, values)
+        request_name = self.typed.form.get(IDEMPOTENCY_KEY) if operation.idempotent_by_key else None
+        return await self._carry_out(name, wish, shown, request_name or None)
 
     async def _carry_out(
         self,

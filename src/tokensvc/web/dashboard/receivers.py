@@ -9,7 +9,7 @@ from tokensvc.core.notices.event import EVENT_NAMES, may_accounts_know
 from tokensvc.operations.operation import KEY_OWNERS, KEY_READERS
 from tokensvc.web.dashboard.lists import ON_A_PAGE, build_link
 from tokensvc.web.dashboard.naming import find_names
-from tokensvc.web.dashboard.page import Page, Redirect, View
+from tokensvc.web.dashboard.page import Page, Redirect, View, build_form
 
 if TYPE_CHECKING:
     from tokensvc.web.dashboard.page import Form, Visit
@@ -51,7 +51,6 @@ async def create_receiver(visit: Visit) -> View | Redirect:
     """Make an endpoint, and show its secret, which stands nowhere else."""
     made = await visit.submit(
         "notice-endpoints.create",
-        idempotency_key=visit.typed.value("idempotency_key") or None,
     )
     if made.kind == "mail":
         return Redirect(f"/notices/{made.id}?said=mailbox")
@@ -140,12 +139,10 @@ def _act(path: str, act: Form, *, has_secret: bool = False) -> Page:
 
 PAGES: Final = (
     Page(path="/notices", act=show_receivers, template="notices/list.html", needs=KEY_READERS),
-    Page(path="/notices/new", act=show_new_receiver, template="notices/new.html", needs=KEY_OWNERS),
-    Page(
-        path="/notices/new",
-        method="POST",
+    *build_form(
+        "/notices/new",
+        show=show_new_receiver,
         act=create_receiver,
-        again=show_new_receiver,
         template="notices/new.html",
         needs=KEY_OWNERS,
         has_secret=True,
@@ -155,17 +152,10 @@ PAGES: Final = (
     _act("/switch", switch_receiver),
     _act("/test", test_destination),
     _act("/rotate", rotate_secret, has_secret=True),
-    Page(
-        path="/notices/{id}/delete",
-        act=show_delete_receiver,
-        template="notices/delete.html",
-        needs=KEY_OWNERS,
-    ),
-    Page(
-        path="/notices/{id}/delete",
-        method="POST",
+    *build_form(
+        "/notices/{id}/delete",
+        show=show_delete_receiver,
         act=delete_receiver,
-        again=show_delete_receiver,
         template="notices/delete.html",
         needs=KEY_OWNERS,
     ),

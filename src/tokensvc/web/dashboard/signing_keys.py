@@ -11,7 +11,7 @@ from tokensvc.core.errors import InvalidInputError
 from tokensvc.operations.operation import ADMINS, READERS
 from tokensvc.web.app_keys import SERVICE
 from tokensvc.web.dashboard.naming import find_names
-from tokensvc.web.dashboard.page import Page, Redirect, View
+from tokensvc.web.dashboard.page import Page, Redirect, View, build_form
 from tokensvc.web.dashboard.snippets import list_snippets
 from tokensvc.web.dashboard.timeline import build_timeline, find_begin, find_end
 from tokensvc.web.well_known import build_jwks_answer, build_metadata
@@ -217,17 +217,10 @@ PAGES: Final = (
     Page(
         path="/signing-keys/jwks", act=show_jwks, template="signing_keys/jwks.html", needs=READERS
     ),
-    Page(
-        path="/signing-keys/rotate",
-        act=show_rotate,
-        template="signing_keys/rotate.html",
-        needs=ADMINS,
-    ),
-    Page(
-        path="/signing-keys/rotate",
-        method="POST",
+    *build_form(
+        "/signing-keys/rotate",
+        show=show_rotate,
         act=rotate,
-        again=show_rotate,
         template="signing_keys/rotate.html",
         needs=ADMINS,
     ),
@@ -237,17 +230,10 @@ PAGES: Final = (
         template="signing_keys/one.html",
         needs=READERS,
     ),
-    Page(
-        path="/signing-keys/{kid}/revoke",
-        act=show_revoke,
-        template="signing_keys/revoke.html",
-        needs=ADMINS,
-    ),
-    Page(
-        path="/signing-keys/{kid}/revoke",
-        method="POST",
+    *build_form(
+        "/signing-keys/{kid}/revoke",
+        show=show_revoke,
         act=revoke,
-        again=show_revoke,
         template="signing_keys/revoke.html",
         needs=ADMINS,
     ),
