@@ -68,7 +68,7 @@ bench: $(VENV)/.dev ## Measure exchanges, beside handlers that do less, and revo
 	@$(BIN)/python -m bench.throughput $(BENCH)
 	@$(BIN)/python -m bench.revocation
 
-bench-peers: $(VENV)/.dev ## Measure exchanges beside other issuers (8 minutes)
+bench-peers: $(VENV)/.dev ## Measure exchanges beside other issuers, a dex at DEX=path too (8 min)
 	@$(BIN)/python -m bench.peers $(BENCH)
 
 bench-compare: $(VENV)/.dev ## Compare what this tree costs with BASE=folder, a checkout (3 minutes)
@@ -92,6 +92,9 @@ bench-neighbours: $(VENV)/.dev ## Prove that floods leave other clients alone (6
 
 bench-timing: $(VENV)/.dev ## Prove that the time of a refusal tells nothing (2 minutes)
 	@$(BIN)/python -m bench.timing
+
+bench-black-hole: $(VENV)/.dev ## Prove that a Postgres that has vanished is not waited for (1 min)
+	@$(BIN)/python -m bench.black_hole
 
 bench-stalls: $(VENV)/.dev ## Measure what holds the event loop of a busy service (2 minutes)
 	@$(BIN)/python -m bench.stalls
@@ -124,6 +127,7 @@ bench-pages: $(VENV)/.dev ## Measure the dashboard with 110,000 keys and a year 
 
 bench-traces: $(VENV)/.dev ## Measure what an exchange costs that is traced (3 minutes)
 	@$(BIN)/python -m bench.traces
+
 bench-notices: $(VENV)/.dev ## Measure what notices cost an exchange (3 minutes)
 	@$(BIN)/python -m bench.notices
 
@@ -157,9 +161,10 @@ help: ## Show this
 
 .PHONY: run demo test setup test-fast soak check fmt openapi metrics-page fuzz-api fuzz-rights
 .PHONY: screenshots freeze-sql bench bench-peers bench-compare bench-rotation bench-feed
-.PHONY: bench-long-denylist bench-ledger bench-neighbours bench-timing bench-stalls bench-failover
-.PHONY: bench-acts bench-clock bench-restore soak-patroni soak-upgrade bench-lists bench-pages
-.PHONY: bench-traces bench-notices bench-verify site release build lock clean help
+.PHONY: bench-long-denylist bench-ledger bench-neighbours bench-timing bench-black-hole
+.PHONY: bench-stalls bench-failover bench-acts bench-clock bench-restore soak-patroni soak-upgrade
+.PHONY: bench-lists bench-pages bench-traces bench-notices bench-verify site release build lock
+.PHONY: clean help
 
 ##@
 

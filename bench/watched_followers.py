@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bench.watched_keys import Acknowledged, Issued
     from bench.watched_load import WatchedLoad
 
-LATEST: Final = 10.0  # seconds after which a running follower must know a revocation
+LATEST: Final = 10.0  # seconds after which a follower must know a revocation
 _NEVER: Final = 40.0  # no slowness excuses a follower that does not know it by then
 _LOOK: Final = 0.1
 _AT_ONCE: Final = 16
@@ -62,13 +62,15 @@ class Follower:
 class Watch:
     """Looks at running followers all the time, and at everything else when it is told to.
 
-    `must_work` tells whether a good key must get a token now.
+    `must_work` tells whether a good key must get a token now. A running follower must know a
+    revocation after `known_within` seconds.
     """
 
     stage: Stage
     load: WatchedLoad
     caller: str  # a key that may introspect
     must_work: Callable[[], bool]
+    known_within: float = LATEST
     followers: list[Follower] = field(default_factory=list)
     delays: list[float] = field(default_factory=list)  # seconds until a revocation was known
     unknown: list[Acknowledged] = field(default_factory=list)  # to a running follower, so far
@@ -83,7 +85,7 @@ class Watch:
             seen = len(self.load.acknowledged)
             self.unknown = [revoked for revoked in self.unknown if not self._is_known(revoked)]
             for revoked in self.unknown:
-                if revoked.age > LATEST and revoked.value not in late:
+                if revoked.age > self.known_within and revoked.value not in late:
                     late.add(revoked.value)
                     self._note_late("a running follower does not know of it", revoked[:2])
             if self.must_work():
@@ -182,14 +184,15 @@ class Watch:
             return None
 
     async def _check_table(self) -> None:
-        """Check that no entry is gone. None has expired yet, because the run is short."""
+        """Check that no entry is gone while a token that it concerns has not expired."""
         acknowledged = list(self.load.acknowledged)  # first: more may come while the table is read
         connection = await _connect_patiently(self.stage.cluster.primary.url)
         rows = await connection.fetch("select kind, value from denylist")
         await connection.close()
         held = {(row["kind"], row["value"]) for row in rows}
         for revoked in acknowledged:
-            if (revoked.kind, revoked.value) not in held:
+            is_live = any(token.claims["exp"] > time.time() for token in revoked.tokens)
+            if is_live and (revoked.kind, revoked.value) not in held:
                 self.load.faults.note("a live entry is gone", revoked[:2])
 
     def _look_at_logs(self) -> None:

@@ -186,7 +186,7 @@ create table api_key_window (
 -- load: functions/window_start.sql
 -- load: functions/judge_client.sql
 -- load: functions/judge_exchanges.sql
--- load: functions/judge_plain_exchanges.sql
+-- load: functions/judge_api_keys.sql
 
 -- How API keys are used -------------------------------------------------------------------------
 
@@ -676,4 +676,3 @@ revoke execute on function append_audit_events from public;
 -- load: functions/revoke_token_by_id_2.sql
 -- load: functions/heal_revocations.sql
 -- load: functions/report_leaks.sql
--- load: functions/report_leaks_2.sql

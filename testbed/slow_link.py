@@ -44,6 +44,8 @@ class SlowLink:
         far_reader, far_writer = await asyncio.open_unix_connection(str(self._socket))
         try:
             await asyncio.gather(self._delay(reader, far_writer), _forward(far_reader, writer))
+        except asyncio.CancelledError:
+            pass  # the link is closed, and the server of the streams would call this a fault
         finally:
             writer.close()
             far_writer.close()

@@ -9,6 +9,7 @@ import socket
 import subprocess
 from base64 import b64encode
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from testbed.processes import ROOT
@@ -19,7 +20,6 @@ from bench.sender import write_posts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
 # What was installed stays here, so that the next run begins at once.
 INSTALLED: Final = ROOT / "build" / "peers"
@@ -35,11 +35,14 @@ class MissingPeerError(Exception):
 
 
 def find_program(name: str, get: str) -> str:
-    """Return the path of a program. Raises MissingPeerError, which says how to `get` it."""
+    """Return the absolute path of a program: of one on the path, or of one whose path is given.
+
+    Raises MissingPeerError, which says how to `get` it.
+    """
     path = shutil.which(name)
     if path is None:
         raise MissingPeerError(f"{name} is not installed ({get})")
-    return path
+    return str(Path(path).absolute())
 
 
 def fetch(command: Sequence[str], cwd: Path, environment: Mapping[str, str] | None = None) -> None:

@@ -13,8 +13,9 @@
 --
 -- The result has a row for each key that is known, and for each successor: its revocations, oldest
 -- first. The audit trail tells of each key that was ended or was found in a place that was not
--- known. A report that tells nothing new writes nothing, and its answer proves that the first one
--- is durable.
+-- known. Nobody has found the successors, so the trail says of them that they were disabled or
+-- revoked with their predecessor. A report that tells nothing new writes nothing, and its answer
+-- proves that the first one is durable.
 create function report_leaks(
     digests bytea[], urls text[], sources text[], ending text, operation text, actor jsonb,
     leeway interval
@@ -27,8 +28,10 @@ declare
     most_places constant int := 50;
     found_ids text[];           -- the reported keys, each once
     places_of text[];           -- those of them that were found in a place that was not known
-    all_ids text[];             -- with the successors that end too
-    ended_ids text[];           -- those of all_ids that this report has ended
+    made_ids text[];            -- the successors that end too
+    made_from text[];           -- in the same order, the reported key that each comes from
+    ended_ids text[];           -- those of found_ids that this report has ended
+    family record;              -- the successors of one reported key
     present timestamptz;
 begin
     select array_agg(distinct key.id) into found_ids
@@ -80,24 +83,29 @@ begin
     )
     select array_agg(distinct noted.key_id) into places_of from noted;
 
-    with recursive made (id) as (
-        select key.id
-        from api_key as key join api_key as origin on origin.id = key.predecessor_id
-        where origin.id = any (found_ids) and key.made_by_predecessor
-            and origin.revoked_at is null and origin.disabled_at is null
-            and (origin.expires_at is null or origin.expires_at > present)
+    with recursive made (id, origin) as (
+        select key.id, reported.id
+        from api_key as key join api_key as reported on reported.id = key.predecessor_id
+        where reported.id = any (found_ids) and key.made_by_predecessor
+            and reported.revoked_at is null and reported.disabled_at is null
+            and (reported.expires_at is null or reported.expires_at > present)
         union
-        select key.id
+        select key.id, made.origin
         from made join api_key as key on key.predecessor_id = made.id
         where key.made_by_predecessor
+    ),
+    successor as (
+        select distinct on (made.id) made.id, made.origin from made
+        where made.id <> all (found_ids) order by made.id, made.origin
     )
-    select array_agg(distinct one.id order by one.id) into all_ids
-    from (select unnest(found_ids) union select made.id from made) as one (id);
+    select array_agg(successor.id order by successor.id),
+        array_agg(successor.origin order by successor.id)
+    into made_ids, made_from
+    from successor;
 
-    -- What it has ended stands at the end of the trail and of the denylist, in this order.
     select array_agg(ended.key_id) filter (where ended.outcome = 'ended') into ended_ids
     from end_keys(
-        report_leaks.ending, report_leaks.operation, all_ids, null, report_leaks.actor,
+        report_leaks.ending, report_leaks.operation, found_ids, null, report_leaks.actor,
         jsonb_build_object('ending', report_leaks.ending), leeway, true
     ) as ended;
 
@@ -111,11 +119,27 @@ begin
     from unnest(places_of) as place (id)
     where place.id <> all (coalesce(ended_ids, '{}'));
 
+    -- A successor has the window row of its origin, so it is locked already.
+    for family in
+        select made.origin, array_agg(made.id order by made.id) as ids
+        from unnest(made_ids, made_from) as made (id, origin)
+        group by made.origin order by made.origin
+    loop
+        perform end_keys(
+            report_leaks.ending,
+            case report_leaks.ending
+                when 'key_disabled' then 'keys.disable' else 'keys.revoke'
+            end,
+            family.ids, null, report_leaks.actor,
+            jsonb_build_object('with_predecessor', family.origin), leeway, true
+        );
+    end loop;
+
     return query
     select one.id,
         array(
             select record from listed_revocation as record
             where record.kind = 'key' and record.value = one.id order by record.seq
         )
-    from unnest(all_ids) as one (id);
+    from unnest(found_ids || made_ids) as one (id);
 end $$;

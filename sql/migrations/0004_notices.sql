@@ -24,7 +24,7 @@ create table notice_endpoint (
     constraint notice_endpoint_account_fkey foreign key (account_id) references account (id),
     constraint notice_endpoint_id_form check (id ~ '^hook_[0-9A-Za-z]{16}$'),
     constraint notice_endpoint_disabled_because_known check (
-        disabled_because in ('asked', 'failing', 'gone')
+        disabled_because in ('asked', 'failing', 'gone', 'unsubscribed')
     ),
     constraint notice_endpoint_disabled check (
         (disabled_at is null) = (disabled_because is null)

@@ -1,7 +1,7 @@
 -- Where API keys were found that have leaked.
 
 -- name: report(digests, urls, sources, ending, operation, actor, leeway)
-select key_id, records from report_leaks_2($1, $2, $3, $4, $5, $6, $7);
+select key_id, records from report_leaks($1, $2, $3, $4, $5, $6, $7);
 
 -- name: list(key_id)
 select url, source, reported_at from key_leak where key_id = $1

@@ -14,12 +14,15 @@ select * from listed_notice_endpoint where id = $1;
 select from notice_endpoint where id = $1 and deleted_at is null for no key update;
 
 -- name: count_of(account_id)
--- `mailboxes`: those that were made within a day, also if they are deleted by now.
-select count(*) filter (where deleted_at is null) as present,
-    count(*) filter (
-        where sealed_secret is null and created_at > clock_timestamp() - interval '1 day'
-    ) as mailboxes
-from notice_endpoint where account_id is not distinct from $1;
+select count(*) from notice_endpoint
+where account_id is not distinct from $1 and deleted_at is null;
+
+-- name: count_links(account_id)
+-- How many links its mailboxes were to be sent within a day, also those that are deleted by now.
+select count(*)
+from notice_endpoint as mailbox join notice_event as event on event.subject = mailbox.id
+where mailbox.account_id = $1 and mailbox.sealed_secret is null
+    and event.name = 'notice.confirm' and event.at > clock_timestamp() - interval '1 day';
 
 -- name: lock_contact(account_id)
 select id from notice_endpoint where account_id = $1 and is_contact and deleted_at is null
@@ -85,10 +88,12 @@ where sealed_secret is not null order by id for no key update;
 -- name: reseal(id, sealed_secret, old_sealed_secret)
 update notice_endpoint set sealed_secret = $2, old_sealed_secret = $3 where id = $1;
 
--- name: claim(is_failing, lease)
--- Takes the one that has waited longest, of those that fail or of the others. Nobody else takes it
--- before the lease is over or it is released. A lease from before a jump of the clock counts as
--- over. `old_sealed_secret` is null when its time is over.
+-- name: claim(is_failing, lease, crowded)
+-- Takes the one that was served longest ago, of those that fail or of the others: by how long
+-- something waits, whoever has most to be told would always come first. None of the accounts in
+-- `crowded` is served, '' is the service itself. Nobody else takes it before the lease is over or
+-- it is released. A lease from before a jump of the clock counts as over. `old_sealed_secret` is
+-- null when its time is over.
 update notice_endpoint as endpoint
 set leased_until = clock.present + $2::interval, due_at = clock.present + $2::interval
 from (select clock_timestamp() as present) as clock
@@ -101,7 +106,8 @@ where endpoint.id = (
         )
         and waiting.disabled_at is null and waiting.deleted_at is null
         and (waiting.failing_since is not null) = $1
-    order by waiting.due_at limit 1 for update skip locked
+        and coalesce(waiting.account_id, '') <> all ($3::text[])
+    order by waiting.leased_until, waiting.due_at limit 1 for update skip locked
 )
 returning endpoint.id, endpoint.account_id, endpoint.url, endpoint.sealed_secret,
     case

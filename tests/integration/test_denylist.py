@@ -15,7 +15,7 @@ from tokensvc.core.errors import OutcomeUnknownError, UnavailableError
 from tokensvc.issuer.admin import audiences
 from tokensvc.issuer.cleaning import clean_denylist_once
 from tokensvc.store.denylist import (
-    append_signing_key_revocation,
+    append_revocation,
     find_tag,
     is_revoked,
     list_of,
@@ -32,7 +32,7 @@ WAITING = (
 
 async def append(connection, value, *, expires_in=SOON):
     now = await connection.fetchval("select clock_timestamp()")
-    return await append_signing_key_revocation(
+    return await append_revocation(
         connection, "token_revoked", value, watermark=None, expires_at=now + expires_in
     )
 

@@ -12,7 +12,7 @@ from tests.integration.callers_world import TRIED, World, make_surroundings
 from tests.integration.escalation import Escalation
 from tests.integration.wishes import FITTING, TOO_MUCH
 
-from tokensvc.operations.key_models import CreateKey, KeyChanges
+from tokensvc.operations.key_models import ChangedKeyFields, CreateKey
 from tokensvc.operations.operation import ANYBODY
 from tokensvc.operations.table import OPERATIONS
 from tokensvc.store.pool import open_database
@@ -57,4 +57,4 @@ def test_everything_is_tried_that_an_owner_may_call_and_say():
     assert callable_ == TRIED
     said = {*FITTING, *TOO_MUCH}
     assert said | {"account"} == set(CreateKey.model_fields)
-    assert said == set(KeyChanges.model_fields)
+    assert said == set(ChangedKeyFields.model_fields)

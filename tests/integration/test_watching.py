@@ -12,14 +12,14 @@ from tokensvc.core.errors import UnavailableError
 from tokensvc.issuer.mirror.mirror import Mirror
 from tokensvc.issuer.postgres_clock import FRESH_SECONDS
 from tokensvc.issuer.revoking.watching import DenylistWatcher, watch_copy, watch_table
-from tokensvc.store.denylist import append_signing_key_revocation, delete_expired
+from tokensvc.store.denylist import append_revocation, delete_expired
 
 
 @pytest.fixture
 def append(connection):
     async def add(value, *, life=timedelta(minutes=10)):
         now = await connection.fetchval("select clock_timestamp()")
-        return await append_signing_key_revocation(
+        return await append_revocation(
             connection, "token_revoked", value, watermark=None, expires_at=now + life
         )
 

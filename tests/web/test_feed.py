@@ -11,7 +11,7 @@ from tests.integration.things import ACTOR, make_key, read_header, read_payload
 from tests.web.asking import get_token
 
 from tokensvc.issuer.cleaning import clean_denylist_once
-from tokensvc.store.denylist import append_signing_key_revocation
+from tokensvc.store.denylist import append_revocation
 
 BEFORE_ITS_END = 25  # seconds: earlier than a poll that waits for thirty ends by itself
 
@@ -243,7 +243,7 @@ async def test_a_restored_backup_is_answered_with_a_snapshot(client, key, servic
 
 async def test_expired_entries_are_in_no_page(client, key, service, connection, database):
     now = await connection.fetchval("select clock_timestamp()")
-    await append_signing_key_revocation(
+    await append_revocation(
         connection,
         "token_revoked",
         "short",

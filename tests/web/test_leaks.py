@@ -102,7 +102,7 @@ async def test_t49_known_and_unknown_keys_get_the_same_answer_at_the_same_time(c
 async def test_t50_what_is_no_key_by_its_form_never_reaches_postgres(stranger, connection):
     good = new_api_key().text
     wrong = good[:-1] + ("a" if good[-1] != "a" else "b")
-    await connection.execute("alter function report_leaks_2 rename to gone")
+    await connection.execute("alter function report_leaks rename to gone")
     answer = await report(stranger, wrong, "tsk-", "", "\u00e9" * 40, good.replace("-", "_"))
     assert (answer.status, answer.body) == (202, {"received": 5, "malformed": 5})
 
@@ -265,8 +265,8 @@ async def test_a_report_that_cannot_be_carried_out_is_refused_and_may_be_repeate
     client, database, stranger, connection
 ):
     key = await make_key(database)
-    await connection.execute("alter function report_leaks_2 rename to gone")
+    await connection.execute("alter function report_leaks rename to gone")
     assert (await report(stranger, key.key.text)).status >= 500
-    await connection.execute("alter function gone rename to report_leaks_2")
+    await connection.execute("alter function gone rename to report_leaks")
     assert (await report(stranger, key.key.text)).status == 202
     assert await find_state(client, key) == "disabled"

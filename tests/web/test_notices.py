@@ -210,6 +210,26 @@ async def test_t47_there_is_an_end_to_the_endpoints_of_an_account(client, databa
     assert (await owner("POST /v1/notice-endpoints", {"url": HOOK})).status == 409
 
 
+async def test_t47_an_account_has_ten_links_sent_a_day_however_it_asks_for_them(
+    client, database, connection
+):
+    owner, _ = await make_caller(client, database, "tokensvc:keys")
+    made = (await owner("POST /v1/notice-endpoints", {"url": "mailto:jo@example.com"})).body
+    path = f"/v1/notice-endpoints/{made['id']}"
+    for _ in range(9):
+        assert (await owner(f"POST {path}/test", {})).status < 300
+    refused = await owner(f"POST {path}/test", {})
+    assert (refused.status, "10 links" in refused.body["detail"]) == (409, True)
+    (sent, *_) = (await owner(f"GET /v1/notice-deliveries?endpoint={made['id']}")).body["items"]
+    again = await owner(f"POST /v1/notice-deliveries/{sent['id']}/redeliver", {})
+    assert again.status == 409
+    other = await owner("POST /v1/notice-endpoints", {"url": "mailto:bo@example.com"})
+    assert other.status == 409
+    assert (await owner("POST /v1/notice-endpoints", {"url": HOOK})).status == 201
+    await connection.execute("update notice_event set at = at - interval '1 day'")
+    assert (await owner(f"POST {path}/test", {})).status < 300
+
+
 async def test_t47_a_mailbox_gets_a_link_and_nothing_else_before_it_is_confirmed(
     client, database, mail_server, connection
 ):

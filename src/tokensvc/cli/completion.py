@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import click
 from click.shell_completion import get_completion_class
@@ -10,7 +10,7 @@ from click.shell_completion import get_completion_class
 if TYPE_CHECKING:
     from click.shell_completion import ShellComplete
 
-_VARIABLE = "_TOKENSVC_COMPLETE"  # click looks for the name of the program in it
+_VARIABLE: Final = "_TOKENSVC_COMPLETE"  # click looks for the name of the program in it
 
 
 @click.command("completion")

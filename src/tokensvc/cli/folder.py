@@ -36,7 +36,8 @@ def load_command_settings() -> Settings:
 def find_service_folder(folders: Iterable[Path], data_dir: Path) -> Path | None:
     """Return the first of `folders` that has data, None if none has.
 
-    Data of another user is passed over: who could plant it would be given what is typed here.
+    Data of another user is passed over: otherwise somebody could plant a folder, and would be given
+    whatever is typed here.
     """
     for folder in folders:
         try:

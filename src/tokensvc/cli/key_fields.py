@@ -14,7 +14,7 @@ from tokensvc.cli.run import given
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_OPTIONS = (
+_OPTIONS: Final = (
     click.option("--description", help="What the key is for, in more words."),
     click.option(
         "--capability",
@@ -58,7 +58,7 @@ _OPTIONS = (
     click.option("--expires-in", type=Duration("never"), help="From now: 90d, 24h, or never."),
 )
 
-_FIELDS_OF_CHANGES = (
+_FIELDS_OF_CHANGES: Final = (
     click.option("--name", help="A new name."),
     click.option("--any-audience", is_flag=True, help="Its tokens may be for everything."),
     click.option("--any-network", is_flag=True, help="It may be used everywhere."),

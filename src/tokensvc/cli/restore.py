@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tokensvc.core.backup import BackupFacts
     from tokensvc.issuer.restore import Ended
 
-_NOUNS = {"key": "key", "account": "account", "kid": "signing-key"}
+_NOUNS: Final = {"key": "key", "account": "account", "kid": "signing-key"}
 
 
 @click.command("restore")

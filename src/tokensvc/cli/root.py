@@ -100,16 +100,16 @@ class _Root(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
-        with _telling():  # --help and --version print already here
+        with _report_errors():  # --help and --version print already here
             return super().make_context(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> object:
-        with _telling():
+        with _report_errors():
             return super().invoke(ctx)
 
 
 @contextmanager
-def _telling() -> Iterator[None]:
+def _report_errors() -> Iterator[None]:
     """Turn an error into one line and an exit code."""
     try:
         yield
@@ -117,7 +117,7 @@ def _telling() -> Iterator[None]:
         click.echo(f"tokensvc: {_describe(error)}", err=True)
         raise Exit(find_exit_code(error)) from error
     except BrokenPipeError:
-        raise  # click ends quietly: who reads has had enough
+        raise  # click ends quietly: the program that reads our output has gone
     except OSError as error:  # of the machine: a full disk, a stream that was closed
         click.echo(f"tokensvc: {_describe_machine(error)}", err=True)
         stop_printing()

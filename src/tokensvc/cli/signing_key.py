@@ -135,7 +135,7 @@ def export(kid: str, private_file: Path | None, *, pem: bool) -> None:
     with create_secret_file(private_file) as file:
         exported = call("signing-keys.export", {"kid": kid})
         cast("TextIO", file).write(exported["pem"])
-    print_message(f"the private key is in {private_file}: who can read it can sign tokens")
+    print_message(f"the private key is in {private_file}: whoever can read it can sign tokens")
 
 
 @command.command("import")

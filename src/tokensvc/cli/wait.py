@@ -53,7 +53,9 @@ def wait_for_followers(seconds: int | None) -> None:
     try:
         proved, laggards, unproved = _watch(seconds)
     except ForbiddenError as error:
-        print_message(f"done, but who has applied it cannot be seen: {error.message}")
+        print_message(
+            f"done, but it cannot be seen which followers have applied it: {error.message}"
+        )
         click.get_current_context().exit(ExitCode.FOLLOWERS_LAG)
     if not proved:
         print_message("no follower that proves its name is alive, so none was waited for")

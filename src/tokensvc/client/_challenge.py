@@ -17,7 +17,7 @@ _UNAUTHORIZED: Final = 401
 _LONGEST: Final = 8192  # characters of a header that are read
 _NAME: Final = r"[\w!#$%&'*+.^`|~-]+"
 # A part of the header is a parameter (name=value, the value quoted or not), or else a scheme.
-_PART = re.compile(
+_PART: Final = re.compile(
     rf"""(?P<name>{_NAME})\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^\s,"]+))"""
     rf"""|(?P<scheme>{_NAME})""",
     re.ASCII,

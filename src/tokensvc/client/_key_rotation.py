@@ -11,19 +11,18 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import logging
 import math
 import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from tokensvc.client._errors import KeyUnreadableError
 from tokensvc.client._key_file import CAN_LOCK, prepare, replace, try_lock
 from tokensvc.client._key_reader import KeyFromFile, parse_key
-from tokensvc.client._response import ExchangeResponse
+from tokensvc.client._response import ExchangeResponse, parse_object
 from tokensvc.client._token_endpoint import post_json
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from tokensvc.client._response import NoResponse
     from tokensvc.core.api_key import ApiKey
 
-_EVERY = re.compile(r"([1-9][0-9]{0,5})([hdw])")
+_EVERY: Final = re.compile(r"([1-9][0-9]{0,5})([hdw])")
 _SECONDS: Final = {"h": 3600, "d": 86_400, "w": 7 * 86_400}
 _CREATED: Final = 201
 _PAUSE: Final = 60.0  # seconds after a failure
@@ -161,7 +160,7 @@ def build_rotation(
 def _judge(response: ExchangeResponse | NoResponse) -> ApiKey | _Trouble:
     if not isinstance(response, ExchangeResponse):
         return _Trouble(f"the issuer cannot be reached: {response.trouble}")
-    body = _parse(response.body)
+    body = parse_object(response.body)
     if response.status != _CREATED:
         return _Trouble(f"the issuer answered {response.status} {str(body.get('code', ''))[:40]}")
     if body.get("key") is None:
@@ -173,11 +172,3 @@ def _judge(response: ExchangeResponse | NoResponse) -> ApiKey | _Trouble:
         return parse_key(body["key"], "the answer of the issuer")
     except KeyUnreadableError:
         return _Trouble("the issuer sent something that is no API key")
-
-
-def _parse(body: bytes) -> dict[str, Any]:
-    try:
-        parsed = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return parsed if isinstance(parsed, dict) else {}

@@ -27,9 +27,9 @@ _REFUSED_PAUSE: Final = 5.0  # seconds in which a refusal is not questioned agai
 _UNAVAILABLE_PAUSE: Final = 1.0  # seconds, if the response does not say when to ask again
 _LONGEST_PAUSE: Final = 86_400.0
 _LONGEST_LIFE: Final = 366 * 86_400
-_TOKEN = re.compile(r"[!-~]{1,16384}")
-_SECONDS = re.compile(r"[0-9]{1,9}")
-_UNPRINTABLE = re.compile(r"[^ -~]")
+_TOKEN: Final = re.compile(r"[!-~]{1,16384}")
+_SECONDS: Final = re.compile(r"[0-9]{1,9}")
+_UNPRINTABLE: Final = re.compile(r"[^ -~]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ def judge(
             message=f"the issuer cannot be reached: {response.trouble}",
             until=response.came_on + _UNAVAILABLE_PAUSE,
         )
-    body = _parse_object(response.body)
+    body = parse_object(response.body)
     if response.status == _OK:
         token = _find_token(body, response, chance)
         return token or _build_unavailable(response, "a response without a usable token")
@@ -144,7 +144,8 @@ def _find_token(
     return build_held_token(text, expires_in=life, sent_on=response.sent_on, chance=chance)
 
 
-def _parse_object(body: bytes) -> dict[str, object]:
+def parse_object(body: bytes) -> dict[str, object]:
+    """Return the JSON object in a body, an empty one if it holds none."""
     try:
         parsed = json.loads(body)
     except (ValueError, RecursionError):

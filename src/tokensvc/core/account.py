@@ -32,8 +32,8 @@ class Contact:
 class Account:
     """An account: facts with their times. A deleted account is never loaded.
 
-    `limits` is what was set for it. `minute_limit` and `day_limit` follow from that and from its
-    tier: so many tokens may all its keys together get.
+    `limits` is what was set for it. `minute_limit` and `day_limit` are how many tokens all its keys
+    together may get: they follow from `limits` and from its tier.
     """
 
     id: AccountId

@@ -14,8 +14,8 @@ class Actor:
     `name`: "key_..." for an API key, "cli:root" for a person at the command line of the host,
     "holder" for whoever holds a credential, and the name of a task of the service ("start").
     `account_id`: the account of the API key. `address`: of the client, or its network.
-    `request_id`: what the log lines of the request have as well. `must_stand`: it is an API key
-    that calls an operation, so what it changes is undone if the key has ended before the commit.
+    `request_id`: the log lines of the request have it as well. `must_stand`: the actor is an API
+    key that calls an operation, so the change is undone if that key ends before the commit.
     """
 
     name: str

@@ -31,10 +31,10 @@ DEFAULT_PREFIX: Final = "tsk-"
 
 MAX_KEY_LIFE_SECONDS: Final = 36_600 * 86_400  # a hundred years
 
-_KEY_LENGTH: Final = 36
+KEY_LENGTH: Final = 36
 _CHECKSUM_LENGTH: Final = 6
-_PREFIX = re.compile(r"[A-Za-z0-9]{1,7}-")
-_BODY = re.compile(r"[0-9A-Za-z]+", re.ASCII)
+_PREFIX: Final = re.compile(r"[A-Za-z0-9]{1,7}-")
+_BODY: Final = re.compile(r"[0-9A-Za-z]+", re.ASCII)
 
 KeyState = Literal["active", "disabled", "revoked", "expired"]
 
@@ -156,7 +156,7 @@ def checksum(text: str) -> str:
 
 def new_api_key(prefix: str = DEFAULT_PREFIX) -> ApiKey:
     """Return a fresh API key of exactly 36 characters."""
-    body = prefix + new_base62(_KEY_LENGTH - len(prefix) - _CHECKSUM_LENGTH)
+    body = prefix + new_base62(KEY_LENGTH - len(prefix) - _CHECKSUM_LENGTH)
     return ApiKey(body + checksum(body))
 
 
@@ -167,7 +167,7 @@ def parse_api_key(text: str, prefix: str = DEFAULT_PREFIX) -> ApiKey:
     checksum is wrong.
     """
     if (
-        len(text) != _KEY_LENGTH
+        len(text) != KEY_LENGTH
         or not text.startswith(prefix)
         or not _BODY.fullmatch(text, len(prefix))
         or checksum(text[:-_CHECKSUM_LENGTH]) != text[-_CHECKSUM_LENGTH:]

@@ -14,9 +14,10 @@ from tokensvc.core.audit_event import AuditHead
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Of each earlier hash so many bytes are said. Nobody finds another event with the same ones.
+# How many bytes of each earlier hash a claim holds. 128 bits are enough: nobody can make another
+# event whose hash begins with the same ones.
 SAID_BYTES: Final = 16
-_FEW: Final = 8
+_FEW: Final = 8  # earlier hashes in a claim that was shortened
 _MOST_EARLIER: Final = 1000
 _MOST_DIGITS: Final = 18
 _MOST_EPOCH: Final = 100
@@ -26,7 +27,7 @@ _MOST_EPOCH: Final = 100
 class AuditClaim:
     """Where the trail ends, and the beginnings of the hashes of earlier events.
 
-    None instead of a hash: the trail has no such event, and did not end it behind a checkpoint.
+    None instead of a hash: the table lacks that event, although no checkpoint has deleted it.
     """
 
     head: AuditHead
@@ -34,7 +35,7 @@ class AuditClaim:
 
 
 def shorten_claim(claim: AuditClaim) -> AuditClaim:
-    """Return a claim with what is missing and the newest numbers only, for a page with news."""
+    """Return the claim with only the missing events and the newest hashes, for a short page."""
     newest = set(sorted(claim.earlier)[-_FEW:])
     earlier = {at: said for at, said in claim.earlier.items() if said is None or at in newest}
     return AuditClaim(head=claim.head, earlier=earlier)
@@ -52,7 +53,7 @@ def parse_claim(value: object) -> AuditClaim:
     try:
         return _parse_claim(value)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError("it is no claim about an audit trail") from error
+        raise ValueError("this is no claim about an audit trail") from error
 
 
 def _parse_claim(value: Any) -> AuditClaim:  # noqa: ANN401 - whatever JSON holds
@@ -60,7 +61,7 @@ def _parse_claim(value: Any) -> AuditClaim:  # noqa: ANN401 - whatever JSON hold
     if type(number) is not int or not isinstance(epoch, str) or len(earlier) > _MOST_EARLIER:
         raise TypeError("a member has another type, or there are too many hashes")
     if not 0 <= number < 10**_MOST_DIGITS or not 0 < len(epoch) <= _MOST_EPOCH:
-        raise ValueError("a number or a text of no use")
+        raise ValueError("the number or the epoch is out of its bounds")
     said = {_parse_number(at): _parse_hash(text) for at, text in earlier.items()}
     return AuditClaim(head=AuditHead(number, _hash(value["hash"], 32), epoch), earlier=said)
 
@@ -77,5 +78,5 @@ def _parse_hash(text: str | None) -> bytes | None:
 
 def _hash(text: str, size: int) -> bytes:
     if len(text) != 2 * size:
-        raise ValueError("not so many bytes")
+        raise ValueError(f"the hash must have {size} bytes")
     return bytes.fromhex(text)

@@ -14,8 +14,8 @@ class AuditEvent:
     """Who did what to what, when.
 
     `account_id`: of the actor, if that is an API key. `address` is None if there was none, or if it
-    has ended; `address_commitment`, the SHA-256 of salt and address, stays. `detail` never holds a
-    secret, nor a number with a fraction. `hash` covers the other fields but address and salt, and
+    was deleted; `address_commitment`, the SHA-256 of salt and address, stays. `detail` holds no
+    secret and no number with a fraction. `hash` covers the other fields but address and salt, and
     the hash of the event before.
     """
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 MOST_HEADS: Final = 1000
 _MOST_QUESTIONS: Final = 8
 _MOST_RESETS: Final = 16
-# Replicas look at the table at different moments. So a page that was issued up to so many seconds
-# after another one may still say less.
+# Replicas read the table at different moments. So a page that was issued up to this many seconds
+# after another one may still name an older head.
 _REPLICA_SKEW: Final = 5
 
 
@@ -43,8 +43,8 @@ class AuditHeadStatus:
     """What a follower knows of the issuer's audit trail.
 
     `number`, `hash` (hex) and `epoch`: of the newest event that it has been told of. `age`: seconds
-    since the issuer last said anything of its trail. `problem`: what does not fit to what was seen
-    before; None if all does. It stays until a reset is declared. `resets`: the declared ones.
+    since the issuer last said anything of its trail. `problem`: what contradicts an earlier claim;
+    None if nothing does. It stays until a reset is declared. `resets`: the declared ones.
     """
 
     number: int
@@ -58,7 +58,8 @@ class AuditHeadStatus:
 class Witness:
     """Keeps the hashes that the issuer has said for the newest `most` numbers.
 
-    `questions`: numbers that must be asked for, because no claim since has repeated them.
+    `questions`: numbers of events that the caller must ask the issuer for, because no later claim
+    has repeated their hashes.
     """
 
     def __init__(self, *, most: int = MOST_HEADS) -> None:
@@ -89,8 +90,9 @@ class Witness:
         said: dict[int, bytes | None] = {**claim.earlier, claim.head.number: claim.head.hash}
         problem = self._judge(claim.head.number, said, asked, is_late=is_late)
         self.questions = [at for at in self.questions if at not in said and at != asked]
-        # After a problem, what was seen before is the evidence. And an answer is newer than the
-        # pages: whoever learned it would doubt the next page.
+        # After a problem nothing is learned: what was seen before is the evidence. Nor is anything
+        # learned from an answer: it may be newer than the next page, which would then look as if
+        # the trail had been cut off.
         if self.problem is None and asked is None:
             self._learn(claim.head, said, issued_at)
         return problem
@@ -105,10 +107,12 @@ class Witness:
             if hash_[:SAID_BYTES] != self.heads[at]:
                 return self._note(f"event {at} has another hash than before")
         newest = max(self.heads, default=0)
-        # An answer may have been overtaken by a page, so it is held against its question only.
+        # A page that came meanwhile may know a later head than this answer. So an answer must only
+        # reach the event that was asked for.
         must_reach = newest if asked is None else min(asked, newest)
         if number >= must_reach:
             return None
+        # The page may come from a replica that has read the table earlier: the answer will tell.
         if asked is None and is_late:
             self._ask(newest)
             return None
@@ -118,6 +122,7 @@ class Witness:
 
     def _learn(self, head: AuditHead, said: dict[int, bytes | None], issued_at: int) -> None:
         newest = max(self.heads, default=0)
+        # Unless the newest known hash is repeated, the trail may have been cut off and continued.
         if newest and newest not in said:
             self._ask(newest)
         if head.number >= newest:

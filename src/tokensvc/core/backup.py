@@ -17,7 +17,7 @@ _NO_BACKUP: Final = "this file was not made by `tokensvc backup`"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupFacts:
-    """What a backup says of itself. All of it is of one moment, which the archive is of, too.
+    """What a backup says of itself. All of it, and the archive, are of one moment.
 
     `version`: of tokensvc. `made_at`: by Postgres's clock. `postgres`, `pg_dump`: the major
     versions of the server and of the program. `migration`: the newest one. The rest is the head of

@@ -35,7 +35,7 @@ _BY_NAME_ONLY: Final = "tokensvc:"
 # Narrower than the scope-token of RFC 6749 on purpose, so that a name passes through shells, URLs
 # and headers unharmed. It is wide enough for "rabbitmq.read:*/*".
 CAPABILITY_PATTERN: Final = r"[A-Za-z0-9*][A-Za-z0-9._:/*-]{0,63}"
-_NAME = re.compile(CAPABILITY_PATTERN)
+_NAME: Final = re.compile(CAPABILITY_PATTERN)
 _MOST_NAMED: Final = 5  # in a refusal
 
 
@@ -98,7 +98,7 @@ def is_for_service(name: str) -> bool:
 
 
 def refuse_wide_scope(asked: Iterable[str], granted: Collection[str]) -> InvalidScopeError:
-    """Return the refusal of a scope that asks for more than is granted. It names some of that."""
+    """Return the refusal of a scope that asks for more than is granted; it names a few of these."""
     beyond = sorted(set(asked) - set(granted))
     more = " ..." if len(beyond) > _MOST_NAMED else ""
     return InvalidScopeError(
@@ -113,8 +113,3 @@ def refuse_unnamed_scope() -> InvalidScopeError:
         "when they are named, and there are no others",
         reason="unnamed_scope",
     )
-
-
-def build_scope(capabilities: Iterable[str]) -> str:
-    """Return the `scope` string of a set of capabilities."""
-    return " ".join(capabilities)

@@ -33,9 +33,9 @@ _USUAL_NAMES: Final = frozenset({"iss", "sub", "aud", "iat", "exp", "jti", "clie
 _TEXTS: Final = ("sub", "jti", "client_id", "scope")
 _get_texts: Final = itemgetter(*_TEXTS)
 NO_CLAIMS: Final[Mapping[str, Any]] = MappingProxyType({})
-_NUMBERS: Final = frozenset({int, float})  # and not bool, which JSON tells from both
+_NUMBERS: Final = frozenset({int, float})  # and not bool, which is no number in JSON
 # Seconds; no clock shows such a moment. NaN is refused with it: no comparison with NaN is true.
-_FAR: Final = 2**53
+FAR: Final = 2**53
 
 
 class Claims(NamedTuple):
@@ -123,7 +123,7 @@ def _write_end(scope: tuple[str, ...], extra: str | None) -> str:
 
 @functools.lru_cache(maxsize=4096)  # all tokens of a key have the same
 def parse_extra(text: str) -> Mapping[str, Any]:
-    """Return the claims of a key's own, which are kept as JSON."""
+    """Return a key's own claims, which are stored as JSON text."""
     kept: dict[str, Any] = json.loads(text)
     return MappingProxyType({name: kept[name] for name in kept if name not in _OUR_NAMES})
 
@@ -147,8 +147,9 @@ def check_claims(
     aud = _text(payload, "aud")
     if audiences is not None and aud not in audiences:
         raise InvalidTokenError("wrong_audience", said=aud, wanted=tuple(sorted(audiences)))
+    # Nearly all tokens hold exactly the same claims, and are spared the search for rarer ones.
     is_usual = payload.keys() == _USUAL_NAMES
-    # Such a token is bound to a key that is not checked here: it is no bearer token (RFC 7800).
+    # A token with `cnf` is bound to a key of its sender, which nobody checks here (RFC 7800).
     if not is_usual and "cnf" in payload:
         raise InvalidTokenError("unknown_confirmation")
     sub, jti, client_id, scope = _read_texts(payload)
@@ -205,6 +206,6 @@ def _text(payload: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - a str
 
 def _seconds(payload: Mapping[str, Any], name: str) -> int:
     value: Any = payload.get(name)
-    if type(value) not in _NUMBERS or not -_FAR < value < _FAR:
+    if type(value) not in _NUMBERS or not -FAR < value < FAR:
         raise InvalidTokenError(f"bad_claim_{name}")
     return int(value)

@@ -9,7 +9,7 @@ the two agree, or until the jump was taken back.
 
 A process that has just started knows of no elapsed time. If its first reading shows a difference,
 either clock may be wrong, so Postgres's is doubted: no token is issued until the two agree, or
-until somebody vouches for Postgres's clock who has watched it for longer.
+until a process that has watched Postgres's clock for longer vouches for it.
 
 What is deleted for good needs more: `collectable_at` is the earliest moment of all three clocks.
 A process that has just started also asks what is certain to have passed, because both of the clocks
@@ -27,7 +27,7 @@ TOLERANCE: Final = 5.0  # seconds: clocks that are no further apart agree
 # All in seconds. Steps add up until the clocks have kept pace for `_QUIET`.
 _STEP: Final = 0.5
 _QUIET: Final = 600.0
-# For so long no jump must be seen before elapsed time is counted from a later moment.
+# Elapsed time is counted from a later moment only after this long without a jump.
 _TRUSTED_AFTER: Final = 86_400.0
 
 
@@ -69,7 +69,7 @@ class ClockState:
 
     `anchor`: the reading that jumps are measured from. `base`: an older one, from which elapsed
     time is counted before anything is deleted; it is no later than what had certainly passed when
-    the process started. `furthest`: the one by which it is latest now.
+    the process started. `furthest`: the one by which Postgres's clock would be latest now.
     `stepped_on`, `jumped_on`: when the last step and the last jump were seen. `has_jumped`: a jump
     is not believed. `is_doubted`: the two clocks have differed since the first reading.
     """
@@ -125,20 +125,20 @@ def judge_clock(
     """
     if before is None:
         return _begin(reading, is_vouched=is_vouched)
-    # What was doubted is no place to measure from, so that begins anew with each reading.
+    # While the clock is doubted, no reading can be measured from: each one begins anew.
     anchor = reading if before.is_doubted else before.anchor
     base = _bound(reading) if before.is_doubted else before.base
     step = abs(find_jump(before.latest, reading))
     stepped_on = reading.on if step > _STEP else before.stepped_on
     jumped_on = reading.on if step > TOLERANCE else before.jumped_on
     is_far = abs(find_jump(anchor, reading)) > TOLERANCE
-    # Also a jump towards the wall clock is believed only if it arrives there: it may be the wall
-    # clock that is wrong, and the jump may lead a part of the way.
+    # A jump is believed only if the two clocks agree after it. One that only comes closer to the
+    # wall clock proves nothing, because the wall clock may be the wrong one.
     has_jumped = is_far and not reading.agrees
     if is_far:
         jumped_on = reading.on
-    # If both clocks have jumped to the same place, they are believed there while they agree. For
-    # good only after a while: perhaps both are wrong, and one of them is set right soon.
+    # If both clocks have jumped to the same moment, they are believed while they agree. But the
+    # anchor follows only after a quiet time: both may be wrong, and one of them be corrected soon.
     if not has_jumped and _is_quiet(reading, anchor.on, stepped_on, _QUIET):
         anchor = reading
     if not has_jumped and _is_quiet(reading, base.on, jumped_on, _TRUSTED_AFTER):

@@ -262,9 +262,9 @@ def decide_claims(
 def _find_shown_at(subject: Claims | None, audience: Audience, iat: int) -> int:
     """Return when the API key behind a new token was shown, in seconds since 1970.
 
-    A token for another audience comes with the key itself, so it is shown now. A token from a time
-    when none said it was issued to whoever showed the key at its `iat`: what is narrowed cannot be
-    narrowed again.
+    Whoever wants a token for another audience shows the key itself, and shows it now. A subject
+    token without `auth_time` is of an older version. It was not narrowed itself, because a narrowed
+    token cannot be narrowed again, so the key was shown for it at its `iat`.
     """
     if subject is None or subject.aud != audience.name:
         return iat

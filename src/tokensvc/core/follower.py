@@ -21,7 +21,7 @@ FollowerState = Literal["current", "lagging", "silent"]
 
 # A follower that runs asks at least every 30 s.
 _SILENT_AFTER: Final = timedelta(seconds=60)
-_NAME = re.compile(r"[A-Za-z0-9._:@/+-]{1,100}", re.ASCII)
+_NAME: Final = re.compile(r"[A-Za-z0-9._:@/+-]{1,100}", re.ASCII)
 
 
 class FollowerId(NamedTuple):

@@ -25,8 +25,8 @@ _TOLERANCE: Final = timedelta(seconds=TOLERANCE)
 class IatBounds(NamedTuple):
     """What the database says of the latest `iat`; None if it says nothing.
 
-    `limit`: no token has a later one. `floor`: no watermark lies before it. `run`: another one
-    tells that Postgres may have forgotten something since.
+    `limit`: no token has a later `iat`. `floor`: no watermark lies before it. `run`: changes when
+    Postgres may have forgotten something, as after a crash.
     """
 
     limit: datetime | None
@@ -52,7 +52,8 @@ class IatLimit:
         Call it before `note_limit`: what counts is what was known before Postgres was asked.
         """
         latest = self._latest
-        # In the same run the window rows have all; a backup may have brought an older limit.
+        # While the run is the same, the window rows still know the latest `iat` of each key, so an
+        # equal limit is as good as a floor. A restored backup has another run, and an older limit.
         known = [bounds.floor, bounds.limit] if bounds.run == self._run else [bounds.floor]
         if latest is None or any(bound is not None and bound >= latest for bound in known):
             return None
@@ -98,15 +99,15 @@ class IatLimit:
         behind for a moment after that clock was not believed for a while.
         """
         if expected_at is None:
-            return True  # who cannot tell counts nothing anyway
+            return True  # such a process counts nothing anyway
         # A batch is judged within the tolerance around what is expected, and so before the limit.
         return self._held is not None and expected_at + _TOLERANCE <= self._held
 
     def reckon_passed(self, on: float) -> datetime | None:
         """Return a moment that has certainly passed at `on`; None if none is known.
 
-        Only who believes Postgres's clock raises the limit. So the clock had passed what the limit
-        was raised from, and time has gone on since this process saw it.
+        Only a process that believes Postgres's clock raises the limit. So its clock
+        had passed `limit - AHEAD`, and time has gone on since this process saw the limit.
         """
         if self._passed is None:
             return None

@@ -26,11 +26,11 @@ ACCOUNT_ID_PATTERN: Final = r"acct_[0-9A-Za-z]{16}"
 KEY_ID_PATTERN: Final = r"key_[0-9A-Za-z]{16}"
 ENDPOINT_ID_PATTERN: Final = r"hook_[0-9A-Za-z]{16}"
 KID_PATTERN: Final = r"[A-Za-z0-9_-]{43}"  # of our own keys: a thumbprint of RFC 7638
-_KID = re.compile(KID_PATTERN, re.ASCII)
-_ACCOUNT_ID = re.compile(ACCOUNT_ID_PATTERN, re.ASCII)
-_KEY_ID = re.compile(KEY_ID_PATTERN, re.ASCII)
-_ENDPOINT_ID = re.compile(ENDPOINT_ID_PATTERN, re.ASCII)
-_JTI = re.compile(rf"[0-9A-Za-z]{{{_JTI_LENGTH}}}", re.ASCII)
+_KID: Final = re.compile(KID_PATTERN, re.ASCII)
+_ACCOUNT_ID: Final = re.compile(ACCOUNT_ID_PATTERN, re.ASCII)
+_KEY_ID: Final = re.compile(KEY_ID_PATTERN, re.ASCII)
+_ENDPOINT_ID: Final = re.compile(ENDPOINT_ID_PATTERN, re.ASCII)
+_JTI: Final = re.compile(rf"[0-9A-Za-z]{{{_JTI_LENGTH}}}", re.ASCII)
 
 # Which character stands for each of the 256 bytes: four bytes for each of the 62 characters. Eight
 # bytes are left over and thrown away, because eight characters would be likelier otherwise.

@@ -34,7 +34,7 @@ class IssuedTokens:
         end = self._until if ends_at is None else min(ends_at, self._until)
         found = 0.0
         for hour, count in self._hours:
-            known = min(hour + _HOUR, self._until) - hour  # the hour that runs is not over
+            known = min(hour + _HOUR, self._until) - hour  # the present hour is not over
             shared = min(end, hour + known) - max(begin, hour)
             if shared > timedelta(0):
                 found += count * (shared / known)

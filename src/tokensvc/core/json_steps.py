@@ -1,7 +1,7 @@
 """Reading a long JSON object in steps of about a millisecond.
 
-`json.loads` reads a text in one go, and nothing else goes on meanwhile, in no thread. What may be
-long here are lists: their items are read some at a time. Nothing else may be.
+`json.loads` reads a text in one go, and meanwhile no other thread goes on. Here only the lists in
+the object may be long: their items are read some at a time.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _PER_STEP: Final = 64 * 1024
 _ONE_BY_ONE: Final = 8 * 1024  # characters in a step that reads each value by itself
-_SHORT: Final = 1024  # of nearly all values
+_SHORT: Final = 1024  # characters; nearly all values are shorter
 _BETWEEN_OBJECTS: Final = "},{"
 _BLANKS: Final = re.compile(r"[ \t\n\r]*")
 _READER: Final = json.JSONDecoder()
@@ -26,8 +26,8 @@ def parse_object_in_steps(
 ) -> Generator[None, None, dict[str, Any]]:
     """Return the object that `text` is, as `json.loads` would.
 
-    `per_step`: so many characters are read in one step. Raises ValueError or RecursionError if it
-    is no object, or if a value is longer than that which is no list of the object.
+    `per_step`: how many characters are read in one step. Raises ValueError or RecursionError if it
+    is no object, or if a value that is not one of its lists is longer than that.
     """
     reader = _Reader(text, per_step)
     members: dict[str, Any] = {}
@@ -97,7 +97,7 @@ class _Reader:
                 value, length = _READER.raw_decode(part)
             except ValueError:
                 continue
-            # A number that ends with the part may go on behind it.
+            # A number that ends where the part ends may go on after it.
             if length < len(part) or self._at + length == len(self._text):
                 self._go_to(self._at + length)
                 return value
@@ -108,7 +108,7 @@ class _Reader:
         part = self._text[self._at : self._at + self._per_step]
         end = part.rfind(_BETWEEN_OBJECTS) + 1
         if end:
-            # If that is JSON, it ends between two items. Else the mark stood inside of one.
+            # If this is JSON, the mark stood between two items. Else it stood inside of one.
             try:
                 items: list[Any] = json.loads(f"[{part[:end]}]")
             except ValueError:

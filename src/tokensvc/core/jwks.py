@@ -6,7 +6,6 @@ weak, or is not for signatures.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import re
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from tokensvc.core.algorithm import ALGORITHMS
+from tokensvc.core.base64url import encode_base64url
 from tokensvc.core.identifier import Kid
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ PublicKey = EllipticCurvePublicKey | Ed25519PublicKey | RSAPublicKey
 
 _MIN_RSA_BITS: Final = 2048
 _MAX_KEYS: Final = 100
-_KID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_KID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 # The members that a thumbprint covers, by `kty` (RFC 7638 section 3.2, RFC 8037 section 2). They
 # are also all that a public key of that type consists of.
 _THUMBPRINT_MEMBERS: Final = {
@@ -57,7 +57,7 @@ def thumbprint(jwk: dict[str, str]) -> Kid:
     members = {name: jwk[name] for name in _THUMBPRINT_MEMBERS[jwk["kty"]]}
     canonical = json.dumps(members, sort_keys=True, separators=(",", ":")).encode("ascii")
     digest = hashlib.sha256(canonical).digest()
-    return Kid(base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii"))
+    return Kid(encode_base64url(digest).decode("ascii"))
 
 
 def build_public_jwk(alg: str, key: PublicKey) -> dict[str, str]:

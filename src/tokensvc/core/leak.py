@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import quote
 
-from tokensvc.core.api_key import parse_api_key
+from tokensvc.core.api_key import KEY_LENGTH, parse_api_key
 from tokensvc.core.errors import InvalidClientError
 
 if TYPE_CHECKING:
@@ -29,9 +29,8 @@ _MOST_OF_SOURCE: Final = 100
 _UNCLEAN: Final = re.compile(r"[^!-~]+")
 # What stands between two characters of a text in UTF-8, UTF-16 and UTF-32.
 _GAPS: Final = (b"", b"\0", b"\0\0\0")
-_KEY_LENGTH: Final = 36
 # The longest form of a key in bytes: four bytes for each character.
-LONGEST_FORM: Final = 4 * 36
+LONGEST_FORM: Final = 4 * KEY_LENGTH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +78,7 @@ class KeyFinder:
         forms = []
         for gap in _GAPS:
             begin = gap.join(bytes([byte]) for byte in prefix.encode("ascii"))
-            rest = _KEY_LENGTH - len(prefix)
+            rest = KEY_LENGTH - len(prefix)
             pattern = re.escape(begin) + b"(?:" + re.escape(gap) + b"[0-9A-Za-z]){%d}" % rest
             forms.append((begin, re.compile(pattern)))
         self._forms = tuple(forms)

@@ -2,7 +2,7 @@
 
     requests, in order of arrival
         ->  build_question, count_questions  ->  questions, and how often each is asked
-        ->  Postgres (`judge_exchanges`)     ->  a verdict on each, and how many each key may get
+        ->  Postgres (`judge_api_keys`)      ->  a verdict on each, and how many each key may get
         ->  hand_out                         ->  a decision on each request
 
 Postgres decides how many requests of a key are admitted; here is decided which.
@@ -99,6 +99,7 @@ def build_question(
         "exp": claims.exp,
         "jti": claims.jti,
         "kid": kid,
+        # The key must still have at least one of these, or the token would be empty.
         "held": " ".join(asked if request.scope is None and asked else claims.scope),
         "scope": scope,
         **({} if facts is None else facts._asdict()),
@@ -126,8 +127,10 @@ def build_caller_question(
     """Return the question of a call by an API key, which gets no token.
 
     `client_id` is the id that the caller says it has, `address` where it is. The key must have
-    `capability`, if one is named. It has asked for all that it has, so none has to be named.
+    `capability`, if one is named.
     """
+    # An empty scope stands for "no capability in particular": without the member, Postgres would
+    # refuse keys that hold only capabilities for the service, as `unnamed_scope`.
     demand = {"scope": capability or "", "address": address}
     return Question(key.digest, client_id, json.dumps(demand), counts=False)
 
@@ -156,7 +159,7 @@ def hand_out(
         if verdict is None:
             decisions.append(None)
             continue
-        # By this same rule `judge_exchanges` counts how many requests ask for an admission.
+        # By this same rule Postgres counts how many requests ask for an admission.
         may_be_admitted = (
             question.counts and verdict.refusal is None and wait_for_clear_second(verdict) is None
         )

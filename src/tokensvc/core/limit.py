@@ -1,6 +1,6 @@
 """Limits: how many tokens a key may get in a minute and in a day, and all keys of an account.
 
-Postgres counts and admits (`sql/functions/judge_exchanges.sql`); here is what its answer means to
+Postgres counts and admits (`sql/functions/judge_api_keys.sql`); here is what its answer means to
 the client. Windows are fixed: a minute begins with its first second, a day at midnight UTC. A named
 set of limits is a tier.
 """
@@ -27,7 +27,7 @@ MINUTE: Final = 60  # seconds
 DAY: Final = 86400
 
 TIER_NAME_PATTERN: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}"
-_TIER_NAME = re.compile(TIER_NAME_PATTERN)
+_TIER_NAME: Final = re.compile(TIER_NAME_PATTERN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

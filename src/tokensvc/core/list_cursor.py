@@ -13,6 +13,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from tokensvc.core.base64url import encode_base64url
 from tokensvc.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class ListPlace(NamedTuple):
 def build_list_cursor(place: ListPlace, name: str, filters: Mapping[str, object]) -> str:
     """Return the cursor of a place in the list `name`, whose filters and order are `filters`."""
     payload = json.dumps(place).encode()
-    return _encode(_build_tag(payload, name, filters) + payload)
+    return encode_base64url(_build_tag(payload, name, filters) + payload).decode("ascii")
 
 
 def parse_list_cursor(text: str, name: str, filters: Mapping[str, object]) -> ListPlace:
@@ -64,10 +65,6 @@ def refuse_cursor() -> InvalidInputError:
 def _build_tag(payload: bytes, name: str, filters: Mapping[str, object]) -> bytes:
     text = json.dumps([name, filters], sort_keys=True, default=str)
     return hashlib.sha256(text.encode() + b"\0" + payload).digest()[:_TAG_BYTES]
-
-
-def _encode(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).decode("ascii").rstrip("=")
 
 
 def _decode(text: str) -> bytes:

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from tokensvc.core.base64url import decode_base64url
 from tokensvc.core.errors import InvalidTokenError
 from tokensvc.core.json_steps import parse_object_in_steps
 from tokensvc.core.token import (
@@ -22,7 +23,6 @@ from tokensvc.core.token import (
     check_key,
     check_signature,
     check_signed,
-    decode_part,
     parse_header,
     parse_unverified,
     verify_es256,
@@ -89,7 +89,7 @@ def _check_es256(text: str, key: VerifyingKey) -> Generator[None, None, None]:
         digest.update(text[start : min(end, start + _PER_STEP)].encode("ascii"))
         yield
     try:
-        good = verify_es256(digest.digest(), key.key, decode_part(text[end + 1 :]), _HASHED)
+        good = verify_es256(digest.digest(), key.key, decode_base64url(text[end + 1 :]), _HASHED)
     except ValueError as error:
         raise InvalidTokenError("bad_signature") from error
     if not good:
@@ -100,7 +100,7 @@ def _decode(text: str, begin: int, end: int) -> Generator[None, None, str]:
     """Return what the part of a JWS between two places holds, as text. Raises ValueError."""
     decoder, pieces = codecs.getincrementaldecoder("utf-8")(), []
     for start in range(begin, end, _PER_STEP):
-        piece = decode_part(text[start : min(end, start + _PER_STEP)])
+        piece = decode_base64url(text[start : min(end, start + _PER_STEP)])
         pieces.append(decoder.decode(piece))
         yield
     return "".join([*pieces, decoder.decode(b"", final=True)])

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 UNKNOWN_CLUSTER: Final = 0  # of a server that does not tell its system identifier
 _MOST_CLUSTERS: Final = 32
 
-# Though at least one server takes writes.
+# What can be wrong although at least one server takes writes.
 Problem = Literal["old_primary", "primary_unclear", "two_primaries"]
 
 WAYS_OUT: Final[Mapping[Problem, str]] = {

@@ -1,7 +1,7 @@
 """Work in steps: a generator that pauses after each, so that others may have their turn.
 
-What takes long is written once, as such a generator. Who has an event loop lets it go on between
-two steps; who has time takes all of them at once.
+What takes long is written once, as such a generator. A caller with an event loop lets the loop go
+on between two steps; any other caller takes all steps at once.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ Not here: claims (`claims`) and revocation (`denylist`).
 
 from __future__ import annotations
 
-import binascii
 import functools
 import json
 import re
@@ -27,8 +26,10 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 )
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from tokensvc.core.errors import InvalidTokenError
+from tokensvc.core.base64url import decode_base64url, encode_base64url
+from tokensvc.core.errors import InvalidInputError, InvalidTokenError
 from tokensvc.core.jwks import is_kid
+from tokensvc.core.strict_json import check_json
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -51,12 +52,10 @@ _MAX_HEADER_LENGTH: Final = 8 * 1024
 _MOST_HEADERS: Final = 64
 _ES256: Final = ECDSA(SHA256())
 _ES256_BYTES: Final = 32  # of each of the two numbers, r and s
-_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
-_FROM_URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
 _READER: Final = json.JSONDecoder()
 _JSON: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 # Three parts of base64url, none of them empty, and nothing else (RFC 8725bis section 3.14).
-_COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
+_COMPACT: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +91,8 @@ def sign_jws(payload: Mapping[str, Any], *, typ: str, key: SigningKey) -> str:
 
 def sign_jws_text(payload: bytes, *, typ: str, key: SigningKey) -> str:
     """As `sign_jws`, of a payload that is JSON text already."""
-    signed = _encode_header(typ, key.alg, key.kid) + b"." + _encode(payload)
-    return (signed + b"." + _encode(_sign(signed, key))).decode("ascii")
+    signed = _encode_header(typ, key.alg, key.kid) + b"." + encode_base64url(payload)
+    return (signed + b"." + encode_base64url(_sign(signed, key))).decode("ascii")
 
 
 def _sign(signed: bytes, key: SigningKey) -> bytes:
@@ -154,8 +153,12 @@ def read_unverified(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
     Its header may be one that we refuse. Raises InvalidTokenError for what is no JWS.
     """
     _check_form(text, _MAX_LENGTH)
-    header, payload, _ = text.split(".")
-    return _decode_json(header), _decode_json(payload)
+    header, payload = map(_decode_json, text.split(".")[:2])
+    try:
+        check_json([header, payload])
+    except InvalidInputError as error:  # it could not even be shown
+        raise InvalidTokenError("malformed_token") from error
+    return header, payload
 
 
 def check_signature(
@@ -204,10 +207,10 @@ def check_signed(text: str, key: VerifyingKey) -> None:
     signed, _, signature = text.rpartition(".")
     try:
         if key.alg == "ES256":
-            good = verify_es256(signed.encode("ascii"), key.key, decode_part(signature))
+            good = verify_es256(signed.encode("ascii"), key.key, decode_base64url(signature))
         else:
             algorithm = jwt.get_algorithm_by_name(key.alg)
-            good = algorithm.verify(signed.encode("ascii"), key.key, decode_part(signature))
+            good = algorithm.verify(signed.encode("ascii"), key.key, decode_base64url(signature))
     except (jwt.PyJWTError, ValueError) as error:
         raise InvalidTokenError("bad_signature") from error
     if not good:
@@ -234,27 +237,16 @@ def verify_es256(
 
 @functools.lru_cache(maxsize=64)  # all tokens of a signing key have the same header
 def _encode_header(typ: str, alg: str, kid: Kid) -> bytes:
-    return _encode(_dump({"typ": typ, "alg": alg, "kid": kid}))
+    return encode_base64url(_dump({"typ": typ, "alg": alg, "kid": kid}))
 
 
 def _dump(value: Mapping[str, Any]) -> bytes:
     return _JSON.encode(value).encode("ascii")
 
 
-def _encode(part: bytes) -> bytes:
-    # As base64.urlsafe_b64encode, which takes three more calls.
-    return binascii.b2a_base64(part, newline=False).translate(_URL_SAFE).rstrip(b"=")
-
-
-def decode_part(part: str) -> bytes:
-    """Return the bytes that a part of a JWS stands for. Raises ValueError."""
-    padding = b"=" * (-len(part) % 4)
-    return binascii.a2b_base64(part.encode("ascii").translate(_FROM_URL_SAFE) + padding)
-
-
 def _decode_json(part: str) -> dict[str, Any]:
     try:
-        value = _parse_json(decode_part(part).decode("utf-8"))
+        value = _parse_json(decode_base64url(part).decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise InvalidTokenError("malformed_token") from error
     if not isinstance(value, dict):

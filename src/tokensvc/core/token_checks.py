@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from tokensvc.core.algorithm import ALGORITHMS
-from tokensvc.core.claims import check_claims, check_validity
+from tokensvc.core.claims import FAR, check_claims, check_validity
 from tokensvc.core.errors import InvalidTokenError
 from tokensvc.core.token import ACCESS_TOKEN, PLAIN_TOKEN, check_signature, parse_unverified
 
@@ -26,7 +26,6 @@ CheckState = Literal["passed", "failed", "skipped"]
 
 _MOST_SHOWN: Final = 200
 _ANY_TIME: Final = 2**60  # seconds
-_FAR: Final = 2**53  # as in `claims`
 
 
 class TokenCheck(NamedTuple):
@@ -40,7 +39,7 @@ class TokenCheck(NamedTuple):
 def list_checks(
     text: str, payload: Mapping[str, Any], *, key: VerifyingKey | None, issuer: str, now: float
 ) -> list[TokenCheck]:
-    """Return all checks of a token but for its revocation, in the order of a verifier.
+    """Return all checks of a token except that of its revocation, in the order of a verifier.
 
     `payload`: what the token says, unproved. `key`: the one that its `kid` names, None if there is
     none. `now`: seconds.
@@ -150,7 +149,7 @@ def _find_moment(value: object) -> int | None:
     """Return whole seconds since 1970, None for what is no moment."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return int(value) if abs(value) < _FAR else None
+    return int(value) if abs(value) < FAR else None
 
 
 def _span(seconds: float) -> str:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 _LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
 _WILDCARDS: Final = {"0.0.0.0", "::"}  # noqa: S104 - told apart, not listened on
-_NO_SIGN_OF_URLS = re.compile(r"[^!#$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~]")
+_NO_SIGN_OF_URLS: Final = re.compile(r"[^!#$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~]")
 _PORTS: Final = {"http": 80, "https": 443}
 
 

@@ -5,6 +5,7 @@ There is never a row per token.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -27,6 +28,12 @@ class LastUse(NamedTuple):
     audience: str
 
 
+@functools.lru_cache(maxsize=64)
+def build_last_use(at: int, network: str, audience: str) -> LastUse:
+    """Return a LastUse. Those of the same second share one, because thousands may be held."""
+    return LastUse(at, network, audience)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HourOfUse:
     """How many exchanges of a key had one outcome in the hour that begins at `hour`."""
@@ -38,27 +45,36 @@ class HourOfUse:
 
 @dataclass(slots=True)
 class Usage:
-    """Sums that have not been written yet.
+    """What has not been written yet, for at most `most` keys; of others only `dropped` tells.
 
-    `sums`: by (key id, begin of the hour in seconds since 1970, outcome). `last`: the last use by
-    key id. `places`: where keys were used, (key id, network). At most `most` of each are held; what
-    is beyond that is only counted, in `dropped`.
+    Thousands of keys may be held, so nothing is made for each of them that can be shared.
+
+    `sums`: by (begin of the hour in seconds since 1970, outcome), and then by key id. `last`: the
+    last use by key id. `places`: where else keys were used, (key id, network).
     """
 
     most: int
-    sums: dict[tuple[str, int, str], int] = field(default_factory=dict)
+    sums: dict[tuple[int, str], dict[str, int]] = field(default_factory=dict)
     last: dict[str, LastUse] = field(default_factory=dict)
     places: set[tuple[str, str]] = field(default_factory=set)
     dropped: int = 0
 
+    @property
+    def waiting(self) -> int:
+        """How many sums are held."""
+        return sum(map(len, self.sums.values()))
+
     def add(self, key_id: str, outcome: str, at: int, count: int = 1) -> None:
         """Count `count` exchanges that ended at `at` (seconds since 1970)."""
-        place = (key_id, at - at % _HOUR, outcome)
-        held = self.sums.get(place)
-        if held is None and len(self.sums) >= self.most:
+        alike = (at - at % _HOUR, outcome)
+        sums = self.sums.get(alike)
+        if sums is None:
+            sums = self.sums[alike] = {}
+        held = sums.get(key_id)
+        if held is None and len(sums) >= self.most:
             self.dropped += count
         else:
-            self.sums[place] = count if held is None else held + count
+            sums[key_id] = count if held is None else held + count
 
     def add_issued(self, key_id: str, use: LastUse) -> None:
         """Count a token that was issued, and keep it as the last use of its key."""
@@ -67,14 +83,20 @@ class Usage:
 
     def note_last(self, key_id: str, use: LastUse) -> None:
         """Keep the last use of a key."""
-        if key_id in self.last or len(self.last) < self.most:
-            self.last[key_id] = use
-            self.places.add((key_id, use.network))
+        before = self.last.get(key_id)
+        if before is None and len(self.last) >= self.most:
+            return
+        if before is not None and before.network != use.network:
+            self.places.add((key_id, before.network))
+        self.last[key_id] = use
 
     def take_back(self, other: Usage) -> None:
         """Add sums that could not be written; a last use that is held here is newer and stays."""
-        for (key_id, hour, outcome), count in other.sums.items():
-            self.add(key_id, outcome, hour, count)
+        for (hour, outcome), sums in other.sums.items():
+            for key_id, count in sums.items():
+                self.add(key_id, outcome, hour, count)
         for key_id, use in other.last.items():
-            self.last.setdefault(key_id, use)
+            newer = self.last.setdefault(key_id, use)
+            if newer.network != use.network:
+                self.places.add((key_id, use.network))
         self.places.update(other.places)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tokensvc.core.token import UnverifiedToken
 
 
-# What we sign for somebody to be let in by it.
+# The types of the tokens that we sign for a holder to be let in by them.
 OWN_TOKEN: Final = (*ACCESS_TOKEN, *PLAIN_TOKEN)
 
 

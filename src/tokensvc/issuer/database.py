@@ -59,7 +59,7 @@ class OpenTransaction:
 
 
 def accept(thing: object) -> None:
-    """Let a use case change `thing`, whatever it is: the check of a caller that has none."""
+    """Accept `thing` whatever it is: the `check` of a use case whose caller demands nothing."""
 
 
 def embedded_postgres(settings: Settings, workers: int = 1) -> EmbeddedPostgres:

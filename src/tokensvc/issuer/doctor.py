@@ -20,10 +20,10 @@ from tokensvc.core.doctor.table import examine
 from tokensvc.core.errors import StartRefusedError, UnavailableError
 from tokensvc.core.keyring import list_published
 from tokensvc.core.notices.endpoint import build_secret_context
-from tokensvc.core.sealing import unseal, unseal_text
+from tokensvc.core.sealing import unseal_text
 from tokensvc.core.service_identity import Identity
 from tokensvc.issuer.postgres_clock import PostgresClock
-from tokensvc.issuer.signing.master_key import read_master_key
+from tokensvc.issuer.signing.master_key import opens, read_master_key
 from tokensvc.issuer.signing.rotation import load_facts
 from tokensvc.settings.showing import show_settings
 from tokensvc.store.doctor import (
@@ -45,8 +45,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tokensvc.core.doctor.finding import Finding
-    from tokensvc.core.keyring import SigningKeyRecord
-    from tokensvc.core.sealing import MasterKey
     from tokensvc.settings import Settings
     from tokensvc.store.pool import Connection, Database
 
@@ -189,18 +187,10 @@ async def _try_master_key(connection: Connection, settings: Settings) -> MasterK
         master_key = read_master_key(settings)
     except StartRefusedError as error:
         return MasterKeyFacts(error.message, place, (), sealed)
-    unopened = [f"signing key {r.kid}" for r in records if not _opens(r, master_key)]
+    unopened = [f"signing key {r.kid}" for r in records if not opens(r, master_key)]
     unopened += [
         f"notice endpoint {endpoint}"
         for endpoint, secret in secrets
         if unseal_text(secret, build_secret_context(endpoint), master_key) is None
     ]
     return MasterKeyFacts(None, place, unopened, sealed)
-
-
-def _opens(record: SigningKeyRecord, master_key: MasterKey) -> bool:
-    try:
-        unseal(record, master_key)
-    except StartRefusedError:
-        return False
-    return True

@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 MANY: Final = 10_000  # rows: fewer are counted in some milliseconds
 _FRESH_SECONDS: Final = 10.0
-_PAUSE: Final = 50  # times as long as it took to count: so much later it is done again
+_PAUSE: Final = 50  # times as long as counting took; only after that is it counted again
 _LONGEST_SECONDS: Final = 600.0
 
 _log = get_logger(__name__)
@@ -58,8 +58,8 @@ class KeptCounts:
     async def find(self, name: Name, count: Callable[[], Awaitable[Counted[T]]]) -> Counted[T]:
         """Return what `count` returns, or what it returned some time ago if that were many rows.
 
-        What is no longer fresh is counted again meanwhile, and what is very old before. `count`
-        takes its own connection. Raises what it raises.
+        A count that is no longer fresh is renewed in the background, one that is very old before it
+        is returned. `count` takes its own connection. Raises what it raises.
         """
         kept = self._kept.get(name)
         age = 0.0 if kept is None else self._clock() - kept.on

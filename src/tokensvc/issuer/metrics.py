@@ -68,7 +68,7 @@ UNPROVED_FOLLOWERS: Final = Gauge(
 )
 FOLLOWER_LAG_SECONDS: Final = Gauge(
     "tokensvc_denylist_follower_lag_seconds",
-    "The worst of them: age of the first entry that it lacks.",
+    "Of the followers that prove their names, the worst: age of the first entry that it lacks.",
     multiprocess_mode="livemax",
 )
 DENYLIST_RESETS: Final = Counter(

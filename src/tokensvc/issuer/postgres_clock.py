@@ -1,4 +1,4 @@
-"""Postgres's clock as this process knows it: how long ago it was read, and can it be believed."""
+"""Postgres's clock as this process knows it: when it was read, and whether it can be believed."""
 
 from __future__ import annotations
 

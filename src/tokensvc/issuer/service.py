@@ -17,7 +17,7 @@ from tokensvc.issuer.database import check_schema, open_primary
 from tokensvc.issuer.exchange.dead_credentials import DeadCredentials
 from tokensvc.issuer.exchange.guess_guard import GuessGuard
 from tokensvc.issuer.exchange.issuing import Exchange
-from tokensvc.issuer.exchange.late_answers import LATE_SPREAD, LATE_STRETCH, LateAnswers
+from tokensvc.issuer.exchange.late_answers import build_flood_answers
 from tokensvc.issuer.exchange.ledger import Ledger
 from tokensvc.issuer.exchange.slow_lane import SlowLane, find_existing
 from tokensvc.issuer.exchange.usage import UsageRecorder
@@ -114,18 +114,8 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
         mirror = Mirror(database, settings, master_key)
         await mirror.refresh_once()
         service = _build_service(settings, database, mirror)
-        ledger, usage = service.exchange.ledger, service.exchange.usage
         tasks = asyncio.create_task(
-            run_tasks(
-                database,
-                settings,
-                master_key,
-                mirror,
-                ledger,
-                usage,
-                service.receipts,
-                service.notices,
-            )
+            run_tasks(database, settings, service.exchange, service.receipts, service.notices)
         )
         try:
             yield service
@@ -136,10 +126,10 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
             await service.backend.counts.close()
             await service.notices.close()
             await service.exchange.guard.close()
-            await ledger.close()
+            await service.exchange.ledger.close()
             await service.holders.close()
             await service.feed.close()
-            await usage.close()
+            await service.exchange.usage.close()
     finally:
         await database.close()
 
@@ -147,7 +137,7 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
 def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Service:
     ledger = Ledger(LedgerConnection(database), mirror, most_waiting=settings.ledger_queue)
     share = ConnectionShare(settings.pool_size)
-    late_answers = LateAnswers(spread=LATE_SPREAD, stretch=LATE_STRETCH)
+    late_answers = build_flood_answers()
     notices = build_notice_runner(database, settings, mirror)
     usage = UsageRecorder(database, notices.watch)
     allowed = settings.unknown_keys_per_minute

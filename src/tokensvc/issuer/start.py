@@ -39,7 +39,7 @@ from tokensvc.store.migrate import (
     migrate,
     one_at_a_time,
 )
-from tokensvc.store.service_identity import find_identity, replace_identity
+from tokensvc.store.service_identity import lock_identity, replace_identity
 from tokensvc.store.signing_key import list_signing_keys
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ _MOST_JITTER_SECONDS: Final = 0.25
 _DATABASE_WAIT_SECONDS: Final = 30.0
 # As long as a person works with a dashboard; what is dangerous asks for the API key again.
 _OWN_TOKEN_LIFE: Final = timedelta(hours=1)
-_OWN_AUDIENCES: Final = {
+_DESCRIPTIONS: Final = {
     OWN_AUDIENCE: "calls to tokensvc itself",
     DASHBOARD_AUDIENCE: "the dashboard of tokensvc",
 }
@@ -130,10 +130,10 @@ async def apply_migrations(database: Database, settings: Settings) -> list[str]:
 async def wait_for_database(
     database: Database, configured: int | None, default: float = _DATABASE_WAIT_SECONDS
 ) -> None:
-    """Wait until Postgres answers; give up after so many seconds.
+    """Wait until Postgres answers; give up after `configured` seconds, else after `default`.
 
-    If it answers and refuses, as for a wrong password, only what is `configured` is waited for.
-    Raises StartRefusedError.
+    If it answers but refuses, as for a wrong password, the `default` does not count: unless a time
+    is `configured`, it gives up at once. Raises StartRefusedError.
     """
     seconds = default if configured is None else configured
     begun_on = time.monotonic()
@@ -191,7 +191,7 @@ async def _check_identity(database: Database, settings: Settings) -> None:
     """Compare who this service is with what the database has kept, and keep what is new."""
     ours = Identity(settings.public_issuer, settings.key_prefix)
     async with database.transaction() as connection:
-        kept = await find_identity(connection)
+        kept = await lock_identity(connection)
         choice = decide_identity(kept, ours, former=settings.former_issuer)
         if choice.kept != kept:
             await replace_identity(connection, choice.kept)
@@ -216,7 +216,7 @@ async def _ensure_audiences(database: Database, settings: Settings) -> None:
     async with database.transaction() as connection:
         await raise_longest_life(connection, settings.issuing_policy.token_life)
         trail = Trail(ACTOR)
-        for own, description in _OWN_AUDIENCES.items():
+        for own, description in _DESCRIPTIONS.items():
             await _ensure_own_audience(connection, settings, trail, own, description)
         if name not in {audience.name for audience in await list_audiences(connection)}:
             await insert_audience(connection, settings, name, trail, description="the default")

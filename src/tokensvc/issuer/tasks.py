@@ -28,9 +28,7 @@ from tokensvc.store.call_window import delete_call_windows
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tokensvc.core.sealing import MasterKey
-    from tokensvc.issuer.exchange.ledger import Ledger
-    from tokensvc.issuer.exchange.usage import UsageRecorder
+    from tokensvc.issuer.exchange.issuing import Exchange
     from tokensvc.issuer.mirror.mirror import Mirror
     from tokensvc.issuer.notices.runner import NoticeRunner
     from tokensvc.issuer.revoking.receipts import Receipts
@@ -106,28 +104,25 @@ class Cleaning:
 async def run_tasks(
     database: Database,
     settings: Settings,
-    master_key: MasterKey,
-    mirror: Mirror,
-    ledger: Ledger,
-    usage: UsageRecorder,
+    exchange: Exchange,
     receipts: Receipts,
     notices: NoticeRunner,
 ) -> None:
     """Run the mirror and all tasks until cancelled."""
+    mirror = exchange.mirror
     cleaning, gauges = Cleaning(database, settings, mirror), Gauges(database, mirror)
 
     async def rotate() -> None:
-        if (
-            not mirror.postgres_clock.is_blocked
-        ):  # a wrong clock says nothing about when keys are due
-            await rotate_all_once(database, settings, master_key, actor=_ROTATION)
+        # A wrong clock does not tell when keys are due.
+        if not mirror.postgres_clock.is_blocked:
+            await rotate_all_once(database, settings, mirror.signers.master_key, actor=_ROTATION)
 
     async with asyncio.TaskGroup() as group:
         group.create_task(mirror.run())
-        group.create_task(_every(LEDGER_TICK, ledger.probe_once))
+        group.create_task(_every(LEDGER_TICK, exchange.ledger.probe_once))
         group.create_task(_every(ROTATION_TICK, rotate))
         group.create_task(_every(CLEANING_TICK, cleaning.clean_denylist))
-        group.create_task(_every(USAGE_TICK, usage.flush_once))
+        group.create_task(_every(USAGE_TICK, exchange.usage.flush_once))
         group.create_task(_every(RECEIPTS_TICK, receipts.flush_once))
         group.create_task(_every(CLEANING_TICK, receipts.clean_once))
         group.create_task(_every(USAGE_CLEANING_TICK, cleaning.clean_usage))

@@ -51,7 +51,7 @@ class Account(Model):
     own_per_minute: int | None = Field(description="What was set for the account itself.")
     own_per_day: int | None = Field(description="What was set for the account itself.")
     contact: str | None = Field(description="The mailbox that is told of what happens to its keys.")
-    contact_confirmed_at: Moment | None = Field(description="It gets no notice before that.")
+    contact_confirmed_at: Moment | None = Field(description="It gets no notice before then.")
     contact_endpoint: str | None = Field(description="The id of the contact among the endpoints.")
 
 
@@ -118,7 +118,9 @@ class SetContact(Model):
     """Which account, and the mailbox that is told of what happens to its keys."""
 
     id: AccountId
-    contact: Contact | None = Field(description="null: none. The one from before gets no more.")
+    contact: Contact | None = Field(
+        description="null: none. The mailbox from before gets no more notices."
+    )
 
 
 class EndAccount(Reason):
@@ -189,7 +191,7 @@ OPERATIONS: Final = (
         name="accounts.set-contact",
         method="POST",
         path="/v1/accounts/{id}/contact",
-        summary="Change the contact of an account; with tokensvc:keys of the own one.",
+        summary="Change the contact of an account; with tokensvc:keys only of the caller's.",
         needs=KEY_OWNERS,
         request=SetContact,
         response=Account,

@@ -42,7 +42,9 @@ class ListAuditEvents(PageRequest):
 class AuditTrailRequest(Model):
     """How much of the trail is checked."""
 
-    newest: int = Field(1000, ge=0, le=10_000, description="Check so many of the newest events.")
+    newest: int = Field(
+        1000, ge=0, le=10_000, description="How many of the newest events are checked."
+    )
 
 
 class AuditTrail(Model):

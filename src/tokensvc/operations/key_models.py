@@ -50,7 +50,7 @@ Metadata = Annotated[dict[str, Json], _check_json(check_metadata)]
 OwnClaims = Annotated[dict[str, Json], _check_json(check_own_claims)]
 
 
-class KeyTerms(Model):
+class KeyFields(Model):
     """What can be said of a key, when it is made and later."""
 
     description: Description = ""
@@ -65,7 +65,7 @@ class KeyTerms(Model):
     per_day: Limit | None = Field(None, description="null: what the tier says.")
 
 
-class CreateKey(KeyTerms):
+class CreateKey(KeyFields):
     """A new key."""
 
     account: AccountId
@@ -73,7 +73,7 @@ class CreateKey(KeyTerms):
     capabilities: list[Capability] = Field(min_length=1, max_length=500)
 
 
-class KeyChanges(Model):
+class ChangedKeyFields(Model):
     """What to change of a key; what is absent stays as it is. Lists are replaced as a whole."""
 
     name: Name = unset()
@@ -90,7 +90,7 @@ class KeyChanges(Model):
     per_day: Limit | None = unset(description="null: what the tier says.")
 
 
-class UpdateKey(KeyChanges):
+class UpdateKey(ChangedKeyFields):
     """Which key, and what to change of it."""
 
     id: KeyId
@@ -133,7 +133,7 @@ class BatchItem(Model):
     """One key of a batch. `changes` goes with `update` alone."""
 
     id: KeyId
-    changes: KeyChanges | None = None
+    changes: ChangedKeyFields | None = None
 
 
 class BatchKeys(Model):

@@ -60,13 +60,13 @@ class ListPage(Model, Generic[T]):
     """Some of a list, and where to go on."""
 
     items: list[T]
-    next_cursor: str | None = Field(description="Send it as `cursor` for what follows.")
+    next_cursor: str | None = Field(description="Send it as `cursor` to get what follows.")
 
 
 class PageRequest(Model):
     """Which part of a list is wanted."""
 
-    limit: int = Field(100, ge=1, le=MOST_ON_A_PAGE, description="At most so many things.")
+    limit: int = Field(100, ge=1, le=MOST_ON_A_PAGE, description="How many things at most.")
     cursor: str | None = Field(
         None, max_length=2000, description="The `next_cursor` of the page before."
     )
@@ -118,7 +118,7 @@ def _drop_default(schema: dict[str, Any]) -> None:
 
 
 def _check_moment(value: object) -> object:
-    """Refuse what is no moment of RFC 3339, like a number or a date without a time zone."""
+    """Refuse what is not a moment of RFC 3339: a number, a date without a time zone."""
     if isinstance(value, datetime) or (isinstance(value, str) and _MOMENT.fullmatch(value)):
         return value
     raise PydanticCustomError(

@@ -18,7 +18,7 @@ class NoticeDelivery(Model):
 
     id: DeliveryId
     endpoint: str
-    account: AccountId | None = Field(description="Of the endpoint.")
+    account: AccountId | None = Field(description="The account of the endpoint.")
     notice: str = Field(description="The `webhook-id` of the notice.")
     event: str
     subject: str

@@ -47,7 +47,7 @@ class NoticeEndpoint(Model):
     description: str
     state: State
     created_at: Moment
-    confirmed_at: Moment | None = Field(description="A mailbox gets nothing before that.")
+    confirmed_at: Moment | None = Field(description="A mailbox gets nothing before then.")
     disabled_at: Moment | None
     disabled_because: Literal["asked", "failing", "gone", "unsubscribed"] | None
     failing_since: Moment | None
@@ -79,7 +79,7 @@ class CreateNoticeEndpoint(Model):
     """A new endpoint: https://... or mailto:somebody@example.com."""
 
     account: AccountId | None = Field(
-        None, description="null: the own account, and with tokensvc:admin the whole service."
+        None, description="null: the caller's account, or with tokensvc:admin the whole service."
     )
     url: Url
     events: list[EventName] = Field([], max_length=100, description="Empty: everything.")
@@ -155,7 +155,7 @@ OPERATIONS: Final = (
         name="notice-endpoints.list",
         method="GET",
         path="/v1/notice-endpoints",
-        summary="List endpoints; with tokensvc:keys those of the own account.",
+        summary="List endpoints; with tokensvc:keys those of the caller's account.",
         needs=KEY_READERS,
         request=ListNoticeEndpoints,
         response=ListPage[NoticeEndpoint],

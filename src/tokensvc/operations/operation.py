@@ -18,7 +18,7 @@ Method = Literal["GET", "POST", "PATCH", "DELETE"]
 # Who may call: whoever holds one of these capabilities.
 ADMINS: Final = (ADMIN,)
 READERS: Final = (ADMIN, READ)
-KEY_OWNERS: Final = (ADMIN, KEYS)  # with KEYS: things of the own account alone
+KEY_OWNERS: Final = (ADMIN, KEYS)  # with KEYS: only things of the caller's account
 KEY_READERS: Final = (ADMIN, READ, KEYS)
 ANYBODY: Final[tuple[str, ...]] = ()  # whoever shows a good credential
 
@@ -36,7 +36,7 @@ class Operation:
     name its request with `Idempotency-Key`, and repeating it creates nothing. `has_version`: the
     answer has an `ETag`. `checks_version`: it obeys `If-Match` although its answer has no `ETag`.
     `is_open`: nobody need show a credential, and one that is shown is not looked at. `is_bulk`: the
-    body may be a megabyte. `takes_list`: the field that a body which is a bare list stands for.
+    body may be a megabyte. `takes_list`: the body may be a bare list, which becomes this field.
     `is_for_holders`: it belongs to everybody who holds an API key, as asking for tokens does.
     `deprecated_on`, `ends_on`: the day from which on nobody should call it (RFC 9745), and the day
     on which it will be gone (RFC 8594).

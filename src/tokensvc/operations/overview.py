@@ -36,7 +36,7 @@ class ThingCounts(Model):
 
 
 CountMoment = Annotated[
-    Moment, Field(description="When the keys were counted: very many, only from time to time.")
+    Moment, Field(description="When the keys were counted; if very many, from time to time.")
 ]
 
 
@@ -62,8 +62,8 @@ OPERATIONS: Final = (
         name="overview.show",
         method="GET",
         path="/v1/overview",
-        summary="Show exchanges by the hour and how many keys need a look; of the own account "
-        "with tokensvc:keys.",
+        summary="Show exchanges by the hour and how many keys need a look; with tokensvc:keys "
+        "those of the caller's account.",
         needs=KEY_READERS,
         request=OverviewRequest,
         response=Overview,

@@ -48,7 +48,7 @@ class Revocation(Model):
     kind: Kind
     value: str = Field(description="The id of the token, key, account or signing key.")
     upto: int | None = Field(description="Tokens of the key or account with `iat` up to here.")
-    expires: int = Field(description="Its last token has expired for everybody then.")
+    expires: int = Field(description="When its last token has expired for everybody.")
     ending: str = Field(description="What came to its end: `key_revoked`, ...")
     healed: bool = Field(description="Whether it was written again after Postgres had lost it.")
     created_at: Moment
@@ -79,7 +79,7 @@ class RevocationCounts(Model):
     keys: int
     accounts: int
     signing_keys: int
-    healed: int = Field(description="Of all of these, those that Postgres had lost.")
+    healed: int = Field(description="How many of all these Postgres had lost.")
 
 
 class CreateRevocation(Reason):
@@ -144,14 +144,14 @@ class TokenCheck(Model):
 
 
 class TokenStatus(Model):
-    """What the database knows of a token. Anybody can write a token: `state` says what it is."""
+    """What the database knows of a token. `state` says whether it is good, or forged, say."""
 
     header: dict[str, Json]
     payload: dict[str, Json]
     state: Literal["live", "expired", "revoked", "foreign", "invalid", "unknown"]
     reason: str | None
     revoked_by: Revocation | None
-    checks: list[TokenCheck] = Field(description="All of a verifier's, in its order.")
+    checks: list[TokenCheck] = Field(description="All checks of a verifier, in its order.")
 
 
 OPERATIONS: Final = (

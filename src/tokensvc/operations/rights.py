@@ -73,7 +73,7 @@ def check_call(operation: Operation, principal: Principal, now: datetime | None)
     `now`: Postgres's clock; None if the operation need not be fresh.
     """
     if not may_call(operation, principal):
-        # The least of them comes last in the table.
+        # Each row of the table names the least capability last.
         raise InsufficientScopeError(operation.needs[-1], one_of=operation.needs)
     if operation.fresh and not is_fresh(principal, now):
         raise InsufficientAuthenticationError(int(FRESH_FOR.total_seconds()))

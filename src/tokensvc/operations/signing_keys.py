@@ -38,7 +38,7 @@ class SigningKey(Model):
     revoked_at: Moment | None
     safe_to_activate_at: Moment
     ready_at: Moment | None = Field(
-        description="Of a key that has not begun: when a rotation can let it sign at the soonest. "
+        description="When a rotation can let it sign at the soonest, if it has not begun to. "
         "Every cache has it then, and no other key of its algorithm is retiring."
     )
     safe_to_remove_at: Moment | None
@@ -78,7 +78,7 @@ class Rotation(Model):
     kid: Kid | None = Field(description="The key that signs next.")
     active_at: Moment | None
     unsafe_for_seconds: int | None = Field(
-        description="For so long some verifiers may refuse good tokens."
+        description="How long some verifiers may refuse good tokens."
     )
     new_signer: bool = Field(description="Whether these are the first keys of the algorithm.")
     new_standby: bool

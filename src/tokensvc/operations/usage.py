@@ -14,7 +14,7 @@ class LastUse(Model):
     """The last exchange that gave a token."""
 
     at: Moment
-    network: str = Field(description="Of the client: a /24 or /48, never an address.")
+    network: str = Field(description="The client's network, a /24 or /48; never its address.")
     audience: str
 
 
@@ -31,7 +31,7 @@ class WindowUse(Model):
 
     used: int = Field(description="How many tokens. It is exact.")
     limit: int
-    ends_at: Moment = Field(description="When the next window begins, and counting with it.")
+    ends_at: Moment = Field(description="When the next window begins, and counting starts again.")
 
 
 class Usage(Model):
@@ -45,7 +45,7 @@ class Usage(Model):
 
 
 class KeyUsage(Usage):
-    """The use of a key, and what it has got of its limits, which it shares with its successor."""
+    """The use of a key, and of its limits, which it shares with its successor."""
 
     minute: WindowUse
     day: WindowUse
@@ -79,7 +79,7 @@ OPERATIONS: Final = (
         name="usage.list",
         method="GET",
         path="/v1/usage/keys",
-        summary="Show the same of several keys at once.",
+        summary="Show how several keys were used, by the hour.",
         needs=KEY_READERS,
         request=UsageOfKeysRequest,
         response=ListPage[Usage],

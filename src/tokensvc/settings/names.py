@@ -27,10 +27,10 @@ _OF_SERVICE: Final = (
 _KNOWN: Final = frozenset((*_OF_SERVICE, *(f"{PREFIX}{name}" for name in _OF_COMMANDS)))
 # Kubernetes tells each container of every service near it, in the way of Docker's links. One that
 # is called tokensvc, or tokensvc-more, gives variables that look like settings.
-_LINK = re.compile(
+_LINK: Final = re.compile(
     r"TOKENSVC_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
 )
-_LINKED_PORT = re.compile(r"(tcp|udp|sctp)://.*")
+_LINKED_PORT: Final = re.compile(r"(tcp|udp|sctp)://.*")
 
 
 def is_link(name: str, value: str) -> bool:

@@ -181,7 +181,9 @@ class ExchangeSettings(Subject):
     max_token_ttl: int = Field(3600, ge=1, le=30 * 86_400)
     key_prefix: str = DEFAULT_PREFIX
     keys_per_account: int = Field(
-        10_000, ge=1, description="how many keys an account may have that are not over"
+        10_000,
+        ge=1,
+        description="how many keys an account may have, besides revoked and expired ones",
     )
     max_key_life: int | None = Field(
         None,
@@ -190,7 +192,7 @@ class ExchangeSettings(Subject):
         description="the longest life that callers below tokensvc:admin may give to a key",
     )
     idle_key_days: int | None = Field(
-        None, ge=1, le=36_600, description="keys that were not used for so many days are disabled"
+        None, ge=1, le=36_600, description="after how many days without use a key is disabled"
     )
     ledger_queue: int = Field(
         2000,

@@ -12,11 +12,11 @@ from tokensvc.core.denylist.record import ENDINGS
 from tokensvc.core.identifier import AccountId
 from tokensvc.core.keyring import LEEWAY
 from tokensvc.core.limit import Limits
-from tokensvc.core.notices.destination import find_mailbox
+from tokensvc.core.notices.destination import find_mail_address
 from tokensvc.store.audit_event import fetch_standing
 from tokensvc.store.denylist import build_record
 from tokensvc.store.not_found import no_such_account, unknown_tier
-from tokensvc.store.page_query import Condition, Order, build_part_pattern, fetch_page
+from tokensvc.store.page_query import Order, build_part_pattern, choose_conditions, fetch_page
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ async def list_account_page(
         ("created_at < {}", wanted.created_before),
         ("(suspended_at is not null) = {}", is_suspended),
     ]
-    conditions = [Condition(text, value) for text, value in possible if value is not None]
+    conditions = choose_conditions(possible)
     order = _ORDERS[wanted.sort.removeprefix("-")]
     order = order._replace(descending=wanted.sort.startswith("-"))
     page = await fetch_page(connection, "listed_account_2", conditions, order, wish)
@@ -168,7 +168,7 @@ def _contact(row: asyncpg.Record) -> Contact | None:
     if row["contact_id"] is None:
         return None
     return Contact(
-        address=find_mailbox(row["contact_url"]) or "",
+        address=find_mail_address(row["contact_url"]) or "",
         endpoint_id=row["contact_id"],
         confirmed_at=row["contact_confirmed_at"],
     )

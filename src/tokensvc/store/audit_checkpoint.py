@@ -1,6 +1,6 @@
-"""Where the audit trail begins, and how its oldest events end (`sql/queries/audit_event.sql`).
+"""Where the audit trail begins, and deleting what is old (`sql/queries/audit_event.sql`).
 
-Only the owner of the tables may do what changes something here, but for ending addresses.
+Only the owner of the tables may change anything here, except that addresses are deleted by all.
 """
 
 from __future__ import annotations

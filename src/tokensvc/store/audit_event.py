@@ -13,7 +13,7 @@ from tokensvc.core.audit_claim import SAID_BYTES, AuditClaim
 from tokensvc.core.audit_event import AuditEvent, AuditHead
 from tokensvc.core.errors import CallerEndedError
 from tokensvc.store.driver_errors import not_initialised
-from tokensvc.store.page_query import Condition, Order, fetch_page
+from tokensvc.store.page_query import Order, choose_conditions, fetch_page
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ async def list_audit_page(
         ("request_id = {}", wanted.request_id),
         ("number < {}", wanted.before_number),
     ]
-    conditions = [Condition(text, value) for text, value in possible if value is not None]
+    conditions = choose_conditions(possible)
     order = _NUMBER._replace(descending=not oldest_first)
     page = await fetch_page(connection, "listed_audit_event", conditions, order, wish)
     return [_build_event(row) for row in page.rows], page.end
@@ -160,7 +160,7 @@ async def load_audit_claim(
 ) -> AuditClaim:
     """Return what followers are told now: also the hashes of the events with these numbers.
 
-    Events that were ended behind a checkpoint are left out. Raises UnavailableError during a
+    Events that a checkpoint has deleted are left out. Raises UnavailableError during a
     restore.
     """
     rows = await connection.fetch(_SQL["load_claim"], list(numbers))

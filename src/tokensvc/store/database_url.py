@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from urllib.parse import SplitResult
 
-_HOST = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(?::(\d*))?")  # a name, an address, or a socket's folder
-_CONTROL = re.compile(r"[\x00-\x20\x7f]")
+# A name, an address, or the folder of a socket; and a port.
+_HOST: Final = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(?::(\d*))?")
+_CONTROL: Final = re.compile(r"[\x00-\x20\x7f]")
 _FILES: Final = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 _LOOKS: Final = (
     "must look like postgresql://user:password@host:5432/database; in a password, write %20 for a "
@@ -122,7 +123,7 @@ def _parse_places(hosts: str, chosen: dict[str, str], setting: str) -> Sequence[
     named, ports = chosen.pop("host", ""), chosen.pop("port", "").split(",")
     places = []
     for text in (hosts or named).split(","):
-        # The folder of a socket may hold a colon, so only what is written as such is one.
+        # In the parameters the port stands apart, and the folder of a socket may hold a colon.
         match = _HOST.fullmatch(text) if hosts else None
         if hosts and match is None:
             raise StartRefusedError(f"{setting} {_LOOKS}")

@@ -34,7 +34,7 @@ _LONG_AGO: Final = datetime.fromtimestamp(0, UTC)
 _READ_AT_ONCE: Final = 5000
 
 
-async def append_signing_key_revocation(
+async def append_revocation(
     connection: asyncpg.Connection,
     ending: Ending,
     value: str,
@@ -45,10 +45,10 @@ async def append_signing_key_revocation(
 ) -> Position:
     """Append a revocation and return its position; wake every process at the commit.
 
-    Acts that end keys, accounts and tokens append by themselves, in SQL functions; this is for a
-    signing key. The ending says what kind of thing `value` names. Other transactions that append
-    wait until this one ends, because the positions have no gaps. So it is the last statement of its
-    own.
+    Acts that end keys, accounts and tokens append by themselves, in SQL functions. The service
+    calls this for signing keys alone. The ending says what kind of thing `value` names. Other
+    transactions that append wait until this one ends, because the positions have no gaps. So it
+    must be the last statement of its transaction.
     """
     kind = ENDINGS[ending].kind
     (row,) = await connection.fetch(
@@ -155,8 +155,8 @@ async def read_after(
 ) -> AsyncIterator[RecordColumns]:
     """Go through what is alive at `now` and stands after `seq`, in order, `at_once` at a time.
 
-    Without `now` it is all that stands there. Who goes on from place to place and never comes back
-    wants that, because no clock can be wrong about it.
+    Without `now` it is all that stands there, expired or not. A reader that never comes back to a
+    place asks like that: a clock that was wrong for a moment then hides nothing from it for good.
     """
     while True:
         (row,) = await connection.fetch(_SQL["read_after"], seq, now or _LONG_AGO, at_once)

@@ -10,7 +10,7 @@ from tokensvc.core.errors import DatabaseRefusedError, UnavailableError
 from tokensvc.store.connection_failure import explain_failure
 
 # Postgres cannot do it now. Everything else is a fault of ours and must be seen as one.
-AWAY = (
+AWAY: Final = (
     OSError,
     TimeoutError,
     asyncpg.PostgresConnectionError,

@@ -37,7 +37,7 @@ async def report_leaks(
 ) -> list[RevocationRecord]:
     """Note where keys were found, and end those that exist; return all their revocations.
 
-    It is one statement, which commits itself: see `sql/functions/report_leaks_2.sql`.
+    It is one statement, which commits itself: see `sql/functions/report_leaks.sql`.
     """
     rows = await connection.fetch(
         _SQL["report"],

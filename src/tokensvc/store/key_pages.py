@@ -10,6 +10,7 @@ from tokensvc.store.page_query import (
     Order,
     Section,
     build_part_pattern,
+    choose_conditions,
     fetch_page_of,
 )
 
@@ -132,7 +133,7 @@ def _list_conditions(wanted: KeyFilter) -> list[Condition]:
         ("(expires_at is null) = {}", wanted.never_expires),
         ("metadata @> {}::jsonb", wanted.metadata or None),
     ]
-    conditions = [Condition(text, value) for text, value in possible if value is not None]
+    conditions = choose_conditions(possible)
     conditions.append(Condition(_LISTED, True))
     if wanted.replaced is not None:  # not compared with a value: so an index finds the few
         negation = "" if wanted.replaced else "not "

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 _LOCK: Final = 7_265_309_611  # any number, ours alone
 _POLL_SECONDS: Final = 0.1
 _STATEMENT_TIMEOUT: Final = 600.0
-_FILE = re.compile(r"(\d{4})_\w+\.sql")
+_FILE: Final = re.compile(r"(\d{4})_\w+\.sql")
 _UP: Final = "-- migrate:up\n"
-_LOAD = re.compile(r"^-- load: (functions/\w+\.sql)$", re.MULTILINE)
+_LOAD: Final = re.compile(r"^-- load: (functions/\w+\.sql)$", re.MULTILINE)
 
 _CREATE_SCHEMA_MIGRATIONS: Final = """
 create table if not exists schema_migrations (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from tokensvc.core.errors import NotFoundError
 from tokensvc.store.notice_event import build_notice
-from tokensvc.store.page_query import Condition, Order, fetch_page
+from tokensvc.store.page_query import Condition, Order, choose_conditions, fetch_page
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ async def list_delivery_page(
         ("endpoint_id = {}", wanted.endpoint_id),
         ("name = {}", wanted.name),
     ]
-    conditions = [Condition(text, value) for text, value in possible if value is not None]
+    conditions = choose_conditions(possible)
     if wanted.state is not None:
         conditions.append(Condition(f"{_STATES[wanted.state]} and {{}}", True))
     page = await fetch_page(connection, "listed_notice_delivery", conditions, _ID, wish)

@@ -11,7 +11,7 @@ from tokensvc.store.page_query import Condition, Order, fetch_page
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime, timedelta
 
     import asyncpg
@@ -38,13 +38,6 @@ class ClaimedEndpoint:
     confirmed_at: datetime | None
     failures: int
     leased_until: datetime
-
-
-class Counts(NamedTuple):
-    """How many endpoints an account has, and how many mailboxes it has named within a day."""
-
-    present: int
-    mailboxes: int
 
 
 class Released(NamedTuple):
@@ -111,10 +104,16 @@ async def list_endpoint_page(
     return [_build_endpoint(row) for row in page.rows], page.end
 
 
-async def count_endpoints(connection: asyncpg.Connection, account_id: str | None) -> Counts:
+async def count_endpoints(connection: asyncpg.Connection, account_id: str | None) -> int:
     """Return how many endpoints an account has; None: those of the whole service."""
-    (row,) = await connection.fetch(_SQL["count_of"], account_id)
-    return Counts._make(row)
+    count: int = await connection.fetchval(_SQL["count_of"], account_id)
+    return count
+
+
+async def count_links(connection: asyncpg.Connection, account_id: str) -> int:
+    """Return how many links the mailboxes of an account were to be sent within a day."""
+    count: int = await connection.fetchval(_SQL["count_links"], account_id)
+    return count
 
 
 async def update_endpoint(connection: asyncpg.Connection, endpoint: Endpoint) -> None:
@@ -188,13 +187,19 @@ async def reseal_secrets(connection: asyncpg.Connection, secrets: SealedSecrets)
 
 
 async def claim_endpoint(
-    connection: asyncpg.Connection, *, is_failing: bool, lease: timedelta
+    connection: asyncpg.Connection,
+    *,
+    is_failing: bool,
+    lease: timedelta,
+    crowded: Collection[str | None] = (),
 ) -> ClaimedEndpoint | None:
-    """Take the endpoint that has waited longest; None if none waits.
+    """Take the endpoint that was served longest ago, of those that are due; None if none is.
 
-    `is_failing`: one whose last delivery failed, or one of the others.
+    `is_failing`: one whose last delivery failed, or one of the others. `crowded`: accounts of which
+    none is taken; None is the service itself.
     """
-    row = await connection.fetchrow(_SQL["claim"], is_failing, lease)
+    accounts = [account_id or "" for account_id in crowded]
+    row = await connection.fetchrow(_SQL["claim"], is_failing, lease, accounts)
     if row is None:
         return None
     sealed = (row["sealed_secret"], row["old_sealed_secret"])

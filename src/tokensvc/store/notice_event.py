@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tokensvc.core.notices.event import Notice
-from tokensvc.store.page_query import Condition, Order, fetch_page
+from tokensvc.store.page_query import Order, choose_conditions, fetch_page
 from tokensvc.store.queries import load_queries
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ async def list_notice_page(
         ("subject = {}", wanted.subject),
         ("at >= {}", wanted.since),
     ]
-    conditions = [Condition(text, value) for text, value in possible if value is not None]
+    conditions = choose_conditions(possible)
     page = await fetch_page(connection, "listed_notice", conditions, _NUMBER, wish)
     return [build_notice(row) for row in page.rows], page.end
 

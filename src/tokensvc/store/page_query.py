@@ -16,7 +16,7 @@ from tokensvc.core.list_cursor import ListPlace, refuse_cursor
 from tokensvc.store.planned import fetch_planned
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 
 class Condition(NamedTuple):
@@ -65,6 +65,11 @@ class Section(NamedTuple):
     order: Order
     only: str = "true"
     key: str | None = None
+
+
+def choose_conditions(possible: Iterable[tuple[str, Any]]) -> list[Condition]:
+    """Return the conditions whose values are wanted: a value of None asks for nothing."""
+    return [Condition(text, value) for text, value in possible if value is not None]
 
 
 async def fetch_page(

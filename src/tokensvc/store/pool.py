@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 Connection: TypeAlias = asyncpg.Connection  # so that the rooms above can name it
 
 # No request waits longer than both for a connection: until one is free, and until it is made, which
-# takes long on a busy machine or with Postgres far away. Who gave up sooner would throw away what
-# is almost done, and the next one would begin it again.
+# takes long on a busy machine or with Postgres far away. A caller that gave up sooner would throw
+# away a connection that is almost made, and the next caller would begin again.
 _FREE_TIMEOUT: Final = 1.0
 _NEW_TIMEOUT: Final = 2.0
 _CLOSE_TIMEOUT: Final = 5.0
@@ -189,7 +189,7 @@ class Database:
             raise unavailable(error, self._direct_hosts.setting) from error
 
     async def close(self, patience: float = _CLOSE_TIMEOUT) -> None:
-        """Close all connections; those that are still busy after so many seconds are cut."""
+        """Close all connections; those that are still busy after `patience` seconds are cut."""
         await self.hosts.close()
         await self._direct_hosts.close()
         try:

@@ -144,6 +144,7 @@ def read_major(program: Path) -> int | None:
 
 
 def _may(path: Path, uid: int, bits: int) -> bool:
+    # Groups are left out: what only a group may do does not count.
     status = path.stat()
     shift = 6 if status.st_uid == uid else 0
     return (status.st_mode >> shift) & bits == bits

@@ -98,7 +98,7 @@ class Hosts:
             return self._choice
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._ask())
-        # Who gives up does not stop it: the others wait for it, and the next one may use it.
+        # A caller that gives up does not stop it: others wait for it, and the next may use it.
         return await asyncio.shield(self._asking)
 
     async def connect(

@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-_NAME = re.compile(r"^-- name: (\w+)\(([^)]*)\)$", re.MULTILINE)
-_PLACEHOLDER = re.compile(r"\$(\d+)")
+_NAME: Final = re.compile(r"^-- name: (\w+)\(([^)]*)\)$", re.MULTILINE)
+_PLACEHOLDER: Final = re.compile(r"\$(\d+)")
 _PACKAGE: Final = Path(__file__).parent.parent
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _SQL = load_queries("service_identity")
 
 
-async def find_identity(connection: asyncpg.Connection) -> Identity | None:
+async def lock_identity(connection: asyncpg.Connection) -> Identity | None:
     """Return what is kept, None if nothing is; nobody else changes it in the meantime."""
     row = await connection.fetchrow(_SQL["find"])
     return None if row is None else Identity(**dict(row))

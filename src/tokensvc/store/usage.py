@@ -17,21 +17,20 @@ _SQL = load_queries("usage")
 
 
 async def add_usage(
-    connection: asyncpg.Connection, sums: Sequence[tuple[tuple[str, int, str], int]]
+    connection: asyncpg.Connection, counts: Sequence[tuple[str, int]], *, hour: int, outcome: str
 ) -> None:
-    """Add to the sums of keys, of their accounts, and of all: ((key id, hour, outcome), count).
+    """Add how often keys had an outcome to their sums, and to those of their accounts and of all.
 
-    They are sorted.
+    `hour`: when it began, in seconds since 1970. `counts`: (key id, count), sorted.
     """
     await connection.execute(_SQL["relax"])
-    key_ids = [key_id for (key_id, _, _), _ in sums]
-    hours = [datetime.fromtimestamp(hour, UTC) for (_, hour, _), _ in sums]
-    outcomes = [outcome for (_, _, outcome), _ in sums]
-    counts = [count for _, count in sums]
-    await connection.execute(_SQL["add"], key_ids, hours, outcomes, counts)
+    key_ids = [key_id for key_id, _ in counts]
+    numbers = [number for _, number in counts]
+    hours, outcomes = [datetime.fromtimestamp(hour, UTC)] * len(counts), [outcome] * len(counts)
+    await connection.execute(_SQL["add"], key_ids, hours, outcomes, numbers)
     # Last, because many who write wait for these few rows.
-    await connection.execute(_SQL["add_to_accounts"], key_ids, hours, outcomes, counts)
-    await connection.execute(_SQL["add_to_all"], hours, outcomes, counts)
+    await connection.execute(_SQL["add_to_accounts"], key_ids, hours, outcomes, numbers)
+    await connection.execute(_SQL["add_to_all"], hours, outcomes, numbers)
 
 
 async def set_last_use(connection: asyncpg.Connection, uses: Sequence[tuple[str, LastUse]]) -> None:

@@ -1,4 +1,4 @@
-"""How followers wait for an issuer that does not answer, and how often they log that."""
+"""What both followers share: how they wait for an issuer that is silent, and what they log."""
 
 from __future__ import annotations
 

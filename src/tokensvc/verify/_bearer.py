@@ -52,14 +52,9 @@ def authorize(
     `headers`: the values of all headers of that name. `needed`: the capabilities that the token
     must have. Raises BearerError.
     """
-    claims = verifier.verify(read_bearer(headers))
+    claims = verifier.verify(parse_bearer(headers))
     check_scope(claims, needed)
     return claims
-
-
-def read_bearer(headers: Sequence[str]) -> str:
-    """Return the token. Raises MissingTokenError or MalformedAuthorizationError."""
-    return parse_bearer(headers)
 
 
 def check_scope(claims: Claims, needed: Sequence[str]) -> None:

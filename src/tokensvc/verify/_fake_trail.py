@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import secrets
 from hashlib import sha256
+from typing import Final
 
 from tokensvc.core.audit_chain import FIRST_HASH
 from tokensvc.core.audit_claim import SAID_BYTES, AuditClaim
 from tokensvc.core.audit_event import AuditHead
 
-_SAID = 50  # so many of the newest numbers are said
+_SAID: Final = 50  # how many of the newest numbers are said
 
 
 class FakeTrail:

@@ -21,12 +21,12 @@ _MOST_SHOWN: Final = 200  # anybody can write a token of any type
 # What to do about it.
 _ADVICE: Final[Mapping[str, str]] = {
     "wrong_issuer": "the option `issuer` must be exactly what the service says of itself",
-    "wrong_audience": "who calls must ask for a token for this audience, or the option `audience`"
+    "wrong_audience": "callers must ask for a token for this audience, or the option `audience`"
     " lacks a name",
     "algorithm_not_allowed": "the option `algorithms` says what is accepted",
     "wrong_type": "only access tokens are accepted; the option `typ` is for audiences of the type"
     " JWT",
-    "api_key": "an API key was sent in the place of a token: who calls must exchange it first, at"
+    "api_key": "an API key was sent in the place of a token: callers must exchange it first, at"
     " /v1/token of the service",
 }
 

@@ -18,6 +18,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tokensvc.core.audit_witness import build_witness, parse_witness
+from tokensvc.core.claims import FAR
 from tokensvc.core.denylist.position import Position, parse_cursor
 from tokensvc.core.denylist.revocation import build_entry, check_moment, parse_entry
 from tokensvc.core.denylist.vouched import VouchedDenylist
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-_FAR: Final = 2**53  # seconds; also refuses NaN and infinity
 
 _FORMAT: Final = 2
 # Short lines, so that no single step of reading or writing holds up other threads for long.
@@ -223,6 +223,6 @@ def _kid(value: object) -> Kid:
 
 def _number(value: object) -> float:
     """Return a number of seconds. JSON may hold integers that are longer than any float."""
-    if not isinstance(value, int | float) or not -_FAR < value < _FAR:
+    if not isinstance(value, int | float) or not -FAR < value < FAR:
         raise TypeError("expected a number")
     return float(value)

@@ -159,8 +159,8 @@ class Verifier:
         """Take in a JWKS, then a page, that somebody else has fetched; both are checked as always.
 
         Raises ValueError or FetchError for the JWKS, InvalidTokenError or InvalidPageError for the
-        page, and then changes nothing by it, except that what a replayed page of the issuer revokes
-        is revoked here as well.
+        page, and then changes nothing by it, except that the revocations of a replayed page are
+        taken in.
         """
         if jwks is not None:
             self._jwks.take(jwks, self._monotonic())

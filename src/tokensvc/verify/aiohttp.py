@@ -15,7 +15,7 @@ async def health(request): ...
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from aiohttp import web
 
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from tokensvc.verify._bearer import VerifiesTokens
     from tokensvc.verify._verifier import Verifier
 
-CLAIMS = web.RequestKey("tokensvc_claims", Claims)
+CLAIMS: Final = web.RequestKey("tokensvc_claims", Claims)
 
-_PUBLIC = "__tokensvc_public__"
-_REQUIRES = "__tokensvc_requires__"
+_PUBLIC: Final = "__tokensvc_public__"
+_REQUIRES: Final = "__tokensvc_requires__"
 
 _H = TypeVar("_H")
 

@@ -12,12 +12,12 @@ Not here: the exchange of API keys. Nothing that is made here is worth anything 
 
 from __future__ import annotations
 
-import base64
 import json
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.core.audience import DEFAULT_TYP, TokenType
+from tokensvc.core.base64url import encode_base64url
 from tokensvc.core.denylist.revocation import Revocation
 from tokensvc.core.identifier import AccountId, KeyId, new_jti
 from tokensvc.core.token import read_unverified
@@ -106,8 +106,8 @@ class FakeIssuer(FakePublisher):
         header, _, signature = token.split(".")
         payload = read_unverified(token)[1] | {"scope": f"{SCOPE} tokensvc:admin"}
         text = json.dumps(payload, separators=(",", ":")).encode("ascii")
-        widened = base64.urlsafe_b64encode(text).rstrip(b"=")
-        return f"{header}.{widened.decode('ascii')}.{signature}"
+        widened = encode_base64url(text).decode("ascii")
+        return f"{header}.{widened}.{signature}"
 
     def revoke(
         self,

@@ -20,8 +20,7 @@ _NUMBER: Final = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 async def get_audit_head(request: web.Request) -> web.Response:
     """Answer where the trail ends, and the hash of the event that is asked for."""
     service = request.app[SERVICE]
-    if service.settings.feed_authentication == "required" or "Authorization" in request.headers:
-        await authenticate_follower(request)
+    await authenticate_follower(request)
     number = request.query.get("number", "")
     if not _NUMBER.fullmatch(number):
         raise InvalidRequestError("number must be the number of an event of the audit trail")

@@ -64,10 +64,14 @@ async def authenticate(request: web.Request, form: Mapping[str, str], capability
 
 
 async def authenticate_follower(request: web.Request) -> None:
-    """Let the request pass if its token may follow the feed; note whose it is, under CALLER.
+    """Let a request of a follower pass; if it shows a token, note whose that is, under CALLER.
 
-    Raises BearerError.
+    On an open feed a token is optional. But one that is shown must be good: its sender relies on
+    being known, and must learn that it is not. Raises BearerError.
     """
+    is_open = request.app[SERVICE].settings.feed_authentication != "required"
+    if is_open and "Authorization" not in request.headers:
+        return
     token = parse_bearer(request.headers.getall("Authorization", []))
     _note_caller(request, await request.app[SERVICE].callers.check_follower(token))
 

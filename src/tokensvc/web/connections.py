@@ -3,8 +3,8 @@
 Beyond the limit, the oldest connection without a request in work is closed, so that the operating
 system never lacks a descriptor for a new one. A connection is closed as well if its client takes
 nothing, or next to nothing, of its answer for 15 seconds, or sends no whole header in that time.
-One that aiohttp reads is closed by it when it is idle, and here those that have sent nothing but
-plain exchanges.
+Idle connections that aiohttp reads are closed by aiohttp. Those that have sent nothing but plain
+exchanges are closed here.
 """
 
 from __future__ import annotations

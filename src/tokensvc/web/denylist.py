@@ -35,10 +35,7 @@ async def get_denylist(request: web.Request) -> web.Response:
     service = request.app[SERVICE]
     # Why no cache may keep it: docs/decisions/0013.
     headers = {"Cache-Control": "no-store", **ANY_ORIGIN}
-    # On an open feed a token is optional. But one that is shown must be good: its sender relies on
-    # being known, and must learn that it is not.
-    if service.settings.feed_authentication == "required" or "Authorization" in request.headers:
-        await authenticate_follower(request)
+    await authenticate_follower(request)
     headers["Vary"] = "Accept-Encoding, Authorization"
     after = request.query.get("after")
     wait = _parse_wait(request.query.get("wait", "0"), service.settings.feed_max_wait)
@@ -77,10 +74,8 @@ def _note_receipt(request: web.Request, position: Position) -> None:
 
 async def delete_follower(request: web.Request) -> web.Response:
     """Forget a follower that stops following. Without a token, only one that proved nothing."""
-    service = request.app[SERVICE]
-    if service.settings.feed_authentication == "required" or "Authorization" in request.headers:
-        await authenticate_follower(request)
-    service.receipts.note_goodbye(_read_follower(request))
+    await authenticate_follower(request)
+    request.app[SERVICE].receipts.note_goodbye(_read_follower(request))
     return web.Response(status=204, headers={"Cache-Control": "no-store"})
 
 

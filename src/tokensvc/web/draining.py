@@ -1,4 +1,4 @@
-"""When a process that leaves has heard everybody: nothing comes any more, everybody has asked."""
+"""Waiting, before a process leaves, until no new client comes and all who came have asked."""
 
 from __future__ import annotations
 

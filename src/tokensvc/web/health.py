@@ -8,12 +8,12 @@ from aiohttp import web
 
 from tokensvc.web.app_keys import SERVICE
 
-NO_STORE: Final = {"Cache-Control": "no-store"}
+PROBE_HEADERS: Final = {"Cache-Control": "no-store"}
 
 
 async def get_livez(_request: web.Request) -> web.Response:
     """Answer 200. Postgres is not asked, because to restart this process would not mend it."""
-    return web.json_response({"status": "alive"}, headers=NO_STORE)
+    return web.json_response({"status": "alive"}, headers=PROBE_HEADERS)
 
 
 async def get_readyz(request: web.Request) -> web.Response:
@@ -24,4 +24,4 @@ async def get_readyz(request: web.Request) -> web.Response:
     body: dict[str, object] = {"status": "ready" if ready else "not ready", "checks": checks}
     if warnings:
         body["warnings"] = warnings
-    return web.json_response(body, status=200 if ready else 503, headers=NO_STORE)
+    return web.json_response(body, status=200 if ready else 503, headers=PROBE_HEADERS)

@@ -8,7 +8,8 @@ from aiohttp import web
 
 from tokensvc.core.capability import INTROSPECT
 from tokensvc.core.claims import build_payload
-from tokensvc.core.errors import InvalidRequestError, UnavailableError
+from tokensvc.core.errors import InvalidRequestError
+from tokensvc.issuer.exchange.ledger import build_late_error
 from tokensvc.issuer.in_time import in_time
 from tokensvc.web.app_keys import SERVICE
 from tokensvc.web.client_authentication import authenticate
@@ -28,10 +29,7 @@ async def post_introspect(request: web.Request) -> web.Response:
     RFC 7662 section 2.2.
     """
     form = await read_form(request)
-    late = UnavailableError(
-        "the database does not answer right now; try again", reason="not_in_time"
-    )
-    return await in_time(_introspect(request, form), late)
+    return await in_time(_introspect(request, form), build_late_error())
 
 
 async def _introspect(request: web.Request, form: Mapping[str, str]) -> web.Response:

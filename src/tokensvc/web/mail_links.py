@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from tokensvc.core.notices.destination import find_mailbox as find_address
+from tokensvc.core.notices.destination import find_mail_address
 from tokensvc.core.notices.mail_link import parse_code
 from tokensvc.issuer.notices.mail_links import find_mailbox, follow_link
 from tokensvc.web.app_keys import SERVICE
@@ -66,8 +66,9 @@ _PAGES: Final[dict[Purpose, _Page]] = {
         question="No more notices about API keys will be sent to <b>{address}</b>.",
         button="Unsubscribe",
         done_title="Unsubscribed",
-        done="No more notices are sent to <b>{address}</b>. Who manages the API keys sees that.",
-        over="This link is not good any more. Open that of a newer mail.",
+        done="No more notices are sent to <b>{address}</b>. "
+        "Whoever manages the API keys sees that.",
+        over="This link is not good any more. Open the link in a newer mail.",
     ),
 }
 
@@ -132,7 +133,7 @@ def _is_done(endpoint: Endpoint, purpose: Purpose) -> bool:
 
 
 def _fill(text: str, endpoint: Endpoint) -> str:
-    return text.format(address=escape(find_address(endpoint.url) or endpoint.url))
+    return text.format(address=escape(find_mail_address(endpoint.url) or endpoint.url))
 
 
 def _answer(title: str, said: str, more: str = "", status: int = HTTPStatus.OK) -> web.Response:

@@ -79,7 +79,8 @@ class Protocol(web.RequestHandler):
     def __init__(self, server: Server, **options: Any) -> None:  # noqa: ANN401 - aiohttp's own
         super().__init__(server, **options)
         self.when_gone: Callable[[], object] | None = None
-        # Since when a request, or the first one, is waited for whose header is not whole yet.
+        # When the wait for a whole header began; None if no header has begun. A new connection
+        # waits for its first one.
         self.begun_on: float | None = time.monotonic()
         self._server = server
         self._is_usual = False  # whether aiohttp reads what comes
@@ -153,7 +154,7 @@ class Protocol(web.RequestHandler):
         self.transport.write(text)
         if given.is_last:  # the process leaves
             self.transport.close()
-        elif self._rest and not self.transport.is_closing():  # the write tells who has gone
+        elif self._rest and not self.transport.is_closing():  # the write shows whether it has gone
             rest, self._rest = self._rest, b""
             self.transport.resume_reading()
             self.data_received(rest)

@@ -136,7 +136,7 @@ class ServiceRunner(web.BaseRunner):
             counter.is_draining = True
         if self.service_app is not None:
             self.service_app[SERVICE].drain()
-        # Half of the time for who still comes; the rest is for the requests that are in work then.
+        # Half of the time is for clients that still come; the rest is for their last requests.
         quiet = min(_QUIET_SECONDS, seconds / 4)
         await wait_until_quiet(listener, self._count_arrivals, quiet, longest=seconds / 2)
         for site in (*self.sites, *self._admin.sites):
@@ -146,7 +146,7 @@ class ServiceRunner(web.BaseRunner):
             async with asyncio.timeout(max(0.0, deadline_on - time.monotonic())):
                 for counter in in_flight:
                     await counter.wait_until_none()
-        # For answers that are being written, and for who ignores that its handler was cancelled.
+        # For answers that are being written, and for handlers that go on although cancelled.
         self._shutdown_timeout = max(0.5, (deadline_on - time.monotonic()) / 2)
         await self.cleanup()
 

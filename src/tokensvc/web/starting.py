@@ -9,7 +9,7 @@ from aiohttp import web
 from tokensvc.core.errors import UnavailableError
 from tokensvc.web.app_keys import IN_FLIGHT, TURNS
 from tokensvc.web.forms import MAX_BODY
-from tokensvc.web.health import NO_STORE, get_livez
+from tokensvc.web.health import PROBE_HEADERS, get_livez
 from tokensvc.web.in_flight import InFlight
 from tokensvc.web.metrics_page import add_metrics
 from tokensvc.web.middleware import handle_errors
@@ -35,7 +35,7 @@ def build_starting_app(*, has_metrics: bool = True) -> web.Application:
 
 async def _get_readyz(_request: web.Request) -> web.Response:
     body = {"status": "not ready", "checks": {"serving": False}}
-    return web.json_response(body, status=503, headers={**NO_STORE, "Retry-After": "1"})
+    return web.json_response(body, status=503, headers={**PROBE_HEADERS, "Retry-After": "1"})
 
 
 async def _refuse(_request: web.Request) -> NoReturn:

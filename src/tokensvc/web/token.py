@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from tokensvc.core.capability import build_scope
 from tokensvc.core.errors import RateLimitedError, TokensvcError
 from tokensvc.core.limit import DAY, MINUTE, seconds_left
 from tokensvc.core.usage import ISSUED
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from tokensvc.issuer.exchange.issuing import IssuedToken
     from tokensvc.issuer.service import Service
 
-_ISSUED = EXCHANGES.labels(ISSUED)
+_ISSUED: Final = EXCHANGES.labels(ISSUED)
 
 
 @functools.cache  # the ways to end are few
@@ -88,6 +87,8 @@ def _write_fields(decision: Decision) -> str:
     """
     quota, at, ahead = decision.verdict.quota, decision.verdict.at, decision.verdict.ahead
     unspent = decision.unspent
+    # The quota is what the whole batch has left. For this request, those behind it in the batch had
+    # not taken theirs yet.
     minute, day = quota.key_minute_left + unspent, quota.key_day_left + unspent
     name, left, window = ("key-minute", minute, MINUTE) if minute <= day else ("key-day", day, DAY)
     inside = None if ahead is None else max(at, ahead[0 if window == MINUTE else 1])
@@ -108,9 +109,9 @@ def _build_body(issued: IssuedToken, shown_as: ShownAs) -> bytes:
 
     Neither a token nor a capability can hold a character that JSON would have to escape.
     """
-    claims = issued.claims
+    claims, scope = issued.claims, " ".join(issued.claims.scope)
     kind = f', "issued_token_type": "{ACCESS_TOKEN_TYPE}"' if shown_as == "subject_token" else ""
     return (
         f'{{"access_token": "{issued.text}", "token_type": "Bearer", '
-        f'"expires_in": {claims.exp - claims.iat}, "scope": "{build_scope(claims.scope)}"{kind}}}'
+        f'"expires_in": {claims.exp - claims.iat}, "scope": "{scope}"{kind}}}'
     ).encode("ascii")

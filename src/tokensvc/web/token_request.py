@@ -41,7 +41,7 @@ API_KEY_TYPE: Final = "urn:tokensvc:params:oauth:token-type:api-key"
 ACCESS_TOKEN_TYPE: Final = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a name
 JWT_TYPE: Final = "urn:ietf:params:oauth:token-type:jwt"
 
-_EXPIRES_IN = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
+_EXPIRES_IN: Final = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
 
 
 def parse_token_request(

@@ -6,7 +6,6 @@ from tests.factories import NOW
 from tokensvc.core.capability import (
     ADMIN,
     Capability,
-    build_scope,
     narrow_scope,
     parse_capability,
     parse_scope,
@@ -78,8 +77,3 @@ def test_asking_for_more_than_is_granted_is_refused_as_a_whole(asked):
 def test_a_wildcard_that_is_granted_is_only_a_name():
     with pytest.raises(InvalidScopeError):
         narrow_scope(frozenset({"orders:read"}), ("*", "orders:*"))
-
-
-def test_a_scope_is_written_with_single_spaces():
-    assert build_scope(("a", "b")) == "a b"
-    assert parse_scope(build_scope(("a", "b"))) == {"a", "b"}

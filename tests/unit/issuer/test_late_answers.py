@@ -78,3 +78,9 @@ async def test_t40_answers_come_later_while_the_process_is_behind():
     took = await asyncio.gather(*(answer(late_answers, time.monotonic()) for _ in range(30)))
     assert max(took) > 0.2, "by chance, up to a second"
     other.cancel()
+
+
+async def test_t40_answers_to_a_crowd_come_later_so_that_only_some_come_in_a_second():
+    late_answers, now = LateAnswers(pause=0.01, most_a_second=100), time.monotonic()
+    took = await asyncio.gather(*(answer(late_answers, now) for _ in range(40)))
+    assert max(took) > 0.2, "by chance, up to 0.8 seconds"

@@ -10,6 +10,6 @@ A **revocation** ends tokens before their time. It names one of four things:
 If several revocations cover a token, the strictest one applies. A revocation is kept until 120 s
 after the last token that it covers has expired, never shorter.
 
-Everybody needs `position`, `revocation`, `page`, `lookup` and `followed`. Only the issuer needs
-`record`, `log` and `healing`.
+Everybody needs `position`, `revocation`, `page` and `lookup`. Only followers need `vouched` and
+`followed`, only the issuer needs `record`, `columns`, `log` and `healing`.
 """

@@ -49,10 +49,10 @@ class PackedRecords(NamedTuple):
 class RecordColumns:
     """Records in order of `seq`. They are appended at one end and dropped at the other."""
 
+    # Every slot is a column, and the methods below go through all of them by these names.
     __slots__ = (
-        *("_created", "_endings", "_exps", "_healed", "_seqs", "_tags", "_values"),
-        "_watermarks",
-    )
+        "_created", "_endings", "_exps", "_healed", "_seqs", "_tags", "_values", "_watermarks",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self._seqs = array("q")

@@ -52,8 +52,8 @@ _ADDED_PER_STEP: Final = 1000
 class FollowedDenylist:
     """A denylist that follows an issuer's feed: the revocations, the position, and how fresh.
 
-    `has_all`: nothing was missing when `page_issued_at` was the present. `condemned`: signing keys
-    that are revoked, and whose revocations are dropped as soon as everything has been read again.
+    `has_all`: all revocations that were in force at `page_issued_at` are held. `condemned`: signing
+    keys that are revoked; their revocations are dropped once everything has been read again.
     """
 
     issuer: str
@@ -81,8 +81,8 @@ class FollowedDenylist:
     def apply(self, page: FeedPage, signer: Kid, *, now: float, leeway: float) -> bool:
         """Take in a page that `signer` has signed; return True if the history was found reset.
 
-        `now` and `leeway` are seconds. Raises InvalidPageError and then changes nothing, except
-        that what a page revokes that is replayed, or ahead, is revoked here as well.
+        `now` and `leeway` are seconds. Raises InvalidPageError and then changes nothing, with one
+        exception: the revocations of a page that is replayed or ahead are taken in (rule 2).
         """
         return bool(run_steps(self.apply_in_steps(page, signer, now=now, leeway=leeway)))
 
@@ -93,6 +93,8 @@ class FollowedDenylist:
         reset = self._is_reset_by(page)
         self._check(page, now, leeway)
         is_ahead = page.issued_at - leeway > now
+        # The latest moment that it may be for the issuer. A page from the future does not move it,
+        # or it could revoke tokens further in advance than rule 5 allows.
         latest = (now if is_ahead else max(page.issued_at, now)) + leeway
         yield from self._add(page, signer, latest=latest)
         if is_ahead:
@@ -100,7 +102,7 @@ class FollowedDenylist:
         if self._is_too_old(page, reset=reset):
             raise _refused("page_replayed")
         self._note(page, signer)
-        # No clock alone makes the follower forget: what it has forgotten is never sent again.
+        # Forget only what has expired by both clocks, the issuer's and ours: it is not sent again.
         while not self.denylist.forget_expired(min(now, self.page_issued_at)):
             yield
         self.resets += reset
@@ -118,16 +120,19 @@ class FollowedDenylist:
             )
 
     def _note(self, page: FeedPage, signer: Kid) -> None:
+        # A full page begins a new row, and from it on all who have signed are known.
         if page.full:
             self._signers = set()
         if self._signers is not None:
             self._signers.add(signer)
         self.condemned |= self._find_revoked_signers(page, signer)
+        # The caller has checked the signature, so this key is trusted now.
         self.condemned.discard(signer)
         self.position = page.cursor
         is_newer = page.issued_at >= self.page_issued_at - _REPLICA_SKEW
         self.page_issued_at = max(self.page_issued_at, page.issued_at)
         self.has_all = self.has_all or (page.is_last and is_newer)
+        # Since the last full page only keys that are trusted have signed, and the row is complete.
         if page.is_last and self.condemned and not self.must_read_all:
             self.denylist.drop(self.condemned)
             self.condemned = set()
@@ -154,10 +159,10 @@ class FollowedDenylist:
             raise _refused("page_goes_backwards")
 
     def _is_too_old(self, page: FeedPage, *, reset: bool) -> bool:
-        # A history that goes back is believed only if the page is certainly newer.
+        # A page that resets the history is believed only if it is certainly newer.
         oldest = self.page_issued_at + 1 if reset else self.page_issued_at - _REPLICA_SKEW
-        # An older page with news of ours is good: it makes nothing fresher. So a step back of the
-        # issuer's clock delays no revocation.
+        # An older page that continues where we stand and brings revocations is accepted, because it
+        # does not make the denylist look fresher. So a step back of the issuer's clock delays none.
         has_news = not page.full and bool(page.revocations)
         return page.issued_at < oldest and not has_news and (page.full or page.is_last)
 

@@ -71,15 +71,15 @@ def build_page_payload(page: FeedPage) -> dict[str, Any]:
 
 
 def write_page(page: FeedPage, revocations: Iterable[Revocation]) -> Iterator[bytes]:
-    """Return the JSON text of a page, bit by bit, with `revocations` instead of its own.
+    """Return the JSON text of a page in pieces, with `revocations` instead of its own.
 
-    Each bit takes about a millisecond, so that the caller can pause in between.
+    Each piece takes about a millisecond, so that the caller can pause in between.
     """
     # The object of the facts is left open, and the list of the entries becomes its last member.
     yield _JSON.encode(_build_facts(page)).removesuffix("}").encode("ascii") + b',"entries":['
     rest, separator = iter(revocations), b""
     while entries := [build_entry(revocation) for revocation in islice(rest, _ENTRIES_PER_STEP)]:
-        # Without its brackets, because all bits together are one list.
+        # Without its brackets, because all pieces together are one list.
         yield separator + _JSON.encode(entries)[1:-1].encode("ascii")
         separator = b","
     yield b"]}"

@@ -11,11 +11,12 @@ from __future__ import annotations
 import re
 import secrets
 from dataclasses import dataclass
+from typing import Final
 
 from tokensvc.core.errors import InvalidRequestError
 
 # At most 18 digits, so that the number fits into the 64 bits that Postgres has for it.
-_CURSOR = re.compile(r"(0|[1-9][0-9]{0,17})-([A-Za-z0-9]{1,32})", re.ASCII)
+_CURSOR: Final = re.compile(r"(0|[1-9][0-9]{0,17})-([A-Za-z0-9]{1,32})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

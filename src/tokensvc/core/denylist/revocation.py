@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeVar, get_args
 
+from tokensvc.core.claims import FAR
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -13,7 +15,6 @@ KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 _T = TypeVar("_T")
 
 _MAX_ID_LENGTH: Final = 255
-_FAR: Final = 2**53  # seconds; no clock shows such a moment
 
 
 class Revocation(NamedTuple):
@@ -70,7 +71,7 @@ def bound_revocations(
 def check_moment(value: object) -> int:
     """Return `value` if it is a number of seconds since 1970. Raises TypeError."""
     seconds = check_type(value, int)
-    if not 0 <= seconds < _FAR:
+    if not 0 <= seconds < FAR:
         raise TypeError("expected seconds since 1970")
     return seconds
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from tokensvc.core.base64url import decode_base64url
 from tokensvc.core.doctor.finding import Judgement
 from tokensvc.core.url import is_loopback
 
@@ -148,9 +148,8 @@ def _judge_silence(answer: Answer | str, why: str, path: str) -> Judgement:
 
 def _read_claims(body: bytes) -> dict[str, Any] | None:
     """Return what a page says, None if it is none. Its signature is for followers to check."""
-    parts = body.split(b".")
     try:
-        claims = json.loads(base64.urlsafe_b64decode(parts[1] + b"=="))
+        claims = json.loads(decode_base64url(body.decode("ascii").split(".")[1]))
     except (IndexError, ValueError):
         return None
     is_page = isinstance(claims, dict) and isinstance(claims.get("iat"), int)

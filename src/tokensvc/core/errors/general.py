@@ -1,4 +1,4 @@
-"""The root of all errors, and what is refused whoever asks."""
+"""The root of all errors, and those that belong neither to OAuth nor to bearer tokens."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 class TokensvcError(Exception):
     """Root of all errors that tokensvc raises on purpose.
 
-    `is_late`: it must not be told at once, as of a network that was refused often. `pointer`: the
+    `is_late`: the answer must be held back, because its network was refused often. `pointer`: the
     field of the request that the message is about, if it is about one. `faults`: what is wrong with
-    which field, if it is several.
+    each field, if there are several.
     """
 
     code: ClassVar[str] = "server_error"

@@ -50,7 +50,7 @@ class InvalidClientError(OAuthError):
 
 
 class NoClientError(InvalidClientError):
-    """No API key came, or not in a way that we read. So nothing can be told of one by saying so."""
+    """No API key came, or not in a form that we read. Saying so reveals nothing about any key."""
 
     public_message = "no API key came: send the header `Authorization: Bearer <API key>`"
 

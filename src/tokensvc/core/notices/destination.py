@@ -27,7 +27,7 @@ MAX_ADDRESS_LENGTH: Final = 254
 _MAX_LENGTH: Final = 2000
 _MAILTO: Final = "mailto:"
 # What nearly all mailboxes look like. No quotes, spaces or control characters: it becomes a header.
-_MAILBOX = re.compile(
+_MAILBOX: Final = re.compile(
     r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@"
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}",
     re.ASCII,
@@ -61,7 +61,7 @@ def parse_destination(text: str, *, http_allowed: bool) -> Destination:
     try:
         parts = urlsplit(text)
         host = parts.hostname or ""
-        _ = parts.port  # it may be none
+        _ = parts.port  # raises ValueError if it is no number of a port
     except ValueError as error:
         raise _refuse("this is no URL") from error
     schemes = {"https", "http"} if http_allowed else {"https"}
@@ -105,7 +105,7 @@ def build_mailbox(address: str) -> Destination:
     return Destination("mail", _MAILTO + address, address.rpartition("@")[2].lower())
 
 
-def find_mailbox(url: str) -> str | None:
+def find_mail_address(url: str) -> str | None:
     """Return the address of a mailbox, None if the URL is that of a receiver on the web."""
     return url[len(_MAILTO) :] if url.startswith(_MAILTO) else None
 

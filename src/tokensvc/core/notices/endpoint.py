@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from tokensvc.core.notices.destination import find_mailbox
+from tokensvc.core.notices.destination import find_mail_address
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -16,7 +16,7 @@ EndpointState = Literal["active", "unconfirmed", "failing", "disabled"]
 DisabledBecause = Literal["asked", "failing", "gone", "unsubscribed"]
 
 MOST_ENDPOINTS: Final = 20  # of an account, and of the whole service
-MOST_MAILBOXES: Final = 10  # that an account names within a day: each gets a mail unasked
+MOST_LINKS: Final = 10  # that mailboxes of an account are sent within a day: nobody there has asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class Endpoint:
     @property
     def kind(self) -> Kind:
         """Whether it is a receiver on the web or a mailbox."""
-        return "webhook" if find_mailbox(self.url) is None else "mail"
+        return "webhook" if find_mail_address(self.url) is None else "mail"
 
     @property
     def state(self) -> EndpointState:

@@ -132,9 +132,9 @@ _BY_OPERATION: Final = {
 class NewNotice:
     """An event that is to be told.
 
-    `account_id`: whose it is, None for the service itself. `at`: None for now. `once`: there is one
-    event of this text only. `endpoint_id`: the one endpoint that is told, None for all that want
-    to know. `detail` holds no secret.
+    `account_id`: whose it is, None for the service itself. `at`: None for now. `once`: only the
+    first event with this text is told. `endpoint_id`: the one endpoint that is told, None for all
+    that want to know. `detail` holds no secret.
     """
 
     name: EventName | OwnEventName

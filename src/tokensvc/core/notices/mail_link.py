@@ -6,13 +6,13 @@ that and the address, made with a key that is derived from the master key, for e
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from tokensvc.core.base64url import encode_base64url
 from tokensvc.core.identifier import ENDPOINT_ID_PATTERN
 
 if TYPE_CHECKING:
@@ -30,7 +30,9 @@ _CONTEXTS: Final[dict[Purpose, bytes]] = {
     "confirm": b"tokensvc confirmation of a mailbox",
     "unsubscribe": b"tokensvc end of notices to a mailbox",
 }
-_CODE = re.compile(rf"({ENDPOINT_ID_PATTERN})\.([0-9]{{1,12}})\.([0-9A-Za-z_-]{{43}})", re.ASCII)
+_CODE: Final = re.compile(
+    rf"({ENDPOINT_ID_PATTERN})\.([0-9]{{1,12}})\.([0-9A-Za-z_-]{{43}})", re.ASCII
+)
 
 
 class Code(NamedTuple):
@@ -67,4 +69,4 @@ def _build_mac(
 ) -> str:
     key = hmac.digest(master_key.secret, _CONTEXTS[purpose], hashlib.sha256)
     mac = hmac.digest(key, f"{endpoint_id} {expires} {url}".encode(), hashlib.sha256)
-    return base64.urlsafe_b64encode(mac).decode("ascii").rstrip("=")
+    return encode_base64url(mac).decode("ascii")

@@ -86,8 +86,8 @@ def _describe(notice: Notice) -> str:
     """Return one sentence about an event."""
     facts = EVENTS.get(cast("Any", notice.name))
     text = notice.name if facts is None else facts.text
-    kind = notice.name.partition(".")[0].replace("_", " ").replace("key", "API key", 1)
-    kind = "signing key" if notice.name.startswith("signing_key.") else kind
+    kind = notice.name.partition(".")[0].replace("_", " ")
+    kind = "API key" if kind == "key" else kind
     name = notice.detail.get("name")
     subject = f"{kind} {notice.subject}" if name is None else f"{kind} {name!r} ({notice.subject})"
     sentence = text.replace("{subject}", subject)

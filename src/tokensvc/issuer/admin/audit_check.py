@@ -123,7 +123,7 @@ def _check_end(chain: Chain, head: AuditHead) -> None:
 async def compare_with_witness(database: Database, witness: Witness) -> int:
     """Compare the table with what a follower has seen; return how many events were compared.
 
-    Events that were ended behind a checkpoint are not. Raises BrokenChainError, which names the
+    Events that a checkpoint has deleted are left out. Raises BrokenChainError, which names the
     first event that differs, and ConflictError for another epoch, or if the follower has noticed a
     change itself.
     """

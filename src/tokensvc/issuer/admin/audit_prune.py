@@ -1,4 +1,4 @@
-"""What only the owner of the tables does to the audit trail: end old events, declare a reset."""
+"""What only the owner of the tables does to the audit trail: delete old events, declare a reset."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def prune_events(
 
     Returns the checkpoint, None if there is no such event. The events are checked first: raises
     BrokenChainError if one of them was changed, and then nothing is deleted. Raises ConflictError
-    if no signing key is in force, and for who is not the owner of the tables, StartRefusedError.
+    if no signing key is in force or the role does not own the tables, and StartRefusedError.
     """
     master_key = await load_master_key(database, settings)
     async with open_owner(database, settings) as owner, owner.transaction() as connection:
@@ -66,7 +66,7 @@ async def declare_reset(
     """Declare that the trail is older than it was, because a backup was restored.
 
     Returns the new head. Followers that have seen newer events learn that by its epoch. Raises
-    ConflictError for who is not the owner of the tables.
+    ConflictError if the role does not own the tables.
     """
     async with open_owner(database, settings) as owner, owner.transaction() as connection:
         await table.check_owner(connection)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tokensvc.core.errors import ConflictError, UnavailableError
+from tokensvc.core.errors import UnavailableError
 from tokensvc.issuer.admin.chunk_size import ChunkSize
 from tokensvc.issuer.admin.granting import load_grant
 from tokensvc.issuer.admin.key_chunks import (
@@ -21,6 +21,7 @@ from tokensvc.issuer.admin.key_chunks import (
     change_chunk,
     list_seen,
 )
+from tokensvc.issuer.revoking.endings import refuse_disabling
 from tokensvc.store.key_endings import end_api_keys
 from tokensvc.store.not_found import no_such_key
 
@@ -61,8 +62,7 @@ async def end_keys(
         remember([record for one in ended for record in one.records])
         for key_id, one in zip(seen, ended, strict=True):
             if one.outcome == "refused":
-                text = f"key {key_id} is revoked and cannot be disabled; create a new key instead"
-                outcomes[key_id] = KeyOutcome(one.listed, ConflictError(text))
+                outcomes[key_id] = KeyOutcome(one.listed, refuse_disabling(key_id))
             elif one.listed is not None:
                 outcomes[key_id] = KeyOutcome(one.listed, None)
         return outcomes

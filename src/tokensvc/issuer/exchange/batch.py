@@ -1,6 +1,6 @@
 """One batch of the ledger: its requests are put to Postgres together, and each gets its decision.
 
-What must not be counted now is refused before, and alone: a call that is only judged goes on.
+Requests that must not be counted now are refused before; those that are only judged go on.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 NOBODY: Final = Question(None, None, None, counts=False)
 _REFRESH_TIMEOUT: Final = 3.0
-# To sign so many tokens takes some 2 ms. In one go they cost less than one by one.
+# Signing this many tokens takes some 2 ms. Tokens that are signed in one go cost less each.
 _ACTS_AT_ONCE: Final = 32
 
 _log = get_logger(__name__)
@@ -87,7 +87,7 @@ class BatchJudge:
             if again and await self._may_ask_again(error):
                 await self.settle(batch, again=False)
             else:
-                self._fail(batch, error)
+                self._give_up(batch, error)
         except Exception as error:  # noqa: BLE001 - a fault of ours must not end the ledger
             BATCHES_FAILED.inc()
             _log.exception("batch_failed", requests=len(batch))
@@ -129,7 +129,7 @@ class BatchJudge:
     async def _may_ask_again(self, error: TokensvcError) -> bool:
         """Tell whether nothing was counted, and a second question may get another answer."""
         if error.reason == "mirror_stale":
-            return True  # without those who are counted, who are refused
+            return True  # `settle` refuses those that would be counted, and asks about the rest
         if not isinstance(error, ClockError):
             return False
         # Postgres's clock has moved: it is read again.
@@ -141,7 +141,7 @@ class BatchJudge:
             return False
         return True
 
-    def _fail(self, batch: Sequence[Waiter], error: TokensvcError) -> None:
+    def _give_up(self, batch: Sequence[Waiter], error: TokensvcError) -> None:
         # Postgres was not asked if its clock is not believed, or if the copies are too old.
         if not isinstance(error, ClockError) and error.reason != "mirror_stale":
             self.is_answering = False
@@ -160,7 +160,7 @@ def _act(decided: deque[tuple[Waiter, Decision | None]]) -> None:
     """Answer the next few of a batch; all else that is waiting goes before the rest of it."""
     for _ in range(min(_ACTS_AT_ONCE, len(decided))):
         waiter, decision = decided.popleft()
-        # It was failed as late, or its client has gone. It was counted all the same.
+        # It was refused as late, or its client has gone. Postgres has counted it nevertheless.
         if waiter.future.done():
             continue
         try:

@@ -26,7 +26,7 @@ from tokensvc.core.exchange import (
 from tokensvc.core.identifier import new_jtis
 from tokensvc.core.ledger import Facts, build_question
 from tokensvc.core.token import sign_jws_text
-from tokensvc.core.usage import LastUse
+from tokensvc.core.usage import build_last_use
 from tokensvc.core.verification import check_own_token
 from tokensvc.issuer.exchange.ledger import LONGEST_SECONDS, build_late_error
 from tokensvc.issuer.exchange.repeated_refusals import RepeatedRefusals
@@ -104,7 +104,9 @@ class Exchange:
         """
         arrived_on = time.monotonic()
         credential, allowed = self._read_credential(request.credential)
-        find = self.repeated_refusals.find
+        may_repeat = True
+        # Usually once. Postgres is asked again if the key turns out to be restricted, and after a
+        # wait if the tokens of this very second are revoked.
         while True:
             # The audience is found before the verdict, which must not be older than its token life.
             name = self._choose_audience(request, credential, allowed)
@@ -114,7 +116,9 @@ class Exchange:
             facts = None if allowed is None else Facts(name, address)
             question = build_question(request, credential, audience, facts)
             asked = _Asked(request, credential, question, audience, name, network)
-            refused_by = find(question, request.scope)
+            refused_by = None
+            if may_repeat:
+                refused_by = self.repeated_refusals.find(question, request.scope)
             if refused_by is not None:
                 result = self._act(asked, refused_by)
             else:
@@ -126,8 +130,8 @@ class Exchange:
             if isinstance(result, functools.partial):
                 return await asyncio.to_thread(result)
             if isinstance(result, _AskAgain):
-                # What is remembered may be older than this list of audiences.
-                allowed, find = result.allowed, _find_nothing
+                # A refusal that is remembered may be older than this list of audiences.
+                allowed, may_repeat = result.allowed, False
                 continue
             await _wait(result, arrived_on)
 
@@ -136,8 +140,8 @@ class Exchange:
     ) -> IssuedToken | functools.partial[IssuedToken] | timedelta | _AskAgain:
         """Return the token, or what signs it and must run in a thread, or how long to wait.
 
-        There is something to wait for only within the second of a disable and enable. Or a key was
-        not known to be restricted, or had another list of audiences: Postgres is asked again.
+        There is something to wait for only within the second of a disable and enable. `_AskAgain`:
+        the key was not known to be restricted, or has another list of audiences than was known.
         """
         request, audience = asked.request, asked.audience
         # First: good keys are remembered and refusals counted, whatever comes of the request.
@@ -166,7 +170,8 @@ class Exchange:
             raise
         known: Any = audience  # not None, or there would be no claims
         key = self._find_signer(known, verdict.at)
-        self.usage.add_issued(claims.client_id, LastUse(claims.iat, asked.network, claims.aud))
+        last_use = build_last_use(claims.iat, asked.network, claims.aud)
+        self.usage.add_issued(claims.client_id, last_use)
         if key.alg in _SLOW_ALGORITHMS:
             return functools.partial(_sign_token, claims, decision, key, known.typ)
         return _sign_token(claims, decision, key, known.typ)
@@ -232,12 +237,6 @@ class Exchange:
 def _sign_token(claims: Claims, decision: Decision, key: SigningKey, typ: str) -> IssuedToken:
     payload = build_payload_text(claims, decision.verdict.claims)
     return IssuedToken(sign_jws_text(payload, typ=typ, key=key), claims, decision)
-
-
-def _find_nothing(question: Question, scope: frozenset[str] | None) -> Decision | None:
-    """Return no refusal, in the place of what is remembered."""
-    del question, scope
-    return None
 
 
 async def _wait(wait: timedelta, arrived_on: float) -> None:

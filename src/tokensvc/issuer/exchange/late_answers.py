@@ -1,17 +1,21 @@
 """Answers that come late: a client that waits for its answer cannot ask often.
 
-They also hide how long the service has worked: whatever it found out, the answer comes at the same
-moment. Or it comes at a random one, and the draw knows nothing of what was found out. Clients that
-are answered all at once ask again all at once, so random moments also keep a flood from becoming a
-row of waves. For the same reason only a few answers go out in each round of the event loop: an
-exchange does not wait for all of them at each of its steps. And when the process falls behind its
-work, answers can come later still: so a flood, however many clients it has, takes what is left of
-the processor, and exchanges go first.
+They also hide how long the service has worked: the moment of the answer is fixed, or drawn at
+random, and does not depend on what was found out. Clients that are answered all at once ask again
+all at once, so random moments also keep a flood from becoming a row of waves. For the same reason
+only a few answers go out in each round of the event loop: otherwise an exchange would wait for all
+of them at each of its steps.
+
+A flood of very many clients bears all that: together they still ask thousands of times a second. So
+the more answers are held, the later each comes, and only so many come in a second. When the process
+falls behind its work all the same, answers can come later still. So exchanges go first, and a flood
+takes what is left of the processor, however large it is.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections import deque
@@ -24,23 +28,26 @@ if TYPE_CHECKING:
 
 _TICK: Final = 0.005
 _IN_A_ROUND: Final = 8
-# A process is behind if a tick ends so many seconds late.
+# A process is behind if a tick ends later than this, in seconds.
 _BEHIND: Final = 0.02
-_MOST_STRETCH: Final = 10.0  # seconds
-# By so much it gets shorter in a second. If that went faster, the answers that come later now would
-# fall together with those that come sooner, and the next wave of requests would be twice as high.
+_MOST_SPREAD: Final = 10.0  # seconds
+# By so much the stretch shrinks in a second. If it shrank faster, the answers that are held longest
+# would fall together with those that come after them, and the next wave would be twice as high.
 _EASED: Final = 0.1
-# Of answers to whoever is refused often, so that they do not come in waves.
-LATE_SPREAD: Final = 0.25
-# And so that a process that is a tenth of a second behind is asked half as often.
-LATE_STRETCH: Final = 20.0
+# The spread of answers to networks that are refused often, so that these do not ask in waves.
+_FLOOD_SPREAD: Final = 0.25
+# With this one, a process that is a tenth of a second behind is asked half as often.
+_FLOOD_STRETCH: Final = 20.0
+# A refusal takes some 150 us in all, so a flood takes a sixth of a processor.
+_FLOOD_A_SECOND: Final = 1000.0
 
 
 class LateAnswers:
     """Holds answers back for `pause` seconds, `most_held` of them at a time.
 
-    Each is held for up to `spread` seconds more, by chance. If the process falls behind, the spread
-    gets longer by `stretch` times as much, ten seconds at most. `clock`: monotonic, in seconds.
+    Each is held for up to `spread` seconds more, by chance. The spread gets longer, ten seconds at
+    most, so that no more than `most_a_second` of very many answers come in a second. If the process
+    falls behind, it gets longer by `stretch` times as much. `clock`: monotonic, in seconds.
     """
 
     def __init__(
@@ -49,12 +56,14 @@ class LateAnswers:
         pause: float = 1.0,
         spread: float = 0.0,
         stretch: float = 0.0,
+        most_a_second: float = math.inf,
         most_held: int = 10_000,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pause = pause
         self._spread = spread
         self._stretch = stretch
+        self._most_a_second = most_a_second
         self._stretched = 0.0  # seconds that are added to the spread
         self._judged_on = 0.0
         self._most_held = most_held
@@ -69,7 +78,7 @@ class LateAnswers:
         It is the end of a tick, because answers that come together cost less. If that moment is
         over, it returns at once. Raises UnavailableError at once if too many are held.
         """
-        spread = self._spread + (self._stretched if self._ticks else 0.0)
+        spread = self._find_spread()
         until = asked_on + self._pause + spread * random.random()  # noqa: S311 - no secret
         now = self._clock()
         if now >= until:
@@ -84,6 +93,14 @@ class LateAnswers:
             await self._wait_for(int(until / _TICK) + 1, now)
         finally:
             self._held -= 1
+
+    def _find_spread(self) -> float:
+        """Return for how many seconds beyond the pause the next answer may be held."""
+        if not self._held:
+            return self._spread
+        # Half of the spread is the mean, and as many answers come as are held, each for so long.
+        of_crowd = 2 * (self._held / self._most_a_second - self._pause)
+        return min(_MOST_SPREAD, max(self._spread, of_crowd) + self._stretched)
 
     def _wait_for(self, tick: int, now: float) -> asyncio.Future[None]:
         """Return what is done when a tick ends. All who wait for it have one timer together."""
@@ -109,7 +126,7 @@ class LateAnswers:
         behind, passed = now - due_on, now - self._judged_on
         eased = max(0.0, self._stretched - _EASED * passed)
         wanted = self._stretch * behind if behind > _BEHIND else 0.0
-        self._stretched, self._judged_on = min(_MOST_STRETCH, max(eased, wanted)), now
+        self._stretched, self._judged_on = min(_MOST_SPREAD, max(eased, wanted)), now
 
     def _let_some_go(self) -> None:
         for _ in range(min(_IN_A_ROUND, len(self._due))):
@@ -118,3 +135,10 @@ class LateAnswers:
                 future.set_result(None)
         if self._due:
             asyncio.get_running_loop().call_soon(self._let_some_go)
+
+
+def build_flood_answers(*, clock: Callable[[], float] = time.monotonic) -> LateAnswers:
+    """Return what holds back the answers to those who are refused often."""
+    return LateAnswers(
+        spread=_FLOOD_SPREAD, stretch=_FLOOD_STRETCH, most_a_second=_FLOOD_A_SECOND, clock=clock
+    )

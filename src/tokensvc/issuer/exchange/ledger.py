@@ -9,7 +9,7 @@ is counted and its answer is dropped. A batch that fails fails its own requests 
 has waited for too long, for its batch and for those before it, is answered without a decision.
 
     Exchange.issue -> GuessGuard.let_through -> Ledger.join_batch
-        -> BatchJudge.settle -> LedgerConnection.judge_batch -> judge_exchanges (in Postgres)
+        -> BatchJudge.settle -> LedgerConnection.judge_batch -> judge_api_keys (in Postgres)
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 MAX_BATCH: Final = 256
 LONGEST_SECONDS: Final = 2.25  # with the time until the next look, 2.5
 _LOOK_SECONDS: Final = 0.25
-# A ledger that has answered nothing for so many seconds is asked whether it still answers.
+# A ledger that has answered nothing for this long is asked whether it still answers.
 _PROBE_AFTER: Final = 1.0
 
 _T = TypeVar("_T")
@@ -44,8 +44,8 @@ _T = TypeVar("_T")
 class Ledger:
     """Gathers requests into batches; `most_waiting` of them may wait, more are refused at once.
 
-    None waits for longer than `longest_seconds`, and a quarter of one. An answer that is
-    `probe_after` seconds old proves no more that Postgres answers.
+    None waits for longer than `longest_seconds` and a quarter of a second. After `probe_after`
+    seconds without an answer, Postgres is asked whether it still answers.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Ledger:
         still in the processor's cache. `arrived_on`: when the request came, by the monotonic clock;
         now by default. Raises UnavailableError.
         """
-        # Who would wait behind so many gets no answer in time: a refusal now is more use to it.
+        # A request behind so many others gets no answer in time, so it is refused at once.
         if len(self._waiting) >= self._most_waiting:
             raise UnavailableError("too many requests are waiting; try again", reason="ledger_full")
         future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()

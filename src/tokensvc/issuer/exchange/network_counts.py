@@ -27,8 +27,8 @@ class _Count:
 class NetworkCounts:
     """Counts per network and minute of the monotonic clock, and over all networks.
 
-    It remembers `most_networks` networks; for a new one, that which was counted longest ago is
-    forgotten. `clock`: monotonic, in seconds.
+    It remembers `most_networks` networks: a new one takes the place of the one that was counted
+    longest ago. `clock`: monotonic, in seconds.
     """
 
     def __init__(

@@ -74,9 +74,11 @@ class RepeatedRefusals:
 
     def note(self, question: Question, decision: Decision, error: OAuthError) -> None:
         """Count a refusal by Postgres."""
-        # What refuses a credential must not be told from an unknown key by its time.
+        # Refusals of credentials are never remembered: an answer that comes sooner than that to an
+        # unknown key would tell that the key exists.
         if isinstance(error, InvalidClientError | InvalidSubjectTokenError):
             return
+        # A limit that starts anew within the second must not be refused beyond its end.
         if isinstance(error, RateLimitedError) and error.retry_after <= _SECONDS + _LATEST:
             return
         verdict = decision.verdict

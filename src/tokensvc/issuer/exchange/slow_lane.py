@@ -2,7 +2,7 @@
 
 A flood of guesses must cost Postgres little and must not stand in front of other exchanges. So the
 lane asks about many keys at once, a few times a second, and not on the ledger's connection. The
-question changes and locks nothing. Nothing is decided by its answer but who may go to the ledger.
+question changes and locks nothing. Its answer decides only who may go to the ledger.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class SlowLane:
 
     `find_existing` returns those of some digests that belong to a key. `most_waiting` requests may
     wait, more are refused. A batch has `at_once` of them at most and begins `tick` seconds after
-    the one before. No request waits for longer than `longest_seconds` after it came, and a tenth of
-    one.
+    the one before. No request waits for longer than `longest_seconds` and a tenth of a second after
+    it came.
     """
 
     def __init__(

@@ -6,6 +6,7 @@ What cannot be written now is kept for the next time.
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -31,7 +32,6 @@ _WRITTEN_AT_ONCE: Final = 200
 _EXPIRED: Final = "expired"
 _HOLDER: Final = Actor(name="holder")
 
-_K = TypeVar("_K", bound=Any)
 _V = TypeVar("_V", bound=Any)
 
 _log = get_logger(__name__)
@@ -75,19 +75,27 @@ class UsageRecorder:
         """
         usage, self._usage = self._usage, Usage(_MOST_WAITING)
         USAGE_DROPPED.inc(usage.dropped)
-        USAGE_WAITING.set(len(usage.sums))
+        USAGE_WAITING.set(usage.waiting)
         usage.dropped = 0
         try:
-            await self._write(usage.sums, table.add_usage)
-            await self._write(usage.last, table.set_last_use)
+            for (hour, outcome), sums in usage.sums.items():
+                add = functools.partial(table.add_usage, hour=hour, outcome=outcome)
+                await self._write(sums, add)
+            await self._write(usage.last, self._set_last)
             await self._hand_over(usage.places)
         finally:
             self._usage.take_back(usage)
         USAGE_WAITING.set(0)
         await self._tell_of_ended()
 
+    async def _set_last(self, connection: Connection, uses: list[tuple[str, LastUse]]) -> None:
+        """Write the last uses of keys, and tell the watch of them."""
+        await table.set_last_use(connection, uses)
+        if self._watch is not None:
+            self._watch.note([(key_id, use.network) for key_id, use in uses])
+
     async def _hand_over(self, places: set[tuple[str, str]]) -> None:
-        """Tell the watch which keys were used and where, few at a time as well."""
+        """Tell the watch where else keys were used, few at a time as well."""
         while places:
             batch = [places.pop() for _ in range(min(_WRITTEN_AT_ONCE, len(places)))]
             if self._watch is not None:
@@ -107,8 +115,8 @@ class UsageRecorder:
 
     async def _write(
         self,
-        items: dict[_K, _V],
-        write: Callable[[Connection, list[tuple[_K, _V]]], Awaitable[None]],
+        items: dict[str, _V],
+        write: Callable[[Connection, list[tuple[str, _V]]], Awaitable[None]],
     ) -> None:
         while items:
             # Few at a time, because to take and to sort 200,000 at once would hold up everybody.
@@ -130,4 +138,4 @@ class UsageRecorder:
         try:
             await self.flush_once()
         except TokensvcError as error:
-            _log.warning("usage_lost", reason=error.reason, sums=len(self._usage.sums))
+            _log.warning("usage_lost", reason=error.reason, sums=self._usage.waiting)

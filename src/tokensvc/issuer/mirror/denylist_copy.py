@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 # Another process's clock may call a revocation expired, and delete it, a little before ours does.
 _DELETED_EARLY_SECONDS: Final = 30.0
-_NEWEST: Final = 1000  # of so many revocations it is measured when they reach followers
+_NEWEST: Final = 1000  # revocations of which it is measured how soon they reach followers
 
 _log = get_logger(__name__)
 
@@ -48,7 +48,7 @@ class DenylistCopy:
         self._changed = asyncio.Event()
         self.is_released = False
         self.resets = 0  # how often the table had lost a part of it
-        self.waiting = 0  # so many callers wait for a change
+        self.waiting = 0  # how many callers wait for a change
         self.log = DenylistLog()
         self._newest: Position | None = None  # of those acknowledged
 
@@ -124,7 +124,7 @@ class DenylistCopy:
         return False
 
     async def follow(self, connection: Connection, head: Position, now: datetime) -> Position:
-        """Take in what the table has after the head held, at first what is alive; return its head.
+        """Take in what the table has after the head held, the first time all; return its head.
 
         That is further than `head` if records were committed after it was read. A long list is
         taken in part by part. Each part is a whole beginning of what is new, so a page may end
@@ -143,7 +143,7 @@ class DenylistCopy:
         return self.log.head
 
     def note_read_back(self, count: int) -> None:
-        """Note that so many of those acknowledged by this process are known to be in the table."""
+        """Note that the table has the first `count` of those that this process acknowledged."""
         del self._acknowledged[:count]  # those acknowledged since then stand behind
         self._note_newest()
 

@@ -24,6 +24,7 @@ async def keep_iat_bounds(
     What cannot be written now is tried again; meanwhile tokens are issued up to the limit.
     """
     known, now, on = postgres_clock.iat_limit, postgres_clock.at, postgres_clock.on
+    # What this process remembers is compared before the bounds that were just read are noted.
     lacking, run = known.find_lacking(bounds), bounds.run
     known.note_limit(bounds.limit, on)
     wanted = known.find_wanted(now, is_believed=not postgres_clock.is_blocked)

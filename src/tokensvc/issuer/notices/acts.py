@@ -14,6 +14,7 @@ from tokensvc.issuer.notices.outbox import AT_ONCE
 from tokensvc.store.notice_event import append_notices, describe_subjects, take_acts
 
 if TYPE_CHECKING:
+    from tokensvc.core.notices.event import EventName, OwnEventName
     from tokensvc.store.notice_event import Act, Described
     from tokensvc.store.pool import Database
 
@@ -28,17 +29,15 @@ async def plan_acts_once(database: Database, *, at_once: int = AT_ONCE) -> int:
     """
     async with database.transaction() as connection:
         acts = await take_acts(connection, at_once)
-        telling = [act for act in acts if find_event(act.operation) is not None]
-        if telling:
-            known = await describe_subjects(connection, {act.subject for act in telling})
-            notices = [_build_notice(act, known.get(act.subject)) for act in telling]
+        named = [(act, name) for act in acts if (name := find_event(act.operation)) is not None]
+        if named:
+            known = await describe_subjects(connection, {act.subject for act, _ in named})
+            notices = [_build_notice(act, name, known.get(act.subject)) for act, name in named]
             await append_notices(connection, notices)
     return len(acts)
 
 
-def _build_notice(act: Act, known: Described | None) -> NewNotice:
-    name = find_event(act.operation)
-    assert name is not None  # noqa: S101 - acts that are no events were left out
+def _build_notice(act: Act, name: EventName | OwnEventName, known: Described | None) -> NewNotice:
     account_id = None if known is None else known.account_id
     detail: dict[str, Any] = {}
     if known is not None and known.name is not None:

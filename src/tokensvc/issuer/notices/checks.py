@@ -1,4 +1,4 @@
-"""What nobody does, and somebody must be told all the same: ages, laggards, a lost denylist."""
+"""Events that nobody causes: keys that age, followers that lag, a denylist that went back."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ async def change_contact(
     """
     url = build_mailbox(address).url if address else None
     before = await table.lock_contact(connection, account_id)
-    if url == (before and before.url):
+    if url == (None if before is None else before.url):
         return
     if before is not None:
         await table.delete_endpoint(connection, before.id)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.actor import Actor
+from tokensvc.core.errors import ConflictError
+from tokensvc.core.notices.event import CONFIRM
 from tokensvc.issuer.audit import record
 from tokensvc.issuer.database import accept
 from tokensvc.store.notice_delivery import load_delivery, repeat_delivery
@@ -28,10 +30,15 @@ async def redeliver(
     actor: Actor,
     check: Callable[[Delivery], None] = accept,
 ) -> Delivery:
-    """Send an event to its endpoint once more. Raises NotFoundError."""
+    """Send an event to its endpoint once more.
+
+    Raises NotFoundError, and ConflictError for a link to confirm a mailbox: new ones are counted.
+    """
     async with database.transaction() as connection:
         delivery = await load_delivery(connection, delivery_id)
         check(delivery)
+        if delivery.name == CONFIRM:
+            raise ConflictError("test the endpoint instead: that sends its mailbox a new link")
         await repeat_delivery(connection, delivery)
         repeated = await load_delivery(connection, delivery_id)
         await record(

@@ -2,19 +2,20 @@
 
 An endpoint is leased by one process, which sends what waits for it, one after the other. If the
 process dies, another one goes on when the lease is over: what was sent but not noted as sent is
-sent again. Endpoints that fail have a lane of their own. So a receiver that hangs holds up itself,
-and never those that answer.
+sent again. Endpoints that fail have a lane of their own, and of each lane an account gets half at
+most. So receivers that hang or are slow hold up themselves, and never those of others.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.errors import TokensvcError
-from tokensvc.core.notices.destination import find_mailbox
+from tokensvc.core.notices.destination import find_mail_address
 from tokensvc.core.notices.retry import decide_hold, is_given_up
 from tokensvc.issuer.metrics import NOTICE_OLDEST_SECONDS
 from tokensvc.issuer.notices.acts import plan_acts_once
@@ -42,11 +43,27 @@ _log = get_logger(__name__)
 
 @dataclass(slots=True)
 class _Lane:
-    """How many endpoints are delivered to at the same time: those that fail, or the others."""
+    """How many endpoints are delivered to at the same time: those that fail, or the others.
+
+    `busy`: how many of them are of which account. `turn`: who may claim the next one.
+    """
 
     is_failing: bool
     slots: int
     running: set[asyncio.Task[None]] = field(default_factory=set)
+    busy: Counter[str | None] = field(default_factory=Counter)
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def crowded(self) -> list[str | None]:
+        """The accounts that have as many slots as one may have."""
+        return [account_id for account_id, count in self.busy.items() if count >= self.slots // 2]
+
+    def leave(self, account_id: str | None) -> None:
+        """Note that a slot is free again."""
+        self.busy[account_id] -= 1
+        if not self.busy[account_id]:
+            del self.busy[account_id]
 
 
 class Dispatcher:
@@ -83,7 +100,7 @@ class Dispatcher:
             NOTICE_OLDEST_SECONDS.set(await find_oldest_seconds(connection))
 
     async def settle(self) -> None:
-        """Wait until everything has ended that is under way."""
+        """Wait until everything that is under way has ended."""
         while running := [task for lane in self._lanes for task in lane.running]:
             await asyncio.gather(*running)
 
@@ -101,16 +118,22 @@ class Dispatcher:
     async def _claim(self, lane: _Lane) -> ClaimedEndpoint | None:
         if self._is_closing:
             return None
-        async with self._database.connection() as connection:
-            return await table.claim_endpoint(
-                connection, is_failing=lane.is_failing, lease=self._lease
+        async with lane.turn, self._database.connection() as connection:
+            claimed = await table.claim_endpoint(
+                connection, is_failing=lane.is_failing, lease=self._lease, crowded=lane.crowded
             )
+            if claimed is not None:
+                lane.busy[claimed.account_id] += 1
+        return claimed
 
     async def _run_slot(self, lane: _Lane, claimed: ClaimedEndpoint | None) -> None:
         """Deliver to one endpoint after the other until none is due."""
         try:
             while claimed is not None:
-                await self._deliver(claimed)
+                try:
+                    await self._deliver(claimed)
+                finally:
+                    lane.leave(claimed.account_id)
                 claimed = await self._claim(lane)
         except TokensvcError as error:
             _log.warning("notices_interrupted", reason=error.reason)
@@ -121,7 +144,7 @@ class Dispatcher:
         async with self._database.connection() as connection:
             due = await list_due_deliveries(connection, claimed.id, _AT_ONCE)
         outcome = await self._sender.send(claimed, due) if due else None
-        is_mailbox = due and find_mailbox(claimed.url) is not None
+        is_mailbox = due and find_mail_address(claimed.url) is not None
         await self._release(claimed, outcome, _MAIL_HOLD if is_mailbox else _NONE)
 
     async def _release(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tokensvc.core.errors import ConflictError, InvalidInputError
 from tokensvc.core.identifier import new_endpoint_id
 from tokensvc.core.notices.destination import parse_destination
-from tokensvc.core.notices.endpoint import MOST_ENDPOINTS, MOST_MAILBOXES, build_secret_context
+from tokensvc.core.notices.endpoint import MOST_ENDPOINTS, MOST_LINKS, build_secret_context
 from tokensvc.core.notices.event import CONFIRM, TEST, NewNotice, parse_events
 from tokensvc.core.notices.payload import new_secret
 from tokensvc.core.sealing import seal_text
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tokensvc.core.actor import Actor
     from tokensvc.core.notices.destination import Destination
     from tokensvc.core.notices.endpoint import Endpoint
+    from tokensvc.core.notices.event import OwnEventName
     from tokensvc.core.sealing import MasterKey
     from tokensvc.issuer.database import Transactions
     from tokensvc.settings import Settings
@@ -104,7 +105,7 @@ async def insert_endpoint(
 
     Raises NotFoundError, and ConflictError if there are too many.
     """
-    await _check_number(connection, account_id, is_mail=sealed_secret is None)
+    await _check_number(connection, account_id)
     await table.insert_endpoint(
         connection,
         endpoint_id,
@@ -117,7 +118,7 @@ async def insert_endpoint(
     endpoint = await table.load_endpoint(connection, endpoint_id)
     # A mailbox: whoever reads it must say first that it wants to be told.
     if endpoint.confirmed_at is None:
-        await append_notices(connection, [_build_own_notice(endpoint, CONFIRM)])
+        await _append_own_notice(connection, endpoint, CONFIRM)
     trail.note("notice-endpoints.create", endpoint_id, **build_facts(endpoint))
     return endpoint
 
@@ -201,7 +202,7 @@ async def send_test(
 ) -> Delivery:
     """Send a test to an endpoint, or once more the link that confirms a mailbox.
 
-    Raises NotFoundError, and ConflictError if it is disabled.
+    Raises NotFoundError, and ConflictError if it is disabled or too many links were sent today.
     """
     async with database.transaction() as connection:
         endpoint = await table.lock_endpoint(connection, endpoint_id)
@@ -209,23 +210,19 @@ async def send_test(
         if endpoint.disabled_at is not None:
             raise ConflictError("this endpoint is disabled; enable it before you test it")
         name = TEST if endpoint.confirmed_at is not None else CONFIRM
-        numbers = await append_notices(connection, [_build_own_notice(endpoint, name)])
-        delivery = await load_first_delivery(connection, numbers[0])
+        number = await _append_own_notice(connection, endpoint, name)
+        delivery = await load_first_delivery(connection, number)
         await record(connection, actor, "notice-endpoints.test", endpoint_id)
     return delivery
 
 
-async def _check_number(connection: Connection, account_id: str | None, *, is_mail: bool) -> None:
+async def _check_number(connection: Connection, account_id: str | None) -> None:
     if account_id is not None:
         # Two callers who add one at the same moment count one after the other.
         await lock_account(connection, account_id)
-    counts = await table.count_endpoints(connection, account_id)
-    if counts.present >= MOST_ENDPOINTS:
-        raise ConflictError(f"there are {counts.present} endpoints already; delete one first")
-    if is_mail and account_id is not None and counts.mailboxes >= MOST_MAILBOXES:
-        raise ConflictError(
-            f"an account may name {MOST_MAILBOXES} mailboxes a day, because each is sent a mail"
-        )
+    present = await table.count_endpoints(connection, account_id)
+    if present >= MOST_ENDPOINTS:
+        raise ConflictError(f"there are {present} endpoints already; delete one first")
 
 
 def check_mail_is_sent(settings: Settings, pointer: str) -> None:
@@ -247,14 +244,26 @@ def _seal(secret: str, endpoint_id: str, master_key: MasterKey) -> bytes:
     return seal_text(secret, build_secret_context(endpoint_id), master_key)
 
 
-def _build_own_notice(endpoint: Endpoint, name: Any) -> NewNotice:  # noqa: ANN401 - TEST or CONFIRM
-    return NewNotice(
+async def _append_own_notice(connection: Connection, endpoint: Endpoint, name: OwnEventName) -> int:
+    """Append what the endpoint alone is told; return the number. Raises ConflictError."""
+    account_id = endpoint.account_id
+    notice = NewNotice(
         name=name,
         subject=endpoint.id,
-        account_id=endpoint.account_id,
+        account_id=account_id,
         detail={},
         endpoint_id=endpoint.id,
     )
+    number = (await append_notices(connection, [notice]))[0]
+    if name == CONFIRM and account_id is not None:
+        # This one is counted too: all who append take turns until they commit.
+        links = await table.count_links(connection, account_id)
+        if links > MOST_LINKS:
+            raise ConflictError(
+                f"the mailboxes of an account are sent {MOST_LINKS} links a day, because nobody "
+                "there has asked for them; try again tomorrow"
+            )
+    return number
 
 
 def _apply(before: Endpoint, changes: EndpointChanges, settings: Settings) -> Endpoint:

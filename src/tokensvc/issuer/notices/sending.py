@@ -7,7 +7,7 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from tokensvc.core.notices.destination import find_mailbox
+from tokensvc.core.notices.destination import find_mail_address
 from tokensvc.core.notices.endpoint import build_secret_context
 from tokensvc.core.notices.event import CONFIRM
 from tokensvc.core.notices.mail_link import build_link
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from tokensvc.store.pool import Database
 
 _NOT_CONFIRMED: Final = AttemptOutcome(is_delivered=False, error="not_confirmed")
-_LONGEST_TURN: Final = 30.0  # seconds; one attempt more must fit into the lease
+# Seconds, and one attempt more: that must fit into the lease, and others wait for it.
+_LONGEST_TURN: Final = 5.0
 
 
 class NoticeSender:
@@ -64,7 +65,7 @@ class NoticeSender:
 
         Raises UnavailableError.
         """
-        mailbox = find_mailbox(claimed.url)
+        mailbox = find_mail_address(claimed.url)
         if mailbox is not None:
             return await self._send_mail(claimed, mailbox, due)
         return await self._send_all(claimed, due)

@@ -93,16 +93,15 @@ class WebhookSender:
         if not addresses:
             return AttemptOutcome(is_delivered=False, error="address_refused")
         headers["Host"] = url.host_port_subcomponent or host
-        last: aiohttp.ClientConnectorError | None = None
-        for address in addresses[:_MOST_ADDRESSES]:
+        *first, last = addresses[:_MOST_ADDRESSES]
+        for address in first:
             try:
                 return await self._post_to(url.with_host(address), host, headers, body)
             except aiohttp.ClientConnectorSSLError:
                 raise
-            except aiohttp.ClientConnectorError as error:
-                last = error
-        assert last is not None  # noqa: S101 - there is an address, and it has failed
-        raise last
+            except aiohttp.ClientConnectorError:
+                continue
+        return await self._post_to(url.with_host(last), host, headers, body)
 
     def _may_connect(self, url: URL, address: str) -> bool:
         """Tell whether this address may be used; without TLS only where the operator allows it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tokensvc.core.errors import UnavailableError, VersionConflictError
 from tokensvc.issuer.database import OpenTransaction
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from tokensvc.store.pool import Connection, Database
 
 # What changes by itself, or is said only once, is no part of a version.
-_VOLATILE = {
+_VOLATILE: Final = {
     "last_used_at", "last_used_network", "last_used_audience", "age_seconds", "key", "replayed",
     "state", "secret", "failing_since", "failures", "old_secret_until",
     "contact_confirmed_at",
 }  # fmt: skip
-_VERSION_DIGITS = 24
+_VERSION_DIGITS: Final = 24
 
 
 def _load_no_master_key() -> MasterKey:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from tokensvc.core.errors import ForbiddenError
 from tokensvc.issuer.admin import api_keys
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from tokensvc.issuer.operations.call import Call
-    from tokensvc.operations.key_models import CreateKey, KeyChanges
+    from tokensvc.operations.key_models import ChangedKeyFields, CreateKey
 
-_ADMIN_FIELDS = ("claims", "tier")
+_ADMIN_FIELDS: Final = ("claims", "tier")
 
 
 class _Said(TypedDict):
@@ -38,7 +38,7 @@ def build_wish(call: Call, request: CreateKey) -> api_keys.KeyWish:
     return api_keys.KeyWish(**_read(request), life=life, limits=limits)
 
 
-def build_changes(request: KeyChanges) -> api_keys.KeyChanges:
+def build_changes(request: ChangedKeyFields) -> api_keys.KeyChanges:
     """Return what a request changes of a key."""
     life = None
     if "expires_in" in request.model_fields_set:
@@ -46,7 +46,7 @@ def build_changes(request: KeyChanges) -> api_keys.KeyChanges:
     return api_keys.KeyChanges(**_read(request), life=life, limits=build_limit_changes(request))
 
 
-def _read(request: CreateKey | KeyChanges) -> _Said:
+def _read(request: CreateKey | ChangedKeyFields) -> _Said:
     return _Said(
         name=request.name,
         description=request.description,
@@ -59,7 +59,7 @@ def _read(request: CreateKey | KeyChanges) -> _Said:
     )
 
 
-def find_life(call: Call, request: CreateKey | KeyChanges) -> timedelta | None:
+def find_life(call: Call, request: CreateKey | ChangedKeyFields) -> timedelta | None:
     """Return how long a key will live from now on, None without end."""
     named = "expires_in" in request.model_fields_set
     life = None if request.expires_in is None else timedelta(seconds=request.expires_in)
@@ -71,7 +71,7 @@ def find_longest(call: Call) -> timedelta | None:
     return None if call.principal.is_admin else call.settings.longest_key_life
 
 
-def check_admin_fields(call: Call, request: CreateKey | KeyChanges | None) -> None:
+def check_admin_fields(call: Call, request: CreateKey | ChangedKeyFields | None) -> None:
     """Raise ForbiddenError if only an admin may say what the request says.
 
     Relying parties trust claims, and a tier may change later.

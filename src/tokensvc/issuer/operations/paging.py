@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.core.list_cursor import ListPlace, build_list_cursor, parse_list_cursor
 from tokensvc.store.page_query import PageWish
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from tokensvc.operations.model import PageRequest
 
-_PLACE_FIELDS = {"limit", "cursor"}
+_PLACE_FIELDS: Final = {"limit", "cursor"}
 
 
 def read_wish(request: PageRequest) -> PageWish:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
 MAX_BATCH: Final = 256
-# One batch may wait for a lock, or be on its way to a Postgres that is far away.
+# Batches under way at once: one may wait for a lock, or for a Postgres that is far away.
 _UNDER_WAY: Final = 3
 _LOCKED: Final = "database_LockNotAvailableError"
 

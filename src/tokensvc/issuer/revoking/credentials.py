@@ -179,9 +179,9 @@ async def revoke_jti(
 ) -> RevocationRecord:
     """Revoke a token of which only the id is known; return its revocation.
 
-    `life`: how long the token may live from now; None for the longest life that any can have. It
-    is that one as well if Postgres's clock and this process's (`wall`, in seconds) disagree: then
-    nobody knows when "now" is. Raises InvalidInputError.
+    `life`: how long the token may live from now; None for the longest life that any can have. The
+    longest is taken as well if Postgres's clock and this process's (`wall`, in seconds) disagree,
+    because nobody knows then when "now" is. Raises InvalidInputError.
     """
     jti = parse_jti(text)
     if life is not None:

@@ -12,7 +12,7 @@ durable too.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from tokensvc.core.api_key import build_facts
 from tokensvc.core.errors import ConflictError, NotFoundError
@@ -34,12 +34,6 @@ if TYPE_CHECKING:
 
     KeyCheck = Callable[[ListedKey], None]
     AccountCheck = Callable[[Account], None]
-
-
-class _How(TypedDict):
-    actor: Actor
-    detail: dict[str, object]
-    keep_successors: bool
 
 
 async def end_key(
@@ -65,22 +59,29 @@ async def end_key(
     if ending == "key_deleted":
         # Before it is deleted, because nothing shows it afterwards.
         detail |= await _describe_key(database, key_id)
-    how: _How = {"actor": actor, "detail": detail, "keep_successors": keep_successors}
-    if check is None:
-        # One statement that commits itself: nobody waits for our round trips.
-        async with database.act() as connection:
-            (ended,) = await end_api_keys(connection, ending, key_ids=[key_id], **how)
-    else:
-        async with database.transaction() as connection:
+    async with database.act() if check is None else database.transaction() as connection:
+        if check is not None:
             check(await lock_api_key(connection, key_id))
-            (ended,) = await end_api_keys(connection, ending, key_ids=[key_id], **how)
+        (ended,) = await end_api_keys(
+            connection,
+            ending,
+            key_ids=[key_id],
+            actor=actor,
+            detail=detail,
+            keep_successors=keep_successors,
+        )
     if ended.outcome == "unknown":
         raise no_such_key(key_id)
     if ended.outcome == "refused":
-        raise ConflictError(
-            f"key {ended.key_id} is revoked and cannot be disabled; create a new key instead"
-        )
+        raise refuse_disabling(key_id)
     return ended
+
+
+def refuse_disabling(key_id: str) -> ConflictError:
+    """Return the refusal to disable a key that is revoked: that cannot be undone."""
+    return ConflictError(
+        f"key {key_id} is revoked and cannot be disabled; create a new key instead"
+    )
 
 
 async def revoke_tokens_within(
@@ -104,17 +105,10 @@ async def end_account(
 ) -> EndedAccount:
     """As `end_key`, for an account."""
     detail = _build_detail(reason)
-    if check is None:
-        async with database.act() as connection:
-            (ended,) = await end_accounts(
-                connection, ending, [account_id], actor=actor, detail=detail
-            )
-    else:
-        async with database.transaction() as connection:
+    async with database.act() if check is None else database.transaction() as connection:
+        if check is not None:
             check(await lock_account(connection, account_id))
-            (ended,) = await end_accounts(
-                connection, ending, [account_id], actor=actor, detail=detail
-            )
+        (ended,) = await end_accounts(connection, ending, [account_id], actor=actor, detail=detail)
     if ended.outcome == "unknown":
         raise no_such_account(account_id)
     return ended

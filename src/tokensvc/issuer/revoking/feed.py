@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from tokensvc.issuer.revoking.page_date import PageDate
     from tokensvc.settings import Settings
 
-# For how long a signed page is handed to further followers. Followers bear that a page in the
-# middle is older than the one before it, if only it has not expired.
+# For how long a signed page is handed to further followers. Followers accept a page in the middle
+# that is older than the one before it, as long as it has not expired.
 _SHARED_SECONDS: Final = 0.25
 _MIDDLE_SHARED_SECONDS: Final = 20.0
 _MOST_SHARED_BYTES: Final = 64 * 1024 * 1024
@@ -53,7 +53,7 @@ _LEVEL: Final = 6  # 9 takes four times as long and saves 3 % more
 class SignedPage:
     """The body of an answer: the signed text, compressed if `is_zipped`.
 
-    `is_last`: who has applied it lacks nothing.
+    `is_last`: a follower that has applied it lacks nothing.
     """
 
     body: bytes
@@ -126,7 +126,7 @@ class Feed:
             )
         date = date_page(mirror.postgres_clock, self._page_ttl)
         key = mirror.signers.find(DEFAULT_ALGORITHM, date.at)
-        # A position that is not known here gets what everybody gets who has none.
+        # A follower at a position that is not known here gets the same as one that has none.
         start = after if after is not None and log.knows(after) else None
         # Whether the page will end at the head is known only when it is cut, and cutting is work.
         # So both pages that may come are looked for among those that were signed, and after that
@@ -144,7 +144,8 @@ class Feed:
             return await asyncio.shield(task)
         cut = log.cut(start)
         content = last if cut.cursor == log.head else middle
-        # Who reads a page in the middle may have a newer one already: it says nothing of the trail.
+        # A reader of a page in the middle may have a newer one already, so it says nothing of the
+        # audit trail.
         page = self._describe(cut, start, log.head, date, claim if content is last else None)
         # Nearly all pages are short, and handing one to the thread costs more than it saves.
         if len(cut.records) <= _SHORT:
@@ -206,7 +207,7 @@ class _SharedPages:
         return page if time.monotonic() < until else None
 
     def keep(self, content: _PageContent, page: SignedPage, *, seconds: float) -> None:
-        """Share a page for so many seconds."""
+        """Share a page with all who ask within `seconds`."""
         now = time.monotonic()
         self._drop(content)
         for other in [at for at, (until, _) in self._pages.items() if until <= now]:

@@ -68,12 +68,10 @@ class DenylistWatcher:
             in_force = self._latest.timestamp() < self._expires
             went_back = has_gone_back(self._held, head, tag, in_force=in_force)
             seq = -1 if went_back else self._held.seq
-            records = [
-                record
-                async for part in read_after(connection, seq, now if went_back else None)
-                for record in part
-                if head != self._held
-            ]
+            records: list[RevocationRecord] = []
+            if head != self._held:
+                async for part in read_after(connection, seq, now if went_back else None):
+                    records += part
         # More may have been committed since the head was read.
         if records and records[-1].position.seq >= head.seq:
             self._held, self._expires = records[-1].position, records[-1].revocation.exp
@@ -83,7 +81,7 @@ class DenylistWatcher:
 
 
 async def watch_table(database: Database, after: Position | None, wait: float) -> Look:
-    """Return what the table has after `after`, or after its end; wait for so many seconds for it.
+    """Return what the table has after `after`, or after its end; wait `wait` seconds for it.
 
     Raises UnavailableError.
     """

@@ -12,7 +12,7 @@ from tokensvc.issuer.signing.master_key import find_current
 from tokensvc.issuer.signing.new_keys import new_drafts
 from tokensvc.issuer.signing.rotation import carry_out, load_facts
 from tokensvc.logs.logger import get_logger
-from tokensvc.store.denylist import append_signing_key_revocation, is_revoked, prove_durable
+from tokensvc.store.denylist import append_revocation, is_revoked, prove_durable
 from tokensvc.store.feed_head import bump_head
 from tokensvc.store.issuance import find_latest_moment
 from tokensvc.store.signing_key import load_signing_key, lock_rotation, revoke_signing_key
@@ -80,7 +80,7 @@ async def _append(connection: Connection, kid: Kid, facts: KeyringFacts, *, heal
     # The clock may be behind tokens that the key has signed.
     latest = await find_latest_moment(connection)
     expires_at = latest + max(_KID_DENIED_FOR, facts.policy.token_life + LEEWAY)
-    await append_signing_key_revocation(
+    await append_revocation(
         connection,
         "signing_key_revoked",
         kid,

@@ -107,11 +107,10 @@ def find_current(
 async def rotate_master_key(
     database: Database, settings: Settings, *, to: Path | None, actor: Actor
 ) -> Path:
-    """Replace the master key, and seal every signing key again under the new one.
+    """Replace the master key, and seal every signing key again under the new one, all at once.
 
-    All signing keys are sealed again in one transaction. `to`: a new file for the new master key.
-    None: it takes the place of the old file, which is kept beside it as `.old`, because older
-    backups of the database need it.
+    `to`: a new file for the new master key. None: it takes the place of the old file, which is kept
+    beside it as `.old`, because older backups of the database need it.
 
     Returns the file of the new key. Raises InvalidInputError if there is no file to replace,
     StartRefusedError if the old key is not the right one.
@@ -182,13 +181,16 @@ def opens_any(master_key: MasterKey, records: Iterable[SigningKeyRecord]) -> boo
     A rotation of the master key seals all of them anew, so one that opens proves it. That another
     one does not open means that its row was changed.
     """
-    for r in records:
-        try:
-            unseal(r, master_key)
-        except StartRefusedError:
-            continue
-        return True
-    return False
+    return any(opens(record, master_key) for record in records)
+
+
+def opens(record: SigningKeyRecord, master_key: MasterKey) -> bool:
+    """Tell whether `master_key` opens a signing key."""
+    try:
+        unseal(record, master_key)
+    except StartRefusedError:
+        return False
+    return True
 
 
 def _missing(settings: Settings, *, is_needed: bool) -> StartRefusedError:

@@ -86,10 +86,7 @@ class Signers:
         It is of the audience's algorithm, or of the default one until there is a key of the other
         that may sign. Raises UnavailableError.
         """
-        alg = audience.alg
-        if alg != DEFAULT_ALGORITHM and find_active(self.records, alg, now) is None:
-            alg = DEFAULT_ALGORITHM
-        return self.find(alg, now)
+        return self.find(self._choose_algorithm(audience.alg, now), now)
 
     def check(self, alg: str) -> None:
         """Raise UnavailableError if no token could be signed now for an audience of `alg`.
@@ -99,9 +96,12 @@ class Signers:
         if alg in self._active and self._postgres_clock.age_seconds <= MAX_AGE_SECONDS:
             return
         now = self._postgres_clock.now
+        self.find(self._choose_algorithm(alg, now), now)
+
+    def _choose_algorithm(self, alg: str, now: datetime) -> str:
         if alg != DEFAULT_ALGORITHM and find_active(self.records, alg, now) is None:
-            alg = DEFAULT_ALGORITHM
-        self.find(alg, now)
+            return DEFAULT_ALGORITHM
+        return alg
 
     async def load_policy(self, connection: Connection) -> None:
         """Read again how long tokens may live: keys stay published accordingly."""
@@ -152,6 +152,8 @@ class Signers:
                 opened[row.kid] = _Opened(row, unseal(row, self.master_key))
             except StartRefusedError as error:
                 refused.append(error)
+                # The key was opened before its row was changed. Of the row only the moment counts
+                # at which it begins to sign: a rotation writes that without touching the rest.
                 if held is not None:
                     opened[row.kid] = held._replace(
                         record=replace(held.record, active_at=row.active_at)

@@ -44,7 +44,7 @@ REFUSALS: Final[Mapping[str, RefusalAnswer]] = {
         403, "The caller may not do this.", ("insufficient_scope", "forbidden")
     ),
     "NotFound": RefusalAnswer(404, "No such thing, or none that the caller sees.", ("not_found",)),
-    "MethodNotAllowed": RefusalAnswer(405, "Another method.", ("method_not_allowed",), ("Allow",)),
+    "MethodNotAllowed": RefusalAnswer(405, "Not this method.", ("method_not_allowed",), ("Allow",)),
     "RequestTimeout": RefusalAnswer(408, "The body came too slowly.", ("request_timeout",)),
     "Conflict": RefusalAnswer(409, "The state of the thing does not allow this.", ("conflict",)),
     "VersionConflict": RefusalAnswer(412, "It was changed meanwhile.", ("version_conflict",)),
@@ -61,11 +61,11 @@ REFUSALS: Final[Mapping[str, RefusalAnswer]] = {
     ),
     "ServerError": RefusalAnswer(500, "A fault of the service.", ("server_error",)),
     "Unavailable": RefusalAnswer(
-        503, "Not right now.", ("temporarily_unavailable",), ("Retry-After",)
+        503, "The service cannot answer now.", ("temporarily_unavailable",), ("Retry-After",)
     ),
     "OutcomeUnknown": RefusalAnswer(
         503,
-        "Not right now; or the change may or may not have happened.",
+        "The service cannot answer now, or the change may or may not have happened.",
         ("temporarily_unavailable", "revocation_pending", "outcome_unknown"),
         ("Retry-After",),
     ),
@@ -83,7 +83,7 @@ HEADERS: Final[Mapping[str, str]] = {
     "Sunset": "When this will be gone (RFC 8594).",
     "Allow": "The methods that would do.",
 }
-# What is refused before there is a request has no id.
+# X-Request-Id is not among them: what is refused before there is a request has no id.
 _ALWAYS: Final = frozenset({"ETag", "Retry-After", "WWW-Authenticate"})
 PROBLEM: Final[Schema] = {
     "type": "object",
@@ -192,8 +192,8 @@ def _build_refusal(refusal: RefusalAnswer) -> Schema:
     names = ("X-Request-Id", *refusal.headers)
     content: Schema = {MEDIA_TYPE: {"schema": schema, "examples": examples}}
     if refusal.status == 400:  # noqa: PLR2004
-        # A line of more than 8,190 bytes, and what is no HTTP, is refused before it is known for
-        # which path it was.
+        # A line of more than 8,190 bytes, or one that is not HTTP, is refused before anybody knows
+        # for which path it was.
         content["application/json"] = {"schema": refer("schemas", "OAuthError")}
     return {
         "description": refusal.description,

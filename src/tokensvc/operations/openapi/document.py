@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 _DESCRIPTION: Final = (
     "Exchanges long-lived API keys for short-lived signed tokens. Operations manage accounts, "
-    "keys and all else; their requests and answers are JSON, a field that is not known is "
-    "refused, and what is wrong is told by a problem document (RFC 9457) with a stable `code`."
+    "keys and all else. Their requests and answers are JSON, and a field that is not known is "
+    "refused. A problem document (RFC 9457) with a stable `code` tells what is wrong."
 )
 _TAGS: Final[Mapping[str, str]] = {
     "accounts": "The owners of API keys.",
@@ -41,7 +41,7 @@ _TAGS: Final[Mapping[str, str]] = {
     "whoami": "Who the caller is.",
     "oauth": "Tokens: get, revoke, ask.",
     "published": "What relying parties fetch.",
-    "health": "For who runs the service.",
+    "health": "For those who run the service.",
     "doctor": "Faults of the set-up, and what mends them.",
 }
 _SECURITY_SCHEMES: Final[Schema] = {

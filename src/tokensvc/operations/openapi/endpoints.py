@@ -1,4 +1,4 @@
-"""What is no operation: tokens, revocation by holders, the feed, published documents, health."""
+"""Endpoints that are not operations: tokens, revocation, the feed, published documents, health."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _OAUTH_REFUSALS: Final[Mapping[str, tuple[str, str]]] = {
     "415": ("OAuthUnsupportedMediaType", "Send a form, not compressed."),
     "429": ("OAuthRateLimited", "A limit is used up; `Retry-After` says for how long."),
     "500": ("OAuthServerError", "A fault of the service."),
-    "503": ("OAuthUnavailable", "Not right now; `Retry-After` says when to try again."),
+    "503": ("OAuthUnavailable", "It cannot answer now; `Retry-After` says when to try again."),
 }
 
 SCHEMAS: Final[Mapping[str, Schema]] = {
@@ -57,7 +57,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
     },
     "Introspection": {
         "type": "object",
-        "description": "Of a token that is not live only `active` is told (RFC 7662).",
+        "description": "If the token is not live, only `active` is told (RFC 7662).",
         "required": ["active"],
         "properties": {
             "active": {"type": "boolean"},
@@ -101,7 +101,7 @@ def build_responses() -> dict[str, Schema]:
 def build_paths(issuer_url: str, elsewhere: str | None) -> dict[str, Schema]:
     """Return the paths of these endpoints.
 
-    `elsewhere`: the URL that they stand under, if that is another than the document's.
+    `elsewhere`: their URL, if it is another than the document's.
     """
     prefix = urlsplit(issuer_url).path
     origin = issuer_url.removesuffix(prefix) if prefix else elsewhere
@@ -112,10 +112,10 @@ def build_paths(issuer_url: str, elsewhere: str | None) -> dict[str, Schema]:
         },
         **_build_health(),
     }
-    return _stand(below, elsewhere) | _stand(at_root, origin)
+    return _name_server(below, elsewhere) | _name_server(at_root, origin)
 
 
-def _stand(paths: dict[str, Schema], url: str | None) -> dict[str, Schema]:
+def _name_server(paths: dict[str, Schema], url: str | None) -> dict[str, Schema]:
     if url is None:
         return paths
     return {path: {"servers": [{"url": url}], **item} for path, item in paths.items()}
@@ -283,8 +283,8 @@ def _build_health() -> dict[str, Schema]:
         },
         "/readyz": {
             "get": _build_get("health.ready", "health", "Say whether traffic may be sent here.", {
-                "200": _answer("It may.", ready),
-                "503": _answer("It must not.", ready),
+                "200": _answer("Traffic may be sent here.", ready),
+                "503": _answer("No traffic must be sent here.", ready),
             })
         },
         "/metrics": {

@@ -13,7 +13,7 @@ from tokensvc.web.dashboard.ending import (
     follow_ending,
     show_ended,
 )
-from tokensvc.web.dashboard.page import Page, Redirect, View
+from tokensvc.web.dashboard.page import Page, Redirect, View, build_form
 
 if TYPE_CHECKING:
     from tokensvc.web.dashboard.page import Act, Visit
@@ -74,7 +74,7 @@ async def show_account_ended(visit: Visit) -> View | Redirect:
 async def _follow(visit: Visit, ending: str) -> Redirect:
     account_id = visit.path["id"]
     if visit.principal.account_id == account_id:
-        # Whoever ends the own account is signed out by it.
+        # Whoever ends their own account is signed out by it.
         return Redirect("/accounts")
     return await follow_ending(visit, f"/accounts/{account_id}", ending)
 
@@ -82,12 +82,7 @@ async def _follow(visit: Visit, ending: str) -> Redirect:
 def _build_pages(name: str, act: Act, template: str) -> tuple[Page, Page]:
     """Return the page that asks before an act, and the one that does it."""
     path = f"/accounts/{{id}}/{name}"
-    return (
-        Page(path=path, act=show_confirm, template=template, needs=ADMINS),
-        Page(
-            path=path, method="POST", act=act, again=show_confirm, template=template, needs=ADMINS
-        ),
-    )
+    return build_form(path, show=show_confirm, act=act, template=template, needs=ADMINS)
 
 
 PAGES: Final = (

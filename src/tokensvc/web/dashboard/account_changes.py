@@ -6,7 +6,7 @@ import secrets
 from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.operations.operation import ADMINS
-from tokensvc.web.dashboard.page import Page, Redirect, View
+from tokensvc.web.dashboard.page import Redirect, View, build_form
 
 if TYPE_CHECKING:
     from tokensvc.web.dashboard.page import Visit
@@ -27,9 +27,7 @@ async def show_new_account(visit: Visit) -> View | Redirect:
 
 async def create_account(visit: Visit) -> View | Redirect:
     """Make the account; a second click makes no second one."""
-    made = await visit.submit(
-        "accounts.create", idempotency_key=visit.typed.value("idempotency_key") or None
-    )
+    made = await visit.submit("accounts.create")
     return Redirect(f"/accounts/{made.id}?said=made")
 
 
@@ -51,21 +49,17 @@ async def _load_tiers(visit: Visit) -> list[Any]:
 
 
 PAGES: Final = (
-    Page(path="/accounts/new", act=show_new_account, template="accounts/new.html", needs=ADMINS),
-    Page(
-        path="/accounts/new",
-        method="POST",
+    *build_form(
+        "/accounts/new",
+        show=show_new_account,
         act=create_account,
-        again=show_new_account,
         template="accounts/new.html",
         needs=ADMINS,
     ),
-    Page(path="/accounts/{id}/edit", act=show_edit, template="accounts/edit.html", needs=ADMINS),
-    Page(
-        path="/accounts/{id}/edit",
-        method="POST",
+    *build_form(
+        "/accounts/{id}/edit",
+        show=show_edit,
         act=edit_account,
-        again=show_edit,
         template="accounts/edit.html",
         needs=ADMINS,
     ),

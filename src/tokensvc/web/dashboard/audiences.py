@@ -9,8 +9,8 @@ from tokensvc.core.algorithm import ALGORITHMS
 from tokensvc.core.audience import OWN_AUDIENCES, TOKEN_TYPES
 from tokensvc.operations.operation import ADMINS, KEY_READERS
 from tokensvc.web.app_keys import SERVICE
-from tokensvc.web.dashboard.lists import build_link, find_named, read_wanted
-from tokensvc.web.dashboard.page import Page, Redirect, View
+from tokensvc.web.dashboard.lists import build_page_links, find_named, read_wanted
+from tokensvc.web.dashboard.page import Page, Redirect, View, build_form
 
 if TYPE_CHECKING:
     from tokensvc.web.dashboard.page import Visit
@@ -38,14 +38,12 @@ async def show_audiences(visit: Visit) -> View | Redirect:
         with_use=True,
         **wanted,
     )
-    following = found.next_cursor and build_link("/audiences", wanted, cursor=found.next_cursor)
     return View(
         {
             "audiences": found.items,
             **_describe_settings(visit),
             "wanted": wanted,
-            "next": following,
-            "first": build_link("/audiences", wanted) if "cursor" in visit.query else None,
+            **build_page_links(visit, "/audiences", found, wanted),
             "said": visit.query.get("said"),
         },
         fragment="audiences/rows.html",
@@ -65,9 +63,7 @@ async def show_new(visit: Visit) -> View | Redirect:
 
 async def create_audience(visit: Visit) -> View | Redirect:
     """Add an audience."""
-    await visit.submit(
-        "audiences.create", idempotency_key=visit.typed.value("idempotency_key") or None
-    )
+    await visit.submit("audiences.create")
     return Redirect("/audiences?said=made")
 
 
@@ -112,30 +108,24 @@ def _describe_settings(visit: Visit) -> dict[str, Any]:
 
 PAGES: Final = (
     Page(path="/audiences", act=show_audiences, template="audiences/list.html", needs=KEY_READERS),
-    Page(path="/audiences/new", act=show_new, template="audiences/new.html", needs=ADMINS),
-    Page(
-        path="/audiences/new",
-        method="POST",
+    *build_form(
+        "/audiences/new",
+        show=show_new,
         act=create_audience,
-        again=show_new,
         template="audiences/new.html",
         needs=ADMINS,
     ),
-    Page(path="/audiences/edit", act=show_edit, template="audiences/edit.html", needs=ADMINS),
-    Page(
-        path="/audiences/edit",
-        method="POST",
+    *build_form(
+        "/audiences/edit",
+        show=show_edit,
         act=edit_audience,
-        again=show_edit,
         template="audiences/edit.html",
         needs=ADMINS,
     ),
-    Page(path="/audiences/remove", act=show_remove, template="audiences/remove.html", needs=ADMINS),
-    Page(
-        path="/audiences/remove",
-        method="POST",
+    *build_form(
+        "/audiences/remove",
+        show=show_remove,
         act=delete_audience,
-        again=show_remove,
         template="audiences/remove.html",
         needs=ADMINS,
     ),

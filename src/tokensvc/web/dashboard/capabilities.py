@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.core.capability import OWN_CAPABILITIES
 from tokensvc.operations.operation import ADMINS, KEY_READERS
-from tokensvc.web.dashboard.lists import build_link, find_named, read_wanted
-from tokensvc.web.dashboard.page import Page, Redirect, View
+from tokensvc.web.dashboard.lists import build_page_links, find_named, read_wanted
+from tokensvc.web.dashboard.page import Page, Redirect, View, build_form
 
 if TYPE_CHECKING:
     from tokensvc.web.dashboard.page import Visit
@@ -28,13 +28,11 @@ async def show_capabilities(visit: Visit) -> View | Redirect:
         with_use=True,
         **wanted,
     )
-    following = found.next_cursor and build_link("/capabilities", wanted, cursor=found.next_cursor)
     return View(
         {
             "capabilities": found.items,
             "wanted": wanted,
-            "next": following,
-            "first": build_link("/capabilities", wanted) if "cursor" in visit.query else None,
+            **build_page_links(visit, "/capabilities", found, wanted),
             "said": visit.query.get("said"),
             "own": OWN_CAPABILITIES,
         },
@@ -50,9 +48,7 @@ async def show_new(visit: Visit) -> View | Redirect:
 
 async def create_capability(visit: Visit) -> View | Redirect:
     """Add a capability."""
-    await visit.submit(
-        "capabilities.create", idempotency_key=visit.typed.value("idempotency_key") or None
-    )
+    await visit.submit("capabilities.create")
     return Redirect("/capabilities?said=made")
 
 
@@ -99,35 +95,24 @@ PAGES: Final = (
         template="capabilities/list.html",
         needs=KEY_READERS,
     ),
-    Page(path="/capabilities/new", act=show_new, template="capabilities/new.html", needs=ADMINS),
-    Page(
-        path="/capabilities/new",
-        method="POST",
+    *build_form(
+        "/capabilities/new",
+        show=show_new,
         act=create_capability,
-        again=show_new,
         template="capabilities/new.html",
         needs=ADMINS,
     ),
-    Page(path="/capabilities/edit", act=show_edit, template="capabilities/edit.html", needs=ADMINS),
-    Page(
-        path="/capabilities/edit",
-        method="POST",
+    *build_form(
+        "/capabilities/edit",
+        show=show_edit,
         act=edit_capability,
-        again=show_edit,
         template="capabilities/edit.html",
         needs=ADMINS,
     ),
-    Page(
-        path="/capabilities/remove",
-        act=show_remove,
-        template="capabilities/remove.html",
-        needs=ADMINS,
-    ),
-    Page(
-        path="/capabilities/remove",
-        method="POST",
+    *build_form(
+        "/capabilities/remove",
+        show=show_remove,
         act=delete_capability,
-        again=show_remove,
         template="capabilities/remove.html",
         needs=ADMINS,
     ),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tokensvc.core.errors import InvalidInputError
 from tokensvc.core.identifier import parse_jti
 from tokensvc.operations.operation import ADMINS, READERS
-from tokensvc.web.dashboard.page import Page, Redirect, View
+from tokensvc.web.dashboard.page import Page, Redirect, View, build_form
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _ORDER: Final = ("failed", "skipped", "passed")
 _SCHEME: Final = "bearer"
 _MOMENTS: Final = ("iat", "exp", "nbf", "auth_time")
-_LEEWAY_SECONDS: Final = 60  # verifiers may be so patient with the clock
+_LEEWAY_SECONDS: Final = 60  # how far a verifier lets clocks differ, at most
 _LATEST: Final = 253_402_300_799  # the end of the year 9999
 
 
@@ -77,12 +77,10 @@ def _read_moments(payload: Mapping[str, Any]) -> dict[str, datetime]:
 
 
 PAGES: Final = (
-    Page(path="/decoder", act=show_decoder, template="decoder/page.html", needs=READERS),
-    Page(
-        path="/decoder",
-        method="POST",
+    *build_form(
+        "/decoder",
+        show=show_decoder,
         act=decode,
-        again=show_decoder,
         template="decoder/page.html",
         needs=READERS,
         has_secret=True,

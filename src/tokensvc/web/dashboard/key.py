@@ -14,7 +14,7 @@ from tokensvc.web.dashboard.charts import (
 )
 from tokensvc.web.dashboard.naming import find_names
 from tokensvc.web.dashboard.new_key import describe_life, load_choices, read_life
-from tokensvc.web.dashboard.page import Page, Redirect, View
+from tokensvc.web.dashboard.page import Page, Redirect, View, build_form
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tokensvc.web.dashboard.page import Visit
 
 _EVENTS: Final = 8
-# What an admin alone may change: the operation refuses it from others.
+# What only an admin may change: the operation refuses it from others.
 _OF_ADMINS: Final = ("tier", "claims")
 
 
@@ -75,7 +75,7 @@ async def edit_key(visit: Visit) -> View | Redirect:
 
 
 async def _find_maker(visit: Visit, key_id: str, events: Sequence[Any]) -> str | None:
-    """Return who has made a key, None if the audit trail is not for the reader or has forgotten.
+    """Return who has made a key; None if the trail does not tell, or the visitor may not read it.
 
     `events`: the newest of the key.
     """
@@ -89,13 +89,7 @@ async def _find_maker(visit: Visit, key_id: str, events: Sequence[Any]) -> str |
 
 PAGES: Final = (
     Page(path="/keys/{id}", act=show_key, template="keys/one.html", needs=KEY_READERS),
-    Page(path="/keys/{id}/edit", act=show_edit, template="keys/edit.html", needs=KEY_OWNERS),
-    Page(
-        path="/keys/{id}/edit",
-        method="POST",
-        act=edit_key,
-        again=show_edit,
-        template="keys/edit.html",
-        needs=KEY_OWNERS,
+    *build_form(
+        "/keys/{id}/edit", show=show_edit, act=edit_key, template="keys/edit.html", needs=KEY_OWNERS
     ),
 )

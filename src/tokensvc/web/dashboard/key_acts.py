@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from tokensvc.operations.operation import KEY_OWNERS
 from tokensvc.web.dashboard.new_key import show_once
-from tokensvc.web.dashboard.page import Page, Redirect, View
+from tokensvc.web.dashboard.page import Page, Redirect, View, build_form
 
 if TYPE_CHECKING:
     from tokensvc.web.dashboard.page import Visit
@@ -35,7 +35,6 @@ async def rotate_key(visit: Visit) -> View | Redirect:
     made = await visit.submit(
         "keys.rotate",
         id=visit.path["id"],
-        idempotency_key=visit.typed.value("idempotency_key") or None,
     )
     return show_once(visit, made)
 
@@ -53,12 +52,10 @@ async def enable_key(visit: Visit) -> View | Redirect:
 
 
 PAGES: Final = (
-    Page(path="/keys/{id}/rotate", act=show_rotate, template="keys/rotate.html", needs=KEY_OWNERS),
-    Page(
-        path="/keys/{id}/rotate",
-        method="POST",
+    *build_form(
+        "/keys/{id}/rotate",
+        show=show_rotate,
         act=rotate_key,
-        again=show_rotate,
         template="keys/rotate.html",
         needs=KEY_OWNERS,
         has_secret=True,

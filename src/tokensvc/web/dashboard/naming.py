@@ -1,4 +1,4 @@
-"""The names of what is told of by its id: keys, accounts, receivers of notices, signing keys."""
+"""The names of what pages know by its id: keys, accounts, receivers of notices, signing keys."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tokensvc.core.identifier import (
     KEY_ID_PATTERN,
     KID_PATTERN,
 )
-from tokensvc.core.notices.destination import find_mailbox
+from tokensvc.core.notices.destination import find_mail_address
 from tokensvc.operations.model import MOST_IDS
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _KEY: Final = re.compile(KEY_ID_PATTERN, re.ASCII)
 _KID: Final = re.compile(KID_PATTERN, re.ASCII)
+MOST_ACCOUNTS: Final = 200  # that a form or a filter offers
 _AT_ONCE: Final = 4  # of the connections of the service
 
 
@@ -41,6 +42,12 @@ async def find_names(visit: Visit, ids: Iterable[str | None]) -> dict[str, str]:
         _find_others(visit, asked),
     )
     return keys | signing_keys | others
+
+
+async def load_accounts(visit: Visit) -> dict[str, str]:
+    """Return the names of the accounts that a form or a filter offers, by their ids."""
+    accounts = await visit.run("accounts.list", limit=MOST_ACCOUNTS, sort="name")
+    return {account.id: account.name for account in accounts.items}
 
 
 async def _find_keys(visit: Visit, ids: list[str]) -> dict[str, str]:
@@ -79,7 +86,7 @@ async def _find_others(visit: Visit, ids: list[str]) -> dict[str, str]:
 
 def _name_receiver(endpoint: Any) -> str:  # noqa: ANN401 - a model of the operations
     """Return the host or the mail address. What stands behind the host may be a secret."""
-    return find_mailbox(endpoint.url) or urlsplit(endpoint.url).netloc.rpartition("@")[2]
+    return find_mail_address(endpoint.url) or urlsplit(endpoint.url).netloc.rpartition("@")[2]
 
 
 _SHOWN_BY: Final[Mapping[str, tuple[str, NameOf]]] = {

@@ -9,6 +9,7 @@ from tokensvc.core.algorithm import DEFAULT_ALGORITHM
 from tokensvc.operations.operation import KEY_READERS
 from tokensvc.web.app_keys import SERVICE
 from tokensvc.web.dashboard.charts import OF_MANY, build_outcomes, find_range
+from tokensvc.web.dashboard.denylist import ALARM_SECONDS
 from tokensvc.web.dashboard.live import wait_for_news
 from tokensvc.web.dashboard.moments import write_moment, write_span
 from tokensvc.web.dashboard.naming import find_names
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 # What an overview counts, and what is said of it.
 _RISKS: Final = ("endless", "idle", "powerful", "replaced")
 _LAST_CHANGES: Final = 6
-_ALARM_SECONDS: Final = 10
 _LOOK_SECONDS: Final = 10.0
 
 
@@ -89,7 +89,7 @@ async def _look_at_trust(visit: Visit) -> dict[str, Any]:
     if not visit.may("followers.list"):
         return {"followers": None, "behind": [], "signer_age": None, "signer_plan": None}
     followers = (await visit.run_whole("followers.list")).items
-    behind = [each for each in followers if each.lag_seconds > _ALARM_SECONDS]
+    behind = [each for each in followers if each.lag_seconds > ALARM_SECONDS]
     signing = (await visit.run("signing-keys.list")).items
     signer = next((k for k in signing if k.phase == "active" and k.alg == DEFAULT_ALGORITHM), None)
     return {

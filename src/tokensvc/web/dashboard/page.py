@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 
 
 ROOT: Final = "/dashboard"
-VERSION: Final = "version"  # the field of a form that tells which version of a thing it shows
+# Fields of forms: which version of a thing a form shows, and the name of the request that it sends,
+# so that a second click creates no second thing.
+VERSION: Final = "version"
+IDEMPOTENCY_KEY: Final = "idempotency_key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class View:
     """What a template is filled with.
 
     `fragment`: the template that is sent alone to a request of htmx, None if the page is sent
-    whole. `template`: in place of that of the page.
+    whole. `template`: the one to use instead of the page's.
     """
 
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -69,8 +72,8 @@ class Page:
     """A row of the table of pages.
 
     `path`: below the dashboard, with parameters in braces. `template`: None if it redirects or is a
-    file. `needs`: the caller holds one of these capabilities; nobody has to for ANYBODY, but for
-    being signed in. `act`: what it does. `again`: the page that shows the form again if `act` is
+    file. `needs`: the caller holds one of these capabilities; for ANYBODY it is enough to be signed
+    in. `act`: what it does. `again`: the page that shows the form again if `act` is
     refused. `is_open`: nobody has to be signed in. `has_secret`: the answer shows what is shown
     only once.
     """
@@ -83,6 +86,37 @@ class Page:
     again: Form | None = None
     is_open: bool = False
     has_secret: bool = False
+
+    def is_for(self, principal: Principal) -> bool:
+        """Tell whether the capabilities of somebody who is signed in suffice."""
+        return not self.needs or not principal.capabilities.isdisjoint(self.needs)
+
+
+def build_form(
+    path: str,
+    *,
+    show: Form,
+    act: Act,
+    template: str,
+    needs: tuple[str, ...],
+    has_secret: bool = False,
+) -> tuple[Page, Page]:
+    """Return the page that shows a form, and the one that does what was sent with it.
+
+    `has_secret`: the answer to what was sent shows what is shown only once.
+    """
+    return (
+        Page(path=path, act=show, template=template, needs=needs),
+        Page(
+            path=path,
+            method="POST",
+            act=act,
+            again=show,
+            template=template,
+            needs=needs,
+            has_secret=has_secret,
+        ),
+    )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -135,8 +169,8 @@ class Visit:
     async def run(self, name: str, /, **values: Any) -> Any:  # noqa: ANN401 - a model
         """Carry out an operation with these fields, and return its answer.
 
-        Fields of an operation that only reads may be of any type: they become texts. None is left
-        out of it. Raises what `run_operation` raises.
+        Fields of an operation that only reads may be of any type: they become texts, and those
+        that are None are left out. Raises what `run_operation` raises.
         """
         operation = OPERATIONS[name]
         if not operation.changes:
@@ -158,19 +192,21 @@ class Visit:
         name: str,
         /,
         *,
-        idempotency_key: str | None = None,
         without: tuple[str, ...] = (),
         **more: Any,  # noqa: ANN401 - fields of the request
     ) -> Any:  # noqa: ANN401 - a model of its own each
         """Carry out an operation with what was typed into the fields of its request.
 
         `more`: fields that were not typed. `without`: fields that are not taken from the form. If
-        the form tells which version of the thing it shows, no other version is changed.
+        the form tells which version of the thing it shows, no other version is changed. If it names
+        the request, sending it again creates nothing.
         """
         operation = OPERATIONS[name]
         values = {**build_values(operation, self.typed.form, without), **more}
         shown = self.typed.form.get(VERSION) if operation.obeys_if_match else None
-        return await self._carry_out(name, build_model(operation, values), shown, idempotency_key)
+        wish = build_model(operation, values)
+        request_name = self.typed.form.get(IDEMPOTENCY_KEY) if operation.idempotent_by_key else None
+        return await self._carry_out(name, wish, shown, request_name or None)
 
     async def _carry_out(
         self,

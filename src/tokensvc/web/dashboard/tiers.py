@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.limit import DEFAULT_TIER
 from tokensvc.operations.operation import ADMINS, READERS
-from tokensvc.web.dashboard.lists import build_link, find_named
-from tokensvc.web.dashboard.page import Page, Redirect, View
+from tokensvc.web.dashboard.lists import build_page_links, find_named
+from tokensvc.web.dashboard.page import Page, Redirect, View, build_form
 
 if TYPE_CHECKING:
     from tokensvc.web.dashboard.page import Visit
@@ -26,8 +26,7 @@ async def show_tiers(visit: Visit) -> View | Redirect:
         {
             "tiers": found.items,
             "default_tier": DEFAULT_TIER,
-            "next": found.next_cursor and build_link(_PATH, {}, cursor=found.next_cursor),
-            "first": _PATH if "cursor" in visit.query else None,
+            **build_page_links(visit, _PATH, found),
             "said": visit.query.get("said"),
         }
     )
@@ -41,7 +40,7 @@ async def show_new(visit: Visit) -> View | Redirect:
 
 async def create_tier(visit: Visit) -> View | Redirect:
     """Add a tier."""
-    await visit.submit("tiers.create", idempotency_key=visit.typed.value("idempotency_key") or None)
+    await visit.submit("tiers.create")
     return Redirect(f"{_PATH}?said=made")
 
 
@@ -67,23 +66,11 @@ async def delete_tier(visit: Visit) -> View | Redirect:
 
 PAGES: Final = (
     Page(path=_PATH, act=show_tiers, template="tiers/list.html", needs=READERS),
-    Page(path=f"{_PATH}/new", act=show_new, template="tiers/new.html", needs=ADMINS),
-    Page(
-        path=f"{_PATH}/new",
-        method="POST",
-        act=create_tier,
-        again=show_new,
-        template="tiers/new.html",
-        needs=ADMINS,
+    *build_form(
+        f"{_PATH}/new", show=show_new, act=create_tier, template="tiers/new.html", needs=ADMINS
     ),
-    Page(path=f"{_PATH}/edit", act=show_edit, template="tiers/edit.html", needs=ADMINS),
-    Page(
-        path=f"{_PATH}/edit",
-        method="POST",
-        act=edit_tier,
-        again=show_edit,
-        template="tiers/edit.html",
-        needs=ADMINS,
+    *build_form(
+        f"{_PATH}/edit", show=show_edit, act=edit_tier, template="tiers/edit.html", needs=ADMINS
     ),
     Page(
         path=f"{_PATH}/remove",

@@ -71,7 +71,7 @@ async def _answer(request: web.Request, operation: Operation) -> web.Response:
 
 
 async def _answer_stranger(request: web.Request, operation: Operation) -> web.Response:
-    """Answer who shows no credential: not too often, and never sooner or later for what it says."""
+    """Answer a caller without a credential, at a moment that does not tell what was found."""
     strangers = request.app[STRANGERS]
     place = find_client_place(request, request.app[SERVICE].settings.trusted_proxy_hops)
     strangers.check(place.network)

@@ -1,9 +1,5 @@
 -- migrate:up
 
--- A caller whose API key has ended before the commit ends nothing any more either.
-
--- load: functions/check_caller_stands.sql
-
 -- An audience says what the header `typ` of its tokens is: some libraries take nothing but "JWT".
 -- What is for the service itself never has it.
 

@@ -2,4 +2,4 @@
 
 -- Most batches of exchanges are judged by a plan with half of the steps.
 
--- load: functions/judge_plain_exchanges.sql
+-- load: functions/judge_api_keys.sql

@@ -1,4 +1,4 @@
-"""Plain batches have a plan of their own, which judges and counts as the general one does."""
+"""Batches of API keys have a plan of their own, which judges and counts as the general one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.integration.exchanges import expect_anything
 from tokensvc.core.ledger import Question
 from tokensvc.store.ledger import LedgerConnection
 
-GENERAL, PLAIN = "judge_exchanges", "judge_plain_exchanges"
+GENERAL, OF_KEYS = "judge_exchanges", "judge_api_keys"
 AT = 8  # the place of `at` in a row
 COUNTS = """
 select key_id, minute, minute_count, day, day_count from api_key_window
@@ -108,7 +108,7 @@ async def judge_with_both(connection, digests, counts):
     """Let both judge within one minute, and within one second."""
     while True:
         said, counted, at = await judge(connection, GENERAL, digests, counts)
-        again, counted_again, at_again = await judge(connection, PLAIN, digests, counts)
+        again, counted_again, at_again = await judge(connection, OF_KEYS, digests, counts)
         if len({moment.replace(microsecond=0) for moment in at | at_again}) <= 1:
             return (said, counted), (again, counted_again)
 
@@ -132,8 +132,8 @@ async def test_both_say_and_count_the_same_of_any_batch(world, seed):
         counts = [chance.choice([0, 1, 1, 2, 7]) for _ in digests]
         if seed % 4 == 0:  # a key that asks for an unknown audience as well
             digests, counts = [*digests, digests[0]], [*counts, 0]
-        general, plain = await judge_with_both(world, digests, counts)
-        assert plain == general
+        general, of_keys = await judge_with_both(world, digests, counts)
+        assert of_keys == general
     await everything.rollback()
 
 

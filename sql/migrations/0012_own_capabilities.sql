@@ -1,16 +1,5 @@
 -- migrate:up
 
--- A successor that ends with a leaked key was not found itself, and the audit trail says so.
-
--- load: functions/report_leaks_2.sql
-
--- Whoever reads a mailbox may end the notices to it by a link.
-
-alter table notice_endpoint drop constraint notice_endpoint_disabled_because_known;
-alter table notice_endpoint add constraint notice_endpoint_disabled_because_known check (
-    disabled_because in ('asked', 'failing', 'gone', 'unsubscribed')
-);
-
 -- The capabilities of the service itself are there from the start, and say what they allow.
 
 insert into capability (name, description, created_at)

@@ -1,5 +1,0 @@
--- migrate:up
-
--- What a caller changes is undone if its API key has ended before the commit.
-
--- load: functions/append_events_of_caller.sql
