@@ -111,7 +111,7 @@ class Callers:
             use = LastUse(int(decision.verdict.at.timestamp()), network, OWN_AUDIENCE)
             self.usage.note_call(decision.verdict.key_id, use)
             if refusal == "invalid_scope" and capability is not None:
-                raise InsufficientScopeError(capability)
+                raise InsufficientScopeError(capability, of_key=True)
             return KnownCaller(
                 key_id=decision.verdict.key_id,
                 account_id=decision.verdict.account_id,

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
-from tokensvc.core.errors import InvalidInputError
 from tokensvc.core.operation_name import OPERATION_NAMES
 from tokensvc.operations.operation import READERS
 from tokensvc.web.dashboard.audit_export import write_csv, write_lines
 from tokensvc.web.dashboard.lists import ON_A_PAGE, build_link, build_page_links, read_wanted
+from tokensvc.web.dashboard.moments import parse_day
 from tokensvc.web.dashboard.naming import find_names
 from tokensvc.web.dashboard.page import File, Page, Redirect, View
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import date, datetime
 
     from tokensvc.web.dashboard.page import Visit
 
@@ -78,25 +78,12 @@ async def export_audit(visit: Visit) -> File:
 
 def _build_filter(wanted: Mapping[str, str]) -> dict[str, Any]:
     """Return the filter of the operation; `to` is a whole day, so it lasts until the next one."""
-    until = _read_day(wanted.get("to"), "to")
+    since, until = wanted.get("from"), wanted.get("to")
     return {
         **{name: wanted[name] for name in wanted if name not in {"from", "to"}},
-        "since": _write(_read_day(wanted.get("from"), "from")),
-        "until": _write(until and until + timedelta(days=1)),
+        "since": None if since is None else parse_day(since, "from")[0].isoformat(),
+        "until": None if until is None else parse_day(until, "to")[1].isoformat(),
     }
-
-
-def _read_day(text: str | None, name: str) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
-    except ValueError:
-        raise InvalidInputError("it must be a date like 2027-01-31", pointer=f"/{name}") from None
-
-
-def _write(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat()
 
 
 def _group(events: list[Any], now: datetime) -> list[tuple[str, list[dict[str, Any]]]]:

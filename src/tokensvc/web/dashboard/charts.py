@@ -104,7 +104,12 @@ class Outcomes:
         refusals = [series("refused", "Refused"), series("limited", "Over a limit")]
         lower = {"kind": "bars", "height": 80, "series": refusals}
         x = [int(bar.begins_at.timestamp()) for bar in self.bars]
-        return {"x": x, "panels": [upper, lower]}
+        return {"x": x, "panels": [upper, lower] if self.has_refusals else [upper]}
+
+    @property
+    def has_refusals(self) -> bool:
+        """Whether somebody got no token."""
+        return bool(self.refused or self.limited)
 
     @property
     def rows(self) -> list[Bar]:

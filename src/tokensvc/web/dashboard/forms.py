@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import types
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from tokensvc.core.errors import (
     InvalidRequestError,
     VersionConflictError,
 )
-from tokensvc.core.strict_json import find_bad_character
+from tokensvc.core.strict_json import find_bad_character, parse_json
 from tokensvc.operations.validation import refuse
 from tokensvc.web.operations.body import read_bytes
 
@@ -151,11 +150,11 @@ def _read_field(name: str, annotation: Any, texts: list[str]) -> Any:  # noqa: A
 
 def _read_object(name: str, text: str) -> Any:  # noqa: ANN401 - JSON
     try:
-        return json.loads(text) if text else {}
-    except ValueError:
-        raise InvalidInputError(
-            f"/{name}: it must be JSON", faults=[Fault(f"/{name}", "it must be JSON")]
-        ) from None
+        return parse_json(text.encode()) if text else {}
+    except InvalidInputError as error:
+        (fault,) = error.faults
+        detail = fault.detail if fault.pointer else "it must be JSON"
+        raise refuse([Fault(f"/{name}{fault.pointer}", detail)]) from None
 
 
 def _find_kind(annotation: Any) -> tuple[type | None, bool]:  # noqa: ANN401 - a type

@@ -201,6 +201,8 @@ async def _hold_refusal(visit: Visit, response: web.Response, asked_on: float) -
         is_silent = response.status == HTTPStatus.UNAUTHORIZED
         is_late = error is not None and error.is_late
         try:
-            await app[REFUSALS].hold(network, asked_on, is_silent=is_silent, is_late=is_late)
+            held = app[REFUSALS].hold(network, asked_on, is_silent=is_silent, is_late=is_late)
+            if held is not None:
+                await held
         except UnavailableError:
             response.force_close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.core.audience import DASHBOARD_AUDIENCE, OWN_AUDIENCE
@@ -14,6 +13,7 @@ from tokensvc.web.app_keys import SERVICE
 from tokensvc.web.client_address import find_address
 from tokensvc.web.dashboard.beginnings import PRESETS, STARTS, Beginning, copy_key, find_start
 from tokensvc.web.dashboard.lists import build_link
+from tokensvc.web.dashboard.moments import parse_day
 from tokensvc.web.dashboard.naming import MOST_ACCOUNTS
 from tokensvc.web.dashboard.page import Redirect, View, build_form
 
@@ -112,12 +112,7 @@ def read_life(visit: Visit) -> dict[str, Any]:
     """
     if visit.typed.value("expires_in") != _OWN_DATE:
         return {}
-    try:
-        end = datetime.strptime(visit.typed.value("expires_on"), "%Y-%m-%d").replace(
-            tzinfo=visit.now.tzinfo
-        ) + timedelta(days=1)
-    except ValueError:
-        raise InvalidInputError("it must be a date", pointer="/expires_in") from None
+    _, end = parse_day(visit.typed.value("expires_on"), "expires_in")
     seconds = int((end - visit.now).total_seconds())
     if seconds < 1:
         raise InvalidInputError("the date must lie ahead", pointer="/expires_in")

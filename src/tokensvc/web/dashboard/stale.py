@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from tokensvc.core.errors import InvalidInputError
+from tokensvc.core.strict_json import parse_json
 from tokensvc.web.dashboard.forms import read_lines, read_text
 
 if TYPE_CHECKING:
@@ -35,8 +37,8 @@ def _read(now: Any, texts: list[str]) -> Any:  # noqa: ANN401 - a field of a mod
         return bool(text)
     if isinstance(now, dict):
         try:
-            return json.loads(text or "{}")
-        except ValueError:
+            return parse_json(text.encode() or b"{}")
+        except InvalidInputError:
             return text
     return text or None if now is None else now if text == str(now) else text
 
