@@ -1,8 +1,8 @@
 """Looking for API keys in the history of a git repository.
 
 Each object of the repository is read once, in the order in which it lies on the disk: contents of
-files, messages of commits and of tags, also what no branch leads to any more. Only if something was
-found, the history is walked for the commits that brought it in.
+files, messages of commits and of tags, also what no branch leads to any more. If something was
+found, the history is walked as well, for the commits that brought it in.
 
 A repository may be a stranger's, and its configuration names programs. So only those commands of
 git are used that are made for scripts: `git log` would run what `gpg.program` names.

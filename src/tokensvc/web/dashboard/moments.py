@@ -63,5 +63,5 @@ def write_number(number: int) -> str:
 
 
 def find_day(now: datetime, days: int) -> str:
-    """Return the date so many days from now."""
+    """Return the date that lies `days` after now."""
     return write_day(now + timedelta(days=days))
