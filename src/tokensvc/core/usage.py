@@ -5,6 +5,7 @@ There is never a row per token.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -25,6 +26,12 @@ class LastUse(NamedTuple):
     at: int
     network: str
     audience: str
+
+
+@functools.lru_cache(maxsize=64)
+def build_last_use(at: int, network: str, audience: str) -> LastUse:
+    """Return a LastUse. Those of the same second share one, because thousands may be held."""
+    return LastUse(at, network, audience)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Who may call what is not open to everybody: holders of a live token of ours, or of an API key.
+"""Finds out who calls: the holder of a live token of ours, or of an API key.
 
 A token must be for the audience `tokensvc`. A token for another audience was shown to a relying
 party, which must not be able to call us with it.

@@ -22,7 +22,7 @@ from tokensvc.issuer.metrics import LATE_REFUSALS
 from tokensvc.logs.logger import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
 _SILENT_PAUSE: Final = 0.025
 # So many times the limit of one network are allowed to all of them together.
@@ -50,11 +50,14 @@ class LateRefusals:
         self._silent_answers = silent_answers or LateAnswers(pause=_SILENT_PAUSE, clock=clock)
         self._counts = NetworkCounts(clock=clock)
 
-    async def hold(self, network: str, asked_on: float, *, is_silent: bool, is_late: bool) -> None:
-        """Count a refusal; return when it may be answered.
+    def hold(
+        self, network: str, asked_on: float, *, is_silent: bool, is_late: bool
+    ) -> Awaitable[None] | None:
+        """Count a refusal; return what is over when it may be answered, None if it may be at once.
 
         `asked_on`: when the request came. `is_silent`: it does not say what is wrong with the
-        credential. `is_late`: as in TokensvcError. Raises UnavailableError if too many are held.
+        credential. `is_late`: as in TokensvcError. To wait raises UnavailableError if too many are
+        held.
         """
         number = self._counts.add(network)
         if not (
@@ -62,10 +65,8 @@ class LateRefusals:
             or self._counts.has_reached(self._allowed, network)
             or self._counts.have_all_reached(_NETWORKS * self._allowed)
         ):
-            if is_silent:
-                await self._silent_answers.hold(asked_on)
-            return
+            return self._silent_answers.hold(asked_on) if is_silent else None
         if number == self._allowed:
             _log.warning("network_refused_often", network=network, refused=number)
         LATE_REFUSALS.inc()
-        await self._late_answers.hold(asked_on)
+        return self._late_answers.hold(asked_on)

@@ -116,6 +116,7 @@ class Around(NamedTuple):
         facts: dict[str, object] = {}
         # An answer of aiohttp's, or a WholeAnswer, which is all that aiohttp asks of one.
         response: Any
+        held = None
         with self.in_flight:
             try:
                 response = await act(request, request_id, facts)
@@ -124,7 +125,14 @@ class Around(NamedTuple):
                 self._finish(request, request_id, NO_ANSWER, asked_on, facts)
                 raise
             except Exception as error:  # noqa: BLE001 - a fault of ours must be answered too
-                response, facts["reason"] = await _refuse(error, request, request_id, asked_on)
+                response, facts["reason"], held = _refuse(error, request, request_id, asked_on)
+            # Now the error is gone, and with it all that was needed to judge the request: a flood
+            # waits for thousands of refusals.
+            if held is not None:
+                try:
+                    await held
+                except UnavailableError as full:
+                    response, facts["reason"] = _answer(full, request, request_id)
         if type(response) is WholeAnswer:
             response.request_id = request_id
         else:
@@ -149,26 +157,26 @@ class Around(NamedTuple):
         log_request(request_id, request.method, route, status, seconds, facts, quiet=is_quiet)
 
 
-async def _refuse(
+def _refuse(
     error: Exception, request: AnyRequest, request_id: str, asked_on: float
-) -> tuple[WholeAnswer, str]:
-    """Return the answer that an error becomes, when it is time for it, and the reason."""
+) -> tuple[WholeAnswer, str, Awaitable[None] | None]:
+    """Return the answer that an error becomes, the reason, and what must be over before it is sent.
+
+    That is None if the answer may be sent at once.
+    """
     # In this order, because nearly all errors are ours, and the second check is a slow one.
     if not isinstance(error, TokensvcError) and not isinstance(error, web.HTTPException):
         _log.exception("request_failed", request_id=request_id, exc_info=error)
-    answer = _answer(error, request, request_id)
-    if answer[0].status in _REFUSALS and REFUSALS in request.app:
-        network = find_network(request, request.app[SERVICE].settings.trusted_proxy_hops)
-        try:
-            await request.app[REFUSALS].hold(
-                network,
-                asked_on,
-                is_silent=isinstance(error, _SILENT),
-                is_late=isinstance(error, TokensvcError) and error.is_late,
-            )
-        except UnavailableError as full:
-            return _answer(full, request, request_id)
-    return answer
+    answer, reason = _answer(error, request, request_id)
+    if answer.status not in _REFUSALS or REFUSALS not in request.app:
+        return answer, reason, None
+    held = request.app[REFUSALS].hold(
+        find_network(request, request.app[SERVICE].settings.trusted_proxy_hops),
+        asked_on,
+        is_silent=isinstance(error, _SILENT),
+        is_late=isinstance(error, TokensvcError) and error.is_late,
+    )
+    return answer, reason, held
 
 
 def _find_route(request: web.Request) -> str:

@@ -58,9 +58,9 @@ class Shortcut:
             return None
         return read_plain(data, self._around, self._app, remote)
 
-    async def answer_plain(self, request: PlainRequest) -> WholeAnswer:
+    def answer_plain(self, request: PlainRequest) -> Awaitable[WholeAnswer]:
         """Return the answer to a plain exchange."""
-        answer: Any = await self._around[request.path].answer(request, self._act)
+        answer: Any = self._around[request.path].answer(request, self._act)
         return answer  # type: ignore[no-any-return]
 
     def answer(self, given: Any) -> Awaitable[web.StreamResponse]:  # noqa: ANN401 - a web.Request

@@ -18,7 +18,7 @@ class FakeLateAnswers:
     def __init__(self):
         self.held = []
 
-    async def hold(self, asked_on):
+    def hold(self, asked_on):
         self.held.append(asked_on)
 
 
@@ -44,64 +44,60 @@ def refusals(clock, late_answers, silent_answers):
     return LateRefusals(allowed=ALLOWED, late_answers=held, silent_answers=silent, clock=clock)
 
 
-async def refuse(refusals, times, network="net"):
+def refuse(refusals, times, network="net"):
     for _ in range(times):
-        await refusals.hold(network, 119.5, is_silent=False, is_late=False)
+        refusals.hold(network, 119.5, is_silent=False, is_late=False)
 
 
-async def test_t40_a_network_that_is_refused_often_waits_for_its_refusals(
-    refusals, late_answers, logs
-):
-    await refuse(refusals, ALLOWED - 1)
+def test_t40_a_network_that_is_refused_often_waits_for_its_refusals(refusals, late_answers, logs):
+    refuse(refusals, ALLOWED - 1)
     assert late_answers.held == []
-    await refuse(refusals, 3)
+    refuse(refusals, 3)
     assert late_answers.held == [119.5] * 3, "it counts from the moment of the request"
     (line,) = logs.find("network_refused_often")
     assert (line["network"], line["refused"]) == ("net", ALLOWED)
 
 
-async def test_t40_what_must_be_late_is_so_from_the_first_one_on(
-    refusals, late_answers, silent_answers
-):
-    await refusals.hold("net", 119.5, is_silent=True, is_late=True)
+def test_t40_what_must_be_late_is_so_from_the_first_one_on(refusals, late_answers, silent_answers):
+    refusals.hold("net", 119.5, is_silent=True, is_late=True)
     assert (late_answers.held, silent_answers.held) == ([119.5], [])
 
 
-async def test_t40_other_networks_do_not_wait(refusals, late_answers):
-    await refuse(refusals, ALLOWED)
+def test_t40_other_networks_do_not_wait(refusals, late_answers):
+    refuse(refusals, ALLOWED)
     late_answers.held.clear()
-    await refuse(refusals, 1, "other")
+    refuse(refusals, 1, "other")
     assert late_answers.held == []
 
 
-async def test_t40_many_networks_together_wait_as_well(refusals, late_answers):
+def test_t40_many_networks_together_wait_as_well(refusals, late_answers):
     for number in range(10):
-        await refuse(refusals, ALLOWED - 1, f"net{number}")
+        refuse(refusals, ALLOWED - 1, f"net{number}")
     assert late_answers.held == []
     for number in range(10):
-        await refuse(refusals, 1, f"other{number}")
+        refuse(refusals, 1, f"other{number}")
     assert len(late_answers.held) == 1
-    await refuse(refusals, 1, "another")
+    refuse(refusals, 1, "another")
     assert len(late_answers.held) == 2
 
 
-async def test_t40_a_network_waits_no_more_two_minutes_later(refusals, late_answers, clock):
-    await refuse(refusals, ALLOWED)
+def test_t40_a_network_waits_no_more_two_minutes_later(refusals, late_answers, clock):
+    refuse(refusals, ALLOWED)
     late_answers.held.clear()
     clock.now += 60
-    await refuse(refusals, 1)
+    refuse(refusals, 1)
     assert len(late_answers.held) == 1
     clock.now += 120
-    await refuse(refusals, 1)
+    refuse(refusals, 1)
     assert len(late_answers.held) == 1
 
 
-async def test_t20_a_refusal_that_gives_no_reason_comes_at_a_fixed_moment(
+def test_t20_a_refusal_that_gives_no_reason_comes_at_a_fixed_moment(
     refusals, late_answers, silent_answers
 ):
-    await refuse(refusals, 1)
+    refuse(refusals, 1)
     assert silent_answers.held == []
-    await refusals.hold("net", 119.5, is_silent=True, is_late=False)
+    refusals.hold("net", 119.5, is_silent=True, is_late=False)
     assert silent_answers.held == [119.5], "it counts from the moment of the request"
-    await refusals.hold("net", 119.6, is_silent=True, is_late=False)
+    refusals.hold("net", 119.6, is_silent=True, is_late=False)
     assert (silent_answers.held, late_answers.held) == ([119.5], [119.6]), "and waits only once"

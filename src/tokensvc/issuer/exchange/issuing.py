@@ -26,7 +26,7 @@ from tokensvc.core.exchange import (
 from tokensvc.core.identifier import new_jtis
 from tokensvc.core.ledger import Facts, build_question
 from tokensvc.core.token import sign_jws_text
-from tokensvc.core.usage import LastUse
+from tokensvc.core.usage import build_last_use
 from tokensvc.core.verification import check_own_token
 from tokensvc.issuer.exchange.ledger import LONGEST_SECONDS, build_late_error
 from tokensvc.issuer.exchange.repeated_refusals import RepeatedRefusals
@@ -170,7 +170,8 @@ class Exchange:
             raise
         known: Any = audience  # not None, or there would be no claims
         key = self._find_signer(known, verdict.at)
-        self.usage.add_issued(claims.client_id, LastUse(claims.iat, asked.network, claims.aud))
+        last_use = build_last_use(claims.iat, asked.network, claims.aud)
+        self.usage.add_issued(claims.client_id, last_use)
         if key.alg in _SLOW_ALGORITHMS:
             return functools.partial(_sign_token, claims, decision, key, known.typ)
         return _sign_token(claims, decision, key, known.typ)

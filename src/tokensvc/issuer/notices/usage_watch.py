@@ -7,7 +7,7 @@ and twice a minute that is compared with the tables.
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tokensvc.core.notices.event import NewNotice
 from tokensvc.core.notices.watching import (
@@ -42,28 +42,35 @@ _LIMIT_EVENTS: Final[dict[tuple[bool, int], EventName]] = {
     (False, 100): "account.limit_100",
 }
 
+_T = TypeVar("_T")
+
 
 class UsageWatch:
-    """Which keys were used since the last look, and from which networks."""
+    """Which keys were used since the last look, and from which networks.
+
+    What is remembered are the keys of dicts: many sets take four times the memory when they grow.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._used: set[str] = set()
-        self._places: set[tuple[str, str]] = set()
-        self._written: set[tuple[str, str]] = set()  # places that the table has already
+        self._used: dict[str, None] = {}
+        self._places: dict[tuple[str, str], None] = {}
+        # The hashes of places that the table has already, because places take thrice the memory.
+        # Two of 200,000 have the same with a chance of one in a billion: then a row is missing.
+        self._written: dict[int, None] = {}
         self._told: set[str] = set()  # what was appended by this process, and once only
 
     def note(self, places: Iterable[tuple[str, str]]) -> None:
         """Take in which keys were used, and where: (key id, network)."""
         for place in places:
             if len(self._used) < _MOST_REMEMBERED:
-                self._used.add(place[0])
+                self._used[place[0]] = None
             if (
-                place not in self._written
+                hash(place) not in self._written
                 and place[1] != _UNKNOWN
                 and len(self._places) < _MOST_REMEMBERED
             ):
-                self._places.add(place)
+                self._places[place] = None
 
     def forget_places(self) -> None:
         """Write every place again when it is used, so that the table knows the latest ones."""
@@ -77,9 +84,9 @@ class UsageWatch:
             places = sorted(islice(self._places, AT_ONCE))
             async with self._database.transaction() as connection:
                 await self._tell_networks(connection, places)
-            self._places.difference_update(places)
+            _remove(self._places, places)
             if len(self._written) < _MOST_REMEMBERED:
-                self._written.update(places)
+                self._written.update(dict.fromkeys(map(hash, places)))
         while self._used:
             keys = sorted(islice(self._used, AT_ONCE))
             async with self._database.connection() as connection:
@@ -89,7 +96,7 @@ class UsageWatch:
                     *_build_grace_notices(await list_in_grace(connection, keys)),
                 ]
             await self._tell_once(notices)
-            self._used.difference_update(keys)
+            _remove(self._used, keys)
 
     async def _tell_networks(
         self, connection: Connection, places: Sequence[tuple[str, str]]
@@ -118,6 +125,11 @@ class UsageWatch:
         await append_in_steps(self._database, fresh)
         if len(self._told) < _MOST_REMEMBERED:
             self._told.update(str(notice.once) for notice in fresh)
+
+
+def _remove(remembered: dict[_T, None], items: Iterable[_T]) -> None:
+    for item in items:
+        remembered.pop(item, None)
 
 
 def _build_limit_notices(limits: Iterable[UsedLimit]) -> list[NewNotice]:
