@@ -15,7 +15,7 @@ KEY = new_api_key()
 
 
 def git(*arguments):
-    subprocess.run(
+    return subprocess.run(
         ["git", "-c", "user.name=x", "-c", "user.email=x@example", *arguments],
         check=True,
         capture_output=True,
@@ -118,6 +118,37 @@ def test_what_no_commit_leads_to_is_told_as_well(here):
     (folder / "a").unlink()
     (row,) = cli.json("key scan --git .", code=5)
     assert row["path"] == "(no commit leads to this object)"
+
+
+def test_t52_no_program_is_run_that_a_repository_names(here):
+    cli, folder = here
+    git("init", "-q", "repository")
+    inside = ("-C", str(folder / "repository"))
+    (folder / "repository/a").write_text(KEY.text)
+    git(*inside, "add", "a")
+    git(*inside, "commit", "-q", "-m", "x")
+    # A commit that says it is signed, and a program that would look at the signature.
+    said = git(*inside, "cat-file", "commit", "HEAD").stdout
+    head, _, message = said.partition(b"\n\n")
+    signature = b"\ngpgsig -----BEGIN PGP SIGNATURE-----\n \n iQ==\n -----END PGP SIGNATURE-----"
+    (folder / "signed").write_bytes(head + signature + b"\n\n" + message)
+    signed = git(*inside, "hash-object", "-t", "commit", "-w", str(folder / "signed")).stdout
+    git(*inside, "reset", "-q", "--hard", signed.decode().strip())
+    program = folder / "program"
+    program.write_text(f"#!/bin/sh\ntouch {folder}/it-was-run\n")
+    program.chmod(0o755)
+    for name, value in (
+        ("log.showSignature", "true"),
+        ("gpg.program", program),
+        ("core.fsmonitor", program),
+        ("diff.external", program),
+        ("core.pager", program),
+        ("core.sshCommand", program),
+    ):
+        git(*inside, "config", name, str(value))
+    rows = cli.json("key scan --git repository", code=5)
+    assert {row["commit"] for row in rows} - {None}
+    assert not (folder / "it-was-run").exists()
 
 
 def test_a_folder_without_history_and_a_shallow_clone_are_told(here):

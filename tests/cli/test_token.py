@@ -148,7 +148,9 @@ def test_the_database_says_whether_a_token_is_live_expired_or_revoked(
     assert inspect(other)[1]["value"] == key["id"]
     time.sleep(1.1)
     assert inspect(short) == ("expired", None, "expired: we signed it, and its time is over")
-    forged = "not verified: it names a signing key of ours and is not as we sign (bad_signature)"
+    forged = (
+        "not verified: it names a signing key of ours, but is not as we sign tokens (bad_signature)"
+    )
     assert inspect(other.strip()[:-8] + "AAAAAAAA") == ("invalid", None, forged)
 
 

@@ -152,6 +152,15 @@ async def test_a_key_is_changed_and_what_is_wrong_stands_at_its_field(admin, bro
     refused = await browser.post(f"/keys/{key}/edit", broken, seen=page)
     assert refused.status == 400
     assert "It must be JSON" in refused.words
+    for metadata, detail in (
+        ('{"a":' * 2_000, "It must be JSON"),
+        ('{"a":' * 30 + "1" + "}" * 30, "nested more than 20 deep"),
+        ('{"a": 1, "a": 2}', "stands twice"),
+    ):
+        refused = await browser.post(
+            f"/keys/{key}/edit", [*{**EDIT, "metadata": metadata}.items()], seen=page
+        )
+        assert (refused.status, detail in refused.words) == (400, True)
     no_right = await browser.post(f"/keys/{key}/edit", EDIT, seen=page)
     assert no_right.status == 400
     assert 'value="orders:read" checked' not in no_right.text

@@ -16,11 +16,14 @@ from tokensvc.core.usage import LastUse
 from tokensvc.store.usage import set_last_use
 
 
-async def test_a_new_service_shows_the_way_to_the_first_token(client, started):
+async def test_a_new_service_shows_the_way_to_the_first_token(client, started, service):
     browser = await open_browser(client, started.admin)
+    await service.exchange.usage.flush_once()
     page = await browser.get("/")
     assert page.status == 200
     assert "Three steps lead to the first verified token" in page.words
+    assert "Issued 1 Refused 0" in page.words, "the sign-in was an exchange"
+    assert page.text.count('class="plot"') == 1, "there is no refusal to draw"
     assert "tsk-" not in page.text
 
 
@@ -35,6 +38,9 @@ async def test_later_it_shows_exchanges_refusals_keys_and_changes(client, databa
         assert page.status == 200
         assert "Issued 1 Refused 1 Over a limit 0" in page.words
         assert "Scope refused 1" in page.words
+        assert page.text.count('class="plot"') == 2
+        assert "Signing key age" in page.words
+        assert "ES256, next rotation" in page.words
         assert "signed in to the dashboard with" in page.words
 
 

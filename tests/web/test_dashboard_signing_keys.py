@@ -47,6 +47,11 @@ async def test_a_rotation_and_a_revocation_are_carried_out_and_shown(
     assert [key["kid"] for key in await list_keys(admin, "revoked")] == [first["kid"]]
     assert first["kid"] not in (await browser.get("/signing-keys")).text
     assert first["kid"] in (await browser.get("/signing-keys?show=all")).text
+    link = f'href="/dashboard/signing-keys/{first["kid"]}"'
+    for address in ("/denylist", "/"):
+        page = await browser.get(address)
+        assert link in page.text, address
+        assert f"{first['kid'][:4]}…{first['kid'][-4:]}" in page.words, address
     one = await browser.get(f"/signing-keys/{first['kid']}")
     assert 'Other: a"<b>' in one.words
     assert "BEGIN PUBLIC KEY" in one.text

@@ -316,14 +316,17 @@ async def test_a_caller_whose_token_has_been_revoked_is_refused_at_once(client, 
 
 async def test_who_lacks_the_capability_is_told_so(client, key, subtests):
     token = (await get_token(client, key))["access_token"]
-    for name, header in {
-        "token": bearer(await get_own_token(client, key, "orders:read")),
-        "key": bearer(key.key.text),
-        "basic": basic(key.listed.record.id, key.key.text),
+    of_token = "the access token lacks a capability"
+    of_key = "the API key lacks the capability tokensvc:introspect"
+    for name, (header, description) in {
+        "token": (bearer(await get_own_token(client, key, "orders:read")), of_token),
+        "key": (bearer(key.key.text), of_key),
+        "basic": (basic(key.listed.record.id, key.key.text), of_key),
     }.items():
         with subtests.test(msg=name):
             answer = await post(client, header, token=token)
-            assert (answer.status, (await answer.json())["error"]) == (403, "insufficient_scope")
+            body = {"error": "insufficient_scope", "error_description": description}
+            assert (answer.status, await answer.json()) == (403, body)
             assert 'scope="tokensvc:introspect"' in answer.headers["WWW-Authenticate"]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,10 +19,11 @@ from tokensvc.cli.output import (
     print_message,
     print_pages,
     print_row,
-    tell_if_repeated,
+    report_output_option,
     yes_option,
 )
 from tokensvc.cli.run import call, call_pages, given, limit_option
+from tokensvc.cli.state_change import change_state
 from tokensvc.cli.wait import wait_for_followers, wait_option
 
 if TYPE_CHECKING:
@@ -99,19 +99,14 @@ def show(account_id: str, output: str) -> None:
 @click.option(
     "--since", type=Duration(), default="24h", show_default=True, help="How far back: 24h, 7d, 30d."
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["text", "json"]),
-    help="By default text on a terminal and JSON elsewhere.",
-)
-def usage(account_id: str, since: timedelta, output: str | None) -> None:
+@report_output_option
+def usage(account_id: str, since: timedelta, output: str) -> None:
     """Show what the keys of an account got by the hour.
 
     It also shows what is used of the limits of the account.
     """
     shown = call("accounts.show-usage", {"id": account_id, "since": whole_seconds(since)})
-    if (output or ("text" if sys.stdout.isatty() else "json")) == "json":
+    if output == "json":
         click.echo(json.dumps(shown))
         return
     from tokensvc.cli.usage import draw_counts, list_windows  # noqa: PLC0415 - for this one alone
@@ -180,10 +175,9 @@ def suspend(
     Its keys get no tokens, and all its live tokens are refused within a second.
     """
     confirm(f"Suspend {account_id}? All its live tokens will be revoked.", yes=yes)
-    before = call("accounts.show", {"id": account_id})
-    after = call("accounts.suspend", {"id": account_id, **given(reason=reason)})
-    print_row(after, output)
-    tell_if_repeated(before, after, "suspended_at")
+    change_state(
+        "accounts.suspend", {"id": account_id, **given(reason=reason)}, output, "suspended_at"
+    )
     wait_for_followers(wait)
 
 
@@ -195,10 +189,7 @@ def resume(account_id: str, output: str) -> None:
 
     The keys get new tokens. The tokens from before stay revoked.
     """
-    before = call("accounts.show", {"id": account_id})
-    after = call("accounts.resume", {"id": account_id})
-    print_row(after, output)
-    tell_if_repeated(before, after, "suspended_at")
+    change_state("accounts.resume", {"id": account_id}, output, "suspended_at")
 
 
 @command.command("revoke-tokens")

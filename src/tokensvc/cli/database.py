@@ -182,7 +182,7 @@ async def _check(
 
 
 def _check_primary(problem: PrimaryProblem | None, *, changes: bool) -> None:
-    """Raise UnavailableError unless it is clear which host takes what this command does."""
+    """Raise UnavailableError unless it is clear which host takes the writes of this command."""
     if problem is None:
         return
     if problem.kind == "two_primaries" and not changes:

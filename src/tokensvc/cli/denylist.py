@@ -167,7 +167,7 @@ def _check_choice(
     jti: str | None, exp_in: timedelta | None, key: str | None, account: str | None
 ) -> None:
     """Raise UsageError unless the options of `add` name exactly one thing, in the right way."""
-    if [jti, key, account].count(None) != 2:  # noqa: PLR2004 - two of three
+    if [jti, key, account].count(None) != 2:  # noqa: PLR2004 - two of the three
         raise click.UsageError("name one thing: --jti, --key or --account")
     if exp_in is not None and jti is None:
         raise click.UsageError(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from tokensvc.cli.exit_codes import ExitCode
-from tokensvc.cli.output import no_color_option
+from tokensvc.cli.output import no_color_option, plain_output_option
 from tokensvc.cli.outside import look_from_outside
 from tokensvc.cli.run import call
 from tokensvc.cli.target import find_target
@@ -30,13 +30,7 @@ _WIDTH: Final = 100
 
 
 @click.command("doctor")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    help="Text for people (the default), or JSON for programs.",
-)
+@plain_output_option
 @no_color_option
 @click.pass_context
 def command(context: click.Context, output: str) -> None:

@@ -1,6 +1,6 @@
 """The admin key of the first start: shown on a terminal, and written to a file elsewhere.
 
-What is no terminal is most often a log, which others read and which is kept.
+An output that is no terminal is most often a log, which is kept and which others read.
 """
 
 from __future__ import annotations
@@ -30,9 +30,7 @@ def show_first_admin(settings: Settings, admin: NewKey) -> None:
     folders = settings.data_dir, settings.keys_dir
     path = next(filter(None, (_write(folder, admin.key.text) for folder in folders)), None)
     if path is not None:
-        say(
-            _point_to(settings, path)
-        )  # and if that is not possible, it is in the file all the same
+        say(_point_to(settings, path))  # the key is in the file even if nothing can be printed
     elif not (is_printing_possible() and say(_greet(settings, admin))):
         raise StartRefusedError(
             "the first admin key cannot be shown: stdout takes nothing, and neither the folder "

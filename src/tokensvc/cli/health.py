@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
+from tokensvc.cli.output import report_output_option
 from tokensvc.cli.run import call
 
 if TYPE_CHECKING:
@@ -16,16 +16,11 @@ if TYPE_CHECKING:
 
 @click.command("health")
 @click.option("--settings", is_flag=True, help="Print the settings too; secrets are not shown.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["text", "json"]),
-    help="By default text on a terminal and JSON elsewhere.",
-)
-def command(output: str | None, *, settings: bool) -> None:
+@report_output_option
+def command(output: str, *, settings: bool) -> None:
     """Show how Postgres, its schema, the clocks and the ledger are."""
     shown = call("health.show")
-    if (output or ("text" if sys.stdout.isatty() else "json")) == "json":
+    if output == "json":
         click.echo(json.dumps(shown))
         return
     lines = list(_list_lines(shown).items())

@@ -1,4 +1,4 @@
-"""Operations on the database of this machine, by who may open it: they may do everything."""
+"""Operations on the database of this machine: whoever may open it may do everything."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Host:
 
 
 def _build_texts(value: Any) -> Any:
-    """Return a request with texts alone, as the query of an HTTP request has them."""
+    """Return a request in which every value is a text, as in the query of an HTTP request."""
     if isinstance(value, dict):
         return {name: _build_texts(member) for name, member in value.items()}
     return str(value)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +12,7 @@ from tokensvc.cli import key_batch, key_leaks, key_list, key_scan, key_state
 from tokensvc.cli.duration import Duration, whole_seconds
 from tokensvc.cli.key_fields import build_fields, change_options, field_options
 from tokensvc.cli.naming import ACCOUNT, KEY, KEY_OR_SELF, reference
-from tokensvc.cli.output import output_option, print_message, print_row
+from tokensvc.cli.output import output_option, print_message, print_row, report_output_option
 from tokensvc.cli.run import call, list_all
 from tokensvc.cli.secret_io import create_secret_file
 
@@ -100,13 +99,8 @@ def update(key_id: str, output: str, *, revoke_tokens: bool, **options: Any) -> 
 @click.option(
     "--since", type=Duration(), default="48h", show_default=True, help="How far back: 48h, 7d, 90d."
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["text", "json"]),
-    help="By default text on a terminal and JSON elsewhere.",
-)
-def usage(key_ids: tuple[str, ...], since: timedelta, output: str | None) -> None:
+@report_output_option
+def usage(key_ids: tuple[str, ...], since: timedelta, output: str) -> None:
     """Show how many tokens one or several keys got.
 
     Issued tokens and refusals are counted per hour (UTC). The last seconds are not in it yet.
@@ -114,7 +108,7 @@ def usage(key_ids: tuple[str, ...], since: timedelta, output: str | None) -> Non
     from tokensvc.cli.usage import draw_usage  # noqa: PLC0415 - not needed for other commands
 
     seconds = whole_seconds(since)
-    is_json = (output or ("text" if sys.stdout.isatty() else "json")) == "json"
+    is_json = output == "json"
     if len(key_ids) == 1:
         shown = call("usage.show", {"key": key_ids[0], "since": seconds})
         click.echo(json.dumps(shown) if is_json else draw_usage(shown))

@@ -6,8 +6,9 @@ import click
 
 from tokensvc.cli.naming import KEY, reference
 from tokensvc.cli.options import reason_option
-from tokensvc.cli.output import confirm, output_option, print_row, tell_if_repeated, yes_option
+from tokensvc.cli.output import confirm, output_option, print_row, yes_option
 from tokensvc.cli.run import call, given
+from tokensvc.cli.state_change import change_state
 from tokensvc.cli.wait import wait_for_followers, wait_option
 
 
@@ -21,10 +22,7 @@ def disable(key_id: str, reason: str | None, output: str, wait: int | None) -> N
 
     The key gets no tokens, and its live tokens are refused within a second.
     """
-    before = call("keys.show", {"id": key_id})
-    after = call("keys.disable", {"id": key_id, **given(reason=reason)})
-    print_row(after, output)
-    tell_if_repeated(before, after, "disabled_at")
+    change_state("keys.disable", {"id": key_id, **given(reason=reason)}, output, "disabled_at")
     wait_for_followers(wait)
 
 
@@ -36,10 +34,7 @@ def enable(key_id: str, output: str) -> None:
 
     It gets new tokens. Its tokens from before stay revoked.
     """
-    before = call("keys.show", {"id": key_id})
-    after = call("keys.enable", {"id": key_id})
-    print_row(after, output)
-    tell_if_repeated(before, after, "disabled_at")
+    change_state("keys.enable", {"id": key_id}, output, "disabled_at")
 
 
 @click.command("revoke")
@@ -68,10 +63,7 @@ def revoke(
     request = {"id": key_id, **given(reason=reason)}
     if keep_successors:
         request["keep_successors"] = True
-    before = call("keys.show", {"id": key_id})
-    after = call("keys.revoke", request)
-    print_row(after, output)
-    tell_if_repeated(before, after, "revoked_at")
+    change_state("keys.revoke", request, output, "revoked_at")
     wait_for_followers(wait)
 
 

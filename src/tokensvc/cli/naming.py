@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
-_LEAST: Final = 4  # characters of a beginning, so that nothing is hit by a slip
+_LEAST: Final = 4  # characters of a beginning, so that a slip does not hit another thing
 _MOST_LISTED: Final = 10
 _ENDED: Final = ("revoked", "expired")
 _SHOWN: Final = ("id", "kid", "name", "url", "state", "phase", "account")

@@ -29,7 +29,7 @@ _events = click.option(
     "--event", "events", multiple=True, help="Only this event; repeat it for several."
 )
 _account = reference(
-    ACCOUNT, "account", click.option("--account", help="Only what is of this account.")
+    ACCOUNT, "account", click.option("--account", help="Only those of this account.")
 )
 
 

@@ -54,7 +54,7 @@ def read_object(source: str) -> dict[str, Any]:
     """Return the JSON object in the file `source`, `-` for stdin. Raises InvalidInputError."""
     try:
         value = json.loads(read_text(source))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInputError(f"{source} cannot be read as JSON: {error}") from error
     if not isinstance(value, dict):
         raise InvalidInputError(f"{source} must hold a JSON object")

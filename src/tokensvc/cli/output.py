@@ -35,14 +35,29 @@ def output_option(command: Callable[..., None]) -> Callable[..., None]:
         callback=lambda ctx, _, value: ctx.meta.__setitem__(_FIELD, value),
         help="Print only the bare value of this field: id, key, ...",
     )
-    choice = click.option(
+    return plain_output_option(field(no_color_option(command)))
+
+
+def plain_output_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command `-o text|json` alone."""
+    return click.option(
         "-o",
         "--output",
         type=click.Choice(["text", "json"]),
         default="text",
         help="Text for people (the default), or JSON for programs.",
-    )
-    return choice(field(no_color_option(command)))
+    )(command)
+
+
+def report_output_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that draws a report `-o text|json`; the default depends on who reads."""
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Choice(["text", "json"]),
+        callback=lambda _, __, value: value or ("text" if is_terminal() else "json"),
+        help="By default text on a terminal and JSON elsewhere.",
+    )(command)
 
 
 def list_output_option(command: Callable[..., None]) -> Callable[..., None]:
@@ -99,13 +114,6 @@ def print_row(row: Row, output: str) -> None:
     width = max(len(name) for name in row)
     for name, value in row.items():
         click.echo(f"{name.replace('_', ' '):<{width}}  {build_cell(name, value)}")
-
-
-def tell_if_repeated(before: Row, after: Row, moment: str) -> None:
-    """Say so if an act changed nothing: the thing was in that state already."""
-    if before[moment] == after[moment]:
-        since = "" if after[moment] is None else f", since {build_cell(moment, after[moment])}"
-        print_message(f"it was {after['state']} already{since}: nothing has changed")
 
 
 def print_pages(

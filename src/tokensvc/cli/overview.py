@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from tokensvc.cli.duration import Duration, whole_seconds
+from tokensvc.cli.output import report_output_option
 from tokensvc.cli.run import call
 
 if TYPE_CHECKING:
@@ -19,16 +19,11 @@ if TYPE_CHECKING:
 @click.option(
     "--since", type=Duration(), default="24h", show_default=True, help="How far back: 24h, 7d, 30d."
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["text", "json"]),
-    help="By default text on a terminal and JSON elsewhere.",
-)
-def command(since: timedelta, output: str | None) -> None:
+@report_output_option
+def command(since: timedelta, output: str) -> None:
     """Show exchanges by the hour, and how many keys need a look."""
     shown = call("overview.show", {"since": whole_seconds(since)})
-    if (output or ("text" if sys.stdout.isatty() else "json")) == "json":
+    if output == "json":
         click.echo(json.dumps(shown))
         return
     from tokensvc.cli.usage import draw_counts  # noqa: PLC0415 - not needed for other commands

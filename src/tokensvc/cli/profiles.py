@@ -40,7 +40,7 @@ class Profiles:
         """Return a profile. Raises NotFoundError."""
         if name not in self.by_name:
             raise NotFoundError(
-                f"there is no profile {name!r}; `tokensvc profile list` shows those that there are"
+                f"there is no profile {name!r}; `tokensvc profile list` shows all profiles"
             )
         return self.by_name[name]
 

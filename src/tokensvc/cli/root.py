@@ -100,16 +100,16 @@ class _Root(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
-        with _telling():  # --help and --version print already here
+        with _report_errors():  # --help and --version print already here
             return super().make_context(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> object:
-        with _telling():
+        with _report_errors():
             return super().invoke(ctx)
 
 
 @contextmanager
-def _telling() -> Iterator[None]:
+def _report_errors() -> Iterator[None]:
     """Turn an error into one line and an exit code."""
     try:
         yield

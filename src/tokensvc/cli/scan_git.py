@@ -1,8 +1,11 @@
 """Looking for API keys in the history of a git repository.
 
 Each object of the repository is read once, in the order in which it lies on the disk: contents of
-files, messages of commits and of tags, also what no branch leads to any more. Only if something was
-found, the history is walked for the commits that brought it in.
+files, messages of commits and of tags, also what no branch leads to any more. If something was
+found, the history is walked as well, for the commits that brought it in.
+
+A repository may be a stranger's, and its configuration names programs. So only those commands of
+git are used that are made for scripts: `git log` would run what `gpg.program` names.
 """
 
 from __future__ import annotations
@@ -26,12 +29,23 @@ if TYPE_CHECKING:
 
 # Nothing is fetched, nobody is asked, and no program is run that the repository names.
 _ENVIRONMENT: Final = {
+    "GIT_ALLOW_PROTOCOL": "none",
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_TERMINAL_PROMPT": "0",
     "LC_ALL": "C",
 }
-_OPTIONS: Final = ("-c", "core.quotePath=false", "-c", "log.showRoot=true", "-c", "core.fsmonitor=")
+_OPTIONS: Final = ("-c", "core.quotePath=false", "-c", "core.fsmonitor=")
+_CHANGES: Final = (
+    "diff-tree",
+    "--stdin",
+    "--root",
+    "-r",
+    "-m",
+    "--raw",
+    "--no-abbrev",
+    "--no-renames",
+)
 _MESSAGES: Final = {"commit": "(message of the commit)", "tag": "(message of the tag)"}
 
 
@@ -89,15 +103,17 @@ def _list_places(folder: str, found: Mapping[str, _Object]) -> Iterator[tuple[st
             left.discard(name)
             yield name, name, _MESSAGES[one.kind]
     if left:
-        command = ("log", "--all", "--reverse", "-m", "--raw", "--no-abbrev", "--no-renames")
-        with _run(folder, *command, "--no-ext-diff", "--format=%H") as output:
+        with (
+            _run(folder, "rev-list", "--all", "--reverse") as commits,
+            _run(folder, *_CHANGES, stdin=commits) as output,
+        ):
             commit = ""
             for line in output:
-                # Lines are the id of a commit, an empty line, and for each file that it changed:
-                # `:modes, objects before and after, status`, a tab, and the path.
+                # Lines are the id of a commit, and for each file that it changed: `:modes, objects
+                # before and after, status`, a tab, and the path.
                 text = line.decode("utf-8", "surrogateescape").rstrip("\n")
                 if not text.startswith(":"):
-                    commit = text or commit
+                    commit = text
                     continue
                 facts, _, path = text.partition("\t")
                 name = facts.split(" ")[3]
@@ -109,13 +125,13 @@ def _list_places(folder: str, found: Mapping[str, _Object]) -> Iterator[tuple[st
 
 
 @contextmanager
-def _run(folder: str, *arguments: str) -> Iterator[BinaryIO]:
+def _run(folder: str, *arguments: str, stdin: BinaryIO | None = None) -> Iterator[BinaryIO]:
     """Lend the output of git. Raises InvalidInputError if it fails."""
     with tempfile.TemporaryFile() as errors:
         try:
             process = subprocess.Popen(
                 ["git", "-C", folder, *_OPTIONS, *arguments],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL if stdin is None else stdin,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 env={**os.environ, **_ENVIRONMENT},

@@ -52,7 +52,7 @@ def command(workers: int) -> None:
 
 
 def _serve(settings: Settings, workers: int) -> None:
-    # Imported here because they import prometheus_client, which must know before where metrics lie.
+    # Imported here because they import prometheus_client, which is told before where metrics lie.
     from tokensvc.issuer.metrics import LOG_LINES_DROPPED  # noqa: PLC0415
     from tokensvc.web import server, signals  # noqa: PLC0415
 
@@ -110,10 +110,8 @@ def share_metrics() -> Iterator[None]:
 
     prometheus_client must be told of the folder before it is imported.
     """
-    folder, owner = (
-        tempfile.mkdtemp(prefix="tokensvc-metrics-", dir=find_scratch_folder()),
-        os.getpid(),
-    )
+    owner = os.getpid()
+    folder = tempfile.mkdtemp(prefix="tokensvc-metrics-", dir=find_scratch_folder())
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
     try:
         yield

@@ -1,4 +1,4 @@
-"""Lists for people: tables that drop columns before they cut a text, and lines for programs."""
+"""Tables for people, which leave columns out rather than cut a text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _GAP: Final = "  "
 _ALWAYS: Final = 3  # what a thing is, what it is called, and its state come first
-_LEAST_FOR_SENTENCES: Final = 20  # narrower, they would be a word a line
+_LEAST_FOR_SENTENCES: Final = 20  # in a narrower column there would be a word a line
 
 
 class Table:

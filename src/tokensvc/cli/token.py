@@ -231,7 +231,7 @@ def _describe(status: Row) -> str:
             return "not verified: anybody can write this, and the database has no such signing key"
         case _:
             return (
-                "not verified: it names a signing key of ours and is not as we sign "
+                "not verified: it names a signing key of ours, but is not as we sign tokens "
                 f"({status['reason']})"
             )
 

@@ -23,7 +23,7 @@ def draw_usage(usage: Mapping[str, Any]) -> str:
 
 
 def list_windows(usage: Mapping[str, Any]) -> list[str]:
-    """Return what is used of each limit, a line each; none if the answer does not say."""
+    """Return a line for each limit with what is used of it; none if the answer has no limits."""
     return [
         f"this {name:<6} {usage[name]['used']:>8} of {usage[name]['limit']}"
         for name in ("minute", "day")

@@ -1,4 +1,4 @@
-"""How `--wait` is read: a number belongs to it only with an equals sign.
+"""How `--wait` is read: a number belongs to it only after an equals sign.
 
 Otherwise `--wait KEY_ID` would take the id for a number of seconds.
 """

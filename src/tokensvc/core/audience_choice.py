@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _MOST_NAMED: Final = 5  # in a refusal
 _MOST_SHOWN: Final = 255  # as long as the name of an audience may be
-_NAME: Final = re.compile(r"[!#-\[\]-~]+")  # visible ASCII but for quotation marks and backslashes
+_NAME: Final = re.compile(r"[!#-\[\]-~]+")  # visible ASCII without quotation marks and backslashes
 
 
 def choose_audience(

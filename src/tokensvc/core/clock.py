@@ -9,7 +9,7 @@ the two agree, or until the jump was taken back.
 
 A process that has just started knows of no elapsed time. If its first reading shows a difference,
 either clock may be wrong, so Postgres's is doubted: no token is issued until the two agree, or
-until somebody vouches for Postgres's clock who has watched it for longer.
+until a process that has watched Postgres's clock for longer vouches for it.
 
 What is deleted for good needs more: `collectable_at` is the earliest moment of all three clocks.
 A process that has just started also asks what is certain to have passed, because both of the clocks
@@ -27,7 +27,7 @@ TOLERANCE: Final = 5.0  # seconds: clocks that are no further apart agree
 # All in seconds. Steps add up until the clocks have kept pace for `_QUIET`.
 _STEP: Final = 0.5
 _QUIET: Final = 600.0
-# For so long no jump must be seen before elapsed time is counted from a later moment.
+# Elapsed time is counted from a later moment only after this long without a jump.
 _TRUSTED_AFTER: Final = 86_400.0
 
 

@@ -26,7 +26,7 @@ def parse_object_in_steps(
 ) -> Generator[None, None, dict[str, Any]]:
     """Return the object that `text` is, as `json.loads` would.
 
-    `per_step`: so many characters are read in one step. Raises ValueError or RecursionError if it
+    `per_step`: how many characters are read in one step. Raises ValueError or RecursionError if it
     is no object, or if a value that is not one of its lists is longer than that.
     """
     reader = _Reader(text, per_step)

@@ -41,7 +41,7 @@ def parse_json(body: bytes) -> Any:  # noqa: ANN401 - whatever was sent
         raise _refuse("", f"the JSON is nested more than {MOST_DEEP} deep") from error
     except ValueError as error:  # no UTF-8, no JSON, a number that is too long
         raise _refuse("", "the body is no JSON in UTF-8") from error
-    _check_value(value)
+    check_json(value)
     return value
 
 
@@ -64,7 +64,12 @@ def find_bad_character(text: str) -> str | None:
     return None
 
 
-def _check_value(value: object) -> None:
+def check_json(value: object) -> None:
+    """Raise InvalidInputError for what no store or reader of ours can hold.
+
+    That is a name that stands twice, as `parse_json` marks it, a NUL, a lone surrogate, and what is
+    nested too deep.
+    """
     # Without recursion: how deep it may be is found out here.
     waiting: list[tuple[tuple[str | int, ...], object]] = [((), value)]
     while waiting:

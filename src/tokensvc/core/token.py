@@ -27,8 +27,9 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from tokensvc.core.base64url import decode_base64url, encode_base64url
-from tokensvc.core.errors import InvalidTokenError
+from tokensvc.core.errors import InvalidInputError, InvalidTokenError
 from tokensvc.core.jwks import is_kid
+from tokensvc.core.strict_json import check_json
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -152,8 +153,12 @@ def read_unverified(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
     Its header may be one that we refuse. Raises InvalidTokenError for what is no JWS.
     """
     _check_form(text, _MAX_LENGTH)
-    header, payload, _ = text.split(".")
-    return _decode_json(header), _decode_json(payload)
+    header, payload = map(_decode_json, text.split(".")[:2])
+    try:
+        check_json([header, payload])
+    except InvalidInputError as error:  # it could not even be shown
+        raise InvalidTokenError("malformed_token") from error
+    return header, payload
 
 
 def check_signature(

@@ -39,7 +39,7 @@ class TokenCheck(NamedTuple):
 def list_checks(
     text: str, payload: Mapping[str, Any], *, key: VerifyingKey | None, issuer: str, now: float
 ) -> list[TokenCheck]:
-    """Return all checks of a token but for its revocation, in the order of a verifier.
+    """Return all checks of a token except that of its revocation, in the order of a verifier.
 
     `payload`: what the token says, unproved. `key`: the one that its `kid` names, None if there is
     none. `now`: seconds.

@@ -1,4 +1,4 @@
-"""Who may call what is not open to everybody: holders of a live token of ours, or of an API key.
+"""Finds out who calls: the holder of a live token of ours, or of an API key.
 
 A token must be for the audience `tokensvc`. A token for another audience was shown to a relying
 party, which must not be able to call us with it.
@@ -111,7 +111,7 @@ class Callers:
             use = LastUse(int(decision.verdict.at.timestamp()), network, OWN_AUDIENCE)
             self.usage.note_call(decision.verdict.key_id, use)
             if refusal == "invalid_scope" and capability is not None:
-                raise InsufficientScopeError(capability)
+                raise InsufficientScopeError(capability, of_key=True)
             return KnownCaller(
                 key_id=decision.verdict.key_id,
                 account_id=decision.verdict.account_id,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tokensvc.store.pool import Connection, Database
 
-    # Deletes at most so many rows from before a moment, and returns how many there were.
+    # Deletes rows from before a moment, no more than a number, and returns how many there were.
     Delete = Callable[[Connection, datetime, int], Awaitable[int]]
 
 MOST_AT_ONCE: Final = 1000

@@ -52,7 +52,7 @@ class SignIn:
     async def begin(self, text: str, place: ClientPlace, actor: Actor) -> IssuedToken:
         """Return the token of somebody who shows an API key at `place`.
 
-        `actor`: what is known of them but for the key. A refusal of a key that exists is an event
+        `actor`: what is known of them without the key. A refusal of a key that exists is an event
         of the audit trail. Raises InvalidClientError, RateLimitedError, UnavailableError.
         """
         key = parse_api_key(text, self.backend.settings.key_prefix)
@@ -127,7 +127,7 @@ class SignIn:
 
 
 def build_principal(claims: Claims, actor: Actor) -> Principal:
-    """Return who the holder of a token is. `actor`: what is known of them but for the token."""
+    """Return who the holder of a token is. `actor`: what is known of them without the token."""
     shown_at = claims.iat if claims.auth_time is None else claims.auth_time
     return Principal(
         actor=replace(_name(actor, claims.client_id, claims.sub), must_stand=True),

@@ -130,7 +130,7 @@ async def apply_migrations(database: Database, settings: Settings) -> list[str]:
 async def wait_for_database(
     database: Database, configured: int | None, default: float = _DATABASE_WAIT_SECONDS
 ) -> None:
-    """Wait until Postgres answers; give up after so many seconds.
+    """Wait until Postgres answers; give up after `configured` seconds, else after `default`.
 
     If it answers but refuses, as for a wrong password, the `default` does not count: unless a time
     is `configured`, it gives up at once. Raises StartRefusedError.

@@ -58,7 +58,7 @@ def read_again(variable: str) -> str:
 def _gather(environment: Mapping[str, str]) -> dict[str, Given]:
     """Return all that is set, by the names of the variables. What is empty is not set.
 
-    Raises StartRefusedError for what is no setting.
+    Raises StartRefusedError for a name that is not that of a setting.
     """
     ours = {
         name: value

@@ -13,7 +13,7 @@ from asyncpg.exceptions import ClientConfigurationError
 
 
 class ConnectionFailure(NamedTuple):
-    """Why Postgres cannot be used. `is_refusal`: it answers, and refuses who asks."""
+    """Why Postgres cannot be used. `is_refusal`: it answers, but takes no session."""
 
     sentence: str
     is_refusal: bool

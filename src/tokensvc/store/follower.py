@@ -19,7 +19,7 @@ _SQL = load_queries("follower")
 
 
 class Receipt(NamedTuple):
-    """A follower asked for what comes after `position`, so many seconds ago."""
+    """A follower asked for what comes after `position`, `seconds_ago`."""
 
     follower: FollowerId
     position: Position

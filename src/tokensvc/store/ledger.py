@@ -115,7 +115,7 @@ class LedgerConnection:
         if self._connection is None:
             return None
         if time.monotonic() - self._answered_on > _IDLE:
-            for _ in range(3):  # so many turns the event loop needs to notice that it was closed
+            for _ in range(3):  # the event loop needs three turns to notice that it was closed
                 await asyncio.sleep(0)
         if self._connection.is_closed() or self._failovers != self._database.failovers:
             self.close()

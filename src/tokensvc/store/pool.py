@@ -189,7 +189,7 @@ class Database:
             raise unavailable(error, self._direct_hosts.setting) from error
 
     async def close(self, patience: float = _CLOSE_TIMEOUT) -> None:
-        """Close all connections; those that are still busy after so many seconds are cut."""
+        """Close all connections; those that are still busy after `patience` seconds are cut."""
         await self.hosts.close()
         await self._direct_hosts.close()
         try:

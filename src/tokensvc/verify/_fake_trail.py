@@ -10,7 +10,7 @@ from tokensvc.core.audit_chain import FIRST_HASH
 from tokensvc.core.audit_claim import SAID_BYTES, AuditClaim
 from tokensvc.core.audit_event import AuditHead
 
-_SAID: Final = 50  # so many of the newest numbers are said
+_SAID: Final = 50  # how many of the newest numbers are said
 
 
 class FakeTrail:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tokensvc.verify._clock import Clock
     from tokensvc.verify._jwks_follower import JwksFollower
 
-# A revoked key may sign page after page: they cause one fetch of the JWKS in so many seconds.
+# A revoked key may sign page after page: they cause one fetch of the JWKS in this many seconds.
 _JWKS_COOLDOWN: Final = 10.0
 
 

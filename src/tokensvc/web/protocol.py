@@ -154,7 +154,7 @@ class Protocol(web.RequestHandler):
         self.transport.write(text)
         if given.is_last:  # the process leaves
             self.transport.close()
-        elif self._rest and not self.transport.is_closing():  # the write tells who has gone
+        elif self._rest and not self.transport.is_closing():  # the write shows whether it has gone
             rest, self._rest = self._rest, b""
             self.transport.resume_reading()
             self.data_received(rest)

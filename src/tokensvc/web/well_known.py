@@ -47,7 +47,7 @@ async def get_metadata(request: web.Request) -> web.Response:
 
 
 def build_jwks_answer(service: Service) -> web.Response:
-    """Return the public keys as they are answered to who has none of them yet."""
+    """Return the answer with the public keys for a client that has no copy of them."""
     signers = service.mirror.signers
     response = web.Response(body=signers.jwks, content_type="application/json")
     return _dress(response, service, signers.jwks_etag)

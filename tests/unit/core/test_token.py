@@ -52,6 +52,17 @@ def test_a_header_holds_type_algorithm_and_kid_and_nothing_else():
     assert header == {"typ": "at+jwt", "alg": "ES256", "kid": SIGNING.kid}
 
 
+@pytest.mark.parametrize(
+    "payload",
+    [r'{"x": "\ud800"}', r'{"\u0000": 1}', '{"x": ' + "[" * 900 + "]" * 900 + "}"],
+    ids=["a lone surrogate", "a NUL", "deep"],
+)
+def test_what_could_not_be_shown_is_not_read_for_people(payload):
+    header, _, signature = TOKEN.split(".")
+    part = base64.urlsafe_b64encode(payload.encode()).decode().rstrip("=")
+    assert reason_of(read_unverified, f"{header}.{part}.{signature}") == "malformed_token"
+
+
 def test_an_es256_signature_is_64_bytes_and_no_der():
     signature = _decoded(TOKEN, 2)
     assert len(signature) == 64

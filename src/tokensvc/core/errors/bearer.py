@@ -26,7 +26,7 @@ class BearerError(TokensvcError):
 
     @property
     def _challenge(self) -> str:
-        return f'Bearer error="{self.code}", error_description="{self.public_message}"'
+        return f'Bearer error="{self.code}", error_description="{self.message}"'
 
 
 class MissingTokenError(BearerError):
@@ -96,19 +96,21 @@ class InsufficientScopeError(BearerError):
     """The token is good and lacks a capability.
 
     `needed`: what would do, separated by spaces. `one_of`: if there is a choice, all that would do,
-    each by itself.
+    each by itself. `of_key`: an API key was shown, and no token.
     """
 
     status = 403
     code = "insufficient_scope"
     public_message = "the access token lacks a capability"
 
-    def __init__(self, needed: str, *, one_of: Sequence[str] = ()) -> None:
+    def __init__(self, needed: str, *, one_of: Sequence[str] = (), of_key: bool = False) -> None:
         super().__init__(f"needs {needed}")
         self.needed = needed
         self.one_of = tuple(one_of)
         if one_of:  # of an operation: an API key may have been shown as well
             self.message = "the caller lacks a capability"
+        elif of_key:
+            self.message = f"the API key lacks the capability {needed}"
 
     @property
     def headers(self) -> dict[str, str]:

@@ -160,7 +160,7 @@ def _act(decided: deque[tuple[Waiter, Decision | None]]) -> None:
     """Answer the next few of a batch; all else that is waiting goes before the rest of it."""
     for _ in range(min(_ACTS_AT_ONCE, len(decided))):
         waiter, decision = decided.popleft()
-        # It was failed as late, or its client has gone. Postgres has counted it all the same.
+        # It was refused as late, or its client has gone. Postgres has counted it nevertheless.
         if waiter.future.done():
             continue
         try:

@@ -1,8 +1,8 @@
 """A limit for credentials that have ended and are shown again and again.
 
 The token endpoint answers refused keys late. Revocation and introspection, which ask Postgres about
-each credential by a query of its own, refuse to ask again: a network that shows more than so many
-dead credentials in a minute gets 429 for them. Only a credential that this process has found dead
+each credential by a query of its own, refuse to ask again: a network that shows too many dead
+credentials in a minute gets 429 for them. Only a credential that this process has found dead
 some seconds ago is refused like this. So live ones do not suffer, and one that has come back to
 life (a key can be enabled again) is found to live soon.
 """

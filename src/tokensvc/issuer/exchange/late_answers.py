@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _TICK: Final = 0.005
 _IN_A_ROUND: Final = 8
-# A process is behind if a tick ends so many seconds late.
+# A process is behind if a tick ends later than this, in seconds.
 _BEHIND: Final = 0.02
 _MOST_SPREAD: Final = 10.0  # seconds
 # By so much the stretch shrinks in a second. If it shrank faster, the answers that are held longest

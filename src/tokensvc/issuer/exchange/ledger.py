@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 MAX_BATCH: Final = 256
 LONGEST_SECONDS: Final = 2.25  # with the time until the next look, 2.5
 _LOOK_SECONDS: Final = 0.25
-# A ledger that has answered nothing for so many seconds is asked whether it still answers.
+# A ledger that has answered nothing for this long is asked whether it still answers.
 _PROBE_AFTER: Final = 1.0
 
 _T = TypeVar("_T")

@@ -2,7 +2,7 @@
 
 A flood of guesses must cost Postgres little and must not stand in front of other exchanges. So the
 lane asks about many keys at once, a few times a second, and not on the ledger's connection. The
-question changes and locks nothing. Nothing is decided by its answer but who may go to the ledger.
+question changes and locks nothing. Its answer decides only who may go to the ledger.
 """
 
 from __future__ import annotations

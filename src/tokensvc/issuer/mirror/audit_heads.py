@@ -82,7 +82,7 @@ class AuditHeads:
             answer = self._asked[number] = asyncio.get_running_loop().create_future()
         if self._reading is None:
             self._reading = asyncio.create_task(self._read_asked())
-        # Who gives up must not take the answer away from the others.
+        # A caller that gives up must not take the answer away from the others.
         found = await asyncio.shield(answer)
         if isinstance(found, Exception):
             raise found
@@ -90,7 +90,7 @@ class AuditHeads:
 
     async def _read_asked(self) -> None:
         while self._asked:
-            # Who asks from here on wants what the table holds later, so the next read answers it.
+            # Callers from here on want what the table holds later: the next read answers them.
             asked, self._asked = self._asked, {}
             try:
                 async with self._database.connection() as connection:

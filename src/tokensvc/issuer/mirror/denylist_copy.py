@@ -48,7 +48,7 @@ class DenylistCopy:
         self._changed = asyncio.Event()
         self.is_released = False
         self.resets = 0  # how often the table had lost a part of it
-        self.waiting = 0  # so many callers wait for a change
+        self.waiting = 0  # how many callers wait for a change
         self.log = DenylistLog()
         self._newest: Position | None = None  # of those acknowledged
 
@@ -143,7 +143,7 @@ class DenylistCopy:
         return self.log.head
 
     def note_read_back(self, count: int) -> None:
-        """Note that so many of those acknowledged by this process are known to be in the table."""
+        """Note that the table has the first `count` of those that this process acknowledged."""
         del self._acknowledged[:count]  # those acknowledged since then stand behind
         self._note_newest()
 

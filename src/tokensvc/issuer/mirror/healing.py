@@ -3,7 +3,7 @@
 A revocation and the state of its key or account were written in one transaction, so they were lost
 together, and they are written again together. A key that was revoked is revoked again, up to now,
 because it may have got tokens meanwhile. A key that was disabled is disabled again, unless the
-audit trail that has survived shows that it was enabled after that; in doubt it is disabled.
+audit trail that has survived shows that it was enabled after that.
 
 Any number of processes may heal at once: they take turns, and the later ones find nothing lost. A
 part of what is lost is healed by one statement, so no lock waits for a round trip

@@ -53,7 +53,7 @@ _LEVEL: Final = 6  # 9 takes four times as long and saves 3 % more
 class SignedPage:
     """The body of an answer: the signed text, compressed if `is_zipped`.
 
-    `is_last`: who has applied it lacks nothing.
+    `is_last`: a follower that has applied it lacks nothing.
     """
 
     body: bytes
@@ -144,7 +144,8 @@ class Feed:
             return await asyncio.shield(task)
         cut = log.cut(start)
         content = last if cut.cursor == log.head else middle
-        # Who reads a page in the middle may have a newer one already: it says nothing of the trail.
+        # A reader of a page in the middle may have a newer one already, so it says nothing of the
+        # audit trail.
         page = self._describe(cut, start, log.head, date, claim if content is last else None)
         # Nearly all pages are short, and handing one to the thread costs more than it saves.
         if len(cut.records) <= _SHORT:
@@ -206,7 +207,7 @@ class _SharedPages:
         return page if time.monotonic() < until else None
 
     def keep(self, content: _PageContent, page: SignedPage, *, seconds: float) -> None:
-        """Share a page for so many seconds."""
+        """Share a page with all who ask within `seconds`."""
         now = time.monotonic()
         self._drop(content)
         for other in [at for at, (until, _) in self._pages.items() if until <= now]:

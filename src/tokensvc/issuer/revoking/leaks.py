@@ -1,7 +1,8 @@
 """Reports of leaked API keys: whoever has found a key may have it disabled or revoked.
 
-Who can show a key could use it, so nothing more is asked of who reports it. Keys are reported
-whole: their digests are in every backup of the database, and must not be good for anything.
+Whoever can show a key could use it, so whoever reports one need show nothing else. Keys are
+reported whole: their digests are in every backup of the database, and must not be good for
+anything.
 """
 
 from __future__ import annotations

@@ -201,8 +201,8 @@ async def list_and_count_followers(
     """Return the followers that were heard of in the last hour, and how many prove nothing.
 
     All that prove their names come first, then the latest `most_unproved` others; the number counts
-    those that are not listed too. `wall`: the clock of this process, in seconds. Silent is who has
-    not asked for a minute by that clock and by Postgres's: nobody waits for a silent follower.
+    those that are not listed too. `wall`: the clock of this process, in seconds. A follower is
+    silent if it has not asked for a minute, by that clock and by Postgres's; nobody waits for it.
     """
     now = datetime.fromtimestamp(wall(), UTC)
     async with database.connection() as connection:

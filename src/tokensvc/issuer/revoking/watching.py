@@ -81,7 +81,7 @@ class DenylistWatcher:
 
 
 async def watch_table(database: Database, after: Position | None, wait: float) -> Look:
-    """Return what the table has after `after`, or after its end; wait for so many seconds for it.
+    """Return what the table has after `after`, or after its end; wait `wait` seconds for it.
 
     Raises UnavailableError.
     """

@@ -4,7 +4,7 @@ document    build_document: all of it
 schemas     the models of the table as JSON schemas
 requests    the request of an operation as parameters and body
 answers     what an operation may answer: headers, problems and their examples
-endpoints   what is no operation: tokens, revocation, feed, published documents, health
+endpoints   all other endpoints: tokens, revocation, feed, published documents, health
 examples    what examples are made of
 """
 

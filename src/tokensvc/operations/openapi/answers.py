@@ -192,8 +192,8 @@ def _build_refusal(refusal: RefusalAnswer) -> Schema:
     names = ("X-Request-Id", *refusal.headers)
     content: Schema = {MEDIA_TYPE: {"schema": schema, "examples": examples}}
     if refusal.status == 400:  # noqa: PLR2004
-        # A line of more than 8,190 bytes, and what is no HTTP, is refused before it is known for
-        # which path it was.
+        # A line of more than 8,190 bytes, or one that is not HTTP, is refused before anybody knows
+        # for which path it was.
         content["application/json"] = {"schema": refer("schemas", "OAuthError")}
     return {
         "description": refusal.description,

@@ -1,4 +1,4 @@
-"""What is no operation: tokens, revocation by holders, the feed, published documents, health."""
+"""Endpoints that are not operations: tokens, revocation, the feed, published documents, health."""
 
 from __future__ import annotations
 

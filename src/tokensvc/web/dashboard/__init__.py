@@ -3,7 +3,7 @@
 A page has no rule of its own. It asks operations as HTTP does, with the rights of whoever is signed
 in, and shows what they answer. A request is handled in this order:
 
-    handler      one handler for all pages: who asks, may they, what they sent, what they get
+    handler      one handler for all pages: who asks, whether they may, what they sent
     guard        which requests may change something: those that our own pages send
     cookies      the token of the sign-in, and the theme
     forms        what was typed becomes the request of an operation; a refusal goes to its field

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.operations.operation import KEY_OWNERS, KEY_READERS
 from tokensvc.web.dashboard.charts import OF_MANY, build_outcomes, find_range, list_windows
-from tokensvc.web.dashboard.lists import ON_A_PAGE, build_link, read_wanted
+from tokensvc.web.dashboard.lists import ON_A_PAGE, build_link, build_page_links, read_wanted
 from tokensvc.web.dashboard.naming import find_names
 from tokensvc.web.dashboard.page import Page, Redirect, View
 
@@ -35,7 +35,6 @@ async def show_accounts(visit: Visit) -> View | Redirect:
         cursor=visit.query.get("cursor"),
         **{"sort": _SORTS[0][0], **wanted},
     )
-    following = found.next_cursor and build_link("/accounts", wanted, cursor=found.next_cursor)
     return View(
         {
             "accounts": found.items,
@@ -45,8 +44,7 @@ async def show_accounts(visit: Visit) -> View | Redirect:
                 for value, label in _VIEWS
             ],
             "sorts": _SORTS,
-            "next": following,
-            "first": build_link("/accounts", wanted) if "cursor" in visit.query else None,
+            **build_page_links(visit, "/accounts", found, wanted),
             "deleted": visit.query.get("said") == "deleted",
         },
         fragment="accounts/rows.html",

@@ -9,7 +9,7 @@ from tokensvc.core.algorithm import ALGORITHMS
 from tokensvc.core.audience import OWN_AUDIENCES, TOKEN_TYPES
 from tokensvc.operations.operation import ADMINS, KEY_READERS
 from tokensvc.web.app_keys import SERVICE
-from tokensvc.web.dashboard.lists import build_link, find_named, read_wanted
+from tokensvc.web.dashboard.lists import build_page_links, find_named, read_wanted
 from tokensvc.web.dashboard.page import Page, Redirect, View, build_form
 
 if TYPE_CHECKING:
@@ -38,14 +38,12 @@ async def show_audiences(visit: Visit) -> View | Redirect:
         with_use=True,
         **wanted,
     )
-    following = found.next_cursor and build_link("/audiences", wanted, cursor=found.next_cursor)
     return View(
         {
             "audiences": found.items,
             **_describe_settings(visit),
             "wanted": wanted,
-            "next": following,
-            "first": build_link("/audiences", wanted) if "cursor" in visit.query else None,
+            **build_page_links(visit, "/audiences", found, wanted),
             "said": visit.query.get("said"),
         },
         fragment="audiences/rows.html",

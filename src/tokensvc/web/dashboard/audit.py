@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
-from tokensvc.core.errors import InvalidInputError
 from tokensvc.core.operation_name import OPERATION_NAMES
 from tokensvc.operations.operation import READERS
 from tokensvc.web.dashboard.audit_export import write_csv, write_lines
-from tokensvc.web.dashboard.lists import ON_A_PAGE, build_link, read_wanted
+from tokensvc.web.dashboard.lists import ON_A_PAGE, build_link, build_page_links, read_wanted
+from tokensvc.web.dashboard.moments import parse_day
 from tokensvc.web.dashboard.naming import find_names
 from tokensvc.web.dashboard.page import File, Page, Redirect, View
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import date, datetime
 
     from tokensvc.web.dashboard.page import Visit
 
 _FILTERS: Final = ("subject", "operation", "actor", "request_id", "from", "to")
-_CHECKED: Final = 500  # of the newest events, by every look at the page
+_CHECKED: Final = 500  # how many of the newest events every look at the page checks
 _ALL_CHECKED: Final = 10_000
 _IN_A_FILE: Final = 10_000
 _AT_ONCE: Final = 1000
@@ -39,7 +39,6 @@ async def show_audit(visit: Visit) -> View | Redirect:
     )
     is_thorough = visit.query.get("check") == "more"
     trail = await visit.run("audit-trail.show", newest=_ALL_CHECKED if is_thorough else _CHECKED)
-    following = found.next_cursor and build_link("/audit", wanted, cursor=found.next_cursor)
     ids = [i for event in found.items for i in (event.actor, event.subject, event.account)]
     return View(
         {
@@ -53,8 +52,7 @@ async def show_audit(visit: Visit) -> View | Redirect:
             "lines": build_link("/audit/export", wanted, form="jsonl"),
             "more": build_link("/audit", wanted, check="more"),
             "most": _IN_A_FILE,
-            "next": following,
-            "first": build_link("/audit", wanted) if cursor else None,
+            **build_page_links(visit, "/audit", found, wanted),
         },
         fragment="audit/rows.html",
     )
@@ -80,25 +78,12 @@ async def export_audit(visit: Visit) -> File:
 
 def _build_filter(wanted: Mapping[str, str]) -> dict[str, Any]:
     """Return the filter of the operation; `to` is a whole day, so it lasts until the next one."""
-    until = _read_day(wanted.get("to"), "to")
+    since, until = wanted.get("from"), wanted.get("to")
     return {
         **{name: wanted[name] for name in wanted if name not in {"from", "to"}},
-        "since": _write(_read_day(wanted.get("from"), "from")),
-        "until": _write(until and until + timedelta(days=1)),
+        "since": None if since is None else parse_day(since, "from")[0].isoformat(),
+        "until": None if until is None else parse_day(until, "to")[1].isoformat(),
     }
-
-
-def _read_day(text: str | None, name: str) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
-    except ValueError:
-        raise InvalidInputError("it must be a date like 2027-01-31", pointer=f"/{name}") from None
-
-
-def _write(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat()
 
 
 def _group(events: list[Any], now: datetime) -> list[tuple[str, list[dict[str, Any]]]]:
@@ -142,7 +127,7 @@ def _find_name(detail: Mapping[str, Any]) -> str | None:
 
 
 def find_changes(detail: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Return (field, before, after) of what an event says; None is nothing.
+    """Return (field, before, after) of what an event says; None stands for nothing.
 
     What did not change is left out.
     """
@@ -157,7 +142,7 @@ def find_changes(detail: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
 
 
 def _list_operations(chosen: str | None) -> list[tuple[str, str]]:
-    """Return what a list of acts offers; one of an older version stays if it is chosen."""
+    """Return the acts to choose from; a chosen one stays even if only an older version had it."""
     names = list(OPERATION_NAMES)
     if chosen is not None and chosen not in names:
         names.insert(0, chosen)  # type: ignore[arg-type]

@@ -35,9 +35,10 @@ class Beginning:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """A named start. `endings`: of the names of capabilities that it ticks; `names`: those whole.
+    """A named start.
 
-    `days`: until the key expires, None for never.
+    It ticks the capabilities whose names end in one of `endings`, and those of the service itself
+    that stand in `names`. `days`: until the key expires, None for never.
     """
 
     id: str
@@ -57,7 +58,7 @@ class Start:
         """Return what the form begins with.
 
         `offered`: the capabilities that the caller may give. `longest_life`: of a key, in seconds,
-        None if nothing is said of it; a start that would live longer gets the longest preset.
+        None if there is no limit; a start that would live longer gets the longest preset.
         """
         return Beginning(
             capabilities=[name for name in offered if self._ticks(name)],

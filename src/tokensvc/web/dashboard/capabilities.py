@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.core.capability import OWN_CAPABILITIES
 from tokensvc.operations.operation import ADMINS, KEY_READERS
-from tokensvc.web.dashboard.lists import build_link, find_named, read_wanted
+from tokensvc.web.dashboard.lists import build_page_links, find_named, read_wanted
 from tokensvc.web.dashboard.page import Page, Redirect, View, build_form
 
 if TYPE_CHECKING:
@@ -28,13 +28,11 @@ async def show_capabilities(visit: Visit) -> View | Redirect:
         with_use=True,
         **wanted,
     )
-    following = found.next_cursor and build_link("/capabilities", wanted, cursor=found.next_cursor)
     return View(
         {
             "capabilities": found.items,
             "wanted": wanted,
-            "next": following,
-            "first": build_link("/capabilities", wanted) if "cursor" in visit.query else None,
+            **build_page_links(visit, "/capabilities", found, wanted),
             "said": visit.query.get("said"),
             "own": OWN_CAPABILITIES,
         },

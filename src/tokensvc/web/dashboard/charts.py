@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 _HOUR: Final = 3600
 _LIMITED: Final = "_limited"  # the end of the reasons that are limits
-_SPARK_HEIGHT: Final = 21  # three are rounded up
+_SPARK_HEIGHT: Final = 21  # two less than the foot: three parts that are rounded up may be higher
 _SPARK_FOOT: Final = 23
 _MOST_ROWS: Final = 12
 
@@ -80,7 +80,7 @@ class Outcomes:
 
     @property
     def refused(self) -> int:
-        """How many were refused, but for limits."""
+        """How many were refused for other reasons than limits."""
         return sum(bar.refused for bar in self.bars)
 
     @property
@@ -104,11 +104,16 @@ class Outcomes:
         refusals = [series("refused", "Refused"), series("limited", "Over a limit")]
         lower = {"kind": "bars", "height": 80, "series": refusals}
         x = [int(bar.begins_at.timestamp()) for bar in self.bars]
-        return {"x": x, "panels": [upper, lower]}
+        return {"x": x, "panels": [upper, lower] if self.has_refusals else [upper]}
+
+    @property
+    def has_refusals(self) -> bool:
+        """Whether somebody got no token."""
+        return bool(self.refused or self.limited)
 
     @property
     def rows(self) -> list[Bar]:
-        """The same in a few rows."""
+        """The bars as a few rows of a table."""
         step = -(-len(self.bars) // _MOST_ROWS)  # rounded up
         return [_sum(self.bars[at : at + step]) for at in range(0, len(self.bars), step)]
 
@@ -116,10 +121,10 @@ class Outcomes:
 def build_outcomes(hours: Iterable[Any], until: datetime, wanted: Range) -> Outcomes:
     """Return the bars of a range.
 
-    `hours`: as `usage.show` answers, oldest first, those with what happened; the others are empty.
+    `hours`: as `usage.show` answers, oldest first, without those in which nothing happened.
     """
-    # Bars begin at whole multiples of their width since 1970, so they stay the same all the time
-    # that they last; the last one is not over yet.
+    # Bars begin at whole multiples of their width since 1970, so they do not move while time goes
+    # on; the last one is not over yet.
     width = wanted.width * _HOUR
     last = int(until.timestamp()) // width * width
     begins = range(last - (wanted.hours // wanted.width - 1) * width, last + 1, width)
@@ -175,7 +180,7 @@ def was_limited(hours: Iterable[Any], until: datetime) -> bool:
 
 
 def list_windows(minute: Any, day: Any) -> list[tuple[str, str, Any, int]]:  # noqa: ANN401 - models
-    """Return of the two windows of a limit: label, id, the window, and how much of 100 is used."""
+    """Return label, id, window and used percentage of the two windows of a limit."""
     return [
         (label, name, window, min(100, 100 * window.used // window.limit))
         for label, name, window in (("This minute", "minute", minute), ("Today", "day", day))

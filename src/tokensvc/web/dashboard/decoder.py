@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _ORDER: Final = ("failed", "skipped", "passed")
 _SCHEME: Final = "bearer"
 _MOMENTS: Final = ("iat", "exp", "nbf", "auth_time")
-_LEEWAY_SECONDS: Final = 60  # verifiers may be so patient with the clock
+_LEEWAY_SECONDS: Final = 60  # how far a verifier lets clocks differ, at most
 _LATEST: Final = 253_402_300_799  # the end of the year 9999
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.notices.event import EVENT_NAMES
 from tokensvc.operations.operation import KEY_OWNERS, KEY_READERS
-from tokensvc.web.dashboard.lists import ON_A_PAGE, build_link, read_wanted
+from tokensvc.web.dashboard.lists import ON_A_PAGE, build_link, build_page_links, read_wanted
 from tokensvc.web.dashboard.naming import find_names
 from tokensvc.web.dashboard.page import Page, Redirect, View
 
@@ -30,7 +30,6 @@ async def show_deliveries(visit: Visit) -> View | Redirect:
     found = await visit.run(
         "notice-deliveries.list", limit=ON_A_PAGE, cursor=visit.query.get("cursor"), **wanted
     )
-    following = found.next_cursor and build_link(place, wanted, cursor=found.next_cursor)
     return View(
         {
             "deliveries": found.items,
@@ -42,8 +41,7 @@ async def show_deliveries(visit: Visit) -> View | Redirect:
                 (label, build_link(place, wanted, state=each), each) for each, label in _VIEWS
             ],
             "events": _EVENTS,
-            "next": following,
-            "first": build_link(place, wanted) if "cursor" in visit.query else None,
+            **build_page_links(visit, place, found, wanted),
             "said": visit.query.get("said"),
         }
     )
@@ -62,7 +60,6 @@ async def show_events(visit: Visit) -> View | Redirect:
     found = await visit.run(
         "notices.list", limit=ON_A_PAGE, cursor=visit.query.get("cursor"), **wanted
     )
-    following = found.next_cursor and build_link(place, wanted, cursor=found.next_cursor)
     return View(
         {
             "notices": found.items,
@@ -77,8 +74,7 @@ async def show_events(visit: Visit) -> View | Redirect:
             ),
             "wanted": wanted,
             "events": _EVENTS,
-            "next": following,
-            "first": build_link(place, wanted) if "cursor" in visit.query else None,
+            **build_page_links(visit, place, found, wanted),
         }
     )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tokensvc.core.errors import InvalidInputError
 from tokensvc.operations.operation import ADMINS, READERS
-from tokensvc.web.dashboard.lists import ON_A_PAGE, build_link, read_wanted
+from tokensvc.web.dashboard.lists import ON_A_PAGE, build_link, build_page_links, read_wanted
 from tokensvc.web.dashboard.live import wait_for_news
 from tokensvc.web.dashboard.moments import write_span
 from tokensvc.web.dashboard.naming import find_names
@@ -32,16 +32,16 @@ _CHOICES: Final = (
     ("jti", "One token, by its id (jti)"),
     ("token", "One token, the whole of it"),
 )
-_ALARM_SECONDS: Final = 10.0  # a follower that is later needs a look
+ALARM_SECONDS: Final = 10.0  # a follower that is further behind needs a look
 _MOST_SHOWN: Final = 10
 _MOST_DOTS: Final = 200
-_JUST_NOW: Final = 40  # a follower that runs asks every 30 s, so only what is longer is told
+_JUST_NOW: Final = 40  # a follower that runs asks every 30 s, so only a longer silence is shown
 _TEN_SECONDS: Final = 10
 _LAG_WIDTH: Final = 72
 
 
 class FollowerRow(NamedTuple):
-    """A follower as it is shown. What changes all the time is rounded, so that it may be held."""
+    """A follower as it is shown. What changes all the time is rounded: see `live`."""
 
     name: str
     key_id: str
@@ -68,7 +68,6 @@ async def show_denylist(visit: Visit) -> View | Redirect:
         sort="-seq",
         **wanted,
     )
-    following = found.next_cursor and build_link("/denylist", wanted, cursor=found.next_cursor)
     return View(
         {
             **live,
@@ -81,8 +80,7 @@ async def show_denylist(visit: Visit) -> View | Redirect:
                 (label, build_link("/denylist", {**wanted, "kind": kind}), kind)
                 for kind, label in _KINDS
             ],
-            "next": following,
-            "first": build_link("/denylist", wanted) if "cursor" in visit.query else None,
+            **build_page_links(visit, "/denylist", found, wanted),
             "said": visit.query.get("said"),
         }
     )
@@ -115,7 +113,8 @@ async def _wait_for_followers(visit: Visit) -> dict[str, Any]:
 
     async def look() -> dict[str, Any]:
         cursor = (await visit.run("revocations.watch", wait=0)).cursor
-        if counted.get("cursor") != cursor:  # to count is dear, and nothing else is new
+        # Counting is dear, and without a new revocation the counts are the same.
+        if counted.get("cursor") != cursor:
             counted.update(cursor=cursor, counts=await visit.run("revocations.count"))
         known = await visit.run_whole("followers.list")
         now = visit.now.timestamp() + time.monotonic() - began_on
@@ -136,16 +135,16 @@ async def _wait_for_followers(visit: Visit) -> dict[str, Any]:
         }
 
     values = await wait_for_news(visit, look)
-    return {**values, "choice": visit.query.get("followers", ""), "alarm": int(_ALARM_SECONDS)}
+    return {**values, "choice": visit.query.get("followers", ""), "alarm": int(ALARM_SECONDS)}
 
 
 def _build_row(follower: Any, now: float) -> FollowerRow:  # noqa: ANN401 - a model
     away = now - follower.seen_at.timestamp()
     lag = follower.lag_seconds
     kind, word = _judge(follower)
-    # Who proves who it is has the id of its key before its name.
+    # The name of a follower that proves who it is begins with the id of its key.
     key_id, _, name = follower.name.rpartition("/" if follower.authenticated else "\0")
-    share = min(lag / _ALARM_SECONDS, 1.0)
+    share = min(lag / ALARM_SECONDS, 1.0)
     return FollowerRow(
         name=name,
         key_id=key_id,
@@ -166,7 +165,7 @@ def _judge(follower: Any) -> tuple[str, str]:  # noqa: ANN401 - a model of the o
         return ("bad", "Stale") if follower.lag_seconds > 0 else ("off", "Stale")
     if follower.state == "current":
         return "ok", "In step"
-    if follower.lag_seconds > _ALARM_SECONDS:
+    if follower.lag_seconds > ALARM_SECONDS:
         return "bad", "Behind"
     return "warn", "Catching up"
 

@@ -27,6 +27,12 @@ class Ended(NamedTuple):
     consequence: str
 
 
+def read_reason(visit: Visit) -> str:
+    """Return why something is ended: the reason that was chosen, and the note that was typed."""
+    told = (visit.typed.value("reason"), visit.typed.value("note").strip())
+    return ": ".join(part for part in told if part)
+
+
 def find_horizon(visit: Visit) -> int:
     """Return how far back use must be read to tell how many tokens live, in seconds."""
     # A live token was given out within the longest life; use is counted by the hour.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import types
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from tokensvc.core.errors import (
     InvalidRequestError,
     VersionConflictError,
 )
-from tokensvc.core.strict_json import find_bad_character
+from tokensvc.core.strict_json import find_bad_character, parse_json
 from tokensvc.operations.validation import refuse
 from tokensvc.web.operations.body import read_bytes
 
@@ -104,7 +103,7 @@ async def read_form(request: web.Request) -> Form:
 
 
 def read_query(request: web.Request) -> dict[str, str]:
-    """Return the parameters of an address; what is empty is absent, the last of a name counts."""
+    """Return the parameters of an address. An empty one is absent; of several the last counts."""
     for name, value in request.query.items():
         if find_bad_character(name) or find_bad_character(value):
             raise InvalidRequestError("the address holds a character that cannot be stored")
@@ -114,8 +113,8 @@ def read_query(request: web.Request) -> dict[str, str]:
 def build_values(operation: Operation, form: Form, without: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return the fields of an operation's request as JSON has them.
 
-    A field that the form lacks is absent. An empty one is null where that is allowed. A list is a
-    field that stands several times, or one entry a line. Raises InvalidInputError.
+    A field that the form lacks is absent. An empty one is null where that is allowed. Raises
+    InvalidInputError.
     """
     values: dict[str, Any] = {}
     for name, info in operation.request.model_fields.items():
@@ -124,12 +123,22 @@ def build_values(operation: Operation, form: Form, without: tuple[str, ...] = ()
     return values
 
 
+def read_lines(texts: list[str]) -> list[str]:
+    """Return what was typed into a list: a field that stands several times, or one entry a line."""
+    return [line.strip() for text in texts for line in text.splitlines() if line.strip()]
+
+
+def read_text(texts: list[str]) -> str:
+    """Return what was typed into a field. Browsers end lines with two characters."""
+    return texts[-1].replace("\r\n", "\n").strip()
+
+
 def _read_field(name: str, annotation: Any, texts: list[str]) -> Any:  # noqa: ANN401 - JSON
-    # A form holds texts. What they are in JSON, the model of the request says.
+    # A form holds texts. The model of the request says what they are in JSON.
     kind, takes_null = _find_kind(annotation)
     if kind is list:
-        return [line.strip() for text in texts for line in text.splitlines() if line.strip()]
-    text = texts[-1].replace("\r\n", "\n").strip()
+        return read_lines(texts)
+    text = read_text(texts)
     if kind is bool:
         return bool(text)
     if not text and takes_null:
@@ -141,11 +150,11 @@ def _read_field(name: str, annotation: Any, texts: list[str]) -> Any:  # noqa: A
 
 def _read_object(name: str, text: str) -> Any:  # noqa: ANN401 - JSON
     try:
-        return json.loads(text) if text else {}
-    except ValueError:
-        raise InvalidInputError(
-            f"/{name}: it must be JSON", faults=[Fault(f"/{name}", "it must be JSON")]
-        ) from None
+        return parse_json(text.encode()) if text else {}
+    except InvalidInputError as error:
+        (fault,) = error.faults
+        detail = fault.detail if fault.pointer else "it must be JSON"
+        raise refuse([Fault(f"/{name}{fault.pointer}", detail)]) from None
 
 
 def _find_kind(annotation: Any) -> tuple[type | None, bool]:  # noqa: ANN401 - a type

@@ -1,4 +1,4 @@
-"""One handler for all pages: who asks, may they, what they sent, what they get."""
+"""One handler for all pages: who asks, whether they may, what they sent, what they get."""
 
 from __future__ import annotations
 
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
 
     from tokensvc.core.claims import Claims
+    from tokensvc.web.dashboard.page import Form
 
 # What a person can mend in the form, which is shown again.
 _MENDABLE: Final = (
@@ -105,12 +106,13 @@ async def _answer(visit: Visit, page: Page) -> View | Redirect | File:
     except TokensvcError as error:
         note(visit.request, reason=error.reason)
         visit.typed = replace(visit.typed, error=error)
-        # The key of a sign-in. One that is refused later was typed for the act itself.
+        # A key that is refused before the page acts is that of the sign-in; one that is refused
+        # later was typed for the act itself.
         is_key_refused = isinstance(error, InvalidClientError) and not is_admitted
         if is_key_refused or isinstance(error, (*_SIGNED_OUT, InsufficientAuthenticationError)):
             return ask_for_key(visit)
         if is_admitted and page.again is not None and isinstance(error, _MENDABLE):
-            return await _show_again(visit, page, error)
+            return await _show_again(visit, page.again, error)
         return build_refusal(visit, error)
     except web.HTTPException as error:
         return build_refusal(visit, error)
@@ -130,7 +132,7 @@ async def _admit(visit: Visit, page: Page) -> None:
     visit.claims = claims
     visit.principal = build_principal(claims, visit.principal.actor)
     note(visit.request, caller=claims.client_id)
-    if page.needs and visit.principal.capabilities.isdisjoint(page.needs):
+    if not page.is_for(visit.principal):
         raise InsufficientScopeError(page.needs[-1], one_of=page.needs)
     await count_call(visit.backend, claims.client_id)
 
@@ -146,19 +148,17 @@ async def _find_sign_in(visit: Visit, page: Page) -> Claims:
     if text is None:
         raise MissingTokenError
     sign_in = visit.request.app[SERVICE].sign_in
-    # An act must know of a revocation at once; for a look, the copy in memory will do.
+    # An act must know of a revocation at once; for showing a page the copy in memory will do.
     claims = await sign_in.check(text, in_postgres=page.method == "POST")
     if page.method == "POST":
         check_lock(visit.request, claims, visit.place, visit.typed.form.get(LOCK, ""))
     return claims
 
 
-async def _show_again(visit: Visit, page: Page, error: TokensvcError) -> View | Redirect:
+async def _show_again(visit: Visit, again: Form, error: TokensvcError) -> View | Redirect:
     """Show the form again with what was typed, and what is wrong with it."""
-    if page.again is None:
-        return build_refusal(visit, error)
     try:
-        view = await page.again(visit)
+        view = await again(visit)
     except TokensvcError as second:
         return build_refusal(visit, second)
     return replace(view, status=find_status(error)) if isinstance(view, View) else view
@@ -194,7 +194,7 @@ def _build_response(
 
 
 async def _hold_refusal(visit: Visit, response: web.Response, asked_on: float) -> None:
-    """Let the networks that are refused again and again wait for it, as everywhere else."""
+    """Let a network that is refused again and again wait for its refusals, as everywhere else."""
     if HTTPStatus.BAD_REQUEST <= response.status < HTTPStatus.INTERNAL_SERVER_ERROR:
         app, error = visit.request.app, visit.typed.error
         network = find_client_place(visit.request, app[SERVICE].settings.trusted_proxy_hops).network

@@ -43,7 +43,7 @@ async def show_health(visit: Visit) -> View | Redirect:
             if process is None or not process.statements
             else f"{process.judged / process.statements:.1f}",
             "megabytes": round(health.database.size_bytes / _MEGABYTE),
-            "difference": f"{health.clock_difference_seconds * _MILLISECONDS:+.0f}",
+            "difference": _write_difference(health.clock_difference_seconds),
             "differs": abs(health.clock_difference_seconds) > _NOTABLE_SECONDS,
             "settings": [each for each in health.settings if shows_all or each.source != "default"],
             "shows_all": shows_all,
@@ -57,6 +57,12 @@ async def show_doctor(visit: Visit) -> View | Redirect:
     findings = sorted(told.findings, key=lambda finding: _ORDER.index(finding.state))
     faults = sum(finding.state == "fault" for finding in findings)
     return View({"findings": findings, "faults": faults})
+
+
+def _write_difference(seconds: float) -> str:
+    """Return a difference of clocks in milliseconds, with its sign: "+3"."""
+    difference = round(seconds * _MILLISECONDS)
+    return f"{difference:+d}" if difference else "0"
 
 
 PAGES: Final = (

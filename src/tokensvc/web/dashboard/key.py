@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tokensvc.web.dashboard.page import Visit
 
 _EVENTS: Final = 8
-# What an admin alone may change: the operation refuses it from others.
+# What only an admin may change: the operation refuses it from others.
 _OF_ADMINS: Final = ("tier", "claims")
 
 

@@ -12,6 +12,7 @@ from tokensvc.web.dashboard.ending import (
     estimate_live,
     find_horizon,
     follow_ending,
+    read_reason,
     show_ended,
 )
 from tokensvc.web.dashboard.page import Page, Redirect, View, build_form
@@ -52,9 +53,7 @@ async def show_revoke(visit: Visit) -> View:
 async def revoke_key(visit: Visit) -> View | Redirect:
     """Revoke a key for good, and show how the revocation travels."""
     await _check_typed(visit)
-    reason, note = visit.typed.value("reason"), visit.typed.value("note").strip()
-    said = ": ".join(part for part in (reason, note) if part)
-    await visit.submit("keys.revoke", id=visit.path["id"], reason=said)
+    await visit.submit("keys.revoke", id=visit.path["id"], reason=read_reason(visit))
     return await _follow(visit, "revoked")
 
 

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 from tokensvc.core.errors import InvalidInputError
 from tokensvc.operations.operation import KEY_OWNERS, KEY_READERS
 from tokensvc.web.dashboard.charts import build_spark, was_limited
-from tokensvc.web.dashboard.lists import ON_A_PAGE, build_link, keep_address, read_wanted
+from tokensvc.web.dashboard.lists import (
+    ON_A_PAGE,
+    build_link,
+    build_page_links,
+    keep_address,
+    read_wanted,
+)
+from tokensvc.web.dashboard.naming import load_accounts
 from tokensvc.web.dashboard.page import Page, Redirect, View
 from tokensvc.web.dashboard.saved_key_lists import OF_VIEWS, list_views
 
@@ -30,7 +37,6 @@ _SORTS: Final = (
 )
 _LEAST_SECONDS: Final = 3600  # of use, which is not shown here
 _SPARK_SECONDS: Final = 37 * 3600
-_MOST_ACCOUNTS: Final = 200
 
 
 async def show_keys(visit: Visit) -> View | Redirect:
@@ -51,7 +57,6 @@ async def show_keys(visit: Visit) -> View | Redirect:
         cursor=visit.query.get("cursor"),
         **{"sort": _SORTS[0][0], **wanted},
     )
-    accounts = await visit.run("accounts.list", limit=_MOST_ACCOUNTS, sort="name")
     if visit.wants_fragment:
         visit.after.append(keep_address(visit.base + build_link("/keys", wanted)))
     sparks, limited = await _draw_sparks(visit, found.items)
@@ -60,14 +65,13 @@ async def show_keys(visit: Visit) -> View | Redirect:
             "keys": found.items,
             "sparks": sparks,
             "limited": limited,
-            "accounts": {account.id: account.name for account in accounts.items},
+            "accounts": await load_accounts(visit),
             "wanted": wanted,
             "views": list_views(wanted, visit.now, None),
             "count_at": _find_count_address(wanted),
             "counted_at": None,
             "sorts": _SORTS,
-            "next": found.next_cursor and build_link("/keys", wanted, cursor=found.next_cursor),
-            "first": build_link("/keys", wanted) if "cursor" in visit.query else None,
+            **build_page_links(visit, "/keys", found, wanted),
             **{name: visit.query.get(name) for name in ("said", "done", "refused")},
         },
         fragment="keys/typed.html",

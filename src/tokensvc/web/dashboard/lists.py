@@ -1,8 +1,8 @@
-"""What lists have in common: filters, order and place stand in the address, so that it is sent."""
+"""What lists have in common: filters, order and place stand in an address that can be sent."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 if TYPE_CHECKING:
@@ -24,6 +24,21 @@ def build_link(path: str, wanted: Mapping[str, str], **more: str | None) -> str:
     """Return the address of a list below the dashboard, with what is empty left out."""
     query = urlencode({name: value for name, value in {**wanted, **more}.items() if value})
     return path + (f"?{query}" if query else "")
+
+
+def build_page_links(
+    visit: Visit,
+    path: str,
+    found: Any,  # noqa: ANN401 - a page of a list of the operations
+    wanted: Mapping[str, str] | None = None,
+) -> dict[str, str | None]:
+    """Return the addresses of the next page of a list and of its first, None where there is none.
+
+    `wanted`: the filters of the list.
+    """
+    following = found.next_cursor and build_link(path, wanted or {}, cursor=found.next_cursor)
+    first = build_link(path, wanted or {}) if "cursor" in visit.query else None
+    return {"next": following, "first": first}
 
 
 def keep_address(address: str) -> Callable[[web.Response], None]:

@@ -45,7 +45,7 @@ async def wait_for_news(
     hops = service.settings.trusted_proxy_hops
 
     def is_over() -> bool:
-        """Whether nobody must be kept waiting any more: the process leaves, the browser has."""
+        """Whether to stop waiting: the process leaves, or the browser has gone."""
         has_gone = request.transport is None or request.transport.is_closing()
         return has_gone or service.mirror.denylist.is_released
 
@@ -63,7 +63,7 @@ async def wait_for_news(
 
 
 async def _wait(seconds: float, is_over: Callable[[], bool]) -> None:
-    """Wait, but not for longer than somebody must be kept waiting."""
+    """Wait; stop when it is over."""
     for _ in range(math.ceil(seconds / _PAUSE_SECONDS)):
         if is_over():
             return

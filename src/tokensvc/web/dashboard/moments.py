@@ -5,10 +5,21 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from tokensvc.core.errors import InvalidInputError
+
 _MINUTE: Final = 60
 _HOUR: Final = 3600
 _DAY: Final = 86_400
 _RECENT_DAYS: Final = 14
+
+
+def parse_day(text: str, field: str) -> tuple[datetime, datetime]:
+    """Return when a day begins and ends that was typed into a field. Raises InvalidInputError."""
+    try:
+        begin = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+        return begin, begin + timedelta(days=1)
+    except (ValueError, OverflowError):  # no date, or the last one that Python knows
+        raise InvalidInputError("it must be a date like 2027-01-31", pointer=f"/{field}") from None
 
 
 def write_span(seconds: float) -> str:
@@ -52,5 +63,5 @@ def write_number(number: int) -> str:
 
 
 def find_day(now: datetime, days: int) -> str:
-    """Return the date so many days from now."""
+    """Return the date that lies `days` after now."""
     return write_day(now + timedelta(days=days))

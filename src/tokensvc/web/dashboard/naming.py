@@ -1,4 +1,4 @@
-"""The names of what is told of by its id: keys, accounts, receivers of notices."""
+"""The names of what pages know by its id: keys, accounts, receivers of notices, signing keys."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from tokensvc.core.errors.general import NotFoundError
-from tokensvc.core.identifier import ACCOUNT_ID_PATTERN, ENDPOINT_ID_PATTERN, KEY_ID_PATTERN
+from tokensvc.core.identifier import (
+    ACCOUNT_ID_PATTERN,
+    ENDPOINT_ID_PATTERN,
+    KEY_ID_PATTERN,
+    KID_PATTERN,
+)
 from tokensvc.core.notices.destination import find_mail_address
 from tokensvc.operations.model import MOST_IDS
 
@@ -20,20 +25,29 @@ if TYPE_CHECKING:
     NameOf = Callable[[Any], str]
 
 _KEY: Final = re.compile(KEY_ID_PATTERN, re.ASCII)
+_KID: Final = re.compile(KID_PATTERN, re.ASCII)
+MOST_ACCOUNTS: Final = 200  # that a form or a filter offers
 _AT_ONCE: Final = 4  # of the connections of the service
 
 
 async def find_names(visit: Visit, ids: Iterable[str | None]) -> dict[str, str]:
-    """Return the names of the keys, accounts and receivers among some ids, which may be anything.
+    """Return the names of what some ids are of; the ids may be anything.
 
-    What is deleted is left out.
+    A signing key is called by the begin and the end of its id. What is deleted is left out.
     """
     asked = sorted({each for each in ids if each is not None})
-    keys, others = await asyncio.gather(
+    keys, signing_keys, others = await asyncio.gather(
         _find_keys(visit, [each for each in asked if _KEY.fullmatch(each)][:MOST_IDS]),
+        _find_signing_keys(visit, {each for each in asked if _KID.fullmatch(each)}),
         _find_others(visit, asked),
     )
-    return keys | others
+    return keys | signing_keys | others
+
+
+async def load_accounts(visit: Visit) -> dict[str, str]:
+    """Return the names of the accounts that a form or a filter offers, by their ids."""
+    accounts = await visit.run("accounts.list", limit=MOST_ACCOUNTS, sort="name")
+    return {account.id: account.name for account in accounts.items}
 
 
 async def _find_keys(visit: Visit, ids: list[str]) -> dict[str, str]:
@@ -41,6 +55,13 @@ async def _find_keys(visit: Visit, ids: list[str]) -> dict[str, str]:
         return {}
     found = await visit.run("keys.list", ids=",".join(ids), limit=len(ids))
     return {key.id: key.name for key in found.items}
+
+
+async def _find_signing_keys(visit: Visit, kids: set[str]) -> dict[str, str]:
+    if not kids or not visit.may("signing-keys.list"):
+        return {}
+    found = {key.kid for key in (await visit.run_whole("signing-keys.list")).items}
+    return {kid: f"{kid[:4]}…{kid[-4:]}" for kid in kids & found}
 
 
 async def _find_others(visit: Visit, ids: list[str]) -> dict[str, str]:

@@ -58,10 +58,7 @@ SECTIONS: Final[tuple[tuple[str, tuple[Entry, ...]], ...]] = (
 def list_entries(pages: Iterable[Page], principal: Principal) -> list[tuple[str, list[Entry]]]:
     """Return the sections of the sidebar with what the reader may see."""
     open_to_reader = {
-        page.path
-        for page in pages
-        if page.method == "GET"
-        and (not page.needs or not principal.capabilities.isdisjoint(page.needs))
+        page.path for page in pages if page.method == "GET" and page.is_for(principal)
     }
     sections = [
         (title, [entry for entry in entries if entry.path in open_to_reader])
@@ -71,7 +68,7 @@ def list_entries(pages: Iterable[Page], principal: Principal) -> list[tuple[str,
 
 
 async def count_entries(visit: Visit) -> dict[str, int]:
-    """Return how many things there are behind the entries, by their paths; none in doubt."""
+    """Return how many things there are behind the entries, by their paths; {} if not known."""
     try:
         found = await visit.run("overview.show", since=1)
     except TokensvcError:  # a page is worth more than what stands beside it
@@ -88,7 +85,7 @@ async def count_entries(visit: Visit) -> dict[str, int]:
 
 
 async def find_own_name(visit: Visit) -> str:
-    """Return the name of the key that is signed in, in doubt its id."""
+    """Return the name of the key that is signed in, its id if that is not known."""
     try:
         key = await visit.run("keys.show", id=visit.principal.key_id)
     except TokensvcError:  # as above

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.core.audience import DASHBOARD_AUDIENCE, OWN_AUDIENCE
@@ -14,6 +13,8 @@ from tokensvc.web.app_keys import SERVICE
 from tokensvc.web.client_address import find_address
 from tokensvc.web.dashboard.beginnings import PRESETS, STARTS, Beginning, copy_key, find_start
 from tokensvc.web.dashboard.lists import build_link
+from tokensvc.web.dashboard.moments import parse_day
+from tokensvc.web.dashboard.naming import MOST_ACCOUNTS
 from tokensvc.web.dashboard.page import Redirect, View, build_form
 
 if TYPE_CHECKING:
@@ -24,9 +25,8 @@ if TYPE_CHECKING:
 
 _DAY: Final = 86_400
 _OWN_DATE: Final = "date"
-_MOST_ACCOUNTS: Final = 200
 _MOST_NAMES: Final = 500
-_SERVICE: Final = "tokensvc"
+_OWN_GROUP: Final = "tokensvc"  # of the capabilities of the service itself
 
 
 async def show_new_key(visit: Visit) -> View | Redirect:
@@ -70,7 +70,7 @@ def _kept(visit: Visit) -> dict[str, str]:
 
 
 async def create_key(visit: Visit) -> View | Redirect:
-    """Make the key, and show it. There is no redirect: the answer is the only place it stands."""
+    """Make the key, and show it. There is no redirect: the key stands in this answer alone."""
     made = await visit.submit(
         "keys.create",
         **read_life(visit),
@@ -112,12 +112,7 @@ def read_life(visit: Visit) -> dict[str, Any]:
     """
     if visit.typed.value("expires_in") != _OWN_DATE:
         return {}
-    try:
-        end = datetime.strptime(visit.typed.value("expires_on"), "%Y-%m-%d").replace(
-            tzinfo=visit.now.tzinfo
-        ) + timedelta(days=1)
-    except ValueError:
-        raise InvalidInputError("it must be a date", pointer="/expires_in") from None
+    _, end = parse_day(visit.typed.value("expires_on"), "expires_in")
     seconds = int((end - visit.now).total_seconds())
     if seconds < 1:
         raise InvalidInputError("the date must lie ahead", pointer="/expires_in")
@@ -127,19 +122,20 @@ def read_life(visit: Visit) -> dict[str, Any]:
 async def load_choices(visit: Visit, key: Any = None) -> dict[str, Any]:  # noqa: ANN401 - a model
     """Return what a form for a key offers: accounts, capabilities by group, audiences, tiers.
 
-    `key`: the one that is changed, None for a new one; what it has is offered whatever it is. `own`
-    is the key of a caller who gives at most what that key has, None for admins. It decides only
-    what is offered; the operation judges what is sent.
+    `key`: the one that is changed, None for a new one; what it has is offered in any case. `own` is
+    the key of a caller who can give only what that key has, None for admins. It decides only what
+    is offered; the operation judges what is sent.
     """
     own = None
     if not visit.principal.is_admin:
         own = await visit.run("keys.show", id=visit.principal.key_id)
-    accounts = await visit.run("accounts.list", limit=_MOST_ACCOUNTS, sort="name")
+    accounts = await visit.run("accounts.list", limit=MOST_ACCOUNTS, sort="name")
     capabilities = await visit.run("capabilities.list", limit=_MOST_NAMES)
     audiences = await visit.run("audiences.list", limit=_MOST_NAMES)
     tiers = (await visit.run("tiers.list")).items if visit.may("tiers.list") else []
     names = _Offered(own and own.capabilities, key and key.capabilities)
-    # Programs call nothing there: it is for people who sign in to the dashboard.
+    # The audience of the dashboard is never offered: the dashboard itself gets tokens for it, when
+    # people sign in, and programs have nothing to call there.
     places = _Offered(own and (own.audiences or None), key and key.audiences, {DASHBOARD_AUDIENCE})
     return {
         "own": own,
@@ -151,7 +147,7 @@ async def load_choices(visit: Visit, key: Any = None) -> dict[str, Any]:  # noqa
 
 
 class _Offered:
-    """Names that a form offers: those that may be given, but for some, and those that are held.
+    """Names that a form offers: those that may be given, except `never`, and those that are held.
 
     `given`: None for all.
     """
@@ -174,7 +170,7 @@ def group_capabilities(capabilities: Iterable[Any]) -> list[tuple[str, list[Any]
     groups: dict[str, list[Any]] = {}
     for capability in capabilities:
         groups.setdefault(capability.name.partition(":")[0], []).append(capability)
-    return sorted(groups.items(), key=lambda group: (group[0] == _SERVICE, group[0]))
+    return sorted(groups.items(), key=lambda group: (group[0] == _OWN_GROUP, group[0]))
 
 
 PAGES: Final = (

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from tokensvc.core.algorithm import DEFAULT_ALGORITHM
 from tokensvc.operations.operation import KEY_READERS
+from tokensvc.web.app_keys import SERVICE
 from tokensvc.web.dashboard.charts import OF_MANY, build_outcomes, find_range
+from tokensvc.web.dashboard.denylist import ALARM_SECONDS
 from tokensvc.web.dashboard.live import wait_for_news
-from tokensvc.web.dashboard.moments import write_span
+from tokensvc.web.dashboard.moments import write_moment, write_span
 from tokensvc.web.dashboard.naming import find_names
 from tokensvc.web.dashboard.page import Page, Redirect, View
 from tokensvc.web.dashboard.saved_key_lists import build_view_link
+from tokensvc.web.dashboard.timeline import find_end
 
 if TYPE_CHECKING:
     from tokensvc.operations.overview import KeyCounts
+    from tokensvc.operations.signing_keys import SigningKey
     from tokensvc.web.dashboard.charts import Outcomes, Range
     from tokensvc.web.dashboard.page import Visit
 
 # What an overview counts, and what is said of it.
 _RISKS: Final = ("endless", "idle", "powerful", "replaced")
 _LAST_CHANGES: Final = 6
-_ALARM_SECONDS: Final = 10
 _LOOK_SECONDS: Final = 10.0
 
 
@@ -38,7 +43,8 @@ async def show_overview(visit: Visit) -> View | Redirect:
             "keys": found.keys,
             "counted_at": found.keys_counted_at,
             "outcomes": outcomes,
-            "is_new": found.keys.total <= 1 and outcomes.is_empty,
+            # Signing in is an exchange too, so their number does not tell.
+            "is_new": found.keys.total <= 1,
             "ranges": OF_MANY,
             "risks": {count: build_view_link(count, visit.now) for count in _RISKS},
             **trust,
@@ -65,7 +71,7 @@ async def _show_stats(visit: Visit, shown: Range) -> View:
 def _build_stats(
     shown: Range, keys: KeyCounts, outcomes: Outcomes, trust: dict[str, Any]
 ) -> dict[str, Any]:
-    followers, signer = trust["followers"], trust["signer"]
+    followers = trust["followers"]
     return {
         "range": shown,
         "exchanges": outcomes.issued + outcomes.refused + outcomes.limited,
@@ -73,22 +79,36 @@ def _build_stats(
         "keys": keys,
         "follower_count": None if followers is None else len(followers),
         "behind_count": len(trust["behind"]),
-        "signer_age": None if signer is None else write_span(signer.age_seconds),
-        "signer_alg": None if signer is None else signer.alg,
+        "signer_age": trust["signer_age"],
+        "signer_plan": trust["signer_plan"],
     }
 
 
 async def _look_at_trust(visit: Visit) -> dict[str, Any]:
     """Return what readers of everything see: followers that are behind, the key that signs."""
     if not visit.may("followers.list"):
-        return {"followers": None, "behind": [], "signer": None}
+        return {"followers": None, "behind": [], "signer_age": None, "signer_plan": None}
     followers = (await visit.run_whole("followers.list")).items
-    behind = [each for each in followers if each.lag_seconds > _ALARM_SECONDS]
+    behind = [each for each in followers if each.lag_seconds > ALARM_SECONDS]
     signing = (await visit.run("signing-keys.list")).items
+    signer = next((k for k in signing if k.phase == "active" and k.alg == DEFAULT_ALGORITHM), None)
     return {
         "followers": followers,
         "behind": sorted(behind, key=lambda follower: -follower.lag_seconds),
-        "signer": next((key for key in signing if key.phase == "active"), None),
+        **_describe_signer(visit, signer),
+    }
+
+
+def _describe_signer(visit: Visit, signer: SigningKey | None) -> dict[str, str | None]:
+    """Return for how long the present signing key has signed, and until when it will."""
+    if signer is None or signer.active_at is None:
+        return {"signer_age": None, "signer_plan": None}
+    period = timedelta(seconds=visit.request.app[SERVICE].settings.rotation_period)
+    ends_at = find_end(signer, period)
+    plan = "now" if ends_at is None or ends_at <= visit.now else write_moment(ends_at, visit.now)
+    return {
+        "signer_age": write_span((visit.now - signer.active_at).total_seconds()),
+        "signer_plan": f"{signer.alg}, next rotation {plan}",
     }
 
 

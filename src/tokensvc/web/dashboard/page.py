@@ -42,7 +42,7 @@ class View:
     """What a template is filled with.
 
     `fragment`: the template that is sent alone to a request of htmx, None if the page is sent
-    whole. `template`: in place of that of the page.
+    whole. `template`: the one to use instead of the page's.
     """
 
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -72,8 +72,8 @@ class Page:
     """A row of the table of pages.
 
     `path`: below the dashboard, with parameters in braces. `template`: None if it redirects or is a
-    file. `needs`: the caller holds one of these capabilities; nobody has to for ANYBODY, but for
-    being signed in. `act`: what it does. `again`: the page that shows the form again if `act` is
+    file. `needs`: the caller holds one of these capabilities; for ANYBODY it is enough to be signed
+    in. `act`: what it does. `again`: the page that shows the form again if `act` is
     refused. `is_open`: nobody has to be signed in. `has_secret`: the answer shows what is shown
     only once.
     """
@@ -86,6 +86,10 @@ class Page:
     again: Form | None = None
     is_open: bool = False
     has_secret: bool = False
+
+    def is_for(self, principal: Principal) -> bool:
+        """Tell whether the capabilities of somebody who is signed in suffice."""
+        return not self.needs or not principal.capabilities.isdisjoint(self.needs)
 
 
 def build_form(
@@ -165,8 +169,8 @@ class Visit:
     async def run(self, name: str, /, **values: Any) -> Any:  # noqa: ANN401 - a model
         """Carry out an operation with these fields, and return its answer.
 
-        Fields of an operation that only reads may be of any type: they become texts. None is left
-        out of it. Raises what `run_operation` raises.
+        Fields of an operation that only reads may be of any type: they become texts, and those
+        that are None are left out. Raises what `run_operation` raises.
         """
         operation = OPERATIONS[name]
         if not operation.changes:

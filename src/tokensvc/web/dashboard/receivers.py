@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.notices.event import EVENT_NAMES, may_accounts_know
 from tokensvc.operations.operation import KEY_OWNERS, KEY_READERS
-from tokensvc.web.dashboard.lists import ON_A_PAGE, build_link
-from tokensvc.web.dashboard.naming import find_names
+from tokensvc.web.dashboard.lists import ON_A_PAGE, build_page_links
+from tokensvc.web.dashboard.naming import find_names, load_accounts
 from tokensvc.web.dashboard.page import Page, Redirect, View, build_form
 
 if TYPE_CHECKING:
     from tokensvc.web.dashboard.page import Form, Visit
 
-_MOST_ACCOUNTS: Final = 200
 _LATEST: Final = 10
 _GRACES: Final = (("86400", "24 h"), ("604800", "7 days"), ("0", "Not at all"))
 
@@ -24,13 +23,11 @@ async def show_receivers(visit: Visit) -> View | Redirect:
     found = await visit.run(
         "notice-endpoints.list", limit=ON_A_PAGE, cursor=visit.query.get("cursor")
     )
-    following = found.next_cursor and build_link("/notices", {}, cursor=found.next_cursor)
     return View(
         {
             "endpoints": found.items,
             "accounts": await load_accounts(visit),
-            "next": following,
-            "first": "/notices" if "cursor" in visit.query else None,
+            **build_page_links(visit, "/notices", found),
             "said": visit.query.get("said"),
         }
     )
@@ -110,12 +107,6 @@ async def delete_receiver(visit: Visit) -> View | Redirect:
     return Redirect("/notices?said=deleted")
 
 
-async def load_accounts(visit: Visit) -> dict[str, str]:
-    """Return the names of accounts by their ids."""
-    accounts = await visit.run("accounts.list", limit=_MOST_ACCOUNTS, sort="name")
-    return {account.id: account.name for account in accounts.items}
-
-
 def _group_events(*, of_account: bool) -> list[tuple[str, list[str]]]:
     """Return the names of events by what they are about."""
     groups: dict[str, list[str]] = {}
@@ -125,7 +116,7 @@ def _group_events(*, of_account: bool) -> list[tuple[str, list[str]]]:
     return list(groups.items())
 
 
-def _act(path: str, act: Form, *, has_secret: bool = False) -> Page:
+def _build_act(path: str, act: Form, *, has_secret: bool = False) -> Page:
     return Page(
         path=f"/notices/{{id}}{path}",
         method="POST",
@@ -148,10 +139,10 @@ PAGES: Final = (
         has_secret=True,
     ),
     Page(path="/notices/{id}", act=show_receiver, template="notices/one.html", needs=KEY_READERS),
-    _act("/edit", edit_receiver),
-    _act("/switch", switch_receiver),
-    _act("/test", test_destination),
-    _act("/rotate", rotate_secret, has_secret=True),
+    _build_act("/edit", edit_receiver),
+    _build_act("/switch", switch_receiver),
+    _build_act("/test", test_destination),
+    _build_act("/rotate", rotate_secret, has_secret=True),
     *build_form(
         "/notices/{id}/delete",
         show=show_delete_receiver,

@@ -28,7 +28,7 @@ def find_status(error: Exception) -> int:
 
 
 def find_retry(error: Exception | None) -> dict[str, str]:
-    """Return the header that says when to come again, if an error says it."""
+    """Return the header that says when to try again, if the error tells when."""
     found = {} if error is None else judge_error(error)[3]
     return {name: found[name] for name in ("Retry-After",) if name in found}
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class KeyView(NamedTuple):
     """A list. `counted_as`: what an overview calls the number of its keys.
 
-    `filters`: of `keys.list`; a timedelta stands for the moment so far from now.
+    `filters`: of `keys.list`; a timedelta stands for the moment that far from now.
     """
 
     label: str
@@ -37,7 +37,7 @@ class KeyView(NamedTuple):
         }
 
     def is_shown(self, wanted: Mapping[str, str]) -> bool:
-        """Tell whether these filters, with whatever moments, and no others of a view are set."""
+        """Tell whether exactly the filters of this view are set, whatever their moments."""
         texts = {name: text for name, text in self.filters.items() if isinstance(text, str)}
         names = {name for name in wanted if name in OF_VIEWS}
         return names == self.filters.keys() and texts.items() <= wanted.items()
@@ -63,7 +63,7 @@ _RISKS: Final = (
         {**_ACTIVE, "replaced": "true", "used_before": timedelta(days=-1)},
     ),
 )
-# A capability is a filter of its own, beside whatever view, so this one is only led to.
+# Only links lead to this one: a capability is a filter of its own, which goes with any view.
 _POWERFUL: Final = KeyView("Hold everything", "powerful", {**_ACTIVE, "capability": ADMIN})
 OF_VIEWS: Final = frozenset(name for view in (*_STATES, *_RISKS) for name in view.filters)
 
@@ -81,7 +81,7 @@ def list_views(
     wanted: Mapping[str, str], now: datetime, counts: KeyCounts | None
 ) -> list[ViewLink]:
     """Return the views as the list of keys names them. `wanted`: the filters of that list."""
-    # What is no filter of a view stays, whatever view is chosen next.
+    # Filters that belong to no view stay, whichever view is chosen next.
     others = {name: text for name, text in wanted.items() if name not in OF_VIEWS}
     return [
         ViewLink(

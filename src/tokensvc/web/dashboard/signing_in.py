@@ -41,7 +41,7 @@ def ask_for_key(visit: Visit) -> View | Redirect:
     What was typed into a form is kept, and sent again together with the key.
     """
     if visit.request.method != "POST":
-        # What was fetched goes into the middle of a page, so it is a sentence and no whole page.
+        # The answer goes into the middle of a page, so it is a sentence and not a whole page.
         if visit.wants_fragment:
             return View({}, status=HTTPStatus.UNAUTHORIZED, template="signed_out.html")
         query = visit.request.query_string
@@ -58,8 +58,8 @@ async def show_sign_in(visit: Visit) -> View | Redirect:
     """Ask for a key."""
     site = visit.request.headers.get("Sec-Fetch-Site", "")
     wanted = visit.typed.value("next") or visit.query.get("next", "/")
-    # The cookie is `SameSite=Strict`: it does not come along with a link on another site, so who
-    # comes by one may be signed in all the same.
+    # The cookie is `SameSite=Strict`: it is not sent when somebody follows a link on another site,
+    # who may be signed in nevertheless.
     values = {
         "action": "/sign-in",
         "kept": [],

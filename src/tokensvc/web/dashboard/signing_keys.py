@@ -10,6 +10,7 @@ from tokensvc.core.algorithm import DEFAULT_ALGORITHM
 from tokensvc.core.errors import InvalidInputError
 from tokensvc.operations.operation import ADMINS, READERS
 from tokensvc.web.app_keys import SERVICE
+from tokensvc.web.dashboard.ending import read_reason
 from tokensvc.web.dashboard.naming import find_names
 from tokensvc.web.dashboard.page import Page, Redirect, View, build_form
 from tokensvc.web.dashboard.snippets import list_snippets
@@ -127,10 +128,7 @@ async def revoke(visit: Visit) -> View | Redirect:
     key = await _load_key(visit)
     if visit.typed.value("typed").strip() != _must_type(key):
         raise InvalidInputError("type the last letters of the key id", pointer="/typed")
-    told = (visit.typed.value("reason"), visit.typed.value("note").strip())
-    await visit.submit(
-        "signing-keys.revoke", kid=key.kid, reason=": ".join(part for part in told if part)
-    )
+    await visit.submit("signing-keys.revoke", kid=key.kid, reason=read_reason(visit))
     return Redirect(f"/signing-keys?said=revoked&kid={key.kid}")
 
 
@@ -190,7 +188,7 @@ def _find_standby(keys: Sequence[Any], alg: str) -> Any:  # noqa: ANN401
 
 
 def _is_exact(keys: Sequence[Any]) -> bool:
-    """Tell whether one algorithm signs alone, so that all that is issued is signed with it."""
+    """Tell whether only one algorithm signs, so that every token is signed with it."""
     return len({key.alg for key in keys if key.phase in _PUBLISHED}) == 1
 
 

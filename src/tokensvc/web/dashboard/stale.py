@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from tokensvc.core.errors import InvalidInputError
+from tokensvc.core.strict_json import parse_json
+from tokensvc.web.dashboard.forms import read_lines, read_text
+
 if TYPE_CHECKING:
     from tokensvc.operations.model import Model
     from tokensvc.web.dashboard.forms import Form
@@ -16,7 +20,7 @@ def list_differences(form: Form, thing: Model) -> list[tuple[str, str]]:
     """Return (field, what stands there now) where a form and a thing do not say the same."""
     found = []
     for name in dict.fromkeys(form):
-        # What is empty in a form stands for a limit of the tier, which the thing shows as its own.
+        # An empty limit in a form means that of the tier; the thing's own one is `own_...`.
         now = getattr(thing, f"own_{name}", getattr(thing, name, _MISSING))
         if now is not _MISSING and _read(now, form.getall(name)) != now:
             found.append((name, _write(now)))
@@ -26,15 +30,15 @@ def list_differences(form: Form, thing: Model) -> list[tuple[str, str]]:
 def _read(now: Any, texts: list[str]) -> Any:  # noqa: ANN401 - a field of a model
     """Return what was typed, as far as it is like what stands there now."""
     if isinstance(now, list):
-        typed = [line.strip() for text in texts for line in text.splitlines() if line.strip()]
+        typed = read_lines(texts)
         return now if sorted(typed) == sorted(now) else typed
-    text = texts[-1].replace("\r\n", "\n").strip()
+    text = read_text(texts)
     if isinstance(now, bool):
         return bool(text)
     if isinstance(now, dict):
         try:
-            return json.loads(text or "{}")
-        except ValueError:
+            return parse_json(text.encode() or b"{}")
+        except InvalidInputError:
             return text
     return text or None if now is None else now if text == str(now) else text
 

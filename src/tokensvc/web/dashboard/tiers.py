@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.limit import DEFAULT_TIER
 from tokensvc.operations.operation import ADMINS, READERS
-from tokensvc.web.dashboard.lists import build_link, find_named
+from tokensvc.web.dashboard.lists import build_page_links, find_named
 from tokensvc.web.dashboard.page import Page, Redirect, View, build_form
 
 if TYPE_CHECKING:
@@ -26,8 +26,7 @@ async def show_tiers(visit: Visit) -> View | Redirect:
         {
             "tiers": found.items,
             "default_tier": DEFAULT_TIER,
-            "next": found.next_cursor and build_link(_PATH, {}, cursor=found.next_cursor),
-            "first": _PATH if "cursor" in visit.query else None,
+            **build_page_links(visit, _PATH, found),
             "said": visit.query.get("said"),
         }
     )

@@ -20,7 +20,7 @@ _STEPS: Final = (
 )
 _MOST_TICKS: Final = 6
 _NARROWEST: Final = 0.9  # of a bar, so that a short part of a life is still seen
-_BESIDE_NOW: Final = 6.0  # nearer to this moment no date is written: it has a label of its own
+_BESIDE_NOW: Final = 6.0  # no date is written nearer to this moment, which has a label of its own
 _WIDTH_OF_LETTER: Final = 1.0  # at the narrowest window that is wide
 _ASIDE: Final = 2.0  # what is left free beside a label
 
@@ -47,7 +47,7 @@ class PhaseBar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
-    """The line of one key. `words`: the same for those who do not see it."""
+    """The line of one key. `words`: what it shows, for those who do not see it."""
 
     key: Any
     bars: tuple[PhaseBar, ...]
@@ -79,8 +79,8 @@ def build_timeline(keys: Sequence[Any], now: datetime, period: timedelta) -> Tim
     `keys`: as `signing-keys.list` answers. `period`: after which the next key takes over.
     """
     oldest_at = min((key.created_at for key in keys), default=now)
-    # The past as far as it is known, but neither so short that it cannot be seen nor much longer
-    # than what is to come. A little is added on both sides, so that nothing touches the edge.
+    # The line shows the whole known past, unless that is too short to be seen or much longer than
+    # what is to come. A little is added on both sides, so that nothing touches the edge.
     past = min(max(now - oldest_at, period * 0.15), period * 1.1)
     scale = _Scale(now - past * 1.05, now + period * 1.03)
     lanes = []
@@ -93,7 +93,7 @@ def build_timeline(keys: Sequence[Any], now: datetime, period: timedelta) -> Tim
 
 
 def find_end(key: Any, period: timedelta) -> datetime | None:  # noqa: ANN401 - a model
-    """Return when a key stops to sign, as far as it is known; None if it does not sign yet."""
+    """Return when a key stops signing, as far as it is known; None if it does not sign yet."""
     if key.superseded_at is not None or key.active_at is None:
         end: datetime | None = key.superseded_at
         return end

@@ -1,4 +1,4 @@
-"""What machines call something, in the words of people."""
+"""What people call the reasons, acts and endings that programs name."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def write_detail(value: object) -> str:
         return json.dumps(value)
     try:
         return write_clock(datetime.fromisoformat(value)) if _MOMENT.fullmatch(value) else value
-    except ValueError:  # somebody may have called a thing like a moment that is none
+    except ValueError:  # a name may look like a moment and be none
         return value
 
 

@@ -31,8 +31,7 @@ _LONGEST_WAIT_SECONDS: Final = 2.0
 class Strangers:
     """Lets a network call `allowed` times a minute, and `at_once` callers work at a time.
 
-    `pause`: an answer comes when a multiple of so many seconds has gone. `clock`: monotonic, in
-    seconds.
+    `pause`: answers come at whole multiples of this many seconds. `clock`: monotonic, in seconds.
     """
 
     def __init__(

@@ -116,7 +116,9 @@ function clock(seconds, isLong) {
   const time = iso.toISOString().slice(11, 16);
   const more = isLong ? { month: "short" } : { weekday: "short" };
   const day = { ...more, day: "numeric", timeZone: "UTC" };
-  return isLong || time === "00:00" ? iso.toLocaleDateString("en-GB", day) : time;
+  // en-GB alone writes "Sept"; the pages write three letters of every month.
+  const date = () => iso.toLocaleDateString("en-GB", day).replace("Sept", "Sep");
+  return isLong || time === "00:00" ? date() : time;
 }
 const short = (n) => (n >= 1e3 ? `${+(n / 1e3).toFixed(1)} k` : String(n));
 function drawPanel(box, panel, x, last, group) {
