@@ -89,9 +89,9 @@ where sealed_secret is not null order by id for no key update;
 update notice_endpoint set sealed_secret = $2, old_sealed_secret = $3 where id = $1;
 
 -- name: claim(is_failing, lease, crowded)
--- Takes the one that was served longest ago, of those that fail or of the others: by how long
--- something waits, whoever has most to be told would always come first. None of the accounts in
--- `crowded` is served, '' is the service itself. Nobody else takes it before the lease is over or
+-- Takes the one that was served longest ago, of those that fail or of the others. If the longest
+-- wait decided, whoever is told most would always come first. None of the accounts in `crowded` is
+-- served, '' is the service itself. Nobody else takes it before the lease is over or
 -- it is released. A lease from before a jump of the clock counts as over. `old_sealed_secret` is
 -- null when its time is over.
 update notice_endpoint as endpoint

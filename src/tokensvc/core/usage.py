@@ -45,7 +45,7 @@ class HourOfUse:
 
 @dataclass(slots=True)
 class Usage:
-    """What has not been written yet, for at most `most` keys; of others only `dropped` tells.
+    """What has not been written yet, for at most `most` keys; `dropped` counts what others did.
 
     Thousands of keys may be held, so nothing is made for each of them that can be shared.
 

@@ -18,6 +18,7 @@ from tokensvc.logs.masking import mask_secrets
 from tokensvc.operations.problem import MEDIA_TYPE as PROBLEM
 from tokensvc.operations.problem import TITLES, build_problem
 from tokensvc.web.cors import ANY_ORIGIN, PUBLIC_PATHS
+from tokensvc.web.limit_headers import write_policy, write_rest
 from tokensvc.web.whole_answer import WholeAnswer, write_fields
 
 if TYPE_CHECKING:
@@ -124,8 +125,8 @@ def _when_to_retry(error: errors.TokensvcError) -> dict[str, str]:
     if isinstance(error, errors.RateLimitedError):
         return {
             "Retry-After": str(error.retry_after),
-            "RateLimit-Policy": f'"{error.policy}";q={error.limit};w={error.window}',
-            "RateLimit": f'"{error.policy}";r=0;t={error.retry_after}',
+            "RateLimit-Policy": write_policy(error.policy, error.limit, error.window),
+            "RateLimit": write_rest(error.policy, 0, error.retry_after),
         }
     if isinstance(error, errors.UnavailableError):
         return {"Retry-After": str(error.retry_after)}

@@ -13,6 +13,7 @@ from tokensvc.web.app_keys import FACTS, SERVICE
 from tokensvc.web.client_address import find_client_place
 from tokensvc.web.client_authentication import read_client
 from tokensvc.web.forms import parse_form, read_form
+from tokensvc.web.limit_headers import write_policy, write_rest
 from tokensvc.web.plain_request import PlainRequest
 from tokensvc.web.problems import JSON, NO_STORE
 from tokensvc.web.token_request import ACCESS_TOKEN_TYPE, parse_token_request
@@ -80,9 +81,9 @@ async def _exchange(
 
 
 def _write_fields(decision: Decision) -> str:
-    """Return the fields of the answer, with those of draft-ietf-httpapi-ratelimit-headers-11.
+    """Return the fields of the answer, with those that tell limits.
 
-    These tell the two limits of the key, and what is left of the tighter one. The account's limits
+    They tell the two limits of the key, and what is left of the tighter one. The account's limits
     are named only in a refusal, because they would tell one key what the others use.
     """
     quota, at, ahead = decision.verdict.quota, decision.verdict.at, decision.verdict.ahead
@@ -94,14 +95,14 @@ def _write_fields(decision: Decision) -> str:
     inside = None if ahead is None else max(at, ahead[0 if window == MINUTE else 1])
     return (
         f"{_write_constant_fields(quota.key_per_minute, quota.key_per_day)}"
-        f'RateLimit: "{name}";r={left};t={seconds_left(window, at, inside=inside)}\r\n'
+        f"RateLimit: {write_rest(name, left, seconds_left(window, at, inside=inside))}\r\n"
     )
 
 
 @functools.lru_cache(maxsize=1024)
 def _write_constant_fields(per_minute: int, per_day: int) -> str:
-    policy = f'"key-minute";q={per_minute};w={MINUTE}, "key-day";q={per_day};w={DAY}'
-    return write_fields({"Content-Type": JSON, **NO_STORE, "RateLimit-Policy": policy})
+    policies = write_policy("key-minute", per_minute, MINUTE), write_policy("key-day", per_day, DAY)
+    return write_fields({"Content-Type": JSON, **NO_STORE, "RateLimit-Policy": ", ".join(policies)})
 
 
 def _build_body(issued: IssuedToken, shown_as: ShownAs) -> bytes:

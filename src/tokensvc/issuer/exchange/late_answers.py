@@ -6,10 +6,10 @@ all at once, so random moments also keep a flood from becoming a row of waves. F
 only a few answers go out in each round of the event loop: otherwise an exchange would wait for all
 of them at each of its steps.
 
-A flood of very many clients bears all that: together they still ask thousands of times a second. So
-the more answers are held, the later each comes, and only so many come in a second. When the process
-falls behind its work all the same, answers can come later still. So exchanges go first, and a flood
-takes what is left of the processor, however large it is.
+A flood of very many clients is not stopped by that: together they still ask thousands of times a
+second. So the more answers are held, the later each comes, and only a certain number come in a
+second. When the process falls behind its work nevertheless, answers can come later still. So
+exchanges go first, and a flood takes what is left of the processor, however large it is.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _IN_A_ROUND: Final = 8
 # A process is behind if a tick ends later than this, in seconds.
 _BEHIND: Final = 0.02
 _MOST_SPREAD: Final = 10.0  # seconds
-# By so much the stretch shrinks in a second. If it shrank faster, the answers that are held longest
+# How much the stretch shrinks in a second. If it shrank faster, the answers that are held longest
 # would fall together with those that come after them, and the next wave would be twice as high.
 _EASED: Final = 0.1
 # The spread of answers to networks that are refused often, so that these do not ask in waves.
@@ -45,9 +45,9 @@ _FLOOD_A_SECOND: Final = 1000.0
 class LateAnswers:
     """Holds answers back for `pause` seconds, `most_held` of them at a time.
 
-    Each is held for up to `spread` seconds more, by chance. The spread gets longer, ten seconds at
-    most, so that no more than `most_a_second` of very many answers come in a second. If the process
-    falls behind, it gets longer by `stretch` times as much. `clock`: monotonic, in seconds.
+    Each is held for up to `spread` seconds more, by chance. If very many are held, the spread gets
+    longer, ten seconds at most, so that no more than `most_a_second` come in a second. If the
+    process falls behind, it gets longer by `stretch` times the delay. `clock`: monotonic seconds.
     """
 
     def __init__(
@@ -98,7 +98,8 @@ class LateAnswers:
         """Return for how many seconds beyond the pause the next answer may be held."""
         if not self._held:
             return self._spread
-        # Half of the spread is the mean, and as many answers come as are held, each for so long.
+        # An answer is held for the pause and, on average, half of the spread. In that time as many
+        # answers come as are held.
         of_crowd = 2 * (self._held / self._most_a_second - self._pause)
         return min(_MOST_SPREAD, max(self._spread, of_crowd) + self._stretched)
 

@@ -2,7 +2,7 @@
 
 An endpoint is leased by one process, which sends what waits for it, one after the other. If the
 process dies, another one goes on when the lease is over: what was sent but not noted as sent is
-sent again. Endpoints that fail have a lane of their own, and of each lane an account gets half at
+sent again. Endpoints that fail have a lane of their own, and an account gets half of each lane at
 most. So receivers that hang or are slow hold up themselves, and never those of others.
 """
 

@@ -21,6 +21,7 @@ from tokensvc.core.errors import (
     InvalidRequestError,
     VersionConflictError,
 )
+from tokensvc.web.limit_headers import write_policy, write_rest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +76,7 @@ def matches_copy(etag: str, values: Sequence[str]) -> bool:
 
 
 def build_lifetime(operation: Operation) -> dict[str, str]:
-    """Return the headers that say how long an operation stays, none as long as it just stays."""
+    """Return the headers that say how long an operation stays, none if it is not to go."""
     headers = {}
     if operation.deprecated_on is not None:
         headers["Deprecation"] = f"@{int(_begin(operation.deprecated_on).timestamp())}"
@@ -85,10 +86,10 @@ def build_lifetime(operation: Operation) -> dict[str, str]:
 
 
 def build_limit(status: LimitStatus) -> dict[str, str]:
-    """Return the headers that tell a limit (draft-ietf-httpapi-ratelimit-headers-11)."""
+    """Return the headers that tell a limit."""
     return {
-        "RateLimit-Policy": f'"{status.name}";q={status.limit};w={status.window}',
-        "RateLimit": f'"{status.name}";r={status.left};t={status.resets_in}',
+        "RateLimit-Policy": write_policy(status.name, status.limit, status.window),
+        "RateLimit": write_rest(status.name, status.left, status.resets_in),
     }
 
 
