@@ -38,6 +38,11 @@ order by key_id for no key update;
 -- name: find_many(ids)
 select *, clock_timestamp() as at from listed_api_key where id = any ($1::text[]);
 
+-- name: find_held(id)
+-- The capabilities that a key holds now; empty if it is not there.
+select clock_timestamp() as at,
+    coalesce((select capabilities from api_key where id = $1), '{}') as capabilities;
+
 -- name: find_standing(id)
 -- A key, and whether its account is suspended: what callers are judged by, while locks are held.
 select *, clock_timestamp() as at from listed_api_key

@@ -28,6 +28,12 @@ def test_every_answer_to_a_form_is_without_faults(look, service, theme, width):
     page.click("text=Create key")
     assert page.input_value("#networks") == "nowhere"
     window.check("/answers/refused")
+    for name, text in (("#name", "w" * 80), ("#networks", ""), ("#metadata", "")):
+        page.fill(name, text)
+    page.click("text=Create key")
+    assert page.inner_text("h1") == "Your new key"
+    window.check("/answers/shown-once")
+    page.check("[data-guard]")
 
     window.go("/notices/new")
     page.fill("#url", "https://hooks.acme.example/again")

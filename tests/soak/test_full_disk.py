@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 
@@ -15,41 +14,12 @@ from testbed.cluster import Cluster
 from testbed.waiting import until
 
 from tests.e2e.calls import AUDIENCE, call, exchange, is_refused, new_keys, revoke, try_exchange
+from tests.soak.small_disk import fill, small_disk
 from tokensvc.verify import Verifier
 
 PUBLIC = ("/.well-known/jwks.json", "/v1/denylist", "/livez")
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
-
-
-@contextlib.contextmanager
-def small_disk(node, name, size):
-    """Put one folder of a Postgres that does not run onto a disk of its own; lend the folder."""
-    folder, aside = node.data / name, node.data.parent / f"{name}-aside"
-    folder.rename(aside)
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=False
-    )
-    try:
-        if mounted.returncode != 0:
-            pytest.skip("this machine mounts no disk for us")
-        subprocess.run(["cp", "-a", f"{aside}/.", folder], check=True)
-        yield folder
-    finally:
-        node.end(signal.SIGKILL)
-        if mounted.returncode == 0:
-            subprocess.run(["umount", "--lazy", folder], check=True)
-        shutil.rmtree(aside)
-
-
-def fill(folder, left):
-    """Fill the disk of a folder but for so many bytes; return the file that does it."""
-    file = folder / "filler"
-    free = os.statvfs(folder)
-    with file.open("wb") as opened:
-        opened.write(bytes(free.f_bavail * free.f_bsize - left))
-    return file
 
 
 @pytest.fixture

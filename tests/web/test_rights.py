@@ -161,6 +161,22 @@ async def test_a_token_may_call_what_it_was_narrowed_to_whatever_its_key_holds(
                 assert (answer.status, answer.code) == (403, "insufficient_scope")
 
 
+@pytest.mark.parametrize("name", ["accounts.create", "notice-endpoints.create", "keys.disable"])
+async def test_t30_a_token_changes_nothing_by_a_right_that_its_key_has_lost(
+    client, database, service, connection, name
+):
+    key = await make_key(database, capabilities=("tokensvc:admin", "tokensvc:read"))
+    caller = Caller(client, await get_own_token(client, key, "tokensvc:admin tokensvc:read"))
+    things = Things(service.backend, None, await get_own_token(client, key, "tokensvc:admin"))
+    request = await things.build_request(name)
+    await connection.execute(
+        "update api_key set capabilities = '{tokensvc:read}' where id = $1", key.listed.record.id
+    )
+    answer = await call(caller, name, **request)
+    assert (answer.status, answer.code) == (403, "insufficient_scope")
+    assert (await call(caller, "keys.list")).status == 200
+
+
 async def make_things(client, service, kind, key):
     """Return what makes the things that a caller may name: an owner only those of its account."""
     account = key.listed.record.account_id if kind == KEYS else None

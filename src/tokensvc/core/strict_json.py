@@ -8,12 +8,25 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from tokensvc.core.errors import Fault, InvalidInputError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 MOST_DEEP: Final = 20
+MOST_NAMES: Final = 1000  # in one object
+
+# What is refused in the end must not cost much before, and each value costs as much as many bytes
+# of a text. So many may be in any body, and one more in so many bytes. Commas in texts count too.
+_ALWAYS_ALLOWED: Final = 5000
+_BYTES_OF_VALUE: Final = 10
+_BYTES_OF_CONTAINER: Final = 50
+# How a NUL and one half of a pair of surrogates are written.
+_ESCAPED: Final = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 
 _ESCAPES: Final = str.maketrans({"~": "~0", "/": "~1"})
 _MOST_OF_A_NAME: Final = 100
@@ -30,6 +43,8 @@ def parse_json(body: bytes) -> Any:  # noqa: ANN401 - whatever was sent
 
     Raises InvalidInputError, which points at what is wrong.
     """
+    _check_number(body, b",", _BYTES_OF_VALUE, "values")
+    _check_number(body, b"[{", _BYTES_OF_CONTAINER, "lists and objects")
     try:
         value = json.loads(
             body.decode("utf-8"),
@@ -41,8 +56,14 @@ def parse_json(body: bytes) -> Any:  # noqa: ANN401 - whatever was sent
         raise _refuse("", f"the JSON is nested more than {MOST_DEEP} deep") from error
     except ValueError as error:  # no UTF-8, no JSON, a number that is too long
         raise _refuse("", "the body is no JSON in UTF-8") from error
-    check_json(value)
+    check_json(value, has_escapes=_ESCAPED.search(body) is not None)
     return value
+
+
+def _check_number(body: bytes, signs: bytes, bytes_of_one: int, what: str) -> None:
+    most = _ALWAYS_ALLOWED + len(body) // bytes_of_one
+    if sum(body.count(sign) for sign in signs) > most:
+        raise _refuse("", f"a body of this size holds at most {most} {what}")
 
 
 def build_pointer(*names: str | int) -> str:
@@ -64,29 +85,42 @@ def find_bad_character(text: str) -> str | None:
     return None
 
 
-def check_json(value: object) -> None:
+def check_json(value: object, *, has_escapes: bool = True) -> None:
     """Raise InvalidInputError for what no store or reader of ours can hold.
 
     That is a name that stands twice, as `parse_json` marks it, a NUL, a lone surrogate, and what is
-    nested too deep.
+    nested too deep or has too many names. `has_escapes`: whether a text may hold such characters.
     """
+    if isinstance(value, str):
+        _check_text((), value)
     # Without recursion: how deep it may be is found out here.
     waiting: list[tuple[tuple[str | int, ...], object]] = [((), value)]
     while waiting:
         names, inner = waiting.pop()
-        if len(names) >= MOST_DEEP and isinstance(inner, dict | list):
-            raise _refuse(build_pointer(names[0]), f"it is nested more than {MOST_DEEP} deep")
-        # The parser knows no path, so it only marks such an object, and it is refused here.
-        if isinstance(inner, _Repeated):
-            raise _refuse(build_pointer(*names, inner.name), "the name stands twice in its object")
-        if isinstance(inner, dict):
-            for name in inner:
-                _check_text((*names, name), name)
-            waiting.extend(((*names, name), item) for name, item in inner.items())
-        elif isinstance(inner, list):
-            waiting.extend(((*names, index), item) for index, item in enumerate(inner))
-        elif isinstance(inner, str):
-            _check_text(names, inner)
+        for name, item in _list_members(names, inner, has_escapes=has_escapes):
+            if isinstance(item, (dict, list)):
+                if len(names) >= MOST_DEEP - 1:
+                    where = build_pointer(*names[:1] or (name,))
+                    raise _refuse(where, f"it is nested more than {MOST_DEEP} deep")
+                waiting.append(((*names, name), item))
+            elif has_escapes and isinstance(item, str) and find_bad_character(item) is not None:
+                _check_text((*names, name), item)
+
+
+def _list_members(
+    names: tuple[str | int, ...], inner: object, *, has_escapes: bool
+) -> Iterable[tuple[str | int, object]]:
+    """Return what is in a list or an object, by index or name, after a look at the names."""
+    if not isinstance(inner, dict):
+        return enumerate(inner) if isinstance(inner, list) else ()
+    # The parser knows no path, so it only marks such an object, and it is refused here.
+    if isinstance(inner, _Repeated):
+        raise _refuse(build_pointer(*names, inner.name), "the name stands twice in its object")
+    if len(inner) > MOST_NAMES:
+        raise _refuse(build_pointer(*names), f"an object has at most {MOST_NAMES} names")
+    for name in inner if has_escapes else ():
+        _check_text((*names, name), name)
+    return inner.items()
 
 
 def _check_text(names: tuple[str | int, ...], text: str) -> None:

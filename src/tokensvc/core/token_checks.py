@@ -105,13 +105,15 @@ def _check_payload(payload: Mapping[str, Any], issuer: str, now: float) -> Itera
     if said == issuer:
         yield TokenCheck("issuer", "passed", "It names this service.")
     else:
-        detail = f"It names {_show(said)}, and this service is {issuer}."
+        named = "no issuer" if said is None else _show(said)
+        detail = f"It names {named}, and this service is {issuer}."
         yield TokenCheck("issuer", "failed", detail)
     if isinstance(audience, str) and audience:
         detail = f"Only verifiers for {_show(audience)} accept it."
         yield TokenCheck("audience", "passed", detail)
     else:
-        yield TokenCheck("audience", "failed", "It must be one name, and not a list.")
+        detail = "It names none." if audience is None else "It must be one name, and not a list."
+        yield TokenCheck("audience", "failed", detail)
     yield _judge_claims(payload, issuer)
     yield _judge_time(payload, now)
 

@@ -88,6 +88,12 @@ async def lock_api_keys(
     return await load_api_keys(connection, key_ids)
 
 
+async def find_held(connection: asyncpg.Connection, key_id: str) -> tuple[frozenset[str], datetime]:
+    """Return the capabilities that a key holds, and Postgres's clock."""
+    (row,) = await connection.fetch(_SQL["find_held"], key_id)
+    return frozenset(row["capabilities"]), row["at"]
+
+
 async def find_standing(
     connection: asyncpg.Connection, key_id: str
 ) -> tuple[ListedKey | None, bool]:

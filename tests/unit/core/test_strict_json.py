@@ -57,13 +57,35 @@ def test_what_readers_would_understand_differently_is_refused_with_a_pointer(tex
 
 
 def test_depth_is_bounded():
-    for deep in (MOST_DEEP, MOST_DEEP + 1, 1000, 100_000):
+    for deep in (MOST_DEEP, MOST_DEEP + 1, 1000, 4000):
         text = ("[" * deep + "]" * deep).encode()
         if deep <= MOST_DEEP:
             parse_json(text)
         else:
             with pytest.raises(InvalidInputError, match="nested"):
                 parse_json(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "detail"),
+    [
+        ("[" + "0," * 300_000 + "0]", "values"),
+        ("[" * 4000 + "]" * 4000 + '{"a":' * 2000 + "1" + "}" * 2000, "lists and objects"),
+        ("{" + ",".join(f'"{n}":0' for n in range(1001)) + "}", "at most 1000 names"),
+    ],
+    ids=["values", "lists and objects", "names"],
+)
+def test_t53_what_would_take_long_to_look_through_is_refused(text, detail):
+    with pytest.raises(InvalidInputError, match=detail):
+        parse_json(text.encode())
+
+
+def test_a_large_batch_is_no_reason_to_refuse():
+    changes = '{"per_minute":5,"per_day":5,"audiences":[],"networks":[],"tier":null,"metadata":{}}'
+    items = ",".join([f'{{"id":"key_0000000000000000","changes":{changes}}}'] * 1000)
+    assert len(parse_json(f'{{"act":"update","items":[{items}]}}'.encode())["items"]) == 1000
+    names = ",".join(f'"orders:read-{number}"' for number in range(500))
+    assert len(parse_json(f"[{names}]".encode())) == 500
 
 
 def test_a_pointer_is_that_of_the_rfc():

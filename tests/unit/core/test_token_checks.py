@@ -60,6 +60,8 @@ def test_checks_that_need_others_are_skipped_and_nothing_raises():
     found = check(foreign)
     assert found["header"][0] == "failed"
     assert found["signature"][0] == found["time"][0] == "skipped"
+    assert found["issuer"][1].startswith("It names no issuer, and this service is")
+    assert found["audience"] == ("failed", "It names none.")
     crit = {"alg": "ES256", "typ": "at+jwt", "kid": SIGNER.kid, "crit": ["x"]}
     assert "extension" in check(f"{encode(crit)}.{encode(PAYLOAD)}.AAAA")["header"][1]
     symmetric = {"alg": "HS256", "typ": "at+jwt", "kid": SIGNER.kid}

@@ -42,6 +42,16 @@ def test_a_secret_in_a_log_line_is_masked(name, logs, capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_a_key_behind_the_beginning_of_a_token_is_masked():
+    assert mask_secrets(f"eyJ-{SECRETS['a key']}") == "eyJ-[masked]"
+
+
+def test_t53_a_long_text_that_looks_like_many_tokens_is_looked_through_once():
+    text = "eyJ" * 300_000  # from each of them anew, it would take half an hour
+    assert mask_secrets(text) == text
+    assert mask_secrets(f"{text}.eyJ") == "[masked]"
+
+
 @pytest.mark.parametrize("text", ["key_0123456789abcdef", "a-b", "eyJ", "https://host/path"])
 def test_what_is_no_secret_stays_as_it_is(text):
     assert mask_secrets(text) == text

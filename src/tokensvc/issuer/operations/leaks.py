@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.leak import build_leak
@@ -29,11 +30,11 @@ async def report(call: Call, request: ReportLeaks) -> LeakReceipt:
     # Part by part, so that nobody waits for a long report: neither in this process nor in Postgres.
     for at in range(0, len(request.leaks), _AT_ONCE):
         part = request.leaks[at : at + _AT_ONCE]
-        leaks = [
-            leak
-            for leak in (_build(one, call.settings.key_prefix) for one in part)
-            if leak is not None
-        ]
+        leaks = []
+        for one in part:
+            leak = _build(one, call.settings.key_prefix)
+            leaks += [] if leak is None else [leak]
+            await asyncio.sleep(0)  # what is said of the place may be long
         malformed += len(part) - len(leaks)
         if leaks:
             records = await end_leaked_keys(

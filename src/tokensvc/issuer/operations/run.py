@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from tokensvc.core.errors import Fault, NotFoundError
 from tokensvc.issuer.operations.bindings import load_function
 from tokensvc.issuer.operations.call import Call, find_version
 from tokensvc.operations.rights import check_call
+from tokensvc.store.api_key import find_held
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from tokensvc.core.limit import LimitStatus
     from tokensvc.issuer.operations.call import Backend
     from tokensvc.operations.model import Model
@@ -42,12 +46,7 @@ async def run_operation(
     InsufficientScopeError, InsufficientAuthenticationError, IdempotencyKeyReusedError, and what the
     function of the operation raises.
     """
-    if operation.fresh and principal.shown_at is not None:
-        # How long ago the key was shown is judged by Postgres's clock, which only this needs.
-        async with backend.database.connection() as connection:
-            now = await connection.fetchval("select clock_timestamp()")
-    else:
-        now = None
+    principal, now = await _look_at_key(backend, operation, principal)
     check_call(operation, principal, now)
     call = Call(backend=backend, principal=principal, if_match=if_match, calls=calls)
     try:
@@ -57,6 +56,22 @@ async def run_operation(
         raise
     version = find_version(response) if operation.has_version else None
     return Result(response, version, is_repeated)
+
+
+async def _look_at_key(
+    backend: Backend, operation: Operation, principal: Principal
+) -> tuple[Principal, datetime | None]:
+    """Return a caller as its key is now, and Postgres's clock if that was asked.
+
+    A token says what its key held when it was made, and lives for an hour. To change something, the
+    key must still hold it. How long ago the key was shown is judged by the same look.
+    """
+    is_judged = operation.changes or operation.fresh
+    if principal.key_id is None or principal.shown_at is None or not is_judged:
+        return principal, None
+    async with backend.database.connection() as connection:
+        held, now = await find_held(connection, principal.key_id)
+    return replace(principal, capabilities=principal.capabilities & held), now
 
 
 async def _act(
