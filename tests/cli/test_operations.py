@@ -32,7 +32,7 @@ finally:
 """
 
 
-CALLS = {"call", "call_pages", "call_whole", "list_all"}
+CALLS = {"call", "call_pages", "call_whole", "change_state", "list_all"}
 
 
 def list_called():
