@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from testbed.cluster import Node
+
+_PIECE: Final = 1 << 20
 
 
 @contextlib.contextmanager
@@ -40,9 +42,18 @@ def small_disk(node: Node, name: str, size: str) -> Iterator[Path]:
 
 
 def fill(folder: Path, left: int) -> Path:
-    """Fill the disk of a folder but for so many bytes; return the file that does it."""
+    """Fill the disk of a folder but for so many bytes; return the file that does it.
+
+    Postgres writes to the same disk meanwhile, so it is filled piece by piece, and less may be
+    left in the end.
+    """
     file = folder / "filler"
-    free = os.statvfs(folder)
-    with file.open("wb") as opened:
-        opened.write(bytes(free.f_bavail * free.f_bsize - left))
+    with file.open("wb", buffering=0) as opened, contextlib.suppress(OSError):
+        while (more := _count_free(folder) - left) > 0:
+            opened.write(bytes(min(more, _PIECE)))
     return file
+
+
+def _count_free(folder: Path) -> int:
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_bsize
