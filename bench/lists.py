@@ -103,7 +103,8 @@ where length(name) > 10 and id < 'key_1' on conflict do nothing
 async def fill(url: str, account: str, first: int, last: int) -> None:
     """Make the keys with these numbers."""
     connection = await connect(url)
-    await connection.execute("set statement_timeout = 0")
+    # What Postgres does by itself to a table that grows may hold locks for a while.
+    await connection.execute("set statement_timeout = 0; set lock_timeout = 0")
     for begin in range(first, last + 1, _AT_ONCE):
         end = min(last, begin + _AT_ONCE - 1)
         await connection.execute(FILL, account, begin, end, timeout=300)
