@@ -75,7 +75,9 @@ def run_exchange(
         if isinstance(outcome, HeldToken) or outcome.kind == "refused":
             return outcome
         if outcome.kind == "key_rejected":
-            other = key if is_second_key else (yield from _read_key())
+            # There is no time left for a second key if the answer came at the last moment.
+            is_last = is_second_key or response.came_on >= deadline
+            other = key if is_last else (yield from _read_key())
             if isinstance(other, Failure) or other == key:
                 return outcome
             key, is_second_key, now = other, True, response.came_on

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.unit.client.loopback import KEY, OTHER_KEY
 
@@ -36,6 +36,9 @@ def responses(draw):
 
 
 @given(st.lists(responses(), min_size=40, max_size=40), st.booleans(), chances)
+@example(
+    [(429, None, 0.0), (429, None, 4.0), (429, None, 10.0), *[(401, None, 10.0)] * 37], True, 1
+)
 def test_every_exchange_ends_within_its_patience_and_few_tries(script, rotates, chance):
     """Performs the steps on a clock of its own, with responses of every kind."""
     now, asked, read, waited = 0.0, 0, 0, 0.0
