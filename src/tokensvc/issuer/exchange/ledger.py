@@ -1,4 +1,4 @@
-"""The ledger: Postgres decides every exchange, many in one batch, and no cache decides any.
+"""The ledger: Postgres decides every exchange, many in one batch, and no cache grants any.
 
 This is group commit without a timer: while one batch is under way, requests gather; when its answer
 is there, all that have gathered are the next batch. So an idle service adds no wait, and a busy one
