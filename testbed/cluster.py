@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
 import shutil
@@ -201,15 +202,22 @@ class Cluster:
     async def count_users_of_the_old_primary(self) -> int:
         """Return how many stay connected to a node that was a primary once.
 
-        A process that only asks which node is the primary leaves it within half a second.
+        A process that only asks which node is the primary leaves it.
         """
-        await asyncio.sleep(0.6)
         connection = await self.standby.connect()
-        users = (
-            "select count(*) from pg_stat_activity where backend_type = 'client backend'"
-            " and backend_start < now() - interval '0.5 s'"
+        connected = (
+            "select array_agg(pid) from pg_stat_activity"
+            " where backend_type = 'client backend' and pid <> pg_backend_pid()"
         )
-        count: int = await connection.fetchval(users)
+        users = "select count(*)::int from pg_stat_activity where pid = any ($1)"
+        seen = await connection.fetchval(connected)
+
+        async def have_left() -> bool:
+            return bool(await connection.fetchval(users, seen) == 0)
+
+        with contextlib.suppress(TimeoutError):
+            await until(have_left)
+        count: int = await connection.fetchval(users, seen)
         await connection.close()
         return count
 

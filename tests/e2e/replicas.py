@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import jwt
 from testbed.failover_stage import Client
+from testbed.following import following
 from testbed.keys import add_keys_to
 from testbed.ports import find_free_port
 from testbed.waiting import PATIENCE, until
@@ -108,7 +109,7 @@ async def rotate_under_load(pair: Pair, *, tokens: int) -> None:
     keys: Sequence[Key] = await asyncio.to_thread(new_keys, pair.first, 4)
     stock = jwt.PyJWKClient(f"{pair.first.url}/.well-known/jwks.json", lifespan=3600)
     await asyncio.to_thread(stock.get_jwk_set)
-    async with Verifier(issuer=pair.first.url, audience=AUDIENCE) as verifier:
+    async with following(Verifier(issuer=pair.first.url, audience=AUDIENCE)) as verifier:
         users = _Users(verifier, stock, pair.first.url)
         old = await asyncio.to_thread(exchange, pair.first.url, keys[0].text)
         urls = [pair.first.url, pair.second.url] * 2

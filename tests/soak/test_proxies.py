@@ -138,7 +138,7 @@ def check_exchange_and_feed(front: Front) -> None:
     key = new_key(front.first)
     with RelyingParty(front.public) as party:
         token = front.exchange(key.text)
-        assert party.verify(token) == "good"
+        wait_until(lambda: party.verify(token) == "good")
         assert front.first.cli("key", "revoke", key.id, "--yes").returncode == 0
         assert party.wait_for_refusal(token)[0] == "revoked_key"
 
