@@ -42,8 +42,6 @@ MODES: Final = ("off", "on")
 _BETWEEN_KILLS: Final = 5.0
 _DOOMED: Final = 400  # keys to be revoked, for each kill: more than a round needs
 _WORKS_AGAIN: Final = 15.0  # seconds after which every good key must get a token
-# A revocation that is acknowledged in the moment of a kill reaches followers by the next primary.
-_KNOWN_WITHIN: Final = 35.0
 _TRY: Final = aiohttp.ClientTimeout(total=3)
 _BETWEEN_TRIES: Final = 0.1
 
@@ -61,6 +59,13 @@ class Kills:
     def must_work(self) -> bool:
         """Tell whether the last outage ended so long ago that a good key must get a token."""
         return time.monotonic() - self._written_on > _WORKS_AGAIN
+
+    def written_on(self) -> float:
+        """Return since when Postgres can be written (monotonic); infinity in an outage.
+
+        What was acknowledged in the moment of a kill reaches followers by the next primary.
+        """
+        return self._written_on
 
     async def play(self) -> None:
         """Kill the primary, wait for the next one, and bring the dead node back."""
@@ -107,7 +112,7 @@ async def _play(mode: str, kills: int, rate: int, seed: int) -> int:
             keys = await new_keys(patroni.primary.url, _DOOMED * (kills + 1))
             load = WatchedLoad(stage, keys, random.Random(seed), has_limits=False, rate=rate)
             killing = Kills(patroni, stage, keys.good[0])
-            watch = Watch(stage, load, keys.caller, killing.must_work, _KNOWN_WITHIN)
+            watch = Watch(stage, load, keys.caller, killing.must_work, killing.written_on)
             print(f"synchronous_mode {mode}, {rate} exchanges a second, seed {seed}")
             try:
                 async with watched(watch):

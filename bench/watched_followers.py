@@ -63,14 +63,15 @@ class Watch:
     """Looks at running followers all the time, and at everything else when it is told to.
 
     `must_work` tells whether a good key must get a token now. A running follower must know a
-    revocation after `known_within` seconds.
+    revocation 10 s after it was acknowledged; or after `written_on`, the moment from which Postgres
+    could be written again (monotonic), infinity while it cannot.
     """
 
     stage: Stage
     load: WatchedLoad
     caller: str  # a key that may introspect
     must_work: Callable[[], bool]
-    known_within: float = LATEST
+    written_on: Callable[[], float] = lambda: float("-inf")
     followers: list[Follower] = field(default_factory=list)
     delays: list[float] = field(default_factory=list)  # seconds until a revocation was known
     unknown: list[Acknowledged] = field(default_factory=list)  # to a running follower, so far
@@ -85,7 +86,8 @@ class Watch:
             seen = len(self.load.acknowledged)
             self.unknown = [revoked for revoked in self.unknown if not self._is_known(revoked)]
             for revoked in self.unknown:
-                if revoked.age > self.known_within and revoked.value not in late:
+                since_written = time.monotonic() - self.written_on()
+                if min(revoked.age, since_written) > LATEST and revoked.value not in late:
                     late.add(revoked.value)
                     self._note_late("a running follower does not know of it", revoked[:2])
             if self.must_work():

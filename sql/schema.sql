@@ -186,7 +186,7 @@ create table api_key_window (
 -- load: functions/window_start.sql
 -- load: functions/judge_client.sql
 -- load: functions/judge_exchanges.sql
--- load: functions/judge_api_keys.sql
+-- load: functions/judge_exchanges_2.sql
 
 -- How API keys are used -------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from tests.integration.exchanges import expect_anything
 from tokensvc.core.ledger import Question
 from tokensvc.store.ledger import LedgerConnection
 
-GENERAL, OF_KEYS = "judge_exchanges", "judge_api_keys"
+GENERAL, OF_KEYS = "judge_exchanges", "judge_exchanges_2"
 AT = 8  # the place of `at` in a row
 COUNTS = """
 select key_id, minute, minute_count, day, day_count from api_key_window

@@ -31,7 +31,9 @@ $$;
 create trigger break_off before insert on denylist for each row execute function break_off();
 """
 REVOKED = "select count(*) from api_key where revoked_at is not null"
-JUDGING = "select pid from pg_stat_activity where query like '%from judge_api_keys%' and pid <> {}"
+JUDGING = (
+    "select pid from pg_stat_activity where query like '%from judge_exchanges_2%' and pid <> {}"
+)
 
 
 async def make_keys(database):

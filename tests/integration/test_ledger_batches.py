@@ -26,7 +26,7 @@ from tokensvc.store.ledger import LedgerConnection
 from tokensvc.store.primary import connect
 
 UNKNOWN = Question(bytes(31) + b"1", None, None, True)
-LEDGERS = "query like '%from judge_api_keys%' and pid <> pg_backend_pid()"
+LEDGERS = "query like '%from judge_exchanges_2%' and pid <> pg_backend_pid()"
 
 
 def count_failed():

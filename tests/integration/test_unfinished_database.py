@@ -22,7 +22,7 @@ from tokensvc.store.primary import connect
 UNFINISHED = {
     "no head": "delete from feed_head where topic = 'denylist'",
     "no tables": "alter table api_key_window rename to gone",
-    "no function": "alter function judge_api_keys rename to gone",
+    "no function": "alter function judge_exchanges_2 rename to gone",
     "no schema": "alter schema public rename to gone",
     "no column": "alter table tier rename column key_per_minute to gone",
     "rows are still to come": "delete from api_key_window; delete from api_key;"

@@ -73,7 +73,9 @@ async def test_f25_a_full_disk_of_changes_stops_postgres_and_what_was_acknowledg
             for key in (good, *doomed)
         }
         async with Verifier(issuer=process.url, audience=AUDIENCE) as follower:
-            acknowledged = await revoke_until_it_is_full(cluster, process, doomed)
+            acknowledged = await revoke_until_it_is_full(
+                cluster, process, doomed, lambda key: is_refused(follower, tokens[key])
+            )
             assert acknowledged
             answer = await asyncio.to_thread(try_exchange, process.url, good.text)
             assert (answer.status, "Retry-After" in answer.headers) == (503, True)
@@ -94,8 +96,12 @@ async def test_f25_a_full_disk_of_changes_stops_postgres_and_what_was_acknowledg
         await asyncio.to_thread(process.stop)
 
 
-async def revoke_until_it_is_full(cluster, process, doomed):
-    """Revoke, and use the disk up behind a slot that nobody reads; return what succeeded."""
+async def revoke_until_it_is_full(cluster, process, doomed, is_known):
+    """Revoke, and use the disk up behind a slot that nobody reads; return what succeeded.
+
+    Postgres stops when it begins a new file of changes. Before that, a follower must know what was
+    acknowledged.
+    """
     connection = await cluster.primary.connect()
     await connection.execute("select pg_create_physical_replication_slot('dead', true)")
     acknowledged = []
@@ -103,6 +109,7 @@ async def revoke_until_it_is_full(cluster, process, doomed):
         for key in doomed:
             if await asyncio.to_thread(revoke, process.url, key.text) == 200:
                 acknowledged.append(key.text)
+                await until(lambda key=key.text: is_known(key))
             await connection.execute("select pg_switch_wal()")
     await until(lambda: not process.is_ready())
     await connection.close()

@@ -84,7 +84,7 @@ async def test_an_exchange_is_traced_alike_on_both_ways(exchange, spans, logs, w
     )
     assert {f"{span.context.trace_id:032x}" for span in (request, batch, statement)} == {TRACE}
     assert f"{request.parent.span_id:016x}" == PARENT
-    assert "judge_api_keys" in statement.attributes["db.query.text"]
+    assert "judge_exchanges_2" in statement.attributes["db.query.text"]
     assert (batch.parent, statement.parent) == (request.context, batch.context)
     assert [link.context for link in batch.links] == [request.context]
     assert [link.context for link in request.links] == [batch.context]

@@ -2,7 +2,7 @@
 
     requests, in order of arrival
         ->  build_question, count_questions  ->  questions, and how often each is asked
-        ->  Postgres (`judge_api_keys`)      ->  a verdict on each, and how many each key may get
+        ->  Postgres (`judge_exchanges_2`)   ->  a verdict on each, and how many each key may get
         ->  hand_out                         ->  a decision on each request
 
 Postgres decides how many requests of a key are admitted; here is decided which.

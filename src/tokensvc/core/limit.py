@@ -1,6 +1,6 @@
 """Limits: how many tokens a key may get in a minute and in a day, and all keys of an account.
 
-Postgres counts and admits (`sql/functions/judge_api_keys.sql`); here is what its answer means to
+Postgres counts and admits (`sql/functions/judge_exchanges_2.sql`); here is what its answer means to
 the client. Windows are fixed: a minute begins with its first second, a day at midnight UTC. A named
 set of limits is a tier.
 """

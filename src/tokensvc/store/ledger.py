@@ -145,7 +145,7 @@ _REFUSALS: Final[Mapping[str | None, Callable[[], UnavailableError]]] = {
 
 
 def _build_arguments(counts: Mapping[Question, int], expected: Expectation) -> tuple[Any, ...]:
-    """Return what `judge_api_keys` is given."""
+    """Return what `judge_exchanges_2` is given."""
     seen = expected.seen
     # One text of all digests, each 32 bytes long: an array of them takes longer to encode.
     return (

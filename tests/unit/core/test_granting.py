@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -89,6 +90,25 @@ def test_what_another_key_has_more_of_is_named(own, other, beyond):
     if beyond is not None:
         with pytest.raises(ForbiddenError, match=beyond):
             check_within(make_record(**own), make_record(**other))
+
+
+# What lets a key do no more, whatever it says; its limits are compared as they follow from tiers.
+HARMLESS = {"name", "description", "metadata", "limits"}
+
+
+def test_every_field_that_people_say_of_a_key_is_compared_or_known_to_be_harmless():
+    more: dict[str, Any] = {
+        "capabilities": ("a", "b", "c"),
+        "audiences": ("x", "y"),
+        "networks": ("0.0.0.0/0",),
+        "claims": {"t": 1},
+        "self_rotation": True,
+    }
+    own = make_record(audiences=("x",), networks=("192.0.2.0/24",), self_rotation=False)
+    assert {field.name for field in fields(KeyTerms)} == HARMLESS | set(more)
+    for name, value in more.items():
+        other = replace(own, terms=replace(own.terms, **{name: value}))
+        assert len(list_beyond(own, other)) == 1, name
 
 
 names = st.sets(st.sampled_from("abc"), max_size=3).map(lambda found: tuple(sorted(found)))

@@ -199,9 +199,9 @@ class Exchange:
         in force when `Signers.check` was asked: the token has been counted already.
         """
         try:
-            return self.mirror.signers.find_for(audience, at)
+            return self.mirror.signers.find_signer_for(audience, at)
         except UnavailableError:
-            return self.mirror.signers.find_for(audience, self.mirror.postgres_clock.now)
+            return self.mirror.signers.find_signer_for(audience, self.mirror.postgres_clock.now)
 
     def _read_credential(
         self, shown: ApiKey | UnverifiedToken

@@ -1,4 +1,4 @@
-"""The ledger: Postgres decides every exchange, many in one batch, and no cache decides any.
+"""The ledger: Postgres decides every exchange, many in one batch, and no cache grants any.
 
 This is group commit without a timer: while one batch is under way, requests gather; when its answer
 is there, all that have gathered are the next batch. So an idle service adds no wait, and a busy one
@@ -9,7 +9,7 @@ is counted and its answer is dropped. A batch that fails fails its own requests 
 has waited for too long, for its batch and for those before it, is answered without a decision.
 
     Exchange.issue -> GuessGuard.let_through -> Ledger.join_batch
-        -> BatchJudge.settle -> LedgerConnection.judge_batch -> judge_api_keys (in Postgres)
+        -> BatchJudge.settle -> LedgerConnection.judge_batch -> judge_exchanges_2 (in Postgres)
 """
 
 from __future__ import annotations

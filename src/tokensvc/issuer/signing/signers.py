@@ -80,7 +80,7 @@ class Signers:
         self._active[alg] = record.active_at, superseded_at(record, self.records), key
         return key
 
-    def find_for(self, audience: Audience, now: datetime) -> SigningKey:
+    def find_signer_for(self, audience: Audience, now: datetime) -> SigningKey:
         """Return the key that signs tokens for `audience` at `now`.
 
         It is of the audience's algorithm, or of the default one until there is a key of the other
@@ -91,7 +91,7 @@ class Signers:
     def check(self, alg: str) -> None:
         """Raise UnavailableError if no token could be signed now for an audience of `alg`.
 
-        As in `find_for`, the default algorithm stands in for one that has no key yet.
+        As in `find_signer_for`, the default algorithm stands in for one that has no key yet.
         """
         if alg in self._active and self._postgres_clock.age_seconds <= MAX_AGE_SECONDS:
             return

@@ -11,7 +11,7 @@ from tokensvc.core.errors import InvalidInputError
 from tokensvc.operations.operation import KEY_OWNERS
 from tokensvc.web.app_keys import SERVICE
 from tokensvc.web.client_address import find_address
-from tokensvc.web.dashboard.beginnings import PRESETS, STARTS, Beginning, copy_key, find_start
+from tokensvc.web.dashboard.key_form import PRESETS, STARTS, Beginning, copy_key, find_start
 from tokensvc.web.dashboard.lists import build_link
 from tokensvc.web.dashboard.moments import parse_day
 from tokensvc.web.dashboard.naming import MOST_ACCOUNTS
@@ -20,7 +20,7 @@ from tokensvc.web.dashboard.page import Redirect, View, build_form
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from tokensvc.web.dashboard.beginnings import Start
+    from tokensvc.web.dashboard.key_form import Start
     from tokensvc.web.dashboard.page import Visit
 
 _DAY: Final = 86_400
