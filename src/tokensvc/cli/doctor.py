@@ -101,7 +101,8 @@ def _print(findings: Sequence[Finding]) -> None:
         told = "\n".join(_indent(f"{name}{text}", width + 11, room) for name, text in lines if text)
         click.echo(f"{state}  {finding.check:<{width}}  {told.lstrip()}")
     faults = sum(finding.state == "fault" for finding in findings)
-    click.echo(f"\n{len(findings)} checks, {faults or 'no'} fault{'' if faults == 1 else 's'}")
+    checks = f"{len(findings)} check{'' if len(findings) == 1 else 's'}"
+    click.echo(f"\n{checks}, {faults or 'no'} fault{'' if faults == 1 else 's'}")
 
 
 def _indent(text: str, width: int, room: int) -> str:
