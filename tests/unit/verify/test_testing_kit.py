@@ -211,7 +211,9 @@ async def test_its_end_does_not_wait_for_long_polls():
         async with issuer.serve() as url:
             query = {"after": str(issuer.log.head), "wait": "30"}
             waiting = asyncio.create_task(session.get(f"{url}/v1/denylist", params=query))
-            await asyncio.sleep(0.05)
+            async with asyncio.timeout(PATIENCE):
+                while not issuer.listeners:
+                    await asyncio.sleep(0.01)
         async with asyncio.timeout(PATIENCE), await waiting as answer:
             assert answer.status == 503
         assert issuer.listeners == []
