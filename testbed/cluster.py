@@ -10,11 +10,11 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from testbed.ports import find_free_port
+from testbed.processes import is_alive, list_children
 from testbed.waiting import PATIENCE, until, wait_until
 from tokensvc.store.postgres_binaries import (
     can_reach,
@@ -92,11 +92,17 @@ class Node:
         return lines[:1] == [str(process_id)] and lines[-1].strip() in {"ready", "standby"}
 
     def end(self, how: signal.Signals) -> None:
-        """End it: SIGKILL as a crash would, SIGINT as an operator would."""
+        """End it: SIGKILL as a crash would, SIGINT as an operator would.
+
+        Returns when its children have ended too. After SIGKILL they notice by themselves, and until
+        then nobody can start it again.
+        """
         if self._child is not None:
+            children = list_children(self._child.pid)
             self._child.send_signal(how)
             self._child.wait(PATIENCE)
             self._child = None
+            wait_until(lambda: not any(map(is_alive, children)))
 
     async def connect(self) -> asyncpg.Connection:
         """Connect to just this node, also if it is a standby."""
@@ -135,7 +141,6 @@ class Cluster:
         """Leave nothing behind."""
         for node in (self.primary, self.standby):
             node.end(signal.SIGKILL)
-        time.sleep(0.3)  # its children notice
         shutil.rmtree(self.folder, ignore_errors=True)
 
     async def add_standby(self, *, synchronous: bool) -> None:

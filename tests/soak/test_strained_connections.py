@@ -19,6 +19,9 @@ MANY = 500
 HALF = b"POST /v1/token HTTP/1.1\r\nHost: x\r\nX-Slow: "
 BIG = 5_000_000
 AT_ONCE = 20
+# Strangers are closed after 12.5 s at the earliest. Whoever is served so rarely in that time is
+# answered 503 anyway: Postgres has 2.25 s for an exchange.
+SERVED = 10
 PAGE = os.sysconf("SC_PAGE_SIZE")
 # By itself, malloc keeps buffers that are free for those that come: 14 MB at one moment, none at
 # the next. Like this, what is resident is in use.
@@ -71,7 +74,7 @@ async def test_f11_whoever_sends_no_whole_header_is_closed_and_others_are_served
         await asyncio.gather(*(reader.read() for reader, _ in opened))
     honest.cancel()
     assert set(statuses) == {200}
-    assert len(statuses) > MANY / 5
+    assert len(statuses) > SERVED
     await close_all(opened)
 
 
@@ -121,7 +124,8 @@ async def test_f37_with_too_few_descriptors_idle_connections_make_room(new_proce
     statuses: list[int] = []
     honest = asyncio.create_task(exchange_all_the_time(process, statuses))
     opened = await open_many(process.port, 2000)
-    await asyncio.sleep(3)
+    among_them = len(statuses)
+    await until(lambda: honest.done() or len(statuses) > among_them + SERVED)
     honest.cancel()
     assert set(statuses) == {200}
     await close_all(opened)
