@@ -105,7 +105,8 @@ _WINDOWS: Final = (
 async def count_until(connection: Connection, now: datetime, seed: int) -> None:
     """Count what is missing up to `now`: a month at first, and later what has gone since.
 
-    The same hour has the same numbers whenever it is counted; the present one grows.
+    The same hour has the same numbers whenever it is counted; the present one grows. Keys that
+    somebody has made since, or renamed, are left alone.
     """
     plans = {plan.name: plan for plan in KEYS}
     last: datetime | None = await connection.fetchval("select max(hour) from api_key_usage")
@@ -114,7 +115,8 @@ async def count_until(connection: Connection, now: datetime, seed: int) -> None:
     async with connection.transaction():
         for row in await connection.fetch(_KEYS):
             key = dict(row)
-            sums = list(_count_key(plans[key["name"]], key, began_at, now, seed))
+            plan = plans.get(key["name"])
+            sums = [] if plan is None else list(_count_key(plan, key, began_at, now, seed))
             if sums:
                 hours, outcomes, counts = zip(*sums, strict=True)
                 ids = [key["id"]] * len(sums)

@@ -13,12 +13,14 @@ from datetime import timedelta
 import aiohttp
 import pytest
 from demo.__main__ import build_environment, check_port, read_mark, write_mark
+from demo.counting import count_until
 from demo.filling import fill
 from testbed.ports import find_free_port
 from testbed.processes import ROOT, clean_environment
 from testbed.waiting import wait_until
 
 from tests.factories import make_settings
+from tests.integration.things import make_key
 from tokensvc.core.errors import StartRefusedError
 from tokensvc.issuer.admin.audit_check import verify_trail
 from tokensvc.store.api_key import count_api_keys
@@ -37,6 +39,9 @@ async def test_an_empty_database_gets_a_past_that_holds_and_any_other_is_refused
         assert whole.head.number > 150
         async with database.connection() as connection:
             await check_past(connection)
+        await make_key(database, name="made by somebody who tries it")
+        async with database.connection() as connection:
+            await count_until(connection, await connection.fetchval("select now()"), seed=1)
         with pytest.raises(StartRefusedError, match="empty database"):
             await fill(database, settings, seed=1)
     finally:

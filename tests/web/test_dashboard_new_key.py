@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 import shlex
+from datetime import timedelta
 
 from tests.integration.things import make_key
 from tests.web.browsing import find_fields, open_browser
@@ -78,6 +79,24 @@ async def test_a_key_owner_gives_only_what_the_own_key_holds(client, database, a
     other = (await admin("POST /v1/accounts", {"name": "Others"})).body["id"]
     page, fields = await fill(browser, other, networks="")
     assert (await browser.post("/keys/new", fields, seen=page)).status == 404
+
+
+async def test_the_form_of_a_key_owner_begins_within_what_the_own_key_can_give(client, database):
+    key = await make_key(
+        database,
+        capabilities=("tokensvc:keys", "orders:read"),
+        audiences=("api", "tokensvc:dashboard"),
+        per_minute=7,
+        life=timedelta(days=40),
+    )
+    browser = await open_browser(client, key)
+    page = await browser.get("/keys/new")
+    assert 'name="audiences" value="api" checked' in page.text
+    assert f'name="expires_in" value="{30 * 86_400}"' in page.text
+    begun = [each for each in find_fields(page, "/keys/new") if each[0] != "name"]
+    wish = [("name", "within"), ("capabilities", "orders:read")]
+    made = await browser.post("/keys/new", [*begun, *wish], seen=page)
+    assert made.status == 200, made.words
 
 
 async def test_a_form_starts_with_what_a_template_ticks(client, database, admin, browser, subtests):

@@ -99,7 +99,7 @@ JUDGED = [
         "fault",
         "a and b take writes",
     ),
-    (judge_standbys, StandbyFacts("", 1, 0, True), "ok", "1 standby(s)"),
+    (judge_standbys, StandbyFacts("", 1, 0, True), "ok", "connected standbys: 1"),
     (judge_standbys, StandbyFacts("*", 1, 1, True), "ok", "in step"),
     (judge_standbys, StandbyFacts("two", 1, 0, True), "fault", "is two, and no such standby"),
     (judge_standbys, StandbyFacts("two", 0, 0, True), "fault", "revocation_pending"),

@@ -87,7 +87,7 @@ def judge_master_key(key: MasterKeyFacts) -> Judgement:
             "restore the file from your backup, with mode 0600, as the user of the service",
         )  # fmt: skip
     if not key.unopened:
-        return Judgement("ok", f"{key.place} opens all {key.sealed} sealed things")
+        return Judgement("ok", f"the key in {key.place} opens all {key.sealed} sealed things")
     listed = ", ".join(key.unopened[:_SHOWN])
     if len(key.unopened) == key.sealed:
         return Judgement(

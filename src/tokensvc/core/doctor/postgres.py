@@ -128,10 +128,10 @@ def judge_standbys(standbys: StandbyFacts) -> Judgement:
     """Judge whether a synchronous standby that commits wait for is there."""
     if not standbys.named:
         return Judgement(
-            "ok", f"commits wait for no standby; {standbys.connected} standby(s) connected"
+            "ok", f"commits wait for no standby; connected standbys: {standbys.connected}"
         )
     if standbys.in_step:
-        return Judgement("ok", f"{standbys.in_step} synchronous standby(s) in step")
+        return Judgement("ok", f"synchronous standbys in step: {standbys.in_step}")
     if standbys.connected and not standbys.is_told:
         return Judgement(
             "unknown",

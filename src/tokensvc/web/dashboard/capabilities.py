@@ -78,6 +78,7 @@ async def show_remove(visit: Visit) -> View | Redirect:
             "capability": capability,
             "holders": holders[:_HOLDERS],
             "has_more": len(holders) > _HOLDERS,
+            "own": OWN_CAPABILITIES,
         }
     )
 

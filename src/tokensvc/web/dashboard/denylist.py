@@ -27,8 +27,8 @@ _KINDS: Final = (
     ("kid", "Signing keys"),
 )
 _CHOICES: Final = (
-    ("key", "All tokens that a key has got so far"),
-    ("account", "All tokens that the keys of an account have got so far"),
+    ("key", "All tokens of a key so far"),
+    ("account", "All tokens of an account so far"),
     ("jti", "One token, by its id (jti)"),
     ("token", "One token, the whole of it"),
 )

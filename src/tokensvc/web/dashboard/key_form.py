@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.core.capability import KEYS, is_for_service
@@ -32,6 +32,28 @@ class Beginning:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     claims: Mapping[str, Any] = field(default_factory=dict)
 
+    def narrow(
+        self,
+        own: Any,  # noqa: ANN401 - a model of the operations
+        offered: Sequence[str],
+        longest_life: int | None,
+    ) -> Beginning:
+        """Return it as far as it can be given by a caller whose own key is `own`.
+
+        So a form that nobody has changed is not refused. `offered`: the audiences that the caller
+        may give. `longest_life`: of a key, in seconds, None if there is no limit.
+        """
+        audiences = [name for name in self.audiences if name in offered]
+        return replace(
+            self,
+            audiences=audiences or (offered if own.audiences else ()),
+            networks=self.networks or own.networks,
+            own_per_minute=_choose_limit(self.own_per_minute, own, "per_minute"),
+            own_per_day=_choose_limit(self.own_per_day, own, "per_day"),
+            expires_in=_choose_life(int(self.expires_in or 0) or None, longest_life),
+            self_rotation=self.self_rotation and own.self_rotation,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
@@ -54,17 +76,13 @@ class Start:
         """Tell whether all that it names is there to be given."""
         return all(name in offered for name in self.names)
 
-    def begin(self, offered: Iterable[str], longest_life: int | None) -> Beginning:
-        """Return what the form begins with.
-
-        `offered`: the capabilities that the caller may give. `longest_life`: of a key, in seconds,
-        None if there is no limit; a start that would live longer gets the longest preset.
-        """
+    def begin(self, offered: Iterable[str]) -> Beginning:
+        """Return what the form begins with. `offered`: what capabilities the caller may give."""
         return Beginning(
             capabilities=[name for name in offered if self._ticks(name)],
             own_per_minute=self.per_minute,
             own_per_day=self.per_day,
-            expires_in=_choose_life(self.days, longest_life),
+            expires_in="" if self.days is None else str(self.days * _DAY),
         )
 
     def _ticks(self, name: str) -> bool:
@@ -120,9 +138,19 @@ def copy_key(key: Any) -> Beginning:  # noqa: ANN401 - a model of the operations
     return Beginning(**{name: getattr(key, name) for name in fields})
 
 
-def _choose_life(days: int | None, longest_life: int | None) -> str:
-    """Return how many seconds a key lives, as the form has them."""
-    wanted = None if days is None else days * _DAY
+def _choose_limit(wanted: int | None, own: Any, name: str) -> int | None:  # noqa: ANN401 - a model
+    """Return a limit that is not above that of the caller's own key, None for what the tier says.
+
+    The tier of the account is enough where the own key has its limits from there.
+    """
+    if wanted is None and own.tier is None and getattr(own, f"own_{name}") is None:
+        return None
+    most: int = getattr(own, name)
+    return most if wanted is None else min(wanted, most)
+
+
+def _choose_life(wanted: int | None, longest_life: int | None) -> str:
+    """Return how many seconds a key lives, as the form has them: the longest preset at most."""
     if longest_life is not None and (wanted is None or wanted > longest_life):
         wanted = max((d * _DAY for d in PRESETS if d * _DAY <= longest_life), default=None)
     return "" if wanted is None else str(wanted)

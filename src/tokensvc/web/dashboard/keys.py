@@ -65,7 +65,9 @@ async def show_keys(visit: Visit) -> View | Redirect:
             "keys": found.items,
             "sparks": sparks,
             "limited": limited,
-            "accounts": await load_accounts(visit),
+            "accounts": await load_accounts(
+                visit, [wanted.get("account"), *(key.account for key in found.items)]
+            ),
             "wanted": wanted,
             "views": list_views(wanted, visit.now, None),
             "count_at": _find_count_address(wanted),

@@ -44,10 +44,15 @@ async def find_names(visit: Visit, ids: Iterable[str | None]) -> dict[str, str]:
     return keys | signing_keys | others
 
 
-async def load_accounts(visit: Visit) -> dict[str, str]:
-    """Return the names of the accounts that a form or a filter offers, by their ids."""
+async def load_accounts(visit: Visit, shown: Iterable[str | None] = ()) -> dict[str, str]:
+    """Return the names of the accounts that a form or a filter offers, by their ids.
+
+    `shown`: accounts that the page names in any case; there may be more than it offers.
+    """
     accounts = await visit.run("accounts.list", limit=MOST_ACCOUNTS, sort="name")
-    return {account.id: account.name for account in accounts.items}
+    offered = {account.id: account.name for account in accounts.items}
+    missing = {each for each in shown if each is not None} - offered.keys()
+    return offered | await _find_others(visit, sorted(missing))
 
 
 async def _find_keys(visit: Visit, ids: list[str]) -> dict[str, str]:

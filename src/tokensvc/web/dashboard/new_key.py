@@ -32,14 +32,17 @@ _OWN_GROUP: Final = "tokensvc"  # of the capabilities of the service itself
 async def show_new_key(visit: Visit) -> View | Redirect:
     """Show the form: empty, with what another key has, or with what a named start ticks."""
     settings = visit.request.app[SERVICE].settings
-    life = describe_life(visit)
     choices = await load_choices(visit)
     offered = [capability.name for _, group in choices["groups"] for capability in group]
+    places = [audience.name for audience in choices["audiences"]]
     start = find_start(visit.query.get("template"))
+    begun = await _begin(visit, offered, start)
+    if (own := choices["own"]) is not None:
+        begun = begun.narrow(own, places, _find_longest_life(visit, own))
     return View(
         {
             **choices,
-            "begun": await _begin(visit, offered, start, life["longest_life"]),
+            "begun": begun,
             "starts": [
                 (each.label, build_link("/keys/new", _kept(visit), template=each.id), each is start)
                 for each in STARTS
@@ -47,21 +50,28 @@ async def show_new_key(visit: Visit) -> View | Redirect:
             ],
             "start": start,
             "nothing": build_link("/keys/new", _kept(visit)),
-            **life,
+            **describe_life(visit),
             "idempotency_key": secrets.token_urlsafe(24),
             "address": find_address(visit.request, settings.trusted_proxy_hops),
         }
     )
 
 
-async def _begin(
-    visit: Visit, offered: list[str], start: Start | None, longest_life: int | None
-) -> Beginning:
+async def _begin(visit: Visit, offered: list[str], start: Start | None) -> Beginning:
     """Return what the form begins with."""
     like = visit.query.get("like")
     if like is not None:
         return copy_key(await visit.run("keys.show", id=like))
-    return Beginning() if start is None else start.begin(offered, longest_life)
+    return Beginning() if start is None else start.begin(offered)
+
+
+def _find_longest_life(visit: Visit, own: Any) -> int | None:  # noqa: ANN401 - a model
+    """Return how many seconds a key may live that the holder of the key `own` makes."""
+    policy: int | None = visit.request.app[SERVICE].settings.max_key_life
+    if own.expires_at is None:
+        return policy
+    left = int((own.expires_at - visit.now).total_seconds())
+    return left if policy is None else min(policy, left)
 
 
 def _kept(visit: Visit) -> dict[str, str]:

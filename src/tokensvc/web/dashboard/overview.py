@@ -79,6 +79,8 @@ def _build_stats(
         "keys": keys,
         "follower_count": None if followers is None else len(followers),
         "behind_count": len(trust["behind"]),
+        # They lack nothing, but nobody has heard of them: they count as in step nowhere else.
+        "stale_count": sum(each.state == "silent" for each in followers or ()),
         "signer_age": trust["signer_age"],
         "signer_plan": trust["signer_plan"],
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Final
 
-from tokensvc.core.notices.event import EVENT_NAMES, may_accounts_know
+from tokensvc.core.notices.event import EVENT_NAMES, EVENTS, may_accounts_know
 from tokensvc.operations.operation import KEY_OWNERS, KEY_READERS
 from tokensvc.web.dashboard.lists import ON_A_PAGE, build_page_links
 from tokensvc.web.dashboard.naming import find_names, load_accounts
@@ -26,7 +26,7 @@ async def show_receivers(visit: Visit) -> View | Redirect:
     return View(
         {
             "endpoints": found.items,
-            "accounts": await load_accounts(visit),
+            "accounts": await load_accounts(visit, [each.account for each in found.items]),
             **build_page_links(visit, "/notices", found),
             "said": visit.query.get("said"),
         }
@@ -61,7 +61,7 @@ async def show_receiver(visit: Visit) -> View | Redirect:
     return View(
         {
             "endpoint": endpoint,
-            "accounts": await load_accounts(visit),
+            "accounts": await load_accounts(visit, [endpoint.account]),
             "deliveries": latest.items,
             "names": await find_names(visit, [each.subject for each in latest.items]),
             "groups": _group_events(of_account=endpoint.account is not None),
@@ -107,12 +107,14 @@ async def delete_receiver(visit: Visit) -> View | Redirect:
     return Redirect("/notices?said=deleted")
 
 
-def _group_events(*, of_account: bool) -> list[tuple[str, list[str]]]:
-    """Return the names of events by what they are about."""
-    groups: dict[str, list[str]] = {}
+def _group_events(*, of_account: bool) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return events by what they are about: the name of each, and what has happened, in words."""
+    groups: dict[str, list[tuple[str, str]]] = {}
     for name in EVENT_NAMES:
         if not of_account or may_accounts_know(name):
-            groups.setdefault(name.partition(".")[0], []).append(name)
+            about = name.partition(".")[0].replace("endpoint", "receiver").replace("_", " ")
+            words = EVENTS[name].text.format(subject="it")
+            groups.setdefault(about, []).append((name, words[0].upper() + words[1:]))
     return list(groups.items())
 
 

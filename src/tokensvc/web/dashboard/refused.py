@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _HEADLINES: Final = {
     "not_found": "There is nothing here",
     "temporarily_unavailable": "Postgres does not answer",
-    "insufficient_scope": "Your key may not see this",
+    "insufficient_scope": "Your key does not allow this",
 }
 
 

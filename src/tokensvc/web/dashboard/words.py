@@ -29,7 +29,7 @@ _REASONS: Final = {
     "invalid_scope": ("Scope refused", "It asked for a capability that the key does not hold."),
     "unnamed_scope": (
         "Scope not named",
-        "A key for this service alone gets only what its request names in `scope`.",
+        "A key for this service alone gets only the scope that its request names.",
     ),
     "invalid_target": ("Unknown audience", "It asked for an audience that does not exist."),
     "wrong_audience": ("Audience refused", "The key may not ask for that audience."),

@@ -28,6 +28,16 @@ async function copyFrom(button) {
     say("Selected. Press Control and C, or Command and C, to copy.");
   }
 }
+// A row of choices that is wider than the screen begins at the one that is chosen.
+function showChosen() {
+  all("nav.seg > [aria-current]").forEach((chosen) => {
+    const row = chosen.parentElement;
+    const after = chosen.getBoundingClientRect().left - row.getBoundingClientRect().left;
+    row.scrollLeft += after - (row.clientWidth - chosen.offsetWidth) / 2;
+  });
+}
+showChosen();
+document.addEventListener("htmx:after:swap", showChosen);
 // A dialog holds the form of the page that its link leads to, fetched when it is wanted. What the
 // server does not give goes the way of the link. Focus returns to the link when it closes.
 async function openDialog(opener) {
@@ -98,6 +108,7 @@ function summarise() {
       return (box && box.dataset.says) || value;
     }).filter(Boolean);
     place.textContent = values.join(place.dataset.joins || ", ") || place.dataset.none;
+    place.classList.toggle("unset", !values.length);
   });
 }
 if (form) { form.addEventListener("input", summarise); summarise(); }
@@ -120,6 +131,8 @@ function clock(seconds, isLong) {
   const date = () => iso.toLocaleDateString("en-GB", day).replace("Sept", "Sep");
   return isLong || time === "00:00" ? date() : time;
 }
+// Counts are whole, so the steps of an axis are too: 1, 2, 5, 10, 20, ...
+const WHOLE = [...Array(12).keys()].flatMap((n) => [1, 2, 5].map((step) => step * 10 ** n));
 const short = (n) => (n >= 1e3 ? `${+(n / 1e3).toFixed(1)} k` : String(n));
 function drawPanel(box, panel, x, last, group) {
   const [hidden, half] = [{ show: false }, (x[1] - x[0]) / 2];
@@ -154,7 +167,7 @@ function drawPanel(box, panel, x, last, group) {
     series: [{}, ...drawn.map((series) => look(`--chart-${series.key}`, series.runs))],
     axes: [{ ...axis, show: last, size: 24, grid: hidden, 
       values: (_, at) => at.map((seconds) => clock(seconds, x.at(-1) - x[0] > 864000)) },
-      { ...axis, size: 48, values: (_, at) => at.map(short), space: 36 }],
+      { ...axis, size: 48, values: (_, at) => at.map(short), space: 36, incrs: WHOLE }],
     hooks: { setCursor: [(plot) => readOut(box, panel, plot.cursor.idx)] },
   };
   plots.push(new uPlot(options, [x, ...drawn.map((series) => series.top)], box));
