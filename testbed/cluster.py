@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
 import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from testbed.ports import find_free_port
+from testbed.processes import is_alive, list_children
 from testbed.waiting import PATIENCE, until, wait_until
 from tokensvc.store.postgres_binaries import (
     can_reach,
@@ -91,11 +92,17 @@ class Node:
         return lines[:1] == [str(process_id)] and lines[-1].strip() in {"ready", "standby"}
 
     def end(self, how: signal.Signals) -> None:
-        """End it: SIGKILL as a crash would, SIGINT as an operator would."""
+        """End it: SIGKILL as a crash would, SIGINT as an operator would.
+
+        Returns when its children have ended too. After SIGKILL they notice by themselves, and until
+        then nobody can start it again.
+        """
         if self._child is not None:
+            children = list_children(self._child.pid)
             self._child.send_signal(how)
             self._child.wait(PATIENCE)
             self._child = None
+            wait_until(lambda: not any(map(is_alive, children)))
 
     async def connect(self) -> asyncpg.Connection:
         """Connect to just this node, also if it is a standby."""
@@ -134,7 +141,6 @@ class Cluster:
         """Leave nothing behind."""
         for node in (self.primary, self.standby):
             node.end(signal.SIGKILL)
-        time.sleep(0.3)  # its children notice
         shutil.rmtree(self.folder, ignore_errors=True)
 
     async def add_standby(self, *, synchronous: bool) -> None:
@@ -196,15 +202,22 @@ class Cluster:
     async def count_users_of_the_old_primary(self) -> int:
         """Return how many stay connected to a node that was a primary once.
 
-        A process that only asks which node is the primary leaves it within half a second.
+        A process that only asks which node is the primary leaves it.
         """
-        await asyncio.sleep(0.6)
         connection = await self.standby.connect()
-        users = (
-            "select count(*) from pg_stat_activity where backend_type = 'client backend'"
-            " and backend_start < now() - interval '0.5 s'"
+        connected = (
+            "select array_agg(pid) from pg_stat_activity"
+            " where backend_type = 'client backend' and pid <> pg_backend_pid()"
         )
-        count: int = await connection.fetchval(users)
+        users = "select count(*)::int from pg_stat_activity where pid = any ($1)"
+        seen = await connection.fetchval(connected)
+
+        async def have_left() -> bool:
+            return bool(await connection.fetchval(users, seen) == 0)
+
+        with contextlib.suppress(TimeoutError):
+            await until(have_left)
+        count: int = await connection.fetchval(users, seen)
         await connection.close()
         return count
 

@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from testbed.following import following
 from testbed.keys import add_keys_to
 from testbed.waiting import PATIENCE, until
 from tokensvc.core.actor import Actor
@@ -69,7 +70,7 @@ async def play(stage: Stage, number: int) -> Round:
         return Round(faults=["a fresh key was refused"])
     async with AsyncExitStack() as stack:
         followers = [
-            await stack.enter_async_context(stage.verifier(at))
+            await stack.enter_async_context(following(stage.verifier(at)))
             for at in (dying, surviving)
             for _ in range(_FOLLOWERS)
         ]
@@ -200,7 +201,7 @@ class _Play:
             self.seen.faults.append("a restarted process exchanges a revoked key")
         async with AsyncExitStack() as stack:
             fresh = [
-                await stack.enter_async_context(self.stage.verifier(at))
+                await stack.enter_async_context(following(self.stage.verifier(at)))
                 for at in (self.dying, self.surviving)
             ]
             everybody, since = [*self.followers, *fresh], time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import tempfile
 import time
 from contextlib import asynccontextmanager
@@ -50,9 +51,18 @@ class Client:
         raise RuntimeError("no answer to an exchange")
 
     async def revoke(self, credential: str) -> None:
-        """Return when the revocation is acknowledged."""
-        async with self.session.post(f"{self.url}/v1/revoke", data={"token": credential}) as answer:
-            answer.raise_for_status()
+        """Return when the revocation is acknowledged. Tries again while the service cannot tell."""
+        give_up_on = time.monotonic() + PATIENCE
+        form = {"token": credential}
+        while time.monotonic() < give_up_on:
+            with contextlib.suppress(aiohttp.ClientError):
+                async with self.session.post(f"{self.url}/v1/revoke", data=form) as answer:
+                    if answer.status == 200:
+                        return
+                    if answer.status != 503:
+                        raise RuntimeError(f"a revocation was answered {answer.status}")
+            await asyncio.sleep(_POLL)
+        raise RuntimeError("no answer to a revocation")
 
 
 @dataclass(slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any, Final, Self
 
 from testbed.ports import find_free_port
+from testbed.processes import list_children
 from testbed.waiting import wait_until
 from tokensvc.store.postgres_binaries import find_binaries, unprivileged_user
 
@@ -58,7 +59,7 @@ class Member:
         doomed: list[int] = []
         if (self.data / "postmaster.pid").exists():
             postmaster = int((self.data / "postmaster.pid").read_text().splitlines()[0])
-            doomed = [postmaster, *_list_children(postmaster)]
+            doomed = [postmaster, *list_children(postmaster)]
         if self.child is not None:
             self.child.kill()
             self.child.wait()
@@ -204,8 +205,3 @@ class PatroniCluster:
 
     def _open_log(self, name: str) -> IO[bytes]:
         return (self.folder / f"{name}.log").open("ab")
-
-
-def _list_children(process_id: int) -> list[int]:
-    children = Path(f"/proc/{process_id}/task/{process_id}/children")
-    return [int(child) for child in children.read_text().split()] if children.exists() else []

@@ -133,8 +133,7 @@ class ServiceProcess:
     @property
     def workers(self) -> list[int]:
         """The process ids of the workers; none if one process serves by itself."""
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        return [int(child) for child in children if _serves(child)]
+        return [child for child in list_children(self.pid) if _serves(child)]
 
     def start(self) -> None:
         """Start it, for the first time or again."""
@@ -205,6 +204,15 @@ class ServiceProcess:
         return self._child
 
 
+def list_children(process_id: int) -> list[int]:
+    """Return the process ids of the children of a process; none if it is gone."""
+    try:
+        children = Path(f"/proc/{process_id}/task/{process_id}/children").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return [int(child) for child in children.split()]
+
+
 def is_alive(process_id: int) -> bool:
     """Tell whether a process runs; a zombie does not."""
     try:
@@ -233,7 +241,7 @@ def may_count_connections(process_id: int) -> bool:
     return os.access(f"/proc/{process_id}/fd", os.R_OK)
 
 
-def _serves(process_id: str) -> bool:
+def _serves(process_id: int) -> bool:
     try:
         return "serve" in Path(f"/proc/{process_id}/cmdline").read_text().split("\0")
     except (FileNotFoundError, ProcessLookupError):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from axe_playwright_python.sync_playwright import Axe
+from testbed.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage
@@ -20,10 +21,19 @@ _TELL_VIOLATIONS = """
 document.addEventListener("securitypolicyviolation",
     (event) => console.error(`CSP: ${event.violatedDirective} ${event.blockedURI}`));
 """
-_FIND_CUT_TABLES = """
-[...document.querySelectorAll("table")].some(
-    (table) => table.checkVisibility()
-        && table.getBoundingClientRect().width > table.parentElement.clientWidth + 1)
+# What is beyond the edge of the window or of its card, and cannot be scrolled to.
+_FIND_CUT = """
+(() => {
+    const scrolls = (element) => element !== null
+        && (/auto|scroll|hidden/.test(getComputedStyle(element).overflowX)
+            || scrolls(element.parentElement));
+    const findEdge = (element) => Math.min(
+        innerWidth, element.closest(".card")?.getBoundingClientRect().right ?? innerWidth);
+    return [...document.querySelectorAll("main *")]
+        .filter((element) => element.checkVisibility()
+            && element.getBoundingClientRect().right > findEdge(element) + 1 && !scrolls(element))
+        .slice(0, 3).map((element) => element.outerHTML.slice(0, 100));
+})()
 """
 _AXE = Axe()
 
@@ -54,7 +64,7 @@ class Looker:
             color_scheme="dark" if theme == "dark" else "light",
             java_script_enabled=scripts,
         )
-        self.context.set_default_timeout(10_000)
+        self.context.set_default_timeout(PATIENCE * 1000)
         self.context.add_init_script(_TELL_VIOLATIONS)
         self.page = self.context.new_page()
         self.page.on("console", self._hear)
@@ -86,8 +96,7 @@ class Looker:
         faults = [*self.faults]
         if self.page.evaluate("document.documentElement.scrollWidth > innerWidth"):
             faults.append("wider than the window")
-        if self.page.evaluate(_FIND_CUT_TABLES):
-            faults.append("a table is wider than what it stands in")
+        faults += [f"cut: {element}" for element in self.page.evaluate(_FIND_CUT)]
         found = self._run_axe() if self._scripts else []
         self.faults.clear()  # axe writes styles into the page, which the policy forbids
         faults += [

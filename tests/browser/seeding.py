@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from typing import Any
+
+from testbed.waiting import wait_until
 
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 CAPABILITIES = ("orders:read", "orders:write", "stock:read", "stock:write")
@@ -98,7 +99,8 @@ def seed(url: str, admin: str) -> Seeded:
     make(LONG, description=LONG, metadata={"team": LONG}, networks=["2001:db8:24::/48"])
     make(RIGHT_TO_LEFT, description=RIGHT_TO_LEFT)
     make(HOSTILE, description=HOSTILE, metadata={HOSTILE: HOSTILE})
-    wide = make(WIDE, description=WIDE, metadata={WIDE[:100]: WIDE}, account=wide_account)
+    for name in (WIDE, WIDE.lower()):  # the only two keys of their account
+        wide = make(name, description=WIDE, metadata={WIDE[:100]: WIDE}, account=wide_account)
     disabled = make("disabled")
     call(url, f"POST /v1/keys/{disabled['id']}/disable", admin, {"reason": "paused"})
     revoked = make("laptop")
@@ -144,7 +146,4 @@ def use(url: str, admin: str, key: Any) -> None:
     exchange(url, key["key"], b"scope=nothing:here")
     for name in ("orders-1", "w" * 64):  # others than letters, digits and - are refused
         follow(url, name)
-    for _ in range(100):
-        if call(url, f"GET /v1/usage?key={key['id']}", admin)["hours"]:
-            break
-        time.sleep(0.2)
+    wait_until(lambda: call(url, f"GET /v1/usage?key={key['id']}", admin)["hours"])

@@ -7,13 +7,12 @@ import pytest
 from tests.browser.seeding import CAPABILITIES, get_own_token, make_foreign_token
 
 
-@pytest.mark.usefixtures("seeded")
 @pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
-def test_every_answer_to_a_form_is_without_faults(look, service, theme, width):
+def test_every_answer_to_a_form_is_without_faults(look, service, seeded, theme, width):
     window = look(theme=theme, width=width, refusals=(400, 401))
     page = window.page
 
-    window.go("/keys?name=a")
+    window.go(f"/keys?account={seeded.wide_account}")
     for number in range(2):
         page.check(f"input[name=key] >> nth={number}")
     page.click(".bulk button[value=revoke]")

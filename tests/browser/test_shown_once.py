@@ -6,6 +6,7 @@ Everything that both have written to their disks is searched, to the last byte.
 from __future__ import annotations
 
 import base64
+import contextlib
 import shutil
 import tempfile
 import urllib.parse
@@ -48,9 +49,10 @@ def find_in_files(folder: Path, text: str) -> list[str]:
     forms, found = write_forms(text), []
     for path in sorted(folder.rglob("*")):
         if path.is_file() and not path.is_symlink():
-            held = path.read_bytes()
-            if any(form in held for form in forms):
-                found.append(str(path.relative_to(folder)))
+            with contextlib.suppress(FileNotFoundError):  # Postgres has removed it meanwhile
+                held = path.read_bytes()
+                if any(form in held for form in forms):
+                    found.append(str(path.relative_to(folder)))
     return found
 
 

@@ -81,6 +81,7 @@ WIDE: Final = (
         if "{key}" in address or "{account}" in address
     ),
     "/audit?subject={wide}",
+    "/keys/{wide}/ended?ending=revoked&seq=1",
     *(f"/capabilities/{act}?name={'w' * 64}" for act in ("edit", "remove")),
     *(f"/audiences/{act}?name={'w' * 200}" for act in ("edit", "remove")),
     f"/accounts/tiers/edit?name={'w' * 32}",

@@ -81,6 +81,8 @@ def test_wrong_usage_is_exit_code_2_and_changes_nothing(line, offline_cli):
 def test_mistyped_nouns_and_verbs_are_answered_with_what_was_meant(offline_cli):
     for line, meant in (("keys list", "'key'"), ("key revok", "'revoke'")):
         assert f"Did you mean {meant}" in offline_cli(line, code=2).stderr
+    for word in ("help", "version"):
+        assert f"'--{word}'" in offline_cli(word, code=2).stderr
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

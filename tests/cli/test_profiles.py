@@ -72,6 +72,12 @@ def test_a_key_goes_over_https_or_loopback_alone(url, offline_cli, secret):
     assert offline_cli(f"profile add x --no-key --url {url}", code=5).stderr
 
 
+def test_a_key_in_the_place_of_a_url_is_not_repeated(offline_cli, secret):
+    refused = offline_cli(f"--url {secret} key list", code=5).stderr
+    assert "--url must be a URL" in refused
+    assert secret not in refused
+
+
 def test_a_damaged_file_of_profiles_is_told_in_one_line(offline_cli, tmp_path):
     folder = tmp_path / "config" / "tokensvc"
     folder.mkdir(parents=True)

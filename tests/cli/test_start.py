@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from testbed.leaks import find_secrets
 
+from tokensvc.cli.first_admin import name_program
 from tokensvc.cli.folder import find_service_folder, load_command_settings
 
 
@@ -20,6 +21,19 @@ def test_init_shows_the_admin_key_once_and_can_be_repeated(cli, tmp_path):
     assert cli.json("init") == {"status": "ready"}
     assert cli("init").stdout.split() == ["status", "ready"]
     assert (tmp_path / "keys" / "master.key").is_file()
+
+
+def test_the_first_start_names_the_program_so_that_a_shell_finds_it(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for called, named in (
+        (".venv/bin/tokensvc", ".venv/bin/tokensvc"),
+        ("/x/tokensvc/__main__.py", "tokensvc"),
+    ):
+        monkeypatch.setattr("sys.argv", [called])
+        assert name_program() == named
+    (tmp_path / "tokensvc").touch(mode=0o700)
+    monkeypatch.setattr("sys.argv", [".venv/bin/tokensvc"])
+    assert name_program() == "tokensvc"
 
 
 def test_migrate_says_what_it_has_applied(cli, new_database_url):

@@ -16,6 +16,7 @@ def run_in_shell(line, folder, **environment):
         capture_output=True,
         text=True,
         check=False,
+        start_new_session=True,  # without a terminal, so nobody can be asked
     )
 
 
@@ -28,7 +29,9 @@ def run_in_shell(line, folder, **environment):
         ("tokensvc --help > /dev/full", 1, "the output cannot be written.*No space left on dev"),
         ("tokensvc --help >&-", 1, "the output cannot be written.*Bad file descriptor"),
         ("tokensvc settings 2>&- > /dev/null", 0, ""),
-        ("tokensvc token inspect - <&-", 5, "malformed_token"),
+        ("tokensvc token inspect - <&-", 5, "no token came: stdin is empty"),
+        ("tokensvc token verify < /dev/null", 5, "no token came: stdin is empty"),
+        ("tokensvc token get < /dev/null", 4, "there is no API key, and nobody to ask for one"),
     ],
 )
 def test_a_stream_that_is_lost_is_told_in_one_line(tmp_path, line, code, said):
@@ -46,7 +49,7 @@ def test_no_key_is_made_if_it_cannot_be_printed(ready, database_url, tmp_path):
         TOKENSVC_DATABASE_URL=database_url,
     )
     assert made.returncode == 5
-    assert made.stderr.startswith("tokensvc: the secret would be lost: stdout is closed")
+    assert made.stderr.startswith("tokensvc: the secret would be lost: stdout takes nothing")
     assert "lost" not in ready("key list --account", account).stdout
 
 

@@ -26,8 +26,8 @@ def test_people_get_a_bar_an_hour():
     until = NOON + timedelta(minutes=20)
     lines = draw_usage(build_usage(until - timedelta(hours=3), until, LAST)).splitlines()
     assert lines[:3] == [
-        "last used  2026-11-23 12:01:01 UTC from 10.1.2.0/24 for api",
-        "tokens     50",
+        "last used   2026-11-23 12:01:01 UTC from 10.1.2.0/24 for api",
+        "tokens            50",
         "",
     ]
     assert [line.split()[:2] for line in lines[3:]] == [
@@ -44,15 +44,25 @@ def test_what_is_used_of_the_limits_stands_above_the_bars_if_it_is_known():
     until = NOON + timedelta(minutes=20)
     lines = draw_usage(build_usage(until - timedelta(hours=3), until, LAST) | windows).splitlines()
     assert lines[1:5] == [
-        "tokens     50",
+        "tokens            50",
         "this minute        2 of 60",
         "this day         700 of 5000",
         "",
     ]
 
 
+def test_where_the_reasons_do_not_fit_they_stand_once_below_the_bars():
+    until = NOON + timedelta(minutes=20)
+    usage = build_usage(until - timedelta(hours=3), until)
+    lines = draw_usage(usage, room=80).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[5].endswith("40  refused: 5")
+    assert lines[6:] == ["", "refused: 3 disabled, 2 key_minute_limited"]
+    assert draw_usage(usage, room=120) == draw_usage(usage)
+
+
 def test_over_a_long_time_a_bar_is_a_day():
     lines = draw_usage(build_usage(NOON - timedelta(days=7), NOON)).splitlines()
-    assert lines[0] == "last used  never"
+    assert lines[0] == "last used   never"
     assert [line[:10] for line in lines[3:]] == [f"2026-11-{day}" for day in range(16, 24)]
     assert (lines[-1].count("\u2588"), lines[-1].split()[2]) == (40, "50")

@@ -10,12 +10,17 @@ import signal
 import subprocess
 import termios
 from pathlib import Path
+from typing import Any
 
+from aiohttp.test_utils import TestClient, TestServer
 from testbed.ports import find_free_port
 from testbed.processes import EXECUTABLE, clean_environment
 from testbed.waiting import PATIENCE
 
+from tokensvc.verify.testing import FakeIssuer
+
 ROOT = Path(__file__).parent.parent.parent
+README = (ROOT / "README.md").read_text()
 STEP = re.compile(r"^<!-- (stop|start) -->$|^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 END = "end-of-step"
 
@@ -30,7 +35,7 @@ def test_the_walkthrough_does_what_it_says(new_process):
     }
     shell = Shell(service.folder, environment)
     outputs = []
-    for action, commands in STEP.findall((ROOT / "README.md").read_text()):
+    for action, commands in STEP.findall(README):
         if action == "stop":
             service.send(signal.SIGINT)
             assert service.wait() == 0
@@ -54,6 +59,24 @@ def test_the_walkthrough_does_what_it_says(new_process):
     assert "(revoked_key)" in key_revoked
     assert '"error": "invalid_client"' in key_revoked
     assert service.output.count("This is the first start") == 1
+
+
+async def test_the_service_lets_pass_who_has_the_capability():
+    (code,) = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    issuer = FakeIssuer()
+    served: dict[str, Any] = {"__name__": "service", "issuer": issuer}
+    made = 'Verifier(issuer="http://127.0.0.1:8080", audience="api")'
+    assert made in code
+    exec(code.replace(made, "issuer.verifier()").replace("web.run_app(app, ", "dict("), served)
+    async with TestClient(TestServer(served["app"])) as service:
+
+        async def status_of(scope: str) -> int:
+            headers = {"Authorization": f"Bearer {issuer.token(scope=scope)}"}
+            return (await service.get("/orders", headers=headers)).status
+
+        assert await status_of("orders:read") == 200
+        assert await status_of("orders:write") == 403
+        assert (await service.get("/orders")).status == 401
 
 
 class Shell:

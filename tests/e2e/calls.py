@@ -64,16 +64,18 @@ def try_exchange(url: str, key: str, **form: str) -> Answer:
     return call(f"{url}/v1/token", form, Authorization=f"Bearer {key}")
 
 
-def exchange_patiently(url: str, key: str) -> Answer:
+def exchange_patiently(url: str, key: str, **form: str) -> Answer:
     """Ask again while the service says that it cannot judge yet, as every client must."""
     give_up_on = time.monotonic() + PATIENCE
-    while (answer := try_exchange(url, key)).status == 503 and time.monotonic() < give_up_on:
+    while (answer := try_exchange(url, key, **form)).status == 503:
+        if time.monotonic() > give_up_on:
+            break
         time.sleep(0.1)
     return answer
 
 
 def exchange(url: str, key: str, **form: str) -> str:
-    answer = try_exchange(url, key, **form)
+    answer = exchange_patiently(url, key, **form)
     assert answer.status == 200, answer
     return str(answer.json["access_token"])
 

@@ -7,6 +7,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 import aiohttp
+from testbed.following import following
 from testbed.waiting import PATIENCE, until
 
 from tests.e2e.calls import (
@@ -48,21 +49,26 @@ class Load:
         self.revoked: set[str] = set()  # acknowledged
         self.made: list[str] = []  # acknowledged
         self.statuses: list[int] = []
+        self._third = exchanges // 3
         self._exchanges = exchanges
         self._crash: Callable[[], None] = lambda: None
+        self._has_revoked = asyncio.Event()
 
     def _key(self, number: int) -> Key:
         return self.keys[number % len(self.keys)]
 
     async def run(self, crash: Callable[[], None]) -> None:
-        """Do everything; call `crash` when a third of the exchanges have been answered."""
+        """Do everything; call `crash` when a third of the exchanges have been answered.
+
+        Something was revoked before: on a slow disk, the rest of the exchanges waits for that.
+        """
         self._crash = crash
         connector, timeout = aiohttp.TCPConnector(limit=10), aiohttp.ClientTimeout(PATIENCE)
         database = await open_database(self.process.database_url, max_size=2)
         async with aiohttp.ClientSession(
             self.process.url, connector=connector, timeout=timeout
         ) as session:
-            acts = [self._exchange(session, self._key(n).text) for n in range(self._exchanges)]
+            acts = [self._exchange(session, number) for number in range(self._exchanges)]
             for number, token in enumerate(self.tokens):
                 acts.insert(number * 11, self._revoke(session, token))
             for number, key in enumerate(self.doomed):
@@ -71,17 +77,21 @@ class Load:
                 else:
                     acts.insert(number * 20, self._revoke(session, key.text))
             acts.append(self._make_key(database))
-            await asyncio.gather(*acts)
+            async with asyncio.timeout(2 * PATIENCE):
+                await asyncio.gather(*acts)
         await database.close()
 
-    async def _exchange(self, session: aiohttp.ClientSession, key: str) -> None:
-        headers = {"Authorization": f"Bearer {key}"}
+    async def _exchange(self, session: aiohttp.ClientSession, number: int) -> None:
+        headers = {"Authorization": f"Bearer {self._key(number).text}"}
+        if number >= self._third:
+            await self._has_revoked.wait()
         with contextlib.suppress(aiohttp.ClientError, OSError):
             async with session.post("/v1/token", headers=headers) as answer:
                 self.statuses.append(answer.status)
                 if answer.status == 200:
                     self.exchanged.append((await answer.json())["access_token"])
-                    if len(self.exchanged) == self._exchanges // 3:
+                    if len(self.exchanged) == self._third:
+                        await self._has_revoked.wait()
                         self._crash()
 
     async def _revoke(self, session: aiohttp.ClientSession, credential: str) -> None:
@@ -89,12 +99,16 @@ class Load:
             async with session.post("/v1/revoke", data={"token": credential}) as answer:
                 self.statuses.append(answer.status)
                 if answer.status == 200:
-                    self.revoked.add(credential)
+                    self._note_revoked(credential)
 
     async def _revoke_past_it(self, database: Database, key: Key) -> None:
         with contextlib.suppress(TokensvcError):
             await revoke_key(database, key.id, actor=ACTOR)
-            self.revoked.add(key.text)
+            self._note_revoked(key.text)
+
+    def _note_revoked(self, credential: str) -> None:
+        self.revoked.add(credential)
+        self._has_revoked.set()
 
     async def _make_key(self, database: Database) -> None:
         with contextlib.suppress(TokensvcError):
@@ -105,7 +119,7 @@ class Load:
 async def check_survivors(load: Load) -> None:
     """All that was acknowledged holds, and all that was not touched works."""
     url = load.process.url
-    async with Verifier(issuer=url, audience=AUDIENCE) as verifier:
+    async with following(Verifier(issuer=url, audience=AUDIENCE)) as verifier:
         for credential in load.revoked:
             token = load.tokens_of.get(credential, credential)
             await until(lambda token=token: is_refused(verifier, token))

@@ -26,21 +26,21 @@ SLOWLY = {"TOKENSVC_DRAIN_SECONDS": "60"}
 
 
 class OpenRequest:
-    """A request whose handler runs and whose answer has not come: the service has said "continue".
-
-    `rest`: what is still to be sent.
-    """
+    """A request on a connection of its own. `rest`: the part of the body that comes last."""
 
     def __init__(self, port: int, head: str, body: bytes = b"", rest: bytes = b"") -> None:
         self._connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
-        self._rest = rest
-        lines = [head, "Host: x", "Expect: 100-continue", "Connection: close"]
+        self._body, self._rest = body, rest
+        self._lines = [head, "Host: x", "Expect: 100-continue", "Connection: close"]
         if body or rest:
-            lines += ["Content-Type: application/x-www-form-urlencoded"]
-            lines += [f"Content-Length: {len(body + rest)}"]
-        self._connection.sendall("\r\n".join([*lines, "", ""]).encode())
+            self._lines += ["Content-Type: application/x-www-form-urlencoded"]
+            self._lines += [f"Content-Length: {len(body + rest)}"]
+
+    def begin(self) -> None:
+        """Send all but the rest. Then its handler runs: the service has said "continue"."""
+        self._connection.sendall("\r\n".join([*self._lines, "", ""]).encode())
         assert self._connection.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
-        self._connection.sendall(body)
+        self._connection.sendall(self._body)
 
     def finish(self) -> int:
         """Send the rest; return the status of the answer."""
@@ -49,8 +49,8 @@ class OpenRequest:
             return int(self._connection.recv(65536).split()[1])
 
 
-def open_exchange(process: ServiceProcess, key: Key) -> OpenRequest:
-    """Begin an exchange: half of its body is sent."""
+def connect_exchange(process: ServiceProcess, key: Key) -> OpenRequest:
+    """Connect for an exchange, whose body comes in two parts."""
     body = urlencode(
         {"grant_type": "client_credentials", "client_id": key.id, "client_secret": key.text}
     ).encode()
@@ -61,7 +61,9 @@ def open_poll(process: ServiceProcess) -> OpenRequest:
     """Ask for news that do not come, for thirty seconds."""
     page = call(f"{process.url}/v1/denylist").body.decode()
     path = f"/v1/denylist?after={read_payload(page)['cursor']}&wait=30"
-    return OpenRequest(process.port, f"GET {path} HTTP/1.1")
+    poll = OpenRequest(process.port, f"GET {path} HTTP/1.1")
+    poll.begin()
+    return poll
 
 
 async def check_draining(
@@ -76,14 +78,18 @@ async def check_draining(
     postmaster, serving = process.postmaster, process.workers or [process.pid]
     key = await asyncio.to_thread(new_key, process)
     poll = await asyncio.to_thread(open_poll, process)
-    exchanges = [await asyncio.to_thread(open_exchange, process, key)]
-    while not are_all_busy(process, serving, len(exchanges)):
-        exchanges.append(await asyncio.to_thread(open_exchange, process, key))
+    exchanges = [await asyncio.to_thread(connect_exchange, process, key)]
+    while not have_all_connections(process, serving, len(exchanges)):
+        exchanges.append(await asyncio.to_thread(connect_exchange, process, key))
+    # Between the two halves of a body lies no more than must: the second may come too late.
+    for exchange in exchanges:
+        await asyncio.to_thread(exchange.begin)
     leave()
-    async with asyncio.timeout(25):  # the poll itself would have ended after thirty
-        assert await asyncio.to_thread(poll.finish) == 200
+    polled = asyncio.create_task(asyncio.to_thread(poll.finish))
     await until(lambda: is_leaving(process.url))
     assert {await asyncio.to_thread(exchange.finish) for exchange in exchanges} == {200}
+    async with asyncio.timeout(25):  # the poll itself would have ended after thirty
+        assert await polled == 200
     assert await asyncio.to_thread(process.wait) == 0
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -93,8 +99,8 @@ async def check_draining(
     assert "Traceback" not in process.errors
 
 
-def are_all_busy(process: ServiceProcess, serving: list[int], exchanges: int) -> bool:
-    """Tell whether every worker has an exchange; who cannot look opens ten of them."""
+def have_all_connections(process: ServiceProcess, serving: list[int], exchanges: int) -> bool:
+    """Tell whether every worker has one for an exchange; who cannot look opens ten of them."""
     if not all(may_count_connections(one) for one in serving):
         return exchanges >= 10 * (len(serving) - 1)
     return all(count_connections(one, process.port) > 1 for one in serving)
@@ -117,10 +123,11 @@ def check_hail(process: ServiceProcess) -> None:
                 statuses.append(try_exchange(process.url, key.text).status)
 
     with ThreadPoolExecutor(8) as threads:
-        for _ in range(8):
-            threads.submit(hail)
+        hailing = [threads.submit(hail) for _ in range(8)]
         wait_until(lambda: len(statuses) > 20)
         process.send(signal.SIGTERM)
+    for ended in hailing:
+        ended.result()  # half an answer is no OSError
     assert process.wait() == 0
     assert set(statuses) == {200}
     assert "Traceback" not in process.errors

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import jwt
+from testbed.failover_stage import Client
+from testbed.following import following
 from testbed.keys import add_keys_to
 from testbed.ports import find_free_port
 from testbed.waiting import PATIENCE, until
 
-from tests.e2e.calls import AUDIENCE, exchange, jwks, new_keys
+from tests.e2e.calls import AUDIENCE, exchange, jwks, new_keys, try_exchange
 from tokensvc.verify import Verifier
 
 if TYPE_CHECKING:
@@ -57,17 +59,15 @@ async def find_tokens_after_revocations(pair: Pair, count: int) -> list[str]:
     keys = await add_keys_to(pair.first.database_url, count)
     got: list[str] = []
 
-    async def attempt(session: aiohttp.ClientSession, key: str) -> None:
-        async with session.post(f"{pair.first.url}/v1/revoke", data={"token": key}) as revoked:
-            assert revoked.status == 200
-        headers = {"Authorization": f"Bearer {key}"}
-        async with session.post(f"{pair.second.url}/v1/token", headers=headers) as answer:
-            if answer.status != 401:
-                got.append(key)
+    async def attempt(first: Client, second: Client, key: str) -> None:
+        await first.revoke(key)
+        if await second.exchange(key) is not None:
+            got.append(key)
 
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(PATIENCE)) as session:
+        first, second = Client(session, pair.first.url), Client(session, pair.second.url)
         for start in range(0, len(keys), 4):
-            await asyncio.gather(*(attempt(session, key) for key in keys[start : start + 4]))
+            await asyncio.gather(*(attempt(first, second, key) for key in keys[start : start + 4]))
     return got
 
 
@@ -85,7 +85,9 @@ class _Users:
     async def use(self, url: str, key: Key) -> None:
         while not self.stopped:
             try:
-                token = await asyncio.to_thread(exchange, url, key.text)
+                answer = await asyncio.to_thread(try_exchange, url, key.text)
+                assert answer.status == 200, answer
+                token = str(answer.json["access_token"])
                 self.verifier.verify(token)
                 self.kids.append(self.verify_from_the_cache(token))
             except Exception as error:  # noqa: BLE001 - each is a failure, whatever it is
@@ -107,7 +109,7 @@ async def rotate_under_load(pair: Pair, *, tokens: int) -> None:
     keys: Sequence[Key] = await asyncio.to_thread(new_keys, pair.first, 4)
     stock = jwt.PyJWKClient(f"{pair.first.url}/.well-known/jwks.json", lifespan=3600)
     await asyncio.to_thread(stock.get_jwk_set)
-    async with Verifier(issuer=pair.first.url, audience=AUDIENCE) as verifier:
+    async with following(Verifier(issuer=pair.first.url, audience=AUDIENCE)) as verifier:
         users = _Users(verifier, stock, pair.first.url)
         old = await asyncio.to_thread(exchange, pair.first.url, keys[0].text)
         urls = [pair.first.url, pair.second.url] * 2

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import aiohttp
 import pytest
+from testbed.following import following
 from testbed.waiting import PATIENCE, until
 
 from tests.e2e.calls import (
@@ -66,7 +67,8 @@ async def test_a_revocation_at_one_reaches_a_follower_of_the_other(replicas):
     first, second = replicas.first, replicas.second
     key = await asyncio.to_thread(new_key, first)
     feed = f"{second.url}/v1/denylist"
-    async with Verifier(issuer=first.url, audience=AUDIENCE, denylist_url=feed) as verifier:
+    follower = Verifier(issuer=first.url, audience=AUDIENCE, denylist_url=feed)
+    async with following(follower) as verifier:
         for _ in range(3):
             token = await asyncio.to_thread(exchange, second.url, key.text)
             assert verifier.verify(token).client_id == key.id

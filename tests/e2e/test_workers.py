@@ -10,6 +10,7 @@ import signal
 
 import aiohttp
 import pytest
+from testbed.following import following
 from testbed.ports import find_free_port
 from testbed.processes import count_connections, is_alive, may_count_connections
 from testbed.waiting import until, wait_until
@@ -45,8 +46,8 @@ async def test_a_revocation_at_one_worker_reaches_followers_at_both(process, key
     async with contextlib.AsyncExitStack() as stack:
         verifiers: list[Verifier] = []
         while not have_all_followers(process, both_workers, len(verifiers)):
-            verifiers.append(Verifier(issuer=process.url, audience=AUDIENCE))
-            await stack.enter_async_context(verifiers[-1])
+            verifier = following(Verifier(issuer=process.url, audience=AUDIENCE))
+            verifiers.append(await stack.enter_async_context(verifier))
             assert len(verifiers) < 100, "one worker takes no connection"
         for _ in range(3):
             token = await asyncio.to_thread(exchange, process.url, key.text)

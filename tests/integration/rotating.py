@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from tests.integration.things import ACTOR, age_signing_keys
 
+from tokensvc.core.errors import UnavailableError
 from tokensvc.issuer.signing.rotation import rotate_once
 from tokensvc.store.pool import open_database
 
 if TYPE_CHECKING:
+    from tokensvc.core.rotation import RotationPlan
+    from tokensvc.core.sealing import MasterKey
     from tokensvc.issuer.start import Started
     from tokensvc.settings import Settings
+    from tokensvc.store.pool import Database
 
 COUNT = "select count(*), count(*) filter (where active_at is null) from signing_key"
 
@@ -26,9 +31,18 @@ async def check_one_makes_a_successor(
     for round_ in range(rounds):
         await age_signing_keys(connection, timedelta(seconds=settings.rotation_period + 3600))
         plans = await asyncio.gather(
-            *(rotate_once(one, settings, started.master_key, actor=ACTOR) for one in databases * 10)
+            *(_rotate(one, settings, started.master_key) for one in databases * 10)
         )
         assert sum(plan is not None for plan in plans) == 1, f"round {round_}"
         assert tuple(await connection.fetchrow(COUNT)) == (3 + round_, 1)
     for database in databases:
         await database.close()
+
+
+async def _rotate(
+    database: Database, settings: Settings, master_key: MasterKey
+) -> RotationPlan | None:
+    """Rotate as the service does: who has waited for the lock too long leaves it to the others."""
+    with contextlib.suppress(UnavailableError):
+        return await rotate_once(database, settings, master_key, actor=ACTOR)
+    return None

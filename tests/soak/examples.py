@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 FOLDER: Final = ROOT / "examples"
 _BESIDE: Final = Path(sys.executable).parent
-# What npm, go and Maven say when there is no registry.
+# What npm, go and Maven say when there is no registry, or one that fails.
 _NO_REGISTRY: Final = re.compile(
     "FetchError|network|dial tcp|no such host|Could not transfer|Unknown host|Unreachable"
+    r"|code E5\d\d|reading https?://\S+: 5\d\d|Get \"https?://"
 )
 # npm by itself tries for over a minute
 _NPM_CI: Final = ("npm", "ci", "--ignore-scripts", "--fetch-retries=1", "--fetch-timeout=5000")

@@ -47,7 +47,8 @@ async def test_equal_requests_at_once_at_two_processes_make_one_key(process):
             async with client.post(f"{ADMIN_URL}/v1/keys", json=wish, headers=headers) as answer:
                 if answer.status != 503:
                     return answer.status, await answer.json()
-            await asyncio.sleep(0.1)
+                come_again_in = int(answer.headers["Retry-After"])
+            await asyncio.sleep(come_again_in)
 
     async with contextlib.AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(aiohttp.ClientSession()) for _ in range(AT_ONCE)]

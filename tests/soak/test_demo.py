@@ -148,10 +148,10 @@ def test_a_folder_of_others_and_another_database_are_refused(tmp_path, monkeypat
 
 
 def test_a_port_that_something_else_uses_is_refused():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        with pytest.raises(StartRefusedError, match=f"port {port} of 127.0.0.1 cannot be used"):
-            check_port("127.0.0.1", port)
+    port = find_free_port()  # nobody else gets it afterwards
+    refused = pytest.raises(StartRefusedError, match=f"port {port} of 127.0.0.1 cannot be used")
+    with socket.create_server(("127.0.0.1", port)), refused:
+        check_port("127.0.0.1", port)
     check_port("127.0.0.1", port)
 
 

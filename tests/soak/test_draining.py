@@ -36,7 +36,7 @@ def test_f46_sigusr1_and_sigusr2_change_nothing(new_process, database_url, argum
     for number in (signal.SIGUSR1, signal.SIGUSR2):
         process.send_group(number)
         time.sleep(1.5)
-    assert process.is_ready()
+    wait_until(process.is_ready)
     assert process.workers == before
 
 

@@ -34,7 +34,7 @@ async def test_t38_after_a_restart_honest_keys_of_a_network_that_guesses_are_ser
         await asyncio.gather(*guessers, return_exceptions=True)
     assert [answer.status for answer in answers] == [200] * len(keys)
     assert set(statuses) == {401}
-    assert "network_suspected" in process.errors
+    await until(lambda: "network_suspected" in process.errors)
 
 
 async def guess(port, statuses):

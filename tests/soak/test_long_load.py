@@ -11,11 +11,13 @@ import aiohttp
 import pytest
 
 from tests.e2e.calls import new_keys
+from tokensvc.settings import load_settings
 
 CLIENTS = 8
 PAUSE = 0.02  # half of what the machine could do
 WARM_UP_SECONDS = 60
 SECONDS = 120
+BYTES_A_REVOCATION = 1000  # must be remembered until its token has expired; 730 were measured
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may look into a service")
@@ -34,7 +36,7 @@ async def test_f40_memory_and_descriptors_stay_flat_under_a_lasting_load(new_pro
     await asyncio.to_thread(process.wait_until_ready)
     keys = await asyncio.to_thread(new_keys, process, CLIENTS)
     ends_on = time.monotonic() + WARM_UP_SECONDS + SECONDS
-    statuses = set()
+    statuses, revoked = set(), []
 
     async def use(client, key):
         while time.monotonic() < ends_on:
@@ -45,14 +47,18 @@ async def test_f40_memory_and_descriptors_stay_flat_under_a_lasting_load(new_pro
             if hash(token) % 20 == 0:
                 async with client.post("/v1/revoke", data={"token": token}) as answer:
                     statuses.add(answer.status)
+                revoked.append(token)
             await asyncio.sleep(PAUSE)
 
     async with aiohttp.ClientSession(process.url) as client:
         using = [asyncio.create_task(use(client, key)) for key in keys]
         await asyncio.sleep(WARM_UP_SECONDS)
         resident, descriptors = measure(process.pid)
+        before = len(revoked)
         await asyncio.gather(*using)
         resident_then, descriptors_then = measure(process.pid)
     assert statuses == {200}
-    assert resident_then - resident < 1_000_000 * SECONDS / 60
-    assert descriptors_then <= descriptors + 1
+    remembered = BYTES_A_REVOCATION * (len(revoked) - before)
+    assert resident_then - resident < 1_000_000 * SECONDS / 60 + remembered
+    # The pool may open what it has not needed before.
+    assert descriptors_then < descriptors + load_settings({}).pool_size

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 NODE = Path(__file__).parent / "node"
 # npm by itself tries for over a minute
+NO_REGISTRY = r"network|FetchError|TIMEOUT|code E(429|5\d\d)"
 IMPATIENT = ("--fetch-retries=1", "--fetch-retry-mintimeout=500", "--fetch-timeout=5000")
 
 
@@ -61,7 +62,7 @@ def node_folder(session_folder: Path) -> Path:
         text=True,
         check=False,
     )
-    if installed.returncode != 0 and re.search("network|FetchError", installed.stderr):
+    if installed.returncode != 0 and re.search(NO_REGISTRY, installed.stderr):
         pytest.skip("NO LIBRARY FOR NODE WAS ASKED: npm cannot reach a registry")
     assert installed.returncode == 0, installed.stderr
     return folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import json
 import signal
@@ -23,6 +24,7 @@ set leased_until = leased_until - interval '1 hour', due_at = due_at - interval 
     failing_since = failing_since - interval '1 hour'
 where due_at is not null
 """
+MOST_HOURS = 24
 
 
 @pytest.fixture
@@ -64,15 +66,18 @@ async def test_f48_every_notice_arrives_although_the_receiver_was_down_and_the_s
     receiver.status = 200
     failed = len(receiver.got)
     connection = await asyncpg.connect(process.database_url)
-    for _ in range(3):
-        await connection.execute(LET_TIME_PASS)
-        await asyncio.sleep(2)
-    await connection.close()
 
     def list_told():
-        return [got.body["data"]["subject"] for got in receiver.got[failed:]]
+        return {got.body["data"]["subject"] for got in receiver.got[failed:]}
 
-    await until(lambda: set(keys) <= set(list_told()))
+    for _ in range(MOST_HOURS):
+        with contextlib.suppress(asyncpg.DeadlockDetectedError):  # the service has the same rows
+            await connection.execute(LET_TIME_PASS)
+        with contextlib.suppress(TimeoutError):
+            await until(lambda: set(keys) <= list_told(), seconds=2)
+            break
+    await connection.close()
+    assert set(keys) <= list_told()
     for got in receiver.got:
         got.check(made["secret"])
     process.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import ssl
 import urllib.error
 import urllib.request
@@ -15,9 +16,9 @@ import pytest
 from testbed.ports import find_free_port
 from testbed.proxies import PROXIES, Ports, Proxy, make_certificate
 from testbed.relying_party import RelyingParty
-from testbed.waiting import PATIENCE, wait_until
+from testbed.waiting import PATIENCE, until, wait_until
 
-from tests.e2e.calls import new_key, new_keys
+from tests.e2e.calls import call, new_key, new_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,7 +138,7 @@ def check_exchange_and_feed(front: Front) -> None:
     key = new_key(front.first)
     with RelyingParty(front.public) as party:
         token = front.exchange(key.text)
-        assert party.verify(token) == "good"
+        wait_until(lambda: party.verify(token) == "good")
         assert front.first.cli("key", "revoke", key.id, "--yes").returncode == 0
         assert party.wait_for_refusal(token)[0] == "revoked_key"
 
@@ -165,6 +166,13 @@ def is_starting(answer: aiohttp.ClientResponse) -> bool:
     return answer.status == 503 and answer.headers.get("Retry-After") == "1"
 
 
+def has_issued(process: ServiceProcess) -> bool:
+    """Tell whether a process has issued a token since its start."""
+    port = process.environment["TOKENSVC_METRICS_PORT"]
+    shown = call(f"http://127.0.0.1:{port}/metrics").body.decode()
+    return re.search(r'exchanges_total{outcome="issued"} [1-9]', shown) is not None
+
+
 async def check_rolling_restart(front: Front) -> None:
     """Clients go on while both replicas are restarted, one after the other."""
     keys = await asyncio.to_thread(new_keys, front.first, CLIENTS)
@@ -189,8 +197,9 @@ async def check_rolling_restart(front: Front) -> None:
             await asyncio.to_thread(process.stop)
             await asyncio.to_thread(process.start)
             await asyncio.to_thread(process.wait_until_ready)
-            # The proxy looks once a second, and must have seen that this one is ready again.
-            await asyncio.sleep(3)
+            # The proxy looks once a second. It has seen that this one is ready again when it sends
+            # clients there.
+            await until(lambda process=process: asyncio.to_thread(has_issued, process))
         stopped.set()
         await asyncio.gather(*using)
     assert refused == []

@@ -6,6 +6,7 @@ import time
 
 import requests
 from testbed.relying_party import RelyingParty
+from testbed.waiting import wait_until
 
 from tests.e2e.calls import exchange, new_key, revoke
 from tests.e2e.replicas import find_tokens_after_revocations, rotate_under_load, start_pair
@@ -29,6 +30,8 @@ def test_t10_each_of_200_revoked_tokens_is_refused_in_another_process(
     pair = start_pair(new_process, new_database_url("empty"), str(tmp_path / "keys"))
     key = new_key(pair.first)
     with RelyingParty(pair.first.url) as relying_party:
+        first = exchange(pair.first.url, key.text)
+        wait_until(lambda: relying_party.verify(first) == "good")
         for _ in range(200):
             token = exchange(pair.second.url, key.text)
             assert relying_party.verify(token) == "good"

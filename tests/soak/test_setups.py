@@ -18,7 +18,8 @@ from urllib.parse import quote
 
 import pytest
 from testbed.ports import find_free_port
-from testbed.processes import EXECUTABLE, ROOT
+from testbed.processes import EXECUTABLE, ROOT, list_children
+from testbed.waiting import wait_until
 
 from tests.e2e.calls import exchange
 from tests.services import starting
@@ -110,10 +111,9 @@ def start(session_folder: Path) -> Iterator[Callable[..., ServiceProcess]]:
 def check_ready(process: ServiceProcess, said: str) -> None:
     process.wait_until_ready()
     assert exchange(process.url, process.admin_key, scope="tokensvc:admin")
-    assert re.search(said, process.output + process.errors)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    wait_until(lambda: re.search(said, process.output + process.errors))
     if process.command[:2] == ["unshare", "--pid"]:
-        os.kill(int(children[0]), signal.SIGTERM)
+        os.kill(list_children(process.pid)[0], signal.SIGTERM)
         assert process.wait() == 0
     process.stop()
 

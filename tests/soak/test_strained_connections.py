@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from testbed.processes import EXECUTABLE
-from testbed.waiting import PATIENCE
+from testbed.waiting import PATIENCE, until
 
 from tests.e2e.calls import new_key
 
@@ -19,7 +19,14 @@ MANY = 500
 HALF = b"POST /v1/token HTTP/1.1\r\nHost: x\r\nX-Slow: "
 BIG = 5_000_000
 AT_ONCE = 20
+# Strangers are closed after 12.5 s at the earliest. Whoever is served so rarely in that time is
+# answered 503 anyway: Postgres has 2.25 s for an exchange.
+SERVED = 10
 PAGE = os.sysconf("SC_PAGE_SIZE")
+# By itself, malloc keeps buffers that are free for those that come: 14 MB at one moment, none at
+# the next. Like this, what is resident is in use.
+GIVEN_BACK_AT_ONCE = {"MALLOC_MMAP_THRESHOLD_": "32768"}
+HELD = {"01", "08"}  # of the states of TCP: established, and closed only by the other side
 
 
 @pytest.fixture
@@ -67,11 +74,13 @@ async def test_f11_whoever_sends_no_whole_header_is_closed_and_others_are_served
         await asyncio.gather(*(reader.read() for reader, _ in opened))
     honest.cancel()
     assert set(statuses) == {200}
-    assert len(statuses) > MANY / 5
+    assert len(statuses) > SERVED
     await close_all(opened)
 
 
-async def test_f13_thousands_of_big_bodies_are_refused_before_they_are_read(process):
+async def test_f13_thousands_of_big_bodies_are_refused_before_they_are_read(
+    new_process, database_url
+):
     async def send_one(client):
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         with contextlib.suppress(aiohttp.ClientError, OSError):  # it is closed while we send
@@ -81,14 +90,25 @@ async def test_f13_thousands_of_big_bodies_are_refused_before_they_are_read(proc
                 return answer.status
         return 413
 
-    async with aiohttp.ClientSession(process.url) as client:
-        sizes = []
-        for count in (1000, 3000):  # the first ones are the warm-up
+    process = await asyncio.to_thread(
+        new_process, TOKENSVC_DATABASE_URL=database_url, **GIVEN_BACK_AT_ONCE
+    )
+    await asyncio.to_thread(process.wait_until_ready)
+    sizes = []
+    for count in (1000, 3000):  # the first ones are the warm-up
+        async with aiohttp.ClientSession(process.url) as client:
             for _ in range(0, count, AT_ONCE):  # each is answered after a second
                 answered = await asyncio.gather(*(send_one(client) for _ in range(AT_ONCE)))
                 assert set(answered) == {413}
-            sizes.append(resident_bytes(process.pid))
+        await until(lambda: not has_connections(process.port))
+        sizes.append(resident_bytes(process.pid))
     assert sizes[1] - sizes[0] < 3 * 2_000_000
+
+
+def has_connections(port):
+    """Tell whether the one who listens on a port holds a connection."""
+    rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return any(row[1] == f"0100007F:{port:04X}" and row[3] in HELD for row in rows)
 
 
 def resident_bytes(process_id):
@@ -104,7 +124,8 @@ async def test_f37_with_too_few_descriptors_idle_connections_make_room(new_proce
     statuses: list[int] = []
     honest = asyncio.create_task(exchange_all_the_time(process, statuses))
     opened = await open_many(process.port, 2000)
-    await asyncio.sleep(3)
+    among_them = len(statuses)
+    await until(lambda: honest.done() or len(statuses) > among_them + SERVED)
     honest.cancel()
     assert set(statuses) == {200}
     await close_all(opened)

@@ -8,6 +8,7 @@ import pytest
 from testbed.cluster import can_replicate
 from testbed.failover import find_refusal
 from testbed.failover_stage import open_stage
+from testbed.following import following
 from testbed.keys import add_keys_to
 from testbed.waiting import until
 
@@ -22,7 +23,7 @@ async def test_f4_a_clean_switchover_loses_nothing_and_the_feed_goes_on():
             before, after, good = await add_keys_to(stage.cluster.primary.url, 3)
             clients = [stage.client(number) for number in (0, 1)]
             tokens = [str(await clients[0].exchange(key)) for key in (before, after, good)]
-            async with stage.verifier(0) as one, stage.verifier(1) as other:
+            async with following(stage.verifier(0)) as one, following(stage.verifier(1)) as other:
                 await clients[0].revoke(before)
                 stage.cluster.primary.end(signal.SIGINT)  # sends what is left to the standby
                 await stage.cluster.promote()

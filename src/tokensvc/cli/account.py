@@ -14,6 +14,7 @@ from tokensvc.cli.naming import ACCOUNT, reference
 from tokensvc.cli.options import reason_option
 from tokensvc.cli.output import (
     confirm,
+    find_room,
     list_output_option,
     output_option,
     print_message,
@@ -115,7 +116,7 @@ def usage(account_id: str, since: timedelta, output: str) -> None:
         click.echo(line)
     click.echo(f"active keys {shown['keys']['active']:>8} of {shown['keys']['total']}")
     click.echo()
-    click.echo(draw_counts(shown))
+    click.echo(draw_counts(shown, find_room()))
 
 
 @command.command("update")

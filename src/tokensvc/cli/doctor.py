@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from tokensvc.cli.exit_codes import ExitCode
-from tokensvc.cli.output import no_color_option, plain_output_option
+from tokensvc.cli.output import find_room, no_color_option, plain_output_option
 from tokensvc.cli.outside import look_from_outside
 from tokensvc.cli.run import call
 from tokensvc.cli.target import find_target
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tokensvc.cli.target import Target
 
 _COLORS: Final = {"ok": "green", "note": "yellow", "fault": "red", "unknown": "yellow"}
-_WIDTH: Final = 100
+_WIDEST: Final = 100
 
 
 @click.command("doctor")
@@ -94,20 +94,22 @@ def _look_outside(
 def _print(findings: Sequence[Finding]) -> None:
     """Print what each check has found, and below each fault why it matters and what mends it."""
     width = max(len(finding.check) for finding in findings)
+    room = min(find_room() or _WIDEST, _WIDEST)
     for finding in findings:
         state = click.style(f"{finding.state:<7}", fg=_COLORS[finding.state])
         lines = [("", finding.what), ("why: ", finding.why), ("do: ", finding.way_out)]
-        told = "\n".join(_indent(f"{name}{text}", width + 11) for name, text in lines if text)
+        told = "\n".join(_indent(f"{name}{text}", width + 11, room) for name, text in lines if text)
         click.echo(f"{state}  {finding.check:<{width}}  {told.lstrip()}")
     faults = sum(finding.state == "fault" for finding in findings)
-    click.echo(f"\n{len(findings)} checks, {faults or 'no'} fault{'' if faults == 1 else 's'}")
+    checks = f"{len(findings)} check{'' if len(findings) == 1 else 's'}"
+    click.echo(f"\n{checks}, {faults or 'no'} fault{'' if faults == 1 else 's'}")
 
 
-def _indent(text: str, width: int) -> str:
+def _indent(text: str, width: int, room: int) -> str:
     """Return a text in lines that begin below the words of the check."""
     return textwrap.fill(
         text,
-        _WIDTH,
+        room,
         initial_indent=" " * width,
         subsequent_indent=" " * width,
         break_long_words=False,

@@ -6,7 +6,9 @@ An output that is no terminal is most often a log, which is kept and which other
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tokensvc.cli.surroundings import is_printing_possible, say
@@ -15,12 +17,11 @@ from tokensvc.core.capability import ADMIN
 from tokensvc.core.errors import StartRefusedError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tokensvc.issuer.admin.api_keys import NewKey
     from tokensvc.settings import Settings
 
 FILE_NAME: Final = "first-admin.key"
+_NAME: Final = "tokensvc"
 
 
 def show_first_admin(settings: Settings, admin: NewKey) -> None:
@@ -60,7 +61,7 @@ This is the first start. An admin API key was made. This output is no terminal, 
 file {path}, which only this user can read. Move it to a safe place.
 
     export TOKENSVC_URL={settings.issuer_url} TOKENSVC_API_KEY="$(cat {path})"
-    tokensvc whoami
+    {name_program()} whoami
 """
 
 
@@ -83,5 +84,11 @@ Try it in another terminal:
 Next, here or on any machine (`--help` shows examples):
 
     export TOKENSVC_URL={url} TOKENSVC_API_KEY={key}
-    tokensvc account create NAME
+    {name_program()} account create NAME
 """
+
+
+def name_program() -> str:
+    """Return how a shell calls this program: by its path, unless it is found by its name."""
+    called = Path(sys.argv[0])
+    return str(called) if called.name == _NAME and shutil.which(_NAME) is None else _NAME

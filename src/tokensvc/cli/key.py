@@ -12,7 +12,13 @@ from tokensvc.cli import key_batch, key_leaks, key_list, key_scan, key_state
 from tokensvc.cli.duration import Duration, whole_seconds
 from tokensvc.cli.key_fields import build_fields, change_options, field_options
 from tokensvc.cli.naming import ACCOUNT, KEY, KEY_OR_SELF, reference
-from tokensvc.cli.output import output_option, print_message, print_row, report_output_option
+from tokensvc.cli.output import (
+    find_room,
+    output_option,
+    print_message,
+    print_row,
+    report_output_option,
+)
 from tokensvc.cli.run import call, list_all
 from tokensvc.cli.secret_io import create_secret_file
 
@@ -111,13 +117,13 @@ def usage(key_ids: tuple[str, ...], since: timedelta, output: str) -> None:
     is_json = output == "json"
     if len(key_ids) == 1:
         shown = call("usage.show", {"key": key_ids[0], "since": seconds})
-        click.echo(json.dumps(shown) if is_json else draw_usage(shown))
+        click.echo(json.dumps(shown) if is_json else draw_usage(shown, find_room()))
         return
     items = list_all("usage.list", {"ids": ",".join(key_ids), "since": seconds})
     if is_json:
         click.echo(json.dumps(items))
     for used in [] if is_json else items:
-        click.echo(f"{used['id']}\n{draw_usage(used)}\n")
+        click.echo(f"{used['id']}\n{draw_usage(used, find_room())}\n")
 
 
 @command.command("rotate")

@@ -99,6 +99,24 @@ def is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
+def find_room() -> int | None:
+    """Return how many columns the terminal has, None if programs read what is printed."""
+    return shutil.get_terminal_size().columns if is_terminal() else None
+
+
+def wrap(line: str, room: int, *, indent: int) -> str:
+    """Return a line that goes on in further ones, `indent` to the right; no word is broken."""
+    if len(line) <= room:
+        return line
+    return textwrap.fill(
+        line,
+        room,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
 def print_message(message: str) -> None:
     """Tell people something that is not the result."""
     click.echo(message, err=True)
@@ -111,9 +129,13 @@ def print_row(row: Row, output: str) -> None:
     if output == "json":
         click.echo(json.dumps(row))
         return
-    width = max(len(name) for name in row)
+    width, room = max(len(name) for name in row), find_room()
     for name, value in row.items():
-        click.echo(f"{name.replace('_', ' '):<{width}}  {build_cell(name, value)}")
+        line = f"{name.replace('_', ' '):<{width}}  {build_cell(name, value)}"
+        # JSON stays as it is, so that it can be copied.
+        if room is not None and not isinstance(value, dict):
+            line = wrap(line, room, indent=width + 2)
+        click.echo(line)
 
 
 def print_pages(

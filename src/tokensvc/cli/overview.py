@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tokensvc.cli.duration import Duration, whole_seconds
-from tokensvc.cli.output import report_output_option
+from tokensvc.cli.output import find_room, report_output_option
 from tokensvc.cli.run import call
 
 if TYPE_CHECKING:
@@ -28,7 +28,9 @@ def command(since: timedelta, output: str) -> None:
         return
     from tokensvc.cli.usage import draw_counts  # noqa: PLC0415 - not needed for other commands
 
-    for name, count in (shown["keys"] | (shown["things"] or {})).items():
-        click.echo(f"{name:<10} {count:>8}")
+    counts = shown["keys"] | (shown["things"] or {})
+    width = max(map(len, counts))
+    for name, count in counts.items():
+        click.echo(f"{name:<{width}} {count:>8}")
     click.echo()
-    click.echo(draw_counts(shown))
+    click.echo(draw_counts(shown, find_room()))

@@ -56,6 +56,10 @@ COMMANDS: Final = {
 }
 
 
+# What may have been meant by a word that is no command.
+_POSSIBLE: Final = (*COMMANDS, "--help", "--version")
+
+
 class _Root(click.Group):
     """A group that imports a command on use, and turns an error into one line and an exit code."""
 
@@ -80,7 +84,7 @@ class _Root(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in COMMANDS and not ctx.resilient_parsing:
-            raise click.NoSuchCommand(args[0], possibilities=COMMANDS, ctx=ctx)
+            raise click.NoSuchCommand(args[0], possibilities=_POSSIBLE, ctx=ctx)
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from contextlib import contextmanager
+from getpass import GetPassWarning
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -35,7 +37,12 @@ def read_token(source: str) -> str:
             "name a file that holds the token, or - for stdin; "
             "everybody on this machine can see a token on the command line"
         )
-    return read_text(source).strip()
+    text = read_text(source).strip()
+    if not text:
+        raise InvalidInputError(
+            "no token came: " + ("stdin" if source == "-" else source) + " is empty"
+        )
+    return text
 
 
 def _can_be_read(path: Path) -> bool:
@@ -47,14 +54,28 @@ def read_api_key(path: Path | None) -> str:
     """Return the API key in the file `path`, else that of the environment, else from a prompt.
 
     The environment has it in TOKENSVC_API_KEY, or its file in TOKENSVC_API_KEY_FILE. The prompt is
-    hidden. Raises InvalidInputError.
+    hidden; without a terminal stdin is read. Raises InvalidInputError, CredentialRefusedError.
     """
     if path is not None:
         return read_text(str(path)).strip()
     from_environment = _find_in_environment()
     if from_environment is not None:
         return from_environment
-    text: str = click.prompt("API key", hide_input=True, err=True)
+    return _ask_for_api_key()
+
+
+def _ask_for_api_key() -> str:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", GetPassWarning)
+            text: str = click.prompt("API key", hide_input=True, err=True)
+    except GetPassWarning:  # there is no terminal, so nobody sees what is typed
+        text = read_text("-")
+    if not text.strip():
+        raise CredentialRefusedError(
+            "there is no API key, and nobody to ask for one: set TOKENSVC_API_KEY or "
+            "TOKENSVC_API_KEY_FILE, or send it to stdin"
+        )
     return text.strip()
 
 
@@ -98,7 +119,7 @@ def create_secret_file(path: Path | None) -> Iterator[TextIO | None]:
     if path is None:
         if not is_printing_possible():
             raise InvalidInputError(
-                "the secret would be lost: stdout is closed. Name a file for it"
+                "the secret would be lost: stdout takes nothing. Name a file for it"
             )
         yield None
         return

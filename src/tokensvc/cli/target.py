@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tokensvc.core.errors import StartRefusedError
+from tokensvc.core.errors import InvalidInputError, StartRefusedError
 
 if TYPE_CHECKING:
     from tokensvc.cli.profiles import Profile
@@ -44,14 +44,14 @@ def find_target() -> Target | None:
     if choice.host:
         return None
     if choice.url is not None:
-        return Target(url=choice.url, profile=None, named_by="--url")
+        return _build_target(choice.url, "--url")
     if choice.profile is not None:
         return _find_profile(choice.profile, "--profile")
     url, name = os.environ.get("TOKENSVC_URL"), os.environ.get("TOKENSVC_PROFILE")
     if url and name:
         raise click.UsageError("TOKENSVC_URL and TOKENSVC_PROFILE contradict each other")
     if url:
-        return Target(url=url, profile=None, named_by="TOKENSVC_URL")
+        return _build_target(url, "TOKENSVC_URL")
     return _find_profile(name, "TOKENSVC_PROFILE" if name else "`tokensvc profile use`")
 
 
@@ -68,6 +68,13 @@ def check_is_host() -> None:
             f"this command works on the database of this machine, but {target.named_by} names "
             f"{target.url}; to mean this machine: tokensvc --host ..."
         )
+
+
+def _build_target(url: str, named_by: str) -> Target:
+    """Return the service at `url`. What is no URL is not repeated: it may be an API key."""
+    if "://" not in url:
+        raise InvalidInputError(f"{named_by} must be a URL, such as https://tokens.example")
+    return Target(url=url, profile=None, named_by=named_by)
 
 
 def _find_profile(name: str | None, named_by: str) -> Target | None:

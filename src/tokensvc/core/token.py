@@ -47,6 +47,7 @@ DENYLIST_PAGE: Final = ("denylist+jwt", "application/denylist+jwt")
 AUDIT_HEAD: Final = ("audit-head+jwt", "application/audit-head+jwt")
 AUDIT_CHECKPOINT: Final = ("audit-checkpoint+jwt", "application/audit-checkpoint+jwt")
 
+_HEADER_NAMES: Final = ("typ", "alg", "kid")
 _MAX_LENGTH: Final = 16 * 1024
 _MAX_HEADER_LENGTH: Final = 8 * 1024
 _MOST_HEADERS: Final = 64
@@ -140,7 +141,8 @@ def parse_header(part: str) -> tuple[str, str, Kid]:
     header = _decode_json(part)
     typ, alg, kid = header.get("typ"), header.get("alg"), header.get("kid")
     if not isinstance(typ, str) or not isinstance(alg, str) or not is_kid(kid):
-        raise InvalidTokenError("bad_header")
+        said = {name: header.get(name) for name in _HEADER_NAMES}
+        raise InvalidTokenError("bad_header", said=said, wanted=_HEADER_NAMES)
     # An extension that must be understood, a payload that is not base64url, a compressed payload.
     if "crit" in header or "b64" in header or "zip" in header:
         raise InvalidTokenError("unknown_critical_header")
@@ -190,16 +192,23 @@ def check_key(
     key: VerifyingKey | None,
 ) -> VerifyingKey:
     """Return the key that must have signed; else as `check_signature`."""
+    check_kind(unverified_token, typ=typ, algorithms=algorithms)
+    if key is None:
+        raise InvalidTokenError("unknown_kid")
+    if unverified_token.alg != key.alg:
+        raise InvalidTokenError("algorithm_not_allowed", said=unverified_token.alg, wanted=key.alg)
+    return key
+
+
+def check_kind(
+    unverified_token: UnverifiedToken, *, typ: Collection[str], algorithms: Collection[str]
+) -> None:
+    """Raise InvalidTokenError unless type and algorithm are among those that are accepted."""
     said = unverified_token.alg
     if unverified_token.typ not in typ:
         raise InvalidTokenError("wrong_type", said=unverified_token.typ, wanted=tuple(typ))
     if said not in algorithms:
         raise InvalidTokenError("algorithm_not_allowed", said=said, wanted=tuple(algorithms))
-    if key is None:
-        raise InvalidTokenError("unknown_kid")
-    if said != key.alg:
-        raise InvalidTokenError("algorithm_not_allowed", said=said, wanted=key.alg)
-    return key
 
 
 def check_signed(text: str, key: VerifyingKey) -> None:

@@ -42,7 +42,7 @@ _WENT_BACK: Final = (
     "the issuer's denylist went back, after a failover or from a backup;"
     " all revocations known here stay in force"
 )
-_NOT_APPLIED: Final = "no denylist page was applied (%d failures in a row): %s"
+_NOT_APPLIED: Final = "no denylist page was applied (failures in a row: %d): %s"
 
 _log = logging.getLogger(__name__)
 

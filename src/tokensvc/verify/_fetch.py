@@ -206,7 +206,14 @@ class Fetcher:
                 return response.status, response.headers, bytes(body)
         # ValueError: a header that cannot be sent or decoded, or a body that cannot be decoded.
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise FetchError(f"the issuer cannot be reached: {type(error).__name__}") from error
+            raise FetchError(f"the issuer cannot be reached: {_name(error)}") from error
+
+
+def _name(error: Exception) -> str:
+    """Return what kind of error it is; of one that the system tells, also what it says."""
+    told = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    said = f" ({told})" if isinstance(told, OSError) and told.errno is not None else ""
+    return f"{type(error).__name__}{said}"
 
 
 async def _call(function: FeedToken) -> object:

@@ -20,7 +20,9 @@ _PAUSE: Final = 60.0
 _MOST_SHOWN: Final = 200  # anybody can write a token of any type
 # What to do about it.
 _ADVICE: Final[Mapping[str, str]] = {
-    "wrong_issuer": "the option `issuer` must be exactly what the service says of itself",
+    "bad_header": "it is no token of this service: callers must get one there",
+    "wrong_issuer": "the option `issuer` must be exactly what the service says of itself, and"
+    " callers must get their tokens there",
     "wrong_audience": "callers must ask for a token for this audience, or the option `audience`"
     " lacks a name",
     "algorithm_not_allowed": "the option `algorithms` says what is accepted",

@@ -120,7 +120,7 @@ class JwksFollower:
             self.last_error = str(error)
             if is_worth_a_line(self._failures):
                 _log.warning(
-                    "the JWKS was not refreshed (%d failures in a row): %s", self._failures, error
+                    "the JWKS was not refreshed (failures in a row: %d): %s", self._failures, error
                 )
             if self.keys:  # they come from a snapshot, and serve until the issuer is back
                 self.loaded.set()

@@ -13,7 +13,7 @@ from tokensvc.core.api_key import looks_like_api_key
 from tokensvc.core.audience import DEFAULT_TYP
 from tokensvc.core.claims import check_validity
 from tokensvc.core.errors import ApiKeyShownError, InvalidTokenError, VerifierUnavailableError
-from tokensvc.core.token import ACCESS_TOKEN, parse_unverified
+from tokensvc.core.token import ACCESS_TOKEN, check_kind, parse_unverified, read_unverified
 from tokensvc.core.verification import OWN_TOKEN, check_token
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class TokenChecker:
         unverified_token = _parse(token)
         key = self._jwks.find_key(unverified_token.kid)
         if key is None:
-            raise InvalidTokenError("unknown_kid")
+            raise self._refuse_stranger(unverified_token)
         claims = check_token(
             unverified_token,
             key=key,
@@ -94,6 +94,18 @@ class TokenChecker:
         )
         self._verified_tokens.remember(token, claims, key)
         return claims, key
+
+    def _refuse_stranger(self, unverified_token: UnverifiedToken) -> InvalidTokenError:
+        """Return, or raise, the refusal of a token whose key the issuer has not published.
+
+        What it says of itself is not proved. It is looked at only to tell a token of another
+        service, which points to a setting, from one of this issuer.
+        """
+        check_kind(unverified_token, typ=self._types, algorithms=self._algorithms)
+        said = read_unverified(unverified_token.text)[1].get("iss")
+        if isinstance(said, str) and said != self._issuer:
+            return InvalidTokenError("wrong_issuer", said=said, wanted=self._issuer)
+        return InvalidTokenError("unknown_kid")
 
 
 def _parse(token: str) -> UnverifiedToken:

@@ -133,7 +133,7 @@ class Verifier:
     def _note(self, error: BearerError) -> None:
         """Tell who wants to know of a refusal. Raises RuntimeError for a wrong use of this."""
         if isinstance(error, VerifierUnavailableError) and self._followers.misuse is not None:
-            raise RuntimeError(self._followers.misuse)
+            raise RuntimeError(self._followers.misuse) from None
         if isinstance(error, InvalidTokenError):
             self._hints.note(error)
         if self._on_verify is not None:

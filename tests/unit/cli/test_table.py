@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tokensvc.cli.cell import build_cell, describe_distance
+from tokensvc.cli.cell import build_cell, build_text, describe_distance
+from tokensvc.cli.output import wrap
 from tokensvc.cli.table import Table, choose_columns, measure
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -90,3 +91,26 @@ def test_a_cell_is_one_line_and_its_moments_have_a_zone():
     assert build_cell("name", "a\tb\n\x1b[1m") == "a\\tb\\n\\x1b[1m"
     assert build_cell("events", ["a", "b"]) == "a b"
     assert build_cell("tier", None) == "-"
+
+
+def test_a_moment_in_seconds_is_one_for_people_and_a_number_for_programs():
+    assert build_cell("exp", 1795473795) == "2026-11-23 22:43:15Z"
+    assert build_cell("expires", 1782907320, NOW) == "in 2 min"
+    assert build_cell("upto", None) == "-"
+    assert build_cell("exp", 10**15) == str(10**15)
+    assert build_text("exp", 1795473795) == "1795473795"
+
+
+def test_every_field_that_names_a_moment_shows_it_alike():
+    for name in ("created_at", "at", "failing_since", "fresh_until"):
+        assert build_cell(name, "2026-11-26T23:59:51.967101Z") == "2026-11-26 23:59:51Z"
+
+
+def test_a_line_that_is_too_long_goes_on_below_its_value_and_no_word_is_broken():
+    long = "operations  keys.list keys.show " + "x" * 30
+    assert wrap(long, 24, indent=12).splitlines() == [
+        "operations  keys.list",
+        f"{' ' * 12}keys.show",
+        f"{' ' * 12}{'x' * 30}",
+    ]
+    assert wrap("id  key_1", 24, indent=4) == "id  key_1"

@@ -7,6 +7,7 @@ import logging
 import re
 from typing import Any
 
+import jwt
 import pytest
 from tests.simulator import SimulatedIssuer, reason_of, simulated
 
@@ -49,6 +50,24 @@ def test_a_token_of_another_type_is_named(issuer, caplog):
     assert reason_of(verifier, issuer.sign({}, typ="\n" * 3000)) == "wrong_type"
     (line,) = list_lines(caplog)
     assert "it says 'logout+jwt', and this verifier wants ('at+jwt'" in line
+
+
+def test_a_token_of_another_service_is_named_although_nobody_here_knows_its_key(issuer, caplog):
+    verifier, other = issuer.verifier(), FakeIssuer(issuer="https://staging.example")
+    assert reason_of(verifier, other.token()) == "wrong_issuer"
+    assert reason_of(verifier, other.sign({}, typ="JWT")) == "wrong_type"
+    assert reason_of(verifier, FakeIssuer(issuer=issuer.issuer).token()) == "unknown_kid"
+    first, second = list_lines(caplog)
+    assert f"it says 'https://staging.example', and this verifier wants '{issuer.issuer}'" in first
+    assert "it says 'jwt'" in second
+
+
+def test_a_token_that_names_no_key_is_told_with_its_header(issuer, caplog):
+    token = jwt.encode({"iss": issuer.issuer}, "secret" * 8, algorithm="HS256")
+    assert reason_of(issuer.verifier(), token) == "bad_header"
+    (line,) = list_lines(caplog)
+    assert "it says {'typ': 'JWT', 'alg': 'HS256', 'kid': None}" in line
+    assert "it is no token of this service" in line
 
 
 def test_a_type_of_strangers_writes_no_long_line_and_no_second_one(issuer, caplog):

@@ -80,7 +80,7 @@ def test_it_may_be_asked_from_many_threads_at_once():
         "bad_signature",
         "expired",
         "wrong_audience",
-        "unknown_kid",
+        "wrong_issuer",
     }
 
 
