@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -52,8 +51,8 @@ def build(folder: Path) -> tuple[Path, Path]:
             shutil.copy(ROOT / part, checkout / part)
     run(sys.executable, "-m", "hatchling", "build", "-t", "sdist", cwd=checkout)
     (source,) = (checkout / "dist").glob("*.tar.gz")
-    with tarfile.open(source) as archive:
-        archive.extractall(folder / "unpacked", filter="data")
+    (folder / "unpacked").mkdir()
+    run("tar", "-xzf", source, cwd=folder / "unpacked")
     (unpacked,) = (folder / "unpacked").iterdir()
     run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", cwd=unpacked)
     (wheel,) = (unpacked / "dist").glob("*.whl")

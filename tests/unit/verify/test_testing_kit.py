@@ -206,12 +206,19 @@ async def test_what_it_serves_is_what_the_service_serves():
 
 
 async def test_its_end_does_not_wait_for_long_polls():
-    issuer = FakeIssuer()
-    async with aiohttp.ClientSession() as session:
+    issuer, trace, sent = FakeIssuer(), aiohttp.TraceConfig(), asyncio.Event()
+
+    async def note(*_: object) -> None:
+        sent.set()
+
+    trace.on_request_headers_sent.append(note)
+    async with aiohttp.ClientSession(trace_configs=[trace]) as session:
         async with issuer.serve() as url:
             query = {"after": str(issuer.log.head), "wait": "30"}
             waiting = asyncio.create_task(session.get(f"{url}/v1/denylist", params=query))
-            await asyncio.sleep(0.05)
+            await asyncio.wait_for(sent.wait(), PATIENCE)
+            async with session.get(f"{url}/.well-known/jwks.json"):
+                pass  # what was sent before this has arrived
         async with asyncio.timeout(PATIENCE), await waiting as answer:
             assert answer.status == 503
         assert issuer.listeners == []

@@ -163,9 +163,10 @@ def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     `is_global` alone lets groups of hosts (multicast) through, what is reserved, and the site-local
     addresses of old.
     """
-    if isinstance(address, ipaddress.IPv6Address) and (
-        address.is_site_local or address in _NAT64_LOCAL
-    ):
-        return False
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.is_site_local or address in _NAT64_LOCAL:
+            return False
+        if address.sixtofour is not None:  # releases of Python differ; the one inside decides
+            return True
     is_special = address.is_multicast or address.is_reserved or address.is_unspecified
     return address.is_global and not is_special
