@@ -142,12 +142,12 @@ async def _serve(
             print(f"{url}/dashboard/\nadmin key: {noted['admin_key']}\nCtrl-C ends it", flush=True)
         await child.wait()
     finally:
+        if child.returncode is None:  # first: it must not be left behind, whatever became of life
+            child.terminate()
+            await child.wait()
         life.cancel()
         with contextlib.suppress(asyncio.CancelledError, TokensvcError):
             await life
-        if child.returncode is None:
-            child.terminate()
-            await child.wait()
 
 
 async def _is_ready(url: str, child: asyncio.subprocess.Process) -> bool:

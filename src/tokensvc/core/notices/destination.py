@@ -122,7 +122,8 @@ def parse_networks(text: str) -> tuple[Network, ...]:
 def may_connect(address: str, allowed: Sequence[Network] = ()) -> bool:
     """Tell whether a notice may be sent to an IP address: a public one, or one that is allowed.
 
-    An IPv4 address that is hidden in an IPv6 one (mapped, NAT64, 6to4) is judged as what it is.
+    An IPv4 address that is hidden in an IPv6 one (mapped, NAT64) is judged as what it is. One of
+    6to4 is not public, whatever is inside; the operator may allow it, or the one inside.
     """
     try:
         meant = list(_unwrap(ipaddress.ip_address(address.partition("%")[0])))
@@ -161,12 +162,11 @@ def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     """Tell whether an address is one host somewhere in the public network.
 
     `is_global` alone lets groups of hosts (multicast) through, what is reserved, and the site-local
-    addresses of old.
+    addresses of old. Releases of Python differ about 6to4, which nobody uses any more (RFC 7526).
     """
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.is_site_local or address in _NAT64_LOCAL:
-            return False
-        if address.sixtofour is not None:  # releases of Python differ; the one inside decides
-            return True
+    if isinstance(address, ipaddress.IPv6Address) and (
+        address.is_site_local or address in _NAT64_LOCAL or address.sixtofour is not None
+    ):
+        return False
     is_special = address.is_multicast or address.is_reserved or address.is_unspecified
     return address.is_global and not is_special
