@@ -1,8 +1,8 @@
 -- Judges, admits and counts a batch of exchanges: the service asks this function about all of them.
 -- It has the arguments and results of `judge_exchanges`, where each rule is explained. Nearly all
 -- batches show API keys and nothing else, each of them once. They are judged here, by a plan that
--- has half of the steps (decision 0027). All others are handed on to `judge_exchanges`. A test holds
--- that both say and count the same.
+-- has half of the steps (decision 0027). All others are handed on to `judge_exchanges`. A test
+-- holds that both say and count the same.
 create function judge_exchanges_2(
     digests bytea, counts int[], claimed_key_ids text[], demands text[],
     expected_at timestamptz, seen_seq bigint, seen_tag text
