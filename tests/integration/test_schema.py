@@ -130,7 +130,8 @@ def test_a_function_is_made_once_by_the_file_of_its_name_and_nothing_is_replaced
             assert len(loading) == 1, loading
     for name, text in texts.items():
         with subtests.test(msg=name):
-            assert "create or replace" not in text.lower(), "what has landed is never replaced"
+            # A view keeps its columns, as Postgres sees to, so the release before can use it too.
+            assert not re.search(r"create or replace (?!view)", text.lower()), "it has landed"
             if name[0].isdigit():
                 assert "create function" not in text.lower(), "a function has a file of its own"
 

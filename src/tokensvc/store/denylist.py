@@ -188,7 +188,7 @@ async def list_revocation_page(
     if value is not None:
         conditions.append(Condition("value = {}", value))
     order = _SEQ._replace(descending=newest_first)
-    page = await fetch_page(connection, "listed_revocation", conditions, order, wish)
+    page = await fetch_page(connection, "denylist", conditions, order, wish)
     return [build_record(row) for row in page.rows], page.end
 
 
