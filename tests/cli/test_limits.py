@@ -68,7 +68,7 @@ def test_usage_of_a_key_that_was_never_used(output, cli, key):
     shown = cli(f"key usage {output}", key["id"]).stdout
     if output == "-o text":
         head, hours = shown.split("\n\n")
-        assert head.splitlines()[:2] == ["last used  never", "tokens     0"]
+        assert head.splitlines()[:2] == ["last used   never", "tokens             0"]
         assert len(hours.splitlines()) in {48, 49}
     else:
         usage = json.loads(shown)
