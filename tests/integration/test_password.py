@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from tests.factories import make_settings
+from tests.integration.things import patiently
 
 from tokensvc.core.errors import UnavailableError
 from tokensvc.issuer.database import open_primary
@@ -59,14 +60,19 @@ async def ask(database):
         return await connection.fetchval("select 42")
 
 
+async def ask_anew(database):
+    """Ask again and again: whoever lends a connection may not have heard yet that it was cut."""
+    return await patiently(lambda: ask(database))
+
+
 async def test_a_new_password_is_read_when_the_old_one_is_refused(login, database, logs):
     assert await ask(database) == 42
     login.write("two%20")
     await login.alter("one")  # connections are made anew, and the old password is still good
-    assert await ask(database) == 42
+    assert await ask_anew(database) == 42
     assert logs.find("login_read_again") == []
     await login.alter("two ")
-    assert await ask(database) == 42
+    assert await ask_anew(database) == 42
     assert len(logs.find("login_read_again")) == 1
     apart = await database.connect_apart()
     await apart.close()
@@ -79,7 +85,7 @@ async def test_a_password_that_comes_late_is_found_as_soon_as_it_is_there(login,
         with pytest.raises(UnavailableError):
             await ask(database)
     login.write("two")
-    assert await ask(database) == 42
+    assert await ask_anew(database) == 42
 
 
 async def test_only_user_and_password_are_read_again(login, database, logs):
