@@ -158,10 +158,15 @@ async def test_f44_a_command_that_changes_something_is_refused_while_there_are_t
 
 async def test_f44_a_command_that_only_reads_asks_the_newest_and_warns(split, url, run_command):
     key_id = split.lost.listed.record.id
-    shown = await asyncio.to_thread(run_command, url, "key", "show", key_id, "-o", "json")
-    assert shown.exit_code == 0
-    assert json.loads(shown.stdout)["state"] == "revoked"
-    assert shown.stderr.startswith("warning: 127.0.0.1:")
+
+    async def warns():
+        shown = await asyncio.to_thread(run_command, url, "key", "show", key_id, "-o", "json")
+        assert shown.exit_code == 0
+        assert json.loads(shown.stdout)["state"] == "revoked"
+        return shown.stderr.startswith("warning: 127.0.0.1:")
+
+    # A node that does not answer in time, on a busy machine, counts as away.
+    await until(warns)
 
 
 READS = (
@@ -179,9 +184,14 @@ READS = (
 
 async def test_f44_every_list_can_still_be_read(split, run_command):
     url = split.url(split.old.port, split.new.port)
-    for line in READS:
+
+    async def warns(line):
         shown = await asyncio.to_thread(run_command, url, *line.split())
-        assert (line, shown.exit_code, shown.stderr[:8]) == (line, 0, "warning:")
+        assert (line, shown.exit_code) == (line, 0)
+        return shown.stderr.startswith("warning:")
+
+    for line in READS:
+        await until(lambda line=line: warns(line))
 
 
 async def test_f44_who_remembers_refuses_the_old_primary_also_when_it_alone_answers(
