@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import sys
+import functools
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,13 +20,24 @@ def is_ours(command: Sequence[object]) -> bool:
     return any(word.endswith("/tokensvc") for word in words) or words[1:3] == ["-m", "tokensvc"]
 
 
-def _count(event: str, arguments: tuple[Any, ...]) -> None:
-    global _counted  # noqa: PLW0603 - an audit hook can neither be removed nor hold a fixture
-    if event == "subprocess.Popen" and is_ours(arguments[1]):
-        _counted += 1
+def pytest_configure(config: pytest.Config) -> None:
+    """Count at the class that starts processes.
 
+    An audit hook would be shorter. But CPython 3.11 runs audit hooks in the middle of
+    `sys.settrace`, and a second thread that begins to be traced in that moment ends with an error.
+    """
+    start = subprocess.Popen.__init__
 
-sys.addaudithook(_count)
+    @functools.wraps(start)
+    def count_and_start(process: Any, command: Any, *arguments: Any, **options: Any) -> None:
+        global _counted  # noqa: PLW0603 - the count of the whole run
+        if isinstance(command, list | tuple) and is_ours(command):
+            _counted += 1
+        start(process, command, *arguments, **options)
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(subprocess.Popen, "__init__", count_and_start)
+    config.add_cleanup(patch.undo)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
