@@ -39,6 +39,23 @@ def list_references(value):
             yield from list_references(inner)
 
 
+def list_described(part, place="#"):
+    """Yield all that must have a description, with its place: fields, parameters, answers, ..."""
+    if isinstance(part, list):
+        part = dict(enumerate(part))
+    elif not isinstance(part, dict):
+        return
+    if part.keys() >= {"operationId", "responses"} or "in" in part:
+        yield place, part  # an endpoint, a parameter
+    for kind in ("properties", "schemas", "headers", "responses"):
+        for name, inner in part.get(kind, {}).items():
+            if kind == "properties" or "$ref" not in inner:
+                yield f"{place}/{kind}/{name}", inner
+    for name, inner in part.items():
+        if name not in {"example", "examples", "default", "links"}:
+            yield from list_described(inner, f"{place}/{name}")
+
+
 def test_the_committed_copy_is_what_the_table_says():
     assert COPY.read_text() == build_text(DOCUMENT), "write it anew: make openapi"
 
@@ -67,6 +84,12 @@ def test_every_reference_leads_somewhere_and_every_component_is_used():
         "#/components/headers/Deprecation",
         "#/components/headers/Sunset",
     }
+
+
+def test_every_field_parameter_answer_and_endpoint_is_described():
+    described = dict(list_described(DOCUMENT))
+    assert len(described) > 1000
+    assert [place for place, part in described.items() if not part.get("description")] == []
 
 
 def test_every_code_of_a_problem_is_told():

@@ -9,6 +9,8 @@ from pydantic import Field
 from tokensvc.core.notices.destination import MAX_ADDRESS_LENGTH, parse_address
 from tokensvc.operations.model import (
     AccountId,
+    CreationMoment,
+    Deleted,
     Limit,
     ListPage,
     Model,
@@ -22,9 +24,21 @@ from tokensvc.operations.model import (
 )
 from tokensvc.operations.operation import ADMINS, KEY_OWNERS, KEY_READERS, Operation
 from tokensvc.operations.overview import CountMoment, KeyCounts
-from tokensvc.operations.usage import HourOfUse, WindowUse
+from tokensvc.operations.usage import HourOfUse, UsageBegin, UsageEnd, WindowUse
 
 State = Literal["active", "suspended"]
+TierOfAccount = Annotated[
+    TierName | None,
+    Field(description="The tier, whose limits hold where it has none of its own; null: `default`."),
+]
+PerMinute = Annotated[
+    Limit | None,
+    Field(description="Tokens a minute for all its keys together; null: what the tier says."),
+]
+PerDay = Annotated[
+    Limit | None,
+    Field(description="Tokens a day (UTC) for all its keys together; null: what the tier says."),
+]
 Contact = Annotated[
     str,
     Field(
@@ -35,24 +49,44 @@ Contact = Annotated[
     ),
     check(parse_address),
 ]
+OptionalContact = Annotated[
+    Contact | None,
+    Field(
+        description="The mailbox that is told of what happens to its keys, once the link that it "
+        "is sent has been opened; null: none. The mailbox from before gets no more notices."
+    ),
+]
 
 
 class Account(Model):
     """An account. `per_minute` and `per_day` hold for all its keys together."""
 
     id: AccountId
-    name: str
-    state: State
-    created_at: Moment
-    suspended_at: Moment | None
-    tier: str
+    name: str = Field(description="What people call it.")
+    state: State = Field(
+        description="`active`, or `suspended`: its keys get no tokens, and those from before are "
+        "revoked."
+    )
+    created_at: CreationMoment
+    suspended_at: Moment | None = Field(description="When it was suspended; null: it is not.")
+    tier: str = Field(description="The tier; `default` if none was set.")
     per_minute: int = Field(description="Tokens a minute: its own limit, else that of its tier.")
     per_day: int = Field(description="Tokens a day (UTC): its own limit, else that of its tier.")
-    own_per_minute: int | None = Field(description="What was set for the account itself.")
-    own_per_day: int | None = Field(description="What was set for the account itself.")
-    contact: str | None = Field(description="The mailbox that is told of what happens to its keys.")
-    contact_confirmed_at: Moment | None = Field(description="It gets no notice before then.")
-    contact_endpoint: str | None = Field(description="The id of the contact among the endpoints.")
+    own_per_minute: int | None = Field(
+        description="Tokens a minute that were set for the account itself; null: none were."
+    )
+    own_per_day: int | None = Field(
+        description="Tokens a day that were set for the account itself; null: none were."
+    )
+    contact: str | None = Field(
+        description="The mailbox that is told of what happens to its keys; null: there is none."
+    )
+    contact_confirmed_at: Moment | None = Field(
+        description="When the contact was confirmed; null: not yet, and it gets no notice before."
+    )
+    contact_endpoint: str | None = Field(
+        description="The id of the contact among the endpoints of notices; null: there is none."
+    )
 
 
 class AccountRequest(Model):
@@ -65,13 +99,13 @@ class AccountUsage(Model):
     """The use of an account. The last seconds are not in `hours` yet."""
 
     id: AccountId
-    minute: WindowUse = Field(description="Of all its keys together.")
-    day: WindowUse = Field(description="Of all its keys together.")
+    minute: WindowUse = Field(description="This minute, of all its keys together.")
+    day: WindowUse = Field(description="This day (UTC), of all its keys together.")
     hours: list[HourOfUse] = Field(description="Of all its keys together, oldest first.")
-    keys: KeyCounts
+    keys: KeyCounts = Field(description="How many keys the account has.")
     keys_counted_at: CountMoment
-    since: Moment
-    until: Moment
+    since: UsageBegin
+    until: UsageEnd
 
 
 class AccountUsageRequest(Model):
@@ -85,22 +119,28 @@ class CreateAccount(Model):
     """A new account."""
 
     name: Name
-    tier: TierName | None = Field(None, description="The default tier if absent.")
-    per_minute: Limit | None = None
-    per_day: Limit | None = None
-    contact: Contact | None = None
+    tier: TierOfAccount = None
+    per_minute: PerMinute = None
+    per_day: PerDay = None
+    contact: OptionalContact = None
 
 
 class ListAccounts(PageRequest):
     """Which accounts are wanted."""
 
     id_prefix: str | None = Field(
-        None, min_length=1, max_length=40, description="The beginning of the id."
+        None, min_length=1, max_length=40, description="Only those whose id begins with this."
     )
-    name: str | None = Field(None, min_length=1, max_length=200, description="A part of the name.")
-    state: State | None = None
-    created_before: Moment | None = None
-    sort: Literal["created_at", "-created_at", "name", "-name"] = "created_at"
+    name: str | None = Field(
+        None, min_length=1, max_length=200, description="Only those with this in their name."
+    )
+    state: State | None = Field(None, description="Only those in this state.")
+    created_before: Moment | None = Field(
+        None, description="Only those that were created before this moment."
+    )
+    sort: Literal["created_at", "-created_at", "name", "-name"] = Field(
+        "created_at", description="The order of the list; with `-` it is reversed."
+    )
 
 
 class UpdateAccount(Model):
@@ -108,19 +148,17 @@ class UpdateAccount(Model):
 
     id: AccountId
     name: Name = unset()
-    tier: TierName | None = unset()
-    per_minute: Limit | None = unset()
-    per_day: Limit | None = unset()
-    contact: Contact | None = unset()
+    tier: TierOfAccount = unset()
+    per_minute: PerMinute = unset()
+    per_day: PerDay = unset()
+    contact: OptionalContact = unset()
 
 
 class SetContact(Model):
     """Which account, and the mailbox that is told of what happens to its keys."""
 
     id: AccountId
-    contact: Contact | None = Field(
-        description="null: none. The mailbox from before gets no more notices."
-    )
+    contact: OptionalContact
 
 
 class EndAccount(Reason):
@@ -133,7 +171,7 @@ class DeletedAccount(Model):
     """An account that is gone."""
 
     id: AccountId
-    state: Literal["deleted"] = "deleted"
+    state: Deleted = "deleted"
 
 
 OPERATIONS: Final = (

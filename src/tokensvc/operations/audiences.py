@@ -2,41 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Annotated, Final
 
 from pydantic import Field
 
-from tokensvc.core.algorithm import Algorithm
 from tokensvc.core.audience import TokenType
 from tokensvc.operations.model import Audience as AudienceName
 from tokensvc.operations.model import (
+    CreationMoment,
+    Deleted,
     Description,
     ListPage,
     Model,
     Moment,
     NamedPageRequest,
     Seconds,
+    SignedBy,
     unset,
 )
 from tokensvc.operations.operation import ADMINS, KEY_READERS, Operation
 
-_TYP: Final = (
-    "The header typ of its tokens. JWT is for libraries that refuse at+jwt; verifiers of tokensvc "
-    "have to be told so."
-)
+Life = Annotated[
+    Seconds | None,
+    Field(
+        description="How many seconds its tokens live at most; null: what TOKENSVC_TOKEN_TTL says."
+    ),
+]
+Typ = Annotated[
+    TokenType,
+    Field(
+        description="The header `typ` of its tokens. `JWT` is for libraries that refuse `at+jwt`; "
+        "verifiers of tokensvc have to be told so."
+    ),
+]
 
 
 class Audience(Model):
     """An audience."""
 
-    name: str
-    description: str
+    name: str = Field(description="What a request for a token names as `audience`.")
+    description: str = Field(description="What it is, in words.")
     token_ttl: int | None = Field(
-        description="How many seconds its tokens live; null: the default of the service."
+        description="How many seconds its tokens live at most; null: what TOKENSVC_TOKEN_TTL says."
     )
-    alg: Algorithm
-    typ: TokenType = Field(description="The header typ of its tokens.")
-    created_at: Moment
+    alg: SignedBy
+    typ: Typ
+    created_at: CreationMoment
 
 
 class ListedAudience(Audience):
@@ -68,9 +79,9 @@ class CreateAudience(Model):
 
     name: AudienceName
     description: Description = ""
-    token_ttl: Seconds | None = Field(None, description="How many seconds its tokens live.")
-    alg: Algorithm = Field("ES256", description="What signs its tokens.")
-    typ: TokenType = Field("at+jwt", description=_TYP)
+    token_ttl: Life = None
+    alg: SignedBy = "ES256"
+    typ: Typ = "at+jwt"
 
 
 class UpdateAudience(Model):
@@ -78,16 +89,16 @@ class UpdateAudience(Model):
 
     name: AudienceName
     description: Description = unset()
-    token_ttl: Seconds | None = unset(description="Seconds; null: the default of the service.")
-    alg: Algorithm = unset(description="What signs its tokens.")
-    typ: TokenType = unset(description=_TYP)
+    token_ttl: Life = unset()
+    alg: SignedBy = unset()
+    typ: Typ = unset()
 
 
 class DeletedAudience(Model):
     """An audience that is gone."""
 
-    name: str
-    state: Literal["deleted"] = "deleted"
+    name: AudienceName
+    state: Deleted = "deleted"
 
 
 OPERATIONS: Final = (

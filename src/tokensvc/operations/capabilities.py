@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final
 
 from pydantic import Field
 
 from tokensvc.operations.model import Capability as CapabilityName
-from tokensvc.operations.model import Description, ListPage, Model, Moment, NamedPageRequest
+from tokensvc.operations.model import (
+    CreationMoment,
+    Deleted,
+    Description,
+    ListPage,
+    Model,
+    Moment,
+    NamedPageRequest,
+)
 from tokensvc.operations.operation import ADMINS, KEY_READERS, Operation
 
 
 class Capability(Model):
     """A capability."""
 
-    name: str
-    description: str
-    created_at: Moment
+    name: str = Field(description="What stands in the `scope` of tokens.")
+    description: str = Field(description="What it allows, in words.")
+    created_at: CreationMoment
 
 
 class ListedCapability(Capability):
@@ -26,7 +34,7 @@ class ListedCapability(Capability):
         description="How many keys hold it that are not revoked; null unless `with_use` asks."
     )
     counted_at: Moment | None = Field(
-        description="When they were counted: very many, only from time to time."
+        description="When they were counted, very many only from time to time; null as `keys` is."
     )
 
 
@@ -57,8 +65,8 @@ class UpdateCapability(Model):
 class DeletedCapability(Model):
     """A capability that is gone."""
 
-    name: str
-    state: Literal["deleted"] = "deleted"
+    name: CapabilityName
+    state: Deleted = "deleted"
 
 
 OPERATIONS: Final = (

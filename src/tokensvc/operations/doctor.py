@@ -13,12 +13,12 @@ from tokensvc.operations.operation import READERS, Operation
 class Finding(Model):
     """What one check has found."""
 
-    check: str
+    check: str = Field(description="The name of the check.")
     state: Literal["ok", "note", "fault", "unknown"] = Field(
-        description="`note`: nothing is broken, and there is something to know. `unknown`: it "
-        "could not be looked at."
+        description="`ok`. `note`: nothing is broken, and there is something to know. `fault`: it "
+        "must be mended. `unknown`: it could not be looked at."
     )
-    what: str
+    what: str = Field(description="What is the case, in a sentence.")
     why: str = Field(description="Why it matters; empty if all is well.")
     way_out: str = Field(description="The command or setting that mends it; empty if all is well.")
 
@@ -26,13 +26,13 @@ class Finding(Model):
 class Doctor(Model):
     """All findings, as the process that answers sees its machine and the database."""
 
-    issuer: str
+    issuer: str = Field(description="The URL of the service, as it stands in tokens.")
     at: Moment | None = Field(description="Postgres's clock; null if it did not tell.")
     published: list[str] | None = Field(
         description="The `kid` of each signing key that the JWKS must hold; null if the database "
         "did not tell."
     )
-    findings: list[Finding]
+    findings: list[Finding] = Field(description="What each check has found.")
 
 
 OPERATIONS: Final = (

@@ -13,12 +13,21 @@ from tokensvc.operations.operation import READERS, Operation
 class Follower(Model):
     """A follower. `applied` and `head` are numbers in the feed."""
 
-    name: str
-    state: Literal["current", "lagging", "silent"]
-    applied: int
-    head: int
-    lag_seconds: float
-    seen_at: Moment
+    name: str = Field(
+        description="How it calls itself; one that proves its name has the id of its API key and "
+        "`/` in front."
+    )
+    state: Literal["current", "lagging", "silent"] = Field(
+        description="`current`: it has applied everything. `lagging`: it lacks a revocation. "
+        "`silent`: it has not asked for a minute."
+    )
+    applied: int = Field(description="The number of the last entry that it has applied.")
+    head: int = Field(description="The number of the last entry of the feed.")
+    lag_seconds: float = Field(
+        description="How many seconds ago the first revocation that it lacks was made; 0: it lacks "
+        "none."
+    )
+    seen_at: Moment = Field(description="When it asked last.")
     authenticated: bool = Field(description="Whether it proves its name by a token.")
 
 

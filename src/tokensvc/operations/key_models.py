@@ -15,6 +15,7 @@ from tokensvc.operations.model import (
     AccountId,
     Audience,
     Capability,
+    Deleted,
     Description,
     Json,
     KeyId,
@@ -30,7 +31,15 @@ from tokensvc.operations.model import (
 
 MOST_IN_BATCH: Final = 1000
 
-Network = Annotated[str, Field(max_length=50, examples=["192.0.2.0/24"]), check(parse_network)]
+Network = Annotated[
+    str,
+    Field(
+        max_length=50,
+        description="A network as CIDR, IPv4 or IPv6, or one address.",
+        examples=["192.0.2.0/24"],
+    ),
+    check(parse_network),
+]
 
 
 def _check_json(rule: Any) -> AfterValidator:  # noqa: ANN401 - a function of core/key_metadata.py
@@ -46,23 +55,76 @@ def _check_json(rule: Any) -> AfterValidator:  # noqa: ANN401 - a function of co
     return AfterValidator(validate)
 
 
-Metadata = Annotated[dict[str, Json], _check_json(check_metadata)]
-OwnClaims = Annotated[dict[str, Json], _check_json(check_own_claims)]
+Capabilities = Annotated[
+    list[Capability],
+    Field(
+        min_length=1,
+        max_length=500,
+        description="What its tokens may do. With tokensvc:keys only what the caller's key holds.",
+    ),
+]
+Audiences = Annotated[
+    list[Audience],
+    Field(max_length=100, description="What its tokens may be for; empty: everything."),
+]
+Networks = Annotated[
+    list[Network],
+    Field(max_length=100, description="Where the key may be used; empty: everywhere."),
+]
+Metadata = Annotated[
+    dict[str, Json],
+    _check_json(check_metadata),
+    Field(description="Notes of the owner, at most 4 KB of JSON. They enter no token."),
+]
+OwnClaims = Annotated[
+    dict[str, Json],
+    _check_json(check_own_claims),
+    Field(
+        description="Claims that stand in each of its tokens, at most 1 KB of JSON. Only "
+        "tokensvc:admin sets them."
+    ),
+]
+SelfRotation = Annotated[bool, Field(description="Whether the key may rotate itself.")]
+Life = Annotated[
+    Seconds | None,
+    Field(
+        description="How many seconds it works from now on; null: it never expires. "
+        "TOKENSVC_MAX_KEY_LIFE limits what callers below tokensvc:admin may say."
+    ),
+]
+TierOfKey = Annotated[
+    TierName | None,
+    Field(description="Its own tier; null: that of the account. Only tokensvc:admin sets it."),
+]
+PerMinute = Annotated[
+    Limit | None, Field(description="Tokens a minute for this key; null: what the tier says.")
+]
+PerDay = Annotated[
+    Limit | None, Field(description="Tokens a day (UTC) for this key; null: what the tier says.")
+]
+Grace = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=36_600 * 86_400,
+        description="How many seconds the old key still works; 0: not at all.",
+    ),
+]
 
 
 class KeyFields(Model):
     """What can be said of a key, when it is made and later."""
 
     description: Description = ""
-    audiences: list[Audience] = Field([], max_length=100, description="Empty: everything.")
-    networks: list[Network] = Field([], max_length=100, description="Empty: everywhere.")
-    metadata: Metadata = Field({}, description="Notes of the owner, 4 KB of JSON.")
-    claims: OwnClaims = Field({}, description="1 KB of JSON. Only tokensvc:admin sets it.")
-    self_rotation: bool = Field(True, description="Whether the key may rotate itself.")
-    expires_in: Seconds | None = Field(None, description="Seconds from now; null: never.")
-    tier: TierName | None = Field(None, description="null: the tier of the account.")
-    per_minute: Limit | None = Field(None, description="null: what the tier says.")
-    per_day: Limit | None = Field(None, description="null: what the tier says.")
+    audiences: Audiences = Field([])
+    networks: Networks = Field([])
+    metadata: Metadata = Field({})
+    claims: OwnClaims = Field({})
+    self_rotation: SelfRotation = True
+    expires_in: Life = None
+    tier: TierOfKey = None
+    per_minute: PerMinute = None
+    per_day: PerDay = None
 
 
 class CreateKey(KeyFields):
@@ -70,7 +132,7 @@ class CreateKey(KeyFields):
 
     account: AccountId
     name: Name
-    capabilities: list[Capability] = Field(min_length=1, max_length=500)
+    capabilities: Capabilities
 
 
 class ChangedKeyFields(Model):
@@ -78,16 +140,16 @@ class ChangedKeyFields(Model):
 
     name: Name = unset()
     description: Description = unset()
-    capabilities: list[Capability] = unset(min_length=1, max_length=500)
-    audiences: list[Audience] = unset(max_length=100)
-    networks: list[Network] = unset(max_length=100)
+    capabilities: Capabilities = unset()
+    audiences: Audiences = unset()
+    networks: Networks = unset()
     metadata: Metadata = unset()
     claims: OwnClaims = unset()
-    self_rotation: bool = unset()
-    expires_in: Seconds | None = unset(description="Seconds from now; null: never.")
-    tier: TierName | None = unset(description="null: the tier of the account.")
-    per_minute: Limit | None = unset(description="null: what the tier says.")
-    per_day: Limit | None = unset(description="null: what the tier says.")
+    self_rotation: SelfRotation = unset()
+    expires_in: Life = unset()
+    tier: TierOfKey = unset()
+    per_minute: PerMinute = unset()
+    per_day: PerDay = unset()
 
 
 class UpdateKey(ChangedKeyFields):
@@ -106,55 +168,71 @@ class EndKey(Reason):
 class RevokeKey(EndKey):
     """Which key, and whether the successors that it made itself are spared."""
 
-    keep_successors: bool = False
+    keep_successors: bool = Field(
+        False, description="Whether the successors that the key made itself are spared."
+    )
 
 
 class RotateKey(Model):
     """Which key, and how long the old one still works."""
 
     id: KeyId
-    grace: int = Field(86_400, ge=0, le=36_600 * 86_400, description="Seconds; 0: not at all.")
+    grace: Grace = 86_400
 
 
 class RotateSelf(Model):
     """How long the old key still works."""
 
-    grace: int = Field(86_400, ge=0, le=36_600 * 86_400, description="Seconds; 0: not at all.")
+    grace: Grace = 86_400
 
 
 class DeletedKey(Model):
     """A key that is gone."""
 
     id: KeyId
-    state: Literal["deleted"] = "deleted"
+    state: Deleted = "deleted"
 
 
 class BatchItem(Model):
     """One key of a batch. `changes` goes with `update` alone."""
 
     id: KeyId
-    changes: ChangedKeyFields | None = None
+    changes: ChangedKeyFields | None = Field(
+        None, description="What to change; it goes with `update` alone, which needs it."
+    )
 
 
 class BatchKeys(Model):
     """The same act on many keys."""
 
-    act: Literal["disable", "enable", "revoke", "update"]
-    items: list[BatchItem] = Field(min_length=1, max_length=MOST_IN_BATCH)
-    reason: str = Field("", max_length=500, description="Why, for the audit trail.")
+    act: Literal["disable", "enable", "revoke", "update"] = Field(
+        description="What is done to each key: `disable`, `enable`, `revoke` or `update`."
+    )
+    items: list[BatchItem] = Field(
+        min_length=1,
+        max_length=MOST_IN_BATCH,
+        description=f"The keys, {MOST_IN_BATCH:,} at most, and none twice.",
+    )
+    reason: str = Field(
+        "",
+        max_length=500,
+        description="Why, for the audit trail; only `disable` and `revoke` keep it.",
+    )
 
 
 class BatchOutcome(Model):
     """What became of one key. `code` and `detail` say why it was refused."""
 
     id: KeyId
-    done: bool
-    state: State | None
-    code: str | None
-    detail: str | None
+    done: bool = Field(description="Whether it was done.")
+    state: State | None = Field(description="What the key is now; null: the caller was refused.")
+    code: str | None = Field(
+        description="The code that a single call would have been refused with; null: it was done."
+    )
+    detail: str | None = Field(description="Why it was refused, for people; null: it was done.")
 
 
 class BatchResult(Model):
     """What became of each, in the order of the request."""
 
-    items: list[BatchOutcome]
+    items: list[BatchOutcome] = Field(description="The outcome of each key.")

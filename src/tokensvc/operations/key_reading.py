@@ -10,9 +10,11 @@ from typing import ClassVar, Final, Literal
 from pydantic import Field
 
 from tokensvc.operations.model import (
+    MOST_IDS,
     AccountId,
     Audience,
     Capability,
+    CreationMoment,
     Json,
     KeyId,
     KeyIds,
@@ -20,6 +22,7 @@ from tokensvc.operations.model import (
     Model,
     Moment,
     PageRequest,
+    Replayed,
 )
 from tokensvc.operations.operation import KEY_READERS, Operation
 
@@ -31,30 +34,48 @@ class Key(Model):
 
     id: KeyId
     account: AccountId
-    name: str
-    description: str
-    hint: str
-    state: State
+    name: str = Field(description="What people call it.")
+    description: str = Field(description="What it is for, in more words.")
+    hint: str = Field(description="The beginning and the end of the API key, to recognise it by.")
+    state: State = Field(
+        description="`active`; `disabled`: it gets no tokens until it is enabled; `revoked`: for "
+        "good; `expired`: its time is over."
+    )
     capabilities: list[str] = Field(description="What its tokens may do.")
     audiences: list[str] = Field(description="What its tokens may be for; empty: everything.")
     networks: list[str] = Field(description="Where it may be used; empty: everywhere.")
     metadata: dict[str, Json] = Field(description="Notes of the owner. They enter no token.")
     claims: dict[str, Json] = Field(description="Claims that stand in each of its tokens.")
     self_rotation: bool = Field(description="Whether the key may rotate itself.")
-    created_at: Moment
-    expires_at: Moment | None
-    disabled_at: Moment | None
-    revoked_at: Moment | None
-    tier: str | None
+    created_at: CreationMoment
+    expires_at: Moment | None = Field(description="When it expires; null: never.")
+    disabled_at: Moment | None = Field(description="When it was disabled; null: it is not.")
+    revoked_at: Moment | None = Field(description="When it was revoked; null: it is not.")
+    tier: str | None = Field(description="Its own tier; null: that of the account.")
     per_minute: int = Field(description="Tokens a minute: its own limit, else that of its tier.")
     per_day: int = Field(description="Tokens a day (UTC): its own limit, else that of its tier.")
-    own_per_minute: int | None = Field(description="What was set for the key itself.")
-    own_per_day: int | None = Field(description="What was set for the key itself.")
-    last_used_at: Moment | None
-    last_used_network: str | None
-    last_used_audience: str | None
-    predecessor: KeyId | None = Field(description="The key that this one took over from.")
-    successor: KeyId | None = Field(description="The key that takes over from this one.")
+    own_per_minute: int | None = Field(
+        description="Tokens a minute that were set for the key itself; null: none were."
+    )
+    own_per_day: int | None = Field(
+        description="Tokens a day that were set for the key itself; null: none were."
+    )
+    last_used_at: Moment | None = Field(
+        description="When it last got a token or called the service, which may be told some "
+        "seconds late; null: never."
+    )
+    last_used_network: str | None = Field(
+        description="The client's network then, a /24 or /48; null: it was never used."
+    )
+    last_used_audience: str | None = Field(
+        description="What that token was for, `tokensvc` for a call; null: it was never used."
+    )
+    predecessor: KeyId | None = Field(
+        description="The key that this one took over from; null: none."
+    )
+    successor: KeyId | None = Field(
+        description="The key that takes over from this one; null: none."
+    )
 
 
 class NewKey(Key):
@@ -63,9 +84,9 @@ class NewKey(Key):
     shown_once: ClassVar[str | None] = "key"
 
     key: str | None = Field(
-        description="The API key itself. null if the request was repeated after ten minutes."
+        description="The API key itself; null if the request was repeated after ten minutes."
     )
-    replayed: bool = Field(False, description="Whether this is the answer to an earlier request.")
+    replayed: Replayed = False
 
 
 class KeyRequest(Model):
@@ -77,27 +98,45 @@ class KeyRequest(Model):
 class ListKeys(PageRequest):
     """Which keys are wanted."""
 
-    ids: KeyIds | None = None
+    ids: KeyIds | None = Field(
+        None, description=f"Only keys with these ids: {MOST_IDS} at most, with commas between them."
+    )
     id_prefix: str | None = Field(
-        None, min_length=1, max_length=40, description="The beginning of the id."
+        None, min_length=1, max_length=40, description="Only keys whose id begins with this."
     )
-    account: AccountId | None = None
-    state: State | None = None
-    capability: Capability | None = None
-    audience: Audience | None = None
+    account: AccountId | None = Field(None, description="Only keys of this account.")
+    state: State | None = Field(None, description="Only keys in this state.")
+    capability: Capability | None = Field(None, description="Only keys that hold this capability.")
+    audience: Audience | None = Field(
+        None, description="Only keys whose tokens may be for this audience."
+    )
     name: str | None = Field(
-        None, min_length=1, max_length=200, description="A part of the name, or of the hint."
+        None, min_length=1, max_length=200, description="Only keys with this in their name or hint."
     )
-    created_before: Moment | None = None
-    used_before: Moment | None = Field(None, description="Also keys that were never used.")
-    expires_before: Moment | None = None
-    never_expires: bool | None = Field(None, description="Whether it works without an end.")
-    replaced: bool | None = Field(None, description="Whether a successor took over.")
-    metadata: dict[str, str] = Field({}, description="`metadata.team=x`: notes of that value.")
+    created_before: Moment | None = Field(
+        None, description="Only keys that were created before this moment."
+    )
+    used_before: Moment | None = Field(
+        None, description="Only keys that were not used since this moment, or never."
+    )
+    expires_before: Moment | None = Field(
+        None, description="Only keys that expire before this moment."
+    )
+    never_expires: bool | None = Field(
+        None, description="true: only keys that never expire; false: only those that do."
+    )
+    replaced: bool | None = Field(
+        None, description="true: only keys that have a successor; false: only those without."
+    )
+    metadata: dict[str, str] = Field(
+        {}, description="Only keys with this note: `metadata.team=x` for the note `team`."
+    )
     sort: Literal[
         "created_at", "-created_at", "name", "-name", "last_used_at", "-last_used_at",
         "expires_at", "-expires_at",
-    ] = "created_at"  # fmt: skip
+    ] = Field(
+        "created_at", description="The order of the list; with `-` it is reversed."
+    )  # fmt: skip
 
 
 LIST: Final = Operation(

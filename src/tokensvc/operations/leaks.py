@@ -15,10 +15,16 @@ from tokensvc.operations.usage import LastUse
 class Leak(Model):
     """A key that was found."""
 
-    key: str = Field(max_length=2000, repr=False, description="The whole API key.")
-    url: str = Field("", max_length=10_000, description="Where it was found.")
+    key: str = Field(
+        max_length=2000, repr=False, description="The whole API key; its digest is not accepted."
+    )
+    url: str = Field(
+        "", max_length=10_000, description="Where it was found; empty: that is not told."
+    )
     source: str = Field(
-        "", max_length=1000, description="What kind of place that is: `commit`, `log`, ..."
+        "",
+        max_length=1000,
+        description="What kind of place that is, like `commit` or `log`; empty: that is not told.",
     )
 
     @model_validator(mode="before")
@@ -34,7 +40,12 @@ class Leak(Model):
 class ReportLeaks(Model):
     """What was found where."""
 
-    leaks: list[Leak] = Field(min_length=1, max_length=MOST_REPORTED)
+    leaks: list[Leak] = Field(
+        min_length=1,
+        max_length=MOST_REPORTED,
+        description=f"The keys that were found, {MOST_REPORTED:,} at most. The list may also be "
+        "the whole body.",
+    )
 
 
 class LeakReceipt(Model):
@@ -49,7 +60,7 @@ class LeakPlace(Model):
 
     url: str = Field(description="Empty if it was not told.")
     source: str = Field(description="What kind of place that is; empty if it was not told.")
-    reported_at: Moment
+    reported_at: Moment = Field(description="When this was reported.")
 
 
 class KeyLeaks(Model):
@@ -59,13 +70,17 @@ class KeyLeaks(Model):
     """
 
     id: KeyId
-    leaked_at: Moment | None = Field(description="The first report; null if there is none.")
-    places: list[LeakPlace] = Field(description="The first 50, oldest first.")
-    issued_since: int = Field(description="How many tokens it got since.")
+    leaked_at: Moment | None = Field(description="When it was first reported; null: never.")
+    places: list[LeakPlace] = Field(
+        description="Where it was found: the first 50 places, oldest first."
+    )
+    issued_since: int = Field(
+        description="How many tokens it got since the hour of the first report."
+    )
     refused_since: dict[str, int] = Field(
         description="How many exchanges were refused since, by reason."
     )
-    last_used: LastUse | None = Field(description="The last exchange that gave a token.")
+    last_used: LastUse | None = Field(description="Its last use; null: it was never used.")
 
 
 class LeaksRequest(Model):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Generic, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 from pydantic_core import PydanticCustomError
 
 from tokensvc.core.account import parse_description, parse_name
+from tokensvc.core.algorithm import Algorithm
 from tokensvc.core.api_key import MAX_KEY_LIFE_SECONDS
 from tokensvc.core.audience import OWN_AUDIENCES, parse_audience
 from tokensvc.core.capability import CAPABILITY_PATTERN, parse_capability
@@ -59,23 +60,33 @@ class Nothing(Model):
 class ListPage(Model, Generic[T]):
     """Some of a list, and where to go on."""
 
-    items: list[T]
-    next_cursor: str | None = Field(description="Send it as `cursor` to get what follows.")
+    items: list[T] = Field(
+        description="What this page of the list holds, in the order of the list."
+    )
+    next_cursor: str | None = Field(
+        description="Send it as `cursor` to get what follows; null: nothing does."
+    )
 
 
 class PageRequest(Model):
     """Which part of a list is wanted."""
 
-    limit: int = Field(100, ge=1, le=MOST_ON_A_PAGE, description="How many things at most.")
+    limit: int = Field(
+        100, ge=1, le=MOST_ON_A_PAGE, description="How many things at most are wanted."
+    )
     cursor: str | None = Field(
-        None, max_length=2000, description="The `next_cursor` of the page before."
+        None,
+        max_length=2000,
+        description="The `next_cursor` of the page before; absent: the first page.",
     )
 
 
 class NamedPageRequest(PageRequest):
     """Which part of a list of names is wanted."""
 
-    name: str | None = Field(None, min_length=1, max_length=255, description="A part of the name.")
+    name: str | None = Field(
+        None, min_length=1, max_length=255, description="Only those with this in their name."
+    )
     with_use: bool = Field(False, description="Also say where each is used, which takes longer.")
 
 
@@ -155,15 +166,42 @@ Moment = Annotated[
     AfterValidator(_shift_to_utc),
     Field(description="A moment, RFC 3339, UTC."),
 ]
-Name = Annotated[str, Field(min_length=1, max_length=200), check(parse_name)]
-Description = Annotated[str, Field(max_length=2000), check(parse_description)]
+CreationMoment = Annotated[Moment, Field(description="When it was created.")]
+Name = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=200,
+        description="What people call it: 1 to 200 printable characters. Blanks around it are cut "
+        "off, and others may have the same name.",
+    ),
+    check(parse_name),
+]
+Description = Annotated[
+    str,
+    Field(
+        max_length=2000,
+        description="What it is for, in words: at most 2,000 printable characters and line breaks.",
+    ),
+    check(parse_description),
+]
 AccountId = Annotated[
     str,
-    _shaped(ACCOUNT_ID_PATTERN, examples=["acct_0000000000000000"]),
+    _shaped(
+        ACCOUNT_ID_PATTERN,
+        description="The id of an account.",
+        examples=["acct_0000000000000000"],
+    ),
     check(parse_account_id),
 ]
 KeyId = Annotated[
-    str, _shaped(KEY_ID_PATTERN, examples=["key_0000000000000000"]), check(parse_key_id)
+    str,
+    _shaped(
+        KEY_ID_PATTERN,
+        description="The id of an API key; it is no secret.",
+        examples=["key_0000000000000000"],
+    ),
+    check(parse_key_id),
 ]
 KeyIds = Annotated[
     str,
@@ -175,12 +213,41 @@ KeyIds = Annotated[
     check(_parse_key_ids),
 ]
 Capability = Annotated[
-    str, _shaped(CAPABILITY_PATTERN, examples=["orders:read"]), check(parse_capability)
+    str,
+    _shaped(
+        CAPABILITY_PATTERN,
+        description="The name of a capability: 1 to 64 letters, digits and `. _ : / * -`.",
+        examples=["orders:read"],
+    ),
+    check(parse_capability),
 ]
 Audience = Annotated[
-    str, Field(min_length=1, max_length=255, examples=["orders-api"]), check(_parse_any_audience)
+    str,
+    Field(
+        min_length=1,
+        max_length=255,
+        description="The name of an audience: 1 to 255 visible ASCII characters, often a URL.",
+        examples=["orders-api"],
+    ),
+    check(_parse_any_audience),
 ]
-TierName = Annotated[str, _shaped(TIER_NAME_PATTERN, examples=["pro"]), check(parse_tier_name)]
+TierName = Annotated[
+    str,
+    _shaped(
+        TIER_NAME_PATTERN,
+        description="The name of a tier: 1 to 40 letters, digits and `. _ -`.",
+        examples=["pro"],
+    ),
+    check(parse_tier_name),
+]
+SignedBy = Annotated[
+    Algorithm, Field(description="The algorithm that signs: `ES256`, `EdDSA` or `RS256`.")
+]
+Replayed = Annotated[
+    bool,
+    Field(description="Whether this is the answer to an earlier request of the same name."),
+]
+Deleted = Annotated[Literal["deleted"], Field(description="Always `deleted`.")]
 Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description="A number of tokens.")]
-Seconds = Annotated[int, Field(ge=1, le=MAX_KEY_LIFE_SECONDS)]
+Seconds = Annotated[int, Field(ge=1, le=MAX_KEY_LIFE_SECONDS, description="A number of seconds.")]
 Json = JsonValue

@@ -10,11 +10,14 @@ from tokensvc.core.identifier import ENDPOINT_ID_PATTERN, parse_endpoint_id
 from tokensvc.core.notices.event import EventName
 from tokensvc.operations.model import (
     AccountId,
+    CreationMoment,
+    Deleted,
     Description,
     ListPage,
     Model,
     Moment,
     PageRequest,
+    Replayed,
     unset,
 )
 from tokensvc.operations.model import check as checked
@@ -29,31 +32,63 @@ EndpointId = Annotated[
     str,
     Field(
         json_schema_extra={"pattern": f"^{ENDPOINT_ID_PATTERN}$"},
+        description="The id of an endpoint of notices.",
         examples=["hook_0000000000000000"],
     ),
     checked(parse_endpoint_id),
 ]
-Url = Annotated[str, Field(min_length=1, max_length=2000, examples=["https://hooks.example/x"])]
+Url = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=2000,
+        description="`https://...` for a receiver on the web, or `mailto:...` for a mailbox.",
+        examples=["https://hooks.example/x"],
+    ),
+]
+Events = Annotated[
+    list[EventName],
+    Field(
+        max_length=100,
+        description="What it is told of; empty: everything. An endpoint of an account is told of "
+        "no events of signing keys or the denylist.",
+    ),
+]
 
 
 class NoticeEndpoint(Model):
     """An endpoint. `failing` is one whose last delivery has failed."""
 
     id: EndpointId
-    account: AccountId | None = Field(description="Whose events; null: those of the service.")
-    kind: Literal["webhook", "mail"]
-    url: str
+    account: AccountId | None = Field(
+        description="Whose events it is told of; null: all of the whole service."
+    )
+    kind: Literal["webhook", "mail"] = Field(
+        description="`webhook`: a receiver on the web. `mail`: a mailbox."
+    )
+    url: str = Field(description="Where its notices go: `https://...` or `mailto:...`.")
     events: list[str] = Field(description="What it is told of; empty: everything.")
-    description: str
-    state: State
-    created_at: Moment
-    confirmed_at: Moment | None = Field(description="A mailbox gets nothing before then.")
-    disabled_at: Moment | None
-    disabled_because: Literal["asked", "failing", "gone", "unsubscribed"] | None
-    failing_since: Moment | None
+    description: str = Field(description="What it is for, in words.")
+    state: State = Field(
+        description="`active`. `unconfirmed`: a mailbox whose link was not opened yet. `failing`: "
+        "its last delivery has failed. `disabled`: it gets nothing more."
+    )
+    created_at: CreationMoment
+    confirmed_at: Moment | None = Field(
+        description="When it was confirmed; null: not yet, and a mailbox gets nothing before then."
+    )
+    disabled_at: Moment | None = Field(description="When it was disabled; null: it is not.")
+    disabled_because: Literal["asked", "failing", "gone", "unsubscribed"] | None = Field(
+        description="`asked`: somebody disabled it. `failing`: three days without a success. "
+        "`gone`: it answered 410. `unsubscribed`: by a link in a mail. null: it is not disabled."
+    )
+    failing_since: Moment | None = Field(
+        description="When its deliveries began to fail; null: the last one has not failed."
+    )
     failures: int = Field(description="How many attempts have failed one after the other.")
     old_secret_until: Moment | None = Field(
-        description="Until then the secret from before the rotation signs as well."
+        description="Until then the secret from before the rotation signs as well; null: it was "
+        "never rotated."
     )
 
 
@@ -63,10 +98,10 @@ class NewNoticeEndpoint(NoticeEndpoint):
     shown_once: ClassVar[str | None] = "secret"
 
     secret: str | None = Field(
-        description="What signs its notices. null for a mailbox, and if the request was repeated "
+        description="What signs its notices; null for a mailbox, and if the request was repeated "
         "after ten minutes."
     )
-    replayed: bool = Field(False, description="Whether this is the answer to an earlier request.")
+    replayed: Replayed = False
 
 
 class NoticeEndpointRequest(Model):
@@ -79,17 +114,19 @@ class CreateNoticeEndpoint(Model):
     """A new endpoint: https://... or mailto:somebody@example.com."""
 
     account: AccountId | None = Field(
-        None, description="null: the caller's account, or with tokensvc:admin the whole service."
+        None,
+        description="Whose events it is told of; null: those of the caller's account, or with "
+        "tokensvc:admin of the whole service.",
     )
     url: Url
-    events: list[EventName] = Field([], max_length=100, description="Empty: everything.")
+    events: Events = Field([])
     description: Description = ""
 
 
 class ListNoticeEndpoints(PageRequest):
     """Which endpoints are wanted."""
 
-    account: AccountId | None = None
+    account: AccountId | None = Field(None, description="Only endpoints of this account.")
 
 
 class UpdateNoticeEndpoint(Model):
@@ -97,7 +134,7 @@ class UpdateNoticeEndpoint(Model):
 
     id: EndpointId
     url: Url = unset()
-    events: list[EventName] = unset(max_length=100)
+    events: Events = unset()
     description: Description = unset()
     enabled: bool = unset(description="false: nothing more is delivered until it is true again.")
 
@@ -106,14 +143,19 @@ class RotateNoticeSecret(Model):
     """Which endpoint, and how long the old secret signs as well."""
 
     id: EndpointId
-    grace: int = Field(86_400, ge=0, le=30 * 86_400, description="Seconds; 0: not at all.")
+    grace: int = Field(
+        86_400,
+        ge=0,
+        le=30 * 86_400,
+        description="How many seconds the old secret signs as well; 0: not at all.",
+    )
 
 
 class DeletedNoticeEndpoint(Model):
     """An endpoint that is gone."""
 
     id: EndpointId
-    state: Literal["deleted"] = "deleted"
+    state: Deleted = "deleted"
 
 
 def _one(

@@ -13,22 +13,26 @@ from tokensvc.operations.operation import KEY_READERS, Operation
 class Notice(Model):
     """An event. `number` counts the events of its subject, from 1."""
 
-    id: str
-    at: Moment
-    event: str
+    id: str = Field(description="Its id, which is the `webhook-id` of its deliveries.")
+    at: Moment = Field(description="When it happened.")
+    event: str = Field(description="What has happened, like `key.revoked`.")
     account: AccountId | None = Field(description="Whose it is; null: of the service itself.")
-    subject: str
-    number: int
-    detail: dict[str, Json]
+    subject: str = Field(description="The id or the name of what it has happened to.")
+    number: int = Field(description="Its number among the events of this subject, from 1.")
+    detail: dict[str, Json] = Field(
+        description="What else is to be known, which depends on `event`; never a secret."
+    )
 
 
 class ListNotices(PageRequest):
     """Which events are wanted."""
 
-    account: AccountId | None = None
-    event: str | None = Field(None, max_length=100)
-    subject: str | None = Field(None, max_length=300)
-    since: Moment | None = None
+    account: AccountId | None = Field(None, description="Only events of this account.")
+    event: str | None = Field(None, max_length=100, description="Only events with this name.")
+    subject: str | None = Field(
+        None, max_length=300, description="Only what has happened to this id or name."
+    )
+    since: Moment | None = Field(None, description="Only events of this moment and later.")
 
 
 OPERATIONS: Final = (

@@ -12,11 +12,11 @@ from tokensvc.core.errors import InvalidRequestError
 from tokensvc.core.identifier import parse_jti
 from tokensvc.operations.model import (
     AccountId,
+    CreationMoment,
     Json,
     KeyId,
     ListPage,
     Model,
-    Moment,
     Nothing,
     PageRequest,
     Reason,
@@ -25,9 +25,22 @@ from tokensvc.operations.model import (
 )
 from tokensvc.operations.operation import ADMINS, READERS, Operation
 
-Jti = Annotated[str, Field(json_schema_extra={"pattern": "^[0-9A-Za-z]{20}$"}), check(parse_jti)]
-Kind = Literal["jti", "key", "account", "kid"]
-Token = Annotated[str, Field(min_length=1, max_length=8192)]
+Jti = Annotated[
+    str,
+    Field(
+        json_schema_extra={"pattern": "^[0-9A-Za-z]{20}$"},
+        description="The id of a token, its claim `jti`.",
+    ),
+    check(parse_jti),
+]
+Kind = Annotated[
+    Literal["jti", "key", "account", "kid"],
+    Field(
+        description="What it revokes: one token (`jti`), the tokens of a `key` or an `account`, or "
+        "all that a signing key (`kid`) has signed."
+    ),
+]
+Token = Annotated[str, Field(min_length=1, max_length=8192, description="A token, as it is shown.")]
 
 
 def _check_cursor(text: str) -> str:
@@ -47,48 +60,61 @@ class Revocation(Model):
     cursor: str = Field(description="Its place in the feed: send it as `after` to watch from here.")
     kind: Kind
     value: str = Field(description="The id of the token, key, account or signing key.")
-    upto: int | None = Field(description="Tokens of the key or account with `iat` up to here.")
+    upto: int | None = Field(
+        description="Tokens of the key or account with `iat` up to here are revoked; null: it is "
+        "of another kind."
+    )
     expires: int = Field(description="When its last token has expired for everybody.")
-    ending: str = Field(description="What came to its end: `key_revoked`, ...")
+    ending: str = Field(description="What came to its end, like `key_revoked`.")
     healed: bool = Field(description="Whether it was written again after Postgres had lost it.")
-    created_at: Moment
+    created_at: CreationMoment
 
 
 class ListedRevocation(Revocation):
     """A revocation that is in force, with what the audit trail tells of it."""
 
     made_by: str | None = Field(description="Who did it; null if the audit trail does not tell.")
-    reason: str | None = Field(description="Why, if that was told.")
+    reason: str | None = Field(description="Why; null: that was not told.")
 
 
 class ListRevocations(PageRequest):
     """Which revocations are wanted."""
 
-    kind: Kind | None = None
+    kind: Kind | None = Field(None, description="Only revocations of this kind.")
     value: str | None = Field(
-        None, max_length=100, description="The id of a token, key, account or signing key."
+        None,
+        max_length=100,
+        description="Only revocations of the token, key, account or signing key with this id.",
     )
-    sort: Literal["seq", "-seq"] = "seq"
+    sort: Literal["seq", "-seq"] = Field(
+        "seq", description="The order of the list; with `-` the newest comes first."
+    )
 
 
 class RevocationCounts(Model):
     """How many revocations are in force, and where the feed ends."""
 
     seq: int = Field(description="The number of the last entry of the feed.")
-    tokens: int
-    keys: int
-    accounts: int
-    signing_keys: int
+    tokens: int = Field(description="How many revoke one token.")
+    keys: int = Field(description="How many revoke the tokens of a key.")
+    accounts: int = Field(description="How many revoke the tokens of an account.")
+    signing_keys: int = Field(description="How many revoke all that a signing key has signed.")
     healed: int = Field(description="How many of all these Postgres had lost.")
 
 
 class CreateRevocation(Reason):
     """What to revoke: exactly one of `token`, `jti`, `key`, `account`."""
 
-    token: Token | None = Field(None, repr=False, description="A live token of ours.")
+    token: Token | None = Field(
+        None,
+        repr=False,
+        description="A live token of this service. The audit trail keeps no `reason` of it.",
+    )
     jti: Jti | None = Field(None, description="The id of a token.")
     exp_in: Seconds | None = Field(
-        None, description="With `jti`: how many seconds the token lives at most from now on."
+        None,
+        description="With `jti`: how many seconds the token lives at most from now on; null: as "
+        "long as any token can.",
     )
     key: KeyId | None = Field(None, description="All tokens that this key has got so far.")
     account: AccountId | None = Field(
@@ -110,7 +136,9 @@ class WatchRequest(Model):
     """Where the caller stands, and how long it waits for news."""
 
     after: Annotated[str, AfterValidator(_check_cursor)] | None = Field(
-        None, max_length=100, description="The `cursor` of the answer before; absent: the end."
+        None,
+        max_length=100,
+        description="The `cursor` of the answer before; absent: the end of the feed.",
     )
     wait: int = Field(0, ge=0, le=25, description="How many seconds to wait for news.")
 
@@ -118,8 +146,8 @@ class WatchRequest(Model):
 class Changes(Model):
     """The revocations since the last answer."""
 
-    items: list[Revocation]
-    cursor: str = Field(description="Send it as `after`.")
+    items: list[Revocation] = Field(description="The revocations, in the order of the feed.")
+    cursor: str = Field(description="Send it as `after` to get what follows.")
     reset: bool = Field(
         description="The history went back (a failover, a restored backup): `items` is everything "
         "that is in force."
@@ -138,19 +166,27 @@ class TokenCheck(Model):
     name: Literal[
         "header", "type", "algorithm", "signing_key", "signature", "issuer", "audience", "claims",
         "time", "revocation",
-    ]  # fmt: skip
-    state: Literal["passed", "failed", "skipped"]
-    detail: str
+    ] = Field(description="What is checked.")  # fmt: skip
+    state: Literal["passed", "failed", "skipped"] = Field(
+        description="`passed`, `failed`, or `skipped`: another check would have to pass first."
+    )
+    detail: str = Field(description="What the check has found, in a sentence.")
 
 
 class TokenStatus(Model):
     """What the database knows of a token. `state` says whether it is good, or forged, say."""
 
-    header: dict[str, Json]
-    payload: dict[str, Json]
-    state: Literal["live", "expired", "revoked", "foreign", "invalid", "unknown"]
-    reason: str | None
-    revoked_by: Revocation | None
+    header: dict[str, Json] = Field(description="The header of the token, unproved.")
+    payload: dict[str, Json] = Field(description="The claims of the token, unproved.")
+    state: Literal["live", "expired", "revoked", "foreign", "invalid", "unknown"] = Field(
+        description="`live`, `expired` or `revoked`. `foreign`: this service has no such signing "
+        "key. `invalid`: it is not as this service signs. `unknown`: only a command that has no "
+        "database to ask tells that."
+    )
+    reason: str | None = Field(description="More of `invalid`, in a word; null in other states.")
+    revoked_by: Revocation | None = Field(
+        description="The revocation behind `revoked`; null: there is none, or none any more."
+    )
     checks: list[TokenCheck] = Field(description="All checks of a verifier, in its order.")
 
 

@@ -6,17 +6,26 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from tokensvc.core.algorithm import Algorithm
 from tokensvc.core.identifier import KID_PATTERN, parse_kid
 from tokensvc.core.keyring import Phase
-from tokensvc.operations.model import Json, ListPage, Model, Moment, PageRequest, Reason, check
+from tokensvc.operations.model import (
+    CreationMoment,
+    Json,
+    ListPage,
+    Model,
+    Moment,
+    PageRequest,
+    Reason,
+    SignedBy,
+    check,
+)
 from tokensvc.operations.operation import ADMINS, READERS, Operation
 
 Kid = Annotated[
     str,
     Field(
         json_schema_extra={"pattern": f"^{KID_PATTERN}$"},
-        description="RFC 7638.",
+        description="The id of a signing key: its thumbprint (RFC 7638).",
         examples=["mKzNCuhhnDF_gHWGSN7uEWWWKmSc7dQVkPzBVLwmTkM"],
     ),
     check(parse_kid),
@@ -27,21 +36,27 @@ class SigningKey(Model):
     """A signing key. The private key is not in it."""
 
     kid: Kid
-    alg: Algorithm
-    phase: Phase
-    age_seconds: int
-    created_at: Moment
+    alg: SignedBy
+    phase: Phase = Field(
+        description="`pending`: it has not begun to sign. `active`: it signs. `retiring`: another "
+        "key signs, and it stays published. `expired`: it is not published any more. `revoked`."
+    )
+    age_seconds: int = Field(description="How many seconds ago it was created.")
+    created_at: CreationMoment
     active_at: Moment | None = Field(description="When it begins to sign; null: the standby.")
     superseded_at: Moment | None = Field(
         description="When the next key of its algorithm takes over; null: none is planned to."
     )
-    revoked_at: Moment | None
-    safe_to_activate_at: Moment
+    revoked_at: Moment | None = Field(description="When it was revoked; null: it is not.")
+    safe_to_activate_at: Moment = Field(description="From when on every cache has it.")
     ready_at: Moment | None = Field(
-        description="When a rotation can let it sign at the soonest, if it has not begun to. "
-        "Every cache has it then, and no other key of its algorithm is retiring."
+        description="When a rotation can let it sign at the soonest; null: it has begun to, or "
+        "cannot. Every cache has it then, and no other key of its algorithm is retiring."
     )
-    safe_to_remove_at: Moment | None
+    safe_to_remove_at: Moment | None = Field(
+        description="When its last token has expired for everybody; null: no key is planned to "
+        "take over from it."
+    )
     live_tokens: int = Field(
         description="About how many live tokens it has signed. If several algorithms sign, it is "
         "the most that it can be: exchanges are counted for all algorithms together."
@@ -58,30 +73,40 @@ class PublicKey(Model):
     """The public half of a signing key."""
 
     kid: Kid
-    jwk: dict[str, Json]
-    pem: str
+    jwk: dict[str, Json] = Field(description="The public key as a JSON Web Key (RFC 7517).")
+    pem: str = Field(description="The public key as PEM.")
 
 
 class RotateSigningKey(Model):
     """Which algorithm's key is replaced, and how urgent that is."""
 
-    alg: Algorithm = "ES256"
-    now: bool = Field(False, description="At once, if every cache already has the next key.")
+    alg: SignedBy = "ES256"
+    now: bool = Field(
+        False,
+        description="Whether the next key takes over at once, which is refused unless every cache "
+        "has it.",
+    )
     force: bool = Field(
-        False, description="With `now`: even if verifiers will refuse good tokens for a while."
+        False,
+        description="With `now`: at once, even if verifiers will refuse good tokens for a while.",
     )
 
 
 class Rotation(Model):
     """What a rotation has planned. All is null if another process has rotated just now."""
 
-    kid: Kid | None = Field(description="The key that signs next.")
-    active_at: Moment | None
+    kid: Kid | None = Field(
+        description="The key that signs next; null: keys were made, and none of those from before "
+        "takes over."
+    )
+    active_at: Moment | None = Field(
+        description="When the next key begins to sign; null: no key was planned to."
+    )
     unsafe_for_seconds: int | None = Field(
-        description="How long some verifiers may refuse good tokens."
+        description="How many seconds some verifiers may refuse good tokens."
     )
     new_signer: bool = Field(description="Whether these are the first keys of the algorithm.")
-    new_standby: bool
+    new_standby: bool = Field(description="Whether a standby was made.")
 
 
 class RevokeSigningKey(Reason):
@@ -94,29 +119,33 @@ class RevokedSigningKey(Model):
     """A signing key that is revoked, and which key signs instead."""
 
     kid: Kid
-    state: Literal["revoked"] = "revoked"
-    successor: Kid | None
+    state: Annotated[Literal["revoked"], Field(description="Always `revoked`.")] = "revoked"
+    successor: Kid | None = Field(
+        description="The key that takes over; null: none had to, or a new one was made."
+    )
 
 
 class ImportSigningKey(Model):
     """A private key, as PEM or as JWK: RSA (2048 bits or more), P-256 or Ed25519."""
 
-    private_key: str = Field(min_length=1, max_length=16_000, repr=False)
+    private_key: str = Field(
+        min_length=1, max_length=16_000, repr=False, description="The text of the PEM or the JWK."
+    )
 
 
 class ImportedSigningKey(Model):
     """The key that was taken in as the standby."""
 
     kid: Kid
-    alg: Algorithm
-    phase: Literal["pending"] = "pending"
+    alg: SignedBy
+    phase: Annotated[Literal["pending"], Field(description="Always `pending`.")] = "pending"
 
 
 class PrivateKey(Model):
     """The private half of a signing key. Whoever can read it can sign tokens."""
 
     kid: Kid
-    pem: str = Field(repr=False)
+    pem: str = Field(repr=False, description="The private key as PEM.")
 
 
 OPERATIONS: Final = (

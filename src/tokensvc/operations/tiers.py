@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Annotated, Final
 
 from pydantic import Field
 
 from tokensvc.operations.model import (
+    CreationMoment,
+    Deleted,
     Description,
     Limit,
     ListPage,
     Model,
-    Moment,
     NamedPageRequest,
     TierName,
     unset,
 )
 from tokensvc.operations.operation import ADMINS, READERS, Operation
 
+KeyPerMinute = Annotated[Limit, Field(description="Tokens a minute for one key.")]
+KeyPerDay = Annotated[Limit, Field(description="Tokens a day (UTC) for one key.")]
+AccountPerMinute = Annotated[
+    Limit, Field(description="Tokens a minute for all keys of an account together.")
+]
+AccountPerDay = Annotated[
+    Limit, Field(description="Tokens a day (UTC) for all keys of an account together.")
+]
+
 
 class Tier(Model):
     """A named set of limits, each a number of tokens."""
 
-    name: str
-    description: str
-    key_per_minute: int
-    key_per_day: int
-    account_per_minute: int
-    account_per_day: int
-    created_at: Moment
+    name: str = Field(description="What accounts and keys name as `tier`.")
+    description: str = Field(description="What it is for, in words.")
+    key_per_minute: KeyPerMinute
+    key_per_day: KeyPerDay
+    account_per_minute: AccountPerMinute
+    account_per_day: AccountPerDay
+    created_at: CreationMoment
 
 
 class ListedTier(Tier):
@@ -53,10 +63,18 @@ class CreateTier(Model):
 
     name: TierName
     description: Description = ""
-    key_per_minute: Limit
-    key_per_day: Limit
-    account_per_minute: Limit | None = Field(None, description="Ten times a key's if absent.")
-    account_per_day: Limit | None = Field(None, description="Ten times a key's if absent.")
+    key_per_minute: KeyPerMinute
+    key_per_day: KeyPerDay
+    account_per_minute: Limit | None = Field(
+        None,
+        description="Tokens a minute for all keys of an account together; null: ten times "
+        "`key_per_minute`.",
+    )
+    account_per_day: Limit | None = Field(
+        None,
+        description="Tokens a day (UTC) for all keys of an account together; null: ten times "
+        "`key_per_day`.",
+    )
 
 
 class UpdateTier(Model):
@@ -64,17 +82,17 @@ class UpdateTier(Model):
 
     name: TierName
     description: Description = unset()
-    key_per_minute: Limit = unset()
-    key_per_day: Limit = unset()
-    account_per_minute: Limit = unset()
-    account_per_day: Limit = unset()
+    key_per_minute: KeyPerMinute = unset()
+    key_per_day: KeyPerDay = unset()
+    account_per_minute: AccountPerMinute = unset()
+    account_per_day: AccountPerDay = unset()
 
 
 class DeletedTier(Model):
     """A tier that is gone."""
 
-    name: str
-    state: Literal["deleted"] = "deleted"
+    name: TierName
+    state: Deleted = "deleted"
 
 
 OPERATIONS: Final = (

@@ -6,7 +6,13 @@ import re
 from html import escape
 from typing import TYPE_CHECKING, Final
 
-from tokensvc.web.reference_parts import build_command, describe_type, group_endpoints, resolve
+from tokensvc.web.reference_parts import (
+    build_command,
+    describe_place,
+    describe_type,
+    group_endpoints,
+    resolve,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +69,9 @@ def _build_parameters(parameters: list[Schema]) -> str:
     rows = [
         (
             f"<code>{escape(item['name'])}</code>",
-            f"{item['in']}{', required' if item.get('required') else ''}",
+            escape(
+                describe_place(item["in"], item["schema"], is_required=item.get("required", False))
+            ),
             _describe(item["schema"]),
             _mark_up(item.get("description", "")),
         )
@@ -76,7 +84,9 @@ def _build_body(facts: Schema) -> str:
     if "requestBody" not in facts:
         return ""
     ((content_type, content),) = facts["requestBody"]["content"].items()
-    return f"<p>Body: {_describe(content['schema'])} <small>{content_type}</small></p>"
+    schema = content["schema"]
+    about = f"<p>Body: {_describe(schema)} <small>{content_type}</small></p>"
+    return about + _build_table("Fields of the body", _list_fields(schema))
 
 
 def _build_answers(document: Schema, facts: Schema) -> str:
@@ -89,7 +99,7 @@ def _build_answers(document: Schema, facts: Schema) -> str:
             if "problem" not in kind
         ]
         codes = [
-            f"<code>{escape(code)}</code>"
+            f'<a href="#model-Problem">{_show_code(code)}</a>'
             for content in answer.get("content", {}).values()
             for code in content.get("examples", ())
         ]
@@ -100,22 +110,26 @@ def _build_answers(document: Schema, facts: Schema) -> str:
 def _build_models(document: Schema) -> str:
     parts = []
     for name, schema in document["components"]["schemas"].items():
-        required = schema.get("required", ())
-        rows = [
-            (
-                f"<code>{escape(field)}</code>",
-                "required" if field in required else "",
-                _describe(inner),
-                _mark_up(inner.get("description", "")),
-            )
-            for field, inner in schema.get("properties", {}).items()
-        ]
+        rows = _list_fields(schema)
         parts.append(
             f'<article><h3 id="model-{name}"><a href="#model-{name}">{escape(name)}</a></h3>'
             f"<p>{_mark_up(schema.get('description', ''))}</p>{_build_table('Fields', rows)}"
             "</article>\n"
         )
     return f'<section><h2 id="models">models</h2>{"".join(parts)}</section>'
+
+
+def _list_fields(schema: Schema) -> list[tuple[str, ...]]:
+    required = schema.get("required", ())
+    return [
+        (
+            _show_code(name),
+            escape(describe_place("", field, is_required=name in required)),
+            _describe(field),
+            _mark_up(field.get("description", "")),
+        )
+        for name, field in schema.get("properties", {}).items()
+    ]
 
 
 def _build_table(caption: str, rows: Sequence[tuple[str, ...]]) -> str:

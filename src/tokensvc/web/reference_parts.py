@@ -69,6 +69,15 @@ def describe_type(
     return describe(schema)
 
 
+def describe_place(place: str, schema: Schema, *, is_required: bool) -> str:
+    """Return where a value stands, and whether it is required, or what is taken if it is absent."""
+    default = schema.get("default")
+    text = default if isinstance(default, str) else json.dumps(default)
+    has_default = default not in (None, "", [], {})
+    need = "required" if is_required else f"default {text}" if has_default else ""
+    return ", ".join(word for word in (place, need) if word)
+
+
 def build_command(document: Schema, endpoint: ApiEndpoint) -> str:
     """Return a call by curl. The credential stands in a file, so that no list shows it."""
     method, path, facts = endpoint

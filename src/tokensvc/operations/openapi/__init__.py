@@ -5,6 +5,7 @@ schemas     the models of the table as JSON schemas
 requests    the request of an operation as parameters and body
 answers     what an operation may answer: headers, problems and their examples
 endpoints   all other endpoints: tokens, revocation, feed, published documents, health
+endpoint_schemas   what goes in and comes out of these
 examples    what examples are made of
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tokensvc.operations.openapi.schemas import find_name, refer
+from tokensvc.operations.openapi.schemas import describe_codes, find_name, refer
 from tokensvc.operations.operation import KEY_OWNERS
 from tokensvc.operations.problem import MEDIA_TYPE, TITLES, build_problem
 from tokensvc.operations.table import find_thing_path
@@ -90,25 +90,37 @@ PROBLEM: Final[Schema] = {
     "description": "Why a request was refused (RFC 9457). Programs look at `code`.",
     "required": ["type", "title", "status", "detail", "code", "request_id"],
     "properties": {
-        "type": {"type": "string", "pattern": "^urn:tokensvc:problem:[a-z_]+$"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "For people."},
-        "code": {"type": "string", "enum": sorted(TITLES)},
-        "request_id": {"type": "string"},
+        "type": {
+            "type": "string",
+            "pattern": "^urn:tokensvc:problem:[a-z_]+$",
+            "description": "The `code` as a URN.",
+        },
+        "title": {"type": "string", "description": "What the `code` means, in a few words."},
+        "status": {"type": "integer", "description": "The status of the answer."},
+        "detail": {"type": "string", "description": "For people: what was wrong this time."},
+        "code": {
+            "type": "string",
+            "enum": sorted(TITLES),
+            "description": "What is wrong, for programs; a code never changes its meaning. "
+            + describe_codes(sorted(TITLES), TITLES),
+        },
+        "request_id": {
+            "type": "string",
+            "description": "As `X-Request-Id`: the log and the audit trail have it too.",
+        },
         "errors": {
             "type": "array",
-            "description": "What is wrong, field by field.",
+            "description": "What is wrong, field by field; absent if it is no single field.",
             "items": {
                 "type": "object",
                 "required": ["pointer", "detail"],
                 "properties": {
                     "pointer": {
                         "type": "string",
-                        "description": "`#/name` in the body, `#/query/limit`, `#/path/id`, "
-                        "`#/header/If-Match`.",
+                        "description": "Where it is: `#/name` in the body, `#/query/limit`, "
+                        "`#/path/id`, `#/header/If-Match`.",
                     },
-                    "detail": {"type": "string"},
+                    "detail": {"type": "string", "description": "For people: what is wrong."},
                 },
             },
         },
@@ -186,7 +198,8 @@ def build_responses() -> dict[str, Schema]:
 
 
 def _build_refusal(refusal: RefusalAnswer) -> Schema:
-    said = {"code": {"type": "string", "enum": list(refusal.codes)}}
+    about = describe_codes(refusal.codes, TITLES)
+    said = {"code": {"type": "string", "enum": list(refusal.codes), "description": about}}
     schema = {"allOf": [refer("schemas", "Problem"), {"properties": said}]}
     examples = {code: {"value": _build_example(refusal.status, code)} for code in refusal.codes}
     names = ("X-Request-Id", *refusal.headers)

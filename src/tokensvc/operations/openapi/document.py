@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from tokensvc.operations.openapi import answers, endpoints, requests
+from tokensvc.operations.openapi import answers, endpoint_schemas, endpoints, requests
 from tokensvc.operations.openapi.schemas import build_schemas, find_name
 from tokensvc.operations.table import OPERATIONS, find_thing_path
 
@@ -95,7 +95,7 @@ def build_document(issuer_url: str, version: str, operations_url: str | None = N
         "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
         "paths": paths,
         "components": {
-            "schemas": dict(sorted(({**schemas, **endpoints.SCHEMAS}).items()))
+            "schemas": dict(sorted(({**schemas, **endpoint_schemas.SCHEMAS}).items()))
             | {"Problem": answers.PROBLEM},
             "parameters": dict(requests.HEADERS),
             "headers": answers.build_headers(),

@@ -5,6 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from tokensvc.operations.openapi.endpoint_schemas import (
+    ALIVE,
+    CLIENT_FIELDS,
+    INTROSPECTION_FIELDS,
+    REVOCATION_FIELDS,
+    TOKEN_FIELDS,
+)
 from tokensvc.operations.openapi.schemas import refer
 
 if TYPE_CHECKING:
@@ -13,16 +20,9 @@ if TYPE_CHECKING:
     from tokensvc.operations.openapi.schemas import Schema
 
 _TEXT: Final = {"type": "string"}
-_NUMBER: Final = {"type": "integer"}
 _FORM: Final = "application/x-www-form-urlencoded"
 _CLIENT: Final[list[Schema]] = [{"apiKey": []}, {"basic": []}, {}]
 _CALLER: Final[list[Schema]] = [{"token": []}, {"apiKey": []}, {"basic": []}]
-_OAUTH_CODES: Final = (
-    "invalid_request", "invalid_client", "invalid_scope", "invalid_target", "invalid_token",
-    "insufficient_scope", "unsupported_grant_type", "rate_limit_exceeded", "request_timeout",
-    "content_too_large", "unsupported_media_type", "method_not_allowed", "server_error",
-    "temporarily_unavailable", "revocation_pending",
-)  # fmt: skip
 _OAUTH_REFUSALS: Final[Mapping[str, tuple[str, str]]] = {
     "400": ("OAuthBadRequest", "The request is wrong (RFC 6749 section 5.2)."),
     "401": ("OAuthUnauthorized", "No good credential."),
@@ -33,60 +33,6 @@ _OAUTH_REFUSALS: Final[Mapping[str, tuple[str, str]]] = {
     "429": ("OAuthRateLimited", "A limit is used up; `Retry-After` says for how long."),
     "500": ("OAuthServerError", "A fault of the service."),
     "503": ("OAuthUnavailable", "It cannot answer now; `Retry-After` says when to try again."),
-}
-
-SCHEMAS: Final[Mapping[str, Schema]] = {
-    "OAuthError": {
-        "type": "object",
-        "required": ["error", "error_description"],
-        "properties": {
-            "error": {"type": "string", "enum": list(_OAUTH_CODES)},
-            "error_description": _TEXT,
-        },
-    },
-    "TokenAnswer": {
-        "type": "object",
-        "required": ["access_token", "token_type", "expires_in", "scope"],
-        "properties": {
-            "access_token": {"type": "string", "description": "A signed JWT (RFC 9068)."},
-            "token_type": {"const": "Bearer"},
-            "expires_in": {"type": "integer", "description": "Seconds."},
-            "scope": {"type": "string", "description": "Capabilities, separated by spaces."},
-            "issued_token_type": {"type": "string", "description": "RFC 8693 section 2.2.1."},
-        },
-    },
-    "Introspection": {
-        "type": "object",
-        "description": "If the token is not live, only `active` is told (RFC 7662).",
-        "required": ["active"],
-        "properties": {
-            "active": {"type": "boolean"},
-            "token_type": {"const": "Bearer"},
-            **dict.fromkeys(("iss", "sub", "aud", "jti", "client_id", "scope"), _TEXT),
-            **dict.fromkeys(("iat", "exp"), _NUMBER),
-        },
-    },
-    "JsonWebKeySet": {
-        "type": "object",
-        "required": ["keys"],
-        "properties": {"keys": {"type": "array", "items": {"type": "object"}}},
-    },
-    "Metadata": {
-        "type": "object",
-        "description": "RFC 8414 section 2.",
-        "required": ["issuer", "token_endpoint", "jwks_uri"],
-        "properties": dict.fromkeys(("issuer", "token_endpoint", "jwks_uri"), _TEXT),
-    },
-    "Root": {"type": "object", "required": ["name", "version", "issuer", "links"]},
-    "Readiness": {
-        "type": "object",
-        "required": ["status", "checks"],
-        "properties": {
-            "status": {"enum": ["ready", "not ready"]},
-            "checks": {"type": "object", "additionalProperties": {"type": "boolean"}},
-            "warnings": {"type": "array", "items": _TEXT},
-        },
-    },
 }
 
 
@@ -130,10 +76,10 @@ def _answer(text: str, schema: Schema, content_type: str = "application/json") -
 
 
 def _build_form(
-    name: str, summary: str, fields: Schema, answer: Schema, *, security: list[Schema],
-    required: tuple[str, ...] = (), example: Schema,
+    name: str, summary: str, about: str, fields: Mapping[str, Schema], answer: Schema, *,
+    security: list[Schema], required: tuple[str, ...] = (), example: Schema,
 ) -> Schema:  # fmt: skip
-    schema: Schema = {"type": "object", "properties": fields}
+    schema: Schema = {"type": "object", "properties": {**fields, **CLIENT_FIELDS}}
     if required:
         schema["required"] = list(required)
     refusals = {
@@ -144,6 +90,7 @@ def _build_form(
             "operationId": name,
             "tags": ["oauth"],
             "summary": summary,
+            "description": about,
             "security": security,
             "requestBody": {
                 "required": bool(required),
@@ -155,10 +102,6 @@ def _build_form(
 
 
 def _build_oauth() -> dict[str, Schema]:
-    client = dict.fromkeys(("client_id", "client_secret"), _TEXT)
-    fields = ("grant_type", "scope", "audience", "resource", "expires_in", "subject_token",
-              "subject_token_type", "requested_token_type")  # fmt: skip
-    token = {"token": {"type": "string", "description": "A token or an API key."}}
     shown = {"token": "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"}
     issued = _answer("A token.", refer("schemas", "TokenAnswer"))
     for name in ("RateLimit", "RateLimit-Policy"):
@@ -168,27 +111,33 @@ def _build_oauth() -> dict[str, Schema]:
     return {
         "/v1/token": _build_form(
             "token.exchange", "Exchange an API key for a token (RFC 6749, RFC 8693).",
-            dict.fromkeys(fields, _TEXT) | client, issued, security=_CLIENT,
+            "Show the API key as Bearer, as a client, or as `subject_token`, which may also be a "
+            "token that is to be narrowed.",
+            TOKEN_FIELDS, issued, security=_CLIENT,
             example={"scope": "orders:read", "audience": "orders-api"},
         ),
         "/v1/revoke": _build_form(
             "token.revoke", "Revoke a token or an API key that you hold (RFC 7009).",
-            token | client | {"token_type_hint": _TEXT}, revoked, security=_CLIENT,
-            required=("token",), example=shown,
+            "To hold it is enough: no client need be shown, and one that is shown must be good.",
+            REVOCATION_FIELDS, revoked, security=_CLIENT, required=("token",), example=shown,
         ),
         "/v1/introspect": _build_form(
             "token.introspect", "Ask whether a token is live (RFC 7662).",
-            token | client, _answer("What it says.", refer("schemas", "Introspection")),
+            "Needs `tokensvc:introspect`.",
+            INTROSPECTION_FIELDS, _answer("What it says.", refer("schemas", "Introspection")),
             security=_CALLER, required=("token",), example=shown,
         ),
     }  # fmt: skip
 
 
-def _build_get(name: str, tag: str, summary: str, answers: Schema) -> Schema:
+def _build_get(
+    name: str, tag: str, summary: str, answers: Schema, about: str = "It is open to everybody."
+) -> Schema:
     return {
         "operationId": name,
         "tags": [tag],
         "summary": summary,
+        "description": about,
         "security": [],
         "responses": {**answers, "500": refer("responses", "ServerError")},
     }
@@ -226,11 +175,13 @@ def _build_published() -> dict[str, Schema]:
 
 def _build_feed() -> Schema:
     page = _answer("A signed page.", _TEXT, "application/denylist+jwt")
-    wait = _build_parameter("wait", "How many seconds to wait for news.") | {
+    wait = _build_parameter("wait", "How many seconds to wait for news; absent: none.") | {
         "schema": {"type": "integer", "minimum": 0, "maximum": 30, "default": 0}
     }
     after = _build_parameter("after", "The `cursor` of the page before; absent: all in force.")
-    name = _build_parameter("follower", "How the follower calls itself.")
+    name = _build_parameter(
+        "follower", "How the follower calls itself, so that operators see it; absent: they do not."
+    )
     read = _build_for_followers("denylist.follow", "Follow the feed of revocations.", page)
     leave = _build_for_followers(
         "denylist.leave",
@@ -239,7 +190,9 @@ def _build_feed() -> Schema:
         status="204",
     )
     read["parameters"] = [after, wait, name]
-    leave["parameters"] = [name | {"required": True}]
+    leave["parameters"] = [
+        name | {"required": True, "description": "How the follower calls itself."}
+    ]
     return {"get": read, "delete": leave}
 
 
@@ -262,8 +215,12 @@ def _build_for_followers(name: str, summary: str, answer: Schema, status: str = 
         "403": refer("responses", "LacksCapability"),
         "503": refer("responses", "Unavailable"),
     }
-    built = _build_get(name, "published", summary, {status: answer, **refusals})
-    return built | {"security": [{}, {"token": []}]}  # open, unless a setting closes the feed
+    about = (
+        "It is open to everybody, unless TOKENSVC_FEED_AUTHENTICATION says that followers need a "
+        "token with `tokensvc:denylist`. A token that is shown must be good."
+    )
+    built = _build_get(name, "published", summary, {status: answer, **refusals}, about)
+    return built | {"security": [{}, {"token": []}]}
 
 
 def _build_parameter(name: str, description: str) -> Schema:
@@ -272,14 +229,13 @@ def _build_parameter(name: str, description: str) -> Schema:
 
 
 def _build_health() -> dict[str, Schema]:
-    alive = {"type": "object", "required": ["status"], "properties": {"status": {"const": "alive"}}}
     ready = refer("schemas", "Readiness")
     text = {"text/plain": {"schema": _TEXT}, "application/openmetrics-text": {"schema": _TEXT}}
     metrics = _answer("All that is counted.", _TEXT, "text/plain") | {"content": text}
     return {
         "/livez": {
             "get": _build_get("health.live", "health", "Say that the process runs.",
-                              {"200": _answer("It runs.", alive)})
+                              {"200": _answer("It runs.", ALIVE)})
         },
         "/readyz": {
             "get": _build_get("health.ready", "health", "Say whether traffic may be sent here.", {

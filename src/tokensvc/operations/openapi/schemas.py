@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
+from tokensvc.operations.model import ListPage
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -47,6 +49,8 @@ def build_schemas(operations: Iterable[Operation]) -> dict[str, Schema]:
     schemas: dict[str, Schema] = json.loads(_PAGE.sub(r"\1Page", json.dumps(found["$defs"])))
     for schema in schemas.values():
         schema.pop("title", None)
+        # Only the lists of things have no text of their own, as Python makes their classes.
+        schema.setdefault("description", ListPage.__doc__)
     schemas["JsonValue"] = dict(_ANY_JSON)
     return schemas
 
@@ -59,6 +63,11 @@ def find_name(model: type) -> str:
 def refer(kind: str, name: str) -> Schema:
     """Return a reference to a component."""
     return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def describe_codes(codes: Iterable[str], titles: Mapping[str, str]) -> str:
+    """Return what the codes of a refusal mean, a sentence each."""
+    return " ".join(f"`{code}`: {titles[code]}." for code in codes)
 
 
 def unwrap(schema: Mapping[str, Any]) -> Schema:

@@ -12,7 +12,13 @@ from tokensvc import __version__
 from tokensvc.operations.openapi.document import build_document
 from tokensvc.web.app_keys import SERVICE
 from tokensvc.web.dashboard.page import Page, View
-from tokensvc.web.reference_parts import build_command, describe_type, group_endpoints, resolve
+from tokensvc.web.reference_parts import (
+    build_command,
+    describe_place,
+    describe_type,
+    group_endpoints,
+    resolve,
+)
 
 if TYPE_CHECKING:
     from tokensvc.web.dashboard.page import Visit
@@ -71,7 +77,12 @@ def _build_endpoint(document: Schema, endpoint: ApiEndpoint) -> dict[str, Any]:
     answers = [(status, resolve(document, a)) for status, a in facts["responses"].items()]
     bodies = list(facts.get("requestBody", {}).get("content", {}).values())
     fields = [
-        (item["name"], item["in"], describe_type(item["schema"]), item.get("description", ""))
+        (
+            item["name"],
+            describe_place(item["in"], item["schema"], is_required=item.get("required", False)),
+            describe_type(item["schema"]),
+            item.get("description", ""),
+        )
         for item in parameters
     ]
     for body in bodies[:1]:
@@ -104,7 +115,7 @@ def _list_fields(document: Schema, schema: Schema, place: str) -> list[tuple[str
     return [
         (
             name,
-            f"{place}, required" if place and name in required else place,
+            describe_place(place, model["properties"][name], is_required=name in required),
             describe_type(model["properties"][name]),
             model["properties"][name].get("description", ""),
         )
