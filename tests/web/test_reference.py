@@ -48,6 +48,13 @@ async def test_the_page_needs_nothing_but_its_stylesheet(client):
     assert (status, headers["Content-Type"]) == (200, "text/css; charset=utf-8")
 
 
+async def test_the_page_tells_of_fields_what_they_mean_and_what_is_taken_if_they_are_absent(client):
+    _, _, page = await read(client, "/docs")
+    assert "<td>query, default 100</td><td>integer</td><td>How many things at most" in page
+    assert "<td>default ES256</td>" in page
+    assert "<code>subject_token_type</code>" in page
+
+
 async def test_each_link_within_the_page_leads_to_a_place(client):
     _, _, page = await read(client, "/docs")
     anchors = re.findall(r' id="([^"]+)"', page)

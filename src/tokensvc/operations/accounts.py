@@ -101,7 +101,9 @@ class AccountUsage(Model):
     id: AccountId
     minute: WindowUse = Field(description="This minute, of all its keys together.")
     day: WindowUse = Field(description="This day (UTC), of all its keys together.")
-    hours: list[HourOfUse] = Field(description="Of all its keys together, oldest first.")
+    hours: list[HourOfUse] = Field(
+        description="Exchanges by the hour, of all its keys together, oldest first."
+    )
     keys: KeyCounts = Field(description="How many keys the account has.")
     keys_counted_at: CountMoment
     since: UsageBegin
@@ -112,7 +114,7 @@ class AccountUsageRequest(Model):
     """Which account, and how far back."""
 
     id: AccountId
-    since: int = Field(86_400, ge=1, le=31 * 86_400, description="How many seconds back.")
+    since: int = Field(86_400, ge=1, le=31 * 86_400, description="How many seconds to look back.")
 
 
 class CreateAccount(Model):

@@ -25,7 +25,8 @@ from tokensvc.operations.operation import ADMINS, KEY_READERS, Operation
 Life = Annotated[
     Seconds | None,
     Field(
-        description="How many seconds its tokens live at most; null: what TOKENSVC_TOKEN_TTL says."
+        description="How many seconds its tokens live at most; null: what "
+        "`TOKENSVC_TOKEN_TTL` says."
     ),
 ]
 Typ = Annotated[
@@ -43,7 +44,8 @@ class Audience(Model):
     name: str = Field(description="What a request for a token names as `audience`.")
     description: str = Field(description="What it is, in words.")
     token_ttl: int | None = Field(
-        description="How many seconds its tokens live at most; null: what TOKENSVC_TOKEN_TTL says."
+        description="How many seconds its tokens live at most; null: what "
+        "`TOKENSVC_TOKEN_TTL` says."
     )
     alg: SignedBy
     typ: Typ

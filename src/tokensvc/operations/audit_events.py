@@ -91,9 +91,9 @@ class AuditTrail(Model):
     checkpoint: int | None = Field(
         description="The number of the newest event that was deleted, by a prune; null: none was."
     )
-    number: int = Field(description="The number of the newest event; 0: there is none.")
+    number: int = Field(description="The number of the newest event.")
     hash: str = Field(description="The `hash` of the newest event.")
-    epoch: str = Field(description="Another one than before: a reset was declared.")
+    epoch: str = Field(description="It is another one than before if a reset was declared.")
 
 
 OPERATIONS: Final = (

@@ -60,7 +60,8 @@ Capabilities = Annotated[
     Field(
         min_length=1,
         max_length=500,
-        description="What its tokens may do. With tokensvc:keys only what the caller's key holds.",
+        description="What its tokens may do; with `tokensvc:keys` only what the caller's own key "
+        "holds.",
     ),
 ]
 Audiences = Annotated[
@@ -81,7 +82,7 @@ OwnClaims = Annotated[
     _check_json(check_own_claims),
     Field(
         description="Claims that stand in each of its tokens, at most 1 KB of JSON. Only "
-        "tokensvc:admin sets them."
+        "`tokensvc:admin` sets them."
     ),
 ]
 SelfRotation = Annotated[bool, Field(description="Whether the key may rotate itself.")]
@@ -89,12 +90,12 @@ Life = Annotated[
     Seconds | None,
     Field(
         description="How many seconds it works from now on; null: it never expires. "
-        "TOKENSVC_MAX_KEY_LIFE limits what callers below tokensvc:admin may say."
+        "`TOKENSVC_MAX_KEY_LIFE` limits what callers below `tokensvc:admin` may say."
     ),
 ]
 TierOfKey = Annotated[
     TierName | None,
-    Field(description="Its own tier; null: that of the account. Only tokensvc:admin sets it."),
+    Field(description="Its own tier; null: that of the account. Only `tokensvc:admin` sets it."),
 ]
 PerMinute = Annotated[
     Limit | None, Field(description="Tokens a minute for this key; null: what the tier says.")
@@ -130,7 +131,9 @@ class KeyFields(Model):
 class CreateKey(KeyFields):
     """A new key."""
 
-    account: AccountId
+    account: AccountId = Field(
+        description="The account that owns it; with `tokensvc:keys` only the caller's."
+    )
     name: Name
     capabilities: Capabilities
 

@@ -33,7 +33,7 @@ class Key(Model):
     """An API key. The key itself is stored nowhere; `hint` is its prefix and its end."""
 
     id: KeyId
-    account: AccountId
+    account: AccountId = Field(description="The account that owns it.")
     name: str = Field(description="What people call it.")
     description: str = Field(description="What it is for, in more words.")
     hint: str = Field(description="The beginning and the end of the API key, to recognise it by.")

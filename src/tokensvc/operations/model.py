@@ -181,7 +181,8 @@ Description = Annotated[
     str,
     Field(
         max_length=2000,
-        description="What it is for, in words: at most 2,000 printable characters and line breaks.",
+        description="What it is for, in words: at most 2,000 printable characters, line breaks and "
+        "tabs.",
     ),
     check(parse_description),
 ]

@@ -116,7 +116,7 @@ class CreateNoticeEndpoint(Model):
     account: AccountId | None = Field(
         None,
         description="Whose events it is told of; null: those of the caller's account, or with "
-        "tokensvc:admin of the whole service.",
+        "`tokensvc:admin` of the whole service.",
     )
     url: Url
     events: Events = Field([])

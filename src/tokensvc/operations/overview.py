@@ -21,8 +21,10 @@ class KeyCounts(Model):
     expired: int = Field(description="Keys whose time is over.")
     expiring: int = Field(description="Keys that expire within 30 days.")
     endless: int = Field(description="Keys that never expire.")
-    idle: int = Field(description="Keys that are older than 90 days and were not used for so long.")
-    powerful: int = Field(description="Keys that hold tokensvc:admin.")
+    idle: int = Field(
+        description="Keys that are older than 90 days and were not used in the last 90 days."
+    )
+    powerful: int = Field(description="Keys that hold `tokensvc:admin`.")
     replaced: int = Field(description="Keys that have a successor and were not used for a day.")
 
 
@@ -44,14 +46,14 @@ class Overview(Model):
     """What is going on. The last seconds are not in it yet."""
 
     hours: list[HourOfUse] = Field(
-        description="Exchanges by the hour, of all keys together, oldest first."
+        description="Exchanges by the hour, of all keys that the caller sees, oldest first."
     )
     keys: KeyCounts = Field(
-        description="How many keys there are; with tokensvc:keys those of the caller's account."
+        description="How many keys there are; with `tokensvc:keys` those of the caller's account."
     )
     keys_counted_at: CountMoment
     things: ThingCounts | None = Field(
-        description="How many other things there are; null with tokensvc:keys."
+        description="How many other things there are; null with `tokensvc:keys`."
     )
     since: UsageBegin
     until: UsageEnd
@@ -60,7 +62,7 @@ class Overview(Model):
 class OverviewRequest(Model):
     """How far back."""
 
-    since: int = Field(86_400, ge=1, le=31 * 86_400, description="How many seconds back.")
+    since: int = Field(86_400, ge=1, le=31 * 86_400, description="How many seconds to look back.")
 
 
 OPERATIONS: Final = (

@@ -64,7 +64,9 @@ class Revocation(Model):
         description="Tokens of the key or account with `iat` up to here are revoked; null: it is "
         "of another kind."
     )
-    expires: int = Field(description="When its last token has expired for everybody.")
+    expires: int = Field(
+        description="When its last token has expired for everybody, in seconds since 1970."
+    )
     ending: str = Field(description="What came to its end, like `key_revoked`.")
     healed: bool = Field(description="Whether it was written again after Postgres had lost it.")
     created_at: CreationMoment

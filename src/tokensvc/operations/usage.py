@@ -17,7 +17,9 @@ class LastUse(Model):
     """The last use of a key: it got a token, or called the service itself."""
 
     at: Moment = Field(description="When that was, which may be told some seconds late.")
-    network: str = Field(description="The client's network, a /24 or /48; never its address.")
+    network: str = Field(
+        description="The client's network, a /24 or /48, or `unknown`; never its address."
+    )
     audience: str = Field(description="What the token was for; `tokensvc` for a call.")
 
 
@@ -58,14 +60,18 @@ class UsageRequest(Model):
     """Which key, and how far back."""
 
     key: KeyId
-    since: int = Field(48 * 3600, ge=1, le=366 * 86_400, description="How many seconds back.")
+    since: int = Field(
+        48 * 3600, ge=1, le=366 * 86_400, description="How many seconds to look back."
+    )
 
 
 class UsageOfKeysRequest(PageRequest):
     """Which keys, and how far back. Keys that the caller does not see are left out."""
 
     ids: KeyIds
-    since: int = Field(48 * 3600, ge=1, le=366 * 86_400, description="How many seconds back.")
+    since: int = Field(
+        48 * 3600, ge=1, le=366 * 86_400, description="How many seconds to look back."
+    )
 
 
 OPERATIONS: Final = (

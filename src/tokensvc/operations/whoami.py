@@ -41,7 +41,8 @@ class Caller(Model):
         "it shows the key itself, and always may."
     )
     limits: list[Limits] = Field(
-        description="Of calls, and of tokens for the key and for all keys of its account."
+        description="What is left of each limit: of calls, and of tokens for the key and for all "
+        "keys of its account."
     )
 
 

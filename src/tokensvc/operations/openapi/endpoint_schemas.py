@@ -52,7 +52,7 @@ TOKEN_FIELDS: Final[Mapping[str, Schema]] = {
     ),
     "resource": build_text("The same as `audience`, if that is a URI (RFC 8707)."),
     "expires_in": build_text(
-        "How many seconds the token lives, if that is less than it would be; absent: as long as "
+        "How many seconds the token lives, which never makes its life longer; absent: as long as "
         "tokens for this audience do."
     ),
     "subject_token": build_text(
