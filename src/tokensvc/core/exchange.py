@@ -141,6 +141,7 @@ def check_verdict(request: ExchangeRequest, verdict: Verdict) -> None:
         case "invalid_target":
             raise refuse_other_audience()
         case "wrong_audience":
+            # A token that is shown keeps its audience, so its holder has nothing to choose.
             may_choose = request.audience is None and request.shown_as == "client_authentication"
             raise refuse_wrong_audience(request.audience, verdict.audiences if may_choose else None)
         case _:
@@ -248,6 +249,7 @@ def decide_claims(
         sub=verdict.account_id,
         aud=audience.name,
         iat=iat,
+        # A narrowed token must not outlive the one that it was made from.
         exp=exp if subject is None else min(exp, subject.exp),
         jti=jti,
         client_id=verdict.key_id,

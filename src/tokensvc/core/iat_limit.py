@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+# So one small write in eight seconds is enough. The price: after a crash a key whose tokens were
+# just revoked may wait for its next token for up to AHEAD.
 AHEAD: Final = timedelta(seconds=20)  # of Postgres's clock when the limit is raised
 LEAST_AHEAD: Final = timedelta(seconds=12)  # with less than that it is raised again
 _TOLERANCE: Final = timedelta(seconds=TOLERANCE)

@@ -76,6 +76,8 @@ class KeyFinder:
 
     def __init__(self, prefix: str) -> None:
         forms = []
+        # A pattern begins and ends with a character, and only between two of them stand zero bytes.
+        # So it finds both byte orders.
         for gap in _GAPS:
             begin = gap.join(bytes([byte]) for byte in prefix.encode("ascii"))
             rest = KEY_LENGTH - len(prefix)

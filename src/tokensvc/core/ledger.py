@@ -99,7 +99,8 @@ def build_question(
         "exp": claims.exp,
         "jti": claims.jti,
         "kid": kid,
-        # The key must still have at least one of these, or the token would be empty.
+        # The key must still have at least one of these, or the token would be empty. Without a
+        # scope those for the service do not count, because they are not given then.
         "held": " ".join(asked if request.scope is None and asked else claims.scope),
         "scope": scope,
         **({} if facts is None else facts._asdict()),

@@ -19,6 +19,7 @@ from tokensvc.core.errors import InvalidInputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# Enough to tell a cursor of another list by mistake; whoever wants can compute a tag.
 _TAG_BYTES: Final = 6
 _MOST_CHARACTERS: Final = 2000
 

@@ -45,6 +45,7 @@ def parse_unverified_in_steps(
     """As `parse_unverified`."""
     if len(text) <= _SHORT:
         return parse_unverified(text, max_length=max_length)
+    # Three parts, none of them empty: exactly two dots, as `_COMPACT` in `token` demands.
     first, last = text.find("."), text.rfind(".")
     if len(text) > max_length or not 0 < first < last - 1 or last == len(text) - 1:
         raise InvalidTokenError("malformed_token")

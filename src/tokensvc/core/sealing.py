@@ -25,6 +25,8 @@ from tokensvc.core.token import PrivateKey, SigningKey
 if TYPE_CHECKING:
     from tokensvc.core.keyring import SigningKeyRecord
 
+# The length that GCM is made for. With random nonces, one key may seal 2 ** 32 times (NIST SP
+# 800-38D section 8.3), which is far more than ever happens here.
 _NONCE_LENGTH: Final = 12
 
 

@@ -25,6 +25,7 @@ CheckName = Literal[
 CheckState = Literal["passed", "failed", "skipped"]
 
 _MOST_SHOWN: Final = 200
+# A leeway with which every moment passes, for the check of all else.
 _ANY_TIME: Final = 2**60  # seconds
 
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 _LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
 _WILDCARDS: Final = {"0.0.0.0", "::"}  # noqa: S104 - told apart, not listened on
+# Everything but the characters of a URL (RFC 3986 section 2).
 _NO_SIGN_OF_URLS: Final = re.compile(r"[^!#$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~]")
 _PORTS: Final = {"http": 80, "https": 443}
 

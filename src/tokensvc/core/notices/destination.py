@@ -131,6 +131,7 @@ def may_connect(address: str, allowed: Sequence[Network] = ()) -> bool:
         return False
     if any(one in network for one in meant for network in allowed if _fits(one, network)):
         return True
+    # An address with a zone belongs to the link of one machine, and is never public.
     return "%" not in address and all(_is_public(one) for one in meant)
 
 

@@ -67,6 +67,7 @@ def is_good(code: Code, purpose: Purpose, url: str, now: datetime, master_key: M
 def _build_mac(
     purpose: Purpose, endpoint_id: str, url: str, expires: int, master_key: MasterKey
 ) -> str:
+    # The address is in the MAC too, so that a link is of no use for another one.
     key = hmac.digest(master_key.secret, _CONTEXTS[purpose], hashlib.sha256)
     mac = hmac.digest(key, f"{endpoint_id} {expires} {url}".encode(), hashlib.sha256)
     return encode_base64url(mac).decode("ascii")
