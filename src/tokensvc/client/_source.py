@@ -125,6 +125,7 @@ class TokenSource:
         if plan.refresh:
             flight = self._join(wanted)
             if plan.wait:
+                # Unlike `wait_for`, this does not cancel the exchange when the caller gives up.
                 await asyncio.wait({flight}, timeout=min(plan.wait, self._options.longest_wait))
             outcome = flight.result() if flight.done() and not flight.cancelled() else None
         return self._state.settle(plan, outcome)

@@ -64,11 +64,13 @@ async def _post(
     clock: Callable[[], float],
     tls: ssl.SSLContext | None,
 ) -> ExchangeResponse | NoResponse:
+    # Before anything is sent, so that the token ends here before it ends at the issuer.
     sent_on = clock()
     headers = {"Authorization": f"Bearer {key.text}", "Accept": "application/json", **more}
     try:
         async with (
             asyncio.timeout(seconds),
+            # No cookie of a proxy in between is kept.
             aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
             session.post(
                 url,

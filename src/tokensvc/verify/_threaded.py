@@ -105,6 +105,7 @@ class ThreadedVerifier:
 def _run(loop: asyncio.AbstractEventLoop) -> None:
     try:
         loop.run_forever()
+        # A thread may still write a snapshot, or run `feed_token`.
         loop.run_until_complete(loop.shutdown_default_executor())
     finally:
         loop.close()
