@@ -73,6 +73,7 @@ class UsageRecorder:
 
         Raises UnavailableError, and then it is written the next time.
         """
+        # Replaced first: what is counted during the writes goes into the new one.
         usage, self._usage = self._usage, Usage(_MOST_WAITING)
         USAGE_DROPPED.inc(usage.dropped)
         USAGE_WAITING.set(usage.waiting)

@@ -70,6 +70,7 @@ class AuditHeads:
         asked_on = time.monotonic()
         async with self._database.connection() as connection:
             self._claim = await load_audit_claim(connection, tuple(self._given))
+        # As of the question: what was committed while it was read may be missing.
         self._read_on = asked_on
 
     async def find(self, number: int) -> AuditClaim:
@@ -102,4 +103,5 @@ class AuditHeads:
             for number, answer in asked.items():
                 said = {number: claim.earlier[number]} if number in claim.earlier else {}
                 answer.set_result(AuditClaim(head=claim.head, earlier=said))
+        # No await since `_asked` was found empty, so nobody is left behind.
         self._reading = None

@@ -95,6 +95,7 @@ class HolderRevocations:
         found: dict[str, list[RevocationRecord]] = {}
         for record in records:
             found.setdefault(record.revocation.value, []).append(record)
+        # A repeat has its old revocation, so each token has one at least.
         return [found[claims.jti] for claims, _ in tokens]
 
 

@@ -83,6 +83,7 @@ class Feed:
         self._mirror = mirror
         self._issuer = settings.issuer_url
         self._page_ttl = settings.feed_page_ttl
+        # A follower that gets a shared page must still have time to apply it before it expires.
         self._middle_shared = min(_MIDDLE_SHARED_SECONDS, settings.feed_page_ttl / 3)
         self._shared = _SharedPages()
         self._building: dict[_PageContent, asyncio.Task[SignedPage]] = {}
@@ -164,6 +165,8 @@ class Feed:
             signed = await loop.run_in_executor(
                 self._thread, lambda: _sign_page(page, cut, key, pause=_PAUSE_SECONDS)
             )
+            # The first page of a row is full. Followers refuse a full page that is older than
+            # another one they have, so it is not shared for longer.
             is_middle = content.end is None and content.after is not None
             seconds = self._middle_shared if is_middle else _SHARED_SECONDS
             self._shared.keep(content, signed, seconds=seconds)

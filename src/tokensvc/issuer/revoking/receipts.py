@@ -55,6 +55,7 @@ class _Memory:
     def note(self, follower: FollowerId, position: Position, now: float) -> bool:
         """Note where a follower stands; return True if it has come further."""
         before = self._heard.get(follower)
+        # What is written, or waits to be, counts as written now; else the last time stays.
         written_on = now
         if before is None:
             self._news.add(follower)
@@ -139,6 +140,7 @@ class Receipts:
     def note_goodbye(self, follower: FollowerId) -> None:
         """Forget a follower that stops following."""
         (self._proved if follower.key_id else self._unproved).forget(follower)
+        # Anybody can say goodbye. Whoever is not noted here is forgotten later by its silence.
         if len(self._gone) < self._most_unproved:
             self._gone.add(follower)
 

@@ -90,4 +90,5 @@ async def export_private_key(
         if found.revoked_at is not None:
             raise ConflictError(f"signing key {found.kid} is revoked: it must not be used")
         await record(connection, actor, "signing-keys.export", found.kid, private=True)
+    # After the commit, so that no key leaves without a trace.
     return build_private_pem(unseal(found, master_key))

@@ -100,6 +100,7 @@ def find_current(
     if usable and not opens_any(master_key, usable):
         master_key = read_master_key(settings)
         if not opens_any(master_key, usable):
+            # It does not open, so this raises and says which key that is.
             unseal(usable[0], master_key)
     return master_key
 

@@ -93,6 +93,8 @@ class Signers:
 
         As in `find_signer_for`, the default algorithm stands in for one that has no key yet.
         """
+        # A key that was found once has a successor when it ends, and what changes the keys empties
+        # `_active`. So its end need not be looked at.
         if alg in self._active and self._postgres_clock.age_seconds <= MAX_AGE_SECONDS:
             return
         now = self._postgres_clock.now
@@ -124,7 +126,9 @@ class Signers:
         for error in refused:
             _log.error("signing_key_refused", reason=error.reason, detail=error.message)
         SIGNING_KEYS_REFUSED.set(len(refused))
+        # Revoked keys need not open: of them only the order counts, and that they are revoked.
         records = {row.kid: row for row in rows if row.revoked_at is not None}
+        # Of the others only what this process has proved; a row that was refused is left out.
         records |= {kid: held.record for kid, held in opened.items()}
         self.records = tuple(records[row.kid] for row in rows if row.kid in records)
         self._opened, self._active = opened, {}
