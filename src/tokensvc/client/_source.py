@@ -124,6 +124,7 @@ class TokenSource:
         outcome = None
         if plan.refresh:
             flight = self._join(wanted)
+            # Without a wait the caller has a good token, and the exchange goes on behind it.
             if plan.wait:
                 # Unlike `wait_for`, this does not cancel the exchange when the caller gives up.
                 await asyncio.wait({flight}, timeout=min(plan.wait, self._options.longest_wait))

@@ -1,7 +1,7 @@
 """A witness of the audit trail: it keeps what the issuer has said, and compares what it says later.
 
-Each hash covers all events before it. So whoever changes or cuts off an event that lies behind a
-known hash must say another hash for a known number, or end the trail before it. A declared reset
+Each hash covers all events before it. So anybody who changes or cuts off an event that lies behind
+a known hash must say another hash for a known number, or end the trail before it. A declared reset
 (another `epoch`) is kept as an event and is no alarm.
 
 Not here: whether the events fit to their hashes (`core/audit_chain.py`).

@@ -95,7 +95,8 @@ class ClockState:
     def latest_at(self) -> float:
         """Return the latest moment that Postgres's clock can have shown (seconds).
 
-        It may have been set back since. Whoever read it before may have deleted what had expired.
+        It may have been set back since. A process that read it before may have deleted what had
+        expired.
         """
         return max(self.latest.postgres, self.furthest.reckon(self.latest.on))
 

@@ -74,7 +74,7 @@ class IatLimit:
         self.note_passed(limit, on)
 
     def note_passed(self, limit: datetime | None, on: float) -> None:
-        """Take in only what a limit says of the time: whoever raised it had seen `limit - AHEAD`.
+        """Take in only what a limit says of the time: its writer had seen `limit - AHEAD`.
 
         It may be called before `find_lacking`.
         """

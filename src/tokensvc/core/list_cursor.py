@@ -19,7 +19,7 @@ from tokensvc.core.errors import InvalidInputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Enough to tell a cursor of another list by mistake; whoever wants can compute a tag.
+# Enough to tell a cursor of another list by mistake; anybody can compute a tag.
 _TAG_BYTES: Final = 6
 _MOST_CHARACTERS: Final = 2000
 
@@ -64,6 +64,7 @@ def refuse_cursor() -> InvalidInputError:
 
 
 def _build_tag(payload: bytes, name: str, filters: Mapping[str, object]) -> bytes:
+    # No JSON text holds a zero byte, so it is clear where the payload begins.
     text = json.dumps([name, filters], sort_keys=True, default=str)
     return hashlib.sha256(text.encode() + b"\0" + payload).digest()[:_TAG_BYTES]
 

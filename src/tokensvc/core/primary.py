@@ -70,6 +70,8 @@ class SeenTimelines:
         cluster = self._resolve(primary.cluster)
         timeline = max(self.newest.get(cluster, 0), primary.timeline or 0)
         rest = {key: value for key, value in self.newest.items() if key != cluster}
+        # The one that is used stands last, so the others are dropped in the order of their last
+        # use.
         kept = dict([*rest.items()][-(_MOST_CLUSTERS - 1) :])
         return SeenTimelines(cluster=cluster, newest={**kept, cluster: timeline})
 

@@ -3,9 +3,9 @@
 A private key is encrypted with AES-256-GCM. Its `kid` is the associated data, so that one sealed
 key cannot take the place of another.
 
-Everything else in the row of a signing key can be written by whoever can write the database. So
+Everything else in the row of a signing key can be written by anybody who can write the database. So
 what has been unsealed decides: algorithm, `kid` and public key of the row must be those of the
-private key, or whoever writes the database could publish a key of their own.
+private key, or somebody who writes the database could publish a key of their own.
 """
 
 from __future__ import annotations

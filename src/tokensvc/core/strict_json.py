@@ -100,6 +100,7 @@ def check_json(value: object, *, has_escapes: bool = True) -> None:
         for name, item in _list_members(names, inner, has_escapes=has_escapes):
             if isinstance(item, (dict, list)):
                 if len(names) >= MOST_DEEP - 1:
+                    # The outermost name is enough to find it.
                     where = build_pointer(*names[:1] or (name,))
                     raise _refuse(where, f"it is nested more than {MOST_DEEP} deep")
                 waiting.append(((*names, name), item))

@@ -43,8 +43,8 @@ def check_secure_url(url: str, *, allow_http: bool = False) -> str:
 def parse_issuer(text: str) -> str:
     """Return an issuer as all who compare it write it: RFC 8414 section 2, RFC 3986 section 6.2.
 
-    Space around it, capitals in scheme and host, the default port and slashes at the end say
-    nothing, so they go. Raises ValueError, whose message never repeats a password.
+    Space around it, capitals in scheme and host, the default port and slashes at the end mean
+    nothing, so they are left out. Raises ValueError, whose message never repeats a password.
     """
     url = text.strip()
     sign = _NO_SIGN_OF_URLS.search(url)

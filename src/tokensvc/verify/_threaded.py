@@ -74,6 +74,7 @@ class ThreadedVerifier:
     def close(self) -> None:
         """Stop following, and wait until the thread has ended."""
         loop, self._loop = self._loop, None
+        # In a forked child the thread does not exist, so nobody would answer.
         if loop is None or self._thread is None or os.getpid() != self._process_id:
             return
         try:

@@ -168,6 +168,7 @@ class FakeIssuer(FakePublisher):
         self._publish_to(made)
         self.listeners.append(lambda: self._inform(made))
         if self.is_stale:
+            # It was made ready just now, so time must jump once more for it.
             self.go_stale()
         return made
 

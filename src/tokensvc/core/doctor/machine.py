@@ -98,6 +98,7 @@ def judge_master_key(key: MasterKeyFacts) -> Judgement:
     if not key.unopened:
         return Judgement("ok", f"the key in {key.place} opens all {key.sealed} sealed things")
     listed = ", ".join(key.unopened[:_SHOWN])
+    # A wrong master key opens nothing. If this one opens some, the others were changed.
     if len(key.unopened) == key.sealed:
         return Judgement(
             "fault", f"{key.place} opens nothing of what is sealed: {listed}", _NOT_STARTED,

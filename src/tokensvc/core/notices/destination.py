@@ -1,9 +1,9 @@
 """Where a notice may be sent to.
 
-Whoever may add an endpoint could otherwise let the service call what only the service reaches: its
-own machine, the network behind it, the metadata of a cloud. The text of a URL does not tell: a host
-can be written in many ways, and a name leads anywhere. So the text is only checked for its form,
-and what decides is the address that is really connected to.
+Those who may add an endpoint could otherwise let the service call what only the service reaches:
+its own machine, the network behind it, the metadata of a cloud. The text of a URL does not tell: a
+host can be written in many ways, and a name leads anywhere. So the text is only checked for its
+form, and what decides is the address that is really connected to.
 """
 
 from __future__ import annotations

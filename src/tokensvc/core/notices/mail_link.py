@@ -1,4 +1,4 @@
-"""The links in a mail, which are good without a sign-in: whoever has one can read the mailbox.
+"""The links in a mail, which are good without a sign-in: a person who has one reads that mailbox.
 
 Nothing is stored for them: the code in a link says which endpoint, until when, and holds a MAC over
 that and the address, made with a key that is derived from the master key, for each purpose another.

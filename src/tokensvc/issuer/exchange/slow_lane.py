@@ -106,6 +106,7 @@ class SlowLane:
         finally:
             SLOW_LANE_WAITING.set(len(self._waiting))
             self._work = None
+            # Only a cancellation leaves some of them without an answer.
             _fail(self._asked, "stopping")
             self._asked = ()
 

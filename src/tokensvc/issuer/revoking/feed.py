@@ -87,7 +87,7 @@ class Feed:
         self._middle_shared = min(_MIDDLE_SHARED_SECONDS, settings.feed_page_ttl / 3)
         self._shared = _SharedPages()
         self._building: dict[_PageContent, asyncio.Task[SignedPage]] = {}
-        self._turn = asyncio.Lock()  # held by whom a page in the middle is handed out to
+        self._turn = asyncio.Lock()  # held while a page in the middle of a row is handed out
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="feed")
 
     async def next_page(self, after: Position | None, *, wait: float) -> SignedPage:
@@ -98,7 +98,7 @@ class Feed:
         """
         deadline = time.monotonic() + wait
         denylist = self._mirror.denylist
-        # Woken is not the same as changed: whoever came between the change and the call has seen
+        # Woken is not the same as changed: one who came between the change and the call has seen
         # it already, and waits on.
         while (
             after is not None

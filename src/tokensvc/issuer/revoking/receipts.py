@@ -72,6 +72,7 @@ class _Memory:
 
     def take_news(self, now: float) -> list[Receipt]:
         """Return what has to be written, sorted so that two writers cannot deadlock."""
+        # Some may have been forgotten since they were noted, and have nothing to write.
         followers, self._news = sorted(self._news), set()
         return [
             Receipt(follower, heard.position, now - heard.on)
@@ -140,7 +141,7 @@ class Receipts:
     def note_goodbye(self, follower: FollowerId) -> None:
         """Forget a follower that stops following."""
         (self._proved if follower.key_id else self._unproved).forget(follower)
-        # Anybody can say goodbye. Whoever is not noted here is forgotten later by its silence.
+        # Anybody can say goodbye. One that is not noted here is forgotten later, when it is silent.
         if len(self._gone) < self._most_unproved:
             self._gone.add(follower)
 

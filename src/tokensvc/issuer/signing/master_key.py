@@ -74,6 +74,7 @@ async def load_master_key(
         sealed = [r for r in await list_signing_keys(connection) if r.revoked_at is None]
     master_key = find_configured(settings)
     if settings.master_key is None and (master_key is None or not opens_any(master_key, sealed)):
+        # A rotation has sealed the keys anew, and was killed before it could replace the file.
         following = find_master_key(next_path(settings.master_key_path))
         if following is not None and opens_any(following, sealed):
             promote_next_master_key(settings.master_key_path)

@@ -3,10 +3,10 @@
 The keys are a copy of the table, kept up by `issuer.mirror`. Nothing is signed with a copy that
 Postgres has not confirmed for ten seconds.
 
-A row that does not agree with the private key in it is refused: whoever can write the database must
-not be able to publish a key. What such a row says is neither published nor used. If this process
-had opened the key before the row was changed, it goes on with what it had, so that the change does
-not stop it. An error line and `tokensvc_signing_keys_refused` tell of it.
+A row that does not agree with the private key in it is refused: somebody who can write the database
+must not be able to publish a key. What such a row says is neither published nor used. If this
+process had opened the key before the row was changed, it goes on with what it had, so that the
+change does not stop it. An error line and `tokensvc_signing_keys_refused` tell of it.
 """
 
 from __future__ import annotations
