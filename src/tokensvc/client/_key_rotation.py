@@ -104,7 +104,7 @@ class KeyRotation:
         """
         try:
             trouble = await self._rotate_alone()
-        except (OSError, KeyUnreadableError) as error:
+        except (OSError, UnicodeDecodeError, KeyUnreadableError) as error:
             trouble = _Trouble(f"{type(error).__name__} at {self._path}")
         if trouble is not None:
             self._rests_until = self._options.clock() + _PAUSE
