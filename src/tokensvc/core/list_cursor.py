@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # Enough to tell a cursor of another list by mistake; anybody can compute a tag.
 _TAG_BYTES: Final = 6
+# The longest sort key is a name of 200 characters, which take up to four bytes each.
 _MOST_CHARACTERS: Final = 2000
 
 
@@ -33,7 +34,7 @@ class ListPlace(NamedTuple):
 
 def build_list_cursor(place: ListPlace, name: str, filters: Mapping[str, object]) -> str:
     """Return the cursor of a place in the list `name`, whose filters and order are `filters`."""
-    payload = json.dumps(place).encode()
+    payload = json.dumps(place, ensure_ascii=False).encode()
     return encode_base64url(_build_tag(payload, name, filters) + payload).decode("ascii")
 
 
