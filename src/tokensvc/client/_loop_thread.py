@@ -145,6 +145,7 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 
 
 def _run(loop: asyncio.AbstractEventLoop, ending: asyncio.Event) -> None:
+    # At the end the runner cancels what is left, and closes the loop.
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         runner.run(ending.wait())
 

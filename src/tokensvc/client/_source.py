@@ -144,6 +144,7 @@ class TokenSource:
         """Forget the tokens and end the exchanges that run; callers that wait stop waiting."""
         self._state.close()
         here = asyncio.get_running_loop()
+        # Of copies, because an exchange that ends takes itself out.
         for loop, flights in list(self._flights.items()):
             for task in list(flights.values()):
                 if loop is here:

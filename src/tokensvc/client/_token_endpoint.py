@@ -111,6 +111,7 @@ async def request_token(
     key = ApiKey(api_key)
     url = f"{issuer.removesuffix('/')}/v1/token"
     response = await post_form(url, key, form, seconds=_SECONDS, clock=time.monotonic)
+    # The token is not kept, so it does not matter when it would be refreshed.
     outcome = judge(response, key=key, chance=0.5)
     if not isinstance(outcome, Failure):
         return outcome.text

@@ -92,6 +92,7 @@ class IatLimit:
         held, latest = self._held, self._latest
         if is_believed and (held is None or held < now + LEAST_AHEAD):
             return now + AHEAD if latest is None else max(latest, now + AHEAD)
+        # The database has lost a limit that was seen: it is written again, whatever the clock says.
         return latest if latest is not None and (held is None or held < latest) else None
 
     def allows(self, expected_at: datetime | None) -> bool:

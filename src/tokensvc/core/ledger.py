@@ -164,6 +164,7 @@ def hand_out(
         may_be_admitted = (
             question.counts and verdict.refusal is None and wait_for_clear_second(verdict) is None
         )
+        # A request that takes no admission is handed out as one for which none is left.
         unspent = left[verdict.key_id] - 1 if may_be_admitted else -1
         if unspent < 0:
             decisions.append(Decision(verdict, admitted=False))

@@ -26,6 +26,7 @@ _ALWAYS_ALLOWED: Final = 5000
 _BYTES_OF_VALUE: Final = 10
 _BYTES_OF_CONTAINER: Final = 50
 # How a NUL and one half of a pair of surrogates are written.
+# Neither of them can stand in JSON otherwise.
 _ESCAPED: Final = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 
 _ESCAPES: Final = str.maketrans({"~": "~0", "/": "~1"})

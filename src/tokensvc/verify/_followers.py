@@ -127,6 +127,7 @@ class FollowerTasks:
             await self._keeper.save_once()
 
     async def _follow(self) -> None:
+        # If one of them fails, all of them end, and `_report_fault` says so.
         async with asyncio.TaskGroup() as group:
             if self._keeper is not None:
                 group.create_task(self._keeper.run())

@@ -139,6 +139,8 @@ class JwksFollower:
         # A cache says how old its copy is. Counting from the question, not from the answer, makes
         # the keys look older than they are, never younger.
         confirmed_on = asked_on - answer.age
+        # A copy of the keys held does no harm, however old. Only another document can set them
+        # back.
         if answer.document is not None and answer.document != self._document:
             if confirmed_on < self.confirmed_on - _SAME_MOMENT:
                 raise FetchError("the answer is older than the keys held: it comes from a cache")

@@ -145,6 +145,8 @@ class FollowedDenylist:
             self.page_issued_at = page.issued_at
 
     def _find_revoked_signers(self, page: FeedPage, signer: Kid) -> set[Kid]:
+        # A key that vouches for nothing here has nothing to drop, and no page condemns its own
+        # signer.
         revoked = {Kid(r.value) for r in page.revocations if r.kind == "kid"}
         return revoked.intersection(self.denylist.signers) - {signer}
 

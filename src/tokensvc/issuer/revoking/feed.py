@@ -212,6 +212,7 @@ class _SharedPages:
     def keep(self, content: _PageContent, page: SignedPage, *, seconds: float) -> None:
         """Share a page with all who ask within `seconds`."""
         now = time.monotonic()
+        # Put in anew, so that the oldest stand first.
         self._drop(content)
         for other in [at for at, (until, _) in self._pages.items() if until <= now]:
             self._drop(other)

@@ -69,6 +69,7 @@ class Signers:
         if self._postgres_clock.age_seconds > MAX_AGE_SECONDS:
             raise build_stale_error()
         begin, end, key = self._active.get(alg, (None, None, None))
+        # A key that signs before its begin, because clocks differ, is looked for each time.
         if key is not None and begin is not None and begin <= now and (end is None or now < end):
             return key
         record = find_active(self.records, alg, now)
