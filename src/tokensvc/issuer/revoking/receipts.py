@@ -118,6 +118,7 @@ class Receipts:
     ) -> None:
         self._database = database
         self._mirror = mirror
+        self._most_proved = most_proved
         self._most_unproved = most_unproved
         self._unproved_pause = unproved_pause
         self._clock = clock
@@ -141,8 +142,10 @@ class Receipts:
     def note_goodbye(self, follower: FollowerId) -> None:
         """Forget a follower that stops following."""
         (self._proved if follower.key_id else self._unproved).forget(follower)
-        # Anybody can say goodbye. One that is not noted here is forgotten later, when it is silent.
-        if len(self._gone) < self._most_unproved:
+        # Anybody can say goodbye without a proof, so that leaves room for those who have one. What
+        # is not noted here is forgotten later, when it is silent.
+        most = self._most_proved if follower.key_id else self._most_unproved
+        if len(self._gone) < most:
             self._gone.add(follower)
 
     def _observe_propagation(self, position: Position) -> None:
