@@ -59,7 +59,7 @@ def parse_audience(text: str) -> str:
             f"an audience has 1 to {_MAX_LENGTH} visible ASCII characters, "
             "without quotes, backslashes and spaces"
         )
-    # In any case, because people would take `TokenSvc` for the service itself.
+    # Also in capitals, because people would take `TokenSvc` for the service itself.
     if text.lower() == OWN_AUDIENCE or text.lower().startswith(_RESERVED_PREFIX):
         raise InvalidInputError(
             f"{text[:80]!r} cannot name an audience: {OWN_AUDIENCE} and names that begin with "

@@ -241,7 +241,7 @@ def decide_claims(
         raise refuse_other_audience()
     if audience is None:
         raise refuse_unknown_audience(request.audience)
-    # By Postgres's clock, as watermarks are: so whether one covers the token is never in doubt.
+    # By Postgres's clock, as the watermarks are that it is compared with.
     iat = int(verdict.at.timestamp())
     is_own = audience.name in OWN_AUDIENCES
     exp = iat + int(_life(request, audience, policy).total_seconds())
