@@ -135,6 +135,17 @@ async def test_t13_a_stranger_speaks_for_nobody_who_proves_his_name(database, mi
     ]
 
 
+async def test_goodbyes_of_strangers_leave_room_for_those_of_real_followers(database, mirror):
+    heard, follower = Receipts(database, mirror, most_unproved=2), FollowerId("key_1", "orders")
+    heard.note(follower, mirror.denylist.log.head)
+    await heard.flush_once()
+    for number in range(5):
+        heard.note_goodbye(FollowerId("", str(number)))
+    heard.note_goodbye(follower)
+    await heard.flush_once()
+    assert await list_followers(database) == []
+
+
 async def test_strangers_are_written_with_little_hurry_and_only_the_latest_stay(database, mirror):
     moment = [0.0]
     heard = Receipts(database, mirror, most_unproved=5, unproved_pause=5.0, clock=lambda: moment[0])

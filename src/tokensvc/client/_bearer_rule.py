@@ -112,6 +112,7 @@ class BearerRule(Generic[T_co]):
         Raises HostNotAllowedError, BodyNotRepeatableError.
         """
         scheme, _, token = (request.authorization or "").partition(" ")
+        # `drop_token` comes last, because it drops the token for all who use the source.
         must_repeat = (
             scheme == "Bearer"
             and refuses_token(status, challenges)

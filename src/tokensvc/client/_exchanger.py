@@ -47,6 +47,7 @@ class Exchanger:
             rejected=rejected,
             chance=self._options.chance,
         )
+        # What a generator is sent first must be None.
         reply: Reply = None
         while True:
             try:

@@ -68,6 +68,7 @@ def run_exchange(
         return key
     if rejected is not None and rejected.key == key and started_on < rejected.until:
         return rejected
+    # From here on `now` is what the responses say: no clock is read in these steps.
     deadline, now, tries, is_second_key = started_on + patience.total, started_on, 0, False
     while True:
         response = yield from _ask(key, min(patience.timeout, deadline - now))

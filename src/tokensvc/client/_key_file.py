@@ -61,6 +61,7 @@ def replace(path: Path, text: str) -> None:
         with contextlib.suppress(OSError):
             os.unlink(_beside(path, "new"))  # noqa: PTH108
         raise
+    # The new name lasts only if the folder is on the disk as well.
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
@@ -71,6 +72,7 @@ def replace(path: Path, text: str) -> None:
 def _open_new(path: Path) -> int:
     with contextlib.suppress(FileNotFoundError):  # what a process that died has left
         os.unlink(_beside(path, "new"))  # noqa: PTH108
+    # With O_EXCL nothing is written through a link that somebody has put there.
     return os.open(_beside(path, "new"), os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY)
 
 

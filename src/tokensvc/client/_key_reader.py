@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tokensvc.core.api_key import ApiKey
 
 DEFAULT_VARIABLE: Final = "TOKENSVC_API_KEY"
+# A key has 36. A large file is something else, and is not read to its end.
 _MOST_CHARACTERS: Final = 4096
 
 KeyFunction: TypeAlias = Callable[[], str | Awaitable[str]]
@@ -113,6 +114,7 @@ def parse_key(text: object, place: str) -> ApiKey:
         raise KeyUnreadableError(f"{place} holds no API key")
     stripped = text.strip()
     try:
+        # Only the issuer knows its prefix, so any one will do here.
         return parse_api_key(stripped, check_prefix(stripped[: stripped.find("-") + 1]))
     except (InvalidInputError, InvalidClientError):
         raise KeyUnreadableError(

@@ -104,15 +104,17 @@ class KeyRotation:
         """
         try:
             trouble = await self._rotate_alone()
-        except (OSError, KeyUnreadableError) as error:
+        except (OSError, UnicodeDecodeError, KeyUnreadableError) as error:
             trouble = _Trouble(f"{type(error).__name__} at {self._path}")
         if trouble is not None:
             self._rests_until = self._options.clock() + _PAUSE
             _log.warning("the API key was not rotated: %s", trouble.message)
 
     async def _rotate_alone(self) -> _Trouble | None:
+        # The file itself: a link to it must stay a link.
         path = self._path.resolve()
         with try_lock(path) as is_alone:
+            # Again, because another process may have been faster. Nobody waits for the lock.
             if not is_alone or not self._is_old():
                 return None
             prepare(path)  # before the key is rotated: a successor that is not kept would be lost
@@ -126,6 +128,7 @@ class KeyRotation:
         return None
 
     async def _ask(self, key: ApiKey) -> ApiKey | _Trouble:
+        # The name is kept by the issuer, so it must not hold the key itself.
         name = hashlib.sha256(b"rotation of " + key.text.encode()).hexdigest()
         response = await post_json(
             f"{self._options.issuer.removesuffix('/')}/v1/keys/self/rotate",

@@ -38,6 +38,7 @@ class LoopThread:
 
     def __init__(self, name: str) -> None:
         self._name = name
+        # Reentrant, because a signal handler may come while its own thread holds it.
         self._lock = threading.RLock()
         self._running: _Running | None = None
         self._is_stopped = False
@@ -128,6 +129,7 @@ def _start_thread(owner: LoopThread, name: str) -> _Running:
         _end(loop, ending)
         raise
     end = weakref.finalize(owner, _end, loop, ending)
+    # At the exit a daemon thread ends by itself, and nothing may wait for it.
     end.atexit = False
     return _Running(thread=thread, loop=loop, end=end)
 
@@ -143,6 +145,7 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 
 
 def _run(loop: asyncio.AbstractEventLoop, ending: asyncio.Event) -> None:
+    # At the end the runner cancels what is left, and closes the loop.
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         runner.run(ending.wait())
 

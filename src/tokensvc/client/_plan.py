@@ -68,6 +68,7 @@ class Plan:
 def build_held_token(text: str, *, expires_in: float, sent_on: float, chance: float) -> HeldToken:
     """Return the token with its moments. `chance` (0 to 1) places the refresh in its jitter."""
     until_wait = expires_in - min(_MARGIN, expires_in / 2)
+    # A short life leaves little time before callers wait; the refresh comes before that.
     early = min(_EARLY * expires_in, _CLEAR * until_wait)
     return HeldToken(
         text=text,
@@ -93,6 +94,7 @@ def plan_use(slot: Slot, now: float) -> Plan:
     if token is None:
         failure = slot.failure if rests else None
         return Plan(refresh=not rests, wait=math.inf, token=None, failure=failure)
+    # Half of what is left: if no new token comes, the old one is still good for a request.
     wait = (token.ends_on - now) / 2 if now >= token.wait_on else 0.0
     is_due = now >= token.refresh_on and not rests
     return Plan(refresh=is_due, wait=wait, token=token, failure=slot.failure)

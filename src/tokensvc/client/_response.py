@@ -25,6 +25,7 @@ MAX_BODY_BYTES: Final = 64 * 1024
 _OK, _UNAUTHORIZED, _TIMED_OUT, _TOO_MANY, _FAILED = 200, 401, 408, 429, 500
 _REFUSED_PAUSE: Final = 5.0  # seconds in which a refusal is not questioned again
 _UNAVAILABLE_PAUSE: Final = 1.0  # seconds, if the response does not say when to ask again
+# A longer pause is cut to a day, and a longer life is taken for a mistake.
 _LONGEST_PAUSE: Final = 86_400.0
 _LONGEST_LIFE: Final = 366 * 86_400
 _TOKEN: Final = re.compile(r"[!-~]{1,16384}")
@@ -128,6 +129,7 @@ def _build_unavailable(response: ExchangeResponse, what: str) -> Failure:
 def _find_next_moment(response: ExchangeResponse) -> float:
     """Return when the issuer may be asked again."""
     pause = parse_retry_after(response.retry_after, response.date)
+    # A pause of 0 s would have callers ask without end.
     return response.came_on + (pause or _UNAVAILABLE_PAUSE)
 
 

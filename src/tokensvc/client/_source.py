@@ -124,7 +124,9 @@ class TokenSource:
         outcome = None
         if plan.refresh:
             flight = self._join(wanted)
+            # Without a wait the caller has a good token, and the exchange goes on behind it.
             if plan.wait:
+                # Unlike `wait_for`, this does not cancel the exchange when the caller gives up.
                 await asyncio.wait({flight}, timeout=min(plan.wait, self._options.longest_wait))
             outcome = flight.result() if flight.done() and not flight.cancelled() else None
         return self._state.settle(plan, outcome)
@@ -142,6 +144,7 @@ class TokenSource:
         """Forget the tokens and end the exchanges that run; callers that wait stop waiting."""
         self._state.close()
         here = asyncio.get_running_loop()
+        # Of copies, because an exchange that ends takes itself out.
         for loop, flights in list(self._flights.items()):
             for task in list(flights.values()):
                 if loop is here:

@@ -30,6 +30,7 @@ class State:
     def __init__(self, options: ExchangeOptions, *, most_slots: int = _MOST_SLOTS) -> None:
         self.options = options
         self._most_slots = most_slots
+        # Reentrant, because a signal handler may ask for a token while its own thread holds it.
         self._lock = threading.RLock()
         self._is_closed = False
         self._slots: dict[Wanted, Slot] = {}

@@ -79,6 +79,7 @@ class ThreadedTokenSource:
         self._state.close()
         if self._rotation is not None and self._rotation.is_running:
             with contextlib.suppress(TimeoutError, CancelledError, SourceClosedError):
+                # A successor that is not written into the file would be lost with the thread.
                 done = self._thread.submit(self._rotation.finish)
                 done.result(self._state.options.timeout)
         self._thread.stop()

@@ -64,11 +64,13 @@ async def _post(
     clock: Callable[[], float],
     tls: ssl.SSLContext | None,
 ) -> ExchangeResponse | NoResponse:
+    # Before anything is sent, so that the token ends here before it ends at the issuer.
     sent_on = clock()
     headers = {"Authorization": f"Bearer {key.text}", "Accept": "application/json", **more}
     try:
         async with (
             asyncio.timeout(seconds),
+            # No cookie of a proxy in between is kept.
             aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
             session.post(
                 url,
@@ -109,6 +111,7 @@ async def request_token(
     key = ApiKey(api_key)
     url = f"{issuer.removesuffix('/')}/v1/token"
     response = await post_form(url, key, form, seconds=_SECONDS, clock=time.monotonic)
+    # The token is not kept, so it does not matter when it would be refreshed.
     outcome = judge(response, key=key, chance=0.5)
     if not isinstance(outcome, Failure):
         return outcome.text

@@ -43,6 +43,7 @@ class BearerMiddleware:
         challenges = response.headers.getall(hdrs.WWW_AUTHENTICATE, [])
         if not self._rule.must_repeat(_describe(req), response.status, challenges):
             return response
+        # It is not read to its end, because it may be long.
         response.close()
         await req.close()  # aiohttp may still be sending the body
         if isinstance(req.body, Payload) and req.body.consumed:

@@ -44,6 +44,7 @@ class BearerAuth(Auth):
         self._rule.check_source(_SYNC)
         if self._rule.covers(_describe(request)):
             request.headers["Authorization"] = f"Bearer {self._rule.get_token()}"
+        # httpx sends what is yielded, and the response comes back as the value of `yield`.
         if self._must_repeat(request, (yield request)):
             request.headers["Authorization"] = f"Bearer {self._rule.get_token()}"
             yield request

@@ -44,12 +44,14 @@ class BearerAuth(requests.auth.AuthBase):
         requests calls this for every response, also those that redirect. `options` are what
         `Session.send` was given.
         """
+        # requests joins several headers by commas, which the grammar of challenges allows.
         sent, challenge = _describe(reply.request), reply.headers.get("WWW-Authenticate", "")
         if not self._rule.must_repeat(sent, reply.status_code, [challenge]):
             return reply
         reply.close()
         again = _copy_to_repeat(reply.request)
         again.headers["Authorization"] = f"Bearer {self._rule.get_token()}"
+        # A connection calls no hooks, so the second response is not judged: two are the most.
         repeated: requests.Response = reply.connection.send(again, **options)
         repeated.history.append(reply)
         repeated.request = again

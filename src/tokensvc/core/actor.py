@@ -12,7 +12,7 @@ class Actor:
     """Who acts, and from where.
 
     `name`: "key_..." for an API key, "cli:root" for a person at the command line of the host,
-    "holder" for whoever holds a credential, and the name of a task of the service ("start").
+    "holder" for the holder of a credential, and the name of a task of the service ("start").
     `account_id`: the account of the API key. `address`: of the client, or its network.
     `request_id`: the log lines of the request have it as well. `must_stand`: the actor is an API
     key that calls an operation, so the change is undone if that key ends before the commit.

@@ -51,12 +51,15 @@ def parse_audience(text: str) -> str:
     `tokensvc`, and names that begin with `tokensvc:`, are reserved for what the service signs for
     itself. Raises InvalidInputError.
     """
+    # A refusal may name the audience, and its text can hold neither quotes nor backslashes (RFC
+    # 6749 section 5.2).
     has_length = 1 <= len(text) <= _MAX_LENGTH
     if not has_length or not all("!" <= c <= "~" and c not in '"\\' for c in text):
         raise InvalidInputError(
             f"an audience has 1 to {_MAX_LENGTH} visible ASCII characters, "
             "without quotes, backslashes and spaces"
         )
+    # Also in capitals, because people would take `TokenSvc` for the service itself.
     if text.lower() == OWN_AUDIENCE or text.lower().startswith(_RESERVED_PREFIX):
         raise InvalidInputError(
             f"{text[:80]!r} cannot name an audience: {OWN_AUDIENCE} and names that begin with "

@@ -28,6 +28,8 @@ def choose_audience(
         return asked
     if held is not None:
         return held
+    # Of several, the service picks none for the client: Postgres refuses the default, and the
+    # refusal tells the client to name one.
     if not allowed or default in allowed or len(allowed) > 1:
         return default
     return allowed[0]

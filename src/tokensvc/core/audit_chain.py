@@ -91,6 +91,8 @@ def build_text(event: AuditEvent) -> str:
         event.subject,
         _order(event.detail),
     ]
+    # So `json` writes as Postgres writes a jsonb: a blank after each comma and colon, and
+    # characters beyond ASCII as they are.
     return json.dumps(fields, ensure_ascii=False)
 
 
@@ -125,5 +127,6 @@ def _order(value: object) -> object:
 
 
 def _measure(name: str) -> tuple[int, bytes]:
+    # Postgres compares the bytes of the names, and not their characters.
     encoded = name.encode("utf-8")
     return len(encoded), encoded

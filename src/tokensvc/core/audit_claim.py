@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # event whose hash begins with the same ones.
 SAID_BYTES: Final = 16
 _FEW: Final = 8  # earlier hashes in a claim that was shortened
+# Bounds for what a follower reads. The numbers fit into the 64 bits that Postgres has for them.
 _MOST_EARLIER: Final = 1000
 _MOST_DIGITS: Final = 18
 _MOST_EPOCH: Final = 100

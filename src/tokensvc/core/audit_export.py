@@ -52,6 +52,7 @@ def parse_line(text: str | bytes) -> AuditEvent:
         fields["hash"] = bytes.fromhex(fields["hash"])
         fields["at"] = datetime.fromisoformat(fields["at"])
         event = AuditEvent(**fields)
+        # It raises for a detail that no event can have.
         build_text(event)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise InvalidInputError("this is no event of an exported audit trail") from error

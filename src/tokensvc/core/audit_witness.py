@@ -1,7 +1,7 @@
 """A witness of the audit trail: it keeps what the issuer has said, and compares what it says later.
 
-Each hash covers all events before it. So whoever changes or cuts off an event that lies behind a
-known hash must say another hash for a known number, or end the trail before it. A declared reset
+Each hash covers all events before it. So anybody who changes or cuts off an event that lies behind
+a known hash must say another hash for a known number, or end the trail before it. A declared reset
 (another `epoch`) is kept as an event and is no alarm.
 
 Not here: whether the events fit to their hashes (`core/audit_chain.py`).
@@ -19,6 +19,8 @@ from tokensvc.core.audit_event import AuditHead
 if TYPE_CHECKING:
     from tokensvc.core.audit_claim import AuditClaim
 
+# Bounds of the memory. What is over them is forgotten, oldest first; too many questions are not
+# asked, and the next page raises them again.
 MOST_HEADS: Final = 1000
 _MOST_QUESTIONS: Final = 8
 _MOST_RESETS: Final = 16
@@ -78,6 +80,8 @@ class Witness:
         """
         if self.head is None:
             self.head, self.seen_at = claim.head, issued_at
+        # A page that is late may be honest and only older than the one before. Then the issuer is
+        # asked, and nothing is noted yet.
         is_late = issued_at <= self.seen_at + _REPLICA_SKEW
         if claim.head.epoch != self.head.epoch:
             if not self._is_ended(claim.head.epoch):
@@ -106,6 +110,7 @@ class Witness:
                 return self._note(f"event {at} is missing, which was there before")
             if hash_[:SAID_BYTES] != self.heads[at]:
                 return self._note(f"event {at} has another hash than before")
+        # A trail only grows, so it must reach the newest number that is known of it.
         newest = max(self.heads, default=0)
         # A page that came meanwhile may know a later head than this answer. So an answer must only
         # reach the event that was asked for.

@@ -44,6 +44,7 @@ Scheme = Literal["Bearer", "Basic"]
 # The whole of a usual header. A credential is a b64token (RFC 6750 section 2.1).
 _BEARER: Final = re.compile(r"[ \t]*[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9\-._~+/]+=*)[ \t]*")
 _BLANKS: Final = " \t"
+# RFC 7617 section 2 allows none of these in a user or a password.
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -65,6 +66,7 @@ def parse_authorization(headers: Sequence[str]) -> Authorization | None:
         return None
     if len(headers) > 1:
         raise AuthorizationError("two_authorization_headers", is_bad_request=True)
+    # A b64token holds no comma, so two headers that were joined never match here.
     bearer = _BEARER.fullmatch(headers[0])
     if bearer is not None:
         return Authorization(scheme="Bearer", secret=bearer[1])
@@ -135,6 +137,7 @@ def find_scheme(headers: Sequence[str]) -> Scheme:
 def _find_client_in_form(form: Mapping[str, str]) -> Authorization | None:
     if "client_secret" not in form:
         return None
+    # Without `client_id` it is empty, which is the id of no key: a secret alone is refused.
     return Authorization(
         scheme="Basic", secret=form["client_secret"], client_id=form.get("client_id", "")
     )

@@ -60,6 +60,7 @@ class Claims(NamedTuple):
     auth_time: int | None = None
     extra: Mapping[str, Any] = NO_CLAIMS
 
+    # `extra` cannot be hashed, and the `jti` alone tells the tokens of an issuer apart.
     def __hash__(self) -> int:
         """Return the hash of what tells two tokens apart."""
         return hash((self.iss, self.jti))
@@ -97,6 +98,7 @@ def build_payload_text(claims: Claims, extra: str | None = None) -> bytes:
     What many tokens have in common is written once. `extra`: the text that `claims.extra` was
     parsed from, if it was; to write it again for each token would cost more than all else here.
     """
+    # Narrowed tokens, and those for the service itself, are so few that they are written slowly.
     if claims.origin_jti or claims.origin_kid or claims.auth_time is not None:
         return _JSON.encode(build_payload(claims)).encode("ascii")
     if extra is None and claims.extra:
@@ -124,6 +126,7 @@ def _write_end(scope: tuple[str, ...], extra: str | None) -> str:
 @functools.lru_cache(maxsize=4096)  # all tokens of a key have the same
 def parse_extra(text: str) -> Mapping[str, Any]:
     """Return a key's own claims, which are stored as JSON text."""
+    # No claim of a key may replace one of ours, whatever its row holds.
     kept: dict[str, Any] = json.loads(text)
     return MappingProxyType({name: kept[name] for name in kept if name not in _OUR_NAMES})
 
@@ -192,6 +195,7 @@ def _read_texts(payload: Mapping[str, Any]) -> Sequence[Any]:
         texts: Sequence[Any] = _get_texts(payload)
     except KeyError:
         texts = ()
+    # All four are judged at once, because four calls would slow down every verification.
     if set(map(type, texts)) != {str} or not all(texts):
         return [_text(payload, name) for name in _TEXTS]  # which raises, and names the first one
     return texts

@@ -27,7 +27,8 @@ TOLERANCE: Final = 5.0  # seconds: clocks that are no further apart agree
 # All in seconds. Steps add up until the clocks have kept pace for `_QUIET`.
 _STEP: Final = 0.5
 _QUIET: Final = 600.0
-# Elapsed time is counted from a later moment only after this long without a jump.
+# Elapsed time is counted from a later moment only after this long without a jump. It is long,
+# because what is deleted too early cannot be had again.
 _TRUSTED_AFTER: Final = 86_400.0
 
 
@@ -60,6 +61,8 @@ class Reading:
 
     def reckon(self, on: float) -> float:
         """Return what Postgres's clock says at the monotonic moment `on` if it does not jump."""
+        # Postgres read its clock while the answer was on its way: the middle is wrong by half of
+        # that time at most.
         return self.postgres + on - self.on - self.spent / 2
 
 
@@ -92,7 +95,8 @@ class ClockState:
     def latest_at(self) -> float:
         """Return the latest moment that Postgres's clock can have shown (seconds).
 
-        It may have been set back since. Whoever read it before may have deleted what had expired.
+        It may have been set back since. A process that read it before may have deleted what had
+        expired.
         """
         return max(self.latest.postgres, self.furthest.reckon(self.latest.on))
 
@@ -100,6 +104,7 @@ class ClockState:
     def earliest(self) -> float:
         """Return the earliest moment that it can be now, by all clocks (seconds)."""
         latest, base = self.latest, self.base
+        # Without all of `spent`, because the earliest moment is wanted.
         return min(latest.postgres, latest.wall, base.postgres + latest.on - base.on - base.spent)
 
     @property

@@ -8,8 +8,8 @@ never counted. Here is checked again only what the claims are built from.
 
 A token only ever narrows: it has a subset of the key's capabilities, one known audience, and a life
 that may be shortened and never lengthened. A token that is made from another token keeps the
-audience of that one: whoever is shown a token must not be able to turn it into one for somebody
-else. Only a client that also shows the API key itself may name another audience.
+audience of that one: a party that is shown a token must not be able to turn it into one for
+somebody else. Only a client that also shows the API key itself may name another audience.
 """
 
 from __future__ import annotations
@@ -141,6 +141,7 @@ def check_verdict(request: ExchangeRequest, verdict: Verdict) -> None:
         case "invalid_target":
             raise refuse_other_audience()
         case "wrong_audience":
+            # A token that is shown keeps its audience, so its holder has nothing to choose.
             may_choose = request.audience is None and request.shown_as == "client_authentication"
             raise refuse_wrong_audience(request.audience, verdict.audiences if may_choose else None)
         case _:
@@ -240,6 +241,7 @@ def decide_claims(
         raise refuse_other_audience()
     if audience is None:
         raise refuse_unknown_audience(request.audience)
+    # By Postgres's clock, as the watermarks are that it is compared with.
     iat = int(verdict.at.timestamp())
     is_own = audience.name in OWN_AUDIENCES
     exp = iat + int(_life(request, audience, policy).total_seconds())
@@ -248,6 +250,7 @@ def decide_claims(
         sub=verdict.account_id,
         aud=audience.name,
         iat=iat,
+        # A narrowed token must not outlive the one that it was made from.
         exp=exp if subject is None else min(exp, subject.exp),
         jti=jti,
         client_id=verdict.key_id,
@@ -262,7 +265,7 @@ def decide_claims(
 def _find_shown_at(subject: Claims | None, audience: Audience, iat: int) -> int:
     """Return when the API key behind a new token was shown, in seconds since 1970.
 
-    Whoever wants a token for another audience shows the key itself, and shows it now. A subject
+    To get a token for another audience, a client shows the key itself, and shows it now. A subject
     token without `auth_time` is of an older version. It was not narrowed itself, because a narrowed
     token cannot be narrowed again, so the key was shown for it at its `iat`.
     """

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+# So one small write in eight seconds is enough. The price: after a crash a key whose tokens were
+# just revoked may wait for its next token for up to AHEAD.
 AHEAD: Final = timedelta(seconds=20)  # of Postgres's clock when the limit is raised
 LEAST_AHEAD: Final = timedelta(seconds=12)  # with less than that it is raised again
 _TOLERANCE: Final = timedelta(seconds=TOLERANCE)
@@ -72,7 +74,7 @@ class IatLimit:
         self.note_passed(limit, on)
 
     def note_passed(self, limit: datetime | None, on: float) -> None:
-        """Take in only what a limit says of the time: whoever raised it had seen `limit - AHEAD`.
+        """Take in only what a limit says of the time: its writer had seen `limit - AHEAD`.
 
         It may be called before `find_lacking`.
         """
@@ -90,6 +92,7 @@ class IatLimit:
         held, latest = self._held, self._latest
         if is_believed and (held is None or held < now + LEAST_AHEAD):
             return now + AHEAD if latest is None else max(latest, now + AHEAD)
+        # The database has lost a limit that was seen: it is written again, whatever the clock says.
         return latest if latest is not None and (held is None or held < latest) else None
 
     def allows(self, expected_at: datetime | None) -> bool:

@@ -91,6 +91,7 @@ class _Reader:
 
     def read_value(self) -> Any:  # noqa: ANN401 - whatever JSON holds
         """Return the value that comes next. Raises ValueError."""
+        # First a short piece: to copy a long one for each value would cost more than to read it.
         for size in (min(_SHORT, self._per_step), self._per_step):
             part = self._text[self._at : self._at + size]
             try:
@@ -106,6 +107,7 @@ class _Reader:
     def read_some(self) -> list[Any]:
         """Return the items of a list that come next, one or more. Raises ValueError."""
         part = self._text[self._at : self._at + self._per_step]
+        # The end of the last item that lies in the part as a whole: after its brace.
         end = part.rfind(_BETWEEN_OBJECTS) + 1
         if end:
             # If this is JSON, the mark stood between two items. Else it stood inside of one.

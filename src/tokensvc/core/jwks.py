@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 PublicKey = EllipticCurvePublicKey | Ed25519PublicKey | RSAPublicKey
 
+# RFC 7518 section 3.3 demands as much.
 _MIN_RSA_BITS: Final = 2048
+# An issuer publishes a few. Each one takes time to open, and the event loop waits for all.
 _MAX_KEYS: Final = 100
 _KID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 # The members that a thumbprint covers, by `kty` (RFC 7638 section 3.2, RFC 8037 section 2). They

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_METADATA_BYTES: Final = 4096
+# Claims stand in every token of a key, which has to fit into a header.
 MAX_CLAIMS_BYTES: Final = 1024
 _MAX_DEPTH: Final = 8
 _MAX_NAME: Final = 100

@@ -76,6 +76,8 @@ class KeyFinder:
 
     def __init__(self, prefix: str) -> None:
         forms = []
+        # A pattern begins and ends with a character, and only between two of them stand zero bytes.
+        # So it finds both byte orders.
         for gap in _GAPS:
             begin = gap.join(bytes([byte]) for byte in prefix.encode("ascii"))
             rest = KEY_LENGTH - len(prefix)
@@ -89,9 +91,14 @@ class KeyFinder:
         for begin, pattern in self._forms:
             if begin not in data:  # which is much faster than the pattern
                 continue
-            for match in pattern.finditer(data):
+            at = 0
+            while (match := pattern.search(data, at)) is not None:
                 text = match[0].replace(b"\0", b"").decode("ascii")
                 try:
-                    yield match.start(), parse_api_key(text, self._prefix)
+                    key = parse_api_key(text, self._prefix)
                 except InvalidClientError:
-                    continue
+                    # A key may begin within what only looked like one.
+                    at = match.start() + 1
+                else:
+                    yield match.start(), key
+                    at = match.end()

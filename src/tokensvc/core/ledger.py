@@ -99,7 +99,8 @@ def build_question(
         "exp": claims.exp,
         "jti": claims.jti,
         "kid": kid,
-        # The key must still have at least one of these, or the token would be empty.
+        # The key must still have at least one of these, or the token would be empty. Without a
+        # scope those for the service do not count, because they are not given then.
         "held": " ".join(asked if request.scope is None and asked else claims.scope),
         "scope": scope,
         **({} if facts is None else facts._asdict()),
@@ -163,6 +164,7 @@ def hand_out(
         may_be_admitted = (
             question.counts and verdict.refusal is None and wait_for_clear_second(verdict) is None
         )
+        # A request that takes no admission is handed out as one for which none is left.
         unspent = left[verdict.key_id] - 1 if may_be_admitted else -1
         if unspent < 0:
             decisions.append(Decision(verdict, admitted=False))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 LimitName = Literal["key-minute", "key-day", "account-minute", "account-day", "calls-minute"]
 
 DEFAULT_TIER: Final = "default"
+# Limits and counts are 32-bit integers in Postgres, and end at 2,147,483,647.
 MAX_LIMIT: Final = 1_000_000_000
 # The limits of an account are so many times those of one key, unless a tier says otherwise.
 ACCOUNT_FACTOR: Final = 10
@@ -176,6 +177,7 @@ def list_statuses(
     `ahead`: when the windows that count began, in the order of the limits, if one of them began
     later than `now`; None if `now` lies in all of them.
     """
+    # A window that began later than `now` goes on from its own begin, and the others from `now`.
     begun_at = (now,) * 4 if ahead is None else [max(now, began_at) for began_at in ahead]
     limits: tuple[tuple[LimitName, int, int, int], ...] = (
         ("key-minute", quota.key_per_minute, quota.key_minute_left, MINUTE),

@@ -19,7 +19,9 @@ from tokensvc.core.errors import InvalidInputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# Enough to tell a cursor of another list by mistake; anybody can compute a tag.
 _TAG_BYTES: Final = 6
+# The longest sort key is a name of 200 characters, which take up to four bytes each.
 _MOST_CHARACTERS: Final = 2000
 
 
@@ -32,7 +34,7 @@ class ListPlace(NamedTuple):
 
 def build_list_cursor(place: ListPlace, name: str, filters: Mapping[str, object]) -> str:
     """Return the cursor of a place in the list `name`, whose filters and order are `filters`."""
-    payload = json.dumps(place).encode()
+    payload = json.dumps(place, ensure_ascii=False).encode()
     return encode_base64url(_build_tag(payload, name, filters) + payload).decode("ascii")
 
 
@@ -63,6 +65,7 @@ def refuse_cursor() -> InvalidInputError:
 
 
 def _build_tag(payload: bytes, name: str, filters: Mapping[str, object]) -> bytes:
+    # No JSON text holds a zero byte, so it is clear where the payload begins.
     text = json.dumps([name, filters], sort_keys=True, default=str)
     return hashlib.sha256(text.encode() + b"\0" + payload).digest()[:_TAG_BYTES]
 

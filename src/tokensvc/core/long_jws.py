@@ -1,6 +1,6 @@
 """A compact JWS that may be long, as pages of the feed are: as `token`, but in short steps.
 
-Whoever takes pages in shares the event loop with an application. So form, signature and payload of
+A follower shares the event loop with an application. So form, signature and payload of
 a long text are gone through piece by piece, each step in a millisecond or two.
 """
 
@@ -45,6 +45,7 @@ def parse_unverified_in_steps(
     """As `parse_unverified`."""
     if len(text) <= _SHORT:
         return parse_unverified(text, max_length=max_length)
+    # Three parts, none of them empty: exactly two dots, as `_COMPACT` in `token` demands.
     first, last = text.find("."), text.rfind(".")
     if len(text) > max_length or not 0 < first < last - 1 or last == len(text) - 1:
         raise InvalidTokenError("malformed_token")
@@ -98,6 +99,7 @@ def _check_es256(text: str, key: VerifyingKey) -> Generator[None, None, None]:
 
 def _decode(text: str, begin: int, end: int) -> Generator[None, None, str]:
     """Return what the part of a JWS between two places holds, as text. Raises ValueError."""
+    # A character may begin in one piece and end in the next one.
     decoder, pieces = codecs.getincrementaldecoder("utf-8")(), []
     for start in range(begin, end, _PER_STEP):
         piece = decode_base64url(text[start : min(end, start + _PER_STEP)])

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 UNKNOWN_CLUSTER: Final = 0  # of a server that does not tell its system identifier
+# The file that keeps them must not grow without end; the clusters used last are kept.
 _MOST_CLUSTERS: Final = 32
 
 # What can be wrong although at least one server takes writes.
@@ -69,6 +70,8 @@ class SeenTimelines:
         cluster = self._resolve(primary.cluster)
         timeline = max(self.newest.get(cluster, 0), primary.timeline or 0)
         rest = {key: value for key, value in self.newest.items() if key != cluster}
+        # The one that is used stands last, so the others are dropped in the order of their last
+        # use.
         kept = dict([*rest.items()][-(_MOST_CLUSTERS - 1) :])
         return SeenTimelines(cluster=cluster, newest={**kept, cluster: timeline})
 
@@ -122,6 +125,7 @@ def decide_primary(states: Iterable[HostState], seen: SeenTimelines) -> PrimaryC
     newest = seen.find_newest(best.cluster)
     if best.timeline is not None and newest is not None and best.timeline < newest:
         return PrimaryChoice(primary=None, writable=writable, problem="old_primary")
+    # Nothing is guessed: the wrong one would accept what the other one has revoked.
     if any(_may_be_as_new(one, best) for one in ours if one is not best):
         return PrimaryChoice(primary=None, writable=writable, problem="primary_unclear")
     problem: Problem | None = "two_primaries" if len(writable) > 1 else None

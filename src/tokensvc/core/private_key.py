@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tokensvc.core.jwks import PublicKey
     from tokensvc.core.token import PrivateKey, SigningKey
 
+# As strong as the other two algorithms: 128 bits (NIST SP 800-57 part 1, table 2).
 _NEW_RSA_BITS: Final = 3072
 _WHAT_FITS: Final = (
     "an EC key on P-256 (ES256), an Ed25519 key (EdDSA), "

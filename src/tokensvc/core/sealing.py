@@ -3,9 +3,9 @@
 A private key is encrypted with AES-256-GCM. Its `kid` is the associated data, so that one sealed
 key cannot take the place of another.
 
-Everything else in the row of a signing key can be written by whoever can write the database. So
+Everything else in the row of a signing key can be written by anybody who can write the database. So
 what has been unsealed decides: algorithm, `kid` and public key of the row must be those of the
-private key, or whoever writes the database could publish a key of their own.
+private key, or somebody who writes the database could publish a key of their own.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from tokensvc.core.token import PrivateKey, SigningKey
 if TYPE_CHECKING:
     from tokensvc.core.keyring import SigningKeyRecord
 
+# The length that GCM is made for. With random nonces, one key may seal 2 ** 32 times (NIST SP
+# 800-38D section 8.3), which is far more than ever happens here.
 _NONCE_LENGTH: Final = 12
 
 

@@ -26,6 +26,7 @@ _ALWAYS_ALLOWED: Final = 5000
 _BYTES_OF_VALUE: Final = 10
 _BYTES_OF_CONTAINER: Final = 50
 # How a NUL and one half of a pair of surrogates are written.
+# Neither of them can stand in JSON otherwise.
 _ESCAPED: Final = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 
 _ESCAPES: Final = str.maketrans({"~": "~0", "/": "~1"})
@@ -100,6 +101,7 @@ def check_json(value: object, *, has_escapes: bool = True) -> None:
         for name, item in _list_members(names, inner, has_escapes=has_escapes):
             if isinstance(item, (dict, list)):
                 if len(names) >= MOST_DEEP - 1:
+                    # The outermost name is enough to find it.
                     where = build_pointer(*names[:1] or (name,))
                     raise _refuse(where, f"it is nested more than {MOST_DEEP} deep")
                 waiting.append(((*names, name), item))

@@ -48,6 +48,7 @@ AUDIT_HEAD: Final = ("audit-head+jwt", "application/audit-head+jwt")
 AUDIT_CHECKPOINT: Final = ("audit-checkpoint+jwt", "application/audit-checkpoint+jwt")
 
 _HEADER_NAMES: Final = ("typ", "alg", "kid")
+# Most servers take no longer header by default.
 _MAX_LENGTH: Final = 16 * 1024
 _MAX_HEADER_LENGTH: Final = 8 * 1024
 _MOST_HEADERS: Final = 64

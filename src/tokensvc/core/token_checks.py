@@ -25,6 +25,7 @@ CheckName = Literal[
 CheckState = Literal["passed", "failed", "skipped"]
 
 _MOST_SHOWN: Final = 200
+# A leeway with which every moment passes, for the check of all else.
 _ANY_TIME: Final = 2**60  # seconds
 
 
@@ -120,6 +121,7 @@ def _check_payload(payload: Mapping[str, Any], issuer: str, now: float) -> Itera
 
 def _judge_claims(payload: Mapping[str, Any], issuer: str) -> TokenCheck:
     try:
+        # Issuer and time have checks of their own.
         ours = {**payload, "iss": issuer}
         check_claims(ours, issuer=issuer, audiences=None, now=0, leeway=_ANY_TIME)
     except InvalidTokenError as error:

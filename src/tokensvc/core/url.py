@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 _LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
 _WILDCARDS: Final = {"0.0.0.0", "::"}  # noqa: S104 - told apart, not listened on
+# Everything but the characters of a URL (RFC 3986 section 2).
 _NO_SIGN_OF_URLS: Final = re.compile(r"[^!#$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~]")
 _PORTS: Final = {"http": 80, "https": 443}
 
@@ -42,8 +43,8 @@ def check_secure_url(url: str, *, allow_http: bool = False) -> str:
 def parse_issuer(text: str) -> str:
     """Return an issuer as all who compare it write it: RFC 8414 section 2, RFC 3986 section 6.2.
 
-    Space around it, capitals in scheme and host, the default port and slashes at the end say
-    nothing, so they go. Raises ValueError, whose message never repeats a password.
+    Space around it, capitals in scheme and host, the default port and slashes at the end mean
+    nothing, so they are left out. Raises ValueError, whose message never repeats a password.
     """
     url = text.strip()
     sign = _NO_SIGN_OF_URLS.search(url)

@@ -86,6 +86,7 @@ class Usage:
         before = self.last.get(key_id)
         if before is None and len(self.last) >= self.most:
             return
+        # A key has only one last use, so where it was used before that is kept apart.
         if before is not None and before.network != use.network:
             self.places.add((key_id, before.network))
         self.last[key_id] = use

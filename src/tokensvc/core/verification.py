@@ -66,10 +66,14 @@ def check_own_token(
     record = next((r for r in signing_keys if r.kid == kid and r.revoked_at is None), None)
     key = None if record is None else find_public_key(record)
     if record is None or key is None:
+        # It raises: without a key no signature is right. But what is wrong with the header comes
+        # first.
         payload = check_signature(unverified_token, typ=OWN_TOKEN, algorithms=ALGORITHMS, key=None)
     else:
         payload = _check_own_signature(unverified_token, tuple(record.public_jwk.items()))
     claims = check_claims(payload, issuer=issuer, audiences=None, now=now, leeway=leeway)
+    # The service's own audiences always have the other type: nothing that lets somebody in here may
+    # be taken for another JWT.
     if unverified_token.typ in PLAIN_TOKEN and claims.aud in OWN_AUDIENCES:
         raise InvalidTokenError("wrong_type")
     return claims

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tokensvc.verify._page_signature import PageSignatures
 
 _PAUSE: Final = 1.0  # seconds between two questions
+# Nothing becomes stale without an answer, so a silent issuer is asked ever more rarely.
 _LONGEST_BACKOFF: Final = 60.0
 
 _log = logging.getLogger(__name__)
@@ -80,6 +81,7 @@ class AuditWatch:
 
     def enter_loop(self) -> None:
         """Get ready to run in the present event loop. It may differ from the one before."""
+        # Questions outlive a close, and are asked in the new loop.
         self._doubts = renew(self._doubts)
         if self.witness.questions:
             self._doubts.set()
@@ -124,6 +126,7 @@ class AuditWatch:
         if not self.witness.questions:
             self._doubts.clear()
             return True
+        # It stays on the list until an answer has taken it off.
         asked = self.witness.questions[0]
         try:
             self.take_answer(await self._fetcher.fetch_audit_head(self._url, asked), asked)

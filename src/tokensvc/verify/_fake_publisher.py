@@ -135,6 +135,7 @@ class FakePublisher:
             after=None if cut.full else after,
             full=cut.full,
             revocations=tuple(cut.records.revocations()),
+            # As in the service, a page in the middle of a row says nothing of the trail.
             audit=self.audit_trail.claim if cut.cursor in {None, head} else None,
         )
 

@@ -48,6 +48,7 @@ class FakeTrail:
         """What pages say of it."""
         number = len(self._hashes) - 1
         said = range(max(1, self._longest - _SAID), self._longest + 1)
+        # What was cut off is said to be missing, as the service says of an event that it lacks.
         return AuditClaim(
             head=AuditHead(number, self._hashes[number], self.epoch),
             earlier={

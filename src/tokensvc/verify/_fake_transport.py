@@ -71,6 +71,7 @@ async def serve(publisher: FakePublisher) -> AsyncIterator[str]:
         yield f"http://{host}:{port}"
     finally:
         publisher.listeners.remove(server.wake)
+        # First, or the cleanup would wait for polls that wait for news.
         server.end()
         await runner.cleanup()
 

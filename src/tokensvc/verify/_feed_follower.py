@@ -160,12 +160,14 @@ class FeedFollower:
         # From here on it is the issuer's; whether it fits what is held comes after that.
         payload = yield from self._signatures.check_in_steps(unverified_page)
         page = yield from parse_feed_page(payload)
+        # After the steps above, which may have taken long: nothing may look younger than it is.
         now = self._clock.wall()
         reset = yield from self._followed.apply_in_steps(
             page, unverified_page.kid, now=now, leeway=self._leeway
         )
         if reset:
             _log.error(_WENT_BACK)
+        # Only after the page was applied: one that is refused as old tells of an old trail.
         self.audit.take(page.audit, page.issued_at)
         self._failures, self._asks_for_all = 0, False
         self.last_error = self.last_failure = None
@@ -187,6 +189,7 @@ class FeedFollower:
         """Begin with what was kept before the restart; it is as old as it would be without one."""
         kept.give_to(self._followed)
         self.audit.witness = parse_witness(kept.audit)
+        # A wall clock that was set back must not make the denylist younger than now.
         age = max(0.0, self._clock.wall() - kept.confirmed_at)
         self.confirmed_on = self._clock.monotonic() - age
 

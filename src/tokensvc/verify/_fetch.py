@@ -21,9 +21,13 @@ if TYPE_CHECKING:
 
     FeedToken: TypeAlias = Callable[[], str | Awaitable[str]]
 
+# A JWKS holds 100 keys at most, and one of RSA with 4096 bits takes less than 1 KB.
 MAX_JWKS_BYTES: Final = 256 * 1024
+# An answer about one event has less than 1 KB.
 _MAX_AUDIT_BYTES: Final = 16 * 1024
+# Seconds that keys are kept if the answer does not say for how long.
 DEFAULT_MAX_AGE: Final = 300.0
+# A program that ends must not wait long for a courtesy.
 _GOODBYE_SECONDS: Final = 1.0
 # A key that was removed must stop being trusted some day, whatever max-age an answer states.
 _LONGEST_MAX_AGE: Final = 86_400.0
@@ -139,6 +143,7 @@ class Fetcher:
         max_age, age = _read_ages(received)
         return JwksAnswer(
             document=None if unchanged else body,
+            # Some servers leave the ETag out of a 304: then the one that was sent still holds.
             etag=received.get("ETag", etag if unchanged else None),
             max_age=max_age,
             age=age,
@@ -161,6 +166,7 @@ class Fetcher:
         status, _, body = await self._get(url, headers, max_bytes=MOST_PAGE_BYTES, seconds=seconds)
         if status != _OK:
             raise FetchError(f"the issuer answered {status} to the request for its denylist")
+        # A character that is not ASCII becomes one that no JWS has, and is refused as that.
         return body.decode("ascii", "replace")
 
     async def fetch_audit_head(self, url: str, number: int) -> str:
@@ -200,6 +206,7 @@ class Fetcher:
             ):
                 body = bytearray()
                 async for chunk in response.content.iter_any():
+                    # It is decompressed already, so a small answer cannot become a large one.
                     body += chunk
                     if len(body) > max_bytes:
                         raise FetchError(f"the answer is larger than {max_bytes} bytes")

@@ -118,13 +118,16 @@ class FollowerTasks:
         if self._task is None:
             return
         self._task.cancel()
+        # This raises nothing, however the task has ended.
         await asyncio.wait([self._task])
         self._task = None
         await self._fetcher.__aexit__(None, None, None)
         if self._keeper is not None:
+            # At the end, when nothing changes any more.
             await self._keeper.save_once()
 
     async def _follow(self) -> None:
+        # If one of them fails, all of them end, and `_report_fault` says so.
         async with asyncio.TaskGroup() as group:
             if self._keeper is not None:
                 group.create_task(self._keeper.run())
@@ -151,6 +154,7 @@ def _build_follower_name(audience: str) -> str:
 
     A character that the issuer does not accept in such a name becomes a hyphen.
     """
+    # The issuer takes names of up to 100 characters.
     name = f"{audience[:40]}@{socket.gethostname()[:40]}-{os.getpid()}"
     return "".join(c if c.isascii() and (c.isalnum() or c in "._:@/+-") else "-" for c in name)
 

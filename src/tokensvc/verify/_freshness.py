@@ -33,6 +33,7 @@ class Freshness:
 
     def find_fault(self) -> Fault | None:
         """Return why no token can be verified now, None if tokens can."""
+        # Without a lock, because every value that is read here is replaced as a whole.
         if not self._jwks.keys or self._jwks.overdue > self._jwks_stale_if_error:
             return "no_keys"
         if not self._feed.has_all:

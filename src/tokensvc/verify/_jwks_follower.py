@@ -58,6 +58,7 @@ class JwksFollower:
         self._failures = 0
         self._wake = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
+        # It is replaced and never changed, because any thread may look into it.
         self.keys: dict[Kid, VerifyingKey] = {}
         self.confirmed_on = float("-inf")
         self.loaded = asyncio.Event()
@@ -80,6 +81,7 @@ class JwksFollower:
         """
         key = self.keys.get(kid)
         if (
+            # In this order: also while fetches fail, the kid is noted for the next one.
             key is None
             and self._unknown_kids.is_reason_to_fetch(kid, self._clock.monotonic())
             and not self._failures  # after a failure the next attempt is planned already
@@ -110,6 +112,8 @@ class JwksFollower:
 
     async def fetch_once(self) -> None:
         """Fetch the JWKS. If the answer is not usable, keep the keys held."""
+        # Before the fetch: a kid that is missed from here on may not be in its answer, and wakes
+        # it.
         self._wake.clear()
         asked_on = self._clock.monotonic()
         hoped_for = self._unknown_kids.begin_fetch(asked_on)
@@ -135,6 +139,8 @@ class JwksFollower:
         # A cache says how old its copy is. Counting from the question, not from the answer, makes
         # the keys look older than they are, never younger.
         confirmed_on = asked_on - answer.age
+        # A copy of the keys held does no harm, however old. Only another document can set them
+        # back.
         if answer.document is not None and answer.document != self._document:
             if confirmed_on < self.confirmed_on - _SAME_MOMENT:
                 raise FetchError("the answer is older than the keys held: it comes from a cache")

@@ -132,6 +132,7 @@ def parse_snapshot(text: bytes, *, issuer: str, now: float, leeway: float) -> Sn
     if end is None:
         raise SnapshotError("it is damaged")
     try:
+        # One by one, when they are needed. The digest at the end is not one of them.
         lines = map(json.loads, islice(io.BytesIO(text), text.count(b"\n", 0, end)))
         head = next(lines)
         if head["format"] != _FORMAT or head["issuer"] != issuer:
@@ -205,6 +206,7 @@ def _parse_feed(kept: dict[str, Any] | None, lines: Iterable[Any]) -> FeedSnapsh
         condemned=tuple(map(_kid, _typed(kept["condemned"], list))),
         confirmed_at=_number(kept["confirmed_at"]),
         denylist=denylist,
+        # Parsed only to check it, because here an error refuses the snapshot.
         audit=build_witness(parse_witness(kept.get("audit"))),
     )
 

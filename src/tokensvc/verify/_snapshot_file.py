@@ -17,6 +17,7 @@ from tokensvc.verify._snapshot import SnapshotError, build_snapshot, parse_snaps
 if TYPE_CHECKING:
     from tokensvc.verify._snapshot import Snapshot
 
+# A denylist of a million entries takes 60 MB. A longer file is cut, and refused without its digest.
 _MAX_BYTES: Final = 128 * 1024 * 1024
 _WRITABLE_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 
@@ -67,6 +68,7 @@ class SnapshotFile:
                     file.writelines(build_snapshot(snapshot))
                     file.flush()
                     os.fsync(descriptor)
+                # The folder is not synced: if the machine stops now, the older file is good too.
                 Path(name).replace(self.path)
             except BaseException:
                 Path(name).unlink(missing_ok=True)

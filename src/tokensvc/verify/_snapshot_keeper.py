@@ -70,6 +70,7 @@ class SnapshotKeeper:
 
     async def save_once(self) -> None:
         """Save, if the issuer has said anything since the last time."""
+        # Before the copy is made: what changes while it is written is saved the next time.
         known = self._known()
         if known == self._kept:
             return

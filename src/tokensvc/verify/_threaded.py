@@ -74,6 +74,7 @@ class ThreadedVerifier:
     def close(self) -> None:
         """Stop following, and wait until the thread has ended."""
         loop, self._loop = self._loop, None
+        # In a forked child the thread does not exist, so nobody would answer.
         if loop is None or self._thread is None or os.getpid() != self._process_id:
             return
         try:
@@ -105,6 +106,7 @@ class ThreadedVerifier:
 def _run(loop: asyncio.AbstractEventLoop) -> None:
     try:
         loop.run_forever()
+        # A thread may still write a snapshot, or run `feed_token`.
         loop.run_until_complete(loop.shutdown_default_executor())
     finally:
         loop.close()

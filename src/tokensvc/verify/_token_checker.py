@@ -59,6 +59,7 @@ class TokenChecker:
             raise VerifierUnavailableError(fault)
         now = self._wall()
         claims, key = self._check_again(token, now) or self._check_new(token, now)
+        # Each time, because a token that is remembered may have been revoked since.
         revocation = self._feed.denylist.find_revocation(claims, key.kid)
         if revocation is not None:
             raise InvalidTokenError(f"revoked_{revocation.kind}")
@@ -72,6 +73,7 @@ class TokenChecker:
         if self._jwks.keys.get(key.kid) is not key:  # it is gone, or its kid names another key now
             self._verified_tokens.forget(token)
             return None
+        # An `nbf` had passed when the token was verified, so only its `iat` is looked at.
         check_validity(
             iat=claims.iat, exp=claims.exp, not_before=claims.iat, now=now, leeway=self._leeway
         )

@@ -80,6 +80,7 @@ class UnknownKids:
                     del self._kids[kid]
                     continue
                 unknown.wanted = False
+                # The misses are bounded too, so that the power stays small.
                 cooldowns = min(2**unknown.misses, _MOST_COOLDOWNS)
                 unknown.again_on = self._fetched_on + self._cooldown * cooldowns
                 unknown.misses = min(unknown.misses + 1, _MOST_COOLDOWNS)

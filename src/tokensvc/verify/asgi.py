@@ -95,6 +95,7 @@ class BearerAuthMiddleware:
             state = {**scope.get("state", {}), STATE_KEY: claims}
             await self._app({**scope, "state": state}, receive, send_on)
         except BearerError as error:  # also one that `require` has raised in the application
+            # An answer that has begun cannot become a refusal any more.
             if has_begun:
                 raise
             log_refusal(error, scope.get("method", "WebSocket"), scope["path"])

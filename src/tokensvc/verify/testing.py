@@ -40,6 +40,7 @@ KEY: Final = KeyId("key_0123456789abcdef")
 _TOKEN_LIFE: Final = 600
 _HOUR: Final = 3600
 _REVOCATION_LIFE: Final = 86_400  # no test waits until a revocation is over
+# The clock of the verifiers jumps so far, and with it beyond every `max_staleness`.
 _SILENCE: Final = 86_400.0
 
 
@@ -167,6 +168,7 @@ class FakeIssuer(FakePublisher):
         self._publish_to(made)
         self.listeners.append(lambda: self._inform(made))
         if self.is_stale:
+            # It was made ready just now, so time must jump once more for it.
             self.go_stale()
         return made
 

@@ -68,6 +68,7 @@ class BearerAuthMiddleware:
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
+        # On a public path no claims may be found, whatever was called before this.
         environ.pop(ENVIRON_KEY, None)
         path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
         if path in self._public:
@@ -79,6 +80,7 @@ class BearerAuthMiddleware:
         except BearerError as error:  # also one that `require` has raised in the application
             log_refusal(error, environ["REQUEST_METHOD"], path)
             refusal = build_refusal_response(error)
+            # With `exc_info`, these replace headers that were given and not sent yet (PEP 3333).
             start_response(
                 f"{refusal.status} {HTTPStatus(refusal.status).phrase}",
                 list(refusal.headers.items()),

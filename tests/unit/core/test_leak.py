@@ -26,7 +26,16 @@ def test_a_key_is_found_in_every_usual_encoding(encoding):
 
 @pytest.mark.parametrize(
     ("before", "after"),
-    [("", ""), ("n", ""), ("\\n", "\\n"), ("_", "-"), ("0", "a"), ("-", "-"), ("tsk-", "0" * 32)],
+    [
+        ("", ""),
+        ("n", ""),
+        ("\\n", "\\n"),
+        ("_", "-"),
+        ("0", "a"),
+        ("-", "-"),
+        ("tsk-", "0" * 32),
+        ("tsk-" + "0" * 29, ""),
+    ],
 )
 def test_a_key_is_found_whatever_stands_around_it(before, after):
     assert find(f"{before}{KEY.text}{after}".encode()) == [(len(before), KEY.text)]

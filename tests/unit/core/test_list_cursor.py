@@ -23,6 +23,13 @@ def test_a_cursor_leads_back_to_its_place(key, thing_id):
     assert parse_list_cursor(cursor, "keys", FILTERS) == place
 
 
+@pytest.mark.parametrize("letter", ["a", "\u00e4", "\u6f22", "\U0001f511"])
+def test_the_longest_name_fits_into_a_cursor(letter):
+    place = ListPlace(letter * 200, "key_0123456789abcdef")
+    cursor = build_list_cursor(place, "keys", FILTERS)
+    assert parse_list_cursor(cursor, "keys", FILTERS) == place
+
+
 def other_payload(cursor: str) -> str:
     data = bytearray(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     data[-3] ^= 1

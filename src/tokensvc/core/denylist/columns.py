@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _TAG_BYTES: Final = 32  # the longest tag that a cursor can name; shorter ones are padded
 _PADDING: Final = b" "
 _NO_WATERMARK: Final = math.nan
+# An ending is its place in ENDINGS here. That is stored nowhere, so the order may change.
 _ENDING_NAMES: Final = tuple(ENDINGS)
 _ENDING_NUMBERS: Final[dict[Ending, int]] = {name: n for n, name in enumerate(_ENDING_NAMES)}
 _KINDS: Final = tuple(facts.kind for facts in ENDINGS.values())

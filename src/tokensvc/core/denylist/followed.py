@@ -43,6 +43,7 @@ _REPLICA_SKEW: Final = 5  # seconds
 # A watermark may lie so far ahead of its page: a clock that was ahead may have been believed.
 # A thief of a signing key can revoke tokens for as long in advance, and no longer.
 _FURTHEST_UPTO: Final = 120  # seconds
+# A token lives 30 days at most, and its revocation a little longer.
 _LONGEST_LIFE: Final = 31 * 86_400  # seconds from the issue of a page to the end of an entry
 # So many revocations are added in one step, which takes less than a millisecond.
 _ADDED_PER_STEP: Final = 1000
@@ -90,6 +91,7 @@ class FollowedDenylist:
         self, page: FeedPage, signer: Kid, *, now: float, leeway: float
     ) -> Generator[None, None, bool]:
         """As `apply`, in steps of less than a millisecond."""
+        # Before anything is taken in, because `_note` moves the position that this compares with.
         reset = self._is_reset_by(page)
         self._check(page, now, leeway)
         is_ahead = page.issued_at - leeway > now
@@ -109,6 +111,8 @@ class FollowedDenylist:
         return reset
 
     def _add(self, page: FeedPage, signer: Kid, *, latest: float) -> Generator[None, None, None]:
+        # An old page may not reach further than when it was new, and one from the future no further
+        # than our own clock allows.
         latest_exp = min(page.issued_at, int(latest)) + _LONGEST_LIFE
         latest_upto = int(latest) + _FURTHEST_UPTO
         rest = iter(page.revocations)
@@ -136,9 +140,13 @@ class FollowedDenylist:
         if page.is_last and self.condemned and not self.must_read_all:
             self.denylist.drop(self.condemned)
             self.condemned = set()
+            # A page of a key that was revoked may have been dated ahead. Then honest pages would
+            # look replayed, so what such pages said of the time is dropped too.
             self.page_issued_at = page.issued_at
 
     def _find_revoked_signers(self, page: FeedPage, signer: Kid) -> set[Kid]:
+        # A key that vouches for nothing here has nothing to drop, and no page condemns its own
+        # signer.
         revoked = {Kid(r.value) for r in page.revocations if r.kind == "kid"}
         return revoked.intersection(self.denylist.signers) - {signer}
 
@@ -164,6 +172,7 @@ class FollowedDenylist:
         # An older page that continues where we stand and brings revocations is accepted, because it
         # does not make the denylist look fresher. So a step back of the issuer's clock delays none.
         has_news = not page.full and bool(page.revocations)
+        # A page in the middle of a row is shared for longer, and makes nothing fresher.
         return page.issued_at < oldest and not has_news and (page.full or page.is_last)
 
 

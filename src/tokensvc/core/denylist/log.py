@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # So many forgotten records keep their positions. Followers that are reading a long denylist stand
 # at its old end, where records are forgotten all the time, and need not start over because of it.
 _REMEMBERED: Final = 20_000
+# Bounds of one step, because the event loop waits for its end.
 _FORGOTTEN_AT_ONCE: Final = 5000
 _ADDED_PER_STEP: Final = 500
 
@@ -73,6 +74,7 @@ class DenylistLog:
         self._records = columns
         self._first = 0
         self.head = head
+        # An empty table has no record that a page could start after, so it starts after the head.
         self._floor = None if len(columns) else head
         self.resets += 1
 
@@ -104,6 +106,7 @@ class DenylistLog:
     def find_created_at(self, position: Position, *, newest: int) -> datetime | None:
         """Return when the record at `position` was made; None if it is not of the `newest`."""
         following = self._find_next(position)
+        # 0 stands for the floor, whose record is not held any more.
         if not following or following <= len(self._records) - newest:
             return None
         return self._records.created_at(following - 1)
@@ -156,6 +159,9 @@ class DenylistLog:
     def _find_end(self, start: int, most: int) -> int:
         if len(self._records) - start <= most:
             return len(self._records)
+        # The last multiple of `most` before the number of the record that does not fit any more.
+        # Numbers have gaps where records have expired, so fewer than `most` may lie before it, but
+        # always one.
         border = (self._records.seq(start + most) - 1) // most * most
         return self._records.find_index(border + 1)
 

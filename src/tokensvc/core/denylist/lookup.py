@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 _SLOT: Final = 64
 # So many are forgotten in one step, which takes a few milliseconds.
 _FORGOTTEN_PER_STEP: Final = 5000
-# The watermark stands in the low bits of a number, and `exp` above it.
+# The watermark stands in the low bits of a number, and `exp` above it. Moments are smaller than
+# FAR, which is 2 ** 53.
 _UPTO_BITS: Final = 53
 _UPTO_MASK: Final = (1 << _UPTO_BITS) - 1
 # When a dict grows it moves all that it holds. With a million entries that takes 100 ms, in which
@@ -36,7 +37,7 @@ def _new_shards() -> _Shards:
 class Denylist:
     """The revocations in force. A relying party may hold 100,000 of them in less than 20 MB.
 
-    Any thread may look a token up while one other thread adds and forgets.
+    Any thread may look a token up, and go through all, while one other thread adds and forgets.
     """
 
     def __init__(self) -> None:
@@ -95,6 +96,7 @@ class Denylist:
                 else:
                     latest_upto = max(upto, held & _UPTO_MASK)
                     watermarks[value] = max(exp, held_exp) << _UPTO_BITS | latest_upto
+            # Only where the end has moved, so that a repeated revocation does not fill the slots.
             if exp > held_exp:
                 slots, slot = self._due[kind], exp // _SLOT
                 if slot in slots:
@@ -118,6 +120,7 @@ class Denylist:
     def _forget_slot(self, kind: Kind, slot: int, now: float, most: int) -> int:
         """Forget what a slot holds, but not more than `most`; return how many were looked at."""
         values = self._due[kind][slot]
+        # From the end, because nothing has to move then.
         some = values[-most:]
         del values[-most:]
         if not values:
@@ -178,7 +181,9 @@ class Denylist:
 
 
 def _list_items(shards: _Shards) -> Iterator[tuple[str, int]]:
-    return chain.from_iterable(shard.items() for shard in shards)
+    # Of a copy, shard by shard: another thread may add meanwhile, and a dict that grows under an
+    # iterator makes it raise.
+    return chain.from_iterable(shard.copy().items() for shard in shards)
 
 
 def _copy(shards: _Shards) -> _Shards:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class VouchedDenylist:
     """For each signing key the revocations that its pages have brought: it vouches for them.
 
-    Any thread may look a token up while one other thread adds, forgets and drops.
+    Any thread may look a token up, and count, while one other thread adds, forgets and drops.
     """
 
     def __init__(self) -> None:
@@ -30,10 +30,11 @@ class VouchedDenylist:
 
     def __len__(self) -> int:
         """Return the number of things that are revoked."""
-        if not self._parts:
+        parts = sorted(self._parts, key=len, reverse=True)
+        if not parts:
             return 0
         # Usually one key has signed nearly everything, so the longest part is only counted.
-        first, *others = sorted(self._parts, key=len, reverse=True)
+        first, *others = parts
         if not others:
             return len(first)
         things = {(r.kind, r.value) for part in others for r in part}

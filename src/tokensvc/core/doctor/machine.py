@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         SettingsFacts,
     )
 
+# A disk is full if less than this share of it is free.
 _LEAST_SHARE: Final = 0.05
 _ENOUGH_BYTES: Final = 10 * 1024**3  # so much is enough, however large the disk is
 _NOT_STARTED: Final = "the next start of the service is refused"
@@ -42,19 +43,27 @@ def judge_disks(disks: Sequence[Disk]) -> Judgement:
     """Judge whether there is room where the service and Postgres write on this machine."""
     if not disks:
         return Judgement("unknown", "no folder of the service or of Postgres is on this machine")
-    worst = min(disks, key=lambda disk: disk.free_bytes / max(1, disk.total_bytes))
-    share = worst.free_bytes / max(1, worst.total_bytes)
-    what = f"{share:.0%} of the disk of {worst.folder} is free"
-    is_full = worst.free_bytes < min(_LEAST_SHARE * worst.total_bytes, _ENOUGH_BYTES)
+    full = [disk for disk in disks if _is_full(disk)]
+    # Of a large disk a smaller share may be free than of one that is full, and be enough.
+    worst = min(full or disks, key=_find_free_share)
+    what = f"{_find_free_share(worst):.0%} of the disk of {worst.folder} is free"
     without_files = [disk.folder for disk in disks if disk.free_files == 0]
-    if not is_full and not without_files:
+    if not full and not without_files:
         return Judgement("ok", what)
     return Judgement(
         "fault",
-        what if is_full else f"the disk of {without_files[0]} can hold no more files",
+        what if full else f"the disk of {without_files[0]} can hold no more files",
         "Postgres stops when it cannot write, and nothing is revoked then",
-        f"du -xh {(worst.folder if is_full else without_files[0])} | sort -h | tail",
+        f"du -xh {(worst.folder if full else without_files[0])} | sort -h | tail",
     )
+
+
+def _is_full(disk: Disk) -> bool:
+    return disk.free_bytes < min(_LEAST_SHARE * disk.total_bytes, _ENOUGH_BYTES)
+
+
+def _find_free_share(disk: Disk) -> float:
+    return disk.free_bytes / max(1, disk.total_bytes)
 
 
 def judge_migrations(migrations: MigrationFacts) -> Judgement:
@@ -89,6 +98,7 @@ def judge_master_key(key: MasterKeyFacts) -> Judgement:
     if not key.unopened:
         return Judgement("ok", f"the key in {key.place} opens all {key.sealed} sealed things")
     listed = ", ".join(key.unopened[:_SHOWN])
+    # A wrong master key opens nothing. If this one opens some, the others were changed.
     if len(key.unopened) == key.sealed:
         return Judgement(
             "fault", f"{key.place} opens nothing of what is sealed: {listed}", _NOT_STARTED,

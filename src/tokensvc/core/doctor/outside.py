@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from tokensvc.core.base64url import decode_base64url
 from tokensvc.core.doctor.finding import Judgement
+from tokensvc.core.jwks import is_kid
 from tokensvc.core.url import is_loopback
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _OK: Final = 200
 _UNAUTHORISED: Final = 401
+# certbot renews 30 days before the end, so with less than this left a renewal has failed.
 _LEAST_LEFT: Final = timedelta(days=14)
 _OLDEST_SECONDS: Final = 30  # of a page, by which a follower sees that nothing is missing
 _PROXY: Final = "let the proxy lead {path} to the service, unchanged: docs/deployment.md"
@@ -31,7 +33,8 @@ def judge_jwks(facts: OutsideFacts) -> Judgement:
         return document
     keys = document.get("keys")
     listed = keys if isinstance(keys, list) else []
-    kids = [key.get("kid") for key in listed if isinstance(key, dict)]
+    # Anybody may answer there, so a `kid` may be anything.
+    kids = [kid for key in listed if isinstance(key, dict) and is_kid(kid := key.get("kid"))]
     missing = sorted(set(facts.published or ()) - set(kids))
     if missing or not kids:
         return Judgement(
@@ -83,6 +86,7 @@ def judge_feed(facts: OutsideFacts) -> Judgement:
             f"set TOKENSVC_ISSUER={facts.issuer}, or lead that address to the right service",
         )
     age = int(facts.now.timestamp()) - int(claims["iat"])
+    # Only a cache adds the header Age, and even a young copy hides the latest revocations.
     if age > _OLDEST_SECONDS or "age" in answer.headers:
         return Judgement("fault", f"the page that is answered is {age} s old", why, _NO_CACHE)
     return Judgement("ok", f"its newest page ends at {claims.get('cursor')}")
@@ -132,7 +136,7 @@ def _read(answer: Answer | str, why: str, path: str) -> dict[str, Any] | Judgeme
         return _judge_silence(answer, why, path)
     try:
         document = json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
         what = f"{path} answers something that is no JSON object"
@@ -150,7 +154,7 @@ def _read_claims(body: bytes) -> dict[str, Any] | None:
     """Return what a page says, None if it is none. Its signature is for followers to check."""
     try:
         claims = json.loads(decode_base64url(body.decode("ascii").split(".")[1]))
-    except (IndexError, ValueError):
+    except (IndexError, ValueError, RecursionError):
         return None
     is_page = isinstance(claims, dict) and isinstance(claims.get("iat"), int)
     return claims if is_page else None

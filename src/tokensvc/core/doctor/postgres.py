@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         WayFacts,
     )
 
+# The clocks of machines that NTP keeps differ by far less.
 _NOTABLE_SECONDS: Final = 1.0
 _MEGABYTE: Final = 1024 * 1024
 _SHOWN: Final = 5

@@ -78,6 +78,7 @@ def examine(
     yield name_finding("two primaries", judge_primaries(primaries))
     for check, (field, judge) in DATABASE_CHECKS.items():
         if isinstance(database, str):
+            # The silence is one fault; what it hides is not known.
             judgement = _judge_silence(database) if field is None else _NOT_ASKED
         else:
             fact = database if field is None else getattr(database, field)

@@ -180,7 +180,7 @@ class StartRefusedError(TokensvcError):
 class AuthorizationError(TokensvcError):
     """An Authorization header that cannot be used; `core/authorization.py` says what follows.
 
-    `is_bad_request`: the whole request is malformed, whoever reads it. If it is False, the header
+    `is_bad_request`: the whole request is malformed, for every endpoint. If it is False, the header
     only shows no credential that we can use.
     """
 

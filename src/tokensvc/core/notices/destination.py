@@ -1,9 +1,9 @@
 """Where a notice may be sent to.
 
-Whoever may add an endpoint could otherwise let the service call what only the service reaches: its
-own machine, the network behind it, the metadata of a cloud. The text of a URL does not tell: a host
-can be written in many ways, and a name leads anywhere. So the text is only checked for its form,
-and what decides is the address that is really connected to.
+Those who may add an endpoint could otherwise let the service call what only the service reaches:
+its own machine, the network behind it, the metadata of a cloud. The text of a URL does not tell: a
+host can be written in many ways, and a name leads anywhere. So the text is only checked for its
+form, and what decides is the address that is really connected to.
 """
 
 from __future__ import annotations
@@ -131,6 +131,7 @@ def may_connect(address: str, allowed: Sequence[Network] = ()) -> bool:
         return False
     if any(one in network for one in meant for network in allowed if _fits(one, network)):
         return True
+    # An address with a zone belongs to the link of one machine, and is never public.
     return "%" not in address and all(_is_public(one) for one in meant)
 
 

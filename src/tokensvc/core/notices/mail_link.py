@@ -1,4 +1,4 @@
-"""The links in a mail, which are good without a sign-in: whoever has one can read the mailbox.
+"""The links in a mail, which are good without a sign-in: a person who has one reads that mailbox.
 
 Nothing is stored for them: the code in a link says which endpoint, until when, and holds a MAC over
 that and the address, made with a key that is derived from the master key, for each purpose another.
@@ -67,6 +67,7 @@ def is_good(code: Code, purpose: Purpose, url: str, now: datetime, master_key: M
 def _build_mac(
     purpose: Purpose, endpoint_id: str, url: str, expires: int, master_key: MasterKey
 ) -> str:
+    # The address is in the MAC too, so that a link is of no use for another one.
     key = hmac.digest(master_key.secret, _CONTEXTS[purpose], hashlib.sha256)
     mac = hmac.digest(key, f"{endpoint_id} {expires} {url}".encode(), hashlib.sha256)
     return encode_base64url(mac).decode("ascii")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - every secret begins with it
 
+# Standard Webhooks asks for 24 to 64.
 _SECRET_BYTES: Final = 32
 _TOLD_OF_ACTS: Final = ("reason", "successor", "grace_seconds", "with_predecessor", "ending")
 _MOST_LISTED: Final = 100

@@ -27,6 +27,7 @@ GIVEN_UP_AFTER: Final = timedelta(days=3)
 
 _FIRST_HOLD: Final = timedelta(seconds=5)
 _LONGEST_HOLD: Final = timedelta(minutes=5)
+# With the sixth doubling the longest hold is reached, and no number grows beyond it.
 _MOST_DOUBLINGS: Final = 6
 _SPREAD: Final = 0.1
 

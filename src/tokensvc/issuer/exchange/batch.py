@@ -94,6 +94,7 @@ class BatchJudge:
             await self._settle_halves(batch, error)
         else:
             self.is_answering, self.answered_on = True, time.monotonic()
+            # A probe of the ledger is no exchange, and is not measured.
             if asked != [NOBODY]:
                 BATCH_SIZE.observe(len(batch))
                 BATCH_SECONDS.observe(time.perf_counter() - started)

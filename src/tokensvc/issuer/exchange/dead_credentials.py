@@ -56,6 +56,7 @@ class DeadCredentials:
         if found_on is None:
             return
         now = self._clock()
+        # Counted first, so that repeats count that are let through as well.
         if self._shown.add(network) <= self._allowed or now >= found_on + self._again_after:
             return
         RATE_LIMITED.labels("dead-credentials").inc()

@@ -90,8 +90,10 @@ class GuessGuard:
         detours and the ledger together take no longer than the ledger may take alone.
         """
         digest = question.digest
+        # A good key takes no detour, whatever others in its network do.
         if digest is not None and self.knows(digest):
             return self._ledger.join_batch(question, act, arrived_on)
+        # Many keys at once that nobody here knows are a crowd of guesses, whatever their networks.
         is_one_more = digest not in self._new_keys
         if self.suspects(network) or (is_one_more and len(self._new_keys) >= self._allowed):
             return self._let_through_late(question, act, arrived_on)
@@ -138,6 +140,7 @@ class GuessGuard:
         """
         if self.knows(digest) or not self.suspects(network):
             return await act()
+        # Before the question, so that the moment of the answer does not tell how long it took.
         asked_on = self._clock()
         result = await act() if await self._lane.exists(digest) else otherwise
         await self._late_answers.hold(asked_on)

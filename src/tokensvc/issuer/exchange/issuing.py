@@ -47,8 +47,10 @@ if TYPE_CHECKING:
     from tokensvc.issuer.exchange.usage import UsageRecorder
     from tokensvc.issuer.mirror.mirror import Mirror
 
+# Seconds. A timer may ring a moment early, and the watermark must be over.
 _JUST_AFTER: Final = 0.005
 _MISS: Final = 1.5  # seconds until a copy must have been read again
+# What is left of a second is waited for. More than that means that a clock was wrong.
 _LONGEST_WAIT: Final = timedelta(seconds=1.5)
 # A signature takes about a millisecond: it is made in a thread, or all other requests would wait.
 _SLOW_ALGORITHMS: Final = {"RS256"}

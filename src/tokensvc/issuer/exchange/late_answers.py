@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _TICK: Final = 0.005
+# Each round of the event loop costs a third of a refusal, so a few go out together.
 _IN_A_ROUND: Final = 8
 # A process is behind if a tick ends later than this, in seconds.
 _BEHIND: Final = 0.02
@@ -90,6 +91,7 @@ class LateAnswers:
             )
         self._held += 1
         try:
+            # The end of the tick that `until` lies in.
             await self._wait_for(int(until / _TICK) + 1, now)
         finally:
             self._held -= 1

@@ -149,7 +149,7 @@ class Ledger:
         return batch
 
     def _stop_waiting(self) -> None:
-        """Note that no batch is under way, and fail whoever still waits for one."""
+        """Note that no batch is under way, and fail all who still wait for one."""
         self._work = None
         left = [*self._asked, *self._waiting]
         self._waiting.clear()

@@ -20,6 +20,7 @@ class _Count:
 
     def turn_to(self, minute: int) -> None:
         if minute != self.minute:
+            # A count is turned only when it is asked for, so several minutes may have passed.
             self.before = self.number if minute == self.minute + 1 else 0
             self.minute, self.number = minute, 0
 
@@ -42,6 +43,7 @@ class NetworkCounts:
     def add(self, network: str) -> int:
         """Count once; return how often it was in this minute."""
         minute = int(self._clock()) // MINUTE
+        # Taken out and put in again, so that it stands last.
         count = self._counts.pop(network, None) or _Count(minute)
         self._counts[network] = count
         if len(self._counts) > self._most_networks:

@@ -86,6 +86,7 @@ class RepeatedRefusals:
         is_open = question.digest is not None and verdict.audiences is None
         if verdict.refusal == "invalid_scope" and is_open:
             question = _without_scope(question)
+        # Taken out and put in again, so that the one refused longest ago stands first.
         seen = self._repeated.pop(question, None)
         if seen is None or self._is_over(seen):
             seen = _Repeated(decision, 0, self._clock())
@@ -99,4 +100,5 @@ class RepeatedRefusals:
 
 def _without_scope(question: Question) -> Question:
     """Return what stands for all questions of a key that it is refused for their scope."""
+    # No real question has an empty demand: it has one in JSON, or None.
     return question._replace(demand="")

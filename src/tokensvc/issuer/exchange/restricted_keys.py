@@ -32,6 +32,7 @@ class RestrictedKeys:
     def learn(self, digest: bytes, audiences: tuple[str, ...] | None) -> None:
         """Remember what Postgres says of a key; None: it is not restricted."""
         if audiences is None:
+            # Many services have no restricted key at all, and this is called for every exchange.
             if self._audiences:
                 self._audiences.pop(digest, None)
             return

@@ -97,6 +97,7 @@ class SlowLane:
     async def _ask_until_nobody_waits(self) -> None:
         try:
             while self._waiting:
+                # First the wait: meanwhile others come, and one question is asked for all of them.
                 await asyncio.sleep(self._tick)
                 SLOW_LANE_WAITING.set(len(self._waiting))
                 size = min(self._at_once, len(self._waiting))
@@ -105,6 +106,7 @@ class SlowLane:
         finally:
             SLOW_LANE_WAITING.set(len(self._waiting))
             self._work = None
+            # Only a cancellation leaves some of them without an answer.
             _fail(self._asked, "stopping")
             self._asked = ()
 

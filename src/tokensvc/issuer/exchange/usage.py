@@ -76,6 +76,7 @@ class UsageRecorder:
         second of this process and of Postgres, in which exchanges would wait longer.
         Raises UnavailableError, and then it is written the next time.
         """
+        # Replaced first: what is counted during the writes goes into the new one.
         usage, self._usage = self._usage, Usage(_MOST_WAITING)
         portions = 1 + (usage.waiting + len(usage.last)) // _WRITTEN_AT_ONCE
         pause = min(within / portions, _LONGEST_PAUSE)

@@ -1,8 +1,8 @@
 """What the audit trail looks like now, for the followers that are its witnesses.
 
-The table is read anew twice a second, and what was read before is forgotten then: whoever changes
-the table cannot have this process repeat what stood there earlier. Only the numbers of the heads
-that were given out are remembered, so that followers hear again of what they have heard of.
+The table is read anew twice a second, and what was read before is forgotten then: nobody who
+changes the table can have this process repeat what stood there earlier. Only the numbers of the
+heads that were given out are remembered, so that followers hear again of what they have heard of.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _log = get_logger(__name__)
 
 
 class AuditHeads:
-    """Reads the trail every `poll_seconds`, and at once for whoever asks for one event.
+    """Reads the trail every `poll_seconds`, and at once if somebody asks for one event.
 
     It is read apart from the mirror's other copies, so that no revocation waits for it.
     """
@@ -70,6 +70,7 @@ class AuditHeads:
         asked_on = time.monotonic()
         async with self._database.connection() as connection:
             self._claim = await load_audit_claim(connection, tuple(self._given))
+        # As of the question: what was committed while it was read may be missing.
         self._read_on = asked_on
 
     async def find(self, number: int) -> AuditClaim:
@@ -95,11 +96,12 @@ class AuditHeads:
             try:
                 async with self._database.connection() as connection:
                     claim = await load_audit_claim(connection, list(asked))
-            except Exception as error:  # noqa: BLE001 - whoever has asked raises it
+            except Exception as error:  # noqa: BLE001 - those who have asked raise it
                 for answer in asked.values():
                     answer.set_result(error)
                 continue
             for number, answer in asked.items():
                 said = {number: claim.earlier[number]} if number in claim.earlier else {}
                 answer.set_result(AuditClaim(head=claim.head, earlier=said))
+        # No await since `_asked` was found empty, so nobody is left behind.
         self._reading = None

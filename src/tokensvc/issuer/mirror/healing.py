@@ -48,7 +48,7 @@ async def heal(
     remembered: Sequence[RevocationRecord],
     now: datetime,
 ) -> None:
-    """Append again whatever of `remembered` is in force at `now` and not covered by the table.
+    """Append again all of `remembered` that is in force at `now` and not covered by the table.
 
     Each is written with the state that belongs to it. Raises UnavailableError.
     """

@@ -29,6 +29,8 @@ async def keep_iat_bounds(
     known.note_limit(bounds.limit, on)
     wanted = known.find_wanted(now, is_believed=not postgres_clock.is_blocked)
     try:
+        # Without a run the table of the floor is empty, as after a crash or on a new primary. So
+        # what is known must become the floor.
         if lacking is not None or run is None:
             async with database.connection() as connection:
                 run = await raise_iat_floor(connection, lacking)

@@ -118,6 +118,7 @@ class Mirror:
 
     async def _refresh(self) -> None:
         self._wake.clear()  # before anything is read: what changes meanwhile wakes it again
+        # Before the table is read: what is acknowledged later may be missing in what is read.
         acknowledged = self.denylist.acknowledged
         async with self._database.connection() as connection:
             # In doubt, other processes know more of Postgres's clock.

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 MAX_BATCH: Final = 256
 # Batches under way at once: one may wait for a lock, or for a Postgres that is far away.
 _UNDER_WAY: Final = 3
+# The reason of the error that `store` raises if a lock was not given in time.
 _LOCKED: Final = "database_LockNotAvailableError"
 
 _T = TypeVar("_T")

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 CredentialKind = Literal["token", "key", "nothing"]
 
-HOLDER: Final = Actor(name="holder")  # whoever holds a credential may revoke it
+HOLDER: Final = Actor(name="holder")  # the holder of a credential may revoke it
 _MOST_WAITING: Final = 5000
 
 _log = get_logger(__name__)
@@ -95,6 +95,7 @@ class HolderRevocations:
         found: dict[str, list[RevocationRecord]] = {}
         for record in records:
             found.setdefault(record.revocation.value, []).append(record)
+        # A repeat has its old revocation, so each token has one at least.
         return [found[claims.jti] for claims, _ in tokens]
 
 
@@ -153,6 +154,7 @@ async def revoke_own_token(
     )
     if claims is None:
         return None
+    # They come oldest first, and the newest one stays longest.
     return (await revoke_token(database, claims, actor=actor))[-1]
 
 

@@ -59,6 +59,7 @@ async def end_key(
     if ending == "key_deleted":
         # Before it is deleted, because nothing shows it afterwards.
         detail |= await _describe_key(database, key_id)
+    # An act commits itself, and only a transaction can keep the row locked after the check.
     async with database.act() if check is None else database.transaction() as connection:
         if check is not None:
             check(await lock_api_key(connection, key_id))

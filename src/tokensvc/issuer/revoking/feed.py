@@ -83,10 +83,11 @@ class Feed:
         self._mirror = mirror
         self._issuer = settings.issuer_url
         self._page_ttl = settings.feed_page_ttl
+        # A follower that gets a shared page must still have time to apply it before it expires.
         self._middle_shared = min(_MIDDLE_SHARED_SECONDS, settings.feed_page_ttl / 3)
         self._shared = _SharedPages()
         self._building: dict[_PageContent, asyncio.Task[SignedPage]] = {}
-        self._turn = asyncio.Lock()  # held by whom a page in the middle is handed out to
+        self._turn = asyncio.Lock()  # held while a page in the middle of a row is handed out
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="feed")
 
     async def next_page(self, after: Position | None, *, wait: float) -> SignedPage:
@@ -97,7 +98,7 @@ class Feed:
         """
         deadline = time.monotonic() + wait
         denylist = self._mirror.denylist
-        # Woken is not the same as changed: whoever came between the change and the call has seen
+        # Woken is not the same as changed: one who came between the change and the call has seen
         # it already, and waits on.
         while (
             after is not None
@@ -164,6 +165,8 @@ class Feed:
             signed = await loop.run_in_executor(
                 self._thread, lambda: _sign_page(page, cut, key, pause=_PAUSE_SECONDS)
             )
+            # The first page of a row is full. Followers refuse a full page that is older than
+            # another one they have, so it is not shared for longer.
             is_middle = content.end is None and content.after is not None
             seconds = self._middle_shared if is_middle else _SHARED_SECONDS
             self._shared.keep(content, signed, seconds=seconds)
@@ -209,6 +212,7 @@ class _SharedPages:
     def keep(self, content: _PageContent, page: SignedPage, *, seconds: float) -> None:
         """Share a page with all who ask within `seconds`."""
         now = time.monotonic()
+        # Put in anew, so that the oldest stand first.
         self._drop(content)
         for other in [at for at, (until, _) in self._pages.items() if until <= now]:
             self._drop(other)

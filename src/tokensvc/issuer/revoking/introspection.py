@@ -1,6 +1,6 @@
 """Introspection: is a token of ours live (RFC 7662)?
 
-Postgres decides it for whoever must know it now. This process's copy, which may be half a second
+Postgres decides it for those who must know it now. This process's copy, which may be half a second
 old, decides it for crowds. `describe_token` tells people what the database knows of a token.
 """
 
@@ -49,7 +49,7 @@ class Introspection:
     async def check(self, text: str) -> Claims:
         """Return the claims of a live token. Raises InvalidTokenError, UnavailableError.
 
-        Whatever ends a token before its time (its own end, that of its key, account or signing
+        All that ends a token before its time (its own end, that of its key, account or signing
         key) is a revocation, committed together with it. The rows of the key and the account are
         asked too, in the same statement: they say so even if the denylist has lost it.
         """
@@ -164,6 +164,7 @@ async def _judge_life(
 ) -> tuple[bool, str, RevocationRecord | None]:
     """Return whether a token of ours was ended before its time, by what, and by which record."""
     found = await find_revocation(connection, claims, signer.kid)
+    # Asked in any case: the rows tell what has ended even if the denylist has lost it.
     ended = await _find_ended(connection, claims, signer.kid)
     if found is not None:
         named = f"{found.revocation.kind} {found.revocation.value}"

@@ -1,6 +1,6 @@
-"""Reports of leaked API keys: whoever has found a key may have it disabled or revoked.
+"""Reports of leaked API keys: anybody who has found a key may have it disabled or revoked.
 
-Whoever can show a key could use it, so whoever reports one need show nothing else. Keys are
+Somebody who can show a key could use it, so a report of one need show nothing else. Keys are
 reported whole: their digests are in every backup of the database, and must not be good for
 anything.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tokensvc.core.leak import Leak, LeakPolicy
     from tokensvc.store.pool import Database
 
-REPORTER: Final = Actor(name="leak-report")  # whoever reports a leak and shows no credential
+REPORTER: Final = Actor(name="leak-report")  # somebody who reports a leak and shows no credential
 
 
 async def end_leaked_keys(

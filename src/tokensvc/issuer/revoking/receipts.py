@@ -55,6 +55,7 @@ class _Memory:
     def note(self, follower: FollowerId, position: Position, now: float) -> bool:
         """Note where a follower stands; return True if it has come further."""
         before = self._heard.get(follower)
+        # What is written, or waits to be, counts as written now; else the last time stays.
         written_on = now
         if before is None:
             self._news.add(follower)
@@ -71,6 +72,7 @@ class _Memory:
 
     def take_news(self, now: float) -> list[Receipt]:
         """Return what has to be written, sorted so that two writers cannot deadlock."""
+        # Some may have been forgotten since they were noted, and have nothing to write.
         followers, self._news = sorted(self._news), set()
         return [
             Receipt(follower, heard.position, now - heard.on)
@@ -116,6 +118,7 @@ class Receipts:
     ) -> None:
         self._database = database
         self._mirror = mirror
+        self._most_proved = most_proved
         self._most_unproved = most_unproved
         self._unproved_pause = unproved_pause
         self._clock = clock
@@ -139,7 +142,10 @@ class Receipts:
     def note_goodbye(self, follower: FollowerId) -> None:
         """Forget a follower that stops following."""
         (self._proved if follower.key_id else self._unproved).forget(follower)
-        if len(self._gone) < self._most_unproved:
+        # Anybody can say goodbye without a proof, so that leaves room for those who have one. What
+        # is not noted here is forgotten later, when it is silent.
+        most = self._most_proved if follower.key_id else self._most_unproved
+        if len(self._gone) < most:
             self._gone.add(follower)
 
     def _observe_propagation(self, position: Position) -> None:

@@ -62,6 +62,7 @@ class DenylistWatcher:
             heads, now = await list_heads(connection)
             head = heads["denylist"]
             if self._held is None:
+                # Nothing is known of the revocation at a head, so its absence will prove nothing.
                 self._held, self._expires = head, 0.0
             tag = await find_tag(connection, self._held.seq)
             self._latest = max(now, self._latest or now)

@@ -53,6 +53,7 @@ async def revoke_signing_key_now(
     """
     async with database.connection() as connection:
         alg = (await load_signing_key(connection, kid)).alg
+    # Before the transaction: to make an RSA key takes time, and others wait for the lock.
     drafts = await new_drafts(alg)
     async with database.transaction() as connection:
         await lock_rotation(connection)

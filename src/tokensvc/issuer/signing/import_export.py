@@ -53,6 +53,7 @@ async def import_signing_key(
         unseal(imported, current)  # what would not be accepted afterwards is not taken in
         trail = Trail(actor)
         await insert_new(connection, imported, trail, operation="signing-keys.import")
+        # It was never the signer, so no token is lost with it; there must be one standby only.
         if waiting is not None:
             await revoke_signing_key(connection, waiting.kid, now)
             trail.note("signing-keys.drop", waiting.kid, instead=imported.kid)
@@ -90,4 +91,5 @@ async def export_private_key(
         if found.revoked_at is not None:
             raise ConflictError(f"signing key {found.kid} is revoked: it must not be used")
         await record(connection, actor, "signing-keys.export", found.kid, private=True)
+    # After the commit, so that no key leaves without a trace.
     return build_private_pem(unseal(found, master_key))

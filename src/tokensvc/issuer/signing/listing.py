@@ -57,6 +57,7 @@ async def list_signing_keys_with_phase(
     async with database.connection() as connection:
         facts = await load_facts(connection, settings)
         life = timedelta(seconds=settings.token_ttl)
+        # Uses are counted by the hour, and the hour of the oldest live token began before it.
         usage = await list_usage_of_all(connection, None, facts.now - life - _HOUR)
     issued = IssuedTokens(usage, facts.now - life, facts.now)
     return [_build_listed(record, facts, issued) for record in facts.records]

@@ -74,6 +74,7 @@ async def load_master_key(
         sealed = [r for r in await list_signing_keys(connection) if r.revoked_at is None]
     master_key = find_configured(settings)
     if settings.master_key is None and (master_key is None or not opens_any(master_key, sealed)):
+        # A rotation has sealed the keys anew, and was killed before it could replace the file.
         following = find_master_key(next_path(settings.master_key_path))
         if following is not None and opens_any(following, sealed):
             promote_next_master_key(settings.master_key_path)
@@ -100,6 +101,7 @@ def find_current(
     if usable and not opens_any(master_key, usable):
         master_key = read_master_key(settings)
         if not opens_any(master_key, usable):
+            # It does not open, so this raises and says which key that is.
             unseal(usable[0], master_key)
     return master_key
 

@@ -41,8 +41,8 @@ _log = get_logger(__name__)
 class Urgency:
     """How urgent a rotation is.
 
-    `asked`: somebody wants it, even if the period is not over. `at_once`: it may not wait, if that
-    is safe. `force`: it may not wait, even if that is unsafe.
+    `asked`: somebody wants it, even if the period is not over. `at_once`: it begins now, if that is
+    safe. `force`: it begins now, even if that is unsafe.
     """
 
     asked: bool = False
@@ -85,6 +85,7 @@ async def rotate_all_once(
     """Do what the plan asks for now, for the default algorithm and each that an audience wants."""
     async with database.connection() as connection:
         wanted = await list_algorithms(connection)
+    # The default one first: it stands in for the others until their keys may sign.
     for alg in dict.fromkeys([DEFAULT_ALGORITHM, *wanted]):
         await rotate_once(database, settings, master_key, alg=alg, actor=actor)
 

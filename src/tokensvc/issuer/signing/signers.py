@@ -3,10 +3,10 @@
 The keys are a copy of the table, kept up by `issuer.mirror`. Nothing is signed with a copy that
 Postgres has not confirmed for ten seconds.
 
-A row that does not agree with the private key in it is refused: whoever can write the database must
-not be able to publish a key. What such a row says is neither published nor used. If this process
-had opened the key before the row was changed, it goes on with what it had, so that the change does
-not stop it. An error line and `tokensvc_signing_keys_refused` tell of it.
+A row that does not agree with the private key in it is refused: somebody who can write the database
+must not be able to publish a key. What such a row says is neither published nor used. If this
+process had opened the key before the row was changed, it goes on with what it had, so that the
+change does not stop it. An error line and `tokensvc_signing_keys_refused` tell of it.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ class Signers:
         if self._postgres_clock.age_seconds > MAX_AGE_SECONDS:
             raise build_stale_error()
         begin, end, key = self._active.get(alg, (None, None, None))
+        # A key that signs before its begin, because clocks differ, is looked for each time.
         if key is not None and begin is not None and begin <= now and (end is None or now < end):
             return key
         record = find_active(self.records, alg, now)
@@ -93,6 +94,8 @@ class Signers:
 
         As in `find_signer_for`, the default algorithm stands in for one that has no key yet.
         """
+        # A key that was found once has a successor when it ends, and what changes the keys empties
+        # `_active`. So its end need not be looked at.
         if alg in self._active and self._postgres_clock.age_seconds <= MAX_AGE_SECONDS:
             return
         now = self._postgres_clock.now
@@ -124,7 +127,9 @@ class Signers:
         for error in refused:
             _log.error("signing_key_refused", reason=error.reason, detail=error.message)
         SIGNING_KEYS_REFUSED.set(len(refused))
+        # Revoked keys need not open: of them only the order counts, and that they are revoked.
         records = {row.kid: row for row in rows if row.revoked_at is not None}
+        # Of the others only what this process has proved; a row that was refused is left out.
         records |= {kid: held.record for kid, held in opened.items()}
         self.records = tuple(records[row.kid] for row in rows if row.kid in records)
         self._opened, self._active = opened, {}

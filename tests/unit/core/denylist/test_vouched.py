@@ -19,3 +19,14 @@ def test_what_several_signers_vouch_for_counts_once():
     assert len(made) == 3
     assert len(list(made)) == 4
     assert set(made.signers) == {FIRST, SECOND}
+
+
+def test_a_denylist_is_counted_while_it_grows():
+    made = VouchedDenylist()
+    made.add([Revocation("jti", "a", EXP)], FIRST)
+    made.add([Revocation("jti", f"b{n}", EXP) for n in range(300)], SECOND)
+    seen = 0
+    for seen, _ in enumerate(made, 1):
+        made.add([Revocation("jti", f"c{seen}-{n}", EXP) for n in range(3)], SECOND)
+    assert seen >= 301
+    assert len(made) == len(set(made))
