@@ -6,6 +6,7 @@ of the first of its requests, and has a link to each of them; and each of them h
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
@@ -31,6 +32,7 @@ _MOST_LINKS: Final = 256
 _CLOSE_SECONDS: Final = 2.0
 _FAULTS: Final = 500  # from this status on, it was not the client's fault
 
+_FIRST_WORD: Final = re.compile(r"(?:\s|--.*\n)*(\w+)", re.ASCII)
 _NO_TRACE: Final = Context()
 _propagator: Final = TraceContextTextMapPropagator()
 
@@ -62,6 +64,8 @@ class Tracer:
         """
         return self._tracer.start_as_current_span(
             f"{method} {route}",
+            # Never the trace that happens to be open: a request begins one of its own, or goes on
+            # with that of its client.
             context=_propagator.extract(headers) if "traceparent" in headers else _NO_TRACE,
             kind=SpanKind.SERVER,
             attributes={"http.request.method": method, "http.route": route},
@@ -119,7 +123,7 @@ class Tracer:
         if not _is_traced():
             return await asking
         with self._tracer.start_as_current_span(
-            _name(text), kind=SpanKind.CLIENT, attributes=_describe(text)
+            name_statement(text), kind=SpanKind.CLIENT, attributes=_describe(text)
         ):
             return await asking
 
@@ -129,7 +133,7 @@ class Tracer:
             return
         now = time.time_ns()
         span = self._tracer.start_span(
-            _name(query.query),
+            name_statement(query.query),
             kind=SpanKind.CLIENT,
             attributes=_describe(query.query),
             start_time=now - int(query.elapsed * 1e9),
@@ -144,8 +148,10 @@ def _is_traced() -> bool:
     return trace.get_current_span().get_span_context().trace_flags.sampled
 
 
-def _name(text: str) -> str:
-    return f"postgres {text.split(maxsplit=1)[0].lower()}"
+def name_statement(text: str) -> str:
+    """Return the name of the span of a statement: its first word, behind what is commented."""
+    found = _FIRST_WORD.match(text)
+    return f"postgres {found[1].lower() if found else 'statement'}"
 
 
 def _describe(text: str) -> dict[str, str]:
