@@ -46,6 +46,7 @@ async def find_checkpoint(connection: asyncpg.Connection) -> CheckpointRow | Non
 
 async def find_last_before(connection: asyncpg.Connection, moment: datetime) -> int | None:
     """Return the greatest number up to which all events are older than `moment`."""
+    # Sessions have a limit of a few seconds in Postgres. The driver still ends it after an hour.
     await connection.execute("set local statement_timeout = 0")
     number: int | None = await connection.fetchval(
         _SQL["find_last_before"], moment, timeout=_PATIENCE

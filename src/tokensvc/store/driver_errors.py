@@ -86,5 +86,6 @@ def was_rolled_back(error: BaseException) -> bool:
     return (
         isinstance(error, asyncpg.PostgresError)
         and not isinstance(error, asyncpg.PostgresConnectionError)
+        # `severity` is in the language of the server, and this one is not.
         and getattr(error, "severity_en", None) == "ERROR"
     )

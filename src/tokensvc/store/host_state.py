@@ -86,6 +86,7 @@ async def _ask(connection: asyncpg.Connection, statement: str, host_url: str) ->
     started_at: datetime = row["started_at"]
     return HostState(
         host=name_host(host_url),
+        # The moment of its start identifies a server, because one may have several addresses.
         server=started_at.isoformat(),
         is_standby=row["is_standby"],
         cluster=row["cluster"] or UNKNOWN_CLUSTER,

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 _KEYS: Final = "api_key"
 _UNUSED: Final = "(select key_id as id from unused_api_key) as unused join api_key using (id)"
-# The last uses are sorted before their keys are looked up: those of the first page are few.
+# The last uses are sorted before their keys are looked up: those of the first page are few. With
+# `offset 0` the planner leaves this order as it is.
 _USES: Final = (
     "(select key_id as id, at as last_used_at from api_key_last_use "
     "order by at{direction}, key_id{direction} offset 0) as used join api_key using (id)"

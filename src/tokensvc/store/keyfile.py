@@ -97,6 +97,7 @@ def write_master_key(path: Path, master_key: MasterKey, *, replace: bool) -> Non
     if replace:
         path.unlink(missing_ok=True)
     try:
+        # Never into a file, or through a link, that somebody else has put there.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise StartRefusedError(
@@ -122,6 +123,7 @@ def promote_next_master_key(path: Path) -> None:
             return
         if path.exists():
             old.unlink(missing_ok=True)
+            # A second name, and no renaming: there is a file at `path` at every moment.
             os.link(path, old)
         following.replace(path)
         _sync_folder(path.parent)

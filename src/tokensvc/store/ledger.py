@@ -40,6 +40,7 @@ _SETTINGS: Final = {
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
 }
+# A request waits for the ledger for 2.5 s at most (decision 0009), and a batch ends before that.
 _TIMEOUT: Final = 2.0
 _LOCK_SECONDS: Final = 0.5
 _IDLE: Final = 0.05  # seconds after which a connection may have been closed unnoticed
@@ -73,6 +74,7 @@ class LedgerConnection:
         asked = list(counts)
         try:
             statement = await self._find_statement() or await self._prepare()
+            # As late as possible: to connect may have taken seconds, and the clock has gone on.
             arguments = _build_arguments(counts, expect())
             asking = statement.fetch(*arguments, timeout=_TIMEOUT)
             if Tracing.tracer is not None:

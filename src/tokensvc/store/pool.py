@@ -57,6 +57,8 @@ class Database:
         self, pool: asyncpg.Pool, hosts: Hosts, direct_hosts: Hosts, timelines: Timelines
     ) -> None:
         self._pool = pool
+        # asyncpg has one timeout for two waits: until a connection is free, and until it is made.
+        # So who waits for a free one waits here.
         self._free = asyncio.Semaphore(pool.get_max_size())
         self.hosts = hosts
         self._direct_hosts = direct_hosts
@@ -105,6 +107,7 @@ class Database:
         """Have no connection that was made before the last failover."""
         if self._expired == self.failovers:
             return
+        # Before anything is awaited, so that of many callers only one does it.
         self._expired = self.failovers
         await self._pool.expire_connections()
         for connection in list(self._apart):
@@ -144,6 +147,7 @@ class Database:
             try:
                 yield connection
             except AWAY as error:
+                # Nothing was changed, and `connection` makes an UnavailableError of it.
                 if was_rolled_back(error):
                     raise
                 raise _unknown(error) from error
