@@ -72,6 +72,8 @@ class Site(web.BaseSite):
         except OSError as error:  # there is no descriptor left, or no memory
             _log.warning("connection_not_accepted", error=str(error))
             loop = asyncio.get_running_loop()
+            # The client still waits in the queue, so the loop would call this again without a
+            # pause.
             loop.remove_reader(self._listener)
             self._resuming = loop.call_later(_PAUSE_SECONDS, self._resume)
 

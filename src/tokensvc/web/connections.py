@@ -79,6 +79,7 @@ class Connections:
     def _look_in_steps(self, now: float) -> Iterator[None]:
         """Do as `look_once`, and stop after a number of connections, so that others can go on."""
         for number, (handler, transport) in enumerate(list(self._transports.items()), 1):
+            # It may have ended while others went on.
             if handler in self._transports:
                 self._look_at(handler, transport, now)
             if number % _LOOKED_AT == 0:
@@ -102,6 +103,7 @@ class Connections:
         if waiting <= unread.waiting_bytes - _LEAST_READ_BYTES:
             self._unread[handler] = _Unread(waiting, now)
             return
+        # `abort` and not `close`, which would wait until everything has been sent.
         self._limited.note("unread_answer")
         transport.abort()
 

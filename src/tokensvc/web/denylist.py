@@ -42,6 +42,7 @@ async def get_denylist(request: web.Request) -> web.Response:
     position = None if after is None else parse_cursor(after)
     if position is not None:
         _note_receipt(request, position)
+    # Whoever has nothing yet gets the beginning at once: it does not wait for news.
     if not wait or position is None:
         page = await service.feed.next_page(position, wait=0)
     else:

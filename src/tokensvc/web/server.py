@@ -148,6 +148,7 @@ async def _serve(
         stopping.cancel()
         opening.cancel()
         await asyncio.gather(opening, return_exceptions=True)
+        # Also after a refused start: who has connected meanwhile gets an answer.
         await runner.drain(listener)
 
 
@@ -194,6 +195,7 @@ def serve_many(
                 log_level=settings.log_level,
             ).run()
         except SystemExit:
+            # A worker that ends passes here as well; only the master tells why nothing has started.
             if os.getpid() == owner and start.refusal is not None:
                 raise StartRefusedError(start.refusal) from None
             raise
