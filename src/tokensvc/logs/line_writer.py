@@ -51,6 +51,7 @@ class LineWriter:
         self._write_some = write_some
         self._count_lost = count_lost
         self.begin()
+        # A hook of a fork can never be taken back, so it must not keep the writer alive.
         itself = weakref.ref(self)
 
         def begin_in_child() -> None:
@@ -66,6 +67,8 @@ class LineWriter:
         self._lines: deque[str] = deque()
         self._lost = 0
         self._rest = b""  # of a line that was written in part
+        # New ones in a child as well: at the fork a thread of the parent may have held the old
+        # ones.
         self._counting = threading.Lock()
         self._writing = threading.Lock()
         self._wake = threading.Event()
@@ -80,6 +83,8 @@ class LineWriter:
         if not self._wake.is_set():
             self._wake.set()
             if self._thread is None:
+                # Not at the start: the process that forks the workers needs none, and a fork keeps
+                # no thread.
                 self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
                 self._thread.start()
 
