@@ -36,6 +36,7 @@ _ENVIRONMENT: Final = {
     "LC_ALL": "C",
 }
 _OPTIONS: Final = ("-c", "core.quotePath=false", "-c", "core.fsmonitor=")
+# Of each commit, also of the first one (`--root`) and of a merge beside each parent (`-m`).
 _CHANGES: Final = (
     "diff-tree",
     "--stdin",
