@@ -80,6 +80,8 @@ class Service:
             signing = False
         return {
             "serving": not self.draining,
+            # Half of the time after which nothing is signed: requests are sent elsewhere before
+            # that.
             "database": postgres_clock.age_seconds < MAX_AGE_SECONDS / 2,
             "signing_key": signing,
             "ledger": ledger.is_answering and postgres_clock.iat_limit.allows(at),
@@ -129,6 +131,7 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
             await service.exchange.ledger.close()
             await service.holders.close()
             await service.feed.close()
+            # Last of all, because what the others have still done is counted there.
             await service.exchange.usage.close()
     finally:
         await database.close()

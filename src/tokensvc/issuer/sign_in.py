@@ -89,6 +89,7 @@ class SignIn:
     def build_form_token(self, claims: Claims, path: str) -> str:
         """Return what a form for `path` carries: no page of another sign-in can know it."""
         secret = self.backend.load_master_key().secret
+        # Not the master key itself: a key that is made for this purpose alone opens nothing.
         own = hmac.digest(secret, _FORM_CONTEXT, hashlib.sha256)
         return hmac.digest(own, f"{claims.jti} {path}".encode(), hashlib.sha256).hex()[:32]
 
@@ -99,6 +100,7 @@ class SignIn:
         return caller
 
     async def _issue(self, key: ApiKey, caller: KnownCaller, place: ClientPlace) -> IssuedToken:
+        # A token has capabilities for the service only if they are named.
         scope = frozenset(name for name in caller.capabilities if is_for_service(name))
         wanted = ExchangeRequest(credential=key, audience=DASHBOARD_AUDIENCE, scope=scope)
         return await self.exchange.issue(wanted, place.network, place.address)

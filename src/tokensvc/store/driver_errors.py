@@ -21,6 +21,7 @@ AWAY: Final = (
     asyncpg.DeadlockDetectedError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.IdleInTransactionSessionTimeoutError,
+    # Functions of ours raise it while a backup is being restored.
     asyncpg.ObjectNotInPrerequisiteStateError,
     # The password was changed, or the database is not there yet: that may be put right later.
     asyncpg.InvalidAuthorizationSpecificationError,

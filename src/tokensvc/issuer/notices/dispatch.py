@@ -83,6 +83,7 @@ class Dispatcher:
 
         Raises UnavailableError.
         """
+        # A full batch: there may be more acts.
         while await plan_acts_once(self._database) == AT_ONCE:
             pass
         for lane in self._lanes:
@@ -118,6 +119,7 @@ class Dispatcher:
     async def _claim(self, lane: _Lane) -> ClaimedEndpoint | None:
         if self._is_closing:
             return None
+        # One after the other, so that each sees how many slots the account of the one before has.
         async with lane.turn, self._database.connection() as connection:
             claimed = await table.claim_endpoint(
                 connection, is_failing=lane.is_failing, lease=self._lease, crowded=lane.crowded
@@ -157,6 +159,7 @@ class Dispatcher:
             released = await table.release_endpoint(
                 connection, claimed, hold=hold, has_failed=has_failed
             )
+        # Without the lease it is for another process to say whether the endpoint fails.
         if outcome is None or outcome.is_delivered or released is None:
             return
         _log.info(
