@@ -155,6 +155,7 @@ class _SentError(OSError):
 
 
 def _check_credential(credential: str) -> str:
+    # A line break in it would begin another field of the request.
     if not credential or not all("!" <= character <= "~" for character in credential):
         raise CredentialRefusedError("this is no API key: it has other characters")
     return credential

@@ -114,6 +114,7 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
         await check_schema(database)
         master_key = await load_master_key(database, settings)
         mirror = Mirror(database, settings, master_key)
+        # No request comes before the copies are there: who signs, and what is revoked.
         await mirror.refresh_once()
         service = _build_service(settings, database, mirror)
         tasks = asyncio.create_task(
@@ -122,6 +123,7 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
         try:
             yield service
         finally:
+            # First what runs by itself, because it uses all that is closed after it.
             tasks.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await tasks
@@ -171,6 +173,7 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
         backend=backend,
         sign_in=SignIn(callers=callers, exchange=exchange, backend=backend),
     )
+    # Only now is there a service to look at.
     service.backend = replace(backend, look=service.look)
     return service
 

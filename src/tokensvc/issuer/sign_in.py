@@ -59,6 +59,7 @@ class SignIn:
         try:
             caller = await self._check(key, place)
             issued = await self._issue(key, caller, place)
+        # InvalidTargetError: the key names its audiences, and the dashboard is not among them.
         except (InvalidClientError, InvalidTargetError) as error:
             await self._note_refusal(key, actor, error.reason)
             raise InvalidClientError(error.reason) from error

@@ -48,6 +48,7 @@ async def insert_api_key(
             _SQL["insert"], *facts, *_list_limits_and_more(terms), made_by_predecessor, expires_at
         )
     except asyncpg.ForeignKeyViolationError as error:
+        # Whatever else is violated is a fault of ours, and must be seen as one.
         if error.constraint_name != "api_key_tier_fkey":
             raise
         raise unknown_tier(str(terms.limits.tier)) from error

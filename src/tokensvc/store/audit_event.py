@@ -64,6 +64,7 @@ async def append_audit_events(
     what = [actor.facts] * len(events), operations, subjects, details
     if actor.caller is None:
         await connection.execute(_SQL["append"], *what)
+    # The events are appended in any case, and the error rolls them back with all else.
     elif not await connection.fetchval(_SQL["append_of_caller"], actor.caller, *what):
         raise CallerEndedError
 

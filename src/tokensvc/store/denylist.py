@@ -144,6 +144,7 @@ async def find_ended(
     )
     if found == "nothing_known":
         raise not_initialised()
+    # The statement says "" if nothing has ended.
     return found or None
 
 

@@ -34,7 +34,8 @@ AWAY: Final = (
     asyncpg.InvalidSchemaNameError,
     asyncpg.InvalidColumnReferenceError,  # `on conflict` before the key is made
     asyncpg.InsufficientPrivilegeError,
-    # What was prepared belongs to a schema that has been made anew; Postgres lost sight of it too.
+    # A restore has replaced the tables and functions that a statement was prepared for. Postgres
+    # may report that as an internal error.
     asyncpg.InvalidCachedStatementError,
     asyncpg.OutdatedSchemaCacheError,
     asyncpg.InternalServerError,

@@ -54,7 +54,7 @@ _NOT_USED_SINCE: Final = (
     "not exists (select from api_key_last_use as latest "
     "where latest.key_id = api_key.id and latest.at >= {})"
 )
-# That it is not null follows, but only if it is said does the planner know how few these keys are.
+# `is not null` follows from the equation. The planner needs it to know how few these keys are.
 _REPLACED: Final = (
     "exists (select from api_key as successor "
     "where successor.predecessor_id = api_key.id and successor.predecessor_id is not null)"

@@ -17,7 +17,8 @@ from tokensvc.store.private_file import open_private
 
 _LENGTH: Final = 32
 _MOST_BYTES: Final = 4096
-# As Postgres's client has it for key files: who else may do what with a file of ours or of root.
+# What others must not be allowed to do with a key file: one of ours, and one of root. libpq demands
+# the same of its key files.
 _NOT_OF_OURS: Final = stat.S_IRWXG | stat.S_IRWXO
 _NOT_OF_ROOTS: Final = stat.S_IWGRP | stat.S_IXGRP | stat.S_IRWXO
 # Docker hands secrets over as files of root that everybody in the container may read.

@@ -64,6 +64,7 @@ class Database:
         self._direct_hosts = direct_hosts
         self._timelines = timelines
         self._expired = 0
+        # Weak, so that whoever closes its connection need not say so here.
         self._apart: WeakSet[asyncpg.Connection] = WeakSet()
 
     @property
