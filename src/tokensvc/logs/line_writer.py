@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 _MOST_WAITING: Final = 20_000
-_PAUSE: Final = 0.05
+_PAUSE: Final = 0.05  # seconds, so it writes twenty times in a second at most
 _RETRY: Final = 1.0  # seconds until it is tried again to say how many lines were lost
 _PATIENCE_AT_EXIT: Final = 2.0
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 _SQL = load_queries("beside")
 _PLACES: Final = ("postgres", "template1")  # of which every server has one that is not the present
-_PATIENCE: Final = 600.0
-_BETWEEN_ENDS: Final = 0.1
+_PATIENCE: Final = 600.0  # seconds, as for migrations: a database may be large
+_BETWEEN_ENDS: Final = 0.1  # seconds
 _WITHOUT_LIMITS: Final = {"statement_timeout": "0", "lock_timeout": "0"}
 
 

@@ -166,6 +166,7 @@ class Database:
             try:
                 yield connection
             except BaseException:
+                # Also after a cancellation, because the connection goes back to the pool.
                 await _roll_back(connection, transaction)
                 raise
             try:

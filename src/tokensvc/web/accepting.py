@@ -17,7 +17,7 @@ from tokensvc.logs.logger import get_logger
 if TYPE_CHECKING:
     import socket
 
-BACKLOG: Final = 1024
+BACKLOG: Final = 1024  # clients that may wait to be accepted
 # Few enough that workers which share a listener get about as many connections each.
 _AT_ONCE: Final = 16
 _PAUSE_SECONDS: Final = 1.0  # after the operating system has refused a connection

@@ -49,6 +49,7 @@ async def check_ages_once(
     for a month. Of all processes one does it, `pause` after the last time. Raises UnavailableError.
     """
     async with database.connection() as connection:
+        # It stays claimed if the rest fails. What is missed then is found in the next round.
         if not await claim_check(connection, pause):
             return
         expiring = [

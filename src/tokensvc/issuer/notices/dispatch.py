@@ -31,9 +31,10 @@ if TYPE_CHECKING:
     from tokensvc.store.notice_endpoint import ClaimedEndpoint
     from tokensvc.store.pool import Database
 
+# A turn at an endpoint lasts five seconds, and one attempt of ten more (`sending`).
 LEASE: Final = timedelta(seconds=60)
 
-_AT_ONCE: Final = 100
+_AT_ONCE: Final = 100  # deliveries to one endpoint in a turn
 _PATIENCE: Final = 1.0  # seconds
 _MAIL_HOLD: Final = timedelta(seconds=60)  # what happens meanwhile comes in one mail
 _NONE: Final = timedelta()
