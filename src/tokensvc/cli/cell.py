@@ -21,7 +21,8 @@ def build_cell(name: str, value: object, now: datetime | None = None) -> str:
     """Return the text of a field on one line; a moment is its distance from `now`, if given."""
     if name in _SECONDS_NAMES and isinstance(value, int) and 0 <= value <= _LAST_SECOND:
         value, name = f"{datetime.fromtimestamp(value, UTC):%Y-%m-%dT%H:%M:%SZ}", "at"
-    # Whoever names a key could else command the terminal, or begin a line or a column of a table.
+    # Otherwise whoever names a key could command the terminal, or begin a line or a column of a
+    # table.
     return _CONTROL.sub(lambda found: repr(found[0])[1:-1], build_text(name, value, now))
 
 

@@ -135,7 +135,7 @@ def _report(found: Sequence[Find]) -> None:
                 "source": "file" if find.commit is None else "commit",
             }
             for find in found
-            # The place as it is printed, without the hint of the key behind it.
+            # This is the place as it is printed, without the hint of the key behind it.
             for url in [_build_line(_build_row(find)).rpartition(": ")[0]]
         }.values()
     )

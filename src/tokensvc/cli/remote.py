@@ -63,7 +63,7 @@ class Remote:
 
     def run(self, operation: Operation, request: Mapping[str, Any]) -> dict[str, Any]:
         """Return what an operation answers. Raises TokensvcError."""
-        # Once for all attempts: the second one names the same request, and is not carried out
+        # This is built once, so that a second attempt names the same request and is not carried out
         # again.
         path, body, headers = self._build(operation, request)
         is_safe = not operation.changes or operation.idempotent_by_key
@@ -109,7 +109,7 @@ class Remote:
     def _ask(
         self, method: str, path: str, body: bytes | None, headers: dict[str, str]
     ) -> dict[str, Any]:
-        # Apart from the request: an error of connecting says that nothing was sent.
+        # This is done apart from the request: if it fails, nothing was sent.
         if self._connection.sock is None:
             self._connection.connect()
         self._connection.sock.settimeout(_ANSWER_SECONDS)

@@ -102,8 +102,8 @@ async def check_backup(settings: Settings, path: Path) -> tuple[BackupFacts, boo
     InvalidInputError, ConflictError, StartRefusedError or BrokenChainError if it cannot be used.
     """
     master_key = find_configured(settings)
-    # Without a buffer: pg_restore reads on where the descriptor stands, so nothing behind the first
-    # line may have been read ahead.
+    # There is no buffer, because pg_restore reads on where the descriptor stands: nothing behind
+    # the first line may have been read ahead.
     with path.open("rb", buffering=0) as file:
         facts = parse_first_line(file.readline(MOST_BYTES))
         programs = find_programs(settings.postgres_bin_dir, facts.pg_dump, needs_server=True)
@@ -208,7 +208,7 @@ async def _carry_over(source: _Place, target: _Place, master_key: MasterKey) -> 
             present = await stack.enter_async_context(source.opened())
             async with present.connection() as connection:
                 _, now = await list_heads(connection)
-                # All of it: every position lies behind -1.
+                # Every position lies behind -1, so this is all of it.
                 remembered = [r async for part in read_after(connection, -1, now) for r in part]
         except UnavailableError:
             return

@@ -80,8 +80,7 @@ class Service:
             signing = False
         return {
             "serving": not self.draining,
-            # Half of the time after which nothing is signed: requests are sent elsewhere before
-            # that.
+            # Requests are sent elsewhere in good time, before nothing is signed any more.
             "database": postgres_clock.age_seconds < MAX_AGE_SECONDS / 2,
             "signing_key": signing,
             "ledger": ledger.is_answering and postgres_clock.iat_limit.allows(at),
@@ -123,7 +122,7 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
         try:
             yield service
         finally:
-            # First what runs by itself, because it uses all that is closed after it.
+            # The tasks end first, because they use all that is closed after them.
             tasks.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await tasks
@@ -133,7 +132,7 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
             await service.exchange.ledger.close()
             await service.holders.close()
             await service.feed.close()
-            # Last of all, because what the others have still done is counted there.
+            # It comes last, because what the others have still done is counted there.
             await service.exchange.usage.close()
     finally:
         await database.close()
@@ -173,7 +172,7 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
         backend=backend,
         sign_in=SignIn(callers=callers, exchange=exchange, backend=backend),
     )
-    # Only now is there a service to look at.
+    # The backend can look at the service only now, because it was made first.
     service.backend = replace(backend, look=service.look)
     return service
 

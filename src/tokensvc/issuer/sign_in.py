@@ -90,7 +90,8 @@ class SignIn:
     def build_form_token(self, claims: Claims, path: str) -> str:
         """Return what a form for `path` carries: no page of another sign-in can know it."""
         secret = self.backend.load_master_key().secret
-        # Not the master key itself: a key that is made for this purpose alone opens nothing.
+        # The master key itself is not used: a key that is made for this purpose alone opens
+        # nothing.
         own = hmac.digest(secret, _FORM_CONTEXT, hashlib.sha256)
         return hmac.digest(own, f"{claims.jti} {path}".encode(), hashlib.sha256).hex()[:32]
 

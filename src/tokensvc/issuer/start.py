@@ -106,7 +106,7 @@ async def _make_all(
                 _log.info("migration_applied", name=name)
             await _check_identity(database, settings)
             master_key = await _open_master_key(database, settings)
-            # Before the signing keys: the audiences say which algorithms sign.
+            # The audiences come before the signing keys: they say which algorithms sign.
             await _ensure_audiences(database, settings)
             await rotate_all_once(database, settings, master_key, actor=ACTOR)
             admin = await _create_first_admin(database, settings, announce)

@@ -67,8 +67,7 @@ class LineWriter:
         self._lines: deque[str] = deque()
         self._lost = 0
         self._rest = b""  # of a line that was written in part
-        # New ones in a child as well: at the fork a thread of the parent may have held the old
-        # ones.
+        # A child gets new locks: at the fork, a thread of its parent may have held the old ones.
         self._counting = threading.Lock()
         self._writing = threading.Lock()
         self._wake = threading.Event()
@@ -83,8 +82,8 @@ class LineWriter:
         if not self._wake.is_set():
             self._wake.set()
             if self._thread is None:
-                # Not at the start: the process that forks the workers needs none, and a fork keeps
-                # no thread.
+                # It is started this late because a fork keeps no thread: each worker starts its
+                # own.
                 self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
                 self._thread.start()
 

@@ -132,7 +132,7 @@ class DatabaseSettings(Subject):
         ge=0,
         description="how long a start waits for Postgres; `serve` without limit if unset",
     )
-    # Two at least, because the doctor tries with two at once what is between here and Postgres.
+    # There are at least two, because the doctor needs two at once to look for a pooler.
     pool_size: int = Field(10, ge=2, le=200)
     usage_days: int = Field(90, ge=1, description="for how many days usage is kept")
 

@@ -70,8 +70,8 @@ async def lock_api_key(connection: asyncpg.Connection, key_id: str) -> ListedKey
     """As `load_api_key`, holding the row against exchanges until the transaction ends."""
     if await connection.fetchval(_SQL["lock"], key_id) is None:
         raise no_such_key(key_id)
-    # Read by a statement of its own: a statement that has waited for a lock still shows other rows
-    # as they were when it began.
+    # It is read by a statement of its own: one that has waited for a lock still shows other rows as
+    # they were when it began.
     return await load_api_key(connection, key_id)
 
 

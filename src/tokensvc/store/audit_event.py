@@ -170,8 +170,9 @@ async def load_audit_claim(
     first = rows[0]
     head = AuditHead(first["head_number"], first["head_hash"] or FIRST_HASH, first["epoch"])
     oldest = first["oldest"] or 0
-    # The beginning of the hash of each number that was asked for, None if the event is missing.
-    # What a checkpoint has deleted is left out, and so is the head, whose hash is said whole.
+    # Of each number that was asked for, the beginning of its hash is told, and None if the event is
+    # missing. What a checkpoint has deleted is left out, and so is the head, whose hash is told
+    # whole.
     earlier = {
         row["number"]: row["hash"] and row["hash"][:SAID_BYTES]
         for row in rows

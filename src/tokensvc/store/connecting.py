@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 COMMAND_TIMEOUT: Final = 3.0
 SERVER_SETTINGS: Final = {
     "application_name": "tokensvc",
-    # Three limits, each shorter than the next: for a lock, for a statement, and COMMAND_TIMEOUT.
+    # A lock is waited for less long than a statement may last, and that less than COMMAND_TIMEOUT.
     "lock_timeout": "1000",
     # Postgres gives up before we do (COMMAND_TIMEOUT), so that a connection need not be cut.
     "statement_timeout": "2500",
@@ -63,7 +63,7 @@ async def connect_to_host(
             format="binary",
         )
     except BaseException:
-        # Also if the caller was cancelled: nobody else knows of this connection.
+        # Nobody else knows of this connection, so it is cut here even if the caller was cancelled.
         connection.terminate()
         raise
     if Tracing.tracer is not None:

@@ -25,7 +25,7 @@ _LOOKS: Final = (
     "must look like postgresql://user:password@host:5432/database; in a password, write %20 for a "
     "space, %23 for #, %25 for %, %2F for /, %3F for ?, %40 for @, %5B for [ and %5D for ]"
 )
-# Of Debian, Red Hat and Alpine. A Python that was not built by them looks elsewhere.
+# Debian, Red Hat and Alpine have them here. A Python that was not built by them looks elsewhere.
 _AUTHORITIES: Final = (
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -111,7 +111,7 @@ def _split(text: str, setting: str) -> SplitResult:
     try:
         parts = urlsplit(text)
         named = dict(parse_qsl(parts.query, strict_parsing=True)) if parts.query else {}
-    # `from None`, because the error may quote the URL, and with it the password.
+    # The error may quote the URL, and with it the password: hence `from None`.
     except ValueError:
         raise StartRefusedError(f"{setting} {_LOOKS}") from None
     # `urlsplit` drops line breaks and tabs without a word, so the text itself is searched for them.

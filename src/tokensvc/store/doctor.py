@@ -80,7 +80,7 @@ def list_disks(folders: Iterable[Path]) -> list[Disk]:
             device,
             Disk(
                 folder=str(folder.resolve()),
-                # What an ordinary user may fill: some of the rest is kept for root.
+                # This is what an ordinary user may fill. Some of the rest is kept for root.
                 free_bytes=disk.f_bavail * disk.f_frsize,
                 total_bytes=disk.f_blocks * disk.f_frsize,
                 # Some file systems have no limit of files, and say 0 of all.

@@ -27,7 +27,7 @@ _PROGRAMS: Final = ("pg_dump", "pg_restore")
 _SERVER: Final = ("initdb", "postgres")
 _AT_ONCE: Final = 1 << 20  # bytes
 _TOLD: Final = 1000  # characters of what a program said
-# Without a password neither of them asks: it would wait for somebody who is not there.
+# Without a password neither program asks for one: it would wait for somebody who is not there.
 _DUMP: Final = ("--format=custom", "--no-password")
 # Whoever restores owns everything. The rights of the service are granted as at every start.
 _RESTORE: Final = (
@@ -124,7 +124,8 @@ async def _run(
                 write(data)
             failed = await process.wait()
         finally:
-            # Also if `write` has raised, as on a full disk, or the caller was cancelled.
+            # It still runs if `write` has raised, as on a full disk, or if the caller was
+            # cancelled.
             if process.returncode is None:
                 process.kill()
                 await process.wait()

@@ -87,8 +87,8 @@ class EmbeddedPostgres:
             if self._server.process_id is None:
                 binaries = prepare_home(home, self._bin_dir, self._password_file)
                 self._server.launch(binaries, self._options)
-            # While the start lock is held: otherwise a process that leaves would find no user, and
-            # stop the server that was just started or found.
+            # The start lock is still held. Otherwise a process that leaves would find no user, and
+            # would stop the server that was just started or found.
             lock = open_private(self._data_dir / "postgres-users.lock")
             fcntl.flock(lock, fcntl.LOCK_SH)
             self._user_lock = lock

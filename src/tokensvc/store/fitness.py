@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _SQL = load_queries("fitness")
 _ENCODING: Final = "UTF8"
 _SCHEMA: Final = "public"
-# What Postgres says if a pooler leads to another server connection than the one that has prepared
+# Postgres says this if a pooler leads to another server connection than the one that has prepared
 # the statement.
 _FORGOTTEN: Final = (
     asyncpg.InvalidSQLStatementNameError,

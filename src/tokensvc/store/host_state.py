@@ -76,7 +76,7 @@ async def ask_hosts(
             await asyncio.wait(late, timeout=_SHORT_TIMEOUT if choice.primary else None)
     finally:
         for task in tasks.values():
-            # Its answer is a CancelledError then, which `Hosts` takes for silence.
+            # A cancelled task answers with CancelledError, which `Hosts` takes for silence.
             task.cancel()
         answers = await asyncio.gather(*tasks.values(), return_exceptions=True)
     return dict(zip(tasks, answers, strict=True))

@@ -74,7 +74,8 @@ class LedgerConnection:
         asked = list(counts)
         try:
             statement = await self._find_statement() or await self._prepare()
-            # As late as possible: to connect may have taken seconds, and the clock has gone on.
+            # `expect` is called this late because to connect may have taken seconds, and the clock
+            # has gone on.
             arguments = _build_arguments(counts, expect())
             asking = statement.fetch(*arguments, timeout=_TIMEOUT)
             if Tracing.tracer is not None:

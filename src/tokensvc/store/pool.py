@@ -58,13 +58,13 @@ class Database:
     ) -> None:
         self._pool = pool
         # asyncpg has one timeout for two waits: until a connection is free, and until it is made.
-        # So who waits for a free one waits here.
+        # So callers wait here for a free one.
         self._free = asyncio.Semaphore(pool.get_max_size())
         self.hosts = hosts
         self._direct_hosts = direct_hosts
         self._timelines = timelines
         self._expired = 0
-        # Weak, so that whoever closes its connection need not say so here.
+        # The set is weak, so that whoever closes its connection need not say so here.
         self._apart: WeakSet[asyncpg.Connection] = WeakSet()
 
     @property
@@ -108,7 +108,7 @@ class Database:
         """Have no connection that was made before the last failover."""
         if self._expired == self.failovers:
             return
-        # Before anything is awaited, so that of many callers only one does it.
+        # This is noted before anything is awaited, so that of many callers only one does it.
         self._expired = self.failovers
         await self._pool.expire_connections()
         for connection in list(self._apart):
@@ -166,7 +166,7 @@ class Database:
             try:
                 yield connection
             except BaseException:
-                # Also after a cancellation, because the connection goes back to the pool.
+                # A cancelled caller comes here as well, and its connection goes back to the pool.
                 await _roll_back(connection, transaction)
                 raise
             try:

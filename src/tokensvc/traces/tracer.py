@@ -64,8 +64,8 @@ class Tracer:
         """
         return self._tracer.start_as_current_span(
             f"{method} {route}",
-            # Never the trace that happens to be open: a request begins one of its own, or goes on
-            # with that of its client.
+            # A request goes on with the trace of its client or begins its own, whatever trace is
+            # open here.
             context=_propagator.extract(headers) if "traceparent" in headers else _NO_TRACE,
             kind=SpanKind.SERVER,
             attributes={"http.request.method": method, "http.route": route},

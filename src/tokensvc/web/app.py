@@ -62,8 +62,9 @@ def build_app(
 
     app = web.Application(middlewares=[handle_errors], client_max_size=MAX_BODY)
     app[IN_FLIGHT] = InFlight()
-    # Of what anybody may fetch, two in a millisecond; of the polls that a revocation wakes, one in
-    # each round of the event loop. Exchanges find the rest of the time free (decision 0028).
+    # Two requests of those that anybody may send are answered in a millisecond, and one poll that a
+    # revocation has woken in each round of the event loop. Exchanges find the rest of the time free
+    # (decision 0028).
     app[TURNS], app[WOKEN] = Turns(at_once=2, pause=0.001), Turns()
     app[POLLS] = Polls(
         limited or LimitLog(),

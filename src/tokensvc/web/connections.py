@@ -130,6 +130,6 @@ def find_most_connections(pool_size: int) -> int:
     """Return how many connections of clients leave enough descriptors for all else."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
-        # More than are ever open.
+        # That is more than are ever open.
         soft = 1_000_000
     return max(16, soft - pool_size - _KEPT_DESCRIPTORS)

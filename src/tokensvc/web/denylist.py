@@ -62,7 +62,7 @@ async def _build_response(
     if page.is_zipped and _GZIP.search(request.headers.get("Accept-Encoding", "")):
         headers["Content-Encoding"] = "gzip"
     elif page.is_zipped:
-        # In a thread, because to unpack a long page would hold up everybody else.
+        # It is unpacked in a thread, because a long page would hold up everybody else.
         body = await asyncio.to_thread(page.unzip)
     headers["Content-Type"] = f"{MEDIA_TYPE}; charset=utf-8"
     return web.Response(body=body, headers=headers)

@@ -62,7 +62,7 @@ _log = get_logger(__name__)
 
 
 def _new_request_ids() -> list[str]:
-    # 64 ids of 16 digits.
+    # These are 64 ids of 16 digits each.
     text = secrets.token_hex(64 * 8)
     return [text[at : at + 16] for at in range(0, len(text), 16)]
 

@@ -116,7 +116,7 @@ def judge_error(error: Exception) -> tuple[int, str, str, dict[str, str]]:
     if isinstance(error, errors.BearerError):
         return error.status, error.code, error.message, error.headers
     if isinstance(error, errors.TokensvcError):
-        # The nearest class of the error that the map has.
+        # The nearest class of the error that the map has decides.
         status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
         if status != HTTPStatus.INTERNAL_SERVER_ERROR:
             return status, error.code, error.message, _when_to_retry(error)

@@ -148,7 +148,7 @@ async def _serve(
         stopping.cancel()
         opening.cancel()
         await asyncio.gather(opening, return_exceptions=True)
-        # Also after a refused start: who has connected meanwhile gets an answer.
+        # After a refused start too, who has connected meanwhile gets an answer.
         await runner.drain(listener)
 
 

@@ -43,7 +43,7 @@ class Workers(BaseApplication):  # type: ignore[misc]
             "logger_class": "tokensvc.web.workers.WorkersLog",
             # The worker itself gives up first, so that gunicorn need not kill it.
             "graceful_timeout": drain + 5,
-            # It would be one more way to change or stop the service, and nobody needs it.
+            # The socket would be one more way to change or stop the service, and nobody needs it.
             "control_socket_disable": True,
             # The files of the heartbeat lie where the metrics lie: there it is known that files can
             # be made.

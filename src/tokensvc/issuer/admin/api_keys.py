@@ -176,7 +176,7 @@ async def update_key(
     """
     async with database.transaction() as connection:
         before = await lock_key(connection, key_id, "changed", NOT_REVOKED, check=check)
-        # After the lock, because this may be the key of the caller itself.
+        # The lock comes first, because this may be the key of the caller itself.
         grant = await load_grant(connection, grantor)
         grant.check(before)
         trail = Trail(actor)

@@ -194,7 +194,7 @@ async def load_checkpoint(
     master_key = await load_master_key(database, settings)
     try:
         return await _check_checkpoint(connection, row, master_key)
-    # All of these are ways in which a text fails that somebody else has put there.
+    # A text that somebody else has put there may fail in any of these ways.
     except (InvalidTokenError, NotFoundError, StartRefusedError, ValueError, KeyError, TypeError):
         reason = "no signing key of this service has signed the checkpoint there"
         raise BrokenChainError(Break(row.number, reason)) from None

@@ -84,7 +84,7 @@ class Dispatcher:
 
         Raises UnavailableError.
         """
-        # A full batch: there may be more acts.
+        # After a full batch there may be more acts.
         while await plan_acts_once(self._database) == AT_ONCE:
             pass
         for lane in self._lanes:
@@ -120,7 +120,8 @@ class Dispatcher:
     async def _claim(self, lane: _Lane) -> ClaimedEndpoint | None:
         if self._is_closing:
             return None
-        # One after the other, so that each sees how many slots the account of the one before has.
+        # They are claimed one after the other, so that each sees how many slots an account has by
+        # now.
         async with lane.turn, self._database.connection() as connection:
             claimed = await table.claim_endpoint(
                 connection, is_failing=lane.is_failing, lease=self._lease, crowded=lane.crowded

@@ -124,8 +124,8 @@ async def _answer(visit: Visit, page: Page) -> View | Redirect | File:
 async def _admit(visit: Visit, page: Page) -> None:
     """Raise a TokensvcError unless the request may have what the page shows or does."""
     if page.method == "POST":
-        # Before the body is read: what another site sends is not looked at. The form comes before
-        # the sign-in, because it may hold the key.
+        # What another site sends is not even read. The form is read before the sign-in is looked
+        # for, because it may hold the key.
         check_same_origin(visit.request)
         visit.typed = Typed(await read_form(visit.request))
     if page.is_open:

@@ -19,7 +19,7 @@ _MISSING: Final = object()
 def list_differences(form: Form, thing: Model) -> list[tuple[str, str]]:
     """Return (field, what stands there now) where a form and a thing do not say the same."""
     found = []
-    # Each field once, although a list stands in it several times.
+    # A list stands in a form as several fields of one name.
     for name in dict.fromkeys(form):
         # An empty limit in a form means that of the tier; the thing's own one is `own_...`.
         now = getattr(thing, f"own_{name}", getattr(thing, name, _MISSING))

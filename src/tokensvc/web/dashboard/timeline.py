@@ -181,7 +181,7 @@ class _Scale:
         while moment < self._ends_at:
             place = self.place(moment)
             text = write_date(moment) if step >= _DAY else f"{moment:%H:%M}"
-            # Nor so near to the edge that the date would reach over it.
+            # No date is written where it would reach over the edge, either.
             if abs(place - here) > _BESIDE_NOW and 3 < place < 97:  # noqa: PLR2004
                 ticks.append((place, text))
             moment += step
