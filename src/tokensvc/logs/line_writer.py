@@ -51,8 +51,7 @@ class LineWriter:
         self._write_some = write_some
         self._count_lost = count_lost
         self.begin()
-        # A hook of a fork can never be taken back, so it must not keep the writer alive.
-        itself = weakref.ref(self)
+        itself = weakref.ref(self)  # the hook can never be taken back, and must not keep it alive
 
         def begin_in_child() -> None:
             writer = itself()
@@ -63,11 +62,10 @@ class LineWriter:
         atexit.register(self.close)
 
     def begin(self) -> None:
-        """Start without lines and without a thread."""
+        """Start without lines and thread. The locks are new: a parent may hold the old ones."""
         self._lines: deque[str] = deque()
         self._lost = 0
         self._rest = b""  # of a line that was written in part
-        # A child gets new locks: at the fork, a thread of its parent may have held the old ones.
         self._counting = threading.Lock()
         self._writing = threading.Lock()
         self._wake = threading.Event()
@@ -82,8 +80,6 @@ class LineWriter:
         if not self._wake.is_set():
             self._wake.set()
             if self._thread is None:
-                # It is started this late because a fork keeps no thread: each worker starts its
-                # own.
                 self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
                 self._thread.start()
 

@@ -74,9 +74,7 @@ class LedgerConnection:
         asked = list(counts)
         try:
             statement = await self._find_statement() or await self._prepare()
-            # `expect` is called this late because to connect may have taken seconds, and the clock
-            # has gone on.
-            arguments = _build_arguments(counts, expect())
+            arguments = _build_arguments(counts, expect())  # now: to connect may take seconds
             asking = statement.fetch(*arguments, timeout=_TIMEOUT)
             if Tracing.tracer is not None:
                 asking = Tracing.tracer.trace_statement(_SQL["judge"], asking)

@@ -57,15 +57,13 @@ class Database:
         self, pool: asyncpg.Pool, hosts: Hosts, direct_hosts: Hosts, timelines: Timelines
     ) -> None:
         self._pool = pool
-        # asyncpg has one timeout for two waits: until a connection is free, and until it is made.
-        # So callers wait here for a free one.
+        # asyncpg has one timeout for two waits, so callers wait here until a connection is free.
         self._free = asyncio.Semaphore(pool.get_max_size())
         self.hosts = hosts
         self._direct_hosts = direct_hosts
         self._timelines = timelines
         self._expired = 0
-        # The set is weak, so that whoever closes its connection need not say so here.
-        self._apart: WeakSet[asyncpg.Connection] = WeakSet()
+        self._apart: WeakSet[asyncpg.Connection] = WeakSet()  # their users close them
 
     @property
     def most_connections(self) -> int:
@@ -108,8 +106,7 @@ class Database:
         """Have no connection that was made before the last failover."""
         if self._expired == self.failovers:
             return
-        # This is noted before anything is awaited, so that of many callers only one does it.
-        self._expired = self.failovers
+        self._expired = self.failovers  # before any await, so that of many callers one does it
         await self._pool.expire_connections()
         for connection in list(self._apart):
             connection.terminate()  # who uses it connects again
