@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 import threading
 import time
-from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -22,7 +23,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from tokensvc import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping, Sequence
+    from collections.abc import Awaitable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from asyncpg.connection import LoggedQuery
@@ -106,7 +107,7 @@ class Tracer:
         """Await the judgement of a batch. `spans`: those of its requests that are traced."""
         if not spans:
             return await judging
-        with self._tracer.start_as_current_span(
+        with self._open_span(
             "ledger batch",
             context=trace.set_span_in_context(spans[0]),
             attributes={"tokensvc.batch.traced_requests": len(spans)},
@@ -122,10 +123,22 @@ class Tracer:
         """Await the answer of Postgres to a prepared statement, which asyncpg does not note."""
         if not _is_traced():
             return await asking
-        with self._tracer.start_as_current_span(
+        with self._open_span(
             name_statement(text), kind=SpanKind.CLIENT, attributes=_describe(text)
         ):
             return await asking
+
+    @contextmanager
+    def _open_span(self, name: str, **options: Any) -> Iterator[Span]:  # noqa: ANN401 - its own
+        """Open a span for the block. It tells an error by its type: the text may quote a value."""
+        with self._tracer.start_as_current_span(
+            name, record_exception=False, set_status_on_exception=False, **options
+        ) as span:
+            try:
+                yield span
+            except Exception as error:
+                span.set_status(StatusCode.ERROR, type(error).__name__)
+                raise
 
     def note_query(self, query: LoggedQuery) -> None:
         """Make the span of a statement that has been carried out for a request."""
