@@ -10,6 +10,7 @@ from testbed.collector import collecting
 
 from tokensvc.core.errors import StartRefusedError
 from tokensvc.traces import tracing as module
+from tokensvc.traces.tracer import name_statement
 from tokensvc.traces.tracing import Tracing, check_tracing, tracing
 
 WITHOUT = """
@@ -31,6 +32,19 @@ def test_spans_are_sent_at_the_end_under_the_name_that_the_environment_gives(mon
             assert tracer.find_traceparent() is None
         assert [path for path, _ in collector.received] == ["/v1/traces"]
         assert collector.has("GET /v1/x", "tokens-west")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("select 1", "postgres select"),
+        ("-- Why it is asked.\n-- And how.\nUPDATE x", "postgres update"),
+        ("\n  BEGIN;", "postgres begin"),
+        ("", "postgres statement"),
+    ],
+)
+def test_the_span_of_a_statement_is_called_by_its_first_word_behind_comments(text, name):
+    assert name_statement(text) == name
 
 
 def test_a_service_without_traces_never_imports_opentelemetry():

@@ -151,6 +151,22 @@ async def test_statements_of_an_operation_are_traced_without_their_values(spans,
     assert admin.headers["Authorization"].removeprefix("Bearer ") not in text
 
 
+async def test_an_error_of_a_statement_is_named_without_the_value_that_it_quotes(spans):
+    async def ask():
+        raise ValueError('invalid input syntax: "a-value-of-somebody"')
+
+    tracer = Tracing.tracer
+    assert tracer is not None
+    with tracer.trace_request({}, "GET", "/v1/keys"), pytest.raises(ValueError, match="somebody"):
+        await tracer.trace_statement("select $1", ask())
+    (statement,) = spans()["postgres select"]
+    assert (statement.status.status_code, statement.status.description) == (
+        StatusCode.ERROR,
+        "ValueError",
+    )
+    assert "a-value-of-somebody" not in statement.to_json()
+
+
 async def test_what_is_asked_again_and_again_is_in_no_trace(spans, client):
     spans()
     assert (await client.get("/livez")).status == 200

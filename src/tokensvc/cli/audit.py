@@ -173,6 +173,7 @@ def _compare(kept: BufferedReader) -> int:
 
     text, ours = kept.read(), load_settings().issuer_url
     try:
+        # The file has a line of JSON, and a line with its digest.
         line = json.loads(text.partition(b"\n")[0])
         issuer = line["issuer"]
         witness = parse_witness((line["denylist"] or {}).get("audit"))

@@ -14,13 +14,15 @@ _LAST_SECOND: Final = datetime.max.replace(tzinfo=UTC).timestamp() - 1
 _MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _UNITS: Final = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
-_ENOUGH: Final = 2  # of the next smaller unit, so "90 min" and not "1 h"
+_ENOUGH: Final = 2  # units at least, else the next smaller one: "90 min" and not "1 h"
 
 
 def build_cell(name: str, value: object, now: datetime | None = None) -> str:
     """Return the text of a field on one line; a moment is its distance from `now`, if given."""
     if name in _SECONDS_NAMES and isinstance(value, int) and 0 <= value <= _LAST_SECOND:
         value, name = f"{datetime.fromtimestamp(value, UTC):%Y-%m-%dT%H:%M:%SZ}", "at"
+    # Otherwise whoever names a key could command the terminal, or begin a line or a column of a
+    # table.
     return _CONTROL.sub(lambda found: repr(found[0])[1:-1], build_text(name, value, now))
 
 

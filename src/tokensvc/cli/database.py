@@ -68,6 +68,7 @@ class Session:
         self.settings = load_settings() if may_make else load_command_settings()
         level = self.settings.log_level
         configure_logs_on_use("warning" if level == "info" else level)
+        # What was opened before an error is closed again; without an error `close` does it.
         with ExitStack() as stack:
             url = stack.enter_context(lend_database_url(self.settings, may_make=may_make))
             self._runner = stack.enter_context(asyncio.Runner())

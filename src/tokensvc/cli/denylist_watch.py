@@ -15,6 +15,7 @@ from tokensvc.core.errors import UnavailableError
 if TYPE_CHECKING:
     from tokensvc.cli.output import Row
 
+# The operation allows no longer wait.
 _WAIT_SECONDS: Final = 25
 _RETRY_SECONDS: Final = 1.0
 

@@ -87,6 +87,7 @@ def _examine_far(target: Target) -> Sequence[Finding]:
 def _look_outside(
     issuer: str, at: datetime | None, published: Sequence[str] | None
 ) -> Sequence[Finding]:
+    # Pages are dated by Postgres's clock, so it is used if it is known.
     now = datetime.fromtimestamp(time.time(), UTC) if at is None else at
     return list(examine_outside(look_from_outside(issuer, now, published)))
 

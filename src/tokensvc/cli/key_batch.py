@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tokensvc.cli.output import Row
 
 _MOST_AT_ONCE: Final = 1000
+# Behind the id stands a blank or the end of the line, so the output of `key list` can be given.
 _ID_AND_MORE: Final = re.compile(rf"{KEY_ID_PATTERN}(?!\S)", re.ASCII)
 
 

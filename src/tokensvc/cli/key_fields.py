@@ -103,6 +103,7 @@ def build_fields(options: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("capabilities", "audiences", "networks"):
         if options[name]:
             fields[name] = list(options[name])
+    # A flag is another word for a list, so only one of them can be meant.
     for flag, (name, value) in _FLAGS.items():
         if options.get(flag):
             if name in fields:

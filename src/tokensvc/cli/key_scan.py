@@ -135,6 +135,7 @@ def _report(found: Sequence[Find]) -> None:
                 "source": "file" if find.commit is None else "commit",
             }
             for find in found
+            # This is the place as it is printed, without the hint of the key behind it.
             for url in [_build_line(_build_row(find)).rpartition(": ")[0]]
         }.values()
     )

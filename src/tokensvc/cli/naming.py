@@ -136,6 +136,7 @@ def find_among(kinds: Sequence[Kind], text: str) -> str:
     found: list[tuple[Kind, str]] = []
     for kind in kinds:
         with suppress(NotFoundError):
+            # If a kind has no mark, any text may be the beginning of an id.
             if kind.mark or len(text) >= _LEAST:
                 found.append((kind, find_id(kind, text)))
     if len(found) > 1:

@@ -67,6 +67,7 @@ def save_profiles(profiles: Profiles) -> None:
         "current": profiles.current,
         "profiles": {name: asdict(profile) for name, profile in profiles.by_name.items()},
     }
+    # Each process has its own draft, so commands that write at once do not mix them.
     new = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tokensvc.operations.operation import Operation
 
 _CONNECT_SECONDS: Final = 10.0
+# `denylist watch` waits for 25 of them.
 _ANSWER_SECONDS: Final = 60.0
 _MOST_BYTES: Final = 64 * 1024 * 1024
 _ATTEMPTS: Final = 2  # of what is safe to repeat
@@ -62,6 +63,8 @@ class Remote:
 
     def run(self, operation: Operation, request: Mapping[str, Any]) -> dict[str, Any]:
         """Return what an operation answers. Raises TokensvcError."""
+        # This is built once, so that a second attempt names the same request and is not carried out
+        # again.
         path, body, headers = self._build(operation, request)
         is_safe = not operation.changes or operation.idempotent_by_key
         for attempts_left in reversed(range(_ATTEMPTS if is_safe else 1)):
@@ -106,6 +109,7 @@ class Remote:
     def _ask(
         self, method: str, path: str, body: bytes | None, headers: dict[str, str]
     ) -> dict[str, Any]:
+        # This is done apart from the request: if it fails, nothing was sent.
         if self._connection.sock is None:
             self._connection.connect()
         self._connection.sock.settimeout(_ANSWER_SECONDS)
@@ -151,6 +155,7 @@ class _SentError(OSError):
 
 
 def _check_credential(credential: str) -> str:
+    # A line break in it would begin another field of the request.
     if not credential or not all("!" <= character <= "~" for character in credential):
         raise CredentialRefusedError("this is no API key: it has other characters")
     return credential

@@ -40,6 +40,8 @@ def call(name: str, request: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return what the operation `name` answers to `request`. Raises TokensvcError."""
     operation = load_operation(name)
     try:
+        # Bytes on the command line that are no text arrive as lone surrogates, which no request can
+        # hold.
         json.dumps(request, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError as error:
         raise InvalidInputError(

@@ -36,6 +36,7 @@ _ENVIRONMENT: Final = {
     "LC_ALL": "C",
 }
 _OPTIONS: Final = ("-c", "core.quotePath=false", "-c", "core.fsmonitor=")
+# It shows the first commit as well (`--root`), and a merge beside each of its parents (`-m`).
 _CHANGES: Final = (
     "diff-tree",
     "--stdin",

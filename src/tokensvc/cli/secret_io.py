@@ -67,6 +67,7 @@ def read_api_key(path: Path | None) -> str:
 def _ask_for_api_key() -> str:
     try:
         with warnings.catch_warnings():
+            # Without a terminal getpass would only warn, and show what is typed.
             warnings.simplefilter("error", GetPassWarning)
             text: str = click.prompt("API key", hide_input=True, err=True)
     except GetPassWarning:  # there is no terminal, so nobody sees what is typed

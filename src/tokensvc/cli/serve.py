@@ -67,6 +67,7 @@ def _serve(settings: Settings, workers: int) -> None:
             "set TOKENSVC_ISSUER to the public address",
         )
     with (
+        # The ports come first: if one is taken, nothing has been made or started.
         server.bind_socket(settings) as listener,
         server.bind_own_ports(settings) as own_ports,
         signals.signals_before_serving(),

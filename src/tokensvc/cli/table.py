@@ -42,6 +42,8 @@ class Table:
     def draw(self, rows: Sequence[Cells]) -> Iterator[tuple[str, bool]]:
         """Yield lines, each with whether it is a heading. A new heading comes with new columns."""
         for name, width in self._widths.items():
+            # A column never gets narrower, so the lines of later pages stand below those of earlier
+            # ones.
             self._widths[name] = max(width, *(measure(row[name]) for row in rows))
         shown = choose_columns(self._find_needed_widths(), self._room)
         if shown != self._shown:

@@ -240,6 +240,7 @@ async def _verify_online(text: str, issuer: str, audience: str) -> Claims:
     from tokensvc.verify import Verifier  # noqa: PLC0415 - imports aiohttp
 
     # Without a name: this command is no follower that operators want to see.
+    # With `typ="JWT"` it takes tokens of both types.
     made = Verifier(
         issuer=issuer,
         audience=audience,

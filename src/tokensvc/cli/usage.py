@@ -47,6 +47,7 @@ def draw_counts(usage: Mapping[str, Any], room: int | None = None) -> str:
     step = _HOUR if (until - since) / _HOUR <= _MOST_LINES else _DAY
     sums = _sum_by(step, usage["hours"])
     bars: dict[str, Counter[str]] = {}
+    # The service tells only of hours that began after `since`. Of the first day it tells a part.
     moment = _floor(since, step) + (step if step == _HOUR else timedelta())
     while moment <= until:
         label = f"{moment:%m-%d %H:00}" if step == _HOUR else f"{moment:%Y-%m-%d}"

@@ -84,6 +84,7 @@ def _watch(seconds: int) -> _Followers:
     while True:
         known = call_whole("followers.list")
         alive = [follower for follower in known["items"] if follower["state"] != "silent"]
+        # The first look decides: what others revoke later need not be waited for.
         if known["items"] and target is None:
             target = known["items"][0]["head"]  # at least the revocation that was just made
         proved = [follower for follower in alive if follower["authenticated"]]

@@ -33,6 +33,8 @@ async def make_backup(database: Database, settings: Settings, path: Path) -> Bac
     async with open_owner(database, settings) as owner:
         url = await owner.find_primary_url()
         async with owner.transaction() as connection:
+            # The backup is of one moment: pg_dump reads by the snapshot of this transaction, which
+            # must stay open meanwhile although it has nothing to do.
             await connection.execute(
                 "set transaction isolation level repeatable read, read only;"
                 " set local idle_in_transaction_session_timeout = 0"

@@ -104,6 +104,7 @@ class Callers:
             # A key that only lacks the capability is a good one, and is told what it lacks.
             if decision is None or (refusal is not None and refusal != "invalid_scope"):
                 self.dead_credentials.note(key.digest)
+                # Somebody still uses this key. If it was rotated, the audit trail tells that.
                 if decision is not None and refusal == "expired":
                     self.usage.note_ended(decision.verdict.key_id)
                 raise InvalidClientError(str(refusal))

@@ -87,6 +87,8 @@ async def open_owner(database: Database, settings: Settings) -> AsyncIterator[Da
     if url is None:
         yield database
         return
+    # It needs two connections: while one is open, `check_database` tries with another one whether a
+    # pooler forgets.
     owner = await open_database(
         url.get_secret_value(), max_size=2, setting="TOKENSVC_MIGRATION_DATABASE_URL"
     )

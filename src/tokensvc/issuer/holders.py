@@ -53,10 +53,12 @@ class Holders:
             kind, public_id = await self.callers.guard.ask(
                 digest, network, lambda: self._revoke(text, holder), otherwise=_NOTHING
             )
+            # It gets no tokens any more, so it must not be remembered as a good key.
             self.callers.guard.forget(digest)
         else:
             kind, public_id = await self._revoke(text, holder)
             if kind == "nothing":
+                # What is no key waits as long as a key that does not exist.
                 await self.callers.guard.hold(network)
         if is_key or _is_token(text):  # junk is not remembered: there is no end to it
             self.callers.dead_credentials.note(digest)  # it was dead before, or it is now

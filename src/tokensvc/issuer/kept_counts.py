@@ -74,6 +74,7 @@ class KeptCounts:
         counted = await count()
         ended_on = self._clock()
         if counted.rows < self._many:
+            # It has become small, so it is counted each time from now on.
             self._kept.pop(name, None)
         else:
             fresh = max(_FRESH_SECONDS, _PAUSE * (ended_on - begun_on))

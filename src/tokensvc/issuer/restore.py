@@ -102,6 +102,8 @@ async def check_backup(settings: Settings, path: Path) -> tuple[BackupFacts, boo
     InvalidInputError, ConflictError, StartRefusedError or BrokenChainError if it cannot be used.
     """
     master_key = find_configured(settings)
+    # There is no buffer, because pg_restore reads on where the descriptor stands: nothing behind
+    # the first line may have been read ahead.
     with path.open("rb", buffering=0) as file:
         facts = parse_first_line(file.readline(MOST_BYTES))
         programs = find_programs(settings.postgres_bin_dir, facts.pg_dump, needs_server=True)
@@ -137,6 +139,7 @@ async def restore_backup(
                 await restore_dump(programs, beside.owner_url, file)
                 by_hand = await _make_ready(present, beside, facts, master_key, actor)
                 await server.swap(beside.name, former.name)
+            # The present database is as it was: the swap comes last, and is done whole or not.
             except BaseException:
                 await server.drop(beside.name)
                 raise
@@ -205,6 +208,7 @@ async def _carry_over(source: _Place, target: _Place, master_key: MasterKey) -> 
             present = await stack.enter_async_context(source.opened())
             async with present.connection() as connection:
                 _, now = await list_heads(connection)
+                # Every position lies behind -1, so this is all of it.
                 remembered = [r async for part in read_after(connection, -1, now) for r in part]
         except UnavailableError:
             return

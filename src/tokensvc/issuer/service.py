@@ -80,6 +80,7 @@ class Service:
             signing = False
         return {
             "serving": not self.draining,
+            # Requests are sent elsewhere in good time, before nothing is signed any more.
             "database": postgres_clock.age_seconds < MAX_AGE_SECONDS / 2,
             "signing_key": signing,
             "ledger": ledger.is_answering and postgres_clock.iat_limit.allows(at),
@@ -112,6 +113,7 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
         await check_schema(database)
         master_key = await load_master_key(database, settings)
         mirror = Mirror(database, settings, master_key)
+        # No request comes before the copies are there: who signs, and what is revoked.
         await mirror.refresh_once()
         service = _build_service(settings, database, mirror)
         tasks = asyncio.create_task(
@@ -120,6 +122,7 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
         try:
             yield service
         finally:
+            # The tasks end first, because they use all that is closed after them.
             tasks.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await tasks
@@ -129,6 +132,7 @@ async def open_service(settings: Settings, database_url: str) -> AsyncIterator[S
             await service.exchange.ledger.close()
             await service.holders.close()
             await service.feed.close()
+            # It comes last, because what the others have still done is counted there.
             await service.exchange.usage.close()
     finally:
         await database.close()
@@ -168,6 +172,7 @@ def _build_service(settings: Settings, database: Database, mirror: Mirror) -> Se
         backend=backend,
         sign_in=SignIn(callers=callers, exchange=exchange, backend=backend),
     )
+    # The backend can look at the service only now, because it was made first.
     service.backend = replace(backend, look=service.look)
     return service
 

@@ -59,6 +59,7 @@ class SignIn:
         try:
             caller = await self._check(key, place)
             issued = await self._issue(key, caller, place)
+        # InvalidTargetError: the key names its audiences, and the dashboard is not among them.
         except (InvalidClientError, InvalidTargetError) as error:
             await self._note_refusal(key, actor, error.reason)
             raise InvalidClientError(error.reason) from error
@@ -89,6 +90,8 @@ class SignIn:
     def build_form_token(self, claims: Claims, path: str) -> str:
         """Return what a form for `path` carries: no page of another sign-in can know it."""
         secret = self.backend.load_master_key().secret
+        # The master key itself is not used: a key that is made for this purpose alone opens
+        # nothing.
         own = hmac.digest(secret, _FORM_CONTEXT, hashlib.sha256)
         return hmac.digest(own, f"{claims.jti} {path}".encode(), hashlib.sha256).hex()[:32]
 
@@ -99,6 +102,7 @@ class SignIn:
         return caller
 
     async def _issue(self, key: ApiKey, caller: KnownCaller, place: ClientPlace) -> IssuedToken:
+        # A token has capabilities for the service only if they are named.
         scope = frozenset(name for name in caller.capabilities if is_for_service(name))
         wanted = ExchangeRequest(credential=key, audience=DASHBOARD_AUDIENCE, scope=scope)
         return await self.exchange.issue(wanted, place.network, place.address)

@@ -106,6 +106,7 @@ async def _make_all(
                 _log.info("migration_applied", name=name)
             await _check_identity(database, settings)
             master_key = await _open_master_key(database, settings)
+            # The audiences come before the signing keys: they say which algorithms sign.
             await _ensure_audiences(database, settings)
             await rotate_all_once(database, settings, master_key, actor=ACTOR)
             admin = await _create_first_admin(database, settings, announce)
@@ -143,7 +144,8 @@ async def wait_for_database(
                 await connection.fetchval("select 1")
         except UnavailableError as error:
             is_refused = isinstance(error, DatabaseRefusedError)
-            left = (configured or 0 if is_refused else seconds) - (time.monotonic() - begun_on)
+            patience = (configured or 0) if is_refused else seconds
+            left = patience - (time.monotonic() - begun_on)
             if left <= 0:
                 raise _give_up(database, error, seconds) from error
             finite = {"seconds_left": round(left)} if left < math.inf else {}

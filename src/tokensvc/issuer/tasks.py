@@ -40,6 +40,7 @@ LEDGER_TICK: Final = 1.0
 ROTATION_TICK: Final = 10.0
 CLEANING_TICK: Final = 30.0
 USAGE_TICK: Final = 5.0
+# Receipts are written often, because `--wait` and the dashboard read them from the table.
 RECEIPTS_TICK: Final = 0.25
 USAGE_CLEANING_TICK: Final = 600.0
 CALLS_CLEANING_TICK: Final = 60.0

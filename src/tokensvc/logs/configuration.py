@@ -56,6 +56,7 @@ def configure_logs(
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+    # What waits in the writer before this one must not be lost.
     flush_logs()
     Output.writer = LineWriter(stream or sys.stderr, count_lost=count_lost)
     Output.level = logging.getLevelNamesMapping()[level.upper()]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 _MOST_WAITING: Final = 20_000
-_PAUSE: Final = 0.05
+_PAUSE: Final = 0.05  # seconds, so it writes twenty times in a second at most
 _RETRY: Final = 1.0  # seconds until it is tried again to say how many lines were lost
 _PATIENCE_AT_EXIT: Final = 2.0
 
@@ -51,7 +51,7 @@ class LineWriter:
         self._write_some = write_some
         self._count_lost = count_lost
         self.begin()
-        itself = weakref.ref(self)
+        itself = weakref.ref(self)  # the hook can never be taken back, and must not keep it alive
 
         def begin_in_child() -> None:
             writer = itself()
@@ -62,7 +62,7 @@ class LineWriter:
         atexit.register(self.close)
 
     def begin(self) -> None:
-        """Start without lines and without a thread."""
+        """Start without lines and thread. The locks are new: a parent may hold the old ones."""
         self._lines: deque[str] = deque()
         self._lost = 0
         self._rest = b""  # of a line that was written in part

@@ -38,6 +38,7 @@ def log_request(
         return
     more = "".join(
         [
+            # Most values are texts, and `_quote` is what `json.dumps` comes to for one.
             f', "{name}": {_quote(value) if type(value) is str else json.dumps(value)}'
             for name, value in facts.items()
         ]

@@ -43,6 +43,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     try:
         return Settings.model_validate({**values, "sources": sources})
     except ValidationError as error:
+        # What was given may be a secret.
         faults = error.errors(include_input=False)
         raise StartRefusedError("; ".join(_explain(dict(e), sources) for e in faults)) from error
 

@@ -42,6 +42,7 @@ class NoticeSettings(Subject):
         try:
             parts = urlsplit(self.smtp_url.get_secret_value())
             is_url = parts.scheme in {"smtp", "smtps"} and parts.hostname and parts.port != 0
+        # The property `port` raises it as well, if it is no number.
         except ValueError:
             is_url = None
         if not is_url:

@@ -34,6 +34,7 @@ def show_settings(settings: Settings) -> Iterator[Shown]:
     """Yield all settings by name."""
     for field in sorted(FIELDS):
         value, described = getattr(settings, field), type(settings).model_fields[field]
+        # The value of a secret that is not set is None, so its annotation is asked too.
         is_secret = isinstance(value, SecretStr) or SecretStr.__name__ in str(described.annotation)
         yield Shown(
             field=field,

@@ -52,6 +52,7 @@ class AddressSettings(Subject):
     former_issuer: str = Field(
         "", description="the issuer that the database has kept, if it is to be replaced"
     )
+    # Google's balancer keeps idle connections for 600 s, which is the longest that we know of.
     keepalive_seconds: int = Field(
         620,
         ge=1,
@@ -131,6 +132,7 @@ class DatabaseSettings(Subject):
         ge=0,
         description="how long a start waits for Postgres; `serve` without limit if unset",
     )
+    # There are at least two, because the doctor needs two at once to look for a pooler.
     pool_size: int = Field(10, ge=2, le=200)
     usage_days: int = Field(90, ge=1, description="for how many days usage is kept")
 
@@ -255,6 +257,7 @@ class RotationSettings(Subject):
     """When signing keys begin and end."""
 
     jwks_max_age: int = Field(300, ge=0)
+    # jose for Node and Envoy keep it for as long, unless they are told otherwise.
     verifier_cache: int = Field(
         600, ge=0, description="how long verifiers may keep a JWKS, whatever max-age says"
     )

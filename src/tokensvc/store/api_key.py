@@ -48,6 +48,7 @@ async def insert_api_key(
             _SQL["insert"], *facts, *_list_limits_and_more(terms), made_by_predecessor, expires_at
         )
     except asyncpg.ForeignKeyViolationError as error:
+        # Whatever else is violated is a fault of ours, and must be seen as one.
         if error.constraint_name != "api_key_tier_fkey":
             raise
         raise unknown_tier(str(terms.limits.tier)) from error
@@ -69,6 +70,8 @@ async def lock_api_key(connection: asyncpg.Connection, key_id: str) -> ListedKey
     """As `load_api_key`, holding the row against exchanges until the transaction ends."""
     if await connection.fetchval(_SQL["lock"], key_id) is None:
         raise no_such_key(key_id)
+    # It is read by a statement of its own: one that has waited for a lock still shows other rows as
+    # they were when it began.
     return await load_api_key(connection, key_id)
 
 

@@ -84,6 +84,7 @@ async def list_audience_use(
     """
     at: datetime = await connection.fetchval("select clock_timestamp()")
     rows = await fetch_planned(connection, _SQL["list_use"], account_id)
+    # The columns behind the name stand in the order of the fields.
     return {row["name"]: AudienceUse(*list(row)[1:]) for row in rows}, at
 
 

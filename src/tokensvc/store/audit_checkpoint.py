@@ -46,6 +46,7 @@ async def find_checkpoint(connection: asyncpg.Connection) -> CheckpointRow | Non
 
 async def find_last_before(connection: asyncpg.Connection, moment: datetime) -> int | None:
     """Return the greatest number up to which all events are older than `moment`."""
+    # Sessions have a limit of a few seconds in Postgres. The driver still ends it after an hour.
     await connection.execute("set local statement_timeout = 0")
     number: int | None = await connection.fetchval(
         _SQL["find_last_before"], moment, timeout=_PATIENCE
@@ -56,6 +57,7 @@ async def find_last_before(connection: asyncpg.Connection, moment: datetime) -> 
 async def delete_events_upto(connection: asyncpg.Connection, number: int, jws: str) -> None:
     """Store a checkpoint, and delete all events up to its number, in a transaction."""
     await connection.execute("set local statement_timeout = 0")
+    # The trigger of the table lets go of nothing beyond a checkpoint that is stored.
     await connection.execute(_SQL["insert_checkpoint"], number, jws)
     for name in ("delete_addresses_upto", "delete_upto"):
         await connection.execute(_SQL[name], number, timeout=_PATIENCE)

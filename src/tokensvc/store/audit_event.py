@@ -64,6 +64,7 @@ async def append_audit_events(
     what = [actor.facts] * len(events), operations, subjects, details
     if actor.caller is None:
         await connection.execute(_SQL["append"], *what)
+    # The events are appended in any case, and the error rolls them back with all else.
     elif not await connection.fetchval(_SQL["append_of_caller"], actor.caller, *what):
         raise CallerEndedError
 
@@ -169,6 +170,9 @@ async def load_audit_claim(
     first = rows[0]
     head = AuditHead(first["head_number"], first["head_hash"] or FIRST_HASH, first["epoch"])
     oldest = first["oldest"] or 0
+    # Of each number that was asked for, the beginning of its hash is told, and None if the event is
+    # missing. What a checkpoint has deleted is left out, and so is the head, whose hash is told
+    # whole.
     earlier = {
         row["number"]: row["hash"] and row["hash"][:SAID_BYTES]
         for row in rows

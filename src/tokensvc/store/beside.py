@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 _SQL = load_queries("beside")
 _PLACES: Final = ("postgres", "template1")  # of which every server has one that is not the present
-_PATIENCE: Final = 600.0
-_BETWEEN_ENDS: Final = 0.1
+_PATIENCE: Final = 600.0  # seconds, as for migrations: a database may be large
+_BETWEEN_ENDS: Final = 0.1  # seconds
 _WITHOUT_LIMITS: Final = {"statement_timeout": "0", "lock_timeout": "0"}
 
 
@@ -62,6 +62,8 @@ class Server:
         await self._execute(await self._owner.fetchval(_SQL["build_creation"], self.present, name))
         refused = []
         both = [await self._list_likenings(one) for one in (name, self.present)]
+        # Both lists have the same statements: once with the name that the database has now, once
+        # with the one that it has after the swap, when an administrator runs what was refused.
         for now, later in zip(*both, strict=True):
             try:
                 await self._execute(now)
@@ -81,6 +83,8 @@ class Server:
         """
         renaming = asyncio.create_task(self._rename(beside, former))
         # While Postgres waits for the last session to leave, it lets no new one in.
+        # Sessions are ended again and again: one may have begun before Postgres waited, and the
+        # second renaming waits for those in the other database.
         while not renaming.done():
             for ender in self._enders:
                 for name in (self.present, beside):
@@ -139,6 +143,8 @@ async def open_server(roles: Sequence[str], present: str) -> AsyncIterator[Serve
             stack.push_async_callback(connection.close)
             return connection
 
+        # The connection of the owner is busy while it renames, so the owner's sessions are ended by
+        # another one.
         owner = await connect_there(roles[0])
         enders = [await connect_there(url) for url in dict.fromkeys(roles)]
         yield Server(owner, enders, present)

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 COMMAND_TIMEOUT: Final = 3.0
 SERVER_SETTINGS: Final = {
     "application_name": "tokensvc",
+    # A lock is waited for less long than a statement may last, and that less than COMMAND_TIMEOUT.
     "lock_timeout": "1000",
     # Postgres gives up before we do (COMMAND_TIMEOUT), so that a connection need not be cut.
     "statement_timeout": "2500",
+    # A process that hangs in a transaction must not keep its locks for long: others wait for them.
     "idle_in_transaction_session_timeout": "5000",
     "synchronous_commit": "on",  # an acknowledged revocation is durable, whatever the default is
     # Our statements are short. To compile one takes 20 ms, and the first of a session 100 ms; yet
@@ -61,6 +63,7 @@ async def connect_to_host(
             format="binary",
         )
     except BaseException:
+        # Nobody else knows of this connection, so it is cut here even if the caller was cancelled.
         connection.terminate()
         raise
     if Tracing.tracer is not None:

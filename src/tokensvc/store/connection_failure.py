@@ -28,6 +28,8 @@ class _Refusal(NamedTuple):
 
 
 _ROLES: Final = "docs/operations.md has the lines that make role and database"
+# The first one that fits is taken, so a more special one stands before a more general one: a wrong
+# password is an invalid authorization as well, and an empty text is found in every message.
 _REFUSALS: Final = (
     _Refusal(
         asyncpg.InvalidPasswordError,

@@ -25,6 +25,7 @@ _LOOKS: Final = (
     "must look like postgresql://user:password@host:5432/database; in a password, write %20 for a "
     "space, %23 for #, %25 for %, %2F for /, %3F for ?, %40 for @, %5B for [ and %5D for ]"
 )
+# Debian, Red Hat and Alpine have them here. A Python that was not built by them looks elsewhere.
 _AUTHORITIES: Final = (
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -110,8 +111,10 @@ def _split(text: str, setting: str) -> SplitResult:
     try:
         parts = urlsplit(text)
         named = dict(parse_qsl(parts.query, strict_parsing=True)) if parts.query else {}
+    # The error may quote the URL, and with it the password: hence `from None`.
     except ValueError:
         raise StartRefusedError(f"{setting} {_LOOKS}") from None
+    # `urlsplit` drops line breaks and tabs without a word, so the text itself is searched for them.
     is_named = parts.path.strip("/") or {"dbname", "database", "service"} & named.keys()
     if parts.scheme not in {"postgresql", "postgres"} or not is_named or _CONTROL.search(text):
         raise StartRefusedError(f"{setting} {_LOOKS}")

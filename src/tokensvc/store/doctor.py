@@ -80,8 +80,10 @@ def list_disks(folders: Iterable[Path]) -> list[Disk]:
             device,
             Disk(
                 folder=str(folder.resolve()),
+                # This is what an ordinary user may fill. Some of the rest is kept for root.
                 free_bytes=disk.f_bavail * disk.f_frsize,
                 total_bytes=disk.f_blocks * disk.f_frsize,
+                # Some file systems have no limit of files, and say 0 of all.
                 free_files=disk.f_favail if disk.f_files else None,
             ),
         )

@@ -21,6 +21,7 @@ AWAY: Final = (
     asyncpg.DeadlockDetectedError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.IdleInTransactionSessionTimeoutError,
+    # Functions of ours raise it while a backup is being restored.
     asyncpg.ObjectNotInPrerequisiteStateError,
     # The password was changed, or the database is not there yet: that may be put right later.
     asyncpg.InvalidAuthorizationSpecificationError,
@@ -33,7 +34,8 @@ AWAY: Final = (
     asyncpg.InvalidSchemaNameError,
     asyncpg.InvalidColumnReferenceError,  # `on conflict` before the key is made
     asyncpg.InsufficientPrivilegeError,
-    # What was prepared belongs to a schema that has been made anew; Postgres lost sight of it too.
+    # A restore has replaced the tables and functions that a statement was prepared for. Postgres
+    # may report that as an internal error.
     asyncpg.InvalidCachedStatementError,
     asyncpg.OutdatedSchemaCacheError,
     asyncpg.InternalServerError,
@@ -86,5 +88,6 @@ def was_rolled_back(error: BaseException) -> bool:
     return (
         isinstance(error, asyncpg.PostgresError)
         and not isinstance(error, asyncpg.PostgresConnectionError)
+        # `severity` is in the language of the server, and this one is not.
         and getattr(error, "severity_en", None) == "ERROR"
     )

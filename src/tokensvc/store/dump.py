@@ -27,6 +27,7 @@ _PROGRAMS: Final = ("pg_dump", "pg_restore")
 _SERVER: Final = ("initdb", "postgres")
 _AT_ONCE: Final = 1 << 20  # bytes
 _TOLD: Final = 1000  # characters of what a program said
+# Without a password neither program asks for one: it would wait for somebody who is not there.
 _DUMP: Final = ("--format=custom", "--no-password")
 # Whoever restores owns everything. The rights of the service are granted as at every start.
 _RESTORE: Final = (
@@ -104,7 +105,9 @@ async def _run(
     write: Callable[[bytes], object] | None = None,
 ) -> None:
     """Run a program to its end. Raises StartRefusedError, with what it said, if it fails."""
+    # Our settings hold secrets, and no other program needs them.
     ours = {name: value for name, value in os.environ.items() if not name.startswith("TOKENSVC_")}
+    # What it says goes to a file: a pipe that nobody reads would fill up and stop the program.
     with tempfile.TemporaryFile() as told:
         process = await asyncio.create_subprocess_exec(
             program,
@@ -121,6 +124,8 @@ async def _run(
                 write(data)
             failed = await process.wait()
         finally:
+            # It still runs if `write` has raised, as on a full disk, or if the caller was
+            # cancelled.
             if process.returncode is None:
                 process.kill()
                 await process.wait()

@@ -87,6 +87,8 @@ class EmbeddedPostgres:
             if self._server.process_id is None:
                 binaries = prepare_home(home, self._bin_dir, self._password_file)
                 self._server.launch(binaries, self._options)
+            # The start lock is still held. Otherwise a process that leaves would find no user, and
+            # would stop the server that was just started or found.
             lock = open_private(self._data_dir / "postgres-users.lock")
             fcntl.flock(lock, fcntl.LOCK_SH)
             self._user_lock = lock
@@ -104,6 +106,8 @@ class EmbeddedPostgres:
         lock, self._user_lock = self._user_lock, None
         with self._start_lock(), lock:
             try:
+                # It can be had only if nobody else holds it shared. Nobody can come meanwhile,
+                # because a user takes the start lock first.
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return

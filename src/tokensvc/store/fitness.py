@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _SQL = load_queries("fitness")
 _ENCODING: Final = "UTF8"
 _SCHEMA: Final = "public"
+# Postgres says this if a pooler leads to another server connection than the one that has prepared
+# the statement.
 _FORGOTTEN: Final = (
     asyncpg.InvalidSQLStatementNameError,
     asyncpg.DuplicatePreparedStatementError,
@@ -182,5 +184,6 @@ async def _try_pooler(one: asyncpg.Connection, other: asyncpg.Connection) -> Way
 
 def _quote(name: str) -> str:
     """Return a name as SQL needs it."""
+    # Most names need no quotation marks, and the lines that people copy are easier to read then.
     plain = name.isascii() and name.replace("_", "a").isalnum() and name == name.lower()
     return name if plain and not name[:1].isdigit() else '"' + name.replace('"', '""') + '"'

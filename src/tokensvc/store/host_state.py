@@ -76,6 +76,7 @@ async def ask_hosts(
             await asyncio.wait(late, timeout=_SHORT_TIMEOUT if choice.primary else None)
     finally:
         for task in tasks.values():
+            # A cancelled task answers with CancelledError, which `Hosts` takes for silence.
             task.cancel()
         answers = await asyncio.gather(*tasks.values(), return_exceptions=True)
     return dict(zip(tasks, answers, strict=True))
@@ -86,6 +87,7 @@ async def _ask(connection: asyncpg.Connection, statement: str, host_url: str) ->
     started_at: datetime = row["started_at"]
     return HostState(
         host=name_host(host_url),
+        # The moment of its start identifies a server, because one may have several addresses.
         server=started_at.isoformat(),
         is_standby=row["is_standby"],
         cluster=row["cluster"] or UNKNOWN_CLUSTER,

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 _KEYS: Final = "api_key"
 _UNUSED: Final = "(select key_id as id from unused_api_key) as unused join api_key using (id)"
-# The last uses are sorted before their keys are looked up: those of the first page are few.
+# The last uses are sorted before their keys are looked up: those of the first page are few. With
+# `offset 0` the planner leaves this order as it is.
 _USES: Final = (
     "(select key_id as id, at as last_used_at from api_key_last_use "
     "order by at{direction}, key_id{direction} offset 0) as used join api_key using (id)"
@@ -53,7 +54,7 @@ _NOT_USED_SINCE: Final = (
     "not exists (select from api_key_last_use as latest "
     "where latest.key_id = api_key.id and latest.at >= {})"
 )
-# That it is not null follows, but only if it is said does the planner know how few these keys are.
+# `is not null` follows from the equation. The planner needs it to know how few these keys are.
 _REPLACED: Final = (
     "exists (select from api_key as successor "
     "where successor.predecessor_id = api_key.id and successor.predecessor_id is not null)"

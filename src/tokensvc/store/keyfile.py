@@ -17,7 +17,8 @@ from tokensvc.store.private_file import open_private
 
 _LENGTH: Final = 32
 _MOST_BYTES: Final = 4096
-# As Postgres's client has it for key files: who else may do what with a file of ours or of root.
+# Others must not be allowed to do this with a key file: one of ours, and one of root. libpq demands
+# the same of its key files.
 _NOT_OF_OURS: Final = stat.S_IRWXG | stat.S_IRWXO
 _NOT_OF_ROOTS: Final = stat.S_IWGRP | stat.S_IXGRP | stat.S_IRWXO
 # Docker hands secrets over as files of root that everybody in the container may read.
@@ -97,6 +98,7 @@ def write_master_key(path: Path, master_key: MasterKey, *, replace: bool) -> Non
     if replace:
         path.unlink(missing_ok=True)
     try:
+        # Nothing is written into a file, or through a link, that somebody else has put there.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise StartRefusedError(
@@ -122,6 +124,8 @@ def promote_next_master_key(path: Path) -> None:
             return
         if path.exists():
             old.unlink(missing_ok=True)
+            # The old key gets a second name and is not renamed, so there is a file at `path` at
+            # every moment.
             os.link(path, old)
         following.replace(path)
         _sync_folder(path.parent)

@@ -40,6 +40,7 @@ _SETTINGS: Final = {
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
 }
+# A request waits for the ledger for 2.5 s at most (decision 0009), and a batch ends before that.
 _TIMEOUT: Final = 2.0
 _LOCK_SECONDS: Final = 0.5
 _IDLE: Final = 0.05  # seconds after which a connection may have been closed unnoticed
@@ -73,7 +74,7 @@ class LedgerConnection:
         asked = list(counts)
         try:
             statement = await self._find_statement() or await self._prepare()
-            arguments = _build_arguments(counts, expect())
+            arguments = _build_arguments(counts, expect())  # now: to connect may take seconds
             asking = statement.fetch(*arguments, timeout=_TIMEOUT)
             if Tracing.tracer is not None:
                 asking = Tracing.tracer.trace_statement(_SQL["judge"], asking)

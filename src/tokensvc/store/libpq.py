@@ -61,7 +61,7 @@ _DROPPED: Final = frozenset(
 _HARMLESS: Final[Mapping[str, tuple[tuple[str, ...], str]]] = MappingProxyType(
     {
         "gssencmode": (("disable", "prefer"), "connections cannot be encrypted by GSSAPI here"),
-        "channel_binding": (("disable", "prefer", "require"), "there is no such value"),
+        "channel_binding": (("disable", "prefer", "require"), "libpq knows no other value"),
         "target_session_attrs": (
             ("any", "read-write", "primary"),
             "the service writes, and finds the primary itself",

@@ -117,6 +117,8 @@ async def one_at_a_time(connection: asyncpg.Connection) -> AsyncIterator[None]:
     while True:
         async with connection.transaction():
             if await connection.fetchval("select pg_try_advisory_xact_lock($1)", _LOCK):
+                # The work is done on another connection, so this one is idle for as long as that
+                # takes.
                 await connection.execute("set local idle_in_transaction_session_timeout = 0")
                 yield
                 return

@@ -198,6 +198,7 @@ async def claim_endpoint(
     `is_failing`: one whose last delivery failed, or one of the others. `crowded`: accounts of which
     none is taken; None is the service itself.
     """
+    # A null in the array would be equal to nothing, so the service itself is an empty text.
     accounts = [account_id or "" for account_id in crowded]
     row = await connection.fetchrow(_SQL["claim"], is_failing, lease, accounts)
     if row is None:

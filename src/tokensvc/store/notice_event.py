@@ -72,6 +72,7 @@ async def append_notices(
         [notice.once for notice in notices],
         [notice.endpoint_id for notice in notices],
     )
+    # SQL counts places from 1.
     return {row["place"] - 1: row["number"] for row in rows}
 
 

@@ -104,6 +104,7 @@ async def read_expiring(
             yield [ExpiringKey._make(row) for row in rows]
         if len(rows) < at_once:
             return
+        # The place needs both, because several keys may end at the same moment.
         place = (rows[-1]["expires_at"], rows[-1]["id"])
 
 

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 class Condition(NamedTuple):
-    """A condition on a row; `{}` in its text stands for the value."""
+    """A condition on a row; `{}` in its text stands for the value.
+
+    A condition that needs no value ends with `and {}`, and its value is True.
+    """
 
     text: str
     value: Any

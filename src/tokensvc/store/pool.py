@@ -57,12 +57,13 @@ class Database:
         self, pool: asyncpg.Pool, hosts: Hosts, direct_hosts: Hosts, timelines: Timelines
     ) -> None:
         self._pool = pool
+        # asyncpg has one timeout for two waits, so callers wait here until a connection is free.
         self._free = asyncio.Semaphore(pool.get_max_size())
         self.hosts = hosts
         self._direct_hosts = direct_hosts
         self._timelines = timelines
         self._expired = 0
-        self._apart: WeakSet[asyncpg.Connection] = WeakSet()
+        self._apart: WeakSet[asyncpg.Connection] = WeakSet()  # their users close them
 
     @property
     def most_connections(self) -> int:
@@ -105,7 +106,7 @@ class Database:
         """Have no connection that was made before the last failover."""
         if self._expired == self.failovers:
             return
-        self._expired = self.failovers
+        self._expired = self.failovers  # before any await, so that of many callers one does it
         await self._pool.expire_connections()
         for connection in list(self._apart):
             connection.terminate()  # who uses it connects again
@@ -144,6 +145,7 @@ class Database:
             try:
                 yield connection
             except AWAY as error:
+                # Nothing was changed, and `connection` makes an UnavailableError of it.
                 if was_rolled_back(error):
                     raise
                 raise _unknown(error) from error
@@ -161,6 +163,7 @@ class Database:
             try:
                 yield connection
             except BaseException:
+                # A cancelled caller comes here as well, and its connection goes back to the pool.
                 await _roll_back(connection, transaction)
                 raise
             try:

@@ -85,6 +85,7 @@ def copy_readable(binaries: Path, target: Path) -> Path:
     """
     installation = binaries.parent  # it holds bin, lib and share
     copy = target / installation.parent.name / installation.name
+    # The copy gets its name when it is whole, so one that was interrupted is made anew.
     if not (copy / "bin").is_dir():
         draft = target.with_name(target.name + ".new")
         shutil.rmtree(draft, ignore_errors=True)
@@ -97,6 +98,7 @@ def copy_readable(binaries: Path, target: Path) -> Path:
             shutil.copytree(libraries, draft / libraries.name, symlinks=True)
         for path in [draft, *draft.rglob("*")]:
             if not path.is_symlink():
+                # Everybody may read all of it, enter its folders and run its programs.
                 path.chmod(
                     path.stat().st_mode
                     | (0o055 if path.is_dir() or path.stat().st_mode & 0o100 else 0o044)

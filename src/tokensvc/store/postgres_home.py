@@ -142,6 +142,8 @@ def _make_cluster(home: Home, binaries: Path, password_file: Path) -> None:
     if made.returncode != 0:
         told = made.stderr.decode(errors="replace").strip()
         raise StartRefusedError(f"initdb failed: {told[-500:]}")
+    # The password comes first: a cluster without it could not be used, while a password without a
+    # cluster is replaced by the next start.
     _write_secret(password_file, password)
     draft.rename(home.data)
 

@@ -23,6 +23,7 @@ _PATIENCE: Final = 30.0
 _POLL: Final = 0.02
 _TRIES: Final = 10
 _BETWEEN_TRIES: Final = 0.5
+# Its log tells no parameters of statements: some are digests of keys, or sealed secrets.
 _OPTIONS: Final = ("listen_addresses=", f"port={PORT}", "log_parameter_max_length_on_error=0")
 
 
@@ -77,6 +78,8 @@ class PostgresServer:
         if process_id is None:
             return
         os.kill(process_id, signal.SIGINT)  # to Postgres: end the sessions, do not wait for them
+        # It may be the child of another process, so its end is told by its file, which it removes
+        # last.
         deadline = time.monotonic() + _PATIENCE
         while self._status_file.exists() and time.monotonic() < deadline:
             time.sleep(_POLL)

@@ -42,6 +42,7 @@ async def find_quota(
     row = await connection.fetchrow(_SQL["find"], key_id)
     if row is None:
         return None
+    # Two arrays come in the order of the fields: the limits, and what is left of each.
     return Quota(*row["most"], *row["left_over"]), row["at"], row["begun"]
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tokensvc.core.primary import PrimaryChoice
 
 FILE_NAME: Final = "timelines.json"
-_MOST_BYTES: Final = 65_536  # ours has some hundred; more is not read, whatever it is
+_MOST_BYTES: Final = 65_536  # our file has some hundred; of a larger one no more is read
 
 _log = get_logger(__name__)
 

@@ -6,9 +6,11 @@ of the first of its requests, and has a link to each of them; and each of them h
 
 from __future__ import annotations
 
+import re
 import threading
 import time
-from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -21,7 +23,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from tokensvc import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping, Sequence
+    from collections.abc import Awaitable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from asyncpg.connection import LoggedQuery
@@ -31,6 +33,7 @@ _MOST_LINKS: Final = 256
 _CLOSE_SECONDS: Final = 2.0
 _FAULTS: Final = 500  # from this status on, it was not the client's fault
 
+_FIRST_WORD: Final = re.compile(r"(?:\s|--.*\n)*(\w+)", re.ASCII)
 _NO_TRACE: Final = Context()
 _propagator: Final = TraceContextTextMapPropagator()
 
@@ -62,6 +65,8 @@ class Tracer:
         """
         return self._tracer.start_as_current_span(
             f"{method} {route}",
+            # A request goes on with the trace of its client or begins its own, whatever trace is
+            # open here.
             context=_propagator.extract(headers) if "traceparent" in headers else _NO_TRACE,
             kind=SpanKind.SERVER,
             attributes={"http.request.method": method, "http.route": route},
@@ -102,7 +107,7 @@ class Tracer:
         """Await the judgement of a batch. `spans`: those of its requests that are traced."""
         if not spans:
             return await judging
-        with self._tracer.start_as_current_span(
+        with self._open_span(
             "ledger batch",
             context=trace.set_span_in_context(spans[0]),
             attributes={"tokensvc.batch.traced_requests": len(spans)},
@@ -118,10 +123,22 @@ class Tracer:
         """Await the answer of Postgres to a prepared statement, which asyncpg does not note."""
         if not _is_traced():
             return await asking
-        with self._tracer.start_as_current_span(
-            _name(text), kind=SpanKind.CLIENT, attributes=_describe(text)
+        with self._open_span(
+            name_statement(text), kind=SpanKind.CLIENT, attributes=_describe(text)
         ):
             return await asking
+
+    @contextmanager
+    def _open_span(self, name: str, **options: Any) -> Iterator[Span]:  # noqa: ANN401 - its own
+        """Open a span for the block. It tells an error by its type: the text may quote a value."""
+        with self._tracer.start_as_current_span(
+            name, record_exception=False, set_status_on_exception=False, **options
+        ) as span:
+            try:
+                yield span
+            except Exception as error:
+                span.set_status(StatusCode.ERROR, type(error).__name__)
+                raise
 
     def note_query(self, query: LoggedQuery) -> None:
         """Make the span of a statement that has been carried out for a request."""
@@ -129,7 +146,7 @@ class Tracer:
             return
         now = time.time_ns()
         span = self._tracer.start_span(
-            _name(query.query),
+            name_statement(query.query),
             kind=SpanKind.CLIENT,
             attributes=_describe(query.query),
             start_time=now - int(query.elapsed * 1e9),
@@ -144,8 +161,10 @@ def _is_traced() -> bool:
     return trace.get_current_span().get_span_context().trace_flags.sampled
 
 
-def _name(text: str) -> str:
-    return f"postgres {text.split(maxsplit=1)[0].lower()}"
+def name_statement(text: str) -> str:
+    """Return the name of the span of a statement: its first word, behind what is commented."""
+    found = _FIRST_WORD.match(text)
+    return f"postgres {found[1].lower() if found else 'statement'}"
 
 
 def _describe(text: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ from tokensvc.logs.logger import get_logger
 if TYPE_CHECKING:
     import socket
 
-BACKLOG: Final = 1024
+BACKLOG: Final = 1024  # clients that may wait to be accepted
 # Few enough that workers which share a listener get about as many connections each.
 _AT_ONCE: Final = 16
 _PAUSE_SECONDS: Final = 1.0  # after the operating system has refused a connection
@@ -72,6 +72,8 @@ class Site(web.BaseSite):
         except OSError as error:  # there is no descriptor left, or no memory
             _log.warning("connection_not_accepted", error=str(error))
             loop = asyncio.get_running_loop()
+            # The client still waits in the queue, so the loop would call this again without a
+            # pause.
             loop.remove_reader(self._listener)
             self._resuming = loop.call_later(_PAUSE_SECONDS, self._resume)
 

@@ -40,6 +40,7 @@ def build_admin_app(main: web.Application) -> web.Application:
     app.router.add_get("/readyz", get_readyz)
     issuer_url = main[SERVICE].settings.issuer_url
     for prefix in dict.fromkeys(("", urlsplit(issuer_url).path)):
+        # What is open is for strangers, whom a firewall keeps away from this port.
         wanted = (row for row in OPERATIONS.values() if not row.is_open)
         add_operations(app, prefix, wanted)
         Reference(issuer_url, prefix or "/").add_to(app, prefix)

@@ -62,15 +62,7 @@ def build_app(
 
     app = web.Application(middlewares=[handle_errors], client_max_size=MAX_BODY)
     app[IN_FLIGHT] = InFlight()
-    app[TURNS], app[WOKEN] = Turns(at_once=2, pause=0.001), Turns()
-    app[POLLS] = Polls(
-        limited or LimitLog(),
-        # Half of the connections are left for those who want an answer at once.
-        most=min(settings.feed_polls, find_most_connections(settings.pool_size) // 2),
-        most_of_network=settings.feed_polls_per_network,
-    )
-    app[REFUSALS] = LateRefusals(allowed=settings.refusals_per_minute)
-    app[STRANGERS] = Strangers(allowed=settings.leak_reports_per_minute)
+    _add_limits(app, settings, limited or LimitLog())
     app.cleanup_ctx.append(hold_service)
     app.on_shutdown.append(_drain)
     _add_health(app, has_metrics=settings.metrics_port is None)
@@ -87,6 +79,22 @@ def build_app(
         else:
             add_operations(app, prefix, (row for row in OPERATIONS.values() if row.is_public))
     return app
+
+
+def _add_limits(app: web.Application, settings: Settings, limited: LimitLog) -> None:
+    """Add what keeps floods away from exchanges."""
+    # Two requests of those that anybody may send are answered in a millisecond, and one poll that a
+    # revocation has woken in each round of the event loop. Exchanges find the rest of the time free
+    # (decision 0028).
+    app[TURNS], app[WOKEN] = Turns(at_once=2, pause=0.001), Turns()
+    app[POLLS] = Polls(
+        limited,
+        # Half of the connections are left for those who want an answer at once.
+        most=min(settings.feed_polls, find_most_connections(settings.pool_size) // 2),
+        most_of_network=settings.feed_polls_per_network,
+    )
+    app[REFUSALS] = LateRefusals(allowed=settings.refusals_per_minute)
+    app[STRANGERS] = Strangers(allowed=settings.leak_reports_per_minute)
 
 
 def _add_health(app: web.Application, *, has_metrics: bool) -> None:

@@ -61,6 +61,7 @@ def _find_sender(request: web.Request | PlainRequest, trusted_hops: int) -> str:
         for line in request.headers.getall("X-Forwarded-For", [])
         for hop in line.split(",")
     ]
+    # A shorter list did not pass all of our proxies, so nothing in it is known to be true.
     return hops[-trusted_hops] if len(hops) >= trusted_hops else ""
 
 

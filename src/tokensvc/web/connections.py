@@ -79,6 +79,7 @@ class Connections:
     def _look_in_steps(self, now: float) -> Iterator[None]:
         """Do as `look_once`, and stop after a number of connections, so that others can go on."""
         for number, (handler, transport) in enumerate(list(self._transports.items()), 1):
+            # It may have ended while others went on.
             if handler in self._transports:
                 self._look_at(handler, transport, now)
             if number % _LOOKED_AT == 0:
@@ -102,6 +103,7 @@ class Connections:
         if waiting <= unread.waiting_bytes - _LEAST_READ_BYTES:
             self._unread[handler] = _Unread(waiting, now)
             return
+        # `abort` and not `close`, which would wait until everything has been sent.
         self._limited.note("unread_answer")
         transport.abort()
 
@@ -128,5 +130,6 @@ def find_most_connections(pool_size: int) -> int:
     """Return how many connections of clients leave enough descriptors for all else."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
+        # That is more than are ever open.
         soft = 1_000_000
     return max(16, soft - pool_size - _KEPT_DESCRIPTORS)

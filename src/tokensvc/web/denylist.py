@@ -42,6 +42,7 @@ async def get_denylist(request: web.Request) -> web.Response:
     position = None if after is None else parse_cursor(after)
     if position is not None:
         _note_receipt(request, position)
+    # Whoever has nothing yet gets the beginning at once: it does not wait for news.
     if not wait or position is None:
         page = await service.feed.next_page(position, wait=0)
     else:
@@ -61,6 +62,7 @@ async def _build_response(
     if page.is_zipped and _GZIP.search(request.headers.get("Accept-Encoding", "")):
         headers["Content-Encoding"] = "gzip"
     elif page.is_zipped:
+        # It is unpacked in a thread, because a long page would hold up everybody else.
         body = await asyncio.to_thread(page.unzip)
     headers["Content-Type"] = f"{MEDIA_TYPE}; charset=utf-8"
     return web.Response(body=body, headers=headers)

@@ -62,8 +62,9 @@ def parse_form(body: bytes) -> dict[str, str]:
         )
     except ValueError as error:
         raise InvalidRequestError(
-            "the body is not a form in UTF-8 with at most 50 parameters"
+            f"the body is not a form in UTF-8 with at most {_MAX_FIELDS} parameters"
         ) from error
+    # Postgres has no text that holds it, so every later use of the value would fail.
     if any("\0" in name or "\0" in value for name, value in pairs):
         raise InvalidRequestError("the body holds a NUL character")
     _check_repeated(pairs)
@@ -84,6 +85,7 @@ async def _read(request: web.Request, patience: float) -> bytes:
         content = request.content
         if content.is_eof():  # all of it is here, so nobody has to wait
             body = content.read_nowait()
+            # aiohttp checks its own limit in `read` alone.
             if len(body) > MAX_BODY:
                 raise web.HTTPRequestEntityTooLarge(MAX_BODY)
             return body

@@ -29,6 +29,8 @@ _STYLE: Final = (
     "overflow-wrap:anywhere}button{font:inherit;padding:.5rem 1rem;cursor:pointer}"
 )
 _STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+# The address of these pages holds the code, which no other page and no cache may learn. They need
+# no script, and load nothing.
 _HEADERS: Final = {
     "Content-Security-Policy": (
         f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'self'; "

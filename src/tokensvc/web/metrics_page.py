@@ -85,6 +85,7 @@ def accepts_openmetrics(accepted: str) -> bool:
     for item in accepted.split(","):
         media_type, *parameters = (part.strip().lower() for part in item.split(";"))
         named = dict(part.partition("=")[::2] for part in parameters)
+        # A weight of 0, however it is written (0.0, 0.000), means "not this one" (RFC 9110 12.4.2).
         if media_type == OPENMETRICS and named.get("q", "1").strip("0.") != "":
             return not named.get("version", "1.0.0").startswith("0.")
     return False

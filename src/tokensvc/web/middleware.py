@@ -62,6 +62,7 @@ _log = get_logger(__name__)
 
 
 def _new_request_ids() -> list[str]:
+    # These are 64 ids of 16 digits each.
     text = secrets.token_hex(64 * 8)
     return [text[at : at + 16] for at in range(0, len(text), 16)]
 
@@ -168,6 +169,7 @@ def _refuse(
     if not isinstance(error, TokensvcError) and not isinstance(error, web.HTTPException):
         _log.exception("request_failed", request_id=request_id, exc_info=error)
     answer, reason = _answer(error, request, request_id)
+    # The application that only says "starting" holds nothing back.
     if answer.status not in _REFUSALS or REFUSALS not in request.app:
         return answer, reason, None
     held = request.app[REFUSALS].hold(

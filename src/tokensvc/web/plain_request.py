@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-_MOST_BYTES: Final = 4096
+_MOST_BYTES: Final = 4096  # an exchange has some hundred
 # The request line, and up to 40 fields. A value begins and ends with a visible character, so there
 # are no blanks that one reader cuts off and another keeps. No line continues the one before it.
 _HEAD: Final = re.compile(

@@ -67,6 +67,7 @@ def build_answer(
     if status == HTTPStatus.UNAUTHORIZED and "WWW-Authenticate" not in headers:
         headers["WWW-Authenticate"] = f'{find_challenge()} realm="tokensvc", error="{code}"'
     headers |= NO_STORE
+    # The path of the issuer may stand in front of it.
     if path.endswith(PUBLIC_PATHS):  # a script must be able to see why it is refused
         headers |= ANY_ORIGIN
     if path.endswith(OAUTH_PATHS):
@@ -115,6 +116,7 @@ def judge_error(error: Exception) -> tuple[int, str, str, dict[str, str]]:
     if isinstance(error, errors.BearerError):
         return error.status, error.code, error.message, error.headers
     if isinstance(error, errors.TokensvcError):
+        # The nearest class of the error that the map has decides.
         status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
         if status != HTTPStatus.INTERNAL_SERVER_ERROR:
             return status, error.code, error.message, _when_to_retry(error)

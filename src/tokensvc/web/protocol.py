@@ -122,6 +122,7 @@ class Protocol(web.RequestHandler):
         self.begun_on = None
         if self._answered_on is None:
             self.keep_alive(True)  # it ends aiohttp's timer: `Connections` looks at `idle_since`
+        # aiohttp counts what it reads. A process that leaves waits until this number stands still.
         self._server.requests_count += 1
         self._answering = asyncio.create_task(self._answer(shortcut.answer_plain(request)))
 
@@ -135,6 +136,7 @@ class Protocol(web.RequestHandler):
     def _read_plain(self, shortcut: Shortcut, data: bytes) -> PlainRequest | None:
         if self._is_usual or self.writing_paused:  # aiohttp waits for clients that read slowly
             return None
+        # A client of a Unix socket has no address.
         peer = self.peername
         return shortcut.read(data, str(peer[0]) if isinstance(peer, tuple) else str(peer or ""))
 

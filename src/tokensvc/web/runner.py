@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 # A scraper that does not read must not hold up the end. Requests of operations are waited for
 # before.
 _LAST_SHUTDOWN_SECONDS: Final = 0.5
-MOST_SCRAPERS: Final = 100
+MOST_SCRAPERS: Final = 100  # connections to the port of the metrics
 _QUIET_SECONDS: Final = 1.0
 
 

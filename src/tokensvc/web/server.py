@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tokensvc.issuer.admin.api_keys import NewKey
     from tokensvc.settings import Settings
 
-_SWITCH_SECONDS: Final = 0.0005
+_SWITCH_SECONDS: Final = 0.0005  # a tenth of what Python has
 _OTHERS_SERVE_SECONDS: Final = 5.0  # then it answers 503: they may all have died
 
 _log = get_logger(__name__)
@@ -148,6 +148,7 @@ async def _serve(
         stopping.cancel()
         opening.cancel()
         await asyncio.gather(opening, return_exceptions=True)
+        # After a refused start too, who has connected meanwhile gets an answer.
         await runner.drain(listener)
 
 
@@ -194,6 +195,7 @@ def serve_many(
                 log_level=settings.log_level,
             ).run()
         except SystemExit:
+            # A worker that ends passes here as well; only the master tells why nothing has started.
             if os.getpid() == owner and start.refusal is not None:
                 raise StartRefusedError(start.refusal) from None
             raise

@@ -76,6 +76,7 @@ class SharedStart:
         """Let the others know that this worker has opened its service."""
         with self._locked():
             count = os.pread(self._file.fileno(), 1, _OPEN)[0]
+            # One byte holds it: the command line takes 64 workers at most.
             os.pwrite(self._file.fileno(), bytes([min(count + 1, 255)]), _OPEN)
 
     def note_serving(self) -> bool:

@@ -92,6 +92,7 @@ def _write_fields(decision: Decision) -> str:
     # not taken theirs yet.
     minute, day = quota.key_minute_left + unspent, quota.key_day_left + unspent
     name, left, window = ("key-minute", minute, MINUTE) if minute <= day else ("key-day", day, DAY)
+    # If Postgres's clock was set back, the window that counts began later than it says now.
     inside = None if ahead is None else max(at, ahead[0 if window == MINUTE else 1])
     return (
         f"{_write_constant_fields(quota.key_per_minute, quota.key_per_day)}"

@@ -41,8 +41,12 @@ class Workers(BaseApplication):  # type: ignore[misc]
             "workers": count,
             "worker_class": "tokensvc.web.workers.Worker",
             "logger_class": "tokensvc.web.workers.WorkersLog",
+            # The worker itself gives up first, so that gunicorn need not kill it.
             "graceful_timeout": drain + 5,
+            # The socket would be one more way to change or stop the service, and nobody needs it.
             "control_socket_disable": True,
+            # The files of the heartbeat lie where the metrics lie: there it is known that files can
+            # be made.
             "worker_tmp_dir": os.environ.get(FOLDER),
             "loglevel": log_level,
             "child_exit": _forget_worker,
@@ -98,6 +102,7 @@ class Worker(GunicornUVLoopWebWorker):
         self.loop.add_signal_handler(signal.SIGABRT, self.handle_abort, signal.SIGABRT, None)
         for number in IGNORED:
             signal.signal(number, lambda *_: None)
+        # The handler of the master would take the exit codes of what this process starts.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -110,6 +115,7 @@ class Worker(GunicornUVLoopWebWorker):
         beating = asyncio.create_task(self._beat())
         (listener,) = self.sockets
         try:
+            # What gunicorn takes for an application is `serve` of `Workers`.
             await self.wsgi(listener.sock, self._stop)
         finally:
             beating.cancel()

@@ -129,6 +129,7 @@ async def resume_account(
 
 def _change_limits(account: Account, limits: LimitChanges) -> Limits:
     changed = change_limits(account.limits, limits)
+    # An account always has a tier: without one of its own it has the default one.
     return changed if changed.tier is not None else replace(changed, tier=DEFAULT_TIER)
 
 

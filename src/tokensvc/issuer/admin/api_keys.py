@@ -212,6 +212,7 @@ async def enable_key(
     """
     async with database.transaction() as connection:
         before = await lock_key(connection, key_id, "enabled", NOT_REVOKED, check=check)
+        # The lock comes first, because this may be the key of the caller itself.
         grant = await load_grant(connection, grantor)
         grant.check(before)
         if before.record.disabled_at is None:

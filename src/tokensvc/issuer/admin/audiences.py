@@ -79,6 +79,8 @@ async def insert_audience(
     audience = await table.insert_audience(
         connection, name, parse_description(description), token_life, alg, typ, is_own=is_own
     )
+    # It belongs to this transaction: a watermark must outlive every token that it covers (decision
+    # 0008).
     await raise_longest_life(connection, settings.issuing_policy.find_longest_life(audience))
     trail.note("audiences.create", audience.name, **_facts(audience))
     return audience

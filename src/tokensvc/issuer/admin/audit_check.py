@@ -104,6 +104,7 @@ async def _begin_newest(
     row = await table.find_checkpoint(connection)
     if number <= (0 if row is None else row.number):
         return begin_chain(await load_checkpoint(database, connection, settings))
+    # The hash before the first one is believed here; `verify_trail` believes none.
     held = await list_witness_hashes(connection, [number])
     if number not in held:
         raise BrokenChainError(Break(number, "it is missing"))
@@ -193,6 +194,7 @@ async def load_checkpoint(
     master_key = await load_master_key(database, settings)
     try:
         return await _check_checkpoint(connection, row, master_key)
+    # A text that somebody else has put there may fail in any of these ways.
     except (InvalidTokenError, NotFoundError, StartRefusedError, ValueError, KeyError, TypeError):
         reason = "no signing key of this service has signed the checkpoint there"
         raise BrokenChainError(Break(row.number, reason)) from None

@@ -50,6 +50,7 @@ async def prune_events(
             return None
         chain = begin_chain(begin)
         async for events in read_audit_events(connection):
+            # Events are read many at a time, and some of these may be young enough to stay.
             chain.check(event for event in events if event.number <= last)
             if events[-1].number >= last:
                 break

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     CapabilityCheck = Callable[[Capability], None]
 
-# From this likeness on (0 to 1), a new name looks like a slip of a known one.
+# From this likeness on (0 to 1), a new name looks like a slip of a known one: two letters that are
+# swapped in a name of ten give 0.9, and `orders:write` beside `orders:read` gives 0.78.
 _ALIKE: Final = 0.85
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+# The first chunk is small, because nothing is known of this database yet. A quick one at most
+# doubles the size.
 _FIRST: Final = 16
 _MOST: Final = 100
 _MOST_GROWTH: Final = 2

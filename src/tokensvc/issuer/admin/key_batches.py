@@ -52,6 +52,7 @@ async def end_keys(
         async with database.connection() as connection:
             await load_grant(connection, caller.grantor)
             seen = await list_seen(connection, chunk, caller)
+        # What is not seen looks as if it did not exist, and so does what is deleted meanwhile.
         outcomes = {key_id: KeyOutcome(None, no_such_key(key_id)) for key_id in chunk}
         if not seen:
             return outcomes

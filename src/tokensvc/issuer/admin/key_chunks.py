@@ -193,6 +193,7 @@ async def _change_once(
                 chunk.trail.note(change.operation, key_id, **detail)
         beyond |= await _list_too_many(chunk, caller)
         if beyond:
+            # The keys are changed already, and only a roll-back takes that back.
             raise _BeyondError(beyond)
         await chunk.trail.append(connection)
         await check_still_held(connection, chunk.grant, chunk.keys)

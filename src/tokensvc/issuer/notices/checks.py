@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 KEPT_FOR: Final = timedelta(days=30)
 
-_PAUSE: Final = timedelta(minutes=55)
+_PAUSE: Final = timedelta(minutes=55)  # less than an hour, so that no hour is left out
 _READ_AT_ONCE: Final = 500
 _MOST_IDLE: Final = 1000  # in one round; the others are told of in the next ones
 _OVERDUE_AFTER: Final = timedelta(days=1)
@@ -46,9 +46,10 @@ async def check_ages_once(
     """Tell of keys that expire or are idle, and of overdue signing keys.
 
     `now` is a moment that has come by all clocks: of a key that is idle by it, nobody is told again
-    for a month. Of all processes one does it, an hour after the last time. Raises UnavailableError.
+    for a month. Of all processes one does it, `pause` after the last time. Raises UnavailableError.
     """
     async with database.connection() as connection:
+        # It stays claimed if the rest fails. What is missed then is found in the next round.
         if not await claim_check(connection, pause):
             return
         expiring = [

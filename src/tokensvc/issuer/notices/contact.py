@@ -29,6 +29,8 @@ async def change_contact(
     if url == (None if before is None else before.url):
         return
     if before is not None:
+        # It goes first, so that it does not count when the new one is added: their number is
+        # limited.
         await table.delete_endpoint(connection, before.id)
         trail.note("notice-endpoints.delete", before.id, **build_facts(before))
     if url is not None:

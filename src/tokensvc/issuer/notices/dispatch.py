@@ -31,9 +31,10 @@ if TYPE_CHECKING:
     from tokensvc.store.notice_endpoint import ClaimedEndpoint
     from tokensvc.store.pool import Database
 
+# A turn at an endpoint lasts five seconds, and one attempt of ten more (`sending`).
 LEASE: Final = timedelta(seconds=60)
 
-_AT_ONCE: Final = 100
+_AT_ONCE: Final = 100  # deliveries to one endpoint in a turn
 _PATIENCE: Final = 1.0  # seconds
 _MAIL_HOLD: Final = timedelta(seconds=60)  # what happens meanwhile comes in one mail
 _NONE: Final = timedelta()
@@ -83,6 +84,7 @@ class Dispatcher:
 
         Raises UnavailableError.
         """
+        # After a full batch there may be more acts.
         while await plan_acts_once(self._database) == AT_ONCE:
             pass
         for lane in self._lanes:
@@ -118,6 +120,8 @@ class Dispatcher:
     async def _claim(self, lane: _Lane) -> ClaimedEndpoint | None:
         if self._is_closing:
             return None
+        # They are claimed one after the other, so that each sees how many slots an account has by
+        # now.
         async with lane.turn, self._database.connection() as connection:
             claimed = await table.claim_endpoint(
                 connection, is_failing=lane.is_failing, lease=self._lease, crowded=lane.crowded
@@ -157,6 +161,7 @@ class Dispatcher:
             released = await table.release_endpoint(
                 connection, claimed, hold=hold, has_failed=has_failed
             )
+        # Without the lease it is for another process to say whether the endpoint fails.
         if outcome is None or outcome.is_delivered or released is None:
             return
         _log.info(

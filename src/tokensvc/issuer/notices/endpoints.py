@@ -234,6 +234,8 @@ def check_mail_is_sent(settings: Settings, pointer: str) -> None:
 
 
 def _parse_destination(url: str, settings: Settings) -> Destination:
+    # Without TLS only networks of the operator are reached, which is judged by the address when
+    # something is sent. If there are none, such a URL is refused here.
     destination = parse_destination(url, http_allowed=bool(settings.notice_networks))
     if destination.kind == "mail":
         check_mail_is_sent(settings, "/url")

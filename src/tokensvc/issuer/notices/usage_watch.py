@@ -104,6 +104,7 @@ class UsageWatch:
         found = await put_networks(connection, places)
         if not found:
             return
+        # A key keeps its latest networks only, or its holder could fill the table.
         await trim_networks(connection, sorted({new.key_id for new in found}), MOST_NETWORKS)
         notices = [
             NewNotice(

@@ -93,10 +93,13 @@ class WebhookSender:
         if not addresses:
             return AttemptOutcome(is_delivered=False, error="address_refused")
         headers["Host"] = url.host_port_subcomponent or host
+        # Another address is tried only if no connection was made: whatever was sent may have
+        # arrived.
         *first, last = addresses[:_MOST_ADDRESSES]
         for address in first:
             try:
                 return await self._post_to(url.with_host(address), host, headers, body)
+            # Somebody answers there with a wrong certificate: another address is no remedy.
             except aiohttp.ClientConnectorSSLError:
                 raise
             except aiohttp.ClientConnectorError:
@@ -129,6 +132,7 @@ class WebhookSender:
                 # A connection belongs to one address and one name: none is used again.
                 connector=aiohttp.TCPConnector(force_close=True, limit=0),
                 cookie_jar=aiohttp.DummyCookieJar(),
+                # Some bytes may become gigabytes, and nothing of the response is read.
                 auto_decompress=False,
                 trust_env=False,
                 read_bufsize=_BUFFER,

@@ -173,6 +173,7 @@ async def _end(call: Call, ending: Ending, request: EndAccount) -> Account:
         ending,
         actor=call.actor,
         reason=request.reason,
+        # To compare versions takes a transaction; without that it is one statement (decision 0019).
         check=_check(call) if call.if_match else None,
     )
     call.backend.remember(ended.records)

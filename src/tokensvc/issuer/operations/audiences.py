@@ -61,6 +61,7 @@ async def list_(call: Call, request: ListAudiences) -> ListPage[ListedAudience]:
     async with call.reading() as connection:
         found = select_named(request.name, await table.list_audiences(connection))
         own = await call.find_own_terms(connection)
+    # Counting takes a connection of its own, so none is held meanwhile.
     use = await _count_use(call) if request.with_use else None
     if own is not None and own.audiences:  # a key that names none may ask for all
         found = [known for known in found if known.name in own.audiences]

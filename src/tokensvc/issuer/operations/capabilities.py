@@ -36,6 +36,7 @@ async def list_(call: Call, request: ListCapabilities) -> ListPage[ListedCapabil
     async with call.reading() as connection:
         found = select_named(request.name, await table.list_capabilities(connection))
         own = await call.find_own_terms(connection)
+    # Counting takes a connection of its own, so none is held meanwhile.
     holders = await _count_holders(call) if request.with_use else None
     if own is not None:
         found = [known for known in found if known.name in own.capabilities]

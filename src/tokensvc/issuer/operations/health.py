@@ -92,5 +92,6 @@ def _build_process(facts: ProcessFacts) -> ProcessHealth:
 def _read(histogram: Histogram) -> tuple[int, float]:
     """Return count and sum of what this process has observed."""
     (found,) = histogram.collect()
+    # Besides `..._count` and `..._sum` there are the buckets, which nobody asks for here.
     sums = {sample.name.rpartition("_")[2]: sample.value for sample in found.samples}
     return int(sums["count"]), sums["sum"]

@@ -145,6 +145,7 @@ async def _end(
         ending,
         actor=call.actor,
         reason=reason,
+        # To compare versions takes a transaction; without that it is one statement (decision 0019).
         check=_check(call) if call.if_match else None,
         keep_successors=keep_successors,
     )

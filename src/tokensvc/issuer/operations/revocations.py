@@ -127,6 +127,7 @@ async def _revoke(call: Call, request: CreateRevocation) -> RevocationRecord:
             actor=call.actor,
             reason=request.reason,
         )
+        # The newest is that of this act: tokens can be revoked again and again.
         return key.records[-1]
     account = await end_account(
         call.database,

@@ -82,6 +82,7 @@ async def edit_audience(visit: Visit) -> View | Redirect:
 async def show_remove(visit: Visit) -> View | Redirect:
     """Say where an audience is used, before it is removed."""
     audience = await visit.run("audiences.show", name=find_named(visit))
+    # `name` finds everything that has this in its name, so the one that is meant is picked out.
     alike = await visit.run("audiences.list", name=audience.name, with_use=True, limit=_MOST_ALIKE)
     listed = next((each for each in alike.items if each.name == audience.name), None)
     return View({"audience": audience, **_describe_settings(visit), "listed": listed})

@@ -68,6 +68,7 @@ async def show_remove(visit: Visit) -> View | Redirect:
     capability = await visit.run("capabilities.show", name=find_named(visit))
     holders: list[Any] = []
     for state in _USABLE:
+        # One more than is shown tells that there are more.
         if len(holders) <= _HOLDERS:
             found = await visit.run(
                 "keys.list", capability=capability.name, state=state, limit=_HOLDERS + 1

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 _HOUR: Final = 3600
 _LIMITED: Final = "_limited"  # the end of the reasons that are limits
-_SPARK_HEIGHT: Final = 21  # two less than the foot: three parts that are rounded up may be higher
+_SPARK_HEIGHT: Final = 21  # two less than the foot: three parts, each rounded up, may add two
 _SPARK_FOOT: Final = 23
 _MOST_ROWS: Final = 12
 

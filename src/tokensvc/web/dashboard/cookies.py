@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     from tokensvc.core.claims import Claims
 
+# Because of this prefix, a browser takes the cookie from this very host alone, over https: no other
+# host of the domain can put one in its place.
 _TOKEN: Final = "__Host-tokensvc"  # noqa: S105 - its name
 _THEME: Final = "tokensvc-theme"
 THEMES: Final = ("system", "light", "dark")

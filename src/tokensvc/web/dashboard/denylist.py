@@ -143,6 +143,7 @@ def _build_row(follower: Any, now: float) -> FollowerRow:  # noqa: ANN401 - a mo
     lag = follower.lag_seconds
     kind, word = _judge(follower)
     # The name of a follower that proves who it is begins with the id of its key.
+    # No name holds a NUL, so the name of any other follower stays whole.
     key_id, _, name = follower.name.rpartition("/" if follower.authenticated else "\0")
     share = min(lag / ALARM_SECONDS, 1.0)
     return FollowerRow(

@@ -71,6 +71,7 @@ async def show_ended(
     """
     thing_id, (path, list_name) = visit.path["id"], place
     seq, ending = _read_seq(visit), visit.query.get("ending", "")
+    # An address that somebody has changed by hand still shows a page.
     ended = endings.get(ending, next(iter(endings.values())))
     try:
         name = (await visit.run(load, id=thing_id)).name

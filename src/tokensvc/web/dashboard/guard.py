@@ -74,6 +74,7 @@ def check_same_origin(request: web.Request) -> None:
 def check_lock(request: web.Request, claims: Claims, path: str, shown: str) -> None:
     """Raise ForbiddenError unless the form belongs to this sign-in."""
     expected = request.app[SERVICE].sign_in.build_form_token(claims, path)
+    # They are compared as bytes, because what was sent may hold other characters than ASCII.
     if not hmac.compare_digest(expected.encode(), shown.encode()):
         raise ForbiddenError(
             "this form belongs to another sign-in, so nothing was changed: open the page again",

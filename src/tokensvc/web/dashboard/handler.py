@@ -124,6 +124,8 @@ async def _answer(visit: Visit, page: Page) -> View | Redirect | File:
 async def _admit(visit: Visit, page: Page) -> None:
     """Raise a TokensvcError unless the request may have what the page shows or does."""
     if page.method == "POST":
+        # What another site sends is not even read. The form is read before the sign-in is looked
+        # for, because it may hold the key.
         check_same_origin(visit.request)
         visit.typed = Typed(await read_form(visit.request))
     if page.is_open:
@@ -134,6 +136,7 @@ async def _admit(visit: Visit, page: Page) -> None:
     note(visit.request, caller=claims.client_id)
     if not page.is_for(visit.principal):
         raise InsufficientScopeError(page.needs[-1], one_of=page.needs)
+    # A page counts as one call, however many operations it needs.
     await count_call(visit.backend, claims.client_id)
 
 

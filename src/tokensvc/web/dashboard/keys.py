@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.core.errors import InvalidInputError
 from tokensvc.operations.operation import KEY_OWNERS, KEY_READERS
-from tokensvc.web.dashboard.charts import build_spark, was_limited
+from tokensvc.web.dashboard.charts import SPARK, build_spark, was_limited
 from tokensvc.web.dashboard.lists import (
     ON_A_PAGE,
     build_link,
@@ -36,7 +36,6 @@ _SORTS: Final = (
     ("name", "Name"),
 )
 _LEAST_SECONDS: Final = 3600  # of use, which is not shown here
-_SPARK_SECONDS: Final = 37 * 3600
 
 
 async def show_keys(visit: Visit) -> View | Redirect:
@@ -119,7 +118,8 @@ async def _draw_sparks(visit: Visit, keys: Sequence[Any]) -> tuple[dict[str, Any
     if not keys:
         return {}, set()
     ids = ",".join(key.id for key in keys)
-    found = (await visit.run("usage.list", ids=ids, since=_SPARK_SECONDS)).items
+    found = (await visit.run("usage.list", ids=ids, since=SPARK.seconds)).items
+    # A key that was deleted just now is not in the answer.
     hours = {key.id: [] for key in keys} | {usage.id: usage.hours for usage in found}
     return (
         {key_id: build_spark(used, visit.now) for key_id, used in hours.items()},

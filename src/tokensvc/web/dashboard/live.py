@@ -57,6 +57,7 @@ async def wait_for_news(
             await _wait(min(pause, allowed), is_over)
             values = await look()
             seen = hashlib.sha256(repr(values).encode()).hexdigest()[:16]
+            # There is no time for another look.
             is_late = time.monotonic() + pause > deadline_on
             if seen != visit.query.get("seen") or is_late or is_over():
                 return {**values, "seen": seen}

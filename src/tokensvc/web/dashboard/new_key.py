@@ -122,6 +122,7 @@ def read_life(visit: Visit) -> dict[str, Any]:
     """
     if visit.typed.value("expires_in") != _OWN_DATE:
         return {}
+    # The key is good for the whole of that day.
     _, end = parse_day(visit.typed.value("expires_on"), "expires_in")
     seconds = int((end - visit.now).total_seconds())
     if seconds < 1:
@@ -149,6 +150,7 @@ async def load_choices(visit: Visit, key: Any = None) -> dict[str, Any]:  # noqa
     places = _Offered(own and (own.audiences or None), key and key.audiences, {DASHBOARD_AUDIENCE})
     return {
         "own": own,
+        # With more accounts than a list can offer, the form has a field for the id instead.
         "accounts": [] if accounts.next_cursor else accounts.items,
         "groups": group_capabilities(each for each in capabilities.items if each.name in names),
         "audiences": [each for each in audiences.items if each.name in places],

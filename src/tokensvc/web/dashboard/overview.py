@@ -79,7 +79,7 @@ def _build_stats(
         "keys": keys,
         "follower_count": None if followers is None else len(followers),
         "behind_count": len(trust["behind"]),
-        # They lack nothing, but nobody has heard of them: they count as in step nowhere else.
+        # A silent follower that lacks nothing is not behind, but nobody knows that it is in step.
         "stale_count": sum(each.state == "silent" for each in followers or ()),
         "signer_age": trust["signer_age"],
         "signer_plan": trust["signer_plan"],

@@ -145,6 +145,7 @@ class Visit:
     def place(self) -> str:
         """The path of the page below the dashboard: "/keys/key_..."."""
         path = self.request.path
+        # The path of the issuer may stand in front of it.
         return path[path.index(ROOT) + len(ROOT) :]
 
     @property

@@ -35,6 +35,7 @@ def load_environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("tokensvc.web.dashboard"),
         autoescape=True,
+        # A name that nobody has given is a fault, and no empty place in a page.
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -19,6 +19,7 @@ _MISSING: Final = object()
 def list_differences(form: Form, thing: Model) -> list[tuple[str, str]]:
     """Return (field, what stands there now) where a form and a thing do not say the same."""
     found = []
+    # A list stands in a form as several fields of one name.
     for name in dict.fromkeys(form):
         # An empty limit in a form means that of the tier; the thing's own one is `own_...`.
         now = getattr(thing, f"own_{name}", getattr(thing, name, _MISSING))
@@ -40,7 +41,9 @@ def _read(now: Any, texts: list[str]) -> Any:  # noqa: ANN401 - a field of a mod
             return parse_json(text.encode() or b"{}")
         except InvalidInputError:
             return text
-    return text or None if now is None else now if text == str(now) else text
+    if now is None:
+        return text or None
+    return now if text == str(now) else text
 
 
 def _write(now: Any) -> str:  # noqa: ANN401 - a field of a model

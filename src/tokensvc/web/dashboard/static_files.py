@@ -42,6 +42,7 @@ def load_assets() -> Mapping[str, Asset]:
     """Return all files by their names, like "vendor/htmx.min.js"."""
     folder = files("tokensvc.web.dashboard") / "static"
     found: dict[str, Asset] = {}
+    # Our own styles come last: they name the versions of what they import from `vendor`.
     for room in ("vendor", ""):
         for file in (folder / room if room else folder).iterdir():
             content_type = _TYPES.get(f".{file.name.rpartition('.')[2]}")

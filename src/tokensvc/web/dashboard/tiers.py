@@ -47,6 +47,7 @@ async def create_tier(visit: Visit) -> View | Redirect:
 async def show_edit(visit: Visit) -> View | Redirect:
     """Show the form that changes a tier, and who it concerns."""
     tier = await visit.run("tiers.show", name=find_named(visit))
+    # `name` finds everything that has this in its name, so the one that is meant is picked out.
     named = await visit.run("tiers.list", name=tier.name, with_use=True)
     listed = next((each for each in named.items if each.name == tier.name), None)
     return View({"tier": tier, "listed": listed})

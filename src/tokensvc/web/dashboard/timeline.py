@@ -42,6 +42,7 @@ class PhaseBar:
     @property
     def is_tight(self) -> bool:
         """Whether the label fits only into a wide window."""
+        # In a narrow window a letter takes twice the share.
         return len(self.label) * _WIDTH_OF_LETTER * 2 + 3 > self.width
 
 
@@ -180,6 +181,7 @@ class _Scale:
         while moment < self._ends_at:
             place = self.place(moment)
             text = write_date(moment) if step >= _DAY else f"{moment:%H:%M}"
+            # No date is written where it would reach over the edge, either.
             if abs(place - here) > _BESIDE_NOW and 3 < place < 97:  # noqa: PLR2004
                 ticks.append((place, text))
             moment += step

@@ -81,6 +81,8 @@ class Strangers:
             yield
         finally:
             self._free.release()
+        # The answer comes at the end of the second in which the work has ended: as if it had been
+        # asked for at the beginning of that second.
         gone = (self._clock() - asked_on) // self._pause
         await self._late_answers.hold(asked_on + gone * self._pause)
 
