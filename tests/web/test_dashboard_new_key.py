@@ -99,6 +99,28 @@ async def test_the_form_of_a_key_owner_begins_within_what_the_own_key_can_give(c
     assert made.status == 200, made.words
 
 
+async def test_what_a_form_begins_with_ends_before_the_own_key_if_that_ends_soon(client, database):
+    made = [
+        await make_key(
+            database,
+            capabilities=("tokensvc:keys", "orders:read"),
+            networks=("127.0.0.0/8", "::1/128"),
+            life=timedelta(hours=hours),
+        )
+        for hours in (1, 100)
+    ]
+    for key in made:
+        browser = await open_browser(client, key)
+        page = await browser.get("/keys/new?template=read-only")
+        begun = [each for each in find_fields(page, "/keys/new") if each[0] != "name"]
+        refused = await browser.post("/keys/new", [*begun, ("name", "")], seen=page)
+        again = [each for each in find_fields(refused, "/keys/new") if each[0] != "name"]
+        assert dict(again)["expires_in"] == dict(begun)["expires_in"]
+        answer = await browser.post("/keys/new", [*again, ("name", "within")], seen=refused)
+        assert answer.status == 200, answer.words
+    assert "Longest: 4 days" in page.words
+
+
 async def test_a_form_starts_with_what_a_template_ticks(client, database, admin, browser, subtests):
     for name in ("orders:read", "orders:write", "orders:refund"):
         await admin("POST /v1/capabilities", {"name": name})
