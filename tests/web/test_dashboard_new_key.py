@@ -199,6 +199,28 @@ async def test_a_key_like_another_one_begins_with_all_that_can_be_said_of_it(
     assert (second["own_per_minute"], second["own_per_day"]) == (7, 70)
 
 
+async def test_an_account_is_found_by_a_part_of_its_name_where_not_all_are_offered(
+    admin, browser, connection
+):
+    last = (await admin("POST /v1/accounts", {"name": "Zebra & Sons"})).body["id"]
+    assert "Not all are listed here" not in (await browser.get("/keys/new")).words
+    await connection.execute(
+        "insert into account (id, name, created_at)"
+        " select 'acct_' || lpad(n::text, 16, '0'), 'Alpha ' || n, now()"
+        " from generate_series(1, 200) as n"
+    )
+    for form in ("/keys/new", "/notices/new"):
+        page = await browser.get(form)
+        assert f'value="{last}"' not in page.text
+        assert "Find the others by a part of the name under Accounts" in page.words
+    found = await browser.get("/accounts?name=bra")
+    there = await browser.get(re.findall(r'href="/dashboard(/accounts/acct_\w+)"', found.text)[0])
+    for way in re.findall(r'href="/dashboard(/(?:keys|notices)/new\?account=[^"]+)"', there.text):
+        page = await browser.get(way)
+        chosen = re.findall(r'<option value="(acct_\w+)"[^>]*\sselected', page.text)
+        assert (chosen, "Zebra & Sons" in page.words) == ([last], True), way
+
+
 async def test_a_reader_makes_no_key(client, database):
     browser = await open_browser(client, await make_key(database, capabilities=("tokensvc:read",)))
     assert (await browser.get("/keys/new")).status == 403

@@ -22,7 +22,7 @@ from tokensvc.web.dashboard.key_form import (
 )
 from tokensvc.web.dashboard.lists import build_link
 from tokensvc.web.dashboard.moments import parse_day, write_span
-from tokensvc.web.dashboard.naming import MOST_ACCOUNTS
+from tokensvc.web.dashboard.naming import offer_accounts
 from tokensvc.web.dashboard.page import Redirect, View, build_form
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ async def show_new_key(visit: Visit) -> View | Redirect:
         {
             **choices,
             "begun": begun,
+            **await offer_accounts(visit, begun.account),
             "starts": [
                 (each.label, build_link("/keys/new", _kept(visit), template=each.id), each is start)
                 for each in STARTS
@@ -149,7 +150,7 @@ def read_life(visit: Visit) -> dict[str, Any]:
 
 
 async def load_choices(visit: Visit, key: Any = None) -> dict[str, Any]:  # noqa: ANN401 - a model
-    """Return what a form for a key offers: accounts, capabilities by group, audiences, tiers.
+    """Return what a form for a key offers: capabilities by group, audiences, tiers.
 
     `key`: the one that is changed, None for a new one; what it has is offered in any case. `own` is
     the key of a caller who can give only what that key has, None for admins. It decides only what
@@ -158,7 +159,6 @@ async def load_choices(visit: Visit, key: Any = None) -> dict[str, Any]:  # noqa
     own = None
     if not visit.principal.is_admin:
         own = await visit.run("keys.show", id=visit.principal.key_id)
-    accounts = await visit.run("accounts.list", limit=MOST_ACCOUNTS, sort="name")
     capabilities = await visit.run("capabilities.list", limit=_MOST_NAMES)
     audiences = await visit.run("audiences.list", limit=_MOST_NAMES)
     tiers = (await visit.run("tiers.list")).items if visit.may("tiers.list") else []
@@ -168,7 +168,6 @@ async def load_choices(visit: Visit, key: Any = None) -> dict[str, Any]:  # noqa
     places = _Offered(own and (own.audiences or None), key and key.audiences, {DASHBOARD_AUDIENCE})
     return {
         "own": own,
-        "accounts": [] if accounts.next_cursor else accounts.items,
         "groups": group_capabilities(each for each in capabilities.items if each.name in names),
         "audiences": [each for each in audiences.items if each.name in places],
         "tiers": tiers,
