@@ -64,7 +64,11 @@ async def _follow(session: aiohttp.ClientSession, url: str, name: str, cursor: s
     while True:
         query = f"?after={cursor}&wait=30&follower={name}" if cursor else ""
         async with session.get(f"{url}/v1/denylist{query}") as answer:
-            cursor, _ = read_place(await answer.read())
+            page = await answer.read()
+        if answer.ok:
+            cursor, _ = read_place(page)
+        else:  # the service is busy and says so: a follower comes again
+            await asyncio.sleep(1)
 
 
 async def _revoke(session: aiohttp.ClientSession, url: str, key: str) -> None:
@@ -72,7 +76,10 @@ async def _revoke(session: aiohttp.ClientSession, url: str, key: str) -> None:
         await asyncio.sleep(1 / _REVOCATIONS)
         headers = {"Authorization": f"Bearer {key}"}
         async with session.post(f"{url}/v1/token", headers=headers) as answer:
-            token = (await answer.json())["access_token"]
+            issued = await answer.json()
+        if not answer.ok:
+            continue
+        token = issued["access_token"]
         async with session.post(f"{url}/v1/revoke", data={"token": token}) as answer:
             await answer.read()
 
@@ -108,6 +115,8 @@ def measure(service: ServiceProcess, url: str, *, seconds: float, rate: float) -
             steady = at_rate(service.port, requests, rate=rate, seconds=seconds)
             service.cli("signing-key", "rotate")
             full = at_rate(service.port, requests, rate=0, seconds=seconds / 3, connections=256)
+            if child.poll() is not None:
+                raise RuntimeError("the crowd ended too early, so nothing was measured")
             child.kill()
     held, _ = read_held(service.folder, start)
     print(f"at {rate:.0f}/s: {steady}\nat 256 connections: {full}")

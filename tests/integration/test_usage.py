@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -60,6 +61,18 @@ async def test_the_use_of_an_account_is_that_of_its_keys_together(database, conn
     keep = timedelta(hours=-2)
     await clean_usage_once(database, now - keep)
     assert await connection.fetchval("select count(*) from account_usage") == 0
+
+
+async def test_the_usage_of_many_keys_is_written_little_by_little(database, connection, now):
+    recorder = UsageRecorder(database)
+    for number in range(1000):
+        recorder.add(f"key_{number}", "unknown", now)
+    loop = asyncio.get_running_loop()
+    began_on = loop.time()
+    await recorder.flush_once(within=0.1)
+    assert loop.time() - began_on >= 0.08  # five pauses, which together are shorter than `within`
+    transactions = "select count(*), count(distinct xmin::text) from api_key_usage"
+    assert tuple(await connection.fetchrow(transactions)) == (1000, 5)
 
 
 async def test_what_cannot_be_written_is_written_the_next_time(database, connection, now):

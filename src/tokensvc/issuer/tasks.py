@@ -117,12 +117,15 @@ async def run_tasks(
         if not mirror.postgres_clock.is_blocked:
             await rotate_all_once(database, settings, mirror.signers.master_key, actor=_ROTATION)
 
+    async def write_usage() -> None:
+        await exchange.usage.flush_once(within=USAGE_TICK)
+
     async with asyncio.TaskGroup() as group:
         group.create_task(mirror.run())
         group.create_task(_every(LEDGER_TICK, exchange.ledger.probe_once))
         group.create_task(_every(ROTATION_TICK, rotate))
         group.create_task(_every(CLEANING_TICK, cleaning.clean_denylist))
-        group.create_task(_every(USAGE_TICK, exchange.usage.flush_once))
+        group.create_task(_every(USAGE_TICK, write_usage))
         group.create_task(_every(RECEIPTS_TICK, receipts.flush_once))
         group.create_task(_every(CLEANING_TICK, receipts.clean_once))
         group.create_task(_every(USAGE_CLEANING_TICK, cleaning.clean_usage))

@@ -5,7 +5,8 @@ each other in a circle, of which the service makes next to none. Left to itself 
 objects were made. In a service with thousands of connections it then looks through up to 80,000
 objects, most of them in use, and holds the event loop for 50 ms in the middle of somebody's
 request. So here it looks 50 times a second through what is new, which are few objects each time.
-It looks through everything, for up to 100 ms, only when the process has doubled, or once an hour.
+It looks through everything, for up to 100 ms, only when the process has doubled. Without garbage
+that never happens: after 45,000 exchanges, with 200 followers that came and went, it found none.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 _YOUNG: Final = 0  # the generation of the objects that no collection has seen
 _YOUNG_SECONDS: Final = 0.02
-_ALL_SECONDS: Final = 3600.0
 _GROWTH_SECONDS: Final = 1.0  # between two looks at the memory
 _GROWN_BY: Final = 2.0
 _GROWN_BYTES: Final = 64_000_000
@@ -41,15 +41,14 @@ def measure_memory() -> int:
 class Collector:
     """Collects what is new at each `step`, and everything when the process has grown.
 
-    To grow is to need twice as much as after the last full collection, and 64 MB more. Whatever
-    happens, everything is looked through once an hour. `memory`: bytes; `now`: monotonic seconds.
+    To grow is to need twice as much as after the last full collection, and 64 MB more. `memory`:
+    bytes; `now`: monotonic seconds.
     """
 
     def __init__(self, now: float, *, memory: Callable[[], int] = measure_memory) -> None:
         self._memory = memory
-        self._bound = 0.0
-        self._look_on = self._all_on = now
-        self._collect_all(now)
+        self._look_on = now + _GROWTH_SECONDS
+        self._bound = self._collect_all()
         # What lives now lives until the end, so it is never looked at again.
         gc.freeze()
 
@@ -59,14 +58,13 @@ class Collector:
         if now < self._look_on:
             return
         self._look_on = now + _GROWTH_SECONDS
-        if self._memory() > self._bound or now >= self._all_on:
-            self._collect_all(now)
+        if self._memory() > self._bound:
+            self._bound = self._collect_all()
 
-    def _collect_all(self, now: float) -> None:
+    def _collect_all(self) -> float:
+        """Return how much memory there may be before everything is collected again, in bytes."""
         gc.collect()
-        self._bound = _GROWN_BY * self._memory() + _GROWN_BYTES
-        self._look_on = now + _GROWTH_SECONDS
-        self._all_on = now + _ALL_SECONDS
+        return _GROWN_BY * self._memory() + _GROWN_BYTES
 
 
 @contextmanager

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _MOST_WAITING: Final = 200_000
 _WRITTEN_AT_ONCE: Final = 200
+_LONGEST_PAUSE: Final = 0.02  # seconds: with few keys there is no need to spread
 _EXPIRED: Final = "expired"
 _HOLDER: Final = Actor(name="holder")
 
@@ -68,20 +69,24 @@ class UsageRecorder:
         """Count a token."""
         self._usage.add_issued(key_id, use)
 
-    async def flush_once(self) -> None:
+    async def flush_once(self, *, within: float = 0.0) -> None:
         """Write what has been counted.
 
+        `within`: seconds over which the work may be spread. The usage of 20,000 keys takes half a
+        second of this process and of Postgres, in which exchanges would wait longer.
         Raises UnavailableError, and then it is written the next time.
         """
         usage, self._usage = self._usage, Usage(_MOST_WAITING)
+        portions = 1 + (usage.waiting + len(usage.last)) // _WRITTEN_AT_ONCE
+        pause = min(within / portions, _LONGEST_PAUSE)
         USAGE_DROPPED.inc(usage.dropped)
         USAGE_WAITING.set(usage.waiting)
         usage.dropped = 0
         try:
             for (hour, outcome), sums in usage.sums.items():
                 add = functools.partial(table.add_usage, hour=hour, outcome=outcome)
-                await self._write(sums, add)
-            await self._write(usage.last, self._set_last)
+                await self._write(sums, add, pause)
+            await self._write(usage.last, self._set_last, pause)
             await self._hand_over(usage.places)
         finally:
             self._usage.take_back(usage)
@@ -117,6 +122,7 @@ class UsageRecorder:
         self,
         items: dict[str, _V],
         write: Callable[[Connection, list[tuple[str, _V]]], Awaitable[None]],
+        pause: float,
     ) -> None:
         while items:
             # Few at a time, because to take and to sort 200,000 at once would hold up everybody.
@@ -132,6 +138,7 @@ class UsageRecorder:
             except BaseException:
                 items.update(batch)
                 raise
+            await asyncio.sleep(pause)
 
     async def close(self) -> None:
         """Write the rest, if that is possible."""
