@@ -70,13 +70,13 @@ def test_a_token_verifies_until_it_is_revoked(ready, key, service):
     elsewhere = ready("token verify --audience other", stdin=token, code=5)
     assert "wrong_audience" in elsewhere.stderr
     jti = claims["jti"]
-    revoked = ready.json("token revoke", stdin=token)
+    revoked = ready.json("token revoke --reason lost", stdin=token)
     assert (revoked["kind"], revoked["value"]) == ("jti", jti)
     # The command wrote to the database, and the service hears of it within a second.
     wait_until(lambda: ready("token verify", stdin=token, code=None).exit_code == 5)
     assert "(revoked_jti)" in ready("token verify", stdin=token, code=5).stderr
     (row,) = ready.json("denylist list --kind jti --value", jti)
-    assert (row["kind"], row["value"], row["upto"]) == ("jti", jti, None)
+    assert (row["kind"], row["value"], row["upto"], row["reason"]) == ("jti", jti, None, "lost")
 
 
 def test_a_token_verifies_offline_with_a_saved_jwks(ready, saved, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 
 from pydantic import SecretStr
 from testbed.ports import find_free_port
@@ -12,6 +13,7 @@ from tests.web.browsing import open_browser
 
 from tokensvc.core.denylist.position import parse_cursor
 from tokensvc.core.follower import FollowerId
+from tokensvc.web.app_keys import POLLS
 
 
 async def test_entries_followers_and_a_revocation_by_hand(admin, database, browser, service):
@@ -59,6 +61,14 @@ async def test_a_held_request_is_answered_when_something_is_revoked(admin, brows
     assert answer.text.lstrip().startswith('<div class="stack live" id="live-followers"')
     assert "Entries 1 1 token" in answer.words
     assert "<html" not in answer.text
+
+
+async def test_a_page_that_may_not_be_held_does_not_ask_without_a_pause_either(client, browser):
+    client.app[POLLS]._most = 0
+    seen = re.findall(r"\?seen=(\w+)", (await browser.get("/denylist")).text)[0]
+    began_on = time.monotonic()
+    await browser.get(f"/denylist?seen={seen}", HX_Request="true")
+    assert time.monotonic() - began_on > 0.4
 
 
 async def test_health_is_shown_to_readers(client, database):

@@ -8,6 +8,8 @@ import pytest
 from tests.integration.things import make_key
 from tests.web.browsing import open_browser
 
+from tokensvc.core.denylist.position import parse_cursor
+from tokensvc.core.follower import FollowerId
 from tokensvc.store.usage import add_usage
 
 EDIT = {
@@ -207,6 +209,27 @@ async def test_a_revocation_says_what_it_will_do_and_shows_who_has_applied_it(
     assert event["detail"]["reason"] == "Owner left: T-1"
     shown = await browser.get(revoked.place.removeprefix("/dashboard"))
     assert "gets no token any more" in shown.words
+
+
+async def test_a_follower_that_lags_for_minutes_is_no_news_in_every_second(
+    admin, browser, key, service, database
+):
+    cursor = (await admin("GET /v1/revocations/watch")).body["cursor"]
+    service.receipts.note(FollowerId("", "orders-1"), parse_cursor(cursor))
+    await service.receipts.flush_once()
+    page = await browser.get(f"/keys/{key}/revoke")
+    revoked = await browser.post(f"/keys/{key}/revoke", {"reason": "lost"}, seen=page)
+    seen = []
+    for seconds in (600, 3):
+        async with database.transaction() as connection:
+            await connection.execute(
+                "update denylist set created_at = created_at - $1 * interval '1 second'", seconds
+            )
+        shown = await browser.get(revoked.place.removeprefix("/dashboard"))
+        assert "10 min" in shown.words
+        seen += re.findall(r"seen=(\w+)", shown.text)
+    assert len(seen) == 2
+    assert seen[0] == seen[1]
 
 
 async def test_the_name_of_a_key_in_use_is_typed_before_it_is_revoked(

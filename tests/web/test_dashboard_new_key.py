@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import re
 import shlex
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from tests.integration.things import make_key
 from tests.web.browsing import find_fields, open_browser
@@ -47,6 +48,23 @@ async def test_a_key_is_made_and_shown_once(client, admin, account, browser):
     listed = await browser.get("/keys?name=returns")
     assert listed.text.count('aria-label="Select returns-worker"') == 1
     assert key not in listed.text
+
+
+async def test_a_key_with_a_last_day_is_shown_again_however_late_the_form_is_sent_again(
+    admin, account, browser
+):
+    await admin("POST /v1/capabilities", {"name": "orders:read"})
+    day = f"{datetime.now(UTC) + timedelta(days=40):%Y-%m-%d}"
+    page, fields = await fill(browser, account, networks="", expires_in="date", expires_on=day)
+    made = await browser.post("/keys/new", fields, seen=page)
+    assert made.status == 200, made.words
+    key = re.findall(r"tsk-[0-9A-Za-z]{32}", made.text)[0]
+    await asyncio.sleep(1)  # so that it is a second less until the end of that day
+    again = await browser.post("/keys/new", fields, seen=page)
+    assert key in again.text, again.words
+    other = [(name, "2099-01-31" if name == "expires_on" else text) for name, text in fields]
+    refused = await browser.post("/keys/new", other, seen=page)
+    assert refused.status == 422, "another day is another key"
 
 
 async def test_what_was_typed_is_kept_and_each_fault_stands_at_its_field(admin, account, browser):

@@ -18,6 +18,8 @@ from tokensvc import __version__
 from tokensvc.core.api_key import new_api_key
 from tokensvc.core.audit_event import AuditFilter
 from tokensvc.core.token import sign_jws
+from tokensvc.issuer.exchange.late_answers import LateAnswers
+from tokensvc.web.app_keys import REFUSALS
 
 RIGHTS = ("tokensvc:admin", "tokensvc:read", "tokensvc:keys")
 
@@ -73,6 +75,21 @@ async def test_refused_keys_look_alike_and_known_ones_leave_an_event(client, dat
         ("dashboard.refuse", plain.listed.record.id, {"reason": "no_right_to_sign_in"}),
         ("dashboard.refuse", elsewhere.listed.record.id, {"reason": "wrong_network"}),
     ]
+
+
+async def test_a_refusal_that_cannot_be_held_any_more_does_not_tell_by_its_time_which_keys_exist(
+    client, database, logs
+):
+    client.app[REFUSALS]._silent_answers = LateAnswers(pause=60, most_held=0)
+    plain = await make_key(database, capabilities=("orders:read",))
+    browser = Browser(client)
+    for text in (new_api_key().text, plain.key.text):
+        answer = await browser.sign_in(text)
+        assert answer.status == 503
+        assert answer.headers["Retry-After"]
+        assert "Too many requests of networks with many refused credentials" in answer.words
+        assert "Postgres" not in answer.words
+    assert [line["reason"] for line in logs.find("request")][-2:] == ["late_answers_full"] * 2
 
 
 async def test_t29_the_api_takes_no_token_of_the_dashboard_and_the_dashboard_none_of_the_api(

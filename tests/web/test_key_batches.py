@@ -82,7 +82,9 @@ async def test_a_wrong_change_of_one_key_is_refused_alone(admin, database):
     assert (await admin(f"GET /v1/keys/{good}")).body["capabilities"] == ["invoices:read"]
 
 
-async def test_a_key_that_is_named_twice_and_changes_that_do_not_fit_are_refused(admin, database):
+async def test_a_key_that_is_named_twice_and_what_does_not_go_with_the_act_are_refused(
+    admin, database
+):
     (key_id,) = await make_keys(database, 1)
     twice = await admin("POST /v1/keys/batch", {"act": "revoke", "items": name(key_id, key_id)})
     assert (twice.status, twice.faults) == (
@@ -94,6 +96,11 @@ async def test_a_key_that_is_named_twice_and_changes_that_do_not_fit_are_refused
     ):
         answer = await admin("POST /v1/keys/batch", {"act": act, "items": items})
         assert (answer.status, answer.faults) == (400, {"#/items/0/changes": text})
+    for act, changes in (("enable", {}), ("update", {"description": "x"})):
+        wish = {"act": act, "items": name(key_id, **changes), "reason": "paid again"}
+        answer = await admin("POST /v1/keys/batch", wish)
+        text = f"a reason goes with disable and revoke, not with {act}"
+        assert (answer.status, answer.faults) == (400, {"#/reason": text})
     assert (await admin(f"GET /v1/keys/{key_id}")).body["state"] == "active"
 
 

@@ -11,8 +11,9 @@ import click
 
 from tokensvc.cli.denylist_watch import describe_ending
 from tokensvc.cli.duration import Duration, whole_seconds
+from tokensvc.cli.options import reason_option
 from tokensvc.cli.output import output_option, print_message, print_row
-from tokensvc.cli.run import call
+from tokensvc.cli.run import call, given
 from tokensvc.cli.secret_io import find_credential, read_api_key, read_token
 from tokensvc.cli.target import find_target, is_http_allowed
 from tokensvc.cli.wait import wait_for_followers, wait_option
@@ -160,9 +161,10 @@ def inspect(source: str, output: str) -> None:
 
 @command.command("revoke")
 @_source
+@reason_option
 @wait_option
 @output_option
-def revoke(source: str, output: str, wait: int | None) -> None:
+def revoke(source: str, reason: str | None, output: str, wait: int | None) -> None:
     """Revoke one token.
 
     Every follower refuses it within a second.
@@ -170,7 +172,8 @@ def revoke(source: str, output: str, wait: int | None) -> None:
     \b
     tokensvc token revoke < token
     """
-    print_row(call("revocations.create", {"token": read_token(source)}), output)
+    request = {"token": read_token(source), **given(reason=reason)}
+    print_row(call("revocations.create", request), output)
     wait_for_followers(wait)
 
 

@@ -219,7 +219,7 @@ class BatchKeys(Model):
     reason: str = Field(
         "",
         max_length=500,
-        description="Why, for the audit trail; only `disable` and `revoke` keep it.",
+        description="Why, for the audit trail; it goes with `disable` and `revoke` alone.",
     )
 
 

@@ -107,11 +107,7 @@ class RevocationCounts(Model):
 class CreateRevocation(Reason):
     """What to revoke: exactly one of `token`, `jti`, `key`, `account`."""
 
-    token: Token | None = Field(
-        None,
-        repr=False,
-        description="A live token of this service. The audit trail keeps no `reason` of it.",
-    )
+    token: Token | None = Field(None, repr=False, description="A live token of this service.")
     jti: Jti | None = Field(None, description="The id of a token.")
     exp_in: Seconds | None = Field(
         None,

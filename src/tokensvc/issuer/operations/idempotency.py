@@ -14,6 +14,7 @@ could fetch the key that its own API key has made as an admin.
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -25,7 +26,7 @@ from tokensvc.issuer.cleaning import delete_in_steps
 from tokensvc.store import idempotent_request as table
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection
+    from collections.abc import Awaitable, Callable, Collection, Mapping
     from datetime import datetime
 
     from tokensvc.core.denylist.record import RevocationRecord
@@ -42,7 +43,8 @@ KEPT_FOR: Final = timedelta(hours=24)
 class NamedRequest(NamedTuple):
     """A request, the name that its sender gave it, and who that is.
 
-    `capabilities`: those of the API key or token that was shown.
+    `capabilities`: those of the API key or token that was shown. `counted_from`: as in
+    `run_operation`.
     """
 
     operation: Operation
@@ -50,12 +52,16 @@ class NamedRequest(NamedTuple):
     name: str
     key_id: KeyId
     capabilities: Collection[str]
+    counted_from: Mapping[str, str]
 
     @property
     def fingerprint(self) -> bytes:
         """What is asked for, however it was written, and what the sender may do at the service."""
         rights = " ".join(sorted(filter(is_for_service, self.capabilities)))
-        text = f"{self.operation.name} {rights} {self.request.model_dump_json()}"
+        fields = self.request.model_dump_json(exclude=set(self.counted_from))
+        text = f"{self.operation.name} {rights} {fields}"
+        if self.counted_from:
+            text += f" {json.dumps(self.counted_from, sort_keys=True)}"
         return hashlib.sha256(text.encode("utf-8")).digest()
 
     @property

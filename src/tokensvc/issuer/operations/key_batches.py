@@ -58,8 +58,12 @@ async def _carry_out(
 
 
 def _check_items(request: BatchKeys) -> None:
-    """Raise InvalidInputError if a key is named twice, or changes are missing or superfluous."""
+    """Raise InvalidInputError if a key is named twice, or what is given does not fit the act."""
     faults, places = [], dict[str, int]()
+    if request.reason and request.act not in _ENDINGS:
+        # As alone: the audit trail says what was enabled or changed, and not why.
+        text = f"a reason goes with disable and revoke, not with {request.act}"
+        faults.append(Fault("/reason", text))
     for place, item in enumerate(request.items):
         first = places.setdefault(item.id, place)
         if first != place:

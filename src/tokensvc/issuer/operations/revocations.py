@@ -107,7 +107,11 @@ async def create(call: Call, request: CreateRevocation) -> Revocation:
 async def _revoke(call: Call, request: CreateRevocation) -> RevocationRecord:
     if request.token is not None:
         revoked = await revoke_own_token(
-            call.database, call.settings, request.token, actor=call.actor
+            call.database,
+            call.settings,
+            request.token,
+            actor=call.actor,
+            reason=request.reason,
         )
         if revoked is None:
             raise NotFoundError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from tokensvc.core.errors import Fault, NotFoundError
@@ -12,6 +13,7 @@ from tokensvc.operations.rights import check_call
 from tokensvc.store.api_key import find_held
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from tokensvc.core.limit import LimitStatus
@@ -37,20 +39,23 @@ async def run_operation(
     *,
     if_match: frozenset[str] | None = None,
     idempotency_key: str | None = None,
+    counted_from: Mapping[str, str] = MappingProxyType({}),
     calls: LimitStatus | None = None,
 ) -> Result:
     """Carry out an operation.
 
     `idempotency_key`: how the caller names its request, if it does; operations that are not
-    `idempotent_by_key` have no use for it. `calls`: what is left of the caller's limit. Raises
-    InsufficientScopeError, InsufficientAuthenticationError, IdempotencyKeyReusedError, and what the
-    function of the operation raises.
+    `idempotent_by_key` have no use for it. `counted_from`: what the caller said, by the fields of
+    the request that were counted from it and the clock; a named request that says the same again is
+    the same request, whatever those fields have become. `calls`: what is left of the caller's
+    limit. Raises InsufficientScopeError, InsufficientAuthenticationError,
+    IdempotencyKeyReusedError, and what the function of the operation raises.
     """
     principal, now = await _look_at_key(backend, operation, principal)
     check_call(operation, principal, now)
     call = Call(backend=backend, principal=principal, if_match=if_match, calls=calls)
     try:
-        response, is_repeated = await _act(call, operation, request, idempotency_key)
+        response, is_repeated = await _act(call, operation, request, idempotency_key, counted_from)
     except NotFoundError as error:
         error.faults = error.faults or _point_at(request, error)
         raise
@@ -75,7 +80,11 @@ async def _look_at_key(
 
 
 async def _act(
-    call: Call, operation: Operation, request: Model, idempotency_key: str | None
+    call: Call,
+    operation: Operation,
+    request: Model,
+    idempotency_key: str | None,
+    counted_from: Mapping[str, str],
 ) -> tuple[Model, bool]:
     """Return the answer, and whether it is that of an earlier request."""
     act = load_function(operation.name)
@@ -88,7 +97,7 @@ async def _act(
         )
 
         shown = call.principal.capabilities
-        named = NamedRequest(operation, request, idempotency_key, key_id, shown)
+        named = NamedRequest(operation, request, idempotency_key, key_id, shown, counted_from)
         return await carry_out_once(call, named, lambda call: act(call, request))
     return await act(call, request), False
 

@@ -137,12 +137,13 @@ async def revoke_own_token(
     text: str,
     *,
     actor: Actor,
+    reason: str | None = None,
     wall: Callable[[], float] = time.time,
 ) -> RevocationRecord | None:
     """Revoke the token that `text` is if it is live by Postgres's clock, or by this process's.
 
-    `wall`: the clock of this process, in seconds. Returns the revocation, None if it is no live
-    token of ours. Raises UnavailableError.
+    `reason`: why, for the audit trail. `wall`: the clock of this process, in seconds. Returns the
+    revocation, None if it is no live token of ours. Raises UnavailableError.
     """
     async with database.connection() as connection:
         _, now = await list_heads(connection)
@@ -155,11 +156,11 @@ async def revoke_own_token(
     if claims is None:
         return None
     # They come oldest first, and the newest one stays longest.
-    return (await revoke_token(database, claims, actor=actor))[-1]
+    return (await revoke_token(database, claims, actor=actor, reason=reason))[-1]
 
 
 async def revoke_token(
-    database: Database, claims: Claims, *, actor: Actor
+    database: Database, claims: Claims, *, actor: Actor, reason: str | None = None
 ) -> list[RevocationRecord]:
     """Revoke one verified token until it has expired for everybody; return its revocations.
 
@@ -167,7 +168,7 @@ async def revoke_token(
     client learns it after an answer that left it open. Raises UnavailableError.
     """
     async with database.act() as connection:
-        return await revoke_tokens(connection, [_build_act(claims)], actor=actor)
+        return await revoke_tokens(connection, [_build_act(claims, reason)], actor=actor)
 
 
 async def revoke_jti(
@@ -204,10 +205,13 @@ async def revoke_jti(
     return record
 
 
-def _build_act(claims: Claims) -> tuple[str, datetime, dict[str, Any]]:
+def _build_act(claims: Claims, reason: str | None = None) -> tuple[str, datetime, dict[str, Any]]:
     """Return what is revoked, until when it stays on the denylist, and what the audit keeps."""
     expires_at = datetime.fromtimestamp(claims.exp, UTC) + LEEWAY
-    return claims.jti, expires_at, {"key": claims.client_id, "account": claims.sub}
+    detail = {"key": claims.client_id, "account": claims.sub}
+    if reason is not None:
+        detail["reason"] = reason
+    return claims.jti, expires_at, detail
 
 
 def _find_own_claims(

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tokensvc.core.errors import NotFoundError
 from tokensvc.web.app_keys import SERVICE
+from tokensvc.web.dashboard.denylist import ALARM_SECONDS
 from tokensvc.web.dashboard.lists import build_link
 from tokensvc.web.dashboard.live import wait_for_news
+from tokensvc.web.dashboard.moments import write_span
 from tokensvc.web.dashboard.page import Redirect, View
 
 if TYPE_CHECKING:
@@ -112,6 +114,13 @@ async def _look_at_followers(visit: Visit, seq: int) -> dict[str, Any]:
     return {
         "count": len(followers),
         "behind": [
-            (each.name, each.applied, round(each.lag_seconds), each.seen_at) for each in behind
+            (
+                each.name,
+                each.applied,
+                write_span(each.lag_seconds),
+                "bad" if each.lag_seconds > ALARM_SECONDS else "warn",
+                each.seen_at,
+            )
+            for each in behind
         ],
     }

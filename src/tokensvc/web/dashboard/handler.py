@@ -72,7 +72,11 @@ def build_handler(page: Page, pages: Sequence[Page], base: str) -> Handler:
         response = _build_response(visit, page, pages, result)
         for act in visit.after:
             act(response)
-        await _hold_refusal(visit, response, asked_on)
+        try:
+            await _hold_refusal(visit, response, asked_on)
+        except UnavailableError as full:
+            # A refusal that came at once would tell what its delay hides.
+            response = _build_response(visit, page, pages, _refuse(visit, full))
         return response
 
     return handle
@@ -104,8 +108,7 @@ async def _answer(visit: Visit, page: Page) -> View | Redirect | File:
         is_admitted = True
         return await page.act(visit)
     except TokensvcError as error:
-        note(visit.request, reason=error.reason)
-        visit.typed = replace(visit.typed, error=error)
+        _note_error(visit, error)
         # A key that is refused before the page acts is that of the sign-in; one that is refused
         # later was typed for the act itself.
         is_key_refused = isinstance(error, InvalidClientError) and not is_admitted
@@ -119,6 +122,16 @@ async def _answer(visit: Visit, page: Page) -> View | Redirect | File:
     except Exception as error:  # noqa: BLE001 - a fault of ours gets a page too
         _log.exception("request_failed", request_id=visit.request[REQUEST_ID], exc_info=error)
         return build_refusal(visit, error)
+
+
+def _note_error(visit: Visit, error: TokensvcError) -> None:
+    note(visit.request, reason=error.reason)
+    visit.typed = replace(visit.typed, error=error)
+
+
+def _refuse(visit: Visit, error: TokensvcError) -> View:
+    _note_error(visit, error)
+    return build_refusal(visit, error)
 
 
 async def _admit(visit: Visit, page: Page) -> None:
@@ -197,15 +210,15 @@ def _build_response(
 
 
 async def _hold_refusal(visit: Visit, response: web.Response, asked_on: float) -> None:
-    """Let a network that is refused again and again wait for its refusals, as everywhere else."""
+    """Let a network that is refused again and again wait for its refusals, as everywhere else.
+
+    Raises UnavailableError if too many wait already.
+    """
     if HTTPStatus.BAD_REQUEST <= response.status < HTTPStatus.INTERNAL_SERVER_ERROR:
         app, error = visit.request.app, visit.typed.error
         network = find_client_place(visit.request, app[SERVICE].settings.trusted_proxy_hops).network
         is_silent = response.status == HTTPStatus.UNAUTHORIZED
         is_late = error is not None and error.is_late
-        try:
-            held = app[REFUSALS].hold(network, asked_on, is_silent=is_silent, is_late=is_late)
-            if held is not None:
-                await held
-        except UnavailableError:
-            response.force_close()
+        held = app[REFUSALS].hold(network, asked_on, is_silent=is_silent, is_late=is_late)
+        if held is not None:
+            await held

@@ -53,8 +53,9 @@ async def wait_for_news(
     with request.app[POLLS].hold(find_network(request, hops), wanted) as allowed:
         deadline_on = time.monotonic() + allowed
         while True:
-            # What changes all the time must not be asked for all the time: the pause comes first.
-            await _wait(min(pause, allowed), is_over)
+            # What changes all the time must not be asked for all the time: the pause comes first,
+            # also if so many wait already that none may be held, because the browser asks again.
+            await _wait(min(pause, max(allowed, _PAUSE_SECONDS), wanted), is_over)
             values = await look()
             seen = hashlib.sha256(repr(values).encode()).hexdigest()[:16]
             # There is no time for another look.

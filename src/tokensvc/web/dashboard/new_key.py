@@ -89,10 +89,10 @@ def _kept(visit: Visit) -> dict[str, str]:
 
 async def create_key(visit: Visit) -> View | Redirect:
     """Make the key, and show it. There is no redirect: the key stands in this answer alone."""
-    made = await visit.submit(
-        "keys.create",
-        **read_life(visit),
-    )
+    life = read_life(visit)
+    # A reload counts another life up to the same day, and must show the same key.
+    counted_from = {field: visit.typed.value("expires_on") for field in life}
+    made = await visit.submit("keys.create", counted_from=counted_from, **life)
     return show_once(visit, made)
 
 

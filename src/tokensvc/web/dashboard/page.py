@@ -194,20 +194,22 @@ class Visit:
         /,
         *,
         without: tuple[str, ...] = (),
+        counted_from: Mapping[str, str] | None = None,
         **more: Any,  # noqa: ANN401 - fields of the request
     ) -> Any:  # noqa: ANN401 - a model of its own each
         """Carry out an operation with what was typed into the fields of its request.
 
-        `more`: fields that were not typed. `without`: fields that are not taken from the form. If
-        the form tells which version of the thing it shows, no other version is changed. If it names
-        the request, sending it again creates nothing.
+        `more`: fields that were not typed. `without`: fields that are not taken from the form.
+        `counted_from`: as in `run_operation`. If the form tells which version of the thing it
+        shows, no other version is changed. If it names the request, sending it again creates
+        nothing.
         """
         operation = OPERATIONS[name]
         values = {**build_values(operation, self.typed.form, without), **more}
         shown = self.typed.form.get(VERSION) if operation.obeys_if_match else None
         wish = build_model(operation, values)
         request_name = self.typed.form.get(IDEMPOTENCY_KEY) if operation.idempotent_by_key else None
-        return await self._carry_out(name, wish, shown, request_name or None)
+        return await self._carry_out(name, wish, shown, request_name or None, counted_from)
 
     async def _carry_out(
         self,
@@ -215,6 +217,7 @@ class Visit:
         wish: Model,
         if_match: str | None = None,
         idempotency_key: str | None = None,
+        counted_from: Mapping[str, str] | None = None,
     ) -> Model:
         result = await run_operation(
             self.backend,
@@ -223,5 +226,6 @@ class Visit:
             wish,
             if_match=None if if_match is None else frozenset({if_match}),
             idempotency_key=idempotency_key,
+            counted_from=counted_from or {},
         )
         return result.response

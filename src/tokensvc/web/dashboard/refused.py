@@ -20,6 +20,8 @@ _HEADLINES: Final = {
     "temporarily_unavailable": "Postgres does not answer",
     "insufficient_scope": "Your key does not allow this",
 }
+# The reasons of what is not possible right now although Postgres answers.
+_FULL: Final = frozenset({"late_answers_full", "ledger_full", "revocations_full", "slow_lane_full"})
 
 
 def find_status(error: Exception) -> int:
@@ -37,14 +39,16 @@ def build_refusal(visit: Visit, error: Exception) -> View:
     """Return the page for an error."""
     status, code, message, _ = judge_error(error)
     message = mask_secrets(message)
+    is_full = isinstance(error, TokensvcError) and error.reason in _FULL
+    headline = "Too much is asked at once" if is_full else _HEADLINES.get(code, TITLES.get(code))
     return View(
         {
             "status": status,
             "reason": HTTPStatus(status).phrase.lower(),
             "code": code,
-            "headline": _HEADLINES.get(code, TITLES.get(code, "This did not work")),
+            "headline": headline or "This did not work",
             "message": message[:1].upper() + message[1:],
-            "is_away": code == "temporarily_unavailable",
+            "is_away": code == "temporarily_unavailable" and not is_full,
             "is_unknown": isinstance(error, OutcomeUnknownError),
             "needs": getattr(error, "one_of", ()) if isinstance(error, TokensvcError) else (),
             "request_id": visit.request[REQUEST_ID],
