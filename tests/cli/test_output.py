@@ -78,6 +78,8 @@ def test_every_list_fits_80_columns_and_so_does_what_it_leaves_out(ready, key, m
         more = "--with-use" if noun in {"capability", "audience", "tier"} else ""
         listed = ready(f"{noun} list {more}", COLUMNS="80")
         assert max(map(len, listed.output.splitlines())) <= 80, listed.output
+        if noun == "audit":
+            assert key["id"] in listed.stdout  # though another subject is a kid of 43 characters
     refused = ready("key batch enable key_0000000000000000", COLUMNS="80", code=5).stdout
     assert "`tokensvc key list` shows their ids" in " ".join(refused.split())
 

@@ -99,6 +99,28 @@ async def test_the_form_of_a_key_owner_begins_within_what_the_own_key_can_give(c
     assert made.status == 200, made.words
 
 
+async def test_what_a_form_begins_with_ends_before_the_own_key_if_that_ends_soon(client, database):
+    made = [
+        await make_key(
+            database,
+            capabilities=("tokensvc:keys", "orders:read"),
+            networks=("127.0.0.0/8", "::1/128"),
+            life=timedelta(hours=hours),
+        )
+        for hours in (1, 100)
+    ]
+    for key in made:
+        browser = await open_browser(client, key)
+        page = await browser.get("/keys/new?template=read-only")
+        begun = [each for each in find_fields(page, "/keys/new") if each[0] != "name"]
+        refused = await browser.post("/keys/new", [*begun, ("name", "")], seen=page)
+        again = [each for each in find_fields(refused, "/keys/new") if each[0] != "name"]
+        assert dict(again)["expires_in"] == dict(begun)["expires_in"]
+        answer = await browser.post("/keys/new", [*again, ("name", "within")], seen=refused)
+        assert answer.status == 200, answer.words
+    assert "Longest: 4 days" in page.words
+
+
 async def test_a_form_starts_with_what_a_template_ticks(client, database, admin, browser, subtests):
     for name in ("orders:read", "orders:write", "orders:refund"):
         await admin("POST /v1/capabilities", {"name": name})
@@ -175,6 +197,28 @@ async def test_a_key_like_another_one_begins_with_all_that_can_be_said_of_it(
         name: first[name] for name in said if not name.startswith("per_")
     }
     assert (second["own_per_minute"], second["own_per_day"]) == (7, 70)
+
+
+async def test_an_account_is_found_by_a_part_of_its_name_where_not_all_are_offered(
+    admin, browser, connection
+):
+    last = (await admin("POST /v1/accounts", {"name": "Zebra & Sons"})).body["id"]
+    assert "Not all are listed here" not in (await browser.get("/keys/new")).words
+    await connection.execute(
+        "insert into account (id, name, created_at)"
+        " select 'acct_' || lpad(n::text, 16, '0'), 'Alpha ' || n, now()"
+        " from generate_series(1, 200) as n"
+    )
+    for form in ("/keys/new", "/notices/new"):
+        page = await browser.get(form)
+        assert f'value="{last}"' not in page.text
+        assert "Find the others by a part of the name under Accounts" in page.words
+    found = await browser.get("/accounts?name=bra")
+    there = await browser.get(re.findall(r'href="/dashboard(/accounts/acct_\w+)"', found.text)[0])
+    for way in re.findall(r'href="/dashboard(/(?:keys|notices)/new\?account=[^"]+)"', there.text):
+        page = await browser.get(way)
+        chosen = re.findall(r'<option value="(acct_\w+)"[^>]*\sselected', page.text)
+        assert (chosen, "Zebra & Sons" in page.words) == ([last], True), way
 
 
 async def test_a_reader_makes_no_key(client, database):

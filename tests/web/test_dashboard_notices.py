@@ -51,6 +51,19 @@ async def test_a_receiver_is_made_changed_tested_and_removed(admin, browser, acc
     assert (await browser.get(f"/notices/{hook}")).status == 404
 
 
+async def test_the_receivers_of_one_account_are_listed_and_a_new_one_is_for_it(
+    admin, browser, account
+):
+    await admin("POST /v1/notice-endpoints", {"url": "https://all.example/x"})
+    assert "Nobody is told of it" in (await browser.get(f"/notices?account={account}")).words
+    await admin("POST /v1/notice-endpoints", {"url": "https://one.example/x", "account": account})
+    assert f"/notices?account={account}" in (await browser.get(f"/accounts/{account}")).text
+    page = await browser.get(f"/notices?account={account}")
+    assert "https://one.example/x" in page.words
+    assert "https://all.example/x" not in page.words
+    assert f"/notices/new?account={account}" in page.text
+
+
 async def test_a_delivery_is_sent_again_and_events_are_listed(admin, browser, account):
     made = (await admin("POST /v1/notice-endpoints", {"url": "https://hooks.example/y"})).body
     key = {"account": account, "name": "ci", "capabilities": ["orders:read"]}

@@ -214,9 +214,10 @@ def _draw_table(
         cells = [{name: build_cell(name, row[name], now) for name in columns} for row in page]
         for line, is_heading in table.draw(cells):
             click.echo(click.style(line, bold=True) if is_heading else line)
-    if has_any and table.left_out:
-        note = f"not shown: {', '.join(table.left_out)} (--wide, or -o json)"
-        print_message(textwrap.fill(note, room))
+    notes = {"not shown": table.left_out, "shortened": table.shortened}
+    said = "; ".join(f"{what}: {', '.join(names)}" for what, names in notes.items() if names)
+    if has_any and said:
+        print_message(textwrap.fill(f"{said} (--wide, or -o json)", room))
     return has_any
 
 

@@ -46,7 +46,7 @@ def list_(output: str) -> None:
 
     The list shows the phase of each key, and when it may begin to sign and when it may be removed.
     """
-    shown = "kid alg phase active_at age_seconds safe_to_activate_at safe_to_remove_at"
+    shown = "kid alg phase active_at safe_to_activate_at safe_to_remove_at age_seconds"
     print_pages(
         call_pages("signing-keys.list", {}),
         output,

@@ -98,7 +98,7 @@ def list_beyond(own: ApiKeyRecord, other: ApiKeyRecord) -> list[str]:
     found = {
         "more capabilities": not set(theirs.capabilities) <= set(mine.capabilities),
         "more audiences": not _is_narrower(theirs.audiences, mine.audiences),
-        "more networks": not _lie_within(theirs.networks, mine.networks),
+        "more networks": not lie_within(theirs.networks, mine.networks),
         "other claims": not _write_members(theirs.claims) <= _write_members(mine.claims),
         "more rights to rotate itself": theirs.self_rotation and not mine.self_rotation,
         "a higher limit per minute": other.minute_limit > own.minute_limit,
@@ -108,18 +108,18 @@ def list_beyond(own: ApiKeyRecord, other: ApiKeyRecord) -> list[str]:
     return [words for words, is_beyond in found.items() if is_beyond]
 
 
-def _is_narrower(names: Collection[str], allowed: Collection[str]) -> bool:
-    """Compare two lists; an empty one allows everything."""
-    return not allowed or (bool(names) and set(names) <= set(allowed))
-
-
-def _lie_within(networks: Collection[str], allowed: Collection[str]) -> bool:
+def lie_within(networks: Collection[str], allowed: Collection[str]) -> bool:
     """Compare two lists of networks; an empty one allows every address."""
     if not allowed:
         return True
     return bool(networks) and all(
         any(_is_subnet(network, other) for other in allowed) for network in networks
     )
+
+
+def _is_narrower(names: Collection[str], allowed: Collection[str]) -> bool:
+    """Compare two lists; an empty one allows everything."""
+    return not allowed or (bool(names) and set(names) <= set(allowed))
 
 
 def _is_subnet(network: str, other: str) -> bool:

@@ -62,6 +62,43 @@ def test_a_sentence_is_left_out_where_it_would_be_a_word_a_line():
     assert table.left_out == ["why"]
 
 
+KID = "9GCpisIbl7gytaAFrl3gll06HwXoiw-A1d_CtNRMKQY"
+
+
+def test_a_kid_leaves_no_column_out_and_is_shortened_only_as_far_as_needed():
+    row = {"number": "15", "operation": "signing-keys.revoke", "at": "0 s ago", "subject": KID}
+    narrow, roomy, wide = (Table([*row], room) for room in (60, 90, None))
+    assert draw(narrow, [row, {**row, "subject": "key_8aBnRqwMy2Q2fyG1"}]) == [
+        "number  operation            at       subject",
+        "15      signing-keys.revoke  0 s ago  9GCpisIbl7gytaAFrl3gl\N{HORIZONTAL ELLIPSIS}",
+        "15      signing-keys.revoke  0 s ago  key_8aBnRqwMy2Q2fyG1",
+    ]
+    assert (narrow.left_out, narrow.shortened) == ([], ["subject"])
+    assert (
+        draw(roomy, [row])[1]
+        == draw(wide, [row])[1]
+        == "15      signing-keys.revoke  0 s ago  " + KID
+    )
+    assert roomy.shortened == wide.shortened == []
+
+
+def test_a_kid_in_the_first_column_makes_room_for_the_others():
+    row = {"kid": KID, "alg": "ES256", "phase": "active", "safe_to_activate_at": "in 15 min"}
+    assert draw(Table([*row], 48), [row])[1] == (
+        "9GCpisIbl7g\N{HORIZONTAL ELLIPSIS}  ES256  active  in 15 min"
+    )
+
+
+def test_a_long_word_is_shortened_behind_the_first_three_columns_alone():
+    url = "https://orders.example.com/a/path"
+    row = {"id": "a", "name": url, "state": "x", "subject": url, "detail": f"two {url}"}
+    table = Table([*row], 68)
+    assert draw(table, [row])[1] == (
+        f"a   {url}  x      https://orders.exampl\N{HORIZONTAL ELLIPSIS}"
+    )
+    assert (table.left_out, table.shortened) == (["detail"], ["subject"])
+
+
 @pytest.mark.parametrize(
     ("text", "cells"), [("abc", 3), ("\u65e5\u672c", 4), ("e\u0301", 1), ("", 0)]
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 import re
 from typing import Any
@@ -12,7 +13,12 @@ import pytest
 from tests.simulator import SimulatedIssuer, reason_of, simulated
 
 from tokensvc.core.api_key import new_api_key
-from tokensvc.verify import InvalidTokenError, build_refusal_response
+from tokensvc.verify import (
+    InvalidTokenError,
+    MissingTokenError,
+    authorize,
+    build_refusal_response,
+)
 from tokensvc.verify.testing import FakeIssuer
 
 
@@ -88,6 +94,34 @@ def test_an_api_key_in_the_place_of_a_token_is_told_to_both_sides(issuer, caplog
     assert key not in caplog.text
     assert reason_of(verifier, key[:-1] + "!") == "malformed_token"
     assert reason_of(verifier, "x" * 36) == "malformed_token"
+
+
+WAYS = ("Basic :{key}", "Basic id:{key}", "Basic {key}:", "{key}", "ApiKey {key}", "basic {key}")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_api_key_that_is_not_sent_as_bearer_has_the_same_line_and_the_same_refusal(
+    way, issuer, caplog
+):
+    key = new_api_key("acme-").text
+    scheme, _, credential = way.format(key=key).rpartition(" ")
+    if ":" in credential:
+        credential = base64.b64encode(credential.encode()).decode()
+    with pytest.raises(MissingTokenError) as refusal:
+        authorize(issuer.verifier(), [f"{scheme} {credential}".lstrip()])
+    assert refusal.value.headers == {"WWW-Authenticate": "Bearer"}
+    (line,) = list_lines(caplog)
+    assert "an API key was sent in the place of a token" in line
+    assert key not in caplog.text
+    assert credential not in caplog.text
+
+
+@pytest.mark.parametrize("header", ["", "  ", "Basic", "Basic dXNlcjpwYXNz", "Digest user=a"])
+def test_a_header_without_an_api_key_has_no_line(header, issuer, caplog):
+    for headers in ([header], []):
+        with pytest.raises(MissingTokenError):
+            authorize(issuer.verifier(), headers)
+    assert list_lines(caplog) == []
 
 
 @pytest.mark.parametrize("reason", ["expired", "bad_signature", "malformed_token"])

@@ -6,12 +6,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.core.capability import KEYS, is_for_service
+from tokensvc.core.granting import lie_within
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
 _DAY: Final = 86_400
 PRESETS: Final = (7, 30, 90, 180, 365)  # days
+_HOUR: Final = 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,13 +43,15 @@ class Beginning:
         """Return it as far as it can be given by a caller whose own key is `own`.
 
         So a form that nobody has changed is not refused. `offered`: the audiences that the caller
-        may give. `longest_life`: of a key, in seconds, None if there is no limit.
+        may give. `longest_life`: of a key, in seconds, None if there is no limit. Capabilities need
+        nothing: the form has boxes for those alone that the caller may give.
         """
         audiences = [name for name in self.audiences if name in offered]
+        networks = [each for each in self.networks if lie_within([each], own.networks)]
         return replace(
             self,
             audiences=audiences or (offered if own.audiences else ()),
-            networks=self.networks or own.networks,
+            networks=networks or own.networks,
             own_per_minute=_choose_limit(self.own_per_minute, own, "per_minute"),
             own_per_day=_choose_limit(self.own_per_day, own, "per_day"),
             expires_in=_choose_life(int(self.expires_in or 0) or None, longest_life),
@@ -149,8 +153,24 @@ def _choose_limit(wanted: int | None, own: Any, name: str) -> int | None:  # noq
     return most if wanted is None else min(wanted, most)
 
 
+def find_longest_life(left: float | None, policy: int | None) -> int | None:
+    """Return how many seconds a key may live that somebody makes, None if there is no limit.
+
+    `left`: how many their own key lives yet. A form may lie open for a while before it is sent, and
+    the new key must not outlive theirs then, so an hour is taken off.
+    """
+    if left is None:
+        return policy
+    safe = max(1, int(left - min(_HOUR, left / 2)))
+    return safe if policy is None else min(policy, safe)
+
+
 def _choose_life(wanted: int | None, longest_life: int | None) -> str:
-    """Return how many seconds a key lives, as the form has them: the longest preset at most."""
+    """Return how many seconds a key lives, as the form has them: the longest preset if it can be.
+
+    If even the shortest preset is too long, it is the longest life.
+    """
     if longest_life is not None and (wanted is None or wanted > longest_life):
-        wanted = max((d * _DAY for d in PRESETS if d * _DAY <= longest_life), default=None)
+        fitting = (days * _DAY for days in PRESETS if days * _DAY <= longest_life)
+        wanted = max(fitting, default=longest_life)
     return "" if wanted is None else str(wanted)

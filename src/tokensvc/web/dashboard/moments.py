@@ -62,6 +62,6 @@ def write_number(number: int) -> str:
     return f"{number:,}"
 
 
-def find_day(now: datetime, days: int) -> str:
+def find_day(now: datetime, days: float) -> str:
     """Return the date that lies `days` after now."""
     return write_day(now + timedelta(days=days))

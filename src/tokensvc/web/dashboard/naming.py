@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _KEY: Final = re.compile(KEY_ID_PATTERN, re.ASCII)
 _KID: Final = re.compile(KID_PATTERN, re.ASCII)
-MOST_ACCOUNTS: Final = 200  # that a form or a filter offers
+_MOST_ACCOUNTS: Final = 200  # that a form or a filter offers
 _AT_ONCE: Final = 4  # of the connections of the service
 
 
@@ -49,10 +49,27 @@ async def load_accounts(visit: Visit, shown: Iterable[str | None] = ()) -> dict[
 
     `shown`: accounts that the page names in any case; there may be more than it offers.
     """
-    accounts = await visit.run("accounts.list", limit=MOST_ACCOUNTS, sort="name")
-    offered = {account.id: account.name for account in accounts.items}
+    return (await _load_accounts(visit, shown))[0]
+
+
+async def offer_accounts(visit: Visit, begun: str = "") -> dict[str, Any]:
+    """Return the accounts that a form offers, and which of them is chosen in it.
+
+    That is the one that was typed, that the form begins with, or that the address names. The form
+    offers it even if there are too many accounts to offer all.
+    """
+    chosen = visit.typed.value("account", begun or visit.query.get("account"))
+    accounts, has_all = await _load_accounts(visit, [chosen])
+    return {"accounts": accounts, "chosen_account": chosen, "has_all_accounts": has_all}
+
+
+async def _load_accounts(visit: Visit, shown: Iterable[str | None]) -> tuple[dict[str, str], bool]:
+    """Return names as `load_accounts` does, and whether they are those of all accounts."""
+    found = await visit.run("accounts.list", limit=_MOST_ACCOUNTS, sort="name")
+    offered = {account.id: account.name for account in found.items}
     missing = {each for each in shown if each is not None} - offered.keys()
-    return offered | await _find_others(visit, sorted(missing))
+    others = await _find_others(visit, sorted(missing))
+    return offered | others, found.next_cursor is None
 
 
 async def _find_keys(visit: Visit, ids: list[str]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,10 +12,17 @@ from tokensvc.core.errors import InvalidInputError
 from tokensvc.operations.operation import KEY_OWNERS
 from tokensvc.web.app_keys import SERVICE
 from tokensvc.web.client_address import find_address
-from tokensvc.web.dashboard.key_form import PRESETS, STARTS, Beginning, copy_key, find_start
+from tokensvc.web.dashboard.key_form import (
+    PRESETS,
+    STARTS,
+    Beginning,
+    copy_key,
+    find_longest_life,
+    find_start,
+)
 from tokensvc.web.dashboard.lists import build_link
-from tokensvc.web.dashboard.moments import parse_day
-from tokensvc.web.dashboard.naming import MOST_ACCOUNTS
+from tokensvc.web.dashboard.moments import parse_day, write_span
+from tokensvc.web.dashboard.naming import offer_accounts
 from tokensvc.web.dashboard.page import Redirect, View, build_form
 
 if TYPE_CHECKING:
@@ -25,6 +33,7 @@ if TYPE_CHECKING:
 
 _DAY: Final = 86_400
 _OWN_DATE: Final = "date"
+_SECONDS: Final = re.compile(r"[0-9]{1,8}", re.ASCII)
 _MOST_NAMES: Final = 500
 _OWN_GROUP: Final = "tokensvc"  # of the capabilities of the service itself
 
@@ -36,13 +45,15 @@ async def show_new_key(visit: Visit) -> View | Redirect:
     offered = [capability.name for _, group in choices["groups"] for capability in group]
     places = [audience.name for audience in choices["audiences"]]
     start = find_start(visit.query.get("template"))
-    begun = await _begin(visit, offered, start)
+    begun, longest = await _begin(visit, offered, start), None
     if (own := choices["own"]) is not None:
-        begun = begun.narrow(own, places, _find_longest_life(visit, own))
+        longest = _find_longest_life(visit, own)
+        begun = begun.narrow(own, places, longest)
     return View(
         {
             **choices,
             "begun": begun,
+            **await offer_accounts(visit, begun.account),
             "starts": [
                 (each.label, build_link("/keys/new", _kept(visit), template=each.id), each is start)
                 for each in STARTS
@@ -50,7 +61,7 @@ async def show_new_key(visit: Visit) -> View | Redirect:
             ],
             "start": start,
             "nothing": build_link("/keys/new", _kept(visit)),
-            **describe_life(visit),
+            **describe_life(visit, longest),
             "idempotency_key": secrets.token_urlsafe(24),
             "address": find_address(visit.request, settings.trusted_proxy_hops),
         }
@@ -67,11 +78,8 @@ async def _begin(visit: Visit, offered: list[str], start: Start | None) -> Begin
 
 def _find_longest_life(visit: Visit, own: Any) -> int | None:  # noqa: ANN401 - a model
     """Return how many seconds a key may live that the holder of the key `own` makes."""
-    policy: int | None = visit.request.app[SERVICE].settings.max_key_life
-    if own.expires_at is None:
-        return policy
-    left = int((own.expires_at - visit.now).total_seconds())
-    return left if policy is None else min(policy, left)
+    left = None if own.expires_at is None else (own.expires_at - visit.now).total_seconds()
+    return find_longest_life(left, visit.request.app[SERVICE].settings.max_key_life)
 
 
 def _kept(visit: Visit) -> dict[str, str]:
@@ -106,11 +114,23 @@ def show_once(visit: Visit, made: Any) -> View:  # noqa: ANN401 - a model of the
     )
 
 
-def describe_life(visit: Visit) -> dict[str, Any]:
-    """Return what a form offers as the end of a key, and what the policy allows the caller."""
+def describe_life(visit: Visit, longest: int | None = None) -> dict[str, Any]:
+    """Return what a form offers as the end of a key, and what the policy allows the caller.
+
+    `longest`: of the lives that the caller may give, in seconds. It stands before the presets if
+    all of them are longer.
+    """
     settings = visit.request.app[SERVICE].settings
+    lives = [(days * _DAY, f"{days} d") for days in PRESETS]
+    shortest = lives[0][0]
+    if longest is not None and longest < shortest:
+        # A form that is shown again keeps what was typed, though less of the own life is left now.
+        typed = visit.typed.value("expires_in")
+        kept = int(typed) if _SECONDS.fullmatch(typed) else shortest
+        seconds = kept if kept < shortest else longest
+        lives.insert(0, (seconds, f"Longest: {write_span(seconds)}"))
     return {
-        "presets": [(str(days * _DAY), f"{days} d", days) for days in PRESETS],
+        "presets": [(str(seconds), label, seconds / _DAY) for seconds, label in lives],
         "longest_life": None if visit.principal.is_admin else settings.max_key_life,
     }
 
@@ -131,7 +151,7 @@ def read_life(visit: Visit) -> dict[str, Any]:
 
 
 async def load_choices(visit: Visit, key: Any = None) -> dict[str, Any]:  # noqa: ANN401 - a model
-    """Return what a form for a key offers: accounts, capabilities by group, audiences, tiers.
+    """Return what a form for a key offers: capabilities by group, audiences, tiers.
 
     `key`: the one that is changed, None for a new one; what it has is offered in any case. `own` is
     the key of a caller who can give only what that key has, None for admins. It decides only what
@@ -140,7 +160,6 @@ async def load_choices(visit: Visit, key: Any = None) -> dict[str, Any]:  # noqa
     own = None
     if not visit.principal.is_admin:
         own = await visit.run("keys.show", id=visit.principal.key_id)
-    accounts = await visit.run("accounts.list", limit=MOST_ACCOUNTS, sort="name")
     capabilities = await visit.run("capabilities.list", limit=_MOST_NAMES)
     audiences = await visit.run("audiences.list", limit=_MOST_NAMES)
     tiers = (await visit.run("tiers.list")).items if visit.may("tiers.list") else []
@@ -150,8 +169,6 @@ async def load_choices(visit: Visit, key: Any = None) -> dict[str, Any]:  # noqa
     places = _Offered(own and (own.audiences or None), key and key.audiences, {DASHBOARD_AUDIENCE})
     return {
         "own": own,
-        # With more accounts than a list can offer, the form has a field for the id instead.
-        "accounts": [] if accounts.next_cursor else accounts.items,
         "groups": group_capabilities(each for each in capabilities.items if each.name in names),
         "audiences": [each for each in audiences.items if each.name in places],
         "tiers": tiers,

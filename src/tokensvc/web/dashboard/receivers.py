@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.notices.event import EVENT_NAMES, EVENTS, may_accounts_know
 from tokensvc.operations.operation import KEY_OWNERS, KEY_READERS
-from tokensvc.web.dashboard.lists import ON_A_PAGE, build_page_links
-from tokensvc.web.dashboard.naming import find_names, load_accounts
+from tokensvc.web.dashboard.lists import ON_A_PAGE, build_link, build_page_links, read_wanted
+from tokensvc.web.dashboard.naming import find_names, load_accounts, offer_accounts
 from tokensvc.web.dashboard.page import Page, Redirect, View, build_form
 
 if TYPE_CHECKING:
@@ -19,15 +19,19 @@ _GRACES: Final = (("86400", "24 h"), ("604800", "7 days"), ("0", "Not at all"))
 
 
 async def show_receivers(visit: Visit) -> View | Redirect:
-    """Show a page of the endpoints."""
+    """Show a page of the endpoints: all, or those of one account."""
+    wanted = read_wanted(visit, ("account",))
     found = await visit.run(
-        "notice-endpoints.list", limit=ON_A_PAGE, cursor=visit.query.get("cursor")
+        "notice-endpoints.list", limit=ON_A_PAGE, cursor=visit.query.get("cursor"), **wanted
     )
+    shown = [wanted.get("account"), *(each.account for each in found.items)]
     return View(
         {
             "endpoints": found.items,
-            "accounts": await load_accounts(visit, [each.account for each in found.items]),
-            **build_page_links(visit, "/notices", found),
+            "accounts": await load_accounts(visit, shown),
+            "account": wanted.get("account"),
+            "new": build_link("/notices/new", wanted),
+            **build_page_links(visit, "/notices", found, wanted),
             "said": visit.query.get("said"),
         }
     )
@@ -37,7 +41,7 @@ async def show_new_receiver(visit: Visit) -> View | Redirect:
     """Show the form of a new endpoint."""
     return View(
         {
-            "accounts": await load_accounts(visit),
+            **await offer_accounts(visit),
             "groups": _group_events(of_account=visit.principal.key_owner_of is not None),
             "idempotency_key": secrets.token_urlsafe(24),
         }
