@@ -11,9 +11,9 @@ select audit_number from notice_cursor for update skip locked;
 update notice_cursor set audit_number = $1;
 
 -- name: claim_check(pause)
--- One process does it each time. If it never says that it has, another one does it half a minute
--- later.
-update notice_cursor set checked_at = clock_timestamp() - $1::interval + interval '30 seconds'
+-- One process does it each time. If it never says that it has, it is due again twenty seconds
+-- later, which is before the next tick.
+update notice_cursor set checked_at = clock_timestamp() - $1::interval + interval '20 seconds'
 where checked_at < clock_timestamp() - $1::interval or checked_at > clock_timestamp()
 returning checked_at;
 
