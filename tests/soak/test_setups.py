@@ -161,6 +161,14 @@ def test_a_set_up_becomes_ready_or_says_why_in_one_line(ground, start, session_f
         assert "Traceback" not in process.errors + process.output, process.errors
 
 
+def test_f17_workers_whose_master_key_opens_nothing_say_so_in_one_line(start, database_url):
+    first = start(TOKENSVC_DATABASE_URL=database_url)
+    first.wait_until_ready()
+    first.stop()
+    process = start("--workers", "3", TOKENSVC_DATABASE_URL=database_url, **KEY)
+    check_refused(process, "master key")
+
+
 def build_command(set_up: SetUp, before: str, folder: Path) -> list[str]:
     """Return how the service of a set-up is started. Skips if this machine cannot do it."""
     command = [str(EXECUTABLE)]

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Final
+import socket
+from typing import Final
 
 from aiohttp import web
 
 from tokensvc.logs.logger import get_logger
 
-if TYPE_CHECKING:
-    import socket
-
 BACKLOG: Final = 1024  # clients that may wait to be accepted
 # Few enough that workers which share a listener get about as many connections each.
 _AT_ONCE: Final = 16
+# The kernel would take megabytes of an answer that its client does not read. What it does not take
+# stays in the process, where `Connections` sees that nobody reads it.
+_MOST_UNSENT_BYTES: Final = 16_384
 _PAUSE_SECONDS: Final = 1.0  # after the operating system has refused a connection
 
 _log = get_logger(__name__)
@@ -43,6 +44,8 @@ class Site(web.BaseSite):
         """Begin to accept connections."""
         await super().start()
         self._listener.setblocking(False)
+        # All that are accepted have it too.
+        self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _MOST_UNSENT_BYTES)
         self._listener.listen(BACKLOG)
         self._resume()
 
@@ -82,8 +85,10 @@ class Site(web.BaseSite):
         for _ in range(most):
             try:
                 connection, _ = self._listener.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return  # another worker was quicker, or the client has gone
+            except BlockingIOError:
+                return  # nobody waits, or another worker was quicker
+            except ConnectionAbortedError:
+                continue  # this client has gone, and others may wait behind it
             connection.setblocking(False)
             task = asyncio.get_running_loop().create_task(self._begin(connection))
             self._begun.add(task)

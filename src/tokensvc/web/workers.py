@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp.worker import GunicornUVLoopWebWorker
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
+from gunicorn.errors import HaltServer
 from gunicorn.glogging import Logger
 from prometheus_client.multiprocess import mark_process_dead
 
@@ -76,6 +77,13 @@ class _Master(Arbiter):  # type: ignore[misc]
     def __init__(self, app: Workers) -> None:
         self._stopping = app.stopping
         super().__init__(app)
+
+    def stop(self, graceful: bool = True) -> None:  # noqa: FBT001, FBT002 - as gunicorn has it
+        """Stop all workers. If another one cannot start meanwhile either, go on stopping."""
+        try:
+            super().stop(graceful)
+        except HaltServer:
+            self.stop(graceful)
 
     def handle_hup(self) -> None:
         """Drain, as on SIGTERM."""

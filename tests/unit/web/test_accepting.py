@@ -13,6 +13,8 @@ from testbed.waiting import until
 
 from tokensvc.web.accepting import Site
 
+LARGE = 400_000  # as a page of the feed
+
 
 class Counting(web.Server):
     """Counts connections, and answers nothing."""
@@ -28,8 +30,8 @@ class Runner(web.BaseRunner):
     """Runs the server."""
 
     async def _make_server(self):
-        async def answer(_request):
-            return web.Response(text="heard")
+        async def answer(request):
+            return web.Response(text="heard" if request.path == "/" else "x" * LARGE)
 
         return Counting(answer)
 
@@ -77,6 +79,17 @@ async def test_requests_are_answered_until_it_is_stopped(runner, listener):
     await site.stop()
     with pytest.raises(OSError, match="Connect"):
         await asyncio.open_connection(host, port)
+
+
+async def test_t40_an_answer_that_is_not_read_stays_where_it_is_seen(runner, listener):
+    await Site(runner, listener).start()
+    with socket.create_connection(listener.getsockname()) as silent:
+        silent.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+        await until(
+            lambda: any(
+                handler.transport.get_write_buffer_size() for handler in runner.server.connections
+            )
+        )
 
 
 @pytest.mark.parametrize("rounds", [0, 1, 2, 3])
