@@ -161,6 +161,30 @@ where key.created_at < $1::timestamptz
     and account.deleted_at is null
 order by key.id limit $2;
 
+-- name: lock_windows(ids)
+-- An exchange with one of these keys waits until the commit, or has ended before this.
+select from api_key_window
+where key_id = any (array(select window_id from api_key where id = any ($1::text[])))
+order by key_id for no key update;
+
+-- name: list_still_unused(ids, before)
+-- Those of the keys that were neither used nor enabled since that moment. `latest_iat` knows of a
+-- use before `api_key_last_use` does. But keys that come from each other by rotation have the same,
+-- so it tells nothing of one of them.
+select key.id
+from api_key as key
+    left join api_key_last_use as last on last.key_id = key.id
+    left join api_key_window as counted on counted.key_id = key.window_id
+where key.id = any ($1::text[])
+    and (key.enabled_at is null or key.enabled_at < $2::timestamptz)
+    and (last.at is null or last.at < $2)
+    and (
+        (counted.latest_iat >= $2) is not true
+        or key.predecessor_id is not null
+        or exists (select from api_key as successor where successor.predecessor_id = key.id)
+    )
+order by key.id;
+
 -- name: list_used_after_end(ids)
 -- Those of the keys that were rotated, have expired, and of which the trail has not told today that
 -- they are still used. Who asks this waits for all others who do.

@@ -11,10 +11,14 @@ select audit_number from notice_cursor for update skip locked;
 update notice_cursor set audit_number = $1;
 
 -- name: claim_check(pause)
--- One process does it each time.
-update notice_cursor set checked_at = clock_timestamp()
+-- One process does it each time. If it never says that it has, it is due again twenty seconds
+-- later, which is before the next tick.
+update notice_cursor set checked_at = clock_timestamp() - $1::interval + interval '20 seconds'
 where checked_at < clock_timestamp() - $1::interval or checked_at > clock_timestamp()
 returning checked_at;
+
+-- name: complete_check()
+update notice_cursor set checked_at = clock_timestamp();
 
 -- name: list_acts(after, most)
 select number, at, actor, account_id, operation, subject, detail

@@ -56,6 +56,18 @@ async def test_idle_keys_are_disabled_and_others_are_not(database, issue, exchan
         assert (await load_key(database, ids[name])).state == "active"
 
 
+async def test_a_key_whose_use_is_not_written_yet_is_not_idle(database, issue, connection):
+    key = await make_key(database)
+    id_ = key.listed.record.id
+    await connection.execute("update api_key set created_at = created_at - interval '10 days'")
+    await issue(key)  # and nothing writes `api_key_last_use`
+    now = await connection.fetchval("select clock_timestamp()")
+    await disable_idle_keys_once(database, now, list[Any]().extend, idle_for=9 * DAY)
+    assert (await load_key(database, id_)).state == "active"
+    await disable_idle_keys_once(database, now + 9 * DAY, list[Any]().extend, idle_for=9 * DAY)
+    assert (await load_key(database, id_)).state == "disabled"
+
+
 async def test_f42_no_key_is_idle_by_a_clock_that_is_ahead(database, settings, started, connection):
     """Postgres's clock and the wall clock of the process are both five days ahead for a while."""
     key = (await make_key(database)).listed.record.id

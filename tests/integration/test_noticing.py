@@ -8,6 +8,7 @@ import pytest
 from tests.factories import make_settings
 from tests.integration.things import ACTOR, make_key
 
+from tokensvc.core.errors import UnavailableError
 from tokensvc.core.usage import LastUse
 from tokensvc.issuer.admin import key_rotation
 from tokensvc.issuer.exchange.usage import UsageRecorder
@@ -231,6 +232,32 @@ async def test_of_several_processes_one_checks_the_ages(database, settings, list
         )
     await check_ages_once(database, settings, now)  # not yet an hour later
     assert await list_events() == []
+
+
+async def test_a_check_of_the_ages_that_failed_is_done_again_and_tells_nothing_twice(
+    database, settings, list_events, connection, now
+):
+    key = (await make_key(database, life=60 * DAY)).listed.record.id
+    await connection.execute(
+        "update api_key set created_at = created_at - interval '57 days',"
+        " expires_at = expires_at - interval '57 days' where id = $1",
+        key,
+    )
+    await connection.execute("alter table signing_key rename to signing_key_away")
+    with pytest.raises(UnavailableError):
+        await check_ages_once(database, settings, now)
+    await connection.execute("alter table signing_key_away rename to signing_key")
+    assert await list_events() == [("key.expiring", key)], "it failed in the middle"
+    for _ in range(2):  # a minute later, and one more
+        await connection.execute(
+            "update notice_cursor set checked_at = checked_at - interval '1 minute'"
+        )
+        await connection.execute("update api_key set created_at = created_at - interval '91 days'")
+        await check_ages_once(database, settings, now)
+    told = await list_events()
+    assert told.count(("key.expiring", key)) == 1
+    assert ("key.idle", key) in told, "the rest of the check"
+    assert len(told) == len(set(told))
 
 
 async def test_followers_that_lag_are_told_of_with_their_account(database, list_events, connection):

@@ -177,7 +177,7 @@ def _compare(kept: BufferedReader) -> int:
         line = json.loads(text.partition(b"\n")[0])
         issuer = line["issuer"]
         witness = parse_witness((line["denylist"] or {}).get("audit"))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise click.UsageError("--witness must name the snapshot file of a follower") from error
     if find_content_end(text) is None:
         raise InvalidInputError("the snapshot file is damaged: it does not fit to its digest")

@@ -59,12 +59,25 @@ def parse_claim(value: object) -> AuditClaim:
 
 def _parse_claim(value: Any) -> AuditClaim:  # noqa: ANN401 - whatever JSON holds
     number, epoch, earlier = value["number"], value["epoch"], value["earlier"]
-    if type(number) is not int or not isinstance(epoch, str) or len(earlier) > _MOST_EARLIER:
-        raise TypeError("a member has another type, or there are too many hashes")
-    if not 0 <= number < 10**_MOST_DIGITS or not 0 < len(epoch) <= _MOST_EPOCH:
-        raise ValueError("the number or the epoch is out of its bounds")
+    if len(earlier) > _MOST_EARLIER:
+        raise ValueError("there are too many hashes")
     said = {_parse_number(at): _parse_hash(text) for at, text in earlier.items()}
-    return AuditClaim(head=AuditHead(number, _hash(value["hash"], 32), epoch), earlier=said)
+    head = AuditHead(check_number(number), _hash(value["hash"], 32), check_epoch(epoch))
+    return AuditClaim(head=head, earlier=said)
+
+
+def check_number(value: object) -> int:
+    """Return `value` if it is the number of an event, 0 before the first. Raises ValueError."""
+    if type(value) is not int or not 0 <= value < 10**_MOST_DIGITS:
+        raise ValueError("not the number of an event")
+    return value
+
+
+def check_epoch(value: object) -> str:
+    """Return `value` if it has the form of an epoch. Raises ValueError."""
+    if not isinstance(value, str) or not 0 < len(value) <= _MOST_EPOCH:
+        raise ValueError("not an epoch")
+    return value
 
 
 def _parse_number(text: str) -> int:

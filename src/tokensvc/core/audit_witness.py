@@ -13,11 +13,12 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from tokensvc.core.audit_claim import SAID_BYTES
-from tokensvc.core.audit_event import AuditHead
+from tokensvc.core.audit_claim import SAID_BYTES, check_epoch, check_number, parse_claim
+from tokensvc.core.denylist.revocation import check_moment, check_type
 
 if TYPE_CHECKING:
     from tokensvc.core.audit_claim import AuditClaim
+    from tokensvc.core.audit_event import AuditHead
 
 # Bounds of the memory. What is over them is forgotten, oldest first; too many questions are not
 # asked, and the next page raises them again.
@@ -175,17 +176,22 @@ def build_witness(witness: Witness) -> dict[str, Any] | None:
 
 
 def parse_witness(kept: Any) -> Witness:  # noqa: ANN401 - whatever JSON holds
-    """Return the witness that a JSON object holds. Raises ValueError, TypeError or KeyError."""
+    """Return the witness that a JSON value holds. Raises ValueError for any other value."""
+    try:
+        return Witness() if kept is None else _parse_witness(kept)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError("this is no witness of an audit trail") from error
+
+
+def _parse_witness(kept: Any) -> Witness:  # noqa: ANN401 - whatever JSON holds
+    # Its head and the hashes have the form and the bounds of a claim.
+    claim = parse_claim({**kept, "earlier": kept["heads"]})
     witness = Witness()
-    if kept is None:
-        return witness
-    problem, epoch = kept["problem"], kept["epoch"]
-    if not isinstance(epoch, str) or not isinstance(problem, str | None):
-        raise TypeError("expected a text")
-    witness.head = AuditHead(int(kept["number"]), bytes.fromhex(kept["hash"]), epoch)
-    witness.seen_at, witness.problem = int(kept["seen_at"]), problem
-    for ended, before, after in kept["resets"]:
-        witness.resets.append(DeclaredReset(str(ended), int(before), int(after)))
-    newest = list(kept["heads"].items())[-MOST_HEADS:]
-    witness.heads = {int(at): bytes.fromhex(said) for at, said in newest}
+    witness.head, witness.seen_at = claim.head, check_moment(kept["seen_at"])
+    witness.heads = {at: check_type(said, bytes) for at, said in claim.earlier.items()}
+    if kept["problem"] is not None:
+        witness.problem = check_type(kept["problem"], str)
+    for epoch, before, after in kept["resets"]:
+        reset = DeclaredReset(check_epoch(epoch), check_number(before), check_number(after))
+        witness.resets.append(reset)
     return witness

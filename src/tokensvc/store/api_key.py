@@ -189,6 +189,18 @@ async def list_idle_keys(connection: asyncpg.Connection, before: datetime, most:
     return [row["id"] for row in await connection.fetch(_SQL["list_idle"], before, most)]
 
 
+async def lock_unused_keys(
+    connection: asyncpg.Connection, key_ids: Sequence[str], before: datetime
+) -> list[str]:
+    """Return those of the keys that nobody has used or enabled since `before`.
+
+    All of them are locked, so that nobody can exchange one before the transaction ends.
+    """
+    await connection.execute(_SQL["lock_windows"], key_ids)
+    rows = await connection.fetch(_SQL["list_still_unused"], key_ids, before)
+    return [row["id"] for row in rows]
+
+
 async def list_used_after_end(
     connection: asyncpg.Connection, key_ids: Sequence[str]
 ) -> list[tuple[str, str]]:

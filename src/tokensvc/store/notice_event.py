@@ -91,8 +91,16 @@ async def take_acts(connection: asyncpg.Connection, most: int) -> list[Act]:
 
 
 async def claim_check(connection: asyncpg.Connection, pause: timedelta) -> bool:
-    """Tell whether the check that is due every `pause` falls to the caller."""
+    """Tell whether the check that is due every `pause` falls to the caller.
+
+    Unless `complete_check` follows, it is due again after twenty seconds.
+    """
     return await connection.fetchval(_SQL["claim_check"], pause) is not None
+
+
+async def complete_check(connection: asyncpg.Connection) -> None:
+    """Note that the check was done."""
+    await connection.execute(_SQL["complete_check"])
 
 
 async def describe_subjects(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tokensvc.core.errors import StartRefusedError
+from tokensvc.logs.logger import get_logger
 from tokensvc.store.private_file import open_private
 
 if TYPE_CHECKING:
@@ -26,13 +28,19 @@ _BETWEEN_TRIES: Final = 0.5
 # Its log tells no parameters of statements: some are digests of keys, or sealed secrets.
 _OPTIONS: Final = ("listen_addresses=", f"port={PORT}", "log_parameter_max_length_on_error=0")
 
+_log = get_logger(__name__)
+
 
 class PostgresServer:
-    """The server of one home, which may have been started by another process."""
+    """The server of one home, which may have been started by another process.
 
-    def __init__(self, home: Home, log_file: Path) -> None:
+    `patience`: how many seconds it may take to start, and to stop.
+    """
+
+    def __init__(self, home: Home, log_file: Path, *, patience: float = _PATIENCE) -> None:
         self._home = home
         self._log_file = log_file
+        self._patience = patience
         self._child: subprocess.Popen[bytes] | None = None
 
     @property
@@ -73,18 +81,40 @@ class PostgresServer:
         raise StartRefusedError(f"Postgres did not start; see {self._log_file}")
 
     def shut_down(self) -> None:
-        """Stop the server if it runs; return when it has written everything to disk."""
+        """Stop the server if it runs.
+
+        One that takes too long to write everything to disk is stopped without that. Then it does so
+        at its next start, from its log of changes, and loses nothing.
+        """
         process_id = self.process_id
         if process_id is None:
             return
-        os.kill(process_id, signal.SIGINT)  # to Postgres: end the sessions, do not wait for them
+        # To Postgres: end the sessions, do not wait for them.
+        if self._has_ended_after(signal.SIGINT, process_id):
+            return
+        seconds = self._patience
+        _log.warning("postgres_stops_slowly", seconds=seconds, detail="it is stopped at once")
+        # To Postgres: end at once.
+        if not self._has_ended_after(signal.SIGQUIT, process_id):
+            _log.error("postgres_still_runs", process_id=process_id, log=str(self._log_file))
+
+    def _has_ended_after(self, told: signal.Signals, process_id: int) -> bool:
+        """Send a signal to the server; return whether it has ended in time."""
+        deadline = time.monotonic() + self._patience
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process_id, told)
         # It may be the child of another process, so its end is told by its file, which it removes
         # last.
-        deadline = time.monotonic() + _PATIENCE
-        while self._status_file.exists() and time.monotonic() < deadline:
+        while self.process_id == process_id:
+            if time.monotonic() > deadline:
+                return False
             time.sleep(_POLL)
-        if self._child is not None:
-            self._child.wait(timeout=_PATIENCE)
+        if self._child is not None and self._child.pid == process_id:
+            try:
+                self._child.wait(timeout=max(_POLL, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                return False
+        return True
 
     def _spawn(self, binaries: Path, options: Sequence[str]) -> subprocess.Popen[bytes]:
         home = self._home
@@ -103,7 +133,7 @@ class PostgresServer:
             )
 
     def _is_ready_in_time(self, child: subprocess.Popen[bytes]) -> bool:
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + self._patience
         while child.poll() is None and time.monotonic() < deadline:
             status = self._read_status()
             # A file that a crash left behind may say "ready" as well, but of another process.

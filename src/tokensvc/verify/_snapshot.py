@@ -134,7 +134,9 @@ def parse_snapshot(text: bytes, *, issuer: str, now: float, leeway: float) -> Sn
     try:
         # One by one, when they are needed. The digest at the end is not one of them.
         lines = map(json.loads, islice(io.BytesIO(text), text.count(b"\n", 0, end)))
-        head = next(lines)
+        head = next(lines, None)  # there may be nothing but the digest
+        if head is None:
+            raise SnapshotError("it is empty")
         if head["format"] != _FORMAT or head["issuer"] != issuer:
             raise SnapshotError("it is of another issuer, or of another version of tokensvc")
         jwks, feed = _parse_jwks(head["jwks"]), _parse_feed(head["denylist"], lines)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import struct
 import tempfile
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Final, Self
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 
 _PREPARED: Final = 0
 _SERVING: Final = 1
-_OPEN: Final = 2  # how many workers are
-_REFUSAL: Final = 3  # the offset of its text
+_OPEN: Final = 2  # the process ids of the workers that are
+_PROCESS_IDS: Final = struct.Struct("=64i")  # the command line takes 64 workers at most
+_REFUSAL: Final = _OPEN + _PROCESS_IDS.size  # the offset of its text
 _MOST_BYTES: Final = 4096
 
 
@@ -70,14 +72,14 @@ class SharedStart:
     @property
     def are_all_open(self) -> bool:
         """Whether every worker has opened its service."""
-        return os.pread(self._file.fileno(), 1, _OPEN)[0] >= self._workers
+        return len(self._list_open()) >= self._workers
 
     def note_open(self) -> None:
         """Let the others know that this worker has opened its service."""
         with self._locked():
-            count = os.pread(self._file.fileno(), 1, _OPEN)[0]
-            # One byte holds it: the command line takes 64 workers at most.
-            os.pwrite(self._file.fileno(), bytes([min(count + 1, 255)]), _OPEN)
+            # Without those that have died, so that one that replaces them does not count twice.
+            process_ids = [os.getpid(), *self._list_open(), *[0] * 64][:64]
+            os.pwrite(self._file.fileno(), _PROCESS_IDS.pack(*process_ids), _OPEN)
 
     def note_serving(self) -> bool:
         """Let all workers serve from now on; return whether this one was the first to say so."""
@@ -104,11 +106,23 @@ class SharedStart:
         finally:
             self.end_turn()
 
+    def _list_open(self) -> list[int]:
+        process_ids = _PROCESS_IDS.unpack(os.pread(self._file.fileno(), _PROCESS_IDS.size, _OPEN))
+        return [process_id for process_id in process_ids if process_id and _lives(process_id)]
+
     def _read(self, offset: int) -> bool:
         return os.pread(self._file.fileno(), 1, offset) == b"1"
 
     def _write(self, offset: int) -> None:
         os.pwrite(self._file.fileno(), b"1", offset)
+
+
+def _lives(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)
+    except OSError:
+        return False
+    return True
 
 
 def _open_nameless() -> IO[bytes]:

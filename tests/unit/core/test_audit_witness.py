@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from typing import Any
 
 import pytest
 
@@ -135,6 +136,14 @@ def test_junk_is_no_claim(changes):
 
 
 def test_junk_is_no_witness(witness):
-    for name in ("epoch", "problem"):
-        with pytest.raises(TypeError, match="expected a text"):
-            parse_witness({**(build_witness(witness) or {}), name: 3})
+    kept = build_witness(witness) or {}
+    changes: list[dict[str, Any]] = [
+        *({name: 1e999} for name in kept),
+        {"heads": []},
+        {"heads": {"7": None}},
+        {"resets": [["one", 1e999, 1]]},
+        {"resets": [["one", 1]]},
+    ]
+    for change in changes:
+        with pytest.raises(ValueError, match="no witness"):
+            parse_witness(kept | change)

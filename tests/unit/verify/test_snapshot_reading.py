@@ -59,6 +59,11 @@ def head(**changes: Any) -> dict[str, Any]:
     return values
 
 
+def audit(**changes: Any) -> dict[str, Any]:
+    kept = {"epoch": "e", "number": 7, "hash": "00" * 32, "seen_at": START, "problem": None}
+    return {**kept, "resets": [], "heads": {}, **changes}
+
+
 DAMAGE: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "damaged"),
     "a web page": (b"<html>\n</html>\n", "damaged"),
@@ -98,6 +103,13 @@ DAMAGE: dict[str, tuple[bytes, str]] = {
     "huge moment": (sealed(head(denylist__confirmed_at=10**400)), "malformed"),
     "huge moment of a page": (sealed(head(denylist__page_issued_at=10**400)), "malformed"),
     "huge age of keys": (sealed(head(jwks__max_age=10**400)), "malformed"),
+    "infinite number of an event": (sealed(head(denylist__audit=audit(number=1e999))), "malformed"),
+    "infinite number in a reset": (
+        sealed(head(denylist__audit=audit(resets=[["e", 1e999, 1]]))),
+        "malformed",
+    ),
+    "hashes of another kind": (sealed(head(denylist__audit=audit(heads=[]))), "malformed"),
+    "nothing but the digest": (sealed(), "empty"),
     "huge end of an entry": (sealed(head(), ["k", [{"jti": "j", "exp": 10**400}]]), "malformed"),
     "number with too many digits": (
         b"1" * 5000 + b"\n" + sha256(b"1" * 5000 + b"\n").hexdigest().encode(),

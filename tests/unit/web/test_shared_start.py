@@ -35,14 +35,27 @@ def test_the_workers_know_what_one_of_them_did(start):
     assert not start.is_prepared
     assert not start.is_serving
     assert not start.are_all_open
-    in_child(lambda: start.note_prepared() or start.note_open())
+    in_child(start.note_prepared)
     assert start.is_prepared
-    assert not start.are_all_open
-    start.note_open()
-    assert start.are_all_open
     assert in_child(start.note_serving), "the first one to say so"
     assert not start.note_serving()
     assert start.is_serving
+
+
+def test_all_are_open_when_every_worker_that_lives_is(start):
+    assert not start.are_all_open
+    start.note_open()
+    assert not start.are_all_open
+    assert in_child(lambda: start.note_open() or start.are_all_open)
+    assert not start.are_all_open, "one of them has died"
+    assert in_child(lambda: start.note_open() or start.are_all_open), "another one replaces it"
+
+
+def test_a_worker_that_replaces_a_dead_one_does_not_count_twice(start):
+    for _ in range(2):
+        in_child(start.note_open)
+        assert not start.are_all_open
+    assert in_child(lambda: start.note_open() or not start.are_all_open)
 
 
 def test_a_refusal_is_kept_once(start):

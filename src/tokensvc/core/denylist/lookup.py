@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heapq import heappop, heappush
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
@@ -47,6 +48,8 @@ class Denylist:
         self._watermarks: dict[Kind, _Shards] = {"key": _new_shards(), "account": _new_shards()}
         # The values whose revocations expire in a slot, to find them when it is over.
         self._due: dict[Kind, dict[int, list[str]]] = {kind: {} for kind in KINDS}
+        # A heap of all slots, so that those which are not over yet need not be looked at.
+        self._slots: list[tuple[int, Kind]] = []
 
     def __len__(self) -> int:
         """Return the number of revocations held."""
@@ -77,6 +80,7 @@ class Denylist:
             kind: {slot: values.copy() for slot, values in slots.items()}
             for kind, slots in self._due.items()
         }
+        made._slots = self._slots.copy()
         return made
 
     def add(self, revocations: Iterable[Revocation]) -> None:
@@ -103,6 +107,7 @@ class Denylist:
                     slots[slot].append(value)
                 else:
                     slots[slot] = [value]
+                    heappush(self._slots, (slot, kind))
 
     def forget_expired(self, now: float, *, most: int = _FORGOTTEN_PER_STEP) -> bool:
         """Drop what covers no token that could still be alive, but not more than `most`.
@@ -110,11 +115,13 @@ class Denylist:
         Returns whether nothing of that kind is left. A revocation may stay a minute longer than it
         must, because an expired one does no harm.
         """
-        for kind, slots in self._due.items():
-            for slot in [slot for slot in slots if (slot + 1) * _SLOT <= now]:
-                most -= self._forget_slot(kind, slot, now, most)
-                if most <= 0:
-                    return False
+        while self._slots and (self._slots[0][0] + 1) * _SLOT <= now:
+            slot, kind = self._slots[0]
+            most -= self._forget_slot(kind, slot, now, most)
+            if slot not in self._due[kind]:
+                heappop(self._slots)
+            if most <= 0:
+                return False
         return True
 
     def _forget_slot(self, kind: Kind, slot: int, now: float, most: int) -> int:

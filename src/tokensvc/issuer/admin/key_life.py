@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tokensvc.core.actor import Actor
 from tokensvc.core.errors import ForbiddenError
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from tokensvc.core.denylist.record import RevocationRecord
+    from tokensvc.store.key_endings import EndedKey
     from tokensvc.store.pool import Database
 
 POLICY: Final = Actor(name="policy")
@@ -57,21 +58,30 @@ async def disable_idle_keys_once(
     one that is ahead would disable keys in use. `remember` is told of the revocations. Raises
     UnavailableError, OutcomeUnknownError; then the next round goes on.
     """
-    total = 0
+    total, before = 0, now - idle_for
     detail = {"reason": f"idle for {int(idle_for.total_seconds())} s"}
     while True:
         async with database.connection() as connection:
-            idle = await table.list_idle_keys(connection, now - idle_for, _DISABLED_AT_ONCE)
-        if not idle:
-            break
-        async with database.act() as connection:
-            ended = await end_api_keys(
-                connection, "key_disabled", key_ids=idle, actor=POLICY, detail=detail
-            )
+            idle = await table.list_idle_keys(connection, before, _DISABLED_AT_ONCE)
+        ended = await _disable_unused(database, idle, before, detail) if idle else []
         remember([record for key in ended for record in key.records])
         total += sum(key.outcome == "ended" for key in ended)
-        if len(idle) < _DISABLED_AT_ONCE:
+        # If all were used meanwhile, the next round goes on.
+        if len(idle) < _DISABLED_AT_ONCE or not ended:
             break
     if total:
         _log.info("idle_keys_disabled", keys=total)
     return total
+
+
+async def _disable_unused(
+    database: Database, key_ids: Sequence[str], before: datetime, detail: dict[str, Any]
+) -> list[EndedKey]:
+    """Disable those of the keys that were not used since they were listed."""
+    async with database.transaction() as connection:
+        unused = await table.lock_unused_keys(connection, key_ids, before)
+        if not unused:
+            return []
+        return await end_api_keys(
+            connection, "key_disabled", key_ids=unused, actor=POLICY, detail=detail
+        )

@@ -13,7 +13,7 @@ from tokensvc.issuer.signing.listing import list_signing_keys_with_phase
 from tokensvc.logs.logger import get_logger
 from tokensvc.store.follower import list_followers
 from tokensvc.store.notice_endpoint import delete_endpoints
-from tokensvc.store.notice_event import claim_check, delete_notices
+from tokensvc.store.notice_event import claim_check, complete_check, delete_notices
 from tokensvc.store.notice_facts import (
     find_accounts_of,
     list_idle,
@@ -46,10 +46,10 @@ async def check_ages_once(
     """Tell of keys that expire or are idle, and of overdue signing keys.
 
     `now` is a moment that has come by all clocks: of a key that is idle by it, nobody is told again
-    for a month. Of all processes one does it, `pause` after the last time. Raises UnavailableError.
+    for a month. Of all processes one does it, `pause` after the last time. If it fails, it is done
+    again at the next tick, and nothing is told twice. Raises UnavailableError.
     """
     async with database.connection() as connection:
-        # It stays claimed if the rest fails. What is missed then is found in the next round.
         if not await claim_check(connection, pause):
             return
         expiring = [
@@ -62,6 +62,8 @@ async def check_ages_once(
     async with database.connection() as connection:
         idle = await list_idle(connection, now - IDLE_AFTER, _MOST_IDLE)
     await append_in_steps(database, [_build_idle_notice(key) for key in idle])
+    async with database.connection() as connection:
+        await complete_check(connection)
 
 
 async def check_followers_once(database: Database) -> None:

@@ -119,6 +119,23 @@ def test_f33_many_revocations_are_forgotten_some_at_a_time():
     assert len(denylist) == 0
 
 
+def test_what_is_not_over_yet_is_not_looked_at():
+    class Moment(float):
+        compared = 0
+
+        def __ge__(self, other):
+            Moment.compared += 1
+            return super().__ge__(other)
+
+    denylist = make_denylist(
+        *(revoke("jti", f"j{n}", exp=T + 64 * n) for n in range(1000)),
+        *(revoke("key", f"k{n}", exp=T + 64 * n, upto=T) for n in range(1000)),
+    )
+    assert denylist.forget_expired(Moment(T))
+    assert denylist.forget_expired(Moment(T + 64))
+    assert (len(denylist), Moment.compared < 20) == (1998, True)
+
+
 def test_a_copy_forgets_by_itself():
     denylist = make_denylist(revoke("jti", "j", exp=T), revoke("key", KEY_ID, exp=T, upto=T))
     copied = denylist.copy()
