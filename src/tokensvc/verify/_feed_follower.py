@@ -66,9 +66,7 @@ class FeedFollower:
         leeway: float,
         on_audit_problem: Callable[[str], None] | None = None,
     ) -> None:
-        self._fetcher = fetcher
-        self._url = url
-        self._clock = clock
+        self._fetcher, self._url, self._clock = fetcher, url, clock
         self._wait, self._leeway = wait, leeway
         self._followed = FollowedDenylist(issuer)
         self._signatures = PageSignatures(jwks, self._followed, clock)
@@ -157,7 +155,6 @@ class FeedFollower:
 
     def _take_in_steps(self, text: str) -> Generator[None, None, None]:
         unverified_page = yield from parse_unverified_in_steps(text, max_length=MOST_PAGE_BYTES)
-        # From here on it is the issuer's; whether it fits what is held comes after that.
         payload = yield from self._signatures.check_in_steps(unverified_page)
         page = yield from parse_feed_page(payload)
         # After the steps above, which may have taken long: nothing may look younger than it is.

@@ -46,10 +46,9 @@ async def revoke_signing_key_now(
     """Withdraw trust in a signing key.
 
     In one transaction the key is revoked, its successor signs, and its `kid` is on the denylist.
-    Followers refuse every token that it ever signed within a second; others trust it until their
-    cache of the JWKS ends. Returns what took its place, None if nothing had to. A repeat writes
-    nothing, and returns when the first act is durable. `healed`: it was done before, and Postgres
-    has lost it. Raises NotFoundError.
+    Followers refuse every token that it signed within a second; others trust it until their cache
+    of the JWKS ends. Returns what took its place, None if nothing had to. A repeat writes nothing,
+    and waits until the first act is durable. `healed`: Postgres lost it. Raises NotFoundError.
     """
     async with database.connection() as connection:
         alg = (await load_signing_key(connection, kid)).alg
