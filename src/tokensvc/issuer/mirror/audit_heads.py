@@ -69,9 +69,11 @@ class AuditHeads:
         """Read the trail. Raises UnavailableError."""
         asked_on = time.monotonic()
         async with self._database.connection() as connection:
-            self._claim = await load_audit_claim(connection, tuple(self._given))
-        # As of the question: what was committed while it was read may be missing.
-        self._read_on = asked_on
+            claim = await load_audit_claim(connection, tuple(self._given))
+        # As of the question: what was committed while it was read may be missing. Of two reads at
+        # once, the one that was asked later counts.
+        if asked_on >= self._read_on:
+            self._claim, self._read_on = claim, asked_on
 
     async def find(self, number: int) -> AuditClaim:
         """Return what the table holds from now on, with the hash of this event alone.
