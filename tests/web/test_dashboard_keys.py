@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
@@ -216,7 +217,9 @@ async def test_a_follower_that_lags_for_minutes_is_no_news_in_every_second(
 ):
     cursor = (await admin("GET /v1/revocations/watch")).body["cursor"]
     service.receipts.note(FollowerId("", "orders-1"), parse_cursor(cursor))
-    await service.receipts.flush_once()
+    async with asyncio.timeout(60):
+        while not (await admin("GET /v1/followers")).body["items"]:
+            await asyncio.sleep(0.05)
     page = await browser.get(f"/keys/{key}/revoke")
     revoked = await browser.post(f"/keys/{key}/revoke", {"reason": "lost"}, seen=page)
     seen = []

@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 
 from tokensvc.core.base64url import decode_base64url
 from tokensvc.core.doctor.finding import Judgement
-from tokensvc.core.jwks import is_kid
 from tokensvc.core.url import is_loopback
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ def judge_jwks(facts: OutsideFacts) -> Judgement:
     keys = document.get("keys")
     listed = keys if isinstance(keys, list) else []
     # Anybody may answer there, so a `kid` may be anything.
-    kids = [kid for key in listed if isinstance(key, dict) and is_kid(kid := key.get("kid"))]
+    kids = [key["kid"] for key in listed if isinstance(key, dict) and _is_text(key.get("kid"))]
     missing = sorted(set(facts.published or ()) - set(kids))
     if missing or not kids:
         return Judgement(
@@ -148,6 +147,10 @@ def _judge_silence(answer: Answer | str, why: str, path: str) -> Judgement:
     if isinstance(answer, str):
         return Judgement("fault", answer, why, _UNREACHED)
     return Judgement("fault", f"{path} answers {answer.status}", why, _PROXY.format(path=path))
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
 
 
 def _read_claims(body: bytes) -> dict[str, Any] | None:
