@@ -66,15 +66,13 @@ def _check_values(value: object, what: str, depth: int) -> None:
     """Refuse what Postgres's jsonb cannot hold, and what is nested too deeply."""
     if depth == 0:
         raise InvalidInputError(f"{what} is nested more than {_MAX_DEPTH} deep")
-    match value:
-        case str():
-            if "\0" in value:
-                raise InvalidInputError(f"{what} holds a NUL character")
-        case dict():
-            for name, inner in value.items():
-                if not 1 <= len(name) <= _MAX_NAME or "\0" in name:
-                    raise InvalidInputError(f"a name in {what} has 1 to {_MAX_NAME} characters")
-                _check_values(inner, what, depth - 1)
-        case list():
-            for inner in value:
-                _check_values(inner, what, depth - 1)
+    if isinstance(value, str) and "\0" in value:
+        raise InvalidInputError(f"{what} holds a NUL character")
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if not 1 <= len(name) <= _MAX_NAME or "\0" in name:
+                raise InvalidInputError(f"a name in {what} has 1 to {_MAX_NAME} characters")
+            _check_values(inner, what, depth - 1)
+    elif isinstance(value, list):
+        for inner in value:
+            _check_values(inner, what, depth - 1)
