@@ -58,3 +58,11 @@ def test_no_step_reads_more_than_its_part():
 def test_a_value_that_is_too_long_for_a_step_is_refused(value):
     with pytest.raises(ValueError, match="too long"):
         read(json.dumps({"a": value}))
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": [1]} x', '{"a" [1]}', "{a: 1}", '{"a": 1', '{"a": [1}', ""]
+)
+def test_what_is_no_object_or_more_than_one_is_refused(text):
+    with pytest.raises(ValueError, match=r"\w"):
+        read(text)
